@@ -1,0 +1,74 @@
+"""The plugin's end of the conversation: whole frames over one descriptor, nothing but `os`."""
+
+from __future__ import annotations
+
+import os
+
+from . import wire
+from ._json import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Closed(Exception):
+    """The engine has hung up: there is nobody left to answer to."""
+
+
+class Channel:
+    """Frames in and out. One thread reads; any thread may send (a frame is one write under a lock)."""
+
+    def __init__(self, fd: int) -> None:
+        from _thread import allocate_lock
+
+        self._fd = fd
+        self._buffer = bytearray()
+        self._lock = allocate_lock()
+
+    def has_more(self) -> bool:
+        """True if a whole frame has already been read and is waiting."""
+        buffer = self._buffer
+        return len(buffer) >= wire.HEADER_BYTES and len(buffer) >= wire.HEADER_BYTES + int.from_bytes(
+            buffer[4:8], "little"
+        )
+
+    def receive(self) -> tuple[int, bytes]:
+        """Wait for the next frame: its type and its payload. Raises Closed."""
+        buffer = self._buffer
+        while not self.has_more():
+            part = os.read(self._fd, 1 << 16)
+            if not part:
+                raise Closed
+            buffer += part
+        end = wire.HEADER_BYTES + int.from_bytes(buffer[4:8], "little")
+        kind = int.from_bytes(buffer[:4], "little")
+        payload = bytes(buffer[wire.HEADER_BYTES : end])
+        del buffer[:end]
+        return kind, payload
+
+    def receive_json(self, expected: int) -> dict[str, Any]:
+        """Wait for a frame of the type `expected`: its JSON object. Raises Closed, or ValueError."""
+        kind, payload = self.receive()
+        if kind != expected:
+            raise ValueError(f"frame {expected} was expected, the engine sent {kind}")
+        value: dict[str, Any] = loads(payload.decode())
+        return value
+
+    def send(self, kind: int, payload: bytes = b"") -> None:
+        """Send one frame. Raises Closed if nobody listens any more."""
+        data = memoryview(kind.to_bytes(4, "little") + len(payload).to_bytes(4, "little") + payload)
+        with self._lock:
+            try:
+                while data:
+                    data = data[os.write(self._fd, data) :]
+            except (BrokenPipeError, ConnectionResetError):
+                raise Closed from None
+
+    def send_json(self, kind: int, value: dict[str, Any]) -> None:
+        """Send one frame with `value` as its JSON payload."""
+        self.send(kind, dumps(value).encode())
+
+    def send_number(self, kind: int, number: int) -> None:
+        """Send one frame whose payload is one unsigned 64-bit integer."""
+        self.send(kind, number.to_bytes(8, "little"))

@@ -1,0 +1,46 @@
+"""The conversation between the engine and a plugin's process: numbers that both sides use.
+
+A frame is a header, two little-endian unsigned 32-bit integers (type, length of the payload in bytes),
+and the payload: UTF-8 JSON, or for the frames marked *binary* little-endian unsigned 64-bit integers.
+The channel is a connected Unix stream socket. The engine speaks first.
+
+Plugin authors do not need this module; writers of a runtime in another language do.
+"""
+
+LEVEL = 1
+HEADER_BYTES = 8
+MAX_PAYLOAD = 1 << 20
+"""Longest payload of a frame that the plugin sends, in bytes. The engine's LOAD may be longer."""
+
+# plugin -> engine
+CAGED = 1  # JSON; sent by the launcher before any code of the plugin is loaded
+DESCRIBED = 2  # JSON: what the class says of itself, before it is instantiated
+READY = 3  # empty: the constructor has returned
+RELEASE = 4  # binary: image offset up to which the plugin has let go of the bytes
+PROGRESS = 5  # binary: image offset reached; only says "I am alive"
+LOG = 6  # JSON: level (as in the logging module), message
+WARN = 7  # JSON: code, message
+BECOMES = 8  # JSON: disk_format, container_format, properties (transforms)
+UNCHANGED = 9  # empty: pass the image through (transforms, before any output)
+BEGIN = 10  # empty: the transform's first output follows; decides against UNCHANGED
+ACCEPT = 16  # JSON: properties, seen; the last frame of the conversation, like all below
+REFUSE = 17  # JSON: code, message
+DEFER = 18  # JSON: retry_after (s), message
+INCOMPLETE = 19  # JSON: code, message
+FAILED = 20  # JSON: stage (load | configure | run), kind, message, trace (for the operator)
+
+# engine -> plugin
+LOAD = 64  # JSON: see docs/wire.md
+IMAGE = 65  # JSON: name, size, disk_format, container_format, properties, ring (index or null)
+DATA = 66  # binary: image offset, offset in the ring, length
+HOLE = 67  # binary: image offset, length; the bytes are zero and stand nowhere
+END = 68  # binary: image offset, 1 if the image goes on after it (`head:N`) else 0
+
+TYPES = {value: name for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)}
+
+MAX_PROPERTIES = 64
+MAX_PROPERTY_KEY = 64
+MAX_PROPERTY_TEXT = 4096
+MAX_WARNINGS = 100
+MAX_LOG_TEXT = 8192
+MAX_MESSAGE = 1000
