@@ -1,0 +1,28 @@
+"""The engine: a plan, one pass over an image's bytes, verdicts, and a report."""
+
+from .errors import DouaneError, PlanError, SinkError, SourceError
+from .plan import Plan, PluginSpec, load_plan
+from .readers import Sink
+from .report import Report, Verdict
+from .run import SandboxFailed, choose_tier, inspect_image, probe
+from .source import FileSource, StreamSource, open_source
+
+__all__ = [
+    "DouaneError",
+    "FileSource",
+    "Plan",
+    "PlanError",
+    "PluginSpec",
+    "Report",
+    "SandboxFailed",
+    "Sink",
+    "SinkError",
+    "SourceError",
+    "StreamSource",
+    "Verdict",
+    "choose_tier",
+    "inspect_image",
+    "load_plan",
+    "open_source",
+    "probe",
+]

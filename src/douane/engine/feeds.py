@@ -1,0 +1,114 @@
+"""The threads that fill rings: from the source, and from what a transform puts out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from .errors import DouaneError, SourceError
+from .ring import Ring, Stopped
+from .source import Source, fill_slot
+from .units import MiB, show_size
+
+RATIO_FLOOR_BYTES = 64 * MiB
+"""Below this much output a ratio says nothing: a small file may well grow a thousandfold."""
+
+
+class LimitExceeded(DouaneError):
+    """A transform's output went over a bound of the operator's."""
+
+    code = "transform-limit"
+
+
+class Feed:
+    """Fills `ring` in a thread; `ended(error)` is called at the end, from that thread. Does not finish the ring."""
+
+    def __init__(self, ring: Ring, name: str, ended: Callable[[DouaneError | None], None]) -> None:
+        self._ring = ring
+        self._ended = ended
+        self._thread = threading.Thread(target=self._run, name=f"douane-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the thread; stop the ring first."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        error: DouaneError | None = None
+        try:
+            self._fill()
+        except Stopped:
+            return
+        except DouaneError as found:
+            error = found
+        except Exception as found:  # a fault of ours: the image is not let in, and the loop must hear of it
+            error = DouaneError(f"the engine failed in {self._thread.name}: {found!r}")
+        self._ended(error)
+
+    def _fill(self) -> None:
+        raise NotImplementedError
+
+
+class SourceFeed(Feed):
+    """From the image's source."""
+
+    def __init__(self, ring: Ring, source: Source, ended: Callable[[DouaneError | None], None]) -> None:
+        super().__init__(ring, "source", ended)
+        self._source = source
+
+    def _fill(self) -> None:
+        try:
+            self._source.pump(self._ring)
+        except OSError as error:
+            raise SourceError("unreadable", f"{self._source.name} cannot be read: {error.strerror}") from error
+
+
+class OutputFeed(Feed):
+    """From the pipe that a transform writes. Here it is copied: nobody may read what a plugin can still write."""
+
+    def __init__(
+        self,
+        ring: Ring,
+        fd: int,
+        name: str,
+        consumed: Callable[[], int],
+        *,
+        max_output: int,
+        max_ratio: float,
+        ended: Callable[[DouaneError | None], None],
+    ) -> None:
+        super().__init__(ring, "output", ended)
+        self.total = 0
+        self._fd = fd
+        self._name = name
+        self._consumed = consumed
+        self._max_output = max_output
+        self._max_ratio = max_ratio
+
+    def _fill(self) -> None:
+        ring = self._ring
+        while True:
+            place = ring.reserve()
+            done = fill_slot(self._fd, ring, place, f"the output of {self._name!r}")
+            self.total += done
+            self._check()
+            ring.publish(place, done)
+            if done < ring.slot_bytes:
+                return
+
+    def _check(self) -> None:
+        if self.total > self._max_output:
+            raise LimitExceeded(
+                f"the check {self._name!r} made more than {show_size(self._max_output)} of the image; "
+                "the operator's bound is 'max_output'"
+            )
+        consumed = self._consumed()
+        if self.total > RATIO_FLOOR_BYTES and self.total > self._max_ratio * max(consumed, 1):
+            raise LimitExceeded(
+                f"the check {self._name!r} made {show_size(self.total)} of {show_size(consumed)} of the image, more "
+                f"than {self._max_ratio:g} times as much; the operator's bound is 'max_ratio'"
+            )

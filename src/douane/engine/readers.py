@@ -1,0 +1,252 @@
+"""The engine's own readers of a ring: digests, the writer of the store, the feeder of a program's input."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Protocol
+
+from .errors import DouaneError, SinkError
+from .ring import Chunk, Ring
+from .units import KiB, MiB, show_size
+
+ALGORITHMS = ("md5", "sha256", "sha512")
+_ZEROS = bytes(MiB)
+ZERO_BLOCK_BYTES = 64 * KiB
+
+_memcmp = ctypes.CDLL(None).memcmp
+_memcmp.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
+
+
+class Sink(Protocol):
+    """Where the image is to be kept: a descriptor that is written at offsets, and what ends it."""
+
+    @property
+    def fd(self) -> int: ...
+
+    def open_read(self) -> int:
+        """A read-only descriptor of the same file; the caller closes it."""
+
+    def finish(self, size: int) -> None:
+        """All is written; `size` is the number of bytes, holes at the end included. Durable on return."""
+
+
+class ThreadReader:
+    """A reader with a thread of its own, so that hashing and writing run beside each other without the GIL."""
+
+    essential = True
+
+    def __init__(self, ring: Ring, name: str, ended: Callable[[ThreadReader], None]) -> None:
+        self.released = 0
+        self.error: DouaneError | None = None
+        self.done = False
+        self._ring = ring
+        self._ended = ended
+        self._queue: SimpleQueue[Chunk | int | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"douane-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._ring.attach(self)
+        self._thread.start()
+
+    def push(self, chunk: Chunk) -> None:
+        self._queue.put(chunk)
+
+    def finish(self, size: int) -> None:
+        self._queue.put(size)
+
+    def overrun(self) -> None:
+        raise AssertionError("the ring waits for its own readers")
+
+    def cancel(self) -> None:
+        """End without the rest."""
+        self._queue.put(None)
+
+    def join(self) -> None:
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                item = self._queue.get()
+                if isinstance(item, Chunk):
+                    self._take(item)
+                    self._ring.release(self, item.end)
+                else:
+                    if item is not None:
+                        self._end(item)
+                    return
+        except DouaneError as error:
+            self.error = error
+        except Exception as error:  # a fault of ours: the image is not let in, and the loop must hear of it
+            self.error = DouaneError(f"the engine failed in {self._thread.name}: {error!r}")
+        finally:
+            self._ring.detach(self)
+            self.done = True
+            self._ended(self)
+
+    def _take(self, chunk: Chunk) -> None:
+        raise NotImplementedError
+
+    def _end(self, size: int) -> None:
+        """All chunks have been taken."""
+
+    def _bytes(self, chunk: Chunk) -> memoryview:
+        assert chunk.place is not None
+        return self._ring.view[chunk.place : chunk.place + chunk.end - chunk.start]
+
+
+class Digest(ThreadReader):
+    """One digest of all bytes of a ring; `hexdigest` is there when `join` has returned."""
+
+    def __init__(self, ring: Ring, algorithm: str, ended: Callable[[ThreadReader], None]) -> None:
+        super().__init__(ring, algorithm, ended)
+        self.algorithm = algorithm
+        self.hexdigest: str | None = None
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
+
+    def _take(self, chunk: Chunk) -> None:
+        if chunk.place is not None:
+            with self._bytes(chunk) as view:
+                self._hash.update(view)
+            return
+        left = chunk.end - chunk.start
+        while left:
+            self._hash.update(_ZEROS[:left] if left < len(_ZEROS) else _ZEROS)
+            left -= min(left, len(_ZEROS))
+
+    def _end(self, size: int) -> None:
+        self.hexdigest = self._hash.hexdigest()
+
+
+class Writer(ThreadReader):
+    """Writes a ring to a file. Holes, and blocks that are zero, are not written: they stay holes."""
+
+    def __init__(self, ring: Ring, sink: Sink, ended: Callable[[ThreadReader], None]) -> None:
+        super().__init__(ring, "writer", ended)
+        self._sink = sink
+        self.size: int | None = None
+
+    def _take(self, chunk: Chunk) -> None:
+        if chunk.place is None:
+            return
+        with self._bytes(chunk) as view:
+            address = ctypes.addressof(ctypes.c_char.from_buffer(view))
+            for start, end in _not_zero(address, len(view)):
+                self._write(view[start:end], chunk.start + start)
+
+    def _write(self, view: memoryview, at: int) -> None:
+        with view:
+            done = 0
+            while done < len(view):
+                try:
+                    done += os.pwrite(self._sink.fd, view[done:], at + done)
+                except OSError as error:
+                    code = "store-full" if error.errno in (28, 122, 27) else "store-failed"
+                    raise SinkError(
+                        code,
+                        f"the image could not be written to the store after {show_size(at + done)}: {error.strerror}; "
+                        "free some space or choose another place, then import it again",
+                    ) from error
+
+    def _end(self, size: int) -> None:
+        try:
+            self._sink.finish(size)
+        except OSError as error:
+            raise SinkError(
+                "store-failed", f"the image could not be made durable in the store: {error.strerror}"
+            ) from error
+        self.size = size
+
+
+def _not_zero(address: int, length: int) -> list[tuple[int, int]]:
+    """The runs of a block of memory that are not zero, to the block. memcmp stops at the first other byte."""
+    runs: list[tuple[int, int]] = []
+    for at in range(0, length, ZERO_BLOCK_BYTES):
+        end = min(at + ZERO_BLOCK_BYTES, length)
+        if _memcmp(address + at, _ZEROS, end - at) == 0:
+            continue
+        if runs and runs[-1][1] == at:
+            runs[-1] = (runs[-1][0], end)
+        else:
+            runs.append((at, end))
+    return runs
+
+
+class Feeder(ThreadReader):
+    """Writes a ring into the standard input of a program, straight from the ring's memory."""
+
+    def __init__(self, ring: Ring, fd: int, ended: Callable[[ThreadReader], None], *, essential: bool) -> None:
+        super().__init__(ring, "feeder", ended)
+        self.essential = essential
+        self.sent = 0
+        self.consumed = 0
+        self._fd = fd
+        self._enough = False
+        self.overran = False
+        self.ended = False
+
+    def push(self, chunk: Chunk) -> None:
+        self.sent = chunk.end
+        super().push(chunk)
+
+    def overrun(self) -> None:
+        self.overran = True
+        self.cancel()
+
+    def _take(self, chunk: Chunk) -> None:
+        if self._enough or self.overran:
+            return
+        if chunk.place is not None:
+            with self._bytes(chunk) as view:
+                self._feed(view, chunk.start)
+            return
+        left = chunk.end - chunk.start
+        while left and not self._enough:
+            part = min(left, len(_ZEROS))
+            self._feed(memoryview(_ZEROS)[:part], chunk.end - left)
+            left -= part
+
+    def _feed(self, view: memoryview, at: int) -> None:
+        done = 0
+        while done < len(view):
+            try:
+                done += os.write(self._fd, view[done:])
+            except OSError:  # EPIPE: the program has closed its input, it has seen enough
+                self._enough = True
+                return
+            self.consumed = at + done
+
+    def _end(self, size: int) -> None:
+        os.close(self._fd)
+        self._fd = -1
+        self.ended = True
+
+    def close(self) -> None:
+        """Close the pipe, after `join`."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Spool:
+    """A file without a name, for plugins that read at random what has no file of its own."""
+
+    def __init__(self) -> None:
+        self.fd = os.open(tempfile.gettempdir(), os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+
+    def open_read(self) -> int:
+        return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+    def finish(self, size: int) -> None:
+        os.ftruncate(self.fd, size)
+
+    def close(self) -> None:
+        """Give it up: nothing is left of it."""
+        os.close(self.fd)

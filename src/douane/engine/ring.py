@@ -1,0 +1,210 @@
+"""One write, many readers, no copy: the shared memory that an image passes through.
+
+A ring is a `memfd` of equal slots. The engine maps it for writing, then seals it with
+``F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL`` (memfd_create(2), fcntl(2)): from then on
+no descriptor of it, in whatever process, can be written or mapped for writing. Plugins map it read-only and
+are told (offset, length) over their channel. A slot is used again when its slowest reader has let go.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from .units import MiB
+
+SLOT_BYTES = MiB
+SLOTS = 16
+AUDIT_SLOTS = 64
+"""With an auditor in the plan the ring is longer: it may lag behind by what the others do not need."""
+
+FIRST_BYTES = 4 * MiB
+"""Bytes that may be read before every reader that can refuse has let go of the first ones."""
+
+_F_SEAL_FUTURE_WRITE = 0x0010  # linux/fcntl.h, since Linux 5.1; not in the fcntl module before Python 3.14
+
+
+class Stopped(Exception):
+    """The pass has been ended; whoever waits for the ring goes home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of the image: [start, end) and where it stands in the ring, or None for a hole (zeros)."""
+
+    start: int
+    end: int
+    place: int | None
+
+
+class Reader(Protocol):
+    """Somebody who reads from the ring: a plugin, a digest, the store's writer.
+
+    `released` is the image offset up to which it has let go; `essential` says whether the ring waits for it.
+    """
+
+    released: int
+    essential: bool
+
+    def push(self, chunk: Chunk) -> None:
+        """A chunk has been written; called in order, must not block."""
+
+    def finish(self, size: int) -> None:
+        """There is no more; `size` is the number of bytes of the whole image."""
+
+    def overrun(self) -> None:
+        """The ring went on without this reader (only for one that is not essential)."""
+
+
+class Ring:
+    """See the module. One thread writes (`reserve`, `publish`, `hole`, `finish`); any thread may release."""
+
+    def __init__(self, slots: int = SLOTS, slot_bytes: int = SLOT_BYTES) -> None:
+        self.slot_bytes = slot_bytes
+        self.slots = slots
+        fd = os.memfd_create("douane-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.ftruncate(fd, slots * slot_bytes)
+            self._map = mmap.mmap(fd, slots * slot_bytes, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+            fcntl.fcntl(
+                fd,
+                fcntl.F_ADD_SEALS,
+                fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | _F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL,
+            )
+            self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(fd)
+        self.view = memoryview(self._map)
+        self.changed = threading.Condition()
+        self.size = 0
+        self.ended = False
+        self._readers: list[Reader] = []
+        self._chunks: deque[Chunk] = deque()
+        self._free = deque(range(slots))
+        self._waiting = False
+        self._stopped = False
+        self.stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # readable from the stop on
+
+    # readers
+
+    def attach(self, reader: Reader) -> None:
+        """Let `reader` read from the beginning. Nobody may have let the first bytes go for good."""
+        with self.changed:
+            if self._chunks and self._chunks[0].start > 0:
+                raise ValueError("the beginning of the image has left the ring")
+            reader.released = 0
+            self._readers.append(reader)
+            for chunk in self._chunks:
+                reader.push(chunk)
+            if self.ended:
+                reader.finish(self.size)
+
+    def detach(self, reader: Reader) -> None:
+        """`reader` wants nothing more; what it held is let go."""
+        with self.changed:
+            if reader in self._readers:
+                self._readers.remove(reader)
+                self._reclaim()
+
+    def release(self, reader: Reader, offset: int) -> None:
+        """`reader` has let go of everything before `offset`."""
+        with self.changed:
+            if offset > reader.released:
+                reader.released = offset
+                self._reclaim()
+
+    def _reclaim(self) -> None:
+        floor = min((reader.released for reader in self._readers), default=self.size)
+        chunks = self._chunks
+        freed = False
+        while chunks and chunks[0].end <= floor:
+            place = chunks.popleft().place
+            if place is not None:
+                self._free.append(place // self.slot_bytes)
+            freed = True
+        if freed and self._waiting:
+            self.changed.notify_all()
+
+    @property
+    def is_full(self) -> bool:
+        """True while the writer waits for a reader to let go."""
+        return self._waiting
+
+    # the writer
+
+    def reserve(self) -> int:
+        """Wait for a free slot and return its place in the ring, in bytes. Raises Stopped."""
+        with self.changed:
+            while True:
+                if self._stopped:
+                    raise Stopped
+                if self._room():
+                    return self._free.popleft() * self.slot_bytes
+                self._waiting = True
+                self.changed.wait()
+                self._waiting = False
+
+    def _room(self) -> bool:
+        essential = [reader.released for reader in self._readers if reader.essential]
+        floor = min(essential, default=self.size)
+        ahead = self.size + self.slot_bytes - floor
+        if essential and ahead > (FIRST_BYTES if floor == 0 else SLOTS * self.slot_bytes):
+            return False
+        if not self._free:
+            # Nobody essential holds this much: it is an auditor that lags, and the ring goes on without it.
+            laggards = [reader for reader in self._readers if not reader.essential and reader.released < floor]
+            for reader in laggards:
+                self._readers.remove(reader)
+                reader.overrun()
+            self._reclaim()
+        return bool(self._free)
+
+    def publish(self, place: int, length: int) -> None:
+        """The slot at `place` now holds the next `length` bytes of the image. 0 gives the slot back."""
+        with self.changed:
+            if not length:
+                self._free.appendleft(place // self.slot_bytes)
+                return
+            self._push(Chunk(self.size, self.size + length, place))
+
+    def hole(self, length: int) -> None:
+        """The next `length` bytes of the image are zero, and stand nowhere."""
+        with self.changed:
+            if self._stopped:
+                raise Stopped
+            self._push(Chunk(self.size, self.size + length, None))
+
+    def _push(self, chunk: Chunk) -> None:
+        self.size = chunk.end
+        self._chunks.append(chunk)
+        for reader in list(self._readers):
+            reader.push(chunk)
+        if not self._readers:
+            self._reclaim()
+
+    def finish(self) -> None:
+        """The image is whole: every reader is told."""
+        with self.changed:
+            self.ended = True
+            for reader in list(self._readers):
+                reader.finish(self.size)
+            self.changed.notify_all()
+
+    def stop(self) -> None:
+        """End the pass: the writer's next wait raises Stopped."""
+        with self.changed:
+            self._stopped = True
+            os.eventfd_write(self.stop_fd, 1)
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """Give the memory back. All in-process readers have ended."""
+        self.view.release()
+        self._map.close()
+        os.close(self.fd)
+        os.close(self.stop_fd)

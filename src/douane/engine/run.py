@@ -1,0 +1,246 @@
+"""The engine's face: one image, one plan, one report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from douane import sandbox
+
+from .errors import DouaneError, PlanError
+from .logs import LogLine
+from .member import Member
+from .passing import Declared, Pass, Progress
+from .plan import Plan, PluginSpec
+from .program_member import ProgramMember
+from .python_member import PythonMember
+from .readers import Sink
+from .report import Outcome, Report
+from .resolve import Resolved, resolve
+from .source import Source
+from .verdicts import weigh
+
+
+class SandboxFailed(DouaneError):
+    """A cage could not be built, or did not hold when it tested itself."""
+
+    code = "sandbox-failed"
+
+
+def choose_tier(plan: Plan, asked: str | None) -> sandbox.Tier:
+    """The tier of this run: exactly `asked`, or the best there is, not below the plan's floor.
+
+    Raises SandboxFailed with what is missing and what to do.
+    """
+    try:
+        return sandbox.choose(sandbox.Tier(asked) if asked is not None else None, sandbox.Tier(plan.minimum_sandbox))
+    except sandbox.SandboxError as error:
+        raise SandboxFailed(str(error)) from error
+
+
+def inspect_image(
+    plan: Plan,
+    source: Source,
+    declared: Declared,
+    *,
+    tier: sandbox.Tier,
+    sink: Sink | None = None,
+    emit: LogLine = lambda plugin, level, text: None,
+    progress: Progress | None = None,
+) -> Report:
+    """Let the image of `source` through `plan`, once. With `sink`, what comes out is written there, durable.
+
+    The report's outcome is "accepted" only if every byte was read and written and every plugin that has a say
+    said yes. `source` is closed. Raises PlanError if a plugin cannot be used as it is configured: nothing has
+    been read then. Every other failure is an outcome, "undecided". Call it from a thread that outlives the call:
+    the kernel ends the caged processes when the thread that started them ends.
+    """
+    began = time.monotonic()
+    try:
+        run = _prepare(plan, source, declared, tier, sink, emit, progress)
+        try:
+            run.run()
+            return _report(run, tier, began)
+        finally:
+            run.close()
+    except sandbox.SandboxError as error:
+        raise SandboxFailed(str(error)) from error
+    finally:
+        source.close()
+
+
+def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, level, text: None) -> list[Member]:
+    """Start every plugin of `plan` in its cage, configured, and end it: the members, described.
+
+    Raises PlanError if one cannot be used.
+    """
+    try:
+        run = _prepare(plan, _Nothing(), {}, tier, None, emit, None)
+        run.close()
+        return run.members
+    except sandbox.SandboxError as error:
+        raise SandboxFailed(str(error)) from error
+
+
+class _Nothing:
+    """A source for when no image is to be read."""
+
+    name = "nothing"
+    size: int | None = 0
+
+    def pump(self, ring: Any) -> None:
+        """There is nothing."""
+
+    def file(self) -> int | None:
+        return None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _prepare(
+    plan: Plan,
+    source: Source,
+    declared: Declared,
+    tier: sandbox.Tier,
+    sink: Sink | None,
+    emit: LogLine,
+    progress: Progress | None,
+) -> Pass:
+    """All plugins, started and ready. A second time with what the first start taught, if that was needed."""
+    learned: dict[str, tuple[bool, bool]] = {}
+    for _ in range(2):
+        run = Pass(plan, [], source, declared, sink, emit, progress)
+        run.members = _members(plan, tier, run, learned)
+        try:
+            run.prepare()
+        except BaseException:
+            run.close()
+            raise
+        if not run.misjudged():
+            return run
+        learned = {member.spec.name: (member.is_transform, member.reads == "random") for member in run.members}
+        run.close()
+    raise PlanError("a plugin describes itself differently each time it is loaded; its class must be the same")
+
+
+def _members(plan: Plan, tier: sandbox.Tier, run: Pass, learned: Mapping[str, tuple[bool, bool]]) -> list[Member]:
+    members: list[Member] = []
+    pending: str | None = None  # a transform after which nobody has looked at the format yet
+    for spec in plan.plugins:
+        member = _member(spec, tier, run, learned)
+        if pending is not None and member.is_transform:
+            members.append(_format_after(pending, tier, run))
+            pending = None
+        if member.is_transform:
+            pending = spec.name
+        elif member.resolved.is_format:
+            pending = None
+        members.append(member)
+    if pending is not None:
+        members.append(_format_after(pending, tier, run))
+    return members
+
+
+def _format_after(transform: str, tier: sandbox.Tier, run: Pass) -> Member:
+    # What a transform says of its own output is a claim: the format is found again, from the bytes.
+    return _member(PluginSpec(name=f"format-after-{transform}"[:48], use="format"), tier, run, {})
+
+
+def _member(spec: PluginSpec, tier: sandbox.Tier, run: Pass, learned: Mapping[str, tuple[bool, bool]]) -> Member:
+    try:
+        interpreter = sandbox.interpreter(Path(spec.python) if spec.python is not None else None)
+    except sandbox.SandboxError as error:
+        raise PlanError(f"plugin {spec.name!r}: {error}") from error
+    resolved = resolve(spec, interpreter.sys_path)
+    cage = sandbox.Cage(
+        tier=tier,
+        interpreter=interpreter,
+        bounds=sandbox.Bounds(memory=spec.memory, threads=spec.threads, processes=spec.processes),
+        read=resolved.read,
+        programs=_programs(spec, resolved),
+        name=spec.name,
+    )
+    if resolved.argv:
+        return ProgramMember(spec, resolved, cage, run, 0)
+    member = PythonMember(spec, resolved, cage, run, 0)
+    transform, random = learned.get(spec.name, (resolved.transform, resolved.random))
+    member.is_transform = transform
+    member.reads = "random" if random else "stream"
+    if transform:
+        _check_transform(spec)
+    return member
+
+
+def _programs(spec: PluginSpec, resolved: Resolved) -> tuple[Path, ...]:
+    import shutil
+
+    if resolved.argv:
+        return (Path(resolved.argv[0]),)
+    found = []
+    for program in spec.programs:
+        path = shutil.which(program)
+        if path is None:
+            raise PlanError(f"plugin {spec.name!r}: there is no program {program!r} to grant it; install it")
+        found.append(Path(path).resolve())
+    return tuple(found)
+
+
+def _check_transform(spec: PluginSpec) -> None:
+    rules = (spec.mode, spec.on_error, spec.on_timeout, spec.on_incomplete)
+    if rules != ("enforce", "reject", "reject", "reject"):
+        raise PlanError(
+            f"plugin {spec.name!r} is a transform: what it makes is the image, so it cannot be left out; "
+            "mode is 'enforce' and on_error, on_timeout and on_incomplete are 'reject'"
+        )
+
+
+def _report(run: Pass, tier: sandbox.Tier, began: float) -> Report:
+    verdicts = [member.verdict for member in run.members if member.verdict is not None]
+    report = Report(
+        outcome="accepted",
+        verdicts=verdicts,
+        received=run.received,
+        stored=run.stored,
+        sandbox=tier.value,
+        seconds=0.0,
+    )
+    if run.decisive is not None and run.decisive.verdict is not None:
+        verdict = run.decisive.verdict
+        report.outcome = _weight(run.decisive)
+        report.code, report.message, report.retry_after = verdict.code, verdict.message, verdict.retry_after
+    elif run.error is not None:
+        report.outcome, report.code, report.message = "undecided", run.error.code, str(run.error)
+    elif len(verdicts) != len(run.members) or not run.received.complete or not run.stored.complete:
+        # Cannot happen; if it does, it is no accept.
+        report.outcome, report.code = "undecided", "engine-failed"
+        report.message = "the engine ended without having seen all of the image; this is a fault of Douane"
+    else:
+        _accept(run, report)
+    report.seconds = round(time.monotonic() - began, 6)
+    return report
+
+
+def _weight(member: Member) -> Outcome:
+    assert member.verdict is not None
+    outcome = weigh(member.spec, member.verdict)
+    return "undecided" if outcome == "accepted" else outcome  # a transform's failure always weighs
+
+
+def _accept(run: Pass, report: Report) -> None:
+    report.disk_format = run.declared.get("disk_format")
+    report.container_format = run.declared.get("container_format")
+    for member in run.members:
+        verdict = member.verdict
+        if verdict is None or verdict.outcome != "accepted":
+            continue
+        report.properties.update(verdict.properties)
+        if member.resolved.is_format:
+            found = {key.partition(".")[2]: value for key, value in verdict.properties.items()}
+            disk_format, virtual_size = found.get("disk_format"), found.get("virtual_size")
+            container = found.get("container_format")
+            report.disk_format = disk_format if isinstance(disk_format, str) else report.disk_format
+            report.container_format = container if isinstance(container, str) else report.container_format
+            report.virtual_size = virtual_size if isinstance(virtual_size, int) else report.virtual_size

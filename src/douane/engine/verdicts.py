@@ -1,0 +1,65 @@
+"""From the plugins' answers to one outcome: any enforcing refusal refuses, nothing overrules it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from douane_plugin import wire
+
+from .plan import PluginSpec
+from .report import Outcome, PropertyValue, Verdict
+
+_KEY = re.compile(rf"[a-z0-9_]{{1,{wire.MAX_PROPERTY_KEY}}}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+
+
+class BadProperties(Exception):
+    """Properties that a plugin may not set; the text says which and why."""
+
+
+def check_properties(plugin: str, given: Any) -> dict[str, PropertyValue]:
+    """The properties of `plugin` under their full names, ``plugin.key``. Raises BadProperties."""
+    if not isinstance(given, dict):
+        raise BadProperties(f"properties are a mapping, not {given!r:.60}")
+    if len(given) > wire.MAX_PROPERTIES:
+        raise BadProperties(f"it returned {len(given)} properties; at most {wire.MAX_PROPERTIES} are allowed")
+    named: dict[str, PropertyValue] = {}
+    for full, value in given.items():
+        key = full.removeprefix(plugin + ".")
+        if not _KEY.fullmatch(key):
+            outside = "." in key or ":" in key
+            raise BadProperties(
+                f"property {full!r:.80} is outside its namespace: a plugin sets only its own ({plugin}.*)"
+                if outside
+                else f"property {full!r:.80}: a key has 1 to {wire.MAX_PROPERTY_KEY} of a-z 0-9 _"
+            )
+        if isinstance(value, str):
+            if len(value) > wire.MAX_PROPERTY_TEXT:
+                raise BadProperties(
+                    f"property {key!r} has {len(value)} characters; at most {wire.MAX_PROPERTY_TEXT} are allowed"
+                )
+        elif not isinstance(value, bool | int | float):
+            raise BadProperties(f"property {key!r} is {value!r:.60}; it must be a str, int, float or bool")
+        elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            raise BadProperties(f"property {key!r} is an integer of more than 64 bits")
+        named[f"{plugin}.{key}"] = value
+    return named
+
+
+def clean(text: Any, limit: int = wire.MAX_MESSAGE) -> str:
+    """A plugin's text as it may be shown: one line, no control characters that drive a terminal, bounded."""
+    line = _CONTROL.sub(" ", text if isinstance(text, str) else "").strip()
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def weigh(spec: PluginSpec, verdict: Verdict) -> Outcome:
+    """What one plugin's verdict does to the image under the operator's rules."""
+    if verdict.outcome in ("accepted", "stopped") or spec.mode == "audit":
+        return "accepted"
+    if verdict.outcome == "refused":
+        return "refused" if spec.mode == "enforce" else "accepted"
+    if verdict.outcome == "deferred":
+        return "undecided" if spec.mode == "enforce" else "accepted"
+    rule = {"failed": spec.on_error, "timeout": spec.on_timeout, "incomplete": spec.on_incomplete}[verdict.outcome]
+    return "undecided" if rule == "reject" else "accepted"
