@@ -1,0 +1,114 @@
+"""The answers, and what a class says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+import douane_plugin
+from douane_plugin import Defer, Incomplete, Inspector, Reject, Transform
+from douane_plugin._load import LoadError, check_reads, describe, load
+
+SOURCE = '''
+from douane_plugin import Inspector
+import dataclasses
+
+@dataclasses.dataclass
+class Sized(Inspector):
+    """Refuse what is too small."""
+    least: int = 5
+    reads = "head:4"
+
+NotAPlugin = 3
+'''
+
+
+@pytest.mark.parametrize("answer", [Reject, Incomplete])
+@pytest.mark.parametrize("code", ["", "Upper", "with space", "x" * 65, None, 3, "new\nline"])
+def test_a_code_that_no_program_could_use_is_refused(answer, code):
+    with pytest.raises(ValueError, match="code"):
+        answer(code, "a sentence")
+
+
+@pytest.mark.parametrize("answer", [Reject, Incomplete])
+@pytest.mark.parametrize("message", ["", "  ", None, 3])
+def test_an_answer_without_a_sentence_is_refused(answer, message):
+    with pytest.raises(ValueError, match="sentence"):
+        answer("code", message)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), "5", True, None])
+def test_a_deferral_needs_a_time(seconds):
+    with pytest.raises(ValueError, match="seconds"):
+        Defer(seconds, "not now")
+
+
+def test_answers_say_what_they_are():
+    assert str(Reject("too-small", "it is too small")) == "too-small: it is too small"
+    assert Defer(1.5, "later").retry_after == 1.5
+
+
+def test_a_plugin_can_be_made_and_called_without_an_engine():
+    class Plain(Inspector):
+        def inspect(self, image):
+            self.log.info("looking")
+            return {"ok": True}
+
+    assert Plain().inspect(None) == {"ok": True}
+    with pytest.raises(LookupError, match="outside"):
+        Plain().grant("rules")
+
+
+@pytest.mark.parametrize("reads", ["nothing", "head:1", "head:512", "stream", "random"])
+def test_what_an_inspector_may_read(reads):
+    assert check_reads(reads, transform=False) == reads
+
+
+@pytest.mark.parametrize("reads", ["", "all", "head", "head:", "head:0", "head:-1", "head:1k", "head:٣", 5, None])
+def test_what_it_may_not(reads):
+    with pytest.raises(LoadError, match="reads"):
+        check_reads(reads, transform=False)
+
+
+@pytest.mark.parametrize("reads", ["nothing", "head:512"])
+def test_a_transform_reads_all(reads):
+    with pytest.raises(LoadError, match="stream"):
+        check_reads(reads, transform=True)
+
+
+def test_a_file_is_loaded_from_its_source_without_being_opened():
+    cls = load({"path": "/nowhere/sized.py", "source": SOURCE, "attribute": "Sized"})
+    told = describe(cls)
+    assert told["doc"] == "Refuse what is too small."
+    assert (told["api"], told["kind"], told["reads"]) == (1, "inspector", "head:4")
+    assert told["parameters"][0]["name"] == "least"
+
+
+def test_a_class_that_is_not_there_is_told_with_those_that_are():
+    with pytest.raises(LoadError, match=r"no 'Sizd'.*it has: Sized"):
+        load({"path": "/nowhere/sized.py", "source": SOURCE, "attribute": "Sizd"})
+
+
+def test_what_is_no_plugin_is_told_so():
+    with pytest.raises(LoadError, match="derives from"):
+        load({"path": "/nowhere/sized.py", "source": SOURCE, "attribute": "NotAPlugin"})
+
+
+@pytest.mark.parametrize("api", [0, -1, "1", None, True, 1.0])
+def test_a_level_that_is_none_is_refused(api):
+    cls = type("Odd", (Inspector,), {"api": api})
+    with pytest.raises(LoadError, match="contract level"):
+        describe(cls)
+
+
+def test_every_public_name_is_documented():
+    for name in douane_plugin.__all__:
+        public = getattr(douane_plugin, name)
+        if isinstance(public, type):
+            assert public.__doc__, name
+            for member, value in vars(public).items():
+                if not member.startswith("_") and (callable(value) or isinstance(value, property)):
+                    assert value.__doc__, f"{name}.{member}"
+
+
+def test_a_transform_is_not_an_inspector():
+    assert describe(type("T", (Transform,), {}))["kind"] == "transform"

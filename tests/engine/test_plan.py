@@ -1,0 +1,144 @@
+"""A wrong configuration is an error before any byte moves, and names the plugin, the key and what was expected."""
+
+from __future__ import annotations
+
+import pytest
+
+from douane.engine import PlanError
+from douane.engine.plan import load_plan
+
+GOOD = """
+[import]
+deadline = "2h"
+digests = ["sha256"]
+
+[sandbox]
+minimum = "full"
+
+[[plugin]]
+name = "format"
+use = "format"
+
+[[plugin]]
+name = "antivirus"
+use = "av.py:ClamAV"
+mode = "warn"
+on_timeout = "reject"
+timeout = "10m"
+stall = 5
+memory = "1GiB"
+config = { max_depth = 3 }
+grants = { clamd = "unix:/run/clamd.ctl" }
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(text: str) -> str:
+        path = tmp_path / "plan.toml"
+        path.write_text(text)
+        return str(path)
+
+    return written
+
+
+def test_the_order_is_the_way_and_defaults_are_filled_in(write, tmp_path):
+    plan = load_plan(write(GOOD))
+    first, second = plan.plugins
+    assert (first.name, second.name) == ("format", "antivirus")
+    assert (plan.deadline, plan.digests, plan.minimum_sandbox) == (7200, ("sha256",), "full")
+    assert (first.mode, first.on_error, first.on_timeout, first.on_incomplete) == ("enforce", *["reject"] * 3)
+    assert (first.start, first.stall, first.timeout, first.memory) == (30, 30, 600, 512 << 20)
+    assert (second.timeout, second.stall, second.memory) == (600, 5, 1 << 30)
+    assert (second.config, second.grants) == ({"max_depth": 3}, {"clamd": "unix:/run/clamd.ctl"})
+    assert second.base == str(tmp_path)
+
+
+def test_outside_of_enforce_a_failure_only_warns_unless_the_operator_says_otherwise(write):
+    second = load_plan(write(GOOD)).plugins[1]
+    assert (second.on_error, second.on_timeout, second.on_incomplete) == ("warn", "reject", "warn")
+
+
+def test_without_a_file_the_format_is_inspected():
+    assert [plugin.name for plugin in load_plan(None).plugins] == ["format"]
+
+
+def test_plugins_of_the_command_line_come_after_the_plan():
+    plan = load_plan(None, extra=["a/boot.py:BootSector", "mine=pkg.mod:Thing", "exec:/bin/my-tool --x y"])
+    assert [plugin.name for plugin in plan.plugins] == ["format", "bootsector", "mine", "my-tool"]
+    assert plan.plugins[3].use == "exec:/bin/my-tool --x y"
+
+
+def test_a_plugin_of_the_command_line_named_format_takes_the_place_of_the_built_in_plan():
+    assert [plugin.use for plugin in load_plan(None, extra=["format=my.py:Format"]).plugins] == ["my.py:Format"]
+
+
+def test_settings_of_the_command_line_reach_their_plugin():
+    plan = load_plan(None, extra=["boot.py:BootSector"], settings=["BootSector.signature=aa=55"])
+    assert plan.plugins[1].texts == {"signature": "aa=55"}
+
+
+PLUGIN = '[[plugin]]\nname = "a"\nuse = "format"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[[plugin]]\nname = 'a'\n", "plugin 'a' has no 'use'"),
+        ("[[plugin]]\nuse = 'format'\n", "plugin number 1 has no 'name'"),
+        (PLUGIN + "mod = 'warn'\n", "plugin 'a': 'mod' is not a setting; did you mean 'mode'"),
+        (PLUGIN + "zzz = 1\n", "plugin 'a': 'zzz' is not a setting; known are: name, use"),
+        (PLUGIN + "mode = 'maybe'\n", "plugin 'a': 'mode' is wrong: .*maybe"),
+        (PLUGIN + "mode = 3\n", "plugin 'a': 'mode' is wrong: expected"),
+        (PLUGIN + "timeout = 'soon'\n", "plugin 'a': 'timeout' is a duration such as '30s'.*soon"),
+        (PLUGIN + "stall = 0\n", "plugin 'a': 'stall' is a duration greater than zero"),
+        (PLUGIN + "memory = '1KiB'\n", "plugin 'a': 'memory' is at least 32MiB"),
+        (PLUGIN + "memory = 'lots'\n", "plugin 'a': 'memory' is a size"),
+        (PLUGIN + "threads = 0\n", "plugin 'a': 'threads' is at least 1"),
+        (PLUGIN + "config = 3\n", "plugin 'a': 'config' is wrong"),
+        (PLUGIN + "grants = { a = 1 }\n", "plugin 'a': 'grants"),
+        (PLUGIN + "mode = 'audit'\non_error = 'reject'\n", "plugin 'a': mode = 'audit' never refuses"),
+        (PLUGIN + PLUGIN, "two plugins are named 'a'"),
+        ("[[plugin]]\nname = 'Big'\nuse = 'format'\n", "plugin 'Big': a name begins with"),
+        ("[plugin]\nname = 'a'\n", r"written as \[\[plugin\]\]"),
+        ("[plugins]\n", "'plugins' is not a setting; did you mean 'plugin'"),
+        ("[import]\ndeadlin = 1\n" + PLUGIN, r"\[import\] 'deadlin' is not a setting; did you mean 'deadline'"),
+        ("[import]\ndigests = ['sha1']\n" + PLUGIN, "digests is a list of md5, sha256, sha512"),
+        ("[sandbox]\nminimum = 'none'\n" + PLUGIN, "minimum is one of full, strict, off"),
+        ("import = 3\n" + PLUGIN, "import is a table"),
+        ("", "names no plugin at all"),
+        ("a = = 1\n", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_said(write, text, sentence):
+    path = write(text)
+    with pytest.raises(PlanError, match=sentence) as error:
+        load_plan(path)
+    assert path in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("extra", "settings", "sentence"),
+    [
+        ([], ["format.x"], "write it as NAME.KEY=VALUE"),
+        ([], ["x=1"], "write it as NAME.KEY=VALUE"),
+        ([], ["av.x=1"], "there is no plugin 'av' in the plan; it has: format"),
+        (["a.py:Thing", "b.py:Thing"], [], "two plugins are named 'thing'"),
+        (["exec:"], [], "no name can be made of it"),
+    ],
+)
+def test_a_wrong_command_line_is_said_too(extra, settings, sentence):
+    with pytest.raises(PlanError, match=sentence):
+        load_plan(None, extra=extra, settings=settings)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(PlanError, match=r"gone.toml cannot be read: No such file"):
+        load_plan(str(tmp_path / "gone.toml"))
+
+
+def test_the_configuration_digest_changes_with_the_configuration_alone():
+    one, same, other = (
+        load_plan(None, extra=["a.py:A"], settings=[f"a.x={value}"]).plugins[1].config_digest() for value in (1, 1, 2)
+    )
+    assert one == same != other

@@ -1,0 +1,89 @@
+"""What one answer does to the image, and what a plugin may set."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from douane.engine.plan import PluginSpec
+from douane.engine.report import Verdict
+from douane.engine.verdicts import BadProperties, check_properties, clean, weigh
+
+OUTCOMES = ("accepted", "refused", "deferred", "incomplete", "failed", "timeout", "stopped")
+
+
+def spec(**keys):
+    return PluginSpec(name="a", use="format", **keys)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "weight"),
+    [
+        ("accepted", "accepted"),
+        ("refused", "refused"),
+        ("deferred", "undecided"),
+        ("incomplete", "undecided"),
+        ("failed", "undecided"),
+        ("timeout", "undecided"),
+    ],
+)
+def test_what_an_enforcing_plugin_with_the_default_rules_decides(outcome, weight):
+    assert weigh(spec(), Verdict(plugin="a", outcome=outcome)) == weight
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_an_auditor_decides_nothing(outcome):
+    assert weigh(spec(mode="audit"), Verdict(plugin="a", outcome=outcome)) == "accepted"
+
+
+@pytest.mark.parametrize("outcome", ["refused", "deferred"])
+def test_a_warner_does_not_refuse(outcome):
+    assert weigh(spec(mode="warn"), Verdict(plugin="a", outcome=outcome)) == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("key", "outcome"), [("on_error", "failed"), ("on_timeout", "timeout"), ("on_incomplete", "incomplete")]
+)
+def test_each_rule_is_for_its_own_kind_of_failure(key, outcome):
+    assert weigh(spec(**{key: "warn"}), Verdict(plugin="a", outcome=outcome)) == "accepted"
+    for other in {"failed", "timeout", "incomplete"} - {outcome}:
+        assert weigh(spec(**{key: "warn"}), Verdict(plugin="a", outcome=other)) == "undecided"
+
+
+def test_properties_stand_in_the_plugins_namespace():
+    assert check_properties("boot", {"kind": "mbr", "boot.parts": 3, "ok": True}) == {
+        "boot.kind": "mbr",
+        "boot.parts": 3,
+        "boot.ok": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given_", "sentence"),
+    [
+        ({"other.kind": 1}, "outside its namespace"),
+        ({"os_glance:x": 1}, "outside its namespace"),
+        ({"bo.ot.kind": 1}, "outside its namespace"),
+        ({"Kind": 1}, "a-z 0-9 _"),
+        ({"": 1}, "a-z 0-9 _"),
+        ({"k" * 65: 1}, "1 to 64"),
+        ({"k": "x" * 4097}, "4096 are allowed"),
+        ({"k": None}, "must be a str"),
+        ({"k": [1]}, "must be a str"),
+        ({"k": 1 << 64}, "64 bits"),
+        ({f"k{n}": 1 for n in range(65)}, "at most 64"),
+        ([1], "a mapping"),
+    ],
+)
+def test_properties_that_may_not_be_set(given_, sentence):
+    with pytest.raises(BadProperties, match=sentence):
+        check_properties("boot", given_)
+
+
+@given(st.text(max_size=3000))
+def test_a_plugins_text_cannot_drive_a_terminal(text):
+    shown = clean(text)
+    assert len(shown) <= 1000
+    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in shown)
+    shown.encode()
