@@ -1,0 +1,101 @@
+# How to build, test and try Douane. `make` alone lists what there is.
+
+BIN := .venv/bin
+VENV_RUNTIME := .venv/.made-for-runtime
+VENV_DEV := .venv/.made-for-dev
+
+# `make test ARGS="-k ring"`: more arguments for pytest (or for bench).
+ARGS ?=
+
+# Two workers, which is what two cores can feed; tests that may not run beside each other share an xdist_group.
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadgroup
+
+# Plugins run where they can write no bytecode, and would compile the same modules at every start.
+COMPILE := $(BIN)/python -m compileall -q src sdk/src
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: demo
+demo: $(VENV_RUNTIME)  ## see an image checked, refused, imported and given back
+	@$(COMPILE)
+	@scripts/demo.sh
+
+.PHONY: setup
+setup: $(VENV_DEV)  ## make .venv with all that the other targets need (they do it themselves)
+
+.PHONY: test
+test: $(VENV_DEV) lint docs-check  ## all checks and all tests: what has to pass before a change is merged
+	@$(COMPILE)
+	$(PYTEST) $(PARALLEL) $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(VENV_DEV)  ## the quick tests only, the last failures first, stops at the first one
+	@$(COMPILE)
+	$(PYTEST) $(PARALLEL) -m "not slow and not corpus" --failed-first --exitfirst $(ARGS)
+
+# Exit status 5 is pytest's "nothing was collected".
+.PHONY: test-corpus
+test-corpus: export DOUANE_CORPUS := $(abspath $(or $(DOUANE_CORPUS),../shared/images))
+test-corpus: $(VENV_DEV)  ## the tests on a folder of real images: DOUANE_CORPUS, or ../shared/images
+	@$(COMPILE)
+	@if ! [ -d "$(DOUANE_CORPUS)" ]; then \
+	    echo "There is no folder $(DOUANE_CORPUS): nothing to test. DOUANE_CORPUS=/path/to/images names another."; \
+	else \
+	    echo "Images: $(DOUANE_CORPUS)"; \
+	    $(PYTEST) $(PARALLEL) -m corpus $(ARGS) || { status=$$?; [ $$status -eq 5 ] || exit $$status; \
+	        echo "No test is marked \"corpus\" yet."; }; \
+	fi
+
+.PHONY: sdk-test
+sdk-test: $(VENV_DEV)  ## the plugin contract's tests, on every Python from 3.9 on that is found here
+	@scripts/sdk-test.sh $(ARGS)
+
+.PHONY: lint
+lint: $(VENV_DEV)  ## style, types, and which part may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV_DEV)  ## bring the source into the one style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+.PHONY: docs-check
+docs-check: $(VENV_DEV)  ## links, headings and examples in README.md and docs/
+	$(BIN)/python scripts/docs_check.py
+
+.PHONY: bench
+bench: $(VENV_DEV)  ## measure, and print the table of ratios
+	@$(COMPILE)
+	$(BIN)/python -m bench $(ARGS)
+
+.PHONY: lock
+lock:  ## write requirements/ anew from pyproject.toml (UPGRADE=1: the newest versions)
+	@scripts/lock.sh
+
+.PHONY: clean
+clean:  ## remove caches and what was built
+	rm -rf build dist sdk/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src sdk tests bench examples scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+.PHONY: distclean
+distclean: clean  ## the same, and .venv
+	rm -rf .venv
+
+$(VENV_RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml sdk/pyproject.toml
+	@scripts/setup.sh runtime
+	@touch $@
+
+$(VENV_DEV): requirements/dev.txt pyproject.toml sdk/pyproject.toml
+	@scripts/setup.sh dev
+	@touch $(VENV_RUNTIME) $@

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Douane from end to end, in a minute: the README's plugin, a good disk, a hostile one, and what becomes of each.
+# Prints each command before it runs it, and stops at the first that does not end as it should. Everything happens in
+# a temporary folder that is removed at the end; --keep leaves it. `make demo` prepares what this needs.
+set -euo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+PATH=$top/.venv/bin:$PATH
+
+keep=
+case ${1:-} in
+    '') ;;
+    --keep) keep=yes ;;
+    *) echo "usage: $0 [--keep]" >&2; exit 2 ;;
+esac
+
+here=$(mktemp -d "${TMPDIR:-/tmp}/douane-demo.XXXXXX")
+clean_up() {
+    local status=$?
+    if [ -n "$keep" ]; then echo "All of it is in $here"; else rm -rf "$here"; fi
+    [ $status -eq 0 ] || echo "The demo stopped: what it says last is what did not end as it should (status $status)." >&2
+}
+trap clean_up EXIT
+cd "$here"
+export DOUANE_HOME=$here/home            # the catalog and the store, which by default are in your data directory
+
+title() { printf '\n%s\n' "== $*"; }
+note() { printf '   %s\n' "$@"; }
+
+# run STATUS COMMAND...: print the command, run it, and go on only if it ends with that status.
+run() {
+    local expected=$1 status=0
+    shift
+    printf '\n$ %s\n' "$*"
+    "$@" || status=$?
+    if [ "$status" -ne "$expected" ]; then
+        echo "That ended with exit status $status; it should be $expected." >&2
+        exit 1
+    fi
+    [ "$expected" -eq 0 ] || note "exit status $status"
+}
+
+title "A plugin is a class. This is the one in the README:"
+awk '/^```/ { if (block ~ /class BootSector/) exit; block = ""; inside = /^```python/; next }
+     inside { block = block $0 "\n" }
+     END { if (block ~ /class BootSector/) printf "%s", block }' "$top/README.md" > boot_sector.py
+[ -s boot_sector.py ] || { echo "README.md holds no Python example with a class BootSector." >&2; exit 1; }
+sed 's/^/    /' boot_sector.py
+
+title "What an operator says: every image shall be of the format it claims, and have a boot sector"
+cat > douane.toml <<'TOML'
+[[plugin]]
+name = "format"
+use = "format"
+
+[[plugin]]
+name = "boot-sector"
+use = "boot_sector.py:BootSector"
+TOML
+sed 's/^/    /' douane.toml
+
+title "Three images: a disk that boots, one that does not, and a qcow2 that wants to read a file of the host"
+run 0 truncate --size 64M disk.raw
+note "and the two bytes at its byte 510 that make it bootable, with some data in its middle"
+printf '\x55\xaa' | dd of=disk.raw bs=1 seek=510 conv=notrunc status=none
+dd if=/dev/urandom of=disk.raw bs=1M seek=32 count=4 conv=notrunc status=none
+run 0 truncate --size 64M blank.raw
+run 0 qemu-img create -q -f raw secret.raw 1M
+run 0 qemu-img create -q -f qcow2 -b "$here/secret.raw" -F raw hostile.qcow2
+run 0 qemu-img convert -f raw -O qcow2 disk.raw disk.qcow2
+
+title "What cages this machine can give"
+run 0 douane doctor
+
+title "The plan: what every image goes through"
+run 0 douane plan --config douane.toml
+
+title "Checking: nothing is stored"
+run 0 douane check disk.raw --config douane.toml
+run 1 douane check blank.raw --config douane.toml
+note "The tenant reads why; a program reads the code: douane check --json"
+run 1 douane check hostile.qcow2
+note "Without a configuration the plan is Douane's own look at the format: nothing that points out of the image gets in."
+
+title "Importing: the same checks, and then it is in the store, whole"
+run 0 douane import disk.raw --config douane.toml --name first --property os_distro=debian | tee imported.txt
+run 0 douane import disk.qcow2 --name second
+run 1 douane import blank.raw --config douane.toml --name never
+run 0 douane images
+id=$(grep -Eo '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' imported.txt | tail -n 1) ||
+    { echo "douane import printed no image id." >&2; exit 1; }
+run 0 douane show "$id"
+
+title "And out again, byte for byte"
+run 0 douane save "$id" saved.raw
+run 0 sha256sum disk.raw saved.raw
+run 0 cmp disk.raw saved.raw
+run 0 du -h --apparent-size disk.raw saved.raw
+run 0 du -h disk.raw saved.raw
+note "Holes stayed holes."
+run 0 douane delete "$id"
+
+title "That was Douane. Write your own plugin next: docs/tutorial.md"

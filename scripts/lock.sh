@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Write requirements/*.txt anew from pyproject.toml: exact versions, each with the hashes of all its files.
+# Versions stay as they are where they still fit; `make lock UPGRADE=1` takes the newest of everything.
+#
+# uv and not pip-compile: it resolves for every supported Python and processor at once, where pip-compile
+# writes what fits the one interpreter that runs it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+python=${PYTHON:-python3}
+tools=build/lock
+export UV_PYTHON_DOWNLOADS=never
+
+if ! [ -x "$tools/bin/uv" ]; then
+    echo "Making $tools, with uv as requirements/lock.txt pins it."
+    "$python" -m venv "$tools"
+    "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+        --require-hashes -r requirements/lock.txt
+fi
+
+# A line is a pin, a hash or a comment. Anything else (an index, a path, a link) would tie the file to one machine.
+# The marker "sys_platform == 'linux'" stands on every pin and says nothing here: Douane runs on Linux only.
+check_and_tidy() {
+    local file=$1 rest
+    sed -i -E -e "s/ ; sys_platform == 'linux' / /" -e "s/ and sys_platform == 'linux' / /" "$file"
+    rest=$(grep -vE "^[a-z0-9-]+==[^ /]+( ; [^/@]+)? \\\\\$|^    --hash=sha256:[0-9a-f]{64}( \\\\)?\$|^ *#[^/]*\$" "$file") || return 0
+    echo "$file holds lines that are neither a pin, a hash nor a comment; it must not be committed like this:" >&2
+    echo "$rest" >&2
+    return 1
+}
+
+# compile NAME PYTHON-VERSION SOURCE...
+compile() {
+    local file=requirements/$1.txt version=$2
+    shift 2
+    echo "Writing $file."
+    "$tools/bin/uv" pip compile "$@" --quiet --universal --fork-strategy fewest --python-version "$version" \
+        --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package douane-plugin --no-annotate \
+        --custom-compile-command "make lock" ${UPGRADE:+--upgrade} --output-file "$file" >/dev/null
+    check_and_tidy "$file"
+}
+
+compile dev 3.11 pyproject.toml --group dev
+# Parts of dev.txt, and with the same versions: `make demo` installs these two and later `make test` adds the rest.
+compile runtime 3.11 pyproject.toml --constraints requirements/dev.txt
+compile build 3.11 --group build --constraints requirements/dev.txt
+compile sdk-test 3.9 --group sdk-test
+compile lock 3.11 --group lock
