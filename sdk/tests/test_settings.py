@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any, Dict, List, Literal, Mapping, Optional, Union
 
@@ -137,12 +138,14 @@ def test_a_name_that_only_type_checkers_know_is_not_checked():
     assert arguments(Late, {"path": 1}, {}) == {"path": 1}
 
 
-def test_unions_written_with_a_bar():
-    scope: Dict[str, Any] = {"Inspector": Inspector}
-    exec("class New(Inspector):\n    def __init__(self, a: int | None = None, b: list[str] = []): pass", scope)
-    assert arguments(scope["New"], {"a": None, "b": ["x"]}, {}) == {"a": None, "b": ["x"]}
-    with pytest.raises(SettingError, match="'a' must be int or none"):
-        arguments(scope["New"], {"a": "x"}, {})
+if sys.version_info >= (3, 10):  # the syntax is not there before
+
+    def test_unions_written_with_a_bar():
+        scope: Dict[str, Any] = {"Inspector": Inspector}
+        exec("class New(Inspector):\n    def __init__(self, a: int | None = None, b: list[str] = []): pass", scope)
+        assert arguments(scope["New"], {"a": None, "b": ["x"]}, {}) == {"a": None, "b": ["x"]}
+        with pytest.raises(SettingError, match="'a' must be int or none"):
+            arguments(scope["New"], {"a": "x"}, {})
 
 
 def test_what_is_told_of_the_parameters():

@@ -22,7 +22,7 @@ from .ring import SLOT_BYTES, Chunk, Ring
 from .ring_reader import Clock, RingReader, Stopwatch
 from .units import show_duration, show_size
 
-END_SECONDS = 5.0
+END_SECONDS = 3.0
 """How long a process may live on after its answer, or after it closed its channel without one."""
 
 
@@ -270,7 +270,7 @@ class Member:
             self._lingers += seconds
             if self._lingers > END_SECONDS:
                 self.on_lingering()
-                return
+            return
         if self.reader is not None and self.reader.clogged:
             self.fail(
                 "failed",

@@ -8,6 +8,7 @@ there is anything to do, the beginning of its ring is held, so that those after 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable
 from typing import Any
@@ -167,7 +168,7 @@ class Pass:
         if segment == len(self._segments) - 1 and self._sink is not None:
             return self._sink.open_read()
         source = self.source.file()
-        if segment == 0 and source is not None:
+        if segment == 0 and source is not None and _all_may_read(source):
             return os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_CLOEXEC)
         if segment not in self._spools:
             self._spools[segment] = Spool()
@@ -338,6 +339,7 @@ class Pass:
         written = segment in self._whole
         from_source = (
             segment == 0
+            and segment not in self._spools
             and self.source.file() is not None
             and not (self._sink is not None and len(self._segments) == 1)
         )
@@ -447,6 +449,11 @@ class Pass:
                 verdict.bytes_total = read.size if read is not None and read.ended else known
                 if member.reads == "random" and verdict.outcome == "accepted":
                     verdict.bytes_seen = verdict.bytes_total or 0  # it could see all; what it did see is its affair
+
+
+def _all_may_read(fd: int) -> bool:
+    """True if a caged process, which root's engine gives a user id of its own, can open this file by its path."""
+    return os.geteuid() != 0 or bool(os.fstat(fd).st_mode & stat.S_IROTH)
 
 
 def split(members: list[Member]) -> list[list[Member]]:

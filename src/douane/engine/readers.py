@@ -240,6 +240,7 @@ class Spool:
 
     def __init__(self) -> None:
         self.fd = os.open(tempfile.gettempdir(), os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+        os.fchmod(self.fd, 0o444)  # it has no name; a caged process of another user id may open it by its descriptor
 
     def open_read(self) -> int:
         return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)

@@ -113,8 +113,8 @@ def _prepare(
     learned: dict[str, tuple[bool, bool]] = {}
     for _ in range(2):
         run = Pass(plan, [], source, declared, sink, emit, progress)
-        run.members = _members(plan, tier, run, learned)
         try:
+            run.members = _members(plan, tier, run, learned)
             run.prepare()
         except BaseException:
             run.close()
@@ -177,9 +177,7 @@ def _member(spec: PluginSpec, tier: sandbox.Tier, run: Pass, learned: Mapping[st
 def _programs(spec: PluginSpec, resolved: Resolved) -> tuple[Path, ...]:
     import shutil
 
-    if resolved.argv:
-        return (Path(resolved.argv[0]),)
-    found = []
+    found = [Path(program) for program in resolved.argv[:1]]
     for program in spec.programs:
         path = shutil.which(program)
         if path is None:

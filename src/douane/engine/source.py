@@ -79,8 +79,10 @@ class FileSource:
         before, after = self._before, os.fstat(self._fd)
         if after.st_size != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
             how = "grew" if after.st_size > before.st_size else "changed"
+            if after.st_size < before.st_size:
+                how = "became shorter"
             raise SourceError(
-                "changed-while-read",
+                "truncated" if after.st_size < before.st_size else "changed-while-read",
                 f"{self.name} {how} while it was being read, so what was checked is not what is there now; "
                 "wait until nothing writes it, then try again",
             )

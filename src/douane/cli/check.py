@@ -1,0 +1,58 @@
+"""`douane check`: the whole plan, nothing stored."""
+
+from __future__ import annotations
+
+import click
+
+from douane.engine import Report, choose_tier, inspect_image, open_source
+
+from .options import image_options, json_option, make_plan, parse_properties, plan_options
+from .output import log_printer, print_json, progress_bar
+from .verdict_table import print_report
+
+EXIT_CODES = {"accepted": 0, "refused": 1, "undecided": 3}
+
+
+@click.command()
+@click.argument("file", type=click.Path(allow_dash=True))
+@plan_options
+@image_options
+@json_option
+@click.pass_context
+def check(
+    ctx: click.Context,
+    file: str,
+    config: str | None,
+    plugins: tuple[str, ...],
+    settings: tuple[str, ...],
+    sandbox: str | None,
+    disk_format: str | None,
+    container_format: str | None,
+    size: int | None,
+    properties: tuple[str, ...],
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Let FILE (- for standard input) through the plan; store nothing."""
+    ctx.meta["as_json"] = as_json
+    plan = make_plan(config, plugins, settings)
+    declared = {
+        "name": None if file == "-" else file.rpartition("/")[2],
+        "disk_format": disk_format,
+        "container_format": container_format,
+        "properties": parse_properties(properties),
+    }
+    source = open_source(file, size=size)
+    tier = choose_tier(plan, sandbox)
+    with progress_bar(file, wanted=not as_json) as progress:
+        report = inspect_image(plan, source, declared, tier=tier, emit=log_printer(verbose), progress=progress)
+    end(ctx, report, source.name, as_json=as_json)
+
+
+def end(ctx: click.Context, report: Report, what: str, *, as_json: bool) -> None:
+    """Show `report` and end with its exit code."""
+    if as_json:
+        print_json(report.to_json())
+    else:
+        print_report(report, what)
+    ctx.exit(EXIT_CODES[report.outcome])

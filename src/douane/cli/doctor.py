@@ -1,0 +1,58 @@
+"""`douane doctor`: what this machine gives, layer by layer, and how to get more."""
+
+from __future__ import annotations
+
+import click
+
+from douane import sandbox
+from douane.engine import SandboxFailed
+
+from .options import json_option
+from .output import print_json, print_table
+
+
+@click.command()
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Tell which sandbox tiers this machine can give, and what to do about what is missing."""
+    ctx.meta["as_json"] = as_json
+    layers = sandbox.examine()
+    best = _best()
+    if as_json:
+        print_json(
+            {
+                "best": best,
+                "layers": [
+                    {
+                        "tier": str(layer.tier),
+                        "name": layer.name,
+                        "ok": layer.ok,
+                        "detail": layer.detail,
+                        "remedy": layer.remedy,
+                    }
+                    for layer in layers
+                ],
+            }
+        )
+    else:
+        print_table(
+            ("tier", "layer", "", "what was found", "what to do"),
+            (
+                (str(layer.tier), layer.name, "ok" if layer.ok else "missing", layer.detail, layer.remedy or "")
+                for layer in layers
+            ),
+            colours={"ok": "green", "missing": "bold red"},
+        )
+        click.echo(
+            f"best tier: {best}" if best is not None else "no tier that keeps a plugin caged: Douane will not run"
+        )
+    ctx.exit(0 if best is not None else SandboxFailed.exit_code)
+
+
+def _best() -> str | None:
+    try:
+        tier = sandbox.available()
+    except sandbox.SandboxError:
+        return None
+    return None if tier is sandbox.Tier.OFF else tier.value

@@ -1,0 +1,106 @@
+"""`douane images`, `show`, `save`, `delete`: what is in the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from douane.engine.units import show_size
+
+from .homes import find_image, open_home
+from .options import home_option, json_option
+from .output import print_json, print_table, size_or_dash
+
+
+@click.command()
+@home_option
+@json_option
+@click.pass_context
+def images(ctx: click.Context, home: Path | None, as_json: bool) -> None:
+    """List the images that were let in."""
+    ctx.meta["as_json"] = as_json
+    with open_home(ctx, home) as place:
+        found = place.catalog.images()
+    if as_json:
+        print_json({"images": msgspec.to_builtins(found)})
+        return
+    print_table(
+        ("id", "name", "status", "format", "size", "virtual size"),
+        (
+            (
+                image.id,
+                image.name or "-",
+                image.status,
+                image.disk_format or "-",
+                size_or_dash(image.size),
+                size_or_dash(image.virtual_size),
+            )
+            for image in found
+        ),
+        colours={"active": "green"},
+    )
+
+
+@click.command()
+@click.argument("image_id", metavar="ID")
+@home_option
+@json_option
+@click.pass_context
+def show(ctx: click.Context, image_id: str, home: Path | None, as_json: bool) -> None:
+    """Show one image: its formats, digests, properties, and how it was let in. ID may be abbreviated."""
+    ctx.meta["as_json"] = as_json
+    with open_home(ctx, home) as place:
+        image = find_image(place, image_id)
+        tasks = place.catalog.tasks(image.id)
+    if as_json:
+        print_json({"image": msgspec.to_builtins(image), "tasks": msgspec.to_builtins(tasks)})
+        return
+    rows = [
+        ("id", image.id),
+        ("name", image.name or "-"),
+        ("status", image.status),
+        ("disk format", image.disk_format or "-"),
+        ("container format", image.container_format or "-"),
+        ("size", f"{image.size} ({show_size(image.size)})" if image.size is not None else "-"),
+        ("virtual size", size_or_dash(image.virtual_size)),
+        *image.digests.items(),
+        ("created", image.created_at),
+        *((f"property {key}", value) for key, value in sorted(image.properties.items())),
+        *((f"import {task.id}", task.outcome or task.step) for task in tasks),
+    ]
+    print_table(("field", "value"), rows)
+
+
+@click.command()
+@click.argument("image_id", metavar="ID")
+@click.argument("file", type=click.Path(allow_dash=True))
+@home_option
+@json_option
+@click.pass_context
+def save(ctx: click.Context, image_id: str, file: str, home: Path | None, as_json: bool) -> None:
+    """Copy an image out of the store into FILE (- for standard output). Holes stay holes."""
+    ctx.meta["as_json"] = as_json
+    with open_home(ctx, home) as place:
+        image = find_image(place, image_id)
+        size = place.store.copy_to(image.id, 1) if file == "-" else place.store.save(image.id, Path(file))
+    if as_json and file != "-":
+        print_json({"id": image.id, "file": file, "size": size})
+
+
+@click.command()
+@click.argument("image_ids", metavar="ID...", nargs=-1, required=True)
+@home_option
+@json_option
+@click.pass_context
+def delete(ctx: click.Context, image_ids: tuple[str, ...], home: Path | None, as_json: bool) -> None:
+    """Delete images, their bytes included. IDs may be abbreviated."""
+    ctx.meta["as_json"] = as_json
+    with open_home(ctx, home) as place:
+        found = [find_image(place, image_id) for image_id in image_ids]
+        for image in found:
+            place.catalog.delete(image.id)
+            place.store.delete(image.id)
+    if as_json:
+        print_json({"deleted": [image.id for image in found]})

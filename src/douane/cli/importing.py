@@ -1,0 +1,75 @@
+"""`douane import`: check, store, active."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from douane.engine import choose_tier, open_source
+
+from .check import EXIT_CODES
+from .homes import open_home
+from .options import home_option, image_options, json_option, make_plan, parse_properties, plan_options
+from .output import log_printer, print_json, progress_bar, say
+from .verdict_table import print_report
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.option("--name", metavar="N", help="The image's name. Default: the file's.")
+@plan_options
+@image_options
+@home_option
+@json_option
+@click.pass_context
+def import_(
+    ctx: click.Context,
+    file: str,
+    name: str | None,
+    config: str | None,
+    plugins: tuple[str, ...],
+    settings: tuple[str, ...],
+    sandbox: str | None,
+    disk_format: str | None,
+    container_format: str | None,
+    size: int | None,
+    properties: tuple[str, ...],
+    verbose: bool,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Let FILE (- for standard input) through the plan and into the store; print the image's id."""
+    ctx.meta["as_json"] = as_json
+    plan = make_plan(config, plugins, settings)
+    declared = parse_properties(properties)
+    tier = choose_tier(plan, sandbox)
+    with open_home(ctx, home) as place:
+        source = open_source(file, size=size)
+        from douane.imports import import_image
+
+        with progress_bar(file, wanted=not as_json) as progress:
+            done = import_image(
+                place,
+                plan,
+                source,
+                tier=tier,
+                name=name or (None if file == "-" else file.rpartition("/")[2]),
+                disk_format=disk_format,
+                container_format=container_format,
+                properties=declared,
+                emit=log_printer(verbose),
+                progress=progress,
+            )
+    if as_json:
+        image = msgspec.to_builtins(done.image) if done.image is not None else None
+        print_json({**done.report.to_json(), "image": image})
+    elif done.image is not None:
+        for verdict in done.report.verdicts:
+            for warning in verdict.warnings:
+                say(f"{verdict.plugin}: warning {warning.code}: {warning.message}")
+        click.echo(done.image.id)
+    else:
+        print_report(done.report, source.name)
+    ctx.exit(EXIT_CODES[done.report.outcome])

@@ -1,0 +1,90 @@
+"""What a person sees: tables and bars on a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from douane.engine.logs import LogLine
+from douane.engine.passing import Progress
+from douane.engine.units import show_size
+from douane.engine.verdicts import clean
+
+
+def print_json(value: Any) -> None:
+    """One JSON object, on standard output."""
+    click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """A line for the person, on standard error."""
+    click.echo(text, err=True)
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, colours: dict[str, str] | None = None
+) -> None:
+    """Rows under `columns`: drawn by rich on a terminal, tab-separated lines with a head otherwise.
+
+    `colours` gives cells of a certain text a style.
+    """
+    listed = [[cell or "" for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in (columns, *listed):
+            click.echo("\t".join(row))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in listed:
+        table.add_row(*(Text(cell, style=(colours or {}).get(cell, "")) for cell in row))
+    Console().print(table)
+
+
+def log_printer(verbose: bool) -> LogLine:
+    """Prints what plugins log to standard error; without `verbose` only warnings and worse."""
+    floor = logging.DEBUG if verbose else logging.WARNING
+
+    def emit(plugin: str, level: int, text: str) -> None:
+        if level >= floor:
+            say(f"{plugin}: {clean(text, 4096)}")
+
+    return emit
+
+
+@contextmanager
+def progress_bar(label: str, *, wanted: bool) -> Iterator[Progress | None]:
+    """A progress bar on standard error, if that is a terminal and it is `wanted`."""
+    if not wanted or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True))
+    with Bar(
+        *columns, TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task(clean(label, 60), total=None)
+
+        def update(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+def size_or_dash(size: int | None) -> str:
+    """A size for a person, or a dash where it is not known."""
+    return "-" if size is None else show_size(size)

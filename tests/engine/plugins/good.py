@@ -1,0 +1,224 @@
+"""Plugins that do one thing right each, for the tests."""
+
+from douane_plugin import Defer, Incomplete, Inspector, Reject, Transform
+
+
+class Count(Inspector):
+    def inspect(self, image):
+        return {"bytes": sum(len(chunk) for chunk in image)}
+
+
+class Digest(Inspector):
+    def inspect(self, image):
+        import hashlib
+
+        digest = hashlib.sha256()
+        for chunk in image:
+            digest.update(chunk)
+        return {"sha256": digest.hexdigest()}
+
+
+class Needle(Inspector):
+    """Refuse an image that holds a text, wherever chunks are cut."""
+
+    def __init__(self, text: str, size: int = 4096):
+        self.text = text.encode()
+        self.size = size
+
+    def inspect(self, image):
+        at = 0
+        for window in image.windows(self.size, len(self.text) - 1):
+            found = bytes(window).find(self.text)
+            if found >= 0:
+                raise Reject("needle", f"the image holds {self.text!r} at {at + found}")
+            at += self.size - len(self.text) + 1
+
+
+class FirstByte(Inspector):
+    """Refuse by the first block of a stream."""
+
+    def inspect(self, image):
+        chunk = next(image)
+        if chunk[0] == 0xAA:
+            raise Reject("first-byte", "the image begins with 0xaa")
+
+
+class Head(Inspector):
+    reads = "head:512"
+
+    def inspect(self, image):
+        if image.read(512)[510:512] != b"\x55\xaa":
+            raise Reject("no-boot-signature", "the image has no boot sector signature")
+        return {"boot": "mbr"}
+
+
+class Declared(Inspector):
+    reads = "nothing"
+
+    def inspect(self, image):
+        return {
+            "name": image.name or "",
+            "size": image.size or -1,
+            "disk_format": image.disk_format or "",
+            "colour": image.properties.get("colour", ""),
+        }
+
+
+class Random(Inspector):
+    reads = "random"
+
+    def inspect(self, image):
+        image.file.seek(-4, 2)
+        tail = image.file.read(4)
+        with open(image.path, "rb") as again:
+            head = again.read(4)
+        return {"tail": tail.hex(), "head": head.hex(), "size": image.size or -1}
+
+
+class QemuInfo(Inspector):
+    """Asks a program that the operator granted."""
+
+    reads = "random"
+
+    def inspect(self, image):
+        import json
+        import subprocess
+
+        command = ["qemu-img", "info", "--output=json", "-f", image.disk_format, image.path]
+        done = subprocess.run(command, pass_fds=[image.file.fileno()], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Incomplete("qemu-img", done.stderr.strip() or "qemu-img failed")
+        return {"virtual_size": json.loads(done.stdout)["virtual-size"]}
+
+
+class Speaks(Inspector):
+    def inspect(self, image):
+        self.log.info("from %s", "the log")
+        print("from print")
+        self.warn("old", "the image is old")
+
+
+class Defers(Inspector):
+    reads = "nothing"
+
+    def inspect(self, image):
+        raise Defer(60, "the rules are being loaded")
+
+
+class Incompletes(Inspector):
+    reads = "nothing"
+
+    def inspect(self, image):
+        raise Incomplete("encrypted", "the image is encrypted, so it cannot be looked into")
+
+
+class Granted(Inspector):
+    """Reads a rules file and asks a daemon, both handed to it."""
+
+    def inspect(self, image):
+        rules = self.grant("rules").read().decode().split()
+        daemon = self.grant("daemon")
+        daemon.sendall(b"PING\n")
+        return {"rules": len(rules), "daemon": daemon.recv(16).decode().strip()}
+
+
+class UsesNumpy(Inspector):
+    """Threads, a late import and a large library."""
+
+    def inspect(self, image):
+        import concurrent.futures
+
+        import numpy
+
+        total = 0
+        for chunk in image:
+            total += int(numpy.frombuffer(chunk, dtype=numpy.uint8).sum(dtype=numpy.uint64))
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda n: float((numpy.ones((n, n)) @ numpy.ones((n, n))).sum()), [64] * 8))
+        return {"sum": total, "products": len(set(made))}
+
+
+class Upper(Transform):
+    def transform(self, image):
+        for chunk in image:
+            yield bytes(chunk).upper()
+
+
+class StripTrailer(Transform):
+    """Keeps the last bytes back until it knows whether they are the last."""
+
+    def __init__(self, length: int):
+        self.length = length
+
+    def transform(self, image):
+        held = b""
+        for chunk in image:
+            held += bytes(chunk)
+            yield held[: -self.length]
+            held = held[-self.length :]
+        image.becomes(disk_format="raw", properties={"stripped": self.length})
+
+
+class PassOn(Transform):
+    def transform(self, image):
+        if image.read(4) != b"DOIT":
+            image.unchanged()
+            return
+        yield b"done"
+
+
+class PassOnLate(Transform):
+    """Wants to see more than is held before it decides."""
+
+    def transform(self, image):
+        while image.read(1 << 20):
+            pass
+        image.unchanged()
+        yield b""
+
+
+class LooksAtMuch(Transform):
+    """Reads a lot, then makes something else of it."""
+
+    def transform(self, image):
+        total = 0
+        for chunk in image:
+            total += len(chunk)
+        yield str(total).encode()
+
+
+class RandomPassOn(Transform):
+    reads = "random"
+
+    def transform(self, image):
+        image.file.seek(0, 2)
+        image.unchanged()
+        yield b""
+
+
+class RandomReverse(Transform):
+    reads = "random"
+
+    def transform(self, image):
+        yield image.file.read()[::-1]
+
+
+class Nothing(Transform):
+    """The new image is empty."""
+
+    def transform(self, image):
+        for _ in image:
+            pass
+        yield b""
+
+
+def hidden(name, base, **members):
+    return type(name, (base,), members)
+
+
+HiddenRandom = hidden("HiddenRandom", Random)
+HiddenTransform = hidden("HiddenTransform", Upper)
+
+
+class FromTheFuture(Inspector):
+    api = 99

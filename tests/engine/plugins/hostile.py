@@ -1,0 +1,237 @@
+"""Plugins that do everything wrong, for the tests. One class, one fault."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+from douane_plugin import Inspector, Reject, Transform
+
+
+def frame(kind, payload=b""):
+    return kind.to_bytes(4, "little") + len(payload).to_bytes(4, "little") + payload
+
+
+class Raises(Inspector):
+    def inspect(self, image):
+        raise RuntimeError("a secret of the site")
+
+
+class SysExit(Inspector):
+    def inspect(self, image):
+        sys.exit(0)
+
+
+class OsExit(Inspector):
+    def inspect(self, image):
+        os._exit(0)
+
+
+class KillsItself(Inspector):
+    def inspect(self, image):
+        os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(3600)
+
+
+class Aborts(Inspector):
+    def inspect(self, image):
+        os.abort()
+
+
+class Loops(Inspector):
+    def inspect(self, image):
+        while True:
+            pass
+
+
+class Sleeps(Inspector):
+    def inspect(self, image):
+        time.sleep(3600)
+
+
+class ReadsSlowly(Inspector):
+    """Makes progress, but never comes to an end in its time."""
+
+    def inspect(self, image):
+        for chunk in image:
+            time.sleep(0.4)
+
+
+class SleepsAtStart(Inspector):
+    def __init__(self):
+        time.sleep(3600)
+
+
+class Allocates(Inspector):
+    def inspect(self, image):
+        hoard = []
+        while True:
+            hoard.append(bytearray(8 << 20))
+
+
+class AllocatesShared(Inspector):
+    """Shared anonymous memory does not count as data (RLIMIT_DATA)."""
+
+    def inspect(self, image):
+        import mmap
+
+        hoard = []
+        while True:
+            part = mmap.mmap(-1, 8 << 20)
+            part.write(b"x" * (8 << 20))
+            hoard.append(part)
+
+
+class Forks(Inspector):
+    def inspect(self, image):
+        while True:
+            os.fork()
+
+
+class Threads(Inspector):
+    def inspect(self, image):
+        while True:
+            threading.Thread(target=time.sleep, args=(3600,)).start()
+
+
+class FloodsLog(Inspector):
+    def inspect(self, image):
+        while True:
+            self.log.info("x" * 4000)
+
+
+class FloodsOutput(Inspector):
+    def inspect(self, image):
+        while True:
+            print("y" * 4000)
+
+
+class FloodsWarnings(Inspector):
+    def inspect(self, image):
+        while True:
+            self.warn("w", "again")
+
+
+class WrongType(Inspector):
+    def inspect(self, image):
+        return True
+
+
+class WrongValue(Inspector):
+    def inspect(self, image):
+        return {"key": object()}
+
+
+class OutsideNamespace(Inspector):
+    def inspect(self, image):
+        return {"other.state": "active"}
+
+
+class TooManyProperties(Inspector):
+    def inspect(self, image):
+        return {f"k{number}": number for number in range(65)}
+
+
+class TooLargeProperty(Inspector):
+    def inspect(self, image):
+        return {"key": "x" * 5000}
+
+
+class HugeAnswer(Inspector):
+    def inspect(self, image):
+        return {"key": "x" * (3 << 20)}
+
+
+class ClosesChannel(Inspector):
+    def inspect(self, image):
+        os.close(self._douane._channel._fd)
+        time.sleep(3600)
+
+
+class WritesRubbish(Inspector):
+    def inspect(self, image):
+        os.write(self._douane._channel._fd, os.urandom(4096))
+        time.sleep(3600)
+
+
+class AnswersTwice(Inspector):
+    def inspect(self, image):
+        accept = frame(16, b'{"properties": {}, "seen": 0}')
+        os.write(self._douane._channel._fd, accept + accept)
+        time.sleep(3600)
+
+
+class AcceptsAndRefuses(Inspector):
+    """A forged accept, and then the runtime's own refusal."""
+
+    def inspect(self, image):
+        os.write(self._douane._channel._fd, frame(16, b'{"properties": {}, "seen": 0}'))
+        raise Reject("refused-after-all", "no")
+
+
+class AcceptsAndStays(Inspector):
+    def inspect(self, image):
+        os.write(self._douane._channel._fd, frame(16, b'{"properties": {}, "seen": 0}'))
+        time.sleep(3600)
+
+
+class LetsGoOfTheFuture(Inspector):
+    def inspect(self, image):
+        os.write(self._douane._channel._fd, frame(4, (1 << 60).to_bytes(8, "little")))
+        time.sleep(3600)
+
+
+class KeepsChunks(Inspector):
+    def inspect(self, image):
+        kept = list(image)
+        return {"first": kept[0][0]}
+
+
+class KeepsSlices(Inspector):
+    def inspect(self, image):
+        kept = [chunk[:16] for chunk in image]
+        return {"first": kept[0][0]}
+
+
+class DiesInConstructor(Inspector):
+    def __init__(self):
+        raise RuntimeError("cannot start")
+
+
+class ExitsInConstructor(Inspector):
+    def __init__(self):
+        os._exit(0)
+
+
+class RejectsInConstructor(Inspector):
+    def __init__(self):
+        raise Reject("early", "before it has seen anything")
+
+
+class HalfATransform(Transform):
+    def transform(self, image):
+        yield bytes(next(image))
+        os._exit(0)
+
+
+class RaisingTransform(Transform):
+    def transform(self, image):
+        yield bytes(next(image))
+        raise RuntimeError("broken")
+
+
+class Bomb(Transform):
+    def transform(self, image):
+        while True:
+            yield bytes(1 << 20)
+
+
+class YieldsText(Transform):
+    def transform(self, image):
+        yield "text"
+
+
+class Accepts(Inspector):
+    def inspect(self, image):
+        return {"bytes": sum(len(chunk) for chunk in image)}

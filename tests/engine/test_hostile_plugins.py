@@ -1,0 +1,105 @@
+"""Whatever a plugin does wrong: never an accept, never a hang, nothing left behind, and a sentence that names it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from plans import plan_of
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+IMAGE = os.urandom(1 << 16) * 80  # 5 MiB: more than what is read ahead of the slowest
+
+FAULTS = {
+    "Raises": ("failed", "plugin-error"),
+    "SysExit": ("failed", "plugin-error"),
+    "OsExit": ("failed", "plugin-died"),
+    "KillsItself": ("failed", None),
+    "Aborts": ("failed", "plugin-died"),
+    "Loops": ("timeout", "plugin-stalled"),
+    "Sleeps": ("timeout", "plugin-stalled"),
+    "Allocates": ("failed", "plugin-memory"),
+    "AllocatesShared": ("failed", None),
+    "Forks": ("failed", "plugin-error"),
+    "Threads": ("failed", "plugin-error"),
+    "FloodsLog": ("timeout", None),
+    "FloodsOutput": ("timeout", None),
+    "FloodsWarnings": ("failed", "plugin-protocol"),
+    "WrongType": ("failed", "plugin-error"),
+    "WrongValue": ("failed", "plugin-error"),
+    "OutsideNamespace": ("failed", "plugin-properties"),
+    "TooManyProperties": ("failed", "plugin-properties"),
+    "TooLargeProperty": ("failed", "plugin-properties"),
+    "HugeAnswer": ("failed", "plugin-protocol"),
+    "ClosesChannel": ("failed", "plugin-protocol"),
+    "WritesRubbish": ("failed", "plugin-protocol"),
+    "AnswersTwice": ("failed", "plugin-protocol"),
+    "AcceptsAndRefuses": ("failed", "plugin-protocol"),
+    "AcceptsAndStays": ("failed", "plugin-protocol"),
+    "LetsGoOfTheFuture": ("failed", "plugin-protocol"),
+    "KeepsChunks": ("failed", "plugin-error"),
+    "KeepsSlices": ("failed", "plugin-error"),
+    "DiesInConstructor": ("failed", "plugin-error"),
+    "ExitsInConstructor": ("failed", "plugin-died"),
+    "RejectsInConstructor": ("failed", "plugin-error"),
+    "HalfATransform": ("failed", "plugin-died"),
+    "RaisingTransform": ("failed", "plugin-error"),
+    "YieldsText": ("failed", "plugin-error"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_plugin_with_a_fault_lets_nothing_in(run, name):
+    log: list[tuple[str, int, str]] = []
+    report = run(IMAGE, toml=plan_of(f"hostile:{name}", stall="2s", timeout="4s", memory="128MiB"), log=log)
+    outcome, code = FAULTS[name]
+    [verdict] = [found for found in report.verdicts if found.plugin == name.lower()]
+    assert report.outcome == "undecided"
+    assert verdict.outcome == outcome
+    assert code is None or verdict.code == code, verdict
+    assert name.lower() in report.message
+    assert report.message[-1] not in ".:;"
+    assert "secret" not in report.message
+    assert not report.stored.complete
+    assert sum(len(text) for _, _, text in log) < 1 << 19
+
+
+def test_progress_alone_does_not_save_a_plugin_from_its_total_time(run):
+    report = run(os.urandom(1 << 16) * 320, toml=plan_of("hostile:ReadsSlowly", stall="20s", timeout="2s"))
+    assert [verdict.code for verdict in report.verdicts] == ["plugin-timeout"]
+
+
+def test_a_plugin_that_does_not_start_is_not_waited_for(run):
+    report = run(IMAGE, toml=plan_of("hostile:SleepsAtStart", start="1s"))
+    assert (report.outcome, report.code) == ("undecided", "plugin-slow-start")
+    assert report.received.size == 0
+
+
+def test_a_bomb_is_refused_within_its_bounds(run):
+    report = run(IMAGE, toml=plan_of("hostile:Bomb", max_output="80MiB"))
+    assert (report.outcome, report.code) == ("refused", "transform-limit")
+    report = run(IMAGE, toml=plan_of("hostile:Bomb", max_ratio=20))
+    assert (report.outcome, report.code) == ("refused", "transform-limit")
+    assert "max_ratio" in report.message
+
+
+@pytest.mark.parametrize("name", ["Raises", "OsExit", "Sleeps", "WritesRubbish"])
+@pytest.mark.parametrize("mode", ["warn", "audit"])
+def test_a_fault_of_a_plugin_that_has_no_say_is_recorded_and_changes_nothing(run, name, mode):
+    report = run(IMAGE, toml=plan_of("hostile:Accepts") + "\n" + plan_of(f"hostile:{name}", mode=mode, stall="1s"))
+    assert report.outcome == "accepted"
+    assert [verdict.outcome for verdict in report.verdicts][0] == "accepted"
+    assert report.verdicts[1].outcome in ("failed", "timeout", "incomplete")
+    assert report.received.md5 == report.stored.md5
+
+
+def test_a_fault_of_one_plugin_does_not_cover_the_refusal_of_another(run, tmp_path):
+    (tmp_path / "no.py").write_text(
+        "from douane_plugin import Inspector, Reject\n"
+        "class No(Inspector):\n"
+        "    def inspect(self, image):\n"
+        "        raise Reject('no', 'this image is not wanted')\n"
+    )
+    report = run(IMAGE, [f"{tmp_path}/no.py:No"], toml=plan_of("hostile:Raises", on_error="warn"))
+    assert (report.outcome, report.code) == ("refused", "no")
