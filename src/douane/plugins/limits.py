@@ -1,0 +1,124 @@
+"""The inspector `limits`: how large an image may be, and of which formats."""
+
+from __future__ import annotations
+
+from douane_plugin import Incomplete, Inspector, Reject
+
+from . import _checks, _signatures
+from ._examination import Examination
+from ._units import parse_size, show_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from douane_plugin import Image
+
+
+_SAME = {"ami": "raw", "aki": "raw", "ari": "raw", "vpc": "vhd", "parallels": "ploop"}
+
+
+class Limits(Inspector):
+    """Refuse an image that is too large, or of a format that this site does not take.
+
+    ``use = "limits"``. Each limit that is not set does not hold; with none set every image is accepted.
+
+    Configuration:
+
+    ``max_size`` (int, or str such as ``"10GiB"``; none)
+        Bytes of the image as it arrives. An image whose length is known is refused before its first byte.
+    ``max_virtual_size`` (int or str; none)
+        Bytes of the disk that a guest sees, from the image's header; of a raw image, its length.
+    ``formats`` (list of str; none)
+        The disk formats taken, by Glance's names, as the bytes have them: ``["raw", "qcow2"]``. ``ami``,
+        ``aki`` and ``ari`` are ``raw``. An OVA is ``raw`` too until a transform has taken its disk out.
+    ``containers`` (list of str; none)
+        The container formats taken, as declared or, where it can be told, as the bytes have them
+        (``ova``). An image of which neither is known passes as ``bare``.
+
+    No properties.
+
+    Refuses with ``too-large``, ``virtual-size-too-large``, ``format-not-allowed``, ``container-not-allowed``,
+    and ``empty``. Incomplete with ``truncated``, ``format-unreadable``, ``format-ambiguous`` and
+    ``virtual-size-unknown``, where a limit cannot be compared with anything. Whether the image is safe is the
+    business of ``format``.
+    """
+
+    def __init__(
+        self,
+        max_size: int | str | None = None,
+        max_virtual_size: int | str | None = None,
+        formats: list[str] | None = None,
+        containers: list[str] | None = None,
+    ) -> None:
+        self.max_size = None if max_size is None else parse_size("max_size", max_size)
+        self.max_virtual_size = None if max_virtual_size is None else parse_size("max_virtual_size", max_virtual_size)
+        for key, names in (("formats", formats), ("containers", containers)):
+            if names is not None and not all(isinstance(name, str) and name for name in names):
+                raise ValueError(f"{key!r} is a list of names like ['raw', 'qcow2'], not {names!r:.100}")
+            if names is not None and not names:
+                raise ValueError(f"{key!r} is empty, which no image could meet; leave it out to allow all")
+        self.formats = None if formats is None else [_SAME.get(name, name) for name in formats]
+        self.containers = containers
+
+    def inspect(self, image: Image) -> None:
+        """Raises Reject and Incomplete as told above."""
+        if image.size is not None:
+            self._judge_size(image.size, known=True)
+        if self.containers is not None and image.container_format is not None:
+            self._judge_container(image.container_format)
+        limits = (self.formats, self.max_virtual_size, self.containers)
+        asks_format = any(limit is not None for limit in limits)
+        examination = self._examination(image) if asks_format else None
+        for chunk in image:
+            self._judge_size(image.offset, known=False)
+            if examination is not None and examination.feed(chunk):
+                self._judge(examination, image)
+                examination = None
+            del chunk
+            if examination is None and self.max_size is None:
+                return
+        if examination is not None:
+            examination.finish()
+            self._judge(examination, image)
+
+    def _examination(self, image: Image) -> Examination:
+        return Examination(image.size, self.formats is not None, frozenset(_checks.SENTENCES))
+
+    def _judge_size(self, size: int, known: bool) -> None:
+        if self.max_size is not None and size > self.max_size:
+            has = show_size(size) if known else f"more than {show_size(self.max_size)}"
+            raise Reject("too-large", f"the image has {has}; {show_size(self.max_size)} is the most allowed here")
+
+    def _judge(self, examination: Examination, image: Image) -> None:
+        formats = examination.formats or ["raw"]
+        if len(formats) > 1:
+            names = " and as ".join(formats)
+            raise Incomplete("format-ambiguous", f"the image can be read as {names}; no limit fits it")
+        ova = _signatures.is_ova(examination.head)
+        if ova or image.container_format is None:
+            self._judge_container("ova" if ova else "bare")
+        if self.formats is not None and formats[0] not in self.formats:
+            raise Reject(
+                "format-not-allowed",
+                f"the image is {formats[0]}; the disk formats allowed here are {', '.join(self.formats)}",
+            )
+        if self.max_virtual_size is None:
+            return
+        size = examination.virtual_size
+        if size is not None and size > self.max_virtual_size:
+            raise Reject(
+                "virtual-size-too-large",
+                f"the image is a disk of {show_size(size)}; {show_size(self.max_virtual_size)} is the most "
+                "allowed here",
+            )
+        if examination.trouble is not None:
+            raise examination.trouble
+        if size is None:
+            raise Incomplete("virtual-size-unknown", f"how large the disk in the {formats[0]} image is cannot be told")
+
+    def _judge_container(self, container: str) -> None:
+        if self.containers is not None and container not in self.containers:
+            raise Reject(
+                "container-not-allowed",
+                f"the image's container is {container:.40}; the container formats allowed here are "
+                f"{', '.join(self.containers)}",
+            )

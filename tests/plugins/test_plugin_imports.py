@@ -1,0 +1,53 @@
+"""What the built-in inspectors load: they start in a process that should do so at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that are loaded in a fresh interpreter after `code`."""
+    told = subprocess.run(
+        [sys.executable, "-I", "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return set(told.stdout.split())
+
+
+INSPECT = """
+from douane.plugins.format import Format
+from douane.plugins.limits import Limits
+from douane_plugin import Image
+class Source:
+    ended = goes_on = False
+    def take(self):
+        if not self.ended:
+            self.ended = True
+            return memoryview(bytes(9999))
+for plugin in Format(), Limits(formats=["raw"]):
+    plugin.inspect(Image({}, Source()))
+"""
+
+
+@pytest.mark.parametrize("name", ["format", "limits", "checksum"])
+def test_a_plugin_stands_on_the_contract_alone(name: str) -> None:
+    ours = {module for module in loaded_by(f"import douane.plugins.{name}") if module.startswith("douane")}
+    allowed = ("douane.plugins.", "douane_plugin.")
+    assert {name for name in ours if not name.startswith(allowed)} == {"douane", "douane.plugins", "douane_plugin"}
+
+
+def test_only_the_part_of_oslo_utils_that_is_needed_is_loaded() -> None:
+    loaded = loaded_by(INSPECT)
+    assert "oslo_utils.units" in loaded
+    assert not loaded & {"oslo_i18n", "cryptography", "oslo_utils.strutils", "locale", "json", "hashlib", "socket"}
+
+
+def test_who_needs_the_rest_of_oslo_utils_later_gets_it_unharmed() -> None:
+    code = INSPECT + "import oslo_utils.imageutils; oslo_utils.imageutils.QemuImgInfo('')"
+    assert "oslo_utils.strutils" in loaded_by(code)
