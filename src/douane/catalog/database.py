@@ -1,0 +1,257 @@
+"""Open the database: SQLite in WAL mode, made or brought up to date by whoever comes first.
+
+A catalog that is up to date is opened without Alembic, whose import alone takes longer than the rest.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+
+from douane.catalog.errors import CatalogError
+
+HEAD = "0001"
+"""The newest revision in ``migrations/versions``, which this release reads and writes."""
+
+BUSY_SECONDS = 30.0
+"""How long a statement waits for another process's transaction (all of ours are short) before it gives up."""
+
+
+class Database:
+    """Short transactions on the catalog's database; every failure is a CatalogError that is a sentence.
+
+    Safe for threads; not for use in a child after fork(2) (SQLite, "How To Corrupt", section 2.6).
+    """
+
+    def __init__(self, path_or_url: Path | str, migrate: Callable[[Connection], None] | None = None) -> None:
+        """Open, making or migrating it first if need be; `migrate` is in place of the package's
+        migrations."""
+        self.path = database_path(path_or_url)
+        self._engine = _engine(self.path)
+        try:
+            with self._told():
+                if not self.path.exists() or self._revision() != HEAD:
+                    self._prepare(migrate or _package_migrations)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close every connection. Idempotent; the object must not be used afterwards."""
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the whole catalog and changes nothing."""
+        with self._told(), self._engine.connect() as connection:
+            connection.execution_options(douane_read_only=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that owns the write lock from its start; rolled back when the block raises."""
+        with self._told(), self._engine.begin() as connection:
+            yield connection
+
+    def _prepare(self, migrate: Callable[[Connection], None]) -> None:
+        directory = self.path.parent
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._create()
+        self._check(self._revision())
+        self._set_wal()
+        # Several processes may come here at once: the first to get the write lock migrates, in one
+        # transaction; the others then find it done.
+        with self._engine.begin() as connection:
+            if revision_of(connection) != HEAD:
+                migrate(connection)
+        _sync_directory(directory)
+
+    def _create(self) -> None:
+        # Only a file that is not there: closing any descriptor of a database that this process has open
+        # elsewhere would drop SQLite's locks on it (sqlite.org/howtocorrupt.html, section 2.2).
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+    def _revision(self) -> str | None:
+        with self._engine.connect() as connection:
+            connection.execution_options(douane_read_only=True)
+            return revision_of(connection)
+
+    def _check(self, found: str | None) -> None:
+        """Refuse what is not ours, or is from a later release, before anything is changed."""
+        if found is None:
+            return
+        if not found.isdecimal():
+            raise CatalogError(
+                "catalog-foreign",
+                f"{self.path} is not a catalog of Douane (its revision is {found!r}); name another file",
+            )
+        if int(found) > int(HEAD):
+            raise CatalogError(
+                "catalog-newer",
+                f"the catalog {self.path} was made by a later release of Douane (revision {found}; "
+                f"this one knows up to {HEAD}); upgrade Douane, or name another home",
+            )
+
+    def _set_wal(self) -> None:
+        # The mode is written in the file for good (sqlite.org/wal.html, "Persistence of WAL Mode"). The
+        # switch needs the file for itself and does not always wait: others may be looking at the revision
+        # this instant.
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                with self._engine.connect() as connection:
+                    raw = connection.connection.driver_connection
+                    assert isinstance(raw, sqlite3.Connection)
+                    mode = raw.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+                continue
+            if mode != "wal":
+                raise CatalogError(
+                    "catalog-unwritable",
+                    f"the catalog {self.path} cannot use a write-ahead log (its file system offers no "
+                    "shared memory); put it on a local disk",
+                )
+            return
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.DBAPIError as error:
+            raise explain(error.orig, self.path) from error
+        except (sqlite3.Error, OSError) as error:
+            raise explain(error, self.path) from error
+
+
+def database_path(path_or_url: Path | str) -> Path:
+    """The SQLite file that a path, or a URL such as ``sqlite:////var/lib/douane/catalog.sqlite``, names.
+
+    Raises CatalogError for other databases (PostgreSQL comes with several machines) and for one in memory.
+    """
+    text = os.fspath(path_or_url)
+    if "://" not in text:
+        return Path(os.path.abspath(text))
+    try:
+        url = make_url(text)
+    except exc.ArgumentError as error:
+        raise CatalogError("bad-value", f"{text!r} is not a database URL; name a file, or sqlite:///FILE") from error
+    if url.get_backend_name() != "sqlite":
+        # Said without the URL: it may hold a password.
+        raise CatalogError(
+            "bad-value",
+            f"the catalog cannot be kept in {url.get_backend_name()} yet; name a file, or sqlite:///FILE",
+        )
+    if not url.database or url.database == ":memory:":
+        raise CatalogError("bad-value", "the catalog must be a file that several processes can open, not in memory")
+    return Path(os.path.abspath(url.database))
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision a database says it has; None when it is empty.
+
+    Raises CatalogError when it holds tables of something else.
+    """
+    names = {row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "alembic_version" not in names:
+        if names:
+            raise CatalogError(
+                "catalog-foreign",
+                f"the database holds tables that are not Douane's ({', '.join(sorted(names))[:80]}); name another file",
+            )
+        return None
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return None if row is None else str(row[0])
+
+
+def explain(error: BaseException | None, path: Path) -> CatalogError:
+    """Turn a driver's or the system's error into the sentence for the person who reads it."""
+    if isinstance(error, OSError):
+        return CatalogError(
+            "catalog-unwritable",
+            f"cannot make the catalog {path}: {error.strerror}; give user {os.geteuid()} the right to "
+            "write there, or "
+            "name another home",
+        )
+    number = getattr(error, "sqlite_errorcode", None)
+    # Extended codes keep the primary one in the low byte (sqlite.org/rescode.html).
+    primary = None if number is None else number & 0xFF
+    if primary == sqlite3.SQLITE_FULL:
+        return CatalogError(
+            "catalog-full",
+            f"the catalog {path} has no space left on its file system; make room, then try again",
+        )
+    if primary in (
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    ):
+        return CatalogError(
+            "catalog-unwritable",
+            f"the catalog {path} cannot be opened or written ({error}); give user {os.geteuid()} the "
+            "right to write to "
+            "the file and its directory, or name another home",
+        )
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return CatalogError(
+            "catalog-busy",
+            f"the catalog {path} was held by another process for {BUSY_SECONDS:.0f} seconds; see which, then try again",
+        )
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return CatalogError(
+            "catalog-damaged",
+            f"the catalog {path} is damaged, or not a catalog ({error}); restore it from a backup",
+        )
+    return CatalogError(
+        "catalog-io",
+        f"the catalog {path} failed ({error}); look at the disk, its free space and the kernel's log "
+        "before trying again",
+    )
+
+
+def _package_migrations(connection: Connection) -> None:
+    from douane.catalog.migrate import upgrade
+
+    upgrade(connection)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _engine(path: Path) -> Engine:
+    # The driver's own transactions begin late and not before DDL; isolation_level=None leaves them all to us.
+    engine = create_engine(
+        URL.create("sqlite", database=os.fspath(path)),
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+    )
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    # FULL: a state that was told to somebody is still there after a power cut
+    # (sqlite.org/pragma.html#pragma_synchronous).
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin(connection: Connection) -> None:
+    # IMMEDIATE: a transaction that reads first and then finds the lock taken could only fail
+    # (sqlite.org/isolation.html).
+    read_only = connection.get_execution_options().get("douane_read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

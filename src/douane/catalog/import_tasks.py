@@ -1,0 +1,247 @@
+"""Import tasks: begin, progress, publish, fail, take over."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from douane.catalog import rows, states, values
+from douane.catalog.database import Database
+from douane.catalog.errors import CatalogError
+from douane.catalog.images import insert_image
+from douane.catalog.records import Image, Task, now, task_of
+from douane.catalog.schema import images, tasks
+from douane.catalog.states import Owner
+
+_FAILURES = ("refused", "undecided", "cancelled")
+
+
+class ImportTasks:
+    """What may be done with import tasks; a part of :class:`~douane.catalog.Catalog`."""
+
+    _database: Database
+
+    def begin_import(self, image_id: str, *, method: str, plan: Any, on_failure: str, total: int | None = None) -> Task:
+        """Start an import of a queued image: a new task with a new token owns it from now on.
+
+        `plan` is the exact chain, as JSON; `on_failure` is "requeue" or "remove"; `total` the bytes to come,
+        if known. Of several that try at once one wins. Raises NotFound, Conflict.
+        """
+        with self._database.write() as connection:
+            return _begin(connection, image_id, str(uuid.uuid4()), method, plan, on_failure, total)
+
+    def begin_new_import(
+        self,
+        *,
+        task_id: str,
+        method: str,
+        plan: Any,
+        on_failure: str,
+        total: int | None = None,
+        name: str | None = None,
+        disk_format: str | None = None,
+        container_format: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        owner: str | None = None,
+    ) -> tuple[Image, Task]:
+        """Make an image and begin its import in one step: there is no instant in which it is merely queued.
+
+        `task_id` is a UUID of the caller's, so that what is staged under it can be there before the task is.
+        The rest as for `create_image` and `begin_import`. Raises Conflict (``exists``), CatalogError.
+        """
+        with self._database.write() as connection:
+            image = insert_image(
+                connection,
+                name=name,
+                disk_format=disk_format,
+                container_format=container_format,
+                properties=properties,
+                owner=owner,
+                image_id=None,
+            )
+            task = _begin(connection, image.id, values.identifier(task_id), method, plan, on_failure, total)
+            return rows.image(connection, image.id), task
+
+    def progress(self, task: Task, done: int, total: int | None = None) -> None:
+        """Write down that `done` bytes of `total` were received; `total` None leaves it as it was.
+
+        A transaction that reaches the disk: call it every second or so, not for every chunk. Raises Conflict
+        (``lost-task``) when the image was deleted or the task taken over: the worker must stop.
+        """
+        row = {"done": values.number("the progress", done)}
+        if total is not None:
+            row["total"] = values.number("the total", total)
+        with self._database.write() as connection:
+            states.own_task(connection, _owner(task), row, doing="report progress")
+
+    def note(self, task: Task, *, message: str | None = None, report: Any = None) -> None:
+        """Keep a sentence, or a report so far, with a task under way. Raises Conflict (``lost-task``)."""
+        row: dict[str, str] = {}
+        if message is not None:
+            row["message"] = values.text("the message", message, values.VALUE_LIMIT)
+        if report is not None:
+            row["report"] = values.json("the report", report)
+        with self._database.write() as connection:
+            states.own_task(connection, _owner(task), row, doing="note something")
+
+    def ready_to_publish(
+        self,
+        task: Task,
+        *,
+        report: Any,
+        size: int,
+        digests: Mapping[str, str],
+        disk_format: str | None = None,
+        container_format: str | None = None,
+        virtual_size: int | None = None,
+        properties: Mapping[str, tuple[str, str]] | None = None,
+    ) -> Task:
+        """Write down all that the import found: from here on, whoever takes the task over may finish it.
+
+        `size` and `virtual_size` in bytes; formats that are None leave what was declared; `properties` maps a
+        name to (value, plugin). Raises Conflict (``lost-task``; ``wrong-state`` when this was done before).
+        """
+        checked = {
+            values.text("a digest's name", name): values.text("a digest", value) for name, value in digests.items()
+        }
+        row = {
+            "step": "publishing",
+            "report": values.json("the report", report),
+            "size": values.number("the size", size),
+            "virtual_size": values.optional_number("the virtual size", virtual_size),
+            "digests": values.json("the digests", checked),
+            "properties": values.json("the properties", values.plugin_properties(properties or {})),
+            **{
+                name: value
+                for name, value in values.formats(disk_format, container_format).items()
+                if value is not None
+            },
+        }
+        with self._database.write() as connection:
+            states.own_task(connection, _owner(task), row, doing="make ready to publish", at_step="receiving")
+            return rows.task(connection, task.id)
+
+    def activate(self, task: Task) -> Image:
+        """Let the image in, with what the task found; the task ends as "accepted".
+
+        The bytes must be published in the store before. Done again by the same worker it changes nothing.
+        Raises Conflict: then the image is not this worker's, and what it published is to be deleted if the
+        image is.
+        """
+        owner = _owner(task)
+        with self._database.write() as connection:
+            found = rows.task(connection, task.id)
+            if found.outcome == "accepted" and found.token == task.token:
+                return rows.image(connection, task.image_id)
+            if found.outcome is None and found.token == task.token and found.step != "publishing":
+                raise states.lost(connection, owner, "activate", "publishing")
+            row = {
+                "size": found.size,
+                "virtual_size": found.virtual_size,
+                "digests": values.json("the digests", found.digests),
+                "code": None,
+                "message": None,
+                "failed_stores": None,
+            }
+            for name in ("disk_format", "container_format"):
+                if getattr(found, name) is not None:
+                    row[name] = getattr(found, name)
+            states.step(connection, found.image_id, states.ACTIVATE, row, owner)
+            rows.insert_properties(connection, found.image_id, found.properties)
+            states.own_task(connection, owner, {"step": "done", "outcome": "accepted"}, doing="activate")
+            return rows.image(connection, found.image_id)
+
+    def fail(
+        self,
+        task: Task,
+        *,
+        outcome: str,
+        code: str,
+        message: str,
+        report: Any = None,
+        failed_stores: Sequence[str] = (),
+    ) -> Image:
+        """End the import without the image: "queued" with code, message and failed stores; or "deleted".
+
+        Which of the two was said when it began (`on_failure`). `outcome` is "refused", "undecided" or
+        "cancelled". Done again by the same worker it changes nothing. Raises Conflict (``lost-task``).
+        """
+        owner = _owner(task)
+        told = {"code": values.sentence(code, values.NAME_LIMIT), "message": values.sentence(message)}
+        stores = values.json("the failed stores", [values.sentence(name, values.NAME_LIMIT) for name in failed_stores])
+        ended = {"step": "done", "outcome": values.one_of("the outcome", outcome, _FAILURES), **told}
+        if report is not None:
+            try:
+                ended["report"] = values.json("the report", report)
+            except CatalogError as error:  # the end of an import is written down with or without its report
+                ended["report"] = values.json("the report", {"unreadable": values.sentence(error)})
+        with self._database.write() as connection:
+            found = rows.task(connection, task.id)
+            if found.token == task.token and found.outcome in _FAILURES:
+                return rows.image(connection, found.image_id)
+            what = states.REQUEUE if found.on_failure == "requeue" else states.REMOVE
+            states.step(connection, found.image_id, what, {**told, "failed_stores": stores}, owner)
+            states.own_task(connection, owner, ended, doing=what.doing)
+            return rows.image(connection, found.image_id)
+
+    def take_over(self, task: Task) -> Task:
+        """Become the task's worker in place of one that died; the old token is worth nothing from now on.
+
+        Of several that try at once one wins. Raises NotFound, Conflict (``lost-task``).
+        """
+        owner = _owner(task)
+        with self._database.write() as connection:
+            states.step(connection, task.image_id, states.TAKE_OVER, {"token": task.token + 1}, owner)
+            states.own_task(connection, owner, {"token": task.token + 1}, doing="take over")
+            return rows.task(connection, task.id)
+
+    def unfinished(self) -> list[Task]:
+        """Every task under way, oldest first; the lock on its staged bytes tells if its worker lives."""
+        with self._database.read() as connection:
+            found = select(tasks).where(tasks.c.outcome.is_(None)).order_by(tasks.c.created_at, tasks.c.id)
+            return [task_of(row._asdict()) for row in connection.execute(found)]
+
+    def task(self, task_id: str) -> Task:
+        """The task with this id. Raises NotFound."""
+        with self._database.read() as connection:
+            return rows.task(connection, task_id)
+
+    def tasks(self, image_id: str) -> list[Task]:
+        """Every task the image ever had, oldest first."""
+        with self._database.read() as connection:
+            found = select(tasks).where(tasks.c.image_id == image_id).order_by(tasks.c.token)
+            return [task_of(row._asdict()) for row in connection.execute(found)]
+
+
+def _begin(
+    connection: Connection, image_id: str, task_id: str, method: str, plan: Any, on_failure: str, total: int | None
+) -> Task:
+    at = now()
+    row = {
+        "id": task_id,
+        "image_id": image_id,
+        "method": values.text("the import method", method, values.FORMAT_LIMIT),
+        "plan": values.json("the plan", plan),
+        "on_failure": values.one_of("on_failure", on_failure, ("requeue", "remove")),
+        "step": "receiving",
+        "done": 0,
+        "total": values.optional_number("the total", total),
+        "created_at": at,
+        "updated_at": at,
+    }
+    fresh = {
+        "task_id": task_id,
+        "token": images.c.token + 1,
+        "code": None,
+        "message": None,
+        "failed_stores": None,
+    }
+    states.step(connection, image_id, states.BEGIN_IMPORT, fresh)
+    token = connection.execute(select(images.c.token).where(images.c.id == image_id)).scalar_one()
+    connection.execute(insert(tasks).values({**row, "token": token}))
+    return rows.task(connection, task_id)
+
+
+def _owner(task: Task) -> Owner:
+    return Owner(task.id, task.token)

@@ -1,0 +1,58 @@
+"""Read and write the rows of one image or task, inside the caller's transaction."""
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import ColumnElement, Connection, insert, select
+
+from douane.catalog.errors import CatalogError, NotFound
+from douane.catalog.records import Image, Task, image_of, task_of
+from douane.catalog.schema import images, properties, tasks
+
+
+def insert_properties(connection: Connection, image_id: str, found: Mapping[str, tuple[str, str]]) -> None:
+    """Add properties; `found` maps a name to (value, source), where the source "" is the tenant."""
+    rows = [
+        {"image_id": image_id, "name": name, "value": value, "source": source}
+        for name, (value, source) in found.items()
+    ]
+    if rows:
+        connection.execute(insert(properties), rows)
+
+
+def refuse_plugins_properties(connection: Connection, image_id: str, names: Iterable[str]) -> None:
+    """Raise CatalogError (``reserved``) when a plugin set one of `names` on the image."""
+    theirs = select(properties.c.name, properties.c.source).where(
+        properties.c.image_id == image_id, properties.c.source != "", properties.c.name.in_(sorted(names))
+    )
+    row = connection.execute(theirs).first()
+    if row is not None:
+        raise CatalogError(
+            "reserved",
+            f"the property {row.name!r:.80} was set by the plugin {row.source} and cannot be edited",
+        )
+
+
+def task(connection: Connection, task_id: str) -> Task:
+    """The task. Raises NotFound."""
+    row = connection.execute(select(tasks).where(tasks.c.id == task_id)).first()
+    if row is None:
+        raise NotFound(f"there is no import task {task_id!r:.80}")
+    return task_of(row._asdict())
+
+
+def image(connection: Connection, image_id: str) -> Image:
+    """The image, a deleted one too. Raises NotFound."""
+    found = images_where(connection, images.c.id == image_id)
+    if not found:
+        raise NotFound(f"there is no image {image_id!r:.80}")
+    return found[0]
+
+
+def images_where(connection: Connection, where: ColumnElement[bool]) -> list[Image]:
+    """The images for which `where` holds, oldest first, with their properties: two statements in all."""
+    theirs: dict[str, dict[str, dict[str, str]]] = {}
+    matching = select(properties).join(images, images.c.id == properties.c.image_id).where(where)
+    for row in connection.execute(matching):
+        theirs.setdefault(row.image_id, {}).setdefault(row.source, {})[row.name] = row.value
+    rows = connection.execute(select(images).where(where).order_by(images.c.created_at, images.c.id))
+    return [image_of(row._asdict(), theirs.get(row.id, {})) for row in rows]

@@ -1,0 +1,153 @@
+"""Which state may follow which, and the one statement that makes it so.
+
+An image is always in one of six states. What may happen is this, and nothing else:
+
+===========  ===========  ================  ==================================================================
+from         to           step              and also
+===========  ===========  ================  ==================================================================
+(nothing)    queued       create_image
+queued       importing    begin_import      a new task owns the image, with a token greater than any before;
+                                            the last failure is forgotten
+importing    importing    take_over         the old token must fit; a greater one takes its place
+importing    active       activate          task and token must fit, the task is at "publishing"; size,
+                                            digests, formats and plugins' properties come from the task
+importing    queued       fail (requeue)    task and token must fit; code, message and failed stores are set
+importing    deleted      fail (remove)     as above
+importing    deleted      delete            the task ends as "cancelled": its worker's next step is refused
+queued       deleted      delete
+uploading    deleted      delete
+active       deleted      delete
+deactivated  deleted      delete
+active       deactivated  deactivate
+deactivated  active       reactivate
+===========  ===========  ================  ==================================================================
+
+Nothing leads into "uploading" yet: bytes that arrive before an import is asked for come with the Image API.
+"deleted" is the end: the row stays, so that an id is never used twice and left-over bytes are known to be
+nobody's.
+
+Edits change fields, never the state. They are legal in every state but "deleted"; the two formats only in
+"queued", because later they are what the import found or is judging, not what somebody would like.
+
+Every change of state is one ``UPDATE … WHERE id AND status [AND task_id AND token]`` whose count of rows
+decides. A process that dies before the commit has changed nothing; one that was slow finds its token old and
+changes nothing either.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select, update
+
+from douane.catalog.errors import Conflict, NotFound
+from douane.catalog.records import now
+from douane.catalog.schema import images, tasks
+
+LIVE = ("queued", "uploading", "importing", "active", "deactivated")
+
+
+class Step(NamedTuple):
+    """A row of the table: how a person calls it, from which states, to which, and if a task must own it."""
+
+    doing: str
+    start: tuple[str, ...]
+    end: str | None
+    by_task: bool = False
+
+
+BEGIN_IMPORT = Step("start an import of", ("queued",), "importing")
+TAKE_OVER = Step("take over the import of", ("importing",), "importing", by_task=True)
+ACTIVATE = Step("activate", ("importing",), "active", by_task=True)
+REQUEUE = Step("requeue", ("importing",), "queued", by_task=True)
+REMOVE = Step("remove", ("importing",), "deleted", by_task=True)
+DELETE = Step("delete", LIVE, "deleted")
+DEACTIVATE = Step("deactivate", ("active",), "deactivated")
+REACTIVATE = Step("reactivate", ("deactivated",), "active")
+EDIT = Step("edit", LIVE, None)
+EDIT_FORMAT = Step("change the format of", ("queued",), None)
+
+
+class Owner(NamedTuple):
+    """A worker's claim: the task it works on and the token it was given."""
+
+    task_id: str
+    token: int
+
+
+def step(
+    connection: Connection, image_id: str, what: Step, values: Mapping[str, Any], owner: Owner | None = None
+) -> None:
+    """Take one step of the table on the image, with `values` for other columns, in the caller's transaction.
+
+    Raises NotFound, or Conflict with the state found and the one expected; then nothing was changed.
+    """
+    assert what.by_task == (owner is not None), "a step that a task takes needs its owner, and no other step has one"
+    statement = update(images).where(images.c.id == image_id, images.c.status.in_(what.start))
+    if owner is not None:
+        statement = statement.where(images.c.task_id == owner.task_id, images.c.token == owner.token)
+    changes = dict(values, updated_at=now())
+    if what.end is not None:
+        changes["status"] = what.end
+        if what.end != "importing":
+            changes["task_id"] = None
+    if connection.execute(statement.values(changes)).rowcount != 1:
+        raise _refusal(connection, image_id, what, owner)
+
+
+def own_task(
+    connection: Connection, owner: Owner, values: Mapping[str, Any], *, doing: str, at_step: str | None = None
+) -> None:
+    """Change columns of a task that is under way and that `owner` holds, in the caller's transaction.
+
+    Raises NotFound, or Conflict (``lost-task``, or ``wrong-state`` when it is not `at_step`).
+    """
+    statement = update(tasks).where(
+        tasks.c.id == owner.task_id, tasks.c.token == owner.token, tasks.c.outcome.is_(None)
+    )
+    if at_step is not None:
+        statement = statement.where(tasks.c.step == at_step)
+    if connection.execute(statement.values(dict(values, updated_at=now()))).rowcount != 1:
+        raise lost(connection, owner, doing, at_step)
+
+
+def lost(connection: Connection, owner: Owner, doing: str, at_step: str | None = None) -> NotFound | Conflict:
+    """Why `owner` may not do this with its task (any more)."""
+    row = connection.execute(
+        select(tasks.c.token, tasks.c.outcome, tasks.c.step).where(tasks.c.id == owner.task_id)
+    ).first()
+    if row is None:
+        return NotFound(f"there is no import task {owner.task_id}")
+    if row.outcome is not None:
+        found, why = row.outcome, f"it has ended ({row.outcome})"
+    elif row.token != owner.token:
+        found, why = f"token {row.token}", "another worker has taken it over"
+    else:
+        return Conflict(
+            "wrong-state",
+            f"cannot {doing} with import task {owner.task_id}: it is at the step {row.step}, and must be at {at_step}",
+            found=row.step,
+            expected=str(at_step),
+        )
+    return Conflict(
+        "lost-task",
+        f"cannot {doing} with import task {owner.task_id}: {why}; stop, and discard what was received",
+        found=found,
+        expected=f"token {owner.token}",
+    )
+
+
+def _refusal(connection: Connection, image_id: str, what: Step, owner: Owner | None) -> NotFound | Conflict:
+    found = connection.execute(select(images.c.status).where(images.c.id == image_id)).scalar()
+    if found is None:
+        return NotFound(f"there is no image {image_id}")
+    expected = " or ".join(what.start)
+    if owner is not None:
+        why = lost(connection, owner, what.doing)
+        if isinstance(why, NotFound) or why.code == "lost-task":
+            return why
+    return Conflict(
+        "wrong-state",
+        f"cannot {what.doing} image {image_id}: it is {found}, and must be {expected}",
+        found=found,
+        expected=expected,
+    )

@@ -1,0 +1,125 @@
+"""Copy an image out of the store: holes stay holes, and the kernel shares blocks where it can."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+
+from douane.stores.errors import StoreError, told
+
+BLOCK = 1 << 20
+_ZEROS = bytes(BLOCK)
+# _IOW(0x94, 9, int), linux/fs.h; ioctl_ficlone(2). Python 3.11 does not name it.
+_FICLONE = 0x40049409
+# What says "not between these two files", not "the disk is broken": copy_file_range(2), ioctl_ficlone(2).
+_NOT_HERE = frozenset(
+    {
+        errno.EXDEV,
+        errno.ENOSYS,
+        errno.EOPNOTSUPP,
+        errno.EINVAL,
+        errno.EPERM,
+        errno.ENOTTY,
+        errno.EBADF,
+        errno.ETXTBSY,
+    }
+)
+
+
+def extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """The (offset, length) in bytes of what is data in the file, in order; the rest are holes (lseek(2)).
+
+    A file system that knows no holes reports all of it as one extent.
+    """
+    offset = 0
+    while offset < size:
+        try:
+            start = os.lseek(fd, offset, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                return
+            raise
+        if start >= size:
+            return
+        end = min(os.lseek(fd, start, os.SEEK_HOLE), size)
+        yield start, end - start
+        offset = end
+
+
+def copy_sparse(source: int, target: int, size: int) -> None:
+    """Make the empty file `target` equal to the first `size` bytes of `source`, holes included.
+
+    Shares the blocks where the file system can (FICLONE, and copy_file_range(2) by itself), else copies in
+    the kernel, else reads and writes. Raises OSError, and StoreError when `source` ends before `size`.
+    """
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
+        in_kernel = True
+        for offset, length in extents(source, size):
+            in_kernel = _copy_extent(source, target, offset, length, in_kernel)
+    os.ftruncate(target, size)
+
+
+def _copy_extent(source: int, target: int, offset: int, length: int, in_kernel: bool) -> bool:
+    """Copy one extent; the answer is whether the next one may be tried in the kernel."""
+    end = offset + length
+    while in_kernel and offset < end:
+        try:
+            done = os.copy_file_range(source, target, end - offset, offset, offset)
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                raise
+            in_kernel = False
+            break
+        if done == 0:  # some file systems answer 0 before the end; read(2) then tells the truth
+            in_kernel = False
+        offset += done
+    while offset < end:
+        block = _read(source, min(BLOCK, end - offset), offset)
+        offset += _write_all(target, block, offset)
+    return in_kernel
+
+
+def copy_dense(source: int, target: int, size: int, name: str) -> None:
+    """Write the first `size` bytes of `source` to `target` in order, zeros where there are holes.
+
+    For what cannot seek: pipes, sockets, terminals. `name` is how the target is called in a sentence.
+    Raises StoreError.
+    """
+    offset = 0
+    with told("read the image from the store", "the image's file"):
+        found = list(extents(source, size))
+    for start, length in [*found, (size, 0)]:
+        while offset < start:
+            part = min(BLOCK, start - offset)
+            offset += _write_out(target, memoryview(_ZEROS)[:part], name)
+        while offset < start + length:
+            with told("read the image from the store", "the image's file"):
+                block = _read(source, min(BLOCK, start + length - offset), offset)
+            offset += _write_out(target, memoryview(block), name)
+
+
+def _read(fd: int, length: int, offset: int) -> bytes:
+    block = os.pread(fd, length, offset)
+    if not block:
+        raise StoreError("damaged", f"the image in the store ended at byte {offset}: its file was cut from outside")
+    return block
+
+
+def _write_all(fd: int, block: bytes, offset: int) -> int:
+    view = memoryview(block)
+    while view:
+        done = os.pwrite(fd, view, offset)
+        view, offset = view[done:], offset + done
+    return len(block)
+
+
+def _write_out(fd: int, view: memoryview, name: str) -> int:
+    length = len(view)
+    while view:
+        with told("write the image", name, side="target"):
+            view = view[os.write(fd, view) :]
+    return length

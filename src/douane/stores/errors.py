@@ -1,0 +1,103 @@
+"""One kind of error for every store: a sentence for a person, a code for a machine."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; ``str()`` of it is one sentence that says what to do.
+
+    ``code`` is one of ``store-full``, ``store-unwritable``, ``store-unreadable``, ``store-io``,
+    ``store-busy``, ``not-found``, ``exists``, ``in-use``, ``bad-name``, ``not-finished``, ``damaged``,
+    ``target-full``, ``target-unwritable``, ``target-io``, ``target-closed``.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_DENIED = frozenset({errno.EACCES, errno.EPERM})
+_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+def free_bytes(path: str) -> int | None:
+    """Bytes that may still be written to the file system that holds `path`; None if it cannot be told."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
+def explain(error: OSError, doing: str, path: str, *, needed: int | None = None, side: str = "store") -> StoreError:
+    """Turn an OSError into the sentence for the person who reads it.
+
+    `doing` says what was tried, as in "write the image to the store"; `path` names what it was tried on;
+    `needed` is in bytes; `side` is "store" or "target" (the file a user saves to) and starts the code.
+    """
+    number = error.errno
+    where = f"cannot {doing}: {path}"
+    if number in _FULL:
+        return StoreError(f"{side}-full", _full_sentence(error, where, path, needed))
+    if number == errno.EROFS:
+        return StoreError(
+            f"{side}-unwritable",
+            f"{where} is on a file system that is mounted read-only; remount it writable, or name another place",
+        )
+    if number in _DENIED:
+        return StoreError(
+            f"{side}-unwritable",
+            f"{where} does not let user {os.geteuid()} in ({os.strerror(number or 0)}); give that user "
+            "read and "
+            "write permission, or run as the user who owns it",
+        )
+    if number == errno.ENOENT and side == "target":
+        return StoreError("target-unwritable", f"{where} is in a directory that is not there; make it first")
+    if number == errno.ENOENT:
+        return StoreError("not-found", f"{where} is not there")
+    if number == errno.EEXIST:
+        return StoreError("exists", f"{where} is there already, and nothing is ever replaced")
+    if number in _DESCRIPTORS:
+        return StoreError(
+            "store-busy",
+            f"{where}: {os.strerror(number or 0)}; raise the limit (ulimit -n, or memory) or import fewer at once",
+        )
+    if number in (errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
+        return StoreError(f"{side}-unwritable", f"{where}: {os.strerror(number or 0)}; name another place")
+    if number in (errno.EPIPE, errno.ECONNRESET):
+        return StoreError("target-closed", f"cannot {doing}: the reader of {path} went away before the end")
+    detail = os.strerror(number) if number is not None else str(error)
+    return StoreError(
+        f"{side}-io", f"{where} failed ({detail}); look at the disk and the kernel's log before trying again"
+    )
+
+
+def _full_sentence(error: OSError, where: str, path: str, needed: int | None) -> str:
+    if error.errno == errno.EFBIG:
+        return f"{where} may not grow that large (a file size limit, ulimit -f or of the file system); raise it"
+    found: str | None = path
+    free = None
+    while found and free is None:
+        free = free_bytes(found)
+        found = os.path.dirname(found) if found != os.path.dirname(found) else None
+    facts = []
+    if needed is not None:
+        facts.append(f"{needed} bytes are needed")
+    if free is not None:
+        facts.append(f"{free} bytes are free")
+    told = f" ({', '.join(facts)})" if facts else ""
+    what = "is over its quota" if error.errno == errno.EDQUOT else "has no space left on its file system"
+    return f"{where} {what}{told}; delete images or make room, then try again"
+
+
+@contextmanager
+def told(doing: str, path: str, *, needed: int | None = None, side: str = "store") -> Iterator[None]:
+    """Turn every OSError of the block into a :class:`StoreError` by :func:`explain`."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, doing, path, needed=needed, side=side) from error

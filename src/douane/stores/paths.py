@@ -1,0 +1,72 @@
+"""Names and directories: what may be a name, and how a name is made to last."""
+
+import errno
+import os
+import re
+import uuid
+
+from douane.stores.errors import StoreError
+
+# RFC 9562, section 4, in the one form that is also a file name: lower case, with dashes.
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_id(name: str) -> bool:
+    """True for a UUID in lower case with dashes: the only names the store gives to files."""
+    return _UUID.fullmatch(name) is not None
+
+
+def checked(name: str) -> str:
+    """The name, if it is an id. Raises StoreError (``bad-name``)."""
+    if not isinstance(name, str) or not is_id(name):
+        raise StoreError(
+            "bad-name",
+            f"{name!r:.80} is not an id: expected a UUID in lower case, such as {uuid.UUID(int=0)}",
+        )
+    return name
+
+
+def open_if_there(path: str, flags: int) -> int | None:
+    """A descriptor of the file, or None when it is not there. Raises OSError."""
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        return None
+
+
+def leads_to(path: str, fd: int) -> bool:
+    """True while the name is that of the open file: nobody has deleted or replaced it. Raises OSError."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def make_directory(path: str) -> None:
+    """mkdir -p with mode 0700, each new name brought to the disk, or all that is in it could be lost."""
+    parent = os.path.dirname(path)
+    if not os.path.isdir(parent) and parent != path:
+        make_directory(parent)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError as error:
+        if not os.path.isdir(path):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
+    sync_directory(parent)
+
+
+def sync_directory(path: str) -> None:
+    """Bring the names in a directory to the disk (fsync(2)). Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def unlink_quietly(path: str) -> None:
+    """Delete a file if that can be done; for cleaning up after a failure that is the one to tell."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return
