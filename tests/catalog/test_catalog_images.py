@@ -41,6 +41,19 @@ def test_an_id_is_never_used_twice_even_when_its_image_is_deleted(catalog: Catal
     assert catalog.image(image.id).properties == {}
 
 
+def test_a_new_import_is_there_with_its_image_or_not_at_all(catalog: Catalog) -> None:
+    task_id = str(uuid.uuid4())
+    image, task = catalog.begin_new_import(
+        task_id=task_id, method="file", plan={}, on_failure="remove", total=5, name="x", properties={"a": "b"}
+    )
+    assert (image.status, image.task_id, image.properties) == ("importing", task_id, {"a": "b"})
+    assert (task.id, task.image_id, task.total) == (task_id, image.id, 5)
+    with pytest.raises(CatalogError):
+        catalog.begin_new_import(task_id=str(uuid.uuid4()), method="file", plan={}, on_failure="neither", name="y")
+    assert [found.name for found in catalog.images()] == ["x"]
+    assert catalog.fail(task, outcome="refused", code="no", message="not wanted").status == "deleted"
+
+
 def test_an_import_lets_the_image_in_with_all_it_found(catalog: Catalog) -> None:
     image = catalog.create_image(name="x", disk_format="raw", properties={"mine": "1"})
     task = begin(catalog, image.id)

@@ -53,7 +53,10 @@ class FileStore:
             # Between open and flock the file looks abandoned, and a cleaner may delete it. Then it has no
             # name left: make another. A cleaner only holds the lock for an instant.
             for _ in range(_LOST_RACES):
-                fd = os.open(path, flags, 0o600)
+                # The directory is what keeps others out (0700). A caged plugin has a user id of its own, and may
+                # open the image again by the descriptor it was handed (/proc/self/fd), never by this path.
+                fd = os.open(path, flags, 0o644)
+                os.fchmod(fd, 0o644)
                 try:
                     fcntl.flock(fd, fcntl.LOCK_EX)
                     if leads_to(path, fd):
