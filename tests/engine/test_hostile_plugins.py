@@ -37,6 +37,7 @@ FAULTS = {
     "AnswersTwice": ("failed", "plugin-protocol"),
     "AcceptsAndRefuses": ("failed", "plugin-protocol"),
     "AcceptsAndStays": ("failed", "plugin-protocol"),
+    "BecomesTransformLater": ("failed", "plugin-protocol"),
     "LetsGoOfTheFuture": ("failed", "plugin-protocol"),
     "KeepsChunks": ("failed", "plugin-error"),
     "KeepsSlices": ("failed", "plugin-error"),
@@ -65,6 +66,34 @@ def test_a_plugin_with_a_fault_lets_nothing_in(run, name):
     assert sum(len(text) for _, _, text in log) < 1 << 19
 
 
+@pytest.mark.parametrize(
+    "description",
+    [
+        b"{}",
+        b"[" * 100_000,
+        b'{"api": 1, "kind": "inspector", "reads": "head:' + b"9" * 10_000 + b'", "level": 1}',
+        b'{"api": 1, "kind": "inspector", "reads": "stream", "level": 1, "parameters": [{"name": 3}]}',
+    ],
+    ids=["empty", "deep", "endless", "odd"],
+)
+def test_a_forged_description_is_no_description(run, tmp_path, description):
+    (tmp_path / "forger.py").write_text(
+        "import os\n"
+        "from douane_plugin import Inspector\n"
+        f"payload = {description!r}\n"
+        "frame = (2).to_bytes(4, 'little') + len(payload).to_bytes(4, 'little') + payload\n"
+        "for fd in range(3, 30):\n"
+        "    try:\n"
+        "        os.fstat(fd), os.write(fd, frame)\n"
+        "    except OSError:\n"
+        "        pass\n"
+        "class Forger(Inspector):\n"
+        "    def inspect(self, image): pass\n"
+    )
+    report = run(IMAGE, [f"{tmp_path}/forger.py:Forger"])
+    assert (report.outcome, report.code) == ("undecided", "plugin-protocol")
+
+
 def test_progress_alone_does_not_save_a_plugin_from_its_total_time(run):
     report = run(os.urandom(1 << 16) * 320, toml=plan_of("hostile:ReadsSlowly", stall="20s", timeout="2s"))
     assert [verdict.code for verdict in report.verdicts] == ["plugin-timeout"]
@@ -89,7 +118,7 @@ def test_a_bomb_is_refused_within_its_bounds(run):
 def test_a_fault_of_a_plugin_that_has_no_say_is_recorded_and_changes_nothing(run, name, mode):
     report = run(IMAGE, toml=plan_of("hostile:Accepts") + "\n" + plan_of(f"hostile:{name}", mode=mode, stall="1s"))
     assert report.outcome == "accepted"
-    assert [verdict.outcome for verdict in report.verdicts][0] == "accepted"
+    assert report.verdicts[0].outcome == "accepted"
     assert report.verdicts[1].outcome in ("failed", "timeout", "incomplete")
     assert report.received.md5 == report.stored.md5
 

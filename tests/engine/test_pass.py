@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import threading
+import venv
+from pathlib import Path
 
 import pytest
 from plans import PLUGINS, plan_of
 
+import douane_plugin
 from douane.engine import PlanError
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -211,7 +215,7 @@ def test_a_daemon_that_is_down_lets_nothing_in(run, tmp_path):
     ],
 )
 def test_a_grant_that_cannot_be_opened_is_a_wrong_configuration(run, grant, sentence):
-    with pytest.raises(PlanError, match=f"'granted': grant 'rules'.*{sentence}"):
+    with pytest.raises(PlanError, match=rf"'granted': grant 'rules'.*{sentence}"):
         run(b"x", toml=good("Granted") + f'\ngrants = {{ rules = "{grant}" }}')
 
 
@@ -335,7 +339,7 @@ def test_holes_stay_holes(run, tmp_path):
 
 
 def test_a_level_from_the_future_is_refused(run):
-    with pytest.raises(PlanError, match="'fromthefuture'.*level 99, and this Douane knows 1 to 1"):
+    with pytest.raises(PlanError, match=r"'fromthefuture'.*level 99, and this Douane knows 1 to 1"):
         run(b"x", toml=good("FromTheFuture"))
 
 
@@ -379,6 +383,32 @@ def test_a_plugin_that_does_not_import_stops_the_start(run, tmp_path, source, se
     (tmp_path / "p.py").write_text(source)
     with pytest.raises(PlanError, match=sentence):
         run(b"x", [f"{tmp_path}/p.py:P"])
+
+
+def test_a_plugin_may_have_an_interpreter_and_libraries_of_its_own(run, tmp_path):
+    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
+    [libraries] = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (libraries / "its_own.py").write_text("answer = 42\n")
+    sdk = Path(douane_plugin.__file__).parent
+    shutil.copytree(sdk, libraries / "douane_plugin")
+    (tmp_path / "p.py").write_text(
+        "import sys\nfrom douane_plugin import Inspector\nimport its_own\n"
+        "class P(Inspector):\n"
+        "    def inspect(self, image): return {'answer': its_own.answer, 'prefix': sys.path[-1]}\n"
+    )
+    plugin = f'[[plugin]]\nname = "p"\nuse = "{tmp_path}/p.py:P"\n'
+    with pytest.raises(PlanError, match=r"'p'.*No module named 'its_own'"):
+        run(b"x", toml=plugin)
+    report = run(b"x", toml=plugin + f'python = "{tmp_path}/venv/bin/python"')
+    assert report.outcome == "accepted", report
+    assert by_name(report)["p"].properties == {"p.answer": 42, "p.prefix": str(libraries)}
+
+
+def test_an_interpreter_without_the_contract_is_told_how_to_get_it(run, tmp_path):
+    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
+    toml = good("Count") + f'\npython = "{tmp_path}/venv/bin/python"'
+    with pytest.raises(PlanError, match=r"'count'.*douane.plugin"):
+        run(b"x", toml=toml)
 
 
 def test_what_was_run_is_in_the_report(run, tier):

@@ -43,4 +43,11 @@ def test_they_are_shown_for_a_person():
         "5.0 GiB",
         "3.0 TiB",
     ]
-    assert [show_duration(seconds) for seconds in (0.25, 12.5, 184)] == ["250 ms", "12.5 s", "3 min 4 s"]
+    assert [show_duration(seconds) for seconds in (0.25, 12.5, 184, 600, 5400, 86400)] == [
+        "250 ms",
+        "12.5 s",
+        "3 min 4 s",
+        "10 min",
+        "1 h 30 min",
+        "24 h",
+    ]

@@ -79,7 +79,7 @@ def run() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     _add_commands()
     try:
-        douane.main(standalone_mode=False)
+        code = douane.main(standalone_mode=False)
     except click.exceptions.Abort:
         say("douane: interrupted; nothing was stored")
         sys.exit(INTERRUPTED)
@@ -91,6 +91,8 @@ def run() -> None:
     except KeyboardInterrupt:
         say("douane: interrupted; nothing was stored")
         sys.exit(INTERRUPTED)
+    # Without its standalone mode click returns the code of ctx.exit instead of raising it.
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

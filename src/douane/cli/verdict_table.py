@@ -46,7 +46,7 @@ def print_report(report: Report, what: str) -> None:
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
-    said = [f"{verdict.code}: {verdict.message}"] if verdict.message else []
+    said = [f"{verdict.code}: {verdict.message}"] if verdict.message and verdict.outcome != "stopped" else []
     said += [f"warning {warning.code}: {warning.message}" for warning in verdict.warnings]
     said += [f"{key.partition('.')[2]}={value}" for key, value in verdict.properties.items()]
     return (

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from douane import sandbox
 from douane_plugin import API_LEVEL, wire
@@ -25,6 +28,31 @@ LEVELS = range(1, API_LEVEL + 1)
 RUNTIME = "douane_plugin._runtime:main"
 CONFIGURATION_ERRORS = ("SettingError", "LoadError", "ValueError", "TypeError")
 """What a constructor raises to say that its configuration is wrong; anything else is a failure of the plugin."""
+
+
+_READS = re.compile(r"nothing|stream|random|head:[1-9][0-9]{0,17}", re.ASCII)
+
+
+class DescribedParameter(msgspec.Struct):
+    """A parameter of a plugin's constructor, as its runtime tells it."""
+
+    name: str
+    type: str
+    required: bool
+    default_text: str = ""
+    default: Any = None
+
+
+class Described(msgspec.Struct):
+    """What a plugin's class says of itself."""
+
+    api: int
+    kind: Literal["inspector", "transform"]
+    reads: str
+    level: int
+    parameters: list[DescribedParameter] = []
+    doc: str = ""
+    takes_any: bool = False
 
 
 class PythonMember(Member):
@@ -47,11 +75,13 @@ class PythonMember(Member):
         """Start the process and hand it what it may reach. `grants` are closed here in any case."""
         output = None
         try:
-            self.output, output = os.pipe2(os.O_CLOEXEC)
-            with contextlib.suppress(OSError):  # over the user's limit for pipes: slower, not wrong
-                fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, MiB)
-            keep = [ring.fd for ring in rings] + [fd for fd, _ in grants.values()] + [output]
+            keep = [ring.fd for ring in rings] + [fd for fd, _ in grants.values()]
             readable = []
+            if self.is_transform:
+                self.output, output = os.pipe2(os.O_CLOEXEC)
+                with contextlib.suppress(OSError):  # over the user's limit for pipes: slower, not wrong
+                    fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, MiB)
+                keep.append(output)
             if image_fd is not None:
                 keep.append(image_fd)
                 readable.append(image_fd)
@@ -133,7 +163,7 @@ class PythonMember(Member):
             self.log.line(level if isinstance(level, int) else 20, text(value, "message"))
             self._logged += 1
         elif kind == wire.DESCRIBED and self._stage == "load":
-            self._on_described(unpack(kind, payload))
+            self._on_described(payload)
         elif kind == wire.READY and self._stage == "configure":
             self._stage = "ready"
             self.ready = True
@@ -159,24 +189,26 @@ class PythonMember(Member):
         if not told:
             raise Violation(f"it let go of the bytes up to {offset}; it had been sent {reader.sent}")
 
-    def _on_described(self, value: dict[str, Any]) -> None:
-        api = value.get("api")
-        if not isinstance(api, int) or api not in LEVELS:
+    def _on_described(self, payload: bytes) -> None:
+        try:
+            told = msgspec.json.decode(payload, type=Described)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise Violation(f"its description of itself is not one: {error}") from error
+        if told.api not in LEVELS:
             self._wrong(
-                f"it is written for contract level {api!r:.20}, and this Douane knows "
+                f"it is written for contract level {told.api}, and this Douane knows "
                 f"{LEVELS.start} to {LEVELS.stop - 1}; upgrade Douane, or use an older release of the plugin"
             )
             return
-        reads = text(value, "reads")
-        head = reads.removeprefix("head:")
-        if reads not in ("nothing", "stream", "random") and not (head.isascii() and head.isdigit()):
+        reads = told.reads
+        if not _READS.fullmatch(reads):
             raise Violation(f"it describes itself with reads = {reads!r:.60}")
-        is_transform = value.get("kind") == "transform"
+        is_transform = told.kind == "transform"
         if is_transform != self.is_transform or (reads == "random") != (self.reads == "random"):
             self.misjudged = True
         self.reads = reads
         self.is_transform = is_transform
-        self.described = value
+        self.described = msgspec.to_builtins(told)
         self._stage = "configure"
 
     def _on_failed(self, value: dict[str, Any]) -> None:

@@ -70,7 +70,10 @@ def import_image(
             plan=msgspec.to_builtins(plan),
             on_failure="remove",
             total=source.size,
-            **declared,
+            name=name,
+            disk_format=disk_format,
+            container_format=container_format,
+            properties=properties,
         )
     except BaseException as error:
         staged.discard()

@@ -85,7 +85,7 @@ class QemuInfo(Inspector):
         import subprocess
 
         command = ["qemu-img", "info", "--output=json", "-f", image.disk_format, image.path]
-        done = subprocess.run(command, pass_fds=[image.file.fileno()], capture_output=True, text=True)
+        done = subprocess.run(command, pass_fds=[image.file.fileno()], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Incomplete("qemu-img", done.stderr.strip() or "qemu-img failed")
         return {"virtual_size": json.loads(done.stdout)["virtual-size"]}

@@ -54,7 +54,7 @@ class ReadsSlowly(Inspector):
     """Makes progress, but never comes to an end in its time."""
 
     def inspect(self, image):
-        for chunk in image:
+        for _ in image:
             time.sleep(0.4)
 
 
@@ -235,3 +235,11 @@ class YieldsText(Transform):
 class Accepts(Inspector):
     def inspect(self, image):
         return {"bytes": sum(len(chunk) for chunk in image)}
+
+
+class BecomesTransformLater(Inspector):
+    """Says UNCHANGED and BEGIN, as only a transform may."""
+
+    def inspect(self, image):
+        os.write(self._douane._channel._fd, frame(9))
+        time.sleep(3600)
