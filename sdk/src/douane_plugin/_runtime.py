@@ -105,9 +105,10 @@ class _Runtime:
 
     def converse(self) -> None:
         self._load = self._channel.receive_json(wire.LOAD)
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(line_buffering=True, errors="backslashreplace")
+        # Opened anew: the descriptors may have been replaced since the interpreter looked at them, and a text
+        # stream that took its pipe for a seekable file fails at its first flush (ESPIPE).
+        sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
         stage = "load"
         try:
             cls = load(self._load["use"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -12,14 +11,15 @@ from typing import Any, Protocol
 from douane import sandbox
 from douane_plugin import wire
 
+from .clocks import Clock, Stopwatch
 from .frames import Frames, Violation
 from .logs import BYTES_A_TICK, LogLine, PluginLog
 from .loop import Loop
 from .plan import PluginSpec
 from .report import PluginOutcome, Ran, Verdict, Warned
 from .resolve import Resolved
-from .ring import SLOT_BYTES, Chunk, Ring
-from .ring_reader import Clock, RingReader, Stopwatch
+from .ring import SLOT_BYTES
+from .ring_reader import RingReader
 from .units import show_duration, show_size
 
 END_SECONDS = 3.0
@@ -172,6 +172,11 @@ class Member:
         self._pipes.clear()
         self._paused.clear()
         self.log.close()
+
+    def overran(self) -> None:
+        """An auditor fell behind by more than the ring holds."""
+        what = "was too slow to watch, and an auditor never holds up an import"
+        self.fail("incomplete", "auditor-too-slow", what)
 
     # what comes from the process
 
@@ -353,46 +358,3 @@ class Member:
 
     def on_lingering(self) -> None:
         self.fail("failed", "plugin-protocol", "did not end after its answer")
-
-
-def how_it_ended(code: int) -> str:
-    """A return code in words."""
-    if code >= 0:
-        return f"it exited with status {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        return f"it was killed by signal {-code}"
-    reasons = {
-        "SIGKILL": ", which the kernel also does for want of memory",
-        "SIGSYS": ", for a system call that the sandbox refuses",
-        "SIGXFSZ": ", for writing a file",
-    }
-    return f"it was killed by {name}{reasons.get(name, '')}"
-
-
-def overran_member(member: Member) -> None:
-    """An auditor fell behind by more than the ring holds."""
-    member.fail("incomplete", "auditor-too-slow", "was too slow to watch, and an auditor never holds up an import")
-
-
-class Hold:
-    """Holds the beginning of a ring for plugins that may still be attached to it."""
-
-    essential = True
-
-    def __init__(self, ring: Ring) -> None:
-        self.released = 0
-        self._ring = ring
-
-    def push(self, chunk: Chunk) -> None:
-        """Not for us."""
-
-    def finish(self, size: int) -> None:
-        """Not for us."""
-
-    def overrun(self) -> None:
-        """Never: it is essential."""
-
-    def drop(self) -> None:
-        self._ring.detach(self)

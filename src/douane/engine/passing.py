@@ -8,24 +8,24 @@ there is anything to do, the beginning of its ring is held, so that those after 
 from __future__ import annotations
 
 import os
-import stat
-import time
 from collections.abc import Callable
 from typing import Any
 
 from .errors import DouaneError
-from .feeds import Feed, LimitExceeded, OutputFeed, SourceFeed
+from .feeds import LimitExceeded, OutputFeed, SourceFeed
 from .grants import GrantUnavailable, open_grant
+from .hold import Hold
 from .logs import LogLine
 from .loop import Loop
-from .member import Hold, Member
+from .member import Member
 from .plan import Plan
 from .program_member import ProgramMember
 from .python_member import PythonMember
-from .readers import Digest, Sink, Spool, ThreadReader, Writer
-from .report import Bytes, Verdict
+from .readers import Sink
+from .report import Verdict
 from .ring import AUDIT_SLOTS, SLOTS, Ring
 from .source import FileSource, Source
+from .streams import Streams
 from .units import show_duration
 from .verdicts import weigh
 
@@ -39,12 +39,11 @@ Progress = Callable[[int, int | None], None]
 
 
 class Pass:
-    """See the module. Made, run once, closed; everything but the threads of rings lives in `run`'s thread."""
+    """See the module. Made, prepared, run once, closed; all of it in one thread, but for the threads of streams."""
 
     def __init__(
         self,
         plan: Plan,
-        members: list[Member],
         source: Source,
         declared: Declared,
         sink: Sink | None,
@@ -54,45 +53,37 @@ class Pass:
         self.loop = Loop()
         self.emit = emit
         self.plan = plan
-        self.members = members
-        self.source = source
+        self.members: list[Member] = []
         self.declared = dict(declared)
         self.error: DouaneError | None = None
         self.decisive: Member | None = None
-        self.received = Bytes(size=0, complete=False)
-        self.stored = Bytes(size=0, complete=False)
-        self._sink = sink
+        self.streams = Streams(
+            source, sink, plan.digests, self.loop, failed=self._fail, written=self._show_file
+        )
         self._progress = progress
         self._segments: list[list[Member]] = []
-        self._rings: list[Ring] = []
-        self._feeds: list[Feed] = []
-        self._outputs: dict[int, OutputFeed] = {}
-        self._readers: list[ThreadReader] = []
-        self._received_by: list[Digest] = []
-        self._stored_by: list[Digest] = []
-        self._stored_ring: Ring | None = None
+        self._place: dict[int, int] = {}  # segment -> the number of the ring that it reads
         self._holds: dict[int, Hold] = {}
-        self._spools: dict[int, Spool] = {}
-        self._waiting: dict[int, list[PythonMember]] = {}
-        self._whole: set[int] = set()
-        self._place: dict[int, int] = {}  # segment -> the ring that it reads
+        self._outputs: dict[int, OutputFeed] = {}
         self._output_whole: set[int] = set()
+        self._waiting: dict[int, list[PythonMember]] = {}
         self._over = False
-        self._began: float | None = None
+        self._running = False
         self._elapsed = 0.0
         self._audit_left = AUDIT_SECONDS
 
     # the whole
 
-    def prepare(self) -> None:
+    def prepare(self, members: list[Member]) -> None:
         """Start every plugin and wait until all are ready. Raises PlanError; nothing has been read."""
-        self._segments = split(self.members)
-        slots = AUDIT_SLOTS if any(member.spec.mode == "audit" for member in self.members) else SLOTS
-        self._rings = [Ring(slots) for _ in self._segments]
-        for member in self.members:
+        self.members = members
+        self._segments = split(members)
+        audited = any(member.spec.mode == "audit" for member in members)
+        self.streams.open(len(self._segments), AUDIT_SLOTS if audited else SLOTS)
+        for member in members:
             self._start(member)
-        self.loop.run(lambda: self._over or all(m.ready or m.verdict for m in self.members), self._tick)
-        for member in self.members:
+        self.loop.run(lambda: self._over or all(m.ready or m.verdict for m in members), self._tick)
+        for member in members:
             if isinstance(member, PythonMember) and member.error is not None:
                 raise member.error
 
@@ -102,45 +93,30 @@ class Pass:
 
     def run(self) -> None:
         """Let the image through. Returns when there is an outcome, or raises DouaneError."""
-        self._began = time.monotonic()
+        self._running = True
         if not self._over:
-            ring = self._rings[0]
-            self._received_by = [self._digest(ring, name) for name in self.plan.digests]
-            feed = SourceFeed(ring, self.source, lambda e: self.loop.call(lambda: self._on_source(e)))
-            self._feeds.append(feed)
+            self.streams.receive()
             self._begin(0, 0)
-            for digest in self._received_by:
-                digest.start()
-            feed.start()
+            source, ring = self.streams.source, self.streams.rings[0]
+            self.streams.add_feed(
+                SourceFeed(ring, source, lambda error: self.loop.call(lambda: self._on_source(error)))
+            )
             self.loop.run(self._finished, self._tick)
         self._conclude()
 
     def close(self) -> None:
         """End all that still runs, give everything back. Safe at any moment, idempotent."""
-        for ring in self._rings:
-            ring.stop()
+        self.streams.stop()
         for member in self.members:
             if member.verdict is None:
                 member.verdict = Verdict(plugin=member.spec.name, outcome="stopped", mode=member.spec.mode)
             member.end_process()
-        for reader in self._readers:
-            reader.cancel()
-        for feed in self._feeds:
-            feed.join()
-        for reader in self._readers:
-            reader.join()
+        self.streams.close()
         for member in self.members:
             if member.output is not None:
                 os.close(member.output)
                 member.output = None
-        for ring in self._rings:
-            ring.close()
-        for spool in self._spools.values():
-            spool.close()
-        self._rings, self._readers, self._feeds, self._spools = [], [], [], {}
         self.loop.close()
-
-    # starting
 
     def _start(self, member: Member) -> None:
         if isinstance(member, ProgramMember):
@@ -158,23 +134,10 @@ class Pass:
                 member.fail("failed", error.code, "could not reach a service that it needs", str(error))
                 return
             raise
-        member.start(self._rings[: member.segment + 1], grants, self._image_fd(member))
+        image_fd = self.streams.open_file(member.segment) if member.reads == "random" else None
+        member.start(self.streams.rings[: member.segment + 1], grants, image_fd)
 
-    def _image_fd(self, member: Member) -> int | None:
-        """A descriptor of its own on the file that a plugin which reads at random gets."""
-        return self._open_file(member.segment) if member.reads == "random" else None
-
-    def _open_file(self, segment: int) -> int:
-        if segment == len(self._segments) - 1 and self._sink is not None:
-            return self._sink.open_read()
-        source = self.source.file()
-        if segment == 0 and source is not None and _all_may_read(source):
-            return os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_CLOEXEC)
-        if segment not in self._spools:
-            self._spools[segment] = Spool()
-        return self._spools[segment].open_read()
-
-    # members
+    # what members say
 
     def on_ready(self, member: Member) -> None:
         """A plugin is ready for its image."""
@@ -187,39 +150,49 @@ class Pass:
         elif unchanged:
             self._begin(segment + 1, self._place[segment])
         else:
-            ring = self._rings[segment + 1]
-            assert member.output is not None
-            feed = OutputFeed(
-                ring,
-                member.output,
-                member.spec.name,
-                member.progress,
-                max_output=member.spec.max_output,
-                max_ratio=member.spec.max_ratio,
-                ended=lambda e: self.loop.call(lambda: self._on_output(member, e)),
-            )
-            assert isinstance(member, PythonMember)
-            self.declared.update(member.becomes)
-            self._outputs[segment] = feed
-            self._feeds.append(feed)
-            self._begin(segment + 1, segment + 1)
-            feed.start()
+            self._take_output(member)
         if segment in self._holds:
             self._holds.pop(segment).drop()
 
+    def _take_output(self, member: Member) -> None:
+        assert isinstance(member, PythonMember)
+        assert member.output is not None
+        segment = member.segment
+        self.declared.update(member.becomes)
+        feed = self._outputs[segment] = OutputFeed(
+            self.streams.rings[segment + 1],
+            member.output,
+            member.spec.name,
+            member.progress,
+            max_output=member.spec.max_output,
+            max_ratio=member.spec.max_ratio,
+            ended=lambda error: self.loop.call(lambda: self._on_output(member, error)),
+        )
+        self._begin(segment + 1, segment + 1)
+        self.streams.add_feed(feed)
+
     def _pass_on_file(self, segment: int) -> None:
         """A transform that had to see all of the image leaves it as it is: those after it get it from the file."""
-        ring = self._rings[segment + 1]
-        source = FileSource(self._open_file(segment), self.source.name)
+        ring = self.streams.rings[segment + 1]
+        source = FileSource(self.streams.open_file(segment), self.streams.source.name)
 
         def ended(error: DouaneError | None) -> None:
-            self.loop.call(lambda: self._fail(error) if error is not None else ring.finish())
-            self.loop.call(source.close)
+            self.loop.call(lambda: self._fail(error) if error is not None else self._finish_ring(ring))
+            source.close()
 
-        feed = SourceFeed(ring, source, ended)
-        self._feeds.append(feed)
         self._begin(segment + 1, segment + 1)
-        feed.start()
+        self.streams.add_feed(SourceFeed(ring, source, ended))
+
+    def _force_decisions(self) -> None:
+        """A transform that wants more than is held for those after it has decided: it makes a new image."""
+        for segment in list(self._holds):
+            transform = self._segments[segment][-1]
+            reader = transform.reader
+            ring = self.streams.rings[self._place[segment]]
+            if ring.is_full and reader is not None and reader.consumed >= reader.sent:
+                assert isinstance(transform, PythonMember)
+                transform.decided = transform.forced = True
+                self.on_decided(transform, unchanged=False)
 
     def on_verdict(self, member: Member) -> None:
         """A plugin has answered, or failed to."""
@@ -237,21 +210,10 @@ class Pass:
         elif member.is_transform and verdict.outcome == "accepted":
             self._finish_output(member)
 
-    def _force_decisions(self) -> None:
-        """A transform that wants more than is held for those after it has decided: it makes a new image."""
-        for segment in list(self._holds):
-            transform = self._segments[segment][-1]
-            reader = transform.reader
-            if self._rings[self._place[segment]].is_full and reader is not None and reader.consumed >= reader.sent:
-                assert isinstance(transform, PythonMember)
-                transform.decided = transform.forced = True
-                self.on_decided(transform, unchanged=False)
-
     def _end(self) -> None:
         """The outcome stands: nothing that is still under way can change it."""
         self._over = True
-        for ring in self._rings:
-            ring.stop()
+        self.streams.stop()
         for member in self.members:
             if member.verdict is None:
                 member.stop()
@@ -266,17 +228,13 @@ class Pass:
     def _begin(self, segment: int, place: int) -> None:
         """Let the plugins of `segment`, and the transform that ends it, read the ring number `place`."""
         self._place[segment] = place
-        ring = self._rings[place]
+        ring = self.streams.rings[place]
         members = self._segments[segment]
+        self.streams.begin(segment, ring)
         last = segment == len(self._segments) - 1
-        facts = self._facts(place)
-        if last:
-            self._open_sinks(ring)
-        elif segment in self._spools:
-            self._reader(Writer(ring, self._spools[segment], self._ended(segment)))
         if not last and members[-1].reads != "random":  # one that reads at random has its own way to pass on
-            hold = self._holds[segment] = Hold(ring)
-            ring.attach(hold)
+            self._holds[segment] = Hold(ring)
+        facts = self._facts(place)
         for member in members:
             if member.verdict is not None:
                 continue
@@ -287,79 +245,41 @@ class Pass:
                     self._waiting.setdefault(segment, []).append(member)
                 else:
                     member.show_image(facts, place, ring)
-        self._show_files(segment)
+        self._show_file(segment)
 
     def _facts(self, place: int) -> dict[str, Any]:
         return {
             "name": self.declared.get("name"),
-            "size": self.source.size if place == 0 else None,
+            "size": self.streams.source.size if place == 0 else None,
             "disk_format": self.declared.get("disk_format"),
             "container_format": self.declared.get("container_format"),
             "properties": self.declared.get("properties") or {},
         }
 
-    def _open_sinks(self, ring: Ring) -> None:
-        self._stored_ring = ring
-        segment = len(self._segments) - 1
-        if ring is self._rings[0]:
-            self._stored_by = self._received_by
-        else:
-            self._stored_by = [self._digest(ring, name) for name in self.plan.digests]
-            for digest in self._stored_by:
-                digest.start()
-        if self._sink is not None:
-            self._reader(Writer(ring, self._sink, self._ended(segment)))
-        elif segment in self._spools:
-            self._reader(Writer(ring, self._spools[segment], self._ended(segment)))
-
-    def _digest(self, ring: Ring, algorithm: str) -> Digest:
-        digest = Digest(ring, algorithm, self._ended(None))
-        self._readers.append(digest)
-        return digest
-
-    def _reader(self, reader: ThreadReader) -> None:
-        self._readers.append(reader)
-        reader.start()
-
-    def _ended(self, segment: int | None) -> Callable[[ThreadReader], None]:
-        return lambda reader: self.loop.call(lambda: self._on_reader(reader, segment))
-
-    def _on_reader(self, reader: ThreadReader, segment: int | None) -> None:
-        if reader.error is not None:
-            self._fail(reader.error)
-        elif segment is not None and isinstance(reader, Writer) and reader.size is not None:
-            self._whole.add(segment)
-            self._show_files(segment)
-
-    def _show_files(self, segment: int) -> None:
+    def _show_file(self, segment: int) -> None:
         """Plugins that read at random get the image when all of it is there."""
-        if segment not in self._place:
+        place = self._place.get(segment)
+        if place is None or self._over:
             return
-        ring = self._rings[self._place[segment]]
-        written = segment in self._whole
-        from_source = (
-            segment == 0
-            and segment not in self._spools
-            and self.source.file() is not None
-            and not (self._sink is not None and len(self._segments) == 1)
-        )
-        if not (written or (from_source and ring.ended)):
-            return
-        for member in self._waiting.pop(segment, []):
-            if member.verdict is None:
-                member.show_image({**self._facts(self._place[segment]), "size": ring.size}, 0, None)
+        ring = self.streams.rings[place]
+        if self.streams.is_file_whole(segment, ring):
+            for member in self._waiting.pop(segment, []):
+                if member.verdict is None:
+                    member.show_image({**self._facts(place), "size": ring.size}, 0, None)
 
     # ends of streams
+
+    def _finish_ring(self, ring: Ring) -> None:
+        ring.finish()
+        for segment in list(self._place):
+            self._show_file(segment)
 
     def _on_source(self, error: DouaneError | None) -> None:
         if error is not None:
             self._fail(error)
-            return
-        ring = self._rings[0]
-        ring.finish()
-        self.received.complete = True
-        for segment in list(self._place):
-            self._show_files(segment)
+        else:
+            self.streams.received_all()
+            self._finish_ring(self.streams.rings[0])
 
     def _on_output(self, member: Member, error: DouaneError | None) -> None:
         if isinstance(error, LimitExceeded):
@@ -374,10 +294,7 @@ class Pass:
         """The new image is whole when the pipe is at its end *and* the transform has said so."""
         verdict = member.verdict
         if member.segment in self._output_whole and verdict is not None and verdict.outcome == "accepted":
-            ring = self._rings[member.segment + 1]
-            ring.finish()
-            for segment in list(self._place):
-                self._show_files(segment)
+            self._finish_ring(self.streams.rings[member.segment + 1])
 
     # the loop
 
@@ -386,74 +303,58 @@ class Pass:
             feed = self._outputs.get(member.segment) if member.is_transform else None
             if feed is not None:
                 member.produced = feed.total
-            blocked = feed is not None and self._rings[member.segment + 1].is_full
-            member.tick(seconds, blocked=blocked)
-        if self._began is None or self._over:
+            member.tick(seconds, blocked=feed is not None and self.streams.rings[member.segment + 1].is_full)
+        if not self._running or self._over:
             return
         self._force_decisions()
         self._elapsed += seconds
         if self._progress is not None:
-            self._progress(self._rings[0].size, self.source.size)
+            self._progress(self.streams.rings[0].size, self.streams.source.size)
         if self._elapsed > self.plan.deadline:
-            error = DouaneError(
-                f"the import was not done within its deadline of {show_duration(self.plan.deadline)}; "
-                "raise [import] deadline, or find out what held it up in the report"
-            )
-            error.code = "deadline"
-            self._fail(error)
+            self._fail(_deadline(self.plan.deadline))
         if self._done_but_auditors():
             self._audit_left -= seconds
             if self._audit_left < 0:
-                for member in self.members:
-                    if member.verdict is None:
-                        member.fail(
-                            "incomplete",
-                            "auditor-too-slow",
-                            "was not done when all else was, and an auditor never holds up an import",
-                        )
+                self._leave_auditors()
+
+    def _leave_auditors(self) -> None:
+        for member in self.members:
+            if member.verdict is None:
+                what = "was not done when all else was, and an auditor never holds up an import"
+                member.fail("incomplete", "auditor-too-slow", what)
 
     def _done_but_auditors(self) -> bool:
-        if not all(member.verdict is not None for member in self.members if member.spec.mode != "audit"):
-            return False
-        ring = self._stored_ring
-        return ring is not None and ring.ended and all(reader.done for reader in self._readers)
+        decided = all(member.verdict is not None for member in self.members if member.spec.mode != "audit")
+        return decided and self.streams.all_read()
 
     def _finished(self) -> bool:
-        if self._over:
-            return True
-        return all(member.verdict is not None for member in self.members) and self._done_but_auditors()
+        return self._over or (all(member.verdict is not None for member in self.members) and self._done_but_auditors())
 
     def _conclude(self) -> None:
         self._over = True
-        for ring in self._rings:
-            ring.stop()
-        for reader in self._readers:
-            reader.cancel()
-        for reader in self._readers:
-            reader.join()
-            if reader.error is not None and self.error is None and self.decisive is None:
-                self.error = reader.error
-        self.received.size = self._rings[0].size
-        for digest in self._received_by:
-            setattr(self.received, digest.algorithm, digest.hexdigest)
-        if self._stored_ring is not None and self.decisive is None and self.error is None:
-            self.stored = Bytes(size=self._stored_ring.size, complete=True)
-            for digest in self._stored_by:
-                setattr(self.stored, digest.algorithm, digest.hexdigest)
+        self.streams.stop()
+        error = self.streams.join()
+        if self.error is None and self.decisive is None:
+            self.error = error
         for member in self.members:
             verdict = member.verdict
-            if verdict is not None and verdict.bytes_total is None:
-                place = self._place.get(member.segment)
-                known = self.source.size if place == 0 else None
-                read = self._rings[place] if place is not None else None
-                verdict.bytes_total = read.size if read is not None and read.ended else known
-                if member.reads == "random" and verdict.outcome == "accepted":
-                    verdict.bytes_seen = verdict.bytes_total or 0  # it could see all; what it did see is its affair
+            if verdict is None:
+                continue
+            place = self._place.get(member.segment)
+            ring = self.streams.rings[place] if place is not None else None
+            known = self.streams.source.size if place == 0 else None
+            verdict.bytes_total = ring.size if ring is not None and ring.ended else known
+            if member.reads == "random" and verdict.outcome == "accepted":
+                verdict.bytes_seen = verdict.bytes_total or 0  # it could see all; what it did see is its affair
 
 
-def _all_may_read(fd: int) -> bool:
-    """True if a caged process, which root's engine gives a user id of its own, can open this file by its path."""
-    return os.geteuid() != 0 or bool(os.fstat(fd).st_mode & stat.S_IROTH)
+def _deadline(seconds: float) -> DouaneError:
+    error = DouaneError(
+        f"the import was not done within its deadline of {show_duration(seconds)}; "
+        "raise [import] deadline, or find out what held it up in the report"
+    )
+    error.code = "deadline"
+    return error
 
 
 def split(members: list[Member]) -> list[list[Member]]:

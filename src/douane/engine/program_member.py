@@ -9,7 +9,8 @@ from typing import Any
 
 from douane import sandbox
 
-from .member import Member, how_it_ended, overran_member
+from .endings import how_it_ended
+from .member import Member
 from .readers import Feeder
 from .ring import Ring
 from .units import MiB
@@ -55,7 +56,7 @@ class ProgramMember(Member):
 
     def _on_fed(self) -> None:
         if self.feeder is not None and self.feeder.overran:
-            overran_member(self)
+            self.overran()
 
     def bytes_seen(self) -> int:
         return self.feeder.consumed if self.feeder is not None else 0

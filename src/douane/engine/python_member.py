@@ -15,9 +15,10 @@ from douane import sandbox
 from douane_plugin import API_LEVEL, wire
 from douane_plugin._contract import check_code
 
+from .endings import how_it_ended
 from .errors import PlanError
 from .frames import Violation, number, pack, text, unpack
-from .member import Member, how_it_ended, overran_member
+from .member import Member
 from .report import Warned
 from .ring import Ring
 from .ring_reader import RingReader
@@ -143,7 +144,7 @@ class PythonMember(Member):
             self._channel,
             limit=limit,
             essential=self.spec.mode != "audit",
-            overran=lambda: self.host.loop.call(lambda: overran_member(self)),
+            overran=lambda: self.host.loop.call(self.overran),
         )
         ring.attach(self.reader)
 

@@ -17,7 +17,7 @@ from .plan import Plan, PluginSpec
 from .program_member import ProgramMember
 from .python_member import PythonMember
 from .readers import Sink
-from .report import Outcome, Report
+from .report import Bytes, Outcome, Report
 from .resolve import Resolved, resolve
 from .source import Source
 from .verdicts import weigh
@@ -112,10 +112,9 @@ def _prepare(
     """All plugins, started and ready. A second time with what the first start taught, if that was needed."""
     learned: dict[str, tuple[bool, bool]] = {}
     for _ in range(2):
-        run = Pass(plan, [], source, declared, sink, emit, progress)
+        run = Pass(plan, source, declared, sink, emit, progress)
         try:
-            run.members = _members(plan, tier, run, learned)
-            run.prepare()
+            run.prepare(_members(plan, tier, run, learned))
         except BaseException:
             run.close()
             raise
@@ -200,8 +199,8 @@ def _report(run: Pass, tier: sandbox.Tier, began: float) -> Report:
     report = Report(
         outcome="accepted",
         verdicts=verdicts,
-        received=run.received,
-        stored=run.stored,
+        received=run.streams.received(),
+        stored=Bytes(size=0, complete=False),
         sandbox=tier.value,
         seconds=0.0,
     )
@@ -211,11 +210,12 @@ def _report(run: Pass, tier: sandbox.Tier, began: float) -> Report:
         report.code, report.message, report.retry_after = verdict.code, verdict.message, verdict.retry_after
     elif run.error is not None:
         report.outcome, report.code, report.message = "undecided", run.error.code, str(run.error)
-    elif len(verdicts) != len(run.members) or not run.received.complete or not run.stored.complete:
+    elif len(verdicts) != len(run.members) or not report.received.complete or not run.streams.stored().complete:
         # Cannot happen; if it does, it is no accept.
         report.outcome, report.code = "undecided", "engine-failed"
         report.message = "the engine ended without having seen all of the image; this is a fault of Douane"
     else:
+        report.stored = run.streams.stored()
         _accept(run, report)
     report.seconds = round(time.monotonic() - began, 6)
     return report

@@ -1,0 +1,29 @@
+"""Keeping the beginning of a ring for those who may still come."""
+
+from __future__ import annotations
+
+from .ring import Chunk, Ring
+
+
+class Hold:
+    """A reader that reads nothing and lets nothing go, until :meth:`drop`."""
+
+    essential = True
+
+    def __init__(self, ring: Ring) -> None:
+        self.released = 0
+        self._ring = ring
+        ring.attach(self)
+
+    def push(self, chunk: Chunk) -> None:
+        """Not for us."""
+
+    def finish(self, size: int) -> None:
+        """Not for us."""
+
+    def overrun(self) -> None:
+        """Never: it is essential."""
+
+    def drop(self) -> None:
+        """Let go of everything."""
+        self._ring.detach(self)
