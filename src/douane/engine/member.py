@@ -18,12 +18,18 @@ from .loop import Loop
 from .plan import PluginSpec
 from .report import PluginOutcome, Ran, Verdict, Warned
 from .resolve import Resolved
-from .ring import SLOT_BYTES
 from .ring_reader import RingReader
-from .units import show_duration, show_size
+from .units import MiB, show_duration, show_size
 
 END_SECONDS = 3.0
 """How long a process may live on after its answer, or after it closed its channel without one."""
+
+
+MEASURE_SECONDS = 0.5
+"""How often the memory of a plugin's processes is added up: the second line behind the kernel's own limits."""
+
+LIBRARIES_BYTES = 64 * MiB
+"""What mapped code may add to a plugin's `memory`, which bounds what it allocates."""
 
 
 class Host(Protocol):
@@ -68,6 +74,7 @@ class Member:
         self._caged = False
         self._pipes: dict[str, int] = {}
         self._lingers: float | None = None
+        self._unmeasured = 0.0
 
     # starting and ending the process
 
@@ -284,7 +291,7 @@ class Member:
                 "it does not read its channel",
             )
             return
-        if self._over_memory():
+        if self._over_memory(seconds):
             return
         busy = not self.ready or (self._running and self.busy() and not blocked)
         if self._running:
@@ -295,11 +302,14 @@ class Member:
         if late is not None:
             self._too_late(late)
 
-    def _over_memory(self) -> bool:
+    def _over_memory(self, seconds: float) -> bool:
         assert self._process is not None
+        self._unmeasured += seconds
+        if self._unmeasured < MEASURE_SECONDS:
+            return False
+        self._unmeasured = 0.0
         used = self._process.measure().memory
-        bound = self.spec.memory + 4 * 16 * SLOT_BYTES  # the ring, mapped, counts as its memory too
-        if used <= bound:
+        if used <= self.spec.memory + LIBRARIES_BYTES:
             return False
         self.fail(
             "failed",
