@@ -286,6 +286,70 @@ def test_a_transform_may_read_at_random(run, tmp_path):
     assert sink.path.read_bytes() == data[::-1]
 
 
+def test_a_transform_that_seeks_may_grow_the_image(run):
+    report = run(b"abc" * MIB, toml=good("RandomGrow", "Count"))
+    assert report.outcome == "accepted", report
+    assert report.stored.size == 90 * MIB
+
+
+def test_what_a_transform_says_at_its_end_is_what_the_image_is_stored_as(run):
+    report = run(b"abc", toml=good("BecomesLate"), declared={"disk_format": "raw"})
+    assert (report.outcome, report.disk_format, report.container_format) == ("accepted", "raw", "ovf"), report
+
+
+def test_a_tool_that_opens_the_image_is_told_the_format_that_was_found(run, tmp_path):
+    path = tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "1M"], check=True)
+    report = run(str(path), [f"{PLUGINS}/good.py:ToldFormat"])
+    assert by_name(report)["toldformat"].properties == {"toldformat.told": "qcow2"}
+
+
+def test_an_auditor_watches_a_large_image_and_what_it_says_stays_in_the_report(run):
+    toml = good("Digest") + "\n" + plan_of("good:Count", mode="audit")
+    report = run(os.urandom(MIB) * 100, toml=toml)
+    assert report.outcome == "accepted", report
+    assert [verdict.plugin for verdict in report.verdicts] == ["digest", "count"]
+    assert by_name(report)["digest"].outcome == "accepted"
+    assert "count.bytes" not in report.properties
+
+
+def test_a_refusal_does_not_wait_for_the_digests_of_a_hole(run, tmp_path):
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # an hour and more of zeros
+    report = run(str(path), toml=good("Head"))
+    assert (report.outcome, report.code) == ("refused", "no-boot-signature")
+
+
+def test_a_warning_from_a_thread_may_come_at_any_time(run):
+    report = run(b"x", toml=good("WarnsFromThread"))
+    assert report.outcome == "accepted", report
+
+
+def test_all_that_a_plugin_may_set_arrives(run):
+    report = run(b"x", toml=good("ManyProperties"))
+    assert report.outcome == "accepted", report
+    assert len(report.properties) == 64
+
+
+def test_the_formats_that_are_looked_at_again_never_share_a_name(run):
+    plan = plan_of("good:Upper") + f'\n[[plugin]]\nname = "format-after-upper"\nuse = "{PLUGINS}/good.py:Count"'
+    plan += f'\n[[plugin]]\nname = "{"x" * 48}"\nuse = "{PLUGINS}/good.py:Upper"'
+    plan += f'\n[[plugin]]\nname = "{"x" * 47}y"\nuse = "{PLUGINS}/good.py:Upper"'
+    names = [verdict.plugin for verdict in run(b"x" * 600, toml=plan).verdicts]
+    assert len(names) == len(set(names)) == 7
+
+
+def test_debug_lines_are_asked_for_not_given(run, tmp_path):
+    (tmp_path / "p.py").write_text(
+        "from douane_plugin import Inspector\nclass P(Inspector):\n"
+        "    def inspect(self, image):\n        self.log.debug('detail'); self.log.info('news')\n"
+    )
+    log: list[tuple[str, int, str]] = []
+    run(b"x" * 600, [f"{tmp_path}/p.py:P"], log=log)
+    assert [text for plugin, _, text in log if plugin == "p"] == ["news"]
+
+
 def test_an_empty_result_is_judged_by_the_format_inspector(run):
     report = run(b"abc", toml=good("Nothing"))
     assert report.outcome == "refused"

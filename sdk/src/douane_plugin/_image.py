@@ -55,7 +55,10 @@ class Image:
 
     @property
     def disk_format(self) -> Optional[str]:
-        """The disk format as declared (``"qcow2"``, ``"raw"``, ...), or None. A claim, not a fact."""
+        """The disk format (``"qcow2"``, ``"raw"``, ...) as declared, or None: a claim, not a fact.
+
+        For ``reads = "random"``, where a `format` inspector stands beside the plugin, what that one found.
+        """
         return self._facts.get("disk_format")
 
     @property
@@ -205,7 +208,8 @@ class Image:
         """In a transform: say what the new image is; what is None stays as it was.
 
         `properties` are as :meth:`Inspector.inspect` returns them. May be called more than once, until the
-        generator ends. Raises ValueError in an inspector.
+        generator ends; the plugins that come after it are told what was said before the first yield, the
+        image is stored with the last. Raises ValueError in an inspector.
         """
         self._transform("becomes").becomes(disk_format, container_format, properties)
 

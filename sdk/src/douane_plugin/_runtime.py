@@ -115,8 +115,6 @@ class _Runtime:
             told = describe(cls)
             told["level"] = API_LEVEL
             self._channel.send_json(wire.DESCRIBED, told)
-            if self._load.get("describe_only"):
-                return
             if told["api"] > API_LEVEL:
                 raise LoadError(f"it is written for contract level {told['api']}, this douane_plugin has {API_LEVEL}")
             stage = "configure"

@@ -9,7 +9,7 @@ Plugin authors do not need this module; writers of a runtime in another language
 
 LEVEL = 1
 HEADER_BYTES = 8
-MAX_PAYLOAD = 1 << 20
+MAX_PAYLOAD = 4 << 20
 """Longest payload of a frame that the plugin sends, in bytes. The engine's LOAD may be longer."""
 
 # plugin -> engine
@@ -31,7 +31,7 @@ FAILED = 20  # JSON: stage (load | configure | run), kind, message, trace (for t
 
 # engine -> plugin
 LOAD = 64  # JSON: see docs/wire.md
-IMAGE = 65  # JSON: name, size, disk_format, container_format, properties, ring (index or null)
+IMAGE = 65  # JSON: name, size, disk_format, container_format, properties, ring (index)
 DATA = 66  # binary: image offset, offset in the ring, length
 HOLE = 67  # binary: image offset, length; the bytes are zero and stand nowhere
 END = 68  # binary: image offset, 1 if the image goes on after it (`head:N`) else 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from douane.engine import Report, choose_tier, inspect_image, open_source
+from douane.engine import Report, inspect_image, open_source
 
-from .options import image_options, json_option, make_plan, parse_properties, plan_options
-from .output import log_printer, print_json, progress_bar
+from .options import image_options, json_option, make_plan, parse_properties, plan_options, tier_for
+from .output import log_level, log_printer, print_json, progress_bar
 from .verdict_table import print_report
 
 EXIT_CODES = {"accepted": 0, "refused": 1, "undecided": 3}
@@ -34,7 +34,6 @@ def check(
     as_json: bool,
 ) -> None:
     """Let FILE (- for standard input) through the plan; store nothing."""
-    ctx.meta["as_json"] = as_json
     plan = make_plan(config, plugins, settings)
     declared = {
         "name": None if file == "-" else file.rpartition("/")[2],
@@ -43,9 +42,17 @@ def check(
         "properties": parse_properties(properties),
     }
     source = open_source(file, size=size)
-    tier = choose_tier(plan, sandbox)
+    tier = tier_for(plan, sandbox)
     with progress_bar(file, wanted=not as_json) as progress:
-        report = inspect_image(plan, source, declared, tier=tier, emit=log_printer(verbose), progress=progress)
+        report = inspect_image(
+            plan,
+            source,
+            declared,
+            tier=tier,
+            emit=log_printer(verbose),
+            progress=progress,
+            log_level=log_level(verbose),
+        )
     end(ctx, report, source.name, as_json=as_json)
 
 

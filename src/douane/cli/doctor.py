@@ -16,7 +16,6 @@ from .output import print_json, print_table
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Tell which sandbox tiers this machine can give, and what to do about what is missing."""
-    ctx.meta["as_json"] = as_json
     layers = sandbox.examine()
     best = _best()
     if as_json:

@@ -20,7 +20,6 @@ from .output import print_json, print_table, size_or_dash
 @click.pass_context
 def images(ctx: click.Context, home: Path | None, as_json: bool) -> None:
     """List the images that were let in."""
-    ctx.meta["as_json"] = as_json
     with open_home(ctx, home) as place:
         found = place.catalog.images()
     if as_json:
@@ -50,7 +49,6 @@ def images(ctx: click.Context, home: Path | None, as_json: bool) -> None:
 @click.pass_context
 def show(ctx: click.Context, image_id: str, home: Path | None, as_json: bool) -> None:
     """Show one image: its formats, digests, properties, and how it was let in. ID may be abbreviated."""
-    ctx.meta["as_json"] = as_json
     with open_home(ctx, home) as place:
         image = find_image(place, image_id)
         tasks = place.catalog.tasks(image.id)
@@ -81,7 +79,6 @@ def show(ctx: click.Context, image_id: str, home: Path | None, as_json: bool) ->
 @click.pass_context
 def save(ctx: click.Context, image_id: str, file: str, home: Path | None, as_json: bool) -> None:
     """Copy an image out of the store into FILE (- for standard output). Holes stay holes."""
-    ctx.meta["as_json"] = as_json
     with open_home(ctx, home) as place:
         image = find_image(place, image_id)
         size = place.store.copy_to(image.id, 1) if file == "-" else place.store.save(image.id, Path(file))
@@ -96,7 +93,6 @@ def save(ctx: click.Context, image_id: str, file: str, home: Path | None, as_jso
 @click.pass_context
 def delete(ctx: click.Context, image_ids: tuple[str, ...], home: Path | None, as_json: bool) -> None:
     """Delete images, their bytes included. IDs may be abbreviated."""
-    ctx.meta["as_json"] = as_json
     with open_home(ctx, home) as place:
         found = [find_image(place, image_id) for image_id in image_ids]
         for image in found:

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from douane.engine import choose_tier, open_source
+from douane.engine import open_source
 
 from .check import EXIT_CODES
 from .homes import open_home
-from .options import home_option, image_options, json_option, make_plan, parse_properties, plan_options
-from .output import log_printer, print_json, progress_bar, say
+from .options import home_option, image_options, json_option, make_plan, parse_properties, plan_options, tier_for
+from .output import log_level, log_printer, print_json, progress_bar, say
 from .verdict_table import print_report
 
 
@@ -41,10 +41,9 @@ def import_(
     as_json: bool,
 ) -> None:
     """Let FILE (- for standard input) through the plan and into the store; print the image's id."""
-    ctx.meta["as_json"] = as_json
     plan = make_plan(config, plugins, settings)
     declared = parse_properties(properties)
-    tier = choose_tier(plan, sandbox)
+    tier = tier_for(plan, sandbox)
     with open_home(ctx, home) as place:
         source = open_source(file, size=size)
         from douane.imports import import_image
@@ -61,6 +60,7 @@ def import_(
                 properties=declared,
                 emit=log_printer(verbose),
                 progress=progress,
+                log_level=log_level(verbose),
             )
     if as_json:
         image = msgspec.to_builtins(done.image) if done.image is not None else None

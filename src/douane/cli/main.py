@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import click
 
@@ -15,34 +16,30 @@ from douane.engine.errors import DouaneError
 
 from .output import print_json, say
 
+UNDECIDED = 3
 INTERRUPTED = 130
 TERMINATED = 143
 
 
-class Group(click.Group):
-    """Turns errors into a sentence and an exit code; with --json, into an object as well."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except DouaneError as error:
-            _tell(ctx, error)
-            ctx.exit(error.exit_code)
-        except BrokenPipeError:
-            # Whoever read our output went away: nothing more can be said there.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(3)
-
-
-def _tell(ctx: click.Context, error: DouaneError) -> None:
-    say(f"douane: {error}")
-    for note in getattr(error, "__notes__", ()):
+def _tell(code: str, message: str, notes: Iterable[str] = ()) -> None:
+    """An error, for the person and, with --json, for the program that reads standard output."""
+    say(f"douane: {message}")
+    for note in notes:
         say(note.rstrip())
-    if ctx.meta.get("as_json"):
-        print_json({"outcome": "undecided", "code": error.code, "message": str(error), "verdicts": []})
+    if "--json" in sys.argv:
+        print_json({"outcome": "undecided", "code": code, "message": message, "verdicts": []})
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def _unforeseen(error: Exception) -> None:
+    """An error that nobody foresaw. It must not end as 1, which says that a plugin refused the image."""
+    message = f"Douane failed, and nothing was let in: {type(error).__name__}: {error}"
+    if os.environ.get("DOUANE_TRACEBACK"):
+        _tell("engine-failed", message, traceback.format_exception(error))
+    else:
+        _tell("engine-failed", f"{message}; DOUANE_TRACEBACK=1 shows where")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="douane", message="%(prog)s %(version)s")
 @click.option("--home", type=click.Path(path_type=Path), help="As the commands' own --home.")
 @click.pass_context
@@ -80,6 +77,13 @@ def run() -> None:
     _add_commands()
     try:
         code = douane.main(standalone_mode=False)
+    except DouaneError as error:
+        _tell(error.code, str(error), getattr(error, "__notes__", ()))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output went away: nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(UNDECIDED)
     except click.exceptions.Abort:
         say("douane: interrupted; nothing was stored")
         sys.exit(INTERRUPTED)
@@ -87,10 +91,17 @@ def run() -> None:
         sys.exit(end.exit_code)
     except click.ClickException as error:
         error.show()
+        if "--json" in sys.argv:
+            print_json(
+                {"outcome": "undecided", "code": "wrong-usage", "message": error.format_message(), "verdicts": []}
+            )
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         say("douane: interrupted; nothing was stored")
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        _unforeseen(error)
+        sys.exit(UNDECIDED)
     # Without its standalone mode click returns the code of ctx.exit instead of raising it.
     sys.exit(code if isinstance(code, int) else 0)
 

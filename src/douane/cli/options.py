@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
-from douane.engine import Plan, PlanError, load_plan
+from douane.engine import Plan, PlanError, choose_tier, load_plan
+from douane.sandbox import Tier
+
+from .output import say
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,6 +69,14 @@ image_options = _all(
 def make_plan(config: str | None, plugins: tuple[str, ...], settings: tuple[str, ...]) -> Plan:
     """The plan that the options amount to. Raises PlanError."""
     return load_plan(config, extra=plugins, settings=settings)
+
+
+def tier_for(plan: Plan, asked: str | None) -> Tier:
+    """The sandbox of this run. Without one, that is said before anything runs. Raises SandboxFailed."""
+    tier = choose_tier(plan, asked)
+    if tier is Tier.OFF:
+        say("WARNING: the sandbox is off: plugins run without a cage; do this only to develop a plugin")
+    return tier
 
 
 def parse_properties(given: tuple[str, ...]) -> dict[str, str]:

@@ -52,9 +52,14 @@ def print_table(
     Console().print(table)
 
 
+def log_level(verbose: bool) -> int:
+    """The level from which on plugins' log lines are wanted: all of them, or warnings and worse."""
+    return logging.DEBUG if verbose else logging.WARNING
+
+
 def log_printer(verbose: bool) -> LogLine:
-    """Prints what plugins log to standard error; without `verbose` only warnings and worse."""
-    floor = logging.DEBUG if verbose else logging.WARNING
+    """Prints what plugins log and print to standard error; without `verbose` only warnings and worse."""
+    floor = log_level(verbose)
 
     def emit(plugin: str, level: int, text: str) -> None:
         if level >= floor:

@@ -7,20 +7,18 @@ from typing import Any
 import click
 import msgspec
 
-from douane.engine import Plan, choose_tier, probe
+from douane.engine import Plan, probe
 from douane.engine.member import Member
 from douane.engine.units import show_duration, show_size
 
-from .options import json_option, make_plan, plan_options
+from .options import json_option, make_plan, plan_options, tier_for
 from .output import log_printer, print_json, print_table
 
 
 @click.command()
 @plan_options
 @json_option
-@click.pass_context
 def plan(
-    ctx: click.Context,
     config: str | None,
     plugins: tuple[str, ...],
     settings: tuple[str, ...],
@@ -28,9 +26,8 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show the plan as it takes effect, defaults included; load and configure every plugin in its cage."""
-    ctx.meta["as_json"] = as_json
     made = make_plan(config, plugins, settings)
-    tier = choose_tier(made, sandbox)
+    tier = tier_for(made, sandbox)
     members = probe(made, tier=tier, emit=log_printer(True))
     if as_json:
         print_json(

@@ -38,8 +38,6 @@ def print_report(report: Report, what: str) -> None:
             colours=COLOURS,
         )
     _print_bytes(report)
-    if report.sandbox == "off":
-        say("WARNING: --sandbox off: the plugins ran without a cage; do this only to develop a plugin")
     for verdict in report.verdicts:
         if verdict.detail:
             say(f"{verdict.plugin}: {verdict.detail.rstrip()}")

@@ -75,7 +75,7 @@ class OutputFeed(Feed):
         ring: Ring,
         fd: int,
         name: str,
-        consumed: Callable[[], int],
+        arrived: Callable[[], int],
         *,
         max_output: int,
         max_ratio: float,
@@ -85,7 +85,7 @@ class OutputFeed(Feed):
         self.total = 0
         self._fd = fd
         self._name = name
-        self._consumed = consumed
+        self._arrived = arrived
         self._max_output = max_output
         self._max_ratio = max_ratio
 
@@ -106,9 +106,9 @@ class OutputFeed(Feed):
                 f"the check {self._name!r} made more than {show_size(self._max_output)} of the image; "
                 "the operator's bound is 'max_output'"
             )
-        consumed = self._consumed()
-        if self.total > RATIO_FLOOR_BYTES and self.total > self._max_ratio * max(consumed, 1):
+        arrived = self._arrived()
+        if self.total > RATIO_FLOOR_BYTES and self.total > self._max_ratio * max(arrived, 1):
             raise LimitExceeded(
-                f"the check {self._name!r} made {show_size(self.total)} of {show_size(consumed)} of the image, more "
+                f"the check {self._name!r} made {show_size(self.total)} of {show_size(arrived)} of the image, more "
                 f"than {self._max_ratio:g} times as much; the operator's bound is 'max_ratio'"
             )

@@ -7,6 +7,7 @@ import socket
 import stat
 
 from .errors import DouaneError, PlanError
+from .resolve import under
 
 CONNECT_SECONDS = 10.0
 
@@ -28,12 +29,12 @@ def open_grant(plugin: str, name: str, target: str, base: str) -> tuple[int, str
     if kind not in ("file", "unix", "tcp") or not rest:
         raise PlanError(f"{what} is written file:PATH, unix:PATH or tcp:HOST:PORT, not {target!r:.100}")
     if kind == "file":
-        return _open_file(what, os.path.join(base, rest)), "file"
+        return _open_file(what, under(base, rest)), "file"
     try:
         if kind == "unix":
             peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             peer.settimeout(CONNECT_SECONDS)
-            peer.connect(os.path.join(base, rest))
+            peer.connect(under(base, rest))
         else:
             host, _, port = rest.rpartition(":")
             if not host or not port.isdigit():

@@ -37,6 +37,7 @@ class Host(Protocol):
 
     loop: Loop
     emit: LogLine
+    log_level: int
 
     def on_ready(self, member: Member) -> None: ...
     def on_decided(self, member: Member, *, unchanged: bool) -> None: ...

@@ -49,17 +49,17 @@ class Pass:
         sink: Sink | None,
         emit: LogLine,
         progress: Progress | None,
+        log_level: int,
     ) -> None:
         self.loop = Loop()
+        self.log_level = log_level
         self.emit = emit
         self.plan = plan
         self.members: list[Member] = []
         self.declared = dict(declared)
         self.error: DouaneError | None = None
         self.decisive: Member | None = None
-        self.streams = Streams(
-            source, sink, plan.digests, self.loop, failed=self._fail, written=self._show_file
-        )
+        self.streams = Streams(source, sink, plan.digests, self.loop, failed=self._fail, written=self._show_file)
         self._progress = progress
         self._segments: list[list[Member]] = []
         self._place: dict[int, int] = {}  # segment -> the number of the ring that it reads
@@ -158,12 +158,13 @@ class Pass:
         assert isinstance(member, PythonMember)
         assert member.output is not None
         segment = member.segment
+        source = self.streams.rings[self._place[segment]]
         self.declared.update(member.becomes)
         feed = self._outputs[segment] = OutputFeed(
             self.streams.rings[segment + 1],
             member.output,
             member.spec.name,
-            member.progress,
+            lambda: source.size,  # what was there for it to read, however it reads
             max_output=member.spec.max_output,
             max_ratio=member.spec.max_ratio,
             ended=lambda error: self.loop.call(lambda: self._on_output(member, error)),
@@ -208,7 +209,11 @@ class Pass:
             self.decisive = member
             self._end()
         elif member.is_transform and verdict.outcome == "accepted":
+            assert isinstance(member, PythonMember)
+            self.declared.update(member.becomes)
             self._finish_output(member)
+        elif member.resolved.is_format:
+            self._show_file(member.segment)
 
     def _end(self) -> None:
         """The outcome stands: nothing that is still under way can change it."""
@@ -262,10 +267,17 @@ class Pass:
         if place is None or self._over:
             return
         ring = self.streams.rings[place]
-        if self.streams.is_file_whole(segment, ring):
-            for member in self._waiting.pop(segment, []):
-                if member.verdict is None:
-                    member.show_image({**self._facts(place), "size": ring.size}, 0, None)
+        found = [member.verdict for member in self._segments[segment] if member.resolved.is_format]
+        if None in found or not self.streams.is_file_whole(segment, ring):
+            return
+        facts = {**self._facts(place), "size": ring.size}
+        for verdict in found:
+            # A tool that opens the image is told what it is, and need not guess.
+            if verdict is not None and (known := verdict.properties.get(f"{verdict.plugin}.disk_format")):
+                facts["disk_format"] = known
+        for member in self._waiting.pop(segment, []):
+            if member.verdict is None:
+                member.show_image(facts, 0, None)
 
     # ends of streams
 

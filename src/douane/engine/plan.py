@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import os
 import re
 import tomllib
@@ -19,6 +20,9 @@ from .units import GiB, MiB, parse_duration, parse_size
 
 Mode = Literal["enforce", "warn", "audit"]
 OnFailure = Literal["reject", "warn"]
+
+MOST = 1_000_000
+"""Upper bound of counts in the configuration: what is more is a slip of the hand."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}", re.ASCII)
 
@@ -205,14 +209,14 @@ def _complete(raw: _Raw, what: str, base: str) -> PluginSpec:
             given[key] = _unit(parse_size, value, f"{what}: {key!r}")
     for key in ("threads", "processes", "max_ratio"):
         if (value := getattr(raw, key)) is not None:
-            if value < 1:
-                raise PlanError(f"{what}: {key!r} is at least 1, not {value!r}")
+            if not 1 <= value <= MOST:
+                raise PlanError(f"{what}: {key!r} is at least 1 and at most {MOST}, not {value!r}")
             given[key] = value
     if given.get("memory", 512 * MiB) < 32 * MiB:
         raise PlanError(f"{what}: 'memory' is at least 32MiB: a Python needs that before the plugin's first line")
     try:
-        msgspec.json.encode(raw.config)
-    except TypeError as error:
+        json.dumps(raw.config, allow_nan=False)
+    except (TypeError, ValueError) as error:
         raise PlanError(f"{what}: 'config' holds a value that a plugin cannot be given: {error}") from error
     return PluginSpec(
         name=raw.name,

@@ -97,6 +97,7 @@ class PythonMember(Member):
             {
                 "levels": [LEVELS.start, LEVELS.stop - 1],
                 "name": spec.name,
+                "log_level": self.host.log_level,
                 "use": self.resolved.load,
                 "config": spec.config,
                 "texts": spec.texts,
@@ -171,7 +172,7 @@ class PythonMember(Member):
             self.host.on_ready(self)
         elif kind == wire.FAILED:
             self._on_failed(unpack(kind, payload))
-        elif kind == wire.WARN and self._stage in ("configure", "run"):
+        elif kind == wire.WARN and self._stage in ("configure", "ready", "run"):
             self._on_warn(unpack(kind, payload))
         elif self._stage != "run":
             raise Violation(f"it sent {wire.TYPES.get(kind, kind)} before it had seen an image")

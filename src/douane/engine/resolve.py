@@ -41,6 +41,11 @@ class Resolved:
         return f"{self.load.get('module')}:{self.load.get('attribute')}" == BUILT_IN["format"]
 
 
+def under(base: str, path: str) -> str:
+    """A path of the configuration: ``~`` is the home, a relative one begins at `base`, where the file is."""
+    return os.path.join(base, os.path.expanduser(path))
+
+
 def resolve(plugin: PluginSpec, sys_path: tuple[str, ...]) -> Resolved:
     """Find the code of `plugin`; `sys_path` is where its interpreter imports from. Raises PlanError."""
     use = plugin.use
@@ -71,7 +76,7 @@ def _program(plugin: PluginSpec, command: str) -> Resolved:
             f"plugin {plugin.name!r}: a program takes its settings as arguments (use = 'exec:PROGRAM ARGS'); "
             "config, grants and python are for Python plugins"
         )
-    found = os.path.join(plugin.base, words[0]) if "/" in words[0] else shutil.which(words[0])
+    found = under(plugin.base, words[0]) if "/" in words[0] else shutil.which(words[0])
     if found is None or not os.path.isfile(found):
         raise PlanError(f"plugin {plugin.name!r}: there is no program {words[0]!r}; give its full path")
     if not os.access(found, os.X_OK):
@@ -94,7 +99,7 @@ def _entry_point(plugin: PluginSpec) -> str:
 
 
 def _file(plugin: PluginSpec, path: str, attribute: str) -> Resolved:
-    full = os.path.join(plugin.base, os.path.expanduser(path))
+    full = under(plugin.base, path)
     try:
         data = Path(full).read_bytes()
         source = data.decode()

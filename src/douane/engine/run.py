@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +19,13 @@ from .program_member import ProgramMember
 from .python_member import PythonMember
 from .readers import Sink
 from .report import Bytes, Outcome, Report
-from .resolve import Resolved, resolve
+from .resolve import Resolved, resolve, under
+from .ring import AUDIT_SLOTS
 from .source import Source
 from .verdicts import weigh
+
+OPEN_FILES = 64
+"""Files, sockets and pipes that a plugin's process may hold open, besides those of the ring."""
 
 
 class SandboxFailed(DouaneError):
@@ -49,6 +54,7 @@ def inspect_image(
     sink: Sink | None = None,
     emit: LogLine = lambda plugin, level, text: None,
     progress: Progress | None = None,
+    log_level: int = logging.INFO,
 ) -> Report:
     """Let the image of `source` through `plan`, once. With `sink`, what comes out is written there, durable.
 
@@ -59,7 +65,7 @@ def inspect_image(
     """
     began = time.monotonic()
     try:
-        run = _prepare(plan, source, declared, tier, sink, emit, progress)
+        run = _prepare(plan, source, declared, tier, sink, emit, progress, log_level)
         try:
             run.run()
             return _report(run, tier, began)
@@ -74,11 +80,17 @@ def inspect_image(
 def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, level, text: None) -> list[Member]:
     """Start every plugin of `plan` in its cage, configured, and end it: the members, described.
 
-    Raises PlanError if one cannot be used.
+    Raises PlanError if one is configured wrongly, DouaneError if one does not start for another reason.
     """
     try:
-        run = _prepare(plan, _Nothing(), {}, tier, None, emit, None)
-        run.close()
+        run = _prepare(plan, _Nothing(), {}, tier, None, emit, None, logging.INFO)
+        try:
+            for member in run.members:
+                # Its constructor died, a service that it needs is down, or it was too slow.
+                if member.verdict is not None and member.verdict.outcome != "stopped":
+                    raise DouaneError(f"{member.verdict.message}: {(member.verdict.detail or '').rstrip()}")
+        finally:
+            run.close()
         return run.members
     except sandbox.SandboxError as error:
         raise SandboxFailed(str(error)) from error
@@ -108,11 +120,12 @@ def _prepare(
     sink: Sink | None,
     emit: LogLine,
     progress: Progress | None,
+    log_level: int,
 ) -> Pass:
     """All plugins, started and ready. A second time with what the first start taught, if that was needed."""
     learned: dict[str, tuple[bool, bool]] = {}
     for _ in range(2):
-        run = Pass(plan, source, declared, sink, emit, progress)
+        run = Pass(plan, source, declared, sink, emit, progress, log_level)
         try:
             run.prepare(_members(plan, tier, run, learned))
         except BaseException:
@@ -131,7 +144,7 @@ def _members(plan: Plan, tier: sandbox.Tier, run: Pass, learned: Mapping[str, tu
     for spec in plan.plugins:
         member = _member(spec, tier, run, learned)
         if pending is not None and member.is_transform:
-            members.append(_format_after(pending, tier, run))
+            members.append(_format_after(pending, tier, run, members))
             pending = None
         if member.is_transform:
             pending = spec.name
@@ -139,25 +152,32 @@ def _members(plan: Plan, tier: sandbox.Tier, run: Pass, learned: Mapping[str, tu
             pending = None
         members.append(member)
     if pending is not None:
-        members.append(_format_after(pending, tier, run))
+        members.append(_format_after(pending, tier, run, members))
     return members
 
 
-def _format_after(transform: str, tier: sandbox.Tier, run: Pass) -> Member:
+def _format_after(transform: str, tier: sandbox.Tier, run: Pass, members: list[Member]) -> Member:
     # What a transform says of its own output is a claim: the format is found again, from the bytes.
-    return _member(PluginSpec(name=f"format-after-{transform}"[:48], use="format"), tier, run, {})
+    taken = {spec.name for spec in run.plan.plugins} | {member.spec.name for member in members}
+    names = (f"format-after-{transform}"[:48], *(f"format-again-{number}" for number in range(len(taken) + 1)))
+    return _member(PluginSpec(name=next(n for n in names if n not in taken), use="format"), tier, run, {})
 
 
 def _member(spec: PluginSpec, tier: sandbox.Tier, run: Pass, learned: Mapping[str, tuple[bool, bool]]) -> Member:
     try:
-        interpreter = sandbox.interpreter(Path(spec.python) if spec.python is not None else None)
+        interpreter = sandbox.interpreter(Path(under(spec.base, spec.python)) if spec.python is not None else None)
     except sandbox.SandboxError as error:
         raise PlanError(f"plugin {spec.name!r}: {error}") from error
     resolved = resolve(spec, interpreter.sys_path)
     cage = sandbox.Cage(
         tier=tier,
         interpreter=interpreter,
-        bounds=sandbox.Bounds(memory=spec.memory, threads=spec.threads, processes=spec.processes),
+        bounds=sandbox.Bounds(
+            memory=spec.memory,
+            threads=spec.threads,
+            processes=spec.processes,
+            open_files=OPEN_FILES + AUDIT_SLOTS,  # a mapping of a slot holds a descriptor of the ring in CPython
+        ),
         read=resolved.read,
         programs=_programs(spec, resolved),
         name=spec.name,
@@ -229,11 +249,11 @@ def _weight(member: Member) -> Outcome:
 
 def _accept(run: Pass, report: Report) -> None:
     report.disk_format = run.declared.get("disk_format")
-    report.container_format = run.declared.get("container_format")
+    report.container_format = run.declared.get("container_format") or "bare"
     for member in run.members:
         verdict = member.verdict
-        if verdict is None or verdict.outcome != "accepted":
-            continue
+        if verdict is None or verdict.outcome != "accepted" or member.spec.mode == "audit":
+            continue  # an auditor only records
         report.properties.update(verdict.properties)
         if member.resolved.is_format:
             found = {key.partition(".")[2]: value for key, value in verdict.properties.items()}

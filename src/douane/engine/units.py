@@ -34,8 +34,8 @@ def parse_size(value: int | str) -> int:
         if match is None or match[2].lower() not in _SIZES:
             raise ValueError(f"a size such as '512MiB' or '10GiB', not {value!r:.60}")
         size = int(float(match[1]) * _SIZES[match[2].lower()])
-    if size < 1:
-        raise ValueError(f"a size of at least one byte, not {value!r:.60}")
+    if not 1 <= size < 1 << 62:
+        raise ValueError(f"a size of at least one byte and less than 4 EiB, not {value!r:.60}")
     return size
 
 

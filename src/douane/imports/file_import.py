@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from douane.catalog import CatalogError, Conflict, Image, Task
-from douane.engine import DouaneError, Plan, Report, SinkError, inspect_image
+from douane.engine import DouaneError, Plan, PlanError, Report, SinkError, inspect_image
 from douane.engine.logs import LogLine
 from douane.engine.passing import Progress
 from douane.engine.source import Source
@@ -45,6 +46,7 @@ def import_image(
     properties: Mapping[str, str] | None = None,
     emit: LogLine = lambda plugin, level, text: None,
     progress: Progress | None = None,
+    log_level: int = logging.INFO,
 ) -> Imported:
     """Let the image of `source` through `plan` and into the store of `home`, as a new, active image.
 
@@ -78,12 +80,21 @@ def import_image(
     except BaseException as error:
         staged.discard()
         source.close()
+        if isinstance(error, CatalogError) and error.code == "bad-value":
+            raise PlanError(str(error)) from error  # a name or a property that cannot be kept
         if isinstance(error, CatalogError):
             raise SinkError(error.code, str(error)) from error
         raise
     try:
         report = inspect_image(
-            plan, source, declared, tier=tier, sink=staged, emit=emit, progress=_both(home, task, progress)
+            plan,
+            source,
+            declared,
+            tier=tier,
+            sink=staged,
+            emit=emit,
+            progress=_both(home, task, progress),
+            log_level=log_level,
         )
         if report.outcome == "accepted":
             return Imported(report, _publish(home, task, staged, report))
@@ -123,7 +134,7 @@ def _publish(home: Home, task: Task, staged: Staged, report: Report) -> Image:
         size=report.stored.size,
         digests=report.stored.digests(),
         disk_format=report.disk_format,
-        container_format=report.container_format or "bare",
+        container_format=report.container_format,
         virtual_size=report.virtual_size,
         properties={key: (_as_text(value), key.partition(".")[0]) for key, value in report.properties.items()},
     )

@@ -196,6 +196,48 @@ class RandomPassOn(Transform):
         yield b""
 
 
+class RandomGrow(Transform):
+    """Seeks, and makes more than it was given."""
+
+    reads = "random"
+
+    def transform(self, image):
+        for _ in range(90):
+            yield image.file.read(1 << 20).ljust(1 << 20)
+
+
+class ToldFormat(Inspector):
+    reads = "random"
+
+    def inspect(self, image):
+        return {"told": image.disk_format or ""}
+
+
+class WarnsFromThread(Inspector):
+    """A warning between the constructor's end and the image."""
+
+    def __init__(self):
+        import threading
+
+        threading.Thread(target=self.warn, args=("early", "said before the image came")).start()
+
+    def inspect(self, image):
+        pass
+
+
+class ManyProperties(Inspector):
+    """All that a plugin may set, in letters that take the most room."""
+
+    def inspect(self, image):
+        return {f"k{number}": "\U0001f600" * 4096 for number in range(64)}
+
+
+class BecomesLate(Transform):
+    def transform(self, image):
+        yield b"x" * 600
+        image.becomes(container_format="ovf")
+
+
 class RandomReverse(Transform):
     reads = "random"
 

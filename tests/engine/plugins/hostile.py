@@ -140,7 +140,7 @@ class TooLargeProperty(Inspector):
 
 class HugeAnswer(Inspector):
     def inspect(self, image):
-        return {"key": "x" * (3 << 20)}
+        return {"key": "x" * (6 << 20)}
 
 
 class ClosesChannel(Inspector):

@@ -1,0 +1,122 @@
+"""Every code that an error or a verdict can carry is explained in docs/exit-codes.md."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+from doc_pages import TOP, page, section, spans, tables
+
+from douane.cli import check, main
+from douane.engine.report import Bytes, Ran, Report, Verdict, Warned
+from douane.plugins import _checks
+
+CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
+RAISED = ("Reject", "Incomplete", "StoreError", "CatalogError", "Conflict", "SourceError", "SinkError")
+ENDINGS = ("fail", "finish")
+PREFIXES = {"side": ("store", "target"), "name": tuple(_checks.SENTENCES)}
+
+
+def strings(node: ast.AST, constants: dict[str, str]) -> Iterator[str]:
+    """The texts that an expression may have: constants, names of constants, f-strings with known parts."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.Name) and node.id in constants:
+        yield constants[node.id]
+    elif isinstance(node, ast.IfExp):
+        yield from strings(node.body, constants)
+        yield from strings(node.orelse, constants)
+    elif isinstance(node, ast.BoolOp):
+        for value in node.values:
+            yield from strings(value, constants)
+    elif isinstance(node, ast.JoinedStr):
+        parts = [""]
+        for value in node.values:
+            if isinstance(value, ast.FormattedValue):
+                names = PREFIXES[value.value.id] if isinstance(value.value, ast.Name) else ()
+            else:
+                names = (value.value,)
+            parts = [part + name for part in parts for name in names]
+        yield from parts
+
+
+def places(tree: ast.AST) -> Iterator[ast.AST]:
+    """The expressions that become a code."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            several = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+            pairs = zip(target.elts, node.value.elts, strict=False) if several else [(target, node.value)]
+            for left, right in pairs:
+                if getattr(left, "attr", getattr(left, "id", "")) == "code":
+                    yield right
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "code":
+                    yield value
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            yield from (each.value for each in node.keywords if each.arg == "code")
+            if name in (*RAISED, "warn", "__init__") and node.args:
+                yield node.args[0]
+            elif name in ENDINGS and len(node.args) > 1:
+                yield node.args[1]
+            elif name == "getattr" and len(node.args) > 2 and getattr(node.args[1], "value", "") == "code":
+                yield node.args[2]
+
+
+def codes_of_the_source() -> set[str]:
+    found = set()
+    for path in [*TOP.glob("src/douane/**/*.py"), *TOP.glob("sdk/src/**/*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        constants = {
+            node.targets[0].id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        }
+        for place in places(tree):
+            found.update(text for text in strings(place, constants) if CODE.fullmatch(text))
+    return found
+
+
+def codes_of_the_page() -> set[str]:
+    found: set[str] = set()
+    text = page("docs/exit-codes.md")
+    for rows in tables(text.replace(section(text, "The report"), "")):
+        for row in rows:
+            found.update(re.findall(r"`([a-z-]+)`", row[0]))
+    return found
+
+
+def test_the_search_finds_codes_of_every_kind():
+    assert {
+        "plugin-error", "deadline", "store-full", "target-io", "not-found", "interrupted", "cancelled",
+        "unsafe-backing-file", "odd-partition-table", "undecided", "sandbox-failed", "image-deleted",
+    } <= codes_of_the_source()  # fmt: skip
+
+
+def test_every_code_is_explained():
+    missing = codes_of_the_source() - codes_of_the_page()
+    assert not missing, f"not in docs/exit-codes.md: {sorted(missing)}"
+
+
+def test_no_code_is_explained_that_nothing_has():
+    outcomes = {"accepted", "refused", "deferred", "incomplete", "failed", "timeout", "stopped"}
+    gone = codes_of_the_page() - codes_of_the_source() - outcomes
+    assert not gone, f"in docs/exit-codes.md, but nowhere in the source: {sorted(gone)}"
+
+
+def test_the_exit_codes_are_those_of_the_command():
+    listed = {int(row[0]) for row in tables(page("docs/exit-codes.md"))[0]}
+    assert listed == {*check.EXIT_CODES.values(), 2, main.INTERRUPTED, main.TERMINATED}
+
+
+@pytest.mark.parametrize("kind", [Report, Verdict, Bytes, Ran, Warned])
+def test_every_field_of_a_report_is_explained(kind):
+    told = spans(section(page("docs/exit-codes.md"), "The report"))
+    assert not set(kind.__struct_fields__) - set(told)

@@ -1,0 +1,111 @@
+"""Who types what README and tutorial say sees what they show, and gets the exit codes that they state."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from doc_pages import blocks, page
+
+_EXIT = re.compile(r"#\s*exit (\d+)\s*$")
+
+
+@dataclass
+class Step:
+    """A command, the exit code stated, and the lines shown."""
+
+    command: str
+    code: int = 0
+    shown: list[str] = field(default_factory=list)
+
+
+def steps_of(name: str, folder: Path) -> list[list[Step] | None]:
+    """The console blocks of a page as lists of steps; None stands for files that were saved meanwhile."""
+    found: list[list[Step] | None] = []
+    for block in blocks(page(name)):
+        if block.language == "console":
+            steps: list[Step] = []
+            for line in block.text.splitlines():
+                if line.startswith("$ "):
+                    stated = _EXIT.search(line)
+                    steps.append(Step(line[2:], int(stated[1]) if stated else 0))
+                else:
+                    steps[-1].shown.append(line)
+            found.append(steps)
+        elif block.file is not None:
+            (folder / block.file).write_text(block.text)
+    return found
+
+
+def run_all(steps: list[Step], folder: Path, results: Path) -> list[tuple[int, str]]:
+    """Run the commands in one bash, as a person does, so that variables live on."""
+    script = "".join(
+        f'{{ {step.command}\n}} >"{results}/{number}.out" 2>&1\necho $? >"{results}/{number}.code"\n'
+        for number, step in enumerate(steps)
+    )
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+    }
+    subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=environment, check=True, timeout=100, stdin=subprocess.DEVNULL
+    )
+    return [
+        (int((results / f"{number}.code").read_text()), (results / f"{number}.out").read_text())
+        for number in range(len(steps))
+    ]
+
+
+def plain(line: str) -> str:
+    return " ".join(line.split())
+
+
+def matches(shown: list[str], seen: str) -> bool:
+    """`...` alone stands for any lines, `...` in a line for any text; white space counts as one space."""
+    pattern = ""
+    for line in map(plain, shown):
+        if line == "...":
+            pattern += r"(?:.*\n)*?"
+        else:
+            pattern += ".*".join(re.escape(part.strip()) for part in line.split("...")) + r"\n"
+    return re.fullmatch(pattern, "".join(plain(line) + "\n" for line in seen.splitlines())) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
+def test_the_commands_of_a_page_do_what_it_shows(name, tmp_path):
+    folder, results = tmp_path / "try", tmp_path / "results"
+    folder.mkdir()
+    results.mkdir()
+    steps = [step for steps in steps_of(name, folder) for step in steps or []]
+    assert steps, f"{name} shows no command"
+    wrong = []
+    for step, (code, seen) in zip(steps, run_all(steps, folder, results), strict=True):
+        if code != step.code:
+            wrong.append(f"$ {step.command}\n  ended with {code}, the page says {step.code}:\n{seen}")
+        elif not matches(step.shown, seen):
+            wrong.append(f"$ {step.command}\n  the page shows:\n" + "\n".join(step.shown) + f"\n  it said:\n{seen}")
+    assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("shown", "seen", "fits"),
+    [
+        (["a  b"], "a\tb\n", True),
+        (["a"], "b\n", False),
+        (["a"], "a\nb\n", False),
+        (["a", "..."], "a\nb\nc\n", True),
+        (["a ... c"], "a b c\n", True),
+        (["...", "c"], "a\nb\n", False),
+        ([], "", True),
+        ([], "an error\n", False),
+    ],
+)
+def test_the_comparison_can_fail(shown, seen, fits):
+    assert matches(shown, seen) is fits

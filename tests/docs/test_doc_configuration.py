@@ -1,0 +1,102 @@
+"""The tables of docs/configuration.md are those of the code: every key, with its default."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import tomllib
+
+import click
+import msgspec
+import pytest
+from doc_pages import blocks, page, section, tables
+
+from douane.cli.check import check
+from douane.cli.importing import import_
+from douane.engine import plan
+from douane.engine.resolve import BUILT_IN
+from douane.engine.units import parse_duration, parse_size
+
+TEXT = page("docs/configuration.md")
+PARSERS = {"duration": parse_duration, "size": parse_size}
+
+
+def table(heading: str) -> dict[str, list[str]]:
+    """The first table under `heading`, by key."""
+    return {row[0].strip("`"): row for row in tables(section(TEXT, heading))[0]}
+
+
+def default(row: list[str]) -> object:
+    """What the third cell says: None for "none", `...` for "required", else the value."""
+    said = row[2].strip("`")
+    if said in ("none", "required"):
+        return None if said == "none" else ...
+    value = json.loads(said)
+    parse = PARSERS.get(row[1])
+    return parse(value) if parse and isinstance(value, str) else value
+
+
+def comparable(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def test_the_keys_of_a_plugin_are_those_of_the_code():
+    assert list(table("[[plugin]]")) == list(plan._Raw.__struct_fields__)
+
+
+@pytest.mark.parametrize("key", plan._Raw.__struct_fields__)
+def test_the_default_of_a_plugins_key_is_that_of_the_code(key):
+    spec = plan.parse_plan({"plugin": [{"name": "x", "use": "format"}]}, where="test", base="").plugins[0]
+    said = default(table("[[plugin]]")[key])
+    if said is ...:
+        assert key in ("name", "use")
+    else:
+        assert said == comparable(getattr(spec, key))
+
+
+@pytest.mark.parametrize(("name", "keys"), [("import", plan._IMPORT), ("sandbox", plan._SANDBOX)])
+def test_the_other_tables_have_the_keys_and_defaults_of_the_code(name, keys):
+    rows = table(f"[{name}]")
+    assert set(rows) == set(keys)
+    fields = {"minimum": "minimum_sandbox"}
+    effective = plan.parse_plan({}, where="test", base="")
+    for key, row in rows.items():
+        assert default(row) == comparable(getattr(effective, fields.get(key, key)))
+
+
+def test_warn_is_the_default_outside_of_enforce():
+    for mode in ("warn", "audit"):
+        entry = {"name": "x", "use": "format", "mode": mode}
+        spec = plan.parse_plan({"plugin": [entry]}, where="test", base="").plugins[0]
+        assert (spec.on_error, spec.on_timeout, spec.on_incomplete) == ("warn",) * 3
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_settings_of_the_built_in_inspectors_are_those_of_their_constructors(name):
+    module, _, attribute = BUILT_IN[name].partition(":")
+    parameters = inspect.signature(getattr(__import__(module, fromlist=["_"]), attribute)).parameters
+    listed = next(
+        rows
+        for rows in tables(section(TEXT, "The inspectors that come with Douane"))
+        if {row[0].strip("`") for row in rows} == set(parameters)
+    )
+    for row in listed:
+        expected = parameters[row[0].strip("`")].default
+        assert default(row) == (... if expected is inspect.Parameter.empty else expected)
+
+
+def test_every_option_of_check_and_import_is_listed():
+    listed = " ".join(row[0] + " " + row[1] for row in tables(section(TEXT, "The command line"))[0])
+    for command in (check, import_):
+        for option in command.params:
+            if isinstance(option, click.Option) and option.name != "name":
+                assert any(f"`{each}" in listed for each in option.opts), option.opts
+
+
+@pytest.mark.parametrize("name", ["docs/configuration.md", "docs/tutorial.md"])
+def test_every_whole_example_is_a_plan(name):
+    examples = [block.text for block in blocks(page(name)) if block.language == "toml" and "[[plugin]]" in block.text]
+    assert examples
+    for text in examples:
+        made = plan.parse_plan(tomllib.loads(text), where=name, base="")
+        assert made.plugins and msgspec.json.encode(made)
