@@ -1,0 +1,191 @@
+"""The system calls of a caged process: what is allowed, on what condition, and what gets a plain refusal.
+
+Everything that is not named here gets ENOSYS, which the C library takes as "an older kernel" and works round.
+A call that is refused in so many words gets EPERM. Both never reach the kernel's code for that call.
+Conditions look at plain numbers only: seccomp cannot follow a pointer (seccomp(2)).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EACCES, EPERM = 13, 1
+
+
+@dataclass(frozen=True)
+class Test:
+    """One condition on argument `arg`: all bits of `mask` equal `value`; a mask of None compares it all."""
+
+    arg: int
+    value: int
+    mask: int | None = None
+    below: bool = False
+    """Compare "less than" instead of "equal"."""
+
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+ALLOWED = _names(
+    # memory and threads
+    "brk munmap mprotect mremap msync membarrier futex set_robust_list rseq set_tid_address gettid sched_yield "
+    "sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min getcpu "
+    "sched_rr_get_interval arch_prctl restart_syscall exit exit_group "
+    # descriptors
+    "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 lseek close close_range dup dup2 dup3 "
+    "pipe pipe2 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd "
+    "eventfd2 timerfd_create timerfd_settime timerfd_gettime sendfile fadvise64 readahead "
+    # files, which Landlock and the mount namespace narrow down
+    "access faccessat faccessat2 stat lstat fstat newfstatat statx statfs fstatfs readlink readlinkat getdents "
+    "getdents64 getcwd chdir fchdir umask "
+    # granted sockets
+    "recvfrom recvmsg recvmmsg shutdown getsockname getpeername "
+    # time
+    "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getitimer setitimer alarm "
+    "timer_create timer_settime timer_gettime timer_getoverrun timer_delete pause "
+    # signals of its own
+    "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack signalfd4 "
+    # who and where am I
+    "getpid getppid getuid geteuid getgid getegid getresuid getresgid getgroups getpgrp getrlimit uname sysinfo "
+    "getrandom capget wait4 waitid"
+)
+
+SIGNALS = _names("kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal pidfd_open")
+"""Only where a pid namespace or Landlock's signal scope keeps them inside the cage."""
+
+PROGRAMS = _names("fork vfork execve execveat flock")
+"""Only where programs are allowed."""
+
+REFUSED = _names(
+    # sockets other than those granted; connect also takes a granted one elsewhere (AF_UNSPEC, connect(2))
+    "socket connect bind listen accept accept4 "
+    # other processes
+    "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease pidfd_getfd kcmp get_robust_list "
+    "move_pages migrate_pages setsid setpgid setpriority ioprio_set sched_setaffinity sched_setscheduler "
+    "sched_setparam sched_setattr "
+    # memory that no limit counts, or that others see
+    "memfd_create memfd_secret userfaultfd shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv "
+    "msgctl mq_open mq_unlink mlock mlock2 mlockall remap_file_pages "
+    # wide doors of the kernel
+    "io_uring_setup io_uring_enter io_uring_register io_setup io_submit bpf perf_event_open keyctl add_key "
+    "request_key seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self fanotify_init "
+    "fanotify_mark inotify_init inotify_init1 inotify_add_watch lookup_dcookie modify_ldt personality quotactl "
+    "quotactl_fd nfsservctl uselib vmsplice splice tee "
+    # namespaces, mounts, the machine
+    "unshare setns mount umount umount2 mount_setattr move_mount open_tree fsopen fsmount fsconfig fspick "
+    "pivot_root chroot reboot kexec_load kexec_file_load init_module finit_module delete_module swapon swapoff "
+    "sethostname setdomainname settimeofday clock_settime adjtimex clock_adjtime stime syslog acct vhangup iopl "
+    "ioperm name_to_handle_at open_by_handle_at "
+    # identity and limits
+    "setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset setrlimit "
+    # changing the file system, which Landlock covers in part only (landlock(7))
+    "creat mkdir mkdirat mknod mknodat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink "
+    "symlinkat truncate ftruncate fallocate chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime "
+    "utimes utimensat futimesat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr sync syncfs "
+    "copy_file_range"
+)
+
+_CLONE_THREAD = 0x00010000
+_CLONE_STRANGE = 0x7E020000 | 0x00008000 | 0x00002000 | 0x00800000
+"""Namespaces (NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET), PARENT, PTRACE, UNTRACED: clone(2)."""
+
+_WRITING = (0o1, 0o2, 0o3, 0o100, 0o1000, 0o20000000)
+"""O_WRONLY, O_RDWR, both, O_CREAT, O_TRUNC, __O_TMPFILE; the same on x86_64 and aarch64 (asm/fcntl.h)."""
+
+_MAP_UNCOUNTED = (0x21, 0x100, 0x40000)
+"""MAP_SHARED with MAP_ANONYMOUS, MAP_GROWSDOWN, MAP_HUGETLB: memory that RLIMIT_DATA does not count."""
+
+_FCNTL = (0, 1, 2, 3, 4, 1030, 1032, 1034)
+"""F_DUPFD, GETFD, SETFD, GETFL, SETFL, DUPFD_CLOEXEC, GETPIPE_SZ, GET_SEALS: no seals, owners, signals, leases."""
+
+_FCNTL_LOCKS = (5, 6, 7, 36, 37, 38)
+"""Record locks, which qemu-img takes on the image."""
+
+_IOCTL = (0x541B, 0x5421, 0x5450, 0x5451, 0x5401, 0x5413)
+"""FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, TCGETS, TIOCGWINSZ; never TIOCSTI."""
+
+_PRCTL = (2, 3, 15, 16, 21, 23, 27, 29, 30, 38, 39, 42, 0x53564D41)
+"""Reading what one is, a name, timer slack, SET_NO_NEW_PRIVS, SET_VMA names; never PDEATHSIG, DUMPABLE, MM,
+PTRACER or capabilities (prctl(2))."""
+
+_MADVISE = (0, 1, 2, 3, 4, 8, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 25)
+"""Hints and giving back one's own memory; never REMOVE, HWPOISON, SOFT_OFFLINE, MERGEABLE (madvise(2))."""
+
+_SOCKET_OPTIONS = ((1, (7, 8, 9, 13, 18, 19, 20, 21, 66, 67)), (6, (1, 3, 4, 5, 6, 12, 18)))
+"""SOL_SOCKET: buffers, keep-alive, linger, low-water marks, time-outs; IPPROTO_TCP: nodelay, cork, keep-alive,
+quick ack, user time-out."""
+
+_GET_OPTION_LEVELS = (0, 6, 41)
+_SO_PEERPIDFD = 77
+"""A handle on the process at the other end, and options after it: not for reading either."""
+
+_MSG_STRANGE = 0x20000000 | 0x1
+"""MSG_FASTOPEN connects; MSG_OOB is not needed."""
+
+_SOCK_STREAM_MASK = 0xFFFFFFFF & ~(0o4000 | 0o2000000)
+
+Rule = tuple[str, int | None, tuple[Test, ...]]
+"""A call's name, the errno it gets (None: allowed), and the conditions, all of which must hold."""
+
+
+def rules(*, programs: bool, signals: bool) -> list[Rule]:
+    """The whole filter. `programs`: it may fork and execute; `signals`: a layer below isolates signals."""
+    allowed = ALLOWED | (PROGRAMS if programs else frozenset()) | (SIGNALS if signals else frozenset())
+    found: list[Rule] = [(name, None, ()) for name in sorted(allowed)]
+    refused = REFUSED | (frozenset() if programs else PROGRAMS) | (frozenset() if signals else SIGNALS)
+    found += [(name, EPERM, ()) for name in sorted(refused)]
+    found += _cloning(programs)
+    for name, flags in (("open", 1), ("openat", 2)):
+        if programs:  # `>/dev/null`: Landlock and read-only mounts decide
+            found.append((name, None, ()))
+            continue
+        found.append((name, None, (Test(flags, 0, 0o3 | 0o100 | 0o1000 | 0o20000000),)))
+        found += [(name, EACCES, (Test(flags, bits, bits),)) for bits in _WRITING]
+    found += _memory()
+    found += [("fcntl", None, (Test(1, command),)) for command in _FCNTL]
+    if programs:
+        found += [("fcntl", None, (Test(1, command),)) for command in _FCNTL_LOCKS]
+    found += [("ioctl", None, (Test(1, request),)) for request in _IOCTL]
+    found += [("prctl", None, (Test(0, option),)) for option in _PRCTL]
+    found += [("prlimit64", None, (Test(0, 0), Test(2, 0)))]
+    found += [(name, None, (Test(0, 0),)) for name in ("getpgid", "getsid", "getpriority", "getrusage")]
+    found += [("getrusage", None, (Test(0, who),)) for who in (1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)]
+    return found + _sockets()
+
+
+def _cloning(programs: bool) -> list[Rule]:
+    strange = [1 << bit for bit in range(32) if _CLONE_STRANGE >> bit & 1]
+    found: list[Rule] = [("clone", EPERM, (Test(0, bit, bit),)) for bit in strange]
+    if programs:
+        return [*found, ("clone", None, (Test(0, 0, _CLONE_STRANGE),))]
+    return [
+        *found,
+        ("clone", None, (Test(0, _CLONE_THREAD, _CLONE_STRANGE | _CLONE_THREAD),)),
+        ("clone", EPERM, (Test(0, 0, _CLONE_THREAD),)),
+    ]
+
+
+def _memory() -> list[Rule]:
+    return [
+        # Neither kind of sharing with MAP_ANONYMOUS (0x20): MAP_SHARED and MAP_SHARED_VALIDATE have bit 1 set.
+        ("mmap", None, (Test(3, 0x00, 0x20 | 0x100 | 0x40000),)),
+        ("mmap", None, (Test(3, 0x20, 0x21 | 0x100 | 0x40000),)),
+        *(("mmap", EPERM, (Test(3, bits, bits),)) for bits in _MAP_UNCOUNTED),
+        *(("madvise", None, (Test(2, advice),)) for advice in _MADVISE),
+    ]
+
+
+def _sockets() -> list[Rule]:
+    found: list[Rule] = [
+        # asyncio needs a pair. A stream cannot be sent elsewhere afterwards, a datagram socket could.
+        ("socketpair", None, (Test(0, 1), Test(1, 1, _SOCK_STREAM_MASK))),
+        ("sendto", None, (Test(3, 0, _MSG_STRANGE), Test(4, 0))),
+        ("sendmsg", None, (Test(2, 0, _MSG_STRANGE),)),
+        ("sendmmsg", None, (Test(3, 0, _MSG_STRANGE),)),
+        ("getsockopt", None, (Test(1, 1), Test(2, _SO_PEERPIDFD, below=True))),
+        *(("getsockopt", None, (Test(1, level),)) for level in _GET_OPTION_LEVELS),
+    ]
+    for level, options in _SOCKET_OPTIONS:
+        found += [("setsockopt", None, (Test(1, level), Test(2, option))) for option in options]
+    return found

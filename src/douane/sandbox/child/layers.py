@@ -1,0 +1,152 @@
+"""The layers that a process puts on itself: identity, limits, Landlock, seccomp."""
+
+from __future__ import annotations
+
+import os
+
+from .libc import Memory, call, packed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP = 1, 4, 8, 24
+_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 38, 47
+_PR_CAP_AMBIENT_RAISE, _PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
+_CAP_DAC_READ_SEARCH = 2
+_CAP_VERSION_3 = 0x20080522  # linux/capability.h
+_SIGKILL = 9
+
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
+_TRUNCATE = 1 << 14
+_FILE_RIGHTS = ((1, 13), (2, 14), (3, 15), (5, 16))
+"""(ABI, number of file system rights it knows): linux/landlock.h, LANDLOCK_ACCESS_FS_*."""
+
+
+def become(uid: int, read_all: bool) -> dict[str, Any]:
+    """Become the user `uid` (-1: stay) without any capability, and without a way to get one.
+
+    With `read_all` CAP_DAC_READ_SEARCH stays: where only root can reach the interpreter, it is what lets
+    another user read it. Landlock, which knows no capabilities, still decides which files these are.
+    """
+    keep = 1 << _CAP_DAC_READ_SEARCH if read_all else 0
+    if uid >= 0:
+        call("prctl", _PR_SET_KEEPCAPS, 1 if keep else 0, 0, 0, 0)
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        for capability in range(64):
+            if keep >> capability & 1:
+                continue  # the inheritable set may only hold what this one does (capset(2))
+            try:
+                call("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
+            except OSError:
+                break  # the kernel's last one, or we may not: no_new_privs makes the set useless anyway
+        os.setresuid(uid, uid, uid)
+    call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    header = packed((_CAP_VERSION_3, 4), (0, 4))
+    call("capset", header, packed((keep, 4), (keep, 4), (keep, 4), (0, 4), (0, 4), (0, 4)))
+    if keep:
+        call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_READ_SEARCH, 0, 0)
+    identity: dict[str, Any] = {"uid": os.getuid(), "own_user": uid >= 0, "capabilities": []}
+    if keep:
+        identity["capabilities"] = ["CAP_DAC_READ_SEARCH"]
+        identity["note"] = "interpreter only root can read"
+    return identity
+
+
+def die_with(parent: int) -> None:
+    """Be killed when the thread that started this process ends. `parent` is its process, 0 to skip the check.
+
+    Setting it comes after the change of user, which clears it (PR_SET_PDEATHSIG(2const)).
+    """
+    call("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    if parent and os.getppid() != parent:
+        os._exit(70)
+
+
+def harden() -> None:
+    """No new privileges by exec, and no other process of this user may look inside."""
+    call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def limit(limits: list[tuple[str, int, int]]) -> dict[str, int]:
+    """Set each (name, resource, value) as soft and hard limit; a lower hard limit stays (setrlimit(2))."""
+    done = {}
+    for name, resource, wanted in limits:
+        value = min(wanted, _hard_limit(resource))
+        call("setrlimit", resource, packed((value, 8), (value, 8)))
+        done[name] = value
+    return done
+
+
+def _hard_limit(resource: int) -> int:
+    room = Memory(bytes(16))
+    call("getrlimit", resource, room.address)
+    return int.from_bytes(room.content()[8:], "little")
+
+
+def landlock_abi(numbers: dict[str, int]) -> int:
+    """The Landlock version of this kernel, 0 if there is none."""
+    try:
+        return call("syscall", numbers["landlock_create_ruleset"], 0, 0, 1)
+    except OSError:
+        return 0
+
+
+def landlock(
+    numbers: dict[str, int],
+    abi: int,
+    read: Iterable[str | int],
+    execute: Iterable[str],
+    write: Iterable[str],
+) -> dict[str, Any]:
+    """Deny all of the file system but `read` (paths or descriptors), `execute`, `write`; all of TCP; signals
+    and abstract sockets to the outside, as far as the kernel's `abi` goes (landlock(7))."""
+    known = 0
+    for version, count in _FILE_RIGHTS:
+        if abi >= version:
+            known = (1 << count) - 1
+    net = 3 if abi >= 4 else 0
+    scoped = 3 if abi >= 6 else 0
+    attributes = packed((known, 8), (net, 8), (scoped, 8))[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
+    ruleset = call("syscall", numbers["landlock_create_ruleset"], attributes, len(attributes), 0)
+    try:
+        for rights, paths in (
+            (_READ_FILE | _READ_DIR, read),
+            (_READ_FILE | _READ_DIR | _EXECUTE, execute),
+            (_READ_FILE | _WRITE_FILE | (_TRUNCATE if abi >= 3 else 0), write),
+        ):
+            for path in paths:
+                _allow(numbers, ruleset, path, rights)
+        call("syscall", numbers["landlock_restrict_self"], ruleset, 0)
+    finally:
+        os.close(ruleset)
+    return {"abi": abi, "tcp": bool(net), "signals": bool(scoped), "abstract_sockets": bool(scoped)}
+
+
+def _allow(numbers: dict[str, int], ruleset: int, path: str | int, rights: int) -> None:
+    try:
+        fd = path if isinstance(path, int) else os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        if os.fstat(fd).st_mode & 0o170000 != 0o040000:
+            rights &= ~_READ_DIR
+        call("syscall", numbers["landlock_add_rule"], ruleset, 1, packed((rights, 8), (fd, 4)), 0)
+    except OSError as error:
+        # A memfd has no place in a tree and cannot carry a rule: its mode and its seals protect it.
+        if not (isinstance(path, int) and error.errno == 77):
+            raise
+    finally:
+        if not isinstance(path, int):
+            os.close(fd)
+
+
+def seccomp(numbers: dict[str, int], program: bytes) -> int:
+    """Install the BPF `program` for all threads. Returns its number of instructions."""
+    held = Memory(program)
+    fprog = packed((len(program) // 8, 8), (held.address, 8))
+    call("syscall", numbers["seccomp"], 1, 1, fprog)  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC
+    return len(program) // 8

@@ -1,0 +1,37 @@
+"""Descriptors that are handed into a cage: only those that lead nowhere else."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import stat
+
+from .errors import SandboxError
+
+_STREAMS = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
+_SEALED = 0x0008 | 0x0010  # F_SEAL_WRITE, F_SEAL_FUTURE_WRITE (fcntl(2))
+
+
+def check_grant(fd: int) -> None:
+    """Raises SandboxError for a socket that could send to others than its peer."""
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return
+    with socket.socket(fileno=os.dup(fd)) as granted:
+        if granted.type not in _STREAMS:
+            raise SandboxError("a granted socket must be a stream: a datagram socket can send to anybody")
+
+
+def protect(fd: int) -> None:
+    """See to it that what `fd` shows can be opened again for reading only.
+
+    Landlock guards files on disk. Memory (memfd_create(2)) has no place in the file system where a rule could
+    stand; its mode guards it, and its seals. Raises SandboxError if it has none.
+    """
+    try:
+        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+    except OSError:
+        return  # a file on disk
+    if not seals & _SEALED:
+        raise SandboxError("memory that a plugin may open again must be sealed against writing")
+    os.fchmod(fd, 0o444)

@@ -1,0 +1,67 @@
+"""What a tree of processes uses, from /proc (proc_pid_status(5))."""
+
+from __future__ import annotations
+
+from .cage import Usage
+
+_COUNTED = ("RssAnon:", "RssFile:", "VmSwap:", "VmPTE:")
+"""Shared memory is left out: a cage cannot make any, so what it shows is the ring, which is the engine's."""
+
+
+def of_tree(pid: int, skip: int) -> Usage:
+    """Sum over the descendants of `pid` and itself, without the outermost `skip` generations."""
+    memory = processes = threads = 0
+    generation, level = [pid], 0
+    while generation:
+        following: list[int] = []
+        for each in generation:
+            following += children_of(each)
+            if level >= skip:
+                used, tasks = _status(each)
+                memory += used
+                threads += tasks
+                processes += tasks > 0
+        generation, level = following, level + 1
+    return Usage(memory, processes, threads)
+
+
+def children_of(pid: int) -> list[int]:
+    """The children of all threads of `pid`; empty if it has ended."""
+    import os
+
+    found: list[int] = []
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for task in tasks:
+        try:
+            with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
+                found += map(int, file.read().split())
+        except OSError:
+            continue  # that thread has ended
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """The parent of `pid`, 0 if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _status(pid: int) -> tuple[int, int]:
+    """(bytes, threads) of one process; (0, 0) if it has ended."""
+    memory = threads = 0
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith(_COUNTED):
+                    memory += int(line.split()[1]) * 1024
+                elif line.startswith("Threads:"):
+                    threads = int(line.split()[1])
+    except OSError:
+        return 0, 0
+    return memory, threads
