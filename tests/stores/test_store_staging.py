@@ -80,7 +80,7 @@ def test_a_name_is_never_a_path(tmp_path: Path, name: str) -> None:
 
 def test_files_that_are_not_ours_are_neither_told_nor_touched(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
-    put(store, [], 0)
+    image_id = put(store, [], 0)
     (tmp_path / "staging" / "lost+found").mkdir()
     (tmp_path / "images" / "README").write_text("mine")
     assert list(store.staged_keys()) == []
@@ -181,8 +181,8 @@ def test_what_is_staged_can_be_read_while_it_grows(tmp_path: Path) -> None:
 
 def test_finishing_cuts_and_extends_to_the_size_it_is_told(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
-    put(store, [(0, b"12345678")], 5)
+    image_id = put(store, [(0, b"12345678")], 5)
     assert read_all(store, image_id) == b"12345"
-    put(store, [(0, b"12345678")], 10)
+    image_id = put(store, [(0, b"12345678")], 10)
     assert read_all(store, image_id) == b"12345678\0\0"
     assert store.size(image_id) == 10
