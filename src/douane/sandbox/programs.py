@@ -13,6 +13,8 @@ from .errors import SandboxError
 _SHELL_WORLD = tuple(Path(name) for name in ("/bin", "/usr/bin", "/usr/lib", "/lib", "/lib64", "/usr/lib64"))
 """What a script may use: the system's programs and libraries."""
 
+_SHELLS = frozenset(("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"))
+
 _PT_INTERP = 3
 
 
@@ -41,7 +43,9 @@ def executables(cage: Cage, run: PythonRuntime | Program) -> Executables:
                 head = file.read(4096)
         except OSError:
             continue  # executable but not readable: the kernel can do with that, we see no loader
-        if head.startswith(b"#!"):
+        if program.resolve().name in _SHELLS:  # `exec:/bin/sh -c ...`: a script that stands in the configuration
+            execute.update(dict.fromkeys(path for path in _SHELL_WORLD if path.exists()))
+        elif head.startswith(b"#!"):
             execute.update(dict.fromkeys(path for path in _SHELL_WORLD if path.exists()))
             words = head[2:].split(b"\n", 1)[0].split()
             if words and os.path.isabs(words[0]):

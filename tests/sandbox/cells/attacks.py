@@ -1,0 +1,479 @@
+"""Ways out of a cage. Each raises OSError if it was refused; what it returns got through."""
+
+import ctypes
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+libc.syscall.restype = ctypes.c_long
+
+
+def _checked(result):
+    if result in (-1, None, ctypes.c_void_p(-1).value):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def syscall(number, *arguments):
+    return _checked(libc.syscall(ctypes.c_long(number), *(ctypes.c_long(each) for each in arguments)))
+
+
+def syscalls(numbers):
+    """The errno of each call, made with zeros; 0 if it succeeded."""
+    found = {}
+    for name, number in numbers.items():
+        try:
+            syscall(number, 0, 0, 0, 0, 0, 0)
+            found[name] = 0
+        except OSError as error:
+            found[name] = error.errno
+    return found
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read(100).hex()
+
+
+def listing(path):
+    return os.listdir(path)
+
+
+def visible(path):
+    return os.path.lexists(path)
+
+
+def write_everywhere(folders):
+    """Try to make, change and take away files; returns what worked."""
+    worked = []
+    for folder in folders:
+        name = os.path.join(folder, "from-the-cage")
+        for what, attempt in {
+            "create": lambda name=name: os.close(os.open(name, os.O_WRONLY | os.O_CREAT, 0o600)),
+            "tmpfile": lambda folder=folder: os.close(os.open(folder, os.O_RDWR | 0o20200000, 0o600)),
+            "mkdir": lambda name=name: os.mkdir(name),
+            "symlink": lambda name=name: os.symlink("x", name),
+            "fifo": lambda name=name: os.mkfifo(name),
+            "chmod": lambda folder=folder: os.chmod(folder, 0o777),
+            "chown": lambda folder=folder: os.chown(folder, os.getuid(), -1),
+            "utime": lambda folder=folder: os.utime(folder),
+            "xattr": lambda folder=folder: os.setxattr(folder, "user.x", b"1"),
+        }.items():
+            try:
+                attempt()
+                worked.append([what, folder])
+            except OSError:
+                pass
+    return worked
+
+
+def change(path):
+    """Try every way to change an existing file; returns what worked."""
+    worked = []
+    for what, attempt in {
+        "append": lambda: open(path, "ab").close(),
+        "write": lambda: os.close(os.open(path, os.O_RDWR)),
+        "truncate": lambda: os.truncate(path, 0),
+        "open truncating": lambda: os.close(os.open(path, os.O_RDONLY | os.O_TRUNC)),
+        "unlink": lambda: os.unlink(path),
+        "rename": lambda: os.rename(path, path + "x"),
+        "link": lambda: os.link(path, path + "y"),
+        "chmod": lambda: os.chmod(path, 0o777),
+    }.items():
+        try:
+            attempt()
+            worked.append(what)
+        except OSError:
+            pass
+    return worked
+
+
+def socket_families():
+    """The families and types of which a socket could be made."""
+    made = []
+    for family in range(46):
+        for kind in (1, 2, 3, 4, 5, 10):
+            try:
+                os.close(_checked(libc.socket(family, kind, 0)))
+                made.append([family, kind])
+            except OSError:
+                pass
+    return made
+
+
+def socket_pairs():
+    """The families and types of which a pair could be made."""
+    made = []
+    for family in range(46):
+        for kind in (1, 2, 3, 5):
+            try:
+                for end in socket.socketpair(family, kind):
+                    end.close()
+                made.append([family, kind])
+            except OSError:
+                pass
+    return made
+
+
+def connect(port):
+    with socket.create_connection(("127.0.0.1", port), 2):
+        return "connected"
+
+
+def reconnect(fd, port):
+    """Take a granted socket elsewhere."""
+    with socket.socket(fileno=os.dup(fd)) as granted:
+        granted.connect(("127.0.0.1", port))
+    return "connected"
+
+
+def fastopen(fd, port):
+    with socket.socket(fileno=os.dup(fd)) as granted:
+        granted.sendto(b"x", 0x20000000, ("127.0.0.1", port))
+    return "connected"
+
+
+def talk(fd, text):
+    """What a granted socket is for."""
+    with socket.socket(fileno=os.dup(fd)) as granted:
+        granted.settimeout(10)
+        granted.sendall(text.encode())
+        return granted.recv(100).decode()
+
+
+def kill(pid, number):
+    os.kill(pid, number)
+    return "sent"
+
+
+def kill_everybody():
+    os.kill(-1, signal.SIGCONT)
+    return "sent"
+
+
+def processes():
+    """The pids that can be seen other than one's own."""
+    found = []
+    for pid in range(1, 70000):
+        if pid != os.getpid() and os.path.exists(f"/proc/{pid}/cmdline"):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    found.append([pid, file.read().decode(errors="replace")])
+            except OSError:
+                pass
+    return found
+
+
+def proc_files(pid):
+    """What of /proc/PID could be read."""
+    opened = []
+    for name in ("environ", "mem", "maps", "cmdline", "status", "stat", "fd", "root", "cwd", "exe", "io", "ns/net"):
+        for attempt in (lambda n: os.close(os.open(n, os.O_RDONLY)), os.listdir, os.readlink):
+            try:
+                attempt(f"/proc/{pid}/{name}")
+                opened.append([name, getattr(attempt, "__name__", "")])
+            except OSError:
+                pass
+    return opened
+
+
+def environment():
+    return dict(os.environ)
+
+
+def descriptors():
+    """The open descriptors and what they are."""
+    found = {}
+    for fd in range(1024):
+        try:
+            mode = os.fstat(fd).st_mode
+        except OSError:
+            continue
+        found[fd] = oct(mode & 0o170000)
+    return found
+
+
+def ring_attacks(fd, size):
+    """Every way to change memory that was handed over for reading; returns what worked."""
+    worked = []
+
+    def punch(mode):
+        _checked(libc.fallocate(fd, mode, ctypes.c_long(0), ctypes.c_long(4096)))
+
+    def madvise(advice):
+        address = _checked(libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0))
+        _checked(libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(4096), advice))
+
+    def protect():
+        address = _checked(libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0))
+        _checked(libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(4096), 3))
+
+    def reopen(flags):
+        again = os.open(f"/proc/self/fd/{fd}", flags)
+        os.pwrite(again, b"x", 0)
+
+    import fcntl
+
+    for what, attempt in {
+        "map": lambda: _checked(libc.mmap(None, size, 3, mmap.MAP_SHARED, fd, 0)),
+        "map write only": lambda: _checked(libc.mmap(None, size, 2, mmap.MAP_SHARED, fd, 0)),
+        "mprotect": protect,
+        "write": lambda: os.write(fd, b"x"),
+        "pwrite": lambda: os.pwrite(fd, b"x", 0),
+        "writev": lambda: os.writev(fd, [b"x"]),
+        "ftruncate": lambda: os.ftruncate(fd, 0),
+        "grow": lambda: os.ftruncate(fd, 2 * size),
+        "allocate": lambda: punch(0),
+        "punch": lambda: punch(3),
+        "zero": lambda: punch(0x10),
+        "remove": lambda: madvise(9),
+        "reopen for both": lambda: reopen(os.O_RDWR),
+        "reopen for writing": lambda: reopen(os.O_WRONLY),
+        "reopen for appending": lambda: reopen(os.O_WRONLY | os.O_APPEND),
+        "reopen truncating": lambda: reopen(os.O_RDONLY | os.O_TRUNC),
+        "seal": lambda: fcntl.fcntl(fd, 1033, 8),
+        "chmod": lambda: os.fchmod(fd, 0o666),
+        "lock": lambda: fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB),
+    }.items():
+        try:
+            attempt()
+            worked.append(what)
+        except OSError:
+            pass
+    return worked
+
+
+def reopen(fd, flags):
+    again = os.open(f"/proc/self/fd/{fd}", flags)
+    try:
+        return os.read(again, 100).decode()
+    finally:
+        os.close(again)
+
+
+def read_fd(fd, size):
+    return os.pread(fd, size, 0).decode()
+
+
+def mapped(fd, size):
+    with mmap.mmap(fd, size, prot=mmap.PROT_READ) as view:
+        return bytes(view[:5]).decode()
+
+
+def allocate(bytes_wanted):
+    """Private memory, touched."""
+    block = bytearray(bytes_wanted)
+    block[::4096] = b"x" * len(block[::4096])
+    return len(block)
+
+
+def map_anonymous(flags, bytes_wanted):
+    _checked(libc.mmap(None, bytes_wanted, 3, flags | mmap.MAP_ANONYMOUS, -1, 0))
+    return "mapped"
+
+
+def protect_later(bytes_wanted):
+    """Memory that is not writable is not counted, so make it writable afterwards."""
+    address = _checked(libc.mmap(None, bytes_wanted, 1, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0))
+    _checked(libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(bytes_wanted), 3))
+    return "writable"
+
+
+def address_space(bytes_wanted):
+    """Page tables are memory, too: map what costs nothing and read it all."""
+    _checked(libc.mmap(None, bytes_wanted, 1, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, -1, 0))
+    return "mapped"
+
+
+def start_threads(count):
+    """How many threads could be started, and still work."""
+    stop = threading.Event()
+    threading.stack_size(64 * 1024)
+    threads = []
+    try:
+        for _ in range(count):
+            thread = threading.Thread(target=stop.wait, daemon=True)
+            thread.start()
+            threads.append(thread)
+    except RuntimeError:
+        pass
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return len(threads)
+
+
+def open_many(count):
+    opened = []
+    try:
+        for _ in range(count):
+            opened.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError:
+        pass
+    found = len(opened)
+    for fd in opened:
+        os.close(fd)
+    return found
+
+
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+
+
+def fork_many(count):
+    """How many processes could be started, each waiting."""
+    children = []
+    for _ in range(count):
+        try:
+            pid = os.fork()
+        except OSError:
+            break
+        if pid == 0:
+            signal.pause()
+        children.append(pid)
+    return len(children)
+
+
+def stray(escape):
+    """Leave a process behind that holds on; returns whether it tried to get away in vain."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if escape == "setsid":
+                os.setsid()
+            elif escape == "setpgid":
+                os.setpgid(0, 0)
+        except OSError:
+            pass
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            while True:
+                time.sleep(3600)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return "left"
+
+
+def setsid():
+    """Try it in a child, which leads no group: the errno, 0 if it worked."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        os.setsid()
+    except OSError as error:
+        os._exit(error.errno)
+    os._exit(0)
+
+
+def execute(path):
+    return subprocess.run([path], capture_output=True, timeout=20, check=False).returncode
+
+
+def exec_now(path):
+    os.execve(path, [path], {})
+
+
+def run(*argv):
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    return [done.returncode, done.stdout.decode(), done.stderr.decode()]
+
+
+def leave(status):
+    os._exit(status)
+
+
+def wait_for_ever():
+    while True:
+        time.sleep(3600)
+
+
+def raise_signal(number):
+    os.kill(os.getpid(), number)
+    return "survived"
+
+
+def write_fd(fd, count):
+    return os.write(fd, b"x" * count)
+
+
+def late_imports():
+    """Modules that nobody has loaded yet, with shared libraries of their own."""
+    import asyncio
+    import decimal
+    import hashlib
+    import lzma
+    import sqlite3
+    import ssl
+    import zlib
+
+    async def answer():
+        await asyncio.sleep(0)
+        return 42
+
+    assert asyncio.run(answer()) == 42
+    with sqlite3.connect(":memory:") as database:
+        assert database.execute("select 1").fetchone() == (1,)
+    assert lzma.decompress(lzma.compress(b"x" * 1000)) == b"x" * 1000
+    return [hashlib.sha256(zlib.compress(b"")).hexdigest()[:8], str(decimal.Decimal(1)), ssl.OPENSSL_VERSION]
+
+
+def matrices(size):
+    """A product big enough for numpy to use its threads, and two at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy
+
+    def product(_):
+        return float((numpy.ones((size, size)) @ numpy.ones((size, size))).sum())
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(product, range(4)))
+
+
+def int80():
+    """A 32-bit call from 64-bit code: getpid by int 0x80."""
+    code = b"\xb8\x14\x00\x00\x00\xcd\x80\xc3"
+    page = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=7)
+    page.write(code)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    return ctypes.CFUNCTYPE(ctypes.c_int)(address)()
+
+
+_held = []
+
+
+def hold(bytes_wanted, threads):
+    """Use that much until the end."""
+    block = bytearray(bytes_wanted)
+    block[::4096] = b"x" * len(block[::4096])
+    _held.append(block)
+    for _ in range(threads):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    return "holding"
+
+
+def run_with(fds, *argv):
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=False, pass_fds=fds)
+    return [done.returncode, done.stdout.decode(), done.stderr.decode()]
+
+
+def socket_option(fd, level, option):
+    value, length = ctypes.c_int(), ctypes.c_uint(4)
+    number = {"x86_64": 55, "aarch64": 209}[os.uname().machine]
+    pointers = ctypes.addressof(value), ctypes.addressof(length)
+    syscall(number, fd, level, option, *pointers)
+    return value.value
