@@ -121,12 +121,12 @@ class CagedProcess:
     def _ended(self) -> None:
         """The outermost process has been reaped: see to the rest, then give the descriptors back."""
         code = self._process.returncode
+        if self.tier is Tier.FULL and code > 128:
+            code = 128 - code  # bwrap speaks as a shell does
         if self._init_fd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init_fd, signal.SIGKILL)
             _readable(self._init_fd, _END_WITHIN_S)
-            if code > 128:
-                code = 128 - code  # bwrap speaks as a shell does
             os.close(self._init_fd)
             self._init_fd = -1
         if self._leash >= 0:
@@ -160,7 +160,7 @@ def _readable(fd: int, timeout: float | None) -> bool:
 
 
 def _init_of(info: int, outer: int, name: str) -> int:
-    """A pidfd of the first process in the namespace, from what bwrap writes to --info-fd."""
+    """A pidfd of the first process in the namespace, from what bwrap writes to --info-fd; -1 if it has ended."""
     said = b""
     end = time.monotonic() + _BWRAP_TELLS_WITHIN_S
     while b"}" not in said:
@@ -179,8 +179,8 @@ def _init_of(info: int, outer: int, name: str) -> int:
     pid = int(found[1])
     try:
         fd = os.pidfd_open(pid)
-    except ProcessLookupError as error:
-        raise SandboxError(f"{name}: the cage ended while it was being built") from error
+    except ProcessLookupError:
+        return -1  # a short program may have come to its end already, and its namespace with it
     if usage.parent_of(pid) != outer:
         os.close(fd)
         raise SandboxError(f"{name}: the cage ended while it was being built")
