@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import click
@@ -81,7 +83,13 @@ def save(ctx: click.Context, image_id: str, file: str, home: Path | None, as_jso
     """Copy an image out of the store into FILE (- for standard output). Holes stay holes."""
     with open_home(ctx, home) as place:
         image = find_image(place, image_id)
-        size = place.store.copy_to(image.id, 1) if file == "-" else place.store.save(image.id, Path(file))
+        if file == "-":
+            size = place.store.copy_to(image.id, 1)
+        elif _is_stream(file):
+            with open(file, "wb", buffering=0) as stream:
+                size = place.store.copy_to(image.id, stream.fileno())
+        else:
+            size = place.store.save(image.id, Path(file))
     if as_json and file != "-":
         print_json({"id": image.id, "file": file, "size": size})
 
@@ -94,9 +102,19 @@ def save(ctx: click.Context, image_id: str, file: str, home: Path | None, as_jso
 def delete(ctx: click.Context, image_ids: tuple[str, ...], home: Path | None, as_json: bool) -> None:
     """Delete images, their bytes included. IDs may be abbreviated."""
     with open_home(ctx, home) as place:
-        found = [find_image(place, image_id) for image_id in image_ids]
+        named = [find_image(place, image_id) for image_id in image_ids]
+        found = list({image.id: image for image in named}.values())
         for image in found:
             place.catalog.delete(image.id)
             place.store.delete(image.id)
     if as_json:
         print_json({"deleted": [image.id for image in found]})
+
+
+def _is_stream(path: str) -> bool:
+    """True for what cannot be replaced by a file: a pipe of the shell (/dev/fd/63), a terminal, /dev/null."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -39,7 +40,18 @@ def _unforeseen(error: Exception) -> None:
         _tell("engine-failed", f"{message}; DOUANE_TRACEBACK=1 shows where")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """Sees to a reader that went away itself: click would end with 1 then, which says refused."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
+            ctx.exit(UNDECIDED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="douane", message="%(prog)s %(version)s")
 @click.option("--home", type=click.Path(path_type=Path), help="As the commands' own --home.")
 @click.pass_context
@@ -71,8 +83,18 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(TERMINATED)  # so that what is under way is undone on the way out
 
 
+def _fill_standard_descriptors() -> None:
+    """A standard stream that was closed must not be the next file that is opened: the image, or the catalog."""
+    for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):  # of no use for what they are for
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest number that is free
+
+
 def run() -> None:
     """The entry point."""
+    _fill_standard_descriptors()
     signal.signal(signal.SIGTERM, _terminate)
     _add_commands()
     try:
@@ -80,10 +102,6 @@ def run() -> None:
     except DouaneError as error:
         _tell(error.code, str(error), getattr(error, "__notes__", ()))
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output went away: nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(UNDECIDED)
     except click.exceptions.Abort:
         say("douane: interrupted; nothing was stored")
         sys.exit(INTERRUPTED)

@@ -75,7 +75,7 @@ def tier_for(plan: Plan, asked: str | None) -> Tier:
     """The sandbox of this run. Without one, that is said before anything runs. Raises SandboxFailed."""
     tier = choose_tier(plan, asked)
     if tier is Tier.OFF:
-        say("WARNING: the sandbox is off: plugins run without a cage; do this only to develop a plugin")
+        say("WARNING: --sandbox off, or minimum = 'off': plugins run without a cage; do this only to develop one")
     return tier
 
 

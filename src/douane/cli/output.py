@@ -16,15 +16,26 @@ from douane.engine.passing import Progress
 from douane.engine.units import show_size
 from douane.engine.verdicts import clean
 
+MAX_SHOWN = 10_000
+
 
 def print_json(value: Any) -> None:
     """One JSON object, on standard output."""
-    click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
+    # In ASCII: a name may hold what a terminal takes for a command (C1), or half a surrogate pair.
+    click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
+
+
+def plain(text: str) -> str:
+    """A stranger's text as it may be shown: no control characters that drive a terminal or forge a line."""
+    return clean(text, MAX_SHOWN)
 
 
 def say(text: str) -> None:
-    """A line for the person, on standard error."""
-    click.echo(text, err=True)
+    """Lines for the person, on standard error."""
+    for line in text.splitlines() or [""]:
+        click.echo(
+            plain(line) if line.strip() == line else line[: len(line) - len(line.lstrip())] + plain(line), err=True
+        )
 
 
 def print_table(
@@ -34,7 +45,7 @@ def print_table(
 
     `colours` gives cells of a certain text a style.
     """
-    listed = [[cell or "" for cell in row] for row in rows]
+    listed = [[plain(cell or "") for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in (columns, *listed):
             click.echo("\t".join(row))
@@ -45,8 +56,8 @@ def print_table(
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)  # an id is there to be copied
     for row in listed:
         table.add_row(*(Text(cell, style=(colours or {}).get(cell, "")) for cell in row))
     Console().print(table)

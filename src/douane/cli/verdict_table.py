@@ -7,7 +7,7 @@ import click
 from douane.engine import Report, Verdict
 from douane.engine.units import show_duration, show_size
 
-from .output import print_table, say, size_or_dash
+from .output import plain, print_table, say, size_or_dash
 
 COLOURS = {
     "accepted": "green",
@@ -28,9 +28,9 @@ HEADLINES = {
 def print_report(report: Report, what: str) -> None:
     """The outcome in a line, the verdicts in a table, the digests; details for the operator on standard error."""
     colour = {"accepted": "green", "refused": "red"}.get(report.outcome, "yellow")
-    click.secho(f"{HEADLINES[report.outcome]}: {what}", fg=colour, bold=True)
+    click.secho(f"{HEADLINES[report.outcome]}: {plain(what)}", fg=colour, bold=True)
     if report.message is not None:
-        click.echo(f"  {report.code}: {report.message}")
+        click.echo(f"  {report.code}: {plain(report.message)}")
     if report.verdicts:
         print_table(
             ("plugin", "verdict", "mode", "read", "of", "time", "says"),

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from .errors import DouaneError, SinkError
 from .ring import Chunk, Ring
-from .units import KiB, MiB, show_size
+from .units import KiB, MiB
 
 ALGORITHMS = ("md5", "sha256", "sha512")
 _ZEROS = bytes(MiB)
@@ -34,6 +34,9 @@ class Sink(Protocol):
 
     def finish(self, size: int) -> None:
         """All is written; `size` is the number of bytes, holes at the end included. Durable on return."""
+
+    def explain(self, error: OSError) -> Exception:
+        """`error`, which writing to `fd` raised, as a sentence that says where and what to do; with a `code`."""
 
 
 class ThreadReader:
@@ -152,20 +155,17 @@ class Writer(ThreadReader):
                 try:
                     done += os.pwrite(self._sink.fd, view[done:], at + done)
                 except OSError as error:
-                    code = "store-full" if error.errno in (28, 122, 27) else "store-failed"
-                    raise SinkError(
-                        code,
-                        f"the image could not be written to the store after {show_size(at + done)}: {error.strerror}; "
-                        "free some space or choose another place, then import it again",
-                    ) from error
+                    raise self._told(error) from error
+
+    def _told(self, error: OSError) -> SinkError:
+        told = self._sink.explain(error)
+        return SinkError(getattr(told, "code", "store-failed"), str(told))
 
     def _end(self, size: int) -> None:
         try:
             self._sink.finish(size)
         except OSError as error:
-            raise SinkError(
-                "store-failed", f"the image could not be made durable in the store: {error.strerror}"
-            ) from error
+            raise self._told(error) from error
         self.size = size
 
 
@@ -251,6 +251,14 @@ class Spool:
 
     def finish(self, size: int) -> None:
         os.ftruncate(self.fd, size)
+
+    def explain(self, error: OSError) -> Exception:
+        where = tempfile.gettempdir()
+        return SinkError(
+            "temporary-full",
+            f"the image could not be kept for those who read it at random: {error.strerror} in {where}; "
+            "free some space there, or set TMPDIR to another place",
+        )
 
     def close(self) -> None:
         """Give it up: nothing is left of it."""

@@ -87,7 +87,7 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, leve
         try:
             for member in run.members:
                 # Its constructor died, a service that it needs is down, or it was too slow.
-                if member.verdict is not None and member.verdict.outcome != "stopped":
+                if member.verdict is not None and member.verdict.outcome in ("failed", "timeout"):
                     raise DouaneError(f"{member.verdict.message}: {(member.verdict.detail or '').rstrip()}")
         finally:
             run.close()

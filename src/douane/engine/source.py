@@ -167,9 +167,12 @@ def open_source(path: str, *, size: int | None = None) -> FileSource | StreamSou
         except OSError as error:
             raise PlanError(f"{path} cannot be opened: {error.strerror}") from error
     try:
-        mode = os.fstat(fd).st_mode
+        try:
+            mode = os.fstat(fd).st_mode
+        except OSError as error:
+            raise PlanError(f"{name} cannot be read: {error.strerror}") from error
         if stat.S_ISDIR(mode):
-            raise PlanError(f"{path} is a directory; name the image file inside it")
+            raise PlanError(f"{name} is a directory; name the image file inside it")
         if stat.S_ISREG(mode) and path != "-":
             source = FileSource(fd, name)
             if size is not None and source.size != size:

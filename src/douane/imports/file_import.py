@@ -104,7 +104,12 @@ def import_image(
         known = isinstance(error, DouaneError | StoreError | CatalogError)
         outcome = "undecided" if known else CANCELLED
         message = str(error) if known else "the import was interrupted; import the image again"
-        _give_up(home, task, staged, outcome, getattr(error, "code", CANCELLED), message, None)
+        _give_up(home, task, staged, outcome, getattr(error, "code", CANCELLED) if known else CANCELLED, message, None)
+        if isinstance(error, Conflict) and home.catalog.image(task.image_id).status == "deleted":
+            raise SinkError(
+                "image-deleted",
+                f"the image {task.image_id} was deleted while it was being imported; nothing was stored",
+            ) from error
         if isinstance(error, StoreError | CatalogError):
             raise SinkError(error.code, str(error)) from error
         raise

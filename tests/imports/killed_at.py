@@ -1,0 +1,77 @@
+"""An import, or a recovery, that kills itself at one boundary: run by test_import_steps as a process of its own.
+
+    killed_at.py HOME IMAGE import|refuse|recover BOUNDARY
+
+BOUNDARY is ``before:NAME`` or ``after:NAME`` of :data:`BOUNDARIES`, with ``#2`` behind it for its second time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from douane.catalog import Catalog
+from douane.engine import choose_tier, load_plan, open_source
+from douane.imports import Home, file_import, import_image
+from douane.stores import FileStore, Staged
+from douane.stores import file as store_file
+
+BOUNDARIES: dict[str, tuple[Any, str]] = {
+    "stage": (FileStore, "stage"),
+    "begin": (Catalog, "begin_new_import"),
+    "inspect": (file_import, "inspect_image"),
+    "finish": (Staged, "finish"),
+    "ready": (Catalog, "ready_to_publish"),
+    "publish": (FileStore, "publish"),
+    "link": (os, "link"),
+    "sync": (store_file, "sync_directory"),
+    "unlink": (os, "unlink"),
+    "activate": (Catalog, "activate"),
+    "discard": (Staged, "discard"),
+    "fail": (Catalog, "fail"),
+    "take_over": (Catalog, "take_over"),
+    "adopt": (FileStore, "adopt"),
+}
+
+
+def die_at(boundary: str) -> None:
+    """Patch the function that `boundary` names, so that this process is killed there."""
+    when, _, rest = boundary.partition(":")
+    name, _, number = rest.partition("#")
+    left = int(number or 1)
+    owner, attribute = BOUNDARIES[name]
+    real: Callable[..., Any] = getattr(owner, attribute)
+
+    def patched(*args: Any, **keywords: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0 and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        found = real(*args, **keywords)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    setattr(owner, attribute, patched)
+
+
+def main(place: str, image: str, what: str, boundary: str) -> None:
+    """Do `what`, until the boundary."""
+    home = Home(Path(place))
+    if what == "recover":
+        die_at(boundary)
+        home.recover()
+        return
+    plan = load_plan(None)
+    tier = choose_tier(plan, None)
+    die_at(boundary)
+    declared = {"disk_format": "qcow2"} if what == "refuse" else {}
+    import_image(home, plan, open_source(image), tier=tier, name="killed", **declared)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,129 @@
+"""Recovery beside imports that live: it takes nothing away from them, wherever they are."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from douane.catalog import Catalog, Conflict
+from douane.engine import SinkError, choose_tier, load_plan, open_source
+from douane.imports import Home, Imported, file_import, import_image
+from douane.stores import FileStore, Staged
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "image").write_bytes(os.urandom(300_000))
+    return tmp_path
+
+
+@pytest.fixture
+def home(place: Path) -> Iterator[Home]:
+    made = Home(place / "home")
+    yield made
+    made.close()
+
+
+class Paused:
+    """An import in threads of its own that stops before a call of one function, until it is let go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Path, owner: Any, name: str, **declared: Any) -> None:
+        self._there, self._go = threading.Event(), threading.Event()
+        real: Callable[..., Any] = getattr(owner, name)
+        ours = threading.current_thread()
+        self.result: Imported | BaseException | None = None
+
+        def patched(*args: Any, **keywords: Any) -> Any:
+            if threading.current_thread() is not ours:
+                self._there.set()
+                assert self._go.wait(60)
+            return real(*args, **keywords)
+
+        monkeypatch.setattr(owner, name, patched)
+        self._thread = threading.Thread(target=self._import, args=(place, declared))
+        self._thread.start()
+        assert self._there.wait(60), self.result
+
+    def _import(self, place: Path, declared: dict[str, Any]) -> None:
+        home = Home(place / "home")
+        plan = load_plan(None)
+        try:
+            tier = choose_tier(plan, None)
+            self.result = import_image(home, plan, open_source(str(place / "image")), tier=tier, **declared)
+        except BaseException as error:  # told to the test's thread
+            self.result = error
+        finally:
+            home.close()
+
+    def go_on(self) -> Imported | BaseException | None:
+        """Let it come to its end: what it returned or raised."""
+        self._go.set()
+        self._thread.join()
+        return self.result
+
+
+STEPS = [
+    (Catalog, "begin_new_import"),
+    (file_import, "inspect_image"),
+    (Staged, "finish"),
+    (Catalog, "ready_to_publish"),
+    (FileStore, "publish"),
+    (os, "link"),
+    (os, "unlink"),
+    (Catalog, "activate"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), STEPS, ids=[name for _, name in STEPS])
+def test_an_import_comes_to_its_end_whoever_recovers_beside_it(
+    monkeypatch: pytest.MonkeyPatch, place: Path, home: Home, owner: Any, name: str
+) -> None:
+    paused = Paused(monkeypatch, place, owner, name)
+    home.recover()
+    home.recover()
+    done = paused.go_on()
+    assert isinstance(done, Imported), done
+    assert done.image is not None
+    assert done.image.status == "active"
+    [image] = home.catalog.images()
+    assert image == done.image
+    assert list(home.store.image_ids()) == [image.id]
+    assert list(home.store.staged_keys()) == []
+    home.recover()
+    assert home.store.save(image.id, place / "saved") == 300_000
+    assert (place / "saved").read_bytes() == (place / "image").read_bytes()
+
+
+@pytest.mark.parametrize("step", [(Staged, "discard"), (Catalog, "fail")], ids=["discard", "fail"])
+def test_a_refusal_is_a_refusal_whoever_recovers_beside_it(
+    monkeypatch: pytest.MonkeyPatch, place: Path, home: Home, step: tuple[Any, str]
+) -> None:
+    paused = Paused(monkeypatch, place, *step, disk_format="qcow2")
+    home.recover()
+    done = paused.go_on()
+    assert isinstance(done, Imported)
+    assert (done.image, done.report.outcome, done.report.code) == (None, "refused", "format-mismatch")
+    assert home.catalog.images() == []
+    assert list(home.store.staged_keys()) == []
+
+
+@pytest.mark.parametrize(("owner", "name"), STEPS[1:], ids=[name for _, name in STEPS[1:]])
+def test_an_image_that_is_deleted_at_any_step_stays_deleted(
+    monkeypatch: pytest.MonkeyPatch, place: Path, home: Home, owner: Any, name: str
+) -> None:
+    paused = Paused(monkeypatch, place, owner, name)
+    [image] = home.catalog.images()
+    home.catalog.delete(image.id)
+    home.store.delete(image.id)
+    home.recover()
+    done = paused.go_on()
+    assert isinstance(done, SinkError | Conflict), done
+    home.recover()
+    assert home.catalog.images() == []
+    assert list(home.store.image_ids()) == []
+    assert list(home.store.staged_keys()) == []
