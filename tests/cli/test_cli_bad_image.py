@@ -175,10 +175,7 @@ def test_a_file_on_standard_input(douane: Program, qcow2: Path) -> None:
     assert (done.code, done.json["received"]["size"]) == (0, qcow2.stat().st_size)
 
 
-def test_standard_input_that_is_closed_or_a_directory(douane: Program) -> None:
+def test_standard_input_that_is_closed(douane: Program) -> None:
     done = douane.run("check", "-", "--json", wrap=("sh", "-c", 'exec "$0" "$@" <&-'))
     assert done.code in (2, 3), done
     assert "standard input" in done.json["message"]
-    with open_directory(douane.place) as folder:
-        done = douane.run("check", "-", "--json", stdin=folder)
-    unusable(done, "directory")
