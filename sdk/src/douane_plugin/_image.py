@@ -13,6 +13,9 @@ if TYPE_CHECKING:
         def take(self) -> Optional[memoryview]: ...
 
 
+_read_only: Any = type(vars(type))  # types.MappingProxyType, without the import
+
+
 class Image:
     """An image on its way in: what was declared of it, and its bytes, once and in order.
 
@@ -30,10 +33,8 @@ class Image:
         path: Optional[str] = None,
         transforms: Any = None,
     ) -> None:
-        from types import MappingProxyType
-
         self._facts = dict(facts)
-        self._properties = MappingProxyType(dict(facts.get("properties") or {}))
+        self._properties: Mapping[str, str] = _read_only(dict(facts.get("properties") or {}))
         self._source = source
         self._reads = reads
         self._file = file
