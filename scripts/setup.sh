@@ -111,4 +111,4 @@ say "Installing what requirements/ pins (${locks[*]}): wheels only, each checked
 say "Installing Douane and its plugin contract from this folder (editable)."
 "${pip[@]}" --no-deps --no-build-isolation --editable ./sdk --editable .
 
-say "Ready: Python $(version_of .venv/bin/python), $(bwrap --version), $(qemu-img --version | head -n 1), Linux $(uname -r)."
+say "Ready: Python $(version_of .venv/bin/python), $(bwrap --version), $(qemu-img --version | sed -n 1p), Linux $(uname -r)."

@@ -211,3 +211,13 @@ def test_what_plugins_find_is_kept_with_their_name(douane: Program, qcow2: Path,
     mine = [name for name, source in image["sources"].items() if source == "own"]
     assert mine
     assert all(name.startswith("own.") for name in mine)
+
+
+def test_an_image_whose_id_could_not_be_printed_is_not_said_to_be_kept_out(douane: Program, qcow2: Path) -> None:
+    """The output is a full disk: the image is in by then, and whoever reads the error must be able to find it."""
+    with Path("/dev/full").open("wb") as full:
+        done = douane.run("import", qcow2, stdout=full)
+    assert done.code != 0
+    [image] = douane.images()
+    assert "nothing was let in" not in done.stderr
+    assert image["id"] in done.stderr
