@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -152,7 +153,11 @@ def wait_until_gone(before: set[int]) -> None:
             try:
                 poll = select.poll()
                 poll.register(fd, select.POLLIN)
-                assert poll.poll(10_000), f"a process lives on: {command_of(pid)}"
+                if not poll.poll(10_000):
+                    command = command_of(pid)
+                    os.kill(pid, signal.SIGKILL)  # so that it is this test that fails, and not the next one too
+                    os.waitpid(pid, 0)
+                    raise AssertionError(f"a process lives on: {command}")
             finally:
                 os.close(fd)
             os.waitpid(pid, 0)

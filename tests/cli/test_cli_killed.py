@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -111,3 +112,33 @@ def test_an_import_that_is_killed_in_the_middle_of_its_bytes(
         assert living.returncode == 0
         assert [image["status"] for image in douane.images()] == ["active"]
     other.close()
+
+
+@pytest.mark.parametrize("started", [1, 2])
+def test_a_cage_that_is_being_built_when_its_engine_is_killed_ends_too(
+    douane: Program, qcow2: Path, started: int
+) -> None:
+    """The first bubblewrap only looks whether there can be one, the second is the plugin's."""
+    here, go_on, tools = (douane.place / name for name in ("here", "go-on", "tools"))
+    os.mkfifo(here)
+    os.mkfifo(go_on)
+    tools.mkdir()
+    bwrap = tools / "bwrap"
+    bwrap.write_text(
+        "#!/bin/sh\n"
+        f'if [ "$1" != --version ]; then echo here > {here}; read -r go < {go_on}; fi\n'
+        f'exec {shutil.which("bwrap")} "$@"\n'
+    )
+    bwrap.chmod(0o755)
+    env = {**douane.env, "PATH": f"{tools}:{douane.env['PATH']}"}
+    before = children()
+    running = douane.start("import", qcow2, "--sandbox", "full", env=env)
+    for _ in range(started - 1):
+        here.read_text()
+        go_on.write_text("go\n")
+    here.read_text()
+    running.kill()
+    running.communicate()
+    go_on.write_text("go\n")
+    wait_until_gone(before)
+    assert douane.images() == []

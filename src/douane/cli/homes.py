@@ -28,7 +28,7 @@ def open_home(ctx: click.Context, given: Path | None) -> Iterator[Home]:
     home = Home(given or ctx.obj or default_home())
     try:
         for task in home.recover():
-            say(f"douane: an import that was interrupted has been cleaned up (task {task.id})")
+            say(f"douane: an import that was interrupted has been finished or undone (task {task.id})")
         yield home
     except StoreError as error:
         raise SinkError(error.code, str(error)) from error

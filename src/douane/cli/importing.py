@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from douane.engine import open_source
+from douane.engine import DouaneError, open_source
 
 from .check import EXIT_CODES
 from .homes import open_home
 from .options import home_option, image_options, json_option, make_plan, parse_properties, plan_options, tier_for
 from .output import log_level, log_printer, print_json, progress_bar, say
 from .verdict_table import print_report
+
+if TYPE_CHECKING:
+    from douane.imports import Imported
 
 
 @click.command("import")
@@ -62,6 +66,18 @@ def import_(
                 progress=progress,
                 log_level=log_level(verbose),
             )
+    try:
+        _print(done, source.name, as_json=as_json)
+    except OSError as error:
+        if done.image is None:
+            raise
+        failure = DouaneError(f"the image {done.image.id} is active, but that could not be printed: {error.strerror}")
+        failure.code = "not-printed"
+        raise failure from error
+    ctx.exit(EXIT_CODES[done.report.outcome])
+
+
+def _print(done: Imported, what: str, *, as_json: bool) -> None:
     if as_json:
         image = msgspec.to_builtins(done.image) if done.image is not None else None
         print_json({**done.report.to_json(), "image": image})
@@ -71,5 +87,4 @@ def import_(
                 say(f"{verdict.plugin}: warning {warning.code}: {warning.message}")
         click.echo(done.image.id)
     else:
-        print_report(done.report, source.name)
-    ctx.exit(EXIT_CODES[done.report.outcome])
+        print_report(done.report, what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -28,7 +29,8 @@ def _tell(code: str, message: str, notes: Iterable[str] = ()) -> None:
     for note in notes:
         say(note.rstrip())
     if "--json" in sys.argv:
-        print_json({"outcome": "undecided", "code": code, "message": message, "verdicts": []})
+        with contextlib.suppress(OSError):  # standard output may be what failed
+            print_json({"outcome": "undecided", "code": code, "message": message, "verdicts": []})
 
 
 def _unforeseen(error: Exception) -> None:

@@ -159,7 +159,7 @@ def _namespaces() -> Layer:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_TRY_WITHIN_S,
-            pass_fds=(told,),
+            pass_fds=(told, info),  # with nobody to read it, bwrap dies of SIGPIPE and leaves its child waiting
             env={},
             check=False,
         )
