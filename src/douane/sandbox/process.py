@@ -97,7 +97,10 @@ class CagedProcess:
             if self._init_fd >= 0:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._init_fd, signal.SIGKILL)  # takes its namespace along
-                self._process.kill()
+                # bwrap ends by itself then, and reaps it. Killed first, it would leave that to whoever adopts
+                # orphans, which in a container is often this very process: a zombie for every plugin.
+                if not _readable(self._fd, _END_WITHIN_S):
+                    self._process.kill()
             elif self._leash >= 0:
                 self._let_go()
                 if not _readable(self._fd, _END_WITHIN_S):
