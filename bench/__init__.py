@@ -1,0 +1,1 @@
+"""What is measured of Douane, against what; `python -m bench` (`make bench`) runs it all and prints one table."""
