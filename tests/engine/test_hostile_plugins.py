@@ -21,6 +21,7 @@ FAULTS = {
     "Sleeps": ("timeout", "plugin-stalled"),
     "Allocates": ("failed", "plugin-memory"),
     "AllocatesShared": ("failed", None),
+    "HidesItsMemory": ("failed", "plugin-memory"),
     "Forks": ("failed", "plugin-error"),
     "Threads": ("failed", "plugin-error"),
     "FloodsLog": ("timeout", None),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import lzma
 import os
 import shutil
 import socket
@@ -123,6 +125,70 @@ def test_a_pipe_can_be_read_at_random_too(run, tmp_path):
     report = run(str(pipe), toml=good("Random"))
     writer.join()
     assert by_name(report)["random"].properties["random.size"] == 4 * MIB
+
+
+def test_what_is_stored_is_what_was_seen_though_the_file_changes_after_it_was_read(run, tmp_path):
+    path = tmp_path / "image"
+    good_bytes = os.urandom(2 * MIB)
+    path.write_bytes(good_bytes)
+    server, place = gate(tmp_path)
+
+    def swap():
+        peer, _ = server.accept()
+        peer.recv(1)  # the transform has its image: all of it has been read
+        with path.open("r+b") as file:
+            file.write(b"EVIL" * (MIB // 2))
+        peer.sendall(b"x")
+        peer.close()
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    sink = Sink(tmp_path / "stored")
+    toml = good("Digest") + "\n" + good("RandomPassOnAfterGate") + f'\ngrants = {{ gate = "unix:{place}" }}'
+    report = run(str(path), toml=toml, sink=sink)
+    thread.join()
+    server.close()
+    assert report.outcome == "accepted", report
+    assert sink.path.read_bytes() == good_bytes
+    assert report.received.sha256 == report.stored.sha256 == hashlib.sha256(good_bytes).hexdigest()
+    assert by_name(report)["digest"].properties["digest.sha256"] == report.stored.sha256
+
+
+def test_memory_files_can_be_read_at_random(run, tmp_path):
+    path = Path("/dev/shm") / f"douane-test-{os.getpid()}"
+    path.write_bytes(b"abcd" * MIB)
+    try:
+        report = run(str(path), toml=good("Random"))
+    finally:
+        path.unlink()
+    assert report.outcome == "accepted", report
+
+
+def test_a_format_before_a_transform_says_nothing_of_what_is_stored(run, tmp_path):
+    path = tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "1M"], check=True)
+    packed = gzip.compress(path.read_bytes())
+    toml = '[[plugin]]\nname = "format"\nuse = "format"\n' + good("Unpack")
+    report = run(packed, toml=toml)
+    assert (report.outcome, report.disk_format, report.virtual_size) == ("accepted", "qcow2", MIB), report
+
+
+def test_a_pipe_that_nobody_writes_is_ended_by_the_deadline(run, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    report = run(str(pipe), toml='[import]\ndeadline = "1s"\n' + good("Count"))
+    assert (report.outcome, report.code) == ("undecided", "deadline")
+
+
+def test_a_program_is_called_by_the_name_that_was_written(run, tmp_path):
+    report = run(os.urandom(1000), ["packed=exec:unxz"])
+    assert report.outcome != "accepted", report
+    assert run(lzma.compress(b"x" * 1000), ["packed=exec:unxz"]).outcome == "accepted"
+
+
+def test_what_is_declared_is_bounded(run):
+    with pytest.raises(PlanError, match="at most 65536"):
+        run(b"x", toml=good("Count"), declared={"properties": {"a": "x" * 70_000}})
 
 
 def test_an_image_that_only_its_owner_may_read_can_be_read_at_random_too(run, tmp_path):

@@ -6,7 +6,7 @@ import click
 
 from douane.engine import Report, inspect_image, open_source
 
-from .options import image_options, json_option, make_plan, parse_properties, plan_options, tier_for
+from .options import image_options, json_option, make_plan, name_of, parse_properties, plan_options, tier_for
 from .output import log_level, log_printer, print_json, progress_bar
 from .verdict_table import print_report
 
@@ -36,7 +36,7 @@ def check(
     """Let FILE (- for standard input) through the plan; store nothing."""
     plan = make_plan(config, plugins, settings)
     declared = {
-        "name": None if file == "-" else file.rpartition("/")[2],
+        "name": name_of(file),
         "disk_format": disk_format,
         "container_format": container_format,
         "properties": parse_properties(properties),

@@ -12,7 +12,16 @@ from douane.engine import DouaneError, open_source
 
 from .check import EXIT_CODES
 from .homes import open_home
-from .options import home_option, image_options, json_option, make_plan, parse_properties, plan_options, tier_for
+from .options import (
+    home_option,
+    image_options,
+    json_option,
+    make_plan,
+    name_of,
+    parse_properties,
+    plan_options,
+    tier_for,
+)
 from .output import log_level, log_printer, print_json, progress_bar, say
 from .verdict_table import print_report
 
@@ -58,7 +67,7 @@ def import_(
                 plan,
                 source,
                 tier=tier,
-                name=name or (None if file == "-" else file.rpartition("/")[2]),
+                name=name or name_of(file),
                 disk_format=disk_format,
                 container_format=container_format,
                 properties=declared,
@@ -68,10 +77,10 @@ def import_(
             )
     try:
         _print(done, source.name, as_json=as_json)
-    except OSError as error:
+    except (OSError, KeyboardInterrupt, SystemExit) as error:
         if done.image is None:
             raise
-        failure = DouaneError(f"the image {done.image.id} is active, but that could not be printed: {error.strerror}")
+        failure = DouaneError(f"the image {done.image.id} is active, but that could not be printed")
         failure.code = "not-printed"
         raise failure from error
     ctx.exit(EXIT_CODES[done.report.outcome])

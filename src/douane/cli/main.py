@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -25,9 +26,10 @@ TERMINATED = 143
 
 def _tell(code: str, message: str, notes: Iterable[str] = ()) -> None:
     """An error, for the person and, with --json, for the program that reads standard output."""
-    say(f"douane: {message}")
-    for note in notes:
-        say(note.rstrip())
+    with contextlib.suppress(OSError):  # nobody can be told; the exit code still says it
+        say(f"douane: {message}")
+        for note in notes:
+            say(note.rstrip())
     if "--json" in sys.argv:
         with contextlib.suppress(OSError):  # standard output may be what failed
             print_json({"outcome": "undecided", "code": code, "message": message, "verdicts": []})
@@ -87,11 +89,18 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 def _fill_standard_descriptors() -> None:
     """A standard stream that was closed must not be the next file that is opened: the image, or the catalog."""
-    for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):  # of no use for what they are for
+    for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, flags)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_WRONLY)  # takes the lowest number that is free; nothing can be read from it
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a locale without a letter must not change the exit code
 
 
 def run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,6 +78,11 @@ def tier_for(plan: Plan, asked: str | None) -> Tier:
     if tier is Tier.OFF:
         say("WARNING: --sandbox off, or minimum = 'off': plugins run without a cage; do this only to develop one")
     return tier
+
+
+def name_of(file: str) -> str | None:
+    """The image's name if none is given: the file's, as UTF-8. None for standard input."""
+    return None if file == "-" else os.fsencode(file.rpartition("/")[2]).decode("utf-8", "replace")
 
 
 def parse_properties(given: tuple[str, ...]) -> dict[str, str]:

@@ -25,7 +25,7 @@ END_SECONDS = 3.0
 """How long a process may live on after its answer, or after it closed its channel without one."""
 
 
-MEASURE_SECONDS = 0.5
+MEASURE_SECONDS = 0.1
 """How often the memory of a plugin's processes is added up: the second line behind the kernel's own limits."""
 
 LIBRARIES_BYTES = 64 * MiB

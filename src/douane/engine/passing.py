@@ -268,7 +268,7 @@ class Pass:
             return
         ring = self.streams.rings[place]
         found = [member.verdict for member in self._segments[segment] if member.resolved.is_format]
-        if None in found or not self.streams.is_file_whole(segment, ring):
+        if None in found or not self.streams.is_file_whole(segment):
             return
         facts = {**self._facts(place), "size": ring.size}
         for verdict in found:
@@ -280,6 +280,10 @@ class Pass:
                 member.show_image(facts, 0, None)
 
     # ends of streams
+
+    def is_stored(self, member: Member) -> bool:
+        """True if what `member` looked at is what comes out at the end."""
+        return self._place.get(member.segment) == self._place.get(len(self._segments) - 1)
 
     def _finish_ring(self, ring: Ring) -> None:
         ring.finish()

@@ -185,6 +185,8 @@ def _plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
         text, _, place = str(error).partition(" - at `$.")
         key = place.rstrip("`") or "it"
         raise PlanError(f"{where}: {what}: {key!r} is wrong: {text[0].lower()}{text[1:]}") from error
+    if any("\0" in text for text in (raw.use, raw.python or "", *raw.programs, *raw.grants.values())):
+        raise PlanError(f"{where}: {what}: a path or command holds a NUL character")
     if not _NAME.fullmatch(raw.name):
         raise PlanError(
             f"{where}: {what}: a name begins with a letter and has at most 48 of a-z 0-9 _ - (it becomes part of "

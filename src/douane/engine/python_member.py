@@ -26,6 +26,8 @@ from .units import MiB
 from .verdicts import BadProperties, check_properties, clean
 
 LEVELS = range(1, API_LEVEL + 1)
+MAX_TRACE = 16_000
+MOST_SECONDS = 1e9
 RUNTIME = "douane_plugin._runtime:main"
 CONFIGURATION_ERRORS = ("SettingError", "LoadError", "ValueError", "TypeError")
 """What a constructor raises to say that its configuration is wrong; anything else is a failure of the plugin."""
@@ -215,7 +217,8 @@ class PythonMember(Member):
 
     def _on_failed(self, value: dict[str, Any]) -> None:
         kind, message = clean(value.get("kind"), 100), clean(value.get("message"))
-        trace = value.get("trace") if isinstance(value.get("trace"), str) else ""
+        given = value.get("trace")
+        trace = given[-MAX_TRACE:] if isinstance(given, str) else ""
         at_load = self._stage == "load" or value.get("stage") == "load"
         if self._stage != "run" and (at_load or kind in CONFIGURATION_ERRORS):
             if kind in ("SettingError", "LoadError"):
@@ -294,7 +297,7 @@ class PythonMember(Member):
             self.finish("accepted", None, None, properties=self._properties, seen=seen)
         elif kind == wire.DEFER:
             after = value.get("retry_after")
-            if isinstance(after, bool) or not isinstance(after, int | float) or not after > 0:
+            if isinstance(after, bool) or not isinstance(after, int | float) or not 0 < after < MOST_SECONDS:
                 raise Violation(f"it deferred by {after!r:.60} seconds")
             message = clean(text(value, "message"))
             self.finish("deferred", "deferred", message, retry_after=float(after), seen=seen)

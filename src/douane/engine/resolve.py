@@ -81,7 +81,7 @@ def _program(plugin: PluginSpec, command: str) -> Resolved:
         raise PlanError(f"plugin {plugin.name!r}: there is no program {words[0]!r}; give its full path")
     if not os.access(found, os.X_OK):
         raise PlanError(f"plugin {plugin.name!r}: {found} is not executable (chmod +x)")
-    path = os.path.realpath(found)
+    path = os.path.abspath(found)  # not what it links to: unxz, zcat and others ask by which name they were called
     return Resolved(code_sha256=_digest(plugin, [Path(path)]), argv=(path, *words[1:]))
 
 
@@ -146,11 +146,11 @@ def _glance_at(source: str, attribute: str) -> tuple[bool, bool]:
         return False, False  # the runtime will say what is wrong with it
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == attribute:
-            transform = any("Transform" in ast.unparse(base) for base in node.bases)
+            transform = any("Transform" in ast.dump(base) for base in node.bases)
             random = any(
                 isinstance(line, ast.Assign | ast.AnnAssign)
-                and ast.unparse(line).replace('"', "'").startswith("reads")
-                and "'random'" in ast.unparse(line)
+                and isinstance(line.value, ast.Constant)
+                and line.value.value == "random"
                 for line in node.body
             )
             return transform, random

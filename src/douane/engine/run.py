@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from douane import sandbox
 
 from .errors import DouaneError, PlanError
@@ -22,7 +24,11 @@ from .report import Bytes, Outcome, Report
 from .resolve import Resolved, resolve, under
 from .ring import AUDIT_SLOTS
 from .source import Source
+from .units import KiB
 from .verdicts import weigh
+
+DECLARED_BYTES = 64 * KiB
+"""What a sender may declare of an image, in all."""
 
 OPEN_FILES = 64
 """Files, sockets and pipes that a plugin's process may hold open, besides those of the ring."""
@@ -65,6 +71,7 @@ def inspect_image(
     """
     began = time.monotonic()
     try:
+        _check_declared(declared)
         run = _prepare(plan, source, declared, tier, sink, emit, progress, log_level)
         try:
             run.run()
@@ -75,6 +82,20 @@ def inspect_image(
         raise SandboxFailed(str(error)) from error
     finally:
         source.close()
+
+
+def _check_declared(declared: Declared) -> None:
+    """What is declared must fit a frame that is sent at once. Raises PlanError."""
+    try:
+        size = len(msgspec.json.encode(declared))
+    except UnicodeEncodeError as error:
+        raise PlanError(
+            f"the declared name, formats and properties must be UTF-8 text: {error.object!r:.80}"
+        ) from error
+    if size > DECLARED_BYTES:
+        raise PlanError(
+            f"the declared name, formats and properties have {size} bytes in all; at most {DECLARED_BYTES} are taken"
+        )
 
 
 def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, level, text: None) -> list[Member]:
@@ -201,7 +222,7 @@ def _programs(spec: PluginSpec, resolved: Resolved) -> tuple[Path, ...]:
         path = shutil.which(program)
         if path is None:
             raise PlanError(f"plugin {spec.name!r}: there is no program {program!r} to grant it; install it")
-        found.append(Path(path).resolve())
+        found.append(Path(path).absolute())
     return tuple(found)
 
 
@@ -255,7 +276,7 @@ def _accept(run: Pass, report: Report) -> None:
         if verdict is None or verdict.outcome != "accepted" or member.spec.mode == "audit":
             continue  # an auditor only records
         report.properties.update(verdict.properties)
-        if member.resolved.is_format:
+        if member.resolved.is_format and run.is_stored(member):
             found = {key.partition(".")[2]: value for key, value in verdict.properties.items()}
             disk_format, virtual_size = found.get("disk_format"), found.get("virtual_size")
             container = found.get("container_format")

@@ -163,7 +163,9 @@ def open_source(path: str, *, size: int | None = None) -> FileSource | StreamSou
     else:
         name = path
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # Without O_NONBLOCK a FIFO that nobody writes would hold us here, where no deadline counts (fifo(7)).
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            os.set_blocking(fd, True)
         except OSError as error:
             raise PlanError(f"{path} cannot be opened: {error.strerror}") from error
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Sequence
 
 from .errors import DouaneError
@@ -107,22 +105,14 @@ class Streams:
         sink = self._sink_of(segment)
         if sink is not None:
             return sink.open_read()
-        source = self._source_file(segment)
-        if source is not None:
-            return os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_CLOEXEC)
+        # Never the source itself: its owner can still write it, and what is looked at, and what is kept after a
+        # transform that leaves it unchanged, must be the bytes that everybody else has seen.
         self._spools[segment] = Spool()
         return self._spools[segment].open_read()
 
-    def _source_file(self, segment: int) -> int | None:
-        """The source's own file, if a caged process can open it by its path: root's cages have ids of their own."""
-        fd = self.source.file() if segment == 0 else None
-        if fd is None or (os.geteuid() == 0 and not os.fstat(fd).st_mode & stat.S_IROTH):
-            return None
-        return fd
-
-    def is_file_whole(self, segment: int, ring: Ring) -> bool:
-        """True when all that `segment` reads, from `ring`, is in its file."""
-        return segment in self._whole or (self._sink_of(segment) is None and segment == 0 and ring.ended)
+    def is_file_whole(self, segment: int) -> bool:
+        """True when all that `segment` reads is in its file."""
+        return segment in self._whole
 
     # the end
 

@@ -35,6 +35,8 @@ def check_properties(plugin: str, given: Any) -> dict[str, PropertyValue]:
                 else f"property {full!r:.80}: a key has 1 to {wire.MAX_PROPERTY_KEY} of a-z 0-9 _"
             )
         if isinstance(value, str):
+            if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise BadProperties(f"property {key!r} holds a NUL or half a surrogate pair, which no catalog can keep")
             if len(value) > wire.MAX_PROPERTY_TEXT:
                 raise BadProperties(
                     f"property {key!r} has {len(value)} characters; at most {wire.MAX_PROPERTY_TEXT} are allowed"

@@ -28,10 +28,9 @@ def protect(fd: int) -> None:
     Landlock guards files on disk. Memory (memfd_create(2)) has no place in the file system where a rule could
     stand; its mode guards it, and its seals. Raises SandboxError if it has none.
     """
-    try:
-        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
-    except OSError:
-        return  # a file on disk
+    if not os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:"):
+        return  # a file; one on tmpfs has seals too, but also a place in the file system
+    seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
     if not seals & _SEALED:
         raise SandboxError("memory that a plugin may open again must be sealed against writing")
     os.fchmod(fd, 0o444)

@@ -17,12 +17,26 @@ def of_tree(pid: int, skip: int) -> Usage:
         for each in generation:
             following += children_of(each)
             if level >= skip:
-                used, tasks = _status(each)
+                used, tasks = _used(each)
                 memory += used
                 threads += tasks
                 processes += tasks > 0
         generation, level = following, level + 1
     return Usage(memory, processes, threads)
+
+
+def _used(pid: int) -> tuple[int, int]:
+    used, tasks = _status(f"/proc/{pid}/status")
+    if used or not tasks:
+        return used, tasks
+    # The first thread has ended and shows no memory any more; the others share it and do.
+    import os
+
+    try:
+        names = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return 0, tasks
+    return max((_status(f"/proc/{pid}/task/{name}/status")[0] for name in names), default=0), tasks
 
 
 def children_of(pid: int) -> list[int]:
@@ -52,11 +66,11 @@ def parent_of(pid: int) -> int:
         return 0
 
 
-def _status(pid: int) -> tuple[int, int]:
+def _status(path: str) -> tuple[int, int]:
     """(bytes, threads) of one process; (0, 0) if it has ended."""
     memory = threads = 0
     try:
-        with open(f"/proc/{pid}/status") as file:
+        with open(path) as file:
             for line in file:
                 if line.startswith(_COUNTED):
                     memory += int(line.split()[1]) * 1024

@@ -238,6 +238,27 @@ class BecomesLate(Transform):
         image.becomes(container_format="ovf")
 
 
+class RandomPassOnAfterGate(Transform):
+    """Waits, with all of the image in its hands, until it is told to leave it as it is."""
+
+    reads = "random"
+
+    def transform(self, image):
+        self.grant("gate").sendall(b"?")
+        self.grant("gate").recv(1)
+        image.unchanged()
+        yield b""
+
+
+class Unpack(Transform):
+    def transform(self, image):
+        import zlib
+
+        unpacker = zlib.decompressobj(31)
+        for chunk in image:
+            yield unpacker.decompress(chunk)
+
+
 class RandomReverse(Transform):
     reads = "random"
 

@@ -83,6 +83,29 @@ class AllocatesShared(Inspector):
             hoard.append(part)
 
 
+class HidesItsMemory(Inspector):
+    """Fills memory that no limit counts (made read-only), from a thread that outlives the first one."""
+
+    def inspect(self, image):
+        import ctypes
+
+        libc = ctypes.CDLL(None)
+        libc.mmap.restype = ctypes.c_void_p
+        libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+        libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+        libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+        def fill():
+            for _ in range(64):
+                at = libc.mmap(None, 8 << 20, 3, 0x22, -1, 0)
+                libc.memset(at, 1, 8 << 20)
+                libc.mprotect(at, 8 << 20, 1)
+            time.sleep(3600)
+
+        threading.Thread(target=fill).start()
+        libc.syscall(60, 0)
+
+
 class Forks(Inspector):
     def inspect(self, image):
         while True:

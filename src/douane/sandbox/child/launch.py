@@ -116,8 +116,8 @@ def _execute(spec: dict[str, Any]) -> None:
     os.set_inheritable(spec["channel"], False)
     try:
         os.execve(spec["argv"][0], list(spec["argv"]), dict(os.environ))  # noqa: S606  # that is what it is for
-    except OSError as error:
-        os.write(2, f"{spec['argv'][0]} cannot be run: {error.strerror}\n".encode())
+    except Exception as error:  # a traceback with status 1 would read as a refusal by the program
+        os.write(2, f"{spec['argv'][0]} cannot be run: {error}\n".encode("ascii", "backslashreplace"))
         os._exit(126)
 
 
