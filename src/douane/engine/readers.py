@@ -1,8 +1,7 @@
-"""The engine's own readers of a ring: digests, the writer of the store, the feeder of a program's input."""
+"""The engine's own readers of a ring: digests, and the feeder of a program's input."""
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import tempfile
@@ -13,14 +12,10 @@ from typing import Protocol
 
 from .errors import DouaneError, SinkError
 from .ring import Chunk, Ring
-from .units import KiB, MiB
+from .units import MiB
 
 ALGORITHMS = ("md5", "sha256", "sha512")
 _ZEROS = bytes(MiB)
-ZERO_BLOCK_BYTES = 64 * KiB
-
-_memcmp = ctypes.CDLL(None).memcmp
-_memcmp.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
 
 
 class Sink(Protocol):
@@ -84,16 +79,19 @@ class ThreadReader:
                     return
                 if isinstance(item, Chunk):
                     self._take(item)
-                    self._ring.release(self, item.end)
+                    self._let_go(item)
                 else:
                     if item is not None:
                         self._end(item)
                     return
         except DouaneError as error:
-            self.error = error
+            # Its frames hold pieces of the ring, which could not be closed then.
+            error.__cause__ = error.__context__ = None
+            self.error = error.with_traceback(None)
         except Exception as error:  # a fault of ours: the image is not let in, and the loop must hear of it
             self.error = DouaneError(f"the engine failed in {self._thread.name}: {error!r}")
         finally:
+            self._drop()
             self._ring.detach(self)
             self.done = True
             self._ended(self)
@@ -101,8 +99,14 @@ class ThreadReader:
     def _take(self, chunk: Chunk) -> None:
         raise NotImplementedError
 
+    def _let_go(self, chunk: Chunk) -> None:
+        self._ring.release(self, chunk.end)
+
     def _end(self, size: int) -> None:
         """All chunks have been taken."""
+
+    def _drop(self) -> None:
+        """The thread ends, for whatever reason: the ring's memory must not be touched after this."""
 
     def _bytes(self, chunk: Chunk) -> memoryview:
         assert chunk.place is not None
@@ -130,57 +134,6 @@ class Digest(ThreadReader):
 
     def _end(self, size: int) -> None:
         self.hexdigest = self._hash.hexdigest()
-
-
-class Writer(ThreadReader):
-    """Writes a ring to a file. Holes, and blocks that are zero, are not written: they stay holes."""
-
-    def __init__(self, ring: Ring, sink: Sink, ended: Callable[[ThreadReader], None]) -> None:
-        super().__init__(ring, "writer", ended)
-        self._sink = sink
-        self.size: int | None = None
-
-    def _take(self, chunk: Chunk) -> None:
-        if chunk.place is None:
-            return
-        with self._bytes(chunk) as view:
-            address = ctypes.addressof(ctypes.c_char.from_buffer(view))
-            for start, end in _not_zero(address, len(view)):
-                self._write(view[start:end], chunk.start + start)
-
-    def _write(self, view: memoryview, at: int) -> None:
-        with view:
-            done = 0
-            while done < len(view):
-                try:
-                    done += os.pwrite(self._sink.fd, view[done:], at + done)
-                except OSError as error:
-                    raise self._told(error) from error
-
-    def _told(self, error: OSError) -> SinkError:
-        told = self._sink.explain(error)
-        return SinkError(getattr(told, "code", "store-failed"), str(told))
-
-    def _end(self, size: int) -> None:
-        try:
-            self._sink.finish(size)
-        except OSError as error:
-            raise self._told(error) from error
-        self.size = size
-
-
-def _not_zero(address: int, length: int) -> list[tuple[int, int]]:
-    """The runs of a block of memory that are not zero, to the block. memcmp stops at the first other byte."""
-    runs: list[tuple[int, int]] = []
-    for at in range(0, length, ZERO_BLOCK_BYTES):
-        end = min(at + ZERO_BLOCK_BYTES, length)
-        if _memcmp(address + at, _ZEROS, end - at) == 0:
-            continue
-        if runs and runs[-1][1] == at:
-            runs[-1] = (runs[-1][0], end)
-        else:
-            runs.append((at, end))
-    return runs
 
 
 class Feeder(ThreadReader):

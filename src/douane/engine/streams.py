@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from .errors import DouaneError
 from .feeds import Feed
 from .loop import Loop
-from .readers import Digest, Sink, Spool, ThreadReader, Writer
+from .readers import Digest, Sink, Spool, ThreadReader
 from .report import Bytes
 from .ring import Ring
 from .source import Source
+from .writer import Writer
 
 
 class Streams:
@@ -44,6 +45,7 @@ class Streams:
         self._received_by: list[Digest] = []
         self._stored_by: list[Digest] = []
         self._spools: dict[int, Spool] = {}
+        self._read_again: set[int] = set()
         self._whole: set[int] = set()
         self._all_received = False
 
@@ -75,7 +77,14 @@ class Streams:
                 self._stored_by = [self._digest(ring, name) for name in self._algorithms]
         sink = self._sink_of(segment)
         if sink is not None:
-            self._start(Writer(ring, sink, lambda reader: self._loop.call(lambda: self._ended(reader, segment))))
+            self._start(
+                Writer(
+                    ring,
+                    sink,
+                    lambda reader: self._loop.call(lambda: self._ended(reader, segment)),
+                    read_again=segment in self._read_again,
+                )
+            )
 
     def _sink_of(self, segment: int) -> Sink | None:
         if segment == len(self.rings) - 1 and self._sink is not None:
@@ -102,6 +111,7 @@ class Streams:
 
     def open_file(self, segment: int) -> int:
         """A read-only descriptor of the file that holds what `segment` reads, once it is all there."""
+        self._read_again.add(segment)
         sink = self._sink_of(segment)
         if sink is not None:
             return sink.open_read()
