@@ -15,6 +15,9 @@ for in its class attribute ``api``; an engine that does not know that level refu
 
 _CODE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _CODE_LENGTH = 64
+_NAME_LETTERS = _CODE_LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ:")
+_NAME_LENGTH = 255
+_VALUE_LENGTH = 4096
 
 
 def check_code(code: object) -> str:
@@ -32,6 +35,18 @@ def check_message(message: object) -> str:
     if not isinstance(message, str) or not message.strip():
         raise ValueError(f"a message is a sentence for the person who uploaded the image, not {message!r:.100}")
     return message
+
+
+def check_proposal(name: object, value: object) -> None:
+    """Raise ValueError unless `name` can be a property's name, and `value` its value or None."""
+    if not isinstance(name, str) or not 0 < len(name) <= _NAME_LENGTH or not _NAME_LETTERS.issuperset(name):
+        raise ValueError(
+            f"a property's name is 1 to {_NAME_LENGTH} of the characters a-z A-Z 0-9 _ . : - and not {name!r:.100}"
+        )
+    if value is not None and not isinstance(value, (str, int, float, bool)):
+        raise ValueError(f"the value of {name} is a str, int, float or bool, or None to remove it, not {value!r:.100}")
+    if isinstance(value, str) and len(value) > _VALUE_LENGTH:
+        raise ValueError(f"the value of {name} has {len(value)} characters; at most {_VALUE_LENGTH} are allowed")
 
 
 class _Answer(Exception):
@@ -99,6 +114,8 @@ class _Plugin:
     """What the plugin wants of the image, the less the cheaper:
 
     ``"nothing"``: only what was declared (name, size, formats, properties);
+    ``"findings"``: the same, and what the plugins that stand before it in the plan have found
+    (:attr:`Image.findings`); it gets its image when they have all accepted;
     ``"head:N"``: the first N bytes (a decimal number);
     ``"stream"``: all bytes once, in order;
     ``"random"``: a seekable file (:attr:`Image.file`) and its path, after all bytes have arrived.
@@ -132,6 +149,20 @@ class _Plugin:
             self.log.warning("%s: %s", code, message)
         else:
             self._douane.warn(code, message)
+
+    def propose(self, name: str, value: Union[str, int, float, bool, None]) -> None:
+        """Propose a property of the image outside the plugin's own namespace, or with None that it be removed.
+
+        `name` is the whole name, 1 to 255 of ``a-z A-Z 0-9 _ . : -`` (``hw_firmware_type``); `value` is as for
+        properties, None removes what was declared under that name. It is applied if the image is accepted and the
+        operator has listed the name in the plugin's ``may_set``; a name that is not listed is a failure of the
+        plugin. The last value for a name counts; at most 64 names. Raises ValueError if either is not of that form.
+        """
+        check_proposal(name, value)
+        if self._douane is None:
+            self.log.info("proposed: %s = %r", name, value)
+        else:
+            self._douane.propose(name, value)
 
     def grant(self, name: str) -> Any:
         """Return the already open thing that the operator bound to `name` in the configuration.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Iterator, Mapping, Optional, Protocol
+    from typing import Any, BinaryIO, Iterator, Mapping, Optional, Protocol, Union
 
     class _Source(Protocol):
         ended: bool
@@ -35,6 +35,7 @@ class Image:
     ) -> None:
         self._facts = dict(facts)
         self._properties: Mapping[str, str] = _read_only(dict(facts.get("properties") or {}))
+        self._findings: Mapping[str, Any] = _read_only(dict(facts.get("findings") or {}))
         self._source = source
         self._reads = reads
         self._file = file
@@ -71,6 +72,24 @@ class Image:
     def properties(self) -> Mapping[str, str]:
         """The image's properties as declared: a read-only mapping of str to str."""
         return self._properties
+
+    @property
+    def owner(self) -> Optional[str]:
+        """Whose image it is to be, by the id of the project (tenant), or None where nobody said so."""
+        return self._facts.get("owner")
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the user who sends the image, as the identity service names them; empty if not known."""
+        return tuple(self._facts.get("roles") or ())
+
+    @property
+    def findings(self) -> Mapping[str, Union[str, int, float, bool]]:
+        """What the plugins before this one found: a read-only mapping of their properties, ``plugin.key``.
+
+        Only for ``reads = "findings"``; else empty, as all plugins that read run at once.
+        """
+        return self._findings
 
     @property
     def offset(self) -> int:

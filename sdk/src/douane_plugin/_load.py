@@ -79,7 +79,11 @@ def check_reads(reads: Any, transform: bool) -> str:
     head = text.startswith("head:") and text[5:].isascii() and text[5:].isdigit() and len(text) <= 23 and text[5] != "0"
     if transform and text in ("stream", "random"):
         return text
-    if not transform and (head or text in ("nothing", "stream", "random")):
+    if not transform and (head or text in ("nothing", "findings", "stream", "random")):
         return text
-    expected = "'stream' or 'random'" if transform else "'nothing', 'head:N' (N bytes, 1 or more), 'stream' or 'random'"
+    expected = (
+        "'stream' or 'random'"
+        if transform
+        else "'nothing', 'findings', 'head:N' (N bytes, 1 or more), 'stream' or 'random'"
+    )
     raise LoadError(f"reads = {reads!r:.60} is not one of {expected}")

@@ -44,6 +44,7 @@ class _Runtime:
         self._grants: dict[str, Any] = {}
         self._log: Optional[logging.Logger] = None
         self._properties: dict[str, Any] = {}
+        self._proposed: dict[str, Any] = {}
         self._output_begun = False
         self._unchanged = False
         self._image: Optional[Image] = None
@@ -60,6 +61,11 @@ class _Runtime:
 
     def warn(self, code: str, message: str) -> None:
         self._channel.send_json(wire.WARN, {"code": code, "message": message[: wire.MAX_MESSAGE]})
+
+    def propose(self, name: str, value: Any) -> None:
+        self._proposed[name] = value
+        if len(self._proposed) > wire.MAX_PROPERTIES:
+            raise ValueError(f"at most {wire.MAX_PROPERTIES} properties can be proposed")
 
     def grant(self, name: str) -> Any:
         granted = self._load.get("grants", {})
@@ -146,7 +152,7 @@ class _Runtime:
             file = os.fdopen(fd, "rb", closefd=False)
             path = f"/proc/self/fd/{fd}"
             source = _FileChunks(fd)
-        elif reads == "nothing":
+        elif reads in ("nothing", "findings"):
             source = _NoChunks()
         else:
             ring = self._load["rings"][facts["ring"]]
@@ -156,7 +162,7 @@ class _Runtime:
     def _answer(self, plugin: Any, image: Image) -> None:
         if isinstance(plugin, Transform):
             self._transform(plugin, image)
-            self._finish(wire.ACCEPT, {"properties": self._properties})
+            self._accept(self._properties)
             return
         result = plugin.inspect(image)
         if result is None:
@@ -166,7 +172,13 @@ class _Runtime:
                 f"inspect() returned {result!r:.60}; return None (or a mapping of properties) to accept, "
                 "raise Reject to refuse"
             )
-        self._finish(wire.ACCEPT, {"properties": dict(result)})
+        self._accept(dict(result))
+
+    def _accept(self, properties: dict[str, Any]) -> None:
+        told: dict[str, Any] = {"properties": properties}
+        if self._proposed:
+            told["proposed"] = self._proposed
+        self._finish(wire.ACCEPT, told)
 
     def _transform(self, plugin: Transform, image: Image) -> None:
         output = plugin.transform(image)

@@ -23,7 +23,7 @@ WARN = 7  # JSON: code, message
 BECOMES = 8  # JSON: disk_format, container_format, properties (transforms)
 UNCHANGED = 9  # empty: pass the image through (transforms, before any output)
 BEGIN = 10  # empty: the transform's first output follows; decides against UNCHANGED
-ACCEPT = 16  # JSON: properties, seen; the last frame of the conversation, like all below
+ACCEPT = 16  # JSON: properties, proposed, seen; the last frame of the conversation, like all below
 REFUSE = 17  # JSON: code, message
 DEFER = 18  # JSON: retry_after (s), message
 INCOMPLETE = 19  # JSON: code, message
@@ -31,7 +31,7 @@ FAILED = 20  # JSON: stage (load | configure | run), kind, message, trace (for t
 
 # engine -> plugin
 LOAD = 64  # JSON: see docs/wire.md
-IMAGE = 65  # JSON: name, size, disk_format, container_format, properties, ring (index)
+IMAGE = 65  # JSON: name, size, disk_format, container_format, properties, owner, roles, findings, ring (index)
 DATA = 66  # binary: image offset, offset in the ring, length
 HOLE = 67  # binary: image offset, length; the bytes are zero and stand nowhere
 END = 68  # binary: image offset, 1 if the image goes on after it (`head:N`) else 0
@@ -41,6 +41,7 @@ TYPES = {value: name for name, value in list(globals().items()) if name.isupper(
 MAX_PROPERTIES = 64
 MAX_PROPERTY_KEY = 64
 MAX_PROPERTY_TEXT = 4096
+MAX_PROPOSED_NAME = 255
 MAX_WARNINGS = 100
 MAX_LOG_TEXT = 8192
 MAX_MESSAGE = 1000

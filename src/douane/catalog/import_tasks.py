@@ -95,12 +95,13 @@ class ImportTasks:
         disk_format: str | None = None,
         container_format: str | None = None,
         virtual_size: int | None = None,
-        properties: Mapping[str, tuple[str, str]] | None = None,
+        properties: Mapping[str, tuple[str | None, str]] | None = None,
     ) -> Task:
         """Write down all that the import found: from here on, whoever takes the task over may finish it.
 
         `size` and `virtual_size` in bytes; formats that are None leave what was declared; `properties` maps a
-        name to (value, plugin). Raises Conflict (``lost-task``; ``wrong-state`` when this was done before).
+        name to (value, plugin), or for a property of the image itself to (value, ""), None to remove it. Raises
+        Conflict (``lost-task``; ``wrong-state`` when this was done before).
         """
         checked = {
             values.text("a digest's name", name): values.text("a digest", value) for name, value in digests.items()
@@ -111,7 +112,7 @@ class ImportTasks:
             "size": values.number("the size", size),
             "virtual_size": values.optional_number("the virtual size", virtual_size),
             "digests": values.json("the digests", checked),
-            "properties": values.json("the properties", values.plugin_properties(properties or {})),
+            "properties": values.json("the properties", values.found_properties(properties or {})),
             **{
                 name: value
                 for name, value in values.formats(disk_format, container_format).items()
@@ -148,7 +149,7 @@ class ImportTasks:
                 if getattr(found, name) is not None:
                     row[name] = getattr(found, name)
             states.step(connection, found.image_id, states.ACTIVATE, row, owner)
-            rows.insert_properties(connection, found.image_id, found.properties)
+            rows.apply_found(connection, found.image_id, found.properties)
             states.own_task(connection, owner, {"step": "done", "outcome": "accepted"}, doing="activate")
             return rows.image(connection, found.image_id)
 

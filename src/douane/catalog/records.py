@@ -68,7 +68,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     digests: dict[str, str]
     disk_format: str | None
     container_format: str | None
-    properties: dict[str, tuple[str, str]]
+    properties: dict[str, tuple[str | None, str]]
     created_at: str
     updated_at: str
 

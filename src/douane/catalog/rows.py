@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
 
 from douane.catalog.errors import CatalogError, NotFound
 from douane.catalog.records import Image, Task, image_of, task_of
@@ -17,6 +17,17 @@ def insert_properties(connection: Connection, image_id: str, found: Mapping[str,
     ]
     if rows:
         connection.execute(insert(properties), rows)
+
+
+def apply_found(connection: Connection, image_id: str, found: Mapping[str, tuple[str | None, str]]) -> None:
+    """Add what an import found. The source "" is the image itself: there a value replaces what was declared under
+    that name, and None removes it."""
+    own = [name for name, (_, source) in found.items() if source == ""]
+    if own:
+        mine = and_(properties.c.image_id == image_id, properties.c.source == "", properties.c.name.in_(sorted(own)))
+        connection.execute(delete(properties).where(mine))
+    there = {name: (value, source) for name, (value, source) in found.items() if value is not None}
+    insert_properties(connection, image_id, there)
 
 
 def refuse_plugins_properties(connection: Connection, image_id: str, names: Iterable[str]) -> None:

@@ -67,13 +67,15 @@ def tenant_properties(found: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def plugin_properties(found: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """As :func:`tenant_properties`, with each value beside the plugin that set it."""
+def found_properties(found: Mapping[str, tuple[str | None, str]]) -> dict[str, tuple[str | None, str]]:
+    """As :func:`tenant_properties`, with each value beside the plugin that set it in its own namespace, or "" for a
+    property of the image itself, which None removes."""
     checked = {}
     for name, (value, plugin) in found.items():
+        removed = value is None and not plugin
         checked[text("the name of a property", name)] = (
-            text(f"the property {name!r:.80}", value, VALUE_LIMIT, empty=True),
-            text(f"the plugin that set {name!r:.80}", plugin),
+            None if removed else text(f"the property {name!r:.80}", value, VALUE_LIMIT, empty=True),
+            text(f"the plugin that set {name!r:.80}", plugin, empty=True),
         )
     return checked
 

@@ -30,6 +30,8 @@ def check(
     container_format: str | None,
     size: int | None,
     properties: tuple[str, ...],
+    owner: str | None,
+    roles: tuple[str, ...],
     verbose: bool,
     as_json: bool,
 ) -> None:
@@ -40,6 +42,8 @@ def check(
         "disk_format": disk_format,
         "container_format": container_format,
         "properties": parse_properties(properties),
+        "owner": owner,
+        "roles": list(roles),
     }
     source = open_source(file, size=size)
     tier = tier_for(plan, sandbox)

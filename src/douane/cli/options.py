@@ -63,6 +63,8 @@ image_options = _all(
     click.option(
         "--property", "properties", metavar="K=V", multiple=True, help="Declare a property; plugins can see it."
     ),
+    click.option("--owner", metavar="PROJECT", help="Declare whose image it is; plugins can see it."),
+    click.option("--role", "roles", metavar="ROLE", multiple=True, help="Declare a role of the sender's."),
     click.option("--verbose", "-v", is_flag=True, help="Show all that the plugins log and print."),
 )
 

@@ -47,6 +47,7 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
     said = [f"{verdict.code}: {verdict.message}"] if verdict.message and verdict.outcome != "stopped" else []
     said += [f"warning {warning.code}: {warning.message}" for warning in verdict.warnings]
     said += [f"{key.partition('.')[2]}={value}" for key, value in verdict.properties.items()]
+    said += [f"removes {name}" if value is None else f"sets {name}={value}" for name, value in verdict.proposed.items()]
     return (
         verdict.plugin,
         verdict.outcome,

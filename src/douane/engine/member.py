@@ -267,7 +267,7 @@ class Member:
     def run_clock(self) -> None:
         """The plugin has its image: from here on stall and total count."""
         self._running = True
-        stall = None if self.reads in ("random", "nothing") else self.spec.stall
+        stall = None if self.reads in ("random", "nothing", "findings") else self.spec.stall
         self._clock = Clock(stall, self.spec.timeout)
         self.stopwatch.start()
 

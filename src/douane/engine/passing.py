@@ -67,6 +67,7 @@ class Pass:
         self._outputs: dict[int, OutputFeed] = {}
         self._output_whole: set[int] = set()
         self._waiting: dict[int, list[PythonMember]] = {}
+        self._asking: list[PythonMember] = []
         self._over = False
         self._running = False
         self._elapsed = 0.0
@@ -214,6 +215,7 @@ class Pass:
             self._finish_output(member)
         elif member.resolved.is_format:
             self._show_file(member.segment)
+        self._show_findings()
 
     def _end(self) -> None:
         """The outcome stands: nothing that is still under way can change it."""
@@ -248,9 +250,26 @@ class Pass:
             elif isinstance(member, PythonMember):
                 if member.reads == "random":
                     self._waiting.setdefault(segment, []).append(member)
+                elif member.reads == "findings":
+                    self._asking.append(member)
                 else:
                     member.show_image(facts, place, ring)
         self._show_file(segment)
+        self._show_findings()
+
+    def _show_findings(self) -> None:
+        """Plugins that go by what others found get their image when all before them have answered."""
+        for member in list(self._asking):
+            before = [one for one in self.members[: self.members.index(member)] if one.spec.mode != "audit"]
+            if self._over or any(one.verdict is None for one in before):
+                continue
+            self._asking.remove(member)
+            if member.verdict is None:
+                findings = {
+                    key: value for one in before if one.verdict for key, value in one.verdict.properties.items()
+                }
+                facts = self._facts(self._place[member.segment])
+                member.show_image({**facts, "findings": findings}, 0, None)
 
     def _facts(self, place: int) -> dict[str, Any]:
         return {
@@ -259,6 +278,8 @@ class Pass:
             "disk_format": self.declared.get("disk_format"),
             "container_format": self.declared.get("container_format"),
             "properties": self.declared.get("properties") or {},
+            "owner": self.declared.get("owner"),
+            "roles": self.declared.get("roles") or [],
         }
 
     def _show_file(self, segment: int) -> None:

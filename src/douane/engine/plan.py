@@ -25,6 +25,7 @@ MOST = 1_000_000
 """Upper bound of counts in the configuration: what is more is a slip of the hand."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}", re.ASCII)
+_PATTERN = re.compile(r"[a-zA-Z0-9_.:-]{1,255}\*?|\*", re.ASCII)
 
 
 class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +50,7 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     grants: dict[str, str] = {}
     max_output: int = 128 * GiB
     max_ratio: float = 1500.0
+    may_set: tuple[str, ...] = ()
     base: str = ""
 
     def config_digest(self) -> str:
@@ -87,6 +89,7 @@ class _Raw(msgspec.Struct, forbid_unknown_fields=True):
     grants: dict[str, str] = {}
     max_output: str | int | None = None
     max_ratio: float | None = None
+    may_set: list[str] = []
 
 
 _TOP = ("import", "sandbox", "plugin")
@@ -220,12 +223,19 @@ def _complete(raw: _Raw, what: str, base: str) -> PluginSpec:
         json.dumps(raw.config, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise PlanError(f"{what}: 'config' holds a value that a plugin cannot be given: {error}") from error
+    for pattern in raw.may_set:
+        if not _PATTERN.fullmatch(pattern):
+            raise PlanError(
+                f"{what}: 'may_set' lists names of properties, with * for any number of characters at the end "
+                f"(hw_*), not {pattern!r:.60}"
+            )
     return PluginSpec(
         name=raw.name,
         use=raw.use,
         mode=raw.mode,
         python=raw.python,
         programs=tuple(raw.programs),
+        may_set=tuple(raw.may_set),
         config=raw.config,
         grants=raw.grants,
         base=base,

@@ -23,7 +23,7 @@ from .report import Warned
 from .ring import Ring
 from .ring_reader import RingReader
 from .units import MiB
-from .verdicts import BadProperties, check_properties, clean
+from .verdicts import BadProperties, check_properties, check_proposed, clean
 
 LEVELS = range(1, API_LEVEL + 1)
 MAX_TRACE = 16_000
@@ -33,7 +33,7 @@ CONFIGURATION_ERRORS = ("SettingError", "LoadError", "ValueError", "TypeError")
 """What a constructor raises to say that its configuration is wrong; anything else is a failure of the plugin."""
 
 
-_READS = re.compile(r"nothing|stream|random|head:[1-9][0-9]{0,17}", re.ASCII)
+_READS = re.compile(r"nothing|findings|stream|random|head:[1-9][0-9]{0,17}", re.ASCII)
 
 
 class DescribedParameter(msgspec.Struct):
@@ -71,6 +71,7 @@ class PythonMember(Member):
         self._outbox = b""
         self._answer: dict[str, Any] | None = None
         self._properties: dict[str, Any] = {}
+        self._proposed: dict[str, Any] = {}
         self._stage = "load"
         self._image_fd: int | None = None
 
@@ -274,6 +275,7 @@ class PythonMember(Member):
         if kind == wire.ACCEPT:
             try:
                 self._properties = check_properties(self.spec.name, value.get("properties") or {})
+                self._proposed = check_proposed(self.spec, value.get("proposed") or {})
             except BadProperties as error:
                 self.fail("failed", "plugin-properties", "returned properties that it may not set", str(error))
                 return
@@ -294,7 +296,7 @@ class PythonMember(Member):
         assert value is not None
         kind, seen = value["kind"], value["seen"]
         if kind == wire.ACCEPT:
-            self.finish("accepted", None, None, properties=self._properties, seen=seen)
+            self.finish("accepted", None, None, properties=self._properties, proposed=self._proposed, seen=seen)
         elif kind == wire.DEFER:
             after = value.get("retry_after")
             if isinstance(after, bool) or not isinstance(after, int | float) or not 0 < after < MOST_SECONDS:

@@ -41,6 +41,7 @@ class Verdict(msgspec.Struct, kw_only=True):
     mode: str = "enforce"
     warnings: list[Warned] = []
     properties: dict[str, PropertyValue] = {}
+    proposed: dict[str, PropertyValue | None] = {}
     bytes_seen: int = 0
     bytes_total: int | None = None
     seconds: float = 0.0
@@ -48,6 +49,13 @@ class Verdict(msgspec.Struct, kw_only=True):
     ran: Ran | None = None
     detail: str | None = None
     decisive: bool = False
+
+
+class Proposed(msgspec.Struct, frozen=True):
+    """A property outside of all plugins' namespaces, or None for one that is to be removed; and who proposed it."""
+
+    value: PropertyValue | None
+    plugin: str
 
 
 class Bytes(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -78,6 +86,7 @@ class Report(msgspec.Struct, kw_only=True):
     container_format: str | None = None
     virtual_size: int | None = None
     properties: dict[str, PropertyValue] = {}
+    proposed: dict[str, Proposed] = {}
     sandbox: str
     seconds: float
     retry_after: float | None = None

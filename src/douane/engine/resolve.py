@@ -17,8 +17,11 @@ from .plan import PluginSpec
 
 BUILT_IN = {
     "format": "douane.plugins.format:Format",
+    "decompress": "douane.plugins.decompress:Decompress",
+    "explain": "douane.plugins.explain:Explain",
     "checksum": "douane.plugins.checksum:Checksum",
     "limits": "douane.plugins.limits:Limits",
+    "oslo-format": "douane.plugins.oslo_format:OsloFormat",
 }
 ENTRY_POINTS = "douane.plugins"
 
@@ -120,7 +123,7 @@ def _module(plugin: PluginSpec, module: str, attribute: str, sys_path: tuple[str
             "or set python = to the interpreter that has it"
         )
     # A module in a package runs the package's other files too.
-    files = sorted(origin.parent.glob("*.py")) if "." in module else [origin]
+    files = sorted(origin.parent.rglob("*.py")) if "." in module else [origin]
     transform = random = False
     if origin.suffix == ".py":
         transform, random = _glance_at(origin.read_text(errors="replace"), attribute)

@@ -8,6 +8,7 @@ are told (offset, length) over their channel. A slot is used again when its slow
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
@@ -27,6 +28,21 @@ FIRST_BYTES = 4 * MiB
 """Bytes that may be read before every reader that can refuse has let go of the first ones."""
 
 _F_SEAL_FUTURE_WRITE = 0x0010  # linux/fcntl.h, since Linux 5.1; not in the fcntl module before Python 3.14
+
+
+_MFD_NOEXEC_SEAL = 0x0008  # linux/memfd.h, since Linux 6.3
+
+
+def _memory_without_code(name: str) -> int:
+    """A memfd that may be sealed and cannot be executed: a plugin with `programs` holds a descriptor of it."""
+    try:
+        return os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | _MFD_NOEXEC_SEAL)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.fchmod(fd, 0o600)  # an older kernel's has the mode 0777; only its owner could change that back
+    return fd
 
 
 class Stopped(Exception):
@@ -67,7 +83,7 @@ class Ring:
     def __init__(self, slots: int = SLOTS, slot_bytes: int = SLOT_BYTES) -> None:
         self.slot_bytes = slot_bytes
         self.slots = slots
-        fd = os.memfd_create("douane-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fd = _memory_without_code("douane-ring")
         try:
             os.ftruncate(fd, slots * slot_bytes)
             self._map = mmap.mmap(fd, slots * slot_bytes, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)

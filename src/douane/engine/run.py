@@ -20,7 +20,7 @@ from .plan import Plan, PluginSpec
 from .program_member import ProgramMember
 from .python_member import PythonMember
 from .readers import Sink
-from .report import Bytes, Outcome, Report
+from .report import Bytes, Outcome, Proposed, Report
 from .resolve import Resolved, resolve, under
 from .ring import AUDIT_SLOTS
 from .source import Source
@@ -276,6 +276,7 @@ def _accept(run: Pass, report: Report) -> None:
         if verdict is None or verdict.outcome != "accepted" or member.spec.mode == "audit":
             continue  # an auditor only records
         report.properties.update(verdict.properties)
+        report.proposed.update({name: Proposed(value, verdict.plugin) for name, value in verdict.proposed.items()})
         if member.resolved.is_format and run.is_stored(member):
             found = {key.partition(".")[2]: value for key, value in verdict.properties.items()}
             disk_format, virtual_size = found.get("disk_format"), found.get("virtual_size")

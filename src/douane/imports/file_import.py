@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,8 @@ def import_image(
     disk_format: str | None = None,
     container_format: str | None = None,
     properties: Mapping[str, str] | None = None,
+    owner: str | None = None,
+    roles: Sequence[str] = (),
     emit: LogLine = lambda plugin, level, text: None,
     progress: Progress | None = None,
     log_level: int = logging.INFO,
@@ -58,6 +60,8 @@ def import_image(
         "disk_format": disk_format,
         "container_format": container_format,
         "properties": dict(properties or {}),
+        "owner": owner,
+        "roles": list(roles),
     }
     task_id = str(uuid.uuid4())
     try:
@@ -141,7 +145,7 @@ def _publish(home: Home, task: Task, staged: Staged, report: Report) -> Image:
         disk_format=report.disk_format,
         container_format=report.container_format,
         virtual_size=report.virtual_size,
-        properties={key: (_as_text(value), key.partition(".")[0]) for key, value in report.properties.items()},
+        properties=_found(report),
     )
     home.store.publish(staged, ready.image_id)
     try:
@@ -153,6 +157,15 @@ def _publish(home: Home, task: Task, staged: Staged, report: Report) -> Image:
         if image.status == "deleted":
             home.store.delete(ready.image_id)  # it was deleted while it was being imported: its bytes go too
         raise
+
+
+def _found(report: Report) -> dict[str, tuple[str | None, str]]:
+    """Properties in the plugins' namespaces, and those of the image itself that they may set or remove."""
+    found: dict[str, tuple[str | None, str]] = {
+        name: (None if one.value is None else _as_text(one.value), "") for name, one in report.proposed.items()
+    }
+    found.update({key: (_as_text(value), key.partition(".")[0]) for key, value in report.properties.items()})
+    return found
 
 
 def _as_text(value: Any) -> str:
