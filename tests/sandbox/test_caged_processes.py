@@ -73,6 +73,16 @@ def test_kill_ends_it_at_once_and_twice_is_once(tier: sandbox.Tier) -> None:
 
 
 @pytest.mark.parametrize("programs", [(), SHELL], ids=["alone", "programs"])
+def test_the_launchers_order_is_gone_when_the_plugin_is_loaded(tier: sandbox.Tier, programs: tuple[Path, ...]) -> None:
+    with Caged(tier, programs=programs) as cell:
+        seen = cell.returned("order_seen")
+        assert "cell:main" not in seen
+        assert "engine_fd" not in seen
+        assert str(os.getpid()) not in seen
+        assert str(CELLS) not in Path(f"/proc/{cell.process.pid}/cmdline").read_text() or tier is sandbox.Tier.FULL
+
+
+@pytest.mark.parametrize("programs", [(), SHELL], ids=["alone", "programs"])
 def test_exit_status_is_the_plugins(tier: sandbox.Tier, programs: tuple[Path, ...]) -> None:
     with Caged(tier, programs=programs) as cell, pytest.raises(Ended):
         cell.ask("leave", 7)

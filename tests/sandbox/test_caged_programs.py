@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -12,6 +13,7 @@ import pytest
 from caged import WITHIN_S, Caged
 
 from douane import sandbox
+from douane.engine.ring import Ring
 
 
 class Ran:
@@ -90,6 +92,36 @@ def test_a_shell_script_is_in_the_same_cage(tier: sandbox.Tier, script: Path, co
     ran = Ran(tier, str(script))
     assert b"through" not in ran.said
     assert ran.report.probes["read /etc/passwd"] == "refused"
+
+
+@pytest.mark.parametrize("kernel", ["this", "before Linux 6.3"])
+def test_neither_the_ring_nor_the_image_can_be_executed(
+    tier: sandbox.Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    """A tenant's bytes are no program, whatever the mode of the file that they came in."""
+    if kernel != "this":
+        real = os.memfd_create
+
+        def older(name: str, flags: int) -> int:
+            if flags & 0x8:
+                raise OSError(errno.EINVAL, "no such flag")
+            return real(name, flags)
+
+        monkeypatch.setattr(os, "memfd_create", older)
+    script = b"#!/bin/sh\necho through\n"
+    image = tmp_path / "image"
+    image.write_bytes(script)
+    image.chmod(0o755)
+    ring = Ring()
+    ring.view[: len(script)] = script
+    try:
+        with image.open("rb") as file:
+            fds = [ring.fd, file.fileno()]
+            with Caged(tier, programs=(Path("/bin/sh"),), keep=fds, readable=(file.fileno(),)) as cell:
+                for fd in fds:
+                    assert cell.refused("attacks.execute_fd", fd) == errno.EACCES
+    finally:
+        ring.close()
 
 
 def test_a_script_leaves_nobody_behind(tier: sandbox.Tier, script: Path) -> None:

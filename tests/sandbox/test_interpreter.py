@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -46,6 +47,50 @@ def test_a_virtual_environment_brings_its_own_libraries(tier: sandbox.Tier, envi
     assert not any("only_there" in entry for entry in sandbox.interpreter().sys_path)
     with Caged(tier, interpreter=found) as cell:
         assert cell.returned("only_there.answer") == 42
+
+
+def test_nothing_that_is_installed_there_is_run(environment: Path, tmp_path: Path) -> None:
+    """It is asked outside of any cage. Only a plugin of that interpreter runs such code, inside."""
+    ran = tmp_path / "ran"
+    code = f"open({str(ran)!r}, 'w').close()\n"
+    site = site_packages(environment)
+    site.joinpath("sitecustomize.py").write_text(code)
+    site.joinpath("json.py").write_text(code)
+    site.joinpath("a.pth").write_text(f"import os; {code}import\tos; {code}{Path(douane_plugin.__path__[0]).parent}\n")
+    found = sandbox.interpreter(environment / "bin" / "python")
+    assert not ran.exists()
+    assert str(Path(douane_plugin.__path__[0]).parent) in found.sys_path
+    subprocess.run([environment / "bin" / "python", "-I", "-c", ""], check=True)
+    assert ran.exists()  # so it would have been seen
+
+
+@pytest.mark.parametrize("system", [False, True], ids=["alone", "with the system's"])
+def test_what_is_read_as_text_is_what_python_finds(tmp_path: Path, system: bool) -> None:
+    place = tmp_path / "venv"
+    options = ["--system-site-packages"] if system else []
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", *options, str(place)], check=True)
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "later").mkdir()
+    site = site_packages(place)
+    up = os.path.relpath(tmp_path, site)
+    site.joinpath("b.pth").write_text(f"# {tmp_path}\n\n{up}/later  \n{tmp_path}/nothing\n{tmp_path}/beside\n")
+    site.joinpath("a.pth").write_bytes(b"\xef\xbb\xbf" + os.fsencode(Path(douane_plugin.__path__[0]).parent))
+    site.joinpath("c.txt").write_text("/usr/share\n")
+    python = place / "bin" / "python"
+    said = subprocess.run([python, "-I", "-c", "import sys; print(sys.path)"], capture_output=True, check=True)
+    real = [entry for entry in ast.literal_eval(said.stdout.decode()) if os.path.exists(entry)]
+    assert str(tmp_path / "later") in real
+    found = sandbox.interpreter(python).sys_path
+    # A mark at the beginning is passed over by Python 3.13 and by us; older ones take it for a part of the name.
+    contract = str(Path(douane_plugin.__path__[0]).parent)
+    assert [entry for entry in found if entry != contract] == [entry for entry in real if entry != contract]
+    assert contract in found
+
+
+def test_a_path_file_that_is_none_keeps_nobody_waiting(environment: Path) -> None:
+    os.mkfifo(site_packages(environment) / "a.pth")
+    with pytest.raises(sandbox.SandboxError, match="has no douane_plugin"):
+        sandbox.interpreter(environment / "bin" / "python")
 
 
 def test_without_the_contract_it_says_how_to_install_it(environment: Path) -> None:

@@ -29,6 +29,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
                         "ok": layer.ok,
                         "detail": layer.detail,
                         "remedy": layer.remedy,
+                        "optional": layer.optional,
                     }
                     for layer in layers
                 ],
@@ -37,11 +38,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     else:
         print_table(
             ("tier", "layer", "", "what was found", "what to do"),
-            (
-                (str(layer.tier), layer.name, "ok" if layer.ok else "missing", layer.detail, layer.remedy or "")
-                for layer in layers
-            ),
-            colours={"ok": "green", "missing": "bold red"},
+            ((str(layer.tier), layer.name, _state(layer), layer.detail, layer.remedy or "") for layer in layers),
+            colours={"ok": "green", "optional": "yellow", "missing": "bold red"},
         )
         click.echo(
             f"best tier: {best}" if best is not None else "no tier that keeps a plugin caged: Douane will not run"
@@ -49,9 +47,15 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     ctx.exit(0 if best is not None else SandboxFailed.exit_code)
 
 
+def _state(layer: sandbox.Layer) -> str:
+    if layer.ok:
+        return "ok"
+    return "optional" if layer.optional else "missing"
+
+
 def _best() -> str | None:
+    """What `check` and `import` would take where nothing is asked for."""
     try:
-        tier = sandbox.available()
+        return sandbox.choose(None, sandbox.Tier.STRICT).value
     except sandbox.SandboxError:
         return None
-    return None if tier is sandbox.Tier.OFF else tier.value

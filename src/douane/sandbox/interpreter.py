@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SandboxError
+from .site_paths import environment_of, search_path
 
 OLDEST = (3, 9)
 CHILD = Path(__file__).with_name("child")
@@ -29,8 +30,8 @@ _TOO_WIDE = re.compile(
 """Directories that hold more than one program's files."""
 
 _QUESTION = """
-import glob, json, os, sys, sysconfig
-answer = {"version": list(sys.version_info[:2]), "path": sys.path, "base": sys.base_prefix}
+import glob, json, os, site, sys, sysconfig
+answer = {"version": list(sys.version_info[:2]), "path": sys.path}
 answer["executable"] = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
 answer["stdlib"] = [sysconfig.get_path("stdlib")]
 answer["stdlib"].append(sysconfig.get_path("platstdlib", vars={"platbase": sys.base_exec_prefix}))
@@ -39,8 +40,6 @@ try:
     answer["ctypes"] = True
 except ImportError:
     answer["ctypes"] = False
-import importlib.util
-answer["sdk"] = importlib.util.find_spec("douane_plugin") is not None
 with open("/proc/self/maps") as maps:
     answer["mapped"] = sorted({line.split(None, 5)[5].strip() for line in maps if " /" in line})
 import py_compile
@@ -49,8 +48,18 @@ for source in glob.glob(os.path.join(sys.argv[1], "*.py")):
         py_compile.compile(source, doraise=True)
     except Exception:
         pass
+environment, system = sys.argv[2:4]
+answer["sites"] = []
+if environment:
+    sys.prefix = sys.exec_prefix = environment
+    answer["sites"] += site.getsitepackages([environment])
+if system:
+    sys.prefix, sys.exec_prefix = sys.base_prefix, sys.base_exec_prefix
+    answer["sites"] += site.getsitepackages([sys.prefix, sys.exec_prefix])
 print(json.dumps(answer))
 """
+"""Asked with -S, so that nothing that is installed there runs. `site` only says where it would look, which some
+distributions have changed."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class Interpreter:
     version: tuple[int, int]
 
     sys_path: tuple[str, ...]
-    """What sys.path will be: that of `python -I`, so with site-packages and what .pth files add."""
+    """What sys.path will be: that of `python -I`, so with site-packages and the paths in .pth files."""
 
     read: tuple[Path, ...]
     """Files and directories that must be readable."""
@@ -125,9 +134,11 @@ def _mapped() -> list[str]:
 
 @functools.cache
 def _other(executable: Path) -> Interpreter:
+    environment = environment_of(executable)
+    system = "system" if environment.system else ""
     try:
         asked = subprocess.run(
-            [str(executable), "-I", "-c", _QUESTION, str(CHILD)],
+            [str(executable), "-I", "-S", "-c", _QUESTION, str(CHILD), environment.prefix, system],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_ANSWER_WITHIN_S,
@@ -159,8 +170,12 @@ def _other(executable: Path) -> Interpreter:
             f"{executable} was built without ctypes, which the sandbox needs: install libffi's headers, "
             "build that Python again"
         )
-    if not answer["sdk"]:
-        raise SandboxError(f"{executable} has no douane_plugin: run `{executable} -m pip install douane-plugin`")
+    answer["path"] = search_path(answer["path"], answer["sites"])
+    if not any(os.path.isfile(os.path.join(entry, "douane_plugin", "__init__.py")) for entry in answer["path"]):
+        raise SandboxError(
+            f"{executable} has no douane_plugin: run `{executable} -m pip install douane-plugin` (one that only an "
+            "`import` line in a .pth file makes known is not found: these lines are not run)"
+        )
     return _described(answer)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from . import usage
 from .cage import Cage, Tier, Usage
+from .cgroup import Leaf
 from .errors import SandboxError
 
 _BWRAP_TELLS_WITHIN_S = 20
@@ -44,7 +45,8 @@ class Family:
 class CagedProcess:
     """A plugin's process with all that belongs to it. Methods may be called from any thread."""
 
-    def __init__(self, process: subprocess.Popen[bytes], cage: Cage, family: Family) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], cage: Cage, family: Family, leaf: Leaf | None = None) -> None:
+        """`leaf` becomes this object's: the launcher, which waits for its order still, is moved there."""
         self._process = process
         self._cage = cage
         self._leash = family.leash
@@ -54,18 +56,26 @@ class CagedProcess:
         self.pid = process.pid
         """The outermost process: bwrap, the keeper, or the plugin itself."""
 
+        self._leaf: Leaf | None = None
         self.tier: Tier = cage.tier
+        launcher = self.pid
         try:
             self._fd = os.pidfd_open(self.pid)
             if family.init:
-                self._init_fd = _init_of(family.info, self.pid, cage.name)
+                self._init_fd, launcher = _init_of(family.info, self.pid, cage.name)
+            if leaf is not None and launcher:
+                self._leaf = _joined(leaf, launcher)
         except BaseException:
             family.close()
             process.kill()
             process.wait()
+            if leaf is not None:
+                leaf.close()
             raise
         if family.info >= 0:
             os.close(family.info)
+        if self._leaf is None and leaf is not None:
+            leaf.close()
         self._depth = 2 if family.init else 1 if self._leash >= 0 else 0
 
     def fileno(self) -> int:
@@ -108,11 +118,19 @@ class CagedProcess:
             else:
                 self._process.kill()
             self._process.wait()
-            self._ended()
+            self._ended()  # and with it cgroup.kill, after those whose task it is to reap have done so
+
+    @property
+    def cgroup(self) -> str:
+        """Which bounds its cgroup keeps, for a person; empty if it has none, or has ended."""
+        leaf = self._leaf
+        return leaf.kept() if leaf is not None else ""
 
     def measure(self) -> Usage:
         """What the tree uses now; all zero when it has ended."""
-        return usage.of_tree(self.pid, self._depth)
+        leaf = self._leaf
+        used = usage.of_leaf(leaf.folder, helpers=min(self._depth, 1)) if leaf is not None else None
+        return used or usage.of_tree(self.pid, self._depth)
 
     def _let_go(self) -> None:
         # shutdown, not only close: a process that another thread has just forked may hold a copy.
@@ -136,6 +154,9 @@ class CagedProcess:
             self._after_keeper()
             os.close(self._leash)
             self._leash = -1
+        if self._leaf is not None:
+            self._leaf.close()
+            self._leaf = None
         self._returncode = code
 
     def _after_keeper(self) -> None:
@@ -162,8 +183,21 @@ def _readable(fd: int, timeout: float | None) -> bool:
     return bool(watch.poll(None if timeout is None else max(0, round(timeout * 1000))))
 
 
-def _init_of(info: int, outer: int, name: str) -> int:
-    """A pidfd of the first process in the namespace, from what bwrap writes to --info-fd; -1 if it has ended."""
+def _joined(leaf: Leaf, launcher: int) -> Leaf | None:
+    """`leaf`, with the process `launcher` in it; None if it cannot be moved: then it keeps its other layers.
+
+    Its number is its own still: it waits for its order, and was there when bwrap, which alone can reap it, was asked.
+    """
+    try:
+        leaf.add(launcher)
+    except OSError:
+        return None
+    return leaf
+
+
+def _init_of(info: int, outer: int, name: str) -> tuple[int, int]:
+    """A pidfd of the first process in the namespace, from what bwrap writes to --info-fd, and its pid; (-1, 0) if it
+    has ended."""
     said = b""
     end = time.monotonic() + _BWRAP_TELLS_WITHIN_S
     while b"}" not in said:
@@ -183,8 +217,8 @@ def _init_of(info: int, outer: int, name: str) -> int:
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
-        return -1  # a short program may have come to its end already, and its namespace with it
+        return -1, 0  # a short program may have come to its end already, and its namespace with it
     if usage.parent_of(pid) != outer:
         os.close(fd)
         raise SandboxError(f"{name}: the cage ended while it was being built")
-    return fd
+    return fd, pid

@@ -21,7 +21,7 @@ class CageReport:
 
     tier: Tier
     layers: dict[str, Any] = field(default_factory=dict)
-    """namespaces, identity, limits, landlock, seccomp: as each was applied."""
+    """namespaces, cgroup, identity, limits, landlock, seccomp: as each was applied."""
 
     probes: dict[str, str] = field(default_factory=dict)
     """What was tried, all of it "refused"."""

@@ -10,8 +10,12 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
+from typing import Any
 
+from . import ulimits
 from .cage import Cage, Program, PythonRuntime, Tier
+from .cgroup import Leaf
+from .delegation import Absent, delegated
 from .errors import SandboxError, SandboxUnavailable
 from .grants import check_grant, protect
 from .interpreter import CHILD
@@ -20,6 +24,7 @@ from .order import environment, order
 from .process import CagedProcess, Family
 
 _LAUNCHER = "import sys; sys.path.insert(0, sys.argv[1]); import child.launch; child.launch.main()"
+_LISTENS_WITHIN_S = 20
 
 
 def start(
@@ -44,18 +49,37 @@ def start(
     Call it from a thread that outlives the cage: the kernel kills the process when the thread that started
     it ends (PR_SET_PDEATHSIG(2const)).
     """
+    try:
+        return _start(cage, run, channel, keep, readable, stdin, stdout, stderr)
+    except OSError as error:
+        reason = ulimits.explain(error) or str(error)
+        raise SandboxError(f"{cage.name}: the cage could not be started: {reason}") from error
+
+
+def _start(
+    cage: Cage,
+    run: PythonRuntime | Program,
+    channel: int,
+    keep: Sequence[int],
+    readable: Sequence[int],
+    stdin: int | None,
+    stdout: int,
+    stderr: int,
+) -> CagedProcess:
     for fd in keep:
         check_grant(fd)
     for fd in readable:
         protect(fd)
+    lowest = os.dup(channel)
+    os.close(lowest)
+    ulimits.check_descriptors(cage.name, lowest)
     ordered = order(cage, run)
     words: list[str] = []
     stdio = [0, 1, 2]
     family = Family()
-    with contextlib.ExitStack() as theirs:
-        leash_there = -1
-        pass_fds = {channel, *keep, *readable}
-        engine_there = -1
+    leash_there = engine_there = -1
+    pass_fds = {channel, *keep, *readable}
+    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
         if cage.tier is Tier.FULL or ordered.programs:
             # A pidfd is good in another pid namespace, too, and never means a later process of the same number.
             engine_there = os.pidfd_open(os.getpid())
@@ -81,12 +105,13 @@ def start(
             stdio = [0 if stdin is None else stdin, stdout, 2]
             pass_fds.update(fd for fd in stdio if fd > 2)
         elif ordered.programs:
-            ours, far = socket.socketpair()
+            near, far = socket.socketpair()
             leash_there = far.detach()
             theirs.callback(os.close, leash_there)
-            family = Family(leash=ours.detach())
+            family = Family(leash=near.detach())
             pass_fds.add(leash_there)
-        words += [str(cage.interpreter.executable), "-I", "-S", "-B", "-c", _LAUNCHER, str(CHILD.parent)]
+        undo = ours.enter_context(contextlib.ExitStack())  # what becomes the process's, once there is one
+        undo.callback(family.close)
         spec = {
             **ordered.spec,
             "channel": channel,
@@ -95,10 +120,21 @@ def start(
             "readable": list(readable),
             "leash": leash_there,
             "engine_fd": engine_there,
+            "cgroup": "",
         }
+        # Not in its arguments, where the plugin would find them (sys.orig_argv), and everybody on the machine. Not in
+        # a pipe, which holds 4 KiB where the user has used up what is set aside for pipes (pipe(7)).
+        teller, listener = socket.socketpair()
+        ours.enter_context(teller)
+        theirs.enter_context(listener)
+        pass_fds.add(listener.fileno())
+        leaf = _leaf(cage, ordered.programs)
+        if leaf is not None:
+            undo.callback(leaf.close)
+        words += [str(cage.interpreter.executable), "-I", "-S", "-B", "-c", _LAUNCHER, str(CHILD.parent)]
         try:
             process = subprocess.Popen(
-                [*words, marshal.dumps(spec, 2).hex()],
+                [*words, str(listener.fileno())],
                 stdin=subprocess.DEVNULL if stdin is None or stdio[0] else stdin,
                 stdout=subprocess.DEVNULL if stdio[1] > 2 else stdout,
                 stderr=stderr,
@@ -109,9 +145,39 @@ def start(
                 cwd="/",
             )
         except (OSError, ValueError) as error:
-            family.close()
-            raise SandboxError(f"{cage.name}: the cage could not be started ({error}): check {words[0]}") from error
-    return CagedProcess(process, cage, family)
+            reason = isinstance(error, OSError) and ulimits.explain(error)
+            raise SandboxError(
+                f"{cage.name}: the cage could not be started ({error}): {reason or f'check {words[0]}'}"
+            ) from error
+        theirs.close()  # so that an end at the other side is seen
+        undo.pop_all()
+        if leaf is None:
+            _tell(teller, spec)
+            return CagedProcess(process, cage, family)
+        running = CagedProcess(process, cage, family, leaf)
+        spec["cgroup"] = running.cgroup
+        _tell(teller, spec)  # it has waited for that, and does nothing outside of its cgroup
+        return running
+
+
+def _tell(teller: socket.socket, spec: dict[str, Any]) -> None:
+    """Give the launcher its order."""
+    order = marshal.dumps(spec, 2)
+    teller.settimeout(_LISTENS_WITHIN_S)
+    # That it has ended, or does not listen, is noticed by whoever waits for its report.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError, TimeoutError):
+        teller.sendall(len(order).to_bytes(4, "little") + order)
+
+
+def _leaf(cage: Cage, programs: bool) -> Leaf | None:
+    """A cgroup for `cage`; None where none is delegated, or none can be made: then it keeps its other layers."""
+    base = delegated() if cage.tier is not Tier.OFF else None
+    if base is None or isinstance(base, Absent):
+        return None
+    try:
+        return base.leaf(cage.bounds, programs=programs)
+    except OSError:
+        return None
 
 
 @functools.cache

@@ -8,8 +8,10 @@ import socket
 import subprocess
 from dataclasses import dataclass
 
-from . import seccomp
-from .cage import Cage, PythonRuntime, Tier
+from . import seccomp, ulimits
+from .cage import Bounds, Cage, PythonRuntime, Tier
+from .cgroup import MEMORY_WITHOUT, TASKS_WITHOUT
+from .delegation import REMEDY, Absent, delegated
 from .errors import SandboxError, SandboxUnavailable
 from .interpreter import interpreter
 from .landlock import landlock_abi
@@ -56,12 +58,16 @@ class Layer:
     remedy: str = ""
     """What to do about it, empty if nothing is needed."""
 
+    optional: bool = False
+    """No tier needs it."""
+
 
 def examine() -> list[Layer]:
     """Every layer, really tried: one cage of each tier is built and tested. Takes about 0.1 s."""
-    layers = [_libseccomp(), _landlock(), _bubblewrap()]
+    layers = [_ulimits(), _libseccomp(), _landlock(), _bubblewrap()]
     if layers[-1].ok:
         layers.append(_namespaces())
+    layers.append(_cgroup())
     layers += [_whole_cage(tier) for tier in (Tier.STRICT, Tier.FULL)]
     return layers
 
@@ -77,8 +83,10 @@ def choose(asked: Tier | None, minimum: Tier) -> Tier:
     """The tier to run in: the one `asked` for by name, else the best available.
 
     `minimum` is the floor where nobody asked; a tier asked for by name is the operator's own floor for this
-    run. Raises SandboxUnavailable, which says what is missing and what to do, if the machine does not give it.
+    run. Raises SandboxUnavailable, which says what is missing and what to do, if the machine does not give it, and
+    SandboxError if a limit of this process (ulimit) is too low for any.
     """
+    ulimits.check()
     if asked is Tier.OFF:
         return asked
     best = available() if asked is None else asked
@@ -105,6 +113,31 @@ def _missing(tier: Tier) -> list[Layer]:
         if needed[-1].ok:
             needed.append(_namespaces())
     return [layer for layer in needed if not layer.ok]
+
+
+def _ulimits() -> Layer:
+    try:
+        ulimits.check()
+    except SandboxError as error:
+        return Layer(Tier.OFF, "ulimit", False, "a limit is too low", str(error))
+    return Layer(Tier.OFF, "ulimit", True, "no limit is too low")
+
+
+def _cgroup() -> Layer:
+    """Really made, bounded and removed again."""
+    base = delegated()
+    if isinstance(base, Absent):
+        instead = f"{base.reason}. Without it: {MEMORY_WITHOUT}; {TASKS_WITHOUT}"
+        return Layer(Tier.STRICT, "cgroup", False, instead, REMEDY, optional=True)
+    try:
+        leaf = base.leaf(Bounds(), programs=False)
+    except OSError as error:
+        detail = f"in {base.folder} no cgroup can be made ({error.strerror}). Without it: {MEMORY_WITHOUT}"
+        return Layer(Tier.STRICT, "cgroup", False, f"{detail}; {TASKS_WITHOUT}", REMEDY, optional=True)
+    try:
+        return Layer(Tier.STRICT, "cgroup", True, leaf.kept(), optional=True)
+    finally:
+        leaf.close()
 
 
 @functools.cache

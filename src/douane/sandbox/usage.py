@@ -1,11 +1,30 @@
-"""What a tree of processes uses, from /proc (proc_pid_status(5))."""
+"""What a cage uses: from its cgroup, or by its tree of processes from /proc (proc_pid_status(5))."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from .cage import Usage
 
 _COUNTED = ("RssAnon:", "RssFile:", "VmSwap:", "VmPTE:")
 """Shared memory is left out: a cage cannot make any, so what it shows is the ring, which is the engine's."""
+
+
+def of_leaf(folder: Path, helpers: int) -> Usage | None:
+    """What the cgroup `folder` uses, without the `helpers` processes of ours in it; None if it cannot tell.
+
+    Memory is memory.current without the `file` of memory.stat: page cache, which the kernel takes back when it needs
+    to, and shared memory, which is the ring.
+    """
+    try:
+        memory = int((folder / "memory.current").read_text())
+        rows = (folder / "memory.stat").read_text().splitlines()
+        tasks = int((folder / "pids.current").read_text())
+        processes = len((folder / "cgroup.procs").read_text().split())
+    except (OSError, ValueError):
+        return None
+    shared = sum(int(row.split()[1]) for row in rows if row.startswith("file "))
+    return Usage(max(0, memory - shared), max(0, processes - helpers), max(0, tasks - helpers))
 
 
 def of_tree(pid: int, skip: int) -> Usage:

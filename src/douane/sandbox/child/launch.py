@@ -21,8 +21,8 @@ _POLLHUP = 16
 
 
 def main() -> None:
-    """Read the order from argv and carry it out. Does not return before the plugin ends."""
-    spec: dict[str, Any] = marshal.loads(bytes.fromhex(sys.argv.pop()))  # noqa: S302  # from the engine
+    """Read the order from the descriptor in argv and carry it out. Does not return before the plugin ends."""
+    spec: dict[str, Any] = marshal.loads(_ordered(int(sys.argv.pop())))  # noqa: S302  # from the engine
     report: dict[str, Any] = {"tier": spec["tier"], "layers": {}, "probes": {}}
     broken = ""
     try:
@@ -44,6 +44,20 @@ def main() -> None:
     _python(spec)
 
 
+def _ordered(fd: int) -> bytes:
+    """What the engine tells, once this process is where it belongs. Ends with the engine."""
+    told, length = b"", 4
+    while len(told) < length:
+        more = os.read(fd, 1 << 16)
+        if not more:
+            os._exit(BROKEN)
+        told += more
+        if length == 4 <= len(told):
+            length += int.from_bytes(told[:4], "little")
+    os.close(fd)
+    return told[4:]
+
+
 def _close(spec: dict[str, Any], done: dict[str, Any]) -> None:
     """Put the layers on, outermost first; each leaves what the next one needs."""
     for number, fd in enumerate(spec["stdio"]):
@@ -53,6 +67,7 @@ def _close(spec: dict[str, Any], done: dict[str, Any]) -> None:
     close_all_but(kept | {fd for fd in (spec["leash"], spec["engine_fd"]) if fd >= 0})
     tier = spec["tier"]
     done["namespaces"] = spec["namespaces"]
+    done["cgroup"] = spec["cgroup"]
     parent = spec["engine"]
     if tier != "off":
         done["identity"] = layers.become(spec["uid"], spec["read_all"])
@@ -125,9 +140,13 @@ def _python(spec: dict[str, Any]) -> None:
     sys.path[:] = spec["sys_path"]
     sys.path_importer_cache.clear()
     sys.argv[:] = [spec["name"]]
+    if hasattr(sys, "orig_argv"):  # Python 3.10
+        sys.orig_argv[:] = [sys.orig_argv[0], spec["name"]]
     package = __name__.partition(".")[0]
     for name in [each for each in sys.modules if each == package or each.startswith(package + ".")]:
         del sys.modules[name]  # a plugin may have a module of that name
     module, _, attribute = spec["entry"].partition(":")
+    channel = spec["channel"]
+    spec.clear()  # the plugin can look at the frames that it was called from
     __import__(module)
-    getattr(sys.modules[module], attribute)(spec["channel"])
+    getattr(sys.modules[module], attribute)(channel)
