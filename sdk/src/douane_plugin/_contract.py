@@ -198,7 +198,7 @@ class Inspector(_Plugin):
 class Transform(_Plugin):
     """Reads an image and makes another of it. Derive from it, and write :meth:`transform`."""
 
-    def transform(self, image: Image) -> Iterator[bytes]:
+    def transform(self, image: Image) -> Iterator[Union[bytes, bytearray, memoryview]]:
         """A generator: read `image`, yield the bytes of the new image, in order.
 
         What is yielded is any bytes-like object; an empty one is allowed and means nothing. Call

@@ -187,11 +187,10 @@ class _Runtime:
         fd = self._load["output_fd"]
         for part in output:
             view = memoryview(part).cast("B")
-            if not len(view):
-                continue
-            if self._unchanged:
+            del part  # while the generator reads on, nothing of ours may hold a chunk that it has yielded
+            if len(view) and self._unchanged:
                 raise ValueError("the transform said image.unchanged() and then yielded bytes")
-            if not self._output_begun:
+            if len(view) and not self._output_begun:
                 self._output_begun = True
                 self._channel.send(wire.BEGIN)
             while view:
@@ -199,6 +198,7 @@ class _Runtime:
                     view = view[os.write(fd, view) :]
                 except BrokenPipeError:
                     raise Closed from None
+            del view
         os.close(fd)
 
     def _seen(self) -> int:

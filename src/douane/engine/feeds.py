@@ -54,17 +54,23 @@ class Feed:
 
 
 class SourceFeed(Feed):
-    """From the image's source."""
+    """From the image's source, which is closed at the end if it is `own`."""
 
-    def __init__(self, ring: Ring, source: Source, ended: Callable[[DouaneError | None], None]) -> None:
+    def __init__(
+        self, ring: Ring, source: Source, ended: Callable[[DouaneError | None], None], *, own: bool = False
+    ) -> None:
         super().__init__(ring, "source", ended)
         self._source = source
+        self._own = own
 
     def _fill(self) -> None:
         try:
             self._source.pump(self._ring)
         except OSError as error:
             raise SourceError("unreadable", f"{self._source.name} cannot be read: {error.strerror}") from error
+        finally:
+            if self._own:
+                self._source.close()
 
 
 class OutputFeed(Feed):
@@ -93,12 +99,14 @@ class OutputFeed(Feed):
         ring = self._ring
         while True:
             place = ring.reserve()
-            done = fill_slot(self._fd, ring, place, f"the output of {self._name!r}")
-            self.total += done
+            done = fill_slot(self._fd, ring, place, f"the output of {self._name!r}", self._came)
             self._check()
             ring.publish(place, done)
             if done < ring.slot_bytes:
                 return
+
+    def _came(self, length: int) -> None:
+        self.total += length  # also of a slot that is not full yet: a slow transform is not a stalled one
 
     def _check(self) -> None:
         if self.total > self._max_output:

@@ -27,6 +27,11 @@ class PluginLog:
         self._partial: dict[str, bytes] = {}
         self.first_line: dict[str, str] = {}
 
+    @property
+    def is_full(self) -> bool:
+        """What comes now is dropped."""
+        return self._left < MAX_LINE
+
     def line(self, level: int, text: str) -> None:
         """One line, of self.log or of a stream."""
         shown = clean(text, MAX_LINE)

@@ -180,10 +180,9 @@ class Pass:
 
         def ended(error: DouaneError | None) -> None:
             self.loop.call(lambda: self._fail(error) if error is not None else self._finish_ring(ring))
-            source.close()
 
         self._begin(segment + 1, segment + 1)
-        self.streams.add_feed(SourceFeed(ring, source, ended))
+        self.streams.add_feed(SourceFeed(ring, source, ended, own=True))
 
     def _force_decisions(self) -> None:
         """A transform that wants more than is held for those after it has decided: it makes a new image."""

@@ -78,8 +78,11 @@ class PythonMember(Member):
     def start(self, rings: Sequence[Ring], grants: dict[str, tuple[int, str]], image_fd: int | None) -> None:
         """Start the process and hand it what it may reach. `grants` are closed here in any case."""
         output = None
+        mine: list[int] = []
         try:
-            keep = [ring.fd for ring in rings] + [fd for fd, _ in grants.values()]
+            # Each plugin has its own open file: the offset of a shared one would be a way to tell each other things.
+            mine = [os.open(f"/proc/self/fd/{ring.fd}", os.O_RDONLY | os.O_CLOEXEC) for ring in rings]
+            keep = mine + [fd for fd, _ in grants.values()]
             readable = []
             if self.is_transform:
                 self.output, output = os.pipe2(os.O_CLOEXEC)
@@ -91,7 +94,7 @@ class PythonMember(Member):
                 readable.append(image_fd)
             self.spawn(sandbox.PythonRuntime(RUNTIME), keep, readable)
         finally:
-            for fd in (output, image_fd, *(fd for fd, _ in grants.values())):
+            for fd in (output, image_fd, *mine, *(fd for fd, _ in grants.values())):
                 if fd is not None:
                     os.close(fd)
         spec = self.spec
@@ -105,7 +108,7 @@ class PythonMember(Member):
                 "config": spec.config,
                 "texts": spec.texts,
                 "grants": {name: {"fd": fd, "kind": kind} for name, (fd, kind) in grants.items()},
-                "rings": [{"fd": ring.fd, "slot_bytes": ring.slot_bytes} for ring in rings],
+                "rings": [{"fd": fd, "slot_bytes": ring.slot_bytes} for fd, ring in zip(mine, rings, strict=True)],
                 "image_fd": image_fd,
                 "output_fd": output,
             },

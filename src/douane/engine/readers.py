@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -192,11 +193,29 @@ class Feeder(ThreadReader):
             self._fd = -1
 
 
+def _nameless(where: str) -> int:
+    try:
+        return os.open(where, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):  # no O_TMPFILE there: open(2)
+            raise
+    fd, path = tempfile.mkstemp(dir=where)
+    os.unlink(path)
+    return fd
+
+
 class Spool:
     """A file without a name, for plugins that read at random what has no file of its own."""
 
     def __init__(self) -> None:
-        self.fd = os.open(tempfile.gettempdir(), os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+        where = tempfile.gettempdir()
+        try:
+            self.fd = _nameless(where)
+        except OSError as error:
+            raise DouaneError(
+                f"the image cannot be kept for those who read it at random: {error.strerror} in {where}; "
+                "set TMPDIR to another place"
+            ) from error
         os.fchmod(self.fd, 0o444)  # it has no name; a caged process of another user id may open it by its descriptor
 
     def open_read(self) -> int:

@@ -18,6 +18,8 @@ from .plan import PluginSpec
 BUILT_IN = {
     "format": "douane.plugins.format:Format",
     "decompress": "douane.plugins.decompress:Decompress",
+    "ova": "douane.plugins.ova:Ova",
+    "ova-any-order": "douane.plugins.ova:OvaAnyOrder",
     "explain": "douane.plugins.explain:Explain",
     "checksum": "douane.plugins.checksum:Checksum",
     "limits": "douane.plugins.limits:Limits",

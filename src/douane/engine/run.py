@@ -71,7 +71,7 @@ def inspect_image(
     """
     began = time.monotonic()
     try:
-        _check_declared(declared)
+        _check_declared(plan, declared)
         run = _prepare(plan, source, declared, tier, sink, emit, progress, log_level)
         try:
             run.run()
@@ -84,8 +84,15 @@ def inspect_image(
         source.close()
 
 
-def _check_declared(declared: Declared) -> None:
-    """What is declared must fit a frame that is sent at once. Raises PlanError."""
+def _check_declared(plan: Plan, declared: Declared) -> None:
+    """What is declared must fit a frame that is sent at once, and be no plugin's to say. Raises PlanError."""
+    for name in declared.get("properties") or {}:
+        plugin = name.partition(".")[0]
+        if "." in name and any(plugin == spec.name for spec in plan.plugins):
+            raise PlanError(
+                f"the declared property {name!r:.80} looks like a finding of the plugin {plugin!r}, which alone sets "
+                f"{plugin}.*; leave it out, or name it otherwise"
+            )
     try:
         size = len(msgspec.json.encode(declared))
     except UnicodeEncodeError as error:

@@ -6,15 +6,16 @@ import errno
 import os
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from .errors import PlanError, SourceError
 from .ring import Ring, Stopped
 from .units import KiB, show_size
 
-MIN_HOLE_BYTES = 256 * KiB
-"""Shorter holes are read like data: below this, handling one costs more than reading zeros."""
+MIN_HOLE_BYTES = 512 * KiB
+"""Shorter holes are read like data: below this, handling one costs more than reading zeros; and each piece between
+holes takes a slot, so that all slots together must reach farther than a transform may read before it decides."""
 
 
 class Source(Protocol):
@@ -130,8 +131,10 @@ class StreamSource:
             os.close(self._fd)
 
 
-def fill_slot(fd: int, ring: Ring, place: int, name: str) -> int:
+def fill_slot(fd: int, ring: Ring, place: int, name: str, arrived: Callable[[int], None] | None = None) -> int:
     """Read from a stream until the slot at `place` is full or the stream ends; the number of bytes.
+
+    `arrived` is called with the length of each piece.
 
     A slot is filled before it is shown: many small chunks would cost every reader a wake-up each. Raises
     Stopped as soon as the pass has ended, also while the stream's writer is silent, and SourceError.
@@ -150,6 +153,8 @@ def fill_slot(fd: int, ring: Ring, place: int, name: str) -> int:
         if not got:
             break
         done += got
+        if arrived is not None:
+            arrived(got)
     return done
 
 

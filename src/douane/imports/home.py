@@ -13,6 +13,8 @@ from douane.engine import PlanError
 from douane.stores import FileStore, StoreError
 
 INTERRUPTED = "interrupted"
+BYTES_ARE_GONE = ("not-found", "damaged")
+"""What the store says where trying again cannot help."""
 
 
 def default_home() -> Path:
@@ -54,8 +56,8 @@ class Home:
             if not self._is_dead(task):
                 continue
             with contextlib.suppress(Conflict, NotFound):  # somebody else recovers, or the owner came to its end
-                self._settle(self.catalog.take_over(task))
-                ended.append(task)
+                if self._settle(self.catalog.take_over(task)):
+                    ended.append(task)
         self._sweep()
         return ended
 
@@ -64,14 +66,17 @@ class Home:
         # to "active", or from "discarded" to its end: to take that step in its place is harmless if it still lives.
         return self.store.abandoned(task.id) or task.id not in set(self.store.staged_keys())
 
-    def _settle(self, task: Task) -> None:
+    def _settle(self, task: Task) -> bool:
+        """False if that has to wait for a better moment: the image was accepted, and its bytes are there."""
         if task.step == "publishing" and task.size is not None:
-            with contextlib.suppress(StoreError):
+            try:
                 if not self.store.exists(task.image_id):
-                    with self.store.adopt(task.id, task.size) as staged:
-                        self.store.publish(staged, task.image_id)
+                    self._publish(task.id, task.size, task.image_id)
                 self.catalog.activate(task)
-                return
+                return True
+            except StoreError as error:
+                if error.code not in BYTES_ARE_GONE:
+                    return False  # a full disk, an error of the device: the next start tries again
         self.store.discard(task.id)
         self.catalog.fail(
             task,
@@ -79,6 +84,14 @@ class Home:
             code=INTERRUPTED,
             message="the import was interrupted before it was decided; import the image again",
         )
+        return True
+
+    def _publish(self, key: str, size: int, image_id: str) -> None:
+        staged = self.store.adopt(key, size)
+        try:
+            self.store.publish(staged, image_id)
+        finally:
+            staged.close()  # not discarded: what could not be published now is published by the next start
 
     def _sweep(self) -> None:
         """Bytes that belong to nothing: staged ones without a task, published ones of deleted images."""
