@@ -79,6 +79,18 @@ bench: $(VENV_DEV)  ## measure, and print the table of ratios
 	@$(COMPILE)
 	$(BIN)/python -m bench $(ARGS)
 
+.PHONY: formats
+formats: $(VENV_DEV)  ## Douane, oslo.utils and qemu-img on labelled images, side by side
+	@$(BIN)/python -m bench.formats $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV_DEV)  ## 200,000 mutants of images through the examination of formats: ARGS="--seed 7"
+	@$(BIN)/python tests/fuzz $(ARGS)
+
+.PHONY: fuzz-corpus
+fuzz-corpus: $(VENV_DEV)  ## make the seeds of fuzzing anew (needs qemu-img, zstd, lz4)
+	@$(BIN)/python tests/fuzz/make_corpus.py
+
 .PHONY: lock
 lock:  ## write requirements/ anew from pyproject.toml (UPGRADE=1: the newest versions)
 	@scripts/lock.sh

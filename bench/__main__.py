@@ -11,7 +11,16 @@ from pathlib import Path
 
 from douane.engine import DouaneError
 
-from . import early_refusal, engine_memory, further_inspectors, import_against_tee, kill_engine, plugin_start, table
+from . import (
+    early_refusal,
+    engine_memory,
+    examination_speed,
+    further_inspectors,
+    import_against_tee,
+    kill_engine,
+    plugin_start,
+    table,
+)
 from .driving import WrongOutcome
 from .harness import GiB, Row, Settings, tell
 from .workspace import NoSpace, workspace
@@ -22,6 +31,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "memory": engine_memory.measure,
     "refusal": early_refusal.measure,
     "start": plugin_start.measure,
+    "formats": examination_speed.measure,
     "kill": kill_engine.measure,
 }
 NEEDED = 10 * GiB

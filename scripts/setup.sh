@@ -78,6 +78,9 @@ need() {
     "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 
+# Some programs for disks are not on everybody's path.
+is_program() { PATH=$PATH:/usr/sbin:/sbin command -v "$1"; }
+
 # Debian keeps ensurepip in a package of its own, one for each version of Python.
 need "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv" makes_venvs "$python"
 need bubblewrap command -v bwrap                                                   # the `full` tier of the sandbox
@@ -85,6 +88,9 @@ need libseccomp2 "$python" -c 'import ctypes; ctypes.CDLL("libseccomp.so.2")'   
 need qemu-utils command -v qemu-img                                                # the images of demo and tests
 if [ "$purpose" = dev ]; then
     need zstd command -v zstd                                                      # unpacks what test-corpus reads
+    for program in fdisk:sfdisk gdisk:sgdisk dosfstools:mkfs.fat udftools:mkudffs xorriso:xorriso; do
+        need "${program%:*}" is_program "${program#*:}"                            # the disks of the tests of formats
+    done
 fi
 if [ "${#missing[@]}" -gt 0 ]; then
     install "${missing[@]}"

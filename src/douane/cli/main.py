@@ -68,10 +68,11 @@ def douane(ctx: click.Context, home: Path | None) -> None:
 
 
 def _add_commands() -> None:
-    from . import check, doctor, images, importing, plan
+    from . import check, doctor, images, importing, inspect, plan
 
     for command in (
         check.check,
+        inspect.inspect,
         importing.import_,
         images.images,
         images.show,

@@ -6,12 +6,15 @@ from typing import Literal
 
 from douane_plugin import Incomplete, Inspector, Reject
 
-from . import _checks, _signatures
-from ._examination import Examination
+from ._found import COMPRESSED, SAME, Found
+from .formats import Examination
+from .formats.codes import CODES, PASS, REFUSE, WARN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from douane_plugin import Image
+
+    from .formats import Finding
 
 AS_RAW = ("raw", "ami", "aki", "ari", "gpt", "mbr")
 """Declared disk formats whose bytes have no structure of their own (Glance has the first four)."""
@@ -22,122 +25,176 @@ KNOWN = (*AS_RAW, "qcow2", "vhd", "vpc", "vhdx", "vmdk", "vdi", "qed", "iso", "l
 WRAPPING = ("ova", "docker", "compressed")
 """Declared container formats of which the disk format says what is inside."""
 
-_SAME = {"vpc": "vhd", "parallels": "ploop"}
+ARCHIVES = ("ova", "tar", "zip")
+ALLOWED = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "luks", "ploop", *ARCHIVES, *COMPRESSED)
+"""What passes by default."""
+
+HALF_READ = {"truncated": "truncated", "out-of-order": "format-unreadable", "reader-failed": "format-unreadable"}
+"""Findings after which it is not known what else is in the image, and how they are told."""
+
+STEP_BYTES = 1 << 20
+AT_THE_END = ("vhd", "raw")
+"""What may still turn out to be there when the beginning says nothing."""
 
 
 class Format(Inspector):
     """Find out what the image is, refuse it if it is not what was declared or not safe to open.
 
-    ``use = "format"``. It reads the first 64 KiB of most images, and more only where the format keeps its
-    size or its description farther on. Nothing declared: what is found is accepted.
+    ``use = "format"``. It sees the whole image, as some formats have their description at the end, and more than
+    one can be in a file; of most of it it looks at nothing. Nothing declared: what is found is accepted.
 
     Configuration:
 
-    ``ignore`` (list of str, none)
-        Checks not to make, by name, as in the codes below without ``unsafe-``: ``["unknown-features"]``.
-    ``partition_table`` (``"warn"``, ``"strict"`` or ``"off"``)
-        What a partition table that contradicts itself is worth: a warning, a refusal, nothing. Under
-        ``"strict"`` a boot sector without a possible partition table is refused too, and with it kernels
-        (``aki``) and file systems that have a boot sector.
+    ``formats`` (list of str; those in the documentation)
+        What is allowed: Glance's disk formats, and ``ova``, ``tar``, ``zip``, ``gzip``, ``xz``, ``zstd``, ``bzip2``,
+        ``lz4``, ``lzma`` for what is packed. Anything else is refused with ``format-not-allowed``. More that can be
+        named: ``qcow``, ``qed``, ``bochs``, ``cloop``, ``dmg``, ``ewf``, ``nrg``, ``ovf``, ``parallels-xml``.
+    ``refuse``, ``warn``, ``ignore`` (lists of str, none)
+        Findings, by their codes (docs/formats.md), that are to refuse, to warn, or to pass, whatever they do by
+        default: ``refuse = ["encrypted"]``.
+    ``partition_table`` (``"normal"``, ``"strict"`` or ``"off"``)
+        What a partition table that contradicts itself is worth: a warning, a refusal, nothing.
 
-    Properties: ``disk_format`` (Glance's name), ``virtual_size`` (bytes, where it can be told), and where
-    they are known ``container_format`` (``bare`` or ``ova``) and ``partition_table`` (``gpt`` or ``mbr``).
+    Properties: ``disk_format`` (Glance's name), ``virtual_size`` (bytes, where it can be told), and where they
+    are known ``detected`` (more precisely than the disk format: ``gpt``, ``gzip``, ``luks2``), ``variant``,
+    ``container_format`` (``bare`` or ``ova``) and ``partition_table`` (``gpt`` or ``mbr``).
 
-    Refuses with ``empty``, ``format-mismatch`` (declared and found differ), ``format-ambiguous`` (two formats
-    in one file; an ISO image with a partition table is normal and passes), and for a failed check with
-    ``unsafe-backing-file``, ``unsafe-data-file``, ``unsafe-parent``, ``unsafe-extents``,
-    ``unsafe-descriptor``, ``unsafe-footer``, ``unsafe-subformat``, ``unsafe-unknown-features``,
-    ``unsafe-corrupt``, ``unsafe-header``, ``unsafe-log``, ``unsafe-version``, ``unsafe-inner-safety``,
-    ``unsafe-banned``, ``unsafe-virtual-size``, ``unsafe-partition-table``.
-
-    Incomplete with ``truncated`` (it ends inside its own headers), ``format-unreadable`` (they cannot be
-    understood), ``format-unknown`` (a disk format was declared that cannot be compared).
-
-    Warns with ``odd-partition-table``.
+    Refuses with ``empty``, ``format-mismatch`` (declared and found differ), ``format-not-allowed``,
+    ``format-ambiguous`` (two formats in one file; an ISO image with a partition table is normal and passes), and for
+    a finding with ``unsafe-`` and its code. Incomplete with ``truncated`` (it ends inside its own structures),
+    ``format-unreadable`` (they cannot be understood), ``format-unknown`` (a disk format was declared that cannot be
+    compared). Warns with the code of a finding.
     """
 
     def __init__(
-        self, ignore: list[str] | None = None, partition_table: Literal["warn", "strict", "off"] = "warn"
+        self,
+        formats: list[str] | None = None,
+        refuse: list[str] | None = None,
+        warn: list[str] | None = None,
+        ignore: list[str] | None = None,
+        partition_table: Literal["normal", "strict", "off"] = "normal",
     ) -> None:
-        self.ignored = frozenset(ignore or ())
-        unknown = sorted(self.ignored.difference(_checks.SENTENCES))
-        if unknown:
-            there = ", ".join(_checks.SENTENCES)
-            raise ValueError(f"'ignore' names a check that does not exist, {unknown[0]!r:.60}; there are: {there}")
-        self.partition_table = partition_table
+        if formats is not None and not formats:
+            raise ValueError("'formats' is empty, which no image could meet; leave it out for the usual ones")
+        self.formats = ALLOWED if formats is None else tuple(SAME.get(name, name) for name in formats)
+        self.worth = {code: worth for code, (worth, _) in CODES.items()}
+        self.worth["partition-table"] = {"normal": WARN, "strict": REFUSE, "off": PASS}[partition_table]
+        named: set[str] = set()
+        for key, worth, codes in (("refuse", REFUSE, refuse), ("warn", WARN, warn), ("ignore", PASS, ignore)):
+            for code in codes or ():
+                if code not in CODES:
+                    there = ", ".join(CODES)
+                    raise ValueError(f"{key!r} names a finding that does not exist, {code!r:.60}; there are: {there}")
+                if code in named:
+                    raise ValueError(f"the finding {code!r} is named twice among 'refuse', 'warn' and 'ignore'")
+                named.add(code)
+                self.worth[code] = worth
 
     def inspect(self, image: Image) -> dict[str, str | int]:
         """Raises Reject and Incomplete as told above; returns the properties."""
-        declared, container = image.disk_format, image.container_format
-        if container in WRAPPING:
-            declared = None
-        examination = Examination(image.size, declared not in AS_RAW, self.ignored)
-        agreed = False
+        examination = Examination(image.size)
+        seen = 0
         for chunk in image:
-            done = examination.feed(chunk)
-            if not agreed and examination.formats is not None:
-                _agree(declared, container, examination)
-                agreed = True
-            if done:
-                break
-        if not examination.settled:
-            examination.finish()
-            _agree(declared, container, examination)
-        self._judge(examination)
-        return _properties(examination, container)
+            # Judged at the same places however the chunks fall: else, of two findings, now one and now the other
+            # would come first.
+            at = 0
+            while at < len(chunk):
+                part = min(len(chunk) - at, STEP_BYTES - examination.position % STEP_BYTES)
+                examination.feed(chunk[at : at + part])
+                at += part
+                if examination.position % STEP_BYTES:
+                    continue
+                if examination.position == STEP_BYTES:
+                    self._agree_early(image, examination)
+                if examination.count != seen:
+                    seen = examination.count
+                    self._refuse(examination.findings, Found(examination).name)
+        examination.finish()
+        self.judge(image, examination)
+        return properties(examination)
 
-    def _judge(self, examination: Examination) -> None:
-        findings = {name: detail for name, detail in examination.findings.items() if name not in self.ignored}
-        for name, detail in findings.items():
-            self.log.info("failed check %s: %s", name, detail)
-        for name in findings:
-            why = _checks.sentence(name)
-            raise Reject(f"unsafe-{name}", f"the {examination.disk_format} image is not safe: {why}")
-        if examination.trouble is not None:
-            raise examination.trouble
-        odd = examination.odd_partition_table
-        if odd is None or "partition-table" in self.ignored:
-            return
-        if self.partition_table == "strict":
-            raise Reject("unsafe-partition-table", f"the image's partition table contradicts itself: {odd}")
-        if self.partition_table == "warn" and examination.partition_table:
-            self.warn("odd-partition-table", f"the image's partition table contradicts itself: {odd}")
+    def judge(self, image: Image, examination: Examination) -> None:
+        """What the whole image is worth. Raises Reject and Incomplete as told above."""
+        if not examination.position:
+            raise Reject("empty", "the image is empty: not a single byte arrived; upload it again")
+        found = Found(examination)
+        self._refuse(examination.findings, found.name)
+        agree(image.disk_format, image.container_format, found)
+        if found.listed_as not in self.formats:
+            raise Reject(
+                "format-not-allowed",
+                f"the image is {found.name}, which is not accepted here; what is: {', '.join(self.formats)}",
+            )
+        self._doubt(examination.findings, found.name)
+
+    def _agree_early(self, image: Image, examination: Examination) -> None:
+        """What the beginning already contradicts need not be read to its end."""
+        found = Found(examination)
+        if found.look is not None or SAME.get(image.disk_format or "raw", image.disk_format or "raw") not in AT_THE_END:
+            agree(image.disk_format, image.container_format, found)
+
+    def _refuse(self, findings: list[Finding], name: str) -> None:
+        for finding in sorted(findings, key=_rank):
+            if self.worth[finding.code] == REFUSE and finding.code not in HALF_READ:
+                self.log.info("%s: %s: %s", finding.format, finding.code, finding.detail)
+                code = "format-ambiguous" if finding.code == "ambiguous" else f"unsafe-{finding.code}"
+                raise Reject(code, f"the {name} image is not safe: {CODES[finding.code][1]}")
+
+    def _doubt(self, findings: list[Finding], name: str) -> None:
+        findings = sorted(findings, key=_rank)
+        for finding in findings:
+            if self.worth[finding.code] == REFUSE:
+                self.log.info("%s: %s: %s", finding.format, finding.code, finding.detail)
+                raise Incomplete(HALF_READ[finding.code], f"the {name} image: {CODES[finding.code][1]}")
+        warned = set()
+        for finding in findings:
+            self.log.info("%s: %s: %s", finding.format, finding.code, finding.detail)
+            if self.worth[finding.code] == WARN and finding.code not in warned:
+                warned.add(finding.code)
+                self.warn(finding.code, f"the {name} image: {CODES[finding.code][1]} ({finding.detail})"[:1000])
 
 
-def _agree(declared: str | None, container: str | None, examination: Examination) -> None:
-    found = examination.disk_format
-    if container == "compressed" and not _signatures.is_compressed(examination.head):
-        raise Reject("format-mismatch", f"the image is declared as compressed, but it is {found}")
-    if container in ("ova", "docker") and not _signatures.is_tar(examination.head):
-        raise Reject("format-mismatch", f"the image is declared as {container}, a tar archive, but it is {found}")
-    if declared is None:
+def _rank(finding: Finding) -> tuple[int, int, str, str]:
+    """Of several findings, those that name other files are told first."""
+    where = -1 if finding.offset is None else finding.offset
+    return list(CODES).index(finding.code), where, finding.format, finding.detail
+
+
+def properties(examination: Examination) -> dict[str, str | int]:
+    """What is told of an image that was found to be in order."""
+    found = Found(examination)
+    told: dict[str, str | int | None] = {
+        "disk_format": found.disk_format,
+        "detected": found.name if found.name != found.disk_format else None,
+        "variant": found.look.variant if found.look else None,
+        "virtual_size": found.virtual_size,
+        "partition_table": found.partition_table,
+        "container_format": found.container_format,
+    }
+    return {key: value for key, value in told.items() if value is not None and value != ""}
+
+
+def agree(declared: str | None, container: str | None, found: Found) -> None:
+    """Raise Reject if what was declared is not what was found, Incomplete if the two cannot be compared."""
+    name = found.name
+    if container == "compressed" and name not in (*COMPRESSED, "zip"):
+        raise Reject("format-mismatch", f"the image is declared as compressed, but it is {name}")
+    if container in ("ova", "docker") and name not in ("ova", "tar"):
+        raise Reject("format-mismatch", f"the image is declared as {container}, a tar archive, but it is {name}")
+    if declared is None or container in WRAPPING:
         return
-    wanted = "raw" if declared in AS_RAW else _SAME.get(declared, declared)
-    if wanted == found:
+    wanted = "raw" if declared in AS_RAW else SAME.get(declared, declared)
+    if wanted == found.disk_format:
         return
-    if wanted == "raw" and (found == "luks" or (found == "iso" and examination.partition_table)):
+    if wanted == "raw" and (found.disk_format == "luks" or (found.disk_format == "iso" and found.partition_table)):
         return  # an encrypted volume has no other name in Glance; a hybrid ISO is a disk, too
     if declared not in KNOWN:
         raise Incomplete(
             "format-unknown",
-            f"the image is declared as {declared:.40}, which cannot be compared with its bytes: {found}",
+            f"the image is declared as {declared:.40}, which cannot be compared with its bytes: {name}",
         )
     raise Reject(
         "format-mismatch",
-        f"the image is declared as {declared}, but it is {found}; declare what it is, or convert it, "
+        f"the image is declared as {declared}, but it is {name}; declare what it is, or convert it, "
         "and upload it again",
     )
-
-
-def _properties(examination: Examination, container: str | None) -> dict[str, str | int]:
-    told: dict[str, str | int] = {"disk_format": examination.disk_format}
-    ova = _signatures.is_ova(examination.head)
-    if examination.virtual_size is not None and not ova and container not in WRAPPING:
-        told["virtual_size"] = examination.virtual_size
-    if examination.partition_table:
-        told["partition_table"] = examination.partition_table
-    if ova:
-        told["container_format"] = "ova"
-    elif examination.formats or examination.partition_table:
-        told["container_format"] = "bare"
-    return told

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from douane_plugin import Incomplete, Inspector, Reject
 
-from . import _checks, _signatures
-from ._examination import Examination
+from ._found import SAME, Found
 from ._units import parse_size, show_size
+from .formats import Examination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from douane_plugin import Image
 
-
-_SAME = {"ami": "raw", "aki": "raw", "ari": "raw", "vpc": "vhd", "parallels": "ploop"}
+HALF_READ = ("truncated", "out-of-order", "reader-failed")
 
 
 class Limits(Inspector):
@@ -37,7 +36,7 @@ class Limits(Inspector):
     No properties.
 
     Refuses with ``too-large``, ``virtual-size-too-large``, ``format-not-allowed``, ``container-not-allowed``,
-    and ``empty``. Incomplete with ``truncated``, ``format-unreadable``, ``format-ambiguous`` and
+    and ``empty``. Incomplete with ``truncated``, ``out-of-order``, ``reader-failed``, ``format-ambiguous`` and
     ``virtual-size-unknown``, where a limit cannot be compared with anything. Whether the image is safe is the
     business of ``format``.
     """
@@ -56,7 +55,7 @@ class Limits(Inspector):
                 raise ValueError(f"{key!r} is a list of names like ['raw', 'qcow2'], not {names!r:.100}")
             if names is not None and not names:
                 raise ValueError(f"{key!r} is empty, which no image could meet; leave it out to allow all")
-        self.formats = None if formats is None else [_SAME.get(name, name) for name in formats]
+        self.formats = None if formats is None else [SAME.get(name, name) for name in formats]
         self.containers = containers
 
     def inspect(self, image: Image) -> None:
@@ -66,54 +65,55 @@ class Limits(Inspector):
         if self.containers is not None and image.container_format is not None:
             self._judge_container(image.container_format)
         limits = (self.formats, self.max_virtual_size, self.containers)
-        asks_format = any(limit is not None for limit in limits)
-        examination = self._examination(image) if asks_format else None
+        examination = Examination(image.size) if any(limit is not None for limit in limits) else None
+        if examination is None and self.max_size is None:
+            return
         for chunk in image:
             self._judge_size(image.offset, known=False)
-            if examination is not None and examination.feed(chunk):
-                self._judge(examination, image)
-                examination = None
-            del chunk
-            if examination is None and self.max_size is None:
-                return
+            if examination is not None:
+                examination.feed(chunk)
+                self._judge_virtual_size(Found(examination))
         if examination is not None:
             examination.finish()
             self._judge(examination, image)
-
-    def _examination(self, image: Image) -> Examination:
-        return Examination(image.size, self.formats is not None, frozenset(_checks.SENTENCES))
 
     def _judge_size(self, size: int, known: bool) -> None:
         if self.max_size is not None and size > self.max_size:
             has = show_size(size) if known else f"more than {show_size(self.max_size)}"
             raise Reject("too-large", f"the image has {has}; {show_size(self.max_size)} is the most allowed here")
 
-    def _judge(self, examination: Examination, image: Image) -> None:
-        formats = examination.formats or ["raw"]
-        if len(formats) > 1:
-            names = " and as ".join(formats)
-            raise Incomplete("format-ambiguous", f"the image can be read as {names}; no limit fits it")
-        ova = _signatures.is_ova(examination.head)
-        if ova or image.container_format is None:
-            self._judge_container("ova" if ova else "bare")
-        if self.formats is not None and formats[0] not in self.formats:
-            raise Reject(
-                "format-not-allowed",
-                f"the image is {formats[0]}; the disk formats allowed here are {', '.join(self.formats)}",
-            )
-        if self.max_virtual_size is None:
-            return
-        size = examination.virtual_size
-        if size is not None and size > self.max_virtual_size:
+    def _judge_virtual_size(self, found: Found) -> None:
+        size = found.virtual_size
+        if self.max_virtual_size is not None and size is not None and size > self.max_virtual_size:
             raise Reject(
                 "virtual-size-too-large",
                 f"the image is a disk of {show_size(size)}; {show_size(self.max_virtual_size)} is the most "
                 "allowed here",
             )
-        if examination.trouble is not None:
-            raise examination.trouble
-        if size is None:
-            raise Incomplete("virtual-size-unknown", f"how large the disk in the {formats[0]} image is cannot be told")
+
+    def _judge(self, examination: Examination, image: Image) -> None:
+        if not examination.position:
+            raise Reject("empty", "the image is empty: not a single byte arrived; upload it again")
+        found = Found(examination)
+        if any(finding.code == "ambiguous" for finding in examination.together):
+            names = " and as ".join(look.name for look in examination.looks)
+            raise Incomplete("format-ambiguous", f"the image can be read as {names}; no limit fits it")
+        container = found.container_format or "bare"
+        if container == "ova" or image.container_format is None:
+            self._judge_container(container)
+        if self.formats is not None and found.disk_format not in self.formats:
+            raise Reject(
+                "format-not-allowed",
+                f"the image is {found.disk_format}; the disk formats allowed here are {', '.join(self.formats)}",
+            )
+        if self.max_virtual_size is None:
+            return
+        self._judge_virtual_size(found)
+        for finding in examination.findings:
+            if finding.code in HALF_READ:
+                raise Incomplete(finding.code, f"the {found.name} image could not be read: {finding.detail}"[:1000])
+        if found.virtual_size is None:
+            raise Incomplete("virtual-size-unknown", f"how large the disk in the {found.name} image is cannot be told")
 
     def _judge_container(self, container: str) -> None:
         if self.containers is not None and container not in self.containers:

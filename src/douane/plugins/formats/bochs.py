@@ -1,0 +1,82 @@
+"""Bochs' growing disks.
+
+The format and its limits: qemu, block/bochs.c; Bochs itself, iodev/hdimage/hdimage.h, redolog_header_t.
+"""
+
+import struct
+
+from .format import Format
+from .table_walk import Table, Walk, numbers
+from .wants import Bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+MAGIC = b"Bochs Virtual HD Image\0"
+HEADER_BYTES = 512
+MOST_ENTRIES = 1 << 20
+UNALLOCATED = 0xFFFFFFFF
+DIFFERENCES = (b"Undoable", b"Volatile")
+
+
+class Bochs(Format):
+    """Recognised by its magic. Of its kinds, "Growing" is a disk; the others are differences to one."""
+
+    name = "bochs"
+    disk_format = "bochs"
+
+    def begins(self, head: bytes) -> bool:
+        """See the class."""
+        return head.startswith(MAGIC)
+
+    def read(self, look: "Look") -> "Reader":
+        """Header, then the catalog of extents."""
+        data = yield Bytes(0, HEADER_BYTES, "the header")
+        kind, subtype = (data[at : at + 16].split(b"\0")[0] for at in (32, 48))
+        version, header_bytes, entries, bitmap, extent = struct.unpack_from("<5I", data, 64)
+        disk = struct.unpack_from("<Q", data, 84 if version == 0x10000 else 88)[0]
+        look.variant = subtype.decode("ascii", "replace").lower()
+        for name, value, offset in (
+            *(("type", kind.decode("ascii", "replace"), 32), ("subtype", subtype.decode("ascii", "replace"), 48)),
+            *(("version", version, 64), ("header", header_bytes, 68), ("catalog", entries, 72)),
+            *(("bitmap", bitmap, 76), ("extent", extent, 80), ("disk", disk, 84 if version == 0x10000 else 88)),
+        ):
+            look.note(name, value, offset)
+        look.virtual_size = disk // 512 * 512
+        if subtype in DIFFERENCES:
+            look.find("parent", f"its subtype is {look.variant!r}: it is the difference to another image", 48)
+        elif kind != b"Redolog" or subtype != b"Growing":
+            look.find("subformat", f"its type is {kind!r}, and its subtype {subtype!r}", 32)
+        if version not in (0x10000, 0x20000):
+            look.find("version", f"version is {version:#x}; 0x10000 and 0x20000 are known", 64)
+            return
+        if disk % 512:
+            look.find("unaligned-size", f"disk is {disk}; tools round it differently", 88)
+        if not disk:
+            look.find("no-disk", "disk is 0")
+        if not 512 <= extent <= 8 << 20 or extent & (extent - 1):
+            look.find("header", f"extent is {extent}, and must be a power of two from 512 to {8 << 20}", 80)
+            return
+        if entries > MOST_ENTRIES:
+            look.find("header", f"catalog is {entries}, and may be {MOST_ENTRIES}", 72)
+            return
+        if entries * extent < disk:
+            look.find("virtual-size", f"disk is {disk}; its {entries} extents have {entries * extent} bytes", 72)
+        if header_bytes < HEADER_BYTES:
+            look.find("overlap", f"header is {header_bytes}: the catalog stands in the header", 68)
+            return
+        walk = Walk(look, HEADER_BYTES)
+        data_at = header_bytes + entries * 4
+        step = 512 * (-(-bitmap // 512) + extent // 512)
+
+        def use(piece: bytes) -> None:
+            last = max((entry for entry in numbers(piece, "<I") if entry != UNALLOCATED), default=-1)
+            if last >= 0:
+                walk.reach(data_at + last * step + 1, "an extent of the disk")
+
+        if entries:
+            walk.reach(data_at, "the catalog")
+            walk.add(Table(header_bytes, entries * 4, "the catalog", use))
+        yield from walk.run()

@@ -1,0 +1,25 @@
+"""Bzip2: blocks of at most 900 kB, no headers beyond the first (bzip2 1.0.8, decompress.c)."""
+
+from .format import Format
+from .wants import Bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+_BLOCK, _END = bytes.fromhex("314159265359"), bytes.fromhex("177245385090")
+
+
+class Bzip2(Format):
+    """``BZh``, the size of blocks, and the digits of pi that a block begins with, or those of the end."""
+
+    name = "bzip2"
+    kind = "compressed"
+
+    def begins(self, head: bytes) -> bool:
+        return head.startswith(b"BZh") and head[3:4] in b"123456789" and head[4:10] in (_BLOCK, _END)
+
+    def read(self, look: "Look") -> "Reader":
+        header = yield Bytes(0, 14, "the header")
+        look.note("block size", (header[3] - ord("0")) * 100_000, 3)

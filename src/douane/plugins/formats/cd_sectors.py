@@ -1,0 +1,24 @@
+"""A CD as a drive reads it: sectors of 2352 bytes with their headers (ECMA-130, 14), the ``.bin`` of a cue sheet."""
+
+from .contents import Content, whole
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+SECTOR = 2352
+SYNC = b"\x00" + b"\xff" * 10 + b"\x00"
+
+
+class CdSectors(Content):
+    """``cd-sectors``: no tool for disks reads the file system in it, so that it is ``raw``. CDs of music begin with
+    nothing that could be recognised."""
+
+    name = "cd-sectors"
+
+    def begins(self, head: bytes) -> bool:
+        return head.startswith(SYNC) and (len(head) < SECTOR + len(SYNC) or head.startswith(SYNC, SECTOR))
+
+    def read(self, look: "Look") -> "Reader":
+        yield from whole(look)

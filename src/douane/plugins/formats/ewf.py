@@ -1,0 +1,67 @@
+"""The Expert Witness Compression Format, evidence files of forensic tools (libewf's specification of it)."""
+
+from .contents import u16, u32, u64
+from .format import Format
+from .wants import Bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+SIGNATURES = {
+    b"EVF\x09\x0d\x0a\xff\x00": "EWF",
+    b"LVF\x09\x0d\x0a\xff\x00": "EWF logical",
+    b"EVF2\x0d\x0a\x81\x00": "EWF2",
+    b"LEF2\x0d\x0a\x81\x00": "EWF2 logical",
+}
+SECTION = 76
+MOST_SECTIONS = 1 << 16
+"""Sections that are followed. The data of an image come in sections of some 30 MB."""
+
+
+class Ewf(Format):
+    """``ewf``."""
+
+    name = "ewf"
+    disk_format = "ewf"
+
+    def begins(self, head: bytes) -> bool:
+        return head[:8] in SIGNATURES
+
+    def read(self, look: "Look") -> "Reader":
+        head = yield Bytes(0, 32, "the header")
+        look.variant = SIGNATURES.get(head[:8], "")
+        if look.variant.startswith("EWF2"):
+            segment = u32(head, 12)
+            look.note("segment", segment, 12)
+        else:
+            segment = u16(head, 9)
+            look.note("segment", segment, 9)
+            yield from _sections(look)
+        if segment != 1:
+            look.find("external-extent", f"it is segment {segment} of an image in several files", 9)
+
+
+def _sections(look: "Look") -> "Reader":
+    at = 13
+    for _ in range(MOST_SECTIONS):
+        section = yield Bytes(at, SECTION, "a section", essential=False)
+        kind, following = section[:16].rstrip(b"\0"), u64(section, 16)
+        if kind in (b"volume", b"disk"):
+            volume = yield Bytes(at + SECTION, 24, "the volume section")
+            look.note("chunks", u32(volume, 4), at + SECTION + 4)
+            sector, sectors = u32(volume, 12), u64(volume, 16)
+            # In older versions the number of sectors has 32 bits, and the next field is not in use.
+            look.virtual_size = sector * (sectors if sectors < 1 << 48 else sectors & 0xFFFFFFFF)
+            look.note("disk", f"{sectors} sectors of {sector} bytes", at + SECTION + 12)
+        elif kind == b"next":
+            look.find("external-extent", "it goes on in another file", at)
+            return
+        elif kind == b"done":
+            return
+        if following < at + SECTION:
+            look.find("header", f"the section at {at} leads back, to {following}", at + 16)
+            return
+        at = following
+    look.find("unchecked", f"it has more than {MOST_SECTIONS} sections")

@@ -1,0 +1,133 @@
+"""ISO 9660 (ECMA-119): a CD's or DVD's file system, with Joliet, Rock Ridge, El Torito and UDF beside it."""
+
+from . import iso_directory
+from .contents import be32, u16, u32, whole
+from .format import Format
+from .wants import Bytes, Tail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+SECTOR = 2048
+FIRST = 16
+"""The sector with the first volume descriptor (ECMA-119, 6.2.1): those before it are the system's, and anybody's."""
+
+MOST_DESCRIPTORS = 64
+"""How many are read. Real images have up to a dozen; Linux looks at sectors 16 to 99 (fs/isofs/inode.c)."""
+
+BOOT, PRIMARY, SUPPLEMENTARY, PARTITION, TERMINATOR = 0, 1, 2, 3, 255
+JOLIET = (b"%/@", b"%/C", b"%/E")
+
+
+def is_iso(head: bytes) -> bool:
+    """The first 72 KiB have a primary volume descriptor: in sector 16 as the standard has it, or in one of those
+    behind, as Linux passes over all that it does not know."""
+    return any(
+        head[at : at + 6] == b"\x01CD001"
+        for at in range(FIRST * SECTOR, min(len(head), (72 << 10) - SECTOR + 1), SECTOR)
+    )
+
+
+class Iso(Format):
+    """``iso``; the disk is the whole image."""
+
+    name = "iso"
+    disk_format = "iso"
+
+    def begins(self, head: bytes) -> bool:
+        return is_iso(head)
+
+    def read(self, look: "Look") -> "Reader":
+        look.spawn(whole(look))
+        primary = b""
+        extensions = []
+        roots = {}
+        for number in range(MOST_DESCRIPTORS):
+            at = (FIRST + number) * SECTOR
+            sector = yield Bytes(at, SECTOR, "a volume descriptor", short=True)
+            if sector[1:6] in (b"BEA01", b"NSR02", b"NSR03", b"TEA01", b"BOOT2", b"CDW02"):
+                if sector[1:4] == b"NSR":
+                    extensions.append("UDF")
+                continue
+            if len(sector) < SECTOR or (sector[1:6] != b"CD001" and (primary or number >= 20)):
+                if len(sector) < SECTOR and number == 0:
+                    look.find("truncated", f"its first volume descriptor ends at {at + SECTOR}", at)
+                break
+            if sector[1:6] != b"CD001":
+                look.find("odd", f"sector {FIRST + number} is no volume descriptor", at)
+                continue
+            kind = sector[0]
+            if kind == PRIMARY and not primary:
+                primary = sector
+                if number:
+                    look.find("odd", f"its first volume descriptor is in sector {FIRST + number}, not {FIRST}", at)
+                volume(look, sector, at)
+                roots[u32(sector, 158)] = (sector[156:190], "the root directory")
+            elif kind == PRIMARY:
+                if sector[:8] + sector[80:190] != primary[:8] + primary[80:190]:
+                    text = "it has two primary volume descriptors that differ: tools differ in which of them they read"
+                    look.find("header", text, at)
+            elif kind == SUPPLEMENTARY and sector[88:91] in JOLIET:
+                if "Joliet" not in extensions:
+                    extensions.append("Joliet")
+                    roots.setdefault(u32(sector, 158), (sector[156:190], "Joliet's root directory"))
+            elif kind == BOOT and sector[7:30] == b"EL TORITO SPECIFICATION":
+                catalog = u32(sector, 71)
+                look.note("boot catalog", f"El Torito, sector {catalog}", at + 71)
+                look.must_reach((catalog + 1) * SECTOR, "the boot catalog")
+        if extensions:
+            look.variant = "+".join(extensions)
+        for _, (record, what) in sorted(roots.items()):
+            yield from iso_directory.read(look, record, what)
+
+
+def volume(look: "Look", sector: bytes, at: int) -> None:
+    """The primary volume descriptor in `sector`, at `at` in the image: ECMA-119, 8.4."""
+    look.note("volume", sector[40:72].decode("ascii", "replace").strip(), at + 40)
+    look.note("system", sector[8:40].decode("ascii", "replace").strip(), at + 8)
+    if sector[6] != 1:
+        look.find("version", f"the version of its volume descriptor is {sector[6]}", at + 6)
+    block = both16(look, sector, at, 128, "size of a block")
+    sectors = both32(look, sector, at, 80, "blocks of the volume")
+    table = both32(look, sector, at, 132, "bytes of the path table")
+    if block not in (512, 1024, 2048):
+        look.find("header", f"a block of {block} bytes cannot be", at + 128)
+        return
+    look.note("volume size", sectors * block, at + 80)
+    look.spawn(_reaches(look, sectors * block, at))
+    look.must_reach(u32(sector, 140) * block + table, "the path table")
+    look.must_reach(be32(sector, 148) * block + table, "the path table for big-endian machines")
+    if sectors == 0:
+        look.find("header", "its volume has no blocks", at + 80)
+    root = sector[156:190]
+    if root[0] != 34 or not root[25] & 2:
+        look.find("header", "its root directory's record is none", at + 156)
+
+
+def _reaches(look: "Look", end: int, at: int) -> "Reader":
+    """The volume is all there."""
+    if look.size is None:
+        yield Tail(0)
+    if end > look.total:
+        look.find("truncated", f"its volume ends at {end}, and the image at {look.total}", at + 80)
+
+
+def both16(look: "Look", data: bytes, at: int, offset: int, what: str) -> int:
+    """The number at `offset`, that is written in both byte orders; Linux reads the first, and so is it here."""
+    little, big = u16(data, offset), int.from_bytes(data[offset + 2 : offset + 4], "big")
+    return _agree(look, little, big, at + offset, what)
+
+
+def both32(look: "Look", data: bytes, at: int, offset: int, what: str) -> int:
+    """As :func:`both16`, of 32 bits."""
+    return _agree(look, u32(data, offset), be32(data, offset + 4), at + offset, what)
+
+
+def _agree(look: "Look", little: int, big: int, at: int, what: str) -> int:
+    # Mastering programs are known that leave the second one out: "stupid mastering programs", as Linux' isofs.h has it.
+    if little != big:
+        code = "odd" if big == 0 else "header"
+        look.find(code, f"{what}: {little} in little-endian order, and {big} in big-endian order", at)
+    return little

@@ -1,0 +1,58 @@
+"""Kernels and initial RAM disks, which Glance knows as ``aki`` and ``ari``: images that are no disks."""
+
+from . import boot_sectors
+from .contents import Content, u16, u32, whole
+from .wants import Bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+
+def kind_of(head: bytes) -> str:
+    """``bzImage``, ``ELF``, ``ARM64`` or nothing, if the image begins as no kernel does."""
+    if boot_sectors.is_kernel_setup(head):
+        return "bzImage"  # Documentation/arch/x86/boot.rst
+    if head[56:60] == b"ARM\x64":
+        return "ARM64"  # Documentation/arch/arm64/booting.rst
+    if head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2) or head[6] != 1:
+        return ""
+    # vmlinux is linked to a fixed place (ET_EXEC), or to be moved (ET_DYN): so are programs, which look the same.
+    return "ELF" if int.from_bytes(head[16:18], "little" if head[5] == 1 else "big") in (2, 3) else ""
+
+
+class Kernel(Content):
+    """``kernel``."""
+
+    name = "kernel"
+    disk_format = "aki"
+
+    def begins(self, head: bytes) -> bool:
+        return bool(kind_of(head))
+
+    def read(self, look: "Look") -> "Reader":
+        head = yield Bytes(0, 0x400, "the beginning", short=True)
+        look.variant = kind_of(head)
+        if look.variant == "bzImage":
+            look.note("boot protocol", f"{head[0x207]}.{head[0x206]:02}", 0x206)
+            look.note("sectors of setup code", head[0x1F1] or 4, 0x1F1)
+            look.note("bytes of the kernel", u32(head, 0x1F4) * 16, 0x1F4)
+        elif look.variant == "ELF":
+            look.note("machine", u16(head, 18), 18)
+        yield from whole(look)
+
+
+class InitialRamDisk(Content):
+    """``initramfs``: a cpio archive as Linux unpacks it (Documentation/driver-api/early-userspace/buffer-format.rst).
+    One that is compressed begins as its compression does."""
+
+    name = "initramfs"
+    disk_format = "ari"
+
+    def begins(self, head: bytes) -> bool:
+        return head[:6] in (b"070701", b"070702") and all(byte in b"0123456789abcdefABCDEF" for byte in head[6:110])
+
+    def read(self, look: "Look") -> "Reader":
+        look.variant = "cpio"
+        yield from whole(look)

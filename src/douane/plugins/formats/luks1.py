@@ -1,0 +1,94 @@
+"""LUKS, version 1: an encrypted disk behind a header with its keys.
+
+The format: cryptsetup, docs/on-disk-format.pdf. The limits: qcrypto_block_luks_check_header() in qemu,
+crypto/block-luks.c.
+"""
+
+import struct
+from itertools import pairwise
+
+from .format import Format
+from .wants import Bytes, Tail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+MAGIC = b"LUKS\xba\xbe"
+HEADER_BYTES = 592
+KEYS_AT = 4096
+SLOTS_AT, SLOT_BYTES, SLOTS = 208, 48, 8
+ENABLED, DISABLED = 0x00AC71F3, 0x0000DEAD
+
+
+class Luks1(Format):
+    """Recognised by its magic, unless version 2 is said behind it, which is another format."""
+
+    name = "luks1"
+    disk_format = "luks"
+
+    def begins(self, head: bytes) -> bool:
+        """See the class."""
+        return head[:6] == MAGIC and head[6:8] != b"\0\2"
+
+    def read(self, look: "Look") -> "Reader":
+        """The header. Nothing can be seen of the rest."""
+        version = int.from_bytes((yield Bytes(6, 2, "the header")), "big")
+        look.note("version", version, 6)
+        if version != 1:
+            look.find("version", f"version is {version}; 1 and 2 are known", 6)
+            return
+        data = yield Bytes(0, HEADER_BYTES, "the header")
+        for name, offset, length in (("cipher-name", 8, 32), ("cipher-mode", 40, 32), ("hash-spec", 72, 32)):
+            look.note(name, _text(look, data, name, offset, length), offset)
+        payload, key_bytes = struct.unpack_from(">II", data, 104)
+        iterations = struct.unpack_from(">I", data, 164)[0]
+        look.note("payload-offset", payload, 104)
+        look.note("key-bytes", key_bytes, 108)
+        look.note("mk-digest-iter", iterations, 164)
+        look.note("uuid", data[168:208].split(b"\0")[0].decode("ascii", "replace"), 168)
+        look.find("encrypted", "all of it is, but for the header")
+        start = payload * 512
+        if start < KEYS_AT:
+            # 0 is said by a header that stands in a file of its own: there is no disk in here
+            look.find("header", f"payload-offset is {payload} sectors: the disk would stand in the header", 104)
+            return
+        if not iterations:
+            look.find("header", "mk-digest-iter is 0", 164)
+        _judge_slots(look, data, start, key_bytes)
+        look.must_reach(start, "the header with its keys")
+        if look.size is not None:
+            look.virtual_size = max(0, look.size - start)
+        yield Tail(0)
+        look.virtual_size = max(0, look.total - start)
+
+
+def _judge_slots(look: "Look", data: bytes, payload: int, key_bytes: int) -> None:
+    regions = []
+    for slot in range(SLOTS):
+        at = SLOTS_AT + slot * SLOT_BYTES
+        active, iterations, key_at, stripes = struct.unpack_from(">II32xII", data, at)
+        if active == DISABLED:
+            continue
+        if active != ENABLED:
+            look.find("header", f"key slot {slot} is neither enabled nor disabled: {active:#x}", at)
+            continue
+        start, end = key_at * 512, key_at * 512 + key_bytes * stripes
+        if not iterations or not stripes:
+            look.find("header", f"key slot {slot} has {iterations} iterations and {stripes} stripes", at)
+        if start < KEYS_AT or end > payload:
+            look.find("overlap", f"key slot {slot}, {start} to {end}, overlaps the header or the disk", at)
+        regions.append((start, end, slot))
+    regions.sort()
+    for (_, end, slot), (start, _, other) in pairwise(regions):
+        if start < end:
+            look.find("overlap", f"key slots {slot} and {other} overlap")
+    look.note("keys", len(regions), SLOTS_AT)
+
+
+def _text(look: "Look", data: bytes, name: str, offset: int, length: int) -> str:
+    raw = data[offset : offset + length]
+    if b"\0" not in raw:
+        look.find("header", f"{name} has no end", offset)
+    return raw.split(b"\0")[0].decode("ascii", "replace")

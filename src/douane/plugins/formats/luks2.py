@@ -1,0 +1,117 @@
+"""LUKS, version 2: an encrypted disk behind two copies of a header, which is JSON for the most part.
+
+The format: cryptsetup, docs/on-disk-format-luks2.pdf ("LUKS2 On-Disk Format Specification").
+"""
+
+import struct
+
+from .format import Format
+from .luks2_json import read_json
+from .wants import MOST_BYTES, Bytes, Tail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from .look import Look
+    from .wants import Reader, Want
+
+MAGIC, MAGIC_SECOND = b"LUKS\xba\xbe", b"SKUL\xba\xbe"
+BINARY_BYTES = 4096
+SIZES = tuple(16 << 10 << power for power in range(9))
+"""What hdr_size may be: section 2.1, Table 1, the offsets at which the second header can stand."""
+
+CHECKSUM_AT, CHECKSUM_BYTES = 0x1C0, 64
+MOST_JSON = 256 << 10
+"""It has 12 KiB as cryptsetup makes it, and can have 4 MiB; what is parsed takes some 50 times that."""
+
+
+class Luks2(Format):
+    """Recognised by its magic and version.
+
+    A second header whose first is overwritten is not: it stays behind where an encrypted disk was partitioned anew.
+    """
+
+    name = "luks2"
+    disk_format = "luks"
+
+    def begins(self, head: bytes) -> bool:
+        """See the class."""
+        return head[:8] == MAGIC + b"\0\2"
+
+    def read(self, look: "Look") -> "Reader":
+        """Both headers, and the JSON area of the first. Nothing can be seen of the rest."""
+        look.find("encrypted", "all of it is, but for the headers")
+        first = yield from _header(look, 0, MAGIC, "the header")
+        if first is None:
+            return
+        size, binary, text = first
+        for name, offset, length in (
+            ("label", 24, 48),
+            ("csum_alg", 72, 32),
+            ("uuid", 168, 40),
+            ("subsystem", 208, 48),
+        ):
+            look.note(name, binary[offset : offset + length].split(b"\0")[0].decode("utf-8", "replace"), offset)
+        look.note("hdr_size", size, 8)
+        look.note("seqid", int.from_bytes(binary[16:24], "big"), 16)
+        disk = read_json(look, text, size * 2) if text is not None else None
+        second = yield from _header(look, size, MAGIC_SECOND, "the second header")
+        if second is not None:
+            if second[0] != size or second[1][16:24] != binary[16:24]:
+                # the one with the higher seqid is taken, and written over the other: section 2.2
+                look.find(
+                    "header", "the two headers are of different sizes or times: which is taken is not certain", size
+                )
+            elif second[2] != text:
+                look.find("header", "the two headers, of the same time, say different things", size)
+        if disk is None:
+            return
+        start, most = disk
+        look.must_reach(start + (most or 0), "the encrypted disk")
+        if most is None and look.size is not None:
+            look.virtual_size = max(0, look.size - start)
+        elif most is not None:
+            look.virtual_size = most
+        yield Tail(0)
+        if most is None:
+            look.virtual_size = max(0, look.total - start)
+
+
+def _header(
+    look: "Look", at: int, magic: bytes, what: str
+) -> "Generator[Want, Any, tuple[int, bytes, bytes | None] | None]":
+    """The binary header at `at`, and the JSON area behind it if it is not too long; None if there is none."""
+    binary = yield Bytes(at, BINARY_BYTES, what)
+    size, offset = struct.unpack_from(">Q", binary, 8)[0], struct.unpack_from(">Q", binary, 256)[0]
+    if binary[:8] != magic + b"\0\2":
+        look.find("checksum", f"there is no {what[4:]} at {at}: {binary[:8]!r}", at)
+        return None
+    if size not in SIZES or offset != at:
+        look.find("header", f"{what} has hdr_size {size} and hdr_offset {offset}, at {at}", at + 8)
+        return None
+    import hashlib
+
+    algorithm = binary[72:104].split(b"\0")[0].decode("ascii", "replace")
+    try:
+        digest = hashlib.new(algorithm)
+    except (ValueError, TypeError):
+        look.find("unknown-feature", f"{what} has a checksum of the kind {algorithm!r}", at + 72)
+        return None
+    length = digest.digest_size
+    if not 0 < length <= CHECKSUM_BYTES:
+        look.find("unknown-feature", f"{what} has a checksum of the kind {algorithm!r}", at + 72)
+        return None
+    digest.update(binary[:CHECKSUM_AT] + bytes(CHECKSUM_BYTES) + binary[CHECKSUM_AT + CHECKSUM_BYTES :])
+    text = bytearray()
+    for start in range(at + BINARY_BYTES, at + size, MOST_BYTES):
+        piece = yield Bytes(start, min(MOST_BYTES, at + size - start), what)
+        digest.update(piece)
+        text += piece[: MOST_JSON + 1 - len(text)]
+    if digest.digest() != binary[CHECKSUM_AT : CHECKSUM_AT + length]:
+        look.find("checksum", f"the {algorithm} of {what} is wrong", at + CHECKSUM_AT)
+    if len(text) > MOST_JSON and b"\0" not in text:
+        look.find("odd", f"the JSON area of {what} has more than {MOST_JSON} bytes, and is not read", at + BINARY_BYTES)
+        return size, binary, None
+    return size, binary, bytes(text.split(b"\0")[0])

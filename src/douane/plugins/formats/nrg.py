@@ -1,0 +1,39 @@
+"""Nero's CD images: the tracks, and behind them what describes them. Known from libcdio's lib/driver/image/nrg.c."""
+
+from .contents import be32, be64
+from .format import Format
+from .wants import Tail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+
+def _footer(tail: bytes, total: int) -> "tuple[str, int] | None":
+    """Its version, and where the chunks that describe the tracks begin."""
+    if tail[-12:-8] == b"NER5":
+        name, place, end = "NER5", be64(tail, len(tail) - 8), total - 12
+    elif tail[-8:-4] == b"NERO":
+        name, place, end = "NERO", be32(tail, len(tail) - 4), total - 8
+    else:
+        return None
+    return (name, place) if 0 < place < end else None
+
+
+class Nrg(Format):
+    """``nrg``: to every tool that looks for disk images it is ``raw``."""
+
+    name = "nrg"
+    kind = "other"
+
+    def ends(self, tail: bytes, total: int) -> bool:
+        return _footer(tail, total) is not None
+
+    def read(self, look: "Look") -> "Reader":
+        tail = yield Tail(12)
+        footer = _footer(tail, look.total)
+        if footer:
+            look.variant = footer[0]
+            look.note("chunks at", footer[1], look.total - len(tail))
+        look.virtual_size = look.total

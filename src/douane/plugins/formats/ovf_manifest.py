@@ -1,0 +1,49 @@
+"""The manifest of an OVF package: digests of its files (DSP0243, 5.1: a line ``SHA256(disk.vmdk)= 0123...`` a file)."""
+
+MAX_BYTES = 1 << 20
+DIGEST_LENGTHS = {"sha1": 40, "sha256": 64, "sha512": 128}
+"""Algorithms, by name, and the hexadecimal digits of their digests. OVF 1 has SHA-1, OVF 2 SHA-256; VMware's tools
+write SHA-512 too."""
+
+
+class ManifestError(ValueError):
+    """The manifest is not one."""
+
+
+class Line:
+    """`algorithm`, one of :data:`DIGEST_LENGTHS`; `name` of the file; `digest`, hexadecimal in lower case."""
+
+    __slots__ = ("algorithm", "digest", "name")
+
+    def __init__(self, algorithm: str, name: str, digest: str) -> None:
+        self.algorithm, self.name, self.digest = algorithm, name, digest
+
+
+def parse(data: bytes) -> "list[Line]":
+    """The lines of a manifest. Raises ManifestError if one of them is none, or two speak of the same file."""
+    if len(data) > MAX_BYTES:
+        raise ManifestError(f"it has more than {MAX_BYTES} bytes")
+    lines = []
+    seen = set()
+    for line in data.decode("utf-8-sig", "surrogateescape").splitlines():
+        if line.strip():
+            told = _parse_line(line.strip())
+            if told.name in seen:
+                raise ManifestError(f"it has two lines for {told.name[:80]!r}")
+            seen.add(told.name)
+            lines.append(told)
+    return lines
+
+
+def _parse_line(line: str) -> Line:
+    left, _, digest = line.rpartition("=")
+    algorithm, _, name = left.rstrip().partition("(")
+    digest = digest.strip().lower()
+    algorithm = algorithm.strip().lower().replace("-", "")
+    if not name.endswith(")") or len(name) == 1:
+        raise ManifestError(f"its line {line[:80]!r} is not well-formed")
+    if algorithm not in DIGEST_LENGTHS:
+        raise ManifestError(f"its line {line[:80]!r} is of an algorithm that is not known")
+    if len(digest) != DIGEST_LENGTHS[algorithm] or digest.strip("0123456789abcdef"):
+        raise ManifestError(f"its line {line[:80]!r} does not end in such a digest")
+    return Line(algorithm, name[:-1], digest)

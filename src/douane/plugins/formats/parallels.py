@@ -1,0 +1,90 @@
+"""Parallels' expandable images (.hds), which Virtuozzo and Glance call ploop.
+
+The format: qemu, docs/interop/parallels.txt. The limits: parallels_open() in block/parallels.c.
+"""
+
+import struct
+
+from .format import Format
+from .table_walk import Table, Walk, numbers
+from .wants import Bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+MAGIC, MAGIC_EXTENDED = b"WithoutFreeSpace", b"WithouFreSpacExt"
+HEADER_BYTES = 64
+IN_USE = 0x746F6E59
+CLOSED = (0, 0x312E3276)
+MOST_TRACKS = ((1 << 31) - 1) // 513
+MOST_ENTRIES = ((1 << 31) - 1) // 4
+
+NAMES = (
+    *(("version", 16), ("heads", 20), ("cylinders", 24), ("tracks", 28), ("nb_bat_entries", 32), ("nb_sectors", 36)),
+    *(("in_use", 44), ("data_off", 48), ("flags", 52), ("ext_off", 56)),
+)
+
+
+class Parallels(Format):
+    """Recognised by either magic."""
+
+    name = "parallels"
+    disk_format = "ploop"
+
+    def begins(self, head: bytes) -> bool:
+        """See the class."""
+        return head[:16] in (MAGIC, MAGIC_EXTENDED)
+
+    def read(self, look: "Look") -> "Reader":
+        """Header, then the block allocation table."""
+        data = yield Bytes(0, HEADER_BYTES, "the header")
+        values = struct.unpack("<IIIIIQIIIQ", data[16:])
+        for (name, offset), value in zip(NAMES, values, strict=True):
+            look.note(name, value, offset)
+        version, _, _, tracks, entries, sectors, in_use, data_off, _, ext_off = values
+        extended = data[:16] == MAGIC_EXTENDED
+        look.variant = "extended" if extended else "plain"
+        if not extended:
+            sectors &= 0xFFFFFFFF
+        look.virtual_size = sectors * 512
+        if version != 2:
+            look.find("version", f"version is {version}, and only 2 is known", 16)
+            return
+        if in_use == IN_USE:
+            look.find("dirty", "in_use is set: a program had it open and did not close it", 44)
+        elif in_use not in CLOSED:
+            look.find("odd", f"in_use is {in_use:#x}, which means nothing", 44)
+        if not sectors:
+            look.find("no-disk", "nb_sectors is 0", 36)
+        if not 0 < tracks <= MOST_TRACKS:
+            look.find("header", f"tracks, the sectors of a cluster, is {tracks}, and must be 1 to {MOST_TRACKS}", 28)
+            return
+        if entries > MOST_ENTRIES:
+            look.find("header", f"nb_bat_entries is {entries}, and may be {MOST_ENTRIES}", 32)
+            return
+        if sectors > entries * tracks:
+            look.find("virtual-size", f"nb_sectors is {sectors}; its {entries} clusters have {entries * tracks}", 36)
+        table_end = HEADER_BYTES + entries * 4
+        if data_off and data_off * 512 < table_end:
+            look.find("overlap", f"data_off is {data_off} sectors, and the table of clusters ends at {table_end}", 48)
+        walk = Walk(look, HEADER_BYTES)
+        if ext_off:
+            # parallels_read_format_extension() takes it for sectors; the specification, for "WithouFreSpacExt", for
+            # clusters. It is in the file in either case if it is in the file in clusters.
+            walk.reach(ext_off * 512 + 1, "the format extension")
+        unit = tracks * 512 if extended else 512
+
+        def use(piece: bytes) -> None:
+            offsets = numbers(piece, "<I")
+            last = max(offsets, default=0)
+            if last:
+                walk.reach(last * unit + 1, "a cluster of the disk")
+                if min(filter(None, offsets)) * unit < table_end:
+                    walk.once("overlap", "a cluster of the disk stands where the header or the table of clusters is")
+
+        if entries:
+            walk.reach(table_end, "the table of clusters")
+            walk.add(Table(HEADER_BYTES, entries * 4, "the table of clusters", use))
+        yield from walk.run()

@@ -1,0 +1,126 @@
+"""qcow, version 1: QEMU's first copy-on-write format. It ended with qcow2, and is still read.
+
+The format and its limits: qemu, block/qcow.c, struct QCowHeader and qcow_open().
+"""
+
+import struct
+
+from .format import Format
+from .table_walk import Table, Walk, numbers
+from .wants import Bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+MAGIC = b"QFI\xfb\0\0\0\1"
+HEADER_BYTES = 48
+MOST_BACKING_NAME = 1023
+MOST_L1_ENTRIES = (1 << 31) // 8
+COMPRESSED = 1 << 63
+AES = 1
+
+
+class Qcow(Format):
+    """Recognised by the magic that it has in common with qcow2, and its version, 1."""
+
+    name = "qcow"
+    disk_format = "qcow"
+
+    def begins(self, head: bytes) -> bool:
+        """See the class."""
+        return head[:8] == MAGIC
+
+    def read(self, look: "Look") -> "Reader":
+        """Header, backing file, then the tables."""
+        look.variant = "v1"
+        data = yield Bytes(0, HEADER_BYTES, "the header")
+        backing_at, backing_bytes, _, size, cluster_bits, l2_bits, _, crypt, l1_at = struct.unpack(
+            ">QIIQBBHIQ", data[8:]
+        )
+        for name, value, offset in (
+            *(("backing_file_offset", backing_at, 8), ("backing_file_size", backing_bytes, 16), ("size", size, 24)),
+            *(("cluster_bits", cluster_bits, 32), ("l2_bits", l2_bits, 33), ("crypt_method", crypt, 36)),
+            ("l1_table_offset", l1_at, 40),
+        ):
+            look.note(name, value, offset)
+        look.virtual_size = size // 512 * 512
+        if crypt == AES:
+            look.find("encrypted", "crypt_method is 1: AES", 36)
+        elif crypt:
+            look.find("unknown-feature", f"crypt_method is {crypt}; 0 and 1 are known", 36)
+        if backing_at:
+            yield from _backing_file(look, backing_at, backing_bytes)
+        wrong = False
+        if not 9 <= cluster_bits <= 16:
+            look.find("header", f"cluster_bits is {cluster_bits}, and must be 9 to 16", 32)
+            wrong = True
+        if not 6 <= l2_bits <= 13:
+            look.find("header", f"l2_bits is {l2_bits}, and must be 6 to 13", 33)
+            wrong = True
+        if size < 512:
+            look.find("no-disk", f"size is {size}", 24)
+        if size % 512:
+            look.find("unaligned-size", f"size is {size}; tools round it differently", 24)
+        if wrong:
+            return
+        entries = -(-size >> cluster_bits + l2_bits)
+        if entries > MOST_L1_ENTRIES:
+            look.find("virtual-size", f"size is {size}, for which the L1 table would have {entries} entries", 24)
+        elif l1_at < HEADER_BYTES or (backing_at < l1_at + entries * 8 and l1_at < backing_at + backing_bytes):
+            look.find("overlap", f"the L1 table at {l1_at} overlaps the header", 40)
+        else:
+            yield from _tables(look, (l1_at, entries * 8), cluster_bits, l2_bits)
+
+
+def _backing_file(look: "Look", at: int, length: int) -> "Reader":
+    if not 0 < length <= MOST_BACKING_NAME:
+        look.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MOST_BACKING_NAME}", 16)
+    if at > 1 << 20:
+        look.find("header", f"the backing file's name stands at {at}", 8)
+        look.find("backing-file", f"it names a backing file, at {at}", 8)
+        return
+    name = yield Bytes(at, min(length, MOST_BACKING_NAME), "the backing file's name", short=True)
+    text = name.decode("utf-8", "replace")
+    look.note("backing file", text, at)
+    look.find("backing-file", f"it names the backing file {text!r}", at)
+
+
+def _tables(look: "Look", l1: "tuple[int, int]", cluster_bits: int, l2_bits: int) -> "Reader":
+    """A cluster is allocated by making the file longer, so its last may be cut; one that begins behind it may not."""
+    walk = Walk(look, HEADER_BYTES)
+    offset_bits = 63 - cluster_bits
+    offset_mask, size_mask = (1 << offset_bits) - 1, (1 << cluster_bits) - 1
+
+    def first_level(piece: bytes) -> None:
+        offsets = list(filter(None, numbers(piece, ">Q")))
+        different = set(offsets)
+        if not different:
+            return
+        if len(different) < len(offsets):
+            walk.once("overlap", "the L1 table has the same L2 table twice", key="twice")
+        if max(different) >= 1 << 63:
+            walk.once("header", "the L1 table has entries that are no offsets", key="L1")
+            return
+        walk.reach(max(different) + 1, "an L2 table")
+        end = l1[0] + l1[1]
+        if min(different) < HEADER_BYTES or any(l1[0] <= offset < end for offset in different):
+            walk.once("overlap", "an L2 table overlaps the header or the L1 table", key="L2")
+        walk.add_tables(different, 8 << l2_bits, "an L2 table", second_level)
+
+    def second_level(piece: bytes) -> None:
+        entries = numbers(piece, ">Q")
+        last = max(entries, default=0)
+        if last & COMPRESSED:
+            packed = [entry for entry in entries if entry & COMPRESSED]
+            end = max([(entry & offset_mask) + (entry >> offset_bits & size_mask) for entry in packed])
+            walk.reach(end, "a compressed cluster of the disk")
+            last = max([entry for entry in entries if not entry & COMPRESSED], default=0)
+        if last:
+            walk.reach(last + 1, "a cluster of the disk")
+
+    if l1[1]:
+        walk.reach(l1[0] + l1[1], "the L1 table")
+        walk.add(Table(*l1, "the L1 table", first_level))
+    yield from walk.run()

@@ -1,0 +1,190 @@
+"""The header of a qcow2 image: its fields, and what qemu asks of them before it opens the image.
+
+The format: qemu, docs/interop/qcow2.txt. The limits: block/qcow2.h, and qcow2_do_open() in block/qcow2.c.
+"""
+
+import struct
+
+from .wants import Bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from .look import Look
+    from .wants import Want
+
+MAGIC = b"QFI\xfb"
+SECTOR = 512
+MOST_L1_BYTES = 32 << 20
+MOST_REFCOUNT_TABLE_BYTES = 8 << 20
+MOST_SNAPSHOTS = 1 << 16
+MOST_BACKING_NAME = 1023
+SNAPSHOT_HEADER_BYTES = 40
+
+V2_BYTES, V3_BYTES = 72, 104
+V2_FIELDS = (
+    *(("version", 4), ("backing_file_offset", 8), ("backing_file_size", 16), ("cluster_bits", 20), ("size", 24)),
+    *(("crypt_method", 32), ("l1_size", 36), ("l1_table_offset", 40), ("refcount_table_offset", 48)),
+    *(("refcount_table_clusters", 56), ("nb_snapshots", 60), ("snapshots_offset", 64)),
+)
+V3_FIELDS = (
+    *(("incompatible_features", 72), ("compatible_features", 80), ("autoclear_features", 88)),
+    *(("refcount_order", 96), ("header_length", 100)),
+)
+COMPRESSION_TYPE = 104
+
+DIRTY, CORRUPT, DATA_FILE, COMPRESSION, EXTENDED_L2 = (1 << bit for bit in range(5))
+KNOWN_INCOMPATIBLE = DIRTY | CORRUPT | DATA_FILE | COMPRESSION | EXTENDED_L2
+RAW_DATA_FILE = 1 << 1
+"""Of the autoclear features."""
+
+AES, LUKS = 1, 2
+
+
+class Header:
+    """The fields, by the names that the specification gives them; all integers, sizes and offsets in bytes but for
+    `l1_size` (entries) and `refcount_table_clusters`."""
+
+    def __init__(self) -> None:
+        self.version = self.backing_file_offset = self.backing_file_size = self.cluster_bits = self.size = 0
+        self.crypt_method = self.l1_size = self.l1_table_offset = self.refcount_table_offset = 0
+        self.refcount_table_clusters = self.nb_snapshots = self.snapshots_offset = 0
+        self.incompatible_features = self.compatible_features = self.autoclear_features = 0
+        self.refcount_order = 4
+        self.header_length = V2_BYTES
+        self.compression_type = 0
+
+    @property
+    def cluster_size(self) -> int:
+        """Bytes."""
+        return 1 << self.cluster_bits
+
+    @property
+    def l2_entry_bytes(self) -> int:
+        """8; 16 with subclusters."""
+        return 16 if self.incompatible_features & EXTENDED_L2 else 8
+
+    @property
+    def refcount_table_bytes(self) -> int:
+        """Length of the refcount table."""
+        return self.refcount_table_clusters << self.cluster_bits
+
+    @property
+    def extensions_end(self) -> int:
+        """Where the header extensions end at the latest: the backing file's name, or the first cluster's end."""
+        return self.backing_file_offset or self.cluster_size
+
+
+def read_header(look: "Look") -> "Generator[Want, Any, Header | None]":
+    """Read, note and judge the header; returns it, or None where nothing behind it can be understood."""
+    header = Header()
+    begin = yield Bytes(0, 32, "the header")
+    header.version, header.size = int.from_bytes(begin[4:8], "big"), int.from_bytes(begin[24:32], "big")
+    look.virtual_size = header.size // SECTOR * SECTOR  # as qemu: total_sectors = header.size / BDRV_SECTOR_SIZE
+    look.variant = f"v{header.version}"
+    if header.version not in (2, 3):
+        look.note("version", header.version, 4)
+        look.find("version", f"version is {header.version}, and only 2 and 3 are known", 4)
+        return None
+    data = yield Bytes(0, V2_BYTES, "the header")
+    _fill(header, look, V2_FIELDS, struct.unpack(">IQIIQIIQQIIQ", data[4:]))
+    if header.version == 3:
+        data = yield Bytes(0, V3_BYTES, "the header")
+        _fill(header, look, V3_FIELDS, struct.unpack(">QQQII", data[V2_BYTES:]))
+    if not 9 <= header.cluster_bits <= 21:
+        look.find("header", f"cluster_bits is {header.cluster_bits}, and must be 9 to 21", 20)
+        return None
+    if header.header_length > header.cluster_size or (header.version == 3 and header.header_length < V3_BYTES):
+        look.find("header", f"header_length is {header.header_length}: not 104 to {header.cluster_size}", 100)
+        return None
+    if header.header_length % 8:
+        look.find("odd", f"header_length is {header.header_length}, which is no multiple of 8", 100)
+    if header.header_length > COMPRESSION_TYPE:
+        header.compression_type = (yield Bytes(COMPRESSION_TYPE, 1, "the header"))[0]
+        look.note("compression_type", header.compression_type, COMPRESSION_TYPE)
+        yield Bytes(header.header_length - 1, 1, "the header")
+    _judge_features(header, look)
+    _judge_sizes(header, look)
+    return header
+
+
+def _fill(header: Header, look: "Look", fields: "tuple[tuple[str, int], ...]", values: "tuple[int, ...]") -> None:
+    for (name, offset), value in zip(fields, values, strict=True):
+        setattr(header, name, value)
+        look.note(name, value, offset)
+
+
+def _judge_features(header: Header, look: "Look") -> None:
+    features = header.incompatible_features
+    if features & DIRTY:
+        look.find("dirty", "incompatible feature bit 0: its reference counts may be wrong", 72)
+    if features & CORRUPT:
+        look.find("corrupt", "incompatible feature bit 1: a program found it damaged", 72)
+    if features & DATA_FILE:
+        look.find("data-file", "incompatible feature bit 2: the disk stands in another file (CVE-2024-32498)", 72)
+    elif header.autoclear_features & RAW_DATA_FILE:
+        look.find(
+            "header", "autoclear feature bit 1 speaks of a data file, and incompatible feature bit 2 is not set", 88
+        )
+    unknown = [bit for bit in range(64) if (features & ~KNOWN_INCOMPATIBLE) >> bit & 1]
+    if unknown:
+        look.find("unknown-feature", f"incompatible feature bits that are not known: {unknown}", 72)
+    # validate_compression_type() in block/qcow2.c
+    if header.compression_type > 1:
+        look.find("unknown-feature", f"compression_type is {header.compression_type}; 0 and 1 are known", 104)
+    if (header.compression_type > 0) != bool(features & COMPRESSION):
+        look.find(
+            "header",
+            f"compression_type is {header.compression_type}, which does not go with incompatible feature bit 3",
+            104,
+        )
+    if features & EXTENDED_L2 and header.cluster_bits < 14:
+        look.find("header", f"cluster_bits is {header.cluster_bits}: subclusters would be smaller than a sector", 20)
+    if header.refcount_order > 6:
+        look.find("header", f"refcount_order is {header.refcount_order}, and must be 0 to 6", 96)
+    if header.crypt_method in (AES, LUKS):
+        look.find(
+            "encrypted", f"crypt_method is {header.crypt_method}: {'AES' if header.crypt_method == AES else 'LUKS'}", 32
+        )
+    elif header.crypt_method:
+        look.find("unknown-feature", f"crypt_method is {header.crypt_method}; 0, 1 and 2 are known", 32)
+
+
+def _judge_sizes(header: Header, look: "Look") -> None:
+    cluster = header.cluster_size
+    if header.size % SECTOR:
+        look.find("unaligned-size", f"size is {header.size}; tools round it differently", 24)
+    if not header.size:
+        look.find("no-disk", "size is 0", 24)
+    bytes_each = cluster // header.l2_entry_bytes * cluster
+    needed = -(-header.size // bytes_each)
+    if header.l1_size * 8 > MOST_L1_BYTES:
+        look.find("header", f"l1_size is {header.l1_size}: its table has more than {MOST_L1_BYTES} bytes", 36)
+    if needed > header.l1_size:
+        look.find(
+            "virtual-size", f"size is {header.size}, for which l1_size must be {needed}; it is {header.l1_size}", 24
+        )
+    if not header.refcount_table_clusters:
+        look.find("header", "refcount_table_clusters is 0", 56)
+    if header.refcount_table_bytes > MOST_REFCOUNT_TABLE_BYTES:
+        look.find(
+            "header",
+            f"refcount_table_clusters is {header.refcount_table_clusters}: the table has more than "
+            f"{MOST_REFCOUNT_TABLE_BYTES} bytes",
+            56,
+        )
+    if header.nb_snapshots > MOST_SNAPSHOTS:
+        look.find("header", f"nb_snapshots is {header.nb_snapshots}, and may be {MOST_SNAPSHOTS}", 60)
+    if header.nb_snapshots:
+        look.find("snapshots", f"nb_snapshots is {header.nb_snapshots}", 60)
+    for name, offset, at, used in (
+        ("l1_table_offset", header.l1_table_offset, 40, header.l1_size),
+        ("refcount_table_offset", header.refcount_table_offset, 48, header.refcount_table_clusters),
+        ("snapshots_offset", header.snapshots_offset, 64, header.nb_snapshots),
+    ):
+        if used and offset % cluster:
+            look.find("header", f"{name} is {offset}, which is no multiple of the cluster size {cluster}", at)
+    if header.incompatible_features & DATA_FILE and header.nb_snapshots:
+        look.find("odd", "snapshots together with a data file", 60)

@@ -1,0 +1,201 @@
+"""The tables of a qcow2 image: where they stand, and whether what they point to is in the file.
+
+An entry is judged as ``qemu-img check`` does (qemu, block/qcow2-refcount.c): a cluster may begin in the file and end
+behind it, because the last one of a file need not be written to its end; one that begins behind the end is damage.
+"""
+
+from .qcow2_entries import OFFSET, L2Entries
+from .qcow2_header import DATA_FILE, LUKS, SNAPSHOT_HEADER_BYTES
+from .table_walk import Table, Walk, numbers, regions_that_overlap
+from .wants import Tail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .qcow2_header import Header
+    from .wants import Reader
+
+L1_RESERVED = 0x7F00_0000_0000_01FF
+REFCOUNT_OFFSET = 0xFFFF_FFFF_FFFF_FE00
+MOST_SNAPSHOT_EXTRA = 1024
+MOST_ENCRYPTION_HEADER = 16 << 20
+"""A LUKS1 header with eight keys of 64 bytes in 4000 stripes each has 2 MiB."""
+
+
+def read_tables(look: "Look", header: "Header", seen: int, more: "list[tuple[int, int, str]]") -> "Reader":
+    """Follow the tables; `more` are other regions that the header names, as (offset, length, name)."""
+    tables = Qcow2Tables(look, header, Walk(look, seen))
+    tables.add(more)
+    yield from tables.walk.run()
+    yield from tables.judge_end()
+
+
+class Qcow2Tables:
+    """What one image's tables say."""
+
+    def __init__(self, look: "Look", header: "Header", walk: "Walk") -> None:
+        self.look, self.header, self.walk = look, header, walk
+        self._cluster = header.cluster_size
+        self._unaligned = self._cluster - 1
+        self._taken: set[int] = set()
+        """The clusters of tables that the header names."""
+        self._last = 0
+        self._entries = L2Entries(header.cluster_bits, header.l2_entry_bytes)
+
+    def add(self, more: "list[tuple[int, int, str]]") -> None:
+        """Begin with what the header names."""
+        header, look = self.header, self.look
+        l1 = (header.l1_table_offset, header.l1_size * 8, "the L1 table")
+        refcounts = (header.refcount_table_offset, header.refcount_table_bytes, "the refcount table")
+        snapshots = (header.snapshots_offset, header.nb_snapshots * SNAPSHOT_HEADER_BYTES, "the snapshot table")
+        regions = [l1, refcounts, snapshots, *more]
+        wrong = False
+        for first, second, at in regions_that_overlap([(0, self._cluster, "the header's cluster"), *regions]):
+            look.find("overlap", f"{first} and {second}, which begins at {at}, overlap", at)
+            wrong = True
+        for start, length, name in regions:
+            if length and start % self._cluster == 0:
+                # as above: all of the L1 table is written at once, the others are padded to clusters by qemu
+                self.walk.reach(start + (length if name == l1[2] else 1), name)
+                self._taken.update(range(start, min(start + length, 1 << 63), self._cluster))
+            elif length:
+                wrong = True
+        if wrong:
+            return
+        if header.l1_size:
+            self.walk.add(Table(*l1, self._first_level))
+        if refcounts[1]:
+            self.walk.add(Table(*refcounts, self._refcounts))
+        if header.nb_snapshots:
+            self.walk.add(Snapshots(self))
+
+    def _first_level(self, piece: bytes) -> None:
+        entries = numbers(piece, ">Q")
+        if any(entry & L1_RESERVED for entry in entries):
+            self.walk.once("odd", "reserved bits are set in the L1 table", key="L1 bits")
+        offsets = list(filter(None, map(OFFSET.__and__, entries)))
+        if not offsets:
+            return
+        if any(offset & self._unaligned for offset in offsets):
+            self.walk.once("header", "the L1 table has entries that are no multiple of the cluster size", key="L1")
+            return
+        different = set(offsets)
+        if len(different) < len(offsets):
+            self.walk.once("overlap", "the L1 table has the same L2 table twice", key="L1 twice")
+        if not different.isdisjoint(self._taken):
+            self.walk.once("overlap", "an L2 table stands where another table is", key="L2 and others")
+        self.walk.reach(max(different) + 1, "an L2 table")
+        if not self.header.incompatible_features & DATA_FILE:  # else its entries are offsets in that
+            self.walk.add_tables(different, self._cluster, "an L2 table", self._second_level)
+
+    def _second_level(self, piece: bytes) -> None:
+        if piece.count(0) == len(piece):
+            return
+        found = self._entries.read(piece)
+        if found.reserved:
+            self.walk.once("odd", "reserved bits are set in an L2 table", key="L2 bits")
+        if found.unaligned:
+            self.walk.once("header", "an L2 table has entries that are no multiple of the cluster size", key="L2")
+        last = max(found.offsets, default=0)
+        if last:
+            self.walk.reach(last + 1, "a cluster of the disk")
+            if not found.compressed:
+                self._last = max(self._last, last)
+        if found.any_of(self._taken):
+            self.walk.once("overlap", "a cluster of the disk stands where a table is", key="data and tables")
+
+    def _refcounts(self, piece: bytes) -> None:
+        entries = numbers(piece, ">Q")
+        if any(entry & REFCOUNT_OFFSET & self._unaligned for entry in entries):
+            self.walk.once(
+                "header", "the refcount table has entries that are no multiple of the cluster size", key="refs"
+            )
+        last = max(map(REFCOUNT_OFFSET.__and__, entries), default=0)
+        if last:
+            self.walk.reach(last + 1, "a refcount block")
+
+    def judge_end(self) -> "Reader":
+        """The last cluster may be cut short, but that is worth a word."""
+        if not self._last:
+            return
+        yield Tail(0)
+        end = self._last + self._cluster
+        if self._last < self.look.total < end and self.header.l2_entry_bytes == 8:
+            self.look.find(
+                "odd",
+                f"the image ends at {self.look.total}, in the middle of the cluster of the disk at {self._last}",
+            )
+
+
+class Snapshots:
+    """The snapshot table, read entry by entry, as their length is in them: qcow2_do_read_snapshots()."""
+
+    what = "the snapshot table"
+
+    def __init__(self, tables: "Qcow2Tables") -> None:
+        self.at = tables.header.snapshots_offset
+        self.length = SNAPSHOT_HEADER_BYTES
+        self._tables = tables
+        self._left = tables.header.nb_snapshots
+        self._names = 0
+        self._id_bytes = 0
+        self._extra = 0
+
+    def take(self, piece: bytes) -> bool:
+        """Use the next entry's header, or what follows it; False when the table has ended."""
+        if len(piece) < self.length:
+            return False
+        start = self.at
+        if not self._names:
+            return self._header(piece, start)
+        named = piece[self._extra :]
+        number = self._tables.header.nb_snapshots - self._left
+        if number <= 8:
+            name = named[self._id_bytes :].decode("utf-8", "replace")
+            self._tables.look.note(f"snapshot {number}", name, start)
+        self.at = -(-(start + len(piece)) // 8) * 8
+        self.length, self._names = SNAPSHOT_HEADER_BYTES, 0
+        return self._left > 0
+
+    def leave(self) -> bool:
+        """It cannot be seen."""
+        return False
+
+    def _header(self, piece: bytes, start: int) -> bool:
+        walk = self._tables.walk
+        self._left -= 1
+        l1 = int.from_bytes(piece[:8], "big")
+        l1_bytes = int.from_bytes(piece[8:12], "big") * 8
+        self._id_bytes = int.from_bytes(piece[12:14], "big")
+        self._extra = int.from_bytes(piece[36:40], "big")
+        if self._extra > MOST_SNAPSHOT_EXTRA:
+            walk.once(
+                "header", f"a snapshot has {self._extra} bytes of extra data; {MOST_SNAPSHOT_EXTRA} are allowed", start
+            )
+            return False
+        if l1 % self._tables.header.cluster_size or l1_bytes > 32 << 20:
+            walk.once("header", f"a snapshot's L1 table of {l1_bytes} bytes stands at {l1}", start, key="snapshot L1")
+        elif l1_bytes:
+            walk.reach(l1 + l1_bytes, "a snapshot's L1 table")
+        rest = self._extra + self._id_bytes + int.from_bytes(piece[14:16], "big")
+        self.at = start + SNAPSHOT_HEADER_BYTES
+        self.length = self._names = rest
+        if not rest:
+            self.length = SNAPSHOT_HEADER_BYTES
+        return self._left > 0 or rest > 0
+
+
+def crypto_region(look: "Look", header: "Header", data: bytes, offset: int) -> "tuple[int, int, str] | None":
+    """Judge the extension that says where the LUKS header stands, and return that."""
+    if header.crypt_method != LUKS or len(data) != 16:
+        look.find(
+            "header", f"an encryption header of {len(data)} bytes, and crypt_method is {header.crypt_method}", offset
+        )
+        return None
+    at, length = int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big")
+    look.note("encryption header offset", at, offset)
+    look.note("encryption header length", length, offset + 8)
+    if at % header.cluster_size or length > MOST_ENCRYPTION_HEADER:
+        look.find("header", f"the encryption header of {length} bytes stands at {at}", offset)
+        return None
+    return at, length, "the encryption header"

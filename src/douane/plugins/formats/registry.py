@@ -1,0 +1,76 @@
+"""All formats, in the order in which tools would take an image for them."""
+
+from .bochs import Bochs
+from .bzip2 import Bzip2
+from .cd_sectors import CdSectors
+from .cloop import Cloop
+from .dmg import Dmg
+from .ewf import Ewf
+from .file_systems import FileSystems
+from .gpt import Gpt
+from .gzip import Gzip
+from .iso import Iso
+from .kernels import InitialRamDisk, Kernel
+from .luks1 import Luks1
+from .luks2 import Luks2
+from .lz4 import Lz4
+from .lzma import Lzma
+from .mbr import Mbr
+from .nrg import Nrg
+from .ovf import Ovf
+from .parallels import Parallels
+from .parallels_xml import ParallelsXml
+from .qcow import Qcow
+from .qcow2 import Qcow2
+from .qed import Qed
+from .tar import Tar
+from .text import Text
+from .udf import Udf
+from .vdi import Vdi
+from .vhd import Vhd
+from .vhdx import Vhdx
+from .vmdk import Vmdk
+from .xz import Xz
+from .zip import Zip
+from .zstd import Zstd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .format import Format
+
+FORMATS: "tuple[Format, ...]" = (
+    Qcow2(),
+    Qcow(),
+    Qed(),
+    Parallels(),
+    Luks1(),
+    Luks2(),
+    Bochs(),
+    Cloop(),
+    Vmdk(),
+    Vhd(),
+    Vhdx(),
+    Vdi(),
+    Tar(),
+    Ovf(),
+    Gzip(),
+    Xz(),
+    Zstd(),
+    Bzip2(),
+    Lz4(),
+    Lzma(),
+    Zip(),
+    Iso(),
+    Udf(),
+    Dmg(),
+    Nrg(),
+    Ewf(),
+    ParallelsXml(),
+    Gpt(),
+    Mbr(),
+    FileSystems(),
+    Kernel(),
+    InitialRamDisk(),
+    CdSectors(),
+    Text(),
+)

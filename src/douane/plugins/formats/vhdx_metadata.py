@@ -1,0 +1,160 @@
+"""VHDX: the metadata region ([MS-VHDX], 2.6): a table of items, and the items behind it."""
+
+from struct import unpack_from
+
+from .wants import MOST_BYTES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .table_walk import Walk
+
+_TABLE_BYTES = 64 << 10
+_MAX_ITEMS = 2047
+_REQUIRED = 4
+_MAX_DISK = 64 << 40
+_MIB = 1 << 20
+_CHUNK_SECTORS = 1 << 23
+"""Sectors whose blocks come between two sector bitmaps in the block allocation table (2.5)."""
+
+_PARAMETERS, _SIZE, _LOGICAL, _PHYSICAL, _PAGE83, _PARENT = (
+    bytes.fromhex(one)
+    for one in (
+        "3767a1ca36fa434db3b633f0aa44e76b",
+        "2442a52f1bcd7648b2115dbed83bf4b8",
+        "1dbf41816fa90947ba47f233a8faab5f",
+        "c748a3cd5d4471449cc9e9885251c556",
+        "ab12cabee6b22345 93efc309e000c746".replace(" ", ""),
+        "2d5fd3a80bb34d45abf7d3d84834ab0c",
+    )
+)
+_ITEMS = {
+    _PARAMETERS: ("file parameters", 8),
+    _SIZE: ("virtual disk size", 8),
+    _LOGICAL: ("logical sector size", 4),
+    _PHYSICAL: ("physical sector size", 4),
+    _PAGE83: ("page 83 data", 16),
+    _PARENT: ("parent locator", 0),
+}
+
+
+class Metadata:
+    """What :class:`table_walk.Walk` reads: the first mebibyte of the region at `at`, which has `length` bytes.
+
+    After :meth:`judge`: `block` in bytes and `sector` in bytes, 0 where there is none; `size` of the disk in bytes.
+    """
+
+    what = "the metadata"
+
+    def __init__(self, look: "Look", walk: "Walk", at: int, length: int) -> None:
+        self.at, self.length = at, min(length, MOST_BYTES)
+        self.block = self.sector = self.size = 0
+        self.has_parent = False
+        self._look, self._walk, self._start = look, walk, at
+        self._data = b""
+
+    def take(self, piece: bytes) -> bool:
+        """As :meth:`table_walk.Table.take`."""
+        self._data = piece
+        return False
+
+    def leave(self) -> bool:
+        """As :meth:`table_walk.Table.leave`."""
+        return False
+
+    @property
+    def entries(self) -> int:
+        """How many entries the block allocation table must have (2.5)."""
+        blocks = -(-self.size // self.block)
+        ratio = max(1, _CHUNK_SECTORS * self.sector // self.block)
+        if self.has_parent:
+            return -(-blocks // ratio) * (ratio + 1)
+        return blocks + (max(blocks, 1) - 1) // ratio
+
+    def judge(self) -> None:
+        """Find what is wrong with it."""
+        look, data = self._look, self._data
+        if len(data) < _TABLE_BYTES:
+            look.find("truncated", f"the metadata has {len(data)} bytes, and must have {_TABLE_BYTES}", self._start)
+            return
+        (count,) = unpack_from("<H", data, 10)
+        if data[:8] != b"metadata":
+            look.find("header", f"the metadata begins with {data[:8]!r}", self._start)
+            return
+        if count > _MAX_ITEMS:
+            look.find("header", f"{count} items of metadata, and {_MAX_ITEMS} is the most", self._start + 10)
+            return
+        items: dict[bytes, bytes] = {}
+        for at in range(32, 32 + count * 32, 32):
+            self._read_item(items, at)
+        for name, (what, _) in _ITEMS.items():
+            if name not in items and name != _PARENT:
+                look.find("header", f"it has no {what}", self._start)
+        self._read_known(items)
+
+    def _read_item(self, items: "dict[bytes, bytes]", entry: int) -> None:
+        look, data = self._look, self._data
+        name, offset = data[entry : entry + 16], self._start + entry
+        at, length, flags = unpack_from("<III", data, entry + 16)
+        known = _ITEMS.get(name)
+        if name in items:
+            look.find("header", f"the item {name.hex()} is there twice", offset)
+            return
+        if not known:
+            look.note(f"item {name.hex()}", f"{length} bytes", offset)
+            if flags & _REQUIRED:
+                look.find("unknown-feature", f"the item {name.hex()} is not known, and must be", offset)
+        items[name] = data[at : at + length]
+        if known and (at < _TABLE_BYTES or length < known[1] or len(items[name]) < length):
+            look.find("header", f"the {known[0]} has {length} bytes at {at}, where it cannot be", offset + 16)
+            del items[name]
+
+    def _read_known(self, items: "dict[bytes, bytes]") -> None:
+        look = self._look
+        sector = int.from_bytes(items.get(_LOGICAL, b"")[:4], "little")
+        physical = int.from_bytes(items.get(_PHYSICAL, b"")[:4], "little")
+        if _SIZE in items:
+            self.size = int.from_bytes(items[_SIZE][:8], "little")
+            look.virtual_size = self.size
+            look.note("virtual disk size", self.size, self._start)
+            if self.size > _MAX_DISK:
+                look.find("virtual-size", f"a disk of {self.size} bytes, and {_MAX_DISK} is the most", self._start)
+        if _LOGICAL in items:
+            look.note("logical sector size", sector, self._start)
+            if sector not in (512, 4096):
+                look.find("header", f"sectors of {sector} bytes", self._start)
+            elif self.size % sector:
+                look.find("unaligned-size", f"a disk of {self.size} bytes and sectors of {sector}", self._start)
+        if _PHYSICAL in items and physical not in (512, 4096):
+            look.find("header", f"physical sectors of {physical} bytes", self._start)
+        if _PARENT in items:
+            look.find("parent", f"it has a parent locator: {_shown(items[_PARENT])}", self._start)
+        if _PARAMETERS not in items:
+            return
+        block, flags = unpack_from("<II", items[_PARAMETERS])
+        look.note("block size", block, self._start)
+        look.variant = "differencing" if flags & 2 else "fixed" if flags & 1 else "dynamic"
+        self.has_parent = bool(flags & 2)
+        if flags & 2 and _PARENT not in items:
+            look.find("parent", "it is the difference to a parent, which it does not name", self._start)
+        if flags & ~3:
+            look.find("unknown-feature", f"the flags {flags:#x} of the file parameters are not known", self._start)
+        if not _MIB <= block <= 256 * _MIB or block & block - 1:
+            look.find("header", f"blocks of {block} bytes, which must be a power of 2 from 1 to 256 MiB", self._start)
+        elif sector in (512, 4096) and self.size <= _MAX_DISK:
+            self.block, self.sector = block, sector
+
+
+def _shown(locator: bytes) -> str:
+    """The pairs of a parent locator (2.6.2.6), for the operator."""
+    if len(locator) < 20:
+        return repr(locator)
+    told = []
+    for number in range(min(unpack_from("<H", locator, 18)[0], 8)):
+        at = 20 + number * 12
+        if at + 12 > len(locator):
+            break
+        key, value, key_length, value_length = unpack_from("<IIHH", locator, at)
+        pair = (locator[key : key + key_length], locator[value : value + min(value_length, 160)])
+        told.append("=".join(repr(one.decode("utf-16-le", "replace"))[1:-1] for one in pair))
+    return ", ".join(told)

@@ -1,0 +1,39 @@
+"""VMDK in all its kinds: recognised here, read by the modules beside ("Virtual Disk Format 5.0", VMware)."""
+
+from . import vmdk_descriptor
+from .format import Format
+from .vmdk_esx import read_cowd, read_sesparse
+from .vmdk_sparse import read_sparse
+from .wants import Bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .look import Look
+    from .wants import Reader
+
+SPARSE, COWD = b"KDMV", b"COWD"
+SESPARSE = b"\xbe\xba\xfe\xca\0\0\0\0"
+"""Little-endian 0xcafebabe in 8 bytes; no Java class, which has it big-endian."""
+
+
+class Vmdk(Format):
+    """``vmdk``; the reader says ``vmdk-extent``, ``vmdk-cowd``, ``vmdk-sesparse`` and ``vmdk-descriptor`` for those
+    that are no disk by themselves."""
+
+    name = "vmdk"
+    disk_format = "vmdk"
+
+    def begins(self, head: bytes) -> bool:
+        # qemu's rule for the first two (vmdk_probe); the third it reads only if a descriptor names it
+        return head.startswith((SPARSE, COWD, SESPARSE)) or vmdk_descriptor.recognise(head) != ""
+
+    def read(self, look: "Look") -> "Reader":
+        head = yield Bytes(0, 10240, "the header", short=True)
+        if head.startswith(SPARSE):
+            yield from read_sparse(look)
+        elif head.startswith(COWD):
+            yield from read_cowd(look)
+        elif head.startswith(SESPARSE):
+            yield from read_sesparse(look)
+        else:
+            yield from vmdk_descriptor.read_text(look, vmdk_descriptor.recognise(head))

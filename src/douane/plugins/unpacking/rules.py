@@ -1,0 +1,103 @@
+"""What holds for every layer, whatever it is compressed with, and how a tenant is told of it."""
+
+from __future__ import annotations
+
+from douane.plugins._units import show_size
+from douane_plugin import Reject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .source import Source
+
+
+class Rules:
+    """The operator's bounds, what a warning goes to, and the count of members so far.
+
+    ``window``: bytes of memory that a decoder may want for what was unpacked before.
+    ``members``: how many members, frames or streams there may be, in all layers.
+    ``trailing``: True if bytes behind the end only warn.
+    ``piece``: most bytes that come out of a decoder at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        window: int,
+        members: int,
+        trailing: bool,
+        warn: Callable[[str, str], None],
+        piece: int = 1 << 20,
+    ) -> None:
+        self.window = window
+        self.members = members
+        self.trailing = trailing
+        self.piece = piece
+        self._warn = warn
+        self._warned: set[str] = set()
+        self._count = 0
+
+    def warn(self, code: str, message: str) -> None:
+        """Tell the tenant, once for each code."""
+        if code not in self._warned:
+            self._warned.add(code)
+            self._warn(code, message)
+
+    def begin_member(self, name: str) -> None:
+        """A member, frame or stream begins. Raises Reject if it is one too many."""
+        self._count += 1
+        if self._count > self.members:
+            raise Reject(
+                "compressed-members",
+                f"the image is compressed with {name} in more than {self.members} parts; compress it in one",
+            )
+
+    def begin_window(self, name: str, window: int) -> None:
+        """`window` bytes of memory will be needed. Raises Reject if that is too much."""
+        if window > self.window:
+            raise Reject(
+                "compressed-window",
+                f"unpacking the image with {name} needs {show_size(window)} of memory for its window, and "
+                f"{show_size(self.window)} are allowed; compress it again with a smaller one",
+            )
+
+    def end(self, name: str, source: Source) -> None:
+        """The last member has ended: what follows are zeros, or nothing. Raises Reject otherwise.
+
+        Zeros are how tapes and block devices fill up, gzip(1) skips them as well, and nothing hides in them.
+        """
+        if not source.peek(1):
+            return
+        if source.skip_zeros() and not source.peek(1):
+            self.warn("compressed-padding", f"zeros follow the end of the {name} data; they are no part of the image")
+            return
+        if not self.trailing:
+            raise Reject(
+                "compressed-trailing-data",
+                f"something follows the end of the {name} data that {name} does not unpack; remove it, or compress "
+                "the image again",
+            )
+        self.warn("compressed-trailing-data", f"what follows the end of the {name} data is no part of the image")
+
+
+def truncated(name: str) -> Reject:
+    """The data end before their end."""
+    return Reject(
+        "compressed-truncated", f"the image is cut short: its {name} data end before their end; upload all of it"
+    )
+
+
+def damaged(name: str, what: str) -> Reject:
+    """The data cannot be unpacked; `what` goes on the sentence, for who wants to know more."""
+    return Reject("compressed-damaged", f"the {name} data of the image are damaged: {what}; upload it again")
+
+
+def wrong_checksum(name: str, what: str) -> Reject:
+    """What was unpacked is not what was packed."""
+    return Reject("compressed-checksum", f"the image is damaged: {what} in its {name} data is wrong; upload it again")
+
+
+def unsupported(name: str, what: str) -> Reject:
+    """A legal thing that is not done here; `what` says what it is and what to do."""
+    return Reject("compressed-unsupported", f"the {name} data of the image {what}")

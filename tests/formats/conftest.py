@@ -1,0 +1,33 @@
+"""What the tests of formats share: qemu-img, which makes real images."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def qemu_img(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
+    """Makes an image with qemu-img: `qemu_img(format, *options, size=..., data=...)` gives its bytes."""
+    folder: Path = tmp_path_factory.mktemp("qemu-img")
+    made: dict[tuple[Any, ...], bytes] = {}
+
+    def make(kind: str, *options: str, size: int = 8 << 20, data: bytes | None = None) -> bytes:
+        key = (kind, options, size, data)
+        if key not in made:
+            target = folder / f"{len(made)}.{kind}"
+            if data is None:
+                words = ["qemu-img", "create", "-q", "-f", kind, *options, str(target), str(size)]
+            else:
+                source = folder / f"{len(made)}.raw"
+                source.write_bytes(data)
+                words = ["qemu-img", "convert", "-q", "-f", "raw", "-O", kind, *options, str(source), str(target)]
+            subprocess.run(words, check=True, timeout=60)
+            made[key] = target.read_bytes()
+        return made[key]
+
+    return make

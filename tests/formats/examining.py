@@ -1,0 +1,61 @@
+"""Examine bytes, cut in chosen ways: what is found must be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from douane.plugins.formats import Examination
+
+
+def examine(image: bytes, *, size_known: bool = True, cut: int = 1 << 20) -> Examination:
+    """The ended examination of `image`, fed in chunks of `cut` bytes."""
+    return examine_chunks(
+        (image[at : at + cut] for at in range(0, len(image), cut)), len(image) if size_known else None
+    )
+
+
+def examine_chunks(chunks: Iterable[bytes], size: int | None = None) -> Examination:
+    """The ended examination of what `chunks` are together."""
+    examination = Examination(size)
+    for chunk in chunks:
+        examination.feed(memoryview(chunk))
+    examination.finish()
+    return examination
+
+
+def examine_file(path: Path, cut: int = 1 << 20) -> Examination:
+    """The ended examination of a file."""
+
+    def chunks() -> Iterator[bytes]:
+        with path.open("rb") as file:
+            while chunk := file.read(cut):
+                yield chunk
+
+    return examine_chunks(chunks(), path.stat().st_size)
+
+
+def names(examination: Examination) -> list[str]:
+    """The formats found."""
+    return [look.name for look in examination.looks]
+
+
+def codes(examination: Examination) -> set[str]:
+    """The codes of all findings."""
+    return {finding.code for finding in examination.findings}
+
+
+def summary(examination: Examination) -> object:
+    """All that is found, to compare two ways of cutting the same bytes; in no order, as readers run side by side."""
+    return [
+        (
+            look.name,
+            look.disk_format,
+            look.variant,
+            look.virtual_size,
+            sorted((finding.code, finding.detail, str(finding.offset)) for finding in look.findings),
+            sorted((field.name, str(field.value), str(field.offset)) for field in look.fields),
+            [(name, summary(inner)) for name, inner in look.inner],
+        )
+        for look in examination.looks
+    ], sorted((finding.code, finding.detail) for finding in examination.findings)

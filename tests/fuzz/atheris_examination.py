@@ -1,0 +1,53 @@
+"""Coverage-guided fuzzing of the examination, with atheris (libFuzzer): `python tests/fuzz/atheris_examination.py`.
+
+`pip install atheris` first: it is no dependency, because its wheels are not there for every Python. Arguments are
+libFuzzer's: `-max_total_time=300`, `-runs=N`, a folder that keeps what covers new code. The seeds of
+tests/formats/corpus are put into it first. The input is the image, less its first byte, which says how it is cut.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["douane.plugins"]):
+    import fuzz_paths  # noqa: F401  # for its effect, and before those that need it
+    from fuzz_checks import Work, check
+    from fuzz_seeds import seeds
+
+LONGEST_SEED = 300 << 10
+WORK = Work()
+
+
+def one_input(data: bytes) -> None:
+    """Whatever this raises is a find."""
+    how, image = (data[0], data[1:]) if data else (0, b"")
+    length = len(image)
+    cuts = {0, length, *range(0, length, 1 << 20)}
+    if how & 3:
+        cuts.update(range(0, length, 1 + (how >> 2) * length // 64 + length // 50))
+    check(image, sorted(cuts), WORK, how & 3)
+
+
+def main() -> None:
+    """Never returns: libFuzzer ends the process."""
+    arguments = sys.argv[1:]
+    folders = [each for each in arguments if not each.startswith("-")]
+    folder = Path(folders[0]) if folders else Path(tempfile.mkdtemp(prefix="douane-atheris-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in seeds().items():
+        if len(data) <= LONGEST_SEED:
+            (folder / f"seed-{name}").write_bytes(b"\x05" + data)
+    options = [each for each in arguments if each.startswith("-")]
+    if not any(each.startswith("-max_len") for each in options):
+        options.append(f"-max_len={LONGEST_SEED + 1}")
+    atheris.Setup([sys.argv[0], *options, str(folder)], one_input)
+    with WORK:
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

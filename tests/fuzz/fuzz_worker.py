@@ -1,0 +1,201 @@
+"""The processes that examine mutants, and what they tell."""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing
+import re
+import resource
+import signal
+import time
+import traceback
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import FrameType
+
+from fuzz_checks import Broken, Work, check, examine_cut
+from fuzz_mutants import Mutant, Mutator
+from fuzz_seeds import seeds
+
+PART = 500
+"""Mutants that a worker examines before it tells; memory is looked at as often."""
+
+HANGS_AFTER_S = 20
+"""A mutant that takes longer is one that hangs: the slowest honest ones take half a second."""
+
+DIES_AFTER_S = 120
+"""As above, where no Python code runs that could be interrupted: the worker's traceback is printed, and it ends."""
+
+MOST_RSS = 600 << 20
+MOST_TRACED = 24 << 20
+"""For one examination: three of its megabytes, the pieces that readers asked for, and what they noted."""
+
+MOST_WRITTEN = 200
+"""Failing inputs that a worker writes."""
+
+
+class Hangs(BaseException):
+    """Raised by the alarm. No Exception, or the examination would take it for a reader's failure."""
+
+
+@dataclass
+class Failure:
+    """One mutant for which something does not hold; `kind` is the same for those that fail in the same way."""
+
+    number: int
+    length: int
+    story: str
+    kind: str
+    why: str
+
+
+@dataclass
+class Found:
+    """What was seen in some mutants, or in all of them."""
+
+    mutants: int = 0
+    fed: int = 0
+    steps: int = 0
+    most_steps: int = 0
+    most_rss: int = 0
+    most_traced: int = 0
+    slowest: list[tuple[float, int, str]] = field(default_factory=list)
+    names: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+
+    def add(self, part: Found) -> None:
+        """Add what another process, or another part, has seen."""
+        self.mutants += part.mutants
+        self.fed += part.fed
+        self.steps += part.steps
+        self.most_steps = max(self.most_steps, part.most_steps)
+        self.most_rss = max(self.most_rss, part.most_rss)
+        self.most_traced = max(self.most_traced, part.most_traced)
+        self.slowest = sorted([*self.slowest, *part.slowest], reverse=True)[:5]
+        self.names += part.names
+        self.codes += part.codes
+        self.failures += part.failures
+
+
+def workers(mutants: int, seed: int, first: int, count: int, folder: Path) -> Iterator[Found]:
+    """Examine so many mutants in `count` processes; yields parts as they come. A worker that dies is a failure."""
+    context = multiprocessing.get_context("fork")
+    last = first + mutants
+    at = context.Array("q", [-1] * count)
+    running: dict[Connection, tuple[int, multiprocessing.process.BaseProcess]] = {}
+    for number in range(count):
+        ours, theirs = context.Pipe(duplex=False)
+        parts = range(first + number * PART, last, count * PART)
+        process = context.Process(
+            target=_work,
+            args=(theirs, at, number, seed, parts, last, folder),
+        )
+        process.start()
+        theirs.close()
+        running[ours] = number, process
+    while running:
+        for ready in wait(list(running)):
+            assert isinstance(ready, Connection)
+            try:
+                yield ready.recv()
+            except EOFError:
+                number, ended = running.pop(ready)
+                ended.join()
+                if ended.exitcode:
+                    why = f"the worker ended with status {ended.exitcode}"
+                    yield Found(failures=[Failure(at[number], 0, "", "worker died", why)])
+
+
+def again(all_seeds: Mapping[str, bytes], seed: int, number: int, folder: Path) -> int:
+    """Examine one mutant, and print how it came about and what is found in it."""
+    mutant = Mutator(all_seeds, seed).make(number)
+    path = folder / f"{seed}-{number}.bin"
+    path.write_bytes(mutant.data)
+    print(f"{path}: {len(mutant.data)} bytes: {mutant.story}\ncuts {mutant.cuts}")
+    found = Found()
+    with Work() as work:
+        failure = _examine(mutant, work, found)
+    print(f"{dict(found.names)} {dict(found.codes)}")
+    print(f"{failure.kind}: {failure.why}" if failure else "all holds")
+    return 1 if failure else 0
+
+
+def _work(channel: Connection, at: list[int], place: int, seed: int, parts: range, last: int, folder: Path) -> None:
+    signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it, too, and closes the channel
+    mutator = Mutator(seeds(), seed)
+    written = 0
+    with Work() as work:
+        for start in parts:
+            found = Found()
+            for number in range(start, min(start + PART, last)):
+                at[place] = number
+                faulthandler.dump_traceback_later(DIES_AFTER_S, exit=True)
+                mutant = mutator.make(number)
+                failure = _examine(mutant, work, found)
+                if failure is not None and written < MOST_WRITTEN:
+                    written += 1
+                    _write(folder, seed, mutant, failure)
+            _measure_memory(mutant, found)
+            channel.send(found)
+
+
+def _alarm(_number: int, _frame: FrameType | None) -> None:
+    raise Hangs
+
+
+def _examine(mutant: Mutant, work: Work, found: Found) -> Failure | None:
+    began = time.perf_counter()
+    failure = None
+    signal.alarm(HANGS_AFTER_S)
+    try:
+        whole = check(mutant.data, mutant.cuts, work, mutant.number % 4)
+        found.names.update(look.name for look in whole.looks)
+        found.codes.update({finding.code for finding in whole.findings})
+    except Hangs:
+        failure = _failure(mutant, "hangs", "".join(traceback.format_exc(limit=-3)))
+    except Broken as error:
+        failure = _failure(mutant, _kind(str(error)), str(error))
+    except Exception as error:  # exactly what is looked for: none may come out of an examination
+        failure = _failure(mutant, f"raised {type(error).__name__}", "".join(traceback.format_exc(limit=-3)))
+    finally:
+        signal.alarm(0)
+    found.mutants += 1
+    found.fed += 2 * len(mutant.data)
+    found.steps += work.steps
+    found.most_steps = max(found.most_steps, work.steps)
+    found.slowest = sorted([*found.slowest, (time.perf_counter() - began, mutant.number, mutant.story)])[-5:]
+    if failure is not None:
+        found.failures.append(failure)
+    return failure
+
+
+def _failure(mutant: Mutant, kind: str, why: str) -> Failure:
+    return Failure(mutant.number, len(mutant.data), mutant.story, kind, why)
+
+
+def _kind(why: str) -> str:
+    return re.sub(r"0x[0-9a-f]+|\d+", "N", why)[:90]
+
+
+def _measure_memory(mutant: Mutant, found: Found) -> None:
+    """The worker's peak, and what one examination takes: of the last mutant of a part, as good as any."""
+    found.most_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    tracemalloc.start()
+    examine_cut(mutant.data, mutant.cuts, known=False)
+    found.most_traced = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    for what, most, size in (("RSS", MOST_RSS, found.most_rss), ("an examination", MOST_TRACED, found.most_traced)):
+        if size > most:
+            found.failures.append(_failure(mutant, f"memory of {what}", f"{size >> 20} MiB"))
+
+
+def _write(folder: Path, seed: int, mutant: Mutant, failure: Failure) -> None:
+    name = f"{seed}-{mutant.number}"
+    (folder / f"{name}.bin").write_bytes(mutant.data)
+    (folder / f"{name}.txt").write_text(f"{failure.kind}\n{failure.why}\n{mutant.story}\ncuts {mutant.cuts}\n")

@@ -1,0 +1,38 @@
+"""`python tests/fuzz/make_corpus.py`: write the seeds of fuzzing to tests/formats/corpus.
+
+They are made by the tools that make images (qemu-img, zstd, lz4), and by hand where no tool is at hand, from what the
+format's specification says. Nothing is taken from anybody's image.
+"""
+
+from __future__ import annotations
+
+import lzma
+import sys
+from pathlib import Path
+
+import corpus_archives
+import corpus_by_hand
+import corpus_by_tools
+import corpus_optical
+
+TO = Path(__file__).resolve().parents[1] / "formats" / "corpus"
+MOST_BYTES = 1 << 20
+
+
+def main() -> int:
+    """Write all seeds; exit code 1 if they have become too large."""
+    TO.mkdir(exist_ok=True)
+    for old in TO.glob("*.xz"):
+        old.unlink()
+    made = corpus_by_hand.images() | corpus_optical.images()
+    tools = corpus_by_tools.images()
+    made |= tools | corpus_archives.images(tools)
+    for name, data in sorted(made.items()):
+        (TO / f"{name}.xz").write_bytes(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
+    total = sum(path.stat().st_size for path in TO.glob("*.xz"))
+    print(f"{len(made)} seeds, {sum(map(len, made.values())) >> 10} KiB, packed {total >> 10} KiB")
+    return 0 if total < MOST_BYTES else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
