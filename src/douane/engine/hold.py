@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .ring import Chunk, Ring
 
 
@@ -27,3 +29,18 @@ class Hold:
     def drop(self) -> None:
         """Let go of everything."""
         self._ring.detach(self)
+
+
+class LateHold(Hold):
+    """For an auditor that is not ready yet: the ring does not wait for it, and `overran` is called if it had to go
+    on without."""
+
+    essential = False
+
+    def __init__(self, ring: Ring, overran: Callable[[], None]) -> None:
+        self._overran = overran
+        super().__init__(ring)
+
+    def overrun(self) -> None:
+        """It is too late."""
+        self._overran()

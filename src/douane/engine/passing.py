@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from .emitter import Emitter
 from .errors import DouaneError
 from .feeds import LimitExceeded, OutputFeed, SourceFeed
 from .grants import GrantUnavailable, open_grant
-from .hold import Hold
+from .hold import Hold, LateHold
 from .logs import LogLine
 from .loop import Loop
 from .member import Member
@@ -53,13 +54,15 @@ class Pass:
     ) -> None:
         self.loop = Loop()
         self.log_level = log_level
-        self.emit = emit
+        self.emit = Emitter(emit)
         self.plan = plan
         self.members: list[Member] = []
         self.declared = dict(declared)
         self.error: DouaneError | None = None
         self.decisive: Member | None = None
-        self.streams = Streams(source, sink, plan.digests, self.loop, failed=self._fail, written=self._show_file)
+        self.streams = Streams(
+            source, sink, plan.digests, self.loop, failed=self._fail, written=self._show_file, unspooled=self._unspooled
+        )
         self._progress = progress
         self._segments: list[list[Member]] = []
         self._place: dict[int, int] = {}  # segment -> the number of the ring that it reads
@@ -71,6 +74,8 @@ class Pass:
         self._over = False
         self._running = False
         self._elapsed = 0.0
+        self._others_ready = 0.0
+        self._late: dict[str, LateHold] = {}
         self._audit_left = AUDIT_SECONDS
 
     # the whole
@@ -83,10 +88,17 @@ class Pass:
         self.streams.open(len(self._segments), AUDIT_SLOTS if audited else SLOTS)
         for member in members:
             self._start(member)
-        self.loop.run(lambda: self._over or all(m.ready or m.verdict for m in members), self._tick)
+        self.loop.run(self._all_prepared, self._tick)
         for member in members:
             if isinstance(member, PythonMember) and member.error is not None:
                 raise member.error
+
+    def _all_prepared(self) -> bool:
+        """Auditors get a moment more than the others; those that are slower come later, if they still can."""
+        late = [member for member in self.members if not member.ready and member.verdict is None]
+        if any(member.spec.mode != "audit" for member in late):
+            self._others_ready = self._elapsed
+        return self._over or not late or self._elapsed - self._others_ready > AUDIT_SECONDS
 
     def misjudged(self) -> bool:
         """True if a plugin turned out to be of another kind than it was taken for, so that it lacks descriptors."""
@@ -95,6 +107,7 @@ class Pass:
     def run(self) -> None:
         """Let the image through. Returns when there is an outcome, or raises DouaneError."""
         self._running = True
+        self._elapsed = 0.0
         if not self._over:
             self.streams.receive()
             self._begin(0, 0)
@@ -118,6 +131,7 @@ class Pass:
                 os.close(member.output)
                 member.output = None
         self.loop.close()
+        self.emit.close()
 
     def _start(self, member: Member) -> None:
         if isinstance(member, ProgramMember):
@@ -141,7 +155,18 @@ class Pass:
     # what members say
 
     def on_ready(self, member: Member) -> None:
-        """A plugin is ready for its image."""
+        """A plugin is ready for its image; an auditor may be so only now."""
+        if not self._running or self._over or member.segment not in self._place:
+            return
+        if isinstance(member, PythonMember) and member.misjudged:
+            member.fail("failed", "plugin-unusable", "is of another kind than its source says")
+            return
+        hold = self._late.pop(member.spec.name, None)
+        if hold is not None:
+            self._show(member)
+            hold.drop()
+        self._show_file(member.segment)
+        self._show_findings()
 
     def on_decided(self, member: Member, *, unchanged: bool) -> None:
         """A transform has said whether there is anything to do."""
@@ -224,6 +249,15 @@ class Pass:
             if member.verdict is None:
                 member.stop()
 
+    def _unspooled(self, segment: int, error: DouaneError) -> None:
+        """The file for those who read a segment at random could not be written."""
+        readers = [member for member in self._waiting.pop(segment, []) if member.verdict is None]
+        if all(member.spec.mode == "audit" for member in readers):
+            for member in readers:  # an auditor never refuses, also not by what it needs
+                member.fail("failed", error.code, "could not be given the image", str(error))
+        else:
+            self._fail(error)
+
     def _fail(self, error: DouaneError) -> None:
         if not self._over:
             self.error = error
@@ -240,27 +274,36 @@ class Pass:
         last = segment == len(self._segments) - 1
         if not last and members[-1].reads != "random":  # one that reads at random has its own way to pass on
             self._holds[segment] = Hold(ring)
-        facts = self._facts(place)
         for member in members:
             if member.verdict is not None:
                 continue
-            if isinstance(member, ProgramMember):
-                member.show_image(ring)
-            elif isinstance(member, PythonMember):
-                if member.reads == "random":
-                    self._waiting.setdefault(segment, []).append(member)
-                elif member.reads == "findings":
-                    self._asking.append(member)
-                else:
-                    member.show_image(facts, place, ring)
+            if isinstance(member, PythonMember) and member.reads == "random":
+                self._waiting.setdefault(segment, []).append(member)
+            elif isinstance(member, PythonMember) and member.reads == "findings":
+                self._asking.append(member)
+            elif member.ready:
+                self._show(member)
+            else:
+                self._late[member.spec.name] = LateHold(ring, lambda one=member: self.loop.call(one.overran))  # type: ignore[misc]  # a default binds the loop's name
         self._show_file(segment)
         self._show_findings()
+
+    def _show(self, member: Member) -> None:
+        place = self._place[member.segment]
+        ring = self.streams.rings[place]
+        if isinstance(member, ProgramMember):
+            member.show_image(ring)
+        elif isinstance(member, PythonMember):
+            if member.reads == "findings":  # which its source did not tell
+                self._asking.append(member)
+            else:
+                member.show_image(self._facts(place), place, ring)
 
     def _show_findings(self) -> None:
         """Plugins that go by what others found get their image when all before them have answered."""
         for member in list(self._asking):
             before = [one for one in self.members[: self.members.index(member)] if one.spec.mode != "audit"]
-            if self._over or any(one.verdict is None for one in before):
+            if self._over or not member.ready or any(one.verdict is None for one in before):
                 continue
             self._asking.remove(member)
             if member.verdict is None:
@@ -295,8 +338,10 @@ class Pass:
             # A tool that opens the image is told what it is, and need not guess.
             if verdict is not None and (known := verdict.properties.get(f"{verdict.plugin}.disk_format")):
                 facts["disk_format"] = known
-        for member in self._waiting.pop(segment, []):
-            if member.verdict is None:
+        waiting = self._waiting.pop(segment, [])
+        self._waiting[segment] = [member for member in waiting if not member.ready]
+        for member in waiting:
+            if member.verdict is None and member.ready:
                 member.show_image(facts, 0, None)
 
     # ends of streams
@@ -340,10 +385,10 @@ class Pass:
             if feed is not None:
                 member.produced = feed.total
             member.tick(seconds, blocked=feed is not None and self.streams.rings[member.segment + 1].is_full)
+        self._elapsed += seconds
         if not self._running or self._over:
             return
         self._force_decisions()
-        self._elapsed += seconds
         if self._progress is not None:
             self._progress(self.streams.rings[0].size, self.streams.source.size)
         if self._elapsed > self.plan.deadline:

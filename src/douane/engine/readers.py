@@ -39,6 +39,8 @@ class ThreadReader:
     """A reader with a thread of its own, so that hashing and writing run beside each other without the GIL."""
 
     essential = True
+    spools = False
+    """True for the writer of a file that is not the one that is stored."""
 
     def __init__(self, ring: Ring, name: str, ended: Callable[[ThreadReader], None]) -> None:
         self.released = 0

@@ -133,6 +133,8 @@ class Ring:
             if offset > reader.released:
                 reader.released = offset
                 self._reclaim()
+                if self._waiting and reader.essential:
+                    self.changed.notify_all()  # nothing may have come free, but an auditor can be left behind now
 
     def _reclaim(self) -> None:
         floor = min((reader.released for reader in self._readers), default=self.size)

@@ -30,8 +30,10 @@ class Streams:
         *,
         failed: Callable[[DouaneError], None],
         written: Callable[[int], None],
+        unspooled: Callable[[int, DouaneError], None],
     ) -> None:
-        """`failed` is called when a reader failed, `written(segment)` when a segment's file is whole."""
+        """`failed` is called when a reader failed, `written(segment)` when a segment's file is whole, and
+        `unspooled(segment, error)` when it could not be written, and was not what is stored."""
         self.source = source
         self.rings: list[Ring] = []
         self.stored_ring: Ring | None = None
@@ -40,6 +42,7 @@ class Streams:
         self._loop = loop
         self._failed = failed
         self._written = written
+        self._unspooled = unspooled
         self._feeds: list[Feed] = []
         self._readers: list[ThreadReader] = []
         self._received_by: list[Digest] = []
@@ -101,7 +104,9 @@ class Streams:
         reader.start()
 
     def _ended(self, reader: ThreadReader, segment: int | None) -> None:
-        if reader.error is not None:
+        if reader.error is not None and reader.spools and segment is not None:
+            self._unspooled(segment, reader.error)
+        elif reader.error is not None:
             self._failed(reader.error)
         elif segment is not None and isinstance(reader, Writer) and reader.size is not None:
             self._whole.add(segment)
@@ -152,7 +157,7 @@ class Streams:
         """Wait for the readers, after :meth:`stop`; the first error among them."""
         for reader in self._readers:
             reader.join()
-        return next((reader.error for reader in self._readers if reader.error is not None), None)
+        return next((reader.error for reader in self._readers if reader.error is not None and not reader.spools), None)
 
     def close(self) -> None:
         """Wait for all threads and give everything back. Idempotent."""

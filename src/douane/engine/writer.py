@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from .direct import BLOCK_BYTES, bypass_cache, use_cache
 from .errors import SinkError
-from .readers import Sink, ThreadReader
+from .readers import Sink, Spool, ThreadReader
 from .ring import Chunk, Ring
 from .units import KiB, MiB
 
@@ -41,6 +41,7 @@ class Writer(ThreadReader):
         super().__init__(ring, "writer", ended)
         self._sink = sink
         self.size: int | None = None
+        self.spools = isinstance(sink, Spool)
         self._direct = not read_again and bypass_cache(sink.fd)
         self._under_way: deque[tuple[int, list[Future[None]]]] = deque()
         self._pool = ThreadPoolExecutor(AT_ONCE, "douane-write") if self._direct else None
