@@ -42,12 +42,23 @@ def test_a_plugin_stands_on_the_contract_alone(name: str) -> None:
     assert {name for name in ours if not name.startswith(allowed)} == {"douane", "douane.plugins", "douane_plugin"}
 
 
-def test_only_the_part_of_oslo_utils_that_is_needed_is_loaded() -> None:
+def test_the_format_inspector_loads_little() -> None:
     loaded = loaded_by(INSPECT)
+    assert "douane.plugins.formats.examination" in loaded
+    assert not {name for name in loaded if name.startswith("oslo")}
+    assert not loaded & {"defusedxml", "xml", "dataclasses", "json", "hashlib", "socket"}
+
+
+OSLO = INSPECT.replace("from douane.plugins.limits import Limits", "from douane.plugins.oslo_format import OsloFormat")
+OSLO = OSLO.replace('Limits(formats=["raw"])', "OsloFormat()")
+
+
+def test_only_the_part_of_oslo_utils_that_is_needed_is_loaded() -> None:
+    loaded = loaded_by(OSLO)
     assert "oslo_utils.units" in loaded
     assert not loaded & {"oslo_i18n", "cryptography", "oslo_utils.strutils", "locale", "json", "hashlib", "socket"}
 
 
 def test_who_needs_the_rest_of_oslo_utils_later_gets_it_unharmed() -> None:
-    code = INSPECT + "import oslo_utils.imageutils; oslo_utils.imageutils.QemuImgInfo('')"
+    code = OSLO + "import oslo_utils.imageutils; oslo_utils.imageutils.QemuImgInfo('')"
     assert "oslo_utils.strutils" in loaded_by(code)

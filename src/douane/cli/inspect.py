@@ -9,14 +9,15 @@ import click
 import msgspec
 
 from douane.engine import Plan, PlanError, PluginSpec, Report, inspect_image, load_plan, open_source
-from douane.engine.units import show_size
 
 from .check import EXIT_CODES, end
-from .options import json_option, name_of, tier_for
-from .output import log_level, log_printer, plain, print_json, progress_bar
+from .explanation import print_explanation
+from .options import TIERS, json_option, name_of, tier_for
+from .output import log_level, log_printer, print_json, progress_bar
 
-WORTH = {"refuse": "red", "warn": "yellow", "pass": "dim"}
 OUTCOMES = {"accepted": "accepted", "refused": "refused", "incomplete": "undecided"}
+FORMAT = ("format", "douane.plugins.format:Format")
+EXPLAIN = "douane.plugins.explain:Explain"
 
 
 @click.command()
@@ -25,8 +26,8 @@ OUTCOMES = {"accepted": "accepted", "refused": "refused", "incomplete": "undecid
 @click.option("--set", "settings", metavar="format.KEY=VALUE", multiple=True, help="A setting of `format`.")
 @click.option("--disk-format", metavar="F", help="Declare the disk format: raw, qcow2, vmdk, ...")
 @click.option("--container-format", metavar="F", help="Declare the container format: bare, ova, ...")
-@click.option("--sandbox", type=click.Choice(("full", "strict", "off")), help="As for check.")
-@click.option("--verbose", "-v", is_flag=True, help="Show what is logged.")
+@click.option("--sandbox", type=click.Choice(TIERS), help="As for check.")
+@click.option("--verbose", "-v", is_flag=True, help="Show every field and finding, and what is logged.")
 @json_option
 @click.pass_context
 def inspect(
@@ -42,7 +43,7 @@ def inspect(
 ) -> None:
     """Say what FILE (- for standard input) is, how large its disk is, what speaks against it, and why.
 
-    The exit code is that of `douane check` with the same settings of `format`.
+    Nothing is stored. The exit code is that of `format`: 0 accepted, 1 refused, 3 undecided.
     """
     plan = _plan(config, settings)
     source = open_source(file)
@@ -64,58 +65,32 @@ def inspect(
     if as_json:
         print_json(told)
     else:
-        _print(told)
+        print_explanation(told, everything=verbose)
     ctx.exit(EXIT_CODES[told["outcome"]])
 
 
 def _plan(config: str | None, settings: tuple[str, ...]) -> Plan:
+    """The plan of `explain` alone, set as the plan's `format`. Raises PlanError."""
     plan = load_plan(config, settings=settings)
-    formats = [plugin for plugin in plan.plugins if plugin.use == "format"]
+    formats = [plugin for plugin in plan.plugins if plugin.use in FORMAT]
     if not formats:
         raise PlanError(f"{config} has no plugin with use = 'format'; leave --config out for the usual settings")
-    explain: PluginSpec = msgspec.structs.replace(formats[0], use="explain", name="format", mode="enforce")
+    # Whatever a failure means to the plan: here it has to be told, as nothing else is.
+    explain: PluginSpec = msgspec.structs.replace(
+        formats[0],
+        use=EXPLAIN,
+        name="format",
+        mode="enforce",
+        on_error="reject",
+        on_timeout="reject",
+        on_incomplete="reject",
+    )
     return msgspec.structs.replace(plan, plugins=(explain,), digests=())
 
 
 def _told(report: Report, name: str) -> dict[str, Any]:
-    given = {key.partition(".")[2]: value for key, value in report.verdicts[0].properties.items()}
-    parts = sorted((key for key in given if key.startswith("part_")), key=lambda key: int(key[5:]))
-    formats = json.loads("".join(str(given.pop(key)) for key in parts))
-    outcome = OUTCOMES[str(given.pop("outcome"))]
-    return {
-        "file": name,
-        "outcome": outcome,
-        "code": given.pop("code") or None,
-        "message": given.pop("message") or None,
-        **given,
-        "size": report.received.size,
-        "formats": formats,
-        "sandbox": report.sandbox,
-    }
-
-
-def _print(told: dict[str, Any]) -> None:
-    size = told.get("virtual_size")
-    disk = f", a disk of {show_size(size)}" if size is not None else ""
-    kind = " ".join(filter(None, (told.get("detected", told["disk_format"]), told.get("variant"))))
-    click.secho(f"{plain(told['file'])}: {plain(kind)}{disk}", bold=True)
-    click.echo(f"  disk format {told['disk_format']}, {show_size(told['size'])} in the file")
-    colour = {"accepted": "green", "refused": "red"}.get(told["outcome"], "yellow")
-    said = f": {told['code']}: {plain(told['message'])}" if told["code"] else ""
-    click.secho(f"  {told['outcome']}{said}", fg=colour)
-    _print_formats(told["formats"], "  ")
-
-
-def _print_formats(formats: list[dict[str, Any]], indent: str) -> None:
-    for one in formats:
-        found = " (by its end)" if one["at"] == "end" else ""
-        click.echo(f"{indent}{plain(one['format'])} {plain(one['variant'])}".rstrip() + found)
-        for code, worth, detail, offset in one["findings"]:
-            where = f" at {offset}" if offset is not None else ""
-            click.secho(f"{indent}  {worth} {code}{where}: {plain(detail)}", fg=WORTH[worth])
-        for name, value, offset in one["fields"]:
-            where = f"{offset:>12}" if offset is not None else " " * 12
-            click.echo(f"{indent}  {where}  {plain(name)} = {plain(str(value))}")
-        for name, inner in one["inside"]:
-            click.echo(f"{indent}  inside, {plain(name)}:")
-            _print_formats(inner, indent + "    ")
+    parts = {key.rpartition("_")[2]: str(value) for key, value in report.verdicts[0].properties.items()}
+    told: dict[str, Any] = json.loads("".join(parts[number] for number in sorted(parts, key=int)))
+    formats = told.pop("formats")
+    told["outcome"] = OUTCOMES[told["outcome"]]
+    return {"file": name, **told, "size": report.received.size, "formats": formats, "sandbox": report.sandbox}

@@ -20,7 +20,6 @@ BUILT_IN = {
     "decompress": "douane.plugins.decompress:Decompress",
     "ova": "douane.plugins.ova:Ova",
     "ova-any-order": "douane.plugins.ova:OvaAnyOrder",
-    "explain": "douane.plugins.explain:Explain",
     "checksum": "douane.plugins.checksum:Checksum",
     "limits": "douane.plugins.limits:Limits",
     "oslo-format": "douane.plugins.oslo_format:OsloFormat",

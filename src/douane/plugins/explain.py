@@ -20,18 +20,19 @@ PART_CHARACTERS = 4000
 """A property's text is at most 4096 characters long, so the explanation is cut into properties."""
 
 MOST_CHARACTERS = 40 * PART_CHARACTERS
-FEWER = (200, 40, 8, 0)
+FEWER = (200, 40, 8, 1)
+"""How much is told of each format: less, where it would be too long for the properties of a plugin."""
 
 
 class Explain(Format):
     """Tell what an image is, with the fields and offsets that say so, and what `format` would say to it.
 
-    ``use = "explain"``, with the configuration of `format`. It accepts every image, so it stands in no plan that lets
-    images in: ``douane inspect`` uses it.
+    The configuration is that of `format`. It accepts every image, so it is for ``douane inspect`` alone, and has no
+    name that ``use`` of a plan could have by a slip of the hand.
 
-    Properties: those of `format`, ``outcome`` (``accepted``, ``refused``, ``incomplete``), ``code`` and ``message``
-    as `format` would give them, and ``part_0``, ``part_1``, ...: put together, a JSON text, a list of the formats
-    that the image can be read as.
+    Properties: ``part_0``, ``part_1``, ...: put together, a JSON text, an object with the properties of `format`,
+    ``outcome`` (``accepted``, ``refused``, ``incomplete``), ``code`` and ``message`` (as `format` would give them, or
+    null), and ``formats``, a list as :func:`explained` gives it.
     """
 
     def inspect(self, image: Image) -> dict[str, str | int]:
@@ -40,50 +41,58 @@ class Explain(Format):
         for chunk in image:
             examination.feed(chunk)
         examination.finish()
-        told = properties(examination)
-        told["outcome"], told["code"], told["message"] = "accepted", "", ""
+        told: dict[str, Any] = {"outcome": "accepted", "code": None, "message": None}
         try:
             self.judge(image, examination)
         except Reject as no:
-            told["outcome"], told["code"], told["message"] = "refused", no.code, no.message
+            told.update(outcome="refused", code=no.code, message=no.message)
         except Incomplete as no:
-            told["outcome"], told["code"], told["message"] = "incomplete", no.code, no.message
-        text = explained(examination, self.worth)
-        for number, at in enumerate(range(0, len(text), PART_CHARACTERS)):
-            told[f"part_{number}"] = text[at : at + PART_CHARACTERS]
-        return told
+            told.update(outcome="incomplete", code=no.code, message=no.message)
+        text = "{" + json.dumps({**told, **properties(examination)})[1:-1] + ', "formats": '
+        text += explained(examination, self.worth) + "}"
+        parts = range(0, len(text), PART_CHARACTERS)
+        return {f"part_{number}": text[at : at + PART_CHARACTERS] for number, at in enumerate(parts)}
 
 
 def explained(examination: Examination, worth: dict[str, str]) -> str:
     """All that was found, as JSON; where that is too long, with fewer fields and findings of each format.
 
     A list of objects: ``format``, ``disk_format``, ``kind``, ``variant``, ``at`` ("start" or "end"),
-    ``virtual_size``, ``fields`` (name, value, offset), ``findings`` (code, what it is worth, detail, offset), and
-    ``inside`` (name, list of the same objects).
+    ``virtual_size``, ``fields`` (``name``, ``value``, ``offset``), ``findings`` (``code``, ``worth``, ``detail``,
+    ``offset``), ``inside`` (``name``, ``formats``: a list of the same objects), and ``left_out``: how many fields,
+    findings and images inside are not told.
     """
-    text = ""
+    text = "[]"
     for most in FEWER:
         text = json.dumps(_told(examination, worth, most), separators=(",", ":"))
         if len(text) <= MOST_CHARACTERS:
             return text
-    return "[]"
+    return "[]"  # of so many formats at once that not even one finding of each can be told
 
 
 def _told(examination: Examination, worth: dict[str, str], most: int) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = []
     for look in examination.looks:
         findings = [*(() if told else examination.together), *look.findings]
+        findings.sort(key=lambda one: ("refuse", "warn", "pass").index(worth[one.code]))
+        left_out = sum(max(0, len(each) - most) for each in (look.fields, findings, look.inner))
         told.append(
             {
                 "format": look.name,
                 "disk_format": look.disk_format,
                 "kind": look.kind,
-                "variant": look.variant,
+                "variant": look.variant[:200],
                 "at": look.at,
                 "virtual_size": look.virtual_size,
-                "fields": [[field.name, field.value, field.offset] for field in look.fields[:most]],
-                "findings": [[one.code, worth[one.code], one.detail, one.offset] for one in findings[: max(most, 4)]],
-                "inside": [[name, _told(inner, worth, most)] for name, inner in look.inner[: max(most, 4)]],
+                "fields": [{"name": one.name, "value": one.value, "offset": one.offset} for one in look.fields[:most]],
+                "findings": [
+                    {"code": one.code, "worth": worth[one.code], "detail": one.detail, "offset": one.offset}
+                    for one in findings[:most]
+                ],
+                "inside": [
+                    {"name": name[:200], "formats": _told(inner, worth, most)} for name, inner in look.inner[:most]
+                ],
+                "left_out": left_out,
             }
         )
     if not told:
@@ -97,8 +106,9 @@ def _told(examination: Examination, worth: dict[str, str], most: int) -> list[di
                 "at": "start",
                 "virtual_size": found.virtual_size,
                 "fields": [],
-                "findings": [[one.code, worth[one.code], one.detail, one.offset] for one in examination.together],
+                "findings": [],
                 "inside": [],
+                "left_out": 0,
             }
         )
     return told

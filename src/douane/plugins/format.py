@@ -9,6 +9,7 @@ from douane_plugin import Incomplete, Inspector, Reject
 from ._found import COMPRESSED, SAME, Found
 from .formats import Examination
 from .formats.codes import CODES, PASS, REFUSE, WARN
+from .formats.registry import FORMATS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,12 +30,21 @@ ARCHIVES = ("ova", "tar", "zip")
 ALLOWED = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "luks", "ploop", *ARCHIVES, *COMPRESSED)
 """What passes by default."""
 
+LISTED = {*ALLOWED, *(one.disk_format if one.kind == "disk" else one.name for one in FORMATS if one.kind != "content")}
+"""What can be allowed."""
+
 HALF_READ = {"truncated": "truncated", "out-of-order": "format-unreadable", "reader-failed": "format-unreadable"}
 """Findings after which it is not known what else is in the image, and how they are told."""
 
+MOST_VARIANT = 200
+"""Characters: a VMDK's is whatever its description says. A property has at most 4096."""
+
+MOST_SIZE = (1 << 63) - 1
+"""Of a file (off_t), and of a property. An image with a larger disk is refused, unless the operator lets it in."""
+
 STEP_BYTES = 1 << 20
-AT_THE_END = ("vhd", "raw")
-"""What may still turn out to be there when the beginning says nothing."""
+OPEN = ("raw", "iso")
+"""Found at the beginning, these do not rule out that it is a VHD of fixed size: any disk with a footer at its end."""
 
 
 class Format(Inspector):
@@ -77,6 +87,9 @@ class Format(Inspector):
         if formats is not None and not formats:
             raise ValueError("'formats' is empty, which no image could meet; leave it out for the usual ones")
         self.formats = ALLOWED if formats is None else tuple(SAME.get(name, name) for name in formats)
+        for name in self.formats:
+            if name not in LISTED:
+                raise ValueError(f"'formats' names no format: {name!r:.60}; there are: {', '.join(sorted(LISTED))}")
         self.worth = {code: worth for code, (worth, _) in CODES.items()}
         self.worth["partition-table"] = {"normal": WARN, "strict": REFUSE, "off": PASS}[partition_table]
         named: set[str] = set()
@@ -104,11 +117,11 @@ class Format(Inspector):
                 at += part
                 if examination.position % STEP_BYTES:
                     continue
-                if examination.position == STEP_BYTES:
-                    self._agree_early(image, examination)
                 if examination.count != seen:
                     seen = examination.count
                     self._refuse(examination.findings, Found(examination).name)
+                if examination.position == STEP_BYTES:
+                    self._compare_early(image, Found(examination))
         examination.finish()
         self.judge(image, examination)
         return properties(examination)
@@ -119,19 +132,23 @@ class Format(Inspector):
             raise Reject("empty", "the image is empty: not a single byte arrived; upload it again")
         found = Found(examination)
         self._refuse(examination.findings, found.name)
+        self._compare(image, found)
+        self._doubt(examination.findings, found.name)
+
+    def _compare_early(self, image: Image, found: Found) -> None:
+        """What the beginning already contradicts need not be read to its end."""
+        if found.disk_format not in OPEN:
+            self._compare(image, found)
+        elif image.disk_format not in ("vhd", "vpc"):
+            agree(image.disk_format, image.container_format, found)
+
+    def _compare(self, image: Image, found: Found) -> None:
         agree(image.disk_format, image.container_format, found)
         if found.listed_as not in self.formats:
             raise Reject(
                 "format-not-allowed",
                 f"the image is {found.name}, which is not accepted here; what is: {', '.join(self.formats)}",
             )
-        self._doubt(examination.findings, found.name)
-
-    def _agree_early(self, image: Image, examination: Examination) -> None:
-        """What the beginning already contradicts need not be read to its end."""
-        found = Found(examination)
-        if found.look is not None or SAME.get(image.disk_format or "raw", image.disk_format or "raw") not in AT_THE_END:
-            agree(image.disk_format, image.container_format, found)
 
     def _refuse(self, findings: list[Finding], name: str) -> None:
         for finding in sorted(findings, key=_rank):
@@ -166,8 +183,8 @@ def properties(examination: Examination) -> dict[str, str | int]:
     told: dict[str, str | int | None] = {
         "disk_format": found.disk_format,
         "detected": found.name if found.name != found.disk_format else None,
-        "variant": found.look.variant if found.look else None,
-        "virtual_size": found.virtual_size,
+        "variant": found.look.variant[:MOST_VARIANT] if found.look else None,
+        "virtual_size": found.virtual_size if (found.virtual_size or 0) <= MOST_SIZE else None,
         "partition_table": found.partition_table,
         "container_format": found.container_format,
     }
