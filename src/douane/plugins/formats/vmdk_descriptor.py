@@ -121,7 +121,8 @@ def recognise(head: bytes) -> str:
         bare = start.replace(b"\0", b"").lstrip(_LEADING)
         if bare[:1] == b"#" and bare[1:64].lstrip().lower().startswith(_SIGNATURE):
             return "signature"
-    # without any comment, but at the beginning of the file: strstr finds it
+    # without any comment, but at the beginning of the file: strstr finds it, up to the first NUL
+    start = start.partition(b"\0")[0]
     at = start.find(b"createType")
     if at >= 0 and start[257:262] != b"ustar":
         lines = start.lower().replace(b"\r", b"\n").split(b"\n")
