@@ -236,3 +236,17 @@ def test_changed_headers_cut_anywhere_upset_nothing(qemu_img: Images, data: st.D
     one, other = examine(bytes(image), size_known=known), examine(bytes(image), size_known=known, cut=cut)
     assert "reader-failed" not in codes(one), details(one)
     assert summary(one) == summary(other)
+
+
+@pytest.mark.parametrize("digits", range(1, 9))
+def test_what_qemu_leaves_behind_a_shorter_cid_is_no_hidden_text(qemu_img: Images, digits: int) -> None:
+    """qemu writes the CID anew when the disk is first written, with as many digits as it has, over the longer text."""
+    image = qemu_img("vmdk")
+    before = image[512 : 512 + 20 * 512].rstrip(b"\0")
+    old = before.partition(b"\nCID=")[2].partition(b"\n")[0]
+    longer = before.replace(b"\nCID=" + old, b"\nCID=fedcba98", 1)
+    newer = before.replace(b"\nCID=" + old, b"\nCID=" + b"7" * digits, 1) + b"\0"
+    left = newer + longer[len(newer) :]
+    assert codes(examine(image[:512] + left.ljust(20 * 512, b"\0") + image[512 + 20 * 512 :])) == set()
+    hidden = newer + b"RW 1 FLAT"
+    assert refused(image[:512] + hidden.ljust(20 * 512, b"\0") + image[512 + 20 * 512 :]) == {"descriptor"}
