@@ -33,6 +33,7 @@ class Caged:
         programs: tuple[Path, ...] = (),
         keep: Sequence[int] = (),
         readable: Sequence[int] = (),
+        writable: Sequence[int] = (),
         interpreter: sandbox.Interpreter | None = None,
     ) -> None:
         base = interpreter or sandbox.interpreter()
@@ -55,6 +56,7 @@ class Caged:
                     channel=far.fileno(),
                     keep=keep,
                     readable=readable,
+                    writable=writable,
                     stdout=written,
                     stderr=written,
                 )

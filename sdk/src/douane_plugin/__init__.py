@@ -17,5 +17,6 @@ Names that begin with an underscore are not part of it.
 
 from ._contract import API_LEVEL, Defer, Incomplete, Inspector, Reject, Transform
 from ._image import Image
+from ._scratch import Scratch
 
-__all__ = ["API_LEVEL", "Defer", "Image", "Incomplete", "Inspector", "Reject", "Transform"]
+__all__ = ["API_LEVEL", "Defer", "Image", "Incomplete", "Inspector", "Reject", "Scratch", "Transform"]

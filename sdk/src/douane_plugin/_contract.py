@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Iterator, Mapping, Optional, Union
 
     from ._image import Image
+    from ._scratch import Scratch
 
 API_LEVEL = 1
 """The level of the contract that this package offers, an integer. A plugin states the one it was written
@@ -163,6 +164,27 @@ class _Plugin:
             self.log.info("proposed: %s = %r", name, value)
         else:
             self._douane.propose(name, value)
+
+    @property
+    def scratch(self) -> tuple[Scratch, ...]:
+        """Two files that this plugin alone may write, for what does not fit into its memory; empty at first.
+
+        They are there if the operator gave the plugin room (``scratch = "20GiB"``), which is the bound for both
+        together; they are gone when the plugin has ended. See :class:`Scratch`. Raises LookupError if there is none.
+        """
+        if self._douane is None:
+            raise LookupError("no scratch file: the plugin runs outside of Douane")
+        files: tuple[Scratch, ...] = self._douane.scratch
+        return files
+
+    def alive(self) -> None:
+        """Say that the plugin is at work, where nothing else shows it: a program that it waits for, for example.
+
+        It sets the stall clock back, as reading, output and log lines do. The clock for all of the plugin's time
+        goes on. It may be called as often as one likes; at most one message a second is sent.
+        """
+        if self._douane is not None:
+            self._douane.alive()
 
     def grant(self, name: str) -> Any:
         """Return the already open thing that the operator bound to `name` in the configuration.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from . import wire
 from ._channel import Channel, Closed
@@ -11,6 +12,7 @@ from ._chunks import Chunks
 from ._contract import API_LEVEL, Defer, Incomplete, Reject, Transform
 from ._image import Image
 from ._load import LoadError, describe, load
+from ._scratch import Scratch
 from ._settings import SettingError, arguments
 
 TYPE_CHECKING = False
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
 FILE_CHUNK_BYTES = 1 << 20
+ALIVE_SECONDS = 1.0
 UNCHANGED_WITHIN = 4 << 20
 """Bytes that a transform may read before it says `unchanged`: what the engine can still show to others."""
 
@@ -45,6 +48,8 @@ class _Runtime:
         self._log: Optional[logging.Logger] = None
         self._properties: dict[str, Any] = {}
         self._proposed: dict[str, Any] = {}
+        self._scratch: tuple[Scratch, ...] = ()
+        self._alive_again = 0.0
         self._output_begun = False
         self._unchanged = False
         self._image: Optional[Image] = None
@@ -81,6 +86,23 @@ class _Runtime:
             else:
                 self._grants[name] = os.fdopen(fd, "rb")
         return self._grants[name]
+
+    @property
+    def scratch(self) -> tuple[Scratch, ...]:
+        told = self._load.get("scratch")
+        if not told:
+            raise LookupError(
+                "the operator gave this plugin no room to write; a line such as scratch = '20GiB' beside it does"
+            )
+        if not self._scratch:
+            self._scratch = tuple(Scratch(fd, told["bytes"]) for fd in told["fds"])
+        return self._scratch
+
+    def alive(self) -> None:
+        now = time.monotonic()
+        if now >= self._alive_again:
+            self._alive_again = now + ALIVE_SECONDS
+            self._channel.send(wire.ALIVE)
 
     # what image.becomes and image.unchanged reach
 

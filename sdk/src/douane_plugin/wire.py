@@ -23,6 +23,7 @@ WARN = 7  # JSON: code, message
 BECOMES = 8  # JSON: disk_format, container_format, properties (transforms)
 UNCHANGED = 9  # empty: pass the image through (transforms, before any output)
 BEGIN = 10  # empty: the transform's first output follows; decides against UNCHANGED
+ALIVE = 11  # empty: nothing is to be seen of what the plugin does, and it works all the same
 ACCEPT = 16  # JSON: properties, proposed, seen; the last frame of the conversation, like all below
 REFUSE = 17  # JSON: code, message
 DEFER = 18  # JSON: retry_after (s), message

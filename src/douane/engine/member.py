@@ -19,6 +19,7 @@ from .plan import PluginSpec
 from .report import PluginOutcome, Ran, Verdict, Warned
 from .resolve import Resolved
 from .ring_reader import RingReader
+from .scratch import Scratch
 from .units import MiB, show_duration, show_size
 
 END_SECONDS = 3.0
@@ -63,6 +64,7 @@ class Member:
         self.reads = "stream"
         self.output: int | None = None  # the read end of a transform's output, until somebody takes it
         self.produced = 0
+        self.scratch: Scratch | None = None  # until the pass has measured it for the last time, and gives it up
         self._cage = cage
         self._clock = Clock(None, spec.start)
         self._running = False
@@ -84,6 +86,7 @@ class Member:
         run: sandbox.PythonRuntime | sandbox.Program,
         keep: Sequence[int],
         readable: Sequence[int] = (),
+        writable: Sequence[int] = (),
         stdin: int | None = None,
     ) -> None:
         """Start the caged process. Descriptors in `keep` and `stdin` stay the caller's to close."""
@@ -102,6 +105,7 @@ class Member:
                 channel=theirs.fileno(),
                 keep=keep,
                 readable=readable,
+                writable=writable,
                 stdin=stdin,
                 stdout=written[0],
                 stderr=written[1],
@@ -294,7 +298,7 @@ class Member:
                 "it does not read its channel",
             )
             return
-        if self._over_memory(seconds):
+        if self._over_memory(seconds) or self._over_scratch():
             return
         busy = not self.ready or (self._running and self.busy() and not blocked)
         if self._running:
@@ -319,6 +323,18 @@ class Member:
             "plugin-memory",
             f"used more memory than its bound of {show_size(self.spec.memory)}",
             f"{show_size(used)} were in use; raise 'memory' if the plugin needs that",
+        )
+        return True
+
+    def _over_scratch(self) -> bool:
+        # Each file is bounded in its length by the kernel (RLIMIT_FSIZE); what all take together is seen here.
+        if self.scratch is None or self.scratch.used() <= self.scratch.size:
+            return False
+        self.fail(
+            "failed",
+            "plugin-scratch",
+            f"wrote more than its bound of {show_size(self.scratch.size)} into its scratch files",
+            "raise 'scratch' if the plugin needs that",
         )
         return True
 

@@ -73,6 +73,8 @@ class Pass:
         self._asking: list[PythonMember] = []
         self._over = False
         self._running = False
+        self.temporary_bytes = 0
+        """The most that temporary files took on the disk at one time: spools, and what plugins wrote to scratch."""
         self._elapsed = 0.0
         self._others_ready = 0.0
         self._late: dict[str, LateHold] = {}
@@ -130,6 +132,8 @@ class Pass:
             if member.output is not None:
                 os.close(member.output)
                 member.output = None
+            if member.scratch is not None:
+                member.scratch.close()
         self.loop.close()
         self.emit.close()
 
@@ -217,13 +221,16 @@ class Pass:
             ring = self.streams.rings[self._place[segment]]
             if ring.is_full and reader is not None and reader.consumed >= reader.sent:
                 assert isinstance(transform, PythonMember)
-                transform.decided = transform.forced = True
-                self.on_decided(transform, unchanged=False)
+                transform.forced = True
+                self._holds.pop(segment).drop()  # those after it begin with its first output, when it has said what
 
     def on_verdict(self, member: Member) -> None:
         """A plugin has answered, or failed to."""
         verdict = member.verdict
         assert verdict is not None
+        if member.scratch is not None:
+            self._measure_disk()
+            member.scratch.close()
         if self._over:
             return
         weight = weigh(member.spec, verdict)
@@ -379,7 +386,12 @@ class Pass:
 
     # the loop
 
+    def _measure_disk(self) -> None:
+        used = sum(member.scratch.used() for member in self.members if member.scratch is not None)
+        self.temporary_bytes = max(self.temporary_bytes, used + self.streams.spooled())
+
     def _tick(self, seconds: float) -> None:
+        self._measure_disk()
         for member in self.members:
             feed = self._outputs.get(member.segment) if member.is_transform else None
             if feed is not None:
@@ -413,6 +425,7 @@ class Pass:
 
     def _conclude(self) -> None:
         self._over = True
+        self._measure_disk()
         self.streams.stop()
         error = self.streams.join()
         if self.error is None and self.decisive is None:

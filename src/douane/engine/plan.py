@@ -51,6 +51,7 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int = 128 * GiB
     max_ratio: float = 1500.0
     may_set: tuple[str, ...] = ()
+    scratch: int | None = None
     base: str = ""
 
     def config_digest(self) -> str:
@@ -90,6 +91,7 @@ class _Raw(msgspec.Struct, forbid_unknown_fields=True):
     max_output: str | int | None = None
     max_ratio: float | None = None
     may_set: list[str] = []
+    scratch: str | int | None = None
 
 
 _TOP = ("import", "sandbox", "plugin")
@@ -209,7 +211,7 @@ def _complete(raw: _Raw, what: str, base: str) -> PluginSpec:
     for key in ("start", "stall", "timeout"):
         if (value := getattr(raw, key)) is not None:
             given[key] = _unit(parse_duration, value, f"{what}: {key!r}")
-    for key in ("memory", "max_output"):
+    for key in ("memory", "max_output", "scratch"):
         if (value := getattr(raw, key)) is not None:
             given[key] = _unit(parse_size, value, f"{what}: {key!r}")
     for key in ("threads", "processes", "max_ratio"):

@@ -22,6 +22,7 @@ from .member import Member
 from .report import Warned
 from .ring import Ring
 from .ring_reader import RingReader
+from .scratch import Scratch
 from .units import MiB
 from .verdicts import BadProperties, check_properties, check_proposed, clean
 
@@ -92,7 +93,10 @@ class PythonMember(Member):
             if image_fd is not None:
                 keep.append(image_fd)
                 readable.append(image_fd)
-            self.spawn(sandbox.PythonRuntime(RUNTIME), keep, readable)
+            if self.spec.scratch is not None:
+                self.scratch = Scratch(self.spec.scratch)
+            scratch = self.scratch.fds if self.scratch is not None else []
+            self.spawn(sandbox.PythonRuntime(RUNTIME), keep, readable, scratch)
         finally:
             for fd in (output, image_fd, *mine, *(fd for fd, _ in grants.values())):
                 if fd is not None:
@@ -111,6 +115,7 @@ class PythonMember(Member):
                 "rings": [{"fd": fd, "slot_bytes": ring.slot_bytes} for fd, ring in zip(mine, rings, strict=True)],
                 "image_fd": image_fd,
                 "output_fd": output,
+                "scratch": {"fds": scratch, "bytes": spec.scratch} if scratch else None,
             },
         )
         self._flush()
@@ -169,6 +174,8 @@ class PythonMember(Member):
             value = unpack(kind, payload)
             level = value.get("level")
             self.log.line(level if isinstance(level, int) else 20, text(value, "message"))
+            self._logged += 1
+        elif kind == wire.ALIVE:
             self._logged += 1
         elif kind == wire.DESCRIBED and self._stage == "load":
             self._on_described(payload)
@@ -259,11 +266,10 @@ class PythonMember(Member):
             value = unpack(kind, payload)
             self.becomes.update({key: text(value, key) for key in ("disk_format", "container_format") if key in value})
             return
-        if self.forced and kind == wire.BEGIN:
-            self.forced = False
-            return
         if self.decided:
             raise Violation("it decided twice whether there is something to do")
+        if self.forced and kind == wire.UNCHANGED:
+            raise Violation("it said that there is nothing to do after it had read too much of the image")
         self.decided = True
         self.host.on_decided(self, unchanged=kind == wire.UNCHANGED)
 

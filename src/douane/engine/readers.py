@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import tempfile
@@ -13,6 +12,7 @@ from typing import Protocol
 
 from .errors import DouaneError, SinkError
 from .ring import Chunk, Ring
+from .scratch import nameless
 from .units import MiB
 
 ALGORITHMS = ("md5", "sha256", "sha512")
@@ -195,24 +195,13 @@ class Feeder(ThreadReader):
             self._fd = -1
 
 
-def _nameless(where: str) -> int:
-    try:
-        return os.open(where, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):  # no O_TMPFILE there: open(2)
-            raise
-    fd, path = tempfile.mkstemp(dir=where)
-    os.unlink(path)
-    return fd
-
-
 class Spool:
     """A file without a name, for plugins that read at random what has no file of its own."""
 
     def __init__(self) -> None:
         where = tempfile.gettempdir()
         try:
-            self.fd = _nameless(where)
+            self.fd = nameless(where)
         except OSError as error:
             raise DouaneError(
                 f"the image cannot be kept for those who read it at random: {error.strerror} in {where}; "

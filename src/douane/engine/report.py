@@ -88,6 +88,7 @@ class Report(msgspec.Struct, kw_only=True):
     properties: dict[str, PropertyValue] = {}
     proposed: dict[str, Proposed] = {}
     sandbox: str
+    temporary_bytes: int = 0
     seconds: float
     retry_after: float | None = None
 

@@ -205,6 +205,7 @@ def _member(spec: PluginSpec, tier: sandbox.Tier, run: Pass, learned: Mapping[st
             threads=spec.threads,
             processes=spec.processes,
             open_files=OPEN_FILES + AUDIT_SLOTS,  # a mapping of a slot holds a descriptor of the ring in CPython
+            file_bytes=spec.scratch or 0,
         ),
         read=resolved.read,
         programs=_programs(spec, resolved),
@@ -250,6 +251,7 @@ def _report(run: Pass, tier: sandbox.Tier, began: float) -> Report:
         received=run.streams.received(),
         stored=Bytes(size=0, complete=False),
         sandbox=tier.value,
+        temporary_bytes=run.temporary_bytes,
         seconds=0.0,
     )
     if run.decisive is not None and run.decisive.verdict is not None:

@@ -10,6 +10,7 @@ from .loop import Loop
 from .readers import Digest, Sink, Spool, ThreadReader
 from .report import Bytes
 from .ring import Ring
+from .scratch import on_disk
 from .source import Source
 from .writer import Writer
 
@@ -128,6 +129,10 @@ class Streams:
     def is_file_whole(self, segment: int) -> bool:
         """True when all that `segment` reads is in its file."""
         return segment in self._whole
+
+    def spooled(self) -> int:
+        """Bytes that the files without a name take on the disk now."""
+        return sum(on_disk(spool.fd) for spool in self._spools.values())
 
     # the end
 

@@ -45,6 +45,9 @@ class Bounds:
     open_files: int = 64
     """Descriptors a process: numbers from this one on cannot be opened (RLIMIT_NOFILE)."""
 
+    file_bytes: int = 0
+    """Length of a file that it writes (RLIMIT_FSIZE), in bytes; it can write none but those that it is handed."""
+
 
 @dataclass(frozen=True)
 class Cage:

@@ -57,6 +57,13 @@ SIGNALS = _names("kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send
 PROGRAMS = _names("fork vfork execve execveat flock")
 """Only where programs are allowed."""
 
+SCRATCH = _names("ftruncate fsync fdatasync")
+"""Only where there is a file of its own to write; nothing else that it holds is open for writing and has a length."""
+
+_FALLOC_PUNCH = 0x01 | 0x02
+"""KEEP_SIZE and PUNCH_HOLE, which give room back. Every other mode takes room, with KEEP_SIZE also behind the end,
+where RLIMIT_FSIZE does not count it (fallocate(2))."""
+
 REFUSED = _names(
     # sockets other than those granted; connect also takes a granted one elsewhere (AF_UNSPEC, connect(2))
     "socket connect bind listen accept accept4 "
@@ -129,11 +136,17 @@ Rule = tuple[str, int | None, tuple[Test, ...]]
 """A call's name, the errno it gets (None: allowed), and the conditions, all of which must hold."""
 
 
-def rules(*, programs: bool, signals: bool) -> list[Rule]:
-    """The whole filter. `programs`: it may fork and execute; `signals`: a layer below isolates signals."""
-    allowed = ALLOWED | (PROGRAMS if programs else frozenset()) | (SIGNALS if signals else frozenset())
+def rules(*, programs: bool, signals: bool, scratch: bool = False) -> list[Rule]:
+    """The whole filter. `programs`: it may fork and execute; `signals`: a layer below isolates signals; `scratch`: it
+    has a file to write."""
+    nothing: frozenset[str] = frozenset()
+    allowed = ALLOWED | (PROGRAMS if programs else nothing) | (SIGNALS if signals else nothing)
+    allowed |= SCRATCH if scratch else nothing
     found: list[Rule] = [(name, None, ()) for name in sorted(allowed)]
-    refused = REFUSED | (frozenset() if programs else PROGRAMS) | (frozenset() if signals else SIGNALS)
+    refused = REFUSED | (nothing if programs else PROGRAMS) | (nothing if signals else SIGNALS)
+    if scratch:
+        refused -= SCRATCH | {"fallocate"}
+        found.append(("fallocate", None, (Test(1, _FALLOC_PUNCH),)))
     found += [(name, EPERM, ()) for name in sorted(refused)]
     found += _cloning(programs)
     for name, flags in (("open", 1), ("openat", 2)):

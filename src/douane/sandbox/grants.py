@@ -34,3 +34,10 @@ def protect(fd: int) -> None:
     if not seals & _SEALED:
         raise SandboxError("memory that a plugin may open again must be sealed against writing")
     os.fchmod(fd, 0o444)
+
+
+def check_scratch(fd: int) -> None:
+    """Raises SandboxError unless `fd` is a regular file that has no name, so that nobody else can come upon it."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink or os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:"):
+        raise SandboxError("a file that a plugin may write is a regular one on a disk, without a name")

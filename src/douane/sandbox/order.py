@@ -80,7 +80,9 @@ def order(cage: Cage, run: PythonRuntime | Program) -> Order:
     if cage.tier is not Tier.OFF:
         isolated = cage.tier is Tier.FULL or landlock_abi() >= _SIGNALS_STAY_INSIDE
         spec["numbers"] = seccomp.numbers()
-        spec["filter"] = seccomp.program(programs=allowed.programs, signals=isolated)
+        spec["filter"] = seccomp.program(
+            programs=allowed.programs, signals=isolated, scratch=cage.bounds.file_bytes > 0
+        )
     return Order(spec, paths, uid, read_all, allowed.programs)
 
 
@@ -108,7 +110,7 @@ def _limits(cage: Cage, programs: bool, uid: int | None) -> list[tuple[str, int,
         ("data", resource.RLIMIT_DATA, bounds.memory),
         ("address_space", resource.RLIMIT_AS, _ADDRESS_SPACE + bounds.memory),
         ("stack", resource.RLIMIT_STACK, _STACK),
-        ("file_size", resource.RLIMIT_FSIZE, 0),
+        ("file_size", resource.RLIMIT_FSIZE, bounds.file_bytes),
         ("open_files", resource.RLIMIT_NOFILE, bounds.open_files),
         ("tasks", resource.RLIMIT_NPROC, tasks),
         ("core", resource.RLIMIT_CORE, _NO_CORE),

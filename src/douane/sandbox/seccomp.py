@@ -73,7 +73,7 @@ def numbers() -> dict[str, int]:
 
 
 @functools.cache
-def program(*, programs: bool, signals: bool) -> bytes:
+def program(*, programs: bool, signals: bool, scratch: bool = False) -> bytes:
     """The BPF program (an array of struct sock_filter) for such a cage. Raises SandboxError."""
     library = _library()
     context = library.seccomp_init(_ERRNO | _ENOSYS)
@@ -83,7 +83,7 @@ def program(*, programs: bool, signals: bool) -> bytes:
         # i386 and x32 calls: no compiler makes them for this interpreter, so whoever does is not what he says.
         _check(library.seccomp_attr_set(context, _BAD_ARCH, _KILL_PROCESS), "to kill foreign calls")
         library.seccomp_attr_set(context, _OPTIMIZE, 2)  # a binary tree; only since 2.5, and only for speed
-        for name, errno, tests in rules(programs=programs, signals=signals):
+        for name, errno, tests in rules(programs=programs, signals=signals, scratch=scratch):
             number = library.seccomp_syscall_resolve_name(name.encode())
             if number == _UNKNOWN:
                 continue  # unknown to this libseccomp: the default refuses it

@@ -17,7 +17,7 @@ from .cage import Cage, Program, PythonRuntime, Tier
 from .cgroup import Leaf
 from .delegation import Absent, delegated
 from .errors import SandboxError, SandboxUnavailable
-from .grants import check_grant, protect
+from .grants import check_grant, check_scratch, protect
 from .interpreter import CHILD
 from .mounts import command
 from .order import environment, order
@@ -34,6 +34,7 @@ def start(
     channel: int,
     keep: Sequence[int] = (),
     readable: Sequence[int] = (),
+    writable: Sequence[int] = (),
     stdin: int | None = None,
     stdout: int,
     stderr: int,
@@ -43,14 +44,15 @@ def start(
     channel: the child's end of a connected Unix stream socket; it has the same number there, and is closed
     when a Program is executed. keep: further descriptors, at their numbers; sockets must be connected
     streams, because a datagram socket can send to anybody. readable: those of `keep` whose file may be
-    opened again through /proc/self/fd/N, for reading only. stdin None is empty. Nothing else is inherited,
-    the environment holds a fixed minimum, the working directory is /.
+    opened again through /proc/self/fd/N, for reading only. writable: files without a name that may be opened
+    again for writing, too, up to `Bounds.file_bytes`. stdin None is empty. Nothing else is inherited, the
+    environment holds a fixed minimum, the working directory is /.
 
     Call it from a thread that outlives the cage: the kernel kills the process when the thread that started
     it ends (PR_SET_PDEATHSIG(2const)).
     """
     try:
-        return _start(cage, run, channel, keep, readable, stdin, stdout, stderr)
+        return _start(cage, run, channel, keep, readable, writable, stdin, stdout, stderr)
     except OSError as error:
         reason = ulimits.explain(error) or str(error)
         raise SandboxError(f"{cage.name}: the cage could not be started: {reason}") from error
@@ -62,6 +64,7 @@ def _start(
     channel: int,
     keep: Sequence[int],
     readable: Sequence[int],
+    writable: Sequence[int],
     stdin: int | None,
     stdout: int,
     stderr: int,
@@ -70,6 +73,8 @@ def _start(
         check_grant(fd)
     for fd in readable:
         protect(fd)
+    for fd in writable:
+        check_scratch(fd)
     lowest = os.dup(channel)
     os.close(lowest)
     ulimits.check_descriptors(cage.name, lowest)
@@ -78,7 +83,7 @@ def _start(
     stdio = [0, 1, 2]
     family = Family()
     leash_there = engine_there = -1
-    pass_fds = {channel, *keep, *readable}
+    pass_fds = {channel, *keep, *readable, *writable}
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
         if cage.tier is Tier.FULL or ordered.programs:
             # A pidfd is good in another pid namespace, too, and never means a later process of the same number.
@@ -116,8 +121,9 @@ def _start(
             **ordered.spec,
             "channel": channel,
             "stdio": stdio,
-            "keep": sorted({*keep, *readable}),
+            "keep": sorted({*keep, *readable, *writable}),
             "readable": list(readable),
+            "writable": list(writable),
             "leash": leash_there,
             "engine_fd": engine_there,
             "cgroup": "",

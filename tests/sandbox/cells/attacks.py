@@ -513,3 +513,33 @@ def socket_option(fd, level, option):
     pointers = ctypes.addressof(value), ctypes.addressof(length)
     syscall(number, fd, level, option, *pointers)
     return value.value
+
+
+def put(fd, at, count):
+    """Write to a file at a place."""
+    return os.pwrite(fd, b"x" * count, at)
+
+
+def cut(fd, size):
+    os.ftruncate(fd, size)
+
+
+def allocate_file(fd, mode, at, length):
+    """fallocate(2)"""
+    libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long)
+    _checked(libc.fallocate(fd, mode, at, length))
+
+
+def name_file(fd, path):
+    """Give an open file without a name one."""
+    os.link(f"/proc/self/fd/{fd}", path, follow_symlinks=True)
+
+
+def write_again(fd, flags):
+    """Open it anew and write a byte."""
+    again = os.open(f"/proc/self/fd/{fd}", flags)
+    return os.write(again, b"y")
+
+
+def change_mode(fd, mode):
+    os.fchmod(fd, mode)

@@ -84,7 +84,8 @@ def _close(spec: dict[str, Any], done: dict[str, Any]) -> None:
     if not abi:
         raise OSError("this kernel has no Landlock")
     read = [*spec["read"], *spec["readable"]]
-    done["landlock"] = layers.landlock(spec["numbers"], abi, read, spec["execute"], spec["write"])
+    write = [*spec["write"], *spec["writable"]]
+    done["landlock"] = layers.landlock(spec["numbers"], abi, read, spec["execute"], write)
     spec["landlock_signals"] = abi >= 6
     done["seccomp"] = layers.seccomp(spec["numbers"], spec["filter"])
 

@@ -100,9 +100,9 @@ def landlock(
     abi: int,
     read: Iterable[str | int],
     execute: Iterable[str],
-    write: Iterable[str],
+    write: Iterable[str | int],
 ) -> dict[str, Any]:
-    """Deny all of the file system but `read` (paths or descriptors), `execute`, `write`; all of TCP; signals
+    """Deny all of the file system but `read`, `write` (paths or descriptors), `execute`; all of TCP; signals
     and abstract sockets to the outside, as far as the kernel's `abi` goes (landlock(7))."""
     known = 0
     for version, count in _FILE_RIGHTS:
