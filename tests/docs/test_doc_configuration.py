@@ -71,9 +71,12 @@ def test_warn_is_the_default_outside_of_enforce():
         assert (spec.on_error, spec.on_timeout, spec.on_incomplete) == ("warn",) * 3
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+ALL_BUILT_IN = {**tomllib.loads(page("pyproject.toml"))["project"]["entry-points"]["douane.plugins"], **BUILT_IN}
+
+
+@pytest.mark.parametrize("name", ALL_BUILT_IN)
 def test_the_settings_of_the_built_in_inspectors_are_those_of_their_constructors(name):
-    module, _, attribute = BUILT_IN[name].partition(":")
+    module, _, attribute = ALL_BUILT_IN[name].partition(":")
     parameters = inspect.signature(getattr(__import__(module, fromlist=["_"]), attribute)).parameters
     listed = next(
         rows

@@ -20,6 +20,8 @@ BUILT_IN = {
     "decompress": "douane.plugins.decompress:Decompress",
     "ova": "douane.plugins.ova:Ova",
     "ova-any-order": "douane.plugins.ova:OvaAnyOrder",
+    "convert": "douane.plugins.convert:Convert",
+    "properties": "douane.plugins.properties:Properties",
     "checksum": "douane.plugins.checksum:Checksum",
     "limits": "douane.plugins.limits:Limits",
     "oslo-format": "douane.plugins.oslo_format:OsloFormat",
@@ -75,10 +77,10 @@ def _program(plugin: PluginSpec, command: str) -> Resolved:
         raise PlanError(f"plugin {plugin.name!r}: exec:{command} cannot be split into words: {error}") from error
     if not words:
         raise PlanError(f"plugin {plugin.name!r}: exec: names no program")
-    if plugin.config or plugin.texts or plugin.grants or plugin.python:
+    if plugin.config or plugin.texts or plugin.grants or plugin.python or plugin.scratch:
         raise PlanError(
             f"plugin {plugin.name!r}: a program takes its settings as arguments (use = 'exec:PROGRAM ARGS'); "
-            "config, grants and python are for Python plugins"
+            "config, grants, scratch and python are for Python plugins"
         )
     found = under(plugin.base, words[0]) if "/" in words[0] else shutil.which(words[0])
     if found is None or not os.path.isfile(found):

@@ -1,0 +1,77 @@
+"""An image as it arrives, examined on the way: what it is, is known by its beginning, and is certain at its end."""
+
+from __future__ import annotations
+
+from douane.plugins._found import Found
+from douane.plugins.formats import Examination
+from douane.plugins.formats.codes import CODES, REFUSE
+from douane_plugin import Reject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from douane.plugins.formats import Look
+    from douane_plugin import Image
+
+OTHER_FILES = ("backing-file", "data-file", "external-extent", "parent", "descriptor")
+"""Findings that mean that a part of the disk is said to stand elsewhere."""
+
+
+class Arrival:
+    """The bytes of `image`, in order, by iteration; each has been examined when it comes.
+
+    Pieces are views that are valid until the next is asked for.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        self._begun: list[bytes] = []
+        self.examination = Examination(image.size)
+        for chunk in image:
+            self._begun.append(bytes(chunk))
+            self.examination.feed(memoryview(self._begun[-1]))
+            if self.examination.recognised:
+                break
+        else:
+            self.examination.finish()
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        begun, self._begun = self._begun, []
+        yield from begun
+        if not self.examination.ended:
+            for chunk in self._image:
+                self.examination.feed(chunk)
+                yield chunk
+            self.examination.finish()
+
+    @property
+    def look(self) -> Look | None:
+        """What it is taken for, as far as has arrived; None for bytes without any structure."""
+        return Found(self.examination).look
+
+    def format(self) -> str | None:
+        """The disk format, in Glance's terms, by what has arrived; None for what is no disk."""
+        look = self.look
+        if look is None or look.kind == "content":
+            return "raw"
+        return look.disk_format if look.kind == "disk" else None
+
+    def head(self, count: int) -> bytes:
+        """The first `count` bytes, fewer if the image is shorter; before any of it was iterated."""
+        return b"".join(self._begun)[:count]
+
+    def judge(self, *, strictly: bool = False) -> None:
+        """Now that all has arrived: raise Reject for what is not to be opened by any tool.
+
+        `format` finds the same, and the operator may have it pass there. But what would be missing in the result, or
+        would come from other files of the cage, is not to be converted. `strictly`: nothing at all may be wrong with
+        it, or not have been seen.
+        """
+        for finding in self.examination.findings:
+            if finding.code in OTHER_FILES:
+                raise Reject("convert-other-files", f"the image cannot be converted: {CODES[finding.code][1]}")
+            if finding.code == "encrypted":
+                raise Reject("convert-encrypted", "the image is encrypted and cannot be converted; decrypt it first")
+            if strictly and (CODES[finding.code][0] == REFUSE or finding.code == "unchecked"):
+                raise Reject("convert-damaged", f"the image cannot be converted: {CODES[finding.code][1]}")

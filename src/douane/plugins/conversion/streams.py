@@ -1,0 +1,137 @@
+"""qemu-img between streams: the disk that it reads comes as it arrives, what it makes goes on as it is made."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+
+from .files import zeros
+from .nbd import DISCONNECT, MOST_BYTES, READ, WRITE, Broken, Export
+from .program import QemuImg
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+SECTOR = 512
+
+_BUFFER_BYTES = 1 << 20
+"""Asked for of both sockets; the machine may give less (socket(7), wmem_max)."""
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    ends = socket.socketpair()
+    for end in ends:
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            end.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
+    return ends
+
+
+def options(driver: str, fd: int) -> str:
+    """For --image-opts: the export at the other end of the socket `fd`, in the format `driver`."""
+    return f"driver={driver},file.driver=nbd,file.server.type=fd,file.server.str={fd}"
+
+
+def to_stream(
+    words: Sequence[str], fds: Sequence[int], size: int, alive: Callable[[], None]
+) -> Iterator[bytes | memoryview]:
+    """Run ``qemu-img convert`` with `words`, and give out the raw disk of `size` bytes that it makes, in order.
+
+    What it does not write is zero: it is told so (--target-is-zero), and so writes nothing where the disk has holes.
+    Raises as :class:`QemuImg` does, and RuntimeError if it does not write in order, which it does unless it is told -W.
+    """
+    ours, theirs = _pair()
+    # -S: shorter runs of zeros are written like data; the store looks for blocks of the same size.
+    full = [*words, "-n", "--target-is-zero", "-S", "64k", "-t", "unsafe"]
+    full += ["--target-image-opts", options("raw", theirs.fileno())]
+    at = 0
+    with ours, QemuImg(full, [*fds, theirs.fileno()], alive) as program:
+        theirs.close()
+        export = Export(ours, size, writable=True, wait=lambda: program.wait_for(ours.fileno()))
+        buffer = memoryview(bytearray(MOST_BYTES))
+        try:
+            export.negotiate()
+            while (request := export.next()).kind != DISCONNECT:
+                if request.kind == WRITE:
+                    if request.offset < at:
+                        raise RuntimeError("qemu-img does not write in order; this version of it cannot be used here")
+                    part = buffer[: request.length]
+                    export.take(part)
+                    export.reply(request)
+                    yield from zeros(request.offset - at)
+                    yield part
+                    at = request.offset + request.length
+                else:  # flush; or zeros, where nothing else was written, as all comes in order
+                    if request.offset < at and request.length:
+                        raise RuntimeError("qemu-img does not write in order; this version of it cannot be used here")
+                    export.reply(request)
+        except Broken:
+            pass  # it says why, and how it ended counts
+        ours.close()  # so that it does not wait for us
+        program.succeed()
+    yield from zeros(size - at)
+
+
+def from_stream(
+    words: Callable[[str], Sequence[str]],
+    fds: Sequence[int],
+    pieces: Iterator[bytes | memoryview],
+    size: int,
+    alive: Callable[[], None],
+    *,
+    watched: int,
+) -> None:
+    """Run ``qemu-img convert`` with the words that `words` makes of its input's options. What it reads there is the raw
+    disk of `size` bytes of which `pieces` has all bytes in order. Raises as :class:`QemuImg` does.
+    """
+    ours, theirs = _pair()
+    full = words(options("raw", theirs.fileno()))
+    with ours, QemuImg(full, [*fds, theirs.fileno()], alive, watched=watched) as program:
+        theirs.close()
+        whole = -(-size // SECTOR) * SECTOR  # as qemu sees a file that ends within a sector
+        export = Export(ours, whole, writable=False, wait=lambda: program.wait_for(ours.fileno()))
+        disk = _Disk(itertools.chain(pieces, zeros(whole - size)))
+        try:
+            export.negotiate()
+            while (request := export.next()).kind != DISCONNECT:
+                if request.kind == READ:
+                    disk.skip_to(request.offset)
+                    export.reply(request, disk.take(request.length))
+                else:
+                    export.reply(request)
+        except Broken:
+            pass  # as above
+        ours.close()
+        program.succeed()
+    for _ in pieces:
+        pass  # it was not interested in the rest, but all of the image has to be seen
+
+
+class _Disk:
+    def __init__(self, pieces: Iterator[bytes | memoryview]) -> None:
+        self._pieces = pieces
+        self._piece = memoryview(b"")
+        self._at = 0
+
+    def skip_to(self, offset: int) -> None:
+        if offset < self._at:
+            raise RuntimeError("qemu-img does not read in order; this version of it cannot be used here")
+        for _ in self.take(offset - self._at):
+            pass
+
+    def take(self, length: int) -> Iterator[memoryview]:
+        """The next `length` bytes. To be read to its end."""
+        while length:
+            if not self._piece:
+                self._piece = memoryview(b"")  # let go of it before the next is asked for
+                piece = next(self._pieces, None)
+                if piece is None:
+                    raise RuntimeError("the image is shorter than was announced")
+                self._piece = memoryview(piece)
+                del piece
+            part = self._piece[:length]
+            self._piece = self._piece[len(part) :]
+            self._at += len(part)
+            length -= len(part)
+            yield part
+            del part

@@ -1,0 +1,62 @@
+"""The formats that are made, and those that can be converted."""
+
+from __future__ import annotations
+
+from douane.plugins._units import parse_size
+
+DRIVERS = {
+    "raw": "raw",
+    "iso": "raw",
+    "qcow2": "qcow2",
+    "vmdk": "vmdk",
+    "vhd": "vpc",
+    "vhdx": "vhdx",
+    "vdi": "vdi",
+    "qcow": "qcow",
+    "qed": "qed",
+    "ploop": "parallels",
+}
+"""Disk formats that can be read, in Glance's terms, and qemu's names of them."""
+
+USUAL = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "ploop", "qed", "qcow")
+"""What is converted by default: all of them but discs."""
+
+_OPTIONS = {"vmdk": "subformat=streamOptimized", "vhd": "subformat=dynamic,force_size=on"}
+_CHECKED = ("qcow2", "vmdk", "vhdx", "vdi")
+_MOST_CLUSTER, _LEAST_CLUSTER = 2 << 20, 512
+
+
+class Target:
+    """What is to be made. Raises ValueError for what does not go together."""
+
+    def __init__(self, name: str, compression: str, cluster_size: int | str | None, verify: str) -> None:
+        self.name = name
+        self.driver = DRIVERS[name]
+        self._compressed = compression != "none" or name == "vmdk"
+        given = [_OPTIONS[name]] if name in _OPTIONS else []
+        if name != "qcow2" and (compression != "none" or cluster_size is not None):
+            raise ValueError(f"'compression' and 'cluster_size' are for to = 'qcow2', not for {name!r}")
+        if verify == "check" and name not in _CHECKED:
+            raise ValueError(f"{name} has no structure that verify = 'check' could check; use 'compare'")
+        if cluster_size is not None:
+            size = parse_size("cluster_size", cluster_size)
+            if not _LEAST_CLUSTER <= size <= _MOST_CLUSTER or size & size - 1:
+                raise ValueError(f"'cluster_size' is a power of 2 from 512 to 2MiB, not {cluster_size!r}")
+            given.append(f"cluster_size={size}")
+        if compression != "none":
+            given.append(f"compression_type={compression}")
+        self._options = ["-o", ",".join(given)] if given else []
+
+    def words(self, source: str, made: str) -> list[str]:
+        """Arguments of ``qemu-img convert``, which makes the file `made` of `source`."""
+        # unsafe: what is made is read at once, and gone when the machine is.
+        how = [*(["-c"] if self._compressed else []), "-t", "unsafe", "-O", self.driver, *self._options]
+        return [*how, source, made]
+
+    def is_nothing(self, disk_format: str | None) -> bool:
+        """True if there is nothing that could be converted: raw bytes into raw bytes."""
+        return DRIVERS.get(disk_format or "") == self.driver == "raw"
+
+    def is_met_by(self, disk_format: str | None, variant: str) -> bool:
+        """True if an image is of this format already."""
+        return disk_format == self.name and (self.name != "vmdk" or variant == "streamOptimized")

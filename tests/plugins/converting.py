@@ -1,0 +1,109 @@
+"""Run `convert` where it runs: in its cage, by the engine, with real images and the real qemu-img."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import random
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from douane import sandbox
+from douane.engine import Report, inspect_image, load_plan, open_source
+
+MIB = 1 << 20
+DISK = (
+    random.Random(1).randbytes(3 * MIB)
+    + bytes(5 * MIB)
+    + b"text that packs well " * 50_000
+    + bytes(-50_000 * 21 % 512)
+    + random.Random(2).randbytes(MIB)
+    + bytes(6 * MIB)
+)
+DIGEST = hashlib.sha256(DISK).hexdigest()
+DRIVERS = {"vhd": "vpc"}
+
+
+class Kept:
+    """A sink: what came out stands in `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+
+    def open_read(self) -> int:
+        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def finish(self, size: int) -> None:
+        os.ftruncate(self.fd, size)
+
+    def explain(self, error: OSError) -> Exception:
+        return error
+
+
+def plan_of(*before: str, config: str = "", keys: Sequence[str] = ()) -> str:
+    """TOML of a plan: the plugins `before`, then `convert`; `keys` are further ones of it."""
+    lines = ["[import]", 'digests = ["sha256"]']
+    for use in before:
+        lines += ["[[plugin]]", f'name = "{use}"', f'use = "{use}"']
+    lines += [
+        "[[plugin]]",
+        'name = "convert"',
+        'use = "convert"',
+        'programs = ["qemu-img"]',
+        f"config = {{ {config} }}",
+    ]
+    given = {key.split()[0] for key in keys}
+    lines += [line for line in ('scratch = "256MiB"', "max_ratio = 1000000") if line.split()[0] not in given]
+    return "\n".join([*lines, *keys])
+
+
+def convert(folder: Path, image: bytes | Path, toml: str, *, tier: str = "strict", **declared: Any) -> Report:
+    """The report; what came out stands in ``folder / "out"``."""
+    if isinstance(image, bytes):
+        (folder / "image").write_bytes(image)
+        image = folder / "image"
+    (folder / "plan.toml").write_text(toml)
+    plan = load_plan(str(folder / "plan.toml"))
+    sink = Kept(folder / "out")
+    try:
+        return inspect_image(plan, open_source(str(image)), declared, tier=sandbox.Tier(tier), sink=sink)
+    finally:
+        os.close(sink.fd)
+
+
+def disk_of(path: Path, disk_format: str) -> str:
+    """The digest of the disk in an image, by qemu-img that is told its format."""
+    raw = path.with_name("disk.raw")
+    driver = DRIVERS.get(disk_format, disk_format)
+    subprocess.run(["qemu-img", "convert", "-f", driver, "-O", "raw", path, raw], check=True, timeout=60)
+    return hashlib.sha256(raw.read_bytes()).hexdigest()
+
+
+def info(path: Path, disk_format: str) -> dict[str, Any]:
+    """What qemu-img says of it."""
+    import json
+
+    words = ["qemu-img", "info", "--output=json", "-f", DRIVERS.get(disk_format, disk_format), str(path)]
+    told: dict[str, Any] = json.loads(subprocess.run(words, check=True, capture_output=True, timeout=60).stdout)
+    return told
+
+
+def become_subreaper() -> None:
+    """Orphans of ours become our children, so that a process that was left behind is seen (prctl(2))."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """All processes below `pid`, with their names."""
+    found: dict[int, str] = {}
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
+                found[int(child)] = Path(f"/proc/{child}/comm").read_text().strip()
+                found |= descendants(int(child))
+    return found

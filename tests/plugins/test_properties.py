@@ -1,0 +1,160 @@
+"""`properties`: an operator's rules about an image's properties hold when they should, and only then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from douane import sandbox
+from douane.engine import PlanError, Report, inspect_image, load_plan, open_source
+from douane.plugins.properties import Properties
+from douane_plugin import Image, Reject
+
+
+class NoBytes:
+    ended = True
+    goes_on = True
+
+    def take(self) -> memoryview | None:
+        return None
+
+
+class Told(Properties):
+    """Keeps what it proposes."""
+
+    def propose(self, name: str, value: Any) -> None:
+        self.__dict__.setdefault("told", {})[name] = value
+
+
+def applied(*rules: dict[str, Any], ignore_roles: list[str] | None = None, **facts: Any) -> dict[str, Any]:
+    plugin = Told(list(rules), ignore_roles)
+    plugin.inspect(Image(facts, NoBytes(), reads="findings"))
+    return plugin.__dict__.get("told", {})
+
+
+def meets(condition: dict[str, Any], **facts: Any) -> bool:
+    return bool(applied({"when": condition, "set": {"x": 1}}, **facts))
+
+
+def test_a_rule_without_conditions_always_holds() -> None:
+    assert applied({"set": {"a": "b"}, "remove": ["c"]}) == {"a": "b", "c": None}
+
+
+@pytest.mark.parametrize(
+    ("condition", "facts", "holds"),
+    [
+        ({"role": "member"}, {"roles": ["reader", "member"]}, True),
+        ({"role": "member"}, {"roles": ["reader"]}, False),
+        ({"role": "member"}, {}, False),
+        ({"role": {"not": "admin"}}, {"roles": ["member", "admin"]}, False),
+        ({"role": {"not": ["admin", "service"]}}, {"roles": ["member"]}, True),
+        ({"role": {"not": "admin"}}, {}, True),
+        ({"owner": ["p1", "p2"]}, {"owner": "p2"}, True),
+        ({"owner": ["p1", "p2"]}, {"owner": "p3"}, False),
+        ({"disk_format": "qcow2", "container_format": "bare"}, {"disk_format": "qcow2"}, False),
+        ({"name": "ubuntu-*"}, {"name": "ubuntu-24.04"}, True),
+        ({"name": "ubuntu-*"}, {"name": "xubuntu-24.04"}, False),
+        ({"name": "*-*-x"}, {"name": "a-x"}, False),
+        ({"name": "a*b*b"}, {"name": "ab"}, False),
+        ({"name": {"not": "*"}}, {}, True),
+        ({"name": {"not": "*"}}, {"name": ""}, False),
+        ({"size": {"min": 10, "max": 20}}, {"size": 20}, True),
+        ({"size": {"min": 10, "max": 20}}, {"size": 21}, False),
+        ({"size": {"max": 20}}, {}, False),
+        ({"property.hw_cpu_cores": {"min": 4}}, {"properties": {"hw_cpu_cores": "16"}}, True),
+        ({"property.hw_cpu_cores": {"min": 4}}, {"properties": {"hw_cpu_cores": "many"}}, False),
+        ({"property.hw_cpu_cores": 4}, {"properties": {"hw_cpu_cores": "4"}}, True),
+        ({"property.os_hidden": True}, {"properties": {"os_hidden": "True"}}, True),
+        ({"property.os_hidden": False}, {}, False),
+        ({"format.partition_table": "gpt"}, {"findings": {"format.partition_table": "gpt"}}, True),
+        ({"format.partition_table": "gpt"}, {"properties": {"format.partition_table": "gpt"}}, False),
+        ({"av.clean": True}, {"findings": {"av.clean": True}}, True),
+        ({"av.clean": 1}, {"findings": {"av.clean": True}}, False),
+        ({"limits.n": {"min": 3, "not": 5}}, {"findings": {"limits.n": 5}}, False),
+    ],
+)
+def test_a_condition_holds_as_a_person_means_it(condition: Any, facts: Any, holds: bool) -> None:
+    assert meets(condition, **facts) is holds
+
+
+def test_all_rules_that_hold_count_and_the_last_word_is_the_last_ones() -> None:
+    rules = (
+        {"set": {"a": 1, "b": 1}},
+        {"when": {"role": "member"}, "set": {"a": 2}, "remove": ["b"]},
+        {"when": {"role": "admin"}, "set": {"a": 3}},
+    )
+    assert applied(*rules, roles=["member"]) == {"a": 2, "b": None}
+
+
+def test_images_of_certain_users_are_left_alone() -> None:
+    assert applied({"set": {"a": 1}}, ignore_roles=["admin"], roles=["member", "admin"]) == {}
+    assert applied({"set": {"a": 1}}, ignore_roles=["admin"], roles=["member"]) == {"a": 1}
+
+
+def test_a_rule_refuses() -> None:
+    rule = {"when": {"format.encrypted": True}, "refuse": {"code": "no-secrets", "message": "not encrypted ones here"}}
+    with pytest.raises(Reject) as refused:
+        applied(rule, findings={"format.encrypted": True})
+    assert (refused.value.code, refused.value.message) == ("no-secrets", "not encrypted ones here")
+    assert applied(rule, {"set": {"a": 1}}) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"set": {}}, ("rule 2", "does nothing")),
+        ({"sets": {"a": 1}}, ("rule 2", "'sets'")),
+        ({"when": {"rol": "x"}, "set": {"a": 1}}, ("rule 2", "'rol'", "role")),
+        ({"when": {"role": {}}, "set": {"a": 1}}, ("rule 2", "role", "'not'")),
+        ({"when": {"role": []}, "set": {"a": 1}}, ("rule 2", "role", "empty")),
+        ({"when": {"role": [["x"]]}, "set": {"a": 1}}, ("rule 2", "role", "text")),
+        ({"when": {"size": {"min": "10GiB"}}, "set": {"a": 1}}, ("rule 2", "size", "'min'", "number")),
+        ({"when": {"size": {"above": 1}}, "set": {"a": 1}}, ("rule 2", "size", "'above'")),
+        ({"set": {"ä": 1}}, ("rule 2", "'set'", "'ä'")),
+        ({"set": {"a": [1]}}, ("rule 2", "'set' a")),
+        ({"remove": "a"}, ("rule 2", "'remove'")),
+        ({"set": {"a": 1}, "remove": ["a"]}, ("rule 2", "both")),
+        ({"refuse": {"code": "x"}}, ("rule 2", "'refuse'", "'message'")),
+        ({"refuse": {"code": "X Y", "message": "no"}}, ("rule 2", "'refuse'", "code")),
+        ("x", ("rule 2", "table")),
+    ],
+)
+def test_a_wrong_rule_is_named_with_its_number_and_key(rule: Any, words: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError) as error:
+        Properties([{"set": {"a": 1}}, rule])
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def report(tmp_path: Any, tier: str, rules: str, may_set: str) -> Report:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        '[[plugin]]\nname = "format"\nuse = "format"\n'
+        f'[[plugin]]\nname = "site"\nuse = "properties"\nmay_set = {may_set}\nconfig = {{ rules = {rules} }}\n'
+    )
+    image = tmp_path / "image"
+    image.write_bytes(bytes(4096))
+    declared = {"roles": ["member"], "properties": {"os_hidden": "true"}}
+    return inspect_image(load_plan(str(plan)), open_source(str(image)), declared, tier=sandbox.Tier(tier))
+
+
+@pytest.mark.parametrize("tier", ["strict", "full"])
+def test_in_its_cage_it_goes_by_what_others_found(tmp_path: Any, tier: str) -> None:
+    rules = (
+        '[{ when = { role = "member", "format.disk_format" = "raw" }, set = { hw_disk_bus = "scsi" }, '
+        'remove = ["os_hidden"] }, { when = { role = "admin" }, set = { hw_disk_bus = "ide" } }]'
+    )
+    told = report(tmp_path, tier, rules, '["hw_*", "os_hidden"]')
+    assert told.outcome == "accepted", told
+    assert {name: each.value for name, each in told.proposed.items()} == {"hw_disk_bus": "scsi", "os_hidden": None}
+    assert told.properties["site.rules"] == "1"
+
+
+def test_a_name_that_is_not_in_may_set_lets_nothing_in(tmp_path: Any) -> None:
+    told = report(tmp_path, "strict", "[{ set = { hw_disk_bus = 'scsi' } }]", '["os_*"]')
+    assert (told.outcome, told.code) == ("undecided", "plugin-properties")
+
+
+def test_a_wrong_rule_stops_the_start(tmp_path: Any) -> None:
+    with pytest.raises(PlanError, match="rule 1"):
+        report(tmp_path, "strict", "[{ when = { role = [] }, set = { a = 1 } }]", '["a"]')
