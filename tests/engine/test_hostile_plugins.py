@@ -109,9 +109,16 @@ def test_a_plugin_that_does_not_start_is_not_waited_for(run):
 def test_a_bomb_is_refused_within_its_bounds(run):
     report = run(IMAGE, toml=plan_of("hostile:Bomb", max_output="80MiB"))
     assert (report.outcome, report.code) == ("refused", "transform-limit")
-    report = run(IMAGE, toml=plan_of("hostile:Bomb", max_ratio=20))
+    report = run(IMAGE, toml=plan_of("hostile:Bomb", max_ratio=20, **{"config.of": "x"}))
     assert (report.outcome, report.code) == ("refused", "transform-limit")
     assert "max_ratio" in report.message
+
+
+def test_zeros_that_a_transform_makes_take_no_room_and_count_for_its_whole_output_only(run):
+    """A nearly empty disk is honest: its zeros are bounded by max_output, what is in it by max_ratio."""
+    report = run(IMAGE, toml=plan_of("hostile:Bomb", max_ratio=20, max_output="600MiB"))
+    assert (report.outcome, report.code) == ("refused", "transform-limit")
+    assert "max_output" in report.message
 
 
 @pytest.mark.parametrize("name", ["Raises", "OsExit", "Sleeps", "WritesRubbish"])

@@ -58,7 +58,7 @@ def plan_of(*before: str, config: str = "", keys: Sequence[str] = ()) -> str:
         f"config = {{ {config} }}",
     ]
     given = {key.split()[0] for key in keys}
-    lines += [line for line in ('scratch = "256MiB"', "max_ratio = 1000000") if line.split()[0] not in given]
+    lines += [line for line in ('scratch = "256MiB"',) if line.split()[0] not in given]
     return "\n".join([*lines, *keys])
 
 

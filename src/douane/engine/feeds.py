@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from . import zeros
 from .errors import DouaneError, SourceError
 from .ring import Ring, Stopped
 from .source import Source, fill_slot
 from .units import MiB, show_size
 
 RATIO_FLOOR_BYTES = 64 * MiB
-"""Below this much output a ratio says nothing: a small file may well grow a thousandfold."""
+"""Below this much output a ratio says nothing: a small file may well grow a hundredfold."""
 
 
 class LimitExceeded(DouaneError):
@@ -89,6 +90,7 @@ class OutputFeed(Feed):
     ) -> None:
         super().__init__(ring, "output", ended)
         self.total = 0
+        self._room = 0  # bytes of it that are not zero, to the block
         self._fd = fd
         self._name = name
         self._arrived = arrived
@@ -100,8 +102,13 @@ class OutputFeed(Feed):
         while True:
             place = ring.reserve()
             done = fill_slot(self._fd, ring, place, f"the output of {self._name!r}", self._came)
+            with ring.view[place : place + done] as view:
+                found = zeros.runs(view) if done else []
+            self._room += sum(end - start for start, end in found)
             self._check()
-            ring.publish(place, done)
+            ring.publish(place, done if found else 0)
+            if not found and done:
+                ring.hole(done)  # nobody need look for its zeros again
             if done < ring.slot_bytes:
                 return
 
@@ -114,9 +121,10 @@ class OutputFeed(Feed):
                 f"the check {self._name!r} made more than {show_size(self._max_output)} of the image; "
                 "the operator's bound is 'max_output'"
             )
+        # Zeros take no room, and an honest disk may be nearly empty: what they are bounded by is 'max_output'.
         arrived = self._arrived()
-        if self.total > RATIO_FLOOR_BYTES and self.total > self._max_ratio * max(arrived, 1):
+        if self._room > RATIO_FLOOR_BYTES and self._room > self._max_ratio * max(arrived, 1):
             raise LimitExceeded(
-                f"the check {self._name!r} made {show_size(self.total)} of {show_size(arrived)} of the image, more "
-                f"than {self._max_ratio:g} times as much; the operator's bound is 'max_ratio'"
+                f"the check {self._name!r} made {show_size(self._room)} that are not zero of {show_size(arrived)} of "
+                f"the image, more than {self._max_ratio:g} times as much; the operator's bound is 'max_ratio'"
             )

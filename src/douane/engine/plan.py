@@ -49,7 +49,7 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     texts: dict[str, str] = {}
     grants: dict[str, str] = {}
     max_output: int = 128 * GiB
-    max_ratio: float = 1500.0
+    max_ratio: float = 250.0
     may_set: tuple[str, ...] = ()
     scratch: int | None = None
     base: str = ""

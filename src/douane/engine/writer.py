@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from . import zeros
 from .direct import BLOCK_BYTES, bypass_cache, use_cache
 from .errors import SinkError
 from .readers import Sink, Spool, ThreadReader
 from .ring import Chunk, Ring
-from .units import KiB, MiB
-
-ZERO_BLOCK_BYTES = 64 * KiB
-_ZEROS = bytes(MiB)
 
 AT_ONCE = 4
 """Writes under way at a time where they bypass the cache: nobody else overlaps them with the disk's latency then."""
 
 _WAKE = Chunk(0, 0, None)
 """In the queue: a write has ended."""
-
-_memcmp = ctypes.CDLL(None).memcmp
-_memcmp.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
 
 
 class Writer(ThreadReader):
@@ -52,8 +45,7 @@ class Writer(ThreadReader):
         writes: list[Future[None]] = []
         if chunk.place is not None:
             with self._bytes(chunk) as view:
-                address = ctypes.addressof(ctypes.c_char.from_buffer(view))
-                for start, end in _not_zero(address, len(view)):
+                for start, end in zeros.runs(view):
                     self._keep(view[start:end], chunk.start + start, writes)
         self._under_way.append((chunk.end, writes))
 
@@ -110,17 +102,3 @@ class Writer(ThreadReader):
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._under_way.clear()
-
-
-def _not_zero(address: int, length: int) -> list[tuple[int, int]]:
-    """The runs of a block of memory that are not zero, to the block. memcmp stops at the first other byte."""
-    runs: list[tuple[int, int]] = []
-    for at in range(0, length, ZERO_BLOCK_BYTES):
-        end = min(at + ZERO_BLOCK_BYTES, length)
-        if _memcmp(address + at, _ZEROS, end - at) == 0:
-            continue
-        if runs and runs[-1][1] == at:
-            runs[-1] = (runs[-1][0], end)
-        else:
-            runs.append((at, end))
-    return runs

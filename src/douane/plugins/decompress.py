@@ -8,6 +8,7 @@ from douane_plugin import Reject, Transform
 
 from ._units import parse_size
 from .unpacking import Rules, Source, detect
+from .unpacking.expansion import USUAL, bounded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ class Decompress(Transform):
         to 128 MiB. Who allows more gives the plugin more ``memory``, for each layer.
     ``max_members`` (int, 4194304)
         Members, streams or frames, empty ones included; more are refused with ``compressed-members``.
+    ``max_expansion`` (int, 500)
+        How many times more may come out than went in, in all layers, once it is more than 1 GiB: ``compressed-bomb``.
 
-    How much may come out, and how much more than went in, are bounds of the engine: ``max_output``, ``max_ratio``.
+    The engine's own bounds, ``max_output`` and ``max_ratio``, hold as for any transform.
 
     Properties: ``compression`` (``"gzip"``; of more layers all, the outer one first: ``"zip,gzip"``), ``layers``.
 
@@ -62,6 +65,7 @@ class Decompress(Transform):
         trailing: Literal["reject", "warn"] = "reject",
         max_window: int | str = "128MiB",
         max_members: int = 1 << 22,
+        max_expansion: int = USUAL,
     ) -> None:
         if not 1 <= depth <= MOST_LAYERS:
             raise ValueError(f"'depth' is a number of layers from 1 to {MOST_LAYERS}, not {depth}")
@@ -70,13 +74,16 @@ class Decompress(Transform):
                 raise ValueError(f"{key!r} is {values[0]!r} or {values[1]!r}, not {value!r:.60}")
         if max_members < 1:
             raise ValueError(f"'max_members' is a number of members, 1 or more, not {max_members}")
+        if max_expansion < 1:
+            raise ValueError(f"'max_expansion' is a number of times, 1 or more, not {max_expansion}")
         self.depth = depth
         self.deeper = deeper
         self.trailing = trailing
         self.max_window = parse_size("max_window", max_window)
         self.max_members = max_members
+        self.max_expansion = max_expansion
 
-    def transform(self, image: Image) -> Iterator[bytes]:
+    def transform(self, image: Image) -> Iterator[bytes | memoryview]:
         """Raises Reject as told above."""
         rules = Rules(
             window=self.max_window, members=self.max_members, trailing=self.trailing == "warn", warn=self.warn
@@ -98,7 +105,7 @@ class Decompress(Transform):
             container_format=_container(image.container_format, source) if found is None else "compressed",
             properties={"compression": ",".join(layers), "layers": len(layers)},
         )
-        yield from source.rest()
+        yield from bounded(source.rest(), image, self.max_expansion)
 
     def _go_no_deeper(self, layers: list[str], name: str) -> None:
         told = f"the image is compressed more than once: {', '.join([*layers, name])}"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from douane_plugin import Reject, Transform
 
+from .unpacking.expansion import USUAL, bounded
 from .unpacking.source import Source
 
 TYPE_CHECKING = False
@@ -55,6 +56,9 @@ class Ova(Transform):
         Which NAMEs; without, ``ProcessorArchitecture``, ``InstructionSet`` and ``InstructionSetExtensionName``.
     ``max_members`` (int, 1024)
         Members; more are refused.
+    ``max_expansion`` (int, 500)
+        How many times more may come out than the appliance has, of a disk that is compressed or has holes, once it is
+        more than 1 GiB; else refused with ``compressed-bomb``.
 
     Properties: ``disk`` (the member's name), ``disks`` (how many there are), ``manifest`` (``"sha256 verified"``,
     ``"none"``, ``"ignored"``), ``signature`` (``"verified"``, ``"untrusted"``, ``"unchecked"``, ``"none"``,
@@ -72,11 +76,14 @@ class Ova(Transform):
         hardware: Literal["none", "openstack", "cim"] = "none",
         cim: list[str] | None = None,
         max_members: int = 1024,
+        max_expansion: int = USUAL,
     ) -> None:
         if isinstance(disk, int) and disk < 0:
             raise ValueError(f"'disk' is the place of a disk, counted from 0, or a name or an id, not {disk}")
         if max_members < 2:
             raise ValueError(f"'max_members' is a number of members, 2 or more, not {max_members}")
+        if max_expansion < 1:
+            raise ValueError(f"'max_expansion' is a number of times, 1 or more, not {max_expansion}")
         if signature == "required" and manifest == "ignore":
             raise ValueError("'signature' is of the manifest: it cannot be required where 'manifest' is ignored")
         self.disk = disk
@@ -85,6 +92,7 @@ class Ova(Transform):
         self.hardware = hardware
         self.cim = cim
         self.max_members = max_members
+        self.max_expansion = max_expansion
         self.anchors = self._load_trust()
 
     def _load_trust(self) -> list[Certificate] | None:
@@ -131,10 +139,8 @@ class Ova(Transform):
         assert reading.choice is not None
         self.log.info("taking the disk %r", reading.choice.file.href)
         image.becomes(container_format="bare")
-        if reading.choice.file.compression == "gzip":
-            yield from self._unpack(reading)
-        else:
-            yield from reading.disk()
+        disk = self._unpack(reading) if reading.choice.file.compression == "gzip" else reading.disk()
+        yield from bounded(disk, image, self.max_expansion)
         image.becomes(properties=self._end(reading))
 
     def _open(self, image: Image) -> Source | FileBytes:

@@ -245,9 +245,12 @@ class RaisingTransform(Transform):
 
 
 class Bomb(Transform):
+    def __init__(self, of: str = "zeros"):
+        self.block = bytes(1 << 20) if of == "zeros" else of.encode() + bytes((1 << 16) - len(of))
+
     def transform(self, image):
         while True:
-            yield bytes(1 << 20)
+            yield self.block
 
 
 class YieldsText(Transform):
