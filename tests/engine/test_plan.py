@@ -108,6 +108,8 @@ PLUGIN = '[[plugin]]\nname = "a"\nuse = "format"\n'
         ("import = 3\n" + PLUGIN, "import is a table"),
         ("", "names no plugin at all"),
         ("a = = 1\n", "is not TOML"),
+        (f"a = {'9' * 5000}\n", "is not TOML"),
+        (f"a = {'[' * 3000}{']' * 3000}\n", "nested too deeply"),
     ],
 )
 def test_what_is_wrong_is_said(write, text, sentence):

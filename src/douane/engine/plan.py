@@ -155,8 +155,10 @@ def _read_toml(path: str) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise PlanError(f"the configuration {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, and int's of a number with thousands of digits
         raise PlanError(f"the configuration {path} is not TOML: {error}") from error
+    except RecursionError as error:
+        raise PlanError(f"the configuration {path} is not usable: its values are nested too deeply") from error
 
 
 def _table(table: Mapping[str, Any], key: str, known: tuple[str, ...], where: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ _FACTORS = {"": 1, "B": 1}
 _FACTORS.update((letter + "iB", 1 << 10 * (at + 1)) for at, letter in enumerate("KMGTPE"))
 _FACTORS.update((letter + "B", 10 ** (3 * (at + 1))) for at, letter in enumerate("KMGTPE"))
 _BY_LOWER_CASE = {unit.lower(): factor for unit, factor in _FACTORS.items()}
+_MOST_DIGITS = 40
 
 
 def parse_size(key: str, value: int | str) -> int:
@@ -21,7 +22,8 @@ def parse_size(key: str, value: int | str) -> int:
         digits = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ").rstrip()
         factor = _BY_LOWER_CASE.get(text[len(digits) :].strip().lower())
         whole, _, fraction = digits.partition(".")
-        if factor and digits.isascii() and whole.isdigit() and (not fraction or fraction.isdigit()):
+        plain = digits.isascii() and len(digits) <= _MOST_DIGITS and whole.isdigit()
+        if factor and plain and (not fraction or fraction.isdigit()):
             size = int(whole) * factor + (int(fraction) * factor // 10 ** len(fraction) if fraction else 0)
     if size < 1:
         raise ValueError(f"{key!r} is a number of bytes, 1 or more, or a size like '10GiB', not {value!r:.60}")
