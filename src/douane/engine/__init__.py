@@ -1,7 +1,9 @@
 """The engine: a plan, one pass over an image's bytes, verdicts, and a report."""
 
 from .errors import DouaneError, PlanError, SinkError, SourceError
+from .inspection import Inspection
 from .plan import Plan, PluginSpec, load_plan
+from .pushed import PassEnded, PushedSource
 from .readers import Sink
 from .report import Report, Verdict
 from .run import SandboxFailed, choose_tier, inspect_image, probe
@@ -10,9 +12,12 @@ from .source import FileSource, StreamSource, open_source
 __all__ = [
     "DouaneError",
     "FileSource",
+    "Inspection",
+    "PassEnded",
     "Plan",
     "PlanError",
     "PluginSpec",
+    "PushedSource",
     "Report",
     "SandboxFailed",
     "Sink",

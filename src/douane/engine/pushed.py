@@ -1,0 +1,115 @@
+"""An image that somebody hands over piece by piece, as a web server does: the other way round than a file is read."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+
+from .errors import SourceError
+from .ring import Ring, Stopped
+
+
+class PassEnded(Exception):
+    """The pass has its outcome: there is no need for more of the image."""
+
+
+class PushedSource:
+    """A source that is filled by calls of :meth:`write`, from one thread that is not the pass's.
+
+    Each piece is copied once, into the ring, and :meth:`write` waits while the slowest plugin is as far behind as the
+    ring is long: so whoever sends the image is held back, too. `size` is what was announced, None if nothing was.
+    """
+
+    def __init__(self, name: str, size: int | None = None) -> None:
+        self.name = name
+        self.size = size
+        self._ring: Ring | None = None
+        self._begun = threading.Event()
+        self._place = -1  # of the slot that is being filled
+        self._filled = 0
+        self._total = 0
+        self._error: SourceError | None = None
+        self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._closed = False
+        self._filling = threading.Lock()
+
+    # for the sender
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand over the next bytes. Raises PassEnded if they are not wanted any more."""
+        self._begun.wait()
+        view = memoryview(data).cast("B")
+        while view:
+            ring = self._ring
+            if ring is None:
+                raise PassEnded
+            if self._place < 0:
+                try:
+                    self._place, self._filled = ring.reserve(), 0
+                except Stopped:
+                    raise PassEnded from None
+            with self._filling:
+                if self._ring is None:  # its memory is about to be given back
+                    raise PassEnded
+                part = view[: ring.slot_bytes - self._filled]
+                at = self._place + self._filled
+                ring.view[at : at + len(part)] = part
+                self._filled += len(part)
+                self._total += len(part)
+                view = view[len(part) :]
+                if self._filled == ring.slot_bytes:
+                    self._publish(ring)
+
+    def finish(self) -> None:
+        """That was all of it. The outcome can be an error: if another size was announced."""
+        if self.size is not None and self._total != self.size:
+            code, what = ("truncated", "ended after") if self._total < self.size else ("longer-than-announced", "has")
+            self._error = SourceError(code, f"{self.name} {what} {self._total} of the announced {self.size} bytes")
+        self._end()
+
+    def abort(self, reason: str) -> None:
+        """There will be no more, and what came is not all: the image cannot be accepted. Safe at any moment."""
+        self._error = SourceError("unreadable", f"{self.name} did not come to its end: {reason}")
+        self._end()
+
+    def _publish(self, ring: Ring) -> None:
+        ring.publish(self._place, self._filled)
+        self._place = -1
+
+    def _end(self) -> None:
+        with self._filling:
+            if not self._closed:
+                os.eventfd_write(self._ended, 1)
+
+    # for the pass
+
+    def pump(self, ring: Ring) -> None:
+        """Wait until the sender has ended. Raises SourceError, and Stopped."""
+        self._ring = ring
+        self._begun.set()
+        poll = select.poll()
+        poll.register(self._ended, select.POLLIN)
+        poll.register(ring.stop_fd, select.POLLIN)
+        stopped = any(ready == ring.stop_fd for ready, _ in poll.poll())
+        with self._filling:
+            self._ring = None
+        if stopped:
+            raise Stopped
+        if self._error is not None:
+            raise self._error
+        if self._place >= 0:
+            self._publish(ring)
+
+    def file(self) -> int | None:
+        """There is none."""
+        return None
+
+    def close(self) -> None:
+        """The pass is over; whoever writes is told so. Idempotent."""
+        with self._filling:
+            self._ring = None
+            if not self._closed:
+                self._closed = True
+                os.close(self._ended)
+        self._begun.set()
