@@ -226,6 +226,19 @@ class _Runtime:
     def _seen(self) -> int:
         return self._image.offset if self._image is not None else 0
 
+    def _where(self) -> str:
+        """How far it had come, for the operator, above the trace."""
+        image = self._image
+        if image is None:
+            return ""
+        offset = image.offset
+        if not offset and image._file is not None:
+            try:
+                offset = image._file.tell()
+            except ValueError:  # the plugin has closed it
+                pass
+        return f"at offset {offset} of the image:\n"
+
     def _refuse(self, stage: str, kind: int, answer: Any) -> None:
         if stage != "run":  # the constructor has seen no image that it could refuse
             self._fail(stage, answer)
@@ -242,7 +255,7 @@ class _Runtime:
     def _fail(self, stage: str, error: BaseException) -> None:
         from ._failures import explain
 
-        told = explain(error, self._load.get("use", {}))
+        told = explain(error, self._load.get("use", {}), self._where() if stage == "run" else "")
         told["stage"] = stage
         told["seen"] = self._seen()
         if isinstance(error, SettingError):

@@ -1,0 +1,85 @@
+"""The trace that an operator is shown: the author's own frames, wherever the plugin came from."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+
+from douane_plugin._failures import MAX_TRACE, explain
+from douane_plugin._load import load
+
+SOURCE = """
+import json
+from douane_plugin import Inspector
+{helper}
+class P(Inspector):
+    def inspect(self, image):
+        if image is None:
+            json.loads("no json")
+        self.inspect(image)
+"""
+
+
+def failure(cls, image=None):
+    with pytest.raises(Exception) as caught:
+        cls().inspect(image)
+    return caught.value
+
+
+def files(trace):
+    return {line.split('"')[1] for line in trace.splitlines() if line.startswith('  File "')}
+
+
+def test_a_plugin_in_a_file(tmp_path):
+    use = {"path": str(tmp_path / "p.py"), "source": SOURCE.format(helper=""), "attribute": "P"}
+    told = explain(failure(load(use)), use, "at offset 7 of the image:\n")
+    assert told["kind"] == "JSONDecodeError"
+    assert told["trace"].startswith("at offset 7 of the image:\n  File")
+    assert files(told["trace"]) == {use["path"]}
+    assert 'json.loads("no json")' in told["trace"]  # from the source, which cannot be opened in the cage
+
+
+@pytest.mark.parametrize("package", [True, False])
+def test_a_plugin_in_a_module_or_a_package(tmp_path, monkeypatch, package):
+    name = f"site_rules_{package}"
+    if package:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+        (tmp_path / name / "rule.py").write_text(SOURCE.format(helper=f"from {name}.helper import *"))
+        (tmp_path / name / "helper.py").write_text("def helps():\n    pass\n")
+        module = f"{name}.rule"
+    else:
+        (tmp_path / f"{name}.py").write_text(SOURCE.format(helper=""))
+        module = name
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    use = {"module": module, "attribute": "P"}
+    trace = explain(failure(load(use)), use)["trace"]
+    assert files(trace) == {str(tmp_path / (f"{name}/rule.py" if package else f"{name}.py"))}
+
+
+def test_where_the_author_has_no_frame_all_but_ours_are_told():
+    try:
+        json.loads("no json")
+    except ValueError as error:
+        trace = explain(error, {"module": "no_such_module"})["trace"]
+    assert len(files(trace)) >= 2
+
+
+def test_an_endless_recursion_and_a_chain_of_many_are_bounded(tmp_path):
+    use = {"path": str(tmp_path / "p.py"), "source": SOURCE.format(helper=""), "attribute": "P"}
+    error = failure(load(use), image=b"")
+    assert isinstance(error, RecursionError)
+    last = error
+    for number in range(1000):
+        following = ValueError("x" * 5000 + str(number))
+        following.__cause__ = last
+        last = following
+    told = explain(last, use, "at offset 0 of the image:\n")
+    assert len(told["trace"]) <= MAX_TRACE
+    assert told["trace"].startswith("at offset 0 of the image:\n")
+    assert told["trace"].endswith("999\n")
+    error.__cause__ = error  # an exception that led to itself ends too
+    assert explain(error, use)["kind"] == "RecursionError"

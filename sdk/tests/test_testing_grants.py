@@ -1,0 +1,151 @@
+"""Grants made of plain objects: files, and sockets that a function of the test's serves."""
+
+from __future__ import annotations
+
+import io
+import socket
+
+import pytest
+
+from douane_plugin import Inspector
+from douane_plugin.testing import Replies, WrongConfiguration, run
+
+
+class Reads(Inspector):
+    def __init__(self):
+        self.rules = self.grant("rules").read()
+        assert self.grant("rules") is self.grant("rules")
+
+    def inspect(self, image):
+        return {"rules": self.rules.decode()}
+
+
+class Asks(Inspector):
+    """Sends what `says` has, and takes what comes back."""
+
+    def __init__(self, says: str = "PING"):
+        self.says = says
+
+    def inspect(self, image):
+        peer = self.grant("daemon")
+        assert isinstance(peer, socket.socket) and peer.gettimeout() is None
+        peer.sendall(self.says.encode())
+        return {"answer": peer.recv(100).decode()}
+
+
+@pytest.mark.parametrize("kind", ["bytes", "str", "path", "file", "text file", "BytesIO"])
+def test_a_file_is_what_is_in_it_or_a_path_or_an_open_file(kind, tmp_path):
+    path = tmp_path / "rules"
+    path.write_text("deny all")
+    with path.open("rb") as file, path.open() as text:
+        file.read(3)
+        granted = {
+            "bytes": b"deny all",
+            "str": "deny all",
+            "path": path,
+            "file": file,
+            "text file": text,
+            "BytesIO": io.BytesIO(b"deny all"),
+        }[kind]
+        for _ in range(2):
+            assert run(Reads, grants={"rules": granted}).properties == {"rules": "deny all"}
+        assert file.tell() == 3
+
+
+def test_a_granted_file_can_be_read_only():
+    class Writes(Inspector):
+        def inspect(self, image):
+            self.grant("rules").write(b"x")
+
+    with pytest.raises(io.UnsupportedOperation):
+        run(Writes, grants={"rules": "x"})
+
+
+def test_what_was_not_granted_is_told_with_what_was():
+    with pytest.raises(LookupError, match="grants other to this plugin, not 'rules'"):
+        run(Reads, grants={"other": b""})
+
+
+def test_a_path_that_is_not_there_stops_the_start(tmp_path):
+    with pytest.raises(WrongConfiguration, match="cannot be opened"):
+        run(Reads, grants={"rules": tmp_path / "nowhere"})
+
+
+@pytest.mark.parametrize("thing", [7, None, ["a"]])
+def test_what_cannot_be_granted_is_told(thing):
+    with pytest.raises(TypeError, match="grant 'rules'"):
+        run(Reads, grants={"rules": thing})
+
+
+def test_a_function_serves_a_socket():
+    def daemon(connection):
+        connection.sendall(connection.recv(4).lower())
+
+    assert run(Asks, grants={"daemon": daemon}).properties == {"answer": "ping"}
+
+
+def test_an_object_serves_a_socket():
+    class Daemon:
+        heard = b""
+
+        def serve(self, connection):
+            self.heard = connection.recv(4)
+            connection.sendall(b"ok")
+
+    daemon = Daemon()
+    assert run(Asks, grants={"daemon": daemon}).properties == {"answer": "ok"}
+    assert daemon.heard == b"PING"
+
+
+def test_replies_follow_a_script():
+    replies = Replies((b"PI", b""), (b"NG", b"PONG"))
+    assert run(Asks, grants={"daemon": replies}).properties == {"answer": "PONG"}
+    assert replies.received == b"PING"
+    assert run(Asks, grants={"daemon": replies}).properties == {"answer": "PONG"}
+
+
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [((b"STAT", b"x"), "b'STAT' was to come, not b'PING'"), ((b"PINGPONG", b"x"), "hung up after b'PING'")],
+)
+def test_what_is_not_in_the_script_is_the_tests_failure(script, text):
+    class Hasty(Asks):
+        def inspect(self, image):
+            self.grant("daemon").sendall(b"PING")
+
+    with pytest.raises(AssertionError, match=text):
+        run(Hasty, grants={"daemon": Replies(script)})
+
+
+def test_what_a_server_raises_is_raised_whatever_the_plugin_makes_of_it():
+    def daemon(connection):
+        raise KeyError("the test's own")
+
+    with pytest.raises(KeyError, match="the test's own"):
+        run(Asks, grants={"daemon": daemon}, raise_on_failure=False)
+
+
+def test_a_plugin_that_hangs_up_first_is_no_failure_of_the_server():
+    def daemon(connection):
+        while True:
+            connection.sendall(b"x" * (1 << 16))
+
+    assert run(Asks, grants={"daemon": daemon}).outcome == "accepted"
+
+
+def test_a_server_hears_that_the_plugin_has_ended():
+    heard = []
+
+    def daemon(connection):
+        connection.sendall(b"go on")
+        heard.extend(iter(lambda: connection.recv(4), b""))
+        heard.append(b"end")
+
+    run(Asks, grants={"daemon": daemon})
+    assert heard == [b"PING", b"end"]
+
+
+def test_a_socket_that_was_never_asked_for_is_closed_as_well():
+    heard = []
+    run(Reads, grants={"rules": "x", "daemon": lambda connection: heard.append(connection.recv(1))})
+    assert heard == [b""]
