@@ -92,6 +92,12 @@ class Report(msgspec.Struct, kw_only=True):
     seconds: float
     retry_after: float | None = None
 
+    @property
+    def is_transformed(self) -> bool:
+        """True if what came out is not known to be, byte for byte, what came in."""
+        before, after = self.received.digests(), self.stored.digests()
+        return not before or (self.received.size, before) != (self.stored.size, after)
+
     def to_json(self) -> dict[str, Any]:
         """Builtin types only, as the command line prints them."""
         told: dict[str, Any] = msgspec.to_builtins(self)

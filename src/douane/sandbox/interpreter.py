@@ -23,6 +23,7 @@ CHILD = Path(__file__).with_name("child")
 """The code that closes the cage from inside."""
 
 _ANSWER_WITHIN_S = 60
+_PYTHON = re.compile(r"python|pypy")
 _TOO_WIDE = re.compile(
     r"/|/(bin|boot|dev|etc|home|lib|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)"
     r"|/home/[^/]+|/usr/(bin|lib|lib64|local|local/etc|local/lib|share)|/var/(lib|tmp)"
@@ -79,13 +80,27 @@ class Interpreter:
 
 
 def interpreter(executable: Path | None = None) -> Interpreter:
-    """Describe the Python at `executable`, or the one that runs this. Asked once in a process.
+    """Describe the Python at `executable`, or the one that runs this, or of which this is a part. Asked once.
 
     Raises SandboxError if it does not run, is older than 3.9, lacks ctypes, or has no `douane_plugin`.
     """
-    if executable is None:
-        return _own()
-    return _other(Path(os.path.abspath(executable)))
+    if executable is not None:
+        return _other(Path(os.path.abspath(executable)))
+    return _own() if _PYTHON.match(os.path.basename(sys.executable or "")) else _other(_embedded())
+
+
+def _embedded() -> Path:
+    """The Python of which this process is no more than a part: uWSGI, for one, calls itself sys.executable."""
+    major, minor = sys.version_info[:2]
+    for prefix in (sys.prefix, sys.base_prefix):
+        for name in (f"python{major}.{minor}", f"python{major}", "python"):
+            found = Path(prefix, "bin", name)
+            if os.access(found, os.X_OK):
+                return found
+    raise SandboxError(
+        f"{sys.executable or 'this program'} has a Python in it, and there is none in {sys.prefix}/bin that plugins "
+        "could be run with; set python = beside each plugin"
+    )
 
 
 @functools.cache

@@ -1,0 +1,83 @@
+"""What was inspected on its way into Glance's staging area: so that the import need not do it again.
+
+A file for each image in a directory of this host, as staged bytes are of this host, too. Who reads one compares the
+bytes: what the file says is about bytes with this digest, whatever is staged by now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from douane.engine import Report
+from douane.engine.report import PropertyValue
+
+_MOST_BYTES = 1 << 20
+
+
+class Inspected(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted image: its size in bytes, its digests, the plan that it went through, and when (seconds, Unix)."""
+
+    size: int
+    digests: dict[str, str]
+    plan: str
+    properties: dict[str, PropertyValue | None]
+    disk_format: str | None
+    container_format: str | None
+    virtual_size: int | None
+    at: float
+
+    @classmethod
+    def of(cls, report: Report, plan: str) -> Inspected:
+        """From the report of an inspection that accepted, and the digest of its plan."""
+        return cls(
+            size=report.received.size,
+            digests=report.received.digests(),
+            plan=plan,
+            properties={**report.properties, **{name: each.value for name, each in report.proposed.items()}},
+            disk_format=report.disk_format,
+            container_format=report.container_format,
+            virtual_size=report.virtual_size,
+            at=time.time(),
+        )
+
+
+class Records:
+    """The files in `folder`. Nothing here is needed to be safe: what is missing is inspected again."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def keep(self, image: str, inspected: Inspected) -> None:
+        """Write down that what is staged for `image` was inspected. Raises OSError."""
+        fd, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(msgspec.json.encode(inspected))
+            Path(temporary).replace(self._path(image))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+
+    def find(self, image: str) -> Inspected | None:
+        """What is known of `image`; None if nothing is, or if it cannot be read."""
+        try:
+            with self._path(image).open("rb") as file:
+                return msgspec.json.decode(file.read(_MOST_BYTES), type=Inspected)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def forget(self, image: str) -> None:
+        """The image is not staged any more."""
+        with contextlib.suppress(OSError):
+            self._path(image).unlink()
+
+    def _path(self, image: str) -> Path:
+        # An id is a UUID, but it came in a URL: never a path.
+        return self._folder / f"{image.encode().hex()[:200]}.json"

@@ -1,0 +1,61 @@
+"""What the operator says of Douane inside Glance: in the filter's section of the paste file, or in the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from douane.engine import PlanError
+
+_TIERS = ("full", "strict", "off")
+_KNOWN = ("config", "sandbox", "agent", "state", "properties")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One place's settings, checked as far as they can be without Glance."""
+
+    config: str
+    """Path of the plan, the same file that ``douane check --config`` takes."""
+
+    sandbox: str | None = None
+    """A tier, or None for the best there is."""
+
+    agent: str | None = None
+    """Path of the agent's socket; None: the engine runs in Glance's worker."""
+
+    state: str | None = None
+    """A directory, Glance's alone, where filter and import plugin of one host keep what was inspected."""
+
+    properties: bool = True
+    """Whether what plugins found is set on the image, as ``PLUGIN.KEY``; what they propose always is."""
+
+
+def read(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `options`; what is not there, from DOUANE_CONFIG, DOUANE_SANDBOX, DOUANE_AGENT, DOUANE_STATE.
+
+    Raises PlanError, which says where to write what.
+    """
+    unknown = [key for key in options if key not in _KNOWN]
+    if unknown:
+        raise PlanError(f"the filter douane has no setting {unknown[0]!r}; it has {', '.join(_KNOWN)}")
+
+    def get(key: str) -> str | None:
+        return options.get(key) or environ.get(f"DOUANE_{key.upper()}") or None
+
+    config, sandbox, state = get("config"), get("sandbox"), get("state")
+    if config is None:
+        raise PlanError(
+            "Douane is not told its plan: write 'config = /etc/douane/douane.toml' into the filter's section of "
+            "glance-api-paste.ini, or set DOUANE_CONFIG in the environment of Glance"
+        )
+    if sandbox is not None and sandbox not in _TIERS:
+        raise PlanError(f"'sandbox' is one of {', '.join(_TIERS)}, not {sandbox!r}")
+    if state is not None and not Path(state).is_dir():
+        raise PlanError(f"'state' names {state}, which is no directory; make it, owned by the user that runs Glance")
+    properties = (get("properties") or "true").lower()
+    if properties not in ("true", "false"):
+        raise PlanError(f"'properties' is true or false, not {properties!r}")
+    return Settings(config, sandbox, get("agent"), state, properties == "true")
