@@ -8,6 +8,7 @@ from .readers import Sink
 from .report import Report, Verdict
 from .run import SandboxFailed, choose_tier, inspect_image, probe
 from .source import FileSource, StreamSource, open_source
+from .warm import WarmPass
 
 __all__ = [
     "DouaneError",
@@ -25,6 +26,7 @@ __all__ = [
     "SourceError",
     "StreamSource",
     "Verdict",
+    "WarmPass",
     "choose_tier",
     "inspect_image",
     "load_plan",

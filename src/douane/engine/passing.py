@@ -120,6 +120,12 @@ class Pass:
             self.loop.run(self._finished, self._tick)
         self._conclude()
 
+    def listen(self) -> None:
+        """Hear what has happened while nobody ran the loop: a plugin may have ended."""
+        heard = iter((False, False, True))  # one of them may be a tick
+        self.loop.call(lambda: None)  # so that it does not wait
+        self.loop.run(lambda: next(heard), lambda seconds: None)
+
     def close(self) -> None:
         """End all that still runs, give everything back. Safe at any moment, idempotent."""
         self.streams.stop()

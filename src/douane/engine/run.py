@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +72,28 @@ def inspect_image(
     """
     began = time.monotonic()
     try:
-        _check_declared(plan, declared)
-        run = _prepare(plan, source, declared, tier, sink, emit, progress, log_level)
-        try:
-            run.run()
-            return _report(run, tier, began)
-        finally:
-            run.close()
-    except sandbox.SandboxError as error:
-        raise SandboxFailed(str(error)) from error
+        with told():
+            check_declared(plan, declared)
+            run = prepare(plan, source, declared, tier, sink, emit, progress, log_level)
+            try:
+                run.run()
+                return report_of(run, tier, began)
+            finally:
+                run.close()
     finally:
         source.close()
 
 
-def _check_declared(plan: Plan, declared: Declared) -> None:
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """What the sandbox raises inside is raised as SandboxFailed."""
+    try:
+        yield
+    except sandbox.SandboxError as error:
+        raise SandboxFailed(str(error)) from error
+
+
+def check_declared(plan: Plan, declared: Declared) -> None:
     """What is declared must fit a frame that is sent at once, and be no plugin's to say. Raises PlanError."""
     for name in declared.get("properties") or {}:
         plugin = name.partition(".")[0]
@@ -110,8 +119,8 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, leve
 
     Raises PlanError if one is configured wrongly, DouaneError if one does not start for another reason.
     """
-    try:
-        run = _prepare(plan, _Nothing(), {}, tier, None, emit, None, logging.INFO)
+    with told():
+        run = prepare(plan, _Nothing(), {}, tier, None, emit, None, logging.INFO)
         try:
             for member in run.members:
                 # Its constructor died, a service that it needs is down, or it was too slow.
@@ -120,8 +129,6 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, leve
         finally:
             run.close()
         return run.members
-    except sandbox.SandboxError as error:
-        raise SandboxFailed(str(error)) from error
 
 
 class _Nothing:
@@ -140,7 +147,7 @@ class _Nothing:
         """Nothing is open."""
 
 
-def _prepare(
+def prepare(
     plan: Plan,
     source: Source,
     declared: Declared,
@@ -243,7 +250,7 @@ def _check_transform(spec: PluginSpec) -> None:
         )
 
 
-def _report(run: Pass, tier: sandbox.Tier, began: float) -> Report:
+def report_of(run: Pass, tier: sandbox.Tier, began: float) -> Report:
     verdicts = [member.verdict for member in run.members if member.verdict is not None]
     report = Report(
         outcome="accepted",

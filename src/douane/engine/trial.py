@@ -24,7 +24,7 @@ from .plan import Plan, parse_plan
 from .report import Verdict
 from .resolve import _find, resolve, under
 from .ring import Ring, Stopped
-from .run import _check_declared, _member, choose_tier
+from .run import _member, check_declared, choose_tier
 from .scratch import nameless
 
 WHERE = "the test"
@@ -74,7 +74,7 @@ def try_plugin(
         base=os.getcwd(),
     )
     chosen = choose_tier(plan, tier)
-    _check_declared(plan, declared)
+    check_declared(plan, declared)
     learned: dict[str, tuple[bool, bool]] = {}
     for _ in range(2):
         run = _Trial(plan, _Pieces(pieces, size), declared, findings, emit, _sink(plan, learned))
