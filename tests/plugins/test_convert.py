@@ -174,7 +174,7 @@ def test_a_wrong_configuration_stops_the_start(tmp_path: Path, config: str, keys
 
 
 def test_without_room_the_start_is_refused(tmp_path: Path) -> None:
-    toml = plan_of().replace('scratch = "256MiB"\n', "")
+    toml = plan_of().replace('scratch = "256MiB"', "")
     with pytest.raises(PlanError, match="scratch = "):
         convert(tmp_path, DISK, toml)
 
@@ -192,14 +192,18 @@ def test_a_stream_with_grains_that_do_not_follow_each_other_is_refused(tmp_path:
 
 
 def swapped(vmdk: bytes) -> bytes:
-    """The first two grains in the other order, each with its own marker."""
+    """The first two grains in the other order, each with its own marker, and as the table has them."""
     (overhead,) = struct.unpack_from("<Q", vmdk, 64)
     places = [overhead * 512]
     for _ in range(2):
         (length,) = struct.unpack_from("<I", vmdk, places[-1] + 8)
         places.append((places[-1] + 12 + length + 511) & ~511)
     first, second, end = places
-    return vmdk[:first] + vmdk[second:end] + vmdk[first:second] + vmdk[end:]
+    made = bytearray(vmdk[:first] + vmdk[second:end] + vmdk[first:second] + vmdk[end:])
+    (directory,) = struct.unpack_from("<Q", vmdk, 56)
+    (table,) = struct.unpack_from("<I", vmdk, directory * 512)
+    struct.pack_into("<2I", made, table * 512, (first + end - second) // 512, first // 512)
+    return bytes(made)
 
 
 def test_the_disk_of_this_test_has_holes_and_data() -> None:

@@ -247,10 +247,35 @@ def test_a_file_of_trust_that_is_none_stops_the_start(trust: bytes) -> None:
         Taken(ova(), trust=trust)
 
 
-def test_without_the_package_nothing_passes_as_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [])
+def without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it had never been installed."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    taken = Taken(with_signature(signed(BOTH, VENDOR)))
+
+
+def test_without_the_package_nothing_passes_as_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, trusted = with_signature(signed(BOTH, VENDOR)), pem(VENDOR)
+    without_cryptography(monkeypatch)
+    taken = Taken(image)
     assert (taken.warnings, taken.told.properties["signature"]) == (["ova-signature-unchecked"], "unchecked")
+    assert "signer" not in taken.told.properties
+    for config in ({}, {"signature": "required"}):
+        with pytest.raises(ValueError, match=r"douane\[signatures\]"):
+            Taken(ova(), trust=trusted, **config)
+    with pytest.raises(ValueError, match="nobody is trusted"):
+        Taken(ova(), signature="required")
+
+
+def test_a_package_that_is_there_and_broken_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    trusted = pem(VENDOR)
+    monkeypatch.setitem(sys.modules, "cryptography.x509", None)
     with pytest.raises(ValueError, match=r"douane\[signatures\]"):
-        Taken(ova(), trust=pem(VENDOR))
+        Taken(ova(), trust=trusted)
+
+
+def test_trust_that_nothing_would_be_compared_with_stops_the_start() -> None:
+    with pytest.raises(ValueError, match="'trust' is granted"):
+        Taken(ova(), trust=pem(VENDOR), manifest="ignore")
+    assert Taken(ova(), trust=pem(VENDOR), manifest="ignore", signature="ignore").code is None  # said outright

@@ -8,6 +8,7 @@ import importlib.machinery
 import os
 import shlex
 import shutil
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ BUILT_IN = {
     "oslo-format": "douane.plugins.oslo_format:OsloFormat",
 }
 ENTRY_POINTS = "douane.plugins"
+
+_PARSING = threading.Lock()
+"""CPython 3.11 counts the depth of a tree that it builds for all threads together, and raises SystemError when another
+thread parses meanwhile (python/cpython, issue 106905)."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,8 @@ def _glance_at(source: str, attribute: str) -> tuple[bool, bool]:
     start, so a class that gets these from elsewhere still works.
     """
     try:
-        tree = ast.parse(source)
+        with _PARSING:
+            tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False, False  # the runtime will say what is wrong with it
     for node in tree.body:

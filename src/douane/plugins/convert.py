@@ -58,10 +58,11 @@ class Convert(Transform):
 
     Properties: ``source`` (the format it had), ``way`` (``"streamed"``, ``"kept"``), ``verified``.
 
-    Refuses with ``convert-failed`` (qemu-img cannot read it), ``convert-damaged``, ``convert-out-of-order`` (the parts
-    of a stream-optimized VMDK), ``convert-unsupported`` (a kind of the format that is no disk by itself),
-    ``convert-encrypted``, ``convert-other-files`` (it names another file), ``convert-too-large``. Fails if there is no
-    room, or qemu-img crashes.
+    Refuses with ``convert-failed`` (qemu-img cannot read it), ``convert-damaged`` (cut short, or it contradicts
+    itself), ``convert-out-of-order`` (the parts of a stream-optimized VMDK), ``convert-unsupported`` (a kind of the
+    format that is no disk by itself, or what can be read in more ways than one), ``convert-encrypted``,
+    ``convert-other-files`` (it names another file), ``convert-too-large``, and ``format-mismatch`` (it is not what it
+    was declared as), as `format` does. Fails if there is no room, or qemu-img crashes.
     """
 
     def __init__(
@@ -113,9 +114,10 @@ class Convert(Transform):
             image.unchanged()
             return
         assert found is not None
-        self._check_size(arrival, image.size if found in ("raw", "iso") else None)
-        self.log.info("the image is %s %s", found, variant)
         header = self._stream_header(arrival)
+        known_size = image.size if found in ("raw", "iso") else None
+        self._check_size(arrival, header.capacity * 512 if header is not None else known_size)
+        self.log.info("the image is %s %s", found, variant)
         known = image.size if found in ("raw", "iso") and not late else None
         if self.verify == "none" and header is not None:
             yield from self._from_stream(image, arrival, found, self._grains(arrival, header), header.capacity * 512)
@@ -177,9 +179,9 @@ class Convert(Transform):
             yield held
             yield piece[:-_FOOTER_BYTES]
             held = bytes(piece[-_FOOTER_BYTES:])
-        arrival.judge()
         look = arrival.look
         if look is not None and look.name == "vhd" and look.variant == "fixed":
+            arrival.judge()
             self._become(image, "vhd", "streamed")
             yield held[: held.find(b"conectix")]
         else:
@@ -189,16 +191,18 @@ class Convert(Transform):
 
     def _from_file(self, image: Image, arrival: Arrival) -> Iterator[bytes | memoryview]:
         keep(arrival, self.kept)
-        arrival.judge()
         found, look = arrival.format(), arrival.look  # certain now
         if found is None or not self._wants(found, look.variant if look else ""):
             yield from hand_out(self.kept)
             return
+        arrival.judge()
         if look is not None and look.name.startswith("vmdk-"):
             raise Reject("convert-unsupported", f"the image is {look.name}, which is no disk by itself; convert it")
         self._become(image, found, "kept")
         driver, kept, made = DRIVERS[found], self.kept, self.made
         size = self._disk_size(driver)
+        if not size:
+            raise Reject("convert-damaged", "the image's disk has no bytes; upload one with something in it")
         self._check_size(arrival, size)
         words = [self.program, "convert", "-p", "-f", driver]
         if self.target.name == "raw" and self.verify == "none":

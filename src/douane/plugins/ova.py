@@ -93,12 +93,10 @@ class Ova(Transform):
         self.cim = cim
         self.max_members = max_members
         self.max_expansion = max_expansion
-        self.anchors = self._load_trust()
+        self.anchors = None if signature == "ignore" else self._load_trust()
 
     def _load_trust(self) -> list[Certificate] | None:
         """The certificates that the operator trusts; None if nobody said whom."""
-        if self.signature == "ignore":
-            return None
         try:
             file = self.grant("trust")
         except LookupError:
@@ -108,12 +106,20 @@ class Ova(Transform):
                     'grants = { trust = "file:vendors.pem" }'
                 ) from None
             return None
-        if not _has_cryptography():
+        if self.signature == "ignore":
             raise ValueError(
-                "signatures are to be checked, and the package cryptography is not installed for this plugin; "
-                "install douane[signatures]"
+                "'trust' is granted, and no signature would be checked, as a signature is of the manifest, and "
+                "'manifest' is \"ignore\"; leave out one of them, or ignore the signature as well"
             )
-        from .ova_disk import certificate
+        try:
+            import cryptography.x509  # noqa: F401  # one that is there and broken must be told now, too
+
+            from .ova_disk import certificate
+        except ImportError as error:
+            raise ValueError(
+                "signatures are to be checked, and the package cryptography is not installed for this plugin "
+                f"({error}); install douane[signatures]"
+            ) from error
 
         data = file.read(_MOST_TRUST_BYTES + 1)
         if len(data) > _MOST_TRUST_BYTES:

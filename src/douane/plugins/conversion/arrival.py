@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from douane.plugins._found import Found
+from douane.plugins.format import agree
 from douane.plugins.formats import Examination
 from douane.plugins.formats.codes import CODES, REFUSE
 from douane_plugin import Reject
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 OTHER_FILES = ("backing-file", "data-file", "external-extent", "parent", "descriptor")
 """Findings that mean that a part of the disk is said to stand elsewhere."""
 
+UNKNOWN = ("unknown-feature", "version", "subformat", "ambiguous", "log", "out-of-order", "reader-failed")
+"""Findings that mean that qemu-img could read it in another way than it was meant, or that nobody has looked."""
+
+HARMLESS = ("unaligned-size",)
+"""What qemu-img reads well: the end of the disk is filled up to a sector."""
+
 
 class Arrival:
     """The bytes of `image`, in order, by iteration; each has been examined when it comes.
@@ -26,6 +33,7 @@ class Arrival:
 
     def __init__(self, image: Image) -> None:
         self._image = image
+        self._declared = image.disk_format, image.container_format
         self._begun: list[bytes] = []
         self.examination = Examination(image.size)
         for chunk in image:
@@ -62,16 +70,21 @@ class Arrival:
         return b"".join(self._begun)[:count]
 
     def judge(self, *, strictly: bool = False) -> None:
-        """Now that all has arrived: raise Reject for what is not to be opened by any tool.
+        """Now that all has arrived: raise Reject for what is not what was declared, and what is not to be converted.
 
-        `format` finds the same, and the operator may have it pass there. But what would be missing in the result, or
-        would come from other files of the cage, is not to be converted. `strictly`: nothing at all may be wrong with
-        it, or not have been seen.
+        `format` finds the same, and the operator may have it pass there, where the image stays what it is. But
+        qemu-img reads what stands behind the end of a file as zeros, and ends with status 0: an image that was cut
+        short would become another disk, and nothing could tell any more. `strictly`: all of it must have been seen.
         """
         for finding in self.examination.findings:
             if finding.code in OTHER_FILES:
                 raise Reject("convert-other-files", f"the image cannot be converted: {CODES[finding.code][1]}")
             if finding.code == "encrypted":
                 raise Reject("convert-encrypted", "the image is encrypted and cannot be converted; decrypt it first")
-            if strictly and (CODES[finding.code][0] == REFUSE or finding.code == "unchecked"):
-                raise Reject("convert-damaged", f"the image cannot be converted: {CODES[finding.code][1]}")
+        agree(*self._declared, Found(self.examination))
+        for finding in self.examination.findings:
+            worth, words = CODES[finding.code]
+            if finding.code in HARMLESS or (worth != REFUSE and not (strictly and finding.code == "unchecked")):
+                continue
+            code = "convert-unsupported" if finding.code in UNKNOWN else "convert-damaged"
+            raise Reject(code, f"the image cannot be converted: {words}")

@@ -65,10 +65,12 @@ def to_stream(
                     if request.offset < at and request.length:
                         raise RuntimeError("qemu-img does not write in order; this version of it cannot be used here")
                     export.reply(request)
+            whole = True
         except Broken:
-            pass  # it says why, and how it ended counts
+            whole = False  # it says why, and how it ended counts
         ours.close()  # so that it does not wait for us
         program.succeed()
+    _check_whole(whole)
     yield from zeros(size - at)
 
 
@@ -99,12 +101,20 @@ def from_stream(
                     export.reply(request, disk.take(request.length))
                 else:
                     export.reply(request)
+            complete = True
         except Broken:
-            pass  # as above
+            complete = False  # as above
         ours.close()
         program.succeed()
+    _check_whole(complete)
     for _ in pieces:
         pass  # it was not interested in the rest, but all of the image has to be seen
+
+
+def _check_whole(whole: bool) -> None:
+    """What it did not write counts as zeros, so that it must have said that it was through. Raises RuntimeError."""
+    if not whole:
+        raise RuntimeError("qemu-img ended well, but left in the middle of the disk; this version cannot be used here")
 
 
 class _Disk:

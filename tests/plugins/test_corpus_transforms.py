@@ -1,0 +1,175 @@
+"""The transforms on folders of images with known verdicts, named by DOUANE_CORPUS: through the real chain, in cages.
+
+Every image goes through `decompress`, `ova`, `convert` (to raw) and `format`, as a tenant would send it. Of a safe one
+the disk must be the one that the manifest tells (payload_sha256), or where it tells none, that of qemu-img in a cage of
+bubblewrap; an unsafe one is refused, or is not run into, with a code.
+
+Of kinds of which a set has hundreds with nothing to unpack, one in so many is taken (:data:`ONE_IN`), by the digests of
+their names: always the same ones.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from douane import sandbox
+from douane.engine import Report, inspect_image, load_plan, open_source
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's own bench, which is not installed
+
+from bench.formats.corpus import Labelled, labelled
+
+pytestmark = [pytest.mark.corpus, pytest.mark.timeout(900), pytest.mark.xdist_group("corpus")]
+
+ONE_IN = {"ovf": 40, "raw": 5, "udf": 5}
+DRIVERS = {"vhd": "vpc", "ploop": "parallels"}
+FOR_OTHERS = ("clamav-testfiles/", "glance/testserver-not-tar.ova")
+"""Unsafe ones whose danger no transform can see: what a virus scanner knows, and a text that was declared as an OVA."""
+MEMORY = 512 << 20
+
+PLAN = """
+[import]
+digests = ["sha256"]
+[[plugin]]
+name = "decompress"
+use = "decompress"
+[[plugin]]
+name = "ova"
+use = "ova"
+config = {{ {ova} }}
+[[plugin]]
+name = "convert"
+use = "convert"
+programs = ["qemu-img"]
+scratch = "2GiB"
+[[plugin]]
+name = "format"
+use = "format"
+"""
+
+
+@pytest.fixture(scope="module")
+def labels() -> Iterator[list[Labelled]]:
+    """The images, unpacked as long as the tests run."""
+    with labelled(Path(os.environ["DOUANE_CORPUS"])) as found:
+        yield [label for label in found if taken(label)]
+
+
+@pytest.fixture(scope="module")
+def payloads() -> dict[tuple[str, str], str]:
+    """The digest of the disk, by set and file, where a manifest tells it."""
+    told = {}
+    for manifest in Path(os.environ["DOUANE_CORPUS"]).glob("*.manifest.tsv"):
+        with manifest.open() as file:
+            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+                if row.get("payload_sha256"):
+                    told[manifest.name.removesuffix(".manifest.tsv"), row["file"]] = row["payload_sha256"]
+    return told
+
+
+def taken(label: Labelled) -> bool:
+    """Whether it is among those that are tried."""
+    return label.set == "matrix" or not zlib.crc32(label.file.encode()) % ONE_IN.get(label.true_format, 1)
+
+
+def through(label: Labelled, folder: Path) -> Report:
+    """The report of the chain; of an appliance with several disks, of its first."""
+    for ova in ("", "disk = 0"):
+        report = inspect_image(
+            load_plan(str(folder / f"plan{bool(ova):d}.toml")),
+            open_source(str(label.path)),
+            {},
+            tier=sandbox.Tier.STRICT,
+        )
+        if report.code != "ova-disks":
+            break
+    return report
+
+
+def by_qemu(path: Path, disk_format: str, folder: Path) -> str:
+    """The digest of the raw disk that qemu-img makes of it, where it can reach nothing else."""
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        words = ["bwrap", "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+        for system in ("/usr", "/lib", "/lib64", "/bin", "/etc/alternatives"):
+            words += ["--ro-bind-try", system, system]
+        words += ["--ro-bind", str(path), "/image", "--bind", made, "/made", "--"]
+        words += ["qemu-img", "convert", "-f", DRIVERS.get(disk_format, disk_format), "-O", "raw"]
+        subprocess.run([*words, "/image", "/made/raw"], check=True, timeout=120)
+        with (Path(made) / "raw").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def faults(label: Labelled, report: Report, payload: str | None, folder: Path) -> Iterator[str]:
+    """What is wrong with how it ended."""
+    if report.outcome == "accepted":
+        if label.verdict == "unsafe" and not label.file.startswith(FOR_OTHERS):
+            yield "an unsafe image passes"
+        source = report.properties.get("convert.source")
+        if payload is not None and report.stored.sha256 != payload:
+            yield f"its disk should be {payload}"
+        if payload is None and source is not None and report.received.size == label.path.stat().st_size:
+            packed = "decompress.layers" in report.properties or "ova.disk" in report.properties
+            if not packed and by_qemu(label.path, str(source), folder) != report.stored.sha256:
+                yield "its disk is another one to qemu-img"
+        return
+    if label.verdict == "safe":
+        yield "a safe image is refused"
+    # "truncated" is that of `format`: it ends inside its own structures, so that nobody can say what it is.
+    if report.outcome != "refused" and report.code != "truncated":
+        yield "nobody decided"
+    if not report.code or not report.message:
+        yield "nobody says why"
+
+
+def test_safe_images_become_their_disks_and_unsafe_ones_nothing(
+    labels: list[Labelled],
+    payloads: dict[tuple[str, str], str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    temporary, own = tmp_path / "temporary", tmp_path / "own"
+    temporary.mkdir()
+    own.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    for number, ova in enumerate(("", "disk = 0")):
+        (tmp_path / f"plan{number}.toml").write_text(PLAN.format(ova=ova))
+
+    def judge(label: Labelled) -> tuple[Labelled, Report, list[str]]:
+        report = through(label, tmp_path)
+        return label, report, list(faults(label, report, payloads.get((label.set, label.file)), own))
+
+    counts: Counter[str] = Counter()
+    wrong = []
+    with ThreadPoolExecutor(2) as pool:
+        for label, report, found in pool.map(judge, labels):
+            counts[f"{label.verdict}: {report.outcome}"] += 1
+            counts["disk compared"] += report.outcome == "accepted" and (label.set, label.file) in payloads
+            if found:
+                wrong.append(
+                    f"{label.set}/{label.file}: {', '.join(found)}; {label.why}: {report.outcome} {report.code} "
+                    f"{report.message} {report.stored}"[:400]
+                )
+    with capsys.disabled():
+        print(f"\nthrough the transforms: {len(labels)} images")
+        for name, count in sorted(counts.items()):
+            print(f"  {name:<22}{count:>5}")
+        for line in wrong:
+            print("  WRONG:", line)
+    assert labels
+    assert not wrong
+    assert list(temporary.iterdir()) == []
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10 < MEMORY
