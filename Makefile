@@ -63,6 +63,7 @@ lint: $(VENV_DEV)  ## style, types, and which part may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy examples/plugins
 	$(BIN)/lint-imports
 
 .PHONY: format

@@ -81,6 +81,9 @@ need() {
 # Some programs for disks are not on everybody's path.
 is_program() { PATH=$PATH:/usr/sbin:/sbin command -v "$1"; }
 
+# The compiler is of no use without the C library's headers, which are in a package of their own.
+compiles() { echo '#include <unistd.h>' | cc -x c -fsyntax-only -; }
+
 # Debian keeps ensurepip in a package of its own, one for each version of Python.
 need "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv" makes_venvs "$python"
 need bubblewrap command -v bwrap                                                   # the `full` tier of the sandbox
@@ -91,6 +94,9 @@ if [ "$purpose" = dev ]; then
     for program in fdisk:sfdisk gdisk:sgdisk dosfstools:mkfs.fat udftools:mkudffs xorriso:xorriso; do
         need "${program%:*}" is_program "${program#*:}"                            # the disks of the tests of formats
     done
+    need gcc compiles                                                              # the plugins that are written in C
+    need libc6-dev compiles
+    need clamav-daemon is_program clamd                                            # the example that asks it
 fi
 if [ "${#missing[@]}" -gt 0 ]; then
     install "${missing[@]}"
