@@ -6,7 +6,7 @@ from .plan import Plan, PluginSpec, load_plan
 from .pushed import PassEnded, PushedSource
 from .readers import Sink
 from .report import Report, Verdict
-from .run import SandboxFailed, choose_tier, inspect_image, probe
+from .run import SandboxFailed, choose_tier, inspect_image, plan_digest, probe
 from .source import FileSource, StreamSource, open_source
 from .warm import WarmPass
 
@@ -31,5 +31,6 @@ __all__ = [
     "inspect_image",
     "load_plan",
     "open_source",
+    "plan_digest",
     "probe",
 ]

@@ -120,6 +120,10 @@ class Pass:
             self.loop.run(self._finished, self._tick)
         self._conclude()
 
+    def watch(self, progress: Progress | None) -> None:
+        """Have `progress` called about ten times a second; what it raises ends the pass."""
+        self._progress = progress
+
     def listen(self) -> None:
         """Hear what has happened while nobody ran the loop: a plugin may have ended."""
         heard = iter((False, False, True))  # one of them may be a tick

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,15 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, leve
         finally:
             run.close()
         return run.members
+
+
+def plan_digest(members: Sequence[Member]) -> str:
+    """SHA-256 (hex) of a plan as :func:`probe` found it: its plugins, in order, their settings and their code."""
+    digest = hashlib.sha256()
+    for member in members:
+        spec = msgspec.json.encode(msgspec.structs.replace(member.spec, config={}, texts={}, base=""), order="sorted")
+        digest.update(b"\0".join((spec, member.spec.config_digest().encode(), member.resolved.code_sha256.encode())))
+    return digest.hexdigest()
 
 
 class _Nothing:

@@ -9,7 +9,7 @@ from douane import sandbox
 
 from .errors import DouaneError
 from .logs import LogLine
-from .passing import Declared, Pass
+from .passing import Declared, Pass, Progress
 from .plan import Plan
 from .report import Report
 from .ring import Ring
@@ -31,6 +31,7 @@ class WarmPass:
         emit: LogLine = lambda plugin, level, text: None,
         log_level: int = logging.INFO,
     ) -> None:
+        """`progress`, as :func:`inspect_image` takes it, comes with the image."""
         self._plan = plan
         self._tier = tier
         self._later = _Later()
@@ -45,12 +46,13 @@ class WarmPass:
         run.listen()
         return all(member.verdict is None for member in run.members)
 
-    def inspect(self, source: Source, declared: Declared) -> Report:
+    def inspect(self, source: Source, declared: Declared, *, progress: Progress | None = None) -> Report:
         """Let the image of `source` through; once. `source` is closed."""
         run, began = self._run, time.monotonic()
         if run is None:
             raise DouaneError("this pass has had its image")
         self._later.become(source)
+        run.watch(progress)
         try:
             with told():
                 check_declared(self._plan, declared)

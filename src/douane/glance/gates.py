@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Sequence
 from typing import Any, Protocol
 
+from douane.agent import Agent
 from douane.engine import (
     DouaneError,
     Inspection,
@@ -17,9 +15,9 @@ from douane.engine import (
     Report,
     choose_tier,
     load_plan,
+    plan_digest,
     probe,
 )
-from douane.engine.member import Member
 from douane.sandbox import Tier
 
 from .body import NotAccepted
@@ -75,22 +73,42 @@ class LocalGate:
         self.digest = plan_digest(members)
 
     def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
-        return LocalPassage(Inspection(self.plan, declared, tier=self.tier, name=name, size=size, emit=emit))
+        return FedPassage(Inspection(self.plan, declared, tier=self.tier, name=name, size=size, emit=emit))
 
 
-def plan_digest(members: Sequence[Member]) -> str:
-    """See :attr:`Gate.digest`."""
-    told = [
-        [member.spec.name, member.resolved.code_sha256, member.spec.config_digest(), member.spec.mode]
-        for member in members
-    ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+class AgentGate:
+    """The agent of this host, which must run when Glance starts: a wrong path is seen then.
+
+    What it serves is asked for anew for each image: it may have read another plan since. Raises DouaneError.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._agent = Agent(path)
+        self.transforms, self.digest = False, ""
+        self._ask()
+
+    def _ask(self) -> None:
+        told = self._agent.plan()
+        self.transforms, self.digest = bool(told["transforms"]), str(told["digest"])
+
+    def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
+        self._ask()
+        return FedPassage(self._agent.begin(declared, size, name))
 
 
-class LocalPassage:
+class Feeding(Protocol):
+    """An :class:`Inspection` in this process, or one by the agent."""
+
+    def write(self, data: bytes) -> None: ...
+    def finish(self) -> Report: ...
+    def result(self) -> Report: ...
+    def abort(self, reason: str) -> None: ...
+
+
+class FedPassage:
     """See :class:`Passage`."""
 
-    def __init__(self, inspection: Inspection) -> None:
+    def __init__(self, inspection: Feeding) -> None:
         self._inspection = inspection
         self.report: Report | None = None
         self.error: DouaneError | None = None
@@ -121,5 +139,5 @@ class LocalPassage:
 
 
 def gate(settings: Settings) -> Gate:
-    """The gate that `settings` ask for."""
-    return LocalGate(settings)
+    """The gate that `settings` ask for. Raises PlanError or DouaneError if it cannot be used."""
+    return AgentGate(settings.agent) if settings.agent is not None else LocalGate(settings)

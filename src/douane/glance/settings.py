@@ -17,8 +17,8 @@ _KNOWN = ("config", "sandbox", "agent", "state", "properties")
 class Settings:
     """One place's settings, checked as far as they can be without Glance."""
 
-    config: str
-    """Path of the plan, the same file that ``douane check --config`` takes."""
+    config: str | None
+    """Path of the plan, the same file that ``douane check --config`` takes; None where the agent has it."""
 
     sandbox: str | None = None
     """A tier, or None for the best there is."""
@@ -46,7 +46,8 @@ def read(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) ->
         return options.get(key) or environ.get(f"DOUANE_{key.upper()}") or None
 
     config, sandbox, state = get("config"), get("sandbox"), get("state")
-    if config is None:
+    agent = get("agent")
+    if config is None and agent is None:
         raise PlanError(
             "Douane is not told its plan: write 'config = /etc/douane/douane.toml' into the filter's section of "
             "glance-api-paste.ini, or set DOUANE_CONFIG in the environment of Glance"
@@ -58,4 +59,4 @@ def read(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) ->
     properties = (get("properties") or "true").lower()
     if properties not in ("true", "false"):
         raise PlanError(f"'properties' is true or false, not {properties!r}")
-    return Settings(config, sandbox, get("agent"), state, properties == "true")
+    return Settings(config, sandbox, agent, state, properties == "true")

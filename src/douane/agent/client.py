@@ -1,0 +1,184 @@
+"""Asking the agent, from a worker of an image service."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from douane.engine import DouaneError, PassEnded, Report
+
+from .protocol import VERSION, Broken, Hangup, Line
+
+_PIPE_BYTES = 1 << 20
+_AGAIN_SECONDS = 0.5
+
+
+class AgentUnavailable(DouaneError):
+    """The agent does not run, or went away."""
+
+    code = "agent-unavailable"
+
+
+class AgentFailed(DouaneError):
+    """The agent could not inspect the image."""
+
+    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
+        self.code = code
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class Agent:
+    """The agent that listens on the socket at `path`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def plan(self) -> dict[str, Any]:
+        """What it serves: ``transforms`` (bool), ``digest``, ``tier``, ``plugins``. Raises DouaneError."""
+        with contextlib.closing(self._connect()) as line:
+            return _last(line, {"version": VERSION, "do": "plan"}, ())
+
+    def begin(self, declared: Mapping[str, Any], size: int | None, name: str) -> AgentPassage:
+        """Begin to hand over an image piece by piece. Raises DouaneError."""
+        return AgentPassage(self._connect(), declared, size, name)
+
+    def inspect(
+        self, fd: int, declared: Mapping[str, Any], name: str, *, sink: int | None = None, patience: float = 0.0
+    ) -> Report:
+        """Have the regular file `fd` inspected; what comes out is written into the file `sink`, if that is given.
+
+        An agent that goes away meanwhile is asked again, from the beginning, for `patience` seconds: one that is
+        restarted loses no import. Raises DouaneError.
+        """
+        asked = {"version": VERSION, "do": "inspect", "declared": dict(declared), "name": name}
+        end = time.monotonic() + patience
+        while True:
+            try:
+                if sink is not None:
+                    os.ftruncate(sink, 0)
+                with contextlib.closing(self._connect()) as line:
+                    told = _last(line, asked, (fd,) if sink is None else (fd, sink))
+                return _report(told)
+            except AgentUnavailable:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_AGAIN_SECONDS)
+
+    def _connect(self) -> Line:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(self.path)
+        except OSError as error:
+            connection.close()
+            raise AgentUnavailable(
+                f"the agent does not answer at {self.path} ({error.strerror}): start `douane agent`"
+            ) from error
+        return Line(connection)
+
+
+class AgentPassage:
+    """An image on its way to the agent, as :class:`douane.engine.Inspection` is one in this process."""
+
+    def __init__(self, line: Line, declared: Mapping[str, Any], size: int | None, name: str) -> None:
+        self._line = line
+        self._result: Report | None = None
+        self._pipe = -1
+        try:
+            theirs, self._pipe = os.pipe2(os.O_CLOEXEC)
+            try:
+                with contextlib.suppress(OSError):  # a bound of the machine's on pipes: then it is a smaller one
+                    fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+                asked = {"version": VERSION, "do": "inspect", "declared": dict(declared), "size": size, "name": name}
+                line.send(asked, (theirs,))
+            finally:
+                os.close(theirs)
+            self._wait_until_begun()
+        except Hangup as error:
+            self.abort("")
+            raise AgentUnavailable("the agent went away before it had begun") from error
+        except BaseException:
+            self.abort("")
+            raise
+
+    def _wait_until_begun(self) -> None:
+        """Raises DouaneError where it is not taken: so before a byte of it was read from whoever sends it."""
+        while (told := _line(self._line)).get("state") == "waiting":
+            pass
+        if told.get("state") != "begun":
+            self._result = _report(told)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand over the next bytes; waits for the slowest plugin. Raises PassEnded."""
+        view = memoryview(data).cast("B")
+        while view:
+            if self._pipe < 0:
+                raise PassEnded
+            try:
+                view = view[os.write(self._pipe, view) :]
+            except BrokenPipeError:
+                raise PassEnded from None
+
+    def finish(self) -> Report:
+        """That was all: wait for the outcome. Raises DouaneError."""
+        self._close_pipe()
+        with contextlib.suppress(Hangup):  # it has refused already: what it said is there to be read
+            self._line.send({"do": "end"})
+        return self.result()
+
+    def abort(self, reason: str) -> None:
+        """Give it up: the agent ends what it does for it. Idempotent."""
+        self._close_pipe()
+        self._line.close()
+
+    def result(self) -> Report:
+        """The outcome, when it stands. Raises DouaneError."""
+        self._close_pipe()
+        if self._result is None:
+            try:
+                self._result = _report(_line(self._line))
+            finally:
+                self._line.close()
+        return self._result
+
+    def _close_pipe(self) -> None:
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
+
+def _last(line: Line, asked: dict[str, Any], fds: tuple[int, ...]) -> dict[str, Any]:
+    try:
+        line.send(asked, fds)
+    except Hangup as error:
+        raise AgentUnavailable("the agent went away") from error
+    while (told := _line(line)).get("state") in ("waiting", "begun"):
+        pass
+    if told.get("state") == "failed":
+        raise AgentFailed(str(told.get("code")), str(told.get("message")), told.get("retry_after"))
+    return told
+
+
+def _line(line: Line) -> dict[str, Any]:
+    try:
+        return line.receive()[0]
+    except Hangup as error:
+        raise AgentUnavailable("the agent went away in the middle of an image") from error
+    except Broken as error:
+        raise AgentFailed("agent-protocol", str(error)) from error
+
+
+def _report(told: dict[str, Any]) -> Report:
+    if told.get("state") != "done":
+        raise AgentFailed(str(told.get("code")), str(told.get("message")), told.get("retry_after"))
+    try:
+        return msgspec.convert(told.get("report"), type=Report)
+    except msgspec.ValidationError as error:
+        raise AgentFailed("agent-protocol", f"the agent's report cannot be read: {error}") from error

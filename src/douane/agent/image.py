@@ -1,0 +1,64 @@
+"""The image that a client hands over: a file, or a pipe whose end counts only if the client says so."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+
+from douane.engine import FileSource, SinkError, SourceError, StreamSource
+from douane.engine.ring import Ring
+from douane.engine.source import Source
+
+from .protocol import Broken, Hangup, Line
+
+END_SECONDS = 30.0
+"""Between the end of the pipe and the line that says that it was the end."""
+
+
+def source_of(fd: int, name: str, size: int | None, line: Line) -> Source:
+    """`fd` becomes the source's."""
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return FileSource(fd, name)
+    return PipeSource(fd, name, size, line)
+
+
+class PipeSource(StreamSource):
+    """A pipe that another process fills."""
+
+    def __init__(self, fd: int, name: str, size: int | None, line: Line) -> None:
+        super().__init__(fd, name, size)
+        self._line = line
+
+    def pump(self, ring: Ring) -> None:
+        """See :class:`Source`."""
+        super().pump(ring)
+        poll = select.poll()
+        poll.register(self._line.socket, select.POLLIN)
+        poll.register(ring.stop_fd, select.POLLIN)
+        try:
+            if poll.poll(END_SECONDS * 1000) and self._line.receive()[0] == {"do": "end"}:
+                return
+        except (Hangup, Broken):
+            pass
+        raise SourceError("unreadable", f"{self.name} did not come to its end: whoever sent it gave up")
+
+
+class HandedSink:
+    """A file of the client's that the result is written into."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def open_read(self) -> int:
+        """See :class:`Sink`."""
+        return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+    def finish(self, size: int) -> None:
+        """See :class:`Sink`."""
+        os.ftruncate(self.fd, size)
+        os.fsync(self.fd)
+
+    def explain(self, error: OSError) -> Exception:
+        """See :class:`Sink`."""
+        return SinkError("store-failed", f"the result cannot be written: {error.strerror}")

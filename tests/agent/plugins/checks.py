@@ -1,0 +1,34 @@
+from douane_plugin import Inspector, Reject, Transform
+
+
+class Count(Inspector):
+    def inspect(self, image):
+        return {"bytes": sum(len(chunk) for chunk in image)}
+
+
+class NoEvil(Inspector):
+    def inspect(self, image):
+        for part in image.windows(1 << 20, 3):
+            if b"EVIL" in bytes(part):
+                raise Reject("evil", "there is evil in it")
+
+
+class Slow(Inspector):
+    """Waits for the file that is granted as "gate" to have a byte: nobody writes one but the test."""
+
+    def inspect(self, image):
+        import time
+
+        for _ in image:
+            pass
+        gate = self.grant("gate")
+        while not gate.read(1):
+            gate.seek(0)
+            self.alive()
+            time.sleep(0.02)
+
+
+class Upper(Transform):
+    def transform(self, image):
+        for chunk in image:
+            yield bytes(chunk).upper()
