@@ -109,6 +109,6 @@ $(VENV_RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml 
 	@scripts/setup.sh runtime
 	@touch $@
 
-$(VENV_DEV): requirements/dev.txt pyproject.toml sdk/pyproject.toml
+$(VENV_DEV): requirements/dev.txt pyproject.toml sdk/pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
 	@touch $(VENV_RUNTIME) $@
