@@ -45,6 +45,8 @@ class Resolved:
     version: str | None = None
     transform: bool = False
     random: bool = False
+    origin: Path | None = None
+    """The file of a module."""
 
     @property
     def is_format(self) -> bool:
@@ -142,7 +144,14 @@ def _module(plugin: PluginSpec, module: str, attribute: str, sys_path: tuple[str
         load={"module": module, "attribute": attribute},
         version=_version(module),
         read=(origin.parent,) if "." in module else (origin,),
+        origin=origin,
     )
+
+
+def parse_source(source: str) -> ast.Module:
+    """Parse Python. Raises SyntaxError, ValueError, RecursionError, MemoryError."""
+    with _PARSING:
+        return ast.parse(source)
 
 
 def _glance_at(source: str, attribute: str) -> tuple[bool, bool]:
@@ -152,8 +161,7 @@ def _glance_at(source: str, attribute: str) -> tuple[bool, bool]:
     start, so a class that gets these from elsewhere still works.
     """
     try:
-        with _PARSING:
-            tree = ast.parse(source)
+        tree = parse_source(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False, False  # the runtime will say what is wrong with it
     for node in tree.body:

@@ -6,8 +6,7 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,23 +16,17 @@ from douane import sandbox
 from .errors import DouaneError, PlanError
 from .logs import LogLine
 from .member import Member
+from .members import members_of
 from .passing import Declared, Pass, Progress
-from .plan import Plan, PluginSpec
-from .program_member import ProgramMember
-from .python_member import PythonMember
+from .plan import Plan
 from .readers import Sink
 from .report import Bytes, Outcome, Proposed, Report
-from .resolve import Resolved, resolve, under
-from .ring import AUDIT_SLOTS
 from .source import Source
 from .units import KiB
 from .verdicts import weigh
 
 DECLARED_BYTES = 64 * KiB
 """What a sender may declare of an image, in all."""
-
-OPEN_FILES = 64
-"""Files, sockets and pipes that a plugin's process may hold open, besides those of the ring."""
 
 
 class SandboxFailed(DouaneError):
@@ -121,7 +114,7 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, leve
     Raises PlanError if one is configured wrongly, DouaneError if one does not start for another reason.
     """
     with told():
-        run = prepare(plan, _Nothing(), {}, tier, None, emit, None, logging.INFO)
+        run = prepare(plan, Nothing(), {}, tier, None, emit, None, logging.INFO)
         try:
             for member in run.members:
                 # Its constructor died, a service that it needs is down, or it was too slow.
@@ -141,7 +134,7 @@ def plan_digest(members: Sequence[Member]) -> str:
     return digest.hexdigest()
 
 
-class _Nothing:
+class Nothing:
     """A source for when no image is to be read."""
 
     name = "nothing"
@@ -172,7 +165,7 @@ def prepare(
     for _ in range(2):
         run = Pass(plan, source, declared, sink, emit, progress, log_level)
         try:
-            run.prepare(_members(plan, tier, run, learned))
+            run.prepare(members_of(plan, tier, run, learned))
         except BaseException:
             run.close()
             raise
@@ -181,83 +174,6 @@ def prepare(
         learned = {member.spec.name: (member.is_transform, member.reads == "random") for member in run.members}
         run.close()
     raise PlanError("a plugin describes itself differently each time it is loaded; its class must be the same")
-
-
-def _members(plan: Plan, tier: sandbox.Tier, run: Pass, learned: Mapping[str, tuple[bool, bool]]) -> list[Member]:
-    members: list[Member] = []
-    pending: str | None = None  # a transform after which nobody has looked at the format yet
-    for spec in plan.plugins:
-        member = _member(spec, tier, run, learned)
-        if pending is not None and member.is_transform:
-            members.append(_format_after(pending, tier, run, members))
-            pending = None
-        if member.is_transform:
-            pending = spec.name
-        elif member.resolved.is_format:
-            pending = None
-        members.append(member)
-    if pending is not None:
-        members.append(_format_after(pending, tier, run, members))
-    return members
-
-
-def _format_after(transform: str, tier: sandbox.Tier, run: Pass, members: list[Member]) -> Member:
-    # What a transform says of its own output is a claim: the format is found again, from the bytes.
-    taken = {spec.name for spec in run.plan.plugins} | {member.spec.name for member in members}
-    names = (f"format-after-{transform}"[:48], *(f"format-again-{number}" for number in range(len(taken) + 1)))
-    return _member(PluginSpec(name=next(n for n in names if n not in taken), use="format"), tier, run, {})
-
-
-def _member(spec: PluginSpec, tier: sandbox.Tier, run: Pass, learned: Mapping[str, tuple[bool, bool]]) -> Member:
-    try:
-        interpreter = sandbox.interpreter(Path(under(spec.base, spec.python)) if spec.python is not None else None)
-    except sandbox.SandboxError as error:
-        raise PlanError(f"plugin {spec.name!r}: {error}") from error
-    resolved = resolve(spec, interpreter.sys_path)
-    cage = sandbox.Cage(
-        tier=tier,
-        interpreter=interpreter,
-        bounds=sandbox.Bounds(
-            memory=spec.memory,
-            threads=spec.threads,
-            processes=spec.processes,
-            open_files=OPEN_FILES + AUDIT_SLOTS,  # a mapping of a slot holds a descriptor of the ring in CPython
-            file_bytes=spec.scratch or 0,
-        ),
-        read=resolved.read,
-        programs=_programs(spec, resolved),
-        name=spec.name,
-    )
-    if resolved.argv:
-        return ProgramMember(spec, resolved, cage, run, 0)
-    member = PythonMember(spec, resolved, cage, run, 0)
-    transform, random = learned.get(spec.name, (resolved.transform, resolved.random))
-    member.is_transform = transform
-    member.reads = "random" if random else "stream"
-    if transform:
-        _check_transform(spec)
-    return member
-
-
-def _programs(spec: PluginSpec, resolved: Resolved) -> tuple[Path, ...]:
-    import shutil
-
-    found = [Path(program) for program in resolved.argv[:1]]
-    for program in spec.programs:
-        path = shutil.which(program)
-        if path is None:
-            raise PlanError(f"plugin {spec.name!r}: there is no program {program!r} to grant it; install it")
-        found.append(Path(path).absolute())
-    return tuple(found)
-
-
-def _check_transform(spec: PluginSpec) -> None:
-    rules = (spec.mode, spec.on_error, spec.on_timeout, spec.on_incomplete)
-    if rules != ("enforce", "reject", "reject", "reject"):
-        raise PlanError(
-            f"plugin {spec.name!r} is a transform: what it makes is the image, so it cannot be left out; "
-            "mode is 'enforce' and on_error, on_timeout and on_incomplete are 'reject'"
-        )
 
 
 def report_of(run: Pass, tier: sandbox.Tier, began: float) -> Report:

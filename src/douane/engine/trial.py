@@ -19,12 +19,13 @@ from douane import sandbox
 from .errors import DouaneError, PlanError, SinkError, SourceError
 from .logs import LogLine
 from .member import Member
+from .members import member_for
 from .passing import Declared, Pass
 from .plan import Plan, parse_plan
 from .report import Verdict
 from .resolve import _find, resolve, under
 from .ring import Ring, Stopped
-from .run import _member, check_declared, choose_tier
+from .run import check_declared, choose_tier
 from .scratch import nameless
 
 WHERE = "the test"
@@ -79,7 +80,7 @@ def try_plugin(
     for _ in range(2):
         run = _Trial(plan, _Pieces(pieces, size), declared, findings, emit, _sink(plan, learned))
         try:
-            member = _member(plan.plugins[0], chosen, run, learned)
+            member = member_for(plan.plugins[0], chosen, run, learned)
             run.prepare([member])
             if not run.misjudged():
                 run.run()
