@@ -78,7 +78,7 @@ def matches(shown: list[str], seen: str) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/testing-plugins.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/testing-plugins.md", "docs/plugin-command.md"])
 def test_the_commands_of_a_page_do_what_it_shows(name, tmp_path):
     folder, results = tmp_path / "try", tmp_path / "results"
     folder.mkdir()

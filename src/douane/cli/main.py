@@ -68,7 +68,7 @@ def douane(ctx: click.Context, home: Path | None) -> None:
 
 
 def _add_commands() -> None:
-    from . import check, doctor, images, importing, inspect, plan
+    from . import agent, check, doctor, images, importing, inspect, plan, plugin
 
     for command in (
         check.check,
@@ -79,7 +79,9 @@ def _add_commands() -> None:
         images.save,
         images.delete,
         plan.plan,
+        plugin.plugin,
         doctor.doctor,
+        agent.agent,
     ):
         douane.add_command(command)
 

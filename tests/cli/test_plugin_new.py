@@ -1,0 +1,114 @@
+"""`douane plugin new`: what it writes works as it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KINDS = {
+    "stream": [],
+    "head": ["--reads", "head:512"],
+    "long-head": ["--reads", "head:4096"],
+    "random": ["--reads", "random"],
+    "nothing": ["--reads", "nothing"],
+    "findings": ["--reads", "findings"],
+    "transform": ["--transform"],
+    "sh": ["--exec", "sh"],
+    "c": ["--exec", "c"],
+}
+
+
+def douane(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "douane.cli.main", *words], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def made(tmp_path: Path, kind: str) -> Path:
+    ended = douane("plugin", "new", f"my-{kind}", *KINDS[kind], cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    folder = tmp_path / f"my-{kind}"
+    written = {tmp_path / line for line in ended.stdout.splitlines()}
+    assert written == set(folder.iterdir())
+    if kind == "c":
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "my-c", "my_c.c"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_own_tests_pass_and_none_is_skipped(tmp_path: Path, kind: str) -> None:
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    ended = subprocess.run(words, cwd=made(tmp_path, kind), capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert "skipped" not in ended.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_configuration_checks_an_image(tmp_path: Path, kind: str) -> None:
+    folder = made(tmp_path, kind)
+    image = tmp_path / "image.raw"
+    image.write_bytes(bytes(510) + b"\x55\xaa" + bytes(1 << 20))
+    words = ("check", str(image), "--config", "douane.toml", "--property", "contact=ops", "--json")
+    ended = douane(*words, cwd=folder)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"my-{kind}" in [verdict["plugin"] for verdict in json.loads(ended.stdout)["verdicts"]]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("sh", "c")])
+def test_it_passes_the_checks_that_good_code_passes(tmp_path: Path, kind: str) -> None:
+    folder = made(tmp_path, kind)
+    files = [path.name for path in folder.glob("*.py")]
+    for words in (
+        ["ruff", "check", "--isolated", "--line-length", "120", "--select", "E,F,W,I,B,UP", "."],
+        ["ruff", "format", "--isolated", "--line-length", "120", "--check", "."],
+        ["mypy", "--strict", "--cache-dir", str(tmp_path / "mypy"), *files],
+    ):
+        ended = subprocess.run([sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["stream", "head", "transform"])
+def test_the_conformance_suite_finds_nothing_in_it(tmp_path: Path, kind: str) -> None:
+    folder = made(tmp_path, kind)
+    module = f"my_{kind}"
+    cls = f"My{kind.capitalize()}"
+    ended = douane("plugin", "test", f"{module}.py:{cls}", cwd=folder)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["Capital"],
+        ["two--hyphens"],
+        ["-leading"],
+        ["x" * 49],
+        ["../elsewhere"],
+        ["class"],
+        ["test-it"],
+        ["good", "--reads", "head:0"],
+        ["good", "--reads", "tail:5"],
+        ["good", "--transform", "--reads", "head:512"],
+        ["good", "--exec", "sh", "--transform"],
+    ],
+)
+def test_what_cannot_be_is_told_and_nothing_is_written(tmp_path: Path, words: list[str]) -> None:
+    ended = douane("plugin", "new", *(["--"] if words[0].startswith("-") else []), *words, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(("douane: ", "Usage:"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    folder = made(tmp_path, "stream")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    ended = douane("plugin", "new", "my-stream", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "my-stream" in ended.stderr
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before

@@ -1,0 +1,34 @@
+"""The conformance suite, on plugins that are written for its tests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from douane import sandbox
+from douane.conformance import Report, examine
+from douane.engine import PluginSpec
+
+PLUGINS = Path(__file__).with_name("plugins")
+EFFORT = 0.35
+
+
+def classes_in(name: str) -> list[str]:
+    """The plugins in a file, in its order."""
+    return re.findall(r"^class (\w+)\((?:Inspector|Transform)\)", (PLUGINS / name).read_text(), re.M)
+
+
+@pytest.fixture(scope="session")
+def conform():
+    """Runs the suite on `use`, in the best cage that there is."""
+    tier = sandbox.choose(None, sandbox.Tier.STRICT)
+
+    def run(use: str, **more: object) -> Report:
+        images = more.pop("images", ())
+        effort = more.pop("effort", EFFORT)
+        spec = PluginSpec(name="tried", use=use, base=str(PLUGINS), **more)
+        return examine(spec, tier, images=images, effort=effort)
+
+    return run

@@ -1,0 +1,118 @@
+"""Each fault that authors make is found, by its own code."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import classes_in
+
+FAULTS = {
+    "faulty_streams.py": {
+        "ChunkSearch": "depends-on-cuts",
+        "ShortCarry": "depends-on-cuts",
+        "ShortestCarry": "depends-on-cuts",
+        "PositionByChunks": "depends-on-cuts",
+        "CountsChunks": "depends-on-cuts",
+        "HeadIsFirstChunk": "depends-on-cuts",
+        "WarnsEachChunk": "depends-on-cuts",
+        "KeepsViews": "keeps-chunks",
+        "KeepsSlices": "keeps-chunks",
+        "KeepsArrays": "keeps-chunks",
+        "HidesBufferError": "keeps-chunks",
+        "WindowsWithoutOverlap": "depends-on-cuts",
+        "LineByLine": "depends-on-cuts",
+        "OffByOneAtEnd": "depends-on-cuts",
+        "LastByte": "depends-on-cuts",
+        "PatternInChunks": "depends-on-cuts",
+        "PatternWithoutOverlap": "depends-on-cuts",
+    },
+    "faulty_heads.py": {
+        "ReadsFurther": "reads-undeclared",
+        "ReadsNothing": "reads-undeclared",
+        "FileInStream": "reads-undeclared",
+        "UnpacksShort": "fails-on-empty",
+        "DeepShort": "fails-on-short",
+        "EmptyAverage": "fails-on-empty",
+        "FirstByte": "fails-on-empty",
+        "SizeIsThere": "fails-on-declared",
+        "NameIsThere": "fails-on-declared",
+        "PropertyIsThere": "fails-on-declared",
+        "PropertyIsNumber": "fails-on-declared",
+        "ReadsForEver": "hangs",
+        "LoopsOnLength": "hangs",
+        "ConfiguredOnImage": "fails-in-constructor",
+    },
+    "faulty_answers.py": {
+        "BoolAnswer": "wrong-return",
+        "BytesProperty": "bad-properties",
+        "UnboundedText": "bad-properties",
+        "UnsignedNumber": "bad-properties",
+        "NotFinite": "bad-properties",
+        "ManyPartitions": "bad-properties",
+        "OddKey": "bad-properties",
+        "NulInText": "bad-properties",
+        "BadCode": "bad-answer",
+        "ExceptionText": "says-nothing",
+        "SaysOneWord": "says-nothing",
+        "Lottery": "not-deterministic",
+        "OnSundays": "not-deterministic",
+        "StampsTime": "not-deterministic",
+        "HashOrder": "not-deterministic",
+        "HashOfText": "not-deterministic",
+        "ClassList": "keeps-state",
+        "DefaultDict": "keeps-state",
+        "AcceptsErrors": "swallows-errors",
+        "Sleeps": "sleeps",
+        "SleepsEachChunk": "sleeps",
+        "Chatters": "floods",
+        "LogsEachChunk": "floods",
+        "NameOfNothing": "fails-on-content",
+    },
+    "faulty_growth.py": {
+        "CollectsAll": "memory-growth",
+        "AddsUp": "slow-growth",
+        "ReadsFile": "memory-growth",
+        "KeepsDigests": "memory-growth",
+        "SearchesAgain": "slow-growth",
+        "BlockList": "slow-growth",
+        "RereadsFile": "slow-growth",
+        "Catastrophe": "slow-growth",
+        "SpacesAtEnd": "slow-growth",
+        "AllMatches": "memory-growth",
+    },
+    "faulty_transforms.py": {
+        "StripPerChunk": "depends-on-cuts",
+        "LateUnchanged": "unchanged-misused",
+        "ReadsAllThenUnchanged": "unchanged-misused",
+        "GoesOnAfterUnchanged": "unchanged-misused",
+        "LosesTail": "loses-bytes",
+        "QuietGunzip": "short-image",
+        "NeverEnds": "too-much-output",
+        "KeepsYielded": "keeps-chunks",
+        "GunzipAtOnce": "memory-growth",
+        "YieldsTexts": "wrong-return",
+    },
+}
+
+
+def test_every_faulty_plugin_has_its_code():
+    for name, faults in FAULTS.items():
+        assert list(faults) == classes_in(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "plugin", "code"),
+    [(name, plugin, code) for name, all_of in FAULTS.items() for plugin, code in all_of.items()],
+)
+def test_the_fault_is_found(conform, name, plugin, code):
+    report = conform(f"{name}:{plugin}")
+    assert code in [finding.code for finding in report.findings]
+
+
+def test_a_finding_shows_the_smallest_image_and_how_to_mend_it(conform):
+    report = conform("faulty_streams.py:LastByte")
+    finding = next(finding for finding in report.findings if finding.code == "depends-on-cuts")
+    assert finding.image["hex"] == "55aa"
+    assert finding.image["cuts"] == "cut at 1"
+    assert [outcome.partition(": ")[2].partition(" ")[0] for outcome in finding.outcomes] == ["accepted", "refused"]
+    assert "image.windows" in finding.mend
