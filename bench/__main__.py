@@ -12,13 +12,16 @@ from pathlib import Path
 from douane.engine import DouaneError
 
 from . import (
+    bytes_to_disk,
     early_refusal,
     engine_memory,
     examination_speed,
     further_inspectors,
+    gzip_decompression,
     import_against_tee,
     kill_engine,
     plugin_start,
+    qcow2_to_raw,
     table,
 )
 from .driving import WrongOutcome
@@ -32,6 +35,9 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "refusal": early_refusal.measure,
     "start": plugin_start.measure,
     "formats": examination_speed.measure,
+    "gzip": gzip_decompression.measure,
+    "qcow2": qcow2_to_raw.measure,
+    "written": bytes_to_disk.measure,
     "kill": kill_engine.measure,
 }
 NEEDED = 10 * GiB

@@ -20,7 +20,7 @@ def measure(settings: Settings) -> list[Row]:
     """Rows of seconds. Every digest of every side is compared, so that nobody is fast by doing less."""
     here = settings.directory
     image = random_image(here / "image", settings.size(4 * GiB, 128 * MiB))
-    digests = _digests(image)
+    digests = digests_of(image)
     plan = driving.make_plan(here, ["Touch"] * INSPECTORS, ["md5", "sha512"])
     written = driving.write_plan(here / "four.toml", ["Touch"] * INSPECTORS, ["md5", "sha512"])
     home, copy = here / "home", here / "copy"
@@ -78,7 +78,8 @@ def measure(settings: Settings) -> list[Row]:
     ]
 
 
-def _digests(image: Path) -> dict[str, str]:
+def digests_of(image: Path) -> dict[str, str]:
+    """md5 and sha512 of a file, by the library, for the comparison with what the measured ones found."""
     with image.open("rb") as file:
         found = {"md5": hashlib.file_digest(file, "md5").hexdigest()}
         file.seek(0)

@@ -1,0 +1,83 @@
+"""A conversion on the way in, caged, digested twice and stored, against the programs that do it one after the other."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import driving
+from . import through_plugins as through
+from .disk_images import disk_image
+from .harness import GiB, MiB, Row, Settings, in_turn, medians, tell, timed
+from .import_against_tee import digests_of
+from .workspace import settle
+
+BOUND = 0.9
+
+
+def measure(settings: Settings) -> list[Row]:
+    """Rows of seconds. The digests of what is stored, and of what the programs made, are compared to the disk's."""
+    here = settings.directory
+    raw = disk_image(here / "disk", settings.size(2 * GiB, 128 * MiB))
+    plain = _qcow2(raw, here / "disk.qcow2", [])
+    compressed = _qcow2(raw, here / "compressed.qcow2", ["-c"])
+    stored = digests_of(raw)
+    two = through.write_plan(here / "two.toml", [through.CONVERT], ("md5", "sha512"))
+    every = through.write_plan(here / "every.toml", [through.CONVERT], through.EVERY_DIGEST)
+
+    def programs(image: Path) -> float:
+        seconds = timed(lambda: _one_after_the_other(image, here / "out", set(stored.values())))
+        (here / "out").unlink()
+        settle()
+        return seconds
+
+    samples = in_turn(
+        settings.times(3),
+        {
+            "plain": lambda: through.run(settings, plain, two, stored=stored).seconds,
+            "programs, plain": lambda: programs(plain),
+            "every digest": lambda: through.run(settings, plain, every, stored=stored).seconds,
+            "compressed": lambda: through.run(settings, compressed, two, stored=stored).seconds,
+            "programs, compressed": lambda: programs(compressed),
+        },
+        warm_up=settings.quick,  # the images have just been made, and a start weighs nothing against gigabytes
+    )
+    middle = medians(samples)
+    size = f"{raw.stat().st_size // MiB} MiB"
+
+    def row(what: str, ours: str, against: str, most: float | None, note: str = "") -> Row:
+        kept = {key: samples[key] for key in (ours, against)}
+        told = "qemu-img convert; md5sum; sha512sum, not synced"
+        return Row(what, middle[ours], middle[against], told, "s", most, note=note, samples=kept)
+
+    return [
+        row(f"import of qcow2 as raw, {size}, md5, sha512 of both ends", "plain", "programs, plain", BOUND),
+        row(
+            "the same with sha256 as well, as by default",
+            "every digest",
+            "programs, plain",
+            None,
+            "six digests on our side, two on the other",
+        ),
+        row("the same of a compressed qcow2, md5, sha512", "compressed", "programs, compressed", BOUND),
+    ]
+
+
+def _qcow2(raw: Path, path: Path, options: Sequence[str]) -> Path:
+    if not path.exists():
+        tell(f"  making {path.name}")
+        words = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", *options, str(raw), str(path)]
+        subprocess.run(words, check=True)
+        settle()
+    return path
+
+
+def _one_after_the_other(image: Path, out: Path, digests: set[str]) -> None:
+    source, target = shlex.quote(str(image)), shlex.quote(str(out))
+    script = f"qemu-img convert -f qcow2 -O raw {source} {target} && md5sum {target} && sha512sum {target}"
+    done = subprocess.run(["sh", "-c", script], stdout=subprocess.PIPE, env=driving.environment(), check=True)
+    found = {line.split()[0] for line in done.stdout.decode().splitlines()}
+    if found != digests:
+        raise driving.WrongOutcome(f"the digests of the programs are {found}, not {digests}")
