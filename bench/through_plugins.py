@@ -43,12 +43,18 @@ class Import:
     peaks: dict[str, int]
 
 
-def write_plan(path: Path, plugins: Sequence[str], digests: Sequence[str]) -> Path:
-    """A configuration of these plugins, each told as the lines of its table."""
-    listed = ", ".join(f'"{digest}"' for digest in digests)
+def write_plan(
+    path: Path, plugins: Sequence[str], digests: Sequence[str], *, received: Sequence[str] | None = None
+) -> Path:
+    """A configuration of these plugins, each told as the lines of its table. `received`: other digests there."""
+    listed = _listed(digests) if received is None else f"{_listed(digests)}\nreceived_digests = {_listed(received)}"
     tables = "".join(f"\n[[plugin]]\n{plugin}\n" for plugin in plugins)
-    path.write_text(f"[import]\ndigests = [{listed}]\n{tables}")
+    path.write_text(f"[import]\ndigests = {listed}\n{tables}")
     return path
+
+
+def _listed(digests: Sequence[str]) -> str:
+    return "[" + ", ".join(f'"{digest}"' for digest in digests) + "]"
 
 
 def run(

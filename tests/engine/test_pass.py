@@ -307,6 +307,23 @@ def test_a_transform_makes_a_new_image_for_those_after_it(run, tmp_path, name):
     assert by_name(report)["digest"].properties["digest.sha256"] == hashlib.sha256(data.upper()).hexdigest()
 
 
+@pytest.mark.parametrize("size", [10, 30 * MIB])
+def test_other_digests_may_be_taken_of_what_arrives_than_of_what_it_becomes(run, size):
+    digests = '[import]\ndigests = ["md5", "sha512"]\nreceived_digests = ["sha256"]\n'
+    data = os.urandom(size)
+    before = {"sha256": hashlib.sha256(data).hexdigest()}
+    report = run(data, toml=digests + good("Upper"))
+    assert report.is_transformed
+    assert report.received.digests() == before
+    assert report.stored.digests() == {name: hashlib.new(name, data.upper()).hexdigest() for name in ("md5", "sha512")}
+    report = run(data, toml=digests + good("PassOn"))
+    assert not report.is_transformed
+    assert report.received == report.stored
+    assert report.received.digests() == {
+        name: hashlib.new(name, data).hexdigest() for name in ("md5", "sha256", "sha512")
+    }
+
+
 def test_the_format_is_found_again_after_a_transform(run):
     verdicts = by_name(run(b"abc" * MIB, toml=good("Upper")))
     assert verdicts["format-after-upper"].outcome == "accepted"

@@ -104,6 +104,7 @@ PLUGIN = '[[plugin]]\nname = "a"\nuse = "format"\n'
         ("[plugins]\n", "'plugins' is not a setting; did you mean 'plugin'"),
         ("[import]\ndeadlin = 1\n" + PLUGIN, r"\[import\] 'deadlin' is not a setting; did you mean 'deadline'"),
         ("[import]\ndigests = ['sha1']\n" + PLUGIN, "digests is a list of md5, sha256, sha512"),
+        ("[import]\nreceived_digests = 'md5'\n" + PLUGIN, "received_digests is a list of md5, sha256, sha512"),
         ("[sandbox]\nminimum = 'none'\n" + PLUGIN, "minimum is one of full, strict, off"),
         ("import = 3\n" + PLUGIN, "import is a table"),
         ("", "names no plugin at all"),

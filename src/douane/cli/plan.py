@@ -35,6 +35,7 @@ def plan(
                 "sandbox": {"tier": tier.value, "minimum": made.minimum_sandbox},
                 "deadline": made.deadline,
                 "digests": list(made.digests),
+                "received_digests": list(made.received_digests),
                 "plugins": [_entry(member) for member in members],
             }
         )

@@ -65,7 +65,7 @@ def _print_bytes(report: Report) -> None:
     click.echo(f"received {received.size} bytes{whole}; {show_duration(report.seconds)}; sandbox {report.sandbox}")
     for name, value in received.digests().items():
         click.echo(f"  {name}  {value}")
-    if stored.complete and stored.digests() != received.digests():
+    if stored.complete and stored != received:
         click.echo(f"what comes out: {stored.size} bytes")
         for name, value in stored.digests().items():
             click.echo(f"  {name}  {value}")

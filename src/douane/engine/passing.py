@@ -61,7 +61,14 @@ class Pass:
         self.error: DouaneError | None = None
         self.decisive: Member | None = None
         self.streams = Streams(
-            source, sink, plan.digests, self.loop, failed=self._fail, written=self._show_file, unspooled=self._unspooled
+            source,
+            sink,
+            plan.digests,
+            plan.received_digests,
+            self.loop,
+            failed=self._fail,
+            written=self._show_file,
+            unspooled=self._unspooled,
         )
         self._progress = progress
         self._segments: list[list[Member]] = []

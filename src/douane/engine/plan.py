@@ -65,6 +65,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     plugins: tuple[PluginSpec, ...]
     digests: tuple[str, ...] = ALGORITHMS
+    received_digests: tuple[str, ...] = ALGORITHMS
+    """Those of an image that becomes another one, as it arrived; of one that stays as it is, both are told."""
     deadline: float = 86400.0
     minimum_sandbox: str = "strict"
 
@@ -95,7 +97,7 @@ class _Raw(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _TOP = ("import", "sandbox", "plugin")
-_IMPORT = ("deadline", "digests")
+_IMPORT = ("deadline", "digests", "received_digests")
 _SANDBOX = ("minimum",)
 _TIERS = ("full", "strict", "off")
 
@@ -135,18 +137,24 @@ def parse_plan(table: Mapping[str, Any], *, where: str, base: str) -> Plan:
         raise PlanError(f"{where}: plugins are written as [[plugin]], with two brackets")
     plugins = [_plugin(entry, number, where, base) for number, entry in enumerate(listed, 1)]
     _refuse_doubles(plugins, where)
-    digests = importing.get("digests", list(ALGORITHMS))
-    if not isinstance(digests, list) or any(digest not in ALGORITHMS for digest in digests):
-        raise PlanError(f"{where}: [import] digests is a list of {', '.join(ALGORITHMS)}, not {digests!r:.100}")
+    digests = _digests(importing, "digests", ALGORITHMS, where)
     minimum = sandbox.get("minimum", "strict")
     if minimum not in _TIERS:
         raise PlanError(f"{where}: [sandbox] minimum is one of {', '.join(_TIERS)}, not {minimum!r:.60}")
     return Plan(
         plugins=tuple(plugins),
-        digests=tuple(dict.fromkeys(digests)),
+        digests=digests,
+        received_digests=_digests(importing, "received_digests", digests, where),
         deadline=_unit(parse_duration, importing.get("deadline", "24h"), f"{where}: [import] deadline"),
         minimum_sandbox=minimum,
     )
+
+
+def _digests(table: Mapping[str, Any], key: str, default: Sequence[str], where: str) -> tuple[str, ...]:
+    listed = table.get(key, list(default))
+    if not isinstance(listed, list) or any(digest not in ALGORITHMS for digest in listed):
+        raise PlanError(f"{where}: [import] {key} is a list of {', '.join(ALGORITHMS)}, not {listed!r:.100}")
+    return tuple(dict.fromkeys(listed))
 
 
 def _read_toml(path: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Streams:
         source: Source,
         sink: Sink | None,
         digests: Sequence[str],
+        received_digests: Sequence[str],
         loop: Loop,
         *,
         failed: Callable[[DouaneError], None],
@@ -40,6 +41,7 @@ class Streams:
         self.stored_ring: Ring | None = None
         self._sink = sink
         self._algorithms = digests
+        self._received_algorithms = received_digests
         self._loop = loop
         self._failed = failed
         self._written = written
@@ -64,7 +66,7 @@ class Streams:
 
     def receive(self) -> None:
         """Begin to take the digests of what arrives."""
-        self._received_by = [self._digest(self.rings[0], name) for name in self._algorithms]
+        self._received_by = [self._digest(self.rings[0], name) for name in self._received_algorithms]
 
     def received_all(self) -> None:
         """The source is at its end."""
@@ -75,10 +77,11 @@ class Streams:
         """`segment` reads `ring` from now on; in the last one, that is what is stored."""
         if segment == len(self.rings) - 1:
             self.stored_ring = ring
+            there = {each.algorithm: each for each in self._received_by} if ring is self.rings[0] else {}
+            there |= {name: self._digest(ring, name) for name in self._algorithms if name not in there}
+            self._stored_by = list(there.values())
             if ring is self.rings[0]:
-                self._stored_by = self._received_by
-            else:
-                self._stored_by = [self._digest(ring, name) for name in self._algorithms]
+                self._received_by = self._stored_by
         sink = self._sink_of(segment)
         if sink is not None:
             self._start(
