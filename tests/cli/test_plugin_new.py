@@ -13,6 +13,8 @@ KINDS = {
     "stream": [],
     "head": ["--reads", "head:512"],
     "long-head": ["--reads", "head:4096"],
+    "short-head": ["--reads", "head:64"],
+    "one-byte": ["--reads", "head:1"],
     "random": ["--reads", "random"],
     "nothing": ["--reads", "nothing"],
     "findings": ["--reads", "findings"],
@@ -73,13 +75,36 @@ def test_it_passes_the_checks_that_good_code_passes(tmp_path: Path, kind: str) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["stream", "head", "transform"])
+@pytest.mark.parametrize("kind", ["stream", "short-head", "transform", "sh", "c"])
 def test_the_conformance_suite_finds_nothing_in_it(tmp_path: Path, kind: str) -> None:
     folder = made(tmp_path, kind)
-    module = f"my_{kind}"
-    cls = f"My{kind.capitalize()}"
-    ended = douane("plugin", "test", f"{module}.py:{cls}", cwd=folder)
+    cls = "".join(part.capitalize() for part in f"my-{kind}".split("-"))
+    programs = {"sh": "exec:./my-sh.sh", "c": "exec:./my-c"}
+    ended = douane("plugin", "test", programs.get(kind, f"my_{kind.replace('-', '_')}.py:{cls}"), cwd=folder)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_can_be_described(tmp_path: Path, kind: str) -> None:
+    folder = made(tmp_path, kind)
+    ended = douane("plugin", "describe", "--config", "douane.toml", "--name", f"my-{kind}", "--json", cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    if kind in ("sh", "c"):
+        assert found["kind"] == "program"
+        return
+    options = KINDS[kind]
+    assert found["reads"] == (options[1] if options[:1] == ["--reads"] else "stream")
+    assert found["kind"] == ("transform" if kind == "transform" else "inspector")
+    assert found["doc"]
+    assert all(one["doc"] for one in found["parameters"])
+
+
+def test_what_cannot_be_written_whole_is_not_left_behind(tmp_path: Path) -> None:
+    script = f'ulimit -f 0; exec "{sys.executable}" -m douane.cli.main plugin new my-stream'
+    ended = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "my-stream cannot be written" in ended.stderr) == (2, True), ended.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -92,6 +117,11 @@ def test_the_conformance_suite_finds_nothing_in_it(tmp_path: Path, kind: str) ->
         ["../elsewhere"],
         ["class"],
         ["test-it"],
+        ["zipfile"],
+        ["packaging"],
+        ["inspector"],
+        ["format"],
+        ["any"],
         ["good", "--reads", "head:0"],
         ["good", "--reads", "tail:5"],
         ["good", "--transform", "--reads", "head:512"],

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import wire_programs
 
 from douane import sandbox
 from douane.engine import inspect_image, load_plan, open_source
@@ -80,3 +81,9 @@ def run(tier, tmp_path):
         )
 
     return go
+
+
+@pytest.fixture(scope="session")
+def wire_c(tmp_path_factory):
+    """The programs of tests/contract/wire_c are compiled."""
+    wire_programs.compile_all(tmp_path_factory.mktemp("wire_c"))

@@ -29,6 +29,8 @@ def schema(name: str, doc: str, parameters: list[dict[str, Any]], *, takes_any: 
         found = of_type(str(parameter.get("type") or "anything"))
         if "default" in parameter:
             found = {**found, "default": parameter["default"]}
+        if parameter.get("doc"):
+            found = {**found, "description": parameter["doc"]}
         properties[str(parameter["name"])] = found
     told: dict[str, Any] = {"$schema": DIALECT, "title": name, "type": "object", "properties": properties}
     if doc:

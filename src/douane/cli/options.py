@@ -44,7 +44,8 @@ plan_options = _all(
         "plugins",
         metavar="SPEC",
         multiple=True,
-        help="One more plugin: module:Class, path/to/file.py:Class or 'exec:PROGRAM ARGS'; NAME=SPEC names it.",
+        help="One more plugin: module:Class, path/to/file.py:Class, 'exec:PROGRAM ARGS' or 'wire:PROGRAM ARGS'; "
+        "NAME=SPEC names it.",
     ),
     click.option(
         "--set", "settings", metavar="NAME.KEY=VALUE", multiple=True, help="A setting of a plugin's configuration."

@@ -58,7 +58,7 @@ def _print(made: Plan, members: list[Member], tier: str) -> None:
     rows = []
     for number, member in enumerate(members, 1):
         spec = member.spec
-        kind = "program" if member.resolved.argv else ("transform" if member.is_transform else "inspector")
+        kind = "program" if member.resolved.is_program else ("transform" if member.is_transform else "inspector")
         given = {**spec.config, **spec.texts}
         defaults = {p["name"]: p.get("default_text", "") for p in member.described.get("parameters", [])}
         config = ", ".join(

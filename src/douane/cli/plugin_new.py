@@ -28,7 +28,7 @@ def new(name: str, transform: bool, reads: str, language: str | None, into: Path
     except FileExistsError as error:
         raise PlanError(f"{error.filename} is there already; choose another name, or --into another folder") from error
     except OSError as error:
-        raise PlanError(f"{error.filename} cannot be written: {error.strerror}") from error
+        raise PlanError(f"{error.filename or into / name} cannot be written: {error.strerror}") from error
     for path in written:
         click.echo(path)
 

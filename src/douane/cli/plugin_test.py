@@ -12,6 +12,7 @@ from douane.engine import Plan, PlanError, PluginSpec, load_plan
 
 from .options import TIERS, json_option, tier_for
 from .output import plain, print_json, say
+from .plugin_choice import plugin_of_plan
 
 if TYPE_CHECKING:
     from douane.conformance import Finding, Report
@@ -86,14 +87,7 @@ def _spec(
 ) -> PluginSpec:
     """What is to be tested. Raises PlanError."""
     if config is not None:
-        plugins = load_plan(config).plugins
-        if name is None and len(plugins) == 1:
-            name = plugins[0].name
-        chosen = [plugin for plugin in plugins if plugin.name == name]
-        if not chosen:
-            have = ", ".join(plugin.name for plugin in plugins)
-            raise PlanError(f"--name {name or ''}: say which plugin of {config} is to be tested; it has: {have}")
-        plugin = chosen[0]
+        plugin = plugin_of_plan(config, name)
         if spec is not None:
             plugin = msgspec.structs.replace(plugin, use=spec, base=os.getcwd())
     elif spec is None:

@@ -63,7 +63,7 @@ def unpack(kind: int, payload: bytes) -> dict[str, Any]:
     """The JSON object of a frame. Raises Violation."""
     try:
         value = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Violation(f"its {wire.TYPES.get(kind, kind)} frame is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise Violation(f"its {wire.TYPES.get(kind, kind)} frame is no JSON object")

@@ -15,6 +15,7 @@ from .program_member import ProgramMember
 from .python_member import PythonMember
 from .resolve import Resolved, resolve, under
 from .ring import AUDIT_SLOTS
+from .wire_program_member import WireProgramMember
 
 OPEN_FILES = 64
 """Files, sockets and pipes that a plugin's process may hold open, besides those of the ring."""
@@ -70,9 +71,9 @@ def member_for(spec: PluginSpec, tier: sandbox.Tier, run: Pass, learned: Mapping
         programs=_programs(spec, resolved),
         name=spec.name,
     )
-    if resolved.argv:
+    if resolved.is_program:
         return ProgramMember(spec, resolved, cage, run, 0)
-    member = PythonMember(spec, resolved, cage, run, 0)
+    member = (WireProgramMember if resolved.argv else PythonMember)(spec, resolved, cage, run, 0)
     transform, random = learned.get(spec.name, (resolved.transform, resolved.random))
     member.is_transform = transform
     member.reads = "random" if random else "stream"

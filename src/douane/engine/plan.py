@@ -266,7 +266,7 @@ def _from_command_line(spec: str) -> PluginSpec:
     name, equals, use = spec.partition("=")
     if not equals or not _NAME.fullmatch(name) or not use:
         use = spec
-        if use.startswith("exec:"):
+        if use.startswith(("exec:", "wire:")):
             words = use[5:].split()
             name = Path(words[0]).stem if words else ""
         else:

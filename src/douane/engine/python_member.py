@@ -47,7 +47,7 @@ class DescribedParameter(msgspec.Struct):
     default: Any = None
 
 
-class Described(msgspec.Struct):
+class Described(msgspec.Struct, rename={"cls": "class"}):
     """What a plugin's class says of itself."""
 
     api: int
@@ -55,12 +55,15 @@ class Described(msgspec.Struct):
     reads: str
     level: int
     parameters: list[DescribedParameter] = []
+    cls: str = ""
     doc: str = ""
     takes_any: bool = False
 
 
 class PythonMember(Member):
     """See the module."""
+
+    UNLOADED = "it cannot be imported"
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
@@ -96,7 +99,7 @@ class PythonMember(Member):
             if self.spec.scratch is not None:
                 self.scratch = Scratch(self.spec.scratch)
             scratch = self.scratch.fds if self.scratch is not None else []
-            self.spawn(sandbox.PythonRuntime(RUNTIME), keep, readable, scratch)
+            self.spawn(self.runtime(), keep, readable, scratch)
         finally:
             for fd in (output, image_fd, *mine, *(fd for fd, _ in grants.values())):
                 if fd is not None:
@@ -119,6 +122,10 @@ class PythonMember(Member):
             },
         )
         self._flush()
+
+    def runtime(self) -> sandbox.PythonRuntime | sandbox.Program:
+        """Who holds the other side of the conversation."""
+        return sandbox.PythonRuntime(RUNTIME)
 
     def _flush(self) -> None:
         channel = self._channel
@@ -207,7 +214,7 @@ class PythonMember(Member):
     def _on_described(self, payload: bytes) -> None:
         try:
             told = msgspec.json.decode(payload, type=Described)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Violation(f"its description of itself is not one: {error}") from error
         if told.api not in LEVELS:
             self._wrong(
@@ -219,6 +226,8 @@ class PythonMember(Member):
         if not _READS.fullmatch(reads):
             raise Violation(f"it describes itself with reads = {reads!r:.60}")
         is_transform = told.kind == "transform"
+        if is_transform and reads not in ("stream", "random"):
+            raise Violation(f"it describes itself as a transform with reads = {reads!r:.60}")
         if is_transform != self.is_transform or (reads == "random") != (self.reads == "random"):
             self.misjudged = True
         self.reads = reads
@@ -235,7 +244,7 @@ class PythonMember(Member):
             if kind in ("SettingError", "LoadError"):
                 self._wrong(message)
             elif at_load:
-                self._wrong(f"it cannot be imported: {kind}: {message}", trace)
+                self._wrong(f"{self.UNLOADED}: {kind}: {message}", trace)
             else:
                 self._wrong(f"its configuration is refused: {message}", trace)
             return
@@ -333,9 +342,13 @@ class PythonMember(Member):
             return
         how = how_it_ended(code)
         if self._stage == "load":
-            self._wrong(f"it cannot be imported: {how} while it was being loaded")
+            self._wrong(f"{self.UNLOADED}: {how} while it was being loaded{self.last_words()}")
             return
         self.fail("failed", "plugin-died", "ended without an answer", how)
+
+    def last_words(self) -> str:
+        """What the operator is told of an end that came before it had described itself."""
+        return ""
 
     def on_lingering(self) -> None:
         if self._answer is None:

@@ -9,7 +9,7 @@ import os
 import shlex
 import shutil
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ thread parses meanwhile (python/cpython, issue 106905)."""
 
 @dataclass(frozen=True)
 class Resolved:
-    """What `use` stands for. Either `argv` (a program) or `load` (as the runtime is told it)."""
+    """What `use` stands for: `argv` (a program), or `load` (as the runtime is told it), or both (it is the runtime)."""
 
     code_sha256: str
     read: tuple[Path, ...] = ()
@@ -47,6 +47,11 @@ class Resolved:
     random: bool = False
     origin: Path | None = None
     """The file of a module."""
+
+    @property
+    def is_program(self) -> bool:
+        """True for a program that is given the image on its standard input."""
+        return bool(self.argv) and not self.load
 
     @property
     def is_format(self) -> bool:
@@ -63,28 +68,34 @@ def resolve(plugin: PluginSpec, sys_path: tuple[str, ...]) -> Resolved:
     """Find the code of `plugin`; `sys_path` is where its interpreter imports from. Raises PlanError."""
     use = plugin.use
     if use.startswith("exec:"):
-        return _program(plugin, use[5:])
+        return _program(plugin)
+    if use.startswith("wire:"):
+        found = _program(plugin)
+        return replace(found, load={"argv": list(found.argv)})
     if ":" not in use:
         use = BUILT_IN.get(use) or _entry_point(plugin)
     module, _, attribute = use.rpartition(":")
     if not module or not attribute.isidentifier():
         raise PlanError(
             f"plugin {plugin.name!r}: use = {plugin.use!r} is not understood; write module:Class, "
-            "path/to/file.py:Class, the name of an installed plugin, or exec:PROGRAM"
+            "path/to/file.py:Class, the name of an installed plugin, exec:PROGRAM or wire:PROGRAM"
         )
     if module.endswith(".py") or "/" in module:
         return _file(plugin, module, attribute)
     return _module(plugin, module, attribute, sys_path)
 
 
-def _program(plugin: PluginSpec, command: str) -> Resolved:
+def _program(plugin: PluginSpec) -> Resolved:
+    scheme, _, command = plugin.use.partition(":")
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise PlanError(f"plugin {plugin.name!r}: exec:{command} cannot be split into words: {error}") from error
+        raise PlanError(f"plugin {plugin.name!r}: {plugin.use} cannot be split into words: {error}") from error
     if not words:
-        raise PlanError(f"plugin {plugin.name!r}: exec: names no program")
-    if plugin.config or plugin.texts or plugin.grants or plugin.python or plugin.scratch:
+        raise PlanError(f"plugin {plugin.name!r}: {scheme}: names no program")
+    if scheme == "wire" and plugin.python:
+        raise PlanError(f"plugin {plugin.name!r}: a program is run as it is; python is for Python plugins")
+    if scheme == "exec" and (plugin.config or plugin.texts or plugin.grants or plugin.python or plugin.scratch):
         raise PlanError(
             f"plugin {plugin.name!r}: a program takes its settings as arguments (use = 'exec:PROGRAM ARGS'); "
             "config, grants, scratch and python are for Python plugins"

@@ -78,6 +78,8 @@ class Program:
     """Run a program: `argv[0]` is an absolute path, executed after the cage is closed and tested."""
 
     argv: tuple[str, ...]
+    speaks: bool = False
+    """It keeps the channel, whose number is in its environment as DOUANE_CHANNEL, and `keep`."""
 
 
 @dataclass(frozen=True)

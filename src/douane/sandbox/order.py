@@ -76,6 +76,7 @@ def order(cage: Cage, run: PythonRuntime | Program) -> Order:
         "sys_path": list(cage.interpreter.sys_path),
         "entry": run.entry if isinstance(run, PythonRuntime) else "",
         "argv": list(run.argv) if isinstance(run, Program) else [],
+        "speaks": isinstance(run, Program) and run.speaks,
     }
     if cage.tier is not Tier.OFF:
         isolated = cage.tier is Tier.FULL or landlock_abi() >= _SIGNALS_STAY_INSIDE

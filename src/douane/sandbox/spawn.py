@@ -42,11 +42,11 @@ def start(
     """Start `run` in `cage`. Raises SandboxError if the cage cannot be built.
 
     channel: the child's end of a connected Unix stream socket; it has the same number there, and is closed
-    when a Program is executed. keep: further descriptors, at their numbers; sockets must be connected
-    streams, because a datagram socket can send to anybody. readable: those of `keep` whose file may be
-    opened again through /proc/self/fd/N, for reading only. writable: files without a name that may be opened
-    again for writing, too, up to `Bounds.file_bytes`. stdin None is empty. Nothing else is inherited, the
-    environment holds a fixed minimum, the working directory is /.
+    when a Program is executed, unless that one speaks. keep: further descriptors, at their numbers; sockets
+    must be connected streams, because a datagram socket can send to anybody. readable: those of `keep` whose
+    file may be opened again through /proc/self/fd/N, for reading only. writable: files without a name that
+    may be opened again for writing, too, up to `Bounds.file_bytes`. stdin None is empty. Nothing else is
+    inherited, the environment holds a fixed minimum, the working directory is /.
 
     Call it from a thread that outlives the cage: the kernel kills the process when the thread that started
     it ends (PR_SET_PDEATHSIG(2const)).

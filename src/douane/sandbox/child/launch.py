@@ -129,9 +129,12 @@ def _execute(spec: dict[str, Any]) -> None:
     # Python ignores these two, and a program would inherit that.
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
-    os.set_inheritable(spec["channel"], False)
+    environment = dict(os.environ)
+    os.set_inheritable(spec["channel"], spec["speaks"])
+    if spec["speaks"]:
+        environment["DOUANE_CHANNEL"] = str(spec["channel"])
     try:
-        os.execve(spec["argv"][0], list(spec["argv"]), dict(os.environ))  # noqa: S606  # that is what it is for
+        os.execve(spec["argv"][0], list(spec["argv"]), environment)  # noqa: S606  # that is what it is for
     except Exception as error:  # a traceback with status 1 would read as a refusal by the program
         os.write(2, f"{spec['argv'][0]} cannot be run: {error}\n".encode("ascii", "backslashreplace"))
         os._exit(126)
