@@ -35,11 +35,16 @@ setup: $(VENV_DEV)  ## make .venv with all that the other targets need (they do 
 test: $(VENV_DEV) lint docs-check  ## all checks and all tests: what has to pass before a change is merged
 	@$(COMPILE)
 	$(PYTEST) $(PARALLEL) $(ARGS)
+	@$(if $(ARGS),,scripts/sdk-test.sh --quiet)
+
+.PHONY: test-all
+test-all: export DOUANE_TESTS := all
+test-all: test  ## the same, with every plugin of the conformance suite's own tests: ten minutes more
 
 .PHONY: test-fast
 test-fast: $(VENV_DEV)  ## the quick tests only, the last failures first, stops at the first one
 	@$(COMPILE)
-	$(PYTEST) $(PARALLEL) -m "not slow and not corpus" --failed-first --exitfirst $(ARGS)
+	$(PYTEST) $(PARALLEL) -m "not slow and not corpus and not glance" --failed-first --exitfirst $(ARGS)
 
 # Exit status 5 is pytest's "nothing was collected".
 .PHONY: test-corpus
@@ -53,6 +58,14 @@ test-corpus: $(VENV_DEV)  ## the tests on a folder of real images: DOUANE_CORPUS
 	    $(PYTEST) $(PARALLEL) -m corpus $(ARGS) || { status=$$?; [ $$status -eq 5 ] || exit $$status; \
 	        echo "No test is marked \"corpus\" yet."; }; \
 	fi
+
+# Not part of `make test`. The environments in .glance/ are made with the first run: some minutes, and 500 MB.
+GLANCE_PYTHON := .glance/clients/bin/python
+.PHONY: test-glance
+test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: installs them, and PostgreSQL
+	@scripts/glance-env.sh postgresql keystone clients 33 31 29
+	@$(COMPILE)
+	$(GLANCE_PYTHON) -m pytest -m glance tests/glance $(ARGS)
 
 .PHONY: sdk-test
 sdk-test: $(VENV_DEV)  ## the plugin contract's tests, on every Python from 3.9 on that is found here
@@ -102,8 +115,8 @@ clean:  ## remove caches and what was built
 	find src sdk tests bench examples scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: distclean
-distclean: clean  ## the same, and .venv
-	rm -rf .venv
+distclean: clean  ## the same, and .venv and .glance
+	rm -rf .venv .glance
 
 $(VENV_RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml sdk/pyproject.toml
 	@scripts/setup.sh runtime

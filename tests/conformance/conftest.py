@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from douane.engine import PluginSpec
 
 PLUGINS = Path(__file__).with_name("plugins")
 EFFORT = 0.35
+EVERY = os.environ.get("DOUANE_TESTS") == "all"
+"""Whether all of the plugins are tried, as `make test-all` does, and not some of each kind: all take ten minutes."""
 
 
 def classes_in(name: str) -> list[str]:

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Make the virtual environments for the tests against a real Glance, under .glance/ (DOUANE_GLANCE_ENVS names another folder).
+#
+#   scripts/glance-env.sh 33 31 29      Glance of these versions, each with Douane (editable) in it
+#   scripts/glance-env.sh keystone      the identity service
+#   scripts/glance-env.sh clients       pytest, openstacksdk, `openstack` and `glance`: what the tests run in
+#   scripts/glance-env.sh postgresql    no environment: the system's package, if PostgreSQL's server is not there
+#
+# An environment whose requirements file has not changed since is left as it is. All are of one Python: PYTHON, or the
+# one that .venv is of. uwsgi is built from source, once, with gcc. What the system lacks is installed with apt-get
+# by whoever may; else it says what to install.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf 'glance-env: %s\n' "$*"; }
+stop() { printf 'glance-env: %s\n' "$*" >&2; exit 1; }
+
+[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|postgresql..."
+folder=${DOUANE_GLANCE_ENVS:-.glance}
+python=${PYTHON:-.venv/bin/python}
+[ -x "$python" ] || python=$(command -v python3)
+export UV_PYTHON_DOWNLOADS=never
+mkdir -p "$folder"
+
+# need PACKAGE CHECK...: the system's package, if the check fails.
+need() {
+    local package=$1 as_root=()
+    shift
+    "$@" 2>/dev/null && return
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
+    say "Installing with apt-get: $package"
+    { "${as_root[@]}" apt-get update -qq
+      "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$package" >/dev/null
+    } || stop "Needed, and not found: $package. Install it, then run this again: sudo apt-get install $package"
+}
+
+compiles() { echo 'int main(void) { return 0; }' | cc -x c -fsyntax-only -; }
+has_headers() { "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'; }
+has_postgresql() { [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ] || command -v postgres >/dev/null; }
+
+# ---- the installer ----------------------------------------------------------------------------------------------
+
+tools=build/lock
+uv=$tools/bin/uv
+if ! [ -x "$uv" ]; then
+    "$python" -m venv "$tools"
+    "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+        --require-hashes -r requirements/lock.txt
+fi
+
+# install_into ENVIRONMENT ARGUMENT...: what is built from source is built with the setuptools that is pinned.
+install_into() {
+    local target=$1
+    shift
+    "$uv" pip install --quiet --python "$target/bin/python" --build-constraints requirements/uwsgi.txt "$@"
+}
+
+# What Glance needs and has no wheel.
+sources=(simplegeneric)
+
+# ---- uwsgi, once for all ----------------------------------------------------------------------------------------
+
+# uv would build it anew for every environment: half a minute of two cores each time.
+uwsgi() {
+    local built=$folder/uwsgi
+    cmp --quiet requirements/uwsgi.txt "$built/made-from.txt" && return
+    need gcc compiles
+    need libc6-dev compiles
+    need "libpython$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-dev" has_headers
+    say "Building uwsgi."
+    "$uv" venv --quiet --clear --python "$python" "$built"
+    install_into "$built" --require-hashes --no-deps -r requirements/uwsgi.txt
+    cp requirements/uwsgi.txt "$built/made-from.txt"
+}
+
+# ---- one environment --------------------------------------------------------------------------------------------
+
+# What an environment was made from stands in it: a copy says more than a time does, after a checkout or a `make lock`.
+make_environment() {
+    local name=$1 file=requirements/$2 target=$folder/$1
+    if ! cmp --quiet "$file" "$target/made-from.txt" || ! "$target/bin/python" -c '' 2>/dev/null; then
+        [ "$name" = clients ] || uwsgi
+        say "Making $target from $file."
+        "$uv" venv --quiet --clear --python "$python" "$target"
+        install_into "$target" --only-binary :all: "${sources[@]/#/--no-binary=}" --require-hashes -r "$file"
+        [ "$name" = clients ] || cp "$folder/uwsgi/bin/uwsgi" "$target/bin/"
+        cp "$file" "$target/made-from.txt"
+    fi
+    if [ "$name" != keystone ] && ! cat pyproject.toml sdk/pyproject.toml | cmp --quiet - "$target/douane-from.toml"; then
+        install_into "$target" --no-deps --no-build-isolation --editable ./sdk --editable .
+        cat pyproject.toml sdk/pyproject.toml > "$target/douane-from.toml"
+    fi
+}
+
+for name in "$@"; do
+    case $name in
+        33|31|29) make_environment "$name" "glance-$name.txt" ;;
+        keystone|clients) make_environment "$name" "$name.txt" ;;
+        postgresql) need postgresql has_postgresql ;;
+        *) stop "\"$name\" is none of 33, 31, 29, keystone, clients, postgresql." ;;
+    esac
+done

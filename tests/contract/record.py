@@ -1,0 +1,129 @@
+"""Record conversations between the engine and the runtime of today: ``python tests/contract/record.py [NAME...]``.
+
+What is in level1/ is not recorded again: a conversation that is there is left alone, and a new one gets a new name.
+MANIFEST is written anew; the lines that docs/decisions.md needs are printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+from conversation import LEVEL1, NAME, Frame, differences, digest, image
+from engine_plans import examine
+from recordings import RECORDINGS
+from reports import CASES, RECORDED, check
+
+from douane import sandbox
+from douane.engine import python_member, ring_reader
+from douane_plugin import wire
+
+
+class Tap:
+    """Hears both sides of the plugin named NAME."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self._speaking: Any = None
+
+    def put_on(self) -> None:
+        """From here on it hears."""
+        member, reader, pack = python_member.PythonMember, ring_reader.RingReader, python_member.pack
+        on_frame, show, start, send = member.on_frame, member.show_image, member.start, reader._send
+        channels = set()
+
+        def heard(one: Any, kind: int, payload: bytes) -> None:
+            if one.spec.name == NAME:
+                self.frames.append(Frame("plugin", kind, payload))
+            on_frame(one, kind, payload)
+
+        def packed(kind: int, value: Any) -> bytes:
+            data = pack(kind, value)
+            if self._speaking is not None and self._speaking.spec.name == NAME:
+                if kind == wire.LOAD:
+                    self.frames.clear()  # started a second time
+                    channels.clear()
+                    channels.add(id(self._speaking._channel))
+                self.frames.append(Frame("engine", kind, data[wire.HEADER_BYTES :]))
+            return data
+
+        def speaking(function: Any) -> Any:
+            def go(one: Any, *args: Any) -> None:
+                self._speaking = one
+                try:
+                    function(one, *args)
+                finally:
+                    self._speaking = None
+
+            return go
+
+        def sent(one: Any, frame: bytes) -> None:
+            if id(one._channel) in channels:
+                kind = int.from_bytes(frame[:4], "little")
+                self.frames.append(Frame("engine", kind, frame[wire.HEADER_BYTES :]))
+            send(one, frame)
+
+        member.on_frame = heard  # type: ignore[method-assign]  # a tap
+        member.show_image, member.start = speaking(show), speaking(start)  # type: ignore[method-assign]  # a tap
+        python_member.pack = packed
+        reader._send = sent  # type: ignore[method-assign]  # a tap
+
+
+def record(tap: Tap, name: str, header: dict[str, Any]) -> None:
+    """Write the conversation `name`."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chdir(LEVEL1.parent)  # so that what is recorded names nobody's folders
+        tap.frames.clear()
+        log: list[Any] = []
+        use = f"level1/plugins/{header['plugin']}"
+        verdict, output = examine(header, Path(place), sandbox.Tier.STRICT, base="", use=use, log=log)
+        expected = header.pop("expected")
+        wrong = differences(expected, verdict)
+        if wrong:
+            raise SystemExit(f"{name}: {wrong}\n{log}")
+    header["verdict"] = verdict
+    if (output and any(frame.kind == wire.BEGIN for frame in tap.frames)) or name == "transform-empty":
+        header["output"] = {"bytes": len(output), "sha256": digest(output), "zlib": zlib.compress(output, 9).hex()}
+    lines = [json.dumps({"level": 1, **header}, ensure_ascii=False)]
+    for frame in tap.frames:
+        about = {"from": frame.sender, "type": wire.TYPES[frame.kind], "kind": frame.kind}
+        lines.append(json.dumps({**about, "payload": frame.payload.hex()}))
+    (LEVEL1 / "conversations" / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"recorded {name}: {len(tap.frames)} frames, {len(image(header['image']))} bytes", file=sys.stderr)
+
+
+def _record_reports() -> None:
+    """Write the shapes of the reports."""
+    told = {}
+    for name, case in CASES.items():
+        with tempfile.TemporaryDirectory() as place:
+            code, report = check(case, Path(place))
+        if code:
+            report.pop("received", None)  # it has digests if all had arrived before it was decided
+        told[name] = {"case": case, "exit": code, "report": report}
+    RECORDED.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def main() -> None:
+    """Record what is not there yet."""
+    tap = Tap()
+    tap.put_on()
+    for name, header in RECORDINGS.items():
+        if not (LEVEL1 / "conversations" / f"{name}.jsonl").exists() and (not sys.argv[1:] or name in sys.argv[1:]):
+            record(tap, name, header)
+    if not RECORDED.exists():
+        _record_reports()
+    files = sorted(path for path in LEVEL1.rglob("*") if path.suffix in (".py", ".jsonl", ".json"))
+    lines = [f"{digest(path.read_bytes())}  {path.relative_to(LEVEL1)}" for path in files]
+    (LEVEL1 / "MANIFEST").write_text("\n".join(lines) + "\n")
+    for line in lines:
+        print(f"level1: {line[66:]} sha256 {line[:12]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""What is recorded: each conversation's surroundings, and what its verdict must be for the recording to be kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PATTERN = {"hex": "".join(f"{n:02x}" for n in range(256))}
+SMALL = [{**PATTERN, "times": 12}]
+NEEDLE = b"forbidden text".hex()
+LONG = [
+    {**PATTERN, "times": 4096 * 3},
+    {"hex": NEEDLE},
+    {**PATTERN, "times": 1000},
+]
+"""Three MiB and a little more: several chunks."""
+
+LONGER_THAN_THE_RING = [{**PATTERN, "times": 4096 * 20}, {"hex": NEEDLE}]
+WITH_HOLE = [{**PATTERN, "times": 4096}, {"zeros": 6 << 20}, {"hex": NEEDLE}, {"zeros": 1 << 20}]
+DECLARED = {
+    "name": "a name",
+    "disk_format": "qcow2",
+    "container_format": "bare",
+    "properties": {"os_distro": "debian", "hw_disk_bus": "virtio"},
+    "owner": "0123456789abcdef",
+    "roles": ["member", "reader"],
+}
+ALL_TYPES = {
+    "text": "é",
+    "yes": True,
+    "number": 3,
+    "ratio": 1,
+    "names": ["a", "b"],
+    "plain": [1, 2],
+    "pair": [1, 2],
+    "some": ["y", "x"],
+    "fixed": [2, 1],
+    "several": [1, 0.5],
+    "table": {"a": 1},
+    "mapping": {"a": False},
+    "maybe": 5,
+    "either": "text",
+    "how": "fast",
+    "anything": [1, "two", {"three": 3.5}],
+    "site": "anything",
+    "untyped": {"a": []},
+    "by_default": 8,
+    "other_key": "through",
+}
+
+
+def _answer(answer: str, **expected: Any) -> dict[str, Any]:
+    return {
+        "about": f"the answer {answer}",
+        "plugin": "answers.py:Answers",
+        "plan": {"config": {"answer": answer}},
+        "image": SMALL,
+        "expected": expected,
+    }
+
+
+def _unusable(about: str, plugin: str, **plan: Any) -> dict[str, Any]:
+    return {"about": about, "plugin": plugin, "plan": plan, "image": SMALL, "expected": {"unusable": True}}
+
+
+def _stream(about: str, plugin: str, image: Any, **more: Any) -> dict[str, Any]:
+    return {"about": about, "plugin": plugin, "image": image, **more}
+
+
+FOUND = {"outcome": "refused", "plugin": "refused", "code": "text-found"}
+ACCEPTED = {"outcome": "accepted", "plugin": "accepted"}
+FAILED = {"outcome": "undecided", "plugin": "failed"}
+TEXT = {"plan": {"config": {"text": "forbidden text"}}}
+
+RECORDINGS: dict[str, dict[str, Any]] = {
+    "windows-refuses": _stream("a text across chunks is found", "windows.py:Windows", LONG, **TEXT, expected=FOUND),
+    "windows-accepts": _stream(
+        "an image without the text", "windows.py:Windows", [{**PATTERN, "times": 4096 * 3}], **TEXT, expected=ACCEPTED
+    ),
+    "windows-hole": _stream("a text after a hole", "windows.py:Windows", WITH_HOLE, **TEXT, expected=FOUND),
+    "windows-long": _stream(
+        "an image longer than the ring", "windows.py:Windows", LONGER_THAN_THE_RING, **TEXT, expected=FOUND
+    ),
+    "chunks": _stream(
+        "iteration, read, offset, a chunk that is revoked, alive", "chunks.py:Chunks", LONG, expected=ACCEPTED
+    ),
+    "chunks-empty": _stream("an image of no bytes", "chunks.py:Chunks", [], expected=ACCEPTED),
+    "keeps-views": _stream(
+        "views that are kept: BufferError",
+        "chunks.py:KeepsViews",
+        LONG,
+        expected={**ACCEPTED, "properties": {"recorded.stopped": True}},
+    ),
+    "head-accepts": _stream(
+        "reads no more than it declared",
+        "head.py:Head",
+        [{"zeros": 510}, {"hex": "55aa"}, {"zeros": 100_000}],
+        expected={**ACCEPTED, "properties": {"recorded.bound": True}},
+    ),
+    "head-refuses": _stream(
+        "a refusal by the head", "head.py:Head", SMALL, expected={"outcome": "refused", "code": "no-signature"}
+    ),
+    "head-incomplete": _stream(
+        "an image shorter than what is read", "head.py:Head", [{"hex": "00"}], expected={"plugin": "incomplete"}
+    ),
+    "declared": _stream(
+        "all facts, a warning, log lines",
+        "declared.py:Declared",
+        SMALL,
+        declared=DECLARED,
+        expected={**ACCEPTED, "warnings": [["seen", "it was looked at"]]},
+    ),
+    "declared-nothing": _stream("nothing is declared", "declared.py:Declared", SMALL, expected=ACCEPTED),
+    "findings": _stream(
+        "what others found, and proposed properties",
+        "findings.py:Findings",
+        [{"zeros": 510}, {"hex": "55aa"}],
+        before=["head.py:Head"],
+        plan={"may_set": ["hw_*", "os_hidden"]},
+        expected={**ACCEPTED, "proposed": {"hw_firmware_type": "uefi", "hw_cores": 8, "os_hidden": None}},
+    ),
+    "findings-not-allowed": _stream(
+        "a proposed property that the operator has not listed",
+        "findings.py:Findings",
+        SMALL,
+        expected={**FAILED, "code": "plugin-properties"},
+    ),
+    "at-random": _stream(
+        "a seekable file, its path, read and iteration",
+        "at_random.py:AtRandom",
+        LONG,
+        declared=DECLARED,
+        expected=ACCEPTED,
+    ),
+    "granted": _stream(
+        "a file and a connection",
+        "granted.py:Granted",
+        SMALL,
+        granted={
+            "rules": {"kind": "file", "hex": b"some rules".hex()},
+            "daemon": {"kind": "socket", "asks": b"PING\n".hex(), "answers": b"PONG\n".hex()},
+        },
+        expected={**ACCEPTED, "properties": {"recorded.rules": "some rules", "recorded.answer": "PONG"}},
+    ),
+    "scratch": _stream("two scratch files", "scratch.py:Writes", SMALL, plan={"scratch": "8MiB"}, expected=ACCEPTED),
+    "transform": _stream(
+        "a new image, becomes, a warning, properties",
+        "transforms.py:Invert",
+        LONG,
+        declared={"disk_format": "qcow2"},
+        expected={**ACCEPTED, "properties": {"recorded.inverted": True, "recorded.bytes": 3401742}},
+    ),
+    "transform-unchanged": _stream(
+        "nothing to do", "transforms.py:Invert", [{"hex": b"KEEP".hex()}, *LONG], expected=ACCEPTED
+    ),
+    "transform-refuses": _stream(
+        "a refusal after some output",
+        "transforms.py:Invert",
+        LONG,
+        plan={"config": {"most": 100_000}},
+        expected={"outcome": "refused", "code": "too-long"},
+    ),
+    "transform-same": _stream("yields the chunks", "transforms.py:Same", LONG, expected=ACCEPTED),
+    "transform-random": _stream("reads at random", "transforms.py:Tail", SMALL, expected=ACCEPTED),
+    "transform-empty": _stream("makes an empty image", "transforms.py:Nothing", SMALL, expected={"plugin": "accepted"}),
+    "transform-listed": _stream("is no generator", "transforms.py:Listed", SMALL, expected=FAILED),
+    "answer-accept": _answer("accept", **ACCEPTED),
+    "answer-prefixed": _answer("prefixed", **ACCEPTED, properties={"recorded.key": 1}),
+    "answer-reject": _answer("reject", outcome="refused", code="a-code_1.2", message="why, and what to do"),
+    "answer-incomplete": _answer("incomplete", plugin="incomplete", code="not-all"),
+    "answer-defer": _answer("defer", plugin="deferred", retry_after=2.5),
+    "answer-exit": _answer("exit", **FAILED, code="plugin-error"),
+    "answer-crash": _answer("crash", **FAILED, code="plugin-error"),
+    "answer-true": _answer("true", **FAILED, code="plugin-error"),
+    "answer-outside": _answer("outside", **FAILED, code="plugin-properties"),
+    "answer-no-start": _answer("no-start", **FAILED, code="plugin-error"),
+    "answer-bad-value": _answer("bad-value", unusable=True),
+    "wrongly": _stream(
+        "what raises ValueError",
+        "answers.py:Wrongly",
+        SMALL,
+        expected={**ACCEPTED, "properties": {"recorded.raised": 14}},
+    ),
+    "every-type": _stream(
+        "each type of configuration",
+        "every_type.py:EveryType",
+        SMALL,
+        plan={"config": ALL_TYPES},
+        expected=ACCEPTED,
+    ),
+    "every-type-texts": _stream(
+        "configuration from a command line",
+        "every_type.py:EveryType",
+        SMALL,
+        plan={"config": ALL_TYPES},
+        texts={"text": "17", "number": "17", "names": '["c"]', "either": "17", "how": "thorough", "maybe": "null"},
+        expected=ACCEPTED,
+    ),
+    "written-today": _stream(
+        "annotations as texts, unions of Python 3.10",
+        "written_today.py:WrittenToday",
+        SMALL,
+        python=[3, 10],
+        plan={"config": {"number": 1, "either": [2], "names": ["a"], "table": {"b": 0.5}, "how": "fast"}},
+        expected=ACCEPTED,
+    ),
+    "configuration-missing": _unusable("a required parameter is not set", "windows.py:Windows"),
+    "configuration-unknown": _unusable(
+        "a key that the constructor has not", "windows.py:Windows", config={"text": "a", "texts": "b"}
+    ),
+    "configuration-type": _unusable("a value of another type", "windows.py:Windows", config={"text": 5}),
+    "no-such-class": _unusable("a class that is not there", "windows.py:Window"),
+}
