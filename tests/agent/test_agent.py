@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Start, plan
+from agents import Start, plan
 
 from douane.agent import Agent
 from douane.agent.client import AgentFailed, AgentUnavailable

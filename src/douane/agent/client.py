@@ -7,8 +7,8 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,8 +16,11 @@ from douane.engine import DouaneError, PassEnded, Report
 
 from .protocol import VERSION, Broken, Hangup, Line
 
+_T = TypeVar("_T")
 _PIPE_BYTES = 1 << 20
 _AGAIN_SECONDS = 0.5
+_ANSWER_SECONDS = 30.0
+"""One that does not answer so long what it serves is stopped, or hangs."""
 
 
 class AgentUnavailable(DouaneError):
@@ -41,10 +44,15 @@ class Agent:
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def plan(self) -> dict[str, Any]:
-        """What it serves: ``transforms`` (bool), ``digest``, ``tier``, ``plugins``. Raises DouaneError."""
-        with contextlib.closing(self._connect()) as line:
-            return _last(line, {"version": VERSION, "do": "plan"}, ())
+    def plan(self, *, patience: float = 0.0) -> dict[str, Any]:
+        """What it serves: ``transforms`` (bool), ``digest``, ``tier``, ``plugins``. One that does not run is asked
+        again for `patience` seconds. Raises DouaneError."""
+
+        def ask() -> dict[str, Any]:
+            with contextlib.closing(self._connect(patience=_ANSWER_SECONDS)) as line:
+                return _last(line, {"version": VERSION, "do": "plan"}, ())
+
+        return _patiently(ask, patience)
 
     def begin(self, declared: Mapping[str, Any], size: int | None, name: str) -> AgentPassage:
         """Begin to hand over an image piece by piece. Raises DouaneError."""
@@ -59,29 +67,26 @@ class Agent:
         restarted loses no import. Raises DouaneError.
         """
         asked = {"version": VERSION, "do": "inspect", "declared": dict(declared), "name": name}
-        end = time.monotonic() + patience
-        while True:
-            try:
-                if sink is not None:
-                    os.ftruncate(sink, 0)
-                with contextlib.closing(self._connect()) as line:
-                    told = _last(line, asked, (fd,) if sink is None else (fd, sink))
-                return _report(told)
-            except AgentUnavailable:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(_AGAIN_SECONDS)
 
-    def _connect(self) -> Line:
+        def ask() -> Report:
+            if sink is not None:
+                os.ftruncate(sink, 0)
+            with contextlib.closing(self._connect()) as line:
+                return _report(_last(line, asked, (fd,) if sink is None else (fd, sink)))
+
+        return _patiently(ask, patience)
+
+    def _connect(self, *, patience: float | None = None) -> Line:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(_ANSWER_SECONDS)
         try:
             connection.connect(self.path)
         except OSError as error:
             connection.close()
             raise AgentUnavailable(
-                f"the agent does not answer at {self.path} ({error.strerror}): start `douane agent`"
+                f"the agent does not answer at {self.path} ({error.strerror or error}): start `douane agent`"
             ) from error
-        return Line(connection)
+        return Line(connection, patience=patience)
 
 
 class AgentPassage:
@@ -152,6 +157,17 @@ class AgentPassage:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+
+
+def _patiently(ask: Callable[[], _T], seconds: float) -> _T:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except AgentUnavailable:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_AGAIN_SECONDS)
 
 
 def _last(line: Line, asked: dict[str, Any], fds: tuple[int, ...]) -> dict[str, Any]:

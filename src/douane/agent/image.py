@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import stat
@@ -14,6 +15,26 @@ from .protocol import Broken, Hangup, Line
 
 END_SECONDS = 30.0
 """Between the end of the pipe and the line that says that it was the end."""
+
+
+def check_image(fd: int) -> None:
+    """Raises Broken unless `fd` can be read, and comes to an end: a regular file, or a pipe."""
+    mode = os.fstat(fd).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise Broken("the image is a regular file or a pipe, and nothing else")
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    if flags & os.O_PATH or flags & os.O_ACCMODE == os.O_WRONLY:
+        raise Broken("the image was not opened for reading")
+
+
+def check_result(fd: int, image: int) -> None:
+    """Raises Broken unless `fd` is a regular file that can be written, and another one than `image`."""
+    found = os.fstat(fd)
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    if not stat.S_ISREG(found.st_mode) or flags & os.O_PATH or flags & os.O_ACCMODE == os.O_RDONLY:
+        raise Broken("the result goes into a regular file that is open for writing")
+    if os.path.samestat(found, os.fstat(image)):
+        raise Broken("the result would be written over the image while that is read")
 
 
 def source_of(fd: int, name: str, size: int | None, line: Line) -> Source:

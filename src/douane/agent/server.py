@@ -7,23 +7,28 @@ import logging
 import os
 import select
 import signal
-import socket
-import stat
 import threading
+import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from douane.engine import DouaneError, PlanError, choose_tier, load_plan, plan_digest, probe
 
-from .image import HandedSink, source_of
+from .image import HandedSink, check_image, check_result, source_of
+from .listening import Listening
 from .protocol import VERSION, Broken, Hangup, Line
 from .workers import Job, Serving, Workers
 
 log = logging.getLogger("douane")
 
 _STOP_SECONDS = 60.0
-_POLL_MS = 500
+_LINE_SECONDS = 30.0
+_LINE_BYTES = 1 << 20
+_LOOK_SECONDS = 1.0
+_MOST_CLIENTS = 256
+"""Connections at a time, each of which has a thread that waits."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,25 @@ class Options:
     wait: float = 300.0
     mode: int = 0o660
     warm: bool = True
+
+
+class Declaring(msgspec.Struct):
+    """What is declared of an image (see docs/contract.md)."""
+
+    name: str | None = None
+    disk_format: str | None = None
+    container_format: str | None = None
+    properties: dict[str, str] | None = None
+    owner: str | None = None
+    roles: list[str] | None = None
+
+
+class Asked(msgspec.Struct):
+    """The line that asks for an inspection."""
+
+    declared: Declaring
+    name: str = "the image"
+    size: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None
 
 
 class ClientGone(DouaneError):
@@ -58,7 +82,8 @@ class Server:
         self._lock = threading.Lock()
         self._serving, self._facts = self._load(1)
         self._workers = Workers(options.at_once, lambda: self._serving, emit, warm=options.warm)
-        self._listening = _listen(options.socket, options.mode)
+        self._listening = Listening(options.socket, options.mode)
+        self._clients = threading.BoundedSemaphore(_MOST_CLIENTS)
         self._stopping = False
         self._wake, self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
@@ -89,22 +114,39 @@ class Server:
     def run(self) -> None:
         """Serve until :meth:`stop`; what is under way then is ended in its time."""
         poll = select.poll()
-        poll.register(self._listening, select.POLLIN)
+        poll.register(self._listening.socket, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
         log.info("listening on %s, %d at a time", self._options.socket, self._options.at_once)
         while not self._stopping:
             ready = {fd for fd, _ in poll.poll()}
             if self._wake in ready:
                 os.read(self._wake, 512)
-            if self._listening.fileno() not in ready:
+            if self._listening.socket.fileno() not in ready:
                 continue
-            with contextlib.suppress(OSError):  # one that hung up at once, or too many open files: the next may do
-                connection, _ = self._listening.accept()
-                threading.Thread(target=self._talk, args=(Line(connection),), daemon=True).start()
-        self._listening.close()
-        with contextlib.suppress(OSError):
-            Path(self._options.socket).unlink()
+            self._accept()
+        self._listening.remove()
         self._workers.stop(_STOP_SECONDS)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listening.socket.accept()
+        except OSError as error:
+            log.error("a client cannot be heard: %s", error)
+            time.sleep(0.1)  # too many open files: that lasts
+            return
+        line = Line(connection, patience=_LINE_SECONDS, most=_LINE_BYTES)
+        try:
+            if not self._clients.acquire(blocking=False):
+                raise RuntimeError(f"{_MOST_CLIENTS} others are there")
+            try:
+                threading.Thread(target=self._talk, args=(line,), daemon=True).start()
+            except BaseException:
+                self._clients.release()
+                raise
+        except RuntimeError as error:  # also: no more threads are to be had
+            log.error("a client is sent away: %s", error)
+            with contextlib.suppress(Hangup), contextlib.closing(line):
+                line.send(_busy(self._options.wait))
 
     def stop(self) -> None:
         """Safe in a signal handler; something must come through `wake` for it to be seen."""
@@ -113,7 +155,10 @@ class Server:
     # one client, in a thread of its own
 
     def _talk(self, line: Line) -> None:
-        with contextlib.suppress(Hangup, BrokenPipeError), contextlib.closing(line):
+        with contextlib.ExitStack() as ending:
+            ending.callback(self._clients.release)
+            ending.enter_context(contextlib.suppress(Hangup))
+            ending.enter_context(contextlib.closing(line))
             try:
                 asked, fds = line.receive()
                 with contextlib.ExitStack() as given:
@@ -122,49 +167,76 @@ class Server:
                     self._answer(line, asked, fds)
             except Broken as error:
                 line.send({"state": "failed", "code": "agent-protocol", "message": str(error)})
+            except (OSError, MemoryError) as error:
+                log.exception("a client cannot be answered")
+                line.send({"state": "failed", "code": "engine-failed", "message": str(error)})
 
     def _answer(self, line: Line, asked: dict[str, Any], fds: list[int]) -> None:
         if asked.get("version") != VERSION:
             raise Broken(f"this agent speaks version {VERSION}, not {asked.get('version')!r:.20}: upgrade both alike")
         if asked.get("do") == "plan":
             line.send({"state": "done", **self._facts})
-        elif asked.get("do") == "inspect" and fds and isinstance(asked.get("declared"), dict):
+        elif asked.get("do") == "inspect" and fds:
             self._inspect(line, asked, fds)
         else:
             raise Broken(f"it is asked to {asked.get('do')!r:.40}, which it cannot with what it was given")
 
-    def _inspect(self, line: Line, asked: dict[str, Any], fds: list[int]) -> None:
-        name, size = str(asked.get("name") or "the image"), asked.get("size")
+    def _inspect(self, line: Line, told: dict[str, Any], fds: list[int]) -> None:
+        try:
+            asked = msgspec.convert(told, type=Asked)
+        except msgspec.ValidationError as error:
+            raise Broken(f"what it is asked cannot be read: {error}") from error
         image = fds[0]
+        check_image(image)
         sink = HandedSink(fds[1]) if len(fds) > 1 else None
-        if sink is not None and not stat.S_ISREG(os.fstat(sink.fd).st_mode):
-            raise Broken("the result goes into a regular file")
+        if sink is not None:
+            check_result(sink.fd, image)
 
         # The source closes a copy: the number of one that is closed could be another's file by the time we close ours.
-        job = Job(lambda: source_of(os.dup(image), name, size, line), asked["declared"], sink, lambda: _check(line))
+        job = Job(
+            lambda: source_of(os.dup(image), asked.name, asked.size, line),
+            msgspec.to_builtins(asked.declared),
+            sink,
+            lambda: _check(line),
+        )
         self._workers.put(job)
+        try:
+            self._follow(line, job)
+        finally:
+            # Whatever has become of the client: as long as a worker has the job, the descriptors must stay what they
+            # are. Another client's would have their numbers next.
+            if not job.take():
+                job.ended.wait()
+
+    def _follow(self, line: Line, job: Job) -> None:
+        """Tell the client what happens. Raises Hangup, DouaneError if it is gone."""
         line.send({"state": "waiting"})
-        if not job.begun.wait(self._options.wait) and job.take():
-            line.send(
-                {
-                    "state": "failed",
-                    "code": "busy",
-                    "message": "too many images are being checked",
-                    "retry_after": self._options.wait,
-                }
-            )
-            return
-        job.begun.wait()
+        end = time.monotonic() + self._options.wait
+        while not job.begun.wait(min(_LOOK_SECONDS, max(0.0, end - time.monotonic()))):
+            if _is_gone(line):
+                raise Hangup("it went away while it waited")
+            if time.monotonic() >= end and job.take():
+                line.send(_busy(self._options.wait))
+                return
         line.send({"state": "begun"})
         job.ended.wait()
         line.send(_told(job))
 
 
-def _check(line: Line) -> None:
-    """Raises DouaneError if the client has closed its end: nobody waits for the outcome any more."""
+def _busy(seconds: float) -> dict[str, Any]:
+    message = "too many images are being checked"
+    return {"state": "failed", "code": "busy", "message": message, "retry_after": seconds}
+
+
+def _is_gone(line: Line) -> bool:
     poll = select.poll()
     poll.register(line.socket, select.POLLRDHUP)
-    if poll.poll(0):
+    return bool(poll.poll(0))
+
+
+def _check(line: Line) -> None:
+    """Raises DouaneError if the client has closed its end: nobody waits for the outcome any more."""
+    if _is_gone(line):
         raise ClientGone("whoever wanted the image inspected went away")
 
 
@@ -173,36 +245,6 @@ def _told(job: Job) -> dict[str, Any]:
         return {"state": "done", "report": job.report.to_json()}
     code = job.error.code if isinstance(job.error, DouaneError) else "engine-failed"
     return {"state": "failed", "code": code, "message": str(job.error)}
-
-
-def _listen(path: str, mode: int) -> socket.socket:
-    """A socket at `path`. One that nobody listens on any more is replaced. Raises PlanError."""
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with contextlib.suppress(OSError):
-            if stat.S_ISSOCK(os.lstat(path).st_mode) and not _answers(path):
-                os.unlink(path)
-        before = os.umask(0o177)
-        try:
-            listening.bind(path)
-        finally:
-            os.umask(before)
-        os.chmod(path, mode)
-        listening.listen(128)
-    except OSError as error:
-        listening.close()
-        what = "another agent listens there" if _answers(path) else error.strerror
-        raise PlanError(f"the socket {path} cannot be made: {what}; choose another path with --socket") from error
-    return listening
-
-
-def _answers(path: str) -> bool:
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as trying:
-        try:
-            trying.connect(path)
-        except OSError:
-            return False
-        return True
 
 
 def serve(options: Options) -> None:

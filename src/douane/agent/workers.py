@@ -108,6 +108,15 @@ class Workers:
 
     def _prepared(self, ready: tuple[int, WarmPass] | None, *, make: bool = True) -> tuple[int, WarmPass] | None:
         """A pass of the plan of the moment whose plugins live, or None."""
+        try:
+            return self._prepare(ready, make=make)
+        except DouaneError as error:
+            log.error("the plugins cannot be made ready: %s", error)
+        except Exception:  # whatever it is, without this thread images would wait for nobody
+            log.exception("the plugins cannot be made ready")
+        return None  # the image that needs them is told why
+
+    def _prepare(self, ready: tuple[int, WarmPass] | None, *, make: bool) -> tuple[int, WarmPass] | None:
         serving = self._serving()
         if ready is not None:
             if ready[0] == serving.number and ready[1].is_usable():
@@ -115,11 +124,7 @@ class Workers:
             ready[1].close()
         if not make or not self._warm or not serving.can_wait:
             return None
-        try:
-            return serving.number, WarmPass(serving.plan, tier=serving.tier, emit=self._emit)
-        except DouaneError as error:
-            log.error("the plugins cannot be made ready: %s", error)
-            return None  # the image that needs them is told why
+        return serving.number, WarmPass(serving.plan, tier=serving.tier, emit=self._emit)
 
     def _do(self, job: Job, warm: WarmPass | None) -> None:
         serving = self._serving()
