@@ -16,15 +16,18 @@ from typing import Any
 from douane.engine import DouaneError, Report
 from douane.engine.report import PropertyValue
 
+from . import journal, uploads
 from .body import InspectedBody, Inspecting, NotAccepted
-from .doors import Door, door
+from .doors import Door, disguise, door
 from .gates import Declared, Gate, Passage, gate
+from .giving_back import OUTCOME_PROPERTIES
 from .inspected import Inspected, Records
-from .metadata import NotReadable, declared_of, set_properties
+from .metadata import NotReadable, declared_of, is_found, set_properties
+from .recovery import recover, recover_once
 from .refusal import Refusal, refusal
-from .server_input import environ_with, input_of, length_of
-from .settings import read
-from .subrequest import Answer, App, call
+from .server_input import BadLength, environ_with, input_of, is_chunked, length_of
+from .settings import read, tell
+from .subrequest import Answer, App, ask, call
 
 log = logging.getLogger("douane")
 
@@ -39,7 +42,7 @@ _NEEDS_IMPORT = Refusal(
 _UNCHECKED = Refusal(
     "500 Internal Server Error",
     "unchecked",
-    "The image service took this image without reading it to its end, so it has not been checked. Delete the image, "
+    "The image service took this image though it was not checked to its end. Make sure that the image is deleted, "
     "and tell the operator",
 )
 
@@ -47,6 +50,7 @@ _UNCHECKED = Refusal(
 def filter_factory(_global_conf: dict[str, str], **local_conf: str) -> Callable[[App], Filter]:
     """For paste.deploy. Raises PlanError or DouaneError, so that Glance does not start, if anything is wrong."""
     settings = read(local_conf)
+    tell(settings)
     at = gate(settings)
     records = Records(settings.state) if settings.state is not None else None
     return lambda app: Filter(app, at, records, properties=settings.properties)
@@ -62,51 +66,91 @@ class Filter:
         self._properties = properties
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        recover_once()  # of what a Glance that was killed left: before anybody sees it
+        disguised = disguise(environ)
         at = door(environ)
-        if at is None:
+        if disguised is not None:
+            answer = _answer(Refusal("400 Bad Request", "wrong-request", disguised))
+        elif at is None:
             return self._app(environ, start_response)
-        answer = self._let_through(environ, at)
+        else:
+            answer = self._let_through(environ, at)
         start_response(answer.status, answer.headers)
         return [answer.body]
 
     def _let_through(self, environ: dict[str, Any], at: Door) -> Answer:
+        recover()  # what could not be set right before, as the database was away: this may be the next try for it
         try:
-            declared = declared_of(self._app, environ, at)
+            length = length_of(environ)
+            declared = declared_of(self._app, environ, at, self._gate.plugins)
+        except BadLength as error:
+            return _answer(Refusal("400 Bad Request", "wrong-request", str(error)))
         except NotReadable as error:
             return error.answer  # whoever may not see the image may not fill it either: Glance says why
-        length = length_of(environ)
         upload = _Upload(self._gate, at, declared, length)
-        body = InspectedBody(input_of(environ), length, upload.begin)
+        try:
+            answer = self._take(environ, at, upload, length)
+        except BaseException as error:
+            upload.end(is_clean=isinstance(error, Exception))  # of others (SystemExit) Glance does not clean up
+            raise
+        upload.end()
+        return answer
+
+    def _take(self, environ: dict[str, Any], at: Door, upload: _Upload, length: int | None) -> Answer:
+        body = InspectedBody(input_of(environ), length, upload.begin, is_chunked=is_chunked(environ))
         answer = Answer()
         try:
-            answer = call(self._app, environ_with(environ, body, length))
+            body.settle()
+            answer = call(self._app, environ_with(environ, body))
         except Exception:
-            if upload.refusal is None:
+            if upload.refusal is None and body.wrong is None:
                 raise
         finally:
             body.end("the request was given up")
-        if upload.refusal is not None:
-            log.info("%s of image %s: %s", at.what, at.image, upload.refusal.message)
-            return _answer(upload.refusal)
+        refused = upload.refusal
+        if body.wrong is not None:
+            refused = Refusal("400 Bad Request", "wrong-length", f"The image is not whole: {body.wrong}")
         if 200 <= answer.code < 300:
-            if not body.whole or upload.report is None:
-                log.critical("%s of image %s was taken without being read to its end: NOT CHECKED", at.what, at.image)
-                return _answer(_UNCHECKED)
-            self._keep(environ, at, upload.report)
+            if refused is not None or not body.whole or upload.passage is None or upload.passage.report is None:
+                return self._take_back(environ, at)
+            self._keep(environ, at, upload.passage.report, upload.passage.digest)
+        if refused is not None:
+            log.info("%s of image %.80r: %s", at.what, at.image, refused.message)
+            return _answer(refused)
         return answer
 
-    def _keep(self, environ: dict[str, Any], at: Door, report: Report) -> None:
+    def _take_back(self, environ: dict[str, Any], at: Door) -> Answer:
+        """Glance has taken what it must not have: it swallowed the refusal, or did not read to the end. It cannot as it
+        is known; should it ever, the image goes."""
+        try:
+            outcome = ask(self._app, environ, "DELETE", at.path).status
+        except Exception as error:  # it is said below, and the answer stays no success
+            outcome = repr(error)
+        log.critical(
+            "%s of image %.80r was taken though it was NOT CHECKED to its end; Glance, told to delete it, says: %s",
+            at.what,
+            at.image,
+            outcome,
+        )
+        return _answer(_UNCHECKED)
+
+    def _keep(self, environ: dict[str, Any], at: Door, report: Report, plan: str) -> None:
         """What was found goes on the image; and on this host stays known that these bytes were inspected."""
         wanted: dict[str, PropertyValue | None] = dict(report.properties) if self._properties else {}
         wanted |= {name: each.value for name, each in report.proposed.items()}
-        wrong = set_properties(self._app, environ, at, wanted)
+        wanted |= dict.fromkeys(OUTCOME_PROPERTIES)  # of an import before this one
+        plugins = self._gate.plugins if self._properties else frozenset()
+        try:
+            wrong = set_properties(self._app, environ, at, wanted, lambda name: is_found(name, plugins))
+        except Exception as error:  # Glance's answer to the upload, which is in, must not turn into an error
+            wrong = repr(error)
         if wrong is not None:
-            log.error("what was found in image %s cannot be set on it: %s", at.image, wrong)
+            log.error("what was found in image %.80r cannot be set on it: %s", at.image, wrong)
         if at.what == "stage" and self._records is not None:
             try:
-                self._records.keep(at.image, Inspected.of(report, self._gate.digest))
+                self._records.keep(at.image, Inspected.of(report, plan))
             except OSError as error:
-                log.error("image %s will be inspected again when it is imported: %s", at.image, error)
+                log.error("image %.80r will be inspected again when it is imported: %s", at.image, error)
 
 
 class _Upload:
@@ -117,59 +161,64 @@ class _Upload:
         self._door = through
         self._declared = declared
         self._length = length
-        self._passage: Passage | None = None
+        self.passage: Passage | None = None
+        """The inspection, when it has begun."""
         self.refusal: Refusal | None = None
         """What the tenant is to be answered; None as long as nothing speaks against the image."""
-
-    @property
-    def report(self) -> Report | None:
-        """The report of an inspection that has come to its end."""
-        return self._passage.report if self._passage is not None else None
+        self._entry: journal.Entry | None = None
 
     def begin(self) -> Inspecting:
         """Raises NotAccepted."""
+        self._entry = uploads.begin(self._door.image, self._door.what)
         try:
-            self._passage = self._gate.begin(self._declared, self._length, f"image {self._door.image}")
+            self.passage = self._gate.begin(self._declared, self._length, f"image {self._door.image}")
         except DouaneError as error:
-            log.error("image %s cannot be inspected: %s", self._door.image, error)
+            log.error("image %.80r cannot be inspected: %s", self._door.image, error)
             self.refusal = refusal(None, error)
             raise NotAccepted from error
         return self
 
     def write(self, data: bytes) -> None:
         """See :class:`Inspecting`."""
-        assert self._passage is not None
+        assert self.passage is not None
         try:
-            self._passage.write(data)
+            self.passage.write(data)
         except NotAccepted:
             self._refuse()
             raise
 
     def finish(self) -> None:
         """See :class:`Inspecting`."""
-        assert self._passage is not None
+        assert self.passage is not None
         try:
-            self._passage.finish()
+            self.passage.finish()
         except NotAccepted:
             self._refuse()
             raise
-        report = self._passage.report
+        report = self.passage.report
         if report is None or (self._door.what == "file" and report.is_transformed):
             self.refusal = _NEEDS_IMPORT
             raise NotAccepted
 
     def abort(self, reason: str) -> None:
         """See :class:`Inspecting`."""
-        if self._passage is not None:
-            self._passage.abort(reason)
+        if self.passage is not None:
+            self.passage.abort(reason)
+
+    def end(self, *, is_clean: bool = True) -> None:
+        """The request is over; if it `is_clean`, Glance has nothing of it that is not whole."""
+        if self._entry is not None and is_clean:
+            self._entry.end()
+        elif self._entry is not None:
+            self._entry.leave()
 
     def _refuse(self) -> None:
-        assert self._passage is not None
-        report, error = self._passage.report, self._passage.error
+        assert self.passage is not None
+        report, error = self.passage.report, self.passage.error
         self.refusal = refusal(report, error)
         if report is None or report.outcome != "refused":
             told = error if error is not None else report.message if report is not None else "no report"
-            log.error("image %s could not be inspected: %s", self._door.image, told)
+            log.error("image %.80r could not be inspected: %s", self._door.image, told)
 
 
 def _answer(refused: Refusal) -> Answer:

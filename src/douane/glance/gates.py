@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from douane.agent import Agent
@@ -33,6 +34,8 @@ class Passage(Protocol):
 
     report: Report | None
     error: DouaneError | None
+    digest: str
+    """SHA-256 (hex) of the plan that it began with: of its settings, and of the code of its plugins."""
 
     def write(self, data: bytes) -> None: ...
     def finish(self) -> None: ...
@@ -42,11 +45,8 @@ class Passage(Protocol):
 class Gate(Protocol):
     """Begins inspections."""
 
-    transforms: bool
-    """True if the plan has transforms: what comes out of it may be another image than went in."""
-
-    digest: str
-    """SHA-256 (hex) of the plan: of its settings, and of the code of its plugins."""
+    plugins: frozenset[str]
+    """Names of the plan's plugins: each owns the properties ``NAME.*``."""
 
     def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
         """Begin one. Raises DouaneError."""
@@ -71,29 +71,36 @@ class LocalGate:
         members = probe(self.plan, tier=self.tier, emit=emit)
         self.transforms = any(member.is_transform for member in members)
         self.digest = plan_digest(members)
+        self.plugins = frozenset(member.spec.name for member in members)
 
     def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
-        return FedPassage(Inspection(self.plan, declared, tier=self.tier, name=name, size=size, emit=emit))
+        try:
+            inspection = Inspection(self.plan, declared, tier=self.tier, name=name, size=size, emit=emit)
+        except (OSError, RuntimeError) as error:  # no descriptor, no thread is to be had
+            raise DouaneError(f"no inspection can be begun: {error}") from error
+        return FedPassage(inspection, self.digest)
 
 
 class AgentGate:
     """The agent of this host, which must run when Glance starts: a wrong path is seen then.
 
-    What it serves is asked for anew for each image: it may have read another plan since. Raises DouaneError.
+    What it serves is asked for anew for each image: it may have read another plan since. Asked before the image is
+    begun, it is at worst the plan before: then the image is inspected again when it is imported. Raises DouaneError.
     """
 
     def __init__(self, path: str) -> None:
         self._agent = Agent(path)
-        self.transforms, self.digest = False, ""
+        self.plugins: frozenset[str] = frozenset()
         self._ask()
 
-    def _ask(self) -> None:
+    def _ask(self) -> str:
         told = self._agent.plan()
-        self.transforms, self.digest = bool(told["transforms"]), str(told["digest"])
+        self.plugins = frozenset(map(str, told["plugins"]))
+        return str(told["digest"])
 
     def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
-        self._ask()
-        return FedPassage(self._agent.begin(declared, size, name))
+        digest = self._ask()
+        return FedPassage(self._agent.begin(declared, size, name), digest)
 
 
 class Feeding(Protocol):
@@ -108,8 +115,9 @@ class Feeding(Protocol):
 class FedPassage:
     """See :class:`Passage`."""
 
-    def __init__(self, inspection: Feeding) -> None:
+    def __init__(self, inspection: Feeding, digest: str) -> None:
         self._inspection = inspection
+        self.digest = digest
         self.report: Report | None = None
         self.error: DouaneError | None = None
 
@@ -117,25 +125,25 @@ class FedPassage:
         try:
             self._inspection.write(data)
         except PassEnded:
-            self._conclude()
+            self._take(self._inspection.result)
+            raise NotAccepted from None
 
     def finish(self) -> None:
-        try:
-            self.report = self._inspection.finish()
-        except DouaneError as error:
-            self.error = error
+        self._take(self._inspection.finish)
         if self.report is None or self.report.outcome != "accepted":
             raise NotAccepted
 
     def abort(self, reason: str) -> None:
         self._inspection.abort(reason)
 
-    def _conclude(self) -> None:
+    def _take(self, outcome: Callable[[], Report]) -> None:
         try:
-            self.report = self._inspection.result()
+            self.report = outcome()
         except DouaneError as error:
             self.error = error
-        raise NotAccepted
+        except Exception as error:  # whatever it is, the image is not inspected, and the tenant is told so
+            log.exception("an inspection failed")
+            self.error = DouaneError(f"the inspection failed: {error!r}")
 
 
 def gate(settings: Settings) -> Gate:

@@ -7,6 +7,7 @@ bytes: what the file says is about bytes with this digest, whatever is staged by
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 import time
@@ -79,5 +80,5 @@ class Records:
             self._path(image).unlink()
 
     def _path(self, image: str) -> Path:
-        # An id is a UUID, but it came in a URL: never a path.
-        return self._folder / f"{image.encode().hex()[:200]}.json"
+        # An id is a UUID, but it came in a URL: never a path, and of any length.
+        return self._folder / f"{hashlib.sha256(image.encode(errors='surrogatepass')).hexdigest()}.json"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from html import escape
 
+from douane.agent import AgentFailed
 from douane.engine import DouaneError, Report
+
+_CODE = re.compile(r"[A-Za-z0-9._-]{1,100}")  # nothing that ends a header or begins another
+_MOST_SECONDS = 365 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,10 @@ class Refusal:
         told = [
             ("Content-Type", "text/html; charset=UTF-8"),
             ("Content-Length", str(len(self.body()))),
-            ("X-Douane-Code", self.code),
+            ("X-Douane-Code", self.code if _CODE.fullmatch(self.code) else "other"),
         ]
-        if self.retry_after is not None:
-            told.append(("Retry-After", str(max(1, round(self.retry_after)))))
+        if self.retry_after is not None and self.retry_after < _MOST_SECONDS:  # neither NaN nor infinity is
+            told.append(("Retry-After", str(max(1, math.ceil(self.retry_after)))))
         return told
 
     def body(self) -> bytes:
@@ -36,7 +42,7 @@ class Refusal:
             f"<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n"
             f"  {sentence}<br /><br />\n\n\n </body>\n</html>"
         )
-        return text.encode()
+        return text.encode(errors="replace")
 
 
 def refusal(report: Report | None, error: DouaneError | None) -> Refusal:
@@ -53,6 +59,13 @@ def refusal(report: Report | None, error: DouaneError | None) -> Refusal:
             report.code or "deferred",
             f"The image cannot be checked now: {report.message or 'try again later'}",
             report.retry_after,
+        )
+    if report is None and isinstance(error, AgentFailed) and error.retry_after is not None:
+        return Refusal(
+            "503 Service Unavailable",
+            error.code,
+            "Too many images are being checked now, so this one is not let in. Try again later",
+            error.retry_after,
         )
     code = (report.code if report is not None else error.code if error is not None else None) or "undecided"
     return Refusal(

@@ -10,7 +10,7 @@ from pathlib import Path
 from douane.engine import PlanError
 
 _TIERS = ("full", "strict", "off")
-_KNOWN = ("config", "sandbox", "agent", "state", "properties")
+_KNOWN = ("config", "sandbox", "agent", "state", "properties", "again")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Settings:
     properties: bool = True
     """Whether what plugins found is set on the image, as ``PLUGIN.KEY``; what they propose always is."""
 
+    again: bool = False
+    """Whether the import inspects again what the filter has inspected byte for byte when it was staged."""
+
 
 def read(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from `options`; what is not there, from DOUANE_CONFIG, DOUANE_SANDBOX, DOUANE_AGENT, DOUANE_STATE.
@@ -45,6 +48,12 @@ def read(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) ->
     def get(key: str) -> str | None:
         return options.get(key) or environ.get(f"DOUANE_{key.upper()}") or None
 
+    def truth(key: str, default: str) -> bool:
+        value = (get(key) or default).lower()
+        if value not in ("true", "false"):
+            raise PlanError(f"{key!r} is true or false, not {value!r}")
+        return value == "true"
+
     config, sandbox, state = get("config"), get("sandbox"), get("state")
     agent = get("agent")
     if config is None and agent is None:
@@ -56,7 +65,18 @@ def read(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) ->
         raise PlanError(f"'sandbox' is one of {', '.join(_TIERS)}, not {sandbox!r}")
     if state is not None and not Path(state).is_dir():
         raise PlanError(f"'state' names {state}, which is no directory; make it, owned by the user that runs Glance")
-    properties = (get("properties") or "true").lower()
-    if properties not in ("true", "false"):
-        raise PlanError(f"'properties' is true or false, not {properties!r}")
-    return Settings(config, sandbox, agent, state, properties == "true")
+    return Settings(config, sandbox, agent, state, truth("properties", "true"), truth("again", "false"))
+
+
+_told: list[Settings] = []
+"""What the filter of this process was told; at most one."""
+
+
+def tell(settings: Settings) -> None:
+    """Let the import plugin in the same process go by the filter's settings: an operator writes them once."""
+    _told[:] = [settings]
+
+
+def of_this_process() -> Settings:
+    """The filter's settings; where there is no filter, those of the environment. Raises PlanError."""
+    return _told[0] if _told else read({})

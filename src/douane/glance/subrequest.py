@@ -11,6 +11,7 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Headers = list[tuple[str, str]]
 
 _OF_THE_BODY = ("CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "wsgi.input_terminated")
+_OF_THE_ANSWER = ("HTTP_ACCEPT_ENCODING", "HTTP_RANGE", "HTTP_CONTENT_RANGE")  # it is to be plain, and all of it
 
 
 @dataclass
@@ -51,7 +52,11 @@ def ask(
     app: App, environ: dict[str, Any], method: str, path: str, *, body: bytes = b"", content_type: str | None = None
 ) -> Answer:
     """Another request by who sent `environ`: same user, same token. `path` is its PATH_INFO."""
-    asked = {key: value for key, value in environ.items() if key not in _OF_THE_BODY}
+    asked = {
+        key: value
+        for key, value in environ.items()
+        if key not in (*_OF_THE_BODY, *_OF_THE_ANSWER) and not key.startswith("HTTP_IF_")
+    }
     # What webob keeps of the first request (its parsed body, its route) is of no use to the second.
     asked = {key: value for key, value in asked.items() if not key.startswith(("webob._parsed", "wsgiorg.routing"))}
     asked |= {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "", "wsgi.input": io.BytesIO(body)}

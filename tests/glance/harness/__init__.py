@@ -1,0 +1,1 @@
+"""A real Glance with a real Keystone on loopback: started, configured, killed and looked at by tests."""

@@ -1,0 +1,260 @@
+"""The import plugin in a real Glance: what is left after each ending is what a tenant can go on with."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import StartGlance
+from harness.downloads import Downloads
+from harness.glance_config import GlanceConfig
+from harness.glance_server import Glance
+from harness.http import Api, Reply
+from harness.images import create, put, settled, start_import
+from harness.plans import INSPECT, inspect_plan
+from harness.site import BUSY, JSON_PATCH
+from harness.state import State, state_of
+from harness.waiting import until
+
+pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
+
+DATA = os.urandom(300_000)
+TRANSFORM = f"""
+[[plugin]]
+name = "unpack"
+use = "decompress"
+[[plugin]]
+name = "convert"
+use = "convert"
+programs = ["qemu-img"]
+scratch = "1GiB"
+{INSPECT}
+"""
+
+
+@dataclass
+class Site:
+    """A Glance with the plugin, and the file of its plan."""
+
+    glance: Glance
+    config: Path
+    downloads: Downloads
+
+    def plan(self, text: str) -> None:
+        """Another plan from now on."""
+        new = self.config.with_suffix(".new")
+        new.write_text(text)
+        new.rename(self.config)
+
+    @property
+    def api(self) -> Api:
+        return self.glance.api()
+
+    def bring(self, image: str, method: str, data: bytes = DATA, **more: object) -> Reply:
+        """Stage and import, or have it downloaded. Asked again where Glance says that the last task is just ending."""
+        if method == "glance-direct":
+            assert put(self.api, image, "stage", data).status == 204
+        else:
+            more["uri"] = self.downloads.add(image, data)
+        for _ in range(50):
+            reply = start_import(self.api, image, method, **more)
+            if reply.status != 409 or BUSY not in reply.text:
+                break
+        return reply
+
+    def state(self, image: str) -> State:
+        """What is there of it."""
+        return state_of(self.api, self.glance.folders, image)
+
+    def rename(self, image: str, name: str) -> None:
+        """So that the plugin does something else."""
+        patch(self.api, image, [{"op": "replace", "path": "/name", "value": name}])
+
+
+def patch(api: Api, image: str, changes: list[dict[str, str]]) -> None:
+    body = json.dumps(changes).encode()
+    assert api.request("PATCH", f"/v2/images/{image}", body, headers={"Content-Type": JSON_PATCH}).status == 200
+
+
+def version(name: str) -> object:
+    return pytest.param(name, marks=pytest.mark.all_versions)  # test_insulation.py has each of them
+
+
+@pytest.fixture(scope="module", params=["33", version("31"), version("29")])
+def site(
+    request: pytest.FixtureRequest,
+    start_glance: StartGlance,
+    downloads: Downloads,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Site:
+    folder = tmp_path_factory.mktemp("douane")
+    config = folder / "douane.toml"
+    config.write_text(INSPECT)
+    environment = {"DOUANE_CONFIG": str(config)}
+    glance = start_glance(GlanceConfig(version=request.param, import_plugins=("douane",), environment=environment))
+    return Site(glance, config, downloads)
+
+
+@pytest.fixture(autouse=True)
+def usual_plan(site: Site) -> None:
+    site.plan(INSPECT)
+
+
+METHODS = pytest.mark.parametrize("method", ["glance-direct", "web-download"])
+
+
+def is_ready_for_another_try(state: State) -> bool:
+    return (state.status, state.staged, state.stored, state.importing_to) == ("queued", (), (), "")
+
+
+@METHODS
+def test_an_accepted_image_is_active_with_what_was_found(site: Site, method: str) -> None:
+    image = create(site.api, mine="x")
+    assert site.bring(image, method).status == 202
+    assert settled(site.api, image) == "active"
+    state = site.state(image)
+    assert site.glance.folders.data(image) == DATA
+    assert (state.staged, state.failed_stores, state.tasks) == ((), "", ("success",))
+    assert state.properties["acts.seen"] == str(len(DATA))
+    assert state.properties["acts.declared"] == "mine"
+    assert state.properties["acts.owner"]
+
+
+@METHODS
+@pytest.mark.parametrize(
+    ("what", "outcome", "code"),
+    [
+        ("refuse", "refused", "evil"),
+        ("defer", "deferred", "deferred"),
+        ("crash", "undecided", "plugin-died"),
+        ("hang", "undecided", "plugin-stalled"),
+    ],
+)
+def test_an_image_that_does_not_get_in_says_why_and_can_be_brought_again_at_once(
+    site: Site, method: str, what: str, outcome: str, code: str
+) -> None:
+    image = create(site.api, name=what, mine="x")
+    assert site.bring(image, method).status == 202
+    assert settled(site.api, image) == "queued"
+    state = site.state(image)
+    assert is_ready_for_another_try(state), state
+    assert (state.failed_stores, state.tasks) == ("fast", ("failure",))
+    assert state.properties["douane_outcome"] == outcome
+    assert state.properties["douane_code"] == code
+    assert state.properties["mine"] == "x"
+    (task,) = site.api.must("GET", f"/v2/images/{image}/tasks")["tasks"]
+    assert state.properties["douane_reason"] in task["message"]
+
+    site.rename(image, "ok")
+    assert site.bring(image, method).status == 202
+    assert settled(site.api, image) == "active"
+    state = site.state(image)
+    assert site.glance.folders.data(image) == DATA
+    assert state.failed_stores == ""
+    assert not any(name.startswith("douane_") for name in state.properties)
+
+
+@METHODS
+def test_a_transformed_image_is_stored_with_its_size_and_formats(site: Site, method: str, tmp_path: Path) -> None:
+    site.plan(TRANSFORM)
+    (tmp_path / "raw").write_bytes(DATA[: 512 * 500])
+    words = ["qemu-img", "convert", "-q", "-O", "qcow2", str(tmp_path / "raw"), str(tmp_path / "qcow2")]
+    subprocess.run(words, check=True)
+    image = create(site.api, disk_format="qcow2")
+    packed = gzip.compress((tmp_path / "qcow2").read_bytes())
+    assert site.bring(image, method, packed, all_stores=True).status == 202
+    assert settled(site.api, image) == "active"
+    shown = site.api.must("GET", f"/v2/images/{image}")
+    assert (shown["disk_format"], shown["container_format"]) == ("raw", "bare")
+    assert (shown["size"], shown["virtual_size"]) == (512 * 500, 512 * 500)
+    for store in ("fast", "second"):
+        assert site.glance.folders.data(image, store) == DATA[: 512 * 500]
+    assert site.state(image).staged == ()
+
+
+@METHODS
+def test_an_image_that_cannot_be_stored_is_as_it_was_before_it_was_transformed(site: Site, method: str) -> None:
+    site.plan(TRANSFORM)
+    image = create(site.api, disk_format="raw")
+    there = site.glance.folder / "stores" / "fast" / image
+    there.write_bytes(b"in the way")
+    assert site.bring(image, method, gzip.compress(DATA)).status == 202
+    assert settled(site.api, image) == "queued"
+    there.unlink()
+    state = site.state(image)
+    assert is_ready_for_another_try(state), state
+    assert state.properties["douane_code"] == "not-stored"
+    assert not any(name.startswith("acts.") for name in state.properties)
+    assert site.bring(image, method, gzip.compress(DATA)).status == 202
+    assert settled(site.api, image) == "active"
+    assert site.glance.folders.data(image) == DATA
+
+
+@METHODS
+def test_a_broken_plan_lets_nothing_in(site: Site, method: str) -> None:
+    image = create(site.api)
+    site.plan('[[plugin]]\nname = "x"\nuse = "no-such-plugin"\n')
+    assert site.bring(image, method).status == 202
+    assert settled(site.api, image) == "queued"
+    state = site.state(image)
+    assert is_ready_for_another_try(state), state
+    assert state.properties["douane_code"] == "wrong-configuration"
+    assert "no-such-plugin" in site.glance.log
+    site.plan(INSPECT)
+    assert site.bring(image, method).status == 202
+    assert settled(site.api, image) == "active"
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a link", "a part"])
+def test_what_is_staged_no_more_is_not_imported(site: Site, instead: str) -> None:
+    image = create(site.api)
+    assert put(site.api, image, "stage", DATA).status == 204
+    path = site.glance.folder / "staging" / image
+    if instead == "a part":
+        os.truncate(path, 1000)
+    else:
+        path.unlink()
+    if instead == "a link":
+        path.symlink_to("/etc/passwd")
+    assert start_import(site.api, image).status == 202
+    assert settled(site.api, image) == "queued"
+    assert is_ready_for_another_try(site.state(image)), site.state(image)
+    assert site.bring(image, "glance-direct").status == 202
+    assert settled(site.api, image) == "active"
+
+
+def test_an_edit_of_the_tenants_during_the_import_is_kept(site: Site) -> None:
+    image = create(site.api, name="hang")
+    assert site.bring(image, "glance-direct").status == 202
+    patch(site.api, image, [{"op": "add", "path": "/edited", "value": "yes"}])
+    assert settled(site.api, image) == "queued"
+    assert site.state(image).properties["edited"] == "yes"
+
+
+def test_imports_that_were_killed_are_set_right_by_the_next(site: Site) -> None:
+    site.plan(inspect_plan(stall="1h", timeout="1h"))
+    killed = {"glance-direct": create(site.api, name="hang:direct"), "web-download": create(site.api, name="hang:web")}
+    for method, image in killed.items():
+        assert site.bring(image, method).status == 202
+    for name in ("hang:direct", "hang:web"):
+        until("the plugin has all of it", lambda name=name: f"has all of {name}." in site.glance.log)  # type: ignore[misc]
+    site.glance.kill()
+    site.glance.restart()
+    assert [site.state(image).status for image in killed.values()] == ["importing", "importing"]
+    other = create(site.api)
+    assert site.bring(other, "glance-direct").status == 202
+    assert settled(site.api, other) == "active"
+    for method, image in killed.items():
+        state = site.state(image)
+        assert is_ready_for_another_try(state), state
+        assert state.properties["douane_code"] == "interrupted"
+        assert (state.failed_stores, state.tasks) == ("fast", ("failure",))
+        site.rename(image, "ok")
+        assert site.bring(image, method).status == 202
+        assert settled(site.api, image) == "active"
+        assert site.glance.folders.data(image) == DATA

@@ -1,0 +1,168 @@
+"""Glance is killed with kill -9 in the middle of everything: what it was doing goes back to its tenants."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from conftest import StartGlance
+from harness.downloads import Downloads
+from harness.half_upload import HalfUpload
+from harness.images import settled
+from harness.plans import inspect_plan
+from harness.site import Site, is_as_new, with_douane
+from harness.state import State
+from harness.waiting import until
+from harness.wsgi_servers import Serving
+
+pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
+
+DATA = os.urandom(3_000_000)
+
+
+@pytest.fixture(scope="module")
+def site(start_glance: StartGlance, downloads: Downloads, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Plugins may hang for long here: what ends them is the kill. And the import inspects, whatever the filter has."""
+    folder = tmp_path_factory.mktemp("douane")
+    (folder / "douane.toml").write_text(inspect_plan(stall="1h", timeout="1h"))
+    where = {"config": str(folder / "douane.toml"), "again": "true"}
+    serving = Serving("uwsgi", processes=2, threads=4)
+    return Site(start_glance(with_douane(folder / "state", where, serving=serving)), downloads)
+
+
+@pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    """What the test leaves open."""
+    with ExitStack() as stack:
+        yield stack
+
+
+class UnderWay:
+    """Images on their way in, each by another way and at another place of it."""
+
+    def __init__(self, site: Site, closing: ExitStack) -> None:
+        self.site = site
+        self._closing = closing
+
+    def half_sent(self, door: str) -> str:
+        image = self.site.create(f"good:half-{door}")
+        self._send(image, door, len(DATA) // 2)
+        folder = self.site.glance.folder / ("staging" if door == "stage" else "stores/fast")
+        until("a part of it is there", lambda: has_bytes(folder / image))
+        return image
+
+    def all_sent(self, door: str) -> str:
+        """The plugin has all of it, Glance not the end."""
+        image = self.site.create(f"hang:sent-{door}")
+        self._send(image, door, len(DATA))
+        self._seen(f"hang:sent-{door}")
+        return image
+
+    def importing(self) -> str:
+        image = self.site.create("good:staged")
+        assert self.site.put(image, "stage", DATA).status == 204
+        self.site.rename(image, "hang:importing")
+        self.site.start_import(image)
+        self._seen("hang:importing")
+        return image
+
+    def half_downloaded(self) -> str:
+        image = self.site.create("good:half-downloaded")
+        self.site.downloads.hold(image)
+        self._closing.callback(self.site.downloads.release, image)
+        self.site.download(image, DATA)
+        until("a part of it is there", lambda: has_bytes(self.site.glance.folder / "staging" / image))
+        return image
+
+    def downloaded(self) -> str:
+        image = self.site.create("hang:downloaded")
+        self.site.download(image, DATA)
+        self._seen("hang:downloaded")
+        return image
+
+    def _send(self, image: str, door: str, count: int) -> None:
+        self._closing.enter_context(HalfUpload(self.site.api, image, door, DATA, count))
+
+    def _seen(self, name: str) -> None:
+        until("the plugin has all of it", lambda: f"has all of {name}." in self.site.glance.log)
+
+
+def has_bytes(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def is_given_back(state: State) -> bool:
+    return is_as_new(state) and state.properties.get("douane_code") == "interrupted"
+
+
+def comes_in(site: Site, image: str, door: str) -> None:
+    """Assert that the same image, sent again, is let in, and that nothing is told of before any more."""
+    site.rename(image, "good")
+    if door == "download":
+        site.download(image, DATA)
+    else:
+        reply = site.put(image, door, DATA)
+        assert reply.status == 204, reply.text
+    if door == "stage":
+        site.start_import(image)
+    if door != "file":
+        settled(site.api, image)
+    state = site.state(image)
+    assert (state.status, state.staged, state.stored) == ("active", (), (f"fast/{image}",))
+    assert site.glance.folders.data(image) == DATA
+    assert not any(name.startswith("douane_") for name in state.properties)
+
+
+def nothing_is_written_down(site: Site) -> bool:
+    return not list((site.glance.folder / "staging" / ".douane").iterdir())
+
+
+def test_what_a_killed_glance_was_doing_can_be_done_again(site: Site, closing: ExitStack) -> None:
+    under_way = UnderWay(site, closing)
+    sent = {under_way.half_sent(door): door for door in ("stage", "file")}
+    sent |= {under_way.all_sent(door): door for door in ("stage", "file")}
+    imported = {under_way.importing(): "stage", under_way.half_downloaded(): "download"}
+    imported[under_way.downloaded()] = "download"
+    staged = site.create("good:only-staged")
+    assert site.put(staged, "stage", DATA).status == 204
+
+    site.glance.kill()
+    closing.close()
+    site.glance.restart()
+
+    for image in sent:
+        state = site.state(image)
+        assert is_given_back(state), state
+        assert (state.tasks, state.failed_stores) == ((), "")
+    for image in imported:
+        state = site.state(image)
+        assert is_given_back(state), state
+        assert (state.tasks, state.failed_stores) == (("failure",), "fast")
+    assert site.state(staged).staged == (staged,)
+    site.start_import(staged)
+    assert settled(site.api, staged) == "active"
+    for image, door in (sent | imported).items():
+        comes_in(site, image, door)
+    until("the journal is empty", lambda: nothing_is_written_down(site))
+
+
+def test_the_same_where_only_the_workers_are_killed(site: Site, closing: ExitStack) -> None:
+    """As the kernel does where memory is short; the server starts others at once."""
+    under_way = UnderWay(site, closing)
+    images = {under_way.half_sent("stage"): "stage", under_way.half_sent("file"): "file"}
+    images |= {under_way.importing(): "stage", under_way.downloaded(): "download"}
+    for worker in workers_of(site.glance.process.pid):
+        os.kill(worker, signal.SIGKILL)
+    for image, door in images.items():
+        until("it is given back", lambda image=image: is_given_back(site.state(image)))  # type: ignore[misc]
+        comes_in(site, image, door)
+    until("the journal is empty", lambda: nothing_is_written_down(site))
+
+
+def workers_of(master: int) -> list[int]:
+    """The processes that this one has started (proc(5))."""
+    return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
