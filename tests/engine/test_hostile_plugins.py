@@ -9,6 +9,7 @@ from plans import plan_of
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
+MIB = 1 << 20
 IMAGE = os.urandom(1 << 16) * 80  # 5 MiB: more than what is read ahead of the slowest
 
 FAULTS = {
@@ -112,6 +113,14 @@ def test_a_bomb_is_refused_within_its_bounds(run):
     report = run(IMAGE, toml=plan_of("hostile:Bomb", max_ratio=20, **{"config.of": "x"}))
     assert (report.outcome, report.code) == ("refused", "transform-limit")
     assert "max_ratio" in report.message
+
+
+@pytest.mark.parametrize("size", [2 * MIB, 2 * MIB + 5, 3 * MIB, 8 * MIB])
+def test_too_much_output_is_refused_also_if_the_transform_has_answered_before_that_is_seen(run, size):
+    """It was waited for until the deadline of the import: an answer is given once, and this one was not refused."""
+    report = run(b"abc" * (size // 3), toml=plan_of("good:Upper", max_output="1MiB"))
+    assert (report.outcome, report.code) == ("refused", "transform-limit")
+    assert report.verdicts[0].outcome == "refused"
 
 
 def test_zeros_that_a_transform_makes_take_no_room_and_count_for_its_whole_output_only(run):

@@ -151,6 +151,16 @@ class Member:
             self.reader.detach()
         self.host.on_verdict(self)
 
+    def refuse(self, code: str | None, message: str) -> None:
+        """What it made is refused: also where it has answered before that was seen, as it may have made all of it at
+        once."""
+        if self.verdict is None:
+            self.finish("refused", code, message)
+        elif self.verdict.outcome == "accepted":
+            self.verdict.outcome, self.verdict.code, self.verdict.message = "refused", code, message
+            self.verdict.properties = {}
+            self.host.on_verdict(self)
+
     def ran(self) -> Ran:
         """What exactly was run."""
         return Ran(

@@ -388,7 +388,7 @@ class Pass:
 
     def _on_output(self, member: Member, error: DouaneError | None) -> None:
         if isinstance(error, LimitExceeded):
-            member.finish("refused", error.code, str(error))
+            member.refuse(error.code, str(error))
         elif error is not None:
             self._fail(error)
         else:
