@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ from pathlib import Path
 import pytest
 from douane_program import MIB, Program, become_subreaper
 from gates import Gate
+
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started the tests in the background, by `&`
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # or the programs would ignore it as well
 
 
 @pytest.fixture(scope="session")
