@@ -34,7 +34,7 @@ from bench.formats.corpus import Labelled, labelled
 pytestmark = [pytest.mark.corpus, pytest.mark.timeout(900), pytest.mark.xdist_group("corpus")]
 
 ONE_IN = {"ovf": 80, "raw": 10, "udf": 10}
-OTHERS_ONE_IN = 2
+OTHERS_ONE_IN = 4
 DRIVERS = {"vhd": "vpc", "ploop": "parallels"}
 FOR_OTHERS = ("clamav-testfiles/", "glance/testserver-not-tar.ova")
 """Unsafe ones whose danger no transform can see: what a virus scanner knows, and a text that was declared as an OVA."""
