@@ -13,7 +13,6 @@ import pytest
 from douane_program import MIB, Program, become_subreaper
 from gates import Gate
 
-
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started the tests in the background, by `&`
     signal.signal(signal.SIGINT, signal.default_int_handler)  # or the programs would ignore it as well
 
