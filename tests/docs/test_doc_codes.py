@@ -17,7 +17,7 @@ from douane.plugins.formats.codes import CODES
 
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 RAISED = ("Reject", "Incomplete", "StoreError", "CatalogError", "Conflict", "SourceError", "SinkError")
-ENDINGS = ("fail", "finish")
+ENDINGS = ("fail", "finish", "Refusal", "Reason")
 PREFIXES = {"side": ("store", "target")}
 
 

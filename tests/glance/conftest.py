@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from harness.downloads import Downloads
 from harness.glance_config import GlanceConfig
-from harness.glance_server import Glance
+from harness.glance_server import Glance, StartGlance
 from harness.keystone import Keystone
 from harness.plans import INSPECT
 from harness.postgres import Postgres
 from harness.site import Site, with_douane
 from harness.wsgi_servers import Serving
-
-StartGlance = Callable[[GlanceConfig], Glance]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

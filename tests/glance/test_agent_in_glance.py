@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import StartGlance
 from harness.agent_server import AgentServer
 from harness.downloads import Downloads
+from harness.glance_server import StartGlance
 from harness.half_upload import HalfUpload
 from harness.images import settled
 from harness.plans import inspect_plan

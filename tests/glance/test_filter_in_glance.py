@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import StartGlance
 from harness.downloads import Downloads
+from harness.glance_server import StartGlance
 from harness.half_upload import HalfUpload
 from harness.images import settled
 from harness.plans import UNPACK

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import StartGlance
 from harness.downloads import Downloads
 from harness.glance_config import GlanceConfig
-from harness.glance_server import Glance
+from harness.glance_server import Glance, StartGlance
 from harness.http import Api, Reply
 from harness.images import create, put, settled, start_import
 from harness.plans import INSPECT, inspect_plan
@@ -242,7 +241,7 @@ def test_imports_that_were_killed_are_set_right_by_the_next(site: Site) -> None:
     for method, image in killed.items():
         assert site.bring(image, method).status == 202
     for name in ("hang:direct", "hang:web"):
-        until("the plugin has all of it", lambda name=name: f"has all of {name}." in site.glance.log)  # type: ignore[misc]
+        until("the plugin has all of it", lambda name=name: f"has all of {name}." in site.glance.log)
     site.glance.kill()
     site.glance.restart()
     assert [site.state(image).status for image in killed.values()] == ["importing", "importing"]

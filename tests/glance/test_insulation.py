@@ -7,14 +7,15 @@ import hashlib
 import json
 import os
 import subprocess
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import StartGlance
 from harness.downloads import Downloads
 from harness.environments import ROOT, Environment
+from harness.glance_server import StartGlance
 from harness.images import settled
 from harness.site import Site, is_as_new, with_douane
 from harness.wsgi_servers import Serving
@@ -44,13 +45,14 @@ def fixed_vhd() -> bytes:
 IMAGES: dict[str, tuple[str, bytes]] = {
     "a disk with a GPT": ("raw", image_bytes("gpt", data=b"data")),
     "a qcow2": ("qcow2", image_bytes("qcow2")),
-    "a disk to be changed": ("raw", fixed_vhd()),
+    "a disk to be changed": ("vhd", fixed_vhd()),
     "a private key": ("raw", image_bytes("raw", 3 << 20, data={(1 << 20) - 9: KEY})),
     "a web page": ("raw", b"<!DOCTYPE html><html>not found</html>" * 100),
     "a blocked image": ("raw", b"a blocked image\n"),
     "another format than declared": ("raw", image_bytes("qcow2")),
     "a qcow2 that leads outside": ("qcow2", image_bytes("qcow2", backing="/etc/passwd")),
     "half a qcow2": ("qcow2", image_bytes("qcow2")[:70_000]),
+    "a VHD without an end": ("vhd", bytes(100)),
 }
 EVERY = pytest.mark.parametrize("name", IMAGES)
 
@@ -92,7 +94,7 @@ def check(folder: Path, form: str, data: bytes) -> Verdict:
         DECLARED | {name: text(value) for name, value in properties.items()},
         told["stored"]["size"],
         told["stored"].get("sha256", ""),
-        told["stored"] != told["received"],
+        told["outcome"] == "accepted" and told["stored"] != told["received"],
     )
 
 
@@ -120,7 +122,7 @@ def test_the_images_are_accepted_refused_undecided_and_changed(verdicts: dict[st
     assert {verdict.outcome for verdict in verdicts.values()} == {"accepted", "refused", "undecided"}
     assert [name for name, verdict in verdicts.items() if verdict.is_transformed] == ["a disk to be changed"]
     codes = [verdict.code for verdict in verdicts.values() if verdict.code is not None]
-    assert len(set(codes)) == len(codes) == 6
+    assert len(set(codes)) == len(codes) == 7
     assert verdicts["a disk with a GPT"].properties["hw_firmware_type"] == "uefi"
 
 
@@ -171,7 +173,13 @@ def test_downloaded(site: Site, verdicts: dict[str, Verdict], name: str) -> None
     assert (state.properties["douane_outcome"], state.properties["douane_code"]) == (verdict.outcome, verdict.code)
 
 
-@pytest.mark.parametrize("plugin", ["forbidden-text", "no-web-page"])
+PLUGINS = [each["name"] for each in tomllib.loads(CONFIG.read_text())["plugin"]]
+QUICK = ("forbidden-text", "no-web-page")
+
+
+@pytest.mark.parametrize(
+    "plugin", [each if each in QUICK else pytest.param(each, marks=pytest.mark.all_versions) for each in PLUGINS]
+)
 def test_the_conformance_suite_finds_nothing_in_the_same_plan(plugin: str, tmp_path: Path) -> None:
     """Among what it tries is the engine's verdict against the plugin's own."""
     images = []

@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import StartGlance
 from harness.clients import run_client, sdk
 from harness.downloads import Downloads
 from harness.glance_config import GlanceConfig
-from harness.glance_server import Glance
+from harness.glance_server import Glance, StartGlance
 from harness.http import Api
 from harness.images import POLLS, create, put, settled, start_import
 from harness.keystone import Keystone

@@ -88,7 +88,7 @@ class Server:
         self._wake, self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def _load(self, number: int) -> tuple[Serving, dict[str, Any]]:
-        plan = load_plan(self._options.config)
+        plan = load_plan(self._options.config).for_image_service()
         if not plan.plugins:
             raise PlanError("the plan has no plugin: every image would be let in; write one")
         serving = Serving(number, plan, choose_tier(plan, self._options.sandbox))

@@ -68,7 +68,7 @@ def douane(ctx: click.Context, home: Path | None) -> None:
 
 
 def _add_commands() -> None:
-    from . import agent, check, doctor, images, importing, inspect, plan, plugin
+    from . import agent, check, doctor, glance, images, importing, inspect, plan, plugin
 
     for command in (
         check.check,
@@ -82,6 +82,7 @@ def _add_commands() -> None:
         plugin.plugin,
         doctor.doctor,
         agent.agent,
+        glance.glance,
     ):
         douane.add_command(command)
 

@@ -14,7 +14,7 @@ Environ = Mapping[str, Any]
 # of routes end with `$`, which matches before a newline (%0A), too. What is too much costs one GET; what is too
 # little is an image that nobody has seen.
 _PATH = re.compile(
-    r"(?:.*?(?P<version>/v2[^/]*))?/images/(?P<image>[^/]+)/(?P<what>stage|file)[/\s]*", re.ASCII | re.DOTALL
+    r"(?:.*?(?P<version>/v2[^/]*))?/images/(?P<image>[^/]+)/(?P<what>stage|file|import)[/\s]*", re.ASCII | re.DOTALL
 )
 _OVERRIDE = re.compile("(?:^|[&;])_method=")
 _SLASHES = re.compile("//+")
@@ -23,9 +23,10 @@ _DATA_TYPE = "application/octet-stream"
 
 @dataclass(frozen=True)
 class Door:
-    """One request that carries an image: ``PUT /v2/images/{image}/stage`` or ``/file``."""
+    """One request that carries an image: ``PUT /v2/images/{image}/stage`` or ``/file``; or has one fetched:
+    ``POST /v2/images/{image}/import``."""
 
-    what: Literal["stage", "file"]
+    what: Literal["stage", "file", "import"]
     image: str
     """The image's id, as the client wrote it."""
     path: str
@@ -37,11 +38,14 @@ def door(environ: Environ) -> Door | None:
 
     Every method but those that only read is one: ``PUT`` alone enters, but that is Glance's to say.
     """
-    found = _data_path(environ)
-    if found is None or (environ.get("REQUEST_METHOD") in ("GET", "HEAD") and not _is_overridden(environ)):
-        return None
-    what: Literal["stage", "file"] = "stage" if found["what"] == "stage" else "file"
-    return Door(what, found["image"], f"{found['version'] or ''}/images/{found['image']}")
+    at = _door(environ)
+    return at if at is not None and at.what != "import" else None
+
+
+def import_door(environ: Environ) -> Door | None:
+    """The same for what begins an import: ``POST`` alone does, but that, too, is Glance's to say."""
+    at = _door(environ)
+    return at if at is not None and at.what == "import" else None
 
 
 def disguise(environ: Environ) -> str | None:
@@ -52,13 +56,25 @@ def disguise(environ: Environ) -> str | None:
     is ``application/octet-stream``, which Glance insists on: where else it stands before a body, there is a door that
     Douane does not know.
     """
-    if _data_path(environ) is not None:
-        return "The method of this request cannot be overridden by _method" if _is_overridden(environ) else None
+    found = _data_path(environ)
+    if found is not None and _is_overridden(environ):
+        return "The method of this request cannot be overridden by _method"
+    if found is not None and found["what"] != "import":
+        return None
     content_type = str(environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
     has_body = environ.get("CONTENT_LENGTH") not in (None, "", "0") or environ.get("HTTP_TRANSFER_ENCODING")
     if content_type == _DATA_TYPE and has_body:
         return f"A body of type {_DATA_TYPE} is taken by the file and the stage of an image only"
     return None
+
+
+def _door(environ: Environ) -> Door | None:
+    found = _data_path(environ)
+    if found is None or (environ.get("REQUEST_METHOD") in ("GET", "HEAD") and not _is_overridden(environ)):
+        return None
+    what: Literal["stage", "file", "import"]
+    what = "stage" if found["what"] == "stage" else "file" if found["what"] == "file" else "import"
+    return Door(what, found["image"], f"{found['version'] or ''}/images/{found['image']}")
 
 
 def _data_path(environ: Environ) -> re.Match[str] | None:

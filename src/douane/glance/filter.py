@@ -18,9 +18,10 @@ from douane.engine.report import PropertyValue
 
 from . import journal, uploads
 from .body import InspectedBody, Inspecting, NotAccepted
-from .doors import Door, disguise, door
+from .doors import Door, disguise, door, import_door
 from .gates import Declared, Gate, Passage, gate
 from .giving_back import OUTCOME_PROPERTIES
+from .guard import ImportGuard
 from .inspected import Inspected, Records
 from .metadata import NotReadable, declared_of, is_found, set_properties
 from .recovery import recover, recover_once
@@ -53,14 +54,18 @@ def filter_factory(_global_conf: dict[str, str], **local_conf: str) -> Callable[
     tell(settings)
     at = gate(settings)
     records = Records(settings.state) if settings.state is not None else None
-    return lambda app: Filter(app, at, records, properties=settings.properties)
+    guard = ImportGuard() if settings.imports else None
+    return lambda app: Filter(app, at, records, properties=settings.properties, guard=guard)
 
 
 class Filter:
     """A WSGI application (PEP 3333) around Glance's."""
 
-    def __init__(self, app: App, at: Gate, records: Records | None, *, properties: bool) -> None:
+    def __init__(
+        self, app: App, at: Gate, records: Records | None, *, properties: bool, guard: ImportGuard | None = None
+    ) -> None:
         self._app = app
+        self._guard = guard
         self._gate = at
         self._records = records
         self._properties = properties
@@ -71,10 +76,12 @@ class Filter:
         at = door(environ)
         if disguised is not None:
             answer = _answer(Refusal("400 Bad Request", "wrong-request", disguised))
-        elif at is None:
-            return self._app(environ, start_response)
-        else:
+        elif at is not None:
             answer = self._let_through(environ, at)
+        elif self._guard is not None and (begun := import_door(environ)) is not None:
+            answer = self._guard.answer(self._app, environ, begun)
+        else:
+            return self._app(environ, start_response)
         start_response(answer.status, answer.headers)
         return [answer.body]
 

@@ -64,7 +64,7 @@ class LocalGate:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.plan: Plan = load_plan(settings.config)
+        self.plan: Plan = load_plan(settings.config).for_image_service()
         if not self.plan.plugins:
             raise PlanError(f"{settings.config} has no plugin: every image would be let in; write one")
         self.tier: Tier = choose_tier(self.plan, settings.sandbox)

@@ -64,12 +64,14 @@ class InspectImage(task.Task):  # type: ignore[misc]  # taskflow has no types wh
         from . import recovery
 
         recovery.recover()
+        recovery.end_finished()
         try:
             from glance import housekeeping
 
             facts = {"image": self._image_id, "task": self._task_id, "stores": self._stores}
             self._entry = journal.begin(housekeeping.staging_store_path(), self._task_id, facts)
-            # Nobody tells a plugin that the import has come to its end; but taskflow lets go of its tasks then.
+            # Nobody tells a plugin that the import has come to its end; but taskflow lets go of its tasks then, or
+            # later. The next import looks, too.
             weakref.finalize(self, self._entry.end).atexit = False
         except Exception:
             log.exception("image %s: that it is being imported cannot be written down", self._image_id)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from . import ran
+
 log = logging.getLogger("douane")
 
 
@@ -20,6 +22,7 @@ def get_flow(**kwargs: Any) -> Any:
 
     Used of `kwargs`: task_id, task_type, image_id, image_repo, action_wrapper, context, backend, import_req.
     """
+    ran.mark(str(kwargs.get("image_id")))
     try:
         from .import_task import flow_of
 

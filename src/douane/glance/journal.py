@@ -10,12 +10,17 @@ import contextlib
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 FOLDER = ".douane"
 _MOST_BYTES = 1 << 20
+
+
+_open: set[Entry] = set()
+"""Those that this process has begun."""
 
 
 class Entry:
@@ -25,6 +30,7 @@ class Entry:
         self.path = path
         self.facts: Mapping[str, Any] = facts
         self._fd = fd
+        self._lock = threading.RLock()  # the garbage collector ends entries, too, in whatever thread it runs
 
     def note(self, facts: Mapping[str, Any]) -> None:
         """Write down `facts`, durably, beside what is there. Raises OSError."""
@@ -36,17 +42,20 @@ class Entry:
 
     def end(self) -> None:
         """It is over: nothing has to be set right. Idempotent; raises nothing."""
-        if self._fd < 0:
-            return
-        with contextlib.suppress(OSError):
-            self.path.unlink()
-        self.leave()
+        with self._lock:
+            if self._fd < 0:
+                return
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            self.leave()
 
     def leave(self) -> None:
         """Unlock it, and let whoever looks next set right what it is about. Idempotent."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+                _open.discard(self)
 
 
 def begin(staging: str, task: str, facts: Mapping[str, Any]) -> Entry:
@@ -66,7 +75,14 @@ def begin(staging: str, task: str, facts: Mapping[str, Any]) -> Entry:
     except BaseException:
         os.close(fd)
         raise
-    return Entry(path, fd, facts)
+    entry = Entry(path, fd, facts)
+    _open.add(entry)
+    return entry
+
+
+def of_this_process() -> list[Entry]:
+    """Entries that were begun here, and are neither ended nor left."""
+    return list(_open.copy())
 
 
 def left(staging: str) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from douane.engine import PlanError
 
 _TIERS = ("full", "strict", "off")
-_KNOWN = ("config", "sandbox", "agent", "state", "properties", "again")
+_KNOWN = ("config", "sandbox", "agent", "state", "properties", "again", "imports")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Settings:
     again: bool = False
     """Whether the import inspects again what the filter has inspected byte for byte when it was staged."""
 
+    imports: bool = True
+    """Whether an import is refused for which Glance would not run the import plugin (``imports = guarded``)."""
+
 
 def read(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from `options`; what is not there, from DOUANE_CONFIG, DOUANE_SANDBOX, DOUANE_AGENT, DOUANE_STATE.
@@ -54,6 +57,9 @@ def read(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) ->
             raise PlanError(f"{key!r} is true or false, not {value!r}")
         return value == "true"
 
+    imports = (get("imports") or "guarded").lower()
+    if imports not in ("guarded", "unguarded"):
+        raise PlanError(f"'imports' is guarded or unguarded, not {imports!r}")
     config, sandbox, state = get("config"), get("sandbox"), get("state")
     agent = get("agent")
     if config is None and agent is None:
@@ -65,7 +71,8 @@ def read(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) ->
         raise PlanError(f"'sandbox' is one of {', '.join(_TIERS)}, not {sandbox!r}")
     if state is not None and not Path(state).is_dir():
         raise PlanError(f"'state' names {state}, which is no directory; make it, owned by the user that runs Glance")
-    return Settings(config, sandbox, agent, state, truth("properties", "true"), truth("again", "false"))
+    properties, again = truth("properties", "true"), truth("again", "false")
+    return Settings(config, sandbox, agent, state, properties, again, imports == "guarded")
 
 
 _told: list[Settings] = []

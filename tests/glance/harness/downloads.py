@@ -16,11 +16,15 @@ class Downloads:
         files, held = self._files, self._held
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+            def do_HEAD(self) -> None:
                 data = files.get(self.path.lstrip("/"))
                 self.send_response(404 if data is None else 200)
                 self.send_header("Content-Length", str(len(data or b"")))
                 self.end_headers()
+
+            def do_GET(self) -> None:
+                self.do_HEAD()
+                data = files.get(self.path.lstrip("/"))
                 half = len(data or b"") // 2
                 with contextlib.suppress(OSError):  # whoever fetches may be killed
                     self.wfile.write((data or b"")[:half])
@@ -50,6 +54,10 @@ class Downloads:
     def add(self, name: str, data: bytes) -> str:
         """Serve these bytes under this name; their URL."""
         self._files[name] = data
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """Where what has this name is, or would be."""
         return f"http://127.0.0.1:{self.port}/{name}"
 
     def hold(self, name: str) -> None:

@@ -62,7 +62,8 @@ def glance_conf(
         "import_filtering_opts": {
             "allowed_schemes": "[http]",
             "allowed_hosts": "[127.0.0.1]",
-            "allowed_ports": f"[{','.join(map(str, download_ports))}]",
+            # Its own, too: with glance-download an image may come from the same Glance.
+            "allowed_ports": f"[{','.join(map(str, (*download_ports, port)))}]",
         },
     }
     for section, options in config.options.items():

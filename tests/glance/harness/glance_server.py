@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from .environments import Environment
@@ -72,8 +73,8 @@ class Glance:
         until("the port is free", lambda: is_free(self.port))
 
     def close(self) -> None:
-        """End it and drop its database."""
-        self.process.stop()
+        """End it, at once, and drop its database."""
+        self.process.kill()
         self._postgres.drop(self._database)
 
     def api(self, user: str = "tenant") -> Api:
@@ -100,6 +101,9 @@ class Glance:
         except OSError:
             return False
 
+
+StartGlance = Callable[[GlanceConfig], Glance]
+"""What the fixture `start_glance` is."""
 
 _templates: set[str] = set()
 

@@ -35,6 +35,7 @@ def _uwsgi(serving: Serving, environment: Environment, port: int) -> list[str]:
         *(environment.program("uwsgi"), "--http-socket", f"127.0.0.1:{port}", "--http-chunked-input", *application),
         *("--processes", str(serving.processes), "--threads", str(serving.threads), "--master", "--enable-threads"),
         *("--lazy-apps", "--need-app", "--die-on-term", "--buffer-size", "65535", *CLOSE),
+        *("--socket-timeout", "300"),  # of 4 s: an upload that a test holds up for longer would be given up
     ]
 
 

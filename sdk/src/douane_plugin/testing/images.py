@@ -103,7 +103,9 @@ def _table(kind: str, size: int) -> _Parts:
 
 
 def _mbr(kind: int, first: int, count: int) -> bytes:
-    entry = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", kind, b"\xfe\xff\xff", first, min(count, 0xFFFFFFFF))
+    # UEFI 2.10, 5.2.3: of a protective MBR the first cylinder, head and sector are these, which oslo.utils insists on.
+    start = b"\0\2\0" if kind == 0xEE else b"\xfe\xff\xff"
+    entry = struct.pack("<B3sB3sII", 0, start, kind, b"\xfe\xff\xff", first, min(count, 0xFFFFFFFF))
     return bytes(446) + entry.ljust(64, b"\0") + b"\x55\xaa"
 
 

@@ -1,0 +1,148 @@
+"""Every way by which the bytes of an image enter this Glance (or are said to be there): is it covered, or closed?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .points import Point, advice, ok, wrong
+from .policies import TOLD, Who, who_may
+from .site import Site
+
+_AREA = "door"
+_CLOSED = "closed: {} is not in enabled_import_methods"
+_NO_PLUGIN = "take {} out of enabled_import_methods, or have the import plugin run (above)"
+
+
+def examine(site: Site) -> Iterator[Point]:
+    """One point for each."""
+    methods = list(site.conf.enabled_import_methods or ())
+    yield _upload(site)
+    yield _stage(site, methods)
+    yield from _web_download(site, methods)
+    yield _glance_download(site, methods)
+    yield _copy(methods)
+    yield _locations(site)
+    yield _add_location(site)
+    yield _tasks()
+    yield ok(
+        _AREA,
+        "the stores and the database themselves",
+        "not covered: whoever can write to them, or run glance-manage, is trusted",
+    )
+
+
+def _upload(site: Site) -> Point:
+    name = "PUT /v2/images/ID/file"
+    if site.is_filtered and site.gate is not None:
+        return ok(_AREA, name, "covered by the filter")
+    who = who_may("upload_image")
+    if who is Who.NOBODY:
+        return ok(_AREA, name, f"closed: {TOLD[who]} (upload_image)")
+    return wrong(_AREA, name, f"not covered; {TOLD[who]} (upload_image)", "set up the filter (above)")
+
+
+def _stage(site: Site, methods: list[str]) -> Point:
+    name = "PUT /v2/images/ID/stage, glance-direct"
+    if "glance-direct" not in methods:
+        return ok(_AREA, name, _CLOSED.format("glance-direct"))
+    filtered = site.is_filtered and site.gate is not None
+    if filtered and site.is_imported:
+        return ok(_AREA, name, "covered by the filter, and by the import plugin")
+    if filtered and site.settings is not None and not site.settings.imports:
+        return ok(_AREA, name, "covered by the filter")
+    if filtered:
+        return ok(_AREA, name, "closed: the filter refuses imports for which the import plugin would not run")
+    if site.is_imported and site.gate is not None:
+        return ok(_AREA, name, "covered by the import plugin")
+    return wrong(_AREA, name, "not covered", "set up the filter and the import plugin (above)")
+
+
+def _web_download(site: Site, methods: list[str]) -> Iterator[Point]:
+    name = "import by web-download"
+    yield _fetched(site, methods, "web-download", name)
+    if "web-download" not in methods:
+        return
+    allowed = site.conf.import_filtering_opts
+    if not allowed.allowed_hosts:
+        yield advice(
+            _AREA,
+            f"{name}: from where",
+            f"from every host (allowed_hosts is empty; {len(allowed.disallowed_hosts or ())} are disallowed), also of "
+            "networks that only this host sees",
+            "name in [import_filtering_opts] allowed_hosts those that images may come from",
+        )
+
+
+def _glance_download(site: Site, methods: list[str]) -> Point:
+    return _fetched(site, methods, "glance-download", "import by glance-download")
+
+
+def _fetched(site: Site, methods: list[str], method: str, name: str) -> Point:
+    if method not in methods:
+        return ok(_AREA, name, _CLOSED.format(method))
+    if site.is_imported and site.gate is not None:
+        return ok(_AREA, name, "covered by the import plugin")
+    if site.is_filtered and site.settings is not None and site.settings.imports:
+        return wrong(
+            _AREA,
+            name,
+            "closed, by the filter: it refuses imports for which the import plugin would not run",
+            _NO_PLUGIN.format(method),
+        )
+    return wrong(_AREA, name, "not covered", _NO_PLUGIN.format(method))
+
+
+def _copy(methods: list[str]) -> Point:
+    name = "import by copy-image"
+    if "copy-image" not in methods:
+        return ok(_AREA, name, _CLOSED.format("copy-image"))
+    return ok(_AREA, name, f"no new bytes: copies of what is in; {TOLD[who_may('copy_image')]} (copy_image)")
+
+
+def _locations(site: Site) -> Point:
+    name = "PATCH of an image's locations"
+    if not site.conf.show_multiple_locations:
+        return ok(_AREA, name, "closed: show_multiple_locations is false")
+    return _by_policy(
+        name,
+        "set_image_location",
+        "show_multiple_locations is true: an image is whatever a URL leads to, now and later; nobody checks it",
+        "set show_multiple_locations = false",
+    )
+
+
+def _add_location(site: Site) -> Point:
+    name = "POST /v2/images/ID/locations"
+    who = who_may("add_image_location")
+    http = _has_http_store(site.conf)
+    if who is Who.MEMBER and not http:  # glance.api.v2.images.ImagesController.add_location
+        return advice(
+            _AREA,
+            name,
+            "not covered; closed to tenants, as there is no http store; other services (Cinder, Nova) may",
+            "check in their configuration what they do with it: images that come from their own volumes and servers",
+        )
+    return _by_policy(name, "add_image_location", "an image is whatever a URL leads to; nobody checks it", "", who)
+
+
+def _tasks() -> Point:
+    return _by_policy("POST /v2/tasks, type import", "tasks_api_access", "the old import, which runs no plugins", "")
+
+
+def _by_policy(name: str, rule: str, what: str, remedy: str, who: Who | None = None) -> Point:
+    who = who_may(rule) if who is None else who
+    told = f"{TOLD[who]} ({rule})"
+    if who is Who.NOBODY:
+        return advice(_AREA, name, f"closed, or for a role of your own: {told}", f"look at {rule} in the policy file")
+    changes = f'write "{rule}": "!" into the policy file'
+    remedy = f"{remedy}, or {changes}" if remedy else changes
+    if who in (Who.MEMBER, Who.UNKNOWN):
+        return wrong(_AREA, name, f"not covered: {what}; {told}", remedy)
+    return advice(_AREA, name, f"not covered: {what}; {told}", f"if nobody needs it, {remedy}")
+
+
+def _has_http_store(conf: Any) -> bool:
+    if conf.enabled_backends:
+        return "http" in conf.enabled_backends.values()
+    return "http" in (conf.glance_store.stores or ())
