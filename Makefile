@@ -68,6 +68,12 @@ test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: in
 	@$(COMPILE)
 	$(GLANCE_PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m glance tests/glance $(ARGS)
 
+.PHONY: test-tempest
+test-tempest: $(VENV_DEV)  ## OpenStack's own tests of the image service, with Douane in it and without: the same results
+	@scripts/glance-env.sh postgresql keystone clients tempest 33
+	@$(COMPILE)
+	$(GLANCE_PYTHON) -m pytest -m tempest tests/glance $(ARGS)
+
 .PHONY: sdk-test
 sdk-test: $(VENV_DEV)  ## the plugin contract's tests, on every Python from 3.9 on that is found here
 	@scripts/sdk-test.sh $(ARGS)

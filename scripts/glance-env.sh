@@ -4,6 +4,7 @@
 #   scripts/glance-env.sh 33 31 29      Glance of these versions, each with Douane (editable) in it
 #   scripts/glance-env.sh keystone      the identity service
 #   scripts/glance-env.sh clients       pytest, openstacksdk, `openstack` and `glance`: what the tests run in
+#   scripts/glance-env.sh tempest       OpenStack's own tests of the image service
 #   scripts/glance-env.sh postgresql    no environment: the system's package, if PostgreSQL's server is not there
 #
 # An environment whose requirements file has not changed since is left as it is. All are of one Python: PYTHON, or the
@@ -15,7 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'glance-env: %s\n' "$*"; }
 stop() { printf 'glance-env: %s\n' "$*" >&2; exit 1; }
 
-[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|postgresql..."
+[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|postgresql..."
 folder=${DOUANE_GLANCE_ENVS:-.glance}
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3)
@@ -75,18 +76,21 @@ uwsgi() {
 
 # ---- one environment --------------------------------------------------------------------------------------------
 
+is_server() { [[ $1 != clients && $1 != tempest ]]; }
+has_douane() { [[ $1 != keystone && $1 != tempest ]]; }
+
 # What an environment was made from stands in it: a copy says more than a time does, after a checkout or a `make lock`.
 make_environment() {
     local name=$1 file=requirements/$2 target=$folder/$1
     if ! cmp --quiet "$file" "$target/made-from.txt" || ! "$target/bin/python" -c '' 2>/dev/null; then
-        [ "$name" = clients ] || uwsgi
+        is_server "$name" && uwsgi
         say "Making $target from $file."
         "$uv" venv --quiet --clear --python "$python" "$target"
         install_into "$target" --only-binary :all: "${sources[@]/#/--no-binary=}" --require-hashes -r "$file"
-        [ "$name" = clients ] || cp "$folder/uwsgi/bin/uwsgi" "$target/bin/"
+        is_server "$name" && cp "$folder/uwsgi/bin/uwsgi" "$target/bin/"
         cp "$file" "$target/made-from.txt"
     fi
-    if [ "$name" != keystone ] && ! cat pyproject.toml sdk/pyproject.toml | cmp --quiet - "$target/douane-from.toml"; then
+    if has_douane "$name" && ! cat pyproject.toml sdk/pyproject.toml | cmp --quiet - "$target/douane-from.toml"; then
         install_into "$target" --no-deps --no-build-isolation --editable ./sdk --editable .
         cat pyproject.toml sdk/pyproject.toml > "$target/douane-from.toml"
     fi
@@ -95,8 +99,8 @@ make_environment() {
 for name in "$@"; do
     case $name in
         33|31|29) make_environment "$name" "glance-$name.txt" ;;
-        keystone|clients) make_environment "$name" "$name.txt" ;;
+        keystone|clients|tempest) make_environment "$name" "$name.txt" ;;
         postgresql) need postgresql has_postgresql ;;
-        *) stop "\"$name\" is none of 33, 31, 29, keystone, clients, postgresql." ;;
+        *) stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, postgresql." ;;
     esac
 done

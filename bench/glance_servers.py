@@ -1,0 +1,172 @@
+"""A real Glance with a real Keystone for the measurements: the ones that the tests use (tests/glance/harness)."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from .driving import WrongOutcome
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "tests" / "glance"))
+
+# Its folder is added above.
+from harness import agent_server, glance_config, glance_server, images, keystone, postgres  # noqa: E402
+from harness.environments import FOLDER  # noqa: E402
+
+NEEDED = ("33", "keystone")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_LOOK_SECONDS = 0.01
+
+
+def missing() -> str | None:
+    """What to do before there is a Glance to be measured; None if there is one."""
+    wanted = [name for name in NEEDED if not (FOLDER / name / "bin" / "python").exists()]
+    if not wanted:
+        return None
+    return f"there is no Glance here; make it: scripts/glance-env.sh postgresql {' '.join(NEEDED)}"
+
+
+@dataclass(frozen=True)
+class Used:
+    """Seconds that something took, and what all processes of one Glance used: seconds of processor time, and bytes
+    that they have given to the cache of a disk."""
+
+    seconds: float
+    cpu: float
+    written: int
+
+    def __sub__(self, before: Used) -> Used:
+        return Used(self.seconds - before.seconds, self.cpu - before.cpu, self.written - before.written)
+
+
+class Measured:
+    """One Glance that runs."""
+
+    def __init__(self, glance: glance_server.Glance, agent: agent_server.AgentServer | None = None) -> None:
+        """What `agent` uses is used by this Glance."""
+        self._glance = glance
+        self._agent = agent
+        self._api = glance.api()
+
+    def create(self) -> str:
+        """A new raw image; its id."""
+        return images.create(self._api, name="bench")
+
+    def upload(self, image: str, door: str, data: Path) -> float:
+        """Seconds of PUT `door` (``file`` or ``stage``), from the connection to the answer. Raises WrongOutcome.
+
+        The file is sent by sendfile(2): a client that copies would take the processor from who is measured.
+        """
+        began = time.perf_counter()
+        connection = http.client.HTTPConnection("127.0.0.1", self._glance.port, timeout=600)
+        with contextlib.closing(connection), data.open("rb") as file:
+            connection.putrequest("PUT", f"/v2/images/{image}/{door}")
+            size = data.stat().st_size
+            headers = {"X-Auth-Token": str(self._api.token), "Content-Length": str(size), **images.OCTETS}
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            connection.sock.sendfile(file)
+            response = connection.getresponse()
+            said = response.read()
+        seconds = time.perf_counter() - began
+        if response.status != 204:
+            raise WrongOutcome(
+                f"Glance answers {door} with {response.status}: {said!r:.500}\n{self._glance.log[-2000:]}"
+            )
+        return seconds
+
+    def run_import(self, image: str) -> float:
+        """Seconds of an import of what is staged, from the request until the image is active. Raises WrongOutcome.
+
+        The staged file's end is waited for, since to ask Glance again and again would keep it from its work.
+        """
+        staged = self._glance.folder / "staging" / image
+        began = time.perf_counter()
+        reply = images.start_import(self._api, image)
+        if reply.status != 202:
+            raise WrongOutcome(f"Glance answers the import with {reply.status}: {reply.text}")
+        while staged.exists() and time.perf_counter() - began < 600:
+            time.sleep(_LOOK_SECONDS)
+        seconds = time.perf_counter() - began
+        if images.settled(self._api, image) != "active":
+            raise WrongOutcome(f"the image was not imported:\n{self._glance.log[-4000:]}")
+        return seconds
+
+    def shown(self, image: str) -> dict[str, object]:
+        """The image as its owner sees it."""
+        shown: dict[str, object] = self._api.must("GET", f"/v2/images/{image}")
+        return shown
+
+    def log(self) -> str:
+        """All that it has logged."""
+        return self._glance.log
+
+    def delete(self, image: str) -> None:
+        """The image and its data."""
+        self._api.must("DELETE", f"/v2/images/{image}")
+
+    def used(self) -> Used:
+        """By its processes, and by those of theirs that have ended (proc_pid_stat(5), proc_pid_io(5))."""
+        cpu, written = 0, 0
+        servers = [self._glance.process, *([self._agent.process] if self._agent is not None else [])]
+        for pid in chain.from_iterable(_group(server.pid) for server in servers):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                cpu += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
+                told = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+                written += int(told["write_bytes"])
+        return Used(time.perf_counter(), cpu / _TICKS, written)
+
+
+def _group(leader: int) -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[2]) == leader:
+                yield int(stat.parent.name)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A Glance to be measured; with `plan`, an agent of this plan beside it, for whose socket it is configured."""
+
+    config: Callable[[str], glance_config.GlanceConfig]
+    """From the path of the agent's socket; an empty one where there is none."""
+    plan: Path | None = None
+
+
+@contextlib.contextmanager
+def glances(folder: Path, wanted: Sequence[Wanted]) -> Iterator[list[Measured]]:
+    """These Glances, all at once, below `folder`; one Keystone and one database for all."""
+    with contextlib.ExitStack() as stack:
+        database = postgres.Postgres()
+        stack.callback(database.stop)
+        database.start()
+        (folder / "keystone").mkdir()
+        identity = keystone.Keystone(folder / "keystone", database)
+        stack.callback(identity.stop)
+        identity.start()
+        started = []
+        for number, each in enumerate(wanted):
+            here = folder / f"glance-{number}"
+            here.mkdir()
+            agent = None
+            if each.plan is not None:
+                agent = agent_server.AgentServer("33", each.plan)
+                stack.callback(agent.close)
+                agent.start()
+            config = each.config(agent.socket if agent is not None else "")
+            glance = glance_server.Glance(config, here, database, identity)
+            stack.callback(glance.close)
+            glance.start()
+            started.append(Measured(glance, agent))
+        yield started
