@@ -94,7 +94,8 @@ class Filter:
             return _answer(Refusal("400 Bad Request", "wrong-request", str(error)))
         except NotReadable as error:
             return error.answer  # whoever may not see the image may not fill it either: Glance says why
-        upload = _Upload(self._gate, at, declared, length)
+        known_again = at.what == "stage" and self._records is not None
+        upload = _Upload(self._gate, at, declared, length, known_again=known_again)
         try:
             answer = self._take(environ, at, upload, length)
         except BaseException as error:
@@ -163,11 +164,13 @@ class Filter:
 class _Upload:
     """One upload's inspection, and what came of it. Begun by the first byte that Glance asks for."""
 
-    def __init__(self, at: Gate, through: Door, declared: Declared, length: int | None) -> None:
+    def __init__(self, at: Gate, through: Door, declared: Declared, length: int | None, *, known_again: bool) -> None:
+        """With `known_again` an import is to know the same bytes again."""
         self._gate = at
         self._door = through
         self._declared = declared
         self._length = length
+        self._known_again = known_again
         self.passage: Passage | None = None
         """The inspection, when it has begun."""
         self.refusal: Refusal | None = None
@@ -177,8 +180,9 @@ class _Upload:
     def begin(self) -> Inspecting:
         """Raises NotAccepted."""
         self._entry = uploads.begin(self._door.image, self._door.what)
+        name = f"image {self._door.image}"
         try:
-            self.passage = self._gate.begin(self._declared, self._length, f"image {self._door.image}")
+            self.passage = self._gate.begin(self._declared, self._length, name, known_again=self._known_again)
         except DouaneError as error:
             log.error("image %.80r cannot be inspected: %s", self._door.image, error)
             self.refusal = refusal(None, error)
@@ -203,7 +207,7 @@ class _Upload:
             self._refuse()
             raise
         report = self.passage.report
-        if report is None or (self._door.what == "file" and report.is_transformed):
+        if report is None or (self._door.what == "file" and self.passage.transforms and report.is_transformed):
             self.refusal = _NEEDS_IMPORT
             raise NotAccepted
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
+
 from douane.agent import Agent
 from douane.engine import (
     DouaneError,
@@ -36,6 +38,8 @@ class Passage(Protocol):
     error: DouaneError | None
     digest: str
     """SHA-256 (hex) of the plan that it began with: of its settings, and of the code of its plugins."""
+    transforms: bool
+    """True if that plan may make another image of it."""
 
     def write(self, data: bytes) -> None: ...
     def finish(self) -> None: ...
@@ -48,8 +52,9 @@ class Gate(Protocol):
     plugins: frozenset[str]
     """Names of the plan's plugins: each owns the properties ``NAME.*``."""
 
-    def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
-        """Begin one. Raises DouaneError."""
+    def begin(self, declared: Declared, size: int | None, name: str, *, known_again: bool) -> Passage:
+        """Begin one. With `known_again` the report has the digest by which an import knows the bytes again; without,
+        it need not. Raises DouaneError."""
 
 
 def emit(plugin: str, level: int, text: str) -> None:
@@ -70,15 +75,19 @@ class LocalGate:
         self.tier: Tier = choose_tier(self.plan, settings.sandbox)
         members = probe(self.plan, tier=self.tier, emit=emit)
         self.transforms = any(member.is_transform for member in members)
+        # A digest of a gigabyte is half a second of a core; what is not compared afterwards needs none.
+        bare = msgspec.structs.replace(self.plan, digests=(), received_digests=())
+        self._unknown = self.plan if self.transforms else bare
         self.digest = plan_digest(members)
         self.plugins = frozenset(member.spec.name for member in members)
 
-    def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
+    def begin(self, declared: Declared, size: int | None, name: str, *, known_again: bool) -> FedPassage:
+        plan = self.plan if known_again else self._unknown
         try:
-            inspection = Inspection(self.plan, declared, tier=self.tier, name=name, size=size, emit=emit)
+            inspection = Inspection(plan, declared, tier=self.tier, name=name, size=size, emit=emit)
         except (OSError, RuntimeError) as error:  # no descriptor, no thread is to be had
             raise DouaneError(f"no inspection can be begun: {error}") from error
-        return FedPassage(inspection, self.digest)
+        return FedPassage(inspection, self.digest, transforms=self.transforms)
 
 
 class AgentGate:
@@ -93,14 +102,14 @@ class AgentGate:
         self.plugins: frozenset[str] = frozenset()
         self._ask()
 
-    def _ask(self) -> str:
+    def _ask(self) -> tuple[str, bool]:
         told = self._agent.plan()
         self.plugins = frozenset(map(str, told["plugins"]))
-        return str(told["digest"])
+        return str(told["digest"]), bool(told["transforms"])
 
-    def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
-        digest = self._ask()
-        return FedPassage(self._agent.begin(declared, size, name), digest)
+    def begin(self, declared: Declared, size: int | None, name: str, *, known_again: bool) -> Passage:
+        digest, transforms = self._ask()  # the agent takes a digest of every image
+        return FedPassage(self._agent.begin(declared, size, name), digest, transforms=transforms)
 
 
 class Feeding(Protocol):
@@ -115,9 +124,10 @@ class Feeding(Protocol):
 class FedPassage:
     """See :class:`Passage`."""
 
-    def __init__(self, inspection: Feeding, digest: str) -> None:
+    def __init__(self, inspection: Feeding, digest: str, *, transforms: bool) -> None:
         self._inspection = inspection
         self.digest = digest
+        self.transforms = transforms
         self.report: Report | None = None
         self.error: DouaneError | None = None
 
