@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from plans import plan_of
 
 from douane.engine import Inspection, PassEnded, PlanError, load_plan
+from douane.engine.pushed import EARLY_BYTES
 from douane.sandbox import Tier
 
 MIB = 1 << 20
@@ -57,7 +59,7 @@ def test_the_sender_hears_of_a_refusal_and_sends_no_more(begin: Begin) -> None:
         while True:
             inspection.write(b"\xaa" * 65536)
             sent += 65536
-    assert sent <= 5 * MIB
+    assert sent <= EARLY_BYTES + 5 * MIB
     report = inspection.result()
     assert (report.outcome, report.code) == ("refused", "first-byte")
     with pytest.raises(PassEnded):
@@ -84,9 +86,28 @@ def test_an_image_of_another_size_than_was_announced_is_not_accepted(begin: Begi
 def test_a_plan_that_cannot_be_used_is_told_to_whoever_sends(begin: Begin) -> None:
     inspection = begin('[[plugin]]\nname = "gone"\nuse = "/nowhere/gone.py:Gone"\n')
     with pytest.raises(PassEnded):
-        inspection.write(b"x")
+        for _ in range(100):
+            inspection.write(bytes(MIB))
     with pytest.raises(PlanError, match="gone"):
         inspection.result()
+
+
+def test_a_plan_that_cannot_be_used_is_told_also_of_an_image_that_is_over_by_then(begin: Begin) -> None:
+    inspection = begin('[[plugin]]\nname = "gone"\nuse = "/nowhere/gone.py:Gone"\n')
+    with contextlib.suppress(PassEnded):
+        inspection.write(b"x")
+    with pytest.raises(PlanError, match="gone"):
+        inspection.finish()
+
+
+def test_an_image_that_is_whole_before_the_plugins_have_started_is_inspected(begin: Begin) -> None:
+    inspection = begin(plan_of("good:Count"))
+    data = os.urandom(EARLY_BYTES)
+    for at in range(0, len(data), 100_000):
+        inspection.write(data[at : at + 100_000])
+    report = inspection.finish()
+    assert report.outcome == "accepted", report
+    assert report.received.sha256 == hashlib.sha256(data).hexdigest()
 
 
 def test_a_plugin_that_dies_ends_the_wait_of_whoever_sends(begin: Begin) -> None:

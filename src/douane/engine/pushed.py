@@ -8,6 +8,11 @@ import threading
 
 from .errors import SourceError
 from .ring import Ring, Stopped
+from .units import MiB
+
+EARLY_BYTES = 8 * MiB
+"""So much is taken before the plugins have started: an upload need not stand still for the tenth of a second or two
+that they take. Less than a ring holds, so that it goes in without waiting."""
 
 
 class PassEnded(Exception):
@@ -29,6 +34,8 @@ class PushedSource:
         self._place = -1  # of the slot that is being filled
         self._filled = 0
         self._total = 0
+        self._early: list[bytes] = []
+        self._early_bytes = 0
         self._error: SourceError | None = None
         self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._closed = False
@@ -38,8 +45,10 @@ class PushedSource:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Hand over the next bytes. Raises PassEnded if they are not wanted any more."""
-        self._begun.wait()
         view = memoryview(data).cast("B")
+        if self._keep_early(view):
+            return
+        self._begun.wait()
         while view:
             ring = self._ring
             if ring is None:
@@ -52,14 +61,9 @@ class PushedSource:
             with self._filling:
                 if self._ring is None:  # its memory is about to be given back
                     raise PassEnded
-                part = view[: ring.slot_bytes - self._filled]
-                at = self._place + self._filled
-                ring.view[at : at + len(part)] = part
-                self._filled += len(part)
-                self._total += len(part)
-                view = view[len(part) :]
-                if self._filled == ring.slot_bytes:
-                    self._publish(ring)
+                taken = self._fill(ring, view)
+                self._total += taken
+                view = view[taken:]
 
     def finish(self) -> None:
         """That was all of it. The outcome can be an error: if another size was announced."""
@@ -72,6 +76,26 @@ class PushedSource:
         """There will be no more, and what came is not all: the image cannot be accepted. Safe at any moment."""
         self._error = SourceError("unreadable", f"{self.name} did not come to its end: {reason}")
         self._end()
+
+    def _keep_early(self, view: memoryview) -> bool:
+        """True if it was taken though nobody is there yet."""
+        with self._filling:
+            if self._begun.is_set() or self._ring is not None or self._early_bytes + len(view) > EARLY_BYTES:
+                return False
+            self._early.append(bytes(view))
+            self._early_bytes += len(view)
+            self._total += len(view)
+            return True
+
+    def _fill(self, ring: Ring, view: memoryview) -> int:
+        """Copy what fits into the slot that is being filled; how much that was."""
+        part = view[: ring.slot_bytes - self._filled]
+        at = self._place + self._filled
+        ring.view[at : at + len(part)] = part
+        self._filled += len(part)
+        if self._filled == ring.slot_bytes:
+            self._publish(ring)
+        return len(part)
 
     def _publish(self, ring: Ring) -> None:
         ring.publish(self._place, self._filled)
@@ -86,7 +110,15 @@ class PushedSource:
 
     def pump(self, ring: Ring) -> None:
         """Wait until the sender has ended. Raises SourceError, and Stopped."""
-        self._ring = ring
+        with self._filling:
+            for piece in self._early:
+                view = memoryview(piece)
+                while view:
+                    if self._place < 0:
+                        self._place, self._filled = ring.reserve(), 0
+                    view = view[self._fill(ring, view) :]
+            self._early = []
+            self._ring = ring
         self._begun.set()
         poll = select.poll()
         poll.register(self._ended, select.POLLIN)
