@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 from bench.formats.corpus import Labelled, labelled
 from bench.formats.names import outer
 
-pytestmark = [pytest.mark.corpus, pytest.mark.timeout(900), pytest.mark.xdist_group("corpus")]
+pytestmark = [pytest.mark.corpus, pytest.mark.timeout(900), pytest.mark.xdist_group("corpus-formats")]
 
 DISK_FORMATS = {
     "vmdk-descriptor": "vmdk",

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 
 from bench.formats.corpus import Labelled, labelled
 
-pytestmark = [pytest.mark.corpus, pytest.mark.timeout(900), pytest.mark.xdist_group("corpus")]
+pytestmark = [pytest.mark.corpus, pytest.mark.timeout(900), pytest.mark.xdist_group("corpus-transforms")]
 
 ONE_IN = {"ovf": 80, "raw": 10, "udf": 10}
 OTHERS_ONE_IN = 4

@@ -35,7 +35,8 @@ class Convert(Transform):
 
     The way is chosen for each image, the one with the least on the disk: a stream-optimized VMDK becomes raw as it
     arrives, without qemu-img; it, or a raw image, becomes anything else with only the result on the disk; all others
-    are kept on the disk as they arrive, and become raw as they go on, or anything else with the result beside them.
+    are kept on the disk as they arrive, and become raw as they go on, or anything else with the result beside them. A
+    plain qcow2 that was kept is then read without qemu-img, which is only asked for the size of its disk.
 
     Configuration:
 
@@ -206,8 +207,13 @@ class Convert(Transform):
         self._check_size(arrival, size)
         words = [self.program, "convert", "-p", "-f", driver]
         if self.target.name == "raw" and self.verify == "none":
+            from .conversion import qcow2_disk
             from .conversion.streams import to_stream
 
+            plain = qcow2_disk.disk(kept.fileno(), size) if found == "qcow2" else None
+            if plain is not None:
+                yield from plain
+                return
             yield from to_stream([*words, kept.path], [kept.fileno()], size, self.alive)
             return
         with self._run([*words, *self.target.words(kept.path, made.path)]) as program:

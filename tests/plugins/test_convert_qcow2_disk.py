@@ -1,0 +1,147 @@
+"""A plain qcow2 is read by Douane itself: byte for byte what qemu-img makes of it, or not at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from douane.plugins.conversion import qcow2_disk
+
+SIZE = 3 << 20
+WRITES = st.lists(
+    st.tuples(
+        st.sampled_from(["write -P 0x5a", "write -P 0xa5", "write -z", "write -z -u", "discard", "snapshot"]),
+        st.integers(0, SIZE // 512 - 1),
+        st.integers(1, 700),
+    ),
+    max_size=12,
+)
+
+
+def make(path: Path, options: str, writes: list[tuple[str, int, int]], size: int = SIZE) -> None:
+    path.unlink(missing_ok=True)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", options, str(path), str(size)], check=True)
+    for number, (what, sector, sectors) in enumerate(writes):
+        if what == "snapshot":
+            subprocess.run(["qemu-img", "snapshot", "-c", str(number), str(path)], check=True)
+        else:
+            length = min(sectors * 512, size - sector * 512)
+            words = f"{what} {sector * 512} {length}"
+            done = subprocess.run(["qemu-io", "-f", "qcow2", "-c", words, str(path)], check=True, capture_output=True)
+            assert b"rror" not in done.stdout, done.stdout
+
+
+def by_qemu(path: Path) -> bytes:
+    out = path.with_suffix(".raw")
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(path), str(out)], check=True)
+    return out.read_bytes()
+
+
+def by_douane(path: Path, size: int = SIZE) -> bytes | None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        found = qcow2_disk.disk(fd, size)
+        return None if found is None else b"".join(bytes(piece) for piece in found)
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    bits=st.integers(9, 17),
+    compat=st.sampled_from(["0.10", "1.1"]),
+    preallocation=st.sampled_from(["off", "metadata"]),
+    writes=WRITES,
+)
+def test_it_is_what_qemu_makes_of_it(
+    tmp_path: Path, bits: int, compat: str, preallocation: str, writes: list[tuple[str, int, int]]
+) -> None:
+    path = tmp_path / "disk.qcow2"
+    make(path, f"cluster_size={1 << bits},compat={compat},preallocation={preallocation}", writes)
+    assert by_douane(path) == by_qemu(path)
+
+
+def test_the_last_cluster_of_the_file_need_not_be_whole(tmp_path: Path) -> None:
+    path = tmp_path / "disk.qcow2"
+    make(path, "cluster_size=65536", [("write -P 0x5a", 7, 3)])
+    cluster = path.stat().st_size // 65536 * 65536 - 65536
+    os.truncate(path, cluster + 5000)
+    found = by_douane(path)
+    assert found == by_qemu(path)
+    assert found is not None
+    assert found.count(b"\x5a") == 5000 - 7 * 512
+
+
+def test_a_disk_that_ends_within_a_cluster(tmp_path: Path) -> None:
+    path = tmp_path / "disk.qcow2"
+    size = SIZE + 512 * 3
+    make(path, "cluster_size=65536", [("write -P 0x5a", SIZE // 512 - 5, 8)], size)
+    assert by_douane(path, size) == by_qemu(path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["extended_l2=on,cluster_size=65536", "lazy_refcounts=on,compat=1.1", "data_file_raw=on,data_file=other.raw"],
+)
+def test_what_is_not_plain_is_for_qemu_img(tmp_path: Path, options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "disk.qcow2"
+    make(path, options, [("write -P 0x5a", 0, 100)])
+    plain = options.startswith("lazy")  # a compatible feature, and the image was closed well
+    assert (by_douane(path) is None) is not plain
+
+
+def test_compressed_clusters_are_for_qemu_img(tmp_path: Path) -> None:
+    raw, path = tmp_path / "raw", tmp_path / "disk.qcow2"
+    raw.write_bytes(b"abcd" * (SIZE // 4))
+    subprocess.run(["qemu-img", "convert", "-q", "-c", "-f", "raw", "-O", "qcow2", str(raw), str(path)], check=True)
+    assert by_douane(path) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (4, b"\0\0\0\4"),  # the version
+        (8, b"\0\0\0\0\0\0\1\0"),  # a backing file
+        (32, b"\0\0\0\1"),  # encryption
+        (72, b"\0\0\0\0\0\0\0\2"),  # marked as damaged
+        (72, b"\x80\0\0\0\0\0\0\0"),  # an unknown feature
+        (40, b"\0\0\0\0\0\3\0\1"),  # an L1 table that begins within a cluster
+        (40, b"\0\0\0\0\x7f\0\0\0"),  # an L1 table behind the end
+        (36, b"\0\0\0\0"),  # a shorter L1 table than the disk needs
+    ],
+)
+def test_nothing_is_read_that_contradicts_itself(tmp_path: Path, at: int, value: bytes) -> None:
+    path = tmp_path / "disk.qcow2"
+    make(path, "cluster_size=65536", [("write -P 0x5a", 0, 100)])
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(value)
+    assert by_douane(path) is None
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 6 * 65536), st.binary(min_size=1, max_size=8)), max_size=4))
+def test_whatever_the_bytes_it_is_as_long_as_the_disk_or_not_read(
+    plain: Path, tmp_path: Path, changes: list[tuple[int, bytes]]
+) -> None:
+    data = bytearray(plain.read_bytes())
+    for at, value in changes:
+        data[at : at + len(value)] = value
+    path = tmp_path / "changed.qcow2"
+    path.write_bytes(data)
+    found = by_douane(path)
+    assert found is None or len(found) == SIZE
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plain") / "disk.qcow2"
+    make(path, "cluster_size=65536", [("write -P 0x5a", 100, 600)])
+    return path
