@@ -56,6 +56,22 @@ def test_every_format_becomes_the_same_raw_disk(tmp_path: Path, source: Any, nam
     assert report.properties["convert.source"] == declared["disk_format"]
 
 
+def test_a_disk_that_is_packed_further_on_is_given_out_without_a_seam(tmp_path: Path) -> None:
+    """Its first half goes on as it arrives, the second is read by qemu-img."""
+    image, raw = tmp_path / "mixed.qcow2", tmp_path / "mixed.raw"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=512", image, "4M"], check=True)
+    words = ["write -P 0x5a 0 1M", "write -c -P 0xa5 2M 512", "write -P 0xc3 3M 1M"]
+    subprocess.run(
+        ["qemu-io", "-f", "qcow2", *(part for each in words for part in ("-c", each)), image],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(["qemu-img", "convert", "-O", "raw", image, raw], check=True)
+    report = convert(tmp_path, image.read_bytes(), plan_of("format"), disk_format="qcow2")
+    assert report.outcome == "accepted", report
+    assert (tmp_path / "out").read_bytes() == raw.read_bytes()
+
+
 @pytest.mark.parametrize("to", TARGETS[1:])
 @pytest.mark.parametrize("name", ["raw", "qcow2-packed", "vmdk", "vmdk-stream", "vhd-fixed"])
 def test_every_format_can_be_made(tmp_path: Path, source: Any, name: str, to: str) -> None:

@@ -10,13 +10,13 @@ from douane_plugin import Reject, Transform
 from ._found import SAME
 from ._units import parse_size, show_size
 from .conversion.arrival import Arrival
-from .conversion.files import hand_out, keep
+from .conversion.files import hand_out, keep, keeping, rest
 from .conversion.program import QemuImg, cannot_run
 from .conversion.targets import DRIVERS, USUAL, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from douane_plugin import Image
 
@@ -36,7 +36,8 @@ class Convert(Transform):
     The way is chosen for each image, the one with the least on the disk: a stream-optimized VMDK becomes raw as it
     arrives, without qemu-img; it, or a raw image, becomes anything else with only the result on the disk; all others
     are kept on the disk as they arrive, and become raw as they go on, or anything else with the result beside them. A
-    plain qcow2 that was kept is then read without qemu-img, which is only asked for the size of its disk.
+    plain qcow2 is read without qemu-img, which is only asked for the size of its disk: what stands in the order of the
+    disk goes on while the rest arrives.
 
     Configuration:
 
@@ -191,9 +192,16 @@ class Convert(Transform):
     # what has to be kept first
 
     def _from_file(self, image: Image, arrival: Arrival) -> Iterator[bytes | memoryview]:
-        keep(arrival, self.kept)
+        given = 0
+        if self.target.name == "raw" and self.verify == "none" and arrival.format() == "qcow2":
+            given = yield from self._as_it_arrives(image, arrival)
+        else:
+            keep(arrival, self.kept)
         found, look = arrival.format(), arrival.look  # certain now
-        if found is None or not self._wants(found, look.variant if look else ""):
+        wanted = found is not None and self._wants(found, look.variant if look else "")
+        if found is None or not wanted:
+            if given:
+                raise Reject("convert-unsupported", "the image can be read in more ways than one; convert it")
             yield from hand_out(self.kept)
             return
         arrival.judge()
@@ -211,15 +219,28 @@ class Convert(Transform):
             from .conversion.streams import to_stream
 
             plain = qcow2_disk.disk(kept.fileno(), size) if found == "qcow2" else None
-            if plain is not None:
-                yield from plain
-                return
-            yield from to_stream([*words, kept.path], [kept.fileno()], size, self.alive)
+            if plain is None:
+                plain = to_stream([*words, kept.path], [kept.fileno()], size, self.alive)
+            yield from rest(plain, given)
             return
         with self._run([*words, *self.target.words(kept.path, made.path)]) as program:
             program.succeed()
         self._verify(driver)
         yield from hand_out(made)
+
+    def _as_it_arrives(self, image: Image, arrival: Arrival) -> Generator[bytes | memoryview, None, int]:
+        """Keep all of it, and give out what comes in the order of the disk; how many bytes that were."""
+        from .conversion.qcow2_following import Following
+
+        disk, told = Following(self.kept.fileno(), arrival.head(512)), False
+        self._check_size(arrival, disk.size)
+        for start, piece in keeping(arrival, self.kept):
+            for part in disk.more(start, piece):
+                if not told:
+                    self._become(image, "qcow2", "kept")
+                    told = True
+                yield part
+        return disk.position
 
     def _disk_size(self, driver: str) -> int:
         """Bytes of the disk of what was kept, as qemu-img sees it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,18 +25,39 @@ def zeros(length: int) -> Iterator[memoryview]:
         length -= min(length, _PIECE_BYTES)
 
 
-def keep(pieces: Iterable[bytes | memoryview], scratch: Scratch) -> int:
-    """Write them all; how many bytes they were. Raises RuntimeError if there is no room."""
+def keep(pieces: Iterable[bytes | memoryview], scratch: Scratch) -> None:
+    """Write them all. Raises RuntimeError if there is no room."""
+    for _ in keeping(pieces, scratch):
+        pass
+
+
+def keeping(pieces: Iterable[bytes | memoryview], scratch: Scratch) -> Iterator[tuple[int, bytes | memoryview]]:
+    """Each of them when it has been written, after its offset in the file. Raises RuntimeError if there is no room.
+
+    A piece of zeros may be a hole behind the file's end until the last one has been asked for.
+    """
     fd, at = scratch.fileno(), 0
-    try:
-        for piece in pieces:
-            length = len(piece)
-            if not _is_zero(piece, length):
-                done = 0
-                while done < length:
-                    done += os.pwrite(fd, piece[done:] if done else piece, at + done)
-            at += length
+    for piece in pieces:
+        length = len(piece)
+        if not _is_zero(piece, length):
+            with _told(scratch):
+                _write(fd, piece, at)
+        yield at, piece
+        at += length
+    with _told(scratch):
         os.ftruncate(fd, at)
+
+
+def _write(fd: int, piece: bytes | memoryview, at: int) -> None:
+    done = 0
+    while done < len(piece):
+        done += os.pwrite(fd, piece[done:] if done else piece, at + done)
+
+
+@contextmanager
+def _told(scratch: Scratch) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno == errno.EFBIG:
             what = f"it is larger than the plugin's 'scratch' of {scratch.size} bytes"
@@ -44,7 +66,6 @@ def keep(pieces: Iterable[bytes | memoryview], scratch: Scratch) -> int:
         else:
             raise
         raise RuntimeError(f"the image could not be kept for its conversion: {what}") from error
-    return at
 
 
 def _is_zero(piece: bytes | memoryview, length: int) -> bool:
@@ -78,3 +99,11 @@ def hand_out(scratch: Scratch) -> Iterator[bytes | memoryview]:
                 raise RuntimeError("the scratch file became shorter while it was being read")
             yield view[:got]
             at += got
+
+
+def rest(pieces: Iterable[bytes | memoryview], position: int) -> Iterator[bytes | memoryview]:
+    """What stands behind the first `position` bytes of `pieces`."""
+    for piece in pieces:
+        if position < len(piece):
+            yield piece[position:] if position else piece
+        position = max(0, position - len(piece))

@@ -24,67 +24,90 @@ if TYPE_CHECKING:
 MOST_CLUSTERS = 1 << 22
 """Of a disk: their entries are kept, 8 bytes each."""
 
-_ZERO_FLAG = 1
+ZERO_FLAG = 1
+"""Of an L2 entry: QCOW_OFLAG_ZERO in block/qcow2.h."""
+
 _PIECE_BYTES = 1 << 20
 
 
 def disk(fd: int, size: int) -> Iterator[bytes | memoryview] | None:
     """The `size` bytes of the disk of the image in the regular file `fd`; None if that is for qemu-img to read."""
-    header = _header(fd)
-    if header is None or header.size != size or not 9 <= header.cluster_bits <= 21:
+    header = plain_header(os.pread(fd, V3_BYTES, 0))
+    if header is None or header.size != size:
         return None
     tables = _tables(fd, header)
     return None if tables is None else _read(fd, header, tables)
 
 
-def _header(fd: int) -> Header | None:
-    data = os.pread(fd, V3_BYTES, 0)
+def plain_header(data: bytes) -> Header | None:
+    """The header in the first :data:`V3_BYTES` of an image. None if the image is for qemu-img."""
     if len(data) < V3_BYTES or data[:4] != MAGIC:
         return None
     header = Header()
     for (name, _), value in zip(V2_FIELDS, struct.unpack(">IQIIQIIQQIIQ", data[4:V2_BYTES]), strict=True):
         setattr(header, name, value)
     if header.version == 3:
-        for (name, _), value in zip(V3_FIELDS, struct.unpack(">QQQII", data[V2_BYTES:]), strict=True):
+        for (name, _), value in zip(V3_FIELDS, struct.unpack(">QQQII", data[V2_BYTES:V3_BYTES]), strict=True):
             setattr(header, name, value)
     if header.version not in (2, 3) or header.incompatible_features or header.crypt_method:
         return None
-    return None if header.backing_file_offset or header.backing_file_size else header
+    if header.backing_file_offset or header.backing_file_size or not 9 <= header.cluster_bits <= 21:
+        return None
+    if not 0 < -(-header.size // header.cluster_size) <= MOST_CLUSTERS or l1_bytes(header) > header.l1_size * 8:
+        return None
+    return None if header.l1_table_offset % header.cluster_size else header
+
+
+def l1_bytes(header: Header) -> int:
+    """Of the L1 table, as much as the disk needs."""
+    clusters = -(-header.size // header.cluster_size)
+    return -(-clusters // (header.cluster_size // 8)) * 8
+
+
+def plain_l1(header: Header, data: bytes) -> list[int] | None:
+    """Where the L2 tables stand, 0 for one that is not there. None if the image is for qemu-img."""
+    found = []
+    for (entry,) in struct.iter_unpack(">Q", data):
+        at = entry & OFFSET
+        if entry & L1_RESERVED or at % header.cluster_size:
+            return None
+        found.append(at)
+    return found
+
+
+def plain_table(header: Header, entries: L2Entries, data: bytes) -> tuple[array[int], int] | None:
+    """The entries of the L2 table `data`, and the largest offset in them. None if the image is for qemu-img."""
+    found = entries.read(data)
+    if found.compressed or found.reserved or found.unaligned:
+        return None
+    table = array("Q", data)
+    if sys.byteorder == "little":
+        table.byteswap()
+    if header.version == 2 and any(each & ZERO_FLAG for each in table):
+        return None
+    return table, max(found.offsets)
 
 
 def _tables(fd: int, header: Header) -> list[array[int] | None] | None:
     """The entries of each L2 table of the disk, None for one that is not there. None if one is for qemu-img."""
     cluster, end = header.cluster_size, os.fstat(fd).st_size
-    clusters = -(-header.size // cluster)
-    needed = -(-clusters // (cluster // 8))
-    if not 0 < clusters <= MOST_CLUSTERS or needed > header.l1_size:
-        return None
-    if header.l1_table_offset % cluster or header.l1_table_offset > end:
-        return None
-    l1 = os.pread(fd, needed * 8, header.l1_table_offset)
-    if len(l1) < needed * 8:
+    length = l1_bytes(header)
+    data = os.pread(fd, length, header.l1_table_offset) if header.l1_table_offset <= end else b""
+    places = plain_l1(header, data) if len(data) == length else None
+    if places is None:
         return None
     entries = L2Entries(header.cluster_bits, header.l2_entry_bytes)
     tables: list[array[int] | None] = []
-    for (entry,) in struct.iter_unpack(">Q", l1):
-        at = entry & OFFSET
-        if entry & L1_RESERVED or at % cluster or at + cluster > end:
-            return None
+    for at in places:
         if not at:
             tables.append(None)
             continue
-        data = os.pread(fd, cluster, at)
-        if len(data) < cluster:
+        if at + cluster > end:
             return None
-        found = entries.read(data)
-        if found.compressed or found.reserved or found.unaligned or max(found.offsets) >= end:
+        found = plain_table(header, entries, os.pread(fd, cluster, at))
+        if found is None or found[1] >= end:
             return None
-        table = array("Q", data)
-        if sys.byteorder == "little":
-            table.byteswap()
-        if header.version == 2 and any(each & _ZERO_FLAG for each in table):
-            return None
-        tables.append(table)
+        tables.append(found[0])
     return tables
 
 
@@ -111,7 +134,7 @@ def _runs(header: Header, tables: Iterable[array[int] | None]) -> Iterator[tuple
         if table is None:
             places: Iterable[tuple[int | None, int]] = [(None, cluster // 8 * cluster)]
         else:
-            places = ((None if each & _ZERO_FLAG else each & OFFSET or None, cluster) for each in table)
+            places = ((None if each & ZERO_FLAG else each & OFFSET or None, cluster) for each in table)
         for place, bytes_there in places:
             more = min(bytes_there, left)
             if length and (place is None if start is None else place == start + length):
