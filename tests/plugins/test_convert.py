@@ -56,17 +56,28 @@ def test_every_format_becomes_the_same_raw_disk(tmp_path: Path, source: Any, nam
     assert report.properties["convert.source"] == declared["disk_format"]
 
 
+def qcow2_of(folder: Path, cluster_size: int, size: str, *writes: str) -> tuple[Path, Path]:
+    """An image that was written in this order, and its disk."""
+    image, raw = folder / "written.qcow2", folder / "written.raw"
+    options = ["-o", f"cluster_size={cluster_size}"]
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, image, size], check=True)
+    words = [part for each in writes for part in ("-c", f"write {each}")]
+    subprocess.run(["qemu-io", "-f", "qcow2", *words, image], check=True, capture_output=True)
+    subprocess.run(["qemu-img", "convert", "-O", "raw", image, raw], check=True)
+    return image, raw
+
+
 def test_a_disk_that_is_packed_further_on_is_given_out_without_a_seam(tmp_path: Path) -> None:
     """Its first half goes on as it arrives, the second is read by qemu-img."""
-    image, raw = tmp_path / "mixed.qcow2", tmp_path / "mixed.raw"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=512", image, "4M"], check=True)
-    words = ["write -P 0x5a 0 1M", "write -c -P 0xa5 2M 512", "write -P 0xc3 3M 1M"]
-    subprocess.run(
-        ["qemu-io", "-f", "qcow2", *(part for each in words for part in ("-c", each)), image],
-        check=True,
-        capture_output=True,
-    )
-    subprocess.run(["qemu-img", "convert", "-O", "raw", image, raw], check=True)
+    image, raw = qcow2_of(tmp_path, 512, "4M", "-P 0x5a 0 1M", "-c -P 0xa5 2M 512", "-P 0xc3 3M 1M")
+    report = convert(tmp_path, image.read_bytes(), plan_of("format"), disk_format="qcow2")
+    assert report.outcome == "accepted", report
+    assert (tmp_path / "out").read_bytes() == raw.read_bytes()
+
+
+def test_a_disk_that_stands_out_of_order_waits_without_holding_what_arrives(tmp_path: Path) -> None:
+    """After its first clusters, many chunks with nothing of what is next: their memory is lent for two each."""
+    image, raw = qcow2_of(tmp_path, 65536, "24M", "-P 0x5a 0 1M", "-P 0xa5 12M 12M", "-P 0xc3 1M 11M")
     report = convert(tmp_path, image.read_bytes(), plan_of("format"), disk_format="qcow2")
     assert report.outcome == "accepted", report
     assert (tmp_path / "out").read_bytes() == raw.read_bytes()

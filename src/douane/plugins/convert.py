@@ -235,11 +235,18 @@ class Convert(Transform):
         disk, told = Following(self.kept.fileno(), arrival.head(512)), False
         self._check_size(arrival, disk.size)
         for start, piece in keeping(arrival, self.kept):
-            for part in disk.more(start, piece):
-                if not told:
-                    self._become(image, "qcow2", "kept")
-                    told = True
-                yield part
+            parts = disk.more(start, piece)
+            first = next(parts, None)
+            if first is None:
+                continue
+            if not told:
+                self._become(image, "qcow2", "kept")
+                told = True
+            yield first
+            # Not held until there is a next one: clusters of 2 MiB give none for several chunks, and a chunk's memory
+            # is only lent for two.
+            del first
+            yield from parts
         return disk.position
 
     def _disk_size(self, driver: str) -> int:
