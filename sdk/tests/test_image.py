@@ -96,6 +96,23 @@ def test_a_window_used_after_the_next_was_asked_for_raises():
         bytes(first)
 
 
+@given(
+    st.lists(st.binary(min_size=1, max_size=12), min_size=1, max_size=12),
+    st.integers(1, 9).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size - 1))),
+    st.data(),
+)
+def test_a_slice_of_a_window_that_is_kept_never_shows_other_bytes(parts, size, data):
+    """Windows that straddle chunks are copied into memory that is used again, but not under a view of it."""
+    kept = []
+    for window in Image({}, Parts(parts)).windows(*size):
+        if data.draw(st.booleans()):
+            kept.append((window[1:], bytes(window[1:])))
+        elif kept and data.draw(st.booleans()):
+            kept.pop()
+    for view, told in kept:
+        assert bytes(view) == told
+
+
 def test_chunks_cannot_be_written():
     chunk = next(Image({}, Parts([b"first"])))
     with pytest.raises(TypeError):

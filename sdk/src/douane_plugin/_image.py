@@ -158,7 +158,11 @@ class Image:
 
     def _windows(self, size: int, overlap: int) -> Iterator[memoryview]:
         step = size - overlap
-        carry = bytearray()  # from the beginning of the next window up to the chunk; shorter than a window
+        # From the beginning of the next window up to the chunk, and what of the chunk belongs to windows that begin
+        # there: only those are copied, into memory that is used again. With a new buffer for each, the kernel's zeroed
+        # pages took five times as long as the search in them.
+        joined = bytearray()
+        before = 0  # bytes of it; fewer than a window has
         unseen = 0  # bytes after the end of the last window
         while True:
             chunk = self._next_piece()
@@ -168,31 +172,37 @@ class Image:
             length = len(chunk)
             self._offset += length
             unseen += length
-            before = len(carry)
             at = -before  # where the next window begins, counted from the chunk
             if before:
-                carry += chunk[:size]
-            if at < 0 and at + size <= length:
-                joined = memoryview(bytes(carry))  # the windows that straddle are the only ones copied
+                more = min(length, size - (before % step or step))  # to the end of the last one that begins before it
+                joined = _room(joined, before, before + more)
+                with memoryview(joined) as room:
+                    room[before : before + more] = chunk[:more]
                 while at < 0 and at + size <= length:
                     unseen = length - (at + size)
-                    yield self._give(joined[at + before : at + before + size])
+                    yield self._give(memoryview(joined).toreadonly()[at + before : at + before + size])
                     at += step
             while at >= 0 and at + size <= length:
                 unseen = length - (at + size)
                 yield self._give(chunk[at : at + size])
                 at += step
-            if at < 0:
-                del carry[: at + before]
-            else:
-                carry = bytearray(chunk[at:])
+            self._take_back()
+            left = length - at
+            joined = _room(joined, before + length if at < 0 else 0, left)
+            with memoryview(joined) as room:
+                room[:left] = chunk[at:] if at >= 0 else room[at + before : at + before + left]
+            before = left
             _release(chunk)
         if unseen:
-            yield self._give(memoryview(bytes(carry)))
+            yield self._give(memoryview(joined)[:before].toreadonly())
 
-    def _give(self, view: memoryview) -> memoryview:
+    def _take_back(self) -> None:
         if self._given is not None:
             _release(self._given)
+            self._given = None
+
+    def _give(self, view: memoryview) -> memoryview:
+        self._take_back()
         self._given = view
         return view
 
@@ -255,6 +265,21 @@ class Image:
         if self._chunk is not None:
             return self._chunk
         return self._source.take()
+
+
+def _room(memory: bytearray, used: int, needed: int) -> bytearray:
+    """The same memory with so much room, or if a view of it lives on, new memory with the first `used` bytes of it:
+    a slice of a window cannot be revoked, and must not come to show other bytes."""
+    try:
+        memory.append(0)
+        del memory[-1]
+        if needed > len(memory):
+            memory.extend(bytes(needed - len(memory)))
+    except BufferError:
+        old, memory = memory, bytearray(max(needed, len(memory)))
+        with memoryview(old) as shown, memoryview(memory) as room:
+            room[:used] = shown[:used]
+    return memory
 
 
 def _release(view: memoryview) -> None:
