@@ -7,6 +7,7 @@ import fcntl
 import mmap
 import os
 import threading
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -29,8 +30,8 @@ class Recorder:
         self.dropped = False
         self._ring = ring
 
-    def push(self, chunk: Chunk) -> None:
-        self.chunks.append(chunk)
+    def push(self, chunks: Sequence[Chunk]) -> None:
+        self.chunks += chunks
 
     def finish(self, size: int) -> None:
         self.size = size
@@ -57,10 +58,10 @@ def punch_hole(fd: int) -> None:
         raise OSError(ctypes.get_errno(), "fallocate")
 
 
-def write(ring: Ring, data: bytes) -> None:
+def write(ring: Ring, data: bytes, hold: bool = False) -> None:
     place = ring.reserve()
     ring.view[place : place + len(data)] = data
-    ring.publish(place, len(data))
+    ring.publish(place, len(data), hold=hold)
 
 
 @pytest.fixture
@@ -82,17 +83,21 @@ def test_every_reader_sees_every_byte_in_order_however_they_take_turns(pieces, c
     for reader in readers:
         ring.attach(reader)
     expected = b""
+    held = 0
     for piece in pieces:
         while True:  # as the writer would wait: somebody has to let go first
             slowest = min(readers, key=lambda reader: reader.released)
-            if len([chunk for chunk in slowest.chunks if chunk.place is not None]) < 4:
+            if len([chunk for chunk in slowest.chunks if chunk.place is not None]) + held < 4:
                 break
             slowest.take()
         if isinstance(piece, bytes):
-            write(ring, piece)
+            hold = held < 3 and random.random() < 0.5
+            write(ring, piece, hold)
+            held = held + 1 if hold else 0
             expected += piece
         else:
             ring.hole(piece)
+            held = 0
             expected += bytes(piece)
         for reader in readers:
             while reader.chunks and random.random() < 0.5:
@@ -104,6 +109,45 @@ def test_every_reader_sees_every_byte_in_order_however_they_take_turns(pieces, c
         assert reader.seen == expected
         assert reader.size == len(expected)
     ring.close()
+
+
+def test_readers_are_told_of_what_was_held_with_what_comes_next(ring):
+    reader = Recorder(ring)
+    ring.attach(reader)
+    write(ring, b"ab", hold=True)
+    assert reader.chunks == []
+    assert ring.size == 0
+    write(ring, b"c")
+    assert [(chunk.start, chunk.end) for chunk in reader.chunks] == [(0, 2), (2, 3)]
+    assert ring.size == 3
+
+
+@pytest.mark.parametrize("end", ["finish", "hole"])
+def test_what_was_held_comes_before_an_end_or_a_hole(ring, end):
+    reader = Recorder(ring)
+    ring.attach(reader)
+    write(ring, b"ab", hold=True)
+    getattr(ring, end)(*([5] if end == "hole" else []))
+    assert (reader.chunks[0].start, reader.chunks[0].end) == (0, 2)
+    assert reader.size == (2 if end == "finish" else None)
+
+
+def test_a_writer_that_waits_has_told_all(ring):
+    """Or they would wait for each other."""
+    reader = Recorder(ring)
+    ring.attach(reader)
+    for number in range(4):
+        write(ring, bytes([number]), hold=True)
+    thread = threading.Thread(target=lambda: write(ring, b"\x04"))
+    thread.start()
+    while not ring.is_full:
+        pass
+    assert len(reader.chunks) == 4
+    reader.take()
+    thread.join(20)
+    while reader.chunks:
+        reader.take()
+    assert reader.seen == bytes(range(5))
 
 
 def test_the_writer_waits_for_the_slowest_reader(ring):

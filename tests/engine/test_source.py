@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -25,14 +26,15 @@ class Reader:
         self.holes = 0
         self._ring = ring
 
-    def push(self, chunk: Chunk) -> None:
-        length = chunk.end - chunk.start
-        if chunk.place is None:
-            self.content += bytes(length)
-            self.holes += length
-        else:
-            self.content += bytes(self._ring.view[chunk.place : chunk.place + length])
-        self.released = chunk.end
+    def push(self, chunks: Sequence[Chunk]) -> None:
+        for chunk in chunks:
+            length = chunk.end - chunk.start
+            if chunk.place is None:
+                self.content += bytes(length)
+                self.holes += length
+            else:
+                self.content += bytes(self._ring.view[chunk.place : chunk.place + length])
+            self.released = chunk.end
 
     def finish(self, size: int) -> None:
         pass

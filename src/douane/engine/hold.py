@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .ring import Chunk, Ring
 
@@ -17,7 +17,7 @@ class Hold:
         self._ring = ring
         ring.attach(self)
 
-    def push(self, chunk: Chunk) -> None:
+    def push(self, chunks: Sequence[Chunk]) -> None:
         """Not for us."""
 
     def finish(self, size: int) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -56,8 +56,9 @@ class ThreadReader:
         self._ring.attach(self)
         self._thread.start()
 
-    def push(self, chunk: Chunk) -> None:
-        self._queue.put(chunk)
+    def push(self, chunks: Sequence[Chunk]) -> None:
+        for chunk in chunks:
+            self._queue.put(chunk)
 
     def finish(self, size: int) -> None:
         self._queue.put(size)
@@ -152,9 +153,9 @@ class Feeder(ThreadReader):
         self.overran = False
         self.ended = False
 
-    def push(self, chunk: Chunk) -> None:
-        self.sent = chunk.end
-        super().push(chunk)
+    def push(self, chunks: Sequence[Chunk]) -> None:
+        self.sent = chunks[-1].end
+        super().push(chunks)
 
     def overrun(self) -> None:
         self.overran = True

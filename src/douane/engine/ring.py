@@ -14,6 +14,7 @@ import mmap
 import os
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,8 +68,8 @@ class Reader(Protocol):
     released: int
     essential: bool
 
-    def push(self, chunk: Chunk) -> None:
-        """A chunk has been written; called in order, must not block."""
+    def push(self, chunks: Sequence[Chunk]) -> None:
+        """These have been written; called in order, must not block."""
 
     def finish(self, size: int) -> None:
         """There is no more; `size` is the number of bytes of the whole image."""
@@ -101,6 +102,7 @@ class Ring:
         self.ended = False
         self._readers: list[Reader] = []
         self._chunks: deque[Chunk] = deque()
+        self._held: list[Chunk] = []  # written, and nobody has been told
         self._free = deque(range(slots))
         self._waiting = False
         self._stopped = False
@@ -115,8 +117,8 @@ class Ring:
                 raise ValueError("the beginning of the image has left the ring")
             reader.released = 0
             self._readers.append(reader)
-            for chunk in self._chunks:
-                reader.push(chunk)
+            if self._chunks:
+                reader.push(list(self._chunks))
             if self.ended:
                 reader.finish(self.size)
 
@@ -163,6 +165,9 @@ class Ring:
                     raise Stopped
                 if self._room():
                     return self._free.popleft() * self.slot_bytes
+                if self._held:
+                    self._tell()
+                    continue
                 self._waiting = True
                 self.changed.wait()
                 self._waiting = False
@@ -170,7 +175,7 @@ class Ring:
     def _room(self) -> bool:
         essential = [reader.released for reader in self._readers if reader.essential]
         floor = min(essential, default=self.size)
-        ahead = self.size + self.slot_bytes - floor
+        ahead = self._written() + self.slot_bytes - floor
         if essential and ahead > (FIRST_BYTES if floor == 0 else SLOTS * self.slot_bytes):
             return False
         if not self._free:
@@ -182,32 +187,48 @@ class Ring:
             self._reclaim()
         return bool(self._free)
 
-    def publish(self, place: int, length: int) -> None:
-        """The slot at `place` now holds the next `length` bytes of the image. 0 gives the slot back."""
+    def publish(self, place: int, length: int, *, hold: bool = False) -> None:
+        """The slot at `place` now holds the next `length` bytes of the image. 0 gives the slot back.
+
+        With `hold` the readers are not told now, but with what comes next without it, and before the writer waits or
+        ends: to wake them costs as much as they need for a slot, where the image comes as slowly as from a network.
+        """
         with self.changed:
             if not length:
                 self._free.appendleft(place // self.slot_bytes)
                 return
-            self._push(Chunk(self.size, self.size + length, place))
+            at = self._written()
+            self._held.append(Chunk(at, at + length, place))
+            if not hold:
+                self._tell()
 
     def hole(self, length: int) -> None:
         """The next `length` bytes of the image are zero, and stand nowhere."""
         with self.changed:
             if self._stopped:
                 raise Stopped
-            self._push(Chunk(self.size, self.size + length, None))
+            at = self._written()
+            self._held.append(Chunk(at, at + length, None))
+            self._tell()
 
-    def _push(self, chunk: Chunk) -> None:
-        self.size = chunk.end
-        self._chunks.append(chunk)
+    def _written(self) -> int:
+        return self._held[-1].end if self._held else self.size
+
+    def _tell(self) -> None:
+        if not self._held:
+            return
+        told, self._held = self._held, []
+        self.size = told[-1].end
+        self._chunks.extend(told)
         for reader in list(self._readers):
-            reader.push(chunk)
+            reader.push(told)
         if not self._readers:
             self._reclaim()
 
     def finish(self) -> None:
         """The image is whole: every reader is told."""
         with self.changed:
+            self._tell()
             self.ended = True
             for reader in list(self._readers):
                 reader.finish(self.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from douane_plugin import wire
 
@@ -42,38 +42,42 @@ class RingReader:
         self._limit = limit
         self._overran = overran
 
-    def push(self, chunk: Chunk) -> None:
-        if self.ended:
-            return
-        end = chunk.end
-        if self._limit is not None:
-            if chunk.start >= self._limit:
-                self._end(self._limit, goes_on=True)
-                return
-            end = min(end, self._limit)
-        self.sent = end
-        length = end - chunk.start
-        if chunk.place is None:
-            self._send(_HOLE.pack(wire.HOLE, 16, chunk.start, length))
-        else:
-            self._send(_DATA.pack(wire.DATA, 24, chunk.start, chunk.place, length))
-        if end < chunk.end:
-            self._end(end, goes_on=True)
+    def push(self, chunks: Sequence[Chunk]) -> None:
+        frames = []
+        for chunk in chunks:
+            if self.ended:
+                break
+            end = chunk.end
+            if self._limit is not None:
+                if chunk.start >= self._limit:
+                    frames.append(self._end(self._limit, goes_on=True))
+                    break
+                end = min(end, self._limit)
+            self.sent = end
+            length = end - chunk.start
+            if chunk.place is None:
+                frames.append(_HOLE.pack(wire.HOLE, 16, chunk.start, length))
+            else:
+                frames.append(_DATA.pack(wire.DATA, 24, chunk.start, chunk.place, length))
+            if end < chunk.end:
+                frames.append(self._end(end, goes_on=True))
+        if frames:
+            self._send(b"".join(frames))
 
     def finish(self, size: int) -> None:
         if not self.ended:
-            self._end(size, goes_on=False)
+            self._send(self._end(size, goes_on=False))
 
     def overrun(self) -> None:
         self._overran()
 
-    def _end(self, offset: int, *, goes_on: bool) -> None:
+    def _end(self, offset: int, *, goes_on: bool) -> bytes:
         self.ended = True
-        self._send(_END.pack(wire.END, 16, offset, goes_on))
+        return _END.pack(wire.END, 16, offset, goes_on)
 
-    def _send(self, frame: bytes) -> None:
+    def _send(self, frames: bytes) -> None:
         try:
-            if self._channel.send(frame) != len(frame):
+            if self._channel.send(frames) != len(frames):
                 self.clogged = True
         except BlockingIOError:
             self.clogged = True  # it lets slots go without ever reading what it is told
