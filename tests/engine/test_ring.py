@@ -58,10 +58,10 @@ def punch_hole(fd: int) -> None:
         raise OSError(ctypes.get_errno(), "fallocate")
 
 
-def write(ring: Ring, data: bytes, hold: bool = False) -> None:
+def write(ring: Ring, data: bytes, spread: int = 1) -> None:
     place = ring.reserve()
     ring.view[place : place + len(data)] = data
-    ring.publish(place, len(data), hold=hold)
+    ring.publish(place, len(data), spread=spread)
 
 
 @pytest.fixture
@@ -83,24 +83,22 @@ def test_every_reader_sees_every_byte_in_order_however_they_take_turns(pieces, c
     for reader in readers:
         ring.attach(reader)
     expected = b""
-    held = 0
+    slots = [0 for _ in readers]  # that each has not taken, whether it has been told of them or not
     for piece in pieces:
-        while True:  # as the writer would wait: somebody has to let go first
-            slowest = min(readers, key=lambda reader: reader.released)
-            if len([chunk for chunk in slowest.chunks if chunk.place is not None]) + held < 4:
-                break
-            slowest.take()
+        while max(slots) == 4:  # as the writer would wait: somebody has to let go first
+            number = slots.index(4)
+            slots[number] -= readers[number].chunks[0].place is not None
+            readers[number].take()
         if isinstance(piece, bytes):
-            hold = held < 3 and random.random() < 0.5
-            write(ring, piece, hold)
-            held = held + 1 if hold else 0
+            write(ring, piece, random.choice((1, 3)))
             expected += piece
+            slots = [number + 1 for number in slots]
         else:
             ring.hole(piece)
-            held = 0
             expected += bytes(piece)
-        for reader in readers:
+        for number, reader in enumerate(readers):
             while reader.chunks and random.random() < 0.5:
+                slots[number] -= reader.chunks[0].place is not None
                 reader.take()
     ring.finish()
     for reader in readers:
@@ -111,22 +109,31 @@ def test_every_reader_sees_every_byte_in_order_however_they_take_turns(pieces, c
     ring.close()
 
 
-def test_readers_are_told_of_what_was_held_with_what_comes_next(ring):
-    reader = Recorder(ring)
-    ring.attach(reader)
-    write(ring, b"ab", hold=True)
-    assert reader.chunks == []
-    assert ring.size == 0
-    write(ring, b"c")
-    assert [(chunk.start, chunk.end) for chunk in reader.chunks] == [(0, 2), (2, 3)]
-    assert ring.size == 3
+def told(readers: Sequence[Recorder]) -> list[int]:
+    return [reader.chunks[-1].end if reader.chunks else 0 for reader in readers]
+
+
+def test_readers_are_told_in_turn_and_of_all_that_came_meanwhile():
+    ring = Ring(slots=9, slot_bytes=PAGE)
+    readers = [Recorder(ring) for _ in range(2)]
+    for reader in readers:
+        ring.attach(reader)
+    seen = []
+    for _ in range(8):
+        write(ring, b"x", spread=4)
+        seen.append(tuple(told(readers)))
+    assert seen == [(0, 0), (0, 0), (0, 3), (4, 3), (4, 3), (4, 3), (4, 7), (8, 7)]
+    write(ring, b"x")
+    assert told(readers) == [9, 9]
+    assert [len(reader.chunks) for reader in readers] == [9, 9]
+    ring.close()
 
 
 @pytest.mark.parametrize("end", ["finish", "hole"])
-def test_what_was_held_comes_before_an_end_or_a_hole(ring, end):
+def test_all_is_told_before_an_end_or_a_hole(ring, end):
     reader = Recorder(ring)
     ring.attach(reader)
-    write(ring, b"ab", hold=True)
+    write(ring, b"ab", spread=4)
     getattr(ring, end)(*([5] if end == "hole" else []))
     assert (reader.chunks[0].start, reader.chunks[0].end) == (0, 2)
     assert reader.size == (2 if end == "finish" else None)
@@ -137,7 +144,8 @@ def test_a_writer_that_waits_has_told_all(ring):
     reader = Recorder(ring)
     ring.attach(reader)
     for number in range(4):
-        write(ring, bytes([number]), hold=True)
+        write(ring, bytes([number]), spread=9)
+    assert reader.chunks == []
     thread = threading.Thread(target=lambda: write(ring, b"\x04"))
     thread.start()
     while not ring.is_full:

@@ -18,6 +18,10 @@ from .protocol import VERSION, Broken, Hangup, Line
 
 _T = TypeVar("_T")
 _PIPE_BYTES = 1 << 20
+_TOGETHER_BYTES, _LATEST_S = 1 << 19, 0.02
+"""So many are written at once, unless the last ones were so many seconds ago: Glance has 64 KiB at a time, and to wake
+the agent for each of them cost as much as to copy it."""
+_MOST_PIECES = 1024  # IOV_MAX, writev(2)
 _AGAIN_SECONDS = 0.5
 _ANSWER_SECONDS = 30.0
 """One that does not answer so long what it serves is stopped, or hangs."""
@@ -96,6 +100,9 @@ class AgentPassage:
         self._line = line
         self._result: Report | None = None
         self._pipe = -1
+        self._pieces: list[bytes] = []
+        self._length = 0  # bytes of them
+        self._written = 0.0
         try:
             theirs, self._pipe = os.pipe2(os.O_CLOEXEC)
             try:
@@ -120,19 +127,34 @@ class AgentPassage:
         if told.get("state") != "begun":
             self._result = _report(told)
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, data: bytes) -> None:
         """Hand over the next bytes; waits for the slowest plugin. Raises PassEnded."""
-        view = memoryview(data).cast("B")
-        while view:
-            if self._pipe < 0:
-                raise PassEnded
+        if self._pipe < 0:
+            raise PassEnded
+        self._pieces.append(data)
+        self._length += len(data)
+        is_much = self._length >= _TOGETHER_BYTES or len(self._pieces) == _MOST_PIECES
+        if is_much or time.monotonic() - self._written > _LATEST_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        pieces = [memoryview(piece) for piece in self._pieces]
+        self._pieces, self._length = [], 0
+        while pieces:
             try:
-                view = view[os.write(self._pipe, view) :]
+                done = os.writev(self._pipe, pieces)
             except BrokenPipeError:
                 raise PassEnded from None
+            while pieces and done >= len(pieces[0]):
+                done -= len(pieces.pop(0))
+            if done:
+                pieces[0] = pieces[0][done:]
+        self._written = time.monotonic()
 
     def finish(self) -> Report:
         """That was all: wait for the outcome. Raises DouaneError."""
+        with contextlib.suppress(PassEnded):
+            self._flush()
         self._close_pipe()
         with contextlib.suppress(Hangup):  # it has refused already: what it said is there to be read
             self._line.send({"do": "end"})

@@ -5,19 +5,15 @@ from __future__ import annotations
 import os
 import select
 import threading
-import time
 
 from .errors import SourceError
-from .ring import FIRST_BYTES, Ring, Stopped
+from .pace import Pace
+from .ring import Ring, Stopped
 from .units import MiB
 
 EARLY_BYTES = 8 * MiB
 """So much is taken before the plugins have started: an upload need not stand still for the tenth of a second or two
 that they take. Less than a ring holds, so that it goes in without waiting."""
-
-TOGETHER, LATEST_S = 4, 0.05
-"""Slots that the readers are told of at once, unless the last time was so many seconds ago. Glance gives 1 MiB in 7 ms,
-and four plugins that woke for each of them took 0.5 s of processor time for a gigabyte."""
 
 
 class PassEnded(Exception):
@@ -39,8 +35,7 @@ class PushedSource:
         self._place = -1  # of the slot that is being filled
         self._filled = 0
         self._total = 0
-        self._holding = 0  # slots that the readers have not been told of
-        self._told = 0.0
+        self._pace = Pace()
         self._early: list[bytes] = []
         self._early_bytes = 0
         self._error: SourceError | None = None
@@ -105,12 +100,7 @@ class PushedSource:
         return len(part)
 
     def _publish(self, ring: Ring) -> None:
-        self._holding += 1
-        now = time.monotonic()
-        told = self._holding == TOGETHER or now - self._told > LATEST_S or ring.size < FIRST_BYTES
-        ring.publish(self._place, self._filled, hold=not told)
-        if told:
-            self._holding, self._told = 0, now
+        ring.publish(self._place, self._filled, spread=self._pace.spread(ring))
         self._place = -1
 
     def _end(self) -> None:

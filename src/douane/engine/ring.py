@@ -100,9 +100,9 @@ class Ring:
         self.changed = threading.Condition()
         self.size = 0
         self.ended = False
-        self._readers: list[Reader] = []
+        self._told: dict[Reader, int] = {}  # the readers, and up to what offset each has been told
         self._chunks: deque[Chunk] = deque()
-        self._held: list[Chunk] = []  # written, and nobody has been told
+        self._published = 0
         self._free = deque(range(slots))
         self._waiting = False
         self._stopped = False
@@ -116,17 +116,16 @@ class Ring:
             if self._chunks and self._chunks[0].start > 0:
                 raise ValueError("the beginning of the image has left the ring")
             reader.released = 0
-            self._readers.append(reader)
-            if self._chunks:
-                reader.push(list(self._chunks))
+            self._told[reader] = 0
+            self._tell(reader)
             if self.ended:
                 reader.finish(self.size)
 
     def detach(self, reader: Reader) -> None:
         """`reader` wants nothing more; what it held is let go."""
         with self.changed:
-            if reader in self._readers:
-                self._readers.remove(reader)
+            if reader in self._told:
+                del self._told[reader]
                 self._reclaim()
 
     def release(self, reader: Reader, offset: int) -> None:
@@ -139,7 +138,7 @@ class Ring:
                     self.changed.notify_all()  # nothing may have come free, but an auditor can be left behind now
 
     def _reclaim(self) -> None:
-        floor = min((reader.released for reader in self._readers), default=self.size)
+        floor = min((reader.released for reader in self._told), default=self.size)
         chunks = self._chunks
         freed = False
         while chunks and chunks[0].end <= floor:
@@ -165,72 +164,69 @@ class Ring:
                     raise Stopped
                 if self._room():
                     return self._free.popleft() * self.slot_bytes
-                if self._held:
-                    self._tell()
-                    continue
+                for reader in list(self._told):
+                    self._tell(reader)
                 self._waiting = True
                 self.changed.wait()
                 self._waiting = False
 
     def _room(self) -> bool:
-        essential = [reader.released for reader in self._readers if reader.essential]
+        essential = [reader.released for reader in self._told if reader.essential]
         floor = min(essential, default=self.size)
-        ahead = self._written() + self.slot_bytes - floor
+        ahead = self.size + self.slot_bytes - floor
         if essential and ahead > (FIRST_BYTES if floor == 0 else SLOTS * self.slot_bytes):
             return False
         if not self._free:
             # Nobody essential holds this much: it is an auditor that lags, and the ring goes on without it.
-            laggards = [reader for reader in self._readers if not reader.essential and reader.released < floor]
+            laggards = [reader for reader in self._told if not reader.essential and reader.released < floor]
             for reader in laggards:
-                self._readers.remove(reader)
+                del self._told[reader]
                 reader.overrun()
             self._reclaim()
         return bool(self._free)
 
-    def publish(self, place: int, length: int, *, hold: bool = False) -> None:
+    def publish(self, place: int, length: int, *, spread: int = 1) -> None:
         """The slot at `place` now holds the next `length` bytes of the image. 0 gives the slot back.
 
-        With `hold` the readers are not told now, but with what comes next without it, and before the writer waits or
-        ends: to wake them costs as much as they need for a slot, where the image comes as slowly as from a network.
+        Each reader is told of it with one of the next `spread` slots at the latest, and not all with the same one; or
+        before the writer waits or ends. To be woken costs a reader as much as what it does with a slot, where an image
+        comes as slowly as from a network; and who are woken together are in the writer's way.
         """
         with self.changed:
-            if not length:
+            if length:
+                self._push(Chunk(self.size, self.size + length, place), spread)
+            else:
                 self._free.appendleft(place // self.slot_bytes)
-                return
-            at = self._written()
-            self._held.append(Chunk(at, at + length, place))
-            if not hold:
-                self._tell()
 
     def hole(self, length: int) -> None:
         """The next `length` bytes of the image are zero, and stand nowhere."""
         with self.changed:
             if self._stopped:
                 raise Stopped
-            at = self._written()
-            self._held.append(Chunk(at, at + length, None))
-            self._tell()
+            self._push(Chunk(self.size, self.size + length, None), 1)
 
-    def _written(self) -> int:
-        return self._held[-1].end if self._held else self.size
-
-    def _tell(self) -> None:
-        if not self._held:
-            return
-        told, self._held = self._held, []
-        self.size = told[-1].end
-        self._chunks.extend(told)
-        for reader in list(self._readers):
-            reader.push(told)
-        if not self._readers:
+    def _push(self, chunk: Chunk, spread: int) -> None:
+        self.size = chunk.end
+        self._chunks.append(chunk)
+        self._published += 1
+        for number, reader in enumerate(list(self._told)):
+            if (number + self._published) % spread == 0:
+                self._tell(reader)
+        if not self._told:
             self._reclaim()
+
+    def _tell(self, reader: Reader) -> None:
+        told = self._told.get(reader, self.size)
+        if told < self.size:
+            self._told[reader] = self.size
+            reader.push([chunk for chunk in self._chunks if chunk.start >= told])
 
     def finish(self) -> None:
         """The image is whole: every reader is told."""
         with self.changed:
-            self._tell()
             self.ended = True
-            for reader in list(self._readers):
+            for reader in list(self._told):
+                self._tell(reader)
                 reader.finish(self.size)
             self.changed.notify_all()
 

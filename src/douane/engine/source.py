@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from .errors import PlanError, SourceError
+from .pace import Pace
 from .ring import Ring, Stopped
 from .units import KiB, show_size
 
@@ -105,10 +106,11 @@ class StreamSource:
 
     def pump(self, ring: Ring) -> None:
         total = 0
+        pace = Pace()
         while True:
             place = ring.reserve()
             done = fill_slot(self._fd, ring, place, self.name)
-            ring.publish(place, done)
+            ring.publish(place, done, spread=pace.spread(ring))
             total += done
             if self.size is not None and total > self.size:
                 raise SourceError(
