@@ -103,7 +103,7 @@ class Ring:
         self._told: dict[Reader, int] = {}  # the readers, and up to what offset each has been told
         self._chunks: deque[Chunk] = deque()
         self._published = 0
-        self._free = deque(range(slots))
+        self._free = list(range(slots))  # the last one that came free is taken next: it is in the caches still
         self._waiting = False
         self._stopped = False
         self.stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # readable from the stop on
@@ -163,7 +163,7 @@ class Ring:
                 if self._stopped:
                     raise Stopped
                 if self._room():
-                    return self._free.popleft() * self.slot_bytes
+                    return self._free.pop() * self.slot_bytes
                 for reader in list(self._told):
                     self._tell(reader)
                 self._waiting = True
@@ -196,7 +196,7 @@ class Ring:
             if length:
                 self._push(Chunk(self.size, self.size + length, place), spread)
             else:
-                self._free.appendleft(place // self.slot_bytes)
+                self._free.append(place // self.slot_bytes)
 
     def hole(self, length: int) -> None:
         """The next `length` bytes of the image are zero, and stand nowhere."""
