@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,24 @@ def test_a_signal_in_the_middle(
     if command == "import":
         assert douane.images() == []
         assert douane.run("import", raw).code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment(douane: Program, raw: Path, number: signal.Signals) -> None:
+    """From the first instructions of the program to after its end: all or nothing, and nobody left."""
+    chance = random.Random(number)
+    for _ in range(12):
+        running = douane.start("import", raw, "--plugin", f"{PLUGINS}/told.py:Told", "--json")
+        time.sleep(chance.uniform(0.3, 1.0))
+        running.send_signal(number)
+        code = running.wait(SECONDS)
+        running.communicate()
+        images = douane.images()
+        # 3 with an image: it could not be told any more that it is active, which is said then.
+        assert (code, len(images)) in [(0, 1), (3, 1), (128 + number, 0), (-number, 0)]
+        for image in images:
+            assert douane.run("delete", image["id"]).code == 0
+        assert douane.stored() == []
 
 
 def test_the_end_of_an_interrupted_import_is_kept(douane: Program, raw: Path, gate: Gate) -> None:

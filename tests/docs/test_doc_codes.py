@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from doc_pages import TOP, page, section, spans, tables
 
-from douane.cli import check, main
+from douane.cli import check, main, signals
 from douane.engine.report import Bytes, Ran, Report, Verdict, Warned
 from douane.plugins import limits
 from douane.plugins.format import HALF_READ
@@ -133,7 +133,7 @@ def test_no_code_is_explained_that_nothing_has():
 
 def test_the_exit_codes_are_those_of_the_command():
     listed = {int(row[0]) for row in tables(page("docs/exit-codes.md"))[0]}
-    assert listed == {*check.EXIT_CODES.values(), 2, main.INTERRUPTED, main.TERMINATED}
+    assert listed == {*check.EXIT_CODES.values(), 2, main.INTERRUPTED, signals.TERMINATED}
 
 
 @pytest.mark.parametrize("kind", [Report, Verdict, Bytes, Ran, Warned])

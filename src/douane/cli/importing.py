@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from douane.engine import DouaneError, open_source
+from douane.engine.interrupts import INTERRUPTS
 
 from .check import EXIT_CODES
 from .homes import open_home
@@ -23,6 +24,7 @@ from .options import (
     tier_for,
 )
 from .output import log_level, log_printer, print_json, progress_bar, say
+from .signals import all_is_done
 from .verdict_table import print_report
 
 if TYPE_CHECKING:
@@ -63,30 +65,32 @@ def import_(
         source = open_source(file, size=size)
         from douane.imports import import_image
 
-        with progress_bar(file, wanted=not as_json) as progress:
-            done = import_image(
-                place,
-                plan,
-                source,
-                tier=tier,
-                name=name or name_of(file),
-                disk_format=disk_format,
-                container_format=container_format,
-                properties=declared,
-                owner=owner,
-                roles=roles,
-                emit=log_printer(verbose),
-                progress=progress,
-                log_level=log_level(verbose),
-            )
-    try:
-        _print(done, source.name, as_json=as_json)
-    except (OSError, KeyboardInterrupt, SystemExit) as error:
-        if done.image is None:
-            raise
-        failure = DouaneError(f"the image {done.image.id} is active, but that could not be printed")
-        failure.code = "not-printed"
-        raise failure from error
+        done = None
+        try:
+            with INTERRUPTS.held(), progress_bar(file, wanted=not as_json) as progress:
+                done = import_image(
+                    place,
+                    plan,
+                    source,
+                    tier=tier,
+                    name=name or name_of(file),
+                    disk_format=disk_format,
+                    container_format=container_format,
+                    properties=declared,
+                    owner=owner,
+                    roles=roles,
+                    emit=log_printer(verbose),
+                    progress=progress,
+                    log_level=log_level(verbose),
+                )
+            _print(done, source.name, as_json=as_json)
+            all_is_done()
+        except (OSError, KeyboardInterrupt, SystemExit) as error:
+            if done is None or done.image is None:
+                raise
+            failure = DouaneError(f"the image {done.image.id} is active, but that could not be printed")
+            failure.code = "not-printed"
+            raise failure from error
     ctx.exit(EXIT_CODES[done.report.outcome])
 
 

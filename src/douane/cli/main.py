@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -18,10 +16,10 @@ import click
 from douane.engine.errors import DouaneError
 
 from .output import print_json, say
+from .signals import end_on_signals
 
 UNDECIDED = 3
 INTERRUPTED = 130
-TERMINATED = 143
 
 
 def _tell(code: str, message: str, notes: Iterable[str] = ()) -> None:
@@ -87,10 +85,6 @@ def _add_commands() -> None:
         douane.add_command(command)
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)  # so that what is under way is undone on the way out
-
-
 def _fill_standard_descriptors() -> None:
     """A standard stream that was closed must not be the next file that is opened: the image, or the catalog."""
     for number in range(3):
@@ -110,7 +104,7 @@ def _fill_standard_descriptors() -> None:
 def run() -> None:
     """The entry point."""
     _fill_standard_descriptors()
-    signal.signal(signal.SIGTERM, _terminate)
+    end_on_signals()
     _add_commands()
     try:
         code = douane.main(standalone_mode=False)

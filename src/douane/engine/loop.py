@@ -9,6 +9,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from .interrupts import INTERRUPTS
+
 TICK_SECONDS = 0.1
 
 
@@ -42,17 +44,20 @@ class Loop:
             self._selector.unregister(fd)
 
     def run(self, until: Callable[[], bool], tick: Callable[[float], None]) -> None:
-        """Go on until `until()`; `tick(seconds since the last)` is called about ten times a second."""
+        """Go on until `until()`; `tick(seconds since the last)` is called about ten times a second. What a signal's
+        handler wants raised, is raised here."""
         last = time.monotonic()
-        while not until():
-            now = time.monotonic()
-            if now >= self._next_tick:
-                tick(min(now - last, 1.0))  # a machine that slept has not made a plugin slow
-                last = now
-                self._next_tick = now + TICK_SECONDS
-                continue
-            for key, _ in self._selector.select(self._next_tick - now):
-                key.data()
+        with INTERRUPTS.checked(lambda: self.call(lambda: None)) as check:
+            while not until():
+                check()
+                now = time.monotonic()
+                if now >= self._next_tick:
+                    tick(min(now - last, 1.0))  # a machine that slept has not made a plugin slow
+                    last = now
+                    self._next_tick = now + TICK_SECONDS
+                    continue
+                for key, _ in self._selector.select(self._next_tick - now):
+                    key.data()
 
     def _woken(self) -> None:
         os.eventfd_read(self._wake)

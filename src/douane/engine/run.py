@@ -14,6 +14,7 @@ import msgspec
 from douane import sandbox
 
 from .errors import DouaneError, PlanError
+from .interrupts import INTERRUPTS
 from .logs import LogLine
 from .member import Member
 from .members import members_of
@@ -66,7 +67,7 @@ def inspect_image(
     """
     began = time.monotonic()
     try:
-        with told():
+        with INTERRUPTS.held(), told():
             check_declared(plan, declared)
             run = prepare(plan, source, declared, tier, sink, emit, progress, log_level)
             try:
@@ -113,7 +114,7 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, leve
 
     Raises PlanError if one is configured wrongly, DouaneError if one does not start for another reason.
     """
-    with told():
+    with INTERRUPTS.held(), told():
         run = prepare(plan, Nothing(), {}, tier, None, emit, None, logging.INFO)
         try:
             for member in run.members:
