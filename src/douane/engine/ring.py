@@ -103,7 +103,8 @@ class Ring:
         self._told: dict[Reader, int] = {}  # the readers, and up to what offset each has been told
         self._chunks: deque[Chunk] = deque()
         self._published = 0
-        self._free = list(range(slots))  # the last one that came free is taken next: it is in the caches still
+        # The last one that came free is taken next: it is in the caches still. The first of all is at the beginning.
+        self._free = list(reversed(range(slots)))
         self._waiting = False
         self._stopped = False
         self.stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # readable from the stop on
