@@ -16,7 +16,7 @@ import pytest
 from agents import Start, plan
 
 from douane.agent import Agent
-from douane.agent.client import AgentFailed, AgentUnavailable
+from douane.agent.client import AgentFailed, AgentPassage, AgentUnavailable
 from douane.engine import PassEnded
 
 MIB = 1 << 20
@@ -56,21 +56,22 @@ def test_it_tells_what_it_serves(start: Start) -> None:
 
 
 def test_a_file_is_inspected_and_so_is_the_next(start: Start, image: Path) -> None:
-    agent = Agent(start(plan("Count", "NoEvil")).socket)
+    agent = Agent(start(plan("Count", "NoEvil", "Sha")).socket)
     for _ in range(5):
         report = inspect(agent, image)
         assert report.outcome == "accepted"
-        assert report.received.sha256 == hashlib.sha256(image.read_bytes()).hexdigest()
+        assert report.properties["sha.256"] == hashlib.sha256(image.read_bytes()).hexdigest()
+        assert not report.is_transformed  # Glance takes digests: the engine needs none to know that
         assert report.properties["count.bytes"] == 5 * MIB
 
 
 def test_an_image_that_is_handed_over_piece_by_piece(start: Start) -> None:
-    passage = Agent(start(plan("Count", "NoEvil")).socket).begin({}, None, "an upload")
+    passage = Agent(start(plan("Sha", "NoEvil")).socket).begin({}, None, "an upload")
     data = os.urandom(7 * MIB + 11)
     for at in range(0, len(data), 65536):
         passage.write(data[at : at + 65536])
     report = passage.finish()
-    assert (report.outcome, report.received.sha256) == ("accepted", hashlib.sha256(data).hexdigest())
+    assert (report.outcome, report.properties) == ("accepted", {"sha.256": hashlib.sha256(data).hexdigest()})
 
 
 def test_whoever_sends_hears_of_a_refusal_at_once(start: Start) -> None:
@@ -197,6 +198,26 @@ def test_a_new_plan_is_served_after_a_hangup_signal_and_a_broken_one_is_not(star
     os.kill(running.process.pid, signal.SIGHUP)
     until(lambda: agent.plan()["plugins"] == ["noevil"])
     assert [verdict.plugin for verdict in inspect(agent, image).verdicts] == ["noevil"]
+
+
+def test_an_image_that_waited_for_its_turn_is_of_the_plan_that_it_went_through(start: Start) -> None:
+    running = start(plan("Count"), "--at-once", "1")
+    agent = Agent(running.socket)
+    before = agent.plan()
+    first = agent.begin({}, None, "it takes the one place")
+    waited: list[AgentPassage] = []
+    waiting = threading.Thread(target=lambda: waited.append(agent.begin({}, None, "it waits")))
+    waiting.start()
+    running.config.write_text(plan("Upper"))
+    os.kill(running.process.pid, signal.SIGHUP)
+    until(lambda: agent.plan()["digest"] != before["digest"])
+    assert not waited
+    assert (first.plan, first.finish().is_transformed) == (before["digest"], False)
+    waiting.join(60)
+    waited[0].write(b"abc")
+    report = waited[0].finish()
+    assert waited[0].plan == agent.plan()["digest"]
+    assert report.is_transformed  # whoever sent it must hear of that, though no plan had a transform when it came
 
 
 def test_a_broken_plan_is_not_served_at_all(start: Start) -> None:

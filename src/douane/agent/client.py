@@ -97,6 +97,8 @@ class AgentPassage:
     """An image on its way to the agent, as :class:`douane.engine.Inspection` is one in this process."""
 
     def __init__(self, line: Line, declared: Mapping[str, Any], size: int | None, name: str) -> None:
+        self.plan = ""
+        """SHA-256 (hex) of the plan that the image goes through."""
         self._line = line
         self._result: Report | None = None
         self._pipe = -1
@@ -126,6 +128,7 @@ class AgentPassage:
             pass
         if told.get("state") != "begun":
             self._result = _report(told)
+        self.plan = str(told.get("plan"))
 
     def write(self, data: bytes) -> None:
         """Hand over the next bytes; waits for the slowest plugin. Raises PassEnded."""

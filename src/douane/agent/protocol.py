@@ -2,10 +2,11 @@
 
 The client's first line asks; descriptors travel with it (SCM_RIGHTS, unix(7))::
 
-    {"version": 1, "do": "plan"}
-    {"version": 1, "do": "inspect", "name": ..., "size": ..., "declared": {...}}   + the image [+ a file for the result]
+    {"version": 2, "do": "plan"}
+    {"version": 2, "do": "inspect", "name": ..., "size": ..., "declared": {...}}   + the image [+ a file for the result]
 
-The agent answers with one line for each thing that happens: ``{"state": "waiting"}``, ``{"state": "begun"}``, and last
+The agent answers with one line for each thing that happens: ``{"state": "waiting"}``, ``{"state": "begun", "plan":
+...}`` with the digest of the plan that the image goes through, as it may be another one by now than it was; and last
 ``{"state": "done", "report": {...}}`` or ``{"state": "failed", "code": ..., "message": ...}``. The image is a regular
 file, or a pipe that the client fills; when it has filled all, it sends ``{"do": "end"}``: a pipe that ends without was
 given up. The connection is the claim on the work: when the client closes it, the work is ended.
@@ -20,7 +21,7 @@ import socket
 import time
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 MAX_LINE = 8 << 20
 MAX_FDS = 2
 

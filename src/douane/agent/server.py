@@ -88,18 +88,20 @@ class Server:
         self._wake, self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def _load(self, number: int) -> tuple[Serving, dict[str, Any]]:
-        plan = load_plan(self._options.config).for_image_service()
+        plan = load_plan(self._options.config)
         if not plan.plugins:
             raise PlanError("the plan has no plugin: every image would be let in; write one")
-        serving = Serving(number, plan, choose_tier(plan, self._options.sandbox))
-        members = probe(plan, tier=serving.tier, emit=emit)
+        tier = choose_tier(plan, self._options.sandbox)
+        members = probe(plan, tier=tier, emit=emit)
+        transforms = any(member.is_transform for member in members)
+        digest = plan_digest(members)
         facts = {
-            "transforms": any(member.is_transform for member in members),
-            "digest": plan_digest(members),
-            "tier": serving.tier.value,
+            "transforms": transforms,
+            "digest": digest,
+            "tier": tier.value,
             "plugins": [member.spec.name for member in members],
         }
-        return serving, facts
+        return Serving(number, digest, plan.for_image_service(transforms=transforms), tier), facts
 
     def reload(self) -> None:
         """Read the configuration again. If it cannot be served, the one before is."""
@@ -218,7 +220,7 @@ class Server:
             if time.monotonic() >= end and job.take():
                 line.send(_busy(self._options.wait))
                 return
-        line.send({"state": "begun"})
+        line.send({"state": "begun", "plan": job.plan})
         job.ended.wait()
         line.send(_told(job))
 

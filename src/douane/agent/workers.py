@@ -27,6 +27,8 @@ class Serving(msgspec.Struct, frozen=True):
     """A plan as it is served now; another one, with the next number, when the configuration is read again."""
 
     number: int
+    digest: str
+    """SHA-256 (hex) of the plan, and of the code of its plugins."""
     plan: Plan
     tier: Tier
 
@@ -35,6 +37,9 @@ class Serving(msgspec.Struct, frozen=True):
         """False where a plugin holds a connection: its other end would grow tired of it."""
         targets = (target for spec in self.plan.plugins for target in spec.grants.values())
         return not any(target.startswith(("unix:", "tcp:")) for target in targets)
+
+
+_Ready = tuple[Serving, WarmPass]
 
 
 class Job:
@@ -50,6 +55,8 @@ class Job:
         self.sink = sink
         self.begun = threading.Event()
         self.ended = threading.Event()
+        self.plan = ""
+        """The digest of the plan that it goes through, when it has begun."""
         self.report: Report | None = None
         self.error: BaseException | None = None
         self._claim = threading.Lock()
@@ -88,7 +95,7 @@ class Workers:
             thread.join(seconds)
 
     def _work(self) -> None:
-        ready: tuple[int, WarmPass] | None = None
+        ready: _Ready | None = None
         try:
             while True:
                 ready = self._prepared(ready)
@@ -100,13 +107,13 @@ class Workers:
                     return
                 if job.take():
                     ready = self._prepared(ready, make=False)
-                    self._do(job, ready[1] if ready is not None else None)
+                    self._do(job, ready)
                     ready = None if job.sink is None else ready
         finally:
             if ready is not None:
                 ready[1].close()
 
-    def _prepared(self, ready: tuple[int, WarmPass] | None, *, make: bool = True) -> tuple[int, WarmPass] | None:
+    def _prepared(self, ready: _Ready | None, *, make: bool = True) -> _Ready | None:
         """A pass of the plan of the moment whose plugins live, or None."""
         try:
             return self._prepare(ready, make=make)
@@ -116,18 +123,20 @@ class Workers:
             log.exception("the plugins cannot be made ready")
         return None  # the image that needs them is told why
 
-    def _prepare(self, ready: tuple[int, WarmPass] | None, *, make: bool) -> tuple[int, WarmPass] | None:
+    def _prepare(self, ready: _Ready | None, *, make: bool) -> _Ready | None:
         serving = self._serving()
         if ready is not None:
-            if ready[0] == serving.number and ready[1].is_usable():
+            if ready[0].number == serving.number and ready[1].is_usable():
                 return ready
             ready[1].close()
         if not make or not self._warm or not serving.can_wait:
             return None
-        return serving.number, WarmPass(serving.plan, tier=serving.tier, emit=self._emit)
+        return serving, WarmPass(serving.plan, tier=serving.tier, emit=self._emit)
 
-    def _do(self, job: Job, warm: WarmPass | None) -> None:
-        serving = self._serving()
+    def _do(self, job: Job, ready: _Ready | None) -> None:
+        # That of the plugins that live: another plan may be served since they were looked at.
+        serving, warm = ready if ready is not None else (self._serving(), None)
+        job.plan = serving.digest
         job.begun.set()
         try:
             source = job.make_source()

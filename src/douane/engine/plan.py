@@ -70,10 +70,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float = 86400.0
     minimum_sandbox: str = "strict"
 
-    def for_image_service(self) -> Plan:
-        """The same plan where what comes out is kept by somebody who takes digests of it, as Glance does. One is still
-        needed, to know the bytes again: the fastest strong one, with the processor's help."""
-        return msgspec.structs.replace(self, digests=("sha256",), received_digests=("sha256",))
+    def for_image_service(self, *, transforms: bool) -> Plan:
+        """The same plan where what comes out is kept by somebody who takes digests of it, as Glance does: without any,
+        or, if it `transforms` images, with the one that tells what became another and what did not: the fastest strong
+        one, with the processor's help."""
+        needed = ("sha256",) if transforms else ()
+        return msgspec.structs.replace(self, digests=needed, received_digests=needed)
 
 
 class _Raw(msgspec.Struct, forbid_unknown_fields=True):

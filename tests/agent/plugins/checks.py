@@ -1,9 +1,19 @@
+import hashlib
+
 from douane_plugin import Inspector, Reject, Transform
 
 
 class Count(Inspector):
     def inspect(self, image):
         return {"bytes": sum(len(chunk) for chunk in image)}
+
+
+class Sha(Inspector):
+    def inspect(self, image):
+        digest = hashlib.sha256()
+        for chunk in image:
+            digest.update(chunk)
+        return {"256": digest.hexdigest()}
 
 
 class NoEvil(Inspector):
