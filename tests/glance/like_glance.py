@@ -121,7 +121,6 @@ class ScriptedPassage:
         self.report: Report | None = None
         self.error: DouaneError | None = None
         self.declared, self.size = declared, size
-        self.transforms = True
         self.seen = bytearray()
         self.aborted: str | None = None
         self._script = script
@@ -162,7 +161,7 @@ class ScriptedGate:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    def begin(self, declared: dict[str, Any], size: int | None, name: str, *, known_again: bool) -> ScriptedPassage:
+    def begin(self, declared: dict[str, Any], size: int | None, name: str) -> ScriptedPassage:
         if self._script.error is not None:
             raise self._script.error
         return ScriptedPassage(self._script, declared, size)

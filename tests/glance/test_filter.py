@@ -26,6 +26,7 @@ from like_glance import (
 from douane.engine import DouaneError
 from douane.glance.inspected import Records
 from douane.glance.subrequest import call
+from douane.glance.tag import Tag
 
 DATA = bytes(range(256)) * 1000
 CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked"}
@@ -239,6 +240,9 @@ def test_a_staged_image_is_known_on_this_host_with_the_plan_it_went_through(tmp_
         assert (found is not None) == is_kept
     assert found is not None
     assert (found.size, found.plan) == (len(DATA), "d" * 64)
+    other = Tag(found.key)
+    other.update(DATA)
+    assert other.is_of(found.tag)
     request(filtered(LikeGlance(), Script(), records), b"EVIL", path=PATH.replace(ID, "other") + "/stage")
     assert records.find("other") is None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from douane.glance.file_import import Applied, StagedImport
 from douane.glance.giving_back import Before, Reason, give_back
 from douane.glance.inspected import Inspected, Records
 from douane.glance.staged import StagedFile
+from douane.glance.tag import Tag
 
 ID = Wrapper.image_id
 REASON = Reason("refused", "evil", "there is evil in it")
@@ -194,13 +194,29 @@ def _in(folder: Path) -> StagedFile:
     return staged
 
 
-def test_digests_are_compared_and_a_weak_one_is_none(tmp_path: Path) -> None:
-    staged = StagedFile(uri(tmp_path), ID)
-    for name in ("sha256", "sha512"):
-        assert staged.has_digest({name: hashlib.new(name, b"data").hexdigest()})
-        assert not staged.has_digest({name: hashlib.new(name, b"other").hexdigest()})
-    assert not staged.has_digest({"md5": hashlib.md5(b"data").hexdigest()})
+def tagged(data: bytes) -> Tag:
+    tag = Tag()
+    tag.update(data)
+    return tag
+
+
+def test_a_staged_file_is_known_by_its_tag_from_its_first_byte_to_its_last(tmp_path: Path) -> None:
+    data = os.urandom((3 << 20) + 5)
+    staged = StagedFile(uri(tmp_path, data), ID)
+    tag = tagged(data)
+    end = tag.end()
+    for _ in range(2):
+        assert staged.has_tag(tag.key, end)
+    assert not staged.has_tag(os.urandom(32), end)
+    for other in (data[:-1], data + b"\0", b"\1" + data[1:], data[:-1] + bytes([data[-1] ^ 1]), b""):
+        assert not staged.has_tag(tag.key, tagged_with(tag.key, other))
     staged.close()
+
+
+def tagged_with(key: bytes, data: bytes) -> bytes:
+    tag = Tag(key)
+    tag.update(data)
+    return tag.end()
 
 
 # ---- the journal
@@ -347,11 +363,23 @@ def test_a_transformed_image_that_is_refused_leaves_no_file_beside(world: World)
     assert [path.name for path in world.staging.iterdir()] == [ID]
 
 
+def test_a_plan_that_changes_images_by_now_and_did_not_when_it_was_asked_lets_none_in(world: World) -> None:
+    """As the agent's may, which reads its configuration again."""
+    world.plan('[[plugin]]\nname = "unpack"\nuse = "decompress"\n')
+    file_gates.file_gate(settings.of_this_process()).transforms = False
+    told = world.run(gzip.compress(b"good"))
+    assert isinstance(told, Reason)
+    assert (told.outcome, world.wrapper.saved) == ("undecided", 0)
+    assert isinstance(world.run(b"not packed"), Applied)
+
+
 def known(world: World, data: bytes) -> Inspected:
     """What a filter that let `data` in would have written down."""
+    tag = tagged(data)
     return Inspected(
         size=len(data),
-        digests={"sha256": hashlib.sha256(data).hexdigest()},
+        key=tag.key,
+        tag=tag.end(),
         plan=file_gates.file_gate(settings.of_this_process()).digest,
         properties={"acts.seen": 77},
         disk_format="raw",

@@ -114,7 +114,9 @@ class StagedImport:
                     return self._not_accepted(report)
                 if not staged.is_there():
                     raise DouaneError(f"{staged.path} is another file than the one that was inspected")
-                transformed = result is not None and report.is_transformed
+                transformed = report.is_transformed
+                if transformed and result is None:
+                    raise DouaneError("the plan of the agent has become another one meanwhile: import the image again")
                 if result is not None and transformed:
                     staged.become(result)
             wanted = _wanted(report, settings, staged if transformed else None)
@@ -146,7 +148,7 @@ class StagedImport:
         record = self._records.find(self._id)
         if record is None or record.plan != gate.digest or record.size != staged.size:
             return None
-        if not staged.has_digest(record.digests):
+        if not staged.has_tag(record.key, record.tag):
             log.warning("image %s: what is staged is not what was inspected; it is inspected now", self._id)
             return None
         log.info("image %s was inspected when it was staged", self._id)

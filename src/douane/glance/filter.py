@@ -29,6 +29,7 @@ from .refusal import Refusal, refusal
 from .server_input import BadLength, environ_with, input_of, is_chunked, length_of
 from .settings import read, tell
 from .subrequest import Answer, App, ask, call
+from .tag import Tag
 
 log = logging.getLogger("douane")
 
@@ -54,6 +55,8 @@ def filter_factory(_global_conf: dict[str, str], **local_conf: str) -> Callable[
     tell(settings)
     at = gate(settings)
     records = Records(settings.state) if settings.state is not None else None
+    if records is not None:
+        Tag()  # where that cannot be made, Glance does not start
     guard = ImportGuard() if settings.imports else None
     return lambda app: Filter(app, at, records, properties=settings.properties, guard=guard)
 
@@ -94,8 +97,8 @@ class Filter:
             return _answer(Refusal("400 Bad Request", "wrong-request", str(error)))
         except NotReadable as error:
             return error.answer  # whoever may not see the image may not fill it either: Glance says why
-        known_again = at.what == "stage" and self._records is not None
-        upload = _Upload(self._gate, at, declared, length, known_again=known_again)
+        tag = Tag() if at.what == "stage" and self._records is not None else None
+        upload = _Upload(self._gate, at, declared, length, tag)
         try:
             answer = self._take(environ, at, upload, length)
         except BaseException as error:
@@ -121,7 +124,7 @@ class Filter:
         if 200 <= answer.code < 300:
             if refused is not None or not body.whole or upload.passage is None or upload.passage.report is None:
                 return self._take_back(environ, at)
-            self._keep(environ, at, upload.passage.report, upload.passage.digest)
+            self._keep(environ, at, upload.passage.report, upload.passage.digest, upload.tag)
         if refused is not None:
             log.info("%s of image %.80r: %s", at.what, at.image, refused.message)
             return _answer(refused)
@@ -142,7 +145,7 @@ class Filter:
         )
         return _answer(_UNCHECKED)
 
-    def _keep(self, environ: dict[str, Any], at: Door, report: Report, plan: str) -> None:
+    def _keep(self, environ: dict[str, Any], at: Door, report: Report, plan: str, tag: Tag | None) -> None:
         """What was found goes on the image; and on this host stays known that these bytes were inspected."""
         wanted: dict[str, PropertyValue | None] = dict(report.properties) if self._properties else {}
         wanted |= {name: each.value for name, each in report.proposed.items()}
@@ -154,9 +157,9 @@ class Filter:
             wrong = repr(error)
         if wrong is not None:
             log.error("what was found in image %.80r cannot be set on it: %s", at.image, wrong)
-        if at.what == "stage" and self._records is not None:
+        if tag is not None and self._records is not None:
             try:
-                self._records.keep(at.image, Inspected.of(report, plan))
+                self._records.keep(at.image, Inspected.of(report, plan, tag))
             except OSError as error:
                 log.error("image %.80r will be inspected again when it is imported: %s", at.image, error)
 
@@ -164,13 +167,13 @@ class Filter:
 class _Upload:
     """One upload's inspection, and what came of it. Begun by the first byte that Glance asks for."""
 
-    def __init__(self, at: Gate, through: Door, declared: Declared, length: int | None, *, known_again: bool) -> None:
-        """With `known_again` an import is to know the same bytes again."""
+    def __init__(self, at: Gate, through: Door, declared: Declared, length: int | None, tag: Tag | None) -> None:
+        """What comes in is put into `tag`, by which an import is to know it again."""
         self._gate = at
         self._door = through
         self._declared = declared
         self._length = length
-        self._known_again = known_again
+        self.tag = tag
         self.passage: Passage | None = None
         """The inspection, when it has begun."""
         self.refusal: Refusal | None = None
@@ -182,7 +185,7 @@ class _Upload:
         self._entry = uploads.begin(self._door.image, self._door.what)
         name = f"image {self._door.image}"
         try:
-            self.passage = self._gate.begin(self._declared, self._length, name, known_again=self._known_again)
+            self.passage = self._gate.begin(self._declared, self._length, name)
         except DouaneError as error:
             log.error("image %.80r cannot be inspected: %s", self._door.image, error)
             self.refusal = refusal(None, error)
@@ -197,6 +200,8 @@ class _Upload:
         except NotAccepted:
             self._refuse()
             raise
+        if self.tag is not None:
+            self.tag.update(data)
 
     def finish(self) -> None:
         """See :class:`Inspecting`."""
@@ -207,7 +212,7 @@ class _Upload:
             self._refuse()
             raise
         report = self.passage.report
-        if report is None or (self._door.what == "file" and self.passage.transforms and report.is_transformed):
+        if report is None or (self._door.what == "file" and report.is_transformed):
             self.refusal = _NEEDS_IMPORT
             raise NotAccepted
 

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import msgspec
-
 from douane.agent import Agent
 from douane.engine import (
     DouaneError,
@@ -37,9 +35,7 @@ class Passage(Protocol):
     report: Report | None
     error: DouaneError | None
     digest: str
-    """SHA-256 (hex) of the plan that it began with: of its settings, and of the code of its plugins."""
-    transforms: bool
-    """True if that plan may make another image of it."""
+    """SHA-256 (hex) of the plan that it goes through: of its settings, and of the code of its plugins."""
 
     def write(self, data: bytes) -> None: ...
     def finish(self) -> None: ...
@@ -52,9 +48,8 @@ class Gate(Protocol):
     plugins: frozenset[str]
     """Names of the plan's plugins: each owns the properties ``NAME.*``."""
 
-    def begin(self, declared: Declared, size: int | None, name: str, *, known_again: bool) -> Passage:
-        """Begin one. With `known_again` the report has the digest by which an import knows the bytes again; without,
-        it need not. Raises DouaneError."""
+    def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
+        """Begin one. Raises DouaneError."""
 
 
 def emit(plugin: str, level: int, text: str) -> None:
@@ -69,32 +64,28 @@ class LocalGate:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.plan: Plan = load_plan(settings.config).for_image_service()
-        if not self.plan.plugins:
+        plan = load_plan(settings.config)
+        if not plan.plugins:
             raise PlanError(f"{settings.config} has no plugin: every image would be let in; write one")
-        self.tier: Tier = choose_tier(self.plan, settings.sandbox)
-        members = probe(self.plan, tier=self.tier, emit=emit)
+        self.tier: Tier = choose_tier(plan, settings.sandbox)
+        members = probe(plan, tier=self.tier, emit=emit)
         self.transforms = any(member.is_transform for member in members)
-        # A digest of a gigabyte is half a second of a core; what is not compared afterwards needs none.
-        bare = msgspec.structs.replace(self.plan, digests=(), received_digests=())
-        self._unknown = self.plan if self.transforms else bare
+        self.plan: Plan = plan.for_image_service(transforms=self.transforms)
         self.digest = plan_digest(members)
         self.plugins = frozenset(member.spec.name for member in members)
 
-    def begin(self, declared: Declared, size: int | None, name: str, *, known_again: bool) -> FedPassage:
-        plan = self.plan if known_again else self._unknown
+    def begin(self, declared: Declared, size: int | None, name: str) -> FedPassage:
         try:
-            inspection = Inspection(plan, declared, tier=self.tier, name=name, size=size, emit=emit)
+            inspection = Inspection(self.plan, declared, tier=self.tier, name=name, size=size, emit=emit)
         except (OSError, RuntimeError) as error:  # no descriptor, no thread is to be had
             raise DouaneError(f"no inspection can be begun: {error}") from error
-        return FedPassage(inspection, self.digest, transforms=self.transforms)
+        return FedPassage(inspection, self.digest)
 
 
 class AgentGate:
     """The agent of this host, which must run when Glance starts: a wrong path is seen then.
 
-    What it serves is asked for anew for each image: it may have read another plan since. Asked before the image is
-    begun, it is at worst the plan before: then the image is inspected again when it is imported. Raises DouaneError.
+    What plugins it has is asked for anew for each image: it may have read another plan since. Raises DouaneError.
     """
 
     def __init__(self, path: str) -> None:
@@ -102,14 +93,13 @@ class AgentGate:
         self.plugins: frozenset[str] = frozenset()
         self._ask()
 
-    def _ask(self) -> tuple[str, bool]:
-        told = self._agent.plan()
-        self.plugins = frozenset(map(str, told["plugins"]))
-        return str(told["digest"]), bool(told["transforms"])
+    def _ask(self) -> None:
+        self.plugins = frozenset(map(str, self._agent.plan()["plugins"]))
 
-    def begin(self, declared: Declared, size: int | None, name: str, *, known_again: bool) -> Passage:
-        digest, transforms = self._ask()  # the agent takes a digest of every image
-        return FedPassage(self._agent.begin(declared, size, name), digest, transforms=transforms)
+    def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
+        self._ask()
+        passage = self._agent.begin(declared, size, name)
+        return FedPassage(passage, passage.plan)
 
 
 class Feeding(Protocol):
@@ -124,10 +114,9 @@ class Feeding(Protocol):
 class FedPassage:
     """See :class:`Passage`."""
 
-    def __init__(self, inspection: Feeding, digest: str, *, transforms: bool) -> None:
+    def __init__(self, inspection: Feeding, digest: str) -> None:
         self._inspection = inspection
         self.digest = digest
-        self.transforms = transforms
         self.report: Report | None = None
         self.error: DouaneError | None = None
 

@@ -1,7 +1,7 @@
 """What was inspected on its way into Glance's staging area: so that the import need not do it again.
 
 A file for each image in a directory of this host, as staged bytes are of this host, too. Who reads one compares the
-bytes: what the file says is about bytes with this digest, whatever is staged by now.
+bytes: what the file says is about bytes with this tag, whatever is staged by now.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ import msgspec
 from douane.engine import Report
 from douane.engine.report import PropertyValue
 
+from .tag import Tag
+
 _MOST_BYTES = 1 << 20
 
 
 class Inspected(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted image: its size in bytes, its digests, the plan that it went through, and when (seconds, Unix)."""
+    """An accepted image: its size in bytes, its tag and the key of that, the plan that it went through, and when
+    (seconds, Unix)."""
 
     size: int
-    digests: dict[str, str]
+    key: bytes
+    tag: bytes
     plan: str
     properties: dict[str, PropertyValue | None]
     disk_format: str | None
@@ -34,11 +38,12 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
     @classmethod
-    def of(cls, report: Report, plan: str) -> Inspected:
-        """From the report of an inspection that accepted, and the digest of its plan."""
+    def of(cls, report: Report, plan: str, tag: Tag) -> Inspected:
+        """From the report of an inspection that accepted, the digest of its plan, and the tag of what came in."""
         return cls(
-            size=report.received.size,
-            digests=report.received.digests(),
+            size=tag.size,
+            key=tag.key,
+            tag=tag.end(),
             plan=plan,
             properties={**report.properties, **{name: each.value for name, each in report.proposed.items()}},
             disk_format=report.disk_format,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
-from collections.abc import Mapping
 
 from douane.engine import SinkError, SourceError
 
+from .tag import Tag
+
 _PREFIX = "file://"
-_STRONG = ("sha256", "sha512")
+_AT_ONCE_BYTES = 1 << 20
 
 
 class StagedFile:
@@ -51,18 +51,16 @@ class StagedFile:
         except FileNotFoundError:
             return False
 
-    def has_digest(self, digests: Mapping[str, str]) -> bool:
-        """Read it once, and compare with the first strong digest there is. Raises SourceError."""
-        algorithm = next((name for name in _STRONG if name in digests), None)
-        if algorithm is None:
-            return False
+    def has_tag(self, key: bytes, tag: bytes) -> bool:
+        """Read it once, and compare. Raises SourceError."""
+        found = Tag(key)
         try:
-            with open(self.fd, "rb", closefd=False) as file:
-                file.seek(0)
-                found = hashlib.file_digest(file, algorithm).hexdigest()
+            with memoryview(bytearray(_AT_ONCE_BYTES)) as buffer:
+                while got := os.preadv(self.fd, [buffer], found.size):
+                    found.update(buffer[:got])
         except OSError as error:
             raise SourceError("unreadable", f"{self.path}, staged, cannot be read: {error.strerror}") from error
-        return found == digests[algorithm]
+        return found.is_of(tag)
 
     def beside(self) -> ResultFile:
         """A new, empty file in the same folder. Raises SinkError."""
