@@ -53,6 +53,7 @@ ROOM = 384 * MIB
 """Of the disk on which the home and TMPDIR are."""
 
 ARCHIVE, XML = ("ova-archive", "unsafe-archive"), ("ova-xml", "unsafe-xml")
+MANY = ("ova-members", "unsafe-archive")  # two plugins refuse it, and either may be the first
 """`ova`, or the `format` that looks at the same bytes: whichever comes first."""
 OVERLAP = ("zip-members", "zip-ambiguous", "compressed-again")
 
@@ -193,7 +194,7 @@ def test_an_archive_that_asks_for_too_much_is_refused(
         ("global pax", lambda: bombs.endless(b"g", b"30 comment=aaaaaaaaaaaaaaaaaa\n", 64), ARCHIVE),
         ("long names", lambda: bombs.endless(b"L", b"n" * 512, 64), ARCHIVE),
         ("a long name of gibibytes", lambda: bombs.endless(b"L", b"n" * (8 * MIB), 64), ARCHIVE),
-        ("members", lambda: ova(*((f"{n}.txt", b"") for n in range(5000)), ("disk.vmdk", DISK)), ("ova-members",)),
+        ("members", lambda: ova(*((f"{n}.txt", b"") for n in range(5000)), ("disk.vmdk", DISK)), MANY),
         ("sparse 4 TiB", lambda: bombs.sparse_member(4 * TIB), ("compressed-bomb", "ova-member-size")),
         ("sparse 10 GiB", lambda: bombs.sparse_member(10 * GIB), ("compressed-bomb",)),
         ("chunks", bombs.chunked_bomb, ("compressed-bomb",)),

@@ -36,7 +36,7 @@ CODES = {
     "member-type": (REFUSE, "the archive holds something that is no plain file; pack it again"),
     "member-twice": (REFUSE, "two files in the archive have the same name; pack it again"),
     "member-size": (REFUSE, "a file in the archive claims an absurd size; pack it again"),
-    "archive": (REFUSE, "the archive contradicts itself; pack it again"),
+    "archive": (REFUSE, "the archive contradicts itself or has too many members; pack it again"),
     "ovf": (REFUSE, "its OVF description cannot be used; export it again"),
     "xml": (REFUSE, "its XML description is not well-formed or defines entities; export it again"),
     "manifest": (REFUSE, "its manifest does not agree with what is in it; export it again"),
