@@ -5,10 +5,11 @@
 #   scripts/glance-env.sh keystone      the identity service
 #   scripts/glance-env.sh clients       pytest, openstacksdk, `openstack` and `glance`: what the tests run in
 #   scripts/glance-env.sh tempest       OpenStack's own tests of the image service
+#   scripts/glance-env.sh mod-wsgi      mod_wsgi, and the system's Apache to put it in
 #   scripts/glance-env.sh postgresql    no environment: the system's package, if PostgreSQL's server is not there
 #
 # An environment whose requirements file has not changed since is left as it is. All are of one Python: PYTHON, or the
-# one that .venv is of. uwsgi is built from source, once, with gcc. What the system lacks is installed with apt-get
+# one that .venv is of. uwsgi and mod_wsgi are built from source, once, with gcc. What the system lacks is installed with apt-get
 # by whoever may; else it says what to install.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,7 +17,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'glance-env: %s\n' "$*"; }
 stop() { printf 'glance-env: %s\n' "$*" >&2; exit 1; }
 
-[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|postgresql..."
+[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql..."
 folder=${DOUANE_GLANCE_ENVS:-.glance}
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3)
@@ -37,6 +38,7 @@ need() {
 
 compiles() { echo 'int main(void) { return 0; }' | cc -x c -fsyntax-only -; }
 has_headers() { "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'; }
+has_apxs() { command -v apxs apxs2 >/dev/null; }
 has_postgresql() { [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ] || command -v postgres >/dev/null; }
 
 # ---- the installer ----------------------------------------------------------------------------------------------
@@ -59,19 +61,26 @@ install_into() {
 # What Glance needs and has no wheel.
 sources=(simplegeneric)
 
-# ---- uwsgi, once for all ----------------------------------------------------------------------------------------
+# ---- uwsgi and mod_wsgi, once for all ---------------------------------------------------------------------------
 
-# uv would build it anew for every environment: half a minute of two cores each time.
-uwsgi() {
-    local built=$folder/uwsgi
-    cmp --quiet requirements/uwsgi.txt "$built/made-from.txt" && return
+# build_server NAME: uv would build it anew for every environment: half a minute of two cores each time.
+build_server() {
+    local name=$1 built=$folder/$1
+    cmp --quiet "requirements/$name.txt" "$built/made-from.txt" && return
     need gcc compiles
     need libc6-dev compiles
     need "libpython$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-dev" has_headers
-    say "Building uwsgi."
+    say "Building $name."
     "$uv" venv --quiet --clear --python "$python" "$built"
-    install_into "$built" --require-hashes --no-deps -r requirements/uwsgi.txt
-    cp requirements/uwsgi.txt "$built/made-from.txt"
+    install_into "$built" --require-hashes --no-deps -r "requirements/$name.txt"
+    cp "requirements/$name.txt" "$built/made-from.txt"
+}
+
+# Debian's libapache2-mod-wsgi-py3 is of Debian's own Python alone, and cannot load what was compiled for another.
+mod_wsgi() {
+    need apache2-bin test -x /usr/sbin/apache2
+    need apache2-dev has_apxs
+    build_server mod-wsgi
 }
 
 # ---- one environment --------------------------------------------------------------------------------------------
@@ -83,7 +92,7 @@ has_douane() { [[ $1 != keystone && $1 != tempest ]]; }
 make_environment() {
     local name=$1 file=requirements/$2 target=$folder/$1
     if ! cmp --quiet "$file" "$target/made-from.txt" || ! "$target/bin/python" -c '' 2>/dev/null; then
-        is_server "$name" && uwsgi
+        is_server "$name" && build_server uwsgi
         say "Making $target from $file."
         "$uv" venv --quiet --clear --python "$python" "$target"
         install_into "$target" --only-binary :all: "${sources[@]/#/--no-binary=}" --require-hashes -r "$file"
@@ -100,7 +109,8 @@ for name in "$@"; do
     case $name in
         33|31|29) make_environment "$name" "glance-$name.txt" ;;
         keystone|clients|tempest) make_environment "$name" "$name.txt" ;;
+        mod-wsgi) mod_wsgi ;;
         postgresql) need postgresql has_postgresql ;;
-        *) stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, postgresql." ;;
+        *) stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql." ;;
     esac
 done

@@ -54,3 +54,4 @@ compile clients 3.11 pyproject.toml --group glance-clients
 compile keystone 3.11 --group keystone
 compile tempest 3.11 --group tempest
 compile uwsgi 3.11 --group uwsgi
+compile mod-wsgi 3.11 --group mod-wsgi --constraints requirements/uwsgi.txt

@@ -31,11 +31,11 @@ def site(usual_site: Site) -> Site:
 
 @pytest.fixture(scope="module")
 def transforming(start_glance: StartGlance, downloads: Downloads, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A plan that changes images; and a server in which requests are read as in Apache's mod_wsgi."""
+    """A plan that changes images; and another server: Apache with mod_wsgi."""
     folder = tmp_path_factory.mktemp("douane")
     (folder / "douane.toml").write_text(UNPACK)
     where = {"config": str(folder / "douane.toml")}
-    serving = Serving("gunicorn", processes=2, threads=4)
+    serving = Serving("mod_wsgi", processes=2, threads=4)
     return Site(start_glance(with_douane(folder / "state", where, serving=serving)), downloads)
 
 

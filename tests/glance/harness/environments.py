@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path(os.environ.get("DOUANE_GLANCE_ENVS", ROOT / ".glance"))
-"""Holds one environment for each of 33, 31, 29, keystone and clients."""
+"""Holds one environment for each of 33, 31, 29, keystone, clients and mod-wsgi."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ class Postgres:
         self._owner = None
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             self._owner = next(name for name in ("postgres", "nobody") if _is_user(name))
-            shutil.chown(self._folder, self._owner)
+            # To its socket comes also a Glance that is of our group, and has no right to pass over modes.
+            shutil.chown(self._folder, self._owner, os.getegid())
+            self._folder.chmod(0o710)
         self._data = self._folder / "data"
         self._server = ServerProcess(
             [

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from .environments import Environment
 
 CLOSE = ("--add-header", "Connection: close")
 """uwsgi's --http-socket closes each connection and does not say so: keystoneauth uses it again, and is reset."""
+
+_APACHE_MODULES = Path("/usr/lib/apache2/modules")
+"""Of Debian's package apache2-bin."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ def _uwsgi(serving: Serving, environment: Environment, port: int) -> list[str]:
 
 
 def _gunicorn(serving: Serving, environment: Environment, port: int) -> list[str]:
-    """Threads that read the body from the connection themselves, as they do in Apache's mod_wsgi."""
+    """Threads that read the body from the connection themselves."""
     if environment.has_module("glance/wsgi/api.py"):
         application = "glance.wsgi.api:application"
     else:
@@ -52,4 +57,31 @@ def _gunicorn(serving: Serving, environment: Environment, port: int) -> list[str
     ]
 
 
-_COMMANDS: dict[str, Callable[[Serving, Environment, int], list[str]]] = {"uwsgi": _uwsgi, "gunicorn": _gunicorn}
+def _mod_wsgi(serving: Serving, environment: Environment, port: int) -> list[str]:
+    """Apache, as Glance's guide "Running Glance in HTTPD" has it. As another user than root, as which mod_wsgi runs
+    nothing: the first of a user namespace, so that the files are still ours."""
+    (script,) = environment.path.glob("lib/python3*/site-packages/glance/wsgi/api.py")
+    (wsgi,) = Environment("mod-wsgi").path.glob("lib/python3*/site-packages/mod_wsgi/server/mod_wsgi-*.so")
+    directives = [
+        *(f"LoadModule {name}_module {_APACHE_MODULES}/mod_{name}.so" for name in ("mpm_event", "authz_core")),
+        f"LoadModule wsgi_module {wsgi}",
+        *("ServerName localhost", f"Listen 127.0.0.1:{port}", "ErrorLog /dev/stderr", "Timeout 300"),
+        # Names of sockets are short (unix(7)), pytest's folders are not.
+        *("DefaultRuntimeDir ${HOME}", "PidFile ${HOME}/apache.pid", f"WSGISocketPrefix /tmp/glance-{port}"),
+        f"WSGIDaemonProcess glance processes={serving.processes} threads={serving.threads} "
+        f"python-home={environment.path}",
+        *("WSGIProcessGroup glance", "WSGIApplicationGroup %{GLOBAL}", f"WSGIScriptAlias / {script}"),
+        *("WSGIPassAuthorization On", "WSGIChunkedRequest On"),
+    ]
+    user = ("unshare", "--user", "--map-user=1000", "--map-group=1000") if os.geteuid() == 0 else ()
+    return [
+        *(*user, "/usr/sbin/apache2", "-D", "FOREGROUND", "-f", "/dev/null"),
+        *(word for directive in directives for word in ("-C", directive)),
+    ]
+
+
+_COMMANDS: dict[str, Callable[[Serving, Environment, int], list[str]]] = {
+    "uwsgi": _uwsgi,
+    "gunicorn": _gunicorn,
+    "mod_wsgi": _mod_wsgi,
+}
