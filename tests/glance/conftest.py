@@ -70,9 +70,9 @@ def glances(
 ) -> Iterator[StartGlance]:
     with ExitStack() as stack:
 
-        def start(config: GlanceConfig) -> Glance:
+        def start(config: GlanceConfig, beside: Glance | None = None) -> Glance:
             folder: Path = folders.mktemp("glance")
-            glance = Glance(config, folder, postgres, keystone, (downloads.port,))
+            glance = Glance(config, folder, postgres, keystone, (downloads.port,), beside)
             stack.callback(glance.close)
             glance.start()
             keystone.publish(glance.port)

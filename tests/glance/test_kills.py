@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,11 +11,10 @@ from pathlib import Path
 import pytest
 from harness.downloads import Downloads
 from harness.glance_server import StartGlance
-from harness.half_upload import HalfUpload
 from harness.images import settled
 from harness.plans import inspect_plan
-from harness.site import Site, is_as_new, with_douane
-from harness.state import State
+from harness.site import Site, with_douane
+from harness.under_way import UnderWay, has_bytes, is_given_back
 from harness.waiting import until
 from harness.wsgi_servers import Serving
 
@@ -51,72 +49,6 @@ def closing() -> Iterator[ExitStack]:
         yield stack
 
 
-class UnderWay:
-    """Images on their way in, each by another way and at another place of it."""
-
-    def __init__(self, site: Site, closing: ExitStack) -> None:
-        self.site = site
-        self._closing = closing
-
-    def half_sent(self, door: str) -> str:
-        image = self.site.create(f"good:half-{door}")
-        self._send(image, door, len(DATA) // 2)
-        folder = self.site.glance.folder / ("staging" if door == "stage" else "stores/fast")
-        until("a part of it is there", lambda: has_bytes(folder / image))
-        return image
-
-    def all_sent(self, door: str) -> str:
-        """The plugin has all of it, Glance not the end."""
-        name = new_name()
-        image = self.site.create(name)
-        self._send(image, door, len(DATA))
-        self._seen(name)
-        return image
-
-    def importing(self) -> str:
-        image = self.site.create("good:staged")
-        assert self.site.put(image, "stage", DATA).status == 204
-        name = new_name()
-        self.site.rename(image, name)
-        self.site.start_import(image)
-        self._seen(name)
-        return image
-
-    def half_downloaded(self) -> str:
-        image = self.site.create("good:half-downloaded")
-        self.site.downloads.hold(image)
-        self._closing.callback(self.site.downloads.release, image)
-        self.site.download(image, DATA)
-        until("a part of it is there", lambda: has_bytes(self.site.glance.folder / "staging" / image))
-        return image
-
-    def downloaded(self) -> str:
-        name = new_name()
-        image = self.site.create(name)
-        self.site.download(image, DATA)
-        self._seen(name)
-        return image
-
-    def _send(self, image: str, door: str, count: int) -> None:
-        self._closing.enter_context(HalfUpload(self.site.api, image, door, DATA, count))
-
-    def _seen(self, name: str) -> None:
-        until("the plugin has all of it", lambda: f"has all of {name}." in self.site.glance.log)
-
-
-def new_name() -> str:
-    """Of an image that hangs, and that the log says nothing of yet."""
-    return f"hang:{uuid.uuid4()}"
-
-
-def has_bytes(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
-
-
-def is_given_back(state: State) -> bool:
-    return is_as_new(state) and state.properties.get("douane_code") == "interrupted"
-
-
 def comes_in(site: Site, image: str, door: str) -> None:
     """Assert that the same image, sent again, is let in, and that nothing is told of before any more."""
     site.rename(image, "good")
@@ -136,7 +68,7 @@ def comes_in(site: Site, image: str, door: str) -> None:
 
 
 def test_what_a_killed_glance_was_doing_can_be_done_again(site: Site, closing: ExitStack) -> None:
-    under_way = UnderWay(site, closing)
+    under_way = UnderWay(site, closing, DATA)
     sent = {under_way.half_sent(door): door for door in ("stage", "file")}
     sent |= {under_way.all_sent(door): door for door in ("stage", "file")}
     imported = {under_way.importing(): "stage", under_way.half_downloaded(): "download"}
@@ -184,7 +116,7 @@ def test_what_was_accepted_and_half_stored_is_gone(site: Site) -> None:
 
 def test_the_same_where_only_the_workers_are_killed(site: Site, closing: ExitStack) -> None:
     """As the kernel does where memory is short; the server starts others at once."""
-    under_way = UnderWay(site, closing)
+    under_way = UnderWay(site, closing, DATA)
     images = {under_way.half_sent("stage"): "stage", under_way.half_sent("file"): "file"}
     images |= {under_way.importing(): "stage", under_way.downloaded(): "download"}
     for worker in workers_of(site.glance.process.pid):

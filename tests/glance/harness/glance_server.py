@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from .environments import Environment
 from .glance_config import STORES, GlanceConfig, glance_conf
@@ -28,7 +28,9 @@ class Glance:
         postgres: Postgres,
         keystone: Keystone,
         download_ports: tuple[int, ...] = (),
+        beside: Glance | None = None,
     ) -> None:
+        """`beside` another: a second host of the same cloud, with its database and its stores."""
         self.config = config
         self.folder = folder
         self.folders = GlanceFolders(folder)
@@ -36,7 +38,8 @@ class Glance:
         self.port = free_port()
         self._postgres = postgres
         self._keystone = keystone
-        self._database = f"glance-{self.port}"
+        self._beside = beside
+        self._database = beside._database if beside is not None else f"glance-{self.port}"
         self._download_ports = download_ports
         self._tokens: dict[str, str] = {}
         self._env = {
@@ -53,9 +56,15 @@ class Glance:
 
     def start(self) -> None:
         """Write the configuration, make the database and start. Raises DidNotStart."""
-        for name in ("staging", "tasks", "locks", *(f"stores/{store}" for store in STORES)):
+        for name in ("staging", "tasks", "locks"):
             (self.folder / name).mkdir(parents=True)
-        self._write(_database_of(self.config.version, self._postgres, self._env, self.folder, self._database))
+        if self._beside is not None:
+            (self.folder / "stores").symlink_to(self._beside.folder / "stores")
+            self._write(self._postgres.url(self._database))
+        else:
+            for store in STORES:
+                (self.folder / "stores" / store).mkdir(parents=True)
+            self._write(_database_of(self.config.version, self._postgres, self._env, self.folder, self._database))
         self.process.start(self._is_ready)
 
     def restart(self) -> None:
@@ -75,7 +84,8 @@ class Glance:
     def close(self) -> None:
         """End it, at once, and drop its database."""
         self.process.kill()
-        self._postgres.drop(self._database)
+        if self._beside is None:
+            self._postgres.drop(self._database)
 
     def api(self, user: str = "tenant") -> Api:
         """Its API, as this user of Keystone's sees it."""
@@ -102,8 +112,12 @@ class Glance:
             return False
 
 
-StartGlance = Callable[[GlanceConfig], Glance]
-"""What the fixture `start_glance` is."""
+class StartGlance(Protocol):
+    """What the fixture `start_glance` is."""
+
+    def __call__(self, config: GlanceConfig, beside: Glance | None = None) -> Glance:
+        """One that answers; a second host of the cloud of `beside`, if that is given."""
+
 
 _templates: set[str] = set()
 

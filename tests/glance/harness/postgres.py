@@ -51,6 +51,10 @@ class Postgres:
     def create(self, name: str, template: str = "template1") -> str:
         """A new database, a copy of `template`; returns its URL for SQLAlchemy."""
         self._sql("postgres", f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """Of a database that is there, for SQLAlchemy."""
         return f"postgresql+psycopg2://tests@/{name}?host={self._folder}"
 
     def drop(self, name: str) -> None:
