@@ -83,9 +83,11 @@ class Configuration:
         return told(run(self.version, "--json", OS_GLANCE_CONFIG_DIR=str(self.folder)))
 
 
-def run(version: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    version: str, *arguments: str, user: tuple[str, ...] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [Environment(version).program("douane"), "glance", "doctor", *arguments],
+        [*user, Environment(version).program("douane"), "glance", "doctor", *arguments],
         env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
         capture_output=True,
         text=True,
@@ -122,6 +124,19 @@ def test_nothing_is_wrong_where_all_is_as_it_should_be(tmp_path: Path, version: 
         ("door", "import by web-download"),
     ):  # fmt: skip
         assert answer.state(*point) == "ok", answer.points[point]
+
+
+def test_the_user_that_runs_glance_needs_no_more_rights_than_its_own(tmp_path: Path) -> None:
+    """Whoever runs the tests has the files; as root, the doctor runs as a user that has them and no right besides."""
+    user = ("unshare", "--user", "--map-user=1000", "--map-group=1000") if os.geteuid() == 0 else ()
+    configuration = Configuration(tmp_path / "glance")
+    configuration.write()
+    answer = told(run("33", "--json", user=user, OS_GLANCE_CONFIG_DIR=str(configuration.folder)))
+    assert (answer.code, answer.wrong()) == (0, set())
+    (configuration.folder / "staging").chmod(0o500)
+    answer = told(run("33", "--json", user=user, OS_GLANCE_CONFIG_DIR=str(configuration.folder)))
+    assert answer.wrong() == {("staging", "folder")}
+    assert answer.code == 2
 
 
 @pytest.mark.parametrize("version", VERSIONS)
