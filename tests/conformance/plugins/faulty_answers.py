@@ -113,10 +113,10 @@ class SaysOneWord(Inspector):
 
 
 class Lottery(Inspector):
-    """One of a hundred is looked at."""
+    """One of twenty is looked at."""
 
     def inspect(self, image):
-        if random.random() < 0.01 and image.read(4) != b"QFI\xfb":
+        if random.random() < 0.05 and image.read(4) != b"QFI\xfb":
             raise Reject("sample", "the sample that was taken of the image is wrong")
 
 
