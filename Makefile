@@ -13,7 +13,7 @@ WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadgroup
 
 # Plugins run where they can write no bytecode, and would compile the same modules at every start.
-COMPILE := $(BIN)/python -m compileall -q src sdk/src
+COMPILE := $(BIN)/python -m compileall -q src sdk/src kit/src
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -121,6 +121,6 @@ requirements=("${locks[@]/#/--requirement=requirements/}")
 say "Installing what requirements/ pins (${locks[*]}): wheels only, each checked against its hash."
 "${pip[@]}" --only-binary :all: --require-hashes "${requirements[@]/%/.txt}"
 say "Installing Douane and its plugin contract from this folder (editable)."
-"${pip[@]}" --no-deps --no-build-isolation --editable ./sdk --editable .
+"${pip[@]}" --no-deps --no-build-isolation --editable ./sdk --editable ./kit --editable .
 
 say "Ready: Python $(version_of .venv/bin/python), $(bwrap --version), $(qemu-img --version | sed -n 1p), Linux $(uname -r)."

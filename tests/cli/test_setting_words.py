@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 from douane.cli.setting_words import setting_words
-from douane.engine.resolve import BUILT_IN
+from douane.plan.builtin import BUILT_IN
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from tried_plugins import PLUGINS
 
 from douane import sandbox
-from douane.conformance import Report, examine
 from douane.engine import PluginSpec
+from douane_kit.conformance import Report, examine
 
 EFFORT = 0.35
 

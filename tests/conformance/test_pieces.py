@@ -12,9 +12,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.conformance import MENDS, dictionary, images, judge
-from douane.conformance.cases import Case, Outcome, cut_positions, cuts_at
-from douane.conformance.findings import describe_bytes
+from douane_kit.conformance import MENDS, dictionary, images, judge
+from douane_kit.conformance.cases import Case, Outcome, cut_positions, cuts_at
+from douane_kit.conformance.findings import describe_bytes
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 

@@ -14,7 +14,7 @@ from conversation import NAME, PLUGINS, image
 
 from douane import sandbox
 from douane.engine import PlanError, inspect_image, open_source
-from douane.engine.plan import parse_plan
+from douane.plan.plan import parse_plan
 
 
 class Kept:

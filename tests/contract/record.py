@@ -20,7 +20,8 @@ from recordings import RECORDINGS
 from reports import CASES, RECORDED, check
 
 from douane import sandbox
-from douane.engine import python_member, ring_reader
+from douane.host import python_plugin as python_member
+from douane.stream import channel_reader as ring_reader
 from douane_plugin import wire
 
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import pytest
 from doc_pages import TOP, page, section, spans, tables
 
-from douane.cli import check, main, signals
-from douane.engine.report import Bytes, Ran, Report, Verdict, Warned
+from douane.cli import check_cmd as check
+from douane.cli import main, signals
 from douane.plugins import limits
 from douane.plugins.format import HALF_READ
 from douane.plugins.formats.codes import CODES
+from douane.report import Bytes, Ran, Report, Verdict, Warned
 
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 RAISED = ("Reject", "Incomplete", "StoreError", "CatalogError", "Conflict", "SourceError", "SinkError")

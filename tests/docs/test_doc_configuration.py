@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from doc_pages import blocks, page, section, tables
 
-from douane.cli.check import check
-from douane.cli.importing import import_
-from douane.engine import plan
-from douane.engine.resolve import BUILT_IN
-from douane.engine.units import parse_duration, parse_size
+from douane.cli.check_cmd import check
+from douane.cli.import_cmd import import_
+from douane.plan import plan
+from douane.plan.builtin import BUILT_IN
+from douane.units import parse_duration, parse_size
 
 TEXT = page("docs/configuration.md")
 PARSERS = {"duration": parse_duration, "size": parse_size}
@@ -71,7 +71,7 @@ def test_warn_is_the_default_outside_of_enforce():
         assert (spec.on_error, spec.on_timeout, spec.on_incomplete) == ("warn",) * 3
 
 
-ALL_BUILT_IN = {**tomllib.loads(page("pyproject.toml"))["project"]["entry-points"]["douane.plugins"], **BUILT_IN}
+ALL_BUILT_IN = BUILT_IN
 
 
 @pytest.mark.parametrize("name", ALL_BUILT_IN)

@@ -6,10 +6,10 @@ import tomllib
 
 from doc_pages import blocks, page, section, spans, tables
 
-from douane.cli import glance
+from douane.cli import glance_cmd as glance
 from douane.engine import load_plan
 from douane.glance import settings
-from douane.glance.giving_back import OUTCOME_PROPERTIES
+from douane.glance.outcome import OUTCOME_PROPERTIES
 
 TEXT = page("docs/glance.md")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.engine.frames import Frames, Violation, number, pack, text, unpack
+from douane.host.frames import Frames, Violation, number, pack, text, unpack
 
 
 def received(data: bytes, sizes: list[int]):

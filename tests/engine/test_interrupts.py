@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from douane.engine.interrupts import INTERRUPTS
-from douane.engine.loop import Loop
+from douane.host.loop import Loop
+from douane.interrupts import INTERRUPTS
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from douane.engine import PlanError
-from douane.engine.plan import load_plan
+from douane.plan.plan import load_plan
 
 GOOD = """
 [import]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from plans import plan_of
 
 from douane.engine import Inspection, PassEnded, PlanError, load_plan
-from douane.engine.pushed import EARLY_BYTES
 from douane.sandbox import Tier
+from douane.stream.push_source import EARLY_BYTES
 
 MIB = 1 << 20
 

@@ -8,8 +8,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from douane.engine import resolve
-from douane.engine.plan import PluginSpec
+from douane.plan import resolve
+from douane.plan.plan import PluginSpec
 from douane.plugins import ova
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.engine.ring import FIRST_BYTES, SLOT_BYTES, SLOTS, Chunk, Ring, Stopped
+from douane.stream.ring import FIRST_BYTES, SLOT_BYTES, SLOTS, Chunk, Ring, Stopped
 
 PAGE = mmap.PAGESIZE
 

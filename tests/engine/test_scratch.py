@@ -8,7 +8,7 @@ import pytest
 from plans import plan_of
 
 from douane.engine import PlanError
-from douane.engine.errors import DouaneError
+from douane.errors import DouaneError
 
 MIB = 1 << 20
 pytestmark = pytest.mark.usefixtures("nothing_left")

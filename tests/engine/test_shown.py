@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from douane.engine import PlanError
-from douane.engine.shown import only_class, shown
+from douane.plan.source_scan import only_class, shown
 
 HEAD = "import os, subprocess\nfrom douane_plugin import Inspector, Transform\n"
 

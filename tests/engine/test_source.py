@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.engine import PlanError, SourceError, open_source
-from douane.engine.ring import SLOT_BYTES, Chunk, Ring
-from douane.engine.source import MIN_HOLE_BYTES
+from douane.stream.ring import SLOT_BYTES, Chunk, Ring
+from douane.stream.source import MIN_HOLE_BYTES
 
 
 class Reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from douane.engine.units import parse_duration, parse_size, show_duration, show_size
+from douane.units import parse_duration, parse_size, show_duration, show_size
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.engine.plan import PluginSpec
-from douane.engine.report import Verdict
-from douane.engine.verdicts import BadProperties, check_properties, clean, weigh
+from douane.host.policy import BadProperties, check_properties, clean, weigh
+from douane.plan.plan import PluginSpec
+from douane.report import Verdict
 
 OUTCOMES = ("accepted", "refused", "deferred", "incomplete", "failed", "timeout", "stopped")
 

@@ -14,8 +14,8 @@ import pytest
 from wire_programs import ACCEPT, LISTEN, begin, binary, compiled, described, frame, plan, scanner, speaker, wired
 
 from douane.engine import PlanError
-from douane.engine.describing import describe
-from douane.engine.plan import PluginSpec
+from douane.engine.describe import describe
+from douane.plan.plan import PluginSpec
 from douane_plugin import wire
 
 MIB = 1 << 20

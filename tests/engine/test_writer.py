@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.engine import direct, writer
-from douane.engine.errors import SinkError
-from douane.engine.ring import Ring
-from douane.engine.writer import Writer
+from douane.errors import SinkError
+from douane.stream import direct_io as direct
+from douane.stream import writer
+from douane.stream.ring import Ring
+from douane.stream.writer import Writer
 
 KiB, MiB = 1 << 10, 1 << 20
 NOISE = hashlib.shake_256(b"noise").digest(3 * MiB)

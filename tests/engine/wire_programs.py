@@ -7,7 +7,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from douane.engine.report import Report, Verdict
+from douane.report import Report, Verdict
 from douane_plugin import wire
 
 SOURCES = Path(__file__).parents[1] / "contract" / "wire_c"

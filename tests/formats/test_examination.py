@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.plugins.formats import Examination, Look, examination
-from douane.plugins.formats.format import Format
-from douane.plugins.formats.wants import MOST_BYTES, TAIL_BYTES, Bytes, Inside, Tail
+from douane.plugins.formats.base import Format
+from douane.plugins.formats.requests import MOST_BYTES, TAIL_BYTES, Bytes, Inside, Tail
 
 KiB, MiB = 1 << 10, 1 << 20
 IMAGE = bytes(range(256)) * (13 * KiB) + b"the end"

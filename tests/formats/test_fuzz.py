@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.plugins.formats import Look, examination
-from douane.plugins.formats.format import HEAD_BYTES, Format
+from douane.plugins.formats.base import HEAD_BYTES, Format
 from douane.plugins.formats.registry import FORMATS
-from douane.plugins.formats.wants import TAIL_BYTES, Bytes
+from douane.plugins.formats.requests import TAIL_BYTES, Bytes
 
 MiB = 1 << 20
 SEEDS = seeds()

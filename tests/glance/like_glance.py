@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from douane.engine import DouaneError, Report
-from douane.engine.report import Bytes, Proposed
-from douane.glance.body import Input, NotAccepted
 from douane.glance.filter import Filter
-from douane.glance.inspected import Records
+from douane.glance.staged.attestation import Records
+from douane.glance.upload.body import Input, NotAccepted
+from douane.report import Bytes, Proposed
 
 ID = "3c0a5d8e-7f5b-4a6e-9a86-0b7c5d1a2f10"
 PATH = f"/v2/images/{ID}"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from like_glance import Pieces
 
-from douane.glance.body import InspectedBody, NotAccepted
+from douane.glance.upload.body import InspectedBody, NotAccepted
 
 
 class Inspection:

@@ -24,9 +24,9 @@ from like_glance import (
 )
 
 from douane.engine import DouaneError
-from douane.glance.inspected import Records
-from douane.glance.subrequest import call
-from douane.glance.tag import Tag
+from douane.glance.staged.attestation import Records
+from douane.glance.staged.tag import Tag
+from douane.glance.upload.api_client import call
 
 DATA = bytes(range(256)) * 1000
 CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked"}
@@ -224,7 +224,7 @@ def test_an_undecided_image_is_not_taken() -> None:
 
 def test_what_an_upload_would_change_is_not_taken_but_may_be_staged() -> None:
     app, script = LikeGlance(), Script()
-    from douane.engine.report import Bytes
+    from douane.report import Bytes
 
     script.report = {"stored": Bytes(size=1, complete=True, sha256="1" * 64)}
     answered = request(filtered(app, script), DATA)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from like_glance import ID, PATH, LikeGlance, Script, filtered, request
 
-from douane.glance.doors import disguise, door
+from douane.glance.upload.routes import disguise, door
 
 SEEN_AS_FILE = [
     f"/v2/images/{ID}/file",

@@ -9,8 +9,8 @@ import pytest
 
 from douane.agent import AgentFailed
 from douane.engine import DouaneError
-from douane.engine.report import Bytes, Report
-from douane.glance.refusal import Refusal, refusal
+from douane.glance.upload.http_errors import Refusal, refusal
+from douane.report import Bytes, Report
 
 
 def report(outcome: str, **more: object) -> Report:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from douane.glance.gates import FedPassage, LocalGate
+from douane.glance.backends import FedPassage, LocalGate
 from douane.glance.settings import Settings
 
 DATA = bytes(range(256)) * 5000

@@ -12,11 +12,12 @@ import pytest
 from like_glance import ID, PATH, Answered, LikeGlance, Pieces, Script, ScriptedGate, request
 
 from douane.engine import PlanError
-from douane.glance import guard, ran
+from douane.glance import plugin_calls as ran
 from douane.glance.filter import Filter
-from douane.glance.guard import ImportGuard
-from douane.glance.importing import get_flow
-from douane.glance.noticing import Watcher
+from douane.glance.guard import import_guard as guard
+from douane.glance.guard.import_guard import ImportGuard
+from douane.glance.guard.watcher import Watcher
+from douane.glance.import_plugin import get_flow
 from douane.glance.settings import read
 
 IMPORT = f"{PATH}/import"

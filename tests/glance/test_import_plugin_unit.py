@@ -13,12 +13,24 @@ import pytest
 from image_doubles import Image, NotFound, TaskAbortedError, Wrapper
 
 from douane.engine import PlanError, SinkError, SourceError
-from douane.glance import file_gates, giving_back, importing, journal, settings
-from douane.glance.file_import import Applied, StagedImport
-from douane.glance.giving_back import Before, Reason, give_back
-from douane.glance.inspected import Inspected, Records
-from douane.glance.staged import StagedFile
-from douane.glance.tag import Tag
+from douane.glance import (
+    file_backends as file_gates,
+)
+from douane.glance import (
+    import_plugin as importing,
+)
+from douane.glance import (
+    journal,
+    settings,
+)
+from douane.glance import (
+    outcome as giving_back,
+)
+from douane.glance.outcome import Before, Reason, give_back
+from douane.glance.staged.attestation import Inspected, Records
+from douane.glance.staged.staged_file import StagedFile
+from douane.glance.staged.staged_import import Applied, StagedImport
+from douane.glance.staged.tag import Tag
 
 ID = Wrapper.image_id
 REASON = Reason("refused", "evil", "there is evil in it")

@@ -20,7 +20,7 @@ from harness.images import settled
 from harness.site import Site, is_as_new, with_douane
 from harness.wsgi_servers import Serving
 
-from douane.glance.metadata import text
+from douane.glance.image_metadata import text
 from douane_plugin.testing import image_bytes
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]

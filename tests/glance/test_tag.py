@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.glance.tag import Tag
+from douane.glance.staged.tag import Tag
 
 
 def of(key: bytes, *pieces: bytes) -> bytes:

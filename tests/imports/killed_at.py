@@ -16,7 +16,8 @@ from typing import Any
 
 from douane.catalog import Catalog
 from douane.engine import choose_tier, load_plan, open_source
-from douane.imports import Home, file_import, import_image
+from douane.imports import Home, import_image
+from douane.imports import from_file as file_import
 from douane.stores import FileStore, Staged
 from douane.stores import file as store_file
 

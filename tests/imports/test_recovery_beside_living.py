@@ -12,7 +12,8 @@ import pytest
 
 from douane.catalog import Catalog, Conflict
 from douane.engine import SinkError, choose_tier, load_plan, open_source
-from douane.imports import Home, Imported, file_import, import_image
+from douane.imports import Home, Imported, import_image
+from douane.imports import from_file as file_import
 from douane.stores import FileStore, Staged
 
 

@@ -14,7 +14,7 @@ import pytest
 from converting import DIGEST, DISK, DRIVERS, MIB, convert, disk_of, info, plan_of
 
 from douane.engine import PlanError
-from douane.plugins.conversion.targets import Target
+from douane.plugins.convert.targets import Target
 
 SOURCES = {
     "qcow2": ("qcow2",),

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_convert_qcow2_disk import SIZE, WRITES, by_douane, by_qemu, make
 
-from douane.plugins.conversion import qcow2_disk
-from douane.plugins.conversion.files import rest
-from douane.plugins.conversion.qcow2_following import Following
+from douane.plugins.convert import qcow2_disk
+from douane.plugins.convert.files import rest
+from douane.plugins.convert.qcow2_following import Following
 
 
 def arriving(path: Path, cut: int, seed: int = 0) -> tuple[bytes, int]:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from images_in_memory import cut
 from packing import StrictSource, Told
 
-from douane.plugins.conversion.arrival import Arrival
-from douane.plugins.conversion.grains import disk, fits
+from douane.plugins.convert.arrival import Arrival
+from douane.plugins.convert.grains import disk, fits
+from douane.plugins.decompress.source import Source
 from douane.plugins.formats.vmdk_sparse import Header
-from douane.plugins.unpacking import Source
 from douane_plugin import Image, Reject
 
 DISK = random.Random(1).randbytes(70_000) + bytes(200_000) + b"abc" * 60_000 + bytes(300_080)

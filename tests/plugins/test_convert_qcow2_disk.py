@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from douane.plugins.conversion import qcow2_disk
+from douane.plugins.convert import qcow2_disk
 
 SIZE = 3 << 20
 WRITES = st.lists(

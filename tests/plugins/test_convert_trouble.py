@@ -24,7 +24,7 @@ from bombs import qcow2_of_one_cluster
 from converting import DIGEST, DISK, MIB, become_subreaper, convert, descendants, plan_of
 
 from douane.engine import Report
-from douane.plugins.conversion.streams import from_stream, to_stream
+from douane.plugins.convert.streams import from_stream, to_stream
 
 KINDS = {
     "qcow2": ("qcow2",),

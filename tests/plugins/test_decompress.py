@@ -19,7 +19,9 @@ from images_in_memory import cut
 from packing import PACKERS, SKIPPABLE, STREAMS, Unpacked, by_program, raw_deflate, refused, zstd, zstd_checked
 
 from douane.plugins.decompress import Decompress
-from douane.plugins.unpacking import FORMATS, Rules, Source
+from douane.plugins.decompress.detection import FORMATS
+from douane.plugins.decompress.rules import Rules
+from douane.plugins.decompress.source import Source
 
 DISK = random.Random(4).randbytes(150_000) + bytes(100_000) + b"the end of a disk" * 4000
 

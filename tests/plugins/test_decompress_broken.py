@@ -27,7 +27,7 @@ from packing import (
     zstd_checked,
 )
 
-from douane.plugins.unpacking import Source
+from douane.plugins.decompress.source import Source
 
 SMALL = b"the beginning, " + random.Random(4).randbytes(150) + bytes(400) + b", the end"
 WITH_CHECKSUMS = [name for name in PACKERS if name != "lzma"]

@@ -12,7 +12,7 @@ import pytest
 
 from douane import sandbox
 from douane.engine import inspect_image, load_plan, open_source
-from douane.engine.report import Report
+from douane.report import Report
 
 MiB = 1 << 20
 PLAN = """

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from douane.sandbox import delegation
+from douane.sandbox import cgroup_delegation as delegation
 
 HERE = Path(__file__).parent
 WITHIN_S = 60
@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.append({str(HERE)!r})
 from caged import Caged
 from douane import sandbox
-from douane.sandbox import delegation
+from douane.sandbox import cgroup_delegation as delegation
 here = Path(sys.argv[1])
 # A test's cgroup has the controllers that are left for it: none at all where they are at work in version 1.
 def divide():

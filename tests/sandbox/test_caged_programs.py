@@ -13,7 +13,7 @@ import pytest
 from caged import WITHIN_S, Caged
 
 from douane import sandbox
-from douane.engine.ring import Ring
+from douane.stream.ring import Ring
 
 
 class Ran:

@@ -13,7 +13,8 @@ import pytest
 from caged import Caged
 
 from douane import sandbox
-from douane.sandbox import delegation, tiers, usage
+from douane.sandbox import cgroup_delegation as delegation
+from douane.sandbox import tiers, usage
 from douane.sandbox.cgroup import Base, Leaf
 
 MiB = 1 << 20
@@ -59,7 +60,7 @@ def test_the_bounds_are_written_as_far_as_the_files_are_there(tmp_path: Path) ->
 
 def test_the_engine_measures_before_the_kernel_kills() -> None:
     """So that a plugin that grows slowly is told what it did, and not only that it was killed."""
-    from douane.engine import member
+    from douane.host import plugin_process as member
     from douane.sandbox import cgroup
 
     assert cgroup._ALLOWANCE > member.LIBRARIES_BYTES

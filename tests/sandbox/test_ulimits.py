@@ -14,7 +14,7 @@ import pytest
 from caged import Caged
 
 from douane import sandbox
-from douane.sandbox import ulimits
+from douane.sandbox import host_limits as ulimits
 
 MiB = 1 << 20
 

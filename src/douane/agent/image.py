@@ -8,8 +8,8 @@ import select
 import stat
 
 from douane.engine import FileSource, SinkError, SourceError, StreamSource
-from douane.engine.ring import Ring
-from douane.engine.source import Source
+from douane.stream.ring import Ring
+from douane.stream.source import Source
 
 from .protocol import Broken, Hangup, Line
 

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from douane.engine import DouaneError, Plan, WarmPass, inspect_image
-from douane.engine.logs import LogLine
-from douane.engine.readers import Sink
-from douane.engine.report import Report
-from douane.engine.source import Source
+from douane.host.log import LogLine
+from douane.report import Report
 from douane.sandbox import Tier
+from douane.stream.sink import Sink
+from douane.stream.source import Source
 
 log = logging.getLogger("douane")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from douane.engine.errors import DouaneError
+from douane.errors import DouaneError
 
 from .output import print_json, say
 from .signals import end_on_signals
@@ -66,7 +66,33 @@ def douane(ctx: click.Context, home: Path | None) -> None:
 
 
 def _add_commands() -> None:
-    from . import agent, check, doctor, glance, images, importing, inspect, plan, plugin
+    from . import (
+        agent_cmd as agent,
+    )
+    from . import (
+        check_cmd as check,
+    )
+    from . import (
+        doctor_cmd as doctor,
+    )
+    from . import (
+        glance_cmd as glance,
+    )
+    from . import (
+        images_cmd as images,
+    )
+    from . import (
+        import_cmd as importing,
+    )
+    from . import (
+        inspect_cmd as inspect,
+    )
+    from . import (
+        plan_cmd as plan,
+    )
+    from . import (
+        plugin_cmd as plugin,
+    )
 
     for command in (
         check.check,

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from douane.engine.logs import LogLine
-from douane.engine.passing import Progress
-from douane.engine.units import show_size
-from douane.engine.verdicts import clean
+from douane.engine.run import Progress
+from douane.host.log import LogLine
+from douane.host.policy import clean
+from douane.units import show_size
 
 MAX_SHOWN = 10_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-from douane.engine.interrupts import INTERRUPTS
+from douane.interrupts import INTERRUPTS
 
 TERMINATED = 143
 

@@ -1,13 +1,14 @@
 """The engine: a plan, one pass over an image's bytes, verdicts, and a report."""
 
-from .errors import DouaneError, PlanError, SinkError, SourceError
-from .inspection import Inspection
-from .plan import Plan, PluginSpec, load_plan
-from .pushed import PassEnded, PushedSource
-from .readers import Sink
-from .report import Report, Verdict
-from .run import SandboxFailed, choose_tier, inspect_image, plan_digest, probe
-from .source import FileSource, StreamSource, open_source
+from douane.errors import DouaneError, PlanError, SinkError, SourceError
+from douane.plan.plan import Plan, PluginSpec, load_plan
+from douane.report import Report, Verdict
+from douane.stream.push_source import PassEnded, PushedSource
+from douane.stream.sink import Sink
+from douane.stream.source import FileSource, StreamSource, open_source
+
+from .inspect import SandboxFailed, choose_tier, inspect_image, plan_digest, probe
+from .live import Inspection
 from .warm import WarmPass
 
 __all__ = [

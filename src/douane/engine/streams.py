@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .errors import DouaneError
-from .feeds import Feed
-from .loop import Loop
-from .readers import Digest, Sink, Spool, ThreadReader
-from .report import Bytes
-from .ring import Ring
-from .scratch import on_disk
-from .source import Source
-from .writer import Writer
+from douane.errors import DouaneError
+from douane.host.loop import Loop
+from douane.report import Bytes
+from douane.stream.digest import Digest
+from douane.stream.feed import Feed
+from douane.stream.reader import ThreadReader
+from douane.stream.ring import Ring
+from douane.stream.sink import Sink, Spool
+from douane.stream.source import Source
+from douane.stream.temp_files import on_disk
+from douane.stream.writer import Writer
 
 
 class Streams:

@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from douane import sandbox
+from douane.errors import DouaneError, PlanError, SinkError, SourceError
+from douane.host.factory import member_for
+from douane.host.log import LogLine
+from douane.host.plugin_process import Member
+from douane.plan.plan import Plan, parse_plan
+from douane.plan.resolve import _find, resolve, under
+from douane.report import Verdict
+from douane.stream.ring import Ring, Stopped
+from douane.stream.temp_files import nameless
 
-from .errors import DouaneError, PlanError, SinkError, SourceError
-from .logs import LogLine
-from .member import Member
-from .members import member_for
-from .passing import Declared, Pass
-from .plan import Plan, parse_plan
-from .report import Verdict
-from .resolve import _find, resolve, under
-from .ring import Ring, Stopped
-from .run import check_declared, choose_tier
-from .scratch import nameless
+from .inspect import check_declared, choose_tier
+from .run import Declared, Pass
 
 WHERE = "the test"
 

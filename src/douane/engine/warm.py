@@ -6,15 +6,15 @@ import logging
 import time
 
 from douane import sandbox
+from douane.errors import DouaneError
+from douane.host.log import LogLine
+from douane.plan.plan import Plan
+from douane.report import Report
+from douane.stream.ring import Ring
+from douane.stream.source import Source
 
-from .errors import DouaneError
-from .logs import LogLine
-from .passing import Declared, Pass, Progress
-from .plan import Plan
-from .report import Report
-from .ring import Ring
-from .run import check_declared, prepare, report_of, told
-from .source import Source
+from .inspect import check_declared, prepare, report_of, told
+from .run import Declared, Pass, Progress
 
 
 class WarmPass:

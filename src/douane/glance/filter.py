@@ -14,22 +14,23 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from douane.engine import DouaneError, Report
-from douane.engine.report import PropertyValue
+from douane.report import PropertyValue
 
-from . import journal, uploads
-from .body import InspectedBody, Inspecting, NotAccepted
-from .doors import Door, disguise, door, import_door
-from .gates import Declared, Gate, Passage, gate
-from .giving_back import OUTCOME_PROPERTIES
-from .guard import ImportGuard
-from .inspected import Inspected, Records
-from .metadata import NotReadable, declared_of, is_found, set_properties
-from .recovery import recover, recover_once
-from .refusal import Refusal, refusal
-from .server_input import BadLength, environ_with, input_of, is_chunked, length_of
+from . import journal
+from .backends import Declared, Gate, Passage, gate
+from .guard.import_guard import ImportGuard
+from .image_metadata import NotReadable, declared_of, is_found, set_properties
+from .outcome import OUTCOME_PROPERTIES
+from .recovery import uploads
+from .recovery.imports import recover, recover_once
 from .settings import read, tell
-from .subrequest import Answer, App, ask, call
-from .tag import Tag
+from .staged.attestation import Inspected, Records
+from .staged.tag import Tag
+from .upload.api_client import Answer, App, ask, call
+from .upload.body import InspectedBody, Inspecting, NotAccepted
+from .upload.http_errors import Refusal, refusal
+from .upload.routes import Door, disguise, door, import_door
+from .upload.wsgi_input import BadLength, environ_with, input_of, is_chunked, length_of
 
 log = logging.getLogger("douane")
 

@@ -8,7 +8,7 @@ from .cage import Bounds, Cage, Program, PythonRuntime, Tier, Usage
 from .errors import SandboxError, SandboxUnavailable
 from .interpreter import Interpreter, interpreter
 from .process import CagedProcess
-from .report import CageReport, confirm
+from .self_test import CageReport, confirm
 from .spawn import start
 from .tiers import Layer, available, choose, examine
 

@@ -19,7 +19,7 @@ from .errors import SandboxError
 from .site_paths import environment_of, search_path
 
 OLDEST = (3, 9)
-CHILD = Path(__file__).with_name("child")
+CAGED = Path(__file__).with_name("caged")
 """The code that closes the cage from inside."""
 
 _ANSWER_WITHIN_S = 60
@@ -120,7 +120,7 @@ def _own() -> Interpreter:
     if home not in path:
         path.append(home)  # where it was found by PYTHONPATH
     user = site.getusersitepackages()
-    for source in CHILD.glob("*.py"):
+    for source in CAGED.glob("*.py"):
         compiled = Path(source.parent / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc")
         if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
             # Only the start-up time depends on it: 5 ms for every cage if it cannot be written.
@@ -153,7 +153,7 @@ def _other(executable: Path) -> Interpreter:
     system = "system" if environment.system else ""
     try:
         asked = subprocess.run(
-            [str(executable), "-I", "-S", "-c", _QUESTION, str(CHILD), environment.prefix, system],
+            [str(executable), "-I", "-S", "-c", _QUESTION, str(CAGED), environment.prefix, system],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_ANSWER_WITHIN_S,

@@ -10,8 +10,8 @@ import functools
 import os
 import tempfile
 
-from .calls import Test, rules
 from .errors import SandboxError
+from .syscalls import Test, rules
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000

@@ -12,18 +12,18 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from . import ulimits
+from . import host_limits as ulimits
 from .cage import Cage, Program, PythonRuntime, Tier
 from .cgroup import Leaf
-from .delegation import Absent, delegated
+from .cgroup_delegation import Absent, delegated
+from .descriptors import check_grant, check_scratch, protect
 from .errors import SandboxError, SandboxUnavailable
-from .grants import check_grant, check_scratch, protect
-from .interpreter import CHILD
+from .interpreter import CAGED
+from .launch_spec import environment, order
 from .mounts import command
-from .order import environment, order
 from .process import CagedProcess, Family
 
-_LAUNCHER = "import sys; sys.path.insert(0, sys.argv[1]); import child.launch; child.launch.main()"
+_LAUNCHER = "import sys; sys.path.insert(0, sys.argv[1]); import caged.launch; caged.launch.main()"
 _LISTENS_WITHIN_S = 20
 
 
@@ -137,7 +137,7 @@ def _start(
         leaf = _leaf(cage, ordered.programs)
         if leaf is not None:
             undo.callback(leaf.close)
-        words += [str(cage.interpreter.executable), "-I", "-S", "-B", "-c", _LAUNCHER, str(CHILD.parent)]
+        words += [str(cage.interpreter.executable), "-I", "-S", "-B", "-c", _LAUNCHER, str(CAGED.parent)]
         try:
             process = subprocess.Popen(
                 [*words, str(listener.fileno())],

@@ -8,15 +8,16 @@ import socket
 import subprocess
 from dataclasses import dataclass
 
-from . import seccomp, ulimits
+from . import host_limits as ulimits
+from . import seccomp
 from .cage import Bounds, Cage, PythonRuntime, Tier
 from .cgroup import MEMORY_WITHOUT, TASKS_WITHOUT
-from .delegation import REMEDY, Absent, delegated
+from .cgroup_delegation import REMEDY, Absent, delegated
 from .errors import SandboxError, SandboxUnavailable
 from .interpreter import interpreter
 from .landlock import landlock_abi
 from .mounts import command
-from .report import CageReport, confirm
+from .self_test import CageReport, confirm
 from .spawn import bubblewrap, start
 
 _TRY_WITHIN_S = 20

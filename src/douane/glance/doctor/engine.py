@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 
 from douane.engine import DouaneError, PlanError
-from douane.glance.gates import AgentGate, Gate, LocalGate, gate
+from douane.glance.backends import AgentGate, Gate, LocalGate, gate
 from douane.glance.settings import Settings, read
 from douane.sandbox import Tier
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import metadata
 
-from douane.glance.guard import GROUP, NAME, why_not_run
+from douane.glance.guard.import_guard import GROUP, NAME, why_not_run
 
 from .points import Point, advice, ok, wrong
 from .site import Site

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from douane.glance.gates import Gate
+from douane.glance.backends import Gate
 from douane.glance.settings import Settings
 
 from .points import Point, advice, ok, wrong

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from douane.engine.units import show_size
+from douane.units import show_size
 
 from .points import Point, advice, ok, wrong
 from .site import Site

@@ -6,6 +6,6 @@ led to it, and findings. What a finding is worth is decided elsewhere.
 """
 
 from .examination import Examination
-from .look import Field, Finding, Look
+from .match import Field, Finding, Look
 
 __all__ = ["Examination", "Field", "Finding", "Look"]

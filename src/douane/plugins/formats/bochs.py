@@ -5,14 +5,14 @@ The format and its limits: qemu, block/bochs.c; Bochs itself, iodev/hdimage/hdim
 
 import struct
 
-from .format import Format
-from .table_walk import Table, Walk, numbers
-from .wants import Bytes
+from .base import Format
+from .requests import Bytes
+from .tables import Table, Walk, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 MAGIC = b"Bochs Virtual HD Image\0"
 HEADER_BYTES = 512

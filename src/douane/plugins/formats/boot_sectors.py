@@ -1,6 +1,6 @@
 """Sector 0 of a raw disk: what its four partition entries say, and which sectors only look like partition tables."""
 
-from .contents import u16, u32
+from .raw_content import u16, u32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
 """Bzip2: blocks of at most 900 kB, no headers beyond the first (bzip2 1.0.8, decompress.c)."""
 
-from .format import Format
-from .wants import Bytes
+from .base import Format
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 _BLOCK, _END = bytes.fromhex("314159265359"), bytes.fromhex("177245385090")
 

@@ -1,11 +1,11 @@
 """A CD as a drive reads it: sectors of 2352 bytes with their headers (ECMA-130, 14), the ``.bin`` of a cue sheet."""
 
-from .contents import Content, whole
+from .raw_content import Content, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 SECTOR = 2352
 SYNC = b"\x00" + b"\xff" * 10 + b"\x00"

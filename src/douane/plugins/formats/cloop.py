@@ -5,14 +5,14 @@ The format and its limits: qemu, block/cloop.c.
 
 from operator import le, sub
 
-from .format import Format
-from .table_walk import Table, Walk, numbers
-from .wants import Bytes
+from .base import Format
+from .requests import Bytes
+from .tables import Table, Walk, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 MAGIC = b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
 MOST_BLOCK = 64 << 20

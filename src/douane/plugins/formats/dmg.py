@@ -1,13 +1,13 @@
 """Apple's disk images: chunks in any order, and at the end a trailer that leads to what describes them."""
 
-from .contents import be32, be64
-from .format import Format
-from .wants import Tail
+from .base import Format
+from .raw_content import be32, be64
+from .requests import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 TRAILER = 512
 SEARCHED = 1023

@@ -1,13 +1,13 @@
 """The Expert Witness Compression Format, evidence files of forensic tools (libewf's specification of it)."""
 
-from .contents import u16, u32, u64
-from .format import Format
-from .wants import Bytes
+from .base import Format
+from .raw_content import u16, u32, u64
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 SIGNATURES = {
     b"EVF\x09\x0d\x0a\xff\x00": "EWF",

@@ -1,17 +1,17 @@
 """Feed an image's bytes, in order, to the readers of all formats that it can be read as."""
 
 from . import polyglot
-from .format import HEAD_BYTES
-from .look import Look
+from .base import HEAD_BYTES
+from .match import Look
 from .registry import FORMATS
-from .wants import TAIL_BYTES, Bytes, Inside, Tail
+from .requests import TAIL_BYTES, Bytes, Inside, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .look import Finding
-    from .wants import Reader, Want
+    from .match import Finding
+    from .requests import Reader, Want
 
 KEPT_BYTES = 1 << 20
 """The beginning is kept: tables of one format stand before the header of another, and readers start late."""

@@ -1,17 +1,17 @@
 """File systems and other things that take up a whole disk without a partition table: one table of how they begin."""
 
 from . import boot_sectors
-from .contents import Content, be32, u16, u32, whole
-from .format import HEAD_BYTES
-from .wants import Bytes
+from .base import HEAD_BYTES
+from .raw_content import Content, be32, u16, u32, whole
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 SIGNATURES: "tuple[tuple[str, int, bytes], ...]" = (
     ("ntfs", 3, b"NTFS    "),

@@ -2,15 +2,15 @@
 both at the end, and a protective MBR in the first sector that keeps tools off which know only that."""
 
 from . import boot_sectors, gpt_checks, iso
-from .contents import Content
-from .format import HEAD_BYTES
+from .base import HEAD_BYTES
 from .gpt_checks import Header, Partition
-from .wants import TAIL_BYTES, Bytes, Tail
+from .raw_content import Content
+from .requests import TAIL_BYTES, Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 SECTORS = (512, 4096)
 """Sizes of a sector that disks have; the header stands in the second one."""

@@ -4,11 +4,11 @@ from binascii import crc32
 
 from . import boot_sectors
 from .boot_sectors import PROTECTIVE
-from .contents import u32, u64
+from .raw_content import u32, u64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
+    from .match import Look
 
 ENTRIES = 1 << 19
 """Bytes of entries that are read: 4096 of them. Every tool makes 128, which are 16 KiB."""

@@ -1,13 +1,13 @@
 """Gzip (RFC 1952). What is compressed is not looked at; whether it is cut short cannot be seen without unpacking it."""
 
 from . import member_names
-from .format import Format
-from .wants import Bytes, Tail
+from .base import Format
+from .requests import Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
 _MOST_TEXT = 4096

@@ -1,14 +1,14 @@
 """ISO 9660 (ECMA-119): a CD's or DVD's file system, with Joliet, Rock Ridge, El Torito and UDF beside it."""
 
 from . import iso_directory
-from .contents import be32, u16, u32, whole
-from .format import Format
-from .wants import Bytes, Tail
+from .base import Format
+from .raw_content import be32, u16, u32, whole
+from .requests import Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 SECTOR = 2048
 FIRST = 16

@@ -1,12 +1,12 @@
 """The root directory of an ISO 9660 volume: ECMA-119, 9.1, and for Rock Ridge IEEE P1281 (SUSP) 5.3."""
 
-from .contents import be32, u32
-from .wants import Bytes
+from .raw_content import be32, u32
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 SECTOR = 2048
 MOST = 1 << 18

@@ -1,13 +1,13 @@
 """Kernels and initial RAM disks, which Glance knows as ``aki`` and ``ari``: images that are no disks."""
 
 from . import boot_sectors
-from .contents import Content, u16, u32, whole
-from .wants import Bytes
+from .raw_content import Content, u16, u32, whole
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 
 def kind_of(head: bytes) -> str:

@@ -7,13 +7,13 @@ crypto/block-luks.c.
 import struct
 from itertools import pairwise
 
-from .format import Format
-from .wants import Bytes, Tail
+from .base import Format
+from .requests import Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 MAGIC = b"LUKS\xba\xbe"
 HEADER_BYTES = 592

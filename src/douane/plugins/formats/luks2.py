@@ -5,17 +5,17 @@ The format: cryptsetup, docs/on-disk-format-luks2.pdf ("LUKS2 On-Disk Format Spe
 
 import struct
 
-from .format import Format
+from .base import Format
 from .luks2_json import read_json
-from .wants import MOST_BYTES, Bytes, Tail
+from .requests import MOST_BYTES, Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .look import Look
-    from .wants import Reader, Want
+    from .match import Look
+    from .requests import Reader, Want
 
 MAGIC, MAGIC_SECOND = b"LUKS\xba\xbe", b"SKUL\xba\xbe"
 BINARY_BYTES = 4096

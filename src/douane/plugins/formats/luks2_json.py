@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .look import Look
+    from .match import Look
 
 AT = 4096
 MOST_OBJECTS = 64

@@ -1,13 +1,13 @@
 """LZ4 frames (lz4_Frame_format.md 1.6.x), and the legacy ones that Linux kernels are compressed with."""
 
-from .format import HEAD_BYTES, Format
-from .wants import Bytes
-from .windows import note_window
+from .base import HEAD_BYTES, Format
+from .decoder_memory import note_window
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 _FRAME, _LEGACY = b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18"
 MAGICS = (_FRAME, _LEGACY)

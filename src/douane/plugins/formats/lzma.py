@@ -3,14 +3,14 @@
 xz, src/liblzma/common/alone_decoder.c; the LZMA SDK's ``lzma.txt``.
 """
 
-from .format import Format
-from .wants import Bytes
-from .windows import note_window
+from .base import Format
+from .decoder_memory import note_window
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 _UNKNOWN = (1 << 64) - 1
 _MOST = 1 << 38  # as xz has it: a size in a header of 256 GiB or more means that it is no such header

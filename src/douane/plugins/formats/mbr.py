@@ -1,15 +1,15 @@
 """A disk with a partition table of DOS' kind in its first sector."""
 
 from . import boot_sectors, iso
+from .base import HEAD_BYTES
 from .boot_sectors import EXTENDED, SECTOR, Partition
-from .contents import Content, u32, whole
-from .format import HEAD_BYTES
-from .wants import Bytes
+from .raw_content import Content, u32, whole
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 MOST_LOGICAL = 128
 """Logical partitions that are followed; Linux has no names for more than 63 on a SCSI disk, libparted stops at 64."""

@@ -1,13 +1,13 @@
 """Nero's CD images: the tracks, and behind them what describes them. Known from libcdio's lib/driver/image/nrg.c."""
 
-from .contents import be32, be64
-from .format import Format
-from .wants import Tail
+from .base import Format
+from .raw_content import be32, be64
+from .requests import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 
 def _footer(tail: bytes, total: int) -> "tuple[str, int] | None":

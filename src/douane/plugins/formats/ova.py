@@ -1,7 +1,7 @@
 """What makes a tar archive an OVA: a descriptor, and what it says of the other members (DMTF DSP0243, 5 and 7.1)."""
 
 from . import member_names, ovf, ovf_document, ovf_manifest
-from .wants import MOST_BYTES, Bytes
+from .requests import MOST_BYTES, Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .examination import Examination
-    from .look import Look
+    from .match import Look
     from .ovf_document import Disk, File, OvfDocument
     from .ovf_manifest import Line
     from .tar_headers import Member

@@ -1,16 +1,16 @@
 """A lone OVF descriptor: what describes a virtual appliance, without its disks (DMTF DSP0243)."""
 
 from . import member_names, ovf_document
-from .format import Format
-from .wants import MOST_BYTES, Bytes
+from .base import Format
+from .requests import MOST_BYTES, Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .look import Look
+    from .match import Look
     from .ovf_document import File, OvfDocument
-    from .wants import Reader
+    from .requests import Reader
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _WITHOUT_MARK = ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))  # XML 1.0, annex F

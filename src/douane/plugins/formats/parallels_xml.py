@@ -1,12 +1,12 @@
 """The description of a Parallels disk, ``DiskDescriptor.xml``: it names the files that are the disk, and is none."""
 
-from .format import Format
-from .wants import Bytes
+from .base import Format
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 SEARCHED = 64 << 10
 ROOT = b"<Parallels_disk_image"

@@ -5,11 +5,11 @@ is an ISO to a virtual CD drive, and to ``qemu-img`` a disk with a backing file.
 of all the hybrid ISOs of Linux distributions, which are a CD and, with a partition table, a disk.
 """
 
-from .look import Finding
+from .match import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
+    from .match import Look
 
 FIRST_OF_DISKS = ("parallels", "qed", "vdi")
 """VDI has its magic at byte 64 and can stand beside one of the others, which have theirs at 0. All claim the same

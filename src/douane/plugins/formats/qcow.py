@@ -5,14 +5,14 @@ The format and its limits: qemu, block/qcow.c, struct QCowHeader and qcow_open()
 
 import struct
 
-from .format import Format
-from .table_walk import Table, Walk, numbers
-from .wants import Bytes
+from .base import Format
+from .requests import Bytes
+from .tables import Table, Walk, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 MAGIC = b"QFI\xfb\0\0\0\1"
 HEADER_BYTES = 48

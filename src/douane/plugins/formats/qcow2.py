@@ -3,19 +3,19 @@
 The format: qemu, docs/interop/qcow2.txt.
 """
 
-from .format import Format
+from .base import Format
 from .qcow2_header import DATA_FILE, LUKS, MAGIC, MOST_BACKING_NAME, read_header
 from .qcow2_tables import crypto_region, read_tables
-from .wants import Bytes
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .look import Look
+    from .match import Look
     from .qcow2_header import Header
-    from .wants import Reader, Want
+    from .requests import Reader, Want
 
     Region = tuple[int, int, str]
 

@@ -5,7 +5,7 @@ of them, so that they are not looked at one by one: a piece is one large integer
 (or 128) bits, and one operation on it is done in all digits. No digit can overflow into the next.
 """
 
-from .table_walk import numbers
+from .tables import numbers
 
 OFFSET = 0x00FF_FFFF_FFFF_FE00
 """The bits of an L1 or L2 entry that are an offset: L1E_OFFSET_MASK, L2E_OFFSET_MASK in block/qcow2.h."""

@@ -5,15 +5,15 @@ The format: qemu, docs/interop/qcow2.txt. The limits: block/qcow2.h, and qcow2_d
 
 import struct
 
-from .wants import Bytes
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .look import Look
-    from .wants import Want
+    from .match import Look
+    from .requests import Want
 
 MAGIC = b"QFI\xfb"
 SECTOR = 512

@@ -6,14 +6,14 @@ behind it, because the last one of a file need not be written to its end; one th
 
 from .qcow2_entries import OFFSET, L2Entries
 from .qcow2_header import DATA_FILE, LUKS, SNAPSHOT_HEADER_BYTES
-from .table_walk import Table, Walk, numbers, regions_that_overlap
-from .wants import Tail
+from .requests import Tail
+from .tables import Table, Walk, numbers, regions_that_overlap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
+    from .match import Look
     from .qcow2_header import Header
-    from .wants import Reader
+    from .requests import Reader
 
 L1_RESERVED = 0x7F00_0000_0000_01FF
 REFCOUNT_OFFSET = 0xFFFF_FFFF_FFFF_FE00

@@ -5,14 +5,14 @@ The format: qemu, docs/interop/qed_spec.txt. The limits: block/qed.h, and bdrv_q
 
 import struct
 
-from .format import Format
-from .table_walk import Table, Walk, numbers
-from .wants import Bytes
+from .base import Format
+from .requests import Bytes
+from .tables import Table, Walk, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 MAGIC = b"QED\0"
 HEADER_BYTES = 64

@@ -36,7 +36,7 @@ from .zstd import Zstd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .format import Format
+    from .base import Format
 
 FORMATS: "tuple[Format, ...]" = (
     Qcow2(),

@@ -1,18 +1,18 @@
 """Tar archives, and OVAs, which are tar archives with an OVF descriptor (DMTF DSP0243, 5.2)."""
 
 from . import member_names, tar_headers
-from .format import Format
+from .base import Format
 from .ova import Package
-from .wants import MOST_BYTES, Bytes, Inside
+from .requests import MOST_BYTES, Bytes, Inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .look import Look
+    from .match import Look
+    from .requests import Reader
     from .tar_headers import End, Member
-    from .wants import Reader
 
 MAX_MEMBERS = 65536
 MAX_LOOKED_INTO = 64

@@ -1,11 +1,11 @@
 """Text: no disk at all, but nothing that a tool would take for more than a raw one."""
 
-from .contents import Content, whole
+from .raw_content import Content, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f") + b"\x7f"
 """What text does not contain: file(1)'s rule, but for escapes and a few that old printers knew."""

@@ -1,13 +1,13 @@
 """UDF (ECMA-167 and OSTA's UDF 2.60): the file system of DVDs and Blu-ray discs; on DVDs beside ISO 9660."""
 
-from .contents import u16, u32, whole
-from .format import Format
-from .wants import Bytes
+from .base import Format
+from .raw_content import u16, u32, whole
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 START = 32 << 10
 """The volume recognition sequence begins here (ECMA-167, 2/8.3), in steps of 2048 bytes, or of a sector if more."""

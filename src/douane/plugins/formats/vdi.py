@@ -4,14 +4,14 @@ from bisect import bisect_left
 from operator import sub
 from struct import unpack_from
 
-from .format import Format
-from .table_walk import Table, Walk, numbers, regions_that_overlap
-from .wants import Bytes
+from .base import Format
+from .requests import Bytes
+from .tables import Table, Walk, numbers, regions_that_overlap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 SIGNATURE = 0xBEDA107F
 _VERSION = 0x00010001

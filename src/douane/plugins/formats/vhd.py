@@ -5,15 +5,15 @@ from operator import sub
 from struct import unpack_from
 
 from . import vhd_footer
-from .format import Format
-from .table_walk import Table, Walk, numbers
+from .base import Format
+from .requests import Bytes, Tail
+from .tables import Table, Walk, numbers
 from .vhd_footer import COOKIE, DIFFERENCING, DYNAMIC, FIXED, Footer
-from .wants import Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 _NOWHERE = (1 << 64) - 1
 _UNUSED = 0xFFFFFFFF

@@ -5,7 +5,7 @@ from struct import unpack_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
+    from .match import Look
 
 COOKIE = b"conectix"
 BYTES = 512

@@ -2,17 +2,17 @@
 
 from struct import unpack_from
 
+from .base import Format
 from .crc32c import fits
-from .format import Format
-from .table_walk import Table, Walk, regions_that_overlap
+from .requests import Bytes
+from .tables import Table, Walk, regions_that_overlap
 from .vhdx_blocks import Blocks
 from .vhdx_metadata import Metadata
-from .wants import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 _MIB = 1 << 20
 _HEADERS = (64 << 10, 128 << 10)

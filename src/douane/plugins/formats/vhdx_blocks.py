@@ -3,11 +3,11 @@ large a block is or which entries are of sector bitmaps; so it is gone through w
 
 from bisect import bisect_right
 
-from .table_walk import numbers
+from .tables import numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .table_walk import Walk
+    from .tables import Walk
     from .vhdx_metadata import Metadata
 
 _MIB = 1 << 20

@@ -2,12 +2,12 @@
 
 from struct import unpack_from
 
-from .wants import MOST_BYTES
+from .requests import MOST_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .table_walk import Walk
+    from .match import Look
+    from .tables import Walk
 
 _TABLE_BYTES = 64 << 10
 _MAX_ITEMS = 2047

@@ -1,15 +1,15 @@
 """VMDK in all its kinds: recognised here, read by the modules beside ("Virtual Disk Format 5.0", VMware)."""
 
 from . import vmdk_descriptor
-from .format import Format
+from .base import Format
+from .requests import Bytes
 from .vmdk_esx import read_cowd, read_sesparse
 from .vmdk_sparse import read_sparse
-from .wants import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 SPARSE, COWD = b"KDMV", b"COWD"
 SESPARSE = b"\xbe\xba\xfe\xca\0\0\0\0"

@@ -5,12 +5,12 @@ they stop and how they look for a key (qemu searches it with strstr, block/vmdk.
 only one of them would take for a descriptor is a finding.
 """
 
-from .wants import Bytes
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 MAX_BYTES = (1 << 20) - 1
 """What qemu reads of one (vmdk_read_desc)."""

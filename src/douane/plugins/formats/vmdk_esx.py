@@ -2,13 +2,13 @@
 
 from struct import unpack_from
 
-from .table_walk import numbers
-from .wants import MOST_BYTES, Bytes
+from .requests import MOST_BYTES, Bytes
+from .tables import numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 _MOST_GRAIN = 0x200000
 _MOST_DIRECTORY = 32 << 20

@@ -7,14 +7,14 @@ vmdk_open_vmdk4, vmdk_add_extent). The stream of a compressed one is walked by t
 from struct import unpack_from
 
 from . import vmdk_descriptor
-from .table_walk import Table, Walk, numbers, regions_that_overlap
+from .requests import Bytes, Tail
+from .tables import Table, Walk, numbers, regions_that_overlap
 from .vmdk_stream import Stream
-from .wants import Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 AT_END = (1 << 64) - 1
 """In place of the offset of the grain directory: it is in the footer."""

@@ -5,16 +5,16 @@ from struct import unpack_from
 from zlib import decompressobj
 from zlib import error as ZlibError
 
-from .table_walk import numbers
-from .wants import MOST_BYTES, Bytes
+from .requests import MOST_BYTES, Bytes
+from .tables import numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .look import Look
-    from .wants import Reader, Want
+    from .match import Look
+    from .requests import Reader, Want
 
 _END, _TABLE, _DIRECTORY, _FOOTER = range(4)
 _NAMES = ("the end", "a grain table", "the grain directory", "the footer")

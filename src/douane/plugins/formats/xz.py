@@ -1,13 +1,13 @@
 """Xz: headers of the stream and its blocks, and the index and footer at its end (xz-file-format.txt 1.2.1)."""
 
-from .format import Format
-from .wants import TAIL_BYTES, Bytes, Tail
-from .windows import note_window
+from .base import Format
+from .decoder_memory import note_window
+from .requests import TAIL_BYTES, Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 MAGIC = b"\xfd7zXZ\0"
 _CHECK_BYTES = (0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64)

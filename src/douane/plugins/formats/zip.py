@@ -1,8 +1,8 @@
 """Zip archives: read from the start as the bytes go by, then from the end, and both must tell the same."""
 
 from . import member_names, zip_directory
-from .format import Format
-from .wants import TAIL_BYTES, Bytes, Inside, Tail
+from .base import Format
+from .requests import TAIL_BYTES, Bytes, Inside, Tail
 from .zip_directory import Entry, ZipError
 
 TYPE_CHECKING = False
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
     from .zip_directory import Directory
 
 MAX_MEMBERS = 1024

@@ -1,14 +1,14 @@
 """Zstandard (RFC 8878): its first frame's header, behind any frames that are to be skipped."""
 
 from . import lz4
-from .format import Format
-from .wants import Bytes
-from .windows import note_window
+from .base import Format
+from .decoder_memory import note_window
+from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .look import Look
-    from .wants import Reader
+    from .match import Look
+    from .requests import Reader
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 _OLD = tuple(bytes((first,)) + MAGIC[1:] for first in range(0x22, 0x28))  # v0.2 to v0.7; zstd still reads v0.5 on

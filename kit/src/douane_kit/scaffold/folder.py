@@ -1,0 +1,105 @@
+"""The folder of a new plugin."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Literal
+
+import douane_plugin
+from douane.plan.builtin import BUILT_IN
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_MOST = 48
+_TEMPLATES = Path(__file__).with_name("templates")
+_SHORT_HEAD = 512
+"""Bytes: in fewer there is no boot signature to be looked for."""
+_MODULES = frozenset({"conftest", "douane", "douane_plugin", "iniconfig", "packaging", "pluggy", "pygments", "pytest"})
+"""What a test run imports, beside the standard library: a file of that name beside the tests would come before it."""
+_CLASSES = frozenset({"Any", *douane_plugin.__all__})
+"""What the files import by these names."""
+
+
+class BadName(ValueError):
+    """A name that no plugin, module and class can have; the text says why."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is to be written: a kind of plugin, or a program in a language."""
+
+    what: Literal["stream", "head", "random", "nothing", "findings", "transform", "sh", "c"]
+    head: int = 512
+    """For ``head``: the bytes."""
+
+    @property
+    def folder(self) -> str:
+        """That of its templates."""
+        return "short-head" if self.what == "head" and self.head < _SHORT_HEAD else self.what
+
+    @property
+    def is_program(self) -> bool:
+        return self.what in ("sh", "c")
+
+
+def write_folder(name: str, kind: Kind, into: Path) -> list[Path]:
+    """Write the plugin `name` into a new folder of that name in `into`; the files, in the order to read them.
+
+    Raises BadName, FileExistsError (nothing is overwritten), OSError.
+    """
+    if not _NAME.fullmatch(name) or len(name) > _MOST:
+        raise BadName(f"{name!r}: a plugin's name is 1 to {_MOST} of a-z, 0-9 and single hyphens, like boot-sector")
+    module = name.replace("-", "_")
+    cls = "".join(part.capitalize() for part in name.split("-"))
+    if meaning := _meaning(name, module, cls):
+        raise BadName(f"{name!r} is {meaning} already; name it after what it looks for")
+    values = {
+        "name": name,
+        "module": module,
+        "cls": cls,
+        "head": str(kind.head),
+    }
+    folder = into / name
+    folder.mkdir(parents=True)
+    try:
+        return _write(folder, kind, values)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)  # it was made a moment ago, and half of it is of no use
+        raise
+
+
+def _write(folder: Path, kind: Kind, values: dict[str, str]) -> list[Path]:
+    written = []
+    for template in sorted(_TEMPLATES.joinpath(kind.folder).iterdir()):
+        path = folder / Template(template.name.removesuffix(".in")).substitute(values)
+        path.write_text(Template(template.read_text(encoding="utf-8")).substitute(values), encoding="utf-8")
+        if path.suffix == ".sh":
+            path.chmod(0o755)
+        written.append(path)
+    name, module = values["name"], values["module"]
+    readme = folder / "README.md"
+    text = Template((_TEMPLATES / ("README-program.md.in" if kind.is_program else "README.md.in")).read_text("utf-8"))
+    values |= {"compile": f"cc -O2 -o {name} {module}.c\n" if kind.what == "c" else ""}
+    values |= {"program": f"./{name}" if kind.what == "c" else f"./{name}.sh"}
+    readme.write_text(text.substitute(values), encoding="utf-8")
+    return [*written, readme]
+
+
+def _meaning(name: str, module: str, cls: str) -> str:
+    """What the name stands for already; empty if it is free."""
+    if keyword.iskeyword(module):
+        return "a word of Python's"
+    if module in sys.stdlib_module_names or module in _MODULES:
+        return "the name of a module that Python or its tests need"
+    if module in ("test", "tests") or module.startswith("test_"):
+        return "what tests are called"
+    if name in BUILT_IN:
+        return "a plugin that comes with Douane"
+    if cls in _CLASSES:
+        return "a name in the contract"
+    return ""

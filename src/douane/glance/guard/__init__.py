@@ -1,0 +1,1 @@
+"""Imports for which Glance does not run the import plugin."""

@@ -1,0 +1,1 @@
+"""What a killed Glance leaves behind."""

@@ -1,0 +1,1 @@
+"""Images in Glance's staging area: inspected by the import plugin."""

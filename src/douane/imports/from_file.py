@@ -1,0 +1,192 @@
+"""Importing from a file or a pipe: a new image, checked, stored, active; or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from douane.catalog import CatalogError, Conflict, Image, Task
+from douane.engine import DouaneError, Plan, PlanError, Report, SinkError, inspect_image
+from douane.engine.run import Progress
+from douane.host.log import LogLine
+from douane.sandbox import Tier
+from douane.stores import Staged, StoreError
+from douane.stream.source import Source
+
+from .home import Home
+
+PROGRESS_SECONDS = 2.0
+CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of an import: the report, and the image if it was accepted."""
+
+    report: Report
+    image: Image | None
+
+
+def import_image(
+    home: Home,
+    plan: Plan,
+    source: Source,
+    *,
+    tier: Tier,
+    name: str | None = None,
+    disk_format: str | None = None,
+    container_format: str | None = None,
+    properties: Mapping[str, str] | None = None,
+    owner: str | None = None,
+    roles: Sequence[str] = (),
+    emit: LogLine = lambda plugin, level, text: None,
+    progress: Progress | None = None,
+    log_level: int = logging.INFO,
+) -> Imported:
+    """Let the image of `source` through `plan` and into the store of `home`, as a new, active image.
+
+    Unless it is accepted nothing remains but the task, with its report: no image, no bytes. Raises PlanError for
+    a plan or declaration that cannot be used, SinkError for a store that cannot be written, DouaneError for the rest.
+    """
+    declared = {
+        "name": name,
+        "disk_format": disk_format,
+        "container_format": container_format,
+        "properties": dict(properties or {}),
+        "owner": owner,
+        "roles": list(roles),
+    }
+    task_id = str(uuid.uuid4())
+    try:
+        staged = home.store.stage(task_id)  # before the task: its lock is what tells that this import lives
+    except StoreError as error:
+        source.close()
+        raise SinkError(error.code, str(error)) from error
+    try:
+        _, task = home.catalog.begin_new_import(
+            task_id=task_id,
+            method="file",
+            plan=msgspec.to_builtins(plan),
+            on_failure="remove",
+            total=source.size,
+            name=name,
+            disk_format=disk_format,
+            container_format=container_format,
+            properties=properties,
+        )
+    except BaseException as error:
+        staged.discard()
+        source.close()
+        if isinstance(error, CatalogError) and error.code == "bad-value":
+            raise PlanError(str(error)) from error  # a name or a property that cannot be kept
+        if isinstance(error, CatalogError):
+            raise SinkError(error.code, str(error)) from error
+        raise
+    try:
+        report = inspect_image(
+            plan,
+            source,
+            declared,
+            tier=tier,
+            sink=staged,
+            emit=emit,
+            progress=_both(home, task, progress),
+            log_level=log_level,
+        )
+        if report.outcome == "accepted":
+            return Imported(report, _publish(home, task, staged, report))
+        _give_up(home, task, staged, report.outcome, report.code, report.message, report)
+        return Imported(report, None)
+    except BaseException as error:
+        known = isinstance(error, DouaneError | StoreError | CatalogError)
+        outcome = "undecided" if known else CANCELLED
+        message = str(error) if known else "the import was interrupted; import the image again"
+        _give_up(home, task, staged, outcome, getattr(error, "code", CANCELLED) if known else CANCELLED, message, None)
+        if isinstance(error, Conflict) and home.catalog.image(task.image_id).status == "deleted":
+            raise SinkError(
+                "image-deleted",
+                f"the image {task.image_id} was deleted while it was being imported; nothing was stored",
+            ) from error
+        if isinstance(error, StoreError | CatalogError):
+            raise SinkError(error.code, str(error)) from error
+        raise
+
+
+def _both(home: Home, task: Task, shown: Progress | None) -> Callable[[int, int | None], None]:
+    """Progress on the terminal as it comes, and in the catalog every other second."""
+    last = time.monotonic()
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal last
+        if shown is not None:
+            shown(done, total)
+        if time.monotonic() - last >= PROGRESS_SECONDS:
+            last = time.monotonic()
+            with contextlib.suppress(Conflict):  # deleted meanwhile: publishing will find that out
+                home.catalog.progress(task, done, total)
+
+    return progress
+
+
+def _publish(home: Home, task: Task, staged: Staged, report: Report) -> Image:
+    """The steps to "active". A crash between any two is set right by Home.recover."""
+    ready = home.catalog.ready_to_publish(
+        task,
+        report=report.to_json(),
+        size=report.stored.size,
+        digests=report.stored.digests(),
+        disk_format=report.disk_format,
+        container_format=report.container_format,
+        virtual_size=report.virtual_size,
+        properties=_found(report),
+    )
+    home.store.publish(staged, ready.image_id)
+    try:
+        return home.catalog.activate(ready)
+    except Conflict:
+        image = home.catalog.image(ready.image_id)
+        if image.status == "active":
+            return image  # another process's recovery took the last step for us
+        if image.status == "deleted":
+            home.store.delete(ready.image_id)  # it was deleted while it was being imported: its bytes go too
+        raise
+
+
+def _found(report: Report) -> dict[str, tuple[str | None, str]]:
+    """Properties in the plugins' namespaces, and those of the image itself that they may set or remove."""
+    found: dict[str, tuple[str | None, str]] = {
+        name: (None if one.value is None else _as_text(one.value), "") for name, one in report.proposed.items()
+    }
+    found.update({key: (_as_text(value), key.partition(".")[0]) for key, value in report.properties.items()})
+    return found
+
+
+def _as_text(value: Any) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _give_up(
+    home: Home,
+    task: Task,
+    staged: Staged,
+    outcome: str,
+    code: str | None,
+    message: str | None,
+    report: Report | None,
+) -> None:
+    staged.discard()
+    with contextlib.suppress(Conflict):  # deleted or taken over: there is nothing left to end
+        home.catalog.fail(
+            task,
+            outcome=outcome,
+            code=code or "undecided",
+            message=message or "the image could not be decided",
+            report=report.to_json() if report is not None else None,
+        )

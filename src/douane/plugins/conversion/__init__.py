@@ -1,1 +1,0 @@
-"""From one disk format to another: what arrives, the program that converts, and what comes out."""

@@ -1,0 +1,126 @@
+"""The transform `decompress`: what is compressed is unpacked as it arrives; anything else passes as it is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from douane.plugins._units import parse_size
+from douane_plugin import Reject, Transform
+
+from .detection import detect
+from .expansion import USUAL, bounded
+from .rules import Rules
+from .source import Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from douane_plugin import Image
+
+MOST_LAYERS = 8
+_TAR_BYTES = 512
+
+
+class Decompress(Transform):
+    """Unpack an image that is compressed with gzip, xz, lzma, zstd, bzip2 or lz4, or is the one file in a zip.
+
+    ``use = "decompress"``. What it is compressed with is found in its bytes; its name, and what was declared, are not
+    looked at. Members, streams and frames that stand one after the other become one image. All checksums and lengths
+    that there are, are checked. Nothing is written to a file, and a zip's names are used for nothing.
+
+    Configuration:
+
+    ``depth`` (int, 1)
+        How many layers are taken off: 2 for a ``.gz`` in a ``.zip``. Each layer needs its own window.
+    ``deeper`` (``"reject"`` or ``"pass"``)
+        What is done if the image is still compressed then. ``"reject"``: with ``compressed-again``; who uploads it can
+        take a layer off, and nobody stores as a disk what is none. ``"pass"``: it goes on, with a warning, and as
+        ``container_format = "compressed"``: for a site that stores initial RAM disks in a packed form.
+    ``trailing`` (``"reject"`` or ``"warn"``)
+        What bytes are worth that follow the end and are not unpacked: with ``compressed-trailing-data``, or a warning,
+        and then they are no part of the image. Zeros only warn, with ``compressed-padding``. A zip has none.
+    ``max_window`` (int, or str such as ``"64MiB"``; 128 MiB)
+        Memory for what was unpacked before, as a header asks for it: zstd's window, LZMA's dictionary. More is refused
+        with ``compressed-window``, before it is allocated. ``xz -9`` needs 64 MiB, ``zstd --ultra`` and ``--long`` up
+        to 128 MiB. Who allows more gives the plugin more ``memory``, for each layer.
+    ``max_members`` (int, 4194304)
+        Members, streams or frames, empty ones included; more are refused with ``compressed-members``.
+    ``max_expansion`` (int, 500)
+        How many times more may come out than went in, in all layers, once it is more than 1 GiB: ``compressed-bomb``.
+
+    The engine's own bounds, ``max_output`` and ``max_ratio``, hold as for any transform.
+
+    Properties: ``compression`` (``"gzip"``; of more layers all, the outer one first: ``"zip,gzip"``), ``layers``.
+
+    Refuses also with ``compressed-truncated``, ``compressed-damaged``, ``compressed-checksum``,
+    ``compressed-unsupported`` (a legacy lz4 frame, a dictionary that is not there, a method that is not known),
+    ``compressed-encrypted``; and a zip with ``zip-members`` (not one plain file), ``zip-name`` (a name that leads out
+    of it), ``zip-layout`` (where its file ends stands only behind it), ``zip-ambiguous`` (its directory, with which
+    others begin, does not agree with its file).
+    """
+
+    def __init__(
+        self,
+        depth: int = 1,
+        deeper: Literal["reject", "pass"] = "reject",
+        trailing: Literal["reject", "warn"] = "reject",
+        max_window: int | str = "128MiB",
+        max_members: int = 1 << 22,
+        max_expansion: int = USUAL,
+    ) -> None:
+        if not 1 <= depth <= MOST_LAYERS:
+            raise ValueError(f"'depth' is a number of layers from 1 to {MOST_LAYERS}, not {depth}")
+        for key, value, values in (("deeper", deeper, ("reject", "pass")), ("trailing", trailing, ("reject", "warn"))):
+            if value not in values:
+                raise ValueError(f"{key!r} is {values[0]!r} or {values[1]!r}, not {value!r:.60}")
+        if max_members < 1:
+            raise ValueError(f"'max_members' is a number of members, 1 or more, not {max_members}")
+        if max_expansion < 1:
+            raise ValueError(f"'max_expansion' is a number of times, 1 or more, not {max_expansion}")
+        self.depth = depth
+        self.deeper = deeper
+        self.trailing = trailing
+        self.max_window = parse_size("max_window", max_window)
+        self.max_members = max_members
+        self.max_expansion = max_expansion
+
+    def transform(self, image: Image) -> Iterator[bytes | memoryview]:
+        """Raises Reject as told above."""
+        rules = Rules(
+            window=self.max_window, members=self.max_members, trailing=self.trailing == "warn", warn=self.warn
+        )
+        source = Source(image)
+        found = detect(source)
+        if found is None:
+            image.unchanged()
+            return
+        layers: list[str] = []
+        while found is not None and len(layers) < self.depth:
+            layers.append(found.name)
+            source = Source(found.unpack(source, rules))
+            found = detect(source)
+        if found is not None:
+            self._go_no_deeper(layers, found.name)
+        self.log.info("unpacking %s", ", then ".join(layers))
+        image.becomes(
+            container_format=_container(image.container_format, source) if found is None else "compressed",
+            properties={"compression": ",".join(layers), "layers": len(layers)},
+        )
+        yield from bounded(source.rest(), image, self.max_expansion)
+
+    def _go_no_deeper(self, layers: list[str], name: str) -> None:
+        told = f"the image is compressed more than once: {', '.join([*layers, name])}"
+        if self.deeper == "reject":
+            raise Reject("compressed-again", f"{told}; unpack it until it is compressed once, and upload it again")
+        self.warn("compressed-again", f"{told}; the inner {name} was left as it is")
+
+
+def _container(declared: str | None, source: Source) -> str:
+    """A claim, as all that `becomes` is given: the format is determined again, from the bytes."""
+    head = source.peek(_TAR_BYTES)
+    if head[257:262] != b"ustar":
+        return "bare"
+    if declared == "docker":
+        return "docker"
+    return "ova" if head[:100].rstrip(b"\0").lower().endswith(b".ovf") else "bare"

@@ -1,1 +1,0 @@
-"""Rules of an operator about an image: when they hold, and what they do."""
