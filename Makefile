@@ -118,17 +118,17 @@ lock:  ## write requirements/ anew from pyproject.toml (UPGRADE=1: the newest ve
 
 .PHONY: clean
 clean:  ## remove caches and what was built
-	rm -rf build dist sdk/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find src sdk tests bench examples scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	rm -rf build dist sdk/dist kit/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src sdk kit tests bench examples scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: distclean
 distclean: clean  ## the same, and .venv and .glance
 	rm -rf .venv .glance
 
-$(VENV_RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml sdk/pyproject.toml
+$(VENV_RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml sdk/pyproject.toml scripts/setup.sh
 	@scripts/setup.sh runtime
 	@touch $@
 
-$(VENV_DEV): requirements/dev.txt pyproject.toml sdk/pyproject.toml scripts/setup.sh
+$(VENV_DEV): requirements/dev.txt pyproject.toml sdk/pyproject.toml kit/pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
 	@touch $(VENV_RUNTIME) $@

@@ -12,8 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 purpose=${1:-}
 case $purpose in
-    runtime) locks=(runtime build) ;;
-    dev) locks=(dev) ;;
+    runtime) locks=(runtime build) projects=(./sdk .) ;;
+    dev) locks=(dev) projects=(./sdk . ./kit) ;;
     *) echo "usage: $0 runtime|dev" >&2; exit 2 ;;
 esac
 
@@ -120,7 +120,7 @@ pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-in
 requirements=("${locks[@]/#/--requirement=requirements/}")
 say "Installing what requirements/ pins (${locks[*]}): wheels only, each checked against its hash."
 "${pip[@]}" --only-binary :all: --require-hashes "${requirements[@]/%/.txt}"
-say "Installing Douane and its plugin contract from this folder (editable)."
-"${pip[@]}" --no-deps --no-build-isolation --editable ./sdk --editable ./kit --editable .
+say "Installing what this folder holds, editable: ${projects[*]}."
+"${pip[@]}" --no-deps --no-build-isolation "${projects[@]/#/--editable=}"
 
 say "Ready: Python $(version_of .venv/bin/python), $(bwrap --version), $(qemu-img --version | sed -n 1p), Linux $(uname -r)."

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from douane.engine import PlanError
-from douane_kit.scaffold import BadName, Kind, write_folder
+
+from .author_kit import require_kit
+
+if TYPE_CHECKING:
+    from douane_kit.scaffold import Kind
 
 
 @click.command()
@@ -20,6 +25,9 @@ from douane_kit.scaffold import BadName, Kind, write_folder
 )
 def new(name: str, transform: bool, reads: str, language: str | None, into: Path) -> None:
     """Write a plugin NAME, its tests and a README into a new folder. It works, and its tests pass, as they are."""
+    require_kit("douane plugin new")
+    from douane_kit.scaffold import BadName, write_folder
+
     kind = _kind(transform, reads, language)
     try:
         written = write_folder(name, kind, into)
@@ -35,6 +43,8 @@ def new(name: str, transform: bool, reads: str, language: str | None, into: Path
 
 def _kind(transform: bool, reads: str, language: str | None) -> Kind:
     """Raises PlanError."""
+    from douane_kit.scaffold import Kind
+
     if language is not None:
         if transform or reads != "stream":
             raise PlanError("--exec: a program reads the image once and changes nothing; no --transform, no --reads")

@@ -10,6 +10,7 @@ import msgspec
 
 from douane.engine import Plan, PlanError, PluginSpec, load_plan
 
+from .author_kit import require_kit
 from .options import TIERS, json_option, tier_for
 from .output import plain, print_json, say
 from .plugin_choice import plugin_of_plan
@@ -63,9 +64,9 @@ def test(
 
     Exit codes: 0 nothing found, 1 something found, 2 wrong usage or configuration, 3 could not be run.
     """
-    from douane_kit.conformance import examine, require_hypothesis
+    require_kit("douane plugin test")
+    from douane_kit.conformance import examine
 
-    require_hypothesis()
     plugin = _spec(spec, config, name, settings, grants)
     data = [_read(image) for image in images]
     tier = tier_for(Plan(plugins=(plugin,), minimum_sandbox="off"), sandbox)

@@ -5,6 +5,6 @@ Of a plugin it says what is wrong, the smallest image that shows it, and how to 
 
 from .driver_process import NotRun
 from .findings import MENDS, Finding, Report
-from .suite import examine, require_hypothesis
+from .suite import examine
 
-__all__ = ["MENDS", "Finding", "NotRun", "Report", "examine", "require_hypothesis"]
+__all__ = ["MENDS", "Finding", "NotRun", "Report", "examine"]

@@ -48,7 +48,6 @@ def examine(
 
     Raises PlanError if there is no such plugin or its configuration is wrong, NotRun, SandboxFailed.
     """
-    require_hypothesis()
     began = time.monotonic()
     report = Report(spec.name, spec.use, seed, tier.value)
     try:
@@ -79,17 +78,6 @@ def _home_of_hypothesis() -> Iterator[None]:
             yield
         finally:
             configuration.set_hypothesis_home_dir(None)
-
-
-def require_hypothesis() -> None:
-    """Raises NotRun where hypothesis is not installed."""
-    try:
-        import hypothesis  # noqa: F401  # whether it is there is the question
-    except ImportError as error:
-        raise NotRun(
-            "the conformance suite needs the package hypothesis, which is not installed: run "
-            "`pip install 'douane[author]'`"
-        ) from error
 
 
 class _Suite:

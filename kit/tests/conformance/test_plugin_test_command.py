@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from tried_plugins import PLUGINS
+from planted_plugins import PLUGINS
 
 SHELL = """#!/bin/sh
 n=$(head -c 4096 | wc -c)

@@ -9,8 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
-import kit_plugins
 import pytest
+import trial_plugins
 
 from douane.plugins.checksum import Checksum
 from douane_plugin import Inspector
@@ -51,7 +51,7 @@ def in_both(plugin, image=b"", *, sandbox="strict", **keywords):
 @pytest.mark.parametrize("sandbox", ["off", "strict", "full"])
 def test_what_a_plugin_sees_and_says_is_the_same_in_every_tier(sandbox):
     result = in_both(
-        kit_plugins.Looks, bytes(20), sandbox=sandbox, declared=FACTS, config={"names": ["x", "y"]}, chunks=Cuts(3, 5)
+        trial_plugins.Looks, bytes(20), sandbox=sandbox, declared=FACTS, config={"names": ["x", "y"]}, chunks=Cuts(3, 5)
     )
     assert result.properties == {
         "chunks": "3,2,15",
@@ -65,14 +65,14 @@ def test_what_a_plugin_sees_and_says_is_the_same_in_every_tier(sandbox):
 
 
 def test_the_best_tier_is_one_that_cages():
-    assert run(kit_plugins.Looks, sandbox="best").sandbox in ("strict", "full")
+    assert run(trial_plugins.Looks, sandbox="best").sandbox in ("strict", "full")
 
 
 @pytest.mark.parametrize(
     "answer", ["accept", "refuse", "incomplete", "defer", "fail", "exit", "memory", "properties", "warnings"]
 )
 def test_every_end_is_the_same(answer):
-    result = in_both(kit_plugins.Answers, b"1234", config={"answer": answer})
+    result = in_both(trial_plugins.Answers, b"1234", config={"answer": answer})
     assert result.outcome == {"accept": "accepted", "refuse": "refused", "incomplete": "incomplete"}.get(
         answer, "deferred" if answer == "defer" else "failed"
     )
@@ -80,11 +80,11 @@ def test_every_end_is_the_same(answer):
 
 @pytest.mark.parametrize("chunks", [1, 7, [1, 2, 3], Cuts(1, 100), "random", lambda offset, left: offset % 5 + 1])
 def test_the_image_is_cut_in_the_same_way(chunks):
-    assert in_both(kit_plugins.Looks, bytes(range(200)), chunks=chunks, seed=3).properties["chunks"].count(",")
+    assert in_both(trial_plugins.Looks, bytes(range(200)), chunks=chunks, seed=3).properties["chunks"].count(",")
 
 
 def test_an_image_from_a_generator_has_no_size_but_its_own_cuts():
-    result = in_both(kit_plugins.Looks, lambda: (bytes(number) for number in (3, 0, 4)))
+    result = in_both(trial_plugins.Looks, lambda: (bytes(number) for number in (3, 0, 4)))
     assert result.properties["chunks"] == "3,4"
     assert " None None None " in result.properties["facts"]
 
@@ -94,30 +94,30 @@ def test_holes_stay_holes(tmp_path):
     with path.open("wb") as file:
         file.truncate(1 << 40)
         file.write(b"head")
-    assert in_both(kit_plugins.Long, path).properties == {"read": 50 << 20, "zeros": 0}
+    assert in_both(trial_plugins.Long, path).properties == {"read": 50 << 20, "zeros": 0}
 
 
 def test_a_kept_chunk_fails_in_both():
-    result = in_both(kit_plugins.Keeps, b"abcdef", chunks=2)
-    assert "BufferError" in result.trace and "kit_plugins.py" in result.trace
+    result = in_both(trial_plugins.Keeps, b"abcdef", chunks=2)
+    assert "BufferError" in result.trace and "trial_plugins.py" in result.trace
 
 
 @pytest.mark.parametrize("length", [4, 5, 6])
 def test_the_head_ends_where_it_ends(length):
-    assert in_both(kit_plugins.Head, bytes(length)).outcome == ("failed" if length == 6 else "accepted")
+    assert in_both(trial_plugins.Head, bytes(length)).outcome == ("failed" if length == 6 else "accepted")
 
 
 def test_random_and_findings():
-    assert in_both(kit_plugins.Random, b"12345678", chunks=3).properties == {"size": 8, "end": "5678"}
-    assert in_both(kit_plugins.Random, lambda: iter([b"1234", b"5678"])).properties == {"size": 8, "end": "5678"}
-    found = in_both(kit_plugins.Findings, b"", findings={"format.table": "gpt"})
+    assert in_both(trial_plugins.Random, b"12345678", chunks=3).properties == {"size": 8, "end": "5678"}
+    assert in_both(trial_plugins.Random, lambda: iter([b"1234", b"5678"])).properties == {"size": 8, "end": "5678"}
+    found = in_both(trial_plugins.Findings, b"", findings={"format.table": "gpt"})
     assert found.properties == {"table": "gpt", "more": 1}
 
 
 @pytest.mark.parametrize("chunks", [None, 1, 100])
 @pytest.mark.parametrize("first", [b"a", b"x", b"r"])
 def test_transforms_make_the_same_image_and_may_leave_it_in_pieces_of_any_length(first, chunks):
-    result = in_both(kit_plugins.Doubles, first + bytes(2999), chunks=chunks, declared=FACTS)
+    result = in_both(trial_plugins.Doubles, first + bytes(2999), chunks=chunks, declared=FACTS)
     assert (result.output_size, result.unchanged, result.disk_format) == {
         b"a": (6000, False, "raw"),
         b"x": (None, True, "qcow2"),
@@ -126,12 +126,12 @@ def test_transforms_make_the_same_image_and_may_leave_it_in_pieces_of_any_length
 
 
 def test_transforms_that_make_nothing_or_read_at_random():
-    assert in_both(kit_plugins.Empties, b"abc").output == b""
-    assert in_both(kit_plugins.RandomTransform, b"abc").output == b"cba"
+    assert in_both(trial_plugins.Empties, b"abc").output == b""
+    assert in_both(trial_plugins.RandomTransform, b"abc").output == b"cba"
 
 
 def test_a_transform_that_makes_too_much_is_ended_by_the_operators_bound():
-    result = run(kit_plugins.Doubles, bytes(1 << 20), sandbox="strict", plan={"max_output": "1MiB"})
+    result = run(trial_plugins.Doubles, bytes(1 << 20), sandbox="strict", plan={"max_output": "1MiB"})
     assert (result.outcome, result.code, result.output) == ("refused", "transform-limit", None)
 
 
@@ -142,12 +142,14 @@ def test_grants_are_real_files_and_sockets(kind, tmp_path):
     with path.open("rb") as file:
         rules = {"text": "PING", "path": path, "file": file}[kind]
         replies = Replies((b"PING", b"PONG"))
-        assert in_both(kit_plugins.Grants, grants={"rules": rules, "daemon": replies}).properties == {"answer": "PONG"}
+        assert in_both(trial_plugins.Grants, grants={"rules": rules, "daemon": replies}).properties == {
+            "answer": "PONG"
+        }
 
 
 def test_what_a_server_raises_is_raised():
     with pytest.raises(AssertionError, match="b'STAT' was to come, not b'PING'"):
-        run(kit_plugins.Grants, grants={"rules": "PING", "daemon": Replies((b"STAT", b""))}, sandbox="strict")
+        run(trial_plugins.Grants, grants={"rules": "PING", "daemon": Replies((b"STAT", b""))}, sandbox="strict")
 
 
 @pytest.mark.parametrize(
@@ -157,57 +159,57 @@ def test_what_a_server_raises_is_raised():
 def test_a_wrong_configuration_stops_the_start_in_both(config, text):
     for sandbox in (None, "strict"):
         with pytest.raises(WrongConfiguration, match=text):
-            run(kit_plugins.Looks, config=config, sandbox=sandbox)
+            run(trial_plugins.Looks, config=config, sandbox=sandbox)
 
 
 def test_a_grant_that_is_not_there_stops_the_start_in_both(tmp_path):
     for sandbox in (None, "strict"):
         with pytest.raises(WrongConfiguration, match="cannot be opened"):
-            run(kit_plugins.Looks, grants={"rules": tmp_path / "nowhere"}, sandbox=sandbox)
+            run(trial_plugins.Looks, grants={"rules": tmp_path / "nowhere"}, sandbox=sandbox)
 
 
 def test_a_failure_is_raised_with_the_plugins_own_lines():
-    with pytest.raises(PluginFailed, match=r"(?s)kit_plugins\.py.*return 1 // 0.*ZeroDivisionError") as caught:
-        run(kit_plugins.Answers, b"1234", config={"answer": "fail"}, sandbox="strict")
+    with pytest.raises(PluginFailed, match=r"(?s)trial_plugins\.py.*return 1 // 0.*ZeroDivisionError") as caught:
+        run(trial_plugins.Answers, b"1234", config={"answer": "fail"}, sandbox="strict")
     assert caught.value.result.code == "plugin-error"
 
 
 def test_the_cage_is_closed():
-    result = run(kit_plugins.Opens, sandbox="strict", raise_on_failure=False)
+    result = run(trial_plugins.Opens, sandbox="strict", raise_on_failure=False)
     assert result.outcome == "failed" and "PermissionError" in result.trace
 
 
 def test_scratch_files_are_bounded():
-    assert in_both(kit_plugins.Scratches, scratch=1 << 20, config={"length": 1000}).properties == {
+    assert in_both(trial_plugins.Scratches, scratch=1 << 20, config={"length": 1000}).properties == {
         "written": 1000,
         "size": 1 << 20,
     }
     result = run(
-        kit_plugins.Scratches, scratch=4096, config={"length": 1 << 20}, sandbox="strict", raise_on_failure=False
+        trial_plugins.Scratches, scratch=4096, config={"length": 1 << 20}, sandbox="strict", raise_on_failure=False
     )
     assert result.outcome == "failed" or result.properties["written"] <= 4096
 
 
 def test_further_keys_of_the_plan_hold():
-    assert run(kit_plugins.Programs, sandbox="strict", plan={"programs": ["echo"]}).properties == {"said": "hello\n"}
+    assert run(trial_plugins.Programs, sandbox="strict", plan={"programs": ["echo"]}).properties == {"said": "hello\n"}
     with pytest.raises(PluginFailed):
-        run(kit_plugins.Programs, sandbox="strict")
+        run(trial_plugins.Programs, sandbox="strict")
     with pytest.raises(WrongConfiguration, match="'memry' is not a setting; did you mean 'memory'"):
-        run(kit_plugins.Programs, sandbox="strict", plan={"memry": "1GiB"})
+        run(trial_plugins.Programs, sandbox="strict", plan={"memry": "1GiB"})
 
 
 def test_a_clock_that_runs_out_is_an_outcome_and_what_was_printed_is_there():
     result = run(
-        kit_plugins.Sleeps, sandbox="strict", plan={"timeout": "1s"}, plugin_name="sleeper", raise_on_failure=False
+        trial_plugins.Sleeps, sandbox="strict", plan={"timeout": "1s"}, plugin_name="sleeper", raise_on_failure=False
     )
     assert (result.outcome, result.code) == ("timeout", "plugin-timeout")
     assert "'sleeper'" in result.message and result.log_text == "going to sleep\n"
     with pytest.raises(PluginFailed, match="needed more than 1 s"):
-        run(kit_plugins.Sleeps, sandbox="strict", plan={"timeout": "1s"})
+        run(trial_plugins.Sleeps, sandbox="strict", plan={"timeout": "1s"})
 
 
 def test_a_plugin_is_named_by_a_text_too(tmp_path):
-    file = kit_plugins.__file__
+    file = trial_plugins.__file__
     assert run(f"{file}:Head", b"1234", sandbox="strict").properties == {"read": 4}
     assert run("format", image_bytes("gpt"), sandbox="strict").properties["partition_table"] == "gpt"
 
@@ -235,32 +237,32 @@ def test_what_a_generator_raises_is_raised_and_ends_the_run():
 
     for error in (OSError("the disk is full"), Stop()):
         with pytest.raises(type(error)):
-            run(kit_plugins.Looks, image(error), sandbox="strict")
+            run(trial_plugins.Looks, image(error), sandbox="strict")
 
 
 @pytest.mark.parametrize(("size", "text"), [(9, "ended after 8"), (7, "longer than the declared 7")])
 def test_a_size_that_is_declared_must_be_that_of_the_image(size, text):
     with pytest.raises(ValueError, match=text):
-        run(kit_plugins.Looks, iter([b"12345678"]), declared={"size": size}, sandbox="strict")
+        run(trial_plugins.Looks, iter([b"12345678"]), declared={"size": size}, sandbox="strict")
 
 
 def test_cuts_can_be_compared_in_the_sandbox():
-    assert assert_same_for_all_cuts(kit_plugins.Head, b"12345", sandbox="strict").properties == {"read": 5}
+    assert assert_same_for_all_cuts(trial_plugins.Head, b"12345", sandbox="strict").properties == {"read": 5}
 
 
 def test_nothing_is_left_of_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    run(kit_plugins.Doubles, b"abc", sandbox="strict")
+    run(trial_plugins.Doubles, b"abc", sandbox="strict")
     before = len(os.listdir("/proc/self/fd"))
-    run(kit_plugins.Doubles, b"abc", sandbox="strict", scratch=4096)
-    run(kit_plugins.Grants, sandbox="strict", grants={"rules": "PING", "daemon": Replies((b"PING", b"PONG"))})
+    run(trial_plugins.Doubles, b"abc", sandbox="strict", scratch=4096)
+    run(trial_plugins.Grants, sandbox="strict", grants={"rules": "PING", "daemon": Replies((b"PING", b"PONG"))})
     assert len(os.listdir("/proc/self/fd")) <= before
     assert list(tmp_path.iterdir()) == []
     assert not [one for one in threading.enumerate() if one.name.startswith(("grant ", "douane-"))]
 
 
 def test_an_author_has_it_by_an_option_of_pytest(tmp_path):
-    (tmp_path / "mine.py").write_text(Path(kit_plugins.__file__).read_text())
+    (tmp_path / "mine.py").write_text(Path(trial_plugins.__file__).read_text())
     (tmp_path / "test_mine.py").write_text(
         "from mine import Head\n"
         "def test_head(douane_run, douane_image):\n"
@@ -279,7 +281,7 @@ def test_a_tier_that_the_machine_has_not_says_why(monkeypatch):
 
     monkeypatch.setattr(sandbox, "choose", none)
     with pytest.raises(NoSandbox, match="no Landlock"):
-        run(kit_plugins.Head, sandbox="strict")
+        run(trial_plugins.Head, sandbox="strict")
 
 
 # the images

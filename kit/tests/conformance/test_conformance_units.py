@@ -16,7 +16,7 @@ from douane_kit.conformance import MENDS, dictionary, images, judge
 from douane_kit.conformance.cases import Case, Outcome, cut_positions, cuts_at
 from douane_kit.conformance.findings import describe_bytes
 
-PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
 
 
 @given(st.sets(st.integers(1, 200), max_size=20))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tried_plugins import EVERY, classes_in
+from planted_plugins import EVERY, classes_in
 
 FAULTS = {
     "faulty_streams.py": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tried_plugins import PLUGINS
+from planted_plugins import PLUGINS
 
 from douane import sandbox
 from douane.engine import PluginSpec

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tried_plugins import EVERY, PLUGINS, classes_in
+from planted_plugins import EVERY, PLUGINS, classes_in
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples" / "plugins"
 
 EXAMPLES_THAT_RUN = {
