@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from douane.declared import DeclaredImage
 from douane.engine import Plan, Report, choose_tier, inspect_image, load_plan, open_source
 from douane.imports import Home, import_image
 
@@ -40,14 +41,16 @@ def make_plan(directory: Path, classes: Sequence[str], digests: Sequence[str]) -
 
 def inspect(plan: Plan, image: Path, tier: str | None) -> Report:
     """Let the image through the plan, nothing stored."""
-    return inspect_image(plan, open_source(str(image)), {"name": image.name}, tier=choose_tier(plan, tier))
+    return inspect_image(plan, open_source(str(image)), DeclaredImage(name=image.name), tier=choose_tier(plan, tier))
 
 
 def store(plan: Plan, image: Path, home: Path, tier: str | None) -> Report:
     """Import the image into a home, as the command does, in this process. Raises WrongOutcome."""
     opened = Home(home)
     try:
-        done = import_image(opened, plan, open_source(str(image)), tier=choose_tier(plan, tier), name=image.name)
+        done = import_image(
+            opened, plan, open_source(str(image)), DeclaredImage(name=image.name), tier=choose_tier(plan, tier)
+        )
     finally:
         opened.close()
     expect(done.report, "accepted")

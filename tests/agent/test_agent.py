@@ -17,6 +17,7 @@ from agents import Start, plan
 
 from douane.agent import Agent
 from douane.agent.client import AgentFailed, AgentPassage, AgentUnavailable
+from douane.declared import DeclaredImage
 from douane.engine import PassEnded
 
 MIB = 1 << 20
@@ -39,7 +40,7 @@ def image(tmp_path: Path) -> Path:
 def inspect(agent: Agent, path: Path, **more: object) -> object:
     fd = os.open(path, os.O_RDONLY)
     try:
-        return agent.inspect(fd, {"name": "n"}, "the image", **more)  # type: ignore[arg-type]
+        return agent.inspect(fd, DeclaredImage(name="n"), "the image", **more)  # type: ignore[arg-type]
     finally:
         os.close(fd)
 
@@ -66,7 +67,7 @@ def test_a_file_is_inspected_and_so_is_the_next(start: Start, image: Path) -> No
 
 
 def test_an_image_that_is_handed_over_piece_by_piece(start: Start) -> None:
-    passage = Agent(start(plan("Sha", "NoEvil")).socket).begin({}, None, "an upload")
+    passage = Agent(start(plan("Sha", "NoEvil")).socket).begin(DeclaredImage(), None, "an upload")
     data = os.urandom(7 * MIB + 11)
     for at in range(0, len(data), 65536):
         passage.write(data[at : at + 65536])
@@ -75,7 +76,7 @@ def test_an_image_that_is_handed_over_piece_by_piece(start: Start) -> None:
 
 
 def test_whoever_sends_hears_of_a_refusal_at_once(start: Start) -> None:
-    passage = Agent(start(plan("NoEvil")).socket).begin({}, None, "an upload")
+    passage = Agent(start(plan("NoEvil")).socket).begin(DeclaredImage(), None, "an upload")
     passage.write(b"EVIL")
     with pytest.raises(PassEnded):
         for _ in range(1000):
@@ -96,7 +97,7 @@ def test_what_a_transform_makes_is_written_into_the_file_that_is_handed_over(sta
 
 def test_an_upload_that_was_given_up_is_not_accepted_and_frees_its_place(start: Start, image: Path) -> None:
     agent = Agent(start(plan("Count"), "--at-once", "1").socket)
-    passage = agent.begin({}, None, "an upload")
+    passage = agent.begin(DeclaredImage(), None, "an upload")
     passage.write(b"half")
     passage.abort("the client hung up")
     assert inspect(agent, image).outcome == "accepted"
@@ -114,7 +115,7 @@ def test_one_too_many_waits_and_is_told_when_it_has_waited_too_long(start: Start
 
     def refused() -> bool:
         try:
-            agent.begin({}, 0, "another").abort("it was not the second")
+            agent.begin(DeclaredImage(), 0, "another").abort("it was not the second")
         except AgentFailed as error:
             codes.add(error.code)
             return error.retry_after is not None
@@ -133,7 +134,7 @@ def test_a_client_that_dies_ends_what_was_done_for_it(start: Start, image: Path,
     toml = plan("Slow", grants={"gate": f"file:{gate}"}).replace('{"gate": ', "{gate = ")
     running = start(toml, "--at-once", "1", "--cold")
     agent = Agent(running.socket)
-    passage = agent.begin({}, None, "an upload")
+    passage = agent.begin(DeclaredImage(), None, "an upload")
     passage.write(b"all of it")
     passage.abort("it is gone")
     until(lambda: not psutil.Process(running.process.pid).children(recursive=True))
@@ -142,7 +143,7 @@ def test_a_client_that_dies_ends_what_was_done_for_it(start: Start, image: Path,
 def test_an_agent_that_is_killed_lets_nothing_in(start: Start, image: Path) -> None:
     running = start(plan("Count"))
     agent = Agent(running.socket)
-    passage = agent.begin({}, None, "an upload")
+    passage = agent.begin(DeclaredImage(), None, "an upload")
     passage.write(b"x" * MIB)
     caged = psutil.Process(running.process.pid).children(recursive=True)
     running.kill()
@@ -177,7 +178,7 @@ def test_an_import_outlives_a_restart_of_the_agent(start: Start, image: Path, tm
 
 def test_a_stop_lets_what_is_under_way_come_to_its_end(start: Start) -> None:
     running = start(plan("Count"))
-    passage = Agent(running.socket).begin({}, None, "an upload")
+    passage = Agent(running.socket).begin(DeclaredImage(), None, "an upload")
     passage.write(b"the beginning")
     os.kill(running.process.pid, signal.SIGTERM)
     passage.write(b" and the end")
@@ -204,9 +205,9 @@ def test_an_image_that_waited_for_its_turn_is_of_the_plan_that_it_went_through(s
     running = start(plan("Count"), "--at-once", "1")
     agent = Agent(running.socket)
     before = agent.plan()
-    first = agent.begin({}, None, "it takes the one place")
+    first = agent.begin(DeclaredImage(), None, "it takes the one place")
     waited: list[AgentPassage] = []
-    waiting = threading.Thread(target=lambda: waited.append(agent.begin({}, None, "it waits")))
+    waiting = threading.Thread(target=lambda: waited.append(agent.begin(DeclaredImage(), None, "it waits")))
     waiting.start()
     running.config.write_text(plan("Upper"))
     os.kill(running.process.pid, signal.SIGHUP)

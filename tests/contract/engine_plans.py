@@ -13,6 +13,7 @@ from typing import Any
 from conversation import NAME, PLUGINS, image
 
 from douane import sandbox
+from douane.declared import DeclaredImage
 from douane.engine import PlanError, inspect_image, open_source
 from douane.plan.plan import parse_plan
 
@@ -67,7 +68,7 @@ def examine(
             report = inspect_image(
                 plan,
                 open_source(str(place / "image")),
-                header.get("declared", {}),
+                DeclaredImage.from_json(header.get("declared", {})),
                 tier=tier,
                 sink=kept,
                 emit=lambda *line: log.append(line) if log is not None else None,

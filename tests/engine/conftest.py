@@ -13,6 +13,7 @@ import pytest
 import wire_programs
 
 from douane import sandbox
+from douane.declared import DeclaredImage
 from douane.engine import inspect_image, load_plan, open_source
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -74,7 +75,7 @@ def run(tier, tmp_path):
         return inspect_image(
             plan,
             open_source(image, size=size),
-            declared or {},
+            DeclaredImage.from_json(declared or {}),
             tier=tier,
             sink=sink,
             emit=(lambda *line: log.append(line)) if log is not None else (lambda *line: None),

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from plans import plan_of
 
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError, WarmPass, load_plan, open_source
 from douane.sandbox import Tier
 
@@ -46,7 +47,7 @@ def test_a_plugin_that_waited_sees_its_image_and_what_is_declared_of_it(make: Ma
     warm = make(plan_of("good:Count", "good:Declared"), tier)
     assert warm.is_usable()
     source = open_source(str(image))
-    report = warm.inspect(source, {"name": "late", "properties": {"a": "b"}})
+    report = warm.inspect(source, DeclaredImage(name="late", properties={"a": "b"}))
     assert report.outcome == "accepted", report
     assert report.received.sha256 == hashlib.sha256(image.read_bytes()).hexdigest()
     assert report.verdicts[0].bytes_total == 3 << 20
@@ -55,10 +56,10 @@ def test_a_plugin_that_waited_sees_its_image_and_what_is_declared_of_it(make: Ma
 
 def test_it_is_for_one_image(make: Make, image: Path) -> None:
     warm = make(plan_of("good:Count"))
-    assert warm.inspect(open_source(str(image)), {}).outcome == "accepted"
+    assert warm.inspect(open_source(str(image)), DeclaredImage()).outcome == "accepted"
     assert not warm.is_usable()
     with pytest.raises(DouaneError):
-        warm.inspect(open_source(str(image)), {})
+        warm.inspect(open_source(str(image)), DeclaredImage())
 
 
 def test_one_whose_plugin_has_died_meanwhile_is_not_used(make: Make, image: Path) -> None:
@@ -71,7 +72,7 @@ def test_one_whose_plugin_has_died_meanwhile_is_not_used(make: Make, image: Path
     end = time.monotonic() + 30
     while warm.is_usable():
         assert time.monotonic() < end, "its death is not seen"
-    assert warm.inspect(open_source(str(image)), {}).outcome == "undecided"
+    assert warm.inspect(open_source(str(image)), DeclaredImage()).outcome == "undecided"
 
 
 def test_closing_one_that_waits_ends_its_plugins(make: Make) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError, Report
 from douane.glance.filter import Filter
 from douane.glance.staged.attestation import Records
@@ -117,7 +118,7 @@ class Script:
 class ScriptedPassage:
     digest = "d" * 64
 
-    def __init__(self, script: Script, declared: dict[str, Any], size: int | None) -> None:
+    def __init__(self, script: Script, declared: DeclaredImage, size: int | None) -> None:
         self.report: Report | None = None
         self.error: DouaneError | None = None
         self.declared, self.size = declared, size
@@ -161,7 +162,7 @@ class ScriptedGate:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    def begin(self, declared: dict[str, Any], size: int | None, name: str) -> ScriptedPassage:
+    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> ScriptedPassage:
         if self._script.error is not None:
             raise self._script.error
         return ScriptedPassage(self._script, declared, size)

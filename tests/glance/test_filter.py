@@ -23,6 +23,7 @@ from like_glance import (
     to_the_end,
 )
 
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError
 from douane.glance.staged.attestation import Records
 from douane.glance.staged.tag import Tag
@@ -285,10 +286,10 @@ def test_what_is_declared_reaches_the_plugins_and_what_they_found_before_does_no
     app.image |= {"douane_reason": "of the last attempt", "min_disk": 5}
     script = Script()
     request(filtered(app, script), DATA, HTTP_X_PROJECT_ID="somebody")
-    assert script.passages[0].declared == {
-        "name": "an image", "disk_format": "raw", "container_format": "bare", "owner": "its owner",
-        "properties": {"os_distro": "x", "other.y": "2"}, "roles": ["member", "reader"],
-    }  # fmt: skip
+    assert script.passages[0].declared == DeclaredImage(
+        name="an image", disk_format="raw", container_format="bare", owner="its owner",
+        properties={"os_distro": "x", "other.y": "2"}, roles=("member", "reader"),
+    )  # fmt: skip
 
 
 def test_what_was_found_is_set_on_the_image_and_what_was_found_before_goes() -> None:

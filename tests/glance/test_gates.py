@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from douane.declared import DeclaredImage
 from douane.glance.backends import FedPassage, LocalGate
 from douane.glance.settings import Settings
 
@@ -20,7 +21,7 @@ TRANSFORM = '[[plugin]]\nname = "unpack"\nuse = "decompress"\n'
 def through(config: Path, text: str) -> FedPassage:
     config.write_text(text)
     gate = LocalGate(Settings(str(config)))
-    passage = gate.begin({"name": "an image"}, len(DATA), "an image")
+    passage = gate.begin(DeclaredImage(name="an image"), len(DATA), "an image")
     for at in range(0, len(DATA), 70_000):
         passage.write(DATA[at : at + 70_000])
     passage.finish()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from douane.catalog import Catalog
+from douane.declared import DeclaredImage
 from douane.engine import choose_tier, load_plan, open_source
 from douane.imports import Home, import_image
 from douane.imports import from_file as file_import
@@ -70,8 +71,8 @@ def main(place: str, image: str, what: str, boundary: str) -> None:
     plan = load_plan(None)
     tier = choose_tier(plan, None)
     die_at(boundary)
-    declared = {"disk_format": "qcow2"} if what == "refuse" else {}
-    import_image(home, plan, open_source(image), tier=tier, name="killed", **declared)
+    declared = DeclaredImage(name="killed", disk_format="qcow2" if what == "refuse" else None)
+    import_image(home, plan, open_source(image), declared, tier=tier)
 
 
 if __name__ == "__main__":

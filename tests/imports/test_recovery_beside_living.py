@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from douane.catalog import Catalog, Conflict
+from douane.declared import DeclaredImage
 from douane.engine import SinkError, choose_tier, load_plan, open_source
 from douane.imports import Home, Imported, import_image
 from douane.imports import from_file as file_import
@@ -55,7 +56,9 @@ class Paused:
         plan = load_plan(None)
         try:
             tier = choose_tier(plan, None)
-            self.result = import_image(home, plan, open_source(str(place / "image")), tier=tier, **declared)
+            self.result = import_image(
+                home, plan, open_source(str(place / "image")), DeclaredImage(**declared), tier=tier
+            )
         except BaseException as error:  # told to the test's thread
             self.result = error
         finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from douane import sandbox
+from douane.declared import DeclaredImage
 from douane.engine import Report, inspect_image, load_plan, open_source
 
 MIB = 1 << 20
@@ -71,7 +72,9 @@ def convert(folder: Path, image: bytes | Path, toml: str, *, tier: str = "strict
     plan = load_plan(str(folder / "plan.toml"))
     sink = Kept(folder / "out")
     try:
-        return inspect_image(plan, open_source(str(image)), declared, tier=sandbox.Tier(tier), sink=sink)
+        return inspect_image(
+            plan, open_source(str(image)), DeclaredImage(**declared), tier=sandbox.Tier(tier), sink=sink
+        )
     finally:
         os.close(sink.fd)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from douane import sandbox
+from douane.declared import DeclaredImage
 from douane.engine import inspect_image, load_plan, open_source
 from douane.report import Report
 
@@ -41,7 +42,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> RunPlan:
         return inspect_image(
             load_plan(str(plan), extra=(), settings=()),
             open_source(str(path), size=None),
-            {"disk_format": disk_format} if disk_format else {},
+            DeclaredImage(disk_format=disk_format),
             tier=sandbox.Tier(request.param),
             sink=None,
             emit=lambda *line: None,

@@ -7,11 +7,12 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError, PassEnded, Report
 
 from .protocol import VERSION, Broken, Hangup, Line
@@ -58,19 +59,19 @@ class Agent:
 
         return _patiently(ask, patience)
 
-    def begin(self, declared: Mapping[str, Any], size: int | None, name: str) -> AgentPassage:
+    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> AgentPassage:
         """Begin to hand over an image piece by piece. Raises DouaneError."""
         return AgentPassage(self._connect(), declared, size, name)
 
     def inspect(
-        self, fd: int, declared: Mapping[str, Any], name: str, *, sink: int | None = None, patience: float = 0.0
+        self, fd: int, declared: DeclaredImage, name: str, *, sink: int | None = None, patience: float = 0.0
     ) -> Report:
         """Have the regular file `fd` inspected; what comes out is written into the file `sink`, if that is given.
 
         An agent that goes away meanwhile is asked again, from the beginning, for `patience` seconds: one that is
         restarted loses no import. Raises DouaneError.
         """
-        asked = {"version": VERSION, "do": "inspect", "declared": dict(declared), "name": name}
+        asked = {"version": VERSION, "do": "inspect", "declared": declared.to_json(), "name": name}
 
         def ask() -> Report:
             if sink is not None:
@@ -96,7 +97,7 @@ class Agent:
 class AgentPassage:
     """An image on its way to the agent, as :class:`douane.engine.Inspection` is one in this process."""
 
-    def __init__(self, line: Line, declared: Mapping[str, Any], size: int | None, name: str) -> None:
+    def __init__(self, line: Line, declared: DeclaredImage, size: int | None, name: str) -> None:
         self.plan = ""
         """SHA-256 (hex) of the plan that the image goes through."""
         self._line = line
@@ -110,7 +111,13 @@ class AgentPassage:
             try:
                 with contextlib.suppress(OSError):  # a bound of the machine's on pipes: then it is a smaller one
                     fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-                asked = {"version": VERSION, "do": "inspect", "declared": dict(declared), "size": size, "name": name}
+                asked = {
+                    "version": VERSION,
+                    "do": "inspect",
+                    "declared": declared.to_json(),
+                    "size": size,
+                    "name": name,
+                }
                 line.send(asked, (theirs,))
             finally:
                 os.close(theirs)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError, PlanError, choose_tier, load_plan, plan_digest, probe
 
 from .image import HandedSink, check_image, check_result, source_of
@@ -44,21 +45,10 @@ class Options:
     warm: bool = True
 
 
-class Declaring(msgspec.Struct):
-    """What is declared of an image (see docs/contract.md)."""
-
-    name: str | None = None
-    disk_format: str | None = None
-    container_format: str | None = None
-    properties: dict[str, str] | None = None
-    owner: str | None = None
-    roles: list[str] | None = None
-
-
 class Asked(msgspec.Struct):
     """The line that asks for an inspection."""
 
-    declared: Declaring
+    declared: dict[str, Any]
     name: str = "the image"
     size: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None
 
@@ -186,6 +176,7 @@ class Server:
     def _inspect(self, line: Line, told: dict[str, Any], fds: list[int]) -> None:
         try:
             asked = msgspec.convert(told, type=Asked)
+            declared = DeclaredImage.from_json(asked.declared)
         except msgspec.ValidationError as error:
             raise Broken(f"what it is asked cannot be read: {error}") from error
         image = fds[0]
@@ -197,7 +188,7 @@ class Server:
         # The source closes a copy: the number of one that is closed could be another's file by the time we close ours.
         job = Job(
             lambda: source_of(os.dup(image), asked.name, asked.size, line),
-            msgspec.to_builtins(asked.declared),
+            declared,
             sink,
             lambda: _check(line),
         )

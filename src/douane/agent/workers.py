@@ -6,10 +6,10 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError, Plan, WarmPass, inspect_image
 from douane.host.log import LogLine
 from douane.report import Report
@@ -46,7 +46,7 @@ class Job:
     """One image to be inspected. `begun` and `ended` are set once each; `report` or `error` is there then."""
 
     def __init__(
-        self, source: Callable[[], Source], declared: dict[str, Any], sink: Sink | None, check: Callable[[], None]
+        self, source: Callable[[], Source], declared: DeclaredImage, sink: Sink | None, check: Callable[[], None]
     ) -> None:
         """`check` is called now and then while it goes on; it raises what ends it."""
         self.make_source = source

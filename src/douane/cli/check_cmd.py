@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from douane.declared import DeclaredImage
 from douane.engine import Report, inspect_image, open_source
 
 from .check_report import print_report
@@ -37,14 +38,14 @@ def check(
 ) -> None:
     """Let FILE (- for standard input) through the plan; store nothing."""
     plan = make_plan(config, plugins, settings)
-    declared = {
-        "name": name_of(file),
-        "disk_format": disk_format,
-        "container_format": container_format,
-        "properties": parse_properties(properties),
-        "owner": owner,
-        "roles": list(roles),
-    }
+    declared = DeclaredImage(
+        name=name_of(file),
+        disk_format=disk_format,
+        container_format=container_format,
+        properties=parse_properties(properties),
+        owner=owner,
+        roles=roles,
+    )
     source = open_source(file, size=size)
     tier = tier_for(plan, sandbox)
     with progress_bar(file, wanted=not as_json) as progress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError, open_source
 from douane.interrupts import INTERRUPTS
 
@@ -59,7 +60,14 @@ def import_(
 ) -> None:
     """Let FILE (- for standard input) through the plan and into the store; print the image's id."""
     plan = make_plan(config, plugins, settings)
-    declared = parse_properties(properties)
+    declared = DeclaredImage(
+        name=name or name_of(file),
+        disk_format=disk_format,
+        container_format=container_format,
+        properties=parse_properties(properties),
+        owner=owner,
+        roles=roles,
+    )
     tier = tier_for(plan, sandbox)
     with open_home(ctx, home) as place:
         source = open_source(file, size=size)
@@ -72,13 +80,8 @@ def import_(
                     place,
                     plan,
                     source,
+                    declared,
                     tier=tier,
-                    name=name or name_of(file),
-                    disk_format=disk_format,
-                    container_format=container_format,
-                    properties=declared,
-                    owner=owner,
-                    roles=roles,
                     emit=log_printer(verbose),
                     progress=progress,
                     log_level=log_level(verbose),

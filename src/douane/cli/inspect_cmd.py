@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from douane.declared import DeclaredImage
 from douane.engine import Plan, PlanError, PluginSpec, Report, inspect_image, load_plan, open_source
 
 from .check_cmd import EXIT_CODES, end
@@ -47,7 +48,7 @@ def inspect(
     """
     plan = _plan(config, settings)
     source = open_source(file)
-    declared = {"name": name_of(file), "disk_format": disk_format, "container_format": container_format}
+    declared = DeclaredImage(name=name_of(file), disk_format=disk_format, container_format=container_format)
     tier = tier_for(plan, sandbox)
     with progress_bar(file, wanted=not as_json) as progress:
         report = inspect_image(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from douane import sandbox
+from douane.declared import DeclaredImage
 from douane.errors import DouaneError, PlanError
 from douane.host.exec_plugin import ProgramMember
 from douane.host.factory import member_for
@@ -59,7 +60,7 @@ def describe(spec: PluginSpec, *, tier: sandbox.Tier, emit: LogLine = lambda plu
 
     Raises PlanError if it cannot be found or loaded, DouaneError if it does not answer, SandboxFailed.
     """
-    run = _UntilDescribed(Plan(plugins=(spec,)), Nothing(), {}, None, emit, None, logging.INFO)
+    run = _UntilDescribed(Plan(plugins=(spec,)), Nothing(), DeclaredImage(), None, emit, None, logging.INFO)
     with told():
         try:
             member = member_for(spec, tier, run, {})

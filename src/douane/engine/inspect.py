@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from douane import sandbox
+from douane.declared import DeclaredImage
 from douane.errors import DouaneError, PlanError
 from douane.host.factory import members_of
 from douane.host.log import LogLine
@@ -24,7 +25,7 @@ from douane.stream.sink import Sink
 from douane.stream.source import Source
 from douane.units import KiB
 
-from .run import Declared, Pass, Progress
+from .run import Pass, Progress
 
 DECLARED_BYTES = 64 * KiB
 """What a sender may declare of an image, in all."""
@@ -50,7 +51,7 @@ def choose_tier(plan: Plan, asked: str | None) -> sandbox.Tier:
 def inspect_image(
     plan: Plan,
     source: Source,
-    declared: Declared,
+    declared: DeclaredImage,
     *,
     tier: sandbox.Tier,
     sink: Sink | None = None,
@@ -88,9 +89,9 @@ def told() -> Iterator[None]:
         raise SandboxFailed(str(error)) from error
 
 
-def check_declared(plan: Plan, declared: Declared) -> None:
+def check_declared(plan: Plan, declared: DeclaredImage) -> None:
     """What is declared must fit a frame that is sent at once, and be no plugin's to say. Raises PlanError."""
-    for name in declared.get("properties") or {}:
+    for name in declared.properties:
         plugin = name.partition(".")[0]
         if "." in name and any(plugin == spec.name for spec in plan.plugins):
             raise PlanError(
@@ -115,7 +116,7 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, leve
     Raises PlanError if one is configured wrongly, DouaneError if one does not start for another reason.
     """
     with INTERRUPTS.held(), told():
-        run = prepare(plan, Nothing(), {}, tier, None, emit, None, logging.INFO)
+        run = prepare(plan, Nothing(), DeclaredImage(), tier, None, emit, None, logging.INFO)
         try:
             for member in run.members:
                 # Its constructor died, a service that it needs is down, or it was too slow.
@@ -154,7 +155,7 @@ class Nothing:
 def prepare(
     plan: Plan,
     source: Source,
-    declared: Declared,
+    declared: DeclaredImage,
     tier: sandbox.Tier,
     sink: Sink | None,
     emit: LogLine,
@@ -212,8 +213,8 @@ def _weight(member: Member) -> Outcome:
 
 
 def _accept(run: Pass, report: Report) -> None:
-    report.disk_format = run.declared.get("disk_format")
-    report.container_format = run.declared.get("container_format") or "bare"
+    report.disk_format = run.declared.disk_format
+    report.container_format = run.declared.container_format or "bare"
     for member in run.members:
         verdict = member.verdict
         if verdict is None or verdict.outcome != "accepted" or member.spec.mode == "audit":

@@ -6,6 +6,7 @@ import logging
 import threading
 
 from douane import sandbox
+from douane.declared import DeclaredImage
 from douane.errors import DouaneError
 from douane.host.log import LogLine
 from douane.plan.plan import Plan
@@ -14,7 +15,6 @@ from douane.stream.push_source import PushedSource
 from douane.stream.sink import Sink
 
 from .inspect import inspect_image
-from .run import Declared
 
 
 class Inspection:
@@ -26,7 +26,7 @@ class Inspection:
     def __init__(
         self,
         plan: Plan,
-        declared: Declared,
+        declared: DeclaredImage,
         *,
         tier: sandbox.Tier,
         name: str = "the image",

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from douane.declared import DeclaredImage
 from douane.errors import DouaneError
 from douane.host.emitter import Emitter
 from douane.host.exec_plugin import ProgramMember
@@ -34,9 +35,6 @@ from .streams import Streams
 AUDIT_SECONDS = 1.0
 """What auditors get after everything else is done, before they count as too slow."""
 
-Declared = dict[str, Any]
-"""name, disk_format, container_format, properties: what the image's sender says of it."""
-
 Progress = Callable[[int, int | None], None]
 
 
@@ -47,7 +45,7 @@ class Pass:
         self,
         plan: Plan,
         source: Source,
-        declared: Declared,
+        declared: DeclaredImage,
         sink: Sink | None,
         emit: LogLine,
         progress: Progress | None,
@@ -58,7 +56,7 @@ class Pass:
         self.emit = Emitter(emit)
         self.plan = plan
         self.members: list[Member] = []
-        self.declared = dict(declared)
+        self.declared = declared
         self.error: DouaneError | None = None
         self.decisive: Member | None = None
         self.streams = Streams(
@@ -207,7 +205,7 @@ class Pass:
         assert member.output is not None
         segment = member.segment
         source = self.streams.rings[self._place[segment]]
-        self.declared.update(member.becomes)
+        self.declared = self.declared.replace(**member.becomes)
         feed = self._outputs[segment] = OutputFeed(
             self.streams.rings[segment + 1],
             member.output,
@@ -260,7 +258,7 @@ class Pass:
             self._end()
         elif member.is_transform and verdict.outcome == "accepted":
             assert isinstance(member, PythonMember)
-            self.declared.update(member.becomes)
+            self.declared = self.declared.replace(**member.becomes)
             self._finish_output(member)
         elif member.resolved.is_format:
             self._show_file(member.segment)
@@ -340,13 +338,13 @@ class Pass:
 
     def _facts(self, place: int) -> dict[str, Any]:
         return {
-            "name": self.declared.get("name"),
+            "name": self.declared.name,
             "size": self.streams.source.size if place == 0 else None,
-            "disk_format": self.declared.get("disk_format"),
-            "container_format": self.declared.get("container_format"),
-            "properties": self.declared.get("properties") or {},
-            "owner": self.declared.get("owner"),
-            "roles": self.declared.get("roles") or [],
+            "disk_format": self.declared.disk_format,
+            "container_format": self.declared.container_format,
+            "properties": self.declared.properties,
+            "owner": self.declared.owner,
+            "roles": list(self.declared.roles),
         }
 
     def _show_file(self, segment: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from douane import sandbox
+from douane.declared import DeclaredImage
 from douane.errors import DouaneError, PlanError, SinkError, SourceError
 from douane.host.factory import member_for
 from douane.host.log import LogLine
@@ -26,7 +27,7 @@ from douane.stream.ring import Ring, Stopped
 from douane.stream.temp_files import nameless
 
 from .inspect import check_declared, choose_tier
-from .run import Declared, Pass
+from .run import Pass
 
 WHERE = "the test"
 
@@ -57,7 +58,7 @@ def try_plugin(
     table: Mapping[str, Any],
     pieces: Callable[[], Iterator[bytes | int]],
     size: int | None,
-    declared: Declared,
+    declared: Mapping[str, Any],
     findings: Mapping[str, Any],
     *,
     tier: str | None,
@@ -75,10 +76,11 @@ def try_plugin(
         base=os.getcwd(),
     )
     chosen = choose_tier(plan, tier)
-    check_declared(plan, declared)
+    image = DeclaredImage.from_json(declared)
+    check_declared(plan, image)
     learned: dict[str, tuple[bool, bool]] = {}
     for _ in range(2):
-        run = _Trial(plan, _Pieces(pieces, size), declared, findings, emit, _sink(plan, learned))
+        run = _Trial(plan, _Pieces(pieces, size), image, findings, emit, _sink(plan, learned))
         try:
             member = member_for(plan.plugins[0], chosen, run, learned)
             run.prepare([member])
@@ -157,7 +159,7 @@ class _Trial(Pass):
         self,
         plan: Plan,
         source: _Pieces,
-        declared: Declared,
+        declared: DeclaredImage,
         findings: Mapping[str, Any],
         emit: LogLine,
         sink: _Sink | None,
@@ -201,7 +203,10 @@ class _Trial(Pass):
         output = None
         if verdict.outcome == "accepted" and self._outputs and self._sink is not None:
             output = self._sink.open_read()
-        formats = {key: self.declared.get(key) for key in ("disk_format", "container_format")}
+        formats = {
+            "disk_format": self.declared.disk_format,
+            "container_format": self.declared.container_format,
+        }
         return Tried(verdict, tier.value, self._unchanged, formats, output)
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import logging
 import time
 
 from douane import sandbox
+from douane.declared import DeclaredImage
 from douane.errors import DouaneError
 from douane.host.log import LogLine
 from douane.plan.plan import Plan
@@ -14,7 +15,7 @@ from douane.stream.ring import Ring
 from douane.stream.source import Source
 
 from .inspect import check_declared, prepare, report_of, told
-from .run import Declared, Pass, Progress
+from .run import Pass, Progress
 
 
 class WarmPass:
@@ -36,7 +37,7 @@ class WarmPass:
         self._tier = tier
         self._later = _Later()
         with told():
-            self._run: Pass | None = prepare(plan, self._later, {}, tier, None, emit, None, log_level)
+            self._run: Pass | None = prepare(plan, self._later, DeclaredImage(), tier, None, emit, None, log_level)
 
     def is_usable(self) -> bool:
         """False if a plugin has ended while it waited: make another one."""
@@ -46,7 +47,7 @@ class WarmPass:
         run.listen()
         return all(member.verdict is None for member in run.members)
 
-    def inspect(self, source: Source, declared: Declared, *, progress: Progress | None = None) -> Report:
+    def inspect(self, source: Source, declared: DeclaredImage, *, progress: Progress | None = None) -> Report:
         """Let the image of `source` through; once. `source` is closed."""
         run, began = self._run, time.monotonic()
         if run is None:
@@ -56,7 +57,7 @@ class WarmPass:
         try:
             with told():
                 check_declared(self._plan, declared)
-                run.declared.update(declared)
+                run.declared = declared
                 run.run()
                 return report_of(run, self._tier, began)
         finally:

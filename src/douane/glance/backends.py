@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from douane.agent import Agent
+from douane.declared import DeclaredImage
 from douane.engine import (
     DouaneError,
     Inspection,
@@ -25,8 +26,6 @@ from .settings import Settings
 from .upload.body import NotAccepted
 
 log = logging.getLogger("douane")
-
-Declared = dict[str, Any]
 
 
 class Passage(Protocol):
@@ -48,7 +47,7 @@ class Gate(Protocol):
     plugins: frozenset[str]
     """Names of the plan's plugins: each owns the properties ``NAME.*``."""
 
-    def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
+    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> Passage:
         """Begin one. Raises DouaneError."""
 
 
@@ -74,7 +73,7 @@ class LocalGate:
         self.digest = plan_digest(members)
         self.plugins = frozenset(member.spec.name for member in members)
 
-    def begin(self, declared: Declared, size: int | None, name: str) -> FedPassage:
+    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> FedPassage:
         try:
             inspection = Inspection(self.plan, declared, tier=self.tier, name=name, size=size, emit=emit)
         except (OSError, RuntimeError) as error:  # no descriptor, no thread is to be had
@@ -96,7 +95,7 @@ class AgentGate:
     def _ask(self) -> None:
         self.plugins = frozenset(map(str, self._agent.plan()["plugins"]))
 
-    def begin(self, declared: Declared, size: int | None, name: str) -> Passage:
+    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> Passage:
         self._ask()
         passage = self._agent.begin(declared, size, name)
         return FedPassage(passage, passage.plan)

@@ -8,9 +8,10 @@ import threading
 from typing import Protocol
 
 from douane.agent import Agent
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError, FileSource, PlanError, Report, Sink, inspect_image
 
-from .backends import Declared, LocalGate, emit
+from .backends import LocalGate, emit
 from .settings import Settings
 
 PATIENCE_SECONDS = 120.0
@@ -29,7 +30,7 @@ class FileGate(Protocol):
     plugins: frozenset[str]
     """Names of the plugins: each owns the properties ``NAME.*``."""
 
-    def inspect(self, fd: int, declared: Declared, name: str, result: Sink | None) -> Report:
+    def inspect(self, fd: int, declared: DeclaredImage, name: str, result: Sink | None) -> Report:
         """The outcome for the regular file `fd`, which stays open. Raises DouaneError."""
 
 
@@ -47,7 +48,7 @@ class LocalFileGate:
         self.transforms, self.digest = gate.transforms, gate.digest
         self.plugins = gate.plugins
 
-    def inspect(self, fd: int, declared: Declared, name: str, result: Sink | None) -> Report:
+    def inspect(self, fd: int, declared: DeclaredImage, name: str, result: Sink | None) -> Report:
         source = FileSource(os.dup(fd), name)
         return inspect_image(self._plan, source, declared, tier=self._tier, sink=result, emit=emit)
 
@@ -61,7 +62,7 @@ class AgentFileGate:
         self.transforms, self.digest = bool(told["transforms"]), str(told["digest"])
         self.plugins = frozenset(map(str, told["plugins"]))
 
-    def inspect(self, fd: int, declared: Declared, name: str, result: Sink | None) -> Report:
+    def inspect(self, fd: int, declared: DeclaredImage, name: str, result: Sink | None) -> Report:
         sink = result.fd if result is not None else None
         return self._agent.inspect(fd, declared, name, sink=sink, patience=PATIENCE_SECONDS)
 

@@ -13,11 +13,12 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError, Report
 from douane.report import PropertyValue
 
 from . import journal
-from .backends import Declared, Gate, Passage, gate
+from .backends import Gate, Passage, gate
 from .guard.import_guard import ImportGuard
 from .image_metadata import NotReadable, declared_of, is_found, set_properties
 from .outcome import OUTCOME_PROPERTIES
@@ -168,7 +169,7 @@ class Filter:
 class _Upload:
     """One upload's inspection, and what came of it. Begun by the first byte that Glance asks for."""
 
-    def __init__(self, at: Gate, through: Door, declared: Declared, length: int | None, tag: Tag | None) -> None:
+    def __init__(self, at: Gate, through: Door, declared: DeclaredImage, length: int | None, tag: Tag | None) -> None:
         """What comes in is put into `tag`, by which an import is to know it again."""
         self._gate = at
         self._door = through

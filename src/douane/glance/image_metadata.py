@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from douane.declared import DeclaredImage
 from douane.report import PropertyValue
 
-from .backends import Declared
 from .outcome import OUTCOME_PROPERTIES
 from .upload.api_client import Answer, App, ask
 from .upload.routes import Door
@@ -35,7 +35,7 @@ class NotReadable(Exception):
         self.answer = answer
 
 
-def declared_of(app: App, environ: dict[str, Any], door: Door, plugins: Collection[str]) -> Declared:
+def declared_of(app: App, environ: dict[str, Any], door: Door, plugins: Collection[str]) -> DeclaredImage:
     """What the image's owner has declared, and who sends it, as the engine takes it. Raises NotReadable.
 
     `plugins` are the plan's: what stands on the image in the name of one was found in an earlier attempt, or made up.
@@ -46,14 +46,14 @@ def declared_of(app: App, environ: dict[str, Any], door: Door, plugins: Collecti
     if answer.code != 200:
         raise NotReadable(answer)
     image = json.loads(answer.body)
-    return {
-        "name": image.get("name"),
-        "disk_format": image.get("disk_format"),
-        "container_format": image.get("container_format"),
-        "properties": {name: value for name, value in properties_of(image).items() if not is_found(name, plugins)},
-        "owner": image.get("owner") or environ.get("HTTP_X_PROJECT_ID"),
-        "roles": [role.strip() for role in (environ.get("HTTP_X_ROLES") or "").split(",") if role.strip()],
-    }
+    return DeclaredImage(
+        name=image.get("name"),
+        disk_format=image.get("disk_format"),
+        container_format=image.get("container_format"),
+        properties={name: value for name, value in properties_of(image).items() if not is_found(name, plugins)},
+        owner=image.get("owner") or environ.get("HTTP_X_PROJECT_ID"),
+        roles=tuple(role.strip() for role in (environ.get("HTTP_X_ROLES") or "").split(",") if role.strip()),
+    )
 
 
 def is_found(name: str, plugins: Collection[str]) -> bool:

@@ -6,13 +6,14 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from douane.catalog import CatalogError, Conflict, Image, Task
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError, Plan, PlanError, Report, SinkError, inspect_image
 from douane.engine.run import Progress
 from douane.host.log import LogLine
@@ -38,14 +39,9 @@ def import_image(
     home: Home,
     plan: Plan,
     source: Source,
+    declared: DeclaredImage,
     *,
     tier: Tier,
-    name: str | None = None,
-    disk_format: str | None = None,
-    container_format: str | None = None,
-    properties: Mapping[str, str] | None = None,
-    owner: str | None = None,
-    roles: Sequence[str] = (),
     emit: LogLine = lambda plugin, level, text: None,
     progress: Progress | None = None,
     log_level: int = logging.INFO,
@@ -55,14 +51,6 @@ def import_image(
     Unless it is accepted nothing remains but the task, with its report: no image, no bytes. Raises PlanError for
     a plan or declaration that cannot be used, SinkError for a store that cannot be written, DouaneError for the rest.
     """
-    declared = {
-        "name": name,
-        "disk_format": disk_format,
-        "container_format": container_format,
-        "properties": dict(properties or {}),
-        "owner": owner,
-        "roles": list(roles),
-    }
     task_id = str(uuid.uuid4())
     try:
         staged = home.store.stage(task_id)  # before the task: its lock is what tells that this import lives
@@ -76,10 +64,10 @@ def import_image(
             plan=msgspec.to_builtins(plan),
             on_failure="remove",
             total=source.size,
-            name=name,
-            disk_format=disk_format,
-            container_format=container_format,
-            properties=properties,
+            name=declared.name,
+            disk_format=declared.disk_format,
+            container_format=declared.container_format,
+            properties=declared.properties,
         )
     except BaseException as error:
         staged.discard()

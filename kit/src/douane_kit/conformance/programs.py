@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from douane import sandbox
+from douane.declared import DeclaredImage
 from douane.engine import FileSource, Plan, PluginSpec, Verdict, inspect_image
 
 from . import images
@@ -32,7 +33,7 @@ def through_engine(spec: PluginSpec, tier: sandbox.Tier, data: bytes) -> tuple[V
     spec = msgspec.structs.replace(spec, stall=min(spec.stall, SECONDS), timeout=min(spec.timeout, SECONDS))
     plan = Plan(plugins=(spec,), digests=(), minimum_sandbox="off")
     source = FileSource(fd, "image.img")
-    declared = {"name": "image.img", "disk_format": "raw", "container_format": "bare"}
+    declared = DeclaredImage(name="image.img", disk_format="raw", container_format="bare")
     report = inspect_image(plan, source, declared, tier=tier, emit=emit)
     return next((verdict for verdict in report.verdicts if verdict.plugin == spec.name), None), printed
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from douane.declared import DeclaredImage
 from douane.engine import DouaneError, Report
-from douane.glance.backends import Declared
 from douane.glance.file_backends import FileGate, file_gate
 from douane.glance.image_metadata import ATTRIBUTES, text
 from douane.glance.outcome import OUTCOME_PROPERTIES, Before, Reason
@@ -126,20 +126,20 @@ class StagedImport:
             wanted = Applied(wanted.properties, {})
         return self._apply(image, gate, settings, wanted)
 
-    def _declared(self, image: Any, gate: FileGate) -> Declared:
+    def _declared(self, image: Any, gate: FileGate) -> DeclaredImage:
         """What the tenant has declared: not what plugins have found in an earlier attempt, nor what became of it."""
-        return {
-            "name": image.name,
-            "disk_format": image.disk_format,
-            "container_format": image.container_format,
-            "properties": {
+        return DeclaredImage(
+            name=image.name,
+            disk_format=image.disk_format,
+            container_format=image.container_format,
+            properties={
                 name: str(value)
                 for name, value in _properties(image).items()
                 if not name.startswith(_RESERVED) and name not in OUTCOME_PROPERTIES and not _is_found(name, gate)
             },
-            "owner": image.owner,
-            "roles": self._roles,
-        }
+            owner=image.owner,
+            roles=tuple(self._roles),
+        )
 
     def _known(self, staged: StagedFile, gate: FileGate, settings: Settings) -> Applied | None:
         """What the filter found when these very bytes were staged, if it did, by the same plan."""
