@@ -8,7 +8,7 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
-from douane.plugins.formats import Examination
+from douane.plugins.formats.examination import Examination
 
 from .driving import WrongOutcome
 from .harness import GiB, MiB, Row, Settings, in_turn, medians

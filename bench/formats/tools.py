@@ -15,7 +15,7 @@ from typing import Any
 
 from douane.plugins._found import Found
 from douane.plugins.format import Format
-from douane.plugins.formats import Examination
+from douane.plugins.formats.examination import Examination
 from douane_plugin import Image, Incomplete, Reject
 
 from . import names

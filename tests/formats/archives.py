@@ -7,8 +7,8 @@ import tarfile
 
 from examining import examine
 
-from douane.plugins.formats import Examination
 from douane.plugins.formats.codes import CODES
+from douane.plugins.formats.examination import Examination
 
 OVF = """<?xml version="1.0" encoding="UTF-8"?>
 <Envelope xmlns="{namespace}" xmlns:ovf="{namespace}">

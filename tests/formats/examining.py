@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from douane.plugins.formats import Examination
+from douane.plugins.formats.examination import Examination
 
 
 def examine(image: bytes, *, size_known: bool = True, cut: int = 1 << 20) -> Examination:

@@ -8,8 +8,9 @@ from typing import Any
 
 from examining import summary
 
-from douane.plugins.formats import Examination, examination
+from douane.plugins.formats import examination
 from douane.plugins.formats.codes import CODES, REFUSE
+from douane.plugins.formats.examination import Examination
 
 MOST_STEPS = 20_000
 MOST_STEPS_PER_BYTE = 1 / 8

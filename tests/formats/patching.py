@@ -9,8 +9,9 @@ from examining import examine, examine_chunks, summary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.plugins.formats import Examination, Look
 from douane.plugins.formats.codes import CODES
+from douane.plugins.formats.examination import Examination
+from douane.plugins.formats.match import Look
 
 
 def patched(image: bytes, *changes: tuple[int, bytes]) -> bytes:

@@ -16,7 +16,7 @@ from examining import codes, examine, names, summary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.plugins.formats import Examination
+from douane.plugins.formats.examination import Examination
 from douane.plugins.formats.lz4 import xxh32
 
 MiB = 1 << 20

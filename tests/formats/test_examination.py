@@ -10,8 +10,10 @@ from examining import codes, examine, examine_chunks, summary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.plugins.formats import Examination, Look, examination
+from douane.plugins.formats import examination
 from douane.plugins.formats.base import Format
+from douane.plugins.formats.examination import Examination
+from douane.plugins.formats.match import Look
 from douane.plugins.formats.requests import MOST_BYTES, TAIL_BYTES, Bytes, Inside, Tail
 
 KiB, MiB = 1 << 10, 1 << 20

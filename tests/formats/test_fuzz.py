@@ -16,8 +16,9 @@ from fuzz_seeds import CORPUS, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.plugins.formats import Look, examination
+from douane.plugins.formats import examination
 from douane.plugins.formats.base import HEAD_BYTES, Format
+from douane.plugins.formats.match import Look
 from douane.plugins.formats.registry import FORMATS
 from douane.plugins.formats.requests import TAIL_BYTES, Bytes
 

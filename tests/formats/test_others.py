@@ -10,7 +10,7 @@ from examining import codes, examine, names, summary
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.plugins.formats import Look
+from douane.plugins.formats.match import Look
 
 
 def only(image: bytes) -> Look:

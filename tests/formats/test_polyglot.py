@@ -15,7 +15,7 @@ from examining import codes, examine, names
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.plugins.formats import Look
+from douane.plugins.formats.match import Look
 from douane.plugins.formats.polyglot import judge
 
 DISKS = ("qcow2", "qcow", "qed", "vdi", "vhd", "vhdx", "luks1", "luks2", "parallels", "bochs", "cloop")

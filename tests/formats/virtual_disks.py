@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from examining import examine
 
-from douane.plugins.formats import Examination
 from douane.plugins.formats.codes import CODES
+from douane.plugins.formats.examination import Examination
 
 SECTOR = 512
 GRAIN = 128

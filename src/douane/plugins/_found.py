@@ -4,7 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .formats import Examination, Look
+    from .formats.examination import Examination
+    from .formats.match import Look
 
 SAME = {"vpc": "vhd", "parallels": "ploop", "ami": "raw", "aki": "raw", "ari": "raw", "gpt": "raw", "mbr": "raw"}
 """Other names of disk formats, and the one that is used here."""

@@ -8,7 +8,7 @@ from douane_plugin import Incomplete, Reject
 
 from ._found import Found
 from .format import Format, properties
-from .formats import Examination
+from .formats.examination import Examination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

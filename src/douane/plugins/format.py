@@ -7,15 +7,15 @@ from typing import Literal
 from douane_plugin import Incomplete, Inspector, Reject
 
 from ._found import COMPRESSED, SAME, Found
-from .formats import Examination
 from .formats.codes import CODES, PASS, REFUSE, WARN
+from .formats.examination import Examination
 from .formats.registry import FORMATS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from douane_plugin import Image
 
-    from .formats import Finding
+    from .formats.match import Finding
 
 AS_RAW = ("raw", "ami", "aki", "ari", "gpt", "mbr")
 """Declared disk formats whose bytes have no structure of their own (Glance has the first four)."""

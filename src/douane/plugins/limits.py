@@ -6,7 +6,7 @@ from douane_plugin import Incomplete, Inspector, Reject
 
 from ._found import SAME, Found
 from ._units import parse_size, show_size
-from .formats import Examination
+from .formats.examination import Examination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from douane_plugin import Inspector, Reject
 
 from ._found import SAME, Found
 from ._qemu_img import Ran, run
-from .formats import Examination
+from .formats.examination import Examination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from douane.plugins._found import Found
 from douane.plugins.format import agree
-from douane.plugins.formats import Examination
 from douane.plugins.formats.codes import CODES, REFUSE
+from douane.plugins.formats.examination import Examination
 from douane_plugin import Reject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from douane.plugins.formats import Look
+    from douane.plugins.formats.match import Look
     from douane_plugin import Image
 
 OTHER_FILES = ("backing-file", "data-file", "external-extent", "parent", "descriptor")

@@ -1,11 +1,9 @@
-"""What the bytes of an image are, from the bytes alone: one module a format, and what reads them as they stream by.
+"""What the bytes of an image are, from the bytes alone: one module a format, and the readers that they stream through.
 
-Nothing in here knows of plugins, policies or files: :class:`Examination` is fed an image's bytes in order and has,
-at the end, a :class:`Look` for each format that the bytes can be read as, with the size of the disk, the fields that
-led to it, and findings. What a finding is worth is decided elsewhere.
+`examination.Examination` is fed an image's bytes in order and has, at the end, a `match.Look` for each format that the
+bytes can be read as: the size of the disk, the header fields, and findings. What a finding is worth is decided
+elsewhere: nothing in here knows of plugins, policies or files.
+
+A new format is a module with a subclass of `base.Format` and one line in `registry`. Transforms recognise formats and
+read headers with the same modules.
 """
-
-from .examination import Examination
-from .match import Field, Finding, Look
-
-__all__ = ["Examination", "Field", "Finding", "Look"]
