@@ -21,7 +21,7 @@ COMPILE := $(BIN)/python -m compileall -q src sdk/src kit/src
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
 demo: $(VENV_RUNTIME)  ## see an image checked, refused, imported and given back
@@ -94,6 +94,14 @@ format: $(VENV_DEV)  ## bring the source into the one style
 .PHONY: docs-check
 docs-check: $(VENV_DEV)  ## links, headings and examples in README.md and docs/
 	$(BIN)/python scripts/docs_check.py
+
+.PHONY: docs
+docs:  ## build the documentation site in build/site (`scripts/docs-site.sh serve` shows it)
+	@scripts/docs-site.sh build --strict
+
+.PHONY: release-check
+release-check: $(VENV_DEV)  ## the dry run of a release: build, check, install and use all three distributions
+	@scripts/release-check.sh
 
 .PHONY: bench
 bench: $(VENV_DEV)  ## measure, and print the table of ratios

@@ -46,6 +46,7 @@ compile runtime 3.11 pyproject.toml --constraints requirements/dev.txt
 compile build 3.11 --group build --constraints requirements/dev.txt
 compile sdk-test 3.9 --group sdk-test
 compile lock 3.11 --group lock
+compile docs 3.11 --group docs
 # The tests against a real Glance.
 for version in 33 31 29; do
     compile "glance-$version" 3.11 pyproject.toml --group "glance-$version"
