@@ -112,16 +112,16 @@ def test_every_code_is_explained():
 
 def test_every_finding_is_explained_and_the_codes_lead_there():
     """With ``unsafe-`` before it where it refuses, and as it is where it warns."""
-    (rows, *_) = tables(section(page("docs/formats.md"), "What is looked for"))
+    (rows, *_) = tables(section(page("docs/formats.md"), "Findings"))
     told = {row[0].strip("`"): row[2] for row in rows}
     assert told == {code: worth for code, (worth, _) in CODES.items()}
     (of_format, *_) = tables(section(page("docs/exit-codes.md"), "Codes of the built-in inspectors"))
     (meaning,) = (row[1] for row in of_format if row[0] == "`unsafe-CODE`")
-    assert "(formats.md#what-is-looked-for)" in meaning
+    assert "(formats.md#findings)" in meaning
 
 
 def test_what_is_told_otherwise_is_said_there():
-    text = section(page("docs/formats.md"), "What is looked for")
+    text = section(page("docs/formats.md"), "Findings")
     for code in ("ambiguous", "format-ambiguous", *HALF_READ, *HALF_READ.values()):
         assert f"`{code}`" in text, code
 

@@ -80,7 +80,7 @@ def test_the_settings_of_the_built_in_inspectors_are_those_of_their_constructors
     parameters = inspect.signature(getattr(__import__(module, fromlist=["_"]), attribute)).parameters
     listed = next(
         rows
-        for rows in tables(section(TEXT, "The inspectors that come with Douane"))
+        for rows in tables(section(TEXT, "Built-in plugins"))
         if {row[0].strip("`") for row in rows} == set(parameters)
     )
     for row in listed:

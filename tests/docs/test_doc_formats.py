@@ -21,7 +21,7 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 
 def test_the_codes_are_those_of_the_code_with_what_they_are_worth():
-    told = {code.strip("`"): row[2] for code, row in rows("What is looked for").items()}
+    told = {code.strip("`"): row[2] for code, row in rows("Findings").items()}
     assert told == {code: worth for code, (worth, _) in CODES.items()}
 
 
@@ -31,7 +31,7 @@ def test_no_code_is_told_that_nothing_finds(code):
 
 
 def test_every_format_is_in_the_table():
-    told = set(re.findall(r"`([^`]+)`", " ".join(rows("What is detected"))))
+    told = set(re.findall(r"`([^`]+)`", " ".join(rows("Formats that Douane identifies"))))
     content = {one.name for one in FORMATS if one.kind in ("content", "other")}
     missing = {one.name for one in FORMATS} - content - told
     assert not missing, f"not in docs/formats.md: {sorted(missing)}"
