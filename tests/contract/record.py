@@ -1,7 +1,7 @@
 """Record conversations between the engine and the runtime of today: ``python tests/contract/record.py [NAME...]``.
 
 What is in level1/ is not recorded again: a conversation that is there is left alone, and a new one gets a new name.
-MANIFEST is written anew; the lines that docs/decisions.md needs are printed.
+MANIFEST is written anew; the lines that level1-digests.txt needs are printed.
 """
 
 from __future__ import annotations
