@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from douane.plugins.formats.examination import Examination
+from douane.plugins.formats.registry import FORMATS
 
 from .driving import WrongOutcome
 from .harness import GiB, MiB, Row, Settings, in_turn, medians
@@ -52,11 +53,11 @@ def _head(directory: Path, kind: str, options: list[str]) -> bytes:
 
 def _run(head: bytes, kind: str, total: int) -> float:
     """GB a second of processor time for what follows `head`."""
-    examination = Examination(len(head) + total)
+    examination = Examination(FORMATS, len(head) + total)
     view = memoryview(head)
     for at in range(0, len(head), MiB):
         examination.feed(view[at : at + MiB])
-    found = [look.disk_format for look in examination.looks] or ["raw"]
+    found = [match.disk_format for match in examination.matches] or ["raw"]
     if found != [kind]:
         raise WrongOutcome(f"what qemu-img made as {kind} was taken for {found}")
     data = memoryview(bytes(range(256)) * (MiB // 256))

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from douane.plugins._found import Found
+from douane.plugins._image_format import ImageFormat
 from douane.plugins.format import Format
 from douane.plugins.formats.examination import Examination
+from douane.plugins.formats.registry import FORMATS
 from douane_plugin import Image, Incomplete, Reject
 
 from . import names
@@ -53,7 +54,7 @@ def ours(path: Path) -> Answer:
 
 
 def _examine(path: Path, size: int) -> tuple[str, int | None, str]:
-    examination = Examination(size)
+    examination = Examination(FORMATS, size)
     with path.open("rb") as file:
         while examination.position < size:
             examination.skip(examination.skippable())
@@ -62,10 +63,10 @@ def _examine(path: Path, size: int) -> tuple[str, int | None, str]:
     examination.finish()
     found = ", ".join(sorted({finding.code for finding in examination.findings}))
     if "ambiguous" in found:
-        return "+".join(look.name for look in examination.looks), examination.looks[0].virtual_size, found
-    judged = Found(examination)
+        return "+".join(match.name for match in examination.matches), examination.matches[0].virtual_size, found
+    judged = ImageFormat(examination)
     name = judged.name
-    if judged.look is not None and judged.look.kind == "content" and name not in names.RAW_LIKE:
+    if judged.match is not None and judged.match.kind == "content" and name not in names.RAW_LIKE:
         name = judged.partition_table or "raw"
     virtual_size = judged.virtual_size
     if virtual_size is None and judged.disk_format in ("raw", "iso"):

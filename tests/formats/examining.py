@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from douane.plugins.formats.base import Format
 from douane.plugins.formats.examination import Examination
+from douane.plugins.formats.registry import FORMATS
 
 
-def examine(image: bytes, *, size_known: bool = True, cut: int = 1 << 20) -> Examination:
+def examine(
+    image: bytes, *, size_known: bool = True, cut: int = 1 << 20, formats: Sequence[Format] = FORMATS
+) -> Examination:
     """The ended examination of `image`, fed in chunks of `cut` bytes."""
     return examine_chunks(
-        (image[at : at + cut] for at in range(0, len(image), cut)), len(image) if size_known else None
+        (image[at : at + cut] for at in range(0, len(image), cut)), len(image) if size_known else None, formats
     )
 
 
-def examine_chunks(chunks: Iterable[bytes], size: int | None = None) -> Examination:
+def examine_chunks(
+    chunks: Iterable[bytes], size: int | None = None, formats: Sequence[Format] = FORMATS
+) -> Examination:
     """The ended examination of what `chunks` are together."""
-    examination = Examination(size)
+    examination = Examination(formats, size)
     for chunk in chunks:
         examination.feed(memoryview(chunk))
     examination.finish()
@@ -37,7 +43,7 @@ def examine_file(path: Path, cut: int = 1 << 20) -> Examination:
 
 def names(examination: Examination) -> list[str]:
     """The formats found."""
-    return [look.name for look in examination.looks]
+    return [match.name for match in examination.matches]
 
 
 def codes(examination: Examination) -> set[str]:
@@ -49,13 +55,13 @@ def summary(examination: Examination) -> object:
     """All that is found, to compare two ways of cutting the same bytes; in no order, as readers run side by side."""
     return [
         (
-            look.name,
-            look.disk_format,
-            look.variant,
-            look.virtual_size,
-            sorted((finding.code, finding.detail, str(finding.offset)) for finding in look.findings),
-            sorted((field.name, str(field.value), str(field.offset)) for field in look.fields),
-            [(name, summary(inner)) for name, inner in look.inner],
+            match.name,
+            match.disk_format,
+            match.variant,
+            match.virtual_size,
+            sorted((finding.code, finding.detail, str(finding.offset)) for finding in match.findings),
+            sorted((field.name, str(field.value), str(field.offset)) for field in match.fields),
+            [(name, summary(inner)) for name, inner in match.inner],
         )
-        for look in examination.looks
+        for match in examination.matches
     ], sorted((finding.code, finding.detail) for finding in examination.findings)

@@ -9,8 +9,10 @@ from typing import Any
 from examining import summary
 
 from douane.plugins.formats import examination
+from douane.plugins.formats.base import Format
 from douane.plugins.formats.codes import CODES, REFUSE
 from douane.plugins.formats.examination import Examination
+from douane.plugins.formats.registry import FORMATS
 
 MOST_STEPS = 20_000
 MOST_STEPS_PER_BYTE = 1 / 8
@@ -63,9 +65,11 @@ class Work:
             raise Broken(f"readers were given {self.answered} bytes of {length}")
 
 
-def examine_cut(data: bytes, cuts: Sequence[int], *, known: bool, skipping: bool = False) -> Examination:
+def examine_cut(
+    data: bytes, cuts: Sequence[int], *, known: bool, skipping: bool = False, formats: Sequence[Format] = FORMATS
+) -> Examination:
     """The ended examination of `data`, cut at the offsets `cuts`; what may be skipped is skipped with `skipping`."""
-    done = Examination(len(data) if known else None)
+    done = Examination(formats, len(data) if known else None)
     view = memoryview(data)
     for start, end in pairwise(cuts):
         at = start
@@ -78,15 +82,15 @@ def examine_cut(data: bytes, cuts: Sequence[int], *, known: bool, skipping: bool
     return done
 
 
-def check(data: bytes, cuts: Sequence[int], work: Work, how: int) -> Examination:
+def check(data: bytes, cuts: Sequence[int], work: Work, how: int, formats: Sequence[Format] = FORMATS) -> Examination:
     """Examine `data` twice; raises Broken, or whatever the examination raises."""
     work.begin()
-    whole = examine_cut(data, (*range(0, len(data), 1 << 20), len(data)), known=how != UNKNOWN)
+    whole = examine_cut(data, (*range(0, len(data), 1 << 20), len(data)), known=how != UNKNOWN, formats=formats)
     work.check(len(data))
     failed = [finding for finding in whole.findings if finding.code == "reader-failed"]
     if failed:
         raise Broken(f"{failed[0].format}: {failed[0].detail}")
-    cut = examine_cut(data, cuts, known=how in (KNOWN, SKIPPING), skipping=how == SKIPPING)
+    cut = examine_cut(data, cuts, known=how in (KNOWN, SKIPPING), skipping=how == SKIPPING, formats=formats)
     one, other = (_verdict(whole), _verdict(cut)) if how == EITHER else (summary(whole), summary(cut))
     if one != other:
         why = {SKIPPING: "with skipping", EITHER: "with its length unknown"}.get(how, "for other cuts")
@@ -103,7 +107,7 @@ def _verdict(done: Examination) -> object:
     codes = {finding.code for finding in done.findings}
     if any(CODES[code][0] == REFUSE for code in codes):
         return "refused"
-    return sorted((look.name, look.variant, look.virtual_size or 0) for look in done.looks), sorted(codes)
+    return sorted((match.name, match.variant, match.virtual_size or 0) for match in done.matches), sorted(codes)
 
 
 def _difference(one: Any, other: Any, path: str = "") -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from douane.plugins.formats.codes import CODES
 from douane.plugins.formats.examination import Examination
-from douane.plugins.formats.match import Look
+from douane.plugins.formats.match import Match
 
 
 def patched(image: bytes, *changes: tuple[int, bytes]) -> bytes:
@@ -32,9 +32,9 @@ def le(value: int, length: int) -> bytes:
     return value.to_bytes(length, "little")
 
 
-def look(image: bytes, name: str, **how: bool) -> Look:
+def match_of(image: bytes, name: str, **how: bool) -> Match:
     """What is found of the format `name`, which must be the first that `image` is taken for."""
-    found = examine(image, **how).looks[0]
+    found = examine(image, **how).matches[0]
     assert found.name == name
     return found
 
@@ -44,7 +44,7 @@ def worth(examination: Examination) -> dict[str, str]:
     return {finding.code: CODES[finding.code][0] for finding in examination.findings}
 
 
-def shown(found: Look) -> dict[str, int | str]:
+def shown(found: Match) -> dict[str, int | str]:
     """The fields, by name."""
     return {field.name: field.value for field in found.fields}
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 from examining import codes, examine, names
 from fuzz_seeds import seeds
-from patching import be, hostile, le, look, patched, worth
+from patching import be, hostile, le, match_of, patched, worth
 
 BOCHS, CLOOP = seeds()["bochs"], seeds()["cloop"]
 
 
 @pytest.mark.parametrize("size_known", [True, False])
 def test_bochs_passes(size_known: bool) -> None:
-    found = look(BOCHS, "bochs", size_known=size_known)
+    found = match_of(BOCHS, "bochs", size_known=size_known)
     assert (found.disk_format, found.variant, found.virtual_size) == ("bochs", "growing", 4 * 65536)
     assert not examine(BOCHS, size_known=size_known).findings
 
 
 def test_the_first_version_of_bochs_passes() -> None:
     image = patched(BOCHS, (64, le(0x10000, 4)), (84, le(3 * 65536, 8)))
-    assert look(image, "bochs").virtual_size == 3 * 65536
+    assert match_of(image, "bochs").virtual_size == 3 * 65536
     assert not examine(image).findings
 
 
@@ -55,7 +55,7 @@ def test_a_bochs_image_that_contradicts_itself(at: int, value: bytes, found: str
 
 @pytest.mark.parametrize("size_known", [True, False])
 def test_cloop_passes(size_known: bool) -> None:
-    found = look(CLOOP, "cloop", size_known=size_known)
+    found = match_of(CLOOP, "cloop", size_known=size_known)
     assert (found.disk_format, found.variant, found.virtual_size) == ("cloop", "2.0", 3 * 65536)
     assert not examine(CLOOP, size_known=size_known).findings
 

@@ -38,7 +38,7 @@ def lz4(flags: int = 0x60, block: int = 0x40, fields: bytes = b"", rest: bytes =
 
 
 def field(found: Examination, name: str) -> object:
-    return next((one.value for one in found.looks[0].fields if one.name == name), None)
+    return next((one.value for one in found.matches[0].fields if one.name == name), None)
 
 
 REAL = {
@@ -57,8 +57,8 @@ def test_what_tools_write_is_recognised_and_has_no_findings(name: str, cut: int)
     found = examine(REAL[name], cut=cut)
     assert names(found) == [name]
     assert codes(found) == set()
-    look = found.looks[0]
-    assert (look.kind, look.disk_format, look.virtual_size) == ("compressed", "raw", None)
+    match = found.matches[0]
+    assert (match.kind, match.disk_format, match.virtual_size) == ("compressed", "raw", None)
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -87,7 +87,7 @@ def test_headers_that_are_cut_short_are_refused(name: str) -> None:
     ],
 )
 def test_what_only_looks_like_it_is_not(head: bytes) -> None:
-    assert not any(look.kind == "compressed" for look in examine(head.ljust(4096, b"\0")).looks)
+    assert not any(match.kind == "compressed" for match in examine(head.ljust(4096, b"\0")).matches)
 
 
 # gzip
@@ -229,7 +229,7 @@ def test_lz4_frames() -> None:
     wrong[6] ^= 1
     assert refused(bytes(wrong)) == {"checksum"}
     legacy = examine(b"\x02\x21\x4c\x18" + bytes(20))
-    assert (names(legacy), legacy.looks[0].variant, codes(legacy)) == (["lz4"], "legacy", set())
+    assert (names(legacy), legacy.matches[0].variant, codes(legacy)) == (["lz4"], "legacy", set())
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_the_window_of_lzma() -> None:
 )
 def test_boot_sectors_are_not_compressed(sector: bytes) -> None:
     image = sector.ljust(510, b"\0") + b"\x55\xaa" + bytes(9999)
-    assert not any(look.kind == "compressed" for look in examine(image).looks)
+    assert not any(match.kind == "compressed" for match in examine(image).matches)
 
 
 @settings(deadline=None, max_examples=200)

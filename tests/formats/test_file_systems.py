@@ -27,8 +27,8 @@ def test_what_real_tools_make_is_told_by_name_and_passes(tmp_path: Path, name: s
     disk = blank(tmp_path / "disk", 40 << 20)
     run(*words, disk)
     examination = examine_file(disk)
-    (look,) = examination.looks
-    assert (look.name, look.disk_format, look.kind, look.virtual_size) == (name, "raw", "content", 40 << 20)
+    (match,) = examination.matches
+    assert (match.name, match.disk_format, match.kind, match.virtual_size) == (name, "raw", "content", 40 << 20)
     assert not examination.findings
 
 

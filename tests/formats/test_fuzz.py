@@ -16,9 +16,8 @@ from fuzz_seeds import CORPUS, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.plugins.formats import examination
 from douane.plugins.formats.base import HEAD_BYTES, Format
-from douane.plugins.formats.match import Look
+from douane.plugins.formats.match import Match
 from douane.plugins.formats.registry import FORMATS
 from douane.plugins.formats.requests import TAIL_BYTES, Bytes
 
@@ -96,8 +95,8 @@ class CountsChunks(Format):
         CountsChunks.seen += 1
         return True
 
-    def read(self, look: Look) -> Any:
-        look.note("seen", self.seen)
+    def read(self, match: Match) -> Any:
+        match.note("seen", self.seen)
         yield Bytes(0, 1, "the header")
 
 
@@ -109,26 +108,24 @@ class Raises(Format):
     def begins(self, head: bytes) -> bool:
         return True
 
-    def read(self, look: Look) -> Any:
+    def read(self, match: Match) -> Any:
         header = yield Bytes(0, 4, "the header")
-        look.note("field", header[9])
+        match.note("field", header[9])
 
 
 @pytest.mark.parametrize(("one", "why"), [(CountsChunks(), "another answer"), (Raises(), "IndexError")])
-def test_the_check_finds_what_it_is_for(monkeypatch: pytest.MonkeyPatch, one: Format, why: str) -> None:
-    monkeypatch.setattr(examination, "FORMATS", (one,))
+def test_the_check_finds_what_it_is_for(one: Format, why: str) -> None:
     with Work() as work, pytest.raises(Broken, match=why):
-        check(b"some bytes", (0, 5, 10), work, KNOWN)
+        check(b"some bytes", (0, 5, 10), work, KNOWN, (one,))
 
 
-def test_work_beyond_what_the_bytes_are_worth_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_beyond_what_the_bytes_are_worth_is_found() -> None:
     class Long(Raises):
         """Asks again and again for what it has."""
 
-        def read(self, look: Look) -> Any:
+        def read(self, match: Match) -> Any:
             for _ in range(30_000):
                 yield Bytes(0, 4096, "the header")
 
-    monkeypatch.setattr(examination, "FORMATS", (Long(),))
     with Work() as work, pytest.raises(Broken, match="steps"):
-        check(bytes(9999), (0, 9999), work, KNOWN)
+        check(bytes(9999), (0, 9999), work, KNOWN, (Long(),))

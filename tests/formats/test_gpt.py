@@ -28,10 +28,10 @@ def test_a_disk_that_sgdisk_partitioned_passes(tmp_path: Path) -> None:
     disk = blank(tmp_path / "disk", 20 << 20)
     run("sgdisk", "-n", "1:2048:8191", "-t", "1:ef00", "-c", "1:boot", "-n", "2:8192:0", disk)
     examination = examine_file(disk)
-    (look,) = examination.looks
-    assert (look.name, look.disk_format, look.kind, look.virtual_size) == ("gpt", "raw", "content", 20 << 20)
+    (match,) = examination.matches
+    assert (match.name, match.disk_format, match.kind, match.virtual_size) == ("gpt", "raw", "content", 20 << 20)
     assert not examination.findings
-    shown = {field.name: field.value for field in look.fields}
+    shown = {field.name: field.value for field in match.fields}
     assert shown["partition 1"] == "EFI system 'boot', 6144 sectors from 2048"
 
 
@@ -46,11 +46,11 @@ def test_a_hybrid_mbr_of_sgdisk_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size_known", [True, False])
 def test_both_sizes_of_sectors_are_read(sector: int, size_known: bool) -> None:
     examination = examine(gpt_disk((100, 200), (300, 400), sector=sector), size_known=size_known)
-    (look,) = examination.looks
+    (match,) = examination.matches
     assert not examination.findings
-    assert look.virtual_size == 4 << 20
-    assert {field.value for field in look.fields if field.name == "sector size"} == {sector}
-    assert "partition 2" in {field.name for field in look.fields}
+    assert match.virtual_size == 4 << 20
+    assert {field.value for field in match.fields if field.name == "sector size"} == {sector}
+    assert "partition 2" in {field.name for field in match.fields}
 
 
 def change(at: int, to: bytes) -> Callable[[bytearray], None]:
@@ -117,9 +117,9 @@ def test_the_copy_alone_is_found_by_the_end_and_read() -> None:
     disk = gpt_disk(*PARTITIONS)
     disk[: 34 * 512] = bytes(34 * 512)
     examination = examine(disk)
-    (look,) = examination.looks
-    assert (look.name, look.at) == ("gpt", "end")
-    assert "partition 2" in {field.name for field in look.fields}
+    (match,) = examination.matches
+    assert (match.name, match.at) == ("gpt", "end")
+    assert "partition 2" in {field.name for field in match.fields}
     assert "its first header is missing" in details(disk)
 
 

@@ -43,10 +43,10 @@ def xorriso(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
 def test_a_plain_iso_is_shown_with_all_that_it_has(xorriso: Callable[..., bytes], size_known: bool) -> None:
     image = xorriso(*JOLIET, *BIOS)
     examination = examine(image, size_known=size_known)
-    (look,) = examination.looks
-    assert (look.name, look.disk_format, look.variant, look.virtual_size) == ("iso", "iso", "Joliet", len(image))
+    (match,) = examination.matches
+    assert (match.name, match.disk_format, match.variant, match.virtual_size) == ("iso", "iso", "Joliet", len(image))
     assert not examination.findings
-    shown = {field.name: field.value for field in look.fields}
+    shown = {field.name: field.value for field in match.fields}
     assert shown["volume"] == "TEST"
     assert shown["Rock Ridge"] == "in use"
     assert str(shown["boot catalog"]).startswith("El Torito, sector ")
@@ -182,10 +182,10 @@ def test_a_volume_descriptor_further_back_is_found_as_linux_finds_it(xorriso: Ca
 def test_udf_alone_is_told_with_its_anchor(tmp_path: Path, block: str) -> None:
     run("mkudffs", "-b", block, "--new-file", tmp_path / "disk", "4096")
     examination = examine_file(tmp_path / "disk", cut=100_000)
-    (look,) = examination.looks
-    assert (look.name, look.disk_format, look.virtual_size) == ("udf", "iso", 4096 * int(block))
+    (match,) = examination.matches
+    assert (match.name, match.disk_format, match.virtual_size) == ("udf", "iso", 4096 * int(block))
     assert not examination.findings
-    shown = {field.name: field.value for field in look.fields}
+    shown = {field.name: field.value for field in match.fields}
     assert shown["anchor"] == f"sector 256 of {block} bytes"
     assert shown["volume"] == "LinuxUDF"
 
@@ -203,13 +203,13 @@ def test_udf_beside_iso_9660_is_normal(xorriso: Callable[..., bytes]) -> None:
     examination = examine(image)
     assert names(examination) == ["iso", "udf"]
     assert "ambiguous" not in codes(examination)
-    assert examination.looks[0].variant == "UDF"
+    assert examination.matches[0].variant == "UDF"
 
 
 def test_sectors_of_a_cd_with_their_headers_are_raw() -> None:
     sector = b"\0" + b"\xff" * 10 + b"\0" + bytes(2340)
-    (look,) = examine(sector * 100).looks
-    assert (look.name, look.disk_format) == ("cd-sectors", "raw")
+    (match,) = examine(sector * 100).matches
+    assert (match.name, match.disk_format) == ("cd-sectors", "raw")
 
 
 @given(data=st.data())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from examining import codes, examine, names
 from fuzz_seeds import seeds
-from patching import be, hostile, look, patched, shown, worth
+from patching import be, hostile, match_of, patched, shown, worth
 
 MiB = 1 << 20
 SEEDS = seeds()
@@ -24,7 +24,7 @@ def luks1() -> bytes:
 
 def test_luks1_of_qemu_img(luks1: bytes) -> None:
     for size_known in (True, False):
-        found = look(luks1, "luks1", size_known=size_known)
+        found = match_of(luks1, "luks1", size_known=size_known)
         assert (found.disk_format, found.virtual_size) == ("luks", MiB)
         assert worth(examine(luks1, size_known=size_known)) == {"encrypted": "warn"}
     assert shown(found)["cipher-name"] == "aes"
@@ -92,7 +92,7 @@ def luks2(
 
 def test_luks2_is_read() -> None:
     for size_known in (True, False):
-        found = look(luks2(), "luks2", size_known=size_known)
+        found = match_of(luks2(), "luks2", size_known=size_known)
         assert (found.disk_format, found.virtual_size) == ("luks", 65536)
         assert worth(examine(luks2(), size_known=size_known)) == {"encrypted": "warn"}
     assert shown(found)["label"] == "label"
@@ -100,7 +100,7 @@ def test_luks2_is_read() -> None:
 
 def test_luks2_with_a_size_of_its_own() -> None:
     segment = {"type": "crypt", "offset": "65536", "size": "32768", "encryption": "aes-xts-plain64"}
-    assert look(luks2({"segments": {"0": segment}}), "luks2").virtual_size == 32768
+    assert match_of(luks2({"segments": {"0": segment}}), "luks2").virtual_size == 32768
     outside = luks2({"segments": {"0": {**segment, "size": "65537"}}})
     assert codes(examine(outside)) == {"encrypted", "outside-file"}
 

@@ -26,10 +26,10 @@ def test_a_disk_that_sfdisk_partitioned_with_logical_partitions_passes(tmp_path:
     table = "label: dos\n2048,4096,83,*\n6144,20000,5\n8192,2048,83\n12288,2048,83\n"
     run("sfdisk", "-q", disk, stdin=table)
     examination = examine_file(disk)
-    (look,) = examination.looks
-    assert (look.name, look.disk_format, look.kind, look.virtual_size) == ("mbr", "raw", "content", 20 << 20)
+    (match,) = examination.matches
+    assert (match.name, match.disk_format, match.kind, match.virtual_size) == ("mbr", "raw", "content", 20 << 20)
     assert not examination.findings
-    assert [field.name for field in look.fields if field.name.startswith("partition")] == [
+    assert [field.name for field in match.fields if field.name.startswith("partition")] == [
         "partition 1", "partition 2", "partition 5", "partition 6",
     ]  # fmt: skip
 
@@ -37,8 +37,8 @@ def test_a_disk_that_sfdisk_partitioned_with_logical_partitions_passes(tmp_path:
 @pytest.mark.parametrize("size", [4 << 20, (4 << 20) + 3])
 def test_the_disk_is_as_large_as_the_image(size: int) -> None:
     for known in (True, False):
-        (look,) = examine(mbr_disk(mbr_entry(LINUX, 2048, 100), size=size), size_known=known).looks
-        assert look.virtual_size == size
+        (match,) = examine(mbr_disk(mbr_entry(LINUX, 2048, 100), size=size), size_known=known).matches
+        assert match.virtual_size == size
 
 
 @pytest.mark.parametrize("option", ["--mbr=y", "--mbr=n"])

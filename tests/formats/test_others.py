@@ -10,19 +10,19 @@ from examining import codes, examine, names, summary
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.plugins.formats.match import Look
+from douane.plugins.formats.match import Match
 
 
-def only(image: bytes) -> Look:
+def only(image: bytes) -> Match:
     """The one look of an image, the same whether its size is known before or not."""
-    (look,) = examine(image).looks
-    (other,) = examine(image, size_known=False, cut=10_000).looks
-    assert (look.name, look.virtual_size) == (other.name, other.virtual_size)
-    return look
+    (match,) = examine(image).matches
+    (other,) = examine(image, size_known=False, cut=10_000).matches
+    assert (match.name, match.virtual_size) == (other.name, other.virtual_size)
+    return match
 
 
-def shown(look: Look) -> dict[str, int | str]:
-    return {field.name: field.value for field in look.fields}
+def shown(match: Match) -> dict[str, int | str]:
+    return {field.name: field.value for field in match.fields}
 
 
 def bz_image() -> bytes:
@@ -37,10 +37,10 @@ def bz_image() -> bytes:
 
 
 def test_a_kernel_for_x86_is_no_partition_table() -> None:
-    look = only(bz_image())
-    assert (look.name, look.variant, look.disk_format, look.kind) == ("kernel", "bzImage", "aki", "content")
-    assert shown(look)["boot protocol"] == "2.15"
-    assert look.virtual_size == 100_000
+    match = only(bz_image())
+    assert (match.name, match.variant, match.disk_format, match.kind) == ("kernel", "bzImage", "aki", "content")
+    assert shown(match)["boot protocol"] == "2.15"
+    assert match.virtual_size == 100_000
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_a_kernel_for_x86_is_no_partition_table() -> None:
     ],
 )
 def test_kernels_for_others_are_told(image: bytes, variant: str) -> None:
-    look = only(image)
-    assert (look.name, look.variant) == ("kernel", variant)
+    match = only(image)
+    assert (match.name, match.variant) == ("kernel", variant)
 
 
 @pytest.mark.parametrize("image", [b"\x7fELF\2\1\1" + bytes(9) + b"\1\0" + bytes(4000), b"\x7fELF", b"HdrS" * 200])
@@ -63,15 +63,15 @@ def test_what_is_no_kernel_is_none(image: bytes) -> None:
 
 def test_a_ram_disk_is_told() -> None:
     header = b"070701" + b"%08X" % 0 * 11 + b"%08X" % 11 + b"%08X" % 0
-    look = only(header + b"TRAILER!!!\0" + bytes(400))
-    assert (look.name, look.disk_format) == ("initramfs", "ari")
+    match = only(header + b"TRAILER!!!\0" + bytes(400))
+    assert (match.name, match.disk_format) == ("initramfs", "ari")
     assert names(examine(b"070701 is a number in this text, and nothing more than that" * 3)) == ["text"]
 
 
 @pytest.mark.parametrize("text", ["plain\r\n\ttext\n", "Zöllner " * 10_000, "a" * ((72 << 10) - 1) + "é"])
 def test_text_is_a_raw_image(text: str) -> None:
-    look = only(text.encode())
-    assert (look.name, look.disk_format, look.virtual_size) == ("text", "raw", len(text.encode()))
+    match = only(text.encode())
+    assert (match.name, match.disk_format, match.virtual_size) == ("text", "raw", len(text.encode()))
 
 
 @pytest.mark.parametrize("image", [b"", b"abc", b"some\0text", b"caf\xe9 " * 100, b"text\x1b[0m" * 10])
@@ -92,8 +92,8 @@ def dmg(**fields: int) -> bytes:
 
 
 def test_a_dmg_is_known_by_its_end() -> None:
-    look = only(dmg())
-    assert (look.name, look.at, look.kind, look.virtual_size) == ("dmg", "end", "disk", 512_000)
+    match = only(dmg())
+    assert (match.name, match.at, match.kind, match.virtual_size) == ("dmg", "end", "disk", 512_000)
     assert not examine(dmg()).findings
 
 
@@ -130,8 +130,8 @@ def ewf(segment: int = 1, last: bytes = b"done") -> bytes:
 
 
 def test_evidence_files_are_told_with_their_size() -> None:
-    look = only(ewf())
-    assert (look.name, look.variant, look.virtual_size) == ("ewf", "EWF", 512_000)
+    match = only(ewf())
+    assert (match.name, match.variant, match.virtual_size) == ("ewf", "EWF", 512_000)
     assert not examine(ewf()).findings
 
 
@@ -162,8 +162,8 @@ PARALLELS = b"""<?xml version='1.0'?>
 
 def test_a_parallels_bundles_description_is_told_with_the_file_that_it_names() -> None:
     examination = examine(PARALLELS)
-    (look,) = examination.looks
-    assert (look.name, look.disk_format, look.virtual_size) == ("parallels-xml", "parallels", 1 << 20)
+    (match,) = examination.matches
+    assert (match.name, match.disk_format, match.virtual_size) == ("parallels-xml", "parallels", 1 << 20)
     (finding,) = examination.findings
     assert finding.code == "external-extent"
     assert "/etc/passwd" in finding.detail
@@ -179,9 +179,9 @@ def test_a_size_that_is_none_is_none(size: bytes) -> None:
 )
 def test_neros_images_are_known_by_their_end(footer: bytes, variant: str) -> None:
     image = bytes(1000) + footer
-    look = only(image)
-    assert (look.name, look.variant, look.disk_format, look.kind) == ("nrg", variant, "raw", "other")
-    assert look.virtual_size == len(image)
+    match = only(image)
+    assert (match.name, match.variant, match.disk_format, match.kind) == ("nrg", variant, "raw", "other")
+    assert match.virtual_size == len(image)
     assert names(examine(bytes(1000) + footer[:4] + b"\xff" * (len(footer) - 4))) == []
 
 

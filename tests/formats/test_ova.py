@@ -32,8 +32,8 @@ def test_a_sound_ova_has_no_findings_and_the_size_of_its_disk(format: int, algor
     found = examine(tar(*members, format=format))
     assert names(found) == ["ova"]
     assert codes(found) == set()
-    assert found.looks[0].virtual_size == 3 * GiB
-    assert (found.looks[0].kind, found.looks[0].disk_format, found.looks[0].variant) == ("archive", "raw", "1")
+    assert found.matches[0].virtual_size == 3 * GiB
+    assert (found.matches[0].kind, found.matches[0].disk_format, found.matches[0].variant) == ("archive", "raw", "1")
 
 
 @pytest.mark.parametrize(
@@ -46,21 +46,21 @@ def test_a_sound_ova_has_no_findings_and_the_size_of_its_disk(format: int, algor
 )
 def test_each_version_is_read(namespace: str, version: str) -> None:
     found = examine(ova(descriptor=ovf(namespace=namespace)))
-    assert (codes(found), found.looks[0].variant, found.looks[0].virtual_size) == (set(), version, 3 * GiB)
+    assert (codes(found), found.matches[0].variant, found.matches[0].virtual_size) == (set(), version, 3 * GiB)
 
 
 def test_with_two_disks_none_is_the_size() -> None:
     files = FILE + FILE.replace("disk.vmdk", "other.vmdk").replace("file1", "file2")
     disks = DISK + DISK.replace("disk1", "disk2").replace("file1", "file2")
     found = examine(ova(("disk.vmdk", CONTENT), ("other.vmdk", CONTENT), descriptor=ovf(files, disks)))
-    assert (codes(found), found.looks[0].virtual_size) == (set(), None)
+    assert (codes(found), found.matches[0].virtual_size) == (set(), None)
 
 
 @pytest.mark.parametrize("cut", [700, 1 << 20])
 def test_what_is_found_in_a_disk_comes_out(cut: int) -> None:
     found = examine(ova(("disk.vmdk", HOSTILE)), cut=cut)
     assert refused(found) == {"member-name"}
-    assert [(name, names(inner)) for name, inner in found.looks[0].inner] == [("disk.vmdk", ["tar"])]
+    assert [(name, names(inner)) for name, inner in found.matches[0].inner] == [("disk.vmdk", ["tar"])]
 
 
 def test_a_disk_that_nothing_speaks_of_is_looked_into_too() -> None:
@@ -172,7 +172,7 @@ def test_a_disk_in_chunks_is_looked_into_as_one(late: bool) -> None:
     found = examine(chunked(*pieces, size=len(HOSTILE), late=late))
     assert "member-name" in refused(found)
     assert ("odd" in codes(found)) == late
-    assert [(name, names(inner)) for name, inner in found.looks[0].inner] == [("disk.vmdk", ["tar"])]
+    assert [(name, names(inner)) for name, inner in found.matches[0].inner] == [("disk.vmdk", ["tar"])]
 
 
 def test_chunks_that_are_missing_or_in_disorder_are_refused() -> None:
@@ -186,7 +186,7 @@ def test_chunks_that_are_missing_or_in_disorder_are_refused() -> None:
 @pytest.mark.parametrize("capacity", ["${size}", "", "1 GB"])
 def test_a_capacity_that_is_not_known_is_no_size(capacity: str) -> None:
     found = examine(ova(descriptor=ovf(disks=DISK.replace('capacity="3"', f'capacity="{capacity}"'))))
-    assert (codes(found), found.looks[0].virtual_size) == (set(), None)
+    assert (codes(found), found.matches[0].virtual_size) == (set(), None)
 
 
 def test_a_capacity_that_no_disk_has_is_refused() -> None:

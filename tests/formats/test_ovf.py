@@ -34,7 +34,7 @@ def test_a_descriptor_is_one_however_it_is_written(data: bytes) -> None:
     found = examine(data)
     assert names(found) == ["ovf"]
     assert codes(found) == set()
-    assert [str(field.value) for field in found.looks[0].fields if field.name == "file"] == ["file1: disk.vmdk"]
+    assert [str(field.value) for field in found.matches[0].fields if field.name == "file"] == ["file1: disk.vmdk"]
 
 
 @pytest.mark.parametrize(

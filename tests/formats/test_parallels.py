@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from examining import codes, examine
 from fuzz_seeds import seeds
-from patching import hostile, le, look, patched, worth
+from patching import hostile, le, match_of, patched, worth
 
 MiB = 1 << 20
 QemuImg = Callable[..., bytes]
@@ -18,7 +18,7 @@ DATA = bytes(range(1, 256)) * 16384
 def test_what_qemu_img_makes_passes(qemu_img: QemuImg, options: str) -> None:
     for image in (qemu_img("parallels", "-o", options), qemu_img("parallels", "-o", options, data=DATA)):
         examination = examine(image)
-        (found,) = examination.looks
+        (found,) = examination.matches
         assert (found.name, found.disk_format, found.variant) == ("parallels", "ploop", "extended")
         assert found.virtual_size in (8 * MiB, len(DATA))
         assert not examination.findings
@@ -34,13 +34,13 @@ def old(entries: list[int], *, tracks: int = 63, sectors: int | None = None) -> 
 
 
 def test_the_older_kind_passes() -> None:
-    found = look(old([1, 64, 0]), "parallels")
+    found = match_of(old([1, 64, 0]), "parallels")
     assert (found.variant, found.virtual_size) == ("plain", 3 * 63 * 512)
     assert not examine(old([1, 64, 0])).findings
 
 
 def test_the_older_kind_has_sizes_of_32_bits() -> None:
-    assert look(old([1], sectors=1 << 40 | 60), "parallels").virtual_size == 60 * 512
+    assert match_of(old([1], sectors=1 << 40 | 60), "parallels").virtual_size == 60 * 512
 
 
 @pytest.mark.parametrize("size_known", [True, False])

@@ -15,7 +15,7 @@ from examining import codes, examine, names
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.plugins.formats.match import Look
+from douane.plugins.formats.match import Match
 from douane.plugins.formats.polyglot import judge
 
 DISKS = ("qcow2", "qcow", "qed", "vdi", "vhd", "vhdx", "luks1", "luks2", "parallels", "bochs", "cloop")
@@ -31,18 +31,18 @@ KINDS = {
 }
 
 
-def look(name: str, at: str = "start", place: int = 0) -> Look:
+def match_of(name: str, at: str = "start", place: int = 0) -> Match:
     """One that a reader could have left."""
     kind, disk_format = KINDS[name]
-    one = Look(name, disk_format, kind, 1 << 20, at)
+    one = Match(name, disk_format, kind, 1 << 20, at)
     one.note("signature", name, place)
     return one
 
 
-def judged(*looks: Look) -> tuple[list[str], set[str]]:
+def judged(*matches: Match) -> tuple[list[str], set[str]]:
     """The order and the codes, which must not depend on the order in which the looks were found."""
     answers = set()
-    for order in itertools.permutations(looks):
+    for order in itertools.permutations(matches):
         found = list(order)
         findings = judge(found, ended=True)
         answers.add((tuple(one.name for one in found), frozenset(finding.code for finding in findings)))
@@ -52,62 +52,62 @@ def judged(*looks: Look) -> tuple[list[str], set[str]]:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_one_format_alone_is_never_ambiguous(name: str) -> None:
-    assert judged(look(name)) == ([name], set())
+    assert judged(match_of(name)) == ([name], set())
 
 
 @pytest.mark.parametrize(
     "normal",
     [
-        [look("iso"), look("mbr")],
-        [look("iso"), look("gpt")],
-        [look("iso"), look("udf"), look("gpt")],
-        [look("ext"), look("kernel")],
-        [look("vhd", "end"), look("gpt")],  # a fixed VHD
-        [look("dmg", "end"), look("mbr")],  # one that is not compressed
-        [look("dmg", "end"), look("bzip2")],  # one that begins with a compressed chunk
-        [look("nrg", "end"), look("iso")],
-        [look("vmdk"), look("btrfs", place=65600)],  # the first data of its guest
+        [match_of("iso"), match_of("mbr")],
+        [match_of("iso"), match_of("gpt")],
+        [match_of("iso"), match_of("udf"), match_of("gpt")],
+        [match_of("ext"), match_of("kernel")],
+        [match_of("vhd", "end"), match_of("gpt")],  # a fixed VHD
+        [match_of("dmg", "end"), match_of("mbr")],  # one that is not compressed
+        [match_of("dmg", "end"), match_of("bzip2")],  # one that begins with a compressed chunk
+        [match_of("nrg", "end"), match_of("iso")],
+        [match_of("vmdk"), match_of("btrfs", place=65600)],  # the first data of its guest
     ],
-    ids=lambda looks: "+".join(one.name for one in looks),
+    ids=lambda matches: "+".join(one.name for one in matches),
 )
-def test_what_real_tools_make_is_normal(normal: list[Look]) -> None:
+def test_what_real_tools_make_is_normal(normal: list[Match]) -> None:
     assert judged(*normal) == ([one.name for one in normal], set())
 
 
 @pytest.mark.parametrize("name", [*DISKS, *VMDKS])
 @pytest.mark.parametrize("other", ["iso", "udf", "mbr", "gpt", "ext", "tar", "gzip", "ewf"])
 def test_a_disk_that_is_something_else_to_others_is_refused_and_told_first(name: str, other: str) -> None:
-    assert judged(look(other), look(name)) == ([name, other], {"ambiguous"})
+    assert judged(match_of(other), match_of(name)) == ([name, other], {"ambiguous"})
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations([*DISKS, *VMDKS], 2)))
 def test_two_formats_of_disks_are_refused(one: str, other: str) -> None:
-    assert judged(look(one), look(other))[1] == {"ambiguous"}
+    assert judged(match_of(one), match_of(other))[1] == {"ambiguous"}
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (look("iso"), look("tar")),
-        (look("iso"), look("gzip")),
-        (look("gzip"), look("mbr")),
-        (look("gzip"), look("zip", "end")),
-        (look("qcow2"), look("vhd", "end")),
-        (look("iso"), look("vhd", "end")),
-        (look("qcow2"), look("dmg", "end")),
-        (look("vmdk"), look("gpt", place=65600)),
-        (look("vmdk"), look("ext", place=1080)),
-        (look("dmg", "end"), look("tar")),
+        (match_of("iso"), match_of("tar")),
+        (match_of("iso"), match_of("gzip")),
+        (match_of("gzip"), match_of("mbr")),
+        (match_of("gzip"), match_of("zip", "end")),
+        (match_of("qcow2"), match_of("vhd", "end")),
+        (match_of("iso"), match_of("vhd", "end")),
+        (match_of("qcow2"), match_of("dmg", "end")),
+        (match_of("vmdk"), match_of("gpt", place=65600)),
+        (match_of("vmdk"), match_of("ext", place=1080)),
+        (match_of("dmg", "end"), match_of("tar")),
     ],
     ids=lambda one: one.name,
 )
-def test_other_pairs_of_which_tools_could_choose_either_are_refused(one: Look, other: Look) -> None:
+def test_other_pairs_of_which_tools_could_choose_either_are_refused(one: Match, other: Match) -> None:
     assert judged(one, other)[1] == {"ambiguous"}
 
 
 @pytest.mark.parametrize("name", ["qcow2", "vmdk", "iso", "gpt"])
 def test_a_zip_behind_an_image_is_trailing_data(name: str) -> None:
-    assert judged(look(name), look("zip", "end")) == ([name, "zip"], {"trailing-data"})
+    assert judged(match_of(name), match_of("zip", "end")) == ([name, "zip"], {"trailing-data"})
 
 
 def test_of_vdi_and_another_format_qemu_asks_for_vdi_first_but_for_two() -> None:
@@ -115,30 +115,30 @@ def test_of_vdi_and_another_format_qemu_asks_for_vdi_first_but_for_two() -> None
     for name in (*DISKS, *VMDKS):
         if name != "vdi":
             first = name in ("qed", "parallels")
-            assert judged(look("vdi"), look(name))[0] == ([name, "vdi"] if first else ["vdi", name])
+            assert judged(match_of("vdi"), match_of(name))[0] == ([name, "vdi"] if first else ["vdi", name])
 
 
 @pytest.mark.parametrize("name", ["vmdk-descriptor", "ovf", "parallels-xml", "kernel"])
 def test_text_that_is_something_more_is_that(name: str) -> None:
-    assert judged(look("text"), look(name)) == ([name], set())
+    assert judged(match_of("text"), match_of(name)) == ([name], set())
 
 
 @pytest.mark.parametrize("name", ["vhdx", "qcow2", "tar", "gzip"])
 def test_the_end_of_a_disk_within_another_format_is_not_told(name: str) -> None:
-    assert judged(look(name), look("gpt", "end")) == ([name], set())
+    assert judged(match_of(name), match_of("gpt", "end")) == ([name], set())
 
 
 def test_the_formats_are_named_in_the_finding_and_it_belongs_to_the_first() -> None:
-    (finding,) = judge([look("iso"), look("qcow2")], ended=False)
+    (finding,) = judge([match_of("iso"), match_of("qcow2")], ended=False)
     assert (finding.format, finding.code) == ("qcow2", "ambiguous")
     assert finding.detail == "it can be read as qcow2 and as iso: qemu-img takes it for qcow2, others may not"
 
 
 @given(st.lists(st.sampled_from(sorted(KINDS)), max_size=6, unique=True), st.booleans())
 def test_any_set_of_looks_is_judged(chosen: list[str], end: bool) -> None:
-    looks = [look(name, "end" if end else "start") for name in chosen]
-    findings = judge(looks, ended=True)
-    again = judge(looks, ended=True)
+    matches = [match_of(name, "end" if end else "start") for name in chosen]
+    findings = judge(matches, ended=True)
+    again = judge(matches, ended=True)
     assert [(one.code, one.detail) for one in findings] == [(one.code, one.detail) for one in again]
     disks = [name for name in chosen if KINDS[name][0] == "disk" and name not in ("iso", "udf")]
     if len(disks) > 1:

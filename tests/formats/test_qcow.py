@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from examining import codes, examine, names
 from fuzz_seeds import seeds
-from patching import be, hostile, look, patched, shown, worth
+from patching import be, hostile, match_of, patched, shown, worth
 
 MiB = 1 << 20
 QemuImg = Callable[..., bytes]
@@ -17,7 +17,7 @@ DATA = bytes(range(1, 256)) * 8192
 def test_what_qemu_img_makes_passes(qemu_img: QemuImg) -> None:
     for image in (qemu_img("qcow"), qemu_img("qcow", data=DATA)):
         examination = examine(image)
-        (found,) = examination.looks
+        (found,) = examination.matches
         assert (found.name, found.disk_format, found.variant) == ("qcow", "qcow", "v1")
         assert found.virtual_size in (8 * MiB, len(DATA))
         assert not examination.findings
@@ -31,7 +31,7 @@ def test_it_is_not_qcow2(qemu_img: QemuImg) -> None:
 def test_a_backing_file_is_refused_and_named(qemu_img: QemuImg) -> None:
     image = qemu_img("qcow", "-u", "-b", "/base.img", "-F", "raw")
     assert worth(examine(image)) == {"backing-file": "refuse"}
-    assert shown(look(image, "qcow"))["backing file"] == "/base.img"
+    assert shown(match_of(image, "qcow"))["backing file"] == "/base.img"
 
 
 @pytest.mark.parametrize(("offset", "length"), [(48, 0), (48, 1024), (1 << 63, 9)])

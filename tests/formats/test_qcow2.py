@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from examining import codes, examine, names
 from fuzz_seeds import seeds
-from patching import be, hostile, look, patched, shown, worth
+from patching import be, hostile, match_of, patched, shown, worth
 from qcow2_images import CLUSTER, with_extension, with_fields
 
 MiB = 1 << 20
@@ -40,7 +40,7 @@ def test_what_qemu_img_makes_passes(qemu_img: QemuImg, options: str, variant: st
     data = bytes(range(256)) * 4096 + bytes(6 * MiB) + b"end" * 1024
     for image in (qemu_img("qcow2", "-o", options), qemu_img("qcow2", "-o", options, data=data)):
         examination = examine(image)
-        (found,) = examination.looks
+        (found,) = examination.matches
         assert (found.name, found.disk_format, found.kind, found.variant) == ("qcow2", "qcow2", "disk", variant)
         assert found.virtual_size in (8 * MiB, 7 * MiB + 3072)
         assert not examination.findings
@@ -54,7 +54,7 @@ def test_a_compressed_image_passes(qemu_img: QemuImg) -> None:
 
 
 def test_its_fields_are_shown_with_their_offsets(plain: bytes) -> None:
-    found = look(plain, "qcow2")
+    found = match_of(plain, "qcow2")
     fields = {(field.name, field.value, field.offset) for field in found.fields}
     assert {("version", 3, 4), ("size", 8 * MiB, 24), ("cluster_bits", 16, 20), ("l1_size", 1, 36)} <= fields
 
@@ -74,7 +74,7 @@ def test_three_bytes_of_its_magic_are_a_truncated_qcow2_if_they_are_all_there_is
 
 
 def test_its_size_is_known_though_it_is_cut_off(plain: bytes) -> None:
-    assert look(plain[:40], "qcow2").virtual_size == 8 * MiB
+    assert match_of(plain[:40], "qcow2").virtual_size == 8 * MiB
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_its_size_is_known_though_it_is_cut_off(plain: bytes) -> None:
 def test_a_backing_file_is_refused_and_named(plain: bytes, name: str) -> None:
     raw = name.encode()
     image = patched(with_fields(plain, backing_file_offset=1024, backing_file_size=len(raw)), (1024, raw))
-    found = look(image, "qcow2")
+    found = match_of(image, "qcow2")
     assert worth(examine(image)) == {"backing-file": "refuse"}
     assert shown(found)["backing file"] == name[:200]
 
@@ -91,7 +91,7 @@ def test_a_backing_file_is_refused_and_named(plain: bytes, name: str) -> None:
 def test_a_backing_file_of_qemu_img_is_found(qemu_img: QemuImg) -> None:
     image = qemu_img("qcow2", "-u", "-b", "/base.img", "-F", "raw")
     assert codes(examine(image)) == {"backing-file"}
-    assert shown(look(image, "qcow2"))["backing format"] == "raw"
+    assert shown(match_of(image, "qcow2"))["backing format"] == "raw"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_backing_name_of_no_bytes_is_refused(plain: bytes) -> None:
 def test_an_external_data_file_is_refused(qemu_img: QemuImg) -> None:
     image = qemu_img("qcow2", "-o", "data_file=/dev/null,data_file_raw=on", size=0)
     assert "data-file" in codes(examine(image))
-    assert shown(look(image, "qcow2"))["data file"] == "/dev/null"
+    assert shown(match_of(image, "qcow2"))["data file"] == "/dev/null"
 
 
 def test_the_bit_of_a_data_file_is_refused_without_its_name(plain: bytes) -> None:
@@ -230,7 +230,7 @@ def test_a_version_that_is_not_known_is_refused(plain: bytes, version: int) -> N
 def test_the_size_of_its_disk(plain: bytes, size: int, found: dict[str, str], virtual_size: int) -> None:
     image = with_fields(plain, size=size)
     assert worth(examine(image)) == found
-    assert look(image, "qcow2").virtual_size == virtual_size
+    assert match_of(image, "qcow2").virtual_size == virtual_size
 
 
 def test_a_bitmap_passes_and_a_wrong_one_does_not(plain: bytes) -> None:

@@ -10,7 +10,7 @@ import pytest
 from examining import codes, examine, summary
 from hypothesis import given
 from hypothesis import strategies as st
-from patching import be, look, patched, worth
+from patching import be, match_of, patched, worth
 from qcow2_images import CLUSTER, handmade, with_fields
 
 from douane.plugins.formats.qcow2_entries import OFFSET, RESERVED, L2Entries
@@ -166,7 +166,7 @@ def test_snapshots_are_told_and_named(qemu_img: QemuImg) -> None:
         image, (5 * 512, head), (5 * 512 + 64, struct.pack(">QIHHIIQII", 4 * 512, 1, 1, 3, 0, 0, 0, 0, 0) + b"2two")
     )
     image = with_fields(image, nb_snapshots=2, snapshots_offset=5 * 512)
-    found = look(image, "qcow2")
+    found = match_of(image, "qcow2")
     assert worth(examine(image)) == {"snapshots": "warn"}
     assert [field.value for field in found.fields if field.name.startswith("snapshot ")] == ["first", "two"]
     assert "header" in codes(examine(patched(image, (5 * 512 + 36, be(1025, 4)))))

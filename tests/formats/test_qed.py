@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from examining import codes, examine
 from fuzz_seeds import seeds
-from patching import hostile, le, look, patched, shown, worth
+from patching import hostile, le, match_of, patched, shown, worth
 
 MiB = 1 << 20
 QemuImg = Callable[..., bytes]
@@ -19,7 +19,7 @@ def test_what_qemu_img_makes_passes(qemu_img: QemuImg, options: str) -> None:
     words = ("-o", options) if options else ()
     for image in (qemu_img("qed", *words, size=MiB), qemu_img("qed", *words, data=DATA)):
         examination = examine(image)
-        (found,) = examination.looks
+        (found,) = examination.matches
         assert (found.name, found.disk_format) == ("qed", "qed")
         assert found.virtual_size in (MiB, len(DATA))
         assert not examination.findings
@@ -28,7 +28,7 @@ def test_what_qemu_img_makes_passes(qemu_img: QemuImg, options: str) -> None:
 def test_a_backing_file_is_refused_and_named(qemu_img: QemuImg) -> None:
     image = qemu_img("qed", "-u", "-b", "/base.img", "-F", "raw")
     assert worth(examine(image)) == {"backing-file": "refuse"}
-    assert shown(look(image, "qed"))["backing file"] == "/base.img"
+    assert shown(match_of(image, "qed"))["backing file"] == "/base.img"
     assert {"backing-file", "header"} <= codes(examine(patched(image, (60, le(4096, 4)))))
     assert {"backing-file", "header"} <= codes(examine(patched(image, (56, le(0xFFFFFFFF, 4)))))
 

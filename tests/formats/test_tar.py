@@ -30,7 +30,7 @@ def test_what_tarfile_writes_is_read_and_has_no_findings(format: int, cut: int) 
     found = examine(image, cut=cut)
     assert names(found) == ["tar"]
     assert codes(found) == set()
-    told = [str(field.value) for field in found.looks[0].fields if field.name == "member"]
+    told = [str(field.value) for field in found.matches[0].fields if field.name == "member"]
     assert [line.split(",")[0] for line in told] == ["'d/'", "'d/a.txt'", "'d/empty'", repr(LONG[:77] + "..."), "'./b'"]
 
 
@@ -159,7 +159,7 @@ def test_what_stands_behind_the_end() -> None:
 def test_an_archive_in_the_archive_is_looked_into() -> None:
     found = examine(tar(("inner.tar", tar(("../../x", b"1")))))
     assert codes(found) == {"member-name"}
-    assert [(name, names(inner)) for name, inner in found.looks[0].inner] == [("inner.tar", ["tar"])]
+    assert [(name, names(inner)) for name, inner in found.matches[0].inner] == [("inner.tar", ["tar"])]
 
 
 def test_a_disk_without_a_description_is_refused() -> None:
@@ -188,7 +188,7 @@ def sparse(request: pytest.FixtureRequest, tmp_path: Path) -> bytes:
 def test_a_disk_with_holes_is_looked_into_with_its_holes(sparse: bytes, cut: int) -> None:
     assert len(sparse) < MiB
     found = examine(sparse, cut=cut)
-    [(name, inner)] = found.looks[0].inner
+    [(name, inner)] = found.matches[0].inner
     assert (name, names(inner), inner.position) == ("disk", ["xz"], 64 * MiB)
     assert refused(found) == {"truncated"}
 

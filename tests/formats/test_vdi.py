@@ -29,15 +29,15 @@ def test_what_qemu_makes_is_a_vdi_without_findings(qemu_img: Images, options: tu
         found = examine(qemu_img("vdi", *options, data=DATA), cut=cut, size_known=size_known)
         assert names(found) == ["vdi"]
         assert codes(found) == set()
-        assert found.looks[0].variant == ("static" if options else "dynamic")
-        assert found.looks[0].virtual_size == len(DATA)
+        assert found.matches[0].variant == ("static" if options else "dynamic")
+        assert found.matches[0].virtual_size == len(DATA)
 
 
 @pytest.mark.parametrize("size", [0, 512, MiB + 512, 1 << 40])
 def test_every_size_passes(qemu_img: Images, size: int) -> None:
     found = examine(qemu_img("vdi", size=size))
     assert refused(found) == set()
-    assert found.looks[0].virtual_size == size
+    assert found.matches[0].virtual_size == size
 
 
 def test_the_text_of_every_maker_is_shown(vdi: bytes) -> None:

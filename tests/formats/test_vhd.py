@@ -57,8 +57,8 @@ def test_what_qemu_makes_is_a_vhd_of_the_same_size(
         found = examine(image, cut=cut, size_known=size_known)
         assert names(found)[0] == "vhd"
         assert codes(found) == set()
-        assert found.looks[0].variant == ("fixed" if "fixed" in options[1] else "dynamic")
-        assert found.looks[0].virtual_size == qemu_size(tmp_path, image)
+        assert found.matches[0].variant == ("fixed" if "fixed" in options[1] else "dynamic")
+        assert found.matches[0].virtual_size == qemu_size(tmp_path, image)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_the_size_is_the_one_that_qemu_reads(
     later = creator in (b"wa\0\0", b"vbox") and geometry[0] == 2
     assert codes(found) == ({"odd"} if later else set())
     by_geometry = geometry[0] == 2 and creator in (b"vpc ", b"qemu", b"wa\0\0", b"vbox")
-    assert found.looks[0].virtual_size == (2 * 4 * 17 * 512 if by_geometry else 4 * MiB)
+    assert found.matches[0].virtual_size == (2 * 4 * 17 * 512 if by_geometry else 4 * MiB)
     if not later:  # qemu 10 changed its mind about these
-        assert found.looks[0].virtual_size == qemu_size(tmp_path, image)
+        assert found.matches[0].virtual_size == qemu_size(tmp_path, image)
 
 
 def test_a_footer_of_511_bytes_is_one(dynamic: bytes) -> None:

@@ -67,15 +67,15 @@ def test_what_qemu_makes_is_a_vhdx_without_findings(qemu_img: Images, options: t
         found = examine(qemu_img("vhdx", *options, data=DATA), cut=cut, size_known=size_known)
         assert names(found) == ["vhdx"]
         assert codes(found) == set()
-        assert found.looks[0].variant == ("fixed" if "fixed" in "".join(options) else "dynamic")
-        assert found.looks[0].virtual_size == len(DATA)
+        assert found.matches[0].variant == ("fixed" if "fixed" in "".join(options) else "dynamic")
+        assert found.matches[0].virtual_size == len(DATA)
 
 
 @pytest.mark.parametrize("size", [0, 512, 1 << 40])
 def test_every_size_passes(qemu_img: Images, size: int) -> None:
     found = examine(qemu_img("vhdx", size=size))
     assert refused(found) == set()
-    assert found.looks[0].virtual_size == size
+    assert found.matches[0].virtual_size == size
 
 
 def test_the_checksum_is_crc32c() -> None:

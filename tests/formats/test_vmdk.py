@@ -48,8 +48,8 @@ def test_what_qemu_makes_is_a_vmdk_without_findings(qemu_img: Images, kind: str,
     found = examine(qemu_img("vmdk", *KINDS[kind], data=DATA), cut=cut)
     assert names(found) == ["vmdk"]
     assert codes(found) == set()
-    assert found.looks[0].variant == kind
-    assert found.looks[0].virtual_size == len(DATA)
+    assert found.matches[0].variant == kind
+    assert found.matches[0].virtual_size == len(DATA)
     assert fields(found)["createType"] == kind
 
 
@@ -59,7 +59,7 @@ def test_every_option_and_size_of_qemu_passes(qemu_img: Images, options: tuple[s
     found = examine(qemu_img("vmdk", *options, size=size))
     assert names(found) == ["vmdk"]
     assert refused(found) == set() if size else {"external-extent"}
-    assert found.looks[0].virtual_size == size
+    assert found.matches[0].virtual_size == size
 
 
 def test_other_writers_of_the_same_are_known(sparse: bytes) -> None:
@@ -100,7 +100,7 @@ def test_a_descriptor_that_names_more_than_its_own_extent_is_refused(sparse: byt
     told = text(line.format(sectors=len(DATA) // SECTOR), "monolithicSparse")
     found = examine(embedded(sparse, lambda _: told))
     assert code in refused(found)
-    assert found.looks[0].name == "vmdk"
+    assert found.matches[0].name == "vmdk"
 
 
 def test_a_parent_by_its_identity_alone_is_refused(sparse: bytes) -> None:
@@ -136,7 +136,7 @@ def test_an_extent_without_descriptor_is_no_disk_by_itself(qemu_img: Images, spa
         found = examine(image)
         assert names(found) == ["vmdk-extent"]
         assert "subformat" in refused(found)
-        assert found.looks[0].disk_format == "vmdk"
+        assert found.matches[0].disk_format == "vmdk"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_every_extent_that_is_named_is_told_and_refused(extents: str, size: int,
     found = examine(text(extents), cut=cut)
     assert names(found) == ["vmdk-descriptor"]
     assert refused(found) == {"subformat", "external-extent"}
-    assert found.looks[0].virtual_size == size * 512
+    assert found.matches[0].virtual_size == size * 512
     for line in extents.split("\n"):
         if '"' in line:
             assert repr(line.split('"')[1]) in details(found)
@@ -43,7 +43,7 @@ def test_a_descriptor_without_files_is_no_disk_either() -> None:
 def test_a_descriptor_that_claims_to_be_sparse_names_its_file_all_the_same() -> None:
     found = examine(text(FLAT, "monolithicSparse"))
     assert refused(found) == {"subformat", "external-extent"}
-    assert found.looks[0].variant == "monolithicSparse"
+    assert found.matches[0].variant == "monolithicSparse"
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_a_cowd_extent_is_known_and_is_no_disk_by_itself() -> None:
     found = examine(cowd() + bytes(16384))
     assert names(found) == ["vmdk-cowd"]
     assert refused(found) == {"subformat"}
-    assert found.looks[0].virtual_size == 20480 * 512
-    assert found.looks[0].disk_format == "vmdk"
+    assert found.matches[0].virtual_size == 20480 * 512
+    assert found.matches[0].disk_format == "vmdk"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_se_sparse_extent_is_known_and_its_journal_is_told() -> None:
     found = examine(sesparse())
     assert names(found)[0] == "vmdk-sesparse"
     assert refused(found) == {"subformat"}
-    assert found.looks[0].virtual_size == 20480 * 512
+    assert found.matches[0].virtual_size == 20480 * 512
     assert refused(sesparse(replay=1)) == {"subformat", "log"}
     assert refused(sesparse(version=1)) == {"subformat", "version"}
     assert refused(sesparse(flags=1)) == {"subformat", "unknown-feature"}

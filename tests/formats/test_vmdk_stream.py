@@ -25,8 +25,8 @@ def test_a_whole_stream_passes(tmp_path: Path, cut: int, size_known: bool) -> No
     found = examine(WHOLE, cut=cut, size_known=size_known)
     assert names(found) == ["vmdk"]
     assert codes(found) == set()
-    assert found.looks[0].variant == "streamOptimized"
-    assert found.looks[0].virtual_size == 3 * GRAIN * SECTOR
+    assert found.matches[0].variant == "streamOptimized"
+    assert found.matches[0].virtual_size == 3 * GRAIN * SECTOR
     assert fields(found)["grains in the stream"] == 3
 
 
@@ -182,7 +182,7 @@ def test_a_footer_that_contradicts_its_header_is_refused(footer: dict[str, int])
         maker.grain(number)
     found = examine(maker.finish(footer=footer))
     assert refused(found) == {"header"}
-    assert found.looks[0].virtual_size == footer.get("capacity", maker.capacity) * SECTOR
+    assert found.matches[0].virtual_size == footer.get("capacity", maker.capacity) * SECTOR
 
 
 def test_a_directory_at_the_end_may_be_told_in_the_header() -> None:

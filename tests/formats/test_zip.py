@@ -65,7 +65,7 @@ def test_a_zip_with_one_image_has_no_findings(method: int, cut: int) -> None:
     found = examine(image, cut=cut)
     assert names(found) == ["zip"]
     assert codes(found) == set()
-    assert (found.looks[0].kind, found.looks[0].disk_format) == ("archive", "raw")
+    assert (found.matches[0].kind, found.matches[0].disk_format) == ("archive", "raw")
 
 
 def test_a_zip_whose_sizes_follow_and_a_directory() -> None:
@@ -235,7 +235,7 @@ def test_a_split_archive_is_refused() -> None:
 def test_a_stored_member_is_looked_into() -> None:
     found = examine(made(("disk.raw", tar(("../x", b"1"))), method=STORED))
     assert refused(found) == {"member-name"}
-    assert [(name, names(inner)) for name, inner in found.looks[0].inner] == [("disk.raw", ["tar"])]
+    assert [(name, names(inner)) for name, inner in found.matches[0].inner] == [("disk.raw", ["tar"])]
 
 
 def test_members_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

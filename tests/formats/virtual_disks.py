@@ -42,7 +42,7 @@ def details(examination: Examination) -> str:
 
 def fields(examination: Examination) -> dict[str, int | str]:
     """The fields of the first format found, by name."""
-    return {field.name: field.value for field in examination.looks[0].fields}
+    return {field.name: field.value for field in examination.matches[0].fields}
 
 
 def patched(image: bytes, at: int, layout: str, *values: int | bytes) -> bytes:

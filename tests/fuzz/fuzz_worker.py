@@ -155,7 +155,7 @@ def _examine(mutant: Mutant, work: Work, found: Found) -> Failure | None:
     signal.alarm(HANGS_AFTER_S)
     try:
         whole = check(mutant.data, mutant.cuts, work, mutant.number % 4)
-        found.names.update(look.name for look in whole.looks)
+        found.names.update(match.name for match in whole.matches)
         found.codes.update({finding.code for finding in whole.findings})
     except Hangs:
         failure = _failure(mutant, "hangs", "".join(traceback.format_exc(limit=-3)))

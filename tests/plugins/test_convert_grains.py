@@ -47,8 +47,8 @@ def markers(image: bytes) -> list[int]:
 def ours(image: bytes, pieces: list[int]) -> str | None:
     """The digest of the disk, None if it is refused, or left to qemu-img."""
     arrival = Arrival(Image({}, StrictSource(cut(image, pieces)), transforms=Told()))
-    look = arrival.look
-    if look is None or look.variant != "streamOptimized":
+    match = arrival.match
+    if match is None or match.variant != "streamOptimized":
         return None
     header = Header(arrival.head(SECTOR))
     if not fits(header) or header.capacity > 1 << 15:

@@ -6,15 +6,18 @@ import json
 
 from douane_plugin import Incomplete, Reject
 
-from ._found import Found
+from ._image_format import ImageFormat
 from .format import Format, properties
 from .formats.examination import Examination
+from .formats.registry import FORMATS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from douane_plugin import Image
+
+    from .formats.match import InnerExamination
 
 PART_CHARACTERS = 4000
 """A property's text is at most 4096 characters long, so the explanation is cut into properties."""
@@ -37,7 +40,7 @@ class Explain(Format):
 
     def inspect(self, image: Image) -> dict[str, str | int]:
         """Raises nothing of its own."""
-        examination = Examination(image.size)
+        examination = Examination(FORMATS, image.size)
         for chunk in image:
             examination.feed(chunk)
         examination.finish()
@@ -70,33 +73,33 @@ def explained(examination: Examination, worth: dict[str, str]) -> str:
     return "[]"  # of so many formats at once that not even one finding of each can be told
 
 
-def _told(examination: Examination, worth: dict[str, str], most: int) -> list[dict[str, Any]]:
+def _told(examination: Examination | InnerExamination, worth: dict[str, str], most: int) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = []
-    for look in examination.looks:
-        findings = [*(() if told else examination.together), *look.findings]
+    for match in examination.matches:
+        findings = [*(() if told else examination.joint_findings), *match.findings]
         findings.sort(key=lambda one: ("refuse", "warn", "pass").index(worth[one.code]))
-        left_out = sum(max(0, len(each) - most) for each in (look.fields, findings, look.inner))
+        left_out = sum(max(0, len(each) - most) for each in (match.fields, findings, match.inner))
         told.append(
             {
-                "format": look.name,
-                "disk_format": look.disk_format,
-                "kind": look.kind,
-                "variant": look.variant[:200],
-                "at": look.at,
-                "virtual_size": look.virtual_size,
-                "fields": [{"name": one.name, "value": one.value, "offset": one.offset} for one in look.fields[:most]],
+                "format": match.name,
+                "disk_format": match.disk_format,
+                "kind": match.kind,
+                "variant": match.variant[:200],
+                "at": match.at,
+                "virtual_size": match.virtual_size,
+                "fields": [{"name": one.name, "value": one.value, "offset": one.offset} for one in match.fields[:most]],
                 "findings": [
                     {"code": one.code, "worth": worth[one.code], "detail": one.detail, "offset": one.offset}
                     for one in findings[:most]
                 ],
                 "inside": [
-                    {"name": name[:200], "formats": _told(inner, worth, most)} for name, inner in look.inner[:most]
+                    {"name": name[:200], "formats": _told(inner, worth, most)} for name, inner in match.inner[:most]
                 ],
                 "left_out": left_out,
             }
         )
     if not told:
-        found = Found(examination)
+        found = ImageFormat(examination)
         told.append(
             {
                 "format": found.name,

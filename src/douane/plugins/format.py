@@ -6,7 +6,7 @@ from typing import Literal
 
 from douane_plugin import Incomplete, Inspector, Reject
 
-from ._found import COMPRESSED, SAME, Found
+from ._image_format import COMPRESSED, SAME, ImageFormat
 from .formats.codes import CODES, PASS, REFUSE, WARN
 from .formats.examination import Examination
 from .formats.registry import FORMATS
@@ -105,7 +105,7 @@ class Format(Inspector):
 
     def inspect(self, image: Image) -> dict[str, str | int]:
         """Raises Reject and Incomplete as told above; returns the properties."""
-        examination = Examination(image.size)
+        examination = Examination(FORMATS, image.size)
         seen = 0
         for chunk in image:
             # Judged at the same places however the chunks fall: else, of two findings, now one and now the other
@@ -119,9 +119,9 @@ class Format(Inspector):
                     continue
                 if examination.count != seen:
                     seen = examination.count
-                    self._refuse(examination.findings, Found(examination).name)
+                    self._refuse(examination.findings, ImageFormat(examination).name)
                 if examination.position == STEP_BYTES:
-                    self._compare_early(image, Found(examination))
+                    self._compare_early(image, ImageFormat(examination))
         examination.finish()
         self.judge(image, examination)
         return properties(examination)
@@ -130,19 +130,19 @@ class Format(Inspector):
         """What the whole image is worth. Raises Reject and Incomplete as told above."""
         if not examination.position:
             raise Reject("empty", "the image is empty: not a single byte arrived; upload it again")
-        found = Found(examination)
+        found = ImageFormat(examination)
         self._refuse(examination.findings, found.name)
         self._compare(image, found)
         self._doubt(examination.findings, found.name)
 
-    def _compare_early(self, image: Image, found: Found) -> None:
+    def _compare_early(self, image: Image, found: ImageFormat) -> None:
         """What the beginning already contradicts need not be read to its end."""
         if found.disk_format not in OPEN:
             self._compare(image, found)
         elif image.disk_format not in ("vhd", "vpc"):
             agree(image.disk_format, image.container_format, found)
 
-    def _compare(self, image: Image, found: Found) -> None:
+    def _compare(self, image: Image, found: ImageFormat) -> None:
         agree(image.disk_format, image.container_format, found)
         if found.listed_as not in self.formats:
             raise Reject(
@@ -179,11 +179,11 @@ def _rank(finding: Finding) -> tuple[int, int, str, str]:
 
 def properties(examination: Examination) -> dict[str, str | int]:
     """What is told of an image that was found to be in order."""
-    found = Found(examination)
+    found = ImageFormat(examination)
     told: dict[str, str | int | None] = {
         "disk_format": found.disk_format,
         "detected": found.name if found.name != found.disk_format else None,
-        "variant": found.look.variant[:MOST_VARIANT] if found.look else None,
+        "variant": found.match.variant[:MOST_VARIANT] if found.match else None,
         "virtual_size": found.virtual_size if (found.virtual_size or 0) <= MOST_SIZE else None,
         "partition_table": found.partition_table,
         "container_format": found.container_format,
@@ -191,7 +191,7 @@ def properties(examination: Examination) -> dict[str, str | int]:
     return {key: value for key, value in told.items() if value is not None and value != ""}
 
 
-def agree(declared: str | None, container: str | None, found: Found) -> None:
+def agree(declared: str | None, container: str | None, found: ImageFormat) -> None:
     """Raise Reject if what was declared is not what was found, Incomplete if the two cannot be compared."""
     name = found.name
     if container == "compressed" and name not in (*COMPRESSED, "zip"):

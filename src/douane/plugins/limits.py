@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from douane_plugin import Incomplete, Inspector, Reject
 
-from ._found import SAME, Found
+from ._image_format import SAME, ImageFormat
 from ._units import parse_size, show_size
 from .formats.examination import Examination
+from .formats.registry import FORMATS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,14 +66,14 @@ class Limits(Inspector):
         if self.containers is not None and image.container_format is not None:
             self._judge_container(image.container_format)
         limits = (self.formats, self.max_virtual_size, self.containers)
-        examination = Examination(image.size) if any(limit is not None for limit in limits) else None
+        examination = Examination(FORMATS, image.size) if any(limit is not None for limit in limits) else None
         if examination is None and self.max_size is None:
             return
         for chunk in image:
             self._judge_size(image.offset, known=False)
             if examination is not None:
                 examination.feed(chunk)
-                self._judge_virtual_size(Found(examination))
+                self._judge_virtual_size(ImageFormat(examination))
         if examination is not None:
             examination.finish()
             self._judge(examination, image)
@@ -82,7 +83,7 @@ class Limits(Inspector):
             has = show_size(size) if known else f"more than {show_size(self.max_size)}"
             raise Reject("too-large", f"the image has {has}; {show_size(self.max_size)} is the most allowed here")
 
-    def _judge_virtual_size(self, found: Found) -> None:
+    def _judge_virtual_size(self, found: ImageFormat) -> None:
         size = found.virtual_size
         if self.max_virtual_size is not None and size is not None and size > self.max_virtual_size:
             raise Reject(
@@ -94,9 +95,9 @@ class Limits(Inspector):
     def _judge(self, examination: Examination, image: Image) -> None:
         if not examination.position:
             raise Reject("empty", "the image is empty: not a single byte arrived; upload it again")
-        found = Found(examination)
-        if any(finding.code == "ambiguous" for finding in examination.together):
-            names = " and as ".join(look.name for look in examination.looks)
+        found = ImageFormat(examination)
+        if any(finding.code == "ambiguous" for finding in examination.joint_findings):
+            names = " and as ".join(match.name for match in examination.matches)
             raise Incomplete("format-ambiguous", f"the image can be read as {names}; no limit fits it")
         container = found.container_format or "bare"
         if container == "ova" or image.container_format is None:

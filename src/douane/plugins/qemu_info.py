@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from douane_plugin import Inspector, Reject
 
-from ._found import SAME, Found
+from ._image_format import SAME, ImageFormat
 from ._qemu_img import Ran, run
 from .formats.examination import Examination
+from .formats.registry import FORMATS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class QemuInfo(Inspector):
 def examine(file: Any) -> Examination:
     """The ended examination of `file`, of which only what is looked at is read."""
     size = file.seek(0, 2)
-    examination = Examination(size)
+    examination = Examination(FORMATS, size)
     while examination.position < size:
         examination.skip(examination.skippable())
         file.seek(examination.position)
@@ -98,11 +99,11 @@ def expected(told: str | None, examination: Examination) -> tuple[str, int, bool
     qemu never looks at the end: it takes a VHD of fixed size, whose only header stands there, for raw bytes, unless it
     is told what it is (block/vpc.c, vpc_probe).
     """
-    found = Found(examination)
+    found = ImageFormat(examination)
     disk_format = SAME.get(told, told) if told else found.disk_format
-    for look in examination.looks:
-        if look.disk_format == disk_format and look.kind not in UNTOLD and look.virtual_size is not None:
-            return disk_format, look.virtual_size, look.at == "end"
+    for match in examination.matches:
+        if match.disk_format == disk_format and match.kind not in UNTOLD and match.virtual_size is not None:
+            return disk_format, match.virtual_size, match.at == "end"
     return disk_format, examination.position, False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from douane.plugins._found import SAME
+from douane.plugins._image_format import SAME
 from douane.plugins._units import parse_size, show_size
 from douane_plugin import Reject, Transform
 
@@ -109,7 +109,7 @@ class Convert(Transform):
         late = found == "raw" and SAME.get(image.disk_format or "", image.disk_format) in (None, "", "vhd")
         # Of a VHD of fixed size nothing is to be seen before its end.
         late = late and "vhd" in (*self.when, self.target.name) and not arrival.examination.ended
-        variant = arrival.look.variant if arrival.look else ""
+        variant = arrival.match.variant if arrival.match else ""
         wanted = self._wants(found, variant)
         if not (wanted or late) or not (arrival.examination.position or image.size):
             image.unchanged()
@@ -132,8 +132,8 @@ class Convert(Transform):
     # what is in order as it arrives
 
     def _stream_header(self, arrival: Arrival) -> Header | None:
-        look = arrival.look
-        if look is None or look.name != "vmdk" or look.variant != "streamOptimized":
+        match = arrival.match
+        if match is None or match.name != "vmdk" or match.variant != "streamOptimized":
             return None
         from douane.plugins.formats.vmdk_sparse import Header
 
@@ -182,8 +182,8 @@ class Convert(Transform):
             yield held
             yield piece[:-_FOOTER_BYTES]
             held = bytes(piece[-_FOOTER_BYTES:])
-        look = arrival.look
-        if look is not None and look.name == "vhd" and look.variant == "fixed":
+        match = arrival.match
+        if match is not None and match.name == "vhd" and match.variant == "fixed":
             arrival.judge()
             self._become(image, "vhd", "streamed")
             yield held[: held.find(b"conectix")]
@@ -198,16 +198,16 @@ class Convert(Transform):
             given = yield from self._as_it_arrives(image, arrival)
         else:
             keep(arrival, self.kept)
-        found, look = arrival.format(), arrival.look  # certain now
-        wanted = found is not None and self._wants(found, look.variant if look else "")
+        found, match = arrival.format(), arrival.match  # certain now
+        wanted = found is not None and self._wants(found, match.variant if match else "")
         if found is None or not wanted:
             if given:
                 raise Reject("convert-unsupported", "the image can be read in more ways than one; convert it")
             yield from hand_out(self.kept)
             return
         arrival.judge()
-        if look is not None and look.name.startswith("vmdk-"):
-            raise Reject("convert-unsupported", f"the image is {look.name}, which is no disk by itself; convert it")
+        if match is not None and match.name.startswith("vmdk-"):
+            raise Reject("convert-unsupported", f"the image is {match.name}, which is no disk by itself; convert it")
         self._become(image, found, "kept")
         driver, kept, made = DRIVERS[found], self.kept, self.made
         size = self._disk_size(driver)
@@ -285,8 +285,8 @@ class Convert(Transform):
         return self.always or not self.target.is_met_by(found, variant)
 
     def _check_size(self, arrival: Arrival, size: int | None) -> None:
-        look = arrival.look
-        size = look.virtual_size if size is None and look is not None else size
+        match = arrival.match
+        size = match.virtual_size if size is None and match is not None else size
         if size is not None and size > self.max_virtual_size:
             raise Reject(
                 "convert-too-large",

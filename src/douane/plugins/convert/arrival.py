@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from douane.plugins._found import Found
+from douane.plugins._image_format import ImageFormat
 from douane.plugins.format import agree
 from douane.plugins.formats.codes import CODES, REFUSE
 from douane.plugins.formats.examination import Examination
+from douane.plugins.formats.registry import FORMATS
 from douane_plugin import Reject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from douane.plugins.formats.match import Look
+    from douane.plugins.formats.match import Match
     from douane_plugin import Image
 
 OTHER_FILES = ("backing-file", "data-file", "external-extent", "parent", "descriptor")
@@ -35,7 +36,7 @@ class Arrival:
         self._image = image
         self._declared = image.disk_format, image.container_format
         self._begun: list[bytes] = []
-        self.examination = Examination(image.size)
+        self.examination = Examination(FORMATS, image.size)
         for chunk in image:
             self._begun.append(bytes(chunk))
             self.examination.feed(memoryview(self._begun[-1]))
@@ -54,16 +55,16 @@ class Arrival:
             self.examination.finish()
 
     @property
-    def look(self) -> Look | None:
+    def match(self) -> Match | None:
         """What it is taken for, as far as has arrived; None for bytes without any structure."""
-        return Found(self.examination).look
+        return ImageFormat(self.examination).match
 
     def format(self) -> str | None:
         """The disk format, in Glance's terms, by what has arrived; None for what is no disk."""
-        look = self.look
-        if look is None or look.kind == "content":
+        match = self.match
+        if match is None or match.kind == "content":
             return "raw"
-        return look.disk_format if look.kind == "disk" else None
+        return match.disk_format if match.kind == "disk" else None
 
     def head(self, count: int) -> bytes:
         """The first `count` bytes, fewer if the image is shorter; before any of it was iterated."""
@@ -81,7 +82,7 @@ class Arrival:
                 raise Reject("convert-other-files", f"the image cannot be converted: {CODES[finding.code][1]}")
             if finding.code == "encrypted":
                 raise Reject("convert-encrypted", "the image is encrypted and cannot be converted; decrypt it first")
-        agree(*self._declared, Found(self.examination))
+        agree(*self._declared, ImageFormat(self.examination))
         for finding in self.examination.findings:
             worth, words = CODES[finding.code]
             if finding.code in HARMLESS or (worth != REFUSE and not (strictly and finding.code == "unchecked")):

@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 HEAD_BYTES = 72 << 10
@@ -11,9 +11,9 @@ volume recognition sequence, which ends by then in every image that was seen."""
 
 
 class Format:
-    """A format, as its subclass knows it. Instances have no state: an image's goes into the :class:`Look`.
+    """A format, as its subclass knows it. Instances have no state: an image's goes into the :class:`Match`.
 
-    `name`, `disk_format` and `kind` as in :class:`Look`; a reader may set more precise ones in its look.
+    `name`, `disk_format` and `kind` as in :class:`Match`; a reader may set more precise ones in its look.
     """
 
     name = ""
@@ -29,9 +29,9 @@ class Format:
 
     def ends(self, tail: bytes, total: int) -> bool:
         """As :meth:`begins`, for formats that are recognised by their end; `tail` is the last
-        :data:`wants.TAIL_BYTES` bytes of `total`. Asked only where `begins` said no."""
+        :data:`requests.TAIL_BYTES` bytes of `total`. Asked only where `begins` said no."""
         return False
 
-    def read(self, look: "Look") -> "Reader":
-        """A generator that yields wants, and fills in `look`. For a format of :meth:`ends` it begins at the end."""
+    def read(self, match: "Match") -> "Reader":
+        """A generator that yields wants, and fills in `match`. For a format of :meth:`ends` it begins at the end."""
         raise NotImplementedError

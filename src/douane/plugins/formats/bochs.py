@@ -11,7 +11,7 @@ from .tables import Table, Walk, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 MAGIC = b"Bochs Virtual HD Image\0"
@@ -31,43 +31,43 @@ class Bochs(Format):
         """See the class."""
         return head.startswith(MAGIC)
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         """Header, then the catalog of extents."""
         data = yield Bytes(0, HEADER_BYTES, "the header")
         kind, subtype = (data[at : at + 16].split(b"\0")[0] for at in (32, 48))
         version, header_bytes, entries, bitmap, extent = struct.unpack_from("<5I", data, 64)
         disk = struct.unpack_from("<Q", data, 84 if version == 0x10000 else 88)[0]
-        look.variant = subtype.decode("ascii", "replace").lower()
+        match.variant = subtype.decode("ascii", "replace").lower()
         for name, value, offset in (
             *(("type", kind.decode("ascii", "replace"), 32), ("subtype", subtype.decode("ascii", "replace"), 48)),
             *(("version", version, 64), ("header", header_bytes, 68), ("catalog", entries, 72)),
             *(("bitmap", bitmap, 76), ("extent", extent, 80), ("disk", disk, 84 if version == 0x10000 else 88)),
         ):
-            look.note(name, value, offset)
-        look.virtual_size = disk // 512 * 512
+            match.note(name, value, offset)
+        match.virtual_size = disk // 512 * 512
         if subtype in DIFFERENCES:
-            look.find("parent", f"its subtype is {look.variant!r}: it is the difference to another image", 48)
+            match.find("parent", f"its subtype is {match.variant!r}: it is the difference to another image", 48)
         elif kind != b"Redolog" or subtype != b"Growing":
-            look.find("subformat", f"its type is {kind!r}, and its subtype {subtype!r}", 32)
+            match.find("subformat", f"its type is {kind!r}, and its subtype {subtype!r}", 32)
         if version not in (0x10000, 0x20000):
-            look.find("version", f"version is {version:#x}; 0x10000 and 0x20000 are known", 64)
+            match.find("version", f"version is {version:#x}; 0x10000 and 0x20000 are known", 64)
             return
         if disk % 512:
-            look.find("unaligned-size", f"disk is {disk}; tools round it differently", 88)
+            match.find("unaligned-size", f"disk is {disk}; tools round it differently", 88)
         if not disk:
-            look.find("no-disk", "disk is 0")
+            match.find("no-disk", "disk is 0")
         if not 512 <= extent <= 8 << 20 or extent & (extent - 1):
-            look.find("header", f"extent is {extent}, and must be a power of two from 512 to {8 << 20}", 80)
+            match.find("header", f"extent is {extent}, and must be a power of two from 512 to {8 << 20}", 80)
             return
         if entries > MOST_ENTRIES:
-            look.find("header", f"catalog is {entries}, and may be {MOST_ENTRIES}", 72)
+            match.find("header", f"catalog is {entries}, and may be {MOST_ENTRIES}", 72)
             return
         if entries * extent < disk:
-            look.find("virtual-size", f"disk is {disk}; its {entries} extents have {entries * extent} bytes", 72)
+            match.find("virtual-size", f"disk is {disk}; its {entries} extents have {entries * extent} bytes", 72)
         if header_bytes < HEADER_BYTES:
-            look.find("overlap", f"header is {header_bytes}: the catalog stands in the header", 68)
+            match.find("overlap", f"header is {header_bytes}: the catalog stands in the header", 68)
             return
-        walk = Walk(look, HEADER_BYTES)
+        walk = Walk(match, HEADER_BYTES)
         data_at = header_bytes + entries * 4
         step = 512 * (-(-bitmap // 512) + extent // 512)
 

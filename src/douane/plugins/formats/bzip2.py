@@ -5,7 +5,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 _BLOCK, _END = bytes.fromhex("314159265359"), bytes.fromhex("177245385090")
@@ -20,6 +20,6 @@ class Bzip2(Format):
     def begins(self, head: bytes) -> bool:
         return head.startswith(b"BZh") and head[3:4] in b"123456789" and head[4:10] in (_BLOCK, _END)
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         header = yield Bytes(0, 14, "the header")
-        look.note("block size", (header[3] - ord("0")) * 100_000, 3)
+        match.note("block size", (header[3] - ord("0")) * 100_000, 3)

@@ -4,7 +4,7 @@ from .raw_content import Content, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 SECTOR = 2352
@@ -20,5 +20,5 @@ class CdSectors(Content):
     def begins(self, head: bytes) -> bool:
         return head.startswith(SYNC) and (len(head) < SECTOR + len(SYNC) or head.startswith(SYNC, SECTOR))
 
-    def read(self, look: "Look") -> "Reader":
-        yield from whole(look)
+    def read(self, match: "Match") -> "Reader":
+        yield from whole(match)

@@ -11,7 +11,7 @@ from .tables import Table, Walk, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 MAGIC = b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n"
@@ -30,26 +30,26 @@ class Cloop(Format):
         """See the class."""
         return head.startswith(MAGIC)
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         """Header, then where each block begins."""
-        look.variant = "2.0"
+        match.variant = "2.0"
         data = yield Bytes(128, 8, "the header")
         block, count = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:], "big")
-        look.note("block_size", block, 128)
-        look.note("n_blocks", count, 132)
-        look.virtual_size = block * count
+        match.note("block_size", block, 128)
+        match.note("n_blocks", count, 132)
+        match.virtual_size = block * count
         if not block or block % 512 or block > MOST_BLOCK:
-            look.find("header", f"block_size is {block}, and must be a multiple of 512 up to {MOST_BLOCK}", 128)
+            match.find("header", f"block_size is {block}, and must be a multiple of 512 up to {MOST_BLOCK}", 128)
             return
         if not count:
-            look.find("no-disk", "n_blocks is 0", 132)
+            match.find("no-disk", "n_blocks is 0", 132)
         if block // 512 * count > 0xFFFFFFFF:
-            look.find("virtual-size", f"{count} blocks of {block} bytes have more sectors than 32 bits can count", 132)
+            match.find("virtual-size", f"{count} blocks of {block} bytes have more sectors than 32 bits can count", 132)
         table = (count + 1) * 8
         if table > MOST_TABLE:
-            look.find("header", f"n_blocks is {count}: the table of blocks has more than {MOST_TABLE} bytes", 132)
+            match.find("header", f"n_blocks is {count}: the table of blocks has more than {MOST_TABLE} bytes", 132)
             return
-        walk = Walk(look, TABLE_AT)
+        walk = Walk(match, TABLE_AT)
         before = 0
 
         def use(piece: bytes) -> None:

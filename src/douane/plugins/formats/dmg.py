@@ -6,7 +6,7 @@ from .requests import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 TRAILER = 512
@@ -30,33 +30,33 @@ class Dmg(Format):
     def ends(self, tail: bytes, total: int) -> bool:
         return _place(tail) >= 0
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         tail = yield Tail(SEARCHED + 1)
         place = _place(tail)
         if place < 0:
             return
-        base = look.total - len(tail) + place
+        base = match.total - len(tail) + place
         trailer = tail[place:]
         if len(trailer) < TRAILER:
-            look.find("truncated", f"its trailer ends at {base + TRAILER}, and the image at {look.total}", base)
+            match.find("truncated", f"its trailer ends at {base + TRAILER}, and the image at {match.total}", base)
             return
         # struct UDIFResourceFile as Apple's tools write it: flags, running data fork, data fork, resource fork,
         # segment and segments, ..., property list at 216, kind at 488, sectors at 492
-        look.note("version", be32(trailer, 4), base + 4)
+        match.note("version", be32(trailer, 4), base + 4)
         sectors = be64(trailer, 492)
-        look.note("sectors", sectors, base + 492)
+        match.note("sectors", sectors, base + 492)
         segments = be32(trailer, 60)
         if segments > 1:
-            look.find("external-extent", f"it is one of {segments} segments", base + 60)
+            match.find("external-extent", f"it is one of {segments} segments", base + 60)
         for at, what in ((24, "the data fork"), (40, "the resource fork"), (216, "the property list")):
             first, length = be64(trailer, at), be64(trailer, at + 8)
             if length:
-                look.note(what, f"{length} bytes at {first}", base + at)
-                look.must_reach(first + length, what)
+                match.note(what, f"{length} bytes at {first}", base + at)
+                match.must_reach(first + length, what)
         if not be64(trailer, 48) and not be64(trailer, 224):
-            look.find(
+            match.find(
                 "header", "it has neither a property list nor a resource fork, so nothing says what it holds", base
             )
         if sectors > 1 << 53:
-            look.find("virtual-size", f"{sectors} sectors are absurd", base + 492)
-        look.virtual_size = sectors * 512
+            match.find("virtual-size", f"{sectors} sectors are absurd", base + 492)
+        match.virtual_size = sectors * 512

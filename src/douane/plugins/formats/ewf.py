@@ -6,7 +6,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 SIGNATURES = {
@@ -29,39 +29,39 @@ class Ewf(Format):
     def begins(self, head: bytes) -> bool:
         return head[:8] in SIGNATURES
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         head = yield Bytes(0, 32, "the header")
-        look.variant = SIGNATURES.get(head[:8], "")
-        if look.variant.startswith("EWF2"):
+        match.variant = SIGNATURES.get(head[:8], "")
+        if match.variant.startswith("EWF2"):
             segment = u32(head, 12)
-            look.note("segment", segment, 12)
+            match.note("segment", segment, 12)
         else:
             segment = u16(head, 9)
-            look.note("segment", segment, 9)
-            yield from _sections(look)
+            match.note("segment", segment, 9)
+            yield from _sections(match)
         if segment != 1:
-            look.find("external-extent", f"it is segment {segment} of an image in several files", 9)
+            match.find("external-extent", f"it is segment {segment} of an image in several files", 9)
 
 
-def _sections(look: "Look") -> "Reader":
+def _sections(match: "Match") -> "Reader":
     at = 13
     for _ in range(MOST_SECTIONS):
         section = yield Bytes(at, SECTION, "a section", essential=False)
         kind, following = section[:16].rstrip(b"\0"), u64(section, 16)
         if kind in (b"volume", b"disk"):
             volume = yield Bytes(at + SECTION, 24, "the volume section")
-            look.note("chunks", u32(volume, 4), at + SECTION + 4)
+            match.note("chunks", u32(volume, 4), at + SECTION + 4)
             sector, sectors = u32(volume, 12), u64(volume, 16)
             # In older versions the number of sectors has 32 bits, and the next field is not in use.
-            look.virtual_size = sector * (sectors if sectors < 1 << 48 else sectors & 0xFFFFFFFF)
-            look.note("disk", f"{sectors} sectors of {sector} bytes", at + SECTION + 12)
+            match.virtual_size = sector * (sectors if sectors < 1 << 48 else sectors & 0xFFFFFFFF)
+            match.note("disk", f"{sectors} sectors of {sector} bytes", at + SECTION + 12)
         elif kind == b"next":
-            look.find("external-extent", "it goes on in another file", at)
+            match.find("external-extent", "it goes on in another file", at)
             return
         elif kind == b"done":
             return
         if following < at + SECTION:
-            look.find("header", f"the section at {at} leads back, to {following}", at + 16)
+            match.find("header", f"the section at {at} leads back, to {following}", at + 16)
             return
         at = following
-    look.find("unchecked", f"it has more than {MOST_SECTIONS} sections")
+    match.find("unchecked", f"it has more than {MOST_SECTIONS} sections")

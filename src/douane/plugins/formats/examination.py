@@ -2,16 +2,17 @@
 
 from . import polyglot
 from .base import HEAD_BYTES
-from .match import Look
-from .registry import FORMATS
-from .requests import TAIL_BYTES, Bytes, Inside, Tail
+from .match import Match
+from .requests import TAIL_BYTES, Assembled, Bytes, Inside, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
+    from .base import Format
     from .match import Finding
-    from .requests import Reader, Want
+    from .requests import Reader, Request
 
 KEPT_BYTES = 1 << 20
 """The beginning is kept: tables of one format stand before the header of another, and readers start late."""
@@ -22,28 +23,31 @@ MAX_DEPTH = 2
 
 
 class _Task:
-    __slots__ = ("got", "inner", "look", "reader", "seen", "want")
+    __slots__ = ("got", "inner", "match", "reader", "request", "seen")
 
-    def __init__(self, look: Look, reader: "Reader", seen: int) -> None:
-        self.look, self.reader = look, reader
+    def __init__(self, match: Match, reader: "Reader", seen: int) -> None:
+        self.match, self.reader = match, reader
         self.seen = seen
         """How far it has read. It is shown nothing before that, though a chunk may still hold it: what is found must
         not depend on where chunks are cut."""
 
-        self.want: Want | None = None
+        self.request: Request | None = None
         self.got = bytearray()
         self.inner: Examination | None = None
 
 
 class Examination:
-    """See the module. `size` is the image's length in bytes, None where that is not known before the end.
+    """Read an image as each of `formats` that its bytes fit: usually :data:`registry.FORMATS`.
 
-    After :meth:`finish`, and as far as it is known before, :attr:`looks` has a :class:`Look` for each format, the one
-    that tools take it for first. It never raises, whatever the bytes; memory is bounded, and time linear.
+    `size` is the image's length in bytes, None if unknown before the end.
+
+    After :meth:`finish`, and as far as known before, :attr:`matches` has a :class:`Match` for each format; the first is
+    the format that tools take the image for. Never raises, whatever the bytes; memory is bounded, time is linear.
     """
 
-    def __init__(self, size: "int | None" = None, *, depth: int = 0) -> None:
-        self.looks: list[Look] = []
+    def __init__(self, formats: "Iterable[Format]", size: "int | None" = None, *, depth: int = 0) -> None:
+        self._formats = formats
+        self.matches: list[Match] = []
         self.position = 0
         """Bytes fed so far."""
         self.recognised = False
@@ -58,26 +62,26 @@ class Examination:
         self._tasks: list[_Task] = []
         self._count = 0
         self._next = 0
-        self.together: list[Finding] = []
+        self.joint_findings: list[Finding] = []
         """Findings about the formats together."""
 
     @property
     def findings(self) -> "list[Finding]":
         """All findings so far, those of what is inside included, and those about the formats together."""
-        found = list(self.together)
-        for look in self.looks:
-            found += look.findings
-            for _, inner in look.inner:
+        found = list(self.joint_findings)
+        for match in self.matches:
+            found += match.findings
+            for _, inner in match.inner:
                 found += inner.findings
         return found
 
     @property
     def count(self) -> int:
         """How many findings there are so far: when it changes, there is something to look at."""
-        count = len(self.together)
-        for look in self.looks:
-            count += len(look.findings)
-            for _, inner in look.inner:
+        count = len(self.joint_findings)
+        for match in self.matches:
+            count += len(match.findings)
+            for _, inner in match.inner:
                 count += inner.count
         return count
 
@@ -113,14 +117,14 @@ class Examination:
         if not self.recognised:
             self._recognise()
         tail = bytes(self._tail)
-        for one in FORMATS:
-            if not any(look.name == one.name for look in self.looks) and _recognises(one.ends, tail, self.position):
-                self._add(Look(one.name, one.disk_format, one.kind, self.position, "end"), one)
-        for look in self.looks:
-            look.ended(self.position)
+        for one in self._formats:
+            if not any(match.name == one.name for match in self.matches) and _recognises(one.ends, tail, self.position):
+                self._add(Match(one.name, one.disk_format, one.kind, self.position, "end"), one)
+        for match in self.matches:
+            match.ended(self.position)
         while self._tasks:
             for task in self._tasks:
-                self._end_want(task)
+                self._end_request(task)
             self._serve()
         self._judge()
         self._kept, self._tail = bytearray(), bytearray()  # what is inside an archive is kept to the end of that
@@ -157,67 +161,67 @@ class Examination:
     def _recognise(self) -> None:
         self.recognised = True
         head = bytes(self._kept[:HEAD_BYTES])
-        for one in FORMATS:
+        for one in self._formats:
             if _recognises(one.begins, head):
-                self._add(Look(one.name, one.disk_format, one.kind, self._size, "start"), one)
+                self._add(Match(one.name, one.disk_format, one.kind, self._size, "start"), one)
         self._serve()
         self._judge()
 
-    def _add(self, look: Look, one: "Any") -> None:
-        self.looks.append(look)
-        self._start(look, one.read(look), 0)
+    def _add(self, match: Match, one: "Any") -> None:
+        self.matches.append(match)
+        self._start(match, one.read(match), 0)
 
-    def _start(self, look: Look, reader: "Reader", seen: int) -> None:
+    def _start(self, match: Match, reader: "Reader", seen: int) -> None:
         self._count += 1
         if self._count > MAX_READERS:
-            look.find("unchecked", f"it has more than {MAX_READERS} structures to be looked at")
+            match.find("unchecked", f"it has more than {MAX_READERS} structures to be looked at")
             return
-        task = _Task(look, reader, seen)
+        task = _Task(match, reader, seen)
         if self._go_on(task, None):
             self._tasks.append(task)
 
     def _serve(self) -> None:
         """Give every reader what is at hand; find out where the next one wants something."""
         self._tasks = [task for task in self._tasks if self._give(task)]  # those that are started meanwhile included
-        self._next = min((self._wanted(task) for task in self._tasks), default=1 << 63)
+        self._next = min((self._next_offset(task) for task in self._tasks), default=1 << 63)
 
-    def _wanted(self, task: _Task) -> int:
-        want = task.want
-        if isinstance(want, Tail) or want is None:
+    def _next_offset(self, task: _Task) -> int:
+        request = task.request
+        if isinstance(request, Tail) or request is None:
             return 1 << 63
-        done = task.inner.position if isinstance(want, Inside) and task.inner else len(task.got)
-        return want.offset + done
+        done = task.inner.position if isinstance(request, Inside) and task.inner else len(task.got)
+        return request.offset + done
 
     def _give(self, task: _Task) -> bool:
         """False when the reader has ended."""
         while True:
-            want = task.want
-            if isinstance(want, Bytes):
-                if len(task.got) < want.length:
-                    there = self._at(want.offset + len(task.got), task.seen)
+            request = task.request
+            if isinstance(request, Bytes):
+                if len(task.got) < request.length:
+                    there = self._at(request.offset + len(task.got), task.seen)
                     if there is None:
-                        return self._missed(task, want.what, essential=want.essential)
-                    task.got += there[: want.length - len(task.got)]
-                    if len(there) and len(task.got) < want.length:
+                        return self._missed(task, request.what, essential=request.essential)
+                    task.got += there[: request.length - len(task.got)]
+                    if len(there) and len(task.got) < request.length:
                         continue  # the rest may stand in the chunk, behind what is kept
-                    if len(task.got) < want.length:
+                    if len(task.got) < request.length:
                         return True
-                task.seen = max(task.seen, want.offset + want.length)
+                task.seen = max(task.seen, request.offset + request.length)
                 answer: Any = bytes(task.got)
-            elif isinstance(want, Inside):
+            elif isinstance(request, Inside):
                 inner = task.inner
                 assert inner is not None
-                if inner.position < want.length:
-                    there = self._at(want.offset + inner.position, task.seen)
+                if inner.position < request.length:
+                    there = self._at(request.offset + inner.position, task.seen)
                     if there is None:
-                        return self._missed(task, want.name, essential=True)
+                        return self._missed(task, request.name, essential=True)
                     if not len(there):
                         return True
-                    inner.feed(there[: want.length - inner.position])
+                    inner.feed(there[: request.length - inner.position])
                     continue
                 inner.finish()
-                task.seen = max(task.seen, want.offset + want.length)
-                task.look.inner.append((want.name, inner))
+                task.seen = max(task.seen, request.offset + request.length)
+                task.match.inner.append((request.name, inner))
                 answer = inner
             else:
                 return True
@@ -227,29 +231,33 @@ class Examination:
     def _missed(self, task: _Task, what: str, *, essential: bool) -> bool:
         task.reader.close()
         how = "stands before something that had to be read first, so that it cannot be seen in one pass"
-        task.look.find("out-of-order" if essential else "unchecked", f"{what} {how}")
+        task.match.find("out-of-order" if essential else "unchecked", f"{what} {how}")
         return False
 
-    def _end_want(self, task: _Task) -> None:
+    def _end_request(self, task: _Task) -> None:
         """The image has ended: make of the reader's want what can be had."""
-        want = task.want
-        if isinstance(want, Tail):
-            self._go_on_or_drop(task, bytes(self._tail[-want.length :]) if want.length else b"")
-        elif isinstance(want, Bytes) and want.offset + len(task.got) >= self.position and len(task.got) < want.length:
-            if want.short:
+        request = task.request
+        if isinstance(request, Tail):
+            self._go_on_or_drop(task, bytes(self._tail[-request.length :]) if request.length else b"")
+        elif (
+            isinstance(request, Bytes)
+            and request.offset + len(task.got) >= self.position
+            and len(task.got) < request.length
+        ):
+            if request.short:
                 self._go_on_or_drop(task, bytes(task.got))
             else:
-                self._truncated(task, want.what, want.offset + want.length)
-        elif isinstance(want, Inside) and want.offset + want.length > self.position:
+                self._truncated(task, request.what, request.offset + request.length)
+        elif isinstance(request, Inside) and request.offset + request.length > self.position:
             if task.inner is not None:
                 task.inner.finish()
-                task.look.inner.append((want.name, task.inner))
-            self._truncated(task, want.name, want.offset + want.length)
+                task.match.inner.append((request.name, task.inner))
+            self._truncated(task, request.name, request.offset + request.length)
 
     def _truncated(self, task: _Task, what: str, end: int) -> None:
-        task.look.find("truncated", f"{what} ends at {end}, and the image at {self.position}")
+        task.match.find("truncated", f"{what} ends at {end}, and the image at {self.position}")
         task.reader.close()
-        task.want = None
+        task.request = None
         self._tasks = [one for one in self._tasks if one is not task]
 
     def _go_on_or_drop(self, task: _Task, answer: "Any") -> None:
@@ -261,25 +269,28 @@ class Examination:
         task.got = bytearray()
         task.inner = None
         try:
-            task.want = task.reader.send(answer)
+            request = task.reader.send(answer)
+            while isinstance(request, Assembled):
+                request = task.reader.send(Examination(self._formats, request.size, depth=MAX_DEPTH))
+            task.request = request
         except StopIteration:
-            task.want = None
+            task.request = None
         except Exception as error:  # a reader of ours that some bytes upset: never an accept, and never a crash
-            task.want = None
-            task.look.find("reader-failed", f"the reader of {task.look.name} failed: {error!r}")
-        if isinstance(task.want, Inside):
+            task.request = None
+            task.match.find("reader-failed", f"the reader of {task.match.name} failed: {error!r}")
+        if isinstance(task.request, Inside):
             if self._depth >= MAX_DEPTH:
-                task.look.find("too-deep", f"{task.want.name} is an image in an image in an image")
+                task.match.find("too-deep", f"{task.request.name} is an image in an image in an image")
                 task.reader.close()
-                task.want = None
+                task.request = None
             else:
-                task.inner = Examination(task.want.length, depth=self._depth + 1)
-        for reader in task.look.take_spawned():
-            self._start(task.look, reader, task.seen)
-        return task.want is not None
+                task.inner = Examination(self._formats, task.request.length, depth=self._depth + 1)
+        for reader in task.match.take_spawned():
+            self._start(task.match, reader, task.seen)
+        return task.request is not None
 
     def _judge(self) -> None:
-        self.together = polyglot.judge(self.looks, ended=self.ended)
+        self.joint_findings = polyglot.judge(self.matches, ended=self.ended)
 
 
 def _recognises(ask: "Any", *bytes_of_it: "Any") -> bool:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 SIGNATURES: "tuple[tuple[str, int, bytes], ...]" = (
@@ -163,11 +163,11 @@ class FileSystems(Content):
     def begins(self, head: bytes) -> bool:
         return bool(found(head)) and not boot_sectors.is_table(head)
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         head = yield Bytes(0, HEAD_BYTES, "the beginning", short=True)
         names = found(head)
         if names:
-            look.name = names[0][0]
+            match.name = names[0][0]
         for name, at in names:
-            look.note("signature", name, at)
-        yield from whole(look)
+            match.note("signature", name, at)
+        yield from whole(match)

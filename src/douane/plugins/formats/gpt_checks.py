@@ -8,7 +8,7 @@ from .raw_content import u32, u64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
 
 ENTRIES = 1 << 19
 """Bytes of entries that are read: 4096 of them. Every tool makes 128, which are 16 KiB."""
@@ -71,7 +71,7 @@ class Partition:
         self.at = at
 
 
-def header(look: "Look", one: Header, what: str) -> bool:
+def header(match: "Match", one: Header, what: str) -> bool:
     """False if tools will not use it: Linux' is_gpt_valid asks for the same, but for the number of entries."""
     if not one.intact:
         wrong = "its checksum is wrong"
@@ -85,18 +85,18 @@ def header(look: "Look", one: Header, what: str) -> bool:
         wrong = f"the first sector for partitions is {one.first}, and the last {one.last}"
     else:
         return True
-    look.find("partition-table", f"{what} cannot be used: {wrong}", one.at)
+    match.find("partition-table", f"{what} cannot be used: {wrong}", one.at)
     return False
 
 
-def entries(look: "Look", one: Header, table: bytes, what: str) -> list[Partition]:
+def entries(match: "Match", one: Header, table: bytes, what: str) -> list[Partition]:
     """The partitions in `table`, the bytes of the entries; none if their checksum is wrong."""
     at = one.table * one.size
     if len(table) < one.table_size:
-        look.find("partition-table", f"{what} end behind the image", at)
+        match.find("partition-table", f"{what} end behind the image", at)
         return []
     if crc32(table) != one.checksum:
-        look.find("partition-table", f"the checksum of {what} is wrong", at)
+        match.find("partition-table", f"the checksum of {what} is wrong", at)
         return []
     step = one.entry_size
     return [
@@ -106,47 +106,47 @@ def entries(look: "Look", one: Header, table: bytes, what: str) -> list[Partitio
     ]
 
 
-def layout(look: "Look", one: Header, partitions: list[Partition], *, nested: bool) -> None:
+def layout(match: "Match", one: Header, partitions: list[Partition], *, nested: bool) -> None:
     """Partitions lie where the header allows, and apart from each other; but not in a hybrid ISO, which is `nested`:
     the ISO is a partition itself there, and has others in it."""
     for part in partitions:
         if part.first > part.last:
-            look.find("partition-table", f"{part.name} ends before it begins", part.at)
+            match.find("partition-table", f"{part.name} ends before it begins", part.at)
             return
         if not nested and not one.first <= part.first <= part.last <= one.last:
             text = f"{part.name}, sectors {part.first} to {part.last}, is not in {one.first} to {one.last}"
-            look.find("partition-table", f"{text}, where partitions may be", part.at)
+            match.find("partition-table", f"{text}, where partitions may be", part.at)
             return
     both = boot_sectors.overlaps((part.first, part.last + 1, part.name) for part in partitions)
     if both and not nested:
-        look.find("partition-table", f"{both[0]} and {both[1]} overlap", one.table * one.size)
+        match.find("partition-table", f"{both[0]} and {both[1]} overlap", one.table * one.size)
     entry_sectors = -(-one.table_size // one.size)
     if one.mine == 1 and not nested and one.first < one.table + entry_sectors:
-        look.find("partition-table", "partitions may begin on the table of partitions", one.at + 40)
+        match.find("partition-table", "partitions may begin on the table of partitions", one.at + 40)
 
 
-def protective(look: "Look", head: bytes, partitions: list[Partition]) -> None:
+def protective(match: "Match", head: bytes, partitions: list[Partition]) -> None:
     """The MBR before the table says that the disk is in use, and nothing else."""
     table = boot_sectors.used(boot_sectors.entries(head)) if boot_sectors.signed(head) else []
     if not boot_sectors.has_protective(head):
         told = "has partitions of its own" if table else "is empty"
         text = f"the MBR does not protect it and {told}: some tools see the one table, some the other"
-        look.find("partition-table", text, 446)
+        match.find("partition-table", text, 446)
         return
     places = {(part.first, part.last + 1) for part in partitions}
     for one in table:
         if one.kind != PROTECTIVE:
             known = "which is one of its own" if (one.start, one.end) in places else "which it does not have"
             text = f"the MBR is a hybrid: it has sectors {one.start} to {one.end - 1} as {one.name}, {known}"
-            look.find("partition-table", text, one.at)
+            match.find("partition-table", text, one.at)
 
 
-def agree(look: "Look", primary: Header, copy: Header) -> None:
+def agree(match: "Match", primary: Header, copy: Header) -> None:
     """The header and its copy say the same, each of them with its own place."""
     for name in ("first", "last", "guid", "count", "entry_size", "checksum"):
         if getattr(primary, name) != getattr(copy, name):
             text = f"the header and its copy disagree: {name} is {getattr(primary, name)}, and {getattr(copy, name)}"
-            look.find("partition-table", text, copy.at)
+            match.find("partition-table", text, copy.at)
             return
     if copy.other != primary.mine:
-        look.find("partition-table", f"the copy says that the header is at sector {copy.other}", copy.at + 32)
+        match.find("partition-table", f"the copy says that the header is at sector {copy.other}", copy.at + 32)

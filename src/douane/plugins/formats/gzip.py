@@ -6,7 +6,7 @@ from .requests import Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
@@ -23,10 +23,10 @@ class Gzip(Format):
     def begins(self, head: bytes) -> bool:
         return head.startswith(b"\x1f\x8b\x08") and len(head) > 3 and not head[3] & _RESERVED
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         header = yield Bytes(0, 10, "the header")
         flags = header[3]
-        look.note("flags", flags, 3)
+        match.note("flags", flags, 3)
         at = 10
         if flags & _FEXTRA:
             field = yield Bytes(at, 2, "the length of the extra field")
@@ -40,9 +40,9 @@ class Gzip(Format):
             length = text.find(b"\0")
             if length < 0:
                 code = "header" if len(text) == _MOST_TEXT else "truncated"
-                look.find(code, f"the {what} has no end in {len(text)} bytes", at)
+                match.find(code, f"the {what} has no end in {len(text)} bytes", at)
                 return
-            look.note(what, member_names.shown(text[:length].decode("latin-1")), at)
+            match.note(what, member_names.shown(text[:length].decode("latin-1")), at)
             header += text[: length + 1]
             at += length + 1
         if flags & _FHCRC:
@@ -50,13 +50,13 @@ class Gzip(Format):
 
             told = yield Bytes(at, 2, "the CRC of the header")
             if int.from_bytes(told, "little") != zlib.crc32(header) & 0xFFFF:
-                look.find("checksum", "the CRC of the header is wrong", at)
+                match.find("checksum", "the CRC of the header is wrong", at)
             at += 2
         first = yield Bytes(at, 1, "the first block")
         if first[0] >> 1 & 3 == 3:
-            look.find("header", "the first block is of a type that deflate does not have", at)  # RFC 1951, 3.2.3
+            match.find("header", "the first block is of a type that deflate does not have", at)  # RFC 1951, 3.2.3
         end = yield Tail(8)
-        if look.total < at + _SHORTEST - 10:
-            look.find("truncated", f"it ends at {look.total}, and CRC and length are missing")
+        if match.total < at + _SHORTEST - 10:
+            match.find("truncated", f"it ends at {match.total}, and CRC and length are missing")
         else:
-            look.note("length modulo 2^32", int.from_bytes(end[4:], "little"), look.total - 4)
+            match.note("length modulo 2^32", int.from_bytes(end[4:], "little"), match.total - 4)

@@ -7,7 +7,7 @@ from .requests import Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 SECTOR = 2048
@@ -39,8 +39,8 @@ class Iso(Format):
     def begins(self, head: bytes) -> bool:
         return is_iso(head)
 
-    def read(self, look: "Look") -> "Reader":
-        look.spawn(whole(look))
+    def read(self, match: "Match") -> "Reader":
+        match.spawn(whole(match))
         primary = b""
         extensions = []
         roots = {}
@@ -53,81 +53,81 @@ class Iso(Format):
                 continue
             if len(sector) < SECTOR or (sector[1:6] != b"CD001" and (primary or number >= 20)):
                 if len(sector) < SECTOR and number == 0:
-                    look.find("truncated", f"its first volume descriptor ends at {at + SECTOR}", at)
+                    match.find("truncated", f"its first volume descriptor ends at {at + SECTOR}", at)
                 break
             if sector[1:6] != b"CD001":
-                look.find("odd", f"sector {FIRST + number} is no volume descriptor", at)
+                match.find("odd", f"sector {FIRST + number} is no volume descriptor", at)
                 continue
             kind = sector[0]
             if kind == PRIMARY and not primary:
                 primary = sector
                 if number:
-                    look.find("odd", f"its first volume descriptor is in sector {FIRST + number}, not {FIRST}", at)
-                volume(look, sector, at)
+                    match.find("odd", f"its first volume descriptor is in sector {FIRST + number}, not {FIRST}", at)
+                volume(match, sector, at)
                 roots[u32(sector, 158)] = (sector[156:190], "the root directory")
             elif kind == PRIMARY:
                 if sector[:8] + sector[80:190] != primary[:8] + primary[80:190]:
                     text = "it has two primary volume descriptors that differ: tools differ in which of them they read"
-                    look.find("header", text, at)
+                    match.find("header", text, at)
             elif kind == SUPPLEMENTARY and sector[88:91] in JOLIET:
                 if "Joliet" not in extensions:
                     extensions.append("Joliet")
                     roots.setdefault(u32(sector, 158), (sector[156:190], "Joliet's root directory"))
             elif kind == BOOT and sector[7:30] == b"EL TORITO SPECIFICATION":
                 catalog = u32(sector, 71)
-                look.note("boot catalog", f"El Torito, sector {catalog}", at + 71)
-                look.must_reach((catalog + 1) * SECTOR, "the boot catalog")
+                match.note("boot catalog", f"El Torito, sector {catalog}", at + 71)
+                match.must_reach((catalog + 1) * SECTOR, "the boot catalog")
         if extensions:
-            look.variant = "+".join(extensions)
+            match.variant = "+".join(extensions)
         for _, (record, what) in sorted(roots.items()):
-            yield from iso_directory.read(look, record, what)
+            yield from iso_directory.read(match, record, what)
 
 
-def volume(look: "Look", sector: bytes, at: int) -> None:
+def volume(match: "Match", sector: bytes, at: int) -> None:
     """The primary volume descriptor in `sector`, at `at` in the image: ECMA-119, 8.4."""
-    look.note("volume", sector[40:72].decode("ascii", "replace").strip(), at + 40)
-    look.note("system", sector[8:40].decode("ascii", "replace").strip(), at + 8)
+    match.note("volume", sector[40:72].decode("ascii", "replace").strip(), at + 40)
+    match.note("system", sector[8:40].decode("ascii", "replace").strip(), at + 8)
     if sector[6] != 1:
-        look.find("version", f"the version of its volume descriptor is {sector[6]}", at + 6)
-    block = both16(look, sector, at, 128, "size of a block")
-    sectors = both32(look, sector, at, 80, "blocks of the volume")
-    table = both32(look, sector, at, 132, "bytes of the path table")
+        match.find("version", f"the version of its volume descriptor is {sector[6]}", at + 6)
+    block = both16(match, sector, at, 128, "size of a block")
+    sectors = both32(match, sector, at, 80, "blocks of the volume")
+    table = both32(match, sector, at, 132, "bytes of the path table")
     if block not in (512, 1024, 2048):
-        look.find("header", f"a block of {block} bytes cannot be", at + 128)
+        match.find("header", f"a block of {block} bytes cannot be", at + 128)
         return
-    look.note("volume size", sectors * block, at + 80)
-    look.spawn(_reaches(look, sectors * block, at))
-    look.must_reach(u32(sector, 140) * block + table, "the path table")
-    look.must_reach(be32(sector, 148) * block + table, "the path table for big-endian machines")
+    match.note("volume size", sectors * block, at + 80)
+    match.spawn(_reaches(match, sectors * block, at))
+    match.must_reach(u32(sector, 140) * block + table, "the path table")
+    match.must_reach(be32(sector, 148) * block + table, "the path table for big-endian machines")
     if sectors == 0:
-        look.find("header", "its volume has no blocks", at + 80)
+        match.find("header", "its volume has no blocks", at + 80)
     root = sector[156:190]
     if root[0] != 34 or not root[25] & 2:
-        look.find("header", "its root directory's record is none", at + 156)
+        match.find("header", "its root directory's record is none", at + 156)
 
 
-def _reaches(look: "Look", end: int, at: int) -> "Reader":
+def _reaches(match: "Match", end: int, at: int) -> "Reader":
     """The volume is all there."""
-    if look.size is None:
+    if match.size is None:
         yield Tail(0)
-    if end > look.total:
-        look.find("truncated", f"its volume ends at {end}, and the image at {look.total}", at + 80)
+    if end > match.total:
+        match.find("truncated", f"its volume ends at {end}, and the image at {match.total}", at + 80)
 
 
-def both16(look: "Look", data: bytes, at: int, offset: int, what: str) -> int:
+def both16(match: "Match", data: bytes, at: int, offset: int, what: str) -> int:
     """The number at `offset`, that is written in both byte orders; Linux reads the first, and so is it here."""
     little, big = u16(data, offset), int.from_bytes(data[offset + 2 : offset + 4], "big")
-    return _agree(look, little, big, at + offset, what)
+    return _agree(match, little, big, at + offset, what)
 
 
-def both32(look: "Look", data: bytes, at: int, offset: int, what: str) -> int:
+def both32(match: "Match", data: bytes, at: int, offset: int, what: str) -> int:
     """As :func:`both16`, of 32 bits."""
-    return _agree(look, u32(data, offset), be32(data, offset + 4), at + offset, what)
+    return _agree(match, u32(data, offset), be32(data, offset + 4), at + offset, what)
 
 
-def _agree(look: "Look", little: int, big: int, at: int, what: str) -> int:
+def _agree(match: "Match", little: int, big: int, at: int, what: str) -> int:
     # Mastering programs are known that leave the second one out: "stupid mastering programs", as Linux' isofs.h has it.
     if little != big:
         code = "odd" if big == 0 else "header"
-        look.find(code, f"{what}: {little} in little-endian order, and {big} in big-endian order", at)
+        match.find(code, f"{what}: {little} in little-endian order, and {big} in big-endian order", at)
     return little

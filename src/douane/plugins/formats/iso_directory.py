@@ -5,7 +5,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 SECTOR = 2048
@@ -15,16 +15,16 @@ MOST = 1 << 18
 SMALLEST = 34
 
 
-def read(look: "Look", record: bytes, what: str) -> "Reader":
+def read(match: "Match", record: bytes, what: str) -> "Reader":
     """Read the directory that `record`, that of a volume descriptor, leads to; `what` names it.
 
     Its place may lie before something that was read already, so that it is not seen in one pass: ``unchecked``.
     """
     place, size = u32(record, 2), u32(record, 10)
     at = place * SECTOR
-    look.must_reach(at + size, what)
+    match.must_reach(at + size, what)
     if size == 0:
-        look.find("header", f"{what} has no bytes", at)
+        match.find("header", f"{what} has no bytes", at)
         return
     for begin in range(0, min(size, MOST), SECTOR):
         length = min(SECTOR, size - begin)
@@ -32,43 +32,43 @@ def read(look: "Look", record: bytes, what: str) -> "Reader":
         if len(sector) < length:
             return
         if begin == 0:
-            if not _is_self(look, sector, place, what, at):
+            if not _is_self(match, sector, place, what, at):
                 return
             if sector[34:36] == b"SP" and sector[38:40] == b"\xbe\xef":
-                look.note("Rock Ridge", "in use", at + 34)
-        if not _records(look, sector, what, at + begin):
+                match.note("Rock Ridge", "in use", at + 34)
+        if not _records(match, sector, what, at + begin):
             return
 
 
-def _is_self(look: "Look", sector: bytes, place: int, what: str, at: int) -> bool:
+def _is_self(match: "Match", sector: bytes, place: int, what: str, at: int) -> bool:
     """The first record of a directory is that of the directory itself (ECMA-119, 6.8.2.2)."""
     if sector[0] < SMALLEST or sector[32:34] != b"\x01\0" or not sector[25] & 2:
-        look.find("header", f"{what} at sector {place} does not begin with a record of itself", at)
+        match.find("header", f"{what} at sector {place} does not begin with a record of itself", at)
         return False
     if u32(sector, 2) != place:
-        look.find("odd", f"{what} is at sector {place}, and says that it is at {u32(sector, 2)}", at + 2)
+        match.find("odd", f"{what} is at sector {place}, and says that it is at {u32(sector, 2)}", at + 2)
     return True
 
 
-def _records(look: "Look", sector: bytes, what: str, at: int) -> bool:
+def _records(match: "Match", sector: bytes, what: str, at: int) -> bool:
     """False after a record that cannot be: what stands behind it cannot be found."""
     offset = 0
     while offset < len(sector) and sector[offset]:
         length = sector[offset]
         record = sector[offset : offset + length]
         if length < SMALLEST or len(record) < length or 33 + record[32] > length:
-            look.find("header", f"a record of {length} bytes in {what} cannot be", at + offset)
+            match.find("header", f"a record of {length} bytes in {what} cannot be", at + offset)
             return False
         first, size = u32(record, 2), u32(record, 10)
         if size and be32(record, 14) not in (size, 0):
             text = f"a file in {what} has {size} bytes in little-endian order, and {be32(record, 14)} in big-endian"
-            look.find("header", text, at + offset + 10)
+            match.find("header", text, at + offset + 10)
             return False
         if size and be32(record, 6) not in (first, 0):
             text = f"a file in {what} is at {first} in little-endian order, and at {be32(record, 6)} in big-endian"
-            look.find("header", text, at + offset + 2)
+            match.find("header", text, at + offset + 2)
             return False
         if size and not record[25] & 0x80:
-            look.must_reach(first * SECTOR + size, f"the file {bytes(record[33 : 33 + record[32]])!r}")
+            match.must_reach(first * SECTOR + size, f"the file {bytes(record[33 : 33 + record[32]])!r}")
         offset += length
     return True

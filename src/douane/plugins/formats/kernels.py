@@ -6,7 +6,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 
@@ -31,16 +31,16 @@ class Kernel(Content):
     def begins(self, head: bytes) -> bool:
         return bool(kind_of(head))
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         head = yield Bytes(0, 0x400, "the beginning", short=True)
-        look.variant = kind_of(head)
-        if look.variant == "bzImage":
-            look.note("boot protocol", f"{head[0x207]}.{head[0x206]:02}", 0x206)
-            look.note("sectors of setup code", head[0x1F1] or 4, 0x1F1)
-            look.note("bytes of the kernel", u32(head, 0x1F4) * 16, 0x1F4)
-        elif look.variant == "ELF":
-            look.note("machine", u16(head, 18), 18)
-        yield from whole(look)
+        match.variant = kind_of(head)
+        if match.variant == "bzImage":
+            match.note("boot protocol", f"{head[0x207]}.{head[0x206]:02}", 0x206)
+            match.note("sectors of setup code", head[0x1F1] or 4, 0x1F1)
+            match.note("bytes of the kernel", u32(head, 0x1F4) * 16, 0x1F4)
+        elif match.variant == "ELF":
+            match.note("machine", u16(head, 18), 18)
+        yield from whole(match)
 
 
 class InitialRamDisk(Content):
@@ -53,6 +53,6 @@ class InitialRamDisk(Content):
     def begins(self, head: bytes) -> bool:
         return head[:6] in (b"070701", b"070702") and all(byte in b"0123456789abcdefABCDEF" for byte in head[6:110])
 
-    def read(self, look: "Look") -> "Reader":
-        look.variant = "cpio"
-        yield from whole(look)
+    def read(self, match: "Match") -> "Reader":
+        match.variant = "cpio"
+        yield from whole(match)

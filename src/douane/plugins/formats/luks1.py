@@ -12,7 +12,7 @@ from .requests import Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 MAGIC = b"LUKS\xba\xbe"
@@ -32,39 +32,39 @@ class Luks1(Format):
         """See the class."""
         return head[:6] == MAGIC and head[6:8] != b"\0\2"
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         """The header. Nothing can be seen of the rest."""
         version = int.from_bytes((yield Bytes(6, 2, "the header")), "big")
-        look.note("version", version, 6)
+        match.note("version", version, 6)
         if version != 1:
-            look.find("version", f"version is {version}; 1 and 2 are known", 6)
+            match.find("version", f"version is {version}; 1 and 2 are known", 6)
             return
         data = yield Bytes(0, HEADER_BYTES, "the header")
         for name, offset, length in (("cipher-name", 8, 32), ("cipher-mode", 40, 32), ("hash-spec", 72, 32)):
-            look.note(name, _text(look, data, name, offset, length), offset)
+            match.note(name, _text(match, data, name, offset, length), offset)
         payload, key_bytes = struct.unpack_from(">II", data, 104)
         iterations = struct.unpack_from(">I", data, 164)[0]
-        look.note("payload-offset", payload, 104)
-        look.note("key-bytes", key_bytes, 108)
-        look.note("mk-digest-iter", iterations, 164)
-        look.note("uuid", data[168:208].split(b"\0")[0].decode("ascii", "replace"), 168)
-        look.find("encrypted", "all of it is, but for the header")
+        match.note("payload-offset", payload, 104)
+        match.note("key-bytes", key_bytes, 108)
+        match.note("mk-digest-iter", iterations, 164)
+        match.note("uuid", data[168:208].split(b"\0")[0].decode("ascii", "replace"), 168)
+        match.find("encrypted", "all of it is, but for the header")
         start = payload * 512
         if start < KEYS_AT:
             # 0 is said by a header that stands in a file of its own: there is no disk in here
-            look.find("header", f"payload-offset is {payload} sectors: the disk would stand in the header", 104)
+            match.find("header", f"payload-offset is {payload} sectors: the disk would stand in the header", 104)
             return
         if not iterations:
-            look.find("header", "mk-digest-iter is 0", 164)
-        _judge_slots(look, data, start, key_bytes)
-        look.must_reach(start, "the header with its keys")
-        if look.size is not None:
-            look.virtual_size = max(0, look.size - start)
+            match.find("header", "mk-digest-iter is 0", 164)
+        _judge_slots(match, data, start, key_bytes)
+        match.must_reach(start, "the header with its keys")
+        if match.size is not None:
+            match.virtual_size = max(0, match.size - start)
         yield Tail(0)
-        look.virtual_size = max(0, look.total - start)
+        match.virtual_size = max(0, match.total - start)
 
 
-def _judge_slots(look: "Look", data: bytes, payload: int, key_bytes: int) -> None:
+def _judge_slots(match: "Match", data: bytes, payload: int, key_bytes: int) -> None:
     regions = []
     for slot in range(SLOTS):
         at = SLOTS_AT + slot * SLOT_BYTES
@@ -72,23 +72,23 @@ def _judge_slots(look: "Look", data: bytes, payload: int, key_bytes: int) -> Non
         if active == DISABLED:
             continue
         if active != ENABLED:
-            look.find("header", f"key slot {slot} is neither enabled nor disabled: {active:#x}", at)
+            match.find("header", f"key slot {slot} is neither enabled nor disabled: {active:#x}", at)
             continue
         start, end = key_at * 512, key_at * 512 + key_bytes * stripes
         if not iterations or not stripes:
-            look.find("header", f"key slot {slot} has {iterations} iterations and {stripes} stripes", at)
+            match.find("header", f"key slot {slot} has {iterations} iterations and {stripes} stripes", at)
         if start < KEYS_AT or end > payload:
-            look.find("overlap", f"key slot {slot}, {start} to {end}, overlaps the header or the disk", at)
+            match.find("overlap", f"key slot {slot}, {start} to {end}, overlaps the header or the disk", at)
         regions.append((start, end, slot))
     regions.sort()
     for (_, end, slot), (start, _, other) in pairwise(regions):
         if start < end:
-            look.find("overlap", f"key slots {slot} and {other} overlap")
-    look.note("keys", len(regions), SLOTS_AT)
+            match.find("overlap", f"key slots {slot} and {other} overlap")
+    match.note("keys", len(regions), SLOTS_AT)
 
 
-def _text(look: "Look", data: bytes, name: str, offset: int, length: int) -> str:
+def _text(match: "Match", data: bytes, name: str, offset: int, length: int) -> str:
     raw = data[offset : offset + length]
     if b"\0" not in raw:
-        look.find("header", f"{name} has no end", offset)
+        match.find("header", f"{name} has no end", offset)
     return raw.split(b"\0")[0].decode("ascii", "replace")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .match import Look
-    from .requests import Reader, Want
+    from .match import Match
+    from .requests import Reader, Request
 
 MAGIC, MAGIC_SECOND = b"LUKS\xba\xbe", b"SKUL\xba\xbe"
 BINARY_BYTES = 4096
@@ -40,10 +40,10 @@ class Luks2(Format):
         """See the class."""
         return head[:8] == MAGIC + b"\0\2"
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         """Both headers, and the JSON area of the first. Nothing can be seen of the rest."""
-        look.find("encrypted", "all of it is, but for the headers")
-        first = yield from _header(look, 0, MAGIC, "the header")
+        match.find("encrypted", "all of it is, but for the headers")
+        first = yield from _header(match, 0, MAGIC, "the header")
         if first is None:
             return
         size, binary, text = first
@@ -53,43 +53,43 @@ class Luks2(Format):
             ("uuid", 168, 40),
             ("subsystem", 208, 48),
         ):
-            look.note(name, binary[offset : offset + length].split(b"\0")[0].decode("utf-8", "replace"), offset)
-        look.note("hdr_size", size, 8)
-        look.note("seqid", int.from_bytes(binary[16:24], "big"), 16)
-        disk = read_json(look, text, size * 2) if text is not None else None
-        second = yield from _header(look, size, MAGIC_SECOND, "the second header")
+            match.note(name, binary[offset : offset + length].split(b"\0")[0].decode("utf-8", "replace"), offset)
+        match.note("hdr_size", size, 8)
+        match.note("seqid", int.from_bytes(binary[16:24], "big"), 16)
+        disk = read_json(match, text, size * 2) if text is not None else None
+        second = yield from _header(match, size, MAGIC_SECOND, "the second header")
         if second is not None:
             if second[0] != size or second[1][16:24] != binary[16:24]:
                 # the one with the higher seqid is taken, and written over the other: section 2.2
-                look.find(
+                match.find(
                     "header", "the two headers are of different sizes or times: which is taken is not certain", size
                 )
             elif second[2] != text:
-                look.find("header", "the two headers, of the same time, say different things", size)
+                match.find("header", "the two headers, of the same time, say different things", size)
         if disk is None:
             return
         start, most = disk
-        look.must_reach(start + (most or 0), "the encrypted disk")
-        if most is None and look.size is not None:
-            look.virtual_size = max(0, look.size - start)
+        match.must_reach(start + (most or 0), "the encrypted disk")
+        if most is None and match.size is not None:
+            match.virtual_size = max(0, match.size - start)
         elif most is not None:
-            look.virtual_size = most
+            match.virtual_size = most
         yield Tail(0)
         if most is None:
-            look.virtual_size = max(0, look.total - start)
+            match.virtual_size = max(0, match.total - start)
 
 
 def _header(
-    look: "Look", at: int, magic: bytes, what: str
-) -> "Generator[Want, Any, tuple[int, bytes, bytes | None] | None]":
+    match: "Match", at: int, magic: bytes, what: str
+) -> "Generator[Request, Any, tuple[int, bytes, bytes | None] | None]":
     """The binary header at `at`, and the JSON area behind it if it is not too long; None if there is none."""
     binary = yield Bytes(at, BINARY_BYTES, what)
     size, offset = struct.unpack_from(">Q", binary, 8)[0], struct.unpack_from(">Q", binary, 256)[0]
     if binary[:8] != magic + b"\0\2":
-        look.find("checksum", f"there is no {what[4:]} at {at}: {binary[:8]!r}", at)
+        match.find("checksum", f"there is no {what[4:]} at {at}: {binary[:8]!r}", at)
         return None
     if size not in SIZES or offset != at:
-        look.find("header", f"{what} has hdr_size {size} and hdr_offset {offset}, at {at}", at + 8)
+        match.find("header", f"{what} has hdr_size {size} and hdr_offset {offset}, at {at}", at + 8)
         return None
     import hashlib
 
@@ -97,11 +97,11 @@ def _header(
     try:
         digest = hashlib.new(algorithm)
     except (ValueError, TypeError):
-        look.find("unknown-feature", f"{what} has a checksum of the kind {algorithm!r}", at + 72)
+        match.find("unknown-feature", f"{what} has a checksum of the kind {algorithm!r}", at + 72)
         return None
     length = digest.digest_size
     if not 0 < length <= CHECKSUM_BYTES:
-        look.find("unknown-feature", f"{what} has a checksum of the kind {algorithm!r}", at + 72)
+        match.find("unknown-feature", f"{what} has a checksum of the kind {algorithm!r}", at + 72)
         return None
     digest.update(binary[:CHECKSUM_AT] + bytes(CHECKSUM_BYTES) + binary[CHECKSUM_AT + CHECKSUM_BYTES :])
     text = bytearray()
@@ -110,8 +110,8 @@ def _header(
         digest.update(piece)
         text += piece[: MOST_JSON + 1 - len(text)]
     if digest.digest() != binary[CHECKSUM_AT : CHECKSUM_AT + length]:
-        look.find("checksum", f"the {algorithm} of {what} is wrong", at + CHECKSUM_AT)
+        match.find("checksum", f"the {algorithm} of {what} is wrong", at + CHECKSUM_AT)
     if len(text) > MOST_JSON and b"\0" not in text:
-        look.find("odd", f"the JSON area of {what} has more than {MOST_JSON} bytes, and is not read", at + BINARY_BYTES)
+        match.find("odd", f"the JSON area of {what} exceeds {MOST_JSON} bytes and is not read", at + BINARY_BYTES)
         return size, binary, None
     return size, binary, bytes(text.split(b"\0")[0])

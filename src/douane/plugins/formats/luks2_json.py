@@ -7,13 +7,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .match import Look
+    from .match import Match
 
 AT = 4096
 MOST_OBJECTS = 64
 
 
-def read_json(look: "Look", text: bytes, headers_end: int) -> "tuple[int, int | None] | None":
+def read_json(match: "Match", text: bytes, headers_end: int) -> "tuple[int, int | None] | None":
     """Offset and length in bytes of the disk, the length None for "the rest"; None if that cannot be told.
 
     `text` is the JSON area without its padding; behind `headers_end` bytes the keys begin.
@@ -26,25 +26,25 @@ def read_json(look: "Look", text: bytes, headers_end: int) -> "tuple[int, int | 
         disks = [segments[name] for name in sorted(segments, key=int)]
         keys = {name: slot["area"] for name, slot in list(area.get("keyslots", {}).items())[:MOST_OBJECTS]}
         requirements = area.get("config", {}).get("requirements", {}).get("mandatory", [])
-        _judge_keys(look, keys, headers_end)
-        place = _place(look, disks[:MOST_OBJECTS])
+        _judge_keys(match, keys, headers_end)
+        place = _place(match, disks[:MOST_OBJECTS])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        look.find("header", f"the JSON area cannot be understood: {type(error).__name__}: {str(error)[:100]}", AT)
+        match.find("header", f"the JSON area cannot be understood: {type(error).__name__}: {str(error)[:100]}", AT)
         return None
-    look.note("segments", len(segments), AT)
-    look.note("keyslots", len(keys), AT)
+    match.note("segments", len(segments), AT)
+    match.note("keyslots", len(keys), AT)
     if requirements:
-        look.find("unknown-feature", f"it must not be used without: {str(requirements)[:200]}", AT)
+        match.find("unknown-feature", f"it must not be used without: {str(requirements)[:200]}", AT)
     if place[0] < headers_end:
-        look.find("overlap", f"the disk begins at {place[0]}, and the headers end at {headers_end}", AT)
+        match.find("overlap", f"the disk begins at {place[0]}, and the headers end at {headers_end}", AT)
     return place
 
 
-def _place(look: "Look", disks: "list[Any]") -> "tuple[int, int | None]":
+def _place(match: "Match", disks: "list[Any]") -> "tuple[int, int | None]":
     """From where the first segment begins, to where the last ends."""
     first, last = disks[0], disks[-1]
     for one in disks[:4]:
-        look.note(
+        match.note(
             "segment", f"{one['type']}, {one.get('encryption', 'not encrypted')}, {one['size']} at {one['offset']}", AT
         )
     start, last_start = _number(first["offset"]), _number(last["offset"])
@@ -53,12 +53,12 @@ def _place(look: "Look", disks: "list[Any]") -> "tuple[int, int | None]":
     return start, max(0, last_start + _number(last["size"]) - start)
 
 
-def _judge_keys(look: "Look", keys: "dict[str, Any]", headers_end: int) -> None:
+def _judge_keys(match: "Match", keys: "dict[str, Any]", headers_end: int) -> None:
     for name, area in keys.items():
         at, length = _number(area["offset"]), _number(area["size"])
-        look.must_reach(at + length, f"key slot {name[:20]}")
+        match.must_reach(at + length, f"key slot {name[:20]}")
         if at < headers_end:
-            look.find("overlap", f"key slot {name[:20]!r} stands at {at}, and the headers end at {headers_end}", AT)
+            match.find("overlap", f"key slot {name[:20]!r} stands at {at}, and the headers end at {headers_end}", AT)
 
 
 def _number(value: "Any") -> int:

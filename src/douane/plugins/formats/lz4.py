@@ -6,7 +6,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 _FRAME, _LEGACY = b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18"
@@ -24,7 +24,7 @@ class Lz4(Format):
     def begins(self, head: bytes) -> bool:
         return (magic_behind_skippable(head) if is_skippable(head) else head[:4]) in MAGICS
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         at = 0
         while True:
             magic = yield Bytes(at, 4, "a frame")
@@ -32,7 +32,7 @@ class Lz4(Format):
                 break
             length = yield Bytes(at + 4, 4, "the length of a frame")
             at += 8 + int.from_bytes(length, "little")
-        yield from read_frame(look, magic, at)
+        yield from read_frame(match, magic, at)
 
 
 def is_skippable(head: bytes) -> bool:
@@ -48,28 +48,28 @@ def magic_behind_skippable(head: bytes) -> "bytes | None":
     return head[at : at + 4] if at + 4 <= min(len(head), HEAD_BYTES) else None
 
 
-def read_frame(look: "Look", magic: bytes, at: int) -> "Reader":
+def read_frame(match: "Match", magic: bytes, at: int) -> "Reader":
     """The header of the frame at `at`, behind its `magic`, one of :data:`MAGICS`."""
     if magic == _LEGACY:
-        look.variant = "legacy"
-        note_window(look, 8 << 20, at)
+        match.variant = "legacy"
+        note_window(match, 8 << 20, at)
         return
     flags, block = yield Bytes(at + 4, 2, "the frame header")
     sized, dictionary = flags >> 3 & 1, flags & 1
     fields = yield Bytes(at + 6, 8 * sized + 4 * dictionary + 1, "the frame header")
     if flags >> 6 != 1:
-        look.find("version", f"its version is {flags >> 6}, and 1 is the one there is", at + 4)
+        match.find("version", f"its version is {flags >> 6}, and 1 is the one there is", at + 4)
         return
     if flags & 2 or block & 0x8F or block >> 4 < 4:
-        look.find("unknown-feature", f"the flags {flags:#04x}, {block:#04x} have a meaning that is not known", at + 4)
+        match.find("unknown-feature", f"the flags {flags:#04x}, {block:#04x} have a meaning that is not known", at + 4)
     elif xxh32(bytes((flags, block)) + fields[:-1]) >> 8 & 0xFF != fields[-1]:
-        look.find("checksum", "the checksum of the frame header is wrong", at + 6 + len(fields) - 1)
+        match.find("checksum", "the checksum of the frame header is wrong", at + 6 + len(fields) - 1)
     else:
-        note_window(look, 1 << 8 + 2 * (block >> 4), at + 5)
-    look.note("uncompressed size", int.from_bytes(fields[:8], "little") if sized else "unknown", at + 6)
+        note_window(match, 1 << 8 + 2 * (block >> 4), at + 5)
+    match.note("uncompressed size", int.from_bytes(fields[:8], "little") if sized else "unknown", at + 6)
     if dictionary:
         number = int.from_bytes(fields[-5:-1], "little")
-        look.find("unknown-feature", f"it needs the dictionary {number}, which is not in it", at + 6)
+        match.find("unknown-feature", f"it needs the dictionary {number}, which is not in it", at + 6)
 
 
 def xxh32(data: bytes) -> int:

@@ -9,7 +9,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 _UNKNOWN = (1 << 64) - 1
@@ -35,11 +35,11 @@ class Lzma(Format):
             return False
         return head[14:18] != b"\xff\xff\xff\xff" and (size == _UNKNOWN or 0 < size < _MOST)
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         header = yield Bytes(0, 18, "the header")
-        note_window(look, int.from_bytes(header[1:5], "little"), 1)
+        note_window(match, int.from_bytes(header[1:5], "little"), 1)
         size = int.from_bytes(header[5:13], "little")
-        look.note("uncompressed size", "unknown" if size == _UNKNOWN else size, 5)
+        match.note("uncompressed size", "unknown" if size == _UNKNOWN else size, 5)
 
 
 def _is_usual(window: int) -> bool:

@@ -2,8 +2,30 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .examination import Examination
+    from typing import Protocol
+
     from .requests import Reader
+
+    class InnerExamination(Protocol):
+        """The examination of an image inside another: see :class:`examination.Examination`."""
+
+        @property
+        def matches(self) -> "list[Match]": ...
+        @property
+        def joint_findings(self) -> "list[Finding]": ...
+        @property
+        def findings(self) -> "list[Finding]": ...
+        @property
+        def count(self) -> int: ...
+        @property
+        def position(self) -> int: ...
+        @property
+        def ended(self) -> bool: ...
+        def feed(self, chunk: memoryview) -> None: ...
+        def skippable(self) -> int: ...
+        def skip(self, length: int) -> None: ...
+        def finish(self) -> None: ...
+
 
 MAX_FINDINGS = 64
 MAX_FIELDS = 200
@@ -32,13 +54,13 @@ class Field:
         self.name, self.value, self.offset = name, value, offset
 
 
-class Look:
+class Match:
     """One format that the image can be read as, filled in by its reader while the bytes go by.
 
     `name` is ours (``vmdk-descriptor``); `disk_format` is Glance's (``vmdk``); `kind` is one of ``disk``, ``archive``,
     ``compressed``, ``content`` (what a raw disk begins with: a partition table, a file system, text) and ``other``.
     `size` is the length of the image in bytes, None where that is not known before the end; `total` is the same, and
-    always known once a :class:`wants.Tail` has been sent.
+    always known once a :class:`requests.Tail` has been sent.
     """
 
     def __init__(self, name: str, disk_format: str, kind: str, size: int | None, at: str) -> None:
@@ -54,7 +76,7 @@ class Look:
         """Which kind of the format: ``streamOptimized``, ``v3``."""
         self.findings: list[Finding] = []
         self.fields: list[Field] = []
-        self.inner: list[tuple[str, Examination]] = []
+        self.inner: list[tuple[str, InnerExamination]] = []
         """What stands in an archive: the member's name, and what it was found to be."""
         self.reach = 0
         self._reaches: list[tuple[int, str]] = []

@@ -8,7 +8,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 MOST_LOGICAL = 128
@@ -23,49 +23,49 @@ class Mbr(Content):
     def begins(self, head: bytes) -> bool:
         return boot_sectors.is_table(head) and not boot_sectors.has_protective(head) and head[512:520] != b"EFI PART"
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         head = yield Bytes(0, SECTOR, "the partition table")
         hybrid = iso.is_iso((yield Bytes(0, HEAD_BYTES, "the beginning", short=True)))
-        look.note("disk signature", f"{u32(head, 440):#010x}", 440)
+        match.note("disk signature", f"{u32(head, 440):#010x}", 440)
         table = boot_sectors.used(boot_sectors.entries(head))
         for one in table:
-            look.note(one.name, f"type {one.kind:#04x}, {one.count} sectors from {one.start}", one.at)
+            match.note(one.name, f"type {one.kind:#04x}, {one.count} sectors from {one.start}", one.at)
         # The first partition of an isohybrid is the ISO and begins at 0, or holds the others: Linux does not mind.
-        _contradictions(look, table, nested=hybrid)
+        _contradictions(match, table, nested=hybrid)
         extended = [one for one in table if one.kind in EXTENDED]
         if len(extended) > 1:
-            look.find("partition-table", "it has two extended partitions; tools differ in which of them they read", 446)
+            match.find("partition-table", "it has two extended partitions; tools differ in which they read", 446)
         logical: list[Partition] = []
-        look.spawn(_ended(look, table, logical))
+        match.spawn(_ended(match, table, logical))
         if extended:
-            yield from _logical(look, extended[0], logical)
+            yield from _logical(match, extended[0], logical)
 
 
-def _contradictions(look: "Look", table: list[Partition], *, nested: bool) -> None:
+def _contradictions(match: "Match", table: list[Partition], *, nested: bool) -> None:
     """What the entries of one table say against each other; not that they overlap with `nested`."""
     for one in table:
         if not one.start and not nested:
-            look.find("partition-table", f"{one.name} begins at sector 0, where the table itself is", one.at)
+            match.find("partition-table", f"{one.name} begins at sector 0, where the table itself is", one.at)
     if not nested:
         both = boot_sectors.overlaps((one.start, one.end, one.name) for one in table)
         if both:
-            look.find("partition-table", f"{both[0]} and {both[1]} overlap", 446)
+            match.find("partition-table", f"{both[0]} and {both[1]} overlap", 446)
     if sum(one.active == 0x80 for one in table) > 1:
-        look.find("partition-table", "more than one of its partitions is marked as the active one", 446)
+        match.find("partition-table", "more than one of its partitions is marked as the active one", 446)
 
 
-def _ended(look: "Look", table: list[Partition], logical: list[Partition]) -> "Reader":
+def _ended(match: "Match", table: list[Partition], logical: list[Partition]) -> "Reader":
     """All partitions are in the image. A reader of its own, as the chain of logical ones may break off."""
-    yield from whole(look)
-    sectors = -(-look.total // SECTOR)
+    yield from whole(match)
+    sectors = -(-match.total // SECTOR)
     for one in [*table, *logical]:
         if one.end > sectors:
             text = f"{one.name} ends at sector {one.end}, and the image has {sectors}"
-            look.find("partition-table", text, one.at)
+            match.find("partition-table", text, one.at)
             return
 
 
-def _logical(look: "Look", extended: Partition, found: list[Partition]) -> "Reader":
+def _logical(match: "Match", extended: Partition, found: list[Partition]) -> "Reader":
     """Follow the chain of extended boot records, whose places count from the beginning of the extended partition.
 
     As long as it goes forwards: one that goes back is a loop, or out of order as sfdisk may leave it when a logical
@@ -77,31 +77,31 @@ def _logical(look: "Look", extended: Partition, found: list[Partition]) -> "Read
         sector = yield Bytes(at * SECTOR, SECTOR, "an extended boot record", short=True, essential=False)
         if len(sector) < SECTOR or not boot_sectors.signed(sector):
             text = f"there is no extended boot record at sector {at}, where the table says there is one"
-            look.find("partition-table", text, at * SECTOR)
+            match.find("partition-table", text, at * SECTOR)
             return
         data, link = boot_sectors.entries(sector, at * SECTOR, f"logical {len(found) + 1}, entry ")[:2]
         if data.count and data.kind not in EXTENDED:
             found.append(Partition(f"partition {len(found) + 5}", data.kind, at + data.start, data.count, 0, data.at))
             one = found[-1]
-            look.note(one.name, f"type {one.kind:#04x}, {one.count} sectors from {one.start}", one.at)
+            match.note(one.name, f"type {one.kind:#04x}, {one.count} sectors from {one.start}", one.at)
             if not data.start or one.end > extended.end:
                 text = f"{one.name} lies outside the extended partition, or on its own table"
-                look.find("partition-table", text, one.at)
+                match.find("partition-table", text, one.at)
         if not link.count or link.kind not in EXTENDED:
             break
         following = extended.start + link.start
         seen.append(at)
         if following in seen or following >= extended.end:
             text = f"the extended boot record at sector {at} leads to {following}: in a circle, or out of its partition"
-            look.find("partition-table", text, link.at)
+            match.find("partition-table", text, link.at)
             return
         if len(seen) >= MOST_LOGICAL:
-            look.find("partition-table", f"it has more than {MOST_LOGICAL} extended boot records", link.at)
+            match.find("partition-table", f"it has more than {MOST_LOGICAL} extended boot records", link.at)
             return
         if following < at:
-            look.find("unchecked", f"the extended boot record at sector {at} leads back, to {following}", link.at)
+            match.find("unchecked", f"the extended boot record at sector {at} leads back, to {following}", link.at)
             return
         at = following
     both = boot_sectors.overlaps((one.start, one.end, one.name) for one in found)
     if both:
-        look.find("partition-table", f"{both[0]} and {both[1]} overlap", extended.at)
+        match.find("partition-table", f"{both[0]} and {both[1]} overlap", extended.at)

@@ -6,7 +6,7 @@ from .requests import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 
@@ -30,10 +30,10 @@ class Nrg(Format):
     def ends(self, tail: bytes, total: int) -> bool:
         return _footer(tail, total) is not None
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         tail = yield Tail(12)
-        footer = _footer(tail, look.total)
+        footer = _footer(tail, match.total)
         if footer:
-            look.variant = footer[0]
-            look.note("chunks at", footer[1], look.total - len(tail))
-        look.virtual_size = look.total
+            match.variant = footer[0]
+            match.note("chunks at", footer[1], match.total - len(tail))
+        match.virtual_size = match.total

@@ -1,15 +1,14 @@
 """What makes a tar archive an OVA: a descriptor, and what it says of the other members (DMTF DSP0243, 5 and 7.1)."""
 
 from . import member_names, ovf, ovf_document, ovf_manifest
-from .requests import MOST_BYTES, Bytes
+from .requests import MOST_BYTES, Assembled, Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .examination import Examination
-    from .match import Look
+    from .match import InnerExamination, Match
     from .ovf_document import Disk, File, OvfDocument
     from .ovf_manifest import Line
     from .tar_headers import Member
@@ -17,16 +16,15 @@ if TYPE_CHECKING:
 DISK_ENDINGS = (".vmdk", ".vhd", ".vhdx", ".vdi", ".qcow2", ".qcow", ".img", ".raw", ".iso", ".hdd")
 """Names of disks in an archive without descriptor: somebody will take them for an appliance's."""
 
-_DEPTH = 2  # what is in a member with holes or in chunks is not looked into further
 _ZEROS = memoryview(bytes(MOST_BYTES))
 _MOST_ZEROS = 64 << 20  # bytes of holes that are shown to readers; more is wanted only by tables made of holes
 
 
 class Package:
-    """The members as they go by; :meth:`judge` adds the findings on all of them together to `look`."""
+    """The members as they go by; :meth:`judge` adds the findings on all of them together to `match`."""
 
-    def __init__(self, look: "Look") -> None:
-        self.look = look
+    def __init__(self, match: "Match") -> None:
+        self.match = match
         self.looked_into = 0
         self.missed = 0
         """How many files were not looked into."""
@@ -36,7 +34,7 @@ class Package:
         self._descriptors: list[str] = []
         self._manifests: list[str] = []
         self._lines: list[Line] = []
-        self._parts: dict[str, tuple[Examination, int]] = {}
+        self._parts: dict[str, tuple[InnerExamination, int]] = {}
         self._zeros_left = _MOST_ZEROS
         self._disk = ""
 
@@ -47,13 +45,13 @@ class Package:
         lower = name.lower()
         if lower.endswith(".ovf"):
             self._descriptors = [*self._descriptors[:1], name]
-            self.look.name = "ova"
+            self.match.name = "ova"
             if len(self._sizes) > 1:
-                self.look.find("odd", f"the descriptor {member_names.shown(name)} is not the first member")
+                self.match.find("odd", f"the descriptor {member_names.shown(name)} is not the first member")
         elif lower.endswith(".mf"):
             self._manifests = [*self._manifests[:1], name]
         elif lower.endswith(".cert"):
-            self.look.note("certificate", f"{name}, {size} bytes; its signature is not checked here")
+            self.match.note("certificate", f"{name}, {size} bytes; its signature is not checked here")
 
     def most_bytes(self, name: str) -> "int | None":
         """How long a file may be that :meth:`take_text` is to be given whole; None for one that it is not."""
@@ -65,27 +63,27 @@ class Package:
         """The content of a descriptor or a manifest."""
         descriptor = name.lower().endswith(".ovf")
         if too_long:
-            self.look.find("ovf" if descriptor else "manifest", f"{member_names.shown(name)} is too long")
+            self.match.find("ovf" if descriptor else "manifest", f"{member_names.shown(name)} is too long")
         elif descriptor and len(self._descriptors) == 1:
             try:
                 self._document = ovf_document.parse(data)
             except ovf_document.OvfError as error:
-                self.look.find(error.code, f"{member_names.shown(name)}: {error}")
+                self.match.find(error.code, f"{member_names.shown(name)}: {error}")
         elif not descriptor and len(self._manifests) == 1:
             try:
                 self._lines += ovf_manifest.parse(data)
             except ovf_manifest.ManifestError as error:
-                self.look.find("manifest", f"{member_names.shown(name)}: {error}")
+                self.match.find("manifest", f"{member_names.shown(name)}: {error}")
 
-    def take(self, name: str, inner: "Examination | None") -> None:
+    def take(self, name: str, inner: "InnerExamination | None") -> None:
         """What a member was found to be."""
         if inner is None:
             return
-        self._formats[name] = [look.name for look in inner.looks]
-        if any(look.kind == "disk" for look in inner.looks) or name.lower().endswith(DISK_ENDINGS):
+        self._formats[name] = [match.name for match in inner.matches]
+        if any(match.kind == "disk" for match in inner.matches) or name.lower().endswith(DISK_ENDINGS):
             self._disk = self._disk or name
-        if not inner.looks and not inner.findings and self.look.inner and self.look.inner[-1][1] is inner:
-            self.look.inner.pop()  # a text, or a raw disk: nothing to tell
+        if not inner.matches and not inner.findings and self.match.inner and self.match.inner[-1][1] is inner:
+            self.match.inner.pop()  # a text, or a raw disk: nothing to tell
 
     # disks in pieces
 
@@ -106,22 +104,18 @@ class Package:
 
     def read_part(self, name: str, member: "Member") -> "Generator[Any, Any, None]":
         """Look into a chunk as what continues the one before."""
-        from .examination import Examination
-
         base, _, digits = name.rpartition(".")
-        inner, expected = self._parts.get(base) or (Examination(depth=_DEPTH), 0)
+        inner, expected = self._parts.get(base) or ((yield Assembled(None)), 0)
         self.looked_into += not expected
         if int(digits) != expected:
-            self.look.find("out-of-order", f"the part {member_names.shown(name)} stands where {expected} should")
+            self.match.find("out-of-order", f"the part {member_names.shown(name)} stands where {expected} should")
             return
         self._parts[base] = (inner, expected + 1)
         yield from self._show(inner, member.data_offset, member.stored, name)
 
-    def read_sparse(self, member: "Member") -> "Generator[Any, Any, Examination | None]":
+    def read_sparse(self, member: "Member") -> "Generator[Any, Any, InnerExamination | None]":
         """Look into a member with holes, with its holes; None, and a finding, if there are too many to be shown."""
-        from .examination import Examination
-
-        inner = Examination(member.size, depth=_DEPTH)
+        inner: InnerExamination = yield Assembled(member.size)
         name = member_names.normal(member.name)
         at = member.data_offset
         for offset, length in (*(member.extents or ()), (member.size, 0)):
@@ -130,17 +124,17 @@ class Package:
                 inner.skip(skip)
                 zeros = min(offset - inner.position, MOST_BYTES, self._zeros_left) if not skip else 0
                 if not skip and not zeros:
-                    self.look.find("member-size", f"the holes of {member_names.shown(name)} are too large to see")
+                    self.match.find("member-size", f"the holes of {member_names.shown(name)} are too large to see")
                     return None
                 self._zeros_left -= zeros
                 inner.feed(_ZEROS[:zeros])
             yield from self._show(inner, at, length, name)
             at += length
         inner.finish()
-        self.look.inner.append((name, inner))
+        self.match.inner.append((name, inner))
         return inner
 
-    def _show(self, inner: "Examination", offset: int, length: int, name: str) -> "Generator[Any, Any, None]":
+    def _show(self, inner: "InnerExamination", offset: int, length: int, name: str) -> "Generator[Any, Any, None]":
         end = offset + length
         while offset < end:
             piece = yield Bytes(offset, min(MOST_BYTES, end - offset), member_names.shown(name))
@@ -153,63 +147,63 @@ class Package:
         """All members have gone by."""
         for base, (inner, _) in self._parts.items():
             inner.finish()
-            self.look.inner.append((base, inner))
+            self.match.inner.append((base, inner))
             self.take(base, inner)
         self._judge_manifest()
         if not self._descriptors:
             if self._disk or self._manifests:
                 what = member_names.shown(self._disk or self._manifests[0])
-                self.look.find("ovf", f"the archive holds {what}, and no OVF descriptor that says what it is")
+                self.match.find("ovf", f"the archive holds {what}, and no OVF descriptor that says what it is")
             return
         if len(self._descriptors) > 1:
             names = " and ".join(member_names.shown(name) for name in self._descriptors)
-            self.look.find("ovf", f"it has more than one descriptor: {names}")
+            self.match.find("ovf", f"it has more than one descriptor: {names}")
         if len(self._sizes) >= ovf_document.MAX_ENTRIES:
-            self.look.find("archive", f"an OVA of {len(self._sizes)} members or more")
+            self.match.find("archive", f"an OVA of {len(self._sizes)} members or more")
         if self._document is not None:
             self._judge_document(self._document)
-        elif not any(finding.code in ("ovf", "xml") for finding in self.look.findings):
-            self.look.find("ovf", "its descriptor was not read")  # it has holes
+        elif not any(finding.code in ("ovf", "xml") for finding in self.match.findings):
+            self.match.find("ovf", "its descriptor was not read")  # it has holes
         if self.missed:
-            self.look.find("archive", f"it has so many members that {self.missed} were not looked into")
+            self.match.find("archive", f"it has so many members that {self.missed} were not looked into")
 
     def _judge_manifest(self) -> None:
         if len(self._manifests) > 1:
-            self.look.find("manifest", "it has more than one manifest")
+            self.match.find("manifest", "it has more than one manifest")
         listed = set()
         for line in self._lines:
             name = member_names.normal(line.name)
             listed.add(name)
             if name not in self._sizes:
-                self.look.find("manifest", f"the manifest lists {member_names.shown(line.name)}, which is not there")
+                self.match.find("manifest", f"the manifest lists {member_names.shown(line.name)}, which is not there")
         if self._manifests:
-            self.look.note("manifest", f"{self._manifests[0]}, {len(self._lines)} digests, which are not compared here")
+            self.match.note("manifest", f"{self._manifests[0]}, {len(self._lines)} digests, not compared here")
         if self._lines and self._document is not None:
             for file in self._document.files.values():
                 there = [name for name in self._names(file) if name in self._sizes]
                 if there and not listed.intersection(there):
-                    self.look.find("odd", f"the manifest leaves out {member_names.shown(file.href)}")
+                    self.match.find("odd", f"the manifest leaves out {member_names.shown(file.href)}")
 
     def _judge_document(self, document: "OvfDocument") -> None:
-        look = self.look
-        ovf.describe(look, document)
+        match = self.match
+        ovf.describe(match, document)
         for code, what in ovf.faults(document):
-            look.find(code, what)
+            match.find(code, what)
         for file in {file.href: file for file in document.files.values()}.values():
             self._judge_file(file)
         disks = [disk for disk in document.disks if disk.file_ref]
         if not disks:
-            look.find("ovf", "its descriptor names no disk that is in a file")
+            match.find("ovf", "its descriptor names no disk that is in a file")
         if len(disks) == 1:
             self._take_size(disks[0])
 
     def _take_size(self, disk: "Disk") -> None:
         if disk.capacity is None:
-            self.look.note("capacity", f"not known: {disk.capacity_text}")
+            self.match.note("capacity", f"not known: {disk.capacity_text}")
         elif disk.capacity > 1 << 62:
-            self.look.find("virtual-size", f"the disk {disk.id[:80]!r} has a capacity of {disk.capacity_text}")
+            self.match.find("virtual-size", f"the disk {disk.id[:80]!r} has a capacity of {disk.capacity_text}")
         else:
-            self.look.virtual_size = disk.capacity
+            self.match.virtual_size = disk.capacity
 
     def _names(self, file: "File") -> "list[str]":
         """Which members may be, or may be the first part of, `file`."""
@@ -220,17 +214,17 @@ class Package:
         shown = member_names.shown(file.href)
         name = next((name for name in self._names(file) if name in self._sizes), None)
         if name is None:
-            self.look.find("ovf", f"the file {shown} is not in the archive")
+            self.match.find("ovf", f"the file {shown} is not in the archive")
             return
         size = self._sizes[name]
         if file.chunk_size:
             name = name[:-10]
             size = self._judge_chunks(file, name)
         if file.size is not None and file.size != size:
-            self.look.find("odd", f"the file {shown} has {size} bytes, and the descriptor says {file.size}")
+            self.match.find("odd", f"the file {shown} has {size} bytes, and the descriptor says {file.size}")
         formats = self._formats.get(name)
         if file.compression == "gzip" and formats is not None and "gzip" not in formats:
-            self.look.find("ovf", f"the file {shown} should be compressed, and is not")
+            self.match.find("ovf", f"the file {shown} should be compressed, and is not")
 
     def _judge_chunks(self, file: "File", name: str) -> int:
         """The bytes of all chunks of `file` together."""
@@ -240,7 +234,7 @@ class Package:
         shown = member_names.shown(file.href)
         wanted = -(-(file.size or 0) // (file.chunk_size or 1))
         if len(sizes) < wanted:
-            self.look.find("ovf", f"of the {wanted} chunks of {shown} number {len(sizes)} is not in the archive")
+            self.match.find("ovf", f"of the {wanted} chunks of {shown} number {len(sizes)} is not in the archive")
         elif any(size != file.chunk_size for size in sizes[:-1]) or sizes[-1] > (file.chunk_size or 0):
-            self.look.find("odd", f"the chunks of {shown} are not of {file.chunk_size} bytes")
+            self.match.find("odd", f"the chunks of {shown} are not of {file.chunk_size} bytes")
         return sum(sizes)

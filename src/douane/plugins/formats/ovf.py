@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .match import Look
+    from .match import Match
     from .ovf_document import File, OvfDocument
     from .requests import Reader
 
@@ -27,7 +27,7 @@ class Ovf(Format):
             return False
         return _is_envelope(_as_text(head))
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         data = bytearray()
         while len(data) <= ovf_document.MAX_BYTES:
             piece = yield Bytes(len(data), MOST_BYTES, "the descriptor", short=True)
@@ -37,22 +37,22 @@ class Ovf(Format):
         try:
             document = ovf_document.parse(bytes(data))
         except ovf_document.OvfError as error:
-            look.find(error.code, str(error))
+            match.find(error.code, str(error))
             return
-        describe(look, document)
+        describe(match, document)
         for code, what in faults(document):
-            look.find(code, what)
+            match.find(code, what)
 
 
-def describe(look: "Look", document: "OvfDocument") -> None:
+def describe(match: "Match", document: "OvfDocument") -> None:
     """Note what a person would want to know of a descriptor."""
-    look.variant = document.version
-    look.note("namespace", document.namespace)
-    look.note("virtual systems", len(document.systems))
+    match.variant = document.version
+    match.note("namespace", document.namespace)
+    match.note("virtual systems", len(document.systems))
     for file in list(document.files.values())[:16]:
-        look.note("file", f"{file.id}: {file.href}{f', {file.compression}' if file.compression else ''}")
+        match.note("file", f"{file.id}: {file.href}{f', {file.compression}' if file.compression else ''}")
     for disk in document.disks[:16]:
-        look.note("disk", f"{disk.id}: file {disk.file_ref or 'none'}, capacity {disk.capacity_text}, {disk.format}")
+        match.note("disk", f"{disk.id}: file {disk.file_ref or 'none'}, capacity {disk.capacity_text}, {disk.format}")
 
 
 def faults(document: "OvfDocument") -> "Iterator[tuple[str, str]]":

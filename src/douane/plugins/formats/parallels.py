@@ -11,7 +11,7 @@ from .tables import Table, Walk, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 MAGIC, MAGIC_EXTENDED = b"WithoutFreeSpace", b"WithouFreSpacExt"
@@ -37,39 +37,39 @@ class Parallels(Format):
         """See the class."""
         return head[:16] in (MAGIC, MAGIC_EXTENDED)
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         """Header, then the block allocation table."""
         data = yield Bytes(0, HEADER_BYTES, "the header")
         values = struct.unpack("<IIIIIQIIIQ", data[16:])
         for (name, offset), value in zip(NAMES, values, strict=True):
-            look.note(name, value, offset)
+            match.note(name, value, offset)
         version, _, _, tracks, entries, sectors, in_use, data_off, _, ext_off = values
         extended = data[:16] == MAGIC_EXTENDED
-        look.variant = "extended" if extended else "plain"
+        match.variant = "extended" if extended else "plain"
         if not extended:
             sectors &= 0xFFFFFFFF
-        look.virtual_size = sectors * 512
+        match.virtual_size = sectors * 512
         if version != 2:
-            look.find("version", f"version is {version}, and only 2 is known", 16)
+            match.find("version", f"version is {version}, and only 2 is known", 16)
             return
         if in_use == IN_USE:
-            look.find("dirty", "in_use is set: a program had it open and did not close it", 44)
+            match.find("dirty", "in_use is set: a program had it open and did not close it", 44)
         elif in_use not in CLOSED:
-            look.find("odd", f"in_use is {in_use:#x}, which means nothing", 44)
+            match.find("odd", f"in_use is {in_use:#x}, which means nothing", 44)
         if not sectors:
-            look.find("no-disk", "nb_sectors is 0", 36)
+            match.find("no-disk", "nb_sectors is 0", 36)
         if not 0 < tracks <= MOST_TRACKS:
-            look.find("header", f"tracks, the sectors of a cluster, is {tracks}, and must be 1 to {MOST_TRACKS}", 28)
+            match.find("header", f"tracks, the sectors of a cluster, is {tracks}, and must be 1 to {MOST_TRACKS}", 28)
             return
         if entries > MOST_ENTRIES:
-            look.find("header", f"nb_bat_entries is {entries}, and may be {MOST_ENTRIES}", 32)
+            match.find("header", f"nb_bat_entries is {entries}, and may be {MOST_ENTRIES}", 32)
             return
         if sectors > entries * tracks:
-            look.find("virtual-size", f"nb_sectors is {sectors}; its {entries} clusters have {entries * tracks}", 36)
+            match.find("virtual-size", f"nb_sectors is {sectors}; its {entries} clusters have {entries * tracks}", 36)
         table_end = HEADER_BYTES + entries * 4
         if data_off and data_off * 512 < table_end:
-            look.find("overlap", f"data_off is {data_off} sectors, and the table of clusters ends at {table_end}", 48)
-        walk = Walk(look, HEADER_BYTES)
+            match.find("overlap", f"data_off is {data_off} sectors, and the table of clusters ends at {table_end}", 48)
+        walk = Walk(match, HEADER_BYTES)
         if ext_off:
             # parallels_read_format_extension() takes it for sectors; the specification, for "WithouFreSpacExt", for
             # clusters. It is in the file in either case if it is in the file in clusters.

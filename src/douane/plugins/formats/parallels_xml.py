@@ -5,7 +5,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 SEARCHED = 64 << 10
@@ -23,15 +23,15 @@ class ParallelsXml(Format):
         start = head[:4096].removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
         return start.startswith(b"<") and ROOT in start
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         text = yield Bytes(0, SEARCHED, "the description", short=True)
-        look.note("Version", _attribute(text, b"Version="))
+        match.note("Version", _attribute(text, b"Version="))
         sectors = _element(text, b"Disk_size")
         if sectors.isdigit() and len(sectors) < 16:
-            look.virtual_size = int(sectors) * 512
-            look.note("Disk_size", sectors)
+            match.virtual_size = int(sectors) * 512
+            match.note("Disk_size", sectors)
         names = _element(text, b"File")
-        look.find("external-extent", f"it describes a disk that is in other files: {names!r}"[:200])
+        match.find("external-extent", f"it describes a disk that is in other files: {names!r}"[:200])
 
 
 def _element(text: bytes, name: bytes) -> str:

@@ -9,7 +9,7 @@ from .match import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
 
 FIRST_OF_DISKS = ("parallels", "qed", "vdi")
 """VDI has its magic at byte 64 and can stand beside one of the others, which have theirs at 0. All claim the same
@@ -34,47 +34,47 @@ FREE = 64 << 10
 leaves its own first 64 KiB empty, begin with the superblock, at this very place."""
 
 
-def judge(looks: "list[Look]", *, ended: bool) -> "list[Finding]":  # noqa: ARG001  # no answer depends on it so far
-    """What can be said about `looks` together, as they stand; after the end of the image with `ended`.
+def judge(matches: "list[Match]", *, ended: bool) -> "list[Finding]":  # noqa: ARG001  # no answer depends on it so far
+    """What can be said about `matches` together, as they stand; after the end of the image with `ended`.
 
-    Brings `looks` into the order in which tools would take the image for them: what ``qemu-img`` would open first, then
-    what other tools know, then the contents of a raw disk. Text that is something else as well is left out, and so is
+    Sorts `matches` by the precedence of tools: the format that ``qemu-img`` would open comes first, then formats known
+    to other tools, then the content of a raw disk. Text that is something else as well is left out, and so is
     the end of a disk within another format: the copy of a GPT is a guest's there, even where its place is right by
     chance, as in a VHDX that is as long as its disk.
     """
-    if len(looks) < 2:
+    if len(matches) < 2:
         return []
-    if any(look.name != "text" for look in looks):
-        looks[:] = [look for look in looks if look.name != "text"]
-    if any(look.at == "start" and _group(look) in HOLDS_A_DISK for look in looks):
-        looks[:] = [look for look in looks if look.name not in TABLES or look.at == "start"]
-    looks.sort(key=lambda look: (_rank(look), look.name not in TABLES, look.name))
-    told: dict[str, list[Look]] = {}
-    for number, one in enumerate(looks):
-        for other in looks[number + 1 :]:
+    if any(match.name != "text" for match in matches):
+        matches[:] = [match for match in matches if match.name != "text"]
+    if any(match.at == "start" and _group(match) in HOLDS_A_DISK for match in matches):
+        matches[:] = [match for match in matches if match.name not in TABLES or match.at == "start"]
+    matches.sort(key=lambda match: (_rank(match), match.name not in TABLES, match.name))
+    told: dict[str, list[Match]] = {}
+    for number, one in enumerate(matches):
+        for other in matches[number + 1 :]:
             code = _together(one, other)
             if code:
                 both = told.setdefault(code, [])
-                both += [look for look in (one, other) if look not in both]
+                both += [match for match in (one, other) if match not in both]
     return [Finding(code, both[0].name, _text(code, both)) for code, both in told.items()]
 
 
-def _rank(look: "Look") -> int:
-    group = _group(look)
-    if group == "disk" and look.name in FIRST_OF_DISKS:
-        return FIRST_OF_DISKS.index(look.name) - len(FIRST_OF_DISKS)
+def _rank(match: "Match") -> int:
+    group = _group(match)
+    if group == "disk" and match.name in FIRST_OF_DISKS:
+        return FIRST_OF_DISKS.index(match.name) - len(FIRST_OF_DISKS)
     return GROUPS.index(group) if group in GROUPS else len(GROUPS)
 
 
-def _group(look: "Look") -> str:
-    if look.name in OPTICAL:
+def _group(match: "Match") -> str:
+    if match.name in OPTICAL:
         return "optical"
-    if look.kind in ("disk", "archive") and look.at == "end":
-        return f"{look.kind} at the end"
-    return look.kind
+    if match.kind in ("disk", "archive") and match.at == "end":
+        return f"{match.kind} at the end"
+    return match.kind
 
 
-def _together(one: "Look", other: "Look") -> str:
+def _together(one: "Match", other: "Match") -> str:
     """The code for the two, of which `one` comes first; nothing if they are normal together."""
     first, second = _group(one), _group(other)
     if second == "content":
@@ -92,13 +92,13 @@ def _together(one: "Look", other: "Look") -> str:
     return "ambiguous"
 
 
-def _place(look: "Look") -> int:
+def _place(match: "Match") -> int:
     """Where that is by which a content was recognised: its reader's first note has it."""
-    return (look.fields[0].offset or 0) if look.fields else 0
+    return (match.fields[0].offset or 0) if match.fields else 0
 
 
-def _text(code: str, both: "list[Look]") -> str:
-    names = " and as ".join(look.name for look in both)
+def _text(code: str, both: "list[Match]") -> str:
+    names = " and as ".join(match.name for match in both)
     if code == "trailing-data":
         return f"it can be read as {names}: the archive stands behind what begins the image"
     if _group(both[0]) == "disk":

@@ -11,7 +11,7 @@ from .tables import Table, Walk, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 MAGIC = b"QFI\xfb\0\0\0\1"
@@ -32,9 +32,9 @@ class Qcow(Format):
         """See the class."""
         return head[:8] == MAGIC
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         """Header, backing file, then the tables."""
-        look.variant = "v1"
+        match.variant = "v1"
         data = yield Bytes(0, HEADER_BYTES, "the header")
         backing_at, backing_bytes, _, size, cluster_bits, l2_bits, _, crypt, l1_at = struct.unpack(
             ">QIIQBBHIQ", data[8:]
@@ -44,52 +44,52 @@ class Qcow(Format):
             *(("cluster_bits", cluster_bits, 32), ("l2_bits", l2_bits, 33), ("crypt_method", crypt, 36)),
             ("l1_table_offset", l1_at, 40),
         ):
-            look.note(name, value, offset)
-        look.virtual_size = size // 512 * 512
+            match.note(name, value, offset)
+        match.virtual_size = size // 512 * 512
         if crypt == AES:
-            look.find("encrypted", "crypt_method is 1: AES", 36)
+            match.find("encrypted", "crypt_method is 1: AES", 36)
         elif crypt:
-            look.find("unknown-feature", f"crypt_method is {crypt}; 0 and 1 are known", 36)
+            match.find("unknown-feature", f"crypt_method is {crypt}; 0 and 1 are known", 36)
         if backing_at:
-            yield from _backing_file(look, backing_at, backing_bytes)
+            yield from _backing_file(match, backing_at, backing_bytes)
         wrong = False
         if not 9 <= cluster_bits <= 16:
-            look.find("header", f"cluster_bits is {cluster_bits}, and must be 9 to 16", 32)
+            match.find("header", f"cluster_bits is {cluster_bits}, and must be 9 to 16", 32)
             wrong = True
         if not 6 <= l2_bits <= 13:
-            look.find("header", f"l2_bits is {l2_bits}, and must be 6 to 13", 33)
+            match.find("header", f"l2_bits is {l2_bits}, and must be 6 to 13", 33)
             wrong = True
         if size < 512:
-            look.find("no-disk", f"size is {size}", 24)
+            match.find("no-disk", f"size is {size}", 24)
         if size % 512:
-            look.find("unaligned-size", f"size is {size}; tools round it differently", 24)
+            match.find("unaligned-size", f"size is {size}; tools round it differently", 24)
         if wrong:
             return
         entries = -(-size >> cluster_bits + l2_bits)
         if entries > MOST_L1_ENTRIES:
-            look.find("virtual-size", f"size is {size}, for which the L1 table would have {entries} entries", 24)
+            match.find("virtual-size", f"size is {size}, for which the L1 table would have {entries} entries", 24)
         elif l1_at < HEADER_BYTES or (backing_at < l1_at + entries * 8 and l1_at < backing_at + backing_bytes):
-            look.find("overlap", f"the L1 table at {l1_at} overlaps the header", 40)
+            match.find("overlap", f"the L1 table at {l1_at} overlaps the header", 40)
         else:
-            yield from _tables(look, (l1_at, entries * 8), cluster_bits, l2_bits)
+            yield from _tables(match, (l1_at, entries * 8), cluster_bits, l2_bits)
 
 
-def _backing_file(look: "Look", at: int, length: int) -> "Reader":
+def _backing_file(match: "Match", at: int, length: int) -> "Reader":
     if not 0 < length <= MOST_BACKING_NAME:
-        look.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MOST_BACKING_NAME}", 16)
+        match.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MOST_BACKING_NAME}", 16)
     if at > 1 << 20:
-        look.find("header", f"the backing file's name stands at {at}", 8)
-        look.find("backing-file", f"it names a backing file, at {at}", 8)
+        match.find("header", f"the backing file's name stands at {at}", 8)
+        match.find("backing-file", f"it names a backing file, at {at}", 8)
         return
     name = yield Bytes(at, min(length, MOST_BACKING_NAME), "the backing file's name", short=True)
     text = name.decode("utf-8", "replace")
-    look.note("backing file", text, at)
-    look.find("backing-file", f"it names the backing file {text!r}", at)
+    match.note("backing file", text, at)
+    match.find("backing-file", f"it names the backing file {text!r}", at)
 
 
-def _tables(look: "Look", l1: "tuple[int, int]", cluster_bits: int, l2_bits: int) -> "Reader":
+def _tables(match: "Match", l1: "tuple[int, int]", cluster_bits: int, l2_bits: int) -> "Reader":
     """A cluster is allocated by making the file longer, so its last may be cut; one that begins behind it may not."""
-    walk = Walk(look, HEADER_BYTES)
+    walk = Walk(match, HEADER_BYTES)
     offset_bits = 63 - cluster_bits
     offset_mask, size_mask = (1 << offset_bits) - 1, (1 << cluster_bits) - 1
 

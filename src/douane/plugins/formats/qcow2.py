@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .match import Look
+    from .match import Match
     from .qcow2_header import Header
-    from .requests import Reader, Want
+    from .requests import Reader, Request
 
     Region = tuple[int, int, str]
 
@@ -43,18 +43,18 @@ class Qcow2(Format):
         """See the class."""
         return (head[:4] == MAGIC and head[4:8] != b"\0\0\0\1") or head == MAGIC[:3]
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         """Header, extensions, backing file, then the tables."""
-        header = yield from read_header(look)
+        header = yield from read_header(match)
         if header is None:
             return
-        regions = yield from _extensions(look, header)
-        yield from _backing_file(look, header)
+        regions = yield from _extensions(match, header)
+        yield from _backing_file(match, header)
         if header.l1_size * 8 <= 32 << 20 and header.refcount_table_bytes <= 8 << 20 and header.nb_snapshots <= 1 << 16:
-            yield from read_tables(look, header, header.cluster_size, regions)
+            yield from read_tables(match, header, header.cluster_size, regions)
 
 
-def _extensions(look: "Look", header: "Header") -> "Generator[Want, Any, list[Region]]":
+def _extensions(match: "Match", header: "Header") -> "Generator[Request, Any, list[Region]]":
     """qcow2_read_extensions() in block/qcow2.c. Returns the regions that extensions point to."""
     at, end = header.header_length, min(header.extensions_end, header.cluster_size)
     regions: list[Region] = []
@@ -67,9 +67,9 @@ def _extensions(look: "Look", header: "Header") -> "Generator[Want, Any, list[Re
         kind, length = int.from_bytes(head[:4], "big"), int.from_bytes(head[4:], "big")
         if kind == DATA_FILE_NAME:
             name = yield Bytes(at + 8, min(length, max(0, end - at - 8), 1024), "the data file's name", short=True)
-            _data_file(look, header, name, at)
+            _data_file(match, header, name, at)
         if length > end - at - 8:
-            look.find("header", f"a header extension {kind:#010x} has {length} bytes, which lead behind {end}", at)
+            match.find("header", f"a header extension {kind:#010x} has {length} bytes, which lead behind {end}", at)
             break
         if kind == END:
             break
@@ -78,63 +78,63 @@ def _extensions(look: "Look", header: "Header") -> "Generator[Want, Any, list[Re
         seen.add(kind)
         region = None
         if kind == BACKING_FORMAT:
-            look.note("backing format", _text((yield Bytes(at + 8, min(length, 1024), "the backing format"))), at + 8)
+            match.note("backing format", _text((yield Bytes(at + 8, min(length, 1024), "the backing format"))), at + 8)
         elif kind == CRYPTO:
-            region = crypto_region(look, header, (yield Bytes(at + 8, min(length, 17), "an extension")), at)
+            region = crypto_region(match, header, (yield Bytes(at + 8, min(length, 17), "an extension")), at)
         elif kind == BITMAPS:
-            region = _bitmaps(look, header, (yield Bytes(at + 8, min(length, 25), "an extension")), at)
+            region = _bitmaps(match, header, (yield Bytes(at + 8, min(length, 25), "an extension")), at)
         elif kind not in (FEATURE_NAMES, DATA_FILE_NAME):
-            look.note("unknown header extension", f"{kind:#010x} of {length} bytes", at)
+            match.note("unknown header extension", f"{kind:#010x} of {length} bytes", at)
         if region is not None:
             regions.append(region)
         at += 8 + -(-length // 8) * 8
     else:
-        look.find("header", f"there are more than {MOST_EXTENSIONS} header extensions", header.header_length)
+        match.find("header", f"there are more than {MOST_EXTENSIONS} header extensions", header.header_length)
     if twice:
-        look.find("odd", *twice)
+        match.find("odd", *twice)
     if header.crypt_method == LUKS and CRYPTO not in seen:
-        look.find("header", "crypt_method is 2 (LUKS), and there is no encryption header", 32)
+        match.find("header", "crypt_method is 2 (LUKS), and there is no encryption header", 32)
     return regions
 
 
-def _data_file(look: "Look", header: "Header", name: bytes, at: int) -> None:
-    look.note("data file", _text(name), at + 8)
+def _data_file(match: "Match", header: "Header", name: bytes, at: int) -> None:
+    match.note("data file", _text(name), at + 8)
     bit = "" if header.incompatible_features & DATA_FILE else ", though incompatible feature bit 2 is not set"
-    look.find("data-file", f"it names the data file {_text(name)!r}{bit}", at)
+    match.find("data-file", f"it names the data file {_text(name)!r}{bit}", at)
 
 
-def _bitmaps(look: "Look", header: "Header", data: bytes, at: int) -> "Region | None":
+def _bitmaps(match: "Match", header: "Header", data: bytes, at: int) -> "Region | None":
     if len(data) != 24:
-        look.find("header", f"the bitmaps extension has {len(data)} bytes, and must have 24", at)
+        match.find("header", f"the bitmaps extension has {len(data)} bytes, and must have 24", at)
         return None
     count, reserved = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
     length, offset = int.from_bytes(data[8:16], "big"), int.from_bytes(data[16:], "big")
-    look.note("bitmaps", count, at + 8)
+    match.note("bitmaps", count, at + 8)
     if not header.autoclear_features & 1:
         return None  # another program has written to the image: they are dropped without being read
     wrong = reserved or not 1 <= count <= MOST_BITMAPS or offset % header.cluster_size
     if wrong or length > 1024 * MOST_BITMAPS:
-        look.find("header", f"{count} bitmaps, in a directory of {length} bytes at {offset}", at)
+        match.find("header", f"{count} bitmaps, in a directory of {length} bytes at {offset}", at)
         return None
     return offset, length, "the bitmap directory"
 
 
-def _backing_file(look: "Look", header: "Header") -> "Reader":
+def _backing_file(match: "Match", header: "Header") -> "Reader":
     at, length = header.backing_file_offset, header.backing_file_size
     if not at:
         if length:
-            look.find("odd", f"backing_file_size is {length}, and backing_file_offset 0", 16)
+            match.find("odd", f"backing_file_size is {length}, and backing_file_offset 0", 16)
         return
     if not length:
-        look.find("header", f"backing_file_offset is {at}, and backing_file_size 0", 8)
+        match.find("header", f"backing_file_offset is {at}, and backing_file_size 0", 8)
         return
     room = header.cluster_size - at
     if length > MOST_BACKING_NAME or length > room or at < header.header_length:
-        look.find("header", f"the backing file's name has {length} bytes at {at}: more than can stand there", 8)
+        match.find("header", f"the backing file's name has {length} bytes at {at}: more than can stand there", 8)
     shown = min(length, MOST_BACKING_NAME, max(0, room))
     name = (yield Bytes(at, shown, "the backing file's name", short=True)) if shown else b""
-    look.note("backing file", _text(name), at)
-    look.find("backing-file", f"it names the backing file {_text(name)!r}", at)
+    match.note("backing file", _text(name), at)
+    match.find("backing-file", f"it names the backing file {_text(name)!r}", at)
 
 
 def _text(data: bytes) -> str:

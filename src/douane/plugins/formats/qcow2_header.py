@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .match import Look
-    from .requests import Want
+    from .match import Match
+    from .requests import Request
 
 MAGIC = b"QFI\xfb"
 SECTOR = 512
@@ -77,114 +77,114 @@ class Header:
         return self.backing_file_offset or self.cluster_size
 
 
-def read_header(look: "Look") -> "Generator[Want, Any, Header | None]":
+def read_header(match: "Match") -> "Generator[Request, Any, Header | None]":
     """Read, note and judge the header; returns it, or None where nothing behind it can be understood."""
     header = Header()
     begin = yield Bytes(0, 32, "the header")
     header.version, header.size = int.from_bytes(begin[4:8], "big"), int.from_bytes(begin[24:32], "big")
-    look.virtual_size = header.size // SECTOR * SECTOR  # as qemu: total_sectors = header.size / BDRV_SECTOR_SIZE
-    look.variant = f"v{header.version}"
+    match.virtual_size = header.size // SECTOR * SECTOR  # as qemu: total_sectors = header.size / BDRV_SECTOR_SIZE
+    match.variant = f"v{header.version}"
     if header.version not in (2, 3):
-        look.note("version", header.version, 4)
-        look.find("version", f"version is {header.version}, and only 2 and 3 are known", 4)
+        match.note("version", header.version, 4)
+        match.find("version", f"version is {header.version}, and only 2 and 3 are known", 4)
         return None
     data = yield Bytes(0, V2_BYTES, "the header")
-    _fill(header, look, V2_FIELDS, struct.unpack(">IQIIQIIQQIIQ", data[4:]))
+    _fill(header, match, V2_FIELDS, struct.unpack(">IQIIQIIQQIIQ", data[4:]))
     if header.version == 3:
         data = yield Bytes(0, V3_BYTES, "the header")
-        _fill(header, look, V3_FIELDS, struct.unpack(">QQQII", data[V2_BYTES:]))
+        _fill(header, match, V3_FIELDS, struct.unpack(">QQQII", data[V2_BYTES:]))
     if not 9 <= header.cluster_bits <= 21:
-        look.find("header", f"cluster_bits is {header.cluster_bits}, and must be 9 to 21", 20)
+        match.find("header", f"cluster_bits is {header.cluster_bits}, and must be 9 to 21", 20)
         return None
     if header.header_length > header.cluster_size or (header.version == 3 and header.header_length < V3_BYTES):
-        look.find("header", f"header_length is {header.header_length}: not 104 to {header.cluster_size}", 100)
+        match.find("header", f"header_length is {header.header_length}: not 104 to {header.cluster_size}", 100)
         return None
     if header.header_length % 8:
-        look.find("odd", f"header_length is {header.header_length}, which is no multiple of 8", 100)
+        match.find("odd", f"header_length is {header.header_length}, which is no multiple of 8", 100)
     if header.header_length > COMPRESSION_TYPE:
         header.compression_type = (yield Bytes(COMPRESSION_TYPE, 1, "the header"))[0]
-        look.note("compression_type", header.compression_type, COMPRESSION_TYPE)
+        match.note("compression_type", header.compression_type, COMPRESSION_TYPE)
         yield Bytes(header.header_length - 1, 1, "the header")
-    _judge_features(header, look)
-    _judge_sizes(header, look)
+    _judge_features(header, match)
+    _judge_sizes(header, match)
     return header
 
 
-def _fill(header: Header, look: "Look", fields: "tuple[tuple[str, int], ...]", values: "tuple[int, ...]") -> None:
+def _fill(header: Header, match: "Match", fields: "tuple[tuple[str, int], ...]", values: "tuple[int, ...]") -> None:
     for (name, offset), value in zip(fields, values, strict=True):
         setattr(header, name, value)
-        look.note(name, value, offset)
+        match.note(name, value, offset)
 
 
-def _judge_features(header: Header, look: "Look") -> None:
+def _judge_features(header: Header, match: "Match") -> None:
     features = header.incompatible_features
     if features & DIRTY:
-        look.find("dirty", "incompatible feature bit 0: its reference counts may be wrong", 72)
+        match.find("dirty", "incompatible feature bit 0: its reference counts may be wrong", 72)
     if features & CORRUPT:
-        look.find("corrupt", "incompatible feature bit 1: a program found it damaged", 72)
+        match.find("corrupt", "incompatible feature bit 1: a program found it damaged", 72)
     if features & DATA_FILE:
-        look.find("data-file", "incompatible feature bit 2: the disk stands in another file (CVE-2024-32498)", 72)
+        match.find("data-file", "incompatible feature bit 2: the disk stands in another file (CVE-2024-32498)", 72)
     elif header.autoclear_features & RAW_DATA_FILE:
-        look.find(
+        match.find(
             "header", "autoclear feature bit 1 speaks of a data file, and incompatible feature bit 2 is not set", 88
         )
     unknown = [bit for bit in range(64) if (features & ~KNOWN_INCOMPATIBLE) >> bit & 1]
     if unknown:
-        look.find("unknown-feature", f"incompatible feature bits that are not known: {unknown}", 72)
+        match.find("unknown-feature", f"incompatible feature bits that are not known: {unknown}", 72)
     # validate_compression_type() in block/qcow2.c
     if header.compression_type > 1:
-        look.find("unknown-feature", f"compression_type is {header.compression_type}; 0 and 1 are known", 104)
+        match.find("unknown-feature", f"compression_type is {header.compression_type}; 0 and 1 are known", 104)
     if (header.compression_type > 0) != bool(features & COMPRESSION):
-        look.find(
+        match.find(
             "header",
             f"compression_type is {header.compression_type}, which does not go with incompatible feature bit 3",
             104,
         )
     if features & EXTENDED_L2 and header.cluster_bits < 14:
-        look.find("header", f"cluster_bits is {header.cluster_bits}: subclusters would be smaller than a sector", 20)
+        match.find("header", f"cluster_bits is {header.cluster_bits}: subclusters would be smaller than a sector", 20)
     if header.refcount_order > 6:
-        look.find("header", f"refcount_order is {header.refcount_order}, and must be 0 to 6", 96)
+        match.find("header", f"refcount_order is {header.refcount_order}, and must be 0 to 6", 96)
     if header.crypt_method in (AES, LUKS):
-        look.find(
+        match.find(
             "encrypted", f"crypt_method is {header.crypt_method}: {'AES' if header.crypt_method == AES else 'LUKS'}", 32
         )
     elif header.crypt_method:
-        look.find("unknown-feature", f"crypt_method is {header.crypt_method}; 0, 1 and 2 are known", 32)
+        match.find("unknown-feature", f"crypt_method is {header.crypt_method}; 0, 1 and 2 are known", 32)
 
 
-def _judge_sizes(header: Header, look: "Look") -> None:
+def _judge_sizes(header: Header, match: "Match") -> None:
     cluster = header.cluster_size
     if header.size % SECTOR:
-        look.find("unaligned-size", f"size is {header.size}; tools round it differently", 24)
+        match.find("unaligned-size", f"size is {header.size}; tools round it differently", 24)
     if not header.size:
-        look.find("no-disk", "size is 0", 24)
+        match.find("no-disk", "size is 0", 24)
     bytes_each = cluster // header.l2_entry_bytes * cluster
     needed = -(-header.size // bytes_each)
     if header.l1_size * 8 > MOST_L1_BYTES:
-        look.find("header", f"l1_size is {header.l1_size}: its table has more than {MOST_L1_BYTES} bytes", 36)
+        match.find("header", f"l1_size is {header.l1_size}: its table has more than {MOST_L1_BYTES} bytes", 36)
     if needed > header.l1_size:
-        look.find(
+        match.find(
             "virtual-size", f"size is {header.size}, for which l1_size must be {needed}; it is {header.l1_size}", 24
         )
     if not header.refcount_table_clusters:
-        look.find("header", "refcount_table_clusters is 0", 56)
+        match.find("header", "refcount_table_clusters is 0", 56)
     if header.refcount_table_bytes > MOST_REFCOUNT_TABLE_BYTES:
-        look.find(
+        match.find(
             "header",
             f"refcount_table_clusters is {header.refcount_table_clusters}: the table has more than "
             f"{MOST_REFCOUNT_TABLE_BYTES} bytes",
             56,
         )
     if header.nb_snapshots > MOST_SNAPSHOTS:
-        look.find("header", f"nb_snapshots is {header.nb_snapshots}, and may be {MOST_SNAPSHOTS}", 60)
+        match.find("header", f"nb_snapshots is {header.nb_snapshots}, and may be {MOST_SNAPSHOTS}", 60)
     if header.nb_snapshots:
-        look.find("snapshots", f"nb_snapshots is {header.nb_snapshots}", 60)
+        match.find("snapshots", f"nb_snapshots is {header.nb_snapshots}", 60)
     for name, offset, at, used in (
         ("l1_table_offset", header.l1_table_offset, 40, header.l1_size),
         ("refcount_table_offset", header.refcount_table_offset, 48, header.refcount_table_clusters),
         ("snapshots_offset", header.snapshots_offset, 64, header.nb_snapshots),
     ):
         if used and offset % cluster:
-            look.find("header", f"{name} is {offset}, which is no multiple of the cluster size {cluster}", at)
+            match.find("header", f"{name} is {offset}, which is no multiple of the cluster size {cluster}", at)
     if header.incompatible_features & DATA_FILE and header.nb_snapshots:
-        look.find("odd", "snapshots together with a data file", 60)
+        match.find("odd", "snapshots joint_findings with a data file", 60)

@@ -11,7 +11,7 @@ from .tables import Table, Walk, numbers, regions_that_overlap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .qcow2_header import Header
     from .requests import Reader
 
@@ -22,9 +22,9 @@ MOST_ENCRYPTION_HEADER = 16 << 20
 """A LUKS1 header with eight keys of 64 bytes in 4000 stripes each has 2 MiB."""
 
 
-def read_tables(look: "Look", header: "Header", seen: int, more: "list[tuple[int, int, str]]") -> "Reader":
+def read_tables(match: "Match", header: "Header", seen: int, more: "list[tuple[int, int, str]]") -> "Reader":
     """Follow the tables; `more` are other regions that the header names, as (offset, length, name)."""
-    tables = Qcow2Tables(look, header, Walk(look, seen))
+    tables = Qcow2Tables(match, header, Walk(match, seen))
     tables.add(more)
     yield from tables.walk.run()
     yield from tables.judge_end()
@@ -33,8 +33,8 @@ def read_tables(look: "Look", header: "Header", seen: int, more: "list[tuple[int
 class Qcow2Tables:
     """What one image's tables say."""
 
-    def __init__(self, look: "Look", header: "Header", walk: "Walk") -> None:
-        self.look, self.header, self.walk = look, header, walk
+    def __init__(self, match: "Match", header: "Header", walk: "Walk") -> None:
+        self.match, self.header, self.walk = match, header, walk
         self._cluster = header.cluster_size
         self._unaligned = self._cluster - 1
         self._taken: set[int] = set()
@@ -44,14 +44,14 @@ class Qcow2Tables:
 
     def add(self, more: "list[tuple[int, int, str]]") -> None:
         """Begin with what the header names."""
-        header, look = self.header, self.look
+        header, match = self.header, self.match
         l1 = (header.l1_table_offset, header.l1_size * 8, "the L1 table")
         refcounts = (header.refcount_table_offset, header.refcount_table_bytes, "the refcount table")
         snapshots = (header.snapshots_offset, header.nb_snapshots * SNAPSHOT_HEADER_BYTES, "the snapshot table")
         regions = [l1, refcounts, snapshots, *more]
         wrong = False
         for first, second, at in regions_that_overlap([(0, self._cluster, "the header's cluster"), *regions]):
-            look.find("overlap", f"{first} and {second}, which begins at {at}, overlap", at)
+            match.find("overlap", f"{first} and {second}, which begins at {at}, overlap", at)
             wrong = True
         for start, length, name in regions:
             if length and start % self._cluster == 0:
@@ -120,10 +120,10 @@ class Qcow2Tables:
             return
         yield Tail(0)
         end = self._last + self._cluster
-        if self._last < self.look.total < end and self.header.l2_entry_bytes == 8:
-            self.look.find(
+        if self._last < self.match.total < end and self.header.l2_entry_bytes == 8:
+            self.match.find(
                 "odd",
-                f"the image ends at {self.look.total}, in the middle of the cluster of the disk at {self._last}",
+                f"the image ends at {self.match.total}, in the middle of the cluster of the disk at {self._last}",
             )
 
 
@@ -152,7 +152,7 @@ class Snapshots:
         number = self._tables.header.nb_snapshots - self._left
         if number <= 8:
             name = named[self._id_bytes :].decode("utf-8", "replace")
-            self._tables.look.note(f"snapshot {number}", name, start)
+            self._tables.match.note(f"snapshot {number}", name, start)
         self.at = -(-(start + len(piece)) // 8) * 8
         self.length, self._names = SNAPSHOT_HEADER_BYTES, 0
         return self._left > 0
@@ -185,17 +185,17 @@ class Snapshots:
         return self._left > 0 or rest > 0
 
 
-def crypto_region(look: "Look", header: "Header", data: bytes, offset: int) -> "tuple[int, int, str] | None":
+def crypto_region(match: "Match", header: "Header", data: bytes, offset: int) -> "tuple[int, int, str] | None":
     """Judge the extension that says where the LUKS header stands, and return that."""
     if header.crypt_method != LUKS or len(data) != 16:
-        look.find(
+        match.find(
             "header", f"an encryption header of {len(data)} bytes, and crypt_method is {header.crypt_method}", offset
         )
         return None
     at, length = int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big")
-    look.note("encryption header offset", at, offset)
-    look.note("encryption header length", length, offset + 8)
+    match.note("encryption header offset", at, offset)
+    match.note("encryption header length", length, offset + 8)
     if at % header.cluster_size or length > MOST_ENCRYPTION_HEADER:
-        look.find("header", f"the encryption header of {length} bytes stands at {at}", offset)
+        match.find("header", f"the encryption header of {length} bytes stands at {at}", offset)
         return None
     return at, length, "the encryption header"

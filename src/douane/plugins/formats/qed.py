@@ -11,7 +11,7 @@ from .tables import Table, Walk, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 MAGIC = b"QED\0"
@@ -39,67 +39,67 @@ class Qed(Format):
         """See the class."""
         return head[:4] == MAGIC
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         """Header, backing file, then the tables."""
         data = yield Bytes(0, HEADER_BYTES, "the header")
         values = struct.unpack("<IIIQQQQQII", data[4:])
         for (name, offset), value in zip(NAMES, values, strict=True):
-            look.note(name, value, offset)
+            match.note(name, value, offset)
         cluster, table, header_clusters, features, _, _, l1_at, size, name_at, name_bytes = values
-        look.virtual_size = size
+        match.virtual_size = size
         if features & ~KNOWN_FEATURES:
-            look.find("unknown-feature", f"feature bits that are not known: {features & ~KNOWN_FEATURES:#x}", 16)
+            match.find("unknown-feature", f"feature bits that are not known: {features & ~KNOWN_FEATURES:#x}", 16)
         if features & NEED_CHECK:
-            look.find("dirty", "feature bit 1: it must be checked before it is used", 16)
+            match.find("dirty", "feature bit 1: it must be checked before it is used", 16)
         if features & BACKING_FILE:
-            yield from _backing_file(look, name_at, name_bytes)
+            yield from _backing_file(match, name_at, name_bytes)
         if size % 512:
-            look.find("unaligned-size", f"image_size is {size}; tools round it differently", 48)
+            match.find("unaligned-size", f"image_size is {size}; tools round it differently", 48)
         if not size:
-            look.find("no-disk", "image_size is 0", 48)
+            match.find("no-disk", "image_size is 0", 48)
         if not (4096 <= cluster <= 64 << 20) or cluster & (cluster - 1):
-            look.find("header", f"cluster_size is {cluster}, and must be a power of two from 4096 to {64 << 20}", 4)
+            match.find("header", f"cluster_size is {cluster}, and must be a power of two from 4096 to {64 << 20}", 4)
             return
         if not (1 <= table <= 16) or table & (table - 1):
-            look.find("header", f"table_size is {table}, and must be 1, 2, 4, 8 or 16", 8)
+            match.find("header", f"table_size is {table}, and must be 1, 2, 4, 8 or 16", 8)
             return
         table_bytes = table * cluster
         most = (table_bytes // 8) ** 2 * cluster
         if size > most:
-            look.find("virtual-size", f"image_size is {size}; with its tables it can have {most}", 48)
+            match.find("virtual-size", f"image_size is {size}; with its tables it can have {most}", 48)
         header_bytes = header_clusters * cluster
         if header_bytes > 1 << 32:
-            look.find("header", f"header_size is {header_clusters} clusters", 12)
+            match.find("header", f"header_size is {header_clusters} clusters", 12)
             return
         if features & BACKING_FILE and name_at + name_bytes > header_bytes:
-            look.find("header", f"the backing file's name of {name_bytes} bytes at {name_at} leaves the header", 56)
+            match.find("header", f"the backing file's name of {name_bytes} bytes at {name_at} leaves the header", 56)
         if l1_at % cluster:
-            look.find("header", f"l1_table_offset is {l1_at}, which is no multiple of the cluster size {cluster}", 40)
+            match.find("header", f"l1_table_offset is {l1_at}, which is no multiple of the cluster size {cluster}", 40)
         elif l1_at < max(header_bytes, HEADER_BYTES):
-            look.find("overlap", f"the L1 table at {l1_at} overlaps the header of {header_bytes} bytes", 40)
+            match.find("overlap", f"the L1 table at {l1_at} overlaps the header of {header_bytes} bytes", 40)
         else:
-            yield from _Tables(look, cluster, table_bytes, max(header_bytes, HEADER_BYTES), l1_at).read()
+            yield from _Tables(match, cluster, table_bytes, max(header_bytes, HEADER_BYTES), l1_at).read()
 
 
-def _backing_file(look: "Look", at: int, length: int) -> "Reader":
+def _backing_file(match: "Match", at: int, length: int) -> "Reader":
     if not 0 < length <= MOST_BACKING_NAME:
-        look.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MOST_BACKING_NAME}", 60)
+        match.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MOST_BACKING_NAME}", 60)
     if at > 1 << 20:
-        look.find("backing-file", f"it names a backing file, at {at}", 56)
+        match.find("backing-file", f"it names a backing file, at {at}", 56)
         return
     name = yield Bytes(at, min(length, MOST_BACKING_NAME), "the backing file's name", short=True)
     text = name.decode("utf-8", "replace")
-    look.note("backing file", text, at)
-    look.find("backing-file", f"it names the backing file {text!r}", at)
+    match.note("backing file", text, at)
+    match.find("backing-file", f"it names the backing file {text!r}", at)
 
 
 class _Tables:
     """qed_check_table_offset(), qed_check_cluster_offset() in block/qed.h, and block/qed-check.c."""
 
-    def __init__(self, look: "Look", cluster: int, table_bytes: int, header_bytes: int, l1_at: int) -> None:
+    def __init__(self, match: "Match", cluster: int, table_bytes: int, header_bytes: int, l1_at: int) -> None:
         self._cluster, self._table_bytes, self._header_bytes = cluster, table_bytes, header_bytes
         self._l1 = range(l1_at, l1_at + table_bytes, cluster)
-        self._walk = Walk(look, HEADER_BYTES)
+        self._walk = Walk(match, HEADER_BYTES)
 
     def read(self) -> "Reader":
         """Follow them."""

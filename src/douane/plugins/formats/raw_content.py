@@ -5,7 +5,7 @@ from .requests import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 
@@ -14,19 +14,19 @@ class Content(Format):
 
     kind = "content"
 
-    def read(self, look: "Look") -> "Reader":
-        yield from whole(look)
+    def read(self, match: "Match") -> "Reader":
+        yield from whole(match)
 
 
-def whole(look: "Look") -> "Reader":
-    """The disk of `look` is the whole image. To be run last, as the end of the image is waited for.
+def whole(match: "Match") -> "Reader":
+    """The disk of `match` is the whole image. To be run last, as the end of the image is waited for.
 
     qemu-img counts raw images in sectors and rounds an odd length up to 512; what a guest reads is the file's length.
     """
-    if look.size is not None:
-        look.virtual_size = look.size
+    if match.size is not None:
+        match.virtual_size = match.size
     yield Tail(0)
-    look.virtual_size = look.total
+    match.virtual_size = match.total
 
 
 def u16(data: bytes, at: int) -> int:

@@ -1,4 +1,4 @@
-"""What a format's reader asks of the stream: it yields one of these, and is sent the answer when it has come by."""
+"""Requests that the reader of a format yields; the examination sends the answer once the bytes have arrived."""
 
 MOST_BYTES = 1 << 20
 """The longest piece that can be asked for at once; a longer table is read in pieces, one after the other."""
@@ -28,7 +28,7 @@ class Bytes:
 class Tail:
     """The last `length` bytes, at most :data:`TAIL_BYTES`, fewer if the image is shorter: sent as ``bytes``.
 
-    They come when the image has ended, so :attr:`Look.total` is known then.
+    They come when the image has ended, so :attr:`Match.total` is known then.
     """
 
     __slots__ = ("length",)
@@ -53,10 +53,22 @@ class Inside:
         self.offset, self.length, self.name = offset, length, name
 
 
+class Assembled:
+    """An image whose bytes are scattered in this one: sent at once as a new examination, which the reader feeds.
+
+    `size` is its length in bytes, None if that is not known yet. Archives in it are not opened.
+    """
+
+    __slots__ = ("size",)
+
+    def __init__(self, size: "int | None") -> None:
+        self.size = size
+
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    Want = Bytes | Tail | Inside
-    Reader = Generator[Want, Any, None]
+    Request = Bytes | Tail | Inside
+    Reader = Generator[Request | Assembled, Any, None]

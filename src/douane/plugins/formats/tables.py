@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol
 
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
     class Source(Protocol):
@@ -98,8 +98,8 @@ class Walk:
     `seen` is how far the reader has asked for bytes before.
     """
 
-    def __init__(self, look: "Look", seen: int) -> None:
-        self._look = look
+    def __init__(self, match: "Match", seen: int) -> None:
+        self._match = match
         self._seen = seen
         self._heap: list[tuple[int, int, Source]] = []
         self._count = self._remembered = 0
@@ -126,27 +126,27 @@ class Walk:
         key = key or code
         if key not in self._told:
             self._told.add(key)
-            self._look.find(code, detail, offset)
+            self._match.find(code, detail, offset)
 
     def reach(self, end: int, what: str) -> None:
-        """As :meth:`Look.must_reach`, but told once."""
+        """As :meth:`Match.must_reach`, but told once."""
         if end <= self._reach:
             return
         self._reach = end
-        size = self._look.size
+        size = self._match.size
         if size is None:
-            self._look.must_reach(end, what)
+            self._match.must_reach(end, what)
         elif end > size:
             self.once("outside-file", f"{what} reaches to {end}, and the image has {size} bytes", key="reach")
 
     def run(self) -> "Reader":
         """Read all of them."""
-        heap, look = self._heap, self._look
+        heap, match = self._heap, self._match
         start, end, lost = 0, 0, ""
         unseen = 0
         while heap:
             at, count, source = heap[0]
-            size = look.size
+            size = match.size
             if size is not None and at >= size:
                 return self._tell_unseen(unseen, lost)  # all that is left stands behind the end: that is told already
             length = source.length
@@ -175,7 +175,7 @@ class Walk:
 
     def _tell_unseen(self, unseen: int, what: str) -> None:
         if unseen:
-            self._look.find(
+            self._match.find(
                 "unchecked",
                 f"{unseen} times {what} stands before the table that points to it, and cannot be seen in one pass",
             )

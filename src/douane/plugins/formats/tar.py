@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .match import Look
+    from .match import Match
     from .requests import Reader
     from .tar_headers import End, Member
 
@@ -31,30 +31,30 @@ class Tar(Format):
     def begins(self, head: bytes) -> bool:
         return tar_headers.begins_archive(head)
 
-    def read(self, look: "Look") -> "Reader":
-        package = Package(look)
+    def read(self, match: "Match") -> "Reader":
+        package = Package(match)
         seen: set[int] = set()
         at = count = 0
         while True:
-            member = yield from _next(look, at)
+            member = yield from _next(match, at)
             if member is None:
                 return
             if isinstance(member, tar_headers.End):
                 break
             count += 1
             if count > MAX_MEMBERS:
-                look.find("archive", f"it has more than {MAX_MEMBERS} members", at)
+                match.find("archive", f"it has more than {MAX_MEMBERS} members", at)
                 return
-            _check(look, member, seen)
+            _check(match, member, seen)
             if member.kind == "file":
-                yield from _look_into(look, member, package)
+                yield from _look_into(match, member, package)
             at = member.end
-        look.note("members", count)
+        match.note("members", count)
         package.judge()
-        yield from _behind(look, member)
+        yield from _behind(match, member)
 
 
-def _next(look: "Look", offset: int) -> "Generator[Any, Any, Member | End | None]":
+def _next(match: "Match", offset: int) -> "Generator[Any, Any, Member | End | None]":
     """What stands at `offset`; None, and a finding, if that is nothing."""
     steps = tar_headers.read_member(offset)
     try:
@@ -66,30 +66,30 @@ def _next(look: "Look", offset: int) -> "Generator[Any, Any, Member | End | None
         found: Member | End = done.value
         return found
     except tar_headers.TarTruncated as error:
-        look.find("truncated", str(error), error.offset)
+        match.find("truncated", str(error), error.offset)
     except tar_headers.TarError as error:
-        look.find("archive", str(error), error.offset)
+        match.find("archive", str(error), error.offset)
     return None
 
 
-def _check(look: "Look", member: "Member", seen: "set[int]") -> None:
+def _check(match: "Match", member: "Member", seen: "set[int]") -> None:
     name, shown = member_names.normal(member.name), member_names.shown(member.name)
-    look.note("member", f"{shown}, {member.kind or member.flag!r}, {member.size} bytes", member.offset)
+    match.note("member", f"{shown}, {member.kind or member.flag!r}, {member.size} bytes", member.offset)
     why = member_names.why_unsafe(member.name)
     if why:
-        look.find("member-name", f"the name {shown} {why}", member.offset)
+        match.find("member-name", f"the name {shown} {why}", member.offset)
     if member.kind not in ("file", "directory"):
         link = f" to {member_names.shown(member.link)}" if member.kind.endswith("link") else ""
         kind = member.kind or f"type {member.flag!r}"
-        look.find("member-type", f"{shown} is no file but a {kind}{link}", member.offset)
+        match.find("member-type", f"{shown} is no file but a {kind}{link}", member.offset)
     if hash(name) in seen and member.kind != "directory":
-        look.find("member-twice", f"{shown} stands there twice", member.offset)
+        match.find("member-twice", f"{shown} stands there twice", member.offset)
     seen.add(hash(name))
     if max(member.size, member.stored) > MAX_MEMBER_BYTES:
-        look.find("member-size", f"{shown} claims {member.size} bytes", member.offset)
+        match.find("member-size", f"{shown} claims {member.size} bytes", member.offset)
 
 
-def _look_into(look: "Look", member: "Member", package: Package) -> "Generator[Any, Any, None]":
+def _look_into(match: "Match", member: "Member", package: Package) -> "Generator[Any, Any, None]":
     name = member_names.normal(member.name)
     package.add(name, member.size)
     most = package.most_bytes(name)
@@ -100,14 +100,14 @@ def _look_into(look: "Look", member: "Member", package: Package) -> "Generator[A
                 length = min(MOST_BYTES, member.size - len(data))
                 data += yield Bytes(member.data_offset + len(data), length, member_names.shown(name))
         else:
-            look.must_reach(member.data_offset + member.stored, member_names.shown(name))
+            match.must_reach(member.data_offset + member.stored, member_names.shown(name))
         package.take_text(name, bytes(data), too_long=member.size > most)
         return
     if not member.size:
         return
     if package.looked_into >= MAX_LOOKED_INTO and not package.continues(name):
         package.missed += 1
-        look.must_reach(member.data_offset + member.stored, member_names.shown(name))
+        match.must_reach(member.data_offset + member.stored, member_names.shown(name))
     elif member.extents is not None:
         package.looked_into += 1
         package.take(name, (yield from package.read_sparse(member)))
@@ -118,9 +118,9 @@ def _look_into(look: "Look", member: "Member", package: Package) -> "Generator[A
         package.take(name, (yield Inside(member.data_offset, member.stored, name)))
 
 
-def _behind(look: "Look", end: "End") -> "Reader":
+def _behind(match: "Match", end: "End") -> "Reader":
     if not end.blocks:
-        look.find("odd", "the archive has no mark at its end", end.offset)
+        match.find("odd", "the archive has no mark at its end", end.offset)
     at = end.offset
     while True:
         piece = yield Bytes(at, MOST_BYTES, "what is behind the archive", short=True)
@@ -131,6 +131,6 @@ def _behind(look: "Look", end: "End") -> "Reader":
         at += len(piece)
     if end.blocks == 1:
         # BusyBox's tar goes on behind a single block of zeros, GNU's and Python's end there.
-        look.find("archive", "something stands behind half of the end mark, which some programs read", end.offset)
+        match.find("archive", "something stands behind half of the end mark, which some programs read", end.offset)
     else:
-        look.find("trailing-data", "something else than zeros stands behind the end of the archive", at)
+        match.find("trailing-data", "something else than zeros stands behind the end of the archive", at)

@@ -4,7 +4,7 @@ from .raw_content import Content, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f") + b"\x7f"
@@ -29,5 +29,5 @@ class Text(Content):
             return True
         return False
 
-    def read(self, look: "Look") -> "Reader":
-        yield from whole(look)
+    def read(self, match: "Match") -> "Reader":
+        yield from whole(match)

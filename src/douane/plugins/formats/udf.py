@@ -6,7 +6,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 START = 32 << 10
@@ -47,19 +47,19 @@ class Udf(Format):
     def begins(self, head: bytes) -> bool:
         return bool(version(head))
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         head = yield Bytes(0, 72 << 10, "the volume recognition sequence", short=True)
-        look.variant = version(head)
-        look.spawn(whole(look))
+        match.variant = version(head)
+        match.spawn(whole(match))
         for at in ANCHORS:
             sector = yield Bytes(at, 512, "an anchor", short=True, essential=False)
             place = u32(sector, 12)
             if tag(sector) == ANCHOR and place and at % place == 0 and at // place in SECTORS:
-                look.note("anchor", f"sector {place} of {at // place} bytes", at)
-                yield from _sequence(look, u32(sector, 20), u32(sector, 16), at // place)
+                match.note("anchor", f"sector {place} of {at // place} bytes", at)
+                yield from _sequence(match, u32(sector, 20), u32(sector, 16), at // place)
                 return
         # It may be at the end, or at the beginning of a later session; a disc that was never closed has only those.
-        look.note("anchor", "none at sectors 256 and 512")
+        match.note("anchor", "none at sectors 256 and 512")
 
 
 def tag(descriptor: bytes) -> int:
@@ -69,22 +69,22 @@ def tag(descriptor: bytes) -> int:
     return u16(descriptor, 0)
 
 
-def _sequence(look: "Look", first: int, length: int, size: int) -> "Reader":
+def _sequence(match: "Match", first: int, length: int, size: int) -> "Reader":
     """The volume descriptors, `length` bytes from sector `first` on."""
     for number in range(min(length // size, MOST_DESCRIPTORS)):
         at = (first + number) * size
         one = yield Bytes(at, 512, "a volume descriptor", short=True, essential=False)
         kind = tag(one)
         if kind == PRIMARY:
-            look.note("volume", _name(one[24:56]), at + 24)
+            match.note("volume", _name(one[24:56]), at + 24)
         elif kind == LOGICAL:
-            look.note("block size", u32(one, 212), at + 212)
+            match.note("block size", u32(one, 212), at + 212)
         elif kind == PARTITION:
             begin, count = u32(one, 188), u32(one, 192)
-            look.note("partition", f"{count} sectors from {begin}", at + 188)
+            match.note("partition", f"{count} sectors from {begin}", at + 188)
             # On a disc that can be added to it is as large as the disc, of which an image has what was written.
             if u32(one, 184) in (READ_ONLY, OVERWRITABLE):
-                look.must_reach((begin + count) * size, "the partition")
+                match.must_reach((begin + count) * size, "the partition")
         elif kind in (TERMINATING, 0):
             return
 

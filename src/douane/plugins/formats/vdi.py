@@ -10,7 +10,7 @@ from .tables import Table, Walk, numbers, regions_that_overlap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 SIGNATURE = 0xBEDA107F
@@ -34,79 +34,79 @@ class Vdi(Format):
         # qemu's rule (vdi_probe); the text before it is free
         return head[64:68] == SIGNATURE.to_bytes(4, "little") and len(head) >= 512
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         header = yield Bytes(0, 512, "the header")
         version, length, kind, flags = unpack_from("<IIII", header, 68)
-        look.note("text", repr(header[:64].partition(b"\0")[0])[2:-1], 0)
-        look.note("version", f"{version >> 16}.{version & 0xFFFF}", 68)
+        match.note("text", repr(header[:64].partition(b"\0")[0])[2:-1], 0)
+        match.note("version", f"{version >> 16}.{version & 0xFFFF}", 68)
         if version != _VERSION:
-            look.find("version", f"version {version:#x}, and {_VERSION:#x} is the one that is in use", 68)
+            match.find("version", f"version {version:#x}, and {_VERSION:#x} is the one that is in use", 68)
             return
-        look.variant = _TYPES.get(kind, "")
-        look.note("type", f"{kind} {look.variant}".strip(), 76)
-        look.note("flags", f"{flags:#x}", 80)
+        match.variant = _TYPES.get(kind, "")
+        match.note("type", f"{kind} {match.variant}".strip(), 76)
+        match.note("flags", f"{flags:#x}", 80)
         if kind in (3, 4):
-            look.find("parent", f"it is of type {kind}, {_TYPES[kind]}: it has a parent", 76)
+            match.find("parent", f"it is of type {kind}, {_TYPES[kind]}: it has a parent", 76)
         elif kind not in _TYPES:
-            look.find("subformat", f"type {kind} is not known", 76)
+            match.find("subformat", f"type {kind} is not known", 76)
         for what, at in _IDS.items():
             identity = header[at : at + 16]
-            look.note(f"identity of the {what}", identity.hex(), at)
+            match.note(f"identity of the {what}", identity.hex(), at)
             # qemu refuses both (vdi_open); VirtualBox looks for an image of that identity
             if what in ("link", "parent") and identity != _NO_ID:
-                look.find("parent", f"it has the identity of a {what}: {identity.hex()}", at)
-        yield from _read_map(look, header, length)
+                match.find("parent", f"it has the identity of a {what}: {identity.hex()}", at)
+        yield from _read_map(match, header, length)
 
 
-def _read_map(look: "Look", header: bytes, length: int) -> "Reader":
+def _read_map(match: "Match", header: bytes, length: int) -> "Reader":
     at, data = unpack_from("<II", header, 340)
     sector, _, size, block, extra, blocks, allocated = unpack_from("<IIQIIII", header, 360)
-    look.virtual_size = -(-size // 512) * 512  # as qemu rounds it (vdi_open)
-    look.note("block map", at, 340)
-    look.note("data", data, 344)
-    look.note("disk size", size, 368)
-    look.note("block size", block, 376)
-    look.note("blocks", blocks, 384)
-    look.note("blocks allocated", allocated, 388)
+    match.virtual_size = -(-size // 512) * 512  # as qemu rounds it (vdi_open)
+    match.note("block map", at, 340)
+    match.note("data", data, 344)
+    match.note("disk size", size, 368)
+    match.note("block size", block, 376)
+    match.note("blocks", blocks, 384)
+    match.note("blocks allocated", allocated, 388)
     if length + 72 < 392:
-        look.find("header", f"a header of {length} bytes, which has not all fields", 72)
+        match.find("header", f"a header of {length} bytes, which has not all fields", 72)
     if sector != 512:
-        look.find("header", f"sectors of {sector} bytes, and they have 512", 360)
+        match.find("header", f"sectors of {sector} bytes, and they have 512", 360)
     if size > _MAX_BLOCKS * _BLOCK:
-        look.find("virtual-size", f"a disk of {size} bytes, and {_MAX_BLOCKS * _BLOCK} is the most", 368)
+        match.find("virtual-size", f"a disk of {size} bytes, and {_MAX_BLOCKS * _BLOCK} is the most", 368)
     if extra:
         # VirtualBox reads the data behind the extra bytes, qemu reads these as data
-        look.find("unknown-feature", f"{extra} extra bytes in each block, which not everybody leaves out", 380)
+        match.find("unknown-feature", f"{extra} extra bytes in each block, which not everybody leaves out", 380)
     if at % 512 or data % 512:
-        look.find("header", f"block map at {at} and data at {data}, which are not both multiples of 512", 340)
+        match.find("header", f"block map at {at} and data at {data}, which are not both multiples of 512", 340)
     if block < 4096 or block & block - 1:
-        look.find("header", f"blocks of {block} bytes, which must be a power of 2", 376)
+        match.find("header", f"blocks of {block} bytes, which must be a power of 2", 376)
         return
     if block != _BLOCK:
-        look.find("odd", f"blocks of {block} bytes, and qemu reads only such of {_BLOCK}", 376)
+        match.find("odd", f"blocks of {block} bytes, and qemu reads only such of {_BLOCK}", 376)
     if blocks > _MAX_BLOCKS or size > blocks * block:
-        look.find("header", f"{blocks} blocks of {block} bytes for a disk of {size} bytes", 384)
+        match.find("header", f"{blocks} blocks of {block} bytes for a disk of {size} bytes", 384)
     if allocated > blocks:
-        look.find("header", f"{allocated} of {blocks} blocks are allocated", 388)
+        match.find("header", f"{allocated} of {blocks} blocks are allocated", 388)
     regions = [(0, 512, "the header"), (at, blocks * 4, "the block map"), (data, 1, "the data")]
     for one, other, offset in regions_that_overlap(regions):
-        look.find("overlap", f"{other} overlaps {one}", offset)
+        match.find("overlap", f"{other} overlaps {one}", offset)
     if at > data:
-        look.find("header", f"the block map at {at} stands behind the data at {data}", 340)
-    walk = Walk(look, 512)
+        match.find("header", f"the block map at {at} stands behind the data at {data}", 340)
+    walk = Walk(match, 512)
     walk.reach(at + blocks * 4, "the block map")
-    map_ = _Map(look, walk, data, block + extra, blocks)
+    map_ = _Map(match, walk, data, block + extra, blocks)
     walk.add(Table(at, blocks * 4, "the block map", map_.use))
     yield from walk.run()
     if map_.complete and map_.used != allocated:
-        look.find("odd", f"{map_.used} blocks are in the map, and {allocated} are told to be allocated", 388)
+        match.find("odd", f"{map_.used} blocks are in the map, and {allocated} are told to be allocated", 388)
 
 
 class _Map:
     """Checks the entries of the block map: indexes of blocks from `data` on."""
 
-    def __init__(self, look: "Look", walk: Walk, data: int, block: int, blocks: int) -> None:
-        self._look, self._walk = look, walk
+    def __init__(self, match: "Match", walk: Walk, data: int, block: int, blocks: int) -> None:
+        self._match, self._walk = match, walk
         self._data, self._block, self._left, self._blocks = data, block, blocks, blocks
         self._highest = -1
         self.used = 0

@@ -12,7 +12,7 @@ from .vhd_footer import COOKIE, DIFFERENCING, DYNAMIC, FIXED, Footer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 _NOWHERE = (1 << 64) - 1
@@ -34,33 +34,33 @@ class Vhd(Format):
         # Virtual PC before 2004 wrote 511 bytes (specification, "Hard Disk Footer Format")
         return tail[-512:].startswith(COOKIE) or tail[-511:].startswith(COOKIE)
 
-    def read(self, look: "Look") -> "Reader":
-        if look.at == "end":
-            yield from _read_end(look)
+    def read(self, match: "Match") -> "Reader":
+        if match.at == "end":
+            yield from _read_end(match)
             return
         data = yield Bytes(0, vhd_footer.BYTES, "the copy of the footer")
         footer = Footer(data)
-        vhd_footer.judge(look, footer, 0)
-        look.variant = vhd_footer.TYPES.get(footer.type, "")
+        vhd_footer.judge(match, footer, 0)
+        match.variant = vhd_footer.TYPES.get(footer.type, "")
         if footer.type == FIXED:
             # qemu opens it as a dynamic one, and reads it from its beginning as a fixed one (block/vpc.c)
-            look.find("header", "it begins with a footer, and is of fixed size, which has none there", 60)
+            match.find("header", "it begins with a footer, and is of fixed size, which has none there", 60)
         elif footer.type in (DYNAMIC, DIFFERENCING):
-            yield from _read_dynamic(look, footer)
+            yield from _read_dynamic(match, footer)
         tail = yield Tail(vhd_footer.BYTES)
         start = tail.find(COOKIE, 0, len(COOKIE) + 1)
         if start < 0:
-            look.find("truncated", "it does not end with its footer", max(0, look.total - vhd_footer.BYTES))
+            match.find("truncated", "it does not end with its footer", max(0, match.total - vhd_footer.BYTES))
             return
         last = Footer(tail[start:])
-        offset = look.total - len(tail) + start
+        offset = match.total - len(tail) + start
         if not last.sums:
-            look.find("checksum", "the checksum of the footer at the end is wrong", offset + 64)
+            match.find("checksum", "the checksum of the footer at the end is wrong", offset + 64)
         if last.meaning() != footer.meaning():
-            look.find("header", "the footer at the end says something else than its copy at the beginning", offset)
+            match.find("header", "the footer at the end says something else than its copy at the beginning", offset)
 
 
-def _read_end(look: "Look") -> "Reader":
+def _read_end(match: "Match") -> "Reader":
     """A footer without a copy at the beginning: a fixed disk, if it says so. qemu asks no more of it if it was told
     that it is one, and does not recognise it by itself (block/vpc.c: vpc_probe)."""
     tail = yield Tail(vhd_footer.BYTES)
@@ -68,64 +68,64 @@ def _read_end(look: "Look") -> "Reader":
     if start < 0:
         return
     footer = Footer(tail[start:])
-    offset = look.total - len(tail) + start
+    offset = match.total - len(tail) + start
     if footer.type == FIXED and offset in (footer.size, footer.virtual_size, footer.later_size):
-        vhd_footer.judge(look, footer, offset)
-        look.variant = "fixed"
+        vhd_footer.judge(match, footer, offset)
+        match.variant = "fixed"
         if footer.next != _NOWHERE:
-            look.find("odd", f"a fixed disk whose data offset is {footer.next:#x}", offset + 16)
+            match.find("odd", f"a fixed disk whose data offset is {footer.next:#x}", offset + 16)
     elif footer.type in (DYNAMIC, DIFFERENCING) and footer.sums:
-        vhd_footer.judge(look, footer, offset)
-        look.variant = vhd_footer.TYPES[footer.type]
-        look.find("header", "the copy of the footer at the beginning is missing", 0)
+        vhd_footer.judge(match, footer, offset)
+        match.variant = vhd_footer.TYPES[footer.type]
+        match.find("header", "the copy of the footer at the beginning is missing", 0)
     else:
-        look.name, look.disk_format, look.kind = "vhd-footer", "raw", "content"
-        look.note("current size", footer.size, offset + 48)
-        look.find("odd", f"it ends like a VHD of {footer.size} bytes, and has {offset} before that", offset)
+        match.name, match.disk_format, match.kind = "vhd-footer", "raw", "content"
+        match.note("current size", footer.size, offset + 48)
+        match.find("odd", f"it ends like a VHD of {footer.size} bytes, and has {offset} before that", offset)
 
 
-def _read_dynamic(look: "Look", footer: Footer) -> "Reader":
+def _read_dynamic(match: "Match", footer: Footer) -> "Reader":
     """Header and block allocation table ("Dynamic Disk Header Format", "Block Allocation Table")."""
     at = footer.next
     header = yield Bytes(at, _HEADER_BYTES, "the dynamic header")
     if header[:8] != b"cxsparse":
-        look.find("header", f"the dynamic header begins with {header[:8]!r}", at)
+        match.find("header", f"the dynamic header begins with {header[:8]!r}", at)
         return
     table, version, entries, block, told = unpack_from(">QIIII", header, 16)
-    look.note("block allocation table", table, at + 16)
-    look.note("entries", entries, at + 28)
-    look.note("block size", block, at + 32)
+    match.note("block allocation table", table, at + 16)
+    match.note("entries", entries, at + 28)
+    match.note("block size", block, at + 32)
     if vhd_footer.checksum(header, 36) != told:
-        look.find("checksum", f"the dynamic header's checksum is {told:#x}, and should be another", at + 36)
+        match.find("checksum", f"the dynamic header's checksum is {told:#x}, and should be another", at + 36)
     if version != _VERSION:
-        look.find("version", f"version {version:#x} of the dynamic header", at + 24)
+        match.find("version", f"version {version:#x} of the dynamic header", at + 24)
     if footer.type == DIFFERENCING:
         parent = header[64:576].decode("utf-16-be", "replace").partition("\0")[0]
-        look.note("parent", parent, at + 64)
-        look.find("parent", f"it is the difference to {parent[:200]!r}", at + 64)
+        match.note("parent", parent, at + 64)
+        match.find("parent", f"it is the difference to {parent[:200]!r}", at + 64)
     elif any(header[40:56]):
-        look.find("odd", "it has the identity of a parent, and is not a differencing disk", at + 40)
+        match.find("odd", "it has the identity of a parent, and is not a differencing disk", at + 40)
     if block < 512 or block & block - 1 or block > _MAX_BLOCK:
-        look.find("header", f"blocks of {block} bytes, which must be a power of 2", at + 32)
+        match.find("header", f"blocks of {block} bytes, which must be a power of 2", at + 32)
         return
     if entries * block < footer.virtual_size:
-        look.find("header", f"{entries} blocks of {block} bytes are less than {footer.virtual_size}", at + 28)
+        match.find("header", f"{entries} blocks of {block} bytes are less than {footer.virtual_size}", at + 28)
     if entries > vhd_footer.MAX_BYTES // block + 1:
-        look.find("header", f"{entries} blocks of {block} bytes are more than a disk can have", at + 28)
+        match.find("header", f"{entries} blocks of {block} bytes are more than a disk can have", at + 28)
     end = table + entries * 4
     if (table < at + _HEADER_BYTES and end > at) or table < vhd_footer.BYTES:
-        look.find("overlap", "the block allocation table overlaps a header", table)
-    walk = Walk(look, at + _HEADER_BYTES)
+        match.find("overlap", "the block allocation table overlaps a header", table)
+    walk = Walk(match, at + _HEADER_BYTES)
     walk.reach(end, "the block allocation table")
-    walk.add(Table(table, entries * 4, "the block allocation table", _Blocks(look, walk, block, end).use))
+    walk.add(Table(table, entries * 4, "the block allocation table", _Blocks(match, walk, block, end).use))
     yield from walk.run()
 
 
 class _Blocks:
     """Checks the entries of a block allocation table, which ends at `end`."""
 
-    def __init__(self, look: "Look", walk: Walk, block: int, end: int) -> None:
-        self._look, self._walk, self._end = look, walk, end
+    def __init__(self, match: "Match", walk: Walk, block: int, end: int) -> None:
+        self._match, self._walk, self._end = match, walk, end
         self._length = (block // 4096 + 511 & ~511 or 512) + block  # with its bitmap: a bit a sector, whole sectors
 
     def use(self, piece: bytes) -> None:

@@ -5,7 +5,7 @@ from struct import unpack_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
 
 COOKIE = b"conectix"
 BYTES = 512
@@ -80,27 +80,27 @@ def checksum(data: bytes, at: int) -> int:
     return ~(sum(data) - sum(data[at : at + 4])) & 0xFFFFFFFF
 
 
-def judge(look: "Look", footer: Footer, offset: int) -> None:
+def judge(match: "Match", footer: Footer, offset: int) -> None:
     """Note the fields of the footer at `offset`, find what is wrong with it, and tell the size of the disk."""
-    look.virtual_size = footer.virtual_size
-    look.note("creator", repr(footer.creator)[2:-1], offset + 28)
-    look.note("current size", footer.size, offset + 48)
+    match.virtual_size = footer.virtual_size
+    match.note("creator", repr(footer.creator)[2:-1], offset + 28)
+    match.note("current size", footer.size, offset + 48)
     geometry = f"{footer.cylinders}/{footer.heads}/{footer.sectors}"
-    look.note("geometry", f"{geometry}, {footer.geometry_size} bytes", offset + 56)
-    look.note("type", f"{footer.type} {TYPES.get(footer.type, '')}".strip(), offset + 60)
-    look.note("data offset", f"{footer.next:#x}", offset + 16)
+    match.note("geometry", f"{geometry}, {footer.geometry_size} bytes", offset + 56)
+    match.note("type", f"{footer.type} {TYPES.get(footer.type, '')}".strip(), offset + 60)
+    match.note("data offset", f"{footer.next:#x}", offset + 16)
     if not footer.sums:
-        look.find("checksum", f"the footer's checksum is {footer.checksum:#x}, and should be another", offset + 64)
+        match.find("checksum", f"the footer's checksum is {footer.checksum:#x}, and should be another", offset + 64)
     if footer.version != _VERSION:
-        look.find("version", f"version {footer.version:#x}, and {_VERSION:#x} is the only one", offset + 12)
+        match.find("version", f"version {footer.version:#x}, and {_VERSION:#x} is the only one", offset + 12)
     if footer.type not in TYPES:
-        look.find("subformat", f"type {footer.type}, which is not used", offset + 60)
+        match.find("subformat", f"type {footer.type}, which is not used", offset + 60)
     if max(footer.size, footer.virtual_size) > MAX_BYTES:
-        look.find("virtual-size", f"a disk of {footer.size} bytes, and {MAX_BYTES} is the most", offset + 48)
+        match.find("virtual-size", f"a disk of {footer.size} bytes, and {MAX_BYTES} is the most", offset + 48)
     if footer.size % 512:
-        look.find("unaligned-size", f"a disk of {footer.size} bytes", offset + 48)
+        match.find("unaligned-size", f"a disk of {footer.size} bytes", offset + 48)
     if footer.later_size != footer.virtual_size:
         what = f"a disk of {footer.virtual_size} bytes by its geometry, as qemu before 10.0 reads it"
-        look.find("odd", f"{what}, and of {footer.later_size} by its size, as later ones do", offset + 56)
+        match.find("odd", f"{what}, and of {footer.later_size} by its size, as later ones do", offset + 56)
     if footer.saved:
-        look.find("dirty", "it belongs to a machine whose state was saved", offset + 84)
+        match.find("dirty", "it belongs to a machine whose state was saved", offset + 84)

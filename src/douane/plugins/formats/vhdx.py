@@ -11,7 +11,7 @@ from .vhdx_metadata import Metadata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 _MIB = 1 << 20
@@ -32,111 +32,111 @@ class Vhdx(Format):
     def begins(self, head: bytes) -> bool:
         return head.startswith(b"vhdxfile")  # qemu's rule (vhdx_probe)
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         identifier = yield Bytes(0, 520, "the file identifier")
-        look.note("creator", identifier[8:].decode("utf-16-le", "replace").partition("\0")[0], 8)
+        match.note("creator", identifier[8:].decode("utf-16-le", "replace").partition("\0")[0], 8)
         headers = []
         for at in _HEADERS:
             headers.append((yield Bytes(at, 4096, "a header")))
         regions = [(0, _MIB, "the header section")]
-        header = _choose_header(look, headers)
+        header = _choose_header(match, headers)
         if header:
-            at, length = _read_header(look, header, _HEADERS[headers.index(header)])
+            at, length = _read_header(match, header, _HEADERS[headers.index(header)])
             regions.append((at, length, "the log"))
         tables = []
         for at in _REGIONS:
             tables.append((yield Bytes(at, _REGION_BYTES, "a region table")))
-        found = _read_regions(look, tables)
+        found = _read_regions(match, tables)
         regions += [(at, length, _NAMES.get(name, "a region")) for name, at, length in found]
         for one, other, at in regions_that_overlap(regions):
-            look.find("overlap", f"{other} overlaps {one}", at)
+            match.find("overlap", f"{other} overlaps {one}", at)
         for at, length, what in regions[1:]:
-            look.must_reach(at + length, what)
-        yield from _read_contents(look, found, regions)
+            match.must_reach(at + length, what)
+        yield from _read_contents(match, found, regions)
 
 
-def _choose_header(look: "Look", headers: "list[bytes]") -> "bytes | None":
+def _choose_header(match: "Match", headers: "list[bytes]") -> "bytes | None":
     """The current header: the valid one with the higher sequence number ([MS-VHDX], 2.2.2)."""
     valid = [header for header in headers if header[:4] == b"head" and fits(header, 4)]
     if not valid:
-        look.find("checksum", "neither of its headers is valid", _HEADERS[0])
+        match.find("checksum", "neither of its headers is valid", _HEADERS[0])
         return None
     if len(valid) < 2:
         # allowed: a header is written while the other one is valid
         which = 1 - headers.index(valid[0])
         other, at = headers[which], _HEADERS[which]
-        look.find("odd", f"header {which + 1} is not valid, and the other one is", at)
+        match.find("odd", f"header {which + 1} is not valid, and the other one is", at)
         if other[:4] == b"head" and other[48:64] != _NO_LOG:
             # whoever wrote it was stopped with changes in the log, or somebody set it for readers without checksums
-            look.find("log", f"header {which + 1}, which is not valid, has the log {other[48:64].hex()}", at + 48)
+            match.find("log", f"header {which + 1}, which is not valid, has the log {other[48:64].hex()}", at + 48)
         return valid[0]
     numbers = [unpack_from("<Q", header, 8)[0] for header in valid]
     if numbers[0] == numbers[1] and valid[0][16:80] != valid[1][16:80]:
         # Disk2vhd makes both alike (qemu's vhdx_parse_header)
-        look.find("header", "its headers differ and have the same sequence number", _HEADERS[1] + 8)
+        match.find("header", "its headers differ and have the same sequence number", _HEADERS[1] + 8)
     return valid[0] if numbers[0] >= numbers[1] else valid[1]
 
 
-def _read_header(look: "Look", header: bytes, offset: int) -> "tuple[int, int]":
+def _read_header(match: "Match", header: bytes, offset: int) -> "tuple[int, int]":
     """Where its log stands, and how long it is."""
     log_version, version, length, at = unpack_from("<HHIQ", header, 64)
-    look.note("current header", offset, offset)
-    look.note("sequence number", unpack_from("<Q", header, 8)[0], offset + 8)
-    look.note("version", version, offset + 66)
-    look.note("log", f"{length} bytes at {at}", offset + 68)
+    match.note("current header", offset, offset)
+    match.note("sequence number", unpack_from("<Q", header, 8)[0], offset + 8)
+    match.note("version", version, offset + 66)
+    match.note("log", f"{length} bytes at {at}", offset + 68)
     if version != 1 or log_version:
-        look.find("version", f"version {version}, and {log_version} of its log", offset + 64)
+        match.find("version", f"version {version}, and {log_version} of its log", offset + 64)
     if header[48:64] != _NO_LOG:
-        look.find("log", f"its log {header[48:64].hex()} is to be replayed before the disk is what it was", offset + 48)
+        match.find("log", f"its log {header[48:64].hex()} must be replayed before the disk is complete", offset + 48)
     if at % _MIB or length % _MIB or at < _MIB:
-        look.find("header", f"a log of {length} bytes at {at}, which must be mebibytes, behind the first", offset + 68)
+        match.find("header", f"a log of {length} bytes at {at}, which must be mebibytes, behind the first", offset + 68)
     return at, length
 
 
-def _read_regions(look: "Look", tables: "list[bytes]") -> "list[tuple[bytes, int, int]]":
+def _read_regions(match: "Match", tables: "list[bytes]") -> "list[tuple[bytes, int, int]]":
     """Identity, offset and length of each region in the table; the first table counts, as qemu reads only that."""
     table, offset = tables[0], _REGIONS[0]
     for number, one in enumerate(tables if tables[1] != table else tables[:1]):
         if one[:4] != b"regi" or not fits(one, 4):
-            look.find("checksum", f"region table {number + 1} is not valid", _REGIONS[number])
+            match.find("checksum", f"region table {number + 1} is not valid", _REGIONS[number])
             if not number:
                 return []
         elif number:
-            look.find("header", "its region tables differ", _REGIONS[1])
+            match.find("header", "its region tables differ", _REGIONS[1])
     (count,) = unpack_from("<I", table, 8)
     if count > _MAX_REGIONS:
-        look.find("header", f"{count} regions, and {_MAX_REGIONS} is the most", offset + 8)
+        match.find("header", f"{count} regions, and {_MAX_REGIONS} is the most", offset + 8)
         return []
     found: list[tuple[bytes, int, int]] = []
     seen = set()
     for at in range(16, 16 + count * 32, 32):
         name = table[at : at + 16]
         start, length, flags = unpack_from("<QII", table, at + 16)
-        look.note(_NAMES.get(name, f"region {name.hex()}"), f"{length} bytes at {start}", offset + at)
+        match.note(_NAMES.get(name, f"region {name.hex()}"), f"{length} bytes at {start}", offset + at)
         if start % _MIB or length % _MIB or start < _MIB:
-            look.find("header", f"a region of {length} bytes at {start}, which must be mebibytes", offset + at + 16)
+            match.find("header", f"a region of {length} bytes at {start}, which must be mebibytes", offset + at + 16)
         if name in seen:
-            look.find("header", f"the region {name.hex()} is there twice", offset + at)
+            match.find("header", f"the region {name.hex()} is there twice", offset + at)
             continue
         seen.add(name)
         if name not in _NAMES and flags & 1:
-            look.find("unknown-feature", f"the region {name.hex()} is not known, and must be", offset + at)
+            match.find("unknown-feature", f"the region {name.hex()} is not known, and must be", offset + at)
         found.append((name, start, length))
     for name in _NAMES.keys() - seen:
-        look.find("header", f"it has no region for {_NAMES[name]}", offset)
+        match.find("header", f"it has no region for {_NAMES[name]}", offset)
     return found
 
 
 def _read_contents(
-    look: "Look", found: "list[tuple[bytes, int, int]]", regions: "list[tuple[int, int, str]]"
+    match: "Match", found: "list[tuple[bytes, int, int]]", regions: "list[tuple[int, int, str]]"
 ) -> "Reader":
     """Metadata and block allocation table, in the order in which they stand."""
-    walk = Walk(look, _MIB)
+    walk = Walk(match, _MIB)
     places = {name: (at, length) for name, at, length in found}
     metadata = blocks = None
     if _METADATA in places:
         at, length = places[_METADATA]
-        metadata = Metadata(look, walk, at, length)
+        metadata = Metadata(match, walk, at, length)
         walk.add(metadata)
     if _BAT in places:
         at, length = places[_BAT]
@@ -149,4 +149,4 @@ def _read_contents(
         blocks.judge(metadata)
         needed = metadata.entries * 8
         if needed > places[_BAT][1]:
-            look.find("header", f"a table of {places[_BAT][1]} bytes for {needed} bytes of entries", places[_BAT][0])
+            match.find("header", f"a table of {places[_BAT][1]} bytes for {needed} bytes of entries", places[_BAT][0])

@@ -6,7 +6,7 @@ from .requests import MOST_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .tables import Walk
 
 _TABLE_BYTES = 64 << 10
@@ -46,11 +46,11 @@ class Metadata:
 
     what = "the metadata"
 
-    def __init__(self, look: "Look", walk: "Walk", at: int, length: int) -> None:
+    def __init__(self, match: "Match", walk: "Walk", at: int, length: int) -> None:
         self.at, self.length = at, min(length, MOST_BYTES)
         self.block = self.sector = self.size = 0
         self.has_parent = False
-        self._look, self._walk, self._start = look, walk, at
+        self._match, self._walk, self._start = match, walk, at
         self._data = b""
 
     def take(self, piece: bytes) -> bool:
@@ -73,74 +73,74 @@ class Metadata:
 
     def judge(self) -> None:
         """Find what is wrong with it."""
-        look, data = self._look, self._data
+        match, data = self._match, self._data
         if len(data) < _TABLE_BYTES:
-            look.find("truncated", f"the metadata has {len(data)} bytes, and must have {_TABLE_BYTES}", self._start)
+            match.find("truncated", f"the metadata has {len(data)} bytes, and must have {_TABLE_BYTES}", self._start)
             return
         (count,) = unpack_from("<H", data, 10)
         if data[:8] != b"metadata":
-            look.find("header", f"the metadata begins with {data[:8]!r}", self._start)
+            match.find("header", f"the metadata begins with {data[:8]!r}", self._start)
             return
         if count > _MAX_ITEMS:
-            look.find("header", f"{count} items of metadata, and {_MAX_ITEMS} is the most", self._start + 10)
+            match.find("header", f"{count} items of metadata, and {_MAX_ITEMS} is the most", self._start + 10)
             return
         items: dict[bytes, bytes] = {}
         for at in range(32, 32 + count * 32, 32):
             self._read_item(items, at)
         for name, (what, _) in _ITEMS.items():
             if name not in items and name != _PARENT:
-                look.find("header", f"it has no {what}", self._start)
+                match.find("header", f"it has no {what}", self._start)
         self._read_known(items)
 
     def _read_item(self, items: "dict[bytes, bytes]", entry: int) -> None:
-        look, data = self._look, self._data
+        match, data = self._match, self._data
         name, offset = data[entry : entry + 16], self._start + entry
         at, length, flags = unpack_from("<III", data, entry + 16)
         known = _ITEMS.get(name)
         if name in items:
-            look.find("header", f"the item {name.hex()} is there twice", offset)
+            match.find("header", f"the item {name.hex()} is there twice", offset)
             return
         if not known:
-            look.note(f"item {name.hex()}", f"{length} bytes", offset)
+            match.note(f"item {name.hex()}", f"{length} bytes", offset)
             if flags & _REQUIRED:
-                look.find("unknown-feature", f"the item {name.hex()} is not known, and must be", offset)
+                match.find("unknown-feature", f"the item {name.hex()} is not known, and must be", offset)
         items[name] = data[at : at + length]
         if known and (at < _TABLE_BYTES or length < known[1] or len(items[name]) < length):
-            look.find("header", f"the {known[0]} has {length} bytes at {at}, where it cannot be", offset + 16)
+            match.find("header", f"the {known[0]} has {length} bytes at {at}, where it cannot be", offset + 16)
             del items[name]
 
     def _read_known(self, items: "dict[bytes, bytes]") -> None:
-        look = self._look
+        match = self._match
         sector = int.from_bytes(items.get(_LOGICAL, b"")[:4], "little")
         physical = int.from_bytes(items.get(_PHYSICAL, b"")[:4], "little")
         if _SIZE in items:
             self.size = int.from_bytes(items[_SIZE][:8], "little")
-            look.virtual_size = self.size
-            look.note("virtual disk size", self.size, self._start)
+            match.virtual_size = self.size
+            match.note("virtual disk size", self.size, self._start)
             if self.size > _MAX_DISK:
-                look.find("virtual-size", f"a disk of {self.size} bytes, and {_MAX_DISK} is the most", self._start)
+                match.find("virtual-size", f"a disk of {self.size} bytes, and {_MAX_DISK} is the most", self._start)
         if _LOGICAL in items:
-            look.note("logical sector size", sector, self._start)
+            match.note("logical sector size", sector, self._start)
             if sector not in (512, 4096):
-                look.find("header", f"sectors of {sector} bytes", self._start)
+                match.find("header", f"sectors of {sector} bytes", self._start)
             elif self.size % sector:
-                look.find("unaligned-size", f"a disk of {self.size} bytes and sectors of {sector}", self._start)
+                match.find("unaligned-size", f"a disk of {self.size} bytes and sectors of {sector}", self._start)
         if _PHYSICAL in items and physical not in (512, 4096):
-            look.find("header", f"physical sectors of {physical} bytes", self._start)
+            match.find("header", f"physical sectors of {physical} bytes", self._start)
         if _PARENT in items:
-            look.find("parent", f"it has a parent locator: {_shown(items[_PARENT])}", self._start)
+            match.find("parent", f"it has a parent locator: {_shown(items[_PARENT])}", self._start)
         if _PARAMETERS not in items:
             return
         block, flags = unpack_from("<II", items[_PARAMETERS])
-        look.note("block size", block, self._start)
-        look.variant = "differencing" if flags & 2 else "fixed" if flags & 1 else "dynamic"
+        match.note("block size", block, self._start)
+        match.variant = "differencing" if flags & 2 else "fixed" if flags & 1 else "dynamic"
         self.has_parent = bool(flags & 2)
         if flags & 2 and _PARENT not in items:
-            look.find("parent", "it is the difference to a parent, which it does not name", self._start)
+            match.find("parent", "it is the difference to a parent, which it does not name", self._start)
         if flags & ~3:
-            look.find("unknown-feature", f"the flags {flags:#x} of the file parameters are not known", self._start)
+            match.find("unknown-feature", f"the flags {flags:#x} of the file parameters are not known", self._start)
         if not _MIB <= block <= 256 * _MIB or block & block - 1:
-            look.find("header", f"blocks of {block} bytes, which must be a power of 2 from 1 to 256 MiB", self._start)
+            match.find("header", f"blocks of {block} bytes, which must be a power of 2 from 1 to 256 MiB", self._start)
         elif sector in (512, 4096) and self.size <= _MAX_DISK:
             self.block, self.sector = block, sector
 

@@ -8,7 +8,7 @@ from .vmdk_sparse import read_sparse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 SPARSE, COWD = b"KDMV", b"COWD"
@@ -27,13 +27,13 @@ class Vmdk(Format):
         # qemu's rule for the first two (vmdk_probe); the third it reads only if a descriptor names it
         return head.startswith((SPARSE, COWD, SESPARSE)) or vmdk_descriptor.recognise(head) != ""
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         head = yield Bytes(0, 10240, "the header", short=True)
         if head.startswith(SPARSE):
-            yield from read_sparse(look)
+            yield from read_sparse(match)
         elif head.startswith(COWD):
-            yield from read_cowd(look)
+            yield from read_cowd(match)
         elif head.startswith(SESPARSE):
-            yield from read_sesparse(look)
+            yield from read_sesparse(match)
         else:
-            yield from vmdk_descriptor.read_text(look, vmdk_descriptor.recognise(head))
+            yield from vmdk_descriptor.read_text(match, vmdk_descriptor.recognise(head))

@@ -9,7 +9,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 MAX_BYTES = (1 << 20) - 1
@@ -165,83 +165,83 @@ def _probe(start: bytes) -> bool:
     return False
 
 
-def read_text(look: "Look", how: str) -> "Reader":
+def read_text(match: "Match", how: str) -> "Reader":
     """Read an image that is a descriptor; `how` as :func:`recognise` said."""
-    look.name = "vmdk-descriptor"
+    match.name = "vmdk-descriptor"
     data = yield Bytes(0, MAX_BYTES + 1, "the descriptor", short=True)
     if len(data) > MAX_BYTES:
-        look.find("descriptor", f"it has more than {MAX_BYTES} bytes, which is what qemu reads of a descriptor")
+        match.find("descriptor", f"it has more than {MAX_BYTES} bytes, which is what qemu reads of a descriptor")
         data = data[:MAX_BYTES]
     if how != "probe":
-        look.find("descriptor", f"qemu does not recognise it by itself, others may: it begins with {data[:24]!r}", 0)
+        match.find("descriptor", f"qemu does not recognise it by itself, others may: it begins with {data[:24]!r}", 0)
     descriptor = Descriptor(data.lstrip(_LEADING) if how == "signature" else data)
-    look.variant = descriptor.value("createType")
-    look.virtual_size = descriptor.sectors * 512
-    note(look, descriptor, 0)
-    look.find("subformat", "it is a descriptor: text that says in which files a disk is, without the disk")
-    complain(look, descriptor, 0)
+    match.variant = descriptor.value("createType")
+    match.virtual_size = descriptor.sectors * 512
+    note(match, descriptor, 0)
+    match.find("subformat", "it is a descriptor: text that says in which files a disk is, without the disk")
+    complain(match, descriptor, 0)
     for extent in descriptor.extents:
         if extent.name:
-            look.find("external-extent", f"the extent {extent.kind[:20]!r} is in {extent.name[:200]!r}")
+            match.find("external-extent", f"the extent {extent.kind[:20]!r} is in {extent.name[:200]!r}")
 
 
-def judge_embedded(look: "Look", data: bytes, offset: int, capacity: int, grain: int) -> None:
+def judge_embedded(match: "Match", data: bytes, offset: int, capacity: int, grain: int) -> None:
     """What is wrong with the descriptor in a sparse extent; `capacity` and `grain` are its header's, in sectors."""
     descriptor = Descriptor(data)
-    note(look, descriptor, offset)
-    complain(look, descriptor, offset)
+    note(match, descriptor, offset)
+    complain(match, descriptor, offset)
     kind = descriptor.value("createType")
     if kind:
-        look.variant = kind
+        match.variant = kind
     if kind.lower() not in ("monolithicsparse", "streamoptimized"):
-        look.find("descriptor", f"createType is {kind[:60]!r}, and one sparse extent cannot be that", offset)
+        match.find("descriptor", f"createType is {kind[:60]!r}, and one sparse extent cannot be that", offset)
     if not descriptor.extents:
-        look.find("descriptor", "it names no extent, and must name the one that it stands in", offset)
+        match.find("descriptor", "it names no extent, and must name the one that it stands in", offset)
     for number, extent in enumerate(descriptor.extents):
         if extent.kind != "SPARSE" or number:
             what = f"it names the extent {number + 1} of type {extent.kind[:20]!r} in {extent.name[:200]!r}"
-            look.find("external-extent", f"{what}: other files would be opened", offset)
+            match.find("external-extent", f"{what}: other files would be opened", offset)
         elif _leads_elsewhere(extent.name):
-            look.find("external-extent", f"its extent is in {extent.name[:200]!r}, which is another place", offset)
+            match.find("external-extent", f"its extent is in {extent.name[:200]!r}, which is another place", offset)
         # capacity may be rounded up to a grain
         elif capacity and not extent.sectors <= capacity < extent.sectors + max(grain, 1):
-            look.find("header", f"its extent has {extent.sectors} sectors, and the header says {capacity}", offset)
+            match.find("header", f"its extent has {extent.sectors} sectors, and the header says {capacity}", offset)
 
 
-def complain(look: "Look", descriptor: Descriptor, offset: int) -> None:
+def complain(match: "Match", descriptor: Descriptor, offset: int) -> None:
     """Findings that hold for any descriptor."""
     for what in descriptor.wrong:
-        look.find("descriptor", what, offset)
+        match.find("descriptor", what, offset)
     for what in descriptor.odd:
-        look.find("odd", what, offset)
-    find_parent(look, descriptor.text, offset)
+        match.find("odd", what, offset)
+    find_parent(match, descriptor.text, offset)
     cid = descriptor.value("parentCID")
     if cid and cid.lower() != "ffffffff":
-        look.find("parent", f"parentCID is {cid[:40]!r}, and without a parent it is ffffffff", offset)
+        match.find("parent", f"parentCID is {cid[:40]!r}, and without a parent it is ffffffff", offset)
     for key in _OTHER_FILES:
         if descriptor.value(key):
-            look.find("external-extent", f"{key} names the file {descriptor.value(key)[:200]!r}", offset)
+            match.find("external-extent", f"{key} names the file {descriptor.value(key)[:200]!r}", offset)
     for key in descriptor.values:
         if key.startswith("encryption"):
-            look.find("encrypted", f"it has the key {key[:60]!r}", offset)
+            match.find("encrypted", f"it has the key {key[:60]!r}", offset)
             break
 
 
-def find_parent(look: "Look", text: bytes, offset: int) -> None:
+def find_parent(match: "Match", text: bytes, offset: int) -> None:
     """A finding if `text` names a parent, in whatever place: qemu takes it from a comment, too (vmdk_parent_open)."""
     at = text.lower().find(b"parentfilenamehint")
     if at >= 0:
-        look.find("parent", f"it names a parent: {text[at : at + 200]!r}", offset + at)
+        match.find("parent", f"it names a parent: {text[at : at + 200]!r}", offset + at)
 
 
 def _leads_elsewhere(name: str) -> bool:
     return not name or name in (".", "..") or any(mark in name for mark in ("/", "\\", ":"))
 
 
-def note(look: "Look", descriptor: Descriptor, offset: int) -> None:
+def note(match: "Match", descriptor: Descriptor, offset: int) -> None:
     """Note what a person would want to know of a descriptor."""
     for key in ("version", "encoding", "CID", "parentCID", "createType", "ddb.adapterType", "ddb.virtualHWVersion"):
         if descriptor.value(key):
-            look.note(key, descriptor.value(key), offset)
+            match.note(key, descriptor.value(key), offset)
     for extent in descriptor.extents[:16]:
-        look.note("extent", f"{extent.access} {extent.sectors} {extent.kind} {extent.name!r}", offset)
+        match.note("extent", f"{extent.access} {extent.sectors} {extent.kind} {extent.name!r}", offset)

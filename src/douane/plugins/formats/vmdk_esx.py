@@ -7,7 +7,7 @@ from .tables import numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 _MOST_GRAIN = 0x200000
@@ -27,32 +27,32 @@ _SE_PARTS = (
 )
 
 
-def read_cowd(look: "Look") -> "Reader":
+def read_cowd(match: "Match") -> "Reader":
     """A copy-on-write extent ("Virtual Disk Format 1.1", VMware, COWDisk_Header): 2048 bytes, little-endian."""
-    look.name = "vmdk-cowd"
-    look.variant = "vmfsSparse"
+    match.name = "vmdk-cowd"
+    match.variant = "vmfsSparse"
     header = yield Bytes(0, 2048, "the header", short=True)
-    look.find("subformat", "it is a COWD extent: a part of a disk that only a descriptor beside it makes whole")
+    match.find("subformat", "it is a COWD extent: a part of a disk that only a descriptor beside it makes whole")
     if len(header) < 32:
-        look.find("truncated", f"its header has {len(header)} bytes")
+        match.find("truncated", f"its header has {len(header)} bytes")
         return
     version, flags, sectors, grain, directory, entries = unpack_from("<6I", header, 4)
-    look.virtual_size = sectors * 512
+    match.virtual_size = sectors * 512
     for number, (name, value) in enumerate(
         {"version": version, "flags": flags, "sectors": sectors, "grain sectors": grain}.items()
     ):
-        look.note(name, value, 4 + 4 * number)
-    look.note("grain directory", directory * 512, 20)
-    look.note("grain tables", entries, 24)
+        match.note(name, value, 4 + 4 * number)
+    match.note("grain directory", directory * 512, 20)
+    match.note("grain tables", entries, 24)
     if version != 1:
-        look.find("version", f"version {version} of COWD, and there is only 1", 4)
+        match.find("version", f"version {version} of COWD, and there is only 1", 4)
     if not 0 < grain <= _MOST_GRAIN or entries > _MOST_DIRECTORY:
-        look.find("header", f"it has grains of {grain} sectors and {entries} grain tables", 16)
+        match.find("header", f"it has grains of {grain} sectors and {entries} grain tables", 16)
         return
     name = header[32:1056].partition(b"\0")[0]
     if not flags & 1 and name:
-        look.find("parent", f"its parent is {name[:200]!r}", 32)
-    look.must_reach(directory * 512 + entries * 4, "the grain directory")
+        match.find("parent", f"its parent is {name[:200]!r}", 32)
+    match.must_reach(directory * 512 + entries * 4, "the grain directory")
     at, end = directory * 512, directory * 512 + entries * 4
     highest = 0
     while at < end:
@@ -62,36 +62,36 @@ def read_cowd(look: "Look") -> "Reader":
         highest = max(highest, 0, *numbers(piece, "<I"))
         at += len(piece)
     if highest:
-        look.must_reach(highest * 512 + 4096 * 4, "a grain table")
+        match.must_reach(highest * 512 + 4096 * 4, "a grain table")
 
 
-def read_sesparse(look: "Look") -> "Reader":
+def read_sesparse(match: "Match") -> "Reader":
     """A space-efficient sparse extent. VMware documents none of it; the checks are qemu's (check_se_sparse_*)."""
-    look.name = "vmdk-sesparse"
-    look.variant = "seSparse"
-    look.find("subformat", "it is an SE sparse extent: a part of a disk that only a descriptor beside it makes whole")
+    match.name = "vmdk-sesparse"
+    match.variant = "seSparse"
+    match.find("subformat", "it is an SE sparse extent: a part of a disk that only a descriptor beside it makes whole")
     header = yield Bytes(0, 512, "the header")
     fields = unpack_from("<26Q", header)
     _, version, capacity, grain, table, flags = fields[:6]
-    look.virtual_size = capacity * 512
+    match.virtual_size = capacity * 512
     for number, (name, value) in enumerate(
         {"version": version, "capacity": capacity, "grain sectors": grain, "table sectors": table}.items()
     ):
-        look.note(name, value, 8 + 8 * number)
+        match.note(name, value, 8 + 8 * number)
     if version != _SE_VERSION:
-        look.find("version", f"version {version:#x} of SE sparse, and {_SE_VERSION:#x} is known", 8)
+        match.find("version", f"version {version:#x} of SE sparse, and {_SE_VERSION:#x} is known", 8)
     if flags or any(fields[6:10]) or header[208:].strip(b"\0"):
-        look.find("unknown-feature", "flags or reserved bytes of the header are set", 40)
+        match.find("unknown-feature", "flags or reserved bytes of the header are set", 40)
     if grain != 8 or table != 64:
-        look.find("header", f"grains of {grain} and tables of {table} sectors, and there are only 8 and 64", 24)
+        match.find("header", f"grains of {grain} and tables of {table} sectors, and there are only 8 and 64", 24)
     for number, what in enumerate(_SE_PARTS):
         offset, length = fields[10 + 2 * number : 12 + 2 * number]
-        look.note(what, offset * 512, 80 + 16 * number)
+        match.note(what, offset * 512, 80 + 16 * number)
         if length:
-            look.must_reach((offset + length) * 512, f"the {what}")
+            match.must_reach((offset + length) * 512, f"the {what}")
     volatile = yield Bytes(fields[10] * 512, 512, "the volatile header", essential=False)
     magic, _, _, journal = unpack_from("<4Q", volatile)
     if magic != _SE_VOLATILE_MAGIC:
-        look.find("header", f"its volatile header begins with {magic:#x}", fields[10] * 512)
+        match.find("header", f"its volatile header begins with {magic:#x}", fields[10] * 512)
     elif journal:
-        look.find("log", "its journal is not empty: the disk has changes that are only there", fields[10] * 512 + 24)
+        match.find("log", "its journal is not empty: the disk has changes that are only there", fields[10] * 512 + 24)

@@ -13,7 +13,7 @@ from .vmdk_stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 AT_END = (1 << 64) - 1
@@ -58,32 +58,32 @@ class Header:
         return (self.version, self.flags, self.capacity, self.grain, self.entries, self.compression)
 
 
-def read_sparse(look: "Look") -> "Reader":
+def read_sparse(match: "Match") -> "Reader":
     """Read an image that begins with such a header."""
     start = yield Bytes(0, vmdk_descriptor.QEMU_OFFSET + vmdk_descriptor.QEMU_BYTES, "the header", short=True)
     if len(start) < 512:
-        look.find("truncated", f"its header has {len(start)} bytes, and must have 512")
+        match.find("truncated", f"its header has {len(start)} bytes, and must have 512")
         return
     header = Header(start)
-    _note(look, header)
+    _note(match, header)
     compressed = header.compression == 1
-    look.variant = "streamOptimized" if compressed else "monolithicSparse"
-    look.virtual_size = header.capacity * 512
-    sound = _judge_header(look, header)
-    walk = Walk(look, len(start))
-    _embed(look, header, start, walk)
+    match.variant = "streamOptimized" if compressed else "monolithicSparse"
+    match.virtual_size = header.capacity * 512
+    sound = _judge_header(match, header)
+    walk = Walk(match, len(start))
+    _embed(match, header, start, walk)
     if not sound:
         yield from walk.run()
         return
-    stream = Stream(look, header.overhead * 512, header.grain, header.capacity, header.entries) if compressed else None
-    tables = _Tables(look, header, walk)
+    stream = Stream(match, header.overhead * 512, header.grain, header.capacity, header.entries) if compressed else None
+    tables = _Tables(match, header, walk)
     at_end = header.directory == AT_END or bool(stream and header.directory >= header.overhead)
     if not at_end and header.tables:
         tables.add(header.directory, "grain directory")
         if header.flags & _REDUNDANT:
             tables.add(header.redundant, "redundant grain directory")
-        _judge_overlap(look, header)
-    look.must_reach(header.overhead * 512, "what stands before the grains")
+        _judge_overlap(match, header)
+    match.must_reach(header.overhead * 512, "what stands before the grains")
     yield from walk.run()
     if stream:
         # a table that is missing entries and a stream that has them are two disks: see Stream.agree
@@ -92,102 +92,102 @@ def read_sparse(look: "Look") -> "Reader":
             stream.agree(tables.count, tables.sum)
     if header.directory == AT_END:
         footer = yield Tail(_FOOTER_BYTES)
-        _judge_footer(look, header, footer, stream)
+        _judge_footer(match, header, footer, stream)
     elif stream and at_end:
         stream.expect_directory(header.directory * 512)
 
 
-def _note(look: "Look", header: Header) -> None:
-    look.note("version", header.version, 4)
-    look.note("flags", f"{header.flags:#x}", 8)
-    look.note("capacity in sectors", header.capacity, 12)
-    look.note("grain in sectors", header.grain, 20)
-    look.note("descriptor", f"sector {header.descriptor}, {header.descriptor_length} sectors", 28)
-    look.note("entries of a grain table", header.entries, 44)
-    look.note("redundant grain directory", header.redundant, 48)
-    look.note("grain directory", "at the end" if header.directory == AT_END else header.directory, 56)
-    look.note("overhead in sectors", header.overhead, 64)
-    look.note("compression", header.compression, 77)
+def _note(match: "Match", header: Header) -> None:
+    match.note("version", header.version, 4)
+    match.note("flags", f"{header.flags:#x}", 8)
+    match.note("capacity in sectors", header.capacity, 12)
+    match.note("grain in sectors", header.grain, 20)
+    match.note("descriptor", f"sector {header.descriptor}, {header.descriptor_length} sectors", 28)
+    match.note("entries of a grain table", header.entries, 44)
+    match.note("redundant grain directory", header.redundant, 48)
+    match.note("grain directory", "at the end" if header.directory == AT_END else header.directory, 56)
+    match.note("overhead in sectors", header.overhead, 64)
+    match.note("compression", header.compression, 77)
 
 
-def _judge_header(look: "Look", header: Header) -> bool:
+def _judge_header(match: "Match", header: Header) -> bool:
     """False if its tables cannot be looked at."""
     if not 0 < header.version <= MAX_VERSION:
-        look.find("version", f"version {header.version}, and {MAX_VERSION} is the last one known", 4)
+        match.find("version", f"version {header.version}, and {MAX_VERSION} is the last one known", 4)
     unknown = header.flags & _INCOMPATIBLE & ~(_COMPRESSED | _MARKERS)
     if unknown:
-        look.find("unknown-feature", f"the flags {unknown:#x} are not known", 8)
+        match.find("unknown-feature", f"the flags {unknown:#x} are not known", 8)
     if header.flags & _NEWLINES and header.newlines != b"\n \r\n":
         # the spec's check for a transfer that took the image for text
-        look.find("corrupt", f"its line ends were changed on the way: {header.newlines!r}", 73)
+        match.find("corrupt", f"its line ends were changed on the way: {header.newlines!r}", 73)
     if header.unclean:
-        look.find("dirty", "it is marked as not closed properly", 72)
+        match.find("dirty", "it is marked as not closed properly", 72)
     if header.compression > 1:
-        look.find("unknown-feature", f"the compression {header.compression} is not known", 77)
+        match.find("unknown-feature", f"the compression {header.compression} is not known", 77)
     # qemu goes by the algorithm, the spec by the flag
     elif bool(header.flags & _COMPRESSED) != (header.compression == 1):
-        look.find("header", f"flags {header.flags:#x} and compression {header.compression} contradict each other", 77)
+        match.find("header", f"flags {header.flags:#x} and compression {header.compression} contradict each other", 77)
     elif header.compression == 1 and not header.flags & _MARKERS:
-        look.find("header", "it is compressed, and has no markers, without which grains have no length", 8)
+        match.find("header", "it is compressed, and has no markers, without which grains have no length", 8)
     if not header.capacity and header.descriptor:
         # block/vmdk.c: vmdk_open_vmdk4 takes it for a descriptor, and opens what that names
-        look.find("external-extent", "its capacity is 0, so that qemu opens the files that its descriptor names", 12)
+        match.find("external-extent", "its capacity is 0, so that qemu opens the files that its descriptor names", 12)
     sound = True
     if not 0 < header.grain <= MAX_GRAIN_SECTORS or header.grain & header.grain - 1:
-        look.find(
+        match.find(
             "header", f"grains of {header.grain} sectors, which must be a power of 2 up to {MAX_GRAIN_SECTORS}", 20
         )
         sound = False
     elif header.grain < 8:
-        look.find("odd", f"grains of {header.grain} sectors, and 8 is the least", 20)
+        match.find("odd", f"grains of {header.grain} sectors, and 8 is the least", 20)
     if not 0 < header.entries <= MAX_TABLE_ENTRIES:
-        look.find("header", f"grain tables of {header.entries} entries, and {MAX_TABLE_ENTRIES} is the most", 44)
+        match.find("header", f"grain tables of {header.entries} entries, and {MAX_TABLE_ENTRIES} is the most", 44)
         sound = False
     if header.capacity * 512 > MAX_BYTES:
-        look.find("virtual-size", f"a disk of {header.capacity} sectors", 12)
+        match.find("virtual-size", f"a disk of {header.capacity} sectors", 12)
         return False
     if sound and header.tables > MAX_TABLES:
-        look.find("header", f"{header.tables} grain tables, and {MAX_TABLES} is the most", 12)
+        match.find("header", f"{header.tables} grain tables, and {MAX_TABLES} is the most", 12)
         return False
     return sound
 
 
-def _embed(look: "Look", header: Header, start: bytes, walk: Walk) -> None:
+def _embed(match: "Match", header: Header, start: bytes, walk: Walk) -> None:
     """The descriptor: where the header says, and where qemu looks."""
     at, length = header.descriptor * 512, header.descriptor_length * 512
     fixed = start[vmdk_descriptor.QEMU_OFFSET :].partition(b"\0")[0]
     if not at or not length:
-        _tell_extent(look, 28)
+        _tell_extent(match, 28)
         if b"CID" in fixed:
-            look.find("descriptor", "it says that it has no descriptor, and there is one where qemu looks", 512)
-        vmdk_descriptor.find_parent(look, fixed, vmdk_descriptor.QEMU_OFFSET)
+            match.find("descriptor", "it says that it has no descriptor, and there is one where qemu matches", 512)
+        vmdk_descriptor.find_parent(match, fixed, vmdk_descriptor.QEMU_OFFSET)
         return
     if length > vmdk_descriptor.MAX_BYTES:
-        look.find("header", f"a descriptor of {length} bytes, and qemu reads {vmdk_descriptor.MAX_BYTES}", 36)
+        match.find("header", f"a descriptor of {length} bytes, and qemu reads {vmdk_descriptor.MAX_BYTES}", 36)
         length = vmdk_descriptor.MAX_BYTES
     if at != vmdk_descriptor.QEMU_OFFSET:
         if b"CID" in fixed:
-            look.find("descriptor", f"a second descriptor stands at 512, where qemu looks; the header says {at}", 28)
-        vmdk_descriptor.find_parent(look, fixed, vmdk_descriptor.QEMU_OFFSET)
+            match.find("descriptor", f"a second descriptor stands at 512, where qemu looks; the header says {at}", 28)
+        vmdk_descriptor.find_parent(match, fixed, vmdk_descriptor.QEMU_OFFSET)
     elif len(fixed) > length:  # qemu reads on behind its end
-        vmdk_descriptor.find_parent(look, fixed, vmdk_descriptor.QEMU_OFFSET)
-    look.must_reach(at + length, "the descriptor")
+        vmdk_descriptor.find_parent(match, fixed, vmdk_descriptor.QEMU_OFFSET)
+    match.must_reach(at + length, "the descriptor")
 
     def judge(piece: bytes) -> None:
         if not piece.strip(b"\0"):  # as qemu makes extents
-            _tell_extent(look, at)
+            _tell_extent(match, at)
             return
-        vmdk_descriptor.judge_embedded(look, piece, at, header.capacity, header.grain)
+        vmdk_descriptor.judge_embedded(match, piece, at, header.capacity, header.grain)
 
     walk.add(Table(at, length, "the descriptor", judge))
 
 
-def _tell_extent(look: "Look", offset: int) -> None:
-    look.name = "vmdk-extent"
-    look.find("subformat", "it has no descriptor: it is one of several parts of a disk", offset)
+def _tell_extent(match: "Match", offset: int) -> None:
+    match.name = "vmdk-extent"
+    match.find("subformat", "it has no descriptor: it is one of several parts of a disk", offset)
 
 
-def _judge_overlap(look: "Look", header: Header) -> None:
+def _judge_overlap(match: "Match", header: Header) -> None:
     length = header.tables * 4
     regions = [
         (0, 512, "the header"),
@@ -197,14 +197,14 @@ def _judge_overlap(look: "Look", header: Header) -> None:
     if header.flags & _REDUNDANT:
         regions.append((header.redundant * 512, length, "the redundant grain directory"))
     for one, other, offset in regions_that_overlap(regions):
-        look.find("overlap", f"{other} overlaps {one}", offset)
+        match.find("overlap", f"{other} overlaps {one}", offset)
 
 
 class _Tables:
     """The grain directories and tables of one extent; `count` and `sum` are of the grains' sectors in the first."""
 
-    def __init__(self, look: "Look", header: Header, walk: Walk) -> None:
-        self._look, self._header, self._walk = look, header, walk
+    def __init__(self, match: "Match", header: Header, walk: Walk) -> None:
+        self._match, self._header, self._walk = match, header, walk
         self.count = self.sum = 0
 
     def add(self, sector: int, what: str) -> None:
@@ -249,33 +249,33 @@ class _Tables:
             self._walk.once("overlap", f"a grain is in sector {min(sectors)}, among the tables", key="grain in tables")
 
 
-def _judge_footer(look: "Look", header: Header, tail: bytes, stream: "Stream | None") -> None:
+def _judge_footer(match: "Match", header: Header, tail: bytes, stream: "Stream | None") -> None:
     """The last three sectors: a marker, the footer, the marker of the end. qemu takes all from the footer, readers of a
     stream all from the header, so both have to say the same."""
-    if len(tail) < _FOOTER_BYTES or look.total % 512:
-        look.find("truncated", f"its directory is told to be at the end, and {len(tail)} bytes are no footer")
+    if len(tail) < _FOOTER_BYTES or match.total % 512:
+        match.find("truncated", f"its directory is told to be at the end, and {len(tail)} bytes are no footer")
         return
-    at = look.total - 1024
+    at = match.total - 1024
     if (
         unpack_from("<QII", tail) != _FOOTER_MARKER
         or tail[512:516] != b"KDMV"
         or unpack_from("<QII", tail, 1024) != _END_MARKER
     ):
-        look.find("truncated", "its directory is told to be at the end, and there is no footer", at)
+        match.find("truncated", "its directory is told to be at the end, and there is no footer", at)
         return
     footer = Header(tail[512:1024])
-    look.note("grain directory of the footer", footer.directory, at + 56)
-    look.virtual_size = footer.capacity * 512
+    match.note("grain directory of the footer", footer.directory, at + 56)
+    match.virtual_size = footer.capacity * 512
     if footer.geometry() != header.geometry() or (footer.descriptor, footer.descriptor_length) != (
         header.descriptor,
         header.descriptor_length,
     ):
-        look.find("header", "the footer says something else than the header", at)
+        match.find("header", "the footer says something else than the header", at)
     elif footer.directory == AT_END:
-        look.find("header", "the footer says that the directory is in the footer", at + 56)
+        match.find("header", "the footer says that the directory is in the footer", at + 56)
     elif stream:
-        look.must_reach(footer.directory * 512 + header.tables * 4, "the grain directory")
+        match.must_reach(footer.directory * 512 + header.tables * 4, "the grain directory")
         stream.expect_directory(footer.directory * 512)
     else:
-        look.find("unchecked", "its grain directory stands behind its grains")
-        look.must_reach(footer.directory * 512 + header.tables * 4, "the grain directory")
+        match.find("unchecked", "its grain directory stands behind its grains")
+        match.must_reach(footer.directory * 512 + header.tables * 4, "the grain directory")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .match import Look
-    from .requests import Reader, Want
+    from .match import Match
+    from .requests import Reader, Request
 
 _END, _TABLE, _DIRECTORY, _FOOTER = range(4)
 _NAMES = ("the end", "a grain table", "the grain directory", "the footer")
@@ -32,8 +32,8 @@ MAX_TABLES = 1 << 18
 class Stream:
     """Walks the markers from byte `start` on. `grain` and `capacity` in sectors, `entries` of a grain table."""
 
-    def __init__(self, look: "Look", start: int, grain: int, capacity: int, entries: int) -> None:
-        self._look = look
+    def __init__(self, match: "Match", start: int, grain: int, capacity: int, entries: int) -> None:
+        self._match = match
         self._at = start
         self._grain, self._capacity, self._entries = grain, capacity, entries
         self._buffer, self._buffer_at = b"", start
@@ -49,7 +49,7 @@ class Stream:
 
     def walk(self) -> "Reader":
         """Read it, up to the marker of its end or the end of the image."""
-        look, grain, capacity = self._look, self._grain, self._capacity
+        match, grain, capacity = self._match, self._grain, self._capacity
         longest = grain * 1024 + 4096
         last, at, small = -1, self._at, True
         reached = at  # the end of the last grain, without what fills up its sector
@@ -76,7 +76,7 @@ class Stream:
                     return
                 if number <= last and ascends:
                     ascends = False
-                    look.find("odd", f"grain {number} stands behind grain {last}: it cannot be read as a stream", at)
+                    match.find("odd", f"grain {number} stands behind grain {last}: it cannot be read as a stream", at)
                 last = number
                 if self._count < UNPACKED_FIRST or not self._count % UNPACKED_EVERY:
                     data = yield from self._take(at + 12, min(length, MOST_BYTES))
@@ -92,7 +92,7 @@ class Stream:
                 continue
             if kind == _END and not value:
                 self._ended = True
-                look.note("grains in the stream", self._count, at)
+                match.note("grains in the stream", self._count, at)
                 return
             if not _END < kind <= _FOOTER or value > 1 << 40:
                 self._fail("header", f"a marker of type {kind} and {value} sectors", at)
@@ -112,7 +112,7 @@ class Stream:
         """The tables in front have `count` grains, whose sectors are `total` together: it must be the same ones as in
         the stream, or a reader of the one sees another disk than a reader of the other."""
         if not self._wrong and (count, total) != (self._count, self._sum) and not self._look_has("unchecked"):
-            self._look.find(
+            self._match.find(
                 "header", f"its tables have {count} grains, and {self._count} stand in the stream, or at other places"
             )
 
@@ -121,28 +121,28 @@ class Stream:
         if self._wrong:
             return
         if not self._ended:
-            self._look.find("truncated", "its stream has no marker of its end")
+            self._match.find("truncated", "its stream has no marker of its end")
         elif offset not in self._directories:
-            self._look.find(
+            self._match.find(
                 "header", f"the grain directory is said to be at {offset}, and does not stand there", offset
             )
 
     def _look_has(self, code: str) -> bool:
-        return any(finding.code in (code, "outside-file") for finding in self._look.findings)
+        return any(finding.code in (code, "outside-file") for finding in self._match.findings)
 
     def _fail(self, code: str, detail: str, at: int) -> None:
         self._wrong = True
-        self._look.find(code, detail, at)
+        self._match.find(code, detail, at)
 
     def _stop_at_end(self, at: int, reached: int) -> None:
         """The image ends without a marker of its end: so qemu leaves it, which puts all tables in front."""
-        self._look.note("grains in the stream", self._count, at)
-        if self._look.total < reached:
-            self._fail("truncated", f"the last grain ends at {reached}, and the image at {self._look.total}", at)
+        self._match.note("grains in the stream", self._count, at)
+        if self._match.total < reached:
+            self._fail("truncated", f"the last grain ends at {reached}, and the image at {self._match.total}", at)
         elif self._buffer.strip(b"\0"):
             self._fail("truncated", f"{len(self._buffer)} bytes behind the last grain are no marker", at)
 
-    def _take(self, at: int, length: int) -> "Generator[Want, Any, bytes]":
+    def _take(self, at: int, length: int) -> "Generator[Request, Any, bytes]":
         """`length` bytes at `at`, of which some are in the window; fewer if the image ends."""
         end = self._buffer_at + len(self._buffer)
         if at > end:
@@ -157,15 +157,15 @@ class Stream:
         if len(data) < length:
             self._fail("truncated", f"grain {number} has {length} bytes, of which {len(data)} are there", at)
             return False
-        want = min(self._grain, self._capacity - number * self._grain) * 512
+        request = min(self._grain, self._capacity - number * self._grain) * 512
         unpacker = decompressobj()
         try:
             got = len(unpacker.decompress(data, self._grain * 512 + 1))
         except ZlibError as error:
             self._fail("corrupt", f"grain {number} cannot be unpacked: {error}", at)
             return False
-        if not want <= got <= self._grain * 512 or not unpacker.eof:
-            self._fail("corrupt", f"grain {number} has {got} bytes, and should have {want}", at)
+        if not request <= got <= self._grain * 512 or not unpacker.eof:
+            self._fail("corrupt", f"grain {number} has {got} bytes, and should have {request}", at)
             return False
         return True
 
@@ -195,7 +195,7 @@ class Stream:
         tables = -(-self._capacity // (self._entries * self._grain))
         known, empty = self._tables, self._empty
         if len(known) + len(empty) >= MAX_TABLES:
-            self._look.find("unchecked", f"it has more than {MAX_TABLES} grain tables", at)
+            self._match.find("unchecked", f"it has more than {MAX_TABLES} grain tables", at)
             return
         first, end = 0, at + min(length, tables * 4)
         if length < tables * 4:

@@ -6,7 +6,7 @@ from .requests import TAIL_BYTES, Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 MAGIC = b"\xfd7zXZ\0"
@@ -23,21 +23,21 @@ class Xz(Format):
     def begins(self, head: bytes) -> bool:
         return head.startswith(MAGIC)
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         header = yield Bytes(0, 12, "the stream header")
         flags = header[6:8]
         if not _crc_fits(header[6:]):
-            look.find("checksum", "the checksum of the stream header is wrong", 8)
+            match.find("checksum", "the checksum of the stream header is wrong", 8)
         elif flags[0] or flags[1] & 0xF0:
-            look.find("unknown-feature", f"the stream's flags {flags.hex()} have a meaning that is not known", 6)
+            match.find("unknown-feature", f"the stream's flags {flags.hex()} have a meaning that is not known", 6)
         else:
-            look.note("check", flags[1], 7)
-            yield from _read_blocks(look, _CHECK_BYTES[flags[1]])
+            match.note("check", flags[1], 7)
+            yield from _read_blocks(match, _CHECK_BYTES[flags[1]])
         tail = yield Tail(TAIL_BYTES)
-        _judge_end(look, tail, flags)
+        _judge_end(match, tail, flags)
 
 
-def _read_blocks(look: "Look", check: int) -> "Reader":
+def _read_blocks(match: "Match", check: int) -> "Reader":
     """The headers of all blocks that can be found: where one does not say how long it is, it is the last one."""
     at, largest = 12, (0, 0)
     for _ in range(_MOST_BLOCKS):
@@ -46,19 +46,19 @@ def _read_blocks(look: "Look", check: int) -> "Reader":
             break  # the index begins with a zero
         header = first + (yield Bytes(at + 1, first[0] * 4 + 3, "a block header"))
         if not _crc_fits(header):
-            look.find("checksum", "the checksum of a block header is wrong", at)
+            match.find("checksum", "the checksum of a block header is wrong", at)
             break
         try:
             window, compressed = _parse_block(header)
         except ValueError as error:
-            look.find("unknown-feature", f"a block header {error}", at)
+            match.find("unknown-feature", f"a block header {error}", at)
             break
         largest = max(largest, (window, at))
         if compressed is None:
             break
         at += len(header) + -(-compressed // 4) * 4 + check
     if largest[1]:
-        note_window(look, *largest)
+        note_window(match, *largest)
 
 
 def _parse_block(header: bytes) -> "tuple[int, int | None]":
@@ -101,39 +101,39 @@ def _integer(data: bytes, at: int) -> "tuple[int, int]":
     raise ValueError("has a number without end")
 
 
-def _judge_end(look: "Look", tail: bytes, flags: bytes) -> None:
+def _judge_end(match: "Match", tail: bytes, flags: bytes) -> None:
     stream = tail.rstrip(b"\0")
     padding = len(tail) - len(stream)
-    end = look.total - padding
+    end = match.total - padding
     footer = stream[-12:]
     if len(footer) < 12 or not footer.endswith(b"YZ"):
-        look.find("truncated", "it does not end as an xz stream ends", max(0, end - 12))
+        match.find("truncated", "it does not end as an xz stream ends", max(0, end - 12))
         return
     if padding % 4:
-        look.find("header", f"{padding} zeros stand behind the stream, and it must be a multiple of 4", end)
+        match.find("header", f"{padding} zeros stand behind the stream, and it must be a multiple of 4", end)
     if not _crc_fits(footer[4:10], footer[:4]):
-        look.find("checksum", "the checksum of the stream footer is wrong", end - 12)
+        match.find("checksum", "the checksum of the stream footer is wrong", end - 12)
         return
     length = (int.from_bytes(footer[4:8], "little") + 1) * 4
     index = stream[-12 - length : -12]
     if 24 + length > end:
-        look.find("outside-file", f"the index has {length} bytes, and the image {look.total}", end - 8)
+        match.find("outside-file", f"the index has {length} bytes, and the image {match.total}", end - 8)
     elif len(index) == length:
         try:
             blocks, packed, size = _parse_index(index)
         except ValueError as error:
-            look.find("header", f"the index {error}", end - 12 - length)
+            match.find("header", f"the index {error}", end - 12 - length)
             return
         whole = 24 + packed + length
         if whole > end:
-            look.find("outside-file", f"the blocks have {packed} bytes, and the image {look.total}", end - 12 - length)
+            match.find("outside-file", f"the blocks have {packed} bytes, the image {match.total}", end - 12 - length)
         elif whole < end:
-            look.note("streams", "more than one")
+            match.note("streams", "more than one")
         else:
-            look.note("blocks", blocks)
-            look.note("uncompressed size", size)
+            match.note("blocks", blocks)
+            match.note("uncompressed size", size)
             if footer[8:10] != flags:
-                look.find("header", "header and footer of the stream differ in their flags", end - 4)
+                match.find("header", "header and footer of the stream differ in their flags", end - 4)
 
 
 def _parse_index(index: bytes) -> "tuple[int, int, int]":

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from .match import Look
+    from .match import Match
     from .requests import Reader
     from .zip_directory import Directory
 
@@ -61,19 +61,19 @@ class Zip(Format):
         # Programs that read from the end allow for bytes in front of the archive (Python's zipfile, unzip).
         return size == 0xFFFFFFFF or tail[max(0, at - size) : at].startswith(zip_directory.CENTRAL)
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         locals_at: dict[int, Entry] = {}
         end = None
-        if look.at == "start":
-            end = yield from _walk(look, locals_at)
+        if match.at == "start":
+            end = yield from _walk(match, locals_at)
         tail = yield Tail(TAIL_BYTES)
         try:
-            _judge(look, tail, locals_at, end)
+            _judge(match, tail, locals_at, end)
         except ZipError as error:
-            look.find("archive", str(error), error.offset)
+            match.find("archive", str(error), error.offset)
 
 
-def _walk(look: "Look", found: "dict[int, Entry]") -> "Generator[Any, Any, int | None]":
+def _walk(match: "Match", found: "dict[int, Entry]") -> "Generator[Any, Any, int | None]":
     """Local headers from the start on. Returns the offset of what is none; None if it could not go on to there."""
     at = looked_into = 0
     while len(found) <= MAX_MEMBERS:
@@ -84,7 +84,7 @@ def _walk(look: "Look", found: "dict[int, Entry]") -> "Generator[Any, Any, int |
         try:
             entry = Entry(fixed + rest, at, central=False)
         except ZipError as error:
-            look.find("archive", str(error), error.offset)
+            match.find("archive", str(error), error.offset)
             return None
         found[at] = entry
         data = at + entry.length
@@ -97,55 +97,55 @@ def _walk(look: "Look", found: "dict[int, Entry]") -> "Generator[Any, Any, int |
     return None
 
 
-def _judge(look: "Look", tail: bytes, found: "dict[int, Entry]", end: "int | None") -> None:
-    directory = zip_directory.find_directory(tail, look.total)
+def _judge(match: "Match", tail: bytes, found: "dict[int, Entry]", end: "int | None") -> None:
+    directory = zip_directory.find_directory(tail, match.total)
     if directory is None:
-        look.find("truncated", "it has no central directory at its end")
+        match.find("truncated", "it has no central directory at its end")
         return
-    look.note("members", directory.count, directory.offset)
-    base = look.total - len(tail)
+    match.note("members", directory.count, directory.offset)
+    base = match.total - len(tail)
     if directory.count > MAX_MEMBERS or directory.offset < base:
-        look.find("archive", f"it has {directory.count} members, or their directory is too large")
+        match.find("archive", f"it has {directory.count} members, or their directory is too large")
         return
     data = tail[directory.offset - base : directory.offset - base + directory.size]
     members = sorted(zip_directory.entries(directory, data), key=lambda entry: entry.offset)
     seen: set[str] = set()
     for entry in members:
-        _check(look, entry, seen)
+        _check(match, entry, seen)
     _check_places(members, directory)
-    _compare(look, members, found, end, directory)
+    _compare(match, members, found, end, directory)
     images = [entry for entry in members if not entry.is_directory and not _is_beside(entry)]
     if len(images) != 1:
         names = ", ".join(member_names.shown(entry.name) for entry in images[:4])
-        look.find("archive", f"it has {len(images)} files that may be an image, and not one: {names}")
-    if directory.end != look.total:
-        look.find("trailing-data", f"{look.total - directory.end} bytes stand behind its end", directory.end)
+        match.find("archive", f"it has {len(images)} files that may be an image, and not one: {names}")
+    if directory.end != match.total:
+        match.find("trailing-data", f"{match.total - directory.end} bytes stand behind its end", directory.end)
 
 
-def _check(look: "Look", entry: Entry, seen: "set[str]") -> None:
+def _check(match: "Match", entry: Entry, seen: "set[str]") -> None:
     shown = member_names.shown(entry.name)
-    look.note("member", f"{shown}, {entry.size} bytes, method {entry.method}", entry.offset)
+    match.note("member", f"{shown}, {entry.size} bytes, method {entry.method}", entry.offset)
     for name in entry.names:
         why = member_names.why_unsafe(name)
         if why:
-            look.find("member-name", f"the name {member_names.shown(name)} {why}", entry.offset)
+            match.find("member-name", f"the name {member_names.shown(name)} {why}", entry.offset)
     if member_names.normal(entry.name) in seen:
-        look.find("member-twice", f"{shown} stands there twice", entry.offset)
+        match.find("member-twice", f"{shown} stands there twice", entry.offset)
     seen.add(member_names.normal(entry.name))
     kind = entry.mode & _FORMAT_BITS
     if kind not in (0, _REGULAR, _DIRECTORY) or (entry.is_directory and kind == _REGULAR and entry.size):
-        look.find("member-type", f"{shown} is no file: its mode is {entry.mode:o}", entry.offset)
+        match.find("member-type", f"{shown} is no file: its mode is {entry.mode:o}", entry.offset)
     if entry.encrypted:
-        look.find("encrypted", f"{shown} is encrypted", entry.offset)
+        match.find("encrypted", f"{shown} is encrypted", entry.offset)
     absurd = entry.method == 8 and entry.size > (entry.packed + 64) * _DEFLATE_RATIO
     if absurd or entry.size > MAX_MEMBER_BYTES:
-        look.find("member-size", f"{shown} claims {entry.size} bytes, made of {entry.packed}", entry.offset)
+        match.find("member-size", f"{shown} claims {entry.size} bytes, made of {entry.packed}", entry.offset)
     if (entry.method == 0 and not entry.encrypted and entry.packed != entry.size) or (
         entry.is_directory and entry.size
     ):
-        look.find("archive", f"{shown} has two sizes, {entry.packed} and {entry.size}", entry.offset)
+        match.find("archive", f"{shown} has two sizes, {entry.packed} and {entry.size}", entry.offset)
     if entry.method not in (0, 8):
-        look.find("odd", f"{shown} is compressed with method {entry.method}", entry.offset)
+        match.find("odd", f"{shown} is compressed with method {entry.method}", entry.offset)
 
 
 def _check_places(members: "list[Entry]", directory: "Directory") -> None:
@@ -157,7 +157,7 @@ def _check_places(members: "list[Entry]", directory: "Directory") -> None:
 
 
 def _compare(
-    look: "Look", members: "list[Entry]", found: "dict[int, Entry]", end: "int | None", directory: "Directory"
+    match: "Match", members: "list[Entry]", found: "dict[int, Entry]", end: "int | None", directory: "Directory"
 ) -> None:
     if members and members[0].offset:
         raise ZipError("something stands before its first member", 0)
@@ -170,7 +170,7 @@ def _compare(
     for entry in members:
         other = found.get(entry.offset)
         if other is None:
-            if end is not None and look.at == "start":
+            if end is not None and match.at == "start":
                 raise ZipError(f"{member_names.shown(entry.name)} is not where the directory says", entry.offset)
             continue
         same = (other.name, other.method, other.encrypted) == (entry.name, entry.method, entry.encrypted)

@@ -7,7 +7,7 @@ from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .match import Look
+    from .match import Match
     from .requests import Reader
 
 MAGIC = b"\x28\xb5\x2f\xfd"
@@ -27,7 +27,7 @@ class Zstd(Format):
         magic = lz4.magic_behind_skippable(head)
         return magic is None or magic in (MAGIC, *_OLD)
 
-    def read(self, look: "Look") -> "Reader":
+    def read(self, match: "Match") -> "Reader":
         at = 0
         for _ in range(_MOST_SKIPPED):
             magic = yield Bytes(at, 4, "a frame", short=True)
@@ -36,35 +36,35 @@ class Zstd(Format):
             length = yield Bytes(at + 4, 4, "the length of a frame")
             at += 8 + int.from_bytes(length, "little")
         if lz4.is_skippable(magic):
-            look.find("odd", f"it begins with {_MOST_SKIPPED} frames that are to be skipped")
+            match.find("odd", f"it begins with {_MOST_SKIPPED} frames that are to be skipped")
         elif len(magic) < 4:
-            look.find("truncated", "it ends before its first frame", at)
+            match.find("truncated", "it ends before its first frame", at)
         elif magic in _OLD:
-            look.find("version", "it is from before version 1 of the format", at)
+            match.find("version", "it is from before version 1 of the format", at)
         elif magic in lz4.MAGICS:
-            look.name = "lz4"
-            yield from lz4.read_frame(look, magic, at)
+            match.name = "lz4"
+            yield from lz4.read_frame(match, magic, at)
         elif magic != MAGIC:
-            look.find("header", "what follows the frames that are to be skipped is not a frame", at)
+            match.find("header", "what follows the frames that are to be skipped is not a frame", at)
         else:
-            yield from _read_frame(look, at)
+            yield from _read_frame(match, at)
 
 
-def _read_frame(look: "Look", at: int) -> "Reader":
+def _read_frame(match: "Match", at: int) -> "Reader":
     descriptor = (yield Bytes(at + 4, 1, "the frame header"))[0]
     single, dictionary = descriptor >> 5 & 1, (0, 1, 2, 4)[descriptor & 3]
     counts = (single, 2, 4, 8)[descriptor >> 6]
     fields = yield Bytes(at + 5, (not single) + dictionary + counts, "the frame header")
     if descriptor & 8:
-        look.find("unknown-feature", "the reserved bit of the frame header is set", at + 4)  # 3.1.1.1.1.4
+        match.find("unknown-feature", "the reserved bit of the frame header is set", at + 4)  # 3.1.1.1.1.4
     size = int.from_bytes(fields[len(fields) - counts :], "little") + (256 if counts == 2 else 0) if counts else None
-    look.note("uncompressed size", "unknown" if size is None else size, at + 5)
+    match.note("uncompressed size", "unknown" if size is None else size, at + 5)
     if single:
         window = size or 0
     else:
         base = 1 << 10 + (fields[0] >> 3)
         window = base + base // 8 * (fields[0] & 7)
-    note_window(look, window, at + 5)
+    note_window(match, window, at + 5)
     number = int.from_bytes(fields[not single :][:dictionary], "little")
     if number:
-        look.find("unknown-feature", f"it needs the dictionary {number}, which is not in it", at + 5)
+        match.find("unknown-feature", f"it needs the dictionary {number}, which is not in it", at + 5)
