@@ -1,33 +1,182 @@
-"""What the engine raises. Each text is a sentence: what happened, to what, what to do next."""
+"""Every error that Douane raises on purpose, and the code and the exit code of each.
+
+* DouaneError                    ``error``, exit code 3
+  * PlanError                    ``wrong-configuration``, exit code 2
+  * SandboxError                 ``sandbox-failed``
+    + SandboxUnavailable
+  * GrantUnavailable             ``grant-unavailable``
+  * SourceError                  ``unreadable``, or one of its `codes`
+  * LimitExceeded                ``transform-limit``
+  * DeadlineExceeded             ``deadline``
+  * SinkError                    ``store-failed``, or one of its `codes`
+    + ImageDeleted               ``image-deleted``
+  * StoreError                   ``store-io``, or one of its `codes`
+  * CatalogError                 ``catalog-io``, or one of its `codes`
+    + BadValue                   ``bad-value``
+    + NotFound                   ``not-found``
+    + Conflict                   ``wrong-state``, ``lost-task`` or ``exists``
+  * AgentError                   ``agent-protocol``, or the code that the agent sent
+    + AgentUnavailable           ``agent-unavailable``
+    + ClientGone                 ``client-gone``
+  * NotPrinted                   ``not-printed``
+  * KitMissing                   ``not-run``
+
+``str()`` of an error is one sentence: what happened, to what, and what to do next. docs/exit-codes.md explains every
+code. This module imports nothing: the command line loads it before anything else.
+"""
 
 from __future__ import annotations
 
 
 class DouaneError(Exception):
-    """Base of the engine's errors; `code` is for programs, `exit_code` for the command line."""
+    """Base of all errors. `code` is for programs, `exit_code` is that of the command line."""
 
-    code = "error"
-    exit_code = 3
+    code: str = "error"
+    exit_code: int = 3
+    codes: frozenset[str] = frozenset()
+    """The other codes that an instance may have."""
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        """`code` is one of `codes`; by default, the code of the class."""
+        super().__init__(message)
+        if code is not None:
+            self.code = code
 
 
 class PlanError(DouaneError):
-    """The configuration or the command line is wrong; nothing has been read. Exit code 2."""
+    """The configuration or the command line is wrong; nothing was read."""
 
     code = "wrong-configuration"
     exit_code = 2
 
 
+class SandboxError(DouaneError):
+    """A sandbox could not be built, or did not hold when it tested itself."""
+
+    code = "sandbox-failed"
+
+
+class SandboxUnavailable(SandboxError):
+    """This machine does not give the tier that was requested; the message names the missing layer."""
+
+
+class GrantUnavailable(DouaneError):
+    """The other side of a granted connection does not answer."""
+
+    code = "grant-unavailable"
+
+
 class SourceError(DouaneError):
     """The image could not be read, or changed while it was read."""
 
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        super().__init__(message)
+    code = "unreadable"
+    codes = frozenset({"truncated", "longer-than-announced", "changed-while-read"})
+
+
+class LimitExceeded(DouaneError):
+    """A transform's output went over a limit of the operator's."""
+
+    code = "transform-limit"
+
+
+class DeadlineExceeded(DouaneError):
+    """The import as a whole took longer than its deadline."""
+
+    code = "deadline"
 
 
 class SinkError(DouaneError):
-    """The image could not be written where it was to be kept."""
+    """The image could not be written to its destination, or to a temporary file on the way."""
 
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        super().__init__(message)
+    code = "store-failed"
+    codes = frozenset({"temporary-full", "temporary-unusable"})
+
+
+class ImageDeleted(SinkError):
+    """The image was deleted while it was being imported."""
+
+    code = "image-deleted"
+
+
+class StoreError(DouaneError):
+    """The store could not do what was requested."""
+
+    code = "store-io"
+    codes = frozenset({
+        "store-full", "store-unwritable", "store-unreadable", "store-busy", "not-found", "exists", "in-use", "bad-name",
+        "not-finished", "damaged", "target-full", "target-unwritable", "target-io", "target-closed",
+    })  # fmt: skip
+
+
+class CatalogError(DouaneError):
+    """The catalog could not do what was requested."""
+
+    code = "catalog-io"
+    codes = frozenset({
+        "reserved", "ambiguous", "catalog-full", "catalog-unwritable", "catalog-busy", "catalog-damaged",
+        "catalog-newer", "catalog-foreign",
+    })  # fmt: skip
+
+
+class BadValue(CatalogError):
+    """A value that the catalog cannot keep."""
+
+    code = "bad-value"
+
+
+class NotFound(CatalogError):
+    """There is no such image or task."""
+
+    code = "not-found"
+
+
+class Conflict(CatalogError):
+    """The image or task is not in the state that the caller expects; nothing was changed.
+
+    ``wrong-state``: the image or task is in another state. ``lost-task``: the task ended, or another worker took it
+    over; whoever gets this must stop and discard. ``exists``: the id was used before. `actual` and `expected` are state
+    names, or short phrases.
+    """
+
+    code = "wrong-state"
+    codes = frozenset({"lost-task", "exists"})
+
+    def __init__(self, message: str, *, code: str | None = None, actual: str, expected: str) -> None:
+        super().__init__(message, code=code)
+        self.actual = actual
+        self.expected = expected
+
+
+class AgentError(DouaneError):
+    """The agent could not inspect the image. `retry_after` is in seconds, or None."""
+
+    code = "agent-protocol"
+    retry_after: float | None = None
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class AgentUnavailable(AgentError):
+    """The agent does not run, or went away."""
+
+    code = "agent-unavailable"
+
+
+class ClientGone(AgentError):
+    """The client of the agent closed its connection before the outcome."""
+
+    code = "client-gone"
+
+
+class NotPrinted(DouaneError):
+    """The image is active, but its id could not be printed."""
+
+    code = "not-printed"
+
+
+class KitMissing(DouaneError):
+    """The distribution douane-kit is not installed."""
+
+    code = "not-run"

@@ -8,6 +8,8 @@ import msgspec
 
 Outcome = Literal["accepted", "refused", "undecided"]
 PluginOutcome = Literal["accepted", "refused", "deferred", "incomplete", "failed", "timeout", "stopped"]
+EXIT_CODES: dict[Outcome, int] = {"accepted": 0, "refused": 1, "undecided": 3}
+"""The exit code of the command line for each outcome."""
 PropertyValue = str | int | float | bool
 
 
@@ -91,6 +93,11 @@ class Report(msgspec.Struct, kw_only=True):
     temporary_bytes: int = 0
     seconds: float
     retry_after: float | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the command line for this outcome."""
+        return EXIT_CODES[self.outcome]
 
     @property
     def is_transformed(self) -> bool:

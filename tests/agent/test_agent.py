@@ -16,9 +16,10 @@ import pytest
 from agents import Start, plan
 
 from douane.agent import Agent
-from douane.agent.client import AgentFailed, AgentPassage, AgentUnavailable
+from douane.agent.client import AgentPassage
 from douane.declared import DeclaredImage
 from douane.engine import PassEnded
+from douane.errors import AgentError, AgentUnavailable
 
 MIB = 1 << 20
 
@@ -116,7 +117,7 @@ def test_one_too_many_waits_and_is_told_when_it_has_waited_too_long(start: Start
     def refused() -> bool:
         try:
             agent.begin(DeclaredImage(), 0, "another").abort("it was not the second")
-        except AgentFailed as error:
+        except AgentError as error:
             codes.add(error.code)
             return error.retry_after is not None
         return False

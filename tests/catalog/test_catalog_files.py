@@ -12,10 +12,11 @@ import pytest
 from catalog_world import as_ordinary_user, begin, make_ready, on_small_disk, open_directory
 from sqlalchemy import create_engine
 
-from douane.catalog import Catalog, CatalogError, database
+from douane.catalog import Catalog, database
 from douane.catalog.database import Database
 from douane.catalog.migrate import MIGRATIONS, upgrade
 from douane.catalog.schema import metadata
+from douane.errors import CatalogError
 
 OLD = Path(__file__).parent / "databases"
 ADDS_A_COLUMN = """
@@ -201,7 +202,8 @@ def _refused_by_permission(path: Path) -> None:
 def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from douane.catalog import Catalog, CatalogError\n"
+        "from douane.catalog import Catalog\n"
+        "from douane.errors import CatalogError\n"
         "catalog = Catalog(sys.argv[1] + '/catalog.sqlite')\n"
         "made = []\n"
         "try:\n"

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from catalog_world import begin, make_ready
 
-from douane.catalog import Catalog, CatalogError, Conflict, NotFound
+from douane.catalog import Catalog
+from douane.errors import CatalogError, Conflict, NotFound
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_formats_may_be_changed_only_while_nobody_judged_them(catalog: Catalog) 
     begin(catalog, image.id)
     with pytest.raises(Conflict) as caught:
         catalog.edit(image.id, changes={"name": "y", "disk_format": "raw"}, set_properties={"a": "b"})
-    assert (caught.value.found, caught.value.expected) == ("importing", "queued")
+    assert (caught.value.actual, caught.value.expected) == ("importing", "queued")
     assert (catalog.image(image.id).name, catalog.image(image.id).properties) == ("x", {})
 
 
@@ -161,13 +162,13 @@ def test_a_conflict_says_what_was_found_and_what_was_expected(catalog: Catalog) 
     image = catalog.create_image(name="x")
     with pytest.raises(Conflict) as caught:
         catalog.deactivate(image.id)
-    assert (caught.value.code, caught.value.found, caught.value.expected) == ("wrong-state", "queued", "active")
+    assert (caught.value.code, caught.value.actual, caught.value.expected) == ("wrong-state", "queued", "active")
     assert str(caught.value) == f"cannot deactivate image {image.id}: it is queued, and must be active"
     task = begin(catalog, image.id)
     catalog.delete(image.id)
     with pytest.raises(Conflict, match=r"it has ended \(cancelled\); stop, and discard") as caught:
         catalog.progress(task, 1)
-    assert (caught.value.code, caught.value.found) == ("lost-task", "cancelled")
+    assert (caught.value.code, caught.value.actual) == ("lost-task", "cancelled")
     assert catalog.task(task.id).code == "image-deleted"
 
 
@@ -189,7 +190,7 @@ def test_a_worker_that_was_replaced_can_change_nothing(catalog: Catalog, step: s
     ):
         with pytest.raises(Conflict, match="another worker has taken it over; stop, and discard") as caught:
             late()
-        assert (caught.value.code, caught.value.found, caught.value.expected) == ("lost-task", "token 2", "token 1")
+        assert (caught.value.code, caught.value.actual, caught.value.expected) == ("lost-task", "token 2", "token 1")
         assert (catalog.image(image.id), catalog.task(new.id)) == before
     catalog.progress(new, 5)
 

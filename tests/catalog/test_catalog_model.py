@@ -20,7 +20,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from douane.catalog import Catalog, CatalogError, Task
+from douane.catalog import Catalog, Task
+from douane.errors import CatalogError
 
 NAMES = st.sampled_from(["os_distro", "hw_disk_bus", "format.seen"])
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from catalog_world import begin, dies_at, make_ready, together
 
-from douane.catalog import Catalog, Conflict
+from douane.catalog import Catalog
+from douane.errors import Conflict
 
 
 def test_of_many_that_start_an_import_exactly_one_wins(tmp_path: Path) -> None:
@@ -19,7 +20,7 @@ def test_of_many_that_start_an_import_exactly_one_wins(tmp_path: Path) -> None:
                 try:
                     task = begin(mine, image_id)
                 except Conflict as error:
-                    assert (error.code, error.found) == ("wrong-state", "importing")
+                    assert (error.code, error.actual) == ("wrong-state", "importing")
                 else:
                     mine.note(task, message=str(os.getpid()))
 

@@ -15,6 +15,7 @@ from conversation import NAME, PLUGINS, image
 from douane import sandbox
 from douane.declared import DeclaredImage
 from douane.engine import PlanError, inspect_image, open_source
+from douane.errors import SinkError
 from douane.plan.plan import parse_plan
 
 
@@ -34,9 +35,9 @@ class Kept:
         self.size = size
         os.ftruncate(self.fd, size)
 
-    def explain(self, error: OSError) -> Exception:
+    def explain(self, error: OSError) -> SinkError:
         """See `Sink`."""
-        return error
+        return SinkError(str(error))
 
 
 def examine(

@@ -18,6 +18,7 @@ from plans import PLUGINS, plan_of
 
 import douane_plugin
 from douane.engine import PlanError
+from douane.errors import SinkError
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -49,7 +50,7 @@ class Sink:
         os.close(self.fd)
 
     def explain(self, error):
-        return error
+        return SinkError(str(error))
 
 
 @pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, 20 * MIB + 5])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from wire_programs import ACCEPT, LISTEN, begin, binary, frame, plan, speaker, wired
 
+from douane.errors import SinkError
 from douane_plugin import wire
 
 pytestmark = pytest.mark.usefixtures("wire_c")
@@ -31,8 +32,8 @@ class Kept:
         self.size = size
         os.ftruncate(self.fd, size)
 
-    def explain(self, error: OSError) -> Exception:
-        return error
+    def explain(self, error: OSError) -> SinkError:
+        return SinkError(str(error))
 
     def content(self) -> bytes:
         """What is in the store; nothing may be there that was not let in."""

@@ -35,8 +35,8 @@ class Target:
         os.ftruncate(self.fd, size)
         self.finished = size
 
-    def explain(self, error: OSError) -> Exception:
-        return SinkError("full", f"no space: {error.strerror}")
+    def explain(self, error: OSError) -> SinkError:
+        return SinkError(f"no space: {error.strerror}", code="full")
 
     def content(self) -> bytes:
         with os.fdopen(os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY), "rb") as file:

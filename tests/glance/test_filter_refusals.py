@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from douane.agent import AgentFailed
 from douane.engine import DouaneError
+from douane.errors import AgentError
 from douane.glance.upload.http_errors import Refusal, refusal
 from douane.report import Bytes, Report
 
@@ -61,7 +61,7 @@ def test_retry_after_is_a_number_of_seconds_or_is_not_there(seconds: float, told
 
 
 def test_an_agent_that_has_too_much_to_do_says_when_to_come_again() -> None:
-    refused = refusal(None, AgentFailed("busy", "too many images are being checked", 300.0))
+    refused = refusal(None, AgentError("too many images are being checked", code="busy", retry_after=300.0))
     assert (refused.code, dict(refused.headers())["Retry-After"]) == ("busy", "300")
 
 
@@ -70,7 +70,7 @@ def test_an_agent_that_has_too_much_to_do_says_when_to_come_again() -> None:
     [
         (report("undecided", code="plugin-failed", message="format: Traceback /etc/x"), None),
         (None, DouaneError("cannot open /etc/x: Traceback")),
-        (None, AgentFailed("engine-failed", "OSError: /etc/x: Traceback")),
+        (None, AgentError("OSError: /etc/x: Traceback", code="engine-failed")),
         (None, None),
     ],
 )

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from douane.catalog import Catalog, Conflict
+from douane.catalog import Catalog
 from douane.declared import DeclaredImage
-from douane.engine import SinkError, choose_tier, load_plan, open_source
+from douane.engine import choose_tier, load_plan, open_source
+from douane.errors import Conflict, SinkError, StoreError
 from douane.imports import Home, Imported, import_image
 from douane.imports import from_file as file_import
 from douane.stores import FileStore, Staged
@@ -126,7 +127,7 @@ def test_an_image_that_is_deleted_at_any_step_stays_deleted(
     home.store.delete(image.id)
     home.recover()
     done = paused.go_on()
-    assert isinstance(done, SinkError | Conflict), done
+    assert isinstance(done, SinkError | StoreError | Conflict), done
     home.recover()
     assert home.catalog.images() == []
     assert list(home.store.image_ids()) == []

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from store_world import as_ordinary_user, new_id, on_small_disk, open_directory, put
 
-from douane.stores import FileStore, StoreError
+from douane.errors import StoreError
+from douane.stores import FileStore
 
 
 def test_a_full_disk_says_how_much_was_needed_and_leaves_nothing(tmp_path: Path) -> None:
@@ -34,7 +35,8 @@ def test_a_read_only_disk_is_named_as_such_and_can_still_be_read(tmp_path: Path)
     code = (
         "import os, sys, uuid\n"
         "from pathlib import Path\n"
-        "from douane.stores import FileStore, StoreError\n"
+        "from douane.stores import FileStore\n"
+        "from douane.errors import StoreError\n"
         "store = FileStore(Path(sys.argv[1]))\n"
         f"print(os.read(store.open({image_id!r}), 9))\n"
         f"for ask in (lambda: store.stage(str(uuid.uuid4())), lambda: store.delete({image_id!r})):\n"

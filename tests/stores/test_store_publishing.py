@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from store_world import in_child, killed, new_id, put, read_all
 
-from douane.stores import FileStore, StoreError
+from douane.errors import StoreError
+from douane.stores import FileStore
 
 BYTES = b"an image" * 1000
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_world import new_id, on_small_disk, open_directory, put
 
-from douane.stores import FileStore, StoreError
+from douane.errors import StoreError
+from douane.stores import FileStore
 
 GIB = 1 << 30
 layouts = st.lists(
@@ -102,7 +103,8 @@ def test_a_full_disk_is_told_and_nothing_is_left_beside_the_target(tmp_path: Pat
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from douane.stores import FileStore, StoreError\n"
+        "from douane.stores import FileStore\n"
+        "from douane.errors import StoreError\n"
         "Path(sys.argv[1], 'out').write_bytes(b'what was there')\n"
         "try:\n"
         f"    FileStore(Path({str(tmp_path / 'store')!r})).save({image_id!r}, Path(sys.argv[1]) / 'out')\n"

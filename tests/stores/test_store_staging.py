@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from store_world import new_id, put, read_all, stager
 
-from douane.stores import FileStore, StoreError
+from douane.errors import StoreError
+from douane.stores import FileStore
 
 
 def test_a_store_that_was_never_used_is_empty_and_asking_makes_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from douane.declared import DeclaredImage
-from douane.engine import DouaneError, PassEnded, Report
+from douane.engine import PassEnded, Report
+from douane.errors import AgentError, AgentUnavailable
 
 from .protocol import VERSION, Broken, Hangup, Line
 
@@ -26,21 +27,6 @@ _MOST_PIECES = 1024  # IOV_MAX, writev(2)
 _AGAIN_SECONDS = 0.5
 _ANSWER_SECONDS = 30.0
 """One that does not answer so long what it serves is stopped, or hangs."""
-
-
-class AgentUnavailable(DouaneError):
-    """The agent does not run, or went away."""
-
-    code = "agent-unavailable"
-
-
-class AgentFailed(DouaneError):
-    """The agent could not inspect the image."""
-
-    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
-        self.code = code
-        self.retry_after = retry_after
-        super().__init__(message)
 
 
 class Agent:
@@ -210,7 +196,7 @@ def _last(line: Line, asked: dict[str, Any], fds: tuple[int, ...]) -> dict[str, 
     while (told := _line(line)).get("state") in ("waiting", "begun"):
         pass
     if told.get("state") == "failed":
-        raise AgentFailed(str(told.get("code")), str(told.get("message")), told.get("retry_after"))
+        raise AgentError(str(told.get("message")), code=str(told.get("code")), retry_after=told.get("retry_after"))
     return told
 
 
@@ -220,13 +206,13 @@ def _line(line: Line) -> dict[str, Any]:
     except Hangup as error:
         raise AgentUnavailable("the agent went away in the middle of an image") from error
     except Broken as error:
-        raise AgentFailed("agent-protocol", str(error)) from error
+        raise AgentError(str(error)) from error
 
 
 def _report(told: dict[str, Any]) -> Report:
     if told.get("state") != "done":
-        raise AgentFailed(str(told.get("code")), str(told.get("message")), told.get("retry_after"))
+        raise AgentError(str(told.get("message")), code=str(told.get("code")), retry_after=told.get("retry_after"))
     try:
         return msgspec.convert(told.get("report"), type=Report)
     except msgspec.ValidationError as error:
-        raise AgentFailed("agent-protocol", f"the agent's report cannot be read: {error}") from error
+        raise AgentError(f"the agent's report cannot be read: {error}") from error

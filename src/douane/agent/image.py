@@ -62,7 +62,7 @@ class PipeSource(StreamSource):
                 return
         except (Hangup, Broken):
             pass
-        raise SourceError("unreadable", f"{self.name} did not come to its end: whoever sent it gave up")
+        raise SourceError(f"{self.name} did not come to its end: whoever sent it gave up")
 
 
 class HandedSink:
@@ -80,6 +80,6 @@ class HandedSink:
         os.ftruncate(self.fd, size)
         os.fsync(self.fd)
 
-    def explain(self, error: OSError) -> Exception:
+    def explain(self, error: OSError) -> SinkError:
         """See :class:`Sink`."""
-        return SinkError("store-failed", f"the result cannot be written: {error.strerror}")
+        return SinkError(f"the result cannot be written: {error.strerror}")

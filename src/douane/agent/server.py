@@ -15,7 +15,8 @@ from typing import Annotated, Any
 import msgspec
 
 from douane.declared import DeclaredImage
-from douane.engine import DouaneError, PlanError, choose_tier, load_plan, plan_digest, probe
+from douane.engine import choose_tier, load_plan, plan_digest, probe
+from douane.errors import ClientGone, DouaneError, PlanError
 
 from .image import HandedSink, check_image, check_result, source_of
 from .listening import Listening
@@ -51,12 +52,6 @@ class Asked(msgspec.Struct):
     declared: dict[str, Any]
     name: str = "the image"
     size: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None
-
-
-class ClientGone(DouaneError):
-    """The connection was closed before the outcome."""
-
-    code = "client-gone"
 
 
 def emit(plugin: str, level: int, text: str) -> None:

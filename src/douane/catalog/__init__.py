@@ -5,7 +5,6 @@ which.
 """
 
 from douane.catalog.catalog import Catalog
-from douane.catalog.errors import CatalogError, Conflict, NotFound
 from douane.catalog.records import Image, Task
 
-__all__ = ["Catalog", "CatalogError", "Conflict", "Image", "NotFound", "Task"]
+__all__ = ["Catalog", "Image", "Task"]

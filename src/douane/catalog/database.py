@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
-from douane.catalog.errors import CatalogError
+from douane.errors import BadValue, CatalogError
 
 HEAD = "0001"
 """The newest revision in ``migrations/versions``, which this release reads and writes."""
@@ -88,14 +88,14 @@ class Database:
             return
         if not found.isdecimal():
             raise CatalogError(
-                "catalog-foreign",
                 f"{self.path} is not a catalog of Douane (its revision is {found!r}); name another file",
+                code="catalog-foreign",
             )
         if int(found) > int(HEAD):
             raise CatalogError(
-                "catalog-newer",
                 f"the catalog {self.path} was made by a later release of Douane (revision {found}; "
                 f"this one knows up to {HEAD}); upgrade Douane, or name another home",
+                code="catalog-newer",
             )
 
     def _set_wal(self) -> None:
@@ -116,9 +116,9 @@ class Database:
                 continue
             if mode != "wal":
                 raise CatalogError(
-                    "catalog-unwritable",
                     f"the catalog {self.path} cannot use a write-ahead log (its file system offers no "
                     "shared memory); put it on a local disk",
+                    code="catalog-unwritable",
                 )
             return
 
@@ -143,15 +143,14 @@ def database_path(path_or_url: Path | str) -> Path:
     try:
         url = make_url(text)
     except exc.ArgumentError as error:
-        raise CatalogError("bad-value", f"{text!r} is not a database URL; name a file, or sqlite:///FILE") from error
+        raise BadValue(f"{text!r} is not a database URL; name a file, or sqlite:///FILE") from error
     if url.get_backend_name() != "sqlite":
         # Said without the URL: it may hold a password.
-        raise CatalogError(
-            "bad-value",
+        raise BadValue(
             f"the catalog cannot be kept in {url.get_backend_name()} yet; name a file, or sqlite:///FILE",
         )
     if not url.database or url.database == ":memory:":
-        raise CatalogError("bad-value", "the catalog must be a file that several processes can open, not in memory")
+        raise BadValue("the catalog must be a file that several processes can open, not in memory")
     return Path(os.path.abspath(url.database))
 
 
@@ -164,8 +163,8 @@ def revision_of(connection: Connection) -> str | None:
     if "alembic_version" not in names:
         if names:
             raise CatalogError(
-                "catalog-foreign",
                 f"the database holds tables that are not Douane's ({', '.join(sorted(names))[:80]}); name another file",
+                code="catalog-foreign",
             )
         return None
     row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
@@ -176,18 +175,18 @@ def explain(error: BaseException | None, path: Path) -> CatalogError:
     """Turn a driver's or the system's error into the sentence for the person who reads it."""
     if isinstance(error, OSError):
         return CatalogError(
-            "catalog-unwritable",
             f"cannot make the catalog {path}: {error.strerror}; give user {os.geteuid()} the right to "
             "write there, or "
             "name another home",
+            code="catalog-unwritable",
         )
     number = getattr(error, "sqlite_errorcode", None)
     # Extended codes keep the primary one in the low byte (sqlite.org/rescode.html).
     primary = None if number is None else number & 0xFF
     if primary == sqlite3.SQLITE_FULL:
         return CatalogError(
-            "catalog-full",
             f"the catalog {path} has no space left on its file system; make room, then try again",
+            code="catalog-full",
         )
     if primary in (
         sqlite3.SQLITE_READONLY,
@@ -196,23 +195,22 @@ def explain(error: BaseException | None, path: Path) -> CatalogError:
         sqlite3.SQLITE_AUTH,
     ):
         return CatalogError(
-            "catalog-unwritable",
             f"the catalog {path} cannot be opened or written ({error}); give user {os.geteuid()} the "
             "right to write to "
             "the file and its directory, or name another home",
+            code="catalog-unwritable",
         )
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return CatalogError(
-            "catalog-busy",
             f"the catalog {path} was held by another process for {BUSY_SECONDS:.0f} seconds; see which, then try again",
+            code="catalog-busy",
         )
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return CatalogError(
-            "catalog-damaged",
             f"the catalog {path} is damaged, or not a catalog ({error}); restore it from a backup",
+            code="catalog-damaged",
         )
     return CatalogError(
-        "catalog-io",
         f"the catalog {path} failed ({error}); look at the disk, its free space and the kernel's log "
         "before trying again",
     )

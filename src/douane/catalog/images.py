@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exc, insert, upd
 
 from douane.catalog import rows, states, values
 from douane.catalog.database import Database
-from douane.catalog.errors import CatalogError, Conflict, NotFound
 from douane.catalog.records import Image, now
 from douane.catalog.schema import images, properties, tasks
+from douane.errors import CatalogError, Conflict, NotFound
 
 _FILTERS = ("name", "status", "owner", "disk_format", "container_format")
 _EDITABLE = ("name", "disk_format", "container_format")
@@ -87,7 +87,7 @@ class Images:
         if len(found) > 1:
             some = ", ".join(image.id for image in found[:3]) + (", …" if len(found) > 3 else "")
             raise CatalogError(
-                "ambiguous", f"{len(found)} images have ids that begin with {prefix}: {some}; give more of it"
+                f"{len(found)} images have ids that begin with {prefix}: {some}; give more of it", code="ambiguous"
             )
         return found[0]
 
@@ -109,8 +109,8 @@ class Images:
         for name in changes:
             if name not in _EDITABLE:
                 raise CatalogError(
-                    "reserved",
                     f"the field {name!r:.80} cannot be edited; only {', '.join(_EDITABLE)} and properties can",
+                    code="reserved",
                 )
         row = _fields(changes)
         wanted = values.tenant_properties(set_properties or {})
@@ -194,9 +194,9 @@ def insert_image(
         connection.execute(insert(images).values(row))
     except exc.IntegrityError as error:
         raise Conflict(
-            "exists",
             f"an image {row['id']} is or was there already; ids are never used twice",
-            found="exists",
+            code="exists",
+            actual="exists",
             expected="no such image",
         ) from error
     rows.insert_properties(connection, str(row["id"]), {name: (value, "") for name, value in found.items()})

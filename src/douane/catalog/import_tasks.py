@@ -8,11 +8,11 @@ from sqlalchemy import Connection, insert, select
 
 from douane.catalog import rows, states, values
 from douane.catalog.database import Database
-from douane.catalog.errors import CatalogError
 from douane.catalog.images import insert_image
 from douane.catalog.records import Image, Task, now, task_of
 from douane.catalog.schema import images, tasks
 from douane.catalog.states import Owner
+from douane.errors import CatalogError
 
 _FAILURES = ("refused", "undecided", "cancelled")
 

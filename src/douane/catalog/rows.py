@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
 
-from douane.catalog.errors import CatalogError, NotFound
 from douane.catalog.records import Image, Task, image_of, task_of
 from douane.catalog.schema import images, properties, tasks
+from douane.errors import CatalogError, NotFound
 
 
 def insert_properties(connection: Connection, image_id: str, found: Mapping[str, tuple[str, str]]) -> None:
@@ -38,8 +38,8 @@ def refuse_plugins_properties(connection: Connection, image_id: str, names: Iter
     row = connection.execute(theirs).first()
     if row is not None:
         raise CatalogError(
-            "reserved",
             f"the property {row.name!r:.80} was set by the plugin {row.source} and cannot be edited",
+            code="reserved",
         )
 
 

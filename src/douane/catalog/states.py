@@ -39,9 +39,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
 
-from douane.catalog.errors import Conflict, NotFound
 from douane.catalog.records import now
 from douane.catalog.schema import images, tasks
+from douane.errors import Conflict, NotFound
 
 LIVE = ("queued", "uploading", "importing", "active", "deactivated")
 
@@ -123,15 +123,14 @@ def lost(connection: Connection, owner: Owner, doing: str, at_step: str | None =
         found, why = f"token {row.token}", "another worker has taken it over"
     else:
         return Conflict(
-            "wrong-state",
             f"cannot {doing} with import task {owner.task_id}: it is at the step {row.step}, and must be at {at_step}",
-            found=row.step,
+            actual=row.step,
             expected=str(at_step),
         )
     return Conflict(
-        "lost-task",
         f"cannot {doing} with import task {owner.task_id}: {why}; stop, and discard what was received",
-        found=found,
+        code="lost-task",
+        actual=found,
         expected=f"token {owner.token}",
     )
 
@@ -146,8 +145,7 @@ def _refusal(connection: Connection, image_id: str, what: Step, owner: Owner | N
         if isinstance(why, NotFound) or why.code == "lost-task":
             return why
     return Conflict(
-        "wrong-state",
         f"cannot {what.doing} image {image_id}: it is {found}, and must be {expected}",
-        found=found,
+        actual=found,
         expected=expected,
     )

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from douane.catalog.errors import CatalogError
 from douane.catalog.records import to_json
+from douane.errors import BadValue
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # RFC 9562, section 4, lower case
 NAME_LIMIT = 255
@@ -18,19 +18,19 @@ def identifier(value: object) -> str:
     """A UUID in lower case with dashes. Raises CatalogError."""
     if isinstance(value, str) and _UUID.fullmatch(value):
         return value
-    raise CatalogError("bad-value", f"{value!r:.80} is not an id: expected a UUID in lower case, with dashes")
+    raise BadValue(f"{value!r:.80} is not an id: expected a UUID in lower case, with dashes")
 
 
 def text(what: str, value: object, limit: int = NAME_LIMIT, *, empty: bool = False) -> str:
     """A string of at most `limit` characters that any database can hold. Raises CatalogError."""
     if not isinstance(value, str):
-        raise CatalogError("bad-value", f"{what} must be text, not {type(value).__name__}")
+        raise BadValue(f"{what} must be text, not {type(value).__name__}")
     if not value and not empty:
-        raise CatalogError("bad-value", f"{what} must not be empty")
+        raise BadValue(f"{what} must not be empty")
     if len(value) > limit:
-        raise CatalogError("bad-value", f"{what} has {len(value)} characters; at most {limit} are kept")
+        raise BadValue(f"{what} has {len(value)} characters; at most {limit} are kept")
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise CatalogError("bad-value", f"{what} has a character that is no text (a NUL or half a surrogate pair)")
+        raise BadValue(f"{what} has a character that is no text (a NUL or half a surrogate pair)")
     return value
 
 
@@ -43,7 +43,7 @@ def number(what: str, value: object) -> int:
     """A count of bytes that a 64-bit column holds. Raises CatalogError."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _GREATEST:
         return value
-    raise CatalogError("bad-value", f"{what} must be a whole number of bytes from 0 on, not {value!r:.40}")
+    raise BadValue(f"{what} must be a whole number of bytes from 0 on, not {value!r:.40}")
 
 
 def optional_number(what: str, value: object) -> int | None:
@@ -56,7 +56,7 @@ def one_of(what: str, value: object, allowed: Iterable[str]) -> str:
     words = list(allowed)
     if isinstance(value, str) and value in words:
         return value
-    raise CatalogError("bad-value", f"{what} must be one of {', '.join(words)}, not {value!r:.40}")
+    raise BadValue(f"{what} must be one of {', '.join(words)}, not {value!r:.40}")
 
 
 def tenant_properties(found: Mapping[str, str]) -> dict[str, str]:
@@ -85,7 +85,7 @@ def json(what: str, value: Any) -> str:
     try:
         return to_json(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise CatalogError("bad-value", f"{what} cannot be written as JSON: {error}") from error
+        raise BadValue(f"{what} cannot be written as JSON: {error}") from error
 
 
 def formats(disk_format: object, container_format: object) -> dict[str, str | None]:

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from douane.errors import DouaneError
-
-
-class KitMissing(DouaneError):
-    """The distribution douane-kit is not installed. Exit code 3."""
-
-    code = "not-run"
+from douane.errors import KitMissing
 
 
 def require_kit(command: str) -> None:

@@ -11,8 +11,6 @@ from .check_report import print_report
 from .options import image_options, json_option, make_plan, name_of, parse_properties, plan_options, tier_for
 from .output import log_level, log_printer, print_json, progress_bar
 
-EXIT_CODES = {"accepted": 0, "refused": 1, "undecided": 3}
-
 
 @click.command()
 @click.argument("file", type=click.Path(allow_dash=True))
@@ -67,4 +65,4 @@ def end(ctx: click.Context, report: Report, what: str, *, as_json: bool) -> None
         print_json(report.to_json())
     else:
         print_report(report, what)
-    ctx.exit(EXIT_CODES[report.outcome])
+    ctx.exit(report.exit_code)

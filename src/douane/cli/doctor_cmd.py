@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from douane import sandbox
-from douane.engine import SandboxFailed
+from douane.errors import SandboxError
 
 from .options import json_option
 from .output import print_json, print_table
@@ -44,7 +44,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         click.echo(
             f"best tier: {best}" if best is not None else "no tier that keeps a plugin caged: Douane will not run"
         )
-    ctx.exit(0 if best is not None else SandboxFailed.exit_code)
+    ctx.exit(0 if best is not None else SandboxError.exit_code)
 
 
 def _state(layer: sandbox.Layer) -> str:
@@ -57,5 +57,5 @@ def _best() -> str | None:
     """What `check` and `import` would take where nothing is asked for."""
     try:
         return sandbox.choose(None, sandbox.Tier.STRICT).value
-    except sandbox.SandboxError:
+    except SandboxError:
         return None

@@ -9,10 +9,10 @@ import click
 import msgspec
 
 from douane.declared import DeclaredImage
-from douane.engine import DouaneError, open_source
+from douane.engine import open_source
+from douane.errors import NotPrinted
 from douane.interrupts import INTERRUPTS
 
-from .check_cmd import EXIT_CODES
 from .check_report import print_report
 from .options import (
     home_option,
@@ -91,10 +91,8 @@ def import_(
         except (OSError, KeyboardInterrupt, SystemExit) as error:
             if done is None or done.image is None:
                 raise
-            failure = DouaneError(f"the image {done.image.id} is active, but that could not be printed")
-            failure.code = "not-printed"
-            raise failure from error
-    ctx.exit(EXIT_CODES[done.report.outcome])
+            raise NotPrinted(f"the image {done.image.id} is active, but that could not be printed") from error
+    ctx.exit(done.report.exit_code)
 
 
 def _print(done: Imported, what: str, *, as_json: bool) -> None:

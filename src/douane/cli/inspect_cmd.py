@@ -10,8 +10,9 @@ import msgspec
 
 from douane.declared import DeclaredImage
 from douane.engine import Plan, PlanError, PluginSpec, Report, inspect_image, load_plan, open_source
+from douane.report import EXIT_CODES
 
-from .check_cmd import EXIT_CODES, end
+from .check_cmd import end
 from .inspect_report import print_explanation
 from .options import TIERS, json_option, name_of, tier_for
 from .output import log_level, log_printer, print_json, progress_bar

@@ -76,7 +76,7 @@ def make_plan(config: str | None, plugins: tuple[str, ...], settings: tuple[str,
 
 
 def tier_for(plan: Plan, asked: str | None) -> Tier:
-    """The sandbox of this run. Without one, that is said before anything runs. Raises SandboxFailed."""
+    """The sandbox of this run. Without one, that is said before anything runs. Raises SandboxError."""
     tier = choose_tier(plan, asked)
     if tier is Tier.OFF:
         say("WARNING: --sandbox off, or minimum = 'off': plugins run without a cage; do this only to develop one")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from douane.errors import DouaneError, PlanError, SinkError
+from douane.errors import CatalogError, PlanError
 
 from .output import say
 
@@ -20,30 +20,20 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_home(ctx: click.Context, given: Path | None) -> Iterator[Home]:
-    """The home for this command. The catalog's and the store's errors become sentences with exit codes."""
-    from douane.catalog import CatalogError
+    """The home for this command, open for the length of a `with`."""
     from douane.imports import Home, default_home
-    from douane.stores import StoreError
 
     home = Home(given or ctx.obj or default_home())
     try:
         for task in home.recover():
             say(f"douane: an import that was interrupted has been finished or undone (task {task.id})")
         yield home
-    except StoreError as error:
-        raise SinkError(error.code, str(error)) from error
-    except CatalogError as error:
-        failure = DouaneError(str(error))
-        failure.code = error.code
-        raise failure from error
     finally:
         home.close()
 
 
 def find_image(home: Home, id_or_prefix: str) -> Image:
     """The one image that `id_or_prefix` names. Raises PlanError if there is none, or more than one."""
-    from douane.catalog import CatalogError
-
     try:
         return home.catalog.find(id_or_prefix)
     except CatalogError as error:

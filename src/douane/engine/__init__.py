@@ -1,13 +1,13 @@
 """The engine: a plan, one pass over an image's bytes, verdicts, and a report."""
 
-from douane.errors import DouaneError, PlanError, SinkError, SourceError
+from douane.errors import DouaneError, PlanError, SandboxError, SinkError, SourceError
 from douane.plan.plan import Plan, PluginSpec, load_plan
 from douane.report import Report, Verdict
 from douane.stream.push_source import PassEnded, PushedSource
 from douane.stream.sink import Sink
 from douane.stream.source import FileSource, StreamSource, open_source
 
-from .inspect import SandboxFailed, choose_tier, inspect_image, plan_digest, probe
+from .inspect import choose_tier, inspect_image, plan_digest, probe
 from .live import Inspection
 from .warm import WarmPass
 
@@ -21,7 +21,7 @@ __all__ = [
     "PluginSpec",
     "PushedSource",
     "Report",
-    "SandboxFailed",
+    "SandboxError",
     "Sink",
     "SinkError",
     "SourceError",

@@ -18,7 +18,7 @@ from douane.plan.plan import Plan, PluginSpec
 from douane.plan.resolve import Resolved
 from douane.plan.source_scan import Shown, shown
 
-from .inspect import Nothing, told
+from .inspect import Nothing
 from .run import Pass
 
 
@@ -58,42 +58,41 @@ class _UntilDescribed(Pass):
 def describe(spec: PluginSpec, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, level, text: None) -> Described:
     """Describe the plugin of `spec`. What its constructor requires need not be there: it is not waited for.
 
-    Raises PlanError if it cannot be found or loaded, DouaneError if it does not answer, SandboxFailed.
+    Raises PlanError if it cannot be found or loaded, DouaneError if it does not answer, SandboxError.
     """
     run = _UntilDescribed(Plan(plugins=(spec,)), Nothing(), DeclaredImage(), None, emit, None, logging.INFO)
-    with told():
+    try:
+        member = member_for(spec, tier, run, {})
+        if isinstance(member, ProgramMember):
+            return Described(spec.use, "program", code_sha256=member.resolved.code_sha256, sandbox=tier.value)
+        assert isinstance(member, PythonMember)
         try:
-            member = member_for(spec, tier, run, {})
-            if isinstance(member, ProgramMember):
-                return Described(spec.use, "program", code_sha256=member.resolved.code_sha256, sandbox=tier.value)
-            assert isinstance(member, PythonMember)
-            try:
-                run.prepare([member])
-            except PlanError:
-                if not member.described:
-                    raise
+            run.prepare([member])
+        except PlanError:
             if not member.described:
-                verdict = member.verdict
-                raise DouaneError(
-                    f"{verdict.message}: {(verdict.detail or '').rstrip()}" if verdict else "it did not describe itself"
-                )
-            found = member.described
-            return Described(
-                spec.use,
-                found["kind"],
-                api=found["api"],
-                reads=found["reads"],
-                cls=member.resolved.load.get("attribute") or found["class"] or spec.use,
-                doc=inspect.cleandoc(found["doc"]),
-                parameters=[_parameter(one) for one in found["parameters"]],
-                takes_any=found["takes_any"],
-                version=member.resolved.version,
-                code_sha256=member.resolved.code_sha256,
-                sandbox=tier.value,
-                shown=_shown(member.resolved),
+                raise
+        if not member.described:
+            verdict = member.verdict
+            raise DouaneError(
+                f"{verdict.message}: {(verdict.detail or '').rstrip()}" if verdict else "it did not describe itself"
             )
-        finally:
-            run.close()
+        found = member.described
+        return Described(
+            spec.use,
+            found["kind"],
+            api=found["api"],
+            reads=found["reads"],
+            cls=member.resolved.load.get("attribute") or found["class"] or spec.use,
+            doc=inspect.cleandoc(found["doc"]),
+            parameters=[_parameter(one) for one in found["parameters"]],
+            takes_any=found["takes_any"],
+            version=member.resolved.version,
+            code_sha256=member.resolved.code_sha256,
+            sandbox=tier.value,
+            shown=_shown(member.resolved),
+        )
+    finally:
+        run.close()
 
 
 def _parameter(told: dict[str, Any]) -> dict[str, Any]:

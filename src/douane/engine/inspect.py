@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -31,21 +30,12 @@ DECLARED_BYTES = 64 * KiB
 """What a sender may declare of an image, in all."""
 
 
-class SandboxFailed(DouaneError):
-    """A cage could not be built, or did not hold when it tested itself."""
-
-    code = "sandbox-failed"
-
-
 def choose_tier(plan: Plan, asked: str | None) -> sandbox.Tier:
     """The tier of this run: exactly `asked`, or the best there is, not below the plan's floor.
 
-    Raises SandboxFailed with what is missing and what to do.
+    Raises SandboxError with what is missing and what to do.
     """
-    try:
-        return sandbox.choose(sandbox.Tier(asked) if asked is not None else None, sandbox.Tier(plan.minimum_sandbox))
-    except sandbox.SandboxError as error:
-        raise SandboxFailed(str(error)) from error
+    return sandbox.choose(sandbox.Tier(asked) if asked is not None else None, sandbox.Tier(plan.minimum_sandbox))
 
 
 def inspect_image(
@@ -68,7 +58,7 @@ def inspect_image(
     """
     began = time.monotonic()
     try:
-        with INTERRUPTS.held(), told():
+        with INTERRUPTS.held():
             check_declared(plan, declared)
             run = prepare(plan, source, declared, tier, sink, emit, progress, log_level)
             try:
@@ -78,15 +68,6 @@ def inspect_image(
                 run.close()
     finally:
         source.close()
-
-
-@contextlib.contextmanager
-def told() -> Iterator[None]:
-    """What the sandbox raises inside is raised as SandboxFailed."""
-    try:
-        yield
-    except sandbox.SandboxError as error:
-        raise SandboxFailed(str(error)) from error
 
 
 def check_declared(plan: Plan, declared: DeclaredImage) -> None:
@@ -115,7 +96,7 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = lambda plugin, leve
 
     Raises PlanError if one is configured wrongly, DouaneError if one does not start for another reason.
     """
-    with INTERRUPTS.held(), told():
+    with INTERRUPTS.held():
         run = prepare(plan, Nothing(), DeclaredImage(), tier, None, emit, None, logging.INFO)
         try:
             for member in run.members:

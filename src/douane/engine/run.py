@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from douane.declared import DeclaredImage
-from douane.errors import DouaneError
+from douane.errors import DeadlineExceeded, DouaneError, GrantUnavailable, LimitExceeded
 from douane.host.emitter import Emitter
 from douane.host.exec_plugin import ProgramMember
 from douane.host.log import LogLine
@@ -20,10 +20,10 @@ from douane.host.loop import Loop
 from douane.host.plugin_process import Member
 from douane.host.policy import weigh
 from douane.host.python_plugin import PythonMember
-from douane.plan.grants import GrantUnavailable, open_grant
+from douane.plan.grants import open_grant
 from douane.plan.plan import Plan
 from douane.report import Verdict
-from douane.stream.feed import LimitExceeded, OutputFeed, SourceFeed
+from douane.stream.feed import OutputFeed, SourceFeed
 from douane.stream.pin import Hold, LateHold
 from douane.stream.ring import AUDIT_SLOTS, SLOTS, Ring
 from douane.stream.sink import Sink
@@ -459,12 +459,10 @@ class Pass:
 
 
 def _deadline(seconds: float) -> DouaneError:
-    error = DouaneError(
+    return DeadlineExceeded(
         f"the import was not done within its deadline of {show_duration(seconds)}; "
         "raise [import] deadline, or find out what held it up in the report"
     )
-    error.code = "deadline"
-    return error
 
 
 def split(members: list[Member]) -> list[list[Member]]:

@@ -67,7 +67,7 @@ def try_plugin(
     """Run the plugin of `table`, a ``[[plugin]]`` of the configuration, on the bytes and holes (lengths) of `pieces`.
 
     Each piece of 1 MiB or less is a chunk. `tier` None is the best that there is. Raises PlanError if it cannot be used
-    as it is configured, SandboxFailed, and DouaneError if the pass failed for another reason than the plugin.
+    as it is configured, SandboxError, and DouaneError if the pass failed for another reason than the plugin.
     """
     floor = "off" if tier == "off" else "strict"
     plan = parse_plan(
@@ -125,7 +125,7 @@ class _Pieces:
         except BaseException as error:
             # The test's own generator, or an assertion in it (pytest's are no Exception, and would end this thread
             # without a word): whoever called has kept what was raised, and raises it again.
-            raise SourceError("unreadable", f"the image could not be read: {error}") from error
+            raise SourceError(f"the image could not be read: {error}") from error
 
     def file(self) -> int | None:
         return None
@@ -148,8 +148,8 @@ class _Sink:
         os.ftruncate(self.fd, size)
         self.whole = True
 
-    def explain(self, error: OSError) -> Exception:
-        return SinkError("temporary-full", f"the new image could not be kept in TMPDIR: {error.strerror}")
+    def explain(self, error: OSError) -> SinkError:
+        return SinkError(f"the new image could not be kept in TMPDIR: {error.strerror}", code="temporary-full")
 
 
 class _Trial(Pass):

@@ -14,7 +14,7 @@ from douane.report import Report
 from douane.stream.ring import Ring
 from douane.stream.source import Source
 
-from .inspect import check_declared, prepare, report_of, told
+from .inspect import check_declared, prepare, report_of
 from .run import Pass, Progress
 
 
@@ -36,8 +36,7 @@ class WarmPass:
         self._plan = plan
         self._tier = tier
         self._later = _Later()
-        with told():
-            self._run: Pass | None = prepare(plan, self._later, DeclaredImage(), tier, None, emit, None, log_level)
+        self._run: Pass | None = prepare(plan, self._later, DeclaredImage(), tier, None, emit, None, log_level)
 
     def is_usable(self) -> bool:
         """False if a plugin has ended while it waited: make another one."""
@@ -55,11 +54,10 @@ class WarmPass:
         self._later.become(source)
         run.watch(progress)
         try:
-            with told():
-                check_declared(self._plan, declared)
-                run.declared = declared
-                run.run()
-                return report_of(run, self._tier, began)
+            check_declared(self._plan, declared)
+            run.declared = declared
+            run.run()
+            return report_of(run, self._tier, began)
         finally:
             self.close()
             source.close()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from douane import sandbox
-from douane.errors import PlanError
+from douane.errors import PlanError, SandboxError
 from douane.plan.plan import Plan, PluginSpec
 from douane.plan.resolve import Resolved, resolve, under
 from douane.stream.ring import AUDIT_SLOTS
@@ -53,7 +53,7 @@ def member_for(spec: PluginSpec, tier: sandbox.Tier, run: Host, learned: Mapping
     """One of them, not started. Raises PlanError."""
     try:
         interpreter = sandbox.interpreter(Path(under(spec.base, spec.python)) if spec.python is not None else None)
-    except sandbox.SandboxError as error:
+    except SandboxError as error:
         raise PlanError(f"plugin {spec.name!r}: {error}") from error
     resolved = resolve(spec, interpreter.sys_path)
     cage = sandbox.Cage(

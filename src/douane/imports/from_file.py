@@ -12,13 +12,14 @@ from typing import Any
 
 import msgspec
 
-from douane.catalog import CatalogError, Conflict, Image, Task
+from douane.catalog import Image, Task
 from douane.declared import DeclaredImage
-from douane.engine import DouaneError, Plan, PlanError, Report, SinkError, inspect_image
+from douane.engine import Plan, Report, inspect_image
 from douane.engine.run import Progress
+from douane.errors import BadValue, Conflict, DouaneError, ImageDeleted, PlanError, StoreError
 from douane.host.log import LogLine
 from douane.sandbox import Tier
-from douane.stores import Staged, StoreError
+from douane.stores import Staged
 from douane.stream.source import Source
 
 from .home import Home
@@ -54,9 +55,9 @@ def import_image(
     task_id = str(uuid.uuid4())
     try:
         staged = home.store.stage(task_id)  # before the task: its lock is what tells that this import lives
-    except StoreError as error:
+    except StoreError:
         source.close()
-        raise SinkError(error.code, str(error)) from error
+        raise
     try:
         _, task = home.catalog.begin_new_import(
             task_id=task_id,
@@ -72,10 +73,8 @@ def import_image(
     except BaseException as error:
         staged.discard()
         source.close()
-        if isinstance(error, CatalogError) and error.code == "bad-value":
+        if isinstance(error, BadValue):
             raise PlanError(str(error)) from error  # a name or a property that cannot be kept
-        if isinstance(error, CatalogError):
-            raise SinkError(error.code, str(error)) from error
         raise
     try:
         report = inspect_image(
@@ -90,20 +89,18 @@ def import_image(
         )
         if report.outcome == "accepted":
             return Imported(report, _publish(home, task, staged, report))
-        _give_up(home, task, staged, report.outcome, report.code, report.message, report)
+        _give_up(home, task, staged, outcome=report.outcome, code=report.code, message=report.message, report=report)
         return Imported(report, None)
     except BaseException as error:
-        known = isinstance(error, DouaneError | StoreError | CatalogError)
-        outcome = "undecided" if known else CANCELLED
-        message = str(error) if known else "the import was interrupted; import the image again"
-        _give_up(home, task, staged, outcome, getattr(error, "code", CANCELLED) if known else CANCELLED, message, None)
+        if isinstance(error, DouaneError):
+            _give_up(home, task, staged, outcome="undecided", code=error.code, message=str(error))
+        else:
+            message = "the import was interrupted; import the image again"
+            _give_up(home, task, staged, outcome=CANCELLED, code=CANCELLED, message=message)
         if isinstance(error, Conflict) and home.catalog.image(task.image_id).status == "deleted":
-            raise SinkError(
-                "image-deleted",
-                f"the image {task.image_id} was deleted while it was being imported; nothing was stored",
+            raise ImageDeleted(
+                f"the image {task.image_id} was deleted while it was being imported; nothing was stored"
             ) from error
-        if isinstance(error, StoreError | CatalogError):
-            raise SinkError(error.code, str(error)) from error
         raise
 
 
@@ -164,10 +161,11 @@ def _give_up(
     home: Home,
     task: Task,
     staged: Staged,
+    *,
     outcome: str,
     code: str | None,
     message: str | None,
-    report: Report | None,
+    report: Report | None = None,
 ) -> None:
     staged.discard()
     with contextlib.suppress(Conflict):  # deleted or taken over: there is nothing left to end

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from douane.catalog import Catalog, CatalogError, Conflict, NotFound, Task
+from douane.catalog import Catalog, Task
 from douane.engine import PlanError
-from douane.stores import FileStore, StoreError
+from douane.errors import CatalogError, Conflict, NotFound, StoreError
+from douane.stores import FileStore
 
 INTERRUPTED = "interrupted"
 BYTES_ARE_GONE = ("not-found", "damaged")

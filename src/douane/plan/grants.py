@@ -6,17 +6,11 @@ import os
 import socket
 import stat
 
-from douane.errors import DouaneError, PlanError
+from douane.errors import GrantUnavailable, PlanError
 
 from .resolve import under
 
 CONNECT_SECONDS = 10.0
-
-
-class GrantUnavailable(DouaneError):
-    """The other side of a granted connection does not answer."""
-
-    code = "grant-unavailable"
 
 
 def open_grant(plugin: str, name: str, target: str, base: str) -> tuple[int, str]:

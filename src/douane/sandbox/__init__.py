@@ -4,8 +4,9 @@
 cage's walls, `choose` and `examine` say what this machine can give.
 """
 
+from douane.errors import SandboxError, SandboxUnavailable
+
 from .cage import Bounds, Cage, Program, PythonRuntime, Tier, Usage
-from .errors import SandboxError, SandboxUnavailable
 from .interpreter import Interpreter, interpreter
 from .process import CagedProcess
 from .self_test import CageReport, confirm

@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 
-from .errors import SandboxError
+from douane.errors import SandboxError
 
 _STREAMS = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
 _SEALED = 0x0008 | 0x0010  # F_SEAL_WRITE, F_SEAL_FUTURE_WRITE (fcntl(2))

@@ -7,8 +7,9 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from douane.errors import SandboxError
+
 from .cage import Cage, Program, PythonRuntime
-from .errors import SandboxError
 
 _SHELL_WORLD = tuple(Path(name) for name in ("/bin", "/usr/bin", "/usr/lib", "/lib", "/lib64", "/usr/lib64"))
 """What a script may use: the system's programs and libraries."""

@@ -6,8 +6,9 @@ import errno
 import os
 import resource
 
+from douane.errors import SandboxError
+
 from . import user as identity
-from .errors import SandboxError
 
 _MiB = 1 << 20
 _OPEN_FILES = 64

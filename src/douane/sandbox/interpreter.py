@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import SandboxError
+from douane.errors import SandboxError
+
 from .site_paths import environment_of, search_path
 
 OLDEST = (3, 9)

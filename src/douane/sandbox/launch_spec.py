@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from douane.errors import SandboxError
+
 from . import seccomp
 from . import user as identity
 from .cage import Cage, Program, PythonRuntime, Tier
-from .errors import SandboxError
 from .executables import executables
 from .interpreter import CAGED
 from .landlock import landlock_abi

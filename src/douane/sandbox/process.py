@@ -12,10 +12,11 @@ import threading
 import time
 from dataclasses import dataclass
 
+from douane.errors import SandboxError
+
 from . import usage
 from .cage import Cage, Tier, Usage
 from .cgroup import Leaf
-from .errors import SandboxError
 
 _BWRAP_TELLS_WITHIN_S = 20
 _END_WITHIN_S = 10

@@ -10,7 +10,8 @@ import functools
 import os
 import tempfile
 
-from .errors import SandboxError
+from douane.errors import SandboxError
+
 from .syscalls import Test, rules
 
 _ALLOW = 0x7FFF0000

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from douane.errors import SandboxError
+
 from .cage import Cage, Tier
-from .errors import SandboxError
 
 _REFUSED = "refused"
 _ALWAYS_TRIED = frozenset(

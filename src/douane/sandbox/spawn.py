@@ -12,12 +12,13 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+from douane.errors import SandboxError, SandboxUnavailable
+
 from . import host_limits as ulimits
 from .cage import Cage, Program, PythonRuntime, Tier
 from .cgroup import Leaf
 from .cgroup_delegation import Absent, delegated
 from .descriptors import check_grant, check_scratch, protect
-from .errors import SandboxError, SandboxUnavailable
 from .interpreter import CAGED
 from .launch_spec import environment, order
 from .mounts import command

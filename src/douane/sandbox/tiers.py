@@ -8,12 +8,13 @@ import socket
 import subprocess
 from dataclasses import dataclass
 
+from douane.errors import SandboxError, SandboxUnavailable
+
 from . import host_limits as ulimits
 from . import seccomp
 from .cage import Bounds, Cage, PythonRuntime, Tier
 from .cgroup import MEMORY_WITHOUT, TASKS_WITHOUT
 from .cgroup_delegation import REMEDY, Absent, delegated
-from .errors import SandboxError, SandboxUnavailable
 from .interpreter import interpreter
 from .landlock import landlock_abi
 from .mounts import command

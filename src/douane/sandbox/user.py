@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from .errors import SandboxError
+from douane.errors import SandboxError
 
 _FIRST, _LAST = 0x70000000, 0x7FFFFFFE
 """Far from any account, and from what systemd, containers and directory services hand out

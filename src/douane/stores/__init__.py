@@ -4,8 +4,7 @@
 knows nothing of image states, of plugins or of who asks; it imports nothing else of Douane.
 """
 
-from douane.stores.errors import StoreError
 from douane.stores.file import FileStore
 from douane.stores.staged import Staged
 
-__all__ = ["FileStore", "Staged", "StoreError"]
+__all__ = ["FileStore", "Staged"]

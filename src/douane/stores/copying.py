@@ -5,7 +5,8 @@ import fcntl
 import os
 from collections.abc import Iterator
 
-from douane.stores.errors import StoreError, told
+from douane.errors import StoreError
+from douane.stores.errors import told
 
 BLOCK = 1 << 20
 _ZEROS = bytes(BLOCK)
@@ -105,7 +106,9 @@ def copy_dense(source: int, target: int, size: int, name: str) -> None:
 def _read(fd: int, length: int, offset: int) -> bytes:
     block = os.pread(fd, length, offset)
     if not block:
-        raise StoreError("damaged", f"the image in the store ended at byte {offset}: its file was cut from outside")
+        raise StoreError(
+            f"the image in the store ended at byte {offset}: its file was cut from outside", code="damaged"
+        )
     return block
 
 

@@ -5,19 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-class StoreError(Exception):
-    """The store could not do what was asked; ``str()`` of it is one sentence that says what to do.
-
-    ``code`` is one of ``store-full``, ``store-unwritable``, ``store-unreadable``, ``store-io``,
-    ``store-busy``, ``not-found``, ``exists``, ``in-use``, ``bad-name``, ``not-finished``, ``damaged``,
-    ``target-full``, ``target-unwritable``, ``target-io``, ``target-closed``.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
+from douane.errors import StoreError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
@@ -42,37 +30,37 @@ def explain(error: OSError, doing: str, path: str, *, needed: int | None = None,
     number = error.errno
     where = f"cannot {doing}: {path}"
     if number in _FULL:
-        return StoreError(f"{side}-full", _full_sentence(error, where, path, needed))
+        return StoreError(_full_sentence(error, where, path, needed), code=f"{side}-full")
     if number == errno.EROFS:
         return StoreError(
-            f"{side}-unwritable",
             f"{where} is on a file system that is mounted read-only; remount it writable, or name another place",
+            code=f"{side}-unwritable",
         )
     if number in _DENIED:
         return StoreError(
-            f"{side}-unwritable",
             f"{where} does not let user {os.geteuid()} in ({os.strerror(number or 0)}); give that user "
             "read and "
             "write permission, or run as the user who owns it",
+            code=f"{side}-unwritable",
         )
     if number == errno.ENOENT and side == "target":
-        return StoreError("target-unwritable", f"{where} is in a directory that is not there; make it first")
+        return StoreError(f"{where} is in a directory that is not there; make it first", code="target-unwritable")
     if number == errno.ENOENT:
-        return StoreError("not-found", f"{where} is not there")
+        return StoreError(f"{where} is not there", code="not-found")
     if number == errno.EEXIST:
-        return StoreError("exists", f"{where} is there already, and nothing is ever replaced")
+        return StoreError(f"{where} is there already, and nothing is ever replaced", code="exists")
     if number in _DESCRIPTORS:
         return StoreError(
-            "store-busy",
             f"{where}: {os.strerror(number or 0)}; raise the limit (ulimit -n, or memory) or import fewer at once",
+            code="store-busy",
         )
     if number in (errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
-        return StoreError(f"{side}-unwritable", f"{where}: {os.strerror(number or 0)}; name another place")
+        return StoreError(f"{where}: {os.strerror(number or 0)}; name another place", code=f"{side}-unwritable")
     if number in (errno.EPIPE, errno.ECONNRESET):
-        return StoreError("target-closed", f"cannot {doing}: the reader of {path} went away before the end")
+        return StoreError(f"cannot {doing}: the reader of {path} went away before the end", code="target-closed")
     detail = os.strerror(number) if number is not None else str(error)
     return StoreError(
-        f"{side}-io", f"{where} failed ({detail}); look at the disk and the kernel's log before trying again"
+        f"{where} failed ({detail}); look at the disk and the kernel's log before trying again", code=f"{side}-io"
     )
 
 

@@ -7,8 +7,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from douane.errors import StoreError
 from douane.stores.copying import copy_dense
-from douane.stores.errors import StoreError, explain, free_bytes, told
+from douane.stores.errors import explain, free_bytes, told
 from douane.stores.paths import (
     checked,
     is_id,
@@ -66,7 +67,9 @@ class FileStore:
                     unlink_quietly(path)
                     raise
                 os.close(fd)
-        raise StoreError("store-busy", f"cannot stage the image: {path} was deleted by another process again and again")
+        raise StoreError(
+            f"cannot stage the image: {path} was deleted by another process again and again", code="store-busy"
+        )
 
     def adopt(self, key: str, size: int) -> Staged:
         """Take over a finished staged file whose owner is dead, to publish it; `size` is what it must have,
@@ -85,13 +88,13 @@ class FileStore:
                 there = leads_to(path, fd)
                 found = os.fstat(fd).st_size
             if not free:
-                raise StoreError("in-use", f"the staged image {key} belongs to an import that is running")
+                raise StoreError(f"the staged image {key} belongs to an import that is running", code="in-use")
             if not there:
-                raise StoreError("not-found", f"the staged image {key} was deleted by another process")
+                raise StoreError(f"the staged image {key} was deleted by another process", code="not-found")
             if found != size:
                 raise StoreError(
-                    "damaged",
                     f"the staged image {key} has {found} bytes, not {size}: import it again",
+                    code="damaged",
                 )
             staged.finish(size)
         except BaseException:
@@ -148,10 +151,12 @@ class FileStore:
         """
         path = os.path.join(self._images, checked(image_id))
         if not staged.finished:
-            raise StoreError("not-finished", f"the staged image {staged.key} is not finished, so it is not published")
+            raise StoreError(
+                f"the staged image {staged.key} is not finished, so it is not published", code="not-finished"
+            )
         self._make()
         if staged.fd < 0:
-            raise StoreError("not-found", f"the staged image {staged.key} was published or discarded already")
+            raise StoreError(f"the staged image {staged.key} was published or discarded already", code="not-found")
         try:
             os.link(staged.path, path, follow_symlinks=False)
         except FileExistsError as error:
@@ -161,14 +166,16 @@ class FileStore:
         except OSError as error:
             if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
                 raise StoreError(
-                    "store-unwritable",
                     f"cannot publish the image: the file system of {self.root} has no hard links; put the "
                     "store on one that has (ext4, XFS, btrfs, ZFS)",
+                    code="store-unwritable",
                 ) from error
             raise explain(error, "publish the image", path) from error
         try:
             if not leads_to(path, staged.fd):
-                raise StoreError("damaged", f"cannot publish the image: {staged.path} was replaced by another file")
+                raise StoreError(
+                    f"cannot publish the image: {staged.path} was replaced by another file", code="damaged"
+                )
             sync_directory(self._images)
         except (OSError, StoreError) as error:
             unlink_quietly(path)
@@ -192,18 +199,18 @@ class FileStore:
         try:
             fd = os.open(path, _READ)
         except FileNotFoundError as error:
-            raise StoreError("not-found", f"the store {self.root} holds no image {image_id}") from error
+            raise StoreError(f"the store {self.root} holds no image {image_id}", code="not-found") from error
         except PermissionError as error:
             raise StoreError(
-                "store-unreadable",
                 f"cannot read the image: {path} does not let user {os.geteuid()} in; run as the user who "
                 "owns the store",
+                code="store-unreadable",
             ) from error
         except OSError as error:
             raise explain(error, "read the image", path) from error
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise StoreError("damaged", f"cannot read the image: {path} is not a file; something else wrote there")
+            raise StoreError(f"cannot read the image: {path} is not a file; something else wrote there", code="damaged")
         return fd
 
     def size(self, image_id: str) -> int:

@@ -5,7 +5,7 @@ import os
 import re
 import uuid
 
-from douane.stores.errors import StoreError
+from douane.errors import StoreError
 
 # RFC 9562, section 4, in the one form that is also a file name: lower case, with dashes.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -20,8 +20,8 @@ def checked(name: str) -> str:
     """The name, if it is an id. Raises StoreError (``bad-name``)."""
     if not isinstance(name, str) or not is_id(name):
         raise StoreError(
-            "bad-name",
             f"{name!r:.80} is not an id: expected a UUID in lower case, such as {uuid.UUID(int=0)}",
+            code="bad-name",
         )
     return name
 

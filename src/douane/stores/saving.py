@@ -4,8 +4,9 @@ import os
 import stat
 import uuid
 
+from douane.errors import StoreError
 from douane.stores.copying import copy_dense, copy_sparse
-from douane.stores.errors import StoreError, told
+from douane.stores.errors import told
 from douane.stores.paths import sync_directory, unlink_quietly
 
 
@@ -16,7 +17,7 @@ def is_special(path: str) -> bool:
     except FileNotFoundError:
         return False
     if stat.S_ISDIR(mode):
-        raise StoreError("target-unwritable", f"cannot save the image: {path} is a directory; name a file in it")
+        raise StoreError(f"cannot save the image: {path} is a directory; name a file in it", code="target-unwritable")
     return not stat.S_ISREG(mode)
 
 

@@ -4,7 +4,8 @@ import fcntl
 import os
 from types import TracebackType
 
-from douane.stores.errors import StoreError, explain, told
+from douane.errors import StoreError
+from douane.stores.errors import explain, told
 from douane.stores.paths import leads_to
 
 
@@ -36,7 +37,9 @@ class Staged:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         if not os.path.samestat(os.fstat(fd), os.fstat(self.fd)):
             os.close(fd)
-            raise StoreError("damaged", f"cannot read the staged image back: {self.path} was replaced by another file")
+            raise StoreError(
+                f"cannot read the staged image back: {self.path} was replaced by another file", code="damaged"
+            )
         return fd
 
     def explain(self, error: OSError, needed: int | None = None) -> StoreError:
@@ -57,7 +60,7 @@ class Staged:
         """
         self._must_be_open()
         if self._broken is not None:
-            raise StoreError("store-io", f"{self._broken} (an earlier failure: discard it and import again)")
+            raise StoreError(f"{self._broken} (an earlier failure: discard it and import again)")
         try:
             os.ftruncate(self.fd, size)
             os.fsync(self.fd)
@@ -90,7 +93,7 @@ class Staged:
 
     def _must_be_open(self) -> None:
         if self.fd < 0:
-            raise StoreError("not-found", f"the staged image {self.key} was published or discarded already")
+            raise StoreError(f"the staged image {self.key} was published or discarded already", code="not-found")
 
     def __enter__(self) -> "Staged":
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from douane.errors import DouaneError, SourceError
+from douane.errors import DouaneError, LimitExceeded, SourceError
 from douane.units import MiB, show_size
 
 from . import zeros
@@ -14,12 +14,6 @@ from .source import Source, fill_slot
 
 RATIO_FLOOR_BYTES = 64 * MiB
 """Below this much output a ratio says nothing: a small file may well grow a hundredfold."""
-
-
-class LimitExceeded(DouaneError):
-    """A transform's output went over a bound of the operator's."""
-
-    code = "transform-limit"
 
 
 class Feed:
@@ -69,7 +63,7 @@ class SourceFeed(Feed):
         try:
             self._source.pump(self._ring)
         except OSError as error:
-            raise SourceError("unreadable", f"{self._source.name} cannot be read: {error.strerror}") from error
+            raise SourceError(f"{self._source.name} cannot be read: {error.strerror}") from error
         finally:
             if self._own:
                 self._source.close()

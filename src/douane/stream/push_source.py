@@ -72,12 +72,12 @@ class PushedSource:
         """That was all of it. The outcome can be an error: if another size was announced."""
         if self.size is not None and self._total != self.size:
             code, what = ("truncated", "ended after") if self._total < self.size else ("longer-than-announced", "has")
-            self._error = SourceError(code, f"{self.name} {what} {self._total} of the announced {self.size} bytes")
+            self._error = SourceError(f"{self.name} {what} {self._total} of the announced {self.size} bytes", code=code)
         self._end()
 
     def abort(self, reason: str) -> None:
         """There will be no more, and what came is not all: the image cannot be accepted. Safe at any moment."""
-        self._error = SourceError("unreadable", f"{self.name} did not come to its end: {reason}")
+        self._error = SourceError(f"{self.name} did not come to its end: {reason}")
         self._end()
 
     def _keep_early(self, view: memoryview) -> bool:

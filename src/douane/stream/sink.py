@@ -23,8 +23,8 @@ class Sink(Protocol):
     def finish(self, size: int) -> None:
         """All is written; `size` is the number of bytes, holes at the end included. Durable on return."""
 
-    def explain(self, error: OSError) -> Exception:
-        """`error`, which writing to `fd` raised, as a sentence that says where and what to do; with a `code`."""
+    def explain(self, error: OSError) -> DouaneError:
+        """The error to raise instead of `error`, which writing to `fd` raised: where it happened, and what to do."""
 
 
 class Spool:
@@ -47,12 +47,12 @@ class Spool:
     def finish(self, size: int) -> None:
         os.ftruncate(self.fd, size)
 
-    def explain(self, error: OSError) -> Exception:
+    def explain(self, error: OSError) -> DouaneError:
         where = tempfile.gettempdir()
         return SinkError(
-            "temporary-full",
             f"the image could not be kept for those who read it at random: {error.strerror} in {where}; "
             "free some space there, or set TMPDIR to another place",
+            code="temporary-full",
         )
 
     def close(self) -> None:

@@ -66,15 +66,13 @@ class FileSource:
                 got = os.preadv(self._fd, [ring.view[place + done : place + length]], at + done)
                 if not got:
                     raise SourceError(
-                        "truncated",
                         f"{self.name} became shorter while it was being read: {show_size(at + done)} of "
                         f"{show_size(self._before.st_size)} were there; copy it first, or wait until nothing writes it",
+                        code="truncated",
                     )
                 done += got
         except OSError as error:
-            raise SourceError(
-                "unreadable", f"{self.name} cannot be read at offset {at + done}: {error.strerror}"
-            ) from error
+            raise SourceError(f"{self.name} cannot be read at offset {at + done}: {error.strerror}") from error
         ring.publish(place, done)
         return done
 
@@ -85,9 +83,9 @@ class FileSource:
             if after.st_size < before.st_size:
                 how = "became shorter"
             raise SourceError(
-                "truncated" if after.st_size < before.st_size else "changed-while-read",
                 f"{self.name} {how} while it was being read, so what was checked is not what is there now; "
                 "wait until nothing writes it, then try again",
+                code="truncated" if after.st_size < before.st_size else "changed-while-read",
             )
 
     def file(self) -> int | None:
@@ -115,15 +113,15 @@ class StreamSource:
             total += done
             if self.size is not None and total > self.size:
                 raise SourceError(
-                    "longer-than-announced", f"{self.name} is longer than the announced {self.size} bytes"
+                    f"{self.name} is longer than the announced {self.size} bytes", code="longer-than-announced"
                 )
             if done < ring.slot_bytes:
                 break
         if self.size is not None and total < self.size:
             raise SourceError(
-                "truncated",
                 f"{self.name} ended after {total} of the announced {self.size} bytes; "
                 "find out why its writer stopped, then try again",
+                code="truncated",
             )
 
     def file(self) -> int | None:
@@ -152,7 +150,7 @@ def fill_slot(fd: int, ring: Ring, place: int, name: str, arrived: Callable[[int
         try:
             got = os.readv(fd, [ring.view[place + done : place + ring.slot_bytes]])
         except OSError as error:
-            raise SourceError("unreadable", f"{name} cannot be read: {error.strerror}") from error
+            raise SourceError(f"{name} cannot be read: {error.strerror}") from error
         if not got:
             break
         done += got

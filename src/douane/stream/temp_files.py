@@ -50,8 +50,8 @@ class Scratch:
         except OSError as error:
             self.close()
             raise SinkError(
-                "temporary-unusable",
                 f"no temporary file can be made in {where}: {error.strerror}; set TMPDIR to another place",
+                code="temporary-unusable",
             ) from error
 
     def used(self) -> int:

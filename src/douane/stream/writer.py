@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from douane.errors import SinkError
-
 from . import zeros
 from .direct_io import BLOCK_BYTES, bypass_cache, use_cache
 from .reader import ThreadReader
@@ -86,18 +84,14 @@ class Writer(ThreadReader):
                 try:
                     done += os.pwrite(self._sink.fd, view[done:], at + done)
                 except OSError as error:
-                    raise self._told(error) from error
-
-    def _told(self, error: OSError) -> SinkError:
-        told = self._sink.explain(error)
-        return SinkError(getattr(told, "code", "store-failed"), str(told))
+                    raise self._sink.explain(error) from error
 
     def _end(self, size: int) -> None:
         self._flush()
         try:
             self._sink.finish(size)
         except OSError as error:
-            raise self._told(error) from error
+            raise self._sink.explain(error) from error
         self.size = size
 
     def _drop(self) -> None:

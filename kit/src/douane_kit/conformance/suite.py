@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from douane import sandbox
 from douane.engine import PlanError, PluginSpec
-from douane.engine.inspect import SandboxFailed
 
 from . import dictionary, judge
 from .cases import NOTHING_DECLARED, USUAL, Case, Outcome
@@ -46,23 +45,20 @@ def examine(
 
     `effort` times a minute is about what it may take at most; with less, less is tried.
 
-    Raises PlanError if there is no such plugin or its configuration is wrong, NotRun, SandboxFailed.
+    Raises PlanError if there is no such plugin or its configuration is wrong, NotRun, SandboxError.
     """
     began = time.monotonic()
     report = Report(spec.name, spec.use, seed, tier.value)
+    subject = Subject(spec, tier)
     try:
-        subject = Subject(spec, tier)
-        try:
-            if subject.resolved.argv:
-                step("program")
-                check_program(spec, tier, images, report)
-            else:
-                with _home_of_hypothesis():
-                    _Suite(subject, report, images, seed, step, effort).run()
-        finally:
-            subject.close()
-    except sandbox.SandboxError as error:
-        raise SandboxFailed(str(error)) from error
+        if subject.resolved.argv:
+            step("program")
+            check_program(spec, tier, images, report)
+        else:
+            with _home_of_hypothesis():
+                _Suite(subject, report, images, seed, step, effort).run()
+    finally:
+        subject.close()
     report.seconds = time.monotonic() - began
     return report
 

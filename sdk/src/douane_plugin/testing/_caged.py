@@ -48,7 +48,7 @@ def run_caged(order: Order, sandbox: str) -> Result:
     except engine.PlanError as error:
         notes = "".join("\n" + note for note in getattr(error, "__notes__", ()))
         raise WrongConfiguration(f"{error}{notes}") from None
-    except engine.SandboxFailed as error:
+    except engine.SandboxError as error:
         raise NoSandbox(str(error)) from error
     except engine.DouaneError:
         if order.source.error is not None:

@@ -22,22 +22,22 @@ class StagedFile:
 
     def __init__(self, uri: str, image: str) -> None:
         if not uri.startswith(_PREFIX + "/"):
-            raise SourceError("unreadable", f"the staged image is {uri!r:.200}, and not a file on this host")
+            raise SourceError(f"the staged image is {uri!r:.200}, and not a file on this host")
         self.path = uri.removeprefix(_PREFIX)
         name = os.path.basename(self.path)
         if name != image and not name.startswith(f"{image}."):  # Glance's own plugins append a format
-            raise SourceError("unreadable", f"{self.path} is not named as the staged data of image {image}")
+            raise SourceError(f"{self.path} is not named as the staged data of image {image}")
         self.is_of_glance = name == image
         """True if it is the file that Glance itself has staged, or in its place; else of another plugin of Glance's."""
         try:
             # O_NONBLOCK: opening a pipe would wait for its writer.
             self.fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise SourceError("unreadable", f"{self.path}, staged, cannot be opened: {error.strerror}") from error
+            raise SourceError(f"{self.path}, staged, cannot be opened: {error.strerror}") from error
         self._file = os.fstat(self.fd)
         if not stat.S_ISREG(self._file.st_mode):
             self.close()
-            raise SourceError("unreadable", f"{self.path}, staged, is no regular file")
+            raise SourceError(f"{self.path}, staged, is no regular file")
 
     @property
     def size(self) -> int:
@@ -59,7 +59,7 @@ class StagedFile:
                 while got := os.preadv(self.fd, [buffer], found.size):
                     found.update(buffer[:got])
         except OSError as error:
-            raise SourceError("unreadable", f"{self.path}, staged, cannot be read: {error.strerror}") from error
+            raise SourceError(f"{self.path}, staged, cannot be read: {error.strerror}") from error
         return found.is_of(tag)
 
     def beside(self) -> ResultFile:
@@ -75,7 +75,7 @@ class StagedFile:
             self._file = after
             _sync(os.path.dirname(self.path))
         except OSError as error:
-            raise SinkError("store-failed", f"{self.path} cannot be replaced: {error.strerror}") from error
+            raise SinkError(f"{self.path} cannot be replaced: {error.strerror}") from error
 
     def discard(self) -> None:
         """Delete it, unless its name is another file's by now: the next attempt's. Raises OSError."""
@@ -103,7 +103,7 @@ class ResultFile:
                 os.unlink(path)  # of a process that was killed
             self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise SinkError("store-failed", f"{path} cannot be made: {error.strerror}") from error
+            raise SinkError(f"{path} cannot be made: {error.strerror}") from error
         self._file = os.fstat(self.fd)
 
     def open_read(self) -> int:
@@ -115,10 +115,9 @@ class ResultFile:
         os.ftruncate(self.fd, size)
         os.fsync(self.fd)
 
-    def explain(self, error: OSError) -> Exception:
+    def explain(self, error: OSError) -> SinkError:
         """See :class:`douane.engine.Sink`."""
         return SinkError(
-            "store-failed",
             f"the transformed image cannot be written into the staging folder, as {self.path}: {error.strerror}; "
             "there must be room for the image as it came and as it becomes",
         )

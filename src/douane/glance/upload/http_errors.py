@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from html import escape
 
-from douane.agent import AgentFailed
 from douane.engine import DouaneError, Report
+from douane.errors import AgentError
 
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,100}")  # nothing that ends a header or begins another
 _MOST_SECONDS = 365 * 24 * 3600.0
@@ -60,7 +60,7 @@ def refusal(report: Report | None, error: DouaneError | None) -> Refusal:
             f"The image cannot be checked now: {report.message or 'try again later'}",
             report.retry_after,
         )
-    if report is None and isinstance(error, AgentFailed) and error.retry_after is not None:
+    if report is None and isinstance(error, AgentError) and error.retry_after is not None:
         return Refusal(
             "503 Service Unavailable",
             error.code,
