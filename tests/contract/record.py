@@ -14,15 +14,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from conversation import LEVEL1, NAME, Frame, differences, digest, image
-from engine_plans import examine
-from recordings import RECORDINGS
-from reports import CASES, RECORDED, check
-
 from douane import sandbox
 from douane.host import python_plugin as python_member
 from douane.stream import channel_reader as ring_reader
 from douane_plugin import wire
+from support.contract.conversation import LEVEL1, NAME, Frame, differences, digest, image
+from support.contract.engine_plans import examine
+from support.contract.recordings import RECORDINGS
+from support.contract.reports import CASES, RECORDED, check
 
 
 class Tap:

@@ -7,7 +7,7 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from conversation import LEVEL1
+from support.contract.conversation import LEVEL1
 
 DIGESTS = Path(__file__).with_name("level1-digests.txt")
 FINAL = "\nlevel1: final\n"

@@ -8,13 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import played_runtime
 import pytest
-from conversation import PLUGINS, Conversation, conversations, differences
-from engine_plans import examine
-from towards_runtime import output_of
 
 from douane import sandbox
+from support.contract import played_runtime
+from support.contract.conversation import PLUGINS, Conversation, conversations, differences
+from support.contract.engine_plans import examine
+from support.contract.towards_runtime import output_of
 
 TIERS = [sandbox.Tier.STRICT, sandbox.Tier.FULL]
 ALL = conversations()

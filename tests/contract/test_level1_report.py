@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from conversation import differences
-from reports import CASES, RECORDED, check, shape
+
+from support.contract.conversation import differences
+from support.contract.reports import CASES, RECORDED, check, shape
 
 THEN = json.loads(RECORDED.read_text())
 

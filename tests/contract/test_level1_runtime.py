@@ -6,11 +6,11 @@ import re
 import sys
 
 import pytest
-from conversation import PLUGINS, Conversation, conversations, differences
-from towards_runtime import comparable, output_of, play
 
 import douane_plugin
 from douane_plugin import wire
+from support.contract.conversation import PLUGINS, Conversation, conversations, differences
+from support.contract.towards_runtime import comparable, output_of, play
 
 HERE = [path for path in conversations() if tuple(Conversation(path).header.get("python", (3, 9))) <= sys.version_info]
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conversation import PLUGINS
-from other_pythons import LATER, build, environment, pythons
 
 import douane_plugin
 from douane_plugin._runtime import __file__ as runtime
+from support.contract.conversation import PLUGINS
+from support.contract.other_pythons import LATER, build, environment, pythons
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("other-sdk")]  # the environments are made once
 PYTHONS = pythons()

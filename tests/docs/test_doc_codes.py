@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from doc_pages import TOP, page, section, spans, tables
 
 from douane.cli import main, signals
 from douane.plugins import limits
 from douane.plugins.format import HALF_READ
 from douane.plugins.formats.codes import CODES
 from douane.report import EXIT_CODES, Bytes, Ran, Report, Verdict, Warned
+from support.doc_pages import TOP, page, section, spans, tables
 
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 RAISED = ("Reject", "Incomplete")

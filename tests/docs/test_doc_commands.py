@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from doc_pages import blocks, page
+
+from support.doc_pages import blocks, page
 
 _EXIT = re.compile(r"#\s*exit (\d+)\s*$")
 

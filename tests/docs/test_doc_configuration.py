@@ -9,13 +9,13 @@ import tomllib
 import click
 import msgspec
 import pytest
-from doc_pages import blocks, page, section, tables
 
 from douane.cli.check_cmd import check
 from douane.cli.import_cmd import import_
 from douane.plan import plan
 from douane.plan.builtin import BUILT_IN
 from douane.units import parse_duration, parse_size
+from support.doc_pages import blocks, page, section, tables
 
 TEXT = page("docs/configuration.md")
 PARSERS = {"duration": parse_duration, "size": parse_size}

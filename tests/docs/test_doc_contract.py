@@ -6,10 +6,10 @@ import inspect
 import re
 
 import pytest
-from doc_pages import blocks, page, spans
 
 import douane_plugin
 from douane_plugin._load import describe
+from support.doc_pages import blocks, page, spans
 
 PAGES_WITH_PLUGINS = ("README.md", "sdk/README.md", "docs/contract.md", "docs/tutorial.md")
 EXAMPLES = {"Reject": ("a-code", "a text"), "Incomplete": ("a-code", "a text"), "Defer": (1, "a text")}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from doc_pages import TOP, page, section, tables
 
 from douane.plugins import qemu_info
 from douane.plugins.formats.codes import CODES
 from douane.plugins.formats.registry import FORMATS
+from support.doc_pages import TOP, page, section, tables
 
 TEXT = page("docs/formats.md")
 SOURCE = "\n".join(path.read_text() for path in (TOP / "src/douane/plugins/formats").glob("*.py"))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import tomllib
 
-from doc_pages import blocks, page, section, spans, tables
-
 from douane.cli import glance_cmd as glance
 from douane.engine import load_plan
 from douane.glance import settings
 from douane.glance.outcome import OUTCOME_PROPERTIES
+from support.doc_pages import blocks, page, section, spans, tables
 
 TEXT = page("docs/glance.md")
 

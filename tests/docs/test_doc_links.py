@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from doc_pages import PAGES, TOP, anchors, links
+
+from support.doc_pages import PAGES, TOP, anchors, links
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(TOP)))

@@ -7,10 +7,10 @@ import inspect
 import re
 
 import pytest
-from doc_pages import blocks, page, spans
 
 import douane_plugin.testing
 from douane_plugin.testing import pytest_plugin
+from support.doc_pages import blocks, page, spans
 
 PAGE = "docs/testing-plugins.md"
 FIXTURES = sorted(name for name in vars(pytest_plugin) if name.startswith("douane_"))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from doc_pages import page, tables
 
 from douane_plugin import wire
+from support.doc_pages import page, tables
 
 CONSTANTS = {name: value for name, value in vars(wire).items() if name.isupper() and isinstance(value, int)}
 

@@ -1,6 +1,6 @@
 """`python tests/fuzz --mutants 200000 --seed 1`: mutants of real images through the examination of formats.
 
-Each mutant is fed twice, cut in different ways; see tests/formats/fuzz_checks.py for what must hold. The n-th mutant
+Each mutant is fed twice, cut in different ways; see tests/support/fuzzing/checks.py for what must hold. The n-th mutant
 of a seed is the same everywhere: `--only N` makes that one again, and says how it came about. Failing inputs are
 written to the folder named by --failures, with a text that says why. Exit code 0: nothing was found. 1: something.
 """
@@ -14,8 +14,9 @@ from collections import Counter
 from pathlib import Path
 
 import fuzz_paths  # noqa: F401  # for its effect, and before those that need it
-from fuzz_seeds import seeds
 from fuzz_worker import Failure, Found, again, workers
+
+from support.fuzzing.seeds import seeds
 
 MOST_TOLD = 25
 

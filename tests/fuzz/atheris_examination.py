@@ -2,7 +2,7 @@
 
 `pip install atheris` first: it is no dependency, because its wheels are not there for every Python. Arguments are
 libFuzzer's: `-max_total_time=300`, `-runs=N`, a folder that keeps what covers new code. The seeds of
-tests/formats/corpus are put into it first. The input is the image, less its first byte, which says how it is cut.
+tests/fuzz/seeds are put into it first. The input is the image, less its first byte, which says how it is cut.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import atheris
 
 with atheris.instrument_imports(include=["douane.plugins"]):
     import fuzz_paths  # noqa: F401  # for its effect, and before those that need it
-    from fuzz_checks import Work, check
-    from fuzz_seeds import seeds
+
+    from support.fuzzing.checks import Work, check
+    from support.fuzzing.seeds import seeds
 
 LONGEST_SEED = 300 << 10
 WORK = Work()

@@ -17,9 +17,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import FrameType
 
-from fuzz_checks import Broken, Work, check, examine_cut
-from fuzz_mutants import Mutant, Mutator
-from fuzz_seeds import seeds
+from support.fuzzing.checks import Broken, Work, check, examine_cut
+from support.fuzzing.mutants import Mutant, Mutator
+from support.fuzzing.seeds import seeds
 
 PART = 500
 """Mutants that a worker examines before it tells; memory is looked at as often."""

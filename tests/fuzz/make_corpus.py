@@ -1,4 +1,4 @@
-"""`python tests/fuzz/make_corpus.py`: write the seeds of fuzzing to tests/formats/corpus.
+"""`python tests/fuzz/make_corpus.py`: write the seeds of fuzzing to tests/fuzz/seeds.
 
 They are made by the tools that make images (qemu-img, zstd, lz4), and by hand where no tool is at hand, from what the
 format's specification says. Nothing is taken from anybody's image.
@@ -15,7 +15,7 @@ import corpus_by_hand
 import corpus_by_tools
 import corpus_optical
 
-TO = Path(__file__).resolve().parents[1] / "formats" / "corpus"
+TO = Path(__file__).with_name("seeds")
 MOST_BYTES = 1 << 20
 
 

@@ -1,0 +1,200 @@
+"""Several processes at once, and processes that are killed: one owner, nothing half done, nothing lost."""
+
+import os
+from pathlib import Path
+
+from douane.catalog import Catalog
+from douane.errors import Conflict
+from support.catalog import begin, dies_at, make_ready, together
+
+
+def test_of_many_that_start_an_import_exactly_one_wins(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    with Catalog(path) as catalog:
+        image_ids = [catalog.create_image(name=str(n)).id for n in range(10)]
+
+    def race() -> None:
+        with Catalog(path) as mine:
+            for image_id in image_ids:
+                try:
+                    task = begin(mine, image_id)
+                except Conflict as error:
+                    assert (error.code, error.actual) == ("wrong-state", "importing")
+                else:
+                    mine.note(task, message=str(os.getpid()))
+
+    assert together([race] * 6) == [0] * 6
+    with Catalog(path) as catalog:
+        assert [len(catalog.tasks(image_id)) for image_id in image_ids] == [1] * 10
+        assert all(task.message for task in catalog.unfinished())
+
+
+def test_of_many_that_take_a_dead_import_over_exactly_one_wins(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    with Catalog(path) as catalog:
+        task = begin(catalog, catalog.create_image(name="x").id)
+    won = tmp_path / "won"
+
+    def race() -> None:
+        with Catalog(path) as mine:
+            try:
+                mine.take_over(task)
+            except Conflict as error:
+                assert error.code == "lost-task"
+            else:
+                with won.open("a") as file:
+                    file.write("won\n")
+
+    assert together([race] * 6) == [0] * 6
+    assert won.read_text() == "won\n"
+    with Catalog(path) as catalog:
+        assert catalog.task(task.id).token == task.token + 1
+
+
+def test_many_may_open_a_new_catalog_at_once(tmp_path: Path) -> None:
+    for attempt in range(4):
+        path = tmp_path / str(attempt) / "catalog.sqlite"
+
+        def first(path: Path = path) -> None:
+            with Catalog(path) as mine:
+                mine.create_image(name="x")
+
+        assert together([first] * 8) == [0] * 8
+        with Catalog(path) as catalog:
+            assert len(catalog.images()) == 8
+
+
+def test_many_imports_at_once_only_wait_for_each_other(tmp_path: Path) -> None:
+    """Half of them end well, half of them do not; none is told that the catalog is busy."""
+    path = tmp_path / "catalog.sqlite"
+    Catalog(path).close()
+
+    def worker() -> None:
+        with Catalog(path) as mine:
+            for count in range(20):
+                task = mine.take_over(begin(mine, mine.create_image(name="x").id))
+                if count % 2:
+                    make_ready(mine, task)
+                    mine.activate(task)
+                else:
+                    mine.fail(task, outcome="refused", code="no", message="no")
+
+    assert together([worker] * 4) == [0] * 4
+    with Catalog(path) as catalog:
+        assert len(catalog.images(status="active")) == len(catalog.images(status="queued")) == 40
+        assert catalog.unfinished() == []
+
+
+def test_edits_and_an_import_side_by_side_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    with Catalog(path) as catalog:
+        image_id = catalog.create_image(name="x").id
+
+    def tenant(who: str) -> None:
+        with Catalog(path) as mine:
+            for count in range(25):
+                mine.edit(image_id, set_properties={f"{who}{count}": "1"}, remove_properties=[f"{who}{count - 1}"])
+
+    def worker() -> None:
+        with Catalog(path) as mine:
+            task = begin(mine, image_id)
+            for count in range(25):
+                mine.progress(task, count)
+            make_ready(mine, task)
+            mine.activate(task)
+
+    assert together([lambda: tenant("a"), lambda: tenant("b"), worker]) == [0] * 3
+    with Catalog(path) as catalog:
+        image = catalog.image(image_id)
+        assert (image.status, image.size) == ("active", 5)
+        assert image.properties == {"a24": "1", "b24": "1", "format.seen": "qcow2"}
+
+
+def test_killed_at_any_statement_an_import_can_be_brought_to_its_end(tmp_path: Path) -> None:
+    """kill -9 before every statement and commit of an import's life; then what the next start does."""
+    instant, ends = 0, []
+    while True:
+        path = tmp_path / f"{instant}.sqlite"
+        with Catalog(path) as catalog:
+            image_id = catalog.create_image(name="x", properties={"mine": "1"}).id
+        died = dies_at(instant, lambda: _import(path, image_id))  # noqa: B023 it runs at once
+        with Catalog(path) as catalog:
+            ends.append(_recover(catalog, image_id, died))
+        if not died:
+            break
+        instant += 1
+    assert set(ends) == {"queued", "requeued", "finished", "active"}, "and every stage there is"
+    order = [ends.index(end) for end in ("queued", "requeued", "finished", "active")]
+    assert order == sorted(order)
+
+
+def _import(path: Path, image_id: str) -> None:
+    with Catalog(path) as catalog:
+        task = begin(catalog, image_id)
+        catalog.progress(task, 1, 2)
+        catalog.edit(image_id, changes={"name": "edited"})
+        make_ready(catalog, task)
+        catalog.activate(task)
+
+
+def _recover(catalog: Catalog, image_id: str, died: bool) -> str:
+    """What was found and done; whatever was found, the end is one that a tenant can act on."""
+    image = catalog.image(image_id)
+    tasks = catalog.unfinished()
+    assert image.properties["mine"] == "1"
+    if image.status == "active":
+        assert tasks == []
+        assert (image.size, image.name, image.properties["format.seen"]) == (5, "edited", "qcow2")
+        return "active"
+    assert died
+    assert image.size is None
+    assert "format.seen" not in image.properties
+    if image.status == "queued":
+        assert tasks == []
+        return "queued"
+    (task,) = tasks
+    assert (image.status, image.task_id) == ("importing", task.id)
+    mine = catalog.take_over(task)
+    if mine.step == "receiving":
+        ended = catalog.fail(mine, outcome="undecided", code="engine-died", message="the engine was killed")
+        assert (ended.status, ended.code) == ("queued", "engine-died")
+        return "requeued"
+    ended = catalog.activate(mine)
+    assert (ended.status, ended.size, ended.name) == ("active", 5, "edited")
+    return "finished"
+
+
+def test_killed_at_any_statement_a_failure_is_told_or_still_to_be_told(tmp_path: Path) -> None:
+    for on_failure, end in (("requeue", "queued"), ("remove", "deleted")):
+        instant, died = 0, True
+        while died:
+            path = tmp_path / f"{on_failure}{instant}.sqlite"
+            with Catalog(path) as catalog:
+                image_id = catalog.create_image(name="x").id
+                task = begin(catalog, image_id, on_failure)
+            died = dies_at(instant, lambda: _fail(path, task))  # noqa: B023 it runs at once
+            with Catalog(path) as catalog:
+                status = catalog.image(image_id).status
+                assert status in (("importing", end) if died else (end,))
+                assert (catalog.unfinished() == []) == (status == end)
+                for left in catalog.unfinished():
+                    catalog.fail(catalog.take_over(left), outcome="refused", code="no", message="no")
+                assert (catalog.image(image_id).status, catalog.image(image_id).code) == (end, "no")
+            instant += 1
+        assert instant > 5
+
+
+def _fail(path: Path, task) -> None:
+    with Catalog(path) as catalog:
+        catalog.fail(task, outcome="refused", code="no", message="no")
+
+
+def test_killed_at_any_statement_of_its_making_a_catalog_can_be_opened(tmp_path: Path) -> None:
+    instant, died = 0, True
+    while died:
+        path = tmp_path / str(instant) / "catalog.sqlite"
+        died = dies_at(instant, lambda: Catalog(path).close())  # noqa: B023 it runs at once
+        with Catalog(path) as catalog:
+            assert catalog.image(catalog.create_image(name="x").id).status == "queued"
+        instant += 1
+    assert instant > 8, "the kills hit every statement"

@@ -1,0 +1,125 @@
+"""An import that is killed between any two of its steps is finished or undone by whoever comes next."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from douane.imports import Home
+
+PROGRAM = Path(__file__).parents[2] / "support" / "killed_import.py"
+
+# From "ready" on, the import has its verdict and its bytes are durable: it is finished by whoever comes next.
+UNDONE = [
+    *("before:stage", "after:stage", "before:begin", "after:begin", "before:inspect", "before:finish"),
+    *("after:finish", "after:inspect", "before:ready"),
+]
+FINISHED = [
+    *("after:ready", "before:publish", "before:link", "after:link", "before:sync", "after:sync"),
+    *("before:unlink", "after:unlink", "after:sync#2", "after:publish", "before:activate"),
+]
+WHILE_RECOVERING = [
+    *("before:take_over", "after:take_over", "before:adopt", "after:adopt", "before:publish", "after:link"),
+    *("before:unlink", "after:unlink", "after:publish", "before:activate"),
+]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "image").write_bytes(os.urandom(300_000))
+    return tmp_path
+
+
+@pytest.fixture
+def home(place: Path) -> Iterator[Home]:
+    made = Home(place / "home")
+    yield made
+    made.close()
+
+
+def run(place: Path, what: str, boundary: str) -> None:
+    """Let it run to its boundary, at which it must have died."""
+    command = [sys.executable, str(PROGRAM), str(place / "home"), str(place / "image"), what, boundary]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def is_whole(home: Home, place: Path) -> None:
+    """One image, active, with all its bytes and facts; nothing staged; its task accepted."""
+    [image] = home.catalog.images()
+    assert (image.status, image.name, image.size, image.disk_format) == ("active", "killed", 300_000, "raw")
+    assert image.properties["format.disk_format"] == "raw"
+    saved = place / "saved"
+    assert home.store.save(image.id, saved) == image.size
+    assert saved.read_bytes() == (place / "image").read_bytes()
+    assert list(home.store.image_ids()) == [image.id]
+    assert os.listdir(place / "home" / "store" / "staging") == []
+    assert [task.outcome for task in home.catalog.tasks(image.id)] == ["accepted"]
+    assert home.catalog.unfinished() == []
+
+
+def is_gone(home: Home, place: Path) -> None:
+    """No image, no bytes; what there was of it has ended, with a sentence."""
+    assert home.catalog.images() == []
+    assert list(home.store.image_ids()) == []
+    staging = place / "home" / "store" / "staging"
+    assert not staging.exists() or os.listdir(staging) == []
+    assert home.catalog.unfinished() == []
+    for image in home.catalog.images(include_deleted=True):
+        [task] = home.catalog.tasks(image.id)
+        assert task.outcome in ("undecided", "refused")
+        assert "import" in (task.message or "")
+
+
+@pytest.mark.parametrize("boundary", UNDONE)
+def test_before_it_was_decided_it_is_undone(place: Path, home: Home, boundary: str) -> None:
+    run(place, "import", boundary)
+    home.recover()
+    is_gone(home, place)
+    assert home.recover() == []
+
+
+@pytest.mark.parametrize("boundary", FINISHED)
+def test_after_it_was_decided_it_is_finished(place: Path, home: Home, boundary: str) -> None:
+    run(place, "import", boundary)
+    home.recover()
+    is_whole(home, place)
+    assert home.recover() == []
+
+
+def test_after_the_last_step_there_is_nothing_to_do(place: Path, home: Home) -> None:
+    run(place, "import", "after:activate")
+    assert home.recover() == []
+    is_whole(home, place)
+
+
+@pytest.mark.parametrize("boundary", ["after:inspect", "before:discard", "after:discard", "before:fail", "after:fail"])
+def test_what_was_refused_stays_out(place: Path, home: Home, boundary: str) -> None:
+    run(place, "refuse", boundary)
+    home.recover()
+    assert home.catalog.images() == []
+    assert list(home.store.image_ids()) == []
+    assert os.listdir(place / "home" / "store" / "staging") == []
+    assert home.catalog.unfinished() == []
+
+
+@pytest.mark.parametrize("boundary", WHILE_RECOVERING)
+def test_a_recovery_that_is_killed_is_taken_up_by_the_next(place: Path, home: Home, boundary: str) -> None:
+    run(place, "import", "before:publish")
+    run(place, "recover", boundary)
+    home.recover()
+    is_whole(home, place)
+
+
+@pytest.mark.parametrize("boundary", ["before:take_over", "after:take_over", "before:fail", "after:fail"])
+def test_undoing_that_is_killed_is_taken_up_by_the_next(place: Path, home: Home, boundary: str) -> None:
+    run(place, "import", "before:ready")
+    run(place, "recover", boundary)
+    home.recover()
+    is_gone(home, place)

@@ -1,0 +1,295 @@
+"""Bombs, through `douane import` with the built-in transforms in their cages and the default limits.
+
+What each test states is what an operator cares about: it ends, with a code that says why, in bounded memory, on a disk
+that has no room for what it would be, and nothing of it is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.images import bombs
+from support.images.appliances import DISK, ova, ovf, tar
+from support.images.bombs import GIB, MIB, PATTERN, PIB, TIB, ZEROS
+
+pytestmark = pytest.mark.slow
+
+PLAN = """
+[import]
+digests = ["sha256"]
+[[plugin]]
+name = "decompress"
+use = "decompress"
+[[plugin]]
+name = "ova"
+use = "ova"
+[[plugin]]
+name = "convert"
+use = "convert"
+programs = ["qemu-img"]
+scratch = "1GiB"
+[[plugin]]
+name = "format"
+use = "format"
+"""
+MEMORY = 512 * MIB
+"""What one process may take by default; the engine itself must do with it, too."""
+MEASURE = """
+import os, resource, subprocess, sys
+status = subprocess.call(sys.argv[1:])
+os.write(3, b"%d %d" % (status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+"""
+"""Runs a program; tells its exit status, and the KiB of the largest of all processes that it and its own waited for.
+What we take ourselves must not count (getrusage(2): it stays with a child of ours that is executed)."""
+ROOM = 384 * MIB
+"""Of the disk on which the home and TMPDIR are."""
+
+ARCHIVE, XML = ("ova-archive", "unsafe-archive"), ("ova-xml", "unsafe-xml")
+MANY = ("ova-members", "unsafe-archive")  # two plugins refuse it, and either may be the first
+"""`ova`, or the `format` that looks at the same bytes: whichever comes first."""
+OVERLAP = ("zip-members", "zip-ambiguous", "compressed-again")
+
+Import = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], Path]:
+    """Each bomb is made once."""
+    folder = tmp_path_factory.mktemp("bombs")
+
+    def make(name: str, pieces: Any) -> Path:
+        path: Path = folder / name.replace("/", "-").replace(" ", "-")
+        return path if path.exists() else bombs.write(path, pieces() if callable(pieces) else pieces)
+
+    return make
+
+
+@pytest.fixture
+def bring(tmp_path: Path) -> Import:
+    """``bring(image)``: the report of an import on a small disk, with its `exit` status, and what is `left` of it."""
+    room = tmp_path / "room"
+    room.mkdir()
+    (tmp_path / "plan.toml").write_text(PLAN)
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("DOUANE_", "XDG_"))}
+    env |= {"DOUANE_HOME": str(room / "home"), "TMPDIR": str(room / "temporary")}
+    rights = ("--cap-add", "ALL") if os.geteuid() == 0 else ()
+
+    def go(image: Path) -> dict[str, Any]:
+        words = [Path(sys.executable).parent / "douane", "import", image, "-c", tmp_path / "plan.toml", "--json"]
+        words += ["--sandbox", "strict"]
+        measured = shlex.join(map(str, [sys.executable, "-c", MEASURE, *words]))
+        steps = [
+            f"mkdir {room}/temporary",
+            f"{measured} > {tmp_path}/report.json 2> {tmp_path}/errors 3> {tmp_path}/ended",
+            f"find {room}/home/store {room}/temporary -type f > {tmp_path}/left",
+        ]
+        small = ["bwrap", "--dev-bind", "/", "/", *rights, "--size", str(ROOM), "--tmpfs", str(room), "--"]
+        subprocess.run([*small, "sh", "-c", "\n".join(steps)], env=env, check=True, timeout=110)
+        assert "Traceback" not in (tmp_path / "errors").read_text()
+        status, kibibytes = map(int, (tmp_path / "ended").read_text().split())
+        assert kibibytes << 10 < MEMORY
+        report: dict[str, Any] = json.loads((tmp_path / "report.json").read_text())
+        left = [name for name in (tmp_path / "left").read_text().split() if not name.endswith("lock")]
+        return report | {"exit": status, "left": left}
+
+    return go
+
+
+def assert_refused(report: dict[str, Any], *codes: str) -> None:
+    assert (report["exit"], report["outcome"]) == (1, "refused"), report
+    assert report["code"] in codes, report
+    assert report["message"]
+    assert report["left"] == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("gzip, one member of 10 GiB", lambda: bombs.gzip_of(ZEROS, 160)),
+        ("zstd, one frame of 10 GiB", lambda: bombs.zstd_of_runs(b"\0", 10 * GIB)),
+        ("xz, 4 GiB", lambda: bombs.packed("xz", ZEROS, 64)),
+        ("bzip2, 4 GiB", lambda: bombs.packed("bzip2", ZEROS, 64)),
+        ("zip, 10 GiB", lambda: bombs.zip_of_runs(ZEROS, 160)),
+    ],
+)
+def test_gibibytes_of_zeros_are_refused(bring: Import, made: Any, name: str, make: Any) -> None:
+    assert_refused(bring(made(name, make)), "compressed-bomb")
+
+
+@pytest.mark.timeout(120)
+def test_what_packs_zeros_less_well_takes_no_room_of_them(bring: Import, made: Any) -> None:
+    """2 GiB of zeros are 8 MiB in lz4. That may be an empty disk; it is taken, and takes no room."""
+    report = bring(made("lz4 2 GiB", lambda: bombs.packed("lz4", ZEROS, 32)))
+    assert (report["outcome"], report["stored"]["size"]) == ("accepted", 2 * GIB)  # on a disk of 384 MiB
+    assert report["temporary_bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("gzip pattern", lambda: bombs.gzip_of(PATTERN, 16)),
+        ("zstd pattern", lambda: bombs.zstd_of_runs(b"B", 10 * GIB)),
+        ("xz pattern", lambda: bombs.packed("xz", PATTERN, 32)),
+        ("bzip2 pattern", lambda: bombs.packed("bzip2", PATTERN, 4)),
+        ("zip pattern", lambda: bombs.zip_of_runs(PATTERN, 16)),
+        ("qcow2 of one cluster", lambda: bombs.qcow2_of_one_cluster(8 * GIB, b"BOMB")),
+        ("gzip of a qcow2 of one cluster", lambda: gzipped(bombs.qcow2_of_one_cluster(8 * GIB, b"BOMB"))),
+    ],
+)
+def test_gibibytes_of_anything_else_end_at_the_ratio(bring: Import, made: Any, name: str, make: Any) -> None:
+    assert_refused(bring(made(name, make)), "transform-limit")
+
+
+def gzipped(data: bytes) -> bytes:
+    import gzip
+
+    return gzip.compress(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("gzip in gzip", lambda: gzipped(b"".join(bombs.gzip_of(ZEROS, 64)))),
+        ("zip in zip", lambda: bombs.zip_of("one.zip", data=bombs.zip_of("disk.img", data=ZEROS))),
+        ("xz in zip", lambda: bombs.zip_of("disk.xz", data=b"".join(bombs.packed("xz", ZEROS, 64)))),
+        ("zstd in gzip", lambda: gzipped(b"".join(bombs.zstd_of_runs(b"\0", 10 * GIB)))),
+    ],
+)
+def test_a_bomb_in_a_bomb_is_not_unpacked_twice(bring: Import, made: Any, name: str, make: Any) -> None:
+    report = bring(made(name, make))
+    assert_refused(report, "compressed-again")
+    assert report["stored"]["size"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "codes"),
+    [
+        ("overlapping", lambda: bombs.overlapping_zip(250, 4 * MIB), OVERLAP),
+        ("many members", lambda: bombs.zip_of(*(f"{n}" for n in range(20_000)), data=b""), ("zip-members",)),
+        ("dot dot", lambda: bombs.zip_of("../../x"), ("zip-name",)),
+        ("absolute", lambda: bombs.zip_of("/etc/cron.d/x"), ("zip-name",)),
+        ("xz dictionary", lambda: bombs.xz_of_a_dictionary(3 << 29), ("compressed-window",)),
+        ("zstd window", lambda: b"\x28\xb5\x2f\xfd\x00" + bytes([31 - 10 << 3]) + b"\x01\0\0", ("compressed-window",)),
+    ],
+)
+def test_an_archive_that_asks_for_too_much_is_refused(
+    bring: Import, made: Any, name: str, make: Any, codes: tuple[str, ...]
+) -> None:
+    assert_refused(bring(made(name, make)), *codes)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "codes"),
+    [
+        ("pax", lambda: bombs.endless(b"x", b"30 comment=aaaaaaaaaaaaaaaaaa\n", 64), ARCHIVE),
+        ("global pax", lambda: bombs.endless(b"g", b"30 comment=aaaaaaaaaaaaaaaaaa\n", 64), ARCHIVE),
+        ("long names", lambda: bombs.endless(b"L", b"n" * 512, 64), ARCHIVE),
+        ("a long name of gibibytes", lambda: bombs.endless(b"L", b"n" * (8 * MIB), 64), ARCHIVE),
+        ("members", lambda: ova(*((f"{n}.txt", b"") for n in range(5000)), ("disk.vmdk", DISK)), MANY),
+        ("sparse 4 TiB", lambda: bombs.sparse_member(4 * TIB), ("compressed-bomb", "ova-member-size")),
+        ("sparse 10 GiB", lambda: bombs.sparse_member(10 * GIB), ("compressed-bomb",)),
+        ("chunks", bombs.chunked_bomb, ("compressed-bomb",)),
+        ("dot dot", lambda: ova(("disk.vmdk", DISK), ("../../x", b"1")), ("ova-member-name", "unsafe-member-name")),
+        ("absolute", lambda: ova(("disk.vmdk", DISK), ("/etc/x", b"1")), ("ova-member-name", "unsafe-member-name")),
+        ("laughs", lambda: bombs.with_descriptor(bombs.entities()), XML),
+        (
+            "external entity",
+            lambda: bombs.with_descriptor(
+                b"<!DOCTYPE Envelope [<!ENTITY x SYSTEM 'file:///etc/passwd'>]>"
+                + ovf().partition(b"?>")[2].replace(b"<Info>", b"<Info>&x;", 1)
+            ),
+            XML,
+        ),
+        (
+            "external dtd",
+            lambda: bombs.with_descriptor(
+                b"<!DOCTYPE Envelope SYSTEM 'http://127.0.0.1/x.dtd'>" + ovf().partition(b"?>")[2]
+            ),
+            XML,
+        ),
+        ("packed descriptor", lambda: bombs.with_descriptor(gzipped(ovf())), XML),
+        (
+            "packed descriptor that is a bomb",
+            lambda: bombs.with_descriptor(b"".join(bombs.gzip_of(ZEROS, 64))),
+            XML,
+        ),
+    ],
+)
+def test_an_appliance_that_means_harm_is_refused(
+    bring: Import, made: Any, name: str, make: Any, codes: tuple[str, ...]
+) -> None:
+    assert_refused(bring(made(f"ova {name}", make)), *codes)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "codes"),
+    [
+        ("8 PiB", {"sectors": 16 * PIB >> 10}, ("convert-too-large", "unsafe-header", "unsafe-virtual-size")),
+        ("1 TiB", {"sectors": TIB >> 9}, ("convert-too-large", "unsafe-outside-file")),
+        ("in a circle", {"turn": True}, ("convert-out-of-order", "convert-damaged", "unsafe-header")),
+    ],
+)
+def test_a_stream_optimized_vmdk_that_lies_is_refused(
+    bring: Import, made: Any, qemu_img: Any, name: str, change: Any, codes: tuple[str, ...]
+) -> None:
+    vmdk = qemu_img("vmdk", "-o", "subformat=streamOptimized", data=os.urandom(MIB))
+    assert_refused(bring(made(f"vmdk {name}", bombs.stream_vmdk(vmdk, **change))), *codes)
+
+
+def test_a_qcow2_of_64_tebibytes_is_refused(bring: Import, made: Any, qemu_img: Any) -> None:
+    image = qemu_img("qcow2", "-o", "cluster_size=2M", size=64 * TIB)
+    report = bring(made("qcow2 64 TiB", image))
+    assert_refused(report, "convert-too-large")
+    assert report["temporary_bytes"] < 16 * MIB
+
+
+@pytest.mark.parametrize("pack", ["tar", "zip"])
+def test_a_member_that_is_named_like_another_image_does_nothing_to_it(tmp_path: Path, pack: str) -> None:
+    """Names of members lead nowhere: not to the store's own files either."""
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    temporary.mkdir()
+    (tmp_path / "plan.toml").write_text(PLAN)
+    env = {**os.environ, "DOUANE_HOME": str(home), "TMPDIR": str(temporary)}
+
+    def bring_in(data: bytes) -> dict[str, Any]:
+        (tmp_path / "image").write_bytes(data)
+        words = [Path(sys.executable).parent / "douane", "import", tmp_path / "image", "-c", tmp_path / "plan.toml"]
+        done = subprocess.run([*words, "--json"], env=env, check=False, capture_output=True, timeout=60)
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+
+    first = bring_in(b"the first image " * 4096)
+    assert first["outcome"] == "accepted", first
+    other = first["image"]["id"]
+    store = {path: path.read_bytes() for path in (home / "store").rglob("*") if path.is_file() and path.stat().st_size}
+    for name in (other, f"store/{other}", *(f"./{path.relative_to(home / 'store')}" for path in store)):
+        made = ova((name, b"hostile" * 100), ("disk.vmdk", DISK)) if pack == "tar" else bombs.zip_of(name)
+        report = bring_in(made)
+        assert report["outcome"] in ("accepted", "refused"), report
+        assert report.get("image") is None or report["image"]["id"] != other
+    assert {path: path.read_bytes() for path in store} == store
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_zips_of_these_tests_are_what_others_take_for_bombs() -> None:
+    """Python's own module lists all files of the overlapping one, and together they are far more than is there."""
+    import io
+    import zipfile
+
+    data = bombs.overlapping_zip(250, 4 * MIB)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert sum(info.file_size for info in archive.infolist()) > 1000 * len(data)
+        assert len(archive.infolist()) == 250
+    with zipfile.ZipFile(io.BytesIO(bombs.zip_of("../../x"))) as archive:
+        assert archive.namelist() == ["../../x"]
+    assert tar(("x", b"")) != b""

@@ -1,0 +1,188 @@
+"""The whole way in one go: `decompress`, `ova`, `convert`, `format`, and an antivirus that sees the disk itself."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import lzma
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.images.appliances import manifest, ova, ovf
+from unit.plugins.test_ova_hardware import CIM, CPU, WHOLE, item, system
+
+MIB = 1 << 20
+SIGNATURE = b"A-VIRUS-THAT-IS-NONE-BUT-MUST-BE-FOUND-IN-THE-DISK"
+CLEAN = random.Random(7).randbytes(3 * MIB) + bytes(9 * MIB) + b"text that packs well " * 40_000 + bytes(192)
+INFECTED = CLEAN[: 10 * MIB] + SIGNATURE + CLEAN[10 * MIB + len(SIGNATURE) :]
+DISKS = {"vmdk": ("vmdk", "-o", "subformat=streamOptimized"), "qcow2": ("qcow2",), "qcow2-packed": ("qcow2", "-c")}
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "gz": lambda data: gzip.compress(data, 1),
+    "xz": lambda data: lzma.compress(data, preset=0),
+}
+OPENSTACK = {
+    "hw_cpu_sockets": 2,
+    "hw_cpu_cores": 2,
+    "hw_cpu_threads": 1,
+    "hw_disk_bus": "scsi",
+    "hw_scsi_model": "vmpvscsi",
+    "hw_vif_model": "vmxnet3",
+    "hw_firmware_type": "uefi",
+    "os_type": "linux",
+    "os_distro": "ubuntu",
+}
+PASD = {"cim_pasd_InstructionSet": "DMTF:x86:64", "cim_pasd_ProcessorArchitecture": "x86"}
+
+ANTIVIRUS = f"""
+from douane_plugin import Inspector, Reject
+
+class Antivirus(Inspector):
+    def inspect(self, image):
+        for window in image.windows(1 << 20, {len(SIGNATURE)}):
+            if bytes(window).find({SIGNATURE!r}) >= 0:
+                raise Reject("infected", "there is a virus in the disk")
+        return {{"scanned": image.offset}}
+"""
+PLAN = """
+[import]
+digests = ["sha256", "sha512"]
+[[plugin]]
+name = "decompress"
+use = "decompress"
+[[plugin]]
+name = "ova"
+use = "ova"
+may_set = ["hw_*", "os_type", "os_distro", "cim_pasd_*"]
+config = {{ hardware = "{hardware}", manifest = "required" }}
+[[plugin]]
+name = "convert"
+use = "convert"
+programs = ["qemu-img"]
+scratch = "1GiB"
+[[plugin]]
+name = "format"
+use = "format"
+config = {{ formats = ["raw"] }}
+[[plugin]]
+name = "antivirus"
+use = "antivirus.py:Antivirus"
+"""
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """``run(command, image, hardware=...)``: the report, with the `exit` status and what is in the store."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("DOUANE_", "XDG_"))}
+    env |= {"DOUANE_HOME": str(tmp_path / "home"), "TMPDIR": str(temporary)}
+    (tmp_path / "antivirus.py").write_text(ANTIVIRUS)
+
+    def go(command: str, image: bytes, *, hardware: str = "openstack", tier: str = "strict") -> dict[str, Any]:
+        path, plan = tmp_path / "appliance", tmp_path / "plan.toml"
+        path.write_bytes(image)
+        plan.write_text(PLAN.format(hardware=hardware))
+        words = [Path(sys.executable).parent / "douane", command, path, "-c", plan, "--sandbox", tier, "--json"]
+        done = subprocess.run(words, env=env, check=False, capture_output=True, timeout=110)
+        assert "Traceback" not in done.stderr.decode(), done.stderr
+        assert list(temporary.iterdir()) == []
+        report: dict[str, Any] = json.loads(done.stdout)
+        store = [found for found in (tmp_path / "home" / "store").rglob("*") if found.is_file()]
+        return report | {"exit": done.returncode, "store": [found.read_bytes() for found in store]}
+
+    return go
+
+
+def appliance(qemu_img: Any, disk: bytes, kind: str, systems: str = WHOLE) -> tuple[bytes, bytes]:
+    """The appliance, with a manifest, and the disk image in it."""
+    packed: bytes = qemu_img(*DISKS[kind], data=disk)
+    description = ovf(systems=systems)
+    lines = manifest(("vm.ovf", description), ("disk.vmdk", packed))
+    assert len(disk) % 512 == 0
+    return ova(("vm.mf", lines), ("disk.vmdk", packed), descriptor=description), packed
+
+
+@pytest.mark.parametrize("command", ["check", "import"])
+@pytest.mark.parametrize(("kind", "pack"), [("vmdk", "gz"), ("vmdk", "xz"), ("qcow2", "gz"), ("qcow2-packed", "xz")])
+def test_a_packed_appliance_becomes_a_raw_disk_that_was_looked_at(
+    run: Run, qemu_img: Any, command: str, kind: str, pack: str
+) -> None:
+    archive, inner = appliance(qemu_img, CLEAN, kind)
+    image = PACK[pack](archive)
+    report = run(command, image)
+    assert (report["exit"], report["outcome"]) == (0, "accepted"), report
+    assert report["received"] == {
+        "size": len(image),
+        "complete": True,
+        "sha256": hashlib.sha256(image).hexdigest(),
+        "sha512": hashlib.sha512(image).hexdigest(),
+    }
+    assert report["stored"]["sha256"] == hashlib.sha256(CLEAN).hexdigest()
+    assert report["stored"]["sha512"] == hashlib.sha512(CLEAN).hexdigest()
+    assert (report["disk_format"], report["container_format"]) == ("raw", "bare")
+    assert report["virtual_size"] == len(CLEAN)
+    assert {name: told["value"] for name, told in report["proposed"].items()} == OPENSTACK
+    found = report["properties"]
+    assert found["antivirus.scanned"] == len(CLEAN)
+    assert (found["ova.manifest"], found["convert.source"]) == ("sha256 verified", kind.partition("-")[0])
+    assert found["decompress.compression"] == {"gz": "gzip", "xz": "xz"}[pack]
+    # A stream needs nothing on the disk; of what has tables anywhere, one copy of what arrived, holes left out.
+    whole_blocks = -(-len(inner) // 4096) * 4096
+    assert report["temporary_bytes"] <= (0 if kind == "vmdk" else whole_blocks)
+    if command == "import":
+        assert [data == CLEAN for data in report["store"]] == [True]
+        properties = report["image"]["properties"]
+        assert {name: properties[name] for name in OPENSTACK} == {name: str(v) for name, v in OPENSTACK.items()}
+
+
+@pytest.mark.parametrize("tier", ["strict", "full"])
+def test_the_fields_of_processors_come_through_the_whole_chain(run: Run, qemu_img: Any, tier: str) -> None:
+    machine = system(item(1, CPU, VirtualQuantity=2), more=CIM)
+    archive, _ = appliance(qemu_img, CLEAN, "vmdk", machine)
+    report = run("import", gzip.compress(archive, 1), hardware="cim", tier=tier)
+    assert {name: told["value"] for name, told in report["proposed"].items()} == PASD
+    assert PASD.items() <= report["image"]["properties"].items()
+
+
+@pytest.mark.parametrize("command", ["check", "import"])
+@pytest.mark.parametrize("kind", ["vmdk", "qcow2-packed"])
+def test_a_virus_in_the_disk_is_found_behind_all_that_it_was_packed_in(
+    run: Run, qemu_img: Any, command: str, kind: str
+) -> None:
+    archive, _ = appliance(qemu_img, INFECTED, kind)
+    image = PACK["gz"](archive)
+    assert SIGNATURE not in image and SIGNATURE not in archive
+    report = run(command, image)
+    assert (report["exit"], report["outcome"], report["code"]) == (1, "refused", "infected"), report
+    assert report["store"] == []
+
+
+@pytest.mark.parametrize("at", ["gz", "archive", "disk"])
+def test_damage_on_any_level_lets_nothing_in(run: Run, qemu_img: Any, at: str) -> None:
+    archive, inner = appliance(qemu_img, CLEAN, "vmdk")
+    if at == "disk":
+        archive = archive.replace(inner[1 * MIB : 1 * MIB + 512], bytes(512))
+    elif at == "archive":
+        archive = archive[: 2 * MIB]
+    image = PACK["gz"](archive)
+    report = run("import", image[:-9] if at == "gz" else image)
+    assert report["exit"] in (1, 3) and report["outcome"] != "accepted", report
+    assert (
+        report["code"]
+        in {
+            "gz": ("compressed-truncated",),
+            "archive": ("ova-truncated", "ova-archive", "truncated"),
+            "disk": ("ova-digest", "convert-damaged", "unsafe-corrupt"),
+        }[at]
+    )
+    assert report["store"] == []

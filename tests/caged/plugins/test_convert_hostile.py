@@ -1,0 +1,152 @@
+"""`convert` and images that mean harm, an operator's bounds, and an engine that is killed: nothing gets in or stays."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.conversion import DIGEST, DISK, MIB, become_subreaper, convert, descendants, plan_of
+from support.images.appliances import ova
+
+PIB = 1 << 50
+
+
+@pytest.fixture
+def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+def huge(qemu_img: Any) -> bytes:
+    """A qcow2 whose header says 1 PiB, with a table that could be one of that."""
+    image = bytearray(qemu_img("qcow2", "-o", "cluster_size=2M", size=1 << 40))
+    image[24:32] = struct.pack(">Q", PIB)
+    return bytes(image)
+
+
+@pytest.mark.usefixtures("temporary")
+def test_a_disk_of_a_pebibyte_is_refused_before_anything_is_converted(tmp_path: Path, qemu_img: Any) -> None:
+    report = convert(tmp_path, huge(qemu_img), plan_of())
+    assert (report.outcome, report.code) == ("refused", "convert-too-large")
+    assert report.stored.size == 0
+    by_limits = plan_of("format", "limits").replace(
+        'use = "limits"', 'use = "limits"\nconfig = { max_virtual_size = "1TiB" }'
+    )
+    report = convert(tmp_path, huge(qemu_img), by_limits)
+    assert report.outcome == "refused"
+    assert report.temporary_bytes < MIB * 8
+
+
+@pytest.mark.usefixtures("temporary")
+def test_output_is_bounded_by_the_engine(tmp_path: Path, qemu_img: Any) -> None:
+    image = qemu_img("qcow2", size=1 << 30)
+    report = convert(tmp_path, image, plan_of(keys=['max_output = "100MiB"']))
+    assert (report.outcome, report.code) == ("refused", "transform-limit")
+
+
+@pytest.mark.usefixtures("temporary")
+@pytest.mark.parametrize("to", ["raw", "qcow2"])
+def test_an_image_that_names_another_file_is_not_opened(tmp_path: Path, qemu_img: Any, to: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"s" * MIB)
+    image = tmp_path / "image.qcow2"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", secret, "-F", "raw", image], check=True, timeout=60
+    )
+    report = convert(tmp_path, image, plan_of(config=f'to = "{to}", always = true'))
+    assert (report.outcome, report.code) == ("refused", "convert-other-files"), report
+
+
+@pytest.mark.usefixtures("temporary")
+@pytest.mark.parametrize("cut", [600_000, 3 * MIB])
+def test_an_image_that_is_cut_short_lets_nothing_in(tmp_path: Path, qemu_img: Any, cut: int) -> None:
+    for kind in (("qcow2",), ("vmdk", "-o", "subformat=streamOptimized"), ("vhdx",)):
+        image = qemu_img(*kind, data=DISK)[:cut]
+        report = convert(tmp_path, image, plan_of("format"))
+        assert report.outcome != "accepted", (kind, report)
+
+
+@pytest.mark.usefixtures("temporary")
+def test_a_stream_that_is_damaged_is_refused(tmp_path: Path, qemu_img: Any) -> None:
+    image = bytearray(qemu_img("vmdk", "-o", "subformat=streamOptimized", data=DISK))
+    image[2 * MIB : 2 * MIB + 64] = bytes(64)
+    report = convert(tmp_path, bytes(image), plan_of())
+    assert (report.outcome, report.code) == ("refused", "convert-damaged"), report
+
+
+@pytest.mark.usefixtures("temporary")
+def test_a_table_that_shows_another_disk_than_the_stream_is_refused(tmp_path: Path, qemu_img: Any) -> None:
+    image = bytearray(qemu_img("vmdk", "-o", "subformat=streamOptimized", data=DISK))
+    directory = struct.unpack_from("<Q", image, 56)[0] * 512
+    table = struct.unpack_from("<I", image, directory)[0] * 512
+    image[table : table + 4] = bytes(4)  # a grain that stands in the stream is not in the table
+    report = convert(tmp_path, bytes(image), plan_of())
+    assert (report.outcome, report.code) == ("refused", "convert-damaged"), report
+
+
+@pytest.mark.usefixtures("temporary")
+@pytest.mark.parametrize(("to", "name"), [("raw", "qcow2"), ("qcow2", "raw")])
+def test_no_room_is_a_failure_and_not_a_refusal(tmp_path: Path, qemu_img: Any, to: str, name: str) -> None:
+    image = DISK if name == "raw" else qemu_img(name, data=DISK)
+    report = convert(tmp_path, image, plan_of(config=f'to = "{to}"', keys=['scratch = "1MiB"']), disk_format=name)
+    assert report.outcome == "undecided", report
+    assert report.code in ("plugin-error", "plugin-scratch")
+    assert "scratch" in " ".join(verdict.detail or "" for verdict in report.verdicts)
+
+
+@pytest.mark.usefixtures("temporary")
+@pytest.mark.parametrize("tier", ["strict", "full"])
+def test_a_whole_chain_in_one_go(tmp_path: Path, qemu_img: Any, tier: str) -> None:
+    disk = qemu_img("vmdk", "-o", "subformat=streamOptimized", data=DISK)
+    packed = gzip.compress(ova(("disk.vmdk", disk)), 1)
+    report = convert(tmp_path, packed, plan_of("decompress", "ova"), tier=tier)
+    assert report.outcome == "accepted", report
+    assert (report.stored.sha256, report.disk_format, report.temporary_bytes) == (DIGEST, "raw", 0)
+    assert [verdict.plugin for verdict in report.verdicts if verdict.plugin.startswith("format")] == [
+        "format-after-decompress",
+        "format-after-ova",
+        "format-after-convert",
+    ]
+
+
+@pytest.mark.parametrize("tier", ["strict", "full"])
+def test_an_engine_that_is_killed_leaves_neither_a_process_nor_a_file(tmp_path: Path, tier: str) -> None:
+    become_subreaper()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    (tmp_path / "plan.toml").write_text(plan_of(config='to = "qcow2"'))
+    words = ["check", "-", "-c", str(tmp_path / "plan.toml"), "--sandbox", tier]
+    words += ["--disk-format", "raw", "--size", str(len(DISK))]
+    engine = subprocess.Popen(
+        [Path(sys.executable).parent / "douane", *words],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert engine.stdin is not None
+    engine.stdin.write(DISK[: len(DISK) // 2])  # the rest never comes: qemu-img waits for it
+    engine.stdin.flush()
+    while "qemu-img" not in descendants(engine.pid).values():
+        assert engine.poll() is None, engine.communicate()[0]
+    below = [os.pidfd_open(pid) for pid in descendants(engine.pid)]
+    engine.send_signal(signal.SIGKILL)
+    engine.wait()
+    engine.stdin.close()
+    for each in below:  # a pidfd can be read when its process has ended
+        assert select.select([each], [], [], 30)[0], "a process outlived the engine"
+        os.close(each)
+    assert list(temporary.iterdir()) == []

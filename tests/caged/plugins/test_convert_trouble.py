@@ -1,0 +1,310 @@
+"""`convert` where something is wrong: with the image, what it is said to be, qemu-img, or the disk that it needs.
+
+There is no `format` before it in these plans: what it makes is another image, so that nobody after it could tell.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from douane.engine import Report
+from douane.plugins.convert.streams import from_stream, to_stream
+from support.conversion import DIGEST, DISK, MIB, become_subreaper, convert, descendants, plan_of
+from support.images.bombs import qcow2_of_one_cluster
+
+KINDS = {
+    "qcow2": ("qcow2",),
+    "vmdk": ("vmdk",),
+    "vmdk-stream": ("vmdk", "-o", "subformat=streamOptimized"),
+    "vhd": ("vpc", "-o", "force_size=on"),
+    "vhdx": ("vhdx",),
+    "vdi": ("vdi",),
+    "qed": ("qed",),
+    "ploop": ("parallels",),
+}
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+def told(report: Report) -> str:
+    """All that the report says to people."""
+    return f"{report.message} {' '.join(verdict.detail or '' for verdict in report.verdicts)}"
+
+
+# the image
+
+
+@pytest.mark.parametrize("to", ["raw", "qcow2"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_cut_short_never_becomes_a_disk_with_zeros_where_it_ends(
+    tmp_path: Path, qemu_img: Any, kind: str, to: str
+) -> None:
+    """qemu-img reads zeros behind the end of a file, and ends with status 0."""
+    whole = qemu_img(*KINDS[kind], data=DISK)
+    report = convert(
+        tmp_path, whole[: len(whole) * 6 // 10 // 512 * 512], plan_of(config=f'to = "{to}", always = true')
+    )
+    assert (report.outcome, report.code) == ("refused", "convert-damaged"), report
+
+
+def table_of(image: bytes) -> int:
+    """Where the first table of the second level of a qcow2 stands."""
+    (first,) = struct.unpack_from(">Q", image, 40)
+    (table,) = struct.unpack_from(">Q", image, first)
+    return int(table & 0x00FFFFFFFFFFFE00)
+
+
+@pytest.mark.parametrize("over", ["first table", "refcounts"])
+def test_tables_that_overlap_are_not_read_as_a_disk(tmp_path: Path, qemu_img: Any, over: str) -> None:
+    """qemu-img does: a cluster of the disk stands where a table is, and it ends with status 0."""
+    image = bytearray(qemu_img("qcow2", data=DISK))
+    (first,) = struct.unpack_from(">Q", image, 40)
+    (refcounts,) = struct.unpack_from(">Q", image, 48)
+    place = {"first table": first, "refcounts": refcounts}[over]
+    struct.pack_into(">Q", image, table_of(image), 1 << 63 | place)
+    (tmp_path / "damaged").write_bytes(image)
+    words = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", tmp_path / "damaged", tmp_path / "made"]
+    assert subprocess.run(words, check=False, timeout=60).returncode == 0
+    report = convert(tmp_path, bytes(image), plan_of())
+    assert (report.outcome, report.code) == ("refused", "convert-damaged"), report
+
+
+@pytest.mark.parametrize("to", ["raw", "vdi"])
+@pytest.mark.parametrize("what", ["marker", "entry", "more", "none"])
+def test_a_stream_whose_tables_tell_of_another_disk_is_refused(
+    tmp_path: Path, qemu_img: Any, what: str, to: str
+) -> None:
+    """One bit is enough: the grain would stand elsewhere in the disk than where qemu-img finds it."""
+    image = bytearray(qemu_img(*KINDS["vmdk-stream"], data=DISK))
+    grain, entries, directory, overhead = (
+        struct.unpack_from(kind, image, at)[0] for kind, at in (("<Q", 20), ("<I", 44), ("<Q", 56), ("<Q", 64))
+    )
+    (table,) = (sector * 512 for sector in struct.unpack_from("<I", image, directory * 512))
+    assert (grain, entries) == (128, 512)
+    first, hole = overhead * 512, table + 4 * (4 * MIB // (grain * 512))  # DISK has zeros there
+    assert struct.unpack_from("<QI", image, first)[0] == 0 and struct.unpack_from("<I", image, hole) == (0,)
+    if what == "marker":  # the last grain before the zeros says that it belongs into them
+        last = max(struct.unpack_from("<48I", image, table)) * 512
+        image[last : last + 8] = struct.pack("<Q", 4 * MIB // 512)
+    elif what == "entry":
+        image[hole : hole + 4], image[table : table + 4] = image[table : table + 4], bytes(4)
+    elif what == "more":
+        image[hole : hole + 4] = image[table : table + 4]
+    else:
+        image[directory * 512 : directory * 512 + 4] = bytes(4)
+    report = convert(tmp_path, bytes(image), plan_of(config=f'to = "{to}"'))
+    assert (report.outcome, report.code) == ("refused", "convert-damaged"), report
+
+
+@pytest.mark.parametrize("declared", ["raw", "vmdk", "iso"])
+@pytest.mark.parametrize("to", ["raw", "vmdk"])
+def test_an_image_is_what_it_was_declared_as_or_is_refused(
+    tmp_path: Path, qemu_img: Any, declared: str, to: str
+) -> None:
+    report = convert(tmp_path, qemu_img("qcow2", data=DISK), plan_of(config=f'to = "{to}"'), disk_format=declared)
+    assert (report.outcome, report.code) == ("refused", "format-mismatch"), report
+
+
+def inner(qemu_img: Any, name: str) -> bytes:
+    """A disk that a guest made look like an image."""
+    if name == "fixed vhd":
+        made: bytes = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=DISK)
+    elif name == "flat descriptor":
+        made = b'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 8 FLAT "/etc/passwd" 0\n'
+    else:
+        made = qemu_img(name, data=DISK)
+    return made + bytes(-len(made) % 512)
+
+
+@pytest.mark.parametrize("outer", ["qcow2", "vmdk-stream", "vhdx"])
+@pytest.mark.parametrize("hidden", ["qcow2", "vdi", "fixed vhd", "flat descriptor"])
+def test_a_format_that_comes_out_of_another_is_refused(tmp_path: Path, qemu_img: Any, outer: str, hidden: str) -> None:
+    report = convert(tmp_path, qemu_img(*KINDS[outer], data=inner(qemu_img, hidden)), plan_of())
+    assert report.outcome == "refused", report
+    assert (report.code or "").startswith(("format-", "unsafe-")), report
+
+
+def test_a_raw_image_with_the_end_of_a_vhd_is_not_both(tmp_path: Path, qemu_img: Any) -> None:
+    image = inner(qemu_img, "fixed vhd")
+    report = convert(tmp_path, image, plan_of(), disk_format="raw")
+    assert (report.outcome, report.code) == ("refused", "format-mismatch"), report
+    report = convert(tmp_path, image, plan_of(config='to = "qcow2"'), disk_format="raw")
+    assert (report.outcome, report.code) == ("refused", "format-mismatch"), report
+    report = convert(tmp_path, image, plan_of(), disk_format="vhd")
+    assert (report.outcome, report.stored.sha256) == ("accepted", DIGEST), report
+
+
+def test_of_an_image_with_snapshots_the_present_disk_is_taken(tmp_path: Path, qemu_img: Any) -> None:
+    image = tmp_path / "snapshots.qcow2"
+    image.write_bytes(qemu_img("qcow2", data=bytes(MIB) + b"x" * MIB + DISK[2 * MIB :]))
+    (tmp_path / "present").write_bytes(DISK)
+    subprocess.run(["qemu-img", "snapshot", "-c", "before", image], check=True, timeout=60)
+    words = ["qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", tmp_path / "present", image]
+    subprocess.run(words, check=True, timeout=60)
+    report = convert(tmp_path, image, plan_of())
+    assert (report.outcome, report.stored.sha256) == ("accepted", DIGEST), report
+
+
+def test_a_disk_of_no_bytes_is_refused_with_the_reason(tmp_path: Path, qemu_img: Any) -> None:
+    report = convert(tmp_path, qemu_img("qcow2", size=0), plan_of())
+    assert report.outcome == "refused", report
+    assert "disk has no bytes" in (report.message or "")
+
+
+@pytest.mark.parametrize("to", ["raw", "qcow2", "vmdk"])
+def test_packed_clusters_that_become_far_more_are_bounded_on_every_way(tmp_path: Path, to: str) -> None:
+    """128 MiB of disk in 150 kB. To raw it is the ratio that ends it, else the room for what is made."""
+    image = qcow2_of_one_cluster(128 * MIB, random.Random(3).randbytes(16))
+    config = f'to = "{to}", always = true'
+    report = convert(tmp_path, image, plan_of(config=config, keys=['max_output = "16MiB"', 'scratch = "32MiB"']))
+    assert report.outcome != "accepted" or report.stored.size <= 16 * MIB, report
+    assert report.temporary_bytes <= 64 * MIB
+    if to == "raw":
+        assert (report.outcome, report.code) == ("refused", "transform-limit"), report
+
+
+def test_more_than_max_output_is_refused_whatever_is_made(tmp_path: Path) -> None:
+    for to in ("qcow2", "vhdx", "vdi"):
+        report = convert(
+            tmp_path, DISK, plan_of(config=f'to = "{to}"', keys=['max_output = "1MiB"']), disk_format="raw"
+        )
+        assert (report.outcome, report.code) == ("refused", "transform-limit"), report
+
+
+# qemu-img
+
+
+@pytest.mark.parametrize("program", [["true"], ["sh", "-c", "exit 0"]])
+def test_a_program_that_ends_well_without_having_done_its_work_is_not_believed(program: list[str]) -> None:
+    with pytest.raises(RuntimeError, match="middle of the disk"):
+        list(to_stream(program, [], 4096, lambda: None))
+    with pytest.raises(RuntimeError, match="middle of the disk"), Path("/dev/null").open() as made:
+        from_stream(lambda options: program, [], iter([b"x" * 512]), 512, lambda: None, watched=made.fileno())
+
+
+def large(qemu_img: Any) -> bytes:
+    """A qcow2 that takes qemu-img a while to pack."""
+    made: bytes = qemu_img("qcow2", data=random.Random(9).randbytes(1 * MIB) * 96)
+    return made
+
+
+@pytest.mark.parametrize("tier", ["strict", "full"])
+def test_a_timeout_ends_qemu_img_as_well(tmp_path: Path, qemu_img: Any, tier: str) -> None:
+    become_subreaper()
+    config = 'to = "qcow2", always = true, compression = "zlib"'
+    report = convert(tmp_path, large(qemu_img), plan_of(config=config, keys=['timeout = "1s"']), tier=tier)
+    assert (report.outcome, report.code) == ("undecided", "plugin-timeout"), report
+    assert "qemu-img" not in descendants(os.getpid()).values()
+
+
+@pytest.mark.parametrize("tier", ["strict", "full"])
+def test_a_qemu_img_that_is_killed_lets_nothing_in(tmp_path: Path, qemu_img: Any, tier: str) -> None:
+    """By the kernel's own killer, for one, when memory is short."""
+    image = large(qemu_img)
+    reports: list[Report] = []
+    config = 'to = "qcow2", always = true, compression = "zlib"'
+    work = threading.Thread(
+        target=lambda: reports.append(convert(tmp_path, image, plan_of(config=config), tier=tier)), daemon=True
+    )
+    work.start()
+    while work.is_alive():
+        below = descendants(os.getpid())
+        if found := [pid for pid, name in below.items() if name == "qemu-img" and is_converting(pid)]:
+            os.kill(found[0], signal.SIGKILL)
+            break
+    work.join(60)
+    (report,) = reports
+    assert (report.outcome, report.code) == ("undecided", "plugin-error"), report
+    assert "ended by SIGKILL" in told(report)
+
+
+@pytest.mark.parametrize("tier", ["strict", "full"])
+def test_an_engine_that_is_killed_while_qemu_img_works_leaves_nothing(
+    tmp_path: Path, qemu_img: Any, tier: str, temporary: Path
+) -> None:
+    become_subreaper()
+    (tmp_path / "image").write_bytes(large(qemu_img))
+    (tmp_path / "plan.toml").write_text(plan_of(config='to = "qcow2", always = true, compression = "zlib"'))
+    words = ["check", tmp_path / "image", "-c", tmp_path / "plan.toml", "--sandbox", tier]
+    engine = subprocess.Popen(
+        [Path(sys.executable).parent / "douane", *words],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    while True:
+        assert engine.poll() is None, engine.communicate()[0]
+        below = descendants(engine.pid)
+        if any(name == "qemu-img" and is_converting(pid) for pid, name in below.items()):
+            break
+    watched = [os.pidfd_open(pid) for pid in descendants(engine.pid)]
+    engine.send_signal(signal.SIGKILL)
+    engine.communicate()
+    for each in watched:  # a pidfd can be read when its process has ended
+        assert select.select([each], [], [], 30)[0], "a process outlived the engine"
+        os.close(each)
+
+
+def is_converting(pid: int) -> bool:
+    try:
+        return b"convert" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+# the disk
+
+
+def on_a_disk(folder: Path, size: int, image: Path, toml: str) -> str:
+    """What `douane check` says where TMPDIR is a file system in memory with room for `size` bytes."""
+    room = folder / "small"
+    room.mkdir()
+    (folder / "plan.toml").write_text(toml)
+    rights = ("--cap-add", "ALL") if os.geteuid() == 0 else ()
+    words = [Path(sys.executable).parent / "douane", "check", image, "-c", folder / "plan.toml", "--sandbox", "strict"]
+    script = f"{shlex.join(map(str, [*words, '--json']))}; find {room} -type f"
+    done = subprocess.run(
+        ["bwrap", "--dev-bind", "/", "/", *rights, "--size", str(size), "--tmpfs", room, "--", "sh", "-c", script],
+        env={**os.environ, "TMPDIR": str(room)},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert str(room) not in done.stdout.rpartition("}")[2]
+    return done.stdout
+
+
+@pytest.mark.parametrize(("to", "size"), [("raw", 2 * MIB), ("qcow2", 7 * MIB)])
+def test_a_full_disk_is_a_sentence(tmp_path: Path, qemu_img: Any, to: str, size: int) -> None:
+    """Too small for the image, or for what is made of it beside it."""
+    (tmp_path / "image").write_bytes(qemu_img("vdi", data=DISK))
+    said = on_a_disk(tmp_path, size, tmp_path / "image", plan_of(config=f'to = "{to}"'))
+    assert '"undecided"' in said and '"plugin-error"' in said, said
+    assert "room in TMPDIR" in said
+
+
+def test_a_temporary_folder_in_memory_is_as_good_as_any(tmp_path: Path, qemu_img: Any) -> None:
+    (tmp_path / "image").write_bytes(qemu_img("qcow2", data=DISK))
+    said = on_a_disk(tmp_path, 64 * MIB, tmp_path / "image", plan_of())
+    assert '"accepted"' in said and DIGEST in said, said

@@ -1,0 +1,172 @@
+"""`decompress` where it runs: in its cage, with the engine's limits around it, through the program."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import json
+import lzma
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.images.compressed import PACKERS, STREAMS, by_program, zstd
+from unit.plugins.test_decompress_broken import lzma_with_dictionary, xz_with_dictionary, zstd_with_window
+
+MIB = 1 << 20
+DISK = random.Random(5).randbytes(3 * MIB) + bytes(9 * MIB) + random.Random(6).randbytes(MIB)
+
+Check = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """``check(packed, command=..., tier=..., **keys of the plugin)``: the report of a plan of `decompress` alone."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("DOUANE_", "XDG_"))}
+    env |= {"DOUANE_HOME": str(tmp_path / "home"), "TMPDIR": str(temporary)}
+
+    def go(
+        packed: bytes, *, command: str = "check", tier: str = "strict", config: str = "", **keys: str
+    ) -> dict[str, Any]:
+        image, plan = tmp_path / "image", tmp_path / "plan.toml"
+        image.write_bytes(packed)
+        lines = ["[import]", 'digests = ["sha256"]', "[[plugin]]", 'name = "decompress"', 'use = "decompress"']
+        lines += [f"{key} = {value}" for key, value in keys.items()]
+        plan.write_text("\n".join([*lines, f"config = {{ {config} }}"]))
+        done = subprocess.run(
+            [Path(sys.executable).parent / "douane", command, image, "-c", plan, "--sandbox", tier, "--json"],
+            env=env,
+            check=False,
+            capture_output=True,
+            timeout=110,
+        )
+        assert "Traceback" not in done.stderr.decode(), done.stderr
+        assert list(temporary.iterdir()) == []
+        report = json.loads(done.stdout)
+        assert isinstance(report, dict)
+        return report | {"exit": done.returncode}
+
+    return go
+
+
+@pytest.mark.parametrize("tier", ["strict", "full"])
+@pytest.mark.parametrize("name", PACKERS)
+def test_each_format_is_unpacked_in_the_cage(check: Check, tier: str, name: str) -> None:
+    report = check(PACKERS[name](DISK), tier=tier)
+    assert report["outcome"] == "accepted", report
+    assert report["stored"]["sha256"] == hashlib.sha256(DISK).hexdigest()
+    assert report["verdicts"][0]["properties"] == {"decompress.compression": name, "decompress.layers": 1}
+    assert report["container_format"] == "bare"
+
+
+def test_what_is_not_compressed_is_stored_as_it_came(check: Check) -> None:
+    report = check(DISK)
+    assert report["stored"] == report["received"]
+    assert report["verdicts"][0]["properties"] == {}
+
+
+def test_an_import_stores_what_was_unpacked_and_leaves_nothing_else(check: Check, tmp_path: Path) -> None:
+    report = check(by_program(DISK, "gzip", "-c"), command="import")
+    assert report["exit"] == 0, report
+    files = [path for path in (tmp_path / "home" / "store").rglob("*") if path.is_file()]
+    assert [path.read_bytes() == DISK for path in files] == [True]
+
+
+def test_a_refused_import_leaves_nothing(check: Check, tmp_path: Path) -> None:
+    report = check(gzip.compress(DISK)[:-9], command="import")
+    assert (report["exit"], report["code"]) == (1, "compressed-truncated")
+    assert [path for path in (tmp_path / "home" / "store").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "packed", [xz_with_dictionary(30), zstd_with_window(31), lzma_with_dictionary(3 << 29)], ids=["xz", "zstd", "lzma"]
+)
+def test_a_window_of_gigabytes_is_refused_by_the_plugin_and_not_by_its_cage(check: Check, packed: bytes) -> None:
+    report = check(packed, memory='"64MiB"', config='max_window = "16MiB"')
+    assert (report["exit"], report["code"]) == (1, "compressed-window")
+
+
+def test_the_default_window_fits_into_the_default_memory(check: Check) -> None:
+    packed = by_program(DISK, "zstd", "--long=27", "-c")
+    assert check(packed)["stored"]["sha256"] == hashlib.sha256(DISK).hexdigest()
+
+
+def many(pack: Callable[[bytes], bytes], gigabytes: int) -> bytes:
+    """So many GiB of zeros, as members of 64 MiB."""
+    return pack(bytes(64 * MIB)) * (16 * gigabytes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "keys"),
+    [
+        (lambda: many(zstd.compress, 10), {}),
+        (lambda: many(lambda data: lzma.compress(data, preset=0), 4), {}),
+        (lambda: many(bz2.compress, 4), {}),
+        (lambda: many(gzip.compress, 2), {}),
+        (lambda: gzip.compress(many(gzip.compress, 10)), {"config": "depth = 2"}),
+        (lambda: PACKERS["zip"](many(gzip.compress, 4)), {"config": "depth = 2"}),
+        (lambda: PACKERS["lz4"](many(STREAMS["lz4"], 2)), {"config": "depth = 2"}),
+    ],
+    ids=["zstd-10G", "xz-4G", "bzip2-4G", "gzip-2G", "gzip-gzip-10G", "zip-gzip-4G", "lz4-lz4-2G"],
+)
+def test_a_bomb_of_zeros_is_refused_in_little_memory(
+    check: Check, make: Callable[[], bytes], keys: dict[str, str]
+) -> None:
+    report = check(make(), memory='"64MiB"', **keys)
+    assert (report["exit"], report["code"]) == (1, "compressed-bomb")
+    assert report["stored"]["complete"] is False
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress, bz2.compress], ids=["gzip", "zstd", "bzip2"])
+def test_a_bomb_of_anything_else_ends_at_the_engines_bound(check: Check, pack: Callable[[bytes], bytes]) -> None:
+    """What takes room in the store is bounded long before the gibibyte that zeros may take."""
+    report = check(pack(b"BOMB" * (16 * MIB)) * 4, memory='"64MiB"')
+    assert (report["exit"], report["code"]) == (1, "transform-limit")
+    assert report["stored"]["size"] < 128 * MIB
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("packer", ["gzip", "zstd"])
+def test_a_disk_that_is_nearly_empty_is_no_bomb(check: Check, packer: str) -> None:
+    """2 GiB with 6 MiB of data in it, packed some 300 times: such disks are honest."""
+    report = check(PACKERS[packer](os.urandom(6 * MIB)) + many(PACKERS[packer], 2))
+    assert report["outcome"] == "accepted", report
+    assert report["stored"]["size"] == 6 * MIB + (2 << 30)
+
+
+def test_a_bomb_within_a_bomb_is_refused_at_once(check: Check) -> None:
+    report = check(gzip.compress(gzip.compress(bytes(64 * MIB))), memory='"64MiB"')
+    assert (report["exit"], report["code"]) == (1, "compressed-again")
+    assert report["stored"]["size"] == 0
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that are loaded in a fresh interpreter after `code`."""
+    told = subprocess.run(
+        [sys.executable, "-I", "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(told.stdout.split())
+
+
+def test_it_stands_on_the_contract_alone_and_loads_no_library_before_it_needs_it() -> None:
+    loaded = loaded_by("import douane.plugins.decompress; douane.plugins.decompress.Decompress()")
+    ours = {name for name in loaded if name.startswith("douane")}
+    assert {name for name in ours if not name.startswith(("douane.plugins.", "douane_plugin."))} == {
+        "douane",
+        "douane.plugins",
+        "douane_plugin",
+    }
+    assert not loaded & {"lzma", "bz2", "zlib", "isal", "lz4", "backports.zstd", "_compression"}

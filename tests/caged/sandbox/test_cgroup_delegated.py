@@ -1,0 +1,198 @@
+"""A cage has a cgroup of its own where one is delegated: a real one, which root alone can make (conftest.py)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from douane import sandbox
+from support.sandbox.cgroups import Engine, cgroup_of, delegated_cgroup
+from support.sandbox.process import WITHIN_S
+from support.sandbox.public_python import NOBODY, place_for_everybody, python_for_everybody
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A real delegated cgroup."""
+    with delegated_cgroup() as made:
+        yield made
+
+
+def leaves(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("douane-cage-*"))
+
+
+def test_a_cage_lives_and_ends_in_a_cgroup_of_its_own(folder: Path, tier: sandbox.Tier) -> None:
+    body = f"""
+        threads = [threading.Thread(target=hear, daemon=True) for _ in range(2)]
+        threads[0].start()
+        adopt()
+        own = {{Path(f"/proc/self/task/{{task}}/cgroup").read_text() for task in os.listdir("/proc/self/task")}}
+        cell = Caged(sandbox.Tier({tier.value!r}), programs=(Path("/bin/sh"),))
+        cell.returned("stray", "setsid")
+        [leaf] = here.glob("douane-cage-*")
+        inside = [int(pid) for pid in (leaf / "cgroup.procs").read_text().split()]
+        used = cell.process.measure()
+        tell(
+            threads=len(own),
+            engine=(here / "douane-engine" / "cgroup.procs").read_text().split(),
+            left=(here / "cgroup.procs").read_text(),
+            inside=len(inside),
+            outer=cell.process.pid in inside,
+            layer=cell.report.layers["cgroup"],
+            used=[used.processes, used.threads, used.memory > 1 << 20],
+        )
+        cell.process.kill()
+        leaves = [str(path) for path in here.glob("douane-cage-*")]
+        tell(code=cell.process.poll(), leaves=leaves, cgroup=cell.process.cgroup)
+        """
+    with Engine(folder, body) as engine:
+        told = engine.hear()
+        assert str(engine.process.pid) in told["engine"]
+        assert (told["left"], told["threads"]) == ("", 1)  # all threads are in one place
+        # The keeper, the plugin and its child; bwrap itself stays with the engine, whose task it is to reap.
+        assert (told["inside"], told["outer"]) == (3, tier is sandbox.Tier.STRICT)
+        assert "its end by cgroup.kill" in told["layer"]
+        assert told["used"] == [2, 2, True]
+        assert engine.hear() == {"code": -9, "leaves": [], "cgroup": ""}
+
+
+def test_an_ordinary_user_divides_what_was_given_to_it(folder: Path, tier: sandbox.Tier) -> None:
+    """As in a unit with `User=`: root hands the folder over, and need not leave a mark."""
+    os.removexattr(folder, "user.delegate")
+    for path in (folder, *(folder / f"cgroup.{name}" for name in ("procs", "subtree_control", "threads"))):
+        os.chown(path, NOBODY, NOBODY)
+    body = f"""
+        delegation._SYSTEMD = Path("/proc")  # a machine that systemd manages
+        adopt()
+        with Caged(sandbox.Tier({tier.value!r}), programs=(Path("/bin/sh"),)) as cell:
+            cell.returned("stray", "setsid")
+            [leaf] = here.glob("douane-cage-*")
+            inside = len((leaf / "cgroup.procs").read_text().split())
+            changed = cell.returned("change", str(leaf / "cgroup.procs"))  # its user may, the cage may not
+            tell(user=os.getuid(), inside=inside, changed=changed, layer=cell.report.layers["cgroup"] != "")
+        tell(leaves=list(here.glob("douane-cage-*")))
+        """
+    with place_for_everybody() as place:
+        become = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
+        paths = f"PYTHONPATH={place}"
+        with Engine(folder, body, command=(*become, "env", paths, python_for_everybody(), "-B")) as engine:
+            assert engine.hear() == {"user": NOBODY, "inside": 3, "changed": [], "layer": True}
+            assert engine.hear() == {"leaves": []}
+
+
+def test_what_hides_in_the_cgroup_ends_with_the_cage(folder: Path, tier: sandbox.Tier) -> None:
+    """A process that nobody of the cage is the parent of: cgroup.kill gets it."""
+    body = f"""
+        adopt()
+        cell = Caged(sandbox.Tier({tier.value!r}))
+        [leaf] = here.glob("douane-cage-*")
+        tell(leaf=str(leaf))
+        hear()
+        cell.process.kill()
+        tell(there=leaf.exists())
+        hear()
+        """
+    with Engine(folder, body) as engine, subprocess.Popen(["sleep", "600"]) as hidden:
+        leaf = Path(engine.hear()["leaf"])
+        (leaf / "cgroup.procs").write_text(str(hidden.pid))
+        engine.go_on()
+        assert engine.hear() == {"there": False}
+        assert hidden.wait(WITHIN_S) == -9
+
+
+def test_engines_share_a_cgroup_and_clear_up_after_a_dead_one_only(folder: Path) -> None:
+    body = """
+        adopt()
+        cell = Caged(sandbox.Tier.STRICT)
+        tell(pid=cell.process.pid)
+        hear()
+        tell(answer=cell.returned("environment") is not None)
+        hear()
+        """
+    with Engine(folder, body) as one, subprocess.Popen(["sleep", "600"]) as orphan:
+        one.hear()
+        [mine] = leaves(folder)
+        with Engine(folder, body, inside=True) as dead:
+            dead.hear()
+            [left] = set(leaves(folder)) - {mine}
+            (folder / left / "cgroup.procs").write_text(str(orphan.pid))
+            dead.kill()
+        assert left in leaves(folder)
+        with Engine(folder, body, inside=True) as other:
+            assert cgroup_of(other.hear()["pid"]).startswith(f"douane-cage-{other.process.pid}-")
+            assert orphan.wait(WITHIN_S) == -9
+            assert left not in leaves(folder)
+            assert mine in leaves(folder)
+            one.go_on()
+            assert one.hear() == {"answer": True}
+
+
+def test_nobody_is_moved_where_others_are_at_home(folder: Path) -> None:
+    body = """
+        found = divide()
+        with Caged(sandbox.Tier.STRICT) as cell:
+            tell(absent=found.reason, own=delegation.own().name, cgroup=cell.report.layers["cgroup"])
+        """
+    with subprocess.Popen(["sleep", "600"]) as shell:
+        try:
+            (folder / "cgroup.procs").write_text(str(shell.pid))
+            with Engine(folder, body) as engine:
+                told = engine.hear()
+            assert "holds 1 more processes, and Douane must be alone in it" in told["absent"]
+            assert (told["own"], told["cgroup"]) == (folder.name, "")
+            assert [path for path in folder.iterdir() if path.is_dir()] == []
+        finally:
+            shell.kill()
+
+
+def test_what_systemd_has_not_handed_over_is_left_alone(folder: Path) -> None:
+    os.removexattr(folder, "user.delegate")
+    body = """
+        delegation._SYSTEMD = Path("/proc")  # a machine that systemd manages
+        tell(absent=divide().reason, own=delegation.own().name)
+        """
+    with Engine(folder, body) as engine:
+        told = engine.hear()
+    assert "who has not delegated it" in told["absent"]
+    assert told["own"] == folder.name
+
+
+def test_a_cage_keeps_its_other_layers_when_its_cgroup_fails(folder: Path, tier: sandbox.Tier) -> None:
+    """No leaf can be made, or the launcher cannot be moved into it."""
+    body = f"""
+        adopt()
+        tier = sandbox.Tier({tier.value!r})
+        (here / "cgroup.max.descendants").write_text("1")  # that is the engine's
+        with Caged(tier) as cell:
+            tell(cgroup=cell.process.cgroup, probes=len(cell.report.probes))
+        (here / "cgroup.max.descendants").write_text("max")
+        from douane.sandbox.cgroup import Leaf
+        Leaf.add = lambda self, pid: (_ for _ in ()).throw(PermissionError(1, "no"))
+        with Caged(tier) as cell:
+            leaves = list(here.glob("douane-cage-*"))
+            tell(cgroup=cell.process.cgroup, leaves=len(leaves), one=cell.process.measure().processes)
+        """
+    with Engine(folder, body) as engine:
+        without = engine.hear()
+        assert without["cgroup"] == ""
+        assert without["probes"] > 5
+        assert engine.hear() == {"cgroup": "", "leaves": 0, "one": 1}
+
+
+def test_the_doctor_makes_one_and_takes_it_away(folder: Path) -> None:
+    body = """
+        adopt()
+        [layer] = [layer for layer in sandbox.examine() if layer.name == "cgroup"]
+        tell(ok=layer.ok, detail=layer.detail, optional=layer.optional)
+        """
+    with Engine(folder, body) as engine:
+        told = engine.hear()
+    assert told["ok"]
+    assert told["optional"]
+    assert told["detail"].endswith("its end by cgroup.kill")
+    assert leaves(folder) == []

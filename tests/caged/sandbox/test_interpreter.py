@@ -1,0 +1,123 @@
+"""Another interpreter is described by asking it, or refused in a sentence."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import douane_plugin
+from douane import sandbox
+from support.sandbox.process import Caged
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """A virtual environment with nothing in it."""
+    place = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
+    return place
+
+
+def site_packages(environment: Path) -> Path:
+    return next((environment / "lib").glob("python3*/site-packages"))
+
+
+def test_our_own_has_what_it_imports_from(tmp_path: Path) -> None:
+    own = sandbox.interpreter()
+    assert own.version == sys.version_info[:2]
+    assert sandbox.interpreter() is own
+    assert str(Path(douane_plugin.__path__[0]).parent) in own.sys_path
+    assert all(os.path.isabs(entry) for entry in own.sys_path)
+    for wide in ("/", "/etc", "/usr", "/usr/lib", "/usr/local/etc", "/home", str(Path.home())):
+        assert Path(wide) not in own.read
+
+
+def test_a_virtual_environment_brings_its_own_libraries(tier: sandbox.Tier, environment: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "only_there.py").write_text("def answer():\n    return 42\n")
+    site_packages(environment).joinpath("site.pth").write_text(f"{library}\n{Path(douane_plugin.__path__[0]).parent}\n")
+    found = sandbox.interpreter(environment / "bin" / "python")
+    assert str(library) in found.sys_path
+    assert not any("only_there" in entry for entry in sandbox.interpreter().sys_path)
+    with Caged(tier, interpreter=found) as cell:
+        assert cell.returned("only_there.answer") == 42
+
+
+def test_nothing_that_is_installed_there_is_run(environment: Path, tmp_path: Path) -> None:
+    """It is asked outside of any cage. Only a plugin of that interpreter runs such code, inside."""
+    ran = tmp_path / "ran"
+    code = f"open({str(ran)!r}, 'w').close()\n"
+    site = site_packages(environment)
+    site.joinpath("sitecustomize.py").write_text(code)
+    site.joinpath("json.py").write_text(code)
+    site.joinpath("a.pth").write_text(f"import os; {code}import\tos; {code}{Path(douane_plugin.__path__[0]).parent}\n")
+    found = sandbox.interpreter(environment / "bin" / "python")
+    assert not ran.exists()
+    assert str(Path(douane_plugin.__path__[0]).parent) in found.sys_path
+    subprocess.run([environment / "bin" / "python", "-I", "-c", ""], check=True)
+    assert ran.exists()  # so it would have been seen
+
+
+@pytest.mark.parametrize("system", [False, True], ids=["alone", "with the system's"])
+def test_what_is_read_as_text_is_what_python_finds(tmp_path: Path, system: bool) -> None:
+    place = tmp_path / "venv"
+    options = ["--system-site-packages"] if system else []
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", *options, str(place)], check=True)
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "later").mkdir()
+    site = site_packages(place)
+    up = os.path.relpath(tmp_path, site)
+    site.joinpath("b.pth").write_text(f"# {tmp_path}\n\n{up}/later  \n{tmp_path}/nothing\n{tmp_path}/beside\n")
+    site.joinpath("a.pth").write_bytes(b"\xef\xbb\xbf" + os.fsencode(Path(douane_plugin.__path__[0]).parent))
+    site.joinpath("c.txt").write_text("/usr/share\n")
+    python = place / "bin" / "python"
+    said = subprocess.run([python, "-I", "-c", "import sys; print(sys.path)"], capture_output=True, check=True)
+    real = [entry for entry in ast.literal_eval(said.stdout.decode()) if os.path.exists(entry)]
+    assert str(tmp_path / "later") in real
+    found = sandbox.interpreter(python).sys_path
+    # A mark at the beginning is passed over by Python 3.13 and by us; older ones take it for a part of the name.
+    contract = str(Path(douane_plugin.__path__[0]).parent)
+    assert [entry for entry in found if entry != contract] == [entry for entry in real if entry != contract]
+    assert contract in found
+
+
+def test_a_path_file_that_is_none_keeps_nobody_waiting(environment: Path) -> None:
+    os.mkfifo(site_packages(environment) / "a.pth")
+    with pytest.raises(sandbox.SandboxError, match="has no douane_plugin"):
+        sandbox.interpreter(environment / "bin" / "python")
+
+
+def test_without_the_contract_it_says_how_to_install_it(environment: Path) -> None:
+    with pytest.raises(sandbox.SandboxError, match="-m pip install douane-plugin"):
+        sandbox.interpreter(environment / "bin" / "python")
+
+
+def test_a_path_entry_that_shows_too_much_is_refused(environment: Path) -> None:
+    site_packages(environment).joinpath("wide.pth").write_text(f"/etc\n{Path(douane_plugin.__path__[0]).parent}\n")
+    with pytest.raises(sandbox.SandboxError, match=r"/etc on its sys\.path"):
+        sandbox.interpreter(environment / "bin" / "python")
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "cannot be started"), ("#!/bin/sh\nexit 3\n", "exit 3")])
+def test_what_is_no_python_is_named(tmp_path: Path, content: str | None, says: str) -> None:
+    path = tmp_path / "python"
+    if content is not None:
+        path.write_text(content)
+        path.chmod(0o755)
+    with pytest.raises(sandbox.SandboxError, match=says) as error:
+        sandbox.interpreter(path)
+    assert str(path) in str(error.value)
+
+
+def test_an_old_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "python"
+    path.write_text('#!/bin/sh\necho \'{"version": [3, 8], "ctypes": true, "sdk": true}\'\n')
+    path.chmod(0o755)
+    with pytest.raises(sandbox.SandboxError, match=r"is Python 3\.8; a plugin needs 3\.9 or later"):
+        sandbox.interpreter(path)

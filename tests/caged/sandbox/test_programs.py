@@ -1,0 +1,186 @@
+"""A program can be a plugin: it is executed in a cage that was closed and tested before."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from douane import sandbox
+from douane.stream.ring import Ring
+from support.sandbox.process import WITHIN_S, Caged
+
+
+class Ran:
+    """What a program left: its exit status, what it wrote, and the report of its cage."""
+
+    def __init__(self, tier: sandbox.Tier, *argv: str, stdin: bytes = b"", keep: tuple[int, ...] = ()) -> None:
+        cage = sandbox.Cage(tier, sandbox.interpreter(), name="program")
+        ours, theirs = socket.socketpair()
+        ours.settimeout(WITHIN_S)
+        source, feed = os.pipe()
+        output, written = os.pipe()
+        with ours, theirs:
+            process = sandbox.start(
+                cage,
+                sandbox.Program(argv),
+                channel=theirs.fileno(),
+                keep=keep,
+                stdin=source,
+                stdout=written,
+                stderr=written,
+            )
+            theirs.close()
+            os.close(source)
+            os.close(written)
+            header = ours.recv(8, socket.MSG_WAITALL)
+            payload = ours.recv(int.from_bytes(header[4:], "little"), socket.MSG_WAITALL)
+            self.report = sandbox.confirm(payload, cage)
+            os.write(feed, stdin)
+            os.close(feed)
+            self.after_report = ours.recv(100)  # the channel is closed when the program is executed
+            self.status = process.wait(WITHIN_S)
+        self.said = b""
+        while more := os.read(output, 1 << 16):
+            self.said += more
+        os.close(output)
+        process.kill()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "check.sh"
+    path.touch(mode=0o755)
+    return path
+
+
+def test_a_program_reads_its_input_and_says_its_status(tier: sandbox.Tier) -> None:
+    ran = Ran(tier, "/bin/cat", stdin=b"the image")
+    assert (ran.status, ran.said, ran.after_report) == (0, b"the image", b"")
+
+
+def test_a_shell_script_uses_the_systems_programs(tier: sandbox.Tier, script: Path) -> None:
+    script.write_text("#!/bin/sh\nhead -c 3 | wc -c 2>/dev/null >/dev/null && echo seen >&2\nexit 1\n")
+    ran = Ran(tier, str(script), "argument", stdin=b"the image")
+    assert (ran.status, ran.said) == (1, b"seen\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat /etc/passwd",
+        "cat /proc/1/environ",
+        "echo x > /tmp/from-the-cage",
+        "echo x > /dev/shm/from-the-cage",
+        "mkdir /tmp/from-the-cage",
+        "kill -9 -1 && kill -0 1",
+        "ls /home",
+        "unshare -U true",
+        "setsid -w true",
+        "chmod 777 /tmp",
+        "dd if=/dev/zero of=/dev/stdout count=1",
+        "mount -t tmpfs none /tmp",
+    ],
+)
+def test_a_shell_script_is_in_the_same_cage(tier: sandbox.Tier, script: Path, command: str) -> None:
+    script.write_text(f"#!/bin/sh\nif {command}; then echo through; fi\nexit 0\n")
+    ran = Ran(tier, str(script))
+    assert b"through" not in ran.said
+    assert ran.report.probes["read /etc/passwd"] == "refused"
+
+
+@pytest.mark.parametrize("kernel", ["this", "before Linux 6.3"])
+def test_neither_the_ring_nor_the_image_can_be_executed(
+    tier: sandbox.Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    """A tenant's bytes are no program, whatever the mode of the file that they came in."""
+    if kernel != "this":
+        real = os.memfd_create
+
+        def older(name: str, flags: int) -> int:
+            if flags & 0x8:
+                raise OSError(errno.EINVAL, "no such flag")
+            return real(name, flags)
+
+        monkeypatch.setattr(os, "memfd_create", older)
+    script = b"#!/bin/sh\necho through\n"
+    image = tmp_path / "image"
+    image.write_bytes(script)
+    image.chmod(0o755)
+    ring = Ring()
+    ring.view[: len(script)] = script
+    try:
+        with image.open("rb") as file:
+            fds = [ring.fd, file.fileno()]
+            with Caged(tier, programs=(Path("/bin/sh"),), keep=fds, readable=(file.fileno(),)) as cell:
+                for fd in fds:
+                    assert cell.refused("attacks.execute_fd", fd) == errno.EACCES
+    finally:
+        ring.close()
+
+
+def test_a_script_leaves_nobody_behind(tier: sandbox.Tier, script: Path) -> None:
+    script.write_text("#!/bin/sh\n(trap '' HUP TERM; sleep 600) &\nexit 0\n")
+    assert Ran(tier, str(script)).status == 0  # it returns only when every writer of its output has ended
+
+
+def test_a_program_that_is_killed_says_so(tier: sandbox.Tier, script: Path) -> None:
+    script.write_text("#!/bin/sh\nkill -KILL $$\n")
+    assert Ran(tier, str(script)).status == -signal.SIGKILL
+
+
+def test_a_broken_pipe_ends_a_program(tier: sandbox.Tier, script: Path) -> None:
+    """Python ignores SIGPIPE; a program started by it must not."""
+    script.write_text("#!/bin/sh\nyes | head -n 1\n")
+    assert Ran(tier, str(script)).said == b"y\n"
+
+
+def test_a_program_has_only_what_it_was_given(tier: sandbox.Tier, script: Path) -> None:
+    script.write_text("#!/bin/sh\nfor n in 3 4 5 6 7 8 9; do if : <&$n; then echo open $n; fi; done 2>/dev/null\nset\n")
+    ran = Ran(tier, str(script))
+    assert b"open" not in ran.said
+    assert b"HOME=/" not in ran.said
+
+
+def test_a_relative_program_is_refused(tier: sandbox.Tier) -> None:
+    with pytest.raises(sandbox.SandboxError, match="absolute path"):
+        Ran(tier, "cat")
+
+
+def test_a_program_that_closes_its_input_is_noticed(tier: sandbox.Tier, script: Path) -> None:
+    """Nothing of the sandbox itself holds the reading end open."""
+    script.write_text("#!/bin/sh\nexec 0<&-\nexec sleep 600\n")
+    ours, theirs = socket.socketpair()
+    source, feed = os.pipe()
+    with ours, theirs, open(os.devnull, "wb") as nowhere:
+        cage = sandbox.Cage(tier, sandbox.interpreter())
+        run = sandbox.Program((str(script),))
+        out = nowhere.fileno()
+        process = sandbox.start(cage, run, channel=theirs.fileno(), stdin=source, stdout=out, stderr=out)
+        os.close(source)
+        watch = select.poll()
+        watch.register(feed, 0)  # POLLERR: the last reader has gone (poll(2))
+        assert watch.poll(WITHIN_S * 1000)
+        assert process.poll() is None
+        process.kill()
+    os.close(feed)
+
+
+def test_a_program_that_its_owner_alone_may_run_is_named(tier: sandbox.Tier, script: Path) -> None:
+    script.write_text("#!/bin/sh\nexit 0\n")
+    script.chmod(0o700)
+    if os.geteuid() == 0:
+        with pytest.raises(sandbox.SandboxError, match=r"chmod o\+rx"):
+            Ran(tier, str(script))
+    else:
+        assert Ran(tier, str(script)).status == 0
+
+
+def test_what_a_plugin_is_to_read_must_be_there(tier: sandbox.Tier, tmp_path: Path) -> None:
+    with pytest.raises(sandbox.SandboxError, match="is not there, and the plugin was to read it"):
+        Caged(tier, read=(tmp_path / "nothing",))

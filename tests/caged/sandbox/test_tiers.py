@@ -1,0 +1,113 @@
+"""Which tier is used, and what is said when it is not there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from douane import sandbox
+from douane.sandbox import tiers
+from support.sandbox.process import Caged
+
+FULL, STRICT, OFF = sandbox.Tier.FULL, sandbox.Tier.STRICT, sandbox.Tier.OFF
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A machine that lacks a layer."""
+
+    def lack(name: str) -> None:
+        real = getattr(tiers, name)()
+        monkeypatch.setattr(tiers, name, lambda: replace(real, ok=False, detail="it is gone", remedy="bring it back"))
+
+    return lack
+
+
+def test_the_best_there_is_unless_another_is_asked_for() -> None:
+    assert sandbox.available() is FULL
+    assert sandbox.choose(None, STRICT) is FULL
+    assert sandbox.choose(STRICT, FULL) is STRICT
+    assert sandbox.choose(OFF, FULL) is OFF
+
+
+@pytest.mark.parametrize("layer", ["_bubblewrap", "_namespaces"])
+def test_without_namespaces_strict_is_left(without: Any, layer: str) -> None:
+    without(layer)
+    assert sandbox.choose(None, STRICT) is STRICT
+    for asked, minimum in ((None, FULL), (FULL, STRICT)):
+        with pytest.raises(sandbox.SandboxUnavailable, match=r"tier full .*it is gone.*bring it back"):
+            sandbox.choose(asked, minimum)
+
+
+@pytest.mark.parametrize("layer", ["_landlock", "_libseccomp"])
+def test_without_a_required_layer_nothing_runs_unless_off_is_asked_for(without: Any, layer: str) -> None:
+    without(layer)
+    for asked in (None, STRICT, FULL):
+        with pytest.raises(sandbox.SandboxUnavailable, match="it is gone"):
+            sandbox.choose(asked, STRICT)
+    assert sandbox.choose(OFF, STRICT) is OFF
+    assert sandbox.choose(None, OFF) is OFF
+
+
+def test_doctor_tries_each_layer_for_real() -> None:
+    layers = sandbox.examine()
+    found = {(layer.tier, layer.name): layer for layer in layers}
+    assert found[STRICT, "cage"].ok
+    assert found[FULL, "cage"].ok
+    assert "refused" in found[FULL, "cage"].detail
+    assert all(layer.ok or (layer.remedy and layer.detail) for layer in layers)
+
+
+def test_a_bwrap_that_fails_is_reported_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'bwrap: no permission' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    tiers._namespaces.cache_clear()
+    monkeypatch.setattr(tiers, "bubblewrap", lambda: str(broken))
+    try:
+        layer = tiers._namespaces()
+    finally:
+        tiers._namespaces.cache_clear()
+    assert not layer.ok
+    assert "no permission" in layer.detail
+    assert layer.remedy
+    monkeypatch.setattr("douane.sandbox.spawn.bubblewrap", lambda: str(broken))
+    with pytest.raises(sandbox.SandboxError, match="bwrap ended"):
+        Caged(FULL)
+
+
+def test_a_report_that_does_not_hold_is_refused(tier: sandbox.Tier) -> None:
+    with Caged(tier) as cell:
+        told, cage = json.loads(cell.payload), cell.cage
+    assert sandbox.confirm(json.dumps(told).encode(), cage).tier is tier
+    for change, says in (
+        ({"error": "the wall fell"}, "the wall fell"),
+        ({"tier": "off"}, "of tier 'off'"),
+        ({"probes": {**told["probes"], "fork": "succeeded"}}, "fork was not refused"),
+        ({"probes": {}}, "was not tested"),
+        ({"layers": {**told["layers"], "seccomp": 0}}, "a layer is missing"),
+        ({"layers": 3}, "no report"),
+    ):
+        with pytest.raises(sandbox.SandboxError, match=says):
+            sandbox.confirm(json.dumps({**told, **change}).encode(), cage)
+    for rubbish in (b"", b"{", b"[]", b"\xff", b"null"):
+        with pytest.raises(sandbox.SandboxError, match="no report"):
+            sandbox.confirm(rubbish, cage)
+
+
+def test_off_is_a_process_that_is_ended_all_the_same() -> None:
+    with Caged(OFF) as cell:
+        assert cell.report.tier is OFF
+        assert cell.report.probes == {}
+        assert "DOUANE" not in "".join(cell.returned("environment"))
+        cell.process.kill()
+        assert cell.process.poll() == -9
+
+
+def test_a_program_that_is_not_there_is_named(tier: sandbox.Tier) -> None:
+    with pytest.raises(sandbox.SandboxError, match="/no/such/program is not there"):
+        Caged(tier, programs=(Path("/no/such/program"),))

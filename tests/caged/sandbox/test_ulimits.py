@@ -1,0 +1,79 @@
+"""A limit of the shell that is too low is named, with what is needed; Douane does not just fail somewhere."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from douane import sandbox
+from douane.sandbox import host_limits as ulimits
+from support.sandbox.process import Caged
+
+MiB = 1 << 20
+
+
+@contextmanager
+def lowered(limit: int, soft: int) -> Iterator[None]:
+    """This process with a lower soft limit."""
+    before = resource.getrlimit(limit)
+    resource.setrlimit(limit, (soft, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(limit, before)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--nofile=24", r"`ulimit -n` is 24 .descriptors.*at least 64"),
+        ("--as=209715200", r"`ulimit -v` is 204800 .KiB of address space.*at least 262144"),
+        ("--data=104857600", r"`ulimit -d` is 102400 .*at least 262144"),
+        ("--fsize=0", r"`ulimit -f` is 0 .*at least 16384"),
+        ("--nproc=3", r"`ulimit -u` is 3 .processes and threads.*at least \d\d"),
+    ],
+)
+def test_a_limit_that_is_too_low_is_named_before_anything_is_started(option: str, says: str) -> None:
+    for tier in ("None", "sandbox.Tier.OFF"):
+        code = f"from douane import sandbox; sandbox.choose({tier}, sandbox.Tier.STRICT)"
+        done = subprocess.run(["prlimit", option, sys.executable, "-c", code], capture_output=True, check=False)
+        with pytest.raises(AssertionError, match=says):
+            raise AssertionError(done.stderr.decode().splitlines()[-1])
+
+
+def test_the_limits_that_a_machine_has_are_enough() -> None:
+    ulimits.check()
+    with lowered(resource.RLIMIT_NOFILE, 64):
+        ulimits.check()
+
+
+def test_descriptors_that_run_out_are_named_with_the_plugin(tier: sandbox.Tier) -> None:
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    filled = [os.dup(0)]
+    while filled[-1] < highest:  # numbers that are free below one that is used
+        filled.append(os.dup(0))
+    used = filled[-1]
+    try:
+        with (
+            lowered(resource.RLIMIT_NOFILE, used + 20),
+            pytest.raises(sandbox.SandboxError, match=r"cell: `ulimit -n` is \d+ .descriptors., and Douane needs at"),
+        ):
+            Caged(tier)
+        with lowered(resource.RLIMIT_NOFILE, used + 8 + ulimits.OPEN_FILES_A_START), Caged(tier):
+            pass  # what it asks for is enough
+    finally:
+        for fd in filled:
+            os.close(fd)
+
+
+def test_what_a_start_fails_for_want_of_is_named() -> None:
+    for number, says in ((errno.EMFILE, "ulimit -n"), (errno.EAGAIN, "ulimit -u"), (errno.ENOMEM, "ulimit -v")):
+        assert says in ulimits.explain(OSError(number, ""))
+    assert ulimits.explain(OSError(errno.ENOENT, "")) == ""

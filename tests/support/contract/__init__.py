@@ -1,0 +1,1 @@
+"""Recorded conversations between engine and runtime, played towards either side."""

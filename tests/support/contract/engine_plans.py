@@ -1,0 +1,147 @@
+"""A recorded plugin in a plan of today: the real engine, real cages, and what the report says of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from douane import sandbox
+from douane.declared import DeclaredImage
+from douane.engine import PlanError, inspect_image, open_source
+from douane.errors import SinkError
+from douane.plan.plan import parse_plan
+from support.contract.conversation import NAME, PLUGINS, image
+
+
+class Kept:
+    """Keeps what comes out of the pass."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.size = path, None
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+
+    def open_read(self) -> int:
+        """See `Sink`."""
+        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def finish(self, size: int) -> None:
+        """See `Sink`."""
+        self.size = size
+        os.ftruncate(self.fd, size)
+
+    def explain(self, error: OSError) -> SinkError:
+        """See `Sink`."""
+        return SinkError(str(error))
+
+
+def examine(
+    header: dict[str, Any],
+    place: Path,
+    tier: sandbox.Tier,
+    *,
+    use: str | None = None,
+    base: str = str(PLUGINS),
+    python: Path | None = None,
+    log: list[Any] | None = None,
+) -> tuple[dict[str, Any], bytes]:
+    """Let the image of `header` past its plugin: the verdict, without what is not promised, and the bytes stored."""
+    table = {"name": NAME, "use": use or header["plugin"], **header.get("plan", {})}
+    if python is not None:
+        table["python"] = str(python)
+    folder = "" if base else "level1/plugins"
+    before = [
+        {"name": f"before-{n}", "use": os.path.join(folder, each)} for n, each in enumerate(header.get("before", []))
+    ]
+    with granted(header, place) as grants:
+        plan = parse_plan({"plugin": [*before, {**table, "grants": grants}]}, where="the plan", base=base)
+        if header.get("texts"):
+            last = plan.plugins[-1].__class__(**{**_fields(plan.plugins[-1]), "texts": header["texts"]})
+            plan = plan.__class__(**{**_fields(plan), "plugins": (*plan.plugins[:-1], last)})
+        _write(place / "image", header["image"])
+        kept = Kept(place / "kept")
+        try:
+            report = inspect_image(
+                plan,
+                open_source(str(place / "image")),
+                DeclaredImage.from_json(header.get("declared", {})),
+                tier=tier,
+                sink=kept,
+                emit=lambda *line: log.append(line) if log is not None else None,
+            )
+        except PlanError as error:
+            if log is not None:
+                log.append(("report", 0, str(error)))
+            return {"unusable": NAME in str(error)}, b""
+        finally:
+            os.close(kept.fd)
+    verdict = next(each for each in report.verdicts if each.plugin == NAME)
+    said = verdict.outcome in ("refused", "incomplete", "deferred")
+    assert verdict.ran is not None
+    told = {
+        "outcome": report.outcome,
+        "plugin": verdict.outcome,
+        "code": verdict.code,
+        "message": verdict.message if said else None,
+        "retry_after": verdict.retry_after,
+        "warnings": [[warned.code, warned.message] for warned in verdict.warnings],
+        "properties": verdict.properties,
+        "proposed": verdict.proposed,
+        "is": [verdict.ran.kind, verdict.ran.reads, verdict.ran.api],
+    }
+    if log is not None:
+        log.append(("report", 0, str(report.to_json())))
+    return told, kept.path.read_bytes() if kept.size is not None else b""
+
+
+def _write(path: Path, pieces: list[dict[str, Any]]) -> None:
+    """The image as a file, with a hole where it has zeros."""
+    with path.open("wb") as file:
+        for piece in pieces:
+            if "zeros" in piece:
+                file.seek(piece["zeros"], os.SEEK_CUR)
+            else:
+                file.write(image([piece]))
+        file.truncate()
+
+
+def _fields(struct: Any) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+
+@contextlib.contextmanager
+def granted(header: dict[str, Any], place: Path) -> Iterator[dict[str, str]]:
+    """The grants of `header` as a plan writes them: files, and a service that answers once."""
+    grants: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        for name, given in header.get("granted", {}).items():
+            if given["kind"] == "file":
+                (place / name).write_bytes(bytes.fromhex(given["hex"]))
+                grants[name] = f"file:{place / name}"
+                continue
+            service = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            path = place / f"{name}.socket"
+            path.unlink(missing_ok=True)
+            service.bind(str(path))
+            service.listen()
+            thread = threading.Thread(target=_serve, args=(service, given), daemon=True)
+            thread.start()
+            stack.callback(service.shutdown, socket.SHUT_RDWR)
+            grants[name] = f"unix:{path}"
+        yield grants
+
+
+def _serve(service: socket.socket, given: dict[str, Any]) -> None:
+    asks = bytes.fromhex(given["asks"])
+    while True:
+        try:
+            peer, _ = service.accept()
+        except OSError:
+            return  # the test is over
+        with peer:
+            if peer.recv(len(asks), socket.MSG_WAITALL) == asks:
+                peer.sendall(bytes.fromhex(given["answers"]))

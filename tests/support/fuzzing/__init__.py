@@ -1,0 +1,1 @@
+"""Seeds, mutants and checks of fuzzing: tests and `make fuzz` share them."""

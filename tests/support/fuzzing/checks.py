@@ -1,0 +1,118 @@
+"""What has to hold for any bytes: no exception, no failed reader, the same answer for every cut, bounded work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from douane.plugins.formats import examination
+from douane.plugins.formats.base import Format
+from douane.plugins.formats.codes import CODES, REFUSE
+from douane.plugins.formats.examination import Examination
+from douane.plugins.formats.registry import FORMATS
+from support.examination import summary
+
+MOST_STEPS = 20_000
+MOST_STEPS_PER_BYTE = 1 / 8
+"""Answers that readers are given: a few thousand, and no more than one for each 8 bytes that are there."""
+
+MOST_ANSWERED = 16 << 20
+MOST_ANSWERED_PER_BYTE = 12
+"""Bytes in these answers. Several readers may look at the same megabyte, but not all of them at all of it."""
+
+UNKNOWN, KNOWN, SKIPPING, EITHER = range(4)
+"""How an image is examined the two times: its length unknown; known; known, the second time skipping what nobody wants;
+known the first time only, where the verdict must be the same."""
+
+
+class Broken(Exception):
+    """What does not hold."""
+
+
+class Work:
+    """What readers did since :meth:`begin`. A context: while it is open, every Examination counts in here."""
+
+    def __init__(self) -> None:
+        self.steps = self.answered = 0
+        self._plain: Any = None
+
+    def begin(self) -> None:
+        """Count anew."""
+        self.steps = self.answered = 0
+
+    def __enter__(self) -> Work:
+        plain = self._plain = examination.Examination._go_on
+
+        def counting(one: Any, task: Any, answer: Any) -> bool:
+            self.steps += 1
+            if isinstance(answer, bytes):
+                self.answered += len(answer)
+            return bool(plain(one, task, answer))
+
+        setattr(examination.Examination, "_go_on", counting)  # noqa: B010  # mypy allows no assignment to a method
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        setattr(examination.Examination, "_go_on", self._plain)  # noqa: B010  # as above
+
+    def check(self, length: int) -> None:
+        """Raises Broken if there was more work than `length` bytes can be worth."""
+        if self.steps > MOST_STEPS + length * MOST_STEPS_PER_BYTE:
+            raise Broken(f"{self.steps} steps for {length} bytes")
+        if self.answered > MOST_ANSWERED + length * MOST_ANSWERED_PER_BYTE:
+            raise Broken(f"readers were given {self.answered} bytes of {length}")
+
+
+def examine_cut(
+    data: bytes, cuts: Sequence[int], *, known: bool, skipping: bool = False, formats: Sequence[Format] = FORMATS
+) -> Examination:
+    """The ended examination of `data`, cut at the offsets `cuts`; what may be skipped is skipped with `skipping`."""
+    done = Examination(formats, len(data) if known else None)
+    view = memoryview(data)
+    for start, end in pairwise(cuts):
+        at = start
+        if skipping:
+            at += min(done.skippable(), end - at)
+            done.skip(at - start)
+        if at < end:
+            done.feed(view[at:end])
+    done.finish()
+    return done
+
+
+def check(data: bytes, cuts: Sequence[int], work: Work, how: int, formats: Sequence[Format] = FORMATS) -> Examination:
+    """Examine `data` twice; raises Broken, or whatever the examination raises."""
+    work.begin()
+    whole = examine_cut(data, (*range(0, len(data), 1 << 20), len(data)), known=how != UNKNOWN, formats=formats)
+    work.check(len(data))
+    failed = [finding for finding in whole.findings if finding.code == "reader-failed"]
+    if failed:
+        raise Broken(f"{failed[0].format}: {failed[0].detail}")
+    cut = examine_cut(data, cuts, known=how in (KNOWN, SKIPPING), skipping=how == SKIPPING, formats=formats)
+    one, other = (_verdict(whole), _verdict(cut)) if how == EITHER else (summary(whole), summary(cut))
+    if one != other:
+        why = {SKIPPING: "with skipping", EITHER: "with its length unknown"}.get(how, "for other cuts")
+        raise Broken(f"another answer {why}: {_difference(one, other)}")
+    return whole
+
+
+def _verdict(done: Examination) -> object:
+    """What is decided by default: refused, or what it is and what is found.
+
+    Where the length is known a reader can tell at once that a table lies behind the end, and stops there; else it goes
+    on, and finds something else first. Both refuse.
+    """
+    codes = {finding.code for finding in done.findings}
+    if any(CODES[code][0] == REFUSE for code in codes):
+        return "refused"
+    return sorted((match.name, match.variant, match.virtual_size or 0) for match in done.matches), sorted(codes)
+
+
+def _difference(one: Any, other: Any, path: str = "") -> str:
+    if type(one) is type(other) and isinstance(one, list | tuple):
+        for number, (left, right) in enumerate(zip(one, other, strict=False)):
+            if left != right:
+                return _difference(left, right, f"{path}/{number}")
+        return f"{path}: {len(one)} and {len(other)}: {str(one[len(other) :] or other[len(one) :])[:300]}"
+    return f"{path}: {str(one)[:300]} and {str(other)[:300]}"

@@ -1,0 +1,1 @@
+"""Builders of disk images, one for each format."""

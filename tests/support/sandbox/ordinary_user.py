@@ -1,0 +1,51 @@
+"""A cage that an ordinary user builds: run by a test as that user, with a Python that everybody can read."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+from douane import sandbox
+from support.sandbox.process import Caged, ring, wait_until_nobody_holds
+
+REFUSED = (1, 2, 3, 13, 38)
+
+
+def check(tier: sandbox.Tier) -> None:
+    """The walls, from inside; AssertionError names what got through."""
+    fd = ring(b"bytes")
+    with socket.create_server(("127.0.0.1", 0)) as server, Caged(tier, keep=(fd,)) as cell:
+        assert cell.refused("read", "/etc/passwd") in REFUSED
+        assert cell.refused("read", f"/proc/{os.getpid()}/environ") in REFUSED
+        assert cell.refused("connect", server.getsockname()[1]) in REFUSED
+        assert cell.refused("kill", os.getpid(), signal.SIGKILL) in REFUSED
+        assert cell.refused("kill", os.getppid(), 0) in REFUSED
+        assert cell.refused("fork") in REFUSED
+        assert cell.returned("proc_files", str(os.getpid())) == []
+        assert cell.returned("write_everywhere", [str(Path.cwd()), "/tmp", "/dev/shm"]) == []
+        assert cell.returned("ring_attacks", fd, 1 << 16) == []
+        assert cell.returned("socket_families") == []
+        assert cell.returned("mapped", fd, 5) == "bytes"
+        assert cell.returned("start_threads", 8) == 8
+        assert cell.ask("allocate", 1 << 30)["raised"] == "MemoryError"
+        assert cell.report.layers["identity"]["own_user"] is False
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder, "own")
+        own.write_text("pass")
+        with Caged(tier, read=(Path(folder),)) as cell:  # its user owns these, and still cannot change them
+            assert cell.returned("change", str(own)) == []
+            assert cell.returned("write_everywhere", [folder]) == []
+    with Caged(tier, programs=(Path("/bin/sh"),)) as cell:
+        assert cell.refused("kill", cell.process.pid, signal.SIGKILL) in REFUSED
+        assert cell.returned("stray", "setsid") == "left"
+        cell.process.kill()
+        wait_until_nobody_holds(cell.output)
+
+
+if __name__ == "__main__":
+    check(sandbox.Tier(sys.argv[1]))
+    print("closed")

@@ -1,0 +1,52 @@
+"""Douane and these tests at a place, and with a Python, that every user can read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import douane
+import douane_plugin
+
+NOBODY = 65533
+"""A user who owns nothing."""
+
+SUPPORT = Path(__file__).parents[1]
+
+
+def python_for_everybody() -> str:
+    """A Python of 3.11 or later that another user can run."""
+    for name in (os.path.realpath(sys.executable), *(f"/usr/bin/python3.{minor}" for minor in range(11, 16))):
+        with contextlib.suppress(OSError):  # not there, or not for that user
+            tried = subprocess.run(
+                [name, "-I", "-c", "import sys, ctypes; sys.exit(sys.version_info < (3, 11))"],
+                user=NOBODY if os.geteuid() == 0 else None,
+                capture_output=True,
+                check=False,
+            )
+            if tried.returncode == 0:
+                return name
+    raise AssertionError("these tests, run by root, need a Python 3.11 or later that others can run: /usr/bin/python3")
+
+
+@contextlib.contextmanager
+def place_for_everybody() -> Iterator[Path]:
+    """A folder with `douane`, `douane_plugin` and `support`, for PYTHONPATH."""
+    place = Path("/tmp") / f"douane-ordinary-{os.getpid()}-{time.monotonic_ns()}"
+    try:
+        for source in (douane.__path__[0], douane_plugin.__path__[0]):
+            shutil.copytree(source, place / Path(source).name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(SUPPORT, place / "support", ignore=shutil.ignore_patterns("__pycache__"))
+        for folder, _, files in os.walk(place):
+            os.chmod(folder, 0o755)
+            for file in files:
+                os.chmod(os.path.join(folder, file), 0o644)
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)

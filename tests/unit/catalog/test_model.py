@@ -1,0 +1,306 @@
+"""The catalog against a model: workers old and new, tenants who edit and delete, at every point of an
+import."""
+
+import tempfile
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from douane.catalog import Catalog, Task
+from douane.errors import CatalogError
+from support.catalog import begin, make_ready
+
+NAMES = st.sampled_from(["os_distro", "hw_disk_bus", "format.seen"])
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+
+
+@dataclass
+class ModelImage:
+    """What is expected of an image."""
+
+    name: str | None
+    status: str = "queued"
+    disk_format: str | None = None
+    size: int | None = None
+    mine: dict[str, str] = field(default_factory=dict)
+    theirs: dict[str, str] = field(default_factory=dict)
+    code: str | None = None
+    owner: str | None = None  # the id of the task that owns it
+    token: int = 0
+
+
+@dataclass
+class ModelTask:
+    """What is expected of a task."""
+
+    image: str
+    on_failure: str
+    token: int
+    step: str = "receiving"
+    outcome: str | None = None
+    size: int | None = None
+    done: int = 0
+    lost: bool = False  # the image was deleted while it ran
+
+
+@cache
+def _empty_catalog() -> bytes:
+    """A catalog as it is made: its making is tested elsewhere, and takes longer than all the rest."""
+    with tempfile.TemporaryDirectory(prefix="douane-test-") as directory:
+        Catalog(Path(directory) / "catalog.sqlite").close()
+        return (Path(directory) / "catalog.sqlite").read_bytes()
+
+
+class CatalogMachine(RuleBasedStateMachine):
+    """Every rule works out what must happen, does it, and compares; the invariants compare all the rest."""
+
+    images = Bundle("images")
+    workers = Bundle("workers")
+
+    @initialize()
+    def open(self) -> None:
+        self.directory = tempfile.TemporaryDirectory(prefix="douane-test-")
+        self.path = Path(self.directory.name) / "catalog.sqlite"
+        self.path.write_bytes(_empty_catalog())
+        self.catalog = Catalog(self.path)
+        self.model: dict[str, ModelImage] = {}
+        self.model_tasks: dict[str, ModelTask] = {}
+        self.known: list[Task] = []  # every claim a worker ever had
+
+    def teardown(self) -> None:
+        if hasattr(self, "catalog"):
+            self.catalog.close()
+            self.directory.cleanup()
+
+    def expect(self, expected: str | None, call, *args, **kwargs):
+        """Call; it must raise an error with this code (None: no error). The answer, or None."""
+        try:
+            found = call(*args, **kwargs)
+        except CatalogError as error:
+            assert error.code == expected, f"expected {expected}, got {error.code}: {error}"
+            return None
+        assert expected is None, f"expected {expected}, got {found}"
+        return found
+
+    def can_do_nothing(self, worker: Task) -> None:
+        """Whatever a worker that lost its task tries, it is told so; the invariants see that nothing changed."""
+        told = {"outcome": "refused", "code": "late", "message": "too late"}
+        self.expect("lost-task", self.catalog.progress, worker, 7)
+        self.expect("lost-task", self.catalog.note, worker, message="late", report={"late": True})
+        self.expect("lost-task", make_ready, self.catalog, worker, 77)
+        self.expect("lost-task", self.catalog.activate, worker)
+        self.expect("lost-task", self.catalog.fail, worker, **told)
+        self.expect("lost-task", self.catalog.take_over, worker)
+
+    def owns(self, worker: Task) -> bool:
+        task = self.model_tasks[worker.id]
+        return task.outcome is None and task.token == worker.token
+
+    # -- tenants
+
+    @precondition(lambda self: len(self.model) < 4)
+    @rule(target=images, name=st.none() | WORDS, properties=st.dictionaries(NAMES, WORDS, max_size=2))
+    def create(self, name: str | None, properties: dict[str, str]) -> str:
+        image = self.catalog.create_image(name=name, properties=properties)
+        self.model[image.id] = ModelImage(name, mine=dict(properties))
+        return image.id
+
+    @rule(image=images, name=WORDS)
+    def rename(self, image: str, name: str) -> None:
+        model = self.model[image]
+        gone = model.status == "deleted"
+        if self.expect("wrong-state" if gone else None, self.catalog.edit, image, changes={"name": name}):
+            model.name = name
+
+    @rule(image=images, format=st.sampled_from(["raw", "qcow2", "vmdk"]))
+    def declare_format(self, image: str, format: str) -> None:
+        model = self.model[image]
+        wrong = None if model.status == "queued" else "wrong-state"
+        if self.expect(wrong, self.catalog.edit, image, changes={"disk_format": format}):
+            model.disk_format = format
+
+    @rule(image=images, name=NAMES, value=WORDS)
+    def set_property(self, image: str, name: str, value: str) -> None:
+        model = self.model[image]
+        wrong = "wrong-state" if model.status == "deleted" else "reserved" if name in model.theirs else None
+        if self.expect(wrong, self.catalog.edit, image, set_properties={name: value}):
+            model.mine[name] = value
+
+    @rule(image=images, name=NAMES)
+    def remove_property(self, image: str, name: str) -> None:
+        model = self.model[image]
+        wrong = "wrong-state" if model.status == "deleted" else "reserved" if name in model.theirs else None
+        if self.expect(wrong, self.catalog.edit, image, remove_properties=[name]):
+            model.mine.pop(name, None)
+
+    @rule(image=images, choice=st.sampled_from(["deactivate", "reactivate", "deactivate", "reactivate", "delete"]))
+    def change_state(self, image: str, choice: str) -> None:
+        {"delete": self.delete, "deactivate": self.deactivate, "reactivate": self.reactivate}[choice](image)
+
+    def delete(self, image: str) -> None:
+        model = self.model[image]
+        if self.expect("wrong-state" if model.status == "deleted" else None, self.catalog.delete, image):
+            if model.owner:
+                task = self.model_tasks[model.owner]
+                task.lost = True
+                task.outcome, task.step, task.token = "cancelled", "done", task.token + 1
+            model.status, model.owner = "deleted", None
+            for worker in [worker for worker in self.known if self.model_tasks[worker.id].image == image]:
+                if not self.owns(worker) and self.model_tasks[worker.id].lost:
+                    self.can_do_nothing(worker)
+
+    def deactivate(self, image: str) -> None:
+        model = self.model[image]
+        if self.expect(None if model.status == "active" else "wrong-state", self.catalog.deactivate, image):
+            model.status = "deactivated"
+
+    def reactivate(self, image: str) -> None:
+        model = self.model[image]
+        wrong = None if model.status == "deactivated" else "wrong-state"
+        if self.expect(wrong, self.catalog.reactivate, image):
+            model.status = "active"
+
+    # -- workers
+
+    @rule(target=workers, image=images, on_failure=st.sampled_from(["requeue", "remove"]))
+    def begin(self, image: str, on_failure: str):
+        model = self.model[image]
+        wrong = None if model.status == "queued" else "wrong-state"
+        task = self.expect(wrong, begin, self.catalog, image, on_failure)
+        if task is None:
+            return multiple()
+        assert task.token > model.token, "a token is greater than any before"
+        model.status, model.owner, model.token, model.code = "importing", task.id, task.token, None
+        self.model_tasks[task.id] = ModelTask(image, on_failure, task.token)
+        self.known.append(task)
+        return task
+
+    @rule(worker=workers, done=st.integers(0, 2**63 - 1))
+    def progress(self, worker: Task, done: int) -> None:
+        owns = self.owns(worker)
+        self.expect(None if owns else "lost-task", self.catalog.progress, worker, done)
+        self.expect(None if owns else "lost-task", self.catalog.note, worker, message="on the way")
+        if owns:
+            self.model_tasks[worker.id].done = done
+
+    @rule(
+        target=workers,
+        image=images,
+        size=st.integers(0, 99),
+        then=st.sampled_from(["ready", "take over", "take over twice", "active"]),
+    )
+    def whole_way(self, image: str, size: int, then: str):
+        """Most of an import at once, so that the later states are reached often."""
+        worker = self.begin(image, "requeue")
+        if not isinstance(worker, Task):
+            return multiple()
+        self.ready(worker, size)
+        for _ in range({"take over": 1, "take over twice": 2}.get(then, 0)):
+            worker = self.take_over(worker)
+        if then != "ready":
+            self.activate(worker)
+        return worker
+
+    @rule(worker=workers, size=st.integers(0, 99))
+    def ready(self, worker: Task, size: int) -> None:
+        task = self.model_tasks[worker.id]
+        wrong = "lost-task" if not self.owns(worker) else "wrong-state" if task.step == "publishing" else None
+        if self.expect(wrong, make_ready, self.catalog, worker, size):
+            task.step, task.size = "publishing", size
+
+    @rule(worker=workers)
+    def activate(self, worker: Task) -> None:
+        task = self.model_tasks[worker.id]
+        again = task.outcome == "accepted" and task.token == worker.token
+        wrong = None if again else "lost-task" if not self.owns(worker) else None
+        if wrong is None and not again and task.step == "receiving":
+            wrong = "wrong-state"
+        found = self.expect(wrong, self.catalog.activate, worker)
+        if found and not again:
+            model = self.model[task.image]
+            model.status, model.owner, model.size, model.disk_format = "active", None, task.size, "qcow2"
+            model.theirs = {"format.seen": "qcow2"}
+            task.step, task.outcome = "done", "accepted"
+
+    @rule(worker=workers, outcome=st.sampled_from(["refused", "undecided", "cancelled"]))
+    def fail(self, worker: Task, outcome: str) -> None:
+        task = self.model_tasks[worker.id]
+        again = task.outcome not in (None, "accepted") and task.token == worker.token
+        wrong = None if again or self.owns(worker) else "lost-task"
+        told = {"outcome": outcome, "code": "no-good", "message": "it is no good", "failed_stores": ["file"]}
+        found = self.expect(wrong, self.catalog.fail, worker, **told)
+        if found and not again:
+            model = self.model[task.image]
+            model.status = "queued" if task.on_failure == "requeue" else "deleted"
+            model.owner, model.code = None, "no-good"
+            task.step, task.outcome = "done", outcome
+            assert (found.code, found.message, found.failed_stores) == ("no-good", "it is no good", ["file"])
+
+    @rule(target=workers, worker=workers)
+    def take_over(self, worker: Task):
+        owns = self.owns(worker)
+        task = self.expect(None if owns else "lost-task", self.catalog.take_over, worker)
+        if task is None:
+            return multiple()
+        assert task.token > worker.token
+        model = self.model_tasks[worker.id]
+        model.token = self.model[model.image].token = task.token
+        self.can_do_nothing(worker)
+        self.known.append(task)
+        return task
+
+    @rule(target=workers, worker=consumes(workers))
+    def reread(self, worker: Task):
+        """A worker that reads its task again is worth what the task's token is worth now."""
+        return self.catalog.task(worker.id)
+
+    @rule()
+    def restart(self) -> None:
+        self.catalog.close()
+        self.catalog = Catalog(self.path)
+
+    # -- at all times
+
+    @invariant()
+    def images_are_as_expected(self) -> None:
+        found = {image.id: image for image in self.catalog.images(include_deleted=True)}
+        assert list(found) == list(self.model), "all of them, oldest first"
+        for image_id, model in self.model.items():
+            image = found[image_id]
+            assert image.status == model.status
+            assert image.name == model.name
+            assert image.disk_format == model.disk_format
+            assert image.size == model.size
+            assert image.code == model.code
+            assert image.task_id == model.owner
+            assert image.properties == {**model.mine, **model.theirs}
+            assert image.sources == dict.fromkeys(model.theirs, "format")
+        live = [image_id for image_id, model in self.model.items() if model.status != "deleted"]
+        assert [image.id for image in self.catalog.images()] == live
+
+    @invariant()
+    def tasks_are_as_expected(self) -> None:
+        for task_id, model in self.model_tasks.items():
+            task = self.catalog.task(task_id)
+            assert (task.step, task.outcome, task.token) == (model.step, model.outcome, model.token)
+            assert (task.size, task.done) == (model.size, model.done)
+        unfinished = {task_id for task_id, model in self.model_tasks.items() if model.outcome is None}
+        assert {task.id for task in self.catalog.unfinished()} == unfinished
+        assert unfinished == {model.owner for model in self.model.values() if model.status == "importing"}
+
+
+CatalogMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+TestCatalog = CatalogMachine.TestCase

@@ -1,0 +1,97 @@
+"""Bochs' growing disks, and cloop."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.examination import codes, examine, names
+from support.fuzzing.seeds import seeds
+from support.images.patches import be, hostile, le, match_of, patched, worth
+
+BOCHS, CLOOP = seeds()["bochs"], seeds()["cloop"]
+
+
+@pytest.mark.parametrize("size_known", [True, False])
+def test_bochs_passes(size_known: bool) -> None:
+    found = match_of(BOCHS, "bochs", size_known=size_known)
+    assert (found.disk_format, found.variant, found.virtual_size) == ("bochs", "growing", 4 * 65536)
+    assert not examine(BOCHS, size_known=size_known).findings
+
+
+def test_the_first_version_of_bochs_passes() -> None:
+    image = patched(BOCHS, (64, le(0x10000, 4)), (84, le(3 * 65536, 8)))
+    assert match_of(image, "bochs").virtual_size == 3 * 65536
+    assert not examine(image).findings
+
+
+@pytest.mark.parametrize("kind", [b"Undoable", b"Volatile"])
+def test_a_bochs_image_that_is_a_difference_is_refused(kind: bytes) -> None:
+    assert worth(examine(patched(BOCHS, (48, kind)))) == {"parent": "refuse"}
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "found"),
+    [
+        (32, b"Other\0", "subformat"),
+        (48, b"Other\0", "subformat"),
+        (64, le(0x30000, 4), "version"),
+        (68, le(0, 4), "overlap"),
+        (68, le(1 << 31, 4), "outside-file"),
+        (72, le(0xFFFFFFFF, 4), "header"),
+        (72, le(3, 4), "virtual-size"),
+        (80, le(0, 4), "header"),
+        (80, le(65535, 4), "header"),
+        (80, le(1 << 24, 4), "header"),
+        (88, le(0, 8), "no-disk"),
+        (88, le(65537, 8), "unaligned-size"),
+        (88, le(1 << 63, 8), "virtual-size"),
+        (520, le(3, 4), "outside-file"),
+        (520, le(0xFFFFFFFE, 4), "outside-file"),
+    ],
+)
+@pytest.mark.parametrize("size_known", [True, False])
+def test_a_bochs_image_that_contradicts_itself(at: int, value: bytes, found: str, size_known: bool) -> None:
+    assert found in codes(examine(patched(BOCHS, (at, value)), size_known=size_known))
+
+
+@pytest.mark.parametrize("size_known", [True, False])
+def test_cloop_passes(size_known: bool) -> None:
+    found = match_of(CLOOP, "cloop", size_known=size_known)
+    assert (found.disk_format, found.variant, found.virtual_size) == ("cloop", "2.0", 3 * 65536)
+    assert not examine(CLOOP, size_known=size_known).findings
+
+
+def test_a_script_is_no_cloop() -> None:
+    assert "cloop" not in names(examine(b"#!/bin/sh\n#V2.0 Format\necho\n"))
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "found"),
+    [
+        (128, be(0, 4), "header"),
+        (128, be(65537, 4), "header"),
+        (128, be(1 << 30, 4), "header"),
+        (132, be(0, 4), "no-disk"),
+        (132, be(0xFFFFFFFF, 4), "virtual-size"),
+        (132, be(0x04000000, 4), "header"),
+        (132, be(0x01000000, 4), "outside-file"),
+        (136, be(8, 8), "overlap"),
+        (144, be(0, 8), "header"),
+        (160, be(1 << 63, 8), "header"),
+        (160, be(1000, 8), "outside-file"),
+    ],
+)
+@pytest.mark.parametrize("size_known", [True, False])
+def test_a_cloop_image_that_contradicts_itself(at: int, value: bytes, found: str, size_known: bool) -> None:
+    assert found in codes(examine(patched(CLOOP, (at, value)), size_known=size_known))
+
+
+@pytest.mark.parametrize("size_known", [True, False])
+def test_what_is_cut_off_is_refused(size_known: bool) -> None:
+    assert codes(examine(BOCHS[:300], size_known=size_known)) == {"truncated"}
+    assert codes(examine(CLOOP[:130], size_known=size_known)) == {"truncated"}
+    for image in (BOCHS[:600], BOCHS[:100_000], CLOOP[:150], CLOOP[:-10]):
+        assert codes(examine(image, size_known=size_known)) - {"outside-file"} == set()
+
+
+test_mutants_upset_nothing = hostile(lambda: [BOCHS, CLOOP], 180)

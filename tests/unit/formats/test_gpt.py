@@ -1,0 +1,167 @@
+"""GUID partition tables: what real tools make passes, and what contradicts itself is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.examination import codes, examine, examine_file, names, summary
+from support.images.disks import blank, gpt_disk, gpt_entries, gpt_header, mbr_entry, mbr_sector, run
+
+PARTITIONS = ((2048, 4095), (4096, 8000))
+END = 8192
+"""Sectors of the disks here."""
+
+
+def details(disk: bytes) -> str:
+    """What is said about the partition table; nothing else may be found."""
+    examination = examine(disk)
+    assert names(examination) == ["gpt"]
+    assert codes(examination) <= {"partition-table"}
+    return "; ".join(finding.detail for finding in examination.findings)
+
+
+def test_a_disk_that_sgdisk_partitioned_passes(tmp_path: Path) -> None:
+    disk = blank(tmp_path / "disk", 20 << 20)
+    run("sgdisk", "-n", "1:2048:8191", "-t", "1:ef00", "-c", "1:boot", "-n", "2:8192:0", disk)
+    examination = examine_file(disk)
+    (match,) = examination.matches
+    assert (match.name, match.disk_format, match.kind, match.virtual_size) == ("gpt", "raw", "content", 20 << 20)
+    assert not examination.findings
+    shown = {field.name: field.value for field in match.fields}
+    assert shown["partition 1"] == "EFI system 'boot', 6144 sectors from 2048"
+
+
+def test_a_hybrid_mbr_of_sgdisk_is_told(tmp_path: Path) -> None:
+    disk = blank(tmp_path / "disk", 20 << 20)
+    run("sgdisk", "-n", "1:2048:8191", disk)
+    run("sgdisk", "-h", "1", disk)
+    assert "hybrid" in details(disk.read_bytes())
+
+
+@pytest.mark.parametrize("sector", [512, 4096])
+@pytest.mark.parametrize("size_known", [True, False])
+def test_both_sizes_of_sectors_are_read(sector: int, size_known: bool) -> None:
+    examination = examine(gpt_disk((100, 200), (300, 400), sector=sector), size_known=size_known)
+    (match,) = examination.matches
+    assert not examination.findings
+    assert match.virtual_size == 4 << 20
+    assert {field.value for field in match.fields if field.name == "sector size"} == {sector}
+    assert "partition 2" in {field.name for field in match.fields}
+
+
+def change(at: int, to: bytes) -> Callable[[bytearray], None]:
+    def apply(disk: bytearray) -> None:
+        disk[at : at + len(to)] = to
+
+    return apply
+
+
+def again(mine: int, other: int, table: int, **changed: int) -> bytes:
+    """A header like that of the disk, with what is changed."""
+    changed.setdefault("last", END - 34)
+    return gpt_header(mine, other, table, gpt_entries(*PARTITIONS), **changed)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        pytest.param(change(512 + 40, b"\xff"), "the header cannot be used: its checksum", id="checksum"),
+        pytest.param(change(1024 + 56, b"\xff"), "the checksum of the entries is wrong", id="entries"),
+        pytest.param(change(-512 + 40, b"\xff"), "copy of the header cannot be used: its checksum", id="copy"),
+        pytest.param(change(-512, bytes(8)), "its copy is missing", id="no-copy"),
+        pytest.param(change(-512 - 16000, b"\xff"), "the checksum of the copy of the entries", id="copy-entries"),
+        pytest.param(change(512, bytes(512)), "its first header is missing", id="no-header"),
+        pytest.param(change(0, bytes(512)), "does not protect it and is empty", id="no-mbr"),
+        pytest.param(
+            change(0, mbr_sector(mbr_entry(0x83, 2048, 100))), "protect it and has partitions of its own", id="old-mbr"
+        ),
+        pytest.param(
+            change(0, mbr_sector(mbr_entry(0xEE, 1, 9), mbr_entry(0x83, 3000, 100))), "which it does not", id="hybrid"
+        ),
+        pytest.param(change(512, again(1, END - 1, 2, first=3000)), "partition 1, sectors 2048 to 4095", id="first"),
+        pytest.param(change(512, again(1, END - 1, 2, first=3)), "may begin on the table", id="on-table"),
+        pytest.param(change(512, again(7, END - 1, 2)), "it says that it is at sector 7", id="elsewhere"),
+        pytest.param(change(512, again(1, 1 << 60, 2)), "the image ends before", id="copy-far"),
+        pytest.param(change(512, again(1, 0, 2)), "its copy cannot be at sector 0", id="copy-first"),
+        pytest.param(change(512, again(1, END - 1, 1 << 60)), "the entries end behind the image", id="entries-far"),
+        pytest.param(change(512, again(1, END - 1, 2, entry_count=(1 << 32) - 1)), "absurd", id="many"),
+        pytest.param(change(512, again(1, END - 1, 2, entry_size=96)), "entry of 96 bytes", id="entry-size"),
+        pytest.param(change(512, again(1, END - 1, 2, last=END - 33)), "disagree: last is", id="disagree"),
+        pytest.param(change(-512, again(END - 1, 9, END - 33)), "says that the header is at sector 9", id="copy-back"),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_told(make: Callable[[bytearray], None], told: str) -> None:
+    disk = gpt_disk(*PARTITIONS)
+    assert not details(disk)
+    make(disk)
+    assert told in details(disk)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "told"),
+    [
+        ([(2048, 4095), (4095, 8000)], "partition 1 and partition 2 overlap"),
+        ([(2048, 9000)], "is not in 34 to"),
+        ([(4000, 3000)], "ends before it begins"),
+    ],
+)
+def test_partitions_that_cannot_be_are_told(partitions: list[tuple[int, int]], told: str) -> None:
+    assert told in details(gpt_disk(*partitions))
+
+
+def test_the_copy_alone_is_found_by_the_end_and_read() -> None:
+    disk = gpt_disk(*PARTITIONS)
+    disk[: 34 * 512] = bytes(34 * 512)
+    examination = examine(disk)
+    (match,) = examination.matches
+    assert (match.name, match.at) == ("gpt", "end")
+    assert "partition 2" in {field.name for field in match.fields}
+    assert "its first header is missing" in details(disk)
+
+
+def test_without_a_header_and_its_copy_nothing_is_left() -> None:
+    disk = gpt_disk(*PARTITIONS)
+    disk[512:1024] = disk[-512:] = bytes(512)
+    assert "no copy at the end either" in details(disk)
+
+
+def test_the_copy_of_a_grown_disk_is_read_where_it_is() -> None:
+    grown = gpt_disk(*PARTITIONS) + bytes(3 << 20)
+    assert details(grown) == "its copy is at sector 8191, and the disk's last is 14335: the disk has grown"
+    grown[(4 << 20) - 512 + 40] ^= 1
+    assert "copy of the header cannot be used" in details(grown)
+
+
+def test_a_disk_that_was_cut_off_is_told() -> None:
+    told = details(gpt_disk(*PARTITIONS)[: 3 << 20])
+    assert "the image ends before" in told
+    assert "partition 2 ends at byte" in told
+
+
+def test_the_footer_of_a_fixed_vhd_is_not_part_of_the_disk(qemu_img: Callable[..., bytes]) -> None:
+    image = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=bytes(gpt_disk(*PARTITIONS)))
+    assert [finding for finding in examine(image).findings if finding.code == "partition-table"] == []
+
+
+@pytest.mark.parametrize("kind", ["vdi", "vpc", "qcow2", "vmdk", "parallels"])
+def test_the_copy_that_a_guest_has_in_another_format_is_no_gpt(qemu_img: Callable[..., bytes], kind: str) -> None:
+    image = qemu_img(kind, data=bytes(gpt_disk(*PARTITIONS)))
+    at = image.rindex(b"EFI PART")
+    assert "gpt" not in names(examine(image[: at + 512]))
+
+
+@given(st.data())
+def test_a_changed_table_never_upsets_its_reader(data: st.DataObject) -> None:
+    disk = gpt_disk(*PARTITIONS, size=200 << 10)
+    for _ in range(data.draw(st.integers(0, 6))):
+        base = data.draw(st.sampled_from([446, 512, 1024, len(disk) - 512 - (16 << 10), len(disk) - 512]))
+        disk[base + data.draw(st.integers(0, 127)) if base > 446 else base + 4] = data.draw(st.integers(0, 255))
+    disk = disk[: data.draw(st.sampled_from([len(disk), data.draw(st.integers(0, len(disk)))]))]
+    whole = examine(disk, cut=4 << 20)
+    assert "reader-failed" not in codes(whole)
+    assert summary(whole) == summary(examine(disk, cut=data.draw(st.integers(500, 1 << 16))))

@@ -1,0 +1,145 @@
+"""Partition tables of DOS' kind: which sectors are one, and what one may not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.examination import codes, examine, examine_file, names, summary
+from support.images.disks import blank, mbr_disk, mbr_entry, mbr_sector, run
+
+LINUX, EXTENDED = 0x83, 0x05
+
+
+def details(disk: bytes) -> str:
+    """What is said about the partition table; nothing else may be found."""
+    examination = examine(disk)
+    assert names(examination) == ["mbr"]
+    assert codes(examination) <= {"partition-table"}
+    return "; ".join(finding.detail for finding in examination.findings)
+
+
+def test_a_disk_that_sfdisk_partitioned_with_logical_partitions_passes(tmp_path: Path) -> None:
+    disk = blank(tmp_path / "disk", 20 << 20)
+    table = "label: dos\n2048,4096,83,*\n6144,20000,5\n8192,2048,83\n12288,2048,83\n"
+    run("sfdisk", "-q", disk, stdin=table)
+    examination = examine_file(disk)
+    (match,) = examination.matches
+    assert (match.name, match.disk_format, match.kind, match.virtual_size) == ("mbr", "raw", "content", 20 << 20)
+    assert not examination.findings
+    assert [field.name for field in match.fields if field.name.startswith("partition")] == [
+        "partition 1", "partition 2", "partition 5", "partition 6",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [4 << 20, (4 << 20) + 3])
+def test_the_disk_is_as_large_as_the_image(size: int) -> None:
+    for known in (True, False):
+        (match,) = examine(mbr_disk(mbr_entry(LINUX, 2048, 100), size=size), size_known=known).matches
+        assert match.virtual_size == size
+
+
+@pytest.mark.parametrize("option", ["--mbr=y", "--mbr=n"])
+def test_a_fat_is_no_partition_table_even_with_one_written_into_it(tmp_path: Path, option: str) -> None:
+    run("mkfs.fat", "-C", option, tmp_path / "disk", "4096")
+    assert names(examine_file(tmp_path / "disk")) == ["fat"]
+
+
+@pytest.mark.parametrize(
+    "sector",
+    [
+        pytest.param(b"\xeb\x52\x90NTFS    ".ljust(510, b"\0"), id="ntfs"),
+        pytest.param(b"\xeb\x76\x90EXFAT   ".ljust(510, b"\0"), id="exfat"),
+        pytest.param(b"MZ".ljust(446, b"\0") + mbr_entry(LINUX, 1, 1), id="kernel"),
+        pytest.param(bytes(446) + mbr_entry(LINUX, 1, 1, active=7), id="no-such-flag"),
+        pytest.param(bytes(510), id="empty"),
+    ],
+)
+def test_other_boot_sectors_are_no_partition_table(sector: bytes) -> None:
+    disk = sector.ljust(510, b"\0") + b"\x55\xaa" + b"\0\0HdrS" * sector.startswith(b"MZ") + bytes(1 << 20)
+    assert "mbr" not in names(examine(disk))
+
+
+def test_partitions_that_overlap_are_found() -> None:
+    told = details(mbr_disk(mbr_entry(LINUX, 2048, 1000), mbr_entry(LINUX, 3000, 1000)))
+    assert "partition 1 and partition 2 overlap" in told
+
+
+def test_partitions_that_touch_are_none_that_overlap() -> None:
+    assert not details(mbr_disk(mbr_entry(LINUX, 2048, 1000), mbr_entry(LINUX, 3048, 1000)))
+
+
+def test_a_partition_behind_the_end_is_found() -> None:
+    assert "ends at sector 9048, and the image has 8192" in details(mbr_disk(mbr_entry(LINUX, 8048, 1000)))
+
+
+def test_two_active_partitions_are_found() -> None:
+    told = details(mbr_disk(mbr_entry(LINUX, 2048, 10, 0x80), mbr_entry(LINUX, 3048, 10, 0x80)))
+    assert "more than one" in told
+
+
+def test_a_partition_on_the_table_itself_is_found() -> None:
+    assert "begins at sector 0" in details(mbr_disk(mbr_entry(LINUX, 0, 1000)))
+
+
+def test_two_extended_partitions_are_found() -> None:
+    disk = mbr_disk(mbr_entry(EXTENDED, 2048, 10), mbr_entry(EXTENDED, 3048, 10))
+    disk[2048 * 512 : 2049 * 512] = mbr_sector()
+    assert "two extended" in details(disk)
+
+
+def with_records(*records: tuple[int, bytes]) -> bytearray:
+    """A disk whose sectors 2048 to 6047 are an extended partition, with records in the sectors that are named."""
+    disk = mbr_disk(mbr_entry(EXTENDED, 2048, 4000))
+    for sector, record in records:
+        disk[sector * 512 : sector * 512 + 512] = record
+    return disk
+
+
+def test_logical_partitions_in_a_circle_end() -> None:
+    first = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 500, 200))
+    second = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 500, 200))
+    assert "in a circle" in details(with_records((2048, first), (2548, second)))
+
+
+def test_a_chain_that_goes_back_without_a_circle_is_left_unchecked_and_passes() -> None:
+    first = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 900, 200))
+    second = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 500, 200))
+    assert codes(examine(with_records((2048, first), (2948, second)))) == {"unchecked"}
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (bytes(512), "no extended boot record"),
+        (mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 4000, 9)), "out of its partition"),
+        (mbr_sector(mbr_entry(LINUX, 10, 4000)), "outside the extended partition"),
+        (mbr_sector(mbr_entry(LINUX, 0, 100)), "on its own table"),
+    ],
+)
+def test_an_extended_boot_record_that_cannot_be_is_found(record: bytes, told: str) -> None:
+    assert told in details(with_records((2048, record)))
+
+
+def test_an_endless_chain_is_not_followed_for_ever() -> None:
+    # Every sector of the extended partition is a record that leads to the next one.
+    records = [
+        (sector, mbr_sector(bytes(16), mbr_entry(EXTENDED, sector + 1 - 2048, 1))) for sector in range(2048, 6047)
+    ]
+    assert "more than 128" in details(with_records(*records))
+
+
+@given(st.data())
+def test_a_changed_table_never_upsets_its_reader(data: st.DataObject) -> None:
+    first = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 500, 200))
+    disk = with_records((2048, first), (2548, mbr_sector(mbr_entry(LINUX, 10, 100))))[: 3000 * 512]
+    for _ in range(data.draw(st.integers(0, 6))):
+        base = data.draw(st.sampled_from([0, 2048 * 512, 2548 * 512]))
+        disk[base + data.draw(st.integers(440, 511))] = data.draw(st.integers(0, 255))
+    disk = disk[: data.draw(st.integers(0, len(disk)))]
+    whole = examine(disk, cut=4 << 20)
+    assert "reader-failed" not in codes(whole)
+    assert summary(whole) == summary(examine(disk, cut=data.draw(st.integers(1 << 16, 1 << 18))))

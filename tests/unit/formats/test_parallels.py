@@ -1,0 +1,94 @@
+"""Parallels' expandable images, which are ploop to Glance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from support.examination import codes, examine
+from support.fuzzing.seeds import seeds
+from support.images.patches import hostile, le, match_of, patched, worth
+
+MiB = 1 << 20
+QemuImg = Callable[..., bytes]
+DATA = bytes(range(1, 256)) * 16384
+
+
+@pytest.mark.parametrize("options", ["cluster_size=1M", "cluster_size=64k"])
+def test_what_qemu_img_makes_passes(qemu_img: QemuImg, options: str) -> None:
+    for image in (qemu_img("parallels", "-o", options), qemu_img("parallels", "-o", options, data=DATA)):
+        examination = examine(image)
+        (found,) = examination.matches
+        assert (found.name, found.disk_format, found.variant) == ("parallels", "ploop", "extended")
+        assert found.virtual_size in (8 * MiB, len(DATA))
+        assert not examination.findings
+
+
+def old(entries: list[int], *, tracks: int = 63, sectors: int | None = None) -> bytes:
+    """Of the older kind, whose table counts in sectors."""
+    table = b"".join(le(entry, 4) for entry in entries)
+    size = tracks * len(entries) if sectors is None else sectors
+    fields = [le(value, 4) for value in (2, 16, 10, tracks, len(entries))]
+    head = b"WithoutFreeSpace" + b"".join(fields) + le(size, 8) + le(0, 4) * 3 + le(0, 8)
+    return (head + table).ljust(512 + 63 * 512 * len(entries), b"\0")
+
+
+def test_the_older_kind_passes() -> None:
+    found = match_of(old([1, 64, 0]), "parallels")
+    assert (found.variant, found.virtual_size) == ("plain", 3 * 63 * 512)
+    assert not examine(old([1, 64, 0])).findings
+
+
+def test_the_older_kind_has_sizes_of_32_bits() -> None:
+    assert match_of(old([1], sectors=1 << 40 | 60), "parallels").virtual_size == 60 * 512
+
+
+@pytest.mark.parametrize("size_known", [True, False])
+def test_an_entry_outside_of_the_file_is_refused(qemu_img: QemuImg, size_known: bool) -> None:
+    assert worth(examine(old([1, 127]), size_known=size_known)) == {"outside-file": "refuse"}
+    image = qemu_img("parallels", data=DATA)
+    assert worth(examine(image[: len(image) // 2], size_known=size_known)) == {"outside-file": "refuse"}
+
+
+def test_an_entry_that_leads_into_the_table_is_refused() -> None:
+    assert worth(examine(old([1] * 200, tracks=1))) == {"overlap": "refuse"}
+
+
+def test_one_that_was_not_closed_is_told(qemu_img: QemuImg) -> None:
+    image = qemu_img("parallels")
+    assert worth(examine(patched(image, (44, le(0x746F6E59, 4))))) == {"dirty": "warn"}
+    assert worth(examine(patched(image, (44, le(7, 4))))) == {"odd": "warn"}
+    assert not examine(patched(image, (44, le(0x312E3276, 4)))).findings
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "found"),
+    [
+        (16, le(1, 4), "version"),
+        (28, le(0, 4), "header"),
+        (28, le(0xFFFFFFFF, 4), "header"),
+        (32, le(0xFFFFFFFF, 4), "header"),
+        (32, le(0x1FFFFFFF, 4), "outside-file"),
+        (36, le(0, 8), "no-disk"),
+        (36, le(1 << 62, 8), "virtual-size"),
+        (56, le(1 << 60, 8), "outside-file"),
+    ],
+)
+def test_what_contradicts_itself(qemu_img: QemuImg, at: int, value: bytes, found: str) -> None:
+    image = patched(qemu_img("parallels"), (at, value))
+    assert codes(examine(image)) >= {found}
+
+
+def test_data_in_the_table_are_refused() -> None:
+    assert "overlap" in codes(examine(patched(old([5] * 200), (48, le(1, 4)))))
+
+
+@pytest.mark.parametrize("length", [16, 63])
+def test_one_cut_off_in_its_header_is_truncated(qemu_img: QemuImg, length: int) -> None:
+    assert codes(examine(qemu_img("parallels")[:length])) == {"truncated"}
+
+
+SEEDS = [seeds()["parallels"], old([1, 64, 0])]
+
+test_mutants_upset_nothing = hostile(lambda: SEEDS, 80)

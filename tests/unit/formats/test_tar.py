@@ -1,0 +1,249 @@
+"""Tar archives: every kind that tools write is read, and what would be unpacked elsewhere or differently is refused."""
+
+from __future__ import annotations
+
+import lzma
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from douane.plugins.formats import tar as tar_module
+from douane.plugins.formats import tar_headers
+from support.examination import codes, examine, names, summary
+from support.images.archives import CONTENT, END, block, checked, details, ova, padded, pax, refused, tar
+
+MiB = 1 << 20
+FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
+LONG = "d" * 60 + "/" + "é" * 40 + "/notes.txt"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("cut", [511, MiB])
+def test_what_tarfile_writes_is_read_and_has_no_findings(format: int, cut: int) -> None:
+    folder = tarfile.TarInfo("d")
+    folder.type = tarfile.DIRTYPE
+    image = tar(folder, ("d/a.txt", b"a" * 1000), ("d/empty", b""), (LONG, b"long"), ("./b", CONTENT), format=format)
+    found = examine(image, cut=cut)
+    assert names(found) == ["tar"]
+    assert codes(found) == set()
+    told = [str(field.value) for field in found.matches[0].fields if field.name == "member"]
+    assert [line.split(",")[0] for line in told] == ["'d/'", "'d/a.txt'", "'d/empty'", repr(LONG[:77] + "..."), "'./b'"]
+
+
+def test_the_oldest_kind_is_read_too_and_a_header_out_of_luck_is_not() -> None:
+    old = block(b"disk", 100, b"\0", magic=b"") + padded(b"x" * 100) + END
+    assert names(examine(old)) == ["tar"]
+    assert codes(examine(old)) == set()
+    assert "tar" not in names(examine(bytes(1024)))
+    assert "tar" not in names(examine(old[:148] + b"0000000\0" + old[156:]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/cron.d/x", "../x", "a/../../x", "a/..", "a\\..\\b", "C:x", "a\nb", "x" * 1025],
+)
+def test_a_name_that_leads_out_of_the_archive_is_refused(name: str) -> None:
+    assert refused(tar((name, b"data"), format=tarfile.PAX_FORMAT)) == {"member-name"}
+
+
+def test_a_name_with_a_nul_and_an_empty_one_are_refused() -> None:
+    for first in (pax(("path", "a\0b")), pax(("path", ""))):
+        assert refused(first + block(b"a", 1) + padded(b"1") + END) == {"member-name"}
+
+
+def test_the_name_before_the_name_is_looked_at() -> None:
+    assert refused(block(b"passwd", prefix=b"../../etc") + END) == {"member-name"}
+    # GNU tar does not read it as a name, others do
+    assert refused(block(b"passwd", magic=b"ustar  ", prefix=b"../../etc") + END) == {"archive"}
+
+
+@pytest.mark.parametrize("flag", [b"1", b"2", b"3", b"4", b"6", b"M", b"V", b"D", b"Z"])
+def test_what_is_no_plain_file_is_refused(flag: bytes) -> None:
+    assert refused(block(b"disk.raw", 0, flag) + END) == {"member-type"}
+
+
+def test_two_members_of_the_same_name_are_refused() -> None:
+    assert refused(tar(("a", b"1"), ("./a", b"2"))) == {"member-twice"}
+    assert refused(tar(("a", b"1"), ("A", b"2"))) == set()
+
+
+@pytest.mark.parametrize("size", [b"00000000x00\0", b"10 7\0", b"\xff" * 12, b"\x81" + bytes(11), b"-1\0"])
+def test_a_size_that_is_none_is_refused(size: bytes) -> None:
+    assert refused(block(b"a", size) + padded(b"") + END) == {"archive"}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_size_that_no_disk_has_is_refused(known: bool) -> None:
+    image = block(b"a", b"\x80" + (1 << 60).to_bytes(11, "big")) + padded(b"data") + END
+    assert "member-size" in refused(examine(image, size_known=known))
+
+
+def test_a_size_that_the_archive_does_not_have_is_refused() -> None:
+    assert refused(block(b"a", 1 << 32) + padded(b"data") + END) == {"truncated"}
+
+
+def test_a_wrong_checksum_is_refused_wherever_it_stands() -> None:
+    image = tar(("a", b"1"), ("b", b"2"))
+    for at in (0, 1024):
+        wrong = image[: at + 100] + b"7" + image[at + 101 :]
+        assert names(examine(wrong)) == ["tar"]
+        assert refused(wrong) == {"archive"}
+
+
+def test_two_sizes_for_one_member_are_refused() -> None:
+    # CVE-2025-62518: who goes by the first size finds other members in the second's bytes
+    hidden = padded(b"") + block(b"hidden", 4) + padded(b"evil")
+    image = pax(("size", str(len(hidden)))) + block(b"a", 0) + hidden + END
+    assert refused(image) == {"archive"}
+    assert refused(pax(("size", "4")) + block(b"a", 4) + padded(b"data") + END) == set()
+
+
+def test_a_directory_that_claims_data_is_refused() -> None:
+    assert refused(block(b"d/", 512, b"5") + bytes(512) + END) == {"archive"}
+    assert refused(block(b"d/", 512, b"0") + bytes(512) + END) == {"archive"}
+
+
+def test_headers_before_a_member_are_bounded() -> None:
+    member = block(b"a", 1) + padded(b"1") + END
+    assert refused(pax(("comment", "c" * (2 * MiB))) + member) == {"archive"}
+    assert refused(pax(("comment", "c"), flag=b"g") * 100 + member) == {"archive"}
+    assert refused(pax(("comment", "c")) * 2 + member) == {"archive"}
+    assert refused(pax(("comment", "c"), flag=b"g") + pax(("comment", "c")) + member) == set()
+
+
+def test_a_global_header_that_renames_all_members_is_refused() -> None:
+    assert refused(pax(("path", "../x"), flag=b"g") + block(b"a", 1) + padded(b"1") + END) == {"archive"}
+
+
+def test_a_pax_header_that_is_none_is_refused() -> None:
+    for data in (b"99 path=x\n", b"10 path=xx", b"path=x\n", b"9 path-x\n"):
+        assert refused(block(b"p", len(data), b"x") + padded(data) + block(b"a") + END) == {"archive"}
+
+
+def test_wherever_it_is_cut_short_somebody_is_told() -> None:
+    image = tar(("a", CONTENT), (LONG, b"b" * 700), format=tarfile.PAX_FORMAT)
+    end = 512 + 5120 + 1024 + 512 + 1024  # of the second member; what follows are zeros
+    whole = examine(image)
+    assert codes(whole) == set()
+    for length in range(1, end, 37):
+        found = examine(image[:length])
+        assert names(found) == ["tar"] or length < 262
+        assert "truncated" in refused(found) or length < 262 or "odd" in codes(found)
+
+
+def test_more_members_than_a_disk_comes_with_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tar_module, "MAX_MEMBERS", 10)
+    assert refused(tar(*((str(number), b"") for number in range(10)))) == set()
+    assert refused(tar(*((str(number), b"") for number in range(11)))) == {"archive"}
+
+
+def test_only_so_many_members_are_looked_into_and_an_ova_may_not_hide_its_disk_behind_them() -> None:
+    many = [(f"{number}.txt", b"text") for number in range(tar_module.MAX_LOOKED_INTO + 1)]
+    assert refused(tar(*many)) == set()
+    assert refused(ova(*many, ("disk.vmdk", CONTENT))) == {"archive"}
+
+
+def test_what_stands_behind_the_end() -> None:
+    image = block(b"a", 1) + padded(b"1")
+    assert codes(examine(image + END + bytes(3 * MiB))) == set()
+    assert codes(examine(image + END + bytes(9000) + b"garbage")) == {"trailing-data"}
+    assert codes(examine(image)) == {"odd"}
+    # BusyBox's tar would go on behind half an end
+    assert refused(image + bytes(512) + block(b"hidden", 1) + padded(b"1") + END) == {"archive"}
+
+
+def test_an_archive_in_the_archive_is_looked_into() -> None:
+    found = examine(tar(("inner.tar", tar(("../../x", b"1")))))
+    assert codes(found) == {"member-name"}
+    assert [(name, names(inner)) for name, inner in found.matches[0].inner] == [("inner.tar", ["tar"])]
+
+
+def test_a_disk_without_a_description_is_refused() -> None:
+    assert refused(tar(("disk.vmdk", CONTENT))) == {"ovf"}
+
+
+@pytest.fixture(params=["gnu", "0.0", "0.1", "1.0"])
+def sparse(request: pytest.FixtureRequest, tmp_path: Path) -> bytes:
+    """An archive by GNU tar, of a disk of 64 MiB with many holes: an xz file without its end."""
+    disk = tmp_path / "disk"
+    packed = lzma.compress(bytes(100_000), format=lzma.FORMAT_XZ)
+    with disk.open("wb") as file:
+        file.write(packed[:-12].ljust(4096, b"\1"))
+        for at in range(1, 30):
+            file.seek(at * 2 * MiB)
+            file.write(b"x" * 4096)
+        file.truncate(64 * MiB)
+    version = ["--format=gnu"] if request.param == "gnu" else ["--format=posix", f"--sparse-version={request.param}"]
+    subprocess.run(
+        ["tar", "--create", "--sparse", *version, "--file=a.tar", "disk"], cwd=tmp_path, check=True, timeout=60
+    )
+    return (tmp_path / "a.tar").read_bytes()
+
+
+@pytest.mark.parametrize("cut", [4097, MiB])
+def test_a_disk_with_holes_is_looked_into_with_its_holes(sparse: bytes, cut: int) -> None:
+    assert len(sparse) < MiB
+    found = examine(sparse, cut=cut)
+    [(name, inner)] = found.matches[0].inner
+    assert (name, names(inner), inner.position) == ("disk", ["xz"], 64 * MiB)
+    assert refused(found) == {"truncated"}
+
+
+def _old_sparse(stored: int, real: int, *parts: tuple[int, int]) -> bytes:
+    numbers = b"".join(b"%011o\0%011o\0" % part for part in parts)
+    body = bytearray(block(b"disk", stored, b"S", magic=b"ustar  "))
+    body[386 : 386 + len(numbers)] = numbers
+    body[483:495] = b"\x80" + real.to_bytes(11, "big")
+    return checked(bytes(body)) + padded(b"x" * stored) + END
+
+
+def test_holes_that_contradict_themselves_are_refused() -> None:
+    assert refused(_old_sparse(1024, 1 << 20, (0, 512), (4096, 512))) == set()
+    assert refused(_old_sparse(1024, 1 << 20, (4096, 512), (0, 512))) == {"archive"}
+    assert refused(_old_sparse(1024, 1 << 20, (0, 512), (4096, 5120))) == {"archive"}
+    assert refused(_old_sparse(1024, 4096, (0, 512), (4096, 512))) == {"archive"}
+    assert "member-size" in refused(_old_sparse(512, 1 << 50, (0, 512)))
+    assert refused(pax(("GNU.sparse.major", "2"), ("GNU.sparse.realsize", "1")) + block(b"a") + END) == {"archive"}
+    endless = padded(b"1000000\n" + b"1\n" * 100)
+    sparse = pax(("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "9"))
+    assert refused(sparse + block(b"a", len(endless)) + endless + END) == {"archive"}
+
+
+def test_findings_name_the_member_and_where_it_stands() -> None:
+    found = examine(tar(("a", b"1"), ("../x", b"1")))
+    assert [finding.offset for finding in found.findings] == [1024]
+    assert "'../x'" in details(found)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.binary(min_size=512, max_size=512))
+def test_random_sectors_are_no_archive(sector: bytes) -> None:
+    assert tar_headers.begins_archive(sector) == (sector[257:262] == b"ustar")
+
+
+SOURCES = [
+    ova(),
+    tar(("a", CONTENT), (LONG, b"b"), format=tarfile.PAX_FORMAT),
+    tar((LONG, b"b"), ("b", CONTENT), format=tarfile.GNU_FORMAT),
+    _old_sparse(1024, 1 << 20, (0, 512), (4096, 512)),
+]
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_mutants_neither_fail_nor_depend_on_how_they_are_cut(data: st.DataObject) -> None:
+    image = bytearray(data.draw(st.sampled_from(SOURCES)))
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(image) - 1))
+        image[at : at + 1] = data.draw(st.binary(min_size=1, max_size=12))
+        start = at - at % 512
+        if data.draw(st.booleans()) and len(image) >= start + 512:
+            image[start : start + 512] = checked(bytes(image[start : start + 512]))
+    cut = bytes(image[: data.draw(st.integers(0, len(image)))]) if data.draw(st.booleans()) else bytes(image)
+    found = examine(cut)
+    assert "reader-failed" not in codes(found)
+    assert summary(found) == summary(examine(cut, cut=data.draw(st.integers(1, 2000)), size_known=True))

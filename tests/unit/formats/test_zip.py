@@ -1,0 +1,267 @@
+"""Zip archives: one image each, the same from the start and from the end."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from douane.plugins.formats import zip as zip_module
+from support.examination import codes, examine, names, summary
+from support.images.archives import CONTENT, details, refused, tar
+
+MiB = 1 << 20
+DEFLATED, STORED = zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED
+
+
+class Pipe(io.RawIOBase):
+    """Something that cannot be sought in, so that sizes follow the data."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        self.data += bytes(data)  # type: ignore[call-overload]  # a buffer, as BufferedIOBase hands it on
+        return len(bytes(data))  # type: ignore[call-overload]  # the same
+
+
+def made(*members: tuple[str | zipfile.ZipInfo, bytes], method: int = DEFLATED, comment: bytes = b"") -> bytes:
+    """An archive as zipfile makes it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+        archive.comment = comment
+    return buffer.getvalue()
+
+
+def streamed(name: str, data: bytes) -> bytes:
+    """As ``zip - -`` makes it."""
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", DEFLATED) as archive:
+        archive.writestr(name, data)
+    return pipe.data
+
+
+def raw_name(old: str, new: bytes, image: bytes) -> bytes:
+    """The archive with another name of the same length, as zipfile would not write it."""
+    assert len(old) == len(new)
+    return image.replace(old.encode(), new)
+
+
+@pytest.mark.parametrize("method", [STORED, DEFLATED])
+@pytest.mark.parametrize("cut", [99, MiB])
+def test_a_zip_with_one_image_has_no_findings(method: int, cut: int) -> None:
+    image = made(
+        ("readme.txt", b"text"), ("disk.raw", CONTENT), ("SHA256SUMS.sha256", b"1"), method=method, comment=b"c"
+    )
+    found = examine(image, cut=cut)
+    assert names(found) == ["zip"]
+    assert codes(found) == set()
+    assert (found.matches[0].kind, found.matches[0].disk_format) == ("archive", "raw")
+
+
+def test_a_zip_whose_sizes_follow_and_a_directory() -> None:
+    assert codes(examine(streamed("disk.raw", CONTENT))) == set()
+    assert codes(examine(made(("d/", b""), ("d/disk.raw", CONTENT)))) == set()
+
+
+def test_zip64_is_read() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", DEFLATED) as archive, archive.open("disk.raw", "w", force_zip64=True) as file:
+        file.write(CONTENT)
+    image = buffer.getvalue()
+    assert codes(examine(image)) == set()
+    # with the records of Zip64 in front of the last one, which then refers to them
+    end = image[-22:]
+    count, size, offset = struct.unpack("<H2I", end[10:20])
+    record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, len(image) - 22, 1)
+    short = end[:8] + b"\xff" * 12 + end[20:]
+    whole = image[:-22] + record + locator + short
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        assert archive.namelist() == ["disk.raw"]
+    assert codes(examine(whole)) == set()
+    contradiction = image[:-22] + record + locator + end[:12] + struct.pack("<2I", size, 0) + end[20:]
+    assert refused(contradiction) == {"archive"}
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a/../../x", "C:x", "a\nb"])
+def test_a_name_that_leads_out_of_the_archive_is_refused(name: str) -> None:
+    assert refused(made((name, CONTENT))) == {"member-name"}
+
+
+def test_a_backslash_and_a_nul_in_a_name_are_refused() -> None:
+    image = made(("some_name", CONTENT))
+    assert refused(raw_name("some_name", b"..\\..\\nam", image)) == {"member-name"}
+    assert refused(raw_name("some_name", b"disk\0.raw", image)) == {"member-name"}
+
+
+def test_a_second_name_in_unicode_is_looked_at() -> None:
+    info = zipfile.ZipInfo("disk.raw")
+    name = b"../../x"
+    info.extra = struct.pack("<2HBI", 0x7075, 5 + len(name), 1, 0) + name
+    assert refused(made((info, CONTENT))) == {"member-name"}
+
+
+def test_two_images_are_refused_as_nobody_knows_which_is_meant() -> None:
+    found = examine(made(("a.raw", CONTENT), ("b.raw", CONTENT)))
+    assert refused(found) == {"archive"}
+    assert "'a.raw', 'b.raw'" in details(found)
+    assert refused(made(("readme.txt", b"text"))) == {"archive"}
+    assert refused(made()) == {"archive"}
+    assert refused(made(("a.raw", CONTENT), ("b.txt", b"x" * (2 * MiB)))) == {"archive"}
+
+
+def test_a_link_and_a_name_that_is_there_twice_are_refused() -> None:
+    link = zipfile.ZipInfo("disk.raw")
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    assert refused(made((link, b"/etc/passwd"))) == {"member-type"}
+    with pytest.warns(UserWarning):
+        twice = made(("a.txt", b"1"), ("a.txt", b"2"), ("disk.raw", CONTENT))
+    assert refused(twice) == {"member-twice"}
+
+
+def patched(image: bytes, local: int | None, central: int | None, value: bytes) -> bytes:
+    """`value` put at an offset of the first local header and of the first entry of the directory."""
+    data = bytearray(image)
+    if local is not None:
+        data[local : local + len(value)] = value
+    if central is not None:
+        at = data.index(b"PK\1\2") + central
+        data[at : at + len(value)] = value
+    return bytes(data)
+
+
+def test_what_is_told_twice_must_be_the_same() -> None:
+    image = made(("disk.raw", CONTENT))
+    for local, value in ((30, b"DISK"), (8, b"\0\0"), (14, b"1234"), (18, b"\1\0\0\0"), (22, b"\1\0\0\0")):
+        assert refused(patched(image, local, None, value)) == {"archive"}, local
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_member_that_the_directory_leaves_out_is_refused(first: bool) -> None:
+    one, two = made(("a.raw", CONTENT)), made(("b.raw", CONTENT))
+    hidden = one[: one.index(b"PK\1\2")]
+    directory = bytearray(two[two.index(b"PK\1\2") : -22])
+    local = two[: two.index(b"PK\1\2")]
+    directory[42:46] = struct.pack("<I", len(hidden) if first else 0)
+    end = two[-22:-6] + struct.pack("<IH", len(hidden) + len(local), 0)
+    whole = (hidden + local if first else local + hidden) + bytes(directory) + end
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        assert archive.namelist() == ["b.raw"]
+    assert refused(whole) == {"archive"}
+
+
+def test_members_that_share_bytes_are_refused() -> None:
+    image = made(("a.txt", b"1"), ("disk.raw", CONTENT), method=STORED)
+    at = image.index(b"PK\1\2")
+    second = image.index(b"PK\1\2", at + 1)
+    data = bytearray(image)
+    data[second + 42 : second + 46] = bytes(4)
+    assert refused(bytes(data)) == {"archive"}
+
+
+def test_members_that_share_bytes_are_refused_where_the_sizes_follow_too() -> None:
+    image = streamed("disk.raw", CONTENT)
+    at = image.index(b"PK\1\2")
+    one = image[at:-22]
+    other = one[:42] + struct.pack("<I", 1) + one[46:].replace(b"disk.raw", b"note.txt")
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 2, 2, 2 * len(one), at, 0)
+    assert refused(image[:at] + one + other + end) == {"archive"}
+    assert "'disk.raw' reaches into" in details(examine(image[:at] + one + other + end))
+
+
+def test_encryption_is_told() -> None:
+    image = patched(made(("disk.raw", CONTENT)), 6, 8, b"\1\0")
+    assert codes(examine(image)) == {"encrypted"}
+
+
+def test_a_size_that_cannot_come_out_of_the_bytes_is_refused() -> None:
+    image = made(("disk.raw", CONTENT))
+    data = patched(patched(image, 22, None, b"\0\0\0\x70"), None, 24, b"\0\0\0\x70")
+    assert refused(data) == {"member-size"}
+
+
+def test_it_is_read_from_its_end_and_something_behind_it_is_told() -> None:
+    image = made(("disk.raw", CONTENT))
+    assert refused(image[:-1]) == {"truncated"} or refused(image[:-1]) == {"archive"}
+    assert refused(image[:-23]) == {"truncated"}
+    assert refused(image[:50]) == {"truncated"}
+    assert codes(examine(image + b"something")) == {"trailing-data"}
+
+
+@pytest.mark.parametrize("one", [made(("a.raw", CONTENT)), streamed("a.raw", CONTENT)])
+def test_two_directories_are_refused(one: bytes) -> None:
+    at = one.index(b"PK\1\2")
+    again = one[at:-22] + one[-22:-6] + struct.pack("<IH", len(one), 0)
+    with zipfile.ZipFile(io.BytesIO(one + again)) as archive:
+        assert archive.namelist() == ["a.raw"]
+    assert refused(one + again) == {"archive"}
+
+
+@pytest.mark.parametrize("before", [b"#!/bin/sh\n", bytes(1 << 20)])
+def test_an_archive_behind_something_else_is_found_and_refused(before: bytes) -> None:
+    image = before + made(("disk.raw", CONTENT))
+    with zipfile.ZipFile(io.BytesIO(image)) as archive:
+        assert archive.namelist() == ["disk.raw"]
+    assert names(examine(image)) == ["zip"]
+    assert refused(image) == {"archive"}
+
+
+def test_an_archive_behind_something_else_whose_offsets_fit_is_refused_too() -> None:
+    buffer = io.BytesIO(b"#!/bin/sh\n")
+    buffer.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(buffer, "a", DEFLATED) as archive:
+        archive.writestr("disk.raw", CONTENT)
+    assert refused(buffer.getvalue()) == {"archive"}
+    assert "before its first member" in details(examine(buffer.getvalue()))
+
+
+def test_a_split_archive_is_refused() -> None:
+    image = made(("disk.raw", CONTENT))
+    end = bytearray(image[-22:])
+    end[4:6] = b"\1\0"
+    assert refused(image[:-22] + bytes(end)) == {"archive"}
+
+
+def test_a_stored_member_is_looked_into() -> None:
+    found = examine(made(("disk.raw", tar(("../x", b"1"))), method=STORED))
+    assert refused(found) == {"member-name"}
+    assert [(name, names(inner)) for name, inner in found.matches[0].inner] == [("disk.raw", ["tar"])]
+
+
+def test_members_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zip_module, "MAX_MEMBERS", 10)
+    many = [(f"{number}.txt", b"") for number in range(10)]
+    assert refused(made(*many[:9], ("disk.raw", CONTENT))) == set()
+    assert refused(made(*many, ("disk.raw", CONTENT))) == {"archive"}
+
+
+SOURCES = [
+    made(("a.txt", b"1"), ("disk.raw", CONTENT), comment=b"comment"),
+    made(("disk.raw", CONTENT), method=STORED),
+    streamed("disk.raw", CONTENT),
+]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_mutants_neither_fail_nor_depend_on_how_they_are_cut(data: st.DataObject) -> None:
+    source = data.draw(st.sampled_from(SOURCES))
+    image = bytearray(source)
+    headers = [at for mark in (b"PK\3\4", b"PK\1\2", b"PK\5\6") if (at := source.find(mark)) >= 0]
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.sampled_from(headers)) + data.draw(st.integers(0, 60))
+        image[at : at + 1] = data.draw(st.binary(min_size=1, max_size=4))
+    cut = bytes(image[: data.draw(st.integers(0, len(image)))]) if data.draw(st.booleans()) else bytes(image)
+    found = examine(cut)
+    assert "reader-failed" not in codes(found)
+    assert summary(found) == summary(examine(cut, cut=data.draw(st.integers(1, 999)), size_known=True))

@@ -1,0 +1,117 @@
+"""A stream-optimized VMDK as `convert` reads it, beside qemu-img, which reads its tables: the same disk, or none."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from douane.plugins.convert.arrival import Arrival
+from douane.plugins.convert.grains import disk, fits
+from douane.plugins.decompress.source import Source
+from douane.plugins.formats.vmdk_sparse import Header
+from douane_plugin import Image, Reject
+from support.images.compressed import StrictSource, Told
+from support.memory_image import cut
+
+DISK = random.Random(1).randbytes(70_000) + bytes(200_000) + b"abc" * 60_000 + bytes(300_080)
+NUMBERS = (0, 1, 2, 127, *range(128, 1408, 128), 0xFFFF, 0xFFFFFFFF)
+SECTOR = 512
+
+
+@pytest.fixture(scope="module")
+def vmdk(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("vmdk")
+    (folder / "raw").write_bytes(DISK)
+    words = ["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized"]
+    subprocess.run([*words, folder / "raw", folder / "made"], check=True, timeout=60)
+    return (folder / "made").read_bytes()
+
+
+def markers(image: bytes) -> list[int]:
+    """Where the grains begin."""
+    (overhead,) = struct.unpack_from("<Q", image, 64)
+    found = [overhead * SECTOR]
+    while found[-1] + 12 <= len(image) and (length := struct.unpack_from("<I", image, found[-1] + 8)[0]):
+        found.append(found[-1] + 12 + length + SECTOR - 1 & -SECTOR)
+    return found[:-1]
+
+
+def ours(image: bytes, pieces: list[int]) -> str | None:
+    """The digest of the disk, None if it is refused, or left to qemu-img."""
+    arrival = Arrival(Image({}, StrictSource(cut(image, pieces)), transforms=Told()))
+    match = arrival.match
+    if match is None or match.variant != "streamOptimized":
+        return None
+    header = Header(arrival.head(SECTOR))
+    if not fits(header) or header.capacity > 1 << 15:
+        return None
+    digest = hashlib.sha256()
+    try:
+        for piece in disk(Source(arrival), header):
+            digest.update(piece)
+        arrival.judge(strictly=True)
+    except Reject:
+        return None
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], str]:
+    folder: Path = tmp_path_factory.mktemp("theirs")
+
+    def go(image: bytes) -> str:
+        (folder / "image").write_bytes(image)
+        words = ["qemu-img", "convert", "-f", "vmdk", "-O", "raw", folder / "image", folder / "raw"]
+        done = subprocess.run(words, check=False, capture_output=True, timeout=60)
+        if done.returncode:
+            return done.stderr.decode()
+        return hashlib.sha256((folder / "raw").read_bytes()).hexdigest()
+
+    return go
+
+
+def test_what_was_packed_comes_out(vmdk: bytes, theirs: Callable[[bytes], str]) -> None:
+    expected = hashlib.sha256(DISK).hexdigest()
+    assert len(DISK) % SECTOR == 0
+    assert ours(vmdk, [5000]) == theirs(vmdk) == expected
+
+
+@given(data=st.data())
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_a_changed_image_is_the_same_disk_to_both_or_is_refused(
+    vmdk: bytes, theirs: Callable[[bytes], str], data: st.DataObject
+) -> None:
+    image = bytearray(vmdk)
+    grains = markers(vmdk)
+    for kind in data.draw(
+        st.lists(st.sampled_from(["byte", "number", "marker", "swap", "cut"]), min_size=1, max_size=3)
+    ):
+        sectors = len(image) // SECTOR
+        if kind == "byte":
+            image[data.draw(st.integers(0, len(image) - 1))] = data.draw(st.integers(0, 255))
+        elif kind == "number":
+            at = data.draw(st.integers(0, min(grains[0], len(image) - 8) // 4 - 1)) * 4
+            struct.pack_into("<I", image, at, data.draw(st.sampled_from(NUMBERS)))
+        elif kind == "marker":
+            at = min(data.draw(st.sampled_from(grains)), len(image) - 8)
+            struct.pack_into("<Q", image, at, data.draw(st.sampled_from(NUMBERS)))
+        elif kind == "swap":
+            one, other = (data.draw(st.integers(0, sectors - 1)) * SECTOR for _ in range(2))
+            image[one : one + SECTOR], image[other : other + SECTOR] = (
+                image[other : other + SECTOR],
+                image[one : one + SECTOR],
+            )
+        else:
+            del image[data.draw(st.integers(4, sectors)) * SECTOR :]
+    digest = ours(bytes(image), [4096, 70_000])
+    assert digest is None or digest == theirs(bytes(image))

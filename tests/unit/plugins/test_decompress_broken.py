@@ -1,0 +1,255 @@
+"""What `decompress` refuses: cut short, damaged, followed by something, too large a window, not supported."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import random
+import struct
+import tracemalloc
+import zlib
+
+import lz4.frame
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from douane.plugins.decompress.source import Source
+from support.images.compressed import (
+    PACKERS,
+    SKIPPABLE,
+    STREAMS,
+    Unpacked,
+    by_program,
+    lz4_full,
+    raw_deflate,
+    refused,
+    zstd,
+    zstd_checked,
+)
+from support.memory_image import cut
+
+SMALL = b"the beginning, " + random.Random(4).randbytes(150) + bytes(400) + b", the end"
+WITH_CHECKSUMS = [name for name in PACKERS if name != "lzma"]
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_every_truncation_is_refused_or_is_no_compressed_image(name: str) -> None:
+    packed = PACKERS[name](SMALL)
+    for length in range(len(packed)):
+        unpacked = Unpacked(packed[:length])
+        assert unpacked.code == "compressed-truncated" or unpacked.told.is_unchanged, length
+        assert not unpacked.told.is_unchanged or length < 18
+        assert SMALL.startswith(unpacked.data)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_second_member_that_is_cut_short_is_refused(name: str) -> None:
+    packed = STREAMS[name](SMALL)
+    for length in range(len(packed) + 1, 2 * len(packed)):
+        assert refused((packed * 2)[:length]) in ("compressed-truncated", "compressed-trailing-data"), length
+
+
+@pytest.mark.parametrize("name", WITH_CHECKSUMS)
+def test_no_changed_byte_makes_another_image(name: str) -> None:
+    packed = PACKERS[name](SMALL)
+    for at in range(len(packed)):
+        for change in (0x01, 0x80, 0xFF):
+            changed = bytearray(packed)
+            changed[at] ^= change
+            unpacked = Unpacked(bytes(changed))
+            # A name, a time or a flag that nobody needs may change; what is refused has a code and a sentence.
+            assert unpacked.told.is_unchanged or unpacked.code is not None or unpacked.data == SMALL, (at, change)
+
+
+@pytest.mark.parametrize("name", PACKERS)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_damaged_bytes_are_refused_and_never_a_failure(name: str, data: st.DataObject) -> None:
+    packed = bytearray(PACKERS[name](SMALL))
+    for at, byte in data.draw(st.lists(st.tuples(st.integers(0, len(packed) - 1), st.integers(0, 255)), max_size=9)):
+        packed[at] = byte
+    Unpacked(cut(bytes(packed), data.draw(st.lists(st.integers(0, 900), max_size=9))))
+
+
+@pytest.mark.parametrize("name", ["gzip", "zstd", "lz4", "zip"])
+def test_a_wrong_checksum_is_called_that(name: str) -> None:
+    packed = bytearray(PACKERS[name](SMALL))
+    at = {"gzip": -8, "zstd": -4, "lz4": -4, "zip": 14}[name]
+    packed[at] ^= 1
+    assert refused(bytes(packed)) == "compressed-checksum"
+
+
+def test_a_wrong_length_in_gzip_is_refused() -> None:
+    packed = raw_deflate(SMALL) + struct.pack("<II", zlib.crc32(SMALL), len(SMALL) + 1)
+    assert refused(b"\x1f\x8b\x08" + bytes(6) + b"\x03" + packed) == "compressed-checksum"
+
+
+def test_a_wrong_checksum_of_a_gzip_header_is_refused() -> None:
+    assert refused(b"\x1f\x8b\x08\x02" + bytes(5) + b"\x03\xab\xcd" + raw_deflate(SMALL)) == "compressed-checksum"
+
+
+def test_a_name_in_gzip_that_never_ends_is_not_collected() -> None:
+    header = b"\x1f\x8b\x08\x08" + bytes(5) + b"\x03"
+    unpacked = Unpacked([header, *[b"n" * 60_000] * 50])
+    assert unpacked.code == "compressed-damaged"
+    assert unpacked.source.given < 200_000
+
+
+@pytest.mark.parametrize("flags", [0x20, 0x40, 0x80])
+def test_a_second_member_of_gzip_with_reserved_flags_is_refused(flags: int) -> None:
+    second = bytearray(gzip.compress(SMALL))
+    second[3] = flags
+    assert refused(gzip.compress(SMALL) + second) == "compressed-damaged"
+
+
+@pytest.mark.parametrize("name", [*STREAMS, "lzma"])
+@pytest.mark.parametrize("garbage", [b"x", b"QFI\xfb" + bytes(600), bytes(700) + b"x", b"\x1f\x9d", b"PK\x03\x04"])
+def test_what_follows_the_end_is_refused_or_warned_of(name: str, garbage: bytes) -> None:
+    packed = PACKERS[name](SMALL) + garbage
+    for chunks in ([packed], cut(packed, range(0, len(packed), 11))):
+        assert Unpacked(chunks).code == "compressed-trailing-data"
+        unpacked = Unpacked(chunks, trailing="warn")
+        assert (unpacked.code, unpacked.data, unpacked.warnings) == (None, SMALL, ["compressed-trailing-data"])
+
+
+@pytest.mark.parametrize("name", [*STREAMS, "lzma"])
+@pytest.mark.parametrize("zeros", [1, 3, 511, 3_000_001])
+def test_zeros_behind_the_end_only_warn(name: str, zeros: int) -> None:
+    unpacked = Unpacked(PACKERS[name](SMALL) + bytes(zeros))
+    assert (unpacked.code, unpacked.data, unpacked.warnings) == (None, SMALL, ["compressed-padding"])
+
+
+def test_padding_of_xz_that_is_no_word_hides_no_stream() -> None:
+    packed = lzma.compress(SMALL)
+    assert refused(packed + bytes(3) + packed) == "compressed-trailing-data"
+
+
+def test_members_are_counted_in_all_layers() -> None:
+    assert refused(gzip.compress(SMALL) * 10, max_members=10) is None
+    assert refused(gzip.compress(SMALL) * 11, max_members=10) == "compressed-members"
+    assert refused((SKIPPABLE + zstd_checked(SMALL)) * 6, max_members=11) == "compressed-members"
+    two = gzip.compress(b"".join(zstd_checked(SMALL) for _ in range(6))) * 6
+    assert refused(two, max_members=11, depth=2) == "compressed-members"
+
+
+def test_a_great_many_tiny_members_are_not_copied_over_and_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = []
+    put_back = Source.put_back
+
+    def count(source: Source, data: bytes) -> None:
+        copied.append(len(data))
+        put_back(source, data)
+
+    monkeypatch.setattr(Source, "put_back", count)
+    packed = gzip.compress(b"", mtime=0) * 10_000 + gzip.compress(SMALL)
+    assert Unpacked(packed).data == SMALL
+    assert sum(copied) < 100 * len(packed)
+
+
+def memory_of(packed: bytes, **config: object) -> tuple[str | None, int]:
+    """The code, and the most memory that Python's allocator was asked for, without the image itself."""
+    chunks = cut(packed, range(0, len(packed), 1 << 16))
+    tracemalloc.start()
+    try:
+        code = refused(chunks, **config)
+        return code, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def xz_with_dictionary(bits: int) -> bytes:
+    """The header of an .xz whose only block wants a dictionary of 2^bits bytes, with data that need none."""
+    packed = bytearray(lzma.compress(SMALL, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}]))
+    assert packed[14:17] == b"\x21\x01\x08"  # the filter, one byte of properties: 2^16
+    packed[16] = 2 * (bits - 12)
+    size = (packed[12] + 1) * 4
+    packed[12 + size - 4 : 12 + size] = struct.pack("<I", zlib.crc32(packed[12 : 12 + size - 4]))
+    return bytes(packed)
+
+
+def zstd_with_window(bits: int) -> bytes:
+    """A frame without a content size, and a window of 2^bits bytes; a raw block, the last one."""
+    return b"\x28\xb5\x2f\xfd\x00" + bytes([bits - 10 << 3]) + struct.pack("<I", len(SMALL) << 3 | 1)[:3] + SMALL
+
+
+def lzma_with_dictionary(size: int) -> bytes:
+    packed = bytearray(lzma.compress(SMALL, lzma.FORMAT_ALONE))
+    packed[1:5] = struct.pack("<I", size)
+    return bytes(packed)
+
+
+@pytest.mark.parametrize("packed", [xz_with_dictionary(27), zstd_with_window(27), lzma_with_dictionary(1 << 27)])
+def test_a_window_of_128_mib_is_allowed(packed: bytes) -> None:
+    assert Unpacked(packed).data == SMALL
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        xz_with_dictionary(28),
+        xz_with_dictionary(31),
+        zstd_with_window(28),
+        zstd_with_window(31),
+        lzma_with_dictionary((1 << 27) + (1 << 26)),
+        lzma_with_dictionary(0xFFFFFFFF),
+    ],
+)
+def test_a_larger_window_is_refused_before_it_is_allocated(packed: bytes) -> None:
+    code, memory = memory_of(packed)
+    assert code == "compressed-window"
+    assert memory < 16 << 20
+    assert Unpacked(packed).data == b""
+
+
+def test_an_operator_may_set_another_window() -> None:
+    assert refused(xz_with_dictionary(28), max_window="256MiB") is None
+    assert refused(xz_with_dictionary(20), max_window=700 << 10) == "compressed-window"
+    assert refused(zstd_with_window(28), max_window="256MiB") is None
+    assert refused(zstd_with_window(20), max_window=1000 << 10) == "compressed-window"
+    assert refused(lz4.frame.compress(bytes(5 << 20), block_size=7), max_window=1 << 20) == "compressed-window"
+
+
+@pytest.mark.parametrize("piece", ["gzip", "xz", "zstd", "bzip2", "lz4", "lzma", "zip"])
+def test_a_bomb_comes_out_in_small_pieces_however_it_goes_in(piece: str) -> None:
+    packed = PACKERS[piece](bytes(10 << 20))
+    unpacked = Unpacked([packed])
+    assert len(unpacked.data) == 10 << 20
+    assert unpacked.longest <= (1 << 20) + (64 << 10)
+
+
+def test_what_is_legal_and_not_known_here_is_refused_with_its_reason() -> None:
+    legacy = b"\x02\x21\x4c\x18" + struct.pack("<I", len(SMALL) + 3) + b"\xf0\xff" + SMALL
+    assert "legacy frame" in Unpacked(legacy).message
+    dictionary = bytearray(lz4_full(SMALL))
+    dictionary[4] |= 1
+    assert "dictionary" in Unpacked(bytes(dictionary)).message
+    trained = zstd.train_dict([b"%d some samples to train it with %d" % (n, n * n) for n in range(2000)], 2000)
+    assert "dictionary" in Unpacked(zstd.compress(SMALL, zstd_dict=trained)).message
+    assert "before version 1" in Unpacked(b"\x27\xb5\x2f\xfd" + bytes(600)).message
+    for packed in (legacy, bytes(dictionary), zstd.compress(SMALL, zstd_dict=trained)):
+        assert refused(packed) == "compressed-unsupported"
+
+
+def test_a_kind_of_checksum_that_liblzma_does_not_know_is_not_skipped() -> None:
+    packed = bytearray(lzma.compress(SMALL, check=lzma.CHECK_CRC32))
+    for start in (6, len(packed) - 4):  # stream flags, in the header and in the footer: 2 has 4 bytes as CRC32 has
+        packed[start + 1] = 2
+    packed[8:12] = struct.pack("<I", zlib.crc32(packed[6:8]))
+    packed[-12:-8] = struct.pack("<I", zlib.crc32(packed[-8:-2]))
+    assert refused(bytes(packed)) == "compressed-unsupported"
+
+
+def test_an_endless_frame_to_be_skipped_at_the_beginning_is_refused_in_time() -> None:
+    unpacked = Unpacked([b"\x50\x2a\x4d\x18\xff\xff\xff\xff", *[bytes(1 << 20)] * 9])
+    assert unpacked.code == "compressed-unsupported"
+    assert unpacked.source.given < 4 << 20
+
+
+def test_the_frames_of_zstd_and_lz4_do_not_mix() -> None:
+    assert refused(zstd_checked(SMALL) + lz4_full(SMALL)) == "compressed-trailing-data"
+
+
+def test_a_truncated_file_of_the_program_is_refused() -> None:
+    packed = by_program(SMALL * 1000, "zstd", "-c")
+    assert refused(packed[:-5]) == "compressed-truncated"

@@ -1,0 +1,140 @@
+"""What `explain` tells is what `format` would do, with all that says so."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from douane.plugins.explain import Explain
+from douane.plugins.format import Format
+from douane_plugin.wire import MAX_PROPERTIES, MAX_PROPERTY_TEXT
+from support.images.headers import MIB, gpt, iso, luks, mbr, patched, vmdk_text
+from support.memory_image import answer, as_image
+
+Make = Callable[..., bytes]
+
+
+def explain(image: bytes, plugin: Explain | None = None, **facts: Any) -> dict[str, Any]:
+    """The explanation, put together; the properties are such as the engine takes."""
+    outcome, parts = answer(plugin or Explain(), image, **{"size": len(image), **facts})
+    assert outcome == "accept"
+    assert len(parts) <= MAX_PROPERTIES
+    assert all(len(text) <= MAX_PROPERTY_TEXT and text.isascii() for text in parts.values())
+    told: dict[str, Any] = json.loads("".join(parts[f"part_{number}"] for number in range(len(parts))))
+    return told
+
+
+def backed(qemu_img: Make) -> bytes:
+    name = b"/etc/passwd"
+    return patched(qemu_img("qcow2"), (8, (512).to_bytes(8, "big")), (16, len(name).to_bytes(4, "big")), (512, name))
+
+
+def test_fields_are_told_with_the_place_where_they_stand(qemu_img: Make) -> None:
+    told = explain(qemu_img("qcow2"))
+    (one,) = told["formats"]
+    assert (one["format"], one["variant"], one["virtual_size"], one["at"]) == ("qcow2", "v3", 8 * MIB, "start")
+    assert {"name": "cluster_bits", "value": 16, "offset": 20} in one["fields"]
+    assert (told["outcome"], told["code"], told["message"]) == ("accepted", None, None)
+
+
+def test_a_refusal_is_told_with_its_reasons(qemu_img: Make) -> None:
+    told = explain(backed(qemu_img))
+    assert (told["outcome"], told["code"]) == ("refused", "unsafe-backing-file")
+    (finding,) = told["formats"][0]["findings"]
+    assert (finding["code"], finding["worth"], finding["offset"]) == ("backing-file", "refuse", 512)
+    assert "/etc/passwd" in finding["detail"]
+
+
+def test_findings_are_worth_what_the_configuration_says(qemu_img: Make) -> None:
+    told = explain(backed(qemu_img), Explain(warn=["backing-file"]))
+    assert (told["outcome"], told["formats"][0]["findings"][0]["worth"]) == ("accepted", "warn")
+
+
+def test_all_that_a_file_can_be_read_as_is_told() -> None:
+    told = explain(iso(64, first=luks(size=1024)))
+    assert [one["format"] for one in told["formats"]] == ["luks1", "iso"]
+    assert told["code"] == "format-ambiguous"
+    assert told["formats"][0]["findings"][0]["code"] == "ambiguous"
+
+
+def test_what_stands_in_an_archive_is_told_too(qemu_img: Make) -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, data in (("machine.ovf", OVF), ("disk.qcow2", backed(qemu_img))):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    told = explain(made.getvalue())
+    assert (told["outcome"], told["code"]) == ("refused", "unsafe-backing-file")
+    (inside,) = told["formats"][0]["inside"]
+    assert (inside["name"], inside["formats"][0]["format"]) == ("disk.qcow2", "qcow2")
+    assert inside["formats"][0]["findings"][0]["code"] == "backing-file"
+
+
+OVF = b"""<?xml version="1.0"?>
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1">
+<References><File ovf:href="disk.qcow2" ovf:id="file1"/></References>
+<DiskSection><Info/><Disk ovf:capacity="8388608" ovf:diskId="disk1" ovf:fileRef="file1"/></DiskSection>
+</Envelope>"""
+
+
+def test_bytes_without_a_structure_are_told_as_raw() -> None:
+    told = explain(bytes(MIB))
+    assert [(one["format"], one["virtual_size"]) for one in told["formats"]] == [("raw", MIB)]
+    assert explain(b"")["code"] == "empty"
+
+
+def test_a_long_explanation_is_shortened_and_says_so() -> None:
+    extents = "\n".join(f'RW 1 FLAT "{"x" * 150}{number}" 0' for number in range(3000))
+    told = explain(vmdk_text(extents))
+    (one,) = told["formats"]
+    assert told["code"] == "unsafe-external-extent"
+    assert one["findings"]
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for number in range(900):
+            archive.addfile(tarfile.TarInfo(f"{'d' * 90}{number}"))
+    (one,) = explain(made.getvalue())["formats"]
+    assert one["left_out"] > 0 or len(one["fields"]) >= 200
+
+
+def test_a_name_without_end_in_an_image_is_cut() -> None:
+    text = vmdk_text('RW 1 FLAT "x" 0', "A" * 9000)
+    assert len(explain(text)["variant"]) == 200
+    outcome, told = answer(Format(ignore=["external-extent", "subformat", "descriptor", "odd"]), text, size=len(text))
+    assert (outcome, len(told["variant"])) == ("accept", 200)
+
+
+SAMPLES = [gpt(), mbr((0x83, 9, 9)), iso(), luks(), vmdk_text('RW 1 FLAT "x" 0'), b"PK\3\4" + bytes(99)]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(SAMPLES), st.integers(0, 2000), st.binary(max_size=8), st.integers(0, 1 << 20))
+def test_it_says_of_any_bytes_what_format_says(image: bytes, at: int, change: bytes, keep: int) -> None:
+    changed = patched(image, (min(at, len(image) - 1), change))[:keep]
+    told = explain(changed)
+    outcome, said = answer(Format(), changed, size=len(changed))
+    assert told["outcome"] == {"accept": "accepted", "reject": "refused"}.get(outcome, outcome)
+    if outcome != "accept":
+        assert told["code"] == said
+    else:
+        assert {key: told[key] for key in said} == said
+
+
+def test_it_reads_a_refused_image_to_its_end(qemu_img: Make) -> None:
+    image = backed(qemu_img) + bytes(4 * MIB)
+    handed, source = as_image(image, size=None)
+    Explain().inspect(handed)
+    assert source.given == len(image)
+
+
+def test_its_settings_are_those_of_format() -> None:
+    with pytest.raises(ValueError, match="does not exist"):
+        Explain(refuse=["nonsense"])

@@ -1,0 +1,83 @@
+"""`format` and `limits` have a verdict for whatever bytes come, and the same however they were cut on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from douane.plugins.format import Format
+from douane.plugins.limits import Limits
+from support.images.headers import MIB, gpt, iso, luks, mbr, patched, ploop, tar, vmdk_text
+from support.memory_image import answer, cut
+
+Make = Callable[..., bytes]
+
+HANDMADE = [
+    gpt(),
+    mbr((0x83, 9, 9)),
+    iso(),
+    luks(),
+    ploop(99),
+    tar("a.ovf"),
+    vmdk_text('RW 20480 FLAT "/etc/passwd" 0'),
+    bytes(99),
+]
+KINDS = ["qcow2", "qcow", "vmdk", "vhdx", "vpc", "vdi", "qed"]
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def samples(qemu_img: Make) -> list[bytes]:
+    made = [qemu_img(kind) for kind in KINDS]
+    made.append(qemu_img("vmdk", "-o", "subformat=streamOptimized"))
+    made.append(qemu_img("vpc", "-o", "subformat=fixed,force_size=on", size=MIB))
+    footer = patched(made[len(KINDS)], (56, b"\xff" * 8))
+    return [*made, footer, *HANDMADE]
+
+
+def plugins() -> list[Format | Limits]:
+    return [Format(), Limits(max_size="1GiB", max_virtual_size="4MiB", formats=["raw", "qcow2"])]
+
+
+places = st.one_of(
+    st.integers(0, 600), st.integers(60_000, 70_000), st.integers(190_000, 300_000), st.integers(0, 4 * MIB)
+)
+
+
+@relaxed
+@given(data=st.data(), cuts=st.lists(places, max_size=20), size_known=st.booleans())
+def test_the_verdict_does_not_depend_on_how_the_bytes_are_cut(
+    qemu_img: Make, data: st.DataObject, cuts: list[int], size_known: bool
+) -> None:
+    image = data.draw(st.sampled_from(samples(qemu_img)))
+    facts = {"size": len(image) if size_known else None}
+    for plugin in plugins():
+        whole = answer(plugin, [image], **facts)
+        assert answer(plugin, cut(image, cuts), **facts) == whole
+        assert answer(plugin, cut(image, range(0, len(image), 5000)), **facts) == whole
+
+
+@relaxed
+@given(data=st.data(), keep=st.one_of(st.none(), places), size_known=st.booleans())
+def test_a_changed_header_gets_a_verdict_the_same_for_any_cut(
+    qemu_img: Make, data: st.DataObject, keep: int | None, size_known: bool
+) -> None:
+    image = data.draw(st.sampled_from(samples(qemu_img)))
+    change = st.tuples(
+        st.one_of(st.integers(0, 1024), st.integers(196_608, 196_800), st.integers(2 * MIB, 2 * MIB + 256)),
+        st.one_of(st.binary(min_size=1, max_size=12), st.sampled_from([b"\xff" * 8, b"\0" * 8, b"\x80" + b"\0" * 7])),
+    )
+    changes = [row for row in data.draw(st.lists(change, max_size=6)) if row[0] + len(row[1]) < len(image)]
+    hostile = patched(image, *changes)[:keep]
+    facts = {"size": len(hostile) if size_known else None}
+    for plugin in plugins():
+        whole = answer(plugin, [hostile], **facts)
+        assert answer(plugin, cut(hostile, range(0, len(hostile), 3000)), **facts) == whole
+
+
+@relaxed
+@given(st.binary(max_size=2000), st.sampled_from([0, 70_000]), st.sampled_from([None, "raw", "qcow2", "iso"]))
+def test_any_bytes_get_a_verdict(start: bytes, more: int, declared: str | None) -> None:
+    for plugin in plugins():
+        answer(plugin, start + bytes(more), disk_format=declared)

@@ -1,0 +1,160 @@
+"""What `limits` says."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from douane.plugins._units import parse_size, show_size
+from douane.plugins.limits import Limits
+from douane_plugin import Reject
+from support.images.headers import MIB, iso, mbr, patched, tar
+from support.memory_image import answer, as_image
+
+Make = Callable[..., bytes]
+
+
+def refusal(plugin: Limits, chunks: Any, **facts: Any) -> tuple[Reject, int]:
+    """The refusal, and how many bytes were read for it."""
+    image, source = as_image(chunks, **facts)
+    with pytest.raises(Reject) as refused:
+        plugin.inspect(image)
+    return refused.value, source.given
+
+
+def test_without_a_limit_everything_passes() -> None:
+    assert answer(Limits(), b"x" * MIB, size=MIB) == ("accept", None)
+
+
+def test_an_image_that_is_known_to_be_too_large_is_refused_before_its_first_byte() -> None:
+    refused, read = refusal(Limits(max_size="1MiB"), bytes(2 * MIB), size=3 * MIB // 2)
+    assert (refused.code, read) == ("too-large", 0)
+    assert "1.5 MiB" in refused.message
+    assert "1 MiB" in refused.message
+
+
+def test_an_image_that_grows_too_large_is_refused_as_soon_as_it_is() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield bytes(MIB)
+
+    refused, read = refusal(Limits(max_size=10 * MIB), endless())
+    assert (refused.code, read) == ("too-large", 11 * MIB)
+
+
+def test_an_image_that_is_longer_than_was_said_is_refused_all_the_same() -> None:
+    assert answer(Limits(max_size=MIB), bytes(2 * MIB), size=MIB) == ("reject", "too-large")
+
+
+def test_an_image_of_just_the_size_passes() -> None:
+    assert answer(Limits(max_size=MIB), bytes(MIB), size=MIB)[0] == "accept"
+    assert answer(Limits(max_size=MIB), bytes(MIB))[0] == "accept"
+
+
+@pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vhdx", "vpc", "vdi"])
+def test_a_small_file_with_a_large_disk_in_it_is_refused(qemu_img: Make, kind: str) -> None:
+    options = ("-o", "force_size=on") if kind == "vpc" else ()
+    image = qemu_img(kind, *options, size=64 << 30)
+    plugin = Limits(max_virtual_size="10GiB")
+    refused, _ = refusal(plugin, image, size=len(image))
+    assert refused.code == "virtual-size-too-large"
+    assert "64 GiB" in refused.message
+    assert "10 GiB" in refused.message
+    assert answer(Limits(max_virtual_size="64GiB"), image, size=len(image)) == ("accept", None)
+
+
+def test_a_raw_image_is_as_large_as_its_file() -> None:
+    assert answer(Limits(max_virtual_size=MIB), bytes(MIB + 1), size=MIB + 1) == ("reject", "virtual-size-too-large")
+    assert answer(Limits(max_virtual_size=MIB), bytes(MIB + 1)) == ("reject", "virtual-size-too-large")
+    assert answer(Limits(max_virtual_size=MIB), bytes(MIB), size=MIB) == ("accept", None)
+
+
+def test_a_disk_without_a_known_size_does_not_pass_a_limit() -> None:
+    packed = gzip.compress(bytes(MIB))
+    assert answer(Limits(max_virtual_size=MIB), packed, size=len(packed)) == ("incomplete", "virtual-size-unknown")
+
+
+def test_an_image_that_ends_in_its_header_does_not_pass_a_limit(qemu_img: Make) -> None:
+    short = qemu_img("qcow2")[:100]
+    assert answer(Limits(max_virtual_size="1GiB"), short) == ("incomplete", "truncated")
+
+
+def test_a_size_beyond_all_measure_is_just_too_large(qemu_img: Make) -> None:
+    image = patched(qemu_img("vdi"), (0x170, b"\xff" * 8))
+    assert answer(Limits(max_virtual_size="1GiB"), image) == ("reject", "virtual-size-too-large")
+
+
+def test_only_the_formats_of_the_list_pass(qemu_img: Make) -> None:
+    plugin = Limits(formats=["raw", "qcow2"])
+    assert answer(plugin, qemu_img("qcow2")) == ("accept", None)
+    assert answer(plugin, mbr((0x83, 9, 9)), disk_format="raw") == ("accept", None)
+    refused, _ = refusal(plugin, qemu_img("vmdk"), disk_format="raw")
+    assert refused.code == "format-not-allowed"
+    assert "vmdk" in refused.message
+    assert "raw, qcow2" in refused.message
+
+
+def test_a_fixed_vhd_is_a_vhd_and_no_raw_disk(qemu_img: Make) -> None:
+    image = qemu_img("vpc", "-o", "subformat=fixed,force_size=on")
+    assert answer(Limits(formats=["vhd"]), image, size=len(image)) == ("accept", None)
+    assert answer(Limits(formats=["raw"]), image, size=len(image)) == ("reject", "format-not-allowed")
+
+
+def test_a_format_goes_by_any_of_its_names() -> None:
+    assert answer(Limits(formats=["ami"]), bytes(MIB)) == ("accept", None)
+
+
+def test_two_formats_in_one_file_fit_no_list(qemu_img: Make) -> None:
+    image = iso(64, first=qemu_img("qcow2")[:4096])
+    assert answer(Limits(formats=["iso", "qcow2"]), image) == ("incomplete", "format-ambiguous")
+
+
+def test_only_the_containers_of_the_list_pass() -> None:
+    plugin = Limits(containers=["bare"])
+    ova = tar("machine.ovf")
+    assert answer(plugin, bytes(MIB), container_format="bare") == ("accept", None)
+    assert answer(plugin, bytes(MIB)) == ("accept", None)
+    assert answer(plugin, bytes(MIB), container_format="docker") == ("reject", "container-not-allowed")
+    assert answer(plugin, ova, size=len(ova)) == ("reject", "container-not-allowed")
+    assert answer(Limits(containers=["ova"]), ova, size=len(ova)) == ("accept", None)
+
+
+def test_an_ova_does_not_pass_for_bare_by_saying_so() -> None:
+    ova = tar("machine.ovf")
+    assert answer(Limits(containers=["bare"]), ova, container_format="bare") == ("reject", "container-not-allowed")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_size": "10 gibis"},
+        {"max_size": 0},
+        {"max_virtual_size": "-1GiB"},
+        {"max_virtual_size": ""},
+        {"formats": []},
+        {"formats": [""]},
+        {"containers": []},
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_an_error_that_names_it(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"'{next(iter(wrong))}'"):
+        Limits(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("1", 1), ("10GiB", 10 << 30), ("10 gib", 10 << 30), ("1.5MiB", 3 << 19), ("2GB", 2 * 10**9), ("1PiB", 1 << 50)],
+)
+def test_sizes_are_read_as_people_write_them(written: str, size: int) -> None:
+    assert parse_size("max_size", written) == size
+
+
+@given(st.integers(1, 1 << 70))
+def test_a_size_that_is_shown_names_the_number_of_bytes_exactly(size: int) -> None:
+    shown = show_size(size)
+    assert f"({size} bytes)" in shown or parse_size("x", shown.removesuffix("ytes").removesuffix("yte")) == size

@@ -1,0 +1,199 @@
+"""What `ova` tells of the machine that an appliance was made for: a stranger's word, in names that are known."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.images.appliances import SYSTEM, Taken, disk, file, ova, ovf
+
+CPU, MEMORY, IDE, SCSI, NET, DRIVE, SATA = 3, 4, 5, 6, 10, 17, 20
+
+
+def item(id: int, kind: int, attributes: str = "", **fields: object) -> str:
+    """One item of the virtual hardware."""
+    told = "".join(f"<rasd:{name}>{value}</rasd:{name}>" for name, value in fields.items())
+    return (
+        f"<Item {attributes}><rasd:InstanceID>{id}</rasd:InstanceID>"
+        f"<rasd:ResourceType>{kind}</rasd:ResourceType>{told}</Item>"
+    )
+
+
+def cores(number: int) -> str:
+    """VMware's extension of a processor's item."""
+    return f'<vmw:CoresPerSocket ovf:required="false">{number}</vmw:CoresPerSocket></Item>'
+
+
+def system(*items: str, id: str = "vm", os: str = "", more: str = "") -> str:
+    """A virtual system."""
+    inside = f"{os}<VirtualHardwareSection><Info>hardware</Info>{''.join(items)}{more}</VirtualHardwareSection>"
+    return SYSTEM.format(id=id, inside=inside)
+
+
+def proposed(*systems: str, hardware: str = "openstack", **config: object) -> dict[str, object]:
+    """What would be set on the image."""
+    taken = Taken(ova(descriptor=ovf(systems="".join(systems))), hardware=hardware, **config)
+    assert taken.code is None, taken.message
+    return taken.proposed
+
+
+DISK_ON = item(9, DRIVE, HostResource="ovf:/disk/disk1", Parent="8")
+WHOLE = system(
+    item(1, CPU, VirtualQuantity=4).replace("</Item>", cores(2)),
+    item(2, MEMORY, VirtualQuantity=2, AllocationUnits="byte * 2^30"),
+    item(3, NET, ResourceSubType="VmxNet3"),
+    item(8, SCSI, ResourceSubType="VirtualSCSI"),
+    DISK_ON,
+    os='<OperatingSystemSection ovf:id="94" vmw:osType="ubuntu64Guest"><Info>os</Info></OperatingSystemSection>',
+    more='<vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="efi"/>',
+)
+
+
+def test_the_machine_is_told_in_the_names_that_openstack_uses() -> None:
+    assert proposed(WHOLE) == {
+        "hw_cpu_sockets": 2,
+        "hw_cpu_cores": 2,
+        "hw_cpu_threads": 1,
+        "hw_disk_bus": "scsi",
+        "hw_scsi_model": "vmpvscsi",
+        "hw_vif_model": "vmxnet3",
+        "hw_firmware_type": "uefi",
+        "os_type": "linux",
+        "os_distro": "ubuntu",
+    }
+
+
+def test_nothing_is_set_that_the_operator_did_not_ask_for_but_it_is_told() -> None:
+    taken = Taken(ova(descriptor=ovf(systems=WHOLE)))
+    assert taken.proposed == {}
+    own = {"cpus": 4, "memory_mib": 2048, "firmware": "uefi", "disk_bus": "scsi", "vif_model": "vmxnet3"}
+    assert taken.told.properties | own | {"guest_os_id": "94"} == taken.told.properties
+
+
+@pytest.mark.parametrize(
+    ("controller", "expected"),
+    [
+        (item(8, SCSI, ResourceSubType="lsilogic"), {"hw_disk_bus": "scsi", "hw_scsi_model": "lsilogic"}),
+        (item(8, SCSI, ResourceSubType="someother, lsilogic"), {"hw_disk_bus": "scsi", "hw_scsi_model": "lsilogic"}),
+        (item(8, SCSI, ResourceSubType="lsilogicsas"), {"hw_disk_bus": "scsi", "hw_scsi_model": "lsisas1068"}),
+        (item(8, SCSI, ResourceSubType="whatever"), {"hw_disk_bus": "scsi"}),
+        (item(8, IDE, ResourceSubType="PIIX4"), {"hw_disk_bus": "ide"}),
+        (item(8, IDE, ResourceSubType="virtio"), {"hw_disk_bus": "virtio"}),
+        (item(8, SATA, ResourceSubType="vmware.sata.ahci"), {"hw_disk_bus": "sata"}),
+        (item(8, SATA, ResourceSubType="vmware.nvme.controller"), {}),
+        (item(7, SCSI), {}),
+    ],
+)
+def test_the_bus_is_that_of_the_disk(controller: str, expected: dict[str, str]) -> None:
+    assert proposed(system(item(5, IDE), controller, DISK_ON)) == expected
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        (["E1000"], {"hw_vif_model": "e1000"}),
+        (["E1000e", "E1000e"], {"hw_vif_model": "e1000e"}),
+        (["PCNet32"], {"hw_vif_model": "pcnet"}),
+        (["VMXNET3 virtio"], {"hw_vif_model": "vmxnet3"}),
+        (["E1000", "VmxNet3"], {}),
+        (["Vmxnet"], {}),
+        (["; rm -rf /"], {}),
+    ],
+)
+def test_one_model_speaks_for_all_networks_or_none(models: list[str], expected: dict[str, str]) -> None:
+    assert proposed(system(*(item(at, NET, ResourceSubType=model) for at, model in enumerate(models)))) == expected
+
+
+@pytest.mark.parametrize(("quantity", "per_socket", "sockets", "cores_"), [(4, 0, 4, 1), (6, 4, 6, 1), (8, 8, 1, 8)])
+def test_processors_are_sockets_where_the_cores_do_not_add_up(
+    quantity: int, per_socket: int, sockets: int, cores_: int
+) -> None:
+    found = proposed(system(item(1, CPU, VirtualQuantity=quantity).replace("</Item>", cores(per_socket))))
+    assert found == {"hw_cpu_sockets": sockets, "hw_cpu_cores": cores_, "hw_cpu_threads": 1}
+
+
+@pytest.mark.parametrize("quantity", ["-1", "0", "many", "4097", "9" * 5000, "1.5", ""])
+def test_a_number_that_no_machine_has_is_left_out(quantity: str) -> None:
+    items = item(1, CPU, VirtualQuantity=quantity), item(2, MEMORY, VirtualQuantity=quantity + "9" * 20)
+    taken = Taken(ova(descriptor=ovf(systems=system(*items))), hardware="openstack")
+    assert (taken.code, taken.proposed) == (None, {})
+    assert "memory_mib" not in taken.told.properties
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ('ovf:id="96"', {"os_type": "linux", "os_distro": "debian"}),
+        ('ovf:id="80"', {"os_type": "linux", "os_distro": "rhel"}),
+        ('ovf:id="103"', {"os_type": "windows", "os_distro": "windows"}),
+        ('ovf:id="68"', {}),
+        ('ovf:id="78"', {"os_distro": "freebsd"}),
+        ('ovf:id="36"', {"os_type": "linux"}),
+        ('ovf:id="36" vmw:osType="centosGuest"', {"os_type": "linux", "os_distro": "centos"}),
+        ('ovf:id="1" vmw:osType="windows9_64Guest"', {"os_type": "windows", "os_distro": "windows"}),
+        ('ovf:id="1" vmw:osType="other4xLinux64Guest"', {"os_type": "linux"}),
+        ('ovf:id="102"', {}),
+        ('ovf:id="999999999999"', {}),
+        ('ovf:id="x"', {}),
+    ],
+)
+def test_the_system_in_the_guest_is_named_where_it_is_known(section: str, expected: dict[str, str]) -> None:
+    os = f"<OperatingSystemSection {section}><Info>os</Info></OperatingSystemSection>"
+    assert proposed(system(os=os)) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ('<vmw:Config vmw:key="firmware" vmw:value="bios"/>', "bios"),
+        ('<vmw:ExtraConfig vmw:key="firmware" vmw:value="efi"/>', "uefi"),
+        ('<vmw:Config vmw:key="firmware" vmw:value="@@FIRMWARE@@"/>', None),
+        ('<vbox:Machine><vbox:Hardware><vbox:Firmware type="EFI"/></vbox:Hardware></vbox:Machine>', "uefi"),
+        ('<Firmware type="EFI"/>', None),
+    ],
+)
+def test_the_firmware_is_read_as_the_tools_tell_it(told: str, expected: str | None) -> None:
+    assert proposed(system(more=told)).get("hw_firmware_type") == expected
+
+
+def test_only_what_holds_without_a_choice_counts() -> None:
+    items = [
+        item(1, CPU, 'ovf:configuration="large"', VirtualQuantity=8),
+        item(1, CPU, 'ovf:bound="max"', VirtualQuantity=16),
+        item(1, CPU, 'ovf:bound="normal"', VirtualQuantity=2),
+    ]
+    assert proposed(system(*items))["hw_cpu_sockets"] == 2
+
+
+def test_of_several_machines_the_one_with_the_disk_counts() -> None:
+    def one(id: str, cpus: int, disk: str) -> str:
+        return system(
+            item(1, CPU, VirtualQuantity=cpus), item(9, DRIVE, HostResource=f"ovf:/disk/{disk}", Parent="8"), id=id
+        )
+
+    both = one("a", 1, "disk1") + one("b", 2, "disk2")
+    description = ovf(files=file() + file("b.vmdk", "file2"), disks=disk() + disk("disk2", "file2"), systems=both)
+    image = ova(("disk.vmdk", b"one"), ("b.vmdk", b"two"), descriptor=description)
+    for wanted, sockets in ((0, 1), (1, 2)):
+        assert Taken(image, disk=wanted, hardware="openstack").proposed["hw_cpu_sockets"] == sockets
+    assert proposed(one("a", 1, "other"), one("b", 2, "other")) == {}
+
+
+CIM = (
+    "<pasd:InstructionSet>DMTF:x86:64</pasd:InstructionSet>"
+    "<pasd:ProcessorArchitecture> x86\n</pasd:ProcessorArchitecture>"
+    "<pasd:Other>more</pasd:Other><rasd:InstructionSet>no</rasd:InstructionSet>"
+)
+
+
+def test_the_fields_of_processors_are_called_as_glance_called_them() -> None:
+    machine = system(item(1, CPU, VirtualQuantity=2), more=CIM)
+    expected = {"cim_pasd_InstructionSet": "DMTF:x86:64", "cim_pasd_ProcessorArchitecture": "x86"}
+    assert proposed(machine, hardware="cim") == expected
+    assert proposed(machine, hardware="cim", cim=["Other"]) == {"cim_pasd_Other": "more"}
+    assert proposed(machine, hardware="cim", cim=[]) == {}
+
+
+@pytest.mark.parametrize("value", ["x" * 256, "two\nlines", "\t"])
+def test_a_field_that_no_property_can_hold_is_left_out_or_empty(value: str) -> None:
+    machine = system(more=f"<pasd:InstructionSet>a{value}b</pasd:InstructionSet>")
+    assert proposed(machine, hardware="cim") == {}

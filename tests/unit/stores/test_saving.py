@@ -1,0 +1,205 @@
+"""Saving an image to a file: the same bytes, holes as holes, all of it or nothing."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from douane.errors import StoreError
+from douane.stores import FileStore
+from support.store import new_id, on_small_disk, open_directory, put
+
+GIB = 1 << 30
+layouts = st.lists(
+    st.tuples(
+        st.integers(0, 600).map(lambda block: block * 4096) | st.integers(0, 2_500_000),
+        st.integers(1, 70_000),
+        st.integers(0, 255),
+    ),
+    max_size=8,
+)
+
+
+def drain(store: FileStore, image_id: str) -> bytes:
+    """The image as a pipe's reader gets it."""
+    read, write = os.pipe()
+    got: list[bytes] = []
+
+    def reader() -> None:
+        with os.fdopen(read, "rb") as pipe:
+            got.append(pipe.read())
+
+    thread = threading.Thread(target=reader)
+    thread.start()
+    try:
+        store.copy_to(image_id, write)
+    finally:
+        os.close(write)
+        thread.join()
+    return got[0]
+
+
+@pytest.mark.parametrize("in_kernel", [True, False], ids=["copy_file_range", "read and write"])
+@settings(max_examples=40, deadline=None)
+@given(layout=layouts, tail=st.integers(0, 300_000))
+def test_what_is_saved_is_what_was_stored(in_kernel: bool, layout: list[tuple[int, int, int]], tail: int) -> None:
+    size = max((offset + length for offset, length, _ in layout), default=0) + tail
+    expected = bytearray(size)
+    extents = [(offset, bytes([value]) * length) for offset, length, value in layout]
+    for offset, data in extents:
+        expected[offset : offset + len(data)] = data
+    with open_directory() as directory, pytest.MonkeyPatch.context() as patch:
+        store = FileStore(directory / "store")
+        image_id = put(store, extents, size)
+        target = directory / "saved"
+        if not in_kernel:
+            patch.setattr(os, "copy_file_range", _not_here)
+        assert store.save(image_id, target) == size
+        assert target.read_bytes() == expected
+        assert target.stat().st_blocks <= (directory / "store" / "images" / image_id).stat().st_blocks + 8
+        assert drain(store, image_id) == expected
+
+
+def _not_here(*_args: object) -> int:
+    raise OSError(18, "Invalid cross-device link")
+
+
+def test_a_sparse_image_takes_no_more_room_than_its_data(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    image_id = put(store, [(0, b"a" * 4096), (GIB, b"b" * 4096)], 64 * GIB)
+    target = tmp_path / "saved"
+    assert store.save(image_id, target) == 64 * GIB
+    assert target.stat().st_size == 64 * GIB
+    assert target.stat().st_blocks * 512 < 1 << 20
+    with target.open("rb") as file:
+        file.seek(GIB)
+        assert file.read(5000) == b"b" * 4096 + bytes(904)
+
+
+def test_a_sparse_image_fits_on_another_small_disk(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(GIB, b"b" * 4096)], 2 * GIB)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from douane.stores import FileStore\n"
+        f"FileStore(Path({str(tmp_path / 'store')!r})).save({image_id!r}, Path(sys.argv[1]) / 'out')\n"
+        "fd = os.open(sys.argv[1] + '/out', os.O_RDONLY)\n"
+        "print(os.fstat(fd).st_size, os.pread(fd, 4, 1 << 30), os.listdir(sys.argv[1]))\n"
+    )
+    assert on_small_disk(disk, 1 << 20, code) == f"{2 * GIB} b'bbbb' ['out']\n"
+
+
+def test_a_full_disk_is_told_and_nothing_is_left_beside_the_target(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(0, os.urandom(4 << 20))], 4 << 20)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from douane.stores import FileStore\n"
+        "from douane.errors import StoreError\n"
+        "Path(sys.argv[1], 'out').write_bytes(b'what was there')\n"
+        "try:\n"
+        f"    FileStore(Path({str(tmp_path / 'store')!r})).save({image_id!r}, Path(sys.argv[1]) / 'out')\n"
+        "except StoreError as error:\n"
+        "    print(error.code, error)\n"
+        "print(os.listdir(sys.argv[1]), Path(sys.argv[1], 'out').read_bytes())\n"
+    )
+    told, rest = on_small_disk(disk, 1 << 20, code).splitlines()
+    assert told.startswith("target-full cannot save the image")
+    assert f"{4 << 20} bytes are needed" in told
+    assert rest == "['out'] b'what was there'"
+
+
+def test_a_file_that_was_there_is_replaced_whole_also_behind_a_link(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(0, b"new")], 3)
+    (tmp_path / "real").write_bytes(b"much longer than new")
+    (tmp_path / "link").symlink_to("real")
+    held = (tmp_path / "real").open("rb")
+    store.save(image_id, tmp_path / "link")
+    assert (tmp_path / "real").read_bytes() == b"new"
+    assert (tmp_path / "link").is_symlink()
+    assert held.read() == b"much longer than new", "who reads the old one never sees half of the new one"
+    held.close()
+    assert sorted(os.listdir(tmp_path)) == ["link", "real", "store"]
+
+
+def test_the_saved_file_has_the_mode_of_any_file_its_user_makes(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [], 0)
+    old = os.umask(0o027)
+    try:
+        store.save(image_id, tmp_path / "out")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o640
+
+
+def test_places_that_cannot_be_saved_to_get_a_sentence(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(0, b"x")], 1)
+    for target, code, words in [
+        (tmp_path, "target-unwritable", "is a directory; name a file in it"),
+        (tmp_path / "no" / "out", "target-unwritable", "in a directory that is not there; make it first"),
+        (Path("/proc/out"), "target-unwritable", "/proc/out"),
+        (Path("/dev/full"), "target-full", "no space left"),
+    ]:
+        with pytest.raises(StoreError) as caught:
+            store.save(image_id, target)
+        assert caught.value.code == code
+        assert words in str(caught.value)
+    with pytest.raises(StoreError) as caught:
+        store.save(new_id(), tmp_path / "out")
+    assert caught.value.code == "not-found"
+    assert sorted(os.listdir(tmp_path)) == ["store"]
+
+
+def test_a_named_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(4096, b"x")], 9000)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got: list[bytes] = []
+    thread = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    thread.start()
+    store.save(image_id, pipe)
+    thread.join()
+    assert got == [bytes(4096) + b"x" + bytes(9000 - 4097)]
+    assert pipe.is_fifo()
+
+
+def test_a_reader_that_goes_away_is_told(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    image_id = put(store, [(0, b"x")], 1)
+    read, write = os.pipe()
+    os.close(read)
+    with pytest.raises(StoreError) as caught:
+        store.copy_to(image_id, write)
+    assert caught.value.code == "target-closed"
+    os.close(write)
+
+
+def test_an_image_that_was_cut_from_outside_is_not_padded_with_zeros(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileStore(tmp_path)
+    image_id = put(store, [(0, b"x" * 10000)], 10000)
+    real = os.copy_file_range
+
+    def cut_first(*args: int) -> int:
+        os.truncate(tmp_path / "images" / image_id, 100)
+        return real(*args)
+
+    monkeypatch.setattr(os, "copy_file_range", cut_first)
+    with pytest.raises(StoreError) as caught:
+        store.save(image_id, tmp_path / "out")
+    assert caught.value.code == "damaged"
+    assert not (tmp_path / "out").exists()

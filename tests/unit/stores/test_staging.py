@@ -1,0 +1,189 @@
+"""Staged bytes: who holds them, who may clean them up, and what a name may be."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from douane.errors import StoreError
+from douane.stores import FileStore
+from support.store import new_id, put, read_all, stager
+
+
+def test_a_store_that_was_never_used_is_empty_and_asking_makes_nothing(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    assert list(store.image_ids()) == []
+    assert list(store.staged_keys()) == []
+    assert not store.exists(new_id())
+    store.delete(new_id())
+    assert not store.discard(new_id())
+    assert store.free() > 0
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_the_store_makes_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        store = FileStore(tmp_path / "deep" / "store")
+        put(store, [(0, b"x")], 1)
+        staged = store.stage(new_id())
+    finally:
+        os.umask(old)
+    for name in ("deep", "deep/store", "deep/store/staging", "deep/store/images"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+    assert stat.S_IMODE(os.fstat(staged.fd).st_mode) == 0o644
+    staged.discard()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "..",
+        "../images/x",
+        "/etc/passwd",
+        "a" * 36,
+        "3F2504E0-4F89-41D3-9A0C-0305E82C3301",
+        "3f2504e0-4f89-41d3-9a0c-0305e82c3301\n",
+        "3f2504e0-4f89-41d3-9a0c-0305e82c3301/..",
+        "3f2504e04f8941d39a0c0305e82c3301",
+        "3f2504e0-4f89-41d3-9a0c-0305e82c330\0",
+        None,
+    ],
+)
+def test_a_name_is_never_a_path(tmp_path: Path, name: str) -> None:
+    store = FileStore(tmp_path / "store")
+    asked = [
+        lambda: store.stage(name),
+        lambda: store.adopt(name, 0),
+        lambda: store.abandoned(name),
+        lambda: store.discard(name),
+        lambda: store.open(name),
+        lambda: store.size(name),
+        lambda: store.exists(name),
+        lambda: store.delete(name),
+        lambda: store.save(name, tmp_path / "out"),
+        lambda: store.copy_to(name, 1),
+    ]
+    for ask in asked:
+        with pytest.raises(StoreError) as caught:
+            ask()
+        assert caught.value.code == "bad-name"
+    with store.stage(new_id()) as staged:
+        staged.finish(0)
+        with pytest.raises(StoreError, match="is not an id"):
+            store.publish(staged, name)
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_are_not_ours_are_neither_told_nor_touched(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    image_id = put(store, [], 0)
+    (tmp_path / "staging" / "lost+found").mkdir()
+    (tmp_path / "images" / "README").write_text("mine")
+    assert list(store.staged_keys()) == []
+    assert list(store.image_ids()) == [image_id]
+
+
+def test_a_key_is_staged_once(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    key = new_id()
+    with store.stage(key) as staged:
+        with pytest.raises(StoreError) as caught:
+            store.stage(key)
+        assert caught.value.code == "exists"
+        assert list(store.staged_keys()) == [key]
+        assert os.fstat(staged.fd).st_nlink == 1
+    assert list(store.staged_keys()) == []
+
+
+def test_a_live_import_is_never_discarded_and_a_killed_one_is(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    key = new_id()
+    with stager(tmp_path, key) as process:
+        assert not store.abandoned(key)
+        assert not store.discard(key)
+        with pytest.raises(StoreError) as caught:
+            store.adopt(key, 13)
+        assert caught.value.code == "in-use"
+        assert list(store.staged_keys()) == [key]
+        process.kill()
+        process.wait()
+        assert store.abandoned(key)
+        assert store.discard(key)
+    assert not store.abandoned(key)
+    assert not store.discard(key)
+    assert os.listdir(tmp_path / "staging") == []
+
+
+def test_a_second_opening_in_the_same_process_does_not_pass_for_the_owner(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    with store.stage(new_id()) as staged:
+        reader = staged.open_read()
+        assert not store.abandoned(staged.key)
+        assert not FileStore(tmp_path).discard(staged.key)
+        os.close(reader)
+        assert not store.abandoned(staged.key), "closing a reader must not let go of the lock"
+
+
+def test_no_cleaner_ever_takes_a_file_that_was_just_staged(tmp_path: Path) -> None:
+    """Between its creation and its lock a staged file looks abandoned; the cleaners here try to hit that
+    instant."""
+    code = (
+        "import sys, select\n"
+        "from pathlib import Path\n"
+        "from douane.stores import FileStore\n"
+        "store = FileStore(Path(sys.argv[1]))\n"
+        "print('ready', flush=True)\n"
+        "while not select.select([sys.stdin], [], [], 0)[0]:\n"
+        "    for key in store.staged_keys(): store.discard(key)\n"
+    )
+    cleaner = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert cleaner.stdout is not None
+        assert cleaner.stdout.readline() == b"ready\n"
+        store = FileStore(tmp_path)
+        for _ in range(1500):
+            staged = store.stage(new_id())
+            assert Path(staged.path).stat().st_ino == os.fstat(staged.fd).st_ino
+            staged.discard()
+    finally:
+        cleaner.communicate()
+    assert cleaner.returncode == 0
+
+
+def test_a_discarded_file_is_gone_and_discarding_again_is_nothing(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    staged = store.stage(new_id())
+    staged.discard()
+    staged.discard()
+    assert staged.fd == -1
+    assert os.listdir(tmp_path / "staging") == []
+    for ask in (staged.open_read, staged.size, lambda: staged.finish(1)):
+        with pytest.raises(StoreError, match="published or discarded already"):
+            ask()
+
+
+def test_what_is_staged_can_be_read_while_it_grows(tmp_path: Path) -> None:
+    with FileStore(tmp_path).stage(new_id()) as staged:
+        reader = staged.open_read()
+        os.pwrite(staged.fd, b"late", 4096)
+        assert os.pread(reader, 8, 4092) == b"\0\0\0\0late"
+        assert staged.size() == 4100
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.pwrite(reader, b"no", 0)
+        os.close(reader)
+
+
+def test_finishing_cuts_and_extends_to_the_size_it_is_told(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    image_id = put(store, [(0, b"12345678")], 5)
+    assert read_all(store, image_id) == b"12345"
+    image_id = put(store, [(0, b"12345678")], 10)
+    assert read_all(store, image_id) == b"12345678\0\0"
+    assert store.size(image_id) == 10
