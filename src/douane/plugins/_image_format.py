@@ -1,16 +1,45 @@
-"""What an examination comes to, in the terms of an image service: disk format, container format, size of the disk."""
+"""The format of an image in the terms of an image service: disk format, container format, size of the disk."""
 
 from __future__ import annotations
+
+from .formats.base import Format
+from .formats.registry import FORMATS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .formats.examination import Examination
     from .formats.match import InnerExamination, Match
 
-SAME = {"vpc": "vhd", "parallels": "ploop", "ami": "raw", "aki": "raw", "ari": "raw", "gpt": "raw", "mbr": "raw"}
-"""Other names of disk formats, and the one that is used here."""
 
-COMPRESSED = ("gzip", "xz", "zstd", "bzip2", "lz4", "lzma")
+def _detected_as(form: Format) -> str:
+    return "raw" if form.kind == "content" else form.disk_format
+
+
+def _listed_as(form: Format) -> tuple[str, ...]:
+    if form.kind == "content":
+        return ()
+    return (form.disk_format,) if form.kind == "disk" else (form.name, *(name for name, _ in form.other_names))
+
+
+_BY_KIND = sorted(FORMATS, key=lambda form: ("disk", "archive", "compressed", "other", "content").index(form.kind))
+
+DISK_FORMATS = {
+    "raw": "raw",
+    "ami": "raw",
+    **{name: _detected_as(form) for form in FORMATS for name in form.declared_as},
+}
+"""The disk formats that a sender can declare, and what an image of each is detected as."""
+
+LISTABLE = ("raw", *dict.fromkeys(name for form in _BY_KIND for name in _listed_as(form)))
+"""Names in a list of allowed formats: of a disk its disk format, of anything else its own names."""
+
+ALLOWED = ("raw", *dict.fromkeys(name for form in _BY_KIND if form.allowed for name in _listed_as(form)))
+"""The names that are allowed by default."""
+
+COMPRESSIONS = tuple(form.name for form in FORMATS if form.kind == "compressed")
+
+QEMU_DRIVERS = {"raw": "raw"} | {form.disk_format: form.qemu_driver for form in FORMATS if form.qemu_driver}
+"""Disk formats that `convert` reads, and the drivers of qemu-img for them."""
 
 
 class ImageFormat:

@@ -6,8 +6,9 @@ from typing import Literal
 
 from douane_plugin import Incomplete, Inspector, Reject
 
-from ._image_format import COMPRESSED, SAME, ImageFormat
-from .formats.codes import CODES, PASS, REFUSE, WARN
+from ._image_format import ALLOWED, COMPRESSIONS, DISK_FORMATS, LISTABLE, ImageFormat
+from .formats.base import PASS, REFUSE, WARN
+from .formats.codes import CODES
 from .formats.examination import Examination
 from .formats.registry import FORMATS
 
@@ -17,21 +18,8 @@ if TYPE_CHECKING:
 
     from .formats.match import Finding
 
-AS_RAW = ("raw", "ami", "aki", "ari", "gpt", "mbr")
-"""Declared disk formats whose bytes have no structure of their own (Glance has the first four)."""
-
-KNOWN = (*AS_RAW, "qcow2", "vhd", "vpc", "vhdx", "vmdk", "vdi", "qed", "iso", "luks", "ploop", "parallels")
-"""Declared disk formats that can be compared with the bytes."""
-
 WRAPPING = ("ova", "docker", "compressed")
 """Declared container formats of which the disk format says what is inside."""
-
-ARCHIVES = ("ova", "tar", "zip")
-ALLOWED = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "luks", "ploop", *ARCHIVES, *COMPRESSED)
-"""What passes by default."""
-
-LISTED = {*ALLOWED, *(one.disk_format if one.kind == "disk" else one.name for one in FORMATS if one.kind != "content")}
-"""What can be allowed."""
 
 HALF_READ = {"truncated": "truncated", "out-of-order": "format-unreadable", "reader-failed": "format-unreadable"}
 """Findings after which it is not known what else is in the image, and how they are told."""
@@ -86,10 +74,10 @@ class Format(Inspector):
     ) -> None:
         if formats is not None and not formats:
             raise ValueError("'formats' is empty, which no image could meet; leave it out for the usual ones")
-        self.formats = ALLOWED if formats is None else tuple(SAME.get(name, name) for name in formats)
+        self.formats = ALLOWED if formats is None else tuple(DISK_FORMATS.get(name, name) for name in formats)
         for name in self.formats:
-            if name not in LISTED:
-                raise ValueError(f"'formats' names no format: {name!r:.60}; there are: {', '.join(sorted(LISTED))}")
+            if name not in LISTABLE:
+                raise ValueError(f"'formats' names no format: {name!r:.60}; there are: {', '.join(sorted(LISTABLE))}")
         self.worth = {code: worth for code, (worth, _) in CODES.items()}
         self.worth["partition-table"] = {"normal": WARN, "strict": REFUSE, "off": PASS}[partition_table]
         named: set[str] = set()
@@ -194,18 +182,18 @@ def properties(examination: Examination) -> dict[str, str | int]:
 def agree(declared: str | None, container: str | None, found: ImageFormat) -> None:
     """Raise Reject if what was declared is not what was found, Incomplete if the two cannot be compared."""
     name = found.name
-    if container == "compressed" and name not in (*COMPRESSED, "zip"):
+    if container == "compressed" and name not in (*COMPRESSIONS, "zip"):
         raise Reject("format-mismatch", f"the image is declared as compressed, but it is {name}")
     if container in ("ova", "docker") and name not in ("ova", "tar"):
         raise Reject("format-mismatch", f"the image is declared as {container}, a tar archive, but it is {name}")
     if declared is None or container in WRAPPING:
         return
-    wanted = "raw" if declared in AS_RAW else SAME.get(declared, declared)
+    wanted = DISK_FORMATS.get(declared, declared)
     if wanted == found.disk_format:
         return
     if wanted == "raw" and (found.disk_format == "luks" or (found.disk_format == "iso" and found.partition_table)):
         return  # an encrypted volume has no other name in Glance; a hybrid ISO is a disk, too
-    if declared not in KNOWN:
+    if declared not in DISK_FORMATS:
         raise Incomplete(
             "format-unknown",
             f"the image is declared as {declared:.40}, which cannot be compared with its bytes: {name}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from douane_plugin import Incomplete, Inspector, Reject
 
-from ._image_format import SAME, ImageFormat
+from ._image_format import DISK_FORMATS, ImageFormat
 from ._units import parse_size, show_size
 from .formats.examination import Examination
 from .formats.registry import FORMATS
@@ -56,7 +56,7 @@ class Limits(Inspector):
                 raise ValueError(f"{key!r} is a list of names like ['raw', 'qcow2'], not {names!r:.100}")
             if names is not None and not names:
                 raise ValueError(f"{key!r} is empty, which no image could meet; leave it out to allow all")
-        self.formats = None if formats is None else [SAME.get(name, name) for name in formats]
+        self.formats = None if formats is None else [DISK_FORMATS.get(name, name) for name in formats]
         self.containers = containers
 
     def inspect(self, image: Image) -> None:

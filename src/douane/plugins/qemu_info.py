@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from douane_plugin import Inspector, Reject
 
-from ._image_format import SAME, ImageFormat
+from ._image_format import DISK_FORMATS, QEMU_DRIVERS, ImageFormat
 from ._qemu_img import Ran, run
 from .formats.examination import Examination
 from .formats.registry import FORMATS
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 MiB = 1 << 20
 SECTOR = 512
-
-DRIVERS = {"vhd": "vpc", "ploop": "parallels", "iso": "raw"}
-"""Disk formats that qemu calls by other names. An optical disc has no format of its own to it."""
 
 UNTOLD = ("archive", "compressed")
 """What qemu opens as nothing but bytes, if at all."""
@@ -55,7 +52,7 @@ class QemuInfo(Inspector):
         """Raises Reject as told above, RuntimeError where the program cannot be run; returns the properties."""
         examination = examine(image.file)
         disk_format, size, at_end = expected(image.disk_format, examination)
-        driver = DRIVERS.get(disk_format, disk_format)
+        driver = QEMU_DRIVERS.get(disk_format, disk_format)
         told = self._ask(image, [])
         guessed = _text(told, "format")
         if guessed == driver:
@@ -100,7 +97,7 @@ def expected(told: str | None, examination: Examination) -> tuple[str, int, bool
     is told what it is (block/vpc.c, vpc_probe).
     """
     found = ImageFormat(examination)
-    disk_format = SAME.get(told, told) if told else found.disk_format
+    disk_format = DISK_FORMATS.get(told, told) if told else found.disk_format
     for match in examination.matches:
         if match.disk_format == disk_format and match.kind not in UNTOLD and match.virtual_size is not None:
             return disk_format, match.virtual_size, match.at == "end"

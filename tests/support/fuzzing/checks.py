@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 from douane.plugins.formats import examination
-from douane.plugins.formats.base import Format
-from douane.plugins.formats.codes import CODES, REFUSE
+from douane.plugins.formats.base import REFUSE, Format
+from douane.plugins.formats.codes import CODES
 from douane.plugins.formats.examination import Examination
 from douane.plugins.formats.registry import FORMATS
 from support.examination import summary

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from douane.plugins._image_format import SAME
+from douane.plugins._image_format import DISK_FORMATS, QEMU_DRIVERS
 from douane.plugins._units import parse_size, show_size
 from douane_plugin import Reject, Transform
 
 from .arrival import Arrival
 from .files import hand_out, keep, keeping, rest
 from .program import QemuImg, cannot_run
-from .targets import DRIVERS, USUAL, Target
+from .targets import USUAL, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ class Convert(Transform):
         program: str = "qemu-img",
     ) -> None:
         self.target = Target(to, compression, cluster_size, verify)
-        self.when = USUAL if when is None else tuple(SAME.get(name, name) for name in when)
-        unknown = [name for name in self.when if name not in DRIVERS]
+        self.when = USUAL if when is None else tuple(DISK_FORMATS.get(name, name) for name in when)
+        unknown = [name for name in self.when if name not in QEMU_DRIVERS]
         if unknown or not self.when:
-            raise ValueError(f"'when' lists formats, one or more of {', '.join(DRIVERS)}, not {unknown}")
+            raise ValueError(f"'when' lists formats, one or more of {', '.join(QEMU_DRIVERS)}, not {unknown}")
         self.always = always
         self.verify = verify
         self.max_virtual_size = parse_size("max_virtual_size", max_virtual_size)
@@ -106,7 +106,7 @@ class Convert(Transform):
         """Raises Reject as told above, RuntimeError where it is not the image's fault."""
         arrival = Arrival(image)
         found = arrival.format()
-        late = found == "raw" and SAME.get(image.disk_format or "", image.disk_format) in (None, "", "vhd")
+        late = found == "raw" and DISK_FORMATS.get(image.disk_format or "", image.disk_format) in (None, "", "vhd")
         # Of a VHD of fixed size nothing is to be seen before its end.
         late = late and "vhd" in (*self.when, self.target.name) and not arrival.examination.ended
         variant = arrival.match.variant if arrival.match else ""
@@ -209,7 +209,7 @@ class Convert(Transform):
         if match is not None and match.name.startswith("vmdk-"):
             raise Reject("convert-unsupported", f"the image is {match.name}, which is no disk by itself; convert it")
         self._become(image, found, "kept")
-        driver, kept, made = DRIVERS[found], self.kept, self.made
+        driver, kept, made = QEMU_DRIVERS[found], self.kept, self.made
         size = self._disk_size(driver)
         if not size:
             raise Reject("convert-damaged", "the image's disk has no bytes; upload one with something in it")

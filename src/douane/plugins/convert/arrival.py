@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from douane.plugins._image_format import ImageFormat
 from douane.plugins.format import agree
-from douane.plugins.formats.codes import CODES, REFUSE
+from douane.plugins.formats.base import REFUSE
+from douane.plugins.formats.codes import CODES
 from douane.plugins.formats.examination import Examination
 from douane.plugins.formats.registry import FORMATS
 from douane_plugin import Reject

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
+from douane.plugins._image_format import QEMU_DRIVERS
 from douane.plugins._units import parse_size
 
-DRIVERS = {
-    "raw": "raw",
-    "iso": "raw",
-    "qcow2": "qcow2",
-    "vmdk": "vmdk",
-    "vhd": "vpc",
-    "vhdx": "vhdx",
-    "vdi": "vdi",
-    "qcow": "qcow",
-    "qed": "qed",
-    "ploop": "parallels",
-}
-"""Disk formats that can be read, in Glance's terms, and qemu's names of them."""
-
-USUAL = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "ploop", "qed", "qcow")
-"""What is converted by default: all of them but discs."""
+USUAL = tuple(name for name, driver in QEMU_DRIVERS.items() if name == driver or driver != "raw")
+"""The formats that are converted by default: all that can be read, except optical discs."""
 
 _OPTIONS = {"vmdk": "subformat=streamOptimized", "vhd": "subformat=dynamic,force_size=on"}
 _CHECKED = ("qcow2", "vmdk", "vhdx", "vdi")
@@ -31,7 +18,7 @@ class Target:
 
     def __init__(self, name: str, compression: str, cluster_size: int | str | None, verify: str) -> None:
         self.name = name
-        self.driver = DRIVERS[name]
+        self.driver = QEMU_DRIVERS[name]
         self._compressed = compression != "none" or name == "vmdk"
         given = [_OPTIONS[name]] if name in _OPTIONS else []
         if name != "qcow2" and (compression != "none" or cluster_size is not None):
@@ -55,7 +42,7 @@ class Target:
 
     def is_nothing(self, disk_format: str | None) -> bool:
         """True if there is nothing that could be converted: raw bytes into raw bytes."""
-        return DRIVERS.get(disk_format or "") == self.driver == "raw"
+        return QEMU_DRIVERS.get(disk_format or "") == self.driver == "raw"
 
     def is_met_by(self, disk_format: str | None, variant: str) -> bool:
         """True if an image is of this format already."""

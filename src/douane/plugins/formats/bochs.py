@@ -25,11 +25,9 @@ class Bochs(Format):
     """Recognised by its magic. Of its kinds, "Growing" is a disk; the others are differences to one."""
 
     name = "bochs"
+    about = "a growing disk of Bochs"
     disk_format = "bochs"
-
-    def begins(self, head: bytes) -> bool:
-        """See the class."""
-        return head.startswith(MAGIC)
+    signatures = ((0, MAGIC),)
 
     def read(self, match: "Match") -> "Reader":
         """Header, then the catalog of extents."""

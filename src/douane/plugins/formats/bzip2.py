@@ -15,7 +15,9 @@ class Bzip2(Format):
     """``BZh``, the size of blocks, and the digits of pi that a block begins with, or those of the end."""
 
     name = "bzip2"
+    about = "compressed data, which is not unpacked here"
     kind = "compressed"
+    allowed = True
 
     def begins(self, head: bytes) -> bool:
         return head.startswith(b"BZh") and head[3:4] in b"123456789" and head[4:10] in (_BLOCK, _END)

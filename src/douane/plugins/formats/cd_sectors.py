@@ -16,6 +16,7 @@ class CdSectors(Content):
     nothing that could be recognised."""
 
     name = "cd-sectors"
+    about = "the raw sectors of a CD (`.bin`)"
 
     def begins(self, head: bytes) -> bool:
         return head.startswith(SYNC) and (len(head) < SECTOR + len(SYNC) or head.startswith(SYNC, SECTOR))

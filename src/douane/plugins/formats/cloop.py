@@ -24,11 +24,9 @@ class Cloop(Format):
     """Recognised by the shell script that it begins with, as qemu does."""
 
     name = "cloop"
+    about = "a compressed disk of Knoppix"
     disk_format = "cloop"
-
-    def begins(self, head: bytes) -> bool:
-        """See the class."""
-        return head.startswith(MAGIC)
+    signatures = ((0, MAGIC),)
 
     def read(self, match: "Match") -> "Reader":
         """Header, then where each block begins."""

@@ -1,8 +1,9 @@
-"""What can be wrong with an image, by code: what it is worth by default, and how it is told to a tenant."""
+"""Codes of findings: what a finding is worth by default, and its text for the tenant."""
 
-REFUSE, WARN, PASS = "refuse", "warn", "pass"
+from .base import PASS, REFUSE, WARN
+from .registry import FORMATS
 
-CODES = {
+_SHARED = {
     # another file would be opened
     "backing-file": (REFUSE, "it names a backing file; flatten it (qemu-img convert) and upload the result"),
     "data-file": (REFUSE, "its data stand in another file; convert it to one file and upload that"),
@@ -51,4 +52,17 @@ CODES = {
     "odd": (WARN, "it is made in an unusual way"),
     "unchecked": (PASS, "some of its tables stand in an order that cannot be checked in one pass"),
 }
-"""Code: what it is worth by default, and the rest of a sentence that begins with "the image is not safe: "."""
+"""Codes that more than one format has, or that are about images as a whole."""
+
+_WORTHS = (REFUSE, WARN, PASS)
+
+CODES = dict(
+    sorted(
+        (_SHARED | {code: (worth, text) for one in FORMATS for code, worth, text in one.codes}).items(),
+        key=lambda entry: _WORTHS.index(entry[1][0]),
+    )
+)
+"""By code: what it is worth by default, and the rest of a sentence that begins with "the image is not safe: ".
+
+In the order of reporting: of several findings that refuse an image, the first in this table is the reason given.
+"""

@@ -25,6 +25,7 @@ class Dmg(Format):
     """``dmg``. qemu-img takes a file for it by its name alone, and other tools by the trailer."""
 
     name = "dmg"
+    about = "a disk of macOS"
     disk_format = "dmg"
 
     def ends(self, tail: bytes, total: int) -> bool:

@@ -24,10 +24,9 @@ class Ewf(Format):
     """``ewf``."""
 
     name = "ewf"
+    about = "a segment of an evidence file (EnCase, `.E01`)"
     disk_format = "ewf"
-
-    def begins(self, head: bytes) -> bool:
-        return head[:8] in SIGNATURES
+    signatures = tuple((0, magic) for magic in SIGNATURES)
 
     def read(self, match: "Match") -> "Reader":
         head = yield Bytes(0, 32, "the header")

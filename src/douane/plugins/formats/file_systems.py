@@ -155,10 +155,17 @@ def found(head: bytes) -> "list[tuple[str, int]]":
     return here + [(name, at) for name, at, holds in PROBES if holds(head)]
 
 
+def _names() -> "list[str]":
+    """All names, each once, in alphabetical order."""
+    return sorted({name for name, _, _ in (*SIGNATURES, *PROBES)})
+
+
 class FileSystems(Content):
-    """``file-system`` in the registry; a look has the name of the one that it is: ``ext``, ``xfs``, ``lvm2``."""
+    """A file system, or anything else of :data:`SIGNATURES` and :data:`PROBES`; a match has its own name: ``xfs``."""
 
     name = "file-system"
+    about = "a disk without a partition table"
+    other_names = tuple((name, "a disk without a partition table") for name in _names())
 
     def begins(self, head: bytes) -> bool:
         return bool(found(head)) and not boot_sectors.is_table(head)

@@ -20,6 +20,8 @@ class Gpt(Content):
     """``gpt``, with its protective MBR in one look."""
 
     name = "gpt"
+    about = "a disk with a partition table"
+    declared_as = ("gpt",)
 
     def begins(self, head: bytes) -> bool:
         return any(_is_header(head, size) for size in SECTORS) or (

@@ -18,7 +18,9 @@ class Gzip(Format):
     """Deflate is the only method there is; reserved flags must be refused by whoever unpacks it (2.3.1.2)."""
 
     name = "gzip"
+    about = "compressed data, which is not unpacked here"
     kind = "compressed"
+    allowed = True
 
     def begins(self, head: bytes) -> bool:
         return head.startswith(b"\x1f\x8b\x08") and len(head) > 3 and not head[3] & _RESERVED

@@ -34,7 +34,11 @@ class Iso(Format):
     """``iso``; the disk is the whole image."""
 
     name = "iso"
+    about = "an optical disc"
     disk_format = "iso"
+    declared_as = ("iso",)
+    allowed = True
+    qemu_driver = "raw"
 
     def begins(self, head: bytes) -> bool:
         return is_iso(head)

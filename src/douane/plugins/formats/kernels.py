@@ -26,7 +26,9 @@ class Kernel(Content):
     """``kernel``."""
 
     name = "kernel"
+    about = "a Linux kernel; Glance's `aki`"
     disk_format = "aki"
+    declared_as = ("aki",)
 
     def begins(self, head: bytes) -> bool:
         return bool(kind_of(head))
@@ -48,7 +50,9 @@ class InitialRamDisk(Content):
     One that is compressed begins as its compression does."""
 
     name = "initramfs"
+    about = "an initial RAM disk; Glance's `ari`"
     disk_format = "ari"
+    declared_as = ("ari",)
 
     def begins(self, head: bytes) -> bool:
         return head[:6] in (b"070701", b"070702") and all(byte in b"0123456789abcdefABCDEF" for byte in head[6:110])

@@ -26,7 +26,10 @@ class Luks1(Format):
     """Recognised by its magic, unless version 2 is said behind it, which is another format."""
 
     name = "luks1"
+    about = "an encrypted volume"
     disk_format = "luks"
+    declared_as = ("luks",)
+    allowed = True
 
     def begins(self, head: bytes) -> bool:
         """See the class."""

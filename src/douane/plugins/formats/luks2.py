@@ -34,11 +34,11 @@ class Luks2(Format):
     """
 
     name = "luks2"
+    about = "an encrypted volume"
     disk_format = "luks"
-
-    def begins(self, head: bytes) -> bool:
-        """See the class."""
-        return head[:8] == MAGIC + b"\0\2"
+    declared_as = ("luks",)
+    allowed = True
+    signatures = ((0, MAGIC + b"\0\2"),)
 
     def read(self, match: "Match") -> "Reader":
         """Both headers, and the JSON area of the first. Nothing can be seen of the rest."""

@@ -19,7 +19,9 @@ class Lz4(Format):
     """A frame, also behind frames that are to be skipped; if they go beyond the first 72 KiB, zstd's reader sees it."""
 
     name = "lz4"
+    about = "compressed data, which is not unpacked here"
     kind = "compressed"
+    allowed = True
 
     def begins(self, head: bytes) -> bool:
         return (magic_behind_skippable(head) if is_skippable(head) else head[:4]) in MAGICS

@@ -22,7 +22,9 @@ class Lzma(Format):
     coder, which is always zero. An image of zeros or a boot sector is not taken for one."""
 
     name = "lzma"
+    about = "compressed data, which is not unpacked here"
     kind = "compressed"
+    allowed = True
 
     def begins(self, head: bytes) -> bool:
         if len(head) < 18 or head[13] or head[0] >= 225:

@@ -19,6 +19,8 @@ class Mbr(Content):
     """``mbr``. One with a protective entry is the GPT's."""
 
     name = "mbr"
+    about = "a disk with a partition table"
+    declared_as = ("mbr",)
 
     def begins(self, head: bytes) -> bool:
         return boot_sectors.is_table(head) and not boot_sectors.has_protective(head) and head[512:520] != b"EFI PART"

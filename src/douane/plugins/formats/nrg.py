@@ -25,6 +25,7 @@ class Nrg(Format):
     """``nrg``: to every tool that looks for disk images it is ``raw``."""
 
     name = "nrg"
+    about = "an optical disc as Nero writes it"
     kind = "other"
 
     def ends(self, tail: bytes, total: int) -> bool:

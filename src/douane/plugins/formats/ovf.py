@@ -20,6 +20,7 @@ class Ovf(Format):
     """XML of which the root element is an ``Envelope`` in a namespace of OVF, or in none (SOAP has one too)."""
 
     name = "ovf"
+    about = "the description of a machine, without its disks"
     kind = "other"
 
     def begins(self, head: bytes) -> bool:

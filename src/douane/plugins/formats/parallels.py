@@ -31,11 +31,12 @@ class Parallels(Format):
     """Recognised by either magic."""
 
     name = "parallels"
+    about = "an expandable disk of Parallels"
     disk_format = "ploop"
-
-    def begins(self, head: bytes) -> bool:
-        """See the class."""
-        return head[:16] in (MAGIC, MAGIC_EXTENDED)
+    declared_as = ("ploop", "parallels")
+    allowed = True
+    qemu_driver = "parallels"
+    signatures = ((0, MAGIC), (0, MAGIC_EXTENDED))
 
     def read(self, match: "Match") -> "Reader":
         """Header, then the block allocation table."""

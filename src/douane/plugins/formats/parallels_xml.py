@@ -16,6 +16,7 @@ class ParallelsXml(Format):
     """``parallels-xml``; not ``parallels``, the format of the files that it names (qemu: docs/interop/prl-xml.rst)."""
 
     name = "parallels-xml"
+    about = "the description of a bundle of Parallels, which names the files of the disk"
     disk_format = "parallels"
     kind = "other"
 

@@ -26,11 +26,10 @@ class Qcow(Format):
     """Recognised by the magic that it has in common with qcow2, and its version, 1."""
 
     name = "qcow"
+    about = "version 1, before qcow2"
     disk_format = "qcow"
-
-    def begins(self, head: bytes) -> bool:
-        """See the class."""
-        return head[:8] == MAGIC
+    qemu_driver = "qcow"
+    signatures = ((0, MAGIC),)
 
     def read(self, match: "Match") -> "Reader":
         """Header, backing file, then the tables."""

@@ -37,7 +37,11 @@ class Qcow2(Format):
     """
 
     name = "qcow2"
+    about = "versions 2 and 3"
     disk_format = "qcow2"
+    declared_as = ("qcow2",)
+    allowed = True
+    qemu_driver = "qcow2"
 
     def begins(self, head: bytes) -> bool:
         """See the class."""

@@ -33,11 +33,11 @@ class Qed(Format):
     """Recognised by its magic; the fields behind it are not asked, as qemu does not either."""
 
     name = "qed"
+    about = "QEMU's enhanced disk, no longer developed"
     disk_format = "qed"
-
-    def begins(self, head: bytes) -> bool:
-        """See the class."""
-        return head[:4] == MAGIC
+    declared_as = ("qed",)
+    qemu_driver = "qed"
+    signatures = ((0, MAGIC),)
 
     def read(self, match: "Match") -> "Reader":
         """Header, backing file, then the tables."""

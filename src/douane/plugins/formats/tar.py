@@ -26,7 +26,12 @@ class Tar(Format):
     """A tar archive of any kind; its look is called ``ova`` once a descriptor is among the members."""
 
     name = "tar"
+    about = "an archive"
+    other_names = (
+        ("ova", "a tar archive with an OVF descriptor; the disks in it are examined as images of their own"),
+    )
     kind = "archive"
+    allowed = True
 
     def begins(self, head: bytes) -> bool:
         return tar_headers.begins_archive(head)

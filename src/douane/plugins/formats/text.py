@@ -17,6 +17,7 @@ class Text(Content):
     """``text``: printable ASCII or UTF-8 for the whole of the first 72 KiB."""
 
     name = "text"
+    about = "text"
 
     def begins(self, head: bytes) -> bool:
         if len(head) < SHORTEST or head.translate(None, CONTROLS) != head:

@@ -42,7 +42,9 @@ class Udf(Format):
     """``udf``. With ISO 9660 beside it the image is an ``iso`` first: firmware boots that. Linux prefers this."""
 
     name = "udf"
+    about = "an optical disc; with `iso` if it can be read either way"
     disk_format = "iso"
+    allowed = True
 
     def begins(self, head: bytes) -> bool:
         return bool(version(head))

@@ -28,7 +28,11 @@ _IDS = {"image": 392, "last snapshot": 408, "link": 424, "parent": 440}
 
 class Vdi(Format):
     name = "vdi"
+    about = "fixed, dynamic, differencing"
     disk_format = "vdi"
+    declared_as = ("vdi",)
+    allowed = True
+    qemu_driver = "vdi"
 
     def begins(self, head: bytes) -> bool:
         # qemu's rule (vdi_probe); the text before it is free

@@ -25,10 +25,12 @@ _MAX_BLOCK = 256 << 20
 
 class Vhd(Format):
     name = "vhd"
+    about = "fixed, dynamic, differencing"
     disk_format = "vhd"
-
-    def begins(self, head: bytes) -> bool:
-        return head.startswith(COOKIE)
+    declared_as = ("vhd", "vpc")
+    allowed = True
+    qemu_driver = "vpc"
+    signatures = ((0, COOKIE),)
 
     def ends(self, tail: bytes, total: int) -> bool:
         # Virtual PC before 2004 wrote 511 bytes (specification, "Hard Disk Footer Format")

@@ -27,10 +27,12 @@ _NAMES = {_BAT: "the block allocation table", _METADATA: "the metadata"}
 
 class Vhdx(Format):
     name = "vhdx"
+    about = "fixed, dynamic, differencing"
     disk_format = "vhdx"
-
-    def begins(self, head: bytes) -> bool:
-        return head.startswith(b"vhdxfile")  # qemu's rule (vhdx_probe)
+    declared_as = ("vhdx",)
+    allowed = True
+    qemu_driver = "vhdx"
+    signatures = ((0, b"vhdxfile"),)  # qemu's rule (vhdx_probe)
 
     def read(self, match: "Match") -> "Reader":
         identifier = yield Bytes(0, 520, "the file identifier")

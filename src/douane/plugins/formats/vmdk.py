@@ -21,7 +21,17 @@ class Vmdk(Format):
     that are no disk by themselves."""
 
     name = "vmdk"
+    about = "monolithicSparse and streamOptimized: a disk with its descriptor inside"
+    other_names = (
+        ("vmdk-descriptor", "a text that names other files as the disk"),
+        ("vmdk-extent", "an extent of a disk in several files"),
+        ("vmdk-cowd", "a sparse extent of ESX"),
+        ("vmdk-sesparse", "a sparse extent of ESX"),
+    )
     disk_format = "vmdk"
+    declared_as = ("vmdk",)
+    allowed = True
+    qemu_driver = "vmdk"
 
     def begins(self, head: bytes) -> bool:
         # qemu's rule for the first two (vmdk_probe); the third it reads only if a descriptor names it

@@ -18,7 +18,9 @@ _MOST_BLOCKS = 16384
 
 class Xz(Format):
     name = "xz"
+    about = "compressed data, which is not unpacked here"
     kind = "compressed"
+    allowed = True
 
     def begins(self, head: bytes) -> bool:
         return head.startswith(MAGIC)

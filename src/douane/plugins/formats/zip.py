@@ -47,7 +47,9 @@ class Zip(Format):
     """By its first local header or, for what has something before it, by its last record."""
 
     name = "zip"
+    about = "an archive"
     kind = "archive"
+    allowed = True
 
     def begins(self, head: bytes) -> bool:
         head = head[4:] if head.startswith((b"PK00PK\3\4", b"PK\7\x08PK\3\4")) else head  # marks of a split archive

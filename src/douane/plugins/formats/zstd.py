@@ -19,7 +19,9 @@ class Zstd(Format):
     """A frame, one of before version 1, or one to be skipped (which lz4 has, too: what follows decides)."""
 
     name = "zstd"
+    about = "compressed data, which is not unpacked here"
     kind = "compressed"
+    allowed = True
 
     def begins(self, head: bytes) -> bool:
         if not lz4.is_skippable(head):
