@@ -7,6 +7,7 @@ import re
 import pytest
 
 from douane.plugins import qemu_info
+from douane.plugins._image_format import ALLOWED, LISTABLE
 from douane.plugins.formats.codes import CODES
 from douane.plugins.formats.registry import FORMATS
 from support.doc_pages import TOP, page, section, tables
@@ -30,11 +31,30 @@ def test_no_code_is_told_that_nothing_finds(code):
     assert SOURCE.count(f'"{code}"') > 1, f"{code} is in codes.py, but no reader finds it"
 
 
-def test_every_format_is_in_the_table():
-    told = set(re.findall(r"`([^`]+)`", " ".join(rows("Formats that Douane identifies"))))
-    content = {one.name for one in FORMATS if one.kind in ("content", "other")}
-    missing = {one.name for one in FORMATS} - content - told
-    assert not missing, f"not in docs/formats.md: {sorted(missing)}"
+def format_rows() -> list[list[str]]:
+    """The rows of the table of formats, by the registry."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for kind in ("disk", "archive", "compressed", "other", "content"):
+        for form in (form for form in FORMATS if form.kind == kind):
+            disk_format = "raw" if kind == "content" else form.disk_format
+            for name, about in ((form.name, form.about), *form.other_names):
+                names.setdefault((disk_format, about), []).append(f"`{name}`")
+    return [[", ".join(keys), f"`{disk_format}`", about] for (disk_format, about), keys in names.items()]
+
+
+def test_the_table_of_formats_is_that_of_the_registry():
+    table = [*format_rows(), ["nothing", "`raw`", "any other bytes"]]
+    markdown = "\n".join(f"| {' | '.join(row)} |" for row in table)
+    assert tables(section(TEXT, "Formats that Douane identifies"))[0] == table, f"write this:\n{markdown}"
+
+
+def test_the_formats_that_can_be_allowed_are_documented():
+    (row,) = (
+        row for row in re.findall(r"^\| `formats` \|.*", page("docs/configuration.md"), re.MULTILINE) if "`vdi`" in row
+    )
+    allowed, others = (set(re.findall(r"`([\w-]+)`", part)) - {"formats"} for part in row.split("Others"))
+    assert allowed == set(ALLOWED)
+    assert others == set(LISTABLE) - set(ALLOWED)
 
 
 def test_the_codes_of_qemu_info_are_those_that_it_raises():

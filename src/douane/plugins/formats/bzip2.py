@@ -15,7 +15,7 @@ class Bzip2(Format):
     """``BZh``, the size of blocks, and the digits of pi that a block begins with, or those of the end."""
 
     name = "bzip2"
-    about = "compressed data, which is not unpacked here"
+    about = "compressed data; `format` does not unpack it"
     kind = "compressed"
     allowed = True
 

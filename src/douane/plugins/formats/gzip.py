@@ -18,7 +18,7 @@ class Gzip(Format):
     """Deflate is the only method there is; reserved flags must be refused by whoever unpacks it (2.3.1.2)."""
 
     name = "gzip"
-    about = "compressed data, which is not unpacked here"
+    about = "compressed data; `format` does not unpack it"
     kind = "compressed"
     allowed = True
 

@@ -19,7 +19,7 @@ class Lz4(Format):
     """A frame, also behind frames that are to be skipped; if they go beyond the first 72 KiB, zstd's reader sees it."""
 
     name = "lz4"
-    about = "compressed data, which is not unpacked here"
+    about = "compressed data; `format` does not unpack it"
     kind = "compressed"
     allowed = True
 

@@ -22,7 +22,7 @@ class Lzma(Format):
     coder, which is always zero. An image of zeros or a boot sector is not taken for one."""
 
     name = "lzma"
-    about = "compressed data, which is not unpacked here"
+    about = "compressed data; `format` does not unpack it"
     kind = "compressed"
     allowed = True
 

@@ -25,7 +25,7 @@ class Nrg(Format):
     """``nrg``: to every tool that looks for disk images it is ``raw``."""
 
     name = "nrg"
-    about = "an optical disc as Nero writes it"
+    about = "an optical disc in Nero's format"
     kind = "other"
 
     def ends(self, tail: bytes, total: int) -> bool:

@@ -18,7 +18,7 @@ _MOST_BLOCKS = 16384
 
 class Xz(Format):
     name = "xz"
-    about = "compressed data, which is not unpacked here"
+    about = "compressed data; `format` does not unpack it"
     kind = "compressed"
     allowed = True
 

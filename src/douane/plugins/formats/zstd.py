@@ -19,7 +19,7 @@ class Zstd(Format):
     """A frame, one of before version 1, or one to be skipped (which lz4 has, too: what follows decides)."""
 
     name = "zstd"
-    about = "compressed data, which is not unpacked here"
+    about = "compressed data; `format` does not unpack it"
     kind = "compressed"
     allowed = True
 
