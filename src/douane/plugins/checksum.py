@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from douane_plugin import Inspector, Reject
 
+from ._literal import Literal
 from ._units import parse_size, show_size
 
 TYPE_CHECKING = False

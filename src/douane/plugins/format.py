@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from douane_plugin import Incomplete, Inspector, Reject
 
 from ._image_format import ALLOWED, COMPRESSIONS, DISK_FORMATS, LISTABLE, ImageFormat
+from ._literal import Literal
 from .formats.base import PASS, REFUSE, WARN
 from .formats.codes import CODES
 from .formats.examination import Examination

@@ -66,11 +66,18 @@ def test_what_every_image_goes_through_loads_little() -> None:
         "json",
         "hashlib",
         "socket",
+        "typing",
+        "re",
+        "collections",
         "dataclasses",
         "xml",
         "subprocess",
         "locale",
     }
+
+
+def test_the_runtime_of_a_plugin_starts_without_what_takes_long_to_import() -> None:
+    assert not loaded_by("import douane_plugin._runtime") & {"typing", "re", "collections", "inspect", "dataclasses"}
 
 
 def test_only_the_part_of_oslo_utils_that_is_needed_is_loaded() -> None:
