@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from douane.declared import DeclaredImage
-from douane.engine import Plan, Report, choose_tier, inspect_image, load_plan, open_source
+from douane.engine import Plan, Report, RunOptions, choose_tier, inspect_image, load_plan, open_source
 from douane.imports import Home, import_image
 
 INSPECTORS = Path(__file__).parent / "plugins" / "inspectors.py"
@@ -41,7 +41,9 @@ def make_plan(directory: Path, classes: Sequence[str], digests: Sequence[str]) -
 
 def inspect(plan: Plan, image: Path, tier: str | None) -> Report:
     """Let the image through the plan, nothing stored."""
-    return inspect_image(plan, open_source(str(image)), DeclaredImage(name=image.name), tier=choose_tier(plan, tier))
+    return inspect_image(
+        plan, DeclaredImage(name=image.name), open_source(str(image)), options=RunOptions(tier=choose_tier(plan, tier))
+    )
 
 
 def store(plan: Plan, image: Path, home: Path, tier: str | None) -> Report:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from douane import sandbox
-from douane.host import python_plugin as python_member
-from douane.stream import channel_reader as ring_reader
+from douane.host import python_plugin
+from douane.stream import channel_reader
 from douane_plugin import wire
 from support.contract.conversation import LEVEL1, NAME, Frame, differences, digest, image
 from support.contract.engine_plans import examine
@@ -25,53 +25,53 @@ from support.contract.reports import CASES, RECORDED, check
 
 
 class Tap:
-    """Hears both sides of the plugin named NAME."""
+    """Records both sides of the conversation with the plugin named NAME."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
-        self._speaking: Any = None
+        self._sender: Any = None
 
     def put_on(self) -> None:
-        """From here on it hears."""
-        member, reader, pack = python_member.PythonMember, ring_reader.RingReader, python_member.pack
-        on_frame, show, start, send = member.on_frame, member.show_image, member.start, reader._send
+        """Record from here on."""
+        plugin, reader, pack = python_plugin.PythonPlugin, channel_reader.RingReader, python_plugin.pack
+        on_frame, send_image, start, send = plugin._on_frame, plugin.send_image, plugin.start, reader._send
         channels = set()
 
-        def heard(one: Any, kind: int, payload: bytes) -> None:
-            if one.spec.name == NAME:
+        def record_frame(process: Any, kind: int, payload: bytes) -> None:
+            if process.spec.name == NAME:
                 self.frames.append(Frame("plugin", kind, payload))
-            on_frame(one, kind, payload)
+            on_frame(process, kind, payload)
 
-        def packed(kind: int, value: Any) -> bytes:
-            data = pack(kind, value)
-            if self._speaking is not None and self._speaking.spec.name == NAME:
+        def record_packed(kind: int, message: Any) -> bytes:
+            data = pack(kind, message)
+            if self._sender is not None and self._sender.spec.name == NAME:
                 if kind == wire.LOAD:
                     self.frames.clear()  # started a second time
                     channels.clear()
-                    channels.add(id(self._speaking._channel))
+                    channels.add(id(self._sender._channel.socket))
                 self.frames.append(Frame("engine", kind, data[wire.HEADER_BYTES :]))
             return data
 
-        def speaking(function: Any) -> Any:
-            def go(one: Any, *args: Any) -> None:
-                self._speaking = one
+        def as_sender(function: Any) -> Any:
+            def call(process: Any, *args: Any) -> None:
+                self._sender = process
                 try:
-                    function(one, *args)
+                    function(process, *args)
                 finally:
-                    self._speaking = None
+                    self._sender = None
 
-            return go
+            return call
 
-        def sent(one: Any, frame: bytes) -> None:
-            if id(one._channel) in channels:
+        def record_bytes(ring_reader: Any, frame: bytes) -> None:
+            if id(ring_reader._channel) in channels:
                 kind = int.from_bytes(frame[:4], "little")
                 self.frames.append(Frame("engine", kind, frame[wire.HEADER_BYTES :]))
-            send(one, frame)
+            send(ring_reader, frame)
 
-        member.on_frame = heard  # type: ignore[method-assign]  # a tap
-        member.show_image, member.start = speaking(show), speaking(start)  # type: ignore[method-assign]  # a tap
-        python_member.pack = packed
-        reader._send = sent  # type: ignore[method-assign]  # a tap
+        plugin._on_frame = record_frame  # type: ignore[method-assign]  # a tap
+        plugin.send_image, plugin.start = as_sender(send_image), as_sender(start)  # type: ignore[method-assign]  # a tap
+        python_plugin.pack = record_packed
+        reader._send = record_bytes  # type: ignore[method-assign]  # a tap
 
 
 def record(tap: Tap, name: str, header: dict[str, Any]) -> None:

@@ -15,13 +15,15 @@ import msgspec
 
 from douane import sandbox
 from douane.declared import DeclaredImage
-from douane.engine import Report, inspect_image, load_plan, open_source
+from douane.engine import Report, RunOptions, inspect_image, load_plan, open_source
 
 
 def through(path: str) -> Report:
     """The report of the chain; of an appliance with several disks, of its first."""
     for plan in sys.argv[1:]:
-        report = inspect_image(load_plan(plan), open_source(path), DeclaredImage(), tier=sandbox.Tier.STRICT)
+        report = inspect_image(
+            load_plan(plan), DeclaredImage(), open_source(path), options=RunOptions(tier=sandbox.Tier.STRICT)
+        )
         if report.code != "ova-disks":
             break
     return report

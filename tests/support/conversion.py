@@ -14,7 +14,7 @@ from typing import Any
 
 from douane import sandbox
 from douane.declared import DeclaredImage
-from douane.engine import Report, inspect_image, load_plan, open_source
+from douane.engine import Report, RunOptions, inspect_image, load_plan, open_source
 
 MIB = 1 << 20
 DISK = (
@@ -73,7 +73,7 @@ def convert(folder: Path, image: bytes | Path, toml: str, *, tier: str = "strict
     sink = Kept(folder / "out")
     try:
         return inspect_image(
-            plan, open_source(str(image)), DeclaredImage(**declared), tier=sandbox.Tier(tier), sink=sink
+            plan, DeclaredImage(**declared), open_source(str(image)), sink, RunOptions(tier=sandbox.Tier(tier))
         )
     finally:
         os.close(sink.fd)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from douane.declared import DeclaredImage
-from douane.engine import DouaneError, Plan, WarmPass, inspect_image
+from douane.engine import DouaneError, Plan, RunOptions, WarmRun, inspect_image
 from douane.host.log import LogLine
 from douane.report import Report
 from douane.sandbox import Tier
@@ -39,7 +39,7 @@ class Serving(msgspec.Struct, frozen=True):
         return not any(target.startswith(("unix:", "tcp:")) for target in targets)
 
 
-_Ready = tuple[Serving, WarmPass]
+_Ready = tuple[Serving, WarmRun]
 
 
 class Job:
@@ -131,7 +131,7 @@ class Workers:
             ready[1].close()
         if not make or not self._warm or not serving.can_wait:
             return None
-        return serving, WarmPass(serving.plan, tier=serving.tier, emit=self._emit)
+        return serving, WarmRun(serving.plan, RunOptions(tier=serving.tier, emit=self._emit))
 
     def _do(self, job: Job, ready: _Ready | None) -> None:
         # That of the plugins that live: another plan may be served since they were looked at.
@@ -149,12 +149,10 @@ class Workers:
             else:
                 job.report = inspect_image(
                     serving.plan,
-                    source,
                     job.declared,
-                    tier=serving.tier,
-                    sink=job.sink,
-                    emit=self._emit,
-                    progress=progress,
+                    source,
+                    job.sink,
+                    RunOptions(tier=serving.tier, emit=self._emit, progress=progress),
                 )
         except BaseException as error:  # the client is told, and the next image is another one's
             job.error = error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from douane.declared import DeclaredImage
-from douane.engine import Report, inspect_image, open_source
+from douane.engine import Report, RunOptions, inspect_image, open_source
 
 from .check_report import print_report
 from .options import image_options, json_option, make_plan, name_of, parse_properties, plan_options, tier_for
@@ -49,12 +49,9 @@ def check(
     with progress_bar(file, wanted=not as_json) as progress:
         report = inspect_image(
             plan,
-            source,
             declared,
-            tier=tier,
-            emit=log_printer(verbose),
-            progress=progress,
-            log_level=log_level(verbose),
+            source,
+            options=RunOptions(tier=tier, emit=log_printer(verbose), progress=progress, log_level=log_level(verbose)),
         )
     end(ctx, report, source.name, as_json=as_json)
 

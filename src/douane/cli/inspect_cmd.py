@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from douane.declared import DeclaredImage
-from douane.engine import Plan, PlanError, PluginSpec, Report, inspect_image, load_plan, open_source
+from douane.engine import Plan, PlanError, PluginSpec, Report, RunOptions, inspect_image, load_plan, open_source
 from douane.report import EXIT_CODES
 
 from .check_cmd import end
@@ -54,12 +54,9 @@ def inspect(
     with progress_bar(file, wanted=not as_json) as progress:
         report = inspect_image(
             plan,
-            source,
             declared,
-            tier=tier,
-            emit=log_printer(verbose),
-            progress=progress,
-            log_level=log_level(verbose),
+            source,
+            options=RunOptions(tier=tier, emit=log_printer(verbose), progress=progress, log_level=log_level(verbose)),
         )
     if report.outcome != "accepted":  # it refuses nothing, so this is a failure
         end(ctx, report, source.name, as_json=as_json)

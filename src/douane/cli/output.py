@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from douane.engine.run import Progress
 from douane.host.log import LogLine
+from douane.host.options import Progress
 from douane.host.policy import clean
 from douane.units import show_size
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from douane.engine import Plan, probe
-from douane.host.plugin_process import Member
+from douane.host.base import PluginProcess
 from douane.units import show_duration, show_size
 
 from .options import json_option, make_plan, plan_options, tier_for
@@ -28,7 +28,7 @@ def plan(
     """Show the plan as it takes effect, defaults included; load and configure every plugin in its cage."""
     made = make_plan(config, plugins, settings)
     tier = tier_for(made, sandbox)
-    members = probe(made, tier=tier, emit=log_printer(True))
+    processes = probe(made, tier=tier, emit=log_printer(True))
     if as_json:
         print_json(
             {
@@ -36,31 +36,33 @@ def plan(
                 "deadline": made.deadline,
                 "digests": list(made.digests),
                 "received_digests": list(made.received_digests),
-                "plugins": [_entry(member) for member in members],
+                "plugins": [_entry(process) for process in processes],
             }
         )
         return
-    _print(made, members, tier.value)
+    _print(made, processes, tier.value)
 
 
-def _entry(member: Member) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.to_builtins(member.spec)
-    told.pop("base")
-    told.pop("texts")
-    told["config"] = {**member.spec.config, **member.spec.texts}
-    told["ran"] = msgspec.to_builtins(member.ran())
-    told["parameters"] = member.described.get("parameters", [])
-    told["doc"] = member.described.get("doc", "")
-    return told
+def _entry(process: PluginProcess) -> dict[str, Any]:
+    entry: dict[str, Any] = msgspec.to_builtins(process.spec)
+    entry.pop("base")
+    entry.pop("texts")
+    entry["config"] = {**process.spec.config, **process.spec.texts}
+    entry["ran"] = msgspec.to_builtins(process.ran())
+    described = process.described
+    entry["parameters"] = msgspec.to_builtins(described.parameters) if described is not None else []
+    entry["doc"] = described.doc if described is not None else ""
+    return entry
 
 
-def _print(made: Plan, members: list[Member], tier: str) -> None:
+def _print(made: Plan, processes: list[PluginProcess], tier: str) -> None:
     rows = []
-    for number, member in enumerate(members, 1):
-        spec = member.spec
-        kind = "program" if member.resolved.is_program else ("transform" if member.is_transform else "inspector")
+    for number, process in enumerate(processes, 1):
+        spec = process.spec
+        kind = "program" if process.plugin.code.is_program else ("transform" if process.is_transform else "inspector")
         given = {**spec.config, **spec.texts}
-        defaults = {p["name"]: p.get("default_text", "") for p in member.described.get("parameters", [])}
+        parameters = process.described.parameters if process.described is not None else []
+        defaults = {parameter.name: parameter.default_text for parameter in parameters}
         config = ", ".join(
             f"{name} = {given[name]!r}" if name in given else f"{name} = {text} (default)"
             for name, text in {**defaults, **dict.fromkeys(given, "")}.items()
@@ -74,7 +76,7 @@ def _print(made: Plan, members: list[Member], tier: str) -> None:
                 str(number),
                 spec.name,
                 spec.use,
-                f"{kind}, reads {member.reads}",
+                f"{kind}, reads {process.reads}",
                 spec.mode,
                 rules,
                 clocks,

@@ -1,6 +1,14 @@
-"""The engine: a plan, one pass over an image's bytes, verdicts, and a report."""
+"""One image through one plan: resolve the plan, launch its plugin processes, run the image past them, report.
+
+`inspect.py` has the whole way on one page. `run.py` hands the events of a run to `decisions.py`, which has no I/O, and
+executes the actions that it answers; `stage.py` is the state that it decides by, `streams.py` the threads of the run.
+`live.py` inspects an image that is sent piece by piece, `warm.py` has plugins wait for an image; `describe.py` and
+`trial.py` launch and run one plugin alone. A new kind of event or action is a class in `events.py` or `actions.py`,
+and a case in `decisions.py` or `run.py`.
+"""
 
 from douane.errors import DouaneError, PlanError, SandboxError, SinkError, SourceError
+from douane.host.options import RunOptions
 from douane.plan.plan import Plan, PluginSpec, load_plan
 from douane.report import Report, Verdict
 from douane.stream.push_source import PassEnded, PushedSource
@@ -9,7 +17,7 @@ from douane.stream.source import FileSource, StreamSource, open_source
 
 from .inspect import choose_tier, inspect_image, plan_digest, probe
 from .live import Inspection
-from .warm import WarmPass
+from .warm import WarmRun
 
 __all__ = [
     "DouaneError",
@@ -21,13 +29,14 @@ __all__ = [
     "PluginSpec",
     "PushedSource",
     "Report",
+    "RunOptions",
     "SandboxError",
     "Sink",
     "SinkError",
     "SourceError",
     "StreamSource",
     "Verdict",
-    "WarmPass",
+    "WarmRun",
     "choose_tier",
     "inspect_image",
     "load_plan",

@@ -1,39 +1,36 @@
-"""An inspection beside the thread that sends the image: begun, fed, ended, and then there is a report."""
+"""An inspection in a thread of its own, for an image that is sent piece by piece."""
 
 from __future__ import annotations
 
-import logging
 import threading
 
-from douane import sandbox
 from douane.declared import DeclaredImage
 from douane.errors import DouaneError
-from douane.host.log import LogLine
+from douane.host.options import RunOptions
 from douane.plan.plan import Plan
 from douane.report import Report
 from douane.stream.push_source import PushedSource
 from douane.stream.sink import Sink
 
-from .inspect import inspect_image
+from .inspect import DEFAULTS, inspect_image
 
 
 class Inspection:
-    """One image on its way through `plan`, in a thread of its own. Always end it: `finish` or `abort`.
+    """One image on its way through `plan`. Always end it: `finish` or `abort`.
 
-    `write` raises :class:`PassEnded` when the outcome stands before the end; `result` says what it is then, too.
+    `write` raises :class:`PassEnded` when the outcome stands before the end; `result` returns it then, too.
+    `name` and `size` are those of the image, in messages and as it was announced.
     """
 
     def __init__(
         self,
         plan: Plan,
-        declared: DeclaredImage,
+        image: DeclaredImage,
+        options: RunOptions = DEFAULTS,
         *,
-        tier: sandbox.Tier,
         name: str = "the image",
         size: int | None = None,
         sink: Sink | None = None,
-        emit: LogLine = lambda plugin, level, text: None,
-        log_level: int = logging.INFO,
     ) -> None:
         self._source = PushedSource(name, size)
         self._report: Report | None = None
@@ -41,10 +38,8 @@ class Inspection:
 
         def run() -> None:
             try:
-                self._report = inspect_image(
-                    plan, self._source, declared, tier=tier, sink=sink, emit=emit, log_level=log_level
-                )
-            except BaseException as error:  # whatever it is, who waits for the result is told
+                self._report = inspect_image(plan, image, self._source, sink, options)
+            except BaseException as error:  # whatever it is, `result` raises it
                 self._error = error
                 self._source.close()
 
@@ -56,12 +51,12 @@ class Inspection:
         self._source.write(data)
 
     def finish(self) -> Report:
-        """That was all: wait for the outcome. Raises as :func:`inspect_image` does."""
+        """All bytes have been written: wait for the outcome. Raises as :func:`inspect_image` does."""
         self._source.finish()
         return self.result()
 
     def abort(self, reason: str) -> None:
-        """The sender is gone: end it, and wait until nothing of it is left. Idempotent, safe after the end."""
+        """End the inspection, whose sender is gone, and wait for its end. Idempotent, safe after the end."""
         self._source.abort(reason)
         self._thread.join()
 

@@ -1,167 +1,172 @@
-"""The bytes of one pass: the rings, what fills them, and the engine's own readers of them."""
+"""The threads of one run: those that fill its rings, and the engine's own readers of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from douane.errors import DouaneError
-from douane.host.loop import Loop
+from douane.host.base import PluginProcess
+from douane.host.events import AuditorOverrun, Event
+from douane.plan.plan import Plan
 from douane.report import Bytes
 from douane.stream.digest import Digest
-from douane.stream.feed import Feed
+from douane.stream.feed import Feed, OutputFeed, SourceFeed
+from douane.stream.pin import Hold, LateHold
 from douane.stream.reader import ThreadReader
 from douane.stream.ring import Ring
-from douane.stream.sink import Sink, Spool
-from douane.stream.source import Source
-from douane.stream.temp_files import on_disk
+from douane.stream.rings import Rings
+from douane.stream.source import FileSource, Source
 from douane.stream.writer import Writer
+
+from .events import FilePassedOn, FileWritten, OutputEnded, ReaderEnded, SourceEnded, SpoolFailed
+
+
+@dataclass
+class StageStreams:
+    """What is open for one stage."""
+
+    ring: int = 0
+    pin: Hold | None = None
+    output: OutputFeed | None = None
 
 
 class Streams:
-    """Everything in a pass that holds bytes. Its threads report to the loop; the rest is called in the loop's thread.
+    """Fills the rings of a run and reads them. Its threads post events; its methods are called in the loop's thread.
 
-    There is a ring for each segment of the plan, the first filled from the source. A segment whose transform
-    left the image as it is shares the ring of the one before, so the last segment's ring need not be the last.
+    There is a ring for each stage, the first filled from the source. A stage whose transform leaves the image as it is
+    shares its ring with the next, so the last stage need not read the last ring.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        sink: Sink | None,
-        digests: Sequence[str],
-        received_digests: Sequence[str],
-        loop: Loop,
-        *,
-        failed: Callable[[DouaneError], None],
-        written: Callable[[int], None],
-        unspooled: Callable[[int, DouaneError], None],
-    ) -> None:
-        """`failed` is called when a reader failed, `written(segment)` when a segment's file is whole, and
-        `unspooled(segment, error)` when it could not be written, and was not what is stored."""
-        self.source = source
-        self.rings: list[Ring] = []
-        self.stored_ring: Ring | None = None
-        self._sink = sink
-        self._algorithms = digests
-        self._received_algorithms = received_digests
-        self._loop = loop
-        self._failed = failed
-        self._written = written
-        self._unspooled = unspooled
+    def __init__(self, rings: Rings, source: Source, plan: Plan, post: Callable[[Event], None]) -> None:
+        self._rings = rings
+        self._source = source
+        self._plan = plan
+        self._post = post
+        self._stages = [StageStreams() for _ in range(len(rings))]
+        self._auditor_pins: dict[str, LateHold] = {}
         self._feeds: list[Feed] = []
         self._readers: list[ThreadReader] = []
+        self._stored_ring: Ring | None = None
         self._received_by: list[Digest] = []
         self._stored_by: list[Digest] = []
-        self._spools: dict[int, Spool] = {}
-        self._read_again: set[int] = set()
-        self._whole: set[int] = set()
-        self._all_received = False
 
-    def open(self, segments: int, slots: int) -> None:
-        """Make the rings. Memory is only used where something is written."""
-        self.rings = [Ring(slots) for _ in range(segments)]
+    # reading
 
-    def add_feed(self, feed: Feed) -> None:
-        """Start something that fills a ring."""
-        self._feeds.append(feed)
-        feed.start()
-
-    def receive(self) -> None:
-        """Begin to take the digests of what arrives."""
-        self._received_by = [self._digest(self.rings[0], name) for name in self._received_algorithms]
-
-    def received_all(self) -> None:
-        """The source is at its end."""
-        self.rings[0].finish()
-        self._all_received = True
-
-    def begin(self, segment: int, ring: Ring) -> None:
-        """`segment` reads `ring` from now on; in the last one, that is what is stored."""
-        if segment == len(self.rings) - 1:
-            self.stored_ring = ring
-            there = {each.algorithm: each for each in self._received_by} if ring is self.rings[0] else {}
-            there |= {name: self._digest(ring, name) for name in self._algorithms if name not in there}
-            self._stored_by = list(there.values())
-            if ring is self.rings[0]:
+    def begin(self, stage: int, ring_number: int) -> None:
+        """Start the digests and the writer of a stage; the ring of the last stage is what is stored."""
+        ring, self._stages[stage].ring = self._rings[ring_number], ring_number
+        if stage == 0:
+            self._received_by = [self._digest(ring, name) for name in self._plan.received_digests]
+        if stage == len(self._stages) - 1:
+            self._stored_ring = ring
+            shared = {digest.algorithm: digest for digest in self._received_by} if ring_number == 0 else {}
+            shared |= {name: self._digest(ring, name) for name in self._plan.digests if name not in shared}
+            self._stored_by = list(shared.values())
+            if ring_number == 0:
                 self._received_by = self._stored_by
-        sink = self._sink_of(segment)
+        sink = self._rings.sink_of(stage)
         if sink is not None:
-            self._start(
-                Writer(
-                    ring,
-                    sink,
-                    lambda reader: self._loop.call(lambda: self._ended(reader, segment)),
-                    read_again=segment in self._read_again,
-                )
-            )
-
-    def _sink_of(self, segment: int) -> Sink | None:
-        if segment == len(self.rings) - 1 and self._sink is not None:
-            return self._sink
-        return self._spools.get(segment)
+            post = self._writer_post(stage)
+            self._start(Writer(ring, sink, post, read_again=self._rings.is_read_again(stage)))
 
     def _digest(self, ring: Ring, algorithm: str) -> Digest:
-        digest = Digest(ring, algorithm, lambda reader: self._loop.call(lambda: self._ended(reader, None)))
+        digest = Digest(ring, algorithm, lambda reader: self._post(ReaderEnded(reader.error)))
         self._start(digest)
         return digest
+
+    def _writer_post(self, stage: int) -> Callable[[ThreadReader], None]:
+        def post(reader: ThreadReader) -> None:
+            if reader.error is not None and reader.spools:
+                self._post(SpoolFailed(stage, reader.error))
+            elif reader.error is None and isinstance(reader, Writer) and reader.size is not None:
+                self._post(FileWritten(stage, reader.size))
+            else:
+                self._post(ReaderEnded(reader.error))
+
+        return post
 
     def _start(self, reader: ThreadReader) -> None:
         self._readers.append(reader)
         reader.start()
 
-    def _ended(self, reader: ThreadReader, segment: int | None) -> None:
-        if reader.error is not None and reader.spools and segment is not None:
-            self._unspooled(segment, reader.error)
-        elif reader.error is not None:
-            self._failed(reader.error)
-        elif segment is not None and isinstance(reader, Writer) and reader.size is not None:
-            self._whole.add(segment)
-            self._written(segment)
+    def all_read(self) -> bool:
+        """True when all has arrived where it is stored, and is digested and written."""
+        ring = self._stored_ring
+        return ring is not None and ring.ended and all(reader.done for reader in self._readers)
 
-    # files, for those who read at random
+    # filling
 
-    def open_file(self, segment: int) -> int:
-        """A read-only descriptor of the file that holds what `segment` reads, once it is all there."""
-        self._read_again.add(segment)
-        sink = self._sink_of(segment)
-        if sink is not None:
-            return sink.open_read()
-        # Never the source itself: its owner can still write it, and what is looked at, and what is kept after a
-        # transform that leaves it unchanged, must be the bytes that everybody else has seen.
-        self._spools[segment] = Spool()
-        return self._spools[segment].open_read()
+    def read_source(self) -> None:
+        """Fill the first ring."""
+        self._feed(SourceFeed(self._rings[0], self._source, lambda error: self._post(SourceEnded(error))))
 
-    def is_file_whole(self, segment: int) -> bool:
-        """True when all that `segment` reads is in its file."""
-        return segment in self._whole
+    def take_output(self, stage: int, transform: PluginProcess) -> None:
+        """Fill the ring after `stage` with what its transform writes."""
+        assert transform.output is not None
+        source = self._rings[self._stages[stage].ring]
+        feed = OutputFeed(
+            self._rings[stage + 1],
+            transform.output,
+            transform.spec.name,
+            lambda: source.size,  # what was there for it to read, however it reads
+            max_output=transform.spec.max_output,
+            max_ratio=transform.spec.max_ratio,
+            ended=lambda error: self._post(OutputEnded(stage, error)),
+        )
+        self._stages[stage].output = feed
+        self._feed(feed)
 
-    def spooled(self) -> int:
-        """Bytes that the files without a name take on the disk now."""
-        return sum(on_disk(spool.fd) for spool in self._spools.values())
+    def pass_on_file(self, stage: int) -> None:
+        """Fill the ring after `stage` with the file that its transform has seen and leaves as it is."""
+        source = FileSource(self._rings.open_file(stage), self._source.name)
+        ring = self._rings[stage + 1]
+        self._feed(SourceFeed(ring, source, lambda error: self._post(FilePassedOn(stage, error)), own=True))
+
+    def _feed(self, feed: Feed) -> None:
+        self._feeds.append(feed)
+        feed.start()
+
+    def finish(self, ring: int) -> None:
+        """Tell the readers of a ring that there is no more."""
+        self._rings[ring].finish()
+
+    def produced(self, stage: int) -> int:
+        """Bytes of output that the transform of `stage` has put out."""
+        output = self._stages[stage].output
+        return output.total if output is not None else 0
+
+    def is_blocked(self, stage: int) -> bool:
+        """True if the output of the transform of `stage` waits for those who read it."""
+        return self._stages[stage].output is not None and self._rings[stage + 1].is_full
+
+    # pins
+
+    def pin(self, stage: int, ring: int) -> None:
+        """Keep the beginning of a ring for the stages after `stage`."""
+        self._stages[stage].pin = Hold(self._rings[ring])
+
+    def release_pin(self, stage: int) -> None:
+        """End :meth:`pin`."""
+        pin, self._stages[stage].pin = self._stages[stage].pin, None
+        if pin is not None:
+            pin.drop()
+
+    def pin_for_auditor(self, plugin: str, ring: int) -> None:
+        """Keep the beginning of a ring for an auditor that is not ready, as long as nobody else needs the room."""
+        self._auditor_pins[plugin] = LateHold(self._rings[ring], lambda: self._post(AuditorOverrun(plugin)))
+
+    def release_auditor_pin(self, plugin: str) -> None:
+        """End :meth:`pin_for_auditor`."""
+        self._auditor_pins.pop(plugin).drop()
 
     # the end
 
-    def all_read(self) -> bool:
-        """True when everything has arrived, and been digested and written."""
-        ring = self.stored_ring
-        return ring is not None and ring.ended and all(reader.done for reader in self._readers)
-
     def stop(self) -> None:
-        """Nothing more is to be read or written; threads end as soon as they can."""
-        for ring in self.rings:
-            ring.stop()
+        """Read and write nothing more; all threads end as soon as they can. Idempotent."""
+        self._rings.stop()
         for reader in self._readers:
             reader.cancel()
-
-    def received(self) -> Bytes:
-        """What arrived. After the end."""
-        return _bytes(self.rings[0], self._received_by, complete=self._all_received)
-
-    def stored(self) -> Bytes:
-        """What came out. After the end, and only if nothing was ended early."""
-        if self.stored_ring is None:
-            return Bytes(size=0, complete=False)
-        return _bytes(self.stored_ring, self._stored_by, complete=self.stored_ring.ended)
 
     def join(self) -> DouaneError | None:
         """Wait for the readers, after :meth:`stop`; the first error among them."""
@@ -169,21 +174,26 @@ class Streams:
             reader.join()
         return next((reader.error for reader in self._readers if reader.error is not None and not reader.spools), None)
 
+    def received(self, *, complete: bool) -> Bytes:
+        """The bytes that arrived, after the end; `complete` if that is all of the image."""
+        return _bytes(self._rings[0], self._received_by, complete=complete)
+
+    def stored(self) -> Bytes:
+        """The bytes that came out, after the end."""
+        if self._stored_ring is None:
+            return Bytes(size=0, complete=False)
+        return _bytes(self._stored_ring, self._stored_by, complete=self._stored_ring.ended)
+
     def close(self) -> None:
-        """Wait for all threads and give everything back. Idempotent."""
+        """Wait for all threads, so that the rings can be closed. Idempotent."""
         self.stop()
         for feed in self._feeds:
             feed.join()
         self.join()
-        for ring in self.rings:
-            ring.close()
-        for spool in self._spools.values():
-            spool.close()
-        self.rings, self._readers, self._feeds, self._spools = [], [], [], {}
 
 
 def _bytes(ring: Ring, digests: Sequence[Digest], *, complete: bool) -> Bytes:
-    found = Bytes(size=ring.size, complete=complete)
+    arrived = Bytes(size=ring.size, complete=complete)
     for digest in digests:
-        setattr(found, digest.algorithm, digest.hexdigest)
-    return found
+        setattr(arrived, digest.algorithm, digest.hexdigest)
+    return arrived

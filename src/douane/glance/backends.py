@@ -15,6 +15,7 @@ from douane.engine import (
     Plan,
     PlanError,
     Report,
+    RunOptions,
     choose_tier,
     load_plan,
     plan_digest,
@@ -75,7 +76,7 @@ class LocalGate:
 
     def begin(self, declared: DeclaredImage, size: int | None, name: str) -> FedPassage:
         try:
-            inspection = Inspection(self.plan, declared, tier=self.tier, name=name, size=size, emit=emit)
+            inspection = Inspection(self.plan, declared, RunOptions(tier=self.tier, emit=emit), name=name, size=size)
         except (OSError, RuntimeError) as error:  # no descriptor, no thread is to be had
             raise DouaneError(f"no inspection can be begun: {error}") from error
         return FedPassage(inspection, self.digest)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from douane.agent import Agent
 from douane.declared import DeclaredImage
-from douane.engine import DouaneError, FileSource, PlanError, Report, Sink, inspect_image
+from douane.engine import DouaneError, FileSource, PlanError, Report, RunOptions, Sink, inspect_image
 
 from .backends import LocalGate, emit
 from .settings import Settings
@@ -50,7 +50,7 @@ class LocalFileGate:
 
     def inspect(self, fd: int, declared: DeclaredImage, name: str, result: Sink | None) -> Report:
         source = FileSource(os.dup(fd), name)
-        return inspect_image(self._plan, source, declared, tier=self._tier, sink=result, emit=emit)
+        return inspect_image(self._plan, declared, source, result, RunOptions(tier=self._tier, emit=emit))
 
 
 class AgentFileGate:

@@ -2,92 +2,97 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
-from contextlib import suppress
-from typing import Any
 
 from douane import sandbox
+from douane.errors import PlanError
+from douane.plan.resolved_plan import ResolvedPlugin
 from douane.stream.ring import Ring
 from douane.units import MiB
 
-from .exit_status import how_it_ended
-from .plugin_process import Member
+from .base import Supplies
+from .events import PluginReady
+from .failure import describe_exit
+from .log import LogLine
+from .loop import Loop
+from .messages import ImageFacts
+from .plugin_process import SandboxedPlugin
 from .policy import clean
-from .stdin_feeder import Feeder
+from .stdin_feeder import StdinFeeder
 
 ACCEPTS, REFUSES = 0, 1
 
 
-class ProgramMember(Member):
-    """See the module."""
+class ExecPlugin(SandboxedPlugin):
+    """See :class:`.base.PluginProcess`. Its needs are always the bytes."""
 
-    def __init__(self, *args: Any, **keywords: Any) -> None:
-        super().__init__(*args, **keywords)
-        self.feeder: Feeder | None = None
+    misjudged = False
+    error: PlanError | None = None
+
+    def __init__(self, plugin: ResolvedPlugin, cage: sandbox.Cage, loop: Loop, emit: LogLine) -> None:
+        super().__init__(plugin, cage, loop, emit)
+        self._feeder: StdinFeeder | None = None
         self._stdin: int | None = None
 
-    def start(self) -> None:
-        """Start the program in its cage, with a pipe for its input."""
+    def start(self, supplies: Supplies) -> None:
+        """See PluginProcess."""
         read, self._stdin = os.pipe2(os.O_CLOEXEC)
-        with suppress(OSError):
+        with contextlib.suppress(OSError):  # over the user's limit for pipes: slower, not wrong
             fcntl.fcntl(read, fcntl.F_SETPIPE_SZ, MiB)
         try:
-            self.spawn(sandbox.Program(self.resolved.argv), (), stdin=read)
+            self._spawn(sandbox.Program(self.plugin.code.argv), (), stdin=read)
         finally:
             os.close(read)
 
-    def on_caged(self) -> None:
+    def _on_sandboxed(self) -> None:
         self.ready = True
-        self.host.on_ready(self)
+        self._loop.post(PluginReady(self.spec.name, self.needs))
 
-    def show_image(self, ring: Ring) -> None:
-        """Feed the program from `ring`."""
-        assert self._stdin is not None
-        self.run_clock()
-        self.feeder = Feeder(
+    def send_image(self, facts: ImageFacts, ring: Ring | None) -> None:
+        """See PluginProcess. A program is not told the facts."""
+        if ring is None or self._stdin is None:
+            return
+        self._start_image()
+        self._feeder = StdinFeeder(
             ring,
             self._stdin,
-            lambda _: self.host.loop.call(self._on_fed),
             essential=self.spec.mode != "audit",
+            overran=self._post_overrun,
         )
         self._stdin = None
-        self.feeder.start()
+        self._attach(self._feeder.start)
 
-    def _on_fed(self) -> None:
-        if self.feeder is not None and self.feeder.overran:
-            self.overran()
+    def _position(self) -> int:
+        return self._feeder.consumed if self._feeder is not None else 0
 
-    def bytes_seen(self) -> int:
-        return self.feeder.consumed if self.feeder is not None else 0
-
-    progress = bytes_seen
-
-    def busy(self) -> bool:
-        feeder = self.feeder
+    def _is_busy(self) -> bool:
+        feeder = self._feeder
         return feeder is None or feeder.ended or feeder.consumed < feeder.sent
 
-    def on_closed(self) -> None:
+    def _on_closed(self) -> None:
         """The channel closes when the program begins; its exit is what counts."""
 
-    def on_exit(self, code: int) -> None:
-        self.log.close()
-        reason = clean(self.log.first_line.get("stderr"))
+    def _on_exit(self, code: int) -> None:
+        self._log.close()
+        reason = clean(self._log.first_line.get("stderr"))
         if not self.ready:
-            self.fail("failed", "plugin-died", "could not be started", f"{how_it_ended(code)}; {reason}")
+            self.fail("failed", "plugin-died", "could not be started", f"{describe_exit(code)}; {reason}")
         elif code == ACCEPTS:
-            self.finish("accepted", None, None)
+            self._finish("accepted", None, None)
         elif code == REFUSES:
-            self.finish("refused", "refused", reason or f"the check {self.spec.name!r} refused it, and gave no reason")
+            self._finish("refused", "refused", reason or f"the check {self.spec.name!r} refused it, and gave no reason")
         else:
-            self.fail("failed", "plugin-died", "failed", f"{how_it_ended(code)}; {reason}".rstrip("; "))
+            self.fail("failed", "plugin-died", "failed", f"{describe_exit(code)}; {reason}".rstrip("; "))
 
-    def end_process(self) -> None:
-        super().end_process()
+    def end(self) -> None:
+        """See PluginProcess."""
+        super().end()
         if self._stdin is not None:
             os.close(self._stdin)
             self._stdin = None
-        if self.feeder is not None:
-            self.feeder.cancel()
-            self.feeder.join()
-            self.feeder.close()
+        if self._feeder is not None:
+            self._feeder.cancel()
+            self._feeder.join()
+            self._feeder.close()

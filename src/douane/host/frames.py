@@ -1,44 +1,47 @@
-"""The engine's end of a plugin's channel: what comes in is hostile until shown otherwise."""
+"""The engine's end of a plugin's channel, which splits a hostile stream of bytes into frames."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
 from douane_plugin import wire
 
+from .messages import Violation
+
 READ_BYTES = 1 << 16
 
 
-class Violation(Exception):
-    """The plugin's process said something that the wire does not allow; the text says what."""
+class Channel:
+    """A connected socket that never blocks. `closed` is True after the other side has hung up."""
 
-
-class Frames:
-    """Splits what was received into frames. `closed` is True after the other side has hung up."""
-
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-        self._buffer = bytearray()
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
         self.closed = False
+        self._buffer = bytearray()
+        self._outbox = b""
+
+    def fileno(self) -> int:
+        """The descriptor, for the loop."""
+        return self.socket.fileno()
 
     def receive(self) -> int:
-        """Read once, without blocking; the number of bytes that came."""
+        """Read once; the number of bytes that came."""
         try:
-            data = self._channel.recv(READ_BYTES)
+            data = self.socket.recv(READ_BYTES)
         except BlockingIOError:
             return 0
-        except OSError:  # reset: it ended with something unread
+        except OSError:  # reset: the process ended with something unread
             data = b""
         if not data:
             self.closed = True
         self._buffer += data
         return len(data)
 
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the whole frames (type and payload) received so far. Raises Violation."""
         buffer = self._buffer
         while len(buffer) >= wire.HEADER_BYTES:
             kind = int.from_bytes(buffer[:4], "little")
@@ -52,34 +55,32 @@ class Frames:
             del buffer[:end]
             yield kind, payload
 
+    def send(self, frame: bytes) -> None:
+        """Send `frame`, or keep what does not fit now for :meth:`flush`."""
+        self._outbox += frame
+        self.flush()
 
-def pack(kind: int, value: Any) -> bytes:
-    """One frame with `value` as JSON."""
-    payload = msgspec.json.encode(value)
+    def flush(self) -> None:
+        """Send as much of the kept bytes as fits."""
+        try:
+            while self._outbox:
+                self._outbox = self._outbox[self.socket.send(self._outbox) :]
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self._outbox = b""  # the process has ended; the loop hears of it by the pidfd
+
+    @property
+    def has_unsent(self) -> bool:
+        """True while bytes wait for :meth:`flush`."""
+        return bool(self._outbox)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+
+def pack(kind: int, message: msgspec.Struct) -> bytes:
+    """One frame with `message` as JSON."""
+    payload = msgspec.json.encode(message)
     return kind.to_bytes(4, "little") + len(payload).to_bytes(4, "little") + payload
-
-
-def unpack(kind: int, payload: bytes) -> dict[str, Any]:
-    """The JSON object of a frame. Raises Violation."""
-    try:
-        value = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Violation(f"its {wire.TYPES.get(kind, kind)} frame is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise Violation(f"its {wire.TYPES.get(kind, kind)} frame is no JSON object")
-    return value
-
-
-def number(kind: int, payload: bytes) -> int:
-    """The integer of a binary frame. Raises Violation."""
-    if len(payload) != 8:
-        raise Violation(f"its {wire.TYPES.get(kind, kind)} frame has {len(payload)} bytes, not 8")
-    return int.from_bytes(payload, "little")
-
-
-def text(value: dict[str, Any], key: str) -> str:
-    """A string of a JSON frame. Raises Violation."""
-    found = value.get(key)
-    if not isinstance(found, str):
-        raise Violation(f"{key!r} in its answer is {found!r:.60}, not a text")
-    return found

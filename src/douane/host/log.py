@@ -1,8 +1,11 @@
-"""What plugins print and log, bounded in length, rate and total."""
+"""What plugins print and log: bounded in length, rate and total, and passed on without blocking."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
+from collections import deque
 from collections.abc import Callable
 
 from douane.units import KiB, MiB
@@ -15,37 +18,89 @@ LogLine = Callable[[str, int, str], None]
 MAX_LINE = 4 * KiB
 MAX_TOTAL = 256 * KiB
 BYTES_A_TICK = MiB // 10
+MAX_WAITING = 2000
+CLOSE_SECONDS = 1.0
+
+
+class Emitter:
+    """A :data:`LogLine` that never blocks: it hands lines to another one in a thread of its own.
+
+    A standard error that nobody reads would otherwise hold up the loop, and with it every clock. Beyond
+    :data:`MAX_WAITING` waiting lines, further ones are dropped and counted.
+    """
+
+    def __init__(self, emit: LogLine) -> None:
+        self._emit = emit
+        self._lines: deque[tuple[str, int, str]] = deque()
+        self._dropped = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, plugin: str, level: int, text: str) -> None:
+        with self._changed:
+            if len(self._lines) >= MAX_WAITING:
+                self._dropped += 1
+                return
+            self._lines.append((plugin, level, text))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="douane-log", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._lines and not self._closed:
+                    self._changed.wait()
+                if not self._lines:
+                    return
+                line = self._lines.popleft()
+                dropped, self._dropped = self._dropped, 0
+            with contextlib.suppress(OSError, ValueError):  # a closed standard error decides no image
+                if dropped:
+                    self._emit("douane", logging.WARNING, f"({dropped} lines were dropped: nobody read them)")
+                self._emit(*line)
+
+    def close(self) -> None:
+        """Wait for the remaining lines, at most :data:`CLOSE_SECONDS`. Idempotent."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(CLOSE_SECONDS)
 
 
 class PluginLog:
-    """The log of one plugin. What is over the bound is counted, and said once at the end."""
+    """The log of one plugin. Lines over the bound are counted and reported once, at the end."""
 
     def __init__(self, plugin: str, emit: LogLine) -> None:
         self._plugin = plugin
         self._emit = emit
-        self._left = MAX_TOTAL
+        self._room = MAX_TOTAL
         self._dropped = 0
         self._partial: dict[str, bytes] = {}
         self.first_line: dict[str, str] = {}
+        """The first line of each stream that is not blank."""
 
     @property
     def is_full(self) -> bool:
-        """What comes now is dropped."""
-        return self._left < MAX_LINE
+        """True if a further line may be dropped."""
+        return self._room < MAX_LINE
 
     def line(self, level: int, text: str) -> None:
-        """One line, of self.log or of a stream."""
+        """Pass on one line, of the plugin's logger or of a stream."""
         shown = clean(text, MAX_LINE)
         if not shown:
             return
-        if len(shown) > self._left:
+        if len(shown) > self._room:
             self._dropped += 1
             return
-        self._left -= len(shown)
+        self._room -= len(shown)
         self._emit(self._plugin, level, shown)
 
     def stream(self, name: str, data: bytes) -> None:
-        """Bytes of stdout or stderr (`name`), cut at line ends and at MAX_LINE."""
+        """Add bytes of stdout or stderr (`name`), which are cut at line ends and at :data:`MAX_LINE`."""
         *lines, rest = (self._partial.get(name, b"") + data).split(b"\n")
         if len(rest) > MAX_LINE:
             lines.append(rest)
@@ -61,7 +116,7 @@ class PluginLog:
         self.line(logging.INFO, shown)
 
     def close(self) -> None:
-        """The plugin has ended."""
+        """Pass on unfinished lines, and the number of dropped ones. Idempotent."""
         for name, rest in self._partial.items():
             if rest:
                 self._stream_line(name, rest)

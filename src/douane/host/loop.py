@@ -1,34 +1,40 @@
-"""The engine's one loop: descriptors, calls from other threads, and a tick. Everything else is its callback."""
+"""The one loop of a run: descriptors, a tick, and events from this thread and others."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import selectors
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
 from douane.interrupts import INTERRUPTS
 
+from .events import Event
+
 TICK_SECONDS = 0.1
+
+Handler = Callable[[Event], None]
 
 
 class Loop:
-    """Runs in the thread that asked for the pass; `call` is the only method for other threads."""
+    """Runs in the thread that made it. :meth:`post` is the only method for other threads."""
 
     def __init__(self) -> None:
+        self._thread = threading.get_ident()
         self._selector = selectors.DefaultSelector()
-        self._calls: deque[Callable[[], None]] = deque()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._selector.register(self._wake, selectors.EVENT_READ, self._woken)
+        self._events: deque[Event] = deque()
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._selector.register(self._wake_fd, selectors.EVENT_READ, self._clear_wake)
         self._next_tick = time.monotonic() + TICK_SECONDS
 
-    def call(self, function: Callable[[], None]) -> None:
-        """Have `function` called in the loop's thread, soon. Safe from any thread, never blocks."""
-        self._calls.append(function)
-        with contextlib.suppress(OSError):  # closed: the pass has ended, nobody cares any more
-            os.eventfd_write(self._wake, 1)
+    def post(self, event: Event) -> None:
+        """Have `event` handled soon, after those posted before it. Safe from any thread, never blocks."""
+        self._events.append(event)
+        if threading.get_ident() != self._thread:
+            self._wake()
 
     def watch(self, fd: int, callback: Callable[[], None], *, write: bool = False) -> None:
         """Call `callback` whenever `fd` can be read (with `write`, also when it can be written)."""
@@ -39,15 +45,18 @@ class Loop:
             self._selector.register(fd, events, callback)
 
     def forget(self, fd: int) -> None:
-        """Watch `fd` no more; before it is closed. It need not be watched."""
+        """Stop watching `fd`, before it is closed. It need not be watched."""
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(fd)
 
-    def run(self, until: Callable[[], bool], tick: Callable[[float], None]) -> None:
-        """Go on until `until()`; `tick(seconds since the last)` is called about ten times a second. What a signal's
-        handler wants raised, is raised here."""
+    def run(self, handle: Handler, until: Callable[[], bool], tick: Callable[[float], None]) -> None:
+        """Run until `until()`, calling `handle` with each event.
+
+        `tick(seconds since the last)` is called about ten times a second. Raises the exception of a pending interrupt.
+        """
         last = time.monotonic()
-        with INTERRUPTS.checked(lambda: self.call(lambda: None)) as check:
+        with INTERRUPTS.checked(self._wake) as check:
+            self._drain(handle)
             while not until():
                 check()
                 now = time.monotonic()
@@ -55,16 +64,33 @@ class Loop:
                     tick(min(now - last, 1.0))  # a machine that slept has not made a plugin slow
                     last = now
                     self._next_tick = now + TICK_SECONDS
-                    continue
-                for key, _ in self._selector.select(self._next_tick - now):
-                    key.data()
+                else:
+                    self._select(self._next_tick - now, handle)
+                self._drain(handle)
 
-    def _woken(self) -> None:
-        os.eventfd_read(self._wake)
-        while self._calls:
-            self._calls.popleft()()
+    def poll(self, handle: Handler) -> None:
+        """Call what is ready now, without waiting and without a tick."""
+        self._select(0, handle)
+
+    def _select(self, seconds: float, handle: Handler) -> None:
+        for key, _ in self._selector.select(seconds):
+            key.data()
+            self._drain(handle)
+
+    def _drain(self, handle: Handler) -> None:
+        # At once, so that no frame is read before the consequences of the one before have been drawn.
+        while self._events:
+            handle(self._events.popleft())
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # closed: the run has ended
+            os.eventfd_write(self._wake_fd, 1)
+
+    def _clear_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
 
     def close(self) -> None:
         """Give the descriptors back."""
         self._selector.close()
-        os.close(self._wake)
+        os.close(self._wake_fd)

@@ -1,4 +1,4 @@
-"""From the plugins' answers to one outcome: any enforcing refusal refuses, nothing overrules it."""
+"""The operator's policy: what a plugin's answer does to the image. Any enforcing refusal refuses it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ __all__ = ["BadProperties", "check_properties", "check_proposed", "clean", "weig
 
 
 def check_proposed(spec: PluginSpec, given: Any) -> dict[str, PropertyValue | None]:
-    """What a plugin proposes outside its namespace, name to value or None. Raises BadProperties."""
+    """The properties that a plugin proposes outside its namespace, name to value or None. Raises BadProperties."""
     return _rules.check_proposed(spec.may_set, given)
 
 
-def weigh(spec: PluginSpec, verdict: Verdict) -> Outcome:
-    """What one plugin's verdict does to the image under the operator's rules."""
+AUDIT_SECONDS = 1.0
+"""What auditors get after everything else is done, before they count as too slow."""
+
+
+def weigh(spec: PluginSpec, verdict: Verdict, *, is_transform: bool = False) -> Outcome:
+    """The effect of one plugin's verdict on the image under the operator's rules.
+
+    Without its transform there is no image, so a transform's failure always counts.
+    """
+    if is_transform and verdict.outcome not in ("accepted", "stopped"):
+        return "refused" if verdict.outcome == "refused" else "undecided"
     if verdict.outcome in ("accepted", "stopped") or spec.mode == "audit":
         return "accepted"
     if verdict.outcome == "refused":

@@ -1,4 +1,4 @@
-"""Write a ring into the standard input of a program."""
+"""Writing a ring into the standard input of a program."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ from douane.stream.reader import ZEROS, ThreadReader
 from douane.stream.ring import Chunk, Ring
 
 
-class Feeder(ThreadReader):
-    """Writes a ring into the standard input of a program, straight from the ring's memory."""
+class StdinFeeder(ThreadReader):
+    """Writes a ring into the standard input of a program, straight from the ring's memory.
 
-    def __init__(self, ring: Ring, fd: int, ended: Callable[[ThreadReader], None], *, essential: bool) -> None:
-        super().__init__(ring, "feeder", ended)
+    `overran` is called, from a thread of the ring, if the ring went on without this reader.
+    """
+
+    def __init__(self, ring: Ring, fd: int, *, essential: bool, overran: Callable[[], None]) -> None:
+        super().__init__(ring, "feeder", lambda _: None)
         self.essential = essential
         self.sent = 0
         self.consumed = 0
+        self.ended = False
+        self._overran = overran
         self._fd = fd
         self._enough = False
-        self.overran = False
-        self.ended = False
 
     def push(self, chunks: Sequence[Chunk]) -> None:
         self.sent = chunks[-1].end
         super().push(chunks)
 
     def overrun(self) -> None:
-        self.overran = True
+        self._enough = True
         self.cancel()
+        self._overran()
 
     def _take(self, chunk: Chunk) -> None:
-        if self._enough or self.overran:
+        if self._enough:
             return
         if chunk.place is not None:
             with self._bytes(chunk) as view:
@@ -43,15 +47,15 @@ class Feeder(ThreadReader):
             self._feed(memoryview(ZEROS)[:part], chunk.end - left)
             left -= part
 
-    def _feed(self, view: memoryview, at: int) -> None:
-        done = 0
-        while done < len(view):
+    def _feed(self, view: memoryview, offset: int) -> None:
+        written = 0
+        while written < len(view):
             try:
-                done += os.write(self._fd, view[done:])
+                written += os.write(self._fd, view[written:])
             except OSError:  # EPIPE: the program has closed its input, it has seen enough
                 self._enough = True
                 return
-            self.consumed = at + done
+            self.consumed = offset + written
 
     def _end(self, size: int) -> None:
         os.close(self._fd)

@@ -14,10 +14,10 @@ import msgspec
 
 from douane.catalog import Image, Task
 from douane.declared import DeclaredImage
-from douane.engine import Plan, Report, inspect_image
-from douane.engine.run import Progress
+from douane.engine import Plan, Report, RunOptions, inspect_image
 from douane.errors import BadValue, Conflict, DouaneError, ImageDeleted, PlanError, StoreError
 from douane.host.log import LogLine
+from douane.host.options import Progress
 from douane.sandbox import Tier
 from douane.stores import Staged
 from douane.stream.source import Source
@@ -79,13 +79,10 @@ def import_image(
     try:
         report = inspect_image(
             plan,
-            source,
             declared,
-            tier=tier,
-            sink=staged,
-            emit=emit,
-            progress=_both(home, task, progress),
-            log_level=log_level,
+            source,
+            staged,
+            RunOptions(tier=tier, emit=emit, progress=_both(home, task, progress), log_level=log_level),
         )
         if report.outcome == "accepted":
             return Imported(report, _publish(home, task, staged, report))

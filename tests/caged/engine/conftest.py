@@ -13,7 +13,7 @@ import pytest
 
 from douane import sandbox
 from douane.declared import DeclaredImage
-from douane.engine import inspect_image, load_plan, open_source
+from douane.engine import RunOptions, inspect_image, load_plan, open_source
 from support import wire_programs
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -74,11 +74,10 @@ def run(tier, tmp_path):
         plan = load_plan(config, extra=plugins, settings=settings)
         return inspect_image(
             plan,
-            open_source(image, size=size),
             DeclaredImage.from_json(declared or {}),
-            tier=tier,
-            sink=sink,
-            emit=(lambda *line: log.append(line)) if log is not None else (lambda *line: None),
+            open_source(image, size=size),
+            sink,
+            RunOptions(tier=tier, emit=(lambda *line: log.append(line)) if log is not None else (lambda *line: None)),
         )
 
     return go

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from douane.declared import DeclaredImage
-from douane.engine import Inspection, PassEnded, PlanError, load_plan
+from douane.engine import Inspection, PassEnded, PlanError, RunOptions, load_plan
 from douane.sandbox import Tier
 from douane.stream.push_source import EARLY_BYTES
 from support.plans import plan_of
@@ -31,7 +31,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
     def start(toml: str, *, size: int | None = None, tier: Tier = Tier.STRICT) -> Inspection:
         path = tmp_path / "plan.toml"
         path.write_text(toml)
-        begun.append(Inspection(load_plan(str(path)), DeclaredImage(), tier=tier, size=size))
+        begun.append(Inspection(load_plan(str(path)), DeclaredImage(), RunOptions(tier=tier), size=size))
         return begun[-1]
 
     yield start

@@ -13,21 +13,21 @@ import psutil
 import pytest
 
 from douane.declared import DeclaredImage
-from douane.engine import DouaneError, WarmPass, load_plan, open_source
+from douane.engine import DouaneError, RunOptions, WarmRun, load_plan, open_source
 from douane.sandbox import Tier
 from support.plans import plan_of
 
-Make = Callable[..., WarmPass]
+Make = Callable[..., WarmRun]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[WarmPass] = []
+    made: list[WarmRun] = []
 
-    def warm(toml: str, tier: Tier = Tier.STRICT) -> WarmPass:
+    def warm(toml: str, tier: Tier = Tier.STRICT) -> WarmRun:
         path = tmp_path / "plan.toml"
         path.write_text(toml)
-        made.append(WarmPass(load_plan(str(path)), tier=tier))
+        made.append(WarmRun(load_plan(str(path)), RunOptions(tier=tier)))
         return made[-1]
 
     yield warm

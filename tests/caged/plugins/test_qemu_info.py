@@ -12,7 +12,7 @@ import pytest
 
 from douane import sandbox
 from douane.declared import DeclaredImage
-from douane.engine import inspect_image, load_plan, open_source
+from douane.engine import RunOptions, inspect_image, load_plan, open_source
 from douane.report import Report
 
 MiB = 1 << 20
@@ -41,11 +41,10 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> RunPlan:
         plan.write_text(toml.format(name="qemu", program=program))
         return inspect_image(
             load_plan(str(plan), extra=(), settings=()),
-            open_source(str(path), size=None),
             DeclaredImage(disk_format=disk_format),
-            tier=sandbox.Tier(request.param),
-            sink=None,
-            emit=lambda *line: None,
+            open_source(str(path), size=None),
+            None,
+            RunOptions(tier=sandbox.Tier(request.param), emit=lambda *line: None),
         )
 
     return go

@@ -60,10 +60,10 @@ def test_the_bounds_are_written_as_far_as_the_files_are_there(tmp_path: Path) ->
 
 def test_the_engine_measures_before_the_kernel_kills() -> None:
     """So that a plugin that grows slowly is told what it did, and not only that it was killed."""
-    from douane.host import plugin_process as member
+    from douane.host import limits
     from douane.sandbox import cgroup
 
-    assert cgroup._ALLOWANCE > member.LIBRARIES_BYTES
+    assert cgroup._ALLOWANCE > limits.LIBRARIES_BYTES
 
 
 def test_memory_is_measured_without_the_ring_and_what_the_kernel_takes_back(tmp_path: Path) -> None:

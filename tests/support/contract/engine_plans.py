@@ -12,7 +12,7 @@ from typing import Any
 
 from douane import sandbox
 from douane.declared import DeclaredImage
-from douane.engine import PlanError, inspect_image, open_source
+from douane.engine import PlanError, RunOptions, inspect_image, open_source
 from douane.errors import SinkError
 from douane.plan.plan import parse_plan
 from support.contract.conversation import NAME, PLUGINS, image
@@ -67,11 +67,10 @@ def examine(
         try:
             report = inspect_image(
                 plan,
-                open_source(str(place / "image")),
                 DeclaredImage.from_json(header.get("declared", {})),
-                tier=tier,
-                sink=kept,
-                emit=lambda *line: log.append(line) if log is not None else None,
+                open_source(str(place / "image")),
+                kept,
+                RunOptions(tier=tier, emit=lambda *line: log.append(line) if log is not None else None),
             )
         except PlanError as error:
             if log is not None:

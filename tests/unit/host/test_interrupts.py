@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from douane.host.events import Event
 from douane.host.loop import Loop
 from douane.interrupts import INTERRUPTS
 
@@ -54,17 +55,17 @@ def test_a_pass_within_a_pass_leaves_it_to_the_outer_one(ctrl_c):
 def test_the_loop_is_left_between_two_callbacks(ctrl_c, loop):
     done = []
 
-    def first() -> None:
+    def handle(_: Event) -> None:
         ctrl_c()
-        done.append("all of the first")
+        done.append("all of the event")
 
     def tick(_: float) -> None:
         done.append("a tick")
 
-    loop.call(first)
+    loop.post(Event())
     with INTERRUPTS.held(), pytest.raises(KeyboardInterrupt):
-        loop.run(lambda: False, tick)
-    assert done == ["all of the first"]
+        loop.run(handle, lambda: False, tick)
+    assert done == ["all of the event"]
 
 
 def test_a_loop_that_waits_is_woken(loop):
@@ -72,12 +73,12 @@ def test_a_loop_that_waits_is_woken(loop):
     me = threading.main_thread().ident
     assert me is not None
     asleep = threading.Event()
-    loop.call(asleep.set)
+    loop.post(Event())
     thread = threading.Thread(target=lambda: (asleep.wait(), signal.pthread_kill(me, signal.SIGINT)))
     thread.start()
     ticks: list[float] = []
     with INTERRUPTS.held(), pytest.raises(KeyboardInterrupt):
-        loop.run(lambda: False, ticks.append)
+        loop.run(lambda _: asleep.set(), lambda: False, ticks.append)
     thread.join()
 
 
@@ -96,7 +97,7 @@ def test_a_pass_in_another_thread_keeps_nothing_back(ctrl_c, loop):
     def other() -> None:
         with INTERRUPTS.held():
             begun.set()
-            loop.run(end.is_set, lambda _: None)
+            loop.run(lambda _: None, end.is_set, lambda _: None)
 
     thread = threading.Thread(target=other)
     thread.start()

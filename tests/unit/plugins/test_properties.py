@@ -8,7 +8,7 @@ import pytest
 
 from douane import sandbox
 from douane.declared import DeclaredImage
-from douane.engine import PlanError, Report, inspect_image, load_plan, open_source
+from douane.engine import PlanError, Report, RunOptions, inspect_image, load_plan, open_source
 from douane.plugins.properties import Properties
 from douane_plugin import Image, Reject
 
@@ -136,7 +136,9 @@ def report(tmp_path: Any, tier: str, rules: str, may_set: str) -> Report:
     image = tmp_path / "image"
     image.write_bytes(bytes(4096))
     declared = DeclaredImage(roles=("member",), properties={"os_hidden": "true"})
-    return inspect_image(load_plan(str(plan)), open_source(str(image)), declared, tier=sandbox.Tier(tier))
+    return inspect_image(
+        load_plan(str(plan)), declared, open_source(str(image)), options=RunOptions(tier=sandbox.Tier(tier))
+    )
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from douane import sandbox
 from douane.declared import DeclaredImage
-from douane.engine import FileSource, Plan, PluginSpec, Verdict, inspect_image
+from douane.engine import FileSource, Plan, PluginSpec, RunOptions, Verdict, inspect_image
 
 from . import images
 from .findings import Finding, Report
@@ -34,7 +34,7 @@ def through_engine(spec: PluginSpec, tier: sandbox.Tier, data: bytes) -> tuple[V
     plan = Plan(plugins=(spec,), digests=(), minimum_sandbox="off")
     source = FileSource(fd, "image.img")
     declared = DeclaredImage(name="image.img", disk_format="raw", container_format="bare")
-    report = inspect_image(plan, source, declared, tier=tier, emit=emit)
+    report = inspect_image(plan, declared, source, options=RunOptions(tier=tier, emit=emit))
     return next((verdict for verdict in report.verdicts if verdict.plugin == spec.name), None), printed
 
 

@@ -1,0 +1,295 @@
+"""The decisions of a run: events in, actions out. No I/O, no threads, no clock; see tests/unit/engine.
+
+The states are PREPARING (the image has not come), RUNNING, and DECIDED, which is final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Literal
+
+from douane.declared import DeclaredImage
+from douane.errors import DeadlineExceeded, DouaneError, LimitExceeded
+from douane.host.events import AuditorOverrun, Event, PluginAnswered, PluginReady, TransformDecided
+from douane.host.policy import AUDIT_SECONDS, weigh
+from douane.units import show_duration
+
+from .actions import (
+    Action,
+    BeginStage,
+    FailPlugin,
+    FinishRing,
+    ForceDecision,
+    PassOnFile,
+    Pin,
+    ReadSource,
+    RefuseOutput,
+    ReleaseAuditorPin,
+    ReleasePin,
+    ReleaseScratch,
+    StopPlugin,
+    StopStreams,
+    TakeOutput,
+)
+from .delivery import Delivery
+from .events import (
+    AllRead,
+    FilePassedOn,
+    FileWritten,
+    OutputEnded,
+    ReaderEnded,
+    RingFull,
+    RunStarted,
+    SourceEnded,
+    SpoolFailed,
+    Tick,
+)
+from .stage import Output, PluginState, Stage, split
+
+Until = Literal["stored", "answered"]
+"""When a run ends: when all plugins have answered and the image is stored, or with the answer of its only plugin."""
+
+
+class RunState(Enum):
+    """See the module."""
+
+    PREPARING = "preparing"
+    RUNNING = "running"
+    DECIDED = "decided"
+
+
+class Decisions:
+    """The state of one run. :meth:`handle` is its only way to change."""
+
+    def __init__(
+        self,
+        plugins: Sequence[PluginState],
+        image: DeclaredImage,
+        *,
+        deadline: float,
+        until: Until = "stored",
+        findings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`findings` are given to plugins that ask for those of the others; None: those that the others have."""
+        self.state = RunState.PREPARING
+        self.stages: list[Stage] = split(plugins)
+        self.decisive: str | None = None
+        """The plugin whose verdict decided the image, if it was not accepted."""
+
+        self.error: DouaneError | None = None
+        """The failure of the engine, source or sink that decided the image."""
+
+        self.unchanged = False
+        """With `until` "answered": the transform left the image as it is."""
+
+        self._plugins = list(plugins)
+        self._delivery = Delivery(self._plugins, self.stages, image, findings)
+        self._by_name = {plugin.name: plugin for plugin in plugins}
+        self._deadline = deadline
+        self._until = until
+        self._all_read = False
+        self._elapsed = 0.0
+        self._audit_seconds = AUDIT_SECONDS
+
+    @property
+    def image(self) -> DeclaredImage:
+        """The declared image; its formats change with every transform."""
+        return self._delivery.image
+
+    def handle(self, event: Event) -> list[Action]:
+        """The actions that follow from `event`, in order."""
+        if isinstance(event, PluginAnswered):
+            actions = self._on_answer(event)
+        elif self.state is RunState.DECIDED:
+            return []
+        else:
+            actions = self._react(event)
+        if self.state is RunState.RUNNING and self._is_finished():
+            self.state = RunState.DECIDED
+        return actions
+
+    def _react(self, event: Event) -> list[Action]:
+        match event:
+            case RunStarted(size):
+                self.state, self._delivery.size = RunState.RUNNING, size
+                return [*self._begin(self.stages[0], 0), ReadSource()]
+            case PluginReady():
+                return self._on_ready(event)
+            case TransformDecided():
+                return self._on_decided(event)
+            case AuditorOverrun(name):
+                message = "was too slow to watch, and an auditor never holds up an import"
+                return [FailPlugin(name, "incomplete", "auditor-too-slow", message)]
+            case SourceEnded(error):
+                return self._fail(error) if error is not None else [FinishRing(0)]
+            case OutputEnded(stage, error):
+                return self._on_output_end(self.stages[stage], error)
+            case FilePassedOn(stage, error):
+                return self._fail(error) if error is not None else [FinishRing(stage + 1)]
+            case FileWritten(stage, size):
+                self.stages[stage].file_size = size
+                return self._delivery.send_file(self.stages[stage])
+            case SpoolFailed(stage, error):
+                return self._on_spool_failure(self.stages[stage], error)
+            case ReaderEnded(error):
+                return self._fail(error) if error is not None else []
+            case RingFull(stage, idle):
+                return self._on_full_ring(self.stages[stage], idle=idle)
+            case AllRead():
+                self._all_read = True
+                return []
+            case Tick(seconds):
+                return self._on_tick(seconds)
+            case _:
+                raise AssertionError(f"no decision for {event!r}")
+
+    # plugins
+
+    def _on_ready(self, event: PluginReady) -> list[Action]:
+        """A plugin is ready for its image. While the image runs, only an auditor can be so late."""
+        plugin = self._by_name[event.plugin]
+        plugin.ready, plugin.needs = True, event.needs
+        if event.misjudged:
+            message = "is of another kind than its source says"
+            return [FailPlugin(plugin.name, "failed", "plugin-unusable", message)]
+        stage = self.stages[plugin.stage]
+        actions: list[Action] = []
+        if plugin.has_pin:
+            plugin.has_pin = False
+            actions += [*self._delivery.send(plugin, stage), ReleaseAuditorPin(plugin.name)]
+        return [*actions, *self._delivery.send_file(stage), *self._delivery.send_findings()]
+
+    def _on_decided(self, event: TransformDecided) -> list[Action]:
+        """A transform has said whether there is anything to do."""
+        plugin = self._by_name[event.plugin]
+        stage = self.stages[plugin.stage]
+        actions: list[Action] = []
+        if event.unchanged and self._until == "answered":
+            self.unchanged = True
+        elif event.unchanged and plugin.needs == "file":
+            actions = [*self._begin_next(stage, stage.number + 1), PassOnFile(stage.number)]
+        elif event.unchanged:
+            assert stage.ring is not None
+            actions = self._begin_next(stage, stage.ring)
+        else:
+            stage.output = Output.FLOWING
+            self._delivery.take_formats(event.becomes)
+            actions = [*self._begin_next(stage, stage.number + 1), TakeOutput(stage.number, plugin.name)]
+        return [*actions, *self._release_pin(stage)]
+
+    def _on_answer(self, event: PluginAnswered) -> list[Action]:
+        """A plugin has answered, or failed to."""
+        plugin, verdict = self._by_name[event.plugin], event.verdict
+        plugin.verdict = verdict
+        released: list[Action] = [ReleaseScratch(plugin.name)]
+        if self.state is RunState.DECIDED:
+            return released
+        stage = self.stages[plugin.stage]
+        if weigh(plugin.spec, verdict, is_transform=plugin.is_transform) != "accepted":
+            self.decisive = plugin.name
+            return [*released, *self._end()]
+        actions: list[Action] = []
+        if plugin.is_transform and verdict.outcome == "accepted":
+            self._delivery.take_formats(event.becomes)
+            actions = self._finish_output(stage)
+        elif plugin.is_format:
+            actions = self._delivery.send_file(stage)
+        return [*released, *actions, *self._delivery.send_findings()]
+
+    # stages
+
+    def _begin_next(self, stage: Stage, ring: int) -> list[Action]:
+        return self._begin(self.stages[stage.number + 1], ring)
+
+    def _begin(self, stage: Stage, ring: int) -> list[Action]:
+        """Let the plugins of `stage`, and the transform that ends it, read the ring number `ring`."""
+        stage.ring = ring
+        actions: list[Action] = [BeginStage(stage.number, ring)]
+        transform = stage.transform
+        if transform is not None and transform.needs != "file":  # one that reads a file passes that file on
+            stage.is_pinned = True
+            actions.append(Pin(stage.number, ring))
+        for plugin in stage.plugins:
+            if plugin.verdict is None:
+                actions += self._delivery.send(plugin, stage)
+        return [*actions, *self._delivery.send_file(stage), *self._delivery.send_findings()]
+
+    def _release_pin(self, stage: Stage) -> list[Action]:
+        pinned, stage.is_pinned = stage.is_pinned, False
+        return [ReleasePin(stage.number)] if pinned else []
+
+    def _on_full_ring(self, stage: Stage, *, idle: bool) -> list[Action]:
+        """A transform that wants more than is kept for those after it makes a new image: they begin with that."""
+        transform = stage.transform
+        if not stage.is_pinned or transform is None:
+            return []
+        if self._until == "answered":  # nobody reads after it, so nothing need be kept
+            return self._release_pin(stage)
+        return [ForceDecision(transform.name), *self._release_pin(stage)] if idle else []
+
+    # ends
+
+    def _on_output_end(self, stage: Stage, error: DouaneError | None) -> list[Action]:
+        transform = stage.transform
+        assert transform is not None
+        if isinstance(error, LimitExceeded):
+            return [RefuseOutput(transform.name, error.code, str(error))]
+        if error is not None:
+            return self._fail(error)
+        stage.output = Output.ENDED
+        return self._finish_output(stage)
+
+    def _finish_output(self, stage: Stage) -> list[Action]:
+        """The new image is whole when the pipe is at its end *and* the transform has said so."""
+        verdict = stage.transform.verdict if stage.transform is not None else None
+        is_whole = stage.output is Output.ENDED and verdict is not None and verdict.outcome == "accepted"
+        return [FinishRing(stage.number + 1)] if is_whole else []
+
+    def _on_spool_failure(self, stage: Stage, error: DouaneError) -> list[Action]:
+        readers = [plugin for plugin in stage.waiting if plugin.verdict is None]
+        stage.waiting = []
+        if not all(plugin.is_auditor for plugin in readers):
+            return self._fail(error)
+        message = "could not be given the image"  # an auditor never refuses, also not by what it needs
+        return [FailPlugin(plugin.name, "failed", error.code, message, str(error)) for plugin in readers]
+
+    def _fail(self, error: DouaneError) -> list[Action]:
+        self.error = error
+        return self._end()
+
+    def _end(self) -> list[Action]:
+        """The outcome stands: nothing that is still under way can change it."""
+        self.state = RunState.DECIDED
+        unanswered = [plugin.name for plugin in self._plugins if plugin.verdict is None]
+        return [StopStreams(), *map(StopPlugin, unanswered)]
+
+    # time
+
+    def _on_tick(self, seconds: float) -> list[Action]:
+        self._elapsed += seconds
+        if self._elapsed > self._deadline:
+            return self._fail(
+                DeadlineExceeded(
+                    f"the import was not done within its deadline of {show_duration(self._deadline)}; "
+                    "raise [import] deadline, or find out what held it up in the report"
+                )
+            )
+        if self._only_auditors_left():
+            self._audit_seconds -= seconds
+        if self._audit_seconds >= 0:
+            return []
+        message = "was not done when all else was, and an auditor never holds up an import"
+        late = [plugin.name for plugin in self._plugins if plugin.verdict is None]
+        return [FailPlugin(name, "incomplete", "auditor-too-slow", message) for name in late]
+
+    def _only_auditors_left(self) -> bool:
+        return self._all_read and all(plugin.verdict is not None for plugin in self._plugins if not plugin.is_auditor)
+
+    def _is_finished(self) -> bool:
+        if self._until == "stored":
+            return self._all_read and all(plugin.verdict is not None for plugin in self._plugins)
+        verdict = self._plugins[0].verdict
+        if verdict is None:
+            return False
+        return verdict.outcome != "accepted" or self.stages[0].output is Output.NONE or self._all_read

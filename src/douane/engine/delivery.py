@@ -1,0 +1,99 @@
+"""Which plugin gets the image when: at once, when a file of it is written, or when others have answered. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from douane.declared import DeclaredImage
+from douane.host.messages import ImageFacts
+
+from .actions import Action, PinForAuditor, SendImage
+from .stage import PluginState, Stage
+
+
+class Delivery:
+    """The declared image, and the plugins that still wait for theirs."""
+
+    def __init__(
+        self,
+        plugins: Sequence[PluginState],
+        stages: Sequence[Stage],
+        image: DeclaredImage,
+        findings: Mapping[str, Any] | None,
+    ) -> None:
+        self.image = image
+        self.size: int | None = None
+        """Bytes in the image as it arrives; None while that is not known."""
+
+        self._plugins = plugins
+        self._stages = stages
+        self._findings = findings
+        self._asking: list[PluginState] = []
+
+    def take_formats(self, becomes: Mapping[str, str]) -> None:
+        """A transform has said what the image becomes."""
+        self.image = msgspec.structs.replace(self.image, **becomes)
+
+    def send(self, plugin: PluginState, stage: Stage) -> list[Action]:
+        """Give a plugin of a stage that has begun its image, or note what it waits for."""
+        assert stage.ring is not None
+        if plugin.needs == "file":
+            stage.waiting.append(plugin)
+        elif plugin.needs == "findings":
+            self._asking.append(plugin)
+        elif plugin.ready:
+            return [SendImage(plugin.name, self._facts(stage.ring), stage.ring)]
+        else:
+            plugin.has_pin = True
+            return [PinForAuditor(plugin.name, stage.ring)]
+        return []
+
+    def send_file(self, stage: Stage) -> list[Action]:
+        """Plugins that read at random get the image when all of it is in its file and its format is known."""
+        formats = [plugin.verdict for plugin in stage.plugins if plugin.is_format]
+        if stage.ring is None or stage.file_size is None or None in formats:
+            return []
+        facts = msgspec.structs.replace(self._facts(stage.ring), size=stage.file_size, ring=0)
+        for verdict in formats:
+            # A tool that opens the image is told the format and need not guess.
+            if verdict is not None and (disk_format := verdict.properties.get(f"{verdict.plugin}.disk_format")):
+                facts = msgspec.structs.replace(facts, disk_format=str(disk_format))
+        ready = [plugin for plugin in stage.waiting if plugin.ready]
+        stage.waiting = [plugin for plugin in stage.waiting if not plugin.ready]
+        return [SendImage(plugin.name, facts, None) for plugin in ready if plugin.verdict is None]
+
+    def send_findings(self) -> list[Action]:
+        """Plugins that go by the findings of others get their image when all before them have answered."""
+        actions: list[Action] = []
+        for plugin in list(self._asking):
+            earlier = [other for other in self._plugins[: self._plugins.index(plugin)] if not other.is_auditor]
+            if not plugin.ready or any(other.verdict is None for other in earlier):
+                continue
+            self._asking.remove(plugin)
+            ring = self._stages[plugin.stage].ring
+            if plugin.verdict is None and ring is not None:
+                facts = msgspec.structs.replace(self._facts(ring), findings=self._findings_of(earlier), ring=0)
+                actions.append(SendImage(plugin.name, facts, None))
+        return actions
+
+    def _findings_of(self, plugins: Sequence[PluginState]) -> dict[str, Any]:
+        if self._findings is not None:
+            return dict(self._findings)
+        verdicts = [plugin.verdict for plugin in plugins if plugin.verdict is not None]
+        return {key: value for verdict in verdicts for key, value in verdict.properties.items()}
+
+    def _facts(self, ring: int) -> ImageFacts:
+        image = self.image
+        return ImageFacts(
+            name=image.name,
+            size=self.size if ring == 0 else None,
+            disk_format=image.disk_format,
+            container_format=image.container_format,
+            properties=image.properties,
+            owner=image.owner,
+            roles=image.roles,
+            ring=ring,
+        )

@@ -1,0 +1,90 @@
+"""The state of a run, as its decisions need it: stages and their plugins. No I/O and no processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from douane.host.base import Needs, PluginProcess
+from douane.plan.plan import PluginSpec
+from douane.report import Verdict
+
+
+class Output(Enum):
+    """How far a transform's output has come."""
+
+    NONE = "none"
+    FLOWING = "flowing"
+    ENDED = "ended"
+
+
+@dataclass
+class PluginState:
+    """One plugin of a run."""
+
+    spec: PluginSpec
+    stage: int = 0
+    is_transform: bool = False
+    is_format: bool = False
+    needs: Needs = "bytes"
+    ready: bool = False
+    has_pin: bool = False
+    """It is an auditor for which the beginning of its ring is kept."""
+
+    verdict: Verdict | None = None
+
+    @classmethod
+    def of(cls, process: PluginProcess) -> PluginState:
+        """The state of a plugin whose image has not come."""
+        plugin = process.plugin
+        return cls(process.spec, plugin.stage, plugin.kind.is_transform, plugin.code.is_format, process.needs)
+
+    @property
+    def name(self) -> str:
+        """The plugin's name in the plan."""
+        return self.spec.name
+
+    @property
+    def is_auditor(self) -> bool:
+        """True if the plugin only records."""
+        return self.spec.mode == "audit"
+
+
+@dataclass
+class Stage:
+    """Inspectors that stand together, and the transform, if any, that ends them. All read the same ring."""
+
+    number: int
+    plugins: list[PluginState] = field(default_factory=list)
+    ring: int | None = None
+    """The number of the ring that it reads; None before it has begun.
+
+    It is that of an earlier stage if the transforms between them leave the image as it is.
+    """
+
+    is_pinned: bool = False
+    """The beginning of the ring is kept until the transform has decided."""
+
+    output: Output = Output.NONE
+    file_size: int | None = None
+    """Bytes in its file, when all of it is written."""
+
+    waiting: list[PluginState] = field(default_factory=list)
+    """Plugins that get the image when the file is written."""
+
+    @property
+    def transform(self) -> PluginState | None:
+        """The transform that ends the stage."""
+        return self.plugins[-1] if self.plugins and self.plugins[-1].is_transform else None
+
+
+def split(plugins: Iterable[PluginState]) -> list[Stage]:
+    """The stages of `plugins`, which are in the order of the plan."""
+    stages = [Stage(0)]
+    for plugin in plugins:
+        plugin.stage = stages[-1].number
+        stages[-1].plugins.append(plugin)
+        if plugin.is_transform:
+            stages.append(Stage(len(stages)))
+    return stages

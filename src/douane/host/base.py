@@ -1,0 +1,112 @@
+"""The law of this package: what every kind of plugin process can do.
+
+A plugin process is one plugin of the plan in its sandbox. `python_plugin.py` runs Python classes and programs that
+speak the wire, `exec_plugin.py` runs any program on its standard input. Both build on `plugin_process.py`. A new kind
+follows :class:`PluginProcess` and is registered in `launch.py`, in `make_process`.
+
+A plugin process lives in the thread of the loop. It never decides about the image: it posts the events of `events.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from douane.errors import PlanError
+from douane.plan.plan import PluginSpec
+from douane.plan.resolved_plan import ResolvedPlugin
+from douane.report import PluginOutcome, Ran, Verdict
+from douane.stream.ring import Ring
+
+from .messages import Described, ImageFacts
+
+Needs = Literal["bytes", "file", "findings", "nothing"]
+"""What a plugin is given of the image: its bytes in order, a file of it, other plugins' findings, or only its facts."""
+
+
+class Supplies(msgspec.Struct, frozen=True):
+    """The parts of a run that a plugin process is started with."""
+
+    rings: Sequence[Ring]
+    """The rings of its stage and of the stages before it; IMAGE says which one it reads."""
+
+    open_file: Callable[[], int]
+    """Open, for reading, the file that will hold the image as its stage reads it. The caller closes the descriptor."""
+
+    log_level: int
+
+
+class PluginProcess(Protocol):
+    """One plugin in its sandbox, from its start to its end."""
+
+    plugin: ResolvedPlugin
+    spec: PluginSpec
+
+    ready: bool
+    """True when the plugin is loaded and configured and waits for its image."""
+
+    described: Described | None
+    """The plugin's description of itself; None before it has come, and for programs on standard input."""
+
+    is_transform: bool
+    needs: Needs
+
+    @property
+    def reads(self) -> str:
+        """The `reads` of the plugin's class; ``stream`` before it is known."""
+
+    misjudged: bool
+    """True if the plugin is of another kind than its source shows, so that its process lacks descriptors."""
+
+    error: PlanError | None
+    """Why the plugin cannot be used as it is configured, if it cannot."""
+
+    verdict: Verdict | None
+    """None until the plugin has answered, or failed."""
+
+    output: int | None
+    """The read end of a transform's output."""
+
+    def start(self, supplies: Supplies) -> None:
+        """Start the process. Raises PlanError, SandboxError, SinkError."""
+
+    def send_image(self, facts: ImageFacts, ring: Ring | None) -> None:
+        """Give the plugin its image: `facts`, and the bytes of `ring` unless it needs none. Its clocks start."""
+
+    def tick(self, seconds: float, *, produced: int, blocked: bool) -> None:
+        """Charge `seconds` to the clocks and measure the process.
+
+        `produced` bytes of output have been read; `blocked` says that a transform waits for those after it.
+        """
+
+    def caught_up(self) -> bool:
+        """True if the plugin has let go of all bytes that it was sent."""
+
+    def force_decision(self) -> None:
+        """From now on a transform can only make a new image: the beginning of this one is kept no longer."""
+
+    def stop(self) -> None:
+        """End the process without an answer: the image was decided without it."""
+
+    def fail(self, outcome: PluginOutcome, code: str, message: str, detail: str | None = None) -> None:
+        """End the process with a failure; `message` completes "the check NAME ..."."""
+
+    def refuse(self, code: str, message: str) -> None:
+        """Refuse the output, also after an accept: a transform may answer before too much of its output is read."""
+
+    def ran(self) -> Ran:
+        """What exactly was run."""
+
+    def scratch_used(self) -> int:
+        """Bytes that the scratch files take on the disk now."""
+
+    def release_scratch(self) -> None:
+        """Give up the scratch files. Idempotent."""
+
+    def end(self) -> None:
+        """Kill the process and close its pipes; the output can still be read. Idempotent."""
+
+    def close(self) -> None:
+        """End the process and give everything back. Idempotent."""

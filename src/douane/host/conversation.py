@@ -1,0 +1,78 @@
+"""The state of the conversation with a plugin's process: which frame may come when. No I/O."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from douane_plugin import wire
+
+from .messages import Violation, name_of
+
+
+class Phase(Enum):
+    """How far a plugin has come."""
+
+    LOADING = "loading"
+    CONFIGURING = "configuring"
+    READY = "ready"
+    RUNNING = "running"
+    ANSWERED = "answered"
+
+
+_LOADED = frozenset({Phase.CONFIGURING, Phase.READY, Phase.RUNNING})
+_TALKING = frozenset({Phase.LOADING, *_LOADED})
+_RUNNING = frozenset({Phase.RUNNING})
+
+ALLOWED = {
+    wire.DESCRIBED: frozenset({Phase.LOADING}),
+    wire.READY: frozenset({Phase.CONFIGURING}),
+    wire.RELEASE: _TALKING,
+    wire.PROGRESS: _TALKING,
+    wire.LOG: _TALKING,
+    wire.ALIVE: _TALKING,
+    wire.FAILED: _TALKING,
+    wire.WARN: _LOADED,
+    wire.BECOMES: _RUNNING,
+    wire.BEGIN: _RUNNING,
+    wire.UNCHANGED: _RUNNING,
+    wire.ACCEPT: _RUNNING,
+    wire.REFUSE: _RUNNING,
+    wire.DEFER: _RUNNING,
+    wire.INCOMPLETE: _RUNNING,
+}
+"""The phases in which a frame may come; a frame that is not listed may never come."""
+
+TRANSFORM_FRAMES = frozenset({wire.BECOMES, wire.BEGIN, wire.UNCHANGED})
+
+
+class Conversation:
+    """The phase of one plugin process, and what it has decided."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.LOADING
+        self.decided = False
+        """A transform has said whether there is anything to do."""
+
+        self._forced = False
+
+    def check(self, kind: int, *, is_transform: bool) -> None:
+        """Raise Violation unless a frame of this type may come now."""
+        if self.phase is Phase.ANSWERED:
+            raise Violation("it answered, and then went on talking")
+        allowed = ALLOWED.get(kind)
+        if allowed is None or (kind in TRANSFORM_FRAMES and not is_transform):
+            raise Violation(f"it sent a frame of type {name_of(kind)}")
+        if self.phase not in allowed:
+            raise Violation(f"it sent {name_of(kind)} while it was {self.phase.value}")
+
+    def decide(self, *, unchanged: bool) -> None:
+        """A transform decides whether there is anything to do. Raises Violation if that cannot be decided now."""
+        if self.decided:
+            raise Violation("it decided twice whether there is something to do")
+        if self._forced and unchanged:
+            raise Violation("it said that there is nothing to do after it had read too much of the image")
+        self.decided = True
+
+    def force(self) -> None:
+        """From now on the transform can only make a new image: the beginning of this one is kept no longer."""
+        self._forced = True

@@ -1,0 +1,43 @@
+"""The events that a plugin process posts into the loop. Facts only: what follows from them is decided elsewhere."""
+
+from __future__ import annotations
+
+import msgspec
+
+from douane.report import Verdict
+
+from .base import Needs
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Base of all events."""
+
+
+class PluginReady(Event, frozen=True):
+    """The plugin `plugin` waits for its image; `misjudged` if it is of another kind than it was started as."""
+
+    plugin: str
+    needs: Needs
+    misjudged: bool = False
+
+
+class TransformDecided(Event, frozen=True):
+    """The transform `plugin` leaves the image `unchanged`, or makes a new one of the formats in `becomes`."""
+
+    plugin: str
+    unchanged: bool
+    becomes: dict[str, str] = {}
+
+
+class PluginAnswered(Event, frozen=True):
+    """There is a verdict of the plugin, its own or about its failure. `becomes` as for TransformDecided."""
+
+    plugin: str
+    verdict: Verdict
+    becomes: dict[str, str] = {}
+
+
+class AuditorOverrun(Event, frozen=True):
+    """The ring went on without the auditor `plugin`, which was too slow."""
+
+    plugin: str

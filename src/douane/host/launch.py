@@ -1,0 +1,193 @@
+"""Starting the plugin processes of a plan, each in its sandbox, and waiting until they are ready for an image."""
+
+from __future__ import annotations
+
+import functools
+from types import TracebackType
+from typing import Literal
+
+from douane import sandbox
+from douane.errors import PlanError
+from douane.plan.resolved_plan import Kind, ResolvedPlan, ResolvedPlugin
+from douane.stream.ring import AUDIT_SLOTS, SLOTS
+from douane.stream.rings import Rings
+from douane.stream.sink import Sink
+
+from .base import PluginProcess, Supplies
+from .events import Event
+from .exec_plugin import ExecPlugin
+from .log import Emitter, LogLine
+from .loop import Loop
+from .options import RunOptions
+from .policy import AUDIT_SECONDS, weigh
+from .python_plugin import PythonPlugin, WirePlugin
+
+OPEN_FILES = 64
+"""Files, sockets and pipes that a plugin's process may hold open, besides those of the ring."""
+
+Until = Literal["ready", "described"]
+
+
+def launch(
+    resolved: ResolvedPlan,
+    tier: sandbox.Tier,
+    options: RunOptions,
+    sink: Sink | None = None,
+    *,
+    until: Until = "ready",
+    stores_received: bool = True,
+) -> Launched:
+    """Start all plugins of `resolved` and wait until they are ready, or only until they have described themselves.
+
+    If a class turns out to be of another kind than its source shows, all are started once more, with the right
+    descriptors. A failure that decides the image ends the wait early. Raises PlanError, SandboxError, SinkError.
+    """
+    for _ in range(2):
+        launched = Launched(resolved, tier, options, sink, stores_received=stores_received)
+        try:
+            launched.start(until)
+            if until == "described" or not launched.is_misjudged():
+                return launched
+            resolved = resolved.with_kinds(launched.kinds())
+        except BaseException:
+            launched.close()
+            raise
+        launched.close()
+    raise PlanError("a plugin describes itself differently each time it is loaded; its class must be the same")
+
+
+class Launched:
+    """The plugin processes of one run, with the loop and the rings that they use. Closed by the thread that made it."""
+
+    def __init__(
+        self,
+        resolved: ResolvedPlan,
+        tier: sandbox.Tier,
+        options: RunOptions,
+        sink: Sink | None,
+        *,
+        stores_received: bool,
+    ) -> None:
+        self.plan = resolved.plan
+        self.tier = tier
+        self.loop = Loop()
+        self.temporary_bytes = 0
+        """The most that temporary files have taken on the disk at one time: spools, and scratch files."""
+
+        self._emitter = Emitter(options.emit)
+        self._log_level = options.log_level
+        self._elapsed = 0.0
+        self._others_ready = 0.0
+        self._closed = False
+        audited = any(plugin.spec.mode == "audit" for plugin in resolved.plugins)
+        slots = AUDIT_SLOTS if audited else SLOTS
+        self.rings = Rings(resolved.stages, slots, sink, stores_received=stores_received)
+        self.plugins = [make_process(plugin, tier, self.loop, self._emitter) for plugin in resolved.plugins]
+
+    def start(self, until: Until) -> None:
+        """Start all processes and wait. Raises PlanError for a plugin that cannot be used, unless it was described."""
+        for plugin in self.plugins:
+            stage = plugin.plugin.stage
+            open_file = functools.partial(self.rings.open_file, stage)
+            plugin.start(Supplies(self.rings.rings[: stage + 1], open_file, self._log_level))
+        self.loop.run(_ignore, self._are_ready if until == "ready" else self._are_described, self._tick)
+        for plugin in self.plugins:
+            if plugin.error is not None and not (until == "described" and plugin.described):
+                raise plugin.error
+
+    def _are_ready(self) -> bool:
+        """Auditors get a moment more than the others; those that are slower come later, if they still can."""
+        late = [plugin for plugin in self.plugins if not plugin.ready and plugin.verdict is None]
+        if any(plugin.spec.mode != "audit" for plugin in late):
+            self._others_ready = self._elapsed
+        return self._is_decided() or not late or self._elapsed - self._others_ready > AUDIT_SECONDS
+
+    def _are_described(self) -> bool:
+        return self._are_ready() or all(plugin.described or plugin.verdict for plugin in self.plugins)
+
+    def _is_decided(self) -> bool:
+        return any(
+            plugin.verdict is not None
+            and weigh(plugin.spec, plugin.verdict, is_transform=plugin.is_transform) != "accepted"
+            for plugin in self.plugins
+        )
+
+    def _tick(self, seconds: float) -> None:
+        self._elapsed += seconds
+        self.measure_disk()
+        for plugin in self.plugins:
+            plugin.tick(seconds, produced=0, blocked=False)
+
+    def is_misjudged(self) -> bool:
+        """True if a plugin is of another kind than it was started as, so that it lacks descriptors."""
+        return any(plugin.misjudged for plugin in self.plugins)
+
+    def kinds(self) -> dict[str, Kind]:
+        """The kinds that the plugins have shown, by name."""
+        return {plugin.spec.name: Kind(plugin.is_transform, plugin.needs == "file") for plugin in self.plugins}
+
+    def are_alive(self) -> bool:
+        """False if a plugin has ended, or failed, while it waited for an image."""
+        self.loop.poll(_ignore)
+        return all(plugin.verdict is None for plugin in self.plugins)
+
+    def measure_disk(self) -> None:
+        """Note how much temporary files take now."""
+        used = sum(plugin.scratch_used() for plugin in self.plugins) + self.rings.spooled()
+        self.temporary_bytes = max(self.temporary_bytes, used)
+
+    def end(self) -> None:
+        """Kill all processes; their output can still be read. Idempotent."""
+        for plugin in self.plugins:
+            if plugin.verdict is None:
+                plugin.stop()
+            plugin.end()
+
+    def close(self) -> None:
+        """End all that runs and give everything back, when no thread uses the rings. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self.rings.stop()
+        self.end()
+        for plugin in self.plugins:
+            plugin.close()
+        self.rings.close()
+        self.loop.close()
+        self._emitter.close()
+
+    def __enter__(self) -> Launched:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _ignore(event: Event) -> None:
+    """Before the image, the state of the processes says everything that their events say."""
+
+
+def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: LogLine) -> PluginProcess:
+    """The process of one plugin, not started."""
+    spec = plugin.spec
+    cage = sandbox.Cage(
+        tier=tier,
+        interpreter=plugin.interpreter,
+        bounds=sandbox.Bounds(
+            memory=spec.memory,
+            threads=spec.threads,
+            processes=spec.processes,
+            open_files=OPEN_FILES + AUDIT_SLOTS,  # a mapping of a slot holds a descriptor of the ring in CPython
+            file_bytes=spec.scratch or 0,
+        ),
+        read=plugin.code.read,
+        programs=plugin.programs,
+        name=spec.name,
+    )
+    if plugin.code.is_program:
+        return ExecPlugin(plugin, cage, loop, emit)
+    if plugin.code.argv:
+        return WirePlugin(plugin, cage, loop, emit)
+    return PythonPlugin(plugin, cage, loop, emit)

@@ -1,0 +1,87 @@
+"""The limits of one plugin process: memory, scratch files and clocks, each with the failure that exceeding it is."""
+
+from __future__ import annotations
+
+from douane import sandbox
+from douane.plan.plan import PluginSpec
+from douane.stream.temp_files import Scratch
+from douane.units import MiB, show_duration, show_size
+
+from .clocks import Clock
+from .failure import Failure
+
+MEASURE_SECONDS = 0.1
+"""How often the memory of a plugin's processes is added up: the second line behind the kernel's own limits."""
+
+LIBRARIES_BYTES = 64 * MiB
+"""What mapped code may add to a plugin's `memory`, which bounds what the plugin allocates."""
+
+
+class Limits:
+    """Checks one process against its part of the plan. Before the image, the clock is that of the start."""
+
+    def __init__(self, spec: PluginSpec) -> None:
+        self._spec = spec
+        self._clock = Clock(None, spec.start)
+        self._unmeasured = 0.0
+
+    def start_image(self, *, stall: bool) -> None:
+        """The plugin has its image: from here on the total counts, and with `stall` the lack of progress."""
+        self._clock = Clock(self._spec.stall if stall else None, self._spec.timeout)
+
+    def check_memory(self, process: sandbox.CagedProcess, seconds: float) -> Failure | None:
+        """Measure the process, if `seconds` more since the last time make that due."""
+        self._unmeasured += seconds
+        if self._unmeasured < MEASURE_SECONDS:
+            return None
+        self._unmeasured = 0.0
+        used = process.measure().memory
+        if used <= self._spec.memory + LIBRARIES_BYTES:
+            return None
+        return Failure(
+            "failed",
+            "plugin-memory",
+            f"used more memory than its bound of {show_size(self._spec.memory)}",
+            f"{show_size(used)} were in use; raise 'memory' if the plugin needs that",
+        )
+
+    def check_scratch(self, scratch: Scratch | None) -> Failure | None:
+        """Measure all scratch files together; the kernel bounds each in its length (RLIMIT_FSIZE)."""
+        if scratch is None or scratch.used() <= scratch.size:
+            return None
+        return Failure(
+            "failed",
+            "plugin-scratch",
+            f"wrote more than its bound of {show_size(scratch.size)} into its scratch files",
+            "raise 'scratch' if the plugin needs that",
+        )
+
+    def check_start(self, seconds: float, *, progress: object) -> Failure | None:
+        """Charge `seconds` of loading and configuring."""
+        if self._clock.tick(seconds, busy=True, progress=progress) is None:
+            return None
+        return Failure(
+            "timeout",
+            "plugin-slow-start",
+            f"was not ready within {show_duration(self._spec.start)}",
+            "raise 'start' if the plugin needs longer to load",
+        )
+
+    def check_image(self, seconds: float, *, busy: bool, progress: object, position: int) -> Failure | None:
+        """Charge `seconds` with the image; `position` is how many bytes of it the plugin is done with."""
+        clock = self._clock.tick(seconds, busy=busy, progress=progress)
+        if clock == "stall":
+            return Failure(
+                "timeout",
+                "plugin-stalled",
+                f"made no progress for {show_duration(self._spec.stall)}",
+                f"it had let go of {position} bytes; raise 'stall' if it needs longer for one piece of work",
+            )
+        if clock == "timeout":
+            return Failure(
+                "timeout",
+                "plugin-timeout",
+                f"needed more than {show_duration(self._spec.timeout)} for the image",
+                "raise 'timeout' if it needs longer",
+            )
+        return None

@@ -1,0 +1,254 @@
+"""The frames of the wire as types: those that the engine sends, and those that a plugin's process may send."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from douane_plugin import wire
+from douane_plugin._contract import check_code
+
+from .policy import clean
+
+MOST_SECONDS = 1e9
+MAX_TRACE = 16_000
+READS = re.compile(r"nothing|findings|stream|random|head:[1-9][0-9]{0,17}", re.ASCII)
+
+M = TypeVar("M", bound=msgspec.Struct)
+
+
+class Violation(Exception):
+    """A plugin's process sent a frame that the wire does not allow; the text says which."""
+
+
+# engine -> plugin
+
+
+class SentGrant(msgspec.Struct, frozen=True):
+    """A granted resource: the descriptor, and ``file`` or ``socket``."""
+
+    fd: int
+    kind: str
+
+
+class SentRing(msgspec.Struct, frozen=True):
+    """A ring: the descriptor of its memory, and the length of a slot in bytes."""
+
+    fd: int
+    slot_bytes: int
+
+
+class SentScratch(msgspec.Struct, frozen=True):
+    """The scratch files, and how many bytes they may take together."""
+
+    fds: list[int]
+    bytes: int
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """LOAD: which plugin to load, and what it is given."""
+
+    levels: tuple[int, int]
+    name: str
+    log_level: int
+    use: dict[str, Any]
+    config: dict[str, Any]
+    texts: dict[str, str]
+    grants: dict[str, SentGrant]
+    rings: list[SentRing]
+    image_fd: int | None
+    output_fd: int | None
+    scratch: SentScratch | None
+
+
+class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """IMAGE: the facts about an image. `ring` is the number of the ring that holds its bytes."""
+
+    name: str | None
+    size: int | None
+    disk_format: str | None
+    container_format: str | None
+    properties: dict[str, Any]
+    owner: str | None
+    roles: tuple[str, ...]
+    findings: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    ring: int = 0
+
+
+# plugin -> engine
+
+
+class DescribedParameter(msgspec.Struct, frozen=True):
+    """A parameter of a plugin's constructor."""
+
+    name: str
+    type: str
+    required: bool
+    default_text: str = ""
+    default: Any = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, without a default where there is none, or none that JSON can express."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        if self.required or (self.default is None and self.default_text != "None"):
+            del fields["default"]
+        return fields
+
+
+class Described(msgspec.Struct, frozen=True, rename={"cls": "class"}):
+    """DESCRIBED: the plugin's class, before it is instantiated."""
+
+    api: int
+    kind: Literal["inspector", "transform"]
+    reads: str
+    level: int
+    parameters: list[DescribedParameter] = []
+    cls: str = ""
+    doc: str = ""
+    takes_any: bool = False
+
+    @property
+    def is_transform(self) -> bool:
+        """True for a transform."""
+        return self.kind == "transform"
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """LOG: one line for the operator."""
+
+    message: str
+    level: Any = None
+
+
+class Warn(msgspec.Struct, frozen=True):
+    """WARN: something to tell the tenant without refusing the image."""
+
+    message: str
+    code: Any = None
+
+
+class Becomes(msgspec.Struct, frozen=True):
+    """BECOMES: the formats of a transform's output."""
+
+    disk_format: str | msgspec.UnsetType = msgspec.UNSET
+    container_format: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Accept(msgspec.Struct, frozen=True):
+    """ACCEPT, its properties unchecked."""
+
+    properties: Any = None
+    proposed: Any = None
+    seen: Any = None
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """REFUSE and INCOMPLETE."""
+
+    message: str
+    code: Any = None
+    seen: Any = None
+
+
+class Defer(msgspec.Struct, frozen=True):
+    """DEFER."""
+
+    message: str
+    retry_after: Any = None
+    seen: Any = None
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """FAILED: the plugin raised an exception of type `kind`."""
+
+    stage: Any = None
+    kind: Any = None
+    message: Any = None
+    trace: Any = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A plugin's own answer, checked. `seen` is how far it says it has read, in bytes."""
+
+    outcome: Literal["accepted", "refused", "incomplete", "deferred"]
+    code: str | None = None
+    message: str | None = None
+    retry_after: float | None = None
+    properties: Any = {}
+    proposed: Any = {}
+    seen: int | None = None
+
+
+def name_of(kind: int) -> str:
+    """The name of a type of frame, or its number if there is none."""
+    return wire.TYPES.get(kind, str(kind))
+
+
+def decode(kind: int, payload: bytes, message: type[M]) -> M:
+    """The payload of a JSON frame. Raises Violation."""
+    try:
+        return msgspec.json.decode(payload, type=message)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Violation(f"its {name_of(kind)} frame is not valid: {error}") from error
+
+
+def decode_offset(kind: int, payload: bytes) -> int:
+    """The integer of a binary frame. Raises Violation."""
+    if len(payload) != 8:
+        raise Violation(f"its {name_of(kind)} frame has {len(payload)} bytes, not 8")
+    return int.from_bytes(payload, "little")
+
+
+def decode_description(payload: bytes) -> Described:
+    """A DESCRIBED frame whose `reads` fits its kind. Raises Violation."""
+    described = decode(wire.DESCRIBED, payload, Described)
+    if not READS.fullmatch(described.reads):
+        raise Violation(f"it describes itself with reads = {described.reads!r:.60}")
+    if described.is_transform and described.reads not in ("stream", "random"):
+        raise Violation(f"it describes itself as a transform with reads = {described.reads!r:.60}")
+    return described
+
+
+def decode_answer(kind: int, payload: bytes) -> Answer:
+    """An ACCEPT, REFUSE, DEFER or INCOMPLETE frame. Raises Violation."""
+    if kind == wire.ACCEPT:
+        accept = decode(kind, payload, Accept)
+        return Answer(
+            outcome="accepted",
+            properties=accept.properties or {},
+            proposed=accept.proposed or {},
+            seen=_count(accept.seen),
+        )
+    if kind == wire.DEFER:
+        defer = decode(kind, payload, Defer)
+        after = defer.retry_after
+        if isinstance(after, bool) or not isinstance(after, int | float) or not 0 < after < MOST_SECONDS:
+            raise Violation(f"it deferred by {after!r:.60} seconds")
+        return Answer(
+            outcome="deferred",
+            code="deferred",
+            message=clean(defer.message),
+            retry_after=float(after),
+            seen=_count(defer.seen),
+        )
+    refuse = decode(kind, payload, Refuse)
+    return Answer(
+        outcome="refused" if kind == wire.REFUSE else "incomplete",
+        code=valid_code(refuse.code),
+        message=clean(refuse.message),
+        seen=_count(refuse.seen),
+    )
+
+
+def _count(seen: Any) -> int | None:
+    return seen if isinstance(seen, int) and not isinstance(seen, bool) and seen >= 0 else None
+
+
+def valid_code(code: Any) -> str:
+    """`code`, if it is a code. Raises Violation."""
+    try:
+        return check_code(code)
+    except ValueError as error:
+        raise Violation(str(error)) from error

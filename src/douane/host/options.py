@@ -1,0 +1,34 @@
+"""The options of one run that are neither the plan nor the image."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from douane.sandbox import Tier
+
+from .log import LogLine
+
+Progress = Callable[[int, int | None], None]
+"""Called about ten times a second with the bytes received and the size of the image (None: unknown). What it raises
+ends the run."""
+
+
+def ignore_log(plugin: str, level: int, text: str) -> None:
+    """Drop a log line."""
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How an image is inspected."""
+
+    tier: Tier | None = None
+    """The sandbox tier; None is the best one that this machine has."""
+
+    emit: LogLine = ignore_log
+    """Receives what plugins print and log."""
+
+    progress: Progress | None = None
+    log_level: int = logging.INFO
+    """The lowest level that plugins log, as in the logging module."""

@@ -1,0 +1,128 @@
+"""A whole plan with the code of every plugin found: what will run, in order, and in which stage. Starts no plugin."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from douane import sandbox
+from douane.errors import PlanError, SandboxError
+
+from .plan import Plan, PluginSpec
+from .resolve import Resolved, resolve, under
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The facts about a class that decide what its process is started with."""
+
+    is_transform: bool = False
+    reads_file: bool = False
+
+
+@dataclass(frozen=True)
+class ResolvedPlugin:
+    """One plugin of a run. `kind` is read from the source without running it, so it may be wrong."""
+
+    spec: PluginSpec
+    code: Resolved
+    interpreter: sandbox.Interpreter
+    programs: tuple[Path, ...]
+    kind: Kind
+    stage: int = 0
+    """The number of its stage: how many transforms precede the plugin."""
+
+
+@dataclass(frozen=True)
+class ResolvedPlan:
+    """The plugins of a run, in order, with the format inspectors that follow transforms."""
+
+    plan: Plan
+    plugins: tuple[ResolvedPlugin, ...]
+    complete: bool = True
+    """False if no format inspectors were added after transforms."""
+
+    def with_kinds(self, kinds: Mapping[str, Kind]) -> ResolvedPlan:
+        """The same plan, resolved with what a start of the plugins has shown them to be. Raises PlanError."""
+        return resolve_plan(self.plan, kinds, complete=self.complete)
+
+    @property
+    def stages(self) -> int:
+        """The number of stages: one more than there are transforms."""
+        return 1 + sum(plugin.kind.is_transform for plugin in self.plugins)
+
+
+def resolve_plan(plan: Plan, kinds: Mapping[str, Kind] | None = None, *, complete: bool = True) -> ResolvedPlan:
+    """Find the code of all plugins of `plan`. Raises PlanError.
+
+    `kinds` are the kinds that an earlier start has established, by plugin name. `complete` adds the format inspectors
+    that follow transforms.
+    """
+    plugins: list[ResolvedPlugin] = []
+    unexamined: str | None = None  # the transform whose output no format inspector has seen yet
+    for spec in plan.plugins:
+        plugin = resolve_plugin(spec, (kinds or {}).get(spec.name))
+        if complete and unexamined is not None and plugin.kind.is_transform:
+            plugins.append(_format_after(unexamined, plan, plugins))
+        if plugin.kind.is_transform:
+            unexamined = spec.name
+        elif plugin.code.is_format:
+            unexamined = None
+        plugins.append(plugin)
+    if complete and unexamined is not None:
+        plugins.append(_format_after(unexamined, plan, plugins))
+    return ResolvedPlan(plan, _in_stages(plugins), complete)
+
+
+def _in_stages(plugins: list[ResolvedPlugin]) -> tuple[ResolvedPlugin, ...]:
+    stage = 0
+    placed = []
+    for plugin in plugins:
+        placed.append(replace(plugin, stage=stage))
+        stage += plugin.kind.is_transform
+    return tuple(placed)
+
+
+def _format_after(transform: str, plan: Plan, plugins: list[ResolvedPlugin]) -> ResolvedPlugin:
+    # What a transform says of its own output is a claim: the format is determined again, from the bytes.
+    taken = {spec.name for spec in plan.plugins} | {plugin.spec.name for plugin in plugins}
+    names = (f"format-after-{transform}"[:48], *(f"format-again-{number}" for number in range(len(taken) + 1)))
+    return resolve_plugin(PluginSpec(name=next(name for name in names if name not in taken), use="format"))
+
+
+def resolve_plugin(spec: PluginSpec, kind: Kind | None = None) -> ResolvedPlugin:
+    """Find the code of one plugin; `kind` replaces what its source suggests. Raises PlanError."""
+    try:
+        interpreter = sandbox.interpreter(Path(under(spec.base, spec.python)) if spec.python is not None else None)
+    except SandboxError as error:
+        raise PlanError(f"plugin {spec.name!r}: {error}") from error
+    code = resolve(spec, interpreter.sys_path)
+    programs = _programs(spec, code)
+    if code.is_program:
+        kind = Kind()
+    elif kind is None:
+        kind = Kind(code.transform, code.random)
+    if kind.is_transform:
+        _check_transform(spec)
+    return ResolvedPlugin(spec, code, interpreter, programs, kind)
+
+
+def _programs(spec: PluginSpec, code: Resolved) -> tuple[Path, ...]:
+    paths = [Path(program) for program in code.argv[:1]]
+    for program in spec.programs:
+        path = shutil.which(program)
+        if path is None:
+            raise PlanError(f"plugin {spec.name!r}: there is no program {program!r} to grant it; install it")
+        paths.append(Path(path).absolute())
+    return tuple(paths)
+
+
+def _check_transform(spec: PluginSpec) -> None:
+    rules = (spec.mode, spec.on_error, spec.on_timeout, spec.on_incomplete)
+    if rules != ("enforce", "reject", "reject", "reject"):
+        raise PlanError(
+            f"plugin {spec.name!r} is a transform: what it makes is the image, so it cannot be left out; "
+            "mode is 'enforce' and on_error, on_timeout and on_incomplete are 'reject'"
+        )
