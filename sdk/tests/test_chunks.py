@@ -46,7 +46,7 @@ class Engine:
     def end(self, goes_on=False):
         self.frame(wire.END, self.at, int(goes_on))
 
-    def told(self):
+    def last_report(self):
         data = self.ours.recv(16)
         return int.from_bytes(data[:4], "little"), int.from_bytes(data[8:16], "little")
 
@@ -61,9 +61,9 @@ class Engine:
 
 @pytest.fixture
 def engine():
-    made = Engine(8)
-    yield made
-    made.close()
+    ring = Engine(8)
+    yield ring
+    ring.close()
 
 
 def test_chunks_and_holes_arrive_in_order(engine):
@@ -82,7 +82,7 @@ def test_a_chunk_is_the_shared_memory_itself_not_a_copy(engine):
     assert bytes(chunk) == b"after!"
 
 
-def test_the_engine_is_told_when_a_chunk_was_let_go_and_not_before(engine):
+def test_a_chunk_is_reported_to_the_engine_after_its_release(engine):
     engine.data(b"a" * 10)
     image = engine.image()
     next(image)
@@ -92,30 +92,30 @@ def test_the_engine_is_told_when_a_chunk_was_let_go_and_not_before(engine):
     engine.ours.settimeout(20)
     for _ in range(RELEASE_EVERY):
         engine.data(b"b")
-    next(image)  # it had to wait for this one, so it told before
-    assert engine.told() == (wire.RELEASE, 10)
+    next(image)  # it has to wait for this chunk, so it reports first
+    assert engine.last_report() == (wire.RELEASE, 10)
     for _ in range(RELEASE_EVERY - 1):
         next(image)
     engine.data(b"c")
     next(image)
-    assert engine.told() == (wire.RELEASE, 10 + RELEASE_EVERY)
+    assert engine.last_report() == (wire.RELEASE, 10 + RELEASE_EVERY)
 
 
-def test_a_slice_that_lives_for_one_chunk_more_still_shows_its_bytes(engine):
+def test_a_slice_shows_its_bytes_for_one_more_chunk(engine):
     for letter in (b"a", b"b", b"c", b"d"):
         engine.data(letter * 16)
     engine.end()
     image = engine.image()
-    seen = []
+    parts = []
     part = None
     for chunk in image:
         if part is not None:
-            seen.append(bytes(part))
-        part = chunk[4:8]  # bound while the next chunk is asked for
-    assert seen == [b"aaaa", b"bbbb", b"cccc"]
+            parts.append(bytes(part))
+        part = chunk[4:8]  # still bound when the next chunk is taken
+    assert parts == [b"aaaa", b"bbbb", b"cccc"]
 
 
-def test_the_slot_of_a_slice_that_lives_is_not_let_go(engine):
+def test_a_slot_with_a_live_slice_is_not_released(engine):
     engine.data(b"a" * 16)
     engine.data(b"b" * 16)
     image = engine.image()
@@ -125,32 +125,32 @@ def test_the_slot_of_a_slice_that_lives_is_not_let_go(engine):
     assert bytes(part) == b"aaaa"
     del part
     next(image)
-    assert engine.told() == (wire.RELEASE, 32)
+    assert engine.last_report() == (wire.RELEASE, 32)
 
 
-def test_a_slice_that_is_kept_raises_before_its_bytes_change(engine):
+def test_a_kept_slice_raises_before_its_bytes_change(engine):
     for letter in (b"a", b"b", b"c", b"d"):
         engine.data(letter * 16)
     image = engine.image()
-    kept = next(image)[4:8]
+    view = next(image)[4:8]
     next(image)
     with pytest.raises(BufferError, match=r"offset 0.*bytes\(view\)"):
         next(image)
-    assert bytes(kept) == b"aaaa"
+    assert bytes(view) == b"aaaa"
 
 
-def test_an_array_over_a_chunk_that_is_kept_raises_too(engine):
+def test_a_kept_array_over_a_chunk_raises(engine):
     for letter in (b"a", b"b", b"c"):
         engine.data(letter * 16)
     image = engine.image()
-    kept = memoryview(next(image)).cast("H")
+    view = memoryview(next(image)).cast("H")
     next(image)
     with pytest.raises(BufferError):
         next(image)
-    assert kept[0] == 0x6161
+    assert view[0] == 0x6161
 
 
-def test_a_view_in_a_reference_cycle_is_no_false_alarm(engine):
+def test_a_view_in_a_reference_cycle_raises_no_false_alarm(engine):
     for letter in (b"a", b"b", b"c", b"d"):
         engine.data(letter * 16)
     engine.end()
@@ -159,18 +159,18 @@ def test_a_view_in_a_reference_cycle_is_no_false_alarm(engine):
         loop = [view[2:4]]
         loop.append(loop)
 
-    seen = 0
+    total = 0
     for chunk in engine.image():
         stumble(chunk)
-        seen += len(chunk)
-    assert seen == 64
+        total += len(chunk)
+    assert total == 64
 
 
 def test_a_view_of_a_hole_may_be_kept(engine):
     engine.hole(3_000_000)
     engine.end()
-    kept = [chunk[:4] for chunk in engine.image()]
-    assert {bytes(view) for view in kept} == {bytes(4)}
+    views = [chunk[:4] for chunk in engine.image()]
+    assert {bytes(view) for view in views} == {bytes(4)}
 
 
 def test_windows_over_real_slots(engine):
@@ -183,7 +183,7 @@ def test_windows_over_real_slots(engine):
     assert windows[5] == content[5 * 61 : 5 * 61 + 64]
 
 
-def test_the_head_ends_where_it_was_declared_to(engine):
+def test_reading_beyond_the_declared_head_raises(engine):
     engine.data(b"x" * 8)
     engine.end(goes_on=True)
     image = engine.image("head:8")

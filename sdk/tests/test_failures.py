@@ -34,11 +34,11 @@ def files(trace):
 
 def test_a_plugin_in_a_file(tmp_path):
     use = {"path": str(tmp_path / "p.py"), "source": SOURCE.format(helper=""), "attribute": "P"}
-    told = explain(failure(load(use)), use, "at offset 7 of the image:\n")
-    assert told["kind"] == "JSONDecodeError"
-    assert told["trace"].startswith("at offset 7 of the image:\n  File")
-    assert files(told["trace"]) == {use["path"]}
-    assert 'json.loads("no json")' in told["trace"]  # from the source, which cannot be opened in the cage
+    failure_report = explain(failure(load(use)), use, "at offset 7 of the image:\n")
+    assert failure_report["kind"] == "JSONDecodeError"
+    assert failure_report["trace"].startswith("at offset 7 of the image:\n  File")
+    assert files(failure_report["trace"]) == {use["path"]}
+    assert 'json.loads("no json")' in failure_report["trace"]  # from `use`: the sandbox cannot open the file
 
 
 @pytest.mark.parametrize("package", [True, False])
@@ -60,7 +60,7 @@ def test_a_plugin_in_a_module_or_a_package(tmp_path, monkeypatch, package):
     assert files(trace) == {str(tmp_path / (f"{name}/rule.py" if package else f"{name}.py"))}
 
 
-def test_where_the_author_has_no_frame_all_but_ours_are_told():
+def test_without_a_frame_of_the_author_all_frames_but_the_runtimes_are_shown():
     try:
         json.loads("no json")
     except ValueError as error:
@@ -68,7 +68,7 @@ def test_where_the_author_has_no_frame_all_but_ours_are_told():
     assert len(files(trace)) >= 2
 
 
-def test_an_endless_recursion_and_a_chain_of_many_are_bounded(tmp_path):
+def test_the_trace_of_a_recursion_or_a_long_chain_is_bounded(tmp_path):
     use = {"path": str(tmp_path / "p.py"), "source": SOURCE.format(helper=""), "attribute": "P"}
     error = failure(load(use), image=b"")
     assert isinstance(error, RecursionError)
@@ -77,9 +77,9 @@ def test_an_endless_recursion_and_a_chain_of_many_are_bounded(tmp_path):
         following = ValueError("x" * 5000 + str(number))
         following.__cause__ = last
         last = following
-    told = explain(last, use, "at offset 0 of the image:\n")
-    assert len(told["trace"]) <= MAX_TRACE
-    assert told["trace"].startswith("at offset 0 of the image:\n")
-    assert told["trace"].endswith("999\n")
-    error.__cause__ = error  # an exception that led to itself ends too
+    failure_report = explain(last, use, "at offset 0 of the image:\n")
+    assert len(failure_report["trace"]) <= MAX_TRACE
+    assert failure_report["trace"].startswith("at offset 0 of the image:\n")
+    assert failure_report["trace"].endswith("999\n")
+    error.__cause__ = error  # an exception that is its own cause
     assert explain(error, use)["kind"] == "RecursionError"

@@ -34,27 +34,27 @@ def images(draw):
 
 
 @given(images())
-def test_iteration_gives_every_byte_once_in_order(image):
+def test_iteration_yields_every_byte_once_in_order(image):
     data, parts = image
     assert b"".join(bytes(chunk) for chunk in Image({}, Parts(parts))) == data
 
 
 @given(images(), st.lists(st.integers(0, 70), max_size=12))
-def test_reads_then_iteration_give_every_byte_once_in_order(image, lengths):
+def test_reads_and_iteration_yield_every_byte_once_in_order(image, lengths):
     data, parts = image
-    seen = Image({}, Parts(parts))
+    image_view = Image({}, Parts(parts))
     at = 0
     for length in lengths:
-        part = seen.read(length)
+        part = image_view.read(length)
         assert part == data[at : at + length]
         at += len(part)
-        assert seen.offset == at
-    assert b"".join(bytes(chunk) for chunk in seen) == data[at:]
-    assert seen.offset == len(data)
+        assert image_view.offset == at
+    assert b"".join(bytes(chunk) for chunk in image_view) == data[at:]
+    assert image_view.offset == len(data)
 
 
 @given(images(), st.integers(1, 40), st.data())
-def test_windows_stand_where_the_contract_says_whatever_the_chunks(image, size, data):
+def test_windows_begin_at_the_contracts_offsets_for_all_cuts(image, size, data):
     content, parts = image
     overlap = data.draw(st.integers(0, size - 1))
     expected, start = [], 0
@@ -65,14 +65,14 @@ def test_windows_stand_where_the_contract_says_whatever_the_chunks(image, size, 
 
 
 @given(st.binary(min_size=1, max_size=8), st.binary(max_size=100), st.binary(max_size=100), st.data())
-def test_a_pattern_no_longer_than_overlap_plus_one_is_in_some_window(pattern, before, after, data):
-    content = before + pattern + after
+def test_a_pattern_no_longer_than_overlap_plus_one_is_in_some_window(pattern, prefix, suffix, data):
+    content = prefix + pattern + suffix
     parts = cut(content, data.draw(st.lists(st.integers(0, len(content)), max_size=8)))
     windows = Image({}, Parts(parts)).windows(16, len(pattern) - 1)
     assert any(pattern in bytes(window) for window in windows)
 
 
-def test_a_chunk_used_after_the_next_was_asked_for_raises():
+def test_using_a_chunk_after_the_next_one_raises():
     image = Image({}, Parts([b"first", b"second"]))
     first = next(image)
     next(image)
@@ -80,7 +80,7 @@ def test_a_chunk_used_after_the_next_was_asked_for_raises():
         first[0]
 
 
-def test_a_chunk_used_after_read_raises():
+def test_using_a_chunk_after_a_read_raises():
     image = Image({}, Parts([b"first", b"second"]))
     first = next(image)
     image.read(2)
@@ -88,7 +88,7 @@ def test_a_chunk_used_after_read_raises():
         bytes(first)
 
 
-def test_a_window_used_after_the_next_was_asked_for_raises():
+def test_using_a_window_after_the_next_one_raises():
     windows = Image({}, Parts([b"abcdef", b"ghijkl"])).windows(4, 1)
     first = next(windows)
     next(windows)
@@ -101,16 +101,16 @@ def test_a_window_used_after_the_next_was_asked_for_raises():
     st.integers(1, 9).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size - 1))),
     st.data(),
 )
-def test_a_slice_of_a_window_that_is_kept_never_shows_other_bytes(parts, size, data):
-    """Windows that straddle chunks are copied into memory that is used again, but not under a view of it."""
-    kept = []
+def test_a_kept_slice_of_a_window_never_shows_other_bytes(parts, size, data):
+    """The memory of windows that straddle chunks is used again, unless a view of it lives."""
+    slices = []
     for window in Image({}, Parts(parts)).windows(*size):
         if data.draw(st.booleans()):
-            kept.append((window[1:], bytes(window[1:])))
-        elif kept and data.draw(st.booleans()):
-            kept.pop()
-    for view, told in kept:
-        assert bytes(view) == told
+            slices.append((window[1:], bytes(window[1:])))
+        elif slices and data.draw(st.booleans()):
+            slices.pop()
+    for view, expected in slices:
+        assert bytes(view) == expected
 
 
 def test_chunks_cannot_be_written():
@@ -120,31 +120,31 @@ def test_chunks_cannot_be_written():
 
 
 @pytest.mark.parametrize("length", [-1, None, "4", True, 1.0])
-def test_read_takes_a_number_of_bytes_and_nothing_else(length):
+def test_read_takes_only_a_number_of_bytes(length):
     with pytest.raises(ValueError, match="number of bytes"):
         Image({}, Parts([b"abc"])).read(length)
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(0, 0), (4, 4), (4, -1), (4, 5), ("4", 0), (4, True)])
-def test_windows_that_would_not_advance_are_refused_at_once(size, overlap):
+def test_windows_that_would_not_advance_are_refused(size, overlap):
     with pytest.raises(ValueError, match="windows"):
         Image({}, Parts([b"abc"])).windows(size, overlap)
 
 
-def test_reading_beyond_what_was_declared_says_so():
+def test_reading_beyond_the_declared_head_raises():
     image = Image({}, Parts([b"12345678"], goes_on=True), reads="head:8")
     assert image.read(8) == b"12345678"
     with pytest.raises(ValueError, match="head:8"):
         image.read(1)
 
 
-def test_an_image_that_is_shorter_than_the_head_just_ends():
+def test_an_image_shorter_than_the_head_ends():
     image = Image({}, Parts([b"123"]), reads="head:8")
     assert image.read(8) == b"123"
     assert image.read(8) == b""
 
 
-def test_what_was_declared_is_there_and_read_only():
+def test_declared_facts_are_read_only():
     image = Image({"name": "n", "size": 3, "disk_format": "raw", "properties": {"a": "b"}}, Parts([]))
     assert (image.name, image.size, image.disk_format, image.container_format) == ("n", 3, "raw", None)
     assert dict(image.properties) == {"a": "b"}
@@ -155,7 +155,7 @@ def test_what_was_declared_is_there_and_read_only():
 
 
 @pytest.mark.parametrize("name", ["file", "path"])
-def test_the_file_is_only_for_those_who_said_random(name):
+def test_only_random_access_has_a_file(name):
     with pytest.raises(ValueError, match="random"):
         getattr(Image({}, Parts([])), name)
 

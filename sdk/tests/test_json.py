@@ -20,22 +20,22 @@ values = st.recursive(
 
 
 @given(values)
-def test_what_is_written_is_read_by_the_standard_library(value):
+def test_the_standard_library_reads_the_output(value):
     assert json.loads(dumps(value)) == value
 
 
 @given(values)
-def test_what_the_standard_library_writes_is_read(value):
+def test_the_output_of_the_standard_library_is_read(value):
     assert loads(json.dumps(value)) == value
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1: 2}, b"bytes", {"a": {"b": {1}}}])
-def test_what_cannot_be_told_is_a_type_error(value):
+def test_other_values_are_type_errors(value):
     with pytest.raises(TypeError):
         dumps(value)
 
 
-def test_subclasses_of_plain_types_are_told_as_these():
+def test_subclasses_are_encoded_like_their_bases():
     class Level(enum.IntEnum):
         HIGH = 3
 

@@ -69,7 +69,7 @@ def test_an_int_becomes_a_float_where_one_is_expected():
     assert isinstance(arguments(Everything, {"text": "t", "ratio": 2}, {})["ratio"], float)
 
 
-def test_an_unknown_key_is_refused_and_the_known_ones_are_named():
+def test_an_unknown_key_is_refused_with_the_names_of_all_settings():
     with pytest.raises(SettingError, match=r"'txt' is not a setting.*text, number"):
         arguments(Everything, {"text": "t", "txt": "x"}, {})
 
@@ -111,7 +111,7 @@ def test_a_class_without_a_constructor_takes_nothing():
         arguments(Plain, {"a": 1}, {})
 
 
-def test_a_dataclass_is_configured_like_any_other():
+def test_a_dataclass_is_configured_like_other_classes():
     @dataclass
     class Data(Inspector):
         depth: int
@@ -122,7 +122,7 @@ def test_a_dataclass_is_configured_like_any_other():
         arguments(Data, {"depth": "1"}, {})
 
 
-def test_keywords_that_the_constructor_collects_are_let_through():
+def test_a_constructor_with_keywords_takes_any_key():
     class Loose(Inspector):
         def __init__(self, a: int = 1, **rest):
             pass
@@ -130,7 +130,7 @@ def test_keywords_that_the_constructor_collects_are_let_through():
     assert arguments(Loose, {"b": "x"}, {"c": "y"}) == {"b": "x", "c": "y"}
 
 
-def test_a_name_that_only_type_checkers_know_is_not_checked():
+def test_a_type_that_only_type_checkers_see_is_not_checked():
     class Late(Inspector):
         def __init__(self, path: "OnlyForTypeCheckers" = None):  # noqa: F821
             pass
@@ -138,7 +138,7 @@ def test_a_name_that_only_type_checkers_know_is_not_checked():
     assert arguments(Late, {"path": 1}, {}) == {"path": 1}
 
 
-if sys.version_info >= (3, 10):  # the syntax is not there before
+if sys.version_info >= (3, 10):  # the syntax of 3.10
 
     def test_unions_written_with_a_bar():
         scope: Dict[str, Any] = {"Inspector": Inspector}
@@ -148,12 +148,12 @@ if sys.version_info >= (3, 10):  # the syntax is not there before
             arguments(scope["New"], {"a": "x"}, {})
 
 
-def test_what_is_told_of_the_parameters():
-    told = [parameter.describe() for parameter in parameters(Everything)[0]]
-    assert told[0] == {"name": "text", "type": "str", "required": True}
-    assert told[1] == {"name": "number", "type": "int", "required": False, "default_text": "3", "default": 3}
-    assert told[6]["type"] == "'fast' or 'thorough'"
-    assert told[5]["type"] == "dict[str, int] or none"
+def test_parameters_are_described():
+    described = [parameter.describe() for parameter in parameters(Everything)[0]]
+    assert described[0] == {"name": "text", "type": "str", "required": True}
+    assert described[1] == {"name": "number", "type": "int", "required": False, "default_text": "3", "default": 3}
+    assert described[6]["type"] == "'fast' or 'thorough'"
+    assert described[5]["type"] == "dict[str, int] or none"
 
 
 def test_a_mapping_is_a_table():

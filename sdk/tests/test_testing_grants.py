@@ -1,4 +1,4 @@
-"""Grants made of plain objects: files, and sockets that a function of the test's serves."""
+"""Grants made of plain objects: files, and sockets that a function of the test serves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Reads(Inspector):
 
 
 class Asks(Inspector):
-    """Sends what `says` has, and takes what comes back."""
+    """Sends the setting `says`, and returns the reply."""
 
     def __init__(self, says: str = "PING"):
         self.says = says
@@ -34,7 +34,7 @@ class Asks(Inspector):
 
 
 @pytest.mark.parametrize("kind", ["bytes", "str", "path", "file", "text file", "BytesIO"])
-def test_a_file_is_what_is_in_it_or_a_path_or_an_open_file(kind, tmp_path):
+def test_a_file_grant_is_given_as_content_path_or_open_file(kind, tmp_path):
     path = tmp_path / "rules"
     path.write_text("deny all")
     with path.open("rb") as file, path.open() as text:
@@ -52,7 +52,7 @@ def test_a_file_is_what_is_in_it_or_a_path_or_an_open_file(kind, tmp_path):
         assert file.tell() == 3
 
 
-def test_a_granted_file_can_be_read_only():
+def test_a_granted_file_is_read_only():
     class Writes(Inspector):
         def inspect(self, image):
             self.grant("rules").write(b"x")
@@ -61,20 +61,20 @@ def test_a_granted_file_can_be_read_only():
         run(Writes, grants={"rules": "x"})
 
 
-def test_what_was_not_granted_is_told_with_what_was():
+def test_a_missing_grant_is_reported_with_all_grants():
     with pytest.raises(LookupError, match="grants other to this plugin, not 'rules'"):
         run(Reads, grants={"other": b""})
 
 
-def test_a_path_that_is_not_there_stops_the_start(tmp_path):
+def test_a_missing_path_is_a_wrong_configuration(tmp_path):
     with pytest.raises(WrongConfiguration, match="cannot be opened"):
         run(Reads, grants={"rules": tmp_path / "nowhere"})
 
 
-@pytest.mark.parametrize("thing", [7, None, ["a"]])
-def test_what_cannot_be_granted_is_told(thing):
+@pytest.mark.parametrize("value", [7, None, ["a"]])
+def test_other_objects_cannot_be_granted(value):
     with pytest.raises(TypeError, match="grant 'rules'"):
-        run(Reads, grants={"rules": thing})
+        run(Reads, grants={"rules": value})
 
 
 def test_a_function_serves_a_socket():
@@ -106,9 +106,9 @@ def test_replies_follow_a_script():
 
 @pytest.mark.parametrize(
     ("script", "text"),
-    [((b"STAT", b"x"), "b'STAT' was to come, not b'PING'"), ((b"PINGPONG", b"x"), "hung up after b'PING'")],
+    [((b"STAT", b"x"), "expected b'STAT', not b'PING'"), ((b"PINGPONG", b"x"), "hung up after b'PING'")],
 )
-def test_what_is_not_in_the_script_is_the_tests_failure(script, text):
+def test_a_request_that_is_not_in_the_script_fails_the_test(script, text):
     class Hasty(Asks):
         def inspect(self, image):
             self.grant("daemon").sendall(b"PING")
@@ -117,15 +117,15 @@ def test_what_is_not_in_the_script_is_the_tests_failure(script, text):
         run(Hasty, grants={"daemon": Replies(script)})
 
 
-def test_what_a_server_raises_is_raised_whatever_the_plugin_makes_of_it():
+def test_an_exception_of_a_server_is_raised_whatever_the_plugin_does():
     def daemon(connection):
-        raise KeyError("the test's own")
+        raise KeyError("of the test")
 
-    with pytest.raises(KeyError, match="the test's own"):
+    with pytest.raises(KeyError, match="of the test"):
         run(Asks, grants={"daemon": daemon}, raise_on_failure=False)
 
 
-def test_a_plugin_that_hangs_up_first_is_no_failure_of_the_server():
+def test_a_plugin_may_hang_up_while_the_server_sends():
     def daemon(connection):
         while True:
             connection.sendall(b"x" * (1 << 16))
@@ -133,7 +133,7 @@ def test_a_plugin_that_hangs_up_first_is_no_failure_of_the_server():
     assert run(Asks, grants={"daemon": daemon}).outcome == "accepted"
 
 
-def test_a_server_hears_that_the_plugin_has_ended():
+def test_a_server_sees_the_end_of_the_plugin():
     heard = []
 
     def daemon(connection):
@@ -145,7 +145,7 @@ def test_a_server_hears_that_the_plugin_has_ended():
     assert heard == [b"PING", b"end"]
 
 
-def test_a_socket_that_was_never_asked_for_is_closed_as_well():
+def test_a_socket_that_the_plugin_never_uses_is_closed():
     heard = []
     run(Reads, grants={"rules": "x", "daemon": lambda connection: heard.append(connection.recv(1))})
     assert heard == [b""]

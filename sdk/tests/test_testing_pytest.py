@@ -1,4 +1,4 @@
-"""The fixtures, as an author has them: a file of tests, pytest, and nothing else but this distribution."""
+"""The fixtures in an author's environment: a file of tests, pytest, and only this distribution."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Table(Inspector):
 
 
 def run_pytest(folder, tests, *arguments, ini=""):
-    """Run pytest on a file of tests beside PLUGIN, as an author does: its exit status and what it printed."""
+    """Run pytest on a file of tests beside PLUGIN; return the exit status and the output."""
     (folder / "table.py").write_text(PLUGIN)
     (folder / "test_table.py").write_text(tests)
     (folder / "pytest.ini").write_text("[pytest]\n" + ini)
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(
+    ended = subprocess.run(
         words,
         cwd=folder,
         env=environment,
@@ -50,10 +50,10 @@ def run_pytest(folder, tests, *arguments, ini=""):
         timeout=60,
         check=False,
     )
-    return done.returncode, done.stdout
+    return ended.returncode, ended.stdout
 
 
-def test_the_fixtures_are_there_because_the_package_is_installed(tmp_path):
+def test_the_installed_package_provides_the_fixtures(tmp_path):
     code, printed = run_pytest(
         tmp_path,
         """
@@ -86,7 +86,7 @@ def test_cuts(douane_same_for_all_cuts, douane_image):
     assert "5 passed" in printed
 
 
-def test_a_failing_plugin_is_shown_by_its_own_lines_and_its_log(tmp_path):
+def test_a_failing_plugin_is_shown_with_its_own_lines_and_its_log(tmp_path):
     code, printed = run_pytest(
         tmp_path,
         """
@@ -101,7 +101,7 @@ def test_wrong_expectation(douane_run):
     )
     assert code == 1
     assert ">       return 1 // 0" in printed
-    assert "_runtime.py" not in printed and "_here.py" not in printed
+    assert "_runtime.py" not in printed and "_in_process.py" not in printed
     assert "Result('refused', code='no-table', message='the disk has no partition table', 512 bytes seen" in printed
     assert "Captured douane_run call" in printed
     assert "no table" in printed.split("Captured log call")[1]
@@ -122,12 +122,12 @@ def test_it(douane_sandbox):
         (("--douane-sandbox=none",), "douane_sandbox = strict\n", None),
     ],
 )
-def test_where_plugins_run_is_an_option(arguments, ini, expected, tmp_path):
+def test_the_sandbox_is_an_option(arguments, ini, expected, tmp_path):
     code, printed = run_pytest(tmp_path, SANDBOX.format(expected), *arguments, ini=ini)
     assert code == 0, printed
 
 
-def test_an_option_that_is_none_is_told(tmp_path):
+def test_an_invalid_option_is_refused(tmp_path):
     code, printed = run_pytest(tmp_path, SANDBOX.format(None), ini="douane_sandbox = paper\n")
     assert code != 0 and "douane_sandbox in the ini file is one of none, off, strict, full, best" in printed
     code, printed = run_pytest(tmp_path, SANDBOX.format(None), "--douane-sandbox=paper")
@@ -145,32 +145,32 @@ def test_without_douane_the_sandbox_says_what_to_install(tmp_path):
         "from table import Table; from douane_plugin.testing import run\n"
         "run(Table, b'', sandbox='strict')"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
-    assert "has no distribution 'douane', which has the sandbox: install it there" in done.stderr
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
+    assert "has no distribution 'douane', which has the sandbox: install it there" in ended.stderr
 
 
-def test_the_kit_needs_neither_pytest_nor_douane():
+def test_the_package_imports_neither_pytest_nor_douane():
     code = (
         "import sys, douane_plugin.testing\n"
-        "found = {name.partition('.')[0] for name in sys.modules} & {'pytest', '_pytest', 'douane'}\n"
-        "assert not found, found"
+        "imported = {name.partition('.')[0] for name in sys.modules} & {'pytest', '_pytest', 'douane'}\n"
+        "assert not imported, imported"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_every_public_name_says_what_it_is():
-    things = {name: getattr(douane_plugin.testing, name) for name in douane_plugin.testing.__all__}
-    things.update({name: value for name, value in vars(pytest_plugin).items() if name.startswith("douane_")})
-    for name, thing in things.items():
-        if not isinstance(thing, tuple) or isinstance(thing, type):
-            assert (getattr(thing, "__doc__", None) or "").strip(), name
-        if isinstance(thing, type):
-            for member, value in vars(thing).items():
+def test_every_public_name_has_a_docstring():
+    public = {name: getattr(douane_plugin.testing, name) for name in douane_plugin.testing.__all__}
+    public.update({name: value for name, value in vars(pytest_plugin).items() if name.startswith("douane_")})
+    for name, item in public.items():
+        if not isinstance(item, tuple) or isinstance(item, type):
+            assert (getattr(item, "__doc__", None) or "").strip(), name
+        if isinstance(item, type):
+            for member, value in vars(item).items():
                 if not member.startswith("_") and (callable(value) or isinstance(value, property)):
                     assert value.__doc__, f"{name}.{member}"
 
 
-def test_the_plugin_of_pytest_imports_nothing_that_takes_long():
+def test_the_pytest_plugin_imports_only_typing_and_pytest():
     source = Path(pytest_plugin.__file__).read_text()
     heads = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
     assert heads == [

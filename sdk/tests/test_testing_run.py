@@ -1,4 +1,4 @@
-"""`run` in process: what a plugin does in production it does here, and each end is told as what it is."""
+"""`run` in process: plugins behave as in production, and every outcome has its own result."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Asks(Inspector):
 
 
 class Does(Inspector):
-    """Does what `does` says; a test sets it."""
+    """Runs `does`, a function of the test."""
 
     does = None
 
@@ -57,7 +57,7 @@ def doing(function, **members):
     return type("Does", (Does,), {"does": staticmethod(function), **members})
 
 
-def test_an_accept_has_its_properties_without_the_name_of_the_plugin():
+def test_properties_lack_the_name_of_the_plugin():
     result = run(Asks, b"12345678", config={"names": ["a", "b"]})
     assert result == Result("accepted", properties={"depth": 1, "names": "a,b"})
     assert result.bytes_seen == 4
@@ -71,11 +71,11 @@ def test_an_accept_has_its_properties_without_the_name_of_the_plugin():
         ("defer", Result("deferred", code="deferred", message="later", retry_after=5.0)),
     ],
 )
-def test_the_other_answers(answer, expected):
+def test_answers_other_than_accept(answer, expected):
     assert run(Asks, b"1234", config={"answer": answer}) == expected
 
 
-def test_a_plugin_is_named_by_a_text_as_well(tmp_path, monkeypatch):
+def test_a_plugin_is_given_as_text(tmp_path, monkeypatch):
     (tmp_path / "even.py").write_text(SPEC)
     assert run(f"{tmp_path}/even.py:Even", b"123").code == "odd"
     monkeypatch.chdir(tmp_path)
@@ -85,7 +85,7 @@ def test_a_plugin_is_named_by_a_text_as_well(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("spec", ["even.py", "even.py:Odd", "nowhere.py:Even"])
-def test_a_text_that_names_no_plugin_says_what_is_there(spec, tmp_path, monkeypatch):
+def test_a_text_without_a_plugin_is_refused_with_a_hint(spec, tmp_path, monkeypatch):
     (tmp_path / "even.py").write_text(SPEC)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WrongConfiguration, match=r"file\.py:Class|it has: Even|No such file"):
@@ -95,27 +95,27 @@ def test_a_text_that_names_no_plugin_says_what_is_there(spec, tmp_path, monkeypa
 # images
 
 
-def test_an_image_is_bytes_a_path_a_file_a_list_or_a_generator(tmp_path):
+def test_an_image_is_given_as_bytes_path_file_list_or_generator(tmp_path):
     path = tmp_path / "image"
     path.write_bytes(b"12345678")
-    seen = []
-    plugin = doing(lambda self, image: seen.append((image.size, b"".join(map(bytes, image)))))
+    facts = []
+    plugin = doing(lambda self, image: facts.append((image.size, b"".join(map(bytes, image)))))
     with path.open("rb") as file:
         for image in (b"12345678", bytearray(b"12345678"), str(path), path, [b"1234", b"5678"]):
             run(plugin, image)
-        assert set(seen) == {(8, b"12345678")}
-        seen.clear()
+        assert set(facts) == {(8, b"12345678")}
+        facts.clear()
         for image in (file, (letter.encode() for letter in "12345678")):
             run(plugin, image)
-        assert seen == [(None, b"12345678")] * 2
+        assert facts == [(None, b"12345678")] * 2
 
 
-def test_something_else_is_no_image():
+def test_other_objects_are_not_images():
     with pytest.raises(TypeError, match="an image is bytes"):
         run(Asks, 7)
 
 
-def test_what_a_generator_raises_is_the_tests_own_fault_and_not_the_plugins():
+def test_an_exception_of_the_generator_is_raised_whatever_the_plugin_does():
     def image():
         yield b"1234"
         raise OSError("the test's disk is full")
@@ -131,19 +131,20 @@ def test_what_a_generator_raises_is_the_tests_own_fault_and_not_the_plugins():
         run(doing(swallow), image(), raise_on_failure=False)
 
 
-@pytest.mark.parametrize(("size", "told"), [(None, None), (8, 8), ("actual", 8)])
-def test_the_size_is_told_or_not(size, told):
-    assert run(doing(lambda self, image: {"none": image.size is None, "size": image.size or 0}), b"12345678",
-               declared=Declared(size=size)).properties == {"none": told is None, "size": told or 0}  # fmt: skip
+@pytest.mark.parametrize(("size", "expected"), [(None, None), (8, 8), ("actual", 8)])
+def test_the_plugin_sees_the_declared_size(size, expected):
+    plugin = doing(lambda self, image: {"none": image.size is None, "size": image.size or 0})
+    result = run(plugin, b"12345678", declared=Declared(size=size))
+    assert result.properties == {"none": expected is None, "size": expected or 0}
 
 
 @pytest.mark.parametrize(("size", "text"), [(9, "ended after 8"), (7, "longer than the declared 7")])
-def test_a_size_that_is_declared_must_be_that_of_the_image(size, text):
+def test_the_declared_size_must_be_true(size, text):
     with pytest.raises(ValueError, match=text):
         run(doing(lambda self, image: [None for _ in image] and None), iter([b"12345678"]), declared={"size": size})
 
 
-def test_all_that_can_be_declared_reaches_the_plugin():
+def test_all_declared_facts_reach_the_plugin():
     def look(self, image):
         assert (image.name, image.disk_format, image.container_format) == ("n", "qcow2", "bare")
         assert (image.owner, image.roles, dict(image.properties)) == ("o", ("member",), {"a": "b"})
@@ -164,7 +165,7 @@ def test_all_that_can_be_declared_reaches_the_plugin():
 @pytest.mark.parametrize(
     "declared", [{"nmae": "x"}, {"name": 3}, {"size": -1}, {"size": True}, {"properties": {"a": 1}}, "raw"]
 )
-def test_what_cannot_be_declared_is_told_at_once(declared):
+def test_invalid_declared_facts_are_refused(declared):
     with pytest.raises(TypeError):
         run(Asks, declared=declared)
 
@@ -172,7 +173,7 @@ def test_what_cannot_be_declared_is_told_at_once(declared):
 # what it reads
 
 
-def test_head_gives_that_much_and_no_more():
+def test_a_head_plugin_sees_n_bytes():
     def look(self, image):
         assert b"".join(map(bytes, image)) == b"12345"
         assert image.offset == 5
@@ -182,7 +183,7 @@ def test_head_gives_that_much_and_no_more():
 
 
 @pytest.mark.parametrize(("length", "fails"), [(4, False), (5, False), (6, True)])
-def test_reading_beyond_the_head_fails_if_there_is_more_as_in_production(length, fails):
+def test_reading_beyond_the_head_fails_if_the_image_goes_on(length, fails):
     plugin = doing(lambda self, image: {"read": len(image.read(7))}, reads="head:5")
     if fails:
         with pytest.raises(ValueError, match="head:5"):
@@ -191,7 +192,7 @@ def test_reading_beyond_the_head_fails_if_there_is_more_as_in_production(length,
         assert run(plugin, bytes(length), chunks=5).properties == {"read": length}
 
 
-def test_nothing_is_nothing():
+def test_a_plugin_that_reads_nothing_sees_no_bytes():
     def look(self, image):
         assert list(image) == []
         image.read(1)
@@ -200,21 +201,21 @@ def test_nothing_is_nothing():
         run(doing(look, reads="nothing"), b"1234")
 
 
-def test_findings_reach_those_who_asked_for_them_alone():
+def test_findings_reach_only_plugins_that_declare_them():
     look = doing(lambda self, image: {"gpt": image.findings.get("format.table") == "gpt"}, reads="findings")
     assert run(look, findings={"format.table": "gpt"}).properties == {"gpt": True}
     assert run(doing(look.does), findings={"format.table": "gpt"}).properties == {"gpt": False}
 
 
 @pytest.mark.parametrize("kind", ["bytes", "path", "generator"])
-def test_random_gives_a_file_and_a_path_that_a_program_can_open(kind, tmp_path):
+def test_random_access_has_a_file_and_a_path_for_programs(kind, tmp_path):
     def look(self, image):
         image.file.seek(2)
-        done = subprocess.run(["cat", image.path], pass_fds=[image.file.fileno()], check=True, stdout=subprocess.PIPE)
+        ended = subprocess.run(["cat", image.path], pass_fds=[image.file.fileno()], check=True, stdout=subprocess.PIPE)
         with pytest.raises(OSError):
             image.file.write(b"x")
         assert image.size == 8
-        return {"tail": image.file.read().decode(), "all": done.stdout.decode()}
+        return {"tail": image.file.read().decode(), "all": ended.stdout.decode()}
 
     path = tmp_path / "image"
     path.write_bytes(b"12345678")
@@ -234,16 +235,16 @@ def test_random_gives_a_file_and_a_path_that_a_program_can_open(kind, tmp_path):
         ({"depth": "3"}, "depth", "must be int"),
         ({"depth": True}, "depth", "must be int"),
         ({"names": [1]}, "names", "must be list"),
-        ({"names": {"a"}}, None, "cannot be written in TOML"),
+        ({"names": {"a"}}, None, "TOML cannot hold"),
     ],
 )
-def test_a_wrong_configuration_is_told_as_douane_tells_it(config, key, text):
+def test_a_wrong_configuration_is_reported_as_by_douane(config, key, text):
     with pytest.raises(WrongConfiguration, match=text) as caught:
         run(Asks, config=config, raise_on_failure=False)
     assert caught.value.key == key
 
 
-def test_a_missing_setting_is_told():
+def test_a_missing_setting_is_reported():
     class Needs(Inspector):
         def __init__(self, path: str):
             pass
@@ -252,7 +253,7 @@ def test_a_missing_setting_is_told():
         run(Needs)
 
 
-def test_a_constructor_that_refuses_its_values_is_a_wrong_configuration():
+def test_a_valueerror_of_the_constructor_is_a_wrong_configuration():
     class Picky(Inspector):
         def __init__(self, depth: int = 0):
             raise ValueError("depth is 1 or more")
@@ -263,13 +264,13 @@ def test_a_constructor_that_refuses_its_values_is_a_wrong_configuration():
 
 
 @pytest.mark.parametrize("members", [{"api": 99}, {"api": 0}, {"reads": "all"}])
-def test_a_class_that_douane_would_not_start_does_not_start(members):
+def test_a_class_with_an_invalid_api_or_reads_does_not_start(members):
     with pytest.raises(WrongConfiguration):
         run(doing(lambda self, image: None, **members))
 
 
 @pytest.mark.parametrize("plugin", [Asks(), int, None])
-def test_what_is_no_plugin_is_told(plugin):
+def test_other_objects_are_not_plugins(plugin):
     with pytest.raises(TypeError, match="a plugin is a class"):
         run(plugin)
 
@@ -277,7 +278,7 @@ def test_what_is_no_plugin_is_told(plugin):
 # what it says
 
 
-def test_warnings_log_lines_and_proposals_are_there(caplog):
+def test_a_result_has_warnings_log_lines_and_proposals(caplog):
     def say(self, image):
         self.warn("odd-size", "the size\nis odd")
         self.propose("hw_disk_bus", "virtio")
@@ -295,7 +296,7 @@ def test_warnings_log_lines_and_proposals_are_there(caplog):
     assert ("douane_plugin.testing.sayer", logging.WARNING, "two lines") in caplog.record_tuples
 
 
-def test_a_log_that_is_too_long_is_cut_as_in_production():
+def test_a_long_log_is_cut_as_in_production():
     def chatter(self, image):
         for _ in range(100):
             self.log.info("x" * 5000)
@@ -305,7 +306,7 @@ def test_a_log_that_is_too_long_is_cut_as_in_production():
     assert log[-1].message.startswith("(36 more lines were dropped")
 
 
-def test_the_operators_list_of_what_it_may_set_holds():
+def test_may_set_is_enforced():
     plugin = doing(lambda self, image: self.propose("hw_disk_bus", "virtio"))
     assert run(plugin, may_set=["hw_*"]).outcome == "accepted"
     with pytest.raises(PluginFailed, match="'may_set' lists os_hidden"):
@@ -326,7 +327,7 @@ def test_the_operators_list_of_what_it_may_set_holds():
         ({f"k{number}": 1 for number in range(65)}, "65 properties"),
     ],
 )
-def test_properties_that_do_not_fit_fail_as_in_production(properties, text):
+def test_invalid_properties_fail_as_in_production(properties, text):
     plugin = doing(lambda self, image: properties)
     with pytest.raises(PluginFailed, match=text) as caught:
         run(plugin)
@@ -336,15 +337,15 @@ def test_properties_that_do_not_fit_fail_as_in_production(properties, text):
 
 
 @pytest.mark.parametrize("properties", [{"key": {1}}, {"key": float("nan")}, {3: 1}])
-def test_properties_that_no_json_can_say_fail(properties):
-    with pytest.raises(TypeError, match="cannot be told"):
+def test_properties_without_json_fail(properties):
+    with pytest.raises(TypeError, match="cannot be sent"):
         run(doing(lambda self, image: properties))
 
 
 # failures
 
 
-def test_a_bug_in_a_plugin_surfaces_as_itself_with_the_authors_frames_alone():
+def test_a_bug_raises_its_exception_with_the_authors_frames():
     def divide(self, image):
         image.read(3)
         return 1 // 0
@@ -355,11 +356,11 @@ def test_a_bug_in_a_plugin_surfaces_as_itself_with_the_authors_frames_alone():
     ours = str(Path(sys.modules["douane_plugin"].__file__).parent)
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert names[-1] == "divide"
-    assert "converse" not in names and "_answer" not in names
+    assert "converse" not in names and "decide" not in names
     assert any(not file.startswith(ours) for file in files)
 
 
-def test_a_bug_can_be_had_as_an_outcome_which_tells_the_tenant_nothing():
+def test_a_bug_can_be_a_result_whose_message_hides_it_from_the_tenant():
     def divide(self, image):
         image.read(3)
         return 1 // 0
@@ -386,24 +387,24 @@ def test_each_failure_has_its_code(error, code):
     assert run(fail_with(error), raise_on_failure=False).code == code
 
 
-def test_sys_exit_is_no_accept_and_does_not_end_the_tests():
+def test_sys_exit_is_a_failure_and_does_not_end_the_tests():
     with pytest.raises(PluginFailed, match=r"sys\.exit\(0\)"):
         run(fail_with(SystemExit(0)))
 
 
-def test_ctrl_c_is_not_the_plugins():
+def test_ctrl_c_ends_the_tests():
     with pytest.raises(KeyboardInterrupt):
         run(fail_with(KeyboardInterrupt()), raise_on_failure=False)
 
 
 @pytest.mark.parametrize("value", [True, "ok", [1]])
-def test_an_end_without_an_answer_is_a_failure(value):
+def test_returning_another_type_is_a_failure(value):
     with pytest.raises(TypeError, match="raise Reject to refuse"):
         run(doing(lambda self, image: value))
 
 
 @pytest.mark.parametrize("answer", [Reject("a", "b"), Incomplete("a", "b"), Defer(1, "b")])
-def test_an_answer_before_there_is_an_image_is_a_failure(answer):
+def test_an_answer_in_the_constructor_is_a_failure(answer):
     class Early(Inspector):
         def __init__(self):
             raise answer
@@ -413,7 +414,7 @@ def test_an_answer_before_there_is_an_image_is_a_failure(answer):
     assert run(Early, raise_on_failure=False).outcome == "failed"
 
 
-def test_more_warnings_than_are_allowed_fail_even_if_that_is_caught():
+def test_too_many_warnings_fail_even_if_the_plugin_catches_the_exception():
     def warn(self, image):
         for _ in range(101):
             try:
@@ -429,7 +430,7 @@ def test_more_warnings_than_are_allowed_fail_even_if_that_is_caught():
 
 
 class Doubles(Transform):
-    """Every byte twice; nothing to do for what begins with an x."""
+    """Every byte twice; leaves an image that begins with an x as it is."""
 
     def transform(self, image):
         first = image.read(1)
@@ -446,7 +447,7 @@ def making(function):
     return type("Makes", (Transform,), {"transform": function})
 
 
-def test_the_new_image_is_there_and_what_it_has_become():
+def test_a_transform_has_an_output_and_formats():
     result = run(Doubles, b"abc", chunks=1, declared={"disk_format": "qcow2", "container_format": "bare"})
     assert (result.outcome, result.output, result.output_size) == ("accepted", b"aabbcc", 6)
     assert (result.disk_format, result.container_format) == ("raw", "bare")
@@ -456,18 +457,18 @@ def test_the_new_image_is_there_and_what_it_has_become():
         assert file.read() == b"aabbcc"
 
 
-def test_an_image_left_as_it_is_has_no_output():
+def test_an_unchanged_image_has_no_output():
     result = run(Doubles, b"xyz", declared={"disk_format": "qcow2"})
     assert (result.unchanged, result.output, result.disk_format) == (True, None, "qcow2")
     with pytest.raises(ValueError, match="no new image"):
         result.open_output()
 
 
-def test_a_transform_that_yields_nothing_made_an_empty_image():
+def test_a_transform_without_a_yield_makes_an_empty_image():
     assert run(making(lambda self, image: iter(()))).output == b""
 
 
-def test_a_transform_that_refuses_has_made_nothing():
+def test_a_transform_that_refuses_has_no_output():
     def half(self, image):
         yield b"half"
         raise Reject("broken", "it is broken")
@@ -476,7 +477,7 @@ def test_a_transform_that_refuses_has_made_nothing():
     assert (result.outcome, result.output) == ("refused", None)
 
 
-def test_the_chunks_themselves_can_be_yielded():
+def test_a_transform_may_yield_its_chunks():
     assert run(making(lambda self, image: (chunk for chunk in image)), b"12345", chunks=2).output == b"12345"
 
 
@@ -504,12 +505,12 @@ def yield_after_unchanged(self, image):
         (yield_after_unchanged, "and then yielded"),
     ],
 )
-def test_unchanged_comes_first_and_early(function, text):
+def test_unchanged_must_be_called_early_and_before_a_yield(function, text):
     with pytest.raises(ValueError, match=text):
         run(making(function), bytes(5 << 20))
 
 
-def test_a_list_is_no_generator():
+def test_a_transform_must_not_return_a_list():
     with pytest.raises(TypeError, match="generator"):
         run(making(lambda self, image: [b"x"]))
 
@@ -526,7 +527,7 @@ def test_a_large_output_is_read_from_its_file():
 # scratch files
 
 
-def test_scratch_files_are_there_if_there_is_room():
+def test_scratch_files_exist_if_the_test_gives_room():
     def use(self, image):
         first, second = self.scratch
         first.file.write(b"12")
@@ -536,12 +537,12 @@ def test_scratch_files_are_there_if_there_is_room():
         return {"size": second.size, "copied": second.file.read().decode()}
 
     assert run(doing(use), scratch=4096).properties == {"size": 4096, "copied": "12"}
-    with pytest.raises(LookupError, match="no room to write"):
+    with pytest.raises(LookupError, match="no scratch files"):
         run(doing(use))
 
 
 @pytest.mark.parametrize("scratch", [0, -1, True, "20GiB"])
-def test_room_is_a_number_of_bytes(scratch):
+def test_scratch_is_a_number_of_bytes(scratch):
     with pytest.raises(TypeError, match="number of bytes"):
         run(Asks, scratch=scratch)
 
@@ -549,18 +550,18 @@ def test_room_is_a_number_of_bytes(scratch):
 # the result
 
 
-def test_results_differ_by_what_tenants_see_and_tell_in_what():
-    one = run(Doubles, b"abc")
-    assert one == run(Doubles, b"abc", chunks=1)
-    assert one != run(Doubles, b"abd")
-    assert one.differences(run(Doubles, b"abd")) == {"output": (6, 6)}
-    assert one.differences(run(Doubles, b"abcd")) == {"output": (6, 8)}
+def test_results_are_compared_by_what_tenants_and_operators_see():
+    first = run(Doubles, b"abc")
+    assert first == run(Doubles, b"abc", chunks=1)
+    assert first != run(Doubles, b"abd")
+    assert first.differences(run(Doubles, b"abd")) == {"output": (6, 6)}
+    assert first.differences(run(Doubles, b"abcd")) == {"output": (6, 8)}
     assert Result("accepted", properties={"a": 1}).differences(Result("accepted", properties={"a": True}))
 
 
-def test_a_result_shows_what_it_holds():
-    shown = repr(run(Asks, b"1234", config={"answer": "reject"}))
-    assert shown == "Result('refused', code='not-this', message='not this one', 4 bytes seen)"
+def test_the_repr_of_a_result_has_its_fields():
+    text = repr(run(Asks, b"1234", config={"answer": "reject"}))
+    assert text == "Result('refused', code='not-this', message='not this one', 4 bytes seen)"
 
 
 def test_a_result_cannot_be_changed():
@@ -568,23 +569,23 @@ def test_a_result_cannot_be_changed():
         run(Asks).outcome = "refused"
 
 
-def test_nothing_is_left_open(tmp_path):
+def test_a_run_leaves_no_descriptor_open(tmp_path):
     def count():
         return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
     (tmp_path / "rules").write_text("x")
     run(Asks, b"1234")
     gc.collect()  # what the tests before have left in exceptions
-    before = count()
+    count_before = count()
     for plugin, image in ((Asks, b"1234"), (Doubles, b"xyz"), (fail_with(OSError()), b""), (Doubles, b"abc")):
         run(plugin, image, raise_on_failure=False, scratch=10, grants={"rules": tmp_path / "rules", "text": "a"})
     run(doing(lambda self, image: None, reads="random"), b"1234")
     with pytest.raises(WrongConfiguration):
         run(Asks, grants={"text": "a", "nowhere": tmp_path / "nowhere"})
-    assert count() <= before
+    assert count() <= count_before
 
 
 @pytest.mark.parametrize("sandbox", ["paper", "none"])
-def test_a_tier_that_there_is_not_is_told(sandbox):
+def test_an_unknown_tier_is_refused(sandbox):
     with pytest.raises(ValueError, match="'strict'"):
         run(Asks, sandbox=sandbox)

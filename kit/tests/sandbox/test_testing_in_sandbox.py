@@ -1,4 +1,4 @@
-"""The author's kit and Douane's own sandbox: the same answers, by the real rules."""
+"""`douane_plugin.testing` in Douane's sandbox gives the same results as in process."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ FACTS = {
 
 
 def in_both(plugin, image=b"", *, sandbox="strict", **keywords):
-    """The result in the sandbox; it is the same as in process, log lines included."""
+    """Return the result in the sandbox, which must be the result in process, log lines included."""
     make = image if callable(image) else lambda: image
-    here = run(plugin, make(), raise_on_failure=False, **keywords)
-    there = run(plugin, make(), raise_on_failure=False, sandbox=sandbox, **keywords)
-    assert here.differences(there) == {}
-    assert (here.sandbox, there.sandbox) == (None, sandbox)
-    assert here.log == there.log
-    if here.outcome == "accepted":
-        assert here.bytes_seen == there.bytes_seen
-    return there
+    local = run(plugin, make(), raise_on_failure=False, **keywords)
+    sandboxed = run(plugin, make(), raise_on_failure=False, sandbox=sandbox, **keywords)
+    assert local.differences(sandboxed) == {}
+    assert (local.sandbox, sandboxed.sandbox) == (None, sandbox)
+    assert local.log == sandboxed.log
+    if local.outcome == "accepted":
+        assert local.bytes_seen == sandboxed.bytes_seen
+    return sandboxed
 
 
 @pytest.mark.parametrize("sandbox", ["off", "strict", "full"])
-def test_what_a_plugin_sees_and_says_is_the_same_in_every_tier(sandbox):
+def test_facts_and_answers_are_the_same_in_every_tier(sandbox):
     result = in_both(
         trial_plugins.Looks, bytes(20), sandbox=sandbox, declared=FACTS, config={"names": ["x", "y"]}, chunks=Cuts(3, 5)
     )
@@ -64,26 +64,26 @@ def test_what_a_plugin_sees_and_says_is_the_same_in_every_tier(sandbox):
     assert result.log == ((10, "begins"),)
 
 
-def test_the_best_tier_is_one_that_cages():
+def test_the_best_tier_is_strict_or_full():
     assert run(trial_plugins.Looks, sandbox="best").sandbox in ("strict", "full")
 
 
 @pytest.mark.parametrize(
     "answer", ["accept", "refuse", "incomplete", "defer", "fail", "exit", "memory", "properties", "warnings"]
 )
-def test_every_end_is_the_same(answer):
+def test_every_outcome_is_the_same(answer):
     result = in_both(trial_plugins.Answers, b"1234", config={"answer": answer})
     assert result.outcome == {"accept": "accepted", "refuse": "refused", "incomplete": "incomplete"}.get(
         answer, "deferred" if answer == "defer" else "failed"
     )
 
 
-@pytest.mark.parametrize("chunks", [1, 7, [1, 2, 3], Cuts(1, 100), "random", lambda offset, left: offset % 5 + 1])
+@pytest.mark.parametrize("chunks", [1, 7, [1, 2, 3], Cuts(1, 100), "random", lambda offset, rest: offset % 5 + 1])
 def test_the_image_is_cut_in_the_same_way(chunks):
     assert in_both(trial_plugins.Looks, bytes(range(200)), chunks=chunks, seed=3).properties["chunks"].count(",")
 
 
-def test_an_image_from_a_generator_has_no_size_but_its_own_cuts():
+def test_an_image_from_a_generator_has_no_size_and_keeps_its_pieces():
     result = in_both(trial_plugins.Looks, lambda: (bytes(number) for number in (3, 0, 4)))
     assert result.properties["chunks"] == "3,4"
     assert " None None None " in result.properties["facts"]
@@ -97,26 +97,26 @@ def test_holes_stay_holes(tmp_path):
     assert in_both(trial_plugins.Long, path).properties == {"read": 50 << 20, "zeros": 0}
 
 
-def test_a_kept_chunk_fails_in_both():
+def test_a_kept_chunk_fails_in_both_places():
     result = in_both(trial_plugins.Keeps, b"abcdef", chunks=2)
     assert "BufferError" in result.trace and "trial_plugins.py" in result.trace
 
 
 @pytest.mark.parametrize("length", [4, 5, 6])
-def test_the_head_ends_where_it_ends(length):
+def test_reading_beyond_the_head_fails_in_both_places(length):
     assert in_both(trial_plugins.Head, bytes(length)).outcome == ("failed" if length == 6 else "accepted")
 
 
-def test_random_and_findings():
+def test_random_access_and_findings_are_the_same():
     assert in_both(trial_plugins.Random, b"12345678", chunks=3).properties == {"size": 8, "end": "5678"}
     assert in_both(trial_plugins.Random, lambda: iter([b"1234", b"5678"])).properties == {"size": 8, "end": "5678"}
-    found = in_both(trial_plugins.Findings, b"", findings={"format.table": "gpt"})
-    assert found.properties == {"table": "gpt", "more": 1}
+    result = in_both(trial_plugins.Findings, b"", findings={"format.table": "gpt"})
+    assert result.properties == {"table": "gpt", "more": 1}
 
 
 @pytest.mark.parametrize("chunks", [None, 1, 100])
 @pytest.mark.parametrize("first", [b"a", b"x", b"r"])
-def test_transforms_make_the_same_image_and_may_leave_it_in_pieces_of_any_length(first, chunks):
+def test_transforms_have_the_same_output_for_all_chunk_lengths(first, chunks):
     result = in_both(trial_plugins.Doubles, first + bytes(2999), chunks=chunks, declared=FACTS)
     assert (result.output_size, result.unchanged, result.disk_format) == {
         b"a": (6000, False, "raw"),
@@ -125,12 +125,12 @@ def test_transforms_make_the_same_image_and_may_leave_it_in_pieces_of_any_length
     }[first]
 
 
-def test_transforms_that_make_nothing_or_read_at_random():
+def test_empty_output_and_random_access_of_transforms_are_the_same():
     assert in_both(trial_plugins.Empties, b"abc").output == b""
     assert in_both(trial_plugins.RandomTransform, b"abc").output == b"cba"
 
 
-def test_a_transform_that_makes_too_much_is_ended_by_the_operators_bound():
+def test_max_output_ends_a_transform():
     result = run(trial_plugins.Doubles, bytes(1 << 20), sandbox="strict", plan={"max_output": "1MiB"})
     assert (result.outcome, result.code, result.output) == ("refused", "transform-limit", None)
 
@@ -147,8 +147,8 @@ def test_grants_are_real_files_and_sockets(kind, tmp_path):
         }
 
 
-def test_what_a_server_raises_is_raised():
-    with pytest.raises(AssertionError, match="b'STAT' was to come, not b'PING'"):
+def test_an_exception_of_a_server_is_raised():
+    with pytest.raises(AssertionError, match="expected b'STAT', not b'PING'"):
         run(trial_plugins.Grants, grants={"rules": "PING", "daemon": Replies((b"STAT", b""))}, sandbox="strict")
 
 
@@ -156,25 +156,25 @@ def test_what_a_server_raises_is_raised():
     ("config", "text"),
     [({"dept": 1}, "is not a setting"), ({"depth": "1"}, "must be int"), ({"depth": 0}, "1 or more")],
 )
-def test_a_wrong_configuration_stops_the_start_in_both(config, text):
+def test_a_wrong_configuration_stops_the_start_in_both_places(config, text):
     for sandbox in (None, "strict"):
         with pytest.raises(WrongConfiguration, match=text):
             run(trial_plugins.Looks, config=config, sandbox=sandbox)
 
 
-def test_a_grant_that_is_not_there_stops_the_start_in_both(tmp_path):
+def test_a_missing_grant_stops_the_start_in_both_places(tmp_path):
     for sandbox in (None, "strict"):
         with pytest.raises(WrongConfiguration, match="cannot be opened"):
             run(trial_plugins.Looks, grants={"rules": tmp_path / "nowhere"}, sandbox=sandbox)
 
 
-def test_a_failure_is_raised_with_the_plugins_own_lines():
+def test_a_failure_is_raised_with_the_lines_of_the_plugin():
     with pytest.raises(PluginFailed, match=r"(?s)trial_plugins\.py.*return 1 // 0.*ZeroDivisionError") as caught:
         run(trial_plugins.Answers, b"1234", config={"answer": "fail"}, sandbox="strict")
     assert caught.value.result.code == "plugin-error"
 
 
-def test_the_cage_is_closed():
+def test_the_sandbox_denies_opening_files():
     result = run(trial_plugins.Opens, sandbox="strict", raise_on_failure=False)
     assert result.outcome == "failed" and "PermissionError" in result.trace
 
@@ -190,7 +190,7 @@ def test_scratch_files_are_bounded():
     assert result.outcome == "failed" or result.properties["written"] <= 4096
 
 
-def test_further_keys_of_the_plan_hold():
+def test_further_keys_of_the_plan_take_effect():
     assert run(trial_plugins.Programs, sandbox="strict", plan={"programs": ["echo"]}).properties == {"said": "hello\n"}
     with pytest.raises(PluginFailed):
         run(trial_plugins.Programs, sandbox="strict")
@@ -198,7 +198,7 @@ def test_further_keys_of_the_plan_hold():
         run(trial_plugins.Programs, sandbox="strict", plan={"memry": "1GiB"})
 
 
-def test_a_clock_that_runs_out_is_an_outcome_and_what_was_printed_is_there():
+def test_a_timeout_is_a_result_with_the_printed_lines():
     result = run(
         trial_plugins.Sleeps, sandbox="strict", plan={"timeout": "1s"}, plugin_name="sleeper", raise_on_failure=False
     )
@@ -208,7 +208,7 @@ def test_a_clock_that_runs_out_is_an_outcome_and_what_was_printed_is_there():
         run(trial_plugins.Sleeps, sandbox="strict", plan={"timeout": "1s"})
 
 
-def test_a_plugin_is_named_by_a_text_too(tmp_path):
+def test_a_plugin_is_given_as_text(tmp_path):
     file = trial_plugins.__file__
     assert run(f"{file}:Head", b"1234", sandbox="strict").properties == {"read": 4}
     assert run("format", image_bytes("gpt"), sandbox="strict").properties["partition_table"] == "gpt"
@@ -219,15 +219,15 @@ def test_a_class_of_an_installed_package_is_loaded_as_its_module():
     assert result.outcome == "accepted"
 
 
-def test_a_class_that_stands_in_no_file_cannot_be_caged():
+def test_a_class_without_a_file_cannot_run_in_the_sandbox():
     class Local(Inspector):
         pass
 
-    with pytest.raises(ValueError, match=r"Local cannot be found there: it must stand\s+at the top of a file"):
+    with pytest.raises(ValueError, match=r"Local cannot be found there: the class must\s+be at the top level"):
         run(Local, sandbox="strict")
 
 
-def test_what_a_generator_raises_is_raised_and_ends_the_run():
+def test_an_exception_of_the_generator_is_raised_and_ends_the_run():
     class Stop(BaseException):
         """As pytest's own outcomes are: no Exception."""
 
@@ -241,7 +241,7 @@ def test_what_a_generator_raises_is_raised_and_ends_the_run():
 
 
 @pytest.mark.parametrize(("size", "text"), [(9, "ended after 8"), (7, "longer than the declared 7")])
-def test_a_size_that_is_declared_must_be_that_of_the_image(size, text):
+def test_the_declared_size_must_be_true(size, text):
     with pytest.raises(ValueError, match=text):
         run(trial_plugins.Looks, iter([b"12345678"]), declared={"size": size}, sandbox="strict")
 
@@ -250,18 +250,18 @@ def test_cuts_can_be_compared_in_the_sandbox():
     assert assert_same_for_all_cuts(trial_plugins.Head, b"12345", sandbox="strict").properties == {"read": 5}
 
 
-def test_nothing_is_left_of_a_run(tmp_path, monkeypatch):
+def test_a_run_leaves_no_descriptor_file_or_thread(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run(trial_plugins.Doubles, b"abc", sandbox="strict")
-    before = len(os.listdir("/proc/self/fd"))
+    count = len(os.listdir("/proc/self/fd"))
     run(trial_plugins.Doubles, b"abc", sandbox="strict", scratch=4096)
     run(trial_plugins.Grants, sandbox="strict", grants={"rules": "PING", "daemon": Replies((b"PING", b"PONG"))})
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert len(os.listdir("/proc/self/fd")) <= count
     assert list(tmp_path.iterdir()) == []
-    assert not [one for one in threading.enumerate() if one.name.startswith(("grant ", "douane-"))]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("grant ", "douane-"))]
 
 
-def test_an_author_has_it_by_an_option_of_pytest(tmp_path):
+def test_the_sandbox_is_an_option_of_pytest(tmp_path):
     (tmp_path / "mine.py").write_text(Path(trial_plugins.__file__).read_text())
     (tmp_path / "test_mine.py").write_text(
         "from mine import Head\n"
@@ -269,11 +269,11 @@ def test_an_author_has_it_by_an_option_of_pytest(tmp_path):
         "    assert douane_run(Head, douane_image(size=5)).sandbox == 'strict'\n"
     )
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--douane-sandbox=strict"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stdout
 
 
-def test_a_tier_that_the_machine_has_not_says_why(monkeypatch):
+def test_an_unavailable_tier_says_why(monkeypatch):
     from douane import sandbox
 
     def none(*_):
@@ -296,13 +296,13 @@ def test_a_tier_that_the_machine_has_not_says_why(monkeypatch):
         ("raw", "raw", {"disk_format": "raw"}),
     ],
 )
-def test_douane_takes_the_small_images_for_what_they_are(kind, declared, expected):
+def test_douane_recognises_the_small_images(kind, declared, expected):
     result = run("format", image_bytes(kind), sandbox="strict", declared={"disk_format": declared})
     assert result.outcome == "accepted"
     assert {key: result.properties[key] for key in expected} == expected
 
 
-def test_a_qcow2_that_names_another_file_is_refused():
+def test_a_qcow2_with_a_backing_file_is_refused():
     assert run("format", image_bytes("qcow2", backing="/etc/hosts"), sandbox="strict").outcome == "refused"
 
 
@@ -311,6 +311,6 @@ def test_a_gzip_unpacks_to_its_disk():
     assert result.output == b"disk".ljust(3 << 20, b"\0")
 
 
-def test_qemu_finds_nothing_wrong_with_the_qcow2(tmp_path):
+def test_qemu_img_check_accepts_the_qcow2(tmp_path):
     (tmp_path / "image").write_bytes(image_bytes("qcow2", 5 << 30))
     subprocess.run(["qemu-img", "check", "-f", "qcow2", "image"], cwd=tmp_path, check=True, capture_output=True)

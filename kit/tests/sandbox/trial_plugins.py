@@ -1,4 +1,4 @@
-"""Plugins for the tests of the kit. They stand in a file of their own, as the sandbox loads that."""
+"""Plugins for the tests in the sandbox, which loads the file of a plugin anew."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from douane_plugin import Defer, Incomplete, Inspector, Reject, Transform
 
 
 class Looks(Inspector):
-    """Tells what was declared, and how the image was cut."""
+    """Returns the declared facts, and the lengths of the chunks."""
 
-    def __init__(self, names: list[str] = [], depth: int = 3):  # noqa: B006  # a default of a list is what is tried
+    def __init__(self, names: list[str] = [], depth: int = 3):  # noqa: B006  # the test is about a list as default
         self.names = names
         if depth < 1:
             raise ValueError("depth is 1 or more")
@@ -63,12 +63,12 @@ class Keeps(Inspector):
     """Keeps views of chunks."""
 
     def inspect(self, image):
-        kept = [chunk[0:1] for chunk in image]
-        return {"first": kept[0][0]}
+        views = [chunk[0:1] for chunk in image]
+        return {"first": views[0][0]}
 
 
 class Head(Inspector):
-    """Reads more than it has declared, if there is more."""
+    """Reads beyond its declared head, if the image goes on."""
 
     reads = "head:5"
 
@@ -77,7 +77,7 @@ class Head(Inspector):
 
 
 class Long(Inspector):
-    """Reads far enough to come into a hole."""
+    """Reads up to a hole."""
 
     reads = "head:52428800"
 
@@ -97,7 +97,7 @@ class Random(Inspector):
 
 
 class Findings(Inspector):
-    """Goes by what others found."""
+    """Returns the findings of earlier plugins."""
 
     reads = "findings"
 
@@ -106,7 +106,7 @@ class Findings(Inspector):
 
 
 class Doubles(Transform):
-    """Every byte twice; nothing to do for what begins with an x."""
+    """Every byte twice; leaves an image that begins with an x as it is."""
 
     def transform(self, image):
         first = image.read(1)
@@ -130,7 +130,7 @@ class Empties(Transform):
 
 
 class RandomTransform(Transform):
-    """Turns the image round."""
+    """Reverses the image."""
 
     reads = "random"
 
@@ -139,7 +139,7 @@ class RandomTransform(Transform):
 
 
 class Grants(Inspector):
-    """Asks a daemon, by the rules."""
+    """Sends the granted rules to the granted daemon."""
 
     def inspect(self, image):
         daemon = self.grant("daemon")
@@ -148,7 +148,7 @@ class Grants(Inspector):
 
 
 class Scratches(Inspector):
-    """Writes more than there is room for, if told to."""
+    """Writes `length` bytes, which may be more than there is room for."""
 
     def __init__(self, length: int):
         self.length = length
@@ -166,7 +166,7 @@ class Programs(Inspector):
 
 
 class Sleeps(Inspector):
-    """Comes to no end."""
+    """Never ends."""
 
     def inspect(self, image):
         print("going to sleep")
@@ -174,7 +174,7 @@ class Sleeps(Inspector):
 
 
 class Opens(Inspector):
-    """Opens what it was not granted."""
+    """Opens a file that it was not granted."""
 
     def inspect(self, image):
         with open("/etc/hostname", "rb") as file:

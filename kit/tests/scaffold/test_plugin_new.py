@@ -1,4 +1,4 @@
-"""`douane plugin new`: what it writes works as it is."""
+"""The files that `douane plugin new` writes work as they are."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def douane(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def made(tmp_path: Path, kind: str) -> Path:
+def new_folder(tmp_path: Path, kind: str) -> Path:
     ended = douane("plugin", "new", f"my-{kind}", *KINDS[kind], cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     folder = tmp_path / f"my-{kind}"
@@ -43,16 +43,16 @@ def made(tmp_path: Path, kind: str) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_its_own_tests_pass_and_none_is_skipped(tmp_path: Path, kind: str) -> None:
+def test_the_new_tests_pass_and_none_is_skipped(tmp_path: Path, kind: str) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    ended = subprocess.run(words, cwd=made(tmp_path, kind), capture_output=True, text=True, check=False)
+    ended = subprocess.run(words, cwd=new_folder(tmp_path, kind), capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
     assert "skipped" not in ended.stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_its_configuration_checks_an_image(tmp_path: Path, kind: str) -> None:
-    folder = made(tmp_path, kind)
+def test_the_new_configuration_checks_an_image(tmp_path: Path, kind: str) -> None:
+    folder = new_folder(tmp_path, kind)
     image = tmp_path / "image.raw"
     image.write_bytes(bytes(510) + b"\x55\xaa" + bytes(1 << 20))
     words = ("check", str(image), "--config", "douane.toml", "--property", "contact=ops", "--json")
@@ -62,8 +62,8 @@ def test_its_configuration_checks_an_image(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("sh", "c")])
-def test_it_passes_the_checks_that_good_code_passes(tmp_path: Path, kind: str) -> None:
-    folder = made(tmp_path, kind)
+def test_the_new_code_passes_ruff_and_mypy(tmp_path: Path, kind: str) -> None:
+    folder = new_folder(tmp_path, kind)
     files = [path.name for path in folder.glob("*.py")]
     for words in (
         ["ruff", "check", "--isolated", "--line-length", "120", "--select", "E,F,W,I,B,UP", "."],
@@ -76,8 +76,8 @@ def test_it_passes_the_checks_that_good_code_passes(tmp_path: Path, kind: str) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["stream", "short-head", "transform", "sh", "c"])
-def test_the_conformance_suite_finds_nothing_in_it(tmp_path: Path, kind: str) -> None:
-    folder = made(tmp_path, kind)
+def test_the_conformance_suite_accepts_the_new_plugin(tmp_path: Path, kind: str) -> None:
+    folder = new_folder(tmp_path, kind)
     cls = "".join(part.capitalize() for part in f"my-{kind}".split("-"))
     programs = {"sh": "exec:./my-sh.sh", "c": "exec:./my-c"}
     ended = douane("plugin", "test", programs.get(kind, f"my_{kind.replace('-', '_')}.py:{cls}"), cwd=folder)
@@ -85,22 +85,22 @@ def test_the_conformance_suite_finds_nothing_in_it(tmp_path: Path, kind: str) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_can_be_described(tmp_path: Path, kind: str) -> None:
-    folder = made(tmp_path, kind)
+def test_the_new_plugin_is_described(tmp_path: Path, kind: str) -> None:
+    folder = new_folder(tmp_path, kind)
     ended = douane("plugin", "describe", "--config", "douane.toml", "--name", f"my-{kind}", "--json", cwd=folder)
     assert ended.returncode == 0, ended.stderr
-    found = json.loads(ended.stdout)
+    description = json.loads(ended.stdout)
     if kind in ("sh", "c"):
-        assert found["kind"] == "program"
+        assert description["kind"] == "program"
         return
     options = KINDS[kind]
-    assert found["reads"] == (options[1] if options[:1] == ["--reads"] else "stream")
-    assert found["kind"] == ("transform" if kind == "transform" else "inspector")
-    assert found["doc"]
-    assert all(one["doc"] for one in found["parameters"])
+    assert description["reads"] == (options[1] if options[:1] == ["--reads"] else "stream")
+    assert description["kind"] == ("transform" if kind == "transform" else "inspector")
+    assert description["doc"]
+    assert all(parameter["doc"] for parameter in description["parameters"])
 
 
-def test_what_cannot_be_written_whole_is_not_left_behind(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_folder(tmp_path: Path) -> None:
     script = f'ulimit -f 0; exec "{sys.executable}" -m douane.cli.main plugin new my-stream'
     ended = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (ended.returncode, "my-stream cannot be written" in ended.stderr) == (2, True), ended.stderr
@@ -128,17 +128,17 @@ def test_what_cannot_be_written_whole_is_not_left_behind(tmp_path: Path) -> None
         ["good", "--exec", "sh", "--transform"],
     ],
 )
-def test_what_cannot_be_is_told_and_nothing_is_written(tmp_path: Path, words: list[str]) -> None:
+def test_invalid_arguments_are_refused_and_nothing_is_written(tmp_path: Path, words: list[str]) -> None:
     ended = douane("plugin", "new", *(["--"] if words[0].startswith("-") else []), *words, cwd=tmp_path)
     assert ended.returncode == 2
     assert ended.stderr.startswith(("douane: ", "Usage:"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    folder = made(tmp_path, "stream")
-    before = {path: path.read_bytes() for path in folder.iterdir()}
+def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path, "stream")
+    contents = {path: path.read_bytes() for path in folder.iterdir()}
     ended = douane("plugin", "new", "my-stream", cwd=tmp_path)
     assert ended.returncode == 2
     assert "my-stream" in ended.stderr
-    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path: path.read_bytes() for path in folder.iterdir()} == contents

@@ -1,6 +1,6 @@
-"""Write a plugin for Douane: one class that sees an image's bytes and says yes, no, or here is another.
+"""The contract of a Douane plugin: one class that reads an image, and accepts it, refuses it or makes a new one.
 
-Everything a plugin needs is in this module::
+All that a plugin needs is in this module::
 
     from douane_plugin import Inspector, Reject
 
@@ -11,8 +11,8 @@ Everything a plugin needs is in this module::
             if image.read(512)[510:512] != b"\\x55\\xaa":
                 raise Reject("no-boot-signature", "the image has no boot sector signature")
 
-What is exported here is the contract, at level :data:`API_LEVEL`. Within a level things are only added.
-Names that begin with an underscore are not part of it.
+The exported names are the contract, at level :data:`API_LEVEL`. Within a level, names are only added. Names that begin
+with an underscore are private.
 """
 
 from ._contract import API_LEVEL, Defer, Incomplete, Inspector, Reject, Transform

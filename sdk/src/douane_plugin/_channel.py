@@ -1,4 +1,4 @@
-"""The plugin's end of the conversation: whole frames over one descriptor, nothing but `os`."""
+"""Frames to and from the engine over one descriptor, with no import but `os`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Closed(Exception):
-    """The engine has hung up: there is nobody left to answer to."""
+    """The engine has closed the channel."""
 
 
 class Channel:
-    """Frames in and out. One thread reads; any thread may send (a frame is one write under a lock)."""
+    """A connected stream socket that carries frames. One thread receives; any thread may send."""
 
     def __init__(self, fd: int) -> None:
         from _thread import allocate_lock
@@ -27,14 +27,14 @@ class Channel:
         self._lock = allocate_lock()
 
     def has_more(self) -> bool:
-        """True if a whole frame has already been read and is waiting."""
+        """Return True if a whole frame has been read from the socket and not yet been received."""
         buffer = self._buffer
         return len(buffer) >= wire.HEADER_BYTES and len(buffer) >= wire.HEADER_BYTES + int.from_bytes(
             buffer[4:8], "little"
         )
 
     def receive(self) -> tuple[int, bytes]:
-        """Wait for the next frame: its type and its payload. Raises Closed."""
+        """Wait for the next frame, and return its type and its payload. Raises Closed."""
         buffer = self._buffer
         while not self.has_more():
             part = os.read(self._fd, 1 << 16)
@@ -48,15 +48,15 @@ class Channel:
         return kind, payload
 
     def receive_json(self, expected: int) -> dict[str, Any]:
-        """Wait for a frame of the type `expected`: its JSON object. Raises Closed, or ValueError."""
+        """Wait for a frame of the type `expected`, and return its JSON object. Raises Closed, or ValueError."""
         kind, payload = self.receive()
         if kind != expected:
-            raise ValueError(f"frame {expected} was expected, the engine sent {kind}")
+            raise ValueError(f"the engine sent a frame of type {kind} in place of type {expected}")
         value: dict[str, Any] = loads(payload.decode())
         return value
 
     def send(self, kind: int, payload: bytes = b"") -> None:
-        """Send one frame. Raises Closed if nobody listens any more."""
+        """Send one frame. Raises Closed."""
         data = memoryview(kind.to_bytes(4, "little") + len(payload).to_bytes(4, "little") + payload)
         with self._lock:
             try:
@@ -66,9 +66,9 @@ class Channel:
                 raise Closed from None
 
     def send_json(self, kind: int, value: dict[str, Any]) -> None:
-        """Send one frame with `value` as its JSON payload."""
+        """Send one frame with `value` as its JSON payload. Raises Closed, or TypeError if JSON has no such value."""
         self.send(kind, dumps(value).encode())
 
     def send_number(self, kind: int, number: int) -> None:
-        """Send one frame whose payload is one unsigned 64-bit integer."""
+        """Send one frame with an unsigned 64-bit integer as its payload. Raises Closed."""
         self.send(kind, number.to_bytes(8, "little"))

@@ -1,8 +1,8 @@
-"""The classes that a plugin's author derives from, and the answers that they raise."""
+"""The base classes of plugins, and the exceptions by which they answer."""
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # importing `typing` costs a caged process more than all of this package
+TYPE_CHECKING = False  # importing `typing` takes a plugin process longer than all of this package
 if TYPE_CHECKING:
     import logging
     from typing import Any, ClassVar, Iterator, Mapping, Optional, Union
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ._scratch import Scratch
 
 API_LEVEL = 1
-"""The level of the contract that this package offers, an integer. A plugin states the one it was written
-for in its class attribute ``api``; an engine that does not know that level refuses the plugin."""
+"""The level of the contract that this package implements, an int. A plugin states the level it was written for in its
+class attribute ``api``; Douane refuses a plugin of a level that it does not support."""
 
 _CODE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _CODE_LENGTH = 64
@@ -22,24 +22,24 @@ _VALUE_LENGTH = 4096
 
 
 def check_code(code: object) -> str:
-    """Return `code` if it is usable by a program: 1 to 64 of ``a-z 0-9 - _ .``; else raise ValueError."""
+    """Return `code` if it is 1 to 64 of ``a-z 0-9 - _ .``. Raises ValueError."""
     if not isinstance(code, str) or not 0 < len(code) <= _CODE_LENGTH or not _CODE_LETTERS.issuperset(code):
         raise ValueError(
-            f"a code is 1 to {_CODE_LENGTH} of the characters a-z 0-9 - _ . and is meant for programs, "
-            f"for example 'no-boot-signature'; this one is {code!r:.100}"
+            f"a code is 1 to {_CODE_LENGTH} of the characters a-z 0-9 - _ . , for example 'no-boot-signature', "
+            f"not {code!r:.100}"
         )
     return code
 
 
 def check_message(message: object) -> str:
-    """Return `message` if it is a text that a person can read; else raise ValueError."""
+    """Return `message` if it is a str that is not blank. Raises ValueError."""
     if not isinstance(message, str) or not message.strip():
         raise ValueError(f"a message is a sentence for the person who uploaded the image, not {message!r:.100}")
     return message
 
 
 def check_proposal(name: object, value: object) -> None:
-    """Raise ValueError unless `name` can be a property's name, and `value` its value or None."""
+    """Raise ValueError unless `name` can be the name of a property, and `value` its value or None."""
     if not isinstance(name, str) or not 0 < len(name) <= _NAME_LENGTH or not _NAME_LETTERS.issuperset(name):
         raise ValueError(
             f"a property's name is 1 to {_NAME_LENGTH} of the characters a-z A-Z 0-9 _ . : - and not {name!r:.100}"
@@ -51,7 +51,7 @@ def check_proposal(name: object, value: object) -> None:
 
 
 class _Answer(Exception):
-    """Base of the answers. Not public: catch the one you mean."""
+    """Private base of the answers with a code: catch the one that you mean."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = check_code(code)
@@ -66,26 +66,25 @@ class Reject(_Answer):
     """Raise it to refuse the image.
 
     `code` is for programs: 1 to 64 of ``a-z 0-9 - _ .``, stable over releases of the plugin.
-    `message` is a sentence for the tenant who uploaded the image: what is wrong with it and what to do.
-    Raises ValueError if either is not of that form.
+    `message` is a sentence for the tenant who uploaded the image: what is wrong with it, and what to do.
+    Raises ValueError if either has another form.
     """
 
 
 class Incomplete(_Answer):
-    """Raise it when the plugin could not see or understand all that it had to judge.
+    """Raise it if the plugin could not read or understand all that it had to judge.
 
-    An encrypted archive for a virus scanner, a file that ends inside its own header. It is neither yes nor
-    no; the operator's ``on_incomplete`` decides what becomes of it, by default not an accept. `code` and
-    `message` as for :class:`Reject`.
+    Examples are an encrypted archive for a virus scanner, and a file that ends inside its own header. The answer is
+    neither yes nor no: the operator's ``on_incomplete`` decides, by default against the image. `code` and `message`
+    are as for :class:`Reject`.
     """
 
 
 class Defer(Exception):
     """Raise it to say "not now": the plugin could decide later, for example when its rules have loaded.
 
-    `retry_after` is the number of seconds, greater than 0, after which a new attempt makes sense;
-    `message` is a sentence for the tenant. The image is not let in meanwhile. Raises ValueError if
-    either is not of that form.
+    `retry_after` is the number of seconds, greater than 0, after which a new attempt makes sense. `message` is a
+    sentence for the tenant. Until then the image stays outside. Raises ValueError if either has another form.
     """
 
     code = "deferred"
@@ -106,30 +105,30 @@ class Defer(Exception):
 
 
 class _Plugin:
-    """What :class:`Inspector` and :class:`Transform` share. Not public."""
+    """The private base of :class:`Inspector` and :class:`Transform`."""
 
     api: ClassVar[int] = 1
-    """The contract level the plugin was written for."""
+    """The contract level that the plugin was written for."""
 
     reads: ClassVar[str] = "stream"
-    """What the plugin wants of the image, the less the cheaper:
+    """The part of the image that the plugin reads. The less it is, the less the plugin costs:
 
-    ``"nothing"``: only what was declared (name, size, formats, properties);
-    ``"findings"``: the same, and what the plugins that stand before it in the plan have found
-    (:attr:`Image.findings`); it gets its image when they have all accepted;
+    ``"nothing"``: only the declared facts (name, size, formats, properties);
+    ``"findings"``: the declared facts, and the properties that earlier plugins of the plan have set
+    (:attr:`Image.findings`); the plugin gets its image when all of these have answered;
     ``"head:N"``: the first N bytes (a decimal number);
     ``"stream"``: all bytes once, in order;
     ``"random"``: a seekable file (:attr:`Image.file`) and its path, after all bytes have arrived.
     """
 
-    _douane: Any = None  # the runtime binds itself here before __init__ runs
+    _douane: Any = None  # the runtime; set before __init__ runs
 
     @property
     def log(self) -> logging.Logger:
-        """A standard ``logging.Logger`` whose lines reach the operator, with the plugin's name on each.
+        """A standard ``logging.Logger`` for the operator; each line carries the name of the plugin.
 
-        The tenant does not see them. Lines are bounded in length, rate and total; what is over is dropped
-        and said so once. ``print`` and stderr are captured too.
+        The tenant does not see the lines. Their length, rate and total are bounded; lines above a bound are dropped
+        and counted. ``print`` and standard error are captured, too.
         """
         runtime = self._douane
         if runtime is None:
@@ -140,10 +139,10 @@ class _Plugin:
         return log
 
     def warn(self, code: str, message: str) -> None:
-        """Tell the tenant something without refusing the image.
+        """Warn the tenant without refusing the image.
 
-        `code` and `message` as for :class:`Reject`. At most 100 warnings an image are kept; one more is a
-        failure of the plugin. Raises ValueError if either is not of the right form.
+        `code` and `message` are as for :class:`Reject`. An image may get 100 warnings; one more is a failure of the
+        plugin. Raises ValueError if either has another form.
         """
         check_code(code), check_message(message)
         if self._douane is None:
@@ -152,12 +151,12 @@ class _Plugin:
             self._douane.warn(code, message)
 
     def propose(self, name: str, value: Union[str, int, float, bool, None]) -> None:
-        """Propose a property of the image outside the plugin's own namespace, or with None that it be removed.
+        """Propose a property of the image outside the plugin's own namespace, or, with None, its removal.
 
-        `name` is the whole name, 1 to 255 of ``a-z A-Z 0-9 _ . : -`` (``hw_firmware_type``); `value` is as for
-        properties, None removes what was declared under that name. It is applied if the image is accepted and the
-        operator has listed the name in the plugin's ``may_set``; a name that is not listed is a failure of the
-        plugin. The last value for a name counts; at most 64 names. Raises ValueError if either is not of that form.
+        `name` is the whole name, 1 to 255 of ``a-z A-Z 0-9 _ . : -`` (``hw_firmware_type``). `value` is as for
+        properties; None removes the declared property of that name. The proposal takes effect if the image is
+        accepted and the operator lists the name in the plugin's ``may_set``; proposing any other name is a failure of
+        the plugin. The last value for a name counts; at most 64 names. Raises ValueError if either has another form.
         """
         check_proposal(name, value)
         if self._douane is None:
@@ -167,10 +166,10 @@ class _Plugin:
 
     @property
     def scratch(self) -> tuple[Scratch, ...]:
-        """Two files that this plugin alone may write, for what does not fit into its memory; empty at first.
+        """Two files that only the plugin sees and may write, for data that does not fit into its memory.
 
-        They are there if the operator gave the plugin room (``scratch = "20GiB"``), which is the bound for both
-        together; they are gone when the plugin has ended. See :class:`Scratch`. Raises LookupError if there is none.
+        They exist if the operator's configuration gives room (``scratch = "20GiB"``, the limit for both together),
+        and are gone when the plugin has ended. See :class:`Scratch`. Raises LookupError if there are none.
         """
         if self._douane is None:
             raise LookupError("no scratch file: the plugin runs outside of Douane")
@@ -178,20 +177,20 @@ class _Plugin:
         return files
 
     def alive(self) -> None:
-        """Say that the plugin is at work, where nothing else shows it: a program that it waits for, for example.
+        """Reset the stall clock while Douane cannot see progress, for example while a program runs.
 
-        It sets the stall clock back, as reading, output and log lines do. The clock for all of the plugin's time
-        goes on. It may be called as often as one likes; at most one message a second is sent.
+        Reading, output and log lines reset it as well. The clock for the plugin's total time goes on. The method may
+        be called at any rate: at most one message a second is sent.
         """
         if self._douane is not None:
             self._douane.alive()
 
     def grant(self, name: str) -> Any:
-        """Return the already open thing that the operator bound to `name` in the configuration.
+        """Return the open file or socket that the operator's configuration binds to `name`.
 
-        ``file:`` grants give a file object opened for reading bytes; ``unix:`` and ``tcp:`` grants give a
-        connected ``socket.socket``. It is the same object each time. Raises LookupError, naming what was
-        granted, if the operator bound nothing to that name.
+        A ``file:`` grant is a file object, open for reading bytes; a ``unix:`` or ``tcp:`` grant is a connected
+        ``socket.socket``. Every call returns the same object. Raises LookupError, with the names of all grants, if
+        there is none of that name.
         """
         if self._douane is None:
             raise LookupError(f"no grant named {name!r}: the plugin runs outside of Douane")
@@ -199,34 +198,33 @@ class _Plugin:
 
 
 class Inspector(_Plugin):
-    """Reads an image and decides. Derive from it, and write :meth:`inspect`.
+    """A plugin that reads an image and decides. Derive from it, and write :meth:`inspect`.
 
-    The configuration is the constructor: the names, types and defaults of its parameters are what an
-    operator may write under ``config``. :attr:`log`, :meth:`warn` and :meth:`grant` work inside it too.
+    The configuration is the constructor: an operator may set its parameters, by their names and types, under
+    ``config``. :attr:`log`, :meth:`warn` and :meth:`grant` work in the constructor, too.
     """
 
     def inspect(self, image: Image) -> Optional[Mapping[str, Union[str, int, float, bool]]]:
-        """Look at `image`; return to accept it, raise :class:`Reject` to refuse it.
+        """Read `image`; return to accept it, raise :class:`Reject` to refuse it.
 
-        Returns None or a mapping of properties: keys of ``a-z 0-9 _`` (64 at most, each 1 to 64 long),
-        values str (4096 characters at most), int, float or bool. They are published in the plugin's own
-        namespace. Returning before the end of the data means "I have seen enough": no more bytes are sent.
-        Any other exception than :class:`Reject`, :class:`Defer` and :class:`Incomplete` is a failure of the
-        plugin, and the operator's ``on_error`` decides.
+        Return None or a mapping of properties: at most 64 keys, each 1 to 64 of ``a-z 0-9 _``; values are str (at
+        most 4096 characters), int, float or bool. They are published in the plugin's own namespace. A return before
+        the end of the image means that the plugin has seen enough: no more bytes are sent. Any exception other than
+        :class:`Reject`, :class:`Defer` and :class:`Incomplete` is a failure of the plugin, and the operator's
+        ``on_error`` decides.
         """
         raise TypeError(f"{type(self).__name__} has no inspect(self, image)")
 
 
 class Transform(_Plugin):
-    """Reads an image and makes another of it. Derive from it, and write :meth:`transform`."""
+    """A plugin that reads an image and makes a new one. Derive from it, and write :meth:`transform`."""
 
     def transform(self, image: Image) -> Iterator[Union[bytes, bytearray, memoryview]]:
-        """A generator: read `image`, yield the bytes of the new image, in order.
+        """Read `image` and yield the bytes of the new image in order: a generator.
 
-        What is yielded is any bytes-like object; an empty one is allowed and means nothing. Call
-        ``image.becomes(...)`` to say what the result is, and ``image.unchanged()`` followed by ``return``,
-        before the first yield, when there is nothing to do: that costs nothing. Raise :class:`Reject`,
-        :class:`Defer` or :class:`Incomplete` as in an inspector. A generator that ends without having
-        yielded anything and without ``image.unchanged()`` has made an empty image.
+        Yield any bytes-like objects; an empty one has no effect. Call ``image.becomes(...)`` to state the format of
+        the new image. To leave the image as it is, at no cost, call ``image.unchanged()`` before the first yield and
+        return. Raise :class:`Reject`, :class:`Defer` or :class:`Incomplete` as in an inspector. A generator that ends
+        without a yield and without ``image.unchanged()`` has made an empty image.
         """
         raise TypeError(f"{type(self).__name__} has no transform(self, image)")

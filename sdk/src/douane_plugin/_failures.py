@@ -1,4 +1,4 @@
-"""An exception as the operator is told it: the author's own frames, nothing of the runtime's or of libraries."""
+"""Turn an exception into text for the operator, with the frames of the author's own code."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 MAX_TRACE = 16_000
 MAX_TEXT = 1_000
 MAX_CHAIN = 5
-"""Exceptions that are shown of those that led to each other."""
+"""Exceptions in the trace, of those that led to each other."""
 
 CAUSE = "\nThat led to:\n"
 
 
-def explain(error: BaseException, use: dict[str, Any], where: str = "") -> dict[str, Any]:
-    """The kind, message and trace of `error`.
+def explain(error: BaseException, use: dict[str, Any], position: str = "") -> dict[str, Any]:
+    """Return the kind, message and trace of `error`.
 
-    The trace has the frames of the plugin that `use` names, its file or its package, of `error` and of the exceptions
-    that led to it. Where there are none, or it is not known what the plugin is, it has all frames but the runtime's.
-    `where` stands above it.
+    The trace has the frames in the plugin's file or package, which `use` names, of `error` and of the exceptions that
+    led to it. If there is no such frame, or the plugin is not known, it has all frames but those of the runtime.
+    `position` is put above it.
     """
     kind, message = type(error).__name__, _text(error)
     if isinstance(error, (LoadError, SettingError)):
@@ -33,51 +33,52 @@ def explain(error: BaseException, use: dict[str, Any], where: str = "") -> dict[
     import linecache
     import traceback
 
-    if "source" in use:  # the file itself cannot be opened from inside the cage
+    if "source" in use:  # the sandbox cannot open the file
         lines = use["source"].splitlines(keepends=True)
         linecache.cache[use["path"]] = (len(use["source"]), None, lines, use["path"])
-    is_authors = _authors(use)
+    is_authors = _authors_files(use)
     parts = []
-    for one in _chain(error):
-        frames = [frame for frame in traceback.extract_tb(one.__traceback__) if not _is_runtimes(frame.filename)]
-        own = [frame for frame in frames if is_authors(frame.filename)]
-        parts.append("".join(traceback.format_list(own or frames) + traceback.format_exception_only(type(one), one)))
+    for cause in _chain(error):
+        frames = [frame for frame in traceback.extract_tb(cause.__traceback__) if not _is_runtimes(frame.filename)]
+        authors = [frame for frame in frames if is_authors(frame.filename)]
+        lines = traceback.format_list(authors or frames) + traceback.format_exception_only(type(cause), cause)
+        parts.append("".join(lines))
     text = CAUSE.join(reversed(parts))
-    return {"kind": kind, "message": message, "trace": where + text[-(MAX_TRACE - len(where)) :]}
+    return {"kind": kind, "message": message, "trace": position + text[-(MAX_TRACE - len(position)) :]}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """`error`, and before it what it was raised from, or while what was handled; the last one first."""
-    found: list[BaseException] = []
-    one: Any = error
-    while one is not None and len(found) < MAX_CHAIN and not any(one is other for other in found):
-        found.append(one)
-        yield one
-        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    """Yield `error`, then the exception that it was raised from, or during the handling of, and so on."""
+    chain: list[BaseException] = []
+    cause: Any = error
+    while cause is not None and len(chain) < MAX_CHAIN and not any(cause is earlier for earlier in chain):
+        chain.append(cause)
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
 def _is_runtimes(file: str) -> bool:
-    here = os.path.dirname(os.path.abspath(__file__)) + os.sep
-    return file.startswith((here, "<frozen"))
+    package = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    return file.startswith((package, "<frozen"))
 
 
-def _authors(use: dict[str, Any]) -> Callable[[str], bool]:
-    """What tells whether a file is the plugin author's."""
+def _authors_files(use: dict[str, Any]) -> Callable[[str], bool]:
+    """Return a function that is True for the files of the plugin's author."""
     if "source" in use:
         path: str = use["path"]
         return path.__eq__
     top = sys.modules.get(str(use.get("module", "")).partition(".")[0])
     file = getattr(top, "__file__", None)
     if file is None:
-        return lambda file: False
+        return lambda name: False
     if os.path.basename(file).startswith("__init__."):
         folder = os.path.dirname(file) + os.sep
-        return lambda file: file.startswith(folder)
-    return lambda other: bool(other == file)
+        return lambda name: name.startswith(folder)
+    return lambda name: bool(name == file)
 
 
 def _text(error: BaseException) -> str:
     try:
         return str(error)[:MAX_TEXT]
-    except Exception as again:  # it is the plugin's own code that runs here
-        return f"its text could not be made: {type(again).__name__}"
+    except Exception as second:  # __str__ is the plugin's own code
+        return f"its text cannot be shown: {type(second).__name__}"

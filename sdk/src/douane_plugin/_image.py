@@ -1,4 +1,4 @@
-"""What a plugin sees of an image."""
+"""The image as a plugin sees it: the declared facts, and the bytes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _read_only: Any = type(vars(type))  # types.MappingProxyType, without the import
 
 
 class Image:
-    """An image on its way in: what was declared of it, and its bytes, once and in order.
+    """An image during its import: the declared facts, and the bytes, once and in order.
 
-    Plugins are handed one; they never make one. Everything is read-only. :meth:`read`, iteration and
-    :meth:`windows` share one position, :attr:`offset`.
+    Douane makes the image and passes it to :meth:`Inspector.inspect` or :meth:`Transform.transform`; plugins never
+    make one. All of it is read-only. :meth:`read`, iteration and :meth:`windows` share one position, :attr:`offset`.
     """
 
     def __init__(
@@ -41,84 +41,84 @@ class Image:
         self._file = file
         self._path = path
         self._transforms = transforms
-        self._chunk: Optional[memoryview] = None  # what is left of the current chunk
-        self._given: Optional[memoryview] = None  # the view that the plugin holds now
+        self._rest: Optional[memoryview] = None  # the unread part of the current chunk
+        self._lent: Optional[memoryview] = None  # the view that the plugin holds now
         self._offset = 0
 
     @property
     def name(self) -> Optional[str]:
-        """The image's name as declared, or None."""
+        """The declared name of the image, or None."""
         return self._facts.get("name")
 
     @property
     def size(self) -> Optional[int]:
-        """Number of bytes of the image as it arrives, or None where that is not known before the end."""
+        """The length in bytes of the image as it arrives, or None if it is not known before the end."""
         return self._facts.get("size")
 
     @property
     def disk_format(self) -> Optional[str]:
-        """The disk format (``"qcow2"``, ``"raw"``, ...) as declared, or None: a claim, not a fact.
+        """The declared disk format (``"qcow2"``, ``"raw"``, ...), or None. It is a claim, not a fact.
 
-        For ``reads = "random"``, where a `format` inspector stands beside the plugin, what that one found.
+        With ``reads = "random"``, and a `format` inspector beside the plugin in the plan: the format that it found.
         """
         return self._facts.get("disk_format")
 
     @property
     def container_format(self) -> Optional[str]:
-        """The container format as declared (``"bare"``, ``"ova"``, ...), or None. A claim, not a fact."""
+        """The declared container format (``"bare"``, ``"ova"``, ...), or None. It is a claim, not a fact."""
         return self._facts.get("container_format")
 
     @property
     def properties(self) -> Mapping[str, str]:
-        """The image's properties as declared: a read-only mapping of str to str."""
+        """The declared properties of the image: a read-only mapping of str to str."""
         return self._properties
 
     @property
     def owner(self) -> Optional[str]:
-        """Whose image it is to be, by the id of the project (tenant), or None where nobody said so."""
+        """The id of the project (tenant) that the image will belong to, or None if it is not known."""
         return self._facts.get("owner")
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The roles of the user who sends the image, as the identity service names them; empty if not known."""
+        """The roles that the identity service gives the user who sends the image; empty if they are not known."""
         return tuple(self._facts.get("roles") or ())
 
     @property
     def findings(self) -> Mapping[str, Union[str, int, float, bool]]:
-        """What the plugins before this one found: a read-only mapping of their properties, ``plugin.key``.
+        """The properties that earlier plugins of the plan have set: a read-only mapping of ``plugin.key`` to value.
 
-        Only for ``reads = "findings"``; else empty, as all plugins that read run at once.
+        Empty unless the plugin declares ``reads = "findings"``: all other plugins run at the same time.
         """
         return self._findings
 
     @property
     def offset(self) -> int:
-        """Number of bytes handed out so far."""
+        """The number of bytes that the plugin has been given so far."""
         return self._offset
 
     def __iter__(self) -> Image:
         return self
 
     def __next__(self) -> memoryview:
-        """The next chunk: a read-only ``memoryview`` of bytes, never empty.
+        """Return the next chunk: a read-only ``memoryview`` of bytes, never empty.
 
-        How long chunks are is not part of the contract. A chunk is valid until the next one is asked for
-        (by any method); using it later raises ValueError. A slice of it, or an array over it, that is still
-        alive two chunks later raises BufferError here: copy what you keep, ``bytes(chunk[a:b])``.
+        The length of chunks is not part of the contract. A chunk is valid until the plugin asks for the next one, by
+        any method; using it after that raises ValueError. If a slice of it, or an array over it, is still in use two
+        chunks later, this raises BufferError: copy the bytes that you keep, ``bytes(chunk[a:b])``.
         """
         chunk = self._next_piece()
         if chunk is None:
             raise StopIteration
-        self._chunk = None
-        self._given = chunk
+        self._rest = None
+        self._lent = chunk
         self._offset += len(chunk)
         return chunk
 
     def read(self, n: int) -> bytes:
-        """Return the next `n` bytes as ``bytes``; fewer only at the end of the image, ``b""`` after it.
+        """Return the next `n` bytes as ``bytes``: fewer only at the end of the image, ``b""`` after it.
 
-        Raises ValueError if `n` is negative or no int, and if it asks for bytes beyond those that the plugin
-        declared (``reads = "head:N"``) of an image that has them.
+        Raises ValueError if `n` is negative or not an int, and if the plugin declares ``reads = "head:N"`` and asks
+        for bytes beyond N of an image that has them.
         """
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise ValueError(f"read(n) takes a number of bytes, 0 or more, not {n!r:.100}")
@@ -129,11 +129,11 @@ class Image:
                 if self._source.goes_on:
                     raise ValueError(
                         f"reads = {self._reads!r}, but the plugin asked for bytes beyond that; "
-                        "declare what you read, or read less"
+                        "declare all that you read, or read less"
                     )
                 break
             part = bytes(chunk[:n])
-            self._chunk = chunk[len(part) :] if len(part) < len(chunk) else None
+            self._rest = chunk[len(part) :] if len(part) < len(chunk) else None
             chunk.release()
             n -= len(part)
             self._offset += len(part)
@@ -141,13 +141,12 @@ class Image:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def windows(self, size: int, overlap: int = 0) -> Iterator[memoryview]:
-        """Iterate over the rest of the image in windows of `size` bytes, each repeating `overlap` of the last.
+        """Iterate over the rest of the image in windows of `size` bytes that overlap by `overlap` bytes.
 
-        Window number k begins k * (size - overlap) bytes after the present position, however the chunks
-        fall, and only the last may be shorter; so whatever is at most `overlap` + 1 bytes long stands whole
-        in at least one window. Windows are read-only ``memoryview`` objects of bytes with the validity of
-        chunks. Nothing is yielded at the end of an image. Raises ValueError unless
-        0 <= `overlap` < `size`.
+        Window number k begins k * (size - overlap) bytes after the current position, whatever the length of the
+        chunks; only the last window may be shorter. A pattern of at most `overlap` + 1 bytes therefore lies in at
+        least one window as a whole. Windows are read-only ``memoryview`` objects of bytes, and valid as long as
+        chunks are. At the end of an image there are none. Raises ValueError unless 0 <= `overlap` < `size`.
         """
         for value in (size, overlap):
             if isinstance(value, bool) or not isinstance(value, int):
@@ -158,59 +157,59 @@ class Image:
 
     def _windows(self, size: int, overlap: int) -> Iterator[memoryview]:
         step = size - overlap
-        # From the beginning of the next window up to the chunk, and what of the chunk belongs to windows that begin
-        # there: only those are copied, into memory that is used again. With a new buffer for each, the kernel's zeroed
-        # pages took five times as long as the search in them.
+        # Holds the bytes from the start of the next window to the end of the chunk, and only those bytes of the next
+        # chunk that belong to windows which begin in front of it. The memory is used again: with a new buffer for
+        # each window, the kernel took five times as long to zero pages as the plugin took to search them.
         joined = bytearray()
-        before = 0  # bytes of it; fewer than a window has
+        carried = 0  # bytes in `joined`, fewer than a window has
         unseen = 0  # bytes after the end of the last window
         while True:
             chunk = self._next_piece()
             if chunk is None:
                 break
-            self._chunk = None
+            self._rest = None
             length = len(chunk)
             self._offset += length
             unseen += length
-            at = -before  # where the next window begins, counted from the chunk
-            if before:
-                more = min(length, size - (before % step or step))  # to the end of the last one that begins before it
-                joined = _room(joined, before, before + more)
+            start = -carried  # of the next window, relative to the chunk
+            if carried:
+                more = min(length, size - (carried % step or step))  # to the end of the last window that begins there
+                joined = _with_room(joined, carried, carried + more)
                 with memoryview(joined) as room:
-                    room[before : before + more] = chunk[:more]
-                while at < 0 and at + size <= length:
-                    unseen = length - (at + size)
-                    yield self._give(memoryview(joined).toreadonly()[at + before : at + before + size])
-                    at += step
-            while at >= 0 and at + size <= length:
-                unseen = length - (at + size)
-                yield self._give(chunk[at : at + size])
-                at += step
-            self._take_back()
-            left = length - at
-            joined = _room(joined, before + length if at < 0 else 0, left)
+                    room[carried : carried + more] = chunk[:more]
+                while start < 0 and start + size <= length:
+                    unseen = length - (start + size)
+                    yield self._lend(memoryview(joined).toreadonly()[start + carried : start + carried + size])
+                    start += step
+            while start >= 0 and start + size <= length:
+                unseen = length - (start + size)
+                yield self._lend(chunk[start : start + size])
+                start += step
+            self._revoke()
+            rest = length - start
+            joined = _with_room(joined, carried + length if start < 0 else 0, rest)
             with memoryview(joined) as room:
-                room[:left] = chunk[at:] if at >= 0 else room[at + before : at + before + left]
-            before = left
+                room[:rest] = chunk[start:] if start >= 0 else room[start + carried : start + carried + rest]
+            carried = rest
             _release(chunk)
         if unseen:
-            yield self._give(memoryview(joined)[:before].toreadonly())
+            yield self._lend(memoryview(joined)[:carried].toreadonly())
 
-    def _take_back(self) -> None:
-        if self._given is not None:
-            _release(self._given)
-            self._given = None
+    def _revoke(self) -> None:
+        if self._lent is not None:
+            _release(self._lent)
+            self._lent = None
 
-    def _give(self, view: memoryview) -> memoryview:
-        self._take_back()
-        self._given = view
+    def _lend(self, view: memoryview) -> memoryview:
+        self._revoke()
+        self._lent = view
         return view
 
     @property
     def file(self) -> BinaryIO:
-        """For ``reads = "random"``: the whole image as a read-only seekable binary file.
+        """The whole image as a read-only, seekable binary file, for ``reads = "random"``.
 
-        It is there after all bytes have arrived. Raises ValueError for any other ``reads``.
+        The plugin starts when all bytes have arrived. Raises ValueError for any other ``reads``.
         """
         if self._file is None:
             raise ValueError(f"image.file is for plugins that declare reads = 'random', not {self._reads!r}")
@@ -219,10 +218,10 @@ class Image:
 
     @property
     def path(self) -> str:
-        """For ``reads = "random"``: a path under which a program that the plugin starts can open the image.
+        """The path at which a program that the plugin starts can open the image, for ``reads = "random"``.
 
-        Read-only, and of no meaning to any other process: a program that is started must inherit
-        ``image.file.fileno()`` (``pass_fds``). Raises ValueError for any other ``reads``.
+        It is read-only, and valid only in a process that inherits ``image.file.fileno()`` (``pass_fds``). Raises
+        ValueError for any other ``reads``.
         """
         if self._path is None:
             raise ValueError(f"image.path is for plugins that declare reads = 'random', not {self._reads!r}")
@@ -235,41 +234,43 @@ class Image:
         container_format: Optional[str] = None,
         properties: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """In a transform: say what the new image is; what is None stays as it was.
+        """State the format of the new image, in a transform. None leaves a format as it was.
 
-        `properties` are as :meth:`Inspector.inspect` returns them. May be called more than once, until the
-        generator ends; the plugins that come after it are told what was said before the first yield, the
-        image is stored with the last. Raises ValueError in an inspector.
+        `properties` are as :meth:`Inspector.inspect` returns them. The method may be called repeatedly until the
+        generator ends: later plugins of the plan see the formats stated before the first yield, the image is stored
+        with the last. Raises ValueError in an inspector.
         """
         self._transform("becomes").becomes(disk_format, container_format, properties)
 
     def unchanged(self) -> None:
-        """In a transform: say that there is nothing to do; the bytes pass on as they came, at no cost.
+        """State that a transform leaves the image as it is: the bytes pass on at no cost.
 
-        Before the first yield, and before 4 MiB have been read (``stream``); then ``return``.
+        Call it before the first yield and, with ``reads = "stream"``, before 4 MiB have been read; then ``return``.
         Raises ValueError in an inspector, after a yield, and when too much has been read.
         """
         self._transform("unchanged").unchanged(self._offset)
 
-    def _transform(self, what: str) -> Any:
+    def _transform(self, method: str) -> Any:
         if self._transforms is None:
-            raise ValueError(f"image.{what}() is for transforms: an inspector cannot change an image")
+            raise ValueError(f"image.{method}() is for transforms: an inspector cannot change an image")
         return self._transforms
 
     def _next_piece(self) -> Optional[memoryview]:
-        """What is left of the current chunk, or the next one; the view that was given out is revoked."""
-        given, self._given = self._given, None
-        if given is not None:
-            _release(given)
-            del given
-        if self._chunk is not None:
-            return self._chunk
+        """Return the unread part of the current chunk, or the next chunk; revoke the view that the plugin holds."""
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            _release(lent)
+            del lent
+        if self._rest is not None:
+            return self._rest
         return self._source.take()
 
 
-def _room(memory: bytearray, used: int, needed: int) -> bytearray:
-    """The same memory with so much room, or if a view of it lives on, new memory with the first `used` bytes of it:
-    a slice of a window cannot be revoked, and must not come to show other bytes."""
+def _with_room(memory: bytearray, used: int, needed: int) -> bytearray:
+    """Return `memory` with `needed` bytes; if a view of it lives on, new memory with its first `used` bytes.
+
+    A slice of a window cannot be revoked, and must not come to show other bytes.
+    """
     try:
         memory.append(0)
         del memory[-1]
@@ -277,8 +278,8 @@ def _room(memory: bytearray, used: int, needed: int) -> bytearray:
             memory.extend(bytes(needed - len(memory)))
     except BufferError:
         old, memory = memory, bytearray(max(needed, len(memory)))
-        with memoryview(old) as shown, memoryview(memory) as room:
-            room[:used] = shown[:used]
+        with memoryview(old) as view, memoryview(memory) as room:
+            room[:used] = view[:used]
     return memory
 
 
@@ -286,4 +287,4 @@ def _release(view: memoryview) -> None:
     try:
         view.release()
     except BufferError:
-        pass  # something exports it (an array): Chunks sees its reference; contextlib costs a start-up
+        pass  # an array exports it: Chunks counts the reference. contextlib.suppress would cost start-up time

@@ -1,7 +1,7 @@
 """JSON for a process that must start fast.
 
-`import json` takes 8 ms here, as long as the interpreter itself, because it imports `re`; the scanner in C
-that it ends up using does not need it. Where `_json` has another shape than expected, `json` is used.
+`import json` takes 8 ms, as long as the interpreter itself, because it imports `re`. Its scanner in C does not need
+`re`. If `_json` has another shape than expected, `json` is imported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _make_loads() -> Callable[[str], Any]:
             parse_float = float
             parse_int = int
             parse_constant = float
-            memo: dict[str, str] = {}  # noqa: RUF012  # attribute read by the C scanner
+            memo: dict[str, str] = {}  # noqa: RUF012  # the C scanner reads this attribute
 
         context: Any = _Context()
         scan = make_scanner(context)
@@ -32,7 +32,7 @@ def _make_loads() -> Callable[[str], Any]:
 
         if loads('{"a": [1, "b", null, 1.5]}') == {"a": [1, "b", None, 1.5]}:
             return loads
-    except Exception:  # noqa: S110  # any other shape of a private module: fall back to the public one
+    except Exception:  # noqa: S110  # the private module has another shape: use the public one
         pass
     import json
 
@@ -43,7 +43,7 @@ loads = _make_loads()
 
 
 def dumps(value: Any) -> str:
-    """Encode None, bool, int, float, str, lists, tuples and dicts with str keys; TypeError for the rest."""
+    """Encode None, bool, int, float, str, lists, tuples and dicts with str keys. Raises TypeError for other values."""
     if value is None:
         return "null"
     if value is True:
@@ -72,7 +72,7 @@ def dumps(value: Any) -> str:
     for base in bases:  # enum members, numpy.float64, OrderedDict ...
         if isinstance(value, base):
             return dumps(base(value))
-    raise TypeError(f"{value!r:.100} is a {kind.__name__}; only str, int, float, bool can be told")
+    raise TypeError(f"{value!r:.100} is a {kind.__name__}; only str, int, float and bool can be sent")
 
 
 def _make_string() -> Callable[[str], str]:

@@ -1,4 +1,4 @@
-"""self.log: a standard logger whose lines go to the engine. Imported when a plugin first logs."""
+"""The logger behind `self.log`, which sends its records to the engine. Imported when a plugin first logs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class _ToEngine(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
-        except Exception:  # a format string and its arguments that do not match must not fail the image
+        except Exception:  # a format string that does not match its arguments must not fail the image
             text = f"(a log line that cannot be formatted: {record.msg!r:.200})"
         self._channel.send_json(wire.LOG, {"level": record.levelno, "message": text[: wire.MAX_LOG_TEXT]})
 
 
 def make_logger(name: str, level: int, channel: Channel) -> logging.Logger:
-    """A logger named `name` that sends records of `level` and above to the engine."""
-    logger = logging.Logger(name, level)  # not registered: two names must not share it
+    """Return a logger named `name` that sends records of `level` and above to the engine."""
+    logger = logging.Logger(name, level)  # not from getLogger: two plugins of one name must not share it
     logger.addHandler(_ToEngine(channel))
     return logger

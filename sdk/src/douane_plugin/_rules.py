@@ -1,6 +1,6 @@
-"""What a plugin may say: the rules that the engine holds its answers to, and the author's test kit with it.
+"""Rules for the answers of plugins, which the engine and `douane_plugin.testing` apply.
 
-Not imported when a plugin starts.
+A plugin process does not import this module.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 
 
 class BadProperties(Exception):
-    """Properties that a plugin may not set; the text says which and why."""
+    """Properties that a plugin may not set. The text names them, and the rule."""
 
 
-def check_properties(plugin: str, given: Any) -> dict[str, PropertyValue]:
-    """The properties of `plugin` under their full names, ``plugin.key``. Raises BadProperties."""
-    if not isinstance(given, dict):
-        raise BadProperties(f"properties are a mapping, not {given!r:.60}")
-    if len(given) > wire.MAX_PROPERTIES:
-        raise BadProperties(f"it returned {len(given)} properties; at most {wire.MAX_PROPERTIES} are allowed")
-    named: dict[str, PropertyValue] = {}
-    for full, value in given.items():
-        key = full[len(plugin) + 1 :] if full.startswith(plugin + ".") else full
+def check_properties(plugin: str, properties: Any) -> dict[str, PropertyValue]:
+    """Return the properties of `plugin` by their full names, ``plugin.key``. Raises BadProperties."""
+    if not isinstance(properties, dict):
+        raise BadProperties(f"properties are a mapping, not {properties!r:.60}")
+    if len(properties) > wire.MAX_PROPERTIES:
+        raise BadProperties(f"it returned {len(properties)} properties; at most {wire.MAX_PROPERTIES} are allowed")
+    by_name: dict[str, PropertyValue] = {}
+    for name, value in properties.items():
+        key = name[len(plugin) + 1 :] if name.startswith(plugin + ".") else name
         if not _KEY.fullmatch(key):
             outside = "." in key or ":" in key
             raise BadProperties(
-                f"property {full!r:.80} is outside its namespace: a plugin sets only its own ({plugin}.*)"
+                f"property {name!r:.80} is outside its namespace: a plugin sets only its own ({plugin}.*)"
                 if outside
-                else f"property {full!r:.80}: a key has 1 to {wire.MAX_PROPERTY_KEY} of a-z 0-9 _"
+                else f"property {name!r:.80}: a key has 1 to {wire.MAX_PROPERTY_KEY} of a-z 0-9 _"
             )
         _check_value(key, value)
-        named[f"{plugin}.{key}"] = value
-    return named
+        by_name[f"{plugin}.{key}"] = value
+    return by_name
 
 
 def _check_value(key: str, value: Any) -> None:
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise BadProperties(f"property {key!r} holds a NUL or half a surrogate pair, which no catalog can keep")
+            raise BadProperties(f"property {key!r} holds a NUL or half a surrogate pair, which no catalog can store")
         if len(value) > wire.MAX_PROPERTY_TEXT:
             raise BadProperties(
                 f"property {key!r} has {len(value)} characters; at most {wire.MAX_PROPERTY_TEXT} are allowed"
@@ -56,31 +56,31 @@ def _check_value(key: str, value: Any) -> None:
         raise BadProperties(f"property {key!r} is an integer of more than 64 bits")
 
 
-def check_proposed(may_set: Sequence[str], given: Any) -> dict[str, Optional[PropertyValue]]:
-    """What a plugin proposes outside its namespace, name to value or None. Raises BadProperties.
+def check_proposed(may_set: Sequence[str], proposed: Any) -> dict[str, Optional[PropertyValue]]:
+    """Return the properties that a plugin proposes outside its namespace. Raises BadProperties.
 
-    `may_set` lists what the operator allows: names, or beginnings of names followed by ``*``.
+    `may_set` lists the names that the operator allows; ``*`` at the end of one stands for any rest.
     """
-    if not isinstance(given, dict):
-        raise BadProperties(f"what is proposed is a mapping, not {given!r:.60}")
-    if len(given) > wire.MAX_PROPERTIES:
-        raise BadProperties(f"it proposed {len(given)} properties; at most {wire.MAX_PROPERTIES} are allowed")
-    for name, value in given.items():
+    if not isinstance(proposed, dict):
+        raise BadProperties(f"proposed properties are a mapping, not {proposed!r:.60}")
+    if len(proposed) > wire.MAX_PROPERTIES:
+        raise BadProperties(f"it proposed {len(proposed)} properties; at most {wire.MAX_PROPERTIES} are allowed")
+    for name, value in proposed.items():
         if not _PROPOSED.fullmatch(name):
             raise BadProperties(f"it proposed a property {name!r:.80}; a name has 1 to 255 of a-z A-Z 0-9 _ . : -")
-        if not any(_listed(name, pattern) for pattern in may_set):
-            listed = ", ".join(may_set) or "nothing"
-            raise BadProperties(f"it proposed the property {name!r}; its 'may_set' lists {listed}")
+        if not any(_matches(name, pattern) for pattern in may_set):
+            allowed = ", ".join(may_set) or "nothing"
+            raise BadProperties(f"it proposed the property {name!r}; its 'may_set' lists {allowed}")
         if value is not None:
             _check_value(name, value)
-    return dict(given)
+    return dict(proposed)
 
 
-def _listed(name: str, pattern: str) -> bool:
+def _matches(name: str, pattern: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
 def clean(text: Any, limit: int = wire.MAX_MESSAGE) -> str:
-    """A plugin's text as it may be shown: one line, no control characters that drive a terminal, bounded."""
+    """Return a plugin's text as one line of at most `limit` characters, without control characters."""
     line = _CONTROL.sub(" ", text if isinstance(text, str) else "").strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"

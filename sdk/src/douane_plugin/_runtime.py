@@ -1,4 +1,8 @@
-"""What runs in the cage: loads the plugin, holds the conversation with the engine, gives the answer."""
+"""A plugin's end of the conversation with the engine: load the class, show it the image, send its answer.
+
+What a plugin may do with an image is written in :class:`Runtime`, and only there: `douane_plugin.testing` and the
+conformance suite derive from it, and put another channel under it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import time
 
 from . import wire
 from ._channel import Channel, Closed
-from ._chunks import Chunks
+from ._chunks import Chunks, FileChunks, NoChunks
 from ._contract import API_LEVEL, Defer, Incomplete, Reject, Transform
 from ._image import Image
 from ._load import LoadError, describe, load
@@ -20,66 +24,84 @@ if TYPE_CHECKING:
     import logging
     from typing import Any, Optional
 
-FILE_CHUNK_BYTES = 1 << 20
 ALIVE_SECONDS = 1.0
 UNCHANGED_WITHIN = 4 << 20
-"""Bytes that a transform may read before it says `unchanged`: what the engine can still show to others."""
+"""Bytes that a transform may read before `image.unchanged()`: what the engine can still show to other readers."""
 
 
 def main(channel_fd: int) -> None:
-    """Hold one conversation over `channel_fd` and end the process. Never returns."""
+    """Hold one conversation over the descriptor `channel_fd`, and end the process. Never returns."""
     try:
-        _Runtime(Channel(channel_fd)).converse()
+        Runtime(Channel(channel_fd)).converse()
     except Closed:
-        pass  # the engine is gone or has seen enough
+        pass  # the engine has gone or needs no more
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
-            pass  # nobody reads it any more
-    os._exit(0)  # not sys.exit: a thread that the plugin left behind must not hold up the end
+            pass  # nobody reads the stream any more
+    os._exit(0)  # not sys.exit: a thread of the plugin's must not delay the end
 
 
-class _Runtime:
+def reopen_streams() -> None:
+    """Make `sys.stdout` and `sys.stderr` anew, over descriptors 1 and 2.
+
+    The descriptors may have been replaced since the interpreter started. A text stream that believes its pipe to be a
+    seekable file fails at its first flush (ESPIPE).
+    """
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+class Runtime:
+    """The state of one plugin and its image; the plugin reaches it as `self._douane`.
+
+    `spec` is the JSON of the LOAD frame (docs/wire.md), `image` the image that the plugin was shown.
+    """
+
     def __init__(self, channel: Channel) -> None:
+        self.spec: dict[str, Any] = {}
+        self.image: Optional[Image] = None
         self._channel = channel
-        self._load: dict[str, Any] = {}
         self._grants: dict[str, Any] = {}
         self._log: Optional[logging.Logger] = None
         self._properties: dict[str, Any] = {}
         self._proposed: dict[str, Any] = {}
         self._scratch: tuple[Scratch, ...] = ()
-        self._alive_again = 0.0
-        self._output_begun = False
-        self._unchanged = False
-        self._image: Optional[Image] = None
+        self._next_alive = 0.0
+        self._has_output = False
+        self._is_unchanged = False
 
-    # what the plugin reaches through self.log, self.warn, self.grant
+    # methods behind those of the plugin: self.log, self.warn, self.grant ...
 
     @property
     def log(self) -> logging.Logger:
+        """The logger whose records are LOG frames."""
         if self._log is None:
             from ._logging import make_logger
 
-            self._log = make_logger(self._load["name"], self._load.get("log_level", 20), self._channel)
+            self._log = make_logger(self.spec["name"], self.spec.get("log_level", 20), self._channel)
         return self._log
 
     def warn(self, code: str, message: str) -> None:
+        """Send a WARN frame."""
         self._channel.send_json(wire.WARN, {"code": code, "message": message[: wire.MAX_MESSAGE]})
 
     def propose(self, name: str, value: Any) -> None:
+        """Note a property of the image for the ACCEPT frame. Raises ValueError if there are too many."""
         self._proposed[name] = value
         if len(self._proposed) > wire.MAX_PROPERTIES:
             raise ValueError(f"at most {wire.MAX_PROPERTIES} properties can be proposed")
 
     def grant(self, name: str) -> Any:
-        granted = self._load.get("grants", {})
-        if name not in granted:
-            have = ", ".join(granted) or "nothing"
-            raise LookupError(f"the operator's configuration grants {have} to this plugin, not {name!r}")
+        """Return the file or socket of the grant `name`. Raises LookupError."""
+        targets = self.spec.get("grants", {})
+        if name not in targets:
+            names = ", ".join(targets) or "nothing"
+            raise LookupError(f"the operator's configuration grants {names} to this plugin, not {name!r}")
         if name not in self._grants:
-            fd = granted[name]["fd"]
-            if granted[name]["kind"] == "socket":
+            fd = targets[name]["fd"]
+            if targets[name]["kind"] == "socket":
                 import socket
 
                 self._grants[name] = socket.socket(fileno=fd)
@@ -89,201 +111,204 @@ class _Runtime:
 
     @property
     def scratch(self) -> tuple[Scratch, ...]:
-        told = self._load.get("scratch")
-        if not told:
+        """The scratch files. Raises LookupError if there are none."""
+        room = self.spec.get("scratch")
+        if not room:
             raise LookupError(
-                "the operator gave this plugin no room to write; a line such as scratch = '20GiB' beside it does"
+                "the operator's configuration gives this plugin no scratch files; add a line such as scratch = '20GiB'"
             )
         if not self._scratch:
-            self._scratch = tuple(Scratch(fd, told["bytes"]) for fd in told["fds"])
+            self._scratch = tuple(Scratch(fd, room["bytes"]) for fd in room["fds"])
         return self._scratch
 
     def alive(self) -> None:
+        """Send an ALIVE frame, at most one a second."""
         now = time.monotonic()
-        if now >= self._alive_again:
-            self._alive_again = now + ALIVE_SECONDS
+        if now >= self._next_alive:
+            self._next_alive = now + ALIVE_SECONDS
             self._channel.send(wire.ALIVE)
 
-    # what image.becomes and image.unchanged reach
+    # methods behind those of the image: image.becomes, image.unchanged
 
     def becomes(self, disk_format: Any, container_format: Any, properties: Any) -> None:
-        told: dict[str, Any] = {}
+        """Send a BECOMES frame with the formats, and keep the properties for ACCEPT. Raises ValueError."""
+        formats: dict[str, Any] = {}
         for key, value in (("disk_format", disk_format), ("container_format", container_format)):
             if value is not None:
                 if not isinstance(value, str):
-                    raise ValueError(f"{key} is a text such as 'raw', not {value!r:.60}")
-                told[key] = value
+                    raise ValueError(f"{key} must be a str such as 'raw', not {value!r:.60}")
+                formats[key] = value
         if properties is not None:
             self._properties.update(properties)
-        if told:
-            self._channel.send_json(wire.BECOMES, told)
+        if formats:
+            self._channel.send_json(wire.BECOMES, formats)
 
     def unchanged(self, offset: int) -> None:
-        if self._output_begun:
-            raise ValueError("image.unchanged() comes before the first yield")
+        """Send an UNCHANGED frame. Raises ValueError after output, or if `offset` bytes are too many to have read."""
+        if self._has_output:
+            raise ValueError("image.unchanged() must be called before the first yield")
         if offset >= UNCHANGED_WITHIN:
             raise ValueError(
-                f"image.unchanged() comes before {UNCHANGED_WITHIN} bytes have been read, not after {offset}"
+                f"image.unchanged() must be called before {UNCHANGED_WITHIN} bytes have been read; {offset} have been"
             )
-        if not self._unchanged:
-            self._unchanged = True
+        if not self._is_unchanged:
+            self._is_unchanged = True
             self._channel.send(wire.UNCHANGED)
 
     # the conversation
 
     def converse(self) -> None:
-        self._load = self._channel.receive_json(wire.LOAD)
-        # Opened anew: the descriptors may have been replaced since the interpreter looked at them, and a text
-        # stream that took its pipe for a seekable file fails at its first flush (ESPIPE).
-        sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-        sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        """Load the plugin, show it the image, send its answer. Raises Closed if the engine hangs up."""
+        self.spec = self._channel.receive_json(wire.LOAD)
+        reopen_streams()
         stage = "load"
         try:
-            cls = load(self._load["use"])
-            told = describe(cls)
-            told["level"] = API_LEVEL
-            self._channel.send_json(wire.DESCRIBED, told)
-            if told["api"] > API_LEVEL:
-                raise LoadError(f"it is written for contract level {told['api']}, this douane_plugin has {API_LEVEL}")
+            cls = load(self.spec["use"])
+            description = describe(cls)
+            description["level"] = API_LEVEL
+            self._channel.send_json(wire.DESCRIBED, description)
+            check_level(description)
             stage = "configure"
-            given = arguments(cls, self._load.get("config", {}), self._load.get("texts", {}))
-            plugin: Any = cls.__new__(cls)  # type: ignore[call-overload]  # mypy reads `type.__new__` here
-            plugin._douane = self
-            plugin.__init__(**given)
+            plugin = self.instantiate(cls, arguments(cls, self.spec.get("config", {}), self.spec.get("texts", {})))
             self._channel.send(wire.READY)
             facts = self._channel.receive_json(wire.IMAGE)
             stage = "run"
-            self._image = self._make_image(facts, told["reads"], isinstance(plugin, Transform))
-            self._answer(plugin, self._image)
+            self.image = self.make_image(facts, description["reads"], isinstance(plugin, Transform))
+            self.decide(plugin, self.image)
         except Closed:
             raise
-        except Reject as answer:
-            self._refuse(stage, wire.REFUSE, answer)
-        except Incomplete as answer:
-            self._refuse(stage, wire.INCOMPLETE, answer)
-        except Defer as answer:
-            self._finish(wire.DEFER, {"retry_after": answer.retry_after, "message": answer.message[: wire.MAX_MESSAGE]})
-        except BaseException as error:  # sys.exit(0) and KeyboardInterrupt are no verdicts either
+        except Defer as answer:  # raised in the constructor; the engine calls it a breach of the protocol
+            self._defer(answer)
+        except BaseException as error:  # sys.exit(0) and KeyboardInterrupt are not verdicts either
             self._fail(stage, error)
 
-    def _make_image(self, facts: dict[str, Any], reads: str, transforms: bool) -> Image:
+    def instantiate(self, cls: type, settings: dict[str, Any]) -> Any:
+        """Return an instance of `cls` that is bound to this runtime before its constructor runs."""
+        plugin: Any = cls.__new__(cls)  # type: ignore[call-overload]  # mypy reads `type.__new__` here
+        plugin._douane = self
+        plugin.__init__(**settings)
+        return plugin
+
+    def make_image(self, facts: dict[str, Any], reads: str, transforms: bool) -> Image:
+        """Return the image with the declared `facts`, as `reads` shows it."""
         file = path = None
-        source: Any
         if reads == "random":
-            fd = self._load["image_fd"]
+            fd = self.spec["image_fd"]
             file = os.fdopen(fd, "rb", closefd=False)
             path = f"/proc/self/fd/{fd}"
-            source = _FileChunks(fd)
-        elif reads in ("nothing", "findings"):
-            source = _NoChunks()
-        else:
-            ring = self._load["rings"][facts["ring"]]
-            source = Chunks(self._channel, ring["fd"], ring["slot_bytes"])
+        source = self._source(facts, reads)
         return Image(facts, source, reads=reads, file=file, path=path, transforms=self if transforms else None)
 
-    def _answer(self, plugin: Any, image: Image) -> None:
-        if isinstance(plugin, Transform):
-            self._transform(plugin, image)
-            self._accept(self._properties)
-            return
-        result = plugin.inspect(image)
-        if result is None:
-            result = {}
-        elif not hasattr(result, "keys"):
-            raise TypeError(
-                f"inspect() returned {result!r:.60}; return None (or a mapping of properties) to accept, "
-                "raise Reject to refuse"
-            )
-        self._accept(dict(result))
+    def _source(self, facts: dict[str, Any], reads: str) -> Any:
+        if reads == "random":
+            return FileChunks(self.spec["image_fd"])
+        if reads in ("nothing", "findings"):
+            return NoChunks()
+        ring = self.spec["rings"][facts["ring"]]
+        return Chunks(self._channel, ring["fd"], ring["slot_bytes"])
 
-    def _accept(self, properties: dict[str, Any]) -> None:
-        told: dict[str, Any] = {"properties": properties}
-        if self._proposed:
-            told["proposed"] = self._proposed
-        self._finish(wire.ACCEPT, told)
+    def decide(self, plugin: Any, image: Image) -> None:
+        """Send the answer of `plugin` to `image`. Raises what the plugin raises, unless that is an answer."""
+        try:
+            if isinstance(plugin, Transform):
+                self._transform(plugin, image)
+                self._accept(self._properties)
+            else:
+                self._accept(_properties(plugin.inspect(image)))
+        except Reject as answer:
+            self._refuse(wire.REFUSE, answer)
+        except Incomplete as answer:
+            self._refuse(wire.INCOMPLETE, answer)
+        except Defer as answer:
+            self._defer(answer)
 
     def _transform(self, plugin: Transform, image: Image) -> None:
         output = plugin.transform(image)
         if not hasattr(output, "__next__"):
             raise TypeError(f"transform() returned {output!r:.60}; it must be a generator that yields bytes")
-        fd = self._load["output_fd"]
         for part in output:
             view = memoryview(part).cast("B")
-            del part  # while the generator reads on, nothing of ours may hold a chunk that it has yielded
-            if len(view) and self._unchanged:
-                raise ValueError("the transform said image.unchanged() and then yielded bytes")
-            if len(view) and not self._output_begun:
-                self._output_begun = True
+            del part  # while the generator reads on, the runtime must not hold a chunk that it has yielded
+            if len(view) and self._is_unchanged:
+                raise ValueError("the transform called image.unchanged() and then yielded bytes")
+            if len(view) and not self._has_output:
+                self._has_output = True
                 self._channel.send(wire.BEGIN)
-            while view:
-                try:
-                    view = view[os.write(fd, view) :]
-                except BrokenPipeError:
-                    raise Closed from None
+            self._write(view)
             del view
-        os.close(fd)
+        self._end_output()
 
-    def _seen(self) -> int:
-        return self._image.offset if self._image is not None else 0
+    def _write(self, view: memoryview) -> None:
+        fd = self.spec["output_fd"]
+        while view:
+            try:
+                view = view[os.write(fd, view) :]
+            except BrokenPipeError:
+                raise Closed from None
 
-    def _where(self) -> str:
-        """How far it had come, for the operator, above the trace."""
-        image = self._image
+    def _end_output(self) -> None:
+        os.close(self.spec["output_fd"])
+
+    def bytes_seen(self) -> int:
+        """Return how many bytes of the image the plugin was given."""
+        return self.image.offset if self.image is not None else 0
+
+    def position(self) -> str:
+        """Return the offset that the plugin has reached, as a line for the operator; empty before the image."""
+        image = self.image
         if image is None:
             return ""
         offset = image.offset
         if not offset and image._file is not None:
             try:
                 offset = image._file.tell()
-            except ValueError:  # the plugin has closed it
+            except ValueError:  # the plugin has closed the file
                 pass
         return f"at offset {offset} of the image:\n"
 
-    def _refuse(self, stage: str, kind: int, answer: Any) -> None:
-        if stage != "run":  # the constructor has seen no image that it could refuse
-            self._fail(stage, answer)
-            return
+    def _accept(self, properties: dict[str, Any]) -> None:
+        answer: dict[str, Any] = {"properties": properties}
+        if self._proposed:
+            answer["proposed"] = self._proposed
+        self._finish(wire.ACCEPT, answer)
+
+    def _refuse(self, kind: int, answer: Any) -> None:
         self._finish(kind, {"code": answer.code, "message": answer.message[: wire.MAX_MESSAGE]})
 
-    def _finish(self, kind: int, value: dict[str, Any]) -> None:
-        value["seen"] = self._seen()
+    def _defer(self, answer: Defer) -> None:
+        self._finish(wire.DEFER, {"retry_after": answer.retry_after, "message": answer.message[: wire.MAX_MESSAGE]})
+
+    def _finish(self, kind: int, answer: dict[str, Any]) -> None:
+        answer["seen"] = self.bytes_seen()
         try:
-            self._channel.send_json(kind, value)
+            self._channel.send_json(kind, answer)
         except TypeError as error:
-            raise TypeError(f"the properties cannot be told: {error}") from None
+            raise TypeError(f"the properties cannot be sent: {error}") from None
 
     def _fail(self, stage: str, error: BaseException) -> None:
         from ._failures import explain
 
-        told = explain(error, self._load.get("use", {}), self._where() if stage == "run" else "")
-        told["stage"] = stage
-        told["seen"] = self._seen()
+        failure = explain(error, self.spec.get("use", {}), self.position() if stage == "run" else "")
+        failure["stage"] = stage
+        failure["seen"] = self.bytes_seen()
         if isinstance(error, SettingError):
-            told["key"] = error.key
-        self._channel.send_json(wire.FAILED, told)
+            failure["key"] = error.key
+        self._channel.send_json(wire.FAILED, failure)
 
 
-class _FileChunks:
-    """Chunks of a file, for a plugin that reads at random and also iterates."""
-
-    ended = False
-    goes_on = False
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._at = 0
-
-    def take(self) -> Optional[memoryview]:
-        data = os.pread(self._fd, FILE_CHUNK_BYTES, self._at)
-        self._at += len(data)
-        return memoryview(data) if data else None
+def check_level(description: dict[str, Any]) -> None:
+    """Raise LoadError if the plugin needs a later level of the contract than this package has."""
+    if description["api"] > API_LEVEL:
+        raise LoadError(f"it needs contract level {description['api']}; this douane_plugin has level {API_LEVEL}")
 
 
-class _NoChunks:
-    """For a plugin that reads nothing."""
-
-    ended = True
-    goes_on = True
-
-    def take(self) -> Optional[memoryview]:
-        return None
+def _properties(answer: Any) -> dict[str, Any]:
+    """Return what `inspect` returned as properties. Raises TypeError."""
+    if answer is None:
+        return {}
+    if not hasattr(answer, "keys"):
+        raise TypeError(
+            f"inspect() returned {answer!r:.60}; return None or a mapping of properties to accept, "
+            "raise Reject to refuse"
+        )
+    return dict(answer)

@@ -8,9 +8,10 @@ if TYPE_CHECKING:
 
 
 class Scratch:
-    """A file of a plugin's own, without a name, empty at first. Plugins are handed some; they never make one.
+    """A file without a name that only the plugin sees, empty at first.
 
-    What was not written is a hole and takes no room on the disk.
+    Douane makes it and passes it to the plugin as :attr:`Inspector.scratch`; plugins never make one. Unwritten ranges
+    are holes and take no room on the disk.
     """
 
     def __init__(self, fd: int, size: int) -> None:
@@ -20,7 +21,7 @@ class Scratch:
 
     @property
     def file(self) -> BinaryIO:
-        """It, opened for reading and writing bytes, without a buffer: what was written is there for programs, too."""
+        """The file, open for reading and writing bytes, unbuffered, so that programs see what the plugin writes."""
         if self._file is None:
             import os
 
@@ -29,18 +30,18 @@ class Scratch:
 
     @property
     def path(self) -> str:
-        """A path under which a program that the plugin starts can open it, for reading and writing.
+        """The path at which a program that the plugin starts can open the file, to read and write it.
 
-        Of no meaning to any other process: the program must inherit :meth:`fileno` (``pass_fds``). It cannot replace
-        the file by another, nor make one beside it.
+        It is valid only in a process that inherits :meth:`fileno` (``pass_fds``). A program can neither replace the
+        file nor create another one beside it.
         """
         return f"/proc/self/fd/{self._fd}"
 
     @property
     def size(self) -> int:
-        """The operator's bound in bytes: no file may be longer, and all together may take no more on the disk."""
+        """The operator's limit in bytes: for the length of each file, and for the disk space of all together."""
         return self._size
 
     def fileno(self) -> int:
-        """Its descriptor, for the functions of :mod:`os`."""
+        """Return the file's descriptor, for the functions of :mod:`os`."""
         return self._fd

@@ -1,6 +1,6 @@
-"""The configuration is the constructor: what it takes, and whether what the operator wrote fits.
+"""The configuration is the constructor: read its parameters, and check the operator's values against them.
 
-Written without `inspect` and `typing`, whose import takes longer than starting the interpreter.
+This module does without `inspect` and `typing`, whose import takes longer than the start of the interpreter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ _MISSING = object()
 
 
 class SettingError(Exception):
-    """A configuration that does not fit the constructor: `key`, and a sentence without the plugin's name."""
+    """A configuration that does not fit the constructor.
+
+    `key` is the name of the setting; `message` is a sentence without the name of the plugin.
+    """
 
     def __init__(self, key: Optional[str], message: str) -> None:
         self.key = key
@@ -25,7 +28,7 @@ class SettingError(Exception):
 
 
 class Parameter:
-    """One parameter of the constructor: its name, its annotation, its default."""
+    """A parameter of the constructor: its name, its annotation, its default."""
 
     def __init__(self, name: str, annotation: Any, default: Any) -> None:
         self.name = name
@@ -34,24 +37,25 @@ class Parameter:
 
     @property
     def required(self) -> bool:
+        """True if the parameter has no default."""
         return self.default is _MISSING
 
     def describe(self) -> dict[str, Any]:
-        """As the engine is told it: name, type, required, default (JSON where it can be), default_text."""
-        told: dict[str, Any] = {"name": self.name, "type": spell(self.annotation), "required": self.required}
+        """Return the JSON for the engine: name, type, required, default_text, and default if JSON has such a value."""
+        description: dict[str, Any] = {"name": self.name, "type": spell(self.annotation), "required": self.required}
         if not self.required:
-            told["default_text"] = repr(self.default)[:200]
+            description["default_text"] = repr(self.default)[:200]
             try:
                 dumps(self.default)
-                told["default"] = self.default
+                description["default"] = self.default
             except TypeError:
                 pass
-        return told
+        return description
 
 
 def parameters(cls: type) -> tuple[list[Parameter], bool]:
-    """The parameters of the constructor of `cls`, and True if it takes any other keyword as well."""
-    init: Any = cls.__init__  # type: ignore[misc]  # the class is somebody's, looking is the point
+    """Return the parameters of the constructor of `cls`, and True if it takes any other keyword as well."""
+    init: Any = cls.__init__  # type: ignore[misc]  # __init__ of any class
     if init is object.__init__:
         return [], False
     while hasattr(init, "__wrapped__"):
@@ -66,64 +70,63 @@ def parameters(cls: type) -> tuple[list[Parameter], bool]:
     keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     hints = getattr(init, "__annotations__", {})
     scope = getattr(init, "__globals__", {})
-    found = []
+    named = []
     for name in names + keywords:
         default = by_name.get(name, _MISSING)
         annotation = _resolve(hints.get(name, _MISSING), scope)
         if annotation is _MISSING and default is not _MISSING and default is not None:
             annotation = type(default)
-        found.append(Parameter(name, annotation, default))
-    return found, bool(code.co_flags & _VARKEYWORDS)
+        named.append(Parameter(name, annotation, default))
+    return named, bool(code.co_flags & _VARKEYWORDS)
 
 
 def arguments(cls: type, config: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
-    """The keyword arguments for the constructor of `cls`.
+    """Return the keyword arguments for the constructor of `cls`. Raises SettingError.
 
-    `config` has values as TOML gives them, `texts` what was written on a command line and takes the type of
-    its parameter. Raises SettingError.
+    `config` has the values of a TOML file; `texts` has those of a command line, which take the type of the parameter.
     """
-    known, takes_any = parameters(cls)
-    by_name = {parameter.name: parameter for parameter in known}
-    given: dict[str, Any] = {}
+    named, takes_any = parameters(cls)
+    by_name = {parameter.name: parameter for parameter in named}
+    values: dict[str, Any] = {}
     for key in [*config, *texts]:
         parameter = by_name.get(key)
         if parameter is None:
             if not takes_any:
                 raise SettingError(key, _unknown(key, list(by_name)))
-            given[key] = texts[key] if key in texts else config[key]
+            values[key] = texts[key] if key in texts else config[key]
             continue
         if key in texts:
-            value, told = _from_text(texts[key], parameter.annotation), texts[key]
+            written, value = texts[key], _from_text(texts[key], parameter.annotation)
         else:
-            value, told = _fit(config[key], parameter.annotation), config[key]
+            written, value = config[key], _fit(config[key], parameter.annotation)
         if value is _MISSING:
-            raise SettingError(key, f"{key!r} must be {spell(parameter.annotation)}, not {told!r:.100}")
-        given[key] = value
-    for parameter in known:
-        if parameter.required and parameter.name not in given:
+            raise SettingError(key, f"{key!r} must be {spell(parameter.annotation)}, not {written!r:.100}")
+        values[key] = value
+    for parameter in named:
+        if parameter.required and parameter.name not in values:
             raise SettingError(
                 parameter.name, f"{parameter.name!r} ({spell(parameter.annotation)}) is required and not set"
             )
-    return given
+    return values
 
 
-def _unknown(key: str, known: list[str]) -> str:
-    if not known:
+def _unknown(key: str, names: list[str]) -> str:
+    if not names:
         return f"{key!r} is set, but the plugin takes no configuration"
-    return f"{key!r} is not a setting of the plugin; it has: {', '.join(known)}"
+    return f"{key!r} is not a setting of the plugin; it has: {', '.join(names)}"
 
 
 def _resolve(annotation: Any, scope: dict[str, Any]) -> Any:
     if isinstance(annotation, str):
         try:
-            return eval(annotation, dict(scope))  # noqa: S307  # the author's own source, as typing would do it
-        except Exception:  # a name that exists for type checkers only: then the type is not checked here
+            return eval(annotation, dict(scope))  # noqa: S307  # the author's own source, as typing evaluates it
+        except Exception:  # a name that only type checkers see: the type is not checked
             return _MISSING
     return annotation
 
 
 def spell(annotation: Any) -> str:
-    """A type as a person reads it: ``int``, ``list[str]``, ``'fast' or 'thorough'``."""
+    """Return a type as text for a person: ``int``, ``list[str]``, ``'fast' or 'thorough'``."""
     if annotation is _MISSING or _is_any(annotation):
         return "anything"
     origin, inner = getattr(annotation, "__origin__", None), getattr(annotation, "__args__", ())
@@ -152,12 +155,12 @@ def _is_literal(annotation: Any) -> bool:
 
 
 def _fit(value: Any, annotation: Any) -> Any:
-    """`value` as the parameter takes it, or _MISSING if it is of another type."""
+    """Return `value` as the parameter takes it, or _MISSING if it has another type."""
     if annotation is _MISSING or _is_any(annotation):
         return value
     inner = getattr(annotation, "__args__", ())
     if _is_union(annotation):
-        return next((fit for fit in (_fit(value, item) for item in inner) if fit is not _MISSING), _MISSING)
+        return next((fitted for fitted in (_fit(value, item) for item in inner) if fitted is not _MISSING), _MISSING)
     if _is_literal(annotation):
         return value if any(value == item and type(value) is type(item) for item in inner) else _MISSING
     if annotation is None or annotation is type(None):
@@ -176,7 +179,7 @@ def _fit(value: Any, annotation: Any) -> Any:
         return _fit_list(value, kind, inner)
     if kind is dict or name in ("Mapping", "MutableMapping"):
         return _fit_dict(value, inner)
-    return value  # a class of the author's own: its constructor is the judge
+    return value  # a class of the author's: the constructor decides
 
 
 def _fit_list(value: Any, kind: Any, inner: tuple[Any, ...]) -> Any:
@@ -198,12 +201,12 @@ def _fit_dict(value: Any, inner: tuple[Any, ...]) -> Any:
 
 
 def _from_text(text: str, annotation: Any) -> Any:
-    """A value written on a command line: a string where the parameter takes one, else as JSON."""
-    fit = _fit(text, annotation)
-    if fit is not _MISSING and annotation is not _MISSING and not _is_any(annotation):
-        return fit
+    """Return a value of a command line: the text itself if the parameter takes a str, else its JSON."""
+    fitted = _fit(text, annotation)
+    if fitted is not _MISSING and annotation is not _MISSING and not _is_any(annotation):
+        return fitted
     try:
         value = loads(text)
-    except Exception:  # not JSON (the C scanner raises StopIteration, the module ValueError): a plain text
+    except Exception:  # not JSON (the C scanner raises StopIteration, json ValueError): plain text
         value = text
     return _fit(value, annotation)

@@ -1,29 +1,29 @@
-"""The conversation between the engine and a plugin's process: numbers that both sides use.
+"""The numbers of the conversation between the engine and a plugin process.
 
 A frame is a header, two little-endian unsigned 32-bit integers (type, length of the payload in bytes),
 and the payload: UTF-8 JSON, or for the frames marked *binary* little-endian unsigned 64-bit integers.
 The channel is a connected Unix stream socket. The engine speaks first.
 
-Plugin authors do not need this module; writers of a runtime in another language do.
+Authors of a runtime in another language need this module; authors of plugins do not.
 """
 
 LEVEL = 1
 HEADER_BYTES = 8
 MAX_PAYLOAD = 4 << 20
-"""Longest payload of a frame that the plugin sends, in bytes. The engine's LOAD may be longer."""
+"""Longest payload, in bytes, of a frame that the plugin sends. The engine's LOAD may be longer."""
 
 # plugin -> engine
 CAGED = 1  # JSON; sent by the launcher before any code of the plugin is loaded
-DESCRIBED = 2  # JSON: what the class says of itself, before it is instantiated
+DESCRIBED = 2  # JSON: level, kind, reads and parameters of the class, before it is instantiated
 READY = 3  # empty: the constructor has returned
-RELEASE = 4  # binary: image offset up to which the plugin has let go of the bytes
-PROGRESS = 5  # binary: image offset reached; only says "I am alive"
+RELEASE = 4  # binary: image offset up to which the plugin has released the bytes
+PROGRESS = 5  # binary: image offset reached; resets the stall clock
 LOG = 6  # JSON: level (as in the logging module), message
 WARN = 7  # JSON: code, message
 BECOMES = 8  # JSON: disk_format, container_format, properties (transforms)
-UNCHANGED = 9  # empty: pass the image through (transforms, before any output)
-BEGIN = 10  # empty: the transform's first output follows; decides against UNCHANGED
-ALIVE = 11  # empty: nothing is to be seen of what the plugin does, and it works all the same
+UNCHANGED = 9  # empty: the image stays as it is (transforms, before any output)
+BEGIN = 10  # empty: the transform's first output follows, so UNCHANGED cannot
+ALIVE = 11  # empty: the plugin works, though no other frame shows it; resets the stall clock
 ACCEPT = 16  # JSON: properties, proposed, seen; the last frame of the conversation, like all below
 REFUSE = 17  # JSON: code, message
 DEFER = 18  # JSON: retry_after (s), message
@@ -34,7 +34,7 @@ FAILED = 20  # JSON: stage (load | configure | run), kind, message, trace (for t
 LOAD = 64  # JSON: see docs/wire.md
 IMAGE = 65  # JSON: name, size, disk_format, container_format, properties, owner, roles, findings, ring (index)
 DATA = 66  # binary: image offset, offset in the ring, length
-HOLE = 67  # binary: image offset, length; the bytes are zero and stand nowhere
+HOLE = 67  # binary: image offset, length; the bytes are zero and not in the ring
 END = 68  # binary: image offset, 1 if the image goes on after it (`head:N`) else 0
 
 TYPES = {value: name for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)}

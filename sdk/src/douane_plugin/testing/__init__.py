@@ -1,4 +1,4 @@
-"""Run a plugin on bytes, a file or a generator, and assert on what came of it.
+"""Run a plugin on bytes, a file or a generator, and assert on the result.
 
 ::
 
@@ -8,16 +8,16 @@
         result = run(BootSector, bytes(512), chunks=7)
         assert (result.outcome, result.code) == ("refused", "no-boot-signature")
 
-In the test's own process, or in Douane's sandbox (``sandbox="strict"``). The fixtures ``douane_run`` and
-``douane_image`` are there in every pytest run once ``douane-plugin`` is installed.
+The plugin runs in the process of the test, or in Douane's sandbox (``sandbox="strict"``). Once ``douane-plugin`` is
+installed, every pytest run has the fixtures ``douane_run`` and ``douane_image``.
 """
 
 from ._cuts import assert_same_for_all_cuts, run_all_cuts
 from ._grants import Replies
-from ._order import Declared
 from ._pieces import Cuts
 from ._result import LogLine, NoSandbox, PluginFailed, Result, Warned, WrongConfiguration
 from ._run import run
+from ._run_spec import Declared
 from .images import KINDS, image_bytes
 
 __all__ = [

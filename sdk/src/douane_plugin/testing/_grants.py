@@ -1,4 +1,4 @@
-"""Grants made of plain objects: a file of bytes, or a socket that a function of the test's serves."""
+"""Grants made of plain objects: a file with given bytes, or a socket that a function of the test serves."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any, Callable, Mapping, Optional
 from ._result import WrongConfiguration
 
 SERVER_SECONDS = 10.0
-"""How long a server may live on after the plugin has ended."""
+"""Seconds that a server may go on after the plugin has ended."""
 
 
 class Replies:
     """A server for a granted socket that follows a script: ``Replies((b"zPING\\0", b"PONG\\0"))``.
 
-    Each pair is (what must come, what is sent then), both bytes; ``b""`` stands for nothing. It reads exactly as many
-    bytes as are to come. What came is in `received` (bytes). If something else comes, or the plugin hangs up before,
-    it raises AssertionError, which ``run`` raises in turn. After the last pair it hangs up.
+    Each pair is (request, reply), both bytes; ``b""`` stands for nothing. The server reads exactly the bytes of the
+    request, and then sends the reply. The attribute `received` (bytes) holds all that it has read. If the plugin
+    sends other bytes, or hangs up too early, ``run`` raises AssertionError. After the last pair the server hangs up.
     """
 
     def __init__(self, *pairs: tuple[bytes, bytes]) -> None:
@@ -30,22 +30,22 @@ class Replies:
         """Follow the script on `connection`, a connected socket. Raises AssertionError."""
         self.received = b""
         for number, (expected, reply) in enumerate(self._pairs, 1):
-            came = b""
-            while len(came) < len(expected):
-                part = connection.recv(len(expected) - len(came))
+            request = b""
+            while len(request) < len(expected):
+                part = connection.recv(len(expected) - len(request))
                 if not part:
                     raise AssertionError(
-                        f"step {number}: {expected!r:.100} was to come, but it hung up after {came!r:.100}"
+                        f"step {number}: expected {expected!r:.100}, but the plugin hung up after {request!r:.100}"
                     )
-                came += part
+                request += part
                 self.received += part
-            if came != expected:
-                raise AssertionError(f"step {number}: {expected!r:.100} was to come, not {came!r:.100}")
+            if request != expected:
+                raise AssertionError(f"step {number}: expected {expected!r:.100}, not {request!r:.100}")
             connection.sendall(reply)
 
 
 class _Server:
-    """A thread that serves connections, and what it raised while it did."""
+    """A thread that serves connections; `error` is the exception that ended it."""
 
     def __init__(self, name: str, serve: Callable[[socket.socket], Any]) -> None:
         self.name = name
@@ -54,44 +54,44 @@ class _Server:
         self._listener: Optional[socket.socket] = None
         self._thread: Optional[threading.Thread] = None
 
-    def here(self) -> int:
-        """One connection: the descriptor of the plugin's end."""
+    def connect(self) -> int:
+        """Serve one connection; return the descriptor of the plugin's end."""
         ours, theirs = socket.socketpair()
-        self._begin(lambda: self._one(ours))
+        self._start(lambda: self._serve_one(ours))
         return theirs.detach()
 
     def listen(self, path: str) -> None:
-        """Any number of connections, one after the other, at the Unix socket `path`."""
+        """Serve any number of connections, one after the other, at the Unix socket `path`."""
         listener = self._listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen()
-        self._begin(lambda: self._all(listener))
+        self._start(lambda: self._serve_all(listener))
 
-    def _begin(self, work: Callable[[], None]) -> None:
+    def _start(self, work: Callable[[], None]) -> None:
         self._thread = threading.Thread(target=work, name=f"grant {self.name}", daemon=True)
         self._thread.start()
 
-    def _all(self, listener: socket.socket) -> None:
+    def _serve_all(self, listener: socket.socket) -> None:
         while True:
             try:
                 connection, _ = listener.accept()
-            except OSError:  # it was shut down: the run is over
+            except OSError:  # shut down: the run is over
                 return
-            # Douane starts a plugin a second time if it took it for another kind: only the last connection counts.
+            # Douane starts a plugin again if it has misjudged its kind: only the last connection counts.
             self.error = None
-            self._one(connection)
+            self._serve_one(connection)
 
-    def _one(self, connection: socket.socket) -> None:
+    def _serve_one(self, connection: socket.socket) -> None:
         try:
             with connection:
                 self._serve(connection)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the plugin has hung up: it has seen enough
-        except BaseException as error:  # an assertion of the test's: `run` raises it
+            pass  # the plugin has hung up
+        except BaseException as error:  # `run` raises it: an assertion of the test, for example
             self.error = error
 
     def close(self) -> None:
-        """Wait until it has ended; the plugin's end is closed."""
+        """Wait for the end of the thread; the plugin's end of the connection is closed."""
         if self._listener is not None:
             self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
@@ -99,72 +99,72 @@ class _Server:
             self._thread.join(SERVER_SECONDS)
             if self._thread.is_alive() and self.error is None:
                 self.error = RuntimeError(
-                    f"the server of the grant {self.name!r} still runs {SERVER_SECONDS:g} s after the plugin ended and "
-                    "hung up; let it return when it receives b''"
+                    f"the server of the grant {self.name!r} still runs {SERVER_SECONDS:g} s after the plugin has ended "
+                    "and hung up; return from it when it receives b''"
                 )
 
 
 class Grants:
-    """The grants of one run. Raises TypeError for what cannot be one."""
+    """The grants of one run. Raises TypeError for a value that cannot be one."""
 
-    def __init__(self, given: Optional[Mapping[str, Any]]) -> None:
-        self._given = dict(given or {})
+    def __init__(self, grants: Optional[Mapping[str, Any]]) -> None:
+        self._grants = dict(grants or {})
         self._servers: list[_Server] = []
         self._folder: Optional[tempfile.TemporaryDirectory[str]] = None
-        for name, thing in self._given.items():
-            if not isinstance(thing, (bytes, bytearray, str, os.PathLike)) and not (
-                hasattr(thing, "read") or callable(thing) or callable(getattr(thing, "serve", None))
+        for name, value in self._grants.items():
+            if not isinstance(value, (bytes, bytearray, str, os.PathLike)) and not (
+                hasattr(value, "read") or callable(value) or callable(getattr(value, "serve", None))
             ):
                 raise TypeError(
-                    f"the grant {name!r} is {thing!r:.100}; it can be bytes or str (what is in a file), a pathlib.Path "
-                    "or an open file, or for a socket a function that serves it, or an object with serve(connection)"
+                    f"the grant {name!r} is {value!r:.100}; for a file, give bytes, str, a pathlib.Path or an open "
+                    "file, for a socket a function that serves it, or an object with serve(connection)"
                 )
 
-    def here(self) -> dict[str, dict[str, Any]]:
-        """Open descriptors by name, as the runtime is told them."""
-        found: dict[str, dict[str, Any]] = {}
+    def open(self) -> dict[str, dict[str, Any]]:
+        """Return open descriptors by name, as in a LOAD frame. Raises WrongConfiguration."""
+        opened: dict[str, dict[str, Any]] = {}
         try:
-            for name, thing in self._given.items():
-                server = self._server(name, thing)
+            for name, value in self._grants.items():
+                server = self._server(name, value)
                 if server is not None:
-                    found[name] = {"fd": server.here(), "kind": "socket"}
+                    opened[name] = {"fd": server.connect(), "kind": "socket"}
                 else:
-                    found[name] = {"fd": _open(name, thing), "kind": "file"}
+                    opened[name] = {"fd": _open(name, value), "kind": "file"}
         except BaseException:
-            for granted in found.values():
-                os.close(granted["fd"])
+            for grant in opened.values():
+                os.close(grant["fd"])
             raise
-        return found
+        return opened
 
-    def caged(self) -> dict[str, str]:
-        """``file:`` and ``unix:`` targets by name, as an operator writes them."""
-        found: dict[str, str] = {}
-        # Not in pytest's folder: the address of a Unix socket has at most 107 bytes (unix(7)).
+    def targets(self) -> dict[str, str]:
+        """Return ``file:`` and ``unix:`` targets by name, as an operator writes them."""
+        targets: dict[str, str] = {}
+        # pytest's folder may have too long a path: the address of a Unix socket has at most 107 bytes (unix(7)).
         self._folder = tempfile.TemporaryDirectory(prefix="douane-")
-        for number, (name, thing) in enumerate(self._given.items()):
+        for number, (name, value) in enumerate(self._grants.items()):
             path = os.path.join(self._folder.name, str(number))
-            server = self._server(name, thing)
+            server = self._server(name, value)
             if server is not None:
                 server.listen(path)
-                found[name] = "unix:" + path
-            elif isinstance(thing, os.PathLike):
-                found[name] = "file:" + os.path.abspath(thing)
+                targets[name] = "unix:" + path
+            elif isinstance(value, os.PathLike):
+                targets[name] = "file:" + os.path.abspath(value)
             else:
                 with open(path, "wb") as file:
-                    file.write(content(thing))
-                found[name] = "file:" + path
-        return found
+                    file.write(content(value))
+                targets[name] = "file:" + path
+        return targets
 
-    def _server(self, name: str, thing: Any) -> Optional[_Server]:
-        if isinstance(thing, (bytes, bytearray, str, os.PathLike)) or hasattr(thing, "read"):
+    def _server(self, name: str, value: Any) -> Optional[_Server]:
+        if isinstance(value, (bytes, bytearray, str, os.PathLike)) or hasattr(value, "read"):
             return None
-        serve = getattr(thing, "serve", None)
-        server = _Server(name, serve if callable(serve) else thing)
+        serve = getattr(value, "serve", None)
+        server = _Server(name, serve if callable(serve) else value)
         self._servers.append(server)
         return server
 
     def close(self) -> Optional[BaseException]:
-        """Give all back, when the plugin has ended; the first thing that a server raised."""
+        """Wait for the servers, remove the files, and return the first exception of a server."""
         for server in self._servers:
             server.close()
         if self._folder is not None:
@@ -172,27 +172,27 @@ class Grants:
         return next((server.error for server in self._servers if server.error is not None), None)
 
 
-def _open(name: str, thing: Any) -> int:
-    """A read-only descriptor of the file that is granted."""
-    if isinstance(thing, os.PathLike):
+def _open(name: str, value: Any) -> int:
+    """Return a read-only descriptor of the granted file. Raises WrongConfiguration."""
+    if isinstance(value, os.PathLike):
         try:
-            return os.open(thing, os.O_RDONLY)
+            return os.open(value, os.O_RDONLY)
         except OSError as error:
-            raise WrongConfiguration(f"the grant {name!r}: {thing} cannot be opened: {error.strerror}") from None
+            raise WrongConfiguration(f"the grant {name!r}: {value} cannot be opened: {error.strerror}") from None
     with tempfile.TemporaryFile() as file:
-        file.write(content(thing))
+        file.write(content(value))
         file.flush()
         return os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY)
 
 
-def content(thing: Any) -> bytes:
-    """What is to be in the file of a grant. An open file is read from its beginning, and left where it was."""
-    if isinstance(thing, str):
-        return thing.encode()
-    if isinstance(thing, (bytes, bytearray)):
-        return bytes(thing)
-    at = thing.tell()
-    thing.seek(0)
-    data = thing.read()
-    thing.seek(at)
+def content(value: Any) -> bytes:
+    """Return the bytes of a grant. An open file is read from its start, and its position restored."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value)
+    position = value.tell()
+    value.seek(0)
+    data = value.read()
+    value.seek(position)
     return data.encode() if isinstance(data, str) else bytes(data)

@@ -1,4 +1,4 @@
-"""An image as a test names it, and the pieces that it is cut into."""
+"""The image of a test, and the pieces that it is cut into."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import os
 import random
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, Optional, Sequence, Union
 
-MOST_BYTES = 1 << 20
-"""Longest chunk, as in production: a slot of the ring."""
+MAX_CHUNK_BYTES = 1 << 20
+"""Longest chunk: a slot of the ring, as in production."""
 
-LEAST_HOLE_BYTES = 512 << 10
-"""Shorter holes of a file are read like data, as in production."""
+MIN_HOLE_BYTES = 512 << 10
+"""Shorter holes of a file are read as data, as in production."""
 
 ImageLike = Union[bytes, bytearray, memoryview, str, "os.PathLike[str]", BinaryIO, Iterable[bytes]]
 ChunksLike = Union[None, int, str, Sequence[int], "Cuts", Callable[[int, Optional[int]], int]]
 Piece = Union[bytes, int]
-"""Bytes, or the length of a hole."""
+"""Bytes, or the length in bytes of a hole."""
 
 
 class Cuts:
-    """Where an image is cut, as offsets in bytes: ``Cuts(3, 10)`` gives three chunks, 0 to 3, 3 to 10, and the rest.
+    """Offsets in bytes at which an image is cut: ``Cuts(3, 10)`` makes three chunks, 0 to 3, 3 to 10, and the rest.
 
     Offsets are ints of 0 or more, in any order. A chunk of more than 1 MiB is cut further. Raises ValueError for
     anything else.
     """
 
     def __init__(self, *offsets: int) -> None:
-        if any(isinstance(one, bool) or not isinstance(one, int) or one < 0 for one in offsets):
+        if any(isinstance(offset, bool) or not isinstance(offset, int) or offset < 0 for offset in offsets):
             raise ValueError(f"cuts are offsets in bytes, 0 or more, not {offsets!r:.100}")
         self.offsets = tuple(sorted(set(offsets) - {0}))
 
@@ -39,28 +39,27 @@ Lengths = Callable[[int, Optional[int]], int]
 
 
 def lengths(chunks: Any, seed: int) -> Optional[Lengths]:
-    """What says how long the next chunk is, given the offset and the bytes left; None: as it comes.
+    """Return the function that chooses the length of the next chunk, for the argument `chunks` of `run`.
 
-    Raises ValueError.
+    It takes the offset and the number of bytes after it. None: the image keeps its own pieces. Raises ValueError.
     """
     if chunks is None:
         return None
     if isinstance(chunks, int) and not isinstance(chunks, bool):
         _length(chunks)
-        return lambda offset, left: int(chunks)
+        return lambda offset, rest: int(chunks)
     if chunks == "random":
         return _random(random.Random(seed))
     if isinstance(chunks, Cuts):
         return _at_cuts(chunks.offsets)
     if callable(chunks):
-        return lambda offset, left: _length(chunks(offset, left))
+        return lambda offset, rest: _length(chunks(offset, rest))
     if isinstance(chunks, Sequence) and not isinstance(chunks, (str, bytes)):
-        given = [_length(length) for length in chunks]
-        rest = iter(given)
-        return lambda offset, left: next(rest, MOST_BYTES)
+        chosen = iter([_length(length) for length in chunks])
+        return lambda offset, rest: next(chosen, MAX_CHUNK_BYTES)
     raise ValueError(
         f"chunks is a length in bytes, a list of lengths, Cuts(...) with offsets, 'random', a function of the offset "
-        f"and the bytes left, or None, not {chunks!r:.100}"
+        f"and the number of bytes after it, or None, not {chunks!r:.100}"
     )
 
 
@@ -71,21 +70,23 @@ def _length(length: Any) -> int:
 
 
 def _random(numbers: random.Random) -> Lengths:
-    def choose(_: int, left: Optional[int]) -> int:
-        most = min(left or MOST_BYTES, MOST_BYTES)
-        return max(1, int(most ** numbers.random()))  # as many short ones as long ones, on every scale
+    def choose(_: int, rest: Optional[int]) -> int:
+        longest = min(rest or MAX_CHUNK_BYTES, MAX_CHUNK_BYTES)
+        return max(1, int(longest ** numbers.random()))  # the logarithm of the length is uniform
 
     return choose
 
 
 def _at_cuts(offsets: Sequence[int]) -> Lengths:
-    return lambda offset, left: next((cut - offset for cut in offsets if cut > offset), MOST_BYTES)
+    return lambda offset, rest: next((cut - offset for cut in offsets if cut > offset), MAX_CHUNK_BYTES)
 
 
 class Source:
-    """An image that is read once. `size` is its length in bytes, None where that is not known before the end.
+    """An image that is read once.
 
-    `error` is what a generator raised.
+    `size` is its length in bytes, or None if that is not known before the end; `error` is the exception of a
+    generator, or ValueError for an image of another size than declared. Raises TypeError for an `image` of another
+    type, and OSError.
     """
 
     def __init__(self, image: Any) -> None:
@@ -93,13 +94,13 @@ class Source:
         self.error: Optional[BaseException] = None
         self._file: Optional[BinaryIO] = None
         self._pieces: Iterator[Any] = iter(())
-        self._held = memoryview(b"")
-        self._at = 0
+        self._buffer = memoryview(b"")
+        self._offset = 0
         if isinstance(image, (bytes, bytearray, memoryview)):
-            self._held = memoryview(bytes(image))
-            self.size = len(self._held)
+            self._buffer = memoryview(bytes(image))
+            self.size = len(self._buffer)
         elif isinstance(image, (str, os.PathLike)):
-            self._file = open(image, "rb", buffering=0)  # noqa: SIM115  # it lives as long as this
+            self._file = open(image, "rb", buffering=0)  # noqa: SIM115  # closed by `close`
             self.size = os.fstat(self._file.fileno()).st_size
         elif isinstance(image, (list, tuple)):
             self.size = sum(len(piece) for piece in image)
@@ -112,86 +113,86 @@ class Source:
             raise TypeError(f"an image is bytes, a path, a file, or an iterable of bytes, not {image!r:.100}")
 
     def close(self) -> None:
-        """Close the file that was opened here."""
+        """Close the file of a path."""
         if self._file is not None:
             self._file.close()
 
     def open_file(self) -> Optional[int]:
-        """A descriptor of its own of the file, if it is one; the caller closes it."""
+        """Return a new descriptor of the file, which the caller closes; None if the image is not a path."""
         return os.open(f"/proc/self/fd/{self._file.fileno()}", os.O_RDONLY) if self._file is not None else None
 
-    def pieces(self, choose: Optional[Lengths], announced: Optional[int]) -> Iterator[Piece]:
-        """All of it, cut. `announced` is the length that was declared: ValueError if it is another."""
+    def pieces(self, choose: Optional[Lengths], declared: Optional[int]) -> Iterator[Piece]:
+        """Yield the image in pieces. Raises ValueError unless it has the `declared` length, or that is None."""
         while True:
             hole = self._hole()
-            length = MOST_BYTES
-            left = announced - self._at if announced is not None else None
-            if choose is not None and left != 0:
-                length = choose(self._at, left)
-            elif hole >= LEAST_HOLE_BYTES:
+            length = MAX_CHUNK_BYTES
+            rest = declared - self._offset if declared is not None else None
+            if choose is not None and rest != 0:
+                length = choose(self._offset, rest)
+            elif hole >= MIN_HOLE_BYTES:
                 length = hole
             if hole >= length:
-                self._at += length
+                self._offset += length
                 yield length
                 continue
-            data = self._take(min(length, MOST_BYTES), whole=choose is not None)
+            data = self._take(min(length, MAX_CHUNK_BYTES), join=choose is not None)
             if not data:
                 break
-            self._at += len(data)
-            if announced is not None and self._at > announced:
-                raise self._wrong(f"the image is longer than the declared {announced} bytes")
+            self._offset += len(data)
+            if declared is not None and self._offset > declared:
+                raise self._size_error(f"the image is longer than the declared {declared} bytes")
             yield data
-        if announced is not None and self._at < announced:
-            raise self._wrong(f"the image ended after {self._at} of the declared {announced} bytes")
+        if declared is not None and self._offset < declared:
+            raise self._size_error(f"the image ended after {self._offset} of the declared {declared} bytes")
 
-    def _wrong(self, message: str) -> ValueError:
+    def _size_error(self, message: str) -> ValueError:
         self.error = ValueError(message)
         return self.error
 
     def _hole(self) -> int:
-        """Bytes of a hole from here on; lseek(2), SEEK_DATA."""
-        if self._file is None or self.size is None or self._at >= self.size:
+        """Return the length of the hole at the current offset: lseek(2), SEEK_DATA."""
+        if self._file is None or self.size is None or self._offset >= self.size:
             return 0
         try:
-            return os.lseek(self._file.fileno(), self._at, os.SEEK_DATA) - self._at
+            return os.lseek(self._file.fileno(), self._offset, os.SEEK_DATA) - self._offset
         except OSError as error:
-            return self.size - self._at if error.errno == errno.ENXIO else 0
+            return self.size - self._offset if error.errno == errno.ENXIO else 0
 
-    def _take(self, length: int, whole: bool) -> bytes:
+    def _take(self, length: int, join: bool) -> bytes:
         if self._file is not None:
-            return os.pread(self._file.fileno(), length, self._at)
+            return os.pread(self._file.fileno(), length, self._offset)
         parts = []
         while length:
-            if not self._held and not self._refill():
+            if not self._buffer and not self._refill():
                 break
-            part, self._held = bytes(self._held[:length]), self._held[length:]
+            part, self._buffer = bytes(self._buffer[:length]), self._buffer[length:]
             parts.append(part)
             length -= len(part)
-            if not whole:
+            if not join:
                 break
         return b"".join(parts)
 
     def _refill(self) -> bool:
         try:
             for piece in self._pieces:
-                self._held = memoryview(piece).cast("B")
-                if self._held:
+                self._buffer = memoryview(piece).cast("B")
+                if self._buffer:
                     return True
         except BaseException as error:
-            self.error = error  # the test's own fault: told as such, whatever the plugin makes of it
+            self.error = error  # an error of the test: `run` raises it, whatever the plugin does
             raise
         return False
 
 
-def spool(source: Source, announced: Optional[int]) -> int:
-    """All of an image in a file without a name: a read-only descriptor, which the caller closes."""
+def spool(source: Source, declared: Optional[int]) -> int:
+    """Return a read-only descriptor of a file with the whole image, which the caller closes."""
     import tempfile
 
-    found = source.open_file()
-    if found is not None:
-        return found
+    fd = source.open_file()
+    if fd is not None:
+        return fd
     with tempfile.TemporaryFile() as file:
-        for piece in source.pieces(None, announced):
+        for piece in source.pieces(None, declared):
             assert isinstance(piece, bytes)  # only files have holes
             file.write(piece)
         file.flush()

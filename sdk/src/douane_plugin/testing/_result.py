@@ -1,4 +1,4 @@
-"""What came of a run: one object to assert on, and the errors that a run raises."""
+"""The result of a run, and the exceptions that a run raises."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, BinaryIO, Mapping, NamedTuple, Optional, Union
 PropertyValue = Union[str, int, float, bool]
 
 LARGE_OUTPUT_BYTES = 256 << 20
-"""A new image up to this length is given as bytes."""
+"""Longest new image, in bytes, that `Result.output` returns."""
 
 
 class Warned(NamedTuple):
-    """What ``self.warn`` was given: `code` and `message`, both str. Equal to a plain tuple of the two."""
+    """A call of ``self.warn``: `code` and `message`, both str. It equals a plain tuple of the two."""
 
     code: str
     message: str
@@ -27,55 +27,55 @@ class LogLine(NamedTuple):
 
 
 class Output:
-    """A transform's new image, in a file without a name."""
+    """The new image of a transform, in a file without a name."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.size = os.fstat(file.fileno()).st_size
 
     def __del__(self) -> None:
-        self._file.close()  # before the file does so itself, which it tells by a ResourceWarning
+        self._file.close()  # explicitly, as the file would warn of it (ResourceWarning)
 
     def open(self) -> BinaryIO:
-        """It, open for reading bytes, from the beginning."""
+        """Return the new image as a file, open for reading bytes from the start."""
         return open(f"/proc/self/fd/{self._file.fileno()}", "rb")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Result:
-    """What came of one run of a plugin. Two results are equal if all that tenants and operators see of them is.
+    """The result of one run of a plugin. Two results are equal if tenants and operators see the same of both.
 
     The fields, all read-only:
 
     `outcome` (str)
         ``"accepted"``, ``"refused"``, ``"deferred"``, ``"incomplete"`` or ``"failed"``; in the sandbox also
-        ``"timeout"``, if one of its clocks ran out.
+        ``"timeout"``, if a clock of the plugin ran out.
     `code`, `message` (str or None)
-        As the plugin gave them, cut and cleaned as the tenant sees them; for a failure what the tenant is told
-        instead. None if it was accepted.
+        The plugin's own, bounded and cleaned as for the tenant; for a failure, the text that the tenant reads instead.
+        None if the image was accepted.
     `retry_after` (float or None)
-        Seconds, if it was deferred.
+        Seconds, if the plugin deferred.
     `warnings` (tuple of :class:`Warned`)
-        In the order in which they were given.
+        The warnings, in order.
     `properties` (dict of str to str, int, float or bool)
-        What was returned, or given to ``image.becomes``, without the plugin's name before the key.
+        The properties that the plugin returned or passed to ``image.becomes``, by key, without the plugin's name.
     `proposed` (dict of str to the same or None)
-        What was proposed of the image itself, by whole name; None: to be removed.
+        The proposed properties of the image itself, by their whole name; None stands for a removal.
     `log` (tuple of :class:`LogLine`)
-        All lines of ``self.log`` that the operator would get with ``--verbose``. Lines that the plugin prints are
-        among them in the sandbox only.
+        The lines of ``self.log`` that ``--verbose`` shows the operator. In the sandbox, also the lines that the plugin
+        prints.
     `bytes_seen` (int)
-        Bytes of the image that were handed out; for ``reads = "random"``, if it was accepted, all of them.
+        The number of bytes that the plugin was given; with ``reads = "random"`` and an accept, all of them.
     `unchanged` (bool)
-        True if a transform said so.
+        True if a transform called ``image.unchanged()``.
     `disk_format`, `container_format` (str or None)
-        As declared, or as the transform said that they have become.
+        As declared, or as the transform stated by ``image.becomes``.
     `error` (exception or None)
-        In process, if the plugin failed: what it raised, with its traceback.
+        In process, the exception of a plugin that failed, with its traceback.
     `trace` (str or None)
-        If it failed: what the operator is told, with the author's own frames.
+        The text that the operator reads about a failure, with the author's own frames.
     `sandbox` (str or None)
-        The tier in which it ran; None: in process.
+        The tier of the sandbox; None: in process.
     """
 
     outcome: str
@@ -95,11 +95,11 @@ class Result:
     sandbox: Optional[str] = None
     _output: Optional[Output] = None
 
-    __hash__ = None  # type: ignore[assignment]  # it holds mappings, so a hash would fail in the middle
+    __hash__ = None  # type: ignore[assignment]  # mappings have no hash
 
     @property
     def output(self) -> Optional[bytes]:
-        """The new image of a transform that was accepted, as bytes; None for all else, and if it is `unchanged`.
+        """The new image of a transform that accepted, as bytes; None for any other result, and if it is `unchanged`.
 
         Raises ValueError if it is longer than 256 MiB: use :meth:`open_output`.
         """
@@ -112,11 +112,11 @@ class Result:
 
     @property
     def output_size(self) -> Optional[int]:
-        """The length in bytes of the new image of a transform that was accepted, or None."""
+        """The length in bytes of the new image, or None if there is none."""
         return self._output.size if self._output is not None else None
 
     def open_output(self) -> BinaryIO:
-        """The new image of a transform, however large, as a file open for reading bytes, which the caller closes.
+        """Return the new image, of any length, as a file open for reading bytes. The caller closes it.
 
         Raises ValueError if there is none.
         """
@@ -126,7 +126,7 @@ class Result:
 
     @property
     def log_text(self) -> str:
-        """The log as one str, a line each."""
+        """The messages of the log as one str, each on a line."""
         return "".join(line.message + "\n" for line in self.log)
 
     def __eq__(self, other: object) -> bool:
@@ -135,17 +135,19 @@ class Result:
         return not self.differences(other)
 
     def differences(self, other: Result) -> dict[str, tuple[Any, Any]]:
-        """The fields in which two results differ, each with both values: all but `log`, `bytes_seen`, the traceback
-        and the tier. ``"output"`` is among them if the new images differ, with their lengths in bytes.
+        """Return the fields in which two results differ, each with both values.
+
+        `log`, `bytes_seen`, `error`, `trace` and `sandbox` are not compared. If the new images differ, the field
+        ``"output"`` has their lengths in bytes.
         """
-        found: dict[str, tuple[Any, Any]] = {}
+        fields: dict[str, tuple[Any, Any]] = {}
         for name in COMPARED:
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs or repr(ours) != repr(theirs):  # 1, 1.0 and True are not the same property
-                found[name] = (ours, theirs)
+                fields[name] = (ours, theirs)
         if not _same_output(self._output, other._output):
-            found["output"] = (self.output_size, other.output_size)
-        return found
+            fields["output"] = (self.output_size, other.output_size)
+        return fields
 
     def __repr__(self) -> str:
         parts = [repr(self.outcome)]
@@ -153,7 +155,7 @@ class Result:
             if getattr(self, name) is not None:
                 parts.append(f"{name}={getattr(self, name)!r}")
         if self.warnings:
-            parts.append(f"warnings={[tuple(one) for one in self.warnings]!r}")
+            parts.append(f"warnings={[tuple(warning) for warning in self.warnings]!r}")
         parts += [f"{name}={getattr(self, name)!r}" for name in ("properties", "proposed") if getattr(self, name)]
         if self.unchanged:
             parts.append("unchanged=True")
@@ -198,10 +200,10 @@ def _same_output(ours: Optional[Output], theirs: Optional[Output]) -> bool:
 
 
 class PluginFailed(Exception):
-    """The plugin failed in a way that has no exception of its own, or none that could cross the sandbox.
+    """A failure of the plugin without an exception, or with one that cannot be raised in the test.
 
-    Properties that it may not set, too many warnings, ``sys.exit``, an answer raised in the constructor; in the
-    sandbox any failure, the text has the plugin's traceback then. `result` is the :class:`Result`.
+    In process: properties that the plugin may not set, too many warnings, ``sys.exit``, an answer raised in the
+    constructor. In the sandbox: any failure; the text has the plugin's traceback. `result` is the :class:`Result`.
     """
 
     def __init__(self, message: str, result: Result) -> None:
@@ -210,11 +212,11 @@ class PluginFailed(Exception):
 
 
 class WrongConfiguration(ValueError):
-    """The plugin cannot be used, or not with this configuration: what stops Douane at its start.
+    """The plugin cannot be used at all, or not with this configuration, so that Douane would not start.
 
-    A key that is missing, unknown or of a wrong type; ValueError and TypeError out of the constructor; an ``api`` or
-    ``reads`` that is none. `key` is the name of the setting, None where
-    it is not known: always in the sandbox.
+    The cause is a setting that is missing, unknown or of a wrong type, a ValueError or TypeError of the constructor,
+    or an invalid ``api`` or ``reads``. `key` is the name of the setting, or None if it is not known, as always in the
+    sandbox.
     """
 
     def __init__(self, message: str, key: Optional[str] = None) -> None:
@@ -223,4 +225,4 @@ class WrongConfiguration(ValueError):
 
 
 class NoSandbox(RuntimeError):
-    """The sandbox that was asked for cannot be had here; the text says what to install or to change."""
+    """The sandbox is not available. The text says what to install or to change."""

@@ -1,14 +1,14 @@
-"""`run`: one plugin, one image, one result."""
+"""Run one plugin on one image."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any, Mapping, Optional, Sequence, Union
 
-from ._here import run_here
-from ._order import Declared, PluginLike, make_order
+from ._in_process import run_in_process
 from ._pieces import ChunksLike, ImageLike
 from ._result import Result
+from ._run_spec import Declared, PluginLike, make_run_spec
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
     plan: Optional[Mapping[str, Any]] = None,
     raise_on_failure: bool = True,
 ) -> Result:
-    """Run `plugin` on `image` and return what came of it.
+    """Run `plugin` on `image` and return the result.
 
     `plugin`
         The class, or a text: ``"path/to/file.py:Class"`` or ``"module:Class"``.
@@ -36,43 +36,44 @@ def run(
         Bytes; a path (str or os.PathLike); a file open for reading bytes; a list or a generator of bytes.
     `chunks`
         How the image is cut: a length in bytes, a list of lengths, :class:`Cuts` with offsets, ``"random"``, or a
-        function that is given the offset and the bytes left (None if not known) and returns the length of the next
-        chunk. None: as it comes, in pieces of 1 MiB, or those of the generator or list. No chunk has more than 1 MiB.
+        function of the offset and the number of bytes after it (None if not known) that returns the length of the
+        next chunk. None: the pieces of the list or generator, or pieces of 1 MiB. A chunk has at most 1 MiB.
     `seed`
-        An int: what the lengths of ``"random"`` begin with.
+        An int, from which the lengths of ``"random"`` follow.
     `config`
         Keyword arguments of the constructor, checked as Douane checks them; a tuple counts as a list.
     `grants`
-        By name: bytes or str (what is in a file), a pathlib.Path, an open file; for a socket a function that is given
-        the other end, a connected ``socket.socket``, in a thread of its own, or an object with ``serve(connection)``.
+        By name: bytes or str (the content of a file), a pathlib.Path, or an open file; for a socket, a function of
+        the other end, a connected ``socket.socket``, that runs in a thread of its own, or an object with
+        ``serve(connection)``.
     `declared`
         A :class:`Declared`, or a mapping with some of its fields.
     `findings`
-        What ``image.findings`` holds for a plugin with ``reads = "findings"``, by ``plugin.key``.
+        The mapping ``image.findings`` of a plugin with ``reads = "findings"``, by ``plugin.key``.
     `scratch`
-        Bytes of room for scratch files; None: there are none. In process the bound is not enforced.
+        Room for scratch files in bytes; None: there are none. In process the limit is not enforced.
     `may_set`
-        What it may propose, as the operator writes it; all by default.
+        The properties that the plugin may propose, as in the operator's configuration; all by default.
     `plugin_name`
-        Its name in the plan; by default the name of the class in small letters.
+        The plugin's name in the plan; by default the name of the class in lower case.
     `sandbox`
-        None: in this process, where a debugger works and nothing is enforced. ``"strict"``, ``"full"``, ``"off"``: by
-        Douane, in a cage of that tier; ``"best"``: of the best tier that this machine has. A class must stand at the
-        top of its file then, and the file is loaded anew.
+        None: in this process, where a debugger works and nothing is enforced. ``"strict"``, ``"full"``, ``"off"``: in
+        that tier of Douane's sandbox; ``"best"``: in the best tier that the machine has. The sandbox loads the file of
+        the class anew, so the class must be at the top level of its file.
     `plan`
-        Further keys of the plugin's table in the operator's file (``{"memory": "64MiB", "timeout": "5s"}``), for the
-        sandbox. In process they are of no effect.
+        Further keys of the plugin's table in the configuration (``{"memory": "64MiB", "timeout": "5s"}``), for the
+        sandbox. They have no effect in process.
     `raise_on_failure`
-        True: if the plugin fails, what it raised is raised here, with its own traceback. False: that is a result with
-        the outcome ``"failed"``.
+        True: if the plugin fails, raise its exception here, with its own traceback. False: return a result with the
+        outcome ``"failed"``.
 
-    Raises, besides the plugin's own exception: :class:`PluginFailed` if there is none, or none that could be had;
-    :class:`WrongConfiguration`, whatever `raise_on_failure` says, as Douane would not start; :class:`NoSandbox`;
-    ValueError and TypeError for wrong arguments, and ValueError if the image has not the declared size; what a
-    generator or a server of the test's raised.
+    Raises, besides the plugin's own exception: :class:`PluginFailed` for a failure without an exception, or with one
+    that cannot be raised here; :class:`WrongConfiguration`, whatever `raise_on_failure` is, where Douane would not
+    start; :class:`NoSandbox`; ValueError and TypeError for wrong arguments, and ValueError if the image does not have
+    the declared size; any exception of a generator or a server of the test.
     """
     __tracebackhide__ = True
-    order = make_order(
+    spec = make_run_spec(
         plugin,
         image,
         chunks,
@@ -89,15 +90,15 @@ def run(
     )
     try:
         if sandbox is None:
-            result = run_here(order)
+            result = run_in_process(spec)
         else:
-            from ._caged import run_caged
+            from ._sandboxed import run_sandboxed
 
-            result = run_caged(order, sandbox)
+            result = run_sandboxed(spec, sandbox)
     finally:
-        order.source.close()
-    # So that pytest shows them where a test fails, and `caplog` has them.
-    logger = logging.getLogger("douane_plugin.testing." + order.name)
+        spec.source.close()
+    # pytest shows the lines of a test that fails, and `caplog` has them.
+    logger = logging.getLogger("douane_plugin.testing." + spec.name)
     for line in result.log:
         logger.log(line.level, "%s", line.message)
     return result

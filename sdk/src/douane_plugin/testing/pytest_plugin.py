@@ -1,7 +1,7 @@
 """The fixtures ``douane_run``, ``douane_same_for_all_cuts``, ``douane_image`` and ``douane_sandbox`` for pytest.
 
-pytest finds them by an entry point, so installing ``douane-plugin`` is enough. pytest imports this module in every
-run on the machine, whatever is tested: what it needs is imported when a fixture is asked for.
+pytest finds them by an entry point, so that installing ``douane-plugin`` suffices. Every pytest run in that environment
+imports this module; the modules behind the fixtures are imported when a test uses them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ TIERS = ("none", "off", "strict", "full", "best")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--douane-sandbox``, and the ini option ``douane_sandbox``."""
-    text = "where douane_run runs plugins: none (in the test's process), or a tier of Douane's sandbox"
+    """Add ``--douane-sandbox`` and the ini option ``douane_sandbox``."""
+    text = "where douane_run runs plugins: none (in the process of the test), or a tier of Douane's sandbox"
     group = parser.getgroup("douane", "plugins for Douane")
     group.addoption("--douane-sandbox", choices=TIERS, default=None, help=f"{text}: off, strict, full, best")
     parser.addini("douane_sandbox", f"{text}: off, strict, full, best (default: none)", default="none")
@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def douane_sandbox(request: pytest.FixtureRequest) -> Optional[str]:
-    """The tier of ``--douane-sandbox``, or of ``douane_sandbox`` in the ini file; None: in the test's own process."""
+    """The tier of ``--douane-sandbox``, or of ``douane_sandbox`` in the ini file; None: in the process of the test."""
     tier = request.config.getoption("--douane-sandbox") or request.config.getini("douane_sandbox")
     if tier not in TIERS:
         raise pytest.UsageError(f"douane_sandbox in the ini file is one of {', '.join(TIERS)}, not {tier!r}")
@@ -37,7 +37,7 @@ def douane_sandbox(request: pytest.FixtureRequest) -> Optional[str]:
 
 @pytest.fixture
 def douane_run(request: pytest.FixtureRequest, douane_sandbox: Optional[str]) -> Callable[..., Result]:
-    """:func:`douane_plugin.testing.run`, in the sandbox that ``--douane-sandbox`` names, unless the call names one.
+    """Return :func:`douane_plugin.testing.run`, with ``--douane-sandbox`` as the default of its argument `sandbox`.
 
     If the test fails, pytest shows the results.
     """
@@ -46,7 +46,7 @@ def douane_run(request: pytest.FixtureRequest, douane_sandbox: Optional[str]) ->
     def douane_run(plugin: Any, image: Any = b"", **keywords: Any) -> Result:
         __tracebackhide__ = True
         result = run(plugin, image, **{"sandbox": douane_sandbox, **keywords})
-        # Where two texts are compared, as in `result.outcome == "accepted"`, pytest does not show what they are of.
+        # If a test compares `result.outcome`, a str, pytest does not show the result that it belongs to.
         request.node.add_report_section("call", "douane_run", repr(result))
         return result
 
@@ -55,7 +55,7 @@ def douane_run(request: pytest.FixtureRequest, douane_sandbox: Optional[str]) ->
 
 @pytest.fixture
 def douane_same_for_all_cuts() -> Callable[..., Result]:
-    """:func:`douane_plugin.testing.assert_same_for_all_cuts`, always in the test's own process: it runs often."""
+    """Return :func:`douane_plugin.testing.assert_same_for_all_cuts`, which takes too many runs for the sandbox."""
     from . import assert_same_for_all_cuts
 
     return assert_same_for_all_cuts
@@ -63,11 +63,11 @@ def douane_same_for_all_cuts() -> Callable[..., Result]:
 
 @pytest.fixture
 def douane_image(tmp_path: Path) -> Callable[..., Path]:
-    """Makes small images in the test's folder: ``douane_image("gpt", size=8 << 20)`` gives the path of one.
+    """Return a function that makes small images: ``douane_image("gpt", size=8 << 20)`` returns the path of one.
 
-    The arguments are those of :func:`douane_plugin.testing.image_bytes`, and `name` (str), that of the file. What is
-    zero is a hole in the file, so that a large one costs nothing. Raises ValueError as that does, and
-    FileExistsError for a name that there is already.
+    The image is in the folder of the test. The arguments are those of :func:`douane_plugin.testing.image_bytes`, and
+    `name` (str), the name of the file. Zeros are holes, so that a large image takes no room. Raises ValueError as
+    `image_bytes` does, and FileExistsError if there is a file of that name.
     """
     from .images import write_image
 
@@ -78,7 +78,7 @@ def douane_image(tmp_path: Path) -> Callable[..., Path]:
             number += 1
             path = tmp_path / f"{kind}-{number}.img"
         if path.exists():
-            raise FileExistsError(f"there is an image {path} already; choose another name")
+            raise FileExistsError(f"{path} exists; choose another name")
         write_image(path, kind, size, **more)
         return path
 

@@ -1,4 +1,4 @@
-"""What is to be run, on what, with what: the arguments of `run`, checked and completed."""
+"""The arguments of `run`, checked and completed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PluginLike = Union[type[Inspector], type[Transform], str]
 
 @dataclass(frozen=True)
 class Declared:
-    """What the sender of an image says of it. All of it can be left out.
+    """What the sender declares of an image. Every field may be omitted. Raises TypeError for a value of another type.
 
-    `name`, `disk_format`, `container_format`, `owner` are str or None. `roles` is a sequence of str, `properties` a
-    mapping of str to str. `size` is a number of bytes, None for "not known before the end" (a pipe), or
-    ``"actual"``: that of the image; for a generator or an open file that is not known.
+    `name`, `disk_format`, `container_format` and `owner` are str or None, `roles` is a sequence of str, `properties` a
+    mapping of str to str. `size` is a number of bytes; None, "not known before the end", as for a pipe; or
+    ``"actual"``, the length of the image, which is None for a generator or an open file.
     """
 
     name: Optional[str] = None
@@ -38,22 +38,22 @@ class Declared:
         for name in ("name", "disk_format", "container_format", "owner"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise TypeError(f"declared {name} is a str or None, not {getattr(self, name)!r:.60}")
-        known = self.size is None or self.size == "actual"
-        if not known and (isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 0):
+        is_number = isinstance(self.size, int) and not isinstance(self.size, bool) and self.size >= 0
+        if not is_number and self.size is not None and self.size != "actual":
             raise TypeError(f"declared size is a number of bytes, None, or 'actual', not {self.size!r:.60}")
         for key, value in self.properties.items():
             if not isinstance(key, str) or not isinstance(value, str):
-                raise TypeError(f"declared properties are of str to str; {key!r:.60} is {value!r:.60}")
+                raise TypeError(f"declared properties map str to str; {key!r:.60} is {value!r:.60}")
 
     def _facts(self) -> dict[str, Any]:
-        """As the engine tells a plugin, without the size."""
-        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "size"}
-        return {**told, "roles": list(self.roles)}
+        """Return the facts of an IMAGE frame, without the size."""
+        facts = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "size"}
+        return {**facts, "roles": list(self.roles)}
 
 
 @dataclass
-class Order:
-    """One run. `size` is what the plugin is told."""
+class RunSpec:
+    """One run of a plugin. `choose` cuts the image into chunks; `size` is the size that the plugin sees."""
 
     plugin: PluginLike
     source: Source
@@ -67,27 +67,27 @@ class Order:
     may_set: tuple[str, ...]
     name: str
     plan: dict[str, Any]
-    raising: bool
+    raise_on_failure: bool
 
 
-_KNOWN = {one.name for one in fields(Declared)}
+_FIELDS = {item.name for item in fields(Declared)}
 
 
-def declare(given: Any) -> Declared:
-    """A Declared of what was given as one. Raises TypeError."""
-    if given is None:
+def declare(declared: Any) -> Declared:
+    """Return the argument `declared` of `run` as a Declared. Raises TypeError."""
+    if declared is None:
         return Declared()
-    if isinstance(given, Declared):
-        return given
-    if not isinstance(given, Mapping):
-        raise TypeError(f"declared is a Declared or a mapping, not {given!r:.60}")
-    unknown = sorted(set(given) - _KNOWN)
+    if isinstance(declared, Declared):
+        return declared
+    if not isinstance(declared, Mapping):
+        raise TypeError(f"declared is a Declared or a mapping, not {declared!r:.60}")
+    unknown = sorted(set(declared) - _FIELDS)
     if unknown:
-        raise TypeError(f"{unknown[0]!r} cannot be declared; what can is {', '.join(sorted(_KNOWN))}")
-    return Declared(**given)
+        raise TypeError(f"{unknown[0]!r} cannot be declared; these can: {', '.join(sorted(_FIELDS))}")
+    return Declared(**declared)
 
 
-def make_order(
+def make_run_spec(
     plugin: Any,
     image: Any,
     chunks: Any,
@@ -100,9 +100,9 @@ def make_order(
     may_set: Sequence[str],
     plugin_name: Optional[str],
     plan: Any,
-    raising: bool,
-) -> Order:
-    """Check what can be checked before anything is opened but the image."""
+    raise_on_failure: bool,
+) -> RunSpec:
+    """Check the arguments of `run`, and open the image. Raises TypeError, WrongConfiguration, OSError."""
     if not isinstance(plugin, str) and not (isinstance(plugin, type) and issubclass(plugin, (Inspector, Transform))):
         hint = "; give the class, not an instance of it" if isinstance(plugin, (Inspector, Transform)) else ""
         raise TypeError(f"a plugin is a class, or a text such as 'file.py:Class', not {plugin!r:.100}{hint}")
@@ -111,11 +111,11 @@ def make_order(
     facts = declare(declared)
     choose = lengths(chunks, seed)
     try:
-        settings = loads(dumps(dict(config or {})))  # a tuple is what TOML would give: an array
+        settings = loads(dumps(dict(config or {})))  # TOML has arrays, so a tuple becomes a list
     except TypeError as error:
-        raise WrongConfiguration(f"the configuration cannot be written in TOML: {error}") from None
+        raise WrongConfiguration(f"TOML cannot hold the configuration: {error}") from None
     source = Source(image)
-    return Order(
+    return RunSpec(
         plugin=plugin,
         source=source,
         choose=choose,
@@ -128,11 +128,11 @@ def make_order(
         may_set=tuple(may_set),
         name=plugin_name or _name_of(plugin),
         plan=dict(plan or {}),
-        raising=raising,
+        raise_on_failure=raise_on_failure,
     )
 
 
 def _name_of(plugin: Any) -> str:
-    """As the command line names a plugin that was given no name."""
+    """Return the name that the command line gives a plugin without one."""
     name = plugin.rpartition(":")[2] or plugin if isinstance(plugin, str) else plugin.__name__
     return re.sub(r"[^a-z0-9_-]", "-", name.lower()).lstrip("0123456789-_")[:48] or "plugin"

@@ -1,0 +1,316 @@
+"""A run in this process: the runtime of production over a channel without an engine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from typing import Any, Optional
+
+from douane_plugin import wire
+from douane_plugin._chunks import FileChunks
+from douane_plugin._contract import Defer, Incomplete, Reject
+from douane_plugin._failures import explain
+from douane_plugin._image import Image
+from douane_plugin._load import LoadError, describe, load
+from douane_plugin._rules import BadProperties, check_properties, check_proposed, clean
+from douane_plugin._runtime import Runtime, check_level
+from douane_plugin._settings import SettingError, arguments
+
+from ._grants import Grants
+from ._pieces import Lengths, spool
+from ._result import LogLine, Output, PluginFailed, Result, Warned, WrongConfiguration
+from ._ring import LocalChannel, Slots
+from ._run_spec import RunSpec
+
+MAX_LINE = 4096
+MAX_LOG = 256 << 10
+"""Bytes of log in all, as in the engine."""
+
+OUTCOMES = {wire.REFUSE: "refused", wire.INCOMPLETE: "incomplete", wire.DEFER: "deferred", wire.ACCEPT: "accepted"}
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class _Violation(Exception):
+    """A breach of the protocol, for which the engine ends the plugin with the code ``plugin-protocol``."""
+
+
+class CutFileChunks(FileChunks):
+    """Chunks of a file, of lengths that the test chooses."""
+
+    def __init__(self, fd: int, choose: Lengths) -> None:
+        super().__init__(fd)
+        self._choose = choose
+        self._size = os.fstat(fd).st_size
+
+    def take(self) -> Optional[memoryview]:
+        """Return the next chunk, or None at the end."""
+        if self._offset >= self._size:
+            return None
+        data = os.pread(self._fd, self._choose(self._offset, self._size - self._offset), self._offset)
+        self._offset += len(data)
+        return memoryview(data)
+
+
+class InProcessRuntime(Runtime):
+    """The runtime of one run in this process; :meth:`close` closes the descriptors that the plugin was given."""
+
+    _channel: Any
+
+    def __init__(self, run: RunSpec, cls: type, reads: str, transforms: bool) -> None:
+        self.run = run
+        self.reads = reads
+        self.grants = Grants(run.grants)
+        self.violation: Optional[_Violation] = None
+        self.slots = Slots()
+        limit = int(reads[5:]) if reads.startswith("head:") else None
+        channel: Any = LocalChannel(self.slots, run.source.pieces(run.choose, run.size), limit)
+        super().__init__(channel)
+        self.output = tempfile.TemporaryFile() if transforms else None  # noqa: SIM115  # the result closes it
+        scratch = range(2 if run.scratch else 0)
+        self._files = [tempfile.TemporaryFile(buffering=0) for _ in scratch]  # noqa: SIM115  # closed by `close`
+        self._image_fd: Optional[int] = None
+        self.spec = {"grants": {}}
+        try:
+            self._open(cls)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, cls: type) -> None:
+        """Open the image, the grants and the scratch files."""
+        run = self.run
+        self._image_fd = spool(run.source, run.size) if self.reads == "random" else None
+        fds = [file.fileno() for file in self._files]
+        self.spec = {
+            "use": {"module": cls.__module__, "attribute": cls.__name__},
+            "name": run.name,
+            "log_level": logging.DEBUG,
+            "grants": self.grants.open(),
+            "rings": [{"fd": self.slots.fd, "slot_bytes": self.slots.slot_bytes}],
+            "image_fd": self._image_fd,
+            "scratch": {"fds": fds, "bytes": run.scratch} if fds else None,
+        }
+
+    def warn(self, code: str, message: str) -> None:
+        """Collect a warning. Raises _Violation if there are too many."""
+        super().warn(code, message)
+        if sum(kind == wire.WARN for kind, _ in self._channel.frames) > wire.MAX_WARNINGS:
+            # Stored as well: the engine ends the plugin, which cannot catch that.
+            self.violation = _Violation(f"it gave more than {wire.MAX_WARNINGS} warnings")
+            raise self.violation
+
+    def show_image(self, transforms: bool) -> Image:
+        """Return the image of the run."""
+        size = os.fstat(self._image_fd).st_size if self._image_fd is not None else self.run.size
+        findings = self.run.findings if self.reads == "findings" else {}
+        facts = {**self.run.declared._facts(), "size": size, "findings": findings, "ring": 0}
+        self.image = self.make_image(facts, self.reads, transforms)
+        return self.image
+
+    def _source(self, facts: dict[str, Any], reads: str) -> Any:
+        if self._image_fd is not None and self.run.choose is not None:
+            return CutFileChunks(self._image_fd, self.run.choose)
+        return super()._source(facts, reads)
+
+    def _write(self, view: memoryview) -> None:
+        assert self.output is not None
+        self.output.write(view)
+
+    def _end_output(self) -> None:
+        assert self.output is not None
+        self.output.flush()
+
+    def close(self) -> Optional[BaseException]:
+        """Close what the plugin was given, wait for servers, and return the first exception of a server."""
+        for name, grant in self.spec["grants"].items():
+            if name in self._grants:
+                self._grants[name].close()
+            else:
+                os.close(grant["fd"])
+        for file in self._files:
+            file.close()
+        if self._image_fd is not None:
+            os.close(self._image_fd)
+        self.slots.close()
+        return self.grants.close()
+
+    def drop_output(self) -> None:
+        """Close the new image, if no result holds it."""
+        if self.output is not None:
+            self.output.close()
+
+
+def run_in_process(run: RunSpec) -> Result:
+    """Run the plugin of `run`. Raises what :func:`douane_plugin.testing.run` raises."""
+    __tracebackhide__ = True
+    cls, description, settings = _prepare(run)
+    transforms = description["kind"] == "transform"
+    runtime = InProcessRuntime(run, cls, description["reads"], transforms)
+    try:
+        result = _run(runtime, cls, settings, transforms)
+    except BaseException:
+        runtime.drop_output()
+        raise
+    finally:
+        runtime.image = None  # a transform's image and runtime hold each other, and with them the mapped slots
+    if result._output is None:
+        runtime.drop_output()
+    return result
+
+
+def _run(runtime: InProcessRuntime, cls: type, settings: dict[str, Any], transforms: bool) -> Result:
+    __tracebackhide__ = True
+    run = runtime.run
+    failure: Optional[BaseException] = None
+    stage = "configure"
+    try:
+        try:
+            plugin = runtime.instantiate(cls, settings)
+            stage = "run"
+            runtime.decide(plugin, runtime.show_image(transforms))
+        except (Exception, SystemExit) as error:  # any of the plugin's; not KeyboardInterrupt, nor pytest's outcomes
+            failure = error
+    finally:
+        server_error = runtime.close()
+    if run.source.error is not None:
+        raise run.source.error
+    if server_error is not None:
+        raise server_error
+    if stage == "configure" and isinstance(failure, (ValueError, TypeError)):
+        raise WrongConfiguration(f"its configuration is refused: {failure}") from _trimmed(failure)
+    failure = runtime.violation or failure
+    if failure is None:
+        try:
+            return _answered(runtime)
+        except BadProperties as error:
+            failure = error
+    result = _failed(runtime, stage, failure)
+    if run.raise_on_failure:
+        raise _exception(failure, stage, result)
+    return result
+
+
+def _exception(failure: BaseException, stage: str, result: Result) -> BaseException:
+    """Return the exception that tells the test of `failure`: the plugin's own, or PluginFailed."""
+    if isinstance(failure, (BadProperties, _Violation)):
+        return PluginFailed(str(failure), result)
+    if isinstance(failure, SystemExit):
+        text = f"it ended with sys.exit({failure.code!r}), which is no answer"
+    elif stage != "run" and isinstance(failure, (Reject, Incomplete, Defer)):
+        text = f"it raised {type(failure).__name__} in its constructor, before it has seen an image: {failure}"
+    else:
+        return _trimmed(failure)
+    error = PluginFailed(text, result)
+    error.__cause__ = _trimmed(failure)
+    return error
+
+
+def _prepare(run: RunSpec) -> tuple[type, dict[str, Any], dict[str, Any]]:
+    """Return the class, its description, and its settings. Raises WrongConfiguration."""
+    __tracebackhide__ = True
+    try:
+        cls = load(_use(run.plugin)) if isinstance(run.plugin, str) else run.plugin
+        description = describe(cls)
+        check_level(description)
+        return cls, description, arguments(cls, run.config, {})
+    except LoadError as error:
+        raise WrongConfiguration(str(error)) from None
+    except SettingError as error:
+        raise WrongConfiguration(error.message, error.key) from None
+
+
+def _use(text: str) -> dict[str, Any]:
+    module, _, attribute = text.rpartition(":")
+    if not module or not attribute.isidentifier():
+        raise LoadError(f"{text!r} is not understood; write path/to/file.py:Class or module:Class")
+    if not (module.endswith(".py") or "/" in module):
+        return {"module": module, "attribute": attribute}
+    path = os.path.abspath(os.path.expanduser(module))
+    try:
+        with open(path, encoding="utf-8") as file:
+            return {"path": path, "source": file.read(), "attribute": attribute}
+    except OSError as error:
+        raise LoadError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _answered(runtime: InProcessRuntime) -> Result:
+    """Return the result of an answer, by the engine's rules. Raises BadProperties."""
+    run = runtime.run
+    kind, answer = runtime._channel.answer
+    bytes_seen = runtime.bytes_seen()
+    if kind != wire.ACCEPT:
+        return Result(
+            OUTCOMES[kind],
+            code=answer.get("code", "deferred"),
+            message=clean(answer["message"]),
+            retry_after=answer.get("retry_after"),
+            bytes_seen=bytes_seen,
+            **_reported(runtime),
+        )
+    properties = check_properties(run.name, answer["properties"])
+    proposed = check_proposed(run.may_set, answer.get("proposed") or {})
+    if runtime._image_fd is not None and runtime.image is not None:
+        bytes_seen = runtime.image.size or 0  # a plugin that reads at random may have seen all of it
+    unchanged = runtime._channel.unchanged
+    output = Output(runtime.output) if runtime.output is not None and not unchanged else None
+    return Result(
+        "accepted",
+        properties={name[len(run.name) + 1 :]: value for name, value in properties.items()},
+        proposed=proposed,
+        bytes_seen=bytes_seen,
+        unchanged=unchanged,
+        _output=output,
+        **_reported(runtime),
+    )
+
+
+def _failed(runtime: InProcessRuntime, stage: str, error: BaseException) -> Result:
+    code, text = "plugin-error", "failed; that is a fault of the check, not of the image"
+    if isinstance(error, MemoryError):
+        code, text = "plugin-memory", "ran out of its memory"
+    elif isinstance(error, BadProperties):
+        code, text = "plugin-properties", "returned properties that it may not set"
+    elif isinstance(error, _Violation) or (isinstance(error, Defer) and stage != "run"):
+        code, text = "plugin-protocol", "broke off the conversation with Douane"
+    by_rule = isinstance(error, (BadProperties, _Violation))
+    position = runtime.position() if stage == "run" else ""
+    trace = str(error) if by_rule else explain(error, runtime.spec["use"], position)["trace"]
+    return Result(
+        "failed",
+        code=code,
+        message=f"the check {runtime.run.name!r} {text}",
+        bytes_seen=runtime.bytes_seen(),
+        error=None if by_rule else _trimmed(error),
+        trace=trace,
+        **_reported(runtime),
+    )
+
+
+def _reported(runtime: InProcessRuntime) -> dict[str, Any]:
+    """Return the fields of a result that come from frames before the answer: warnings, log lines, formats."""
+    formats = {key: getattr(runtime.run.declared, key) for key in ("disk_format", "container_format")}
+    warnings, lines, room, dropped = [], [], MAX_LOG, 0
+    for kind, value in runtime._channel.frames:
+        if kind == wire.WARN:
+            warnings.append(Warned(value["code"], clean(value["message"])))
+        elif kind == wire.BECOMES:
+            formats.update(value)
+        elif kind == wire.LOG:
+            line = clean(value["message"], MAX_LINE)
+            if len(line) > room:
+                dropped += 1
+            elif line:
+                room -= len(line)
+                lines.append(LogLine(value["level"], line))
+    if dropped:
+        lines.append(LogLine(logging.WARNING, f"({dropped} more lines were dropped: too much was logged)"))
+    return {"warnings": tuple(warnings[: wire.MAX_WARNINGS]), "log": tuple(lines), **formats}
+
+
+def _trimmed(error: BaseException) -> BaseException:
+    """Return `error` with a traceback that begins in the author's own code, if it has a frame there."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        trace = trace.tb_next
+    return error.with_traceback(trace) if trace is not None else error
