@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from douane_plugin import Inspector, Reject
+from douane_plugin._units import parse_size, show_exact_size
 
 from ._literal import Literal
-from ._units import parse_size, show_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Checksum(Inspector):
                 f"{len(self.expected)} characters: {expected!r:.150}"
             )
         self.algorithm = algorithm
-        self.size = None if size is None else parse_size("size", size)
+        self.size = None if size is None else parse_size(size, "size")
 
     def inspect(self, image: Image) -> dict[str, str | int]:
         """Raises Reject as told above; returns the properties."""
@@ -79,6 +79,6 @@ class Checksum(Inspector):
             return
         raise Reject(
             "size-mismatch",
-            f"the image has {show_size(size)}{' or more' if size > self.size else ''}, and "
-            f"{show_size(self.size)} was expected; it is damaged or another image",
+            f"the image has {show_exact_size(size)}{' or more' if size > self.size else ''}, and "
+            f"{show_exact_size(self.size)} was expected; it is damaged or another image",
         )

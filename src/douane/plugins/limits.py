@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from douane_plugin import Incomplete, Inspector, Reject
+from douane_plugin._units import parse_size, show_exact_size
 
 from ._image_format import DISK_FORMATS, ImageFormat
-from ._units import parse_size, show_size
 from .formats.examination import Examination
 from .formats.registry import FORMATS
 
@@ -49,8 +49,8 @@ class Limits(Inspector):
         formats: list[str] | None = None,
         containers: list[str] | None = None,
     ) -> None:
-        self.max_size = None if max_size is None else parse_size("max_size", max_size)
-        self.max_virtual_size = None if max_virtual_size is None else parse_size("max_virtual_size", max_virtual_size)
+        self.max_size = None if max_size is None else parse_size(max_size, "max_size")
+        self.max_virtual_size = None if max_virtual_size is None else parse_size(max_virtual_size, "max_virtual_size")
         for key, names in (("formats", formats), ("containers", containers)):
             if names is not None and not all(isinstance(name, str) and name for name in names):
                 raise ValueError(f"{key!r} is a list of names like ['raw', 'qcow2'], not {names!r:.100}")
@@ -80,15 +80,15 @@ class Limits(Inspector):
 
     def _judge_size(self, size: int, known: bool) -> None:
         if self.max_size is not None and size > self.max_size:
-            has = show_size(size) if known else f"more than {show_size(self.max_size)}"
-            raise Reject("too-large", f"the image has {has}; {show_size(self.max_size)} is the most allowed here")
+            has = show_exact_size(size) if known else f"more than {show_exact_size(self.max_size)}"
+            raise Reject("too-large", f"the image has {has}; {show_exact_size(self.max_size)} is the most allowed here")
 
     def _judge_virtual_size(self, found: ImageFormat) -> None:
         size = found.virtual_size
         if self.max_virtual_size is not None and size is not None and size > self.max_virtual_size:
             raise Reject(
                 "virtual-size-too-large",
-                f"the image is a disk of {show_size(size)}; {show_size(self.max_virtual_size)} is the most "
+                f"the image is a disk of {show_exact_size(size)}; {show_exact_size(self.max_virtual_size)} is the most "
                 "allowed here",
             )
 

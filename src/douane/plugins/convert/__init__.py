@@ -6,8 +6,8 @@ import os
 from typing import Literal
 
 from douane.plugins._image_format import DISK_FORMATS, QEMU_DRIVERS
-from douane.plugins._units import parse_size, show_size
 from douane_plugin import Reject, Transform
+from douane_plugin._units import parse_size, show_exact_size
 
 from .arrival import Arrival
 from .files import hand_out, keep, keeping, rest
@@ -84,7 +84,7 @@ class Convert(Transform):
             raise ValueError(f"'when' lists formats, one or more of {', '.join(QEMU_DRIVERS)}, not {unknown}")
         self.always = always
         self.verify = verify
-        self.max_virtual_size = parse_size("max_virtual_size", max_virtual_size)
+        self.max_virtual_size = parse_size(max_virtual_size, "max_virtual_size")
         self.program = program
         try:
             self.kept, self.made = self.scratch
@@ -290,8 +290,8 @@ class Convert(Transform):
         if size is not None and size > self.max_virtual_size:
             raise Reject(
                 "convert-too-large",
-                f"the image's disk has {show_size(size)}, and at most {show_size(self.max_virtual_size)} are "
-                "converted here; make it smaller, and upload it again",
+                f"the image's disk has {show_exact_size(size)}, and at most "
+                f"{show_exact_size(self.max_virtual_size)} are converted here; make it smaller, and upload it again",
             )
 
     def _become(self, image: Image, found: str, way: str) -> None:

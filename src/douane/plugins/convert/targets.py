@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from douane.plugins._image_format import QEMU_DRIVERS
-from douane.plugins._units import parse_size
+from douane_plugin._units import parse_size
 
 USUAL = tuple(name for name, driver in QEMU_DRIVERS.items() if name == driver or driver != "raw")
 """The formats that are converted by default: all that can be read, except optical discs."""
@@ -26,7 +26,7 @@ class Target:
         if verify == "check" and name not in _CHECKED:
             raise ValueError(f"{name} has no structure that verify = 'check' could check; use 'compare'")
         if cluster_size is not None:
-            size = parse_size("cluster_size", cluster_size)
+            size = parse_size(cluster_size, "cluster_size")
             if not _LEAST_CLUSTER <= size <= _MOST_CLUSTER or size & size - 1:
                 raise ValueError(f"'cluster_size' is a power of 2 from 512 to 2MiB, not {cluster_size!r}")
             given.append(f"cluster_size={size}")

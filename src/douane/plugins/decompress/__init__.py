@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from douane.plugins._units import parse_size
 from douane_plugin import Reject, Transform
+from douane_plugin._units import parse_size
 
 from .detection import detect
 from .expansion import USUAL, bounded
@@ -81,7 +81,7 @@ class Decompress(Transform):
         self.depth = depth
         self.deeper = deeper
         self.trailing = trailing
-        self.max_window = parse_size("max_window", max_window)
+        self.max_window = parse_size(max_window, "max_window")
         self.max_members = max_members
         self.max_expansion = max_expansion
 

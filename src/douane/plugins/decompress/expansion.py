@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from douane.plugins._units import show_size
 from douane_plugin import Reject
+from douane_plugin._units import show_exact_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def bounded(parts: Iterator[Part], image: Image, most: int) -> Iterator[Part]:
         if total > FLOOR_BYTES and total > most * (arrived := max(image.size or 0, image.offset)):
             raise Reject(
                 "compressed-bomb",
-                f"more than {show_size(total)} come out of {show_size(arrived)} of the image, more than {most} times "
-                "as much; if that is no bomb but a disk that is nearly empty, upload it as qcow2",
+                f"more than {show_exact_size(total)} come out of {show_exact_size(arrived)} of the image, more "
+                f"than {most} times as much; if that is no bomb but a disk that is nearly empty, upload it as qcow2",
             )
         yield part
         del part  # a view of the image must be let go before the next is asked for

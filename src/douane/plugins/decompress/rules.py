@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from douane.plugins._units import show_size
 from douane_plugin import Reject
+from douane_plugin._units import show_exact_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Rules:
         if window > self.window:
             raise Reject(
                 "compressed-window",
-                f"unpacking the image with {name} needs {show_size(window)} of memory for its window, and "
-                f"{show_size(self.window)} are allowed; compress it again with a smaller one",
+                f"unpacking the image with {name} needs {show_exact_size(window)} of memory for its window, and "
+                f"{show_exact_size(self.window)} are allowed; compress it again with a smaller one",
             )
 
     def end(self, name: str, source: Source) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from douane.plugins._units import show_size
 from douane_plugin import Reject
+from douane_plugin._units import show_exact_size
 
 from .decoding import decode
 from .rules import Rules, damaged, unsupported
@@ -56,8 +56,8 @@ def explain(error: Exception, name: str, rules: Rules | None = None) -> Reject:
     if rules is not None and text == "Memory usage limit exceeded":
         return Reject(
             "compressed-window",
-            f"unpacking the image with {name} needs more memory for its dictionary than the {show_size(rules.window)} "
-            "that are allowed; compress it again with a smaller one",
+            f"unpacking the image with {name} needs more memory for its dictionary than the "
+            f"{show_exact_size(rules.window)} that are allowed; compress it again with a smaller one",
         )
     if "integrity check" in text or "unsupported options" in text:
         return unsupported(name, "have options that are not known here; compress it again")
