@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.plugins.decompress.source import Source
+from douane.plugins._byte_reader import ByteReader
 from support.images.compressed import (
     PACKERS,
     SKIPPABLE,
@@ -135,13 +135,13 @@ def test_members_are_counted_in_all_layers() -> None:
 
 def test_a_great_many_tiny_members_are_not_copied_over_and_over(monkeypatch: pytest.MonkeyPatch) -> None:
     copied = []
-    put_back = Source.put_back
+    put_back = ByteReader.put_back
 
-    def count(source: Source, data: bytes) -> None:
+    def count(source: ByteReader, data: bytes) -> None:
         copied.append(len(data))
         put_back(source, data)
 
-    monkeypatch.setattr(Source, "put_back", count)
+    monkeypatch.setattr(ByteReader, "put_back", count)
     packed = gzip.compress(b"", mtime=0) * 10_000 + gzip.compress(SMALL)
     assert Unpacked(packed).data == SMALL
     assert sum(copied) < 100 * len(packed)
@@ -244,6 +244,16 @@ def test_an_endless_frame_to_be_skipped_at_the_beginning_is_refused_in_time() ->
     unpacked = Unpacked([b"\x50\x2a\x4d\x18\xff\xff\xff\xff", *[bytes(1 << 20)] * 9])
     assert unpacked.code == "compressed-unsupported"
     assert unpacked.source.given < 4 << 20
+
+
+@pytest.mark.parametrize("image", [SKIPPABLE, SKIPPABLE[:4], SKIPPABLE[:9], SKIPPABLE * 2000])
+def test_skippable_frames_alone_are_a_zstd_image_without_a_frame(image: bytes) -> None:
+    """As the inspector has it, and ``zstd -d``, which unpacks such a file to nothing."""
+    assert refused(image) == "compressed-truncated"
+
+
+def test_a_long_skippable_frame_before_something_else_is_a_damaged_zstd_image() -> None:
+    assert refused(b"\x50\x2a\x4d\x18" + struct.pack("<I", 100_000) + bytes(200_000)) == "compressed-damaged"
 
 
 def test_the_frames_of_zstd_and_lz4_do_not_mix() -> None:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from douane.plugins.formats.examination import Examination
 from support.images.compressed import Unpacked, raw_deflate, refused, zipped, zstd_checked
 from support.memory_image import cut
 
@@ -73,6 +74,13 @@ class Zip:
             + struct.pack("<HHHH", end["disk"], 0, end["here"], end["count"])
         )
         return out + struct.pack("<IIH", end["length"], end["start"], len(self.comment)) + self.comment
+
+
+def examine(packed: bytes) -> Examination:
+    examination = Examination(len(packed))
+    examination.feed(memoryview(packed))
+    examination.finish()
+    return examination
 
 
 def read_by_others(packed: bytes) -> bytes:
@@ -170,6 +178,7 @@ def test_the_builder_of_these_tests_builds_what_others_read() -> None:
         Zip(central_name=b"other.im"),
         Zip(end={"disk": 1}),
         Zip(end={"count": 2}),
+        Zip(entries=0),
         Zip(end={"here": 0}),
         Zip(end={"length": 1}),
         Zip(end={"start": 1}),
@@ -191,6 +200,12 @@ def test_a_zip_that_contradicts_itself_is_refused(wrong: Zip) -> None:
 @pytest.mark.parametrize("trailing", ["reject", "warn"])
 def test_nothing_may_follow_a_zip(behind: bytes, trailing: str) -> None:
     assert refused(Zip().build() + behind, trailing=trailing) == "zip-ambiguous"
+
+
+def test_an_end_behind_the_end_is_refused_by_the_inspector_too() -> None:
+    """Python's zipfile begins at the last end that it finds, so other programs see no file at all."""
+    zipped_twice = Zip(comment=b"PK\x05\x06" + bytes(18)).build()
+    assert {finding.code for finding in examine(zipped_twice).findings} == {"archive"}
 
 
 def test_two_files_are_refused_in_every_layout() -> None:

@@ -143,11 +143,11 @@ class Convert(Transform):
         return header if fits(header) else None
 
     def _grains(self, arrival: Arrival, header: Header) -> Iterator[bytes | memoryview]:
-        from douane.plugins.decompress.source import Source
+        from douane.plugins._byte_reader import ByteReader
 
         from .grains import disk
 
-        yield from disk(Source(arrival), header)
+        yield from disk(ByteReader(arrival), header)
 
     def _from_stream(
         self, image: Image, arrival: Arrival, found: str, disk: Iterator[bytes | memoryview], size: int

@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from douane.plugins.decompress.source import Source
+    from douane.plugins._byte_reader import ByteReader
 
 SECTOR = 512
 MAX_GRAIN_SECTORS = 2048
@@ -57,7 +57,7 @@ def fits(header: Header) -> bool:
     )
 
 
-def disk(source: Source, header: Header) -> Iterator[bytes | memoryview]:
+def disk(source: ByteReader, header: Header) -> Iterator[bytes | memoryview]:
     """The bytes of the disk, in order, from the image's beginning on. All of `source` is read. Raises Reject."""
     size, grain = header.capacity * SECTOR, header.grain * SECTOR
     at = 0
@@ -102,7 +102,7 @@ def disk(source: Source, header: Header) -> Iterator[bytes | memoryview]:
         pass
 
 
-def _tables_in_front(source: Source, header: Header) -> list[array[int] | None] | None:
+def _tables_in_front(source: ByteReader, header: Header) -> list[array[int] | None] | None:
     """Pass over what stands before the first grain: the tables, None for one without grains, if they are there.
 
     Of a redundant directory is nothing needed: readers go by the other. Raises Reject.
@@ -129,7 +129,7 @@ def _entries(front: bytes, sector: int, length: int) -> array[int]:
     return data
 
 
-def _grain(source: Source, begun: bytes, length: int, grain: int, want: int) -> memoryview:
+def _grain(source: ByteReader, begun: bytes, length: int, grain: int, want: int) -> memoryview:
     packed = begun[:length] + source.read(max(0, length - len(begun)))
     if len(packed) < length:
         raise _damaged("it ends in a grain")

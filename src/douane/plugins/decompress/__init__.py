@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from douane.plugins._byte_reader import ByteReader
+from douane.plugins._expansion import DEFAULT_MAX, bounded
+from douane.plugins.formats import tar_headers
 from douane_plugin import Reject, Transform
 from douane_plugin._units import parse_size
 
-from .detection import detect
-from .expansion import USUAL, bounded
-from .rules import Rules
-from .source import Source
+from .layers import next_layer, unpacker
+from .limits import UnpackLimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
     from douane_plugin import Image
 
-MOST_LAYERS = 8
-_TAR_BYTES = 512
+MAX_LAYERS = 8
 
 
 class Decompress(Transform):
@@ -67,10 +67,10 @@ class Decompress(Transform):
         trailing: Literal["reject", "warn"] = "reject",
         max_window: int | str = "128MiB",
         max_members: int = 1 << 22,
-        max_expansion: int = USUAL,
+        max_expansion: int = DEFAULT_MAX,
     ) -> None:
-        if not 1 <= depth <= MOST_LAYERS:
-            raise ValueError(f"'depth' is a number of layers from 1 to {MOST_LAYERS}, not {depth}")
+        if not 1 <= depth <= MAX_LAYERS:
+            raise ValueError(f"'depth' is a number of layers from 1 to {MAX_LAYERS}, not {depth}")
         for key, value, values in (("deeper", deeper, ("reject", "pass")), ("trailing", trailing, ("reject", "warn"))):
             if value not in values:
                 raise ValueError(f"{key!r} is {values[0]!r} or {values[1]!r}, not {value!r:.60}")
@@ -86,41 +86,41 @@ class Decompress(Transform):
         self.max_expansion = max_expansion
 
     def transform(self, image: Image) -> Iterator[bytes | memoryview]:
-        """Raises Reject as told above."""
-        rules = Rules(
+        """Yield the unpacked image. Raises Reject."""
+        limits = UnpackLimits(
             window=self.max_window, members=self.max_members, trailing=self.trailing == "warn", warn=self.warn
         )
-        source = Source(image)
-        found = detect(source)
-        if found is None:
+        source = ByteReader(image)
+        layer = next_layer(source)
+        if layer is None:
             image.unchanged()
             return
         layers: list[str] = []
-        while found is not None and len(layers) < self.depth:
-            layers.append(found.name)
-            source = Source(found.unpack(source, rules))
-            found = detect(source)
-        if found is not None:
-            self._go_no_deeper(layers, found.name)
+        while layer is not None and len(layers) < self.depth:
+            layers.append(layer.name)
+            source = ByteReader(unpacker(layer)(source, limits))
+            layer = next_layer(source)
+        if layer is not None:
+            self._stop_unpacking(layers, layer.name)
         self.log.info("unpacking %s", ", then ".join(layers))
         image.becomes(
-            container_format=_container(image.container_format, source) if found is None else "compressed",
+            container_format=_container(image.container_format, source) if layer is None else "compressed",
             properties={"compression": ",".join(layers), "layers": len(layers)},
         )
         yield from bounded(source.rest(), image, self.max_expansion)
 
-    def _go_no_deeper(self, layers: list[str], name: str) -> None:
-        told = f"the image is compressed more than once: {', '.join([*layers, name])}"
+    def _stop_unpacking(self, layers: list[str], inner: str) -> None:
+        message = f"the image is compressed more than once: {', '.join([*layers, inner])}"
         if self.deeper == "reject":
-            raise Reject("compressed-again", f"{told}; unpack it until it is compressed once, and upload it again")
-        self.warn("compressed-again", f"{told}; the inner {name} was left as it is")
+            raise Reject("compressed-again", f"{message}; unpack it until it is compressed once, and upload it again")
+        self.warn("compressed-again", f"{message}; the inner {inner} was left as it is")
 
 
-def _container(declared: str | None, source: Source) -> str:
-    """A claim, as all that `becomes` is given: the format is determined again, from the bytes."""
-    head = source.peek(_TAR_BYTES)
-    if head[257:262] != b"ustar":
+def _container(declared: str | None, source: ByteReader) -> str:
+    """The claim for `becomes`. The engine determines the format again, from the bytes."""
+    head = source.peek(tar_headers.BLOCK)
+    if not tar_headers.begins_archive(head):
         return "bare"
     if declared == "docker":
         return "docker"
-    return "ova" if head[:100].rstrip(b"\0").lower().endswith(b".ovf") else "bare"
+    return "ova" if tar_headers.text(head[:100]).lower().endswith(".ovf") else "bare"

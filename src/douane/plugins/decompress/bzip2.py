@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
+from douane.plugins.formats.bzip2 import MAGIC
+
 from .decoding import decode
-from .rules import Rules, damaged
+from .limits import UnpackLimits, damaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .source import Source
+    from douane.plugins._byte_reader import ByteReader
 
 NAME = "bzip2"
-_BLOCK, _END = bytes.fromhex("314159265359"), bytes.fromhex("177245385090")
 
 
-def begins(head: bytes) -> bool:
-    """``BZh``, the size of blocks, and pi, with which a block begins, or its root, the end of an empty stream."""
-    return head.startswith(b"BZh") and head[3:4] in b"123456789" and head[4:10] in (_BLOCK, _END)
-
-
-def unpack(source: Source, rules: Rules) -> Iterator[bytes]:
-    """Yield what all streams unpack to. Raises Reject."""
+def unpack(source: ByteReader, limits: UnpackLimits) -> Iterator[bytes]:
+    """Yield the content of all streams. Raises Reject."""
     while True:
-        yield from unpack_stream(source, rules, NAME)
-        if source.peek(3) != b"BZh":
-            rules.end(NAME, source)
+        yield from unpack_stream(source, limits, NAME)
+        if source.peek(len(MAGIC)) != MAGIC:
+            limits.check_end(NAME, source)
             return
 
 
-def unpack_stream(source: Source, rules: Rules, name: str) -> Iterator[bytes]:
-    """Yield one stream, and leave alone what follows. Raises Reject."""
+def unpack_stream(source: ByteReader, limits: UnpackLimits, name: str) -> Iterator[bytes]:
+    """Yield the content of one stream, and leave what follows. Raises Reject."""
     import bz2
 
-    rules.begin_member(name)
-    # bz2 does not tell more
+    limits.begin_member(name)
+    # bz2 gives no other detail
     refusal = damaged(name, "a block is not what it was, or its checksum is wrong")
-    yield from decode(bz2.BZ2Decompressor(), source, rules, name, lambda error: refusal)
+    yield from decode(bz2.BZ2Decompressor(), source, limits, name, lambda error: refusal)

@@ -1,53 +1,44 @@
-"""LZ4 frames (lz4_Frame_format.md, 1.6.x), one after the other, and frames that are to be skipped."""
+"""LZ4 frames (lz4_Frame_format.md, 1.6.x), one after the other, and skippable frames."""
 
 from __future__ import annotations
 
+from douane.plugins.formats.lz4 import LEGACY_MAGIC, MAGIC, read_frame_header
 from douane_plugin import Reject
 
-from . import skippable
-from .decoding import decode
-from .rules import Rules, damaged, truncated, unsupported, wrong_checksum
+from .decoding import decode, read_header, skip_frames
+from .limits import UnpackLimits, damaged, unsupported, wrong_checksum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .source import Source
+    from douane.plugins._byte_reader import ByteReader
 
 NAME = "lz4"
-MAGIC, LEGACY = b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18"
-_HEADER_BYTES = 7
-_DICTIONARY = 1
 
 
-def begins(head: bytes) -> bool:
-    """By its magic. Frames that are to be skipped are looked behind elsewhere."""
-    return head[:4] in (MAGIC, LEGACY)
-
-
-def unpack(source: Source, rules: Rules) -> Iterator[bytes]:
-    """Yield what all frames unpack to. Raises Reject."""
+def unpack(source: ByteReader, limits: UnpackLimits) -> Iterator[bytes]:
+    """Yield the content of all frames. Raises Reject."""
     import lz4.frame
 
     while True:
-        skippable.skip(source, rules, NAME)
-        header = source.peek(_HEADER_BYTES)
-        if header.startswith(LEGACY):
+        skip_frames(source, limits, NAME)
+        magic = source.peek(4)
+        if magic == LEGACY_MAGIC:
             raise unsupported(
                 NAME,
                 "are a legacy frame (lz4 -l, as kernels are packed), which has no end and no checksum; compress it "
                 "again without -l",
             )
-        if not header.startswith(MAGIC):
-            rules.end(NAME, source)
+        if magic != MAGIC:
+            limits.check_end(NAME, source)
             return
-        if len(header) < _HEADER_BYTES:
-            raise truncated(NAME)
-        rules.begin_member(NAME)
-        if header[4] & _DICTIONARY:
+        header = read_header(source, read_frame_header(0), NAME)
+        limits.begin_member(NAME)
+        if header.dictionary is not None:
             raise unsupported(NAME, "need a dictionary that is not in them; compress it without one")
-        rules.begin_window(NAME, 1 << 8 + 2 * (header[5] >> 4 & 7))
-        yield from decode(lz4.frame.LZ4FrameDecompressor(), source, rules, NAME, _explain)
+        limits.check_window(NAME, header.window)
+        yield from decode(lz4.frame.LZ4FrameDecompressor(), source, limits, NAME, _explain)
 
 
 def _explain(error: Exception) -> Reject:

@@ -1,81 +1,60 @@
-"""Zstandard (RFC 8878): frames, one after the other, and frames that are to be skipped."""
+"""Zstandard (RFC 8878): frames, one after the other, and skippable frames."""
 
 from __future__ import annotations
 
 import sys
 
+from douane.plugins.formats.zstd import MAGIC, OLD_MAGICS, read_frame_header
 from douane_plugin import Reject
 
-from . import skippable
-from .decoding import decode
-from .rules import Rules, damaged, truncated, unsupported, wrong_checksum
+from .decoding import decode, read_header, skip_frames
+from .limits import UnpackLimits, damaged, truncated, unsupported, wrong_checksum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .source import Source
+    from douane.plugins._byte_reader import ByteReader
 
 NAME = "zstd"
-MAGIC = b"\x28\xb5\x2f\xfd"
-_OLD = tuple(bytes((first,)) + MAGIC[1:] for first in range(0x22, 0x28))
-"""Versions 0.2 to 0.7, from before the format was fixed; zstd(1) is built without them."""
-
-_MOST_HEADER = 18
 
 
-def begins(head: bytes) -> bool:
-    """By its magic. Frames that are to be skipped are looked behind elsewhere."""
-    return head[:4] in (MAGIC, *_OLD)
-
-
-def unpack(source: Source, rules: Rules) -> Iterator[bytes]:
-    """Yield what all frames unpack to. Raises Reject."""
+def unpack(source: ByteReader, limits: UnpackLimits) -> Iterator[bytes]:
+    """Yield the content of all frames. Raises Reject."""
+    frames = 0
     while True:
-        skippable.skip(source, rules, NAME)
+        skip_frames(source, limits, NAME)
         magic = source.peek(4)
-        if magic in _OLD:
+        if magic in OLD_MAGICS:
             raise unsupported(NAME, "are from before version 1 of the format; compress it again with a zstd of today")
-        if magic != MAGIC:
-            rules.end(NAME, source)
-            return
-        yield from unpack_frame(source, rules, NAME)
+        if magic == MAGIC:
+            yield from unpack_frame(source, limits, NAME)
+            frames += 1
+            continue
+        if not frames:
+            raise truncated(NAME) if len(magic) < 4 else damaged(NAME, "no frame follows the skippable frames")
+        limits.check_end(NAME, source)
+        return
 
 
-def unpack_frame(source: Source, rules: Rules, name: str) -> Iterator[bytes]:
-    """Yield one frame, and leave alone what follows. Raises Reject."""
+def unpack_frame(source: ByteReader, limits: UnpackLimits, name: str) -> Iterator[bytes]:
+    """Yield the content of one frame, and leave what follows. Raises Reject."""
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
         from backports import zstd
 
-    rules.begin_member(name)
-    rules.begin_window(name, _read_window(source.peek(_MOST_HEADER), name))
-    # Our own look at the header allows any number of bytes; libzstd's bound is a power of two.
-    bits = min(max((rules.window - 1).bit_length(), 10), 31)
-    decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: bits})
-    yield from decode(decoder, source, rules, name, lambda error: _explain(error, name))
-
-
-def _read_window(header: bytes, name: str) -> int:
-    """The bytes of window that the frame needs (3.1.1.1). Raises Reject."""
-    if len(header) < 6:
-        raise truncated(name)
-    flags = header[4]
-    single, dictionary = flags >> 5 & 1, (0, 1, 2, 4)[flags & 3]
-    counted = (single, 2, 4, 8)[flags >> 6]
-    at = 5 + (not single)
-    if len(header) < at + dictionary + counted:
-        raise truncated(name)
-    if flags & 8:
+    limits.begin_member(name)
+    header = read_header(source, read_frame_header(0), name)
+    if header.reserved:
         raise unsupported(name, "have flags that are not known here; compress it with another zstd")
-    if int.from_bytes(header[at : at + dictionary], "little"):
+    if header.dictionary:
         raise unsupported(name, "need a dictionary that is not in them; compress it without one")
-    if not single:
-        base = 1 << 10 + (header[5] >> 3)
-        return base + base // 8 * (header[5] & 7)
-    size = int.from_bytes(header[at + dictionary : at + dictionary + counted], "little")
-    return size + (256 if counted == 2 else 0)
+    limits.check_window(name, header.window)
+    # The limit above allows any number of bytes; libzstd's limit is a power of two.
+    bits = min(max((limits.window - 1).bit_length(), 10), 31)
+    decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: bits})
+    yield from decode(decoder, source, limits, name, lambda error: _explain(error, name))
 
 
 def _explain(error: Exception, name: str) -> Reject:

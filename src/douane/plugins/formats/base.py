@@ -61,6 +61,9 @@ class Format:
     codes: "tuple[tuple[str, str, str], ...]" = ()
     """Findings that no other format has, as in :data:`codes.CODES`: code, worth, text for the tenant."""
 
+    decoder = ""
+    """The module with `unpack(source, limits)`, of a format that the transform `decompress` unpacks."""
+
     def begins(self, head: bytes) -> bool:
         """True if some program in use reads an image that begins with `head` as this format.
 

@@ -1,64 +1,98 @@
 """Gzip (RFC 1952). What is compressed is not looked at; whether it is cut short cannot be seen without unpacking it."""
 
 from . import member_names
-from .base import Format
+from .compression import Compression, HeaderError
 from .requests import Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from .match import Match
     from .requests import Reader
 
+MAGIC = b"\x1f\x8b"
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
-_MOST_TEXT = 4096
+_USUAL_TEXT, _MAX_TEXT = 256, 4096
 _SHORTEST = 20  # header, an empty deflate block of two bytes, CRC and length
 
 
-class Gzip(Format):
+class Gzip(Compression):
     """Deflate is the only method there is; reserved flags must be refused by whoever unpacks it (2.3.1.2)."""
 
     name = "gzip"
-    about = "compressed data; `format` does not unpack it"
-    kind = "compressed"
-    allowed = True
+    decoder = "douane.plugins.decompress.gzip"
 
     def begins(self, head: bytes) -> bool:
-        return head.startswith(b"\x1f\x8b\x08") and len(head) > 3 and not head[3] & _RESERVED
+        return _is_member(head)
 
     def read(self, match: "Match") -> "Reader":
-        header = yield Bytes(0, 10, "the header")
-        flags = header[3]
-        match.note("flags", flags, 3)
-        at = 10
-        if flags & _FEXTRA:
-            field = yield Bytes(at, 2, "the length of the extra field")
-            length = int.from_bytes(field, "little")
-            header += field + (yield Bytes(at + 2, length, "the extra field"))
-            at += 2 + length
-        for flag, what in ((_FNAME, "file name"), (_FCOMMENT, "comment")):
-            if not flags & flag:
-                continue
-            text = yield Bytes(at, _MOST_TEXT, f"the {what}", short=True)
-            length = text.find(b"\0")
-            if length < 0:
-                code = "header" if len(text) == _MOST_TEXT else "truncated"
-                match.find(code, f"the {what} has no end in {len(text)} bytes", at)
-                return
-            match.note(what, member_names.shown(text[:length].decode("latin-1")), at)
-            header += text[: length + 1]
-            at += length + 1
-        if flags & _FHCRC:
-            import zlib
-
-            told = yield Bytes(at, 2, "the CRC of the header")
-            if int.from_bytes(told, "little") != zlib.crc32(header) & 0xFFFF:
-                match.find("checksum", "the CRC of the header is wrong", at)
-            at += 2
-        first = yield Bytes(at, 1, "the first block")
-        if first[0] >> 1 & 3 == 3:
-            match.find("header", "the first block is of a type that deflate does not have", at)  # RFC 1951, 3.2.3
+        try:
+            header = yield from read_header(0)
+        except HeaderError as error:
+            match.find(error.code, str(error), error.offset)
+            return
+        match.note("flags", header.flags, 3)
+        for what, (offset, text) in header.texts.items():
+            match.note(what, member_names.shown(text.decode("latin-1")), offset)
+        if not header.crc_fits:
+            match.find("checksum", "the CRC of the header is wrong", header.length - 2)
+        first = yield Bytes(header.length, 1, "the first block")
+        if first[0] >> 1 & 3 == 3:  # RFC 1951, 3.2.3
+            match.find("header", "the first block is of a type that deflate does not have", header.length)
         end = yield Tail(8)
-        if match.total < at + _SHORTEST - 10:
+        if match.total < header.length + _SHORTEST - 10:
             match.find("truncated", f"it ends at {match.total}, and CRC and length are missing")
         else:
             match.note("length modulo 2^32", int.from_bytes(end[4:], "little"), match.total - 4)
+
+
+class Header:
+    """The header of a member: its `flags`; `texts`, offset and bytes of the file name and the comment; `crc_fits`, True
+    also if it has no CRC; `length` in bytes."""
+
+    def __init__(self, flags: int) -> None:
+        self.flags = flags
+        self.texts: dict[str, tuple[int, bytes]] = {}
+        self.crc_fits = True
+        self.length = 10
+
+
+def read_header(start: int) -> "Generator[Bytes, bytes, Header]":
+    """Read the header of the member at `start`. Raises HeaderError."""
+    data = yield Bytes(start, 10, "the header")
+    header = Header(data[3])
+    if not _is_member(data):
+        raise HeaderError("header", "a member has a method or flags that gzip does not have", start)
+    if header.flags & _FEXTRA:
+        length = yield Bytes(start + 10, 2, "the length of the extra field")
+        data += length + (yield Bytes(start + 12, int.from_bytes(length, "little"), "the extra field"))
+    for flag, what in ((_FNAME, "file name"), (_FCOMMENT, "comment")):
+        if header.flags & flag:
+            at = start + len(data)
+            text = yield from _read_text(at, what)
+            header.texts[what] = at, text
+            data += text + b"\0"
+    header.length = len(data)
+    if header.flags & _FHCRC:
+        import zlib
+
+        checksum = yield Bytes(start + len(data), 2, "the CRC of the header")
+        header.crc_fits = int.from_bytes(checksum, "little") == zlib.crc32(data) & 0xFFFF
+        header.length += 2
+    return header
+
+
+def _is_member(head: bytes) -> bool:
+    return head.startswith(MAGIC + b"\x08") and len(head) > 3 and not head[3] & _RESERVED
+
+
+def _read_text(at: int, what: str) -> "Generator[Bytes, bytes, bytes]":
+    """The bytes before the zero. gzip(1) writes file names, and no file system has names of more than 4 KiB."""
+    for length in (_USUAL_TEXT, _MAX_TEXT):
+        text = yield Bytes(at, length, f"the {what}", short=True)
+        end = text.find(b"\0")
+        if end >= 0:
+            return text[:end]
+    code = "header" if len(text) == _MAX_TEXT else "truncated"
+    raise HeaderError(code, f"the {what} has no end in {len(text)} bytes", at)

@@ -1,47 +1,64 @@
 """LZMA's first container, ``.lzma``: it has no signature, so all that its header can have is checked.
 
-xz, src/liblzma/common/alone_decoder.c; the LZMA SDK's ``lzma.txt``.
+xz, src/liblzma/common/alone_decoder.c; the LZMA SDK's ``lzma-specification.txt``.
 """
 
-from .base import Format
-from .decoder_memory import note_window
+from .compression import Compression, note_window
 from .requests import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from .match import Match
     from .requests import Reader
 
+_HEADER_BYTES, _RANGE_BYTES = 13, 5
 _UNKNOWN = (1 << 64) - 1
 _MOST = 1 << 38  # as xz has it: a size in a header of 256 GiB or more means that it is no such header
 _LEAST_WINDOW = 1 << 12
 
 
-class Lzma(Format):
+class Lzma(Compression):
     """Strict as ``xz --format=auto`` is, and a little more: no window under 4 KiB, and the first byte of the range
     coder, which is always zero. An image of zeros or a boot sector is not taken for one."""
 
     name = "lzma"
-    about = "compressed data; `format` does not unpack it"
-    kind = "compressed"
-    allowed = True
+    decoder = "douane.plugins.decompress.lzma"
 
     def begins(self, head: bytes) -> bool:
-        if len(head) < 18 or head[13] or head[0] >= 225:
+        if len(head) < _HEADER_BYTES + _RANGE_BYTES or head[_HEADER_BYTES] or head[0] >= 225:
             return False
         literal, low = head[0] % 9, head[0] // 9 % 5
         if literal + low > 4:
             return False
-        window, size = int.from_bytes(head[1:5], "little"), int.from_bytes(head[5:13], "little")
-        if window < _LEAST_WINDOW or not _is_usual(window):
+        header = Header(head)
+        if header.window < _LEAST_WINDOW or not _is_usual(header.window):
             return False
-        return head[14:18] != b"\xff\xff\xff\xff" and (size == _UNKNOWN or 0 < size < _MOST)
+        return header.size is None or 0 < header.size < _MOST
 
     def read(self, match: "Match") -> "Reader":
-        header = yield Bytes(0, 18, "the header")
-        note_window(match, int.from_bytes(header[1:5], "little"), 1)
-        size = int.from_bytes(header[5:13], "little")
-        match.note("uncompressed size", "unknown" if size == _UNKNOWN else size, 5)
+        header = yield from read_header()
+        note_window(match, header.window, 1)
+        match.note("uncompressed size", "unknown" if header.size is None else header.size, 5)
+        code = yield Bytes(_HEADER_BYTES, _RANGE_BYTES, "the beginning of the stream")
+        if code == b"\0\xff\xff\xff\xff":
+            # RangeDecoder.Init of the specification: "Corrupted". xz and lzma call it corrupt, too.
+            match.find("header", "its stream cannot be decoded: the code is as large as the range", _HEADER_BYTES)
+
+
+class Header:
+    """`window` and `size` in bytes; the size is that of what is compressed, None if unknown."""
+
+    def __init__(self, data: bytes) -> None:
+        self.window = int.from_bytes(data[1:5], "little")
+        size = int.from_bytes(data[5:_HEADER_BYTES], "little")
+        self.size = None if size == _UNKNOWN else size
+
+
+def read_header() -> "Generator[Bytes, bytes, Header]":
+    """Read the header that stands at the beginning."""
+    return Header((yield Bytes(0, _HEADER_BYTES, "the header")))
 
 
 def _is_usual(window: int) -> bool:

@@ -1,22 +1,19 @@
 # ruff: noqa: F401  # an import is what registers a format
-"""All formats: one line registers one, see `base`."""
+"""All formats: one line registers one, see `base`. The compressions have a registry of their own, `compressions`."""
 
 from .base import Format
 from .bochs import Bochs
-from .bzip2 import Bzip2
 from .cd_sectors import CdSectors
 from .cloop import Cloop
+from .compressions import COMPRESSIONS
 from .dmg import Dmg
 from .ewf import Ewf
 from .file_systems import FileSystems
 from .gpt import Gpt
-from .gzip import Gzip
 from .iso import Iso
 from .kernels import InitialRamDisk, Kernel
 from .luks1 import Luks1
 from .luks2 import Luks2
-from .lz4 import Lz4
-from .lzma import Lzma
 from .mbr import Mbr
 from .nrg import Nrg
 from .ovf import Ovf
@@ -32,10 +29,8 @@ from .vdi import Vdi
 from .vhd import Vhd
 from .vhdx import Vhdx
 from .vmdk import Vmdk
-from .xz import Xz
 from .zip import Zip
-from .zstd import Zstd
 
-FORMATS: "tuple[Format, ...]" = tuple(
-    kind() for kind in tuple(globals().values()) if isinstance(kind, type) and issubclass(kind, Format) and kind.name
-)
+_CLASSES = [form for form in tuple(globals().values()) if isinstance(form, type) and issubclass(form, Format)]
+
+FORMATS: "tuple[Format, ...]" = (*(form() for form in _CLASSES if form.name), *COMPRESSIONS)

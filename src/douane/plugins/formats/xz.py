@@ -1,7 +1,6 @@
 """Xz: headers of the stream and its blocks, and the index and footer at its end (xz-file-format.txt 1.2.1)."""
 
-from .base import Format
-from .decoder_memory import note_window
+from .compression import Compression, note_window
 from .requests import TAIL_BYTES, Bytes, Tail
 
 TYPE_CHECKING = False
@@ -16,14 +15,10 @@ _MOST_BLOCKS = 16384
 """Blocks whose headers are read. ``xz -T`` makes them of 3 windows, 24 MiB by default: these are 384 GiB."""
 
 
-class Xz(Format):
+class Xz(Compression):
     name = "xz"
-    about = "compressed data; `format` does not unpack it"
-    kind = "compressed"
-    allowed = True
-
-    def begins(self, head: bytes) -> bool:
-        return head.startswith(MAGIC)
+    decoder = "douane.plugins.decompress.xz"
+    signatures = ((0, MAGIC),)
 
     def read(self, match: "Match") -> "Reader":
         header = yield Bytes(0, 12, "the stream header")

@@ -50,10 +50,12 @@ class Zip(Format):
     about = "an archive"
     kind = "archive"
     allowed = True
+    decoder = "douane.plugins.decompress.zip"
 
     def begins(self, head: bytes) -> bool:
-        head = head[4:] if head.startswith((b"PK00PK\3\4", b"PK\7\x08PK\3\4")) else head  # marks of a split archive
-        return head.startswith(zip_directory.LOCAL) or (head.startswith(zip_directory.END) and len(head) >= 22)
+        if head.startswith(zip_directory.END):
+            return len(head) >= zip_directory.END_BYTES
+        return head.startswith((zip_directory.LOCAL, *zip_directory.SPLIT))
 
     def ends(self, tail: bytes, total: int) -> bool:
         at = tail.rfind(zip_directory.END)

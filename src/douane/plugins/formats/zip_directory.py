@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LOCAL, CENTRAL, END = b"PK\3\4", b"PK\1\2", b"PK\5\6"
+DESCRIPTOR_SIGNATURE = b"PK\7\x08"
+SPLIT = (DESCRIPTOR_SIGNATURE + LOCAL, b"PK00" + LOCAL)
+"""How an archive of several files begins, and one that could have become several (4.4.1.5, 8.5.3)."""
+
 _END64, _LOCATOR = b"PK\6\6", b"PK\6\7"
 LOCAL_BYTES, CENTRAL_BYTES, END_BYTES = 30, 46, 22
 _LOCAL = Struct("<4s5H3I2H")
@@ -20,8 +24,11 @@ _RECORD = Struct("<4sQ2H2I4Q")
 _LOCATE = Struct("<4sIQI")
 _MAX32, _MAX16 = 0xFFFFFFFF, 0xFFFF
 
-ENCRYPTED, DESCRIPTOR, STRONG, UTF8, MASKED = 1, 8, 0x40, 0x800, 0x2000
+ENCRYPTED, LZMA_END_MARK, DESCRIPTOR, PATCH, STRONG, UTF8, MASKED = 1, 2, 8, 0x20, 0x40, 0x800, 0x2000
 """Bits of the flags (4.4.4): encrypted; sizes stand behind the data; and so on."""
+
+MAX_END_BYTES = CENTRAL_BYTES + 3 * _MAX16 + _RECORD.size + _LOCATE.size + END_BYTES + _MAX16
+"""What follows the data of an archive's only member: its entry in the directory, and the ends."""
 
 
 class ZipError(ValueError):
@@ -30,6 +37,10 @@ class ZipError(ValueError):
     def __init__(self, what: str, offset: "int | None" = None) -> None:
         super().__init__(what)
         self.offset = offset
+
+
+class ZipTruncated(ZipError):
+    """The archive ends inside its last record."""
 
 
 class Entry:
@@ -63,8 +74,12 @@ class Entry:
         raw = header[fixed : fixed + names]
         self.name = raw.decode("utf-8" if self.flags & UTF8 else "cp437", "surrogateescape")
         self.names = [self.name]
+        has_zip64 = False
         for kind, value in _extra_fields(header[fixed + names : fixed + names + extras], offset):
             if kind == 1:
+                if has_zip64:
+                    raise ZipError("a member has two Zip64 fields", offset)
+                has_zip64 = True
                 disk = self._take_zip64(value, disk, offset)
             elif kind == 0x7075 and len(value) > 5:  # 4.6.9: version, CRC of the name, the name in UTF-8
                 self.names.append(value[5:].decode("utf-8", "surrogateescape"))
@@ -110,35 +125,39 @@ class Directory:
 def find_directory(tail: bytes, total: int) -> "Directory | None":
     """Find the end of central directory record in `tail`, the last bytes of `total`; None if there is none.
 
-    Raises ZipError if it contradicts the archive, or if there are two that do not.
+    Raises ZipError if it contradicts the archive, or if a program could find another one.
     """
-    found: list[Directory] = []
+    directory: Directory | None = None
     problem: ZipError | None = None
     at = tail.rfind(END)
     for _ in range(64):
         if at < 0:
             break
         try:
-            found.append(_directory_at(tail, at, total))
+            other = _directory_at(tail, at, total)
         except ZipError as error:
             problem = problem or error
+        else:
+            if directory is not None:
+                raise ZipError("it has two central directories, and which is read depends on the program", other.offset)
+            if problem is not None:  # in the comment, or behind it; Python's zipfile reads the last one
+                raise ZipError("another end of central directory record follows the right one", problem.offset)
+            directory = other
         at = tail.rfind(END, 0, at)
-    if len(found) > 1:
-        raise ZipError("it has two central directories, and which is read depends on the program", found[1].offset)
-    if not found and problem is not None:
+    if directory is None and problem is not None:
         raise problem
-    return found[0] if found else None
+    return directory
 
 
 def _directory_at(tail: bytes, at: int, total: int) -> Directory:
     base = total - len(tail)
     position = base + at
     if at + END_BYTES > len(tail):
-        raise ZipError("the end of central directory record is cut short", position)
+        raise ZipTruncated("the end of central directory record is cut short", position)
     _, disk, first, here, count, size, offset, comment = _END.unpack_from(tail, at)
     end = position + END_BYTES + comment
     if end > total:
-        raise ZipError("the comment of the archive is cut short", position)
+        raise ZipTruncated("the comment of the archive is cut short", position)
     where = position
     if at >= _LOCATE.size and tail[at - _LOCATE.size :].startswith(_LOCATOR):
         _, disk64, record_at, disks = _LOCATE.unpack_from(tail, at - _LOCATE.size)
@@ -175,6 +194,15 @@ def entries(directory: Directory, data: bytes) -> "Iterator[Entry]":
     if at != len(data):
         # A digital signature (4.3.13) stands there in no archive that a tool in use makes.
         raise ZipError("the central directory has more in it than its entries", directory.offset + at)
+
+
+def descriptors(crc: int, packed: int, size: int) -> "Iterator[bytes]":
+    """The forms of a data descriptor (4.3.9): lengths of 4 or of 8 bytes, with its signature or without."""
+    for width in (4, 8):
+        if max(packed, size) >> 8 * width == 0:
+            fields = crc.to_bytes(4, "little") + packed.to_bytes(width, "little") + size.to_bytes(width, "little")
+            yield DESCRIPTOR_SIGNATURE + fields
+            yield fields
 
 
 def lengths_in(fixed: bytes) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from douane.plugins.decompress.expansion import USUAL, bounded
-from douane.plugins.decompress.source import Source
+from douane.plugins._byte_reader import ByteReader
+from douane.plugins._expansion import DEFAULT_MAX, bounded
+from douane.plugins.formats import tar_headers
+from douane.plugins.formats.base import HEAD_BYTES
 from douane_plugin import Reject, Transform
 
 TYPE_CHECKING = False
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from .file_bytes import FileBytes
     from .reading import Reading
 
-_HEAD_BYTES = 4096
 _MOST_TRUST_BYTES = 4 << 20
 _MOST_SHOWN = 1024
 
@@ -75,7 +76,7 @@ class Ova(Transform):
         hardware: Literal["none", "openstack", "cim"] = "none",
         cim: list[str] | None = None,
         max_members: int = 1024,
-        max_expansion: int = USUAL,
+        max_expansion: int = DEFAULT_MAX,
     ) -> None:
         if isinstance(disk, int) and disk < 0:
             raise ValueError(f"'disk' is the place of a disk, counted from 0, or a name or an id, not {disk}")
@@ -131,8 +132,8 @@ class Ova(Transform):
     def transform(self, image: Image) -> Iterator[Any]:
         """Yields views of the image where that is possible: a disk need not be copied. Raises Reject as told above."""
         source = self._open(image)
-        head = source.peek(_HEAD_BYTES)
-        if not _begins_archive(head):
+        head = source.peek(HEAD_BYTES)
+        if not tar_headers.begins_archive(head):
             if image.container_format == "ova" or _is_descriptor(head):
                 raise _no_archive(head)
             image.unchanged()
@@ -148,15 +149,15 @@ class Ova(Transform):
         yield from bounded(disk, image, self.max_expansion)
         image.becomes(properties=self._end(reading))
 
-    def _open(self, image: Image) -> Source | FileBytes:
-        return Source(image)
+    def _open(self, image: Image) -> ByteReader | FileBytes:
+        return ByteReader(image)
 
-    def _begin(self, source: Source | FileBytes, *, is_ova: bool) -> Reading | None:
+    def _begin(self, source: ByteReader | FileBytes, *, is_ova: bool) -> Reading | None:
         """Read up to the descriptor; None if there is none."""
         reading = self._reading(source)
         return reading if reading.find_descriptor(is_ova=is_ova) else None
 
-    def _reading(self, source: Source | FileBytes) -> Reading:
+    def _reading(self, source: ByteReader | FileBytes) -> Reading:
         from .archive import Archive
         from .reading import Reading
 
@@ -170,16 +171,19 @@ class Ova(Transform):
         )
 
     def _unpack(self, reading: Reading) -> Iterator[bytes]:
-        from douane.plugins.decompress import gzip
-        from douane.plugins.decompress.rules import Rules
+        from douane.plugins.decompress.gzip import unpack
+        from douane.plugins.decompress.limits import UnpackLimits
+        from douane.plugins.formats.gzip import Gzip
 
-        packed = Source(reading.disk())
-        if not gzip.begins(packed.peek(4)) and packed.peek(1):
+        packed = ByteReader(reading.disk())
+        head = packed.peek(HEAD_BYTES)
+        if not head:
+            return
+        if not Gzip().begins(head):
             raise Reject(
                 "ova-compression", "the disk should be compressed with gzip, and is not; export the appliance again"
             )
-        if packed.peek(1):
-            yield from gzip.unpack(packed, Rules(window=1 << 15, members=1 << 22, trailing=False, warn=self.warn))
+        yield from unpack(packed, UnpackLimits(window=1 << 15, members=1 << 22, trailing=False, warn=self.warn))
 
     # when all has gone by
 
@@ -262,12 +266,12 @@ class OvaAnyOrder(Ova, Transform):
 
     reads = "random"
 
-    def _open(self, image: Image) -> Source | FileBytes:
+    def _open(self, image: Image) -> ByteReader | FileBytes:
         from .file_bytes import FileBytes
 
         return FileBytes(image.file)
 
-    def _begin(self, source: Source | FileBytes, *, is_ova: bool) -> Reading | None:
+    def _begin(self, source: ByteReader | FileBytes, *, is_ova: bool) -> Reading | None:
         first = self._reading(source)
         if not first.seek_descriptor(is_ova=is_ova):
             return None
@@ -281,12 +285,6 @@ def _has_cryptography() -> bool:
     from importlib.util import find_spec
 
     return find_spec("cryptography") is not None
-
-
-def _begins_archive(head: bytes) -> bool:
-    from douane.plugins.formats import tar_headers
-
-    return tar_headers.begins_archive(head)
 
 
 def _is_descriptor(head: bytes) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from douane.plugins.formats.tar_headers import End, Member
 
     class Bytes(Protocol):
-        """Bytes in order: of :class:`douane.plugins.decompress.Source` what is needed here."""
+        """Bytes in order: what :class:`ByteReader` and :class:`FileBytes` have in common."""
 
         offset: int
 

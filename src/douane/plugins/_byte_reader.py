@@ -1,4 +1,4 @@
-"""Compressed bytes, in order, as a decoder wants them: in pieces of its own choosing, and with a way back."""
+"""A position in a stream of bytes, for transforms that read structures of their own lengths as an image arrives."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-LEAST_PIECE = 64 << 10
-"""Bytes that :meth:`Source.rest` collects before it yields: each piece is a system call of the runtime."""
+MIN_PIECE_BYTES = 64 << 10
+"""Bytes that :meth:`ByteReader.rest` collects before it yields: each piece is a system call of the runtime."""
 
 _SKIP_BYTES = 1 << 20
 
 
-class Source:
-    """A position in a stream of bytes-like pieces, such as an image's chunks or what another layer unpacks to.
+class ByteReader:
+    """A position in a stream of bytes-like pieces, such as an image's chunks or the output of a decoder.
 
-    What :meth:`take` returns is a view of such a piece, and valid as long as that is: until the next call.
+    :meth:`take` returns a view of such a piece. It is valid as long as the piece is: until the next call.
     """
 
     def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
@@ -26,10 +26,10 @@ class Source:
         self.offset = 0
         """Bytes taken so far, without those that were put back."""
 
-    def _more(self) -> bool:
-        """Go to the next piece if this one is used up; False at the end."""
+    def _advance(self) -> bool:
+        """Go to the next piece if this piece is used up; False at the end."""
         while self._at == len(self._view):
-            self._view, self._at = memoryview(b""), 0  # an image's chunk must be let go before the next is asked for
+            self._view, self._at = memoryview(b""), 0  # release the image's chunk before asking for the next
             piece = None if self._ended else next(self._pieces, None)
             if piece is None:
                 self._ended = True
@@ -37,17 +37,17 @@ class Source:
             self._view = memoryview(piece)
         return True
 
-    def take(self, most: int) -> memoryview:
-        """The next bytes: at least one and at most `most`; none at the end."""
-        if not self._more():
+    def take(self, limit: int) -> memoryview:
+        """The next bytes: at least one and at most `limit`; none at the end."""
+        if not self._advance():
             return memoryview(b"")
-        part = self._view[self._at : self._at + most]
+        part = self._view[self._at : self._at + limit]
         self._at += len(part)
         self.offset += len(part)
         return part
 
     def put_back(self, data: bytes) -> None:
-        """Take these bytes, the last ones that were taken, back: they come again."""
+        """Return `data`, the bytes that were taken last: they come again."""
         self.offset -= len(data)
         if len(data) <= self._at:
             self._at -= len(data)
@@ -56,7 +56,7 @@ class Source:
             self.put_before(data)
 
     def put_before(self, data: bytes) -> None:
-        """Let these bytes, which were never taken, come next; they do not count in :attr:`offset`."""
+        """Insert bytes that were never taken: they come next, and do not count in :attr:`offset`."""
         self.offset -= len(data)
         self._view, self._at = memoryview(data + bytes(self._view[self._at :])), 0
 
@@ -81,25 +81,25 @@ class Source:
         return not count
 
     def skip_zeros(self) -> int:
-        """Pass over all bytes that are zero; how many they were."""
-        before = self.offset
+        """Pass over all bytes that are zero; return how many."""
+        start = self.offset
         while part := self.take(_SKIP_BYTES):
             rest = bytes(part).lstrip(b"\0")
             if rest:
                 self.put_back(rest)
                 break
-        return self.offset - before
+        return self.offset - start
 
     def rest(self) -> Iterator[bytes]:
-        """All that comes, in pieces of :data:`LEAST_PIECE` or more where they come smaller."""
+        """All bytes that come, in pieces of :data:`MIN_PIECE_BYTES` or more where they come smaller."""
         small = bytearray()
         while part := self.take(1 << 30):
-            whole = part.obj
-            if not small and len(part) >= LEAST_PIECE:
-                yield whole if isinstance(whole, bytes) and len(whole) == len(part) else bytes(part)
+            piece = part.obj
+            if not small and len(part) >= MIN_PIECE_BYTES:
+                yield piece if isinstance(piece, bytes) and len(piece) == len(part) else bytes(part)
             else:
                 small += part
-                if len(small) < LEAST_PIECE:
+                if len(small) < MIN_PIECE_BYTES:
                     continue
                 yield bytes(small)
                 small.clear()

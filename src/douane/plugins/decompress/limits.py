@@ -1,4 +1,4 @@
-"""What holds for every layer, whatever it is compressed with, and how a tenant is told of it."""
+"""The limits of all layers together, and the refusals that decoders share."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .source import Source
+    from douane.plugins._byte_reader import ByteReader
 
 PIECE_BYTES = 512 << 10
 """With 1 MiB, the allocator gives each piece's pages back to the kernel and faults them in again: 48,000 page faults
 where a gzip of 120 MiB was unpacked, and 500 with 512 KiB, which took about a tenth less of the processor."""
 
 
-class Rules:
-    """The operator's bounds, what a warning goes to, and the count of members so far.
+class UnpackLimits:
+    """The operator's limits, and the count of members so far.
 
-    ``window``: bytes of memory that a decoder may want for what was unpacked before.
+    ``window``: bytes of memory that a decoder may use for what it unpacked before.
     ``members``: how many members, frames or streams there may be, in all layers.
     ``trailing``: True if bytes behind the end only warn.
+    ``warn``: takes the code and the message of a warning.
     ``piece``: most bytes that come out of a decoder at once.
     """
 
@@ -43,13 +44,13 @@ class Rules:
         self._count = 0
 
     def warn(self, code: str, message: str) -> None:
-        """Tell the tenant, once for each code."""
+        """Warn the tenant, once for each code."""
         if code not in self._warned:
             self._warned.add(code)
             self._warn(code, message)
 
     def begin_member(self, name: str) -> None:
-        """A member, frame or stream begins. Raises Reject if it is one too many."""
+        """Count a member, frame or stream. Raises Reject if it is one too many."""
         self._count += 1
         if self._count > self.members:
             raise Reject(
@@ -57,8 +58,8 @@ class Rules:
                 f"the image is compressed with {name} in more than {self.members} parts; compress it in one",
             )
 
-    def begin_window(self, name: str, window: int) -> None:
-        """`window` bytes of memory will be needed. Raises Reject if that is too much."""
+    def check_window(self, name: str, window: int) -> None:
+        """Raise Reject if `window` bytes of memory are too much."""
         if window > self.window:
             raise Reject(
                 "compressed-window",
@@ -66,10 +67,10 @@ class Rules:
                 f"{show_exact_size(self.window)} are allowed; compress it again with a smaller one",
             )
 
-    def end(self, name: str, source: Source) -> None:
-        """The last member has ended: what follows are zeros, or nothing. Raises Reject otherwise.
+    def check_end(self, name: str, source: ByteReader) -> None:
+        """Raise Reject if anything but zeros follows the last member.
 
-        Zeros are how tapes and block devices fill up, gzip(1) skips them as well, and nothing hides in them.
+        Tapes and block devices are filled up with zeros, gzip(1) skips them as well, and nothing hides in them.
         """
         if not source.peek(1):
             return
@@ -86,22 +87,20 @@ class Rules:
 
 
 def truncated(name: str) -> Reject:
-    """The data end before their end."""
-    return Reject(
-        "compressed-truncated", f"the image is cut short: its {name} data end before their end; upload all of it"
-    )
+    """The refusal of data that end too early."""
+    return Reject("compressed-truncated", f"the image is cut short: its {name} data is truncated; upload all of it")
 
 
-def damaged(name: str, what: str) -> Reject:
-    """The data cannot be unpacked; `what` goes on the sentence, for who wants to know more."""
-    return Reject("compressed-damaged", f"the {name} data of the image are damaged: {what}; upload it again")
+def damaged(name: str, detail: str) -> Reject:
+    """The refusal of data that cannot be unpacked; `detail` is for people who want to know more."""
+    return Reject("compressed-damaged", f"the {name} data of the image are damaged: {detail}; upload it again")
 
 
 def wrong_checksum(name: str, what: str) -> Reject:
-    """What was unpacked is not what was packed."""
+    """The refusal of data that were changed; `what` is the checksum or the length that is wrong."""
     return Reject("compressed-checksum", f"the image is damaged: {what} in its {name} data is wrong; upload it again")
 
 
-def unsupported(name: str, what: str) -> Reject:
-    """A legal thing that is not done here; `what` says what it is and what to do."""
-    return Reject("compressed-unsupported", f"the {name} data of the image {what}")
+def unsupported(name: str, detail: str) -> Reject:
+    """The refusal of data that are legal but not unpacked here; `detail` says what they are and what to do."""
+    return Reject("compressed-unsupported", f"the {name} data of the image {detail}")
