@@ -51,8 +51,8 @@ def explain(error: Exception, name: str, limits: UnpackLimits | None = None) -> 
     if limits is not None and text == "Memory usage limit exceeded":
         return Reject(
             "compressed-window",
-            f"unpacking the image with {name} needs more memory for its dictionary than the {show_exact_size(limits.window)} "
-            "that are allowed; compress it again with a smaller one",
+            f"unpacking the image with {name} needs more memory for its dictionary than the "
+            f"{show_exact_size(limits.window)} that are allowed; compress it again with a smaller one",
         )
     if "integrity check" in text or "unsupported options" in text:
         return unsupported(name, "have options that are not known here; compress it again")
