@@ -18,7 +18,7 @@ from agents import Start, plan
 from douane.agent import Agent
 from douane.agent.client import AgentPassage
 from douane.declared import DeclaredImage
-from douane.engine import PassEnded
+from douane.engine import RunEnded
 from douane.errors import AgentError, AgentUnavailable
 
 MIB = 1 << 20
@@ -79,7 +79,7 @@ def test_an_image_that_is_handed_over_piece_by_piece(start: Start) -> None:
 def test_whoever_sends_hears_of_a_refusal_at_once(start: Start) -> None:
     passage = Agent(start(plan("NoEvil")).socket).begin(DeclaredImage(), None, "an upload")
     passage.write(b"EVIL")
-    with pytest.raises(PassEnded):
+    with pytest.raises(RunEnded):
         for _ in range(1000):
             passage.write(bytes(MIB))
     assert (passage.result().outcome, passage.result().code) == ("refused", "evil")
@@ -152,7 +152,7 @@ def test_an_agent_that_is_killed_lets_nothing_in(start: Start, image: Path) -> N
         try:
             while True:
                 passage.write(bytes(MIB))
-        except PassEnded:
+        except RunEnded:
             passage.result()
     assert caged
     psutil.wait_procs(caged, timeout=60)

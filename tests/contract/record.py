@@ -33,7 +33,7 @@ class Tap:
 
     def put_on(self) -> None:
         """Record from here on."""
-        plugin, reader, pack = python_plugin.PythonPlugin, channel_reader.RingReader, python_plugin.pack
+        plugin, reader, pack = python_plugin.PythonPlugin, channel_reader.ChannelReader, python_plugin.pack
         on_frame, send_image, start, send = plugin._on_frame, plugin.send_image, plugin.start, reader._send
         channels = set()
 

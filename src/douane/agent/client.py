@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from douane.declared import DeclaredImage
-from douane.engine import PassEnded, Report
+from douane.engine import Report, RunEnded
 from douane.errors import AgentError, AgentUnavailable
 
 from .protocol import VERSION, Broken, Hangup, Line
@@ -124,9 +124,9 @@ class AgentPassage:
         self.plan = str(told.get("plan"))
 
     def write(self, data: bytes) -> None:
-        """Hand over the next bytes; waits for the slowest plugin. Raises PassEnded."""
+        """Hand over the next bytes; waits for the slowest plugin. Raises RunEnded."""
         if self._pipe < 0:
-            raise PassEnded
+            raise RunEnded
         self._pieces.append(data)
         self._length += len(data)
         is_much = self._length >= _TOGETHER_BYTES or len(self._pieces) == _MOST_PIECES
@@ -140,7 +140,7 @@ class AgentPassage:
             try:
                 done = os.writev(self._pipe, pieces)
             except BrokenPipeError:
-                raise PassEnded from None
+                raise RunEnded from None
             while pieces and done >= len(pieces[0]):
                 done -= len(pieces.pop(0))
             if done:
@@ -149,7 +149,7 @@ class AgentPassage:
 
     def finish(self) -> Report:
         """That was all: wait for the outcome. Raises DouaneError."""
-        with contextlib.suppress(PassEnded):
+        with contextlib.suppress(RunEnded):
             self._flush()
         self._close_pipe()
         with contextlib.suppress(Hangup):  # it has refused already: what it said is there to be read

@@ -7,8 +7,9 @@ import os
 import select
 import stat
 
-from douane.engine import FileSource, SinkError, SourceError, StreamSource
+from douane.engine import FileSource, SourceError, StreamSource
 from douane.stream.ring import Ring
+from douane.stream.sink import FileSink
 from douane.stream.source import Source
 
 from .protocol import Broken, Hangup, Line
@@ -65,21 +66,8 @@ class PipeSource(StreamSource):
         raise SourceError(f"{self.name} did not come to its end: whoever sent it gave up")
 
 
-class HandedSink:
+class HandedSink(FileSink):
     """A file of the client's that the result is written into."""
 
     def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def open_read(self) -> int:
-        """See :class:`Sink`."""
-        return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
-
-    def finish(self, size: int) -> None:
-        """See :class:`Sink`."""
-        os.ftruncate(self.fd, size)
-        os.fsync(self.fd)
-
-    def explain(self, error: OSError) -> SinkError:
-        """See :class:`Sink`."""
-        return SinkError(f"the result cannot be written: {error.strerror}")
+        super().__init__(fd, "the result")

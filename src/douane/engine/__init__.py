@@ -11,7 +11,7 @@ from douane.errors import DouaneError, PlanError, SandboxError, SinkError, Sourc
 from douane.host.options import RunOptions
 from douane.plan.plan import Plan, PluginSpec, load_plan
 from douane.report import Report, Verdict
-from douane.stream.push_source import PassEnded, PushedSource
+from douane.stream.push_source import PushSource, RunEnded
 from douane.stream.sink import Sink
 from douane.stream.source import FileSource, StreamSource, open_source
 
@@ -23,12 +23,12 @@ __all__ = [
     "DouaneError",
     "FileSource",
     "Inspection",
-    "PassEnded",
     "Plan",
     "PlanError",
     "PluginSpec",
-    "PushedSource",
+    "PushSource",
     "Report",
+    "RunEnded",
     "RunOptions",
     "SandboxError",
     "Sink",

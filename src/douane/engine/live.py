@@ -9,7 +9,7 @@ from douane.errors import DouaneError
 from douane.host.options import RunOptions
 from douane.plan.plan import Plan
 from douane.report import Report
-from douane.stream.push_source import PushedSource
+from douane.stream.push_source import PushSource
 from douane.stream.sink import Sink
 
 from .inspect import DEFAULTS, inspect_image
@@ -18,7 +18,7 @@ from .inspect import DEFAULTS, inspect_image
 class Inspection:
     """One image on its way through `plan`. Always end it: `finish` or `abort`.
 
-    `write` raises :class:`PassEnded` when the outcome stands before the end; `result` returns it then, too.
+    `write` raises :class:`RunEnded` when the outcome stands before the end; `result` returns it then, too.
     `name` and `size` are those of the image, in messages and as it was announced.
     """
 
@@ -32,7 +32,7 @@ class Inspection:
         size: int | None = None,
         sink: Sink | None = None,
     ) -> None:
-        self._source = PushedSource(name, size)
+        self._source = PushSource(name, size)
         self._report: Report | None = None
         self._error: BaseException | None = None
 
@@ -47,7 +47,7 @@ class Inspection:
         self._thread.start()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Hand over the next bytes; waits for the slowest plugin. Raises PassEnded."""
+        """Hand over the next bytes; waits for the slowest plugin. Raises RunEnded."""
         self._source.write(data)
 
     def finish(self) -> Report:

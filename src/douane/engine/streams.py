@@ -12,7 +12,7 @@ from douane.plan.plan import Plan
 from douane.report import Bytes
 from douane.stream.digest import Digest
 from douane.stream.feed import Feed, OutputFeed, SourceFeed
-from douane.stream.pin import Hold, LateHold
+from douane.stream.pin import LateReaderPin, Pin
 from douane.stream.reader import ThreadReader
 from douane.stream.ring import Ring
 from douane.stream.rings import Rings
@@ -27,7 +27,7 @@ class StageStreams:
     """What is open for one stage."""
 
     ring: int = 0
-    pin: Hold | None = None
+    pin: Pin | None = None
     output: OutputFeed | None = None
 
 
@@ -44,7 +44,7 @@ class Streams:
         self._plan = plan
         self._post = post
         self._stages = [StageStreams() for _ in range(len(rings))]
-        self._auditor_pins: dict[str, LateHold] = {}
+        self._auditor_pins: dict[str, LateReaderPin] = {}
         self._feeds: list[Feed] = []
         self._readers: list[ThreadReader] = []
         self._stored_ring: Ring | None = None
@@ -93,7 +93,7 @@ class Streams:
     def all_read(self) -> bool:
         """True when all has arrived where it is stored, and is digested and written."""
         ring = self._stored_ring
-        return ring is not None and ring.ended and all(reader.done for reader in self._readers)
+        return ring is not None and ring.ended and all(reader.is_done for reader in self._readers)
 
     # filling
 
@@ -121,7 +121,7 @@ class Streams:
         """Fill the ring after `stage` with the file that its transform has seen and leaves as it is."""
         source = FileSource(self._rings.open_file(stage), self._source.name)
         ring = self._rings[stage + 1]
-        self._feed(SourceFeed(ring, source, lambda error: self._post(FilePassedOn(stage, error)), own=True))
+        self._feed(SourceFeed(ring, source, lambda error: self._post(FilePassedOn(stage, error)), closes=True))
 
     def _feed(self, feed: Feed) -> None:
         self._feeds.append(feed)
@@ -144,7 +144,7 @@ class Streams:
 
     def pin(self, stage: int, ring: int) -> None:
         """Keep the beginning of a ring for the stages after `stage`."""
-        self._stages[stage].pin = Hold(self._rings[ring])
+        self._stages[stage].pin = Pin(self._rings[ring])
 
     def release_pin(self, stage: int) -> None:
         """End :meth:`pin`."""
@@ -154,7 +154,7 @@ class Streams:
 
     def pin_for_auditor(self, plugin: str, ring: int) -> None:
         """Keep the beginning of a ring for an auditor that is not ready, as long as nobody else needs the room."""
-        self._auditor_pins[plugin] = LateHold(self._rings[ring], lambda: self._post(AuditorOverrun(plugin)))
+        self._auditor_pins[plugin] = LateReaderPin(self._rings[ring], lambda: self._post(AuditorOverrun(plugin)))
 
     def release_auditor_pin(self, plugin: str) -> None:
         """End :meth:`pin_for_auditor`."""

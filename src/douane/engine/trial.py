@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from douane import sandbox
 from douane.declared import DeclaredImage
-from douane.errors import DouaneError, SinkError, SourceError
+from douane.errors import DouaneError, SourceError
 from douane.host.launch import launch
 from douane.host.log import LogLine
 from douane.host.options import RunOptions
@@ -25,8 +24,8 @@ from douane.plan.plan import parse_plan
 from douane.plan.resolve import _find
 from douane.plan.resolved_plan import resolve_plan
 from douane.report import Verdict
-from douane.stream.ring import Ring, Stopped
-from douane.stream.temp_files import nameless
+from douane.stream.ring import Ring, RingStopped
+from douane.stream.sink import TempSink
 
 from .inspect import check_declared, choose_tier
 from .run import Run
@@ -84,7 +83,7 @@ def try_plugin(
     resolved = resolve_plan(plan, complete=False)
     options = RunOptions(emit=emit, log_level=logging.DEBUG)
     with (
-        contextlib.closing(_OutputFile()) as output,
+        contextlib.closing(TempSink("for the test")) as output,
         launch(resolved, chosen, options, output, stores_received=False) as launched,
         Run(launched, _Pieces(pieces, size), image, until="answered", findings=findings) as run,
     ):
@@ -92,7 +91,7 @@ def try_plugin(
         return _result(run, output)
 
 
-def _result(run: Run, output: _OutputFile) -> Tried:
+def _result(run: Run, output: TempSink) -> Tried:
     """Raises DouaneError if something else than the plugin failed."""
     if run.error is not None:
         raise run.error
@@ -128,7 +127,7 @@ class _Pieces:
                 place = ring.reserve()
                 ring.view[place : place + len(piece)] = piece
                 ring.publish(place, len(piece))
-        except Stopped:
+        except RingStopped:
             raise
         except BaseException as error:
             # The test's own generator, or an assertion in it (pytest's are no Exception, and would end this thread
@@ -140,22 +139,3 @@ class _Pieces:
 
     def close(self) -> None:
         """The caller closes the image."""
-
-
-class _OutputFile:
-    """A sink without a name for a transform's output."""
-
-    def __init__(self) -> None:
-        self.fd = nameless(tempfile.gettempdir())
-
-    def open_read(self) -> int:
-        return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
-
-    def finish(self, size: int) -> None:
-        os.ftruncate(self.fd, size)
-
-    def explain(self, error: OSError) -> SinkError:
-        return SinkError(f"the new image could not be kept in TMPDIR: {error.strerror}", code="temporary-full")
-
-    def close(self) -> None:
-        os.close(self.fd)

@@ -11,10 +11,10 @@ from douane.declared import DeclaredImage
 from douane.engine import (
     DouaneError,
     Inspection,
-    PassEnded,
     Plan,
     PlanError,
     Report,
+    RunEnded,
     RunOptions,
     choose_tier,
     load_plan,
@@ -123,7 +123,7 @@ class FedPassage:
     def write(self, data: bytes) -> None:
         try:
             self._inspection.write(data)
-        except PassEnded:
+        except RunEnded:
             self._take(self._inspection.result)
             raise NotAccepted from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from douane import sandbox
 from douane.plan.plan import PluginSpec
-from douane.stream.temp_files import Scratch
+from douane.stream.temp_files import ScratchFiles
 from douane.units import MiB, show_duration, show_size
 
 from .clocks import Clock
@@ -45,7 +45,7 @@ class Limits:
             f"{show_size(used)} were in use; raise 'memory' if the plugin needs that",
         )
 
-    def check_scratch(self, scratch: Scratch | None) -> Failure | None:
+    def check_scratch(self, scratch: ScratchFiles | None) -> Failure | None:
         """Measure all scratch files together; the kernel bounds each in its length (RLIMIT_FSIZE)."""
         if scratch is None or scratch.used() <= scratch.size:
             return None

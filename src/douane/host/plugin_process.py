@@ -13,7 +13,7 @@ from typing import Any
 from douane import sandbox
 from douane.plan.resolved_plan import ResolvedPlugin
 from douane.report import PluginOutcome, Ran, Verdict, Warned
-from douane.stream.temp_files import Scratch
+from douane.stream.temp_files import ScratchFiles
 from douane_plugin import wire
 
 from .base import Needs
@@ -52,7 +52,7 @@ class SandboxedPlugin:
         self._pipes = OutputPipes(loop, self._log, self._rate)
         self._limits = Limits(self.spec)
         self._stopwatch = Stopwatch()
-        self._scratch: Scratch | None = None
+        self._scratch: ScratchFiles | None = None
         self._process: sandbox.CagedProcess | None = None
         self._channel: Channel | None = None
         self._is_sandboxed = False

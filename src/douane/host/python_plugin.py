@@ -15,9 +15,9 @@ from douane.errors import GrantUnavailable, PlanError
 from douane.plan.grants import open_grant
 from douane.plan.resolved_plan import ResolvedPlugin
 from douane.report import Warned
-from douane.stream.channel_reader import RingReader
+from douane.stream.channel_reader import ChannelReader
 from douane.stream.ring import Ring
-from douane.stream.temp_files import Scratch
+from douane.stream.temp_files import ScratchFiles
 from douane.units import MiB
 from douane_plugin import API_LEVEL, wire
 
@@ -67,7 +67,7 @@ class PythonPlugin(SandboxedPlugin):
         self.error: PlanError | None = None
         self._conversation = Conversation()
         self._answer: Answer | None = None
-        self._reader: RingReader | None = None
+        self._reader: ChannelReader | None = None
 
     # start
 
@@ -130,7 +130,7 @@ class PythonPlugin(SandboxedPlugin):
     def _open_scratch(self) -> SentScratch | None:
         if self.spec.scratch is None:
             return None
-        self._scratch = Scratch(self.spec.scratch)
+        self._scratch = ScratchFiles(self.spec.scratch)
         return SentScratch(list(self._scratch.fds), self.spec.scratch)
 
     def send_image(self, facts: ImageFacts, ring: Ring | None) -> None:
@@ -145,7 +145,7 @@ class PythonPlugin(SandboxedPlugin):
             limit = int(self.reads[5:])
         elif self.needs == "nothing":
             limit = 0
-        self._reader = RingReader(
+        self._reader = ChannelReader(
             ring,
             self._channel.socket,
             limit=limit,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from douane.stream.reader import ZEROS, ThreadReader
+from douane.stream.reader import ThreadReader
 from douane.stream.ring import Chunk, Ring
+from douane.stream.zeros import ZEROS
 
 
 class StdinFeeder(ThreadReader):
@@ -34,7 +35,7 @@ class StdinFeeder(ThreadReader):
         self.cancel()
         self._overran()
 
-    def _take(self, chunk: Chunk) -> None:
+    def _read(self, chunk: Chunk) -> None:
         if self._enough:
             return
         if chunk.place is not None:
@@ -57,7 +58,7 @@ class StdinFeeder(ThreadReader):
                 return
             self.consumed = offset + written
 
-    def _end(self, size: int) -> None:
+    def _finish(self, size: int) -> None:
         os.close(self._fd)
         self._fd = -1
         self.ended = True

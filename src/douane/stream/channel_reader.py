@@ -1,4 +1,4 @@
-"""A plugin as a reader of the ring: what it has been sent, what it has let go of, how long it had work."""
+"""A plugin process as a reader of a ring: chunks become frames on its channel."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _HOLE = struct.Struct("<IIQQ")
 _END = struct.Struct("<IIQQ")
 
 
-class RingReader:
-    """Turns chunks into frames on a plugin's channel. Its numbers change under the ring's lock only.
+class ChannelReader:
+    """Sends the chunks of a ring to a plugin process. Its attributes change under the ring's lock only.
 
-    `limit` is N for a plugin that reads ``head:N``. The last slots that such a plugin was sent stay held until
-    it answers, so that no gigabytes are read of an image whose head is about to be refused.
+    `limit` is N for a plugin that reads ``head:N``. The ring keeps the last slots that such a plugin was sent until it
+    answers, so that no gigabytes are read of an image whose head is about to be refused.
     """
 
     def __init__(
@@ -34,15 +34,20 @@ class RingReader:
         self.released = 0
         self.essential = essential
         self.sent = 0
+        """The offset up to which frames were sent."""
         self.consumed = 0
+        """The offset up to which the plugin says that it has read."""
         self.ended = False
+        """True when END was sent."""
         self.clogged = False
+        """True if the plugin did not read its channel, so that a frame was lost."""
         self._ring = ring
         self._channel = channel
         self._limit = limit
         self._overran = overran
 
     def push(self, chunks: Sequence[Chunk]) -> None:
+        """See :class:`Reader`."""
         frames = []
         for chunk in chunks:
             if self.ended:
@@ -50,7 +55,7 @@ class RingReader:
             end = chunk.end
             if self._limit is not None:
                 if chunk.start >= self._limit:
-                    frames.append(self._end(self._limit, goes_on=True))
+                    frames.append(self._end(self._limit, continues=True))
                     break
                 end = min(end, self._limit)
             self.sent = end
@@ -60,32 +65,34 @@ class RingReader:
             else:
                 frames.append(_DATA.pack(wire.DATA, 24, chunk.start, chunk.place, length))
             if end < chunk.end:
-                frames.append(self._end(end, goes_on=True))
+                frames.append(self._end(end, continues=True))
         if frames:
             self._send(b"".join(frames))
 
     def finish(self, size: int) -> None:
+        """See :class:`Reader`."""
         if not self.ended:
-            self._send(self._end(size, goes_on=False))
+            self._send(self._end(size, continues=False))
 
     def overrun(self) -> None:
+        """See :class:`Reader`."""
         self._overran()
 
-    def _end(self, offset: int, *, goes_on: bool) -> bytes:
+    def _end(self, offset: int, *, continues: bool) -> bytes:
         self.ended = True
-        return _END.pack(wire.END, 16, offset, goes_on)
+        return _END.pack(wire.END, 16, offset, continues)
 
     def _send(self, frames: bytes) -> None:
         try:
             if self._channel.send(frames) != len(frames):
                 self.clogged = True
         except BlockingIOError:
-            self.clogged = True  # it lets slots go without ever reading what it is told
+            self.clogged = True  # the plugin releases slots without ever reading its channel
         except OSError:
-            pass  # it has ended; the loop hears of that by its pidfd
+            pass  # the process has ended; the loop learns of that by its pidfd
 
     def released_to(self, offset: int) -> bool:
-        """The plugin says that it has let go up to `offset`; False if that cannot be true."""
+        """The plugin says that it no longer needs the bytes before `offset`; False if that cannot be true."""
         with self._ring.changed:
             if not self.released < offset <= self.sent:
                 return False
@@ -94,7 +101,7 @@ class RingReader:
             return True
 
     def reached(self, offset: int) -> bool:
-        """The plugin says that it has come to `offset` without letting go; False if that cannot be true."""
+        """The plugin says that it has read up to `offset` and still needs the bytes; False if that cannot be true."""
         with self._ring.changed:
             if offset > self.sent:
                 return False
@@ -102,5 +109,5 @@ class RingReader:
             return True
 
     def detach(self) -> None:
-        """It has answered, or is no more."""
+        """The plugin has answered, or its process has ended."""
         self._ring.detach(self)

@@ -1,4 +1,4 @@
-"""The threads that fill rings: from the source, and from what a transform puts out."""
+"""The threads that fill rings: from the source, and from the output of a transform."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Callable
 from douane.errors import DouaneError, LimitExceeded, SourceError
 from douane.units import MiB, show_size
 
-from . import zeros
-from .ring import Ring, Stopped
+from .ring import Ring, RingStopped
 from .source import Source, fill_slot
+from .zeros import data_runs
 
 RATIO_FLOOR_BYTES = 64 * MiB
-"""Below this much output a ratio says nothing: a small file may well grow a hundredfold."""
+"""The ratio is checked from this much output on: a small file may well grow a hundredfold."""
 
 
 class Feed:
-    """Fills `ring` in a thread; `ended(error)` is called at the end, from that thread. Does not finish the ring."""
+    """Fills `ring` in a thread, and calls `ended(error)` from that thread at the end. Does not finish the ring."""
 
     def __init__(self, ring: Ring, name: str, ended: Callable[[DouaneError | None], None]) -> None:
         self._ring = ring
@@ -25,7 +25,7 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name=f"douane-{name}", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def join(self) -> None:
@@ -37,12 +37,12 @@ class Feed:
         error: DouaneError | None = None
         try:
             self._fill()
-        except Stopped:
+        except RingStopped:
             return
-        except DouaneError as found:
-            error = found
-        except Exception as found:  # a fault of ours: the image is not let in, and the loop must hear of it
-            error = DouaneError(f"the engine failed in {self._thread.name}: {found!r}")
+        except DouaneError as expected:
+            error = expected
+        except Exception as fault:  # a fault of ours: the image is not let in, and the loop must hear of it
+            error = DouaneError(f"the engine failed in {self._thread.name}: {fault!r}")
         self._ended(error)
 
     def _fill(self) -> None:
@@ -50,14 +50,14 @@ class Feed:
 
 
 class SourceFeed(Feed):
-    """From the image's source, which is closed at the end if it is `own`."""
+    """Fills a ring from a source, and closes the source at the end if `closes` is true."""
 
     def __init__(
-        self, ring: Ring, source: Source, ended: Callable[[DouaneError | None], None], *, own: bool = False
+        self, ring: Ring, source: Source, ended: Callable[[DouaneError | None], None], *, closes: bool = False
     ) -> None:
         super().__init__(ring, "source", ended)
         self._source = source
-        self._own = own
+        self._closes = closes
 
     def _fill(self) -> None:
         try:
@@ -65,12 +65,12 @@ class SourceFeed(Feed):
         except OSError as error:
             raise SourceError(f"{self._source.name} cannot be read: {error.strerror}") from error
         finally:
-            if self._own:
+            if self._closes:
                 self._source.close()
 
 
 class OutputFeed(Feed):
-    """From the pipe that a transform writes. Here it is copied: nobody may read what a plugin can still write."""
+    """Fills a ring from the pipe of a transform: a copy, because nobody may read memory that a plugin can write."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class OutputFeed(Feed):
     ) -> None:
         super().__init__(ring, "output", ended)
         self.total = 0
-        self._room = 0  # bytes of it that are not zero, to the block
+        self._data_bytes = 0  # output without the blocks that are zero
         self._fd = fd
         self._name = name
         self._arrived = arrived
@@ -96,30 +96,29 @@ class OutputFeed(Feed):
         ring = self._ring
         while True:
             place = ring.reserve()
-            done = fill_slot(self._fd, ring, place, f"the output of {self._name!r}", self._came)
-            with ring.view[place : place + done] as view:
-                found = zeros.runs(view) if done else []
-            self._room += sum(end - start for start, end in found)
+            filled = fill_slot(self._fd, ring, place, f"the output of {self._name!r}", self._add)
+            with ring.view[place : place + filled] as view:
+                runs = data_runs(view) if filled else []
+            self._data_bytes += sum(end - start for start, end in runs)
             self._check()
-            ring.publish(place, done if found else 0)
-            if not found and done:
-                ring.hole(done)  # nobody need look for its zeros again
-            if done < ring.slot_bytes:
+            ring.publish(place, filled if runs else 0)
+            if not runs and filled:
+                ring.hole(filled)  # no reader has to look for its zeros again
+            if filled < ring.slot_bytes:
                 return
 
-    def _came(self, length: int) -> None:
-        self.total += length  # also of a slot that is not full yet: a slow transform is not a stalled one
+    def _add(self, length: int) -> None:
+        self.total += length  # before the slot is full: a slow transform is not a stalled transform
 
     def _check(self) -> None:
         if self.total > self._max_output:
             raise LimitExceeded(
-                f"the check {self._name!r} made more than {show_size(self._max_output)} of the image; "
-                "the operator's bound is 'max_output'"
+                f"the check {self._name!r} produced more than {show_size(self._max_output)} (limit: 'max_output')"
             )
-        # Zeros take no room, and an honest disk may be nearly empty: what they are bounded by is 'max_output'.
+        # Zeros take no room, and an honest disk may be nearly empty: only 'max_output' limits zeros.
         arrived = self._arrived()
-        if self._room > RATIO_FLOOR_BYTES and self._room > self._max_ratio * max(arrived, 1):
+        if self._data_bytes > RATIO_FLOOR_BYTES and self._data_bytes > self._max_ratio * max(arrived, 1):
             raise LimitExceeded(
-                f"the check {self._name!r} made {show_size(self._room)} that are not zero of {show_size(arrived)} of "
-                f"the image, more than {self._max_ratio:g} times as much; the operator's bound is 'max_ratio'"
+                f"the check {self._name!r} produced {show_size(self._data_bytes)} of non-zero data from "
+                f"{show_size(arrived)} of input, more than {self._max_ratio:g} times as much (limit: 'max_ratio')"
             )

@@ -1,4 +1,4 @@
-"""Keeping the beginning of a ring for those who may still come."""
+"""Keep the beginning of a ring for readers that come later."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from .ring import Chunk, Ring
 
 
-class Hold:
-    """A reader that reads nothing and lets nothing go, until :meth:`drop`."""
+class Pin:
+    """A reader that reads nothing and releases nothing, until :meth:`drop`."""
 
     essential = True
 
@@ -18,22 +18,24 @@ class Hold:
         ring.attach(self)
 
     def push(self, chunks: Sequence[Chunk]) -> None:
-        """Not for us."""
+        """Ignore the chunks."""
 
     def finish(self, size: int) -> None:
-        """Not for us."""
+        """Ignore the size."""
 
     def overrun(self) -> None:
-        """Never: it is essential."""
+        """Never called: a pin is essential."""
 
     def drop(self) -> None:
-        """Let go of everything."""
+        """Release everything. Idempotent."""
         self._ring.detach(self)
 
 
-class LateHold(Hold):
-    """For an auditor that is not ready yet: the ring does not wait for it, and `overran` is called if it had to go
-    on without."""
+class LateReaderPin(Pin):
+    """A pin for an auditor that is not ready yet: the ring does not wait for it.
+
+    `overran` is called if the ring had to go on without it.
+    """
 
     essential = False
 
@@ -42,5 +44,5 @@ class LateHold(Hold):
         super().__init__(ring)
 
     def overrun(self) -> None:
-        """It is too late."""
+        """See :class:`Reader`."""
         self._overran()

@@ -3,7 +3,7 @@
 A ring is a `memfd` of equal slots. The engine maps it for writing, then seals it with
 ``F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL`` (memfd_create(2), fcntl(2)): from then on
 no descriptor of it, in whatever process, can be written or mapped for writing. Plugins map it read-only and
-are told (offset, length) over their channel. A slot is used again when its slowest reader has let go.
+receive (offset, place, length) over their channel. A slot is filled again when its slowest reader has released it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,12 @@ from douane.units import MiB
 SLOT_BYTES = MiB
 SLOTS = 16
 AUDIT_SLOTS = 64
-"""With an auditor in the plan the ring is longer: it may lag behind by what the others do not need."""
+"""With an auditor in the plan the ring is longer: it may lag behind by what the other plugins do not need."""
 
 FIRST_BYTES = 4 * MiB
-"""Bytes that may be read before every reader that can refuse has let go of the first ones."""
+"""Bytes that may be read before every reader that can refuse has released the first ones."""
 
 _F_SEAL_FUTURE_WRITE = 0x0010  # linux/fcntl.h, since Linux 5.1; not in the fcntl module before Python 3.14
-
-
 _MFD_NOEXEC_SEAL = 0x0008  # linux/memfd.h, since Linux 6.3
 
 
@@ -46,13 +44,13 @@ def _memory_without_code(name: str) -> int:
     return fd
 
 
-class Stopped(Exception):
-    """The pass has been ended; whoever waits for the ring goes home."""
+class RingStopped(Exception):
+    """A signal to the thread that fills a ring, not an error: the run has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A run of the image: [start, end) and where it stands in the ring, or None for a hole (zeros)."""
+    """A piece of the image: [start, end), and its place in the ring in bytes, or None for a hole (zeros)."""
 
     start: int
     end: int
@@ -60,22 +58,22 @@ class Chunk:
 
 
 class Reader(Protocol):
-    """Somebody who reads from the ring: a plugin, a digest, the store's writer.
-
-    `released` is the image offset up to which it has let go; `essential` says whether the ring waits for it.
-    """
+    """A reader of a ring: a plugin, a digest, the store's writer. All methods are called under the ring's lock."""
 
     released: int
+    """The offset in the image up to which it has released the ring."""
+
     essential: bool
+    """True if the ring waits for it."""
 
     def push(self, chunks: Sequence[Chunk]) -> None:
-        """These have been written; called in order, must not block."""
+        """Receive chunks that were published, in order; must not block."""
 
     def finish(self, size: int) -> None:
-        """There is no more; `size` is the number of bytes of the whole image."""
+        """The image is complete, with `size` bytes."""
 
     def overrun(self) -> None:
-        """The ring went on without this reader (only for one that is not essential)."""
+        """The ring went on without this reader, which is not essential."""
 
 
 class Ring:
@@ -100,10 +98,10 @@ class Ring:
         self.changed = threading.Condition()
         self.size = 0
         self.ended = False
-        self._told: dict[Reader, int] = {}  # the readers, and up to what offset each has been told
+        self._notified: dict[Reader, int] = {}  # the readers, and the offset up to which each has received chunks
         self._chunks: deque[Chunk] = deque()
         self._published = 0
-        # The last one that came free is taken next: it is in the caches still. The first of all is at the beginning.
+        # The slot that came free last is filled next: it is in the caches still. The first of all is at the beginning.
         self._free = list(reversed(range(slots)))
         self._waiting = False
         self._stopped = False
@@ -112,25 +110,25 @@ class Ring:
     # readers
 
     def attach(self, reader: Reader) -> None:
-        """Let `reader` read from the beginning. Nobody may have let the first bytes go for good."""
+        """Let `reader` read from the beginning. Raises ValueError if the first bytes are no longer in the ring."""
         with self.changed:
             if self._chunks and self._chunks[0].start > 0:
                 raise ValueError("the beginning of the image has left the ring")
             reader.released = 0
-            self._told[reader] = 0
-            self._tell(reader)
+            self._notified[reader] = 0
+            self._notify(reader)
             if self.ended:
                 reader.finish(self.size)
 
     def detach(self, reader: Reader) -> None:
-        """`reader` wants nothing more; what it held is let go."""
+        """Remove `reader`, and release what it held. Idempotent."""
         with self.changed:
-            if reader in self._told:
-                del self._told[reader]
+            if reader in self._notified:
+                del self._notified[reader]
                 self._reclaim()
 
     def release(self, reader: Reader, offset: int) -> None:
-        """`reader` has let go of everything before `offset`."""
+        """`reader` no longer needs the bytes before `offset`."""
         with self.changed:
             if offset > reader.released:
                 reader.released = offset
@@ -139,7 +137,7 @@ class Ring:
                     self.changed.notify_all()  # nothing may have come free, but an auditor can be left behind now
 
     def _reclaim(self) -> None:
-        floor = min((reader.released for reader in self._told), default=self.size)
+        floor = min((reader.released for reader in self._notified), default=self.size)
         chunks = self._chunks
         freed = False
         while chunks and chunks[0].end <= floor:
@@ -152,46 +150,46 @@ class Ring:
 
     @property
     def is_full(self) -> bool:
-        """True while the writer waits for a reader to let go."""
+        """True while the writing thread waits for a reader to release a slot."""
         return self._waiting
 
-    # the writer
+    # the thread that writes
 
     def reserve(self) -> int:
-        """Wait for a free slot and return its place in the ring, in bytes. Raises Stopped."""
+        """Wait for a free slot and return its place in the ring, in bytes. Raises RingStopped."""
         with self.changed:
             while True:
                 if self._stopped:
-                    raise Stopped
-                if self._room():
+                    raise RingStopped
+                if self._has_room():
                     return self._free.pop() * self.slot_bytes
-                for reader in list(self._told):
-                    self._tell(reader)
+                for reader in list(self._notified):
+                    self._notify(reader)
                 self._waiting = True
                 self.changed.wait()
                 self._waiting = False
 
-    def _room(self) -> bool:
-        essential = [reader.released for reader in self._told if reader.essential]
+    def _has_room(self) -> bool:
+        essential = [reader.released for reader in self._notified if reader.essential]
         floor = min(essential, default=self.size)
         ahead = self.size + self.slot_bytes - floor
         if essential and ahead > (FIRST_BYTES if floor == 0 else SLOTS * self.slot_bytes):
             return False
         if not self._free:
-            # Nobody essential holds this much: it is an auditor that lags, and the ring goes on without it.
-            laggards = [reader for reader in self._told if not reader.essential and reader.released < floor]
+            # No essential reader holds this much: an auditor lags behind, and the ring goes on without it.
+            laggards = [reader for reader in self._notified if not reader.essential and reader.released < floor]
             for reader in laggards:
-                del self._told[reader]
+                del self._notified[reader]
                 reader.overrun()
             self._reclaim()
         return bool(self._free)
 
     def publish(self, place: int, length: int, *, spread: int = 1) -> None:
-        """The slot at `place` now holds the next `length` bytes of the image. 0 gives the slot back.
+        """The slot at `place` now holds the next `length` bytes of the image. A length of 0 gives the slot back.
 
-        Each reader is told of it with one of the next `spread` slots at the latest, and not all with the same one; or
-        before the writer waits or ends. To be woken costs a reader as much as what it does with a slot, where an image
-        comes as slowly as from a network; and who are woken together are in the writer's way.
+        Each reader receives the chunk with one of the next `spread` slots at the latest, and not all with the same
+        slot; or before the writing thread waits or ends. A wake-up costs a reader as much as its work on a slot if the
+        image comes as slowly as from a network, and readers that wake together are in the writing thread's way.
         """
         with self.changed:
             if length:
@@ -200,46 +198,46 @@ class Ring:
                 self._free.append(place // self.slot_bytes)
 
     def hole(self, length: int) -> None:
-        """The next `length` bytes of the image are zero, and stand nowhere."""
+        """The next `length` bytes of the image are zero, and take no slot. Raises RingStopped."""
         with self.changed:
             if self._stopped:
-                raise Stopped
+                raise RingStopped
             self._push(Chunk(self.size, self.size + length, None), 1)
 
     def _push(self, chunk: Chunk, spread: int) -> None:
         self.size = chunk.end
         self._chunks.append(chunk)
         self._published += 1
-        for number, reader in enumerate(list(self._told)):
+        for number, reader in enumerate(list(self._notified)):
             if (number + self._published) % spread == 0:
-                self._tell(reader)
-        if not self._told:
+                self._notify(reader)
+        if not self._notified:
             self._reclaim()
 
-    def _tell(self, reader: Reader) -> None:
-        told = self._told.get(reader, self.size)
-        if told < self.size:
-            self._told[reader] = self.size
-            reader.push([chunk for chunk in self._chunks if chunk.start >= told])
+    def _notify(self, reader: Reader) -> None:
+        offset = self._notified.get(reader, self.size)
+        if offset < self.size:
+            self._notified[reader] = self.size
+            reader.push([chunk for chunk in self._chunks if chunk.start >= offset])
 
     def finish(self) -> None:
-        """The image is whole: every reader is told."""
+        """The image is complete: pass on what was published, and its size."""
         with self.changed:
             self.ended = True
-            for reader in list(self._told):
-                self._tell(reader)
+            for reader in list(self._notified):
+                self._notify(reader)
                 reader.finish(self.size)
             self.changed.notify_all()
 
     def stop(self) -> None:
-        """End the pass: the writer's next wait raises Stopped."""
+        """End the run: the writing thread's next wait raises RingStopped. Idempotent."""
         with self.changed:
             self._stopped = True
             os.eventfd_write(self.stop_fd, 1)
             self.changed.notify_all()
 
     def close(self) -> None:
-        """Give the memory back. All in-process readers have ended."""
+        """Give the memory back, when all readers in this process have ended."""
         self.view.release()
         self._map.close()
         os.close(self.fd)

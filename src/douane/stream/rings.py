@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .ring import Ring
-from .sink import Sink, Spool
-from .temp_files import on_disk
+from .sink import Sink, TempSink
+from .temp_files import disk_bytes
 
 
 class Rings:
@@ -19,7 +19,7 @@ class Rings:
         self._sinks: list[Sink | None] = [None] * stages
         if stores_received or stages > 1:
             self._sinks[-1] = sink
-        self._spools: list[Spool] = []
+        self._spools: list[TempSink] = []
         self._read_again: set[int] = set()
 
     def __len__(self) -> int:
@@ -29,13 +29,13 @@ class Rings:
         return self.rings[number]
 
     def open_file(self, stage: int) -> int:
-        """A read-only descriptor of the file that will hold what `stage` reads; the caller closes it."""
+        """A read-only descriptor of the file for what `stage` reads; the caller closes it. Raises SinkError."""
         self._read_again.add(stage)
         sink = self._sinks[stage]
         if sink is None:
             # Never the source itself: its owner can still write it, and what is looked at, and what is kept after a
             # transform that leaves it unchanged, must be the bytes that everybody else has seen.
-            spool = Spool()
+            spool = TempSink("for plugins that read it at random")
             self._spools.append(spool)
             self._sinks[stage] = sink = spool
         return sink.open_read()
@@ -50,7 +50,7 @@ class Rings:
 
     def spooled(self) -> int:
         """Bytes that the files without a name take on the disk now."""
-        return sum(on_disk(spool.fd) for spool in self._spools)
+        return sum(disk_bytes(spool.fd) for spool in self._spools)
 
     def stop(self) -> None:
         """Have every thread that fills a ring end. Idempotent."""

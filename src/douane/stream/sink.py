@@ -1,4 +1,4 @@
-"""Where an image is kept: the protocol, and a temporary file that follows it."""
+"""Where an image is written to: the protocol, a sink for any open file, and one for temporary files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Protocol
 
 from douane.errors import DouaneError, SinkError
 
-from .temp_files import nameless
+from .temp_files import open_unnamed
 
 
 class Sink(Protocol):
-    """Where the image is to be kept: a descriptor that is written at offsets, and what ends it."""
+    """A file that the writer fills at any offset. What is never written is a hole."""
 
     @property
-    def fd(self) -> int: ...
+    def fd(self) -> int:
+        """The descriptor to write to."""
 
     def open_read(self) -> int:
         """A read-only descriptor of the same file; the caller closes it."""
@@ -24,37 +25,56 @@ class Sink(Protocol):
         """All is written; `size` is the number of bytes, holes at the end included. Durable on return."""
 
     def explain(self, error: OSError) -> DouaneError:
-        """The error to raise instead of `error`, which writing to `fd` raised: where it happened, and what to do."""
+        """The error to raise instead of `error`, which a write to `fd` raised: what failed, and what to do."""
 
 
-class Spool:
-    """A file without a name, for plugins that read at random what has no file of its own."""
+class FileSink:
+    """A sink for an open file, named `name` in errors."""
 
-    def __init__(self) -> None:
-        where = tempfile.gettempdir()
-        try:
-            self.fd = nameless(where)
-        except OSError as error:
-            raise DouaneError(
-                f"the image cannot be kept for those who read it at random: {error.strerror} in {where}; "
-                "set TMPDIR to another place"
-            ) from error
-        os.fchmod(self.fd, 0o444)  # it has no name; a caged process of another user id may open it by its descriptor
+    def __init__(self, fd: int, name: str) -> None:
+        self.fd = fd
+        self.name = name
 
     def open_read(self) -> int:
+        """See :class:`Sink`."""
         return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
 
     def finish(self, size: int) -> None:
+        """See :class:`Sink`."""
         os.ftruncate(self.fd, size)
+        os.fsync(self.fd)
 
     def explain(self, error: OSError) -> DouaneError:
-        where = tempfile.gettempdir()
-        return SinkError(
-            f"the image could not be kept for those who read it at random: {error.strerror} in {where}; "
-            "free some space there, or set TMPDIR to another place",
-            code="temporary-full",
-        )
+        """See :class:`Sink`."""
+        return SinkError(f"{self.name} cannot be written: {error.strerror}")
+
+
+class TempSink(FileSink):
+    """A sink without a name in ``TMPDIR``, not durable: it is gone when it is closed. Raises SinkError.
+
+    `purpose` completes the sentence "the image cannot be kept ...".
+    """
+
+    def __init__(self, purpose: str) -> None:
+        self._purpose = purpose
+        try:
+            super().__init__(open_unnamed(tempfile.gettempdir()), "the temporary file")
+        except OSError as error:
+            raise self._error(error, "set TMPDIR to another folder", "temporary-unusable") from error
+        os.fchmod(self.fd, 0o444)  # it has no name; a sandboxed process of another user opens it by its descriptor
+
+    def finish(self, size: int) -> None:
+        """Set the size; nothing waits for the disk."""
+        os.ftruncate(self.fd, size)
+
+    def explain(self, error: OSError) -> SinkError:
+        """See :class:`Sink`."""
+        return self._error(error, "free some space there, or set TMPDIR to another folder", "temporary-full")
+
+    def _error(self, error: OSError, remedy: str, code: str) -> SinkError:
+        folder = tempfile.gettempdir()
+        return SinkError(f"the image cannot be kept {self._purpose}: {error.strerror} in {folder}; {remedy}", code=code)
 
     def close(self) -> None:
-        """Give it up: nothing is left of it."""
+        """Give the file up."""
         os.close(self.fd)

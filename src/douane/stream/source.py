@@ -1,4 +1,4 @@
-"""Where the bytes come from: a file, or a stream that can be read once."""
+"""Where the bytes of an image come from: a file, or a stream that can be read once."""
 
 from __future__ import annotations
 
@@ -12,91 +12,99 @@ from typing import Protocol
 from douane.errors import PlanError, SourceError
 from douane.units import KiB, show_size
 
-from .ring import Ring, Stopped
-from .wakeups import Pace
+from .ring import Ring, RingStopped
+from .wakeups import Wakeups
 
 MIN_HOLE_BYTES = 512 * KiB
-"""Shorter holes are read like data: below this, handling one costs more than reading zeros; and each piece between
-holes takes a slot, so that all slots together must reach farther than a transform may read before it decides."""
+"""Shorter holes are read like data: below this, a hole costs more than reading zeros; and each piece between holes
+takes a slot, so that all slots together must reach farther than a transform may read before it decides."""
 
 
 class Source(Protocol):
-    """Fills a ring. `size` is in bytes, None where it is not known before the end."""
+    """Fills a ring with one image."""
 
     name: str
+    """How messages call the image."""
+
     size: int | None
+    """Bytes; None if that is not known before the end."""
 
     def pump(self, ring: Ring) -> None:
-        """Write all of the image into `ring`. Raises SourceError, and Stopped when the pass has ended."""
+        """Write all of the image into `ring`. Raises SourceError, and RingStopped when the run has ended."""
 
     def file(self) -> int | None:
-        """A descriptor of the same bytes that can be read at any offset, or None. Not to be closed."""
+        """A descriptor of the same bytes that can be read at any offset, or None. The caller must not close it."""
 
     def close(self) -> None:
-        """Give up what is open."""
+        """Close what is open."""
 
 
 class FileSource:
-    """A regular file. Its holes are not read; that it stays the same while it is read is checked."""
+    """A regular file. Its holes are not read. Raises SourceError if the file changes while it is read."""
 
     def __init__(self, fd: int, name: str) -> None:
         self._fd = fd
         self.name = name
-        self._before = os.fstat(fd)
-        self.size: int | None = self._before.st_size
+        self._initial = os.fstat(fd)
+        self.size: int | None = self._initial.st_size
 
     def pump(self, ring: Ring) -> None:
-        size = self._before.st_size
-        at = 0
+        """See :class:`Source`."""
+        size = self._initial.st_size
+        offset = 0
         for start, end in _data_extents(self._fd, size):
-            if start > at:
-                ring.hole(start - at)
-            at = start
-            while at < end:
-                at += self._fill(ring, at, min(end - at, ring.slot_bytes))
-        if at < size:
-            ring.hole(size - at)
+            if start > offset:
+                ring.hole(start - offset)
+            offset = start
+            while offset < end:
+                offset += self._fill(ring, offset, min(end - offset, ring.slot_bytes))
+        if offset < size:
+            ring.hole(size - offset)
         self._check_unchanged()
 
-    def _fill(self, ring: Ring, at: int, length: int) -> int:
+    def _fill(self, ring: Ring, offset: int, length: int) -> int:
         place = ring.reserve()
-        done = 0
+        filled = 0
         try:
-            while done < length:
-                got = os.preadv(self._fd, [ring.view[place + done : place + length]], at + done)
-                if not got:
+            while filled < length:
+                count = os.preadv(self._fd, [ring.view[place + filled : place + length]], offset + filled)
+                if not count:
                     raise SourceError(
-                        f"{self.name} became shorter while it was being read: {show_size(at + done)} of "
-                        f"{show_size(self._before.st_size)} were there; copy it first, or wait until nothing writes it",
+                        f"{self.name} became shorter while it was being read: it ended after "
+                        f"{show_size(offset + filled)} of {show_size(self._initial.st_size)}; copy it first, or wait "
+                        "until nothing writes it",
                         code="truncated",
                     )
-                done += got
+                filled += count
         except OSError as error:
-            raise SourceError(f"{self.name} cannot be read at offset {at + done}: {error.strerror}") from error
-        ring.publish(place, done)
-        return done
+            raise SourceError(f"{self.name} cannot be read at offset {offset + filled}: {error.strerror}") from error
+        ring.publish(place, filled)
+        return filled
 
     def _check_unchanged(self) -> None:
-        before, after = self._before, os.fstat(self._fd)
-        if after.st_size != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
-            how = "grew" if after.st_size > before.st_size else "changed"
-            if after.st_size < before.st_size:
-                how = "became shorter"
-            raise SourceError(
-                f"{self.name} {how} while it was being read, so what was checked is not what is there now; "
-                "wait until nothing writes it, then try again",
-                code="truncated" if after.st_size < before.st_size else "changed-while-read",
-            )
+        initial, final = self._initial, os.fstat(self._fd)
+        if (final.st_size, final.st_mtime_ns) == (initial.st_size, initial.st_mtime_ns):
+            return
+        change = "grew" if final.st_size > initial.st_size else "changed"
+        if final.st_size < initial.st_size:
+            change = "became shorter"
+        raise SourceError(
+            f"{self.name} {change} while it was being read, so the checked bytes are not those of the file now; "
+            "wait until nothing writes it, then try again",
+            code="truncated" if final.st_size < initial.st_size else "changed-while-read",
+        )
 
     def file(self) -> int | None:
+        """See :class:`Source`."""
         return self._fd
 
     def close(self) -> None:
+        """See :class:`Source`."""
         os.close(self._fd)
 
 
 class StreamSource:
-    """A pipe or socket: read once, in order. `size` is what was announced, if anything was."""
+    """A pipe or socket: read once, in order. `size` is the announced size in bytes, or None."""
 
     def __init__(self, fd: int, name: str, size: int | None = None) -> None:
         self._fd = fd
@@ -104,18 +112,19 @@ class StreamSource:
         self.size = size
 
     def pump(self, ring: Ring) -> None:
+        """See :class:`Source`."""
         total = 0
-        pace = Pace()
+        wakeups = Wakeups()
         while True:
             place = ring.reserve()
-            done = fill_slot(self._fd, ring, place, self.name)
-            ring.publish(place, done, spread=pace.spread(ring))
-            total += done
+            filled = fill_slot(self._fd, ring, place, self.name)
+            ring.publish(place, filled, spread=wakeups.spread(ring))
+            total += filled
             if self.size is not None and total > self.size:
                 raise SourceError(
                     f"{self.name} is longer than the announced {self.size} bytes", code="longer-than-announced"
                 )
-            if done < ring.slot_bytes:
+            if filled < ring.slot_bytes:
                 break
         if self.size is not None and total < self.size:
             raise SourceError(
@@ -125,51 +134,52 @@ class StreamSource:
             )
 
     def file(self) -> int | None:
+        """None: the bytes can be read once only."""
         return None
 
     def close(self) -> None:
+        """See :class:`Source`; standard input stays open."""
         if self._fd > 2:
             os.close(self._fd)
 
 
 def fill_slot(fd: int, ring: Ring, place: int, name: str, arrived: Callable[[int], None] | None = None) -> int:
-    """Read from a stream until the slot at `place` is full or the stream ends; the number of bytes.
+    """Read from a stream until the slot at `place` is full or the stream ends; return the number of bytes.
 
-    `arrived` is called with the length of each piece.
-
-    A slot is filled before it is shown: many small chunks would cost every reader a wake-up each. Raises
-    Stopped as soon as the pass has ended, also while the stream's writer is silent, and SourceError.
+    A slot is published when it is full: many small chunks would cost every reader a wake-up each. `arrived` is called
+    with the length of each piece. Raises SourceError, and RingStopped as soon as the run has ended, also while the
+    stream's writer is silent.
     """
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     poll.register(ring.stop_fd, select.POLLIN)
-    done = 0
-    while done < ring.slot_bytes:
+    filled = 0
+    while filled < ring.slot_bytes:
         if any(ready == ring.stop_fd for ready, _ in poll.poll()):
-            raise Stopped
+            raise RingStopped
         try:
-            got = os.readv(fd, [ring.view[place + done : place + ring.slot_bytes]])
+            count = os.readv(fd, [ring.view[place + filled : place + ring.slot_bytes]])
         except OSError as error:
             raise SourceError(f"{name} cannot be read: {error.strerror}") from error
-        if not got:
+        if not count:
             break
-        done += got
+        filled += count
         if arrived is not None:
-            arrived(got)
-    return done
+            arrived(count)
+    return filled
 
 
 def open_source(path: str, *, size: int | None = None) -> FileSource | StreamSource:
-    """Open `path`, or standard input for ``-``. `size` is what the caller was told to expect, in bytes.
+    """Open `path`, or standard input for ``-``. `size` is the announced size in bytes, or None.
 
-    Raises PlanError if there is no such image, with a sentence that names it.
+    Raises PlanError if there is no such image, or if a file has another size.
     """
     if path == "-":
         fd, name = 0, "standard input"
     else:
         name = path
         try:
-            # Without O_NONBLOCK a FIFO that nobody writes would hold us here, where no deadline counts (fifo(7)).
+            # Without O_NONBLOCK, open(2) would wait for a FIFO's writer, and no deadline counts here (fifo(7)).
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             os.set_blocking(fd, True)
         except OSError as error:
@@ -197,16 +207,16 @@ def open_source(path: str, *, size: int | None = None) -> FileSource | StreamSou
 
 
 def _data_extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """The parts of a file that are not holes, as [start, end), small holes taken in; lseek(2), SEEK_DATA."""
-    at = 0
+    """The parts of a file that are not holes, as [start, end), joined across small holes; lseek(2), SEEK_DATA."""
+    offset = 0
     pending: tuple[int, int] | None = None
-    while at < size:
+    while offset < size:
         try:
-            start = min(os.lseek(fd, at, os.SEEK_DATA), size)
+            start = min(os.lseek(fd, offset, os.SEEK_DATA), size)
         except OSError as error:
             if error.errno == errno.ENXIO:  # nothing but a hole up to the end
                 break
-            start = at  # the file system cannot tell
+            start = offset  # the file system does not know its holes
             end = size
         else:
             end = min(os.lseek(fd, start, os.SEEK_HOLE), size) if start < size else size
@@ -216,6 +226,6 @@ def _data_extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
             if pending is not None:
                 yield pending
             pending = (0 if start < MIN_HOLE_BYTES else start, end)
-        at = end
+        offset = end
     if pending is not None:
         yield (pending[0], size if size - pending[1] < MIN_HOLE_BYTES else pending[1])

@@ -1,31 +1,40 @@
-"""The writer of the store: a reader of a ring that keeps what it reads."""
+"""The reader of a ring that writes the image to a sink, around the page cache where that is known to work."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from . import zeros
-from .direct_io import BLOCK_BYTES, bypass_cache, use_cache
 from .reader import ThreadReader
 from .ring import Chunk, Ring
-from .sink import Sink, Spool
+from .sink import Sink, TempSink
+from .zeros import data_runs
 
-AT_ONCE = 4
-"""Writes under way at a time where they bypass the cache: nobody else overlaps them with the disk's latency then."""
+PARALLEL_WRITES = 4
+"""Writes at a time that bypass the cache: nothing else overlaps them with the disk's latency then."""
 
-_WAKE = Chunk(0, 0, None)
+DIRECT_BLOCK_BYTES = 4096
+"""O_DIRECT needs offsets, lengths and memory in multiples of the device's logical block, which is 512 or 4096 bytes
+(open(2), "NOTES")."""
+
+_DIRECT_FILE_SYSTEMS = ("ext4", "xfs")
+"""Where O_DIRECT was measured. Others accept the flag and do something else: NFS may write each block at once, btrfs
+goes through the cache where it has checksums, overlayfs and FUSE depend on the file system below them."""
+
+_WRITE_ENDED = Chunk(0, 0, None)
 """In the queue: a write has ended."""
 
 
 class Writer(ThreadReader):
     """Writes a ring to a file. Holes, and blocks that are zero, are not written: they stay holes.
 
-    Unless the file will be `read_again` soon, it is written around the page cache where that is known to work
-    (:mod:`direct`): 4 GiB through the cache took 8.5 s of a processor on the machine of docs/benchmarks.md, more
-    than any digest, and 0.4 s around it; and the cache keeps what the host needs more.
+    Unless the file will be `read_again` soon, the writes bypass the page cache: 4 GiB through the cache took 8.5 s of a
+    processor on the machine of docs/benchmarks.md, more than any digest, and 0.4 s around it; and the cache keeps what
+    the host needs more.
     """
 
     def __init__(
@@ -34,59 +43,59 @@ class Writer(ThreadReader):
         super().__init__(ring, "writer", ended)
         self._sink = sink
         self.size: int | None = None
-        self.spools = isinstance(sink, Spool)
-        self._direct = not read_again and bypass_cache(sink.fd)
-        self._under_way: deque[tuple[int, list[Future[None]]]] = deque()
-        self._pool = ThreadPoolExecutor(AT_ONCE, "douane-write") if self._direct else None
+        self.spools = isinstance(sink, TempSink)
+        self._direct = not read_again and _bypass_cache(sink.fd)
+        self._pending: deque[tuple[int, list[Future[None]]]] = deque()
+        self._pool = ThreadPoolExecutor(PARALLEL_WRITES, "douane-write") if self._direct else None
 
-    def _take(self, chunk: Chunk) -> None:
-        if chunk is _WAKE:
+    def _read(self, chunk: Chunk) -> None:
+        if chunk is _WRITE_ENDED:
             return
         writes: list[Future[None]] = []
         if chunk.place is not None:
             with self._bytes(chunk) as view:
-                for start, end in zeros.runs(view):
-                    self._keep(view[start:end], chunk.start + start, writes)
-        self._under_way.append((chunk.end, writes))
+                for start, end in data_runs(view):
+                    self._write_run(view[start:end], chunk.start + start, writes)
+        self._pending.append((chunk.end, writes))
 
-    def _let_go(self, chunk: Chunk) -> None:
-        while self._under_way and (
-            len(self._under_way) > AT_ONCE or all(write.done() for write in self._under_way[0][1])
+    def _release(self, chunk: Chunk) -> None:
+        while self._pending and (
+            len(self._pending) > PARALLEL_WRITES or all(write.done() for write in self._pending[0][1])
         ):
             self._wait()
 
     def _wait(self) -> None:
-        end, writes = self._under_way.popleft()
+        end, writes = self._pending.popleft()
         for write in writes:
             write.result()
         self._ring.release(self, end)
 
-    def _keep(self, view: memoryview, at: int, writes: list[Future[None]]) -> None:
-        if self._direct and (at % BLOCK_BYTES or len(view) % BLOCK_BYTES):
+    def _write_run(self, view: memoryview, offset: int, writes: list[Future[None]]) -> None:
+        if self._direct and (offset % DIRECT_BLOCK_BYTES or len(view) % DIRECT_BLOCK_BYTES):
             self._flush()
-            use_cache(self._sink.fd)
+            _use_cache(self._sink.fd)
             self._direct = False
         if self._direct and self._pool is not None:
-            write = self._pool.submit(self._write, view, at)
-            write.add_done_callback(lambda _: self._queue.put(_WAKE))  # the ring may be waiting for just this one
+            write = self._pool.submit(self._write, view, offset)
+            write.add_done_callback(lambda _: self._queue.put(_WRITE_ENDED))  # the ring may wait for this write alone
             writes.append(write)
         else:
-            self._write(view, at)
+            self._write(view, offset)
 
     def _flush(self) -> None:
-        while self._under_way:
+        while self._pending:
             self._wait()
 
-    def _write(self, view: memoryview, at: int) -> None:
+    def _write(self, view: memoryview, offset: int) -> None:
         with view:
-            done = 0
-            while done < len(view):
+            written = 0
+            while written < len(view):
                 try:
-                    done += os.pwrite(self._sink.fd, view[done:], at + done)
+                    written += os.pwrite(self._sink.fd, view[written:], offset + written)
                 except OSError as error:
                     raise self._sink.explain(error) from error
 
-    def _end(self, size: int) -> None:
+    def _finish(self, size: int) -> None:
         self._flush()
         try:
             self._sink.finish(size)
@@ -94,7 +103,34 @@ class Writer(ThreadReader):
             raise self._sink.explain(error) from error
         self.size = size
 
-    def _drop(self) -> None:
+    def _cleanup(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-        self._under_way.clear()
+        self._pending.clear()
+
+
+def _bypass_cache(fd: int) -> bool:
+    """Let writes to `fd` bypass the page cache (O_DIRECT); False where that is not known to work."""
+    try:
+        if _file_system(fd) not in _DIRECT_FILE_SYSTEMS:
+            return False
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_DIRECT)
+    except OSError:
+        return False
+    return True
+
+
+def _use_cache(fd: int) -> None:
+    """Undo :func:`_bypass_cache`, for a piece that is no multiple of a block. Raises OSError."""
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_DIRECT)
+
+
+def _file_system(fd: int) -> str:
+    """The type of the file system of `fd`, by its device number (proc_pid_mountinfo(5)); "" if it is not listed."""
+    number = os.fstat(fd).st_dev
+    device = f"{os.major(number)}:{os.minor(number)}"
+    with open("/proc/self/mountinfo") as rows:
+        for row in rows:
+            if (match := re.match(r"\S+ \S+ (\S+) .* - (\S+) ", row)) and match[1] == device:
+                return match[2]
+    return ""

@@ -1,4 +1,4 @@
-"""Which parts of a block of memory are zero: they are not written, take no room, and do not count as made."""
+"""Find the parts of a block of memory that are zero: they are not written, and do not count as output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ctypes
 from douane.units import KiB, MiB
 
 BLOCK_BYTES = 64 * KiB
-"""What is looked at as one: a block that is zero stays a hole in the store."""
+"""The unit of the search: a block that is zero stays a hole in the store."""
 
 ZEROS = bytes(MiB)
 
@@ -15,17 +15,19 @@ _memcmp = ctypes.CDLL(None).memcmp
 _memcmp.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
 
 
-def runs(view: memoryview) -> list[tuple[int, int]]:
-    """The runs [start, end) of a writable `view` that are not zero, to the block. memcmp stops at the first other
-    byte, so that data cost next to nothing."""
-    found: list[tuple[int, int]] = []
+def data_runs(view: memoryview) -> list[tuple[int, int]]:
+    """The runs [start, end) of a writable `view` that are not zero, in whole blocks.
+
+    memcmp stops at the first byte that differs, so that data cost next to nothing.
+    """
+    runs: list[tuple[int, int]] = []
     address = ctypes.addressof(ctypes.c_char.from_buffer(view))
-    for at in range(0, len(view), BLOCK_BYTES):
-        end = min(at + BLOCK_BYTES, len(view))
-        if _memcmp(address + at, ZEROS, end - at) == 0:
+    for start in range(0, len(view), BLOCK_BYTES):
+        end = min(start + BLOCK_BYTES, len(view))
+        if _memcmp(address + start, ZEROS, end - start) == 0:
             continue
-        if found and found[-1][1] == at:
-            found[-1] = (found[-1][0], end)
+        if runs and runs[-1][1] == start:
+            runs[-1] = (runs[-1][0], end)
         else:
-            found.append((at, end))
-    return found
+            runs.append((start, end))
+    return runs

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from douane.declared import DeclaredImage
-from douane.engine import Inspection, PassEnded, PlanError, RunOptions, load_plan
+from douane.engine import Inspection, PlanError, RunEnded, RunOptions, load_plan
 from douane.sandbox import Tier
 from douane.stream.push_source import EARLY_BYTES
 from support.plans import plan_of
@@ -56,14 +56,14 @@ def test_what_is_handed_over_is_what_is_inspected_however_it_is_cut(begin: Begin
 def test_the_sender_hears_of_a_refusal_and_sends_no_more(begin: Begin) -> None:
     inspection = begin(plan_of("good:FirstByte"))
     sent = 0
-    with pytest.raises(PassEnded):
+    with pytest.raises(RunEnded):
         while True:
             inspection.write(b"\xaa" * 65536)
             sent += 65536
     assert sent <= EARLY_BYTES + 5 * MIB
     report = inspection.result()
     assert (report.outcome, report.code) == ("refused", "first-byte")
-    with pytest.raises(PassEnded):
+    with pytest.raises(RunEnded):
         inspection.write(b"more")
 
 
@@ -86,7 +86,7 @@ def test_an_image_of_another_size_than_was_announced_is_not_accepted(begin: Begi
 
 def test_a_plan_that_cannot_be_used_is_told_to_whoever_sends(begin: Begin) -> None:
     inspection = begin('[[plugin]]\nname = "gone"\nuse = "/nowhere/gone.py:Gone"\n')
-    with pytest.raises(PassEnded):
+    with pytest.raises(RunEnded):
         for _ in range(100):
             inspection.write(bytes(MIB))
     with pytest.raises(PlanError, match="gone"):
@@ -95,7 +95,7 @@ def test_a_plan_that_cannot_be_used_is_told_to_whoever_sends(begin: Begin) -> No
 
 def test_a_plan_that_cannot_be_used_is_told_also_of_an_image_that_is_over_by_then(begin: Begin) -> None:
     inspection = begin('[[plugin]]\nname = "gone"\nuse = "/nowhere/gone.py:Gone"\n')
-    with contextlib.suppress(PassEnded):
+    with contextlib.suppress(RunEnded):
         inspection.write(b"x")
     with pytest.raises(PlanError, match="gone"):
         inspection.finish()
@@ -113,7 +113,7 @@ def test_an_image_that_is_whole_before_the_plugins_have_started_is_inspected(beg
 
 def test_a_plugin_that_dies_ends_the_wait_of_whoever_sends(begin: Begin) -> None:
     inspection = begin(plan_of("hostile:OsExit"))
-    with pytest.raises(PassEnded):
+    with pytest.raises(RunEnded):
         for _ in range(100):
             inspection.write(bytes(MIB))
     assert inspection.result().outcome == "undecided"

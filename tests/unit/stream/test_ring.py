@@ -1,4 +1,4 @@
-"""The ring: every reader sees every byte, nobody waits for ever, and nobody but the engine can write."""
+"""The ring: every reader gets every byte, nothing waits for ever, and only the engine can write."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.stream.ring import FIRST_BYTES, SLOT_BYTES, SLOTS, Chunk, Ring, Stopped
+from douane.stream.ring import FIRST_BYTES, SLOT_BYTES, SLOTS, Chunk, Ring, RingStopped
 
 PAGE = mmap.PAGESIZE
 
 
 class Recorder:
-    """A reader that notes what it is sent and lets go when it is told to."""
+    """A reader that records its chunks, and releases them on request."""
 
     def __init__(self, ring: Ring, essential: bool = True) -> None:
         self.released = 0
         self.essential = essential
         self.chunks: list[Chunk] = []
-        self.seen = b""
+        self.content = b""
         self.size: int | None = None
         self.dropped = False
         self._ring = ring
@@ -40,13 +40,13 @@ class Recorder:
         self.dropped = True
 
     def take(self) -> None:
-        """Read the oldest chunk, and let it go."""
+        """Read and release the oldest chunk."""
         chunk = self.chunks.pop(0)
         length = chunk.end - chunk.start
         if chunk.place is None:
-            self.seen += bytes(length)
+            self.content += bytes(length)
         else:
-            self.seen += bytes(self._ring.view[chunk.place : chunk.place + length])
+            self.content += bytes(self._ring.view[chunk.place : chunk.place + length])
         self._ring.release(self, chunk.end)
 
 
@@ -66,9 +66,9 @@ def write(ring: Ring, data: bytes, spread: int = 1) -> None:
 
 @pytest.fixture
 def ring():
-    made = Ring(slots=4, slot_bytes=PAGE)
-    yield made
-    made.close()
+    small = Ring(slots=4, slot_bytes=PAGE)
+    yield small
+    small.close()
 
 
 @settings(deadline=None)
@@ -77,15 +77,15 @@ def ring():
     st.integers(1, 4),
     st.randoms(use_true_random=False),
 )
-def test_every_reader_sees_every_byte_in_order_however_they_take_turns(pieces, count, random):
+def test_every_reader_gets_every_byte_in_order(pieces, count, random):
     ring = Ring(slots=4, slot_bytes=PAGE)
     readers = [Recorder(ring) for _ in range(count)]
     for reader in readers:
         ring.attach(reader)
     expected = b""
-    slots = [0 for _ in readers]  # that each has not taken, whether it has been told of them or not
+    slots = [0 for _ in readers]  # that each reader has not released
     for piece in pieces:
-        while max(slots) == 4:  # as the writer would wait: somebody has to let go first
+        while max(slots) == 4:  # the writing thread would wait for the slowest reader
             number = slots.index(4)
             slots[number] -= readers[number].chunks[0].place is not None
             readers[number].take()
@@ -104,33 +104,33 @@ def test_every_reader_sees_every_byte_in_order_however_they_take_turns(pieces, c
     for reader in readers:
         while reader.chunks:
             reader.take()
-        assert reader.seen == expected
+        assert reader.content == expected
         assert reader.size == len(expected)
     ring.close()
 
 
-def told(readers: Sequence[Recorder]) -> list[int]:
+def offsets(readers: Sequence[Recorder]) -> list[int]:
     return [reader.chunks[-1].end if reader.chunks else 0 for reader in readers]
 
 
-def test_readers_are_told_in_turn_and_of_all_that_came_meanwhile():
+def test_readers_are_notified_in_turn_of_all_published_chunks():
     ring = Ring(slots=9, slot_bytes=PAGE)
     readers = [Recorder(ring) for _ in range(2)]
     for reader in readers:
         ring.attach(reader)
-    seen = []
+    history = []
     for _ in range(8):
         write(ring, b"x", spread=4)
-        seen.append(tuple(told(readers)))
-    assert seen == [(0, 0), (0, 0), (0, 3), (4, 3), (4, 3), (4, 3), (4, 7), (8, 7)]
+        history.append(tuple(offsets(readers)))
+    assert history == [(0, 0), (0, 0), (0, 3), (4, 3), (4, 3), (4, 3), (4, 7), (8, 7)]
     write(ring, b"x")
-    assert told(readers) == [9, 9]
+    assert offsets(readers) == [9, 9]
     assert [len(reader.chunks) for reader in readers] == [9, 9]
     ring.close()
 
 
 @pytest.mark.parametrize("end", ["finish", "hole"])
-def test_all_is_told_before_an_end_or_a_hole(ring, end):
+def test_all_chunks_are_pushed_before_an_end_or_a_hole(ring, end):
     reader = Recorder(ring)
     ring.attach(reader)
     write(ring, b"ab", spread=4)
@@ -139,8 +139,8 @@ def test_all_is_told_before_an_end_or_a_hole(ring, end):
     assert reader.size == (2 if end == "finish" else None)
 
 
-def test_a_writer_that_waits_has_told_all(ring):
-    """Or they would wait for each other."""
+def test_all_chunks_are_pushed_before_the_writing_thread_waits(ring):
+    """Otherwise they would wait for each other."""
     reader = Recorder(ring)
     ring.attach(reader)
     for number in range(4):
@@ -155,10 +155,10 @@ def test_a_writer_that_waits_has_told_all(ring):
     thread.join(20)
     while reader.chunks:
         reader.take()
-    assert reader.seen == bytes(range(5))
+    assert reader.content == bytes(range(5))
 
 
-def test_the_writer_waits_for_the_slowest_reader(ring):
+def test_the_writing_thread_waits_for_the_slowest_reader(ring):
     fast, slow = Recorder(ring), Recorder(ring)
     ring.attach(fast)
     ring.attach(slow)
@@ -181,10 +181,10 @@ def test_the_writer_waits_for_the_slowest_reader(ring):
     thread.join()
     while slow.chunks:
         slow.take()
-    assert slow.seen == bytes(range(5))
+    assert slow.content == bytes(range(5))
 
 
-def test_a_reader_that_leaves_holds_nobody_up(ring):
+def test_a_detached_reader_holds_nothing_up(ring):
     stays, leaves = Recorder(ring), Recorder(ring)
     ring.attach(stays)
     ring.attach(leaves)
@@ -194,10 +194,10 @@ def test_a_reader_that_leaves_holds_nobody_up(ring):
     ring.detach(leaves)
     write(ring, b"\x04")
     stays.take()
-    assert stays.seen == bytes(range(5))
+    assert stays.content == bytes(range(5))
 
 
-def test_no_more_than_the_first_bytes_are_read_until_everybody_let_go_of_the_beginning():
+def test_only_the_first_bytes_are_read_until_all_readers_released_the_beginning():
     ring = Ring()
     reader = Recorder(ring)
     ring.attach(reader)
@@ -214,7 +214,7 @@ def test_no_more_than_the_first_bytes_are_read_until_everybody_let_go_of_the_beg
     ring.close()
 
 
-def test_an_auditor_is_left_behind_and_the_others_are_not_held_up():
+def test_a_slow_auditor_is_dropped_and_holds_nothing_up():
     ring = Ring(slots=SLOTS + 2, slot_bytes=PAGE)
     reader, auditor = Recorder(ring), Recorder(ring, essential=False)
     ring.attach(reader)
@@ -223,11 +223,11 @@ def test_an_auditor_is_left_behind_and_the_others_are_not_held_up():
         write(ring, bytes([number]))
         reader.take()
     assert auditor.dropped
-    assert reader.seen == bytes(range(SLOTS + 3))
+    assert reader.content == bytes(range(SLOTS + 3))
     ring.close()
 
 
-def test_an_auditor_that_keeps_up_is_kept():
+def test_a_fast_auditor_is_not_dropped():
     ring = Ring(slots=SLOTS + 2, slot_bytes=PAGE)
     reader, auditor = Recorder(ring), Recorder(ring, essential=False)
     ring.attach(reader)
@@ -241,9 +241,9 @@ def test_an_auditor_that_keeps_up_is_kept():
     ring.close()
 
 
-def test_who_comes_late_still_reads_from_the_beginning_while_it_is_held(ring):
-    hold = Recorder(ring)
-    ring.attach(hold)
+def test_a_late_reader_starts_at_the_beginning_while_it_is_pinned(ring):
+    pin = Recorder(ring)
+    ring.attach(pin)
     write(ring, b"abc")
     ring.hole(5)
     late = Recorder(ring)
@@ -251,11 +251,11 @@ def test_who_comes_late_still_reads_from_the_beginning_while_it_is_held(ring):
     ring.finish()
     late.take()
     late.take()
-    assert late.seen == b"abc" + bytes(5)
+    assert late.content == b"abc" + bytes(5)
     assert late.size == 8
 
 
-def test_who_comes_too_late_is_told_so_and_shown_nothing_wrong(ring):
+def test_a_reader_that_comes_too_late_is_an_error(ring):
     reader = Recorder(ring)
     ring.attach(reader)
     write(ring, b"a")
@@ -265,23 +265,23 @@ def test_who_comes_too_late_is_told_so_and_shown_nothing_wrong(ring):
         ring.attach(Recorder(ring))
 
 
-def test_stopping_frees_the_writer(ring):
+def test_a_stop_ends_the_wait_of_the_writing_thread(ring):
     ring.attach(Recorder(ring))
     for _ in range(4):
         write(ring, b"x")
-    found: list[str] = []
+    events: list[str] = []
 
     def writer() -> None:
         try:
             ring.reserve()
-        except Stopped:
-            found.append("stopped")
+        except RingStopped:
+            events.append("stopped")
 
     thread = threading.Thread(target=writer)
     thread.start()
     ring.stop()
     thread.join(20)
-    assert found == ["stopped"]
+    assert events == ["stopped"]
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_stopping_frees_the_writer(ring):
     ids=["write", "shrink", "grow", "map", "seals", "punch"],
 )
 @pytest.mark.parametrize("reopened", [False, True])
-def test_nobody_with_the_descriptor_can_change_the_ring(ring, attempt, reopened):
+def test_the_descriptor_cannot_change_the_ring(ring, attempt, reopened):
     fd = os.open(f"/proc/self/fd/{ring.fd}", os.O_RDWR) if reopened else ring.fd
     try:
         with pytest.raises(OSError, match=r"."):

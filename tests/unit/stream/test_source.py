@@ -1,4 +1,4 @@
-"""Reading an image once, whatever it is: holes are not read, and what changes on the way is noticed."""
+"""Sources: every byte arrives, holes are not read, and changes of the file are errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from douane.stream.source import MIN_HOLE_BYTES
 
 
 class Reader:
-    """Copies all that comes, at once."""
+    """Copies every chunk at once."""
 
     essential = True
 
@@ -57,7 +57,7 @@ def pump(source) -> Reader:
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 3 * MIN_HOLE_BYTES)), max_size=6))
-def test_a_sparse_file_arrives_whole_and_its_large_holes_are_not_read(tmp_path_factory, pieces):
+def test_a_sparse_file_arrives_complete_without_reading_its_large_holes(tmp_path_factory, pieces):
     path = tmp_path_factory.mktemp("sparse") / "image"
     expected = b""
     with path.open("wb") as file:
@@ -72,7 +72,7 @@ def test_a_sparse_file_arrives_whole_and_its_large_holes_are_not_read(tmp_path_f
     assert pump(open_source(str(path))).content == expected
 
 
-def test_a_file_that_is_all_hole_costs_no_reading(tmp_path):
+def test_a_file_without_data_is_not_read(tmp_path):
     path = tmp_path / "image"
     with path.open("wb") as file:
         file.truncate(50 * SLOT_BYTES)
@@ -140,14 +140,14 @@ def overwrite(path):
         (overwrite, "changed-while-read", "changed"),
     ],
 )
-def test_an_image_that_changes_while_it_is_read_is_not_taken(image, change, code, sentence):
+def test_an_image_that_changes_while_it_is_read_is_an_error(image, change, code, sentence):
     with pytest.raises(SourceError, match=sentence) as error:
         change_while_reading(image, lambda: change(image))
     assert error.value.code == code
     assert str(image) in str(error.value)
 
 
-def test_a_pipe_that_ends_before_the_announced_size_is_not_taken(tmp_path):
+def test_a_pipe_that_ends_before_the_announced_size_is_an_error(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(b"x" * 10))

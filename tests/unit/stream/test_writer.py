@@ -1,4 +1,4 @@
-"""What is written is what was in the ring, whichever way it goes to the disk."""
+"""The writer: the file equals the ring, with the page cache and without."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.errors import SinkError
-from douane.stream import direct_io as direct
 from douane.stream import writer
 from douane.stream.ring import Ring
 from douane.stream.writer import Writer
@@ -90,12 +89,12 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         max_size=8,
     )
 )
-def test_what_was_in_the_ring_is_in_the_file(pieces: list[bytes | int]) -> None:
+def test_the_file_equals_the_ring(pieces: list[bytes | int]) -> None:
     for place in (tempfile.gettempdir(), "/dev/shm"):
         target = Target(place)
-        done = write(target, pieces)
-        assert done.error is None
-        assert done.size == target.finished == len(expected(pieces))
+        reader = write(target, pieces)
+        assert reader.error is None
+        assert reader.size == target.finished == len(expected(pieces))
         assert target.content() == expected(pieces)
         os.close(target.fd)
 
@@ -114,12 +113,13 @@ def test_zeros_and_holes_take_no_space(folder: str) -> None:
     assert os.fstat(target.fd).st_blocks * 512 <= 128 * KiB
 
 
-@pytest.mark.parametrize("around", [True, False])
-def test_a_full_disk_is_told_whichever_way_it_was_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, around: bool
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_full_disk_is_reported_with_and_without_the_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, direct: bool
 ) -> None:
     target = Target(str(tmp_path))
-    monkeypatch.setattr(writer, "bypass_cache", lambda fd: around and direct.bypass_cache(fd))
+    bypass = writer._bypass_cache
+    monkeypatch.setattr(writer, "_bypass_cache", lambda fd: direct and bypass(fd))
     real = os.pwrite
 
     def full(fd: int, data: memoryview, at: int) -> int:
@@ -128,27 +128,27 @@ def test_a_full_disk_is_told_whichever_way_it_was_written(
         return real(fd, data, at)
 
     monkeypatch.setattr(os, "pwrite", full)
-    done = write(target, [NOISE, NOISE[:100]])
-    assert done.size is None
+    reader = write(target, [NOISE, NOISE[:100]])
+    assert reader.size is None
     assert target.finished is None
-    assert done.error is not None
-    assert done.error.code == "full"
+    assert reader.error is not None
+    assert reader.error.code == "full"
 
 
-def test_nothing_is_let_go_before_it_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_slots_are_released_after_they_are_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     target = Target(str(tmp_path))
     written: set[int] = set()
     real = os.pwrite
 
     def noted(fd: int, data: memoryview, at: int) -> int:
-        done = real(fd, data, at)
+        count = real(fd, data, at)
         written.add(at)
-        return done
+        return count
 
     class Watched(Ring):
         def release(self, reader: object, offset: int) -> None:
             assert all(at in written for at in range(0, offset, MiB))
-            super().release(reader, offset)  # type: ignore[arg-type]  # the one reader there is
+            super().release(reader, offset)  # type: ignore[arg-type]  # the only reader
 
     monkeypatch.setattr(os, "pwrite", noted)
     ring = Watched()
@@ -165,10 +165,10 @@ def test_nothing_is_let_go_before_it_is_written(monkeypatch: pytest.MonkeyPatch,
     assert reader.size == 40 * MiB
 
 
-def test_a_great_hole_behind_a_little_data_does_not_hold_it_up(folder: str) -> None:
+def test_a_large_hole_after_little_data_is_fast(folder: str) -> None:
     target = Target(folder)
-    done = write(target, [NOISE[: 100 * KiB], 64 << 30, NOISE])
-    assert done.size == 100 * KiB + (64 << 30) + len(NOISE)
+    reader = write(target, [NOISE[: 100 * KiB], 64 << 30, NOISE])
+    assert reader.size == 100 * KiB + (64 << 30) + len(NOISE)
     with open(f"/proc/self/fd/{target.fd}", "rb") as file:
         file.seek(-len(NOISE), os.SEEK_END)
         assert file.read() == NOISE

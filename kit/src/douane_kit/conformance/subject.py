@@ -14,7 +14,7 @@ from douane import sandbox
 from douane.engine import PlanError, PluginSpec
 from douane.plan.grants import open_grant
 from douane.plan.resolve import Resolved, resolve, under
-from douane.stream.temp_files import Scratch
+from douane.stream.temp_files import ScratchFiles
 
 CAGED = Path(__file__).with_name("caged")
 ENTRY = "conformance_driver.main:main"
@@ -61,7 +61,7 @@ class Subject:
         self._interpreter = dataclasses.replace(interpreter, sys_path=(*interpreter.sys_path, str(CAGED)))
         self._programs = tuple(self._program(name) for name in spec.programs)
         self.grants: dict[str, tuple[int, str]] = {}
-        self._scratch: Scratch | None = None
+        self._scratch: ScratchFiles | None = None
         self.described = Described()
 
     def _program(self, name: str) -> Path:
@@ -87,10 +87,10 @@ class Subject:
             raise
         return opened
 
-    def scratch(self) -> Scratch | None:
+    def scratch(self) -> ScratchFiles | None:
         """Its files, made once."""
         if self._scratch is None and self.spec.scratch is not None:
-            self._scratch = Scratch(self.spec.scratch)
+            self._scratch = ScratchFiles(self.spec.scratch)
         return self._scratch
 
     def cage(self) -> sandbox.Cage:

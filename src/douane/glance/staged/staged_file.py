@@ -7,6 +7,7 @@ import os
 import stat
 
 from douane.engine import SinkError, SourceError
+from douane.stream.sink import FileSink
 
 from .tag import Tag
 
@@ -90,7 +91,7 @@ class StagedFile:
             self.fd = -1
 
 
-class ResultFile:
+class ResultFile(FileSink):
     """Where the engine writes what comes out (:class:`douane.engine.Sink`).
 
     It is named by the image's id, a dot, and more: what of this kind is left over, Glance deletes with the image.
@@ -101,19 +102,11 @@ class ResultFile:
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)  # of a process that was killed
-            self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise SinkError(f"{path} cannot be made: {error.strerror}") from error
+        super().__init__(fd, path)
         self._file = os.fstat(self.fd)
-
-    def open_read(self) -> int:
-        """See :class:`douane.engine.Sink`."""
-        return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
-
-    def finish(self, size: int) -> None:
-        """See :class:`douane.engine.Sink`."""
-        os.ftruncate(self.fd, size)
-        os.fsync(self.fd)
 
     def explain(self, error: OSError) -> SinkError:
         """See :class:`douane.engine.Sink`."""
