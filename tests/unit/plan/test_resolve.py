@@ -1,14 +1,20 @@
-"""What a plan names is looked up by several imports of one process at a time."""
+"""The code of a plugin is found, and its digest taken, without running any of it."""
 
 from __future__ import annotations
 
 import gc
 import inspect
+import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pytest
+
+import douane
 from douane.plan import resolve
+from douane.plan.builtin import BUILT_IN
 from douane.plan.plan import PluginSpec
 from douane.plugins import ova
 
@@ -31,3 +37,19 @@ def test_imports_at_once_look_their_plugins_up_without_failing():
         gc.set_threshold(*threshold)
         gc.callbacks.remove(yield_to_others)
     assert {one.transform for one in found} == {True}
+
+
+@pytest.mark.parametrize("use", BUILT_IN)
+def test_the_digest_of_a_built_in_plugin_covers_the_readers_of_formats(use: str, tmp_path: Path) -> None:
+    """Glance's attestations name the digest of the code that looked at an image: none may survive a new reader."""
+    (tmp_path / "douane").mkdir()
+    shutil.copy(Path(douane.__file__), tmp_path / "douane")
+    shutil.copytree(Path(douane.__file__).parent / "plugins", tmp_path / "douane/plugins")
+    spec = PluginSpec(name=use, use=use)
+    before = resolve.resolve(spec, (str(tmp_path),))
+    assert before.origin is not None
+    assert before.origin.is_relative_to(tmp_path)
+    assert before.code_sha256 == resolve.resolve(spec, tuple(sys.path)).code_sha256
+    with (tmp_path / "douane/plugins/formats/qcow2_header.py").open("a") as file:
+        file.write("# a new line\n")
+    assert resolve.resolve(spec, (str(tmp_path),)).code_sha256 != before.code_sha256
