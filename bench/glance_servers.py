@@ -1,4 +1,4 @@
-"""A real Glance with a real Keystone for the measurements: the ones that the tests use (tests/glance/harness)."""
+"""A real Glance with a real Keystone for the measurements: the ones that the tests use (tests/support/glance)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from .driving import WrongOutcome
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests" / "glance"))
+sys.path.append(str(ROOT / "tests"))
 
 # Its folder is added above.
-from harness import agent_server, glance_config, glance_server, images, keystone, postgres  # noqa: E402
-from harness.environments import FOLDER  # noqa: E402
+from support.glance import agent_server, glance_config, glance_server, images, keystone, postgres  # noqa: E402
+from support.glance.environments import FOLDER  # noqa: E402
 
 NEEDED = ("33", "keystone")
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -73,15 +73,15 @@ def measure(settings: Settings) -> list[Row]:
         found = _in_turn(rounds, runs)
         for each in (douane, agent):
             # Twice inspected, it would be another thing that is measured.
-            if "is inspected now" in each.log() or "was inspected when it was staged" not in each.log():
+            if "inspected now" in each.log() or "was inspected when it was staged" not in each.log():
                 raise WrongOutcome(f"the import inspected the image again:\n{each.log()[-4000:]}")
     return _rows(found, f"{image.stat().st_size // MiB} MiB")
 
 
 def _wanted(here: Path, image: Path) -> list[Wanted]:
     """Stock; with Douane in its worker; with Douane as an agent beside it; and with today's plugin."""
-    from harness.glance_config import GlanceConfig
-    from harness.site import with_douane
+    from support.glance.glance_config import GlanceConfig
+    from support.glance.site import with_douane
 
     with image.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

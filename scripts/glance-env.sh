@@ -87,6 +87,7 @@ mod_wsgi() {
 
 is_server() { [[ $1 != clients && $1 != tempest ]]; }
 has_douane() { [[ $1 != keystone && $1 != tempest ]]; }
+has_kit() { [[ $1 == clients ]]; }  # the tests compare verdicts with the conformance suite
 
 # What an environment was made from stands in it: a copy says more than a time does, after a checkout or a `make lock`.
 make_environment() {
@@ -99,9 +100,11 @@ make_environment() {
         is_server "$name" && cp "$folder/uwsgi/bin/uwsgi" "$target/bin/"
         cp "$file" "$target/made-from.txt"
     fi
-    if has_douane "$name" && ! cat pyproject.toml sdk/pyproject.toml | cmp --quiet - "$target/douane-from.toml"; then
-        install_into "$target" --no-deps --no-build-isolation --editable ./sdk --editable .
-        cat pyproject.toml sdk/pyproject.toml > "$target/douane-from.toml"
+    local projects=(. sdk)
+    has_kit "$name" && projects+=(kit)
+    if has_douane "$name" && ! cat "${projects[@]/%//pyproject.toml}" | cmp --quiet - "$target/douane-from.toml"; then
+        install_into "$target" --no-deps --no-build-isolation "${projects[@]/#/--editable=./}"
+        cat "${projects[@]/%//pyproject.toml}" > "$target/douane-from.toml"
     fi
 }
 

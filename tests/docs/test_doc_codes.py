@@ -17,7 +17,7 @@ from support.doc_pages import TOP, page, section, spans, tables
 
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 RAISED = ("Reject", "Incomplete")
-ENDINGS = ("fail", "finish", "Refusal", "Reason")
+ENDINGS = ("fail", "finish", "HttpError", "Reason")
 PREFIXES = {"side": ("store", "target")}
 
 

@@ -1,4 +1,4 @@
-"""Servers that all tests here share: they take tens of seconds to start."""
+"""Servers for all tests of this folder, as they take tens of seconds to start."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from harness.downloads import Downloads
-from harness.glance_config import GlanceConfig
-from harness.glance_server import Glance, StartGlance
-from harness.keystone import Keystone
-from harness.plans import INSPECT
-from harness.postgres import Postgres
-from harness.site import Site, with_douane
-from harness.wsgi_servers import Serving
+
+from support.glance.downloads import Downloads
+from support.glance.glance_config import GlanceConfig
+from support.glance.glance_server import Glance, StartGlance
+from support.glance.keystone import Keystone
+from support.glance.plans import INSPECT
+from support.glance.postgres import Postgres
+from support.glance.site import Site, with_douane
+from support.glance.wsgi_servers import Serving
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`make test-glance ARGS=--all-versions`"""
-    parser.addoption("--all-versions", action="store_true", help="every test in every Glance and server that it knows")
+    parser.addoption("--all-versions", action="store_true", help="run tests in more versions and servers")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker of what the option adds."""
+    """Declare the marker of the tests that the option adds."""
     config.addinivalue_line("markers", "all_versions: run with --all-versions only: another version or server")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without the option, leave them out."""
+    """Without the option, leave those tests out."""
     if not config.getoption("--all-versions", default=False):
-        left_out = [item for item in items if item.get_closest_marker("all_versions")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        deselected = [item for item in items if item.get_closest_marker("all_versions")]
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if item not in deselected]
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +58,7 @@ def keystone(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="session")
 def downloads() -> Iterator[Downloads]:
-    """What web-download may fetch."""
+    """The server that web-download may fetch from."""
     server = Downloads()
     server.start()
     yield server
@@ -70,9 +71,9 @@ def glances(
 ) -> Iterator[StartGlance]:
     with ExitStack() as stack:
 
-        def start(config: GlanceConfig, beside: Glance | None = None) -> Glance:
+        def start(config: GlanceConfig, first_host: Glance | None = None) -> Glance:
             folder: Path = folders.mktemp("glance")
-            glance = Glance(config, folder, postgres, keystone, (downloads.port,), beside)
+            glance = Glance(config, folder, postgres, keystone, (downloads.port,), first_host)
             stack.callback(glance.close)
             glance.start()
             keystone.publish(glance.port)
@@ -85,7 +86,7 @@ def glances(
 def start_glance(
     postgres: Postgres, keystone: Keystone, downloads: Downloads, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartGlance]:
-    """Starts a Glance of this configuration; all end with the module that started them."""
+    """Starts a Glance of a configuration; it ends with the module of the test."""
     with glances(postgres, keystone, downloads, tmp_path_factory) as start:
         yield start
 
@@ -94,11 +95,11 @@ def start_glance(
 def usual_site(
     postgres: Postgres, keystone: Keystone, downloads: Downloads, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """Glance 33 with filter and import plugin, of which several files of tests ask nothing special: uwsgi, several
-    workers and threads, the engine in each worker. It is not restarted, and its plan stays as it is."""
+    """Glance 33 with filter and import plugin, for tests without special needs: uwsgi, several workers and threads,
+    the engine in each worker. Tests do not restart it, nor change its plan."""
     folder = tmp_path_factory.mktemp("douane")
     (folder / "douane.toml").write_text(INSPECT)
-    where = {"config": str(folder / "douane.toml")}
+    settings = {"config": str(folder / "douane.toml")}
     serving = Serving("uwsgi", processes=2, threads=4)
     with glances(postgres, keystone, downloads, tmp_path_factory) as start:
-        yield Site(start(with_douane(folder / "state", where, serving=serving)), downloads)
+        yield Site(start(with_douane(folder / "state", settings, serving=serving)), downloads)

@@ -1,4 +1,4 @@
-"""A Glance whose images `douane agent` inspects: it is killed, stopped, started again, and Glance is."""
+"""A Glance whose images `douane agent` inspects, while the agent or Glance is killed, stopped or restarted."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from harness.agent_server import AgentServer
-from harness.downloads import Downloads
-from harness.glance_server import StartGlance
-from harness.half_upload import HalfUpload
-from harness.images import settled
-from harness.plans import inspect_plan
-from harness.site import Site, is_as_new, with_douane
-from harness.waiting import until
-from harness.wsgi_servers import Serving
+
+from support.glance.agent_server import AgentServer
+from support.glance.downloads import Downloads
+from support.glance.glance_server import StartGlance
+from support.glance.half_upload import HalfUpload
+from support.glance.images import settled
+from support.glance.plans import inspect_plan
+from support.glance.site import Site, is_as_new, with_douane
+from support.glance.under_way import has_bytes
+from support.glance.waiting import until
+from support.glance.wsgi_servers import Serving
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 
@@ -38,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def agent(folder: Path) -> Iterator[AgentServer]:
-    """One image at a time: what it does not let go of, it does not come back from."""
+    """One image at a time: an inspection that does not end would block all others."""
     (folder / "douane.toml").write_text(plan())
     with ExitStack() as stack:
         server = AgentServer("33", folder / "douane.toml", "--at-once", "1")
@@ -59,28 +61,28 @@ def restart_with(agent: AgentServer, folder: Path, never: str = "") -> None:
     agent.start()
 
 
-def comes_in(site: Site, image: str, door: str) -> None:
+def assert_gets_in(site: Site, image: str, action: str) -> None:
     site.rename(image, "good")
-    reply = site.put(image, door, DATA)
+    reply = site.put(image, action, DATA)
     assert reply.status == 204, reply.text
-    if door == "stage":
+    if action == "stage":
         site.start_import(image)
         assert settled(site.api, image) == "active"
     assert site.state(image).status == "active"
     assert site.glance.folders.data(image) == DATA
 
 
-@pytest.mark.parametrize("door", ["stage", "file"])
-def test_the_agent_inspects_what_is_sent(site: Site, door: str) -> None:
+@pytest.mark.parametrize("action", ["stage", "file"])
+def test_the_agent_inspects_uploads(site: Site, action: str) -> None:
     image = site.create("refuse")
-    reply = site.put(image, door, DATA)
+    reply = site.put(image, action, DATA)
     assert (reply.status, reply.headers["x-douane-code"]) == (422, "evil")
     assert is_as_new(site.state(image))
-    comes_in(site, image, door)
+    assert_gets_in(site, image, action)
     assert site.state(image).properties["acts.seen"] == str(len(DATA))
 
 
-def test_the_agent_changes_what_is_imported(site: Site) -> None:
+def test_the_agent_transforms_imports(site: Site) -> None:
     image = site.create("good")
     reply = site.put(image, "file", PACKED)
     assert (reply.status, reply.headers["x-douane-code"]) == (422, "needs-import")
@@ -89,40 +91,38 @@ def test_the_agent_changes_what_is_imported(site: Site) -> None:
     assert site.glance.folders.data(image) == DATA
 
 
-@pytest.mark.parametrize("door", ["stage", "file"])
-def test_an_agent_that_is_killed_in_the_middle_of_an_upload_lets_nothing_in(
-    site: Site, agent: AgentServer, door: str
-) -> None:
+@pytest.mark.parametrize("action", ["stage", "file"])
+def test_an_agent_killed_during_an_upload_lets_no_image_in(site: Site, agent: AgentServer, action: str) -> None:
     image = site.create("good")
-    part = site.glance.folder / ("staging" if door == "stage" else "stores/fast") / image
-    with HalfUpload(site.api, image, door, DATA, len(DATA) // 2) as upload:
-        until("a part of it is there", lambda: part.exists() and part.stat().st_size > 0)
+    part = site.glance.folder / ("staging" if action == "stage" else "stores/fast") / image
+    with HalfUpload(site.api, image, action, DATA, len(DATA) // 2) as upload:
+        until("a part of the image is on disk", lambda: has_bytes(part))
         agent.process.kill()
         reply = upload.finish()
     assert (reply.status, reply.headers["x-douane-code"]) == (503, "agent-unavailable"), reply.text
     assert is_as_new(site.state(image)), site.state(image)
-    reply = site.put(image, door, DATA)
-    assert (reply.status, reply.headers["x-douane-code"]) == (503, "agent-unavailable"), "while it is away"
+    reply = site.put(image, action, DATA)
+    assert (reply.status, reply.headers["x-douane-code"]) == (503, "agent-unavailable"), "while the agent is away"
     assert is_as_new(site.state(image)), site.state(image)
     agent.start()
-    comes_in(site, image, door)
+    assert_gets_in(site, image, action)
 
 
-@pytest.mark.parametrize("way", ["stage", "download"])
-def test_an_agent_that_is_killed_in_the_middle_of_an_import_loses_none(
-    site: Site, agent: AgentServer, folder: Path, way: str
+@pytest.mark.parametrize("method", ["stage", "download"])
+def test_an_agent_killed_during_an_import_loses_no_import(
+    site: Site, agent: AgentServer, folder: Path, method: str
 ) -> None:
-    name = f"good:killed-{way}"
+    name = f"good:killed-{method}"
     image = site.create(name)
-    if way == "stage":
+    if method == "stage":
         assert site.put(image, "stage", PACKED).status == 204
     restart_with(agent, folder, never=name)
-    before = agent.log.count(f"has all of {name}.")
-    if way == "stage":
+    earlier_count = agent.log.count(f"has all of {name}.")
+    if method == "stage":
         site.start_import(image)
     else:
         site.download(image, PACKED)
-    until("the plugin has all of it", lambda: agent.log.count(f"has all of {name}.") > before)
+    until("the plugin has all bytes", lambda: agent.log.count(f"has all of {name}.") > earlier_count)
     agent.process.kill()
     restart_with(agent, folder)
     assert settled(site.api, image) == "active"
@@ -131,22 +131,22 @@ def test_an_agent_that_is_killed_in_the_middle_of_an_import_loses_none(
     assert site.glance.folders.data(image) == DATA
 
 
-def test_an_import_that_begins_while_the_agent_is_away_waits_for_it(site: Site, agent: AgentServer) -> None:
+def test_an_import_waits_for_an_agent_that_is_away(site: Site, agent: AgentServer) -> None:
     image = site.create("good")
     agent.process.kill()
     site.download(image, PACKED)
-    until("it is downloaded", lambda: site.glance.folders.staged(image) == [image])
+    until("the image is downloaded", lambda: site.glance.folders.staged(image) == [image])
     agent.start()
     assert settled(site.api, image) == "active"
     assert site.glance.folders.data(image) == DATA
 
 
-def test_an_agent_that_is_stopped_ends_what_it_has_begun(site: Site, agent: AgentServer) -> None:
+def test_a_stopped_agent_ends_its_current_inspections(site: Site, agent: AgentServer) -> None:
     image = site.create("good:while-stopping")
     with HalfUpload(site.api, image, "file", DATA, len(DATA) // 2) as upload:
-        until("it is under way", lambda: "begins with good:while-stopping." in agent.log)
+        until("the inspection has begun", lambda: "begins with good:while-stopping." in agent.log)
         os.kill(agent.process.pid, signal.SIGTERM)
-        until("it takes no others", lambda: not Path(agent.socket).exists())
+        until("the agent accepts no more clients", lambda: not Path(agent.socket).exists())
         assert upload.finish().status == 204
     agent.process.stop()
     agent.start()
@@ -154,12 +154,12 @@ def test_an_agent_that_is_stopped_ends_what_it_has_begun(site: Site, agent: Agen
     assert site.glance.folders.data(image) == DATA
 
 
-def test_a_glance_that_is_killed_leaves_the_agent_free(site: Site, agent: AgentServer) -> None:
+def test_a_killed_glance_frees_the_agent(site: Site, agent: AgentServer) -> None:
     image = site.create("hang:glance-killed")
     with HalfUpload(site.api, image, "file", DATA, len(DATA)):
-        until("the plugin has all of it", lambda: "has all of hang:glance-killed." in agent.log)
+        until("the plugin has all bytes", lambda: "has all of hang:glance-killed." in agent.log)
         site.glance.kill()
     site.glance.restart()
     state = site.state(image)
     assert is_as_new(state), state
-    comes_in(site, image, "file")
+    assert_gets_in(site, image, "file")

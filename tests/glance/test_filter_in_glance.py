@@ -1,4 +1,4 @@
-"""The filter in a real Glance: what is answered, and what is left, for each way in and each ending."""
+"""The filter in a real Glance: the response and the state of the image, for each upload and each outcome."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from harness.downloads import Downloads
-from harness.glance_server import StartGlance
-from harness.half_upload import HalfUpload
-from harness.images import settled
-from harness.plans import UNPACK
-from harness.site import Site, is_as_new, with_douane
-from harness.waiting import until
-from harness.wsgi_servers import Serving
+
+from support.glance.downloads import Downloads
+from support.glance.glance_server import StartGlance
+from support.glance.half_upload import HalfUpload
+from support.glance.images import settled
+from support.glance.plans import UNPACK
+from support.glance.site import Site, is_as_new, with_douane
+from support.glance.waiting import until
+from support.glance.wsgi_servers import Serving
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 
 DATA = os.urandom(300_000)
-WAYS = [(door, chunked) for door in ("stage", "file") for chunked in (False, True)]
-ways = pytest.mark.parametrize(("door", "chunked"), WAYS, ids=["stage", "stage-chunked", "file", "file-chunked"])
+ACTIONS = [(action, chunked) for action in ("stage", "file") for chunked in (False, True)]
+every_action = pytest.mark.parametrize(
+    ("action", "chunked"), ACTIONS, ids=["stage", "stage-chunked", "file", "file-chunked"]
+)
 
 
 @pytest.fixture
@@ -29,23 +32,28 @@ def site(usual_site: Site) -> Site:
     return usual_site
 
 
-@pytest.fixture(scope="module")
-def transforming(start_glance: StartGlance, downloads: Downloads, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A plan that changes images; and another server: Apache with mod_wsgi."""
+@pytest.fixture(scope="module", params=["mod_wsgi", pytest.param("gunicorn", marks=pytest.mark.all_versions)])
+def transforming(
+    request: pytest.FixtureRequest,
+    start_glance: StartGlance,
+    downloads: Downloads,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Site:
+    """A plan that changes images, in another server: Apache with mod_wsgi, or gunicorn."""
     folder = tmp_path_factory.mktemp("douane")
     (folder / "douane.toml").write_text(UNPACK)
-    where = {"config": str(folder / "douane.toml")}
-    serving = Serving("mod_wsgi", processes=2, threads=4)
-    return Site(start_glance(with_douane(folder / "state", where, serving=serving)), downloads)
+    settings = {"config": str(folder / "douane.toml")}
+    serving = Serving(request.param, processes=2, threads=4)
+    return Site(start_glance(with_douane(folder / "state", settings, serving=serving)), downloads)
 
 
 def body(data: bytes, chunked: bool) -> Any:
     return iter([data[:100_000], data[100_000:]]) if chunked else data
 
 
-def is_taken(site: Site, image: str, door: str, data: bytes) -> None:
-    """Assert that all of it is there, and can be used."""
-    if door == "stage":
+def assert_is_stored(site: Site, image: str, action: str, data: bytes) -> None:
+    """Assert that Glance has these bytes, and can import them if they are staged."""
+    if action == "stage":
         assert (site.glance.folder / "staging" / image).read_bytes() == data
         site.start_import(image)
         assert settled(site.api, image) == "active"
@@ -54,25 +62,25 @@ def is_taken(site: Site, image: str, door: str, data: bytes) -> None:
     assert site.glance.folders.data(image) == data
 
 
-# ---- one image, each way in
+# ---- one image, each upload
 
 
-@ways
-def test_an_accepted_image_is_taken_with_what_was_found(site: Site, door: str, chunked: bool) -> None:
+@every_action
+def test_an_accepted_image_is_stored_with_its_properties(site: Site, action: str, chunked: bool) -> None:
     image = site.create("good", mine="x", os_distro="debian")
-    assert site.put(image, door, body(DATA, chunked), chunked=chunked).status == 204
-    is_taken(site, image, door, DATA)
-    shown = site.api.must("GET", f"/v2/images/{image}")
+    assert site.put(image, action, body(DATA, chunked), chunked=chunked).status == 204
+    assert_is_stored(site, image, action, DATA)
+    record = site.api.must("GET", f"/v2/images/{image}")
     assert site.state(image).properties == {
         "mine": "x",
         "os_distro": "debian",
         "acts.seen": str(len(DATA)),
         "acts.declared": "mine,os_distro",
-        "acts.owner": shown["owner"],
+        "acts.owner": record["owner"],
     }
 
 
-ENDINGS = {
+OUTCOMES = {
     "refuse": (422, "evil"),
     "refuse-early": (422, "evil"),
     "crash": (503, "plugin-died"),
@@ -81,54 +89,56 @@ ENDINGS = {
 }
 
 
-@ways
-@pytest.mark.parametrize("what", ENDINGS)
-def test_an_image_that_does_not_get_in_leaves_nothing(site: Site, door: str, chunked: bool, what: str) -> None:
-    assert_no_entry(site, door, chunked, what, *ENDINGS[what])
+@every_action
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_an_image_that_is_not_accepted_leaves_nothing(site: Site, action: str, chunked: bool, name: str) -> None:
+    assert_stays_out(site, action, chunked, name, *OUTCOMES[name])
 
 
 @pytest.mark.parametrize(
-    ("door", "chunked", "what", "code"),
+    ("action", "chunked", "name", "code"),
     [("stage", True, "hang", "plugin-stalled"), ("file", False, "busy", "plugin-timeout")],
 )
-def test_a_plugin_that_does_not_end_is_ended(site: Site, door: str, chunked: bool, what: str, code: str) -> None:
-    assert_no_entry(site, door, chunked, what, 503, code)
+def test_a_plugin_that_hangs_is_killed(site: Site, action: str, chunked: bool, name: str, code: str) -> None:
+    assert_stays_out(site, action, chunked, name, 503, code)
 
 
-def assert_no_entry(site: Site, door: str, chunked: bool, what: str, status: int, code: str) -> None:
-    image = site.create(what, mine="x")
-    reply = site.put(image, door, body(DATA, chunked), chunked=chunked)
+def assert_stays_out(site: Site, action: str, chunked: bool, name: str, status: int, code: str) -> None:
+    image = site.create(name, mine="x")
+    reply = site.put(image, action, body(DATA, chunked), chunked=chunked)
     assert (reply.status, reply.headers.get("x-douane-code")) == (status, code), reply.text
-    assert reply.headers.get("retry-after") == ("60" if what == "defer" else None)
+    assert reply.headers.get("retry-after") == ("60" if name == "defer" else None)
     assert ("there is evil in the image; remove it" in reply.text) == (status == 422)
     state = site.state(image)
     assert is_as_new(state), state
     assert (state.tasks, state.properties) == ((), {"mine": "x"})
     site.rename(image, "good")
-    assert site.put(image, door, body(DATA, chunked), chunked=chunked).status == 204
-    is_taken(site, image, door, DATA)
+    assert site.put(image, action, body(DATA, chunked), chunked=chunked).status == 204
+    assert_is_stored(site, image, action, DATA)
 
 
-def test_a_large_image_is_refused_while_it_is_still_being_sent(site: Site) -> None:
+def test_a_large_image_is_refused_before_its_end(site: Site) -> None:
     image = site.create("refuse-early")
     reply = site.put(image, "file", bytes(30_000_000))
     assert (reply.status, reply.headers["x-douane-code"]) == (422, "evil")
     assert is_as_new(site.state(image))
 
 
-@pytest.mark.parametrize("door", ["stage", "file"])
-def test_a_client_that_goes_away_leaves_nothing(site: Site, door: str) -> None:
+@pytest.mark.parametrize("action", ["stage", "file"])
+def test_a_client_that_goes_away_leaves_nothing(site: Site, action: str) -> None:
     image = site.create("good")
-    folder = site.glance.folder / ("staging" if door == "stage" else "stores/fast")
-    with HalfUpload(site.api, image, door, DATA, 200_000):
-        until("a part of it is there", lambda: (folder / image).exists() and (folder / image).stat().st_size > 0)
+    folder = site.glance.folder / ("staging" if action == "stage" else "stores/fast")
+    with HalfUpload(site.api, image, action, DATA, 200_000):
+        until(
+            "a part of the image is on disk", lambda: (folder / image).exists() and (folder / image).stat().st_size > 0
+        )
     until("the image is queued again", lambda: site.state(image).status == "queued")
-    until("all of it is gone", lambda: is_as_new(site.state(image)))
-    assert site.put(image, door, DATA).status == 204
-    is_taken(site, image, door, DATA)
+    until("nothing is left", lambda: is_as_new(site.state(image)))
+    assert site.put(image, action, DATA).status == 204
+    assert_is_stored(site, image, action, DATA)
 
 
-def test_what_glance_refuses_itself_is_answered_by_glance_and_not_inspected(site: Site) -> None:
+def test_an_upload_that_glance_refuses_is_not_inspected(site: Site) -> None:
     image = site.create("good:of-another")
     path = f"/v2/images/{image}/file"
     octets = {"Content-Type": "application/octet-stream"}
@@ -139,15 +149,15 @@ def test_what_glance_refuses_itself_is_answered_by_glance_and_not_inspected(site
     assert is_as_new(site.state(image))
 
 
-def test_many_at_once_get_each_its_own_answer(site: Site) -> None:
+def test_concurrent_uploads_get_their_own_responses(site: Site) -> None:
     images = [site.create("refuse" if number % 2 else "good") for number in range(8)]
     with ThreadPoolExecutor(len(images)) as threads:
-        doors = ["file", "file", "stage", "stage"] * 2
-        replies = list(threads.map(lambda pair: site.put(pair[0], pair[1], DATA), zip(images, doors, strict=True)))
+        actions = ["file", "file", "stage", "stage"] * 2
+        replies = list(threads.map(lambda pair: site.put(pair[0], pair[1], DATA), zip(images, actions, strict=True)))
     assert [reply.status for reply in replies] == [204, 422] * 4
-    for image, door, reply in zip(images, doors, replies, strict=True):
+    for image, action, reply in zip(images, actions, replies, strict=True):
         if reply.status == 204:
-            is_taken(site, image, door, DATA)
+            assert_is_stored(site, image, action, DATA)
         else:
             assert is_as_new(site.state(image))
 
@@ -155,7 +165,7 @@ def test_many_at_once_get_each_its_own_answer(site: Site) -> None:
 # ---- filter and import plugin
 
 
-def test_what_was_inspected_when_it_was_staged_is_not_inspected_again(site: Site) -> None:
+def test_attested_bytes_are_not_inspected_again(site: Site) -> None:
     image = site.create("good:once")
     assert site.put(image, "stage", DATA).status == 204
     site.start_import(image)
@@ -164,7 +174,7 @@ def test_what_was_inspected_when_it_was_staged_is_not_inspected_again(site: Site
     assert site.state(image).properties["acts.seen"] == str(len(DATA))
 
 
-def test_what_is_staged_and_then_changed_is_inspected_again(site: Site) -> None:
+def test_staged_bytes_that_change_are_inspected_again(site: Site) -> None:
     image = site.create("good:tampered")
     assert site.put(image, "stage", DATA).status == 204
     site.rename(image, "refuse:tampered")
@@ -178,7 +188,7 @@ def test_what_is_staged_and_then_changed_is_inspected_again(site: Site) -> None:
     assert site.glance.log.count("begins with refuse:tampered.") == 1
 
 
-def test_what_is_downloaded_is_inspected_once(site: Site) -> None:
+def test_a_download_is_inspected_once(site: Site) -> None:
     image = site.create("good:downloaded")
     site.download(image, DATA)
     assert settled(site.api, image) == "active"
@@ -193,7 +203,7 @@ def test_what_is_downloaded_is_inspected_once(site: Site) -> None:
     assert "there is evil in the image" in state.properties["douane_reason"]
 
 
-def test_an_upload_that_is_accepted_takes_away_what_is_told_of_an_import_before_it(site: Site) -> None:
+def test_an_accepted_upload_removes_the_outcome_of_an_earlier_import(site: Site) -> None:
     image = site.create("refuse")
     site.download(image, DATA)
     assert settled(site.api, image) == "queued"
@@ -205,21 +215,21 @@ def test_an_upload_that_is_accepted_takes_away_what_is_told_of_an_import_before_
 # ---- a plan that changes images, in another server
 
 
-@ways
-@pytest.mark.parametrize("what", ["good", "refuse", "refuse-early"])
-def test_requests_are_read_in_this_server_too(transforming: Site, door: str, chunked: bool, what: str) -> None:
-    image = transforming.create(what)
-    reply = transforming.put(image, door, body(DATA, chunked), chunked=chunked)
-    if what == "good":
+@every_action
+@pytest.mark.parametrize("name", ["good", "refuse", "refuse-early"])
+def test_every_server_reads_requests(transforming: Site, action: str, chunked: bool, name: str) -> None:
+    image = transforming.create(name)
+    reply = transforming.put(image, action, body(DATA, chunked), chunked=chunked)
+    if name == "good":
         assert reply.status == 204
-        is_taken(transforming, image, door, DATA)
+        assert_is_stored(transforming, image, action, DATA)
     else:
         assert (reply.status, reply.headers["x-douane-code"]) == (422, "evil")
         assert is_as_new(transforming.state(image))
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_an_upload_cannot_be_changed_and_says_what_can(transforming: Site, chunked: bool) -> None:
+def test_an_upload_that_the_plan_changes_needs_an_import(transforming: Site, chunked: bool) -> None:
     image = transforming.create("good")
     reply = transforming.put(image, "file", body(gzip.compress(DATA), chunked), chunked=chunked)
     assert (reply.status, reply.headers["x-douane-code"]) == (422, "needs-import")
@@ -227,14 +237,14 @@ def test_an_upload_cannot_be_changed_and_says_what_can(transforming: Site, chunk
     assert is_as_new(transforming.state(image))
 
 
-@pytest.mark.parametrize("way", ["stage", "stage-chunked", "download"])
-def test_an_import_changes_it(transforming: Site, way: str) -> None:
+@pytest.mark.parametrize("method", ["stage", "stage-chunked", "download"])
+def test_an_import_is_transformed(transforming: Site, method: str) -> None:
     image = transforming.create("good")
     packed = gzip.compress(DATA)
-    if way == "download":
+    if method == "download":
         transforming.download(image, packed)
     else:
-        chunked = way == "stage-chunked"
+        chunked = method == "stage-chunked"
         assert transforming.put(image, "stage", body(packed, chunked), chunked=chunked).status == 204
         transforming.start_import(image)
     assert settled(transforming.api, image) == "active"

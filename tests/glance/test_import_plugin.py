@@ -1,4 +1,4 @@
-"""The import plugin in a real Glance: what is left after each ending is what a tenant can go on with."""
+"""The import plugin in a real Glance: after each outcome, the tenant can go on with the image."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from harness.downloads import Downloads
-from harness.glance_config import GlanceConfig
-from harness.glance_server import Glance, StartGlance
-from harness.http import Api, Reply
-from harness.images import create, put, settled, start_import
-from harness.plans import INSPECT, inspect_plan
-from harness.site import BUSY, JSON_PATCH
-from harness.state import State, state_of
-from harness.waiting import until
+
+from support.glance.downloads import Downloads
+from support.glance.glance_config import GlanceConfig
+from support.glance.glance_server import Glance, StartGlance
+from support.glance.http import Api, Reply
+from support.glance.images import create, put, settled, start_import
+from support.glance.plans import INSPECT, inspect_plan
+from support.glance.site import BUSY, JSON_PATCH
+from support.glance.state import State, state_of
+from support.glance.waiting import until
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 
@@ -45,7 +46,7 @@ class Site:
     downloads: Downloads
 
     def plan(self, text: str) -> None:
-        """Another plan from now on."""
+        """Replace the plan."""
         new = self.config.with_suffix(".new")
         new.write_text(text)
         new.rename(self.config)
@@ -54,24 +55,24 @@ class Site:
     def api(self) -> Api:
         return self.glance.api()
 
-    def bring(self, image: str, method: str, data: bytes = DATA, **more: object) -> Reply:
-        """Stage and import, or have it downloaded. Asked again where Glance says that the last task is just ending."""
+    def import_image(self, image: str, method: str, data: bytes = DATA, **options: object) -> Reply:
+        """Stage and import, or have Glance download. Repeats the request while an earlier task is ending."""
         if method == "glance-direct":
             assert put(self.api, image, "stage", data).status == 204
         else:
-            more["uri"] = self.downloads.add(image, data)
+            options["uri"] = self.downloads.add(image, data)
         for _ in range(50):
-            reply = start_import(self.api, image, method, **more)
+            reply = start_import(self.api, image, method, **options)
             if reply.status != 409 or BUSY not in reply.text:
                 break
         return reply
 
     def state(self, image: str) -> State:
-        """What is there of it."""
+        """The state of an image."""
         return state_of(self.api, self.glance.folders, image)
 
     def rename(self, image: str, name: str) -> None:
-        """So that the plugin does something else."""
+        """Rename an image, so that the plugin acts differently."""
         patch(self.api, image, [{"op": "replace", "path": "/name", "value": name}])
 
 
@@ -107,14 +108,14 @@ def usual_plan(site: Site) -> None:
 METHODS = pytest.mark.parametrize("method", ["glance-direct", "web-download"])
 
 
-def is_ready_for_another_try(state: State) -> bool:
+def can_be_imported_again(state: State) -> bool:
     return (state.status, state.staged, state.stored, state.importing_to) == ("queued", (), (), "")
 
 
 @METHODS
-def test_an_accepted_image_is_active_with_what_was_found(site: Site, method: str) -> None:
+def test_an_accepted_image_is_active_with_its_properties(site: Site, method: str) -> None:
     image = create(site.api, mine="x")
-    assert site.bring(image, method).status == 202
+    assert site.import_image(image, method).status == 202
     assert settled(site.api, image) == "active"
     state = site.state(image)
     assert site.glance.folders.data(image) == DATA
@@ -126,7 +127,7 @@ def test_an_accepted_image_is_active_with_what_was_found(site: Site, method: str
 
 @METHODS
 @pytest.mark.parametrize(
-    ("what", "outcome", "code"),
+    ("name", "outcome", "code"),
     [
         ("refuse", "refused", "evil"),
         ("defer", "deferred", "deferred"),
@@ -134,14 +135,14 @@ def test_an_accepted_image_is_active_with_what_was_found(site: Site, method: str
         ("hang", "undecided", "plugin-stalled"),
     ],
 )
-def test_an_image_that_does_not_get_in_says_why_and_can_be_brought_again_at_once(
-    site: Site, method: str, what: str, outcome: str, code: str
+def test_an_image_that_is_not_accepted_says_why_and_can_be_imported_again(
+    site: Site, method: str, name: str, outcome: str, code: str
 ) -> None:
-    image = create(site.api, name=what, mine="x")
-    assert site.bring(image, method).status == 202
+    image = create(site.api, name=name, mine="x")
+    assert site.import_image(image, method).status == 202
     assert settled(site.api, image) == "queued"
     state = site.state(image)
-    assert is_ready_for_another_try(state), state
+    assert can_be_imported_again(state), state
     assert (state.failed_stores, state.tasks) == ("fast", ("failure",))
     assert state.properties["douane_outcome"] == outcome
     assert state.properties["douane_code"] == code
@@ -150,7 +151,7 @@ def test_an_image_that_does_not_get_in_says_why_and_can_be_brought_again_at_once
     assert state.properties["douane_reason"] in task["message"]
 
     site.rename(image, "ok")
-    assert site.bring(image, method).status == 202
+    assert site.import_image(image, method).status == 202
     assert settled(site.api, image) == "active"
     state = site.state(image)
     assert site.glance.folders.data(image) == DATA
@@ -166,94 +167,94 @@ def test_a_transformed_image_is_stored_with_its_size_and_formats(site: Site, met
     subprocess.run(words, check=True)
     image = create(site.api, disk_format="qcow2")
     packed = gzip.compress((tmp_path / "qcow2").read_bytes())
-    assert site.bring(image, method, packed, all_stores=True).status == 202
+    assert site.import_image(image, method, packed, all_stores=True).status == 202
     assert settled(site.api, image) == "active"
-    shown = site.api.must("GET", f"/v2/images/{image}")
-    assert (shown["disk_format"], shown["container_format"]) == ("raw", "bare")
-    assert (shown["size"], shown["virtual_size"]) == (512 * 500, 512 * 500)
+    record = site.api.must("GET", f"/v2/images/{image}")
+    assert (record["disk_format"], record["container_format"]) == ("raw", "bare")
+    assert (record["size"], record["virtual_size"]) == (512 * 500, 512 * 500)
     for store in ("fast", "second"):
         assert site.glance.folders.data(image, store) == DATA[: 512 * 500]
     assert site.state(image).staged == ()
 
 
 @METHODS
-def test_an_image_that_cannot_be_stored_is_as_it_was_before_it_was_transformed(site: Site, method: str) -> None:
+def test_an_image_that_cannot_be_stored_gets_its_old_metadata(site: Site, method: str) -> None:
     site.plan(TRANSFORM)
     image = create(site.api, disk_format="raw")
-    there = site.glance.folder / "stores" / "fast" / image
-    there.write_bytes(b"in the way")
-    assert site.bring(image, method, gzip.compress(DATA)).status == 202
+    obstacle = site.glance.folder / "stores" / "fast" / image
+    obstacle.write_bytes(b"in the way")
+    assert site.import_image(image, method, gzip.compress(DATA)).status == 202
     assert settled(site.api, image) == "queued"
-    there.unlink()
+    obstacle.unlink()
     state = site.state(image)
-    assert is_ready_for_another_try(state), state
+    assert can_be_imported_again(state), state
     assert state.properties["douane_code"] == "not-stored"
     assert not any(name.startswith("acts.") for name in state.properties)
-    assert site.bring(image, method, gzip.compress(DATA)).status == 202
+    assert site.import_image(image, method, gzip.compress(DATA)).status == 202
     assert settled(site.api, image) == "active"
     assert site.glance.folders.data(image) == DATA
 
 
 @METHODS
-def test_a_broken_plan_lets_nothing_in(site: Site, method: str) -> None:
+def test_a_broken_plan_lets_no_image_in(site: Site, method: str) -> None:
     image = create(site.api)
     site.plan('[[plugin]]\nname = "x"\nuse = "no-such-plugin"\n')
-    assert site.bring(image, method).status == 202
+    assert site.import_image(image, method).status == 202
     assert settled(site.api, image) == "queued"
     state = site.state(image)
-    assert is_ready_for_another_try(state), state
+    assert can_be_imported_again(state), state
     assert state.properties["douane_code"] == "wrong-configuration"
     assert "no-such-plugin" in site.glance.log
     site.plan(INSPECT)
-    assert site.bring(image, method).status == 202
+    assert site.import_image(image, method).status == 202
     assert settled(site.api, image) == "active"
 
 
-@pytest.mark.parametrize("instead", ["nothing", "a link", "a part"])
-def test_what_is_staged_no_more_is_not_imported(site: Site, instead: str) -> None:
+@pytest.mark.parametrize("replacement", ["nothing", "a link", "a part"])
+def test_missing_or_incomplete_staged_data_is_not_imported(site: Site, replacement: str) -> None:
     image = create(site.api)
     assert put(site.api, image, "stage", DATA).status == 204
     path = site.glance.folder / "staging" / image
-    if instead == "a part":
+    if replacement == "a part":
         os.truncate(path, 1000)
     else:
         path.unlink()
-    if instead == "a link":
+    if replacement == "a link":
         path.symlink_to("/etc/passwd")
     assert start_import(site.api, image).status == 202
     assert settled(site.api, image) == "queued"
-    assert is_ready_for_another_try(site.state(image)), site.state(image)
-    assert site.bring(image, "glance-direct").status == 202
+    assert can_be_imported_again(site.state(image)), site.state(image)
+    assert site.import_image(image, "glance-direct").status == 202
     assert settled(site.api, image) == "active"
 
 
-def test_an_edit_of_the_tenants_during_the_import_is_kept(site: Site) -> None:
+def test_an_edit_by_the_tenant_during_the_import_is_kept(site: Site) -> None:
     image = create(site.api, name="hang")
-    assert site.bring(image, "glance-direct").status == 202
+    assert site.import_image(image, "glance-direct").status == 202
     patch(site.api, image, [{"op": "add", "path": "/edited", "value": "yes"}])
     assert settled(site.api, image) == "queued"
     assert site.state(image).properties["edited"] == "yes"
 
 
-def test_imports_that_were_killed_are_set_right_by_the_next(site: Site) -> None:
+def test_the_next_import_recovers_killed_imports(site: Site) -> None:
     site.plan(inspect_plan(stall="1h", timeout="1h"))
     killed = {"glance-direct": create(site.api, name="hang:direct"), "web-download": create(site.api, name="hang:web")}
     for method, image in killed.items():
-        assert site.bring(image, method).status == 202
+        assert site.import_image(image, method).status == 202
     for name in ("hang:direct", "hang:web"):
-        until("the plugin has all of it", lambda name=name: f"has all of {name}." in site.glance.log)
+        until("the plugin has all bytes", lambda name=name: f"has all of {name}." in site.glance.log)
     site.glance.kill()
     site.glance.restart()
     assert [site.state(image).status for image in killed.values()] == ["importing", "importing"]
-    other = create(site.api)
-    assert site.bring(other, "glance-direct").status == 202
-    assert settled(site.api, other) == "active"
+    next_image = create(site.api)
+    assert site.import_image(next_image, "glance-direct").status == 202
+    assert settled(site.api, next_image) == "active"
     for method, image in killed.items():
         state = site.state(image)
-        assert is_ready_for_another_try(state), state
+        assert can_be_imported_again(state), state
         assert state.properties["douane_code"] == "interrupted"
         assert (state.failed_stores, state.tasks) == ("fast", ("failure",))
         site.rename(image, "ok")
-        assert site.bring(image, method).status == 202
+        assert site.import_image(image, method).status == 202
         assert settled(site.api, image) == "active"
         assert site.glance.folders.data(image) == DATA

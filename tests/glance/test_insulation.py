@@ -1,5 +1,5 @@
-"""The same plugin files and the same configuration, byte for byte, in `douane check`, in each Glance and in the
-conformance suite: the same verdicts."""
+"""The same plugin files and configuration give the same verdicts in `douane check`, in each Glance and in the
+conformance suite."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.downloads import Downloads
-from harness.environments import ROOT, Environment
-from harness.glance_server import StartGlance
-from harness.images import settled
-from harness.site import Site, is_as_new, with_douane
-from harness.wsgi_servers import Serving
 
 from douane.glance.image_metadata import text
 from douane_plugin.testing import image_bytes
+from support.glance.downloads import Downloads
+from support.glance.environments import ROOT, Environment
+from support.glance.glance_server import StartGlance
+from support.glance.images import settled
+from support.glance.site import Site, is_as_new, with_douane
+from support.glance.wsgi_servers import Serving
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 
@@ -31,7 +31,7 @@ KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
 def fixed_vhd() -> bytes:
-    """A disk, and a trailer that the plan's transform takes away."""
+    """A disk, and a footer that the plan's transform removes."""
     disk = image_bytes("mbr")
     footer = bytearray(512)
     footer[:8], footer[8:16], footer[16:24] = b"conectix", b"\0\0\0\2\0\1\0\0", b"\xff" * 8
@@ -86,15 +86,15 @@ def check(folder: Path, form: str, data: bytes) -> Verdict:
     file.write_bytes(data)
     words = ["check", "--json", "--config", str(CONFIG), "--disk-format", form, "--container-format", "bare"]
     words += [word for name, value in DECLARED.items() for word in ("--property", f"{name}={value}")]
-    told = json.loads(run(*words, str(file)).stdout)
-    properties = told["properties"] | {name: each["value"] for name, each in told["proposed"].items()}
+    report = json.loads(run(*words, str(file)).stdout)
+    properties = report["properties"] | {name: proposal["value"] for name, proposal in report["proposed"].items()}
     return Verdict(
-        told["outcome"],
-        told["code"],
+        report["outcome"],
+        report["code"],
         DECLARED | {name: text(value) for name, value in properties.items()},
-        told["stored"]["size"],
-        told["stored"].get("sha256", ""),
-        told["outcome"] == "accepted" and told["stored"] != told["received"],
+        report["stored"]["size"],
+        report["stored"].get("sha256", ""),
+        report["outcome"] == "accepted" and report["stored"] != report["received"],
     )
 
 
@@ -117,8 +117,8 @@ def site(
     return Site(start_glance(config), downloads)
 
 
-def test_the_images_are_accepted_refused_undecided_and_changed(verdicts: dict[str, Verdict]) -> None:
-    """So that the tests below compare something."""
+def test_the_images_cover_every_outcome(verdicts: dict[str, Verdict]) -> None:
+    """Without this, the tests below would compare nothing."""
     assert {verdict.outcome for verdict in verdicts.values()} == {"accepted", "refused", "undecided"}
     assert [name for name, verdict in verdicts.items() if verdict.is_transformed] == ["a disk to be changed"]
     codes = [verdict.code for verdict in verdicts.values() if verdict.code is not None]
@@ -130,15 +130,15 @@ def create(site: Site, name: str) -> str:
     return site.create("image", disk_format=IMAGES[name][0], **DECLARED)
 
 
-def assert_it_is_in(site: Site, image: str, verdict: Verdict) -> None:
-    shown: dict[str, Any] = site.api.must("GET", f"/v2/images/{image}")
-    assert (shown["status"], shown["size"]) == ("active", verdict.size)
+def assert_is_stored(site: Site, image: str, verdict: Verdict) -> None:
+    record: dict[str, Any] = site.api.must("GET", f"/v2/images/{image}")
+    assert (record["status"], record["size"]) == ("active", verdict.size)
     assert hashlib.sha256(site.glance.folders.data(image)).hexdigest() == verdict.sha256
     assert site.state(image).properties == verdict.properties
 
 
 @EVERY
-def test_uploaded_and_staged(site: Site, verdicts: dict[str, Verdict], name: str) -> None:
+def test_an_upload_has_the_verdict_of_check(site: Site, verdicts: dict[str, Verdict], name: str) -> None:
     verdict, data = verdicts[name], IMAGES[name][1]
     image = create(site, name)
     reply = site.put(image, "file", data)
@@ -147,7 +147,7 @@ def test_uploaded_and_staged(site: Site, verdicts: dict[str, Verdict], name: str
     else:
         assert (reply.status, reply.headers.get("x-douane-code")) == verdict.answer
     if reply.status == 204:
-        assert_it_is_in(site, image, verdict)
+        assert_is_stored(site, image, verdict)
         return
     assert is_as_new(site.state(image))
     reply = site.put(image, "stage", data)
@@ -155,37 +155,37 @@ def test_uploaded_and_staged(site: Site, verdicts: dict[str, Verdict], name: str
     if reply.status == 204:
         site.start_import(image)
         assert settled(site.api, image) == "active"
-        assert_it_is_in(site, image, verdict)
+        assert_is_stored(site, image, verdict)
     else:
         assert is_as_new(site.state(image))
 
 
 @EVERY
-def test_downloaded(site: Site, verdicts: dict[str, Verdict], name: str) -> None:
+def test_a_download_has_the_verdict_of_check(site: Site, verdicts: dict[str, Verdict], name: str) -> None:
     verdict, data = verdicts[name], IMAGES[name][1]
     image = create(site, name)
     site.download(image, data)
     if settled(site.api, image) == "active":
-        assert_it_is_in(site, image, verdict)
+        assert_is_stored(site, image, verdict)
         return
     state = site.state(image)
     assert is_as_new(state)
     assert (state.properties["douane_outcome"], state.properties["douane_code"]) == (verdict.outcome, verdict.code)
 
 
-PLUGINS = [each["name"] for each in tomllib.loads(CONFIG.read_text())["plugin"]]
+PLUGINS = [table["name"] for table in tomllib.loads(CONFIG.read_text())["plugin"]]
 QUICK = ("forbidden-text", "no-web-page")
 
 
 @pytest.mark.parametrize(
-    "plugin", [each if each in QUICK else pytest.param(each, marks=pytest.mark.all_versions) for each in PLUGINS]
+    "plugin", [name if name in QUICK else pytest.param(name, marks=pytest.mark.all_versions) for name in PLUGINS]
 )
-def test_the_conformance_suite_finds_nothing_in_the_same_plan(plugin: str, tmp_path: Path) -> None:
-    """Among what it tries is the engine's verdict against the plugin's own."""
+def test_the_plugins_pass_the_conformance_suite(plugin: str, tmp_path: Path) -> None:
+    """The suite compares the engine's verdict with the plugin's own."""
     images = []
     for number, (_, data) in enumerate(IMAGES.values()):
         images += ["--image", str(tmp_path / str(number))]
         (tmp_path / str(number)).write_bytes(data)
-    done = run("plugin", "test", "--config", str(CONFIG), "--name", plugin, "--json", *images)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["findings"] == []
+    process = run("plugin", "test", "--config", str(CONFIG), "--name", plugin, "--json", *images)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert json.loads(process.stdout)["findings"] == []

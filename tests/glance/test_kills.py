@@ -1,4 +1,4 @@
-"""Glance is killed with kill -9 in the middle of everything: what it was doing goes back to its tenants."""
+"""Glance is killed with kill -9 in the middle of its work: the images go back to their tenants."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from harness.downloads import Downloads
-from harness.glance_server import StartGlance
-from harness.images import settled
-from harness.plans import inspect_plan
-from harness.site import Site, with_douane
-from harness.under_way import UnderWay, has_bytes, is_given_back
-from harness.waiting import until
-from harness.wsgi_servers import Serving
+
+from support.glance.downloads import Downloads
+from support.glance.glance_server import StartGlance
+from support.glance.images import settled
+from support.glance.plans import inspect_plan
+from support.glance.site import Site, with_douane
+from support.glance.under_way import UnderWay, has_bytes, is_recovered
+from support.glance.waiting import until
+from support.glance.wsgi_servers import Serving
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 
@@ -33,33 +34,33 @@ def site(
     downloads: Downloads,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Site:
-    """Plugins may hang for long here: what ends them is the kill. And the import inspects, whatever the filter has."""
+    """Plugins may hang for long: the kill ends them. The import inspects again, whatever the filter has inspected."""
     folder = tmp_path_factory.mktemp("douane")
     (folder / "douane.toml").write_text(inspect_plan(stall="1h", timeout="1h"))
-    where = {"config": str(folder / "douane.toml"), "again": "true"}
+    settings = {"config": str(folder / "douane.toml"), "again": "true"}
     serving = Serving("uwsgi", processes=2, threads=4)
-    config = with_douane(folder / "state", where, version=request.param, serving=serving)
+    config = with_douane(folder / "state", settings, version=request.param, serving=serving)
     return Site(start_glance(config), downloads)
 
 
 @pytest.fixture
 def closing() -> Iterator[ExitStack]:
-    """What the test leaves open."""
+    """Closes the connections of the test."""
     with ExitStack() as stack:
         yield stack
 
 
-def comes_in(site: Site, image: str, door: str) -> None:
-    """Assert that the same image, sent again, is let in, and that nothing is told of before any more."""
+def assert_gets_in(site: Site, image: str, action: str) -> None:
+    """Assert that the same image gets in when it is sent again, and has no reason from before."""
     site.rename(image, "good")
-    if door == "download":
+    if action == "download":
         site.download(image, DATA)
     else:
-        reply = site.put(image, door, DATA)
+        reply = site.put(image, action, DATA)
         assert reply.status == 204, reply.text
-    if door == "stage":
+    if action == "stage":
         site.start_import(image)
-    if door != "file":
+    if action != "file":
         settled(site.api, image)
     state = site.state(image)
     assert (state.status, state.staged, state.stored) == ("active", (), (f"fast/{image}",))
@@ -67,10 +68,10 @@ def comes_in(site: Site, image: str, door: str) -> None:
     assert not any(name.startswith("douane_") for name in state.properties)
 
 
-def test_what_a_killed_glance_was_doing_can_be_done_again(site: Site, closing: ExitStack) -> None:
+def test_the_work_of_a_killed_glance_can_be_repeated(site: Site, closing: ExitStack) -> None:
     under_way = UnderWay(site, closing, DATA)
-    sent = {under_way.half_sent(door): door for door in ("stage", "file")}
-    sent |= {under_way.all_sent(door): door for door in ("stage", "file")}
+    sent = {under_way.half_sent(action): action for action in ("stage", "file")}
+    sent |= {under_way.all_sent(action): action for action in ("stage", "file")}
     imported = {under_way.importing(): "stage", under_way.half_downloaded(): "download"}
     imported[under_way.downloaded()] = "download"
     staged = site.create("good:only-staged")
@@ -82,50 +83,50 @@ def test_what_a_killed_glance_was_doing_can_be_done_again(site: Site, closing: E
 
     for image in sent:
         state = site.state(image)
-        assert is_given_back(state), state
+        assert is_recovered(state), state
         assert (state.tasks, state.failed_stores) == ((), "")
     for image in imported:
         state = site.state(image)
-        assert is_given_back(state), state
+        assert is_recovered(state), state
         assert (state.tasks, state.failed_stores) == (("failure",), "fast")
     assert site.state(staged).staged == (staged,)
     site.start_import(staged)
     assert settled(site.api, staged) == "active"
-    for image, door in (sent | imported).items():
-        comes_in(site, image, door)
-    assert len(list((site.glance.folder / "staging" / ".douane").iterdir())) <= 2, "each worker has its last"
+    for image, action in (sent | imported).items():
+        assert_gets_in(site, image, action)
+    assert len(list((site.glance.folder / "staging" / ".douane").iterdir())) <= 2, "each worker keeps its last entry"
 
 
-def test_what_was_accepted_and_half_stored_is_gone(site: Site) -> None:
-    """Large, so that to store it takes a while; what the import has set on the image by then is taken back."""
+def test_an_accepted_half_stored_image_is_deleted(site: Site) -> None:
+    """The image is large, so that storing takes a while. The properties of the import are undone."""
     image = site.create("good:half-stored", mine="x")
     assert site.put(image, "stage", bytes(200_000_000)).status == 204
     stored = site.glance.folder / "stores" / "fast" / image
     site.start_import(image)
     until("a part of it is stored", lambda: has_bytes(stored), pause=0.002)
     site.glance.kill()
-    assert stored.stat().st_size < 200_000_000, "it was stored before it could be killed"
+    assert stored.stat().st_size < 200_000_000, "it was stored before Glance could be killed"
     site.glance.restart()
     state = site.state(image)
-    assert is_given_back(state), state
+    assert is_recovered(state), state
     assert (state.tasks, state.failed_stores) == (("failure",), "fast")
     assert not any(name.startswith("acts.") for name in state.properties), state
     assert state.properties["mine"] == "x"
-    comes_in(site, image, "stage")
+    assert_gets_in(site, image, "stage")
 
 
-def test_the_same_where_only_the_workers_are_killed(site: Site, closing: ExitStack) -> None:
-    """As the kernel does where memory is short; the server starts others at once."""
+def test_the_work_of_killed_workers_can_be_repeated(site: Site, closing: ExitStack) -> None:
+    """The kernel kills workers if memory is short; the server starts others at once."""
     under_way = UnderWay(site, closing, DATA)
     images = {under_way.half_sent("stage"): "stage", under_way.half_sent("file"): "file"}
     images |= {under_way.importing(): "stage", under_way.downloaded(): "download"}
     for worker in workers_of(site.glance.process.pid):
         os.kill(worker, signal.SIGKILL)
-    for image, door in images.items():
-        until("it is given back", lambda image=image: is_given_back(site.state(image)))
-        comes_in(site, image, door)
+    for image, action in images.items():
+        until("the image is recovered", lambda image=image: is_recovered(site.state(image)))
+        assert_gets_in(site, image, action)
 
 
 def workers_of(master: int) -> list[int]:
-    """The processes that this one has started (proc(5))."""
+    """The child processes of `master` (proc(5))."""
     return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]

@@ -1,4 +1,4 @@
-"""What Douane's integration relies on, in a Glance without Douane: if one of these fails, Glance has changed."""
+"""Facts about stock Glance on which Douane relies: if one of these tests fails, Glance has changed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
-from harness.clients import run_client, sdk
-from harness.downloads import Downloads
-from harness.glance_config import GlanceConfig
-from harness.glance_server import Glance, StartGlance
-from harness.http import Api
-from harness.images import POLLS, create, put, settled, start_import
-from harness.keystone import Keystone
-from harness.state import State, state_of
-from harness.wsgi_servers import Serving
+
+from support.glance.clients import run_client, sdk
+from support.glance.downloads import Downloads
+from support.glance.glance_config import GlanceConfig
+from support.glance.glance_server import Glance, StartGlance
+from support.glance.http import Api
+from support.glance.images import POLLS, create, put, settled, start_import
+from support.glance.keystone import Keystone
+from support.glance.state import State, state_of
+from support.glance.wsgi_servers import Serving
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 
@@ -49,19 +50,19 @@ def test_an_upload_makes_an_active_image(glance: Glance, api: Api, chunked: bool
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_what_is_staged_is_imported_into_the_stores_that_are_asked_for(glance: Glance, api: Api, chunked: bool) -> None:
+def test_a_staged_image_is_imported_into_the_requested_stores(glance: Glance, api: Api, chunked: bool) -> None:
     image = create(api)
     pieces = iter([DATA[:100_000], DATA[100_000:]]) if chunked else DATA
     assert put(api, image, "stage", pieces, chunked=chunked).status == 204
     assert state(api, glance, image).staged == (image,)
     assert start_import(api, image, all_stores=True).status == 202
     assert settled(api, image) == "active"
-    after = state(api, glance, image)
-    assert (after.staged, after.stored) == ((), (f"fast/{image}", f"second/{image}"))
+    end_state = state(api, glance, image)
+    assert (end_state.staged, end_state.stored) == ((), (f"fast/{image}", f"second/{image}"))
     assert glance.folders.data(image, "second") == DATA
 
 
-def test_web_download_fetches_from_where_it_may(glance: Glance, api: Api, downloads: Downloads) -> None:
+def test_web_download_fetches_from_allowed_hosts_only(glance: Glance, api: Api, downloads: Downloads) -> None:
     image = create(api)
     assert start_import(api, image, "web-download", uri=downloads.add("image", DATA)).status == 202
     assert settled(api, image) == "active"
@@ -69,7 +70,7 @@ def test_web_download_fetches_from_where_it_may(glance: Glance, api: Api, downlo
 
 
 def test_staged_data_cannot_be_replaced(glance: Glance, api: Api) -> None:
-    """Hence a refusal has to come before Glance has the last byte."""
+    """So a refusal must come before Glance has the last byte."""
     image = create(api)
     put(api, image, "stage", DATA)
     assert put(api, image, "stage", DATA).status == 409
@@ -80,8 +81,8 @@ def test_a_plugin_that_only_raises_leaves_a_staged_image_stuck(glance: Glance, a
     put(api, image, "stage", DATA)
     start_import(api, image)
     assert settled(api, image) == "importing"
-    after = state(api, glance, image)
-    assert (after.tasks, after.staged, after.importing_to) == (("failure",), (image,), "fast")
+    end_state = state(api, glance, image)
+    assert (end_state.tasks, end_state.staged, end_state.importing_to) == (("failure",), (image,), "fast")
     assert (put(api, image, "stage", DATA).status, start_import(api, image).status) == (409, 409)
 
 
@@ -92,9 +93,9 @@ def test_a_plugin_that_only_raises_leaves_a_downloaded_image_usable(
     url = downloads.add("refused", DATA)
     start_import(api, image, "web-download", uri=url)
     assert settled(api, image) == "queued"
-    after = state(api, glance, image)
-    assert (after.staged, after.stored, after.failed_stores) == ((), (), "fast")
-    assert after.properties["told"] == "raise"
+    end_state = state(api, glance, image)
+    assert (end_state.staged, end_state.stored, end_state.failed_stores) == ((), (), "fast")
+    assert end_state.properties["acted"] == "raise"
     assert start_import(api, image, "web-download", uri=url).status == 202
     settled(api, image)
 
@@ -104,9 +105,9 @@ def test_a_plugin_that_cleans_up_before_it_raises_leaves_a_staged_image_usable(g
     put(api, image, "stage", DATA)
     start_import(api, image)
     assert settled(api, image) == "queued"
-    after = state(api, glance, image)
-    assert (after.staged, after.stored, after.failed_stores) == ((), (), "fast")
-    assert after.properties["told"] == "refuse-and-clean"
+    end_state = state(api, glance, image)
+    assert (end_state.staged, end_state.stored, end_state.failed_stores) == ((), (), "fast")
+    assert end_state.properties["acted"] == "refuse-and-clean"
     change(api, image, "do", "accept")
     assert put(api, image, "stage", DATA).status == 204
     assert start_import(api, image).status == 202
@@ -118,7 +119,7 @@ def test_a_plugin_that_cleans_up_before_it_raises_leaves_a_staged_image_usable(g
 
 
 def test_a_plugin_that_cleans_up_a_download_leaves_it_locked(glance: Glance, api: Api, downloads: Downloads) -> None:
-    """Glance's own clean-up stumbles over it: `queued` to `queued` is no legal change."""
+    """Glance's own cleanup then fails: `queued` to `queued` is no valid transition."""
     image = create(api, do="refuse-and-clean")
     url = downloads.add("cleaned", DATA)
     start_import(api, image, "web-download", uri=url)
@@ -132,8 +133,8 @@ def test_a_plugin_that_returns_none_makes_an_active_image_without_data(glance: G
     put(api, image, "stage", DATA)
     start_import(api, image)
     settled(api, image)
-    after = state(api, glance, image)
-    assert (after.status, after.stored) == ("active", ())
+    end_state = state(api, glance, image)
+    assert (end_state.status, end_state.stored) == ("active", ())
 
 
 @pytest.mark.all_versions
@@ -148,12 +149,12 @@ def test_each_version_imports_what_a_plugin_accepts(start_glance: StartGlance, v
     put(api, image, "stage", DATA)
     start_import(api, image)
     assert settled(api, image) == "active"
-    after = state(api, glance, image)
-    assert (after.properties["told"], after.staged, after.stored) == ("accept", (), (f"fast/{image}",))
+    end_state = state(api, glance, image)
+    assert (end_state.properties["acted"], end_state.staged, end_state.stored) == ("accept", (), (f"fast/{image}",))
 
 
 def test_a_plugin_that_cannot_be_imported_lets_the_image_through(start_glance: StartGlance) -> None:
-    glance = start_glance(GlanceConfig(import_plugins=("not_there",), python_path=(PLUGINS,)))
+    glance = start_glance(GlanceConfig(import_plugins=("missing",), python_path=(PLUGINS,)))
     api = glance.api()
     image = create(api)
     put(api, image, "stage", DATA)
@@ -162,44 +163,44 @@ def test_a_plugin_that_cannot_be_imported_lets_the_image_through(start_glance: S
     assert glance.folders.data(image) == DATA
 
 
-def test_an_import_that_was_killed_stays_importing(glance: Glance, api: Api) -> None:
+def test_a_killed_import_stays_importing(glance: Glance, api: Api) -> None:
     image = create(api, do="wait")
     put(api, image, "stage", DATA)
     start_import(api, image)
     for _ in range(POLLS):
-        if state(api, glance, image).properties.get("told") == "wait":
+        if state(api, glance, image).properties.get("acted") == "wait":
             break
         time.sleep(0.2)
     glance.kill()
     glance.restart()
-    after = state(api, glance, image)
-    assert (after.status, after.tasks, after.staged) == ("importing", ("processing",), (image,))
+    end_state = state(api, glance, image)
+    assert (end_state.status, end_state.tasks, end_state.staged) == ("importing", ("processing",), (image,))
     assert (put(api, image, "stage", DATA).status, start_import(api, image).status) == (409, 409)
     assert api.request("DELETE", f"/v2/images/{image}").status == 204
     assert glance.folders.staged(image) == []
 
 
-def test_the_clients_that_people_have(glance: Glance, keystone: Keystone, tmp_path: Path) -> None:
+def test_common_clients_work(glance: Glance, keystone: Keystone, tmp_path: Path) -> None:
     keystone.publish(glance.port)
     tenant = keystone.tenant("tenant")
     file = tmp_path / "image"
     file.write_bytes(DATA)
-    made = run_client(
+    output = run_client(
         tenant, "openstack", *("image", "create", "--disk-format", "raw", "--container-format", "bare"),
         *("--file", str(file), "-f", "json", "from-a-file"),
     )  # fmt: skip
-    assert made.status == 0, made.err
-    assert glance.folders.data(json.loads(made.out)["id"]) == DATA
-    made = run_client(
+    assert output.status == 0, output.err
+    assert glance.folders.data(json.loads(output.out)["id"]) == DATA
+    output = run_client(
         tenant, "glance", *("image-create-via-import", "--disk-format", "raw", "--container-format", "bare"),
         *("--file", str(file), "--name", "imported"),
     )  # fmt: skip
-    assert made.status == 0, made.err
+    assert output.status == 0, output.err
     names = {image.name for image in sdk(tenant, glance.port).image.images()}
     assert {"from-a-file", "imported"} <= names
 
 
 def change(api: Api, image: str, name: str, value: str) -> None:
     """Replace a property of the image."""
-    what = json.dumps([{"op": "replace", "path": f"/{name}", "value": value}]).encode()
-    assert api.request("PATCH", f"/v2/images/{image}", what, headers={"Content-Type": JSON_PATCH}).status == 200
+    patch = json.dumps([{"op": "replace", "path": f"/{name}", "value": value}]).encode()
+    assert api.request("PATCH", f"/v2/images/{image}", patch, headers={"Content-Type": JSON_PATCH}).status == 200

@@ -1,25 +1,25 @@
-"""OpenStack's own tests of the image service say the same of a Glance with Douane in it as of one without."""
+"""Tempest's tests of the image service have the same outcomes with Douane as without."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from harness.downloads import Downloads
-from harness.glance_config import GlanceConfig
-from harness.glance_server import Glance, StartGlance
-from harness.images import create, put
-from harness.keystone import Keystone
-from harness.processes import run
-from harness.site import with_douane
-from harness.tempest import Outcome, run_tempest
-from harness.wsgi_servers import Serving
 
 from douane_plugin.testing import image_bytes
+from support.glance.downloads import Downloads
+from support.glance.glance_config import GlanceConfig
+from support.glance.glance_server import Glance, StartGlance
+from support.glance.images import create, put
+from support.glance.keystone import Keystone
+from support.glance.processes import run
+from support.glance.site import with_douane
+from support.glance.tempest import Outcome, run_tempest
+from support.glance.wsgi_servers import Serving
 
 pytestmark = [pytest.mark.tempest, pytest.mark.timeout(3600)]
 
-# Tempest sends random bytes as images of any format, so what `format` says of them must refuse none.
+# Tempest sends random bytes as images of any format, so `format` must refuse none of them.
 ACCEPTING = """
 [[plugin]]
 name = "format"
@@ -34,15 +34,15 @@ config = { max_size = "1GiB" }
 """
 EVERYTHING = ""
 WITH_DATA = "Import|MultiStore|StoreWeight|BasicOperations|ImageLocations|ImageCaching|ListUserImages|ImageTask|Hash"
-"""Names of its classes in which images get data. The others, most of them about tags, members and definitions of
-metadata, take as long again: they are run with --all-versions."""
+"""Names of the classes whose images have data. The others, mostly about tags, members and definitions of metadata,
+take as long again: they run with --all-versions."""
 
 
-def wide(config: GlanceConfig, folder: Path) -> GlanceConfig:
-    """With all that Tempest has tests for: a store of HTTP locations, a cache, an import from another Glance."""
+def with_all_features(config: GlanceConfig, folder: Path) -> GlanceConfig:
+    """The features that Tempest tests: a store of HTTP locations, a cache, an import from another Glance."""
     options = {
         "DEFAULT": {
-            "enabled_backends": "fast:file, second:file, web:http",  # Tempest wants this name
+            "enabled_backends": "fast:file, second:file, web:http",  # Tempest needs this name
             "enabled_import_methods": "[glance-direct,web-download,copy-image,glance-download]",
             "show_multiple_locations": "true",
             "image_cache_dir": str(folder / "cache"),
@@ -62,7 +62,7 @@ def wide(config: GlanceConfig, folder: Path) -> GlanceConfig:
 
 
 def load_definitions(glance: Glance) -> None:
-    """Namespaces of metadata, as an operator loads them: without, three of Tempest's tests find nothing to look at."""
+    """Load namespaces of metadata, as an operator does: three of Tempest's tests need some."""
     shipped = glance.environment.path / "etc" / "glance" / "metadefs"
     manage = [glance.environment.program("glance-manage"), "--config-file", str(glance.folder / "glance-api.conf")]
     run([*manage, "db_load_metadefs", str(shipped)])
@@ -81,17 +81,17 @@ def test_tempest_sees_no_difference(
     (tmp_path / "douane.toml").write_text(ACCEPTING)
     inspecting = with_douane(tmp_path / "state", {"config": str(tmp_path / "douane.toml")})
 
-    def outcomes(name: str, config: GlanceConfig, found: str | None) -> dict[str, Outcome]:
-        glance = start_glance(wide(config, tmp_path / name))  # the one in Keystone's catalog now
+    def outcomes(name: str, config: GlanceConfig, disk_format: str | None) -> dict[str, Outcome]:
+        glance = start_glance(with_all_features(config, tmp_path / name))  # the one in Keystone's catalog now
         load_definitions(glance)
         image = create(glance.api())
-        assert put(glance.api(), image, "file", b"looked at, or not").status == 204
-        assert glance.api().must("GET", f"/v2/images/{image}").get("format.disk_format") == found
+        assert put(glance.api(), image, "file", b"inspected, or not").status == 204
+        assert glance.api().must("GET", f"/v2/images/{image}").get("format.disk_format") == disk_format
         return run_tempest(tmp_path / f"tempest-{name}", keystone, downloads, expression, is_cached=True)
 
     without = outcomes("stock", GlanceConfig(), None)
-    with_it = outcomes("douane", inspecting, "raw")
-    assert with_it.keys() == without.keys()
-    for test, found in with_it.items():
-        assert found.outcome == without[test].outcome, f"{test}: {found.why}"
-    assert sum(each.outcome == "passed" for each in without.values()) > 30
+    with_douane_outcomes = outcomes("douane", inspecting, "raw")
+    assert with_douane_outcomes.keys() == without.keys()
+    for test, outcome in with_douane_outcomes.items():
+        assert outcome.outcome == without[test].outcome, f"{test}: {outcome.why}"
+    assert sum(outcome.outcome == "passed" for outcome in without.values()) > 30

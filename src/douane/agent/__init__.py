@@ -1,6 +1,16 @@
-"""One process on a host that inspects images for others: the workers of an image service ask it over a local socket."""
+"""One process on a host that inspects images for the workers of an image service, over a local socket.
 
-from .client import Agent, AgentPassage
+- ``client.py``: `Agent`, with which a worker asks
+- ``protocol.py``: the messages of both sides, and the connection that carries them
+- ``server.py``: listens, and reads the plan again on SIGHUP; ``session.py``: the conversation with one client
+- ``workers.py``: the threads that inspect, a fixed number of images at a time
+- ``served_plan.py``: a plan that an image service uses, here and in ``douane.glance``
+
+For another message, write a struct in ``protocol.py`` and add it to its union there.
+"""
+
+from .client import Agent, AgentInspection
+from .served_plan import ServedPlan
 from .server import Options, serve
 
-__all__ = ["Agent", "AgentPassage", "Options", "serve"]
+__all__ = ["Agent", "AgentInspection", "Options", "ServedPlan", "serve"]

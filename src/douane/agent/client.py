@@ -7,26 +7,37 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import msgspec
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from douane.declared import DeclaredImage
 from douane.engine import Report, RunEnded
 from douane.errors import AgentError, AgentUnavailable
 
-from .protocol import VERSION, Broken, Hangup, Line
+from .protocol import (
+    Connection,
+    End,
+    Failed,
+    Hangup,
+    InspectReply,
+    InspectRequest,
+    PlanFacts,
+    PlanReply,
+    PlanRequest,
+    Reported,
+    Started,
+    Waiting,
+)
 
 _T = TypeVar("_T")
 _PIPE_BYTES = 1 << 20
-_TOGETHER_BYTES, _LATEST_S = 1 << 19, 0.02
-"""So many are written at once, unless the last ones were so many seconds ago: Glance has 64 KiB at a time, and to wake
-the agent for each of them cost as much as to copy it."""
-_MOST_PIECES = 1024  # IOV_MAX, writev(2)
-_AGAIN_SECONDS = 0.5
+_BATCH_BYTES, _BATCH_SECONDS = 1 << 19, 0.02
+"""Pieces are written together until there are so many bytes, or the last write is so long ago: Glance hands over 64 KiB
+at a time, and to wake the agent for each piece cost as much as to copy it."""
+_MAX_PIECES = 1024  # IOV_MAX, writev(2)
+_RETRY_SECONDS = 0.5
 _ANSWER_SECONDS = 30.0
-"""One that does not answer so long what it serves is stopped, or hangs."""
+"""An agent that takes longer to say which plan it serves is stopped, or hangs."""
 
 
 class Agent:
@@ -35,141 +46,140 @@ class Agent:
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def plan(self, *, patience: float = 0.0) -> dict[str, Any]:
-        """What it serves: ``transforms`` (bool), ``digest``, ``tier``, ``plugins``. One that does not run is asked
-        again for `patience` seconds. Raises DouaneError."""
+    def plan(self, *, patience: float = 0.0) -> PlanFacts:
+        """The plan that it serves. An agent that does not run is asked again for `patience` seconds.
 
-        def ask() -> dict[str, Any]:
-            with contextlib.closing(self._connect(patience=_ANSWER_SECONDS)) as line:
-                return _last(line, {"version": VERSION, "do": "plan"}, ())
+        Raises DouaneError.
+        """
 
-        return _patiently(ask, patience)
+        def ask() -> PlanFacts:
+            with contextlib.closing(self._connect(patience=_ANSWER_SECONDS)) as connection, _unavailable():
+                connection.send(PlanRequest())
+                reply: PlanReply = connection.receive(PlanReply)
+            if isinstance(reply, Failed):
+                raise _failure(reply)
+            return reply
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> AgentPassage:
+        return _retry(ask, patience)
+
+    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> AgentInspection:
         """Begin to hand over an image piece by piece. Raises DouaneError."""
-        return AgentPassage(self._connect(), declared, size, name)
+        return AgentInspection(self._connect(), declared, size, name)
 
     def inspect(
         self, fd: int, declared: DeclaredImage, name: str, *, sink: int | None = None, patience: float = 0.0
     ) -> Report:
-        """Have the regular file `fd` inspected; what comes out is written into the file `sink`, if that is given.
+        """Have the regular file `fd` inspected; the result is written into the file `sink`, if there is one.
 
-        An agent that goes away meanwhile is asked again, from the beginning, for `patience` seconds: one that is
-        restarted loses no import. Raises DouaneError.
+        If the agent goes away meanwhile, start again from the beginning for `patience` seconds, so that a restart of
+        the agent loses no import. Raises DouaneError.
         """
-        asked = {"version": VERSION, "do": "inspect", "declared": declared.to_json(), "name": name}
+        request = InspectRequest(declared, name)
 
         def ask() -> Report:
             if sink is not None:
                 os.ftruncate(sink, 0)
-            with contextlib.closing(self._connect()) as line:
-                return _report(_last(line, asked, (fd,) if sink is None else (fd, sink)))
+            with contextlib.closing(self._connect()) as connection:
+                with _unavailable():
+                    connection.send(request, (fd,) if sink is None else (fd, sink))
+                while isinstance(reply := _receive(connection), Waiting | Started):
+                    pass
+            return _report(reply)
 
-        return _patiently(ask, patience)
+        return _retry(ask, patience)
 
-    def _connect(self, *, patience: float | None = None) -> Line:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(_ANSWER_SECONDS)
+    def _connect(self, *, patience: float | None = None) -> Connection:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(_ANSWER_SECONDS)
         try:
-            connection.connect(self.path)
+            sock.connect(self.path)
         except OSError as error:
-            connection.close()
+            sock.close()
             raise AgentUnavailable(
                 f"the agent does not answer at {self.path} ({error.strerror or error}): start `douane agent`"
             ) from error
-        return Line(connection, patience=patience)
+        return Connection(sock, patience=patience)
 
 
-class AgentPassage:
-    """An image on its way to the agent, as :class:`douane.engine.Inspection` is one in this process."""
+class AgentInspection:
+    """An image on its way to the agent; the counterpart of :class:`douane.engine.Inspection` in this process."""
 
-    def __init__(self, line: Line, declared: DeclaredImage, size: int | None, name: str) -> None:
-        self.plan = ""
+    def __init__(self, connection: Connection, declared: DeclaredImage, size: int | None, name: str) -> None:
+        """Raises DouaneError if the agent declines, before any byte is read from the image's sender."""
+        self.plan_digest = ""
         """SHA-256 (hex) of the plan that the image goes through."""
-        self._line = line
-        self._result: Report | None = None
+        self._connection = connection
+        self._report: Report | None = None
         self._pipe = -1
         self._pieces: list[bytes] = []
-        self._length = 0  # bytes of them
-        self._written = 0.0
+        self._pending_bytes = 0
+        self._last_write = 0.0
         try:
-            theirs, self._pipe = os.pipe2(os.O_CLOEXEC)
+            read_end, self._pipe = os.pipe2(os.O_CLOEXEC)
             try:
-                with contextlib.suppress(OSError):  # a bound of the machine's on pipes: then it is a smaller one
+                with contextlib.suppress(OSError):  # a host may limit the size of pipes; a smaller one works, too
                     fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-                asked = {
-                    "version": VERSION,
-                    "do": "inspect",
-                    "declared": declared.to_json(),
-                    "size": size,
-                    "name": name,
-                }
-                line.send(asked, (theirs,))
+                with _unavailable():
+                    connection.send(InspectRequest(declared, name, size), (read_end,))
             finally:
-                os.close(theirs)
-            self._wait_until_begun()
-        except Hangup as error:
-            self.abort("")
-            raise AgentUnavailable("the agent went away before it had begun") from error
+                os.close(read_end)
+            while isinstance(reply := _receive(connection), Waiting):
+                pass
+            if isinstance(reply, Started):
+                self.plan_digest = reply.plan
+            else:
+                self._report = _report(reply)
         except BaseException:
             self.abort("")
             raise
-
-    def _wait_until_begun(self) -> None:
-        """Raises DouaneError where it is not taken: so before a byte of it was read from whoever sends it."""
-        while (told := _line(self._line)).get("state") == "waiting":
-            pass
-        if told.get("state") != "begun":
-            self._result = _report(told)
-        self.plan = str(told.get("plan"))
 
     def write(self, data: bytes) -> None:
         """Hand over the next bytes; waits for the slowest plugin. Raises RunEnded."""
         if self._pipe < 0:
             raise RunEnded
         self._pieces.append(data)
-        self._length += len(data)
-        is_much = self._length >= _TOGETHER_BYTES or len(self._pieces) == _MOST_PIECES
-        if is_much or time.monotonic() - self._written > _LATEST_S:
+        self._pending_bytes += len(data)
+        is_full = self._pending_bytes >= _BATCH_BYTES or len(self._pieces) == _MAX_PIECES
+        if is_full or time.monotonic() - self._last_write > _BATCH_SECONDS:
             self._flush()
 
     def _flush(self) -> None:
         pieces = [memoryview(piece) for piece in self._pieces]
-        self._pieces, self._length = [], 0
+        self._pieces, self._pending_bytes = [], 0
         while pieces:
             try:
-                done = os.writev(self._pipe, pieces)
+                written = os.writev(self._pipe, pieces)
             except BrokenPipeError:
                 raise RunEnded from None
-            while pieces and done >= len(pieces[0]):
-                done -= len(pieces.pop(0))
-            if done:
-                pieces[0] = pieces[0][done:]
-        self._written = time.monotonic()
+            while pieces and written >= len(pieces[0]):
+                written -= len(pieces.pop(0))
+            if written:
+                pieces[0] = pieces[0][written:]
+        self._last_write = time.monotonic()
 
     def finish(self) -> Report:
-        """That was all: wait for the outcome. Raises DouaneError."""
+        """The image is complete: wait for the outcome. Raises DouaneError."""
         with contextlib.suppress(RunEnded):
             self._flush()
         self._close_pipe()
-        with contextlib.suppress(Hangup):  # it has refused already: what it said is there to be read
-            self._line.send({"do": "end"})
+        with contextlib.suppress(Hangup):  # the agent has refused already, and its report is there to be read
+            self._connection.send(End())
         return self.result()
 
     def abort(self, reason: str) -> None:
-        """Give it up: the agent ends what it does for it. Idempotent."""
+        """Give the image up: the agent stops its work. Idempotent."""
         self._close_pipe()
-        self._line.close()
+        self._connection.close()
 
     def result(self) -> Report:
-        """The outcome, when it stands. Raises DouaneError."""
+        """Wait for the report. Raises DouaneError."""
         self._close_pipe()
-        if self._result is None:
+        if self._report is None:
             try:
-                self._result = _report(_line(self._line))
+                self._report = _report(_receive(self._connection))
             finally:
-                self._line.close()
-        return self._result
+                self._connection.close()
+        return self._report
 
     def _close_pipe(self) -> None:
         if self._pipe >= 0:
@@ -177,7 +187,7 @@ class AgentPassage:
             self._pipe = -1
 
 
-def _patiently(ask: Callable[[], _T], seconds: float) -> _T:
+def _retry(ask: Callable[[], _T], seconds: float) -> _T:
     end = time.monotonic() + seconds
     while True:
         try:
@@ -185,34 +195,30 @@ def _patiently(ask: Callable[[], _T], seconds: float) -> _T:
         except AgentUnavailable:
             if time.monotonic() > end:
                 raise
-            time.sleep(_AGAIN_SECONDS)
+            time.sleep(_RETRY_SECONDS)
 
 
-def _last(line: Line, asked: dict[str, Any], fds: tuple[int, ...]) -> dict[str, Any]:
+@contextlib.contextmanager
+def _unavailable() -> Iterator[None]:
     try:
-        line.send(asked, fds)
+        yield
     except Hangup as error:
-        raise AgentUnavailable("the agent went away") from error
-    while (told := _line(line)).get("state") in ("waiting", "begun"):
-        pass
-    if told.get("state") == "failed":
-        raise AgentError(str(told.get("message")), code=str(told.get("code")), retry_after=told.get("retry_after"))
-    return told
+        raise AgentUnavailable(f"the agent went away: {error}") from error
 
 
-def _line(line: Line) -> dict[str, Any]:
-    try:
-        return line.receive()[0]
-    except Hangup as error:
-        raise AgentUnavailable("the agent went away in the middle of an image") from error
-    except Broken as error:
-        raise AgentError(str(error)) from error
+def _receive(connection: Connection) -> InspectReply:
+    with _unavailable():
+        reply: InspectReply = connection.receive(InspectReply)
+    return reply
 
 
-def _report(told: dict[str, Any]) -> Report:
-    if told.get("state") != "done":
-        raise AgentError(str(told.get("message")), code=str(told.get("code")), retry_after=told.get("retry_after"))
-    try:
-        return msgspec.convert(told.get("report"), type=Report)
-    except msgspec.ValidationError as error:
-        raise AgentError(f"the agent's report cannot be read: {error}") from error
+def _report(reply: InspectReply) -> Report:
+    if isinstance(reply, Reported):
+        return reply.report
+    if isinstance(reply, Failed):
+        raise _failure(reply)
+    raise AgentError(f"the agent replied {reply!r:.80} where the report was expected")
+
+
+def _failure(reply: Failed) -> AgentError:
+    return AgentError(reply.message, code=reply.code, retry_after=reply.retry_after)

@@ -1,15 +1,15 @@
-"""What agent and client say to each other: JSON objects, a line each, over a Unix stream socket.
+"""The messages between agent and client: JSON objects, one a line, over a Unix stream socket.
 
-The client's first line asks; descriptors travel with it (SCM_RIGHTS, unix(7))::
+The client's first line is a request; descriptors travel with it (SCM_RIGHTS, unix(7))::
 
     {"version": 2, "do": "plan"}
     {"version": 2, "do": "inspect", "name": ..., "size": ..., "declared": {...}}   + the image [+ a file for the result]
 
-The agent answers with one line for each thing that happens: ``{"state": "waiting"}``, ``{"state": "begun", "plan":
-...}`` with the digest of the plan that the image goes through, as it may be another one by now than it was; and last
-``{"state": "done", "report": {...}}`` or ``{"state": "failed", "code": ..., "message": ...}``. The image is a regular
-file, or a pipe that the client fills; when it has filled all, it sends ``{"do": "end"}``: a pipe that ends without was
-given up. The connection is the claim on the work: when the client closes it, the work is ended.
+The agent replies with a line for each event: ``{"state": "waiting"}``; ``{"state": "begun", "plan": ...}`` with the
+digest of the plan that the image goes through, which may have changed while the image waited; and last ``{"state":
+"done", ...}`` or ``{"state": "failed", "code": ..., "message": ...}``. The image is a regular file, or a pipe that the
+client fills. After the last byte the client sends ``{"do": "end"}``: a pipe that closes without it was given up. The
+connection is the claim on the work: the agent stops when the client closes it.
 """
 
 from __future__ import annotations
@@ -19,85 +19,177 @@ import json
 import os
 import socket
 import time
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+
+from douane.declared import DeclaredImage
+from douane.errors import AgentError
+from douane.report import Report
 
 VERSION = 2
-MAX_LINE = 8 << 20
 MAX_FDS = 2
+_MAX_LINE_BYTES = 8 << 20
 
 
 class Hangup(Exception):
-    """The other side is gone."""
+    """The other side is gone. A signal within this package: both sides turn it into what they do then."""
 
 
-class Broken(Exception):
-    """The other side does not speak as it should."""
+# ---- requests
 
 
-class Line:
-    """One end of a connection. `patience` in seconds: so long may a line take to come, or to go; None: for ever. Then
-    the other side counts as gone."""
+class PlanRequest(msgspec.Struct, tag_field="do", tag="plan"):
+    """Which plan does the agent serve?"""
 
-    def __init__(self, connection: socket.socket, *, patience: float | None = None, most: int = MAX_LINE) -> None:
-        """`most` is the length in bytes of the longest line that is received."""
-        self.socket = connection
+    version: int = VERSION
+
+
+class InspectRequest(msgspec.Struct, tag_field="do", tag="inspect"):
+    """Inspect the image whose descriptor comes with this line."""
+
+    declared: DeclaredImage
+    name: str = "the image"
+    size: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None
+    """Bytes of the image, as announced; None: unknown."""
+    version: int = VERSION
+
+
+class End(msgspec.Struct, tag_field="do", tag="end"):
+    """The pipe has carried the whole image."""
+
+
+Request = PlanRequest | InspectRequest
+
+
+# ---- replies
+
+
+class Waiting(msgspec.Struct, tag_field="state", tag="waiting"):
+    """The image waits for a free worker."""
+
+
+class Started(msgspec.Struct, tag_field="state", tag="begun"):
+    """A worker has begun with the image."""
+
+    plan: str
+    """SHA-256 (hex) of the plan that the image goes through."""
+
+
+class Failed(msgspec.Struct, tag_field="state", tag="failed"):
+    """There is no report."""
+
+    code: str
+    message: str
+    retry_after: float | None = None
+    """Seconds."""
+
+
+class Reported(msgspec.Struct, tag_field="state", tag="done"):
+    """The image was inspected."""
+
+    report: Report
+
+
+class PlanFacts(msgspec.Struct, tag_field="state", tag="done"):
+    """The plan that the agent serves."""
+
+    transforms: bool
+    """True if an image may change on its way."""
+    digest: str
+    """SHA-256 (hex) of the plugins, their settings and their code."""
+    tier: str
+    plugins: list[str]
+    """Names, in order; each plugin owns the properties ``NAME.*``."""
+
+
+PlanReply = PlanFacts | Failed
+InspectReply = Waiting | Started | Reported | Failed
+
+
+class Connection:
+    """One end of a connection. `patience`: seconds that a line may take to come or go before the other side counts as
+    gone; None: no limit. `max_line_bytes`: the longest line that is received."""
+
+    def __init__(
+        self, sock: socket.socket, *, patience: float | None = None, max_line_bytes: int = _MAX_LINE_BYTES
+    ) -> None:
+        self.socket = sock
         self._patience = patience
-        self._most = most
+        self._max_line_bytes = max_line_bytes
         self._buffer = b""
-        connection.settimeout(patience)
+        sock.settimeout(patience)
 
-    def send(self, value: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-        """Send one line, and `fds` with it. Raises Hangup."""
-        data = json.dumps(value).encode() + b"\n"
+    def send(self, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> None:
+        """Send one message, and `fds` with it. Raises Hangup."""
+        # json, and not msgspec: a name that is no valid UTF-8 is for the agent to refuse, with a sentence.
+        line = json.dumps(msgspec.to_builtins(message)).encode() + b"\n"
         try:
             if fds:
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
-                data = data[self.socket.sendmsg([data], rights) :]
-            self.socket.sendall(data)
+                line = line[self.socket.sendmsg([line], rights) :]
+            self.socket.sendall(line)
         except OSError as error:
             raise Hangup(str(error)) from error
 
-    def receive(self) -> tuple[dict[str, Any], list[int]]:
-        """The next line, and the descriptors that came with it, which are the caller's. Raises Hangup, Broken."""
+    def receive(self, message_type: Any) -> Any:
+        """The next message, a struct or one of a union. Raises Hangup; AgentError if it is something else."""
+        fields, fds = self.receive_fields()
+        for fd in fds:
+            os.close(fd)
+        if fds:
+            raise AgentError("descriptors came with a line that has none")
+        return convert(fields, message_type)
+
+    def receive_fields(self) -> tuple[dict[str, Any], list[int]]:
+        """The next line, as an object, and its descriptors, which the caller closes. Raises Hangup, AgentError."""
         fds: list[int] = []
         end = time.monotonic() + self._patience if self._patience is not None else None
         try:
             while b"\n" not in self._buffer:
-                if len(self._buffer) > self._most:
-                    raise Broken(f"a line has more than {self._most} bytes")
-                self._buffer += self._more(fds, end)
+                if len(self._buffer) > self._max_line_bytes:
+                    raise AgentError(f"a line has more than {self._max_line_bytes} bytes")
+                self._buffer += self._receive_bytes(fds, end)
             line, _, self._buffer = self._buffer.partition(b"\n")
-            value = json.loads(line)
-            if not isinstance(value, dict):
-                raise Broken(f"a line is an object, not {value!r:.60}")
+            fields = json.loads(line)
+            if not isinstance(fields, dict):
+                raise AgentError(f"a line is an object, not {fields!r:.60}")
         except BaseException as error:
             for fd in fds:
                 os.close(fd)
             if isinstance(error, OSError):
                 raise Hangup(str(error)) from error
             if isinstance(error, ValueError | RecursionError):
-                raise Broken(f"a line is not JSON: {error}") from error
+                raise AgentError(f"a line is not JSON: {error}") from error
             raise
-        return value, fds
+        return fields, fds
 
-    def _more(self, fds: list[int], end: float | None) -> bytes:
-        """What comes next; descriptors go into `fds`. They are not for the plugins that another thread starts."""
+    def _receive_bytes(self, fds: list[int], end: float | None) -> bytes:
+        """The next bytes; descriptors go into `fds`, closed on exec: another thread may be starting a plugin."""
         if end is not None:
-            left = end - time.monotonic()
-            if left <= 0:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
                 raise Hangup("a line did not come in time")
-            self.socket.settimeout(left)
+            self.socket.settimeout(remaining)
         try:
-            data, came, flags, _ = socket.recv_fds(self.socket, 1 << 16, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+            data, new_fds, flags, _ = socket.recv_fds(self.socket, 1 << 16, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
         finally:
             self.socket.settimeout(self._patience)
-        fds += came
+        fds += new_fds
         if len(fds) > MAX_FDS or flags & socket.MSG_CTRUNC:
-            raise Broken(f"at most {MAX_FDS} descriptors come with a line")
+            raise AgentError(f"at most {MAX_FDS} descriptors come with a line")
         if not data:
             raise Hangup("the connection was closed")
         return data
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close it. Idempotent."""
         self.socket.close()
+
+
+def convert(fields: dict[str, Any], message_type: Any) -> Any:
+    """The message in `fields`, of the type or union `message_type`. Raises AgentError if it is something else."""
+    try:
+        return msgspec.convert(fields, message_type)
+    except msgspec.ValidationError as error:
+        raise AgentError(f"a line cannot be read: {error}") from error

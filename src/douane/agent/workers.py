@@ -1,4 +1,4 @@
-"""The threads that inspect: each with a pass of its own that waits, warm, for the next image."""
+"""The threads that inspect. Each keeps a run ready, with its plugins started, for the next image."""
 
 from __future__ import annotations
 
@@ -7,74 +7,66 @@ import queue
 import threading
 from collections.abc import Callable
 
-import msgspec
-
 from douane.declared import DeclaredImage
-from douane.engine import DouaneError, Plan, RunOptions, WarmRun, inspect_image
-from douane.host.log import LogLine
+from douane.engine import RunOptions, WarmRun, inspect_image
+from douane.errors import DouaneError
 from douane.report import Report
-from douane.sandbox import Tier
 from douane.stream.sink import Sink
 from douane.stream.source import Source
 
+from .served_plan import ServedPlan, emit
+
 log = logging.getLogger("douane")
 
-LOOK_SECONDS = 5.0
-"""A pass that waits is looked at this often: whether its plugins live."""
-
-
-class Serving(msgspec.Struct, frozen=True):
-    """A plan as it is served now; another one, with the next number, when the configuration is read again."""
-
-    number: int
-    digest: str
-    """SHA-256 (hex) of the plan, and of the code of its plugins."""
-    plan: Plan
-    tier: Tier
-
-    @property
-    def can_wait(self) -> bool:
-        """False where a plugin holds a connection: its other end would grow tired of it."""
-        targets = (target for spec in self.plan.plugins for target in spec.grants.values())
-        return not any(target.startswith(("unix:", "tcp:")) for target in targets)
-
-
-_Ready = tuple[Serving, WarmRun]
+CHECK_SECONDS = 5.0
+"""How often a waiting run is checked: do its plugins still live, and is its plan still served?"""
 
 
 class Job:
-    """One image to be inspected. `begun` and `ended` are set once each; `report` or `error` is there then."""
+    """One image to be inspected. A worker sets `started` and `ended` once each; then `report` or `error` is there."""
 
     def __init__(
-        self, source: Callable[[], Source], declared: DeclaredImage, sink: Sink | None, check: Callable[[], None]
+        self,
+        make_source: Callable[[], Source],
+        declared: DeclaredImage,
+        sink: Sink | None,
+        check_client: Callable[[], None],
     ) -> None:
-        """`check` is called now and then while it goes on; it raises what ends it."""
-        self.make_source = source
-        self.check = check
+        """`check_client` is called at times during the inspection, which ends with the error that it raises."""
+        self.make_source = make_source
+        self.check_client = check_client
         self.declared = declared
         self.sink = sink
-        self.begun = threading.Event()
+        self.started = threading.Event()
         self.ended = threading.Event()
-        self.plan = ""
-        """The digest of the plan that it goes through, when it has begun."""
+        self.plan_digest = ""
+        """The plan that the image goes through; set with `started`."""
         self.report: Report | None = None
         self.error: BaseException | None = None
-        self._claim = threading.Lock()
-        self._taken = False
+        self._claim_lock = threading.Lock()
+        self._is_claimed = False
 
-    def take(self) -> bool:
-        """True for the one who asks first: a worker that begins it, or the client's side that gives it up."""
-        with self._claim:
-            taken, self._taken = self._taken, True
-            return not taken
+    def claim(self) -> bool:
+        """True for the first caller: a worker that begins the job, or the client's side that cancels it."""
+        with self._claim_lock:
+            is_first, self._is_claimed = not self._is_claimed, True
+            return is_first
+
+
+class _WarmRun:
+    """A run of the plan `served` that waits for its image."""
+
+    def __init__(self, served: ServedPlan) -> None:
+        self.served = served
+        self.run = WarmRun(served.plan, RunOptions(tier=served.tier, emit=emit))
 
 
 class Workers:
-    """`count` threads. `serving` tells the plan of the moment."""
+    """`count` threads. `current_plan` returns the plan that is served now."""
 
-    def __init__(self, count: int, serving: Callable[[], Serving], emit: LogLine, *, warm: bool) -> None:
-        self._serving = serving
-        self._emit = emit
+    def __init__(self, count: int, current_plan: Callable[[], ServedPlan], *, warm: bool) -> None:
+        """With `warm`, plugins are started before their image is there."""
+        self._current_plan = current_plan
         self._warm = warm
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = [
@@ -84,77 +76,69 @@ class Workers:
             thread.start()
 
     def put(self, job: Job) -> None:
-        """Let the next free worker have it."""
+        """Give the job to the next free worker."""
         self._jobs.put(job)
 
     def stop(self, seconds: float) -> None:
-        """No more; wait for what is under way."""
+        """Begin no more jobs, and wait so long for each thread to end its job."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
             thread.join(seconds)
 
     def _work(self) -> None:
-        ready: _Ready | None = None
+        warm: _WarmRun | None = None
         try:
             while True:
-                ready = self._prepared(ready)
+                warm = self._ready(warm)
                 try:
-                    job = self._jobs.get(timeout=LOOK_SECONDS)
+                    job = self._jobs.get(timeout=CHECK_SECONDS)
                 except queue.Empty:
                     continue
                 if job is None:
                     return
-                if job.take():
-                    ready = self._prepared(ready, make=False)
-                    self._do(job, ready)
-                    ready = None if job.sink is None else ready
+                if job.claim():
+                    warm = self._ready(warm, start=False)
+                    self._inspect(job, warm)
+                    warm = None if job.sink is None else warm
         finally:
-            if ready is not None:
-                ready[1].close()
+            if warm is not None:
+                warm.run.close()
 
-    def _prepared(self, ready: _Ready | None, *, make: bool = True) -> _Ready | None:
-        """A pass of the plan of the moment whose plugins live, or None."""
+    def _ready(self, warm: _WarmRun | None, *, start: bool = True) -> _WarmRun | None:
+        """A run that can take an image: `warm`, or with `start` a new one. None if there is none; the next image's
+        inspection then starts the plugins, and its client learns what is wrong with them."""
         try:
-            return self._prepare(ready, make=make)
+            if warm is not None:
+                if warm.served is self._current_plan() and warm.run.is_usable():
+                    return warm
+                warm.run.close()
+            served = self._current_plan()
+            if start and self._warm and not served.holds_connections:
+                return _WarmRun(served)
         except DouaneError as error:
-            log.error("the plugins cannot be made ready: %s", error)
-        except Exception:  # whatever it is, without this thread images would wait for nobody
-            log.exception("the plugins cannot be made ready")
-        return None  # the image that needs them is told why
+            log.error("the plugins cannot be started: %s", error)
+        except Exception:  # whatever it is: without this thread, images would wait for a worker that is gone
+            log.exception("the plugins cannot be started")
+        return None
 
-    def _prepare(self, ready: _Ready | None, *, make: bool) -> _Ready | None:
-        serving = self._serving()
-        if ready is not None:
-            if ready[0].number == serving.number and ready[1].is_usable():
-                return ready
-            ready[1].close()
-        if not make or not self._warm or not serving.can_wait:
-            return None
-        return serving, WarmRun(serving.plan, RunOptions(tier=serving.tier, emit=self._emit))
-
-    def _do(self, job: Job, ready: _Ready | None) -> None:
-        # That of the plugins that live: another plan may be served since they were looked at.
-        serving, warm = ready if ready is not None else (self._serving(), None)
-        job.plan = serving.digest
-        job.begun.set()
+    def _inspect(self, job: Job, warm: _WarmRun | None) -> None:
+        # The plan of the warm plugins: another plan may be served since they were checked.
+        served = warm.served if warm is not None else self._current_plan()
+        job.plan_digest = served.facts.digest
+        job.started.set()
         try:
             source = job.make_source()
 
-            def progress(_done: int, _size: int | None) -> None:
-                job.check()
+            def progress(_position: int, _size: int | None) -> None:
+                job.check_client()
 
             if warm is not None and job.sink is None:
-                job.report = warm.inspect(source, job.declared, progress=progress)
+                job.report = warm.run.inspect(source, job.declared, progress=progress)
             else:
-                job.report = inspect_image(
-                    serving.plan,
-                    job.declared,
-                    source,
-                    job.sink,
-                    RunOptions(tier=serving.tier, emit=self._emit, progress=progress),
-                )
-        except BaseException as error:  # the client is told, and the next image is another one's
+                options = RunOptions(tier=served.tier, emit=emit, progress=progress)
+                job.report = inspect_image(served.plan, job.declared, source, job.sink, options)
+        except BaseException as error:  # the client learns of it, and the thread goes on with the next image
             job.error = error
             if not isinstance(error, DouaneError):
                 log.exception("an inspection failed")

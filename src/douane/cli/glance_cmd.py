@@ -49,7 +49,7 @@ def doctor(ctx: click.Context, files: tuple[str, ...], dirs: tuple[str, ...], pa
                         "area": point.area,
                         "name": point.name,
                         "state": point.state.value,
-                        "found": point.found,
+                        "found": point.fact,
                         "remedy": point.remedy or None,
                     }
                     for point in points
@@ -60,7 +60,7 @@ def doctor(ctx: click.Context, files: tuple[str, ...], dirs: tuple[str, ...], pa
         print_table(
             ("area", "point", "", "what was found", "what to do"),
             (
-                (point.area, point.name, point.state.value, point.found, point.remedy.replace("\n", "; "))
+                (point.area, point.name, point.state.value, point.fact, point.remedy.replace("\n", "; "))
                 for point in points
             ),
             colours={State.OK.value: "green", State.ADVICE.value: "yellow", State.WRONG.value: "bold red"},

@@ -1,150 +1,134 @@
-"""Where the images of this worker are inspected: here, or by the agent of this host."""
+"""Where the images of this worker are inspected: by the engine in this process, or by the agent of this host."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from typing import Protocol
+import functools
+import os
+import sys
+import threading
 
-from douane.agent import Agent
+from douane.agent import Agent, AgentInspection, ServedPlan
+from douane.agent.served_plan import emit
 from douane.declared import DeclaredImage
-from douane.engine import (
-    DouaneError,
-    Inspection,
-    Plan,
-    PlanError,
-    Report,
-    RunEnded,
-    RunOptions,
-    choose_tier,
-    load_plan,
-    plan_digest,
-    probe,
-)
-from douane.sandbox import Tier
+from douane.engine import FileSource, Inspection, Report, RunOptions, Sink, inspect_image
+from douane.errors import DouaneError, PlanError
 
 from .settings import Settings
-from .upload.body import NotAccepted
 
-log = logging.getLogger("douane")
-
-
-class Passage(Protocol):
-    """One image's inspection, as the body feeds it; `report` is there when it is over."""
-
-    report: Report | None
-    error: DouaneError | None
-    digest: str
-    """SHA-256 (hex) of the plan that it goes through: of its settings, and of the code of its plugins."""
-
-    def write(self, data: bytes) -> None: ...
-    def finish(self) -> None: ...
-    def abort(self, reason: str) -> None: ...
+PATIENCE_SECONDS = 120.0
+"""How long an import asks again for an agent that went away: one that is restarted is back by then."""
 
 
-class Gate(Protocol):
-    """Begins inspections."""
+class LocalBackend:
+    """The engine in this process.
 
-    plugins: frozenset[str]
-    """Names of the plan's plugins: each owns the properties ``NAME.*``."""
-
-    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> Passage:
-        """Begin one. Raises DouaneError."""
-
-
-def emit(plugin: str, level: int, text: str) -> None:
-    """Lines of plugins go where Glance's own go."""
-    log.log(level, "%s: %s", plugin, text)
-
-
-class LocalGate:
-    """The engine in this process. Every plugin was started once when it was made: what is broken is so at once.
-
-    Raises PlanError or DouaneError, with what to do.
+    Creating it starts every plugin once, so that a broken plugin is an error at once. Raises PlanError or DouaneError,
+    with what to do.
     """
 
     def __init__(self, settings: Settings) -> None:
-        plan = load_plan(settings.config)
-        if not plan.plugins:
-            raise PlanError(f"{settings.config} has no plugin: every image would be let in; write one")
-        self.tier: Tier = choose_tier(plan, settings.sandbox)
-        members = probe(plan, tier=self.tier, emit=emit)
-        self.transforms = any(member.is_transform for member in members)
-        self.plan: Plan = plan.for_image_service(transforms=self.transforms)
-        self.digest = plan_digest(members)
-        self.plugins = frozenset(member.spec.name for member in members)
+        if _has_green_threads():
+            raise DouaneError(
+                "this Glance runs under eventlet, in which the engine cannot run: run Glance under uwsgi or mod_wsgi, "
+                "or give the images to `douane agent`"
+            )
+        self._served = ServedPlan.load(settings.config, settings.sandbox)
+        self.tier = self._served.tier
+        self.transforms = self._served.facts.transforms
+        """True if the plan may change images."""
+        self.digest = self._served.facts.digest
+        """SHA-256 (hex) of the plan: its settings, and the code of its plugins."""
+        self.plugins = frozenset(self._served.facts.plugins)
+        """Names of the plan's plugins: each owns the properties ``NAME.*``."""
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> FedPassage:
+    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> LocalInspection:
+        """Begin to inspect an image that arrives piece by piece; `size` in bytes, if known. Raises DouaneError."""
         try:
-            inspection = Inspection(self.plan, declared, RunOptions(tier=self.tier, emit=emit), name=name, size=size)
-        except (OSError, RuntimeError) as error:  # no descriptor, no thread is to be had
-            raise DouaneError(f"no inspection can be begun: {error}") from error
-        return FedPassage(inspection, self.digest)
+            return LocalInspection(self._served, declared, size, name)
+        except (OSError, RuntimeError) as error:  # no descriptor, or no thread, is to be had
+            raise DouaneError(f"the inspection cannot begin: {error}") from error
+
+    def inspect(self, fd: int, declared: DeclaredImage, name: str, result: Sink | None) -> Report:
+        """Inspect the regular file `fd`, which stays open; transforms write into `result`. Raises DouaneError."""
+        source = FileSource(os.dup(fd), name)
+        return inspect_image(self._served.plan, declared, source, result, RunOptions(tier=self.tier, emit=emit))
 
 
-class AgentGate:
-    """The agent of this host, which must run when Glance starts: a wrong path is seen then.
+class LocalInspection(Inspection):
+    """An inspection in this process, with the digest of its plan."""
 
-    What plugins it has is asked for anew for each image: it may have read another plan since. Raises DouaneError.
+    def __init__(self, served: ServedPlan, declared: DeclaredImage, size: int | None, name: str) -> None:
+        options = RunOptions(tier=served.tier, emit=emit)
+        super().__init__(served.plan, declared, options, name=name, size=size)
+        self.plan_digest = served.facts.digest
+
+
+class AgentBackend:
+    """The agent of this host; attributes and methods are those of :class:`LocalBackend`.
+
+    The agent must run when Glance starts, so that a wrong path shows then. It may read another plan at any time, so
+    the attributes are those of the last request. `patience` in seconds. Raises DouaneError.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, patience: float = 0.0) -> None:
         self._agent = Agent(path)
-        self.plugins: frozenset[str] = frozenset()
-        self._ask()
+        self._patience = patience
+        self._refresh()
 
-    def _ask(self) -> None:
-        self.plugins = frozenset(map(str, self._agent.plan()["plugins"]))
+    def _refresh(self) -> None:
+        facts = self._agent.plan(patience=self._patience)
+        self.transforms, self.digest, self.plugins = facts.transforms, facts.digest, frozenset(facts.plugins)
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> Passage:
-        self._ask()
-        passage = self._agent.begin(declared, size, name)
-        return FedPassage(passage, passage.plan)
+    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> AgentInspection:
+        """See :class:`LocalBackend`."""
+        self._refresh()
+        return self._agent.begin(declared, size, name)
 
-
-class Feeding(Protocol):
-    """An :class:`Inspection` in this process, or one by the agent."""
-
-    def write(self, data: bytes) -> None: ...
-    def finish(self) -> Report: ...
-    def result(self) -> Report: ...
-    def abort(self, reason: str) -> None: ...
+    def inspect(self, fd: int, declared: DeclaredImage, name: str, result: Sink | None) -> Report:
+        """See :class:`LocalBackend`."""
+        sink = result.fd if result is not None else None
+        return self._agent.inspect(fd, declared, name, sink=sink, patience=self._patience)
 
 
-class FedPassage:
-    """See :class:`Passage`."""
-
-    def __init__(self, inspection: Feeding, digest: str) -> None:
-        self._inspection = inspection
-        self.digest = digest
-        self.report: Report | None = None
-        self.error: DouaneError | None = None
-
-    def write(self, data: bytes) -> None:
-        try:
-            self._inspection.write(data)
-        except RunEnded:
-            self._take(self._inspection.result)
-            raise NotAccepted from None
-
-    def finish(self) -> None:
-        self._take(self._inspection.finish)
-        if self.report is None or self.report.outcome != "accepted":
-            raise NotAccepted
-
-    def abort(self, reason: str) -> None:
-        self._inspection.abort(reason)
-
-    def _take(self, outcome: Callable[[], Report]) -> None:
-        try:
-            self.report = outcome()
-        except DouaneError as error:
-            self.error = error
-        except Exception as error:  # whatever it is, the image is not inspected, and the tenant is told so
-            log.exception("an inspection failed")
-            self.error = DouaneError(f"the inspection failed: {error!r}")
+Backend = LocalBackend | AgentBackend
+StreamInspection = LocalInspection | AgentInspection
+"""An image that arrives piece by piece."""
 
 
-def gate(settings: Settings) -> Gate:
-    """The gate that `settings` ask for. Raises PlanError or DouaneError if it cannot be used."""
-    return AgentGate(settings.agent) if settings.agent is not None else LocalGate(settings)
+def open_backend(settings: Settings) -> Backend:
+    """The filter's backend, used until Glance ends. Raises PlanError or DouaneError if it cannot be used."""
+    return AgentBackend(settings.agent) if settings.agent is not None else LocalBackend(settings)
+
+
+_lock = threading.Lock()
+
+
+def import_backend(settings: Settings) -> Backend:
+    """The import plugin's backend: it follows the plan's file, and waits for an agent that is being restarted.
+
+    Raises PlanError or DouaneError if it cannot be used, even if the plan was good before.
+    """
+    if settings.agent is not None:
+        return AgentBackend(settings.agent, patience=PATIENCE_SECONDS)
+    with _lock:  # so that concurrent imports start the plugins once
+        return _local_backend(settings, _signature(settings.config or ""))
+
+
+@functools.lru_cache(maxsize=1)
+def _local_backend(settings: Settings, _signature: tuple[int, ...]) -> LocalBackend:
+    return LocalBackend(settings)
+
+
+def _signature(config: str) -> tuple[int, ...]:
+    """Numbers that differ when `config` is another file."""
+    try:
+        status = os.stat(config)
+    except OSError as error:
+        raise PlanError(f"the configuration {config} cannot be read: {error.strerror}") from error
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _has_green_threads() -> bool:
+    """True if eventlet has replaced Python's threads with its own: the engine waits in real threads."""
+    patcher = sys.modules.get("eventlet.patcher")
+    return patcher is not None and bool(patcher.is_monkey_patched("thread"))

@@ -1,6 +1,6 @@
-"""An image whose import ends without success goes back to its tenant: with the reason on it, and ready for another try.
+"""The end of an import without success: the image is queued again, with the reason on it, for another try.
 
-Only the standard library is imported here: this must work when nothing else of Douane does.
+Only the standard library is imported: this must work even if nothing else of Douane does.
 """
 
 from __future__ import annotations
@@ -16,27 +16,29 @@ log = logging.getLogger("douane")
 
 OUTCOME, CODE, REASON = "douane_outcome", "douane_code", "douane_reason"
 OUTCOME_PROPERTIES = (OUTCOME, CODE, REASON)
-"""Properties of the image: what became of its last import, a code for programs, a sentence for the tenant. The next
-import or upload that is accepted removes them. Glance keeps names that begin with ``os_glance`` for itself."""
+"""Properties of the image: the outcome of its last import, a code for programs, a sentence for the tenant. The next
+import or upload that is accepted removes them. (Glance keeps names that begin with ``os_glance`` for itself.)"""
 
 PAUSES = (0.1, 0.5, 2.0, 5.0, 10.0)
-"""Seconds between two tries to save the image: a database that is restarted is back then."""
+"""Seconds between two tries to save the image: a database that is restarted is back by then."""
 
-_MOST_CHARACTERS = 1000
+_MAX_CHARACTERS = 1000
 _NOT_OURS = ("TaskAbortedError", "NotFound", "ImageNotFound")
-"""Names of glance.common.exception: another task has the image, or it was deleted."""
+"""Names of exceptions of glance.common.exception: another task has the image, or the image was deleted."""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why an image did not get in: ``refused``, ``deferred`` or ``undecided``; a code; a sentence for the tenant."""
+    """Why an image was not let in: ``refused``, ``deferred`` or ``undecided``, a code, a sentence for the tenant."""
 
     outcome: str
     code: str
     message: str
+    retry_after: float | None = None
+    """Seconds after which another try may succeed."""
 
     def properties(self) -> dict[str, str]:
-        """As they are set on the image."""
+        """The reason as properties of the image."""
         return {OUTCOME: self.outcome, CODE: _storable(self.code), REASON: _storable(self.message)}
 
 
@@ -49,45 +51,45 @@ UNDECIDED = Reason(
 
 
 @dataclass(frozen=True)
-class Before:
-    """What of an image was changed by an import that failed later, as it was before."""
+class Undo:
+    """Values to restore on the image if an import fails after it has set others."""
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, str | None] = field(default_factory=dict)
-    """None: there was none of this name."""
+    """None: remove the property."""
 
 
-def give_back(wrapper: Any, reason: Reason, stores: Sequence[str], before: Before, *, queue: bool = True) -> bool:
-    """Save `reason`, the failed `stores`, what was `before`, and (with `queue`) the status ``queued``, all at once.
+def requeue(wrapper: Any, reason: Reason, stores: Sequence[str], undo: Undo, *, set_status: bool = True) -> bool:
+    """Save `reason`, the failed `stores`, the values of `undo` and the status ``queued`` in one step.
 
-    `wrapper` is Glance's ImportActionWrapper. Where the reason cannot be saved (a quota, a protected property), the
-    rest is. False if it could not be saved at all; True also if the image is another task's, or gone. Raises nothing
-    that an import could raise.
+    `wrapper` is Glance's ImportActionWrapper. Without `set_status` the status stays, for Glance to set. If the reason
+    cannot be saved (a quota, a protected property), the rest is. Return False if nothing could be saved, and True also
+    if the image was deleted or belongs to another task. Raises nothing that an import could raise.
     """
     for pause in (*PAUSES, None):
         try:
             try:
-                _save(wrapper, reason, stores, before, queue=queue)
-            except Exception as error:
+                _save(wrapper, reason, stores, undo, set_status=set_status)
+            except Exception as error:  # of Glance's quotas, property protections, database: the second try tells
                 if _is_not_ours(error):
                     raise
                 log.warning("image %s: the reason cannot be set as properties: %r", wrapper.image_id, error)
-                _save(wrapper, None, stores, Before(before.attributes), queue=queue)
+                _save(wrapper, None, stores, Undo(undo.attributes), set_status=set_status)
             return True
-        except Exception as error:  # whatever a database or a policy raises: the image must not stay as it is
+        except Exception as error:  # whatever a database or a policy raises: the image must not stay `importing`
             if _is_not_ours(error):
-                log.warning("image %s is deleted, or another task's: it is left alone", wrapper.image_id)
+                log.warning("image %s was deleted, or belongs to another task: it is left alone", wrapper.image_id)
                 return True
-            log.error("image %s cannot be given back yet: %r", wrapper.image_id, error)
+            log.error("image %s cannot be queued again yet: %r", wrapper.image_id, error)
             if pause is not None:
                 time.sleep(pause)
     log.critical("image %s stays `importing`: its state cannot be saved", wrapper.image_id)
     return False
 
 
-def _save(wrapper: Any, reason: Reason | None, stores: Sequence[str], before: Before, *, queue: bool) -> None:
+def _save(wrapper: Any, reason: Reason | None, stores: Sequence[str], undo: Undo, *, set_status: bool) -> None:
     with wrapper as action:
-        for name, value in before.properties.items():
+        for name, value in undo.properties.items():
             if value is None:
                 action.pop_extra_property(name)
             else:
@@ -98,23 +100,23 @@ def _save(wrapper: Any, reason: Reason | None, stores: Sequence[str], before: Be
             action.remove_importing_stores(stores)
             action.add_failed_stores(stores)
         if action.image_status != "importing":
-            return  # "active" in one store already, or `queued` since: both are good ends
-        if before.attributes:
-            action.set_image_attribute(**before.attributes)
-        if queue:
-            action.set_image_attribute(status="queued")  # Glance forgets size and virtual_size with that
+            return  # `active` in one store already, or `queued` since: both are good ends
+        if undo.attributes:
+            action.set_image_attribute(**undo.attributes)
+        if set_status:
+            action.set_image_attribute(status="queued")  # with that, Glance also forgets size and virtual_size
 
 
 def drop_lock(wrapper: Any) -> None:
     """Let the next task have the image. Raises nothing."""
-    with contextlib.suppress(Exception):  # NotFound: it is dropped
+    with contextlib.suppress(Exception):  # NotFound if the lock was dropped; of anything else, the next task learns
         wrapper.drop_lock_for_task()
 
 
 def _is_not_ours(error: Exception) -> bool:
-    return any(each.__name__ in _NOT_OURS for each in type(error).__mro__)
+    return any(base.__name__ in _NOT_OURS for base in type(error).__mro__)
 
 
 def _storable(text: str) -> str:
-    """Text as every database of Glance takes it: MySQL's utf8mb3 has no character beyond U+FFFF."""
-    return "".join(each if each <= "\uffff" and each.isprintable() else "?" for each in text[:_MOST_CHARACTERS])
+    """Text that every database of Glance takes: MySQL's utf8mb3 has no character beyond U+FFFF."""
+    return "".join(char if char <= "\uffff" and char.isprintable() else "?" for char in text[:_MAX_CHARACTERS])

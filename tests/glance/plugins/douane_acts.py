@@ -1,4 +1,4 @@
-"""A plugin of Douane's for tests in a real Glance: it does what the image's name says, up to a colon."""
+"""A plugin for tests in a real Glance: it acts by the image's name, up to a colon."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from douane_plugin import Defer, Image, Inspector, Reject
 
 
 class Acts(Inspector):
-    """Refuse, crash, hang or defer; or say what it has seen. What it begins and ends stands in the log."""
+    """Refuse, crash, hang or defer; or report the image. The log shows when the inspection begins and has all bytes."""
 
     def __init__(self, never: str = "") -> None:
-        """`never` is an image's name that hangs besides those of this name."""
+        """`never` is the name of one more image that hangs."""
         self.never = never
 
     def inspect(self, image: Image) -> dict[str, object]:
-        """All of the image is read first, but by those that do early what they do."""
+        """Read the whole image first, unless the name ends in ``-early``."""
         name = image.name or ""
         what = name.partition(":")[0]
         self.log.info("begins with %s.", name)
-        seen = 0
+        size = 0
         for piece in image:
-            seen += len(piece)
+            size += len(piece)
             if what == "refuse-early":
                 raise Reject("evil", "there is evil in the image; remove it")
             if what == "crash-early":
@@ -39,4 +39,4 @@ class Acts(Inspector):
         while what == "busy":
             self.alive()
             time.sleep(0.1)
-        return {"seen": seen, "declared": ",".join(sorted(image.properties)), "owner": image.owner or ""}
+        return {"seen": size, "declared": ",".join(sorted(image.properties)), "owner": image.owner or ""}

@@ -1,6 +1,6 @@
-"""A filter for Glance's pipeline, behind Douane's: Glance forgets its import plugins as soon as an import is asked for.
+"""A filter behind Douane's: it makes Glance forget its import plugins when an import is requested.
 
-So does one whose plugin cannot be loaded any more, and which only says so in its log.
+A Glance that can no longer load its plugins behaves the same, with a line in its log.
 """
 
 from __future__ import annotations

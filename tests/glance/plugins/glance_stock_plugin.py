@@ -1,4 +1,4 @@
-"""An import plugin for the tests of stock Glance: it does what the image's property `do` says."""
+"""An import plugin for the tests of stock Glance: it acts by the image's property `do`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from taskflow import task
 from taskflow.patterns import linear_flow
 
 
-class AsTold(task.Task):  # type: ignore[misc]  # taskflow has no types
+class ActAsConfigured(task.Task):  # type: ignore[misc]  # taskflow has no types
     """One import."""
 
     default_provides = "file_path"
 
     def __init__(self, task_id: str, backend: list[str], action_wrapper: Any) -> None:
-        super().__init__(name=f"as-told-{task_id}")
+        super().__init__(name=f"act-{task_id}")
         self._stores = backend
         self._wrapper = action_wrapper
 
-    def execute(self, file_path: str, **_more: Any) -> str | None:
-        """Does it. Raises RuntimeError for a refusal."""
+    def execute(self, file_path: str, **_arguments: Any) -> str | None:
+        """Act. Raises RuntimeError for a refusal."""
         with self._wrapper as action:
             do = action.image_extra_properties.get("do", "accept")
-            action.set_image_extra_properties({"told": do})
+            action.set_image_extra_properties({"acted": do})
         if do == "nothing":
             return None
         if do == "wait":
@@ -41,6 +41,8 @@ class AsTold(task.Task):  # type: ignore[misc]  # taskflow has no types
         return file_path
 
 
-def get_flow(task_id: str, task_type: str, backend: list[str], action_wrapper: Any, **_more: Any) -> linear_flow.Flow:
+def get_flow(
+    task_id: str, task_type: str, backend: list[str], action_wrapper: Any, **_arguments: Any
+) -> linear_flow.Flow:
     """For Glance."""
-    return linear_flow.Flow(task_type).add(AsTold(task_id, backend, action_wrapper))
+    return linear_flow.Flow(task_type).add(ActAsConfigured(task_id, backend, action_wrapper))

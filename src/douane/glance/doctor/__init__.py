@@ -1,7 +1,10 @@
-"""Whether a Glance is configured so that every image goes through the plan: point by point, with what to do.
+"""Check whether a Glance is configured so that every image goes through the plan: point by point, with what to do.
 
-It reads what Glance reads, with Glance's own options and code, and changes nothing. It is to be run by the user that
+The doctor reads what Glance reads, with Glance's own options and code, and changes nothing. Run it as the user that
 runs Glance, in the environment that Glance is installed in.
+
+A part of the examination is a function that takes the `Site` of ``site.py`` and yields points; the parts are registered
+in `examine`, in the order in which a person sets Glance up.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from .points import Point, State, wrong
-from .site import Site, find
+from .site import Site, find_glance
 
 __all__ = ["Point", "State", "examine"]
 
@@ -17,17 +20,16 @@ __all__ = ["Point", "State", "examine"]
 def examine(
     config_files: tuple[str, ...] = (), config_dirs: tuple[str, ...] = (), paste: str | None = None
 ) -> Iterator[Point]:
-    """All points, in the order of a person who sets it up. Without files, those that Glance finds. Raises nothing that
-    a configuration could cause."""
+    """Yield all points. Without files, examine those that Glance finds. Raises nothing that a configuration causes."""
     site = Site()
-    yield from find(site, config_files, config_dirs)
+    yield from find_glance(site, config_files, config_dirs)
     if not site.is_read:
         return
-    from . import doors, engine, imports, pipeline, staging
+    from . import doors, imports, pipeline, plan, staging  # they import Glance, which is known to be there now
 
     parts: dict[str, Callable[[], Iterator[Point]]] = {
         "pipeline": lambda: pipeline.examine(site, paste),
-        "plan": lambda: engine.examine(site),
+        "plan": lambda: plan.examine(site),
         "import": lambda: imports.examine(site),
         "staging": lambda: staging.examine(site),
         "door": lambda: doors.examine(site),
@@ -35,5 +37,5 @@ def examine(
     for area, part in parts.items():
         try:
             yield from part()
-        except Exception as error:  # of oslo.config, which reads a value when it is asked for it; of another Glance
-            yield wrong(area, "all", f"it cannot be examined: {error}", "Glance would fail by that, too: mend it")
+        except Exception as error:  # of oslo.config, which parses a value when it is used; of another Glance
+            yield wrong(area, "all", f"it cannot be examined: {error}", "fix it: Glance would fail, too")

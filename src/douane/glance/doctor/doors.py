@@ -1,4 +1,4 @@
-"""Every way by which the bytes of an image enter this Glance (or are said to be there): is it covered, or closed?"""
+"""Each way by which the bytes of an image enter this Glance, or are said to be there: is it covered, or closed?"""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from .points import Point, advice, ok, wrong
-from .policies import TOLD, Who, who_may
+from .policies import SENTENCES, Who, who_may
 from .site import Site
 
 _AREA = "door"
 _CLOSED = "closed: {} is not in enabled_import_methods"
-_NO_PLUGIN = "take {} out of enabled_import_methods, or have the import plugin run (above)"
+_NO_PLUGIN = "take {} out of enabled_import_methods, or set up the import plugin (above)"
 
 
 def examine(site: Site) -> Iterator[Point]:
-    """One point for each."""
+    """Yield a point for each door."""
     methods = list(site.conf.enabled_import_methods or ())
     yield _upload(site)
     yield _stage(site, methods)
@@ -34,26 +34,26 @@ def examine(site: Site) -> Iterator[Point]:
 
 def _upload(site: Site) -> Point:
     name = "PUT /v2/images/ID/file"
-    if site.is_filtered and site.gate is not None:
+    if site.is_filtered and site.backend is not None:
         return ok(_AREA, name, "covered by the filter")
     who = who_may("upload_image")
     if who is Who.NOBODY:
-        return ok(_AREA, name, f"closed: {TOLD[who]} (upload_image)")
-    return wrong(_AREA, name, f"not covered; {TOLD[who]} (upload_image)", "set up the filter (above)")
+        return ok(_AREA, name, f"closed: {SENTENCES[who]} (upload_image)")
+    return wrong(_AREA, name, f"not covered; {SENTENCES[who]} (upload_image)", "set up the filter (above)")
 
 
 def _stage(site: Site, methods: list[str]) -> Point:
     name = "PUT /v2/images/ID/stage, glance-direct"
     if "glance-direct" not in methods:
         return ok(_AREA, name, _CLOSED.format("glance-direct"))
-    filtered = site.is_filtered and site.gate is not None
-    if filtered and site.is_imported:
+    filtered = site.is_filtered and site.backend is not None
+    if filtered and site.runs_plugin:
         return ok(_AREA, name, "covered by the filter, and by the import plugin")
-    if filtered and site.settings is not None and not site.settings.imports:
+    if filtered and site.settings is not None and not site.settings.guard_imports:
         return ok(_AREA, name, "covered by the filter")
     if filtered:
         return ok(_AREA, name, "closed: the filter refuses imports for which the import plugin would not run")
-    if site.is_imported and site.gate is not None:
+    if site.runs_plugin and site.backend is not None:
         return ok(_AREA, name, "covered by the import plugin")
     return wrong(_AREA, name, "not covered", "set up the filter and the import plugin (above)")
 
@@ -68,9 +68,9 @@ def _web_download(site: Site, methods: list[str]) -> Iterator[Point]:
         yield advice(
             _AREA,
             f"{name}: from where",
-            f"from every host (allowed_hosts is empty; {len(allowed.disallowed_hosts or ())} are disallowed), also of "
-            "networks that only this host sees",
-            "name in [import_filtering_opts] allowed_hosts those that images may come from",
+            f"from every host (allowed_hosts is empty; {len(allowed.disallowed_hosts or ())} are disallowed), even in "
+            "networks that only this host can reach",
+            "list the hosts that images may come from in [import_filtering_opts] allowed_hosts",
         )
 
 
@@ -81,9 +81,9 @@ def _glance_download(site: Site, methods: list[str]) -> Point:
 def _fetched(site: Site, methods: list[str], method: str, name: str) -> Point:
     if method not in methods:
         return ok(_AREA, name, _CLOSED.format(method))
-    if site.is_imported and site.gate is not None:
+    if site.runs_plugin and site.backend is not None:
         return ok(_AREA, name, "covered by the import plugin")
-    if site.is_filtered and site.settings is not None and site.settings.imports:
+    if site.is_filtered and site.settings is not None and site.settings.guard_imports:
         return wrong(
             _AREA,
             name,
@@ -97,7 +97,7 @@ def _copy(methods: list[str]) -> Point:
     name = "import by copy-image"
     if "copy-image" not in methods:
         return ok(_AREA, name, _CLOSED.format("copy-image"))
-    return ok(_AREA, name, f"no new bytes: copies of what is in; {TOLD[who_may('copy_image')]} (copy_image)")
+    return ok(_AREA, name, f"no new bytes: it copies stored images; {SENTENCES[who_may('copy_image')]} (copy_image)")
 
 
 def _locations(site: Site) -> Point:
@@ -107,7 +107,7 @@ def _locations(site: Site) -> Point:
     return _by_policy(
         name,
         "set_image_location",
-        "show_multiple_locations is true: an image is whatever a URL leads to, now and later; nobody checks it",
+        "show_multiple_locations is true: an image is whatever a URL leads to, now and later, and nothing checks it",
         "set show_multiple_locations = false",
     )
 
@@ -121,25 +121,28 @@ def _add_location(site: Site) -> Point:
             _AREA,
             name,
             "not covered; closed to tenants, as there is no http store; other services (Cinder, Nova) may",
-            "check in their configuration what they do with it: images that come from their own volumes and servers",
+            "check in the configuration of those services which volumes and servers they make images of",
         )
-    return _by_policy(name, "add_image_location", "an image is whatever a URL leads to; nobody checks it", "", who)
+    return _by_policy(name, "add_image_location", "an image is whatever a URL leads to, and nothing checks it", "", who)
 
 
 def _tasks() -> Point:
     return _by_policy("POST /v2/tasks, type import", "tasks_api_access", "the old import, which runs no plugins", "")
 
 
-def _by_policy(name: str, rule: str, what: str, remedy: str, who: Who | None = None) -> Point:
+def _by_policy(name: str, rule: str, risk: str, remedy: str, who: Who | None = None) -> Point:
     who = who_may(rule) if who is None else who
-    told = f"{TOLD[who]} ({rule})"
+    sentence = f"{SENTENCES[who]} ({rule})"
     if who is Who.NOBODY:
-        return advice(_AREA, name, f"closed, or for a role of your own: {told}", f"look at {rule} in the policy file")
-    changes = f'write "{rule}": "!" into the policy file'
-    remedy = f"{remedy}, or {changes}" if remedy else changes
+        return advice(
+            _AREA, name, f"closed, or for a role of this site: {sentence}", f"check {rule} in the policy file"
+        )
+    change = f'write "{rule}": "!" into the policy file'
+    remedy = f"{remedy}, or {change}" if remedy else change
+    fact = f"not covered: {risk}; {sentence}"
     if who in (Who.MEMBER, Who.UNKNOWN):
-        return wrong(_AREA, name, f"not covered: {what}; {told}", remedy)
-    return advice(_AREA, name, f"not covered: {what}; {told}", f"if nobody needs it, {remedy}")
+        return wrong(_AREA, name, fact, remedy)
+    return advice(_AREA, name, fact, f"if nobody needs it, {remedy}")
 
 
 def _has_http_store(conf: Any) -> bool:

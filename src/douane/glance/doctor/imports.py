@@ -1,11 +1,11 @@
-"""The import plugin: whether Glance runs it, and what else it runs. What is missing or broken, Glance leaves out."""
+"""The import plugins: whether Glance runs ours, and which others. Glance omits a plugin that is missing or broken."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import metadata
 
-from douane.glance.guard.import_guard import GROUP, NAME, why_not_run
+from douane.glance.guard.import_guard import COPY, GROUP, NAME, plugin_problem
 
 from .points import Point, advice, ok, wrong
 from .site import Site
@@ -23,38 +23,35 @@ _INSTEAD = {
 
 
 def examine(site: Site) -> Iterator[Point]:
-    """The list of plugins, and each of it; fills `site`."""
-    methods = list(site.conf.enabled_import_methods or ())
+    """Yield a point for our plugin, and one for each other; sets `site.runs_plugin`."""
+    methods = [method for method in site.conf.enabled_import_methods or () if method != COPY]
     names = list(site.conf.image_import_opts.image_import_plugins)
-    if not [each for each in methods if each != "copy-image"]:
+    if not methods:
         yield ok(_AREA, "methods", "no import of new images is enabled; the plugin is not needed")
-    told = why_not_run()
-    if told is not None:
-        yield from _missing(site, told, methods)
-    elif names.count(NAME) > 1:
+    problem = plugin_problem()
+    if problem is None and names.count(NAME) > 1:
         yield wrong(_AREA, "plugin", f"{NAME} is named {names.count(NAME)} times", "name it once")
-    else:
-        site.is_imported = True
+    elif problem is None:
+        site.runs_plugin = True
         yield ok(_AREA, "plugin", f"{NAME} is configured, and can be loaded")
-    there = {each.name for each in metadata.entry_points(group=GROUP)}
+    elif methods:
+        yield _missing(site, problem, methods)
+    installed = {entry_point.name for entry_point in metadata.entry_points(group=GROUP)}
     for name in dict.fromkeys(names):
         if name != NAME:
-            yield from _other(names, name, is_there=name in there)
+            yield from _other_plugin(names, name, is_installed=name in installed)
 
 
-def _missing(site: Site, told: str, methods: list[str]) -> Iterator[Point]:
-    what, _, remedy = told.rpartition(": ") if ": write " in told else (told, "", "")
-    if not [each for each in methods if each != "copy-image"]:
-        return
-    fetched = [each for each in methods if each in ("web-download", "glance-download")]
-    if site.settings is not None and not site.settings.imports and not fetched:
-        yield advice(_AREA, "plugin", what or told, remedy or "the filter alone sees what is staged: no transforms")
-        return
-    yield wrong(_AREA, "plugin", what or told, remedy or "Glance goes on without it, and says so only in its log")
+def _missing(site: Site, problem: str, methods: list[str]) -> Point:
+    fact, _, remedy = problem.rpartition(": ") if ": write " in problem else (problem, "", "")
+    downloads = [method for method in methods if method in ("web-download", "glance-download")]
+    if site.settings is not None and not site.settings.guard_imports and not downloads:
+        return advice(_AREA, "plugin", fact, remedy or "the filter alone inspects staged images: no transforms")
+    return wrong(_AREA, "plugin", fact, remedy or "Glance goes on without it, and says so only in its log")
 
 
-def _other(names: list[str], name: str, *, is_there: bool) -> Iterator[Point]:
-    if not is_there:
+def _other_plugin(names: list[str], name: str, *, is_installed: bool) -> Iterator[Point]:
+    if not is_installed:
         yield advice(
             _AREA, name, "it is not installed here: Glance leaves it out, silently", "take it out, or install it"
         )
@@ -66,20 +63,20 @@ def _other(names: list[str], name: str, *, is_there: bool) -> Iterator[Point]:
         yield advice(
             _AREA,
             name,
-            "a plugin of others: what it does is not known here",
-            "if it changes the image, what is stored is not what was checked",
+            "not a plugin of Douane or Glance: its effect is not known here",
+            "if it changes the image, other bytes are stored than were checked",
         )
     elif names.index(name) > names.index(NAME):
         yield wrong(
             _AREA,
             name,
-            f"it {_CHANGES[name]} the image after it was checked: what is stored was not",
-            f"take it out; in the plan, {_INSTEAD[name]} does the same in a cage",
+            f"it {_CHANGES[name]} the image after it was checked: other bytes are stored than were checked",
+            f"take it out; in the plan, {_INSTEAD[name]} does the same in a sandbox",
         )
     else:
         yield advice(
             _AREA,
             name,
-            f"it {_CHANGES[name]} the image before it is checked, in Glance's process or outside of any cage",
-            f"take it out; in the plan, {_INSTEAD[name]} does the same in a cage",
+            f"it {_CHANGES[name]} the image before it is checked, in Glance's process or without a sandbox",
+            f"take it out; in the plan, {_INSTEAD[name]} does the same in a sandbox",
         )

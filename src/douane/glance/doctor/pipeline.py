@@ -1,4 +1,4 @@
-"""Where the filter stands in the paste pipeline that Glance uses."""
+"""The filter's place in the paste pipeline that Glance uses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _SECTION = (
 
 
 def examine(site: Site, paste: str | None) -> Iterator[Point]:
-    """The paste file, the pipeline of the configured flavor, and the filter's place; fills `site`."""
+    """Yield points for the paste file, the pipeline of the configured flavor, and the filter's place.
+
+    Sets `site.filter_options` and `site.is_filtered`.
+    """
     from glance.common import config
 
     try:
@@ -28,77 +31,77 @@ def examine(site: Site, paste: str | None) -> Iterator[Point]:
         section, key, names, app = _pipeline(path, site.conf.paste_deploy.flavor)
     except Exception as error:  # whatever paste.deploy raises for a file that it cannot use
         yield wrong(
-            _AREA, "paste file", f"it cannot be used: {error}", "mend it; --paste FILE, or [paste_deploy], names it"
+            _AREA, "paste file", f"it cannot be used: {error}", "fix it; --paste FILE, or [paste_deploy], names it"
         )
         return
     yield ok(_AREA, "paste file", f"{path}, [{section}], {key}")
     try:
         contexts = [_filter(path, name) for name in names]
-    except Exception as error:
-        yield wrong(_AREA, "filters", f"one cannot be loaded: {error}", "Glance would not start: mend it")
+    except Exception as error:  # whatever the import of a filter's factory raises
+        yield wrong(_AREA, "filters", f"a filter cannot be loaded: {error}", "fix it: Glance would not start")
         return
-    ours = [number for number, each in enumerate(contexts) if each.object is filter_factory]
+    places = [place for place, context in enumerate(contexts) if context.object is filter_factory]
     line = " ".join([*names, app])
-    if not ours:
-        wanted = _wanted(names, contexts, "douane", f"{key} =", app)
+    if not places:
+        correct_line = _correct_line(names, contexts, "douane", f"{key} =", app)
         yield wrong(
             _AREA,
             "filter",
             f"Douane's filter is not in it: {line}",
-            f"in {path}, [{section}]: `{wanted}`; and\n{_SECTION}",
+            f"in {path}, [{section}]: `{correct_line}`; and\n{_SECTION}",
         )
         return
-    site.filter_options = {str(name): str(value) for name, value in contexts[ours[0]].local_conf.items()}
-    if len(ours) > 1:
-        yield wrong(_AREA, "filter", f"Douane's filter is in it {len(ours)} times: {line}", "leave one of them")
+    site.filter_options = {str(name): str(value) for name, value in contexts[places[0]].local_conf.items()}
+    if len(places) > 1:
+        yield wrong(_AREA, "filter", f"Douane's filter is in it {len(places)} times: {line}", "keep one of them")
         return
-    yield _place(site, names, contexts, ours[0], f"{path}, [{section}]", key, app)
+    yield _check_place(site, names, contexts, places[0], f"{path}, [{section}]", key, app)
 
 
-def _place(site: Site, names: list[str], contexts: list[Any], at: int, where: str, key: str, app: str) -> Point:
-    wanted = _wanted(names, contexts, names[at], f"{key} =", app)
+def _check_place(
+    site: Site, names: list[str], contexts: list[Any], place: int, where: str, key: str, app: str
+) -> Point:
+    remedy = f"in {where}: `{_correct_line(names, contexts, names[place], f'{key} =', app)}`"
     line = " ".join([*names, app])
-    before = [number for number, each in enumerate(contexts) if _class(each) in _CONTEXTS]
-    if not before:
+    user_places = [number for number, context in enumerate(contexts) if _class_name(context) in _CONTEXTS]
+    if not user_places:
         site.is_filtered = True
-        return advice(_AREA, "filter", f"no filter of Glance's that makes a context is in it: {line}", "look at it")
-    if at < before[-1]:
-        return wrong(
-            _AREA,
-            "filter",
-            f"it stands before {names[before[-1]]}, where it is not known yet who asks: {line}",
-            f"in {where}: `{wanted}`",
-        )
-    if any(_class(each) in _CACHES for each in contexts[:at]):
-        return wrong(_AREA, "filter", f"it stands behind the cache: {line}", f"in {where}: `{wanted}`")
-    site.is_filtered = True
-    if at != before[-1] + 1:
-        between = ", ".join(names[before[-1] + 1 : at])
         return advice(
-            _AREA,
-            "filter",
-            f"{between} stands between {names[before[-1]]} and it",
-            f"if it need not be so, in {where}: `{wanted}`",
+            _AREA, "filter", f"the pipeline has no filter of Glance's that determines the user: {line}", "look at it"
         )
-    return ok(_AREA, "filter", f"{names[at]} stands directly behind {names[before[-1]]}")
+    user_place = user_places[-1]
+    if place < user_place:
+        fact = f"the filter is before {names[user_place]}, where the user is not known yet: {line}"
+        return wrong(_AREA, "filter", fact, remedy)
+    if any(_class_name(context) in _CACHES for context in contexts[:place]):
+        return wrong(_AREA, "filter", f"the filter is behind the cache: {line}", remedy)
+    site.is_filtered = True
+    if place != user_place + 1:
+        between = ", ".join(names[user_place + 1 : place])
+        fact = f"{between} is between {names[user_place]} and the filter"
+        return advice(_AREA, "filter", fact, f"if there is no reason for it, {remedy}")
+    return ok(_AREA, "filter", f"{names[place]} is directly behind {names[user_place]}")
 
 
-def _wanted(names: list[str], contexts: list[Any], ours: str, key: str, app: str) -> str:
-    """The line to write: each as it is, ours directly behind the last context."""
-    left: list[str] = []
+def _correct_line(names: list[str], contexts: list[Any], filter_name: str, key: str, app: str) -> str:
+    """The line to write: the other filters as they are, ours directly behind the last one that determines the user."""
+    line: list[str] = []
     place = 0
-    for name, each in zip(names, contexts, strict=True):
-        if each.object is filter_factory:
+    for name, context in zip(names, contexts, strict=True):
+        if context.object is filter_factory:
             continue
-        left.append(name)
-        if _class(each) in _CONTEXTS:
-            place = len(left)
-    left.insert(place or len(left), ours)
-    return " ".join([key, *left, app])
+        line.append(name)
+        if _class_name(context) in _CONTEXTS:
+            place = len(line)
+    line.insert(place or len(line), filter_name)
+    return " ".join([key, *line, app])
 
 
 def _pipeline(path: str, flavor: str | None) -> tuple[str, str, list[str], str]:
-    """The section and the key where it is written, the filters, and the application. Raises what paste.deploy does."""
+    """The section and the key that define the pipeline, its filters, and its application.
+
+    Raises what paste.deploy raises.
+    """
     from paste.deploy import loadwsgi
 
     name = "glance-api" + (f"-{flavor}" if flavor else "")
@@ -109,8 +112,8 @@ def _pipeline(path: str, flavor: str | None) -> tuple[str, str, list[str], str]:
             *names, app = _of_pipeline_section(path, section)
             return f"pipeline:{section}", "pipeline", names, app
         local = context.local_conf
-        made_by = getattr(context.object, "__name__", "")
-        if made_by == "pipeline_factory":
+        factory = getattr(context.object, "__name__", "")
+        if factory == "pipeline_factory":
             key = flavor or "default"
             *names, app = local[key].split()
             return f"composite:{section}", key, names, app
@@ -118,7 +121,7 @@ def _pipeline(path: str, flavor: str | None) -> tuple[str, str, list[str], str]:
             break
         section = local["/"]
         context = loadwsgi.loadcontext(loadwsgi.APP, f"config:{path}", name=section)
-    raise LookupError(f"no pipeline is found behind {name}")
+    raise LookupError(f"{name} leads to no pipeline")
 
 
 def _of_pipeline_section(path: str, name: str) -> list[str]:
@@ -129,12 +132,12 @@ def _of_pipeline_section(path: str, name: str) -> list[str]:
 
 
 def _filter(path: str, name: str) -> Any:
-    """paste.deploy's context of a filter: `object` is its factory, `local_conf` its settings."""
+    """paste.deploy's context of a filter: `object` is the filter's factory, `local_conf` its settings."""
     from paste.deploy import loadwsgi
 
     return loadwsgi.loadcontext(loadwsgi.FILTER, f"config:{path}", name=name)
 
 
-def _class(context: Any) -> str:
+def _class_name(context: Any) -> str:
     """The name of the class whose classmethod ``factory`` a filter's factory is."""
     return str(getattr(getattr(context.object, "__self__", None), "__name__", ""))

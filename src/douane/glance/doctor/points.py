@@ -1,4 +1,4 @@
-"""What is said of one point."""
+"""The points of an examination."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How a point is."""
+    """The state of a point."""
 
     OK = "ok"
     WRONG = "wrong"
     """Images can get in unchecked, or cannot get in."""
     ADVICE = "advice"
-    """It works, and could be better; or it cannot be known from here."""
+    """It works, and could be better; or it cannot be determined from here."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """`area` and `name` say what it is about; `found` what there is, `remedy` what to do (empty: nothing)."""
+    """`area` and `name` identify the point; `fact` is what was found, `remedy` what to do (empty: nothing)."""
 
     area: str
     name: str
     state: State
-    found: str
+    fact: str
     remedy: str = ""
 
 
-def ok(area: str, name: str, found: str) -> Point:
+def ok(area: str, name: str, fact: str) -> Point:
     """A point that is as it should be."""
-    return Point(area, name, State.OK, found)
+    return Point(area, name, State.OK, fact)
 
 
-def wrong(area: str, name: str, found: str, remedy: str) -> Point:
-    """A point to be changed."""
-    return Point(area, name, State.WRONG, found, remedy)
+def wrong(area: str, name: str, fact: str, remedy: str) -> Point:
+    """A point that must be changed."""
+    return Point(area, name, State.WRONG, fact, remedy)
 
 
-def advice(area: str, name: str, found: str, remedy: str) -> Point:
+def advice(area: str, name: str, fact: str, remedy: str) -> Point:
     """A point to think about."""
-    return Point(area, name, State.ADVICE, found, remedy)
+    return Point(area, name, State.ADVICE, fact, remedy)

@@ -1,4 +1,4 @@
-"""Who may do what, by Glance's own policies and the operator's file of them."""
+"""Who may do what, by Glance's own policies and the operator's policy file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 class Who(IntEnum):
-    """The least that is needed."""
+    """The least privileged user that a policy allows."""
 
     MEMBER = 0
-    """Every member of a project, in it."""
+    """Every member of a project, in that project."""
     SERVICE = 1
-    """Who has the role `service`, and no other."""
+    """A user with the role `service` alone."""
     ADMIN = 2
     """An administrator."""
     NOBODY = 3
@@ -20,19 +20,19 @@ class Who(IntEnum):
     UNKNOWN = 4
 
 
-TOLD = {
+SENTENCES = {
     Who.MEMBER: "every member of a project may",
     Who.SERVICE: "other services may, tenants may not",
     Who.ADMIN: "administrators may, tenants may not",
     Who.NOBODY: "neither member, service nor administrator may",
-    Who.UNKNOWN: "who may cannot be told",
+    Who.UNKNOWN: "it cannot be determined who may",
 }
 
 _ROLES = ((Who.MEMBER, ["member", "reader"]), (Who.SERVICE, ["service"]), (Who.ADMIN, ["admin", "member", "reader"]))
 
 
 def who_may(rule: str) -> Who:
-    """By trying the `rule`, a name of Glance's. Raises nothing."""
+    """Try the `rule`, a name of Glance's, with each kind of user. Raises nothing."""
     try:
         from glance.api import policy
 
@@ -41,9 +41,9 @@ def who_may(rule: str) -> Who:
         enforcer: Any = policy.Enforcer(suppress_deprecation_warnings=True)
         target = {"project_id": "a-project", "owner": "a-project", "user_id": "a-user", "visibility": "private"}
         for who, roles in _ROLES:
-            asking = context.RequestContext(user_id="a-user", project_id="a-project", roles=roles, is_admin=False)
-            if enforcer.check(asking, rule, target):
+            user = context.RequestContext(user_id="a-user", project_id="a-project", roles=roles, is_admin=False)
+            if enforcer.check(user, rule, target):
                 return who
-    except Exception:  # a policy file that cannot be read, a rule that this Glance has not: then it is not known
+    except Exception:  # a policy file that cannot be read, or a rule that this Glance does not have
         return Who.UNKNOWN
     return Who.NOBODY

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from douane.glance.backends import Gate
+from douane.glance.backends import Backend
 from douane.glance.settings import Settings
 
 from .points import Point, advice, ok, wrong
@@ -25,30 +25,31 @@ _RESERVED = {"os_glance_staging_store": "file", "os_glance_tasks_store": "file"}
 
 @dataclass
 class Site:
-    """What was found so far; each part of the examination adds to it."""
+    """What is known so far; each part of the examination adds to it."""
 
     conf: Any = None
-    """oslo.config's, with all options that are looked at."""
+    """oslo.config's, with all options that the doctor reads."""
     version: int = 0
     files: list[str] = field(default_factory=list)
     is_read: bool = False
     filter_options: dict[str, str] | None = None
-    """Of the filter's section in the paste file; None if there is no filter in the pipeline."""
+    """Of the filter's section in the paste file; None if the pipeline has no filter of ours."""
     is_filtered: bool = False
-    """True if the filter stands where it should."""
+    """True if the filter is in its place."""
     settings: Settings | None = None
-    gate: Gate | None = None
-    is_imported: bool = False
+    backend: Backend | None = None
+    """None if it cannot be used."""
+    runs_plugin: bool = False
     """True if Glance runs the import plugin."""
 
     @property
     def transforms(self) -> bool:
         """True if the plan may change images, as far as that is known."""
-        return bool(getattr(self.gate, "transforms", False))
+        return bool(self.backend is not None and self.backend.transforms)
 
 
-def find(site: Site, files: tuple[str, ...], dirs: tuple[str, ...]) -> Iterator[Point]:
-    """Glance, its version, its files; fills `site`."""
+def find_glance(site: Site, files: tuple[str, ...], dirs: tuple[str, ...]) -> Iterator[Point]:
+    """Yield points for Glance, its version and its files; sets `site.conf` and the like."""
     try:
         version = metadata.version("glance")
         import glance
@@ -69,8 +70,8 @@ def find(site: Site, files: tuple[str, ...], dirs: tuple[str, ...]) -> Iterator[
         yield advice(
             _AREA,
             "version",
-            f"{version}, in {where}; tried are {tried}",
-            "try accepted and refused uploads and imports before you rely on it",
+            f"{version}, in {where}; Douane is tested with {tried}",
+            "test accepted and refused uploads and imports before you rely on it",
         )
     try:
         site.conf, site.files = _read(files, dirs)
@@ -84,7 +85,7 @@ def find(site: Site, files: tuple[str, ...], dirs: tuple[str, ...]) -> Iterator[
         )
         return
     site.is_read = True
-    yield ok(_AREA, "configuration", ", ".join(site.files) or "no file; defaults alone")
+    yield ok(_AREA, "configuration", ", ".join(site.files) or "no file; only defaults")
     yield _user()
     yield from _server(site)
 
@@ -106,8 +107,8 @@ def _read(files: tuple[str, ...], dirs: tuple[str, ...]) -> tuple[Any, list[str]
 
     assert all((_internal_plugins, api_image_import, config, glance_wsgi, housekeeping))
     conf = cfg.CONF
-    args = [each for file in files for each in ("--config-file", file)]
-    args += [each for folder in dirs for each in ("--config-dir", folder)]
+    args = [word for file in files for word in ("--config-file", file)]
+    args += [word for folder in dirs for word in ("--config-dir", folder)]
     defaults = None if files or dirs else default_files()
     conf(args, project="glance", prog="glance-api", default_config_files=defaults)
     if conf.enabled_backends:
@@ -123,29 +124,28 @@ def _user() -> Point:
         name = getpass.getuser() if uid == os.getuid() else str(uid)
     except (KeyError, OSError):
         name = "without a name"
-    told = f"checked as the user {name} ({uid})"
+    fact = f"checked as the user {name} ({uid})"
     if uid == 0:
         return advice(
             _AREA,
             "user",
-            told,
-            "run this as the user that runs Glance: may it read the plan, write the folders, and build the cages?",
+            fact,
+            "run this as the user that runs Glance: may it read the plan, write the folders, and create sandboxes?",
         )
-    return ok(_AREA, "user", f"{told}; it should be the one that runs Glance")
+    return ok(_AREA, "user", f"{fact}; it should be the user that runs Glance")
 
 
 def _server(site: Site) -> Iterator[Point]:
-    """The server cannot be seen from here; but Glance's own, of before 32, has options."""
+    """The WSGI server cannot be seen from here; but the program glance-api, of before Glance 32, has options."""
     if site.version >= 32:
         return
-    alone = [name for name in ("bind_host", "bind_port", "workers") if _is_set(site.conf, name)]
-    if alone:
+    options = [name for name in ("bind_host", "bind_port", "workers") if _is_set(site.conf, name)]
+    if options:
         yield advice(
             _AREA,
             "server",
-            f"{', '.join(alone)}: for the server program glance-api, which runs under eventlet; the engine cannot run "
-            "in it",
-            "run Glance under uWSGI or mod_wsgi; or let `douane agent` inspect, and set `agent` for the filter",
+            f"{', '.join(options)}: for the program glance-api, which runs under eventlet; the engine cannot run there",
+            "run Glance under uWSGI or mod_wsgi; or run `douane agent`, and set `agent` for the filter",
         )
 
 

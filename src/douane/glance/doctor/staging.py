@@ -1,4 +1,4 @@
-"""The folder in which Glance stages images, and our import plugin puts changed ones in their place."""
+"""The folder in which Glance stages images, and the import plugin replaces those that a transform changes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .points import Point, advice, ok, wrong
 from .site import Site
 
 _AREA = "staging"
-_LITTLE = 10 << 30
+_LOW_SPACE = 10 << 30
 
 
 def examine(site: Site) -> Iterator[Point]:
-    """Whether it is there, whose it is, and how much room it has."""
+    """Yield points for its owner, its permissions and its free space, and for other hosts."""
     from glance import housekeeping
 
     try:
@@ -30,31 +30,31 @@ def examine(site: Site) -> Iterator[Point]:
         )
         return
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError as error:
-        yield wrong(_AREA, "folder", f"{path}: {error.strerror}", "make it, owned by Glance's user, with mode 700")
+        yield wrong(_AREA, "folder", f"{path}: {error.strerror}", "create it, owned by Glance's user, with mode 700")
         return
-    yield _folder(path, found)
+    yield _folder(path, status)
     yield _room(path, transforms=site.transforms)
     if not (site.conf.worker_self_reference_url or site.conf.public_endpoint):
         yield advice(
             _AREA,
             "hosts",
             "worker_self_reference_url is not set",
-            "with several Glance hosts set it, on each to its own URL: an import must reach the host that has the "
-            "staged file",
+            "with several Glance hosts, set it on each to the host's own URL: an import must reach the host that has "
+            "the staged file",
         )
 
 
-def _folder(path: str, found: os.stat_result) -> Point:
-    mode = stat.S_IMODE(found.st_mode)
-    if not stat.S_ISDIR(found.st_mode):
-        return wrong(_AREA, "folder", f"{path} is no folder", "make it one")
+def _folder(path: str, status: os.stat_result) -> Point:
+    mode = stat.S_IMODE(status.st_mode)
+    if not stat.S_ISDIR(status.st_mode):
+        return wrong(_AREA, "folder", f"{path} is no folder", "replace it with a folder")
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         return wrong(
             _AREA,
             "folder",
-            f"{path}, of user {found.st_uid} and mode {mode:o}, cannot be written by user {os.geteuid()}",
+            f"{path}, of user {status.st_uid} and mode {mode:o}, cannot be written by user {os.geteuid()}",
             "chown it to Glance's user",
         )
     if mode & 0o002:
@@ -68,17 +68,17 @@ def _folder(path: str, found: os.stat_result) -> Point:
         return advice(
             _AREA,
             "folder",
-            f"others than Glance's user may look into {path}, or write it (mode {mode:o})",
+            f"users besides Glance's may read or write {path} (mode {mode:o})",
             f"chmod 700 {path}",
         )
-    return ok(_AREA, "folder", f"{path}, of user {found.st_uid}, mode {mode:o}")
+    return ok(_AREA, "folder", f"{path}, of user {status.st_uid}, mode {mode:o}")
 
 
 def _room(path: str, *, transforms: bool) -> Point:
-    free = os.statvfs(path)
-    room = free.f_bavail * free.f_frsize
-    needed = "for each image as it came" + (", and beside it as it becomes" if transforms else "")
-    told = f"{show_size(room)} free; it must do {needed}"
-    if room < _LITTLE:
-        return advice(_AREA, "room", told, "is that enough for the largest images that are imported at a time?")
-    return ok(_AREA, "room", told)
+    filesystem = os.statvfs(path)
+    free = filesystem.f_bavail * filesystem.f_frsize
+    need = "for each image as it arrives" + (", and for its transformed copy" if transforms else "")
+    fact = f"{show_size(free)} free; it must suffice {need}"
+    if free < _LOW_SPACE:
+        return advice(_AREA, "room", fact, "is that enough for the largest images that are imported at the same time?")
+    return ok(_AREA, "room", fact)

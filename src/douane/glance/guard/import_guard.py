@@ -1,4 +1,4 @@
-"""An import for which Glance would not run our plugin is not begun: Glance goes on without a plugin that is missing."""
+"""Refuse an import if Glance would not run our plugin for it."""
 
 from __future__ import annotations
 
@@ -8,139 +8,155 @@ import logging
 import threading
 from typing import Any
 
-from douane.glance import plugin_calls as ran
-from douane.glance.upload.api_client import Answer, App, call
-from douane.glance.upload.http_errors import Refusal
-from douane.glance.upload.routes import Door
-from douane.glance.upload.wsgi_input import BadLength, input_of, is_chunked, length_of
+from douane.glance import internals
+from douane.glance.upload.api_client import App, Response, call
+from douane.glance.upload.http_errors import HttpError, bad_request
+from douane.glance.upload.routes import Route
+from douane.glance.upload.wsgi_input import BadLength, announced_length, is_chunked, open_input
 
-from .watcher import Watcher
+from .unchecked import PENDING_IMPORTS, PendingImports
 
 log = logging.getLogger("douane")
 
 GROUP = "glance.image_import.plugins"
 """Entry points of Glance's import plugins."""
 NAME = "douane"
-"""Ours, as ``image_import_plugins`` names it."""
+"""Our plugin's name in ``image_import_plugins``."""
 COPY = "copy-image"
-"""The method by which no new bytes enter; Glance runs no plugins for it."""
+"""The method that brings no new bytes in; Glance runs no plugins for it."""
 
-_MOST_BYTES = 1 << 16
+_GET_FLOW = ("douane.glance.import_plugin", "get_flow")
+_MAX_BYTES = 1 << 16
 _PIECE_BYTES = 1 << 14
 
-NOT_GUARDED = Refusal(
+NOT_GUARDED = HttpError(
     "503 Service Unavailable",
     code="import-not-guarded",
     message="Imports are closed here until the operator has made sure that imported images are checked. Nothing was "
-    "imported, and what is staged is kept. Tell the operator",
+    "imported, and the staged data is kept. Tell the operator",
 )
 
 
-def why_not_run() -> str | None:
-    """What is wrong and what to do, for the operator, if Glance would not run our plugin in this process; None if it
-    will. Glance's configuration must have been read (``oslo_config.cfg.CONF``). Raises nothing."""
+def plugin_problem() -> str | None:
+    """Why Glance would not run our plugin in this process, with the remedy, for the operator; None if it will.
+
+    Glance's configuration must have been read (``oslo_config.cfg.CONF``). Raises nothing.
+    """
     try:
-        names = _configured()
+        names = internals.import_plugin_names()
         if NAME not in names:
-            told = ",".join(names) or "nothing"
+            current = ",".join(names) or "nothing"
+            new_value = ",".join([NAME, *(name for name in names if name != "no_op")])
             return (
-                f"image_import_plugins names {told}, and not {NAME}: write "
-                f"`image_import_plugins = [{','.join([NAME, *(each for each in names if each != 'no_op')])}]` below "
-                "[image_import_opts] in glance-image-import.conf or glance-api.conf, and restart Glance"
+                f"image_import_plugins names {current}, and not {NAME}: write `image_import_plugins = [{new_value}]` "
+                "below [image_import_opts] in glance-image-import.conf or glance-api.conf, and restart Glance"
             )
-        return _why_not_loaded()
-    except Exception as error:  # a Glance that is another inside: then nobody knows, and nothing is let through
-        return f"it cannot be told whether Glance runs the import plugin: {error!r}"
+        return _load_problem()
+    except Exception as error:  # of a Glance that is different inside: then nobody knows, and no import is let through
+        return f"it cannot be determined whether Glance runs the import plugin: {error!r}"
 
 
 class ImportGuard:
-    """Stands before ``POST /v2/images/{image}/import``."""
+    """Handles ``POST /v2/images/{image}/import``."""
 
-    def __init__(self, watcher: Watcher | None = None) -> None:
-        self._watcher = watcher if watcher is not None else Watcher()
+    def __init__(self, pending_imports: PendingImports = PENDING_IMPORTS) -> None:
+        self._pending_imports = pending_imports
 
-    def answer(self, app: App, environ: dict[str, Any], at: Door) -> Answer:
-        """Glance's answer, or the refusal. Raises what Glance raises."""
+    def check_pending_imports(self) -> None:
+        """Flag images that got in unchecked. Raises nothing."""
+        self._pending_imports.check()
+
+    def handle(self, app: App, environ: dict[str, Any], route: Route) -> Response:
+        """Glance's response, or the refusal. Raises what Glance raises."""
         try:
-            body = _body_of(environ)
+            body = _read_body(environ)
         except BadLength as error:
-            return _answer(Refusal("400 Bad Request", code="wrong-request", message=str(error)))
-        method = _method_of(body)
-        if method != COPY and (why := why_not_run()) is not None:
-            log.critical("image %.80r is not imported, nor is any other: %s", at.image, why)
-            return _answer(NOT_GUARDED)
-        calls = ran.number()
-        watched = method != COPY and self._watcher.wants(at, method)
-        answer = call(app, _environ_with(environ, body))
-        if watched and 200 <= answer.code < 300:
-            self._watcher.watch(app, environ, at, calls)
-        return answer
+            return bad_request(str(error)).response()
+        environ = _environ_with(environ, body)
+        method = _import_method(body)
+        if method == COPY:
+            return call(app, environ)
+        problem = plugin_problem()
+        if problem is not None:
+            log.critical("image %.80r is not imported, nor is any other: %s", route.image, problem)
+            return NOT_GUARDED.response()
+        if method == "glance-direct" and not _is_staged_here(route.image):
+            return call(app, environ)  # Glance sends it on to another host, which calls its own plugin
+        pending, response = self._pending_imports.add(route.image), Response()
+        try:
+            response = call(app, environ)
+        finally:
+            if response.is_success:
+                self._pending_imports.start(pending)
+            else:
+                self._pending_imports.remove(pending)
+        return response
 
 
-_loaded = threading.Event()
-"""Set when it has been: stevedore, by which Glance loads plugins, finds the same in a process again and again."""
+_has_loaded = threading.Event()
+"""Set when the plugin has been loaded: stevedore, by which Glance loads it, then finds the same in this process."""
 
 
-def _configured() -> list[str]:
-    from glance.async_.flows import api_image_import  # it registers the option
-    from oslo_config import cfg
-
-    assert api_image_import is not None
-    return list(cfg.CONF.image_import_opts.image_import_plugins)
-
-
-def _why_not_loaded() -> str | None:
-    if _loaded.is_set():
+def _load_problem() -> str | None:
+    if _has_loaded.is_set():
         return None
     from stevedore import named
 
-    from douane.glance.import_plugin import get_flow
-
-    wrong: list[str] = []
-    found = named.NamedExtensionManager(
+    errors: list[str] = []
+    manager = named.NamedExtensionManager(
         GROUP,
         names=[NAME],
         invoke_on_load=False,
-        on_load_failure_callback=lambda _manager, _entry, error: wrong.append(repr(error)),
+        on_load_failure_callback=lambda _manager, _entry, error: errors.append(repr(error)),
         warn_on_missing_entrypoint=False,
     )
-    plugins = [each.plugin for each in found.extensions]
-    if plugins == [get_flow]:
-        from douane.glance.staged import task as import_task  # what get_flow needs: taskflow
+    loaded = [(extension.plugin.__module__, extension.plugin.__name__) for extension in manager.extensions]
+    if loaded == [_GET_FLOW]:
+        from douane.glance.staged import task  # get_flow imports it; it needs taskflow
 
-        assert import_task is not None
-        _loaded.set()
+        assert task is not None
+        _has_loaded.set()
         return None
-    if wrong:
-        what = f"it cannot be loaded: {wrong[0]}"
-    elif plugins:
-        what = "the entry point of this name is another's, or is there twice"
+    if errors:
+        problem = f"it cannot be loaded: {errors[0]}"
+    elif loaded:
+        problem = "its entry point is another package's, or exists twice"
     else:
-        what = "its entry point is not there"
+        problem = "its entry point does not exist"
     return (
-        f"the import plugin {NAME} is configured, but {what}. Install douane (again) into the environment of Glance, "
-        "and restart it"
+        f"the import plugin {NAME} is configured, but {problem}. Install douane (again) into the environment of "
+        "Glance, and restart it"
     )
 
 
-def _body_of(environ: dict[str, Any]) -> bytes:
-    """All of the body: some words of JSON. Raises BadLength if it is longer than any of these, or is not whole."""
-    length = None if is_chunked(environ) else length_of(environ)
-    wanted = _MOST_BYTES + 1 if length is None else length
-    if wanted > _MOST_BYTES + 1:
-        raise BadLength(f"an import is asked for in at most {_MOST_BYTES} bytes, not in {wanted}")
-    body, source = bytearray(), input_of(environ)
-    while len(body) < wanted and (piece := source.read(min(_PIECE_BYTES, wanted - len(body)))):
+def _is_staged_here(image: str) -> bool:
+    try:
+        return not internals.is_staged_elsewhere(image)
+    except ImportError:
+        return True  # outside of Glance
+    except Exception as error:  # NotFound, or of the database: Glance itself reports it, and does not import
+        log.debug("image %.80r: it cannot be determined where it is staged: %r", image, error)
+        return False
+
+
+def _read_body(environ: dict[str, Any]) -> bytes:
+    """The whole body, some words of JSON. Raises BadLength if it is too long for that, or incomplete."""
+    length = None if is_chunked(environ) else announced_length(environ)
+    limit = _MAX_BYTES + 1 if length is None else length
+    if limit > _MAX_BYTES + 1:
+        raise BadLength(f"the request for an import has at most {_MAX_BYTES} bytes, not {limit}")
+    body, source = bytearray(), open_input(environ)
+    while len(body) < limit and (piece := source.read(min(_PIECE_BYTES, limit - len(body)))):
         body += piece
-    if len(body) > _MOST_BYTES:
-        raise BadLength(f"an import is asked for in at most {_MOST_BYTES} bytes, not in more")
+    if len(body) > _MAX_BYTES:
+        raise BadLength(f"the request for an import has at most {_MAX_BYTES} bytes, not more")
     if length is not None and len(body) < length:
         raise BadLength(f"the body ended after {len(body)} of {length} announced bytes")
     return bytes(body)
 
 
-def _method_of(body: bytes) -> str | None:
-    """The name of the import method, as Glance finds it; None if it finds none, and says so itself."""
+def _import_method(body: bytes) -> str | None:
+    """The name of the import method, as Glance reads it; None if there is none, which Glance reports itself."""
     try:
         method = json.loads(body.decode())["method"]["name"]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -150,9 +166,5 @@ def _method_of(body: bytes) -> str | None:
 
 def _environ_with(environ: dict[str, Any], body: bytes) -> dict[str, Any]:
     changed = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-    changed.pop("HTTP_TRANSFER_ENCODING", None)  # it is whole now; Glance would ask uWSGI for its chunks
+    changed.pop("HTTP_TRANSFER_ENCODING", None)  # the body is no longer chunked; Glance would ask uWSGI for its chunks
     return changed
-
-
-def _answer(refused: Refusal) -> Answer:
-    return Answer(refused.status, refused.headers(), refused.body())

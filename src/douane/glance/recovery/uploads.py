@@ -1,8 +1,4 @@
-"""Uploads and stagings that were under way when Glance was killed: their images go back to their tenants.
-
-Glance itself never does that: such an image stays ``saving`` or ``uploading``, takes no bytes again, and what is staged
-of it can be imported as if it were whole. What this touches of Glance: see :mod:`recovery`.
-"""
+"""Uploads and stagings that were under way when Glance was killed."""
 
 from __future__ import annotations
 
@@ -11,10 +7,11 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from douane.glance import journal
+from douane.glance import internals
 from douane.glance.outcome import Reason
 
-from . import staged_files as leftovers
+from . import journal
+from .partial_files import delete_staged, delete_stored
 
 log = logging.getLogger("douane")
 
@@ -24,56 +21,50 @@ INTERRUPTED = Reason(
     "The image service was stopped while it took this image. Nothing of it was kept: send it again",
 )
 _STATUS = {"stage": "uploading", "file": "saving"}
-_LOCK = "os_glance_import_task"
 
 
-def begin(image: str, what: str) -> journal.Entry | None:
-    """Write down that bytes of `image` come in by the door `what` (``stage`` or ``file``).
+def record(image: str, action: str) -> journal.Entry | None:
+    """Record in the journal that bytes of `image` arrive by the `action` ``stage`` or ``file``.
 
-    To be called at Glance's first read: then the image is this request's alone, as Glance lets one in for each image.
-    Raises nothing. None where it cannot be written down; a kill -9 in the middle of it is what would not be noticed.
+    Call it at Glance's first read: from then on the image belongs to this request, as Glance lets in one for each
+    image. Raises nothing. None if it cannot be recorded; then a kill -9 during the upload would not be noticed.
     """
     try:
-        from glance import housekeeping
+        staging = internals.staging_folder()
+        return journal.begin(staging, f"upload-{uuid.uuid4()}", {"image": image, "upload": action})
     except ImportError:
-        return None  # not in a Glance
-    try:
-        facts = {"image": image, "upload": what}
-        return journal.begin(housekeeping.staging_store_path(), f"upload-{uuid.uuid4()}", facts)
-    except Exception:
-        log.exception("image %.80r: that it is being sent cannot be written down", image)
+        return None  # outside of Glance
+    except Exception:  # whatever a disk, or Glance's configuration, raises: see above
+        log.exception("image %.80r: that it is being uploaded cannot be recorded", image)
         return None
 
 
-def set_right(staging: Path, entry: journal.Entry, repo: Any) -> None:
-    """End what `entry`, of a process that is gone, tells of. `repo` is Glance's, for an administrator. Raises."""
-    from glance.common import exception
+def recover_upload(staging: Path, entry: journal.Entry, repo: Any) -> None:
+    """Recover the image of `entry`, of a process that is gone. `repo` is Glance's, for an administrator.
 
-    status = _STATUS[str(entry.facts["upload"])]
-    try:
-        image = repo.get(str(entry.facts["image"]))
-    except exception.NotFound:
-        return  # deleted: Glance deletes what is staged of it when it starts
-    if image.status != status or image.extra_properties.get(_LOCK) or image.locations:
-        return  # it had come to its end; or an import has it by now, which sees that it is not whole
-    log.warning("image %s: its %s was interrupted; it is set right", image.image_id, entry.facts["upload"])
-    if status == "uploading":
-        leftovers.unlink(staging, f"{image.image_id}.*", image.image_id)
+    Raises what Glance raises.
+    """
+    action = str(entry.facts["upload"])
+    status = _STATUS[action]
+    image = internals.find_image(repo, str(entry.facts["image"]))
+    if image is None:
+        return  # Glance deletes the staged data of a deleted image when it starts
+    if image.status != status or image.extra_properties.get(internals.LOCK) or image.locations:
+        return  # the upload had ended; or an import has the image by now, and finds out that it is incomplete
+    log.warning("image %s: its %s was interrupted; it is queued again", image.image_id, action)
+    if action == "stage":
+        delete_staged(staging, image.image_id, with_original=True)
     else:
-        from glance.housekeeping import CONF
-
-        # A copy: to look a store up adds those that Glance keeps for itself (glance_store.multi_backend).
-        for store in list(CONF.enabled_backends or ()):
-            if not store.startswith("os_glance"):
-                leftovers.delete_partial(store, image.image_id)
+        for store in internals.store_names():
+            delete_stored(store, image.image_id)
     try:
         image.extra_properties.update(INTERRUPTED.properties())
         _queue(repo, image, status)
-    except Exception as error:  # a quota, a protected property: what counts is the status
+    except Exception as error:  # of a quota, a protected property: the status matters more
         log.warning("image %s: the reason cannot be set as properties: %r", image.image_id, error)
         _queue(repo, repo.get(image.image_id), status)
 
 
 def _queue(repo: Any, image: Any, status: str) -> None:
-    image.status = "queued"  # Glance forgets the size with that
+    image.status = "queued"  # with that, Glance also forgets the size
     repo.save(image, from_state=status)

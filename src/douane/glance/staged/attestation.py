@@ -1,7 +1,7 @@
-"""What was inspected on its way into Glance's staging area: so that the import need not do it again.
+"""Attestations that staged bytes were inspected, so that the import need not inspect them again.
 
-A file for each image in a directory of this host, as staged bytes are of this host, too. Who reads one compares the
-bytes: what the file says is about bytes with this tag, whatever is staged by now.
+They are files in a folder of this host, as the staged bytes are on this host. An attestation is about the bytes with
+its tag, whatever is staged by now: its reader compares.
 """
 
 from __future__ import annotations
@@ -16,36 +16,39 @@ from pathlib import Path
 import msgspec
 
 from douane.engine import Report
+from douane.glance.image_metadata import reported_properties
 from douane.report import PropertyValue
 
 from .tag import Tag
 
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 
 
-class Inspected(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted image: its size in bytes, its tag and the key of that, the plan that it went through, and when
-    (seconds, Unix)."""
+class Attestation(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that was accepted."""
 
     size: int
+    """Bytes."""
     key: bytes
     tag: bytes
     plan: str
+    """SHA-256 (hex) of the plan that accepted the image."""
     properties: dict[str, PropertyValue | None]
     disk_format: str | None
     container_format: str | None
     virtual_size: int | None
     at: float
+    """Unix time, seconds."""
 
     @classmethod
-    def of(cls, report: Report, plan: str, tag: Tag) -> Inspected:
-        """From the report of an inspection that accepted, the digest of its plan, and the tag of what came in."""
+    def of(cls, report: Report, plan: str, tag: Tag) -> Attestation:
+        """From the report of an accepted image, the digest of its plan, and the tag of its bytes, which ends."""
         return cls(
             size=tag.size,
             key=tag.key,
-            tag=tag.end(),
+            tag=tag.finish(),
             plan=plan,
-            properties={**report.properties, **{name: each.value for name, each in report.proposed.items()}},
+            properties=reported_properties(report, with_plugins=True),
             disk_format=report.disk_format,
             container_format=report.container_format,
             virtual_size=report.virtual_size,
@@ -53,37 +56,37 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Records:
-    """The files in `folder`. Nothing here is needed to be safe: what is missing is inspected again."""
+class Attestations:
+    """The attestations in `folder`, a file for each image. If one is missing, the image is inspected again."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
 
-    def keep(self, image: str, inspected: Inspected) -> None:
-        """Write down that what is staged for `image` was inspected. Raises OSError."""
+    def save(self, image: str, attestation: Attestation) -> None:
+        """Save the attestation for the bytes that are staged for `image`. Raises OSError."""
         fd, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
         try:
             with os.fdopen(fd, "wb") as file:
-                file.write(msgspec.json.encode(inspected))
+                file.write(msgspec.json.encode(attestation))
             Path(temporary).replace(self._path(image))
         except BaseException:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
             raise
 
-    def find(self, image: str) -> Inspected | None:
-        """What is known of `image`; None if nothing is, or if it cannot be read."""
+    def find(self, image: str) -> Attestation | None:
+        """The attestation for `image`; None if there is none that can be read."""
         try:
             with self._path(image).open("rb") as file:
-                return msgspec.json.decode(file.read(_MOST_BYTES), type=Inspected)
+                return msgspec.json.decode(file.read(_MAX_BYTES), type=Attestation)
         except (OSError, msgspec.MsgspecError):
             return None
 
-    def forget(self, image: str) -> None:
-        """The image is not staged any more."""
+    def delete(self, image: str) -> None:
+        """Delete the attestation for `image`, if there is one."""
         with contextlib.suppress(OSError):
             self._path(image).unlink()
 
     def _path(self, image: str) -> Path:
-        # An id is a UUID, but it came in a URL: never a path, and of any length.
+        # An id is a UUID, but it came in a URL: it could be a path, and of any length.
         return self._folder / f"{hashlib.sha256(image.encode(errors='surrogatepass')).hexdigest()}.json"

@@ -1,4 +1,4 @@
-"""By what bytes are known again that were inspected when they were staged."""
+"""A keyed tag (GMAC) by which an import recognises bytes that were inspected when they were staged."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import hmac
 import os
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # cryptography takes tens of milliseconds to load, and only a site with `state` needs it
     from cryptography.hazmat.primitives.ciphers import AEADEncryptionContext
 
 _KEY_BYTES = 32
-_NONCE = bytes(12)  # of a key that is used once
+_NONCE = bytes(12)  # each key is used once
 
 
 class Tag:
-    """GMAC (NIST SP 800-38D, section 5.2.2: AES-256-GCM over data that is not encrypted) of all that is put in.
+    """GMAC (NIST SP 800-38D, section 5.2.2: AES-256-GCM of data that is only authenticated) of the bytes put in.
 
-    Whoever does not have the key cannot make other bytes with the same tag; and it takes a twelfth of the time of
-    SHA-256. `key`: 32 bytes, random ones by default: never the same for two images. Raises ImportError without
-    ``cryptography``, which every Glance has.
+    Without the key, nobody can make other bytes with the same tag; and GMAC takes a twelfth of the time of SHA-256.
+    `key`: 32 bytes, random by default, and never the same for two images. Raises ImportError without ``cryptography``,
+    which every Glance has.
     """
 
     def __init__(self, key: bytes | None = None) -> None:
@@ -26,19 +26,19 @@ class Tag:
 
         self.key = key if key is not None else os.urandom(_KEY_BYTES)
         self.size = 0
-        """Bytes that were put in."""
+        """Number of bytes put in."""
         self._gcm: AEADEncryptionContext = Cipher(algorithms.AES256(self.key), modes.GCM(_NONCE)).encryptor()
 
     def update(self, data: bytes | memoryview) -> None:
-        """The next bytes."""
+        """Put in the next bytes."""
         self._gcm.authenticate_additional_data(data)
         self.size += len(data)
 
-    def end(self) -> bytes:
-        """The tag, 16 bytes; once."""
+    def finish(self) -> bytes:
+        """The tag, 16 bytes. It can be called once."""
         self._gcm.finalize()
         return self._gcm.tag
 
-    def is_of(self, other: bytes) -> bool:
-        """True if `other` is this tag; ends it."""
-        return hmac.compare_digest(self.end(), other)
+    def matches(self, tag: bytes) -> bool:
+        """Finish, and compare with `tag` in constant time."""
+        return hmac.compare_digest(self.finish(), tag)

@@ -1,4 +1,4 @@
-"""The requests by which an image's bytes enter Glance (Image API v2), and those that could be one in disguise."""
+"""The requests that bring an image's bytes into Glance (Image API v2), and requests that could do so in disguise."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any, Literal
 from urllib.parse import unquote_plus
 
 Environ = Mapping[str, Any]
+Action = Literal["stage", "file", "import"]
 
 # Wider than the API's paths, as Glance's routing is: paste.urlmap takes several slashes for one, and the expressions
-# of routes end with `$`, which matches before a newline (%0A), too. What is too much costs one GET; what is too
-# little is an image that nobody has seen.
+# of routes end with `$`, which matches before a newline (%0A), too. A match too many costs one GET; a match too few is
+# an image that nobody has inspected.
 _PATH = re.compile(
-    r"(?:.*?(?P<version>/v2[^/]*))?/images/(?P<image>[^/]+)/(?P<what>stage|file|import)[/\s]*", re.ASCII | re.DOTALL
+    r"(?:.*?(?P<version>/v2[^/]*))?/images/(?P<image>[^/]+)/(?P<action>stage|file|import)[/\s]*", re.ASCII | re.DOTALL
 )
 _OVERRIDE = re.compile("(?:^|[&;])_method=")
 _SLASHES = re.compile("//+")
@@ -22,62 +23,61 @@ _DATA_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True)
-class Door:
-    """One request that carries an image: ``PUT /v2/images/{image}/stage`` or ``/file``; or has one fetched:
+class Route:
+    """A request that carries an image, ``PUT /v2/images/{image}/stage`` or ``/file``, or that has Glance import it:
     ``POST /v2/images/{image}/import``."""
 
-    what: Literal["stage", "file", "import"]
+    action: Action
     image: str
     """The image's id, as the client wrote it."""
     path: str
     """Path of the image itself, ``/v2/images/{image}``, as a PATH_INFO."""
 
 
-def door(environ: Environ) -> Door | None:
-    """What `environ` (PEP 3333) asks for, or None if it carries no image.
+def upload_route(environ: Environ) -> Route | None:
+    """The route of a request that carries an image, or None.
 
-    Every method but those that only read is one: ``PUT`` alone enters, but that is Glance's to say.
+    Every method counts unless it only reads: Glance accepts ``PUT`` alone, but that is for Glance to decide.
     """
-    at = _door(environ)
-    return at if at is not None and at.what != "import" else None
+    route = _route(environ)
+    return route if route is not None and route.action != "import" else None
 
 
-def import_door(environ: Environ) -> Door | None:
-    """The same for what begins an import: ``POST`` alone does, but that, too, is Glance's to say."""
-    at = _door(environ)
-    return at if at is not None and at.what == "import" else None
+def import_route(environ: Environ) -> Route | None:
+    """The route of a request that begins an import, or None. Every method counts unless it only reads, as above."""
+    route = _route(environ)
+    return route if route is not None and route.action == "import" else None
 
 
 def disguise(environ: Environ) -> str | None:
-    """Why Glance may not get this request: it could bring an image in where :func:`door` sees none, or as another
-    request than it seems. None if nothing is wrong.
+    """Why Glance must not get this request: it could carry an image where :func:`upload_route` sees none, or be
+    another request than it seems. None if there is no objection.
 
-    ``?_method=PUT`` makes an upload of a POST (routes.middleware, in every Glance so far). And an image's data alone
-    is ``application/octet-stream``, which Glance insists on: where else it stands before a body, there is a door that
+    ``?_method=PUT`` makes an upload of a POST (routes.middleware, in every Glance so far). And only an image's data is
+    ``application/octet-stream``, on which Glance insists: a body of that type on another path would be a way in that
     Douane does not know.
     """
-    found = _data_path(environ)
-    if found is not None and _is_overridden(environ):
+    match = _match(environ)
+    if match is not None and _is_overridden(environ):
         return "The method of this request cannot be overridden by _method"
-    if found is not None and found["what"] != "import":
+    if match is not None and match["action"] != "import":
         return None
     content_type = str(environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
     has_body = environ.get("CONTENT_LENGTH") not in (None, "", "0") or environ.get("HTTP_TRANSFER_ENCODING")
     if content_type == _DATA_TYPE and has_body:
-        return f"A body of type {_DATA_TYPE} is taken by the file and the stage of an image only"
+        return f"Only the file and the stage of an image take a body of type {_DATA_TYPE}"
     return None
 
 
-def _door(environ: Environ) -> Door | None:
-    found = _data_path(environ)
-    if found is None or (environ.get("REQUEST_METHOD") in ("GET", "HEAD") and not _is_overridden(environ)):
+def _route(environ: Environ) -> Route | None:
+    match = _match(environ)
+    if match is None or (environ.get("REQUEST_METHOD") in ("GET", "HEAD") and not _is_overridden(environ)):
         return None
-    what: Literal["stage", "file", "import"]
-    what = "stage" if found["what"] == "stage" else "file" if found["what"] == "file" else "import"
-    return Door(what, found["image"], f"{found['version'] or ''}/images/{found['image']}")
+    action: Action = match["action"]  # type: ignore[assignment]  # the expression matches nothing else
+    return Route(action, match["image"], f"{match['version'] or ''}/images/{match['image']}")
 
 
-def _data_path(environ: Environ) -> re.Match[str] | None:
+def _match(environ: Environ) -> re.Match[str] | None:
     return _PATH.fullmatch(_SLASHES.sub("/", str(environ.get("PATH_INFO") or "")))
 
 

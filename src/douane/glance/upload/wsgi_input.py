@@ -1,4 +1,4 @@
-"""The body of a request as different servers give it, and as Glance takes it."""
+"""The body of a request as different servers give it, and its announced length."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ import importlib
 import re
 from typing import Any
 
-from .body import Input, InspectedBody
+from .body import Input
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
-def input_of(environ: dict[str, Any]) -> Input:
-    """What the body is read from. uWSGI gives a chunked one by functions of its own, and not in ``wsgi.input``."""
+class BadLength(Exception):
+    """The announced length contradicts itself, or is no number. The text is for the client."""
+
+
+def open_input(environ: dict[str, Any]) -> Input:
+    """The file to read the body from. uWSGI gives chunked bodies through functions of its own, not ``wsgi.input``."""
     if is_chunked(environ) and (uwsgi := _uwsgi()) is not None:
-        return _Chunks(uwsgi)
+        return _UwsgiChunks(uwsgi)
     body: Input = environ["wsgi.input"]
     return body
 
 
-def environ_with(environ: dict[str, Any], body: InspectedBody) -> dict[str, Any]:
-    """The environment in which Glance reads `body`.
+def environ_with(environ: dict[str, Any], body: Any) -> dict[str, Any]:
+    """The environment in which Glance reads `body`, a file, instead.
 
-    That a body was chunked is not shown any more: it is not now, and Glance would ask uWSGI for the chunks itself. Nor
-    is a Content-Length beside it, which says nothing then (RFC 9112, 6.3): Glance would stop there.
-    ``wsgi.input_terminated`` says that the body ends by itself (webob reads none without a length otherwise).
+    Glance must not see that a body was chunked, because `body` is not, and Glance would ask uWSGI for the chunks. Nor
+    may it see a Content-Length beside chunks, which is void (RFC 9112, 6.3): Glance would stop there.
+    ``wsgi.input_terminated`` says that the body ends by itself (without it, webob reads no body of unknown length).
     """
     changed = {**environ, "wsgi.input": body}
     if is_chunked(environ):
@@ -34,60 +38,56 @@ def environ_with(environ: dict[str, Any], body: InspectedBody) -> dict[str, Any]
     return changed
 
 
-class BadLength(Exception):
-    """What is announced of the body's length contradicts itself, or is no number. The text is for the client."""
+def announced_length(environ: dict[str, Any]) -> int | None:
+    """The announced number of bytes; None for a chunked body without one. Raises BadLength.
 
-
-def length_of(environ: dict[str, Any]) -> int | None:
-    """How many bytes are announced; None for a chunked body of which nothing is. Raises BadLength.
-
-    Without Content-Length and chunks there is no body (RFC 9112, 6.3): 0. Glance 33 gives the length that
-    ``x-openstack-image-size`` announces to its stores, some of which stop there: so it has to be true.
+    A request with neither Content-Length nor chunks has no body (RFC 9112, 6.3): 0. Glance 33 passes the number in
+    ``x-openstack-image-size`` to its stores, some of which stop there, so it has to be true.
     """
-    announced = _number(environ, "HTTP_X_OPENSTACK_IMAGE_SIZE")
+    image_size = _number(environ, "HTTP_X_OPENSTACK_IMAGE_SIZE")
     if is_chunked(environ):
-        return announced
+        return image_size
     length = _number(environ, "CONTENT_LENGTH") or 0
-    if announced is not None and announced != length:
-        raise BadLength(f"x-openstack-image-size is {announced}, but the body has {length} bytes")
+    if image_size is not None and image_size != length:
+        raise BadLength(f"x-openstack-image-size is {image_size}, but the body has {length} bytes")
     return length
 
 
 def is_chunked(environ: dict[str, Any]) -> bool:
-    """True for a body in chunks, whatever it is besides."""
+    """True for a body in chunks, whatever other encodings it has."""
     return "chunked" in str(environ.get("HTTP_TRANSFER_ENCODING") or "").lower()
 
 
 def _number(environ: dict[str, Any], key: str) -> int | None:
-    """int() is no help: to it, `-1`, `1_0` and digits of all the world are numbers, too, unlike to HTTP servers."""
-    told = str(environ.get(key) or "").strip(" \t")
-    if not told:
+    """int() accepts more than HTTP servers do: `-1`, `1_0`, and the digits of every script."""
+    text = str(environ.get(key) or "").strip(" \t")
+    if not text:
         return None
-    if not _DIGITS.fullmatch(told):
+    if not _DIGITS.fullmatch(text):
         name = key.removeprefix("HTTP_").replace("_", "-").lower()
-        raise BadLength(f"{name} is {told!r:.40}, and not a number of bytes")
-    return int(told)
+        raise BadLength(f"{name} is {text!r:.40}, and not a number of bytes")
+    return int(text)
 
 
 def _uwsgi() -> Any:
     try:
-        return importlib.import_module("uwsgi")  # a module of the server, which is there only inside of it
+        return importlib.import_module("uwsgi")  # the server's own module, which exists only inside it
     except ImportError:
         return None
 
 
-class _Chunks:
-    """A chunked body in uWSGI. Chunks are as long as the client makes them; what is too much waits."""
+class _UwsgiChunks:
+    """A chunked body in uWSGI. The client decides how long its chunks are; excess bytes wait for the next read."""
 
     def __init__(self, uwsgi: Any) -> None:
         self._uwsgi = uwsgi
         self._rest = b""
-        self._ended = False
+        self._is_ended = False
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes, none at the end. Raises OSError if the client is gone."""
-        if not self._rest and not self._ended:
+        if not self._rest and not self._is_ended:
             self._rest = self._uwsgi.chunked_read()
-            self._ended = not self._rest
+            self._is_ended = not self._rest
         part, self._rest = self._rest[:size], self._rest[size:]
         return part

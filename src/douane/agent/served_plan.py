@@ -1,0 +1,50 @@
+"""A plan for an image service, which takes digests of its own: each plugin was started once to try the plan."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from douane.engine import Plan, choose_tier, load_plan, plan_digest, probe
+from douane.errors import PlanError
+from douane.sandbox import Tier
+
+from .protocol import PlanFacts
+
+log = logging.getLogger("douane")
+
+
+class ServedPlan(msgspec.Struct, frozen=True):
+    """A plan, the tier that it runs in, and the facts that clients learn of it."""
+
+    plan: Plan
+    tier: Tier
+    facts: PlanFacts
+
+    @classmethod
+    def load(cls, config: str | None, sandbox: str | None) -> ServedPlan:
+        """Read the plan `config` and start each plugin once, so that a broken plugin shows now and not with an image.
+
+        `sandbox` is a tier, or None for the best that this host supports. Raises PlanError or DouaneError.
+        """
+        plan = load_plan(config)
+        if not plan.plugins:
+            raise PlanError(f"{config} has no plugin: every image would be let in; write one")
+        tier = choose_tier(plan, sandbox)
+        processes = probe(plan, tier=tier, emit=emit)
+        transforms = any(process.is_transform for process in processes)
+        names = [process.spec.name for process in processes]
+        facts = PlanFacts(transforms, plan_digest(processes), tier.value, names)
+        return cls(plan.for_image_service(transforms=transforms), tier, facts)
+
+    @property
+    def holds_connections(self) -> bool:
+        """True if a plugin is granted a connection. Its other end would not wait for the next image for ever."""
+        targets = (target for spec in self.plan.plugins for target in spec.grants.values())
+        return any(target.startswith(("unix:", "tcp:")) for target in targets)
+
+
+def emit(plugin: str, level: int, text: str) -> None:
+    """Write a plugin's line into the log of this process."""
+    log.log(level, "%s: %s", plugin, text)

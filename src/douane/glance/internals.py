@@ -1,0 +1,109 @@
+"""Everything that Douane uses of Glance's own code while images come in.
+
+Besides these, the import plugin uses the arguments of ``get_flow``, and the doctor reads Glance's configuration. Each
+function imports Glance when it is called, and raises ImportError outside of Glance.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+LOCK = "os_glance_import_task"
+"""Property of an image that is being imported: the id of the task that may change the image."""
+IMPORTING_TO = "os_glance_importing_to_stores"
+"""Property of an image that is being imported: the stores that do not have it yet, separated by commas."""
+
+
+def staging_folder() -> Path:
+    """The folder of this host in which Glance stages images."""
+    from glance import housekeeping
+
+    return Path(housekeeping.staging_store_path())
+
+
+def image_repo() -> Any:
+    """Glance's repository of images, with the rights of an administrator."""
+    from glance import context, gateway
+
+    return gateway.Gateway().get_repo(context.get_admin_context())
+
+
+def task_repo() -> Any:
+    """Glance's repository of tasks, with the rights of an administrator."""
+    from glance import context, gateway
+
+    return gateway.Gateway().get_task_repo(context.get_admin_context())
+
+
+def find_image(repo: Any, image_id: str) -> Any:
+    """The image of `repo`, or None if it was deleted."""
+    from glance.common import exception
+
+    try:
+        return repo.get(image_id)
+    except exception.NotFound:
+        return None
+
+
+def import_wrapper(repo: Any, image_id: str, task_id: str) -> Any:
+    """Glance's ImportActionWrapper: it changes the image if the task still has the lock."""
+    from glance.async_.flows import api_image_import
+
+    return api_image_import.ImportActionWrapper(repo, image_id, task_id)
+
+
+def task_failure(message: str) -> Exception:
+    """An exception that ends a task. Glance shows the text of this kind to the tenant, and of others it does not."""
+    from glance.common import exception
+
+    failure: Exception = exception.UploadException(message)
+    return failure
+
+
+def store_names() -> list[str]:
+    """The stores that images are kept in, without those that Glance reserves for itself."""
+    from glance.housekeeping import CONF
+
+    return [store for store in CONF.enabled_backends or () if not store.startswith("os_glance")]
+
+
+def store_folders(store: str) -> list[Path]:
+    """The folders of a file store; none for a store of another kind."""
+    import glance_store
+
+    driver = glance_store.get_store_from_store_identifier(store)
+    folders = [driver.datadir] if getattr(driver, "datadir", None) else []
+    for group in getattr(driver, "priority_data_map", {}).values():
+        folders += group
+    return list(map(Path, folders))
+
+
+def is_staged_elsewhere(image_id: str) -> bool:
+    """True if another host has the staged data, to which Glance sends the import on.
+
+    It is decided as in ``ImagesController.is_proxyable``; Glance's API does not show the property.
+    """
+    image = image_repo().get(image_id)
+    from oslo_config import cfg
+
+    host = image.extra_properties.get("os_glance_stage_host")
+    return bool(host) and host != (cfg.CONF.worker_self_reference_url or cfg.CONF.public_endpoint)
+
+
+def import_plugin_names() -> list[str]:
+    """The value of ``image_import_plugins``, which is read with Glance's configuration."""
+    from glance.async_.flows import api_image_import
+    from oslo_config import cfg
+
+    assert api_image_import is not None  # it registers the option
+    return list(cfg.CONF.image_import_opts.image_import_plugins)
+
+
+def is_before_31() -> bool:
+    """True in a Glance that records the Content-Length of staged data, and not its size."""
+    try:
+        return int(metadata.version("glance").partition(".")[0]) < 31
+    except (metadata.PackageNotFoundError, ValueError):
+        return False

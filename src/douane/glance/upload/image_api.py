@@ -1,0 +1,84 @@
+"""An image's metadata through Glance's API, as the user who sent the request."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from douane.declared import DeclaredImage
+from douane.glance.image_metadata import declared_properties, is_settable, property_text, stale_properties
+from douane.report import PropertyValue
+
+from .api_client import App, Response, send
+from .routes import Route
+
+log = logging.getLogger("douane")
+
+PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
+
+
+class NotReadable(Exception):
+    """The user may not see the image that the request is for; `response` is Glance's."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+def declared_image(app: App, environ: dict[str, Any], route: Route, plugins: Collection[str]) -> DeclaredImage:
+    """What the image's owner has declared, and who sends it. Raises NotReadable.
+
+    `plugins` are the plan's: a property in the namespace of one is left out. Owner and roles are those that the filters
+    before this one have determined; without such a filter (`authtoken`), they are whatever the client claims.
+    """
+    response = send(app, environ, "GET", route.path)
+    if response.code != 200:
+        raise NotReadable(response)
+    image = json.loads(response.body)
+    roles = (role.strip() for role in (environ.get("HTTP_X_ROLES") or "").split(","))
+    return DeclaredImage(
+        name=image.get("name"),
+        disk_format=image.get("disk_format"),
+        container_format=image.get("container_format"),
+        properties=declared_properties(image, plugins),
+        owner=image.get("owner") or environ.get("HTTP_X_PROJECT_ID"),
+        roles=tuple(role for role in roles if role),
+    )
+
+
+def set_properties(
+    app: App,
+    environ: dict[str, Any],
+    route: Route,
+    properties: Mapping[str, PropertyValue | None],
+    plugins: Collection[str],
+) -> str | None:
+    """Set `properties` on the image (None: remove), and remove those of an earlier attempt: its outcome, and what
+    `plugins` set then.
+
+    Return what went wrong, for the log; None if nothing did. Raises what Glance raises.
+    """
+    response = send(app, environ, "GET", route.path)
+    if response.code != 200:
+        return response.status
+    image = json.loads(response.body)
+    changes: dict[str, PropertyValue | None] = dict.fromkeys(stale_properties(image, plugins))
+    for name, value in properties.items():
+        if is_settable(name):
+            changes[name] = value
+        else:
+            log.error("image %.80r: %s is no property that can be set on it; it is left out", route.image, name)
+    patch: list[dict[str, Any]] = []
+    for name, value in changes.items():
+        path = "/" + name.replace("~", "~0").replace("/", "~1")  # RFC 6901, 3
+        if value is not None:
+            patch.append({"op": "replace" if name in image else "add", "path": path, "value": property_text(value)})
+        elif name in image:
+            patch.append({"op": "remove", "path": path})
+    if not patch:
+        return None
+    body = json.dumps(patch).encode()
+    response = send(app, environ, "PATCH", route.path, body=body, content_type=PATCH_TYPE)
+    return None if response.code == 200 else f"{response.status}: {response.body[:500].decode(errors='replace')}"

@@ -1,0 +1,244 @@
+"""The agent inspects images over a local socket, whatever happens to either side."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import stat
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from douane.agent import Agent, AgentInspection
+from douane.declared import DeclaredImage
+from douane.engine import RunEnded
+from douane.errors import AgentError, AgentUnavailable
+from support.agent import StartAgent, plan
+
+MIB = 1 << 20
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def slow_plan(gate: Path) -> str:
+    """A plan whose plugin waits for a byte in the file `gate`, which is created."""
+    gate.touch()
+    return plan("Slow", grants={"gate": f"file:{gate}"}).replace('{"gate": ', "{gate = ")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "image.raw"
+    path.write_bytes(os.urandom(5 * MIB))
+    return path
+
+
+def inspect(agent: Agent, path: Path, **options: object) -> object:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return agent.inspect(fd, DeclaredImage(name="n"), "the image", **options)  # type: ignore[arg-type]
+    finally:
+        os.close(fd)
+
+
+def test_the_agent_reports_its_plan(start_agent: StartAgent) -> None:
+    facts = Agent(start_agent(plan("Count", "Upper")).socket).plan()
+    assert (facts.plugins, facts.transforms, facts.tier) == (
+        ["count", "upper", "format-after-upper"],
+        True,
+        "strict",
+    )
+    assert len(facts.digest) == 64
+
+
+def test_files_are_inspected_one_after_the_other(start_agent: StartAgent, image: Path) -> None:
+    agent = Agent(start_agent(plan("Count", "NoEvil", "Sha")).socket)
+    for _ in range(5):
+        report = inspect(agent, image)
+        assert report.outcome == "accepted"
+        assert report.properties["sha.256"] == hashlib.sha256(image.read_bytes()).hexdigest()
+        assert not report.is_transformed  # without a digest, as Glance takes its own
+        assert report.properties["count.bytes"] == 5 * MIB
+
+
+def test_an_image_is_inspected_piece_by_piece(start_agent: StartAgent) -> None:
+    inspection = Agent(start_agent(plan("Sha", "NoEvil")).socket).begin(DeclaredImage(), None, "an upload")
+    data = os.urandom(7 * MIB + 11)
+    for start in range(0, len(data), 65536):
+        inspection.write(data[start : start + 65536])
+    report = inspection.finish()
+    assert (report.outcome, report.properties) == ("accepted", {"sha.256": hashlib.sha256(data).hexdigest()})
+
+
+def test_a_refusal_reaches_the_client_at_once(start_agent: StartAgent) -> None:
+    inspection = Agent(start_agent(plan("NoEvil")).socket).begin(DeclaredImage(), None, "an upload")
+    inspection.write(b"EVIL")
+    with pytest.raises(RunEnded):
+        for _ in range(1000):
+            inspection.write(bytes(MIB))
+    assert (inspection.result().outcome, inspection.result().code) == ("refused", "evil")
+
+
+def test_a_transform_writes_into_the_clients_file(start_agent: StartAgent, tmp_path: Path) -> None:
+    agent = Agent(start_agent(plan("Upper")).socket)
+    image, result = tmp_path / "image", tmp_path / "result"
+    image.write_bytes(b"abc" * MIB)
+    with result.open("w+b") as sink:
+        report = inspect(agent, image, sink=sink.fileno())
+    assert report.outcome == "accepted", report
+    assert result.read_bytes() == b"ABC" * MIB
+    assert report.is_transformed
+
+
+def test_an_aborted_upload_frees_its_worker(start_agent: StartAgent, image: Path) -> None:
+    agent = Agent(start_agent(plan("Count"), "--at-once", "1").socket)
+    inspection = agent.begin(DeclaredImage(), None, "an upload")
+    inspection.write(b"half")
+    inspection.abort("the client hung up")
+    assert inspect(agent, image).outcome == "accepted"
+
+
+def test_an_image_that_waits_too_long_fails_as_busy(start_agent: StartAgent, image: Path, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    toml = slow_plan(gate)
+    agent = Agent(start_agent(toml, "--at-once", "1", "--wait", "500ms").socket)
+    reports: list[object] = []
+    busy = threading.Thread(target=lambda: reports.append(inspect(agent, image)))
+    busy.start()
+    codes: set[str] = set()
+
+    def is_refused() -> bool:
+        try:
+            agent.begin(DeclaredImage(), 0, "another").abort("it was not needed")
+        except AgentError as error:
+            codes.add(error.code)
+            return error.retry_after is not None
+        return False
+
+    until(is_refused)
+    gate.write_bytes(b"x")
+    busy.join(60)
+    assert codes == {"busy"}
+    assert reports[0].outcome == "accepted"
+
+
+def test_a_client_that_goes_away_ends_its_inspection(start_agent: StartAgent, image: Path, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    toml = slow_plan(gate)
+    server = start_agent(toml, "--at-once", "1", "--cold")
+    agent = Agent(server.socket)
+    inspection = agent.begin(DeclaredImage(), None, "an upload")
+    inspection.write(b"all of it")
+    inspection.abort("it is gone")
+    until(lambda: not psutil.Process(server.process.pid).children(recursive=True))
+
+
+def test_a_killed_agent_lets_no_image_in(start_agent: StartAgent, image: Path) -> None:
+    server = start_agent(plan("Count"))
+    agent = Agent(server.socket)
+    inspection = agent.begin(DeclaredImage(), None, "an upload")
+    inspection.write(b"x" * MIB)
+    plugin_processes = psutil.Process(server.process.pid).children(recursive=True)
+    server.kill()
+    with pytest.raises(AgentUnavailable):
+        try:
+            while True:
+                inspection.write(bytes(MIB))
+        except RunEnded:
+            inspection.result()
+    assert plugin_processes
+    _, alive = psutil.wait_procs(plugin_processes, timeout=60)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    with pytest.raises(AgentUnavailable, match="start `douane agent`"):
+        inspect(agent, image)
+
+
+def test_an_import_outlives_a_restart_of_the_agent(start_agent: StartAgent, image: Path, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    toml = slow_plan(gate)
+    server = start_agent(toml, "--cold")
+    reports: list[object] = []
+    waiting = threading.Thread(target=lambda: reports.append(inspect(Agent(server.socket), image, patience=60.0)))
+    waiting.start()
+    until(lambda: bool(psutil.Process(server.process.pid).children(recursive=True)))
+    server.kill()
+    gate.write_bytes(b"x")
+    server.start()
+    waiting.join(60)
+    assert reports[0].outcome == "accepted"
+
+
+def test_a_stop_lets_current_inspections_end(start_agent: StartAgent) -> None:
+    server = start_agent(plan("Count"))
+    inspection = Agent(server.socket).begin(DeclaredImage(), None, "an upload")
+    inspection.write(b"the beginning")
+    os.kill(server.process.pid, signal.SIGTERM)
+    inspection.write(b" and the end")
+    assert inspection.finish().outcome == "accepted"
+    assert server.process.wait(60) == 0
+    assert not Path(server.socket).exists()
+
+
+def test_sighup_loads_a_new_plan_unless_it_is_broken(start_agent: StartAgent, image: Path) -> None:
+    server = start_agent(plan("Count"))
+    agent = Agent(server.socket)
+    digest = agent.plan().digest
+    server.config.write_text("[[plugin]]\nname = 'x'\nuse = 'nowhere.py:Nothing'\n")
+    os.kill(server.process.pid, signal.SIGHUP)
+    until(lambda: "cannot be used" in server.log.read_text())
+    assert agent.plan().digest == digest
+    server.config.write_text(plan("NoEvil"))
+    os.kill(server.process.pid, signal.SIGHUP)
+    until(lambda: agent.plan().plugins == ["noevil"])
+    assert [verdict.plugin for verdict in inspect(agent, image).verdicts] == ["noevil"]
+
+
+def test_the_client_learns_the_plan_that_its_image_went_through(start_agent: StartAgent) -> None:
+    server = start_agent(plan("Count"), "--at-once", "1")
+    agent = Agent(server.socket)
+    old_digest = agent.plan().digest
+    first = agent.begin(DeclaredImage(), None, "first")
+    inspections: list[AgentInspection] = []
+    waiting = threading.Thread(target=lambda: inspections.append(agent.begin(DeclaredImage(), None, "second")))
+    waiting.start()
+    server.config.write_text(plan("Upper"))
+    os.kill(server.process.pid, signal.SIGHUP)
+    until(lambda: agent.plan().digest != old_digest)
+    assert not inspections
+    assert (first.plan_digest, first.finish().is_transformed) == (old_digest, False)
+    waiting.join(60)
+    inspections[0].write(b"abc")
+    report = inspections[0].finish()
+    assert inspections[0].plan_digest == agent.plan().digest
+    assert report.is_transformed  # although the plan had no transform when the image was sent
+
+
+def test_a_broken_plan_is_not_served(start_agent: StartAgent) -> None:
+    server = start_agent("[[plugin]]\nname = 'x'\nuse = 'nowhere.py:Nothing'\n")
+    assert server.process.wait(60) == 2
+    assert "nowhere.py" in server.log.read_text()
+
+
+def test_only_the_agents_user_and_group_can_connect(start_agent: StartAgent) -> None:
+    mode = Path(start_agent(plan("Count")).socket).stat().st_mode
+    assert stat.S_IMODE(mode) == 0o660
+
+
+def test_an_agent_takes_over_the_socket_of_a_dead_agent_only(start_agent: StartAgent) -> None:
+    server = start_agent(plan("Count"))
+    second = type(server)(server.folder, ("--cold",))
+    assert second.process.wait(60) == 2
+    assert "another agent" in server.log.read_text()
+    server.kill()
+    server.start()
+    assert server.answers()

@@ -1,0 +1,1 @@
+"""A real Glance with a real Keystone on loopback, which tests configure, start, kill and examine."""

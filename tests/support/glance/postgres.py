@@ -1,0 +1,95 @@
+"""A PostgreSQL for the tests: SQLite answers "database is locked" at two concurrent clients of Glance."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+from .processes import ServerProcess, run
+
+
+class Postgres:
+    """A server on a Unix socket in a folder that no other user may enter; `stop` deletes it."""
+
+    def __init__(self) -> None:
+        # Not pytest's folder: a Unix socket's path has at most 107 bytes (unix(7)).
+        self._folder = Path(tempfile.mkdtemp(prefix="douane-pg-"))
+        self._bin = _programs()
+        self._owner = None
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            self._owner = next(name for name in ("postgres", "nobody") if _is_user(name))
+            # A Glance of our group, without the right to ignore permissions, must reach the socket, too.
+            shutil.chown(self._folder, self._owner, os.getegid())
+            self._folder.chmod(0o710)
+        self._data = self._folder / "data"
+        self._server = ServerProcess(
+            [
+                *(f"{self._bin}/postgres", "-D", str(self._data), "-k", str(self._folder)),
+                *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=300"),
+            ],
+            self._folder.with_suffix(".log"),
+            _plain_environment(),
+            self._owner,
+        )
+
+    def start(self) -> None:
+        """Create the cluster and start it. Raises RuntimeError or DidNotStart."""
+        how = ("--auth=trust", "--no-sync", "-E", "UTF8", "--no-locale")
+        self._run("initdb", "-D", str(self._data), "-U", "tests", *how)
+        self._server.start(self._is_ready)
+
+    def stop(self) -> None:
+        """Stop it (SIGINT: without waiting for clients), and remove its data."""
+        self._server.stop(signal.SIGINT)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._server.log.unlink(missing_ok=True)
+
+    def create(self, name: str, template: str = "template1") -> str:
+        """Create a database, a copy of `template`; return its URL for SQLAlchemy."""
+        self._sql("postgres", f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """The URL of an existing database, for SQLAlchemy."""
+        return f"postgresql+psycopg2://tests@/{name}?host={self._folder}"
+
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        self._sql("postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _sql(self, database: str, statement: str) -> str:
+        return self._run("psql", "-h", str(self._folder), "-U", "tests", "-d", database, "-AtXqc", statement)
+
+    def _is_ready(self) -> bool:
+        try:
+            return self._sql("postgres", "SELECT 1").strip() == "1"
+        except RuntimeError:
+            return False
+
+    def _run(self, program: str, *arguments: str) -> str:
+        argv = [f"{self._bin}/{program}", *arguments]
+        if self._owner is not None:
+            argv = ["setpriv", "--reuid", self._owner, "--regid", self._owner, "--clear-groups", "--", *argv]
+            argv[4] = str(pwd.getpwnam(self._owner).pw_gid)
+        return run(argv, _plain_environment())
+
+
+def _programs() -> str:
+    """Debian keeps the server's programs out of PATH, in a folder for each version."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    path = str(folders[-1]) if folders else shutil.which("postgres")
+    if path is None:
+        raise FileNotFoundError("PostgreSQL's server is not installed: apt-get install postgresql")
+    return str(Path(path).resolve().parent)
+
+
+def _is_user(name: str) -> bool:
+    return any(entry.pw_name == name for entry in pwd.getpwall())
+
+
+def _plain_environment() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": "/nonexistent"}
