@@ -17,7 +17,7 @@ import pytest
 
 from douane.plugins.format import Format
 from douane_plugin import Image, Incomplete, Reject
-from support.memory_image import MemorySource
+from support.plugin_runs import ChunkSource
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's own bench, which is not installed
 
@@ -54,7 +54,7 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 def verdict(path: Path, declared: str | None) -> tuple[str, str, dict[str, str | int]]:
     """How it ends, the code of a refusal, and the properties."""
-    image = Image({"size": path.stat().st_size, "disk_format": declared}, MemorySource(chunks(path)))
+    image = Image({"size": path.stat().st_size, "disk_format": declared}, ChunkSource(chunks(path)))
     try:
         return "accept", "", Format().inspect(image)
     except Reject as refusal:

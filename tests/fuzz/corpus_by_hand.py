@@ -7,6 +7,10 @@ import json
 import struct
 import zlib
 
+from support.images import patched
+from support.images.partitions import gpt_disk, mbr_disk, mbr_entry, mbr_sector
+from support.images.vmdk import vmdk_text
+
 KiB, MiB = 1 << 10, 1 << 20
 
 
@@ -15,8 +19,8 @@ def images() -> dict[str, bytes]:
     return {
         "raw-zero": bytes(70 * KiB),
         "raw-text": b"# an ordinary text\n" * 400,
-        "mbr": mbr(200 * KiB),
-        "gpt": gpt(200),
+        "mbr": logical_mbr(200 * KiB),
+        "gpt": gpt_disk((40, 100), size=200 * 512),
         **file_systems(),
         "vmdk-cowd": cowd(),
         "vmdk-sesparse": sesparse(),
@@ -36,51 +40,13 @@ def images() -> dict[str, bytes]:
 
 
 def _at(size: int, *pieces: tuple[int, bytes]) -> bytes:
-    image = bytearray(size)
-    for offset, piece in pieces:
-        image[offset : offset + len(piece)] = piece
-    return bytes(image)
+    return patched(bytes(size), *pieces)
 
 
-def _partition(kind: int, first: int, sectors: int, active: int = 0) -> bytes:
-    return struct.pack("<B3sB3sII", active, b"\0\2\0", kind, b"\xff\xff\xff", first, sectors)
-
-
-def mbr(size: int) -> bytes:
+def logical_mbr(size: int) -> bytes:
     """A boot sector with a Linux partition and an extended one that holds another."""
-    table = _partition(0x83, 64, 100, 0x80) + _partition(0x05, 200, 100)
-    inner = _partition(0x83, 8, 50)
-    return _at(
-        size,
-        (0, b"\xeb\x63\x90"),
-        (446, table),
-        (510, b"\x55\xaa"),
-        (200 * 512 + 446, inner),
-        (200 * 512 + 510, b"\x55\xaa"),
-    )
-
-
-def gpt(sectors: int) -> bytes:
-    """A protective MBR, and both copies of a table with one partition (UEFI 2.10, 5.3)."""
-    kind = bytes.fromhex("af3dc60f838472478e793d69d8477de4")
-    entry = struct.pack("<16s16sQQQ72s", kind, bytes(range(16)), 40, 100, 0, "root".encode("utf-16-le"))
-    entries = entry.ljust(128 * 128, b"\0")
-
-    def header(own: int, other: int, table: int) -> bytes:
-        fields = [b"EFI PART", 0x10000, 92, 0, 0, own, other, 34, sectors - 34, bytes(range(16)), table, 128, 128]
-        head = struct.pack("<8sIIIIQQQQ16sQIII", *fields, zlib.crc32(entries))
-        return head[:16] + struct.pack("<I", zlib.crc32(head)) + head[20:]
-
-    last = sectors - 1
-    return _at(
-        sectors * 512,
-        (446, _partition(0xEE, 1, last)),
-        (510, b"\x55\xaa"),
-        (512, header(1, last, 2)),
-        (1024, entries),
-        ((last - 32) * 512, entries),
-        (last * 512, header(last, 1, last - 32)),
-    )
+    entries = mbr_entry(0x83, 64, 100, 0x80), mbr_entry(0x05, 200, 100)
+    return patched(mbr_disk(*entries, size=size, code=b"\xeb\x63\x90"), (200 * 512, mbr_sector(mbr_entry(0x83, 8, 50))))
 
 
 def file_systems() -> dict[str, bytes]:
@@ -116,13 +82,9 @@ def sesparse() -> bytes:
 
 def descriptor() -> bytes:
     """VMware, "Virtual Disk Format 5.0": a text that names other files."""
-    lines = [
-        *("# Disk DescriptorFile", "version=1", "CID=0a0b0c0d", "parentCID=11223344", 'createType="custom"'),
-        *('parentFileNameHint="/parent.vmdk"', "", "# Extent description", 'RW 2048 FLAT "disk-flat.vmdk" 0'),
-        *('RW 2048 SPARSE "other.vmdk"', "RW 16 ZERO", "", "# The Disk Data Base", "#DDB", ""),
-        *('ddb.virtualHWVersion = "4"', 'ddb.geometry.cylinders = "2"', 'ddb.adapterType = "ide"', ""),
-    ]
-    return "\n".join(lines).encode()
+    extents = 'RW 2048 FLAT "disk-flat.vmdk" 0\nRW 2048 SPARSE "other.vmdk"\nRW 16 ZERO'
+    text = vmdk_text(extents, "custom", **{"ddb.virtualHWVersion": "4", "ddb.geometry.cylinders": "2"})
+    return text.replace(b"parentCID=ffffffff", b'parentCID=11223344\nparentFileNameHint="/parent.vmdk"')
 
 
 def luks2() -> bytes:

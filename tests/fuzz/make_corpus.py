@@ -10,10 +10,12 @@ import lzma
 import sys
 from pathlib import Path
 
-import corpus_archives
-import corpus_by_hand
-import corpus_by_tools
-import corpus_optical
+import fuzz_paths  # noqa: F401  # for its effect, and before those that need it
+
+import corpus_archives  # isort: skip
+import corpus_by_hand  # isort: skip
+import corpus_by_tools  # isort: skip
+import corpus_optical  # isort: skip
 
 TO = Path(__file__).with_name("seeds")
 MOST_BYTES = 1 << 20

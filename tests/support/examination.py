@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from douane.plugins.formats.base import Format
+from douane.plugins.formats.codes import CODES
 from douane.plugins.formats.examination import Examination
+from douane.plugins.formats.match import Match
 from douane.plugins.formats.registry import FORMATS
 
 
@@ -65,3 +67,38 @@ def summary(examination: Examination) -> object:
         )
         for match in examination.matches
     ], sorted((finding.code, finding.detail) for finding in examination.findings)
+
+
+def match_of(image: bytes, name: str, *, size_known: bool = True) -> Match:
+    """The first match of `image`, which must be the format `name`."""
+    match: Match = examine(image, size_known=size_known).matches[0]
+    assert match.name == name
+    return match
+
+
+def fields(match: Match) -> dict[str, int | str]:
+    """The fields of a match, by name."""
+    return {field.name: field.value for field in match.fields}
+
+
+def policies(examination: Examination) -> dict[str, str]:
+    """The codes of all findings, with what the default policy does about each."""
+    return {code: CODES[code][0] for code in codes(examination)}
+
+
+def refused(image: bytes | Examination) -> set[str]:
+    """The codes of findings that the default policy refuses."""
+    examination = image if isinstance(image, Examination) else examine(image)
+    return {code for code, policy in policies(examination).items() if policy == "refuse"}
+
+
+def details(examination: Examination) -> str:
+    """The sentences of all findings."""
+    return "\n".join(finding.detail for finding in examination.findings)
+
+
+def assert_cuts_agree(image: bytes, cut: int, *, size_known: bool = True) -> None:
+    """Examine `image` whole and in chunks of `cut` bytes: no reader fails, and both find the same."""
+    whole = examine(image, size_known=size_known, cut=len(image) + 1)
+    assert "reader-failed" not in codes(whole), details(whole)
+    assert summary(examine(image, size_known=size_known, cut=cut)) == summary(whole)

@@ -18,8 +18,11 @@ from typing import Any
 import pytest
 
 from support.images import bombs
-from support.images.appliances import DISK, ova, ovf, tar
 from support.images.bombs import GIB, MIB, PATTERN, PIB, TIB, ZEROS
+from support.images.ova import DISK, ova, ovf
+from support.images.qcow2 import qcow2_of_one_cluster
+from support.images.tar import tar
+from support.images.zip import zipped
 
 pytestmark = pytest.mark.slow
 
@@ -142,8 +145,8 @@ def test_what_packs_zeros_less_well_takes_no_room_of_them(bring: Import, made: A
         ("xz pattern", lambda: bombs.packed("xz", PATTERN, 32)),
         ("bzip2 pattern", lambda: bombs.packed("bzip2", PATTERN, 4)),
         ("zip pattern", lambda: bombs.zip_of_runs(PATTERN, 16)),
-        ("qcow2 of one cluster", lambda: bombs.qcow2_of_one_cluster(8 * GIB, b"BOMB")),
-        ("gzip of a qcow2 of one cluster", lambda: gzipped(bombs.qcow2_of_one_cluster(8 * GIB, b"BOMB"))),
+        ("qcow2 of one cluster", lambda: qcow2_of_one_cluster(8 * GIB, b"BOMB")),
+        ("gzip of a qcow2 of one cluster", lambda: gzipped(qcow2_of_one_cluster(8 * GIB, b"BOMB"))),
     ],
 )
 def test_gibibytes_of_anything_else_end_at_the_ratio(bring: Import, made: Any, name: str, make: Any) -> None:
@@ -160,8 +163,8 @@ def gzipped(data: bytes) -> bytes:
     ("name", "make"),
     [
         ("gzip in gzip", lambda: gzipped(b"".join(bombs.gzip_of(ZEROS, 64)))),
-        ("zip in zip", lambda: bombs.zip_of("one.zip", data=bombs.zip_of("disk.img", data=ZEROS))),
-        ("xz in zip", lambda: bombs.zip_of("disk.xz", data=b"".join(bombs.packed("xz", ZEROS, 64)))),
+        ("zip in zip", lambda: zipped(("one.zip", zipped(("disk.img", ZEROS))))),
+        ("xz in zip", lambda: zipped(("disk.xz", b"".join(bombs.packed("xz", ZEROS, 64))))),
         ("zstd in gzip", lambda: gzipped(b"".join(bombs.zstd_of_runs(b"\0", 10 * GIB)))),
     ],
 )
@@ -175,9 +178,9 @@ def test_a_bomb_in_a_bomb_is_not_unpacked_twice(bring: Import, made: Any, name: 
     ("name", "make", "codes"),
     [
         ("overlapping", lambda: bombs.overlapping_zip(250, 4 * MIB), OVERLAP),
-        ("many members", lambda: bombs.zip_of(*(f"{n}" for n in range(20_000)), data=b""), ("zip-members",)),
-        ("dot dot", lambda: bombs.zip_of("../../x"), ("zip-name",)),
-        ("absolute", lambda: bombs.zip_of("/etc/cron.d/x"), ("zip-name",)),
+        ("many members", lambda: zipped(*((f"{n}", b"") for n in range(20_000))), ("zip-members",)),
+        ("dot dot", lambda: zipped(("../../x", b"x" * 100)), ("zip-name",)),
+        ("absolute", lambda: zipped(("/etc/cron.d/x", b"x" * 100)), ("zip-name",)),
         ("xz dictionary", lambda: bombs.xz_of_a_dictionary(3 << 29), ("compressed-window",)),
         ("zstd window", lambda: b"\x28\xb5\x2f\xfd\x00" + bytes([31 - 10 << 3]) + b"\x01\0\0", ("compressed-window",)),
     ],
@@ -273,7 +276,7 @@ def test_a_member_that_is_named_like_another_image_does_nothing_to_it(tmp_path: 
     other = first["image"]["id"]
     store = {path: path.read_bytes() for path in (home / "store").rglob("*") if path.is_file() and path.stat().st_size}
     for name in (other, f"store/{other}", *(f"./{path.relative_to(home / 'store')}" for path in store)):
-        made = ova((name, b"hostile" * 100), ("disk.vmdk", DISK)) if pack == "tar" else bombs.zip_of(name)
+        made = ova((name, b"hostile" * 100), ("disk.vmdk", DISK)) if pack == "tar" else zipped((name, b"x" * 100))
         report = bring_in(made)
         assert report["outcome"] in ("accepted", "refused"), report
         assert report.get("image") is None or report["image"]["id"] != other
@@ -290,6 +293,6 @@ def test_the_zips_of_these_tests_are_what_others_take_for_bombs() -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert sum(info.file_size for info in archive.infolist()) > 1000 * len(data)
         assert len(archive.infolist()) == 250
-    with zipfile.ZipFile(io.BytesIO(bombs.zip_of("../../x"))) as archive:
+    with zipfile.ZipFile(io.BytesIO(zipped(("../../x", b"x" * 100)))) as archive:
         assert archive.namelist() == ["../../x"]
     assert tar(("x", b"")) != b""

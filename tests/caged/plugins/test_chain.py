@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from support.images.appliances import manifest, ova, ovf
+from support.images.ova import manifest, ova, ovf
 from unit.plugins.test_ova_hardware import CIM, CPU, WHOLE, item, system
 
 MIB = 1 << 20

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from support.conversion import DIGEST, DISK, MIB, become_subreaper, convert, descendants, plan_of
-from support.images.appliances import ova
+from support.images.ova import ova
 
 PIB = 1 << 50
 

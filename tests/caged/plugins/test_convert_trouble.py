@@ -24,7 +24,7 @@ import pytest
 from douane.engine import Report
 from douane.plugins.convert.streams import from_stream, to_stream
 from support.conversion import DIGEST, DISK, MIB, become_subreaper, convert, descendants, plan_of
-from support.images.bombs import qcow2_of_one_cluster
+from support.images.qcow2 import qcow2_of_one_cluster
 
 KINDS = {
     "qcow2": ("qcow2",),

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from support.images.compressed import PACKERS, STREAMS, by_program, zstd
+from support.images.compression import PACKERS, STREAMS, by_program, zstd
 from unit.plugins.test_decompress_broken import lzma_with_dictionary, xz_with_dictionary, zstd_with_window
 
 MIB = 1 << 20

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from support.images.appliances import SYSTEM, block, file, manifest, ova, ovf, padded, tar
+from support.images import padded
+from support.images.ova import SYSTEM, beginning, file, manifest, ova, ovf
 from support.images.signatures import certificate, pem, signed
+from support.images.tar import tar, tar_header
 
 MIB = 1 << 20
 DISK = bytes(MIB) + os.urandom(3 * MIB)
@@ -171,9 +173,9 @@ def test_a_disk_that_is_another_archive_is_seen_by_the_format_inspector(check: C
 
 def large(pieces: int) -> Iterator[bytes]:
     """An appliance with a disk of so many MiB, and more behind it that is read as well."""
-    yield block(b"vm.ovf", len(ovf())) + padded(ovf())
+    yield beginning()
     for name in (b"disk.vmdk", b"other.bin"):
-        yield block(name, pieces * MIB)
+        yield tar_header(name, pieces * MIB)
         yield from (DISK[MIB : 2 * MIB] for _ in range(pieces))
     yield bytes(1024)
 
@@ -206,7 +208,7 @@ def sparse(size: int) -> bytes:
     part = b"%011o\0%011o\0" % (0, 512)
     real = b"\x80" + size.to_bytes(11, "big")
     rest = bytes(41) + part + bytes(72) + b"\0" + real
-    return block(b"vm.ovf", len(ovf())) + padded(ovf()) + block(b"disk.vmdk", 512, b"S", rest) + bytes(512 + 1024)
+    return beginning() + tar_header(b"disk.vmdk", 512, b"S", prefix=rest) + bytes(512 + 1024)
 
 
 @pytest.mark.parametrize(("size", "code"), [(10 << 30, "compressed-bomb"), (1 << 50, "ova-member-size")])
@@ -233,8 +235,8 @@ def test_a_descriptor_that_is_a_bomb_is_refused_in_little_memory(check: Check, c
 
 def test_endless_headers_are_refused_in_the_cage(check: Check) -> None:
     record = b"30 comment=aaaaaaaaaaaaaaaaaa\n"
-    one = block(b"pax", len(record), b"x") + padded(record)
-    head = block(b"vm.ovf", len(ovf())) + padded(ovf())
+    one = tar_header(b"pax", len(record), b"x") + padded(record)
+    head = beginning()
     assert check((piece for piece in (head, *[one * 1000] * 100)), memory='"64MiB"')["code"] == "ova-archive"
 
 

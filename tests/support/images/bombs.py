@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import bz2
-import io
 import lzma
 import struct
 import sys
-import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import lz4.frame
 
-from support.images.appliances import block, file, ova, ovf, padded, tar
-from support.images.compressed import raw_deflate
+from .compression import raw_deflate
+from .ova import beginning, file, ova, ovf
+from .tar import tar, tar_header, tar_member
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -80,18 +79,6 @@ def xz_of_a_dictionary(size: int) -> bytes:
     return bytes(made)
 
 
-def zip_of(*names: str, data: bytes = b"x" * 100) -> bytes:
-    """A zip of files of these names, as they are: not even Python's own module changes them."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            info = zipfile.ZipInfo("x")
-            info.filename = name
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, data)
-    return made.getvalue()
-
-
 def overlapping_zip(files: int, kernel: int) -> bytes:
     """D. Fifield's: each file quotes the header of the next in a stored block of deflate, and goes on with its data, so
     that all of them end in one run that unpacks to `kernel` bytes ("A better zip bomb", USENIX WOOT 2019)."""
@@ -118,17 +105,17 @@ def overlapping_zip(files: int, kernel: int) -> bytes:
 
 def endless(flag: bytes, record: bytes, mebibytes: int) -> Iterator[bytes]:
     """An archive that begins as an appliance and goes on with headers of other headers."""
-    yield block(b"vm.ovf", len(ovf())) + padded(ovf())
-    one = block(b"././@LongLink" if flag == b"L" else b"pax", len(record), flag) + padded(record)
+    yield beginning()
+    member = tar_member(b"././@LongLink" if flag == b"L" else b"pax", record, flag)
     for _ in range(mebibytes):
-        yield one * max(1, MIB // len(one))
+        yield member * max(1, MIB // len(member))
 
 
 def sparse_member(size: int) -> bytes:
     """An appliance whose disk is a block and a hole, `size` bytes in all, as GNU tar writes it."""
     part = b"%011o\0%011o\0" % (0, 512)
     rest = bytes(41) + part + bytes(72) + b"\0" + b"\x80" + size.to_bytes(11, "big")
-    return block(b"vm.ovf", len(ovf())) + padded(ovf()) + block(b"disk.vmdk", 512, b"S", rest) + bytes(512 + 1024)
+    return beginning() + tar_header(b"disk.vmdk", 512, b"S", prefix=rest) + bytes(512 + 1024)
 
 
 def chunked_bomb() -> bytes:
@@ -166,20 +153,6 @@ def stream_vmdk(vmdk: bytes, *, sectors: int = 0, turn: bool = False) -> bytes:
         second = (first + 12 + length + 511) & ~511
         made[second : second + 8] = made[first : first + 8]
     return bytes(made)
-
-
-def qcow2_of_one_cluster(size: int, fill: bytes) -> bytes:
-    """A qcow2 of `size` bytes of which every cluster is the same compressed one."""
-    cluster, entries = 64 * KIB, 8192
-    packer = zlib.compressobj(9, zlib.DEFLATED, -12)
-    data = packer.compress((fill * cluster)[:cluster]) + packer.flush()
-    tables = -(-size // (cluster * entries))
-    at = (4 + tables) * cluster
-    header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, size, 0, tables, 3 * cluster, cluster, 1, 0, 0)
-    directory = struct.pack(f">{tables}Q", *((4 + n) * cluster | 1 << 63 for n in range(tables)))
-    table = struct.pack(">Q", 1 << 62 | (len(data) - 1) // 512 << 54 | at) * entries
-    parts = [header, struct.pack(">Q", 2 * cluster), bytes(cluster), directory, *[table] * tables, data]
-    return b"".join(part + bytes(-len(part) % cluster) for part in parts)
 
 
 def write(path: Path, pieces: Iterator[bytes] | bytes) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 CLUSTER = 65536
 
@@ -70,3 +71,17 @@ def handmade(
     for cluster, entries in tables.items():
         image[cluster * size : cluster * size + 8 * len(entries)] = struct.pack(f">{len(entries)}Q", *entries)
     return bytes(image)
+
+
+def qcow2_of_one_cluster(size: int, fill: bytes) -> bytes:
+    """A qcow2 of `size` bytes of which every cluster is the same compressed one."""
+    cluster, entries = CLUSTER, CLUSTER // 8
+    packer = zlib.compressobj(9, zlib.DEFLATED, -12)
+    data = packer.compress((fill * cluster)[:cluster]) + packer.flush()
+    tables = -(-size // (cluster * entries))
+    at = (4 + tables) * cluster
+    header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, size, 0, tables, 3 * cluster, cluster, 1, 0, 0)
+    directory = struct.pack(f">{tables}Q", *((4 + n) * cluster | 1 << 63 for n in range(tables)))
+    table = struct.pack(">Q", 1 << 62 | (len(data) - 1) // 512 << 54 | at) * entries
+    parts = [header, struct.pack(">Q", 2 * cluster), bytes(cluster), directory, *[table] * tables, data]
+    return b"".join(part + bytes(-len(part) % cluster) for part in parts)

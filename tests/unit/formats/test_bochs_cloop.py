@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from support.examination import codes, examine, names
+from support.examination import codes, examine, match_of, names, policies
+from support.fuzzing.header_mutants import header_mutants
 from support.fuzzing.seeds import seeds
-from support.images.patches import be, hostile, le, match_of, patched, worth
+from support.images import be, le, patched
 
 BOCHS, CLOOP = seeds()["bochs"], seeds()["cloop"]
 
@@ -26,7 +27,7 @@ def test_the_first_version_of_bochs_passes() -> None:
 
 @pytest.mark.parametrize("kind", [b"Undoable", b"Volatile"])
 def test_a_bochs_image_that_is_a_difference_is_refused(kind: bytes) -> None:
-    assert worth(examine(patched(BOCHS, (48, kind)))) == {"parent": "refuse"}
+    assert policies(examine(patched(BOCHS, (48, kind)))) == {"parent": "refuse"}
 
 
 @pytest.mark.parametrize(
@@ -94,4 +95,4 @@ def test_what_is_cut_off_is_refused(size_known: bool) -> None:
         assert codes(examine(image, size_known=size_known)) - {"outside-file"} == set()
 
 
-test_mutants_upset_nothing = hostile(lambda: [BOCHS, CLOOP], 180)
+test_mutants_upset_nothing = header_mutants(lambda: [BOCHS, CLOOP], 180)

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from douane.plugins.formats.examination import Examination
 from douane.plugins.formats.lz4 import xxh32
-from support.examination import codes, examine, names, summary
-from support.images.archives import refused
+from support.examination import codes, examine, names, refused, summary
 
 MiB = 1 << 20
 DATA = bytes(range(256)) * 2000

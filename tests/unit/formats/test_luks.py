@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from support.examination import codes, examine, names
+from support.examination import codes, examine, fields, match_of, names, policies
+from support.fuzzing.header_mutants import header_mutants
 from support.fuzzing.seeds import seeds
-from support.images.patches import be, hostile, match_of, patched, shown, worth
+from support.images import be, patched
 
 MiB = 1 << 20
 SEEDS = seeds()
@@ -27,9 +28,9 @@ def test_luks1_of_qemu_img(luks1: bytes) -> None:
     for size_known in (True, False):
         found = match_of(luks1, "luks1", size_known=size_known)
         assert (found.disk_format, found.virtual_size) == ("luks", MiB)
-        assert worth(examine(luks1, size_known=size_known)) == {"encrypted": "warn"}
-    assert shown(found)["cipher-name"] == "aes"
-    assert shown(found)["keys"] == 1
+        assert policies(examine(luks1, size_known=size_known)) == {"encrypted": "warn"}
+    assert fields(found)["cipher-name"] == "aes"
+    assert fields(found)["keys"] == 1
 
 
 @pytest.mark.parametrize(
@@ -95,8 +96,8 @@ def test_luks2_is_read() -> None:
     for size_known in (True, False):
         found = match_of(luks2(), "luks2", size_known=size_known)
         assert (found.disk_format, found.virtual_size) == ("luks", 65536)
-        assert worth(examine(luks2(), size_known=size_known)) == {"encrypted": "warn"}
-    assert shown(found)["label"] == "label"
+        assert policies(examine(luks2(), size_known=size_known)) == {"encrypted": "warn"}
+    assert fields(found)["label"] == "label"
 
 
 def test_luks2_with_a_size_of_its_own() -> None:
@@ -166,4 +167,4 @@ def test_luks2_cut_off(length: int) -> None:
 
 HOSTILE = [SEEDS["luks2"][: 3 * SECOND], SEEDS["luks1"][: MiB // 4]]
 
-test_mutants_upset_nothing = hostile(lambda: HOSTILE, 620)
+test_mutants_upset_nothing = header_mutants(lambda: HOSTILE, 620)

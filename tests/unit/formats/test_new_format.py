@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from douane import plugins
-from support.memory_image import answer
+from support.plugin_runs import answer
 
 MODULE = '''
 """The disks of a toy computer."""

@@ -7,18 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.plugins.formats import ovf_document
-from support.examination import codes, examine, names, summary
-from support.images.archives import DISK, FILE, NAMESPACE, ovf, refused
+from support.examination import codes, examine, names, refused, summary
+from support.images.ova import NAMESPACE, SIZED_DISK, SIZED_FILE, sized_ovf
 
-TEXT = ovf().decode()
+TEXT = sized_ovf().decode()
 MiB = 1 << 20
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        ovf(),
-        b"\xef\xbb\xbf" + ovf(),
+        sized_ovf(),
+        b"\xef\xbb\xbf" + sized_ovf(),
         TEXT.replace("UTF-8", "UTF-16").encode("utf-16"),
         b"\xfe\xff" + TEXT.replace("UTF-8", "UTF-16").encode("utf-16-be"),
         TEXT.replace("UTF-8", "UTF-16LE").encode("utf-16-le"),
@@ -89,15 +89,15 @@ def test_a_descriptor_is_bounded() -> None:
 
 
 def test_what_it_refers_to_outside_is_refused() -> None:
-    assert refused(ovf(FILE.replace("disk.vmdk", "../disk.vmdk"))) == {"ovf"}
-    assert refused(ovf(FILE.replace("disk.vmdk", "http://host/disk.vmdk"))) == {"ovf"}
-    assert refused(ovf(disks=DISK.replace("file1", "nope"))) == {"ovf"}
-    assert refused(ovf(namespace="http://schemas.dmtf.org/ovf/envelope/9")) == {"version"}
+    assert refused(sized_ovf(SIZED_FILE.replace("disk.vmdk", "../disk.vmdk"))) == {"ovf"}
+    assert refused(sized_ovf(SIZED_FILE.replace("disk.vmdk", "http://host/disk.vmdk"))) == {"ovf"}
+    assert refused(sized_ovf(disks=SIZED_DISK.replace("file1", "nope"))) == {"ovf"}
+    assert refused(sized_ovf(namespace="http://schemas.dmtf.org/ovf/envelope/9")) == {"version"}
 
 
 def test_extensions_may_have_attributes_of_the_same_name() -> None:
-    vendor = FILE.replace("/>", ' xmlns:v="http://www.vmware.com/schema/ovf" v:size="7" v:href="/etc/passwd"/>')
-    assert codes(examine(ovf(vendor))) == set()
+    vendor = SIZED_FILE.replace("/>", ' xmlns:v="http://www.vmware.com/schema/ovf" v:size="7" v:href="/etc/passwd"/>')
+    assert codes(examine(sized_ovf(vendor))) == set()
 
 
 def test_the_sections_of_version_0_9_are_found() -> None:
@@ -142,7 +142,7 @@ def test_quantities_with_units(quantity: str, units: str, result: int | None) ->
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_mutants_neither_fail_nor_depend_on_how_they_are_cut(data: st.DataObject) -> None:
-    image = bytearray(data.draw(st.sampled_from([ovf(), TEXT.replace("UTF-8", "UTF-16").encode("utf-16")])))
+    image = bytearray(data.draw(st.sampled_from([sized_ovf(), TEXT.replace("UTF-8", "UTF-16").encode("utf-16")])))
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(image) - 1))
         image[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=4))

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from support.examination import codes, examine
+from support.examination import codes, examine, match_of, policies
+from support.fuzzing.header_mutants import header_mutants
 from support.fuzzing.seeds import seeds
-from support.images.patches import hostile, le, match_of, patched, worth
+from support.images import le, patched
 
 MiB = 1 << 20
 QemuImg = Callable[..., bytes]
@@ -46,19 +47,19 @@ def test_the_older_kind_has_sizes_of_32_bits() -> None:
 
 @pytest.mark.parametrize("size_known", [True, False])
 def test_an_entry_outside_of_the_file_is_refused(qemu_img: QemuImg, size_known: bool) -> None:
-    assert worth(examine(old([1, 127]), size_known=size_known)) == {"outside-file": "refuse"}
+    assert policies(examine(old([1, 127]), size_known=size_known)) == {"outside-file": "refuse"}
     image = qemu_img("parallels", data=DATA)
-    assert worth(examine(image[: len(image) // 2], size_known=size_known)) == {"outside-file": "refuse"}
+    assert policies(examine(image[: len(image) // 2], size_known=size_known)) == {"outside-file": "refuse"}
 
 
 def test_an_entry_that_leads_into_the_table_is_refused() -> None:
-    assert worth(examine(old([1] * 200, tracks=1))) == {"overlap": "refuse"}
+    assert policies(examine(old([1] * 200, tracks=1))) == {"overlap": "refuse"}
 
 
 def test_one_that_was_not_closed_is_told(qemu_img: QemuImg) -> None:
     image = qemu_img("parallels")
-    assert worth(examine(patched(image, (44, le(0x746F6E59, 4))))) == {"dirty": "warn"}
-    assert worth(examine(patched(image, (44, le(7, 4))))) == {"odd": "warn"}
+    assert policies(examine(patched(image, (44, le(0x746F6E59, 4))))) == {"dirty": "warn"}
+    assert policies(examine(patched(image, (44, le(7, 4))))) == {"odd": "warn"}
     assert not examine(patched(image, (44, le(0x312E3276, 4)))).findings
 
 
@@ -91,4 +92,4 @@ def test_one_cut_off_in_its_header_is_truncated(qemu_img: QemuImg, length: int) 
 
 SEEDS = [seeds()["parallels"], old([1, 64, 0])]
 
-test_mutants_upset_nothing = hostile(lambda: SEEDS, 80)
+test_mutants_upset_nothing = header_mutants(lambda: SEEDS, 80)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import io
 import itertools
-import tarfile
-import zipfile
 from collections.abc import Callable
 
 import pytest
@@ -16,7 +13,10 @@ from hypothesis import strategies as st
 from douane.plugins.formats.match import Match
 from douane.plugins.formats.polyglot import judge
 from support.examination import codes, examine, names
-from support.images.disks import gpt_disk, gpt_entries, gpt_header, mbr_disk, mbr_entry
+from support.images.iso import iso
+from support.images.partitions import gpt_disk, gpt_entries, gpt_header, mbr_disk, mbr_entry
+from support.images.tar import tar
+from support.images.zip import zipped
 
 DISKS = ("qcow2", "qcow", "qed", "vdi", "vhd", "vhdx", "luks1", "luks2", "parallels", "bochs", "cloop")
 VMDKS = ("vmdk", "vmdk-descriptor", "vmdk-extent", "vmdk-cowd")
@@ -148,33 +148,19 @@ def test_any_set_of_looks_is_judged(chosen: list[str], end: bool) -> None:
 # images
 
 
-def iso() -> bytearray:
-    """No more than what makes an ISO."""
-    image = bytearray(400 << 10)
-    descriptor = bytearray(2048)
-    descriptor[:7] = b"\1CD001\1"
-    for at, value in ((80, 100), (132, 10)):
-        descriptor[at : at + 8] = value.to_bytes(4, "little") + value.to_bytes(4, "big")
-    descriptor[128:132] = b"\0\x08\x08\0"
-    descriptor[156:190] = record = b"\x22\0" + bytes([20, 0, 0, 0, 0, 0, 0, 20, 0, 8, 0, 0, 0, 0, 8, 0]) + bytes(7) + (
-        b"\2\0\0\1\0\0\1\1\0"
-    )  # fmt: skip
-    image[32768 : 32768 + 2048] = descriptor
-    image[34816:34823] = b"\xffCD001\1"
-    image[20 * 2048 : 20 * 2048 + 34] = record
-    return image
+ISO = iso(blocks=200)
 
 
 def test_the_iso_by_itself_passes() -> None:
-    examination = examine(iso())
+    examination = examine(ISO)
     assert names(examination) == ["iso"]
     assert not examination.findings
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "qcow", "qed", "vmdk", "vdi", "vhdx", "vpc", "parallels", "luks"])
-@pytest.mark.parametrize("behind", [iso(), gpt_disk((100, 200)), mbr_disk(mbr_entry(0x83, 2048, 100))])
+@pytest.mark.parametrize("behind", [ISO, gpt_disk((100, 200)), mbr_disk(mbr_entry(0x83, 2048, 100))])
 def test_the_header_of_a_disk_before_an_iso_or_a_partition_table_is_refused(
-    qemu_img: Callable[..., bytes], kind: str, behind: bytearray
+    qemu_img: Callable[..., bytes], kind: str, behind: bytes
 ) -> None:
     secret = ("--object", "secret,id=key,data=abc123", "-o", "key-secret=key,iter-time=10") if kind == "luks" else ()
     header = qemu_img(kind, *secret, size=4 << 20)[:440]
@@ -188,44 +174,33 @@ def test_the_header_of_a_disk_before_an_iso_or_a_partition_table_is_refused(
 def test_a_description_of_a_vmdk_before_an_iso_is_refused() -> None:
     text = b'# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\n'
     text += b'RW 8 FLAT "/etc/passwd" 0\n'
-    image = iso()
-    image[: len(text)] = text
-    examination = examine(image)
+    examination = examine(iso(blocks=200, first=text))
     assert names(examination) == ["vmdk-descriptor", "iso"]
     assert "ambiguous" in codes(examination)
 
 
-def packed(kind: str) -> bytes:
-    """An archive with one small file."""
-    made = io.BytesIO()
-    if kind == "tar":
-        with tarfile.open(fileobj=made, mode="w") as tar:
-            member = tarfile.TarInfo("disk")
-            member.size = 10
-            tar.addfile(member, io.BytesIO(bytes(10)))
-        return made.getvalue()
-    if kind == "gzip":
-        return gzip.compress(bytes(1000), mtime=0)
-    with zipfile.ZipFile(made, "w") as archive:
-        archive.writestr("disk", bytes(10))
-    return made.getvalue()
+ARCHIVES = {
+    "tar": tar(("disk", bytes(10))),
+    "gzip": gzip.compress(bytes(1000), mtime=0),
+    "zip": zipped(("disk", bytes(10))),
+}
 
 
 @pytest.mark.parametrize("kind", ["tar", "gzip"])
 def test_an_archive_in_the_system_area_of_an_iso_is_refused(kind: str) -> None:
-    archive = packed(kind)[: 16 << 10]
-    examination = examine(archive + iso()[len(archive) :])
+    archive = ARCHIVES[kind][: 16 << 10]
+    examination = examine(archive + ISO[len(archive) :])
     assert names(examination)[0] == "iso"
     assert len(names(examination)) == 2
     assert "ambiguous" in codes(examination)
 
 
 def test_a_gzip_that_ends_as_a_zip_is_refused() -> None:
-    assert "ambiguous" in codes(examine(packed("gzip") + packed("zip")))
+    assert "ambiguous" in codes(examine(ARCHIVES["gzip"] + ARCHIVES["zip"]))
 
 
 def test_a_qcow2_with_a_zip_behind_it_is_told(qemu_img: Callable[..., bytes]) -> None:
-    examination = examine(qemu_img("qcow2") + packed("zip"))
+    examination = examine(qemu_img("qcow2") + ARCHIVES["zip"])
     assert names(examination)[0] == "qcow2"
     assert "trailing-data" in codes(examination)
 
@@ -238,16 +213,16 @@ def test_a_qcow2_that_ends_as_a_fixed_vhd_is_refused(qemu_img: Callable[..., byt
 
 
 @pytest.mark.parametrize("disk", [gpt_disk((100, 200)), mbr_disk(mbr_entry(0x83, 2048, 100))])
-def test_a_fixed_vhd_of_a_disk_with_partitions_is_normal(qemu_img: Callable[..., bytes], disk: bytearray) -> None:
-    examination = examine(qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=bytes(disk)))
+def test_a_fixed_vhd_of_a_disk_with_partitions_is_normal(qemu_img: Callable[..., bytes], disk: bytes) -> None:
+    examination = examine(qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=disk))
     assert names(examination)[0] == "vhd"
     assert not examination.findings
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vdi", "vhdx", "vpc", "parallels"])
-@pytest.mark.parametrize("disk", [iso(), gpt_disk((100, 200)), mbr_disk(mbr_entry(0x83, 2048, 100))])
-def test_a_disk_in_a_format_is_that_format_alone(qemu_img: Callable[..., bytes], kind: str, disk: bytearray) -> None:
-    examination = examine(qemu_img(kind, data=bytes(disk)))
+@pytest.mark.parametrize("disk", [ISO, gpt_disk((100, 200)), mbr_disk(mbr_entry(0x83, 2048, 100))])
+def test_a_disk_in_a_format_is_that_format_alone(qemu_img: Callable[..., bytes], kind: str, disk: bytes) -> None:
+    examination = examine(qemu_img(kind, data=disk))
     assert len(names(examination)) == 1
     assert "ambiguous" not in codes(examination)
 

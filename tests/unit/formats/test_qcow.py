@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from support.examination import codes, examine, names
+from support.examination import codes, examine, fields, match_of, names, policies
+from support.fuzzing.header_mutants import header_mutants
 from support.fuzzing.seeds import seeds
-from support.images.patches import be, hostile, match_of, patched, shown, worth
+from support.images import be, patched
 
 MiB = 1 << 20
 QemuImg = Callable[..., bytes]
@@ -31,8 +32,8 @@ def test_it_is_not_qcow2(qemu_img: QemuImg) -> None:
 
 def test_a_backing_file_is_refused_and_named(qemu_img: QemuImg) -> None:
     image = qemu_img("qcow", "-u", "-b", "/base.img", "-F", "raw")
-    assert worth(examine(image)) == {"backing-file": "refuse"}
-    assert shown(match_of(image, "qcow"))["backing file"] == "/base.img"
+    assert policies(examine(image)) == {"backing-file": "refuse"}
+    assert fields(match_of(image, "qcow"))["backing file"] == "/base.img"
 
 
 @pytest.mark.parametrize(("offset", "length"), [(48, 0), (48, 1024), (1 << 63, 9)])
@@ -43,7 +44,7 @@ def test_a_backing_name_that_cannot_be_is_refused(qemu_img: QemuImg, offset: int
 
 @pytest.mark.parametrize(("method", "found"), [(1, {"encrypted": "warn"}), (2, {"unknown-feature": "refuse"})])
 def test_encryption(qemu_img: QemuImg, method: int, found: dict[str, str]) -> None:
-    assert worth(examine(patched(qemu_img("qcow"), (36, be(method, 4))))) == found
+    assert policies(examine(patched(qemu_img("qcow"), (36, be(method, 4))))) == found
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_what_contradicts_itself(qemu_img: QemuImg, at: int, value: bytes, found
 @pytest.mark.parametrize("size_known", [True, False])
 def test_a_file_cut_in_half_is_refused(qemu_img: QemuImg, size_known: bool) -> None:
     image = qemu_img("qcow", data=DATA)
-    assert worth(examine(image[: len(image) // 2], size_known=size_known)) == {"outside-file": "refuse"}
+    assert policies(examine(image[: len(image) // 2], size_known=size_known)) == {"outside-file": "refuse"}
 
 
 @pytest.mark.parametrize("size_known", [True, False])
@@ -102,4 +103,4 @@ def test_tables_laid_over_each_other_are_not_read_again_and_again() -> None:
 
 SEEDS = [image for name, image in seeds().items() if name.startswith("qcow") and not name.startswith("qcow2")]
 
-test_mutants_upset_nothing = hostile(lambda: SEEDS, 200)
+test_mutants_upset_nothing = header_mutants(lambda: SEEDS, 200)

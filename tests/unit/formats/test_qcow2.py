@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from support.examination import codes, examine, names
+from support.examination import codes, examine, fields, match_of, names, policies
+from support.fuzzing.header_mutants import header_mutants
 from support.fuzzing.seeds import seeds
-from support.images.patches import be, hostile, match_of, patched, shown, worth
+from support.images import be, patched
 from support.images.qcow2 import CLUSTER, with_extension, with_fields
 
 MiB = 1 << 20
@@ -85,14 +86,14 @@ def test_a_backing_file_is_refused_and_named(plain: bytes, name: str) -> None:
     raw = name.encode()
     image = patched(with_fields(plain, backing_file_offset=1024, backing_file_size=len(raw)), (1024, raw))
     found = match_of(image, "qcow2")
-    assert worth(examine(image)) == {"backing-file": "refuse"}
-    assert shown(found)["backing file"] == name[:200]
+    assert policies(examine(image)) == {"backing-file": "refuse"}
+    assert fields(found)["backing file"] == name[:200]
 
 
 def test_a_backing_file_of_qemu_img_is_found(qemu_img: QemuImg) -> None:
     image = qemu_img("qcow2", "-u", "-b", "/base.img", "-F", "raw")
     assert codes(examine(image)) == {"backing-file"}
-    assert shown(match_of(image, "qcow2"))["backing format"] == "raw"
+    assert fields(match_of(image, "qcow2"))["backing format"] == "raw"
 
 
 @pytest.mark.parametrize(
@@ -104,21 +105,21 @@ def test_a_backing_name_where_none_can_stand_is_refused(plain: bytes, offset: in
 
 
 def test_a_backing_name_of_no_bytes_is_refused(plain: bytes) -> None:
-    assert worth(examine(with_fields(plain, backing_file_offset=1024))) == {"header": "refuse"}
+    assert policies(examine(with_fields(plain, backing_file_offset=1024))) == {"header": "refuse"}
 
 
 def test_an_external_data_file_is_refused(qemu_img: QemuImg) -> None:
     image = qemu_img("qcow2", "-o", "data_file=/dev/null,data_file_raw=on", size=0)
     assert "data-file" in codes(examine(image))
-    assert shown(match_of(image, "qcow2"))["data file"] == "/dev/null"
+    assert fields(match_of(image, "qcow2"))["data file"] == "/dev/null"
 
 
 def test_the_bit_of_a_data_file_is_refused_without_its_name(plain: bytes) -> None:
-    assert worth(examine(with_fields(plain, incompatible=4))) == {"data-file": "refuse"}
+    assert policies(examine(with_fields(plain, incompatible=4))) == {"data-file": "refuse"}
 
 
 def test_the_name_of_a_data_file_is_refused_without_its_bit(plain: bytes) -> None:
-    assert worth(examine(with_extension(plain, 0x44415441, b"/etc/passwd"))) == {"data-file": "refuse"}
+    assert policies(examine(with_extension(plain, 0x44415441, b"/etc/passwd"))) == {"data-file": "refuse"}
 
 
 def test_a_header_extension_that_leads_out_of_the_header_is_refused(plain: bytes) -> None:
@@ -147,7 +148,7 @@ def test_more_header_extensions_than_there_can_be_are_refused(plain: bytes) -> N
     ],
 )
 def test_incompatible_features(plain: bytes, bits: int, found: dict[str, str]) -> None:
-    assert worth(examine(with_fields(plain, incompatible=bits))) == found
+    assert policies(examine(with_fields(plain, incompatible=bits))) == found
 
 
 def test_compatible_and_autoclear_features_that_are_not_known_pass(plain: bytes) -> None:
@@ -167,7 +168,7 @@ def test_luks_in_qcow2_is_told(plain: bytes) -> None:
     def encrypted(offset: int, length: int, method: int = 2) -> bytes:
         return with_fields(with_extension(whole, 0x0537BE77, be(offset, 8) + be(length, 8)), crypt_method=method)
 
-    assert worth(examine(encrypted(place, 2 * MiB))) == {"encrypted": "warn"}
+    assert policies(examine(encrypted(place, 2 * MiB))) == {"encrypted": "warn"}
     assert codes(examine(encrypted(place, 2 * MiB, method=1))) == {"encrypted", "header"}
     assert codes(examine(encrypted(place + 8, 2 * MiB))) == {"encrypted", "header"}
     assert codes(examine(encrypted(place, 1 << 50))) == {"encrypted", "header"}
@@ -230,7 +231,7 @@ def test_a_version_that_is_not_known_is_refused(plain: bytes, version: int) -> N
 )
 def test_the_size_of_its_disk(plain: bytes, size: int, found: dict[str, str], virtual_size: int) -> None:
     image = with_fields(plain, size=size)
-    assert worth(examine(image)) == found
+    assert policies(examine(image)) == found
     assert match_of(image, "qcow2").virtual_size == virtual_size
 
 
@@ -255,4 +256,4 @@ def qcow2_seeds() -> list[bytes]:
 
 QCOW2_SEEDS = qcow2_seeds()
 
-test_mutants_upset_nothing = hostile(lambda: QCOW2_SEEDS, 200)
+test_mutants_upset_nothing = header_mutants(lambda: QCOW2_SEEDS, 200)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.plugins.formats.qcow2_entries import OFFSET, RESERVED, L2Entries
-from support.examination import codes, examine, summary
-from support.images.patches import be, match_of, patched, worth
+from support.examination import codes, examine, match_of, policies, summary
+from support.images import be, patched
 from support.images.qcow2 import CLUSTER, handmade, with_fields
 
 MiB = 1 << 20
@@ -48,7 +48,7 @@ def test_one_that_lost_its_last_cluster_is_refused(qemu_img: QemuImg, options: s
 
 
 def test_one_that_lost_half_of_its_last_cluster_is_told(full: bytes) -> None:
-    assert worth(examine(full[:-1000])) == {"odd": "warn"}
+    assert policies(examine(full[:-1000])) == {"odd": "warn"}
 
 
 @pytest.mark.parametrize("size_known", [True, False])
@@ -115,8 +115,8 @@ def test_clusters_of_zeros_and_such_as_are_not_there_pass() -> None:
 
 
 def test_reserved_bits_are_told() -> None:
-    assert worth(examine(handmade([4 * 512 | 1], {}, 8))) == {"odd": "warn"}
-    assert worth(examine(handmade([4 * 512], {4: [5 * 512 | 1 << 60]}, 8))) == {"odd": "warn"}
+    assert policies(examine(handmade([4 * 512 | 1], {}, 8))) == {"odd": "warn"}
+    assert policies(examine(handmade([4 * 512], {4: [5 * 512 | 1 << 60]}, 8))) == {"odd": "warn"}
 
 
 def test_a_refcount_block_outside_of_the_file_is_refused() -> None:
@@ -143,7 +143,7 @@ def behind(cluster: int, first: int) -> bytes:
 @pytest.mark.parametrize("size_known", [True, False])
 def test_tables_before_the_l1_table_are_said_to_be_unchecked_and_the_rest_is_checked(size_known: bool) -> None:
     gone = 1 * MiB // 512 + 5
-    assert worth(examine(behind(902, gone), size_known=size_known)) == {"unchecked": "pass"}
+    assert policies(examine(behind(902, gone), size_known=size_known)) == {"unchecked": "pass"}
     assert "outside-file" in codes(examine(behind(1 << 30, gone), size_known=size_known))
 
 
@@ -167,7 +167,7 @@ def test_snapshots_are_told_and_named(qemu_img: QemuImg) -> None:
     )
     image = with_fields(image, nb_snapshots=2, snapshots_offset=5 * 512)
     found = match_of(image, "qcow2")
-    assert worth(examine(image)) == {"snapshots": "warn"}
+    assert policies(examine(image)) == {"snapshots": "warn"}
     assert [field.value for field in found.fields if field.name.startswith("snapshot ")] == ["first", "two"]
     assert "header" in codes(examine(patched(image, (5 * 512 + 36, be(1025, 4)))))
     assert "header" in codes(examine(patched(image, (5 * 512, be(4 * 512 + 8, 8)))))

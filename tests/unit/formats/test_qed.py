@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from support.examination import codes, examine
+from support.examination import codes, examine, fields, match_of, policies
+from support.fuzzing.header_mutants import header_mutants
 from support.fuzzing.seeds import seeds
-from support.images.patches import hostile, le, match_of, patched, shown, worth
+from support.images import le, patched
 
 MiB = 1 << 20
 QemuImg = Callable[..., bytes]
@@ -28,8 +29,8 @@ def test_what_qemu_img_makes_passes(qemu_img: QemuImg, options: str) -> None:
 
 def test_a_backing_file_is_refused_and_named(qemu_img: QemuImg) -> None:
     image = qemu_img("qed", "-u", "-b", "/base.img", "-F", "raw")
-    assert worth(examine(image)) == {"backing-file": "refuse"}
-    assert shown(match_of(image, "qed"))["backing file"] == "/base.img"
+    assert policies(examine(image)) == {"backing-file": "refuse"}
+    assert fields(match_of(image, "qed"))["backing file"] == "/base.img"
     assert {"backing-file", "header"} <= codes(examine(patched(image, (60, le(4096, 4)))))
     assert {"backing-file", "header"} <= codes(examine(patched(image, (56, le(0xFFFFFFFF, 4)))))
 
@@ -39,7 +40,7 @@ def test_a_backing_file_is_refused_and_named(qemu_img: QemuImg) -> None:
     [(2, {"dirty": "warn"}), (8, {"unknown-feature": "refuse"}), (1 << 63, {"unknown-feature": "refuse"})],
 )
 def test_features(qemu_img: QemuImg, bits: int, found: dict[str, str]) -> None:
-    assert worth(examine(patched(qemu_img("qed"), (16, le(bits, 8))))) == found
+    assert policies(examine(patched(qemu_img("qed"), (16, le(bits, 8))))) == found
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_what_contradicts_itself(qemu_img: QemuImg, at: int, value: bytes, found
 @pytest.mark.parametrize("size_known", [True, False])
 def test_a_file_cut_in_half_is_refused(qemu_img: QemuImg, size_known: bool) -> None:
     image = qemu_img("qed", data=DATA)
-    assert worth(examine(image[: len(image) // 2], size_known=size_known)) == {"outside-file": "refuse"}
+    assert policies(examine(image[: len(image) // 2], size_known=size_known)) == {"outside-file": "refuse"}
 
 
 def test_a_cluster_of_zeros_passes_and_one_in_the_header_does_not(qemu_img: QemuImg) -> None:
@@ -90,4 +91,4 @@ def test_one_cut_off_in_its_header_is_truncated(qemu_img: QemuImg, length: int) 
 
 SEEDS = [image for name, image in seeds().items() if name.startswith("qed")]
 
-test_mutants_upset_nothing = hostile(lambda: SEEDS, 80)
+test_mutants_upset_nothing = header_mutants(lambda: SEEDS, 80)

@@ -22,9 +22,14 @@ from douane.plugins.formats.lzma import Lzma
 from douane.plugins.formats.match import Match
 from douane_plugin import Image, Reject
 from support.examination import codes, examine
-from support.images import appliances, headers, virtual_disks
-from support.images.compressed import PACKERS, SKIPPABLE, StrictSource, Told, Unpacked, refused, zipped
-from support.memory_image import cut
+from support.images import ova, patched
+from support.images.compression import PACKERS, SKIPPABLE
+from support.images.iso import iso
+from support.images.partitions import mbr_disk, mbr_entry
+from support.images.tar import tar
+from support.images.vmdk import stream, vmdk_text
+from support.images.zip import STORED, zipped
+from support.plugin_runs import ChunkSource, TransformReport, cut, decompress_code, decompressed, extracted
 
 DATA = b"the beginning of a disk, " * 40 + bytes(1000)
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
@@ -38,34 +43,34 @@ def skippable(length: int) -> bytes:
 
 def late_descriptor(size: int) -> bytes:
     """An appliance whose descriptor stands behind a file of `size` bytes."""
-    return appliances.tar(("notes.txt", bytes(size)), ("vm.ovf", appliances.ovf()), ("disk.vmdk", DATA))
+    return tar(("notes.txt", bytes(size)), ("vm.ovf", ova.ovf()), ("disk.vmdk", DATA))
 
 
 SEEDS: dict[str, bytes] = {
     **{name: pack(DATA) for name, pack in PACKERS.items()},
     "gzip with a name": b"\x1f\x8b\x08\x1e" + bytes(6) + b"\4\0abcddisk\0comment\0\0\0" + PACKERS["gzip"](DATA)[10:],
-    "stored zip": zipped(DATA, zipfile.ZIP_STORED),
-    "streamed zip": zipped(DATA, streamed=True),
-    "lzma zip": zipped(DATA, zipfile.ZIP_LZMA),
+    "stored zip": zipped(("disk.img", DATA), method=STORED),
+    "streamed zip": zipped(("disk.img", DATA), streamed=True),
+    "lzma zip": zipped(("disk.img", DATA), method=zipfile.ZIP_LZMA),
     "empty zip": EMPTY_ZIP,
-    "split zip": b"PK\x07\x08" + zipped(DATA),
+    "split zip": b"PK\x07\x08" + zipped(("disk.img", DATA)),
     "legacy lz4": b"\x02\x21\x4c\x18" + bytes(20),
     "old zstd": b"\x25\xb5\x2f\xfd" + bytes(20),
     "undecodable lzma": UNDECODABLE_LZMA[:600],
     "skippable frame": SKIPPABLE,
     "zstd behind a frame": SKIPPABLE + PACKERS["zstd"](DATA),
     "lz4 behind frames": SKIPPABLE * 3 + PACKERS["lz4"](DATA),
-    "OVA": appliances.ova(),
-    "OVA of pax": appliances.ova(format=tarfile.PAX_FORMAT),
+    "OVA": ova.ova(),
+    "OVA of pax": ova.ova(format=tarfile.PAX_FORMAT),
     "OVA with a late descriptor": late_descriptor(100_000),
-    "tar": appliances.tar(("disk.raw", DATA)),
-    "tar of GNU": appliances.tar(("n" * 150, DATA), format=tarfile.GNU_FORMAT),
-    "OVF": appliances.ovf(),
-    "OVF of UTF-16": appliances.ovf().decode().replace("UTF-8", "UTF-16").encode("utf-16"),
-    "stream-optimized VMDK": virtual_disks.stream(),
-    "VMDK text": headers.vmdk_text('RW 20480 FLAT "x.vmdk" 0'),
-    "ISO": headers.iso(),
-    "MBR": headers.mbr((0x83, 9, 9), size=80_000),
+    "tar": tar(("disk.raw", DATA)),
+    "tar of GNU": tar(("n" * 150, DATA), format=tarfile.GNU_FORMAT),
+    "OVF": ova.ovf(),
+    "OVF of UTF-16": ova.ovf().decode().replace("UTF-8", "UTF-16").encode("utf-16"),
+    "stream-optimized VMDK": stream(),
+    "VMDK text": vmdk_text('RW 20480 FLAT "x.vmdk" 0'),
+    "ISO": iso(),
+    "MBR": mbr_disk(mbr_entry(0x83, 9, 9), size=80_000),
     "zeros": bytes(600),
 }
 MAGICS = (
@@ -103,7 +108,7 @@ def mutant(seed: str, before: bytes, patches: Sequence[tuple[int, bytes]], lengt
     """The image of that name behind `before`, with other bytes at some offsets, cut to `length`."""
     image = before + SEEDS[seed]
     fitting = [(at, data) for at, data in patches if at + len(data) <= len(image)]
-    return headers.patched(image, *fitting)[:length]
+    return patched(image, *fitting)[:length]
 
 
 def at_start(examination: Examination) -> dict[str, Match]:
@@ -120,8 +125,8 @@ def check_decompress(image: bytes, chunks: list[bytes], examination: Examination
     """`decompress` unpacks what the inspector calls compressed, and nothing else."""
     names = {layer.name for layer in LAYERS}
     expected = next((match for match in at_start(examination).values() if match.name in names), None)
-    unpacked = Unpacked(chunks)
-    assert unpacked.told.is_unchanged == (expected is None)
+    unpacked = decompressed(chunks)
+    assert unpacked.is_unchanged == (expected is None)
     if expected is None:
         return
     try:
@@ -132,39 +137,39 @@ def check_decompress(image: bytes, chunks: list[bytes], examination: Examination
     else:
         assert layer is not None
         assert layer.name == expected.name
-    if unpacked.told.properties:
-        assert unpacked.told.properties["compression"] == expected.name
+    if unpacked.properties:
+        assert unpacked.properties["compression"] == expected.name
     window = next((field.value for field in expected.fields if field.name == "window"), None)
     if isinstance(window, int) and window > 1 and expected.name != "xz" and not is_refused(examination):
         legacy = expected.variant == "legacy"
         code = "compressed-unsupported" if legacy else "compressed-window"
-        assert refused(chunks, max_window=window - 1) == code
-        assert refused(chunks, max_window=window) != "compressed-window"
+        assert decompress_code(chunks, max_window=window - 1) == code
+        assert decompress_code(chunks, max_window=window) != "compressed-window"
 
 
 def check_ova(chunks: list[bytes], examination: Examination) -> None:
     """`ova` takes the disk out of what the inspector calls an OVA, and out of nothing else."""
     formats = at_start(examination)
-    taken = appliances.Taken(chunks)
+    taken = extracted(chunks)
     if "ova" not in formats and "tar" not in formats:
         assert taken.code == ("ova-descriptor-alone" if "ovf" in formats else None)
-        assert taken.told.is_unchanged == ("ovf" not in formats)
-        declared = appliances.Taken(chunks, {"container_format": "ova"})
+        assert taken.is_unchanged == ("ovf" not in formats)
+        declared = extracted(chunks, {"container_format": "ova"})
         assert declared.code == ("ova-descriptor-alone" if "ovf" in formats else "ova-archive")
-    elif taken.told.is_unchanged:
+    elif taken.is_unchanged:
         # A descriptor behind the first megabyte comes too late for a transform; the inspector warns of its place.
         assert "ova" not in formats or "odd" in codes(examination) or is_refused(examination)
     elif taken.code is None:
         assert "ova" in formats
     else:
         assert "ova" in formats or is_refused(examination)
-    if taken.told.formats:
+    if taken.formats:
         assert "ova" in formats
 
 
 def check_convert(chunks: list[bytes], examination: Examination, size: int | None) -> None:
     """`convert` reads an image as the format that the inspector says."""
-    arrival = Arrival(Image({"size": size}, StrictSource(chunks), transforms=Told()))
+    arrival = Arrival(Image({"size": size}, ChunkSource(chunks), transforms=TransformReport()))
     for _ in arrival:
         pass
     match = ImageFormat(examination).match
@@ -202,7 +207,7 @@ def test_they_agree_on_each_sample(seed: str) -> None:
 def test_they_agree_where_they_once_differed(image: bytes, name: str) -> None:
     examination = examine(image)
     assert ImageFormat(examination).name == name
-    assert Unpacked(image).code is not None or not is_refused(examination)
+    assert decompressed(image).code is not None or not is_refused(examination)
     check(image, [], size_known=True)
 
 
@@ -248,5 +253,5 @@ def test_a_descriptor_behind_the_first_megabyte_is_warned_of() -> None:
     image = late_descriptor(2 << 20)
     examination = examine(image)
     assert (ImageFormat(examination).name, codes(examination)) == ("ova", {"odd"})
-    assert appliances.Taken(image).told.is_unchanged
-    assert appliances.Taken(image, any_order=True).data == DATA
+    assert extracted(image).is_unchanged
+    assert extracted(image, any_order=True).data == DATA

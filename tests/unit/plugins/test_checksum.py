@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from douane.plugins.checksum import HEX_DIGITS, Checksum
 from douane_plugin import Reject
-from support.memory_image import answer, as_image, cut
+from support.plugin_runs import answer, as_image, cut
 
 DATA = bytes(range(256)) * 1000
 

@@ -18,8 +18,7 @@ from douane.plugins.convert.arrival import Arrival
 from douane.plugins.convert.grains import disk, fits
 from douane.plugins.formats.vmdk_sparse import Header
 from douane_plugin import Image, Reject
-from support.images.compressed import StrictSource, Told
-from support.memory_image import cut
+from support.plugin_runs import ChunkSource, TransformReport, cut
 
 DISK = random.Random(1).randbytes(70_000) + bytes(200_000) + b"abc" * 60_000 + bytes(300_080)
 NUMBERS = (0, 1, 2, 127, *range(128, 1408, 128), 0xFFFF, 0xFFFFFFFF)
@@ -46,7 +45,7 @@ def markers(image: bytes) -> list[int]:
 
 def ours(image: bytes, pieces: list[int]) -> str | None:
     """The digest of the disk, None if it is refused, or left to qemu-img."""
-    arrival = Arrival(Image({}, StrictSource(cut(image, pieces)), transforms=Told()))
+    arrival = Arrival(Image({}, ChunkSource(cut(image, pieces)), transforms=TransformReport()))
     match = arrival.match
     if match is None or match.variant != "streamOptimized":
         return None

@@ -20,33 +20,23 @@ from douane.plugins._byte_reader import ByteReader
 from douane.plugins.decompress import Decompress
 from douane.plugins.decompress.layers import LAYERS, unpacker
 from douane.plugins.decompress.limits import UnpackLimits
-from support.images.compressed import (
-    PACKERS,
-    SKIPPABLE,
-    STREAMS,
-    Unpacked,
-    by_program,
-    raw_deflate,
-    refused,
-    zstd,
-    zstd_checked,
-)
-from support.memory_image import cut
+from support.images.compression import PACKERS, SKIPPABLE, STREAMS, by_program, raw_deflate, zstd, zstd_checked
+from support.plugin_runs import cut, decompress_code, decompressed
 
 DISK = random.Random(4).randbytes(150_000) + bytes(100_000) + b"the end of a disk" * 4000
 
 
 @pytest.mark.parametrize("name", PACKERS)
 def test_each_format_is_unpacked_and_named(name: str) -> None:
-    unpacked = Unpacked(PACKERS[name](DISK))
+    unpacked = decompressed(PACKERS[name](DISK))
     assert (unpacked.code, unpacked.data == DISK, unpacked.warnings) == (None, True, [])
-    assert unpacked.told.properties == {"compression": name, "layers": 1}
-    assert unpacked.told.formats == [(None, "bare")]
+    assert unpacked.properties == {"compression": name, "layers": 1}
+    assert unpacked.formats == [(None, "bare")]
 
 
 @pytest.mark.parametrize("command", ["gzip -1", "gzip -9", "zstd -19", "zstd --long=27", "zstd --no-check"])
 def test_what_the_programs_make_is_unpacked(command: str) -> None:
-    assert Unpacked(by_program(DISK, *command.split(), "-c")).data == DISK
+    assert decompressed(by_program(DISK, *command.split(), "-c")).data == DISK
 
 
 @pytest.mark.parametrize("name", PACKERS)
@@ -55,13 +45,13 @@ def test_what_the_programs_make_is_unpacked(command: str) -> None:
 def test_it_does_not_matter_how_the_bytes_arrive(name: str, data: bytes, cuts: list[int]) -> None:
     data = b"-" + data  # so that it does not begin like another layer
     packed = PACKERS[name](data)
-    assert Unpacked(cut(packed, cuts)).data == data
+    assert decompressed(cut(packed, cuts)).data == data
 
 
 @pytest.mark.parametrize("name", PACKERS)
 def test_bytes_may_arrive_one_by_one(name: str) -> None:
     data = DISK[149_000:152_000]
-    assert Unpacked(bytes([byte]) for byte in PACKERS[name](data)).data == data
+    assert decompressed(bytes([byte]) for byte in PACKERS[name](data)).data == data
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
@@ -80,7 +70,7 @@ def test_no_piece_is_longer_than_what_was_asked_for(layer, data: bytes, repeat: 
 def test_members_one_after_the_other_are_one_image(name: str, parts: list[bytes], cuts: list[int]) -> None:
     parts = [b"-", *parts]
     packed = b"".join(map(STREAMS[name], parts))
-    unpacked = Unpacked(cut(packed, cuts))
+    unpacked = decompressed(cut(packed, cuts))
     assert (unpacked.code, unpacked.data) == (None, b"".join(parts))
 
 
@@ -88,24 +78,24 @@ def test_members_one_after_the_other_are_one_image(name: str, parts: list[bytes]
 @pytest.mark.parametrize("skipped", [SKIPPABLE, SKIPPABLE * 3, b"\x50\x2a\x4d\x18" + bytes(4)])
 def test_frames_that_are_to_be_skipped_are_skipped_wherever_they_stand(pack, skipped: bytes) -> None:
     for packed in (skipped + pack(DISK), pack(DISK) + skipped, pack(b"") + skipped + pack(DISK)):
-        assert Unpacked(cut(packed, range(0, 60, 7))).data == DISK
+        assert decompressed(cut(packed, range(0, 60, 7))).data == DISK
 
 
 def test_a_long_frame_to_be_skipped_is_looked_behind_in_time() -> None:
     skipped = b"\x50\x2a\x4d\x18" + struct.pack("<I", 900_000) + bytes(900_000)
-    assert Unpacked(cut(skipped + zstd_checked(DISK), range(0, 900_000, 64_000))).data == DISK
+    assert decompressed(cut(skipped + zstd_checked(DISK), range(0, 900_000, 64_000))).data == DISK
 
 
 @pytest.mark.parametrize("padding", [0, 4, 400])
 def test_streams_of_xz_may_be_padded_in_words(padding: int) -> None:
     packed = lzma.compress(DISK) + bytes(padding)
-    unpacked = Unpacked(cut(packed * 2, range(0, len(packed) * 2, 1000)))
+    unpacked = decompressed(cut(packed * 2, range(0, len(packed) * 2, 1000)))
     assert (unpacked.data, unpacked.warnings) == (DISK * 2, [])
 
 
 @pytest.mark.parametrize("check", [lzma.CHECK_NONE, lzma.CHECK_CRC32, lzma.CHECK_CRC64, lzma.CHECK_SHA256])
 def test_xz_has_several_kinds_of_checksums(check: int) -> None:
-    assert Unpacked(lzma.compress(DISK, check=check)).data == DISK
+    assert decompressed(lzma.compress(DISK, check=check)).data == DISK
 
 
 def gzip_header(flags: int) -> bytes:
@@ -122,12 +112,12 @@ def gzip_header(flags: int) -> bytes:
 def test_every_header_of_gzip_is_understood_however_it_arrives(flags: int, step: int) -> None:
     data = b"some data" * 20
     packed = gzip_header(flags) + raw_deflate(data) + struct.pack("<II", zlib.crc32(data), len(data))
-    assert Unpacked(cut(packed, range(0, len(packed), step))).data == data
+    assert decompressed(cut(packed, range(0, len(packed), step))).data == data
 
 
 @pytest.mark.parametrize("level", range(10))
 def test_every_level_of_deflate_is_unpacked(level: int) -> None:
-    assert Unpacked(gzip.compress(DISK, level)).data == DISK
+    assert decompressed(gzip.compress(DISK, level)).data == DISK
 
 
 @pytest.mark.parametrize(
@@ -146,27 +136,27 @@ def test_every_level_of_deflate_is_unpacked(level: int) -> None:
     ],
 )
 def test_what_is_not_compressed_passes_as_it_is(pack, raw: bytes) -> None:
-    unpacked = Unpacked(raw)
-    assert (unpacked.told.is_unchanged, unpacked.data, unpacked.told.formats) == (True, b"", [])
-    assert Unpacked(pack(raw)).data == raw  # and is no second layer either
+    unpacked = decompressed(raw)
+    assert (unpacked.is_unchanged, unpacked.data, unpacked.formats) == (True, b"", [])
+    assert decompressed(pack(raw)).data == raw  # and is no second layer either
 
 
 def test_of_what_is_not_compressed_only_the_beginning_is_read() -> None:
-    unpacked = Unpacked([DISK] * 50)
-    assert unpacked.told.is_unchanged
+    unpacked = decompressed([DISK] * 50)
+    assert unpacked.is_unchanged
     assert unpacked.source.given == len(DISK)
 
 
 @given(st.binary(max_size=200))
 def test_random_bytes_are_taken_for_nothing_or_refused(data: bytes) -> None:
-    unpacked = Unpacked(data)
-    assert unpacked.told.is_unchanged or unpacked.code is not None
+    unpacked = decompressed(data)
+    assert unpacked.is_unchanged or unpacked.code is not None
 
 
 def test_what_is_declared_and_named_is_not_looked_at() -> None:
     facts = {"name": "disk.xz", "disk_format": "qcow2", "container_format": "bare"}
-    assert Unpacked(gzip.compress(DISK), facts).data == DISK
-    assert Unpacked(DISK, facts).told.is_unchanged
+    assert decompressed(gzip.compress(DISK), facts).data == DISK
+    assert decompressed(DISK, facts).is_unchanged
 
 
 @pytest.mark.parametrize(
@@ -182,30 +172,30 @@ def test_a_compressed_archive_is_called_what_it_is(declared: str | None, name: s
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:
         archive.addfile(tarfile.TarInfo(name), io.BytesIO())
-    assert Unpacked(gzip.compress(file.getvalue()), {"container_format": declared}).told.formats == [(None, becomes)]
+    assert decompressed(gzip.compress(file.getvalue()), {"container_format": declared}).formats == [(None, becomes)]
 
 
 def test_a_second_layer_is_refused_before_anything_comes_out() -> None:
-    unpacked = Unpacked(gzip.compress(lzma.compress(DISK)))
+    unpacked = decompressed(gzip.compress(lzma.compress(DISK)))
     assert (unpacked.code, unpacked.data) == ("compressed-again", b"")
     assert "gzip, xz" in unpacked.message
 
 
 def test_a_second_layer_passes_if_the_operator_says_so_and_is_declared() -> None:
     inner = lzma.compress(DISK)
-    unpacked = Unpacked(gzip.compress(inner), deeper="pass")
+    unpacked = decompressed(gzip.compress(inner), deeper="pass")
     assert (unpacked.data, unpacked.warnings) == (inner, ["compressed-again"])
-    assert unpacked.told.formats == [(None, "compressed")]
+    assert unpacked.formats == [(None, "compressed")]
 
 
 @pytest.mark.parametrize("inner", PACKERS)
 @pytest.mark.parametrize("outer", PACKERS)
 def test_two_layers_are_taken_off_if_the_operator_says_so(inner: str, outer: str) -> None:
     packed = PACKERS[outer](PACKERS[inner](DISK))
-    unpacked = Unpacked(cut(packed, range(0, len(packed), 9999)), depth=2)
+    unpacked = decompressed(cut(packed, range(0, len(packed), 9999)), depth=2)
     assert (unpacked.code, unpacked.data == DISK) == (None, True)
-    assert unpacked.told.properties == {"compression": f"{outer},{inner}", "layers": 2}
-    assert refused(gzip.compress(packed), depth=2) == "compressed-again"
+    assert unpacked.properties == {"compression": f"{outer},{inner}", "layers": 2}
+    assert decompress_code(gzip.compress(packed), depth=2) == "compressed-again"
 
 
 @pytest.mark.parametrize(

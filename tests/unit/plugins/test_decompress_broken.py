@@ -15,19 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.plugins._byte_reader import ByteReader
-from support.images.compressed import (
+from support.images.compression import (
     PACKERS,
     SKIPPABLE,
     STREAMS,
-    Unpacked,
     by_program,
     lz4_full,
     raw_deflate,
-    refused,
     zstd,
     zstd_checked,
 )
-from support.memory_image import cut
+from support.plugin_runs import cut, decompress_code, decompressed
 
 SMALL = b"the beginning, " + random.Random(4).randbytes(150) + bytes(400) + b", the end"
 WITH_CHECKSUMS = [name for name in PACKERS if name != "lzma"]
@@ -37,9 +35,9 @@ WITH_CHECKSUMS = [name for name in PACKERS if name != "lzma"]
 def test_every_truncation_is_refused_or_is_no_compressed_image(name: str) -> None:
     packed = PACKERS[name](SMALL)
     for length in range(len(packed)):
-        unpacked = Unpacked(packed[:length])
-        assert unpacked.code == "compressed-truncated" or unpacked.told.is_unchanged, length
-        assert not unpacked.told.is_unchanged or length < 18
+        unpacked = decompressed(packed[:length])
+        assert unpacked.code == "compressed-truncated" or unpacked.is_unchanged, length
+        assert not unpacked.is_unchanged or length < 18
         assert SMALL.startswith(unpacked.data)
 
 
@@ -47,7 +45,7 @@ def test_every_truncation_is_refused_or_is_no_compressed_image(name: str) -> Non
 def test_a_second_member_that_is_cut_short_is_refused(name: str) -> None:
     packed = STREAMS[name](SMALL)
     for length in range(len(packed) + 1, 2 * len(packed)):
-        assert refused((packed * 2)[:length]) in ("compressed-truncated", "compressed-trailing-data"), length
+        assert decompress_code((packed * 2)[:length]) in ("compressed-truncated", "compressed-trailing-data"), length
 
 
 @pytest.mark.parametrize("name", WITH_CHECKSUMS)
@@ -57,9 +55,9 @@ def test_no_changed_byte_makes_another_image(name: str) -> None:
         for change in (0x01, 0x80, 0xFF):
             changed = bytearray(packed)
             changed[at] ^= change
-            unpacked = Unpacked(bytes(changed))
+            unpacked = decompressed(bytes(changed))
             # A name, a time or a flag that nobody needs may change; what is refused has a code and a sentence.
-            assert unpacked.told.is_unchanged or unpacked.code is not None or unpacked.data == SMALL, (at, change)
+            assert unpacked.is_unchanged or unpacked.code is not None or unpacked.data == SMALL, (at, change)
 
 
 @pytest.mark.parametrize("name", PACKERS)
@@ -69,7 +67,7 @@ def test_damaged_bytes_are_refused_and_never_a_failure(name: str, data: st.DataO
     packed = bytearray(PACKERS[name](SMALL))
     for at, byte in data.draw(st.lists(st.tuples(st.integers(0, len(packed) - 1), st.integers(0, 255)), max_size=9)):
         packed[at] = byte
-    Unpacked(cut(bytes(packed), data.draw(st.lists(st.integers(0, 900), max_size=9))))
+    decompressed(cut(bytes(packed), data.draw(st.lists(st.integers(0, 900), max_size=9))))
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd", "lz4", "zip"])
@@ -77,21 +75,23 @@ def test_a_wrong_checksum_is_called_that(name: str) -> None:
     packed = bytearray(PACKERS[name](SMALL))
     at = {"gzip": -8, "zstd": -4, "lz4": -4, "zip": 14}[name]
     packed[at] ^= 1
-    assert refused(bytes(packed)) == "compressed-checksum"
+    assert decompress_code(bytes(packed)) == "compressed-checksum"
 
 
 def test_a_wrong_length_in_gzip_is_refused() -> None:
     packed = raw_deflate(SMALL) + struct.pack("<II", zlib.crc32(SMALL), len(SMALL) + 1)
-    assert refused(b"\x1f\x8b\x08" + bytes(6) + b"\x03" + packed) == "compressed-checksum"
+    assert decompress_code(b"\x1f\x8b\x08" + bytes(6) + b"\x03" + packed) == "compressed-checksum"
 
 
 def test_a_wrong_checksum_of_a_gzip_header_is_refused() -> None:
-    assert refused(b"\x1f\x8b\x08\x02" + bytes(5) + b"\x03\xab\xcd" + raw_deflate(SMALL)) == "compressed-checksum"
+    assert (
+        decompress_code(b"\x1f\x8b\x08\x02" + bytes(5) + b"\x03\xab\xcd" + raw_deflate(SMALL)) == "compressed-checksum"
+    )
 
 
 def test_a_name_in_gzip_that_never_ends_is_not_collected() -> None:
     header = b"\x1f\x8b\x08\x08" + bytes(5) + b"\x03"
-    unpacked = Unpacked([header, *[b"n" * 60_000] * 50])
+    unpacked = decompressed([header, *[b"n" * 60_000] * 50])
     assert unpacked.code == "compressed-damaged"
     assert unpacked.source.given < 200_000
 
@@ -100,7 +100,7 @@ def test_a_name_in_gzip_that_never_ends_is_not_collected() -> None:
 def test_a_second_member_of_gzip_with_reserved_flags_is_refused(flags: int) -> None:
     second = bytearray(gzip.compress(SMALL))
     second[3] = flags
-    assert refused(gzip.compress(SMALL) + second) == "compressed-damaged"
+    assert decompress_code(gzip.compress(SMALL) + second) == "compressed-damaged"
 
 
 @pytest.mark.parametrize("name", [*STREAMS, "lzma"])
@@ -108,29 +108,29 @@ def test_a_second_member_of_gzip_with_reserved_flags_is_refused(flags: int) -> N
 def test_what_follows_the_end_is_refused_or_warned_of(name: str, garbage: bytes) -> None:
     packed = PACKERS[name](SMALL) + garbage
     for chunks in ([packed], cut(packed, range(0, len(packed), 11))):
-        assert Unpacked(chunks).code == "compressed-trailing-data"
-        unpacked = Unpacked(chunks, trailing="warn")
+        assert decompressed(chunks).code == "compressed-trailing-data"
+        unpacked = decompressed(chunks, trailing="warn")
         assert (unpacked.code, unpacked.data, unpacked.warnings) == (None, SMALL, ["compressed-trailing-data"])
 
 
 @pytest.mark.parametrize("name", [*STREAMS, "lzma"])
 @pytest.mark.parametrize("zeros", [1, 3, 511, 3_000_001])
 def test_zeros_behind_the_end_only_warn(name: str, zeros: int) -> None:
-    unpacked = Unpacked(PACKERS[name](SMALL) + bytes(zeros))
+    unpacked = decompressed(PACKERS[name](SMALL) + bytes(zeros))
     assert (unpacked.code, unpacked.data, unpacked.warnings) == (None, SMALL, ["compressed-padding"])
 
 
 def test_padding_of_xz_that_is_no_word_hides_no_stream() -> None:
     packed = lzma.compress(SMALL)
-    assert refused(packed + bytes(3) + packed) == "compressed-trailing-data"
+    assert decompress_code(packed + bytes(3) + packed) == "compressed-trailing-data"
 
 
 def test_members_are_counted_in_all_layers() -> None:
-    assert refused(gzip.compress(SMALL) * 10, max_members=10) is None
-    assert refused(gzip.compress(SMALL) * 11, max_members=10) == "compressed-members"
-    assert refused((SKIPPABLE + zstd_checked(SMALL)) * 6, max_members=11) == "compressed-members"
+    assert decompress_code(gzip.compress(SMALL) * 10, max_members=10) is None
+    assert decompress_code(gzip.compress(SMALL) * 11, max_members=10) == "compressed-members"
+    assert decompress_code((SKIPPABLE + zstd_checked(SMALL)) * 6, max_members=11) == "compressed-members"
     two = gzip.compress(b"".join(zstd_checked(SMALL) for _ in range(6))) * 6
-    assert refused(two, max_members=11, depth=2) == "compressed-members"
+    assert decompress_code(two, max_members=11, depth=2) == "compressed-members"
 
 
 def test_a_great_many_tiny_members_are_not_copied_over_and_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_a_great_many_tiny_members_are_not_copied_over_and_over(monkeypatch: pyt
 
     monkeypatch.setattr(ByteReader, "put_back", count)
     packed = gzip.compress(b"", mtime=0) * 10_000 + gzip.compress(SMALL)
-    assert Unpacked(packed).data == SMALL
+    assert decompressed(packed).data == SMALL
     assert sum(copied) < 100 * len(packed)
 
 
@@ -152,7 +152,7 @@ def memory_of(packed: bytes, **config: object) -> tuple[str | None, int]:
     chunks = cut(packed, range(0, len(packed), 1 << 16))
     tracemalloc.start()
     try:
-        code = refused(chunks, **config)
+        code = decompress_code(chunks, **config)
         return code, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -181,7 +181,7 @@ def lzma_with_dictionary(size: int) -> bytes:
 
 @pytest.mark.parametrize("packed", [xz_with_dictionary(27), zstd_with_window(27), lzma_with_dictionary(1 << 27)])
 def test_a_window_of_128_mib_is_allowed(packed: bytes) -> None:
-    assert Unpacked(packed).data == SMALL
+    assert decompressed(packed).data == SMALL
 
 
 @pytest.mark.parametrize(
@@ -199,36 +199,36 @@ def test_a_larger_window_is_refused_before_it_is_allocated(packed: bytes) -> Non
     code, memory = memory_of(packed)
     assert code == "compressed-window"
     assert memory < 16 << 20
-    assert Unpacked(packed).data == b""
+    assert decompressed(packed).data == b""
 
 
 def test_an_operator_may_set_another_window() -> None:
-    assert refused(xz_with_dictionary(28), max_window="256MiB") is None
-    assert refused(xz_with_dictionary(20), max_window=700 << 10) == "compressed-window"
-    assert refused(zstd_with_window(28), max_window="256MiB") is None
-    assert refused(zstd_with_window(20), max_window=1000 << 10) == "compressed-window"
-    assert refused(lz4.frame.compress(bytes(5 << 20), block_size=7), max_window=1 << 20) == "compressed-window"
+    assert decompress_code(xz_with_dictionary(28), max_window="256MiB") is None
+    assert decompress_code(xz_with_dictionary(20), max_window=700 << 10) == "compressed-window"
+    assert decompress_code(zstd_with_window(28), max_window="256MiB") is None
+    assert decompress_code(zstd_with_window(20), max_window=1000 << 10) == "compressed-window"
+    assert decompress_code(lz4.frame.compress(bytes(5 << 20), block_size=7), max_window=1 << 20) == "compressed-window"
 
 
 @pytest.mark.parametrize("piece", ["gzip", "xz", "zstd", "bzip2", "lz4", "lzma", "zip"])
 def test_a_bomb_comes_out_in_small_pieces_however_it_goes_in(piece: str) -> None:
     packed = PACKERS[piece](bytes(10 << 20))
-    unpacked = Unpacked([packed])
+    unpacked = decompressed([packed])
     assert len(unpacked.data) == 10 << 20
     assert unpacked.longest <= (1 << 20) + (64 << 10)
 
 
 def test_what_is_legal_and_not_known_here_is_refused_with_its_reason() -> None:
     legacy = b"\x02\x21\x4c\x18" + struct.pack("<I", len(SMALL) + 3) + b"\xf0\xff" + SMALL
-    assert "legacy frame" in Unpacked(legacy).message
+    assert "legacy frame" in decompressed(legacy).message
     dictionary = bytearray(lz4_full(SMALL))
     dictionary[4] |= 1
-    assert "dictionary" in Unpacked(bytes(dictionary)).message
+    assert "dictionary" in decompressed(bytes(dictionary)).message
     trained = zstd.train_dict([b"%d some samples to train it with %d" % (n, n * n) for n in range(2000)], 2000)
-    assert "dictionary" in Unpacked(zstd.compress(SMALL, zstd_dict=trained)).message
-    assert "before version 1" in Unpacked(b"\x27\xb5\x2f\xfd" + bytes(600)).message
+    assert "dictionary" in decompressed(zstd.compress(SMALL, zstd_dict=trained)).message
+    assert "before version 1" in decompressed(b"\x27\xb5\x2f\xfd" + bytes(600)).message
     for packed in (legacy, bytes(dictionary), zstd.compress(SMALL, zstd_dict=trained)):
-        assert refused(packed) == "compressed-unsupported"
+        assert decompress_code(packed) == "compressed-unsupported"
 
 
 def test_a_kind_of_checksum_that_liblzma_does_not_know_is_not_skipped() -> None:
@@ -237,11 +237,11 @@ def test_a_kind_of_checksum_that_liblzma_does_not_know_is_not_skipped() -> None:
         packed[start + 1] = 2
     packed[8:12] = struct.pack("<I", zlib.crc32(packed[6:8]))
     packed[-12:-8] = struct.pack("<I", zlib.crc32(packed[-8:-2]))
-    assert refused(bytes(packed)) == "compressed-unsupported"
+    assert decompress_code(bytes(packed)) == "compressed-unsupported"
 
 
 def test_an_endless_frame_to_be_skipped_at_the_beginning_is_refused_in_time() -> None:
-    unpacked = Unpacked([b"\x50\x2a\x4d\x18\xff\xff\xff\xff", *[bytes(1 << 20)] * 9])
+    unpacked = decompressed([b"\x50\x2a\x4d\x18\xff\xff\xff\xff", *[bytes(1 << 20)] * 9])
     assert unpacked.code == "compressed-unsupported"
     assert unpacked.source.given < 4 << 20
 
@@ -249,17 +249,17 @@ def test_an_endless_frame_to_be_skipped_at_the_beginning_is_refused_in_time() ->
 @pytest.mark.parametrize("image", [SKIPPABLE, SKIPPABLE[:4], SKIPPABLE[:9], SKIPPABLE * 2000])
 def test_skippable_frames_alone_are_a_zstd_image_without_a_frame(image: bytes) -> None:
     """As the inspector has it, and ``zstd -d``, which unpacks such a file to nothing."""
-    assert refused(image) == "compressed-truncated"
+    assert decompress_code(image) == "compressed-truncated"
 
 
 def test_a_long_skippable_frame_before_something_else_is_a_damaged_zstd_image() -> None:
-    assert refused(b"\x50\x2a\x4d\x18" + struct.pack("<I", 100_000) + bytes(200_000)) == "compressed-damaged"
+    assert decompress_code(b"\x50\x2a\x4d\x18" + struct.pack("<I", 100_000) + bytes(200_000)) == "compressed-damaged"
 
 
 def test_the_frames_of_zstd_and_lz4_do_not_mix() -> None:
-    assert refused(zstd_checked(SMALL) + lz4_full(SMALL)) == "compressed-trailing-data"
+    assert decompress_code(zstd_checked(SMALL) + lz4_full(SMALL)) == "compressed-trailing-data"
 
 
 def test_a_truncated_file_of_the_program_is_refused() -> None:
     packed = by_program(SMALL * 1000, "zstd", "-c")
-    assert refused(packed[:-5]) == "compressed-truncated"
+    assert decompress_code(packed[:-5]) == "compressed-truncated"

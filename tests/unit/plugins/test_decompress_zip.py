@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examination import codes, examine
-from support.images.compressed import Unpacked, raw_deflate, refused, zipped, zstd_checked
-from support.memory_image import cut
+from support.images.compression import raw_deflate, zstd_checked
+from support.images.zip import zipped
+from support.plugin_runs import cut, decompress_code, decompressed
 
 DISK = random.Random(7).randbytes(70_000) + bytes(200_000)
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
@@ -84,20 +85,20 @@ def read_by_others(packed: bytes) -> bytes:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("zip64", [False, True])
 def test_each_method_is_unpacked(method: int, zip64: bool) -> None:
-    packed = zipped(DISK, method, zip64=zip64)
+    packed = zipped(("disk.img", DISK), method=method, zip64=zip64)
     for step in (9_999, 1 << 20):
-        assert Unpacked(cut(packed, range(0, len(packed), step))).data == DISK
+        assert decompressed(cut(packed, range(0, len(packed), step))).data == DISK
 
 
 @pytest.mark.parametrize("method", METHODS[1:3])
 @pytest.mark.parametrize("zip64", [False, True])
 def test_lengths_may_follow_the_data(method: int, zip64: bool) -> None:
-    packed = zipped(DISK, method, streamed=True, zip64=zip64)
-    assert Unpacked(cut(packed, range(0, len(packed), 777))).data == DISK
+    packed = zipped(("disk.img", DISK), method=method, streamed=True, zip64=zip64)
+    assert decompressed(cut(packed, range(0, len(packed), 777))).data == DISK
 
 
 def test_a_stored_file_whose_length_follows_it_is_refused_with_the_reason() -> None:
-    unpacked = Unpacked(zipped(DISK, zipfile.ZIP_STORED, streamed=True))
+    unpacked = decompressed(zipped(("disk.img", DISK), method=zipfile.ZIP_STORED, streamed=True))
     assert (unpacked.code, unpacked.data) == ("zip-layout", b"")
     assert "stream" in unpacked.message
 
@@ -106,7 +107,7 @@ def test_a_stored_file_whose_length_follows_it_is_refused_with_the_reason() -> N
     ("method", "packed"), [(93, zstd_checked(DISK)), (95, lzma.compress(DISK)), (12, bz2.compress(DISK))]
 )
 def test_newer_methods_are_unpacked(method: int, packed: bytes) -> None:
-    assert Unpacked(Zip(DISK, method, packed).build()).data == DISK
+    assert decompressed(Zip(DISK, method, packed).build()).data == DISK
 
 
 @pytest.mark.parametrize("wide", [False, True])
@@ -116,9 +117,12 @@ def test_every_form_of_data_descriptor_is_understood(wide: bool, signature: byte
     numbers = struct.pack("<IQQ" if wide else "<III", zlib.crc32(data), len(raw_deflate(data)), len(data))
     unknown = {"crc": 0, "packed": 0, "size": 0}
     packed = Zip(data, flags=8, local=unknown, descriptor=signature + numbers).build()
-    assert Unpacked(cut(packed, range(0, len(packed), 3))).data == data
+    assert decompressed(cut(packed, range(0, len(packed), 3))).data == data
     numbers = struct.pack("<IQQ" if wide else "<III", zlib.crc32(data), len(raw_deflate(data)), len(data) + 1)
-    assert refused(Zip(data, flags=8, local=unknown, descriptor=signature + numbers).build()) == "compressed-checksum"
+    assert (
+        decompress_code(Zip(data, flags=8, local=unknown, descriptor=signature + numbers).build())
+        == "compressed-checksum"
+    )
 
 
 def zip64_end(start: int, length: int, count: int = 1) -> bytes:
@@ -146,16 +150,16 @@ def zip64_zip(**changed: int) -> bytes:
 
 
 def test_zip64_is_understood_everywhere() -> None:
-    assert Unpacked(zip64_zip()).data == read_by_others(zip64_zip()) == b"a disk" * 50
+    assert decompressed(zip64_zip()).data == read_by_others(zip64_zip()) == b"a disk" * 50
 
 
 @pytest.mark.parametrize("changed", ["size", "packed", "offset", "start", "count"])
 def test_zip64_that_does_not_agree_is_refused(changed: str) -> None:
-    assert refused(zip64_zip(**{changed: 1})) == "zip-ambiguous"
+    assert decompress_code(zip64_zip(**{changed: 1})) == "zip-ambiguous"
 
 
 def test_the_builder_of_these_tests_builds_what_others_read() -> None:
-    assert read_by_others(Zip().build()) == Unpacked(Zip().build()).data == Zip().data
+    assert read_by_others(Zip().build()) == decompressed(Zip().build()).data == Zip().data
 
 
 @pytest.mark.parametrize(
@@ -186,13 +190,13 @@ def test_the_builder_of_these_tests_builds_what_others_read() -> None:
     ],
 )
 def test_a_zip_that_contradicts_itself_is_refused(wrong: Zip) -> None:
-    assert refused(wrong.build()) == "zip-ambiguous"
+    assert decompress_code(wrong.build()) == "zip-ambiguous"
 
 
 @pytest.mark.parametrize("behind", [b"x", b"\0", Zip(b"another").build()])
 @pytest.mark.parametrize("trailing", ["reject", "warn"])
 def test_nothing_may_follow_a_zip(behind: bytes, trailing: str) -> None:
-    assert refused(Zip().build() + behind, trailing=trailing) == "zip-ambiguous"
+    assert decompress_code(Zip().build() + behind, trailing=trailing) == "zip-ambiguous"
 
 
 def test_an_end_behind_the_end_is_refused_by_the_inspector_too() -> None:
@@ -206,9 +210,9 @@ def test_two_files_are_refused_in_every_layout() -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("one.img", DISK)
         archive.writestr("two.img", DISK)
-    assert refused(file.getvalue()) == "zip-members"
-    assert refused(Zip(entries=2).build()) == "zip-members"  # the directory tells of one file twice
-    assert refused(Zip(between=Zip().build()).build()) == "zip-members"
+    assert decompress_code(file.getvalue()) == "zip-members"
+    assert decompress_code(Zip(entries=2).build()) == "zip-members"  # the directory tells of one file twice
+    assert decompress_code(Zip(between=Zip().build()).build()) == "zip-members"
 
 
 def test_overlapping_files_are_refused() -> None:
@@ -216,13 +220,13 @@ def test_overlapping_files_are_refused() -> None:
     data = bytes(1 << 20)
     kernel = Zip(data).build()
     quoted = Zip(data, packed=b"\x00\x1e\x00\xe1\xff" + kernel[:30] + raw_deflate(data), entries=20)
-    assert refused(quoted.build(), deeper="pass") in (
+    assert decompress_code(quoted.build(), deeper="pass") in (
         "zip-members",
         "zip-ambiguous",
         "compressed-damaged",
         "compressed-checksum",
     )
-    assert refused(Zip(data, entries=1000).build()) == "zip-members"
+    assert decompress_code(Zip(data, entries=1000).build()) == "zip-members"
 
 
 @pytest.mark.parametrize(
@@ -230,35 +234,35 @@ def test_overlapping_files_are_refused() -> None:
     [b"../../x", b"/etc/passwd", b"a/../../b", b"..", b"\\x", b"a\\..\\b", b"C:x", b"c:/x", b"", b"a\0b", b"//x/y"],
 )
 def test_a_name_that_leads_out_is_refused_before_anything_comes_out(name: bytes) -> None:
-    unpacked = Unpacked(Zip(name=name).build())
+    unpacked = decompressed(Zip(name=name).build())
     assert (unpacked.code, unpacked.data) == ("zip-name", b"")
 
 
 @pytest.mark.parametrize("name", [b"disk.img", b"folder/disk.img", b"..disk", b"a..b/c", b"\xff\xfe", b"x" * 5000])
 def test_any_other_name_is_of_no_importance(name: bytes) -> None:
-    assert Unpacked(Zip(name=name).build()).data == Zip().data
+    assert decompressed(Zip(name=name).build()).data == Zip().data
 
 
 @pytest.mark.parametrize("mode", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFDIR, stat.S_IFIFO])
 def test_what_is_no_plain_file_is_refused(mode: int) -> None:
-    assert refused(Zip(made_by=3 << 8, mode=mode | 0o644).build()) == "zip-members"
-    assert refused(Zip(made_by=3 << 8, mode=stat.S_IFREG | 0o644).build()) is None
+    assert decompress_code(Zip(made_by=3 << 8, mode=mode | 0o644).build()) == "zip-members"
+    assert decompress_code(Zip(made_by=3 << 8, mode=stat.S_IFREG | 0o644).build()) is None
 
 
 def test_a_folder_or_nothing_is_refused() -> None:
-    assert refused(Zip(b"", name=b"folder/", packed=b"", method=0).build()) == "zip-members"
-    assert refused(b"PK\x05\x06" + bytes(18)) == "zip-members"
+    assert decompress_code(Zip(b"", name=b"folder/", packed=b"", method=0).build()) == "zip-members"
+    assert decompress_code(b"PK\x05\x06" + bytes(18)) == "zip-members"
 
 
 @pytest.mark.parametrize("flags", [1, 0x41, 0x2000])
 def test_an_encrypted_zip_is_refused(flags: int) -> None:
-    assert refused(Zip(flags=flags).build()) == "compressed-encrypted"
-    assert refused(Zip(method=99).build()) == "compressed-encrypted"
+    assert decompress_code(Zip(flags=flags).build()) == "compressed-encrypted"
+    assert decompress_code(Zip(method=99).build()) == "compressed-encrypted"
 
 
 @pytest.mark.parametrize("method", [1, 6, 9, 10, 98])
 def test_an_unknown_method_is_refused_with_its_number(method: int) -> None:
-    unpacked = Unpacked(Zip(method=method).build())
+    unpacked = decompressed(Zip(method=method).build())
     assert unpacked.code == "compressed-unsupported"
     assert f"method {method}" in unpacked.message
 
@@ -274,19 +278,19 @@ def test_an_unknown_method_is_refused_with_its_number(method: int) -> None:
     ],
 )
 def test_what_a_zip_rarely_has_is_refused(packed: bytes) -> None:
-    assert refused(packed) in ("compressed-unsupported", "zip-ambiguous")
+    assert decompress_code(packed) in ("compressed-unsupported", "zip-ambiguous")
 
 
 def test_a_wrong_crc_is_refused() -> None:
-    assert refused(Zip(local={"crc": 1}, central={"crc": 1}).build()) == "compressed-checksum"
+    assert decompress_code(Zip(local={"crc": 1}, central={"crc": 1}).build()) == "compressed-checksum"
 
 
 def test_a_dictionary_of_lzma_in_a_zip_is_bounded() -> None:
-    packed = bytearray(zipped(DISK, zipfile.ZIP_LZMA))
+    packed = bytearray(zipped(("disk.img", DISK), method=zipfile.ZIP_LZMA))
     at = 30 + len("disk.img") + 4
     assert packed[at] == 0x5D
     packed[at + 1 : at + 5] = struct.pack("<I", 1 << 31)
-    unpacked = Unpacked(bytes(packed))
+    unpacked = decompressed(bytes(packed))
     assert (unpacked.code, unpacked.data) == ("compressed-window", b"")
 
 
@@ -297,7 +301,7 @@ def test_what_passes_is_what_others_read(make, data: st.DataObject) -> None:
     packed = bytearray(make())
     for at, byte in data.draw(st.lists(st.tuples(st.integers(0, len(packed) - 1), st.integers(0, 255)), max_size=4)):
         packed[at] = byte
-    unpacked = Unpacked(cut(bytes(packed), data.draw(st.lists(st.integers(0, 300), max_size=5))))
-    if unpacked.code is None and not unpacked.told.is_unchanged:
+    unpacked = decompressed(cut(bytes(packed), data.draw(st.lists(st.integers(0, 300), max_size=5))))
+    if unpacked.code is None and not unpacked.is_unchanged:
         with contextlib.suppress(NotImplementedError):  # a newer version is asked for than zipfile says it knows
             assert unpacked.data == read_by_others(bytes(packed))

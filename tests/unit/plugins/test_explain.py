@@ -15,8 +15,12 @@ from hypothesis import strategies as st
 from douane.plugins.explain import Explain
 from douane.plugins.format import Format
 from douane_plugin.wire import MAX_PROPERTIES, MAX_PROPERTY_TEXT
-from support.images.headers import MIB, gpt, iso, luks, mbr, patched, vmdk_text
-from support.memory_image import answer, as_image
+from support.images import MIB, patched
+from support.images.headers import luks
+from support.images.iso import iso
+from support.images.partitions import gpt_disk, mbr_disk, mbr_entry
+from support.images.vmdk import vmdk_text
+from support.plugin_runs import answer, as_image
 
 Make = Callable[..., bytes]
 
@@ -112,7 +116,14 @@ def test_a_name_without_end_in_an_image_is_cut() -> None:
     assert (outcome, len(told["variant"])) == ("accept", 200)
 
 
-SAMPLES = [gpt(), mbr((0x83, 9, 9)), iso(), luks(), vmdk_text('RW 1 FLAT "x" 0'), b"PK\3\4" + bytes(99)]
+SAMPLES = [
+    gpt_disk((64, 1983), size=MIB),
+    mbr_disk(mbr_entry(0x83, 9, 9), size=MIB),
+    iso(),
+    luks(),
+    vmdk_text('RW 1 FLAT "x" 0'),
+    b"PK\3\4" + bytes(99),
+]
 
 
 @settings(deadline=None)

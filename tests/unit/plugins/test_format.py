@@ -11,8 +11,11 @@ import pytest
 
 from douane.plugins.format import Format
 from douane_plugin import Reject
-from support.images.headers import MIB, gpt, iso, luks, mbr, patched, ploop
-from support.memory_image import answer, as_image, cut
+from support.images import MIB, patched
+from support.images.headers import luks, ploop
+from support.images.iso import iso
+from support.images.partitions import gpt_disk, mbr_disk, mbr_entry, mbr_sector
+from support.plugin_runs import answer, as_image, cut
 
 Make = Callable[..., bytes]
 
@@ -92,8 +95,8 @@ RAW: list[tuple[str, bytes, str | None]] = [
     ("an odd length", bytes(MIB + 3), None),
     ("text", b"just text, and more of it\n" * 1000, None),
     ("utf-8 text", ("a" * 600 + "\u00fc\n").encode() * 100, None),
-    ("a partition", mbr((0x83, 2048, 4096)), "mbr"),
-    ("gpt", gpt(), "gpt"),
+    ("a partition", mbr_disk(mbr_entry(0x83, 2048, 4096), size=MIB), "mbr"),
+    ("gpt", gpt_disk((64, 1983), size=MIB), "gpt"),
     ("a kernel with a boot signature", patched(b"\xea\x05" * (MIB // 2), (510, b"\x55\xaa")), None),
     ("ntfs", patched(bytes(MIB), (0, b"\xebR\x90NTFS    "), (21, b"\xf8"), (510, b"\x55\xaa")), None),
     ("a boot loader without partitions", patched(bytes(MIB), (0, b"\xfa\x31\xc0"), (510, b"\x55\xaa")), None),
@@ -127,7 +130,9 @@ def test_an_iso_image_is_as_large_as_its_file() -> None:
 
 
 @pytest.mark.parametrize("declared", [None, "iso", "raw"])
-@pytest.mark.parametrize("table", [mbr((0x17, 0, 200), size=512), mbr((0xEE, 1, 9), (0xEF, 8, 9), size=512)])
+@pytest.mark.parametrize(
+    "table", [mbr_sector(mbr_entry(0x17, 0, 200)), mbr_sector(mbr_entry(0xEE, 1, 9), mbr_entry(0xEF, 8, 9))]
+)
 def test_an_iso_image_that_is_also_a_bootable_disk_is_normal(declared: str | None, table: bytes) -> None:
     image = iso(64, first=patched(table, (446 + 8, b"\1")))
     outcome, properties = answer(Format(), image, size=len(image), disk_format=declared)
@@ -168,7 +173,7 @@ def test_a_fixed_vhd_is_told_by_its_last_sector_however_that_arrives(qemu_img: M
 @pytest.mark.parametrize("size_known", [True, False])
 def test_a_fixed_vhd_of_a_disk_with_partitions_is_a_vhd(qemu_img: Make, declared: str | None, size_known: bool) -> None:
     """Its beginning is that of any disk: that it is none is known at the end only."""
-    image = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=gpt(4 * MIB))
+    image = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=gpt_disk((64, 8127)))
     outcome, told = answer(Format(), image, size=len(image) if size_known else None, disk_format=declared)
     assert (outcome, told["disk_format"], told["partition_table"]) == ("accept", "vhd", "gpt")
     assert answer(Format(), image, disk_format="raw") == ("reject", "format-mismatch")

@@ -9,18 +9,23 @@ from hypothesis import strategies as st
 
 from douane.plugins.format import Format
 from douane.plugins.limits import Limits
-from support.images.headers import MIB, gpt, iso, luks, mbr, patched, ploop, tar, vmdk_text
-from support.memory_image import answer, cut
+from support.images import MIB, patched
+from support.images.headers import luks, ploop
+from support.images.iso import iso
+from support.images.partitions import gpt_disk, mbr_disk, mbr_entry
+from support.images.tar import tar
+from support.images.vmdk import vmdk_text
+from support.plugin_runs import answer, cut
 
 Make = Callable[..., bytes]
 
 HANDMADE = [
-    gpt(),
-    mbr((0x83, 9, 9)),
+    gpt_disk((64, 1983), size=MIB),
+    mbr_disk(mbr_entry(0x83, 9, 9), size=MIB),
     iso(),
     luks(),
     ploop(99),
-    tar("a.ovf"),
+    tar(("a.ovf", b"")),
     vmdk_text('RW 20480 FLAT "/etc/passwd" 0'),
     bytes(99),
 ]

@@ -10,8 +10,13 @@ import pytest
 from douane.plugins.format import Format
 from douane.plugins.formats.crc32c import crc32c
 from douane.plugins.limits import Limits
-from support.images.headers import MIB, iso, luks, mbr, patched, tar, vmdk_text
-from support.memory_image import answer, cut
+from support.images import MIB, patched
+from support.images.headers import luks
+from support.images.iso import iso
+from support.images.partitions import mbr_disk, mbr_entry
+from support.images.tar import tar
+from support.images.vmdk import vmdk_text
+from support.plugin_runs import answer, cut
 
 Make = Callable[..., bytes]
 FLAT = 'RW 20480 FLAT "/etc/passwd" 0'
@@ -245,9 +250,12 @@ def test_two_formats_in_one_file_are_refused(qemu_img: Make, kind: str) -> None:
 
 def test_other_things_that_are_two_at_once_are_refused(qemu_img: Make) -> None:
     qcow2 = qemu_img("qcow2")
-    assert judge(mbr((0x83, 1, 9), first=patched(qcow2[:440], (104, bytes(8))))) == ("reject", "format-ambiguous")
+    assert judge(mbr_disk(mbr_entry(0x83, 1, 9), size=MIB, code=patched(qcow2[:440], (104, bytes(8))))) == (
+        "reject",
+        "format-ambiguous",
+    )
     assert judge(iso(64, first=luks(size=1024))) == ("reject", "format-ambiguous")
-    assert judge(iso(64, first=tar("machine.ovf")[:512])) == ("reject", "format-ambiguous")
+    assert judge(iso(64, first=tar(("machine.ovf", b""))[:512])) == ("reject", "format-ambiguous")
     assert judge(iso(64, first=vmdk_text(FLAT)))[0] == "reject"
 
 

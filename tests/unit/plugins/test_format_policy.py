@@ -11,15 +11,17 @@ import pytest
 
 from douane.plugins.format import Format
 from douane.plugins.formats.codes import CODES
-from support.images.headers import MIB, gpt, luks, patched
-from support.memory_image import answer
+from support.images import MIB, patched
+from support.images.headers import luks
+from support.images.partitions import gpt_disk
+from support.plugin_runs import answer
 
 Make = Callable[..., bytes]
 
 
 def odd_table() -> bytes:
     """A GPT whose first header was overwritten; the copy at the end is whole."""
-    return patched(gpt(), (512, bytes(8)))
+    return patched(gpt_disk((64, 1983), size=MIB), (512, bytes(8)))
 
 
 def test_a_partition_table_that_contradicts_itself_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -31,7 +33,7 @@ def test_a_partition_table_that_contradicts_itself_is_a_warning(caplog: pytest.L
 def test_an_operator_may_refuse_such_a_table() -> None:
     strict = Format(partition_table="strict")
     assert answer(strict, odd_table(), size=MIB) == ("reject", "unsafe-partition-table")
-    assert answer(strict, gpt(), size=MIB)[0] == "accept"
+    assert answer(strict, gpt_disk((64, 1983), size=MIB), size=MIB)[0] == "accept"
 
 
 def test_an_operator_may_not_care_for_such_a_table(caplog: pytest.LogCaptureFixture) -> None:

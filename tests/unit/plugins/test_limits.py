@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from douane.plugins.limits import Limits
 from douane_plugin import Reject
 from douane_plugin._units import MAX_SIZE, parse_size, show_exact_size
-from support.images.headers import MIB, iso, mbr, patched, tar
-from support.memory_image import answer, as_image
+from support.images import MIB, patched
+from support.images.iso import iso
+from support.images.partitions import mbr_disk, mbr_entry
+from support.images.tar import tar
+from support.plugin_runs import answer, as_image
 
 Make = Callable[..., bytes]
 
@@ -92,7 +95,7 @@ def test_a_size_beyond_all_measure_is_just_too_large(qemu_img: Make) -> None:
 def test_only_the_formats_of_the_list_pass(qemu_img: Make) -> None:
     plugin = Limits(formats=["raw", "qcow2"])
     assert answer(plugin, qemu_img("qcow2")) == ("accept", None)
-    assert answer(plugin, mbr((0x83, 9, 9)), disk_format="raw") == ("accept", None)
+    assert answer(plugin, mbr_disk(mbr_entry(0x83, 9, 9), size=MIB), disk_format="raw") == ("accept", None)
     refused, _ = refusal(plugin, qemu_img("vmdk"), disk_format="raw")
     assert refused.code == "format-not-allowed"
     assert "vmdk" in refused.message
@@ -116,7 +119,7 @@ def test_two_formats_in_one_file_fit_no_list(qemu_img: Make) -> None:
 
 def test_only_the_containers_of_the_list_pass() -> None:
     plugin = Limits(containers=["bare"])
-    ova = tar("machine.ovf")
+    ova = tar(("machine.ovf", b""))
     assert answer(plugin, bytes(MIB), container_format="bare") == ("accept", None)
     assert answer(plugin, bytes(MIB)) == ("accept", None)
     assert answer(plugin, bytes(MIB), container_format="docker") == ("reject", "container-not-allowed")
@@ -125,7 +128,7 @@ def test_only_the_containers_of_the_list_pass() -> None:
 
 
 def test_an_ova_does_not_pass_for_bare_by_saying_so() -> None:
-    ova = tar("machine.ovf")
+    ova = tar(("machine.ovf", b""))
     assert answer(Limits(containers=["bare"]), ova, container_format="bare") == ("reject", "container-not-allowed")
 
 

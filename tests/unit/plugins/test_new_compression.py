@@ -14,8 +14,7 @@ import pytest
 
 import douane
 from douane_plugin import Image
-from support.images.compressed import StrictSource, Told
-from support.memory_image import answer
+from support.plugin_runs import ChunkSource, TransformReport, answer
 
 MODULE = '''
 """A toy compression: every byte is combined with a key."""
@@ -71,9 +70,9 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         douane.plugins = originals["douane.plugins"]  # type: ignore[attr-defined]  # the import system sets it
 
 
-def unpack(plugin: Any, image: bytes) -> tuple[bytes, Told]:
-    told = Told()
-    pieces = [bytes(piece) for piece in plugin.transform(Image({}, StrictSource([image]), transforms=told))]
+def unpack(plugin: Any, image: bytes) -> tuple[bytes, TransformReport]:
+    told = TransformReport()
+    pieces = [bytes(piece) for piece in plugin.transform(Image({}, ChunkSource([image]), transforms=told))]
     return b"".join(pieces), told
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from douane.plugins.oslo_format import OsloFormat
-from support.images.headers import MIB, gpt, iso, patched
-from support.memory_image import answer, cut
+from support.images import MIB, patched
+from support.images.iso import iso
+from support.images.partitions import gpt_disk
+from support.plugin_runs import answer, cut
 
 Make = Callable[..., bytes]
 
@@ -22,7 +24,9 @@ def test_what_qemu_img_makes_is_accepted(qemu_img: Make, made_as: str, name: str
     assert (outcome, properties["format"], properties["virtual_size"]) == ("accept", name, 8 * MIB)
 
 
-@pytest.mark.parametrize("image", [bytes(MIB), gpt(), b"x", b""], ids=["zeros", "gpt", "a byte", "nothing"])
+@pytest.mark.parametrize(
+    "image", [bytes(MIB), gpt_disk((64, 1983), size=MIB), b"x", b""], ids=["zeros", "gpt", "a byte", "nothing"]
+)
 def test_raw_images_are_accepted(image: bytes) -> None:
     assert answer(OsloFormat(), image)[0] == "accept"
 

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.plugins.ova import Ova
-from support.images.appliances import DISK, SYSTEM, Taken, disk, file, manifest, ova, ovf, padded, refused, special, tar
-from support.memory_image import cut
+from support.images.ova import DISK, SYSTEM, beginning, disk, file, manifest, ova, ovf
+from support.images.tar import special, tar
+from support.plugin_runs import cut, extracted, ova_code
 
 MIB = 1 << 20
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
@@ -23,10 +24,10 @@ FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("any_order", [False, True])
 def test_an_appliance_becomes_its_disk(format: int, any_order: bool) -> None:
-    taken = Taken(ova(format=format), any_order=any_order)
+    taken = extracted(ova(format=format), any_order=any_order)
     assert (taken.code, taken.data == DISK, taken.warnings) == (None, True, [])
-    assert taken.told.formats == [(None, "bare"), (None, None)]
-    assert taken.told.properties == {"disk": "disk.vmdk", "disks": 1, "manifest": "none", "signature": "none"}
+    assert taken.formats == [(None, "bare"), (None, None)]
+    assert taken.properties == {"disk": "disk.vmdk", "disks": 1, "manifest": "none", "signature": "none"}
 
 
 MEMBERS = [("vm.ovf", ovf()), ("vm.mf", manifest(("vm.ovf", ovf()), ("disk.vmdk", DISK))), ("disk.vmdk", DISK)]
@@ -38,31 +39,31 @@ def test_it_does_not_matter_how_the_bytes_arrive_nor_for_any_order_how_they_stan
     order: list[int], cuts: list[int]
 ) -> None:
     image = tar(*(MEMBERS[number] for number in order))
-    taken = Taken(cut(image, cuts), any_order=True)
+    taken = extracted(cut(image, cuts), any_order=True)
     assert (taken.code, taken.data) == (None, DISK)
-    assert taken.told.properties["manifest"] == "sha256 verified"
-    streamed = Taken(cut(image, cuts))
+    assert taken.properties["manifest"] == "sha256 verified"
+    streamed = extracted(cut(image, cuts))
     if order.index(0) < order.index(2):
-        assert (streamed.code, streamed.data, streamed.told.properties) == (None, DISK, taken.told.properties)
+        assert (streamed.code, streamed.data, streamed.properties) == (None, DISK, taken.properties)
     else:
         assert (streamed.code, streamed.data) == ("ova-order", b"")
 
 
 def test_bytes_may_arrive_one_by_one() -> None:
     image = ova(("disk.vmdk", b"a small disk"))
-    assert Taken(cut(image, range(len(image)))).data == b"a small disk"
+    assert extracted(cut(image, range(len(image)))).data == b"a small disk"
 
 
 @pytest.mark.parametrize(
     "namespace", ["http://www.vmware.com/schema/ovf/1/envelope", "http://schemas.dmtf.org/ovf/envelope/2"]
 )
 def test_each_version_of_ovf_is_read(namespace: str) -> None:
-    assert Taken(ova(descriptor=ovf(namespace=namespace))).data == DISK
+    assert extracted(ova(descriptor=ovf(namespace=namespace))).data == DISK
 
 
 def test_a_disk_passes_in_pieces_and_is_not_kept() -> None:
     data = random.Random(3).randbytes(6 * MIB)
-    taken = Taken(cut(ova(("disk.vmdk", data)), range(0, 7 * MIB, MIB)))
+    taken = extracted(cut(ova(("disk.vmdk", data)), range(0, 7 * MIB, MIB)))
     assert (taken.data == data, taken.longest <= MIB) == (True, True)
 
 
@@ -72,21 +73,21 @@ def test_a_disk_in_chunks_is_put_together(chunk: int, sized: bool) -> None:
     data = DISK if chunk > 1 else DISK[:20]
     parts = [(f"disk.vmdk.{number:09}", data[at : at + chunk]) for number, at in enumerate(range(0, len(data), chunk))]
     size = {"size": len(data)} if sized else {}
-    taken = Taken(ova(*parts, descriptor=ovf(files=file(chunkSize=chunk, **size))))
+    taken = extracted(ova(*parts, descriptor=ovf(files=file(chunkSize=chunk, **size))))
     assert (taken.code, taken.data, taken.warnings) == (None, data, [])
-    assert taken.told.properties["disk"] == "disk.vmdk"
+    assert taken.properties["disk"] == "disk.vmdk"
 
 
 def test_a_compressed_disk_is_unpacked_in_chunks_too() -> None:
     packed = gzip.compress(DISK) + gzip.compress(b"a second member")
     description = ovf(files=file("disk.gz", compression="gzip"))
-    assert Taken(ova(("disk.gz", packed), descriptor=description)).data == DISK + b"a second member"
+    assert extracted(ova(("disk.gz", packed), descriptor=description)).data == DISK + b"a second member"
     parts = [(f"disk.gz.{at // 1000:09}", packed[at : at + 1000]) for at in range(0, len(packed), 1000)]
     description = ovf(files=file("disk.gz", compression="gzip", chunkSize=1000, size=len(DISK)))
     listed = ("vm.mf", manifest(("vm.ovf", description), *parts))
-    taken = Taken(ova(*parts, listed, descriptor=description))
+    taken = extracted(ova(*parts, listed, descriptor=description))
     assert (taken.code, taken.data) == (None, DISK + b"a second member")
-    assert taken.told.properties["manifest"] == "sha256 verified"
+    assert taken.properties["manifest"] == "sha256 verified"
 
 
 @pytest.mark.parametrize("kind", ["gnu", "posix --sparse-version=0.0", "posix --sparse-version=0.1", "posix"])
@@ -104,30 +105,30 @@ def test_holes_are_filled_and_are_part_of_the_digest(kind: str, tmp_path: Path) 
         cwd=tmp_path, check=True, capture_output=True, timeout=60,
     ).stdout  # fmt: skip
     assert len(image) < MIB
-    taken = Taken(cut(image, range(0, len(image), 700)))
-    assert (taken.code, taken.data == data, taken.told.properties["manifest"]) == (None, True, "sha256 verified")
+    taken = extracted(cut(image, range(0, len(image), 700)))
+    assert (taken.code, taken.data == data, taken.properties["manifest"]) == (None, True, "sha256 verified")
 
 
 @pytest.mark.parametrize("format", FORMATS[1:])
 def test_long_names_are_read_whole(format: int) -> None:
     name = "d" * 90 + "/" + "n" * 150 + ".vmdk"
-    taken = Taken(ova((name, DISK), descriptor=ovf(files=file(name)), format=format))
-    assert (taken.data, taken.told.properties["disk"]) == (DISK, name)
+    taken = extracted(ova((name, DISK), descriptor=ovf(files=file(name)), format=format))
+    assert (taken.data, taken.properties["disk"]) == (DISK, name)
 
 
 def test_files_are_named_from_where_the_descriptor_stands() -> None:
     listed = manifest(("vm.ovf", ovf()), ("disk.vmdk", DISK))
     folder = special("./appliance/", tarfile.DIRTYPE)
-    taken = Taken(
+    taken = extracted(
         tar(folder, ("./appliance/vm.ovf", ovf()), ("appliance/vm.mf", listed), ("appliance/disk.vmdk", DISK))
     )
-    assert (taken.code, taken.data, taken.told.properties["disk"]) == (None, DISK, "appliance/disk.vmdk")
-    assert taken.told.properties["manifest"] == "sha256 verified"
-    assert refused(tar(("appliance/vm.ovf", ovf()), ("disk.vmdk", DISK))) == "ova-no-disk"
+    assert (taken.code, taken.data, taken.properties["disk"]) == (None, DISK, "appliance/disk.vmdk")
+    assert taken.properties["manifest"] == "sha256 verified"
+    assert ova_code(tar(("appliance/vm.ovf", ovf()), ("disk.vmdk", DISK))) == "ova-no-disk"
 
 
 def test_a_name_may_be_written_as_in_a_url() -> None:
-    taken = Taken(ova(("my disk.vmdk", DISK), descriptor=ovf(files=file("my%20disk.vmdk"))))
+    taken = extracted(ova(("my disk.vmdk", DISK), descriptor=ovf(files=file("my%20disk.vmdk"))))
     assert (taken.code, taken.data) == (None, DISK)
 
 
@@ -139,7 +140,7 @@ BOTH = (("disk.vmdk", DISK), ("other.vmdk", b"the other"), ("tools.iso", b"no di
 
 
 def test_of_several_disks_none_is_taken_unasked_and_all_are_named() -> None:
-    taken = Taken(ova(*BOTH, descriptor=TWO))
+    taken = extracted(ova(*BOTH, descriptor=TWO))
     assert (taken.code, taken.data) == ("ova-disks", b"")
     assert "'disk.vmdk', 'other.vmdk';" in taken.message
 
@@ -149,24 +150,24 @@ def test_of_several_disks_none_is_taken_unasked_and_all_are_named() -> None:
     [(0, DISK), (1, b"the other"), ("file2", b"the other"), ("other.vmdk", b"the other"), ("disk1", DISK)],
 )
 def test_of_several_disks_the_operator_chooses(wanted: int | str, data: bytes) -> None:
-    taken = Taken(ova(*BOTH, descriptor=TWO), disk=wanted)
-    assert (taken.code, taken.data, taken.told.properties["disks"]) == (None, data, 2)
+    taken = extracted(ova(*BOTH, descriptor=TWO), disk=wanted)
+    assert (taken.code, taken.data, taken.properties["disks"]) == (None, data, 2)
 
 
 @pytest.mark.parametrize("wanted", [2, "file3", "tools.iso", "nothing", ""])
 def test_a_choice_that_is_not_there_is_refused_with_the_list(wanted: int | str) -> None:
-    taken = Taken(ova(*BOTH, descriptor=TWO), disk=wanted)
+    taken = extracted(ova(*BOTH, descriptor=TWO), disk=wanted)
     assert taken.code == "ova-disks"
     assert "'other.vmdk'" in taken.message
 
 
 def test_two_disks_in_one_file_are_one_image() -> None:
-    assert Taken(ova(descriptor=ovf(disks=disk() + disk("disk2", "file1")))).data == DISK
+    assert extracted(ova(descriptor=ovf(disks=disk() + disk("disk2", "file1")))).data == DISK
 
 
 def test_what_the_descriptor_says_and_is_not_so_is_told() -> None:
     description = ovf(files=file(size=5) + file("nvram.bin", "file2"))
-    taken = Taken(ova(descriptor=description))
+    taken = extracted(ova(descriptor=description))
     assert (taken.data, taken.warnings) == (DISK, ["ova-file-size", "ova-file-missing"])
 
 
@@ -187,41 +188,41 @@ def test_what_the_descriptor_says_and_is_not_so_is_told() -> None:
 )
 @pytest.mark.parametrize("any_order", [False, True])
 def test_what_is_no_appliance_passes_as_it_is(image: bytes, any_order: bool) -> None:
-    taken = Taken(image, any_order=any_order)
-    assert (taken.told.is_unchanged, taken.code, taken.data, taken.told.formats) == (True, None, b"", [])
+    taken = extracted(image, any_order=any_order)
+    assert (taken.is_unchanged, taken.code, taken.data, taken.formats) == (True, None, b"", [])
 
 
 def test_of_what_is_no_appliance_only_the_beginning_is_read() -> None:
     for image in (b"x" * (9 * MIB), tar(*((f"{at}.txt", bytes(500_000)) for at in range(20)))):
-        taken = Taken(cut(image, range(0, len(image), 64 << 10)))
-        assert (taken.told.is_unchanged, taken.source.given <= 2 * MIB) == (True, True)
+        taken = extracted(cut(image, range(0, len(image), 64 << 10)))
+        assert (taken.is_unchanged, taken.source.given <= 2 * MIB) == (True, True)
 
 
 @pytest.mark.parametrize("any_order", [False, True])
 def test_what_was_declared_as_an_appliance_must_be_one(any_order: bool) -> None:
     declared = {"container_format": "ova"}
     for image, code in ((DISK, "ova-archive"), (tar(("readme.txt", b"")), "ova-descriptor")):
-        assert Taken(image, declared, any_order=any_order).code == code
-    assert Taken(ova(), declared, any_order=any_order).data == DISK
+        assert extracted(image, declared, any_order=any_order).code == code
+    assert extracted(ova(), declared, any_order=any_order).data == DISK
 
 
 @pytest.mark.parametrize("head", [b"", b"\xef\xbb\xbf", b"\n<!-- a comment -->"])
 def test_a_descriptor_without_its_disk_is_refused_with_what_to_do(head: bytes) -> None:
-    taken = Taken(head + ovf().partition(b"?>")[2].lstrip())
+    taken = extracted(head + ovf().partition(b"?>")[2].lstrip())
     assert (taken.code, "tar -cf" in taken.message) == ("ova-descriptor-alone", True)
 
 
 def test_a_tar_of_descriptor_and_disk_needs_no_name_and_may_lack_its_end() -> None:
-    from support.images.appliances import block
+    from support.images.tar import tar_header
 
-    image = block(b"vm.ovf", len(ovf())) + padded(ovf()) + block(b"disk.vmdk", len(DISK)) + DISK
-    taken = Taken(image)
+    image = beginning() + tar_header(b"disk.vmdk", len(DISK)) + DISK
+    taken = extracted(image)
     assert (taken.code, taken.data, taken.warnings) == (None, DISK, ["ova-no-end-mark"])
 
 
 def test_what_follows_the_end_is_told() -> None:
-    assert Taken(ova() + bytes(99_999)).warnings == []
-    assert Taken(ova() + bytes(9_999) + b"x").warnings == ["ova-trailing-data"]
+    assert extracted(ova() + bytes(99_999)).warnings == []
+    assert extracted(ova() + bytes(9_999) + b"x").warnings == ["ova-trailing-data"]
 
 
 @pytest.mark.parametrize(
@@ -235,9 +236,9 @@ def test_a_configuration_that_cannot_be_meant_is_refused(config: dict[str, objec
 
 def test_what_comes_behind_the_disk_may_be_longer_than_what_is_kept_of_an_image() -> None:
     image = ova(("disk.vmdk", DISK), ("other.bin", bytes(300_000)), ("more.txt", b"x" * 5))
-    assert Taken(cut(image, range(0, len(image), 1000))).data == DISK
+    assert extracted(cut(image, range(0, len(image), 1000))).data == DISK
 
 
 def test_systems_of_a_collection_do_not_matter_to_the_disk() -> None:
     systems = SYSTEM.format(id="a", inside="") + SYSTEM.format(id="b", inside="")
-    assert Taken(ova(descriptor=ovf(systems=systems))).data == DISK
+    assert extracted(ova(descriptor=ovf(systems=systems))).data == DISK

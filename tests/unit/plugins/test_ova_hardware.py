@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support.images.appliances import SYSTEM, Taken, disk, file, ova, ovf
+from support.images.ova import SYSTEM, disk, file, ova, ovf
+from support.plugin_runs import extracted
 
 CPU, MEMORY, IDE, SCSI, NET, DRIVE, SATA = 3, 4, 5, 6, 10, 17, 20
 
@@ -31,7 +32,7 @@ def system(*items: str, id: str = "vm", os: str = "", more: str = "") -> str:
 
 def proposed(*systems: str, hardware: str = "openstack", **config: object) -> dict[str, object]:
     """What would be set on the image."""
-    taken = Taken(ova(descriptor=ovf(systems="".join(systems))), hardware=hardware, **config)
+    taken = extracted(ova(descriptor=ovf(systems="".join(systems))), hardware=hardware, **config)
     assert taken.code is None, taken.message
     return taken.proposed
 
@@ -63,10 +64,10 @@ def test_the_machine_is_told_in_the_names_that_openstack_uses() -> None:
 
 
 def test_nothing_is_set_that_the_operator_did_not_ask_for_but_it_is_told() -> None:
-    taken = Taken(ova(descriptor=ovf(systems=WHOLE)))
+    taken = extracted(ova(descriptor=ovf(systems=WHOLE)))
     assert taken.proposed == {}
     own = {"cpus": 4, "memory_mib": 2048, "firmware": "uefi", "disk_bus": "scsi", "vif_model": "vmxnet3"}
-    assert taken.told.properties | own | {"guest_os_id": "94"} == taken.told.properties
+    assert taken.properties | own | {"guest_os_id": "94"} == taken.properties
 
 
 @pytest.mark.parametrize(
@@ -114,9 +115,9 @@ def test_processors_are_sockets_where_the_cores_do_not_add_up(
 @pytest.mark.parametrize("quantity", ["-1", "0", "many", "4097", "9" * 5000, "1.5", ""])
 def test_a_number_that_no_machine_has_is_left_out(quantity: str) -> None:
     items = item(1, CPU, VirtualQuantity=quantity), item(2, MEMORY, VirtualQuantity=quantity + "9" * 20)
-    taken = Taken(ova(descriptor=ovf(systems=system(*items))), hardware="openstack")
+    taken = extracted(ova(descriptor=ovf(systems=system(*items))), hardware="openstack")
     assert (taken.code, taken.proposed) == (None, {})
-    assert "memory_mib" not in taken.told.properties
+    assert "memory_mib" not in taken.properties
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_of_several_machines_the_one_with_the_disk_counts() -> None:
     description = ovf(files=file() + file("b.vmdk", "file2"), disks=disk() + disk("disk2", "file2"), systems=both)
     image = ova(("disk.vmdk", b"one"), ("b.vmdk", b"two"), descriptor=description)
     for wanted, sockets in ((0, 1), (1, 2)):
-        assert Taken(image, disk=wanted, hardware="openstack").proposed["hw_cpu_sockets"] == sockets
+        assert extracted(image, disk=wanted, hardware="openstack").proposed["hw_cpu_sockets"] == sockets
     assert proposed(one("a", 1, "other"), one("b", 2, "other")) == {}
 
 

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.images.appliances import DISK, Taken, block, disk, file, ova, ovf, padded, refused, special, tar
-from support.memory_image import cut
+from support.images import padded
+from support.images.ova import DISK, beginning, disk, file, ova, ovf
+from support.images.tar import special, tar, tar_header
+from support.plugin_runs import cut, extracted, ova_code
 
 MIB = 1 << 20
 DECLARED = {"container_format": "ova"}
@@ -25,9 +27,9 @@ DECLARED = {"container_format": "ova"}
 def test_a_name_that_leads_elsewhere_is_refused(name: str, any_order: bool) -> None:
     more = (("disk.vmdk", DISK), (name, b"hostile"))
     for members in (more, more[::-1]):
-        assert refused(ova(*members, format=tarfile.PAX_FORMAT), any_order=any_order) == "ova-member-name"
+        assert ova_code(ova(*members, format=tarfile.PAX_FORMAT), any_order=any_order) == "ova-member-name"
     before = tar((name, b""), ("vm.ovf", ovf()), ("disk.vmdk", DISK), format=tarfile.PAX_FORMAT)
-    assert refused(before, any_order=any_order) == "ova-member-name"
+    assert ova_code(before, any_order=any_order) == "ova-member-name"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def test_a_name_that_leads_elsewhere_is_refused(name: str, any_order: bool) -> N
     ["/etc/passwd", "../x.vmdk", "%2e%2e/x.vmdk", "file:///etc/passwd", "http://169.254.169.254/disk.vmdk", "//host/x"],
 )
 def test_a_descriptor_that_names_a_file_elsewhere_is_refused(href: str) -> None:
-    assert refused(ova(descriptor=ovf(files=file(href)))) == "ova-descriptor"
+    assert ova_code(ova(descriptor=ovf(files=file(href)))) == "ova-descriptor"
 
 
 @pytest.mark.parametrize(
@@ -44,19 +46,19 @@ def test_a_descriptor_that_names_a_file_elsewhere_is_refused(href: str) -> None:
     ids=["symbolic link", "hard link", "character device", "block device", "fifo", "unknown"],
 )
 def test_a_disk_that_is_no_file_is_refused(type: bytes) -> None:
-    assert refused(ova(special("disk.vmdk", type, "/etc/passwd"))) == "ova-member-type"
+    assert ova_code(ova(special("disk.vmdk", type, "/etc/passwd"))) == "ova-member-type"
 
 
 def test_of_two_members_of_one_name_none_is_taken() -> None:
     for name in ("disk.vmdk", "./disk.vmdk", "vm.ovf"):
-        assert refused(ova(("disk.vmdk", DISK), (name, b"hostile"))) in ("ova-member-twice", "ova-descriptor")
+        assert ova_code(ova(("disk.vmdk", DISK), (name, b"hostile"))) in ("ova-member-twice", "ova-descriptor")
     both = (("a%20b.vmdk", b"one"), ("a b.vmdk", b"another"))
-    assert refused(ova(*both, descriptor=ovf(files=file("a%20b.vmdk")))) == "ova-member-twice"
+    assert ova_code(ova(*both, descriptor=ovf(files=file("a%20b.vmdk")))) == "ova-member-twice"
 
 
 def test_of_two_descriptors_none_is_believed() -> None:
     for second in (("other.ovf", ovf()), ("x/vm.OVF", ovf())):
-        assert refused(ova(("disk.vmdk", DISK), second)) == "ova-descriptor"
+        assert ova_code(ova(("disk.vmdk", DISK), second)) == "ova-descriptor"
 
 
 @pytest.mark.parametrize(
@@ -88,13 +90,13 @@ def test_of_two_descriptors_none_is_believed() -> None:
 @pytest.mark.parametrize("any_order", [False, True])
 def test_a_descriptor_that_cannot_be_used_is_refused(code: str, descriptor: bytes, any_order: bool) -> None:
     image = tar(("vm.ovf", descriptor), ("disk.vmdk", DISK))
-    assert refused(image, any_order=any_order) == code
+    assert ova_code(image, any_order=any_order) == code
 
 
 def test_a_disk_before_its_descriptor_is_refused_and_its_operator_told() -> None:
-    assert refused(tar(("disk.vmdk", DISK), ("vm.ovf", ovf()))) == "ova-order"
-    assert refused(tar(("disk.vmdk.000000000", DISK), ("vm.ovf", ovf()))) == "ova-order"
-    assert refused(tar(("disk.vmdk", DISK)), any_order=True) == "ova-descriptor"
+    assert ova_code(tar(("disk.vmdk", DISK), ("vm.ovf", ovf()))) == "ova-order"
+    assert ova_code(tar(("disk.vmdk.000000000", DISK), ("vm.ovf", ovf()))) == "ova-order"
+    assert ova_code(tar(("disk.vmdk", DISK)), any_order=True) == "ova-descriptor"
 
 
 @pytest.mark.parametrize(
@@ -103,14 +105,14 @@ def test_a_disk_before_its_descriptor_is_refused_and_its_operator_told() -> None
 def test_a_chunk_that_is_missing_or_stands_elsewhere_is_refused(numbers: list[int]) -> None:
     parts = [(f"disk.vmdk.{number:09}", DISK[number * 9000 : (number + 1) * 9000]) for number in numbers]
     description = ovf(files=file(chunkSize=9000, size=len(DISK)))
-    assert refused(ova(*parts, descriptor=description)) in ("ova-chunks", "ova-member-twice")
+    assert ova_code(ova(*parts, descriptor=description)) in ("ova-chunks", "ova-member-twice")
 
 
 def test_a_chunk_of_another_length_is_refused() -> None:
     description = ovf(files=file(chunkSize=100))
     for lengths in ((99, 100), (101,), (100, 101)):
         parts = [(f"disk.vmdk.{number:09}", bytes(length)) for number, length in enumerate(lengths)]
-        assert refused(ova(*parts, descriptor=description)) == "ova-chunks"
+        assert ova_code(ova(*parts, descriptor=description)) == "ova-chunks"
 
 
 @pytest.mark.parametrize(
@@ -124,11 +126,11 @@ def test_a_chunk_of_another_length_is_refused() -> None:
     ],
 )
 def test_a_compressed_disk_that_cannot_be_unpacked_is_refused(code: str, packed: bytes) -> None:
-    assert refused(ova(("disk.vmdk", packed), descriptor=ovf(files=file(compression="gzip")))) == code
+    assert ova_code(ova(("disk.vmdk", packed), descriptor=ovf(files=file(compression="gzip")))) == code
 
 
 def test_an_empty_disk_is_none() -> None:
-    assert refused(ova(("disk.vmdk", b""))) == "ova-no-disk"
+    assert ova_code(ova(("disk.vmdk", b""))) == "ova-no-disk"
 
 
 SOUND = ova(format=tarfile.PAX_FORMAT)
@@ -137,7 +139,7 @@ SOUND = ova(format=tarfile.PAX_FORMAT)
 @given(length=st.integers(512, len(SOUND)), any_order=st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_what_is_cut_short_never_becomes_another_disk(length: int, any_order: bool) -> None:
-    taken = Taken(cut(SOUND[:length], range(0, length, 900)), DECLARED, any_order=any_order)
+    taken = extracted(cut(SOUND[:length], range(0, length, 900)), DECLARED, any_order=any_order)
     assert taken.code in ("ova-truncated", "ova-descriptor", "ova-no-disk", None)
     if taken.code is None:
         assert taken.data == DISK
@@ -147,25 +149,25 @@ def test_what_is_cut_short_never_becomes_another_disk(length: int, any_order: bo
 def test_an_archive_that_ends_inside_what_is_only_passed_over_is_cut_short_too(any_order: bool) -> None:
     image = ova(("disk.vmdk", DISK), ("other.bin", bytes(9000)))
     end = image.index(b"other.bin") + 512 + 8999
-    assert refused(image[: end + 1], any_order=any_order, manifest="ignore") is None
+    assert ova_code(image[: end + 1], any_order=any_order, manifest="ignore") is None
     for manifest in ("ignore", "if-present"):
-        assert refused(image[:end], any_order=any_order, manifest=manifest) == "ova-truncated"
+        assert ova_code(image[:end], any_order=any_order, manifest=manifest) == "ova-truncated"
 
 
 @given(at=st.integers(0, len(SOUND) - 1), byte=st.integers(0, 255), any_order=st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_one_changed_byte_is_refused_or_does_no_harm(at: int, byte: int, any_order: bool) -> None:
     image = SOUND[:at] + bytes([byte]) + SOUND[at + 1 :]
-    taken = Taken(image, any_order=any_order)
-    if taken.code is None and not taken.told.is_unchanged:
+    taken = extracted(image, any_order=any_order)
+    if taken.code is None and not taken.is_unchanged:
         assert len(taken.data) == len(DISK)
 
 
 @given(st.binary(max_size=2000), st.integers(0, 40))
 @settings(max_examples=100, deadline=None)
 def test_whatever_follows_a_header_nothing_but_a_refusal_comes_of_it(data: bytes, blocks: int) -> None:
-    Taken(SOUND[: 512 * blocks] + data)
-    Taken(SOUND[: 512 * blocks] + data, any_order=True)
+    extracted(SOUND[: 512 * blocks] + data)
+    extracted(SOUND[: 512 * blocks] + data, any_order=True)
 
 
 # bombs
@@ -174,59 +176,59 @@ def test_whatever_follows_a_header_nothing_but_a_refusal_comes_of_it(data: bytes
 def test_a_header_with_a_wrong_checksum_is_refused() -> None:
     broken = bytearray(ova())
     broken[150] ^= 1
-    assert refused(bytes(broken)) == "ova-archive"
+    assert ova_code(bytes(broken)) == "ova-archive"
 
 
 @pytest.mark.parametrize("size", [8 << 30, 1 << 50, 1 << 62, (1 << 88) - 1])
 def test_a_size_that_lies_is_refused_before_it_is_believed(size: int) -> None:
-    head = block(b"vm.ovf", len(ovf())) + padded(ovf())
+    head = beginning()
     for member in (b"disk.vmdk", b"other.bin"):
-        assert refused(head + block(member, size) + DISK) in ("ova-truncated", "ova-member-size")
-    assert refused(block(b"vm.ovf", size) + ovf()) == "ova-descriptor" if size < 1 << 46 else "ova-member-size"
+        assert ova_code(head + tar_header(member, size) + DISK) in ("ova-truncated", "ova-member-size")
+    assert ova_code(tar_header(b"vm.ovf", size) + ovf()) == "ova-descriptor" if size < 1 << 46 else "ova-member-size"
 
 
 def test_a_sparse_disk_of_a_pebibyte_is_refused_at_once() -> None:
     part = b"%011o\0%011o\0" % (0, 512)
     rest = bytes(41) + part + bytes(72) + b"\0" + b"\x80" + (1 << 50).to_bytes(11, "big")
-    image = block(b"vm.ovf", len(ovf())) + padded(ovf()) + block(b"disk.vmdk", 512, b"S", rest) + bytes(512 + 1024)
-    taken = Taken(image)
+    image = beginning() + tar_header(b"disk.vmdk", 512, b"S", prefix=rest) + bytes(512 + 1024)
+    taken = extracted(image)
     assert (taken.code, taken.data) == ("ova-member-size", b"")
 
 
 def test_endless_headers_are_refused() -> None:
     record = b"30 comment=aaaaaaaaaaaaaaaaaa\n"
-    one = block(b"pax", len(record), b"x") + padded(record)
-    head = block(b"vm.ovf", len(ovf())) + padded(ovf())
-    assert refused(head + one * 50_000) == "ova-archive"
-    globals_ = block(b"pax", len(record), b"g") + padded(record)
-    assert refused(head + globals_ * 50_000) == "ova-archive"
-    assert refused(globals_ * 50_000) == "ova-archive"
+    one = tar_header(b"pax", len(record), b"x") + padded(record)
+    head = beginning()
+    assert ova_code(head + one * 50_000) == "ova-archive"
+    globals_ = tar_header(b"pax", len(record), b"g") + padded(record)
+    assert ova_code(head + globals_ * 50_000) == "ova-archive"
+    assert ova_code(globals_ * 50_000) == "ova-archive"
 
 
 @pytest.mark.parametrize("flag", [b"x", b"g", b"L"])
 def test_a_huge_extension_header_is_refused_before_it_is_read(flag: bytes) -> None:
-    head = block(b"vm.ovf", len(ovf())) + padded(ovf())
-    chunks = [head + block(b"x", 4 << 30, flag), *[bytes(MIB)] * 8]
-    taken = Taken(chunks)
+    head = beginning()
+    chunks = [head + tar_header(b"x", 4 << 30, flag), *[bytes(MIB)] * 8]
+    taken = extracted(chunks)
     assert (taken.code, taken.source.given < 2 * MIB) == ("ova-archive", True)
 
 
 def test_more_members_than_an_appliance_has_are_refused() -> None:
     many = [(f"{number}.txt", b"") for number in range(1100)]
-    assert refused(ova(("disk.vmdk", DISK), *many)) == "ova-members"
-    assert refused(ova(("disk.vmdk", DISK), *many), max_members=1200) is None
-    assert refused(ova(("disk.vmdk", DISK), ("more.txt", b"")), max_members=2) == "ova-members"
-    assert Taken(tar(*many), any_order=True).told.is_unchanged
+    assert ova_code(ova(("disk.vmdk", DISK), *many)) == "ova-members"
+    assert ova_code(ova(("disk.vmdk", DISK), *many), max_members=1200) is None
+    assert ova_code(ova(("disk.vmdk", DISK), ("more.txt", b"")), max_members=2) == "ova-members"
+    assert extracted(tar(*many), any_order=True).is_unchanged
 
 
 def test_a_manifest_or_a_certificate_that_is_too_long_is_refused() -> None:
     for name, code in (("vm.mf", "ova-manifest"), ("vm.cert", "ova-signature")):
-        assert refused(ova((name, b" " * (MIB + 1)), ("disk.vmdk", DISK))) == code
+        assert ova_code(ova((name, b" " * (MIB + 1)), ("disk.vmdk", DISK))) == code
 
 
 def test_what_stands_behind_half_an_end_mark_is_refused() -> None:
-    image = block(b"vm.ovf", len(ovf())) + padded(ovf()) + block(b"disk.vmdk", len(DISK)) + padded(DISK)
-    assert refused(image + bytes(512) + block(b"disk.vmdk", 3) + padded(b"bad")) == "ova-archive"
+    image = beginning() + tar_header(b"disk.vmdk", len(DISK)) + padded(DISK)
+    assert ova_code(image + bytes(512) + tar_header(b"disk.vmdk", 3) + padded(b"bad")) == "ova-archive"
 
 
 @pytest.mark.parametrize(
@@ -235,4 +237,4 @@ def test_what_stands_behind_half_an_end_mark_is_refused() -> None:
 def test_a_member_that_programs_read_differently_is_refused(records: dict[str, str]) -> None:
     info = tarfile.TarInfo("disk.vmdk")
     info.pax_headers = records
-    assert refused(ova(info, format=tarfile.PAX_FORMAT)) == "ova-archive"
+    assert ova_code(ova(info, format=tarfile.PAX_FORMAT)) == "ova-archive"

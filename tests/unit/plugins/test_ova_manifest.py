@@ -9,8 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from support.images.appliances import DISK, Taken, file, manifest, ova, ovf, refused, tar
+from support.images.ova import DISK, file, manifest, ova, ovf
 from support.images.signatures import CODE, SERVER, certificate, key, pem, signed
+from support.images.tar import tar
+from support.plugin_runs import extracted, ova_code
 
 BOTH = manifest(("vm.ovf", ovf()), ("disk.vmdk", DISK))
 
@@ -21,13 +23,13 @@ def test_the_digests_are_compared_wherever_the_manifest_stands(algorithm: str, l
     more = (("disk.vmdk", DISK), ("readme.txt", b"read me"))
     right = manifest(("vm.ovf", ovf()), *more, algorithm=algorithm)
     listed = ("vm.mf", right)
-    taken = Taken(ova(*more, listed) if last else ova(listed, *more))
-    assert (taken.code, taken.told.properties["manifest"]) == (None, f"{algorithm} verified")
+    taken = extracted(ova(*more, listed) if last else ova(listed, *more))
+    assert (taken.code, taken.properties["manifest"]) == (None, f"{algorithm} verified")
     for wrong in ((more[0][0], b"x"), (more[1][0], b"x")):
         members = [wrong if wrong[0] == member[0] else member for member in more]
-        taken = Taken(ova(*members, listed) if last else ova(listed, *members))
+        taken = extracted(ova(*members, listed) if last else ova(listed, *members))
         assert (taken.code, repr(wrong[0]) in taken.message) == ("ova-digest", True)
-    assert refused(ova(listed, *more, descriptor=ovf() + b" ")) == "ova-digest"
+    assert ova_code(ova(listed, *more, descriptor=ovf() + b" ")) == "ova-digest"
 
 
 def test_what_stands_before_the_descriptor_is_compared_too() -> None:
@@ -36,13 +38,13 @@ def test_what_stands_before_the_descriptor_is_compared_too() -> None:
         listed = ("vm.mf", manifest(("vm.ovf", ovf()), ("disk.vmdk", DISK), readme))
         for any_order in (False, True):
             image = tar(("readme.txt", content), ("vm.ovf", ovf()), ("disk.vmdk", DISK), listed)
-            assert refused(image, any_order=any_order) == code
+            assert ova_code(image, any_order=any_order) == code
 
 
 def test_lines_may_be_of_different_algorithms_and_written_as_the_tools_do() -> None:
     lines = manifest(("vm.ovf", ovf()), algorithm="sha1") + manifest(("./disk.vmdk", DISK), algorithm="sha512").upper()
     lines = lines.replace(b"./DISK.VMDK", b"./disk.vmdk").replace(b"SHA1(", b"SHA1 (").replace(b"\n", b"\r\n")
-    assert Taken(ova(("vm.mf", lines), ("disk.vmdk", DISK))).told.properties["manifest"] == "sha1,sha512 verified"
+    assert extracted(ova(("vm.mf", lines), ("disk.vmdk", DISK))).properties["manifest"] == "sha1,sha512 verified"
 
 
 def test_the_digest_of_a_compressed_disk_is_of_what_is_in_the_archive() -> None:
@@ -51,7 +53,7 @@ def test_the_digest_of_a_compressed_disk_is_of_what_is_in_the_archive() -> None:
     packed, description = gzip.compress(DISK), ovf(files=file(compression="gzip"))
     for data, code in ((packed, None), (DISK, "ova-digest")):
         listed = ("vm.mf", manifest(("vm.ovf", description), ("disk.vmdk", data)))
-        assert refused(ova(("disk.vmdk", packed), listed, descriptor=description)) == code
+        assert ova_code(ova(("disk.vmdk", packed), listed, descriptor=description)) == code
 
 
 @pytest.mark.parametrize(
@@ -69,30 +71,30 @@ def test_the_digest_of_a_compressed_disk_is_of_what_is_in_the_archive() -> None:
 )
 def test_a_manifest_that_does_not_fit_is_refused(lines: bytes) -> None:
     for image in (ova(("vm.mf", lines), ("disk.vmdk", DISK)), ova(("disk.vmdk", DISK), ("vm.mf", lines))):
-        assert refused(image) == "ova-manifest"
-        assert refused(image, manifest="ignore") is None
+        assert ova_code(image) == "ova-manifest"
+        assert ova_code(image, manifest="ignore") is None
 
 
 def test_two_manifests_are_one_too_many() -> None:
-    assert refused(ova(("vm.mf", BOTH), ("disk.vmdk", DISK), ("x.mf", BOTH))) == "ova-manifest"
+    assert ova_code(ova(("vm.mf", BOTH), ("disk.vmdk", DISK), ("x.mf", BOTH))) == "ova-manifest"
 
 
 def test_a_manifest_that_leaves_out_the_disk_is_told_or_refused() -> None:
     image = ova(("vm.mf", manifest(("vm.ovf", ovf()))), ("disk.vmdk", DISK))
-    taken = Taken(image)
+    taken = extracted(image)
     assert (taken.code, taken.warnings) == (None, ["ova-manifest-incomplete"])
-    assert taken.told.properties["manifest"] == "sha256 verified, incomplete"
-    assert refused(image, manifest="required") == "ova-manifest"
+    assert taken.properties["manifest"] == "sha256 verified, incomplete"
+    assert ova_code(image, manifest="required") == "ova-manifest"
 
 
 def test_a_site_may_demand_a_manifest() -> None:
-    assert refused(ova(), manifest="required") == "ova-manifest"
-    assert refused(ova(("vm.mf", BOTH), ("disk.vmdk", DISK)), manifest="required") is None
+    assert ova_code(ova(), manifest="required") == "ova-manifest"
+    assert ova_code(ova(("vm.mf", BOTH), ("disk.vmdk", DISK)), manifest="required") is None
 
 
 def test_an_ignored_manifest_is_not_compared() -> None:
-    taken = Taken(ova(("vm.mf", BOTH), ("disk.vmdk", b"other")), manifest="ignore")
-    assert (taken.code, taken.told.properties["manifest"]) == (None, "ignored")
+    taken = extracted(ova(("vm.mf", BOTH), ("disk.vmdk", b"other")), manifest="ignore")
+    assert (taken.code, taken.properties["manifest"]) == (None, "ignored")
 
 
 # signatures
@@ -116,16 +118,16 @@ def with_signature(cert: bytes, lines: bytes = BOTH, last: bool = False) -> byte
 @pytest.mark.parametrize("last", [True, False])
 def test_a_signer_whom_the_operator_trusts_is_named(digest: hashes.HashAlgorithm, last: bool) -> None:
     image = with_signature(signed(BOTH, VENDOR, digest=digest), last=last)
-    taken = Taken(image, trust=b"the vendor:\n" + pem(VENDOR), signature="required")
+    taken = extracted(image, trust=b"the vendor:\n" + pem(VENDOR), signature="required")
     assert (taken.code, taken.warnings) == (None, [])
-    assert taken.told.properties | {"signature": "verified", "signer": "CN=vendor"} == taken.told.properties
+    assert taken.properties | {"signature": "verified", "signer": "CN=vendor"} == taken.properties
 
 
 def test_an_authority_that_is_trusted_vouches_for_its_signers() -> None:
     signer = certificate("vendor", "middle", purposes=(CODE,))
     for beside, trusted in (((MIDDLE,), (ROOT,)), ((), (ROOT, MIDDLE)), ((), (MIDDLE,)), ((ROOT, MIDDLE), (ROOT,))):
-        taken = Taken(with_signature(signed(BOTH, signer, *beside)), trust=pem(*trusted), signature="required")
-        assert (taken.code, taken.told.properties.get("signature")) == (None, "verified")
+        taken = extracted(with_signature(signed(BOTH, signer, *beside)), trust=pem(*trusted), signature="required")
+        assert (taken.code, taken.properties.get("signature")) == (None, "verified")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_an_authority_that_is_trusted_vouches_for_its_signers() -> None:
 def test_a_signer_whom_nobody_vouches_for_is_refused(
     trusted: x509.Certificate, certificates: tuple[x509.Certificate, ...]
 ) -> None:
-    taken = Taken(with_signature(signed(BOTH, *certificates)), trust=pem(trusted))
+    taken = extracted(with_signature(signed(BOTH, *certificates)), trust=pem(trusted))
     assert taken.code == "ova-untrusted"
 
 
@@ -160,17 +162,17 @@ def test_an_issuer_that_only_has_the_name_of_one_that_is_trusted_is_not_believed
         forged.issuer, forged.subject, forged.public_key(), forged.serial_number,
         forged.not_valid_before_utc, forged.not_valid_after_utc,
     ).sign(key("somebody else"), hashes.SHA256())  # fmt: skip
-    assert refused(with_signature(signed(BOTH, own)), trust=pem(ROOT)) == "ova-untrusted"
+    assert ova_code(with_signature(signed(BOTH, own)), trust=pem(ROOT)) == "ova-untrusted"
 
 
 def test_a_certificate_that_has_expired_is_named_as_such() -> None:
     old = certificate("vendor", days=(-9, -1))
-    assert refused(with_signature(signed(BOTH, old)), trust=pem(old)) == "ova-expired"
+    assert ova_code(with_signature(signed(BOTH, old)), trust=pem(old)) == "ova-expired"
 
 
 def test_certificates_that_issued_each_other_in_all_ways_end_soon() -> None:
     ring = [certificate("a", "a", ca=True) for _ in range(15)]
-    assert refused(with_signature(signed(BOTH, *ring, by="a")), trust=pem(ROOT)) == "ova-untrusted"
+    assert ova_code(with_signature(signed(BOTH, *ring, by="a")), trust=pem(ROOT)) == "ova-untrusted"
 
 
 @pytest.mark.parametrize("trust", [None, pem(VENDOR)], ids=["nobody trusted", "trusted"])
@@ -194,8 +196,8 @@ def test_certificates_that_issued_each_other_in_all_ways_end_soon() -> None:
          "damaged", "many", "two lines"],
 )  # fmt: skip
 def test_a_wrong_signature_is_refused_whether_anybody_is_trusted_or_not(cert: bytes, trust: bytes | None) -> None:
-    assert refused(with_signature(cert), trust=trust) == "ova-signature"
-    assert refused(with_signature(cert), trust=trust, signature="ignore") is None
+    assert ova_code(with_signature(cert), trust=trust) == "ova-signature"
+    assert ova_code(with_signature(cert), trust=trust, signature="ignore") is None
 
 
 def test_a_key_that_is_not_rsa_is_refused() -> None:
@@ -203,49 +205,49 @@ def test_a_key_that_is_not_rsa_is_refused() -> None:
     made = x509.CertificateBuilder(
         VENDOR.issuer, VENDOR.subject, private.public_key(), 1, VENDOR.not_valid_before_utc, VENDOR.not_valid_after_utc
     ).sign(private, hashes.SHA256())
-    assert refused(with_signature(signed(BOTH, made)), trust=pem(made)) == "ova-signature"
+    assert ova_code(with_signature(signed(BOTH, made)), trust=pem(made)) == "ova-signature"
 
 
 def test_a_short_key_is_only_believed_if_it_is_trusted_itself() -> None:
     short = certificate("short", "root", bits=1024)
     image = with_signature(signed(BOTH, short, by="short", bits=1024))
-    assert refused(image, trust=pem(ROOT)) == "ova-untrusted"
-    assert refused(image, trust=pem(short)) is None
+    assert ova_code(image, trust=pem(ROOT)) == "ova-untrusted"
+    assert ova_code(image, trust=pem(short)) is None
 
 
 def test_without_anybody_to_trust_a_right_signature_is_only_told() -> None:
-    taken = Taken(with_signature(signed(BOTH, VENDOR)))
+    taken = extracted(with_signature(signed(BOTH, VENDOR)))
     assert (taken.code, taken.warnings) == (None, ["ova-signature-untrusted"])
-    assert taken.told.properties["signature"] == "untrusted"
+    assert taken.properties["signature"] == "untrusted"
 
 
 def test_a_signature_by_sha1_is_warned_of() -> None:
-    taken = Taken(with_signature(signed(BOTH, VENDOR, digest=hashes.SHA1())), trust=pem(VENDOR))
+    taken = extracted(with_signature(signed(BOTH, VENDOR, digest=hashes.SHA1())), trust=pem(VENDOR))
     assert (taken.code, taken.warnings) == (None, ["ova-signature-weak"])
 
 
 def test_a_site_may_demand_a_signature() -> None:
     required = {"trust": pem(VENDOR), "signature": "required"}
-    assert refused(ova(), **required) == "ova-unsigned"
-    assert refused(ova(("vm.mf", BOTH), ("disk.vmdk", DISK)), **required) == "ova-unsigned"
-    assert refused(with_signature(signed(BOTH, VENDOR)), **required) is None
+    assert ova_code(ova(), **required) == "ova-unsigned"
+    assert ova_code(ova(("vm.mf", BOTH), ("disk.vmdk", DISK)), **required) == "ova-unsigned"
+    assert ova_code(with_signature(signed(BOTH, VENDOR)), **required) is None
 
 
 def test_a_signature_covers_the_disk_or_is_none() -> None:
     lines = manifest(("vm.ovf", ovf()))
-    assert refused(with_signature(signed(lines, VENDOR), lines), trust=pem(VENDOR)) == "ova-manifest"
+    assert ova_code(with_signature(signed(lines, VENDOR), lines), trust=pem(VENDOR)) == "ova-manifest"
     changed = tar(("vm.ovf", ovf()), ("vm.mf", BOTH), ("vm.cert", signed(BOTH, VENDOR)), ("disk.vmdk", b"other"))
-    assert refused(changed, trust=pem(VENDOR)) == "ova-digest"
+    assert ova_code(changed, trust=pem(VENDOR)) == "ova-digest"
 
 
 def test_a_certificate_without_a_manifest_signs_nothing() -> None:
-    assert refused(ova(("vm.cert", signed(BOTH, VENDOR)), ("disk.vmdk", DISK))) == "ova-signature"
+    assert ova_code(ova(("vm.cert", signed(BOTH, VENDOR)), ("disk.vmdk", DISK))) == "ova-signature"
 
 
 @pytest.mark.parametrize("trust", [b"", b"no PEM", b"x" * (5 << 20)])
 def test_a_file_of_trust_that_is_none_stops_the_start(trust: bytes) -> None:
     with pytest.raises(ValueError, match="granted as 'trust'"):
-        Taken(ova(), trust=trust)
+        extracted(ova(), trust=trust)
 
 
 def without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,24 +261,24 @@ def without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_the_package_nothing_passes_as_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     image, trusted = with_signature(signed(BOTH, VENDOR)), pem(VENDOR)
     without_cryptography(monkeypatch)
-    taken = Taken(image)
-    assert (taken.warnings, taken.told.properties["signature"]) == (["ova-signature-unchecked"], "unchecked")
-    assert "signer" not in taken.told.properties
+    taken = extracted(image)
+    assert (taken.warnings, taken.properties["signature"]) == (["ova-signature-unchecked"], "unchecked")
+    assert "signer" not in taken.properties
     for config in ({}, {"signature": "required"}):
         with pytest.raises(ValueError, match=r"douane\[signatures\]"):
-            Taken(ova(), trust=trusted, **config)
+            extracted(ova(), trust=trusted, **config)
     with pytest.raises(ValueError, match="nobody is trusted"):
-        Taken(ova(), signature="required")
+        extracted(ova(), signature="required")
 
 
 def test_a_package_that_is_there_and_broken_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     trusted = pem(VENDOR)
     monkeypatch.setitem(sys.modules, "cryptography.x509", None)
     with pytest.raises(ValueError, match=r"douane\[signatures\]"):
-        Taken(ova(), trust=trusted)
+        extracted(ova(), trust=trusted)
 
 
 def test_trust_that_nothing_would_be_compared_with_stops_the_start() -> None:
     with pytest.raises(ValueError, match="'trust' is granted"):
-        Taken(ova(), trust=pem(VENDOR), manifest="ignore")
-    assert Taken(ova(), trust=pem(VENDOR), manifest="ignore", signature="ignore").code is None  # said outright
+        extracted(ova(), trust=pem(VENDOR), manifest="ignore")
+    assert extracted(ova(), trust=pem(VENDOR), manifest="ignore", signature="ignore").code is None  # said outright
