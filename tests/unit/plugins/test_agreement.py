@@ -140,7 +140,7 @@ def check_decompress(image: bytes, chunks: list[bytes], examination: Examination
     if unpacked.properties:
         assert unpacked.properties["compression"] == expected.name
     window = next((field.value for field in expected.fields if field.name == "window"), None)
-    if isinstance(window, int) and window > 1 and expected.name != "xz" and not is_refused(examination):
+    if isinstance(window, int) and 1 < window < 1 << 61 and expected.name != "xz" and not is_refused(examination):
         legacy = expected.variant == "legacy"
         code = "compressed-unsupported" if legacy else "compressed-window"
         assert decompress_code(chunks, max_window=window - 1) == code
