@@ -1,4 +1,9 @@
-"""The transform `decompress`: what is compressed is unpacked as it arrives; anything else passes as it is."""
+"""The transform `decompress`: unpack compressed images as they arrive; other images pass unchanged.
+
+`layers` finds the compression with the recognition of `formats`, one module for each compression unpacks it with
+`decoding`, and `limits` has the operator's limits and the refusals. A new compression is registered in
+`formats/compressions.py`; its attribute `decoder` names a module here, with a function `unpack(source, limits)`.
+"""
 
 from __future__ import annotations
 
@@ -23,41 +28,43 @@ MAX_LAYERS = 8
 
 
 class Decompress(Transform):
-    """Unpack an image that is compressed with gzip, xz, lzma, zstd, bzip2 or lz4, or is the one file in a zip.
+    """Unpack an image that is compressed with gzip, xz, lzma, zstd, bzip2 or lz4, or is the only file in a zip.
 
-    ``use = "decompress"``. What it is compressed with is found in its bytes; its name, and what was declared, are not
-    looked at. Members, streams and frames that stand one after the other become one image. All checksums and lengths
-    that there are, are checked. Nothing is written to a file, and a zip's names are used for nothing.
+    ``use = "decompress"``. The compression is identified from the bytes; the image's name and declared format are
+    ignored. Members, streams and frames that follow each other become one image. All checksums and lengths are
+    verified. Nothing is written to a file, and names in a zip are used for nothing.
 
     Configuration:
 
     ``depth`` (int, 1)
-        How many layers are taken off: 2 for a ``.gz`` in a ``.zip``. Each layer needs its own window.
+        Layers of compression to remove: 2 for a ``.gz`` in a ``.zip``. Each layer needs its own window.
     ``deeper`` (``"reject"`` or ``"pass"``)
-        What is done if the image is still compressed then. ``"reject"``: with ``compressed-again``; who uploads it can
-        take a layer off, and nobody stores as a disk what is none. ``"pass"``: it goes on, with a warning, and as
-        ``container_format = "compressed"``: for a site that stores initial RAM disks in a packed form.
+        An image that is still compressed after that is refused with ``compressed-again``, so that nobody stores it as a
+        disk; or passes with a warning, as ``container_format = "compressed"``: for a site that stores initial RAM disks
+        compressed.
     ``trailing`` (``"reject"`` or ``"warn"``)
-        What bytes are worth that follow the end and are not unpacked: with ``compressed-trailing-data``, or a warning,
-        and then they are no part of the image. Zeros only warn, with ``compressed-padding``. A zip has none.
+        Bytes after the end of the compressed data are refused with ``compressed-trailing-data``; or give a warning, and
+        are no part of the image. Zeros only give the warning ``compressed-padding``. After a zip: always refused.
     ``max_window`` (int, or str such as ``"64MiB"``; 128 MiB)
-        Memory for what was unpacked before, as a header asks for it: zstd's window, LZMA's dictionary. More is refused
-        with ``compressed-window``, before it is allocated. ``xz -9`` needs 64 MiB, ``zstd --ultra`` and ``--long`` up
-        to 128 MiB. Who allows more gives the plugin more ``memory``, for each layer.
+        Memory that a header may ask for: zstd's window, LZMA's dictionary. A larger window is refused with
+        ``compressed-window`` before it is allocated. ``xz -9`` needs 64 MiB, ``zstd --ultra`` and ``--long`` up to 128
+        MiB. If you raise it, raise the plugin's ``memory`` as well, for each layer.
     ``max_members`` (int, 4194304)
-        Members, streams or frames, empty ones included; more are refused with ``compressed-members``.
+        Members, streams or frames, including empty ones, in all layers together; more are refused with
+        ``compressed-members``.
     ``max_expansion`` (int, 500)
-        How many times more may come out than went in, in all layers, once it is more than 1 GiB: ``compressed-bomb``.
+        Largest ratio of output to input, in all layers together, once the output exceeds 1 GiB; a larger ratio is
+        refused with ``compressed-bomb``.
 
-    The engine's own bounds, ``max_output`` and ``max_ratio``, hold as for any transform.
+    The engine's limits ``max_output`` and ``max_ratio`` apply as for any transform.
 
-    Properties: ``compression`` (``"gzip"``; of more layers all, the outer one first: ``"zip,gzip"``), ``layers``.
+    Properties: ``compression`` (``"gzip"``; of several layers all, the outermost first: ``"zip,gzip"``), ``layers``.
 
     Refuses also with ``compressed-truncated``, ``compressed-damaged``, ``compressed-checksum``,
-    ``compressed-unsupported`` (a legacy lz4 frame, a dictionary that is not there, a method that is not known),
-    ``compressed-encrypted``; and a zip with ``zip-members`` (not one plain file), ``zip-name`` (a name that leads out
-    of it), ``zip-layout`` (where its file ends stands only behind it), ``zip-ambiguous`` (its directory, with which
-    others begin, does not agree with its file).
+    ``compressed-unsupported`` (a legacy lz4 frame, a missing dictionary, an unknown method), ``compressed-encrypted``;
+    and a zip with ``zip-members`` (not one plain file), ``zip-name`` (a name that leads out of it), ``zip-layout`` (the
+    length of its file is stored only after the file), ``zip-ambiguous`` (its directory, where other programs begin to
+    read, contradicts its file).
     """
 
     def __init__(
@@ -77,7 +84,7 @@ class Decompress(Transform):
         if max_members < 1:
             raise ValueError(f"'max_members' is a number of members, 1 or more, not {max_members}")
         if max_expansion < 1:
-            raise ValueError(f"'max_expansion' is a number of times, 1 or more, not {max_expansion}")
+            raise ValueError(f"'max_expansion' is a ratio, 1 or more, not {max_expansion}")
         self.depth = depth
         self.deeper = deeper
         self.trailing = trailing

@@ -57,8 +57,8 @@ def read_header(source: ByteReader, steps: Generator[Bytes, bytes, Header], name
             if end > len(data) and not request.short:
                 raise truncated(name)
             request = steps.send(data[request.offset : end])
-    except StopIteration as done:
-        header: Header = done.value
+    except StopIteration as stop:
+        header: Header = stop.value
         return header
     except HeaderError as error:
         raise truncated(name) if error.code == "truncated" else damaged(name, str(error)) from error

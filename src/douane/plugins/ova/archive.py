@@ -1,4 +1,4 @@
-"""The members of a tar archive, one after the other, as they arrive. A name is compared, and never a path."""
+"""The members of a tar archive, one after the other, as they arrive. Names are compared, and never used as paths."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from douane.plugins.formats.tar_headers import End, Member
 
-    class Bytes(Protocol):
-        """Bytes in order: what :class:`ByteReader` and :class:`FileBytes` have in common."""
+    class Source(Protocol):
+        """The methods that :class:`ByteReader` and :class:`FileReader` have in common."""
 
         offset: int
 
-        def take(self, most: int) -> memoryview: ...
+        def take(self, limit: int) -> memoryview: ...
         def read(self, count: int) -> bytes: ...
         def skip(self, count: int) -> bool: ...
 
@@ -30,36 +30,38 @@ _ZEROS = memoryview(bytes(_PIECE))
 class Archive:
     """A tar archive that is read once, from its first byte to its last.
 
-    `source` gives its bytes, `most` is how many members it may have, `warn` tells the tenant something.
+    `source` has its bytes, `max_members` is the limit of members, `warn` takes the code and the message of a warning.
     """
 
-    def __init__(self, source: Bytes, most: int, warn: Callable[[str, str], None]) -> None:
+    def __init__(self, source: Source, max_members: int, warn: Callable[[str, str], None]) -> None:
         self._source = source
-        self._most = most
+        self._max_members = max_members
         self.warn = warn
         self.fault: Reject | None = None
-        """What is wrong with a name, a type or a size so far; raised as soon as :attr:`strict` is true."""
+        """The first wrong name, type or size so far; raised as soon as :attr:`strict` is true."""
         self.strict = False
-        """False while it may yet be an archive of another kind, which is nobody's business here."""
+        """False while the archive may be no appliance, and pass with all its faults."""
         self.sizes: dict[str, int] = {}
         """The files so far, by :func:`member_names.normal`, and their lengths when unpacked."""
 
     def members(self) -> Iterator[Member]:
-        """Yield files and directories; what of a file's data was not read by then is passed over. Raises Reject."""
+        """Yield files and directories; pass over the data that was not read in between. Raises Reject."""
         at = count = 0
         while isinstance(member := self._next(at), tar_headers.Member):
             count += 1
-            if count > self._most:
+            if count > self._max_members:
                 if not self.strict:
-                    return  # whatever it is, no appliance has as many files before its descriptor
-                raise Reject("ova-members", f"the archive has more than {self._most} members; pack only the appliance")
+                    return  # no appliance has as many files before its descriptor
+                raise Reject(
+                    "ova-members", f"the archive has more than {self._max_members} members; pack only the appliance"
+                )
             self._check(member)
             yield member
             if not self._go_to(member.data_offset + member.stored):
                 raise _truncated()
             at = member.end
         if self.strict:
-            self._end(member)
+            self._check_end(member)
 
     def data(self, member: Member) -> Iterator[memoryview]:
         """Yield the bytes of `member`, holes as zeros, in pieces that are valid until the next. Raises Reject."""
@@ -77,22 +79,22 @@ class Archive:
             yield from self._stored(length)
             at += length
 
-    def text(self, member: Member, most: int, code: str) -> bytes:
-        """All bytes of a small `member`. Raises Reject (`code`) if there are more than `most`."""
-        if max(member.size, member.stored) > most:
+    def text(self, member: Member, max_bytes: int, code: str) -> bytes:
+        """All bytes of a small `member`. Raises Reject (`code`) if there are more than `max_bytes`."""
+        if max(member.size, member.stored) > max_bytes:
             raise Reject(
                 code,
-                f"{member_names.shown(member.name)} claims {member.size} bytes, and at most {most} are read of it; "
-                "export the appliance again",
+                f"{member_names.shown(member.name)} claims {member.size} bytes, and at most {max_bytes} are read of "
+                "it; export the appliance again",
             )
         return b"".join(map(bytes, self.data(member)))
 
-    def _stored(self, left: int) -> Iterator[memoryview]:
-        while left:
-            piece = self._source.take(min(left, _PIECE))
+    def _stored(self, length: int) -> Iterator[memoryview]:
+        while length:
+            piece = self._source.take(min(length, _PIECE))
             if not piece:
                 raise _truncated()
-            left -= len(piece)
+            length -= len(piece)
             yield piece
 
     def _go_to(self, offset: int) -> bool:
@@ -105,49 +107,51 @@ class Archive:
             while True:
                 self._go_to(at)
                 at, length = steps.send(self._source.read(length))
-        except StopIteration as done:
-            found: Member | End = done.value
-            return found
+        except StopIteration as stop:
+            member: Member | End = stop.value
+            return member
         except tar_headers.TarTruncated as error:
             raise _truncated() from error
         except tar_headers.TarError as error:
             raise Reject(
-                "ova-archive", f"the archive cannot be read without doubt: {error}; pack the appliance again"
+                "ova-archive", f"programs read the archive differently: {error}; pack the appliance again"
             ) from error
 
     def _check(self, member: Member) -> None:
-        name, shown = member_names.normal(member.name), member_names.shown(member.name)
-        why = member_names.why_unsafe(member.name)
-        if why:
-            self._find(
-                Reject("ova-member-name", f"the member {shown} {why}; pack the appliance again, with plain names")
+        name, quoted = member_names.normal(member.name), member_names.shown(member.name)
+        fault = member_names.why_unsafe(member.name)
+        if fault:
+            self._add(
+                Reject("ova-member-name", f"the member {quoted} {fault}; pack the appliance again, with plain names")
             )
         if member.kind not in ("file", "directory"):
-            kind = member.kind or f"thing of type {member.flag!r}"
-            self._find(Reject("ova-member-type", f"the member {shown} is no file but a {kind}; pack plain files only"))
+            kind = member.kind or f"member of type {member.flag!r}"
+            self._add(Reject("ova-member-type", f"the member {quoted} is no file but a {kind}; pack plain files only"))
         if max(member.size, member.stored) > MAX_MEMBER_BYTES:
-            told = f"the member {shown} claims {member.size} bytes, more than any disk has; pack the appliance again"
-            self._find(Reject("ova-member-size", told))
+            message = (
+                f"the member {quoted} claims {member.size} bytes, more than any disk has; pack the appliance again"
+            )
+            self._add(Reject("ova-member-size", message))
         if member.kind == "directory":
             return
         if name in self.sizes:
-            told = f"the member {shown} stands in the archive twice; pack the appliance again"
-            self._find(Reject("ova-member-twice", told))
+            message = f"the archive has the member {quoted} twice; pack the appliance again"
+            self._add(Reject("ova-member-twice", message))
         self.sizes[name] = member.size
 
-    def _find(self, fault: Reject) -> None:
+    def _add(self, fault: Reject) -> None:
         self.fault = self.fault or fault
         self.raise_fault()
 
     def raise_fault(self) -> None:
-        """Raise :attr:`fault` if there is one, and it is our business."""
+        """Raise :attr:`fault` if there is one and the archive is an appliance."""
         if self.strict and self.fault is not None:
             raise self.fault
 
-    def _end(self, end: End) -> None:
-        """What stands behind the end: zeros, as tapes and tar fill up, or what nobody will see."""
+    def _check_end(self, end: End) -> None:
+        """Judge what follows the end: zeros are normal, as tar and tapes fill up; other bytes are hidden from users."""
         if not end.blocks:
-            self.warn("ova-no-end-mark", "the archive has no mark at its end; if it was cut there, nobody can tell")
+            self.warn("ova-no-end-mark", "the archive has no end mark; it may have been cut short there")
         self._go_to(end.offset)
         while piece := self._source.take(_PIECE):
             if piece != _ZEROS[: len(piece)]:
@@ -155,12 +159,12 @@ class Archive:
         else:
             return
         if end.blocks == 1:
-            # BusyBox's tar goes on behind a single block of zeros, GNU's and Python's end there.
+            # BusyBox's tar continues behind a single block of zeros, GNU's and Python's end there.
             raise Reject(
                 "ova-archive",
-                "something stands behind half of the archive's end mark, which only some programs read; pack it again",
+                "bytes follow half of the archive's end mark, and only some programs read them; pack it again",
             )
-        self.warn("ova-trailing-data", "something stands behind the end of the archive; it is no part of the image")
+        self.warn("ova-trailing-data", "bytes follow the end of the archive; they are no part of the image")
 
 
 def _truncated() -> Reject:

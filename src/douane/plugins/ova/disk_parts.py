@@ -1,4 +1,4 @@
-"""Which members are the chosen disk: one, or its chunks in order (DMTF DSP0243, 7.1: ``disk.vmdk.000000000`` ...)."""
+"""The members of the chosen disk: one, or its chunks in order (DMTF DSP0243, 7.1: ``disk.vmdk.000000000`` ...)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DiskParts:
         """Their normal names."""
         self.size = 0
         """Bytes of them together."""
-        self._last = 0
+        self._last_size = 0
 
     @property
     def name(self) -> str:
@@ -32,7 +32,7 @@ class DiskParts:
         return self.members[0][: -1 - _DIGITS] if self.file.chunk_size else self.members[0]
 
     def take(self, name: str, size: int) -> bool:
-        """A member of that normal name and size goes by; True if it is the next part. Raises Reject."""
+        """Take the next member if it is the next part of the disk; True if so. Raises Reject."""
         base, number = self._split(name)
         if base not in self._names:
             return False
@@ -42,7 +42,7 @@ class DiskParts:
             self._check_chunk(number, size)
         self.members.append(name)
         self.size += size
-        self._last = size
+        self._last_size = size
         return True
 
     def _split(self, name: str) -> tuple[str, int | None]:
@@ -54,30 +54,30 @@ class DiskParts:
         return "", None
 
     def _check_chunk(self, number: int, size: int) -> None:
-        shown, chunk = member_names.shown(self.file.href), self.file.chunk_size or 0
+        name, chunk_size = member_names.shown(self.file.href), self.file.chunk_size or 0
         if number != len(self.members):
             raise Reject(
                 "ova-chunks",
-                f"chunk {number} of the disk {shown} stands where chunk {len(self.members)} should; pack them in order",
+                f"the disk {name} has chunk {number} in place of chunk {len(self.members)}; pack them in order",
             )
-        if size > chunk or (self.members and self._last != chunk):
-            raise Reject("ova-chunks", f"a chunk of the disk {shown} has not the {chunk} bytes that its chunks have")
+        if size > chunk_size or (self.members and self._last_size != chunk_size):
+            raise Reject("ova-chunks", f"a chunk of the disk {name} does not have the {chunk_size} bytes of a chunk")
 
-    def end(self) -> None:
-        """All members have gone by. Raises Reject if some of the disk's did not."""
-        shown = member_names.shown(self.file.href)
+    def finish(self) -> None:
+        """Raise Reject if a part of the disk is missing."""
+        name = member_names.shown(self.file.href)
         if not self.members:
-            raise Reject("ova-no-disk", f"the disk {shown} is not in the archive; pack the appliance with its disk")
+            raise Reject("ova-no-disk", f"the disk {name} is not in the archive; pack the appliance with its disk")
         if self.file.chunk_size and self.file.size is not None and not self.file.compression:
-            wanted = -(-self.file.size // self.file.chunk_size)
-            if len(self.members) < wanted:
+            count = -(-self.file.size // self.file.chunk_size)
+            if len(self.members) < count:
                 raise Reject(
-                    "ova-chunks", f"of the {wanted} chunks of the disk {shown} only {len(self.members)} are there"
+                    "ova-chunks", f"the disk {name} has {count} chunks, and only {len(self.members)} are in the archive"
                 )
         if not self.size:
-            raise Reject("ova-no-disk", f"the disk {shown} is empty; export the appliance again")
+            raise Reject("ova-no-disk", f"the disk {name} is empty; export the appliance again")
 
     @property
     def size_differs(self) -> bool:
-        """True if the descriptor tells another size; of what, it does not say for a compressed file."""
+        """True if the descriptor gives another size. It does not say which size it gives for a compressed file."""
         return self.file.size is not None and not self.file.compression and self.file.size != self.size

@@ -1,7 +1,7 @@
-"""Which system a descriptor says is in the guest, in the words of OpenStack: `os_type`, `os_distro`.
+"""The guest's operating system, by a descriptor, in the terms of OpenStack: `os_type`, `os_distro`.
 
-The ids are those of ``OSType`` in DMTF's CIM_OperatingSystem; VMware's tools add their own name of the system
-(``vmw:osType``), which helps where there is no id for it. The names are Nova's and libosinfo's.
+The ids are those of ``OSType`` in DMTF's CIM_OperatingSystem. VMware's tools add their own name of the system
+(``vmw:osType``), for systems without an id. The names are those of Nova and libosinfo.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DISTROS = {
     109: "ol",
 }
 _OTHER_LINUX = {82, 83, 86, 87, 88, 91, 92}
-"""Linux, of a kind that libosinfo has no name for, or more than one."""
+"""Linux distributions for which libosinfo has no name, or several."""
 
 _VMWARE = (
     ("win", WINDOWS),
@@ -50,13 +50,13 @@ _NO_LINUX = ("freebsd", "netbsd", "openbsd")
 
 
 def describe(id: str, vmware: str) -> dict[str, str]:
-    """`os_type` and `os_distro` as far as they are known, by the id in decimal digits and VMware's name."""
+    """`os_type` and `os_distro`, as far as they are known, from the id in decimal digits and VMware's name."""
     number = int(id) if id.isascii() and id.isdigit() and len(id) < 6 else 0
     if number in _WINDOWS:
         return {"os_type": WINDOWS, "os_distro": WINDOWS}
-    told = _by_distro(_DISTROS.get(number, ""))
-    if told:
-        return told
+    properties = _by_distro(_DISTROS.get(number, ""))
+    if properties:
+        return properties
     name = vmware.lower()
     distro = next((distro for beginning, distro in _VMWARE if name.startswith(beginning)), "")
     if distro == WINDOWS:

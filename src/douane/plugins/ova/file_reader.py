@@ -1,4 +1,4 @@
-"""An image that can be sought in, with the methods of one that arrives."""
+"""A seekable image, with the methods of an image that arrives."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
-class FileBytes:
-    """The bytes of `file` from its beginning; skipping costs nothing."""
+class FileReader:
+    """The bytes of `file` from its beginning; skipping reads nothing. The methods are those of a ByteReader."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -16,9 +16,9 @@ class FileBytes:
         self.offset = 0
         """Bytes taken or skipped so far."""
 
-    def take(self, most: int) -> memoryview:
-        """The next bytes: at least one and at most `most`; none at the end."""
-        return memoryview(self.read(most))
+    def take(self, limit: int) -> memoryview:
+        """The next bytes: at least one and at most `limit`; none at the end."""
+        return memoryview(self.read(limit))
 
     def read(self, count: int) -> bytes:
         """The next `count` bytes, fewer only at the end."""
@@ -34,7 +34,7 @@ class FileBytes:
         return data
 
     def skip(self, count: int) -> bool:
-        """Pass over `count` bytes; False if there were fewer."""
+        """Pass over `count` bytes, or back if negative; False if there were fewer."""
         end = self.offset + count
         self.offset = min(end, self._size)
         return end <= self._size
