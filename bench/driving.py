@@ -50,9 +50,8 @@ def store(plan: Plan, image: Path, home: Path, tier: str | None) -> Report:
     """Import the image into a home, as the command does, in this process. Raises WrongOutcome."""
     opened = Home(home)
     try:
-        done = import_image(
-            opened, plan, open_source(str(image)), DeclaredImage(name=image.name), tier=choose_tier(plan, tier)
-        )
+        options = RunOptions(tier=choose_tier(plan, tier))
+        done = import_image(opened, plan, DeclaredImage(name=image.name), open_source(str(image)), options)
     finally:
         opened.close()
     expect(done.report, "accepted")

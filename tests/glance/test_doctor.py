@@ -161,7 +161,7 @@ def test_a_person_gets_a_table(tmp_path: Path) -> None:
     process = run("33", OS_GLANCE_CONFIG_DIR=str(tmp_path / "glance"))
     lines = process.stdout.splitlines()
     assert process.returncode == 2
-    assert lines[0].split("\t") == ["area", "point", "", "what was found", "what to do"]
+    assert lines[0].split("\t") == ["area", "point", "state", "detail", "what to do"]
     assert any(line.startswith("pipeline\tfilter\twrong\t") for line in lines)
     assert " wrong, " in lines[-1]
 

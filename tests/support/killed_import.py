@@ -16,7 +16,7 @@ from typing import Any
 
 from douane.catalog import Catalog
 from douane.declared import DeclaredImage
-from douane.engine import choose_tier, load_plan, open_source
+from douane.engine import RunOptions, choose_tier, load_plan, open_source
 from douane.imports import Home, import_image
 from douane.imports import from_file as file_import
 from douane.stores import FileStore, Staged
@@ -72,7 +72,7 @@ def main(place: str, image: str, what: str, boundary: str) -> None:
     tier = choose_tier(plan, None)
     die_at(boundary)
     declared = DeclaredImage(name="killed", disk_format="qcow2" if what == "refuse" else None)
-    import_image(home, plan, open_source(image), declared, tier=tier)
+    import_image(home, plan, declared, open_source(image), RunOptions(tier=tier))
 
 
 if __name__ == "__main__":

@@ -45,13 +45,13 @@ def test_a_fault_is_shown_with_the_smallest_image_and_how_to_mend_it(plugin_test
     assert "fails-on-declared: it fails with TypeError" in done.stdout
     assert "image: 0 bytes" in done.stdout
     assert "declared: no name, size not known, no disk format" in done.stdout
-    assert "mend it: name, size, disk_format" in done.stdout
+    assert "fix: name, size, disk_format" in done.stdout
     assert "if image.size > 100 << 30:" in done.stdout
 
 
 def test_nothing_found_ends_with_0_and_says_what_was_done(plugin_test):
     done = plugin_test("good_heads.py:Names")
-    assert (done.returncode, done.stdout.splitlines()[-1].partition(",")[0]) == (0, "nothing found")
+    assert (done.returncode, done.stdout.splitlines()[-1].partition(",")[0]) == (0, "no findings")
     assert "images tried: " in done.stdout
     assert "seed 0" in done.stdout
 

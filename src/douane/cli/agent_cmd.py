@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
 
-from douane.engine import PlanError
+from douane.errors import PlanError
 from douane.units import parse_duration
 
-from .options import TIERS
+from .options import sandbox_option
 
 
 @click.command("agent")
 @click.option("--socket", "path", required=True, metavar="PATH", help="The local socket to listen on.")
 @click.option("--config", "-c", metavar="FILE", required=True, help="The plan, a TOML file.")
-@click.option("--sandbox", type=click.Choice(TIERS), help="Run in this tier. Default: the best this machine gives.")
+@sandbox_option
 @click.option(
-    "--at-once", type=click.IntRange(1, 256), default=2, show_default=True, help="Images that are inspected at a time."
+    "--at-once",
+    type=click.IntRange(1, 256),
+    default=2,
+    show_default=True,
+    help="Images to inspect at a time.",
 )
 @click.option(
-    "--wait", default="5m", show_default=True, metavar="DURATION", help="How long an image waits for its turn."
+    "--wait", default="5m", show_default=True, metavar="DURATION", help="How long an image may wait for its turn."
 )
 @click.option("--socket-mode", default="0660", show_default=True, metavar="MODE", help="Who may connect, in octal.")
-@click.option(
-    "--warm/--cold", default=True, help="Keep a set of plugins ready for each image at a time, or start them."
-)
+@click.option("--warm/--cold", default=True, help="Keep started plugins ready, or start them for each image.")
 def agent(path: str, config: str, sandbox: str | None, at_once: int, wait: str, socket_mode: str, warm: bool) -> None:
-    """Inspect images for others, over a local socket, until SIGTERM. SIGHUP reads the plan again."""
+    """Inspect images for Glance workers over a local socket.
+
+    Runs until SIGTERM. SIGHUP reads the plan again.
+    """
+    import logging
+
     from douane.agent import Options, serve
 
     try:

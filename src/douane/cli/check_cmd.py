@@ -1,65 +1,58 @@
-"""`douane check`: the whole plan, nothing stored."""
+"""`douane check`: run an image through the plan; store nothing."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from douane.declared import DeclaredImage
-from douane.engine import Report, RunOptions, inspect_image, open_source
+from .options import (
+    ImageOptions,
+    PlanOptions,
+    image_options,
+    json_option,
+    plan_options,
+    run_options,
+    tier_for,
+    verbose_option,
+)
+from .output import print_json, progress_bar
 
-from .check_report import print_report
-from .options import image_options, json_option, make_plan, name_of, parse_properties, plan_options, tier_for
-from .output import log_level, log_printer, print_json, progress_bar
+if TYPE_CHECKING:
+    from douane.engine import Report
 
 
 @click.command()
 @click.argument("file", type=click.Path(allow_dash=True))
 @plan_options
 @image_options
+@verbose_option
 @json_option
 @click.pass_context
 def check(
-    ctx: click.Context,
-    file: str,
-    config: str | None,
-    plugins: tuple[str, ...],
-    settings: tuple[str, ...],
-    sandbox: str | None,
-    disk_format: str | None,
-    container_format: str | None,
-    size: int | None,
-    properties: tuple[str, ...],
-    owner: str | None,
-    roles: tuple[str, ...],
-    verbose: bool,
-    as_json: bool,
+    ctx: click.Context, file: str, choice: PlanOptions, image: ImageOptions, verbose: bool, as_json: bool
 ) -> None:
-    """Let FILE (- for standard input) through the plan; store nothing."""
-    plan = make_plan(config, plugins, settings)
-    declared = DeclaredImage(
-        name=name_of(file),
-        disk_format=disk_format,
-        container_format=container_format,
-        properties=parse_properties(properties),
-        owner=owner,
-        roles=roles,
-    )
-    source = open_source(file, size=size)
-    tier = tier_for(plan, sandbox)
+    """Check FILE against the plan.
+
+    FILE may be - for standard input. Nothing is stored.
+    """
+    from douane.engine import inspect_image, open_source
+
+    plan = choice.plan()
+    declared = image.declared(file)
+    source = open_source(file, size=image.size)
+    tier = tier_for(plan, choice.sandbox)
     with progress_bar(file, wanted=not as_json) as progress:
-        report = inspect_image(
-            plan,
-            declared,
-            source,
-            options=RunOptions(tier=tier, emit=log_printer(verbose), progress=progress, log_level=log_level(verbose)),
-        )
+        report = inspect_image(plan, declared, source, options=run_options(tier, verbose, progress))
     end(ctx, report, source.name, as_json=as_json)
 
 
-def end(ctx: click.Context, report: Report, what: str, *, as_json: bool) -> None:
-    """Show `report` and end with its exit code."""
+def end(ctx: click.Context, report: Report, name: str, *, as_json: bool) -> None:
+    """Print `report` on the image `name` and exit with its exit code."""
     if as_json:
         print_json(report.to_json())
     else:
-        print_report(report, what)
+        from .check_report import print_report
+
+        print_report(report, name)
     ctx.exit(report.exit_code)

@@ -1,13 +1,17 @@
-"""A report as a person reads it."""
+"""Print the report of `check` and `import` for a person."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from douane.engine import Report, Verdict
 from douane.units import show_duration, show_size
 
 from .output import plain, print_table, say, size_or_dash
+
+if TYPE_CHECKING:
+    from douane.engine import Report, Verdict
 
 COLOURS = {
     "accepted": "green",
@@ -25,10 +29,10 @@ HEADLINES = {
 }
 
 
-def print_report(report: Report, what: str) -> None:
-    """The outcome in a line, the verdicts in a table, the digests; details for the operator on standard error."""
+def print_report(report: Report, name: str) -> None:
+    """Print the outcome of the image `name`, the verdicts, the digests; details for the operator on standard error."""
     colour = {"accepted": "green", "refused": "red"}.get(report.outcome, "yellow")
-    click.secho(f"{HEADLINES[report.outcome]}: {plain(what)}", fg=colour, bold=True)
+    click.secho(f"{HEADLINES[report.outcome]}: {plain(name)}", fg=colour, bold=True)
     if report.message is not None:
         click.echo(f"  {report.code}: {plain(report.message)}")
     if report.verdicts:
@@ -44,10 +48,12 @@ def print_report(report: Report, what: str) -> None:
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
-    said = [f"{verdict.code}: {verdict.message}"] if verdict.message and verdict.outcome != "stopped" else []
-    said += [f"warning {warning.code}: {warning.message}" for warning in verdict.warnings]
-    said += [f"{key.partition('.')[2]}={value}" for key, value in verdict.properties.items()]
-    said += [f"removes {name}" if value is None else f"sets {name}={value}" for name, value in verdict.proposed.items()]
+    remarks = [f"{verdict.code}: {verdict.message}"] if verdict.message and verdict.outcome != "stopped" else []
+    remarks += [f"warning {warning.code}: {warning.message}" for warning in verdict.warnings]
+    remarks += [f"{key.partition('.')[2]}={value}" for key, value in verdict.properties.items()]
+    remarks += [
+        f"removes {name}" if value is None else f"sets {name}={value}" for name, value in verdict.proposed.items()
+    ]
     return (
         verdict.plugin,
         verdict.outcome,
@@ -55,18 +61,18 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         show_size(verdict.bytes_seen),
         size_or_dash(verdict.bytes_total),
         show_duration(verdict.seconds),
-        "; ".join(said),
+        "; ".join(remarks),
     )
 
 
 def _print_bytes(report: Report) -> None:
     received, stored = report.received, report.stored
-    whole = "" if received.complete else ", not all of it"
-    click.echo(f"received {received.size} bytes{whole}; {show_duration(report.seconds)}; sandbox {report.sandbox}")
+    partial = "" if received.complete else ", not all of it"
+    click.echo(f"received {received.size} bytes{partial}; {show_duration(report.seconds)}; sandbox {report.sandbox}")
     for name, value in received.digests().items():
         click.echo(f"  {name}  {value}")
     if stored.complete and stored != received:
-        click.echo(f"what comes out: {stored.size} bytes")
+        click.echo(f"stored form: {stored.size} bytes")
         for name, value in stored.digests().items():
             click.echo(f"  {name}  {value}")
     if report.outcome == "accepted" and report.disk_format:

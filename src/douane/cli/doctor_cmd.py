@@ -1,23 +1,32 @@
-"""`douane doctor`: what this machine gives, layer by layer, and how to get more."""
+"""`douane doctor`: the sandbox layers that this host supports, and how to get the missing ones."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from douane import sandbox
 from douane.errors import SandboxError
 
 from .options import json_option
 from .output import print_json, print_table
+
+if TYPE_CHECKING:
+    from douane.sandbox import Layer
 
 
 @click.command()
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Tell which sandbox tiers this machine can give, and what to do about what is missing."""
+    """Check which sandbox tiers this host supports."""
+    from douane import sandbox
+
     layers = sandbox.examine()
-    best = _best()
+    try:
+        best = sandbox.choose(None, sandbox.Tier.STRICT).value  # as `check` and `import` choose it
+    except SandboxError:
+        best = None
     if as_json:
         print_json(
             {
@@ -37,25 +46,15 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         )
     else:
         print_table(
-            ("tier", "layer", "", "what was found", "what to do"),
+            ("tier", "layer", "state", "detail", "what to do"),
             ((str(layer.tier), layer.name, _state(layer), layer.detail, layer.remedy or "") for layer in layers),
             colours={"ok": "green", "optional": "yellow", "missing": "bold red"},
         )
-        click.echo(
-            f"best tier: {best}" if best is not None else "no tier that keeps a plugin caged: Douane will not run"
-        )
-    ctx.exit(0 if best is not None else SandboxError.exit_code)
+        click.echo(f"best tier: {best}" if best else "this host supports no sandbox tier: Douane runs no plugins")
+    ctx.exit(0 if best else SandboxError.exit_code)
 
 
-def _state(layer: sandbox.Layer) -> str:
+def _state(layer: Layer) -> str:
     if layer.ok:
         return "ok"
     return "optional" if layer.optional else "missing"
-
-
-def _best() -> str | None:
-    """What `check` and `import` would take where nothing is asked for."""
-    try:
-        return sandbox.choose(None, sandbox.Tier.STRICT).value
-    except SandboxError:
-        return None

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections import Counter
-
 import click
 
-from douane.engine import PlanError
+from douane.errors import PlanError
 
 from .options import json_option
 from .output import print_json, print_table
@@ -16,7 +12,7 @@ from .output import print_json, print_table
 
 @click.group("glance")
 def glance() -> None:
-    """Douane inside OpenStack's image service."""
+    """Run Douane inside OpenStack Glance."""
 
 
 @glance.command("doctor")
@@ -25,15 +21,22 @@ def glance() -> None:
     "files",
     metavar="FILE",
     multiple=True,
-    help="As Glance's own. Default: what Glance finds, by OS_GLANCE_CONFIG_DIR or in /etc/glance.",
+    help="As in Glance. Default: as Glance finds it, by OS_GLANCE_CONFIG_DIR or in /etc/glance.",
 )
-@click.option("--config-dir", "dirs", metavar="DIR", multiple=True, help="As Glance's own.")
-@click.option("--paste", metavar="FILE", help="The paste file. Default: what Glance finds.")
+@click.option("--config-dir", "dirs", metavar="DIR", multiple=True, help="As in Glance.")
+@click.option("--paste", metavar="FILE", help="The paste file. Default: as Glance finds it.")
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, files: tuple[str, ...], dirs: tuple[str, ...], paste: str | None, as_json: bool) -> None:
-    """Check Glance's configuration, and say what to change. Run it as the user that runs Glance."""
-    warnings.simplefilter("ignore")  # of the libraries of Glance; and what is found wrong is said below
+    """Check the configuration of Glance; print what to change.
+
+    Run it as the user that runs Glance.
+    """
+    import logging
+    import warnings
+    from collections import Counter
+
+    warnings.simplefilter("ignore")  # Glance's libraries warn; the report below is what counts
     logging.disable()
     from douane.glance.doctor import State, examine
 
@@ -58,12 +61,12 @@ def doctor(ctx: click.Context, files: tuple[str, ...], dirs: tuple[str, ...], pa
         )
     else:
         print_table(
-            ("area", "point", "", "what was found", "what to do"),
+            ("area", "point", "state", "detail", "what to do"),
             (
                 (point.area, point.name, point.state.value, point.fact, point.remedy.replace("\n", "; "))
                 for point in points
             ),
             colours={State.OK.value: "green", State.ADVICE.value: "yellow", State.WRONG.value: "bold red"},
         )
-        click.echo(f"{counts[State.WRONG]} wrong, {counts[State.ADVICE]} to think about, {counts[State.OK]} ok")
+        click.echo(f"{counts[State.WRONG]} wrong, {counts[State.ADVICE]} to consider, {counts[State.OK]} ok")
     ctx.exit(PlanError.exit_code if counts[State.WRONG] else 0)

@@ -1,13 +1,11 @@
-"""`douane images`, `show`, `save`, `delete`: what is in the store."""
+"""`douane images`, `show`, `save`, `delete`: the images in the store."""
 
 from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 
 import click
-import msgspec
 
 from douane.units import show_size
 
@@ -20,12 +18,14 @@ from .store_context import find_image, open_home
 @home_option
 @json_option
 @click.pass_context
-def images(ctx: click.Context, home: Path | None, as_json: bool) -> None:
-    """List the images that were let in."""
-    with open_home(ctx, home) as place:
-        found = place.catalog.images()
+def images(ctx: click.Context, home: str | None, as_json: bool) -> None:
+    """List the images in the store."""
+    with open_home(ctx, home) as store_home:
+        listed = store_home.catalog.images()
     if as_json:
-        print_json({"images": msgspec.to_builtins(found)})
+        from msgspec import to_builtins
+
+        print_json({"images": to_builtins(listed)})
         return
     print_table(
         ("id", "name", "status", "format", "size", "virtual size"),
@@ -38,7 +38,7 @@ def images(ctx: click.Context, home: Path | None, as_json: bool) -> None:
                 size_or_dash(image.size),
                 size_or_dash(image.virtual_size),
             )
-            for image in found
+            for image in listed
         ),
         colours={"active": "green"},
     )
@@ -49,13 +49,18 @@ def images(ctx: click.Context, home: Path | None, as_json: bool) -> None:
 @home_option
 @json_option
 @click.pass_context
-def show(ctx: click.Context, image_id: str, home: Path | None, as_json: bool) -> None:
-    """Show one image: its formats, digests, properties, and how it was let in. ID may be abbreviated."""
-    with open_home(ctx, home) as place:
-        image = find_image(place, image_id)
-        tasks = place.catalog.tasks(image.id)
+def show(ctx: click.Context, image_id: str, home: str | None, as_json: bool) -> None:
+    """Show an image: formats, digests, properties, imports.
+
+    ID may be abbreviated.
+    """
+    with open_home(ctx, home) as store_home:
+        image = find_image(store_home, image_id)
+        tasks = store_home.catalog.tasks(image.id)
     if as_json:
-        print_json({"image": msgspec.to_builtins(image), "tasks": msgspec.to_builtins(tasks)})
+        from msgspec import to_builtins
+
+        print_json({"image": to_builtins(image), "tasks": to_builtins(tasks)})
         return
     rows = [
         ("id", image.id),
@@ -79,17 +84,22 @@ def show(ctx: click.Context, image_id: str, home: Path | None, as_json: bool) ->
 @home_option
 @json_option
 @click.pass_context
-def save(ctx: click.Context, image_id: str, file: str, home: Path | None, as_json: bool) -> None:
-    """Copy an image out of the store into FILE (- for standard output). Holes stay holes."""
-    with open_home(ctx, home) as place:
-        image = find_image(place, image_id)
+def save(ctx: click.Context, image_id: str, file: str, home: str | None, as_json: bool) -> None:
+    """Copy an image from the store to FILE.
+
+    FILE may be - for standard output. Holes stay holes. ID may be abbreviated.
+    """
+    with open_home(ctx, home) as store_home:
+        image = find_image(store_home, image_id)
         if file == "-":
-            size = place.store.copy_to(image.id, 1)
+            size = store_home.store.copy_to(image.id, 1)
         elif _is_stream(file):
             with open(file, "wb", buffering=0) as stream:
-                size = place.store.copy_to(image.id, stream.fileno())
+                size = store_home.store.copy_to(image.id, stream.fileno())
         else:
-            size = place.store.save(image.id, Path(file))
+            from pathlib import Path
+
+            size = store_home.store.save(image.id, Path(file))
     if as_json and file != "-":
         print_json({"id": image.id, "file": file, "size": size})
 
@@ -99,20 +109,23 @@ def save(ctx: click.Context, image_id: str, file: str, home: Path | None, as_jso
 @home_option
 @json_option
 @click.pass_context
-def delete(ctx: click.Context, image_ids: tuple[str, ...], home: Path | None, as_json: bool) -> None:
-    """Delete images, their bytes included. IDs may be abbreviated."""
-    with open_home(ctx, home) as place:
-        named = [find_image(place, image_id) for image_id in image_ids]
-        found = list({image.id: image for image in named}.values())
-        for image in found:
-            place.catalog.delete(image.id)
-            place.store.delete(image.id)
+def delete(ctx: click.Context, image_ids: tuple[str, ...], home: str | None, as_json: bool) -> None:
+    """Delete images and their bytes.
+
+    IDs may be abbreviated.
+    """
+    with open_home(ctx, home) as store_home:
+        matches = [find_image(store_home, image_id) for image_id in image_ids]
+        deleted = list({image.id: image for image in matches}.values())
+        for image in deleted:
+            store_home.catalog.delete(image.id)
+            store_home.store.delete(image.id)
     if as_json:
-        print_json({"deleted": [image.id for image in found]})
+        print_json({"deleted": [image.id for image in deleted]})
 
 
 def _is_stream(path: str) -> bool:
-    """True for what cannot be replaced by a file: a pipe of the shell (/dev/fd/63), a terminal, /dev/null."""
+    """Tell if a file cannot replace `path`: a pipe of the shell (/dev/fd/63), a terminal, /dev/null."""
     try:
         mode = os.stat(path).st_mode
     except OSError:

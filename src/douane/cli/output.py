@@ -1,37 +1,43 @@
-"""What a person sees: tables and bars on a terminal, plain lines otherwise."""
+"""Printing: tables and progress bars on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
-import json
-import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from douane.host.log import LogLine
-from douane.host.options import Progress
-from douane.host.policy import clean
 from douane.units import show_size
+from douane_plugin._rules import clean
 
-MAX_SHOWN = 10_000
+if TYPE_CHECKING:
+    from douane.host.log import LogLine
+    from douane.host.options import Progress
+
+MAX_TEXT = 10_000
+"""Characters of a text that a stranger wrote; more are cut."""
+
+DEBUG, WARNING = 10, 30
+"""As in `logging`, whose import would slow down every start."""
 
 
 def print_json(value: Any) -> None:
-    """One JSON object, on standard output."""
+    """Print `value` as one JSON object on standard output."""
+    import json
+
     # In ASCII: a name may hold what a terminal takes for a command (C1), or half a surrogate pair.
     click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
 
 
 def plain(text: str) -> str:
-    """A stranger's text as it may be shown: no control characters that drive a terminal or forge a line."""
-    return clean(text, MAX_SHOWN)
+    """Remove control characters from a stranger's text, which could drive a terminal or forge a line."""
+    return clean(text, MAX_TEXT)
 
 
 def say(text: str) -> None:
-    """Lines for the person, on standard error."""
+    """Print lines for the person on standard error."""
     for line in text.splitlines() or [""]:
         click.echo(
             plain(line) if line.strip() == line else line[: len(line) - len(line.lstrip())] + plain(line), err=True
@@ -41,13 +47,13 @@ def say(text: str) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, colours: dict[str, str] | None = None
 ) -> None:
-    """Rows under `columns`: drawn by rich on a terminal, tab-separated lines with a head otherwise.
+    """Print `rows` under `columns`: as a table on a terminal, as tab-separated lines otherwise.
 
-    `colours` gives cells of a certain text a style.
+    `colours` maps the text of a cell to a style.
     """
-    listed = [[plain(cell or "") for cell in row] for row in rows]
+    lines = [[plain(cell or "") for cell in row] for row in rows]
     if not sys.stdout.isatty():
-        for row in (columns, *listed):
+        for row in (columns, *lines):
             click.echo("\t".join(row))
         return
     from rich.box import SIMPLE_HEAD
@@ -57,19 +63,19 @@ def print_table(
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=number == 0)  # an id is there to be copied
-    for row in listed:
+        table.add_column(column, overflow="fold", no_wrap=number == 0)  # an id must stay on one line to be copied
+    for row in lines:
         table.add_row(*(Text(cell, style=(colours or {}).get(cell, "")) for cell in row))
     Console().print(table)
 
 
 def log_level(verbose: bool) -> int:
-    """The level from which on plugins' log lines are wanted: all of them, or warnings and worse."""
-    return logging.DEBUG if verbose else logging.WARNING
+    """The lowest level of plugins' log lines to show: all lines, or warnings and worse."""
+    return DEBUG if verbose else WARNING
 
 
 def log_printer(verbose: bool) -> LogLine:
-    """Prints what plugins log and print to standard error; without `verbose` only warnings and worse."""
+    """Return a function that prints plugins' output to standard error; without `verbose` only warnings and worse."""
     floor = log_level(verbose)
 
     def emit(plugin: str, level: int, text: str) -> None:
@@ -81,7 +87,7 @@ def log_printer(verbose: bool) -> LogLine:
 
 @contextmanager
 def progress_bar(label: str, *, wanted: bool) -> Iterator[Progress | None]:
-    """A progress bar on standard error, if that is a terminal and it is `wanted`."""
+    """Show a progress bar on standard error, if that is a terminal and a bar is `wanted`."""
     if not wanted or not sys.stderr.isatty():
         yield None
         return
@@ -95,12 +101,12 @@ def progress_bar(label: str, *, wanted: bool) -> Iterator[Progress | None]:
     ) as bar:
         task = bar.add_task(clean(label, 60), total=None)
 
-        def update(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total)
+        def update(position: int, total: int | None) -> None:
+            bar.update(task, completed=position, total=total)
 
         yield update
 
 
 def size_or_dash(size: int | None) -> str:
-    """A size for a person, or a dash where it is not known."""
+    """A size for a person, or a dash for an unknown size."""
     return "-" if size is None else show_size(size)

@@ -1,31 +1,37 @@
-"""`douane plugin describe`: what a plugin is, loaded in its cage."""
+"""`douane plugin describe`: what a plugin reads, takes and asks for, as found by loading it in its sandbox."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
-from douane.engine import Plan, PlanError, PluginSpec, load_plan
-from douane.engine.describe import Described, describe
-from douane.plan.source_scan import Shown, only_class
+from douane.errors import PlanError
 
-from .json_schema import schema
-from .options import TIERS, json_option, tier_for
+from .options import json_option, plugin_of_plan, sandbox_option, tier_for
 from .output import log_printer, plain, print_json, print_table
-from .plugin_choice import plugin_of_plan
-from .setting_words import setting_words
+
+if TYPE_CHECKING:
+    from douane.engine import PluginSpec
+    from douane.engine.describe import Described
+    from douane.plan.source_scan import Shown
+
+READS = {
+    "stream": "the whole image, once, in order",
+    "random": "the image as a file, once it is complete",
+    "nothing": "no bytes of the image, only what is declared",
+    "findings": "no bytes of the image, only what is declared and the findings of earlier plugins",
+}
 
 
 @click.command("describe")
 @click.argument("spec", required=False)
-@click.option("--config", "-c", metavar="FILE", help="Take the plugin from this plan, with all that it says of it.")
-@click.option("--name", metavar="NAME", help="Which plugin of the plan.")
+@click.option("--config", "-c", metavar="FILE", help="Describe a plugin of this plan, with its interpreter.")
+@click.option("--name", metavar="NAME", help="The plugin's name in the plan.")
 @click.option("--python", metavar="PATH", help="The plugin's interpreter.")
-@click.option("--sandbox", type=click.Choice(TIERS), help="As for check.")
-@click.option("--schema", "only_schema", is_flag=True, help="Print its configuration as JSON Schema, and no more.")
+@sandbox_option
+@click.option("--schema", "only_schema", is_flag=True, help="Print only the JSON Schema of its configuration.")
 @json_option
 def describe_(
     spec: str | None,
@@ -36,33 +42,37 @@ def describe_(
     only_schema: bool,
     as_json: bool,
 ) -> None:
-    """Show what the plugin SPEC does, reads, takes as configuration, and asks for.
+    """Show what a plugin reads, takes and asks for.
 
-    SPEC is module:Class, path/to/file.py:Class, a file with one plugin in it, the name of an installed plugin, or
-    'exec:PROGRAM ARGS'; or is left out with --config and --name. It is loaded in the sandbox, and not configured.
+    SPEC is module:Class, path/to/file.py:Class, a file with one plugin, the name of an installed plugin, or
+    'exec:PROGRAM ARGS'. Omit SPEC with --config and --name. The plugin is loaded in its sandbox, but not configured.
     """
+    from douane.engine import Plan
+    from douane.engine.describe import describe
+
     plugin = _plugin(spec, config, name, python)
     tier = tier_for(Plan(plugins=(plugin,), minimum_sandbox="off"), sandbox)
-    found = describe(plugin, tier=tier, emit=log_printer(False))
+    description = describe(plugin, tier=tier, emit=log_printer(False))
     if only_schema:
-        if found.kind == "program":
-            raise PlanError(
-                f"{plugin.use} is a program: it takes arguments, and no configuration that a schema could tell"
-            )
-        print_json(_schema(found))
+        if description.kind == "program":
+            raise PlanError(f"{plugin.use} is a program: it takes arguments, and has no configuration")
+        print_json(_schema(description))
     elif as_json:
-        print_json(_told(found))
+        print_json(_json(description))
     else:
-        _print(found)
+        _print(description)
 
 
 def _plugin(spec: str | None, config: str | None, name: str | None, python: str | None) -> PluginSpec:
-    """What is to be described. Raises PlanError."""
+    """The plugin to describe. Raises PlanError."""
+    import msgspec
+
+    from douane.engine import load_plan
+    from douane.plan.source_scan import only_class
+
     if config is not None:
         if spec is not None:
-            raise PlanError(
-                f"{spec}, or a plugin of {config}: one of them; --name says which plugin of a plan is meant"
-            )
+            raise PlanError(f"give {spec} or --config {config}, not both; --name selects a plugin of a plan")
         plugin = plugin_of_plan(config, name)
     elif spec is None or name is not None:
         raise PlanError("name a plugin: path/to/file.py:Class, module:Class; or a plan with --config, and --name")
@@ -74,110 +84,105 @@ def _plugin(spec: str | None, config: str | None, name: str | None, python: str 
         return plugin
     use = plugin.use
     path, colon, cls = use.rpartition(":")
-    if path.endswith(".py"):  # relative to the plan; --python is relative to here
+    if path.endswith(".py"):  # the plan's paths are relative to its folder, --python to this one
         use = os.path.join(plugin.base, path) + colon + cls
     return msgspec.structs.replace(plugin, python=python, use=use, base=os.getcwd())
 
 
-def _schema(found: Described) -> dict[str, Any]:
-    return schema(found.cls or found.use, found.doc, _parameters(found), takes_any=found.takes_any)
+def _schema(description: Described) -> dict[str, Any]:
+    from .json_schema import schema
+
+    name = description.cls or description.use
+    return schema(name, description.doc, description.parameters, takes_any=description.takes_any)
 
 
-def _parameters(found: Described) -> list[dict[str, Any]]:
-    """With what the documentation says of each, as ``doc``."""
-    constructor = found.shown.constructor_doc if found.shown else ""
-    names = [str(one["name"]) for one in found.parameters]
-    words = setting_words(constructor, names) | setting_words(found.doc, names)
-    return [{**one, "doc": words.get(str(one["name"]), "")} for one in found.parameters]
-
-
-def _told(found: Described) -> dict[str, Any]:
+def _json(description: Described) -> dict[str, Any]:
     """The keys of --json; docs/plugin-command.md lists them."""
-    shown = found.shown
+    source = description.shown
     return {
-        "use": found.use,
-        "class": found.cls,
-        "kind": found.kind,
-        "api": found.api,
-        "reads": found.reads,
-        "doc": found.doc,
-        "parameters": _parameters(found),
-        "takes_any": found.takes_any,
-        "schema": None if found.kind == "program" else _schema(found),
-        "grants": list(shown.grants) if shown else None,
-        "programs": list(shown.programs) if shown else None,
-        "proposes": list(shown.proposes) if shown else None,
-        "scratch": shown.uses_scratch if shown else None,
-        "unnamed": list(shown.unnamed) if shown else None,
-        "version": found.version,
-        "code_sha256": found.code_sha256,
-        "sandbox": found.sandbox,
+        "use": description.use,
+        "class": description.cls,
+        "kind": description.kind,
+        "api": description.api,
+        "reads": description.reads,
+        "doc": description.doc,
+        "constructor_doc": source.constructor_doc if source else None,
+        "parameters": description.parameters,
+        "takes_any": description.takes_any,
+        "schema": None if description.kind == "program" else _schema(description),
+        "grants": list(source.grants) if source else None,
+        "programs": list(source.programs) if source else None,
+        "proposes": list(source.proposes) if source else None,
+        "scratch": source.uses_scratch if source else None,
+        "unnamed": list(source.unnamed) if source else None,
+        "version": description.version,
+        "code_sha256": description.code_sha256,
+        "sandbox": description.sandbox,
     }
 
 
-def _print(found: Described) -> None:
-    if found.kind == "program":
-        click.echo(f"{plain(found.use)}: a program, which reads the image on its standard input")
+def _print(description: Described) -> None:
+    if description.kind == "program":
+        click.echo(f"{plain(description.use)}: a program, which reads the image on its standard input")
         click.echo("Exit status 0 accepts; 1 refuses, with the first line of standard error; any other is a failure.")
-        click.echo(f"  code         sha256 {found.code_sha256}")
+        click.echo(f"  code         sha256 {description.code_sha256}")
         return
-    click.echo(f"{plain(found.cls or found.use)}: {'a transform' if found.kind == 'transform' else 'an inspector'}")
-    if found.doc:
-        click.echo()
-        for line in found.doc.splitlines():
-            click.echo(f"  {plain(line)}".rstrip())
-        click.echo()
-    click.echo(f"  reads        {_reads(found.reads or '')}")
-    click.echo(f"  contract     level {found.api}")
-    click.echo(f"  version      {plain(found.version or 'not known')}")
-    click.echo(f"  code         sha256 {found.code_sha256}")
-    click.echo(f"  sandbox      {found.sandbox}")
-    _print_shown(found.shown)
+    kind = "a transform" if description.kind == "transform" else "an inspector"
+    click.echo(f"{plain(description.cls or description.use)}: {kind}")
+    _print_paragraphs(description.doc)
+    if description.shown is not None:
+        _print_paragraphs(description.shown.constructor_doc)
     click.echo()
-    if not found.parameters:
-        click.echo("It takes no configuration." if not found.takes_any else "It takes any configuration.")
+    click.echo(f"  reads        {_reads(description.reads or '')}")
+    click.echo(f"  contract     level {description.api}")
+    click.echo(f"  version      {plain(description.version or 'unknown')}")
+    click.echo(f"  code         sha256 {description.code_sha256}")
+    click.echo(f"  sandbox      {description.sandbox}")
+    _print_requests(description.shown)
+    click.echo()
+    if not description.parameters:
+        click.echo("It takes no configuration." if not description.takes_any else "It takes any configuration.")
         return
     rows = [
         (
-            plain(str(one["name"])),
-            plain(str(one.get("type") or "anything")),
-            "required" if one.get("required") else plain(str(one.get("default_text", ""))),
-            plain(str(one["doc"])),
+            str(parameter["name"]),
+            str(parameter.get("type") or "anything"),
+            "required" if parameter.get("required") else str(parameter.get("default_text", "")),
         )
-        for one in _parameters(found)
+        for parameter in description.parameters
     ]
-    print_table(("setting", "type", "default", "what it is"), rows)
-    if found.takes_any:
-        click.echo("It takes any other setting, too.")
+    print_table(("setting", "type", "default"), rows)
+    if description.takes_any:
+        click.echo("It also takes any other setting.")
 
 
-def _print_shown(shown: Shown | None) -> None:
-    """What it asks for. That its source shows no more does not prove that there is no more: that is said."""
-    if shown is None:
-        click.echo("  asks for     not known: there is no source here that has its class")
+def _print_paragraphs(text: str) -> None:
+    if text:
+        click.echo()
+        for line in text.splitlines():
+            indent = line[: len(line) - len(line.lstrip(" "))]
+            click.echo(f"  {indent}{plain(line)}".rstrip())
+
+
+def _print_requests(source: Shown | None) -> None:
+    """Print what the plugin's source asks for, and say that it may ask for more."""
+    if source is None:
+        click.echo("  asks for     unknown: there is no source here with its class")
         return
-    asked = []
-    for what, names in (("grants", shown.grants), ("programs", shown.programs), ("proposes", shown.proposes)):
-        more = ("others, by names that are not written out",) if what in shown.unnamed else ()
+    lines = []
+    for heading, names in (("grants", source.grants), ("programs", source.programs), ("proposes", source.proposes)):
+        more = ("more, with names computed at run time",) if heading in source.unnamed else ()
         if names or more:
-            asked.append(f"    {what:<10} {plain(', '.join((*names, *more)))}")
-    if shown.uses_scratch:
-        asked.append("    scratch    room for files")
-    if not asked:
-        click.echo("  asks for     nothing, as far as its file shows")
+            lines.append(f"    {heading:<10} {plain(', '.join((*names, *more)))}")
+    if source.uses_scratch:
+        lines.append("    scratch    room for files")
+    if not lines:
+        click.echo("  asks for     nothing, according to its source")
         return
-    click.echo("  asks for, as its file shows:")
-    for line in asked:
+    click.echo("  asks for, according to its source:")
+    for line in lines:
         click.echo(line)
 
 
 def _reads(reads: str) -> str:
-    if reads.startswith("head:"):
-        return f"the first {reads[5:]} bytes"
-    told = {
-        "stream": "the whole image, once, in order",
-        "random": "the image as a file, when all of it is there",
-        "nothing": "nothing of the image, only what is declared of it",
-        "findings": "nothing of the image; what was declared, and what the plugins before it found",
-    }
-    return told.get(reads, reads)
+    return f"the first {reads[5:]} bytes" if reads.startswith("head:") else READS.get(reads, reads)

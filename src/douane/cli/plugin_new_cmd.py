@@ -1,15 +1,14 @@
-"""`douane plugin new`: a plugin to begin with."""
+"""`douane plugin new`: write the first version of a plugin."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from douane.engine import PlanError
+from douane.errors import PlanError
 
-from .author_kit import require_kit
+from .plugin_cmd import require_kit
 
 if TYPE_CHECKING:
     from douane_kit.scaffold import Kind
@@ -17,32 +16,39 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--transform", is_flag=True, help="A transform, which makes a new image. Default: an inspector.")
-@click.option("--reads", metavar="WHAT", default="stream", show_default=True, help="As in the contract: head:512, ...")
-@click.option("--exec", "language", type=click.Choice(("sh", "c")), help="A program instead, in this language.")
+@click.option("--transform", is_flag=True, help="Write a transform, which makes a new image. Default: an inspector.")
 @click.option(
-    "--into", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Where it goes. Default: here."
+    "--reads", metavar="WHAT", default="stream", show_default=True, help="stream, head:N, random, nothing or findings."
 )
-def new(name: str, transform: bool, reads: str, language: str | None, into: Path) -> None:
-    """Write a plugin NAME, its tests and a README into a new folder. It works, and its tests pass, as they are."""
+@click.option("--exec", "language", type=click.Choice(("sh", "c")), help="Write a program in this language.")
+@click.option(
+    "--into", type=click.Path(file_okay=False), default=".", help="The parent folder. Default: the current directory."
+)
+def new(name: str, transform: bool, reads: str, language: str | None, into: str) -> None:
+    """Write a plugin NAME with tests and a README.
+
+    The files go into a new folder. The plugin works and its tests pass without changes.
+    """
     require_kit("douane plugin new")
+    from pathlib import Path
+
     from douane_kit.scaffold import BadName, write_folder
 
     kind = _kind(transform, reads, language)
     try:
-        written = write_folder(name, kind, into)
+        paths = write_folder(name, kind, Path(into))
     except BadName as error:
         raise PlanError(str(error)) from error
     except FileExistsError as error:
-        raise PlanError(f"{error.filename} is there already; choose another name, or --into another folder") from error
+        raise PlanError(f"{error.filename} exists; choose another name, or another folder with --into") from error
     except OSError as error:
-        raise PlanError(f"{error.filename or into / name} cannot be written: {error.strerror}") from error
-    for path in written:
+        raise PlanError(f"{error.filename or into} cannot be written: {error.strerror}") from error
+    for path in paths:
         click.echo(path)
 
 
 def _kind(transform: bool, reads: str, language: str | None) -> Kind:
-    """Raises PlanError."""
+    """The kind of plugin to write. Raises PlanError."""
     from douane_kit.scaffold import Kind
 
     if language is not None:
@@ -57,7 +63,7 @@ def _kind(transform: bool, reads: str, language: str | None) -> Kind:
     if what == "head" and colon and count.isascii() and count.isdigit() and 0 < int(count) <= 1 << 30:
         return Kind("head", int(count))
     if not colon:
-        for known in ("stream", "random", "nothing", "findings"):
-            if what == known:
-                return Kind(known)
+        for name in ("stream", "random", "nothing", "findings"):
+            if what == name:
+                return Kind(name)
     raise PlanError(f"--reads {reads}: write stream, random, nothing, findings, or head:512 (bytes)")

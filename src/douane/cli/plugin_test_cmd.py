@@ -1,4 +1,4 @@
-"""`douane plugin test`: a plugin through the conformance suite, in its cage."""
+"""`douane plugin test`: run the conformance suite on a plugin."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import os
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from douane.engine import Plan, PlanError, PluginSpec, load_plan
+from douane.errors import PlanError
 
-from .author_kit import require_kit
-from .options import TIERS, json_option, tier_for
+from .options import json_option, plugin_of_plan, sandbox_option, tier_for
 from .output import plain, print_json, say
-from .plugin_choice import plugin_of_plan
+from .plugin_cmd import require_kit
 
 if TYPE_CHECKING:
+    from douane.engine import PluginSpec
     from douane_kit.conformance import Finding, Report
 
-FOUND, UNDECIDED = 1, 3
+FINDINGS, UNDECIDED = 1, 3
+"""Exit codes."""
+
 LARGEST_IMAGE = 64 << 20
 STEPS = {
-    "search": "looking for images that reach all of its code",
+    "search": "search for images that reach all of its code",
     "repeat": "the same images again, in other processes and at other times",
-    "cuts": "the same images, cut otherwise",
-    "growth": "time and memory as the image grows",
-    "transform": "what it makes of images",
+    "cuts": "the same images, in chunks of other sizes",
+    "growth": "time and memory for larger images",
+    "transform": "the images that it makes",
     "engine": "a few images through the engine",
     "program": "images through the engine",
 }
@@ -34,16 +35,16 @@ STEPS = {
 @click.command("test")
 @click.argument("spec", required=False)
 @click.option(
-    "--image", "images", metavar="FILE", multiple=True, help="An image of yours: used whole, cut short, changed."
+    "--image", "images", metavar="FILE", multiple=True, help="Try this image too: whole, cut short, and changed."
 )
-@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="A setting of the plugin's configuration.")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set the plugin's configuration.")
 @click.option(
-    "--grant", "grants", metavar="NAME=TARGET", multiple=True, help="A grant: file:PATH, unix:PATH, tcp:HOST:PORT."
+    "--grant", "grants", metavar="NAME=TARGET", multiple=True, help="Grant file:PATH, unix:PATH or tcp:HOST:PORT."
 )
-@click.option("--config", "-c", metavar="FILE", help="Take the plugin from this plan, with all that it says of it.")
-@click.option("--name", metavar="NAME", help="Which plugin of the plan.")
-@click.option("--sandbox", type=click.Choice(TIERS), help="As for check.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Begin the search elsewhere.")
+@click.option("--config", "-c", metavar="FILE", help="Test a plugin of this plan, as it is configured there.")
+@click.option("--name", metavar="NAME", help="The plugin's name in the plan.")
+@sandbox_option
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Start the search elsewhere.")
 @json_option
 @click.pass_context
 def test(
@@ -58,13 +59,15 @@ def test(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Put the plugin SPEC through the conformance suite: what is wrong with it, shown by the smallest image.
+    """Run the conformance suite on a plugin.
 
-    SPEC is module:Class, path/to/file.py:Class or 'exec:PROGRAM ARGS', or is left out with --config and --name.
+    Reports each problem with the smallest image that shows it. SPEC is module:Class, path/to/file.py:Class or
+    'exec:PROGRAM ARGS'. Omit SPEC with --config and --name.
 
-    Exit codes: 0 nothing found, 1 something found, 2 wrong usage or configuration, 3 could not be run.
+    Exit codes: 0 no findings, 1 findings, 2 wrong usage or configuration, 3 the suite could not run.
     """
     require_kit("douane plugin test")
+    from douane.engine import Plan
     from douane_kit.conformance import examine
 
     plugin = _spec(spec, config, name, settings, grants)
@@ -80,13 +83,17 @@ def test(
         print_json(report.to_json())
     else:
         print_conformance(report)
-    ctx.exit(FOUND if report.findings else UNDECIDED if report.cut_short else 0)
+    ctx.exit(FINDINGS if report.findings else UNDECIDED if report.cut_short else 0)
 
 
 def _spec(
     spec: str | None, config: str | None, name: str | None, settings: tuple[str, ...], grants: tuple[str, ...]
 ) -> PluginSpec:
-    """What is to be tested. Raises PlanError."""
+    """The plugin to test. Raises PlanError."""
+    import msgspec
+
+    from douane.engine import load_plan
+
     if config is not None:
         plugin = plugin_of_plan(config, name)
         if spec is not None:
@@ -97,17 +104,17 @@ def _spec(
         plan = load_plan(None, extra=(spec if name is None else f"{name}={spec}",))
         plugin = plan.plugins[-1]
     texts, granted = dict(plugin.texts), dict(plugin.grants)
-    for option, given, where in (("--set", settings, texts), ("--grant", grants, granted)):
-        for item in given:
-            key, equals, value = item.partition("=")
+    for option, pairs, mapping in (("--set", settings, texts), ("--grant", grants, granted)):
+        for pair in pairs:
+            key, equals, value = pair.partition("=")
             if not equals or not key:
-                raise PlanError(f"{option} {item}: write it as NAME=VALUE")
-            where[key] = value
+                raise PlanError(f"{option} {pair}: write it as NAME=VALUE")
+            mapping[key] = value
     return msgspec.structs.replace(plugin, texts=texts, grants=granted)
 
 
 def _read(path: str) -> bytes:
-    """An image of the author's. Raises PlanError."""
+    """The bytes of an image that the author named. Raises PlanError."""
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST_IMAGE + 1)
@@ -119,11 +126,11 @@ def _read(path: str) -> bytes:
 
 
 def print_conformance(report: Report) -> None:
-    """The report for a person."""
+    """Print `report` for a person."""
     click.echo(f"{report.plugin} ({plain(report.use)}), sandbox {report.tier}, seed {report.seed}")
     verdicts = ", ".join(f"{number} {kind}" for kind, number in sorted(report.verdicts.items()))
     if verdicts:
-        click.echo(f"  what it did with the images that were tried: {verdicts}")
+        click.echo(f"  verdicts on the images that were tried: {verdicts}")
     for what, number in report.checks.items():
         click.echo(f"  {what}: {number}")
     for note in report.notes:
@@ -133,21 +140,21 @@ def print_conformance(report: Report) -> None:
         _print_finding(number, finding)
     click.echo("")
     count = len(report.findings)
-    told = "nothing found" if not count else "1 finding" if count == 1 else f"{count} findings"
-    click.echo(f"{told}, after {report.seconds:.0f} s")
+    summary = "no findings" if not count else "1 finding" if count == 1 else f"{count} findings"
+    click.echo(f"{summary}, after {report.seconds:.0f} s")
 
 
 def _print_finding(number: int, finding: Finding) -> None:
     click.echo(f"{number}. {finding.code}: {plain(finding.what)}")
     image = dict(finding.image)
     if image:
-        held = image.get("hex") or plain(str(image.get("recipe", "")))
-        click.echo(f"   image: {image.get('size', 0)} bytes{': ' if held else ''}{held}")
+        content = image.get("hex") or plain(str(image.get("recipe", "")))
+        click.echo(f"   image: {image.get('size', 0)} bytes{': ' if content else ''}{content}")
         for key in ("cuts", "declared"):
             if image.get(key):
                 click.echo(f"   {key}: {plain(str(image[key]))}")
     for outcome in finding.outcomes:
-        click.echo(f"   what came of it: {plain(outcome)}")
+        click.echo(f"   outcome: {plain(outcome)}")
     for line in finding.trace.splitlines()[-12:]:
         click.echo(f"   | {plain(line)}" if line == line.lstrip() else f"   |   {plain(line)}")
-    click.echo(f"   mend it: {finding.mend}")
+    click.echo(f"   fix: {finding.mend}")

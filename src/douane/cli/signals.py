@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: what is under way is undone on the way out; what is done is not taken back."""
+"""SIGINT and SIGTERM: undo what is unfinished, keep what is finished, exit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ TERMINATED = 143
 
 
 def end_on_signals() -> None:
-    """From now on they end what is under way."""
-    signal.signal(signal.SIGTERM, _end)
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell has it ignored in the background
-        signal.signal(signal.SIGINT, _end)
+    """Install the handlers."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell ignores SIGINT for its background jobs
+        signal.signal(signal.SIGINT, _interrupt)
 
 
-def all_is_done() -> None:
-    """They come too late now: the exit code shall say what happened."""
+def ignore_signals() -> None:
+    """Ignore both signals from now on, so that the exit code states what happened."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _end(number: int, _frame: FrameType | None) -> None:
+def _interrupt(number: int, _frame: FrameType | None) -> None:
     INTERRUPTS.interrupt(KeyboardInterrupt() if number == signal.SIGINT else SystemExit(TERMINATED))

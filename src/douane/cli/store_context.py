@@ -1,10 +1,9 @@
-"""The home that a command works on: opened, what a crash left set right, errors as the command line's."""
+"""Open the home directory of a command, recover interrupted imports, and find images in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,21 +18,24 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_home(ctx: click.Context, given: Path | None) -> Iterator[Home]:
-    """The home for this command, open for the length of a `with`."""
+def open_home(ctx: click.Context, path: str | None) -> Iterator[Home]:
+    """Open the home directory: `path`, else `douane --home`, else the default."""
+    from pathlib import Path
+
     from douane.imports import Home, default_home
 
-    home = Home(given or ctx.obj or default_home())
+    path = path or ctx.obj
+    home = Home(Path(path) if path else default_home())
     try:
         for task in home.recover():
-            say(f"douane: an import that was interrupted has been finished or undone (task {task.id})")
+            say(f"douane: an interrupted import was finished or undone (task {task.id})")
         yield home
     finally:
         home.close()
 
 
 def find_image(home: Home, id_or_prefix: str) -> Image:
-    """The one image that `id_or_prefix` names. Raises PlanError if there is none, or more than one."""
+    """The image with this id, which may be abbreviated. Raises PlanError if no image or several match."""
     try:
         return home.catalog.find(id_or_prefix)
     except CatalogError as error:

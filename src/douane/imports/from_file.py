@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -16,9 +15,7 @@ from douane.catalog import Image, Task
 from douane.declared import DeclaredImage
 from douane.engine import Plan, Report, RunOptions, inspect_image
 from douane.errors import BadValue, Conflict, DouaneError, ImageDeleted, PlanError, StoreError
-from douane.host.log import LogLine
 from douane.host.options import Progress
-from douane.sandbox import Tier
 from douane.stores import Staged
 from douane.stream.source import Source
 
@@ -39,13 +36,9 @@ class Imported:
 def import_image(
     home: Home,
     plan: Plan,
-    source: Source,
     declared: DeclaredImage,
-    *,
-    tier: Tier,
-    emit: LogLine = lambda plugin, level, text: None,
-    progress: Progress | None = None,
-    log_level: int = logging.INFO,
+    source: Source,
+    options: RunOptions,
 ) -> Imported:
     """Let the image of `source` through `plan` and into the store of `home`, as a new, active image.
 
@@ -77,13 +70,8 @@ def import_image(
             raise PlanError(str(error)) from error  # a name or a property that cannot be kept
         raise
     try:
-        report = inspect_image(
-            plan,
-            declared,
-            source,
-            staged,
-            RunOptions(tier=tier, emit=emit, progress=_both(home, task, progress), log_level=log_level),
-        )
+        options = msgspec.structs.replace(options, progress=_both(home, task, options.progress))
+        report = inspect_image(plan, declared, source, staged, options)
         if report.outcome == "accepted":
             return Imported(report, _publish(home, task, staged, report))
         _give_up(home, task, staged, outcome=report.outcome, code=report.code, message=report.message, report=report)

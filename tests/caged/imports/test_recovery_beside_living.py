@@ -12,7 +12,7 @@ import pytest
 
 from douane.catalog import Catalog
 from douane.declared import DeclaredImage
-from douane.engine import choose_tier, load_plan, open_source
+from douane.engine import RunOptions, choose_tier, load_plan, open_source
 from douane.errors import Conflict, SinkError, StoreError
 from douane.imports import Home, Imported, import_image
 from douane.imports import from_file as file_import
@@ -56,9 +56,9 @@ class Paused:
         home = Home(place / "home")
         plan = load_plan(None)
         try:
-            tier = choose_tier(plan, None)
+            options = RunOptions(tier=choose_tier(plan, None))
             self.result = import_image(
-                home, plan, open_source(str(place / "image")), DeclaredImage(**declared), tier=tier
+                home, plan, DeclaredImage(**declared), open_source(str(place / "image")), options
             )
         except BaseException as error:  # told to the test's thread
             self.result = error

@@ -1,0 +1,69 @@
+"""What a start of `douane` imports: no more than the command needs. Time is measured in bench/, never here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from douane import __version__
+from douane.cli.main import douane
+from douane.cli.plugin_cmd import plugin
+
+LOADED = """
+import atexit, sys
+atexit.register(lambda: print("\\n".join(sys.modules), file=sys.stderr))
+from douane.cli.main import run
+run()
+"""
+HEAVY = {
+    "importlib.metadata",
+    "douane.engine",
+    "douane.sandbox",
+    "douane.catalog",
+    "douane_kit",
+    "msgspec",
+    "rich",
+    "sqlalchemy",
+}
+FIRST_LINE = 60
+"""Characters; a longer one ends with `...` in the list of commands."""
+
+
+def loaded_by(*words: str) -> set[str]:
+    """The modules that `douane` with these arguments has imported at its end."""
+    ended = subprocess.run([sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return set(ended.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "words", [("--version",), ("--help",), ("check", "--help"), ("import", "--help"), ("plugin", "test", "--help")]
+)
+def test_help_and_version_import_neither_engine_nor_sandbox(words: tuple[str, ...]) -> None:
+    assert not loaded_by(*words) & HEAVY
+
+
+def test_version_imports_no_command() -> None:
+    assert not [name for name in loaded_by("--version") if name.startswith("douane.cli.") and name.endswith("_cmd")]
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert __version__ == project["version"]
+
+
+@pytest.mark.parametrize("group", [douane, plugin], ids=["douane", "plugin"])
+def test_the_list_of_commands_cuts_no_line(group: click.Group) -> None:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        first_line = (command.help or "").partition("\n")[0]
+        assert first_line.endswith(".")
+        assert len(first_line) <= FIRST_LINE, first_line
+        assert command.get_short_help_str(100) == first_line
