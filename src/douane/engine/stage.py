@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from douane.host.base import Needs, PluginProcess
+from douane.host.base import PluginProcess
+from douane.host.messages import Needs
 from douane.plan.plan import PluginSpec
 from douane.report import Verdict
 

@@ -10,7 +10,7 @@ A plugin process lives in the thread of the loop. It never decides about the ima
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -20,10 +20,7 @@ from douane.plan.resolved_plan import ResolvedPlugin
 from douane.report import PluginOutcome, Ran, Verdict
 from douane.stream.ring import Ring
 
-from .messages import Described, ImageFacts
-
-Needs = Literal["bytes", "file", "findings", "nothing"]
-"""What a plugin is given of the image: its bytes in order, a file of it, other plugins' findings, or only its facts."""
+from .messages import Described, ImageFacts, Needs
 
 
 class Supplies(msgspec.Struct, frozen=True):

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
-from douane_plugin import wire
+from douane_plugin import API_LEVEL, wire
 
-from .messages import Violation, name_of
+from .failure import Failure
+from .messages import MAX_TRACE, Described, Failed, Violation, name_of
+from .policy import clean
+
+LEVELS = range(1, API_LEVEL + 1)
+"""The levels of the contract that this Douane speaks."""
+
+CONFIGURATION_ERRORS = ("SettingError", "LoadError", "ValueError", "TypeError")
+"""What a constructor raises to say that its configuration is wrong; anything else is a failure of the plugin."""
 
 
 class Phase(Enum):
@@ -76,3 +85,41 @@ class Conversation:
     def force(self) -> None:
         """From now on the transform can only make a new image: the beginning of this one is kept no longer."""
         self._forced = True
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """The plugin cannot be used as it is configured; `reason` and `trace` are for the operator."""
+
+    reason: str
+    trace: str | None = None
+
+
+def check_level(described: Described) -> Unusable | None:
+    """Whether a plugin is written for a level of the contract that is not known here."""
+    if described.api in LEVELS:
+        return None
+    return Unusable(
+        f"it is written for contract level {described.api}, and this Douane knows "
+        f"{LEVELS.start} to {LEVELS.stop - 1}; upgrade Douane, or use an older release of the plugin"
+    )
+
+
+def judge_failure(failed: Failed, phase: Phase, unloaded: str) -> Unusable | Failure:
+    """Whose fault the exception is that a FAILED frame reports: the configuration's, or the plugin's.
+
+    `unloaded` is what to say of a plugin whose code cannot be loaded.
+    """
+    kind, message = clean(failed.kind, 100), clean(failed.message)
+    trace = failed.trace[-MAX_TRACE:] if isinstance(failed.trace, str) else ""
+    at_load = phase is Phase.LOADING or failed.stage == "load"
+    if phase is not Phase.RUNNING and (at_load or kind in CONFIGURATION_ERRORS):
+        if kind in ("SettingError", "LoadError"):
+            return Unusable(message)
+        if at_load:
+            return Unusable(f"{unloaded}: {kind}: {message}", trace)
+        return Unusable(f"its configuration is refused: {message}", trace)
+    if kind == "MemoryError":
+        return Failure("failed", "plugin-memory", "ran out of its memory", trace)
+    fault = "failed; that is a fault of the check, not of the image"
+    return Failure("failed", "plugin-error", fault, trace or f"{kind}: {message}")

@@ -6,7 +6,7 @@ import msgspec
 
 from douane.report import Verdict
 
-from .base import Needs
+from .messages import Needs
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 
 from douane import sandbox
 from douane.errors import PlanError
 from douane.plan.resolved_plan import ResolvedPlugin
 from douane.stream.ring import Ring
-from douane.units import MiB
 
 from .base import Supplies
 from .events import PluginReady
@@ -18,6 +15,7 @@ from .failure import describe_exit
 from .log import LogLine
 from .loop import Loop
 from .messages import ImageFacts
+from .pipes import open_large_pipe
 from .plugin_process import SandboxedPlugin
 from .policy import clean
 from .stdin_feeder import StdinFeeder
@@ -38,11 +36,9 @@ class ExecPlugin(SandboxedPlugin):
 
     def start(self, supplies: Supplies) -> None:
         """See PluginProcess."""
-        read, self._stdin = os.pipe2(os.O_CLOEXEC)
-        with contextlib.suppress(OSError):  # over the user's limit for pipes: slower, not wrong
-            fcntl.fcntl(read, fcntl.F_SETPIPE_SZ, MiB)
+        read, self._stdin = open_large_pipe()
         try:
-            self._spawn(sandbox.Program(self.plugin.code.argv), (), stdin=read)
+            self._spawn(sandbox.Program(self.plugin.code.argv), stdin=read)
         finally:
             os.close(read)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from douane import sandbox
 from douane.plan.plan import PluginSpec
 from douane.stream.temp_files import ScratchFiles
 from douane.units import MiB, show_duration, show_size
 
 from .clocks import Clock
 from .failure import Failure
+from .sandboxed_process import SandboxedProcess
 
 MEASURE_SECONDS = 0.1
 """How often the memory of a plugin's processes is added up: the second line behind the kernel's own limits."""
@@ -29,13 +29,13 @@ class Limits:
         """The plugin has its image: from here on the total counts, and with `stall` the lack of progress."""
         self._clock = Clock(self._spec.stall if stall else None, self._spec.timeout)
 
-    def check_memory(self, process: sandbox.CagedProcess, seconds: float) -> Failure | None:
+    def check_memory(self, process: SandboxedProcess, seconds: float) -> Failure | None:
         """Measure the process, if `seconds` more since the last time make that due."""
         self._unmeasured += seconds
         if self._unmeasured < MEASURE_SECONDS:
             return None
         self._unmeasured = 0.0
-        used = process.measure().memory
+        used = process.memory()
         if used <= self._spec.memory + LIBRARIES_BYTES:
             return None
         return Failure(

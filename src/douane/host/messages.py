@@ -16,6 +16,9 @@ MOST_SECONDS = 1e9
 MAX_TRACE = 16_000
 READS = re.compile(r"nothing|findings|stream|random|head:[1-9][0-9]{0,17}", re.ASCII)
 
+Needs = Literal["bytes", "file", "findings", "nothing"]
+"""What a plugin is given of the image: its bytes in order, a file of it, other plugins' findings, or only its facts."""
+
 M = TypeVar("M", bound=msgspec.Struct)
 
 
@@ -114,6 +117,19 @@ class Described(msgspec.Struct, frozen=True, rename={"cls": "class"}):
         """True for a transform."""
         return self.kind == "transform"
 
+    @property
+    def needs(self) -> Needs:
+        """What the plugin is given of the image."""
+        others: dict[str, Needs] = {"random": "file", "findings": "findings", "nothing": "nothing"}
+        return others.get(self.reads, "bytes")
+
+    @property
+    def limit(self) -> int | None:
+        """How many bytes from the beginning the plugin reads in order; None: all."""
+        if self.reads.startswith("head:"):
+            return int(self.reads[5:])
+        return 0 if self.reads == "nothing" else None
+
 
 class Logged(msgspec.Struct, frozen=True):
     """LOG: one line for the operator."""
@@ -134,6 +150,11 @@ class Becomes(msgspec.Struct, frozen=True):
 
     disk_format: str | msgspec.UnsetType = msgspec.UNSET
     container_format: str | msgspec.UnsetType = msgspec.UNSET
+
+    def formats(self) -> dict[str, str]:
+        """The formats that were given, by name."""
+        formats: dict[str, str] = msgspec.to_builtins(self)
+        return formats
 
 
 class Accept(msgspec.Struct, frozen=True):

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import os
 from collections.abc import Callable
+
+from douane.units import MiB
 
 from .log import BYTES_A_TICK, PluginLog
 from .loop import Loop
 
 READ_BYTES = 1 << 16
+
+
+def open_large_pipe() -> tuple[int, int]:
+    """A pipe for an image, as large as an unprivileged user may make one: its read end and its write end."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    with contextlib.suppress(OSError):  # over the user's limit for pipes: slower, not wrong
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, MiB)
+    return read, write
 
 
 class RateLimit:

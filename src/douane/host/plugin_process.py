@@ -6,7 +6,6 @@ Subclasses speak with the process: they implement the methods that raise NotImpl
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,18 +13,15 @@ from douane import sandbox
 from douane.plan.resolved_plan import ResolvedPlugin
 from douane.report import PluginOutcome, Ran, Verdict, Warned
 from douane.stream.temp_files import ScratchFiles
-from douane_plugin import wire
 
-from .base import Needs
 from .clocks import Stopwatch
 from .events import AuditorOverrun, PluginAnswered
 from .failure import Failure
-from .frames import Channel
 from .limits import Limits
 from .log import LogLine, PluginLog
 from .loop import Loop
-from .messages import Described, Violation, name_of
-from .pipes import OutputPipes, RateLimit
+from .messages import Described, Needs, Violation, name_of
+from .sandboxed_process import SandboxedProcess
 
 END_SECONDS = 3.0
 """How long a process may live on after its answer, or after it closed its channel without one."""
@@ -48,13 +44,10 @@ class SandboxedPlugin:
         self._loop = loop
         self._cage = cage
         self._log = PluginLog(self.spec.name, emit)
-        self._rate = RateLimit(loop)
-        self._pipes = OutputPipes(loop, self._log, self._rate)
         self._limits = Limits(self.spec)
         self._stopwatch = Stopwatch()
         self._scratch: ScratchFiles | None = None
-        self._process: sandbox.CagedProcess | None = None
-        self._channel: Channel | None = None
+        self._process = SandboxedProcess(cage, loop, self._log)
         self._is_sandboxed = False
         self._has_image = False
         self._signs_of_life = 0
@@ -65,35 +58,13 @@ class SandboxedPlugin:
     def _spawn(
         self,
         code: sandbox.PythonRuntime | sandbox.Program,
-        keep: Sequence[int],
+        keep: Sequence[int] = (),
         readable: Sequence[int] = (),
         writable: Sequence[int] = (),
         stdin: int | None = None,
     ) -> None:
-        """Start the process. Descriptors in `keep` and `stdin` stay the caller's to close."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setblocking(False)
-        self._channel = Channel(ours)
-        stdout, stderr = self._pipes.open()
-        try:
-            self._process = sandbox.start(
-                self._cage,
-                code,
-                channel=theirs.fileno(),
-                keep=keep,
-                readable=readable,
-                writable=writable,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-            )
-        finally:
-            theirs.close()
-            os.close(stdout)
-            os.close(stderr)
-        self._loop.watch(self._channel.fileno(), self._on_channel)
-        self._loop.watch(self._process.fileno(), self._on_process_end)
-        self._pipes.watch()
+        callbacks = {"on_channel": self._on_channel, "on_end": self._on_process_end}
+        self._process.start(code, keep, readable, writable, stdin, **callbacks)
 
     def stop(self) -> None:
         """See PluginProcess."""
@@ -148,16 +119,7 @@ class SandboxedPlugin:
 
     def end(self) -> None:
         """See PluginProcess."""
-        if self._process is not None:
-            self._loop.forget(self._process.fileno())
-            self._process.kill()
-            self._process = None
-        if self._channel is not None:
-            self._rate.drop(self._channel.fileno())
-            self._channel.close()
-            self._channel = None
-        self._pipes.close()
-        self._log.close()
+        self._process.end()
 
     def close(self) -> None:
         """See PluginProcess."""
@@ -178,59 +140,36 @@ class SandboxedPlugin:
 
     # the channel
 
-    def _send(self, frame: bytes) -> None:
-        if self._channel is not None:
-            self._channel.send(frame)
-            self._loop.watch(self._channel.fileno(), self._on_channel, write=self._channel.has_unsent)
-
     def _on_channel(self) -> None:
-        channel = self._channel
-        if channel is None:
-            return
-        if channel.has_unsent:
-            channel.flush()
-            self._loop.watch(channel.fileno(), self._on_channel, write=channel.has_unsent)
-        self._rate.charge(channel.receive(), channel.fileno(), self._on_channel)
-        self._handle_frames(channel)
+        self._process.receive()
+        self._handle_frames()
 
-    def _handle_frames(self, channel: Channel) -> None:
+    def _handle_frames(self) -> None:
         try:
-            for kind, payload in channel.frames():
+            for kind, payload in self._process.frames():
                 if self._is_sandboxed:
                     self._on_frame(kind, payload)
                 else:
-                    self._confirm_sandbox(kind, payload)
+                    self._process.confirm(kind, payload)
+                    self._is_sandboxed = True
+                    self._on_sandboxed()
                 if self.verdict is not None:
                     return
         except Violation as error:
             self._fail_protocol(f"{error}")
             return
-        if channel.closed and self._channel is not None:
-            self._rate.drop(channel.fileno())
+        if self._process.has_hung_up():
             self._on_closed()
 
     def _fail_protocol(self, detail: str) -> None:
         self.fail("failed", "plugin-protocol", "broke off the conversation with Douane", detail)
 
-    def _confirm_sandbox(self, kind: int, payload: bytes) -> None:
-        if kind != wire.CAGED:
-            raise Violation(f"its first frame is {name_of(kind)}, not CAGED")
-        sandbox.confirm(payload, self._cage)
-        self._is_sandboxed = True
-        self._on_sandboxed()
-
     def _on_process_end(self) -> None:
         """The process has ended: read what it still sent, then conclude."""
-        process, channel = self._process, self._channel
-        if process is None or channel is None:
-            return
-        while not channel.closed and channel.receive():
-            pass
-        self._pipes.drain()
-        self._handle_frames(channel)
-        if self.verdict is None:
-            code = process.poll()
-            self._on_exit(code if code is not None else process.wait(END_SECONDS))
+        self._process.receive_rest()
+        self._handle_frames()
+        if self.verdict is None and (code := self._process.exit_code(END_SECONDS)) is not None:
+            self._on_exit(code)
 
     def _expect_end(self) -> None:
         """The process should end by itself now; it has END_SECONDS."""
@@ -258,9 +197,9 @@ class SandboxedPlugin:
 
     def tick(self, seconds: float, *, produced: int, blocked: bool) -> None:
         """See PluginProcess."""
-        if self.verdict is not None or self._process is None:
+        if self.verdict is not None or not self._process.is_running:
             return
-        self._rate.refill()
+        self._process.refill()
         if self._lingers is not None:
             self._lingers += seconds
             if self._lingers > END_SECONDS:

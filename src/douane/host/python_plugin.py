@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
 import os
-from collections.abc import Callable
 
 import msgspec
 
 from douane import sandbox
 from douane.errors import GrantUnavailable, PlanError
-from douane.plan.grants import open_grant
-from douane.plan.resolved_plan import ResolvedPlugin
+from douane.plan.resolved_plan import Kind, ResolvedPlugin
 from douane.report import Warned
 from douane.stream.channel_reader import ChannelReader
 from douane.stream.ring import Ring
 from douane.stream.temp_files import ScratchFiles
-from douane.units import MiB
-from douane_plugin import API_LEVEL, wire
+from douane_plugin import wire
 
-from .base import Needs, Supplies
-from .conversation import Conversation, Phase
+from .base import Supplies
+from .conversation import LEVELS, Conversation, Phase, Unusable, check_level, judge_failure
 from .events import PluginReady, TransformDecided
 from .failure import describe_exit
 from .frames import pack
+from .handover import Handover, handover
 from .log import LogLine
 from .loop import Loop
 from .messages import (
-    MAX_TRACE,
     Answer,
     Becomes,
+    Described,
     Failed,
     ImageFacts,
     Load,
     Logged,
-    SentGrant,
-    SentRing,
     SentScratch,
     Violation,
     Warn,
@@ -47,13 +41,11 @@ from .messages import (
     decode_offset,
     valid_code,
 )
+from .pipes import open_large_pipe
 from .plugin_process import SandboxedPlugin
 from .policy import BadProperties, check_properties, check_proposed, clean
 
-LEVELS = range(1, API_LEVEL + 1)
 RUNTIME = "douane_plugin._runtime:main"
-CONFIGURATION_ERRORS = ("SettingError", "LoadError", "ValueError", "TypeError")
-"""What a constructor raises to say that its configuration is wrong; anything else is a failure of the plugin."""
 
 
 class PythonPlugin(SandboxedPlugin):
@@ -73,59 +65,43 @@ class PythonPlugin(SandboxedPlugin):
 
     def start(self, supplies: Supplies) -> None:
         """See PluginProcess."""
-        with contextlib.ExitStack() as closing:
+        try:
+            with handover(self.spec, supplies, needs_file=self.needs == "file") as handed:
+                load = self._spawn_with(handed, supplies.log_level)
+        except GrantUnavailable as error:
+            self.fail("failed", error.code, "could not reach a service that it needs", str(error))
+            return
+        self._process.send(pack(wire.LOAD, load))
 
-            def own(fd: int) -> int:
-                closing.callback(os.close, fd)
-                return fd
-
-            try:
-                grants = self._open_grants(own)
-            except GrantUnavailable as error:
-                self.fail("failed", error.code, "could not reach a service that it needs", str(error))
-                return
-            image_fd = own(supplies.open_file()) if self.needs == "file" else None
-            # Each plugin has its own open file: the offset of a shared one would be a channel between plugins.
-            rings = [
-                SentRing(own(os.open(f"/proc/self/fd/{ring.fd}", os.O_RDONLY | os.O_CLOEXEC)), ring.slot_bytes)
-                for ring in supplies.rings
-            ]
-            output_fd = own(self._open_output()) if self.is_transform else None
-            scratch = self._open_scratch()
-            keep = [ring.fd for ring in rings] + [grant.fd for grant in grants.values()]
-            keep += [fd for fd in (output_fd, image_fd) if fd is not None]
-            readable = [image_fd] if image_fd is not None else []
-            self._spawn(self._code(), keep, readable, scratch.fds if scratch is not None else [])
-        load = Load(
+    def _spawn_with(self, handed: Handover, log_level: int) -> Load:
+        """Start the process; the message that says what it was handed."""
+        scratch = self._open_scratch()
+        output_fd = None
+        if self.is_transform:
+            self.output, output_fd = open_large_pipe()
+        output = [output_fd] if output_fd is not None else []
+        readable = [handed.image_fd] if handed.image_fd is not None else []
+        try:
+            self._spawn(self._code(), handed.fds() + output, readable, scratch.fds if scratch is not None else [])
+        finally:
+            for fd in output:
+                os.close(fd)
+        return Load(
             levels=(LEVELS.start, LEVELS.stop - 1),
             name=self.spec.name,
-            log_level=supplies.log_level,
+            log_level=log_level,
             use=self.plugin.code.load,
             config=self.spec.config,
             texts=self.spec.texts,
-            grants=grants,
-            rings=rings,
-            image_fd=image_fd,
+            grants=handed.grants,
+            rings=handed.rings,
+            image_fd=handed.image_fd,
             output_fd=output_fd,
             scratch=scratch,
         )
-        self._send(pack(wire.LOAD, load))
 
     def _code(self) -> sandbox.PythonRuntime | sandbox.Program:
         return sandbox.PythonRuntime(RUNTIME)
-
-    def _open_grants(self, own: Callable[[int], int]) -> dict[str, SentGrant]:
-        grants = {}
-        for name, target in self.spec.grants.items():
-            fd, kind = open_grant(self.spec.name, name, target, self.spec.base)
-            grants[name] = SentGrant(own(fd), kind)
-        return grants
-
-    def _open_output(self) -> int:
-        self.output, output = os.pipe2(os.O_CLOEXEC)
-        with contextlib.suppress(OSError):  # over the user's limit for pipes: slower, not wrong
-            fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, MiB)
-        return output
 
     def _open_scratch(self) -> SentScratch | None:
         if self.spec.scratch is None:
@@ -135,20 +111,15 @@ class PythonPlugin(SandboxedPlugin):
 
     def send_image(self, facts: ImageFacts, ring: Ring | None) -> None:
         """See PluginProcess."""
-        self._send(pack(wire.IMAGE, facts))
+        self._process.send(pack(wire.IMAGE, facts))
         self._conversation.phase = Phase.RUNNING
         self._start_image()
-        if ring is None or self._channel is None:
+        if ring is None or (channel := self._process.socket) is None:
             return
-        limit = None
-        if self.reads.startswith("head:"):
-            limit = int(self.reads[5:])
-        elif self.needs == "nothing":
-            limit = 0
         self._reader = ChannelReader(
             ring,
-            self._channel.socket,
-            limit=limit,
+            channel,
+            limit=self.described.limit if self.described is not None else None,
             essential=self.spec.mode != "audit",
             overran=self._post_overrun,
         )
@@ -167,7 +138,7 @@ class PythonPlugin(SandboxedPlugin):
         elif kind == wire.ALIVE:
             self._signs_of_life += 1
         elif kind == wire.DESCRIBED:
-            self._on_described(payload)
+            self._on_described(decode_description(payload))
         elif kind == wire.READY:
             self._conversation.phase = Phase.READY
             self.ready = True
@@ -177,7 +148,7 @@ class PythonPlugin(SandboxedPlugin):
         elif kind == wire.WARN:
             self._on_warn(decode(kind, payload, Warn))
         elif kind == wire.BECOMES:
-            self._on_becomes(decode(kind, payload, Becomes))
+            self.becomes.update(decode(kind, payload, Becomes).formats())
         elif kind in (wire.BEGIN, wire.UNCHANGED):
             self._decide(unchanged=kind == wire.UNCHANGED)
         else:
@@ -191,54 +162,33 @@ class PythonPlugin(SandboxedPlugin):
         if not is_true:
             raise Violation(f"it let go of the bytes up to {offset}; it had been sent {reader.sent}")
 
-    def _on_described(self, payload: bytes) -> None:
-        described = decode_description(payload)
-        if described.api not in LEVELS:
-            self._cannot_be_used(
-                f"it is written for contract level {described.api}, and this Douane knows "
-                f"{LEVELS.start} to {LEVELS.stop - 1}; upgrade Douane, or use an older release of the plugin"
-            )
+    def _on_described(self, described: Described) -> None:
+        if (unusable := check_level(described)) is not None:
+            self._cannot_be_used(unusable)
             return
-        needs = _needs(described.reads)
-        self.misjudged = described.is_transform != self.is_transform or (needs == "file") != (self.needs == "file")
-        self.described, self.is_transform, self.needs = described, described.is_transform, needs
+        kind = Kind(described.is_transform, described.needs == "file")
+        self.misjudged = kind != self.plugin.kind
+        self.described, self.is_transform, self.needs = described, described.is_transform, described.needs
         self._conversation.phase = Phase.CONFIGURING
 
     def _on_failed(self, failed: Failed) -> None:
-        kind, message = clean(failed.kind, 100), clean(failed.message)
-        trace = failed.trace[-MAX_TRACE:] if isinstance(failed.trace, str) else ""
-        phase = self._conversation.phase
-        at_load = phase is Phase.LOADING or failed.stage == "load"
-        if phase is not Phase.RUNNING and (at_load or kind in CONFIGURATION_ERRORS):
-            if kind in ("SettingError", "LoadError"):
-                self._cannot_be_used(message)
-            elif at_load:
-                self._cannot_be_used(f"{self.UNLOADED}: {kind}: {message}", trace)
-            else:
-                self._cannot_be_used(f"its configuration is refused: {message}", trace)
-        elif kind == "MemoryError":
-            self.fail("failed", "plugin-memory", "ran out of its memory", trace)
+        judged = judge_failure(failed, self._conversation.phase, self.UNLOADED)
+        if isinstance(judged, Unusable):
+            self._cannot_be_used(judged)
         else:
-            what = "failed; that is a fault of the check, not of the image"
-            self.fail("failed", "plugin-error", what, trace or f"{kind}: {message}")
+            self.fail(judged.outcome, judged.code, judged.message, judged.detail)
 
-    def _cannot_be_used(self, reason: str, trace: str | None = None) -> None:
+    def _cannot_be_used(self, unusable: Unusable) -> None:
         """The plugin cannot be used as it is configured: no image is read."""
-        self.error = PlanError(f"plugin {self.spec.name!r} ({self.spec.use}): {reason}")
-        if trace:
-            self.error.add_note(trace)
-        self.fail("failed", "plugin-unusable", "cannot be used as it is configured", reason)
+        self.error = PlanError(f"plugin {self.spec.name!r} ({self.spec.use}): {unusable.reason}")
+        if unusable.trace:
+            self.error.add_note(unusable.trace)
+        self.fail("failed", "plugin-unusable", "cannot be used as it is configured", unusable.reason)
 
     def _on_warn(self, warning: Warn) -> None:
         if len(self._warnings) >= wire.MAX_WARNINGS:
             raise Violation(f"it gave more than {wire.MAX_WARNINGS} warnings")
         self._warnings.append(Warned(valid_code(warning.code), clean(warning.message)))
-
-    def _on_becomes(self, becomes: Becomes) -> None:
-        for key in ("disk_format", "container_format"):
-            value = getattr(becomes, key)
-            if isinstance(value, str):
-                self.becomes[key] = value
 
     def _decide(self, *, unchanged: bool) -> None:
         self._conversation.decide(unchanged=unchanged)
@@ -296,9 +246,8 @@ class PythonPlugin(SandboxedPlugin):
         if self._answer is not None:
             self._conclude(self._answer)
         elif self._conversation.phase is Phase.LOADING:
-            self._cannot_be_used(
-                f"{self.UNLOADED}: {describe_exit(code)} while it was being loaded{self._last_words()}"
-            )
+            end = f"{describe_exit(code)} while it was being loaded{self._last_words()}"
+            self._cannot_be_used(Unusable(f"{self.UNLOADED}: {end}"))
         else:
             self.fail("failed", "plugin-died", "ended without an answer", describe_exit(code))
 
@@ -338,14 +287,6 @@ class PythonPlugin(SandboxedPlugin):
 
     def _is_clogged(self) -> bool:
         return self._reader is not None and self._reader.clogged
-
-
-def _needs(reads: str) -> Needs:
-    if reads == "random":
-        return "file"
-    if reads in ("findings", "nothing"):
-        return "findings" if reads == "findings" else "nothing"
-    return "bytes"
 
 
 class WirePlugin(PythonPlugin):

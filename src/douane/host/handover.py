@@ -1,0 +1,58 @@
+"""The descriptors that a plugin's process is handed at its start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from douane.plan.grants import open_grant
+from douane.plan.plan import PluginSpec
+
+from .base import Supplies
+from .messages import SentGrant, SentRing
+
+
+@dataclass(frozen=True)
+class Handover:
+    """This process's copies of the descriptors. They are closed when the plugin's process has its own."""
+
+    rings: list[SentRing]
+    grants: dict[str, SentGrant]
+    image_fd: int | None
+
+    def fds(self) -> list[int]:
+        """All of them."""
+        image = [self.image_fd] if self.image_fd is not None else []
+        return [ring.fd for ring in self.rings] + [grant.fd for grant in self.grants.values()] + image
+
+
+@contextlib.contextmanager
+def handover(spec: PluginSpec, supplies: Supplies, *, needs_file: bool) -> Iterator[Handover]:
+    """Open what the plugin is handed, and close it at the end of the block.
+
+    Raises PlanError for a grant that cannot be opened, GrantUnavailable if its service does not answer, and SinkError.
+    """
+    with contextlib.ExitStack() as closing:
+
+        def own(fd: int) -> int:
+            closing.callback(os.close, fd)
+            return fd
+
+        grants = _open_grants(spec, own)
+        image_fd = own(supplies.open_file()) if needs_file else None
+        # Each plugin has its own open file: the offset of a shared one would be a channel between plugins.
+        rings = [
+            SentRing(own(os.open(f"/proc/self/fd/{ring.fd}", os.O_RDONLY | os.O_CLOEXEC)), ring.slot_bytes)
+            for ring in supplies.rings
+        ]
+        yield Handover(rings, grants, image_fd)
+
+
+def _open_grants(spec: PluginSpec, own: Callable[[int], int]) -> dict[str, SentGrant]:
+    grants = {}
+    for name, target in spec.grants.items():
+        fd, kind = open_grant(spec.name, name, target, spec.base)
+        grants[name] = SentGrant(own(fd), kind)
+    return grants

@@ -1,0 +1,157 @@
+"""A process in its sandbox with all that connects it to the loop: its channel, its output, its end."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+
+from douane import sandbox
+from douane_plugin import wire
+
+from .frames import Channel
+from .log import PluginLog
+from .loop import Loop
+from .messages import Violation, name_of
+from .pipes import OutputPipes, RateLimit
+
+
+class SandboxedProcess:
+    """Started once, ended once. Before the start and after the end it does nothing and has nothing to say."""
+
+    def __init__(self, cage: sandbox.Cage, loop: Loop, log: PluginLog) -> None:
+        self._cage = cage
+        self._loop = loop
+        self._log = log
+        self._rate = RateLimit(loop)
+        self._pipes = OutputPipes(loop, log, self._rate)
+        self._process: sandbox.CagedProcess | None = None
+        self._channel: Channel | None = None
+        self._on_channel: Callable[[], None] | None = None
+
+    def start(
+        self,
+        code: sandbox.PythonRuntime | sandbox.Program,
+        keep: Sequence[int] = (),
+        readable: Sequence[int] = (),
+        writable: Sequence[int] = (),
+        stdin: int | None = None,
+        *,
+        on_channel: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        """Start the process. Descriptors in `keep` and `stdin` stay the caller's to close.
+
+        `on_channel` is called when the channel can be read, `on_end` when the process has ended. Raises SandboxError.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        self._channel = Channel(ours)
+        stdout, stderr = self._pipes.open()
+        try:
+            self._process = sandbox.start(
+                self._cage,
+                code,
+                channel=theirs.fileno(),
+                keep=keep,
+                readable=readable,
+                writable=writable,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+            )
+        finally:
+            theirs.close()
+            os.close(stdout)
+            os.close(stderr)
+        self._on_channel = on_channel
+        self._loop.watch(self._channel.fileno(), on_channel)
+        self._loop.watch(self._process.fileno(), on_end)
+        self._pipes.watch()
+
+    @property
+    def is_running(self) -> bool:
+        """True from the start to the end."""
+        return self._process is not None
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The engine's end of the channel, for a thread that sends the image."""
+        return self._channel.socket if self._channel is not None else None
+
+    # the channel
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame, at once or as soon as there is room."""
+        if self._channel is not None:
+            self._channel.send(frame)
+            self._watch_channel(self._channel)
+
+    def _watch_channel(self, channel: Channel) -> None:
+        if self._on_channel is not None:
+            self._loop.watch(channel.fileno(), self._on_channel, write=channel.has_unsent)
+
+    def receive(self) -> None:
+        """Read and send what can be read and sent now, within the rate."""
+        channel = self._channel
+        if channel is None or self._on_channel is None:
+            return
+        if channel.has_unsent:
+            channel.flush()
+            self._watch_channel(channel)
+        self._rate.charge(channel.receive(), channel.fileno(), self._on_channel)
+
+    def receive_rest(self) -> None:
+        """The process has ended: read what it still sent and printed."""
+        channel = self._channel
+        while channel is not None and not channel.closed and channel.receive():
+            pass
+        self._pipes.drain()
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the whole frames received so far. Raises Violation."""
+        if self._channel is not None:
+            yield from self._channel.frames()
+
+    def has_hung_up(self) -> bool:
+        """True if the process has closed its end; the channel is watched no more then."""
+        if self._channel is None or not self._channel.closed:
+            return False
+        self._rate.drop(self._channel.fileno())
+        return True
+
+    def confirm(self, kind: int, payload: bytes) -> None:
+        """Check the process's first frame, which says that the sandbox is closed. Raises Violation, SandboxError."""
+        if kind != wire.CAGED:
+            raise Violation(f"its first frame is {name_of(kind)}, not CAGED")
+        sandbox.confirm(payload, self._cage)
+
+    # the process
+
+    def refill(self) -> None:
+        """A tick has begun: as much as the rate allows may be read again."""
+        self._rate.refill()
+
+    def memory(self) -> int:
+        """Bytes that the process and its children use now."""
+        return self._process.measure().memory if self._process is not None else 0
+
+    def exit_code(self, seconds: float) -> int | None:
+        """The return code of the ended process, waited for at most `seconds`; None if it was not running."""
+        if self._process is None:
+            return None
+        code = self._process.poll()
+        return code if code is not None else self._process.wait(seconds)
+
+    def end(self) -> None:
+        """Kill what still runs and close all that was opened. Idempotent."""
+        if self._process is not None:
+            self._loop.forget(self._process.fileno())
+            self._process.kill()
+            self._process = None
+        if self._channel is not None:
+            self._rate.drop(self._channel.fileno())
+            self._channel.close()
+            self._channel = None
+        self._pipes.close()
+        self._log.close()
