@@ -106,8 +106,8 @@ class RefuseOutput(Action, frozen=True):
     message: str
 
 
-class ReleaseScratch(Action, frozen=True):
-    """Give up the scratch files of a plugin that has ended."""
+class ReleasePlugin(Action, frozen=True):
+    """Give up what a plugin that has ended still holds: its place in the ring, and its scratch files."""
 
     plugin: str
 

@@ -27,7 +27,7 @@ from .actions import (
     RefuseOutput,
     ReleaseAuditorPin,
     ReleasePin,
-    ReleaseScratch,
+    ReleasePlugin,
     StopPlugin,
     StopStreams,
     TakeOutput,
@@ -179,23 +179,24 @@ class Decisions:
         return [*actions, *self._release_pin(stage)]
 
     def _on_answer(self, event: PluginAnswered) -> list[Action]:
-        """A plugin has answered, or failed to."""
+        """A plugin has answered, or failed to. It lets go of the ring only when that has had its effect."""
         plugin, verdict = self._by_name[event.plugin], event.verdict
         plugin.verdict = verdict
-        released: list[Action] = [ReleaseScratch(plugin.name)]
-        if self.state is RunState.DECIDED:
-            return released
-        stage = self.stages[plugin.stage]
-        if weigh(plugin.spec, verdict, is_transform=plugin.is_transform) != "accepted":
-            self.decisive = plugin.name
-            return [*released, *self._end()]
         actions: list[Action] = []
-        if plugin.is_transform and verdict.outcome == "accepted":
-            self._delivery.take_formats(event.becomes)
-            actions = self._finish_output(stage)
-        elif plugin.is_format:
-            actions = self._delivery.send_file(stage)
-        return [*released, *actions, *self._delivery.send_findings()]
+        if self.state is RunState.DECIDED:
+            pass
+        elif weigh(plugin.spec, verdict, is_transform=plugin.is_transform) != "accepted":
+            self.decisive = plugin.name
+            actions = self._end()
+        else:
+            stage = self.stages[plugin.stage]
+            if plugin.is_transform and verdict.outcome == "accepted":
+                self._delivery.take_formats(event.becomes)
+                actions = self._finish_output(stage)
+            elif plugin.is_format:
+                actions = self._delivery.send_file(stage)
+            actions += self._delivery.send_findings()
+        return [*actions, ReleasePlugin(plugin.name)]
 
     # stages
 

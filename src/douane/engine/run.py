@@ -28,7 +28,7 @@ from .actions import (
     RefuseOutput,
     ReleaseAuditorPin,
     ReleasePin,
-    ReleaseScratch,
+    ReleasePlugin,
     SendImage,
     StopPlugin,
     StopStreams,
@@ -123,9 +123,9 @@ class Run:
                 processes[plugin].fail(outcome, code, message, detail)
             case RefuseOutput(plugin, code, message):
                 processes[plugin].refuse(code, message)
-            case ReleaseScratch(plugin):
+            case ReleasePlugin(plugin):
                 self.launched.measure_disk()
-                processes[plugin].release_scratch()
+                processes[plugin].release()
             case StopStreams():
                 streams.stop()
             case _:

@@ -99,8 +99,8 @@ class PluginProcess(Protocol):
     def scratch_used(self) -> int:
         """Bytes that the scratch files take on the disk now."""
 
-    def release_scratch(self) -> None:
-        """Give up the scratch files. Idempotent."""
+    def release(self) -> None:
+        """Give up the place in the ring and the scratch files, after :meth:`end`. Idempotent."""
 
     def end(self) -> None:
         """Kill the process and close its pipes; the output can still be read. Idempotent."""

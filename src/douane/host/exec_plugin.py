@@ -88,6 +88,10 @@ class ExecPlugin(SandboxedPlugin):
         if self._stdin is not None:
             os.close(self._stdin)
             self._stdin = None
+
+    def release(self) -> None:
+        """See PluginProcess."""
+        super().release()
         if self._feeder is not None:
             self._feeder.cancel()
             self._feeder.join()

@@ -124,7 +124,7 @@ class SandboxedPlugin:
     def close(self) -> None:
         """See PluginProcess."""
         self.end()
-        self.release_scratch()
+        self.release()
         if self.output is not None:
             os.close(self.output)
             self.output = None
@@ -133,7 +133,7 @@ class SandboxedPlugin:
         """See PluginProcess."""
         return self._scratch.used() if self._scratch is not None else 0
 
-    def release_scratch(self) -> None:
+    def release(self) -> None:
         """See PluginProcess."""
         if self._scratch is not None:
             self._scratch.close()

@@ -16,6 +16,7 @@ from douane.stream.ring import Ring
 from douane.stream.temp_files import ScratchFiles
 from douane_plugin import wire
 
+from . import messages
 from .base import Supplies
 from .conversation import LEVELS, Conversation, Phase, Unusable, check_level, judge_failure
 from .events import PluginReady, TransformDecided
@@ -24,23 +25,7 @@ from .frames import pack
 from .handover import Handover, handover
 from .log import LogLine
 from .loop import Loop
-from .messages import (
-    Answer,
-    Becomes,
-    Described,
-    Failed,
-    ImageFacts,
-    Load,
-    Logged,
-    SentScratch,
-    Violation,
-    Warn,
-    decode,
-    decode_answer,
-    decode_description,
-    decode_offset,
-    valid_code,
-)
+from .messages import Violation
 from .pipes import open_large_pipe
 from .plugin_process import SandboxedPlugin
 from .policy import BadProperties, check_properties, check_proposed, clean
@@ -58,7 +43,7 @@ class PythonPlugin(SandboxedPlugin):
         self.misjudged = False
         self.error: PlanError | None = None
         self._conversation = Conversation()
-        self._answer: Answer | None = None
+        self._answer: messages.Answer | None = None
         self._reader: ChannelReader | None = None
 
     # start
@@ -73,7 +58,7 @@ class PythonPlugin(SandboxedPlugin):
             return
         self._process.send(pack(wire.LOAD, load))
 
-    def _spawn_with(self, handed: Handover, log_level: int) -> Load:
+    def _spawn_with(self, handed: Handover, log_level: int) -> messages.Load:
         """Start the process; the message that says what it was handed."""
         scratch = self._open_scratch()
         output_fd = None
@@ -86,7 +71,7 @@ class PythonPlugin(SandboxedPlugin):
         finally:
             for fd in output:
                 os.close(fd)
-        return Load(
+        return messages.Load(
             levels=(LEVELS.start, LEVELS.stop - 1),
             name=self.spec.name,
             log_level=log_level,
@@ -103,13 +88,13 @@ class PythonPlugin(SandboxedPlugin):
     def _code(self) -> sandbox.PythonRuntime | sandbox.Program:
         return sandbox.PythonRuntime(RUNTIME)
 
-    def _open_scratch(self) -> SentScratch | None:
+    def _open_scratch(self) -> messages.SentScratch | None:
         if self.spec.scratch is None:
             return None
         self._scratch = ScratchFiles(self.spec.scratch)
-        return SentScratch(list(self._scratch.fds), self.spec.scratch)
+        return messages.SentScratch(list(self._scratch.fds), self.spec.scratch)
 
-    def send_image(self, facts: ImageFacts, ring: Ring | None) -> None:
+    def send_image(self, facts: messages.ImageFacts, ring: Ring | None) -> None:
         """See PluginProcess."""
         self._process.send(pack(wire.IMAGE, facts))
         self._conversation.phase = Phase.RUNNING
@@ -130,29 +115,29 @@ class PythonPlugin(SandboxedPlugin):
     def _on_frame(self, kind: int, payload: bytes) -> None:
         self._conversation.check(kind, is_transform=self.is_transform)
         if kind in (wire.RELEASE, wire.PROGRESS):
-            self._on_offset(kind, decode_offset(kind, payload))
+            self._on_offset(kind, messages.decode_offset(kind, payload))
         elif kind == wire.LOG:
-            line = decode(kind, payload, Logged)
+            line = messages.decode(kind, payload, messages.Logged)
             self._log.line(line.level if isinstance(line.level, int) else 20, line.message)
             self._signs_of_life += 1
         elif kind == wire.ALIVE:
             self._signs_of_life += 1
         elif kind == wire.DESCRIBED:
-            self._on_described(decode_description(payload))
+            self._on_described(messages.decode_description(payload))
         elif kind == wire.READY:
             self._conversation.phase = Phase.READY
             self.ready = True
             self._loop.post(PluginReady(self.spec.name, self.needs, self.misjudged))
         elif kind == wire.FAILED:
-            self._on_failed(decode(kind, payload, Failed))
+            self._on_failed(messages.decode(kind, payload, messages.Failed))
         elif kind == wire.WARN:
-            self._on_warn(decode(kind, payload, Warn))
+            self._on_warn(messages.decode(kind, payload, messages.Warn))
         elif kind == wire.BECOMES:
-            self.becomes.update(decode(kind, payload, Becomes).formats())
+            self.becomes.update(messages.decode(kind, payload, messages.Becomes).formats())
         elif kind in (wire.BEGIN, wire.UNCHANGED):
             self._decide(unchanged=kind == wire.UNCHANGED)
         else:
-            self._on_answer(decode_answer(kind, payload))
+            self._on_answer(messages.decode_answer(kind, payload))
 
     def _on_offset(self, kind: int, offset: int) -> None:
         reader = self._reader
@@ -162,7 +147,7 @@ class PythonPlugin(SandboxedPlugin):
         if not is_true:
             raise Violation(f"it let go of the bytes up to {offset}; it had been sent {reader.sent}")
 
-    def _on_described(self, described: Described) -> None:
+    def _on_described(self, described: messages.Described) -> None:
         if (unusable := check_level(described)) is not None:
             self._cannot_be_used(unusable)
             return
@@ -171,7 +156,7 @@ class PythonPlugin(SandboxedPlugin):
         self.described, self.is_transform, self.needs = described, described.is_transform, described.needs
         self._conversation.phase = Phase.CONFIGURING
 
-    def _on_failed(self, failed: Failed) -> None:
+    def _on_failed(self, failed: messages.Failed) -> None:
         judged = judge_failure(failed, self._conversation.phase, self.UNLOADED)
         if isinstance(judged, Unusable):
             self._cannot_be_used(judged)
@@ -185,10 +170,10 @@ class PythonPlugin(SandboxedPlugin):
             self.error.add_note(unusable.trace)
         self.fail("failed", "plugin-unusable", "cannot be used as it is configured", unusable.reason)
 
-    def _on_warn(self, warning: Warn) -> None:
+    def _on_warn(self, warning: messages.Warn) -> None:
         if len(self._warnings) >= wire.MAX_WARNINGS:
             raise Violation(f"it gave more than {wire.MAX_WARNINGS} warnings")
-        self._warnings.append(Warned(valid_code(warning.code), clean(warning.message)))
+        self._warnings.append(Warned(messages.valid_code(warning.code), clean(warning.message)))
 
     def _decide(self, *, unchanged: bool) -> None:
         self._conversation.decide(unchanged=unchanged)
@@ -200,7 +185,7 @@ class PythonPlugin(SandboxedPlugin):
 
     # the answer
 
-    def _on_answer(self, answer: Answer) -> None:
+    def _on_answer(self, answer: messages.Answer) -> None:
         if answer.outcome != "accepted":
             self._conversation.phase = Phase.ANSWERED
             self._conclude(answer)  # a refusal need not wait for the process to end
@@ -222,7 +207,7 @@ class PythonPlugin(SandboxedPlugin):
             self._reader.detach()
         self._expect_end()
 
-    def _conclude(self, answer: Answer) -> None:
+    def _conclude(self, answer: messages.Answer) -> None:
         seen = answer.seen if answer.seen is not None else self._position()
         if self._reader is not None:
             seen = min(seen, self._reader.sent)
@@ -261,9 +246,9 @@ class PythonPlugin(SandboxedPlugin):
         else:
             super()._on_lingering()
 
-    def end(self) -> None:
+    def release(self) -> None:
         """See PluginProcess."""
-        super().end()
+        super().release()
         if self._reader is not None:
             self._reader.detach()
 

@@ -355,7 +355,7 @@ def test_a_transform_with_nothing_to_do_leaves_every_byte(run, tmp_path, names, 
 def test_a_transform_that_decides_too_late_is_told_so(run):
     report = run(os.urandom(30 * MIB), toml=good("PassOnLate"))
     assert (report.outcome, report.code) == ("undecided", "plugin-error")
-    assert "unchanged() comes before" in by_name(report)["passonlate"].detail
+    assert "unchanged() must be called before" in by_name(report)["passonlate"].detail
 
 
 def test_a_transform_may_read_everything_before_it_puts_out_a_byte(run, tmp_path):

@@ -94,19 +94,19 @@ TABLE = [
     pytest.param(
         lambda: [inspector(A), inspector(B)],
         [START, verdict(A, "refused")],
-        ["ReleaseScratch a", "StopStreams", "StopPlugin b"],
+        ["StopStreams", "StopPlugin b", "ReleasePlugin a"],
         id="the first enforcing refusal ends the run",
     ),
     pytest.param(
         lambda: [inspector(A, mode="warn"), inspector(B)],
         [START, verdict(A, "refused")],
-        ["ReleaseScratch a"],
+        ["ReleasePlugin a"],
         id="a refusal of a plugin that only warns does not",
     ),
     pytest.param(
         lambda: [inspector(A, mode="audit"), inspector(B)],
         [START, verdict(A, "failed")],
-        ["ReleaseScratch a"],
+        ["ReleasePlugin a"],
         id="a failure of an auditor does not",
     ),
     pytest.param(
@@ -179,7 +179,7 @@ TABLE = [
     pytest.param(
         lambda: [transform(T), inspector(A)],
         [START, TransformDecided(T, unchanged=False), OutputEnded(0, None), verdict(T)],
-        ["ReleaseScratch t", "FinishRing 1"],
+        ["FinishRing 1", "ReleasePlugin t"],
         id="output is whole when it has ended and the transform has accepted",
     ),
     pytest.param(
@@ -197,13 +197,13 @@ TABLE = [
     pytest.param(
         lambda: [transform(T), inspector(A)],
         [START, TransformDecided(T, unchanged=False), verdict(T), verdict(T, "refused")],
-        ["ReleaseScratch t", "StopStreams", "StopPlugin a"],
+        ["StopStreams", "StopPlugin a", "ReleasePlugin t"],
         id="too much output is refused also after an accept",
     ),
     pytest.param(
         lambda: [transform(T, mode="audit"), inspector(A)],
         [START, verdict(T, "failed")],
-        ["ReleaseScratch t", "StopStreams", "StopPlugin a"],
+        ["StopStreams", "StopPlugin a", "ReleasePlugin t"],
         id="a failure of a transform always counts",
     ),
     pytest.param(
@@ -240,7 +240,7 @@ TABLE = [
     pytest.param(
         lambda: [inspector("f", is_format=True), inspector(A, needs="file")],
         [START, FileWritten(0, 1000), verdict("f")],
-        ["ReleaseScratch f", "SendImage a None"],
+        ["SendImage a None", "ReleasePlugin f"],
         id="the format is known",
     ),
     pytest.param(
@@ -271,7 +271,7 @@ TABLE = [
     pytest.param(
         lambda: [inspector(A), inspector(B, needs="findings")],
         [START, verdict(A)],
-        ["ReleaseScratch a", "SendImage b None"],
+        ["SendImage b None", "ReleasePlugin a"],
         id="until those before it have answered",
     ),
     pytest.param(
