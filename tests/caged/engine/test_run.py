@@ -521,7 +521,7 @@ def test_a_plugin_that_cannot_be_used_stops_the_start(run, use, settings, senten
         ("def broken(:", "cannot be imported: SyntaxError"),
         ("raise RuntimeError('at import')", "cannot be imported: RuntimeError: at import"),
         ("import os; os._exit(0)", "cannot be imported: it exited with status 0"),
-        ("class P: pass", "is no plugin: a plugin is a class that derives from"),
+        ("class P: pass", "is not a plugin: a plugin is a class that derives from"),
         ("from douane_plugin import Inspector\nclass P(Inspector):\n reads = 'all'", "reads = 'all' is not one of"),
         (
             "from douane_plugin import Inspector\nclass P(Inspector):\n"
