@@ -42,7 +42,7 @@ class Work:
         self.steps = self.answered = 0
 
     def __enter__(self) -> Work:
-        plain = self._plain = examination.Examination._go_on
+        plain = self._plain = examination.Examination._resume
 
         def counting(one: Any, task: Any, answer: Any) -> bool:
             self.steps += 1
@@ -50,11 +50,11 @@ class Work:
                 self.answered += len(answer)
             return bool(plain(one, task, answer))
 
-        setattr(examination.Examination, "_go_on", counting)  # noqa: B010  # mypy allows no assignment to a method
+        setattr(examination.Examination, "_resume", counting)  # noqa: B010  # mypy allows no assignment to a method
         return self
 
     def __exit__(self, *_: object) -> None:
-        setattr(examination.Examination, "_go_on", self._plain)  # noqa: B010  # as above
+        setattr(examination.Examination, "_resume", self._plain)  # noqa: B010  # as above
 
     def check(self, length: int) -> None:
         """Raises Broken if there was more work than `length` bytes can be worth."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from douane.plugins.formats.base import Format
 from douane.plugins.formats.examination import Examination
 from douane.plugins.formats.match import Match
-from douane.plugins.formats.requests import MOST_BYTES, TAIL_BYTES, Bytes, Inside, Tail
+from douane.plugins.formats.requests import MAX_BYTES, TAIL_BYTES, Bytes, Inside, Tail
 from support.examination import codes, examine, examine_chunks, summary
 
 KiB, MiB = 1 << 10, 1 << 20
@@ -53,7 +53,7 @@ def test_a_reader_gets_the_bytes_it_asks_for_however_they_arrive(cut: int, known
             Bytes(70 * KiB, 9 * KiB, "b"),
             Bytes(MiB - 10, 20, "c"),
             Bytes(100, 7, "the first megabyte is kept"),
-            Bytes(2 * MiB + 5, MOST_BYTES, "d"),
+            Bytes(2 * MiB + 5, MAX_BYTES, "d"),
             Tail(300),
             Bytes(len(IMAGE) - 7, 7, "the tail is kept"),
         ],

@@ -75,18 +75,18 @@ def again(mine: int, other: int, table: int, **changed: int) -> bytes:
             0, mbr_sector(mbr_entry(0x83, 2048, 100)), "protect it and has partitions of its own", id="old-mbr"
         ),
         pytest.param(
-            0, mbr_sector(mbr_entry(0xEE, 1, 9), mbr_entry(0x83, 3000, 100)), "which it does not", id="hybrid"
+            0, mbr_sector(mbr_entry(0xEE, 1, 9), mbr_entry(0x83, 3000, 100)), "which the GPT does not", id="hybrid"
         ),
         pytest.param(512, again(1, END - 1, 2, first=3000), "partition 1, sectors 2048 to 4095", id="first"),
-        pytest.param(512, again(1, END - 1, 2, first=3), "may begin on the table", id="on-table"),
-        pytest.param(512, again(7, END - 1, 2), "it says that it is at sector 7", id="elsewhere"),
+        pytest.param(512, again(1, END - 1, 2, first=3), "overlap the entries", id="on-table"),
+        pytest.param(512, again(7, END - 1, 2), "it states sector 7", id="elsewhere"),
         pytest.param(512, again(1, 1 << 60, 2), "the image ends before", id="copy-far"),
         pytest.param(512, again(1, 0, 2), "its copy cannot be at sector 0", id="copy-first"),
-        pytest.param(512, again(1, END - 1, 1 << 60), "the entries end behind the image", id="entries-far"),
+        pytest.param(512, again(1, END - 1, 1 << 60), "the entries end outside the image", id="entries-far"),
         pytest.param(512, again(1, END - 1, 2, entry_count=(1 << 32) - 1), "absurd", id="many"),
-        pytest.param(512, again(1, END - 1, 2, entry_bytes=96), "entry of 96 bytes", id="entry-size"),
+        pytest.param(512, again(1, END - 1, 2, entry_bytes=96), "entry cannot have 96 bytes", id="entry-size"),
         pytest.param(512, again(1, END - 1, 2, last=END - 33), "disagree: last is", id="disagree"),
-        pytest.param(-512, again(END - 1, 9, END - 33), "says that the header is at sector 9", id="copy-back"),
+        pytest.param(-512, again(END - 1, 9, END - 33), "states that the header is at sector 9", id="copy-back"),
     ],
 )
 def test_a_table_that_contradicts_itself_is_told(offset: int, data: bytes, told: str) -> None:
@@ -99,7 +99,7 @@ def test_a_table_that_contradicts_itself_is_told(offset: int, data: bytes, told:
     ("partitions", "told"),
     [
         ([(2048, 4095), (4095, 8000)], "partition 1 and partition 2 overlap"),
-        ([(2048, 9000)], "is not in 34 to"),
+        ([(2048, 9000)], "is outside 34 to"),
         ([(4000, 3000)], "ends before it begins"),
     ],
 )
@@ -123,7 +123,7 @@ def test_without_a_header_and_its_copy_nothing_is_left() -> None:
 
 def test_the_copy_of_a_grown_disk_is_read_where_it_is() -> None:
     grown = gpt_disk(*PARTITIONS) + bytes(3 << 20)
-    assert details(grown) == "its copy is at sector 8191, and the disk's last is 14335: the disk has grown"
+    assert details(grown) == "its copy is at sector 8191, but the last sector is 14335: the disk has grown"
     assert "copy of the header cannot be used" in details(patched(grown, ((4 << 20) - 512 + 40, b"\xff")))
 
 

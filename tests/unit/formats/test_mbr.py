@@ -74,7 +74,7 @@ def test_partitions_that_touch_are_none_that_overlap() -> None:
 
 
 def test_a_partition_behind_the_end_is_found() -> None:
-    assert "ends at sector 9048, and the image has 8192" in details(mbr_disk(mbr_entry(LINUX, 8048, 1000)))
+    assert "ends at sector 9048, but the image has 8192" in details(mbr_disk(mbr_entry(LINUX, 8048, 1000)))
 
 
 def test_two_active_partitions_are_found() -> None:
@@ -100,7 +100,7 @@ def with_records(*records: tuple[int, bytes]) -> bytes:
 def test_logical_partitions_in_a_circle_end() -> None:
     first = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 500, 200))
     second = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 500, 200))
-    assert "in a circle" in details(with_records((2048, first), (2548, second)))
+    assert "a loop" in details(with_records((2048, first), (2548, second)))
 
 
 def test_a_chain_that_goes_back_without_a_circle_is_left_unchecked_and_passes() -> None:
@@ -113,9 +113,9 @@ def test_a_chain_that_goes_back_without_a_circle_is_left_unchecked_and_passes() 
     ("record", "told"),
     [
         (bytes(512), "no extended boot record"),
-        (mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 4000, 9)), "out of its partition"),
+        (mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 4000, 9)), "outside the partition"),
         (mbr_sector(mbr_entry(LINUX, 10, 4000)), "outside the extended partition"),
-        (mbr_sector(mbr_entry(LINUX, 0, 100)), "on its own table"),
+        (mbr_sector(mbr_entry(LINUX, 0, 100)), "overlaps its own table"),
     ],
 )
 def test_an_extended_boot_record_that_cannot_be_is_found(record: bytes, told: str) -> None:

@@ -44,7 +44,7 @@ def judged(*matches: Match) -> tuple[list[str], set[str]]:
     answers = set()
     for order in itertools.permutations(matches):
         found = list(order)
-        findings = judge(found, ended=True)
+        findings = judge(found)
         answers.add((tuple(one.name for one in found), frozenset(finding.code for finding in findings)))
     (answer,) = answers
     return list(answer[0]), set(answer[1])
@@ -129,16 +129,16 @@ def test_the_end_of_a_disk_within_another_format_is_not_told(name: str) -> None:
 
 
 def test_the_formats_are_named_in_the_finding_and_it_belongs_to_the_first() -> None:
-    (finding,) = judge([match_of("iso"), match_of("qcow2")], ended=False)
+    (finding,) = judge([match_of("iso"), match_of("qcow2")])
     assert (finding.format, finding.code) == ("qcow2", "ambiguous")
-    assert finding.detail == "it can be read as qcow2 and as iso: qemu-img takes it for qcow2, others may not"
+    assert finding.detail == "it can be read as qcow2 and as iso: qemu-img takes it for qcow2, other programs may not"
 
 
 @given(st.lists(st.sampled_from(sorted(KINDS)), max_size=6, unique=True), st.booleans())
 def test_any_set_of_looks_is_judged(chosen: list[str], end: bool) -> None:
     matches = [match_of(name, "end" if end else "start") for name in chosen]
-    findings = judge(matches, ended=True)
-    again = judge(matches, ended=True)
+    findings = judge(matches)
+    again = judge(matches)
     assert [(one.code, one.detail) for one in findings] == [(one.code, one.detail) for one in again]
     disks = [name for name in chosen if KINDS[name][0] == "disk" and name not in ("iso", "udf")]
     if len(disks) > 1:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from douane.plugins._byte_reader import ByteReader
 from douane.plugins.convert.arrival import Arrival
 from douane.plugins.convert.grains import disk, fits
-from douane.plugins.formats.vmdk_sparse import Header
+from douane.plugins.formats.vmdk_sparse import VmdkHeader
 from douane_plugin import Image, Reject
 from support.plugin_runs import ChunkSource, TransformReport, cut
 
@@ -49,7 +49,7 @@ def ours(image: bytes, pieces: list[int]) -> str | None:
     match = arrival.match
     if match is None or match.variant != "streamOptimized":
         return None
-    header = Header(arrival.head(SECTOR))
+    header = VmdkHeader(arrival.head(SECTOR))
     if not fits(header) or header.capacity > 1 << 15:
         return None
     digest = hashlib.sha256()

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from douane.plugins.formats.vmdk_sparse import Header
+    from douane.plugins.formats.vmdk_sparse import VmdkHeader
     from douane_plugin import Image
 
 _RAW = ("raw", "ami", "aki", "ari", "iso", "gpt", "mbr")
@@ -131,18 +131,18 @@ class Convert(Transform):
 
     # what is in order as it arrives
 
-    def _stream_header(self, arrival: Arrival) -> Header | None:
+    def _stream_header(self, arrival: Arrival) -> VmdkHeader | None:
         match = arrival.match
         if match is None or match.name != "vmdk" or match.variant != "streamOptimized":
             return None
-        from douane.plugins.formats.vmdk_sparse import Header
+        from douane.plugins.formats.vmdk_sparse import VmdkHeader
 
         from .grains import fits
 
-        header = Header(arrival.head(512))
+        header = VmdkHeader(arrival.head(512))
         return header if fits(header) else None
 
-    def _grains(self, arrival: Arrival, header: Header) -> Iterator[bytes | memoryview]:
+    def _grains(self, arrival: Arrival, header: VmdkHeader) -> Iterator[bytes | memoryview]:
         from douane.plugins._byte_reader import ByteReader
 
         from .grains import disk

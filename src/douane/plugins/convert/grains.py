@@ -15,7 +15,7 @@ from struct import Struct
 
 from isal import isal_zlib
 
-from douane.plugins.formats.vmdk_sparse import MAX_VERSION, Header
+from douane.plugins.formats.vmdk_sparse import MAX_VERSION, VmdkHeader
 from douane_plugin import Reject
 
 from .files import zeros
@@ -43,7 +43,7 @@ _NO_GRAIN = 2
 """Entries below say that a grain is not there, or that it is zero."""
 
 
-def fits(header: Header) -> bool:
+def fits(header: VmdkHeader) -> bool:
     """True if the stream can be read by :func:`disk`."""
     return (
         0 < header.version <= MAX_VERSION
@@ -57,7 +57,7 @@ def fits(header: Header) -> bool:
     )
 
 
-def disk(source: ByteReader, header: Header) -> Iterator[bytes | memoryview]:
+def disk(source: ByteReader, header: VmdkHeader) -> Iterator[bytes | memoryview]:
     """The bytes of the disk, in order, from the image's beginning on. All of `source` is read. Raises Reject."""
     size, grain = header.capacity * SECTOR, header.grain * SECTOR
     at = 0
@@ -102,7 +102,7 @@ def disk(source: ByteReader, header: Header) -> Iterator[bytes | memoryview]:
         pass
 
 
-def _tables_in_front(source: ByteReader, header: Header) -> list[array[int] | None] | None:
+def _tables_in_front(source: ByteReader, header: VmdkHeader) -> list[array[int] | None] | None:
     """Pass over what stands before the first grain: the tables, None for one without grains, if they are there.
 
     Of a redundant directory is nothing needed: readers go by the other. Raises Reject.

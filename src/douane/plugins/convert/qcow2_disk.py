@@ -12,7 +12,7 @@ import sys
 from array import array
 
 from douane.plugins.formats.qcow2_entries import OFFSET, L2Entries
-from douane.plugins.formats.qcow2_header import MAGIC, V2_BYTES, V2_FIELDS, V3_BYTES, V3_FIELDS, Header
+from douane.plugins.formats.qcow2_header import MAGIC, V2_BYTES, V2_FIELDS, V3_BYTES, V3_FIELDS, Qcow2Header
 from douane.plugins.formats.qcow2_tables import L1_RESERVED
 
 from .files import zeros
@@ -39,11 +39,11 @@ def disk(fd: int, size: int) -> Iterator[bytes | memoryview] | None:
     return None if tables is None else _read(fd, header, tables)
 
 
-def plain_header(data: bytes) -> Header | None:
+def plain_header(data: bytes) -> Qcow2Header | None:
     """The header in the first :data:`V3_BYTES` of an image. None if the image is for qemu-img."""
     if len(data) < V3_BYTES or data[:4] != MAGIC:
         return None
-    header = Header()
+    header = Qcow2Header()
     for (name, _), value in zip(V2_FIELDS, struct.unpack(">IQIIQIIQQIIQ", data[4:V2_BYTES]), strict=True):
         setattr(header, name, value)
     if header.version == 3:
@@ -58,13 +58,13 @@ def plain_header(data: bytes) -> Header | None:
     return None if header.l1_table_offset % header.cluster_size else header
 
 
-def l1_bytes(header: Header) -> int:
+def l1_bytes(header: Qcow2Header) -> int:
     """Of the L1 table, as much as the disk needs."""
     clusters = -(-header.size // header.cluster_size)
     return -(-clusters // (header.cluster_size // 8)) * 8
 
 
-def plain_l1(header: Header, data: bytes) -> list[int] | None:
+def plain_l1(header: Qcow2Header, data: bytes) -> list[int] | None:
     """Where the L2 tables stand, 0 for one that is not there. None if the image is for qemu-img."""
     found = []
     for (entry,) in struct.iter_unpack(">Q", data):
@@ -75,7 +75,7 @@ def plain_l1(header: Header, data: bytes) -> list[int] | None:
     return found
 
 
-def plain_table(header: Header, entries: L2Entries, data: bytes) -> tuple[array[int], int] | None:
+def plain_table(header: Qcow2Header, entries: L2Entries, data: bytes) -> tuple[array[int], int] | None:
     """The entries of the L2 table `data`, and the largest offset in them. None if the image is for qemu-img."""
     found = entries.read(data)
     if found.compressed or found.reserved or found.unaligned:
@@ -88,7 +88,7 @@ def plain_table(header: Header, entries: L2Entries, data: bytes) -> tuple[array[
     return table, max(found.offsets)
 
 
-def _tables(fd: int, header: Header) -> list[array[int] | None] | None:
+def _tables(fd: int, header: Qcow2Header) -> list[array[int] | None] | None:
     """The entries of each L2 table of the disk, None for one that is not there. None if one is for qemu-img."""
     cluster, end = header.cluster_size, os.fstat(fd).st_size
     length = l1_bytes(header)
@@ -111,7 +111,7 @@ def _tables(fd: int, header: Header) -> list[array[int] | None] | None:
     return tables
 
 
-def _read(fd: int, header: Header, tables: Iterable[array[int] | None]) -> Iterator[bytes | memoryview]:
+def _read(fd: int, header: Qcow2Header, tables: Iterable[array[int] | None]) -> Iterator[bytes | memoryview]:
     view = memoryview(bytearray(_PIECE_BYTES))
     for start, length in _runs(header, tables):
         at, left = start or 0, length if start is not None else 0
@@ -125,7 +125,7 @@ def _read(fd: int, header: Header, tables: Iterable[array[int] | None]) -> Itera
         yield from zeros(left if start is not None else length)
 
 
-def _runs(header: Header, tables: Iterable[array[int] | None]) -> Iterator[tuple[int | None, int]]:
+def _runs(header: Qcow2Header, tables: Iterable[array[int] | None]) -> Iterator[tuple[int | None, int]]:
     """Where in the file the disk's bytes stand, in order: (offset or None for zeros, length)."""
     cluster, left = header.cluster_size, header.size
     start: int | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterator
 
-    from douane.plugins.formats.qcow2_header import Header
+    from douane.plugins.formats.qcow2_header import Qcow2Header
 
 _SECTOR_BYTES = 512
 _PIECE_BYTES = 1 << 20
@@ -68,7 +68,7 @@ class Following:
             if at + length > start:
                 yield memoryview(piece)[max(0, at - start) : at + length - start]
 
-    def _is_there(self, header: Header, end: int) -> bool:
+    def _is_there(self, header: Qcow2Header, end: int) -> bool:
         """Whether the table of `position` has arrived, and is plain."""
         if self._places is None:
             length = l1_bytes(header)
@@ -94,7 +94,7 @@ class Following:
             self._header = None  # for others
         return self._header is not None
 
-    def _run(self, header: Header, end: int) -> tuple[int | None, int]:
+    def _run(self, header: Qcow2Header, end: int) -> tuple[int | None, int]:
         """Where the bytes of the disk from `position` on stand in the file, None for zeros; and how many of them."""
         cluster, left = header.cluster_size, header.size - self.position
         covered = cluster // 8 * cluster

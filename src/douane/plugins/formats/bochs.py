@@ -1,13 +1,13 @@
-"""Bochs' growing disks.
+"""Growing disks of Bochs.
 
-The format and its limits: qemu, block/bochs.c; Bochs itself, iodev/hdimage/hdimage.h, redolog_header_t.
+Format and limits: qemu, block/bochs.c; Bochs, iodev/hdimage/hdimage.h, redolog_header_t.
 """
 
 import struct
 
 from .base import Format
 from .requests import Bytes
-from .tables import Table, Walk, numbers
+from .tables import Table, TableReader, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 MAGIC = b"Bochs Virtual HD Image\0"
 HEADER_BYTES = 512
-MOST_ENTRIES = 1 << 20
+MAX_ENTRIES = 1 << 20
 UNALLOCATED = 0xFFFFFFFF
 DIFFERENCES = (b"Undoable", b"Volatile")
 
 
 class Bochs(Format):
-    """Recognised by its magic. Of its kinds, "Growing" is a disk; the others are differences to one."""
+    """A redolog. Of its subtypes, "Growing" is a disk, the others are differences to a disk."""
 
     name = "bochs"
     about = "a growing disk of Bochs"
@@ -30,7 +30,7 @@ class Bochs(Format):
     signatures = ((0, MAGIC),)
 
     def read(self, match: "Match") -> "Reader":
-        """Header, then the catalog of extents."""
+        """Read the header, then the catalog of extents."""
         data = yield Bytes(0, HEADER_BYTES, "the header")
         kind, subtype = (data[at : at + 16].split(b"\0")[0] for at in (32, 48))
         version, header_bytes, entries, bitmap, extent = struct.unpack_from("<5I", data, 64)
@@ -44,37 +44,37 @@ class Bochs(Format):
             match.note(name, value, offset)
         match.virtual_size = disk // 512 * 512
         if subtype in DIFFERENCES:
-            match.find("parent", f"its subtype is {match.variant!r}: it is the difference to another image", 48)
+            match.find("parent", f"its subtype is {match.variant!r}: the difference to another image", 48)
         elif kind != b"Redolog" or subtype != b"Growing":
-            match.find("subformat", f"its type is {kind!r}, and its subtype {subtype!r}", 32)
+            match.find("subformat", f"its type is {kind!r} {subtype!r}; only a growing redolog is a disk", 32)
         if version not in (0x10000, 0x20000):
-            match.find("version", f"version is {version:#x}; 0x10000 and 0x20000 are known", 64)
+            match.find("version", f"version is {version:#x}, but must be 0x10000 or 0x20000", 64)
             return
         if disk % 512:
-            match.find("unaligned-size", f"disk is {disk}; tools round it differently", 88)
+            match.find("unaligned-size", f"disk is {disk}, no multiple of 512; tools round it differently", 88)
         if not disk:
             match.find("no-disk", "disk is 0")
         if not 512 <= extent <= 8 << 20 or extent & (extent - 1):
-            match.find("header", f"extent is {extent}, and must be a power of two from 512 to {8 << 20}", 80)
+            match.find("header", f"extent is {extent}, but must be a power of two from 512 to {8 << 20}", 80)
             return
-        if entries > MOST_ENTRIES:
-            match.find("header", f"catalog is {entries}, and may be {MOST_ENTRIES}", 72)
+        if entries > MAX_ENTRIES:
+            match.find("header", f"catalog is {entries}, but may be at most {MAX_ENTRIES}", 72)
             return
         if entries * extent < disk:
-            match.find("virtual-size", f"disk is {disk}; its {entries} extents have {entries * extent} bytes", 72)
+            match.find("virtual-size", f"disk is {disk}, but its {entries} extents have {entries * extent} bytes", 72)
         if header_bytes < HEADER_BYTES:
-            match.find("overlap", f"header is {header_bytes}: the catalog stands in the header", 68)
+            match.find("overlap", f"header is {header_bytes}: the catalog overlaps the header", 68)
             return
-        walk = Walk(match, HEADER_BYTES)
+        reader = TableReader(match, HEADER_BYTES)
         data_at = header_bytes + entries * 4
         step = 512 * (-(-bitmap // 512) + extent // 512)
 
         def use(piece: bytes) -> None:
             last = max((entry for entry in numbers(piece, "<I") if entry != UNALLOCATED), default=-1)
             if last >= 0:
-                walk.reach(data_at + last * step + 1, "an extent of the disk")
+                reader.must_reach(data_at + last * step + 1, "an extent of the disk")
 
         if entries:
-            walk.reach(data_at, "the catalog")
-            walk.add(Table(header_bytes, entries * 4, "the catalog", use))
-        yield from walk.run()
+            reader.must_reach(data_at, "the catalog")
+            reader.add(Table(header_bytes, entries * 4, "the catalog", use))
+        yield from reader.read()

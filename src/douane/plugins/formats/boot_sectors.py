@@ -1,4 +1,4 @@
-"""Sector 0 of a raw disk: what its four partition entries say, and which sectors only look like partition tables."""
+"""Sector 0 of a raw disk: its four partition entries, and the sectors that only look like partition tables."""
 
 from .raw_content import u16, u32
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 SECTOR = 512
 PROTECTIVE = 0xEE
 EXTENDED = (0x05, 0x0F, 0x85)
-"""DOS, Windows 95 and Linux: the types that Linux' block/partitions/msdos.c takes for extended partitions."""
+"""The types of extended partitions of DOS, Windows 95 and Linux (Linux: block/partitions/msdos.c)."""
 
 
-class Partition:
-    """An entry of a partition table. `start` and `count` in sectors; `end` is the first sector behind it; `at` is the
-    entry's offset in the image in bytes."""
+class MbrPartition:
+    """An entry of a partition table. `start` and `count` are in sectors; `end` is the first sector after the partition;
+    `at` is the offset of the entry in the image in bytes."""
 
     __slots__ = ("active", "at", "count", "kind", "name", "start")
 
@@ -23,13 +23,14 @@ class Partition:
 
     @property
     def end(self) -> int:
+        """The first sector after the partition."""
         return self.start + self.count
 
 
-def entries(sector: bytes, at: int = 0, name: str = "partition ") -> list[Partition]:
-    """The four entries of the table in `sector`, which stands at `at` in the image, the empty ones included."""
+def read_entries(sector: bytes, at: int = 0, name: str = "partition ") -> list[MbrPartition]:
+    """The four entries of the table in `sector`, empty entries included; `at` is the offset of the sector."""
     return [
-        Partition(
+        MbrPartition(
             f"{name}{number + 1}",
             sector[446 + 16 * number + 4],
             u32(sector, 446 + 16 * number + 8),
@@ -41,40 +42,39 @@ def entries(sector: bytes, at: int = 0, name: str = "partition ") -> list[Partit
     ]
 
 
-def used(partitions: "Iterable[Partition]") -> list[Partition]:
-    """Those that are not empty. Type 0 is in use in hybrid ISOs (Debian's), with a size."""
-    return [one for one in partitions if one.count]
+def used(partitions: "Iterable[MbrPartition]") -> list[MbrPartition]:
+    """The partitions with a size. Hybrid ISOs (Debian's) use type 0."""
+    return [partition for partition in partitions if partition.count]
 
 
-def signed(head: bytes) -> bool:
-    """Sector 0 ends with 55 AA."""
+def is_signed(head: bytes) -> bool:
+    """True if sector 0 ends with 55 AA."""
     return head[510:512] == b"\x55\xaa"
 
 
 def is_table(head: bytes) -> bool:
-    """Sector 0 is a partition table, and not the boot sector of a file system or a kernel, which end with 55 AA too.
+    """True if sector 0 is a partition table, not the boot sector of a file system or kernel, which end with 55 AA too.
 
-    The rules are those of libblkid (libblkid/src/partitions/dos.c) and Linux (block/partitions/msdos.c): flags of 0 or
-    80 hex only, one entry at least in use, and no FAT (``mkfs.fat --mbr`` writes a table into one), exFAT or NTFS.
+    The rules of libblkid (libblkid/src/partitions/dos.c) and Linux (block/partitions/msdos.c): all flags are 0 or 80
+    hex, at least one entry is in use, and there is no FAT (``mkfs.fat --mbr`` writes a table into FAT), exFAT or NTFS.
     """
-    if len(head) < SECTOR or not signed(head):
+    if len(head) < SECTOR or not is_signed(head):
         return False
-    four = entries(head)
-    if any(one.active not in (0, 0x80) for one in four) or not used(four):
+    table = read_entries(head)
+    if any(entry.active not in (0, 0x80) for entry in table) or not used(table):
         return False
     return not (is_volume_boot_sector(head) or is_kernel_setup(head))
 
 
 def has_protective(head: bytes) -> bool:
-    """Sector 0 has an entry that keeps tools off a disk with a GPT (UEFI 2.10, 5.2.3; Linux: pmbr_part_valid)."""
-    if len(head) < SECTOR or not signed(head):
+    """True if sector 0 has the entry that protects a GPT from old tools (UEFI 2.10, 5.2.3; Linux: pmbr_part_valid)."""
+    if len(head) < SECTOR or not is_signed(head):
         return False
-    return any(one.kind == PROTECTIVE and one.start == 1 for one in entries(head))
+    return any(entry.kind == PROTECTIVE and entry.start == 1 for entry in read_entries(head))
 
 
 def is_fat(head: bytes) -> bool:
-    """Sector 0 is the boot sector of a FAT: a jump, and a BIOS parameter block that can be (Microsoft's fatgen103;
-    Linux: fat_read_bpb)."""
+    """True if sector 0 has a plausible BIOS parameter block of FAT (Microsoft's fatgen103; Linux: fat_read_bpb)."""
     if len(head) < SECTOR:
         return False
     size, per_cluster, reserved, tables, media = u16(head, 11), head[13], u16(head, 14), head[16], head[21]
@@ -91,21 +91,21 @@ def is_fat(head: bytes) -> bool:
 
 
 def is_volume_boot_sector(head: bytes) -> bool:
-    """Sector 0 belongs to a file system of Microsoft's: FAT, exFAT, NTFS, ReFS or BitLocker."""
+    """True if sector 0 belongs to FAT, exFAT, NTFS, ReFS or BitLocker."""
     return is_fat(head) or head[3:11] in (b"NTFS    ", b"EXFAT   ", b"-FVE-FS-", b"ReFS\0\0\0\0")
 
 
 def is_kernel_setup(head: bytes) -> bool:
-    """Sector 0 is that of a Linux kernel for x86: ``HdrS`` at 202 hex (Documentation/arch/x86/boot.rst)."""
-    return head[0x202:0x206] == b"HdrS" and signed(head)
+    """True if sector 0 is of a Linux kernel for x86: ``HdrS`` at 202 hex (Documentation/arch/x86/boot.rst)."""
+    return head[0x202:0x206] == b"HdrS" and is_signed(head)
 
 
-def overlaps(ranges: "Iterable[tuple[int, int, str]]") -> "tuple[str, str] | None":
-    """The names of two of `ranges` (first, behind the last, name) that share something; None if there are none."""
-    before, of = -1, ""
-    for first, end, name in sorted(ranges):
-        if first < before:
-            return of, name
-        if end > before:
-            before, of = end, name
+def find_overlap(ranges: "Iterable[tuple[int, int, str]]") -> "tuple[str, str] | None":
+    """The names of two of `ranges` (start, end, name) that overlap; None if none do."""
+    furthest, furthest_name = -1, ""
+    for start, end, name in sorted(ranges):
+        if start < furthest:
+            return furthest_name, name
+        if end > furthest:
+            furthest, furthest_name = end, name
     return None

@@ -1,4 +1,4 @@
-"""Apple's disk images: chunks in any order, and at the end a trailer that leads to what describes them."""
+"""Apple's disk images: chunks in any order, and at the end a trailer that points to their description."""
 
 from .base import Format
 from .raw_content import be32, be64
@@ -11,35 +11,35 @@ if TYPE_CHECKING:
 
 TRAILER = 512
 SEARCHED = 1023
-"""qemu looks for the trailer in so many of the last bytes (block/dmg.c, dmg_find_koly_offset)."""
+"""The number of last bytes in which qemu searches the trailer (block/dmg.c, dmg_find_koly_offset)."""
 
 
-def _place(tail: bytes) -> int:
-    """Offset of the trailer in the last bytes, -1 if there is none; its length stands in it."""
+def _find_trailer(tail: bytes) -> int:
+    """The offset of the trailer in the last bytes, -1 if there is none. The trailer states its own length."""
     begin = max(0, len(tail) - SEARCHED)
     at = tail.find(b"koly", begin)
     return at if at >= 0 and be32(tail, at + 8) == TRAILER else -1
 
 
 class Dmg(Format):
-    """``dmg``. qemu-img takes a file for it by its name alone, and other tools by the trailer."""
+    """qemu-img recognises the format by the file name alone, other tools by the trailer."""
 
     name = "dmg"
     about = "a disk of macOS"
     disk_format = "dmg"
 
     def ends(self, tail: bytes, total: int) -> bool:
-        return _place(tail) >= 0
+        return _find_trailer(tail) >= 0
 
     def read(self, match: "Match") -> "Reader":
         tail = yield Tail(SEARCHED + 1)
-        place = _place(tail)
+        place = _find_trailer(tail)
         if place < 0:
             return
         base = match.total - len(tail) + place
         trailer = tail[place:]
         if len(trailer) < TRAILER:
-            match.find("truncated", f"its trailer ends at {base + TRAILER}, and the image at {match.total}", base)
+            match.find("truncated", f"its trailer ends at {base + TRAILER}, but the image at {match.total}", base)
             return
         # struct UDIFResourceFile as Apple's tools write it: flags, running data fork, data fork, resource fork,
         # segment and segments, ..., property list at 216, kind at 488, sectors at 492
@@ -55,9 +55,7 @@ class Dmg(Format):
                 match.note(what, f"{length} bytes at {first}", base + at)
                 match.must_reach(first + length, what)
         if not be64(trailer, 48) and not be64(trailer, 224):
-            match.find(
-                "header", "it has neither a property list nor a resource fork, so nothing says what it holds", base
-            )
+            match.find("header", "it has neither a property list nor a resource fork to describe its chunks", base)
         if sectors > 1 << 53:
-            match.find("virtual-size", f"{sectors} sectors are absurd", base + 492)
+            match.find("virtual-size", f"its disk has {sectors} sectors, but 2^53 at most make sense", base + 492)
         match.virtual_size = sectors * 512

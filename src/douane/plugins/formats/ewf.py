@@ -1,4 +1,4 @@
-"""The Expert Witness Compression Format, evidence files of forensic tools (libewf's specification of it)."""
+"""The Expert Witness Compression Format: evidence files of forensic tools (specification of libewf)."""
 
 from .base import Format
 from .raw_content import u16, u32, u64
@@ -16,12 +16,12 @@ SIGNATURES = {
     b"LEF2\x0d\x0a\x81\x00": "EWF2 logical",
 }
 SECTION = 76
-MOST_SECTIONS = 1 << 16
-"""Sections that are followed. The data of an image come in sections of some 30 MB."""
+MAX_SECTIONS = 1 << 16
+"""The number of sections that are followed. A section of data has some 30 MB."""
 
 
 class Ewf(Format):
-    """``ewf``."""
+    """A segment of an evidence file."""
 
     name = "ewf"
     about = "a segment of an evidence file (EnCase, `.E01`)"
@@ -44,7 +44,7 @@ class Ewf(Format):
 
 def _sections(match: "Match") -> "Reader":
     at = 13
-    for _ in range(MOST_SECTIONS):
+    for _ in range(MAX_SECTIONS):
         section = yield Bytes(at, SECTION, "a section", essential=False)
         kind, following = section[:16].rstrip(b"\0"), u64(section, 16)
         if kind in (b"volume", b"disk"):
@@ -55,12 +55,12 @@ def _sections(match: "Match") -> "Reader":
             match.virtual_size = sector * (sectors if sectors < 1 << 48 else sectors & 0xFFFFFFFF)
             match.note("disk", f"{sectors} sectors of {sector} bytes", at + SECTION + 12)
         elif kind == b"next":
-            match.find("external-extent", "it goes on in another file", at)
+            match.find("external-extent", "it continues in another file", at)
             return
         elif kind == b"done":
             return
         if following < at + SECTION:
-            match.find("header", f"the section at {at} leads back, to {following}", at + 16)
+            match.find("header", f"the section at {at} points back to {following}", at + 16)
             return
         at = following
-    match.find("unchecked", f"it has more than {MOST_SECTIONS} sections")
+    match.find("unchecked", f"it has more than {MAX_SECTIONS} sections")

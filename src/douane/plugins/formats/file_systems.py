@@ -1,8 +1,8 @@
-"""File systems and other things that take up a whole disk without a partition table: one table of how they begin."""
+"""File systems and other content of a whole disk without a partition table: one table of signatures."""
 
 from . import boot_sectors
 from .base import HEAD_BYTES
-from .raw_content import Content, be32, u16, u32, whole
+from .raw_content import Content, be32, read_whole_disk, u16, u32
 from .requests import Bytes
 
 TYPE_CHECKING = False
@@ -74,15 +74,15 @@ SIGNATURES: "tuple[tuple[str, int, bytes], ...]" = (
     ("ufs", 66908, b"\x19\x01\x54\x19"),
     ("ufs", 66908, b"\x54\x19\x01\x00"),
 )
-"""Name, offset, magic: what Linux' and the BSDs' headers (uapi/linux/magic.h and each file system's own) and libblkid's
-probes look for. Magics of fewer than four bytes are in :data:`PROBES`, with what else has to hold."""
+"""Name, offset, magic, from the headers of Linux and the BSDs (uapi/linux/magic.h, those of each file system) and the
+probes of libblkid. Magics of fewer than four bytes are in :data:`PROBES`, with further conditions."""
 
 
 ORDERS: "tuple[Literal['little', 'big'], ...]" = ("little", "big")
 
 
 def _ext(head: bytes) -> bool:
-    # fs/ext4/ext4.h, struct ext4_super_block: inodes and blocks, the block's size up to 64 KiB, a revision that exists
+    # fs/ext4/ext4.h, struct ext4_super_block: inodes and blocks, block size up to 64 KiB, a known revision
     return (
         head[1080:1082] == b"\x53\xef"
         and u32(head, 1024) != 0
@@ -99,18 +99,18 @@ def _hfs(head: bytes) -> bool:
 
 
 def _hfs_plus(head: bytes) -> bool:
-    # Apple's Technical Note TN1150: H+ with version 4, HX with version 5; and the size of a block a power of two
+    # Apple's Technical Note TN1150: H+ with version 4, HX with version 5; the block size is a power of two
     size = be32(head, 1024 + 40)
     return head[1024:1028] in (b"H+\0\4", b"HX\0\5") and size >= 512 and not size & (size - 1)
 
 
 def _nilfs(head: bytes) -> bool:
-    # uapi/linux/nilfs2_ondisk.h: revision 2, magic 3434 hex, and the superblock's own length
+    # uapi/linux/nilfs2_ondisk.h: revision 2, magic 3434 hex, the length of the superblock
     return head[1030:1032] == b"\x34\x34" and u32(head, 1024) == 2 and 256 <= u16(head, 1032) <= 1024
 
 
 def _minix(head: bytes) -> bool:
-    # uapi/linux/minix_fs.h; versions 1 and 2: zones of 1024 bytes, clean or not, and the first one behind the maps
+    # uapi/linux/minix_fs.h; versions 1 and 2: zones of 1024 bytes, clean or not; the first zone follows the maps
     for order in ORDERS:
         fields = [int.from_bytes(head[at : at + 2], order) for at in range(1024, 1044, 2)]
         if fields[8] in (0x137F, 0x138F, 0x2468, 0x2478) and fields[0] and fields[2] and fields[3] and fields[5] == 0:
@@ -119,12 +119,12 @@ def _minix(head: bytes) -> bool:
 
 
 def _zfs(head: bytes) -> bool:
-    # The label's name-value list (zfs: module/nvpair/nvpair.c), whose first pair is "version"
+    # The name-value list of the label (zfs: module/nvpair/nvpair.c) begins with "version"
     return head[16384:16386] in (b"\x01\x01", b"\x01\x00") and b"version\0" in head[16384 : 16384 + 64]
 
 
 def _sun(head: bytes) -> bool:
-    # block/partitions/sun.c: magic, and the exclusive or of all 16-bit words is 0
+    # block/partitions/sun.c: a magic; the exclusive or of all 16-bit words is 0
     total = 0
     for at in range(0, 512, 2):
         total ^= u16(head, at)
@@ -149,10 +149,10 @@ PROBES: "tuple[tuple[str, int, Callable[[bytes], bool]], ...]" = (
 )
 
 
-def found(head: bytes) -> "list[tuple[str, int]]":
-    """Name and offset of the signature of all that the beginning can be; those with the longest magic first."""
-    here = [(name, at) for name, at, magic in SIGNATURES if head.startswith(magic, at)]
-    return here + [(name, at) for name, at, holds in PROBES if holds(head)]
+def signatures_in(head: bytes) -> "list[tuple[str, int]]":
+    """Name and offset of each signature in `head`, the longest magic first."""
+    signatures = [(name, at) for name, at, magic in SIGNATURES if head.startswith(magic, at)]
+    return signatures + [(name, at) for name, at, holds in PROBES if holds(head)]
 
 
 def _names() -> "list[str]":
@@ -168,13 +168,13 @@ class FileSystems(Content):
     other_names = tuple((name, "a disk without a partition table") for name in _names())
 
     def begins(self, head: bytes) -> bool:
-        return bool(found(head)) and not boot_sectors.is_table(head)
+        return bool(signatures_in(head)) and not boot_sectors.is_table(head)
 
     def read(self, match: "Match") -> "Reader":
         head = yield Bytes(0, HEAD_BYTES, "the beginning", short=True)
-        names = found(head)
+        names = signatures_in(head)
         if names:
             match.name = names[0][0]
         for name, at in names:
             match.note("signature", name, at)
-        yield from whole(match)
+        yield from read_whole_disk(match)

@@ -1,4 +1,4 @@
-"""The header and the entries of a GUID partition table, and what they may not say (UEFI 2.10, 5.3.2 and 5.3.3)."""
+"""Header and entries of a GUID partition table, and their checks (UEFI 2.10, 5.3.2 and 5.3.3)."""
 
 from binascii import crc32
 
@@ -10,8 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .match import Match
 
-ENTRIES = 1 << 19
-"""Bytes of entries that are read: 4096 of them. Every tool makes 128, which are 16 KiB."""
+MAX_TABLE_BYTES = 1 << 19
+"""The size of 4096 entries. Every tool writes 128, which are 16 KiB."""
 
 KINDS = {
     "c12a7328-f81f-11d2-ba4b-00a0c93ec93b": "EFI system",
@@ -26,22 +26,22 @@ KINDS = {
     "e3c9e316-0b5c-4db8-817d-f92df00215ae": "Microsoft reserved",
     "de94bba4-06d1-4d40-a16a-bfd50179d6ac": "Windows recovery",
 }
-"""Names of the types that images have most often; others are shown by their GUID."""
+"""Names of the most common types; other types are shown as their GUID."""
 
 
 def guid(data: bytes) -> str:
-    """The GUID in 16 bytes, as it is written: its first three parts are little-endian (UEFI 2.10, appendix A)."""
+    """The text of the GUID in 16 bytes; its first three parts are little-endian (UEFI 2.10, appendix A)."""
     parts = (data[3::-1], data[5:3:-1], data[7:5:-1], data[8:10], data[10:16])
     return "-".join(part.hex() for part in parts)
 
 
-class Header:
-    """A header: `sector` its bytes, `at` its offset in the image, `size` of a sector; all places in sectors."""
+class GptHeader:
+    """A header: `sector` are its bytes, `at` is its offset, `size` that of a sector in bytes; places are in sectors."""
 
     def __init__(self, sector: bytes, at: int, size: int) -> None:
         self.sector, self.at, self.size = sector, at, size
         self.length = u32(sector, 12)
-        self.mine, self.other = u64(sector, 24), u64(sector, 32)
+        self.own_sector, self.copy_sector = u64(sector, 24), u64(sector, 32)
         self.first, self.last = u64(sector, 40), u64(sector, 48)
         self.guid = guid(sector[56:72])
         self.table = u64(sector, 72)
@@ -50,15 +50,15 @@ class Header:
 
     @property
     def intact(self) -> bool:
-        """Its checksum is right."""
+        """True if the checksum is right."""
         if not 92 <= self.length <= len(self.sector):
             return False
-        told = self.sector[: self.length]
-        return crc32(told[:16] + bytes(4) + told[20:]) == u32(told, 16)
+        data = self.sector[: self.length]
+        return crc32(data[:16] + bytes(4) + data[20:]) == u32(data, 16)
 
 
-class Partition:
-    """An entry in use: its `first` and `last` sector, `kind` and `label` for people, `at` its offset in bytes."""
+class GptPartition:
+    """An entry in use: `first` and `last` sector; `kind` and `label` as text; `at` is the entry's offset in bytes."""
 
     __slots__ = ("at", "first", "kind", "label", "last", "name")
 
@@ -71,82 +71,84 @@ class Partition:
         self.at = at
 
 
-def header(match: "Match", one: Header, what: str) -> bool:
-    """False if tools will not use it: Linux' is_gpt_valid asks for the same, but for the number of entries."""
-    if not one.intact:
-        wrong = "its checksum is wrong"
-    elif one.mine * one.size != one.at:
-        wrong = f"it says that it is at sector {one.mine}, and is at byte {one.at}"
-    elif one.entry_size < 128 or one.entry_size & (one.entry_size - 1):
-        wrong = f"an entry of {one.entry_size} bytes cannot be"
-    elif one.table_size > ENTRIES:
-        wrong = f"{one.count} entries of {one.entry_size} bytes are absurd"
-    elif one.first > one.last + 1:
-        wrong = f"the first sector for partitions is {one.first}, and the last {one.last}"
+def check_header(match: "Match", header: GptHeader, what: str) -> bool:
+    """False if tools will not use the header: the conditions of Linux' is_gpt_valid, except the number of entries."""
+    if not header.intact:
+        fault = "its checksum is wrong"
+    elif header.own_sector * header.size != header.at:
+        fault = f"it states sector {header.own_sector}, but is at byte {header.at}"
+    elif header.entry_size < 128 or header.entry_size & (header.entry_size - 1):
+        fault = f"an entry cannot have {header.entry_size} bytes"
+    elif header.table_size > MAX_TABLE_BYTES:
+        fault = f"{header.count} entries of {header.entry_size} bytes are absurd"
+    elif header.first > header.last + 1:
+        fault = f"the first sector for partitions is {header.first}, but the last is {header.last}"
     else:
         return True
-    match.find("partition-table", f"{what} cannot be used: {wrong}", one.at)
+    match.find("partition-table", f"{what} cannot be used: {fault}", header.at)
     return False
 
 
-def entries(match: "Match", one: Header, table: bytes, what: str) -> list[Partition]:
+def read_entries(match: "Match", header: GptHeader, table: bytes, what: str) -> list[GptPartition]:
     """The partitions in `table`, the bytes of the entries; none if their checksum is wrong."""
-    at = one.table * one.size
-    if len(table) < one.table_size:
-        match.find("partition-table", f"{what} end behind the image", at)
+    at = header.table * header.size
+    if len(table) < header.table_size:
+        match.find("partition-table", f"{what} end outside the image", at)
         return []
-    if crc32(table) != one.checksum:
+    if crc32(table) != header.checksum:
         match.find("partition-table", f"the checksum of {what} is wrong", at)
         return []
-    step = one.entry_size
+    step = header.entry_size
     return [
-        Partition(number + 1, table[number * step : (number + 1) * step], at + number * step)
-        for number in range(one.count)
+        GptPartition(number + 1, table[number * step : (number + 1) * step], at + number * step)
+        for number in range(header.count)
         if any(table[number * step : number * step + 16])
     ]
 
 
-def layout(match: "Match", one: Header, partitions: list[Partition], *, nested: bool) -> None:
-    """Partitions lie where the header allows, and apart from each other; but not in a hybrid ISO, which is `nested`:
-    the ISO is a partition itself there, and has others in it."""
+def check_layout(match: "Match", header: GptHeader, partitions: list[GptPartition], *, nested: bool) -> None:
+    """Check that partitions are where the header allows them, and do not overlap.
+
+    `nested` is true for a hybrid ISO: the ISO is a partition itself, and contains others.
+    """
     for part in partitions:
         if part.first > part.last:
             match.find("partition-table", f"{part.name} ends before it begins", part.at)
             return
-        if not nested and not one.first <= part.first <= part.last <= one.last:
-            text = f"{part.name}, sectors {part.first} to {part.last}, is not in {one.first} to {one.last}"
-            match.find("partition-table", f"{text}, where partitions may be", part.at)
+        if not nested and not header.first <= part.first <= part.last <= header.last:
+            text = f"{part.name}, sectors {part.first} to {part.last}, is outside {header.first} to {header.last}"
+            match.find("partition-table", f"{text}, the sectors for partitions", part.at)
             return
-    both = boot_sectors.overlaps((part.first, part.last + 1, part.name) for part in partitions)
-    if both and not nested:
-        match.find("partition-table", f"{both[0]} and {both[1]} overlap", one.table * one.size)
-    entry_sectors = -(-one.table_size // one.size)
-    if one.mine == 1 and not nested and one.first < one.table + entry_sectors:
-        match.find("partition-table", "partitions may begin on the table of partitions", one.at + 40)
+    pair = boot_sectors.find_overlap((part.first, part.last + 1, part.name) for part in partitions)
+    if pair and not nested:
+        match.find("partition-table", f"{pair[0]} and {pair[1]} overlap", header.table * header.size)
+    entry_sectors = -(-header.table_size // header.size)
+    if header.own_sector == 1 and not nested and header.first < header.table + entry_sectors:
+        match.find("partition-table", "the sectors for partitions overlap the entries", header.at + 40)
 
 
-def protective(match: "Match", head: bytes, partitions: list[Partition]) -> None:
-    """The MBR before the table says that the disk is in use, and nothing else."""
-    table = boot_sectors.used(boot_sectors.entries(head)) if boot_sectors.signed(head) else []
+def check_protective(match: "Match", head: bytes, partitions: list[GptPartition]) -> None:
+    """Check that the MBR marks the whole disk as in use, and nothing else."""
+    table = boot_sectors.used(boot_sectors.read_entries(head)) if boot_sectors.is_signed(head) else []
     if not boot_sectors.has_protective(head):
-        told = "has partitions of its own" if table else "is empty"
-        text = f"the MBR does not protect it and {told}: some tools see the one table, some the other"
+        content = "has partitions of its own" if table else "is empty"
+        text = f"the MBR does not protect it and {content}: some tools read the MBR, others the GPT"
         match.find("partition-table", text, 446)
         return
     places = {(part.first, part.last + 1) for part in partitions}
-    for one in table:
-        if one.kind != PROTECTIVE:
-            known = "which is one of its own" if (one.start, one.end) in places else "which it does not have"
-            text = f"the MBR is a hybrid: it has sectors {one.start} to {one.end - 1} as {one.name}, {known}"
-            match.find("partition-table", text, one.at)
+    for entry in table:
+        if entry.kind != PROTECTIVE:
+            relation = "as the GPT does" if (entry.start, entry.end) in places else "which the GPT does not have"
+            text = f"the MBR is a hybrid: {entry.name} has sectors {entry.start} to {entry.end - 1}, {relation}"
+            match.find("partition-table", text, entry.at)
 
 
-def agree(match: "Match", primary: Header, copy: Header) -> None:
-    """The header and its copy say the same, each of them with its own place."""
+def compare(match: "Match", primary: GptHeader, copy: GptHeader) -> None:
+    """Check that the header and its copy agree, except on their places."""
     for name in ("first", "last", "guid", "count", "entry_size", "checksum"):
         if getattr(primary, name) != getattr(copy, name):
-            text = f"the header and its copy disagree: {name} is {getattr(primary, name)}, and {getattr(copy, name)}"
+            text = f"the header and its copy disagree: {name} is {getattr(primary, name)} and {getattr(copy, name)}"
             match.find("partition-table", text, copy.at)
             return
-    if copy.other != primary.mine:
-        match.find("partition-table", f"the copy says that the header is at sector {copy.other}", copy.at + 32)
+    if copy.copy_sector != primary.own_sector:
+        match.find("partition-table", f"the copy states that the header is at sector {copy.copy_sector}", copy.at + 32)

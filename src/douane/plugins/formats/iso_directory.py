@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from .requests import Reader
 
 SECTOR = 2048
-MOST = 1 << 18
-"""Bytes of a directory that are read: some 2000 files."""
+MAX_BYTES = 1 << 18
+"""The bytes of a directory that are read: some 2000 files."""
 
-SMALLEST = 34
+MIN_RECORD_BYTES = 34
 
 
 def read(match: "Match", record: bytes, what: str) -> "Reader":
-    """Read the directory that `record`, that of a volume descriptor, leads to; `what` names it.
+    """Read the directory `what`, to which the `record` in a volume descriptor points.
 
-    Its place may lie before something that was read already, so that it is not seen in one pass: ``unchecked``.
+    If the directory precedes a structure that was read before, one pass cannot see it: ``unchecked``.
     """
     place, size = u32(record, 2), u32(record, 10)
     at = place * SECTOR
@@ -26,7 +26,7 @@ def read(match: "Match", record: bytes, what: str) -> "Reader":
     if size == 0:
         match.find("header", f"{what} has no bytes", at)
         return
-    for begin in range(0, min(size, MOST), SECTOR):
+    for begin in range(0, min(size, MAX_BYTES), SECTOR):
         length = min(SECTOR, size - begin)
         sector = yield Bytes(at + begin, length, what, short=True, essential=False)
         if len(sector) < length:
@@ -41,31 +41,31 @@ def read(match: "Match", record: bytes, what: str) -> "Reader":
 
 
 def _is_self(match: "Match", sector: bytes, place: int, what: str, at: int) -> bool:
-    """The first record of a directory is that of the directory itself (ECMA-119, 6.8.2.2)."""
-    if sector[0] < SMALLEST or sector[32:34] != b"\x01\0" or not sector[25] & 2:
+    """Check that the first record of a directory is that of the directory itself (ECMA-119, 6.8.2.2)."""
+    if sector[0] < MIN_RECORD_BYTES or sector[32:34] != b"\x01\0" or not sector[25] & 2:
         match.find("header", f"{what} at sector {place} does not begin with a record of itself", at)
         return False
     if u32(sector, 2) != place:
-        match.find("odd", f"{what} is at sector {place}, and says that it is at {u32(sector, 2)}", at + 2)
+        match.find("odd", f"{what} is at sector {place}, but states sector {u32(sector, 2)}", at + 2)
     return True
 
 
 def _records(match: "Match", sector: bytes, what: str, at: int) -> bool:
-    """False after a record that cannot be: what stands behind it cannot be found."""
+    """Check the records of a sector; False after an impossible record, as the next record cannot be found."""
     offset = 0
     while offset < len(sector) and sector[offset]:
         length = sector[offset]
         record = sector[offset : offset + length]
-        if length < SMALLEST or len(record) < length or 33 + record[32] > length:
-            match.find("header", f"a record of {length} bytes in {what} cannot be", at + offset)
+        if length < MIN_RECORD_BYTES or len(record) < length or 33 + record[32] > length:
+            match.find("header", f"a record in {what} cannot have {length} bytes", at + offset)
             return False
         first, size = u32(record, 2), u32(record, 10)
         if size and be32(record, 14) not in (size, 0):
-            text = f"a file in {what} has {size} bytes in little-endian order, and {be32(record, 14)} in big-endian"
+            text = f"a file in {what} has {size} bytes in little-endian order, but {be32(record, 14)} in big-endian"
             match.find("header", text, at + offset + 10)
             return False
         if size and be32(record, 6) not in (first, 0):
-            text = f"a file in {what} is at {first} in little-endian order, and at {be32(record, 6)} in big-endian"
+            text = f"a file in {what} is at {first} in little-endian order, but at {be32(record, 6)} in big-endian"
             match.find("header", text, at + offset + 2)
             return False
         if size and not record[25] & 0x80:

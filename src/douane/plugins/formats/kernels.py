@@ -1,7 +1,7 @@
-"""Kernels and initial RAM disks, which Glance knows as ``aki`` and ``ari``: images that are no disks."""
+"""Kernels and initial RAM disks, Glance's ``aki`` and ``ari``: images that are not disks."""
 
 from . import boot_sectors
-from .raw_content import Content, u16, u32, whole
+from .raw_content import Content, read_whole_disk, u16, u32
 from .requests import Bytes
 
 TYPE_CHECKING = False
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 def kind_of(head: bytes) -> str:
-    """``bzImage``, ``ELF``, ``ARM64`` or nothing, if the image begins as no kernel does."""
+    """``bzImage``, ``ELF`` or ``ARM64``; empty if the image does not begin as a kernel."""
     if boot_sectors.is_kernel_setup(head):
         return "bzImage"  # Documentation/arch/x86/boot.rst
     if head[56:60] == b"ARM\x64":
         return "ARM64"  # Documentation/arch/arm64/booting.rst
     if head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2) or head[6] != 1:
         return ""
-    # vmlinux is linked to a fixed place (ET_EXEC), or to be moved (ET_DYN): so are programs, which look the same.
+    # vmlinux is linked to a fixed address (ET_EXEC) or relocatable (ET_DYN); so are programs, which look the same
     return "ELF" if int.from_bytes(head[16:18], "little" if head[5] == 1 else "big") in (2, 3) else ""
 
 
 class Kernel(Content):
-    """``kernel``."""
+    """A kernel of Linux, or an ELF program."""
 
     name = "kernel"
     about = "a Linux kernel; Glance's `aki`"
@@ -42,12 +42,13 @@ class Kernel(Content):
             match.note("bytes of the kernel", u32(head, 0x1F4) * 16, 0x1F4)
         elif match.variant == "ELF":
             match.note("machine", u16(head, 18), 18)
-        yield from whole(match)
+        yield from read_whole_disk(match)
 
 
 class InitialRamDisk(Content):
-    """``initramfs``: a cpio archive as Linux unpacks it (Documentation/driver-api/early-userspace/buffer-format.rst).
-    One that is compressed begins as its compression does."""
+    """A cpio archive as Linux unpacks it (Documentation/driver-api/early-userspace/buffer-format.rst).
+
+    A compressed initramfs is matched by its compression."""
 
     name = "initramfs"
     about = "an initial RAM disk; Glance's `ari`"
@@ -59,4 +60,4 @@ class InitialRamDisk(Content):
 
     def read(self, match: "Match") -> "Reader":
         match.variant = "cpio"
-        yield from whole(match)
+        yield from read_whole_disk(match)

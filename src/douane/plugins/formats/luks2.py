@@ -7,7 +7,7 @@ import struct
 
 from .base import Format
 from .luks2_json import read_json
-from .requests import MOST_BYTES, Bytes, Tail
+from .requests import MAX_BYTES, Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SIZES = tuple(16 << 10 << power for power in range(9))
 """What hdr_size may be: section 2.1, Table 1, the offsets at which the second header can stand."""
 
 CHECKSUM_AT, CHECKSUM_BYTES = 0x1C0, 64
-MOST_JSON = 256 << 10
+MAX_JSON = 256 << 10
 """It has 12 KiB as cryptsetup makes it, and can have 4 MiB; what is parsed takes some 50 times that."""
 
 
@@ -105,13 +105,13 @@ def _header(
         return None
     digest.update(binary[:CHECKSUM_AT] + bytes(CHECKSUM_BYTES) + binary[CHECKSUM_AT + CHECKSUM_BYTES :])
     text = bytearray()
-    for start in range(at + BINARY_BYTES, at + size, MOST_BYTES):
-        piece = yield Bytes(start, min(MOST_BYTES, at + size - start), what)
+    for start in range(at + BINARY_BYTES, at + size, MAX_BYTES):
+        piece = yield Bytes(start, min(MAX_BYTES, at + size - start), what)
         digest.update(piece)
-        text += piece[: MOST_JSON + 1 - len(text)]
+        text += piece[: MAX_JSON + 1 - len(text)]
     if digest.digest() != binary[CHECKSUM_AT : CHECKSUM_AT + length]:
         match.find("checksum", f"the {algorithm} of {what} is wrong", at + CHECKSUM_AT)
-    if len(text) > MOST_JSON and b"\0" not in text:
-        match.find("odd", f"the JSON area of {what} exceeds {MOST_JSON} bytes and is not read", at + BINARY_BYTES)
+    if len(text) > MAX_JSON and b"\0" not in text:
+        match.find("odd", f"the JSON area of {what} exceeds {MAX_JSON} bytes and is not read", at + BINARY_BYTES)
         return size, binary, None
     return size, binary, bytes(text.split(b"\0")[0])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .match import Match
 
 AT = 4096
-MOST_OBJECTS = 64
+MAX_OBJECTS = 64
 
 
 def read_json(match: "Match", text: bytes, headers_end: int) -> "tuple[int, int | None] | None":
@@ -24,10 +24,10 @@ def read_json(match: "Match", text: bytes, headers_end: int) -> "tuple[int, int 
         area = json.loads(text)
         segments = area["segments"]
         disks = [segments[name] for name in sorted(segments, key=int)]
-        keys = {name: slot["area"] for name, slot in list(area.get("keyslots", {}).items())[:MOST_OBJECTS]}
+        keys = {name: slot["area"] for name, slot in list(area.get("keyslots", {}).items())[:MAX_OBJECTS]}
         requirements = area.get("config", {}).get("requirements", {}).get("mandatory", [])
         _judge_keys(match, keys, headers_end)
-        place = _place(match, disks[:MOST_OBJECTS])
+        place = _place(match, disks[:MAX_OBJECTS])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         match.find("header", f"the JSON area cannot be understood: {type(error).__name__}: {str(error)[:100]}", AT)
         return None
@@ -58,7 +58,7 @@ def _judge_keys(match: "Match", keys: "dict[str, Any]", headers_end: int) -> Non
         at, length = _number(area["offset"]), _number(area["size"])
         match.must_reach(at + length, f"key slot {name[:20]}")
         if at < headers_end:
-            match.find("overlap", f"key slot {name[:20]!r} stands at {at}, and the headers end at {headers_end}", AT)
+            match.find("overlap", f"key slot {name[:20]!r} is at {at}, and the headers end at {headers_end}", AT)
 
 
 def _number(value: "Any") -> int:

@@ -1,4 +1,4 @@
-"""What is found out about one format that an image can be read as."""
+"""A format that the bytes of an image match, with its fields and findings."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +32,11 @@ MAX_FIELDS = 200
 
 
 class Finding:
-    """Something that may make an image unsafe. Attributes: `code`, one of :data:`codes.CODES`; `format`, the name of
-    the format in which it was found; `detail`, what exactly, for the operator; `offset` in bytes, or None."""
+    """Something that may make an image unsafe.
+
+    `code` is a key of :data:`codes.CODES`; `format` the name of the format; `detail` says exactly what, for the
+    operator; `offset` is in bytes, or None.
+    """
 
     __slots__ = ("code", "detail", "format", "offset")
 
@@ -55,12 +58,10 @@ class Field:
 
 
 class Match:
-    """One format that the image can be read as, filled in by its reader while the bytes go by.
+    """A format that the image can be read as; the format's reader fills it in while the bytes pass.
 
-    `name` is ours (``vmdk-descriptor``); `disk_format` is Glance's (``vmdk``); `kind` is one of ``disk``, ``archive``,
-    ``compressed``, ``content`` (what a raw disk begins with: a partition table, a file system, text) and ``other``.
-    `size` is the length of the image in bytes, None where that is not known before the end; `total` is the same, and
-    always known once a :class:`requests.Tail` has been sent.
+    `name`, `disk_format` and `kind` are those of :class:`base.Format`, or more precise ones set by the reader. `size`
+    is the length of the image in bytes, None while unknown; it is known once a :class:`requests.Tail` is answered.
     """
 
     def __init__(self, name: str, disk_format: str, kind: str, size: int | None, at: str) -> None:
@@ -69,34 +70,34 @@ class Match:
         self.kind = kind
         self.size = size
         self.at = at
-        """Where it was recognised: ``"start"`` or ``"end"``."""
+        """Where the format was recognised: ``"start"`` or ``"end"``."""
         self.virtual_size: int | None = None
-        """Bytes of the disk as a guest sees it, by the header; None where the format has no such thing."""
+        """Bytes of the disk that a guest sees, as the header states it; None if the format states no size."""
         self.variant = ""
-        """Which kind of the format: ``streamOptimized``, ``v3``."""
+        """The variant of the format: ``streamOptimized``, ``v3``."""
         self.findings: list[Finding] = []
         self.fields: list[Field] = []
         self.inner: list[tuple[str, InnerExamination]] = []
-        """What stands in an archive: the member's name, and what it was found to be."""
-        self.reach = 0
+        """The images in an archive: the member's name, and its examination."""
+        self._reach = 0
         self._reaches: list[tuple[int, str]] = []
-        self._outside = False
+        self._reaches_outside = False
         self._spawned: list[Reader] = []
 
     @property
     def total(self) -> int:
-        """Length of the image in bytes. Raises ValueError while that is not known."""
+        """Length of the image in bytes. Raises ValueError while it is unknown."""
         if self.size is None:
             raise ValueError("the image has not ended yet")
         return self.size
 
     def find(self, code: str, detail: str, offset: int | None = None) -> None:
-        """Add a finding; beyond :data:`MAX_FINDINGS` only one of each code that is not there yet is kept.
+        """Add a finding; after :data:`MAX_FINDINGS` of them only the first of each further code.
 
-        `detail` is for the operator: the field, its value, what would be right. Bytes of the image in it must be
-        shown with ``!r`` and cut.
+        `detail` is for the operator: the field, its value, the value that would be right. Show bytes of the image
+        with ``!r``, and cut them.
         """
-        if len(self.findings) < MAX_FINDINGS or not any(one.code == code for one in self.findings):
+        if len(self.findings) < MAX_FINDINGS or not any(finding.code == code for finding in self.findings):
             self.findings.append(Finding(code, self.name, detail[:400], offset))
 
     def note(self, name: str, value: "int | str", offset: int | None = None) -> None:
@@ -105,35 +106,36 @@ class Match:
             self.fields.append(Field(name, value[:200] if isinstance(value, str) else value, offset))
 
     def must_reach(self, end: int, what: str) -> None:
-        """The image must have at least `end` bytes, for `what` lies before that: else the finding ``outside-file``.
+        """Add the finding ``outside-file`` if the image is shorter than `end` bytes, where `what` ends.
 
-        Told at once where the size is known, else when the image has ended; only of the first.
+        The finding is added at once if the size is known, otherwise when the image ends; only for the first structure
+        outside.
         """
-        if end <= self.reach:
-            return  # where this one is outside, an earlier one was
-        self.reach = end
+        if end <= self._reach:
+            return  # an earlier structure reaches as far
+        self._reach = end
         if self.size is None:
             if len(self._reaches) < MAX_FINDINGS:
                 self._reaches.append((end, what))
-        elif end > self.size and not self._outside:
-            self._outside = True
-            self.find("outside-file", f"{what} reaches to {end}, and the image has {self.size} bytes")
+        elif end > self.size and not self._reaches_outside:
+            self._reaches_outside = True
+            self.find("outside-file", f"{what} ends at {end}, but the image has {self.size} bytes")
 
     def spawn(self, reader: "Reader") -> None:
-        """Let another reader of the same image run beside this one: for structures in an order not known before."""
+        """Run another reader of the image beside this one, for structures whose order is not known in advance."""
         self._spawned.append(reader)
 
     def take_spawned(self) -> "list[Reader]":
-        """Those of :meth:`spawn` since the last call."""
+        """The readers of :meth:`spawn` since the last call."""
         spawned, self._spawned = self._spawned, []
         return spawned
 
-    def ended(self, total: int) -> None:
-        """The image has ended with `total` bytes."""
+    def end(self, total: int) -> None:
+        """Set the size at the end of the image, and add the findings that waited for it."""
         if self.size is not None and self.size == total:
             return
         self.size = total
         for end, what in self._reaches:
             if end > total:
-                self.find("outside-file", f"{what} reaches to {end}, and the image has {total} bytes")
+                self.find("outside-file", f"{what} ends at {end}, but the image has {total} bytes")
                 return

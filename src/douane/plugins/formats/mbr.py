@@ -1,9 +1,9 @@
-"""A disk with a partition table of DOS' kind in its first sector."""
+"""A disk with a DOS partition table in its first sector."""
 
 from . import boot_sectors, iso
 from .base import HEAD_BYTES
-from .boot_sectors import EXTENDED, SECTOR, Partition
-from .raw_content import Content, u32, whole
+from .boot_sectors import EXTENDED, SECTOR, MbrPartition
+from .raw_content import Content, read_whole_disk, u32
 from .requests import Bytes
 
 TYPE_CHECKING = False
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from .match import Match
     from .requests import Reader
 
-MOST_LOGICAL = 128
-"""Logical partitions that are followed; Linux has no names for more than 63 on a SCSI disk, libparted stops at 64."""
+MAX_LOGICAL = 128
+"""The number of logical partitions that are followed. Linux names up to 63 on a SCSI disk; libparted stops at 64."""
 
 
 class Mbr(Content):
-    """``mbr``. One with a protective entry is the GPT's."""
+    """A table without the entry that protects a GPT."""
 
     name = "mbr"
     about = "a disk with a partition table"
@@ -29,81 +29,87 @@ class Mbr(Content):
         head = yield Bytes(0, SECTOR, "the partition table")
         hybrid = iso.is_iso((yield Bytes(0, HEAD_BYTES, "the beginning", short=True)))
         match.note("disk signature", f"{u32(head, 440):#010x}", 440)
-        table = boot_sectors.used(boot_sectors.entries(head))
-        for one in table:
-            match.note(one.name, f"type {one.kind:#04x}, {one.count} sectors from {one.start}", one.at)
-        # The first partition of an isohybrid is the ISO and begins at 0, or holds the others: Linux does not mind.
-        _contradictions(match, table, nested=hybrid)
-        extended = [one for one in table if one.kind in EXTENDED]
+        table = boot_sectors.used(boot_sectors.read_entries(head))
+        for partition in table:
+            _note(match, partition)
+        # The first partition of an isohybrid is the ISO: it begins at 0, or contains the others. Linux accepts that.
+        _check_table(match, table, nested=hybrid)
+        extended = [partition for partition in table if partition.kind in EXTENDED]
         if len(extended) > 1:
             match.find("partition-table", "it has two extended partitions; tools differ in which they read", 446)
-        logical: list[Partition] = []
-        match.spawn(_ended(match, table, logical))
+        logical: list[MbrPartition] = []
+        match.spawn(_check_ends(match, table, logical))
         if extended:
-            yield from _logical(match, extended[0], logical)
+            yield from _read_logical(match, extended[0], logical)
 
 
-def _contradictions(match: "Match", table: list[Partition], *, nested: bool) -> None:
-    """What the entries of one table say against each other; not that they overlap with `nested`."""
-    for one in table:
-        if not one.start and not nested:
-            match.find("partition-table", f"{one.name} begins at sector 0, where the table itself is", one.at)
+def _note(match: "Match", partition: MbrPartition) -> None:
+    text = f"type {partition.kind:#04x}, {partition.count} sectors from {partition.start}"
+    match.note(partition.name, text, partition.at)
+
+
+def _check_table(match: "Match", table: list[MbrPartition], *, nested: bool) -> None:
+    """Check the entries of one table against each other; partitions may overlap if `nested`."""
+    for partition in table:
+        if not partition.start and not nested:
+            match.find("partition-table", f"{partition.name} begins at sector 0, the table itself", partition.at)
     if not nested:
-        both = boot_sectors.overlaps((one.start, one.end, one.name) for one in table)
-        if both:
-            match.find("partition-table", f"{both[0]} and {both[1]} overlap", 446)
-    if sum(one.active == 0x80 for one in table) > 1:
-        match.find("partition-table", "more than one of its partitions is marked as the active one", 446)
+        pair = boot_sectors.find_overlap((partition.start, partition.end, partition.name) for partition in table)
+        if pair:
+            match.find("partition-table", f"{pair[0]} and {pair[1]} overlap", 446)
+    if sum(partition.active == 0x80 for partition in table) > 1:
+        match.find("partition-table", "more than one partition is marked as active", 446)
 
 
-def _ended(match: "Match", table: list[Partition], logical: list[Partition]) -> "Reader":
-    """All partitions are in the image. A reader of its own, as the chain of logical ones may break off."""
-    yield from whole(match)
+def _check_ends(match: "Match", table: list[MbrPartition], logical: list[MbrPartition]) -> "Reader":
+    """Check that all partitions are in the image; a reader of its own, as the chain of logical ones may break off."""
+    yield from read_whole_disk(match)
     sectors = -(-match.total // SECTOR)
-    for one in [*table, *logical]:
-        if one.end > sectors:
-            text = f"{one.name} ends at sector {one.end}, and the image has {sectors}"
-            match.find("partition-table", text, one.at)
+    for partition in [*table, *logical]:
+        if partition.end > sectors:
+            text = f"{partition.name} ends at sector {partition.end}, but the image has {sectors}"
+            match.find("partition-table", text, partition.at)
             return
 
 
-def _logical(match: "Match", extended: Partition, found: list[Partition]) -> "Reader":
-    """Follow the chain of extended boot records, whose places count from the beginning of the extended partition.
+def _read_logical(match: "Match", extended: MbrPartition, logical: list[MbrPartition]) -> "Reader":
+    """Follow the chain of extended boot records, whose places count from the start of the extended partition.
 
-    As long as it goes forwards: one that goes back is a loop, or out of order as sfdisk may leave it when a logical
-    partition was deleted and made again, and is left alone.
+    The chain is followed forwards only. A step back is a loop, or the order in which sfdisk may leave the chain when a
+    logical partition was deleted and made again.
     """
     at = extended.start
-    seen = []
+    visited = []
     while True:
         sector = yield Bytes(at * SECTOR, SECTOR, "an extended boot record", short=True, essential=False)
-        if len(sector) < SECTOR or not boot_sectors.signed(sector):
-            text = f"there is no extended boot record at sector {at}, where the table says there is one"
+        if len(sector) < SECTOR or not boot_sectors.is_signed(sector):
+            text = f"there is no extended boot record at sector {at}, to which the table points"
             match.find("partition-table", text, at * SECTOR)
             return
-        data, link = boot_sectors.entries(sector, at * SECTOR, f"logical {len(found) + 1}, entry ")[:2]
+        data, link = boot_sectors.read_entries(sector, at * SECTOR, f"logical {len(logical) + 1}, entry ")[:2]
         if data.count and data.kind not in EXTENDED:
-            found.append(Partition(f"partition {len(found) + 5}", data.kind, at + data.start, data.count, 0, data.at))
-            one = found[-1]
-            match.note(one.name, f"type {one.kind:#04x}, {one.count} sectors from {one.start}", one.at)
-            if not data.start or one.end > extended.end:
-                text = f"{one.name} lies outside the extended partition, or on its own table"
-                match.find("partition-table", text, one.at)
+            name = f"partition {len(logical) + 5}"
+            partition = MbrPartition(name, data.kind, at + data.start, data.count, 0, data.at)
+            logical.append(partition)
+            _note(match, partition)
+            if not data.start or partition.end > extended.end:
+                text = f"{name} is outside the extended partition, or overlaps its own table"
+                match.find("partition-table", text, data.at)
         if not link.count or link.kind not in EXTENDED:
             break
         following = extended.start + link.start
-        seen.append(at)
-        if following in seen or following >= extended.end:
-            text = f"the extended boot record at sector {at} leads to {following}: in a circle, or out of its partition"
+        visited.append(at)
+        if following in visited or following >= extended.end:
+            text = f"the extended boot record at sector {at} points to {following}: a loop, or outside the partition"
             match.find("partition-table", text, link.at)
             return
-        if len(seen) >= MOST_LOGICAL:
-            match.find("partition-table", f"it has more than {MOST_LOGICAL} extended boot records", link.at)
+        if len(visited) >= MAX_LOGICAL:
+            match.find("partition-table", f"it has more than {MAX_LOGICAL} extended boot records", link.at)
             return
         if following < at:
-            match.find("unchecked", f"the extended boot record at sector {at} leads back, to {following}", link.at)
+            match.find("unchecked", f"the extended boot record at sector {at} points back to {following}", link.at)
             return
         at = following
-    both = boot_sectors.overlaps((one.start, one.end, one.name) for one in found)
-    if both:
-        match.find("partition-table", f"{both[0]} and {both[1]} overlap", extended.at)
+    pair = boot_sectors.find_overlap((partition.start, partition.end, partition.name) for partition in logical)
+    if pair:
+        match.find("partition-table", f"{pair[0]} and {pair[1]} overlap", extended.at)

@@ -1,4 +1,4 @@
-"""Nero's CD images: the tracks, and behind them what describes them. Known from libcdio's lib/driver/image/nrg.c."""
+"""Nero's CD images: the tracks, followed by their description (libcdio, lib/driver/image/nrg.c)."""
 
 from .base import Format
 from .raw_content import be32, be64
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _footer(tail: bytes, total: int) -> "tuple[str, int] | None":
-    """Its version, and where the chunks that describe the tracks begin."""
+    """The version, and the offset of the chunks that describe the tracks; None if there is no footer."""
     if tail[-12:-8] == b"NER5":
         name, place, end = "NER5", be64(tail, len(tail) - 8), total - 12
     elif tail[-8:-4] == b"NERO":
@@ -22,7 +22,7 @@ def _footer(tail: bytes, total: int) -> "tuple[str, int] | None":
 
 
 class Nrg(Format):
-    """``nrg``: to every tool that looks for disk images it is ``raw``."""
+    """``raw`` to every tool that looks for disk formats."""
 
     name = "nrg"
     about = "an optical disc in Nero's format"

@@ -1,7 +1,7 @@
 """What makes a tar archive an OVA: a descriptor, and what it says of the other members (DMTF DSP0243, 5 and 7.1)."""
 
 from . import member_names, ovf, ovf_document, ovf_manifest
-from .requests import MOST_BYTES, Assembled, Bytes
+from .requests import MAX_BYTES, Assembled, Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DISK_ENDINGS = (".vmdk", ".vhd", ".vhdx", ".vdi", ".qcow2", ".qcow", ".img", ".raw", ".iso", ".hdd")
 """Names of disks in an archive without descriptor: somebody will take them for an appliance's."""
 
-_ZEROS = memoryview(bytes(MOST_BYTES))
+_ZEROS = memoryview(bytes(MAX_BYTES))
 _MOST_ZEROS = 64 << 20  # bytes of holes that are shown to readers; more is wanted only by tables made of holes
 
 
@@ -122,7 +122,7 @@ class Package:
             while inner.position < offset:
                 skip = min(offset - inner.position, inner.skippable())
                 inner.skip(skip)
-                zeros = min(offset - inner.position, MOST_BYTES, self._zeros_left) if not skip else 0
+                zeros = min(offset - inner.position, MAX_BYTES, self._zeros_left) if not skip else 0
                 if not skip and not zeros:
                     self.match.find("member-size", f"the holes of {member_names.shown(name)} are too large to see")
                     return None
@@ -137,7 +137,7 @@ class Package:
     def _show(self, inner: "InnerExamination", offset: int, length: int, name: str) -> "Generator[Any, Any, None]":
         end = offset + length
         while offset < end:
-            piece = yield Bytes(offset, min(MOST_BYTES, end - offset), member_names.shown(name))
+            piece = yield Bytes(offset, min(MAX_BYTES, end - offset), member_names.shown(name))
             inner.feed(memoryview(piece))
             offset += len(piece)
 

@@ -2,7 +2,7 @@
 
 from . import member_names, ovf_document
 from .base import Format
-from .requests import MOST_BYTES, Bytes
+from .requests import MAX_BYTES, Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class Ovf(Format):
     def read(self, match: "Match") -> "Reader":
         data = bytearray()
         while len(data) <= ovf_document.MAX_BYTES:
-            piece = yield Bytes(len(data), MOST_BYTES, "the descriptor", short=True)
+            piece = yield Bytes(len(data), MAX_BYTES, "the descriptor", short=True)
             data += piece
-            if len(piece) < MOST_BYTES:
+            if len(piece) < MAX_BYTES:
                 break
         try:
             document = ovf_document.parse(bytes(data))

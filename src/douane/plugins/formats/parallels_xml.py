@@ -1,4 +1,4 @@
-"""The description of a Parallels disk, ``DiskDescriptor.xml``: it names the files that are the disk, and is none."""
+"""The description of a Parallels disk, ``DiskDescriptor.xml``: it names the files of the disk."""
 
 from .base import Format
 from .requests import Bytes
@@ -13,7 +13,7 @@ ROOT = b"<Parallels_disk_image"
 
 
 class ParallelsXml(Format):
-    """``parallels-xml``; not ``parallels``, the format of the files that it names (qemu: docs/interop/prl-xml.rst)."""
+    """``parallels-xml``; the files that it names are ``parallels`` (qemu, docs/interop/prl-xml.rst)."""
 
     name = "parallels-xml"
     about = "the description of a bundle of Parallels, which names the files of the disk"
@@ -32,11 +32,11 @@ class ParallelsXml(Format):
             match.virtual_size = int(sectors) * 512
             match.note("Disk_size", sectors)
         names = _element(text, b"File")
-        match.find("external-extent", f"it describes a disk that is in other files: {names!r}"[:200])
+        match.find("external-extent", f"it describes a disk in other files: {names!r}"[:200])
 
 
 def _element(text: bytes, name: bytes) -> str:
-    """The text of the first element of that name. Nothing is parsed: what it says is shown, and not followed."""
+    """The text of the first element `name`. The XML is not parsed: the text is shown and not used."""
     inner = text.partition(b"<" + name + b">")[2].partition(b"</" + name + b">")[0]
     return inner[:200].decode("utf-8", "replace").strip()
 

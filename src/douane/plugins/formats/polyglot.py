@@ -1,8 +1,8 @@
-"""Findings about the formats together: an image that can be read as two of them, and by whom as which.
+"""Findings about several formats together: an image that tools can read as more than one format.
 
-Whoever checks an image as one format and uses it as another was deceived: an ISO with a qcow2 header in its system area
-is an ISO to a virtual CD drive, and to ``qemu-img`` a disk with a backing file. Some pairs are normal, and pass: most
-of all the hybrid ISOs of Linux distributions, which are a CD and, with a partition table, a disk.
+An image that is checked as one format and used as another deceives the checker: an ISO with a qcow2 header in its
+system area is an ISO to a virtual CD drive, and a disk with a backing file to ``qemu-img``. Some pairs are normal and
+pass, above all the hybrid ISOs of Linux distributions, which are a CD and, with a partition table, a disk.
 """
 
 from .match import Finding
@@ -12,35 +12,35 @@ if TYPE_CHECKING:
     from .match import Match
 
 FIRST_OF_DISKS = ("parallels", "qed", "vdi")
-"""VDI has its magic at byte 64 and can stand beside one of the others, which have theirs at 0. All claim the same
-certainty, so that qemu takes the one that it asks first (bdrv_probe_all in block.c): as seen with qemu-img 7.2, these
-three in this order, and then the rest."""
+"""The precedence of formats that can share an image: VDI has its magic at byte 64, the others at 0. They claim the same
+certainty, so that qemu takes the format that it probes first (bdrv_probe_all in block.c): with qemu-img 7.2 these
+three in this order, then the rest."""
 
 OPTICAL = ("iso", "udf")
 TABLES = ("mbr", "gpt")
 GROUPS = ("disk", "disk at the end", "other", "optical", "archive", "compressed", "content", "archive at the end")
-"""What looks are, in the order in which they are told; a fixed VHD and a dmg are so by their end."""
+"""The groups of matches by precedence; a fixed VHD and a dmg are a "disk at the end"."""
 
 NORMAL_WITH_CONTENT = ("content", "optical", "other", "disk at the end")
-"""A disk with leftovers; a hybrid ISO; a dmg that is not compressed; a fixed VHD, which is a raw disk and a footer."""
+"""Groups that raw content may accompany: a hybrid ISO; an uncompressed dmg; a fixed VHD, a raw disk with a footer."""
 
 HOLDS_A_DISK = ("disk", "archive", "compressed")
 
 COMPRESSIONS_OF_DMG = ("bzip2", "xz", "lzma", "zip")
-"""The first chunk of a dmg stands at its beginning, and is such a stream by itself."""
+"""The first chunk of a dmg is at its start, and is such a stream by itself."""
 
-FREE = 64 << 10
-"""Below this no VMDK has data of its guest, which begin behind 128 sectors of header and tables; those of a btrfs, that
-leaves its own first 64 KiB empty, begin with the superblock, at this very place."""
+MIN_GUEST_OFFSET = 64 << 10
+"""The lowest offset of guest data in a VMDK: 128 sectors of header and tables precede the data. A guest's btrfs leaves
+its own first 64 KiB empty, so that its superblock can be at this very offset."""
 
 
-def judge(matches: "list[Match]", *, ended: bool) -> "list[Finding]":  # noqa: ARG001  # no answer depends on it so far
-    """What can be said about `matches` together, as they stand; after the end of the image with `ended`.
+def judge(matches: "list[Match]") -> "list[Finding]":
+    """The findings about `matches` together.
 
     Sorts `matches` by the precedence of tools: the format that ``qemu-img`` would open comes first, then formats known
-    to other tools, then the content of a raw disk. Text that is something else as well is left out, and so is
-    the end of a disk within another format: the copy of a GPT is a guest's there, even where its place is right by
-    chance, as in a VHDX that is as long as its disk.
+    to other tools, then the content of a raw disk. Removes ``text`` if the
+    image is something else as well, and a partition table that was recognised by the end of another format: it is the
+    copy of a guest's GPT, even if its place is right by chance, as in a VHDX that is as long as its disk.
     """
     if len(matches) < 2:
         return []
@@ -49,14 +49,14 @@ def judge(matches: "list[Match]", *, ended: bool) -> "list[Finding]":  # noqa: A
     if any(match.at == "start" and _group(match) in HOLDS_A_DISK for match in matches):
         matches[:] = [match for match in matches if match.name not in TABLES or match.at == "start"]
     matches.sort(key=lambda match: (_rank(match), match.name not in TABLES, match.name))
-    told: dict[str, list[Match]] = {}
-    for number, one in enumerate(matches):
-        for other in matches[number + 1 :]:
-            code = _together(one, other)
+    by_code: dict[str, list[Match]] = {}
+    for number, first in enumerate(matches):
+        for second in matches[number + 1 :]:
+            code = _code_of_pair(first, second)
             if code:
-                both = told.setdefault(code, [])
-                both += [match for match in (one, other) if match not in both]
-    return [Finding(code, both[0].name, _text(code, both)) for code, both in told.items()]
+                involved = by_code.setdefault(code, [])
+                involved += [match for match in (first, second) if match not in involved]
+    return [Finding(code, involved[0].name, _text(code, involved)) for code, involved in by_code.items()]
 
 
 def _rank(match: "Match") -> int:
@@ -74,33 +74,33 @@ def _group(match: "Match") -> str:
     return match.kind
 
 
-def _together(one: "Match", other: "Match") -> str:
-    """The code for the two, of which `one` comes first; nothing if they are normal together."""
-    first, second = _group(one), _group(other)
-    if second == "content":
-        if first in NORMAL_WITH_CONTENT:
+def _code_of_pair(first: "Match", second: "Match") -> str:
+    """The code of the finding about a pair, in the order of precedence; empty if the pair is normal."""
+    first_group, second_group = _group(first), _group(second)
+    if second_group == "content":
+        if first_group in NORMAL_WITH_CONTENT:
             return ""
-        if one.disk_format == "vmdk" and other.name not in TABLES and _place(other) >= FREE:
+        if first.disk_format == "vmdk" and second.name not in TABLES and _signature_offset(second) >= MIN_GUEST_OFFSET:
             return ""
         return "ambiguous"
-    if first == second == "optical" or (one.name == "nrg" and second == "optical"):
+    if first_group == second_group == "optical" or (first.name == "nrg" and second_group == "optical"):
         return ""
-    if one.name == "dmg" and other.name in COMPRESSIONS_OF_DMG and other.at == "start":
+    if first.name == "dmg" and second.name in COMPRESSIONS_OF_DMG and second.at == "start":
         return ""
-    if second == "archive at the end" and first in ("disk", "optical", "content"):
+    if second_group == "archive at the end" and first_group in ("disk", "optical", "content"):
         return "trailing-data"
     return "ambiguous"
 
 
-def _place(match: "Match") -> int:
-    """Where that is by which a content was recognised: its reader's first note has it."""
+def _signature_offset(match: "Match") -> int:
+    """The offset of the signature of raw content: the first field that its reader notes."""
     return (match.fields[0].offset or 0) if match.fields else 0
 
 
-def _text(code: str, both: "list[Match]") -> str:
-    names = " and as ".join(match.name for match in both)
+def _text(code: str, matches: "list[Match]") -> str:
+    names = " and as ".join(match.name for match in matches)
     if code == "trailing-data":
-        return f"it can be read as {names}: the archive stands behind what begins the image"
-    if _group(both[0]) == "disk":
-        return f"it can be read as {names}: qemu-img takes it for {both[0].name}, others may not"
-    return f"it can be read as {names}: which one depends on who opens it"
+        return f"it can be read as {names}: an archive follows the image"
+    if _group(matches[0]) == "disk":
+        return f"it can be read as {names}: qemu-img takes it for {matches[0].name}, other programs may not"
+    return f"it can be read as {names}, depending on the program that opens it"

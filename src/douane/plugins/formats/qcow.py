@@ -7,7 +7,7 @@ import struct
 
 from .base import Format
 from .requests import Bytes
-from .tables import Table, Walk, numbers
+from .tables import Table, TableReader, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 MAGIC = b"QFI\xfb\0\0\0\1"
 HEADER_BYTES = 48
-MOST_BACKING_NAME = 1023
-MOST_L1_ENTRIES = (1 << 31) // 8
+MAX_BACKING_NAME = 1023
+MAX_L1_ENTRIES = (1 << 31) // 8
 COMPRESSED = 1 << 63
 AES = 1
 
@@ -53,10 +53,10 @@ class Qcow(Format):
             yield from _backing_file(match, backing_at, backing_bytes)
         wrong = False
         if not 9 <= cluster_bits <= 16:
-            match.find("header", f"cluster_bits is {cluster_bits}, and must be 9 to 16", 32)
+            match.find("header", f"cluster_bits is {cluster_bits}, but must be 9 to 16", 32)
             wrong = True
         if not 6 <= l2_bits <= 13:
-            match.find("header", f"l2_bits is {l2_bits}, and must be 6 to 13", 33)
+            match.find("header", f"l2_bits is {l2_bits}, but must be 6 to 13", 33)
             wrong = True
         if size < 512:
             match.find("no-disk", f"size is {size}", 24)
@@ -65,7 +65,7 @@ class Qcow(Format):
         if wrong:
             return
         entries = -(-size >> cluster_bits + l2_bits)
-        if entries > MOST_L1_ENTRIES:
+        if entries > MAX_L1_ENTRIES:
             match.find("virtual-size", f"size is {size}, for which the L1 table would have {entries} entries", 24)
         elif l1_at < HEADER_BYTES or (backing_at < l1_at + entries * 8 and l1_at < backing_at + backing_bytes):
             match.find("overlap", f"the L1 table at {l1_at} overlaps the header", 40)
@@ -74,13 +74,13 @@ class Qcow(Format):
 
 
 def _backing_file(match: "Match", at: int, length: int) -> "Reader":
-    if not 0 < length <= MOST_BACKING_NAME:
-        match.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MOST_BACKING_NAME}", 16)
+    if not 0 < length <= MAX_BACKING_NAME:
+        match.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MAX_BACKING_NAME}", 16)
     if at > 1 << 20:
-        match.find("header", f"the backing file's name stands at {at}", 8)
+        match.find("header", f"the backing file's name is at {at}", 8)
         match.find("backing-file", f"it names a backing file, at {at}", 8)
         return
-    name = yield Bytes(at, min(length, MOST_BACKING_NAME), "the backing file's name", short=True)
+    name = yield Bytes(at, min(length, MAX_BACKING_NAME), "the backing file's name", short=True)
     text = name.decode("utf-8", "replace")
     match.note("backing file", text, at)
     match.find("backing-file", f"it names the backing file {text!r}", at)
@@ -88,7 +88,7 @@ def _backing_file(match: "Match", at: int, length: int) -> "Reader":
 
 def _tables(match: "Match", l1: "tuple[int, int]", cluster_bits: int, l2_bits: int) -> "Reader":
     """A cluster is allocated by making the file longer, so its last may be cut; one that begins behind it may not."""
-    walk = Walk(match, HEADER_BYTES)
+    reader = TableReader(match, HEADER_BYTES)
     offset_bits = 63 - cluster_bits
     offset_mask, size_mask = (1 << offset_bits) - 1, (1 << cluster_bits) - 1
 
@@ -98,15 +98,15 @@ def _tables(match: "Match", l1: "tuple[int, int]", cluster_bits: int, l2_bits: i
         if not different:
             return
         if len(different) < len(offsets):
-            walk.once("overlap", "the L1 table has the same L2 table twice", key="twice")
+            reader.find_once("overlap", "the L1 table has the same L2 table twice", key="twice")
         if max(different) >= 1 << 63:
-            walk.once("header", "the L1 table has entries that are no offsets", key="L1")
+            reader.find_once("header", "the L1 table has entries that are no offsets", key="L1")
             return
-        walk.reach(max(different) + 1, "an L2 table")
+        reader.must_reach(max(different) + 1, "an L2 table")
         end = l1[0] + l1[1]
         if min(different) < HEADER_BYTES or any(l1[0] <= offset < end for offset in different):
-            walk.once("overlap", "an L2 table overlaps the header or the L1 table", key="L2")
-        walk.add_tables(different, 8 << l2_bits, "an L2 table", second_level)
+            reader.find_once("overlap", "an L2 table overlaps the header or the L1 table", key="L2")
+        reader.add_tables(different, 8 << l2_bits, "an L2 table", second_level)
 
     def second_level(piece: bytes) -> None:
         entries = numbers(piece, ">Q")
@@ -114,12 +114,12 @@ def _tables(match: "Match", l1: "tuple[int, int]", cluster_bits: int, l2_bits: i
         if last & COMPRESSED:
             packed = [entry for entry in entries if entry & COMPRESSED]
             end = max([(entry & offset_mask) + (entry >> offset_bits & size_mask) for entry in packed])
-            walk.reach(end, "a compressed cluster of the disk")
+            reader.must_reach(end, "a compressed cluster of the disk")
             last = max([entry for entry in entries if not entry & COMPRESSED], default=0)
         if last:
-            walk.reach(last + 1, "a cluster of the disk")
+            reader.must_reach(last + 1, "a cluster of the disk")
 
     if l1[1]:
-        walk.reach(l1[0] + l1[1], "the L1 table")
-        walk.add(Table(*l1, "the L1 table", first_level))
-    yield from walk.run()
+        reader.must_reach(l1[0] + l1[1], "the L1 table")
+        reader.add(Table(*l1, "the L1 table", first_level))
+    yield from reader.read()

@@ -4,7 +4,7 @@ The format: qemu, docs/interop/qcow2.txt.
 """
 
 from .base import Format
-from .qcow2_header import DATA_FILE, LUKS, MAGIC, MOST_BACKING_NAME, read_header
+from .qcow2_header import DATA_FILE, LUKS, MAGIC, MAX_BACKING_NAME, read_header
 from .qcow2_tables import crypto_region, read_tables
 from .requests import Bytes
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .match import Match
-    from .qcow2_header import Header
+    from .qcow2_header import Qcow2Header
     from .requests import Reader, Request
 
     Region = tuple[int, int, str]
 
-MOST_EXTENSIONS = 256
+MAX_EXTENSIONS = 256
 """Five are known, each of which may stand there once."""
 
-MOST_BITMAPS = 65535
+MAX_BITMAPS = 65535
 
 END, BACKING_FORMAT, FEATURE_NAMES, CRYPTO, BITMAPS, DATA_FILE_NAME = (
     *(0, 0xE2792ACA, 0x6803F857, 0x0537BE77, 0x23852875, 0x44415441),
@@ -58,13 +58,13 @@ class Qcow2(Format):
             yield from read_tables(match, header, header.cluster_size, regions)
 
 
-def _extensions(match: "Match", header: "Header") -> "Generator[Request, Any, list[Region]]":
+def _extensions(match: "Match", header: "Qcow2Header") -> "Generator[Request, Any, list[Region]]":
     """qcow2_read_extensions() in block/qcow2.c. Returns the regions that extensions point to."""
     at, end = header.header_length, min(header.extensions_end, header.cluster_size)
     regions: list[Region] = []
     seen: set[int] = set()
     twice: tuple[str, int] | None = None
-    for _ in range(MOST_EXTENSIONS):
+    for _ in range(MAX_EXTENSIONS):
         if at >= end:
             break
         head = yield Bytes(at, 8, "the header extensions")
@@ -93,7 +93,7 @@ def _extensions(match: "Match", header: "Header") -> "Generator[Request, Any, li
             regions.append(region)
         at += 8 + -(-length // 8) * 8
     else:
-        match.find("header", f"there are more than {MOST_EXTENSIONS} header extensions", header.header_length)
+        match.find("header", f"there are more than {MAX_EXTENSIONS} header extensions", header.header_length)
     if twice:
         match.find("odd", *twice)
     if header.crypt_method == LUKS and CRYPTO not in seen:
@@ -101,13 +101,13 @@ def _extensions(match: "Match", header: "Header") -> "Generator[Request, Any, li
     return regions
 
 
-def _data_file(match: "Match", header: "Header", name: bytes, at: int) -> None:
+def _data_file(match: "Match", header: "Qcow2Header", name: bytes, at: int) -> None:
     match.note("data file", _text(name), at + 8)
     bit = "" if header.incompatible_features & DATA_FILE else ", though incompatible feature bit 2 is not set"
     match.find("data-file", f"it names the data file {_text(name)!r}{bit}", at)
 
 
-def _bitmaps(match: "Match", header: "Header", data: bytes, at: int) -> "Region | None":
+def _bitmaps(match: "Match", header: "Qcow2Header", data: bytes, at: int) -> "Region | None":
     if len(data) != 24:
         match.find("header", f"the bitmaps extension has {len(data)} bytes, and must have 24", at)
         return None
@@ -116,14 +116,14 @@ def _bitmaps(match: "Match", header: "Header", data: bytes, at: int) -> "Region 
     match.note("bitmaps", count, at + 8)
     if not header.autoclear_features & 1:
         return None  # another program has written to the image: they are dropped without being read
-    wrong = reserved or not 1 <= count <= MOST_BITMAPS or offset % header.cluster_size
-    if wrong or length > 1024 * MOST_BITMAPS:
+    wrong = reserved or not 1 <= count <= MAX_BITMAPS or offset % header.cluster_size
+    if wrong or length > 1024 * MAX_BITMAPS:
         match.find("header", f"{count} bitmaps, in a directory of {length} bytes at {offset}", at)
         return None
     return offset, length, "the bitmap directory"
 
 
-def _backing_file(match: "Match", header: "Header") -> "Reader":
+def _backing_file(match: "Match", header: "Qcow2Header") -> "Reader":
     at, length = header.backing_file_offset, header.backing_file_size
     if not at:
         if length:
@@ -133,9 +133,9 @@ def _backing_file(match: "Match", header: "Header") -> "Reader":
         match.find("header", f"backing_file_offset is {at}, and backing_file_size 0", 8)
         return
     room = header.cluster_size - at
-    if length > MOST_BACKING_NAME or length > room or at < header.header_length:
+    if length > MAX_BACKING_NAME or length > room or at < header.header_length:
         match.find("header", f"the backing file's name has {length} bytes at {at}: more than can stand there", 8)
-    shown = min(length, MOST_BACKING_NAME, max(0, room))
+    shown = min(length, MAX_BACKING_NAME, max(0, room))
     name = (yield Bytes(at, shown, "the backing file's name", short=True)) if shown else b""
     match.note("backing file", _text(name), at)
     match.find("backing-file", f"it names the backing file {_text(name)!r}", at)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 MAGIC = b"QFI\xfb"
 SECTOR = 512
-MOST_L1_BYTES = 32 << 20
-MOST_REFCOUNT_TABLE_BYTES = 8 << 20
-MOST_SNAPSHOTS = 1 << 16
-MOST_BACKING_NAME = 1023
+MAX_L1_BYTES = 32 << 20
+MAX_REFCOUNT_TABLE_BYTES = 8 << 20
+MAX_SNAPSHOTS = 1 << 16
+MAX_BACKING_NAME = 1023
 SNAPSHOT_HEADER_BYTES = 40
 
 V2_BYTES, V3_BYTES = 72, 104
@@ -43,7 +43,7 @@ RAW_DATA_FILE = 1 << 1
 AES, LUKS = 1, 2
 
 
-class Header:
+class Qcow2Header:
     """The fields, by the names that the specification gives them; all integers, sizes and offsets in bytes but for
     `l1_size` (entries) and `refcount_table_clusters`."""
 
@@ -77,9 +77,9 @@ class Header:
         return self.backing_file_offset or self.cluster_size
 
 
-def read_header(match: "Match") -> "Generator[Request, Any, Header | None]":
+def read_header(match: "Match") -> "Generator[Request, Any, Qcow2Header | None]":
     """Read, note and judge the header; returns it, or None where nothing behind it can be understood."""
-    header = Header()
+    header = Qcow2Header()
     begin = yield Bytes(0, 32, "the header")
     header.version, header.size = int.from_bytes(begin[4:8], "big"), int.from_bytes(begin[24:32], "big")
     match.virtual_size = header.size // SECTOR * SECTOR  # as qemu: total_sectors = header.size / BDRV_SECTOR_SIZE
@@ -94,7 +94,7 @@ def read_header(match: "Match") -> "Generator[Request, Any, Header | None]":
         data = yield Bytes(0, V3_BYTES, "the header")
         _fill(header, match, V3_FIELDS, struct.unpack(">QQQII", data[V2_BYTES:]))
     if not 9 <= header.cluster_bits <= 21:
-        match.find("header", f"cluster_bits is {header.cluster_bits}, and must be 9 to 21", 20)
+        match.find("header", f"cluster_bits is {header.cluster_bits}, but must be 9 to 21", 20)
         return None
     if header.header_length > header.cluster_size or (header.version == 3 and header.header_length < V3_BYTES):
         match.find("header", f"header_length is {header.header_length}: not 104 to {header.cluster_size}", 100)
@@ -110,13 +110,15 @@ def read_header(match: "Match") -> "Generator[Request, Any, Header | None]":
     return header
 
 
-def _fill(header: Header, match: "Match", fields: "tuple[tuple[str, int], ...]", values: "tuple[int, ...]") -> None:
+def _fill(
+    header: Qcow2Header, match: "Match", fields: "tuple[tuple[str, int], ...]", values: "tuple[int, ...]"
+) -> None:
     for (name, offset), value in zip(fields, values, strict=True):
         setattr(header, name, value)
         match.note(name, value, offset)
 
 
-def _judge_features(header: Header, match: "Match") -> None:
+def _judge_features(header: Qcow2Header, match: "Match") -> None:
     features = header.incompatible_features
     if features & DIRTY:
         match.find("dirty", "incompatible feature bit 0: its reference counts may be wrong", 72)
@@ -143,7 +145,7 @@ def _judge_features(header: Header, match: "Match") -> None:
     if features & EXTENDED_L2 and header.cluster_bits < 14:
         match.find("header", f"cluster_bits is {header.cluster_bits}: subclusters would be smaller than a sector", 20)
     if header.refcount_order > 6:
-        match.find("header", f"refcount_order is {header.refcount_order}, and must be 0 to 6", 96)
+        match.find("header", f"refcount_order is {header.refcount_order}, but must be 0 to 6", 96)
     if header.crypt_method in (AES, LUKS):
         match.find(
             "encrypted", f"crypt_method is {header.crypt_method}: {'AES' if header.crypt_method == AES else 'LUKS'}", 32
@@ -152,7 +154,7 @@ def _judge_features(header: Header, match: "Match") -> None:
         match.find("unknown-feature", f"crypt_method is {header.crypt_method}; 0, 1 and 2 are known", 32)
 
 
-def _judge_sizes(header: Header, match: "Match") -> None:
+def _judge_sizes(header: Qcow2Header, match: "Match") -> None:
     cluster = header.cluster_size
     if header.size % SECTOR:
         match.find("unaligned-size", f"size is {header.size}; tools round it differently", 24)
@@ -160,23 +162,23 @@ def _judge_sizes(header: Header, match: "Match") -> None:
         match.find("no-disk", "size is 0", 24)
     bytes_each = cluster // header.l2_entry_bytes * cluster
     needed = -(-header.size // bytes_each)
-    if header.l1_size * 8 > MOST_L1_BYTES:
-        match.find("header", f"l1_size is {header.l1_size}: its table has more than {MOST_L1_BYTES} bytes", 36)
+    if header.l1_size * 8 > MAX_L1_BYTES:
+        match.find("header", f"l1_size is {header.l1_size}: its table has more than {MAX_L1_BYTES} bytes", 36)
     if needed > header.l1_size:
         match.find(
             "virtual-size", f"size is {header.size}, for which l1_size must be {needed}; it is {header.l1_size}", 24
         )
     if not header.refcount_table_clusters:
         match.find("header", "refcount_table_clusters is 0", 56)
-    if header.refcount_table_bytes > MOST_REFCOUNT_TABLE_BYTES:
+    if header.refcount_table_bytes > MAX_REFCOUNT_TABLE_BYTES:
         match.find(
             "header",
             f"refcount_table_clusters is {header.refcount_table_clusters}: the table has more than "
-            f"{MOST_REFCOUNT_TABLE_BYTES} bytes",
+            f"{MAX_REFCOUNT_TABLE_BYTES} bytes",
             56,
         )
-    if header.nb_snapshots > MOST_SNAPSHOTS:
-        match.find("header", f"nb_snapshots is {header.nb_snapshots}, and may be {MOST_SNAPSHOTS}", 60)
+    if header.nb_snapshots > MAX_SNAPSHOTS:
+        match.find("header", f"nb_snapshots is {header.nb_snapshots}, but may be at most {MAX_SNAPSHOTS}", 60)
     if header.nb_snapshots:
         match.find("snapshots", f"nb_snapshots is {header.nb_snapshots}", 60)
     for name, offset, at, used in (
@@ -187,4 +189,4 @@ def _judge_sizes(header: Header, match: "Match") -> None:
         if used and offset % cluster:
             match.find("header", f"{name} is {offset}, which is no multiple of the cluster size {cluster}", at)
     if header.incompatible_features & DATA_FILE and header.nb_snapshots:
-        match.find("odd", "snapshots joint_findings with a data file", 60)
+        match.find("odd", "snapshots together with a data file", 60)

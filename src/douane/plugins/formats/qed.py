@@ -7,7 +7,7 @@ import struct
 
 from .base import Format
 from .requests import Bytes
-from .tables import Table, Walk, numbers
+from .tables import Table, TableReader, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ MAGIC = b"QED\0"
 HEADER_BYTES = 64
 BACKING_FILE, NEED_CHECK, BACKING_FORMAT_NO_PROBE = 1, 2, 4
 KNOWN_FEATURES = BACKING_FILE | NEED_CHECK | BACKING_FORMAT_NO_PROBE
-MOST_BACKING_NAME = 1023
+MAX_BACKING_NAME = 1023
 ZERO_CLUSTER = 1
 """An entry of this value is a cluster of zeros."""
 
@@ -58,10 +58,10 @@ class Qed(Format):
         if not size:
             match.find("no-disk", "image_size is 0", 48)
         if not (4096 <= cluster <= 64 << 20) or cluster & (cluster - 1):
-            match.find("header", f"cluster_size is {cluster}, and must be a power of two from 4096 to {64 << 20}", 4)
+            match.find("header", f"cluster_size is {cluster}, but must be a power of two from 4096 to {64 << 20}", 4)
             return
         if not (1 <= table <= 16) or table & (table - 1):
-            match.find("header", f"table_size is {table}, and must be 1, 2, 4, 8 or 16", 8)
+            match.find("header", f"table_size is {table}, but must be 1, 2, 4, 8 or 16", 8)
             return
         table_bytes = table * cluster
         most = (table_bytes // 8) ** 2 * cluster
@@ -82,12 +82,12 @@ class Qed(Format):
 
 
 def _backing_file(match: "Match", at: int, length: int) -> "Reader":
-    if not 0 < length <= MOST_BACKING_NAME:
-        match.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MOST_BACKING_NAME}", 60)
+    if not 0 < length <= MAX_BACKING_NAME:
+        match.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MAX_BACKING_NAME}", 60)
     if at > 1 << 20:
         match.find("backing-file", f"it names a backing file, at {at}", 56)
         return
-    name = yield Bytes(at, min(length, MOST_BACKING_NAME), "the backing file's name", short=True)
+    name = yield Bytes(at, min(length, MAX_BACKING_NAME), "the backing file's name", short=True)
     text = name.decode("utf-8", "replace")
     match.note("backing file", text, at)
     match.find("backing-file", f"it names the backing file {text!r}", at)
@@ -99,21 +99,21 @@ class _Tables:
     def __init__(self, match: "Match", cluster: int, table_bytes: int, header_bytes: int, l1_at: int) -> None:
         self._cluster, self._table_bytes, self._header_bytes = cluster, table_bytes, header_bytes
         self._l1 = range(l1_at, l1_at + table_bytes, cluster)
-        self._walk = Walk(match, HEADER_BYTES)
+        self._reader = TableReader(match, HEADER_BYTES)
 
     def read(self) -> "Reader":
         """Follow them."""
-        self._walk.reach(self._l1.start + self._table_bytes, "the L1 table")
-        self._walk.add(Table(self._l1.start, self._table_bytes, "the L1 table", self._first_level))
-        yield from self._walk.run()
+        self._reader.must_reach(self._l1.start + self._table_bytes, "the L1 table")
+        self._reader.add(Table(self._l1.start, self._table_bytes, "the L1 table", self._first_level))
+        yield from self._reader.read()
 
     def _first_level(self, piece: bytes) -> None:
         offsets = list(filter(None, numbers(piece, "<Q")))
         different = set(offsets)
         if len(different) < len(offsets):
-            self._walk.once("overlap", "the L1 table has the same L2 table twice", key="twice")
+            self._reader.find_once("overlap", "the L1 table has the same L2 table twice", key="twice")
         if different and self._judge(different, "an L2 table", self._table_bytes):
-            self._walk.add_tables(different, self._table_bytes, "an L2 table", self._second_level)
+            self._reader.add_tables(different, self._table_bytes, "an L2 table", self._second_level)
 
     def _second_level(self, piece: bytes) -> None:
         if piece.count(0) == len(piece):
@@ -126,12 +126,14 @@ class _Tables:
     def _judge(self, offsets: "set[int]", what: str, length: int) -> bool:
         unaligned = self._cluster - 1
         if any(offset & unaligned for offset in offsets):
-            self._walk.once("header", f"{what} stands at no multiple of the cluster size", key=what)
+            self._reader.find_once("header", f"{what} is at no multiple of the cluster size", key=what)
             return False
         if max(offsets) >= 1 << 63:
-            self._walk.once("header", f"{what} stands at {max(offsets)}", key=what)
+            self._reader.find_once("header", f"{what} is at {max(offsets)}", key=what)
             return False
         if min(offsets) < self._header_bytes or not offsets.isdisjoint(self._l1):
-            self._walk.once("overlap", f"{what} stands where the header or the L1 table is", key=f"{what} and others")
-        self._walk.reach(max(offsets) + length, what)
+            self._reader.find_once(
+                "overlap", f"{what} is where the header or the L1 table is", key=f"{what} and others"
+            )
+        self._reader.must_reach(max(offsets) + length, what)
         return True

@@ -1,4 +1,4 @@
-"""What a raw disk begins with: the part that all of its kinds share."""
+"""The content of raw disks: the base of all formats that describe the start of a raw disk."""
 
 from .base import Format
 from .requests import Tail
@@ -10,18 +10,19 @@ if TYPE_CHECKING:
 
 
 class Content(Format):
-    """Contents of a raw image. To every tool that looks for image formats it is ``raw``; the disk is all of it."""
+    """Content of a raw image: ``raw`` to every tool that looks for disk formats. The disk is the whole image."""
 
     kind = "content"
 
     def read(self, match: "Match") -> "Reader":
-        yield from whole(match)
+        """Take the length of the image as the size of the disk."""
+        yield from read_whole_disk(match)
 
 
-def whole(match: "Match") -> "Reader":
-    """The disk of `match` is the whole image. To be run last, as the end of the image is waited for.
+def read_whole_disk(match: "Match") -> "Reader":
+    """Take the length of the image as the size of the disk. Run this last: it waits for the end of the image.
 
-    qemu-img counts raw images in sectors and rounds an odd length up to 512; what a guest reads is the file's length.
+    qemu-img counts raw images in sectors and rounds an odd length up to 512 bytes; a guest reads the file's length.
     """
     if match.size is not None:
         match.virtual_size = match.size
@@ -30,7 +31,7 @@ def whole(match: "Match") -> "Reader":
 
 
 def u16(data: bytes, at: int) -> int:
-    """The little-endian 16-bit number at `at`; 0 behind the end."""
+    """The little-endian 16-bit number at `at`; 0 past the end."""
     return int.from_bytes(data[at : at + 2], "little")
 
 

@@ -3,7 +3,7 @@
 from . import member_names, tar_headers
 from .base import Format
 from .ova import Package
-from .requests import MOST_BYTES, Bytes, Inside
+from .requests import MAX_BYTES, Bytes, Inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _look_into(match: "Match", member: "Member", package: Package) -> "Generator
         data = bytearray()
         if member.size <= most:
             while len(data) < member.size:
-                length = min(MOST_BYTES, member.size - len(data))
+                length = min(MAX_BYTES, member.size - len(data))
                 data += yield Bytes(member.data_offset + len(data), length, member_names.shown(name))
         else:
             match.must_reach(member.data_offset + member.stored, member_names.shown(name))
@@ -128,7 +128,7 @@ def _behind(match: "Match", end: "End") -> "Reader":
         match.find("odd", "the archive has no mark at its end", end.offset)
     at = end.offset
     while True:
-        piece = yield Bytes(at, MOST_BYTES, "what is behind the archive", short=True)
+        piece = yield Bytes(at, MAX_BYTES, "what is behind the archive", short=True)
         if not piece:
             return
         if piece.count(0) < len(piece):

@@ -1,26 +1,21 @@
-"""Text: no disk at all, but nothing that a tool would take for more than a raw one."""
+"""Text: no disk, but ``raw`` to every tool."""
 
-from .raw_content import Content, whole
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .match import Match
-    from .requests import Reader
+from .raw_content import Content
 
 CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f") + b"\x7f"
-"""What text does not contain: file(1)'s rule, but for escapes and a few that old printers knew."""
+"""Bytes that text does not contain: the rule of file(1), except for escapes and characters of old printers."""
 
-SHORTEST = 4
+MIN_BYTES = 4
 
 
 class Text(Content):
-    """``text``: printable ASCII or UTF-8 for the whole of the first 72 KiB."""
+    """Printable ASCII or UTF-8 in all of the first 72 KiB."""
 
     name = "text"
     about = "text"
 
     def begins(self, head: bytes) -> bool:
-        if len(head) < SHORTEST or head.translate(None, CONTROLS) != head:
+        if len(head) < MIN_BYTES or head.translate(None, CONTROLS) != head:
             return False
         for cut in range(4):  # a character may be cut at the end of the head
             try:
@@ -29,6 +24,3 @@ class Text(Content):
                 continue
             return True
         return False
-
-    def read(self, match: "Match") -> "Reader":
-        yield from whole(match)

@@ -6,7 +6,7 @@ from struct import unpack_from
 
 from .base import Format
 from .requests import Bytes
-from .tables import Table, Walk, numbers, regions_that_overlap
+from .tables import Table, TableReader, numbers, overlapping_regions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,15 +93,15 @@ def _read_map(match: "Match", header: bytes, length: int) -> "Reader":
     if allocated > blocks:
         match.find("header", f"{allocated} of {blocks} blocks are allocated", 388)
     regions = [(0, 512, "the header"), (at, blocks * 4, "the block map"), (data, 1, "the data")]
-    for one, other, offset in regions_that_overlap(regions):
+    for one, other, offset in overlapping_regions(regions):
         match.find("overlap", f"{other} overlaps {one}", offset)
     if at > data:
         match.find("header", f"the block map at {at} stands behind the data at {data}", 340)
-    walk = Walk(match, 512)
-    walk.reach(at + blocks * 4, "the block map")
-    map_ = _Map(match, walk, data, block + extra, blocks)
-    walk.add(Table(at, blocks * 4, "the block map", map_.use))
-    yield from walk.run()
+    reader = TableReader(match, 512)
+    reader.must_reach(at + blocks * 4, "the block map")
+    map_ = _Map(match, reader, data, block + extra, blocks)
+    reader.add(Table(at, blocks * 4, "the block map", map_.use))
+    yield from reader.read()
     if map_.complete and map_.used != allocated:
         match.find("odd", f"{map_.used} blocks are in the map, and {allocated} are told to be allocated", 388)
 
@@ -109,8 +109,8 @@ def _read_map(match: "Match", header: bytes, length: int) -> "Reader":
 class _Map:
     """Checks the entries of the block map: indexes of blocks from `data` on."""
 
-    def __init__(self, match: "Match", walk: Walk, data: int, block: int, blocks: int) -> None:
-        self._match, self._walk = match, walk
+    def __init__(self, match: "Match", reader: TableReader, data: int, block: int, blocks: int) -> None:
+        self._match, self._reader = match, reader
         self._data, self._block, self._left, self._blocks = data, block, blocks, blocks
         self._highest = -1
         self.used = 0
@@ -129,9 +129,9 @@ class _Map:
         if not indexes:
             return
         self._highest = max(self._highest, indexes[-1])
-        self._walk.reach(self._data + (self._highest + 1) * self._block, "a block")
+        self._reader.must_reach(self._data + (self._highest + 1) * self._block, "a block")
         if self._highest >= self._blocks:
             # qemu's vdi_check: corrupt
-            self._walk.once("header", f"the block map has block {self._highest} of {self._blocks}", key="index")
+            self._reader.find_once("header", f"the block map has block {self._highest} of {self._blocks}", key="index")
         if self.used > self._highest + 1 or not min(map(sub, indexes[1:], indexes), default=1):
-            self._walk.once("overlap", "the block map has the same block twice", key="twice")
+            self._reader.find_once("overlap", "the block map has the same block twice", key="twice")

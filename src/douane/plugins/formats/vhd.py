@@ -7,7 +7,7 @@ from struct import unpack_from
 from . import vhd_footer
 from .base import Format
 from .requests import Bytes, Tail
-from .tables import Table, Walk, numbers
+from .tables import Table, TableReader, numbers
 from .vhd_footer import COOKIE, DIFFERENCING, DYNAMIC, FIXED, Footer
 
 TYPE_CHECKING = False
@@ -117,17 +117,17 @@ def _read_dynamic(match: "Match", footer: Footer) -> "Reader":
     end = table + entries * 4
     if (table < at + _HEADER_BYTES and end > at) or table < vhd_footer.BYTES:
         match.find("overlap", "the block allocation table overlaps a header", table)
-    walk = Walk(match, at + _HEADER_BYTES)
-    walk.reach(end, "the block allocation table")
-    walk.add(Table(table, entries * 4, "the block allocation table", _Blocks(match, walk, block, end).use))
-    yield from walk.run()
+    reader = TableReader(match, at + _HEADER_BYTES)
+    reader.must_reach(end, "the block allocation table")
+    reader.add(Table(table, entries * 4, "the block allocation table", _Blocks(match, reader, block, end).use))
+    yield from reader.read()
 
 
 class _Blocks:
     """Checks the entries of a block allocation table, which ends at `end`."""
 
-    def __init__(self, match: "Match", walk: Walk, block: int, end: int) -> None:
-        self._match, self._walk, self._end = match, walk, end
+    def __init__(self, match: "Match", reader: TableReader, block: int, end: int) -> None:
+        self._match, self._reader, self._end = match, reader, end
         self._length = (block // 4096 + 511 & ~511 or 512) + block  # with its bitmap: a bit a sector, whole sectors
 
     def use(self, piece: bytes) -> None:
@@ -136,8 +136,8 @@ class _Blocks:
         sectors = entries[: bisect_left(entries, _UNUSED)]
         if not sectors:
             return
-        self._walk.reach(sectors[-1] * 512 + self._length, "a block")
+        self._reader.must_reach(sectors[-1] * 512 + self._length, "a block")
         if sectors[0] * 512 < self._end:
-            self._walk.once("overlap", f"a block is in sector {sectors[0]}, among the headers", key="headers")
+            self._reader.find_once("overlap", f"a block is in sector {sectors[0]}, among the headers", key="headers")
         if min(map(sub, sectors[1:], sectors), default=self._length) * 512 < self._length:
-            self._walk.once("overlap", f"two blocks of {self._length} bytes overlap", key="blocks")
+            self._reader.find_once("overlap", f"two blocks of {self._length} bytes overlap", key="blocks")

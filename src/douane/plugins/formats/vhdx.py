@@ -5,7 +5,7 @@ from struct import unpack_from
 from .base import Format
 from .crc32c import fits
 from .requests import Bytes
-from .tables import Table, Walk, regions_that_overlap
+from .tables import Table, TableReader, overlapping_regions
 from .vhdx_blocks import Blocks
 from .vhdx_metadata import Metadata
 
@@ -50,7 +50,7 @@ class Vhdx(Format):
             tables.append((yield Bytes(at, _REGION_BYTES, "a region table")))
         found = _read_regions(match, tables)
         regions += [(at, length, _NAMES.get(name, "a region")) for name, at, length in found]
-        for one, other, at in regions_that_overlap(regions):
+        for one, other, at in overlapping_regions(regions):
             match.find("overlap", f"{other} overlaps {one}", at)
         for at, length, what in regions[1:]:
             match.must_reach(at + length, what)
@@ -133,18 +133,18 @@ def _read_contents(
     match: "Match", found: "list[tuple[bytes, int, int]]", regions: "list[tuple[int, int, str]]"
 ) -> "Reader":
     """Metadata and block allocation table, in the order in which they stand."""
-    walk = Walk(match, _MIB)
+    reader = TableReader(match, _MIB)
     places = {name: (at, length) for name, at, length in found}
     metadata = blocks = None
     if _METADATA in places:
         at, length = places[_METADATA]
-        metadata = Metadata(match, walk, at, length)
-        walk.add(metadata)
+        metadata = Metadata(match, reader, at, length)
+        reader.add(metadata)
     if _BAT in places:
         at, length = places[_BAT]
-        blocks = Blocks(walk, regions)
-        walk.add(Table(at, length, _NAMES[_BAT], blocks.use))
-    yield from walk.run()
+        blocks = Blocks(reader, regions)
+        reader.add(Table(at, length, _NAMES[_BAT], blocks.use))
+    yield from reader.read()
     if metadata:
         metadata.judge()
     if metadata and blocks and metadata.block:

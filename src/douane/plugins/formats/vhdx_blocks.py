@@ -7,7 +7,7 @@ from .tables import numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .tables import Walk
+    from .tables import TableReader
     from .vhdx_metadata import Metadata
 
 _MIB = 1 << 20
@@ -19,8 +19,8 @@ _MAX_LOW = 4096
 class Blocks:
     """Checks the entries; `regions` are (start, length, name) of what else stands in the file."""
 
-    def __init__(self, walk: "Walk", regions: "list[tuple[int, int, str]]") -> None:
-        self._walk = walk
+    def __init__(self, reader: "TableReader", regions: "list[tuple[int, int, str]]") -> None:
+        self._reader = reader
         self._regions = sorted(one for one in regions if one[1])
         self._starts = [start for start, _, _ in self._regions]
         self._regions_end = max(start + length for start, length, _ in self._regions)
@@ -33,16 +33,16 @@ class Blocks:
         entries = numbers(piece, "<Q")
         states = piece[: len(entries) * 8 : 8].translate(_STATES)
         if 4 in states:
-            self._walk.once("header", "the block allocation table has an entry in state 4", key="state")
+            self._reader.find_once("header", "the block allocation table has an entry in state 4", key="state")
         self._partly = self._partly or _PARTLY in states
         places = [entry >> 20 for entry, state in zip(entries, states, strict=True) if state >= _PRESENT]
         if not places:
             return
         different = set(places)
         if len(different) < len(places):
-            self._walk.once("overlap", "two blocks are in the same place", key="twice")
+            self._reader.find_once("overlap", "two blocks are in the same place", key="twice")
         self._highest = max(self._highest, max(different) * _MIB)
-        self._walk.reach(self._highest + _MIB, "a block")
+        self._reader.must_reach(self._highest + _MIB, "a block")
         if min(different) * _MIB >= self._regions_end:
             return
         for place in different:
@@ -55,14 +55,14 @@ class Blocks:
     def judge(self, metadata: "Metadata") -> None:
         """When all entries and the size of a block are known."""
         if self._highest >= 0:
-            self._walk.reach(self._highest + metadata.block, "a block")
+            self._reader.must_reach(self._highest + metadata.block, "a block")
         for start in sorted(self._low):
             self._judge_low(start, metadata.block)
         if self._partly and not metadata.has_parent:
-            self._walk.once("header", "a block is partly in a parent, which it does not have", key="partly")
+            self._reader.find_once("header", "a block is partly in a parent, which it does not have", key="partly")
 
     def _judge_low(self, start: int, length: int) -> None:
         at = bisect_right(self._starts, start) - 1
         for begin, size, what in self._regions[max(at, 0) : at + 2]:
             if start < begin + size and begin < start + length:
-                self._walk.once("overlap", f"a block at {start} overlaps {what}", start, key="regions")
+                self._reader.find_once("overlap", f"a block at {start} overlaps {what}", start, key="regions")

@@ -2,12 +2,12 @@
 
 from struct import unpack_from
 
-from .requests import MOST_BYTES
+from .requests import MAX_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .match import Match
-    from .tables import Walk
+    from .tables import TableReader
 
 _TABLE_BYTES = 64 << 10
 _MAX_ITEMS = 2047
@@ -39,27 +39,27 @@ _ITEMS = {
 
 
 class Metadata:
-    """What :class:`table_walk.Walk` reads: the first mebibyte of the region at `at`, which has `length` bytes.
+    """What :class:`tables.TableReader` reads: the first mebibyte of the region at `at`, which has `length` bytes.
 
     After :meth:`judge`: `block` in bytes and `sector` in bytes, 0 where there is none; `size` of the disk in bytes.
     """
 
     what = "the metadata"
 
-    def __init__(self, match: "Match", walk: "Walk", at: int, length: int) -> None:
-        self.at, self.length = at, min(length, MOST_BYTES)
+    def __init__(self, match: "Match", reader: "TableReader", at: int, length: int) -> None:
+        self.at, self.length = at, min(length, MAX_BYTES)
         self.block = self.sector = self.size = 0
         self.has_parent = False
-        self._match, self._walk, self._start = match, walk, at
+        self._match, self._reader, self._start = match, reader, at
         self._data = b""
 
     def take(self, piece: bytes) -> bool:
-        """As :meth:`table_walk.Table.take`."""
+        """As :meth:`tables.Table.take`."""
         self._data = piece
         return False
 
-    def leave(self) -> bool:
-        """As :meth:`table_walk.Table.leave`."""
+    def skip(self) -> bool:
+        """As :meth:`tables.Table.skip`."""
         return False
 
     @property

@@ -96,7 +96,7 @@ class Descriptor:
                 self.odd.append(f"a line is neither an extent nor a key with its value: {told[:60]!r}")
         elif key in self.values:
             if key in _ONCE:
-                self._complain(f"{key} stands there more than once")
+                self._complain(f"{key} appears more than once")
         elif len(self.values) < 200:
             self.values[key] = value.strip().strip('"')
 

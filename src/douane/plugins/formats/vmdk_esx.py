@@ -2,7 +2,7 @@
 
 from struct import unpack_from
 
-from .requests import MOST_BYTES, Bytes
+from .requests import MAX_BYTES, Bytes
 from .tables import numbers
 
 TYPE_CHECKING = False
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from .match import Match
     from .requests import Reader
 
-_MOST_GRAIN = 0x200000
-_MOST_DIRECTORY = 32 << 20
+_MAX_GRAIN = 0x200000
+_MAX_DIRECTORY = 32 << 20
 """Sectors in a grain and entries in a directory: qemu opens no more (block/vmdk.c: vmdk_add_extent)."""
 
 _SE_VERSION = 0x0000000200000001
@@ -46,7 +46,7 @@ def read_cowd(match: "Match") -> "Reader":
     match.note("grain tables", entries, 24)
     if version != 1:
         match.find("version", f"version {version} of COWD, and there is only 1", 4)
-    if not 0 < grain <= _MOST_GRAIN or entries > _MOST_DIRECTORY:
+    if not 0 < grain <= _MAX_GRAIN or entries > _MAX_DIRECTORY:
         match.find("header", f"it has grains of {grain} sectors and {entries} grain tables", 16)
         return
     name = header[32:1056].partition(b"\0")[0]
@@ -56,7 +56,7 @@ def read_cowd(match: "Match") -> "Reader":
     at, end = directory * 512, directory * 512 + entries * 4
     highest = 0
     while at < end:
-        piece = yield Bytes(at, min(MOST_BYTES, end - at), "the grain directory", short=True, essential=False)
+        piece = yield Bytes(at, min(MAX_BYTES, end - at), "the grain directory", short=True, essential=False)
         if not piece:
             break
         highest = max(highest, 0, *numbers(piece, "<I"))

@@ -8,7 +8,7 @@ from struct import unpack_from
 
 from . import vmdk_descriptor
 from .requests import Bytes, Tail
-from .tables import Table, Walk, numbers, regions_that_overlap
+from .tables import Table, TableReader, numbers, overlapping_regions
 from .vmdk_stream import Stream
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ _FOOTER_MARKER, _END_MARKER = (1, 0, 3), (0, 0, 0)
 _FOOTER_BYTES = 1536
 
 
-class Header:
+class VmdkHeader:
     """The fields of a header or footer, of its 512 bytes. Offsets and lengths are in sectors as there."""
 
     def __init__(self, data: bytes) -> None:
@@ -64,19 +64,19 @@ def read_sparse(match: "Match") -> "Reader":
     if len(start) < 512:
         match.find("truncated", f"its header has {len(start)} bytes, and must have 512")
         return
-    header = Header(start)
+    header = VmdkHeader(start)
     _note(match, header)
     compressed = header.compression == 1
     match.variant = "streamOptimized" if compressed else "monolithicSparse"
     match.virtual_size = header.capacity * 512
     sound = _judge_header(match, header)
-    walk = Walk(match, len(start))
-    _embed(match, header, start, walk)
+    reader = TableReader(match, len(start))
+    _embed(match, header, start, reader)
     if not sound:
-        yield from walk.run()
+        yield from reader.read()
         return
     stream = Stream(match, header.overhead * 512, header.grain, header.capacity, header.entries) if compressed else None
-    tables = _Tables(match, header, walk)
+    tables = _Tables(match, header, reader)
     at_end = header.directory == AT_END or bool(stream and header.directory >= header.overhead)
     if not at_end and header.tables:
         tables.add(header.directory, "grain directory")
@@ -84,10 +84,10 @@ def read_sparse(match: "Match") -> "Reader":
             tables.add(header.redundant, "redundant grain directory")
         _judge_overlap(match, header)
     match.must_reach(header.overhead * 512, "what stands before the grains")
-    yield from walk.run()
+    yield from reader.read()
     if stream:
         # a table that is missing entries and a stream that has them are two disks: see Stream.agree
-        yield from stream.walk()
+        yield from stream.read()
         if not at_end:
             stream.agree(tables.count, tables.sum)
     if header.directory == AT_END:
@@ -97,7 +97,7 @@ def read_sparse(match: "Match") -> "Reader":
         stream.expect_directory(header.directory * 512)
 
 
-def _note(match: "Match", header: Header) -> None:
+def _note(match: "Match", header: VmdkHeader) -> None:
     match.note("version", header.version, 4)
     match.note("flags", f"{header.flags:#x}", 8)
     match.note("capacity in sectors", header.capacity, 12)
@@ -110,7 +110,7 @@ def _note(match: "Match", header: Header) -> None:
     match.note("compression", header.compression, 77)
 
 
-def _judge_header(match: "Match", header: Header) -> bool:
+def _judge_header(match: "Match", header: VmdkHeader) -> bool:
     """False if its tables cannot be looked at."""
     if not 0 < header.version <= MAX_VERSION:
         match.find("version", f"version {header.version}, and {MAX_VERSION} is the last one known", 4)
@@ -152,14 +152,14 @@ def _judge_header(match: "Match", header: Header) -> bool:
     return sound
 
 
-def _embed(match: "Match", header: Header, start: bytes, walk: Walk) -> None:
+def _embed(match: "Match", header: VmdkHeader, start: bytes, reader: TableReader) -> None:
     """The descriptor: where the header says, and where qemu looks."""
     at, length = header.descriptor * 512, header.descriptor_length * 512
     fixed = start[vmdk_descriptor.QEMU_OFFSET :].partition(b"\0")[0]
     if not at or not length:
         _tell_extent(match, 28)
         if b"CID" in fixed:
-            match.find("descriptor", "it says that it has no descriptor, and there is one where qemu matches", 512)
+            match.find("descriptor", "it says that it has no descriptor, and there is one where qemu looks", 512)
         vmdk_descriptor.find_parent(match, fixed, vmdk_descriptor.QEMU_OFFSET)
         return
     if length > vmdk_descriptor.MAX_BYTES:
@@ -167,7 +167,7 @@ def _embed(match: "Match", header: Header, start: bytes, walk: Walk) -> None:
         length = vmdk_descriptor.MAX_BYTES
     if at != vmdk_descriptor.QEMU_OFFSET:
         if b"CID" in fixed:
-            match.find("descriptor", f"a second descriptor stands at 512, where qemu looks; the header says {at}", 28)
+            match.find("descriptor", f"a second descriptor is at 512, where qemu looks; the header says {at}", 28)
         vmdk_descriptor.find_parent(match, fixed, vmdk_descriptor.QEMU_OFFSET)
     elif len(fixed) > length:  # qemu reads on behind its end
         vmdk_descriptor.find_parent(match, fixed, vmdk_descriptor.QEMU_OFFSET)
@@ -179,7 +179,7 @@ def _embed(match: "Match", header: Header, start: bytes, walk: Walk) -> None:
             return
         vmdk_descriptor.judge_embedded(match, piece, at, header.capacity, header.grain)
 
-    walk.add(Table(at, length, "the descriptor", judge))
+    reader.add(Table(at, length, "the descriptor", judge))
 
 
 def _tell_extent(match: "Match", offset: int) -> None:
@@ -187,7 +187,7 @@ def _tell_extent(match: "Match", offset: int) -> None:
     match.find("subformat", "it has no descriptor: it is one of several parts of a disk", offset)
 
 
-def _judge_overlap(match: "Match", header: Header) -> None:
+def _judge_overlap(match: "Match", header: VmdkHeader) -> None:
     length = header.tables * 4
     regions = [
         (0, 512, "the header"),
@@ -196,20 +196,20 @@ def _judge_overlap(match: "Match", header: Header) -> None:
     ]
     if header.flags & _REDUNDANT:
         regions.append((header.redundant * 512, length, "the redundant grain directory"))
-    for one, other, offset in regions_that_overlap(regions):
+    for one, other, offset in overlapping_regions(regions):
         match.find("overlap", f"{other} overlaps {one}", offset)
 
 
 class _Tables:
     """The grain directories and tables of one extent; `count` and `sum` are of the grains' sectors in the first."""
 
-    def __init__(self, match: "Match", header: Header, walk: Walk) -> None:
-        self._match, self._header, self._walk = match, header, walk
+    def __init__(self, match: "Match", header: VmdkHeader, reader: TableReader) -> None:
+        self._match, self._header, self._reader = match, header, reader
         self.count = self.sum = 0
 
     def add(self, sector: int, what: str) -> None:
         """Read the directory at `sector`, and its tables."""
-        self._walk.reach(sector * 512 + self._header.tables * 4, f"the {what}")
+        self._reader.must_reach(sector * 512 + self._header.tables * 4, f"the {what}")
         redundant = what.startswith("redundant")
 
         def use_table(piece: bytes) -> None:
@@ -220,10 +220,10 @@ class _Tables:
             sectors.discard(0)
             length = self._header.entries * 4
             if sectors:
-                self._walk.reach(max(sectors) * 512 + length, "a grain table")
-            self._walk.add_tables([one * 512 for one in sectors], length, "a grain table", use_table)
+                self._reader.must_reach(max(sectors) * 512 + length, "a grain table")
+            self._reader.add_tables([one * 512 for one in sectors], length, "a grain table", use_table)
 
-        self._walk.add(Table(sector * 512, self._header.tables * 4, f"the {what}", use_directory))
+        self._reader.add(Table(sector * 512, self._header.tables * 4, f"the {what}", use_directory))
 
     def _use_table(self, piece: bytes, *, counts: bool) -> None:
         entries = numbers(piece, "<I")
@@ -242,14 +242,16 @@ class _Tables:
             self.count += used
             self.sum += total
             if used > len(sectors):
-                self._walk.once("overlap", "a grain table has the same grain twice", key="grain twice")
+                self._reader.find_once("overlap", "a grain table has the same grain twice", key="grain twice")
         compressed = self._header.compression == 1
-        self._walk.reach(max(sectors) * 512 + (12 if compressed else self._header.grain * 512), "a grain")
+        self._reader.must_reach(max(sectors) * 512 + (12 if compressed else self._header.grain * 512), "a grain")
         if min(sectors) < self._header.overhead:
-            self._walk.once("overlap", f"a grain is in sector {min(sectors)}, among the tables", key="grain in tables")
+            self._reader.find_once(
+                "overlap", f"a grain is in sector {min(sectors)}, among the tables", key="grain in tables"
+            )
 
 
-def _judge_footer(match: "Match", header: Header, tail: bytes, stream: "Stream | None") -> None:
+def _judge_footer(match: "Match", header: VmdkHeader, tail: bytes, stream: "Stream | None") -> None:
     """The last three sectors: a marker, the footer, the marker of the end. qemu takes all from the footer, readers of a
     stream all from the header, so both have to say the same."""
     if len(tail) < _FOOTER_BYTES or match.total % 512:
@@ -263,7 +265,7 @@ def _judge_footer(match: "Match", header: Header, tail: bytes, stream: "Stream |
     ):
         match.find("truncated", "its directory is told to be at the end, and there is no footer", at)
         return
-    footer = Header(tail[512:1024])
+    footer = VmdkHeader(tail[512:1024])
     match.note("grain directory of the footer", footer.directory, at + 56)
     match.virtual_size = footer.capacity * 512
     if footer.geometry() != header.geometry() or (footer.descriptor, footer.descriptor_length) != (

@@ -5,7 +5,7 @@ from struct import unpack_from
 from zlib import decompressobj
 from zlib import error as ZlibError
 
-from .requests import MOST_BYTES, Bytes
+from .requests import MAX_BYTES, Bytes
 from .tables import numbers
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ class Stream:
         self._last_table = -1
         self._directories: list[int] = []
 
-    def walk(self) -> "Reader":
+    def read(self) -> "Reader":
         """Read it, up to the marker of its end or the end of the image."""
         match, grain, capacity = self._match, self._grain, self._capacity
         longest = grain * 1024 + 4096
@@ -79,7 +79,7 @@ class Stream:
                     match.find("odd", f"grain {number} stands behind grain {last}: it cannot be read as a stream", at)
                 last = number
                 if self._count < UNPACKED_FIRST or not self._count % UNPACKED_EVERY:
-                    data = yield from self._take(at + 12, min(length, MOST_BYTES))
+                    data = yield from self._take(at + 12, min(length, MAX_BYTES))
                     if not self._unpacks(data, length, number, at):
                         return
                 self._count += 1
@@ -138,7 +138,7 @@ class Stream:
         """The image ends without a marker of its end: so qemu leaves it, which puts all tables in front."""
         self._match.note("grains in the stream", self._count, at)
         if self._match.total < reached:
-            self._fail("truncated", f"the last grain ends at {reached}, and the image at {self._match.total}", at)
+            self._fail("truncated", f"the last grain ends at {reached}, but the image at {self._match.total}", at)
         elif self._buffer.strip(b"\0"):
             self._fail("truncated", f"{len(self._buffer)} bytes behind the last grain are no marker", at)
 
@@ -148,7 +148,7 @@ class Stream:
         if at > end:
             self._buffer, self._buffer_at, end = b"", at, at
         if at + length > end:
-            more = yield Bytes(end, min(at + length - end, MOST_BYTES), "a grain", short=True)
+            more = yield Bytes(end, min(at + length - end, MAX_BYTES), "a grain", short=True)
             self._buffer, self._buffer_at = self._buffer[at - self._buffer_at :] + more, at
         start = at - self._buffer_at
         return self._buffer[start : start + length]
@@ -201,7 +201,7 @@ class Stream:
         if length < tables * 4:
             self._fail("header", f"a grain directory of {length} bytes for {tables} tables", at)
         while at < end:
-            piece = yield from self._take(at, min(MOST_BYTES, end - at))
+            piece = yield from self._take(at, min(MAX_BYTES, end - at))
             if not piece:
                 self._fail("truncated", "it ends in the grain directory", at)
                 return
