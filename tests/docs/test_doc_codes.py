@@ -17,7 +17,8 @@ from support.doc_pages import TOP, page, section, spans, tables
 
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 RAISED = ("Reject", "Incomplete")
-ENDINGS = ("fail", "finish", "HttpError", "Reason")
+ENDINGS = {"fail": 1, "finish": 1, "HttpError": 1, "Reason": 1, "Failure": 1, "FailPlugin": 2, "RefuseOutput": 1}
+"""The position of the code among the arguments."""
 PREFIXES = {"side": ("store", "target")}
 
 
@@ -63,8 +64,8 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
             yield from (each.value for each in node.keywords if each.arg == "code")
             if name in (*RAISED, "warn", "__init__") and node.args:
                 yield node.args[0]
-            elif name in ENDINGS and len(node.args) > 1:
-                yield node.args[1]
+            elif name in ENDINGS and len(node.args) > ENDINGS[name]:
+                yield node.args[ENDINGS[name]]
             elif name == "getattr" and len(node.args) > 2 and getattr(node.args[1], "value", "") == "code":
                 yield node.args[2]
 

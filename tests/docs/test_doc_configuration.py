@@ -12,7 +12,7 @@ import pytest
 
 from douane.cli.check_cmd import check
 from douane.cli.import_cmd import import_
-from douane.plan import plan
+from douane.plan import parse
 from douane.plan.builtin import BUILT_IN
 from douane.units import parse_duration, parse_size
 from support.doc_pages import blocks, page, section, tables
@@ -41,12 +41,12 @@ def comparable(value: object) -> object:
 
 
 def test_the_keys_of_a_plugin_are_those_of_the_code():
-    assert list(table("[[plugin]]")) == list(plan._Raw.__struct_fields__)
+    assert list(table("[[plugin]]")) == list(parse._PluginTable.__struct_fields__)
 
 
-@pytest.mark.parametrize("key", plan._Raw.__struct_fields__)
+@pytest.mark.parametrize("key", parse._PluginTable.__struct_fields__)
 def test_the_default_of_a_plugins_key_is_that_of_the_code(key):
-    spec = plan.parse_plan({"plugin": [{"name": "x", "use": "format"}]}, where="test", base="").plugins[0]
+    spec = parse.parse_plan({"plugin": [{"name": "x", "use": "format"}]}, where="test", base="").plugins[0]
     said = default(table("[[plugin]]")[key])
     if said is ...:
         assert key in ("name", "use")
@@ -54,12 +54,12 @@ def test_the_default_of_a_plugins_key_is_that_of_the_code(key):
         assert said == comparable(getattr(spec, key))
 
 
-@pytest.mark.parametrize(("name", "keys"), [("import", plan._IMPORT), ("sandbox", plan._SANDBOX)])
+@pytest.mark.parametrize(("name", "keys"), [("import", parse._IMPORT), ("sandbox", parse._SANDBOX)])
 def test_the_other_tables_have_the_keys_and_defaults_of_the_code(name, keys):
     rows = table(f"[{name}]")
     assert set(rows) == set(keys)
     fields = {"minimum": "minimum_sandbox"}
-    effective = plan.parse_plan({}, where="test", base="")
+    effective = parse.parse_plan({}, where="test", base="")
     for key, row in rows.items():
         assert default(row) == comparable(getattr(effective, fields.get(key, key)))
 
@@ -67,7 +67,7 @@ def test_the_other_tables_have_the_keys_and_defaults_of_the_code(name, keys):
 def test_warn_is_the_default_outside_of_enforce():
     for mode in ("warn", "audit"):
         entry = {"name": "x", "use": "format", "mode": mode}
-        spec = plan.parse_plan({"plugin": [entry]}, where="test", base="").plugins[0]
+        spec = parse.parse_plan({"plugin": [entry]}, where="test", base="").plugins[0]
         assert (spec.on_error, spec.on_timeout, spec.on_incomplete) == ("warn",) * 3
 
 
@@ -101,5 +101,5 @@ def test_every_whole_example_is_a_plan(name):
     examples = [block.text for block in blocks(page(name)) if block.language == "toml" and "[[plugin]]" in block.text]
     assert examples
     for text in examples:
-        made = plan.parse_plan(tomllib.loads(text), where=name, base="")
+        made = parse.parse_plan(tomllib.loads(text), where=name, base="")
         assert made.plugins and msgspec.json.encode(made)

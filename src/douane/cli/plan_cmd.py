@@ -65,7 +65,7 @@ def _entry(process: PluginProcess) -> dict[str, Any]:
 
 def _row(number: int, process: PluginProcess) -> tuple[str, ...]:
     spec = process.spec
-    kind = "program" if process.plugin.code.is_program else ("transform" if process.is_transform else "inspector")
+    kind = "program" if process.plugin.code.is_exec else ("transform" if process.is_transform else "inspector")
     settings = {**spec.config, **spec.texts}
     parameters = process.described.parameters if process.described is not None else []
     defaults = {parameter.name: parameter.default_text for parameter in parameters}

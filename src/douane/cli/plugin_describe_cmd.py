@@ -15,7 +15,7 @@ from .output import log_printer, plain, print_json, print_table
 if TYPE_CHECKING:
     from douane.engine import PluginSpec
     from douane.engine.describe import Described
-    from douane.plan.source_scan import Shown
+    from douane.plan.source_scan import Requests
 
 READS = {
     "stream": "the whole image, once, in order",
@@ -78,7 +78,7 @@ def _plugin(spec: str | None, config: str | None, name: str | None, python: str 
         raise PlanError("name a plugin: path/to/file.py:Class, module:Class; or a plan with --config, and --name")
     else:
         if spec.endswith(".py") and ":" not in spec:
-            spec = f"{spec}:{only_class(spec, os.getcwd())}"
+            spec = f"{spec}:{only_class(spec)}"
         plugin = load_plan(None, extra=(spec,)).plugins[-1]
     if python is None:
         return plugin
@@ -98,7 +98,7 @@ def _schema(description: Described) -> dict[str, Any]:
 
 def _json(description: Described) -> dict[str, Any]:
     """The keys of --json; docs/plugin-command.md lists them."""
-    source = description.shown
+    source = description.requests
     return {
         "use": description.use,
         "class": description.cls,
@@ -130,15 +130,15 @@ def _print(description: Described) -> None:
     kind = "a transform" if description.kind == "transform" else "an inspector"
     click.echo(f"{plain(description.cls or description.use)}: {kind}")
     _print_paragraphs(description.doc)
-    if description.shown is not None:
-        _print_paragraphs(description.shown.constructor_doc)
+    if description.requests is not None:
+        _print_paragraphs(description.requests.constructor_doc)
     click.echo()
     click.echo(f"  reads        {_reads(description.reads or '')}")
     click.echo(f"  contract     level {description.api}")
     click.echo(f"  version      {plain(description.version or 'unknown')}")
     click.echo(f"  code         sha256 {description.code_sha256}")
     click.echo(f"  sandbox      {description.sandbox}")
-    _print_requests(description.shown)
+    _print_requests(description.requests)
     click.echo()
     if not description.parameters:
         click.echo("It takes no configuration." if not description.takes_any else "It takes any configuration.")
@@ -164,7 +164,7 @@ def _print_paragraphs(text: str) -> None:
             click.echo(f"  {indent}{plain(line)}".rstrip())
 
 
-def _print_requests(source: Shown | None) -> None:
+def _print_requests(source: Requests | None) -> None:
     """Print what the plugin's source asks for, and say that it may ask for more."""
     if source is None:
         click.echo("  asks for     unknown: there is no source here with its class")

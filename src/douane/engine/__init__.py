@@ -9,7 +9,8 @@ and a case in `decisions.py` or `run.py`.
 
 from douane.errors import DouaneError, PlanError, SandboxError, SinkError, SourceError
 from douane.host.options import RunOptions
-from douane.plan.plan import Plan, PluginSpec, load_plan
+from douane.plan.model import Plan, PluginSpec
+from douane.plan.parse import load_plan
 from douane.report import Report, Verdict
 from douane.stream.push_source import PushSource, RunEnded
 from douane.stream.sink import Sink

@@ -11,10 +11,10 @@ from douane.errors import DouaneError
 from douane.host.launch import launch
 from douane.host.log import LogLine
 from douane.host.options import RunOptions, ignore_log
-from douane.plan.plan import Plan, PluginSpec
-from douane.plan.resolve import Resolved
-from douane.plan.resolved_plan import resolve_plan
-from douane.plan.source_scan import Shown, shown
+from douane.plan.code import PluginCode
+from douane.plan.model import Plan, PluginSpec
+from douane.plan.resolve import resolve_plan
+from douane.plan.source_scan import Requests, scan_requests
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Described:
     version: str | None = None
     code_sha256: str = ""
     sandbox: str = ""
-    shown: Shown | None = None
+    requests: Requests | None = None
     """None where there is no source, or where its class is not in it."""
 
 
@@ -43,7 +43,7 @@ def describe(spec: PluginSpec, *, tier: sandbox.Tier, emit: LogLine = ignore_log
     """
     resolved = resolve_plan(Plan(plugins=(spec,)), complete=False)
     code = resolved.plugins[0].code
-    if code.is_program:
+    if code.is_exec:
         return Described(spec.use, "program", code_sha256=code.code_sha256, sandbox=tier.value)
     with launch(resolved, tier, RunOptions(emit=emit), until="described") as launched:
         [process] = launched.plugins
@@ -60,23 +60,17 @@ def describe(spec: PluginSpec, *, tier: sandbox.Tier, emit: LogLine = ignore_log
         described.kind,
         api=described.api,
         reads=described.reads,
-        cls=code.load.get("attribute") or described.cls or spec.use,
+        cls=code.attribute or described.cls or spec.use,
         doc=inspect.cleandoc(described.doc),
         parameters=[parameter.to_json() for parameter in described.parameters],
         takes_any=described.takes_any,
         version=code.version,
         code_sha256=code.code_sha256,
         sandbox=tier.value,
-        shown=_shown(code),
+        requests=_requests(code),
     )
 
 
-def _shown(code: Resolved) -> Shown | None:
-    """From the whole file of the class."""
-    source = code.load.get("source")
-    if source is None and code.origin is not None:
-        try:
-            source = code.origin.read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            return None
-    return None if source is None else shown(source, code.load["attribute"])
+def _requests(code: PluginCode) -> Requests | None:
+    source = code.source()
+    return scan_requests(source, code.attribute) if source is not None and code.attribute is not None else None

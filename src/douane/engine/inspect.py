@@ -17,8 +17,8 @@ from douane.host.launch import launch
 from douane.host.log import LogLine
 from douane.host.options import RunOptions, ignore_log
 from douane.interrupts import INTERRUPTS
-from douane.plan.plan import Plan
-from douane.plan.resolved_plan import resolve_plan
+from douane.plan.model import Plan
+from douane.plan.resolve import resolve_plan
 from douane.report import Report
 from douane.stream.sink import Sink
 from douane.stream.source import Source

@@ -7,7 +7,7 @@ import threading
 from douane.declared import DeclaredImage
 from douane.errors import DouaneError
 from douane.host.options import RunOptions
-from douane.plan.plan import Plan
+from douane.plan.model import Plan
 from douane.report import Report
 from douane.stream.push_source import PushSource
 from douane.stream.sink import Sink

@@ -8,7 +8,7 @@ from enum import Enum
 
 from douane.host.base import PluginProcess
 from douane.host.messages import Needs
-from douane.plan.plan import PluginSpec
+from douane.plan.model import PluginSpec
 from douane.report import Verdict
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from douane.errors import DouaneError
 from douane.host.base import PluginProcess
 from douane.host.events import AuditorOverrun, Event
-from douane.plan.plan import Plan
+from douane.plan.model import Plan
 from douane.report import Bytes
 from douane.stream.digest import Digest
 from douane.stream.feed import Feed, OutputFeed, SourceFeed

@@ -20,9 +20,9 @@ from douane.errors import DouaneError, SourceError
 from douane.host.launch import launch
 from douane.host.log import LogLine
 from douane.host.options import RunOptions
-from douane.plan.plan import parse_plan
-from douane.plan.resolve import _find
-from douane.plan.resolved_plan import resolve_plan
+from douane.plan.code import find_module
+from douane.plan.parse import parse_plan
+from douane.plan.resolve import resolve_plan
 from douane.report import Verdict
 from douane.stream.ring import Ring, RingStopped
 from douane.stream.sink import TempSink
@@ -51,7 +51,7 @@ def spec_for(module: str, name: str, file: str, python: str | None) -> str:
     It names the module where the plugin's interpreter finds the same file under that name, else the file.
     """
     interpreter = sandbox.interpreter(Path(python) if python is not None else None)
-    origin = _find(module, interpreter.sys_path)
+    origin = find_module(module, interpreter.sys_path)
     same = origin is not None and os.path.samefile(origin, file)
     return f"{module}:{name}" if same else f"{os.path.abspath(file)}:{name}"
 

@@ -9,8 +9,8 @@ from douane.declared import DeclaredImage
 from douane.errors import DouaneError
 from douane.host.launch import Launched, launch
 from douane.host.options import Progress, RunOptions
-from douane.plan.plan import Plan
-from douane.plan.resolved_plan import resolve_plan
+from douane.plan.model import Plan
+from douane.plan.resolve import resolve_plan
 from douane.report import Report
 from douane.stream.source import Source
 

@@ -15,8 +15,8 @@ from typing import Protocol
 import msgspec
 
 from douane.errors import PlanError
-from douane.plan.plan import PluginSpec
-from douane.plan.resolved_plan import ResolvedPlugin
+from douane.plan.model import PluginSpec
+from douane.plan.resolve import ResolvedPlugin
 from douane.report import PluginOutcome, Ran, Verdict
 from douane.stream.ring import Ring
 

@@ -6,7 +6,7 @@ import os
 
 from douane import sandbox
 from douane.errors import PlanError
-from douane.plan.resolved_plan import ResolvedPlugin
+from douane.plan.resolve import ResolvedPlugin
 from douane.stream.ring import Ring
 
 from .base import Supplies

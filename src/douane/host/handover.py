@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from douane.plan.grants import open_grant
-from douane.plan.plan import PluginSpec
+from douane.plan.model import PluginSpec
 
 from .base import Supplies
 from .messages import SentGrant, SentRing
@@ -52,7 +52,7 @@ def handover(spec: PluginSpec, supplies: Supplies, *, needs_file: bool) -> Itera
 
 def _open_grants(spec: PluginSpec, own: Callable[[int], int]) -> dict[str, SentGrant]:
     grants = {}
-    for name, target in spec.grants.items():
-        fd, kind = open_grant(spec.name, name, target, spec.base)
+    for name in spec.grants:
+        fd, kind = open_grant(spec, name)
         grants[name] = SentGrant(own(fd), kind)
     return grants

@@ -8,7 +8,8 @@ from typing import Literal
 
 from douane import sandbox
 from douane.errors import PlanError
-from douane.plan.resolved_plan import Kind, ResolvedPlan, ResolvedPlugin
+from douane.plan.resolve import ResolvedPlan, ResolvedPlugin
+from douane.plan.source_scan import Kind
 from douane.stream.ring import AUDIT_SLOTS, SLOTS
 from douane.stream.rings import Rings
 from douane.stream.sink import Sink
@@ -186,7 +187,7 @@ def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: L
         programs=plugin.programs,
         name=spec.name,
     )
-    if plugin.code.is_program:
+    if plugin.code.is_exec:
         return ExecPlugin(plugin, cage, loop, emit)
     if plugin.code.argv:
         return WirePlugin(plugin, cage, loop, emit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from douane.plan.plan import PluginSpec
+from douane.plan.model import PluginSpec
 from douane.stream.temp_files import ScratchFiles
 from douane.units import MiB, show_duration, show_size
 

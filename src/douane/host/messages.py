@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from douane.plan.code import ModuleClass, SourceFile, WireProgram
 from douane_plugin import wire
 from douane_plugin._contract import check_code
 
@@ -56,7 +57,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     levels: tuple[int, int]
     name: str
     log_level: int
-    use: dict[str, Any]
+    use: SourceFile | ModuleClass | WireProgram
     config: dict[str, Any]
     texts: dict[str, str]
     grants: dict[str, SentGrant]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from douane import sandbox
-from douane.plan.resolved_plan import ResolvedPlugin
+from douane.plan.resolve import ResolvedPlugin
 from douane.report import PluginOutcome, Ran, Verdict, Warned
 from douane.stream.temp_files import ScratchFiles
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from douane.plan.plan import PluginSpec
+from douane.plan.model import PluginSpec
 from douane.report import Outcome, PropertyValue, Verdict
 from douane_plugin import _rules
 from douane_plugin._rules import BadProperties, check_properties, clean

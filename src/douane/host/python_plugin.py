@@ -9,7 +9,9 @@ import msgspec
 
 from douane import sandbox
 from douane.errors import GrantUnavailable, PlanError
-from douane.plan.resolved_plan import Kind, ResolvedPlugin
+from douane.plan.code import ExecProgram
+from douane.plan.resolve import ResolvedPlugin
+from douane.plan.source_scan import Kind
 from douane.report import Warned
 from douane.stream.channel_reader import ChannelReader
 from douane.stream.ring import Ring
@@ -71,11 +73,13 @@ class PythonPlugin(SandboxedPlugin):
         finally:
             for fd in output:
                 os.close(fd)
+        target = self.plugin.code.target
+        assert not isinstance(target, ExecProgram)
         return messages.Load(
             levels=(LEVELS.start, LEVELS.stop - 1),
             name=self.spec.name,
             log_level=log_level,
-            use=self.plugin.code.load,
+            use=target,
             config=self.spec.config,
             texts=self.spec.texts,
             grants=handed.grants,

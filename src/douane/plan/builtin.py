@@ -1,9 +1,11 @@
-"""The table of built-in plugins: the name written under `use`, and the class that it stands for.
+"""The table of built-in plugins: the name that is written under `use`, and its class.
 
 A new built-in plugin is a module (or a package) in `douane.plugins` and a line here.
 """
 
 from __future__ import annotations
+
+PACKAGE = "douane.plugins"
 
 BUILT_IN = {
     "checksum": "douane.plugins.checksum:Checksum",

@@ -1,78 +1,118 @@
-"""What the text of a plugin's source shows: it is read, never run."""
+"""Static analysis of a plugin's source: the text is parsed, never run."""
 
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from douane.errors import PlanError
 
-from .resolve import parse_source, under
-
 _BASES = ("Inspector", "Transform")
-_STARTS = {
+_STARTERS = {
     "subprocess": ("Popen", "call", "check_call", "check_output", "run"),
     "os": ("execv", "execve", "execvp", "execvpe", "posix_spawn", "posix_spawnp"),
 }
-"""What starts a program, with its name in the first argument, or first in the list there."""
-_ASKS = {"grant": "grants", "propose": "proposes"}
+"""Functions that start a program; the first argument is its name, or a list that begins with its name."""
+_REQUESTS = {"grant": "grants", "propose": "proposes"}
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+
+_PARSING = threading.Lock()
+"""CPython 3.11 counts the depth of a tree that it builds for all threads together, and raises SystemError when another
+thread parses meanwhile (python/cpython, issue 106905)."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What a plugin asks for. What is not in the file of its class does not show."""
+class Kind:
+    """The facts about a class that decide what its process is started with."""
+
+    is_transform: bool = False
+    reads_file: bool = False
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What a plugin requests at run time, as far as the file of its class states it."""
 
     grants: tuple[str, ...] = ()
     proposes: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     uses_scratch: bool = False
     unnamed: tuple[str, ...] = ()
-    """Those of "grants", "proposes" and "programs" of which there are more, by names that are not written out."""
+    """Those of "grants", "proposes" and "programs" that also have names computed at run time."""
     constructor_doc: str = ""
 
 
-def shown(source: str, attribute: str) -> Shown | None:
-    """What `source` shows of the class `attribute`; None if it cannot be read, or has no such class.
+def parse_source(source: str) -> ast.Module:
+    """Parse Python. Raises SyntaxError, ValueError, RecursionError, MemoryError."""
+    with _PARSING:
+        return ast.parse(source)
 
-    Everything in the file counts, but for other plugins that stand in it.
+
+def scan_kind(source: str, attribute: str) -> Kind:
+    """The kind of the class `attribute`, as far as its statement shows.
+
+    The process is started with descriptors that depend on the kind. A wrong guess costs a second start, so a class
+    that inherits these facts from another file still works.
+    """
+    try:
+        tree = parse_source(source)
+    except _UNREADABLE:
+        return Kind()  # the runtime will report what is wrong with the source
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == attribute:
+            return Kind(
+                is_transform=any("Transform" in ast.dump(base) for base in node.bases),
+                reads_file=any(
+                    isinstance(line, ast.Assign | ast.AnnAssign)
+                    and isinstance(line.value, ast.Constant)
+                    and line.value.value == "random"
+                    for line in node.body
+                ),
+            )
+    return Kind()
+
+
+def scan_requests(source: str, attribute: str) -> Requests | None:
+    """The requests of the class `attribute`; None if `source` cannot be parsed, or has no such class.
+
+    Everything in the file counts, except other plugins.
     """
     try:
         tree = parse_source(source)
         classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
         if attribute not in classes:
             return None
-        own = _with_bases(attribute, classes)
-        others = [classes[name] for name in _plugins(tree) if name not in own]
-        nodes = [node for top in tree.body if top not in others for node in ast.walk(top)]
-        return _Reading(nodes).shown(_constructor_doc(own, classes))
+        line = _inheritance(attribute, classes)
+        excluded = [classes[name] for name in _plugins(tree) if name not in line]
+        nodes = [node for statement in tree.body if statement not in excluded for node in ast.walk(statement)]
+        return _Scan(nodes).requests(_constructor_doc(line, classes))
     except _UNREADABLE:
         return None
 
 
-def only_class(path: str, base: str = "") -> str:
-    """The name of the one plugin class in the file `path`. Raises PlanError if there is none, or another one.
+def only_class(path: str) -> str:
+    """The name of the only plugin class in the file `path`. Raises PlanError if there is none, or more than one.
 
-    A class whose name begins with an underscore counts only if there is no other: it is there to derive from.
+    A class whose name begins with an underscore counts only if there is no other class: it is a base.
     """
-    full = under(base, path)
     try:
-        found = _plugins(parse_source(Path(full).read_text(encoding="utf-8")))
+        names = _plugins(parse_source(Path(path).read_text(encoding="utf-8")))
     except OSError as error:
-        raise PlanError(f"{full} cannot be read: {error.strerror}") from error
+        raise PlanError(f"{path} cannot be read: {error.strerror}") from error
     except _UNREADABLE as error:
-        raise PlanError(f"{full} is not Python: {error}") from error
-    found = [name for name in found if not name.startswith("_")] or found
-    if not found:
+        raise PlanError(f"{path} is not Python: {error}") from error
+    names = [name for name in names if not name.startswith("_")] or names
+    if not names:
         raise PlanError(
-            f"{full} has no class that derives from douane_plugin's Inspector or Transform; "
-            f"if it does by way of another file, write {path}:CLASS"
+            f"{path} has no class that derives from douane_plugin's Inspector or Transform; "
+            f"if its base is in another file, write {path}:CLASS"
         )
-    if len(found) > 1:
-        raise PlanError(f"{full} has more than one plugin: write {path}:{found[0]}, or {', '.join(found[1:])}")
-    return found[0]
+    if len(names) > 1:
+        raise PlanError(f"{path} has more than one plugin: write {path}:{names[0]}, or {', '.join(names[1:])}")
+    return names[0]
 
 
 def _plugins(tree: ast.Module) -> list[str]:
@@ -80,28 +120,28 @@ def _plugins(tree: ast.Module) -> list[str]:
     bases = set(_BASES)
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module == "douane_plugin":
-            bases |= {one.asname for one in node.names if one.asname and one.name in _BASES}
-    found: list[str] = []
+            bases |= {alias.asname for alias in node.names if alias.asname and alias.name in _BASES}
+    names: list[str] = []
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and any(_last_name(one) in (*bases, *found) for one in node.bases):
-            found.append(node.name)
-    return found
+        if isinstance(node, ast.ClassDef) and any(_last_name(base) in (*bases, *names) for base in node.bases):
+            names.append(node.name)
+    return names
 
 
-def _with_bases(name: str, classes: dict[str, ast.ClassDef]) -> list[str]:
-    """The class, and those of the file that it derives from, the nearest first."""
-    own: list[str] = []
-    wanted = [name]
-    while wanted:
-        one = wanted.pop(0)
-        if one in classes and one not in own:
-            own.append(one)
-            wanted += [_last_name(base) for base in classes[one].bases]
-    return own
+def _inheritance(name: str, classes: dict[str, ast.ClassDef]) -> list[str]:
+    """The class and its bases in the same file, the nearest first."""
+    line: list[str] = []
+    queue = [name]
+    while queue:
+        current = queue.pop(0)
+        if current in classes and current not in line:
+            line.append(current)
+            queue += [_last_name(base) for base in classes[current].bases]
+    return line
 
 
-def _constructor_doc(own: list[str], classes: dict[str, ast.ClassDef]) -> str:
-    for name in own:
+def _constructor_doc(line: list[str], classes: dict[str, ast.ClassDef]) -> str:
+    for name in line:
         for node in classes[name].body:
             if isinstance(node, ast.FunctionDef) and node.name == "__init__":
                 return ast.get_docstring(node) or ""
@@ -112,75 +152,75 @@ def _last_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-class _Reading:
-    """The nodes of a source that count, and what their calls ask for."""
+class _Scan:
+    """The nodes of a source that count, and the requests that their calls make."""
 
     def __init__(self, nodes: list[ast.AST]) -> None:
         self._nodes = nodes
-        self._values = self._assigned()
-        self._imported = {
-            one.asname or one.name
+        self._values = self._constants()
+        self._starters = {
+            alias.asname or alias.name
             for node in nodes
-            if isinstance(node, ast.ImportFrom) and node.module in _STARTS
-            for one in node.names
-            if one.name in _STARTS[node.module]
+            if isinstance(node, ast.ImportFrom) and node.module in _STARTERS
+            for alias in node.names
+            if alias.name in _STARTERS[node.module]
         }
 
-    def _assigned(self) -> dict[str, ast.expr]:
-        """The values of names that get one in one place only, by ``NAME = value``."""
-        found: dict[str, ast.expr] = {}
-        times: dict[str, int] = {}
+    def _constants(self) -> dict[str, ast.expr]:
+        """The values of names that are bound once only, by ``NAME = value``."""
+        values: dict[str, ast.expr] = {}
+        bindings: dict[str, int] = {}
         for node in self._nodes:
             if isinstance(node, ast.arg):
-                times[node.arg] = times.get(node.arg, 0) + 1
+                bindings[node.arg] = bindings.get(node.arg, 0) + 1
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                times[node.id] = times.get(node.id, 0) + 1
+                bindings[node.id] = bindings.get(node.id, 0) + 1
             elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-                found[node.targets[0].id] = node.value
+                values[node.targets[0].id] = node.value
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-                found[node.target.id] = node.value
-        return {name: value for name, value in found.items() if times[name] == 1}
+                values[node.target.id] = node.value
+        return {name: value for name, value in values.items() if bindings[name] == 1}
 
-    def shown(self, constructor_doc: str) -> Shown:
-        asked: dict[str, dict[str, None]] = {"grants": {}, "proposes": {}, "programs": {}}
+    def requests(self, constructor_doc: str) -> Requests:
+        names: dict[str, dict[str, None]] = {"grants": {}, "proposes": {}, "programs": {}}
         unnamed: dict[str, None] = {}
-        for what, named in self._asked():
-            text = self._text(named)
+        for category, expression in self._calls():
+            text = self._text(expression)
             if text is None:
-                unnamed[what] = None
+                unnamed[category] = None
             else:
-                asked[what][text] = None
+                names[category][text] = None
         scratch = any(
             isinstance(node, ast.Attribute) and node.attr == "scratch" and _is_self(node.value) for node in self._nodes
         )
-        return Shown(
-            tuple(asked["grants"]),
-            tuple(asked["proposes"]),
-            tuple(asked["programs"]),
+        return Requests(
+            tuple(names["grants"]),
+            tuple(names["proposes"]),
+            tuple(names["programs"]),
             scratch,
             tuple(unnamed),
             constructor_doc,
         )
 
-    def _asked(self) -> Iterator[tuple[str, ast.expr | None]]:
-        """What is asked for, and the expression that names it."""
+    def _calls(self) -> Iterator[tuple[str, ast.expr | None]]:
+        """The category of each request, and the expression of its name."""
         for node in self._nodes:
             if not isinstance(node, ast.Call):
                 continue
             function = node.func
             if isinstance(function, ast.Attribute) and _is_self(function.value):
-                if function.attr in _ASKS:
-                    yield _ASKS[function.attr], _argument(node, "name")
+                if function.attr in _REQUESTS:
+                    yield _REQUESTS[function.attr], _argument(node, "name")
             elif self._starts_program(function):
                 yield "programs", self._first(_argument(node, "args"))
 
     def _starts_program(self, function: ast.expr) -> bool:
         if isinstance(function, ast.Attribute):
-            return function.attr in _STARTS.get(_last_name(function.value), ())
-        return isinstance(function, ast.Name) and function.id in self._imported
+            return function.attr in _STARTERS.get(_last_name(function.value), ())
+        return isinstance(function, ast.Name) and function.id in self._starters
 
     def _first(self, node: ast.expr | None) -> ast.expr | None:
-        """The first of a list; what is none as it is."""
+        """The first element of a list; another expression unchanged."""
         node = self._value(node)
         if isinstance(node, ast.List | ast.Tuple):
             return node.elts[0] if node.elts else None
@@ -195,10 +235,10 @@ class _Reading:
 
 
 def _argument(call: ast.Call, keyword: str) -> ast.expr | None:
-    """The first argument of a call, by place or by name."""
+    """The first argument of a call, by position or by keyword."""
     if call.args:
         return call.args[0]
-    return next((one.value for one in call.keywords if one.arg == keyword), None)
+    return next((argument.value for argument in call.keywords if argument.arg == keyword), None)
 
 
 def _is_self(node: ast.expr) -> bool:

@@ -60,7 +60,7 @@ class TempSink(FileSink):
         try:
             super().__init__(open_unnamed(tempfile.gettempdir()), "the temporary file")
         except OSError as error:
-            raise self._error(error, "set TMPDIR to another folder", "temporary-unusable") from error
+            raise self._error(error, "set TMPDIR to another folder", code="temporary-unusable") from error
         os.fchmod(self.fd, 0o444)  # it has no name; a sandboxed process of another user opens it by its descriptor
 
     def finish(self, size: int) -> None:
@@ -69,9 +69,9 @@ class TempSink(FileSink):
 
     def explain(self, error: OSError) -> SinkError:
         """See :class:`Sink`."""
-        return self._error(error, "free some space there, or set TMPDIR to another folder", "temporary-full")
+        return self._error(error, "free some space there, or set TMPDIR to another folder", code="temporary-full")
 
-    def _error(self, error: OSError, remedy: str, code: str) -> SinkError:
+    def _error(self, error: OSError, remedy: str, *, code: str) -> SinkError:
         folder = tempfile.gettempdir()
         return SinkError(f"the image cannot be kept {self._purpose}: {error.strerror} in {folder}; {remedy}", code=code)
 

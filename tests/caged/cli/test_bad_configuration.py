@@ -24,7 +24,7 @@ CONFIGURATIONS = {
     "one bracket": ('[plugin]\nname = "format"\n', ("[[plugin]]",)),
     "no TOML": ("plugin = [\n", ("is not TOML",)),
     "not even text": ("\udcff\udcfe", ("is not TOML",)),
-    "no plugin": ("", ("no plugin at all",)),
+    "no plugin": ("", ("has no plugin",)),
     "no name": ('[[plugin]]\nuse = "format"\n', ("name",)),
     "two of one name": (FORMAT + FORMAT, ("two plugins", "'format'")),
     "plugin that is not installed": ('[[plugin]]\nname = "p"\nuse = "antivirus"\n', ("'p'", "antivirus", "format")),

@@ -14,7 +14,7 @@ import pytest
 
 from douane.engine import PlanError
 from douane.engine.describe import describe
-from douane.plan.plan import PluginSpec
+from douane.plan.model import PluginSpec
 from douane_plugin import wire
 from support.wire_programs import (
     ACCEPT,

@@ -14,7 +14,7 @@ from douane import sandbox
 from douane.declared import DeclaredImage
 from douane.engine import PlanError, RunOptions, inspect_image, open_source
 from douane.errors import SinkError
-from douane.plan.plan import parse_plan
+from douane.plan.parse import parse_plan
 from support.contract.conversation import NAME, PLUGINS, image
 
 

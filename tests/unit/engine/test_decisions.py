@@ -26,7 +26,7 @@ from douane.engine.events import (
 from douane.engine.stage import PluginState
 from douane.errors import LimitExceeded, SourceError
 from douane.host.events import AuditorOverrun, Event, PluginAnswered, PluginReady, TransformDecided
-from douane.plan.plan import PluginSpec
+from douane.plan.model import PluginSpec
 from douane.report import Verdict
 
 BROKEN = SourceError("the disk is broken")

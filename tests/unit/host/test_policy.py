@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.host.policy import BadProperties, check_properties, clean, weigh
-from douane.plan.plan import PluginSpec
+from douane.plan.model import PluginSpec
 from douane.report import Verdict
 
 OUTCOMES = ("accepted", "refused", "deferred", "incomplete", "failed", "timeout", "stopped")

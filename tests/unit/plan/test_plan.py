@@ -1,11 +1,11 @@
-"""A wrong configuration is an error before any byte moves, and names the plugin, the key and what was expected."""
+"""Reading a plan: defaults, the command line, and errors that name the plugin, the key and the expected value."""
 
 from __future__ import annotations
 
 import pytest
 
 from douane.engine import PlanError
-from douane.plan.plan import load_plan
+from douane.plan.parse import load_plan
 
 GOOD = """
 [import]
@@ -34,15 +34,15 @@ grants = { clamd = "unix:/run/clamd.ctl" }
 
 @pytest.fixture
 def write(tmp_path):
-    def written(text: str) -> str:
+    def write_plan(text: str) -> str:
         path = tmp_path / "plan.toml"
         path.write_text(text)
         return str(path)
 
-    return written
+    return write_plan
 
 
-def test_the_order_is_the_way_and_defaults_are_filled_in(write, tmp_path):
+def test_plugins_keep_their_order_and_get_defaults(write, tmp_path):
     plan = load_plan(write(GOOD))
     first, second = plan.plugins
     assert (first.name, second.name) == ("format", "antivirus")
@@ -54,26 +54,26 @@ def test_the_order_is_the_way_and_defaults_are_filled_in(write, tmp_path):
     assert second.base == str(tmp_path)
 
 
-def test_outside_of_enforce_a_failure_only_warns_unless_the_operator_says_otherwise(write):
+def test_without_enforce_a_failure_warns_by_default(write):
     second = load_plan(write(GOOD)).plugins[1]
     assert (second.on_error, second.on_timeout, second.on_incomplete) == ("warn", "reject", "warn")
 
 
-def test_without_a_file_the_format_is_inspected():
+def test_the_default_plan_is_the_format_inspector():
     assert [plugin.name for plugin in load_plan(None).plugins] == ["format"]
 
 
-def test_plugins_of_the_command_line_come_after_the_plan():
+def test_plugins_of_the_command_line_follow_the_plan():
     plan = load_plan(None, extra=["a/boot.py:BootSector", "mine=pkg.mod:Thing", "exec:/bin/my-tool --x y"])
     assert [plugin.name for plugin in plan.plugins] == ["format", "bootsector", "mine", "my-tool"]
     assert plan.plugins[3].use == "exec:/bin/my-tool --x y"
 
 
-def test_a_plugin_of_the_command_line_named_format_takes_the_place_of_the_built_in_plan():
+def test_a_plugin_of_the_command_line_named_format_replaces_the_default_plan():
     assert [plugin.use for plugin in load_plan(None, extra=["format=my.py:Format"]).plugins] == ["my.py:Format"]
 
 
-def test_settings_of_the_command_line_reach_their_plugin():
+def test_settings_of_the_command_line_are_kept_as_text():
     plan = load_plan(None, extra=["boot.py:BootSector"], settings=["BootSector.signature=aa=55"])
     assert plan.plugins[1].texts == {"signature": "aa=55"}
 
@@ -107,13 +107,13 @@ PLUGIN = '[[plugin]]\nname = "a"\nuse = "format"\n'
         ("[import]\nreceived_digests = 'md5'\n" + PLUGIN, "received_digests is a list of md5, sha256, sha512"),
         ("[sandbox]\nminimum = 'none'\n" + PLUGIN, "minimum is one of full, strict, off"),
         ("import = 3\n" + PLUGIN, "import is a table"),
-        ("", "names no plugin at all"),
+        ("", "has no plugin, so nothing would be checked"),
         ("a = = 1\n", "is not TOML"),
         (f"a = {'9' * 5000}\n", "is not TOML"),
         (f"a = {'[' * 3000}{']' * 3000}\n", "nested too deeply"),
     ],
 )
-def test_what_is_wrong_is_said(write, text, sentence):
+def test_a_wrong_setting_is_named(write, text, sentence):
     path = write(text)
     with pytest.raises(PlanError, match=sentence) as error:
         load_plan(path)
@@ -127,21 +127,21 @@ def test_what_is_wrong_is_said(write, text, sentence):
         ([], ["x=1"], "write it as NAME.KEY=VALUE"),
         ([], ["av.x=1"], "there is no plugin 'av' in the plan; it has: format"),
         (["a.py:Thing", "b.py:Thing"], [], "two plugins are named 'thing'"),
-        (["exec:"], [], "no name can be made of it"),
+        (["exec:"], [], "cannot derive a name from it"),
     ],
 )
-def test_a_wrong_command_line_is_said_too(extra, settings, sentence):
+def test_a_wrong_option_is_named(extra, settings, sentence):
     with pytest.raises(PlanError, match=sentence):
         load_plan(None, extra=extra, settings=settings)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(PlanError, match=r"gone.toml cannot be read: No such file"):
         load_plan(str(tmp_path / "gone.toml"))
 
 
-def test_the_configuration_digest_changes_with_the_configuration_alone():
-    one, same, other = (
+def test_the_configuration_digest_depends_on_the_configuration_alone():
+    first, equal, changed = (
         load_plan(None, extra=["a.py:A"], settings=[f"a.x={value}"]).plugins[1].config_digest() for value in (1, 1, 2)
     )
-    assert one == same != other
+    assert first == equal != changed

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 import douane
-from douane.plan import resolve
 from douane.plan.builtin import BUILT_IN
-from douane.plan.plan import PluginSpec
+from douane.plan.code import find_code
+from douane.plan.model import PluginSpec
 from douane.plugins import ova
 
 
-def test_imports_at_once_look_their_plugins_up_without_failing():
-    """A collection of garbage lets other threads run in the middle of a parse, which CPython 3.11 takes for a fault."""
+def test_several_threads_find_code_at_the_same_time():
+    """A garbage collection lets other threads run in the middle of a parse; CPython 3.11 then raises SystemError."""
     assert len(inspect.getsource(ova)) > 10_000  # long enough for a collection to fall into it
 
     def yield_to_others(phase, info):
@@ -32,11 +32,11 @@ def test_imports_at_once_look_their_plugins_up_without_failing():
     try:
         with ThreadPoolExecutor(4) as pool:
             specs = [PluginSpec(name="ova", use="ova") for _ in range(24)]
-            found = list(pool.map(lambda spec: resolve.resolve(spec, sys.path), specs))
+            codes = list(pool.map(lambda spec: find_code(spec, tuple(sys.path)), specs))
     finally:
         gc.set_threshold(*threshold)
         gc.callbacks.remove(yield_to_others)
-    assert {one.transform for one in found} == {True}
+    assert {code.kind.is_transform for code in codes} == {True}
 
 
 @pytest.mark.parametrize("use", BUILT_IN)
@@ -46,10 +46,10 @@ def test_the_digest_of_a_built_in_plugin_covers_the_readers_of_formats(use: str,
     shutil.copy(Path(douane.__file__), tmp_path / "douane")
     shutil.copytree(Path(douane.__file__).parent / "plugins", tmp_path / "douane/plugins")
     spec = PluginSpec(name=use, use=use)
-    before = resolve.resolve(spec, (str(tmp_path),))
-    assert before.origin is not None
-    assert before.origin.is_relative_to(tmp_path)
-    assert before.code_sha256 == resolve.resolve(spec, tuple(sys.path)).code_sha256
+    original = find_code(spec, (str(tmp_path),))
+    assert original.origin is not None
+    assert original.origin.is_relative_to(tmp_path)
+    assert original.code_sha256 == find_code(spec, tuple(sys.path)).code_sha256
     with (tmp_path / "douane/plugins/formats/qcow2_header.py").open("a") as file:
         file.write("# a new line\n")
-    assert resolve.resolve(spec, (str(tmp_path),)).code_sha256 != before.code_sha256
+    assert find_code(spec, (str(tmp_path),)).code_sha256 != original.code_sha256

@@ -1,4 +1,4 @@
-"""What a plugin's source shows of what it asks for, without being run."""
+"""The static analysis of a plugin's source: its requests, and its only class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from douane.engine import PlanError
-from douane.plan.source_scan import only_class, shown
+from douane.plan.source_scan import only_class, scan_requests
 
 HEAD = "import os, subprocess\nfrom douane_plugin import Inspector, Transform\n"
 
@@ -28,9 +28,9 @@ def method(body: str, *, cls: str = "A(Inspector)", parameters: str = "self, ima
     ],
 )
 def test_grants_that_are_written_out(body: str, expected: tuple[str, ...]) -> None:
-    found = shown(HEAD + method(body), "A")
-    assert found is not None
-    assert (found.grants, found.unnamed) == (expected, ())
+    requests = scan_requests(HEAD + method(body), "A")
+    assert requests is not None
+    assert (requests.grants, requests.unnamed) == (expected, ())
 
 
 @pytest.mark.parametrize(
@@ -44,16 +44,16 @@ def test_grants_that_are_written_out(body: str, expected: tuple[str, ...]) -> No
         "name = 'a'\nname += 'b'\nself.grant(name)",
     ],
 )
-def test_a_name_that_is_made_while_it_runs_is_told_as_such(body: str) -> None:
-    found = shown(HEAD + method(body), "A")
-    assert found is not None
-    assert (found.grants, found.unnamed) == ((), ("grants",))
+def test_names_computed_at_run_time_are_reported_as_unnamed(body: str) -> None:
+    requests = scan_requests(HEAD + method(body), "A")
+    assert requests is not None
+    assert (requests.grants, requests.unnamed) == ((), ("grants",))
 
 
-def test_a_parameter_is_no_constant_of_the_same_name() -> None:
-    found = shown(f"{HEAD}name = 'a'\n{method('self.grant(name)', parameters='self, name')}", "A")
-    assert found is not None
-    assert (found.grants, found.unnamed) == ((), ("grants",))
+def test_a_parameter_hides_a_constant_of_the_same_name() -> None:
+    requests = scan_requests(f"{HEAD}name = 'a'\n{method('self.grant(name)', parameters='self, name')}", "A")
+    assert requests is not None
+    assert (requests.grants, requests.unnamed) == ((), ("grants",))
 
 
 @pytest.mark.parametrize(
@@ -66,41 +66,41 @@ def test_a_parameter_is_no_constant_of_the_same_name() -> None:
         "os.execv('qemu-img', ['x'])",
     ],
 )
-def test_programs_that_it_starts(body: str) -> None:
-    found = shown(HEAD + method(body), "A")
-    assert found is not None
-    assert (found.programs, found.unnamed) == (("qemu-img",), ())
+def test_programs_that_are_started(body: str) -> None:
+    requests = scan_requests(HEAD + method(body), "A")
+    assert requests is not None
+    assert (requests.programs, requests.unnamed) == (("qemu-img",), ())
 
 
-def test_a_function_of_subprocess_that_was_imported() -> None:
-    found = shown(HEAD + "from subprocess import run as go, PIPE\n" + method("go(['xz'])"), "A")
-    assert found is not None
-    assert found.programs == ("xz",)
+def test_an_imported_function_of_subprocess() -> None:
+    requests = scan_requests(HEAD + "from subprocess import run as go, PIPE\n" + method("go(['xz'])"), "A")
+    assert requests is not None
+    assert requests.programs == ("xz",)
 
 
 def test_scratch_and_proposals() -> None:
-    found = shown(HEAD + method("self.propose('hw_disk_bus', 'scsi')\nself.scratch[0]"), "A")
-    assert found is not None
-    assert (found.proposes, found.uses_scratch) == (("hw_disk_bus",), True)
+    requests = scan_requests(HEAD + method("self.propose('hw_disk_bus', 'scsi')\nself.scratch[0]"), "A")
+    assert requests is not None
+    assert (requests.proposes, requests.uses_scratch) == (("hw_disk_bus",), True)
 
 
-def test_what_another_plugin_of_the_file_asks_for_is_not_this_ones() -> None:
+def test_requests_of_other_plugins_in_the_file_do_not_count() -> None:
     source = HEAD + method("self.grant('a')") + method("self.grant('b')", cls="B(Inspector)")
-    found = [shown(source, name) for name in ("A", "B")]
-    assert [one and one.grants for one in found] == [("a",), ("b",)]
+    requests = [scan_requests(source, name) for name in ("A", "B")]
+    assert [scan and scan.grants for scan in requests] == [("a",), ("b",)]
 
 
-def test_what_its_bases_and_helpers_ask_for_is() -> None:
+def test_requests_of_bases_and_helpers_count() -> None:
     helper = "class Helper:\n    def use(self):\n        self.grant('helper')\n"
     source = HEAD + method("self.grant('base')", cls="_Base(Inspector)") + helper + "class A(_Base):\n    pass\n"
-    found = shown(source, "A")
-    assert found is not None
-    assert set(found.grants) == {"base", "helper"}
+    requests = scan_requests(source, "A")
+    assert requests is not None
+    assert set(requests.grants) == {"base", "helper"}
 
 
 @pytest.mark.parametrize("source", ["from elsewhere import A", "def f(:", "\0", "(" * 100_000])
-def test_a_source_that_shows_nothing_of_the_class_is_told_from_one_that_asks_for_nothing(source: str) -> None:
-    assert shown(source, "A") is None
+def test_a_source_without_the_class_is_none(source: str) -> None:
+    assert scan_requests(source, "A") is None
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_a_source_that_shows_nothing_of_the_class_is_told_from_one_that_asks_for
 )
 def test_the_only_plugin_of_a_file_is_found(tmp_path: Path, source: str) -> None:
     (tmp_path / "it.py").write_text(source)
-    assert only_class("it.py", str(tmp_path)) == "A"
+    assert only_class(str(tmp_path / "it.py")) == "A"
 
 
-def test_of_two_plugins_the_person_has_to_choose(tmp_path: Path) -> None:
+def test_two_plugins_in_a_file_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "it.py").write_text(HEAD + "class A(Inspector): pass\nclass B(A): pass\n")
-    with pytest.raises(PlanError, match=r"more than one plugin: write it\.py:A, or B"):
-        only_class("it.py", str(tmp_path))
+    with pytest.raises(PlanError, match=r"more than one plugin: write .*it\.py:A, or B"):
+        only_class(str(tmp_path / "it.py"))

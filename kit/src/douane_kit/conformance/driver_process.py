@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from douane import sandbox
 from douane.errors import DouaneError
 
@@ -166,7 +168,7 @@ class Caged:
             sandbox.confirm(payload, cage)
             self._send(
                 {
-                    "use": subject.resolved.load,
+                    "use": msgspec.to_builtins(subject.code.target),
                     "config": subject.spec.config,
                     "texts": subject.spec.texts,
                     "name": subject.spec.name,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from douane import sandbox
-from douane.engine import PlanError, PluginSpec
+from douane.engine import PluginSpec
+from douane.plan.code import SourceFile
 from douane.plan.grants import open_grant
-from douane.plan.resolve import Resolved, resolve, under
+from douane.plan.resolve import resolve_plugin
 from douane.stream.temp_files import ScratchFiles
 
 CAGED = Path(__file__).with_name("caged")
@@ -53,22 +53,14 @@ class Subject:
     def __init__(self, spec: PluginSpec, tier: sandbox.Tier) -> None:
         self.spec = spec
         self.tier = tier
-        try:
-            interpreter = sandbox.interpreter(Path(under(spec.base, spec.python)) if spec.python is not None else None)
-        except sandbox.SandboxError as error:
-            raise PlanError(f"plugin {spec.name!r}: {error}") from error
-        self.resolved: Resolved = resolve(spec, interpreter.sys_path)
+        resolved = resolve_plugin(spec)
+        self.code = resolved.code
+        interpreter = resolved.interpreter
         self._interpreter = dataclasses.replace(interpreter, sys_path=(*interpreter.sys_path, str(CAGED)))
-        self._programs = tuple(self._program(name) for name in spec.programs)
+        self._programs = resolved.programs
         self.grants: dict[str, tuple[int, str]] = {}
         self._scratch: ScratchFiles | None = None
         self.described = Described()
-
-    def _program(self, name: str) -> Path:
-        path = shutil.which(name)
-        if path is None:
-            raise PlanError(f"plugin {self.spec.name!r}: there is no program {name!r} to grant it; install it")
-        return Path(path).absolute()
 
     @property
     def has_sockets(self) -> bool:
@@ -79,8 +71,8 @@ class Subject:
         """Each opened anew; the caller closes them. Raises PlanError, GrantUnavailable."""
         opened: dict[str, tuple[int, str]] = {}
         try:
-            for name, target in self.spec.grants.items():
-                opened[name] = open_grant(self.spec.name, name, target, self.spec.base)
+            for name in self.spec.grants:
+                opened[name] = open_grant(self.spec, name)
         except BaseException:
             for fd, _ in opened.values():
                 os.close(fd)
@@ -105,17 +97,17 @@ class Subject:
                 open_files=OPEN_FILES,
                 file_bytes=self.spec.scratch or 0,
             ),
-            read=(*self.resolved.read, CAGED),
+            read=(*self.code.read, CAGED),
             programs=self._programs,
             name=self.spec.name,
         )
 
     def source(self) -> dict[str, str]:
         """The plugin's own files and their text, as far as they can be read."""
-        if "source" in self.resolved.load:
-            return {self.resolved.load["path"]: self.resolved.load["source"]}
+        if isinstance(self.code.target, SourceFile):
+            return {self.code.target.path: self.code.target.source}
         found: dict[str, str] = {}
-        for path in self.resolved.read:
+        for path in self.code.read:
             for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
                 with contextlib.suppress(OSError, UnicodeDecodeError):
                     found[str(file)] = file.read_text()

@@ -51,7 +51,7 @@ def examine(
     report = Report(spec.name, spec.use, seed, tier.value)
     subject = Subject(spec, tier)
     try:
-        if subject.resolved.argv:
+        if subject.code.argv:
             step("program")
             check_program(spec, tier, images, report)
         else:

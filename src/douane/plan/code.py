@@ -1,0 +1,241 @@
+"""From `use` in the plan to the code of one plugin: where it is, and the digest of what will run. Executes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import os
+import shlex
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from douane.errors import PlanError
+
+from .builtin import BUILT_IN, PACKAGE
+from .model import PluginSpec
+from .source_scan import Kind, scan_kind
+
+ENTRY_POINTS = "douane.plugins"
+"""The group in which other distributions register plugins."""
+
+
+class SourceFile(msgspec.Struct, frozen=True):
+    """A class in a file, which the runtime is sent as text."""
+
+    path: str
+    source: str
+    attribute: str
+
+
+class ModuleClass(msgspec.Struct, frozen=True):
+    """A class in a module that the plugin's interpreter imports."""
+
+    module: str
+    attribute: str
+
+
+class WireProgram(msgspec.Struct, frozen=True):
+    """A program that speaks the wire itself."""
+
+    argv: tuple[str, ...]
+
+
+class ExecProgram(msgspec.Struct, frozen=True):
+    """A program that reads the image on its standard input."""
+
+    argv: tuple[str, ...]
+
+
+FORMAT = ModuleClass(*BUILT_IN["format"].split(":"))
+
+
+@dataclass(frozen=True)
+class PluginCode:
+    """The code of one plugin."""
+
+    target: SourceFile | ModuleClass | WireProgram | ExecProgram
+    """What `use` stands for; all but the last are sent to the runtime as they are (docs/wire.md, ``use`` of LOAD)."""
+
+    code_sha256: str
+    """Digest (hex) of the files that will run."""
+
+    kind: Kind = field(default_factory=Kind)
+    """Read from the source, so it may be wrong."""
+
+    read: tuple[Path, ...] = ()
+    """The files and folders that the sandbox must show."""
+
+    origin: Path | None = None
+    """The file of a module."""
+
+    version: str | None = None
+
+    @property
+    def is_exec(self) -> bool:
+        """True for a program that reads the image on its standard input."""
+        return isinstance(self.target, ExecProgram)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command of a program; empty for a class."""
+        return self.target.argv if isinstance(self.target, WireProgram | ExecProgram) else ()
+
+    @property
+    def attribute(self) -> str | None:
+        """The name of the class; None for a program."""
+        return self.target.attribute if isinstance(self.target, SourceFile | ModuleClass) else None
+
+    @property
+    def is_format(self) -> bool:
+        """True for the built-in format inspector, which determines the format that an image is stored as."""
+        return self.target == FORMAT
+
+    def source(self) -> str | None:
+        """The text of the file of the class; None if there is none, or if it cannot be read."""
+        if isinstance(self.target, SourceFile):
+            return self.target.source
+        try:
+            return self.origin.read_text(encoding="utf-8") if self.origin is not None else None
+        except (OSError, ValueError):
+            return None
+
+
+def find_code(plugin: PluginSpec, sys_path: tuple[str, ...]) -> PluginCode:
+    """Find the code of `plugin`; `sys_path` is where its interpreter imports from. Raises PlanError."""
+    use = plugin.use
+    if use.startswith(("exec:", "wire:")):
+        return _program(plugin)
+    if ":" not in use:
+        use = BUILT_IN.get(use) or _entry_point(plugin)
+    module, _, attribute = use.rpartition(":")
+    if not module or not attribute.isidentifier():
+        raise PlanError(
+            f"plugin {plugin.name!r}: use = {plugin.use!r} is not understood; write module:Class, "
+            "path/to/file.py:Class, the name of an installed plugin, exec:PROGRAM or wire:PROGRAM"
+        )
+    if module.endswith(".py") or "/" in module:
+        return _file(plugin, module, attribute)
+    return _module(plugin, module, attribute, sys_path)
+
+
+def _program(plugin: PluginSpec) -> PluginCode:
+    scheme, _, command = plugin.use.partition(":")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise PlanError(f"plugin {plugin.name!r}: {plugin.use} cannot be split into words: {error}") from error
+    if not words:
+        raise PlanError(f"plugin {plugin.name!r}: {scheme}: names no program")
+    if scheme == "wire" and plugin.python:
+        raise PlanError(f"plugin {plugin.name!r}: 'python' is for Python plugins; a program has its own interpreter")
+    if scheme == "exec" and (plugin.config or plugin.texts or plugin.grants or plugin.python or plugin.scratch):
+        raise PlanError(
+            f"plugin {plugin.name!r}: a program takes its settings as arguments (use = 'exec:PROGRAM ARGS'); "
+            "config, grants, scratch and python are for Python plugins"
+        )
+    program = plugin.path(words[0]) if "/" in words[0] else shutil.which(words[0])
+    if program is None or not os.path.isfile(program):
+        raise PlanError(f"plugin {plugin.name!r}: there is no program {words[0]!r}; give its full path")
+    if not os.access(program, os.X_OK):
+        raise PlanError(f"plugin {plugin.name!r}: {program} is not executable (chmod +x)")
+    path = os.path.abspath(program)  # not the target of a link: unxz, zcat and others look at the name of their call
+    argv = (path, *words[1:])
+    return PluginCode(WireProgram(argv) if scheme == "wire" else ExecProgram(argv), _digest(plugin, [Path(path)]))
+
+
+def _entry_point(plugin: PluginSpec) -> str:
+    from importlib.metadata import entry_points
+
+    installed = entry_points(group=ENTRY_POINTS)
+    for entry in installed:
+        if entry.name == plugin.use:
+            return entry.value
+    names = sorted({*BUILT_IN, *(entry.name for entry in installed)})
+    raise PlanError(
+        f"plugin {plugin.name!r}: there is no installed plugin {plugin.use!r}; installed are: {', '.join(names)}"
+    )
+
+
+def _file(plugin: PluginSpec, path: str, attribute: str) -> PluginCode:
+    full = plugin.path(path)
+    try:
+        content = Path(full).read_bytes()
+        source = content.decode()
+    except OSError as error:
+        raise PlanError(f"plugin {plugin.name!r}: {full} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PlanError(f"plugin {plugin.name!r}: {full} is not UTF-8 text: {error.reason}") from error
+    target = SourceFile(full, source, attribute)
+    return PluginCode(target, hashlib.sha256(content).hexdigest(), scan_kind(source, attribute))
+
+
+def _module(plugin: PluginSpec, module: str, attribute: str, sys_path: tuple[str, ...]) -> PluginCode:
+    origin = find_module(module, sys_path)
+    if origin is None:
+        raise PlanError(
+            f"plugin {plugin.name!r}: there is no module {module!r} for its interpreter; install it there, "
+            "or set python = to the interpreter that has it"
+        )
+    folder = _folder(module, origin)
+    files = sorted(folder.rglob("*.py")) if folder else [origin]
+    kind = scan_kind(origin.read_text(errors="replace"), attribute) if origin.suffix == ".py" else Kind()
+    return PluginCode(
+        ModuleClass(module, attribute),
+        _digest(plugin, files),
+        kind,
+        read=(folder,) if folder else (origin,),
+        origin=origin,
+        version=_version(module),
+    )
+
+
+def _folder(module: str, origin: Path) -> Path | None:
+    """The folder whose files `module` may import, or None for a module outside a package.
+
+    For a built-in plugin it is the whole folder `plugins`, with the format readers that several plugins share.
+    """
+    if module.startswith(f"{PACKAGE}."):
+        return next(parent for parent in origin.parents if parent.name == "plugins")
+    return origin.parent if "." in module else None
+
+
+def find_module(module: str, sys_path: tuple[str, ...]) -> Path | None:
+    """The file of a module, found without importing its parents, whose code would then run in the engine."""
+    search: list[str] | None = list(sys_path)
+    spec: importlib.machinery.ModuleSpec | None = None
+    parts = module.split(".")
+    for number in range(1, len(parts) + 1):
+        if search is None:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:number]), search)
+        if spec is None:
+            return None
+        search = list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else None
+    return Path(spec.origin) if spec is not None and spec.origin and spec.has_location else None
+
+
+def _version(module: str) -> str | None:
+    if not module.startswith("douane."):
+        return None
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("douane")
+    except PackageNotFoundError:
+        return None
+
+
+def _digest(plugin: PluginSpec, files: list[Path]) -> str:
+    total = hashlib.sha256()
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise PlanError(f"plugin {plugin.name!r}: {file} cannot be read: {error.strerror}") from error
+        if len(files) > 1:
+            total.update(f"{file.name}\0{len(content)}\0".encode())
+        total.update(content)
+    return total.hexdigest()

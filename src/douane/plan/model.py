@@ -1,0 +1,103 @@
+"""The plan: plugins in the order in which an image passes them, policy, and limits."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any, Literal
+
+import msgspec
+
+from douane.stream.digest import ALGORITHMS
+from douane.units import GiB, MiB
+
+Mode = Literal["enforce", "warn", "audit"]
+OnFailure = Literal["reject", "warn"]
+TierName = Literal["full", "strict", "off"]
+
+
+class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One ``[[plugin]]`` of the configuration, with defaults. docs/configuration.md explains the settings."""
+
+    name: str
+    use: str
+    """A built-in or installed plugin, ``module:Class``, ``path/to/file.py:Class``, ``exec:...`` or ``wire:...``."""
+
+    mode: Mode = "enforce"
+    on_error: OnFailure = "reject"
+    on_timeout: OnFailure = "reject"
+    on_incomplete: OnFailure = "reject"
+    start: float = 30.0
+    """Seconds until the plugin must be ready."""
+
+    stall: float = 30.0
+    """Seconds without progress."""
+
+    timeout: float = 600.0
+    """Seconds of work on the image."""
+
+    memory: int = 512 * MiB
+    """Bytes."""
+
+    threads: int = 64
+    processes: int = 16
+    python: str | None = None
+    """The plugin's interpreter; None is the interpreter of Douane."""
+
+    programs: tuple[str, ...] = ()
+    """Names or paths of the programs that the plugin may run."""
+
+    config: dict[str, Any] = {}
+    """Arguments of the constructor."""
+
+    texts: dict[str, str] = {}
+    """Arguments of the constructor from the command line, not converted yet."""
+
+    grants: dict[str, str] = {}
+    """The targets of granted resources (``unix:/run/x.sock``), by name."""
+
+    max_output: int = 128 * GiB
+    """Bytes that a transform may produce."""
+
+    max_ratio: float = 250.0
+    """Bytes of non-zero output for each byte of input."""
+
+    may_set: tuple[str, ...] = ()
+    """Patterns of the image properties that the plugin may set."""
+
+    scratch: int | None = None
+    """Bytes of temporary files; None is no such files."""
+
+    base: str = ""
+    """The folder at which relative paths begin; see :meth:`path`."""
+
+    def path(self, text: str) -> str:
+        """A path of the configuration: ``~`` is the home directory, a relative path begins at `base`."""
+        return os.path.join(self.base, os.path.expanduser(text))
+
+    def config_digest(self) -> str:
+        """SHA-256 (hex) of the plugin's configuration, grants included, in a canonical form."""
+        canonical = msgspec.json.encode([self.config, self.texts, self.grants], order="deterministic")
+        return hashlib.sha256(canonical).hexdigest()
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration of an import."""
+
+    plugins: tuple[PluginSpec, ...]
+    digests: tuple[str, ...] = ALGORITHMS
+    """Digests of the image as stored."""
+
+    received_digests: tuple[str, ...] = ALGORITHMS
+    """Digests of the image as received, if a transform changes it."""
+
+    deadline: float = 86400.0
+    """Seconds for the whole import."""
+
+    minimum_sandbox: TierName = "strict"
+
+    def for_image_service(self, *, transforms: bool) -> Plan:
+        """This plan for a host that digests what it stores: no digests, or only SHA-256 if a transform may change the
+        image, to tell a changed image from an unchanged one (the fastest strong digest, with the processor's help)."""
+        needed = ("sha256",) if transforms else ()
+        return msgspec.structs.replace(self, digests=needed, received_digests=needed)
