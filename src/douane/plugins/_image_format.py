@@ -36,14 +36,15 @@ LISTABLE = ("raw", *dict.fromkeys(name for form in _BY_KIND for name in _listed_
 ALLOWED = ("raw", *dict.fromkeys(name for form in _BY_KIND if form.allowed for name in _listed_as(form)))
 """The names that are allowed by default."""
 
-COMPRESSIONS = tuple(form.name for form in FORMATS if form.kind == "compressed")
+UNPACKED = tuple(form.name for form in FORMATS if form.decoder or form.kind == "compressed")
+"""The formats that `decompress` unpacks: the compressions, and zip."""
 
 QEMU_DRIVERS = {"raw": "raw"} | {form.disk_format: form.qemu_driver for form in FORMATS if form.qemu_driver}
 """Disk formats that `convert` reads, and the drivers of qemu-img for them."""
 
 
 class ImageFormat:
-    """See the module. Reads what an examination has so far; at its end, all is known that can be."""
+    """The format by `examination`, as far as the image has arrived; complete when it has ended."""
 
     def __init__(self, examination: Examination | InnerExamination) -> None:
         self._examination = examination
@@ -56,17 +57,17 @@ class ImageFormat:
 
     @property
     def name(self) -> str:
-        """What it is, as precisely as can be told: ``gpt``, ``vmdk-descriptor``, ``luks2``; ``raw`` if nothing."""
+        """The most precise name: ``gpt``, ``vmdk-descriptor``, ``luks2``; ``raw`` for bytes without any structure."""
         return self.match.name if self.match else "raw"
 
     @property
     def disk_format(self) -> str:
-        """What it is in Glance's terms; ``raw`` for archives and compressed data, whose disk is inside."""
+        """Glance's name; ``raw`` for archives and compressed data, whose disk is inside."""
         return self.match.disk_format if self.match and self.match.kind != "content" else "raw"
 
     @property
     def listed_as(self) -> str:
-        """The name by which a list of allowed formats has it: the disk format, or what an archive is packed with."""
+        """The name in a list of allowed formats: of a disk its disk format, of anything else its own name."""
         match = self.match
         if match is None or match.kind == "content":
             return "raw"
@@ -74,7 +75,7 @@ class ImageFormat:
 
     @property
     def container_format(self) -> str | None:
-        """``bare`` or ``ova``; None where it cannot be told: nothing but bytes, and what is packed."""
+        """``bare`` or ``ova``; None for bytes without structure, other archives, and compressed data."""
         match = self.match
         if match is None:
             return None
@@ -86,13 +87,13 @@ class ImageFormat:
 
     @property
     def partition_table(self) -> str | None:
-        """``gpt`` or ``mbr``, also that of a hybrid ISO image."""
+        """``gpt`` or ``mbr``, also of a hybrid ISO image."""
         names = [match.name for match in self._examination.matches]
         return next((name for name in ("gpt", "mbr") if name in names), None)
 
     @property
     def virtual_size(self) -> int | None:
-        """Bytes of the disk that a guest sees. That of a raw disk is known when it has ended."""
+        """Bytes of the disk that a guest sees; None while unknown. The size of a raw disk is known at its end."""
         match = self.match
         if match is None or match.kind in ("content", "other"):
             return self._examination.position if self._examination.ended else None

@@ -1,10 +1,10 @@
-"""oslo.utils' format inspectors, without what their packages import on the way.
+"""The format inspectors of oslo.utils, without the imports of their packages.
 
 Importing ``oslo_utils.imageutils.format_inspector`` the plain way executes ``oslo_utils.imageutils``
 (the parser of qemu-img's output, message catalogues, locale, unicodedata) and ``_luks`` (the package
 cryptography, which oslo.utils 10.2 imports here unconditionally and yet declares as an extra): 80 to 100 ms
-before the first byte, and an ImportError where cryptography is not installed. The inspectors use none of
-it, as long as no passphrase is given. So small modules stand in for those while the one file is imported.
+before the first byte, and an ImportError where cryptography is not installed. The inspectors use none of them
+without a passphrase. So small modules replace them while the one file is imported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MODULE = PACKAGE + ".format_inspector"
 def load_inspectors() -> Any:
     """Return the module ``oslo_utils.imageutils.format_inspector``. Raises ImportError.
 
-    `sys.modules` is left as it was, so that whoever imports the package later gets the real one.
+    `sys.modules` is restored, so that a later import of the package gets the real package.
     """
     loaded = _Loaded.module
     if loaded is None:
@@ -42,28 +42,28 @@ def _import_plainly() -> ModuleType:
 
 
 def _import_alone() -> ModuleType | None:
-    """The module with stand-ins around it; None where a release of oslo.utils needs more than they give."""
+    """Import the module among stand-ins; None if a release of oslo.utils needs more than they provide."""
     import oslo_utils
 
     stand_ins = _stand_ins(oslo_utils.__path__)
-    before = {name: sys.modules.get(name) for name in [*stand_ins, MODULE]}
+    originals = {name: sys.modules.get(name) for name in [*stand_ins, MODULE]}
     attributes = dict(vars(oslo_utils))
     sys.modules.update(stand_ins)
     try:
         __import__(MODULE)
         module: Any = sys.modules[MODULE]
-        module.LOG = type(module.LOG)(MODULE)  # its warnings say again what the plugins' answers say
+        module.LOG = type(module.LOG)(MODULE)  # its warnings repeat the plugin's answer
         module.LOG.disabled = True
         return module  # type: ignore[no-any-return]  # Any is what an attribute can be set on
     except (ImportError, AttributeError):
         return None
     finally:
-        for name, module in before.items():
+        for name, module in originals.items():
             sys.modules.pop(name, None)
             if module is not None:
                 sys.modules[name] = module
         for name in set(vars(oslo_utils)) - set(attributes):
-            if f"oslo_utils.{name}" in before:
+            if f"oslo_utils.{name}" in originals:
                 delattr(oslo_utils, name)
 
 

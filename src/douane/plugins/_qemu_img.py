@@ -1,4 +1,4 @@
-"""Run a program on the image, and read a bounded part of what it says."""
+"""Run qemu-img on the image, and read a bounded part of its output."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import os
 import select
 import subprocess
 
-MOST_BYTES = 1 << 20
-"""Of each output. qemu-img says about 1 KiB of an image, and more only of one with snapshots or bitmaps by the
-thousand."""
+MAX_BYTES = 1 << 20
+"""Of each output. qemu-img prints about 1 KiB for an image, and more only for thousands of snapshots or bitmaps."""
 
 
-class Ran:
-    """How it ended: `status` as in :mod:`subprocess`, `output` and `errors` as bytes; `cut` if there was more."""
+class Completed:
+    """A finished program: `status` as in :mod:`subprocess`, `output` and `errors` as bytes; `cut` if there was more."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -24,10 +23,10 @@ class Ran:
         return f"status {self.status}, {self.errors[-500:]!r}"
 
 
-def run(words: list[str], fd: int) -> Ran:
-    """Run it with `fd` inherited. Raises RuntimeError, with what to do, if it cannot be run.
+def run(words: list[str], fd: int) -> Completed:
+    """Run `words` with `fd` inherited. Raises RuntimeError, with the remedy, if the program cannot be started.
 
-    There is no clock here: the plugin's own ends everything in its cage.
+    The program has no time limit of its own: the plugin's limit ends every process in its sandbox.
     """
     pipe = subprocess.PIPE
     try:
@@ -35,28 +34,28 @@ def run(words: list[str], fd: int) -> Ran:
     except OSError as error:
         raise RuntimeError(
             f"{words[0]} cannot be run here ({error}); write programs = [{words[0]!r}] beside the plugin, "
-            "and see that it is installed"
+            "and install it"
         ) from None
     assert process.stdin and process.stdout and process.stderr
     process.stdin.close()
-    ran = Ran()
-    held = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
-    watch = select.poll()
-    for each in held:
-        watch.register(each, select.POLLIN)
-    open_ends = len(held)
-    while open_ends and not ran.cut:
-        for ready, _ in watch.poll():
+    completed = Completed()
+    texts = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    poll = select.poll()
+    for end in texts:
+        poll.register(end, select.POLLIN)
+    open_ends = len(texts)
+    while open_ends and not completed.cut:
+        for ready, _ in poll.poll():
             piece = os.read(ready, 1 << 16)
             if not piece:
-                watch.unregister(ready)
+                poll.unregister(ready)
                 open_ends -= 1
-            held[ready] += piece
-            ran.cut = ran.cut or len(held[ready]) > MOST_BYTES
-    if ran.cut:
+            texts[ready] += piece
+            completed.cut = completed.cut or len(texts[ready]) > MAX_BYTES
+    if completed.cut:
         process.kill()
-    ran.status = process.wait()
-    ran.output, ran.errors = bytes(held[process.stdout.fileno()]), bytes(held[process.stderr.fileno()])
+    completed.status = process.wait()
+    completed.output, completed.errors = bytes(texts[process.stdout.fileno()]), bytes(texts[process.stderr.fileno()])
     process.stdout.close()
     process.stderr.close()
-    return ran
+    return completed

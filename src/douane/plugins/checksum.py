@@ -1,4 +1,4 @@
-"""The inspector `checksum`: the bytes that arrived are those that somebody has a digest of."""
+"""The inspector `checksum`: compare the image with an expected digest and length."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from douane_plugin import Image
 
 HEX_DIGITS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
-"""The algorithms, and how many hexadecimal digits a digest of each has."""
+"""The algorithms, and the hexadecimal digits of their digests."""
 
 
 class Checksum(Inspector):
-    """Refuse an image whose digest, or length, is not the expected one.
+    """Refuse an image with another digest or length than expected.
 
     ``use = "checksum"``. It reads the whole image.
 
     Configuration:
 
     ``expected`` (str, required)
-        The digest in hexadecimal digits, as ``sha256sum`` and a vendor's list have it.
+        The digest in hexadecimal digits, as ``sha256sum`` prints it.
     ``algorithm`` (``"sha256"``; or ``"md5"``, ``"sha1"``, ``"sha224"``, ``"sha384"``, ``"sha512"``)
-        What it is a digest by. MD5 and SHA-1 find accidents, not forgeries.
+        The algorithm of that digest. MD5 and SHA-1 detect accidents, not forgeries.
     ``size`` (int, or str such as ``"2GiB"``; none)
-        The expected length. It is compared with the length told by the sender, before the first byte.
+        The expected length. The declared length is compared with it before the first byte.
 
     Properties: ``algorithm``, ``digest``.
 
@@ -53,7 +53,7 @@ class Checksum(Inspector):
         self.size = None if size is None else parse_size(size, "size")
 
     def inspect(self, image: Image) -> dict[str, str | int]:
-        """Raises Reject as told above; returns the properties."""
+        """Return the properties. Raises Reject."""
         import hashlib
 
         if image.size is not None:
@@ -65,20 +65,20 @@ class Checksum(Inspector):
             if self.size is not None and image.offset > self.size:
                 break
         self._compare_size(image.offset)
-        found = digest.hexdigest()
-        if found != self.expected:
+        actual = digest.hexdigest()
+        if actual != self.expected:
             raise Reject(
                 "checksum-mismatch",
-                f"the {self.algorithm} digest of the image is {found}, and {self.expected} was expected; "
+                f"the {self.algorithm} digest of the image is {actual}, but {self.expected} was expected; "
                 "it is damaged or another image",
             )
-        return {"algorithm": self.algorithm, "digest": found}
+        return {"algorithm": self.algorithm, "digest": actual}
 
     def _compare_size(self, size: int) -> None:
         if self.size is None or size == self.size:
             return
         raise Reject(
             "size-mismatch",
-            f"the image has {show_exact_size(size)}{' or more' if size > self.size else ''}, and "
+            f"the image has {show_exact_size(size)}{' or more' if size > self.size else ''}, but "
             f"{show_exact_size(self.size)} was expected; it is damaged or another image",
         )

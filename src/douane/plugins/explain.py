@@ -1,4 +1,4 @@
-"""The inspector `explain`: all that `format` sees in an image, told instead of judged."""
+"""The inspector `explain`: everything that `format` finds in an image, reported instead of judged."""
 
 from __future__ import annotations
 
@@ -22,64 +22,63 @@ if TYPE_CHECKING:
 PART_CHARACTERS = 4000
 """A property's text is at most 4096 characters long, so the explanation is cut into properties."""
 
-MOST_CHARACTERS = 40 * PART_CHARACTERS
-FEWER = (200, 40, 8, 1)
-"""How much is told of each format: less, where it would be too long for the properties of a plugin."""
+MAX_CHARACTERS = 40 * PART_CHARACTERS
+COUNTS = (200, 40, 8, 1)
+"""Fields, findings and inner images to report for each format: the largest number that fits the properties."""
 
 
 class Explain(Format):
-    """Tell what an image is, with the fields and offsets that say so, and what `format` would say to it.
+    """Identify an image, with the header fields and offsets behind every finding, and the verdict of `format`.
 
-    The configuration is that of `format`. It accepts every image, so it is for ``douane inspect`` alone, and has no
-    name that ``use`` of a plan could have by a slip of the hand.
+    The configuration is that of `format`. It accepts every image, so it is only for ``douane inspect``, and has no name
+    that could be written by mistake under ``use`` in a plan.
 
-    Properties: ``part_0``, ``part_1``, ...: put together, a JSON text, an object with the properties of `format`,
-    ``outcome`` (``accepted``, ``refused``, ``incomplete``), ``code`` and ``message`` (as `format` would give them, or
-    null), and ``formats``, a list as :func:`explained` gives it.
+    Properties: ``part_0``, ``part_1``, ... are the parts of a JSON text: an object with the properties of `format`,
+    ``outcome`` (``accepted``, ``refused``, ``incomplete``), ``code`` and ``message`` (those of `format`, or null), and
+    ``formats``, the list of :func:`explained`.
     """
 
     def inspect(self, image: Image) -> dict[str, str | int]:
-        """Raises nothing of its own."""
+        """Return the parts; raise nothing."""
         examination = Examination(FORMATS, image.size)
         for chunk in image:
             examination.feed(chunk)
         examination.finish()
-        told: dict[str, Any] = {"outcome": "accepted", "code": None, "message": None}
+        verdict: dict[str, Any] = {"outcome": "accepted", "code": None, "message": None}
         try:
             self.judge(image, examination)
-        except Reject as no:
-            told.update(outcome="refused", code=no.code, message=no.message)
-        except Incomplete as no:
-            told.update(outcome="incomplete", code=no.code, message=no.message)
-        text = "{" + json.dumps({**told, **properties(examination)})[1:-1] + ', "formats": '
+        except Reject as refusal:
+            verdict.update(outcome="refused", code=refusal.code, message=refusal.message)
+        except Incomplete as doubt:
+            verdict.update(outcome="incomplete", code=doubt.code, message=doubt.message)
+        text = "{" + json.dumps({**verdict, **properties(examination)})[1:-1] + ', "formats": '
         text += explained(examination, self.worth) + "}"
         parts = range(0, len(text), PART_CHARACTERS)
         return {f"part_{number}": text[at : at + PART_CHARACTERS] for number, at in enumerate(parts)}
 
 
 def explained(examination: Examination, worth: dict[str, str]) -> str:
-    """All that was found, as JSON; where that is too long, with fewer fields and findings of each format.
+    """All matches as JSON; if that is too long, with fewer fields and findings of each format.
 
     A list of objects: ``format``, ``disk_format``, ``kind``, ``variant``, ``at`` ("start" or "end"),
     ``virtual_size``, ``fields`` (``name``, ``value``, ``offset``), ``findings`` (``code``, ``worth``, ``detail``,
     ``offset``), ``inside`` (``name``, ``formats``: a list of the same objects), and ``left_out``: how many fields,
-    findings and images inside are not told.
+    findings and inner images are missing.
     """
-    text = "[]"
-    for most in FEWER:
-        text = json.dumps(_told(examination, worth, most), separators=(",", ":"))
-        if len(text) <= MOST_CHARACTERS:
+    for count in COUNTS:
+        text = json.dumps(_matches(examination, worth, count), separators=(",", ":"))
+        if len(text) <= MAX_CHARACTERS:
             return text
-    return "[]"  # of so many formats at once that not even one finding of each can be told
+    return "[]"  # so many formats that one finding of each is too much
 
 
-def _told(examination: Examination | InnerExamination, worth: dict[str, str], most: int) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = []
+def _matches(examination: Examination | InnerExamination, worth: dict[str, str], count: int) -> list[dict[str, Any]]:
+    matches: list[dict[str, Any]] = []
     for match in examination.matches:
-        findings = [*(() if told else examination.joint_findings), *match.findings]
-        findings.sort(key=lambda one: ("refuse", "warn", "pass").index(worth[one.code]))
-        left_out = sum(max(0, len(each) - most) for each in (match.fields, findings, match.inner))
-        told.append(
+        findings = [*(() if matches else examination.joint_findings), *match.findings]
+        findings.sort(key=lambda finding: ("refuse", "warn", "pass").index(worth[finding.code]))
+        left_out = sum(max(0, len(rows) - count) for rows in (match.fields, findings, match.inner))
+        matches.append(
             {
                 "format": match.name,
                 "disk_format": match.disk_format,
@@ -87,31 +86,34 @@ def _told(examination: Examination | InnerExamination, worth: dict[str, str], mo
                 "variant": match.variant[:200],
                 "at": match.at,
                 "virtual_size": match.virtual_size,
-                "fields": [{"name": one.name, "value": one.value, "offset": one.offset} for one in match.fields[:most]],
+                "fields": [
+                    {"name": field.name, "value": field.value, "offset": field.offset} for field in match.fields[:count]
+                ],
                 "findings": [
-                    {"code": one.code, "worth": worth[one.code], "detail": one.detail, "offset": one.offset}
-                    for one in findings[:most]
+                    {"code": row.code, "worth": worth[row.code], "detail": row.detail, "offset": row.offset}
+                    for row in findings[:count]
                 ],
                 "inside": [
-                    {"name": name[:200], "formats": _told(inner, worth, most)} for name, inner in match.inner[:most]
+                    {"name": name[:200], "formats": _matches(inner, worth, count)}
+                    for name, inner in match.inner[:count]
                 ],
                 "left_out": left_out,
             }
         )
-    if not told:
-        found = ImageFormat(examination)
-        told.append(
+    if not matches:
+        form = ImageFormat(examination)
+        matches.append(
             {
-                "format": found.name,
-                "disk_format": found.disk_format,
+                "format": form.name,
+                "disk_format": form.disk_format,
                 "kind": "content",
                 "variant": "",
                 "at": "start",
-                "virtual_size": found.virtual_size,
+                "virtual_size": form.virtual_size,
                 "fields": [],
                 "findings": [],
                 "inside": [],
                 "left_out": 0,
             }
         )
-    return told
+    return matches

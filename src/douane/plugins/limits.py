@@ -1,4 +1,4 @@
-"""The inspector `limits`: how large an image may be, and of which formats."""
+"""The inspector `limits`: the allowed sizes and formats of images."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ HALF_READ = ("truncated", "out-of-order", "reader-failed")
 
 
 class Limits(Inspector):
-    """Refuse an image that is too large, or of a format that this site does not take.
+    """Refuse an image that is too large, or of a format that this site does not accept.
 
-    ``use = "limits"``. Each limit that is not set does not hold; with none set every image is accepted.
+    ``use = "limits"``. Without a setting, every image is accepted.
 
     Configuration:
 
     ``max_size`` (int, or str such as ``"10GiB"``; none)
-        Bytes of the image as it arrives. An image whose length is known is refused before its first byte.
+        Bytes of the image as it arrives. An image of known length is refused before its first byte.
     ``max_virtual_size`` (int or str; none)
         Bytes of the disk that a guest sees, from the image's header; of a raw image, its length.
     ``formats`` (list of str; none)
-        The disk formats taken, by Glance's names, as the bytes have them: ``["raw", "qcow2"]``. ``ami``,
-        ``aki`` and ``ari`` are ``raw``. An OVA is ``raw`` too until a transform has taken its disk out.
+        The allowed disk formats, by Glance's names, as identified from the bytes: ``["raw", "qcow2"]``. ``ami``,
+        ``aki`` and ``ari`` are ``raw``. An OVA is ``raw`` too until a transform has extracted its disk.
     ``containers`` (list of str; none)
-        The container formats taken, as declared or, where it can be told, as the bytes have them
-        (``ova``). An image of which neither is known passes as ``bare``.
+        The allowed container formats, as declared or as identified from the bytes (``ova``). An image of unknown
+        container format passes as ``bare``.
 
     No properties.
 
     Refuses with ``too-large``, ``virtual-size-too-large``, ``format-not-allowed``, ``container-not-allowed``,
     and ``empty``. Incomplete with ``truncated``, ``out-of-order``, ``reader-failed``, ``format-ambiguous`` and
-    ``virtual-size-unknown``, where a limit cannot be compared with anything. Whether the image is safe is the
-    business of ``format``.
+    ``virtual-size-unknown``, if the image cannot be compared with a limit. Whether the image is safe is judged by
+    ``format``.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class Limits(Inspector):
             if names is not None and not all(isinstance(name, str) and name for name in names):
                 raise ValueError(f"{key!r} is a list of names like ['raw', 'qcow2'], not {names!r:.100}")
             if names is not None and not names:
-                raise ValueError(f"{key!r} is empty, which no image could meet; leave it out to allow all")
+                raise ValueError(f"{key!r} is empty, so that no image could pass; leave it out to allow all")
         self.formats = None if formats is None else [DISK_FORMATS.get(name, name) for name in formats]
         self.containers = containers
 
     def inspect(self, image: Image) -> None:
-        """Raises Reject and Incomplete as told above."""
+        """Raises Reject and Incomplete."""
         if image.size is not None:
-            self._judge_size(image.size, known=True)
+            self._judge_size(image.size, is_total=True)
         if self.containers is not None and image.container_format is not None:
             self._judge_container(image.container_format)
         limits = (self.formats, self.max_virtual_size, self.containers)
@@ -70,7 +70,7 @@ class Limits(Inspector):
         if examination is None and self.max_size is None:
             return
         for chunk in image:
-            self._judge_size(image.offset, known=False)
+            self._judge_size(image.offset, is_total=False)
             if examination is not None:
                 examination.feed(chunk)
                 self._judge_virtual_size(ImageFormat(examination))
@@ -78,13 +78,13 @@ class Limits(Inspector):
             examination.finish()
             self._judge(examination, image)
 
-    def _judge_size(self, size: int, known: bool) -> None:
+    def _judge_size(self, size: int, *, is_total: bool) -> None:
         if self.max_size is not None and size > self.max_size:
-            has = show_exact_size(size) if known else f"more than {show_exact_size(self.max_size)}"
+            has = show_exact_size(size) if is_total else f"more than {show_exact_size(self.max_size)}"
             raise Reject("too-large", f"the image has {has}; {show_exact_size(self.max_size)} is the most allowed here")
 
-    def _judge_virtual_size(self, found: ImageFormat) -> None:
-        size = found.virtual_size
+    def _judge_virtual_size(self, form: ImageFormat) -> None:
+        size = form.virtual_size
         if self.max_virtual_size is not None and size is not None and size > self.max_virtual_size:
             raise Reject(
                 "virtual-size-too-large",
@@ -95,26 +95,26 @@ class Limits(Inspector):
     def _judge(self, examination: Examination, image: Image) -> None:
         if not examination.position:
             raise Reject("empty", "the image is empty: not a single byte arrived; upload it again")
-        found = ImageFormat(examination)
+        form = ImageFormat(examination)
         if any(finding.code == "ambiguous" for finding in examination.joint_findings):
             names = " and as ".join(match.name for match in examination.matches)
             raise Incomplete("format-ambiguous", f"the image can be read as {names}; no limit fits it")
-        container = found.container_format or "bare"
+        container = form.container_format or "bare"
         if container == "ova" or image.container_format is None:
             self._judge_container(container)
-        if self.formats is not None and found.disk_format not in self.formats:
+        if self.formats is not None and form.disk_format not in self.formats:
             raise Reject(
                 "format-not-allowed",
-                f"the image is {found.disk_format}; the disk formats allowed here are {', '.join(self.formats)}",
+                f"the image is {form.disk_format}; the disk formats allowed here are {', '.join(self.formats)}",
             )
         if self.max_virtual_size is None:
             return
-        self._judge_virtual_size(found)
+        self._judge_virtual_size(form)
         for finding in examination.findings:
             if finding.code in HALF_READ:
-                raise Incomplete(finding.code, f"the {found.name} image could not be read: {finding.detail}"[:1000])
-        if found.virtual_size is None:
-            raise Incomplete("virtual-size-unknown", f"how large the disk in the {found.name} image is cannot be told")
+                raise Incomplete(finding.code, f"the {form.name} image could not be read: {finding.detail}"[:1000])
+        if form.virtual_size is None:
+            raise Incomplete("virtual-size-unknown", f"the virtual size of the {form.name} image cannot be determined")
 
     def _judge_container(self, container: str) -> None:
         if self.containers is not None and container not in self.containers:

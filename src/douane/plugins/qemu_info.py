@@ -1,11 +1,11 @@
-"""The inspector `qemu-info`: qemu-img, in the plugin's cage, must say the same of the image as we do."""
+"""The inspector `qemu-info`: qemu-img, in the plugin's sandbox, must identify the image as Douane does."""
 
 from __future__ import annotations
 
 from douane_plugin import Inspector, Reject
 
 from ._image_format import DISK_FORMATS, QEMU_DRIVERS, ImageFormat
-from ._qemu_img import Ran, run
+from ._qemu_img import Completed, run
 from .formats.examination import Examination
 from .formats.registry import FORMATS
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 MiB = 1 << 20
 SECTOR = 512
 
-UNTOLD = ("archive", "compressed")
-"""What qemu opens as nothing but bytes, if at all."""
+RAW_TO_QEMU = ("archive", "compressed")
+"""Kinds of formats that qemu opens as raw bytes, if at all."""
 
 
 class QemuInfo(Inspector):
-    """Refuse the image unless ``qemu-img info`` takes it for what it is, with a disk of the same size.
+    """Refuse the image unless ``qemu-img info`` finds the same format, and a disk of the same size.
 
-    ``use = "qemu-info"``, and ``programs = ["qemu-img"]`` beside it. The program runs in the plugin's cage, where
-    nothing but the image can be opened. It is asked twice: without being told the format, as careless tools do, and
-    with it, as Douane does. The format is the one that `format` found, where it stands beside, else as declared,
-    else as the bytes have it. Both answers have to agree with that and with the size that its header tells.
+    ``use = "qemu-info"``, and ``programs = ["qemu-img"]`` beside it. The program runs in the plugin's sandbox, where it
+    can open nothing but the image. It runs twice: without the format, as careless tools run it, and with the format.
+    The format is that of an earlier `format`, else the declared format, else as identified from the bytes. Both results
+    must agree with it, and with the disk size in the image's header.
 
     Configuration:
 
     ``program`` (str, ``"qemu-img"``)
-        What to run: its name or path, as the operator wrote it under ``programs``.
+        The name or path of the program, as written under ``programs``.
 
     Properties: ``format`` (qemu's name) and ``virtual_size`` (bytes).
 
     Refuses with ``qemu-disagrees`` (another format, or another size of the disk), ``qemu-refuses`` (qemu-img cannot
-    open it, crashes, or says what cannot be understood), ``backing-file`` and ``data-file`` (it names another file).
+    open it, crashes, or prints unreadable output), ``backing-file`` and ``data-file`` (it names another file).
     """
 
     reads = "random"
@@ -49,34 +49,36 @@ class QemuInfo(Inspector):
         self.program = program
 
     def inspect(self, image: Image) -> dict[str, str | int]:
-        """Raises Reject as told above, RuntimeError where the program cannot be run; returns the properties."""
+        """Return the properties. Raises Reject, and RuntimeError if the program cannot be run."""
         examination = examine(image.file)
         disk_format, size, at_end = expected(image.disk_format, examination)
         driver = QEMU_DRIVERS.get(disk_format, disk_format)
-        told = self._ask(image, [])
-        guessed = _text(told, "format")
-        if guessed == driver:
-            _compare(told, driver, size)
-        elif guessed != "raw" or not at_end:
+        info = self._run(image, [])
+        guess = _text(info, "format")
+        if guess == driver:
+            _compare(info, driver, size)
+        elif guess != "raw" or not at_end:
             raise Reject(
                 "qemu-disagrees",
-                f"the image is {disk_format}, but qemu-img takes it for {guessed:.40}; "
+                f"the image is {disk_format}, but qemu-img takes it for {guess:.40}; "
                 "convert it (qemu-img convert, with -f) and upload the result",
             )
-        told = self._ask(image, ["-f", driver])
-        _compare(told, driver, size)
-        return {"format": driver, "virtual_size": int(told["virtual-size"])}
+        info = self._run(image, ["-f", driver])
+        _compare(info, driver, size)
+        return {"format": driver, "virtual_size": int(info["virtual-size"])}
 
-    def _ask(self, image: Image, how: list[str]) -> dict[str, Any]:
-        ran = run([self.program, "info", "--output=json", *how, image.path], image.file.fileno())
-        if ran.status or ran.cut:
-            self.log.info("qemu-img %s: %s", " ".join(how) or "(guessing)", ran)
-            raise Reject("qemu-refuses", f"qemu-img cannot open the image{_why(ran, image.path)}; convert it again")
-        return _parse(ran)
+    def _run(self, image: Image, options: list[str]) -> dict[str, Any]:
+        completed = run([self.program, "info", "--output=json", *options, image.path], image.file.fileno())
+        if completed.status or completed.cut:
+            self.log.info("qemu-img %s: %s", " ".join(options) or "(guessing)", completed)
+            raise Reject(
+                "qemu-refuses", f"qemu-img cannot open the image{_reason(completed, image.path)}; convert it again"
+            )
+        return _parse(completed)
 
 
 def examine(file: Any) -> Examination:
-    """The ended examination of `file`, of which only what is looked at is read."""
+    """The ended examination of `file`. Only the bytes that a reader asks for are read."""
     size = file.seek(0, 2)
     examination = Examination(FORMATS, size)
     while examination.position < size:
@@ -90,59 +92,58 @@ def examine(file: Any) -> Examination:
     return examination
 
 
-def expected(told: str | None, examination: Examination) -> tuple[str, int, bool]:
-    """The disk format that qemu must find, the disk's size in bytes, and whether it can be known by its end only.
+def expected(declared: str | None, examination: Examination) -> tuple[str, int, bool]:
+    """The disk format that qemu must find, the disk's size in bytes, and whether only the image's end shows the format.
 
-    qemu never looks at the end: it takes a VHD of fixed size, whose only header stands there, for raw bytes, unless it
-    is told what it is (block/vpc.c, vpc_probe).
+    qemu never looks at the end: it takes a VHD of fixed size, whose only header is there, for raw bytes, unless the
+    caller says what it is (block/vpc.c, vpc_probe).
     """
-    found = ImageFormat(examination)
-    disk_format = DISK_FORMATS.get(told, told) if told else found.disk_format
+    disk_format = DISK_FORMATS.get(declared, declared) if declared else ImageFormat(examination).disk_format
     for match in examination.matches:
-        if match.disk_format == disk_format and match.kind not in UNTOLD and match.virtual_size is not None:
+        if match.disk_format == disk_format and match.kind not in RAW_TO_QEMU and match.virtual_size is not None:
             return disk_format, match.virtual_size, match.at == "end"
     return disk_format, examination.position, False
 
 
-def _parse(ran: Ran) -> dict[str, Any]:
+def _parse(completed: Completed) -> dict[str, Any]:
     import json
 
     try:
-        told = json.loads(ran.output)
+        info = json.loads(completed.output)
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict) or not isinstance(told.get("virtual-size"), int):
-        raise Reject("qemu-refuses", "what qemu-img says of the image cannot be understood; convert it again")
-    return told
+        info = None
+    if not isinstance(info, dict) or not isinstance(info.get("virtual-size"), int):
+        raise Reject("qemu-refuses", "qemu-img prints unreadable output for the image; convert it again")
+    return info
 
 
-def _text(told: dict[str, Any], key: str) -> str:
-    value = told.get(key)
+def _text(info: dict[str, Any], key: str) -> str:
+    value = info.get(key)
     return value if isinstance(value, str) else ""
 
 
-def _compare(told: dict[str, Any], driver: str, size: int) -> None:
-    specific = told.get("format-specific")
+def _compare(info: dict[str, Any], driver: str, size: int) -> None:
+    specific = info.get("format-specific")
     data = specific.get("data") if isinstance(specific, dict) else None
-    if _text(told, "backing-filename") or _text(told, "full-backing-filename"):
+    if _text(info, "backing-filename") or _text(info, "full-backing-filename"):
         raise Reject(
             "backing-file", "qemu-img finds that the image has a backing file; flatten it and upload the result"
         )
     if isinstance(data, dict) and data.get("data-file"):
-        raise Reject("data-file", "qemu-img finds that the image's data stand in another file; convert it to one file")
-    theirs = told["virtual-size"]
-    if _text(told, "format") != driver or theirs not in (size, -(-size // SECTOR) * SECTOR):
+        raise Reject("data-file", "qemu-img finds that the image's data is in another file; convert it to one file")
+    qemu_size = info["virtual-size"]
+    if _text(info, "format") != driver or qemu_size not in (size, -(-size // SECTOR) * SECTOR):
         raise Reject(
             "qemu-disagrees",
-            f"by its headers the image is {driver} with a disk of {size} bytes, but qemu-img, told so, finds "
-            f"{_text(told, 'format'):.40} with {theirs} bytes; convert it and upload the result",
+            f"by its headers the image is {driver} with a disk of {size} bytes, but qemu-img finds "
+            f"{_text(info, 'format'):.40} with {qemu_size} bytes; convert it and upload the result",
         )
 
 
-def _why(ran: Ran, path: str) -> str:
-    if ran.cut:
-        return ": it says more than can be read"
-    if ran.status < 0 or ran.status > 128:
+def _reason(completed: Completed, path: str) -> str:
+    if completed.cut:
+        return ": it prints too much"
+    if completed.status < 0 or completed.status > 128:
         return ": it crashes"
-    lines = ran.errors.decode(errors="replace").replace(path, "the image").strip().splitlines()
+    lines = completed.errors.decode(errors="replace").replace(path, "the image").strip().splitlines()
     return f" ({lines[-1][:200]})" if lines else ""

@@ -147,5 +147,5 @@ def test_it_reads_a_refused_image_to_its_end(qemu_img: Make) -> None:
 
 
 def test_its_settings_are_those_of_format() -> None:
-    with pytest.raises(ValueError, match="does not exist"):
+    with pytest.raises(ValueError, match="unknown finding"):
         Explain(refuse=["nonsense"])

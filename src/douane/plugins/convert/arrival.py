@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from douane.plugins._image_format import ImageFormat
-from douane.plugins.format import agree
+from douane.plugins.format import compare_declared
 from douane.plugins.formats.base import REFUSE
 from douane.plugins.formats.codes import CODES
 from douane.plugins.formats.examination import Examination
@@ -83,7 +83,7 @@ class Arrival:
                 raise Reject("convert-other-files", f"the image cannot be converted: {CODES[finding.code][1]}")
             if finding.code == "encrypted":
                 raise Reject("convert-encrypted", "the image is encrypted and cannot be converted; decrypt it first")
-        agree(*self._declared, ImageFormat(self.examination))
+        compare_declared(*self._declared, ImageFormat(self.examination))
         for finding in self.examination.findings:
             worth, words = CODES[finding.code]
             if finding.code in HARMLESS or (worth != REFUSE and not (strictly and finding.code == "unchecked")):

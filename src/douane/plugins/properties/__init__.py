@@ -1,4 +1,7 @@
-"""The inspector `properties`: the operator's rules about the properties of an image, by all that is known of it."""
+"""The inspector `properties`: the operator's rules about the properties of an image.
+
+A rule (`rule`) has conditions (`condition`) about the declared image and the findings of earlier plugins.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,26 @@ if TYPE_CHECKING:
 
 
 class Properties(Inspector):
-    """Set, or remove, properties of the image itself by rule; or refuse the image.
+    """Set or remove properties of the image itself by rule, or refuse the image.
 
-    ``use = "properties"``, and beside it ``may_set`` with all names that its rules set or remove: a name that is not
-    listed there is a failure of the plugin, at the first image for which it counts. It stands behind those whose
-    findings it goes by.
+    ``use = "properties"``, and beside it ``may_set`` with all names that its rules set or remove: setting a name that
+    is not listed is a failure of the plugin. It must follow the plugins whose findings its rules use.
 
     Configuration:
 
     ``rules`` (list of tables)
-        Each has ``when`` (conditions, all of which must hold; none: always), and ``set`` (names and values),
-        ``remove`` (names) or ``refuse`` (``code`` and ``message``). All rules that hold count, in order; the last
-        word on a name is the last one's. The first refusal ends it.
+        Each rule has ``when`` (conditions that must all hold; without it the rule always holds), and ``set`` (names and
+        values), ``remove`` (names) or ``refuse`` (``code`` and ``message``). All rules that hold are applied in order;
+        a later rule overrides an earlier rule for the same name. The first refusal ends the inspection.
     ``ignore_roles`` (list of str, none)
-        Images of users with one of these roles are left alone.
+        Images of users with one of these roles are not changed.
 
     A condition is about ``role``, ``owner``, ``name``, ``size``, ``disk_format`` or ``container_format`` (as declared,
-    or as the last transform says), ``property.NAME`` (as declared), or ``PLUGIN.KEY`` (as found). It is a value, in
-    which ``*`` stands for any characters, a list of values, or a table: ``not`` (a value or a list), ``min`` and
-    ``max``. What is not known meets no condition but ``not``.
+    or by the last transform), ``property.NAME`` (as declared), or ``PLUGIN.KEY`` (a finding). Its value is a text, in
+    which ``*`` matches any characters, another value, a list of values, or a table: ``not`` (a value or a list),
+    ``min`` and ``max``. An unknown value meets only ``not``.
 
-    Properties: ``rules`` (the numbers of those that held, from 1), or none.
+    Properties: ``rules`` (the numbers, from 1, of the rules that held), or none.
     """
 
     reads = "findings"
@@ -42,21 +44,23 @@ class Properties(Inspector):
     def __init__(self, rules: list[dict[str, Any]], ignore_roles: list[str] | None = None) -> None:
         self.rules = [Rule(table, number) for number, table in enumerate(rules, 1)]
         if not self.rules:
-            raise ValueError("'rules' is empty, so that nothing would be done; write one, or leave the plugin out")
+            raise ValueError("'rules' is empty; write a rule, or leave the plugin out")
         self.ignore_roles = frozenset(ignore_roles or ())
 
     def inspect(self, image: Image) -> dict[str, str]:
-        """Raises Reject where a rule says so."""
+        """Apply the rules. Raises Reject if a rule says so."""
         if self.ignore_roles.intersection(image.roles):
-            self.log.info("left alone: its user is %s", ", ".join(sorted(self.ignore_roles.intersection(image.roles))))
+            self.log.info(
+                "no rule is applied: the user is %s", ", ".join(sorted(self.ignore_roles.intersection(image.roles)))
+            )
             return {}
-        held = [(number, rule) for number, rule in enumerate(self.rules, 1) if rule.holds(image)]
-        for number, rule in held:
+        matching = [(number, rule) for number, rule in enumerate(self.rules, 1) if rule.holds(image)]
+        for number, rule in matching:
             if rule.refusal is not None:
-                self.log.info("rule %d refuses it", number)
+                self.log.info("rule %d refuses the image", number)
                 raise rule.refusal
             for name, value in rule.set.items():
                 self.propose(name, value)
             for name in rule.remove:
                 self.propose(name, None)
-        return {"rules": ",".join(str(number) for number, _ in held)} if held else {}
+        return {"rules": ",".join(str(number) for number, _ in matching)} if matching else {}

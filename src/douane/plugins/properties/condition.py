@@ -1,4 +1,4 @@
-"""A condition on one value of an image: equal, one of several, not, at least, at most; texts with ``*``."""
+"""A condition on a value of an image: equal, in a list, not, a minimum, a maximum; texts with ``*``."""
 
 from __future__ import annotations
 
@@ -12,68 +12,71 @@ _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
 class Condition:
-    """Of `wanted`, as TOML has it; `what` names it in errors. Raises ValueError.
+    """A condition from its TOML value; `subject` names it in errors. Raises ValueError.
 
-    A value that is not there meets no condition but ``not``.
+    A missing value meets only ``not``.
     """
 
-    def __init__(self, wanted: object, what: str) -> None:
-        self._tests = list(_tests(wanted, what))
+    def __init__(self, value: object, subject: str) -> None:
+        self._tests = list(_tests(value, subject))
 
     def holds(self, values: Sequence[Value]) -> bool:
-        """True if one of `values` meets it, or with ``not`` if none does."""
+        """True if one of `values` meets the condition, or with ``not`` if none does."""
         return all(test(values) for test in self._tests)
 
 
-def _tests(wanted: object, what: str) -> list[Callable[[Sequence[Value]], bool]]:
-    if not isinstance(wanted, dict):
-        alternatives = _alternatives(wanted, what)
-        return [lambda values: any(_equal(value, each) for value in values for each in alternatives)]
-    if not wanted:
-        raise ValueError(f"{what} is an empty table; write 'not', 'min' or 'max' in it")
-    found: list[Callable[[Sequence[Value]], bool]] = []
-    for key, bound in wanted.items():
+def _tests(value: object, subject: str) -> list[Callable[[Sequence[Value]], bool]]:
+    if not isinstance(value, dict):
+        return [_any_of(_alternatives(value, subject))]
+    if not value:
+        raise ValueError(f"{subject} is an empty table; write 'not', 'min' or 'max' in it")
+    tests: list[Callable[[Sequence[Value]], bool]] = []
+    for key, bound in value.items():
         if key == "not":
-            found.append(_no(_alternatives(bound, f"{what}, 'not',")))
+            tests.append(_none_of(_alternatives(bound, f"{subject}, 'not',")))
         elif key in ("min", "max"):
             if isinstance(bound, bool) or not isinstance(bound, int | float):
-                raise ValueError(f"{what}: {key!r} is a number, not {bound!r:.60}")
-            found.append(_range(bound, at_least=key == "min"))
+                raise ValueError(f"{subject}: {key!r} is a number, not {bound!r:.60}")
+            tests.append(_range(bound, is_min=key == "min"))
         else:
-            raise ValueError(f"{what}: {key!r:.60} is not known; a table has 'not', 'min', 'max'")
-    return found
+            raise ValueError(f"{subject}: {key!r:.60} is not known; a table has 'not', 'min', 'max'")
+    return tests
 
 
-def _no(alternatives: list[Value]) -> Callable[[Sequence[Value]], bool]:
-    return lambda values: not any(_equal(value, each) for value in values for each in alternatives)
+def _any_of(alternatives: list[Value]) -> Callable[[Sequence[Value]], bool]:
+    return lambda values: any(_matches(value, pattern) for value in values for pattern in alternatives)
 
 
-def _range(bound: float, *, at_least: bool) -> Callable[[Sequence[Value]], bool]:
+def _none_of(alternatives: list[Value]) -> Callable[[Sequence[Value]], bool]:
+    return lambda values: not any(_matches(value, pattern) for value in values for pattern in alternatives)
+
+
+def _range(bound: float, *, is_min: bool) -> Callable[[Sequence[Value]], bool]:
     def holds(values: Sequence[Value]) -> bool:
         numbers = [number for value in values if (number := _number(value)) is not None]
-        return any(number >= bound if at_least else number <= bound for number in numbers)
+        return any(number >= bound if is_min else number <= bound for number in numbers)
 
     return holds
 
 
-def _alternatives(wanted: object, what: str) -> list[Value]:
-    found: list[Value] = []
-    for each in wanted if isinstance(wanted, list) else [wanted]:
-        if not isinstance(each, str | int | float | bool):
-            raise ValueError(f"{what} is a text, a number, true, false, or a list of these, not {each!r:.60}")
-        found.append(each)
-    if not found:
-        raise ValueError(f"{what} is an empty list, which nothing could be one of")
-    return found
+def _alternatives(value: object, subject: str) -> list[Value]:
+    alternatives: list[Value] = []
+    for alternative in value if isinstance(value, list) else [value]:
+        if not isinstance(alternative, str | int | float | bool):
+            raise ValueError(f"{subject} is a text, a number, true, false, or a list of these, not {alternative!r:.60}")
+        alternatives.append(alternative)
+    if not alternatives:
+        raise ValueError(f"{subject} is an empty list, which no value could match")
+    return alternatives
 
 
-def _equal(value: Value, wanted: Value) -> bool:
-    """As a person means it: what was declared is always a text."""
-    if isinstance(wanted, str):
-        return _like(_text(value), wanted)
-    if isinstance(wanted, bool):
-        return _text(value).lower() in (_TRUE if wanted else _FALSE)
-    return not isinstance(value, bool) and _number(value) == wanted
+def _matches(value: Value, pattern: Value) -> bool:
+    """Compare as a person would: declared values are always texts."""
+    if isinstance(pattern, str):
+        return _like(_text(value), pattern)
+    if isinstance(pattern, bool):
+        return _text(value).lower() in (_TRUE if pattern else _FALSE)
+    return not isinstance(value, bool) and _number(value) == pattern
 
 
 def _text(value: Value) -> str:
@@ -94,7 +97,7 @@ def _number(value: Value) -> float | None:
 
 
 def _like(text: str, pattern: str) -> bool:
-    """True if `text` is `pattern`, in which ``*`` stands for any characters. In time of their lengths' product."""
+    """True if `text` matches `pattern`, where ``*`` is any characters; in time of the product of their lengths."""
     first, *rest = pattern.split("*")
     if not rest:
         return text == pattern
@@ -103,8 +106,8 @@ def _like(text: str, pattern: str) -> bool:
         return False
     at, end = len(first), len(text) - len(last)
     for part in middle:
-        found = text.find(part, at, end)
-        if found < 0:
+        start = text.find(part, at, end)
+        if start < 0:
             return False
-        at = found + len(part)
+        at = start + len(part)
     return True

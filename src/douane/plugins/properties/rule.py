@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .condition import Value
 
 DECLARED = ("name", "size", "disk_format", "container_format", "owner", "role")
-"""What a condition can be about, besides ``property.NAME`` and ``PLUGIN.KEY``."""
+"""The subjects of a condition, besides ``property.NAME`` and ``PLUGIN.KEY``."""
 
 _PROPERTY = "property."
 _KEYS = ("when", "set", "remove", "refuse")
@@ -24,49 +24,49 @@ _NAME_LENGTH, _VALUE_LENGTH = 255, 4096
 
 
 class Rule:
-    """`table` as TOML has it; `number` from 1, for errors. Raises ValueError, which names both the rule and the key."""
+    """A rule from its TOML table; `number` counts from 1. Raises ValueError, which names the rule and the key."""
 
     def __init__(self, table: Any, number: int) -> None:
-        what = f"rule {number}"
+        subject = f"rule {number}"
         if not isinstance(table, dict):
-            raise ValueError(f"{what} is a table such as {{ when = {{}}, set = {{}} }}, not {table!r:.60}")
+            raise ValueError(f"{subject} is a table such as {{ when = {{}}, set = {{}} }}, not {table!r:.60}")
         for key in table:
             if key not in _KEYS:
-                raise ValueError(f"{what}: {key!r:.60} is not known; a rule has {', '.join(_KEYS)}")
-        when = _table(table, "when", what)
-        self.set: dict[str, Value] = _table(table, "set", what)
+                raise ValueError(f"{subject}: {key!r:.60} is not known; a rule has {', '.join(_KEYS)}")
+        when = _table(table, "when", subject)
+        self.set: dict[str, Value] = _table(table, "set", subject)
         self.remove: list[str] = table.get("remove", [])
         if not isinstance(self.remove, list):
-            raise ValueError(f"{what}: 'remove' is a list of names, not {self.remove!r:.60}")
+            raise ValueError(f"{subject}: 'remove' is a list of names, not {self.remove!r:.60}")
         for key, names in (("set", self.set), ("remove", self.remove)):
             for name in names:
-                _check_name(name, f"{what}: {key!r}")
+                _check_name(name, f"{subject}: {key!r}")
         for name, value in self.set.items():
             if not isinstance(value, str | int | float | bool) or len(str(value)) > _VALUE_LENGTH:
                 raise ValueError(
-                    f"{what}: 'set' {name} is a text of at most {_VALUE_LENGTH} characters, a number, true or false, "
-                    f"not {value!r:.60}"
+                    f"{subject}: 'set' {name} is a text of at most {_VALUE_LENGTH} characters, a number, true or "
+                    f"false, not {value!r:.60}"
                 )
-        twice = [name for name in self.remove if name in self.set]
-        if twice:
-            raise ValueError(f"{what} both sets and removes {twice[0]}")
-        self.refusal = _refusal(table, what)
+        conflicts = [name for name in self.remove if name in self.set]
+        if conflicts:
+            raise ValueError(f"{subject} both sets and removes {conflicts[0]}")
+        self.refusal = _refusal(table, subject)
         if not (self.set or self.remove or self.refusal):
-            raise ValueError(f"{what} does nothing: write 'set', 'remove' or 'refuse' in it")
-        self._conditions = [(key, _condition(key, wanted, what)) for key, wanted in when.items()]
+            raise ValueError(f"{subject} does nothing: write 'set', 'remove' or 'refuse' in it")
+        self._conditions = [(key, _condition(key, value, subject)) for key, value in when.items()]
 
     def holds(self, image: Image) -> bool:
-        """True if all its conditions do."""
+        """True if all conditions hold."""
         return all(condition.holds(_values(image, key)) for key, condition in self._conditions)
 
 
-def _condition(key: str, wanted: object, what: str) -> Condition:
+def _condition(key: str, value: object, subject: str) -> Condition:
     if key not in DECLARED and not 0 < key.find(".") < len(key) - 1:
         raise ValueError(
-            f"{what}: 'when' has {key!r:.60}, which is not known; write one of {', '.join(DECLARED)}, property.NAME "
-            "for what was declared, or PLUGIN.KEY for what a plugin found"
+            f"{subject}: 'when' has {key!r:.60}, which is not known; write one of {', '.join(DECLARED)}, property.NAME "
+            "for a declared property, or PLUGIN.KEY for a plugin's finding"
         )
-    return Condition(wanted, f"{what}: {key}")
+    return Condition(value, f"{subject}: {key}")
 
 
 def _values(image: Image, key: str) -> tuple[Value, ...]:
@@ -82,25 +82,25 @@ def _values(image: Image, key: str) -> tuple[Value, ...]:
     return () if value is None else (value,)
 
 
-def _table(table: dict[str, Any], key: str, what: str) -> dict[str, Any]:
+def _table(table: dict[str, Any], key: str, subject: str) -> dict[str, Any]:
     value = table.get(key, {})
     if not isinstance(value, dict):
-        raise ValueError(f"{what}: {key!r} is a table, not {value!r:.60}")
+        raise ValueError(f"{subject}: {key!r} is a table, not {value!r:.60}")
     return value
 
 
-def _check_name(name: object, what: str) -> None:
+def _check_name(name: object, subject: str) -> None:
     if not isinstance(name, str) or not 0 < len(name) <= _NAME_LENGTH or not _LETTERS.issuperset(name):
-        raise ValueError(f"{what} has {name!r:.60}; a property's name is 1 to 255 of a-z A-Z 0-9 _ . : -")
+        raise ValueError(f"{subject} has {name!r:.60}; a property's name is 1 to 255 of a-z A-Z 0-9 _ . : -")
 
 
-def _refusal(table: dict[str, Any], what: str) -> Reject | None:
-    told = table.get("refuse")
-    if told is None:
+def _refusal(table: dict[str, Any], subject: str) -> Reject | None:
+    refusal = table.get("refuse")
+    if refusal is None:
         return None
-    if not isinstance(told, dict) or set(told) != {"code", "message"}:
-        raise ValueError(f"{what}: 'refuse' is a table of 'code' and 'message', not {told!r:.60}")
+    if not isinstance(refusal, dict) or set(refusal) != {"code", "message"}:
+        raise ValueError(f"{subject}: 'refuse' is a table of 'code' and 'message', not {refusal!r:.60}")
     try:
-        return Reject(told["code"], told["message"])
+        return Reject(refusal["code"], refusal["message"])
     except ValueError as error:
-        raise ValueError(f"{what}: 'refuse': {error}") from error
+        raise ValueError(f"{subject}: 'refuse': {error}") from error
