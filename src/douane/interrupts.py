@@ -1,8 +1,9 @@
-"""Signals that end the program, at a place where nothing is half done.
+"""Signals that end the program, deferred to a place where nothing is half done.
 
-Python runs a signal's handler between any two bytecodes of the main thread. What it raises there can fall between a
-lock that has been taken and the block that lets it go again (bpo-29988), into a transaction, or into a finalizer, which
-swallows it. While a pass runs in the main thread it is therefore kept, and raised where the pass waits.
+Python runs a signal's handler between any two bytecodes of the main thread. An exception that the handler raises can
+fall between a lock that has been taken and the block that releases it (bpo-29988), into a transaction, or into a
+finalizer, which swallows it. While a run is in the main thread, the exception is therefore kept, and raised where the
+run waits.
 """
 
 from __future__ import annotations
@@ -13,46 +14,51 @@ from collections.abc import Callable, Iterator
 
 
 class Interrupts:
-    """Of the main thread; in others nothing here does anything, since no signal is handled there."""
+    """The interrupts of the main thread. In other threads the methods do nothing: Python handles no signals there."""
 
     def __init__(self) -> None:
-        self._holds = 0
+        self._depth = 0
         self._pending: BaseException | None = None
-        self._wake: Callable[[], None] = _nobody
+        self._wake: Callable[[], None] = _ignore
 
     def interrupt(self, error: BaseException) -> None:
-        """For a signal's handler: raise `error`, now, or if a pass is under way as soon as it can be left in order. A
-        second one does not wait."""
-        if not self._holds or self._pending is not None:
+        """Raise `error` now, or at the next checkpoint if it is deferred. For a signal's handler.
+
+        A second interrupt is never deferred.
+        """
+        if not self._depth or self._pending is not None:
             raise error
         self._pending = error
         self._wake()
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """What comes meanwhile is raised where :meth:`checked` allows it, or at the end."""
+    def deferred(self) -> Iterator[None]:
+        """Defer interrupts to a checkpoint, or to the end of the block."""
         if not _is_main():
             yield
             return
-        self._holds += 1
+        self._depth += 1
         try:
             yield
         finally:
-            self._holds -= 1
-            if not self._holds:
+            self._depth -= 1
+            if not self._depth:
                 self._raise()
 
     @contextlib.contextmanager
-    def checked(self, wake: Callable[[], None]) -> Iterator[Callable[[], None]]:
-        """Gives what is to be called wherever it may be raised; `wake` is called when that should be soon."""
+    def checkpoints(self, wake: Callable[[], None]) -> Iterator[Callable[[], None]]:
+        """Yield a function that raises a pending interrupt; call it where stopping is safe.
+
+        `wake` is called from a signal's handler when there is one to raise.
+        """
         if not _is_main():
-            yield _nobody
+            yield _ignore
             return
-        before, self._wake = self._wake, wake
+        outer, self._wake = self._wake, wake
         try:
             yield self._raise
         finally:
-            self._wake = before
+            self._wake = outer
 
     def _raise(self) -> None:
         error, self._pending = self._pending, None
@@ -60,7 +66,7 @@ class Interrupts:
             raise error
 
 
-def _nobody() -> None:
+def _ignore() -> None:
     pass
 
 

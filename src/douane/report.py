@@ -1,4 +1,8 @@
-"""What is told at the end: a verdict for each plugin, and the whole."""
+"""Everything that a run produced, as data: the outcome, a verdict for each plugin, the bytes at both ends.
+
+The fields are the keys of ``--json``, of the agent's answers and of the catalog's reports: none is ever renamed
+(docs/promise.md).
+"""
 
 from __future__ import annotations
 
@@ -14,85 +18,173 @@ PropertyValue = str | int | float | bool
 
 
 class Warned(msgspec.Struct, frozen=True):
-    """Something the tenant is told without being refused."""
+    """A warning: the tenant reads it, and the image is not refused for it."""
 
     code: str
+    """For programs."""
+
     message: str
+    """For the tenant."""
 
 
-class Ran(msgspec.Struct, frozen=True, kw_only=True):
+class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """What exactly was run: enough to say later whether it would be the same today."""
 
     use: str
+    """As in the plan."""
+
     kind: str | None = None
+    """``inspector``, ``transform`` or ``program``; None if the plugin did not describe itself."""
+
     reads: str | None = None
+    """The `reads` value of the class."""
+
     api: int | None = None
+    """The level of the contract."""
+
     version: str | None = None
+    """The version of the distribution, for built-in plugins."""
+
     code_sha256: str | None = None
+    """Digest (hex) of the plugin's code."""
+
     config_sha256: str | None = None
+    """Digest (hex) of its configuration, grants included."""
+
     sandbox: str
+    """The tier of its sandbox."""
 
 
 class Verdict(msgspec.Struct, kw_only=True):
-    """One plugin's answer, or what happened instead. `seconds` is the time that it had work to do."""
+    """One plugin's answer, or what happened instead."""
 
     plugin: str
+    """The name in the plan."""
+
     outcome: PluginOutcome
+    """The answer, before the policy weighs it."""
+
     code: str | None = None
+    """For programs: the plugin's own, or what happened to it; None if it accepted."""
+
     message: str | None = None
+    """For the tenant; None if the plugin accepted."""
+
     mode: str = "enforce"
+    """The mode in the plan."""
+
     warnings: list[Warned] = []
+    """In the order in which the plugin gave them."""
+
     properties: dict[str, PropertyValue] = {}
+    """The properties in the plugin's namespace, by full name."""
+
     proposed: dict[str, PropertyValue | None] = {}
+    """The properties of the image itself that the plugin sets; None removes a property."""
+
     bytes_seen: int = 0
+    """Bytes of the image that the plugin has read."""
+
     bytes_total: int | None = None
+    """Bytes in the image that it read from; None if that is not known."""
+
     seconds: float = 0.0
+    """The time in which the plugin had work."""
+
     retry_after: float | None = None
-    ran: Ran | None = None
+    """Seconds, if it deferred."""
+
+    ran: Provenance | None = None
+    """What was run."""
+
     detail: str | None = None
+    """For the operator, not for the tenant: a traceback, an exit status."""
+
     decisive: bool = False
+    """True for the verdict that decided the outcome."""
 
 
 class Proposed(msgspec.Struct, frozen=True):
-    """A property outside of all plugins' namespaces, or None for one that is to be removed; and who proposed it."""
+    """A property outside all plugins' namespaces, and the plugin that proposed it."""
 
     value: PropertyValue | None
+    """None removes the property."""
+
     plugin: str
+    """The plugin's name in the plan."""
 
 
 class Bytes(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The bytes at one end: how many, and their digests (hex). Without digests if not all were read."""
+    """The bytes at one end of a run."""
 
     size: int
+    """Their number."""
+
     complete: bool
+    """True if that is the whole image; only then there are digests."""
+
     md5: str | None = None
+    """Hex, if the plan asks for it."""
+
     sha256: str | None = None
+    """Hex, if the plan asks for it."""
+
     sha512: str | None = None
+    """Hex, if the plan asks for it."""
 
     def digests(self) -> dict[str, str]:
-        """The digests that there are, by algorithm."""
-        found = {"md5": self.md5, "sha256": self.sha256, "sha512": self.sha512}
-        return {name: value for name, value in found.items() if value is not None}
+        """The digests that were taken, by algorithm."""
+        digests = {"md5": self.md5, "sha256": self.sha256, "sha512": self.sha512}
+        return {name: value for name, value in digests.items() if value is not None}
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """The outcome of one pass. `code` and `message` are for the tenant; None when it was accepted."""
+    """The outcome of one run, and what it rests on."""
 
     outcome: Outcome
+    """Only ``accepted`` lets an image in."""
+
     code: str | None = None
+    """The reason, for programs; None if the image was accepted."""
+
     message: str | None = None
+    """The reason, for the tenant; None if the image was accepted."""
+
     verdicts: list[Verdict]
+    """One for each plugin, in the order of the plan."""
+
     received: Bytes
+    """The image as it arrived."""
+
     stored: Bytes
+    """The image as it came out."""
+
     disk_format: str | None = None
+    """The format that was determined; the declared format if no plugin looked."""
+
     container_format: str | None = None
+    """As `disk_format`; ``bare`` if nothing was declared."""
+
     virtual_size: int | None = None
+    """Bytes of the disk that a guest sees; None if not known."""
+
     properties: dict[str, PropertyValue] = {}
+    """The properties of all plugins, by full name."""
+
     proposed: dict[str, Proposed] = {}
+    """The properties of the image itself that plugins set, by name."""
+
     sandbox: str
+    """The tier of the run."""
+
     temporary_bytes: int = 0
+    """The most that temporary files took on the disk at one time."""
+
     seconds: float
+    """The duration of the run."""
+
     retry_after: float | None = None
+    """Seconds, if the decisive plugin deferred."""
 
     @property
     def exit_code(self) -> int:
@@ -101,15 +193,17 @@ class Report(msgspec.Struct, kw_only=True):
 
     @property
     def is_transformed(self) -> bool:
-        """True if what came out is not known to be, byte for byte, what came in. Where no plugin is a transform it is,
-        also without digests."""
-        before, after = self.received.digests(), self.stored.digests()
-        both = before.keys() & after.keys()
-        if self.received.size != self.stored.size or any(before[name] != after[name] for name in both):
+        """False if what came out is known to be, byte for byte, what came in.
+
+        Digests show that; without digests it is known only if no plugin is a transform.
+        """
+        received, stored = self.received.digests(), self.stored.digests()
+        common = received.keys() & stored.keys()
+        if self.received.size != self.stored.size or any(received[name] != stored[name] for name in common):
             return True
-        return not both and any(each.ran is None or each.ran.kind != "inspector" for each in self.verdicts)
+        return not common and any(verdict.ran is None or verdict.ran.kind != "inspector" for verdict in self.verdicts)
 
     def to_json(self) -> dict[str, Any]:
-        """Builtin types only, as the command line prints them."""
-        told: dict[str, Any] = msgspec.to_builtins(self)
-        return told
+        """The report in builtin types, as the command line prints it."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields

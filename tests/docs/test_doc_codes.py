@@ -12,7 +12,7 @@ from douane.cli import main, signals
 from douane.plugins import limits
 from douane.plugins.format import HALF_READ
 from douane.plugins.formats.codes import CODES
-from douane.report import EXIT_CODES, Bytes, Ran, Report, Verdict, Warned
+from douane.report import EXIT_CODES, Bytes, Provenance, Report, Verdict, Warned
 from support.doc_pages import TOP, page, section, spans, tables
 
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
@@ -137,7 +137,7 @@ def test_the_exit_codes_are_those_of_the_command():
     assert listed == {*EXIT_CODES.values(), 2, main.INTERRUPTED, signals.TERMINATED}
 
 
-@pytest.mark.parametrize("kind", [Report, Verdict, Bytes, Ran, Warned])
+@pytest.mark.parametrize("kind", [Report, Verdict, Bytes, Provenance, Warned])
 def test_every_field_of_a_report_is_explained(kind):
     told = spans(section(page("docs/exit-codes.md"), "The report"))
     assert not set(kind.__struct_fields__) - set(told)

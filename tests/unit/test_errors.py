@@ -73,8 +73,8 @@ def test_no_code_is_set_on_an_instance() -> None:
 
 def test_the_import_loads_nothing_else() -> None:
     script = "import sys; before = set(sys.modules); import douane.errors; print(*sorted(set(sys.modules) - before))"
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    assert set(done.stdout.split()) <= {"__future__", "douane", "douane.errors"}
+    process = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert set(process.stdout.split()) <= {"__future__", "douane", "douane.errors"}
 
 
 def test_a_code_given_to_the_constructor_is_the_instance_s_alone() -> None:

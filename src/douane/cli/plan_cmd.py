@@ -56,7 +56,7 @@ def _entry(process: PluginProcess) -> dict[str, Any]:
     entry.pop("base")
     entry.pop("texts")
     entry["config"] = {**process.spec.config, **process.spec.texts}
-    entry["ran"] = to_builtins(process.ran())
+    entry["ran"] = to_builtins(process.provenance())
     described = process.described
     entry["parameters"] = to_builtins(described.parameters) if described is not None else []
     entry["doc"] = described.doc if described is not None else ""

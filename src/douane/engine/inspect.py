@@ -44,7 +44,7 @@ def inspect_image(
     the kernel ends the plugin processes when the thread that started them ends.
     """
     started = time.monotonic()
-    with contextlib.closing(source), INTERRUPTS.held():
+    with contextlib.closing(source), INTERRUPTS.deferred():
         check_declared(plan, image)
         tier = options.tier or choose_tier(plan, None)
         resolved = resolve_plan(plan)  # reads files, starts nothing
@@ -91,7 +91,7 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = ignore_log) -> list
     Raises PlanError if a plugin is configured wrongly, DouaneError if it does not start for another reason.
     """
     with (
-        INTERRUPTS.held(),
+        INTERRUPTS.deferred(),
         launch(resolve_plan(plan), tier, RunOptions(emit=emit)) as launched,
     ):
         for process in launched.plugins:

@@ -17,7 +17,7 @@ import msgspec
 from douane.errors import PlanError
 from douane.plan.model import PluginSpec
 from douane.plan.resolve import ResolvedPlugin
-from douane.report import PluginOutcome, Ran, Verdict
+from douane.report import PluginOutcome, Provenance, Verdict
 from douane.stream.ring import Ring
 
 from .messages import Described, ImageFacts, Needs
@@ -93,7 +93,7 @@ class PluginProcess(Protocol):
     def refuse(self, code: str, message: str) -> None:
         """Refuse the output, also after an accept: a transform may answer before too much of its output is read."""
 
-    def ran(self) -> Ran:
+    def provenance(self) -> Provenance:
         """What exactly was run."""
 
     def scratch_used(self) -> int:

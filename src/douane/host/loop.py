@@ -55,7 +55,7 @@ class Loop:
         `tick(seconds since the last)` is called about ten times a second. Raises the exception of a pending interrupt.
         """
         last = time.monotonic()
-        with INTERRUPTS.checked(self._wake) as check:
+        with INTERRUPTS.checkpoints(self._wake) as check:
             self._drain(handle)
             while not until():
                 check()

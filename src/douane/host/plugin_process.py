@@ -11,7 +11,7 @@ from typing import Any
 
 from douane import sandbox
 from douane.plan.resolve import ResolvedPlugin
-from douane.report import PluginOutcome, Ran, Verdict, Warned
+from douane.report import PluginOutcome, Provenance, Verdict, Warned
 from douane.stream.temp_files import ScratchFiles
 
 from .clocks import Stopwatch
@@ -97,16 +97,16 @@ class SandboxedPlugin:
             mode=self.spec.mode,
             warnings=list(self._warnings),
             seconds=round(self._stopwatch.seconds, 6),
-            ran=self.ran(),
+            ran=self.provenance(),
             **fields,
         )
         self.end()
         self._loop.post(PluginAnswered(self.spec.name, self.verdict, self.becomes))
 
-    def ran(self) -> Ran:
+    def provenance(self) -> Provenance:
         """See PluginProcess."""
         kind = "transform" if self.is_transform else "inspector"
-        return Ran(
+        return Provenance(
             use=self.spec.use,
             kind=kind if self.ready else None,
             reads=self.reads if self.ready else None,

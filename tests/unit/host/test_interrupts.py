@@ -1,4 +1,4 @@
-"""Ctrl-C while a pass runs: it ends it, but never in the middle of something."""
+"""Ctrl-C during a run: it ends the run at a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,61 +15,61 @@ from douane.interrupts import INTERRUPTS
 
 @pytest.fixture(autouse=True)
 def ctrl_c() -> Iterator[Callable[[], None]]:
-    """Press it. The handler is the command line's."""
-    before = signal.signal(signal.SIGINT, lambda *_: INTERRUPTS.interrupt(KeyboardInterrupt()))
+    """A function that presses Ctrl-C. The handler is the command line's."""
+    previous = signal.signal(signal.SIGINT, lambda *_: INTERRUPTS.interrupt(KeyboardInterrupt()))
     yield lambda: signal.raise_signal(signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, previous)
 
 
 @pytest.fixture
 def loop() -> Iterator[Loop]:
-    made = Loop()
-    yield made
-    made.close()
+    instance = Loop()
+    yield instance
+    instance.close()
 
 
-def test_where_no_pass_runs_it_ends_the_program_at_once(ctrl_c):
+def test_an_interrupt_outside_a_run_is_raised_at_once(ctrl_c):
     with pytest.raises(KeyboardInterrupt):
         ctrl_c()
 
 
-def test_what_a_pass_is_in_the_middle_of_is_done_first(ctrl_c):
-    done = []
-    with pytest.raises(KeyboardInterrupt), INTERRUPTS.held():
+def test_an_interrupt_is_raised_at_the_end_of_the_block(ctrl_c):
+    events = []
+    with pytest.raises(KeyboardInterrupt), INTERRUPTS.deferred():
         ctrl_c()
-        done.append("the rest")
-    assert done == ["the rest"]
+        events.append("the rest")
+    assert events == ["the rest"]
     with pytest.raises(KeyboardInterrupt):
         ctrl_c()
 
 
-def test_a_pass_within_a_pass_leaves_it_to_the_outer_one(ctrl_c):
-    done = []
-    with pytest.raises(KeyboardInterrupt), INTERRUPTS.held():
-        with INTERRUPTS.held():
+def test_the_outer_block_raises_the_interrupt_of_the_inner(ctrl_c):
+    events = []
+    with pytest.raises(KeyboardInterrupt), INTERRUPTS.deferred():
+        with INTERRUPTS.deferred():
             ctrl_c()
-        done.append("the rest")
-    assert done == ["the rest"]
+        events.append("the rest")
+    assert events == ["the rest"]
 
 
-def test_the_loop_is_left_between_two_callbacks(ctrl_c, loop):
-    done = []
+def test_the_loop_raises_an_interrupt_between_two_callbacks(ctrl_c, loop):
+    events = []
 
     def handle(_: Event) -> None:
         ctrl_c()
-        done.append("all of the event")
+        events.append("all of the event")
 
     def tick(_: float) -> None:
-        done.append("a tick")
+        events.append("a tick")
 
     loop.post(Event())
-    with INTERRUPTS.held(), pytest.raises(KeyboardInterrupt):
+    with INTERRUPTS.deferred(), pytest.raises(KeyboardInterrupt):
         loop.run(handle, lambda: False, tick)
-    assert done == ["all of the event"]
+    assert events == ["all of the event"]
 
 
-def test_a_loop_that_waits_is_woken(loop):
-    """From another thread, as the kernel's signal comes: the loop sleeps, and would until its next tick at least."""
+def test_an_interrupt_wakes_the_loop(loop):
+    """The signal comes from another thread, while the loop sleeps until its next tick."""
     me = threading.main_thread().ident
     assert me is not None
     asleep = threading.Event()
@@ -77,31 +77,31 @@ def test_a_loop_that_waits_is_woken(loop):
     thread = threading.Thread(target=lambda: (asleep.wait(), signal.pthread_kill(me, signal.SIGINT)))
     thread.start()
     ticks: list[float] = []
-    with INTERRUPTS.held(), pytest.raises(KeyboardInterrupt):
+    with INTERRUPTS.deferred(), pytest.raises(KeyboardInterrupt):
         loop.run(lambda _: asleep.set(), lambda: False, ticks.append)
     thread.join()
 
 
-def test_who_presses_it_twice_does_not_wait(ctrl_c):
-    done = []
-    with pytest.raises(KeyboardInterrupt), INTERRUPTS.held():
+def test_a_second_interrupt_is_raised_at_once(ctrl_c):
+    events = []
+    with pytest.raises(KeyboardInterrupt), INTERRUPTS.deferred():
         ctrl_c()
         ctrl_c()
-        done.append("not this")
-    assert done == []
+        events.append("not this")
+    assert events == []
 
 
-def test_a_pass_in_another_thread_keeps_nothing_back(ctrl_c, loop):
-    begun, end = threading.Event(), threading.Event()
+def test_a_run_in_another_thread_defers_nothing(ctrl_c, loop):
+    started, end = threading.Event(), threading.Event()
 
-    def other() -> None:
-        with INTERRUPTS.held():
-            begun.set()
+    def run_elsewhere() -> None:
+        with INTERRUPTS.deferred():
+            started.set()
             loop.run(lambda _: None, end.is_set, lambda _: None)
 
-    thread = threading.Thread(target=other)
+    thread = threading.Thread(target=run_elsewhere)
     thread.start()
-    assert begun.wait(20)
+    assert started.wait(20)
     with pytest.raises(KeyboardInterrupt):
         ctrl_c()
     end.set()
@@ -109,7 +109,7 @@ def test_a_pass_in_another_thread_keeps_nothing_back(ctrl_c, loop):
     assert not thread.is_alive()
 
 
-def test_an_error_on_the_way_out_does_not_swallow_it(ctrl_c):
-    with pytest.raises(KeyboardInterrupt), INTERRUPTS.held():
+def test_an_error_does_not_replace_the_interrupt(ctrl_c):
+    with pytest.raises(KeyboardInterrupt), INTERRUPTS.deferred():
         ctrl_c()
         raise ValueError("something else")
