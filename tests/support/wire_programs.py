@@ -1,4 +1,4 @@
-"""The programs of tests/contract/wire_c, compiled here, and what the one that says anything is told to say."""
+"""The programs of tests/contract/wire_c, compiled here, and scripts for the one that sends given frames."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from douane_plugin import wire
 
 SOURCES = Path(__file__).parents[1] / "contract" / "wire_c"
 LISTEN = "<"
-"""Take one frame of the engine and show it."""
+"""Receive one frame of the engine and log it."""
 
-_made: dict[str, str] = {}
+_compiled: dict[str, str] = {}
 
 
 def compile_all(folder: Path) -> None:
-    """Make the programs as their first lines say; a warning of the compiler is an error."""
+    """Compile the programs; a warning of the compiler is an error."""
     for source in SOURCES.glob("*.c"):
-        made = folder / source.stem
-        words = ["cc", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o", made, source]
+        program = folder / source.stem
+        words = ["cc", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o", program, source]
         subprocess.run(words, check=True)
-        _made[source.stem] = str(made)
+        _compiled[source.stem] = str(program)
 
 
 def compiled(name: str) -> str:
     """The path of a program."""
-    return _made[name]
+    return _compiled[name]
 
 
 def frame(kind: int, payload: bytes | dict[str, object] = b"") -> bytes:
@@ -41,12 +41,12 @@ ACCEPT = frame(wire.ACCEPT, {"seen": 0})
 
 
 def described(**keys: object) -> bytes:
-    """DESCRIBED of an inspector that reads a stream, or of what `keys` say."""
+    """A DESCRIBED frame of an inspector that reads a stream, with the fields in `keys`."""
     return frame(wire.DESCRIBED, {"api": 1, "level": 1, "kind": "inspector", "reads": "stream", **keys})
 
 
 def begin(**keys: object) -> list[bytes | str]:
-    """What a runtime says until it has its image."""
+    """The script of a runtime until it has its image."""
     return [LISTEN, described(**keys), frame(wire.READY), LISTEN]
 
 
@@ -55,21 +55,21 @@ def binary(kind: int, *values: int) -> bytes:
     return frame(kind, b"".join(value.to_bytes(8, "little") for value in values))
 
 
-def speaker(*said: bytes | str) -> str:
-    """The `use` of a program that says this."""
-    return f"wire:{compiled('speak')} " + shlex.join(word.hex() if isinstance(word, bytes) else word for word in said)
+def speaker(*words: bytes | str) -> str:
+    """The `use` of a program with this script."""
+    return f"wire:{compiled('speak')} " + shlex.join(word.hex() if isinstance(word, bytes) else word for word in words)
 
 
 def plan(use: str, *lines: str) -> str:
-    """TOML of the plugin `wired` that runs this."""
+    """TOML of the plugin `wired` with this `use`."""
     return "\n".join(["[[plugin]]", 'name = "wired"', f"use = {json.dumps(use)}", *lines])
 
 
 def scanner(pattern: bytes, *lines: str) -> str:
-    """TOML of the runtime in C that looks for a pattern."""
+    """TOML of the runtime in C that searches for a pattern."""
     return plan(f"wire:{compiled('scan')}", f'config = {{ pattern = "{pattern.hex()}" }}', *lines)
 
 
 def wired(report: Report) -> Verdict:
-    """Its verdict."""
+    """The verdict of the plugin `wired`."""
     return next(verdict for verdict in report.verdicts if verdict.plugin == "wired")

@@ -1,4 +1,4 @@
-"""Running a plan on real bytes, with real cages."""
+"""Fixtures that run a plan on real bytes, in real sandboxes."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ PR_SET_CHILD_SUBREAPER = 36
 
 @pytest.fixture(params=["strict", "full"])
 def tier(request):
-    """Every tier in which plugins are caged."""
+    """Every tier with a sandbox."""
     return sandbox.Tier(request.param)
 
 
 @pytest.fixture(scope="session")
 def subreaper():
-    """Orphans of ours become our children, so that a process that was left behind is seen (prctl(2))."""
+    """Orphans become children of this process, so that a process that was left behind is seen (prctl(2))."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def children() -> set[int]:
-    found: set[int] = set()
+    pids: set[int] = set()
     for task in os.listdir("/proc/self/task"):
         with contextlib.suppress(FileNotFoundError):  # the thread has just ended
-            found |= {int(pid) for pid in Path(f"/proc/self/task/{task}/children").read_text().split()}
-    return found
+            pids |= {int(pid) for pid in Path(f"/proc/self/task/{task}/children").read_text().split()}
+    return pids
 
 
 @pytest.fixture
 def nothing_left(subreaper, tmp_path_factory, monkeypatch):
-    """After the test: no process, no temporary file, no descriptor more than before."""
+    """After the test there are no more processes, temporary files or descriptors than before."""
     temporary = tmp_path_factory.mktemp("temporary")
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     processes, descriptors = children(), len(os.listdir("/proc/self/fd"))
     yield
     for _ in range(100):  # a killed process is gone when it has been reaped
-        left = children() - processes
-        for pid in left:
+        remaining = children() - processes
+        for pid in remaining:
             os.waitpid(pid, os.WNOHANG)
-        if not left:
+        if not remaining:
             break
         time.sleep(0.05)
     assert children() <= processes

@@ -1,4 +1,4 @@
-"""An auditor records. Whatever happens to it, the import goes on as if it were not there."""
+"""Auditors only record: no failure or delay of an auditor changes the import."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def use(name: str, cls: str, *more: str) -> str:
 
 
 def verdict(report, name):
-    return next(one for one in report.verdicts if one.plugin == name)
+    return next(verdict for verdict in report.verdicts if verdict.plugin == name)
 
 
 @pytest.mark.parametrize("kind", ["Late", "LateRandom"])
-def test_an_auditor_that_does_not_get_ready_is_left_behind(run, kind) -> None:
+def test_an_auditor_that_is_not_ready_in_time_is_dropped(run, kind) -> None:
     report = run(
         b"x" * MiB, toml=plan(use("slow", "Slow", "config = { seconds = 0.0 }"), use("a", kind, 'mode = "audit"'))
     )
@@ -36,7 +36,7 @@ def test_an_auditor_that_does_not_get_ready_is_left_behind(run, kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Late", "LateRandom"])
-def test_an_auditor_that_gets_ready_in_time_sees_all_of_it(run, kind) -> None:
+def test_a_late_auditor_sees_the_whole_image(run, kind) -> None:
     toml = plan(
         use("slow", "Slow", "config = { seconds = 6.0 }"),
         use("a", kind, 'mode = "audit"', "config = { seconds = 1.5 }"),
@@ -46,7 +46,7 @@ def test_an_auditor_that_gets_ready_in_time_sees_all_of_it(run, kind) -> None:
     assert verdict(report, "a").properties == {"a.seen": 3 * MiB}
 
 
-def test_an_auditor_that_comes_after_the_beginning_has_left_the_ring_is_left_behind(run) -> None:
+def test_an_auditor_that_is_ready_after_the_beginning_left_the_ring_is_dropped(run) -> None:
     toml = plan(use("slow", "Slow", "config = { seconds = 0.0 }"), use("a", "Late", 'mode = "audit"'))
     report = run(os.urandom(200 * MiB), toml=toml)
     assert report.outcome == "accepted"
@@ -55,7 +55,7 @@ def test_an_auditor_that_comes_after_the_beginning_has_left_the_ring_is_left_beh
 
 
 @pytest.mark.parametrize(("mode", "outcome"), [("audit", "accepted"), ("enforce", "undecided")])
-def test_a_full_disk_for_those_who_read_at_random_matters_as_much_as_they_do(run, monkeypatch, mode, outcome) -> None:
+def test_a_full_disk_for_the_file_of_an_auditor_decides_nothing(run, monkeypatch, mode, outcome) -> None:
     def full(_fd, _data, _at):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -71,7 +71,7 @@ def test_a_full_disk_for_those_who_read_at_random_matters_as_much_as_they_do(run
         assert report.code == "temporary-full"
 
 
-def test_a_log_that_nobody_takes_holds_up_nothing(run) -> None:
+def test_a_blocked_log_does_not_block_the_run(run) -> None:
     free = threading.Event()
 
     class Stuck(list):

@@ -1,4 +1,4 @@
-"""Properties outside a plugin's namespace, and plugins that go by what others found."""
+"""Properties outside a plugin's namespace, and plugins that decide by the findings of others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def use(name: str, cls: str, *more: str) -> str:
     return "\n".join([f'name = "{name}"', f'use = "{SETTING}:{cls}"', *more])
 
 
-def test_a_property_that_the_operator_listed_is_set(run) -> None:
+def test_a_property_in_may_set_is_set(run) -> None:
     report = run(
         b"x",
         toml=plan(use("a", "Sets", 'config = { name = "hw_disk_bus", value = "scsi" }', 'may_set = ["hw_*"]')),
@@ -38,19 +38,19 @@ def test_a_property_may_be_removed(run) -> None:
 
 
 @pytest.mark.parametrize("may_set", ["[]", '["os_*"]', '["hw_disk"]', '["hw_disk_bus_"]', '["x*", "hw"]'])
-def test_a_property_that_the_operator_did_not_list_is_a_failure_and_not_an_accept(run, may_set) -> None:
+def test_a_property_outside_may_set_is_a_failure(run, may_set) -> None:
     report = run(b"x", toml=plan(use("a", "Sets", 'config = { name = "hw_disk_bus" }', f"may_set = {may_set}")))
     assert (report.outcome, report.code) == ("undecided", "plugin-properties")
     assert "may_set" in report.verdicts[0].detail
     assert report.proposed == {}
 
 
-def test_too_many_are_a_failure(run) -> None:
+def test_too_many_properties_are_a_failure(run) -> None:
     report = run(b"x", toml=plan(use("a", "SetsMany", 'may_set = ["hw_*"]')))
     assert (report.outcome, report.code) == ("undecided", "plugin-error")
 
 
-def test_the_plugin_that_stands_later_has_the_last_word(run) -> None:
+def test_the_last_plugin_wins(run) -> None:
     both = [
         use(name, "Sets", f'config = {{ name = "hw_a", value = "{name}" }}', 'may_set = ["hw_a"]')
         for name in ("a", "b")
@@ -66,7 +66,7 @@ def test_a_transform_may_set_them_and_an_auditor_may_not(run) -> None:
     assert run(b"x", toml=plan(use("looks", "Looks"), audit)).proposed == {}
 
 
-def test_nothing_is_set_of_an_image_that_is_refused(run) -> None:
+def test_a_refused_image_gets_no_properties(run) -> None:
     report = run(
         b"x",
         toml=plan(
@@ -80,12 +80,12 @@ def test_nothing_is_set_of_an_image_that_is_refused(run) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["", "a b", "*x", "hw_*_x", "hw_**", "é"])
-def test_a_pattern_that_is_none_is_an_error_before_anything_runs(run, pattern) -> None:
+def test_an_invalid_pattern_is_an_error_before_the_start(run, pattern) -> None:
     with pytest.raises(PlanError, match="may_set"):
         run(b"x", toml=plan(use("a", "Looks", f'may_set = ["{pattern}"]')))
 
 
-def test_a_plugin_goes_by_what_those_before_it_found(run) -> None:
+def test_a_plugin_sees_the_findings_of_earlier_plugins(run) -> None:
     toml = plan(use("finds", "Finds"), use("by", "GoesBy", 'may_set = ["os_*"]'))
     declared = {"owner": "p1", "roles": ["member", "reader"]}
     accepted = run(bytes(2000), toml=toml, declared=declared)
@@ -96,14 +96,14 @@ def test_a_plugin_goes_by_what_those_before_it_found(run) -> None:
     assert (refused.outcome, refused.code) == ("refused", "too-small")
 
 
-def test_a_plugin_does_not_see_what_those_behind_it_or_auditors_find(run) -> None:
+def test_findings_of_later_plugins_and_auditors_are_not_seen(run) -> None:
     behind = run(bytes(2000), toml=plan(use("by", "GoesBy", 'may_set = ["os_*"]'), use("finds", "Finds")))
     assert (behind.outcome, behind.code) == ("refused", "not-found")
     audit = run(bytes(2000), toml=plan(use("finds", "Finds", 'mode = "audit"'), use("by", "GoesBy")))
     assert (audit.outcome, audit.code) == ("refused", "not-found")
 
 
-def test_it_sees_what_was_found_before_and_after_a_transform(run) -> None:
+def test_findings_from_both_sides_of_a_transform_are_seen(run) -> None:
     toml = plan(
         use("finds", "Finds"), use("makes", "Makes", 'may_set = ["*"]'), use("by", "GoesBy", 'may_set = ["os_*"]')
     )
@@ -112,7 +112,7 @@ def test_it_sees_what_was_found_before_and_after_a_transform(run) -> None:
     assert report.properties["by.went_by"] >= 2
 
 
-def test_a_refusal_of_one_that_waits_for_a_transform_ends_it_all(run) -> None:
+def test_a_refusal_by_findings_after_a_transform_ends_the_run(run) -> None:
     toml = plan(
         use("makes", "Makes", 'may_set = ["*"]'), use("finds", "Finds"), use("by", "GoesBy", 'config={finding="no.x"}')
     )

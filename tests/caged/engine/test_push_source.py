@@ -1,4 +1,4 @@
-"""An image that is handed over piece by piece, as a web server gets it."""
+"""An image that arrives piece by piece, as in a web server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=st.lists(st.integers(0, 3 * MIB), max_size=8))
-def test_what_is_handed_over_is_what_is_inspected_however_it_is_cut(begin: Begin, lengths: list[int]) -> None:
+def test_the_inspected_bytes_are_the_written_bytes_however_they_are_cut(begin: Begin, lengths: list[int]) -> None:
     data = os.urandom(sum(lengths))
     inspection = begin(plan_of("good:Count"), tier=Tier.OFF)
     at = 0
@@ -53,7 +53,7 @@ def test_what_is_handed_over_is_what_is_inspected_however_it_is_cut(begin: Begin
     assert (report.received.size, report.received.sha512) == (len(data), hashlib.sha512(data).hexdigest())
 
 
-def test_the_sender_hears_of_a_refusal_and_sends_no_more(begin: Begin) -> None:
+def test_a_refusal_ends_the_sending(begin: Begin) -> None:
     inspection = begin(plan_of("good:FirstByte"))
     sent = 0
     with pytest.raises(RunEnded):
@@ -67,7 +67,7 @@ def test_the_sender_hears_of_a_refusal_and_sends_no_more(begin: Begin) -> None:
         inspection.write(b"more")
 
 
-def test_an_image_of_which_the_sender_is_gone_is_not_accepted(begin: Begin) -> None:
+def test_an_aborted_image_is_not_accepted(begin: Begin) -> None:
     inspection = begin(plan_of("good:Count"))
     inspection.write(b"half of it")
     inspection.abort("the client hung up")
@@ -77,14 +77,14 @@ def test_an_image_of_which_the_sender_is_gone_is_not_accepted(begin: Begin) -> N
 
 
 @pytest.mark.parametrize(("size", "code"), [(5, "longer-than-announced"), (50, "truncated")])
-def test_an_image_of_another_size_than_was_announced_is_not_accepted(begin: Begin, size: int, code: str) -> None:
+def test_an_image_of_another_size_than_announced_is_not_accepted(begin: Begin, size: int, code: str) -> None:
     inspection = begin(plan_of("good:Count"), size=size)
     inspection.write(b"ten bytes.")
     report = inspection.finish()
     assert (report.outcome, report.code) == ("undecided", code)
 
 
-def test_a_plan_that_cannot_be_used_is_told_to_whoever_sends(begin: Begin) -> None:
+def test_an_unusable_plan_is_raised_to_the_sender(begin: Begin) -> None:
     inspection = begin('[[plugin]]\nname = "gone"\nuse = "/nowhere/gone.py:Gone"\n')
     with pytest.raises(RunEnded):
         for _ in range(100):
@@ -93,7 +93,7 @@ def test_a_plan_that_cannot_be_used_is_told_to_whoever_sends(begin: Begin) -> No
         inspection.result()
 
 
-def test_a_plan_that_cannot_be_used_is_told_also_of_an_image_that_is_over_by_then(begin: Begin) -> None:
+def test_an_unusable_plan_is_raised_after_a_short_image_too(begin: Begin) -> None:
     inspection = begin('[[plugin]]\nname = "gone"\nuse = "/nowhere/gone.py:Gone"\n')
     with contextlib.suppress(RunEnded):
         inspection.write(b"x")
@@ -101,7 +101,7 @@ def test_a_plan_that_cannot_be_used_is_told_also_of_an_image_that_is_over_by_the
         inspection.finish()
 
 
-def test_an_image_that_is_whole_before_the_plugins_have_started_is_inspected(begin: Begin) -> None:
+def test_an_image_that_ends_before_the_plugins_start_is_inspected(begin: Begin) -> None:
     inspection = begin(plan_of("good:Count"))
     data = os.urandom(EARLY_BYTES)
     for at in range(0, len(data), 100_000):
@@ -111,7 +111,7 @@ def test_an_image_that_is_whole_before_the_plugins_have_started_is_inspected(beg
     assert report.received.sha256 == hashlib.sha256(data).hexdigest()
 
 
-def test_a_plugin_that_dies_ends_the_wait_of_whoever_sends(begin: Begin) -> None:
+def test_the_end_of_a_plugin_ends_the_wait_of_the_sender(begin: Begin) -> None:
     inspection = begin(plan_of("hostile:OsExit"))
     with pytest.raises(RunEnded):
         for _ in range(100):
@@ -119,10 +119,10 @@ def test_a_plugin_that_dies_ends_the_wait_of_whoever_sends(begin: Begin) -> None
     assert inspection.result().outcome == "undecided"
 
 
-def test_nothing_runs_on_when_all_is_over(begin: Begin) -> None:
-    before = threading.active_count()
+def test_no_thread_remains(begin: Begin) -> None:
+    threads = threading.active_count()
     for _ in range(3):
         inspection = begin(plan_of("good:Count"), tier=Tier.OFF)
         inspection.write(b"x")
         inspection.abort("no matter")
-    assert threading.active_count() == before
+    assert threading.active_count() == threads

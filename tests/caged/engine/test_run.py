@@ -1,4 +1,4 @@
-"""What an operator and a plugin's author can rely on, with real cages in each tier."""
+"""Runs of real plugins in real sandboxes, in each tier."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def by_name(report):
 
 
 class Sink:
-    """A file as the store gives it."""
+    """A sink like that of the store."""
 
     def __init__(self, path):
         self.path = path
@@ -54,7 +54,7 @@ class Sink:
 
 
 @pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, 20 * MIB + 5])
-def test_everybody_sees_all_bytes_and_the_digests_are_those_of_the_image(run, size):
+def test_all_plugins_see_all_bytes_and_the_digests_are_those_of_the_image(run, size):
     data = os.urandom(size)
     report = run(data, toml=good("Count", "Digest"))
     assert report.outcome == "accepted"
@@ -86,7 +86,7 @@ def test_an_early_refusal_does_not_read_the_rest(run, name):
     assert by_name(report)["count"].outcome == "stopped"
 
 
-def test_what_was_declared_reaches_a_plugin_that_reads_nothing(run):
+def test_a_plugin_that_reads_nothing_gets_the_declared_facts(run):
     declared = {"name": "web", "disk_format": "raw", "properties": {"colour": "blue"}}
     report = run(b"12345", toml=good("Declared"), declared=declared)
     assert by_name(report)["declared"].properties == {
@@ -98,11 +98,11 @@ def test_what_was_declared_reaches_a_plugin_that_reads_nothing(run):
 
 
 @pytest.mark.parametrize("reader", ["Random", "HiddenRandom"])
-@pytest.mark.parametrize("before", [(), ("Upper",), ("PassOn",)])
-def test_a_plugin_that_reads_at_random_gets_a_file_and_a_path(run, reader, before):
-    report = run(b"abcd" * MIB + b"wxyz", toml=good(*before, reader))
+@pytest.mark.parametrize("transforms", [(), ("Upper",), ("PassOn",)])
+def test_a_plugin_that_reads_at_random_gets_a_file_and_a_path(run, reader, transforms):
+    report = run(b"abcd" * MIB + b"wxyz", toml=good(*transforms, reader))
     assert report.outcome == "accepted", report
-    head, tail = (b"ABCD", b"WXYZ") if before == ("Upper",) else (b"abcd", b"wxyz")
+    head, tail = (b"ABCD", b"WXYZ") if transforms == ("Upper",) else (b"abcd", b"wxyz")
     name = reader.lower()
     assert by_name(report)[name].properties == {
         f"{name}.head": head.hex(),
@@ -111,14 +111,14 @@ def test_a_plugin_that_reads_at_random_gets_a_file_and_a_path(run, reader, befor
     }
 
 
-def test_what_is_read_at_random_is_what_will_be_stored(run, tmp_path):
+def test_a_plugin_that_reads_at_random_sees_the_stored_bytes(run, tmp_path):
     sink = Sink(tmp_path / "stored")
     report = run(b"abcd" * MIB, toml=good("Upper", "Random"), sink=sink)
     assert by_name(report)["random"].properties["random.head"] == b"ABCD".hex()
     assert sink.path.read_bytes() == b"ABCD" * MIB
 
 
-def test_a_pipe_can_be_read_at_random_too(run, tmp_path):
+def test_an_image_from_a_pipe_can_be_read_at_random(run, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(b"abcd" * MIB))
@@ -128,7 +128,7 @@ def test_a_pipe_can_be_read_at_random_too(run, tmp_path):
     assert by_name(report)["random"].properties["random.size"] == 4 * MIB
 
 
-def test_what_is_stored_is_what_was_seen_though_the_file_changes_after_it_was_read(run, tmp_path):
+def test_a_file_that_changes_after_it_was_read_is_stored_as_it_was_read(run, tmp_path):
     path = tmp_path / "image"
     good_bytes = os.urandom(2 * MIB)
     path.write_bytes(good_bytes)
@@ -155,7 +155,7 @@ def test_what_is_stored_is_what_was_seen_though_the_file_changes_after_it_was_re
     assert by_name(report)["digest"].properties["digest.sha256"] == report.stored.sha256
 
 
-def test_memory_files_can_be_read_at_random(run, tmp_path):
+def test_an_image_in_memory_can_be_read_at_random(run, tmp_path):
     path = Path("/dev/shm") / f"douane-test-{os.getpid()}"
     path.write_bytes(b"abcd" * MIB)
     try:
@@ -165,7 +165,7 @@ def test_memory_files_can_be_read_at_random(run, tmp_path):
     assert report.outcome == "accepted", report
 
 
-def test_a_format_before_a_transform_says_nothing_of_what_is_stored(run, tmp_path):
+def test_a_format_before_a_transform_is_not_that_of_the_stored_image(run, tmp_path):
     path = tmp_path / "disk.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "1M"], check=True)
     packed = gzip.compress(path.read_bytes())
@@ -174,25 +174,25 @@ def test_a_format_before_a_transform_says_nothing_of_what_is_stored(run, tmp_pat
     assert (report.outcome, report.disk_format, report.virtual_size) == ("accepted", "qcow2", MIB), report
 
 
-def test_a_pipe_that_nobody_writes_is_ended_by_the_deadline(run, tmp_path):
+def test_the_deadline_ends_a_run_whose_pipe_has_no_writer(run, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     report = run(str(pipe), toml='[import]\ndeadline = "1s"\n' + good("Count"))
     assert (report.outcome, report.code) == ("undecided", "deadline")
 
 
-def test_a_program_is_called_by_the_name_that_was_written(run, tmp_path):
+def test_a_program_is_called_by_its_configured_name(run, tmp_path):
     report = run(os.urandom(1000), ["packed=exec:unxz"])
     assert report.outcome != "accepted", report
     assert run(lzma.compress(b"x" * 1000), ["packed=exec:unxz"]).outcome == "accepted"
 
 
-def test_what_is_declared_is_bounded(run):
+def test_declared_facts_are_bounded(run):
     with pytest.raises(PlanError, match="at most 65536"):
         run(b"x", toml=good("Count"), declared={"properties": {"a": "x" * 70_000}})
 
 
-def test_an_image_that_only_its_owner_may_read_can_be_read_at_random_too(run, tmp_path):
+def test_a_private_file_can_be_read_at_random(run, tmp_path):
     path = tmp_path / "private"
     path.write_bytes(b"abcd" * MIB)
     path.chmod(0o600)
@@ -201,7 +201,7 @@ def test_an_image_that_only_its_owner_may_read_can_be_read_at_random_too(run, tm
     assert by_name(report)["random"].properties["random.head"] == b"abcd".hex()
 
 
-def test_a_granted_program_can_be_given_the_path(run, tmp_path):
+def test_a_granted_program_gets_the_path(run, tmp_path):
     path = tmp_path / "disk.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "123M"], check=True)
     toml = good("QemuInfo") + '\nprograms = ["qemu-img"]'
@@ -210,13 +210,13 @@ def test_a_granted_program_can_be_given_the_path(run, tmp_path):
     assert by_name(report)["qemuinfo"].properties == {"qemuinfo.virtual_size": 123 * MIB}
 
 
-def test_a_program_that_was_not_granted_cannot_be_run(run, tmp_path):
+def test_a_program_without_a_grant_cannot_be_run(run, tmp_path):
     report = run(b"x", toml=good("QemuInfo"), declared={"disk_format": "raw"})
     assert (report.outcome, report.code) == ("undecided", "plugin-error")
     assert "Error" in by_name(report)["qemuinfo"].detail
 
 
-def test_log_print_and_warnings_reach_their_readers(run):
+def test_log_output_and_warnings_arrive(run):
     log: list[tuple[str, int, str]] = []
     report = run(b"x", toml=good("Speaks"), log=log)
     assert report.outcome == "accepted"
@@ -226,13 +226,13 @@ def test_log_print_and_warnings_reach_their_readers(run):
     assert (warning.code, warning.message) == ("old", "the image is old")
 
 
-def test_not_now_is_neither_yes_nor_no(run):
+def test_a_deferred_image_is_undecided(run):
     report = run(b"x", toml=good("Defers"))
     assert (report.outcome, report.code, report.retry_after) == ("undecided", "deferred", 60)
     assert report.message == "the rules are being loaded"
 
 
-def test_incomplete_is_the_operators_to_judge(run):
+def test_the_operator_decides_about_incomplete(run):
     assert run(b"x", toml=good("Incompletes")).outcome == "undecided"
     report = run(b"x", toml=good("Incompletes") + '\non_incomplete = "warn"')
     assert report.outcome == "accepted"
@@ -240,7 +240,7 @@ def test_incomplete_is_the_operators_to_judge(run):
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_grants_are_what_a_plugin_can_reach(run, tmp_path, kind):
+def test_a_plugin_reaches_its_grants_only(run, tmp_path, kind):
     (tmp_path / "rules").write_text("one two three")
     if kind == "unix":
         server = socket.socket(socket.AF_UNIX)
@@ -267,7 +267,7 @@ def test_grants_are_what_a_plugin_can_reach(run, tmp_path, kind):
     assert by_name(report)["granted"].properties == {"granted.rules": 3, "granted.daemon": "PONG"}
 
 
-def test_a_daemon_that_is_down_lets_nothing_in(run, tmp_path):
+def test_a_service_that_does_not_answer_is_a_failure(run, tmp_path):
     (tmp_path / "rules").write_text("x")
     toml = good("Granted") + f'\ngrants = {{ rules = "file:rules", daemon = "unix:{tmp_path}/gone" }}'
     report = run(b"x", toml=toml)
@@ -309,13 +309,13 @@ def test_a_transform_makes_a_new_image_for_those_after_it(run, tmp_path, name):
 
 
 @pytest.mark.parametrize("size", [10, 30 * MIB])
-def test_other_digests_may_be_taken_of_what_arrives_than_of_what_it_becomes(run, size):
+def test_received_digests_may_differ_from_stored_digests(run, size):
     digests = '[import]\ndigests = ["md5", "sha512"]\nreceived_digests = ["sha256"]\n'
     data = os.urandom(size)
-    before = {"sha256": hashlib.sha256(data).hexdigest()}
+    received = {"sha256": hashlib.sha256(data).hexdigest()}
     report = run(data, toml=digests + good("Upper"))
     assert report.is_transformed
-    assert report.received.digests() == before
+    assert report.received.digests() == received
     assert report.stored.digests() == {name: hashlib.new(name, data.upper()).hexdigest() for name in ("md5", "sha512")}
     report = run(data, toml=digests + good("PassOn"))
     assert not report.is_transformed
@@ -325,12 +325,12 @@ def test_other_digests_may_be_taken_of_what_arrives_than_of_what_it_becomes(run,
     }
 
 
-def test_the_format_is_found_again_after_a_transform(run):
+def test_the_format_is_inspected_again_after_a_transform(run):
     verdicts = by_name(run(b"abc" * MIB, toml=good("Upper")))
     assert verdicts["format-after-upper"].outcome == "accepted"
 
 
-def test_transforms_stand_one_after_the_other(run, tmp_path):
+def test_transforms_run_in_sequence(run, tmp_path):
     data = os.urandom(5 * MIB) + b"trailer"
     sink = Sink(tmp_path / "stored")
     toml = good("Upper") + "\n" + good("StripTrailer") + "\nconfig = { length = 7 }\n" + good("Count")
@@ -343,7 +343,7 @@ def test_transforms_stand_one_after_the_other(run, tmp_path):
 
 @pytest.mark.parametrize("names", [("PassOn",), ("PassOn", "RandomPassOn"), ("RandomPassOn",), ("PassOn", "Upper")])
 @pytest.mark.parametrize("size", [1, 10, 4 * MIB, 30 * MIB])
-def test_a_transform_with_nothing_to_do_leaves_every_byte(run, tmp_path, names, size):
+def test_a_transform_with_nothing_to_do_changes_no_byte(run, tmp_path, names, size):
     data = os.urandom(size)
     sink = Sink(tmp_path / "stored")
     report = run(data, toml=good(*names, "Count"), sink=sink)
@@ -352,13 +352,13 @@ def test_a_transform_with_nothing_to_do_leaves_every_byte(run, tmp_path, names, 
     assert by_name(report)["count"].properties == {"count.bytes": size}
 
 
-def test_a_transform_that_decides_too_late_is_told_so(run):
+def test_a_transform_that_decides_too_late_fails_with_the_reason(run):
     report = run(os.urandom(30 * MIB), toml=good("PassOnLate"))
     assert (report.outcome, report.code) == ("undecided", "plugin-error")
     assert "unchanged() must be called before" in by_name(report)["passonlate"].detail
 
 
-def test_a_transform_may_read_everything_before_it_puts_out_a_byte(run, tmp_path):
+def test_a_transform_may_read_all_before_its_first_output(run, tmp_path):
     sink = Sink(tmp_path / "stored")
     report = run(os.urandom(30 * MIB), toml=good("LooksAtMuch", "Count"), sink=sink)
     assert report.outcome == "accepted", report
@@ -379,19 +379,19 @@ def test_a_transform_that_seeks_may_grow_the_image(run):
     assert report.stored.size == 90 * MIB
 
 
-def test_what_a_transform_says_at_its_end_is_what_the_image_is_stored_as(run):
+def test_the_last_formats_of_a_transform_are_those_of_the_stored_image(run):
     report = run(b"abc", toml=good("BecomesLate"), declared={"disk_format": "raw"})
     assert (report.outcome, report.disk_format, report.container_format) == ("accepted", "raw", "ovf"), report
 
 
-def test_a_tool_that_opens_the_image_is_told_the_format_that_was_found(run, tmp_path):
+def test_a_plugin_that_reads_at_random_is_told_the_format(run, tmp_path):
     path = tmp_path / "disk.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "1M"], check=True)
     report = run(str(path), [f"{PLUGINS}/good.py:ToldFormat"])
     assert by_name(report)["toldformat"].properties == {"toldformat.told": "qcow2"}
 
 
-def test_an_auditor_watches_a_large_image_and_what_it_says_stays_in_the_report(run):
+def test_the_properties_of_an_auditor_stay_in_its_verdict(run):
     toml = good("Digest") + "\n" + plan_of("good:Count", mode="audit")
     report = run(os.urandom(MIB) * 100, toml=toml)
     assert report.outcome == "accepted", report
@@ -413,13 +413,13 @@ def test_a_warning_from_a_thread_may_come_at_any_time(run):
     assert report.outcome == "accepted", report
 
 
-def test_all_that_a_plugin_may_set_arrives(run):
+def test_the_largest_number_of_properties(run):
     report = run(b"x", toml=good("ManyProperties"))
     assert report.outcome == "accepted", report
     assert len(report.properties) == 64
 
 
-def test_the_formats_that_are_looked_at_again_never_share_a_name(run):
+def test_repeated_format_inspectors_have_names_of_their_own(run):
     plan = plan_of("good:Upper") + f'\n[[plugin]]\nname = "format-after-upper"\nuse = "{PLUGINS}/good.py:Count"'
     plan += f'\n[[plugin]]\nname = "{"x" * 48}"\nuse = "{PLUGINS}/good.py:Upper"'
     plan += f'\n[[plugin]]\nname = "{"x" * 47}y"\nuse = "{PLUGINS}/good.py:Upper"'
@@ -427,7 +427,7 @@ def test_the_formats_that_are_looked_at_again_never_share_a_name(run):
     assert len(names) == len(set(names)) == 7
 
 
-def test_debug_lines_are_asked_for_not_given(run, tmp_path):
+def test_debug_lines_are_off_by_default(run, tmp_path):
     (tmp_path / "p.py").write_text(
         "from douane_plugin import Inspector\nclass P(Inspector):\n"
         "    def inspect(self, image):\n        self.log.debug('detail'); self.log.info('news')\n"
@@ -437,13 +437,13 @@ def test_debug_lines_are_asked_for_not_given(run, tmp_path):
     assert [text for plugin, _, text in log if plugin == "p"] == ["news"]
 
 
-def test_an_empty_result_is_judged_by_the_format_inspector(run):
+def test_an_empty_output_is_refused_by_the_format_inspector(run):
     report = run(b"abc", toml=good("Nothing"))
     assert report.outcome == "refused"
     assert by_name(report)["format-after-nothing"].code == "empty"
 
 
-def test_a_transform_cannot_be_left_out(run):
+def test_a_transform_cannot_be_optional(run):
     with pytest.raises(PlanError, match="'upper' is a transform"):
         run(b"x", toml=good("Upper") + '\nmode = "warn"')
 
@@ -464,18 +464,18 @@ def test_any_program_can_be_a_plugin(run, command, outcome, code, message):
     assert (report.outcome, report.code, report.message) == (outcome, code, message), report
 
 
-def test_a_program_is_fed_all_bytes(run, tmp_path):
+def test_a_program_gets_all_bytes_on_standard_input(run, tmp_path):
     data = os.urandom(9 * MIB + 1)
     digest = hashlib.md5(data).hexdigest()
     assert run(data, [f'sum=exec:/bin/sh -c \'test "$(md5sum)" = "{digest}  -"\'']).outcome == "accepted"
 
 
-def test_a_program_that_never_ends_is_ended(run):
+def test_a_program_that_does_not_exit_is_killed(run):
     report = run(b"x", toml='[[plugin]]\nname = "slow"\nuse = "exec:/bin/sleep 1000"\nstall = "1s"')
     assert (report.outcome, report.code) == ("undecided", "plugin-stalled")
 
 
-def test_holes_stay_holes(run, tmp_path):
+def test_holes_are_stored_as_holes(run, tmp_path):
     path = tmp_path / "sparse"
     with path.open("wb") as file:
         file.write(b"begin")
@@ -489,7 +489,7 @@ def test_holes_stay_holes(run, tmp_path):
     assert hashlib.md5(sink.path.read_bytes()).hexdigest() == report.stored.md5
 
 
-def test_a_level_from_the_future_is_refused(run):
+def test_an_unknown_contract_level_stops_the_start(run):
     with pytest.raises(PlanError, match=r"'fromthefuture'.*level 99, and this Douane knows 1 to 1"):
         run(b"x", toml=good("FromTheFuture"))
 
@@ -508,7 +508,7 @@ def test_a_level_from_the_future_is_refused(run):
         (f"{PLUGINS}/good.py:Count", ("p.x=1",), "'x' is set, but the plugin takes no configuration"),
     ],
 )
-def test_a_plugin_that_cannot_be_used_stops_the_start(run, use, settings, sentence):
+def test_an_unusable_plugin_stops_the_start(run, use, settings, sentence):
     with pytest.raises(PlanError, match=sentence) as error:
         run(b"x", [f"p={use}"], settings=settings)
     assert "'p'" in str(error.value)
@@ -530,7 +530,7 @@ def test_a_plugin_that_cannot_be_used_stops_the_start(run, use, settings, senten
         ),
     ],
 )
-def test_a_plugin_that_does_not_import_stops_the_start(run, tmp_path, source, sentence):
+def test_a_plugin_that_cannot_be_imported_stops_the_start(run, tmp_path, source, sentence):
     (tmp_path / "p.py").write_text(source)
     with pytest.raises(PlanError, match=sentence):
         run(b"x", [f"{tmp_path}/p.py:P"])
@@ -555,20 +555,25 @@ def test_a_plugin_may_have_an_interpreter_and_libraries_of_its_own(run, tmp_path
     assert by_name(report)["p"].properties == {"p.answer": 42, "p.prefix": str(libraries)}
 
 
-def test_an_interpreter_without_the_contract_is_told_how_to_get_it(run, tmp_path):
+def test_an_interpreter_without_the_contract_is_an_error_with_a_remedy(run, tmp_path):
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
     toml = good("Count") + f'\npython = "{tmp_path}/venv/bin/python"'
     with pytest.raises(PlanError, match=r"'count'.*douane.plugin"):
         run(b"x", toml=toml)
 
 
-def test_what_was_run_is_in_the_report(run, tier):
-    ran = by_name(run(b"x", toml=good("Count")))["count"].ran
-    assert ran.code_sha256 == hashlib.sha256((PLUGINS / "good.py").read_bytes()).hexdigest()
-    assert (ran.kind, ran.reads, ran.api, ran.sandbox) == ("inspector", "stream", 1, tier.value)
+def test_the_report_says_what_was_run(run, tier):
+    code = by_name(run(b"x", toml=good("Count")))["count"].ran
+    assert code.code_sha256 == hashlib.sha256((PLUGINS / "good.py").read_bytes()).hexdigest()
+    assert (code.kind, code.reads, code.api, code.sandbox) == (
+        "inspector",
+        "stream",
+        1,
+        tier.value,
+    )
 
 
-def test_a_truncated_and_a_growing_image_are_undecided(run, tmp_path):
+def test_an_image_that_changes_while_it_is_read_is_undecided(run, tmp_path):
     path = tmp_path / "image"
     path.write_bytes(os.urandom(8 * MIB))
     (tmp_path / "slow.py").write_text(

@@ -1,4 +1,4 @@
-"""A plugin's scratch files: bounded, told in the report, gone afterwards; and the time that it works unseen."""
+"""Scratch files of a plugin: bounded, reported, gone afterwards; and plugins that work without progress."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ def writes(config: str, **keys: object) -> str:
     return plan_of("scratching:Writes", **keys) + f"\nconfig = {{ {config} }}"
 
 
-def test_a_plugin_writes_what_it_was_given_room_for_and_the_report_says_how_much(run) -> None:
+def test_the_report_says_how_much_scratch_was_used(run) -> None:
     report = run(b"x", toml=writes("size = 2097152", scratch="8MiB"))
     assert report.outcome == "accepted", report
     assert report.properties == {"writes.size": 8 * MIB, "writes.files": 2}
     assert 4 * MIB <= report.temporary_bytes < 5 * MIB
 
 
-def test_a_file_longer_than_the_bound_cannot_be_written(run) -> None:
+def test_a_file_over_the_limit_cannot_be_written(run) -> None:
     toml = writes("size = 1, start = 1048576", scratch="1MiB")
     report = run(b"x", toml=toml)
     assert (report.outcome, report.code) == ("undecided", "plugin-error")
     assert "File too large" in report.verdicts[0].detail
 
 
-def test_both_files_together_are_bounded(run) -> None:
+def test_the_limit_is_for_both_files_together(run) -> None:
     toml = writes("size = 3145728, wait = 20", scratch="4MiB")
     report = run(b"x", toml=toml)
     assert (report.outcome, report.code) == ("undecided", "plugin-scratch")
 
 
-def test_without_scratch_there_is_none(run) -> None:
+def test_without_scratch_there_are_no_files(run) -> None:
     report = run(b"x", toml=writes("size = 1"))
     assert (report.outcome, report.code) == ("undecided", "plugin-error")
     assert "scratch = " in report.verdicts[0].detail
 
 
-def test_a_program_of_the_plugin_writes_there_too(run) -> None:
+def test_a_program_of_the_plugin_writes_to_scratch(run) -> None:
     data = bytes(range(256)) * 20_000
     report = run(
         data, toml="[import]\ndigests = []\n" + plan_of("scratching:Reverses", scratch="64MiB", programs=["cp"])
@@ -54,12 +54,12 @@ def test_a_program_of_the_plugin_writes_there_too(run) -> None:
     assert report.temporary_bytes >= 2 * len(data)
 
 
-def test_a_program_as_a_plugin_has_none(run) -> None:
+def test_exec_plugins_have_no_scratch(run) -> None:
     with pytest.raises(PlanError, match="scratch"):
         run(b"x", toml='[[plugin]]\nname = "a"\nuse = "exec:/bin/true"\nscratch = "1MiB"\n')
 
 
-def test_where_no_file_can_be_made_nothing_starts(run, monkeypatch) -> None:
+def test_without_a_temporary_directory_nothing_starts(run, monkeypatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/proc")
     with pytest.raises(DouaneError, match="TMPDIR") as error:
         run(b"x", toml=writes("size = 1", scratch="1MiB"))
@@ -67,19 +67,19 @@ def test_where_no_file_can_be_made_nothing_starts(run, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(("tells", "outcome"), [("true", "accepted"), ("false", "undecided")])
-def test_who_says_that_it_is_alive_is_not_stalled(run, tells, outcome) -> None:
+def test_alive_prevents_a_stall(run, tells, outcome) -> None:
     config = f"config = {{ seconds = 4.0, tells = {tells} }}"
     report = run(b"x" * 100, toml=plan_of("scratching:Waits", stall="2s") + "\n" + config)
     assert report.outcome == outcome, report
     assert report.code in (None, "plugin-stalled")
 
 
-def test_who_needs_all_of_the_image_may_say_late_what_becomes_of_it(run) -> None:
+def test_a_transform_that_reads_a_file_may_decide_late(run) -> None:
     toml = plan_of("scratching:BecomesLate", "scratching:Declared")
     report = run(b"x" * (9 * MIB), toml=toml, declared={"disk_format": "vmdk"})
     assert report.properties["declared.disk_format"] == "raw", report
 
 
-def test_who_read_too_much_cannot_leave_the_image_as_it_is(run) -> None:
+def test_a_transform_that_read_too_much_cannot_leave_the_image_unchanged(run) -> None:
     report = run(b"x" * (40 * MIB), toml=plan_of("scratching:UnchangedLate"))
     assert (report.outcome, report.code) == ("undecided", "plugin-protocol")

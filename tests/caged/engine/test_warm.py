@@ -1,4 +1,4 @@
-"""Plugins that wait in their cages for an image."""
+"""Plugin processes that wait for an image."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Make = Callable[..., WarmRun]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[WarmRun] = []
+    runs: list[WarmRun] = []
 
     def warm(toml: str, tier: Tier = Tier.STRICT) -> WarmRun:
         path = tmp_path / "plan.toml"
         path.write_text(toml)
-        made.append(WarmRun(load_plan(str(path)), RunOptions(tier=tier)))
-        return made[-1]
+        runs.append(WarmRun(load_plan(str(path)), RunOptions(tier=tier)))
+        return runs[-1]
 
     yield warm
-    for each in made:
-        each.close()
+    for run in runs:
+        run.close()
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("tier", [Tier.STRICT, Tier.FULL])
-def test_a_plugin_that_waited_sees_its_image_and_what_is_declared_of_it(make: Make, image: Path, tier: Tier) -> None:
+def test_a_waiting_plugin_gets_its_image_and_what_is_declared(make: Make, image: Path, tier: Tier) -> None:
     warm = make(plan_of("good:Count", "good:Declared"), tier)
     assert warm.is_usable()
     source = open_source(str(image))
@@ -54,7 +54,7 @@ def test_a_plugin_that_waited_sees_its_image_and_what_is_declared_of_it(make: Ma
     assert report.properties["declared.name"] == "late"
 
 
-def test_it_is_for_one_image(make: Make, image: Path) -> None:
+def test_a_warm_run_is_for_one_image(make: Make, image: Path) -> None:
     warm = make(plan_of("good:Count"))
     assert warm.inspect(open_source(str(image)), DeclaredImage()).outcome == "accepted"
     assert not warm.is_usable()
@@ -62,23 +62,23 @@ def test_it_is_for_one_image(make: Make, image: Path) -> None:
         warm.inspect(open_source(str(image)), DeclaredImage())
 
 
-def test_one_whose_plugin_has_died_meanwhile_is_not_used(make: Make, image: Path) -> None:
-    before = set(psutil.Process().children(recursive=True))
+def test_a_warm_run_whose_plugin_died_is_not_usable(make: Make, image: Path) -> None:
+    earlier = set(psutil.Process().children(recursive=True))
     warm = make(plan_of("good:Count"))
-    started = [each for each in psutil.Process().children(recursive=True) if each not in before]
+    started = [child for child in psutil.Process().children(recursive=True) if child not in earlier]
     assert started
     for process in started:
         os.kill(process.pid, signal.SIGKILL)
     end = time.monotonic() + 30
     while warm.is_usable():
-        assert time.monotonic() < end, "its death is not seen"
+        assert time.monotonic() < end, "its end is not noticed"
     assert warm.inspect(open_source(str(image)), DeclaredImage()).outcome == "undecided"
 
 
-def test_closing_one_that_waits_ends_its_plugins(make: Make) -> None:
-    before = set(psutil.Process().children(recursive=True))
+def test_closing_a_warm_run_ends_its_plugins(make: Make) -> None:
+    earlier = set(psutil.Process().children(recursive=True))
     warm = make(plan_of("good:Count"))
-    started = [each for each in psutil.Process().children(recursive=True) if each not in before]
+    started = [child for child in psutil.Process().children(recursive=True) if child not in earlier]
     warm.close()
     assert started
-    assert not [each for each in started if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    assert not [process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]

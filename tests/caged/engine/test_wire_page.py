@@ -1,4 +1,4 @@
-"""The conversation that docs/wire.md shows byte by byte is one: the engine says its part, and scan.c the other."""
+"""The conversation in docs/wire.md is real: the engine sends its frames, and scan.c answers with the others."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ SECONDS = 60
 _FRAME = re.compile(r"(engine|plugin)  ((?:[0-9a-f]{2} ){7}[0-9a-f]{2})   ([A-Z]+)\n(?:        (.+)\n)?")
 
 
-def shown() -> list[tuple[str, bytes]]:
+def page_frames() -> list[tuple[str, bytes]]:
     """Every frame of the page: who sends it, and its bytes."""
-    found = []
-    for sender, header, name, below in _FRAME.findall(PAGE.read_text()):
-        payload = below.encode() if below.startswith("{") else bytes.fromhex(below)
+    frames = []
+    for sender, header, name, body in _FRAME.findall(PAGE.read_text()):
+        payload = body.encode() if body.startswith("{") else bytes.fromhex(body)
         data = bytes.fromhex(header)
         assert int.from_bytes(data[:4], "little") == getattr(wire, name)
         assert int.from_bytes(data[4:], "little") == len(payload), name
-        found.append((sender, data + payload))
-    return found
+        frames.append((sender, data + payload))
+    return frames
 
 
-*CONVERSATION, (_, REFUSAL) = shown()
+*CONVERSATION, (_, REFUSAL) = page_frames()
 
 
-def without_numbers(data: bytes) -> object:
-    """A frame without what is another one in each run: descriptors, the place of the program."""
+def normalized(data: bytes) -> object:
+    """A frame without what differs between runs: descriptors and the path of the program."""
     if data[8:9] != b"{":
         return data
     value = json.loads(data[8:])
@@ -49,35 +49,37 @@ def without_numbers(data: bytes) -> object:
     return data[:4], list(value), value
 
 
-def test_the_page_shows_a_whole_conversation():
+def test_the_page_has_a_complete_conversation():
     names = [wire.TYPES[int.from_bytes(data[:4], "little")] for _, data in CONVERSATION]
     assert names == ["LOAD", "DESCRIBED", "READY", "IMAGE", "DATA", "RELEASE", "END", "ACCEPT"]
 
 
-def test_the_engine_says_what_the_page_shows(run):
-    said = [LISTEN if sender == "engine" else data for sender, data in CONVERSATION]
-    toml = plan(speaker(*said), 'config = { pattern = "6576696c" }').replace('"wired"', '"scan"')
+def test_the_engine_sends_the_frames_of_the_page(run):
+    script = [LISTEN if sender == "engine" else data for sender, data in CONVERSATION]
+    toml = plan(speaker(*script), 'config = { pattern = "6576696c" }').replace('"wired"', '"scan"')
     log = []
     declared = {"name": "tiny", "disk_format": "raw", "container_format": "bare"}
     report = run(IMAGE, toml=toml, declared=declared, log=log)
     assert report.outcome == "accepted"
     assert report.properties == {"scan.searched": 13, "scan.zeros": 0}
-    heard = [bytes.fromhex(text) for _, level, text in log if level == 20]
+    received = [bytes.fromhex(text) for _, level, text in log if level == 20]
     expected = [data for sender, data in CONVERSATION if sender == "engine"]
-    assert [without_numbers(data) for data in heard] == [without_numbers(data) for data in expected]
+    assert [normalized(data) for data in received] == [normalized(data) for data in expected]
 
 
 def play(image: bytes, pattern: bytes) -> tuple[bytes, int]:
-    """Say the page's part of the engine to scan.c, over `image`: all that it says, and its exit status."""
+    """Send the engine's frames of the page to scan.c, with `image`: its reply, and its exit status."""
     ours, theirs = socket.socketpair()
     ring = os.memfd_create("ring")
     os.ftruncate(ring, 16 << 20)
     with mmap.mmap(ring, 16 << 20) as memory:
         memory[: len(image)] = image
         parts = [data for sender, data in CONVERSATION if sender == "engine"]
-        told = json.loads(parts[0][8:])
-        (there,) = told["rings"]
-        payload = json.dumps({**told, "rings": [{**there, "fd": ring}], "config": {"pattern": pattern.hex()}}).encode()
+        load = json.loads(parts[0][8:])
+        (ring_entry,) = load["rings"]
+        payload = json.dumps(
+            {**load, "rings": [{**ring_entry, "fd": ring}], "config": {"pattern": pattern.hex()}}
+        ).encode()
         parts[0] = parts[0][:4] + len(payload).to_bytes(4, "little") + payload
         with ours, theirs:
             process = subprocess.Popen(
@@ -91,26 +93,26 @@ def play(image: bytes, pattern: bytes) -> tuple[bytes, int]:
             try:
                 ours.settimeout(SECONDS)
                 ours.sendall(b"".join(parts))
-                said = b""
+                reply = b""
                 try:
                     while more := ours.recv(1 << 16):
-                        said += more
+                        reply += more
                 except ConnectionResetError:
                     pass  # it has ended, with something unread
-                return said, process.wait(SECONDS)
+                return reply, process.wait(SECONDS)
             finally:
                 process.kill()
                 process.wait()
 
 
-def test_the_runtime_says_what_the_page_shows():
-    said, status = play(IMAGE, b"evil")
-    assert said == b"".join(data for sender, data in CONVERSATION if sender == "plugin")
+def test_the_runtime_sends_the_frames_of_the_page():
+    reply, status = play(IMAGE, b"evil")
+    assert reply == b"".join(data for sender, data in CONVERSATION if sender == "plugin")
     assert status == 0
 
 
-def test_the_refusal_is_the_one_of_the_page():
-    said, status = play(IMAGE, b"small")
-    before = [data for sender, data in CONVERSATION if sender == "plugin"][:2]
-    assert said == b"".join([*before, REFUSAL])
+def test_the_refusal_is_that_of_the_page():
+    reply, status = play(IMAGE, b"small")
+    greeting = [data for sender, data in CONVERSATION if sender == "plugin"][:2]
+    assert reply == b"".join([*greeting, REFUSAL])
     assert status == 0

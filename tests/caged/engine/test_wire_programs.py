@@ -1,4 +1,4 @@
-"""A runtime in another language: a program in C, written from docs/wire.md, and what such a program is handed."""
+"""A runtime in another language: a program in C, written from docs/wire.md, and what its process gets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NEEDLE = b"\xde\xad\xbe\xef\0\0needle"
 # the inspector in C
 
 
-def test_an_image_that_is_longer_than_the_ring_passes(run, nothing_left):
+def test_an_image_longer_than_the_ring(run, nothing_left):
     noise = os.urandom(MIB + 7) * 50
     report = run(noise, toml=scanner(NEEDLE))
     assert report.outcome == "accepted"
@@ -49,7 +49,7 @@ def test_an_image_that_is_longer_than_the_ring_passes(run, nothing_left):
 
 
 @pytest.mark.parametrize("place", [0, MIB - 3, 37 * MIB - 8, 50 * MIB - len(NEEDLE)])
-def test_a_pattern_is_found_wherever_it_stands(run, nothing_left, place):
+def test_a_pattern_is_found_at_any_offset(run, nothing_left, place):
     noise = os.urandom(MIB) * 50
     image = noise[:place] + NEEDLE + noise[place + len(NEEDLE) :]
     report = run(image, toml=scanner(NEEDLE))
@@ -73,7 +73,7 @@ def sparse(tmp_path):
     return make
 
 
-def test_holes_are_not_looked_at_byte_by_byte(run, sparse):
+def test_holes_are_not_scanned(run, sparse):
     length = 1 << 40
     report = run(sparse(length, {5 * MIB: b"x" * MIB}), toml="[import]\ndigests = []\n" + scanner(NEEDLE))
     assert report.outcome == "accepted"
@@ -81,14 +81,14 @@ def test_holes_are_not_looked_at_byte_by_byte(run, sparse):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "found"), [(b"end\0\0\0", True), (b"\0\0\0begin", True), (b"d" + bytes(4096 - 2) + b"b", False)]
+    ("pattern", "matches"), [(b"end\0\0\0", True), (b"\0\0\0begin", True), (b"d" + bytes(4096 - 2) + b"b", False)]
 )
-def test_a_pattern_that_reaches_into_a_hole_is_found(run, sparse, pattern, found):
+def test_a_pattern_that_reaches_into_a_hole_is_found(run, sparse, pattern, matches):
     image = sparse(64 * MIB, {8 * MIB - 3: b"end", 16 * MIB: b"begin"})
-    assert run(image, toml=scanner(pattern)).outcome == ("refused" if found else "accepted")
+    assert run(image, toml=scanner(pattern)).outcome == ("refused" if matches else "accepted")
 
 
-def test_it_reads_what_a_transform_makes(run):
+def test_it_reads_the_output_of_a_transform(run):
     import gzip
 
     toml = '[[plugin]]\nname = "unpack"\nuse = "decompress"\n' + scanner(NEEDLE)
@@ -98,7 +98,7 @@ def test_it_reads_what_a_transform_makes(run):
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ("", "'pattern' (hexadecimal digits) is required and not set"),
         ('config = { pattern = "xy" }', "'pattern' must be 1 to 4096 bytes as hexadecimal digits"),
@@ -106,10 +106,10 @@ def test_it_reads_what_a_transform_makes(run):
         ('config = { pattern = "00", more = 1 }', "there is a key that is not a setting of the plugin"),
     ],
 )
-def test_a_wrong_configuration_stops_the_start(run, config, said):
+def test_a_wrong_configuration_stops_the_start(run, config, message):
     with pytest.raises(PlanError, match="wired") as raised:
         run(b"image", toml=plan(f"wire:{compiled('scan')}", config))
-    assert said in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_setting_of_the_command_line_wins(run):
@@ -119,37 +119,39 @@ def test_a_setting_of_the_command_line_wins(run):
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
 @pytest.mark.parametrize(("image", "status"), [(bytes(1000), 0), (bytes(30 * MIB) + NEEDLE, 1)])
-def test_douane_check_runs_it(tmp_path, tier, image, status):
+def test_douane_check(tmp_path, tier, image, status):
     (tmp_path / "image").write_bytes(image)
     words = ["check", tmp_path / "image", "--plugin", f"wired=wire:{compiled('scan')}", "--sandbox", tier, "--json"]
-    done = subprocess.run(
+    completed = subprocess.run(
         [Path(sys.executable).parent / "douane", *words, "--set", f"wired.pattern={NEEDLE.hex()}"],
         env={**os.environ, "DOUANE_HOME": str(tmp_path / "home")},
         capture_output=True,
         check=False,
         timeout=60,
     )
-    assert done.returncode == status, done.stderr
-    assert json.loads(done.stdout)["sandbox"] == tier
+    assert completed.returncode == status, completed.stderr
+    assert json.loads(completed.stdout)["sandbox"] == tier
 
 
-# what it is handed
+# what the process gets
 
 
-def heard(log):
+def received(log):
     return [bytes.fromhex(text) for name, _, text in log if name == "wired" and re.fullmatch("([0-9a-f]{2})+", text)]
 
 
 def loads(log):
-    return [json.loads(data[8:]) for data in heard(log) if data[:4] == bytes([wire.LOAD, 0, 0, 0])]
+    return [json.loads(data[8:]) for data in received(log) if data[:4] == bytes([wire.LOAD, 0, 0, 0])]
 
 
-def test_it_has_what_the_wire_promises_and_no_more(run, tmp_path):
+def test_the_process_has_what_the_wire_promises_and_no_more(run, tmp_path):
     (tmp_path / "rules").write_bytes(b"rules")
     grants = f'grants = {{ rules = "file:{tmp_path}/rules" }}'
     log = []
-    said = [LISTEN, "look", described(), frame(wire.READY), LISTEN, ACCEPT]
-    report = run(b"image", toml=plan(speaker(*said), grants, 'scratch = "1MiB"', 'config = { a = [1, "b"] }'), log=log)
+    frames = [LISTEN, "look", described(), frame(wire.READY), LISTEN, ACCEPT]
+    report = run(
+        b"image", toml=plan(speaker(*frames), grants, 'scratch = "1MiB"', 'config = { a = [1, "b"] }'), log=log
+    )
     assert report.outcome == "accepted"
     (load,) = loads(log)
     lines = [text for _, _, text in log]
@@ -165,10 +167,10 @@ def test_it_has_what_the_wire_promises_and_no_more(run, tmp_path):
     assert "closed" in lines
 
 
-def test_a_transform_is_told_its_pipe_when_it_has_said_that_it_is_one(run):
-    said = [*begin(kind="transform"), frame(wire.UNCHANGED), LISTEN, frame(wire.ACCEPT, {"properties": {"done": 1}})]
+def test_a_transform_is_restarted_with_an_output_pipe(run):
+    frames = [*begin(kind="transform"), frame(wire.UNCHANGED), LISTEN, frame(wire.ACCEPT, {"properties": {"done": 1}})]
     log = []
-    report = run(b"image", toml=plan(speaker(*said)), log=log)
+    report = run(b"image", toml=plan(speaker(*frames)), log=log)
     assert (report.outcome, report.stored.size) == ("accepted", 5)
     assert wired(report).properties == {"wired.done": 1}
     first, second = loads(log)
@@ -176,15 +178,15 @@ def test_a_transform_is_told_its_pipe_when_it_has_said_that_it_is_one(run):
     assert isinstance(second["output_fd"], int)
 
 
-def test_one_that_reads_at_random_is_given_a_file(run):
+def test_a_plugin_that_reads_at_random_gets_a_file(run):
     log = []
     report = run(b"image", toml=plan(speaker(*begin(reads="random"), ACCEPT)), log=log)
     assert report.outcome == "accepted"
     assert isinstance(loads(log)[-1]["image_fd"], int)
 
 
-def test_keys_that_nobody_knows_yet_are_ignored(run):
-    said = [
+def test_unknown_keys_are_ignored(run):
+    frames = [
         LISTEN,
         described(later={"nested": [None]}, parameters=[{"name": "a", "type": "b", "required": True, "unit": "s"}]),
         frame(wire.READY),
@@ -192,7 +194,7 @@ def test_keys_that_nobody_knows_yet_are_ignored(run):
         frame(wire.WARN, {"code": "c", "message": "m", "later": 1}),
         frame(wire.ACCEPT, {"properties": {"a": 1}, "later": [1]}),
     ]
-    report = run(b"image", toml=plan(speaker(*said)))
+    report = run(b"image", toml=plan(speaker(*frames)))
     assert report.outcome == "accepted"
     assert wired(report).properties == {"wired.a": 1}
 
@@ -208,22 +210,22 @@ def test_keys_that_nobody_knows_yet_are_ignored(run):
         ("stream", b"", [binary(wire.END, 0, 0)]),
     ],
 )
-def test_it_is_sent_what_it_asked_for(run, reads, image, data):
+def test_the_frames_follow_from_reads(run, reads, image, data):
     log = []
     report = run(image, toml=plan(speaker(*begin(reads=reads), *[LISTEN for _ in data], ACCEPT)), log=log)
     assert report.outcome == "accepted"
-    assert heard(log)[2:] == data
+    assert received(log)[2:] == data
 
 
-def test_the_findings_of_others_come_with_the_image(run):
+def test_findings_of_others_come_with_the_image(run):
     toml = '[[plugin]]\nname = "format"\nuse = "format"\n' + plan(speaker(*begin(reads="findings"), ACCEPT))
     log = []
     assert run(b"image", toml=toml, log=log).outcome == "accepted"
-    assert json.loads(heard(log)[1][8:])["findings"]["format.disk_format"] == "raw"
+    assert json.loads(received(log)[1][8:])["findings"]["format.disk_format"] == "raw"
 
 
-def test_it_describes_itself(tier):
-    told = describe(PluginSpec(name="wired", use=f"wire:{compiled('scan')}"), tier=tier)
-    assert (told.kind, told.reads, told.api, told.cls) == ("inspector", "stream", 1, "scan")
-    assert told.doc == "Refuses images that hold certain bytes."
-    assert told.parameters[0]["name"] == "pattern"
+def test_describe(tier):
+    description = describe(PluginSpec(name="wired", use=f"wire:{compiled('scan')}"), tier=tier)
+    assert (description.kind, description.reads, description.api, description.cls) == ("inspector", "stream", 1, "scan")
+    assert description.doc == "Refuses images that hold certain bytes."
+    assert description.parameters[0]["name"] == "pattern"

@@ -18,8 +18,8 @@ TRANSFORM = begin(kind="transform")
 BECOMES = frame(wire.BECOMES, {"disk_format": "raw"})
 
 
-class Kept:
-    """Where what comes out of a pass is written."""
+class StoredFile:
+    """The sink of a run."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.size = path, None
@@ -36,42 +36,42 @@ class Kept:
         return SinkError(str(error))
 
     def content(self) -> bytes:
-        """What is in the store; nothing may be there that was not let in."""
+        """The stored bytes; only an accepted image is complete."""
         assert self.size is not None
         return self.path.read_bytes()
 
 
 @pytest.fixture
-def kept(tmp_path):
-    made = Kept(tmp_path / "kept")
-    yield made
-    os.close(made.fd)
+def sink(tmp_path):
+    stored = StoredFile(tmp_path / "kept")
+    yield stored
+    os.close(stored.fd)
 
 
-def test_a_transform_makes_an_image(run, kept):
-    said = [BECOMES, frame(wire.BEGIN), "output:6e6577", "done", frame(wire.ACCEPT, {"properties": {"n": 3}})]
-    report = run(b"image", toml=plan(speaker(*TRANSFORM, *said)), sink=kept)
+def test_a_transform_makes_an_image(run, sink):
+    frames = [BECOMES, frame(wire.BEGIN), "output:6e6577", "done", frame(wire.ACCEPT, {"properties": {"n": 3}})]
+    report = run(b"image", toml=plan(speaker(*TRANSFORM, *frames)), sink=sink)
     assert report.outcome == "accepted"
     assert wired(report).properties == {"wired.n": 3}
-    assert kept.content() == b"new"
+    assert sink.content() == b"new"
 
 
-def test_an_accept_without_output_makes_an_empty_image(run, kept):
-    report = run(b"image", toml=plan(speaker(*TRANSFORM, ACCEPT)), sink=kept)
+def test_an_accept_without_output_makes_an_empty_image(run, sink):
+    report = run(b"image", toml=plan(speaker(*TRANSFORM, ACCEPT)), sink=sink)
     assert wired(report).outcome == "accepted"
     assert [(verdict.plugin, verdict.bytes_total) for verdict in report.verdicts if verdict.decisive] == [
         ("format-after-wired", 0)  # which refuses it
     ]
 
 
-def test_an_image_that_stays_as_it_is(run, kept):
-    report = run(b"image", toml=plan(speaker(*TRANSFORM, frame(wire.UNCHANGED), ACCEPT)), sink=kept)
+def test_an_unchanged_image(run, sink):
+    report = run(b"image", toml=plan(speaker(*TRANSFORM, frame(wire.UNCHANGED), ACCEPT)), sink=sink)
     assert report.outcome == "accepted"
-    assert kept.content() == b"image"
+    assert sink.content() == b"image"
 
 
 @pytest.mark.parametrize(
-    ("said", "code"),
+    ("frames", "code"),
     [
         ([frame(wire.BEGIN), frame(wire.UNCHANGED), ACCEPT], "plugin-protocol"),
         ([frame(wire.UNCHANGED), frame(wire.BEGIN), ACCEPT], "plugin-protocol"),
@@ -80,15 +80,15 @@ def test_an_image_that_stays_as_it_is(run, kept):
         ([frame(wire.BECOMES, {"disk_format": 5}), ACCEPT], "plugin-protocol"),
     ],
 )
-def test_a_transform_that_does_not_keep_to_the_wire_makes_no_image(run, kept, said, code):
-    report = run(b"image", toml=plan(speaker(*TRANSFORM, *said)), sink=kept)
+def test_a_transform_that_violates_the_wire_makes_no_image(run, sink, frames, code):
+    report = run(b"image", toml=plan(speaker(*TRANSFORM, *frames)), sink=sink)
     assert (report.outcome, report.code) == ("undecided", code)
     assert not report.stored.complete
 
 
-def test_a_transform_decides_before_it_has_read_four_mebibytes(run, kept):
-    """With the fifth piece the beginning has gone, and nobody after it could have it any more."""
+def test_a_transform_that_decides_after_four_mebibytes_is_a_failure(run, sink):
+    """The fifth chunk overwrites the beginning, which the stages after it would need."""
     late = [*[LISTEN] * 4, binary(wire.RELEASE, 4 * MIB), LISTEN, frame(wire.UNCHANGED), ACCEPT]
-    report = run(os.urandom(20 * MIB), toml=plan(speaker(*TRANSFORM, *late)), sink=kept)
+    report = run(os.urandom(20 * MIB), toml=plan(speaker(*TRANSFORM, *late)), sink=sink)
     assert (report.outcome, report.code) == ("undecided", "plugin-protocol")
     assert not report.stored.complete

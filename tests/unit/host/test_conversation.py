@@ -8,7 +8,7 @@ from douane.host.conversation import Conversation, Phase
 from douane.host.messages import Violation
 from douane_plugin import wire
 
-BEFORE = {
+ALLOWED = {
     Phase.LOADING: {"DESCRIBED", "RELEASE", "PROGRESS", "LOG", "ALIVE", "FAILED"},
     Phase.CONFIGURING: {"READY", "RELEASE", "PROGRESS", "LOG", "ALIVE", "FAILED", "WARN"},
     Phase.READY: {"RELEASE", "PROGRESS", "LOG", "ALIVE", "FAILED", "WARN"},
@@ -21,7 +21,7 @@ TRANSFORM = {"BECOMES", "BEGIN", "UNCHANGED"}
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("is_transform", [False, True])
 def test_frames_come_in_their_phase_only(phase, is_transform) -> None:
-    allowed = set(BEFORE[phase])
+    allowed = set(ALLOWED[phase])
     if phase is Phase.RUNNING and is_transform:
         allowed |= TRANSFORM
     conversation = Conversation()

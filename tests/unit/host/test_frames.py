@@ -78,15 +78,15 @@ def test_a_message_that_is_no_text_is_a_violation(message) -> None:
         decode_answer(wire.REFUSE, msgspec.json.encode({**message, "code": "c"}))
 
 
-@pytest.mark.parametrize("after", [None, -1, 0, True, "3", 1e10])
-def test_a_retry_that_is_no_time_is_a_violation(after) -> None:
+@pytest.mark.parametrize("delay", [None, -1, 0, True, "3", 1e10])
+def test_a_retry_that_is_no_time_is_a_violation(delay) -> None:
     with pytest.raises(Violation, match="deferred by"):
-        decode_answer(wire.DEFER, msgspec.json.encode({"retry_after": after, "message": "m"}))
+        decode_answer(wire.DEFER, msgspec.json.encode({"retry_after": delay, "message": "m"}))
 
 
-@pytest.mark.parametrize("seen", [None, -1, True, "3", 1.5])
-def test_a_count_of_bytes_that_is_none_is_ignored(seen) -> None:
-    assert decode_answer(wire.ACCEPT, msgspec.json.encode({"seen": seen})).seen is None
+@pytest.mark.parametrize("count", [None, -1, True, "3", 1.5])
+def test_a_count_of_bytes_that_is_none_is_ignored(count) -> None:
+    assert decode_answer(wire.ACCEPT, msgspec.json.encode({"seen": count})).seen is None
 
 
 def test_a_packed_frame_is_read_back() -> None:

@@ -1,4 +1,4 @@
-"""What one answer does to the image, and what a plugin may set."""
+"""The effect of one answer on the image, and the properties that a plugin may set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def spec(**keys):
         ("timeout", "undecided"),
     ],
 )
-def test_what_an_enforcing_plugin_with_the_default_rules_decides(outcome, weight):
+def test_an_enforcing_plugin_with_the_default_rules(outcome, weight):
     assert weigh(spec(), Verdict(plugin="a", outcome=outcome)) == weight
 
 
@@ -45,13 +45,13 @@ def test_a_warner_does_not_refuse(outcome):
 @pytest.mark.parametrize(
     ("key", "outcome"), [("on_error", "failed"), ("on_timeout", "timeout"), ("on_incomplete", "incomplete")]
 )
-def test_each_rule_is_for_its_own_kind_of_failure(key, outcome):
+def test_each_rule_covers_its_own_kind_of_failure(key, outcome):
     assert weigh(spec(**{key: "warn"}), Verdict(plugin="a", outcome=outcome)) == "accepted"
-    for other in {"failed", "timeout", "incomplete"} - {outcome}:
-        assert weigh(spec(**{key: "warn"}), Verdict(plugin="a", outcome=other)) == "undecided"
+    for kind in {"failed", "timeout", "incomplete"} - {outcome}:
+        assert weigh(spec(**{key: "warn"}), Verdict(plugin="a", outcome=kind)) == "undecided"
 
 
-def test_properties_stand_in_the_plugins_namespace():
+def test_properties_get_the_namespace_of_the_plugin():
     assert check_properties("boot", {"kind": "mbr", "boot.parts": 3, "ok": True}) == {
         "boot.kind": "mbr",
         "boot.parts": 3,
@@ -60,7 +60,7 @@ def test_properties_stand_in_the_plugins_namespace():
 
 
 @pytest.mark.parametrize(
-    ("given_", "sentence"),
+    ("properties", "sentence"),
     [
         ({"other.kind": 1}, "outside its namespace"),
         ({"os_glance:x": 1}, "outside its namespace"),
@@ -76,14 +76,14 @@ def test_properties_stand_in_the_plugins_namespace():
         ([1], "a mapping"),
     ],
 )
-def test_properties_that_may_not_be_set(given_, sentence):
+def test_invalid_properties(properties, sentence):
     with pytest.raises(BadProperties, match=sentence):
-        check_properties("boot", given_)
+        check_properties("boot", properties)
 
 
 @given(st.text(max_size=3000))
 def test_a_plugins_text_cannot_drive_a_terminal(text):
-    shown = clean(text)
-    assert len(shown) <= 1000
-    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in shown)
-    shown.encode()
+    cleaned = clean(text)
+    assert len(cleaned) <= 1000
+    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in cleaned)
+    cleaned.encode()

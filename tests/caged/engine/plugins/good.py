@@ -28,9 +28,9 @@ class Needle(Inspector):
     def inspect(self, image):
         at = 0
         for window in image.windows(self.size, len(self.text) - 1):
-            found = bytes(window).find(self.text)
-            if found >= 0:
-                raise Reject("needle", f"the image holds {self.text!r} at {at + found}")
+            offset = bytes(window).find(self.text)
+            if offset >= 0:
+                raise Reject("needle", f"the image holds {self.text!r} at {at + offset}")
             at += self.size - len(self.text) + 1
 
 
@@ -85,10 +85,10 @@ class QemuInfo(Inspector):
         import subprocess
 
         command = ["qemu-img", "info", "--output=json", "-f", image.disk_format, image.path]
-        done = subprocess.run(command, pass_fds=[image.file.fileno()], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise Incomplete("qemu-img", done.stderr.strip() or "qemu-img failed")
-        return {"virtual_size": json.loads(done.stdout)["virtual-size"]}
+        completed = subprocess.run(command, pass_fds=[image.file.fileno()], capture_output=True, text=True, check=False)
+        if completed.returncode != 0:
+            raise Incomplete("qemu-img", completed.stderr.strip() or "qemu-img failed")
+        return {"virtual_size": json.loads(completed.stdout)["virtual-size"]}
 
 
 class Speaks(Inspector):
@@ -134,8 +134,8 @@ class UsesNumpy(Inspector):
         for chunk in image:
             total += int(numpy.frombuffer(chunk, dtype=numpy.uint8).sum(dtype=numpy.uint64))
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            made = list(pool.map(lambda n: float((numpy.ones((n, n)) @ numpy.ones((n, n))).sum()), [64] * 8))
-        return {"sum": total, "products": len(set(made))}
+            products = list(pool.map(lambda n: float((numpy.ones((n, n)) @ numpy.ones((n, n))).sum()), [64] * 8))
+        return {"sum": total, "products": len(set(products))}
 
 
 class Upper(Transform):
@@ -151,11 +151,11 @@ class StripTrailer(Transform):
         self.length = length
 
     def transform(self, image):
-        held = b""
+        buffer = b""
         for chunk in image:
-            held += bytes(chunk)
-            yield held[: -self.length]
-            held = held[-self.length :]
+            buffer += bytes(chunk)
+            yield buffer[: -self.length]
+            buffer = buffer[-self.length :]
         image.becomes(disk_format="raw", properties={"stripped": self.length})
 
 

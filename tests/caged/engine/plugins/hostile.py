@@ -207,14 +207,14 @@ class LetsGoOfTheFuture(Inspector):
 
 class KeepsChunks(Inspector):
     def inspect(self, image):
-        kept = list(image)
-        return {"first": kept[0][0]}
+        chunks = list(image)
+        return {"first": chunks[0][0]}
 
 
 class KeepsSlices(Inspector):
     def inspect(self, image):
-        kept = [chunk[:16] for chunk in image]
-        return {"first": kept[0][0]}
+        chunks = [chunk[:16] for chunk in image]
+        return {"first": chunks[0][0]}
 
 
 class DiesInConstructor(Inspector):
