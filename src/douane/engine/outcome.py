@@ -62,9 +62,9 @@ def _accept(run: Run, report: Report) -> None:
 
 def _take_format(verdict: Verdict, report: Report) -> None:
     """The image is stored as what the format inspector has found the stored bytes to be."""
-    found = {key.partition(".")[2]: value for key, value in verdict.properties.items()}
-    disk_format, container = found.get("disk_format"), found.get("container_format")
-    virtual_size = found.get("virtual_size")
+    facts = {key.partition(".")[2]: value for key, value in verdict.properties.items()}
+    disk_format, container = facts.get("disk_format"), facts.get("container_format")
+    virtual_size = facts.get("virtual_size")
     report.disk_format = disk_format if isinstance(disk_format, str) else report.disk_format
     report.container_format = container if isinstance(container, str) else report.container_format
     report.virtual_size = virtual_size if isinstance(virtual_size, int) else report.virtual_size

@@ -36,23 +36,23 @@ def handover(spec: PluginSpec, supplies: Supplies, *, needs_file: bool) -> Itera
     """
     with contextlib.ExitStack() as closing:
 
-        def own(fd: int) -> int:
+        def close_later(fd: int) -> int:
             closing.callback(os.close, fd)
             return fd
 
-        grants = _open_grants(spec, own)
-        image_fd = own(supplies.open_file()) if needs_file else None
+        grants = _open_grants(spec, close_later)
+        image_fd = close_later(supplies.open_file()) if needs_file else None
         # Each plugin has its own open file: the offset of a shared one would be a channel between plugins.
         rings = [
-            SentRing(own(os.open(f"/proc/self/fd/{ring.fd}", os.O_RDONLY | os.O_CLOEXEC)), ring.slot_bytes)
+            SentRing(close_later(os.open(f"/proc/self/fd/{ring.fd}", os.O_RDONLY | os.O_CLOEXEC)), ring.slot_bytes)
             for ring in supplies.rings
         ]
         yield Handover(rings, grants, image_fd)
 
 
-def _open_grants(spec: PluginSpec, own: Callable[[int], int]) -> dict[str, SentGrant]:
+def _open_grants(spec: PluginSpec, close_later: Callable[[int], int]) -> dict[str, SentGrant]:
     grants = {}
     for name in spec.grants:
         fd, kind = open_grant(spec, name)
-        grants[name] = SentGrant(own(fd), kind)
+        grants[name] = SentGrant(close_later(fd), kind)
     return grants

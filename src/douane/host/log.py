@@ -90,14 +90,14 @@ class PluginLog:
 
     def line(self, level: int, text: str) -> None:
         """Pass on one line, of the plugin's logger or of a stream."""
-        shown = clean(text, MAX_LINE)
-        if not shown:
+        printable = clean(text, MAX_LINE)
+        if not printable:
             return
-        if len(shown) > self._room:
+        if len(printable) > self._room:
             self._dropped += 1
             return
-        self._room -= len(shown)
-        self._emit(self._plugin, level, shown)
+        self._room -= len(printable)
+        self._emit(self._plugin, level, printable)
 
     def stream(self, name: str, data: bytes) -> None:
         """Add bytes of stdout or stderr (`name`), which are cut at line ends and at :data:`MAX_LINE`."""
@@ -110,10 +110,10 @@ class PluginLog:
             self._stream_line(name, line)
 
     def _stream_line(self, name: str, line: bytes) -> None:
-        shown = line[:MAX_LINE].decode("utf-8", "backslashreplace")
-        if name not in self.first_line and shown.strip():
-            self.first_line[name] = shown
-        self.line(logging.INFO, shown)
+        printable = line[:MAX_LINE].decode("utf-8", "backslashreplace")
+        if name not in self.first_line and printable.strip():
+            self.first_line[name] = printable
+        self.line(logging.INFO, printable)
 
     def close(self) -> None:
         """Pass on unfinished lines, and the number of dropped ones. Idempotent."""

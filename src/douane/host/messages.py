@@ -121,8 +121,8 @@ class Described(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     @property
     def needs(self) -> Needs:
         """What the plugin is given of the image."""
-        others: dict[str, Needs] = {"random": "file", "findings": "findings", "nothing": "nothing"}
-        return others.get(self.reads, "bytes")
+        needs: dict[str, Needs] = {"random": "file", "findings": "findings", "nothing": "nothing"}
+        return needs.get(self.reads, "bytes")
 
     @property
     def limit(self) -> int | None:
@@ -245,14 +245,14 @@ def decode_answer(kind: int, payload: bytes) -> Answer:
         )
     if kind == wire.DEFER:
         defer = decode(kind, payload, Defer)
-        after = defer.retry_after
-        if isinstance(after, bool) or not isinstance(after, int | float) or not 0 < after < MOST_SECONDS:
-            raise Violation(f"it deferred by {after!r:.60} seconds")
+        delay = defer.retry_after
+        if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 < delay < MOST_SECONDS:
+            raise Violation(f"it deferred by {delay!r:.60} seconds")
         return Answer(
             outcome="deferred",
             code="deferred",
             message=clean(defer.message),
-            retry_after=float(after),
+            retry_after=float(delay),
             seen=_count(defer.seen),
         )
     refuse = decode(kind, payload, Refuse)

@@ -12,9 +12,9 @@ from douane_plugin._rules import BadProperties, check_properties, clean
 __all__ = ["BadProperties", "check_properties", "check_proposed", "clean", "weigh"]
 
 
-def check_proposed(spec: PluginSpec, given: Any) -> dict[str, PropertyValue | None]:
+def check_proposed(spec: PluginSpec, properties: Any) -> dict[str, PropertyValue | None]:
     """The properties that a plugin proposes outside its namespace, name to value or None. Raises BadProperties."""
-    return _rules.check_proposed(spec.may_set, given)
+    return _rules.check_proposed(spec.may_set, properties)
 
 
 AUDIT_SECONDS = 1.0

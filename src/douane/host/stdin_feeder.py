@@ -42,11 +42,11 @@ class StdinFeeder(ThreadReader):
             with self._bytes(chunk) as view:
                 self._feed(view, chunk.start)
             return
-        left = chunk.end - chunk.start
-        while left and not self._enough and not self._cancelled:
-            part = min(left, len(ZEROS))
-            self._feed(memoryview(ZEROS)[:part], chunk.end - left)
-            left -= part
+        remaining = chunk.end - chunk.start
+        while remaining and not self._enough and not self._cancelled:
+            part = min(remaining, len(ZEROS))
+            self._feed(memoryview(ZEROS)[:part], chunk.end - remaining)
+            remaining -= part
 
     def _feed(self, view: memoryview, offset: int) -> None:
         written = 0
