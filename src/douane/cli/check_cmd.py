@@ -42,7 +42,7 @@ def check(
     declared = image.declared(file)
     source = open_source(file, size=image.size)
     tier = tier_for(plan, choice.sandbox)
-    with progress_bar(file, wanted=not as_json) as progress:
+    with progress_bar(file, visible=not as_json) as progress:
         report = inspect_image(plan, declared, source, options=run_options(tier, verbose, progress))
     end(ctx, report, source.name, as_json=as_json)
 

@@ -62,7 +62,7 @@ def import_(
 
         imported = None
         try:
-            with INTERRUPTS.deferred(), progress_bar(file, wanted=not as_json) as progress:
+            with INTERRUPTS.deferred(), progress_bar(file, visible=not as_json) as progress:
                 options = run_options(tier, verbose, progress)
                 imported = import_image(store_home, plan, declared, source, options)
             _print(imported, source.name, as_json=as_json)

@@ -53,7 +53,7 @@ def inspect(
     source = open_source(file)
     declared = DeclaredImage(name=name_of(file), disk_format=disk_format, container_format=container_format)
     tier = tier_for(plan, sandbox)
-    with progress_bar(file, wanted=not as_json) as progress:
+    with progress_bar(file, visible=not as_json) as progress:
         report = inspect_image(plan, declared, source, options=run_options(tier, verbose, progress))
     if report.outcome != "accepted":  # `explain` refuses nothing, so this is a failure
         end(ctx, report, source.name, as_json=as_json)

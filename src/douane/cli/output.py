@@ -86,9 +86,9 @@ def log_printer(verbose: bool) -> LogLine:
 
 
 @contextmanager
-def progress_bar(label: str, *, wanted: bool) -> Iterator[Progress | None]:
-    """Show a progress bar on standard error, if that is a terminal and a bar is `wanted`."""
-    if not wanted or not sys.stderr.isatty():
+def progress_bar(label: str, *, visible: bool) -> Iterator[Progress | None]:
+    """Show a progress bar on standard error, if that is a terminal and the bar is to be `visible`."""
+    if not visible or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

@@ -29,7 +29,7 @@ class ExecPlugin(SandboxedPlugin):
     misjudged = False
     error: PlanError | None = None
 
-    def __init__(self, plugin: ResolvedPlugin, cage: sandbox.Cage, loop: Loop, emit: LogLine) -> None:
+    def __init__(self, plugin: ResolvedPlugin, cage: sandbox.SandboxSpec, loop: Loop, emit: LogLine) -> None:
         super().__init__(plugin, cage, loop, emit)
         self._feeder: StdinFeeder | None = None
         self._stdin: int | None = None

@@ -173,7 +173,7 @@ def _ignore(event: Event) -> None:
 def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: LogLine) -> PluginProcess:
     """The process of one plugin, not started."""
     spec = plugin.spec
-    cage = sandbox.Cage(
+    cage = sandbox.SandboxSpec(
         tier=tier,
         interpreter=plugin.interpreter,
         bounds=sandbox.Bounds(

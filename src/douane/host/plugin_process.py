@@ -30,7 +30,7 @@ END_SECONDS = 3.0
 class SandboxedPlugin:
     """See :class:`.base.PluginProcess`, whose common part this is."""
 
-    def __init__(self, plugin: ResolvedPlugin, cage: sandbox.Cage, loop: Loop, emit: LogLine) -> None:
+    def __init__(self, plugin: ResolvedPlugin, cage: sandbox.SandboxSpec, loop: Loop, emit: LogLine) -> None:
         self.plugin = plugin
         self.spec = plugin.spec
         self.ready = False

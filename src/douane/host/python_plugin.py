@@ -40,7 +40,7 @@ class PythonPlugin(SandboxedPlugin):
 
     UNLOADED = "it cannot be imported"
 
-    def __init__(self, plugin: ResolvedPlugin, cage: sandbox.Cage, loop: Loop, emit: LogLine) -> None:
+    def __init__(self, plugin: ResolvedPlugin, cage: sandbox.SandboxSpec, loop: Loop, emit: LogLine) -> None:
         super().__init__(plugin, cage, loop, emit)
         self.misjudged = False
         self.error: PlanError | None = None

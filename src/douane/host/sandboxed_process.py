@@ -19,13 +19,13 @@ from .pipes import OutputPipes, RateLimit
 class SandboxedProcess:
     """Started once, ended once. Before the start and after the end it does nothing and has nothing to say."""
 
-    def __init__(self, cage: sandbox.Cage, loop: Loop, log: PluginLog) -> None:
+    def __init__(self, cage: sandbox.SandboxSpec, loop: Loop, log: PluginLog) -> None:
         self._cage = cage
         self._loop = loop
         self._log = log
         self._rate = RateLimit(loop)
         self._pipes = OutputPipes(loop, log, self._rate)
-        self._process: sandbox.CagedProcess | None = None
+        self._process: sandbox.SandboxProcess | None = None
         self._channel: Channel | None = None
         self._on_channel: Callable[[], None] | None = None
 

@@ -1,29 +1,37 @@
-"""Start a process that can do nothing but what it was handed.
+"""Start a process that can reach nothing but the descriptors it was handed.
 
-`start` builds the cage and runs a plugin in it, `confirm` checks what the launcher found when it tried the
-cage's walls, `choose` and `examine` say what this machine can give.
+A caller describes the sandbox (`SandboxSpec`) and what runs in it (`PythonRuntime`, `Program`); `start` returns the
+running `SandboxProcess`; `confirm` checks the report of the attacks that the process tried on its own sandbox before it
+loaded any plugin. `choose` and `examine` find the tiers that this host supports.
+
+The decisions are in `launch_spec.py`, what needs a system call outside in `spawn.py`, `process.py` and `cgroup.py`, and
+what the new process does to itself in the folder `caged/`, the only code of ours that the process can read.
+
+A new layer is a function in `caged/layers.py`, called in `caged/launch.py`, with an attack on it in `caged/probes.py`
+and a line in `tiers.examine`.
 """
 
 from douane.errors import SandboxError, SandboxUnavailable
 
-from .cage import Bounds, Cage, Program, PythonRuntime, Tier, Usage
 from .interpreter import Interpreter, interpreter
-from .process import CagedProcess
-from .self_test import CageReport, confirm
+from .process import SandboxProcess
+from .self_test import SelfTestReport, confirm
 from .spawn import start
+from .spec import Bounds, Program, PythonRuntime, SandboxSpec, Tier
 from .tiers import Layer, available, choose, examine
+from .usage import Usage
 
 __all__ = [
     "Bounds",
-    "Cage",
-    "CageReport",
-    "CagedProcess",
     "Interpreter",
     "Layer",
     "Program",
     "PythonRuntime",
     "SandboxError",
+    "SandboxProcess",
+    "SandboxSpec",
     "SandboxUnavailable",
+    "SelfTestReport",
     "Tier",
     "Usage",
     "available",

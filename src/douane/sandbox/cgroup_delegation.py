@@ -1,29 +1,27 @@
-"""Which cgroup may Douane divide? The one it was started in, if whoever manages that has handed it over.
+"""Find the cgroup that Douane may divide: the one it was started in, if its manager has delegated it.
 
-systemd calls it `Delegate=yes` (https://systemd.io/CGROUP_DELEGATION/). The cgroup we were started in becomes the
-base. In cgroup v2 processes and controllers do not go together in one cgroup, so this process moves to
-`douane-engine` below it, and each cage gets a leaf beside that. An optional layer: wherever a step fails, nothing is
-changed, and the cage keeps its other layers.
+systemd calls this `Delegate=yes` (https://systemd.io/CGROUP_DELEGATION/). The cgroup becomes the base. In cgroup v2 a
+cgroup has either processes or controllers, so this process moves to `douane-engine` below the base, and each sandbox
+gets a leaf beside it. The layer is optional: if a step fails, nothing is changed, and the other layers remain.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import threading
-from dataclasses import dataclass
-from pathlib import Path
+
+import msgspec
 
 from .cgroup import Base, write
 
 CONTROLLERS = ("memory", "pids")
 ENGINE = "douane-engine"
-_SYSTEMD = Path("/run/systemd/system")
-"""There where systemd manages this machine, or this container (sd_booted(3))."""
+_SYSTEMD = "/run/systemd/system"
+"""Exists if systemd manages this host or container (sd_booted(3))."""
 
 _MARKS = ("user.delegate", "trusted.delegate")
-"""Extended attributes that systemd sets to 1 on what it delegates: since 251, and one that only root can read."""
+"""Extended attributes that systemd sets to 1 on a delegated cgroup: since 251, and one that only root can read."""
 
 REMEDY = (
     "to get it: `systemd-run --scope -p Delegate=yes douane …` (with --user for an ordinary user), or "
@@ -31,32 +29,35 @@ REMEDY = (
 )
 
 
-@dataclass(frozen=True)
-class Absent:
-    """No cgroup is delegated, and this is why."""
+class Absent(msgspec.Struct, frozen=True):
+    """No cgroup is delegated."""
 
     reason: str
 
 
 _lock = threading.Lock()
-_found: dict[int, Base | Absent] = {}
+_bases: dict[int, Base | Absent] = {}
+"""By pid: a forked process looks again."""
 
 
 def delegated() -> Base | Absent:
-    """The cgroup that is delegated to this process. The first call moves it to `douane-engine`, with all its
-    threads, enables the controllers, and clears up after engines that were killed."""
+    """The cgroup that is delegated to this process.
+
+    The first call moves the process, with all threads, to `douane-engine`, enables the controllers, and removes what
+    killed engines left.
+    """
     with _lock:
-        me = os.getpid()
-        if me not in _found:
+        pid = os.getpid()
+        if pid not in _bases:
             try:
-                _found[me] = claim(own())
+                _bases[pid] = claim(current_cgroup())
             except (OSError, ValueError) as error:
-                _found[me] = Absent(str(error))
-        return _found[me]
+                _bases[pid] = Absent(str(error))
+        return _bases[pid]
 
 
-def own() -> Path:
-    """The folder of our own cgroup (cgroups(7)). Raises ValueError if it cannot be seen from here, OSError."""
+def current_cgroup() -> str:
+    """The folder of this process's cgroup (cgroups(7)). Raises OSError, or ValueError if it is not visible here."""
     with open("/proc/self/cgroup") as rows:
         path = next((row[3:].rstrip("\n") for row in rows if row.startswith("0::")), "")
     with open("/proc/self/mountinfo") as rows:
@@ -64,46 +65,49 @@ def own() -> Path:
             head, _, tail = row.partition(" - ")
             if tail.split()[0] != "cgroup2":
                 continue
-            root, point = (re.sub(r"\\([0-7]{3})", _octal, word) for word in head.split()[3:5])
+            root, point = map(_unescaped, head.split()[3:5])
             inside = os.path.relpath(path, root) if path else ".."
             if inside.split("/")[0] != "..":
-                return Path(os.path.normpath(os.path.join(point, inside)))
+                return os.path.normpath(os.path.join(point, inside))
     raise ValueError("Douane's own cgroup is not below a mount of cgroup v2")
 
 
-def _octal(found: re.Match[str]) -> str:
-    return chr(int(found[1], 8))
+def _unescaped(word: str) -> str:
+    """A path of /proc/self/mountinfo without its escapes, `\\` and three octal digits."""
+    first, *parts = word.split("\\")
+    return first + "".join(chr(int(part[:3], 8)) + part[3:] for part in parts)
 
 
-def claim(folder: Path, controllers: tuple[str, ...] = CONTROLLERS) -> Base | Absent:
-    """Make a base of `folder`, our own cgroup, or of the one above it if it is a `douane-engine`: then another engine
-    has divided that already, or systemd has put us there.
+def claim(folder: str, controllers: tuple[str, ...] = CONTROLLERS) -> Base | Absent:
+    """Make a base of `folder`, the current cgroup. If that is a `douane-engine`, which another engine or systemd
+    created, the base is the folder above.
 
-    Only where this process is alone in it: what else is there (a shell in its session, say) is not ours to move, and
-    no cgroup with processes of its own can be divided.
+    Only if this process is alone in the cgroup: other processes (a shell in its session, say) are not ours to move, and
+    a cgroup that has processes cannot be divided.
     """
-    inside = folder.name == ENGINE and not _obstacle(folder.parent, controllers)
-    folder = folder.parent if inside else folder
+    parent = os.path.dirname(folder)
+    inside = os.path.basename(folder) == ENGINE and not _obstacle(parent, controllers)
+    folder = parent if inside else folder
     if obstacle := _obstacle(folder, controllers):
         return Absent(obstacle)
-    me = os.getpid()
-    others = [pid for pid in _read(folder / "cgroup.procs").split() if int(pid) != me]
-    if others:
-        return Absent(f"{folder} holds {len(others)} more processes, and Douane must be alone in it")
-    engine = folder / ENGINE
+    pid = os.getpid()
+    neighbours = [neighbour for neighbour in _read(f"{folder}/cgroup.procs").split() if int(neighbour) != pid]
+    if neighbours:
+        return Absent(f"{folder} holds {len(neighbours)} more processes, and Douane must be alone in it")
+    engine = f"{folder}/{ENGINE}"
     try:
         if not inside:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(engine, 0o755)
-            write(engine / "cgroup.procs", str(me))
-        control = folder / "cgroup.subtree_control"
+            write(f"{engine}/cgroup.procs", str(pid))
+        control = f"{folder}/cgroup.subtree_control"
         if lacking := set(controllers) - set(_read(control).split()):
-            # Refused if a process has come meanwhile: then the base is as it was, and so is this process.
+            # Refused if a process has joined meanwhile. Then the base and this process go back to what they were.
             write(control, " ".join(f"+{name}" for name in sorted(lacking)))
     except OSError as error:
         if not inside:
             with contextlib.suppress(OSError):
-                write(folder / "cgroup.procs", str(me))
+                write(f"{folder}/cgroup.procs", str(pid))
             with contextlib.suppress(OSError):
                 os.rmdir(engine)
         return Absent(f"{folder} could not be divided: {error.strerror}")
@@ -112,38 +116,39 @@ def claim(folder: Path, controllers: tuple[str, ...] = CONTROLLERS) -> Base | Ab
     return base
 
 
-def _obstacle(folder: Path, controllers: tuple[str, ...]) -> str:
+def _obstacle(folder: str, controllers: tuple[str, ...]) -> str:
     """Why `folder` cannot be a base; empty if it can."""
-    kind = _read(folder / "cgroup.type").strip()
+    kind = _read(f"{folder}/cgroup.type").strip()
     if not kind:
-        return "Douane runs in the root cgroup, which cannot be delegated"  # which alone has no such file
+        return "Douane runs in the root cgroup, which cannot be delegated"  # only the root has no such file
     if kind != "domain":
         return f"{folder} is a threaded cgroup"
-    if not _is_handed_over(folder):
-        return f"{folder} is managed by somebody else, who has not delegated it"
-    if lacking := set(controllers) - set(_read(folder / "cgroup.controllers").split()):
+    if not _is_delegated(folder):
+        return f"{folder} has another manager, who has not delegated it"
+    if lacking := set(controllers) - set(_read(f"{folder}/cgroup.controllers").split()):
         return f"{folder} does not have the controllers {', '.join(sorted(lacking))}"
-    for path in (folder, folder / "cgroup.procs", folder / "cgroup.subtree_control"):
+    for path in (folder, f"{folder}/cgroup.procs", f"{folder}/cgroup.subtree_control"):
         if not os.access(path, os.W_OK, effective_ids=True):
-            return f"{path} cannot be written"
+            return f"{path} is not writable"
     return ""
 
 
-def _is_handed_over(folder: Path) -> bool:
-    """Being able to write is not enough: root can write everywhere, and a user everywhere below user@.service. systemd
-    changes what it has not delegated at any time, and the bounds would be gone without a word."""
+def _is_delegated(folder: str) -> bool:
+    """Tell if the cgroup was handed over. Write access is not enough: root can write everywhere, and a user everywhere
+    below user@.service. systemd may change a cgroup that it has not delegated, and the bounds would be lost."""
     for mark in _MARKS:
         with contextlib.suppress(OSError):
             if os.getxattr(folder, mark) == b"1":
                 return True
-    if os.path.ismount(folder) or not _SYSTEMD.exists():
-        return True  # a container's own; or nobody else is there who manages it
-    me, above = os.geteuid(), folder.parent.stat().st_uid
-    return me not in (0, above) and folder.stat().st_uid == me  # somebody mightier has given it to us
+    if os.path.ismount(folder) or not os.path.exists(_SYSTEMD):
+        return True  # the container's own cgroup, or a host without another manager
+    uid, owner_above = os.geteuid(), os.stat(os.path.dirname(folder)).st_uid
+    return uid not in (0, owner_above) and os.stat(folder).st_uid == uid  # a more privileged user handed it over
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        return path.read_text()
+        with open(path) as file:
+            return file.read()
     except FileNotFoundError:
         return ""

@@ -1,4 +1,4 @@
-"""Descriptors that are handed into a cage: only those that lead nowhere else."""
+"""The descriptors of a sandbox: only those that lead nowhere else may be handed in."""
 
 from __future__ import annotations
 
@@ -7,14 +7,42 @@ import os
 import socket
 import stat
 
+import msgspec
+
 from douane.errors import SandboxError
 
 _STREAMS = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
 _SEALED = 0x0008 | 0x0010  # F_SEAL_WRITE, F_SEAL_FUTURE_WRITE (fcntl(2))
 
 
-def check_grant(fd: int) -> None:
-    """Raises SandboxError for a socket that could send to others than its peer."""
+class Descriptors(msgspec.Struct, frozen=True):
+    """What the new process inherits; `spawn.start` explains the fields."""
+
+    channel: int
+    keep: tuple[int, ...]
+    readable: tuple[int, ...]
+    writable: tuple[int, ...]
+    stdin: int | None
+    stdout: int
+    stderr: int
+
+    def check(self) -> None:
+        """Raise SandboxError for a descriptor that leads elsewhere; protect `readable` memory against writing."""
+        for fd in self.keep:
+            _check_grant(fd)
+        for fd in self.readable:
+            _protect(fd)
+        for fd in self.writable:
+            _check_scratch(fd)
+
+    @property
+    def handed(self) -> tuple[int, ...]:
+        """All but the channel and the standard streams, in order."""
+        return tuple(sorted({*self.keep, *self.readable, *self.writable}))
+
+
+def _check_grant(fd: int) -> None:
+    """Raise SandboxError for a socket that could send to others than its peer."""
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         return
     with socket.socket(fileno=os.dup(fd)) as granted:
@@ -22,22 +50,22 @@ def check_grant(fd: int) -> None:
             raise SandboxError("a granted socket must be a stream: a datagram socket can send to anybody")
 
 
-def protect(fd: int) -> None:
-    """See to it that what `fd` shows can be opened again for reading only.
+def _protect(fd: int) -> None:
+    """Make sure that the file of `fd` can be opened again for reading only.
 
-    Landlock guards files on disk. Memory (memfd_create(2)) has no place in the file system where a rule could
-    stand; its mode guards it, and its seals. Raises SandboxError if it has none.
+    Landlock guards files on disk. Memory (memfd_create(2)) has no path that a rule could name; its mode and its seals
+    guard it. Raises SandboxError if the memory has no seals.
     """
     if not os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:"):
-        return  # a file; one on tmpfs has seals too, but also a place in the file system
+        return  # a file; on tmpfs a file has seals as well, but also a path
     seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
     if not seals & _SEALED:
         raise SandboxError("memory that a plugin may open again must be sealed against writing")
     os.fchmod(fd, 0o444)
 
 
-def check_scratch(fd: int) -> None:
-    """Raises SandboxError unless `fd` is a regular file that has no name, so that nobody else can come upon it."""
+def _check_scratch(fd: int) -> None:
+    """Raise SandboxError unless `fd` is a regular file without a name, which nobody else can open."""
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink or os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:"):
         raise SandboxError("a file that a plugin may write is a regular one on a disk, without a name")

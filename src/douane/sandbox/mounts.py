@@ -1,4 +1,4 @@
-"""The bwrap command of tier full: what the plugin sees of the file system, and the namespaces around it."""
+"""The bwrap command of tier full: the namespaces, and the part of the file system that the plugin sees."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 
 _CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
-"""What root's launcher needs to become somebody else; it keeps none of them."""
+"""What the launcher needs to change from root to another user; it keeps none of them."""
 
 _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
-"""Where executables look for their loader, through links that would not be made otherwise."""
+"""Where executables look for their loader; these may be links that nothing else would create."""
 
 
 def command(
@@ -20,13 +20,13 @@ def command(
     read_all: bool,
     info_fd: int,
 ) -> list[str]:
-    """bwrap and its options, up to the command that is to be appended.
+    """bwrap and its options; append the command.
 
-    `paths` become readable at their own places, links included. With `own_user` (the engine is root) there is
-    no user namespace: the launcher drops root itself, after root has made the paths reachable.
+    `paths` become readable at their own places, including links. With `own_user` (the engine is root) there is no user
+    namespace: the launcher gives up root itself, after root has made the paths reachable.
 
-    Not --die-with-parent: a bwrap that dies between making its child and letting it run leaves it waiting for ever.
-    The launcher is process 1, and its end with the engine's is the end of the namespace.
+    Not --die-with-parent: a bwrap that dies between creating its child and letting it run leaves the child waiting for
+    ever. The launcher is process 1 and ends with the engine, and the namespace ends with the launcher.
     """
     words = [bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     if own_user:
@@ -35,7 +35,7 @@ def command(
             words += ["--cap-add", capability]
     else:
         words += ["--unshare-user"]
-    words += ["--hostname", "cage", "--as-pid-1", "--new-session", "--info-fd", str(info_fd)]
+    words += ["--hostname", "sandbox", "--as-pid-1", "--new-session", "--info-fd", str(info_fd)]
     tree = Tree()
     for path in (*paths, *_LOADERS):
         tree.add(path)
@@ -46,39 +46,39 @@ def command(
 
 
 class Tree:
-    """The options that make a set of host paths appear, each once, with the links that lead to them."""
+    """The options that make host paths appear, each once, with the links that lead to them."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
-        self._made: set[str] = {"/"}
+        self._created: set[str] = {"/"}
         self._bound: list[str] = []
 
     def add(self, path: str) -> None:
-        """Make `path` readable. What it links to is bound, each link on the way is made again."""
+        """Make `path` readable: bind the target of its links, and create each link on the way."""
         self._walk(os.path.abspath(path), 0)
 
     def _walk(self, path: str, depth: int) -> None:
         if depth > 40:  # as in path_resolution(7)
             return
         parts = path.strip("/").split("/")
-        at = ""
+        prefix = ""
         for index, part in enumerate(parts):
-            at += "/" + part
-            there = self._covered(at)
-            if os.path.islink(at):
-                target = os.readlink(at)
-                if not there and at not in self._made:
-                    self._made.add(at)
-                    self.words += ["--symlink", target, at]
-                beyond = os.path.join(os.path.dirname(at), target, *parts[index + 1 :])
-                self._walk(os.path.normpath(beyond), depth + 1)
+            prefix += "/" + part
+            is_visible = self._covered(prefix)
+            if os.path.islink(prefix):
+                target = os.readlink(prefix)
+                if not is_visible and prefix not in self._created:
+                    self._created.add(prefix)
+                    self.words += ["--symlink", target, prefix]
+                resolved = os.path.join(os.path.dirname(prefix), target, *parts[index + 1 :])
+                self._walk(os.path.normpath(resolved), depth + 1)
                 return
-            if not there and index < len(parts) - 1 and at not in self._made:
-                self._made.add(at)
-                self.words += ["--dir", at]  # 0755; what bwrap makes unasked copies a private mode
+            if not is_visible and index < len(parts) - 1 and prefix not in self._created:
+                self._created.add(prefix)
+                self.words += ["--dir", prefix]  # mode 0755; folders that bwrap creates unasked copy a private mode
         if not self._covered(path) and os.path.exists(path):
             self._bound.append(path)
-            self._made.add(path)
+            self._created.add(path)
             self.words += ["--ro-bind", path, path]
 
     def _covered(self, path: str) -> bool:

@@ -1,55 +1,57 @@
-"""A running cage, seen from the engine: is it alive, what does it use, end it."""
+"""A running sandbox as the engine sees it: watch, measure and end its processes."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
 import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+
+import msgspec
 
 from douane.errors import SandboxError
 
 from . import usage
-from .cage import Cage, Tier, Usage
 from .cgroup import Leaf
+from .spec import SandboxSpec, Tier
+from .usage import Usage
 
-_BWRAP_TELLS_WITHIN_S = 20
+_NAMESPACES_WITHIN_S = 20
 _END_WITHIN_S = 10
 _CLEAN = bytes(4)
 
 
-@dataclass(frozen=True)
-class Family:
-    """How the tree is held together; descriptors are -1 where there are none, and become the process's."""
+class Family(msgspec.Struct, frozen=True):
+    """What holds the tree of processes together. Descriptors are -1 if missing; the SandboxProcess takes them over."""
 
     leash: int = -1
     """Our end of the keeper's leash."""
 
     info: int = -1
-    """Where bwrap tells the pid of its first process inside."""
+    """A pipe to which bwrap writes the pid of its first process inside."""
 
     init: bool = False
-    """There is a pid namespace."""
+    """The sandbox has a pid namespace."""
 
     def close(self) -> None:
-        """Let the descriptors go, and with them what they hold."""
+        """Close the descriptors, which ends the processes that depend on them."""
         for fd in (self.leash, self.info):
             if fd >= 0:
                 os.close(fd)
 
 
-class CagedProcess:
-    """A plugin's process with all that belongs to it. Methods may be called from any thread."""
+class SandboxProcess:
+    """A plugin's process and its descendants. Methods may be called from any thread."""
 
-    def __init__(self, process: subprocess.Popen[bytes], cage: Cage, family: Family, leaf: Leaf | None = None) -> None:
-        """`leaf` becomes this object's: the launcher, which waits for its order still, is moved there."""
+    def __init__(
+        self, process: subprocess.Popen[bytes], sandbox: SandboxSpec, family: Family, leaf: Leaf | None = None
+    ) -> None:
+        """Take over `process`, `family` and `leaf`. The launcher, which still waits, is moved into `leaf`."""
         self._process = process
-        self._cage = cage
+        self._name = sandbox.name
         self._leash = family.leash
         self._lock = threading.RLock()
         self._returncode: int | None = None
@@ -58,12 +60,12 @@ class CagedProcess:
         """The outermost process: bwrap, the keeper, or the plugin itself."""
 
         self._leaf: Leaf | None = None
-        self.tier: Tier = cage.tier
+        self.tier: Tier = sandbox.tier
         launcher = self.pid
         try:
             self._fd = os.pidfd_open(self.pid)
             if family.init:
-                self._init_fd, launcher = _init_of(family.info, self.pid, cage.name)
+                self._init_fd, launcher = _init_of(family.info, self.pid, sandbox.name)
             if leaf is not None and launcher:
                 self._leaf = _joined(leaf, launcher)
         except BaseException:
@@ -84,67 +86,67 @@ class CagedProcess:
         return self._fd
 
     def poll(self) -> int | None:
-        """The plugin's exit status, negative for a signal; None while it runs."""
+        """The plugin's exit status, negative for a signal; None while the plugin runs."""
         with self._lock:
             if self._returncode is None and self._process.poll() is not None:
-                self._ended()
+                self._clean_up()
             return self._returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end, at most `timeout` s. Raises TimeoutError."""
+        """Wait at most `timeout` seconds for the exit status. Raises TimeoutError."""
         if self.poll() is None and not _readable(self._fd, timeout):
-            raise TimeoutError(f"{self._cage.name} still runs after {timeout} s")
+            raise TimeoutError(f"{self._name} still runs after {timeout} s")
         code = self.poll()
-        while code is None:  # the pidfd was readable: only the reaping is left
+        while code is None:  # the pidfd was readable, so the process only has to be reaped
             self._process.wait()
             code = self.poll()
         return code
 
     def kill(self) -> None:
-        """End the whole tree at once and reap it. Does nothing if it has ended."""
+        """End and reap all processes at once; do nothing if they have ended."""
         with self._lock:
             if self.poll() is not None:
                 return
             if self._init_fd >= 0:
                 with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(self._init_fd, signal.SIGKILL)  # takes its namespace along
-                # bwrap ends by itself then, and reaps it. Killed first, it would leave that to whoever adopts
-                # orphans, which in a container is often this very process: a zombie for every plugin.
+                    signal.pidfd_send_signal(self._init_fd, signal.SIGKILL)  # which ends its namespace
+                # bwrap then ends by itself and reaps that process. A bwrap killed first would leave this to the reaper
+                # of orphans, which in a container is often this very process: a zombie for every plugin.
                 if not _readable(self._fd, _END_WITHIN_S):
                     self._process.kill()
             elif self._leash >= 0:
-                self._let_go()
+                self._close_leash()
                 if not _readable(self._fd, _END_WITHIN_S):
                     self._process.kill()
             else:
                 self._process.kill()
             self._process.wait()
-            self._ended()  # and with it cgroup.kill, after those whose task it is to reap have done so
+            self._clean_up()  # cgroup.kill comes last, after the processes that reap have done so
 
     @property
     def cgroup(self) -> str:
-        """Which bounds its cgroup keeps, for a person; empty if it has none, or has ended."""
+        """Which bounds the cgroup enforces, for a person; empty without a cgroup, or after the end."""
         leaf = self._leaf
-        return leaf.kept() if leaf is not None else ""
+        return leaf.enforced() if leaf is not None else ""
 
     def measure(self) -> Usage:
-        """What the tree uses now; all zero when it has ended."""
+        """What the processes use now; all zero after the end."""
         leaf = self._leaf
-        used = usage.of_leaf(leaf.folder, helpers=min(self._depth, 1)) if leaf is not None else None
-        return used or usage.of_tree(self.pid, self._depth)
+        measured = usage.of_leaf(leaf.folder, helpers=min(self._depth, 1)) if leaf is not None else None
+        return measured or usage.of_tree(self.pid, self._depth)
 
-    def _let_go(self) -> None:
-        # shutdown, not only close: a process that another thread has just forked may hold a copy.
+    def _close_leash(self) -> None:
+        # shutdown, not only close: a process that another thread just forked may have a copy.
         import socket
 
         with socket.socket(fileno=os.dup(self._leash)) as end, contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_WR)
 
-    def _ended(self) -> None:
-        """The outermost process has been reaped: see to the rest, then give the descriptors back."""
+    def _clean_up(self) -> None:
+        """The outermost process was reaped: end the rest, then close the descriptors."""
         code = self._process.returncode
         if self.tier is Tier.FULL and code > 128:
-            code = 128 - code  # bwrap speaks as a shell does
+            code = 128 - code  # bwrap reports a signal as a shell does
         if self._init_fd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init_fd, signal.SIGKILL)
@@ -161,13 +163,13 @@ class CagedProcess:
         self._returncode = code
 
     def _after_keeper(self) -> None:
-        """The keeper cleans up before it ends; if it was killed, its group is still to be killed."""
+        """The keeper cleans up before it ends. If it was killed, kill its group."""
         os.set_blocking(self._leash, False)
-        said = b""
+        message = b""
         with contextlib.suppress(OSError):
-            said = os.read(self._leash, 64)
-        if len(said) >= 4 and said[4:8] != _CLEAN:
-            group = int.from_bytes(said[:4], "little")
+            message = os.read(self._leash, 64)
+        if len(message) >= 4 and message[4:8] != _CLEAN:
+            group = int.from_bytes(message[:4], "little")
             with contextlib.suppress(OSError):
                 os.killpg(group, signal.SIGKILL)
 
@@ -178,6 +180,12 @@ class CagedProcess:
             os.close(self._fd)
 
 
+class _Info(msgspec.Struct, rename="kebab"):
+    """What bwrap writes to --info-fd."""
+
+    child_pid: int
+
+
 def _readable(fd: int, timeout: float | None) -> bool:
     watch = select.poll()
     watch.register(fd, select.POLLIN)
@@ -185,9 +193,10 @@ def _readable(fd: int, timeout: float | None) -> bool:
 
 
 def _joined(leaf: Leaf, launcher: int) -> Leaf | None:
-    """`leaf`, with the process `launcher` in it; None if it cannot be moved: then it keeps its other layers.
+    """Move the process `launcher` into `leaf`; return None if that fails. The other layers remain.
 
-    Its number is its own still: it waits for its order, and was there when bwrap, which alone can reap it, was asked.
+    The pid is still the launcher's: the launcher waits for its instructions, and only bwrap, which has just been asked,
+    could have reaped it.
     """
     try:
         leaf.add(launcher)
@@ -197,29 +206,29 @@ def _joined(leaf: Leaf, launcher: int) -> Leaf | None:
 
 
 def _init_of(info: int, outer: int, name: str) -> tuple[int, int]:
-    """A pidfd of the first process in the namespace, from what bwrap writes to --info-fd, and its pid; (-1, 0) if it
-    has ended."""
-    said = b""
-    end = time.monotonic() + _BWRAP_TELLS_WITHIN_S
-    while b"}" not in said:
+    """A pidfd and the pid of the first process in the namespace, which bwrap writes to --info-fd; (-1, 0) if the
+    process has ended."""
+    message = b""
+    end = time.monotonic() + _NAMESPACES_WITHIN_S
+    while b"}" not in message:
         if not _readable(info, end - time.monotonic()):
-            raise SandboxError(f"{name}: bwrap did not build the namespaces within {_BWRAP_TELLS_WITHIN_S} s")
-        more = os.read(info, 4096)
-        if not more:
+            raise SandboxError(f"{name}: bwrap did not build the namespaces within {_NAMESPACES_WITHIN_S} s")
+        part = os.read(info, 4096)
+        if not part:
             raise SandboxError(
                 f"{name}: bwrap ended before it had built the namespaces; its reason is in the plugin's standard "
-                "error, and `douane doctor` shows what this machine allows"
+                "error, and `douane doctor` shows what this host allows"
             )
-        said += more
-    found = re.search(rb'"child-pid":\s*(\d+)', said)
-    if found is None:
-        raise SandboxError(f"{name}: bwrap said {said!r:.200} where the number of its process was expected")
-    pid = int(found[1])
+        message += part
+    try:
+        pid = msgspec.json.decode(message, type=_Info).child_pid
+    except msgspec.DecodeError as error:
+        raise SandboxError(f"{name}: bwrap wrote {message!r:.200} instead of the pid of its process") from error
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
-        return -1, 0  # a short program may have come to its end already, and its namespace with it
+        return -1, 0  # the process was killed, and its namespace with it
     if usage.parent_of(pid) != outer:
         os.close(fd)
-        raise SandboxError(f"{name}: the cage ended while it was being built")
+        raise SandboxError(f"{name}: the sandbox ended while it was being built")
     return fd, pid

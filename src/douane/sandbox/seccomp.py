@@ -1,6 +1,6 @@
-"""The seccomp filter, made by libseccomp: names become numbers, conditions become BPF, for this machine.
+"""Build the seccomp filter with libseccomp, which turns names into numbers and conditions into BPF for this processor.
 
-Only the engine loads the library; a plugin's process gets the finished program and hands it to the kernel.
+Only the engine loads the library. A plugin's process gets the finished filter and hands it to the kernel.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import tempfile
 
 from douane.errors import SandboxError
 
@@ -23,9 +22,9 @@ _LESS, _EQUAL, _MASKED = 2, 4, 7  # enum scmp_compare
 _UNKNOWN = -1  # __NR_SCMP_ERROR
 
 NUMBERS = ("clone", "execve", "memfd_create", "seccomp")
-"""Calls that the launcher makes by number, because no C library has a function for all of them."""
+"""Calls that the launcher makes by number, because not every C library has functions for them."""
 
-_RESOLVED_BY_US = {"landlock_create_ruleset": 444, "landlock_add_rule": 445, "landlock_restrict_self": 446}
+_FIXED_NUMBERS = {"landlock_create_ruleset": 444, "landlock_add_rule": 445, "landlock_restrict_self": 446}
 """The same on every architecture (since Linux 5.13); libseccomp before 2.5.3 does not know them."""
 
 
@@ -66,35 +65,35 @@ def _library() -> ctypes.CDLL:
 
 @functools.cache
 def numbers() -> dict[str, int]:
-    """The numbers of the calls in NUMBERS on this machine."""
+    """The numbers of the calls in NUMBERS on this processor."""
     library = _library()
-    found = {name: library.seccomp_syscall_resolve_name(name.encode()) for name in NUMBERS}
-    found.update(_RESOLVED_BY_US)
-    return {name: number for name, number in found.items() if number >= 0}
+    resolved = {name: library.seccomp_syscall_resolve_name(name.encode()) for name in NUMBERS}
+    resolved.update(_FIXED_NUMBERS)
+    return {name: number for name, number in resolved.items() if number >= 0}
 
 
 @functools.cache
-def program(*, programs: bool, signals: bool, scratch: bool = False) -> bytes:
-    """The BPF program (an array of struct sock_filter) for such a cage. Raises SandboxError."""
+def filter_program(programs: bool, signals: bool, scratch: bool) -> bytes:
+    """The BPF program, an array of struct sock_filter; see `syscalls.rules`. Takes 5 ms. Raises SandboxError."""
     library = _library()
     context = library.seccomp_init(_ERRNO | _ENOSYS)
     if not context:
-        raise SandboxError("libseccomp could not start a filter: the machine is out of memory")
+        raise SandboxError("libseccomp could not start a filter: the host is out of memory")
     try:
-        # i386 and x32 calls: no compiler makes them for this interpreter, so whoever does is not what he says.
+        # i386 and x32 calls: this interpreter makes none, so a process that makes one is under attack.
         _check(library.seccomp_attr_set(context, _BAD_ARCH, _KILL_PROCESS), "to kill foreign calls")
-        library.seccomp_attr_set(context, _OPTIMIZE, 2)  # a binary tree; only since 2.5, and only for speed
+        library.seccomp_attr_set(context, _OPTIMIZE, 2)  # a binary tree, for speed; since 2.5
         for name, errno, tests in rules(programs=programs, signals=signals, scratch=scratch):
             number = library.seccomp_syscall_resolve_name(name.encode())
             if number == _UNKNOWN:
                 continue  # unknown to this libseccomp: the default refuses it
             action = _ALLOW if errno is None else _ERRNO | errno
-            compared = (_Comparison * max(1, len(tests)))(*(_comparison(test) for test in tests))
+            comparisons = (_Comparison * max(1, len(tests)))(*(_comparison(test) for test in tests))
             _check(
-                library.seccomp_rule_add_array(context, action, number, len(tests), compared),
+                library.seccomp_rule_add_array(context, action, number, len(tests), comparisons),
                 f"a rule for {name}",
             )
-        with tempfile.TemporaryFile() as file:
+        with open(os.memfd_create("filter"), "r+b") as file:
             _check(library.seccomp_export_bpf(context, file.fileno()), "to export its filter")
             file.seek(0)
             return file.read()
@@ -103,13 +102,13 @@ def program(*, programs: bool, signals: bool, scratch: bool = False) -> bytes:
 
 
 def _comparison(test: Test) -> _Comparison:
-    if test.below:
+    if test.less:
         return _Comparison(test.arg, _LESS, test.value, 0)
     if test.mask is None:
         return _Comparison(test.arg, _EQUAL, test.value, 0)
     return _Comparison(test.arg, _MASKED, test.mask, test.value)
 
 
-def _check(result: int, what: str) -> None:
+def _check(result: int, request: str) -> None:
     if result < 0:
-        raise SandboxError(f"libseccomp refused {what} ({os.strerror(-result)}): is it older than 2.5?")
+        raise SandboxError(f"libseccomp refused {request} ({os.strerror(-result)}): is it older than 2.5?")

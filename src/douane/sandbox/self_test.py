@@ -1,14 +1,14 @@
-"""The first thing a cage says: which layers it has, and how its own attempts to get out ended."""
+"""The first frame of a sandboxed process: the layers it put on, and the results of its own attempts to get out."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from douane.errors import SandboxError
 
-from .cage import Cage, Tier
+from .spec import SandboxSpec, Tier
 
 _REFUSED = "refused"
 _ALWAYS_TRIED = frozenset(
@@ -16,45 +16,46 @@ _ALWAYS_TRIED = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class CageReport:
-    """What the launcher told before the plugin's code was loaded."""
+class SelfTestReport(msgspec.Struct, frozen=True):
+    """What the launcher reported before it loaded the plugin's code."""
 
     tier: Tier
-    layers: dict[str, Any] = field(default_factory=dict)
-    """namespaces, cgroup, identity, limits, landlock, seccomp: as each was applied."""
+    layers: dict[str, Any]
+    """namespaces, cgroup, identity, limits, landlock, seccomp: how each was applied."""
 
-    probes: dict[str, str] = field(default_factory=dict)
-    """What was tried, all of it "refused"."""
+    probes: dict[str, str]
+    """Each attempt and its result, "refused" if the sandbox holds."""
+
+    error: str = ""
+    """Why the sandbox could not be closed; empty if it is closed."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences for the operator about what is weaker than it could be."""
+        """Sentences for the operator about weaknesses of this sandbox."""
         note = self.layers.get("identity", {}).get("note")
         return (note,) if note else ()
 
 
-def confirm(report: bytes, cage: Cage) -> CageReport:
-    """Check the payload of the CAGED frame. Raises SandboxError naming what got through, or what is missing."""
+def confirm(payload: bytes, sandbox: SandboxSpec) -> SelfTestReport:
+    """Check the payload of the CAGED frame. Raises SandboxError, which names the attempt that succeeded, or what is
+    missing."""
     try:
-        told = json.loads(report)
-        tier, layers, probes = told["tier"], told["layers"], told["probes"]
-        error = told.get("error")
-        if not (isinstance(layers, dict) and isinstance(probes, dict)):
-            raise TypeError("layers and probes are objects")
-    except (ValueError, LookupError, TypeError, AttributeError) as problem:
+        report = msgspec.json.decode(payload, type=SelfTestReport)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SandboxError(
-            f"{cage.name}: the process gave no report of its cage ({report[:80]!r}); nothing was loaded"
-        ) from problem
-    if error:
-        raise SandboxError(f"{cage.name}: {error}")
-    if tier != cage.tier.value:
-        raise SandboxError(f"{cage.name}: the cage is of tier {tier!r:.20}, not {cage.tier.value}")
-    through = sorted(name for name, result in probes.items() if result != _REFUSED)
-    if through:
-        raise SandboxError(f"{cage.name}: the cage is not closed: {', '.join(through)} was not refused")
-    if cage.tier is not Tier.OFF:
-        missing = sorted(_ALWAYS_TRIED - probes.keys())
-        if missing or not layers.get("seccomp") or not layers.get("landlock"):
-            raise SandboxError(f"{cage.name}: the cage was not tested: {', '.join(missing) or 'a layer'} is missing")
-    return CageReport(cage.tier, layers, dict(probes))
+            f"{sandbox.name}: the process sent no report of its sandbox ({payload[:80]!r}); nothing was loaded"
+        ) from error
+    if report.error:
+        raise SandboxError(f"{sandbox.name}: {report.error}")
+    if report.tier is not sandbox.tier:
+        raise SandboxError(f"{sandbox.name}: the sandbox is of tier {report.tier.value!r}, not {sandbox.tier.value}")
+    succeeded = sorted(name for name, result in report.probes.items() if result != _REFUSED)
+    if succeeded:
+        raise SandboxError(f"{sandbox.name}: the sandbox is not closed: {', '.join(succeeded)} was not refused")
+    if sandbox.tier is not Tier.OFF:
+        missing = sorted(_ALWAYS_TRIED - report.probes.keys())
+        if missing or not report.layers.get("seccomp") or not report.layers.get("landlock"):
+            raise SandboxError(
+                f"{sandbox.name}: the sandbox was not tested: {', '.join(missing) or 'a layer'} is missing"
+            )
+    return report

@@ -1,36 +1,35 @@
-"""Where a Python finds its site-packages, read as text: no line of what is installed there is run.
+"""Find the site-packages of a Python by reading files; run nothing that is installed there.
 
-What CPython's module `site` does at its start (https://docs.python.org/3/library/site.html), without the one thing
-that it also does: to execute the lines of .pth files that begin with `import`.
+The same as CPython's module `site` does (https://docs.python.org/3/library/site.html), except that `site` also executes
+the lines of .pth files that begin with `import`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
-_LONGEST = 1 << 20
-"""Bytes that are read of a .pth file, or of pyvenv.cfg."""
+import msgspec
+
+_MAX_BYTES = 1 << 20
+"""Bytes read of a .pth file, or of pyvenv.cfg."""
 
 
-@dataclass(frozen=True)
-class Environment:
-    """What pyvenv.cfg says (https://docs.python.org/3/library/venv.html)."""
+class Environment(msgspec.Struct, frozen=True):
+    """The contents of pyvenv.cfg (https://docs.python.org/3/library/venv.html)."""
 
     prefix: str
-    """The folder of the virtual environment, empty if there is none."""
+    """The folder of the virtual environment; empty if there is none."""
 
     system: bool
-    """The site-packages of the Python that it was made from belong to it, too."""
+    """The environment also uses the site-packages of the Python that it was created from."""
 
 
-def environment_of(executable: Path) -> Environment:
+def environment_of(executable: str) -> Environment:
     """The virtual environment of the Python at `executable`, which is the path by which it will be called."""
-    beside = executable.parent
-    for place in (beside, beside.parent):
-        text = _text(place / "pyvenv.cfg")
+    folder = os.path.dirname(executable)
+    for place in (folder, os.path.dirname(folder)):
+        text = _text(f"{place}/pyvenv.cfg")
         if text is None:
             continue
         system = True
@@ -38,43 +37,43 @@ def environment_of(executable: Path) -> Environment:
             key, equals, value = line.partition("=")
             if equals and key.strip().lower() == "include-system-site-packages":
                 system = value.strip().lower() == "true"
-        return Environment(str(beside.parent), system)
+        return Environment(os.path.dirname(folder), system)
     return Environment("", True)
 
 
 def search_path(start: Iterable[str], sites: Iterable[str]) -> list[str]:
-    """sys.path as it will be: `start` (the standard library), then each folder of `sites` that is there, followed by
-    the folders that its .pth files name."""
-    found = dict.fromkeys(start)
+    """sys.path as it will be: `start` (the standard library), then each existing folder of `sites`, followed by the
+    folders that its .pth files name."""
+    folders = dict.fromkeys(start)
     for site in map(os.path.abspath, sites):
         try:
             names = os.listdir(site)
         except OSError:
-            continue  # not there, or not for us: then it is not for the plugin either
-        found[site] = None
+            continue  # missing or unreadable, for the plugin as well
+        folders[site] = None
         for name in sorted(names):
             if name.endswith(".pth") and not name.startswith("."):
-                found.update(dict.fromkeys(entries(Path(site, name))))
-    return list(found)
+                folders.update(dict.fromkeys(entries(os.path.join(site, name))))
+    return list(folders)
 
 
-def entries(file: Path) -> list[str]:
-    """The paths in a .pth file that are there. Comments and lines of code are passed over."""
-    found = []
+def entries(file: str) -> list[str]:
+    """The existing paths in a .pth file. Comments and lines of code are ignored."""
+    paths = []
     for line in (_text(file) or "").splitlines():
         if line.strip() and not line.startswith(("#", "import ", "import\t")) and "\0" not in line:
-            path = os.path.abspath(os.path.join(file.parent, line.rstrip()))
+            path = os.path.abspath(os.path.join(os.path.dirname(file), line.rstrip()))
             if os.path.exists(path):
-                found.append(path)
-    return found
+                paths.append(path)
+    return paths
 
 
-def _text(file: Path) -> str | None:
-    """What stands in `file`; None if it is not there, or cannot be read."""
-    if not file.is_file():  # a pipe would keep us waiting
+def _text(file: str) -> str | None:
+    """The text of `file`; None if the file is missing or unreadable."""
+    if not os.path.isfile(file):  # reading a pipe would block
         return None
     try:
-        with open(file, "rb") as opened:
-            return opened.read(_LONGEST).decode("utf-8-sig", "surrogateescape")
+        with open(file, "rb") as stream:
+            return stream.read(_MAX_BYTES).decode("utf-8-sig", "surrogateescape")
     except OSError:
         return None

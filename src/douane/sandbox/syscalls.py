@@ -1,25 +1,24 @@
-"""The system calls of a caged process: what is allowed, on what condition, and what gets a plain refusal.
+"""The system calls of a sandboxed process: allowed, allowed on a condition, or refused.
 
-Everything that is not named here gets ENOSYS, which the C library takes as "an older kernel" and works round.
-A call that is refused in so many words gets EPERM. Both never reach the kernel's code for that call.
-Conditions look at plain numbers only: seccomp cannot follow a pointer (seccomp(2)).
+A call that is not named here fails with ENOSYS, which the C library takes for an older kernel and works around. A call
+in REFUSED fails with EPERM. Neither reaches the kernel's code for the call. Conditions compare numbers only: seccomp
+cannot follow a pointer (seccomp(2)).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 EACCES, EPERM = 13, 1
 
 
-@dataclass(frozen=True)
-class Test:
-    """One condition on argument `arg`: all bits of `mask` equal `value`; a mask of None compares it all."""
+class Test(msgspec.Struct, frozen=True):
+    """A condition on the argument number `arg`: its bits in `mask` equal `value`; a mask of None means all bits."""
 
     arg: int
     value: int
     mask: int | None = None
-    below: bool = False
+    less: bool = False
     """Compare "less than" instead of "equal"."""
 
 
@@ -36,7 +35,7 @@ ALLOWED = _names(
     "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 lseek close close_range dup dup2 dup3 "
     "pipe pipe2 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd "
     "eventfd2 timerfd_create timerfd_settime timerfd_gettime sendfile fadvise64 readahead "
-    # files, which Landlock and the mount namespace narrow down
+    # files, which Landlock and the mount namespace restrict
     "access faccessat faccessat2 stat lstat fstat newfstatat statx statfs fstatfs readlink readlinkat getdents "
     "getdents64 getcwd chdir fchdir umask "
     # granted sockets
@@ -44,49 +43,49 @@ ALLOWED = _names(
     # time
     "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getitimer setitimer alarm "
     "timer_create timer_settime timer_gettime timer_getoverrun timer_delete pause "
-    # signals of its own
+    # its own signals
     "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack signalfd4 "
-    # who and where am I
+    # identity and host
     "getpid getppid getuid geteuid getgid getegid getresuid getresgid getgroups getpgrp getrlimit uname sysinfo "
     "getrandom capget wait4 waitid"
 )
 
 SIGNALS = _names("kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal pidfd_open")
-"""Only where a pid namespace or Landlock's signal scope keeps them inside the cage."""
+"""Only if a pid namespace or Landlock's signal scope keeps them inside the sandbox."""
 
 PROGRAMS = _names("fork vfork execve execveat flock")
-"""Only where programs are allowed."""
+"""Only if programs are allowed."""
 
 SCRATCH = _names("ftruncate fsync fdatasync")
-"""Only where there is a file of its own to write; nothing else that it holds is open for writing and has a length."""
+"""Only if the plugin has a file to write; none of its other writable descriptors has a length."""
 
 _FALLOC_PUNCH = 0x01 | 0x02
-"""KEEP_SIZE and PUNCH_HOLE, which give room back. Every other mode takes room, with KEEP_SIZE also behind the end,
-where RLIMIT_FSIZE does not count it (fallocate(2))."""
+"""KEEP_SIZE and PUNCH_HOLE free space. Every other mode allocates space, and with KEEP_SIZE even beyond the end of the
+file, where RLIMIT_FSIZE does not count it (fallocate(2))."""
 
 REFUSED = _names(
-    # sockets other than those granted; connect also takes a granted one elsewhere (AF_UNSPEC, connect(2))
+    # sockets other than the granted ones; connect could also redirect a granted one (AF_UNSPEC, connect(2))
     "socket connect bind listen accept accept4 "
     # other processes
     "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease pidfd_getfd kcmp get_robust_list "
     "move_pages migrate_pages setsid setpgid setpriority ioprio_set sched_setaffinity sched_setscheduler "
     "sched_setparam sched_setattr "
-    # memory that no limit counts, or that others see
+    # memory that no limit counts, or that other processes see
     "memfd_create memfd_secret userfaultfd shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv "
     "msgctl mq_open mq_unlink mlock mlock2 mlockall remap_file_pages "
-    # wide doors of the kernel
+    # large interfaces of the kernel
     "io_uring_setup io_uring_enter io_uring_register io_setup io_submit bpf perf_event_open keyctl add_key "
     "request_key seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self fanotify_init "
     "fanotify_mark inotify_init inotify_init1 inotify_add_watch lookup_dcookie modify_ldt personality quotactl "
     "quotactl_fd nfsservctl uselib vmsplice splice tee "
-    # namespaces, mounts, the machine
+    # namespaces, mounts, the host
     "unshare setns mount umount umount2 mount_setattr move_mount open_tree fsopen fsmount fsconfig fspick "
     "pivot_root chroot reboot kexec_load kexec_file_load init_module finit_module delete_module swapon swapoff "
     "sethostname setdomainname settimeofday clock_settime adjtimex clock_adjtime stime syslog acct vhangup iopl "
     "ioperm name_to_handle_at open_by_handle_at "
     # identity and limits
     "setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset setrlimit "
-    # changing the file system, which Landlock covers in part only (landlock(7))
+    # changes of the file system, which Landlock covers only in part (landlock(7))
     "creat mkdir mkdirat mknod mknodat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink "
     "symlinkat truncate ftruncate fallocate chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime "
     "utimes utimensat futimesat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr sync syncfs "
@@ -113,11 +112,11 @@ _IOCTL = (0x541B, 0x5421, 0x5450, 0x5451, 0x5401, 0x5413)
 """FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, TCGETS, TIOCGWINSZ; never TIOCSTI."""
 
 _PRCTL = (2, 3, 15, 16, 21, 23, 27, 29, 30, 38, 39, 42, 0x53564D41)
-"""Reading what one is, a name, timer slack, SET_NO_NEW_PRIVS, SET_VMA names; never PDEATHSIG, DUMPABLE, MM,
+"""Read its own attributes, set a name, timer slack, SET_NO_NEW_PRIVS, SET_VMA names; never PDEATHSIG, DUMPABLE, MM,
 PTRACER or capabilities (prctl(2))."""
 
 _MADVISE = (0, 1, 2, 3, 4, 8, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 25)
-"""Hints and giving back one's own memory; never REMOVE, HWPOISON, SOFT_OFFLINE, MERGEABLE (madvise(2))."""
+"""Hints, and freeing its own memory; never REMOVE, HWPOISON, SOFT_OFFLINE, MERGEABLE (madvise(2))."""
 
 _SOCKET_OPTIONS = ((1, (7, 8, 9, 13, 18, 19, 20, 21, 66, 67)), (6, (1, 3, 4, 5, 6, 12, 18)))
 """SOL_SOCKET: buffers, keep-alive, linger, low-water marks, time-outs; IPPROTO_TCP: nodelay, cork, keep-alive,
@@ -125,7 +124,7 @@ quick ack, user time-out."""
 
 _GET_OPTION_LEVELS = (0, 6, 41)
 _SO_PEERPIDFD = 77
-"""A handle on the process at the other end, and options after it: not for reading either."""
+"""This option, a handle on the peer process, and those after it may not be read."""
 
 _MSG_STRANGE = 0x20000000 | 0x1
 """MSG_FASTOPEN connects; MSG_OOB is not needed."""
@@ -133,47 +132,47 @@ _MSG_STRANGE = 0x20000000 | 0x1
 _SOCK_STREAM_MASK = 0xFFFFFFFF & ~(0o4000 | 0o2000000)
 
 Rule = tuple[str, int | None, tuple[Test, ...]]
-"""A call's name, the errno it gets (None: allowed), and the conditions, all of which must hold."""
+"""The call's name, its errno (None: allowed), and conditions that must all hold."""
 
 
 def rules(*, programs: bool, signals: bool, scratch: bool = False) -> list[Rule]:
-    """The whole filter. `programs`: it may fork and execute; `signals`: a layer below isolates signals; `scratch`: it
-    has a file to write."""
+    """The complete filter. `programs`: fork and exec are allowed. `signals`: another layer isolates signals.
+    `scratch`: the plugin has a file to write."""
     nothing: frozenset[str] = frozenset()
     allowed = ALLOWED | (PROGRAMS if programs else nothing) | (SIGNALS if signals else nothing)
     allowed |= SCRATCH if scratch else nothing
-    found: list[Rule] = [(name, None, ()) for name in sorted(allowed)]
+    table: list[Rule] = [(name, None, ()) for name in sorted(allowed)]
     refused = REFUSED | (nothing if programs else PROGRAMS) | (nothing if signals else SIGNALS)
     if scratch:
         refused -= SCRATCH | {"fallocate"}
-        found.append(("fallocate", None, (Test(1, _FALLOC_PUNCH),)))
-    found += [(name, EPERM, ()) for name in sorted(refused)]
-    found += _cloning(programs)
+        table.append(("fallocate", None, (Test(1, _FALLOC_PUNCH),)))
+    table += [(name, EPERM, ()) for name in sorted(refused)]
+    table += _cloning(programs)
     for name, flags in (("open", 1), ("openat", 2)):
         if programs:  # `>/dev/null`: Landlock and read-only mounts decide
-            found.append((name, None, ()))
+            table.append((name, None, ()))
             continue
-        found.append((name, None, (Test(flags, 0, 0o3 | 0o100 | 0o1000 | 0o20000000),)))
-        found += [(name, EACCES, (Test(flags, bits, bits),)) for bits in _WRITING]
-    found += _memory()
-    found += [("fcntl", None, (Test(1, command),)) for command in _FCNTL]
+        table.append((name, None, (Test(flags, 0, 0o3 | 0o100 | 0o1000 | 0o20000000),)))
+        table += [(name, EACCES, (Test(flags, bits, bits),)) for bits in _WRITING]
+    table += _memory()
+    table += [("fcntl", None, (Test(1, command),)) for command in _FCNTL]
     if programs:
-        found += [("fcntl", None, (Test(1, command),)) for command in _FCNTL_LOCKS]
-    found += [("ioctl", None, (Test(1, request),)) for request in _IOCTL]
-    found += [("prctl", None, (Test(0, option),)) for option in _PRCTL]
-    found += [("prlimit64", None, (Test(0, 0), Test(2, 0)))]
-    found += [(name, None, (Test(0, 0),)) for name in ("getpgid", "getsid", "getpriority", "getrusage")]
-    found += [("getrusage", None, (Test(0, who),)) for who in (1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)]
-    return found + _sockets()
+        table += [("fcntl", None, (Test(1, command),)) for command in _FCNTL_LOCKS]
+    table += [("ioctl", None, (Test(1, request),)) for request in _IOCTL]
+    table += [("prctl", None, (Test(0, option),)) for option in _PRCTL]
+    table += [("prlimit64", None, (Test(0, 0), Test(2, 0)))]
+    table += [(name, None, (Test(0, 0),)) for name in ("getpgid", "getsid", "getpriority", "getrusage")]
+    table += [("getrusage", None, (Test(0, who),)) for who in (1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)]
+    return table + _sockets()
 
 
 def _cloning(programs: bool) -> list[Rule]:
     strange = [1 << bit for bit in range(32) if _CLONE_STRANGE >> bit & 1]
-    found: list[Rule] = [("clone", EPERM, (Test(0, bit, bit),)) for bit in strange]
+    table: list[Rule] = [("clone", EPERM, (Test(0, bit, bit),)) for bit in strange]
     if programs:
-        return [*found, ("clone", None, (Test(0, 0, _CLONE_STRANGE),))]
+        return [*table, ("clone", None, (Test(0, 0, _CLONE_STRANGE),))]
     return [
-        *found,
+        *table,
         ("clone", None, (Test(0, _CLONE_THREAD, _CLONE_STRANGE | _CLONE_THREAD),)),
         ("clone", EPERM, (Test(0, 0, _CLONE_THREAD),)),
     ]
@@ -190,15 +189,15 @@ def _memory() -> list[Rule]:
 
 
 def _sockets() -> list[Rule]:
-    found: list[Rule] = [
+    table: list[Rule] = [
         # asyncio needs a pair. A stream cannot be sent elsewhere afterwards, a datagram socket could.
         ("socketpair", None, (Test(0, 1), Test(1, 1, _SOCK_STREAM_MASK))),
         ("sendto", None, (Test(3, 0, _MSG_STRANGE), Test(4, 0))),
         ("sendmsg", None, (Test(2, 0, _MSG_STRANGE),)),
         ("sendmmsg", None, (Test(3, 0, _MSG_STRANGE),)),
-        ("getsockopt", None, (Test(1, 1), Test(2, _SO_PEERPIDFD, below=True))),
+        ("getsockopt", None, (Test(1, 1), Test(2, _SO_PEERPIDFD, less=True))),
         *(("getsockopt", None, (Test(1, level),)) for level in _GET_OPTION_LEVELS),
     ]
     for level, options in _SOCKET_OPTIONS:
-        found += [("setsockopt", None, (Test(1, level), Test(2, option))) for option in options]
-    return found
+        table += [("setsockopt", None, (Test(1, level), Test(2, option))) for option in options]
+    return table

@@ -1,4 +1,4 @@
-"""What this machine can give, tier by tier, found out by trying."""
+"""Find out which tiers this host supports, by trying each layer."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ import functools
 import os
 import socket
 import subprocess
-from dataclasses import dataclass
+
+import msgspec
 
 from douane.errors import SandboxError, SandboxUnavailable
 
-from . import host_limits as ulimits
-from . import seccomp
-from .cage import Bounds, Cage, PythonRuntime, Tier
+from . import host_limits, seccomp
 from .cgroup import MEMORY_WITHOUT, TASKS_WITHOUT
 from .cgroup_delegation import REMEDY, Absent, delegated
 from .interpreter import interpreter
 from .landlock import landlock_abi
+from .launch_spec import SIGNALS_STAY_INSIDE
 from .mounts import command
-from .self_test import CageReport, confirm
+from .self_test import SelfTestReport, confirm
 from .spawn import bubblewrap, start
+from .spec import Bounds, PythonRuntime, SandboxSpec, Tier
 
 _TRY_WITHIN_S = 20
-_ABI_WISHED = 6
-"""From this Landlock version on signals and abstract sockets stay inside without a namespace."""
 
 _SWITCHES = (
     (
@@ -45,9 +44,8 @@ _SWITCHES = (
 )
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One layer of a tier, as this machine has it."""
+class Layer(msgspec.Struct, frozen=True):
+    """One layer of a tier on this host."""
 
     tier: Tier
     """The weakest tier that uses it."""
@@ -55,46 +53,47 @@ class Layer:
     name: str
     ok: bool
     detail: str
-    """What was found, for a person."""
+    """What this host has, for a person."""
 
     remedy: str = ""
-    """What to do about it, empty if nothing is needed."""
+    """What to do to get the layer; empty if nothing is needed."""
 
     optional: bool = False
     """No tier needs it."""
 
 
 def examine() -> list[Layer]:
-    """Every layer, really tried: one cage of each tier is built and tested. Takes about 0.1 s."""
+    """Try every layer: build and test one sandbox of each tier. Takes about 0.1 s."""
     layers = [_ulimits(), _libseccomp(), _landlock(), _bubblewrap()]
     if layers[-1].ok:
         layers.append(_namespaces())
     layers.append(_cgroup())
-    layers += [_whole_cage(tier) for tier in (Tier.STRICT, Tier.FULL)]
+    layers += [_complete(tier) for tier in (Tier.STRICT, Tier.FULL)]
     return layers
 
 
 def available() -> Tier:
-    """The strongest tier whose layers are there; `off` if not even `strict`. Costs one start of bwrap, once."""
-    if _missing(Tier.STRICT):
+    """The strongest tier whose layers this host has; `off` without those of `strict`. Starts bwrap once."""
+    missing = _missing(Tier.FULL)
+    if any(layer.tier is Tier.STRICT for layer in missing):
         return Tier.OFF
-    return Tier.STRICT if _missing(Tier.FULL) else Tier.FULL
+    return Tier.STRICT if missing else Tier.FULL
 
 
-def choose(asked: Tier | None, minimum: Tier) -> Tier:
-    """The tier to run in: the one `asked` for by name, else the best available.
+def choose(requested: Tier | None, minimum: Tier) -> Tier:
+    """The tier to run in: the `requested` one, or the strongest available.
 
-    `minimum` is the floor where nobody asked; a tier asked for by name is the operator's own floor for this
-    run. Raises SandboxUnavailable, which says what is missing and what to do, if the machine does not give it, and
-    SandboxError if a limit of this process (ulimit) is too low for any.
+    `minimum` counts only if no tier is requested: a requested tier is the operator's minimum for this run. Raises
+    SandboxUnavailable, which names the missing layer and the remedy, if this host does not support the tier, and
+    SandboxError if a limit of this process (ulimit) is too low for any tier.
     """
-    ulimits.check()
-    if asked is Tier.OFF:
-        return asked
-    best = available() if asked is None else asked
-    floor = minimum if asked is None else asked
+    host_limits.check()
+    if requested is Tier.OFF:
+        return requested
+    best = available() if requested is None else requested
+    floor = minimum if requested is None else requested
     if best.strength >= floor.strength:
-        missing = [] if asked is None else _missing(asked)
+        missing = [] if requested is None else _missing(requested)
         if not missing:
             return best
     else:
@@ -102,13 +101,15 @@ def choose(asked: Tier | None, minimum: Tier) -> Tier:
     reasons = "; ".join(f"{layer.name}: {layer.detail}" for layer in missing)
     remedies = "; ".join(dict.fromkeys(layer.remedy for layer in missing if layer.remedy))
     raise SandboxUnavailable(
-        f"this machine does not give the sandbox tier {floor.value} ({reasons}). "
+        f"this host does not support the sandbox tier {floor.value} ({reasons}). "
         + (f"To get it: {remedies}. " if remedies else "")
         + "`douane doctor` shows every layer"
     )
 
 
 def _missing(tier: Tier) -> list[Layer]:
+    if tier is Tier.FULL:
+        _begin_trial()
     needed = [] if tier is Tier.OFF else [_libseccomp(), _landlock()]
     if tier is Tier.FULL:
         needed.append(_bubblewrap())
@@ -119,25 +120,25 @@ def _missing(tier: Tier) -> list[Layer]:
 
 def _ulimits() -> Layer:
     try:
-        ulimits.check()
+        host_limits.check()
     except SandboxError as error:
         return Layer(Tier.OFF, "ulimit", False, "a limit is too low", str(error))
     return Layer(Tier.OFF, "ulimit", True, "no limit is too low")
 
 
 def _cgroup() -> Layer:
-    """Really made, bounded and removed again."""
+    """Create a cgroup, set its bounds, and remove it."""
     base = delegated()
     if isinstance(base, Absent):
-        instead = f"{base.reason}. Without it: {MEMORY_WITHOUT}; {TASKS_WITHOUT}"
-        return Layer(Tier.STRICT, "cgroup", False, instead, REMEDY, optional=True)
+        detail = f"{base.reason}. Without it: {MEMORY_WITHOUT}; {TASKS_WITHOUT}"
+        return Layer(Tier.STRICT, "cgroup", False, detail, REMEDY, optional=True)
     try:
         leaf = base.leaf(Bounds(), programs=False)
     except OSError as error:
-        detail = f"in {base.folder} no cgroup can be made ({error.strerror}). Without it: {MEMORY_WITHOUT}"
+        detail = f"no cgroup can be created in {base.folder} ({error.strerror}). Without it: {MEMORY_WITHOUT}"
         return Layer(Tier.STRICT, "cgroup", False, f"{detail}; {TASKS_WITHOUT}", REMEDY, optional=True)
     try:
-        return Layer(Tier.STRICT, "cgroup", True, leaf.kept(), optional=True)
+        return Layer(Tier.STRICT, "cgroup", True, leaf.enforced(), optional=True)
     finally:
         leaf.close()
 
@@ -145,7 +146,7 @@ def _cgroup() -> Layer:
 @functools.cache
 def _libseccomp() -> Layer:
     try:
-        size = len(seccomp.program(programs=False, signals=landlock_abi() >= _ABI_WISHED)) // 8
+        size = len(seccomp.filter_program(False, True, False)) // 8
     except SandboxError as error:
         return Layer(Tier.STRICT, "seccomp", False, str(error), "install libseccomp 2.5 or later")
     return Layer(Tier.STRICT, "seccomp", True, f"a filter of {size} instructions")
@@ -160,9 +161,9 @@ def _landlock() -> Layer:
             "landlock",
             False,
             "this kernel has no Landlock, or it was not enabled at boot",
-            "use Linux 5.13 or later, and put `landlock` into the boot parameter lsm=",
+            "use Linux 5.13 or later, and add `landlock` to the boot parameter lsm=",
         )
-    if abi < _ABI_WISHED:
+    if abi < SIGNALS_STAY_INSIDE:
         return Layer(
             Tier.STRICT,
             "landlock",
@@ -183,30 +184,45 @@ def _bubblewrap() -> Layer:
 
 
 @functools.cache
-def _namespaces() -> Layer:
-    root = os.geteuid() == 0
-    info, told = os.pipe2(os.O_CLOEXEC)
-    words = command(bubblewrap(), [], own_user=root, read_all=False, info_fd=told)
-    at = words.index("--proc")
+def _begin_trial() -> subprocess.Popen[bytes] | Layer:
+    """Start bwrap as for a sandbox, without waiting: the seccomp filter is built meanwhile."""
+    if not _bubblewrap().ok:
+        return _bubblewrap()
+    info, info_there = os.pipe2(os.O_CLOEXEC)
+    words = command(bubblewrap(), [], own_user=os.geteuid() == 0, read_all=False, info_fd=info_there)
+    words = words[: words.index("--proc")]
     try:
-        tried = subprocess.run(
-            [*words[:at], "--ro-bind", "/", "/", "--proc", "/proc", "--", bubblewrap(), "--version"],
+        return subprocess.Popen(
+            [*words, "--ro-bind", "/", "/", "--proc", "/proc", "--", bubblewrap(), "--version"],
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TRY_WITHIN_S,
-            pass_fds=(told, info),  # with nobody to read it, bwrap dies of SIGPIPE and leaves its child waiting
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=(info_there, info),  # without a reader bwrap dies of SIGPIPE and leaves its child waiting
             env={},
-            check=False,
         )
-    except (OSError, subprocess.SubprocessError) as error:
-        return Layer(Tier.FULL, "namespaces", False, f"bwrap could not be tried: {error}")
+    except OSError as error:
+        return Layer(Tier.FULL, "namespaces", False, f"bwrap could not be started: {error}")
     finally:
         os.close(info)
-        os.close(told)
-    if tried.returncode == 0:
-        return Layer(Tier.FULL, "namespaces", True, "pid, net, ipc, uts, mount" + ("" if root else ", user"))
-    said = tried.stderr.decode(errors="replace").strip() or f"bwrap ended with {tried.returncode}"
-    return Layer(Tier.FULL, "namespaces", False, said[:300], _remedy())
+        os.close(info_there)
+
+
+@functools.cache
+def _namespaces() -> Layer:
+    trial = _begin_trial()
+    if isinstance(trial, Layer):
+        return trial
+    try:
+        _, stderr = trial.communicate(timeout=_TRY_WITHIN_S)
+    except subprocess.TimeoutExpired as error:
+        trial.kill()
+        trial.communicate()
+        return Layer(Tier.FULL, "namespaces", False, f"bwrap did not end: {error}")
+    if trial.returncode == 0:
+        user = "" if os.geteuid() == 0 else ", user"
+        return Layer(Tier.FULL, "namespaces", True, f"pid, net, ipc, uts, mount{user}")
+    reason = stderr.decode(errors="replace").strip() or f"bwrap ended with {trial.returncode}"
+    return Layer(Tier.FULL, "namespaces", False, reason[:300], _remedy())
 
 
 def _remedy() -> str:
@@ -218,37 +234,37 @@ def _remedy() -> str:
         except OSError:
             continue  # this kernel has no such switch
     return (
-        "inside a container, allow it to make namespaces and to mount a new /proc "
+        "inside a container, allow it to create namespaces and to mount a new /proc "
         "(Docker: --security-opt seccomp=unconfined --security-opt systempaths=unconfined), or use tier strict"
     )
 
 
-def _whole_cage(tier: Tier) -> Layer:
-    """Build one, and let it test itself."""
+def _complete(tier: Tier) -> Layer:
+    """Build a sandbox of this tier and let it test itself."""
     if missing := _missing(tier):
-        return Layer(tier, "cage", False, "not tried: " + ", ".join(layer.name for layer in missing))
+        return Layer(tier, "sandbox", False, "not tried: " + ", ".join(layer.name for layer in missing))
     try:
-        report = _try(Cage(tier, interpreter(), name="doctor"))
+        report = _try(SandboxSpec(tier, interpreter(), name="doctor"))
     except (SandboxError, OSError) as error:
-        return Layer(tier, "cage", False, str(error), "use a weaker tier, and report this")
+        return Layer(tier, "sandbox", False, str(error), "use a weaker tier, and report this")
     detail = f"closed: {len(report.probes)} attempts to get out were refused"
-    return Layer(tier, "cage", True, "; ".join((detail, *report.notes)))
+    return Layer(tier, "sandbox", True, "; ".join((detail, *report.notes)))
 
 
-def _try(cage: Cage) -> CageReport:
+def _try(sandbox: SandboxSpec) -> SelfTestReport:
     near, far = socket.socketpair()
-    with near, far, open(os.devnull, "wb") as nowhere:
+    with near, far, open(os.devnull, "wb") as sink:
         near.settimeout(_TRY_WITHIN_S)
         process = start(
-            cage,
+            sandbox,
             PythonRuntime("posix:close"),
             channel=far.fileno(),
-            stdout=nowhere.fileno(),
-            stderr=nowhere.fileno(),
+            stdout=sink.fileno(),
+            stderr=sink.fileno(),
         )
         far.close()
         try:
             header = near.recv(8, socket.MSG_WAITALL)
-            return confirm(near.recv(int.from_bytes(header[4:8], "little"), socket.MSG_WAITALL), cage)
+            return confirm(near.recv(int.from_bytes(header[4:8], "little"), socket.MSG_WAITALL), sandbox)
         finally:
             process.kill()

@@ -1,26 +1,36 @@
-"""What a cage uses: from its cgroup, or by its tree of processes from /proc (proc_pid_status(5))."""
+"""Measure what a sandbox uses: from its cgroup, or from its tree of processes in /proc (proc_pid_status(5))."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
-from .cage import Usage
+import msgspec
 
 _COUNTED = ("RssAnon:", "RssFile:", "VmSwap:", "VmPTE:")
-"""Shared memory is left out: a cage cannot make any, so what it shows is the ring, which is the engine's."""
+"""Shared memory is not counted: a sandbox cannot create any, so its shared memory is the ring."""
 
 
-def of_leaf(folder: Path, helpers: int) -> Usage | None:
-    """What the cgroup `folder` uses, without the `helpers` processes of ours in it; None if it cannot tell.
+class Usage(msgspec.Struct, frozen=True):
+    """What a sandbox uses now."""
 
-    Memory is memory.current without the `file` of memory.stat: page cache, which the kernel takes back when it needs
-    to, and shared memory, which is the ring.
+    memory: int
+    """Bytes resident or swapped out, including page tables, without the ring."""
+
+    processes: int
+    threads: int
+
+
+def of_leaf(folder: str, helpers: int) -> Usage | None:
+    """The usage of the cgroup in `folder`, without our `helpers` processes in it; None if the kernel does not tell.
+
+    Memory is memory.current without the `file` of memory.stat: page cache, which the kernel reclaims when it needs to,
+    and shared memory, which is the ring.
     """
     try:
-        memory = int((folder / "memory.current").read_text())
-        rows = (folder / "memory.stat").read_text().splitlines()
-        tasks = int((folder / "pids.current").read_text())
-        processes = len((folder / "cgroup.procs").read_text().split())
+        memory = int(_read(f"{folder}/memory.current"))
+        rows = _read(f"{folder}/memory.stat").splitlines()
+        tasks = int(_read(f"{folder}/pids.current"))
+        processes = len(_read(f"{folder}/cgroup.procs").split())
     except (OSError, ValueError):
         return None
     shared = sum(int(row.split()[1]) for row in rows if row.startswith("file "))
@@ -28,29 +38,27 @@ def of_leaf(folder: Path, helpers: int) -> Usage | None:
 
 
 def of_tree(pid: int, skip: int) -> Usage:
-    """Sum over the descendants of `pid` and itself, without the outermost `skip` generations."""
+    """The usage of the process `pid` and its descendants, without the outermost `skip` generations."""
     memory = processes = threads = 0
     generation, level = [pid], 0
     while generation:
-        following: list[int] = []
-        for each in generation:
-            following += children_of(each)
+        children: list[int] = []
+        for parent in generation:
+            children += children_of(parent)
             if level >= skip:
-                used, tasks = _used(each)
-                memory += used
+                process_memory, tasks = _usage_of(parent)
+                memory += process_memory
                 threads += tasks
                 processes += tasks > 0
-        generation, level = following, level + 1
+        generation, level = children, level + 1
     return Usage(memory, processes, threads)
 
 
-def _used(pid: int) -> tuple[int, int]:
-    used, tasks = _status(f"/proc/{pid}/status")
-    if used or not tasks:
-        return used, tasks
-    # The first thread has ended and shows no memory any more; the others share it and do.
-    import os
-
+def _usage_of(pid: int) -> tuple[int, int]:
+    memory, tasks = _status(f"/proc/{pid}/status")
+    if memory or not tasks:
+        return memory, tasks
+    # A first thread that has ended shows no memory, although the other threads still use it.
     try:
         names = os.listdir(f"/proc/{pid}/task")
     except OSError:
@@ -59,25 +67,22 @@ def _used(pid: int) -> tuple[int, int]:
 
 
 def children_of(pid: int) -> list[int]:
-    """The children of all threads of `pid`; empty if it has ended."""
-    import os
-
-    found: list[int] = []
+    """The children of all threads of `pid`; empty if the process has ended."""
+    children: list[int] = []
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        return found
+        return children
     for task in tasks:
         try:
-            with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
-                found += map(int, file.read().split())
+            children += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
         except OSError:
-            continue  # that thread has ended
-    return found
+            continue  # the thread has ended
+    return children
 
 
 def parent_of(pid: int) -> int:
-    """The parent of `pid`, 0 if it has ended."""
+    """The parent of `pid`; 0 if the process has ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return int(file.read().rpartition(b")")[2].split()[1])
@@ -86,7 +91,7 @@ def parent_of(pid: int) -> int:
 
 
 def _status(path: str) -> tuple[int, int]:
-    """(bytes, threads) of one process; (0, 0) if it has ended."""
+    """(bytes, threads) of a process; (0, 0) if the process has ended."""
     memory = threads = 0
     try:
         with open(path) as file:
@@ -98,3 +103,8 @@ def _status(path: str) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return memory, threads
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()

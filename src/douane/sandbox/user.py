@@ -1,34 +1,32 @@
-"""Who the plugin is to the kernel: a user that nobody else is."""
+"""The user id of a sandbox: one that no other process has."""
 
 from __future__ import annotations
 
 import functools
 import os
-import random
 import stat
 from collections.abc import Iterable
-from pathlib import Path
 
 from douane.errors import SandboxError
 
 _FIRST, _LAST = 0x70000000, 0x7FFFFFFE
-"""Far from any account, and from what systemd, containers and directory services hand out
+"""Far from any account, and from what systemd, containers and directory services assign
 (https://systemd.io/UIDS-GIDS/)."""
 
 
 def fresh_uid() -> int | None:
-    """A user id for one cage, or None if this process cannot become somebody else.
+    """A user id for one sandbox; None if this process cannot change its user.
 
-    Cages of different users cannot signal each other, and RLIMIT_NPROC, which the kernel counts by user,
-    counts one cage alone. In a user namespace only mapped ids exist (user_namespaces(7)); there the upper
-    part of the longest range is used.
+    Sandboxes of different users cannot signal each other, and RLIMIT_NPROC, which the kernel counts by user, counts one
+    sandbox alone. In a user namespace only mapped ids exist (user_namespaces(7)); there the upper part of the longest
+    range is used.
     """
     if os.geteuid() != 0:
         return None
     first, last = _range()
     if last - first < 2:
         return None
-    return random.SystemRandom().randrange(first, last)
+    return first + int.from_bytes(os.urandom(8), "little") % (last - first)
 
 
 @functools.cache
@@ -45,46 +43,47 @@ def _range() -> tuple[int, int]:
     return (low, high - 1) if high - 1 > low else (0, 0)
 
 
-def is_public(paths: Iterable[Path], *, parents: bool = True) -> bool:
-    """True if any user can read `paths`; without `parents`, once somebody has led them there."""
-    seen: set[str] = set()
+def is_public(paths: Iterable[str], *, parents: bool = True) -> bool:
+    """Tell if any user can read `paths`; without `parents`, if any user who is already in their folders can."""
+    checked: set[str] = set()
     for path in paths:
         try:
             real = os.path.realpath(path)
             mode = os.stat(real).st_mode
         except OSError:
-            continue  # not there: nothing to read
+            continue  # a path that does not exist has nothing to read
         if not mode & stat.S_IROTH or (stat.S_ISDIR(mode) and not mode & stat.S_IXOTH):
             return False
-        for folder in _above(str(path), real) if parents else ():
-            if folder in seen:
+        for folder in _folders_of(path, real) if parents else ():
+            if folder in checked:
                 continue
-            seen.add(folder)
+            checked.add(folder)
             if not os.stat(folder).st_mode & stat.S_IXOTH:
                 return False
     return True
 
 
-def check_executable(name: str, program: Path) -> None:
-    """Raises SandboxError if a user of its own could not execute `program` for the plugin `name`."""
-    if not program.stat().st_mode & stat.S_IXOTH:
+def check_executable(name: str, program: str) -> None:
+    """Raise SandboxError if a user of its own could not execute `program` for the plugin `name`."""
+    if not os.stat(program).st_mode & stat.S_IXOTH:
         raise SandboxError(
             f"{name}: {program} can only be executed by its owner, and a plugin runs as a user of its own: "
             f"run `chmod o+rx {program}`"
         )
 
 
-def _above(*paths: str) -> Iterable[str]:
+def _folders_of(*paths: str) -> Iterable[str]:
+    """The folders that lead to `paths`."""
     for path in paths:
-        at = path
-        while (parent := os.path.dirname(at)) != at:
+        folder = path
+        while (parent := os.path.dirname(folder)) != folder:
             yield parent
-            at = parent
+            folder = parent
 
 
 @functools.cache
 def tasks_of_user() -> int:
-    """Threads that this process's user runs on the whole machine, counted once."""
+    """Threads of this process's user on the whole host, counted once."""
     me = os.geteuid()
     count = 0
     for entry in os.scandir("/proc"):
@@ -93,5 +92,5 @@ def tasks_of_user() -> int:
                 if entry.stat().st_uid == me:
                     count += len(os.listdir(f"/proc/{entry.name}/task"))
             except OSError:
-                continue  # ended meanwhile
+                continue  # the process has ended
     return count

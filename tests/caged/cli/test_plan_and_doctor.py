@@ -58,7 +58,7 @@ def test_the_doctor_tells_each_layer(douane: Program) -> None:
     told = done.json
     assert (done.code, told["best"] in ("full", "strict")) == (0, True)
     layers = {(layer["tier"], layer["name"]) for layer in told["layers"]}
-    assert {("strict", "seccomp"), ("strict", "landlock"), ("full", "bubblewrap"), ("strict", "cage")} <= layers
+    assert {("strict", "seccomp"), ("strict", "landlock"), ("full", "bubblewrap"), ("strict", "sandbox")} <= layers
     assert all(layer["ok"] or layer["remedy"] for layer in told["layers"])
     text = douane.run("doctor").text
     assert f"best tier: {told['best']}" in text.splitlines()

@@ -67,7 +67,7 @@ def test_an_ordinary_user_divides_what_was_given_to_it(folder: Path, tier: sandb
     for path in (folder, *(folder / f"cgroup.{name}" for name in ("procs", "subtree_control", "threads"))):
         os.chown(path, NOBODY, NOBODY)
     body = f"""
-        delegation._SYSTEMD = Path("/proc")  # a machine that systemd manages
+        delegation._SYSTEMD = "/proc"  # a host that systemd manages
         adopt()
         with Caged(sandbox.Tier({tier.value!r}), programs=(Path("/bin/sh"),)) as cell:
             cell.returned("stray", "setsid")
@@ -136,7 +136,8 @@ def test_nobody_is_moved_where_others_are_at_home(folder: Path) -> None:
     body = """
         found = divide()
         with Caged(sandbox.Tier.STRICT) as cell:
-            tell(absent=found.reason, own=delegation.own().name, cgroup=cell.report.layers["cgroup"])
+            own = os.path.basename(delegation.current_cgroup())
+            tell(absent=found.reason, own=own, cgroup=cell.report.layers["cgroup"])
         """
     with subprocess.Popen(["sleep", "600"]) as shell:
         try:
@@ -153,8 +154,8 @@ def test_nobody_is_moved_where_others_are_at_home(folder: Path) -> None:
 def test_what_systemd_has_not_handed_over_is_left_alone(folder: Path) -> None:
     os.removexattr(folder, "user.delegate")
     body = """
-        delegation._SYSTEMD = Path("/proc")  # a machine that systemd manages
-        tell(absent=divide().reason, own=delegation.own().name)
+        delegation._SYSTEMD = "/proc"  # a host that systemd manages
+        tell(absent=divide().reason, own=os.path.basename(delegation.current_cgroup()))
         """
     with Engine(folder, body) as engine:
         told = engine.hear()

@@ -43,19 +43,19 @@ def test_the_bounds_are_written_as_far_as_the_files_are_there(tmp_path: Path) ->
     files = ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cgroup.kill")
     for name in files:
         (tmp_path / name).touch()
-    leaf = Leaf(tmp_path, -1)
+    leaf = Leaf(str(tmp_path), -1)
     leaf.bound(sandbox.Bounds(memory=64 * MiB, threads=8, processes=4), programs=True)
     leaf.kill()
     assert [(tmp_path / name).read_text() for name in files] == [str(192 * MiB), "0", "1", "14", "1"]
-    assert leaf.kept() == (
-        "memory of the whole cage by memory.max; its threads and processes by pids.max; its end by cgroup.kill"
+    assert leaf.enforced() == (
+        "memory of the whole sandbox by memory.max; its threads and processes by pids.max; its end by cgroup.kill"
     )
     (tmp_path / "memory.max").unlink()
     (tmp_path / "pids.max").unlink()
     leaf.bound(sandbox.Bounds(), programs=False)
     assert not (tmp_path / "memory.max").exists()
-    assert "RLIMIT_DATA for each process" in leaf.kept()
-    assert "RLIMIT_NPROC" in leaf.kept()
+    assert "RLIMIT_DATA for each process" in leaf.enforced()
+    assert "RLIMIT_NPROC" in leaf.enforced()
 
 
 def test_the_engine_measures_before_the_kernel_kills() -> None:
@@ -70,9 +70,9 @@ def test_memory_is_measured_without_the_ring_and_what_the_kernel_takes_back(tmp_
     (tmp_path / "memory.current").write_text(f"{100 * MiB}\n")
     (tmp_path / "memory.stat").write_text(f"anon {60 * MiB}\nfile {30 * MiB}\nfile_mapped 5\nkernel 7\n")
     (tmp_path / "pids.current").write_text("6\n")
-    assert usage.of_leaf(tmp_path, helpers=1) is None  # it cannot tell: then the tree is added up
+    assert usage.of_leaf(str(tmp_path), helpers=1) is None  # it cannot tell: then the tree is added up
     (tmp_path / "cgroup.procs").write_text("10\n11\n12\n")
-    assert usage.of_leaf(tmp_path, helpers=1) == sandbox.Usage(70 * MiB, 2, 5)
+    assert usage.of_leaf(str(tmp_path), helpers=1) == sandbox.Usage(70 * MiB, 2, 5)
 
 
 def plain(tmp_path: Path, **files: str) -> Path:
@@ -89,10 +89,10 @@ def test_controllers_are_enabled_below_the_engine(tmp_path: Path) -> None:
     engine.mkdir()
     (engine / "cgroup.procs").touch()
     (folder / "cgroup.procs").write_text("")
-    assert delegation.claim(engine) == Base(folder)
+    assert delegation.claim(str(engine)) == Base(str(folder))
     assert (folder / "cgroup.subtree_control").read_text() == "+memory +pids"
     (folder / "cgroup.subtree_control").write_text("memory pids\n")
-    assert delegation.claim(engine) == Base(folder)  # the second engine has nothing to write
+    assert delegation.claim(str(engine)) == Base(str(folder))  # the second engine has nothing to write
     assert (folder / "cgroup.subtree_control").read_text() == "memory pids\n"
 
 
@@ -108,7 +108,7 @@ def test_controllers_are_enabled_below_the_engine(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_divided_is_left_as_it_was(tmp_path: Path, files: dict[str, str], says: str) -> None:
     folder = plain(tmp_path, **files)
-    found = delegation.claim(folder)
+    found = delegation.claim(str(folder))
     assert isinstance(found, delegation.Absent)
     assert says in found.reason
     assert (folder / "cgroup.subtree_control").read_text() == "\n"

@@ -20,7 +20,7 @@ class Ran:
     """What a program left: its exit status, what it wrote, and the report of its cage."""
 
     def __init__(self, tier: sandbox.Tier, *argv: str, stdin: bytes = b"", keep: tuple[int, ...] = ()) -> None:
-        cage = sandbox.Cage(tier, sandbox.interpreter(), name="program")
+        cage = sandbox.SandboxSpec(tier, sandbox.interpreter(), name="program")
         ours, theirs = socket.socketpair()
         ours.settimeout(WITHIN_S)
         source, feed = os.pipe()
@@ -148,7 +148,7 @@ def test_a_program_has_only_what_it_was_given(tier: sandbox.Tier, script: Path) 
 
 
 def test_a_relative_program_is_refused(tier: sandbox.Tier) -> None:
-    with pytest.raises(sandbox.SandboxError, match="absolute path"):
+    with pytest.raises(sandbox.SandboxError, match="must be absolute"):
         Ran(tier, "cat")
 
 
@@ -158,7 +158,7 @@ def test_a_program_that_closes_its_input_is_noticed(tier: sandbox.Tier, script: 
     ours, theirs = socket.socketpair()
     source, feed = os.pipe()
     with ours, theirs, open(os.devnull, "wb") as nowhere:
-        cage = sandbox.Cage(tier, sandbox.interpreter())
+        cage = sandbox.SandboxSpec(tier, sandbox.interpreter())
         run = sandbox.Program((str(script),))
         out = nowhere.fileno()
         process = sandbox.start(cage, run, channel=theirs.fileno(), stdin=source, stdout=out, stderr=out)
@@ -182,5 +182,5 @@ def test_a_program_that_its_owner_alone_may_run_is_named(tier: sandbox.Tier, scr
 
 
 def test_what_a_plugin_is_to_read_must_be_there(tier: sandbox.Tier, tmp_path: Path) -> None:
-    with pytest.raises(sandbox.SandboxError, match="is not there, and the plugin was to read it"):
+    with pytest.raises(sandbox.SandboxError, match="a file of the plugin, does not exist"):
         Caged(tier, read=(tmp_path / "nothing",))

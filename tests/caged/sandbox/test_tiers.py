@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from douane import sandbox
 from douane.sandbox import tiers
@@ -56,9 +56,9 @@ def test_without_a_required_layer_nothing_runs_unless_off_is_asked_for(without: 
 def test_doctor_tries_each_layer_for_real() -> None:
     layers = sandbox.examine()
     found = {(layer.tier, layer.name): layer for layer in layers}
-    assert found[STRICT, "cage"].ok
-    assert found[FULL, "cage"].ok
-    assert "refused" in found[FULL, "cage"].detail
+    assert found[STRICT, "sandbox"].ok
+    assert found[FULL, "sandbox"].ok
+    assert "refused" in found[FULL, "sandbox"].detail
     assert all(layer.ok or (layer.remedy and layer.detail) for layer in layers)
 
 
@@ -66,11 +66,13 @@ def test_a_bwrap_that_fails_is_reported_with_its_reason(monkeypatch: pytest.Monk
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'bwrap: no permission' >&2\nexit 1\n")
     broken.chmod(0o755)
+    tiers._begin_trial.cache_clear()
     tiers._namespaces.cache_clear()
     monkeypatch.setattr(tiers, "bubblewrap", lambda: str(broken))
     try:
         layer = tiers._namespaces()
     finally:
+        tiers._begin_trial.cache_clear()
         tiers._namespaces.cache_clear()
     assert not layer.ok
     assert "no permission" in layer.detail
@@ -109,5 +111,5 @@ def test_off_is_a_process_that_is_ended_all_the_same() -> None:
 
 
 def test_a_program_that_is_not_there_is_named(tier: sandbox.Tier) -> None:
-    with pytest.raises(sandbox.SandboxError, match="/no/such/program is not there"):
+    with pytest.raises(sandbox.SandboxError, match="/no/such/program does not exist"):
         Caged(tier, programs=(Path("/no/such/program"),))

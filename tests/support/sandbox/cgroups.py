@@ -28,13 +28,13 @@ from douane.sandbox import cgroup_delegation as delegation
 here = Path(sys.argv[1])
 # A test's cgroup has the controllers that are left for it: none at all where they are at work in version 1.
 def divide():
-    return delegation.claim(delegation.own(), tuple(sys.argv[2:]))
+    return delegation.claim(delegation.current_cgroup(), tuple(sys.argv[2:]))
 def tell(**what):
     print(json.dumps(what), flush=True)
 def hear():
     return sys.stdin.readline()
 def adopt():
-    delegation._found[os.getpid()] = found = divide()
+    delegation._bases[os.getpid()] = found = divide()
     assert isinstance(found, delegation.Base), found
 """
 
@@ -42,7 +42,7 @@ def adopt():
 @contextlib.contextmanager
 def delegated_cgroup() -> Iterator[Path]:
     """A cgroup below our own, marked as systemd marks what it delegates. Only root can make one."""
-    folder = delegation.own() / f"douane-test-{os.getpid()}-{time.monotonic_ns()}"
+    folder = Path(delegation.current_cgroup()) / f"douane-test-{os.getpid()}-{time.monotonic_ns()}"
     folder.mkdir()
     os.setxattr(folder, "user.delegate", b"1")
     try:

@@ -7,9 +7,10 @@ import os
 import select
 import socket
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from douane import sandbox
 
@@ -37,7 +38,7 @@ class Caged:
         interpreter: sandbox.Interpreter | None = None,
     ) -> None:
         base = interpreter or sandbox.interpreter()
-        self.cage = sandbox.Cage(
+        self.cage = sandbox.SandboxSpec(
             tier,
             replace(base, sys_path=(*base.sys_path, str(CAGED))),
             bounds or sandbox.Bounds(),

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 import douane
 import douane_plugin
 
@@ -21,26 +23,27 @@ SUPPORT = Path(__file__).parents[1]
 
 
 def python_for_everybody() -> str:
-    """A Python of 3.11 or later that another user can run."""
-    for name in (os.path.realpath(sys.executable), *(f"/usr/bin/python3.{minor}" for minor in range(11, 16))):
-        with contextlib.suppress(OSError):  # not there, or not for that user
+    """A Python of this version, which can load the same extension modules, that another user can run."""
+    version = "{}.{}".format(*sys.version_info)
+    for name in (os.path.realpath(sys.executable), f"/usr/bin/python{version}"):
+        with contextlib.suppress(OSError):  # missing, or not for that user
             tried = subprocess.run(
-                [name, "-I", "-c", "import sys, ctypes; sys.exit(sys.version_info < (3, 11))"],
+                [name, "-I", "-c", "import ctypes"],
                 user=NOBODY if os.geteuid() == 0 else None,
                 capture_output=True,
                 check=False,
             )
             if tried.returncode == 0:
                 return name
-    raise AssertionError("these tests, run by root, need a Python 3.11 or later that others can run: /usr/bin/python3")
+    raise AssertionError(f"these tests, run by root, need a Python that others can run: /usr/bin/python{version}")
 
 
 @contextlib.contextmanager
 def place_for_everybody() -> Iterator[Path]:
-    """A folder with `douane`, `douane_plugin` and `support`, for PYTHONPATH."""
+    """A folder with `douane`, `douane_plugin`, `msgspec` and `support`, for PYTHONPATH."""
     place = Path("/tmp") / f"douane-ordinary-{os.getpid()}-{time.monotonic_ns()}"
     try:
-        for source in (douane.__path__[0], douane_plugin.__path__[0]):
+        for source in (douane.__path__[0], douane_plugin.__path__[0], msgspec.__path__[0]):
             shutil.copytree(source, place / Path(source).name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(SUPPORT, place / "support", ignore=shutil.ignore_patterns("__pycache__"))
         for folder, _, files in os.walk(place):

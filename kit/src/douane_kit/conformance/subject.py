@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from douane import sandbox
 from douane.engine import PluginSpec
@@ -56,7 +57,7 @@ class Subject:
         resolved = resolve_plugin(spec)
         self.code = resolved.code
         interpreter = resolved.interpreter
-        self._interpreter = dataclasses.replace(interpreter, sys_path=(*interpreter.sys_path, str(CAGED)))
+        self._interpreter = msgspec.structs.replace(interpreter, sys_path=(*interpreter.sys_path, str(CAGED)))
         self._programs = resolved.programs
         self.grants: dict[str, tuple[int, str]] = {}
         self._scratch: ScratchFiles | None = None
@@ -85,9 +86,9 @@ class Subject:
             self._scratch = ScratchFiles(self.spec.scratch)
         return self._scratch
 
-    def cage(self) -> sandbox.Cage:
+    def cage(self) -> sandbox.SandboxSpec:
         """A cage like that of production, with the driver in it."""
-        return sandbox.Cage(
+        return sandbox.SandboxSpec(
             tier=self.tier,
             interpreter=self._interpreter,
             bounds=sandbox.Bounds(

@@ -1,4 +1,4 @@
-"""The layers that a process puts on itself: identity, limits, Landlock, seccomp."""
+"""The layers that a process puts on itself: user, limits, Landlock, seccomp."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _FILE_RIGHTS = ((1, 13), (2, 14), (3, 15), (5, 16))
 def become(uid: int, read_all: bool) -> dict[str, Any]:
     """Become the user `uid` (-1: stay) without any capability, and without a way to get one.
 
-    With `read_all` CAP_DAC_READ_SEARCH stays: where only root can reach the interpreter, it is what lets
-    another user read it. Landlock, which knows no capabilities, still decides which files these are.
+    With `read_all` CAP_DAC_READ_SEARCH stays, so that another user can read an interpreter that only root can reach.
+    Landlock, which ignores capabilities, still decides which files can be read.
     """
     keep = 1 << _CAP_DAC_READ_SEARCH if read_all else 0
     if uid >= 0:
@@ -37,11 +37,11 @@ def become(uid: int, read_all: bool) -> dict[str, Any]:
         os.setresgid(uid, uid, uid)
         for capability in range(64):
             if keep >> capability & 1:
-                continue  # the inheritable set may only hold what this one does (capset(2))
+                continue  # the inheritable set must be a subset of this one (capset(2))
             try:
                 call("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
             except OSError:
-                break  # the kernel's last one, or we may not: no_new_privs makes the set useless anyway
+                break  # after the kernel's last capability, or without the right: no_new_privs disables the set anyway
         os.setresuid(uid, uid, uid)
     call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     header = packed((_CAP_VERSION_3, 4), (0, 4))
@@ -56,9 +56,9 @@ def become(uid: int, read_all: bool) -> dict[str, Any]:
 
 
 def die_with(parent: int) -> None:
-    """Be killed when the thread that started this process ends. `parent` is its process, 0 to skip the check.
+    """Be killed when the thread that started this process ends. `parent` is the pid of its process; 0 skips the check.
 
-    Setting it comes after the change of user, which clears it (PR_SET_PDEATHSIG(2const)).
+    Call it after the change of user, which clears the setting (PR_SET_PDEATHSIG(2const)).
     """
     call("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if parent and os.getppid() != parent:
@@ -66,19 +66,19 @@ def die_with(parent: int) -> None:
 
 
 def harden() -> None:
-    """No new privileges by exec, and no other process of this user may look inside."""
+    """Get no privileges by exec, and let no other process of this user look inside."""
     call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def limit(limits: list[tuple[str, int, int]]) -> dict[str, int]:
-    """Set each (name, resource, value) as soft and hard limit; a lower hard limit stays (setrlimit(2))."""
-    done = {}
-    for name, resource, wanted in limits:
-        value = min(wanted, _hard_limit(resource))
+    """Set each (name, resource, value) as soft and hard limit, or a lower hard limit that exists (setrlimit(2))."""
+    effective = {}
+    for name, resource, requested in limits:
+        value = min(requested, _hard_limit(resource))
         call("setrlimit", resource, packed((value, 8), (value, 8)))
-        done[name] = value
-    return done
+        effective[name] = value
+    return effective
 
 
 def _hard_limit(resource: int) -> int:
@@ -88,7 +88,7 @@ def _hard_limit(resource: int) -> int:
 
 
 def landlock_abi(numbers: dict[str, int]) -> int:
-    """The Landlock version of this kernel, 0 if there is none."""
+    """The Landlock version of this kernel; 0 without Landlock."""
     try:
         return call("syscall", numbers["landlock_create_ruleset"], 0, 0, 1)
     except OSError:
@@ -102,15 +102,15 @@ def landlock(
     execute: Iterable[str],
     write: Iterable[str | int],
 ) -> dict[str, Any]:
-    """Deny all of the file system but `read`, `write` (paths or descriptors), `execute`; all of TCP; signals
-    and abstract sockets to the outside, as far as the kernel's `abi` goes (landlock(7))."""
-    known = 0
+    """Deny the file system except `read`, `write` (paths or descriptors) and `execute`; TCP; and signals and abstract
+    sockets to the outside, as far as the kernel's `abi` supports it (landlock(7))."""
+    rights_mask = 0
     for version, count in _FILE_RIGHTS:
         if abi >= version:
-            known = (1 << count) - 1
+            rights_mask = (1 << count) - 1
     net = 3 if abi >= 4 else 0
     scoped = 3 if abi >= 6 else 0
-    attributes = packed((known, 8), (net, 8), (scoped, 8))[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
+    attributes = packed((rights_mask, 8), (net, 8), (scoped, 8))[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
     ruleset = call("syscall", numbers["landlock_create_ruleset"], attributes, len(attributes), 0)
     try:
         for rights, paths in (
@@ -136,7 +136,7 @@ def _allow(numbers: dict[str, int], ruleset: int, path: str | int, rights: int) 
             rights &= ~_READ_DIR
         call("syscall", numbers["landlock_add_rule"], ruleset, 1, packed((rights, 8), (fd, 4)), 0)
     except OSError as error:
-        # A memfd has no place in a tree and cannot carry a rule: its mode and its seals protect it.
+        # A memfd has no path and cannot have a rule: its mode and its seals protect it.
         if not (isinstance(path, int) and error.errno == 77):
             raise
     finally:
@@ -145,8 +145,8 @@ def _allow(numbers: dict[str, int], ruleset: int, path: str | int, rights: int) 
 
 
 def seccomp(numbers: dict[str, int], program: bytes) -> int:
-    """Install the BPF `program` for all threads. Returns its number of instructions."""
-    held = Memory(program)
-    fprog = packed((len(program) // 8, 8), (held.address, 8))
+    """Install the BPF `program` for all threads; return its number of instructions."""
+    memory = Memory(program)
+    fprog = packed((len(program) // 8, 8), (memory.address, 8))
     call("syscall", numbers["seccomp"], 1, 1, fprog)  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC
     return len(program) // 8

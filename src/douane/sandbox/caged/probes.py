@@ -1,4 +1,4 @@
-"""Try what must fail, before any code of the plugin is there. Each attempt does no harm if it succeeds."""
+"""Try what must fail, before the plugin's code is loaded. An attempt that succeeds does no harm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from .libc import call
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+
+    from .launch_spec import LaunchSpec
 
 REFUSED = "refused"
 _AF_UNIX, _AF_INET, _SOCK_STREAM = 1, 2, 1
@@ -19,8 +20,8 @@ _DENIALS = (1, 2, 3, 13, 30, 38)
 """EPERM, ENOENT, ESRCH (not in this namespace), EACCES, EROFS, ENOSYS."""
 
 
-def attempt(spec: dict[str, Any]) -> dict[str, str]:
-    """The result of every probe by its name: "refused", or what happened instead."""
+def attempt(spec: LaunchSpec, isolated: bool) -> dict[str, str]:
+    """The result of every probe by name: "refused", or what happened instead. `isolated`: signals stay inside."""
     n = spec["numbers"]
     probes: dict[str, Callable[[], object]] = {
         "read /etc/passwd": lambda: os.open("/etc/passwd", os.O_RDONLY),
@@ -36,13 +37,13 @@ def attempt(spec: dict[str, Any]) -> dict[str, str]:
     if not spec["programs"]:
         probes["fork"] = lambda: _fork(n)
         probes["exec"] = lambda: call("syscall", n["execve"], 0, 0, 0)
-    if spec["tier"] == "strict" or spec["landlock_signals"]:
+    if spec["tier"] == "strict" or isolated:
         probes["signal the parent"] = lambda: os.kill(os.getppid(), 0)
     if spec["tier"] == "strict":
         probes["signal the engine"] = lambda: os.kill(spec["engine"], 0)
     results = {name: _outcome(probe) for name, probe in probes.items()}
     for fd in spec["keep"]:
-        # What is meant to be written is no ring; on a tmpfs it can be sealed all the same, as it is memory, too.
+        # A writable file is no ring; on tmpfs it can have seals as well, because it is memory.
         if fd not in spec["writable"] and _is_memfd(fd):
             results[f"map memory {fd} writable"] = _outcome(lambda fd=fd: _map(fd))  # type: ignore[misc]
             results[f"write memory {fd}"] = _write(fd)
@@ -60,7 +61,7 @@ def _outcome(probe: Callable[[], object]) -> str:
 
 
 def _create() -> None:
-    name = f"/tmp/.douane-probe-{os.getpid()}"  # noqa: S108  # exclusive, and it must not succeed
+    name = f"/tmp/.douane-probe-{os.getpid()}"  # noqa: S108  # exclusive, and must not succeed
     os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     os.unlink(name)
 
@@ -83,7 +84,7 @@ def _map(fd: int) -> None:
 
 
 def _write(fd: int) -> str:
-    # Not through _outcome: a descriptor open for reading says EBADF, and writing nothing at all says nothing.
+    # Not by _outcome: a descriptor that is open for reading fails with EBADF, and writing no bytes proves nothing.
     try:
         byte = os.pread(fd, 1, 0)
         os.pwrite(fd, byte, 0)

@@ -1,0 +1,82 @@
+"""The description of a sandbox: its tier, its bounds, and what may be read and run in it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .interpreter import Interpreter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MiB = 1 << 20
+
+
+class Tier(StrEnum):
+    """How many of the host's mechanisms a sandbox uses, strongest first."""
+
+    FULL = "full"
+    """Namespaces (by bubblewrap), Landlock, seccomp, limits."""
+
+    STRICT = "strict"
+    """Landlock, seccomp, limits. Works in an unprivileged container."""
+
+    OFF = "off"
+    """A separate process, without confinement. For developing a plugin, never for untrusted images."""
+
+    @property
+    def strength(self) -> int:
+        """0 for off, 1 for strict, 2 for full: to compare tiers."""
+        return {"off": 0, "strict": 1, "full": 2}[self.value]
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """What a plugin may use. Enforced by rlimits (setrlimit(2)) and measured by `SandboxProcess.measure`."""
+
+    memory: int = 512 * MiB
+    """Bytes of private writable memory of each process (RLIMIT_DATA)."""
+
+    threads: int = 64
+    """Threads of all processes together."""
+
+    processes: int = 16
+    """Processes, if programs are allowed; without programs there is one."""
+
+    open_files: int = 64
+    """Descriptors of each process: higher numbers cannot be opened (RLIMIT_NOFILE)."""
+
+    file_bytes: int = 0
+    """Length of a file that the plugin writes (RLIMIT_FSIZE); it can write only files that were handed to it."""
+
+
+class SandboxSpec(msgspec.Struct, frozen=True):
+    """A sandbox that `start` builds."""
+
+    tier: Tier
+    interpreter: Interpreter
+    bounds: Bounds = Bounds()
+    read: tuple[Path, ...] = ()
+    """The plugin's own files and directories, read-only."""
+
+    programs: tuple[Path, ...] = ()
+    """Programs that the plugin may run; without any, fork and exec are refused."""
+
+    name: str = "plugin"
+    """The plugin's name, for messages."""
+
+
+class PythonRuntime(msgspec.Struct, frozen=True):
+    """Run Python: import `entry`, "module:function", in the closed sandbox and call it with the channel."""
+
+    entry: str
+
+
+class Program(msgspec.Struct, frozen=True):
+    """Run a program: execute `argv` in the closed and tested sandbox. `argv[0]` is an absolute path."""
+
+    argv: tuple[str, ...]
+    speaks: bool = False
+    """The program inherits the channel, with the number in its environment as DOUANE_CHANNEL, and `keep`."""
