@@ -144,7 +144,7 @@ def test_regions_that_cannot_be_are_refused(vhdx: bytes) -> None:
     assert "header" in refused(tabled(vhdx, at + 16, "<Q", 5 * MiB + 512))
     assert "header" in refused(tabled(vhdx, at + 24, "<I", 0))
     twice = examine(tabled(vhdx, at, "<16s", vhdx[REGIONS[0] + (64 - at) : REGIONS[0] + (64 - at) + 16]))
-    assert "is there twice" in details(twice)
+    assert "appears twice" in details(twice)
     differing = vhdx_summed(packed_into(vhdx, REGIONS[1] + 3000, "<I", 1), REGIONS[1], 64 * KiB)
     assert refused(differing) == {"header"}
 
@@ -173,12 +173,12 @@ def test_items_that_are_missing_unknown_or_elsewhere_are_refused(vhdx: bytes) ->
     assert refused(packed_into(vhdx, entry, "<Q", 1)) == {"header", "unknown-feature"}
     assert refused(packed_into(packed_into(vhdx, entry, "<Q", 1), entry + 24, "<I", 0)) == {"header"}
     for value in (0, 1 << 31):
-        assert "where it cannot be" in details(examine(packed_into(vhdx, entry + 16, "<I", value)))
+        assert "which is impossible" in details(examine(packed_into(vhdx, entry + 16, "<I", value)))
     assert refused(packed_into(vhdx, start, "<Q", 0)) == {"header"}
     assert "truncated" in refused(vhdx[: start + 1000])
     assert refused(packed_into(vhdx, start + 10, "<H", 2048)) == {"header"}
     again, _ = item(vhdx, PARAMETERS)
-    assert "is there twice" in details(examine(packed_into(vhdx, entry, "16s", vhdx[again : again + 16])))
+    assert "appears twice" in details(examine(packed_into(vhdx, entry, "16s", vhdx[again : again + 16])))
 
 
 def test_a_parent_is_told_by_its_locator_or_by_the_flag_alone(vhdx: bytes) -> None:

@@ -1,11 +1,11 @@
-"""CRC-32C (Castagnoli), which no module of the standard library has. The table is made when it is first needed."""
+"""CRC-32C (Castagnoli), which the standard library lacks. The table is computed at the first use."""
 
 _POLYNOMIAL = 0x82F63B78
 _table: list[int] = []
 
 
 def crc32c(data: bytes) -> int:
-    """The checksum of `data`, as RFC 3720, 12.1 defines it. Takes 5 ms for 64 KiB."""
+    """The checksum of `data` (RFC 3720, 12.1). Takes 5 ms for 64 KiB."""
     if not _table:
         for byte in range(256):
             value = byte

@@ -1,7 +1,6 @@
-"""LUKS, version 1: an encrypted disk behind a header with its keys.
+"""LUKS, version 1: an encrypted disk after a header with its keys.
 
-The format: cryptsetup, docs/on-disk-format.pdf. The limits: qcrypto_block_luks_check_header() in qemu,
-crypto/block-luks.c.
+Format: cryptsetup, docs/on-disk-format.pdf. Limits: qcrypto_block_luks_check_header() in qemu, crypto/block-luks.c.
 """
 
 import struct
@@ -23,7 +22,7 @@ ENABLED, DISABLED = 0x00AC71F3, 0x0000DEAD
 
 
 class Luks1(Format):
-    """Recognised by its magic, unless version 2 is said behind it, which is another format."""
+    """Recognised by its magic, in any version but 2, which is another format."""
 
     name = "luks1"
     about = "an encrypted volume"
@@ -32,15 +31,14 @@ class Luks1(Format):
     allowed = True
 
     def begins(self, head: bytes) -> bool:
-        """See the class."""
         return head[:6] == MAGIC and head[6:8] != b"\0\2"
 
     def read(self, match: "Match") -> "Reader":
-        """The header. Nothing can be seen of the rest."""
+        """Read the header. The rest is encrypted."""
         version = int.from_bytes((yield Bytes(6, 2, "the header")), "big")
         match.note("version", version, 6)
         if version != 1:
-            match.find("version", f"version is {version}; 1 and 2 are known", 6)
+            match.find("version", f"version is {version}, but must be 1 or 2", 6)
             return
         data = yield Bytes(0, HEADER_BYTES, "the header")
         for name, offset, length in (("cipher-name", 8, 32), ("cipher-mode", 40, 32), ("hash-spec", 72, 32)):
@@ -51,11 +49,11 @@ class Luks1(Format):
         match.note("key-bytes", key_bytes, 108)
         match.note("mk-digest-iter", iterations, 164)
         match.note("uuid", data[168:208].split(b"\0")[0].decode("ascii", "replace"), 168)
-        match.find("encrypted", "all of it is, but for the header")
+        match.find("encrypted", "all but the header is encrypted")
         start = payload * 512
         if start < KEYS_AT:
-            # 0 is said by a header that stands in a file of its own: there is no disk in here
-            match.find("header", f"payload-offset is {payload} sectors: the disk would stand in the header", 104)
+            # a header in a file of its own has 0: the disk is in another file
+            match.find("header", f"payload-offset is {payload} sectors: the disk would overlap the header", 104)
             return
         if not iterations:
             match.find("header", "mk-digest-iter is 0", 164)
@@ -84,14 +82,14 @@ def _judge_slots(match: "Match", data: bytes, payload: int, key_bytes: int) -> N
             match.find("overlap", f"key slot {slot}, {start} to {end}, overlaps the header or the disk", at)
         regions.append((start, end, slot))
     regions.sort()
-    for (_, end, slot), (start, _, other) in pairwise(regions):
+    for (_, end, slot), (start, _, next_slot) in pairwise(regions):
         if start < end:
-            match.find("overlap", f"key slots {slot} and {other} overlap")
+            match.find("overlap", f"key slots {slot} and {next_slot} overlap")
     match.note("keys", len(regions), SLOTS_AT)
 
 
 def _text(match: "Match", data: bytes, name: str, offset: int, length: int) -> str:
     raw = data[offset : offset + length]
     if b"\0" not in raw:
-        match.find("header", f"{name} has no end", offset)
+        match.find("header", f"{name} has no terminating NUL", offset)
     return raw.split(b"\0")[0].decode("ascii", "replace")

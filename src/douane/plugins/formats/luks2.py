@@ -1,6 +1,6 @@
-"""LUKS, version 2: an encrypted disk behind two copies of a header, which is JSON for the most part.
+"""LUKS, version 2: an encrypted disk after two copies of a header, most of which is JSON.
 
-The format: cryptsetup, docs/on-disk-format-luks2.pdf ("LUKS2 On-Disk Format Specification").
+Format: cryptsetup, docs/on-disk-format-luks2.pdf ("LUKS2 On-Disk Format Specification").
 """
 
 import struct
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 MAGIC, MAGIC_SECOND = b"LUKS\xba\xbe", b"SKUL\xba\xbe"
 BINARY_BYTES = 4096
 SIZES = tuple(16 << 10 << power for power in range(9))
-"""What hdr_size may be: section 2.1, Table 1, the offsets at which the second header can stand."""
+"""Values of hdr_size: section 2.1, Table 1, the possible offsets of the second header."""
 
 CHECKSUM_AT, CHECKSUM_BYTES = 0x1C0, 64
 MAX_JSON = 256 << 10
-"""It has 12 KiB as cryptsetup makes it, and can have 4 MiB; what is parsed takes some 50 times that."""
+"""Bytes of JSON that are parsed. cryptsetup writes 12 KiB, 4 MiB are possible; parsing takes 50 times the memory."""
 
 
 class Luks2(Format):
     """Recognised by its magic and version.
 
-    A second header whose first is overwritten is not: it stays behind where an encrypted disk was partitioned anew.
+    A second header alone is not recognised: it remains when an encrypted disk is partitioned again.
     """
 
     name = "luks2"
@@ -41,8 +41,8 @@ class Luks2(Format):
     signatures = ((0, MAGIC + b"\0\2"),)
 
     def read(self, match: "Match") -> "Reader":
-        """Both headers, and the JSON area of the first. Nothing can be seen of the rest."""
-        match.find("encrypted", "all of it is, but for the headers")
+        """Read both headers, and the JSON area of the first. The rest is encrypted."""
+        match.find("encrypted", "all but the headers is encrypted")
         first = yield from _header(match, 0, MAGIC, "the header")
         if first is None:
             return
@@ -60,36 +60,34 @@ class Luks2(Format):
         second = yield from _header(match, size, MAGIC_SECOND, "the second header")
         if second is not None:
             if second[0] != size or second[1][16:24] != binary[16:24]:
-                # the one with the higher seqid is taken, and written over the other: section 2.2
-                match.find(
-                    "header", "the two headers are of different sizes or times: which is taken is not certain", size
-                )
+                # a program takes the header with the higher seqid and overwrites the other one: section 2.2
+                match.find("header", "the two headers differ in size or seqid: programs may take either", size)
             elif second[2] != text:
-                match.find("header", "the two headers, of the same time, say different things", size)
+                match.find("header", "the two headers have the same seqid and different content", size)
         if disk is None:
             return
-        start, most = disk
-        match.must_reach(start + (most or 0), "the encrypted disk")
-        if most is None and match.size is not None:
+        start, disk_length = disk
+        match.must_reach(start + (disk_length or 0), "the encrypted disk")
+        if disk_length is None and match.size is not None:
             match.virtual_size = max(0, match.size - start)
-        elif most is not None:
-            match.virtual_size = most
+        elif disk_length is not None:
+            match.virtual_size = disk_length
         yield Tail(0)
-        if most is None:
+        if disk_length is None:
             match.virtual_size = max(0, match.total - start)
 
 
 def _header(
     match: "Match", at: int, magic: bytes, what: str
 ) -> "Generator[Request, Any, tuple[int, bytes, bytes | None] | None]":
-    """The binary header at `at`, and the JSON area behind it if it is not too long; None if there is none."""
+    """The size of the header at `at`, its binary part, and its JSON area if not too long; None if not a header."""
     binary = yield Bytes(at, BINARY_BYTES, what)
     size, offset = struct.unpack_from(">Q", binary, 8)[0], struct.unpack_from(">Q", binary, 256)[0]
     if binary[:8] != magic + b"\0\2":
-        match.find("checksum", f"there is no {what[4:]} at {at}: {binary[:8]!r}", at)
+        match.find("checksum", f"{what} is not at {at}: {binary[:8]!r}", at)
         return None
     if size not in SIZES or offset != at:
-        match.find("header", f"{what} has hdr_size {size} and hdr_offset {offset}, at {at}", at + 8)
+        match.find("header", f"{what} at {at} has hdr_size {size} and hdr_offset {offset}", at + 8)
         return None
     import hashlib
 
@@ -97,11 +95,11 @@ def _header(
     try:
         digest = hashlib.new(algorithm)
     except (ValueError, TypeError):
-        match.find("unknown-feature", f"{what} has a checksum of the kind {algorithm!r}", at + 72)
+        match.find("unknown-feature", f"{what} has an unknown checksum algorithm {algorithm!r}", at + 72)
         return None
     length = digest.digest_size
     if not 0 < length <= CHECKSUM_BYTES:
-        match.find("unknown-feature", f"{what} has a checksum of the kind {algorithm!r}", at + 72)
+        match.find("unknown-feature", f"{what} has an unknown checksum algorithm {algorithm!r}", at + 72)
         return None
     digest.update(binary[:CHECKSUM_AT] + bytes(CHECKSUM_BYTES) + binary[CHECKSUM_AT + CHECKSUM_BYTES :])
     text = bytearray()

@@ -1,6 +1,6 @@
-"""The JSON area of a LUKS2 header: where the encrypted disk stands, and the keys.
+"""The JSON area of a LUKS2 header: the place of the encrypted disk, and the keys.
 
-The format: "LUKS2 On-Disk Format Specification", section 3.
+Format: "LUKS2 On-Disk Format Specification", section 3.
 """
 
 TYPE_CHECKING = False
@@ -14,9 +14,9 @@ MAX_OBJECTS = 64
 
 
 def read_json(match: "Match", text: bytes, headers_end: int) -> "tuple[int, int | None] | None":
-    """Offset and length in bytes of the disk, the length None for "the rest"; None if that cannot be told.
+    """Offset and length of the disk in bytes, the length None for "the rest"; None if the area is not understood.
 
-    `text` is the JSON area without its padding; behind `headers_end` bytes the keys begin.
+    `text` is the JSON area without its padding; `headers_end` is the offset at which the keys begin.
     """
     import json
 
@@ -29,24 +29,23 @@ def read_json(match: "Match", text: bytes, headers_end: int) -> "tuple[int, int 
         _judge_keys(match, keys, headers_end)
         place = _place(match, disks[:MAX_OBJECTS])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        match.find("header", f"the JSON area cannot be understood: {type(error).__name__}: {str(error)[:100]}", AT)
+        match.find("header", f"the JSON area is not understood: {type(error).__name__}: {str(error)[:100]}", AT)
         return None
     match.note("segments", len(segments), AT)
     match.note("keyslots", len(keys), AT)
     if requirements:
-        match.find("unknown-feature", f"it must not be used without: {str(requirements)[:200]}", AT)
+        match.find("unknown-feature", f"it requires unknown features: {str(requirements)[:200]}", AT)
     if place[0] < headers_end:
-        match.find("overlap", f"the disk begins at {place[0]}, and the headers end at {headers_end}", AT)
+        match.find("overlap", f"the disk begins at {place[0]}, but the headers end at {headers_end}", AT)
     return place
 
 
 def _place(match: "Match", disks: "list[Any]") -> "tuple[int, int | None]":
-    """From where the first segment begins, to where the last ends."""
+    """The start of the first segment, and the length up to the end of the last."""
     first, last = disks[0], disks[-1]
-    for one in disks[:4]:
-        match.note(
-            "segment", f"{one['type']}, {one.get('encryption', 'not encrypted')}, {one['size']} at {one['offset']}", AT
-        )
+    for segment in disks[:4]:
+        encryption = segment.get("encryption", "not encrypted")
+        match.note("segment", f"{segment['type']}, {encryption}, {segment['size']} at {segment['offset']}", AT)
     start, last_start = _number(first["offset"]), _number(last["offset"])
     if last["size"] == "dynamic":
         return start, None
@@ -58,12 +57,12 @@ def _judge_keys(match: "Match", keys: "dict[str, Any]", headers_end: int) -> Non
         at, length = _number(area["offset"]), _number(area["size"])
         match.must_reach(at + length, f"key slot {name[:20]}")
         if at < headers_end:
-            match.find("overlap", f"key slot {name[:20]!r} is at {at}, and the headers end at {headers_end}", AT)
+            match.find("overlap", f"key slot {name[:20]!r} is at {at}, but the headers end at {headers_end}", AT)
 
 
 def _number(value: "Any") -> int:
-    """Numbers of more than 53 bits are text in there: section 3.1. Raises ValueError for any that no file can have."""
+    """The integer `value`, which is text in JSON (section 3.1). Raises ValueError for an impossible offset."""
     number = int(value)
     if not 0 <= number < 1 << 63:
-        raise ValueError(f"{number} is no offset")
+        raise ValueError(f"{number} is not an offset")
     return number

@@ -1,6 +1,6 @@
-"""qcow, version 1: QEMU's first copy-on-write format. It ended with qcow2, and is still read.
+"""qcow, version 1: the first copy-on-write format of QEMU, replaced by qcow2 and still read.
 
-The format and its limits: qemu, block/qcow.c, struct QCowHeader and qcow_open().
+Format and limits: qemu, block/qcow.c, struct QCowHeader and qcow_open().
 """
 
 import struct
@@ -23,7 +23,7 @@ AES = 1
 
 
 class Qcow(Format):
-    """Recognised by the magic that it has in common with qcow2, and its version, 1."""
+    """Recognised by the magic of qcow2 with version 1."""
 
     name = "qcow"
     about = "version 1, before qcow2"
@@ -32,7 +32,7 @@ class Qcow(Format):
     signatures = ((0, MAGIC),)
 
     def read(self, match: "Match") -> "Reader":
-        """Header, backing file, then the tables."""
+        """Read the header and the name of the backing file, then the tables."""
         match.variant = "v1"
         data = yield Bytes(0, HEADER_BYTES, "the header")
         backing_at, backing_bytes, _, size, cluster_bits, l2_bits, _, crypt, l1_at = struct.unpack(
@@ -48,25 +48,25 @@ class Qcow(Format):
         if crypt == AES:
             match.find("encrypted", "crypt_method is 1: AES", 36)
         elif crypt:
-            match.find("unknown-feature", f"crypt_method is {crypt}; 0 and 1 are known", 36)
+            match.find("unknown-feature", f"crypt_method is {crypt}, but must be 0 or 1", 36)
         if backing_at:
             yield from _backing_file(match, backing_at, backing_bytes)
-        wrong = False
+        valid = True
         if not 9 <= cluster_bits <= 16:
             match.find("header", f"cluster_bits is {cluster_bits}, but must be 9 to 16", 32)
-            wrong = True
+            valid = False
         if not 6 <= l2_bits <= 13:
             match.find("header", f"l2_bits is {l2_bits}, but must be 6 to 13", 33)
-            wrong = True
+            valid = False
         if size < 512:
             match.find("no-disk", f"size is {size}", 24)
         if size % 512:
-            match.find("unaligned-size", f"size is {size}; tools round it differently", 24)
-        if wrong:
+            match.find("unaligned-size", f"size is {size}, no multiple of 512; tools round it differently", 24)
+        if not valid:
             return
         entries = -(-size >> cluster_bits + l2_bits)
         if entries > MAX_L1_ENTRIES:
-            match.find("virtual-size", f"size is {size}, for which the L1 table would have {entries} entries", 24)
+            match.find("virtual-size", f"size is {size}, which needs an L1 table of {entries} entries", 24)
         elif l1_at < HEADER_BYTES or (backing_at < l1_at + entries * 8 and l1_at < backing_at + backing_bytes):
             match.find("overlap", f"the L1 table at {l1_at} overlaps the header", 40)
         else:
@@ -75,19 +75,19 @@ class Qcow(Format):
 
 def _backing_file(match: "Match", at: int, length: int) -> "Reader":
     if not 0 < length <= MAX_BACKING_NAME:
-        match.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MAX_BACKING_NAME}", 16)
+        match.find("header", f"the name of the backing file has {length} bytes, not 1 to {MAX_BACKING_NAME}", 16)
     if at > 1 << 20:
-        match.find("header", f"the backing file's name is at {at}", 8)
+        match.find("header", f"the name of the backing file is at {at}", 8)
         match.find("backing-file", f"it names a backing file, at {at}", 8)
         return
-    name = yield Bytes(at, min(length, MAX_BACKING_NAME), "the backing file's name", short=True)
+    name = yield Bytes(at, min(length, MAX_BACKING_NAME), "the name of the backing file", short=True)
     text = name.decode("utf-8", "replace")
     match.note("backing file", text, at)
     match.find("backing-file", f"it names the backing file {text!r}", at)
 
 
 def _tables(match: "Match", l1: "tuple[int, int]", cluster_bits: int, l2_bits: int) -> "Reader":
-    """A cluster is allocated by making the file longer, so its last may be cut; one that begins behind it may not."""
+    """Read the tables. The last cluster may end outside the file, as the file grows when clusters are allocated."""
     reader = TableReader(match, HEADER_BYTES)
     offset_bits = 63 - cluster_bits
     offset_mask, size_mask = (1 << offset_bits) - 1, (1 << cluster_bits) - 1
@@ -100,7 +100,7 @@ def _tables(match: "Match", l1: "tuple[int, int]", cluster_bits: int, l2_bits: i
         if len(different) < len(offsets):
             reader.find_once("overlap", "the L1 table has the same L2 table twice", key="twice")
         if max(different) >= 1 << 63:
-            reader.find_once("header", "the L1 table has entries that are no offsets", key="L1")
+            reader.find_once("header", "the L1 table has entries that are not offsets", key="L1")
             return
         reader.must_reach(max(different) + 1, "an L2 table")
         end = l1[0] + l1[1]

@@ -1,6 +1,6 @@
-"""qcow2, versions 2 and 3: QEMU's format, and the most used one.
+"""qcow2, versions 2 and 3: the format of QEMU.
 
-The format: qemu, docs/interop/qcow2.txt.
+Format: qemu, docs/interop/qcow2.txt.
 """
 
 from .base import Format
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Region = tuple[int, int, str]
 
 MAX_EXTENSIONS = 256
-"""Five are known, each of which may stand there once."""
+"""The number of header extensions that are read. Five are known, each of which may appear once."""
 
 MAX_BITMAPS = 65535
 
@@ -30,10 +30,10 @@ END, BACKING_FORMAT, FEATURE_NAMES, CRYPTO, BITMAPS, DATA_FILE_NAME = (
 
 
 class Qcow2(Format):
-    """Recognised by its magic, unless it goes on as version 1, which is another format.
+    """Recognised by its magic, in any version but 1, which is another format.
 
-    The version is not asked for, as an image that is cut off in it, or of a version to come, is nothing else. Three
-    bytes ``QFI`` that are all there is are taken for a qcow2 that was cut off: no disk has 3 bytes.
+    An image that is cut before the version, or has a future version, is a qcow2. So is an image of the three bytes
+    ``QFI``: no disk has 3 bytes.
     """
 
     name = "qcow2"
@@ -44,11 +44,10 @@ class Qcow2(Format):
     qemu_driver = "qcow2"
 
     def begins(self, head: bytes) -> bool:
-        """See the class."""
         return (head[:4] == MAGIC and head[4:8] != b"\0\0\0\1") or head == MAGIC[:3]
 
     def read(self, match: "Match") -> "Reader":
-        """Header, extensions, backing file, then the tables."""
+        """Read the header, its extensions and the name of the backing file, then the tables."""
         header = yield from read_header(match)
         if header is None:
             return
@@ -59,10 +58,10 @@ class Qcow2(Format):
 
 
 def _extensions(match: "Match", header: "Qcow2Header") -> "Generator[Request, Any, list[Region]]":
-    """qcow2_read_extensions() in block/qcow2.c. Returns the regions that extensions point to."""
+    """Read the header extensions (qcow2_read_extensions() in block/qcow2.c); return the regions that they point to."""
     at, end = header.header_length, min(header.extensions_end, header.cluster_size)
     regions: list[Region] = []
-    seen: set[int] = set()
+    kinds: set[int] = set()
     twice: tuple[str, int] | None = None
     for _ in range(MAX_EXTENSIONS):
         if at >= end:
@@ -70,16 +69,16 @@ def _extensions(match: "Match", header: "Qcow2Header") -> "Generator[Request, An
         head = yield Bytes(at, 8, "the header extensions")
         kind, length = int.from_bytes(head[:4], "big"), int.from_bytes(head[4:], "big")
         if kind == DATA_FILE_NAME:
-            name = yield Bytes(at + 8, min(length, max(0, end - at - 8), 1024), "the data file's name", short=True)
+            name = yield Bytes(at + 8, min(length, max(0, end - at - 8), 1024), "the name of the data file", short=True)
             _data_file(match, header, name, at)
         if length > end - at - 8:
-            match.find("header", f"a header extension {kind:#010x} has {length} bytes, which lead behind {end}", at)
+            match.find("header", f"the header extension {kind:#010x} of {length} bytes ends after {end}", at)
             break
         if kind == END:
             break
-        if kind in seen:
-            twice = twice or (f"the header extension {kind:#010x} is there twice", at)
-        seen.add(kind)
+        if kind in kinds:
+            twice = twice or (f"the header extension {kind:#010x} appears twice", at)
+        kinds.add(kind)
         region = None
         if kind == BACKING_FORMAT:
             match.note("backing format", _text((yield Bytes(at + 8, min(length, 1024), "the backing format"))), at + 8)
@@ -96,8 +95,8 @@ def _extensions(match: "Match", header: "Qcow2Header") -> "Generator[Request, An
         match.find("header", f"there are more than {MAX_EXTENSIONS} header extensions", header.header_length)
     if twice:
         match.find("odd", *twice)
-    if header.crypt_method == LUKS and CRYPTO not in seen:
-        match.find("header", "crypt_method is 2 (LUKS), and there is no encryption header", 32)
+    if header.crypt_method == LUKS and CRYPTO not in kinds:
+        match.find("header", "crypt_method is 2 (LUKS), but there is no encryption header", 32)
     return regions
 
 
@@ -109,16 +108,16 @@ def _data_file(match: "Match", header: "Qcow2Header", name: bytes, at: int) -> N
 
 def _bitmaps(match: "Match", header: "Qcow2Header", data: bytes, at: int) -> "Region | None":
     if len(data) != 24:
-        match.find("header", f"the bitmaps extension has {len(data)} bytes, and must have 24", at)
+        match.find("header", f"the bitmaps extension has {len(data)} bytes, but must have 24", at)
         return None
     count, reserved = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
     length, offset = int.from_bytes(data[8:16], "big"), int.from_bytes(data[16:], "big")
     match.note("bitmaps", count, at + 8)
     if not header.autoclear_features & 1:
-        return None  # another program has written to the image: they are dropped without being read
-    wrong = reserved or not 1 <= count <= MAX_BITMAPS or offset % header.cluster_size
-    if wrong or length > 1024 * MAX_BITMAPS:
-        match.find("header", f"{count} bitmaps, in a directory of {length} bytes at {offset}", at)
+        return None  # another program wrote to the image: qemu drops the bitmaps without reading them
+    invalid = reserved or not 1 <= count <= MAX_BITMAPS or offset % header.cluster_size
+    if invalid or length > 1024 * MAX_BITMAPS:
+        match.find("header", f"{count} bitmaps in a directory of {length} bytes at {offset} are impossible", at)
         return None
     return offset, length, "the bitmap directory"
 
@@ -127,16 +126,16 @@ def _backing_file(match: "Match", header: "Qcow2Header") -> "Reader":
     at, length = header.backing_file_offset, header.backing_file_size
     if not at:
         if length:
-            match.find("odd", f"backing_file_size is {length}, and backing_file_offset 0", 16)
+            match.find("odd", f"backing_file_size is {length}, but backing_file_offset is 0", 16)
         return
     if not length:
-        match.find("header", f"backing_file_offset is {at}, and backing_file_size 0", 8)
+        match.find("header", f"backing_file_offset is {at}, but backing_file_size is 0", 8)
         return
     room = header.cluster_size - at
     if length > MAX_BACKING_NAME or length > room or at < header.header_length:
-        match.find("header", f"the backing file's name has {length} bytes at {at}: more than can stand there", 8)
-    shown = min(length, MAX_BACKING_NAME, max(0, room))
-    name = (yield Bytes(at, shown, "the backing file's name", short=True)) if shown else b""
+        match.find("header", f"the name of the backing file has {length} bytes at {at}, which do not fit", 8)
+    readable = min(length, MAX_BACKING_NAME, max(0, room))
+    name = (yield Bytes(at, readable, "the name of the backing file", short=True)) if readable else b""
     match.note("backing file", _text(name), at)
     match.find("backing-file", f"it names the backing file {_text(name)!r}", at)
 

@@ -1,8 +1,8 @@
-"""The entries of an L2 table of a qcow2 image, all of a piece at once.
+"""The entries of an L2 table of a qcow2 image, all entries of a piece at once.
 
-The format: qemu, docs/interop/qcow2.txt, "L2 table entry". An image has one entry for each of its clusters, millions
-of them, so that they are not looked at one by one: a piece is one large integer, in which each entry is a digit of 64
-(or 128) bits, and one operation on it is done in all digits. No digit can overflow into the next.
+Format: qemu, docs/interop/qcow2.txt, "L2 table entry". An image has an entry for each cluster, millions: a piece
+is read as one large integer, in which each entry is a digit of 64 (or 128) bits. An operation on the integer is done in
+all digits; no digit overflows into the next.
 """
 
 from .tables import numbers
@@ -17,10 +17,13 @@ RESERVED = 0x3F00_0000_0000_01FE
 FEW = 16
 
 
-class Found:
-    """`offsets`: of a plain cluster where it begins, of a compressed one where its last sector does, 0 for none.
-    `compressed`, `reserved`, `unaligned`: whether there is such an entry, has reserved bits, is no multiple of the
-    cluster size."""
+class L2Piece:
+    """The entries of a piece.
+
+    `offsets` has the start of each plain cluster, and of the last sector of each compressed cluster; 0 for no cluster.
+    `compressed`, `reserved` and `unaligned` are true if an entry is of a compressed cluster, has reserved bits set, or
+    is no multiple of the cluster size.
+    """
 
     __slots__ = ("_data", "compressed", "offsets", "reserved", "unaligned")
 
@@ -30,7 +33,7 @@ class Found:
         self._data = data
 
     def any_of(self, clusters: "set[int]") -> bool:
-        """True if one of the offsets is in `clusters`, and is not 0."""
+        """True if `clusters` has an offset of the piece other than 0."""
         if len(clusters) <= FEW and not any(
             cluster and cluster.to_bytes(8, "big") in self._data for cluster in clusters
         ):
@@ -39,11 +42,11 @@ class Found:
 
 
 class L2Entries:
-    """How to read them, each of `entry_bytes` (8 or 16), where a cluster has 2 to the power of `cluster_bits` bytes."""
+    """Reads entries of `entry_bytes` (8 or 16) of an image with clusters of 2 to the power of `cluster_bits` bytes."""
 
     def __init__(self, cluster_bits: int, entry_bytes: int) -> None:
         self._bits = entry_bytes * 8
-        self._above = self._bits - 64  # with subclusters the entry is the upper half, and their bitmap the lower
+        self._low_bits = self._bits - 64  # with subclusters the upper half is the entry, the lower half their bitmap
         self._unaligned = OFFSET & ((1 << cluster_bits) - 1)
         # Compressed Clusters Descriptor: bits 0 to x - 1 are the offset, x to 61 a number of further sectors
         self._sectors_at = 62 - (cluster_bits - 8)
@@ -51,8 +54,8 @@ class L2Entries:
         self._sector = ((1 << self._sectors_at) - 1) & ~511
         self._ones: dict[int, int] = {}
 
-    def read(self, piece: bytes) -> Found:
-        """What is in `piece`; an entry that is not all there is dropped."""
+    def read(self, piece: bytes) -> L2Piece:
+        """Read the complete entries in `piece`."""
         count = len(piece) * 8 // self._bits
         ones = self._ones.get(count)
         if ones is None:
@@ -60,7 +63,7 @@ class L2Entries:
             if len(self._ones) > 4:
                 self._ones.clear()
         size = count * self._bits // 8
-        entries = int.from_bytes(piece[:size], "big") >> self._above
+        entries = int.from_bytes(piece[:size], "big") >> self._low_bits
         packed = entries >> COMPRESSED_BIT & ones
         plain = ones ^ packed
         offsets = entries & plain * OFFSET
@@ -68,6 +71,6 @@ class L2Entries:
         unaligned = entries & plain * self._unaligned
         if packed:
             offsets += (entries & packed * self._sector) + ((entries >> self._sectors_at & packed * self._sectors) << 9)
-        return Found(
+        return L2Piece(
             offsets.to_bytes(size, "big"), compressed=packed > 0, reserved=reserved > 0, unaligned=unaligned > 0
         )

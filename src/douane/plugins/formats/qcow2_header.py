@@ -1,6 +1,6 @@
-"""The header of a qcow2 image: its fields, and what qemu asks of them before it opens the image.
+"""The header of a qcow2 image: its fields, and the checks of qemu before it opens the image.
 
-The format: qemu, docs/interop/qcow2.txt. The limits: block/qcow2.h, and qcow2_do_open() in block/qcow2.c.
+Format: qemu, docs/interop/qcow2.txt. Limits: block/qcow2.h, and qcow2_do_open() in block/qcow2.c.
 """
 
 import struct
@@ -38,14 +38,14 @@ COMPRESSION_TYPE = 104
 DIRTY, CORRUPT, DATA_FILE, COMPRESSION, EXTENDED_L2 = (1 << bit for bit in range(5))
 KNOWN_INCOMPATIBLE = DIRTY | CORRUPT | DATA_FILE | COMPRESSION | EXTENDED_L2
 RAW_DATA_FILE = 1 << 1
-"""Of the autoclear features."""
+"""A bit of the autoclear features."""
 
 AES, LUKS = 1, 2
 
 
 class Qcow2Header:
-    """The fields, by the names that the specification gives them; all integers, sizes and offsets in bytes but for
-    `l1_size` (entries) and `refcount_table_clusters`."""
+    """The fields by their names in the specification. Sizes and offsets are in bytes, except `l1_size` (entries) and
+    `refcount_table_clusters`."""
 
     def __init__(self) -> None:
         self.version = self.backing_file_offset = self.backing_file_size = self.cluster_bits = self.size = 0
@@ -58,27 +58,27 @@ class Qcow2Header:
 
     @property
     def cluster_size(self) -> int:
-        """Bytes."""
+        """Bytes in a cluster."""
         return 1 << self.cluster_bits
 
     @property
     def l2_entry_bytes(self) -> int:
-        """8; 16 with subclusters."""
+        """Bytes in an L2 entry: 8, or 16 with subclusters."""
         return 16 if self.incompatible_features & EXTENDED_L2 else 8
 
     @property
     def refcount_table_bytes(self) -> int:
-        """Length of the refcount table."""
+        """Bytes in the refcount table."""
         return self.refcount_table_clusters << self.cluster_bits
 
     @property
     def extensions_end(self) -> int:
-        """Where the header extensions end at the latest: the backing file's name, or the first cluster's end."""
+        """The limit of the header extensions: the name of the backing file, or the end of the first cluster."""
         return self.backing_file_offset or self.cluster_size
 
 
 def read_header(match: "Match") -> "Generator[Request, Any, Qcow2Header | None]":
-    """Read, note and judge the header; returns it, or None where nothing behind it can be understood."""
+    """Read, note and judge the header; return it, or None if the structures after it cannot be understood."""
     header = Qcow2Header()
     begin = yield Bytes(0, 32, "the header")
     header.version, header.size = int.from_bytes(begin[4:8], "big"), int.from_bytes(begin[24:32], "big")
@@ -86,7 +86,7 @@ def read_header(match: "Match") -> "Generator[Request, Any, Qcow2Header | None]"
     match.variant = f"v{header.version}"
     if header.version not in (2, 3):
         match.note("version", header.version, 4)
-        match.find("version", f"version is {header.version}, and only 2 and 3 are known", 4)
+        match.find("version", f"version is {header.version}, but must be 2 or 3", 4)
         return None
     data = yield Bytes(0, V2_BYTES, "the header")
     _fill(header, match, V2_FIELDS, struct.unpack(">IQIIQIIQQIIQ", data[4:]))
@@ -97,10 +97,10 @@ def read_header(match: "Match") -> "Generator[Request, Any, Qcow2Header | None]"
         match.find("header", f"cluster_bits is {header.cluster_bits}, but must be 9 to 21", 20)
         return None
     if header.header_length > header.cluster_size or (header.version == 3 and header.header_length < V3_BYTES):
-        match.find("header", f"header_length is {header.header_length}: not 104 to {header.cluster_size}", 100)
+        match.find("header", f"header_length is {header.header_length}, but must be 104 to {header.cluster_size}", 100)
         return None
     if header.header_length % 8:
-        match.find("odd", f"header_length is {header.header_length}, which is no multiple of 8", 100)
+        match.find("odd", f"header_length is {header.header_length}, no multiple of 8", 100)
     if header.header_length > COMPRESSION_TYPE:
         header.compression_type = (yield Bytes(COMPRESSION_TYPE, 1, "the header"))[0]
         match.note("compression_type", header.compression_type, COMPRESSION_TYPE)
@@ -125,58 +125,47 @@ def _judge_features(header: Qcow2Header, match: "Match") -> None:
     if features & CORRUPT:
         match.find("corrupt", "incompatible feature bit 1: a program found it damaged", 72)
     if features & DATA_FILE:
-        match.find("data-file", "incompatible feature bit 2: the disk stands in another file (CVE-2024-32498)", 72)
+        match.find("data-file", "incompatible feature bit 2: the disk is in another file (CVE-2024-32498)", 72)
     elif header.autoclear_features & RAW_DATA_FILE:
-        match.find(
-            "header", "autoclear feature bit 1 speaks of a data file, and incompatible feature bit 2 is not set", 88
-        )
+        match.find("header", "autoclear feature bit 1 (data file) is set without incompatible feature bit 2", 88)
     unknown = [bit for bit in range(64) if (features & ~KNOWN_INCOMPATIBLE) >> bit & 1]
     if unknown:
-        match.find("unknown-feature", f"incompatible feature bits that are not known: {unknown}", 72)
+        match.find("unknown-feature", f"unknown incompatible feature bits: {unknown}", 72)
     # validate_compression_type() in block/qcow2.c
     if header.compression_type > 1:
-        match.find("unknown-feature", f"compression_type is {header.compression_type}; 0 and 1 are known", 104)
+        match.find("unknown-feature", f"compression_type is {header.compression_type}, but must be 0 or 1", 104)
     if (header.compression_type > 0) != bool(features & COMPRESSION):
-        match.find(
-            "header",
-            f"compression_type is {header.compression_type}, which does not go with incompatible feature bit 3",
-            104,
-        )
+        text = f"compression_type is {header.compression_type}, which contradicts incompatible feature bit 3"
+        match.find("header", text, 104)
     if features & EXTENDED_L2 and header.cluster_bits < 14:
         match.find("header", f"cluster_bits is {header.cluster_bits}: subclusters would be smaller than a sector", 20)
     if header.refcount_order > 6:
         match.find("header", f"refcount_order is {header.refcount_order}, but must be 0 to 6", 96)
     if header.crypt_method in (AES, LUKS):
-        match.find(
-            "encrypted", f"crypt_method is {header.crypt_method}: {'AES' if header.crypt_method == AES else 'LUKS'}", 32
-        )
+        name = "AES" if header.crypt_method == AES else "LUKS"
+        match.find("encrypted", f"crypt_method is {header.crypt_method}: {name}", 32)
     elif header.crypt_method:
-        match.find("unknown-feature", f"crypt_method is {header.crypt_method}; 0, 1 and 2 are known", 32)
+        match.find("unknown-feature", f"crypt_method is {header.crypt_method}, but must be 0, 1 or 2", 32)
 
 
 def _judge_sizes(header: Qcow2Header, match: "Match") -> None:
     cluster = header.cluster_size
     if header.size % SECTOR:
-        match.find("unaligned-size", f"size is {header.size}; tools round it differently", 24)
+        match.find("unaligned-size", f"size is {header.size}, no multiple of {SECTOR}; tools round it differently", 24)
     if not header.size:
         match.find("no-disk", "size is 0", 24)
-    bytes_each = cluster // header.l2_entry_bytes * cluster
-    needed = -(-header.size // bytes_each)
+    bytes_per_table = cluster // header.l2_entry_bytes * cluster
+    needed = -(-header.size // bytes_per_table)
     if header.l1_size * 8 > MAX_L1_BYTES:
-        match.find("header", f"l1_size is {header.l1_size}: its table has more than {MAX_L1_BYTES} bytes", 36)
+        match.find("header", f"l1_size is {header.l1_size}: the table exceeds {MAX_L1_BYTES} bytes", 36)
     if needed > header.l1_size:
-        match.find(
-            "virtual-size", f"size is {header.size}, for which l1_size must be {needed}; it is {header.l1_size}", 24
-        )
+        match.find("virtual-size", f"size is {header.size}, which needs l1_size {needed}, not {header.l1_size}", 24)
     if not header.refcount_table_clusters:
         match.find("header", "refcount_table_clusters is 0", 56)
     if header.refcount_table_bytes > MAX_REFCOUNT_TABLE_BYTES:
-        match.find(
-            "header",
-            f"refcount_table_clusters is {header.refcount_table_clusters}: the table has more than "
-            f"{MAX_REFCOUNT_TABLE_BYTES} bytes",
-            56,
-        )
+        clusters = header.refcount_table_clusters
+        text = f"refcount_table_clusters is {clusters}: the table exceeds {MAX_REFCOUNT_TABLE_BYTES} bytes"
+        match.find("header", text, 56)
     if header.nb_snapshots > MAX_SNAPSHOTS:
         match.find("header", f"nb_snapshots is {header.nb_snapshots}, but may be at most {MAX_SNAPSHOTS}", 60)
     if header.nb_snapshots:
@@ -187,6 +176,6 @@ def _judge_sizes(header: Qcow2Header, match: "Match") -> None:
         ("snapshots_offset", header.snapshots_offset, 64, header.nb_snapshots),
     ):
         if used and offset % cluster:
-            match.find("header", f"{name} is {offset}, which is no multiple of the cluster size {cluster}", at)
+            match.find("header", f"{name} is {offset}, no multiple of the cluster size {cluster}", at)
     if header.incompatible_features & DATA_FILE and header.nb_snapshots:
         match.find("odd", "snapshots together with a data file", 60)

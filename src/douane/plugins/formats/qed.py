@@ -1,6 +1,6 @@
-"""QED, a format that QEMU had between two versions of qcow2.
+"""QED, a format of QEMU between two versions of qcow2.
 
-The format: qemu, docs/interop/qed_spec.txt. The limits: block/qed.h, and bdrv_qed_do_open() in block/qed.c.
+Format: qemu, docs/interop/qed_spec.txt. Limits: block/qed.h, and bdrv_qed_do_open() in block/qed.c.
 """
 
 import struct
@@ -20,7 +20,7 @@ BACKING_FILE, NEED_CHECK, BACKING_FORMAT_NO_PROBE = 1, 2, 4
 KNOWN_FEATURES = BACKING_FILE | NEED_CHECK | BACKING_FORMAT_NO_PROBE
 MAX_BACKING_NAME = 1023
 ZERO_CLUSTER = 1
-"""An entry of this value is a cluster of zeros."""
+"""The entry of a cluster of zeros."""
 
 NAMES = (
     *(("cluster_size", 4), ("table_size", 8), ("header_size", 12), ("features", 16), ("compat_features", 24)),
@@ -30,7 +30,7 @@ NAMES = (
 
 
 class Qed(Format):
-    """Recognised by its magic; the fields behind it are not asked, as qemu does not either."""
+    """Recognised by its magic alone, as by qemu."""
 
     name = "qed"
     about = "QEMU's enhanced disk, no longer developed"
@@ -40,7 +40,7 @@ class Qed(Format):
     signatures = ((0, MAGIC),)
 
     def read(self, match: "Match") -> "Reader":
-        """Header, backing file, then the tables."""
+        """Read the header and the name of the backing file, then the tables."""
         data = yield Bytes(0, HEADER_BYTES, "the header")
         values = struct.unpack("<IIIQQQQQII", data[4:])
         for (name, offset), value in zip(NAMES, values, strict=True):
@@ -48,13 +48,13 @@ class Qed(Format):
         cluster, table, header_clusters, features, _, _, l1_at, size, name_at, name_bytes = values
         match.virtual_size = size
         if features & ~KNOWN_FEATURES:
-            match.find("unknown-feature", f"feature bits that are not known: {features & ~KNOWN_FEATURES:#x}", 16)
+            match.find("unknown-feature", f"unknown feature bits: {features & ~KNOWN_FEATURES:#x}", 16)
         if features & NEED_CHECK:
             match.find("dirty", "feature bit 1: it must be checked before it is used", 16)
         if features & BACKING_FILE:
             yield from _backing_file(match, name_at, name_bytes)
         if size % 512:
-            match.find("unaligned-size", f"image_size is {size}; tools round it differently", 48)
+            match.find("unaligned-size", f"image_size is {size}, no multiple of 512; tools round it differently", 48)
         if not size:
             match.find("no-disk", "image_size is 0", 48)
         if not (4096 <= cluster <= 64 << 20) or cluster & (cluster - 1):
@@ -64,17 +64,17 @@ class Qed(Format):
             match.find("header", f"table_size is {table}, but must be 1, 2, 4, 8 or 16", 8)
             return
         table_bytes = table * cluster
-        most = (table_bytes // 8) ** 2 * cluster
-        if size > most:
-            match.find("virtual-size", f"image_size is {size}; with its tables it can have {most}", 48)
+        max_size = (table_bytes // 8) ** 2 * cluster
+        if size > max_size:
+            match.find("virtual-size", f"image_size is {size}, but its tables allow at most {max_size}", 48)
         header_bytes = header_clusters * cluster
         if header_bytes > 1 << 32:
             match.find("header", f"header_size is {header_clusters} clusters", 12)
             return
         if features & BACKING_FILE and name_at + name_bytes > header_bytes:
-            match.find("header", f"the backing file's name of {name_bytes} bytes at {name_at} leaves the header", 56)
+            match.find("header", f"the backing file name, {name_bytes} bytes at {name_at}, leaves the header", 56)
         if l1_at % cluster:
-            match.find("header", f"l1_table_offset is {l1_at}, which is no multiple of the cluster size {cluster}", 40)
+            match.find("header", f"l1_table_offset is {l1_at}, no multiple of the cluster size {cluster}", 40)
         elif l1_at < max(header_bytes, HEADER_BYTES):
             match.find("overlap", f"the L1 table at {l1_at} overlaps the header of {header_bytes} bytes", 40)
         else:
@@ -83,18 +83,19 @@ class Qed(Format):
 
 def _backing_file(match: "Match", at: int, length: int) -> "Reader":
     if not 0 < length <= MAX_BACKING_NAME:
-        match.find("header", f"the backing file's name has {length} bytes, and must have 1 to {MAX_BACKING_NAME}", 60)
+        match.find("header", f"the name of the backing file has {length} bytes, not 1 to {MAX_BACKING_NAME}", 60)
     if at > 1 << 20:
         match.find("backing-file", f"it names a backing file, at {at}", 56)
         return
-    name = yield Bytes(at, min(length, MAX_BACKING_NAME), "the backing file's name", short=True)
+    name = yield Bytes(at, min(length, MAX_BACKING_NAME), "the name of the backing file", short=True)
     text = name.decode("utf-8", "replace")
     match.note("backing file", text, at)
     match.find("backing-file", f"it names the backing file {text!r}", at)
 
 
 class _Tables:
-    """qed_check_table_offset(), qed_check_cluster_offset() in block/qed.h, and block/qed-check.c."""
+    """The tables, with the checks of qemu: qed_check_table_offset() and qed_check_cluster_offset() in block/qed.h, and
+    block/qed-check.c."""
 
     def __init__(self, match: "Match", cluster: int, table_bytes: int, header_bytes: int, l1_at: int) -> None:
         self._cluster, self._table_bytes, self._header_bytes = cluster, table_bytes, header_bytes
@@ -102,7 +103,7 @@ class _Tables:
         self._reader = TableReader(match, HEADER_BYTES)
 
     def read(self) -> "Reader":
-        """Follow them."""
+        """Read the tables."""
         self._reader.must_reach(self._l1.start + self._table_bytes, "the L1 table")
         self._reader.add(Table(self._l1.start, self._table_bytes, "the L1 table", self._first_level))
         yield from self._reader.read()
@@ -126,14 +127,12 @@ class _Tables:
     def _judge(self, offsets: "set[int]", what: str, length: int) -> bool:
         unaligned = self._cluster - 1
         if any(offset & unaligned for offset in offsets):
-            self._reader.find_once("header", f"{what} is at no multiple of the cluster size", key=what)
+            self._reader.find_once("header", f"the offset of {what} is no multiple of the cluster size", key=what)
             return False
         if max(offsets) >= 1 << 63:
             self._reader.find_once("header", f"{what} is at {max(offsets)}", key=what)
             return False
         if min(offsets) < self._header_bytes or not offsets.isdisjoint(self._l1):
-            self._reader.find_once(
-                "overlap", f"{what} is where the header or the L1 table is", key=f"{what} and others"
-            )
+            self._reader.find_once("overlap", f"{what} overlaps the header or the L1 table", key=f"{what} and others")
         self._reader.must_reach(max(offsets) + length, what)
         return True

@@ -1,4 +1,4 @@
-"""VDI, VirtualBox's format (its VDICore.h; qemu's block/vdi.c). All little-endian."""
+"""VDI, the format of VirtualBox (VDICore.h; qemu, block/vdi.c). All numbers are little-endian."""
 
 from bisect import bisect_left
 from operator import sub
@@ -17,16 +17,18 @@ SIGNATURE = 0xBEDA107F
 _VERSION = 0x00010001
 _TYPES = {1: "dynamic", 2: "static", 3: "undo", 4: "differencing"}
 _ZERO = 0xFFFFFFFE
-"""In place of the number of a block: it was given back; the next number: there never was one."""
+"""The entry of a discarded block; the next number is the entry of a block that was never allocated."""
 
 _MAX_BLOCKS = 536870784
-"""qemu's limit: a block map of 2 GiB less a sector (block/vdi.c: VDI_BLOCKS_IN_IMAGE_MAX)."""
+"""The limit of qemu: a block map of 2 GiB less a sector (block/vdi.c: VDI_BLOCKS_IN_IMAGE_MAX)."""
 _BLOCK = 1 << 20
 _NO_ID = bytes(16)
 _IDS = {"image": 392, "last snapshot": 408, "link": 424, "parent": 440}
 
 
 class Vdi(Format):
+    """Recognised by the signature that follows a free text."""
+
     name = "vdi"
     about = "fixed, dynamic, differencing"
     disk_format = "vdi"
@@ -35,7 +37,7 @@ class Vdi(Format):
     qemu_driver = "vdi"
 
     def begins(self, head: bytes) -> bool:
-        # qemu's rule (vdi_probe); the text before it is free
+        # the rule of qemu (vdi_probe)
         return head[64:68] == SIGNATURE.to_bytes(4, "little") and len(head) >= 512
 
     def read(self, match: "Match") -> "Reader":
@@ -44,19 +46,19 @@ class Vdi(Format):
         match.note("text", repr(header[:64].partition(b"\0")[0])[2:-1], 0)
         match.note("version", f"{version >> 16}.{version & 0xFFFF}", 68)
         if version != _VERSION:
-            match.find("version", f"version {version:#x}, and {_VERSION:#x} is the one that is in use", 68)
+            match.find("version", f"version is {version:#x}, but must be {_VERSION:#x}", 68)
             return
         match.variant = _TYPES.get(kind, "")
         match.note("type", f"{kind} {match.variant}".strip(), 76)
         match.note("flags", f"{flags:#x}", 80)
         if kind in (3, 4):
-            match.find("parent", f"it is of type {kind}, {_TYPES[kind]}: it has a parent", 76)
+            match.find("parent", f"type is {kind}, {_TYPES[kind]}: it has a parent", 76)
         elif kind not in _TYPES:
-            match.find("subformat", f"type {kind} is not known", 76)
+            match.find("subformat", f"type is {kind}, which is unknown", 76)
         for what, at in _IDS.items():
             identity = header[at : at + 16]
             match.note(f"identity of the {what}", identity.hex(), at)
-            # qemu refuses both (vdi_open); VirtualBox looks for an image of that identity
+            # qemu refuses both (vdi_open); VirtualBox searches an image of that identity
             if what in ("link", "parent") and identity != _NO_ID:
                 match.find("parent", f"it has the identity of a {what}: {identity.hex()}", at)
         yield from _read_map(match, header, length)
@@ -73,65 +75,65 @@ def _read_map(match: "Match", header: bytes, length: int) -> "Reader":
     match.note("blocks", blocks, 384)
     match.note("blocks allocated", allocated, 388)
     if length + 72 < 392:
-        match.find("header", f"a header of {length} bytes, which has not all fields", 72)
+        match.find("header", f"the header has {length} bytes, too few for its fields", 72)
     if sector != 512:
-        match.find("header", f"sectors of {sector} bytes, and they have 512", 360)
+        match.find("header", f"a sector has {sector} bytes, but must have 512", 360)
     if size > _MAX_BLOCKS * _BLOCK:
-        match.find("virtual-size", f"a disk of {size} bytes, and {_MAX_BLOCKS * _BLOCK} is the most", 368)
+        match.find("virtual-size", f"the disk has {size} bytes, but may have at most {_MAX_BLOCKS * _BLOCK}", 368)
     if extra:
-        # VirtualBox reads the data behind the extra bytes, qemu reads these as data
-        match.find("unknown-feature", f"{extra} extra bytes in each block, which not everybody leaves out", 380)
+        # VirtualBox reads the data after the extra bytes, qemu reads the extra bytes as data
+        match.find("unknown-feature", f"each block has {extra} extra bytes, which some programs read as data", 380)
     if at % 512 or data % 512:
-        match.find("header", f"block map at {at} and data at {data}, which are not both multiples of 512", 340)
+        match.find("header", f"the block map at {at} or the data at {data} is unaligned", 340)
     if block < 4096 or block & block - 1:
-        match.find("header", f"blocks of {block} bytes, which must be a power of 2", 376)
+        match.find("header", f"a block has {block} bytes, but must have a power of 2", 376)
         return
     if block != _BLOCK:
-        match.find("odd", f"blocks of {block} bytes, and qemu reads only such of {_BLOCK}", 376)
+        match.find("odd", f"a block has {block} bytes, but qemu reads only blocks of {_BLOCK}", 376)
     if blocks > _MAX_BLOCKS or size > blocks * block:
-        match.find("header", f"{blocks} blocks of {block} bytes for a disk of {size} bytes", 384)
+        match.find("header", f"{blocks} blocks of {block} bytes do not fit a disk of {size} bytes", 384)
     if allocated > blocks:
-        match.find("header", f"{allocated} of {blocks} blocks are allocated", 388)
+        match.find("header", f"{allocated} blocks are allocated, more than all {blocks}", 388)
     regions = [(0, 512, "the header"), (at, blocks * 4, "the block map"), (data, 1, "the data")]
-    for one, other, offset in overlapping_regions(regions):
-        match.find("overlap", f"{other} overlaps {one}", offset)
+    for first, second, offset in overlapping_regions(regions):
+        match.find("overlap", f"{second} overlaps {first}", offset)
     if at > data:
-        match.find("header", f"the block map at {at} stands behind the data at {data}", 340)
+        match.find("header", f"the block map at {at} follows the data at {data}", 340)
     reader = TableReader(match, 512)
     reader.must_reach(at + blocks * 4, "the block map")
     map_ = _Map(match, reader, data, block + extra, blocks)
     reader.add(Table(at, blocks * 4, "the block map", map_.use))
     yield from reader.read()
     if map_.complete and map_.used != allocated:
-        match.find("odd", f"{map_.used} blocks are in the map, and {allocated} are told to be allocated", 388)
+        match.find("odd", f"the map has {map_.used} blocks, but the header says {allocated}", 388)
 
 
 class _Map:
-    """Checks the entries of the block map: indexes of blocks from `data` on."""
+    """Checks the entries of the block map, which are numbers of blocks from `data` on."""
 
     def __init__(self, match: "Match", reader: TableReader, data: int, block: int, blocks: int) -> None:
         self._match, self._reader = match, reader
-        self._data, self._block, self._left, self._blocks = data, block, blocks, blocks
+        self._data, self._block, self._unread, self._blocks = data, block, blocks, blocks
         self._highest = -1
         self.used = 0
 
     @property
     def complete(self) -> bool:
-        """True when all entries were seen."""
-        return not self._left
+        """True once all entries were read."""
+        return not self._unread
 
     def use(self, piece: bytes) -> None:
-        """The next piece."""
+        """Check the next piece."""
         entries = sorted(numbers(piece, "<I"))
-        self._left -= len(entries)
-        indexes = entries[: bisect_left(entries, _ZERO)]  # without the free ones, too
+        self._unread -= len(entries)
+        indexes = entries[: bisect_left(entries, _ZERO)]  # without discarded and unallocated blocks
         self.used += len(indexes)
         if not indexes:
             return
         self._highest = max(self._highest, indexes[-1])
         self._reader.must_reach(self._data + (self._highest + 1) * self._block, "a block")
         if self._highest >= self._blocks:
-            # qemu's vdi_check: corrupt
+            # corrupt to qemu (vdi_check)
             self._reader.find_once("header", f"the block map has block {self._highest} of {self._blocks}", key="index")
         if self.used > self._highest + 1 or not min(map(sub, indexes[1:], indexes), default=1):
             self._reader.find_once("overlap", "the block map has the same block twice", key="twice")

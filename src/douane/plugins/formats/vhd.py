@@ -1,4 +1,4 @@
-"""VHD, which qemu calls vpc ("Virtual Hard Disk Image Format Specification 1.0", Microsoft)."""
+"""VHD, ``vpc`` to qemu ("Virtual Hard Disk Image Format Specification 1.0", Microsoft)."""
 
 from bisect import bisect_left
 from operator import sub
@@ -20,10 +20,12 @@ _UNUSED = 0xFFFFFFFF
 _HEADER_BYTES = 1024
 _VERSION = 0x00010000
 _MAX_BLOCK = 256 << 20
-"""The specification has 2 MiB as the default; this is far more than any tool offers."""
+"""Far more than any tool offers; the default in the specification is 2 MiB."""
 
 
 class Vhd(Format):
+    """Recognised by its footer, or the copy of the footer at the start."""
+
     name = "vhd"
     about = "fixed, dynamic, differencing"
     disk_format = "vhd"
@@ -45,8 +47,8 @@ class Vhd(Format):
         vhd_footer.judge(match, footer, 0)
         match.variant = vhd_footer.TYPES.get(footer.type, "")
         if footer.type == FIXED:
-            # qemu opens it as a dynamic one, and reads it from its beginning as a fixed one (block/vpc.c)
-            match.find("header", "it begins with a footer, and is of fixed size, which has none there", 60)
+            # qemu opens it as dynamic, then reads it from its start as fixed (block/vpc.c)
+            match.find("header", "it begins with a footer, but a disk of fixed size has none there", 60)
         elif footer.type in (DYNAMIC, DIFFERENCING):
             yield from _read_dynamic(match, footer)
         tail = yield Tail(vhd_footer.BYTES)
@@ -56,15 +58,17 @@ class Vhd(Format):
             return
         last = Footer(tail[start:])
         offset = match.total - len(tail) + start
-        if not last.sums:
+        if not last.is_intact:
             match.find("checksum", "the checksum of the footer at the end is wrong", offset + 64)
         if last.meaning() != footer.meaning():
-            match.find("header", "the footer at the end says something else than its copy at the beginning", offset)
+            match.find("header", "the footer at the end differs from its copy at the start", offset)
 
 
 def _read_end(match: "Match") -> "Reader":
-    """A footer without a copy at the beginning: a fixed disk, if it says so. qemu asks no more of it if it was told
-    that it is one, and does not recognise it by itself (block/vpc.c: vpc_probe)."""
+    """Read a footer without a copy at the start: a fixed disk, if the footer says so.
+
+    qemu opens such a disk if the user names the format, and does not recognise it (block/vpc.c: vpc_probe).
+    """
     tail = yield Tail(vhd_footer.BYTES)
     start = tail.find(COOKIE, 0, len(COOKIE) + 1)
     if start < 0:
@@ -75,40 +79,40 @@ def _read_end(match: "Match") -> "Reader":
         vhd_footer.judge(match, footer, offset)
         match.variant = "fixed"
         if footer.next != _NOWHERE:
-            match.find("odd", f"a fixed disk whose data offset is {footer.next:#x}", offset + 16)
-    elif footer.type in (DYNAMIC, DIFFERENCING) and footer.sums:
+            match.find("odd", f"a fixed disk has the data offset {footer.next:#x}", offset + 16)
+    elif footer.type in (DYNAMIC, DIFFERENCING) and footer.is_intact:
         vhd_footer.judge(match, footer, offset)
         match.variant = vhd_footer.TYPES[footer.type]
-        match.find("header", "the copy of the footer at the beginning is missing", 0)
+        match.find("header", "the copy of the footer at the start is missing", 0)
     else:
         match.name, match.disk_format, match.kind = "vhd-footer", "raw", "content"
         match.note("current size", footer.size, offset + 48)
-        match.find("odd", f"it ends like a VHD of {footer.size} bytes, and has {offset} before that", offset)
+        match.find("odd", f"it ends like a VHD of {footer.size} bytes, but has {offset} before the footer", offset)
 
 
 def _read_dynamic(match: "Match", footer: Footer) -> "Reader":
-    """Header and block allocation table ("Dynamic Disk Header Format", "Block Allocation Table")."""
+    """Read the header and the block allocation table ("Dynamic Disk Header Format", "Block Allocation Table")."""
     at = footer.next
     header = yield Bytes(at, _HEADER_BYTES, "the dynamic header")
     if header[:8] != b"cxsparse":
         match.find("header", f"the dynamic header begins with {header[:8]!r}", at)
         return
-    table, version, entries, block, told = unpack_from(">QIIII", header, 16)
+    table, version, entries, block, stated = unpack_from(">QIIII", header, 16)
     match.note("block allocation table", table, at + 16)
     match.note("entries", entries, at + 28)
     match.note("block size", block, at + 32)
-    if vhd_footer.checksum(header, 36) != told:
-        match.find("checksum", f"the dynamic header's checksum is {told:#x}, and should be another", at + 36)
+    if vhd_footer.checksum(header, 36) != stated:
+        match.find("checksum", f"the checksum of the dynamic header, {stated:#x}, is wrong", at + 36)
     if version != _VERSION:
-        match.find("version", f"version {version:#x} of the dynamic header", at + 24)
+        match.find("version", f"version of the dynamic header is {version:#x}, but must be {_VERSION:#x}", at + 24)
     if footer.type == DIFFERENCING:
         parent = header[64:576].decode("utf-16-be", "replace").partition("\0")[0]
         match.note("parent", parent, at + 64)
         match.find("parent", f"it is the difference to {parent[:200]!r}", at + 64)
     elif any(header[40:56]):
-        match.find("odd", "it has the identity of a parent, and is not a differencing disk", at + 40)
+        match.find("odd", "it has the identity of a parent, but is not a differencing disk", at + 40)
     if block < 512 or block & block - 1 or block > _MAX_BLOCK:
-        match.find("header", f"blocks of {block} bytes, which must be a power of 2", at + 32)
+        match.find("header", f"a block has {block} bytes, but must have a power of 2", at + 32)
         return
     if entries * block < footer.virtual_size:
         match.find("header", f"{entries} blocks of {block} bytes are less than {footer.virtual_size}", at + 28)
@@ -124,14 +128,14 @@ def _read_dynamic(match: "Match", footer: Footer) -> "Reader":
 
 
 class _Blocks:
-    """Checks the entries of a block allocation table, which ends at `end`."""
+    """Checks the entries of a block allocation table that ends at `end`."""
 
     def __init__(self, match: "Match", reader: TableReader, block: int, end: int) -> None:
         self._match, self._reader, self._end = match, reader, end
-        self._length = (block // 4096 + 511 & ~511 or 512) + block  # with its bitmap: a bit a sector, whole sectors
+        self._length = (block // 4096 + 511 & ~511 or 512) + block  # with its bitmap of a bit a sector
 
     def use(self, piece: bytes) -> None:
-        """The next piece."""
+        """Check the next piece."""
         entries = sorted(numbers(piece, ">I"))
         sectors = entries[: bisect_left(entries, _UNUSED)]
         if not sectors:

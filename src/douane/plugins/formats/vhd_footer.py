@@ -1,4 +1,4 @@
-"""VHD: the footer, which is also the first thing in images of all types but fixed ("Virtual Hard Disk Image Format
+"""The footer of a VHD, with a copy at the start of images of all types but fixed ("Virtual Hard Disk Image Format
 Specification 1.0", Microsoft, "Hard Disk Footer Format")."""
 
 from struct import unpack_from
@@ -13,12 +13,12 @@ FIXED, DYNAMIC, DIFFERENCING = 2, 3, 4
 TYPES = {FIXED: "fixed", DYNAMIC: "dynamic", DIFFERENCING: "differencing"}
 
 MAX_BYTES = 2040 << 30
-"""qemu's limit (block/vpc.c: VHD_MAX_SECTORS) and Microsoft's."""
+"""The limit of qemu (block/vpc.c: VHD_MAX_SECTORS) and Microsoft."""
 
 _MAX_GEOMETRY = 65535 * 16 * 255
 _BY_SIZE = (b"win ", b"qem2", b"d2v ", b"CTXS")
-"""Creators whose disks are as large as the size says (and ``tap``); of others the geometry counts: the rule of qemu up
-to 9.2. Since 10.0 all but the next ones go by their size, Azure's ``wa`` and VirtualBox' ``vbox`` for two."""
+"""Creators (and ``tap``) for which qemu up to 9.2 takes the current size; for others it takes the geometry. Since 10.0
+qemu takes the current size for all but the next creators: also for Azure (``wa``) and VirtualBox (``vbox``)."""
 
 _BY_GEOMETRY = (b"vpc ", b"qemu")
 
@@ -26,7 +26,7 @@ _VERSION = 0x00010000
 
 
 class Footer:
-    """The fields of a footer, of its 512 bytes; of the oldest ones, which have 511, the last may be missing."""
+    """The fields of a footer of 512 bytes, or of 511 bytes in the oldest images."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -45,24 +45,24 @@ class Footer:
         self.saved = data[84]
 
     @property
-    def sums(self) -> bool:
-        """True if the checksum fits: the complement of the sum of all other bytes."""
+    def is_intact(self) -> bool:
+        """True if the checksum is right: the complement of the sum of all other bytes."""
         return checksum(self.data, 64) == self.checksum
 
     @property
     def geometry_size(self) -> int:
-        """Bytes of the disk by its geometry."""
+        """Bytes of the disk by the geometry."""
         return self.cylinders * self.heads * self.sectors * 512
 
     @property
     def virtual_size(self) -> int:
-        """Bytes of the disk as qemu up to 9.2 sees it (block/vpc.c: vpc_open)."""
+        """Bytes of the disk to qemu up to 9.2 (block/vpc.c: vpc_open)."""
         by_size = self.creator in _BY_SIZE or self.creator[:3] == b"tap"
         return self._size(by_size)
 
     @property
     def later_size(self) -> int:
-        """Bytes of the disk as qemu since 10.0 sees it (vpc_ignore_current_size)."""
+        """Bytes of the disk to qemu since 10.0 (vpc_ignore_current_size)."""
         return self._size(self.creator not in _BY_GEOMETRY)
 
     def _size(self, by_size: bool, /) -> int:
@@ -71,17 +71,17 @@ class Footer:
         return self.geometry_size
 
     def meaning(self) -> "tuple[object, ...]":
-        """What two copies have to have in common."""
+        """The values that two copies must share."""
         return (self.version, self.next, self.creator, self.size, self.geometry_size, self.type)
 
 
 def checksum(data: bytes, at: int) -> int:
-    """Of a footer or header whose checksum is the four bytes at `at`."""
+    """The checksum of a footer or header that has its checksum in the four bytes at `at`."""
     return ~(sum(data) - sum(data[at : at + 4])) & 0xFFFFFFFF
 
 
 def judge(match: "Match", footer: Footer, offset: int) -> None:
-    """Note the fields of the footer at `offset`, find what is wrong with it, and tell the size of the disk."""
+    """Note the fields of the footer at `offset`, add findings, and set the size of the disk."""
     match.virtual_size = footer.virtual_size
     match.note("creator", repr(footer.creator)[2:-1], offset + 28)
     match.note("current size", footer.size, offset + 48)
@@ -89,18 +89,18 @@ def judge(match: "Match", footer: Footer, offset: int) -> None:
     match.note("geometry", f"{geometry}, {footer.geometry_size} bytes", offset + 56)
     match.note("type", f"{footer.type} {TYPES.get(footer.type, '')}".strip(), offset + 60)
     match.note("data offset", f"{footer.next:#x}", offset + 16)
-    if not footer.sums:
-        match.find("checksum", f"the footer's checksum is {footer.checksum:#x}, and should be another", offset + 64)
+    if not footer.is_intact:
+        match.find("checksum", f"the checksum of the footer, {footer.checksum:#x}, is wrong", offset + 64)
     if footer.version != _VERSION:
-        match.find("version", f"version {footer.version:#x}, and {_VERSION:#x} is the only one", offset + 12)
+        match.find("version", f"version is {footer.version:#x}, but must be {_VERSION:#x}", offset + 12)
     if footer.type not in TYPES:
-        match.find("subformat", f"type {footer.type}, which is not used", offset + 60)
+        match.find("subformat", f"type is {footer.type}, which is not in use", offset + 60)
     if max(footer.size, footer.virtual_size) > MAX_BYTES:
-        match.find("virtual-size", f"a disk of {footer.size} bytes, and {MAX_BYTES} is the most", offset + 48)
+        match.find("virtual-size", f"the disk has {footer.size} bytes, but may have at most {MAX_BYTES}", offset + 48)
     if footer.size % 512:
-        match.find("unaligned-size", f"a disk of {footer.size} bytes", offset + 48)
+        match.find("unaligned-size", f"the disk has {footer.size} bytes, no multiple of 512", offset + 48)
     if footer.later_size != footer.virtual_size:
-        what = f"a disk of {footer.virtual_size} bytes by its geometry, as qemu before 10.0 reads it"
-        match.find("odd", f"{what}, and of {footer.later_size} by its size, as later ones do", offset + 56)
+        what = f"the disk has {footer.virtual_size} bytes by its geometry, as qemu before 10.0 reads it"
+        match.find("odd", f"{what}, but {footer.later_size} by its size, as later versions do", offset + 56)
     if footer.saved:
-        match.find("dirty", "it belongs to a machine whose state was saved", offset + 84)
+        match.find("dirty", "it belongs to a machine with a saved state", offset + 84)

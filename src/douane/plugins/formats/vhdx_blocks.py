@@ -1,5 +1,8 @@
-"""VHDX: the block allocation table ([MS-VHDX], 2.5). It may stand before the metadata, without which nobody knows how
-large a block is or which entries are of sector bitmaps; so it is gone through with what holds for all entries."""
+"""VHDX: the block allocation table ([MS-VHDX], 2.5).
+
+The table may precede the metadata, which state the size of a block and which entries are of sector bitmaps. So the
+entries are checked by the rules that hold for all of them.
+"""
 
 from bisect import bisect_right
 
@@ -17,11 +20,11 @@ _MAX_LOW = 4096
 
 
 class Blocks:
-    """Checks the entries; `regions` are (start, length, name) of what else stands in the file."""
+    """Checks the entries; `regions` are (start, length, name) of the other structures in the file."""
 
     def __init__(self, reader: "TableReader", regions: "list[tuple[int, int, str]]") -> None:
         self._reader = reader
-        self._regions = sorted(one for one in regions if one[1])
+        self._regions = sorted(region for region in regions if region[1])
         self._starts = [start for start, _, _ in self._regions]
         self._regions_end = max(start + length for start, length, _ in self._regions)
         self._highest = -1
@@ -29,7 +32,7 @@ class Blocks:
         self._partly = False
 
     def use(self, piece: bytes) -> None:
-        """The next piece: entries of 8 bytes, 3 bits of state, 44 bits of offset in mebibytes."""
+        """Check the next piece: entries of 8 bytes with 3 bits of state and 44 bits of offset in mebibytes."""
         entries = numbers(piece, "<Q")
         states = piece[: len(entries) * 8 : 8].translate(_STATES)
         if 4 in states:
@@ -53,13 +56,13 @@ class Blocks:
                     self._low.add(start)
 
     def judge(self, metadata: "Metadata") -> None:
-        """When all entries and the size of a block are known."""
+        """Check all entries, now that the size of a block is known."""
         if self._highest >= 0:
             self._reader.must_reach(self._highest + metadata.block, "a block")
         for start in sorted(self._low):
             self._judge_low(start, metadata.block)
         if self._partly and not metadata.has_parent:
-            self._reader.find_once("header", "a block is partly in a parent, which it does not have", key="partly")
+            self._reader.find_once("header", "a block is partly in a parent, but there is no parent", key="partly")
 
     def _judge_low(self, start: int, length: int) -> None:
         at = bisect_right(self._starts, start) - 1

@@ -1,4 +1,4 @@
-"""VHDX: the metadata region ([MS-VHDX], 2.6): a table of items, and the items behind it."""
+"""VHDX: the metadata region ([MS-VHDX], 2.6), a table of items followed by the items."""
 
 from struct import unpack_from
 
@@ -15,11 +15,11 @@ _REQUIRED = 4
 _MAX_DISK = 64 << 40
 _MIB = 1 << 20
 _CHUNK_SECTORS = 1 << 23
-"""Sectors whose blocks come between two sector bitmaps in the block allocation table (2.5)."""
+"""Sectors between two sector bitmaps in the block allocation table (2.5)."""
 
 _PARAMETERS, _SIZE, _LOGICAL, _PHYSICAL, _PAGE83, _PARENT = (
-    bytes.fromhex(one)
-    for one in (
+    bytes.fromhex(identity)
+    for identity in (
         "3767a1ca36fa434db3b633f0aa44e76b",
         "2442a52f1bcd7648b2115dbed83bf4b8",
         "1dbf41816fa90947ba47f233a8faab5f",
@@ -39,9 +39,9 @@ _ITEMS = {
 
 
 class Metadata:
-    """What :class:`tables.TableReader` reads: the first mebibyte of the region at `at`, which has `length` bytes.
+    """A table for :class:`tables.TableReader`: the first mebibyte of the region of `length` bytes at `at`.
 
-    After :meth:`judge`: `block` in bytes and `sector` in bytes, 0 where there is none; `size` of the disk in bytes.
+    After :meth:`judge` it has the sizes of a `block` and a `sector` in bytes, 0 if invalid, and the `size` of the disk.
     """
 
     what = "the metadata"
@@ -64,7 +64,7 @@ class Metadata:
 
     @property
     def entries(self) -> int:
-        """How many entries the block allocation table must have (2.5)."""
+        """The number of entries that the block allocation table must have (2.5)."""
         blocks = -(-self.size // self.block)
         ratio = max(1, _CHUNK_SECTORS * self.sector // self.block)
         if self.has_parent:
@@ -72,17 +72,17 @@ class Metadata:
         return blocks + (max(blocks, 1) - 1) // ratio
 
     def judge(self) -> None:
-        """Find what is wrong with it."""
+        """Check the items and add findings."""
         match, data = self._match, self._data
         if len(data) < _TABLE_BYTES:
-            match.find("truncated", f"the metadata has {len(data)} bytes, and must have {_TABLE_BYTES}", self._start)
+            match.find("truncated", f"the metadata has {len(data)} bytes, but must have {_TABLE_BYTES}", self._start)
             return
         (count,) = unpack_from("<H", data, 10)
         if data[:8] != b"metadata":
             match.find("header", f"the metadata begins with {data[:8]!r}", self._start)
             return
         if count > _MAX_ITEMS:
-            match.find("header", f"{count} items of metadata, and {_MAX_ITEMS} is the most", self._start + 10)
+            match.find("header", f"the metadata has {count} items, but may have at most {_MAX_ITEMS}", self._start + 10)
             return
         items: dict[bytes, bytes] = {}
         for at in range(32, 32 + count * 32, 32):
@@ -96,17 +96,20 @@ class Metadata:
         match, data = self._match, self._data
         name, offset = data[entry : entry + 16], self._start + entry
         at, length, flags = unpack_from("<III", data, entry + 16)
-        known = _ITEMS.get(name)
+        specification = _ITEMS.get(name)
         if name in items:
-            match.find("header", f"the item {name.hex()} is there twice", offset)
+            match.find("header", f"the item {name.hex()} appears twice", offset)
             return
-        if not known:
+        if not specification:
             match.note(f"item {name.hex()}", f"{length} bytes", offset)
             if flags & _REQUIRED:
-                match.find("unknown-feature", f"the item {name.hex()} is not known, and must be", offset)
+                match.find("unknown-feature", f"the item {name.hex()} is unknown, but required", offset)
         items[name] = data[at : at + length]
-        if known and (at < _TABLE_BYTES or length < known[1] or len(items[name]) < length):
-            match.find("header", f"the {known[0]} has {length} bytes at {at}, where it cannot be", offset + 16)
+        if specification is None:
+            return
+        what, min_length = specification
+        if at < _TABLE_BYTES or length < min_length or len(items[name]) < length:
+            match.find("header", f"the {what} has {length} bytes at {at}, which is impossible", offset + 16)
             del items[name]
 
     def _read_known(self, items: "dict[bytes, bytes]") -> None:
@@ -118,17 +121,17 @@ class Metadata:
             match.virtual_size = self.size
             match.note("virtual disk size", self.size, self._start)
             if self.size > _MAX_DISK:
-                match.find("virtual-size", f"a disk of {self.size} bytes, and {_MAX_DISK} is the most", self._start)
+                match.find("virtual-size", f"the disk has {self.size} bytes, more than {_MAX_DISK}", self._start)
         if _LOGICAL in items:
             match.note("logical sector size", sector, self._start)
             if sector not in (512, 4096):
-                match.find("header", f"sectors of {sector} bytes", self._start)
+                match.find("header", f"a sector has {sector} bytes, but must have 512 or 4096", self._start)
             elif self.size % sector:
-                match.find("unaligned-size", f"a disk of {self.size} bytes and sectors of {sector}", self._start)
+                match.find("unaligned-size", f"the disk has {self.size} bytes, no multiple of {sector}", self._start)
         if _PHYSICAL in items and physical not in (512, 4096):
-            match.find("header", f"physical sectors of {physical} bytes", self._start)
+            match.find("header", f"a physical sector has {physical} bytes, but must have 512 or 4096", self._start)
         if _PARENT in items:
-            match.find("parent", f"it has a parent locator: {_shown(items[_PARENT])}", self._start)
+            match.find("parent", f"it has a parent locator: {_pairs_of(items[_PARENT])}", self._start)
         if _PARAMETERS not in items:
             return
         block, flags = unpack_from("<II", items[_PARAMETERS])
@@ -136,25 +139,25 @@ class Metadata:
         match.variant = "differencing" if flags & 2 else "fixed" if flags & 1 else "dynamic"
         self.has_parent = bool(flags & 2)
         if flags & 2 and _PARENT not in items:
-            match.find("parent", "it is the difference to a parent, which it does not name", self._start)
+            match.find("parent", "it is the difference to a parent that it does not name", self._start)
         if flags & ~3:
-            match.find("unknown-feature", f"the flags {flags:#x} of the file parameters are not known", self._start)
+            match.find("unknown-feature", f"the file parameters have unknown flags: {flags:#x}", self._start)
         if not _MIB <= block <= 256 * _MIB or block & block - 1:
-            match.find("header", f"blocks of {block} bytes, which must be a power of 2 from 1 to 256 MiB", self._start)
+            match.find("header", f"a block has {block} bytes, not a power of 2 from 1 to 256 MiB", self._start)
         elif sector in (512, 4096) and self.size <= _MAX_DISK:
             self.block, self.sector = block, sector
 
 
-def _shown(locator: bytes) -> str:
-    """The pairs of a parent locator (2.6.2.6), for the operator."""
+def _pairs_of(locator: bytes) -> str:
+    """The pairs of a parent locator (2.6.2.6) as text."""
     if len(locator) < 20:
         return repr(locator)
-    told = []
+    pairs = []
     for number in range(min(unpack_from("<H", locator, 18)[0], 8)):
         at = 20 + number * 12
         if at + 12 > len(locator):
             break
         key, value, key_length, value_length = unpack_from("<IIHH", locator, at)
         pair = (locator[key : key + key_length], locator[value : value + min(value_length, 160)])
-        told.append("=".join(repr(one.decode("utf-16-le", "replace"))[1:-1] for one in pair))
-    return ", ".join(told)
+        pairs.append("=".join(repr(part.decode("utf-16-le", "replace"))[1:-1] for part in pair))
+    return ", ".join(pairs)

@@ -1,4 +1,4 @@
-"""VMDK in all its kinds: recognised here, read by the modules beside ("Virtual Disk Format 5.0", VMware)."""
+"""VMDK in all its kinds ("Virtual Disk Format 5.0", VMware); the readers are in ``vmdk_*.py``."""
 
 from . import vmdk_descriptor
 from .base import Format
@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 SPARSE, COWD = b"KDMV", b"COWD"
 SESPARSE = b"\xbe\xba\xfe\xca\0\0\0\0"
-"""Little-endian 0xcafebabe in 8 bytes; no Java class, which has it big-endian."""
+"""0xcafebabe in 8 bytes, little-endian; a Java class has it big-endian."""
 
 
 class Vmdk(Format):
-    """``vmdk``; the reader says ``vmdk-extent``, ``vmdk-cowd``, ``vmdk-sesparse`` and ``vmdk-descriptor`` for those
-    that are no disk by themselves."""
+    """The reader renames the match of an image that is not a disk by itself: an extent or a descriptor."""
 
     name = "vmdk"
     about = "monolithicSparse and streamOptimized: a disk with its descriptor inside"
@@ -34,7 +33,7 @@ class Vmdk(Format):
     qemu_driver = "vmdk"
 
     def begins(self, head: bytes) -> bool:
-        # qemu's rule for the first two (vmdk_probe); the third it reads only if a descriptor names it
+        # the rule of qemu for the first two (vmdk_probe); it opens the third only if a descriptor names it
         return head.startswith((SPARSE, COWD, SESPARSE)) or vmdk_descriptor.recognise(head) != ""
 
     def read(self, match: "Match") -> "Reader":

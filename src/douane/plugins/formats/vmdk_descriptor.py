@@ -1,8 +1,9 @@
-"""VMDK: the text that says of which extents a disk consists ("Virtual Disk Format 5.0", VMware, "The Descriptor File").
+"""VMDK: the descriptor, a text that lists the extents of a disk ("Virtual Disk Format 5.0", VMware, "The Descriptor
+File").
 
-It stands in a file of its own, or is embedded in a sparse extent. Its readers differ in what they take for text, where
-they stop and how they look for a key (qemu searches it with strstr, block/vmdk.c: vmdk_parse_description), so whatever
-only one of them would take for a descriptor is a finding.
+A descriptor is in a file of its own, or embedded in a sparse extent. Programs differ in what they take for text, where
+they stop and how they search a key (qemu with strstr, block/vmdk.c: vmdk_parse_description), so that anything that only
+one program takes for a descriptor is a finding.
 """
 
 from .requests import Bytes
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
     from .requests import Reader
 
 MAX_BYTES = (1 << 20) - 1
-"""What qemu reads of one (vmdk_read_desc)."""
+"""The bytes of a descriptor that qemu reads (vmdk_read_desc)."""
 
 QEMU_OFFSET, QEMU_BYTES = 512, 20 * 512
-"""Where qemu looks for parentFileNameHint in a sparse extent, whatever its header says (vmdk_parent_open)."""
+"""The place in a sparse extent where qemu searches parentFileNameHint, whatever the header says (vmdk_parent_open)."""
 
 CID_DIGITS = 8
-"""When qemu writes a shorter CID (%x) it leaves the last bytes of the text before behind the new one's NUL, fewer than
-the digits that there can be (block/vmdk.c: vmdk_write_cid): seen with 1 of 256 that qemu-img convert makes."""
+"""Digits of a CID. When qemu writes a shorter CID (%x), fewer than so many bytes of the old text remain after the NUL
+(block/vmdk.c: vmdk_write_cid): in 1 of 256 images that qemu-img convert makes."""
 
 _PROBED = 512
 _SEARCHED = 10240
@@ -31,11 +32,11 @@ _ACCESS = ("RW", "RDONLY", "NOACCESS")
 _VERSIONS = tuple(b"version=%d%s" % (number, end) for number in (1, 2, 3) for end in (b"\n", b"\r\n"))
 _ONCE = ("createtype", "cid", "parentcid", "version", "encoding")
 _OTHER_FILES = ("changetrackpath",)
-"""Keys by which VMware opens another file beside the disk: the one of changed blocks."""
+"""Keys that name another file which VMware opens: the tracking of changed blocks."""
 
 
 class Extent:
-    """One line about an extent: `access`, length in `sectors`, `kind` (``SPARSE``), `name` as written, may be empty."""
+    """A line about an extent: `access`, length in `sectors`, `kind` (``SPARSE``), `name` as written or empty."""
 
     __slots__ = ("access", "kind", "name", "sectors")
 
@@ -44,20 +45,20 @@ class Extent:
 
 
 class Descriptor:
-    """A descriptor: `values` by key in lower case, the first one where there are several; its `extents`; and what is
-    wrong with the `text`, `odd` for what no reader stumbles over."""
+    """A descriptor: `values` by key in lower case, the first of several; the `extents`; the `faults` of the `text`, and
+    the `oddities` that no program trips over."""
 
     def __init__(self, data: bytes) -> None:
         self.values: dict[str, str] = {}
         self.extents: list[Extent] = []
-        self.wrong: list[str] = []
-        self.odd: list[str] = []
-        text, _, after = data.partition(b"\0")
-        rest = after.rstrip(b"\0")
+        self.faults: list[str] = []
+        self.oddities: list[str] = []
+        text, _, rest = data.partition(b"\0")
+        rest = rest.rstrip(b"\0")
         if rest and not (len(rest) < CID_DIGITS and text.endswith(rest)):
-            self.wrong.append(f"bytes stand behind the NUL at {len(text)}, where some readers stop and others do not")
+            self.faults.append(f"bytes follow the NUL at {len(text)}, where some programs stop and others do not")
         if text.strip(b" \t\r\n")[:1] != text[:1]:
-            self.wrong.append(f"it begins with {text[:8]!r}")
+            self.faults.append(f"it begins with {text[:8]!r}")
         self.text = text
         for line in text.split(b"\n"):
             self._add(line.rstrip(b"\r"))
@@ -73,52 +74,54 @@ class Descriptor:
 
     def _add(self, line: bytes) -> None:
         if line.translate(None, _CONTROLS) != line:
-            self._complain(f"a line has control characters: {line[:60]!r}")
+            self._add_fault(f"a line has control characters: {line[:60]!r}")
         bare = line.strip()
         if not bare.isascii():
-            # in the name of an extent or a comment, nobody's parser can stumble over it
+            # in the name of an extent or a comment no parser trips over it
             outside = b"".join(bare.split(b'"')[::2])
             if bare[:1] != b"#" and not outside.isascii():
-                self._complain(f"a line has bytes that are not ASCII: {line[:60]!r}")
-            elif len(self.odd) < 4:
-                self.odd.append(f"a line has bytes that are not ASCII: {line[:60]!r}")
+                self._add_fault(f"a line has bytes that are not ASCII: {line[:60]!r}")
+            elif len(self.oddities) < 4:
+                self.oddities.append(f"a line has bytes that are not ASCII: {line[:60]!r}")
         if not bare or bare.startswith(b"#"):
             return
-        told = bare.decode("latin-1")
-        words = [word.decode("latin-1") for word in bare.split(None, 3)]  # str.split knows more blanks
+        line_text = bare.decode("latin-1")
+        words = [word.decode("latin-1") for word in bare.split(None, 3)]  # str.split splits at more blanks
         if words[0].upper() in _ACCESS:
-            self._add_extent(told, words)
+            self._add_extent(line_text, words)
             return
-        key, equals, value = told.partition("=")
+        key, equals, value = line_text.partition("=")
         key = key.strip().lower()
         if not equals:
-            if len(self.odd) < 4:
-                self.odd.append(f"a line is neither an extent nor a key with its value: {told[:60]!r}")
+            if len(self.oddities) < 4:
+                self.oddities.append(f"a line is neither an extent nor a key with a value: {line_text[:60]!r}")
         elif key in self.values:
             if key in _ONCE:
-                self._complain(f"{key} appears more than once")
+                self._add_fault(f"{key} appears more than once")
         elif len(self.values) < 200:
             self.values[key] = value.strip().strip('"')
 
-    def _add_extent(self, told: str, words: "list[str]") -> None:
+    def _add_extent(self, line: str, words: "list[str]") -> None:
         number = words[1] if len(words) > 1 else ""
         if not (number.isascii() and number.isdigit() and len(number) < 20 and len(words) > 2):
-            self._complain(f"an extent is not written as extents are: {told[:60]!r}")
+            self._add_fault(f"the line of an extent is malformed: {line[:60]!r}")
             return
         rest = words[3] if len(words) > 3 else ""
         name = rest.split('"')[1] if rest.count('"') >= 2 else rest
         if len(self.extents) < 4096:
             self.extents.append(Extent(words[0].upper(), int(number), words[2].upper(), name))
 
-    def _complain(self, what: str) -> None:
-        if len(self.wrong) < 8 and what not in self.wrong:
-            self.wrong.append(what)
+    def _add_fault(self, what: str) -> None:
+        if len(self.faults) < 8 and what not in self.faults:
+            self.faults.append(what)
 
 
 def recognise(head: bytes) -> str:
-    """By what an image that begins with `head` is taken for a descriptor: ``"probe"`` by qemu, which opens it then
-    whatever it was told it is; ``"signature"`` by its first comment, as libvmdk and file do; ``"keys"`` by qemu if it
-    was told that it is a VMDK; empty if nobody does."""
+    """How an image that begins with `head` is recognised as a descriptor.
+
+    ``"probe"``: by qemu, which then opens it in any case; ``"signature"``: by its first comment, as by libvmdk and
+    file(1); ``"keys"``: by qemu if the user names the format; empty: by no program.
+    """
     if _probe(head[:_PROBED]):
         return "probe"
     start = head[:_SEARCHED]
@@ -126,7 +129,7 @@ def recognise(head: bytes) -> str:
         bare = start.replace(b"\0", b"").lstrip(_LEADING)
         if bare[:1] == b"#" and bare[1:64].lstrip().lower().startswith(_SIGNATURE):
             return "signature"
-    # without any comment, but at the beginning of the file: strstr finds it, up to the first NUL
+    # without a comment at the start of the file: strstr finds the key before the first NUL
     start = start.partition(b"\0")[0]
     at = start.find(b"createType")
     if at >= 0 and start[257:262] != b"ustar":
@@ -146,7 +149,7 @@ def _names_extent(line: bytes) -> bool:
 
 
 def _probe(start: bytes) -> bool:
-    """qemu's rule (block/vmdk.c: vmdk_probe): comments and blank lines of spaces, then ``version=``."""
+    """The rule of qemu (block/vmdk.c: vmdk_probe): comments and blank lines of spaces, then ``version=``."""
     at = 0
     while at < len(start):
         if start[at : at + 1] == b"#":
@@ -166,58 +169,58 @@ def _probe(start: bytes) -> bool:
 
 
 def read_text(match: "Match", how: str) -> "Reader":
-    """Read an image that is a descriptor; `how` as :func:`recognise` said."""
+    """Read an image that is a descriptor; `how` is the result of :func:`recognise`."""
     match.name = "vmdk-descriptor"
     data = yield Bytes(0, MAX_BYTES + 1, "the descriptor", short=True)
     if len(data) > MAX_BYTES:
-        match.find("descriptor", f"it has more than {MAX_BYTES} bytes, which is what qemu reads of a descriptor")
+        match.find("descriptor", f"it has more than the {MAX_BYTES} bytes that qemu reads of a descriptor")
         data = data[:MAX_BYTES]
     if how != "probe":
-        match.find("descriptor", f"qemu does not recognise it by itself, others may: it begins with {data[:24]!r}", 0)
+        match.find("descriptor", f"qemu does not recognise it, other programs may: it begins with {data[:24]!r}", 0)
     descriptor = Descriptor(data.lstrip(_LEADING) if how == "signature" else data)
     match.variant = descriptor.value("createType")
     match.virtual_size = descriptor.sectors * 512
     note(match, descriptor, 0)
-    match.find("subformat", "it is a descriptor: text that says in which files a disk is, without the disk")
-    complain(match, descriptor, 0)
+    match.find("subformat", "it is a descriptor: a text that lists the files of a disk, without the disk")
+    add_findings(match, descriptor, 0)
     for extent in descriptor.extents:
         if extent.name:
             match.find("external-extent", f"the extent {extent.kind[:20]!r} is in {extent.name[:200]!r}")
 
 
 def judge_embedded(match: "Match", data: bytes, offset: int, capacity: int, grain: int) -> None:
-    """What is wrong with the descriptor in a sparse extent; `capacity` and `grain` are its header's, in sectors."""
+    """Check the descriptor in a sparse extent; `capacity` and `grain` are those of the header, in sectors."""
     descriptor = Descriptor(data)
     note(match, descriptor, offset)
-    complain(match, descriptor, offset)
+    add_findings(match, descriptor, offset)
     kind = descriptor.value("createType")
     if kind:
         match.variant = kind
     if kind.lower() not in ("monolithicsparse", "streamoptimized"):
-        match.find("descriptor", f"createType is {kind[:60]!r}, and one sparse extent cannot be that", offset)
+        match.find("descriptor", f"createType is {kind[:60]!r}, which a single sparse extent cannot be", offset)
     if not descriptor.extents:
-        match.find("descriptor", "it names no extent, and must name the one that it stands in", offset)
+        match.find("descriptor", "it names no extent, but must name its own", offset)
     for number, extent in enumerate(descriptor.extents):
         if extent.kind != "SPARSE" or number:
-            what = f"it names the extent {number + 1} of type {extent.kind[:20]!r} in {extent.name[:200]!r}"
+            what = f"extent {number + 1} of type {extent.kind[:20]!r} is in {extent.name[:200]!r}"
             match.find("external-extent", f"{what}: other files would be opened", offset)
         elif _leads_elsewhere(extent.name):
-            match.find("external-extent", f"its extent is in {extent.name[:200]!r}, which is another place", offset)
+            match.find("external-extent", f"its extent is in {extent.name[:200]!r}, another folder", offset)
         # capacity may be rounded up to a grain
         elif capacity and not extent.sectors <= capacity < extent.sectors + max(grain, 1):
-            match.find("header", f"its extent has {extent.sectors} sectors, and the header says {capacity}", offset)
+            match.find("header", f"its extent has {extent.sectors} sectors, but the header says {capacity}", offset)
 
 
-def complain(match: "Match", descriptor: Descriptor, offset: int) -> None:
-    """Findings that hold for any descriptor."""
-    for what in descriptor.wrong:
+def add_findings(match: "Match", descriptor: Descriptor, offset: int) -> None:
+    """Add the findings that hold for any descriptor."""
+    for what in descriptor.faults:
         match.find("descriptor", what, offset)
-    for what in descriptor.odd:
+    for what in descriptor.oddities:
         match.find("odd", what, offset)
     find_parent(match, descriptor.text, offset)
     cid = descriptor.value("parentCID")
     if cid and cid.lower() != "ffffffff":
-        match.find("parent", f"parentCID is {cid[:40]!r}, and without a parent it is ffffffff", offset)
+        match.find("parent", f"parentCID is {cid[:40]!r}, but must be ffffffff without a parent", offset)
     for key in _OTHER_FILES:
         if descriptor.value(key):
             match.find("external-extent", f"{key} names the file {descriptor.value(key)[:200]!r}", offset)
@@ -228,7 +231,7 @@ def complain(match: "Match", descriptor: Descriptor, offset: int) -> None:
 
 
 def find_parent(match: "Match", text: bytes, offset: int) -> None:
-    """A finding if `text` names a parent, in whatever place: qemu takes it from a comment, too (vmdk_parent_open)."""
+    """Add a finding if `text` names a parent anywhere: qemu takes the name even from a comment (vmdk_parent_open)."""
     at = text.lower().find(b"parentfilenamehint")
     if at >= 0:
         match.find("parent", f"it names a parent: {text[at : at + 200]!r}", offset + at)
@@ -239,7 +242,7 @@ def _leads_elsewhere(name: str) -> bool:
 
 
 def note(match: "Match", descriptor: Descriptor, offset: int) -> None:
-    """Note what a person would want to know of a descriptor."""
+    """Note the main fields of a descriptor."""
     for key in ("version", "encoding", "CID", "parentCID", "createType", "ddb.adapterType", "ddb.virtualHWVersion"):
         if descriptor.value(key):
             match.note(key, descriptor.value(key), offset)

@@ -1,4 +1,4 @@
-"""VMDK: the extents of ESX, COWD and SE sparse. Neither has a descriptor in it, so neither is a disk by itself."""
+"""VMDK: the extents of ESX, COWD and SE sparse. Without a descriptor inside, neither is a disk by itself."""
 
 from struct import unpack_from
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _MAX_GRAIN = 0x200000
 _MAX_DIRECTORY = 32 << 20
-"""Sectors in a grain and entries in a directory: qemu opens no more (block/vmdk.c: vmdk_add_extent)."""
+"""Sectors in a grain and entries in a directory: the limits of qemu (block/vmdk.c: vmdk_add_extent)."""
 
 _SE_VERSION = 0x0000000200000001
 _SE_VOLATILE_MAGIC = 0xCAFECAFE
@@ -28,11 +28,11 @@ _SE_PARTS = (
 
 
 def read_cowd(match: "Match") -> "Reader":
-    """A copy-on-write extent ("Virtual Disk Format 1.1", VMware, COWDisk_Header): 2048 bytes, little-endian."""
+    """Read a copy-on-write extent ("Virtual Disk Format 1.1", VMware, COWDisk_Header): 2048 bytes, little-endian."""
     match.name = "vmdk-cowd"
     match.variant = "vmfsSparse"
     header = yield Bytes(0, 2048, "the header", short=True)
-    match.find("subformat", "it is a COWD extent: a part of a disk that only a descriptor beside it makes whole")
+    match.find("subformat", "it is a COWD extent: one part of a disk that a separate descriptor describes")
     if len(header) < 32:
         match.find("truncated", f"its header has {len(header)} bytes")
         return
@@ -45,7 +45,7 @@ def read_cowd(match: "Match") -> "Reader":
     match.note("grain directory", directory * 512, 20)
     match.note("grain tables", entries, 24)
     if version != 1:
-        match.find("version", f"version {version} of COWD, and there is only 1", 4)
+        match.find("version", f"version of COWD is {version}, but must be 1", 4)
     if not 0 < grain <= _MAX_GRAIN or entries > _MAX_DIRECTORY:
         match.find("header", f"it has grains of {grain} sectors and {entries} grain tables", 16)
         return
@@ -66,10 +66,11 @@ def read_cowd(match: "Match") -> "Reader":
 
 
 def read_sesparse(match: "Match") -> "Reader":
-    """A space-efficient sparse extent. VMware documents none of it; the checks are qemu's (check_se_sparse_*)."""
+    """Read a space-efficient sparse extent, which VMware does not document; the checks are those of qemu
+    (check_se_sparse_*)."""
     match.name = "vmdk-sesparse"
     match.variant = "seSparse"
-    match.find("subformat", "it is an SE sparse extent: a part of a disk that only a descriptor beside it makes whole")
+    match.find("subformat", "it is an SE sparse extent: one part of a disk that a separate descriptor describes")
     header = yield Bytes(0, 512, "the header")
     fields = unpack_from("<26Q", header)
     _, version, capacity, grain, table, flags = fields[:6]
@@ -79,11 +80,11 @@ def read_sesparse(match: "Match") -> "Reader":
     ):
         match.note(name, value, 8 + 8 * number)
     if version != _SE_VERSION:
-        match.find("version", f"version {version:#x} of SE sparse, and {_SE_VERSION:#x} is known", 8)
+        match.find("version", f"version of SE sparse is {version:#x}, but must be {_SE_VERSION:#x}", 8)
     if flags or any(fields[6:10]) or header[208:].strip(b"\0"):
         match.find("unknown-feature", "flags or reserved bytes of the header are set", 40)
     if grain != 8 or table != 64:
-        match.find("header", f"grains of {grain} and tables of {table} sectors, and there are only 8 and 64", 24)
+        match.find("header", f"grains have {grain} and tables {table} sectors, but must have 8 and 64", 24)
     for number, what in enumerate(_SE_PARTS):
         offset, length = fields[10 + 2 * number : 12 + 2 * number]
         match.note(what, offset * 512, 80 + 16 * number)
@@ -94,4 +95,4 @@ def read_sesparse(match: "Match") -> "Reader":
     if magic != _SE_VOLATILE_MAGIC:
         match.find("header", f"its volatile header begins with {magic:#x}", fields[10] * 512)
     elif journal:
-        match.find("log", "its journal is not empty: the disk has changes that are only there", fields[10] * 512 + 24)
+        match.find("log", "its journal holds changes that are not in the disk yet", fields[10] * 512 + 24)

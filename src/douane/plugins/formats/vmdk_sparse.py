@@ -1,7 +1,7 @@
 """VMDK: the hosted sparse extent ("Virtual Disk Format 5.0", VMware, "Hosted Sparse Extents"), compressed or not.
 
-Header, descriptor, grain directories and tables; what they may be at most is what qemu opens (block/vmdk.c:
-vmdk_open_vmdk4, vmdk_add_extent). The stream of a compressed one is walked by the module beside.
+Header, descriptor, grain directories and tables, with the limits of qemu (block/vmdk.c: vmdk_open_vmdk4,
+vmdk_add_extent). The stream of a compressed extent is read by `vmdk_stream`.
 """
 
 from struct import unpack_from
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from .requests import Reader
 
 AT_END = (1 << 64) - 1
-"""In place of the offset of the grain directory: it is in the footer."""
+"""The offset of the grain directory if the real offset is in the footer."""
 
 MAX_VERSION = 3
 MAX_GRAIN_SECTORS = 0x200000
 MAX_TABLE_ENTRIES = 512
 MAX_TABLES = 32 << 20
 MAX_BYTES = 64 << 40
-"""VMware's limit is 62 TiB, for extents of other kinds; qemu makes sparse ones of more than 2 TiB, too."""
+"""The limit of VMware is 62 TiB, for extents of other kinds; qemu makes sparse extents of more than 2 TiB."""
 
 _NEWLINES, _REDUNDANT, _ZEROED, _COMPRESSED, _MARKERS = 1, 2, 4, 1 << 16, 1 << 17
 _INCOMPATIBLE = 0xFFFF0000
-"""Flags whose meaning has to be known; the lower half may be ignored."""
+"""Flags that a reader must know; the others may be ignored."""
 
 _FOOTER_MARKER, _END_MARKER = (1, 0, 3), (0, 0, 0)
 _FOOTER_BYTES = 1536
 
 
 class VmdkHeader:
-    """The fields of a header or footer, of its 512 bytes. Offsets and lengths are in sectors as there."""
+    """The fields of a header or footer of 512 bytes. Offsets and lengths are in sectors."""
 
     def __init__(self, data: bytes) -> None:
         self.capacity: int
@@ -50,29 +50,29 @@ class VmdkHeader:
 
     @property
     def tables(self) -> int:
-        """How many grain tables there are; raises ZeroDivisionError for an impossible header."""
+        """The number of grain tables; raises ZeroDivisionError for an impossible header."""
         return -(-self.capacity // (self.entries * self.grain))
 
     def geometry(self) -> "tuple[int, ...]":
-        """What a footer has to have in common with its header."""
+        """The values that a footer must share with its header."""
         return (self.version, self.flags, self.capacity, self.grain, self.entries, self.compression)
 
 
 def read_sparse(match: "Match") -> "Reader":
-    """Read an image that begins with such a header."""
+    """Read an image that begins with the header of a sparse extent."""
     start = yield Bytes(0, vmdk_descriptor.QEMU_OFFSET + vmdk_descriptor.QEMU_BYTES, "the header", short=True)
     if len(start) < 512:
-        match.find("truncated", f"its header has {len(start)} bytes, and must have 512")
+        match.find("truncated", f"its header has {len(start)} bytes, but must have 512")
         return
     header = VmdkHeader(start)
     _note(match, header)
     compressed = header.compression == 1
     match.variant = "streamOptimized" if compressed else "monolithicSparse"
     match.virtual_size = header.capacity * 512
-    sound = _judge_header(match, header)
+    readable = _judge_header(match, header)
     reader = TableReader(match, len(start))
     _embed(match, header, start, reader)
-    if not sound:
+    if not readable:
         yield from reader.read()
         return
     stream = Stream(match, header.overhead * 512, header.grain, header.capacity, header.entries) if compressed else None
@@ -83,13 +83,13 @@ def read_sparse(match: "Match") -> "Reader":
         if header.flags & _REDUNDANT:
             tables.add(header.redundant, "redundant grain directory")
         _judge_overlap(match, header)
-    match.must_reach(header.overhead * 512, "what stands before the grains")
+    match.must_reach(header.overhead * 512, "the metadata before the grains")
     yield from reader.read()
     if stream:
-        # a table that is missing entries and a stream that has them are two disks: see Stream.agree
+        # a table without entries and a stream that has them are two disks: see Stream.compare
         yield from stream.read()
         if not at_end:
-            stream.agree(tables.count, tables.sum)
+            stream.compare(tables.count, tables.sum)
     if header.directory == AT_END:
         footer = yield Tail(_FOOTER_BYTES)
         _judge_footer(match, header, footer, stream)
@@ -111,78 +111,77 @@ def _note(match: "Match", header: VmdkHeader) -> None:
 
 
 def _judge_header(match: "Match", header: VmdkHeader) -> bool:
-    """False if its tables cannot be looked at."""
+    """Check the header; False if the tables cannot be read."""
     if not 0 < header.version <= MAX_VERSION:
-        match.find("version", f"version {header.version}, and {MAX_VERSION} is the last one known", 4)
+        match.find("version", f"version is {header.version}, but must be 1 to {MAX_VERSION}", 4)
     unknown = header.flags & _INCOMPATIBLE & ~(_COMPRESSED | _MARKERS)
     if unknown:
-        match.find("unknown-feature", f"the flags {unknown:#x} are not known", 8)
+        match.find("unknown-feature", f"unknown flags: {unknown:#x}", 8)
     if header.flags & _NEWLINES and header.newlines != b"\n \r\n":
-        # the spec's check for a transfer that took the image for text
-        match.find("corrupt", f"its line ends were changed on the way: {header.newlines!r}", 73)
+        # the check of the specification for a transfer as text
+        match.find("corrupt", f"a transfer changed its line ends: {header.newlines!r}", 73)
     if header.unclean:
-        match.find("dirty", "it is marked as not closed properly", 72)
+        match.find("dirty", "uncleanShutdown is set: it was not closed properly", 72)
     if header.compression > 1:
-        match.find("unknown-feature", f"the compression {header.compression} is not known", 77)
-    # qemu goes by the algorithm, the spec by the flag
+        match.find("unknown-feature", f"unknown compression: {header.compression}", 77)
+    # qemu uses the algorithm, the specification the flag
     elif bool(header.flags & _COMPRESSED) != (header.compression == 1):
         match.find("header", f"flags {header.flags:#x} and compression {header.compression} contradict each other", 77)
     elif header.compression == 1 and not header.flags & _MARKERS:
-        match.find("header", "it is compressed, and has no markers, without which grains have no length", 8)
+        match.find("header", "it is compressed without markers, so that the lengths of grains are unknown", 8)
     if not header.capacity and header.descriptor:
-        # block/vmdk.c: vmdk_open_vmdk4 takes it for a descriptor, and opens what that names
-        match.find("external-extent", "its capacity is 0, so that qemu opens the files that its descriptor names", 12)
-    sound = True
+        # vmdk_open_vmdk4 in block/vmdk.c takes it for a descriptor, and opens the files that the descriptor names
+        match.find("external-extent", "its capacity is 0: qemu opens the files that its descriptor names", 12)
+    readable = True
     if not 0 < header.grain <= MAX_GRAIN_SECTORS or header.grain & header.grain - 1:
-        match.find(
-            "header", f"grains of {header.grain} sectors, which must be a power of 2 up to {MAX_GRAIN_SECTORS}", 20
-        )
-        sound = False
+        text = f"a grain has {header.grain} sectors, but must have a power of 2 up to {MAX_GRAIN_SECTORS}"
+        match.find("header", text, 20)
+        readable = False
     elif header.grain < 8:
-        match.find("odd", f"grains of {header.grain} sectors, and 8 is the least", 20)
+        match.find("odd", f"a grain has {header.grain} sectors, but should have at least 8", 20)
     if not 0 < header.entries <= MAX_TABLE_ENTRIES:
-        match.find("header", f"grain tables of {header.entries} entries, and {MAX_TABLE_ENTRIES} is the most", 44)
-        sound = False
+        match.find("header", f"a grain table has {header.entries} entries, more than {MAX_TABLE_ENTRIES}", 44)
+        readable = False
     if header.capacity * 512 > MAX_BYTES:
-        match.find("virtual-size", f"a disk of {header.capacity} sectors", 12)
+        match.find("virtual-size", f"the disk has {header.capacity} sectors, which is absurd", 12)
         return False
-    if sound and header.tables > MAX_TABLES:
-        match.find("header", f"{header.tables} grain tables, and {MAX_TABLES} is the most", 12)
+    if readable and header.tables > MAX_TABLES:
+        match.find("header", f"it has {header.tables} grain tables, but may have at most {MAX_TABLES}", 12)
         return False
-    return sound
+    return readable
 
 
 def _embed(match: "Match", header: VmdkHeader, start: bytes, reader: TableReader) -> None:
-    """The descriptor: where the header says, and where qemu looks."""
+    """Read the descriptor at the place in the header, and at the place that qemu reads."""
     at, length = header.descriptor * 512, header.descriptor_length * 512
     fixed = start[vmdk_descriptor.QEMU_OFFSET :].partition(b"\0")[0]
     if not at or not length:
-        _tell_extent(match, 28)
+        _find_extent(match, 28)
         if b"CID" in fixed:
-            match.find("descriptor", "it says that it has no descriptor, and there is one where qemu looks", 512)
+            match.find("descriptor", "its header has no descriptor, but qemu finds one at 512", 512)
         vmdk_descriptor.find_parent(match, fixed, vmdk_descriptor.QEMU_OFFSET)
         return
     if length > vmdk_descriptor.MAX_BYTES:
-        match.find("header", f"a descriptor of {length} bytes, and qemu reads {vmdk_descriptor.MAX_BYTES}", 36)
+        match.find("header", f"the descriptor has {length} bytes, but qemu reads {vmdk_descriptor.MAX_BYTES}", 36)
         length = vmdk_descriptor.MAX_BYTES
     if at != vmdk_descriptor.QEMU_OFFSET:
         if b"CID" in fixed:
-            match.find("descriptor", f"a second descriptor is at 512, where qemu looks; the header says {at}", 28)
+            match.find("descriptor", f"qemu finds a second descriptor at 512; the header says {at}", 28)
         vmdk_descriptor.find_parent(match, fixed, vmdk_descriptor.QEMU_OFFSET)
-    elif len(fixed) > length:  # qemu reads on behind its end
+    elif len(fixed) > length:  # qemu reads past its end
         vmdk_descriptor.find_parent(match, fixed, vmdk_descriptor.QEMU_OFFSET)
     match.must_reach(at + length, "the descriptor")
 
     def judge(piece: bytes) -> None:
-        if not piece.strip(b"\0"):  # as qemu makes extents
-            _tell_extent(match, at)
+        if not piece.strip(b"\0"):  # as in extents that qemu makes
+            _find_extent(match, at)
             return
         vmdk_descriptor.judge_embedded(match, piece, at, header.capacity, header.grain)
 
     reader.add(Table(at, length, "the descriptor", judge))
 
 
-def _tell_extent(match: "Match", offset: int) -> None:
+def _find_extent(match: "Match", offset: int) -> None:
     match.name = "vmdk-extent"
     match.find("subformat", "it has no descriptor: it is one of several parts of a disk", offset)
 
@@ -196,12 +195,12 @@ def _judge_overlap(match: "Match", header: VmdkHeader) -> None:
     ]
     if header.flags & _REDUNDANT:
         regions.append((header.redundant * 512, length, "the redundant grain directory"))
-    for one, other, offset in overlapping_regions(regions):
-        match.find("overlap", f"{other} overlaps {one}", offset)
+    for first, second, offset in overlapping_regions(regions):
+        match.find("overlap", f"{second} overlaps {first}", offset)
 
 
 class _Tables:
-    """The grain directories and tables of one extent; `count` and `sum` are of the grains' sectors in the first."""
+    """The grain directories and tables of an extent; `count` and `sum` are of the sectors in the first directory."""
 
     def __init__(self, match: "Match", header: VmdkHeader, reader: TableReader) -> None:
         self._match, self._header, self._reader = match, header, reader
@@ -221,7 +220,7 @@ class _Tables:
             length = self._header.entries * 4
             if sectors:
                 self._reader.must_reach(max(sectors) * 512 + length, "a grain table")
-            self._reader.add_tables([one * 512 for one in sectors], length, "a grain table", use_table)
+            self._reader.add_tables([sector * 512 for sector in sectors], length, "a grain table", use_table)
 
         self._reader.add(Table(sector * 512, self._header.tables * 4, f"the {what}", use_directory))
 
@@ -246,16 +245,17 @@ class _Tables:
         compressed = self._header.compression == 1
         self._reader.must_reach(max(sectors) * 512 + (12 if compressed else self._header.grain * 512), "a grain")
         if min(sectors) < self._header.overhead:
-            self._reader.find_once(
-                "overlap", f"a grain is in sector {min(sectors)}, among the tables", key="grain in tables"
-            )
+            text = f"a grain is in sector {min(sectors)}, among the tables"
+            self._reader.find_once("overlap", text, key="grain in tables")
 
 
 def _judge_footer(match: "Match", header: VmdkHeader, tail: bytes, stream: "Stream | None") -> None:
-    """The last three sectors: a marker, the footer, the marker of the end. qemu takes all from the footer, readers of a
-    stream all from the header, so both have to say the same."""
+    """Check the last three sectors: a marker, the footer, the marker of the end.
+
+    Footer and header must agree: qemu uses the footer, readers of a stream use the header.
+    """
     if len(tail) < _FOOTER_BYTES or match.total % 512:
-        match.find("truncated", f"its directory is told to be at the end, and {len(tail)} bytes are no footer")
+        match.find("truncated", f"its directory should be at the end, but {len(tail)} bytes are no footer")
         return
     at = match.total - 1024
     if (
@@ -263,7 +263,7 @@ def _judge_footer(match: "Match", header: VmdkHeader, tail: bytes, stream: "Stre
         or tail[512:516] != b"KDMV"
         or unpack_from("<QII", tail, 1024) != _END_MARKER
     ):
-        match.find("truncated", "its directory is told to be at the end, and there is no footer", at)
+        match.find("truncated", "its directory should be at the end, but there is no footer", at)
         return
     footer = VmdkHeader(tail[512:1024])
     match.note("grain directory of the footer", footer.directory, at + 56)
@@ -272,12 +272,12 @@ def _judge_footer(match: "Match", header: VmdkHeader, tail: bytes, stream: "Stre
         header.descriptor,
         header.descriptor_length,
     ):
-        match.find("header", "the footer says something else than the header", at)
+        match.find("header", "the footer differs from the header", at)
     elif footer.directory == AT_END:
         match.find("header", "the footer says that the directory is in the footer", at + 56)
     elif stream:
         match.must_reach(footer.directory * 512 + header.tables * 4, "the grain directory")
         stream.expect_directory(footer.directory * 512)
     else:
-        match.find("unchecked", "its grain directory stands behind its grains")
+        match.find("unchecked", "its grain directory follows its grains")
         match.must_reach(footer.directory * 512 + header.tables * 4, "the grain directory")

@@ -1,5 +1,5 @@
 """VMDK: the stream of a compressed extent ("Virtual Disk Format 5.0", VMware, "Stream-Optimized Compressed Sparse
-Extents"): grains, each behind a marker, and tables, directory and footer behind markers of their own."""
+Extents"): grains, tables, directory and footer, each after a marker."""
 
 from struct import unpack_from
 from zlib import decompressobj
@@ -20,17 +20,17 @@ _END, _TABLE, _DIRECTORY, _FOOTER = range(4)
 _NAMES = ("the end", "a grain table", "the grain directory", "the footer")
 _WINDOW = 1 << 16
 _SMALL = 1 << 14
-"""Grains shorter than this are seen through a window of many, longer ones have their markers fetched one by one."""
+"""Shorter grains are read many at a time; of longer grains only the markers are read."""
 
 UNPACKED_FIRST, UNPACKED_EVERY = 64, 256
-"""Of the grains only the first and one of so many are unpacked: all of them would take 15 times as long as the rest."""
+"""The first grains and one of so many are unpacked: to unpack all would take 15 times as long as all other checks."""
 
 MAX_TABLES = 1 << 18
-"""Grain tables that are remembered, to be compared with the directory: these are of 8 TiB."""
+"""The number of grain tables that are compared with the directory: those of 8 TiB."""
 
 
 class Stream:
-    """Walks the markers from byte `start` on. `grain` and `capacity` in sectors, `entries` of a grain table."""
+    """Reads the markers from byte `start` on. `grain` and `capacity` are in sectors; a grain table has `entries`."""
 
     def __init__(self, match: "Match", start: int, grain: int, capacity: int, entries: int) -> None:
         self._match = match
@@ -39,21 +39,21 @@ class Stream:
         self._buffer, self._buffer_at = b"", start
         self._count = self._sum = 0
         self._ended = False
-        self._wrong = False
+        self._failed = False
         self._tables: dict[int, int] = {}
-        """Of the grain tables in the stream: number and sector."""
+        """Number and sector of each grain table in the stream."""
         self._empty: set[int] = set()
-        """The sectors of those in which there is no grain: any of them will do for a number without grains."""
+        """Sectors of tables without grains: each of them fits any number without grains."""
         self._last_table = -1
         self._directories: list[int] = []
 
     def read(self) -> "Reader":
-        """Read it, up to the marker of its end or the end of the image."""
+        """Read the stream, up to the marker of its end or the end of the image."""
         match, grain, capacity = self._match, self._grain, self._capacity
         longest = grain * 1024 + 4096
         last, at, small = -1, self._at, True
-        reached = at  # the end of the last grain, without what fills up its sector
-        pending: dict[int, int] = {}  # of the grains since the last table: number and sector
+        reached = at  # the end of the last grain, without the padding to a sector
+        pending: dict[int, int] = {}  # number and sector of each grain since the last table
         ascends = True
         while True:
             if at + 16 > self._buffer_at + len(self._buffer):
@@ -63,20 +63,19 @@ class Stream:
                 if len(self._buffer) < 16:
                     self._stop_at_end(at, reached)
                     return
-            here = at - self._buffer_at
-            value, length, kind = unpack_from("<QII", self._buffer, here)
+            value, length, kind = unpack_from("<QII", self._buffer, at - self._buffer_at)
             if length:
                 number, rest = divmod(value, grain)
                 if rest or value >= capacity:
-                    self._fail("header", f"a grain says that it belongs to sector {value} of {capacity}", at)
+                    self._fail("header", f"a grain has sector {value} of {capacity}", at)
                     return
                 # RFC 1950, 2.2: method 8, a multiple of 31, no dictionary
                 if length > longest or kind & 15 != 8 or ((kind & 255) << 8 | kind >> 8 & 255) % 31 or kind & 0x2000:
-                    self._fail("corrupt", f"{length} bytes of a grain are no zlib stream", at)
+                    self._fail("corrupt", f"the {length} bytes of a grain are not a zlib stream", at)
                     return
                 if number <= last and ascends:
                     ascends = False
-                    match.find("odd", f"grain {number} stands behind grain {last}: it cannot be read as a stream", at)
+                    match.find("odd", f"grain {number} follows grain {last}: it cannot be read as a stream", at)
                 last = number
                 if self._count < UNPACKED_FIRST or not self._count % UNPACKED_EVERY:
                     data = yield from self._take(at + 12, min(length, MAX_BYTES))
@@ -95,7 +94,7 @@ class Stream:
                 match.note("grains in the stream", self._count, at)
                 return
             if not _END < kind <= _FOOTER or value > 1 << 40:
-                self._fail("header", f"a marker of type {kind} and {value} sectors", at)
+                self._fail("header", f"a marker has type {kind} and {value} sectors", at)
                 return
             at += 512
             if kind == _TABLE:
@@ -108,42 +107,39 @@ class Stream:
             at += value * 512
             small = True
 
-    def agree(self, count: int, total: int) -> None:
-        """The tables in front have `count` grains, whose sectors are `total` together: it must be the same ones as in
-        the stream, or a reader of the one sees another disk than a reader of the other."""
-        if not self._wrong and (count, total) != (self._count, self._sum) and not self._look_has("unchecked"):
-            self._match.find(
-                "header", f"its tables have {count} grains, and {self._count} stand in the stream, or at other places"
-            )
+    def compare(self, count: int, total: int) -> None:
+        """Check that the tables in front have the grains of the stream: `count` grains, with the sum `total` of their
+        sectors. Otherwise readers of the tables and readers of the stream see different disks."""
+        if not self._failed and (count, total) != (self._count, self._sum) and not self._has_unread_tables():
+            text = f"its tables have {count} grains, but the stream {self._count}, or at other places"
+            self._match.find("header", text)
 
     def expect_directory(self, offset: int) -> None:
-        """The directory is said to be at `offset`: where the stream has one."""
-        if self._wrong:
+        """Check that the stream has a directory at `offset`."""
+        if self._failed:
             return
         if not self._ended:
-            self._match.find("truncated", "its stream has no marker of its end")
+            self._match.find("truncated", "its stream has no end marker")
         elif offset not in self._directories:
-            self._match.find(
-                "header", f"the grain directory is said to be at {offset}, and does not stand there", offset
-            )
+            self._match.find("header", f"the grain directory is not at {offset}", offset)
 
-    def _look_has(self, code: str) -> bool:
-        return any(finding.code in (code, "outside-file") for finding in self._match.findings)
+    def _has_unread_tables(self) -> bool:
+        return any(finding.code in ("unchecked", "outside-file") for finding in self._match.findings)
 
     def _fail(self, code: str, detail: str, at: int) -> None:
-        self._wrong = True
+        self._failed = True
         self._match.find(code, detail, at)
 
     def _stop_at_end(self, at: int, reached: int) -> None:
-        """The image ends without a marker of its end: so qemu leaves it, which puts all tables in front."""
+        """End a stream without an end marker, as written by qemu, which puts all tables in front."""
         self._match.note("grains in the stream", self._count, at)
         if self._match.total < reached:
             self._fail("truncated", f"the last grain ends at {reached}, but the image at {self._match.total}", at)
         elif self._buffer.strip(b"\0"):
-            self._fail("truncated", f"{len(self._buffer)} bytes behind the last grain are no marker", at)
+            self._fail("truncated", f"the {len(self._buffer)} bytes after the last grain are no marker", at)
 
     def _take(self, at: int, length: int) -> "Generator[Request, Any, bytes]":
-        """`length` bytes at `at`, of which some are in the window; fewer if the image ends."""
+        """`length` bytes at `at`, some of which may be in the window; fewer if the image ends."""
         end = self._buffer_at + len(self._buffer)
         if at > end:
             self._buffer, self._buffer_at, end = b"", at, at
@@ -155,32 +151,32 @@ class Stream:
 
     def _unpacks(self, data: bytes, length: int, number: int, at: int) -> bool:
         if len(data) < length:
-            self._fail("truncated", f"grain {number} has {length} bytes, of which {len(data)} are there", at)
+            self._fail("truncated", f"grain {number} has {length} bytes, but the image ends after {len(data)}", at)
             return False
-        request = min(self._grain, self._capacity - number * self._grain) * 512
+        expected = min(self._grain, self._capacity - number * self._grain) * 512
         unpacker = decompressobj()
         try:
-            got = len(unpacker.decompress(data, self._grain * 512 + 1))
+            unpacked = len(unpacker.decompress(data, self._grain * 512 + 1))
         except ZlibError as error:
             self._fail("corrupt", f"grain {number} cannot be unpacked: {error}", at)
             return False
-        if not request <= got <= self._grain * 512 or not unpacker.eof:
-            self._fail("corrupt", f"grain {number} has {got} bytes, and should have {request}", at)
+        if not expected <= unpacked <= self._grain * 512 or not unpacker.eof:
+            self._fail("corrupt", f"grain {number} does not unpack to exactly {expected} bytes", at)
             return False
         return True
 
     def _judge_table(self, data: bytes, pending: "dict[int, int]", at: int) -> None:
-        """A table says where the grains before it stand: it and their markers must say the same."""
+        """Check that a table has the sectors of the grains before it."""
         entries = numbers(data, "<I")
         if len(data) < self._entries * 4:
             self._fail("truncated", "it ends in a grain table", at)
             return
-        known = {number % self._entries: sector for number, sector in pending.items()}
-        told = {index: sector for index, sector in enumerate(entries) if sector > 1}
-        which = {number // self._entries for number in pending}
-        number = which.pop() if which else -1
-        if told != known or which or -1 < number <= self._last_table:
-            self._fail("header", "a grain table does not tell where the grains before it stand", at)
+        in_stream = {number % self._entries: sector for number, sector in pending.items()}
+        in_table = {index: sector for index, sector in enumerate(entries) if sector > 1}
+        table_numbers = {number // self._entries for number in pending}
+        number = table_numbers.pop() if table_numbers else -1
+        if in_table != in_stream or table_numbers or -1 < number <= self._last_table:
+            self._fail("header", "a grain table does not have the places of the grains before it", at)
         if number >= 0:
             self._last_table = number
         if len(self._tables) + len(self._empty) >= MAX_TABLES:
@@ -191,23 +187,23 @@ class Stream:
             self._empty.add(at >> 9)
 
     def _judge_directory(self, at: int, length: int) -> "Reader":
-        """It has to name the tables that were in the stream, those without a grain perhaps."""
+        """Check that the directory has the tables of the stream; tables without grains are optional."""
         tables = -(-self._capacity // (self._entries * self._grain))
-        known, empty = self._tables, self._empty
-        if len(known) + len(empty) >= MAX_TABLES:
+        in_stream, empty = self._tables, self._empty
+        if len(in_stream) + len(empty) >= MAX_TABLES:
             self._match.find("unchecked", f"it has more than {MAX_TABLES} grain tables", at)
             return
         first, end = 0, at + min(length, tables * 4)
         if length < tables * 4:
-            self._fail("header", f"a grain directory of {length} bytes for {tables} tables", at)
+            self._fail("header", f"the grain directory has {length} bytes, too few for {tables} tables", at)
         while at < end:
             piece = yield from self._take(at, min(MAX_BYTES, end - at))
             if not piece:
                 self._fail("truncated", "it ends in the grain directory", at)
                 return
             for number, sector in enumerate(numbers(piece, "<I"), first):
-                if sector != known.get(number, 0) and (number in known or sector not in empty):
-                    what = f"the grain directory has table {number} in sector {sector}, where it does not stand"
+                if sector != in_stream.get(number, 0) and (number in in_stream or sector not in empty):
+                    what = f"the grain directory has table {number} in sector {sector}, which is wrong"
                     self._fail("header", what, at)
                     return
             first += len(piece) // 4
