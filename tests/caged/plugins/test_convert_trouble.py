@@ -301,7 +301,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, qemu_img: Any, to: str, size:
     (tmp_path / "image").write_bytes(qemu_img("vdi", data=DISK))
     said = on_a_disk(tmp_path, size, tmp_path / "image", plan_of(config=f'to = "{to}"'))
     assert '"undecided"' in said and '"plugin-error"' in said, said
-    assert "room in TMPDIR" in said
+    assert "space in TMPDIR" in said
 
 
 def test_a_temporary_folder_in_memory_is_as_good_as_any(tmp_path: Path, qemu_img: Any) -> None:

@@ -20,9 +20,14 @@ from douane.plugins.formats.codes import CODES, REFUSE
 from douane.plugins.formats.examination import Examination
 from douane.plugins.formats.lzma import Lzma
 from douane.plugins.formats.match import Match
+from douane.plugins.formats.qcow2_header import V3_BYTES
+from douane.plugins.formats.qcow2_map import map_of
+from douane.plugins.formats.vmdk import SPARSE
+from douane.plugins.formats.vmdk_grains import is_streamable
+from douane.plugins.formats.vmdk_sparse import VmdkHeader
 from douane_plugin import Image, Reject
 from support.examination import codes, examine
-from support.images import ova, patched
+from support.images import ova, patched, qcow2
 from support.images.compression import PACKERS, SKIPPABLE
 from support.images.iso import iso
 from support.images.partitions import mbr_disk, mbr_entry
@@ -68,6 +73,7 @@ SEEDS: dict[str, bytes] = {
     "OVF": ova.ovf(),
     "OVF of UTF-16": ova.ovf().decode().replace("UTF-8", "UTF-16").encode("utf-16"),
     "stream-optimized VMDK": stream(),
+    "plain qcow2": qcow2.handmade([4 * 512], {4: [5 * 512, 6 * 512]}, 7),
     "VMDK text": vmdk_text('RW 20480 FLAT "x.vmdk" 0'),
     "ISO": iso(),
     "MBR": mbr_disk(mbr_entry(0x83, 9, 9), size=80_000),
@@ -167,14 +173,23 @@ def check_ova(chunks: list[bytes], examination: Examination) -> None:
         assert "ova" in formats
 
 
-def check_convert(chunks: list[bytes], examination: Examination, size: int | None) -> None:
-    """`convert` reads an image as the format that the inspector says."""
+def check_convert(image: bytes, chunks: list[bytes], examination: Examination, size: int | None) -> None:
+    """`convert` reads an image as the format that the inspector says, with a disk of the same size."""
     arrival = Arrival(Image({"size": size}, ChunkSource(chunks), transforms=TransformReport()))
     for _ in arrival:
         pass
     match = ImageFormat(examination).match
     disk_format = ImageFormat(examination).disk_format
-    assert arrival.format() == (disk_format if match is None or match.kind in ("disk", "content") else None)
+    assert arrival.disk_format == (disk_format if match is None or match.kind in ("disk", "content") else None)
+    plain = map_of(image[:V3_BYTES])
+    if plain is not None:
+        form = at_start(examination)["qcow2"]
+        assert form.virtual_size == plain.size // 512 * 512
+        assert not {"backing-file", "encrypted", "version"} & {finding.code for finding in form.findings}
+    if image.startswith(SPARSE) and len(image) >= 512 and is_streamable(header := VmdkHeader(image)):
+        vmdk = at_start(examination)["vmdk"]
+        assert vmdk.variant == "streamOptimized"
+        assert vmdk.virtual_size == header.disk_bytes or is_refused(examination)
 
 
 def check(image: bytes, cuts: Sequence[int], *, size_known: bool) -> None:
@@ -182,7 +197,7 @@ def check(image: bytes, cuts: Sequence[int], *, size_known: bool) -> None:
     examination = examine(image, size_known=size_known)
     check_decompress(image, chunks, examination)
     check_ova(chunks, examination)
-    check_convert(chunks, examination, len(image) if size_known else None)
+    check_convert(image, chunks, examination, len(image) if size_known else None)
     if "tar" in at_start(examination) and any(layer.name in at_start(examination) for layer in LAYERS):
         assert "ambiguous" in codes(examination)
 

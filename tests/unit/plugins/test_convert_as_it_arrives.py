@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from douane.plugins.convert import qcow2_disk
-from douane.plugins.convert.files import rest
-from douane.plugins.convert.qcow2_following import Following
+from douane.plugins.convert.files import skip_bytes
+from douane.plugins.convert.qcow2_stream import Qcow2Stream
 from unit.plugins.test_convert_qcow2_disk import SIZE, WRITES, by_douane, by_qemu, make
 
 
@@ -24,20 +24,20 @@ def arriving(path: Path, cut: int, seed: int = 0) -> tuple[bytes, int]:
     data, chance = path.read_bytes(), random.Random(seed)
     fd = os.memfd_create("kept")
     try:
-        disk = Following(fd, data[:512])
+        disk = Qcow2Stream(fd, data[:512])
         found: list[bytes] = []
         at = 0
         while at < len(data):
             piece = data[at : at + chance.randint(1, cut)]
             if piece.strip(b"\0"):
                 os.pwrite(fd, piece, at)
-            found += [bytes(part) for part in disk.more(at, piece)]
+            found += [bytes(part) for part in disk.advance(at, piece)]
             assert sum(map(len, found)) == disk.position
             at += len(piece)
         os.ftruncate(fd, len(data))
-        whole: Iterator[bytes | memoryview] | None = qcow2_disk.disk(fd, disk.size or SIZE)
+        whole: Iterator[bytes | memoryview] | None = qcow2_disk.read_disk(fd, disk.size or SIZE)
         if whole is not None:
-            found += [bytes(part) for part in rest(whole, disk.position)]
+            found += [bytes(part) for part in skip_bytes(whole, disk.position)]
         return b"".join(found), disk.position
     finally:
         os.close(fd)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from douane.plugins._byte_reader import ByteReader
 from douane.plugins.convert.arrival import Arrival
-from douane.plugins.convert.grains import disk, fits
+from douane.plugins.convert.grains import read_disk
+from douane.plugins.formats.vmdk_grains import is_streamable
 from douane.plugins.formats.vmdk_sparse import VmdkHeader
 from douane_plugin import Image, Reject
 from support.plugin_runs import ChunkSource, TransformReport, cut
@@ -50,13 +51,13 @@ def ours(image: bytes, pieces: list[int]) -> str | None:
     if match is None or match.variant != "streamOptimized":
         return None
     header = VmdkHeader(arrival.head(SECTOR))
-    if not fits(header) or header.capacity > 1 << 15:
+    if not is_streamable(header) or header.capacity > 1 << 15:
         return None
     digest = hashlib.sha256()
     try:
-        for piece in disk(ByteReader(arrival), header):
+        for piece in read_disk(ByteReader(arrival), header):
             digest.update(piece)
-        arrival.judge(strictly=True)
+        arrival.judge(strict=True)
     except Reject:
         return None
     return digest.hexdigest()

@@ -45,7 +45,7 @@ def by_qemu(path: Path) -> bytes:
 def by_douane(path: Path, size: int = SIZE) -> bytes | None:
     fd = os.open(path, os.O_RDONLY)
     try:
-        found = qcow2_disk.disk(fd, size)
+        found = qcow2_disk.read_disk(fd, size)
         return None if found is None else b"".join(bytes(piece) for piece in found)
     finally:
         os.close(fd)

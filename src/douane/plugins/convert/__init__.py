@@ -1,18 +1,22 @@
-"""The transform `convert`: a disk image in one format becomes one in another; by qemu-img, in the plugin's cage."""
+"""The transform `convert`: convert disk images to one format, with qemu-img in the plugin's sandbox.
+
+`arrival` examines the image as it arrives, `targets` has the formats that can be made, `program` runs qemu-img,
+`streams` and `nbd` connect it to bytes that arrive or leave in order, `files` has the scratch files. Two kinds of
+images need no qemu-img: a stream-optimized VMDK (`grains`), and a plain qcow2 (`qcow2_stream` while it arrives,
+`qcow2_disk` from its file). Headers and tables are read by `formats`.
+"""
 
 from __future__ import annotations
 
-import os
-from typing import Literal
-
 from douane.plugins._image_format import DISK_FORMATS, QEMU_DRIVERS
+from douane.plugins._literal import Literal
 from douane_plugin import Reject, Transform
 from douane_plugin._units import parse_size, show_exact_size
 
 from .arrival import Arrival
-from .files import hand_out, keep, keeping, rest
-from .program import QemuImg, cannot_run
-from .targets import USUAL, Target
+from .files import read_file, skip_bytes, write_file, writing
+from .program import QemuImg, try_program
+from .targets import DEFAULT_SOURCES, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,49 +25,48 @@ if TYPE_CHECKING:
     from douane.plugins.formats.vmdk_sparse import VmdkHeader
     from douane_plugin import Image
 
-_RAW = ("raw", "ami", "aki", "ari", "iso", "gpt", "mbr")
+    Pieces = Iterator[bytes | memoryview]
+
 _FOOTER_BYTES = 512
 
 
 class Convert(Transform):
-    """Convert disk images to one format, and leave those alone that have it already.
+    """Convert disk images to one format. Images that have the format already pass unchanged.
 
-    ``use = "convert"``, and beside it ``programs = ["qemu-img"]`` and ``scratch = "64GiB"``, the room for what is being
-    converted. What an image is, is found in its bytes, and qemu-img is told both formats. It runs in the plugin's cage,
-    where nothing but this image can be opened.
+    ``use = "convert"``, and beside it ``programs = ["qemu-img"]`` and ``scratch = "64GiB"``, the space for the image
+    and its result. The format of an image is identified from its bytes; qemu-img is given both formats, and runs in
+    the plugin's sandbox, where it can open only this image.
 
-    The way is chosen for each image, the one with the least on the disk: a stream-optimized VMDK becomes raw as it
-    arrives, without qemu-img; it, or a raw image, becomes anything else with only the result on the disk; all others
-    are kept on the disk as they arrive, and become raw as they go on, or anything else with the result beside them. A
-    plain qcow2 is read without qemu-img, which is only asked for the size of its disk: what stands in the order of the
-    disk goes on while the rest arrives.
+    The plugin chooses the way with the least disk space: a stream-optimized VMDK becomes raw as it arrives, without
+    qemu-img; it, or a raw image, becomes another format with only the result on the disk; every other image is kept on
+    the disk as it arrives, and becomes raw as it leaves, or another format with the result beside it. A plain qcow2 is
+    read without qemu-img, which only checks the size of its disk: its disk leaves while the rest arrives.
 
     Configuration:
 
     ``to`` (``"raw"``, ``"qcow2"``, ``"vmdk"``, ``"vhd"``, ``"vhdx"``, ``"vdi"``; ``"raw"``)
-        The format. VMDK is stream-optimized, VHD dynamic.
+        The format. VMDK is stream-optimized, VHD is dynamic.
     ``when`` (list of str; all but ``iso``)
-        Formats, as found, that are converted: ``raw``, ``qcow2``, ``vmdk``, ``vhd``, ``vhdx``, ``vdi``, ``ploop``,
-        ``qed``, ``qcow``, ``iso``. Any other passes as it is.
+        The formats to convert, of those that qemu-img reads; images of other formats pass unchanged.
     ``always`` (bool, false)
-        Convert also what has the format already: to compress it, or to be rid of snapshots.
+        Convert images that have the format already: to compress them, or to remove snapshots.
     ``compression`` (``"none"``, ``"zlib"``, ``"zstd"``; ``"none"``), ``cluster_size`` (int, or str such as ``"64KiB"``)
         For qcow2.
     ``verify`` (``"none"``, ``"check"``, ``"compare"``; ``"none"``)
-        ``"check"``: the result has to pass ``qemu-img check``. ``"compare"``: its disk has to be that of the image, by
+        ``"check"``: the result must pass ``qemu-img check``. ``"compare"``: its disk must equal that of the image, by
         ``qemu-img compare``. Both need the image and the result on the disk.
     ``max_virtual_size`` (int, or str; 128 GiB)
-        A larger disk is refused before it is converted, with ``convert-too-large``.
+        A larger disk is refused before the conversion, with ``convert-too-large``.
     ``program`` (str, ``"qemu-img"``)
-        What to run: its name or path, as the operator wrote it under ``programs``.
+        The name or path of the program, as written under ``programs``.
 
-    Properties: ``source`` (the format it had), ``way`` (``"streamed"``, ``"kept"``), ``verified``.
+    Properties: ``source`` (the original format), ``way`` (``"streamed"``, ``"kept"``), ``verified``.
 
-    Refuses with ``convert-failed`` (qemu-img cannot read it), ``convert-damaged`` (cut short, or it contradicts
-    itself), ``convert-out-of-order`` (the parts of a stream-optimized VMDK), ``convert-unsupported`` (a kind of the
-    format that is no disk by itself, or what can be read in more ways than one), ``convert-encrypted``,
-    ``convert-other-files`` (it names another file), ``convert-too-large``, and ``format-mismatch`` (it is not what it
-    was declared as), as `format` does. Fails if there is no room, or qemu-img crashes.
+    Refuses with ``convert-failed`` (qemu-img cannot read it), ``convert-damaged`` (truncated, or it contradicts
+    itself), ``convert-out-of-order`` (the parts of a stream-optimized VMDK), ``convert-unsupported`` (a kind of its
+    format that is no disk by itself, or an image of several formats), ``convert-encrypted``, ``convert-other-files``
+    (it names another file), ``convert-too-large``, and, as `format` does, ``format-mismatch`` (it differs from the
+    declared format). Fails if there is no space, or if qemu-img crashes.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class Convert(Transform):
         program: str = "qemu-img",
     ) -> None:
         self.target = Target(to, compression, cluster_size, verify)
-        self.when = USUAL if when is None else tuple(DISK_FORMATS.get(name, name) for name in when)
+        self.when = DEFAULT_SOURCES if when is None else tuple(DISK_FORMATS.get(name, name) for name in when)
         unknown = [name for name in self.when if name not in QEMU_DRIVERS]
         if unknown or not self.when:
             raise ValueError(f"'when' lists formats, one or more of {', '.join(QEMU_DRIVERS)}, not {unknown}")
@@ -87,190 +90,180 @@ class Convert(Transform):
         self.max_virtual_size = parse_size(max_virtual_size, "max_virtual_size")
         self.program = program
         try:
-            self.kept, self.made = self.scratch
+            self.image_file, self.result_file = self.scratch
         except LookupError as error:
-            raise ValueError(f"convert needs room for what it works on: {error}") from None
-        self._try_program()
+            raise ValueError(f"convert needs space for the image and its result: {error}") from None
+        try_program(program)
 
-    def _try_program(self) -> None:
-        """Better now than when the first image comes."""
-        try:
-            quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
-            pid = os.posix_spawnp(self.program, [self.program, "--version"], os.environ, file_actions=quiet)
-        except OSError as error:
-            raise ValueError(cannot_run(self.program, error)) from None
-        if os.waitpid(pid, 0)[1]:
-            raise ValueError(f"{self.program} is there, but does not run; try `{self.program} --version`")
-
-    def transform(self, image: Image) -> Iterator[bytes | memoryview]:
-        """Raises Reject as told above, RuntimeError where it is not the image's fault."""
+    def transform(self, image: Image) -> Pieces:
+        """Yield the converted image. Raises Reject, and RuntimeError for failures that are not the image's."""
         arrival = Arrival(image)
-        found = arrival.format()
-        late = found == "raw" and DISK_FORMATS.get(image.disk_format or "", image.disk_format) in (None, "", "vhd")
-        # Of a VHD of fixed size nothing is to be seen before its end.
-        late = late and "vhd" in (*self.when, self.target.name) and not arrival.examination.ended
-        variant = arrival.match.variant if arrival.match else ""
-        wanted = self._wants(found, variant)
-        if not (wanted or late) or not (arrival.examination.position or image.size):
+        source, variant = arrival.disk_format, arrival.variant
+        # A VHD of fixed size is a raw disk with a footer, which is seen last.
+        undecided = (
+            source == "raw"
+            and DISK_FORMATS.get(image.disk_format or "", image.disk_format) in (None, "", "vhd")
+            and "vhd" in (*self.when, self.target.name)
+            and not arrival.examination.ended
+        )
+        is_empty = not (arrival.examination.position or image.size)
+        if source is None or is_empty or not (undecided or self._converts(source, variant)):
             image.unchanged()
             return
-        assert found is not None
         header = self._stream_header(arrival)
-        known_size = image.size if found in ("raw", "iso") else None
-        self._check_size(arrival, header.capacity * 512 if header is not None else known_size)
-        self.log.info("the image is %s %s", found, variant)
-        known = image.size if found in ("raw", "iso") and not late else None
-        if self.verify == "none" and header is not None:
-            yield from self._from_stream(image, arrival, found, self._grains(arrival, header), header.capacity * 512)
-        elif self.verify == "none" and known and self.target.name != "raw":
-            yield from self._from_stream(image, arrival, found, iter(arrival), known)
-        elif late and self.verify == "none" and self.target.name == "raw":
+        raw_size = image.size if source in ("raw", "iso") else None
+        self._check_size(arrival, header.disk_bytes if header is not None else raw_size)
+        self.log.info("the image is %s %s", source, variant)
+        if self.verify != "none":
+            yield from self._from_file(image, arrival)
+        elif header is not None:
+            yield from self._from_stream(image, arrival, source, self._grains(arrival, header), header.disk_bytes)
+        elif raw_size and not undecided and self.target.name != "raw":
+            yield from self._from_stream(image, arrival, source, iter(arrival), raw_size)
+        elif undecided and self.target.name == "raw":
             yield from self._without_footer(image, arrival)
         else:
             yield from self._from_file(image, arrival)
 
-    # what is in order as it arrives
+    # images whose disk is in order as it arrives
 
     def _stream_header(self, arrival: Arrival) -> VmdkHeader | None:
         match = arrival.match
         if match is None or match.name != "vmdk" or match.variant != "streamOptimized":
             return None
+        from douane.plugins.formats.vmdk_grains import is_streamable
         from douane.plugins.formats.vmdk_sparse import VmdkHeader
 
-        from .grains import fits
-
         header = VmdkHeader(arrival.head(512))
-        return header if fits(header) else None
+        return header if is_streamable(header) else None
 
-    def _grains(self, arrival: Arrival, header: VmdkHeader) -> Iterator[bytes | memoryview]:
+    def _grains(self, arrival: Arrival, header: VmdkHeader) -> Pieces:
         from douane.plugins._byte_reader import ByteReader
 
-        from .grains import disk
+        from .grains import read_disk
 
-        yield from disk(ByteReader(arrival), header)
+        yield from read_disk(ByteReader(arrival), header)
 
-    def _from_stream(
-        self, image: Image, arrival: Arrival, found: str, disk: Iterator[bytes | memoryview], size: int
-    ) -> Iterator[bytes | memoryview]:
-        strictly = found == "vmdk"
-        self._become(image, found, "streamed")
+    def _from_stream(self, image: Image, arrival: Arrival, source: str, disk: Pieces, size: int) -> Pieces:
+        strict = source == "vmdk"
+        self._announce(image, source, "streamed")
         if self.target.name == "raw":
             yield from disk
-            arrival.judge(strictly=strictly)
+            arrival.judge(strict=strict)
             return
         from .streams import from_stream
 
         def words(options: str) -> list[str]:
             return [self.program, "convert", "-p", "-m", "1", "--image-opts", *self.target.words(options, path)]
 
-        made, path = self.made.fileno(), self.made.path
-        from_stream(words, [made], disk, size, self.alive, watched=made)
-        arrival.judge(strictly=strictly)
-        yield from hand_out(self.made)
+        result, path = self.result_file.fileno(), self.result_file.path
+        from_stream(words, [result], disk, size, self.alive, watched=result)
+        arrival.judge(strict=strict)
+        yield from read_file(self.result_file)
 
-    def _without_footer(self, image: Image, arrival: Arrival) -> Iterator[bytes | memoryview]:
-        """Raw, or a VHD of fixed size: which is raw but for its last sector."""
+    def _without_footer(self, image: Image, arrival: Arrival) -> Pieces:
+        """Yield a raw disk, without the last sector if it is the footer of a VHD of fixed size."""
         image.becomes(disk_format="raw")
-        held = b""
+        tail = b""
         for piece in arrival:
             if len(piece) < _FOOTER_BYTES:
-                held += bytes(piece)
-                if len(held) > _FOOTER_BYTES:
-                    yield held[:-_FOOTER_BYTES]
-                    held = held[-_FOOTER_BYTES:]
+                tail += bytes(piece)
+                if len(tail) > _FOOTER_BYTES:
+                    yield tail[:-_FOOTER_BYTES]
+                    tail = tail[-_FOOTER_BYTES:]
                 continue
-            yield held
+            yield tail
             yield piece[:-_FOOTER_BYTES]
-            held = bytes(piece[-_FOOTER_BYTES:])
+            tail = bytes(piece[-_FOOTER_BYTES:])
         match = arrival.match
         if match is not None and match.name == "vhd" and match.variant == "fixed":
             arrival.judge()
-            self._become(image, "vhd", "streamed")
-            yield held[: held.find(b"conectix")]
+            self._announce(image, "vhd", "streamed")
+            yield tail[: tail.find(b"conectix")]
         else:
-            yield held
+            yield tail
 
-    # what has to be kept first
+    # images that are kept in a file first
 
-    def _from_file(self, image: Image, arrival: Arrival) -> Iterator[bytes | memoryview]:
-        given = 0
-        if self.target.name == "raw" and self.verify == "none" and arrival.format() == "qcow2":
-            given = yield from self._as_it_arrives(image, arrival)
+    def _from_file(self, image: Image, arrival: Arrival) -> Pieces:
+        position = 0
+        if self.target.name == "raw" and self.verify == "none" and arrival.disk_format == "qcow2":
+            position = yield from self._while_it_arrives(image, arrival)
         else:
-            keep(arrival, self.kept)
-        found, match = arrival.format(), arrival.match  # certain now
-        wanted = found is not None and self._wants(found, match.variant if match else "")
-        if found is None or not wanted:
-            if given:
+            write_file(arrival, self.image_file)
+        source, match = arrival.disk_format, arrival.match  # certain now
+        if source is None or not self._converts(source, arrival.variant):
+            if position:
                 raise Reject("convert-unsupported", "the image can be read in more ways than one; convert it")
-            yield from hand_out(self.kept)
+            yield from read_file(self.image_file)
             return
         arrival.judge()
         if match is not None and match.name.startswith("vmdk-"):
             raise Reject("convert-unsupported", f"the image is {match.name}, which is no disk by itself; convert it")
-        self._become(image, found, "kept")
-        driver, kept, made = QEMU_DRIVERS[found], self.kept, self.made
+        self._announce(image, source, "kept")
+        driver, image_file, result_file = QEMU_DRIVERS[source], self.image_file, self.result_file
         size = self._disk_size(driver)
         if not size:
             raise Reject("convert-damaged", "the image's disk has no bytes; upload one with something in it")
         self._check_size(arrival, size)
         words = [self.program, "convert", "-p", "-f", driver]
         if self.target.name == "raw" and self.verify == "none":
-            from . import qcow2_disk
+            from .qcow2_disk import read_disk
             from .streams import to_stream
 
-            plain = qcow2_disk.disk(kept.fileno(), size) if found == "qcow2" else None
-            if plain is None:
-                plain = to_stream([*words, kept.path], [kept.fileno()], size, self.alive)
-            yield from rest(plain, given)
+            disk = read_disk(image_file.fileno(), size) if source == "qcow2" else None
+            if disk is None:
+                disk = to_stream([*words, image_file.path], [image_file.fileno()], size, self.alive)
+            yield from skip_bytes(disk, position)
             return
-        with self._run([*words, *self.target.words(kept.path, made.path)]) as program:
+        with self._run([*words, *self.target.words(image_file.path, result_file.path)]) as program:
             program.succeed()
         self._verify(driver)
-        yield from hand_out(made)
+        yield from read_file(result_file)
 
-    def _as_it_arrives(self, image: Image, arrival: Arrival) -> Generator[bytes | memoryview, None, int]:
-        """Keep all of it, and give out what comes in the order of the disk; how many bytes that were."""
-        from .qcow2_following import Following
+    def _while_it_arrives(self, image: Image, arrival: Arrival) -> Generator[bytes | memoryview, None, int]:
+        """Keep the whole image, and yield the disk as far as it is in order; return how many bytes that were."""
+        from .qcow2_stream import Qcow2Stream
 
-        disk, told = Following(self.kept.fileno(), arrival.head(512)), False
+        disk, announced = Qcow2Stream(self.image_file.fileno(), arrival.head(512)), False
         self._check_size(arrival, disk.size)
-        for start, piece in keeping(arrival, self.kept):
-            parts = disk.more(start, piece)
-            first = next(parts, None)
-            if first is None:
+        for start, piece in writing(arrival, self.image_file):
+            parts = disk.advance(start, piece)
+            part = next(parts, None)
+            if part is None:
                 continue
-            if not told:
-                self._become(image, "qcow2", "kept")
-                told = True
-            yield first
-            # Not held until there is a next one: clusters of 2 MiB give none for several chunks, and a chunk's memory
-            # is only lent for two.
-            del first
+            if not announced:
+                self._announce(image, "qcow2", "kept")
+                announced = True
+            yield part
+            # Release it now: clusters of 2 MiB yield nothing for several chunks, and a chunk's memory is only lent for
+            # two.
+            del part
             yield from parts
         return disk.position
 
     def _disk_size(self, driver: str) -> int:
-        """Bytes of the disk of what was kept, as qemu-img sees it."""
+        """Bytes of the disk of the kept image, as qemu-img sees it."""
         import json
 
-        with self._run([self.program, "info", "--output=json", "-f", driver, self.kept.path]) as program:
+        with self._run([self.program, "info", "--output=json", "-f", driver, self.image_file.path]) as program:
             program.succeed()
-            told = json.loads(program.output)
-        size = told.get("virtual-size")
+            info = json.loads(program.output)
+        size = info.get("virtual-size")
         if not isinstance(size, int):
-            raise RuntimeError(f"{self.program} info does not tell the size of the disk")
+            raise RuntimeError(f"{self.program} info does not print the size of the disk")
         return size
 
     def _run(self, words: list[str]) -> QemuImg:
-        fds = [self.kept.fileno(), self.made.fileno()]
-        return QemuImg(words, fds, self.alive, watched=self.made.fileno())
+        fds = [self.image_file.fileno(), self.result_file.fileno()]
+        return QemuImg(words, fds, self.alive, watched=self.result_file.fileno())
 
     def _verify(self, driver: str) -> None:
+        image, result = self.image_file.path, self.result_file.path
         if self.verify == "check":
-            words = ["check", "-f", self.target.driver, self.made.path]
+            words = ["check", "-f", self.target.driver, result]
         elif self.verify == "compare":
-            words = ["compare", "-p", "-f", driver, "-F", self.target.driver, self.kept.path, self.made.path]
+            words = ["compare", "-p", "-f", driver, "-F", self.target.driver, image, result]
         else:
             return
         with self._run([self.program, *words]) as program:
@@ -279,14 +272,14 @@ class Convert(Transform):
 
     # both
 
-    def _wants(self, found: str | None, variant: str) -> bool:
-        if found not in self.when or self.target.is_nothing(found):
+    def _converts(self, source: str, variant: str) -> bool:
+        if source not in self.when or self.target.is_same_bytes(source):
             return False
-        return self.always or not self.target.is_met_by(found, variant)
+        return self.always or not self.target.is_met_by(source, variant)
 
     def _check_size(self, arrival: Arrival, size: int | None) -> None:
-        match = arrival.match
-        size = match.virtual_size if size is None and match is not None else size
+        if size is None and arrival.match is not None:
+            size = arrival.match.virtual_size
         if size is not None and size > self.max_virtual_size:
             raise Reject(
                 "convert-too-large",
@@ -294,8 +287,8 @@ class Convert(Transform):
                 f"{show_exact_size(self.max_virtual_size)} are converted here; make it smaller, and upload it again",
             )
 
-    def _become(self, image: Image, found: str, way: str) -> None:
-        told = {"source": found, "way": way}
+    def _announce(self, image: Image, source: str, way: str) -> None:
+        properties = {"source": source, "way": way}
         if self.verify != "none":
-            told["verified"] = self.verify
-        image.becomes(disk_format=self.target.name, container_format="bare", properties=told)
+            properties["verified"] = self.verify
+        image.becomes(disk_format=self.target.name, container_format="bare", properties=properties)

@@ -1,4 +1,4 @@
-"""An image as it arrives, examined on the way: what it is, is known by its beginning, and is certain at its end."""
+"""An image that is examined as it arrives: its beginning shows the format, and its end makes the format certain."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
     from douane_plugin import Image
 
 OTHER_FILES = ("backing-file", "data-file", "external-extent", "parent", "descriptor")
-"""Findings that mean that a part of the disk is said to stand elsewhere."""
+"""Findings that say that a part of the disk is in another file."""
 
 UNKNOWN = ("unknown-feature", "version", "subformat", "ambiguous", "log", "out-of-order", "reader-failed")
-"""Findings that mean that qemu-img could read it in another way than it was meant, or that nobody has looked."""
+"""Findings that say that qemu-img could read the image in another way, or that it was not examined."""
 
 HARMLESS = ("unaligned-size",)
-"""What qemu-img reads well: the end of the disk is filled up to a sector."""
+"""Findings that qemu-img handles: it pads the disk to a sector."""
 
 
 class Arrival:
-    """The bytes of `image`, in order, by iteration; each has been examined when it comes.
+    """An iterable of the bytes of `image`, in order, each of which has been examined when it comes.
 
-    Pieces are views that are valid until the next is asked for.
+    Pieces are views that are valid until the next piece is asked for.
     """
 
     def __init__(self, image: Image) -> None:
         self._image = image
         self._declared = image.disk_format, image.container_format
-        self._begun: list[bytes] = []
+        self._head: list[bytes] = []
         self.examination = Examination(FORMATS, image.size)
         for chunk in image:
-            self._begun.append(bytes(chunk))
-            self.examination.feed(memoryview(self._begun[-1]))
+            self._head.append(bytes(chunk))
+            self.examination.feed(memoryview(self._head[-1]))
             if self.examination.recognised:
                 break
         else:
             self.examination.finish()
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        begun, self._begun = self._begun, []
-        yield from begun
+        head, self._head = self._head, []
+        yield from head
         if not self.examination.ended:
             for chunk in self._image:
                 self.examination.feed(chunk)
@@ -57,26 +57,32 @@ class Arrival:
 
     @property
     def match(self) -> Match | None:
-        """What it is taken for, as far as has arrived; None for bytes without any structure."""
+        """The match of the image's format, so far; None for bytes without any structure."""
         return ImageFormat(self.examination).match
 
-    def format(self) -> str | None:
-        """The disk format, in Glance's terms, by what has arrived; None for what is no disk."""
+    @property
+    def variant(self) -> str:
+        """The variant of the image's format, so far."""
+        return self.match.variant if self.match else ""
+
+    @property
+    def disk_format(self) -> str | None:
+        """Glance's name of the disk format, so far; None for images that are no disks."""
         match = self.match
         if match is None or match.kind == "content":
             return "raw"
         return match.disk_format if match.kind == "disk" else None
 
     def head(self, count: int) -> bytes:
-        """The first `count` bytes, fewer if the image is shorter; before any of it was iterated."""
-        return b"".join(self._begun)[:count]
+        """The first `count` bytes, fewer if the image is shorter. Call it before the iteration."""
+        return b"".join(self._head)[:count]
 
-    def judge(self, *, strictly: bool = False) -> None:
-        """Now that all has arrived: raise Reject for what is not what was declared, and what is not to be converted.
+    def judge(self, *, strict: bool = False) -> None:
+        """Raise Reject if the whole image differs from what was declared, or must not be converted.
 
-        `format` finds the same, and the operator may have it pass there, where the image stays what it is. But
-        qemu-img reads what stands behind the end of a file as zeros, and ends with status 0: an image that was cut
-        short would become another disk, and nothing could tell any more. `strictly`: all of it must have been seen.
+        `format` has the same findings, and the operator may let them pass there, as the image stays what it is. But
+        qemu-img reads bytes behind the end of a file as zeros, and ends with status 0: a truncated image would become
+        another disk, and nothing would show it. With `strict`, every table must have been examined.
         """
         for finding in self.examination.findings:
             if finding.code in OTHER_FILES:
@@ -86,7 +92,7 @@ class Arrival:
         compare_declared(*self._declared, ImageFormat(self.examination))
         for finding in self.examination.findings:
             worth, words = CODES[finding.code]
-            if finding.code in HARMLESS or (worth != REFUSE and not (strictly and finding.code == "unchecked")):
+            if finding.code in HARMLESS or (worth != REFUSE and not (strict and finding.code == "unchecked")):
                 continue
             code = "convert-unsupported" if finding.code in UNKNOWN else "convert-damaged"
             raise Reject(code, f"the image cannot be converted: {words}")

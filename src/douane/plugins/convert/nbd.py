@@ -1,8 +1,8 @@
 """The server's side of the network block protocol (doc/proto.md of the NBD project), over a pair of sockets.
 
-So qemu-img, which knows nothing of streams, gets its image from one, or puts it out as one: it reads and writes in
-order if it is told to, and then an export needs no file behind it. Only what qemu's client asks for is spoken: the
-fixed newstyle negotiation, and simple replies.
+This connects qemu-img, which works on files, to streams: with the right options it reads and writes in order, and then
+an export needs no file. Only the requests of qemu's client are supported: the fixed newstyle negotiation, and simple
+replies.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
 
-MOST_BYTES = 2 << 20
-"""Of one request, as it is told to the client: as much as qemu-img convert asks for at once (IO_BUF_SIZE)."""
+MAX_BYTES = 2 << 20
+"""Of one request, as announced to the client: what qemu-img convert asks for at once (IO_BUF_SIZE)."""
 
 READ, WRITE, DISCONNECT, FLUSH, TRIM, WRITE_ZEROES = 0, 1, 2, 3, 4, 6
 
@@ -26,7 +26,7 @@ _HAS_FLAGS, _READ_ONLY, _SEND_FLUSH, _SEND_WRITE_ZEROES = 1, 2, 4, 64
 _OPTION_REPLY = 0x3E889045565A9
 _REQUEST_MAGIC, _REPLY_MAGIC = 0x25609513, 0x67446698
 _FIXED_NEWSTYLE, _NO_ZEROES = 1, 2
-_MOST_OPTION_BYTES = 4096
+_MAX_OPTION_BYTES = 4096
 
 _OPTION = Struct(">QII")
 _OPTION_ANSWER = Struct(">QIII")
@@ -37,7 +37,7 @@ _REPLY = Struct(">IIQ")
 
 
 class Broken(Exception):
-    """The client has gone, or says what is not of the protocol: it has ended, and will say why itself."""
+    """The client has gone, or violates the protocol: its exit status and its errors give the reason."""
 
 
 class Request:
@@ -50,10 +50,10 @@ class Request:
 
 
 class Export:
-    """One client and its export of `size` bytes, to be read, or if `writable` to be written. Methods raise Broken."""
+    """One client and its export of `size` bytes, to be read, or to be written if `writable`. Methods raise Broken."""
 
     def __init__(self, connection: socket.socket, size: int, *, writable: bool, wait: Callable[[], None]) -> None:
-        """`wait` returns when the connection can be read; it may raise."""
+        """`wait` returns when the connection can be read; it may raise any error."""
         self._connection = connection
         self._size = size
         self._writable = writable
@@ -61,12 +61,12 @@ class Export:
         self._scrap = memoryview(bytearray(_REQUEST.size))
 
     def negotiate(self) -> None:
-        """Agree on the export; to be called once, first."""
+        """Negotiate the export. Call it once, first."""
         self._send(b"NBDMAGICIHAVEOPT" + (_FIXED_NEWSTYLE | _NO_ZEROES).to_bytes(2, "big"))
         self._receive(4)
         while True:
             magic, option, length = _OPTION.unpack(self._receive(_OPTION.size))
-            if magic.to_bytes(8, "big") != b"IHAVEOPT" or length > _MOST_OPTION_BYTES:
+            if magic.to_bytes(8, "big") != b"IHAVEOPT" or length > _MAX_OPTION_BYTES:
                 raise Broken
             self._receive(length)
             if option == _OPTION_GO:
@@ -76,14 +76,14 @@ class Export:
                 raise Broken
         flags = _HAS_FLAGS | (_SEND_FLUSH | _SEND_WRITE_ZEROES if self._writable else _READ_ONLY)
         self._answer(option, _INFO, _EXPORT.pack(_INFO_EXPORT, self._size, flags))
-        self._answer(option, _INFO, _BLOCK_SIZE.pack(_INFO_BLOCK_SIZE, 1, 1 << 16, MOST_BYTES))
+        self._answer(option, _INFO, _BLOCK_SIZE.pack(_INFO_BLOCK_SIZE, 1, 1 << 16, MAX_BYTES))
         self._answer(option, _ACK)
 
     def next(self) -> Request:
-        """Wait for the next request. That of a write is followed by its bytes."""
+        """Wait for the next request. The bytes of a write follow the request."""
         magic, _, kind, cookie, offset, length = _REQUEST.unpack(self._receive(_REQUEST.size))
-        known = kind in (READ, WRITE, DISCONNECT, FLUSH, TRIM, WRITE_ZEROES)
-        if magic != _REQUEST_MAGIC or not known or (kind in (READ, WRITE) and length > MOST_BYTES):
+        supported = kind in (READ, WRITE, DISCONNECT, FLUSH, TRIM, WRITE_ZEROES)
+        if magic != _REQUEST_MAGIC or not supported or (kind in (READ, WRITE) and length > MAX_BYTES):
             raise Broken
         if kind not in (DISCONNECT, FLUSH) and offset + length > self._size:
             raise Broken
@@ -92,11 +92,11 @@ class Export:
     def take(self, view: memoryview) -> None:
         """Fill `view` with the bytes of a write."""
         while view:
-            got = self._receive_into(view)
-            view = view[got:]
+            count = self._receive_into(view)
+            view = view[count:]
 
     def reply(self, request: Request, data: Iterable[memoryview] = ()) -> None:
-        """It is done; `data` is what was to be read. Each piece is sent before the next is asked for."""
+        """Answer the request; `data` has the bytes of a read. Each piece is sent before the next is asked for."""
         self._send(_REPLY.pack(_REPLY_MAGIC, 0, request.cookie))
         for piece in data:
             self._send(piece)
@@ -120,9 +120,9 @@ class Export:
     def _receive_into(self, view: memoryview) -> int:
         self._wait()
         try:
-            got = self._connection.recv_into(view)
+            count = self._connection.recv_into(view)
         except OSError as error:
             raise Broken from error
-        if not got:
+        if not count:
             raise Broken
-        return got
+        return count

@@ -1,4 +1,4 @@
-"""qemu-img between streams: the disk that it reads comes as it arrives, what it makes goes on as it is made."""
+"""qemu-img between streams: it reads a disk as the disk arrives, and its result leaves as it is made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import socket
 
 from .files import zeros
-from .nbd import DISCONNECT, MOST_BYTES, READ, WRITE, Broken, Export
+from .nbd import DISCONNECT, MAX_BYTES, READ, WRITE, Broken, Export
 from .program import QemuImg
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SECTOR = 512
 
 _BUFFER_BYTES = 1 << 20
-"""Asked for of both sockets; the machine may give less (socket(7), wmem_max)."""
+"""Requested for both sockets; the system may grant less (socket(7), wmem_max)."""
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:
@@ -28,27 +28,27 @@ def _pair() -> tuple[socket.socket, socket.socket]:
 
 
 def options(driver: str, fd: int) -> str:
-    """For --image-opts: the export at the other end of the socket `fd`, in the format `driver`."""
+    """The value of --image-opts for the export at the other end of the socket `fd`, in the format `driver`."""
     return f"driver={driver},file.driver=nbd,file.server.type=fd,file.server.str={fd}"
 
 
 def to_stream(
     words: Sequence[str], fds: Sequence[int], size: int, alive: Callable[[], None]
 ) -> Iterator[bytes | memoryview]:
-    """Run ``qemu-img convert`` with `words`, and give out the raw disk of `size` bytes that it makes, in order.
+    """Run ``qemu-img convert`` with `words`, and yield the raw disk of `size` bytes that it makes, in order.
 
-    What it does not write is zero: it is told so (--target-is-zero), and so writes nothing where the disk has holes.
-    Raises as :class:`QemuImg` does, and RuntimeError if it does not write in order, which it does unless it is told -W.
+    Bytes that it does not write are zero: with --target-is-zero it writes nothing where the disk has holes. Raises as
+    :class:`QemuImg` does, and RuntimeError if it does not write in order, which it does without -W.
     """
     ours, theirs = _pair()
-    # -S: shorter runs of zeros are written like data; the store looks for blocks of the same size.
+    # -S: write shorter runs of zeros like data; the store looks for blocks of the same size.
     full = [*words, "-n", "--target-is-zero", "-S", "64k", "-t", "unsafe"]
     full += ["--target-image-opts", options("raw", theirs.fileno())]
     at = 0
     with ours, QemuImg(full, [*fds, theirs.fileno()], alive) as program:
         theirs.close()
         export = Export(ours, size, writable=True, wait=lambda: program.wait_for(ours.fileno()))
-        buffer = memoryview(bytearray(MOST_BYTES))
+        buffer = memoryview(bytearray(MAX_BYTES))
         try:
             export.negotiate()
             while (request := export.next()).kind != DISCONNECT:
@@ -61,16 +61,16 @@ def to_stream(
                     yield from zeros(request.offset - at)
                     yield part
                     at = request.offset + request.length
-                else:  # flush; or zeros, where nothing else was written, as all comes in order
+                else:  # flush; or zeros, where nothing else was written, as everything comes in order
                     if request.offset < at and request.length:
                         raise RuntimeError("qemu-img does not write in order; this version of it cannot be used here")
                     export.reply(request)
-            whole = True
+            complete = True
         except Broken:
-            whole = False  # it says why, and how it ended counts
-        ours.close()  # so that it does not wait for us
+            complete = False  # its exit status decides
+        ours.close()  # so that the program does not wait
         program.succeed()
-    _check_whole(whole)
+    _check_complete(complete)
     yield from zeros(size - at)
 
 
@@ -83,16 +83,17 @@ def from_stream(
     *,
     watched: int,
 ) -> None:
-    """Run ``qemu-img convert`` with the words that `words` makes of its input's options. What it reads there is the raw
-    disk of `size` bytes of which `pieces` has all bytes in order. Raises as :class:`QemuImg` does.
+    """Run ``qemu-img convert`` on the raw disk of `size` bytes that `pieces` has, in order.
+
+    `words` returns the arguments for the options of its input. Raises as :class:`QemuImg` does.
     """
     ours, theirs = _pair()
     full = words(options("raw", theirs.fileno()))
     with ours, QemuImg(full, [*fds, theirs.fileno()], alive, watched=watched) as program:
         theirs.close()
-        whole = -(-size // SECTOR) * SECTOR  # as qemu sees a file that ends within a sector
-        export = Export(ours, whole, writable=False, wait=lambda: program.wait_for(ours.fileno()))
-        disk = _Disk(itertools.chain(pieces, zeros(whole - size)))
+        padded_size = -(-size // SECTOR) * SECTOR  # as qemu sees a file that ends within a sector
+        export = Export(ours, padded_size, writable=False, wait=lambda: program.wait_for(ours.fileno()))
+        disk = _Disk(itertools.chain(pieces, zeros(padded_size - size)))
         try:
             export.negotiate()
             while (request := export.next()).kind != DISCONNECT:
@@ -106,15 +107,15 @@ def from_stream(
             complete = False  # as above
         ours.close()
         program.succeed()
-    _check_whole(complete)
+    _check_complete(complete)
     for _ in pieces:
-        pass  # it was not interested in the rest, but all of the image has to be seen
+        pass  # qemu-img did not need the rest, but the whole image must be examined
 
 
-def _check_whole(whole: bool) -> None:
-    """What it did not write counts as zeros, so that it must have said that it was through. Raises RuntimeError."""
-    if not whole:
-        raise RuntimeError("qemu-img ended well, but left in the middle of the disk; this version cannot be used here")
+def _check_complete(complete: bool) -> None:
+    """Raise RuntimeError unless qemu-img disconnected: bytes that it did not write would count as zeros."""
+    if not complete:
+        raise RuntimeError("qemu-img succeeded, but left in the middle of the disk; this version cannot be used here")
 
 
 class _Disk:
@@ -130,10 +131,10 @@ class _Disk:
             pass
 
     def take(self, length: int) -> Iterator[memoryview]:
-        """The next `length` bytes. To be read to its end."""
+        """The next `length` bytes. Read the iterator to its end."""
         while length:
             if not self._piece:
-                self._piece = memoryview(b"")  # let go of it before the next is asked for
+                self._piece = memoryview(b"")  # release it before the next is asked for
                 piece = next(self._pieces, None)
                 if piece is None:
                     raise RuntimeError("the image is shorter than was announced")

@@ -47,7 +47,8 @@ class Qcow2Header:
     """The fields by their names in the specification. Sizes and offsets are in bytes, except `l1_size` (entries) and
     `refcount_table_clusters`."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: bytes) -> None:
+        """`data` has the first :data:`V2_BYTES` of an image, or :data:`V3_BYTES` for the fields of version 3."""
         self.version = self.backing_file_offset = self.backing_file_size = self.cluster_bits = self.size = 0
         self.crypt_method = self.l1_size = self.l1_table_offset = self.refcount_table_offset = 0
         self.refcount_table_clusters = self.nb_snapshots = self.snapshots_offset = 0
@@ -55,6 +56,13 @@ class Qcow2Header:
         self.refcount_order = 4
         self.header_length = V2_BYTES
         self.compression_type = 0
+        self._set(V2_FIELDS, struct.unpack(">IQIIQIIQQIIQ", data[4:V2_BYTES]))
+        if self.version == 3 and len(data) >= V3_BYTES:
+            self._set(V3_FIELDS, struct.unpack(">QQQII", data[V2_BYTES:V3_BYTES]))
+
+    def _set(self, fields: "tuple[tuple[str, int], ...]", values: "tuple[int, ...]") -> None:
+        for (name, _), value in zip(fields, values, strict=True):
+            setattr(self, name, value)
 
     @property
     def cluster_size(self) -> int:
@@ -79,20 +87,19 @@ class Qcow2Header:
 
 def read_header(match: "Match") -> "Generator[Request, Any, Qcow2Header | None]":
     """Read, note and judge the header; return it, or None if the structures after it cannot be understood."""
-    header = Qcow2Header()
     begin = yield Bytes(0, 32, "the header")
-    header.version, header.size = int.from_bytes(begin[4:8], "big"), int.from_bytes(begin[24:32], "big")
-    match.virtual_size = header.size // SECTOR * SECTOR  # as qemu: total_sectors = header.size / BDRV_SECTOR_SIZE
-    match.variant = f"v{header.version}"
-    if header.version not in (2, 3):
-        match.note("version", header.version, 4)
-        match.find("version", f"version is {header.version}, but must be 2 or 3", 4)
+    version, size = int.from_bytes(begin[4:8], "big"), int.from_bytes(begin[24:32], "big")
+    match.virtual_size = size // SECTOR * SECTOR  # as qemu: total_sectors = header.size / BDRV_SECTOR_SIZE
+    match.variant = f"v{version}"
+    if version not in (2, 3):
+        match.note("version", version, 4)
+        match.find("version", f"version is {version}, but must be 2 or 3", 4)
         return None
-    data = yield Bytes(0, V2_BYTES, "the header")
-    _fill(header, match, V2_FIELDS, struct.unpack(">IQIIQIIQQIIQ", data[4:]))
-    if header.version == 3:
-        data = yield Bytes(0, V3_BYTES, "the header")
-        _fill(header, match, V3_FIELDS, struct.unpack(">QQQII", data[V2_BYTES:]))
+    header = Qcow2Header((yield Bytes(0, V2_BYTES, "the header")))
+    _note(match, header, V2_FIELDS)
+    if version == 3:
+        header = Qcow2Header((yield Bytes(0, V3_BYTES, "the header")))
+        _note(match, header, V3_FIELDS)
     if not 9 <= header.cluster_bits <= 21:
         match.find("header", f"cluster_bits is {header.cluster_bits}, but must be 9 to 21", 20)
         return None
@@ -110,12 +117,9 @@ def read_header(match: "Match") -> "Generator[Request, Any, Qcow2Header | None]"
     return header
 
 
-def _fill(
-    header: Qcow2Header, match: "Match", fields: "tuple[tuple[str, int], ...]", values: "tuple[int, ...]"
-) -> None:
-    for (name, offset), value in zip(fields, values, strict=True):
-        setattr(header, name, value)
-        match.note(name, value, offset)
+def _note(match: "Match", header: Qcow2Header, fields: "tuple[tuple[str, int], ...]") -> None:
+    for name, offset in fields:
+        match.note(name, getattr(header, name), offset)
 
 
 def _judge_features(header: Qcow2Header, match: "Match") -> None:

@@ -41,6 +41,8 @@ class VmdkHeader:
         self.capacity: int
         self.grain: int
         self.entries: int
+        self.directory: int
+        self.overhead: int
         self.version, self.flags = unpack_from("<II", data, 4)
         self.capacity, self.grain, self.descriptor, self.descriptor_length = unpack_from("<4Q", data, 12)
         self.entries, self.redundant, self.directory, self.overhead = unpack_from("<I3Q", data, 44)
@@ -52,6 +54,11 @@ class VmdkHeader:
     def tables(self) -> int:
         """The number of grain tables; raises ZeroDivisionError for an impossible header."""
         return -(-self.capacity // (self.entries * self.grain))
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of the disk."""
+        return self.capacity * 512
 
     def geometry(self) -> "tuple[int, ...]":
         """The values that a footer must share with its header."""

@@ -1,7 +1,7 @@
 """VMDK: the stream of a compressed extent ("Virtual Disk Format 5.0", VMware, "Stream-Optimized Compressed Sparse
 Extents"): grains, tables, directory and footer, each after a marker."""
 
-from struct import unpack_from
+from struct import Struct
 from zlib import decompressobj
 from zlib import error as ZlibError
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from .match import Match
     from .requests import Reader, Request
+
+MARKER = Struct("<QII")
+"""A sector of the disk and the length of its grain; or a number of sectors, 0, and the type of what follows."""
+
+GRAIN_DATA_AT = 12
+"""Where the packed bytes of a grain begin: behind the length, in place of the type."""
 
 _END, _TABLE, _DIRECTORY, _FOOTER = range(4)
 _NAMES = ("the end", "a grain table", "the grain directory", "the footer")
@@ -63,7 +69,7 @@ class Stream:
                 if len(self._buffer) < 16:
                     self._stop_at_end(at, reached)
                     return
-            value, length, kind = unpack_from("<QII", self._buffer, at - self._buffer_at)
+            value, length, kind = MARKER.unpack_from(self._buffer, at - self._buffer_at)
             if length:
                 number, rest = divmod(value, grain)
                 if rest or value >= capacity:
