@@ -17,23 +17,23 @@ from typing import Any
 from douane.catalog import Catalog
 from douane.declared import DeclaredImage
 from douane.engine import RunOptions, choose_tier, load_plan, open_source
-from douane.imports import Home, import_image
-from douane.imports import from_file as file_import
-from douane.stores import FileStore, Staged
+from douane.imports import Home, image_import, import_image
+from douane.stores import FileStore
 from douane.stores import file as store_file
+from douane.stores.staging_file import StagingFile
 
 BOUNDARIES: dict[str, tuple[Any, str]] = {
     "stage": (FileStore, "stage"),
     "begin": (Catalog, "begin_new_import"),
-    "inspect": (file_import, "inspect_image"),
-    "finish": (Staged, "finish"),
+    "inspect": (image_import, "inspect_image"),
+    "finish": (StagingFile, "finish"),
     "ready": (Catalog, "ready_to_publish"),
     "publish": (FileStore, "publish"),
     "link": (os, "link"),
     "sync": (store_file, "sync_directory"),
     "unlink": (os, "unlink"),
     "activate": (Catalog, "activate"),
-    "discard": (Staged, "discard"),
+    "discard": (StagingFile, "discard"),
     "fail": (Catalog, "fail"),
     "take_over": (Catalog, "take_over"),
     "adopt": (FileStore, "adopt"),

@@ -99,7 +99,9 @@ def save(ctx: click.Context, image_id: str, file: str, home: str | None, as_json
         else:
             from pathlib import Path
 
-            size = store_home.store.save(image.id, Path(file))
+            from douane.stores import save as save_image
+
+            size = save_image(store_home.store, image.id, Path(file))
     if as_json and file != "-":
         print_json({"id": image.id, "file": file, "size": size})
 

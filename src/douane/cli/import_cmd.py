@@ -50,16 +50,15 @@ def import_(
 
     FILE may be - for standard input. The stored image is active.
     """
-    from douane.engine import open_source
     from douane.interrupts import INTERRUPTS
 
     plan = choice.plan()
     declared = image.declared(file, name)
     tier = tier_for(plan, choice.sandbox)
     with open_home(ctx, home) as store_home:
-        source = open_source(file, size=image.size)
-        from douane.imports import import_image
+        from douane.imports import import_image, open_import
 
+        source = open_import("file", file, size=image.size)
         imported = None
         try:
             with INTERRUPTS.deferred(), progress_bar(file, visible=not as_json) as progress:

@@ -1,6 +1,14 @@
-"""Imports: an image through the engine into the store, its state in the catalog, whatever happens."""
+"""Imports: an image through the engine into the store, with its state in the catalog, whatever happens on the way.
 
-from .from_file import Imported, import_image
+`image_import.import_image` takes the steps of every import; `recovery.recover` finishes or undoes the imports of
+processes that died; `Home` (`home.py`) opens the catalog and the store that both work on.
+
+An import method provides the bytes. A new method is one module with a class that implements `base.ImportMethod`, and
+one line in `base.METHODS`.
+"""
+
+from .base import ImportMethod, open_import
 from .home import Home, default_home
+from .image_import import Imported, import_image
 
-__all__ = ["Home", "Imported", "default_home", "import_image"]
+__all__ = ["Home", "ImportMethod", "Imported", "default_home", "import_image", "open_import"]

@@ -1,10 +1,12 @@
-"""Where the bytes of images lie.
+"""Where the bytes of images are kept: staged first, then made visible in one atomic step.
 
-:class:`FileStore` keeps them in a directory: staged first, then made visible in one atomic step. A store
-knows nothing of image states, of plugins or of who asks; it imports nothing else of Douane.
+A store knows nothing of image states, of plugins or of users; it imports nothing of Douane but its errors. `base.py`
+has the protocols `Store` and `Staged`. A new store is one module with a class that implements `Store`, and one line in
+`base.STORES`. `FileStore` (`file.py`) keeps images in a directory.
 """
 
-from douane.stores.file import FileStore
-from douane.stores.staged import Staged
+from .base import Staged, Store, open_store
+from .file import FileStore
+from .saving import save
 
-__all__ = ["FileStore", "Staged"]
+__all__ = ["FileStore", "Staged", "Store", "open_store", "save"]

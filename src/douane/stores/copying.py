@@ -6,14 +6,15 @@ import os
 from collections.abc import Iterator
 
 from douane.errors import StoreError
-from douane.stores.errors import told
+
+from .os_errors import explained
 
 BLOCK = 1 << 20
 _ZEROS = bytes(BLOCK)
 # _IOW(0x94, 9, int), linux/fs.h; ioctl_ficlone(2). Python 3.11 does not name it.
 _FICLONE = 0x40049409
-# What says "not between these two files", not "the disk is broken": copy_file_range(2), ioctl_ficlone(2).
-_NOT_HERE = frozenset(
+# Errors that mean "not between these two files", not "the disk is broken": copy_file_range(2), ioctl_ficlone(2).
+_UNSUPPORTED = frozenset(
     {
         errno.EXDEV,
         errno.ENOSYS,
@@ -28,9 +29,9 @@ _NOT_HERE = frozenset(
 
 
 def extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """The (offset, length) in bytes of what is data in the file, in order; the rest are holes (lseek(2)).
+    """The (offset, length) in bytes of each run of data in the file, in order; the rest is holes (lseek(2)).
 
-    A file system that knows no holes reports all of it as one extent.
+    A file system without holes reports the whole file as one extent.
     """
     offset = 0
     while offset < size:
@@ -50,13 +51,13 @@ def extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
 def copy_sparse(source: int, target: int, size: int) -> None:
     """Make the empty file `target` equal to the first `size` bytes of `source`, holes included.
 
-    Shares the blocks where the file system can (FICLONE, and copy_file_range(2) by itself), else copies in
-    the kernel, else reads and writes. Raises OSError, and StoreError when `source` ends before `size`.
+    Shares the blocks where the file system can (FICLONE, and copy_file_range(2) by itself), else copies in the
+    kernel, else reads and writes. Raises OSError, and StoreError when `source` ends before `size`.
     """
     try:
         fcntl.ioctl(target, _FICLONE, source)
     except OSError as error:
-        if error.errno not in _NOT_HERE:
+        if error.errno not in _UNSUPPORTED:
             raise
         in_kernel = True
         for offset, length in extents(source, size):
@@ -65,19 +66,19 @@ def copy_sparse(source: int, target: int, size: int) -> None:
 
 
 def _copy_extent(source: int, target: int, offset: int, length: int, in_kernel: bool) -> bool:
-    """Copy one extent; the answer is whether the next one may be tried in the kernel."""
+    """Copy one extent; return whether to try the next extent in the kernel."""
     end = offset + length
     while in_kernel and offset < end:
         try:
-            done = os.copy_file_range(source, target, end - offset, offset, offset)
+            copied = os.copy_file_range(source, target, end - offset, offset, offset)
         except OSError as error:
-            if error.errno not in _NOT_HERE:
+            if error.errno not in _UNSUPPORTED:
                 raise
             in_kernel = False
             break
-        if done == 0:  # some file systems answer 0 before the end; read(2) then tells the truth
+        if copied == 0:  # some file systems return 0 before the end, where read(2) still reads
             in_kernel = False
-        offset += done
+        offset += copied
     while offset < end:
         block = _read(source, min(BLOCK, end - offset), offset)
         offset += _write_all(target, block, offset)
@@ -87,18 +88,17 @@ def _copy_extent(source: int, target: int, offset: int, length: int, in_kernel: 
 def copy_dense(source: int, target: int, size: int, name: str) -> None:
     """Write the first `size` bytes of `source` to `target` in order, zeros where there are holes.
 
-    For what cannot seek: pipes, sockets, terminals. `name` is how the target is called in a sentence.
-    Raises StoreError.
+    For targets that cannot seek: pipes, sockets, terminals. `name` is the target's name in errors. Raises StoreError.
     """
     offset = 0
-    with told("read the image from the store", "the image's file"):
-        found = list(extents(source, size))
-    for start, length in [*found, (size, 0)]:
+    with explained("read the image from the store", "the image's file"):
+        runs = list(extents(source, size))
+    for start, length in [*runs, (size, 0)]:
         while offset < start:
             part = min(BLOCK, start - offset)
             offset += _write_out(target, memoryview(_ZEROS)[:part], name)
         while offset < start + length:
-            with told("read the image from the store", "the image's file"):
+            with explained("read the image from the store", "the image's file"):
                 block = _read(source, min(BLOCK, start + length - offset), offset)
             offset += _write_out(target, memoryview(block), name)
 
@@ -115,14 +115,14 @@ def _read(fd: int, length: int, offset: int) -> bytes:
 def _write_all(fd: int, block: bytes, offset: int) -> int:
     view = memoryview(block)
     while view:
-        done = os.pwrite(fd, view, offset)
-        view, offset = view[done:], offset + done
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
     return len(block)
 
 
 def _write_out(fd: int, view: memoryview, name: str) -> int:
     length = len(view)
     while view:
-        with told("write the image", name, side="target"):
+        with explained("write the image", name, side="target"):
             view = view[os.write(fd, view) :]
     return length

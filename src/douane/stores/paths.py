@@ -1,4 +1,4 @@
-"""Names and directories: what may be a name, and how a name is made to last."""
+"""Names and directories: which names are ids, and how a name is made durable."""
 
 import errno
 import os
@@ -12,11 +12,11 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def is_id(name: str) -> bool:
-    """True for a UUID in lower case with dashes: the only names the store gives to files."""
+    """True for a UUID in lower case with dashes: the only names that the store gives to files."""
     return _UUID.fullmatch(name) is not None
 
 
-def checked(name: str) -> str:
+def checked_id(name: str) -> str:
     """The name, if it is an id. Raises StoreError (``bad-name``)."""
     if not isinstance(name, str) or not is_id(name):
         raise StoreError(
@@ -26,16 +26,16 @@ def checked(name: str) -> str:
     return name
 
 
-def open_if_there(path: str, flags: int) -> int | None:
-    """A descriptor of the file, or None when it is not there. Raises OSError."""
+def open_existing(path: str, flags: int) -> int | None:
+    """A descriptor of the file, or None if it does not exist. Raises OSError."""
     try:
         return os.open(path, flags)
     except FileNotFoundError:
         return None
 
 
-def leads_to(path: str, fd: int) -> bool:
-    """True while the name is that of the open file: nobody has deleted or replaced it. Raises OSError."""
+def is_name_of(path: str, fd: int) -> bool:
+    """True if `path` still names the open file: it was neither deleted nor replaced. Raises OSError."""
     try:
         return os.path.samestat(os.lstat(path), os.fstat(fd))
     except FileNotFoundError:
@@ -43,7 +43,7 @@ def leads_to(path: str, fd: int) -> bool:
 
 
 def make_directory(path: str) -> None:
-    """mkdir -p with mode 0700, each new name brought to the disk, or all that is in it could be lost."""
+    """Make a directory and its parents with mode 0700, and sync each new name: without it all content could be lost."""
     parent = os.path.dirname(path)
     if not os.path.isdir(parent) and parent != path:
         make_directory(parent)
@@ -56,7 +56,7 @@ def make_directory(path: str) -> None:
 
 
 def sync_directory(path: str) -> None:
-    """Bring the names in a directory to the disk (fsync(2)). Raises OSError."""
+    """Make the names in a directory durable (fsync(2)). Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -65,7 +65,7 @@ def sync_directory(path: str) -> None:
 
 
 def unlink_quietly(path: str) -> None:
-    """Delete a file if that can be done; for cleaning up after a failure that is the one to tell."""
+    """Delete a file if possible; for the clean-up after a failure, which is the error to report."""
     try:
         os.unlink(path)
     except OSError:

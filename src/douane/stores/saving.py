@@ -1,17 +1,36 @@
-"""Save an image to a place that a user named."""
+"""Save an image of any store to a place that a user names."""
 
 import os
 import stat
 import uuid
+from pathlib import Path
 
 from douane.errors import StoreError
-from douane.stores.copying import copy_dense, copy_sparse
-from douane.stores.errors import told
-from douane.stores.paths import sync_directory, unlink_quietly
+
+from .base import Store
+from .os_errors import explained
+from .paths import sync_directory, unlink_quietly
 
 
-def is_special(path: str) -> bool:
-    """True when `path` is something else than a file: a pipe, a device. Raises StoreError for a directory."""
+def save(store: Store, image_id: str, target: Path) -> int:
+    """Copy the image to the file `target`, all of it or nothing; return its size in bytes. Holes stay holes.
+
+    A temporary file beside the target is written, synced and renamed, so an existing file is replaced as a whole (also
+    behind a symbolic link). A pipe or a device is written in order instead. The new file gets the mode that the umask
+    leaves, as any file of a user. Raises StoreError: ``not-found``, ``target-full``, ``target-unwritable``, ….
+    """
+    size = store.size(image_id)
+    path = os.path.realpath(target)
+    with explained("save the image", path, side="target"):
+        special = _is_special(path)
+    if special:
+        return _save_special(store, image_id, path)
+    with explained("save the image", path, needed=size, side="target"):
+        return _save_beside(store, image_id, path)
+
+
+def _is_special(path: str) -> bool:
+    """True if `path` is a pipe, a socket or a device. Raises StoreError for a directory."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -21,14 +40,13 @@ def is_special(path: str) -> bool:
     return not stat.S_ISREG(mode)
 
 
-def save_beside(source: int, path: str, size: int) -> None:
-    """Copy to a temporary file beside `path`, bring it to the disk, rename. Raises OSError, StoreError."""
+def _save_beside(store: Store, image_id: str, path: str) -> int:
     directory = os.path.dirname(path)
     temporary = os.path.join(directory, f".douane-{uuid.uuid4()}.part")
     target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
         try:
-            copy_sparse(source, target, size)
+            size = store.copy_to(image_id, target, name=path, sparse=True)
             os.fsync(target)
         finally:
             os.close(target)
@@ -37,16 +55,17 @@ def save_beside(source: int, path: str, size: int) -> None:
         unlink_quietly(temporary)
         raise
     sync_directory(directory)
+    return size
 
 
-def save_special(source: int, path: str, size: int) -> None:
-    """Write in order to what is there already and is no file. Raises StoreError."""
-    with told("save the image", path, side="target"):
+def _save_special(store: Store, image_id: str, path: str) -> int:
+    with explained("save the image", path, side="target"):
         target = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        copy_dense(source, target, size, path)
-        with told("save the image", path, side="target"):
+        size = store.copy_to(image_id, target, name=path)
+        with explained("save the image", path, side="target"):
             if stat.S_ISBLK(os.fstat(target).st_mode):
                 os.fsync(target)
+        return size
     finally:
         os.close(target)

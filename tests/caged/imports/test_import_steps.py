@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from douane.imports import Home
+from douane.stores import save
 
 PROGRAM = Path(__file__).parents[2] / "support" / "killed_import.py"
 
@@ -56,7 +57,7 @@ def is_whole(home: Home, place: Path) -> None:
     assert (image.status, image.name, image.size, image.disk_format) == ("active", "killed", 300_000, "raw")
     assert image.properties["format.disk_format"] == "raw"
     saved = place / "saved"
-    assert home.store.save(image.id, saved) == image.size
+    assert save(home.store, image.id, saved) == image.size
     assert saved.read_bytes() == (place / "image").read_bytes()
     assert list(home.store.image_ids()) == [image.id]
     assert os.listdir(place / "home" / "store" / "staging") == []

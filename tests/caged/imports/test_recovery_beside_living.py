@@ -14,9 +14,9 @@ from douane.catalog import Catalog
 from douane.declared import DeclaredImage
 from douane.engine import RunOptions, choose_tier, load_plan, open_source
 from douane.errors import Conflict, SinkError, StoreError
-from douane.imports import Home, Imported, import_image
-from douane.imports import from_file as file_import
-from douane.stores import FileStore, Staged
+from douane.imports import Home, Imported, image_import, import_image
+from douane.stores import FileStore, save
+from douane.stores.staging_file import StagingFile
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ class Paused:
 
 STEPS = [
     (Catalog, "begin_new_import"),
-    (file_import, "inspect_image"),
-    (Staged, "finish"),
+    (image_import, "inspect_image"),
+    (StagingFile, "finish"),
     (Catalog, "ready_to_publish"),
     (FileStore, "publish"),
     (os, "link"),
@@ -100,11 +100,11 @@ def test_an_import_comes_to_its_end_whoever_recovers_beside_it(
     assert list(home.store.image_ids()) == [image.id]
     assert list(home.store.staged_keys()) == []
     home.recover()
-    assert home.store.save(image.id, place / "saved") == 300_000
+    assert save(home.store, image.id, place / "saved") == 300_000
     assert (place / "saved").read_bytes() == (place / "image").read_bytes()
 
 
-@pytest.mark.parametrize("step", [(Staged, "discard"), (Catalog, "fail")], ids=["discard", "fail"])
+@pytest.mark.parametrize("step", [(StagingFile, "discard"), (Catalog, "fail")], ids=["discard", "fail"])
 def test_a_refusal_is_a_refusal_whoever_recovers_beside_it(
     monkeypatch: pytest.MonkeyPatch, place: Path, home: Home, step: tuple[Any, str]
 ) -> None:

@@ -145,7 +145,7 @@ def test_only_what_is_finished_and_of_the_right_size_is_taken_over(tmp_path: Pat
         store.adopt(new_id(), 1)
     assert caught.value.code == "not-found"
     staged = store.adopt(key, len(BYTES))
-    assert not store.abandoned(key), "it has an owner again"
+    assert not store.is_abandoned(key), "it has an owner again"
     staged.discard()
 
 

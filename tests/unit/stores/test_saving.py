@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.errors import StoreError
-from douane.stores import FileStore
+from douane.stores import FileStore, save
 from support.store import new_id, on_small_disk, open_directory, put
 
 GIB = 1 << 30
@@ -57,7 +57,7 @@ def test_what_is_saved_is_what_was_stored(in_kernel: bool, layout: list[tuple[in
         target = directory / "saved"
         if not in_kernel:
             patch.setattr(os, "copy_file_range", _not_here)
-        assert store.save(image_id, target) == size
+        assert save(store, image_id, target) == size
         assert target.read_bytes() == expected
         assert target.stat().st_blocks <= (directory / "store" / "images" / image_id).stat().st_blocks + 8
         assert drain(store, image_id) == expected
@@ -71,7 +71,7 @@ def test_a_sparse_image_takes_no_more_room_than_its_data(tmp_path: Path) -> None
     store = FileStore(tmp_path)
     image_id = put(store, [(0, b"a" * 4096), (GIB, b"b" * 4096)], 64 * GIB)
     target = tmp_path / "saved"
-    assert store.save(image_id, target) == 64 * GIB
+    assert save(store, image_id, target) == 64 * GIB
     assert target.stat().st_size == 64 * GIB
     assert target.stat().st_blocks * 512 < 1 << 20
     with target.open("rb") as file:
@@ -87,8 +87,8 @@ def test_a_sparse_image_fits_on_another_small_disk(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from douane.stores import FileStore\n"
-        f"FileStore(Path({str(tmp_path / 'store')!r})).save({image_id!r}, Path(sys.argv[1]) / 'out')\n"
+        "from douane.stores import FileStore, save\n"
+        f"save(FileStore(Path({str(tmp_path / 'store')!r})), {image_id!r}, Path(sys.argv[1]) / 'out')\n"
         "fd = os.open(sys.argv[1] + '/out', os.O_RDONLY)\n"
         "print(os.fstat(fd).st_size, os.pread(fd, 4, 1 << 30), os.listdir(sys.argv[1]))\n"
     )
@@ -103,11 +103,11 @@ def test_a_full_disk_is_told_and_nothing_is_left_beside_the_target(tmp_path: Pat
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from douane.stores import FileStore\n"
+        "from douane.stores import FileStore, save\n"
         "from douane.errors import StoreError\n"
         "Path(sys.argv[1], 'out').write_bytes(b'what was there')\n"
         "try:\n"
-        f"    FileStore(Path({str(tmp_path / 'store')!r})).save({image_id!r}, Path(sys.argv[1]) / 'out')\n"
+        f"    save(FileStore(Path({str(tmp_path / 'store')!r})), {image_id!r}, Path(sys.argv[1]) / 'out')\n"
         "except StoreError as error:\n"
         "    print(error.code, error)\n"
         "print(os.listdir(sys.argv[1]), Path(sys.argv[1], 'out').read_bytes())\n"
@@ -124,7 +124,7 @@ def test_a_file_that_was_there_is_replaced_whole_also_behind_a_link(tmp_path: Pa
     (tmp_path / "real").write_bytes(b"much longer than new")
     (tmp_path / "link").symlink_to("real")
     held = (tmp_path / "real").open("rb")
-    store.save(image_id, tmp_path / "link")
+    save(store, image_id, tmp_path / "link")
     assert (tmp_path / "real").read_bytes() == b"new"
     assert (tmp_path / "link").is_symlink()
     assert held.read() == b"much longer than new", "who reads the old one never sees half of the new one"
@@ -137,7 +137,7 @@ def test_the_saved_file_has_the_mode_of_any_file_its_user_makes(tmp_path: Path) 
     image_id = put(store, [], 0)
     old = os.umask(0o027)
     try:
-        store.save(image_id, tmp_path / "out")
+        save(store, image_id, tmp_path / "out")
     finally:
         os.umask(old)
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o640
@@ -148,16 +148,16 @@ def test_places_that_cannot_be_saved_to_get_a_sentence(tmp_path: Path) -> None:
     image_id = put(store, [(0, b"x")], 1)
     for target, code, words in [
         (tmp_path, "target-unwritable", "is a directory; name a file in it"),
-        (tmp_path / "no" / "out", "target-unwritable", "in a directory that is not there; make it first"),
+        (tmp_path / "no" / "out", "target-unwritable", "in a directory that does not exist; make it first"),
         (Path("/proc/out"), "target-unwritable", "/proc/out"),
         (Path("/dev/full"), "target-full", "no space left"),
     ]:
         with pytest.raises(StoreError) as caught:
-            store.save(image_id, target)
+            save(store, image_id, target)
         assert caught.value.code == code
         assert words in str(caught.value)
     with pytest.raises(StoreError) as caught:
-        store.save(new_id(), tmp_path / "out")
+        save(store, new_id(), tmp_path / "out")
     assert caught.value.code == "not-found"
     assert sorted(os.listdir(tmp_path)) == ["store"]
 
@@ -170,7 +170,7 @@ def test_a_named_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
     got: list[bytes] = []
     thread = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
     thread.start()
-    store.save(image_id, pipe)
+    save(store, image_id, pipe)
     thread.join()
     assert got == [bytes(4096) + b"x" + bytes(9000 - 4097)]
     assert pipe.is_fifo()
@@ -200,6 +200,6 @@ def test_an_image_that_was_cut_from_outside_is_not_padded_with_zeros(
 
     monkeypatch.setattr(os, "copy_file_range", cut_first)
     with pytest.raises(StoreError) as caught:
-        store.save(image_id, tmp_path / "out")
+        save(store, image_id, tmp_path / "out")
     assert caught.value.code == "damaged"
     assert not (tmp_path / "out").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from douane.errors import StoreError
-from douane.stores import FileStore
+from douane.stores import FileStore, save
 from support.store import new_id, put, read_all, stager
 
 
@@ -59,13 +59,13 @@ def test_a_name_is_never_a_path(tmp_path: Path, name: str) -> None:
     asked = [
         lambda: store.stage(name),
         lambda: store.adopt(name, 0),
-        lambda: store.abandoned(name),
+        lambda: store.is_abandoned(name),
         lambda: store.discard(name),
         lambda: store.open(name),
         lambda: store.size(name),
         lambda: store.exists(name),
         lambda: store.delete(name),
-        lambda: store.save(name, tmp_path / "out"),
+        lambda: save(store, name, tmp_path / "out"),
         lambda: store.copy_to(name, 1),
     ]
     for ask in asked:
@@ -104,7 +104,7 @@ def test_a_live_import_is_never_discarded_and_a_killed_one_is(tmp_path: Path) ->
     store = FileStore(tmp_path)
     key = new_id()
     with stager(tmp_path, key) as process:
-        assert not store.abandoned(key)
+        assert not store.is_abandoned(key)
         assert not store.discard(key)
         with pytest.raises(StoreError) as caught:
             store.adopt(key, 13)
@@ -112,9 +112,9 @@ def test_a_live_import_is_never_discarded_and_a_killed_one_is(tmp_path: Path) ->
         assert list(store.staged_keys()) == [key]
         process.kill()
         process.wait()
-        assert store.abandoned(key)
+        assert store.is_abandoned(key)
         assert store.discard(key)
-    assert not store.abandoned(key)
+    assert not store.is_abandoned(key)
     assert not store.discard(key)
     assert os.listdir(tmp_path / "staging") == []
 
@@ -123,10 +123,10 @@ def test_a_second_opening_in_the_same_process_does_not_pass_for_the_owner(tmp_pa
     store = FileStore(tmp_path)
     with store.stage(new_id()) as staged:
         reader = staged.open_read()
-        assert not store.abandoned(staged.key)
+        assert not store.is_abandoned(staged.key)
         assert not FileStore(tmp_path).discard(staged.key)
         os.close(reader)
-        assert not store.abandoned(staged.key), "closing a reader must not let go of the lock"
+        assert not store.is_abandoned(staged.key), "closing a reader must not let go of the lock"
 
 
 def test_no_cleaner_ever_takes_a_file_that_was_just_staged(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_no_cleaner_ever_takes_a_file_that_was_just_staged(tmp_path: Path) -> No
     code = (
         "import sys, select\n"
         "from pathlib import Path\n"
-        "from douane.stores import FileStore\n"
+        "from douane.stores import FileStore, save\n"
         "store = FileStore(Path(sys.argv[1]))\n"
         "print('ready', flush=True)\n"
         "while not select.select([sys.stdin], [], [], 0)[0]:\n"
