@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from douane.host.base import PluginProcess
 from douane.host.messages import Needs
@@ -20,8 +21,7 @@ class Output(Enum):
     ENDED = "ended"
 
 
-@dataclass
-class PluginState:
+class PluginState(msgspec.Struct):
     """One plugin of a run."""
 
     spec: PluginSpec
@@ -52,12 +52,11 @@ class PluginState:
         return self.spec.mode == "audit"
 
 
-@dataclass
-class Stage:
+class Stage(msgspec.Struct):
     """Inspectors that stand together, and the transform, if any, that ends them. All read the same ring."""
 
     number: int
-    plugins: list[PluginState] = field(default_factory=list)
+    plugins: list[PluginState] = []
     ring: int | None = None
     """The number of the ring that it reads; None before it has begun.
 
@@ -71,7 +70,7 @@ class Stage:
     file_size: int | None = None
     """Bytes in its file, when all of it is written."""
 
-    waiting: list[PluginState] = field(default_factory=list)
+    waiting: list[PluginState] = []
     """Plugins that get the image when the file is written."""
 
     @property

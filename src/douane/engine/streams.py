@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from douane.errors import DouaneError
 from douane.host.base import PluginProcess
@@ -22,8 +23,7 @@ from douane.stream.writer import Writer
 from .events import FilePassedOn, FileWritten, OutputEnded, ReaderEnded, SourceEnded, SpoolFailed
 
 
-@dataclass
-class StageStreams:
+class StageStreams(msgspec.Struct):
     """What is open for one stage."""
 
     ring: int = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from douane_plugin import API_LEVEL, wire
 
@@ -87,8 +88,7 @@ class Conversation:
         self._forced = True
 
 
-@dataclass(frozen=True)
-class Unusable:
+class Unusable(msgspec.Struct, frozen=True):
     """The plugin cannot be used as it is configured; `reason` and `trace` are for the operator."""
 
     reason: str

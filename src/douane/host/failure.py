@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+
+import msgspec
 
 from douane.report import PluginOutcome
 
@@ -14,8 +15,7 @@ KILLED = {
 }
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """A failure; `message` completes "the check NAME ..." for the tenant, `detail` is for the operator."""
 
     outcome: PluginOutcome

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from douane.plan.grants import open_grant
 from douane.plan.model import PluginSpec
@@ -14,8 +15,7 @@ from .base import Supplies
 from .messages import SentGrant, SentRing
 
 
-@dataclass(frozen=True)
-class Handover:
+class Handover(msgspec.Struct, frozen=True):
     """This process's copies of the descriptors. They are closed when the plugin's process has its own."""
 
     rings: list[SentRing]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import msgspec
 
 from douane.sandbox import Tier
 
-from .log import LogLine
+from .log import INFO, LogLine
 
 Progress = Callable[[int, int | None], None]
 """Called about ten times a second with the bytes received and the size of the image (None: unknown). What it raises
@@ -30,5 +29,5 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Receives what plugins print and log."""
 
     progress: Progress | None = None
-    log_level: int = logging.INFO
+    log_level: int = INFO
     """The lowest level that plugins log, as in the logging module."""

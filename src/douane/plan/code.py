@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.machinery
 import os
-import shlex
-import shutil
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 
+from douane import __version__
 from douane.errors import PlanError
+from douane.sandbox.executables import find_program
 
 from .builtin import BUILT_IN, PACKAGE
 from .model import PluginSpec
@@ -52,8 +50,7 @@ class ExecProgram(msgspec.Struct, frozen=True):
 FORMAT = ModuleClass(*BUILT_IN["format"].split(":"))
 
 
-@dataclass(frozen=True)
-class PluginCode:
+class PluginCode(msgspec.Struct, frozen=True):
     """The code of one plugin."""
 
     target: SourceFile | ModuleClass | WireProgram | ExecProgram
@@ -62,13 +59,13 @@ class PluginCode:
     code_sha256: str
     """Digest (hex) of the files that will run."""
 
-    kind: Kind = field(default_factory=Kind)
+    kind: Kind = Kind()
     """Read from the source, so it may be wrong."""
 
-    read: tuple[Path, ...] = ()
+    read: tuple[str, ...] = ()
     """The files and folders that the sandbox must show."""
 
-    origin: Path | None = None
+    origin: str | None = None
     """The file of a module."""
 
     version: str | None = None
@@ -98,7 +95,7 @@ class PluginCode:
         if isinstance(self.target, SourceFile):
             return self.target.source
         try:
-            return self.origin.read_text(encoding="utf-8") if self.origin is not None else None
+            return _read(self.origin).decode() if self.origin is not None else None
         except (OSError, ValueError):
             return None
 
@@ -122,6 +119,8 @@ def find_code(plugin: PluginSpec, sys_path: tuple[str, ...]) -> PluginCode:
 
 
 def _program(plugin: PluginSpec) -> PluginCode:
+    import shlex
+
     scheme, _, command = plugin.use.partition(":")
     try:
         words = shlex.split(command)
@@ -136,14 +135,14 @@ def _program(plugin: PluginSpec) -> PluginCode:
             f"plugin {plugin.name!r}: a program takes its settings as arguments (use = 'exec:PROGRAM ARGS'); "
             "config, grants, scratch and python are for Python plugins"
         )
-    program = plugin.path(words[0]) if "/" in words[0] else shutil.which(words[0])
+    program = plugin.path(words[0]) if "/" in words[0] else find_program(words[0])
     if program is None or not os.path.isfile(program):
         raise PlanError(f"plugin {plugin.name!r}: there is no program {words[0]!r}; give its full path")
     if not os.access(program, os.X_OK):
         raise PlanError(f"plugin {plugin.name!r}: {program} is not executable (chmod +x)")
     path = os.path.abspath(program)  # not the target of a link: unxz, zcat and others look at the name of their call
     argv = (path, *words[1:])
-    return PluginCode(WireProgram(argv) if scheme == "wire" else ExecProgram(argv), _digest(plugin, [Path(path)]))
+    return PluginCode(WireProgram(argv) if scheme == "wire" else ExecProgram(argv), _digest(plugin, [path]))
 
 
 def _entry_point(plugin: PluginSpec) -> str:
@@ -162,7 +161,7 @@ def _entry_point(plugin: PluginSpec) -> str:
 def _file(plugin: PluginSpec, path: str, attribute: str) -> PluginCode:
     full = plugin.path(path)
     try:
-        content = Path(full).read_bytes()
+        content = _read(full)
         source = content.decode()
     except OSError as error:
         raise PlanError(f"plugin {plugin.name!r}: {full} cannot be read: {error.strerror}") from error
@@ -180,29 +179,37 @@ def _module(plugin: PluginSpec, module: str, attribute: str, sys_path: tuple[str
             "or set python = to the interpreter that has it"
         )
     folder = _folder(module, origin)
-    files = sorted(folder.rglob("*.py")) if folder else [origin]
-    kind = scan_kind(origin.read_text(errors="replace"), attribute) if origin.suffix == ".py" else Kind()
+    kind = scan_kind(_read(origin).decode(errors="replace"), attribute) if origin.endswith(".py") else Kind()
     return PluginCode(
         ModuleClass(module, attribute),
-        _digest(plugin, files),
+        _digest(plugin, _modules_in(folder) if folder else [origin]),
         kind,
         read=(folder,) if folder else (origin,),
         origin=origin,
-        version=_version(module),
+        version=__version__ if module.startswith(f"{PACKAGE}.") else None,
     )
 
 
-def _folder(module: str, origin: Path) -> Path | None:
+def _folder(module: str, origin: str) -> str | None:
     """The folder whose files `module` may import, or None for a module outside a package.
 
     For a built-in plugin it is the whole folder `plugins`, with the format readers that several plugins share.
     """
     if module.startswith(f"{PACKAGE}."):
-        return next(parent for parent in origin.parents if parent.name == "plugins")
-    return origin.parent if "." in module else None
+        folder, separator, _ = origin.rpartition("/plugins/")
+        return f"{folder}{separator}".rstrip("/")
+    return os.path.dirname(origin) if "." in module else None
 
 
-def find_module(module: str, sys_path: tuple[str, ...]) -> Path | None:
+def _modules_in(folder: str) -> list[str]:
+    """The Python files in `folder` and its subfolders, in a fixed order."""
+    files = [
+        os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names if name.endswith(".py")
+    ]
+    return sorted(files)
+
+
+def find_module(module: str, sys_path: tuple[str, ...]) -> str | None:
     """The file of a module, found without importing its parents, whose code would then run in the engine."""
     search: list[str] | None = list(sys_path)
     spec: importlib.machinery.ModuleSpec | None = None
@@ -214,28 +221,22 @@ def find_module(module: str, sys_path: tuple[str, ...]) -> Path | None:
         if spec is None:
             return None
         search = list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else None
-    return Path(spec.origin) if spec is not None and spec.origin and spec.has_location else None
+    return spec.origin if spec is not None and spec.origin and spec.has_location else None
 
 
-def _version(module: str) -> str | None:
-    if not module.startswith("douane."):
-        return None
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("douane")
-    except PackageNotFoundError:
-        return None
-
-
-def _digest(plugin: PluginSpec, files: list[Path]) -> str:
+def _digest(plugin: PluginSpec, files: list[str]) -> str:
     total = hashlib.sha256()
     for file in files:
         try:
-            content = file.read_bytes()
+            content = _read(file)
         except OSError as error:
             raise PlanError(f"plugin {plugin.name!r}: {file} cannot be read: {error.strerror}") from error
         if len(files) > 1:
-            total.update(f"{file.name}\0{len(content)}\0".encode())
+            total.update(f"{os.path.basename(file)}\0{len(content)}\0".encode())
         total.update(content)
     return total.hexdigest()
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

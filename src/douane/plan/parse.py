@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -71,7 +67,7 @@ def load_plan(path: str | None, *, extra: Sequence[str] = (), settings: Sequence
     if path is None:
         table, where, base = {"plugin": [dict(plugin) for plugin in DEFAULT_PLUGINS]}, "the built-in plan", ""
     else:
-        table, where, base = _read_toml(path), path, str(Path(path).resolve().parent)
+        table, where, base = _read_toml(path), path, os.path.dirname(os.path.realpath(path))
     plan = parse_plan(table, where=where, base=base)
     added = [_from_command_line(spec) for spec in extra]
     replaced = {plugin.name for plugin in added} if path is None else set()
@@ -116,6 +112,8 @@ def _digests(table: Mapping[str, Any], key: str, default: Sequence[str], where: 
 
 
 def _read_toml(path: str) -> dict[str, Any]:
+    import tomllib
+
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
@@ -138,6 +136,8 @@ def _table(table: Mapping[str, Any], key: str, keys: tuple[str, ...], where: str
 def _refuse_unknown(table: Mapping[str, Any], keys: Iterable[str], where: str, prefix: str) -> None:
     for key in table:
         if key not in keys:
+            import difflib
+
             near = difflib.get_close_matches(key, list(keys), 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(keys)}"
             raise PlanError(f"{where}: {prefix}{key!r} is not a setting; {hint}")
@@ -170,10 +170,13 @@ def _plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
 
 def _complete(raw: _PluginTable, subject: str, base: str) -> PluginSpec:
     settings = {**_policy(raw, subject), **_quantities(raw, subject)}
-    try:
-        json.dumps(raw.config, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise PlanError(f"{subject}: 'config' holds a value that a plugin cannot receive: {error}") from error
+    if raw.config:
+        import json
+
+        try:
+            json.dumps(raw.config, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise PlanError(f"{subject}: 'config' holds a value that a plugin cannot receive: {error}") from error
     for pattern in raw.may_set:
         if not _PATTERN.fullmatch(pattern):
             raise PlanError(
@@ -235,7 +238,7 @@ def _from_command_line(spec: str) -> PluginSpec:
         use = spec
         if use.startswith(("exec:", "wire:")):
             words = use[5:].split()
-            name = Path(words[0]).stem if words else ""
+            name = os.path.splitext(os.path.basename(words[0]))[0] if words else ""
         else:
             name = use.rpartition(":")[2] or use
         name = re.sub(r"[^a-z0-9_-]", "-", name.lower()).lstrip("0123456789-_")

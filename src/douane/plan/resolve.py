@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+
+import msgspec
 
 from douane import sandbox
 from douane.errors import PlanError, SandboxError
+from douane.sandbox.executables import find_program
 
 from .code import PluginCode, find_code
 from .model import Plan, PluginSpec
 from .source_scan import Kind
 
 
-@dataclass(frozen=True)
-class ResolvedPlugin:
+class ResolvedPlugin(msgspec.Struct, frozen=True):
     """One plugin of a run. `kind` is read from the source without running it, so it may be wrong."""
 
     spec: PluginSpec
     code: PluginCode
     interpreter: sandbox.Interpreter
-    programs: tuple[Path, ...]
+    programs: tuple[str, ...]
     kind: Kind
     stage: int = 0
     """The number of its stage: how many transforms precede the plugin."""
 
 
-@dataclass(frozen=True)
-class ResolvedPlan:
+class ResolvedPlan(msgspec.Struct, frozen=True):
     """The plugins of a run, in order, with the format inspectors that follow transforms."""
 
     plan: Plan
@@ -73,7 +72,7 @@ def _in_stages(plugins: list[ResolvedPlugin]) -> tuple[ResolvedPlugin, ...]:
     stage = 0
     placed = []
     for plugin in plugins:
-        placed.append(replace(plugin, stage=stage))
+        placed.append(msgspec.structs.replace(plugin, stage=stage))
         stage += plugin.kind.is_transform
     return tuple(placed)
 
@@ -88,7 +87,7 @@ def _format_after(transform: str, plan: Plan, plugins: list[ResolvedPlugin]) -> 
 def resolve_plugin(spec: PluginSpec, kind: Kind | None = None) -> ResolvedPlugin:
     """Find the code of one plugin; `kind` replaces what its source suggests. Raises PlanError."""
     try:
-        interpreter = sandbox.interpreter(Path(spec.path(spec.python)) if spec.python is not None else None)
+        interpreter = sandbox.interpreter(spec.path(spec.python) if spec.python is not None else None)
     except SandboxError as error:
         raise PlanError(f"plugin {spec.name!r}: {error}") from error
     code = find_code(spec, interpreter.sys_path)
@@ -100,16 +99,16 @@ def resolve_plugin(spec: PluginSpec, kind: Kind | None = None) -> ResolvedPlugin
     return ResolvedPlugin(spec, code, interpreter, programs, kind)
 
 
-def _programs(spec: PluginSpec, code: PluginCode) -> tuple[Path, ...]:
-    paths = [Path(program) for program in code.argv[:1]]
+def _programs(spec: PluginSpec, code: PluginCode) -> tuple[str, ...]:
+    paths = list(code.argv[:1])
     for program in spec.programs:
-        path = shutil.which(program)
+        path = find_program(program)
         if path is None:
             raise PlanError(
                 f"plugin {spec.name!r}: program {program!r} was not found on PATH; install it or remove it from "
                 "'programs'"
             )
-        paths.append(Path(path).absolute())
+        paths.append(os.path.abspath(path))
     return tuple(paths)
 
 

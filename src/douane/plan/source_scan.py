@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+
+import msgspec
 
 from douane.errors import PlanError
 
@@ -24,16 +24,14 @@ _PARSING = threading.Lock()
 thread parses meanwhile (python/cpython, issue 106905)."""
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True):
     """The facts about a class that decide what its process is started with."""
 
     is_transform: bool = False
     reads_file: bool = False
 
 
-@dataclass(frozen=True)
-class Requests:
+class Requests(msgspec.Struct, frozen=True):
     """What a plugin requests at run time, as far as the file of its class states it."""
 
     grants: tuple[str, ...] = ()
@@ -99,7 +97,8 @@ def only_class(path: str) -> str:
     A class whose name begins with an underscore counts only if there is no other class: it is a base.
     """
     try:
-        names = _plugins(parse_source(Path(path).read_text(encoding="utf-8")))
+        with open(path, encoding="utf-8") as file:
+            names = _plugins(parse_source(file.read()))
     except OSError as error:
         raise PlanError(f"{path} cannot be read: {error.strerror}") from error
     except _UNREADABLE as error:

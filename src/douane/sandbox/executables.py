@@ -56,7 +56,12 @@ def executables(sandbox: SandboxSpec, run: PythonRuntime | Program) -> Executabl
 
 
 def find_program(name: str) -> str | None:
-    """The path of the program `name` in PATH, as `shutil.which` finds it without the modules that shutil imports."""
+    """The path of the program `name`, a path or a name in PATH; None if there is none.
+
+    The same as `shutil.which`, without the 3 ms that importing shutil takes.
+    """
+    if "/" in name:
+        return name if os.path.isfile(name) and os.access(name, os.X_OK) else None
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
         path = os.path.join(folder, name)
         if os.path.isfile(path) and os.access(path, os.X_OK):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from .interpreter import Interpreter
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MiB = 1 << 20
 
@@ -58,10 +55,10 @@ class SandboxSpec(msgspec.Struct, frozen=True):
     tier: Tier
     interpreter: Interpreter
     bounds: Bounds = Bounds()
-    read: tuple[Path, ...] = ()
+    read: tuple[str | os.PathLike[str], ...] = ()
     """The plugin's own files and directories, read-only."""
 
-    programs: tuple[Path, ...] = ()
+    programs: tuple[str | os.PathLike[str], ...] = ()
     """Programs that the plugin may run; without any, fork and exec are refused."""
 
     name: str = "plugin"

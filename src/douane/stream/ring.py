@@ -15,8 +15,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from douane.units import MiB
 
@@ -48,8 +49,7 @@ class RingStopped(Exception):
     """A signal to the thread that fills a ring, not an error: the run has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """A piece of the image: [start, end), and its place in the ring in bytes, or None for a hole (zeros)."""
 
     start: int

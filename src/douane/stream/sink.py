@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import Protocol
 
 from douane.errors import DouaneError, SinkError
 
-from .temp_files import open_unnamed
+from .temp_files import open_unnamed, temp_folder
 
 
 class Sink(Protocol):
@@ -58,7 +57,7 @@ class TempSink(FileSink):
     def __init__(self, purpose: str) -> None:
         self._purpose = purpose
         try:
-            super().__init__(open_unnamed(tempfile.gettempdir()), "the temporary file")
+            super().__init__(open_unnamed(temp_folder()), "the temporary file")
         except OSError as error:
             raise self._error(error, "set TMPDIR to another folder", code="temporary-unusable") from error
         os.fchmod(self.fd, 0o444)  # it has no name; a sandboxed process of another user opens it by its descriptor
@@ -72,7 +71,7 @@ class TempSink(FileSink):
         return self._error(error, "free some space there, or set TMPDIR to another folder", code="temporary-full")
 
     def _error(self, error: OSError, remedy: str, *, code: str) -> SinkError:
-        folder = tempfile.gettempdir()
+        folder = temp_folder()
         return SinkError(f"the image cannot be kept {self._purpose}: {error.strerror} in {folder}; {remedy}", code=code)
 
     def close(self) -> None:

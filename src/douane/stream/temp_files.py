@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 
 from douane.errors import SinkError
 
@@ -17,6 +16,13 @@ def disk_bytes(fd: int) -> int:
     return os.fstat(fd).st_blocks * 512
 
 
+def temp_folder() -> str:
+    """The folder for temporary files: ``TMPDIR``, or the system's default."""
+    import tempfile  # few runs need one, and importing it takes 3 ms
+
+    return tempfile.gettempdir()
+
+
 def open_unnamed(folder: str) -> int:
     """A new file in `folder`, open for reading and writing, that has no name and cannot be given one.
 
@@ -27,6 +33,8 @@ def open_unnamed(folder: str) -> int:
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):  # no O_TMPFILE there: open(2)
             raise
+    import tempfile
+
     fd, path = tempfile.mkstemp(dir=folder)
     os.unlink(path)
     return fd
@@ -41,7 +49,7 @@ class ScratchFiles:
     def __init__(self, size: int) -> None:
         self.size = size
         self.fds: list[int] = []
-        folder = tempfile.gettempdir()
+        folder = temp_folder()
         try:
             for _ in range(SCRATCH_FILES):
                 self.fds.append(open_unnamed(folder))

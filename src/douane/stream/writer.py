@@ -7,12 +7,15 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from .reader import ThreadReader
 from .ring import Chunk, Ring
 from .sink import Sink, TempSink
 from .zeros import data_runs
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 PARALLEL_WRITES = 4
 """Writes at a time that bypass the cache: nothing else overlaps them with the disk's latency then."""
@@ -46,7 +49,11 @@ class Writer(ThreadReader):
         self.spools = isinstance(sink, TempSink)
         self._direct = not read_again and _bypass_cache(sink.fd)
         self._pending: deque[tuple[int, list[Future[None]]]] = deque()
-        self._pool = ThreadPoolExecutor(PARALLEL_WRITES, "douane-write") if self._direct else None
+        self._pool = None
+        if self._direct:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(PARALLEL_WRITES, "douane-write")
 
     def _read(self, chunk: Chunk) -> None:
         if chunk is _WRITE_ENDED:

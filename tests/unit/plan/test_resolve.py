@@ -48,7 +48,7 @@ def test_the_digest_of_a_built_in_plugin_covers_the_readers_of_formats(use: str,
     spec = PluginSpec(name=use, use=use)
     original = find_code(spec, (str(tmp_path),))
     assert original.origin is not None
-    assert original.origin.is_relative_to(tmp_path)
+    assert original.origin.startswith(str(tmp_path))
     assert original.code_sha256 == find_code(spec, tuple(sys.path)).code_sha256
     with (tmp_path / "douane/plugins/formats/qcow2_header.py").open("a") as file:
         file.write("# a new line\n")

@@ -108,7 +108,7 @@ class Subject:
         if isinstance(self.code.target, SourceFile):
             return {self.code.target.path: self.code.target.source}
         found: dict[str, str] = {}
-        for path in self.code.read:
+        for path in map(Path, self.code.read):
             for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
                 with contextlib.suppress(OSError, UnicodeDecodeError):
                     found[str(file)] = file.read_text()
