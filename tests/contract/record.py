@@ -48,7 +48,7 @@ class Tap:
                 if kind == wire.LOAD:
                     self.frames.clear()  # started a second time
                     channels.clear()
-                    channels.add(id(self._sender._channel.socket))
+                    channels.add(id(self._sender._process.socket))
                 self.frames.append(Frame("engine", kind, data[wire.HEADER_BYTES :]))
             return data
 
@@ -62,16 +62,23 @@ class Tap:
 
             return call
 
-        def record_bytes(ring_reader: Any, frame: bytes) -> None:
+        def record_bytes(ring_reader: Any, frames: bytes) -> None:
             if id(ring_reader._channel) in channels:
-                kind = int.from_bytes(frame[:4], "little")
-                self.frames.append(Frame("engine", kind, frame[wire.HEADER_BYTES :]))
-            send(ring_reader, frame)
+                self._record_all(frames)
+            send(ring_reader, frames)
 
         plugin._on_frame = record_frame  # type: ignore[method-assign]  # a tap
         plugin.send_image, plugin.start = as_sender(send_image), as_sender(start)  # type: ignore[method-assign]  # a tap
         python_plugin.pack = record_packed
         reader._send = record_bytes  # type: ignore[method-assign]  # a tap
+
+    def _record_all(self, frames: bytes) -> None:
+        """Record what the engine sends at once: frames one after the other."""
+        while frames:
+            kind = int.from_bytes(frames[:4], "little")
+            end = wire.HEADER_BYTES + int.from_bytes(frames[4 : wire.HEADER_BYTES], "little")
+            self.frames.append(Frame("engine", kind, frames[wire.HEADER_BYTES : end]))
+            frames = frames[end:]
 
 
 def record(tap: Tap, name: str, header: dict[str, Any]) -> None:
