@@ -1,4 +1,4 @@
-"""Which plugin gets the image when: at once, when a file of it is written, or when others have answered. No I/O."""
+"""The delivery of the image: at once, when a file of it is written, or when other plugins have answered. No I/O."""
 
 from __future__ import annotations
 

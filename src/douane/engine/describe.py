@@ -1,4 +1,4 @@
-"""What a plugin says of itself: loaded in its sandbox, never in this process; and what its source shows."""
+"""The description of a plugin, which is loaded in its sandbox and never in this process, and of its source."""
 
 from __future__ import annotations
 

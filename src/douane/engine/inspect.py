@@ -28,7 +28,7 @@ from .outcome import make_report
 from .run import Run
 
 DECLARED_BYTES = 64 * KiB
-"""What a sender may declare of an image, in all."""
+"""The largest declaration of an image, as JSON."""
 
 DEFAULTS = RunOptions()
 

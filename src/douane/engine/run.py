@@ -74,7 +74,7 @@ class Run:
 
     def go(self) -> None:
         """Let the image through. Returns when it is decided; what came of it is in the attributes and verdicts."""
-        for process in self.launched.plugins:  # what has happened before the image came
+        for process in self.launched.plugins:  # events from before the image
             if process.ready:
                 self._handle(PluginReady(process.spec.name, process.needs, process.misjudged))
             if process.verdict is not None:

@@ -14,7 +14,7 @@ from douane.report import Verdict
 
 
 class Output(Enum):
-    """How far a transform's output has come."""
+    """The state of a transform's output."""
 
     NONE = "none"
     FLOWING = "flowing"

@@ -24,7 +24,7 @@ from .events import FilePassedOn, FileWritten, OutputEnded, ReaderEnded, SourceE
 
 
 class StageStreams(msgspec.Struct):
-    """What is open for one stage."""
+    """The open streams of one stage."""
 
     ring: int = 0
     pin: Pin | None = None
@@ -109,7 +109,7 @@ class Streams:
             self._rings[stage + 1],
             transform.output,
             transform.spec.name,
-            lambda: source.size,  # what was there for it to read, however it reads
+            lambda: source.size,  # all that had arrived for the transform
             max_output=transform.spec.max_output,
             max_ratio=transform.spec.max_ratio,
             ended=lambda error: self._post(OutputEnded(stage, error)),

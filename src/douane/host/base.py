@@ -58,7 +58,7 @@ class PluginProcess(Protocol):
     """True if the plugin is of another kind than its source shows, so that its process lacks descriptors."""
 
     error: PlanError | None
-    """Why the plugin cannot be used as it is configured, if it cannot."""
+    """The configuration error that keeps the plugin from being used, if any."""
 
     verdict: Verdict | None
     """None until the plugin has answered, or failed."""
@@ -94,7 +94,7 @@ class PluginProcess(Protocol):
         """Refuse the output, also after an accept: a transform may answer before too much of its output is read."""
 
     def provenance(self) -> Provenance:
-        """What exactly was run."""
+        """The provenance of the plugin: its code, configuration and sandbox."""
 
     def scratch_used(self) -> int:
         """Bytes that the scratch files take on the disk now."""

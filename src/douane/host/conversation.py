@@ -16,11 +16,11 @@ LEVELS = range(1, API_LEVEL + 1)
 """The levels of the contract that this Douane speaks."""
 
 CONFIGURATION_ERRORS = ("SettingError", "LoadError", "ValueError", "TypeError")
-"""What a constructor raises to say that its configuration is wrong; anything else is a failure of the plugin."""
+"""Exceptions of a constructor that reject its configuration; all others are failures of the plugin."""
 
 
 class Phase(Enum):
-    """How far a plugin has come."""
+    """The progress of a plugin from its start to its answer."""
 
     LOADING = "loading"
     CONFIGURING = "configuring"
@@ -96,7 +96,7 @@ class Unusable(msgspec.Struct, frozen=True):
 
 
 def check_level(described: Described) -> Unusable | None:
-    """Whether a plugin is written for a level of the contract that is not known here."""
+    """Reject a plugin that is written for an unknown level of the contract; None if the level is known."""
     if described.api in LEVELS:
         return None
     return Unusable(
@@ -106,9 +106,9 @@ def check_level(described: Described) -> Unusable | None:
 
 
 def judge_failure(failed: Failed, phase: Phase, unloaded: str) -> Unusable | Failure:
-    """Whose fault the exception is that a FAILED frame reports: the configuration's, or the plugin's.
+    """Attribute the exception in a FAILED frame to the configuration or to the plugin.
 
-    `unloaded` is what to say of a plugin whose code cannot be loaded.
+    `unloaded` is the message for code that cannot be loaded.
     """
     kind, message = clean(failed.kind, 100), clean(failed.message)
     trace = failed.trace[-MAX_TRACE:] if isinstance(failed.trace, str) else ""

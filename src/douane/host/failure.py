@@ -1,4 +1,4 @@
-"""How a plugin process fails, and how it ended, in words."""
+"""Failures of plugin processes, and exit statuses in words."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ from .failure import Failure
 from .sandboxed_process import SandboxedProcess
 
 MEASURE_SECONDS = 0.1
-"""How often the memory of a plugin's processes is added up: the second line behind the kernel's own limits."""
+"""The interval at which memory is measured: the second line behind the kernel's own limits."""
 
 LIBRARIES_BYTES = 64 * MiB
-"""What mapped code may add to a plugin's `memory`, which bounds what the plugin allocates."""
+"""Allowance for mapped code; a plugin's `memory` limits its allocations."""
 
 
 class Limits:

@@ -1,4 +1,4 @@
-"""What plugins print and log: bounded in length, rate and total, and passed on without blocking."""
+"""The output of plugins: bounded in length, rate and total, and passed on without blocking."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ MAX_TRACE = 16_000
 READS = re.compile(r"nothing|findings|stream|random|head:[1-9][0-9]{0,17}", re.ASCII)
 
 Needs = Literal["bytes", "file", "findings", "nothing"]
-"""What a plugin is given of the image: its bytes in order, a file of it, other plugins' findings, or only its facts."""
+"""The form in which a plugin gets the image: bytes in order, a file, the findings of others, or only the facts."""
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -120,13 +120,13 @@ class Described(msgspec.Struct, frozen=True, rename={"cls": "class"}):
 
     @property
     def needs(self) -> Needs:
-        """What the plugin is given of the image."""
+        """The form in which the plugin gets the image."""
         needs: dict[str, Needs] = {"random": "file", "findings": "findings", "nothing": "nothing"}
         return needs.get(self.reads, "bytes")
 
     @property
     def limit(self) -> int | None:
-        """How many bytes from the beginning the plugin reads in order; None: all."""
+        """The number of leading bytes that the plugin reads in order; None: all."""
         if self.reads.startswith("head:"):
             return int(self.reads[5:])
         return 0 if self.reads == "nothing" else None

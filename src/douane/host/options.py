@@ -20,7 +20,7 @@ def ignore_log(plugin: str, level: int, text: str) -> None:
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How an image is inspected."""
+    """The options of an inspection."""
 
     tier: Tier | None = None
     """The sandbox tier; None is the best one that this machine has."""

@@ -24,7 +24,7 @@ from .messages import Described, Needs, Violation, name_of
 from .sandboxed_process import SandboxedProcess
 
 END_SECONDS = 3.0
-"""How long a process may live on after its answer, or after it closed its channel without one."""
+"""Seconds that a process has to exit after its answer, or after it closed its channel without one."""
 
 
 class SandboxedPlugin:
@@ -225,7 +225,7 @@ class SandboxedPlugin:
         (self._stopwatch.start if busy else self._stopwatch.stop)()
         return self._limits.check_image(seconds, busy=busy, progress=progress, position=position)
 
-    # what subclasses say
+    # for subclasses
 
     def caught_up(self) -> bool:
         """See PluginProcess."""
@@ -241,7 +241,7 @@ class SandboxedPlugin:
         return "stream"
 
     def _position(self) -> int:
-        """How many bytes of the image the process is done with."""
+        """The number of bytes of the image that the process is done with."""
         return 0
 
     def _is_busy(self) -> bool:

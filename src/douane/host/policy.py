@@ -18,7 +18,7 @@ def check_proposed(spec: PluginSpec, properties: Any) -> dict[str, PropertyValue
 
 
 AUDIT_SECONDS = 1.0
-"""What auditors get after everything else is done, before they count as too slow."""
+"""Seconds that auditors have after all other plugins before they count as too slow."""
 
 
 def weigh(spec: PluginSpec, verdict: Verdict, *, is_transform: bool = False) -> Outcome:

@@ -241,7 +241,7 @@ class PythonPlugin(SandboxedPlugin):
             self.fail("failed", "plugin-died", "ended without an answer", describe_exit(code))
 
     def _last_words(self) -> str:
-        """What the process printed before it ended unloaded."""
+        """The output of a process that ended before it was loaded."""
         return ""
 
     def _on_lingering(self) -> None:
@@ -256,7 +256,7 @@ class PythonPlugin(SandboxedPlugin):
         if self._reader is not None:
             self._reader.detach()
 
-    # what the base asks
+    # overrides
 
     @property
     def reads(self) -> str:
