@@ -13,7 +13,7 @@ _BLOCK, _END = bytes.fromhex("314159265359"), bytes.fromhex("177245385090")
 
 
 class Bzip2(Compression):
-    """``BZh``, the size of blocks, and the digits of pi that a block begins with, or those of the end."""
+    """``BZh``, the size of blocks, and the magic number of a block (pi) or of the end (its root)."""
 
     name = "bzip2"
     decoder = "douane.plugins.decompress.bzip2"

@@ -1,4 +1,4 @@
-"""Gzip (RFC 1952). What is compressed is not looked at; whether it is cut short cannot be seen without unpacking it."""
+"""Gzip (RFC 1952). The compressed data is not examined: a truncation shows only when it is unpacked."""
 
 from . import member_names
 from .compression import Compression, HeaderError
@@ -18,7 +18,7 @@ _SHORTEST = 20  # header, an empty deflate block of two bytes, CRC and length
 
 
 class Gzip(Compression):
-    """Deflate is the only method there is; reserved flags must be refused by whoever unpacks it (2.3.1.2)."""
+    """Deflate is the only method; programs must refuse reserved flags (2.3.1.2)."""
 
     name = "gzip"
     decoder = "douane.plugins.decompress.gzip"
@@ -34,7 +34,7 @@ class Gzip(Compression):
             return
         match.note("flags", header.flags, 3)
         for what, (offset, text) in header.texts.items():
-            match.note(what, member_names.shown(text.decode("latin-1")), offset)
+            match.note(what, member_names.quoted(text.decode("latin-1")), offset)
         if not header.crc_fits:
             match.find("checksum", "the CRC of the header is wrong", header.length - 2)
         first = yield Bytes(header.length, 1, "the first block")
@@ -42,7 +42,7 @@ class Gzip(Compression):
             match.find("header", "the first block is of a type that deflate does not have", header.length)
         end = yield Tail(8)
         if match.total < header.length + _SHORTEST - 10:
-            match.find("truncated", f"it ends at {match.total}, and CRC and length are missing")
+            match.find("truncated", f"it ends at {match.total}, before the CRC and the length")
         else:
             match.note("length modulo 2^32", int.from_bytes(end[4:], "little"), match.total - 4)
 

@@ -1,4 +1,4 @@
-"""LZ4 frames (lz4_Frame_format.md 1.6.x), and the legacy ones that Linux kernels are compressed with."""
+"""LZ4 frames (lz4_Frame_format.md 1.6.x), and the legacy frames of compressed Linux kernels."""
 
 from .compression import Compression, note_window
 from .requests import Bytes
@@ -18,7 +18,7 @@ _PRIMES = 2654435761, 2246822519, 3266489917, 668265263, 374761393  # xxHash's s
 
 
 class Lz4(Compression):
-    """A frame, also behind skippable frames; if those go beyond the first 72 KiB, zstd's reader sees it."""
+    """A frame, also after skippable frames; if those exceed the first 72 KiB, zstd's reader finds the frame."""
 
     name = "lz4"
     decoder = "douane.plugins.decompress.lz4"
@@ -32,8 +32,8 @@ class Lz4(Compression):
 
 
 class FrameHeader:
-    """A frame header: its `flags` and `block` descriptor as they stand there; `size` of what is compressed, None if
-    unknown; `dictionary`, its number or None; `checksum_fits`; `length` in bytes, the magic number included."""
+    """A frame header: its `flags` and `block` descriptor; `size` of the uncompressed data in bytes, None if unknown;
+    `dictionary`, its number or None; `checksum_fits`; `length` in bytes, the magic number included."""
 
     def __init__(self, flags: int, block: int, fields: bytes) -> None:
         self.flags, self.block = flags, block
@@ -44,12 +44,12 @@ class FrameHeader:
 
     @property
     def version(self) -> int:
-        """1 is the only version."""
+        """The version; only 1 exists."""
         return self.flags >> 6
 
     @property
     def is_known(self) -> bool:
-        """False if a bit is set, or a block size is used, that has no meaning yet."""
+        """False if a reserved bit is set, or the block size is reserved."""
         return not (self.flags & 2 or self.block & 0x8F or self.block >> 4 < 4)
 
     @property
@@ -73,11 +73,11 @@ def read_frame(match: "Match", magic: bytes, at: int) -> "Reader":
         return
     header = yield from read_frame_header(at)
     if header.version != 1:
-        match.find("version", f"its version is {header.version}, and 1 is the one there is", at + 4)
+        match.find("version", f"its version is {header.version}, but must be 1", at + 4)
         return
     if not header.is_known:
         bits = f"{header.flags:#04x}, {header.block:#04x}"
-        match.find("unknown-feature", f"the flags {bits} have a meaning that is not known", at + 4)
+        match.find("unknown-feature", f"the flags {bits} have reserved bits", at + 4)
     elif not header.checksum_fits:
         match.find("checksum", "the checksum of the frame header is wrong", at + header.length - 1)
     else:
@@ -88,16 +88,16 @@ def read_frame(match: "Match", magic: bytes, at: int) -> "Reader":
 
 
 def xxh32(data: bytes) -> int:
-    """XXH32 with the seed 0 of at most 15 bytes. Raises ValueError for more."""
+    """XXH32 with the seed 0, for at most 15 bytes. Raises ValueError for more."""
     if len(data) > 15:
-        raise ValueError(f"{len(data)} bytes are more than this knows to hash")
+        raise ValueError(f"{len(data)} bytes are more than the 15 that this function hashes")
     p1, p2, p3, p4, p5 = _PRIMES
     value = p5 + len(data)
-    whole = len(data) & ~3
-    for at in range(0, whole, 4):
+    aligned = len(data) & ~3
+    for at in range(0, aligned, 4):
         value = value + int.from_bytes(data[at : at + 4], "little") * p3 & _MASK
         value = (value << 17 & _MASK | value >> 15) * p4 & _MASK
-    for byte in data[whole:]:
+    for byte in data[aligned:]:
         value = value + byte * p5 & _MASK
         value = (value << 11 & _MASK | value >> 21) * p1 & _MASK
     value ^= value >> 15

@@ -1,4 +1,4 @@
-"""LZMA's first container, ``.lzma``: it has no signature, so all that its header can have is checked.
+"""LZMA's first container, ``.lzma``: it has no signature, so every field of its header is checked.
 
 xz, src/liblzma/common/alone_decoder.c; the LZMA SDK's ``lzma-specification.txt``.
 """
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 _HEADER_BYTES, _RANGE_BYTES = 13, 5
 _UNKNOWN = (1 << 64) - 1
-_MOST = 1 << 38  # as xz has it: a size in a header of 256 GiB or more means that it is no such header
-_LEAST_WINDOW = 1 << 12
+_MAX_SIZE = 1 << 38  # as in xz: a larger size in a header means that it is no such header
+_MIN_WINDOW = 1 << 12
 
 
 class Lzma(Compression):
-    """Strict as ``xz --format=auto`` is, and a little more: no window under 4 KiB, and the first byte of the range
-    coder, which is always zero. An image of zeros or a boot sector is not taken for one."""
+    """Recognised as strictly as by ``xz --format=auto``, and a little more: no window under 4 KiB, and the first byte
+    of the range coder is zero. So no image of zeros and no boot sector is taken for lzma."""
 
     name = "lzma"
     decoder = "douane.plugins.decompress.lzma"
@@ -33,9 +33,9 @@ class Lzma(Compression):
         if literal + low > 4:
             return False
         header = Header(head)
-        if header.window < _LEAST_WINDOW or not _is_usual(header.window):
+        if header.window < _MIN_WINDOW or not _is_usual(header.window):
             return False
-        return header.size is None or 0 < header.size < _MOST
+        return header.size is None or 0 < header.size < _MAX_SIZE
 
     def read(self, match: "Match") -> "Reader":
         header = yield from read_header()
@@ -48,7 +48,7 @@ class Lzma(Compression):
 
 
 class Header:
-    """`window` and `size` in bytes; the size is that of what is compressed, None if unknown."""
+    """`window` in bytes; `size` of the uncompressed data in bytes, None if unknown."""
 
     def __init__(self, data: bytes) -> None:
         self.window = int.from_bytes(data[1:5], "little")
@@ -57,7 +57,7 @@ class Header:
 
 
 def read_header() -> "Generator[Bytes, bytes, Header]":
-    """Read the header that stands at the beginning."""
+    """Read the header at the beginning."""
     return Header((yield Bytes(0, _HEADER_BYTES, "the header")))
 
 

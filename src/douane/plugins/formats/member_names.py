@@ -1,20 +1,20 @@
-"""Names of files in archives, and references to them: which could lead a program out of the archive."""
+"""Names of files in archives, and references to them: safe names and unsafe ones."""
 
 MAX_NAME_BYTES = 1024
 """A longer name is refused. The names in an OVA are file names, of at most 255 bytes (DSP0243 leaves it to tar)."""
 
 
 def why_unsafe(name: str) -> "str | None":
-    """Why a member may not be called `name`, as the end of a sentence; None if it may.
+    """Why `name` is unsafe, as the end of a sentence; None if it is safe.
 
-    A directory's name may end with a slash; ``./disk.vmdk`` is ``disk.vmdk``, as ``tar -c .`` writes it.
+    A directory's name may end with a slash. ``./disk.vmdk``, as ``tar -c .`` writes it, is ``disk.vmdk``.
     """
     if not name:
         return "is empty"
     if len(name) > MAX_NAME_BYTES:
         return f"has {len(name)} characters, more than {MAX_NAME_BYTES}"
     if not name.isprintable() and any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
-        return "contains a control character"  # NUL ends it for some programs; a line's end forges a manifest's lines
+        return "contains a control character"  # NUL ends it for some programs; a line end forges lines of a manifest
     if "\\" in name:
         return "contains a backslash, which separates directories for some programs"
     if name.startswith("/"):
@@ -27,10 +27,10 @@ def why_unsafe(name: str) -> "str | None":
 
 
 def normal(name: str) -> str:
-    """`name` without empty and ``.`` components: two members with the same one would be the same file."""
+    """`name` without empty and ``.`` components: members with the same normal name would be the same file."""
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def shown(name: str) -> str:
-    """`name` as it may stand in a finding: quoted, escaped and cut."""
+def quoted(name: str) -> str:
+    """`name` for a message: quoted, escaped and cut."""
     return repr(name if len(name) <= 80 else name[:77] + "...")

@@ -1,4 +1,4 @@
-"""What makes a tar archive an OVA: a descriptor, and what it says of the other members (DMTF DSP0243, 5 and 7.1)."""
+"""OVAs: tar archives with a descriptor, which must agree with the other members (DMTF DSP0243, 5 and 7.1)."""
 
 from . import member_names, ovf, ovf_document, ovf_manifest
 from .requests import MAX_BYTES, Assembled, Bytes
@@ -14,20 +14,21 @@ if TYPE_CHECKING:
     from .tar_headers import Member
 
 DISK_ENDINGS = (".vmdk", ".vhd", ".vhdx", ".vdi", ".qcow2", ".qcow", ".img", ".raw", ".iso", ".hdd")
-"""Names of disks in an archive without descriptor: somebody will take them for an appliance's."""
+"""Names of disks: an archive without descriptor that has such a member may be taken for an appliance."""
 
 _ZEROS = memoryview(bytes(MAX_BYTES))
-_MOST_ZEROS = 64 << 20  # bytes of holes that are shown to readers; more is wanted only by tables made of holes
+_MAX_ZEROS = 64 << 20
+"""Bytes of holes that are shown to readers. Only tables made of holes ask for more."""
 
 
 class Package:
-    """The members as they go by; :meth:`judge` adds the findings on all of them together to `match`."""
+    """The members, as they go by. :meth:`judge` adds the findings about all of them together to `match`."""
 
     def __init__(self, match: "Match") -> None:
         self.match = match
         self.looked_into = 0
         self.missed = 0
-        """How many files were not looked into."""
+        """How many files were not examined."""
         self._sizes: dict[str, int] = {}
         self._formats: dict[str, list[str]] = {}
         self._document: OvfDocument | None = None
@@ -35,11 +36,11 @@ class Package:
         self._manifests: list[str] = []
         self._lines: list[Line] = []
         self._parts: dict[str, tuple[InnerExamination, int]] = {}
-        self._zeros_left = _MOST_ZEROS
+        self._zeros_left = _MAX_ZEROS
         self._disk = ""
 
     def add(self, name: str, size: int) -> None:
-        """A file is there: its normal name, its size in bytes."""
+        """Add a file by its normal name and its size in bytes."""
         if len(name) <= member_names.MAX_NAME_BYTES and len(self._sizes) < ovf_document.MAX_ENTRIES:
             self._sizes[name] = size
         lower = name.lower()
@@ -47,48 +48,48 @@ class Package:
             self._descriptors = [*self._descriptors[:1], name]
             self.match.name = "ova"
             if len(self._sizes) > 1:
-                self.match.find("odd", f"the descriptor {member_names.shown(name)} is not the first member")
+                self.match.find("odd", f"the descriptor {member_names.quoted(name)} is not the first member")
         elif lower.endswith(".mf"):
             self._manifests = [*self._manifests[:1], name]
         elif lower.endswith(".cert"):
             self.match.note("certificate", f"{name}, {size} bytes; its signature is not checked here")
 
-    def most_bytes(self, name: str) -> "int | None":
-        """How long a file may be that :meth:`take_text` is to be given whole; None for one that it is not."""
+    def max_text_bytes(self, name: str) -> "int | None":
+        """The largest size of a file that :meth:`take_text` needs, a descriptor or a manifest; None for others."""
         if name.lower().endswith(".ovf"):
             return ovf_document.MAX_BYTES
         return ovf_manifest.MAX_BYTES if name.lower().endswith(".mf") else None
 
     def take_text(self, name: str, data: bytes, *, too_long: bool) -> None:
-        """The content of a descriptor or a manifest."""
+        """Take the content of a descriptor or a manifest."""
         descriptor = name.lower().endswith(".ovf")
         if too_long:
-            self.match.find("ovf" if descriptor else "manifest", f"{member_names.shown(name)} is too long")
+            self.match.find("ovf" if descriptor else "manifest", f"{member_names.quoted(name)} is too long")
         elif descriptor and len(self._descriptors) == 1:
             try:
                 self._document = ovf_document.parse(data)
             except ovf_document.OvfError as error:
-                self.match.find(error.code, f"{member_names.shown(name)}: {error}")
+                self.match.find(error.code, f"{member_names.quoted(name)}: {error}")
         elif not descriptor and len(self._manifests) == 1:
             try:
                 self._lines += ovf_manifest.parse(data)
             except ovf_manifest.ManifestError as error:
-                self.match.find("manifest", f"{member_names.shown(name)}: {error}")
+                self.match.find("manifest", f"{member_names.quoted(name)}: {error}")
 
     def take(self, name: str, inner: "InnerExamination | None") -> None:
-        """What a member was found to be."""
+        """Take the examination of a member."""
         if inner is None:
             return
         self._formats[name] = [match.name for match in inner.matches]
         if any(match.kind == "disk" for match in inner.matches) or name.lower().endswith(DISK_ENDINGS):
             self._disk = self._disk or name
         if not inner.matches and not inner.findings and self.match.inner and self.match.inner[-1][1] is inner:
-            self.match.inner.pop()  # a text, or a raw disk: nothing to tell
+            self.match.inner.pop()  # a text, or a raw disk: nothing to report
 
     # disks in pieces
 
     def continues(self, name: str) -> bool:
-        """True for a chunk of a file of which one has been looked into."""
+        """True for a chunk of a file of which another chunk has been examined."""
         base, _, digits = name.rpartition(".")
         return base in self._parts and len(digits) == 9 and digits.isascii() and digits.isdigit()
 
@@ -103,18 +104,18 @@ class Package:
         return document is None or any(file.chunk_size and base in ovf.hrefs(file) for file in document.files.values())
 
     def read_part(self, name: str, member: "Member") -> "Generator[Any, Any, None]":
-        """Look into a chunk as what continues the one before."""
+        """Examine a chunk as the continuation of the chunk before."""
         base, _, digits = name.rpartition(".")
         inner, expected = self._parts.get(base) or ((yield Assembled(None)), 0)
         self.looked_into += not expected
         if int(digits) != expected:
-            self.match.find("out-of-order", f"the part {member_names.shown(name)} stands where {expected} should")
+            self.match.find("out-of-order", f"the part {member_names.quoted(name)} is in place of part {expected}")
             return
         self._parts[base] = (inner, expected + 1)
         yield from self._show(inner, member.data_offset, member.stored, name)
 
     def read_sparse(self, member: "Member") -> "Generator[Any, Any, InnerExamination | None]":
-        """Look into a member with holes, with its holes; None, and a finding, if there are too many to be shown."""
+        """Examine a member with its holes; None, and a finding, if the holes are too large to be shown."""
         inner: InnerExamination = yield Assembled(member.size)
         name = member_names.normal(member.name)
         at = member.data_offset
@@ -124,7 +125,7 @@ class Package:
                 inner.skip(skip)
                 zeros = min(offset - inner.position, MAX_BYTES, self._zeros_left) if not skip else 0
                 if not skip and not zeros:
-                    self.match.find("member-size", f"the holes of {member_names.shown(name)} are too large to see")
+                    self.match.find("member-size", f"the holes of {member_names.quoted(name)} are too large to examine")
                     return None
                 self._zeros_left -= zeros
                 inner.feed(_ZEROS[:zeros])
@@ -137,14 +138,14 @@ class Package:
     def _show(self, inner: "InnerExamination", offset: int, length: int, name: str) -> "Generator[Any, Any, None]":
         end = offset + length
         while offset < end:
-            piece = yield Bytes(offset, min(MAX_BYTES, end - offset), member_names.shown(name))
+            piece = yield Bytes(offset, min(MAX_BYTES, end - offset), member_names.quoted(name))
             inner.feed(memoryview(piece))
             offset += len(piece)
 
     # all together
 
     def judge(self) -> None:
-        """All members have gone by."""
+        """Judge all members together."""
         for base, (inner, _) in self._parts.items():
             inner.finish()
             self.match.inner.append((base, inner))
@@ -152,11 +153,11 @@ class Package:
         self._judge_manifest()
         if not self._descriptors:
             if self._disk or self._manifests:
-                what = member_names.shown(self._disk or self._manifests[0])
-                self.match.find("ovf", f"the archive holds {what}, and no OVF descriptor that says what it is")
+                name = member_names.quoted(self._disk or self._manifests[0])
+                self.match.find("ovf", f"the archive holds {name}, but no OVF descriptor for it")
             return
         if len(self._descriptors) > 1:
-            names = " and ".join(member_names.shown(name) for name in self._descriptors)
+            names = " and ".join(member_names.quoted(name) for name in self._descriptors)
             self.match.find("ovf", f"it has more than one descriptor: {names}")
         if len(self._sizes) >= ovf_document.MAX_ENTRIES:
             self.match.find("archive", f"an OVA of {len(self._sizes)} members or more")
@@ -165,7 +166,7 @@ class Package:
         elif not any(finding.code in ("ovf", "xml") for finding in self.match.findings):
             self.match.find("ovf", "its descriptor was not read")  # it has holes
         if self.missed:
-            self.match.find("archive", f"it has so many members that {self.missed} were not looked into")
+            self.match.find("archive", f"it has so many members that {self.missed} were not examined")
 
     def _judge_manifest(self) -> None:
         if len(self._manifests) > 1:
@@ -175,20 +176,20 @@ class Package:
             name = member_names.normal(line.name)
             listed.add(name)
             if name not in self._sizes:
-                self.match.find("manifest", f"the manifest lists {member_names.shown(line.name)}, which is not there")
+                self.match.find("manifest", f"the manifest lists {member_names.quoted(line.name)}, which is missing")
         if self._manifests:
             self.match.note("manifest", f"{self._manifests[0]}, {len(self._lines)} digests, not compared here")
         if self._lines and self._document is not None:
             for file in self._document.files.values():
-                there = [name for name in self._names(file) if name in self._sizes]
-                if there and not listed.intersection(there):
-                    self.match.find("odd", f"the manifest leaves out {member_names.shown(file.href)}")
+                present = [name for name in self._names(file) if name in self._sizes]
+                if present and not listed.intersection(present):
+                    self.match.find("odd", f"the manifest does not list {member_names.quoted(file.href)}")
 
     def _judge_document(self, document: "OvfDocument") -> None:
         match = self.match
         ovf.describe(match, document)
-        for code, what in ovf.faults(document):
-            match.find(code, what)
+        for code, detail in ovf.faults(document):
+            match.find(code, detail)
         for file in {file.href: file for file in document.files.values()}.values():
             self._judge_file(file)
         disks = [disk for disk in document.disks if disk.file_ref]
@@ -199,42 +200,42 @@ class Package:
 
     def _take_size(self, disk: "Disk") -> None:
         if disk.capacity is None:
-            self.match.note("capacity", f"not known: {disk.capacity_text}")
+            self.match.note("capacity", f"unknown: {disk.capacity_text}")
         elif disk.capacity > 1 << 62:
             self.match.find("virtual-size", f"the disk {disk.id[:80]!r} has a capacity of {disk.capacity_text}")
         else:
             self.match.virtual_size = disk.capacity
 
     def _names(self, file: "File") -> "list[str]":
-        """Which members may be, or may be the first part of, `file`."""
+        """The names of members that may be `file`, or its first chunk."""
         names = [member_names.normal(href) for href in ovf.hrefs(file)]
         return [name + ".000000000" for name in names] if file.chunk_size else names
 
     def _judge_file(self, file: "File") -> None:
-        shown = member_names.shown(file.href)
+        href = member_names.quoted(file.href)
         name = next((name for name in self._names(file) if name in self._sizes), None)
         if name is None:
-            self.match.find("ovf", f"the file {shown} is not in the archive")
+            self.match.find("ovf", f"the file {href} is not in the archive")
             return
         size = self._sizes[name]
         if file.chunk_size:
             name = name[:-10]
             size = self._judge_chunks(file, name)
         if file.size is not None and file.size != size:
-            self.match.find("odd", f"the file {shown} has {size} bytes, and the descriptor says {file.size}")
+            self.match.find("odd", f"the file {href} has {size} bytes, but the descriptor says {file.size}")
         formats = self._formats.get(name)
         if file.compression == "gzip" and formats is not None and "gzip" not in formats:
-            self.match.find("ovf", f"the file {shown} should be compressed, and is not")
+            self.match.find("ovf", f"the file {href} should be compressed, and is not")
 
     def _judge_chunks(self, file: "File", name: str) -> int:
-        """The bytes of all chunks of `file` together."""
+        """Judge the chunks of `file`; return their bytes together."""
         sizes: list[int] = []
         while (size := self._sizes.get(f"{name}.{len(sizes):09}")) is not None:
             sizes.append(size)
-        shown = member_names.shown(file.href)
-        wanted = -(-(file.size or 0) // (file.chunk_size or 1))
-        if len(sizes) < wanted:
-            self.match.find("ovf", f"of the {wanted} chunks of {shown} number {len(sizes)} is not in the archive")
+        href = member_names.quoted(file.href)
+        count = -(-(file.size or 0) // (file.chunk_size or 1))
+        if len(sizes) < count:
+            self.match.find("ovf", f"{href} has {count} chunks, and chunk {len(sizes)} is not in the archive")
         elif any(size != file.chunk_size for size in sizes[:-1]) or sizes[-1] > (file.chunk_size or 0):
-            self.match.find("odd", f"the chunks of {shown} are not of {file.chunk_size} bytes")
+            self.match.find("odd", f"the chunks of {href} are not of {file.chunk_size} bytes")
         return sum(sizes)

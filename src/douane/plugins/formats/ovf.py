@@ -1,4 +1,4 @@
-"""A lone OVF descriptor: what describes a virtual appliance, without its disks (DMTF DSP0243)."""
+"""A lone OVF descriptor: the description of a virtual appliance, without its disks (DMTF DSP0243)."""
 
 from . import member_names, ovf_document
 from .base import Format
@@ -17,7 +17,7 @@ _WITHOUT_MARK = ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))  # XML 1.0, annex
 
 
 class Ovf(Format):
-    """XML of which the root element is an ``Envelope`` in a namespace of OVF, or in none (SOAP has one too)."""
+    """XML with the root element ``Envelope``, in a namespace of OVF or in none (SOAP has an Envelope too)."""
 
     name = "ovf"
     about = "the description of a machine, without its disks"
@@ -41,12 +41,12 @@ class Ovf(Format):
             match.find(error.code, str(error))
             return
         describe(match, document)
-        for code, what in faults(document):
-            match.find(code, what)
+        for code, detail in faults(document):
+            match.find(code, detail)
 
 
 def describe(match: "Match", document: "OvfDocument") -> None:
-    """Note what a person would want to know of a descriptor."""
+    """Note the main contents of a descriptor."""
     match.variant = document.version
     match.note("namespace", document.namespace)
     match.note("virtual systems", len(document.systems))
@@ -57,28 +57,28 @@ def describe(match: "Match", document: "OvfDocument") -> None:
 
 
 def faults(document: "OvfDocument") -> "Iterator[tuple[str, str]]":
-    """What makes a descriptor unsafe by itself: codes and details."""
+    """Codes and details of what makes a descriptor unsafe by itself."""
     if not document.version:
-        yield "version", f"the descriptor is in the namespace {document.namespace[:80]!r}, which is not known"
+        yield "version", f"the descriptor is in the unknown namespace {document.namespace[:80]!r}"
     for file in document.files.values():
         for href in hrefs(file):
-            why = "names a place elsewhere" if has_scheme(href) else member_names.why_unsafe(href)
-            if why:
-                yield "ovf", f"the href {member_names.shown(href)} {why}"
+            fault = "names another place" if has_scheme(href) else member_names.why_unsafe(href)
+            if fault:
+                yield "ovf", f"the href {member_names.quoted(href)} {fault}"
                 break
         if file.compression not in ("", "gzip"):
-            yield "ovf", f"the compression {file.compression[:40]!r} of {member_names.shown(file.href)} is not known"
+            yield "ovf", f"the compression {file.compression[:40]!r} of {member_names.quoted(file.href)} is unknown"
     ids = {disk.id for disk in document.disks}
     for disk in document.disks:
         if disk.file_ref and disk.file_ref not in document.files:
             yield "ovf", f"the disk {disk.id[:80]!r} is in the file {disk.file_ref[:80]!r}, which is not described"
         if disk.parent_ref:
-            known = "" if disk.parent_ref in ids else ", which is not described"
-            yield "parent", f"the disk {disk.id[:80]!r} is the difference to {disk.parent_ref[:80]!r}{known}"
+            addition = "" if disk.parent_ref in ids else ", which is not described"
+            yield "parent", f"the disk {disk.id[:80]!r} is the difference to {disk.parent_ref[:80]!r}{addition}"
 
 
 def hrefs(file: "File") -> "tuple[str, ...]":
-    """The name of a file as it stands there, and without percent-encoding if it has some (RFC 3986)."""
+    """The name of a file as written, and without percent-encoding if it has any (RFC 3986)."""
     if "%" not in file.href:
         return (file.href,)
     from urllib.parse import unquote
@@ -100,11 +100,11 @@ def _as_text(head: bytes) -> str:
     for start, encoding in _WITHOUT_MARK:
         if head.startswith(start):
             return head.decode(encoding, "replace")
-    return head.decode("latin-1")  # of all that extend ASCII; names and namespaces are ASCII
+    return head.decode("latin-1")  # for every extension of ASCII: names and namespaces are ASCII
 
 
 def _is_envelope(text: str) -> bool:
-    """True if the first element, behind declarations and comments, is an Envelope of OVF."""
+    """True if the first element, after declarations and comments, is an Envelope of OVF."""
     at = 0
     while True:
         while text[at : at + 1] in (" ", "\t", "\r", "\n"):
@@ -114,7 +114,7 @@ def _is_envelope(text: str) -> bool:
         elif text.startswith("<?", at):
             end, ending = text.find("?>", at + 2), 2
         elif text.startswith("<!DOCTYPE", at):
-            return "<Envelope" in text or ":Envelope" in text  # never safe, so it need not be told apart well
+            return "<Envelope" in text or ":Envelope" in text  # never safe, so precision is not needed
         else:
             break
         if end < 0:

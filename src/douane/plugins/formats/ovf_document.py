@@ -1,7 +1,7 @@
-"""OVF descriptors: which files and disks a virtual appliance has, from XML that a stranger wrote.
+"""OVF descriptors: the files and disks of a virtual appliance, from XML that is not trusted.
 
-DMTF DSP0243 (OVF 1.x and 2.x), and 0.9 as VMware published it. defusedxml parses it: a document type definition,
-with it every entity and every reference to something outside, is an error. Bytes, depth, elements are bounded.
+DMTF DSP0243 (OVF 1.x and 2.x), and 0.9 as VMware published it. defusedxml parses it: a document type definition, and
+with it every entity and every external reference, is an error. Bytes, depth and elements are bounded.
 """
 
 TYPE_CHECKING = False
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 MAX_BYTES = 8 << 20
-"""Largest descriptor. Real ones have some kilobytes; the largest one seen, made for a test, has 3.9 MiB."""
+"""Largest descriptor. Real descriptors have some kilobytes; the largest known, made for a test, has 3.9 MiB."""
 
 MAX_DEPTH = 64
 MAX_ELEMENTS = 250_000
@@ -31,14 +31,14 @@ _NAMESPACES = {
 class OvfError(ValueError):
     """The descriptor cannot be used. `code`: ``xml`` (not well-formed, or has definitions), or ``ovf``."""
 
-    def __init__(self, code: str, what: str) -> None:
-        super().__init__(what)
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
         self.code = code
 
 
 class File:
-    """A ``File`` of ``References``. `id`; `href` as written; `size` in bytes, None if not told; `compression`:
-    ``""``, ``"gzip"`` or what else stands there; `chunk_size` in bytes, None if it is not cut into chunks."""
+    """A ``File`` of ``References``. `id`; `href` as written; `size` in bytes, None if missing; `compression`: ``""``,
+    ``"gzip"`` or any other text; `chunk_size` in bytes, None if the file is not split into chunks."""
 
     __slots__ = ("chunk_size", "compression", "href", "id", "size")
 
@@ -49,8 +49,8 @@ class File:
 
 class Disk:
     """A ``Disk`` of the ``DiskSection``. `id`; `file_ref`: the id of its File, ``""`` for a disk without content;
-    `parent_ref`: the id of the disk that it is the difference to, or ``""``; `format`: a URI; `capacity` in bytes,
-    None where it is not told, a property of the deployment, or in a unit that is not known (then `capacity_text`)."""
+    `parent_ref`: the id of its parent disk, or ``""``; `format`: a URI; `capacity` in bytes, None if it is missing, a
+    property of the deployment, or in an unknown unit; `capacity_text`: as written."""
 
     __slots__ = ("capacity", "capacity_text", "file_ref", "format", "id", "parent_ref")
 
@@ -66,7 +66,7 @@ class Disk:
 
 class OvfDocument:
     """A parsed descriptor: `root`, the ``Envelope`` element; `version`, by its namespace: ``0.9``, ``1``, ``2``,
-    ``none`` or ``""`` for one that is not known; `files` by id; `disks`; `systems`: the ids of the virtual systems."""
+    ``none``, or ``""`` if unknown; `files` by id; `disks`; `systems`: the ids of the virtual systems."""
 
     def __init__(self, root: "Element") -> None:
         self.root = root
@@ -82,7 +82,7 @@ class OvfDocument:
         self._read_disks()
 
     def file_of(self, disk: Disk) -> "File | None":
-        """The file that holds `disk`; None for a disk without content, or if the reference leads nowhere."""
+        """The file that holds `disk`; None for a disk without content, and for a dangling reference."""
         return self.files.get(disk.file_ref) if disk.file_ref else None
 
     def _read_files(self) -> None:
@@ -90,32 +90,32 @@ class OvfDocument:
             for element in section:
                 if local_name(element) != "File":
                     continue
-                told = attributes_of(element)
+                attributes = attributes_of(element)
                 file = File(
-                    told.get("id", ""),
-                    told.get("href", ""),
-                    _count(told.get("size", ""), "the size of a file"),
-                    told.get("compression", ""),
-                    _count(told.get("chunkSize", ""), "the chunk size of a file"),
+                    attributes.get("id", ""),
+                    attributes.get("href", ""),
+                    _count(attributes.get("size", ""), "the size of a file"),
+                    attributes.get("compression", ""),
+                    _count(attributes.get("chunkSize", ""), "the chunk size of a file"),
                 )
                 if not file.href:
                     raise OvfError("ovf", f"the file {file.id[:80]!r} has no href")
                 if file.id in self.files or len(self.files) >= MAX_ENTRIES:
                     raise OvfError("ovf", f"two files have the id {file.id[:80]!r}, or there are too many")
                 if file.chunk_size == 0:
-                    raise OvfError("ovf", f"the file {file.href[:80]!r} is cut into chunks of no bytes")
+                    raise OvfError("ovf", f"the file {file.href[:80]!r} is split into chunks of no bytes")
                 self.files[file.id] = file
 
     def _read_disks(self) -> None:
-        seen: set[str] = set()
+        ids: set[str] = set()
         for section in _only_one(self.root, "DiskSection"):
             for element in section:
                 if local_name(element) != "Disk":
                     continue
                 disk = Disk(attributes_of(element))
-                if disk.id in seen or len(seen) >= MAX_ENTRIES:
+                if disk.id in ids or len(ids) >= MAX_ENTRIES:
                     raise OvfError("ovf", f"two disks have the id {disk.id[:80]!r}, or there are too many")
-                seen.add(disk.id)
+                ids.add(disk.id)
                 self.disks.append(disk)
 
 
@@ -135,25 +135,24 @@ def local_name(element: "Element") -> str:
 
 
 def attributes_of(element: "Element") -> "dict[str, str]":
-    """The attributes of an element by their names without OVF's namespace, which not all descriptors use; those of
-    extensions (``vmw:...``) are left out.
+    """The attributes of an element by their names without OVF's namespace, which not all descriptors use, and without
+    extensions (``vmw:...``).
 
-    Raises OvfError if one stands there twice, with and without namespace, and differs: what it says would depend on
-    who reads it.
+    Raises OvfError if an attribute differs with and without namespace: its value would depend on the program.
     """
-    told: dict[str, str] = {}
+    attributes: dict[str, str] = {}
     for key, value in element.attrib.items():
         namespace, _, name = key.rpartition("}")
         if namespace and "envelope" not in namespace:
             continue
-        if told.setdefault(name, value) != value:
+        if attributes.setdefault(name, value) != value:
             raise OvfError("ovf", f"a {local_name(element)[:80]} has two attributes {name[:80]!r} that differ")
-    return told
+    return attributes
 
 
 def in_bytes(quantity: str, units: str) -> "int | None":
     """A quantity in bytes, by its units (DSP0004, annex C.1, programmatic units): ``byte * 2^30``, ``byte``,
-    ``megabytes``; in bytes if there is none. None if the quantity is no number or the units are not understood."""
+    ``megabytes``; without units, bytes. None if the quantity is no number, or the units are unknown."""
     quantity = quantity.strip()
     if not (quantity.isascii() and quantity.isdigit() and len(quantity) <= 30):
         return None
@@ -180,30 +179,30 @@ def _factor(units: str) -> "int | None":
     return value if value < 1 << 80 else None
 
 
-def _count(text: str, what: str) -> "int | None":
+def _count(text: str, subject: str) -> "int | None":
     text = text.strip()
     if not text or text.startswith("${"):
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 20):
-        raise OvfError("ovf", f"{what} is not a number: {text[:40]!r}")
+        raise OvfError("ovf", f"{subject} is not a number: {text[:40]!r}")
     return int(text)
 
 
 def _only_one(root: "Element", name: str) -> "list[Element]":
-    """The section `name`, or none. OVF 0.9 calls every section ``Section`` and says in ``xsi:type`` which it is."""
-    found = [
+    """The section `name`, or none. OVF 0.9 calls every section ``Section``, with the name in ``xsi:type``."""
+    sections = [
         element
         for element in root
         if local_name(element) == name
         or (local_name(element) == "Section" and element.get(_XSI_TYPE, "").rpartition(":")[2] == f"{name}_Type")
     ]
-    if len(found) > 1:
-        raise OvfError("ovf", f"the descriptor has {len(found)} sections {name}")
-    return found
+    if len(sections) > 1:
+        raise OvfError("ovf", f"the descriptor has {len(sections)} sections {name}")
+    return sections
 
 
 def _parse_xml(data: bytes) -> "Element":
-    # Here and not above: it costs 20 ms, and few images have a descriptor.
+    # Imported here: it costs 20 ms, and few images have a descriptor.
     from xml.etree.ElementTree import TreeBuilder
 
     from defusedxml.ElementTree import DefusedXMLParser
@@ -231,7 +230,7 @@ def _parse_xml(data: bytes) -> "Element":
     except OvfError:
         raise
     except Exception as error:
-        # ParseError, defusedxml's own, and for an encoding it does not know LookupError, ValueError and more: however
-        # a parser fails on a stranger's document, there is no description.
+        # ParseError, defusedxml's own errors, and for an unknown encoding LookupError, ValueError and more: any failure
+        # of the parser means that the descriptor cannot be used.
         raise OvfError("xml", f"the descriptor is not XML as it should be: {error!r:.200}") from error
     return root

@@ -7,7 +7,7 @@ write SHA-512 too."""
 
 
 class ManifestError(ValueError):
-    """The manifest is not one."""
+    """The manifest cannot be parsed."""
 
 
 class Line:
@@ -20,30 +20,30 @@ class Line:
 
 
 def parse(data: bytes) -> "list[Line]":
-    """The lines of a manifest. Raises ManifestError if one of them is none, or two speak of the same file."""
+    """Parse a manifest. Raises ManifestError if a line is malformed, or if two lines name the same file."""
     if len(data) > MAX_BYTES:
         raise ManifestError(f"it has more than {MAX_BYTES} bytes")
     lines = []
-    seen = set()
-    for line in data.decode("utf-8-sig", "surrogateescape").splitlines():
-        if line.strip():
-            told = _parse_line(line.strip())
-            if told.name in seen:
-                raise ManifestError(f"it has two lines for {told.name[:80]!r}")
-            seen.add(told.name)
-            lines.append(told)
+    names = set()
+    for text in data.decode("utf-8-sig", "surrogateescape").splitlines():
+        if text.strip():
+            line = _parse_line(text.strip())
+            if line.name in names:
+                raise ManifestError(f"it has two lines for {line.name[:80]!r}")
+            names.add(line.name)
+            lines.append(line)
     return lines
 
 
 def _parse_line(line: str) -> Line:
-    left, _, digest = line.rpartition("=")
-    algorithm, _, name = left.rstrip().partition("(")
+    label, _, digest = line.rpartition("=")
+    algorithm, _, name = label.rstrip().partition("(")
     digest = digest.strip().lower()
     algorithm = algorithm.strip().lower().replace("-", "")
     if not name.endswith(")") or len(name) == 1:
         raise ManifestError(f"its line {line[:80]!r} is not well-formed")
     if algorithm not in DIGEST_LENGTHS:
-        raise ManifestError(f"its line {line[:80]!r} is of an algorithm that is not known")
+        raise ManifestError(f"its line {line[:80]!r} has an unknown algorithm")
     if len(digest) != DIGEST_LENGTHS[algorithm] or digest.strip("0123456789abcdef"):
-        raise ManifestError(f"its line {line[:80]!r} does not end in such a digest")
+        raise ManifestError(f"its line {line[:80]!r} does not end in a digest of its algorithm")
     return Line(algorithm, name[:-1], digest)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 MAX_MEMBERS = 65536
 MAX_LOOKED_INTO = 64
-"""Members that are looked into. An OVA with more is refused; in another archive the rest only has its name checked."""
+"""Members that are examined. An OVA with more is refused; in another archive only the names of the rest are checked."""
 
 MAX_MEMBER_BYTES = 64 << 40
-"""A larger member is absurd: no format of disks that comes in an archive has a larger disk (VHDX: 64 TiB)."""
+"""A larger member is impossible: no disk format has larger disks (VHDX: 64 TiB)."""
 
 
 class Tar(Format):
@@ -38,7 +38,7 @@ class Tar(Format):
 
     def read(self, match: "Match") -> "Reader":
         package = Package(match)
-        seen: set[int] = set()
+        names: set[int] = set()
         at = count = 0
         while True:
             member = yield from _next(match, at)
@@ -50,26 +50,26 @@ class Tar(Format):
             if count > MAX_MEMBERS:
                 match.find("archive", f"it has more than {MAX_MEMBERS} members", at)
                 return
-            _check(match, member, seen)
+            _check(match, member, names)
             if member.kind == "file":
                 yield from _look_into(match, member, package)
             at = member.end
         match.note("members", count)
         package.judge()
-        yield from _behind(match, member)
+        yield from _check_end(match, member)
 
 
 def _next(match: "Match", offset: int) -> "Generator[Any, Any, Member | End | None]":
-    """What stands at `offset`; None, and a finding, if that is nothing."""
+    """Read the member or the end at `offset`; None, and a finding, if there is neither."""
     steps = tar_headers.read_member(offset)
     try:
         need = next(steps)
         while True:
             piece = yield Bytes(*need, "a header of the archive", short=True)
             need = steps.send(piece)
-    except StopIteration as done:
-        found: Member | End = done.value
-        return found
+    except StopIteration as stop:
+        member: Member | End = stop.value
+        return member
     except tar_headers.TarTruncated as error:
         match.find("truncated", str(error), error.offset)
     except tar_headers.TarError as error:
@@ -77,42 +77,43 @@ def _next(match: "Match", offset: int) -> "Generator[Any, Any, Member | End | No
     return None
 
 
-def _check(match: "Match", member: "Member", seen: "set[int]") -> None:
-    name, shown = member_names.normal(member.name), member_names.shown(member.name)
-    match.note("member", f"{shown}, {member.kind or member.flag!r}, {member.size} bytes", member.offset)
-    why = member_names.why_unsafe(member.name)
-    if why:
-        match.find("member-name", f"the name {shown} {why}", member.offset)
+def _check(match: "Match", member: "Member", names: "set[int]") -> None:
+    """Judge the name, type and size of a member; `names` has the hashes of earlier names."""
+    name, quoted = member_names.normal(member.name), member_names.quoted(member.name)
+    match.note("member", f"{quoted}, {member.kind or member.flag!r}, {member.size} bytes", member.offset)
+    fault = member_names.why_unsafe(member.name)
+    if fault:
+        match.find("member-name", f"the name {quoted} {fault}", member.offset)
     if member.kind not in ("file", "directory"):
-        link = f" to {member_names.shown(member.link)}" if member.kind.endswith("link") else ""
+        link = f" to {member_names.quoted(member.link)}" if member.kind.endswith("link") else ""
         kind = member.kind or f"type {member.flag!r}"
-        match.find("member-type", f"{shown} is no file but a {kind}{link}", member.offset)
-    if hash(name) in seen and member.kind != "directory":
-        match.find("member-twice", f"{shown} stands there twice", member.offset)
-    seen.add(hash(name))
+        match.find("member-type", f"{quoted} is no file but a {kind}{link}", member.offset)
+    if hash(name) in names and member.kind != "directory":
+        match.find("member-twice", f"{quoted} is there twice", member.offset)
+    names.add(hash(name))
     if max(member.size, member.stored) > MAX_MEMBER_BYTES:
-        match.find("member-size", f"{shown} claims {member.size} bytes", member.offset)
+        match.find("member-size", f"{quoted} claims {member.size} bytes", member.offset)
 
 
 def _look_into(match: "Match", member: "Member", package: Package) -> "Generator[Any, Any, None]":
     name = member_names.normal(member.name)
     package.add(name, member.size)
-    most = package.most_bytes(name)
-    if most is not None and member.extents is None:
+    max_bytes = package.max_text_bytes(name)
+    if max_bytes is not None and member.extents is None:
         data = bytearray()
-        if member.size <= most:
+        if member.size <= max_bytes:
             while len(data) < member.size:
                 length = min(MAX_BYTES, member.size - len(data))
-                data += yield Bytes(member.data_offset + len(data), length, member_names.shown(name))
+                data += yield Bytes(member.data_offset + len(data), length, member_names.quoted(name))
         else:
-            match.must_reach(member.data_offset + member.stored, member_names.shown(name))
-        package.take_text(name, bytes(data), too_long=member.size > most)
+            match.must_reach(member.data_offset + member.stored, member_names.quoted(name))
+        package.take_text(name, bytes(data), too_long=member.size > max_bytes)
         return
     if not member.size:
         return
     if package.looked_into >= MAX_LOOKED_INTO and not package.continues(name):
         package.missed += 1
-        match.must_reach(member.data_offset + member.stored, member_names.shown(name))
+        match.must_reach(member.data_offset + member.stored, member_names.quoted(name))
     elif member.extents is not None:
         package.looked_into += 1
         package.take(name, (yield from package.read_sparse(member)))
@@ -123,19 +124,19 @@ def _look_into(match: "Match", member: "Member", package: Package) -> "Generator
         package.take(name, (yield Inside(member.data_offset, member.stored, name)))
 
 
-def _behind(match: "Match", end: "End") -> "Reader":
+def _check_end(match: "Match", end: "End") -> "Reader":
     if not end.blocks:
-        match.find("odd", "the archive has no mark at its end", end.offset)
+        match.find("odd", "the archive has no end mark", end.offset)
     at = end.offset
     while True:
-        piece = yield Bytes(at, MAX_BYTES, "what is behind the archive", short=True)
+        piece = yield Bytes(at, MAX_BYTES, "the bytes after the archive", short=True)
         if not piece:
             return
         if piece.count(0) < len(piece):
             break
         at += len(piece)
     if end.blocks == 1:
-        # BusyBox's tar goes on behind a single block of zeros, GNU's and Python's end there.
-        match.find("archive", "something stands behind half of the end mark, which some programs read", end.offset)
+        # BusyBox's tar continues behind a single block of zeros, GNU's and Python's end there.
+        match.find("archive", "bytes follow half of the end mark, and some programs read them", end.offset)
     else:
-        match.find("trailing-data", "something else than zeros stands behind the end of the archive", at)
+        match.find("trailing-data", "bytes other than zeros follow the end of the archive", at)

@@ -1,10 +1,10 @@
 """Headers of tar archives, strictly: v7, ustar, pax, GNU with long names, and sparse members of each kind.
 
 POSIX.1-2017, pax: "ustar Interchange Format", "pax Extended Header"; GNU tar's manual: "Basic Tar Format",
-"Storing Sparse Files". Where programs are known to read the same header differently, it is refused: an archive must
-be the same to whoever inspects it and whoever unpacks it (CVE-2025-62518, two sizes for one member).
+"Storing Sparse Files". A header that programs are known to read differently is refused: the program that inspects an
+archive and the program that unpacks it must see the same members (CVE-2025-62518, two sizes for one member).
 
-Nothing here reads a file: :func:`read_member` says which bytes it needs, in order.
+Nothing here reads a file: :func:`read_member` asks for the bytes that it needs, in order.
 """
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 MAX_EXTENSION_BYTES = 1 << 20
-"""Largest pax header, long name and sparse map. GNU tar's default is the same order: names of a few kilobytes."""
+"""Largest pax header, long name and sparse map. Real names have at most a few kilobytes."""
 
 MAX_EXTENSIONS = 8
 """Extension headers before one member; tools write two or three."""
@@ -37,14 +37,14 @@ _LIMIT_OF_OCTAL = 1 << 33
 """The 12 bytes of a size hold 11 octal digits: less than 8 GiB."""
 
 _ALONE = ("path", "linkpath", "size")
-"""What a global pax header must not set: one name or size for all members; programs disagree whether it holds."""
+"""Keys that a global pax header must not set: programs disagree whether one name or size holds for all members."""
 
 
 class TarError(ValueError):
-    """The archive contradicts itself. Attribute `offset`: bytes, of the header that does."""
+    """The archive contradicts itself. Attribute `offset`: of the header, in bytes."""
 
-    def __init__(self, what: str, offset: int) -> None:
-        super().__init__(what)
+    def __init__(self, detail: str, offset: int) -> None:
+        super().__init__(detail)
         self.offset = offset
 
 
@@ -53,8 +53,8 @@ class TarTruncated(TarError):
 
 
 class Header:
-    """One block of 512 bytes, as it stands: `name`, `kind` (``"file"`` ...), `flag` (one byte), `size` in bytes of
-    what follows, `link`, `magic` (``"ustar"``, ``"gnu"`` or ``"v7"``)."""
+    """One block of 512 bytes: `name`, `kind` (``"file"`` ...), `flag` (one byte), `size` of the following data in
+    bytes, `link`, `magic` (``"ustar"``, ``"gnu"`` or ``"v7"``)."""
 
     __slots__ = ("block", "flag", "kind", "link", "magic", "name", "size")
 
@@ -73,14 +73,14 @@ class Header:
         if self.magic == "ustar" and prefix:
             self.name = f"{prefix}/{self.name}"
         elif prefix and self.flag not in (b"S", b"L", b"K"):
-            # GNU tar keeps times there, and others read them as the beginning of the name.
-            raise TarError(f"what stands before the name {self.name[:80]!r} is read differently by programs", offset)
+            # GNU tar keeps times there, and other programs read them as the beginning of the name.
+            raise TarError(f"programs read the prefix of the name {self.name[:80]!r} differently", offset)
         if self.kind == "file" and self.flag != b"7" and self.name.endswith("/"):
-            self.kind = "directory"  # as v7 wrote them, and GNU tar and others still read them
+            self.kind = "directory"  # as v7 wrote them, and GNU tar still reads them
 
 
 class Member:
-    """A member of the archive, all of its headers taken together."""
+    """A member of the archive, by all its headers together."""
 
     __slots__ = ("data_offset", "end", "extents", "flag", "kind", "link", "name", "offset", "size", "stored")
 
@@ -91,25 +91,25 @@ class Member:
         ``fifo``, or ``""`` for anything else."""
         self.flag = header.flag
         self.link = header.link
-        """Where a link points, else what happens to stand there."""
+        """The target of a link; any text for other kinds."""
         self.offset = offset
-        """Bytes before its first header."""
+        """Of its first header, in bytes."""
         self.data_offset = 0
-        """Bytes before its first byte."""
+        """Of its first byte, in bytes."""
         self.stored = 0
-        """Bytes of it that are in the archive."""
+        """Its bytes in the archive."""
         self.size = 0
-        """Bytes that it has when it is unpacked: more than `stored` if it has holes."""
+        """Its bytes when unpacked: more than `stored` if it has holes."""
         self.extents: list[tuple[int, int]] | None = None
-        """None if it has no holes; else offset and length, in bytes, of the parts that are in the archive, one
-        after the other; checked: ascending, inside `size`, together `stored` bytes."""
+        """None without holes; else offset and length, in bytes, of the parts that are in the archive: ascending, inside
+        `size`, together `stored` bytes."""
         self.end = 0
-        """Bytes before what follows it."""
+        """Of the next header, in bytes."""
 
 
 class End:
-    """The end of the archive. `offset`: bytes before what stands behind it; `blocks`: of the two blocks of zeros that
-    should mark it, how many are there."""
+    """The end of the archive. `offset`: of the bytes after it; `blocks`: how many of the two blocks of zeros that mark
+    the end are there."""
 
     __slots__ = ("blocks", "offset")
 
@@ -118,7 +118,7 @@ class End:
 
 
 def begins_archive(head: bytes) -> bool:
-    """True if `head` begins with a header that some program would read, even if its checksum is wrong."""
+    """True if `head` begins with a header that some program reads, even with a wrong checksum."""
     block = head[:BLOCK]
     if block[257:262] == b"ustar":
         return True
@@ -131,14 +131,14 @@ def begins_archive(head: bytes) -> bool:
 
 
 def checksum_fits(block: bytes) -> bool:
-    """True if the checksum of a header fits, of its bytes without sign or, as some old programs wrote it, with."""
+    """True if the checksum of a header fits: of its bytes unsigned or, as some old programs wrote it, signed."""
     try:
-        told = number(block[148:156], "the checksum", 0)
+        checksum = number(block[148:156], "the checksum", 0)
     except TarError:
         return False
     rest = block[:148] + b" " * 8 + block[156:]
     plain = sum(rest)
-    return told == plain or told == plain - 256 * sum(byte > 127 for byte in rest)
+    return checksum == plain or checksum == plain - 256 * sum(byte > 127 for byte in rest)
 
 
 def text(field: bytes) -> str:
@@ -146,11 +146,11 @@ def text(field: bytes) -> str:
     return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
-def number(field: bytes, what: str, offset: int) -> int:
-    """A number in octal digits or, as GNU tar writes large ones, binary. Raises TarError."""
+def number(field: bytes, subject: str, offset: int) -> int:
+    """A number in octal digits or, as GNU tar writes large numbers, in binary. Raises TarError."""
     if field[:1] >= b"\x80":
         if field[0] != 0x80:
-            raise TarError(f"{what} is negative or absurd: {field.hex()}", offset)
+            raise TarError(f"{subject} is negative or absurd: {field.hex()}", offset)
         return int.from_bytes(field[1:], "big")
     digits = field.lstrip(b" ")
     for at, byte in enumerate(digits):
@@ -163,22 +163,22 @@ def number(field: bytes, what: str, offset: int) -> int:
             break
     else:
         return int(digits, 8) if digits else 0
-    raise TarError(f"{what} is not a number: {field!r}", offset)
+    raise TarError(f"{subject} is not a number: {field!r}", offset)
 
 
 def read_member(offset: int) -> "Generator[Need, bytes, Member | End]":
     """Read the headers of the member at `offset`: a generator.
 
-    It yields the offset and the length (at most :data:`MAX_EXTENSION_BYTES` and a block) of a piece, never behind one
-    that it had, and is sent its bytes, fewer where the archive ends before. It returns the Member, of which it has
-    read nothing but headers and sparse map, or the End. Raises TarError.
+    It yields the offset and the length (at most :data:`MAX_EXTENSION_BYTES` and a block) of each piece that it needs,
+    in ascending order, and is sent the bytes, fewer at the end of the archive. It returns the Member, after its headers
+    and its sparse map, or the End. Raises TarError.
     """
     start = offset
-    found: dict[bytes, str] = {}
+    extensions: dict[bytes, str] = {}
     records: list[tuple[str, str]] = []
     for _ in range(MAX_EXTENSIONS + 1):
         block = yield offset, BLOCK
-        if not found and not records and offset == start:
+        if not extensions and not records and offset == start:
             if not block:
                 return End(offset, 0)
             if block == _ZEROS:
@@ -189,7 +189,7 @@ def read_member(offset: int) -> "Generator[Need, bytes, Member | End]":
         header = Header(block, offset)
         offset += BLOCK
         if header.flag not in (b"x", b"X", b"g", b"L", b"K"):
-            member = yield from _member(header, start, offset, found, records)
+            member = yield from _member(header, start, offset, extensions, records)
             return member
         if not 0 < header.size <= MAX_EXTENSION_BYTES:
             raise TarError(f"an extension header claims {header.size} bytes", offset - BLOCK)
@@ -197,21 +197,21 @@ def read_member(offset: int) -> "Generator[Need, bytes, Member | End]":
         if len(data) < header.size:
             raise TarTruncated("the archive ends inside an extension header", offset)
         kind = b"x" if header.flag == b"X" else header.flag
-        if kind in found and kind != b"g":
+        if kind in extensions and kind != b"g":
             raise TarError("a member has two extension headers of the same kind", offset - BLOCK)
-        found[kind] = text(data) if kind in (b"L", b"K") else ""
+        extensions[kind] = text(data) if kind in (b"L", b"K") else ""
         if kind in (b"x", b"g"):
-            told = pax_records(data, offset)
+            extension = pax_records(data, offset)
             if kind == b"x":
-                records = told
-            elif any(key in _ALONE or key.startswith("GNU.sparse.") for key, _ in told):
+                records = extension
+            elif any(key in _ALONE or key.startswith("GNU.sparse.") for key, _ in extension):
                 raise TarError("a global header sets the name or the size of all members", offset - BLOCK)
         offset += _padded(header.size)
     raise TarError(f"a member has more than {MAX_EXTENSIONS} extension headers", offset - BLOCK)
 
 
 def pax_records(data: bytes, offset: int) -> "list[tuple[str, str]]":
-    """The keys and values of a pax header at `offset`. Raises TarError."""
+    """The keys and values of a pax header, whose offset is `offset`. Raises TarError."""
     records = []
     at = 0
     while at < len(data):
@@ -233,26 +233,26 @@ def _padded(size: int) -> int:
 
 
 def _member(
-    header: Header, start: int, offset: int, found: "dict[bytes, str]", records: "list[tuple[str, str]]"
+    header: Header, start: int, offset: int, extensions: "dict[bytes, str]", records: "list[tuple[str, str]]"
 ) -> "Generator[Need, bytes, Member]":
-    """`offset` is that of what follows `header`."""
+    """Combine `header`, whose data is at `offset`, with the extension headers before it."""
     pax = dict(records)
     at = offset - BLOCK
     member = Member(header, start)
-    if "path" in pax and b"L" in found and pax["path"] != found[b"L"]:
+    if "path" in pax and b"L" in extensions and pax["path"] != extensions[b"L"]:
         raise TarError("a member has two long names", at)
-    member.name = pax.get("GNU.sparse.name", pax.get("path", found.get(b"L", header.name)))
-    member.link = pax.get("linkpath", found.get(b"K", header.link))
+    member.name = pax.get("GNU.sparse.name", pax.get("path", extensions.get(b"L", header.name)))
+    member.link = pax.get("linkpath", extensions.get(b"K", header.link))
     if header.flag in (b"0", b"\0") and member.name.endswith("/"):
         member.kind = "directory"
     size = _decimal(pax["size"], "size", at) if "size" in pax else header.size
     if size != header.size and size < _LIMIT_OF_OCTAL:
         raise TarError(f"a member has two sizes, {header.size} and {size}", at)
     if size and member.kind not in ("file", ""):
-        # GNU tar skips as many bytes, others none: each sees other members behind it.
+        # GNU tar skips as many bytes, other programs none: each sees other members after it.
         raise TarError(f"a {member.kind} claims {size} bytes", at)
     if "SCHILY.realsize" in pax:
-        raise TarError("a member is sparse as only star writes it", at)
+        raise TarError("a member is sparse in a way that only star writes", at)
     member.data_offset, member.stored, member.size = offset, size, size
     member.end = offset + _padded(size)
     if header.flag == b"S":
@@ -264,14 +264,14 @@ def _member(
     return member
 
 
-def _decimal(value: str, what: str, offset: int) -> int:
+def _decimal(value: str, subject: str, offset: int) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 20):
-        raise TarError(f"the {what} in a pax header is not a number: {value[:40]!r}", offset)
+        raise TarError(f"the {subject} in a pax header is not a number: {value[:40]!r}", offset)
     return int(value)
 
 
 def _old_sparse(header: Header, member: Member) -> "Generator[Need, bytes, None]":
-    """GNU's first kind: four parts in the header, and blocks with 21 more each behind it, which `size` leaves out."""
+    """GNU's first kind: four parts in the header, and blocks of 21 parts after it, which `size` does not count."""
     member.size = number(header.block[483:495], "the size of a sparse member", member.offset)
     member.extents = []
     fields, more = header.block[386:482], header.block[482]
@@ -303,11 +303,11 @@ def _old_sparse(header: Header, member: Member) -> "Generator[Need, bytes, None]
 def _pax_sparse(
     pax: "dict[str, str]", records: "list[tuple[str, str]]", member: Member
 ) -> "Generator[Need, bytes, None]":
-    """GNU's three kinds in pax headers: 0.0 with a record each part, 0.1 with all in one, 1.0 before the data."""
+    """GNU's three kinds in pax headers: 0.0 with a record for each part, 0.1 with one record, 1.0 before the data."""
     at = member.offset
     real = pax.get("GNU.sparse.realsize", pax.get("GNU.sparse.size"))
     if real is None:
-        raise TarError("a sparse member does not say how large it is", at)
+        raise TarError("a sparse member has no size", at)
     member.size = _decimal(real, "size of a sparse member", at)
     version = pax.get("GNU.sparse.major", "0"), pax.get("GNU.sparse.minor", "0")
     if "GNU.sparse.major" not in pax:
@@ -319,21 +319,21 @@ def _pax_sparse(
     if version != ("1", "0"):
         raise TarError(f"a sparse member is of the version {'.'.join(version)[:20]}", at)
     lines = bytearray()
-    wanted = 1
+    line_count = 1
     start = member.data_offset
-    seen = 0
-    while seen < wanted:
+    complete = 0
+    while complete < line_count:
         if len(lines) >= min(MAX_EXTENSION_BYTES, _padded(member.stored)):
             raise TarError("the map of a sparse member has no end", start)
         block = yield start + len(lines), BLOCK
         if len(block) < BLOCK:
             raise TarTruncated("the archive ends inside a sparse map", start)
         lines += block
-        seen += block.count(b"\n")
-        if wanted == 1 and b"\n" in lines:
+        complete += block.count(b"\n")
+        if line_count == 1 and b"\n" in lines:
             count = _decimal(lines[: lines.index(b"\n")].decode("latin-1"), "sparse map", start)
-            wanted = 1 + 2 * min(count, MAX_EXTENSION_BYTES)
-    values = [line.decode("latin-1") for line in bytes(lines).split(b"\n")[1:wanted]]
+            line_count = 1 + 2 * min(count, MAX_EXTENSION_BYTES)
+    values = [line.decode("latin-1") for line in bytes(lines).split(b"\n")[1:line_count]]
     member.extents = _pairs([_decimal(value, "sparse map", start) for value in values], start)
     member.data_offset += len(lines)
     member.stored -= len(lines)
@@ -354,7 +354,7 @@ def _check_extents(member: Member) -> None:
         stored += length
     if end > member.size or stored != member.stored:
         raise TarError(
-            f"a sparse member of {member.size} bytes has {member.stored} in the archive, and parts of {stored} "
+            f"a sparse member of {member.size} bytes has {member.stored} in the archive, but parts of {stored} "
             f"that reach to {end}",
             member.offset,
         )

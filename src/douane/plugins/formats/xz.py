@@ -35,7 +35,7 @@ class Xz(Compression):
 
 
 def _read_blocks(match: "Match", check: int) -> "Reader":
-    """The headers of all blocks that can be found: where one does not say how long it is, it is the last one."""
+    """Read the headers of the blocks, up to a block without a length: the offset of the next is unknown."""
     at, largest = 12, (0, 0)
     for _ in range(_MOST_BLOCKS):
         first = yield Bytes(at, 1, "a block header", short=True)
@@ -59,7 +59,7 @@ def _read_blocks(match: "Match", check: int) -> "Reader":
 
 
 def _parse_block(header: bytes) -> "tuple[int, int | None]":
-    """The window in bytes and the compressed size, where it is told. Raises ValueError."""
+    """The window in bytes and the compressed size, None if the header has none. Raises ValueError."""
     flags, at = header[1], 2
     body = header[:-4]
     compressed = None
@@ -104,10 +104,10 @@ def _judge_end(match: "Match", tail: bytes, flags: bytes) -> None:
     end = match.total - padding
     footer = stream[-12:]
     if len(footer) < 12 or not footer.endswith(b"YZ"):
-        match.find("truncated", "it does not end as an xz stream ends", max(0, end - 12))
+        match.find("truncated", "it does not end with the footer of an xz stream", max(0, end - 12))
         return
     if padding % 4:
-        match.find("header", f"{padding} zeros stand behind the stream, and it must be a multiple of 4", end)
+        match.find("header", f"{padding} zeros follow the stream, and their number must be a multiple of 4", end)
     if not _crc_fits(footer[4:10], footer[:4]):
         match.find("checksum", "the checksum of the stream footer is wrong", end - 12)
         return
@@ -121,10 +121,10 @@ def _judge_end(match: "Match", tail: bytes, flags: bytes) -> None:
         except ValueError as error:
             match.find("header", f"the index {error}", end - 12 - length)
             return
-        whole = 24 + packed + length
-        if whole > end:
+        stream_bytes = 24 + packed + length
+        if stream_bytes > end:
             match.find("outside-file", f"the blocks have {packed} bytes, the image {match.total}", end - 12 - length)
-        elif whole < end:
+        elif stream_bytes < end:
             match.note("streams", "more than one")
         else:
             match.note("blocks", blocks)
@@ -150,10 +150,10 @@ def _parse_index(index: bytes) -> "tuple[int, int, int]":
     return count, packed, size
 
 
-def _crc_fits(data: bytes, told: "bytes | None" = None) -> bool:
-    """`told`, else the last four bytes, are the CRC32 of `data`, or of what is before them."""
+def _crc_fits(data: bytes, checksum: "bytes | None" = None) -> bool:
+    """True if `checksum` is the CRC32 of `data`; without `checksum`, the last four bytes that of the bytes before."""
     import zlib
 
-    if told is None:
-        data, told = data[:-4], data[-4:]
-    return zlib.crc32(data) == int.from_bytes(told, "little")
+    if checksum is None:
+        data, checksum = data[:-4], data[-4:]
+    return zlib.crc32(data) == int.from_bytes(checksum, "little")

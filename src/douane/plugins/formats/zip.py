@@ -1,4 +1,4 @@
-"""Zip archives: read from the start as the bytes go by, then from the end, and both must tell the same."""
+"""Zip archives: read from the start as the bytes go by, then from the end; both must agree."""
 
 from . import member_names, zip_directory
 from .base import Format
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from .zip_directory import Directory
 
 MAX_MEMBERS = 1024
-"""More are refused; their directory fits into the last 128 KiB with it."""
+"""More are refused; a directory of as many fits into the last 128 KiB."""
 
 MAX_LOOKED_INTO = 16
 MAX_MEMBER_BYTES = 64 << 40
 _DEFLATE_RATIO = 1040
-"""Deflate makes at most 258 bytes of two bits: 1032:1; a header that claims more is not of a real member."""
+"""Deflate packs at most 258 bytes into two bits: 1032:1; a header that claims more is false."""
 
-_BESIDE = (
+_COMPANIONS = (
     ".txt",
     ".md",
     ".sha1",
@@ -37,14 +37,14 @@ _BESIDE = (
     ".yml",
     ".yaml",
 )
-"""Names of what is put beside an image: no program takes these for it."""
+"""Names of files that accompany an image: no program takes these for the image."""
 
-_BESIDE_BYTES = 1 << 20
+_MAX_COMPANION_BYTES = 1 << 20
 _FORMAT_BITS, _REGULAR, _DIRECTORY = 0o170000, 0o100000, 0o040000
 
 
 class Zip(Format):
-    """By its first local header or, for what has something before it, by its last record."""
+    """Recognised by its first local header or, with other bytes before the archive, by its last record."""
 
     name = "zip"
     about = "an archive"
@@ -62,25 +62,25 @@ class Zip(Format):
         if at < 0 or len(tail) - at != 22 + int.from_bytes(tail[at + 20 : at + 22], "little"):
             return False
         size = int.from_bytes(tail[at + 12 : at + 16], "little")
-        # Programs that read from the end allow for bytes in front of the archive (Python's zipfile, unzip).
+        # Programs that read from the end accept bytes in front of the archive (Python's zipfile, unzip).
         return size == 0xFFFFFFFF or tail[max(0, at - size) : at].startswith(zip_directory.CENTRAL)
 
     def read(self, match: "Match") -> "Reader":
-        locals_at: dict[int, Entry] = {}
+        local_entries: dict[int, Entry] = {}
         end = None
         if match.at == "start":
-            end = yield from _walk(match, locals_at)
+            end = yield from _walk(match, local_entries)
         tail = yield Tail(TAIL_BYTES)
         try:
-            _judge(match, tail, locals_at, end)
+            _judge(match, tail, local_entries, end)
         except ZipError as error:
             match.find("archive", str(error), error.offset)
 
 
-def _walk(match: "Match", found: "dict[int, Entry]") -> "Generator[Any, Any, int | None]":
-    """Local headers from the start on. Returns the offset of what is none; None if it could not go on to there."""
+def _walk(match: "Match", local_entries: "dict[int, Entry]") -> "Generator[Any, Any, int | None]":
+    """Read local headers from the start on, up to the first offset without one; return that, None if not reached."""
     at = looked_into = 0
-    while len(found) <= MAX_MEMBERS:
+    while len(local_entries) <= MAX_MEMBERS:
         fixed = yield Bytes(at, zip_directory.LOCAL_BYTES, "a local header", short=True)
         if not fixed.startswith(zip_directory.LOCAL) or len(fixed) < zip_directory.LOCAL_BYTES:
             return at
@@ -90,18 +90,18 @@ def _walk(match: "Match", found: "dict[int, Entry]") -> "Generator[Any, Any, int
         except ZipError as error:
             match.find("archive", str(error), error.offset)
             return None
-        found[at] = entry
+        local_entries[at] = entry
         data = at + entry.length
         if entry.method == 0 and entry.packed and not entry.encrypted and looked_into < MAX_LOOKED_INTO:
             looked_into += 1
             yield Inside(data, entry.packed, member_names.normal(entry.name) or "member")
         if entry.flags & zip_directory.DESCRIPTOR and not entry.is_directory:
-            return None  # sizes, or at least a record of them, follow the data
+            return None  # the sizes, or at least a record of them, follow the data
         at = data + entry.packed
     return None
 
 
-def _judge(match: "Match", tail: bytes, found: "dict[int, Entry]", end: "int | None") -> None:
+def _judge(match: "Match", tail: bytes, local_entries: "dict[int, Entry]", end: "int | None") -> None:
     directory = zip_directory.find_directory(tail, match.total)
     if directory is None:
         match.find("truncated", "it has no central directory at its end")
@@ -113,76 +113,77 @@ def _judge(match: "Match", tail: bytes, found: "dict[int, Entry]", end: "int | N
         return
     data = tail[directory.offset - base : directory.offset - base + directory.size]
     members = sorted(zip_directory.entries(directory, data), key=lambda entry: entry.offset)
-    seen: set[str] = set()
+    names: set[str] = set()
     for entry in members:
-        _check(match, entry, seen)
+        _check(match, entry, names)
     _check_places(members, directory)
-    _compare(match, members, found, end, directory)
-    images = [entry for entry in members if not entry.is_directory and not _is_beside(entry)]
+    _compare(match, members, local_entries, end, directory)
+    images = [entry for entry in members if not entry.is_directory and not _is_companion(entry)]
     if len(images) != 1:
-        names = ", ".join(member_names.shown(entry.name) for entry in images[:4])
-        match.find("archive", f"it has {len(images)} files that may be an image, and not one: {names}")
+        listed = ", ".join(member_names.quoted(entry.name) for entry in images[:4])
+        match.find("archive", f"it has {len(images)} files that may be an image, and not one: {listed}")
     if directory.end != match.total:
-        match.find("trailing-data", f"{match.total - directory.end} bytes stand behind its end", directory.end)
+        match.find("trailing-data", f"{match.total - directory.end} bytes follow its end", directory.end)
 
 
-def _check(match: "Match", entry: Entry, seen: "set[str]") -> None:
-    shown = member_names.shown(entry.name)
-    match.note("member", f"{shown}, {entry.size} bytes, method {entry.method}", entry.offset)
+def _check(match: "Match", entry: Entry, names: "set[str]") -> None:
+    """Judge the names, type and size of a member; `names` has those of earlier members."""
+    quoted = member_names.quoted(entry.name)
+    match.note("member", f"{quoted}, {entry.size} bytes, method {entry.method}", entry.offset)
     for name in entry.names:
-        why = member_names.why_unsafe(name)
-        if why:
-            match.find("member-name", f"the name {member_names.shown(name)} {why}", entry.offset)
-    if member_names.normal(entry.name) in seen:
-        match.find("member-twice", f"{shown} stands there twice", entry.offset)
-    seen.add(member_names.normal(entry.name))
+        fault = member_names.why_unsafe(name)
+        if fault:
+            match.find("member-name", f"the name {member_names.quoted(name)} {fault}", entry.offset)
+    if member_names.normal(entry.name) in names:
+        match.find("member-twice", f"{quoted} is there twice", entry.offset)
+    names.add(member_names.normal(entry.name))
     kind = entry.mode & _FORMAT_BITS
     if kind not in (0, _REGULAR, _DIRECTORY) or (entry.is_directory and kind == _REGULAR and entry.size):
-        match.find("member-type", f"{shown} is no file: its mode is {entry.mode:o}", entry.offset)
+        match.find("member-type", f"{quoted} is no file: its mode is {entry.mode:o}", entry.offset)
     if entry.encrypted:
-        match.find("encrypted", f"{shown} is encrypted", entry.offset)
+        match.find("encrypted", f"{quoted} is encrypted", entry.offset)
     absurd = entry.method == 8 and entry.size > (entry.packed + 64) * _DEFLATE_RATIO
     if absurd or entry.size > MAX_MEMBER_BYTES:
-        match.find("member-size", f"{shown} claims {entry.size} bytes, made of {entry.packed}", entry.offset)
+        match.find("member-size", f"{quoted} claims {entry.size} bytes in {entry.packed}", entry.offset)
     if (entry.method == 0 and not entry.encrypted and entry.packed != entry.size) or (
         entry.is_directory and entry.size
     ):
-        match.find("archive", f"{shown} has two sizes, {entry.packed} and {entry.size}", entry.offset)
+        match.find("archive", f"{quoted} has two sizes, {entry.packed} and {entry.size}", entry.offset)
     if entry.method not in (0, 8):
-        match.find("odd", f"{shown} is compressed with method {entry.method}", entry.offset)
+        match.find("odd", f"{quoted} is compressed with method {entry.method}", entry.offset)
 
 
 def _check_places(members: "list[Entry]", directory: "Directory") -> None:
-    """Members must not share bytes: 46 MB of overlapping ones unpack to 4.5 PB (D. Fifield, "A better zip bomb")."""
-    for one, behind in zip(members, [*members[1:], None], strict=False):
-        next_at = behind.offset if behind else directory.offset
-        if one.offset + zip_directory.LOCAL_BYTES + one.packed > next_at:
-            raise ZipError(f"{member_names.shown(one.name)} reaches into what follows it", one.offset)
+    """Raise ZipError if members share bytes: 46 MB of them unpack to 4.5 PB (D. Fifield, "A better zip bomb")."""
+    ends = [*(entry.offset for entry in members[1:]), directory.offset]
+    for entry, end in zip(members, ends, strict=False):
+        if entry.offset + zip_directory.LOCAL_BYTES + entry.packed > end:
+            raise ZipError(f"{member_names.quoted(entry.name)} reaches into the bytes after it", entry.offset)
 
 
 def _compare(
-    match: "Match", members: "list[Entry]", found: "dict[int, Entry]", end: "int | None", directory: "Directory"
+    match: "Match", members: "list[Entry]", local_entries: "dict[int, Entry]", end: "int | None", directory: "Directory"
 ) -> None:
     if members and members[0].offset:
-        raise ZipError("something stands before its first member", 0)
+        raise ZipError("bytes stand before its first member", 0)
     listed = {entry.offset for entry in members}
-    for offset, local in found.items():
+    for offset, local in local_entries.items():
         if offset not in listed and offset < directory.offset:
-            raise ZipError(f"{member_names.shown(local.name)} is not in the central directory", offset)
+            raise ZipError(f"{member_names.quoted(local.name)} is not in the central directory", offset)
     if end is not None and end != directory.offset:
-        raise ZipError("something stands between the members and the central directory", end)
+        raise ZipError("bytes stand between the members and the central directory", end)
     for entry in members:
-        other = found.get(entry.offset)
-        if other is None:
+        header = local_entries.get(entry.offset)
+        if header is None:
             if end is not None and match.at == "start":
-                raise ZipError(f"{member_names.shown(entry.name)} is not where the directory says", entry.offset)
+                raise ZipError(f"{member_names.quoted(entry.name)} is not where the directory says", entry.offset)
             continue
-        same = (other.name, other.method, other.encrypted) == (entry.name, entry.method, entry.encrypted)
-        if not other.flags & zip_directory.DESCRIPTOR:
-            same = same and (other.packed, other.size, other.crc) == (entry.packed, entry.size, entry.crc)
+        same = (header.name, header.method, header.encrypted) == (entry.name, entry.method, entry.encrypted)
+        if not header.flags & zip_directory.DESCRIPTOR:
+            same = same and (header.packed, header.size, header.crc) == (entry.packed, entry.size, entry.crc)
         if not same:
-            raise ZipError(f"{member_names.shown(entry.name)} is told differently by its own header", entry.offset)
+            raise ZipError(f"{member_names.quoted(entry.name)} differs from its own header", entry.offset)
 
 
-def _is_beside(entry: Entry) -> bool:
-    return entry.size <= _BESIDE_BYTES and entry.name.lower().endswith(_BESIDE)
+def _is_companion(entry: Entry) -> bool:
+    return entry.size <= _MAX_COMPANION_BYTES and entry.name.lower().endswith(_COMPANIONS)

@@ -1,7 +1,7 @@
-"""Headers of zip archives (PKWARE's APPNOTE 6.3.10), strictly: what the archive's end and its members say.
+"""Headers of zip archives (PKWARE's APPNOTE 6.3.10), read strictly: those of the members, and those at the end.
 
-Nothing here reads a file. A :class:`ZipError` says what contradicts itself: programs read a zip from its start or
-from its end, and an archive that is not the same from both hides something from one of them.
+Nothing here reads a file. A :class:`ZipError` names a contradiction: programs read a zip from its start or from its
+end, and an archive that differs between the two hides something from one of them.
 """
 
 from struct import Struct
@@ -25,17 +25,17 @@ _LOCATE = Struct("<4sIQI")
 _MAX32, _MAX16 = 0xFFFFFFFF, 0xFFFF
 
 ENCRYPTED, LZMA_END_MARK, DESCRIPTOR, PATCH, STRONG, UTF8, MASKED = 1, 2, 8, 0x20, 0x40, 0x800, 0x2000
-"""Bits of the flags (4.4.4): encrypted; sizes stand behind the data; and so on."""
+"""Bits of the flags (4.4.4): encrypted; an end mark; sizes follow the data; a patch; and so on."""
 
 MAX_END_BYTES = CENTRAL_BYTES + 3 * _MAX16 + _RECORD.size + _LOCATE.size + END_BYTES + _MAX16
-"""What follows the data of an archive's only member: its entry in the directory, and the ends."""
+"""Most bytes after the data of an archive's only member: its entry in the directory, and the end records."""
 
 
 class ZipError(ValueError):
     """The archive contradicts itself. Attribute `offset`: bytes, or None."""
 
-    def __init__(self, what: str, offset: "int | None" = None) -> None:
-        super().__init__(what)
+    def __init__(self, detail: str, offset: "int | None" = None) -> None:
+        super().__init__(detail)
         self.offset = offset
 
 
@@ -44,11 +44,11 @@ class ZipTruncated(ZipError):
 
 
 class Entry:
-    """A member, as its local header (`central` False) or the central directory tells it.
+    """A member, by its local header (`central` False) or by the central directory.
 
-    `name`; `names`: all that it is called by, the Unicode path of an extra field too; `flags`; `method` (0 stored,
-    8 deflate); `crc`; `packed` and `size` in bytes, with Zip64; `offset` of its local header in bytes; `mode`: as
-    Unix has it, 0 if not told; `length`: bytes of this header.
+    `name`; `names`: all its names, the Unicode path of an extra field too; `flags`; `method` (0 stored, 8 deflate);
+    `crc`; `packed` and `size` in bytes, with Zip64; `offset` of its local header in bytes; `mode`: of Unix, 0 if
+    unknown; `length`: bytes of this header.
     """
 
     __slots__ = ("central", "crc", "flags", "length", "method", "mode", "name", "names", "offset", "packed", "size")
@@ -57,12 +57,24 @@ class Entry:
         """`header` has the fixed part, name and extra fields. Raises ZipError."""
         self.central = central
         if central:
-            (_, made, _, self.flags, self.method, _, _, self.crc, self.packed, self.size, names, extras, comments) = (
-                _CENTRAL.unpack_from(header)[:13]
-            )
+            (
+                _,
+                made_by,
+                _,
+                self.flags,
+                self.method,
+                _,
+                _,
+                self.crc,
+                self.packed,
+                self.size,
+                names,
+                extras,
+                comments,
+            ) = _CENTRAL.unpack_from(header)[:13]
             disk, _, external, self.offset = _CENTRAL.unpack_from(header)[13:]
             fixed = CENTRAL_BYTES
-            self.mode = external >> 16 if made >> 8 in (3, 19) else 0  # Unix, OS X (4.4.2)
+            self.mode = external >> 16 if made_by >> 8 in (3, 19) else 0  # Unix, OS X (4.4.2)
         else:
             (_, _, self.flags, self.method, _, _, self.crc, self.packed, self.size, names, extras) = _LOCAL.unpack_from(
                 header
@@ -98,13 +110,8 @@ class Entry:
 
     @property
     def is_directory(self) -> bool:
-        """True if it has no content by its name."""
+        """True if the name is that of a directory."""
         return self.name.endswith("/")
-
-    @property
-    def sizes_follow(self) -> bool:
-        """True for a local header that does not know the sizes: they stand behind the data."""
-        return bool(self.flags & DESCRIPTOR) and not self.packed
 
     @property
     def encrypted(self) -> bool:
@@ -113,8 +120,7 @@ class Entry:
 
 
 class Directory:
-    """Where the central directory is: `offset`, `size` in bytes, `count` of entries, `end`: bytes before what follows
-    the archive."""
+    """The place of the central directory: `offset`, `size` in bytes, `count` of entries, `end` of the archive."""
 
     __slots__ = ("count", "end", "offset", "size")
 
@@ -134,15 +140,15 @@ def find_directory(tail: bytes, total: int) -> "Directory | None":
         if at < 0:
             break
         try:
-            other = _directory_at(tail, at, total)
+            candidate = _directory_at(tail, at, total)
         except ZipError as error:
             problem = problem or error
         else:
             if directory is not None:
-                raise ZipError("it has two central directories, and which is read depends on the program", other.offset)
-            if problem is not None:  # in the comment, or behind it; Python's zipfile reads the last one
+                raise ZipError("it has two central directories, and programs read one or the other", candidate.offset)
+            if problem is not None:  # in the comment, or behind it; Python's zipfile reads the last record
                 raise ZipError("another end of central directory record follows the right one", problem.offset)
-            directory = other
+            directory = candidate
         at = tail.rfind(END, 0, at)
     if directory is None and problem is not None:
         raise problem
@@ -154,7 +160,7 @@ def _directory_at(tail: bytes, at: int, total: int) -> Directory:
     position = base + at
     if at + END_BYTES > len(tail):
         raise ZipTruncated("the end of central directory record is cut short", position)
-    _, disk, first, here, count, size, offset, comment = _END.unpack_from(tail, at)
+    _, disk, first, on_disk, count, size, offset, comment = _END.unpack_from(tail, at)
     end = position + END_BYTES + comment
     if end > total:
         raise ZipTruncated("the comment of the archive is cut short", position)
@@ -165,24 +171,26 @@ def _directory_at(tail: bytes, at: int, total: int) -> Directory:
         if not 0 <= inside <= at - _LOCATE.size - _RECORD.size or tail[inside : inside + 4] != _END64:
             raise ZipError("its Zip64 record is not where the locator says", position - _LOCATE.size)
         record = _RECORD.unpack_from(tail, inside)
-        told = record[4:]
-        short = (disk, first, here, count, size, offset)
+        fields = record[4:]
+        short = (disk, first, on_disk, count, size, offset)
         limits = (_MAX16, _MAX16, _MAX16, _MAX16, _MAX32, _MAX32)
-        if any(one not in (two, limit) for one, two, limit in zip(short, told, limits, strict=True)):
+        if any(one not in (two, limit) for one, two, limit in zip(short, fields, limits, strict=True)):
             raise ZipError("the Zip64 record differs from the one for other programs", record_at)
         if disk64 or disks > 1 or inside + 12 + record[1] != at - _LOCATE.size:
-            raise ZipError("its Zip64 record and what follows do not join", record_at)
-        disk, first, here, count, size, offset = told
+            raise ZipError("its Zip64 record does not end where the locator begins", record_at)
+        disk, first, on_disk, count, size, offset = fields
         where = record_at
-    if disk or first or here != count:
+    if disk or first or on_disk != count:
         raise ZipError("the archive is split into several files", position)
     if offset + size != where:
-        raise ZipError(f"the central directory should end at {offset + size}, and its end stands at {where}", position)
+        raise ZipError(
+            f"the central directory should end at {offset + size}, but its end record is at {where}", position
+        )
     return Directory(offset, size, count, end)
 
 
 def entries(directory: Directory, data: bytes) -> "Iterator[Entry]":
-    """The entries of the central directory, which is `data`. Raises ZipError."""
+    """Yield the entries of the central directory, whose bytes are `data`. Raises ZipError."""
     at = 0
     for _ in range(directory.count):
         header = data[at : at + CENTRAL_BYTES + 3 * _MAX16]
@@ -192,7 +200,7 @@ def entries(directory: Directory, data: bytes) -> "Iterator[Entry]":
         at += entry.length
         yield entry
     if at != len(data):
-        # A digital signature (4.3.13) stands there in no archive that a tool in use makes.
+        # No tool in use writes a digital signature (4.3.13) there.
         raise ZipError("the central directory has more in it than its entries", directory.offset + at)
 
 

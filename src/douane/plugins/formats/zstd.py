@@ -1,4 +1,4 @@
-"""Zstandard (RFC 8878): the header of its first frame, behind any skippable frames."""
+"""Zstandard (RFC 8878): the header of the first frame, after any skippable frames."""
 
 from . import lz4
 from .compression import Compression, note_window
@@ -18,7 +18,7 @@ OLD_MAGICS = tuple(bytes((first,)) + MAGIC[1:] for first in range(0x22, 0x28))
 
 
 class Zstd(Compression):
-    """A frame, a frame from before version 1, or skippable frames that lz4's magic number does not follow."""
+    """A frame, a frame from before version 1, or skippable frames that no lz4 frame follows."""
 
     name = "zstd"
     decoder = "douane.plugins.decompress.zstd"
@@ -45,8 +45,8 @@ class Zstd(Compression):
 
 
 class FrameHeader:
-    """A frame header (3.1.1.1): `window` in bytes; `size` of what is compressed, None if unknown; `dictionary`, its
-    number or 0; `reserved`, True if the reserved bit is set."""
+    """A frame header (3.1.1.1): `window` in bytes; `size` of the uncompressed data in bytes, None if unknown;
+    `dictionary`, its number or 0; `reserved`, True if the reserved bit is set."""
 
     def __init__(self, descriptor: int, fields: bytes) -> None:
         single, dictionary, counted = _field_lengths(descriptor)

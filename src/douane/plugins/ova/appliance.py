@@ -83,7 +83,7 @@ class Appliance:
             if _is_disk(member.name):
                 raise self._archive.fault or Reject(
                     "ova-order",
-                    f"{member_names.shown(member.name)} precedes the OVF descriptor; pack the appliance with the "
+                    f"{member_names.quoted(member.name)} precedes the OVF descriptor; pack the appliance with the "
                     "descriptor (.ovf) first",
                 )
             if member.end > MAX_PROBED_BYTES and not declared:
@@ -173,8 +173,8 @@ class Appliance:
         if self._descriptor and self._descriptor != name:
             raise Reject(
                 "ova-descriptor",
-                f"the archive has more than one OVF descriptor: {member_names.shown(self._descriptor)} and "
-                f"{member_names.shown(name)}; pack one appliance",
+                f"the archive has more than one OVF descriptor: {member_names.quoted(self._descriptor)} and "
+                f"{member_names.quoted(name)}; pack one appliance",
             )
         if self.document is not None:
             return
@@ -185,7 +185,7 @@ class Appliance:
             code = "ova-xml" if error.code == "xml" else "ova-descriptor"
             detail = str(error).partition(": ")[0] if error.code == "xml" else str(error)  # without the parser's words
             raise Reject(
-                code, f"the OVF descriptor {member_names.shown(name)} cannot be used: {detail}; export it again"
+                code, f"the OVF descriptor {member_names.quoted(name)} cannot be used: {detail}; export it again"
             ) from error
         self.choice = choose(self.document, self._selector)
         self._parts = DiskParts(self.choice.file, self._folder)
@@ -213,12 +213,12 @@ class Appliance:
         if self._parts.size_differs:
             self.warn(
                 "ova-file-size",
-                f"the disk {member_names.shown(self.disk_name)} has {self._parts.size} bytes, but the descriptor says "
+                f"the disk {member_names.quoted(self.disk_name)} has {self._parts.size} bytes, but the descriptor says "
                 f"{self._parts.file.size}",
             )
         missing = [file.href for file in self.document.files.values() if not self._has(file)]
         if missing:
-            names = ", ".join(map(member_names.shown, missing[:_MAX_LISTED]))
+            names = ", ".join(map(member_names.quoted, missing[:_MAX_LISTED]))
             self.warn("ova-file-missing", f"files that the descriptor names are missing: {names}")
 
     def _has(self, file: ovf_document.File) -> bool:

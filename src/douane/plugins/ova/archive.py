@@ -84,7 +84,7 @@ class Archive:
         if max(member.size, member.stored) > max_bytes:
             raise Reject(
                 code,
-                f"{member_names.shown(member.name)} claims {member.size} bytes, and at most {max_bytes} are read of "
+                f"{member_names.quoted(member.name)} claims {member.size} bytes, and at most {max_bytes} are read of "
                 "it; export the appliance again",
             )
         return b"".join(map(bytes, self.data(member)))
@@ -118,7 +118,7 @@ class Archive:
             ) from error
 
     def _check(self, member: Member) -> None:
-        name, quoted = member_names.normal(member.name), member_names.shown(member.name)
+        name, quoted = member_names.normal(member.name), member_names.quoted(member.name)
         fault = member_names.why_unsafe(member.name)
         if fault:
             self._add(

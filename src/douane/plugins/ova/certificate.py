@@ -69,7 +69,9 @@ def check(signature: Signature, manifest: bytes, name: str) -> None:
     from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
     if member_names.normal(signature.name) != name.rpartition("/")[2]:
-        raise _invalid(f"it is of {member_names.shown(signature.name)}, but the manifest is {member_names.shown(name)}")
+        raise _invalid(
+            f"it is of {member_names.quoted(signature.name)}, but the manifest is {member_names.quoted(name)}"
+        )
     algorithms: dict[str, hashes.HashAlgorithm] = {
         "sha1": hashes.SHA1(),  # noqa: S303  # OVF 1 signs with it; the caller warns
         "sha256": hashes.SHA256(),

@@ -45,10 +45,10 @@ def choose(document: OvfDocument, selector: int | str | None) -> Choice:
     for disk, file in disks:
         if selector in (file.id, disk.id, *ovf.hrefs(file)):
             return Choice(disk, file, len(disks))
-    raise _several(disks, f"and this site takes {member_names.shown(selector)}, which is none of them")
+    raise _several(disks, f"and this site takes {member_names.quoted(selector)}, which is none of them")
 
 
 def _several(disks: list[tuple[Disk, File]], reason: str) -> Reject:
-    names = ", ".join(member_names.shown(file.href) for _, file in disks[:_MAX_LISTED])
+    names = ", ".join(member_names.quoted(file.href) for _, file in disks[:_MAX_LISTED])
     rest = f" and {len(disks) - _MAX_LISTED} more" if len(disks) > _MAX_LISTED else ""
     return Reject("ova-disks", f"the appliance has {len(disks)} disk{'s'[: len(disks) - 1]}: {names}{rest}; {reason}")

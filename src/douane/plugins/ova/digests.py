@@ -31,7 +31,7 @@ class Digests:
         by_name: dict[str, Line] = {}
         for line in lines:
             if by_name.setdefault(member_names.normal(f"{folder}/{line.name}"), line) is not line:
-                raise Reject("ova-manifest", f"the manifest has two lines for {member_names.shown(line.name)}")
+                raise Reject("ova-manifest", f"the manifest has two lines for {member_names.quoted(line.name)}")
         self._lines = by_name
 
     @property
@@ -65,7 +65,7 @@ class Digests:
         """
         present = set(files)
         for name, line in (self._lines or {}).items():
-            quoted = member_names.shown(line.name)
+            quoted = member_names.quoted(line.name)
             if name not in present:
                 raise Reject(
                     "ova-manifest",

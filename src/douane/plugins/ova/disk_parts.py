@@ -37,7 +37,7 @@ class DiskParts:
         if base not in self._names:
             return False
         if self.members and (base != self.name or number is None):
-            raise Reject("ova-member-twice", f"two members could be the disk {member_names.shown(self.file.href)}")
+            raise Reject("ova-member-twice", f"two members could be the disk {member_names.quoted(self.file.href)}")
         if number is not None:
             self._check_chunk(number, size)
         self.members.append(name)
@@ -54,7 +54,7 @@ class DiskParts:
         return "", None
 
     def _check_chunk(self, number: int, size: int) -> None:
-        name, chunk_size = member_names.shown(self.file.href), self.file.chunk_size or 0
+        name, chunk_size = member_names.quoted(self.file.href), self.file.chunk_size or 0
         if number != len(self.members):
             raise Reject(
                 "ova-chunks",
@@ -65,7 +65,7 @@ class DiskParts:
 
     def finish(self) -> None:
         """Raise Reject if a part of the disk is missing."""
-        name = member_names.shown(self.file.href)
+        name = member_names.quoted(self.file.href)
         if not self.members:
             raise Reject("ova-no-disk", f"the disk {name} is not in the archive; pack the appliance with its disk")
         if self.file.chunk_size and self.file.size is not None and not self.file.compression:
