@@ -101,7 +101,7 @@ PLACES = st.one_of(
     st.integers(0, 3000),
 )
 PATCHES = st.lists(st.tuples(PLACES, st.one_of(st.sampled_from(MAGICS), st.binary(min_size=1, max_size=6))), max_size=5)
-BEFORE = st.one_of(
+PREFIXES = st.one_of(
     st.just(b""),
     st.sampled_from([0, 5, HEAD_BYTES - 16, HEAD_BYTES - 12, HEAD_BYTES - 8, HEAD_BYTES - 4, HEAD_BYTES, 200_000]).map(
         skippable
@@ -110,9 +110,9 @@ BEFORE = st.one_of(
 CUTS = st.lists(st.one_of(st.integers(0, 600), st.integers(HEAD_BYTES - 600, HEAD_BYTES + 600)), max_size=8)
 
 
-def mutant(seed: str, before: bytes, patches: Sequence[tuple[int, bytes]], length: int | None) -> bytes:
+def mutant(seed: str, prefix: bytes, patches: Sequence[tuple[int, bytes]], length: int | None) -> bytes:
     """The image of that name behind `before`, with other bytes at some offsets, cut to `length`."""
-    image = before + SEEDS[seed]
+    image = prefix + SEEDS[seed]
     fitting = [(at, data) for at, data in patches if at + len(data) <= len(image)]
     return patched(image, *fitting)[:length]
 
@@ -156,20 +156,20 @@ def check_decompress(image: bytes, chunks: list[bytes], examination: Examination
 def check_ova(chunks: list[bytes], examination: Examination) -> None:
     """`ova` takes the disk out of what the inspector calls an OVA, and out of nothing else."""
     formats = at_start(examination)
-    taken = extracted(chunks)
+    extraction = extracted(chunks)
     if "ova" not in formats and "tar" not in formats:
-        assert taken.code == ("ova-descriptor-alone" if "ovf" in formats else None)
-        assert taken.is_unchanged == ("ovf" not in formats)
+        assert extraction.code == ("ova-descriptor-alone" if "ovf" in formats else None)
+        assert extraction.is_unchanged == ("ovf" not in formats)
         declared = extracted(chunks, {"container_format": "ova"})
         assert declared.code == ("ova-descriptor-alone" if "ovf" in formats else "ova-archive")
-    elif taken.is_unchanged:
+    elif extraction.is_unchanged:
         # A descriptor behind the first megabyte comes too late for a transform; the inspector warns of its place.
         assert "ova" not in formats or "odd" in codes(examination) or is_refused(examination)
-    elif taken.code is None:
+    elif extraction.code is None:
         assert "ova" in formats
     else:
         assert "ova" in formats or is_refused(examination)
-    if taken.formats:
+    if extraction.formats:
         assert "ova" in formats
 
 
@@ -203,7 +203,7 @@ def check(image: bytes, cuts: Sequence[int], *, size_known: bool) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_they_agree_on_each_sample(seed: str) -> None:
+def test_inspector_and_transforms_agree_on_each_sample(seed: str) -> None:
     check(SEEDS[seed], [], size_known=True)
     check(SEEDS[seed], range(0, len(SEEDS[seed]), 997), size_known=False)
 
@@ -219,7 +219,7 @@ def test_they_agree_on_each_sample(seed: str) -> None:
         pytest.param(skippable(HEAD_BYTES - 14) + SKIPPABLE + PACKERS["lz4"](DATA), "lz4", id="a frame that is cut"),
     ],
 )
-def test_they_agree_where_they_once_differed(image: bytes, name: str) -> None:
+def test_inspector_and_transforms_agree_where_they_differed_before(image: bytes, name: str) -> None:
     examination = examine(image)
     assert ImageFormat(examination).name == name
     assert decompressed(image).code is not None or not is_refused(examination)
@@ -229,22 +229,22 @@ def test_they_agree_where_they_once_differed(image: bytes, name: str) -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.sampled_from(sorted(SEEDS)),
-    before=BEFORE,
+    prefix=PREFIXES,
     patches=PATCHES,
     length=st.one_of(st.none(), st.integers(0, 2000)),
     cuts=CUTS,
     size_known=st.booleans(),
 )
-@example(seed="OVA", before=b"", patches=[(0, MAGICS[0])], length=None, cuts=[], size_known=True)
-def test_they_agree_on_every_mutant(
+@example(seed="OVA", prefix=b"", patches=[(0, MAGICS[0])], length=None, cuts=[], size_known=True)
+def test_inspector_and_transforms_agree_on_mutants(
     seed: str,
-    before: bytes,
+    prefix: bytes,
     patches: list[tuple[int, bytes]],
     length: int | None,
     cuts: list[int],
     size_known: bool,
 ) -> None:
-    check(mutant(seed, before, patches, length), cuts, size_known=size_known)
+    check(mutant(seed, prefix, patches, length), cuts, size_known=size_known)
 
 
 class OwnLzma(Lzma):
@@ -254,16 +254,16 @@ class OwnLzma(Lzma):
         return super().begins(head) and head[14:18] != b"\xff\xff\xff\xff"
 
 
-def test_a_recognition_of_its_own_in_the_transform_fails_these_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = [OwnLzma() if layer.name == "lzma" else layer for layer in LAYERS]
-    monkeypatch.setattr("douane.plugins.decompress.layers.LAYERS", own)
+def test_a_second_recognition_in_the_transform_fails_these_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [OwnLzma() if layer.name == "lzma" else layer for layer in LAYERS]
+    monkeypatch.setattr("douane.plugins.decompress.layers.LAYERS", layers)
     with pytest.raises(AssertionError):
         check(UNDECODABLE_LZMA, [], size_known=True)
     with pytest.raises(AssertionError):
-        test_they_agree_on_each_sample("undecodable lzma")
+        test_inspector_and_transforms_agree_on_each_sample("undecodable lzma")
 
 
-def test_a_descriptor_behind_the_first_megabyte_is_warned_of() -> None:
+def test_a_descriptor_after_the_first_mebibyte_gives_a_warning() -> None:
     """The transform has to decide before it: it passes such an archive on, and `ova-any-order` takes it."""
     image = late_descriptor(2 << 20)
     examination = examine(image)

@@ -1,4 +1,4 @@
-"""What `checksum` says."""
+"""The inspector `checksum`: digests and lengths."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ DATA = bytes(range(256)) * 1000
 
 
 @pytest.mark.parametrize("algorithm", HEX_DIGITS)
-def test_the_expected_digest_is_accepted_however_it_is_written(algorithm: str) -> None:
+def test_the_expected_digest_may_be_in_upper_case_and_padded(algorithm: str) -> None:
     expected = hashlib.new(algorithm, DATA).hexdigest()
-    told = {"algorithm": algorithm, "digest": expected}
-    assert answer(Checksum(expected, algorithm), DATA) == ("accept", told)  # type: ignore[arg-type]  # a str
-    assert answer(Checksum(f" {expected.upper()}\n", algorithm), DATA) == ("accept", told)  # type: ignore[arg-type]
+    properties = {"algorithm": algorithm, "digest": expected}
+    assert answer(Checksum(expected, algorithm), DATA) == ("accept", properties)  # type: ignore[arg-type]  # a str
+    assert answer(Checksum(f" {expected.upper()}\n", algorithm), DATA) == ("accept", properties)  # type: ignore[arg-type]
 
 
 @given(st.binary(max_size=2000), st.lists(st.integers(0, 2000)))
-def test_any_bytes_have_their_digest_however_they_are_cut(data: bytes, cuts: list[int]) -> None:
+def test_the_digest_is_the_same_for_all_chunk_sizes(data: bytes, cuts: list[int]) -> None:
     assert answer(Checksum(hashlib.sha256(data).hexdigest()), cut(data, cuts))[0] == "accept"
 
 
-def test_another_digest_is_refused_and_both_are_named() -> None:
+def test_another_digest_is_refused_with_both_digests() -> None:
     expected = hashlib.sha256(b"something else").hexdigest()
     image, _ = as_image(DATA)
     with pytest.raises(Reject) as refused:
@@ -38,12 +38,12 @@ def test_another_digest_is_refused_and_both_are_named() -> None:
     assert hashlib.sha256(DATA).hexdigest() in refused.value.message
 
 
-def test_a_changed_byte_at_the_very_end_is_noticed() -> None:
+def test_a_changed_last_byte_is_refused() -> None:
     expected = hashlib.md5(DATA).hexdigest()
     assert answer(Checksum(expected, "md5"), DATA[:-1] + b"x") == ("reject", "checksum-mismatch")
 
 
-def test_a_wrong_length_that_is_known_is_refused_before_the_first_byte() -> None:
+def test_a_wrong_declared_length_is_refused_before_the_first_byte() -> None:
     image, source = as_image(DATA, size=len(DATA))
     with pytest.raises(Reject) as refused:
         Checksum(hashlib.sha256(DATA).hexdigest(), size=len(DATA) + 1).inspect(image)
@@ -63,17 +63,17 @@ def test_an_image_shorter_than_expected_is_refused_for_its_size() -> None:
 
 
 @pytest.mark.parametrize("expected", ["", "abc", "g" * 64, "a" * 63, "a" * 65, "\u0663" * 64])
-def test_what_is_no_digest_is_an_error_before_any_byte(expected: str) -> None:
+def test_a_malformed_digest_is_a_configuration_error(expected: str) -> None:
     with pytest.raises(ValueError, match="'expected' is a sha256 digest, 64 hexadecimal digits"):
         Checksum(expected)
 
 
-def test_an_unknown_algorithm_is_an_error_that_names_the_known_ones() -> None:
+def test_an_unknown_algorithm_is_an_error_with_the_known_algorithms() -> None:
     with pytest.raises(ValueError, match=r"'algorithm' is one of md5, .*sha512, not 'crc32'"):
         Checksum("a" * 8, "crc32")  # type: ignore[arg-type]  # what an operator may write
 
 
 @pytest.mark.parametrize("size", [0, -1, "much", "1.x", "10 XB", "\u0663", True])
-def test_what_is_no_size_is_an_error(size: int | str) -> None:
+def test_a_malformed_size_is_a_configuration_error(size: int | str) -> None:
     with pytest.raises(ValueError, match="'size'"):
         Checksum("a" * 64, size=size)

@@ -1,4 +1,4 @@
-"""A plain qcow2 becomes raw while it arrives: what is given out then is what qemu-img would make of the whole file."""
+"""The disk of a plain qcow2 while the image arrives, compared with the disk by qemu-img."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def arriving(path: Path, cut: int, seed: int = 0) -> tuple[bytes, int]:
     fd = os.memfd_create("kept")
     try:
         disk = Qcow2Stream(fd, data[:512])
-        found: list[bytes] = []
+        disk_bytes: list[bytes] = []
         at = 0
         while at < len(data):
             piece = data[at : at + chance.randint(1, cut)]
             if piece.strip(b"\0"):
                 os.pwrite(fd, piece, at)
-            found += [bytes(part) for part in disk.advance(at, piece)]
-            assert sum(map(len, found)) == disk.position
+            disk_bytes += [bytes(part) for part in disk.advance(at, piece)]
+            assert sum(map(len, disk_bytes)) == disk.position
             at += len(piece)
         os.ftruncate(fd, len(data))
-        whole: Iterator[bytes | memoryview] | None = qcow2_disk.read_disk(fd, disk.size or SIZE)
-        if whole is not None:
-            found += [bytes(part) for part in skip_bytes(whole, disk.position)]
-        return b"".join(found), disk.position
+        disk_of_file: Iterator[bytes | memoryview] | None = qcow2_disk.read_disk(fd, disk.size or SIZE)
+        if disk_of_file is not None:
+            disk_bytes += [bytes(part) for part in skip_bytes(disk_of_file, disk.position)]
+        return b"".join(disk_bytes), disk.position
     finally:
         os.close(fd)
 
@@ -52,7 +52,7 @@ def arriving(path: Path, cut: int, seed: int = 0) -> tuple[bytes, int]:
     writes=WRITES,
     cut=st.sampled_from([700, 5000, 65536, 1 << 20]),
 )
-def test_it_is_what_qemu_makes_of_it(
+def test_the_disk_is_that_of_qemu_img(
     tmp_path: Path, bits: int, compat: str, preallocation: str, writes: list[tuple[str, int, int]], cut: int
 ) -> None:
     path = tmp_path / "disk.qcow2"
@@ -61,7 +61,7 @@ def test_it_is_what_qemu_makes_of_it(
 
 
 @pytest.mark.parametrize("bits", [9, 12, 16, 21])
-def test_all_of_an_image_that_qemu_img_made_is_there_with_its_last_byte(tmp_path: Path, bits: int) -> None:
+def test_the_last_byte_of_an_image_by_qemu_img_completes_the_disk(tmp_path: Path, bits: int) -> None:
     raw, path = tmp_path / "raw", tmp_path / "disk.qcow2"
     with raw.open("wb") as file:
         for at in (0, 1 << 20, 5 << 20, 11 << 20):
@@ -70,28 +70,28 @@ def test_all_of_an_image_that_qemu_img_made_is_there_with_its_last_byte(tmp_path
         file.truncate(12 << 20)
     words = ["-f", "raw", "-O", "qcow2", "-o", f"cluster_size={1 << bits}", str(raw), str(path)]
     subprocess.run(["qemu-img", "convert", *words], check=True)
-    found, early = arriving(path, 1 << 20)
-    assert found == raw.read_bytes()
-    assert early == len(found)
+    disk_bytes, early = arriving(path, 1 << 20)
+    assert disk_bytes == raw.read_bytes()
+    assert early == len(disk_bytes)
 
 
-def test_what_stands_out_of_order_is_waited_for(tmp_path: Path) -> None:
+def test_a_cluster_out_of_order_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "disk.qcow2"
     make(path, "cluster_size=65536", [("write -P 0x5a", 4000, 600), ("write -P 0xa5", 0, 600)])
-    found, early = arriving(path, 4096)
-    assert found == by_qemu(path)
-    assert early == len(found)
+    disk_bytes, early = arriving(path, 4096)
+    assert disk_bytes == by_qemu(path)
+    assert early == len(disk_bytes)
 
 
-def test_what_is_packed_further_on_ends_it_where_the_table_says_so(tmp_path: Path) -> None:
+def test_a_table_with_compressed_clusters_ends_the_disk(tmp_path: Path) -> None:
     """Two tables of a disk with small clusters: the second one has compressed clusters."""
     path = tmp_path / "disk.qcow2"
     make(path, "cluster_size=512", [("write -P 0x5a", 0, 700)])
     words = ["-c", "write -c -P 0xa5 2M 512", str(path)]
     subprocess.run(["qemu-io", "-f", "qcow2", *words], check=True, capture_output=True)
-    found, early = arriving(path, 4096)
+    disk_bytes, early = arriving(path, 4096)
     assert early == 2 << 20
-    assert found == by_qemu(path)[:early]
+    assert disk_bytes == by_qemu(path)[:early]
     assert by_douane(path) is None
 
 
@@ -100,7 +100,7 @@ def test_what_is_packed_further_on_ends_it_where_the_table_says_so(tmp_path: Pat
     changes=st.lists(st.tuples(st.integers(0, 6 * 65536), st.binary(min_size=1, max_size=8)), max_size=4),
     cut=st.sampled_from([3000, 1 << 17]),
 )
-def test_whatever_the_bytes_it_is_a_beginning_of_what_the_whole_file_holds(
+def test_a_mutant_yields_the_beginning_of_the_disk_of_its_file(
     plain: Path, tmp_path: Path, changes: list[tuple[int, bytes]], cut: int
 ) -> None:
     data = bytearray(plain.read_bytes())
@@ -108,10 +108,10 @@ def test_whatever_the_bytes_it_is_a_beginning_of_what_the_whole_file_holds(
         data[at : at + len(value)] = value
     path = tmp_path / "changed.qcow2"
     path.write_bytes(data)
-    found, early = arriving(path, cut)
-    assert early <= len(found)
-    whole = by_douane(path)
-    assert whole is None or found == whole
+    disk_bytes, early = arriving(path, cut)
+    assert early <= len(disk_bytes)
+    disk_of_file = by_douane(path)
+    assert disk_of_file is None or disk_bytes == disk_of_file
 
 
 @pytest.fixture(scope="module")

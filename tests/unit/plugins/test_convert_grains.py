@@ -1,4 +1,4 @@
-"""A stream-optimized VMDK as `convert` reads it, beside qemu-img, which reads its tables: the same disk, or none."""
+"""The disk of a stream-optimized VMDK as `convert` reads it, compared with the disk by qemu-img."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def vmdk(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def markers(image: bytes) -> list[int]:
     """Where the grains begin."""
     (overhead,) = struct.unpack_from("<Q", image, 64)
-    found = [overhead * SECTOR]
-    while found[-1] + 12 <= len(image) and (length := struct.unpack_from("<I", image, found[-1] + 8)[0]):
-        found.append(found[-1] + 12 + length + SECTOR - 1 & -SECTOR)
-    return found[:-1]
+    offsets = [overhead * SECTOR]
+    while offsets[-1] + 12 <= len(image) and (length := struct.unpack_from("<I", image, offsets[-1] + 8)[0]):
+        offsets.append(offsets[-1] + 12 + length + SECTOR - 1 & -SECTOR)
+    return offsets[:-1]
 
 
 def ours(image: bytes, pieces: list[int]) -> str | None:
@@ -70,15 +70,15 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], str]:
     def go(image: bytes) -> str:
         (folder / "image").write_bytes(image)
         words = ["qemu-img", "convert", "-f", "vmdk", "-O", "raw", folder / "image", folder / "raw"]
-        done = subprocess.run(words, check=False, capture_output=True, timeout=60)
-        if done.returncode:
-            return done.stderr.decode()
+        completed = subprocess.run(words, check=False, capture_output=True, timeout=60)
+        if completed.returncode:
+            return completed.stderr.decode()
         return hashlib.sha256((folder / "raw").read_bytes()).hexdigest()
 
     return go
 
 
-def test_what_was_packed_comes_out(vmdk: bytes, theirs: Callable[[bytes], str]) -> None:
+def test_the_disk_is_that_of_the_image(vmdk: bytes, theirs: Callable[[bytes], str]) -> None:
     expected = hashlib.sha256(DISK).hexdigest()
     assert len(DISK) % SECTOR == 0
     assert ours(vmdk, [5000]) == theirs(vmdk) == expected
@@ -88,7 +88,7 @@ def test_what_was_packed_comes_out(vmdk: bytes, theirs: Callable[[bytes], str]) 
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-def test_a_changed_image_is_the_same_disk_to_both_or_is_refused(
+def test_a_mutant_has_the_disk_of_qemu_img_or_is_refused(
     vmdk: bytes, theirs: Callable[[bytes], str], data: st.DataObject
 ) -> None:
     image = bytearray(vmdk)
@@ -106,10 +106,10 @@ def test_a_changed_image_is_the_same_disk_to_both_or_is_refused(
             at = min(data.draw(st.sampled_from(grains)), len(image) - 8)
             struct.pack_into("<Q", image, at, data.draw(st.sampled_from(NUMBERS)))
         elif kind == "swap":
-            one, other = (data.draw(st.integers(0, sectors - 1)) * SECTOR for _ in range(2))
-            image[one : one + SECTOR], image[other : other + SECTOR] = (
-                image[other : other + SECTOR],
-                image[one : one + SECTOR],
+            first, second = (data.draw(st.integers(0, sectors - 1)) * SECTOR for _ in range(2))
+            image[first : first + SECTOR], image[second : second + SECTOR] = (
+                image[second : second + SECTOR],
+                image[first : first + SECTOR],
             )
         else:
             del image[data.draw(st.integers(4, sectors)) * SECTOR :]

@@ -1,4 +1,4 @@
-"""A plain qcow2 is read by Douane itself: byte for byte what qemu-img makes of it, or not at all."""
+"""The disk of a plain qcow2 as Douane reads it, compared with the disk by qemu-img."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ def make(path: Path, options: str, writes: list[tuple[str, int, int]], size: int
         else:
             length = min(sectors * 512, size - sector * 512)
             words = f"{what} {sector * 512} {length}"
-            done = subprocess.run(["qemu-io", "-f", "qcow2", "-c", words, str(path)], check=True, capture_output=True)
-            assert b"rror" not in done.stdout, done.stdout
+            command = ["qemu-io", "-f", "qcow2", "-c", words, str(path)]
+            completed = subprocess.run(command, check=True, capture_output=True)
+            assert b"rror" not in completed.stdout, completed.stdout
 
 
 def by_qemu(path: Path) -> bytes:
@@ -45,8 +46,8 @@ def by_qemu(path: Path) -> bytes:
 def by_douane(path: Path, size: int = SIZE) -> bytes | None:
     fd = os.open(path, os.O_RDONLY)
     try:
-        found = qcow2_disk.read_disk(fd, size)
-        return None if found is None else b"".join(bytes(piece) for piece in found)
+        disk = qcow2_disk.read_disk(fd, size)
+        return None if disk is None else b"".join(bytes(piece) for piece in disk)
     finally:
         os.close(fd)
 
@@ -59,7 +60,7 @@ def by_douane(path: Path, size: int = SIZE) -> bytes | None:
     preallocation=st.sampled_from(["off", "metadata"]),
     writes=WRITES,
 )
-def test_it_is_what_qemu_makes_of_it(
+def test_the_disk_is_that_of_qemu_img(
     tmp_path: Path, bits: int, compat: str, preallocation: str, writes: list[tuple[str, int, int]]
 ) -> None:
     path = tmp_path / "disk.qcow2"
@@ -67,15 +68,15 @@ def test_it_is_what_qemu_makes_of_it(
     assert by_douane(path) == by_qemu(path)
 
 
-def test_the_last_cluster_of_the_file_need_not_be_whole(tmp_path: Path) -> None:
+def test_the_last_cluster_of_the_file_may_be_short(tmp_path: Path) -> None:
     path = tmp_path / "disk.qcow2"
     make(path, "cluster_size=65536", [("write -P 0x5a", 7, 3)])
     cluster = path.stat().st_size // 65536 * 65536 - 65536
     os.truncate(path, cluster + 5000)
-    found = by_douane(path)
-    assert found == by_qemu(path)
-    assert found is not None
-    assert found.count(b"\x5a") == 5000 - 7 * 512
+    disk = by_douane(path)
+    assert disk == by_qemu(path)
+    assert disk is not None
+    assert disk.count(b"\x5a") == 5000 - 7 * 512
 
 
 def test_a_disk_that_ends_within_a_cluster(tmp_path: Path) -> None:
@@ -89,7 +90,9 @@ def test_a_disk_that_ends_within_a_cluster(tmp_path: Path) -> None:
     "options",
     ["extended_l2=on,cluster_size=65536", "lazy_refcounts=on,compat=1.1", "data_file_raw=on,data_file=other.raw"],
 )
-def test_what_is_not_plain_is_for_qemu_img(tmp_path: Path, options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_is_not_plain_is_left_to_qemu_img(
+    tmp_path: Path, options: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "disk.qcow2"
     make(path, options, [("write -P 0x5a", 0, 100)])
@@ -97,7 +100,7 @@ def test_what_is_not_plain_is_for_qemu_img(tmp_path: Path, options: str, monkeyp
     assert (by_douane(path) is None) is not plain
 
 
-def test_compressed_clusters_are_for_qemu_img(tmp_path: Path) -> None:
+def test_compressed_clusters_are_left_to_qemu_img(tmp_path: Path) -> None:
     raw, path = tmp_path / "raw", tmp_path / "disk.qcow2"
     raw.write_bytes(b"abcd" * (SIZE // 4))
     subprocess.run(["qemu-img", "convert", "-q", "-c", "-f", "raw", "-O", "qcow2", str(raw), str(path)], check=True)
@@ -117,7 +120,7 @@ def test_compressed_clusters_are_for_qemu_img(tmp_path: Path) -> None:
         (36, b"\0\0\0\0"),  # a shorter L1 table than the disk needs
     ],
 )
-def test_nothing_is_read_that_contradicts_itself(tmp_path: Path, at: int, value: bytes) -> None:
+def test_an_image_that_contradicts_itself_is_left_to_qemu_img(tmp_path: Path, at: int, value: bytes) -> None:
     path = tmp_path / "disk.qcow2"
     make(path, "cluster_size=65536", [("write -P 0x5a", 0, 100)])
     with path.open("r+b") as file:
@@ -128,7 +131,7 @@ def test_nothing_is_read_that_contradicts_itself(tmp_path: Path, at: int, value:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 6 * 65536), st.binary(min_size=1, max_size=8)), max_size=4))
-def test_whatever_the_bytes_it_is_as_long_as_the_disk_or_not_read(
+def test_a_mutant_has_a_disk_of_full_length_or_none(
     plain: Path, tmp_path: Path, changes: list[tuple[int, bytes]]
 ) -> None:
     data = bytearray(plain.read_bytes())
@@ -136,8 +139,8 @@ def test_whatever_the_bytes_it_is_as_long_as_the_disk_or_not_read(
         data[at : at + len(value)] = value
     path = tmp_path / "changed.qcow2"
     path.write_bytes(data)
-    found = by_douane(path)
-    assert found is None or len(found) == SIZE
+    disk = by_douane(path)
+    assert disk is None or len(disk) == SIZE
 
 
 @pytest.fixture(scope="module")

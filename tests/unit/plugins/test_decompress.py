@@ -1,4 +1,4 @@
-"""What `decompress` makes of images that are in order."""
+"""The transform `decompress` on sound images."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_each_format_is_unpacked_and_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["gzip -1", "gzip -9", "zstd -19", "zstd --long=27", "zstd --no-check"])
-def test_what_the_programs_make_is_unpacked(command: str) -> None:
+def test_output_of_the_compression_programs_is_unpacked(command: str) -> None:
     assert decompressed(by_program(DISK, *command.split(), "-c")).data == DISK
 
 
 @pytest.mark.parametrize("name", PACKERS)
 @given(data=st.binary(max_size=3000), cuts=st.lists(st.integers(0, 3000), max_size=30))
 @settings(max_examples=40, deadline=None)
-def test_it_does_not_matter_how_the_bytes_arrive(name: str, data: bytes, cuts: list[int]) -> None:
+def test_the_result_is_the_same_for_all_chunk_sizes(name: str, data: bytes, cuts: list[int]) -> None:
     data = b"-" + data  # so that it does not begin like another layer
     packed = PACKERS[name](data)
     assert decompressed(cut(packed, cuts)).data == data
@@ -57,7 +57,7 @@ def test_bytes_may_arrive_one_by_one(name: str) -> None:
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
 @given(data=st.binary(max_size=2000), repeat=st.integers(1, 50), piece=st.integers(1, 500))
 @settings(max_examples=40, deadline=None)
-def test_no_piece_is_longer_than_what_was_asked_for(layer, data: bytes, repeat: int, piece: int) -> None:
+def test_no_piece_exceeds_the_requested_length(layer, data: bytes, repeat: int, piece: int) -> None:
     limits = UnpackLimits(window=1 << 27, members=9, trailing=False, warn=lambda *_: None, piece=piece)
     parts = list(unpacker(layer)(ByteReader([PACKERS[layer.name](data * repeat)]), limits))
     assert b"".join(parts) == data * repeat
@@ -67,7 +67,7 @@ def test_no_piece_is_longer_than_what_was_asked_for(layer, data: bytes, repeat: 
 @pytest.mark.parametrize("name", STREAMS)
 @given(parts=st.lists(st.binary(max_size=300), min_size=1, max_size=8), cuts=st.lists(st.integers(0, 2000)))
 @settings(max_examples=40, deadline=None)
-def test_members_one_after_the_other_are_one_image(name: str, parts: list[bytes], cuts: list[int]) -> None:
+def test_consecutive_members_are_one_image(name: str, parts: list[bytes], cuts: list[int]) -> None:
     parts = [b"-", *parts]
     packed = b"".join(map(STREAMS[name], parts))
     unpacked = decompressed(cut(packed, cuts))
@@ -76,12 +76,12 @@ def test_members_one_after_the_other_are_one_image(name: str, parts: list[bytes]
 
 @pytest.mark.parametrize("pack", [zstd_checked, lz4.frame.compress], ids=["zstd", "lz4"])
 @pytest.mark.parametrize("skipped", [SKIPPABLE, SKIPPABLE * 3, b"\x50\x2a\x4d\x18" + bytes(4)])
-def test_frames_that_are_to_be_skipped_are_skipped_wherever_they_stand(pack, skipped: bytes) -> None:
+def test_skippable_frames_are_skipped_at_every_place(pack, skipped: bytes) -> None:
     for packed in (skipped + pack(DISK), pack(DISK) + skipped, pack(b"") + skipped + pack(DISK)):
         assert decompressed(cut(packed, range(0, 60, 7))).data == DISK
 
 
-def test_a_long_frame_to_be_skipped_is_looked_behind_in_time() -> None:
+def test_a_long_skippable_frame_is_followed_in_time() -> None:
     skipped = b"\x50\x2a\x4d\x18" + struct.pack("<I", 900_000) + bytes(900_000)
     assert decompressed(cut(skipped + zstd_checked(DISK), range(0, 900_000, 64_000))).data == DISK
 
@@ -109,7 +109,7 @@ def gzip_header(flags: int) -> bytes:
 
 @pytest.mark.parametrize("flags", range(32))
 @pytest.mark.parametrize("step", [1, 7, 5000])
-def test_every_header_of_gzip_is_understood_however_it_arrives(flags: int, step: int) -> None:
+def test_every_gzip_header_is_read_in_chunks_of_any_size(flags: int, step: int) -> None:
     data = b"some data" * 20
     packed = gzip_header(flags) + raw_deflate(data) + struct.pack("<II", zlib.crc32(data), len(data))
     assert decompressed(cut(packed, range(0, len(packed), step))).data == data
@@ -121,7 +121,7 @@ def test_every_level_of_deflate_is_unpacked(level: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "pack", [gzip.compress, bz2.compress, lzma.compress, zstd.compress], ids=lambda each: each.__module__
+    "pack", [gzip.compress, bz2.compress, lzma.compress, zstd.compress], ids=lambda pack: pack.__module__
 )
 @pytest.mark.parametrize(
     "raw",
@@ -135,25 +135,25 @@ def test_every_level_of_deflate_is_unpacked(level: int) -> None:
         SKIPPABLE + bytes(600),
     ],
 )
-def test_what_is_not_compressed_passes_as_it_is(pack, raw: bytes) -> None:
+def test_an_image_that_is_not_compressed_passes_unchanged(pack, raw: bytes) -> None:
     unpacked = decompressed(raw)
     assert (unpacked.is_unchanged, unpacked.data, unpacked.formats) == (True, b"", [])
     assert decompressed(pack(raw)).data == raw  # and is no second layer either
 
 
-def test_of_what_is_not_compressed_only_the_beginning_is_read() -> None:
+def test_only_the_beginning_of_an_uncompressed_image_is_read() -> None:
     unpacked = decompressed([DISK] * 50)
     assert unpacked.is_unchanged
     assert unpacked.source.given == len(DISK)
 
 
 @given(st.binary(max_size=200))
-def test_random_bytes_are_taken_for_nothing_or_refused(data: bytes) -> None:
+def test_random_bytes_pass_unchanged_or_are_refused(data: bytes) -> None:
     unpacked = decompressed(data)
     assert unpacked.is_unchanged or unpacked.code is not None
 
 
-def test_what_is_declared_and_named_is_not_looked_at() -> None:
+def test_the_name_and_the_declared_format_are_ignored() -> None:
     facts = {"name": "disk.xz", "disk_format": "qcow2", "container_format": "bare"}
     assert decompressed(gzip.compress(DISK), facts).data == DISK
     assert decompressed(DISK, facts).is_unchanged
@@ -168,20 +168,22 @@ def test_what_is_declared_and_named_is_not_looked_at() -> None:
         ("compressed", "file", "bare"),
     ],
 )
-def test_a_compressed_archive_is_called_what_it_is(declared: str | None, name: str, becomes: str) -> None:
+def test_a_compressed_archive_becomes_the_container_format_of_its_content(
+    declared: str | None, name: str, becomes: str
+) -> None:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:
         archive.addfile(tarfile.TarInfo(name), io.BytesIO())
     assert decompressed(gzip.compress(file.getvalue()), {"container_format": declared}).formats == [(None, becomes)]
 
 
-def test_a_second_layer_is_refused_before_anything_comes_out() -> None:
+def test_a_second_layer_is_refused_before_the_first_byte_of_output() -> None:
     unpacked = decompressed(gzip.compress(lzma.compress(DISK)))
     assert (unpacked.code, unpacked.data) == ("compressed-again", b"")
     assert "gzip, xz" in unpacked.message
 
 
-def test_a_second_layer_passes_if_the_operator_says_so_and_is_declared() -> None:
+def test_a_second_layer_passes_as_compressed_if_the_operator_allows_it() -> None:
     inner = lzma.compress(DISK)
     unpacked = decompressed(gzip.compress(inner), deeper="pass")
     assert (unpacked.data, unpacked.warnings) == (inner, ["compressed-again"])
@@ -190,7 +192,7 @@ def test_a_second_layer_passes_if_the_operator_says_so_and_is_declared() -> None
 
 @pytest.mark.parametrize("inner", PACKERS)
 @pytest.mark.parametrize("outer", PACKERS)
-def test_two_layers_are_taken_off_if_the_operator_says_so(inner: str, outer: str) -> None:
+def test_two_layers_are_removed_if_the_operator_allows_it(inner: str, outer: str) -> None:
     packed = PACKERS[outer](PACKERS[inner](DISK))
     unpacked = decompressed(cut(packed, range(0, len(packed), 9999)), depth=2)
     assert (unpacked.code, unpacked.data == DISK) == (None, True)
@@ -199,9 +201,9 @@ def test_two_layers_are_taken_off_if_the_operator_says_so(inner: str, outer: str
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "config",
     [{"depth": 0}, {"depth": 9}, {"deeper": "no"}, {"trailing": "ignore"}, {"max_window": "much"}, {"max_members": 0}],
 )
-def test_a_wrong_configuration_is_an_error_that_names_the_key(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=f"'{next(iter(wrong))}'"):
-        Decompress(**wrong)  # type: ignore[arg-type]  # what an operator may write
+def test_a_configuration_error_names_the_key(config: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"'{next(iter(config))}'"):
+        Decompress(**config)  # type: ignore[arg-type]  # what an operator may write

@@ -1,4 +1,4 @@
-"""What `decompress` refuses: cut short, damaged, followed by something, too large a window, not supported."""
+"""The transform `decompress` on images that are truncated, damaged, followed by other bytes, or unsupported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WITH_CHECKSUMS = [name for name in PACKERS if name != "lzma"]
 
 
 @pytest.mark.parametrize("name", PACKERS)
-def test_every_truncation_is_refused_or_is_no_compressed_image(name: str) -> None:
+def test_every_truncation_is_refused_or_passes_unchanged(name: str) -> None:
     packed = PACKERS[name](SMALL)
     for length in range(len(packed)):
         unpacked = decompressed(packed[:length])
@@ -42,7 +42,7 @@ def test_every_truncation_is_refused_or_is_no_compressed_image(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_second_member_that_is_cut_short_is_refused(name: str) -> None:
+def test_a_truncated_second_member_is_refused(name: str) -> None:
     packed = STREAMS[name](SMALL)
     for length in range(len(packed) + 1, 2 * len(packed)):
         assert decompress_code((packed * 2)[:length]) in ("compressed-truncated", "compressed-trailing-data"), length
@@ -63,7 +63,7 @@ def test_no_changed_byte_makes_another_image(name: str) -> None:
 @pytest.mark.parametrize("name", PACKERS)
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_damaged_bytes_are_refused_and_never_a_failure(name: str, data: st.DataObject) -> None:
+def test_damaged_bytes_are_refused_without_a_failure(name: str, data: st.DataObject) -> None:
     packed = bytearray(PACKERS[name](SMALL))
     for at, byte in data.draw(st.lists(st.tuples(st.integers(0, len(packed) - 1), st.integers(0, 255)), max_size=9)):
         packed[at] = byte
@@ -71,7 +71,7 @@ def test_damaged_bytes_are_refused_and_never_a_failure(name: str, data: st.DataO
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd", "lz4", "zip"])
-def test_a_wrong_checksum_is_called_that(name: str) -> None:
+def test_a_wrong_checksum_has_a_code_of_its_own(name: str) -> None:
     packed = bytearray(PACKERS[name](SMALL))
     at = {"gzip": -8, "zstd": -4, "lz4": -4, "zip": 14}[name]
     packed[at] ^= 1
@@ -89,7 +89,7 @@ def test_a_wrong_checksum_of_a_gzip_header_is_refused() -> None:
     )
 
 
-def test_a_name_in_gzip_that_never_ends_is_not_collected() -> None:
+def test_an_endless_name_in_a_gzip_header_is_refused_early() -> None:
     header = b"\x1f\x8b\x08\x08" + bytes(5) + b"\x03"
     unpacked = decompressed([header, *[b"n" * 60_000] * 50])
     assert unpacked.code == "compressed-damaged"
@@ -105,7 +105,7 @@ def test_a_second_member_of_gzip_with_reserved_flags_is_refused(flags: int) -> N
 
 @pytest.mark.parametrize("name", [*STREAMS, "lzma"])
 @pytest.mark.parametrize("garbage", [b"x", b"QFI\xfb" + bytes(600), bytes(700) + b"x", b"\x1f\x9d", b"PK\x03\x04"])
-def test_what_follows_the_end_is_refused_or_warned_of(name: str, garbage: bytes) -> None:
+def test_bytes_after_the_end_are_refused_or_give_a_warning(name: str, garbage: bytes) -> None:
     packed = PACKERS[name](SMALL) + garbage
     for chunks in ([packed], cut(packed, range(0, len(packed), 11))):
         assert decompressed(chunks).code == "compressed-trailing-data"
@@ -115,12 +115,12 @@ def test_what_follows_the_end_is_refused_or_warned_of(name: str, garbage: bytes)
 
 @pytest.mark.parametrize("name", [*STREAMS, "lzma"])
 @pytest.mark.parametrize("zeros", [1, 3, 511, 3_000_001])
-def test_zeros_behind_the_end_only_warn(name: str, zeros: int) -> None:
+def test_zeros_after_the_end_give_a_warning(name: str, zeros: int) -> None:
     unpacked = decompressed(PACKERS[name](SMALL) + bytes(zeros))
     assert (unpacked.code, unpacked.data, unpacked.warnings) == (None, SMALL, ["compressed-padding"])
 
 
-def test_padding_of_xz_that_is_no_word_hides_no_stream() -> None:
+def test_a_stream_after_misaligned_xz_padding_is_refused() -> None:
     packed = lzma.compress(SMALL)
     assert decompress_code(packed + bytes(3) + packed) == "compressed-trailing-data"
 
@@ -133,7 +133,7 @@ def test_members_are_counted_in_all_layers() -> None:
     assert decompress_code(two, max_members=11, depth=2) == "compressed-members"
 
 
-def test_a_great_many_tiny_members_are_not_copied_over_and_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_tiny_members_are_copied_once(monkeypatch: pytest.MonkeyPatch) -> None:
     copied = []
     put_back = ByteReader.put_back
 
@@ -211,14 +211,14 @@ def test_an_operator_may_set_another_window() -> None:
 
 
 @pytest.mark.parametrize("piece", ["gzip", "xz", "zstd", "bzip2", "lz4", "lzma", "zip"])
-def test_a_bomb_comes_out_in_small_pieces_however_it_goes_in(piece: str) -> None:
+def test_a_bomb_is_unpacked_in_small_pieces(piece: str) -> None:
     packed = PACKERS[piece](bytes(10 << 20))
     unpacked = decompressed([packed])
     assert len(unpacked.data) == 10 << 20
     assert unpacked.longest <= (1 << 20) + (64 << 10)
 
 
-def test_what_is_legal_and_not_known_here_is_refused_with_its_reason() -> None:
+def test_unsupported_features_are_refused_with_the_reason() -> None:
     legacy = b"\x02\x21\x4c\x18" + struct.pack("<I", len(SMALL) + 3) + b"\xf0\xff" + SMALL
     assert "legacy frame" in decompressed(legacy).message
     dictionary = bytearray(lz4_full(SMALL))
@@ -231,7 +231,7 @@ def test_what_is_legal_and_not_known_here_is_refused_with_its_reason() -> None:
         assert decompress_code(packed) == "compressed-unsupported"
 
 
-def test_a_kind_of_checksum_that_liblzma_does_not_know_is_not_skipped() -> None:
+def test_a_checksum_kind_unknown_to_liblzma_is_refused() -> None:
     packed = bytearray(lzma.compress(SMALL, check=lzma.CHECK_CRC32))
     for start in (6, len(packed) - 4):  # stream flags, in the header and in the footer: 2 has 4 bytes as CRC32 has
         packed[start + 1] = 2
@@ -240,7 +240,7 @@ def test_a_kind_of_checksum_that_liblzma_does_not_know_is_not_skipped() -> None:
     assert decompress_code(bytes(packed)) == "compressed-unsupported"
 
 
-def test_an_endless_frame_to_be_skipped_at_the_beginning_is_refused_in_time() -> None:
+def test_an_endless_skippable_frame_is_refused_early() -> None:
     unpacked = decompressed([b"\x50\x2a\x4d\x18\xff\xff\xff\xff", *[bytes(1 << 20)] * 9])
     assert unpacked.code == "compressed-unsupported"
     assert unpacked.source.given < 4 << 20
@@ -256,10 +256,10 @@ def test_a_long_skippable_frame_before_something_else_is_a_damaged_zstd_image() 
     assert decompress_code(b"\x50\x2a\x4d\x18" + struct.pack("<I", 100_000) + bytes(200_000)) == "compressed-damaged"
 
 
-def test_the_frames_of_zstd_and_lz4_do_not_mix() -> None:
+def test_an_lz4_frame_after_a_zstd_frame_is_trailing_data() -> None:
     assert decompress_code(zstd_checked(SMALL) + lz4_full(SMALL)) == "compressed-trailing-data"
 
 
-def test_a_truncated_file_of_the_program_is_refused() -> None:
+def test_a_truncated_file_of_the_zstd_program_is_refused() -> None:
     packed = by_program(SMALL * 1000, "zstd", "-c")
     assert decompress_code(packed[:-5]) == "compressed-truncated"

@@ -1,4 +1,4 @@
-"""A zip of one file: what its layouts unpack to, and every way in which it could show others another file."""
+"""A zip of one file: its layouts, and the ways in which it could show other programs another file."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Zip:
 
     def build(self) -> bytes:
         packed = raw_deflate(self.data) if self.packed is None else self.packed
-        right = {"crc": zlib.crc32(self.data), "packed": len(packed), "size": len(self.data)}
-        local = {**right, "flags": self.flags, "method": self.method, **self.local}
-        central = {**right, "flags": self.flags, "method": self.method, "offset": 0, "disk": 0, **self.central}
+        correct = {"crc": zlib.crc32(self.data), "packed": len(packed), "size": len(self.data)}
+        local = {**correct, "flags": self.flags, "method": self.method, **self.local}
+        central = {**correct, "flags": self.flags, "method": self.method, "offset": 0, "disk": 0, **self.central}
         out = b"PK\x03\x04" + struct.pack("<HHHHH", 20, local["flags"], local["method"], 0, 0)
         out += struct.pack("<III", local["crc"], local["packed"], local["size"])
         out += struct.pack("<HH", len(self.name), len(self.local_extra)) + self.name + self.local_extra + packed
@@ -112,7 +112,7 @@ def test_newer_methods_are_unpacked(method: int, packed: bytes) -> None:
 
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("signature", [b"PK\x07\x08", b""])
-def test_every_form_of_data_descriptor_is_understood(wide: bool, signature: bytes) -> None:
+def test_every_form_of_data_descriptor_is_read(wide: bool, signature: bytes) -> None:
     data = b"a disk" * 50
     numbers = struct.pack("<IQQ" if wide else "<III", zlib.crc32(data), len(raw_deflate(data)), len(data))
     unknown = {"crc": 0, "packed": 0, "size": 0}
@@ -133,9 +133,9 @@ def zip64_end(start: int, length: int, count: int = 1) -> bytes:
 def zip64_zip(**changed: int) -> bytes:
     data, ones = b"a disk" * 50, 0xFFFFFFFF
     length = len(raw_deflate(data))
-    told = {"size": len(data), "packed": length, "offset": 0, **changed}
+    fields = {"size": len(data), "packed": length, "offset": 0, **changed}
     local = struct.pack("<HHQQ", 1, 16, len(data), length)
-    central = struct.pack("<HHQQQ", 1, 24, told["size"], told["packed"], told["offset"])
+    central = struct.pack("<HHQQQ", 1, 24, fields["size"], fields["packed"], fields["offset"])
     start = 30 + 8 + len(local) + length
     end = zip64_end(start + changed.get("start", 0), 46 + 8 + len(central), 1 + changed.get("count", 0))
     return Zip(
@@ -149,21 +149,21 @@ def zip64_zip(**changed: int) -> bytes:
     ).build()
 
 
-def test_zip64_is_understood_everywhere() -> None:
+def test_zip64_is_read_in_every_record() -> None:
     assert decompressed(zip64_zip()).data == read_by_others(zip64_zip()) == b"a disk" * 50
 
 
 @pytest.mark.parametrize("changed", ["size", "packed", "offset", "start", "count"])
-def test_zip64_that_does_not_agree_is_refused(changed: str) -> None:
+def test_contradicting_zip64_records_are_refused(changed: str) -> None:
     assert decompress_code(zip64_zip(**{changed: 1})) == "zip-ambiguous"
 
 
-def test_the_builder_of_these_tests_builds_what_others_read() -> None:
+def test_other_programs_read_the_zips_of_these_tests() -> None:
     assert read_by_others(Zip().build()) == decompressed(Zip().build()).data == Zip().data
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "contradiction",
     [
         Zip(central={"crc": 1}),
         Zip(central={"size": 1}),
@@ -189,17 +189,17 @@ def test_the_builder_of_these_tests_builds_what_others_read() -> None:
         Zip(local={"packed": 3}),
     ],
 )
-def test_a_zip_that_contradicts_itself_is_refused(wrong: Zip) -> None:
-    assert decompress_code(wrong.build()) == "zip-ambiguous"
+def test_a_zip_that_contradicts_itself_is_refused(contradiction: Zip) -> None:
+    assert decompress_code(contradiction.build()) == "zip-ambiguous"
 
 
-@pytest.mark.parametrize("behind", [b"x", b"\0", Zip(b"another").build()])
+@pytest.mark.parametrize("suffix", [b"x", b"\0", Zip(b"another").build()])
 @pytest.mark.parametrize("trailing", ["reject", "warn"])
-def test_nothing_may_follow_a_zip(behind: bytes, trailing: str) -> None:
-    assert decompress_code(Zip().build() + behind, trailing=trailing) == "zip-ambiguous"
+def test_nothing_may_follow_a_zip(suffix: bytes, trailing: str) -> None:
+    assert decompress_code(Zip().build() + suffix, trailing=trailing) == "zip-ambiguous"
 
 
-def test_an_end_behind_the_end_is_refused_by_the_inspector_too() -> None:
+def test_a_second_end_record_is_refused_by_the_inspector_too() -> None:
     """Python's zipfile begins at the last end that it finds, so other programs see no file at all."""
     zipped_twice = Zip(comment=b"PK\x05\x06" + bytes(18)).build()
     assert codes(examine(zipped_twice)) == {"archive"}
@@ -233,23 +233,23 @@ def test_overlapping_files_are_refused() -> None:
     "name",
     [b"../../x", b"/etc/passwd", b"a/../../b", b"..", b"\\x", b"a\\..\\b", b"C:x", b"c:/x", b"", b"a\0b", b"//x/y"],
 )
-def test_a_name_that_leads_out_is_refused_before_anything_comes_out(name: bytes) -> None:
+def test_a_name_that_leads_out_is_refused_before_the_first_byte_of_output(name: bytes) -> None:
     unpacked = decompressed(Zip(name=name).build())
     assert (unpacked.code, unpacked.data) == ("zip-name", b"")
 
 
 @pytest.mark.parametrize("name", [b"disk.img", b"folder/disk.img", b"..disk", b"a..b/c", b"\xff\xfe", b"x" * 5000])
-def test_any_other_name_is_of_no_importance(name: bytes) -> None:
+def test_any_other_name_is_accepted(name: bytes) -> None:
     assert decompressed(Zip(name=name).build()).data == Zip().data
 
 
 @pytest.mark.parametrize("mode", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFDIR, stat.S_IFIFO])
-def test_what_is_no_plain_file_is_refused(mode: int) -> None:
+def test_a_link_or_a_device_is_refused(mode: int) -> None:
     assert decompress_code(Zip(made_by=3 << 8, mode=mode | 0o644).build()) == "zip-members"
     assert decompress_code(Zip(made_by=3 << 8, mode=stat.S_IFREG | 0o644).build()) is None
 
 
-def test_a_folder_or_nothing_is_refused() -> None:
+def test_a_folder_or_an_empty_zip_is_refused() -> None:
     assert decompress_code(Zip(b"", name=b"folder/", packed=b"", method=0).build()) == "zip-members"
     assert decompress_code(b"PK\x05\x06" + bytes(18)) == "zip-members"
 
@@ -277,7 +277,7 @@ def test_an_unknown_method_is_refused_with_its_number(method: int) -> None:
         Zip(between=b"PK\x06\x08" + bytes(4)).build(),
     ],
 )
-def test_what_a_zip_rarely_has_is_refused(packed: bytes) -> None:
+def test_rare_records_are_refused(packed: bytes) -> None:
     assert decompress_code(packed) in ("compressed-unsupported", "zip-ambiguous")
 
 
@@ -297,7 +297,7 @@ def test_a_dictionary_of_lzma_in_a_zip_is_bounded() -> None:
 @pytest.mark.parametrize("make", [Zip().build, zip64_zip], ids=["zip", "zip64"])
 @given(data=st.data())
 @settings(max_examples=100, deadline=None)
-def test_what_passes_is_what_others_read(make, data: st.DataObject) -> None:
+def test_a_mutant_that_passes_has_the_content_that_zipfile_reads(make, data: st.DataObject) -> None:
     packed = bytearray(make())
     for at, byte in data.draw(st.lists(st.tuples(st.integers(0, len(packed) - 1), st.integers(0, 255)), max_size=4)):
         packed[at] = byte

@@ -1,4 +1,4 @@
-"""What `explain` tells is what `format` would do, with all that says so."""
+"""The inspector `explain` reports the findings and the verdict of `format`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def explain(image: bytes, plugin: Explain | None = None, **facts: Any) -> dict[s
     assert outcome == "accept"
     assert len(parts) <= MAX_PROPERTIES
     assert all(len(text) <= MAX_PROPERTY_TEXT and text.isascii() for text in parts.values())
-    told: dict[str, Any] = json.loads("".join(parts[f"part_{number}"] for number in range(len(parts))))
-    return told
+    explanation: dict[str, Any] = json.loads("".join(parts[f"part_{number}"] for number in range(len(parts))))
+    return explanation
 
 
 def backed(qemu_img: Make) -> bytes:
@@ -40,44 +40,44 @@ def backed(qemu_img: Make) -> bytes:
     return patched(qemu_img("qcow2"), (8, (512).to_bytes(8, "big")), (16, len(name).to_bytes(4, "big")), (512, name))
 
 
-def test_fields_are_told_with_the_place_where_they_stand(qemu_img: Make) -> None:
-    told = explain(qemu_img("qcow2"))
-    (one,) = told["formats"]
-    assert (one["format"], one["variant"], one["virtual_size"], one["at"]) == ("qcow2", "v3", 8 * MIB, "start")
-    assert {"name": "cluster_bits", "value": 16, "offset": 20} in one["fields"]
-    assert (told["outcome"], told["code"], told["message"]) == ("accepted", None, None)
+def test_fields_are_reported_with_their_offsets(qemu_img: Make) -> None:
+    explanation = explain(qemu_img("qcow2"))
+    (match,) = explanation["formats"]
+    assert (match["format"], match["variant"], match["virtual_size"], match["at"]) == ("qcow2", "v3", 8 * MIB, "start")
+    assert {"name": "cluster_bits", "value": 16, "offset": 20} in match["fields"]
+    assert (explanation["outcome"], explanation["code"], explanation["message"]) == ("accepted", None, None)
 
 
-def test_a_refusal_is_told_with_its_reasons(qemu_img: Make) -> None:
-    told = explain(backed(qemu_img))
-    assert (told["outcome"], told["code"]) == ("refused", "unsafe-backing-file")
-    (finding,) = told["formats"][0]["findings"]
+def test_a_refusal_is_reported_with_its_findings(qemu_img: Make) -> None:
+    explanation = explain(backed(qemu_img))
+    assert (explanation["outcome"], explanation["code"]) == ("refused", "unsafe-backing-file")
+    (finding,) = explanation["formats"][0]["findings"]
     assert (finding["code"], finding["worth"], finding["offset"]) == ("backing-file", "refuse", 512)
     assert "/etc/passwd" in finding["detail"]
 
 
-def test_findings_are_worth_what_the_configuration_says(qemu_img: Make) -> None:
-    told = explain(backed(qemu_img), Explain(warn=["backing-file"]))
-    assert (told["outcome"], told["formats"][0]["findings"][0]["worth"]) == ("accepted", "warn")
+def test_the_configuration_sets_the_worth_of_findings(qemu_img: Make) -> None:
+    explanation = explain(backed(qemu_img), Explain(warn=["backing-file"]))
+    assert (explanation["outcome"], explanation["formats"][0]["findings"][0]["worth"]) == ("accepted", "warn")
 
 
-def test_all_that_a_file_can_be_read_as_is_told() -> None:
-    told = explain(iso(64, first=luks(size=1024)))
-    assert [one["format"] for one in told["formats"]] == ["luks1", "iso"]
-    assert told["code"] == "format-ambiguous"
-    assert told["formats"][0]["findings"][0]["code"] == "ambiguous"
+def test_every_format_of_a_file_is_reported() -> None:
+    explanation = explain(iso(64, first=luks(size=1024)))
+    assert [match["format"] for match in explanation["formats"]] == ["luks1", "iso"]
+    assert explanation["code"] == "format-ambiguous"
+    assert explanation["formats"][0]["findings"][0]["code"] == "ambiguous"
 
 
-def test_what_stands_in_an_archive_is_told_too(qemu_img: Make) -> None:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+def test_members_of_an_archive_are_reported(qemu_img: Make) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, data in (("machine.ovf", OVF), ("disk.qcow2", backed(qemu_img))):
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    told = explain(made.getvalue())
-    assert (told["outcome"], told["code"]) == ("refused", "unsafe-backing-file")
-    (inside,) = told["formats"][0]["inside"]
+    explanation = explain(buffer.getvalue())
+    assert (explanation["outcome"], explanation["code"]) == ("refused", "unsafe-backing-file")
+    (inside,) = explanation["formats"][0]["inside"]
     assert (inside["name"], inside["formats"][0]["format"]) == ("disk.qcow2", "qcow2")
     assert inside["formats"][0]["findings"][0]["code"] == "backing-file"
 
@@ -89,31 +89,33 @@ OVF = b"""<?xml version="1.0"?>
 </Envelope>"""
 
 
-def test_bytes_without_a_structure_are_told_as_raw() -> None:
-    told = explain(bytes(MIB))
-    assert [(one["format"], one["virtual_size"]) for one in told["formats"]] == [("raw", MIB)]
+def test_bytes_without_a_structure_are_reported_as_raw() -> None:
+    explanation = explain(bytes(MIB))
+    assert [(match["format"], match["virtual_size"]) for match in explanation["formats"]] == [("raw", MIB)]
     assert explain(b"")["code"] == "empty"
 
 
-def test_a_long_explanation_is_shortened_and_says_so() -> None:
+def test_a_long_explanation_is_shortened_with_a_count() -> None:
     extents = "\n".join(f'RW 1 FLAT "{"x" * 150}{number}" 0' for number in range(3000))
-    told = explain(vmdk_text(extents))
-    (one,) = told["formats"]
-    assert told["code"] == "unsafe-external-extent"
-    assert one["findings"]
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    explanation = explain(vmdk_text(extents))
+    (match,) = explanation["formats"]
+    assert explanation["code"] == "unsafe-external-extent"
+    assert match["findings"]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for number in range(900):
             archive.addfile(tarfile.TarInfo(f"{'d' * 90}{number}"))
-    (one,) = explain(made.getvalue())["formats"]
-    assert one["left_out"] > 0 or len(one["fields"]) >= 200
+    (match,) = explain(buffer.getvalue())["formats"]
+    assert match["left_out"] > 0 or len(match["fields"]) >= 200
 
 
-def test_a_name_without_end_in_an_image_is_cut() -> None:
+def test_a_very_long_name_is_cut() -> None:
     text = vmdk_text('RW 1 FLAT "x" 0', "A" * 9000)
     assert len(explain(text)["variant"]) == 200
-    outcome, told = answer(Format(ignore=["external-extent", "subformat", "descriptor", "odd"]), text, size=len(text))
-    assert (outcome, len(told["variant"])) == ("accept", 200)
+    outcome, explanation = answer(
+        Format(ignore=["external-extent", "subformat", "descriptor", "odd"]), text, size=len(text)
+    )
+    assert (outcome, len(explanation["variant"])) == ("accept", 200)
 
 
 SAMPLES = [
@@ -128,24 +130,24 @@ SAMPLES = [
 
 @settings(deadline=None)
 @given(st.sampled_from(SAMPLES), st.integers(0, 2000), st.binary(max_size=8), st.integers(0, 1 << 20))
-def test_it_says_of_any_bytes_what_format_says(image: bytes, at: int, change: bytes, keep: int) -> None:
+def test_the_verdict_is_that_of_format_for_any_bytes(image: bytes, at: int, change: bytes, keep: int) -> None:
     changed = patched(image, (min(at, len(image) - 1), change))[:keep]
-    told = explain(changed)
-    outcome, said = answer(Format(), changed, size=len(changed))
-    assert told["outcome"] == {"accept": "accepted", "reject": "refused"}.get(outcome, outcome)
+    explanation = explain(changed)
+    outcome, answered = answer(Format(), changed, size=len(changed))
+    assert explanation["outcome"] == {"accept": "accepted", "reject": "refused"}.get(outcome, outcome)
     if outcome != "accept":
-        assert told["code"] == said
+        assert explanation["code"] == answered
     else:
-        assert {key: told[key] for key in said} == said
+        assert {key: explanation[key] for key in answered} == answered
 
 
-def test_it_reads_a_refused_image_to_its_end(qemu_img: Make) -> None:
+def test_a_refused_image_is_read_to_its_end(qemu_img: Make) -> None:
     image = backed(qemu_img) + bytes(4 * MIB)
     handed, source = as_image(image, size=None)
     Explain().inspect(handed)
     assert source.given == len(image)
 
 
-def test_its_settings_are_those_of_format() -> None:
+def test_the_settings_are_those_of_format() -> None:
     with pytest.raises(ValueError, match="unknown finding"):
         Explain(refuse=["nonsense"])

@@ -1,4 +1,4 @@
-"""What `format` says of images as tools make them."""
+"""The inspector `format` on images as tools make them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ OVF = b"""<?xml version="1.0"?>
 
 def ova(disk: bytes) -> bytes:
     """An archive of a descriptor and a disk of 8 MiB."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, data in (("machine.ovf", OVF), ("disk.img", disk)):
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 REAL = [
@@ -60,7 +60,7 @@ REAL = [
 @pytest.mark.parametrize(("made_as", "name", "options"), REAL, ids=lambda value: "".join(value[-1:]) or None)
 @pytest.mark.parametrize("size_known", [True, False])
 @pytest.mark.parametrize("declared", [True, False])
-def test_what_qemu_img_makes_is_accepted_with_its_format_and_its_size(
+def test_images_of_qemu_img_are_accepted_with_format_and_size(
     qemu_img: Make, made_as: str, name: str, options: tuple[str, ...], size_known: bool, declared: bool
 ) -> None:
     image = qemu_img(made_as, *options)
@@ -82,7 +82,7 @@ def test_an_image_full_of_data_is_accepted(qemu_img: Make, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vhdx", "vpc", "vdi"])
 @pytest.mark.parametrize("declared", ["raw", "ami", "iso", "qcow2", "vmdk", "ploop"])
-def test_a_disk_format_declared_wrongly_is_refused_by_name(qemu_img: Make, kind: str, declared: str) -> None:
+def test_a_wrong_declared_disk_format_is_refused_by_name(qemu_img: Make, kind: str, declared: str) -> None:
     if kind == declared:
         kind = "vdi"
     image = qemu_img(kind)
@@ -106,7 +106,7 @@ RAW: list[tuple[str, bytes, str | None]] = [
 @pytest.mark.parametrize(("image", "table"), [row[1:] for row in RAW], ids=[row[0] for row in RAW])
 @pytest.mark.parametrize("declared", [None, "raw", "ami", "aki", "ari"])
 @pytest.mark.parametrize("size_known", [True, False])
-def test_a_raw_image_is_accepted_whatever_is_in_it(
+def test_a_raw_image_with_any_content_is_accepted(
     image: bytes, table: str | None, declared: str | None, size_known: bool
 ) -> None:
     size = len(image) if size_known else None
@@ -118,7 +118,7 @@ def test_a_raw_image_is_accepted_whatever_is_in_it(
 
 
 @pytest.mark.parametrize("declared", ["qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "ploop"])
-def test_raw_bytes_declared_as_something_else_are_refused(declared: str) -> None:
+def test_raw_bytes_declared_as_another_format_are_refused(declared: str) -> None:
     assert answer(Format(), bytes(MIB), size=MIB, disk_format=declared) == ("reject", "format-mismatch")
 
 
@@ -143,7 +143,7 @@ def test_a_plain_iso_image_is_no_disk() -> None:
     assert answer(Format(), iso(), size=None, disk_format="raw") == ("reject", "format-mismatch")
 
 
-def test_udf_without_iso_9660_is_an_iso_image_for_the_cloud() -> None:
+def test_udf_without_iso_9660_is_an_iso_image() -> None:
     image = patched(bytes(MIB), (0x8001, b"BEA01"), (0x8801, b"NSR02"), (0x9001, b"TEA01"))
     outcome, properties = answer(Format(), image, size=MIB, disk_format="iso")
     assert (outcome, properties["disk_format"]) == ("accept", "iso")
@@ -157,13 +157,13 @@ def test_an_encrypted_volume_is_as_large_as_its_payload(declared: str | None, si
     assert (properties["disk_format"], properties["virtual_size"]) == ("luks", MIB - 8 * 512)
 
 
-def test_a_parallels_image_is_told_by_its_header() -> None:
+def test_a_parallels_image_is_identified_by_its_header() -> None:
     outcome, properties = answer(Format(), ploop(4096), size=MIB, disk_format="ploop")
     assert outcome == "accept"
     assert (properties["disk_format"], properties["virtual_size"]) == ("ploop", 4096 * 512)
 
 
-def test_a_fixed_vhd_is_told_by_its_last_sector_however_that_arrives(qemu_img: Make) -> None:
+def test_a_fixed_vhd_is_identified_by_its_last_sector_in_chunks_of_any_size(qemu_img: Make) -> None:
     image = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", size=MIB)
     for last in (1, 100, 512, 1000):
         assert answer(Format(), cut(image, [len(image) - last]))[1]["disk_format"] == "vhd"
@@ -174,8 +174,8 @@ def test_a_fixed_vhd_is_told_by_its_last_sector_however_that_arrives(qemu_img: M
 def test_a_fixed_vhd_of_a_disk_with_partitions_is_a_vhd(qemu_img: Make, declared: str | None, size_known: bool) -> None:
     """Its beginning is that of any disk: that it is none is known at the end only."""
     image = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=gpt_disk((64, 8127)))
-    outcome, told = answer(Format(), image, size=len(image) if size_known else None, disk_format=declared)
-    assert (outcome, told["disk_format"], told["partition_table"]) == ("accept", "vhd", "gpt")
+    outcome, properties = answer(Format(), image, size=len(image) if size_known else None, disk_format=declared)
+    assert (outcome, properties["disk_format"], properties["partition_table"]) == ("accept", "vhd", "gpt")
     assert answer(Format(), image, disk_format="raw") == ("reject", "format-mismatch")
 
 
@@ -187,11 +187,11 @@ def test_a_resized_vhd_has_its_current_size(qemu_img: Make) -> None:
     assert answer(Format(), larger, size=len(larger))[1]["virtual_size"] == 4 * MIB
 
 
-def test_a_disk_format_that_nobody_knows_is_not_taken_on_trust() -> None:
+def test_an_unknown_declared_disk_format_is_incomplete() -> None:
     assert answer(Format(), bytes(MIB), size=MIB, disk_format="zfs-stream") == ("incomplete", "format-unknown")
 
 
-def test_an_ova_is_declared_by_what_is_inside(qemu_img: Make) -> None:
+def test_an_ova_is_declared_with_the_disk_format_inside(qemu_img: Make) -> None:
     image = ova(qemu_img("vmdk", "-o", "subformat=streamOptimized"))
     outcome, properties = answer(Format(), image, size=len(image), disk_format="vmdk", container_format="ova")
     assert outcome == "accept"
@@ -204,26 +204,26 @@ def test_an_ova_is_declared_by_what_is_inside(qemu_img: Make) -> None:
     }
 
 
-def test_what_is_in_an_ova_is_judged_too(qemu_img: Make) -> None:
+def test_members_of_an_ova_are_judged(qemu_img: Make) -> None:
     disk = patched(qemu_img("qcow2"), (8, (512).to_bytes(8, "big")), (16, (9).to_bytes(4, "big")), (512, b"/etc/host"))
     image = ova(disk)
     assert answer(Format(), image, size=len(image), container_format="ova") == ("reject", "unsafe-backing-file")
 
 
 @pytest.mark.parametrize("container", ["ova", "docker", "compressed"])
-def test_a_container_that_is_none_is_refused(container: str) -> None:
-    told = {"size": MIB, "disk_format": "vmdk", "container_format": container}
-    assert answer(Format(), bytes(MIB), **told) == ("reject", "format-mismatch")
+def test_a_wrong_declared_container_format_is_refused(container: str) -> None:
+    facts = {"size": MIB, "disk_format": "vmdk", "container_format": container}
+    assert answer(Format(), bytes(MIB), **facts) == ("reject", "format-mismatch")
 
 
-def test_a_compressed_image_is_declared_by_what_is_inside() -> None:
+def test_a_compressed_image_is_declared_with_the_disk_format_inside() -> None:
     image = b"\x1f\x8b\x08" + bytes(5000)
-    told: dict[str, Any] = {"size": len(image), "disk_format": "qcow2", "container_format": "compressed"}
-    assert answer(Format(), image, **told)[0] == "accept"
+    facts: dict[str, Any] = {"size": len(image), "disk_format": "qcow2", "container_format": "compressed"}
+    assert answer(Format(), image, **facts)[0] == "accept"
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vdi", "vhdx"])
-def test_a_wrong_declaration_costs_a_megabyte_and_not_the_image(qemu_img: Make, kind: str) -> None:
+def test_a_wrong_declaration_is_refused_after_a_mebibyte(qemu_img: Make, kind: str) -> None:
     handed, source = as_image(qemu_img(kind) + bytes(32 * MIB), size=None, disk_format="raw")
     with pytest.raises(Reject) as no:
         Format().inspect(handed)
@@ -232,14 +232,14 @@ def test_a_wrong_declaration_costs_a_megabyte_and_not_the_image(qemu_img: Make, 
 
 
 @pytest.mark.parametrize("declared", ["qcow2", "vmdk", "iso"])
-def test_a_raw_image_that_was_declared_as_something_else_costs_no_more(declared: str) -> None:
+def test_a_raw_image_declared_as_another_format_is_refused_after_a_mebibyte(declared: str) -> None:
     handed, source = as_image(bytes(32 * MIB), size=None, disk_format=declared)
     with pytest.raises(Reject):
         Format().inspect(handed)
     assert source.given <= MIB
 
 
-def test_a_hostile_header_costs_a_megabyte(qemu_img: Make) -> None:
+def test_a_hostile_header_is_refused_after_a_mebibyte(qemu_img: Make) -> None:
     image = patched(qemu_img("qcow2"), (8, (512).to_bytes(8, "big")), (16, (9).to_bytes(4, "big"))) + bytes(32 * MIB)
     handed, source = as_image(image, size=None)
     with pytest.raises(Reject) as no:
@@ -248,7 +248,7 @@ def test_a_hostile_header_costs_a_megabyte(qemu_img: Make) -> None:
     assert source.given <= MIB
 
 
-def test_a_format_that_is_not_allowed_costs_a_megabyte(qemu_img: Make) -> None:
+def test_a_format_that_is_not_allowed_is_refused_after_a_mebibyte(qemu_img: Make) -> None:
     handed, source = as_image(qemu_img("qed") + bytes(32 * MIB), size=None)
     with pytest.raises(Reject) as no:
         Format().inspect(handed)
@@ -257,6 +257,6 @@ def test_a_format_that_is_not_allowed_costs_a_megabyte(qemu_img: Make) -> None:
 
 
 @pytest.mark.parametrize("large", [0, 4 * MIB])
-def test_a_danger_is_told_rather_than_a_wrong_declaration(qemu_img: Make, large: int) -> None:
+def test_an_unsafe_finding_is_reported_before_a_wrong_declaration(qemu_img: Make, large: int) -> None:
     image = patched(qemu_img("qcow2"), (8, (512).to_bytes(8, "big")), (16, (9).to_bytes(4, "big"))) + bytes(large)
     assert answer(Format(), image, size=len(image), disk_format="raw") == ("reject", "unsafe-backing-file")

@@ -1,4 +1,4 @@
-"""`format` and `limits` have a verdict for whatever bytes come, and the same however they were cut on their way."""
+"""`format` and `limits` have a verdict for any bytes, and the same verdict for all chunk sizes."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_sc
 
 
 def samples(qemu_img: Make) -> list[bytes]:
-    made = [qemu_img(kind) for kind in KINDS]
-    made.append(qemu_img("vmdk", "-o", "subformat=streamOptimized"))
-    made.append(qemu_img("vpc", "-o", "subformat=fixed,force_size=on", size=MIB))
-    footer = patched(made[len(KINDS)], (56, b"\xff" * 8))
-    return [*made, footer, *HANDMADE]
+    images = [qemu_img(kind) for kind in KINDS]
+    images.append(qemu_img("vmdk", "-o", "subformat=streamOptimized"))
+    images.append(qemu_img("vpc", "-o", "subformat=fixed,force_size=on", size=MIB))
+    footer = patched(images[len(KINDS)], (56, b"\xff" * 8))
+    return [*images, footer, *HANDMADE]
 
 
 def plugins() -> list[Format | Limits]:
@@ -52,20 +52,20 @@ places = st.one_of(
 
 @relaxed
 @given(data=st.data(), cuts=st.lists(places, max_size=20), size_known=st.booleans())
-def test_the_verdict_does_not_depend_on_how_the_bytes_are_cut(
+def test_the_verdict_is_the_same_for_all_chunk_sizes(
     qemu_img: Make, data: st.DataObject, cuts: list[int], size_known: bool
 ) -> None:
     image = data.draw(st.sampled_from(samples(qemu_img)))
     facts = {"size": len(image) if size_known else None}
     for plugin in plugins():
-        whole = answer(plugin, [image], **facts)
-        assert answer(plugin, cut(image, cuts), **facts) == whole
-        assert answer(plugin, cut(image, range(0, len(image), 5000)), **facts) == whole
+        expected = answer(plugin, [image], **facts)
+        assert answer(plugin, cut(image, cuts), **facts) == expected
+        assert answer(plugin, cut(image, range(0, len(image), 5000)), **facts) == expected
 
 
 @relaxed
 @given(data=st.data(), keep=st.one_of(st.none(), places), size_known=st.booleans())
-def test_a_changed_header_gets_a_verdict_the_same_for_any_cut(
+def test_the_verdict_on_a_mutant_is_the_same_for_all_chunk_sizes(
     qemu_img: Make, data: st.DataObject, keep: int | None, size_known: bool
 ) -> None:
     image = data.draw(st.sampled_from(samples(qemu_img)))
@@ -77,8 +77,8 @@ def test_a_changed_header_gets_a_verdict_the_same_for_any_cut(
     hostile = patched(image, *changes)[:keep]
     facts = {"size": len(hostile) if size_known else None}
     for plugin in plugins():
-        whole = answer(plugin, [hostile], **facts)
-        assert answer(plugin, cut(hostile, range(0, len(hostile), 3000)), **facts) == whole
+        expected = answer(plugin, [hostile], **facts)
+        assert answer(plugin, cut(hostile, range(0, len(hostile), 3000)), **facts) == expected
 
 
 @relaxed

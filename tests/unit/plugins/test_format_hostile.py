@@ -1,4 +1,4 @@
-"""What `format` says of images that mean harm, or are broken."""
+"""The inspector `format` on hostile and broken images."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_vmdk_that_only_names_other_files_is_refused(code: str, text: bytes, d
     assert judge(text, disk_format=declared) == ("reject", code)
 
 
-def test_what_no_program_takes_for_a_descriptor_is_text(qemu_img: Make) -> None:
+def test_a_text_that_no_program_takes_for_a_descriptor_is_text(qemu_img: Make) -> None:
     """qemu-img says "raw" of it, too: nothing may stand before the version but comments and blank lines."""
     text = b"\n  \n# nothing here\nversion=1\n" + FLAT.encode()
     assert judge(text, disk_format="vmdk") == ("reject", "format-mismatch")
@@ -205,7 +205,7 @@ def vhdx_header(image: bytes, at: int, guid: bytes) -> tuple[int, bytes]:
     return at, patched(header, (4, struct.pack("<I", crc32c(header))))
 
 
-def test_a_vhdx_that_is_not_whole_is_refused(qemu_img: Make) -> None:
+def test_an_incomplete_vhdx_is_refused(qemu_img: Make) -> None:
     image = qemu_img("vhdx")
     table = image.index(b"metadata")
     entries = image[table + 10]
@@ -248,7 +248,7 @@ def test_two_formats_in_one_file_are_refused(qemu_img: Make, kind: str) -> None:
     assert judge(image, disk_format="iso") == ("reject", "format-ambiguous")
 
 
-def test_other_things_that_are_two_at_once_are_refused(qemu_img: Make) -> None:
+def test_an_archive_with_a_second_format_is_refused(qemu_img: Make) -> None:
     qcow2 = qemu_img("qcow2")
     assert judge(mbr_disk(mbr_entry(0x83, 1, 9), size=MIB, code=patched(qcow2[:440], (104, bytes(8))))) == (
         "reject",
@@ -259,14 +259,16 @@ def test_other_things_that_are_two_at_once_are_refused(qemu_img: Make) -> None:
     assert judge(iso(64, first=vmdk_text(FLAT)))[0] == "reject"
 
 
-def test_an_operator_may_let_two_formats_in(qemu_img: Make) -> None:
+def test_the_operator_may_allow_two_formats(qemu_img: Make) -> None:
     """And what is told then is what qemu-img would open first."""
     image = iso(64, first=qemu_img("vdi")[:4096])
-    outcome, told = answer(Format(ignore=["ambiguous", "outside-file", "overlap", "header"]), image, size=len(image))
-    assert (outcome, told["disk_format"]) == ("accept", "vdi")
+    outcome, properties = answer(
+        Format(ignore=["ambiguous", "outside-file", "overlap", "header"]), image, size=len(image)
+    )
+    assert (outcome, properties["disk_format"]) == ("accept", "vdi")
 
 
-def test_an_iso_image_cut_short_is_incomplete() -> None:
+def test_a_truncated_iso_image_is_incomplete() -> None:
     assert judge(iso(64)[:-2048]) == ("incomplete", "truncated")
     assert answer(Format(), iso(64)[:-2048]) == ("incomplete", "truncated")
 
@@ -280,19 +282,19 @@ def test_an_image_that_ends_in_its_header_is_never_accepted(qemu_img: Make, kind
 
 
 @pytest.mark.parametrize("length", [80, 511])
-def test_a_vdi_that_ends_in_its_header_is_raw_to_everybody(qemu_img: Make, length: int) -> None:
+def test_a_vdi_that_ends_in_its_header_is_raw(qemu_img: Make, length: int) -> None:
     """qemu knows it by 512 bytes at least (block/vdi.c, vdi_probe): declared as VDI, it is a mismatch."""
     image = qemu_img("vdi")[:length]
     assert judge(image, disk_format="vdi") == ("reject", "format-mismatch")
     assert judge(image, disk_format="raw")[0] == "accept"
 
 
-def test_of_two_faults_the_same_is_told_however_the_bytes_are_cut(qemu_img: Make) -> None:
+def test_the_first_of_two_faults_is_the_same_for_all_chunk_sizes(qemu_img: Make) -> None:
     image = qemu_img("vmdk", data=bytes(range(256)) * 8192)
     image = patched(image, (36, struct.pack("<Q", 1 << 40)), (512, b"\xff"))  # descriptor: too long, no text
-    told = {
+    answers = {
         answer(Format(), cut(image, range(0, len(image), step)), size=len(image))
         for step in (512, 5000, 65536, 70001, len(image))
     }
-    assert len(told) == 1
-    assert told.pop()[0] == "reject"
+    assert len(answers) == 1
+    assert answers.pop()[0] == "reject"

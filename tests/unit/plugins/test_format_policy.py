@@ -1,4 +1,4 @@
-"""What the operator may decide about `format`: formats that are allowed, and what findings are worth."""
+"""The settings of `format`: allowed formats, and the worth of findings."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ def test_a_partition_table_that_contradicts_itself_is_a_warning(caplog: pytest.L
     assert any("partition-table" in record.getMessage() for record in caplog.records)
 
 
-def test_an_operator_may_refuse_such_a_table() -> None:
+def test_the_operator_may_refuse_such_a_table() -> None:
     strict = Format(partition_table="strict")
     assert answer(strict, odd_table(), size=MIB) == ("reject", "unsafe-partition-table")
     assert answer(strict, gpt_disk((64, 1983), size=MIB), size=MIB)[0] == "accept"
 
 
-def test_an_operator_may_not_care_for_such_a_table(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_operator_may_ignore_such_a_table(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="douane_plugin"):
         assert answer(Format(partition_table="off"), odd_table(), size=MIB)[0] == "accept"
     assert not [record for record in caplog.records if record.name.startswith("douane_plugin")]
 
 
-def test_a_check_that_does_not_exist_cannot_be_switched_off() -> None:
+def test_an_unknown_finding_is_a_configuration_error() -> None:
     with pytest.raises(ValueError, match=r"backing-fil'.*backing-file"):
         Format(ignore=["backing-fil"])
 
 
-def test_findings_are_worth_what_the_operator_says(qemu_img: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_operator_sets_the_worth_of_findings(qemu_img: Make, caplog: pytest.LogCaptureFixture) -> None:
     image = luks()
     with caplog.at_level(logging.WARNING, logger="douane_plugin"):
         assert answer(Format(), image)[0] == "accept"
@@ -61,7 +61,7 @@ def test_findings_are_worth_what_the_operator_says(qemu_img: Make, caplog: pytes
     assert answer(Format(ignore=["backing-file"]), backed)[0] == "accept"
 
 
-def test_only_the_formats_allowed_pass(qemu_img: Make) -> None:
+def test_only_allowed_formats_pass(qemu_img: Make) -> None:
     assert answer(Format(formats=["raw", "vpc"]), qemu_img("qcow2")) == ("reject", "format-not-allowed")
     assert answer(Format(formats=["raw", "vpc"]), qemu_img("vpc", "-o", "force_size=on"))[0] == "accept"
     assert answer(Format(), qemu_img("qed")) == ("reject", "format-not-allowed")
@@ -70,7 +70,7 @@ def test_only_the_formats_allowed_pass(qemu_img: Make) -> None:
     assert answer(Format(), gzip.compress(b"x" * 5000))[0] == "accept"
 
 
-def test_a_format_that_does_not_exist_cannot_be_allowed() -> None:
+def test_an_unknown_format_is_a_configuration_error() -> None:
     with pytest.raises(ValueError, match=r"'formats'.*'qcow3'.*qcow2"):
         Format(formats=["raw", "qcow3"])
 
@@ -81,19 +81,20 @@ def test_every_format_can_be_allowed_by_its_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_finding_can_be_given_another_worth(code: str) -> None:
+def test_the_worth_of_every_finding_can_be_changed(code: str) -> None:
     for key in ("refuse", "warn", "ignore"):
         settings: dict[str, Any] = {key: [code]}
         assert Format(**settings).worth[code] == {"ignore": "pass"}.get(key, key)
 
 
-def test_a_table_named_by_its_code_wins_over_the_level() -> None:
+def test_the_code_of_partition_tables_overrides_their_setting() -> None:
     assert answer(Format(partition_table="off", refuse=["partition-table"]), odd_table())[0] == "reject"
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"refuse": ["log"], "warn": ["log"]}, {"formats": []}, {"warn": ["nonsense"]}, {"refuse": ["log", "log"]}]
+    "config",
+    [{"refuse": ["log"], "warn": ["log"]}, {"formats": []}, {"warn": ["nonsense"]}, {"refuse": ["log", "log"]}],
 )
-def test_a_configuration_that_makes_no_sense_is_an_error(wrong: dict[str, Any]) -> None:
+def test_a_contradicting_configuration_is_an_error(config: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"twice|empty|unknown"):
-        Format(**wrong)
+        Format(**config)

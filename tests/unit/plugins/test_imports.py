@@ -1,4 +1,4 @@
-"""What the built-in inspectors load: they start in a process that should do so at once."""
+"""The modules that the built-in inspectors load: each starts in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 def loaded_by(code: str) -> set[str]:
     """The modules that are loaded in a fresh interpreter after `code`."""
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-I", "-c", f"{code}\nimport sys; print(*sys.modules)"],
         check=True,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    return set(told.stdout.split())
+    return set(completed.stdout.split())
 
 
 INSPECT = """
@@ -58,7 +58,7 @@ def test_a_plugin_stands_on_the_contract_alone(name: str) -> None:
     assert {name for name in ours if not name.startswith(allowed)} == {"douane", "douane.plugins", "douane_plugin"}
 
 
-def test_what_every_image_goes_through_loads_little() -> None:
+def test_format_and_limits_load_few_modules() -> None:
     loaded = loaded_by(FORMAT)
     assert "douane.plugins.formats.examination" in loaded
     assert not loaded & {
@@ -76,16 +76,16 @@ def test_what_every_image_goes_through_loads_little() -> None:
     }
 
 
-def test_the_runtime_of_a_plugin_starts_without_what_takes_long_to_import() -> None:
+def test_the_runtime_of_a_plugin_loads_no_slow_module() -> None:
     assert not loaded_by("import douane_plugin._runtime") & {"typing", "re", "collections", "inspect", "dataclasses"}
 
 
-def test_only_the_part_of_oslo_utils_that_is_needed_is_loaded() -> None:
+def test_only_the_needed_part_of_oslo_utils_is_loaded() -> None:
     loaded = loaded_by(OSLO)
     assert "oslo_utils.units" in loaded
     assert not loaded & {"oslo_i18n", "cryptography", "oslo_utils.strutils", "locale", "json", "hashlib", "socket"}
 
 
-def test_who_needs_the_rest_of_oslo_utils_later_gets_it_unharmed() -> None:
+def test_the_rest_of_oslo_utils_can_be_imported_later() -> None:
     code = OSLO + "import oslo_utils.imageutils; oslo_utils.imageutils.QemuImgInfo('')"
     assert "oslo_utils.strutils" in loaded_by(code)

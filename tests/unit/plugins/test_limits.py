@@ -1,4 +1,4 @@
-"""What `limits` says."""
+"""The inspector `limits`: sizes, formats and containers."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def refusal(plugin: Limits, chunks: Any, **facts: Any) -> tuple[Reject, int]:
     return refused.value, source.given
 
 
-def test_without_a_limit_everything_passes() -> None:
+def test_without_a_limit_every_image_passes() -> None:
     assert answer(Limits(), b"x" * MIB, size=MIB) == ("accept", None)
 
 
-def test_an_image_that_is_known_to_be_too_large_is_refused_before_its_first_byte() -> None:
+def test_an_image_of_a_known_excessive_size_is_refused_before_its_first_byte() -> None:
     refused, read = refusal(Limits(max_size="1MiB"), bytes(2 * MIB), size=3 * MIB // 2)
     assert (refused.code, read) == ("too-large", 0)
     assert "1.5 MiB" in refused.message
     assert "1 MiB" in refused.message
 
 
-def test_an_image_that_grows_too_large_is_refused_as_soon_as_it_is() -> None:
+def test_an_image_is_refused_as_soon_as_it_exceeds_the_limit() -> None:
     def endless() -> Iterator[bytes]:
         while True:
             yield bytes(MIB)
@@ -50,17 +50,17 @@ def test_an_image_that_grows_too_large_is_refused_as_soon_as_it_is() -> None:
     assert (refused.code, read) == ("too-large", 11 * MIB)
 
 
-def test_an_image_that_is_longer_than_was_said_is_refused_all_the_same() -> None:
+def test_an_image_longer_than_declared_is_refused() -> None:
     assert answer(Limits(max_size=MIB), bytes(2 * MIB), size=MIB) == ("reject", "too-large")
 
 
-def test_an_image_of_just_the_size_passes() -> None:
+def test_an_image_of_exactly_the_limit_passes() -> None:
     assert answer(Limits(max_size=MIB), bytes(MIB), size=MIB)[0] == "accept"
     assert answer(Limits(max_size=MIB), bytes(MIB))[0] == "accept"
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vhdx", "vpc", "vdi"])
-def test_a_small_file_with_a_large_disk_in_it_is_refused(qemu_img: Make, kind: str) -> None:
+def test_a_small_file_with_a_large_disk_is_refused(qemu_img: Make, kind: str) -> None:
     options = ("-o", "force_size=on") if kind == "vpc" else ()
     image = qemu_img(kind, *options, size=64 << 30)
     plugin = Limits(max_virtual_size="10GiB")
@@ -77,17 +77,17 @@ def test_a_raw_image_is_as_large_as_its_file() -> None:
     assert answer(Limits(max_virtual_size=MIB), bytes(MIB), size=MIB) == ("accept", None)
 
 
-def test_a_disk_without_a_known_size_does_not_pass_a_limit() -> None:
+def test_a_disk_of_unknown_size_is_incomplete() -> None:
     packed = gzip.compress(bytes(MIB))
     assert answer(Limits(max_virtual_size=MIB), packed, size=len(packed)) == ("incomplete", "virtual-size-unknown")
 
 
-def test_an_image_that_ends_in_its_header_does_not_pass_a_limit(qemu_img: Make) -> None:
+def test_an_image_that_ends_in_its_header_is_incomplete(qemu_img: Make) -> None:
     short = qemu_img("qcow2")[:100]
     assert answer(Limits(max_virtual_size="1GiB"), short) == ("incomplete", "truncated")
 
 
-def test_a_size_beyond_all_measure_is_just_too_large(qemu_img: Make) -> None:
+def test_an_enormous_size_is_too_large(qemu_img: Make) -> None:
     image = patched(qemu_img("vdi"), (0x170, b"\xff" * 8))
     assert answer(Limits(max_virtual_size="1GiB"), image) == ("reject", "virtual-size-too-large")
 
@@ -108,11 +108,11 @@ def test_a_fixed_vhd_is_a_vhd_and_no_raw_disk(qemu_img: Make) -> None:
     assert answer(Limits(formats=["raw"]), image, size=len(image)) == ("reject", "format-not-allowed")
 
 
-def test_a_format_goes_by_any_of_its_names() -> None:
+def test_a_format_may_be_listed_by_any_of_its_names() -> None:
     assert answer(Limits(formats=["ami"]), bytes(MIB)) == ("accept", None)
 
 
-def test_two_formats_in_one_file_fit_no_list(qemu_img: Make) -> None:
+def test_two_formats_in_one_file_are_incomplete(qemu_img: Make) -> None:
     image = iso(64, first=qemu_img("qcow2")[:4096])
     assert answer(Limits(formats=["iso", "qcow2"]), image) == ("incomplete", "format-ambiguous")
 
@@ -127,13 +127,13 @@ def test_only_the_containers_of_the_list_pass() -> None:
     assert answer(Limits(containers=["ova"]), ova, size=len(ova)) == ("accept", None)
 
 
-def test_an_ova_does_not_pass_for_bare_by_saying_so() -> None:
+def test_an_ova_declared_as_bare_is_still_an_ova() -> None:
     ova = tar(("machine.ovf", b""))
     assert answer(Limits(containers=["bare"]), ova, container_format="bare") == ("reject", "container-not-allowed")
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "config",
     [
         {"max_size": "10 gibis"},
         {"max_size": 0},
@@ -144,20 +144,20 @@ def test_an_ova_does_not_pass_for_bare_by_saying_so() -> None:
         {"containers": []},
     ],
 )
-def test_a_limit_that_makes_no_sense_is_an_error_that_names_it(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"'{next(iter(wrong))}'"):
-        Limits(**wrong)
+def test_a_configuration_error_names_the_key(config: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"'{next(iter(config))}'"):
+        Limits(**config)
 
 
 @pytest.mark.parametrize(
     ("written", "size"),
     [("1", 1), ("10GiB", 10 << 30), ("10 gib", 10 << 30), ("1.5MiB", 3 << 19), ("2GB", 2 * 10**9), ("1PiB", 1 << 50)],
 )
-def test_sizes_are_read_as_people_write_them(written: str, size: int) -> None:
+def test_sizes_may_have_units(written: str, size: int) -> None:
     assert parse_size(written, "max_size") == size
 
 
 @given(st.integers(1, MAX_SIZE))
-def test_a_size_that_is_shown_names_the_number_of_bytes_exactly(size: int) -> None:
-    shown = show_exact_size(size)
-    assert f"({size} bytes)" in shown or parse_size(shown.removesuffix("ytes").removesuffix("yte")) == size
+def test_a_displayed_size_has_the_exact_number_of_bytes(size: int) -> None:
+    text = show_exact_size(size)
+    assert f"({size} bytes)" in text or parse_size(text.removesuffix("ytes").removesuffix("yte")) == size

@@ -71,9 +71,9 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def unpack(plugin: Any, image: bytes) -> tuple[bytes, TransformReport]:
-    told = TransformReport()
-    pieces = [bytes(piece) for piece in plugin.transform(Image({}, ChunkSource([image]), transforms=told))]
-    return b"".join(pieces), told
+    report = TransformReport()
+    pieces = [bytes(piece) for piece in plugin.transform(Image({}, ChunkSource([image]), transforms=report))]
+    return b"".join(pieces), report
 
 
 def test_the_inspector_knows_and_allows_it(load: Any) -> None:
@@ -84,7 +84,7 @@ def test_the_inspector_knows_and_allows_it(load: Any) -> None:
     assert answer(inspector(formats=["raw", "gzip"]), PACKED) == ("reject", "format-not-allowed")
 
 
-def test_it_is_explained(load: Any) -> None:
+def test_explain_reports_it(load: Any) -> None:
     _, parts = answer(load("explain").Explain(), PACKED)
     (match,) = json.loads("".join(parts.values()))["formats"]
     assert (match["format"], match["kind"]) == ("toy", "compressed")
@@ -92,8 +92,8 @@ def test_it_is_explained(load: Any) -> None:
 
 
 def test_the_transform_unpacks_it(load: Any) -> None:
-    data, told = unpack(load("decompress").Decompress(), PACKED)
-    assert (data, told.properties) == (DISK, {"compression": "toy", "layers": 1})
+    data, report = unpack(load("decompress").Decompress(), PACKED)
+    assert (data, report.properties) == (DISK, {"compression": "toy", "layers": 1})
 
 
 def test_the_documentation_of_formats_has_to_list_it(load: Any) -> None:

@@ -1,4 +1,4 @@
-"""What `oslo-format` says is what oslo.utils says."""
+"""The inspector `oslo-format` has the verdict of oslo.utils."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Make = Callable[..., bytes]
 @pytest.mark.parametrize(
     ("made_as", "name"), [("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhdx", "vhdx"), ("vpc", "vhd"), ("vdi", "vdi")]
 )
-def test_what_qemu_img_makes_is_accepted(qemu_img: Make, made_as: str, name: str) -> None:
+def test_images_of_qemu_img_are_accepted(qemu_img: Make, made_as: str, name: str) -> None:
     image = qemu_img(made_as, *(("-o", "force_size=on") if made_as == "vpc" else ()))
     outcome, properties = answer(OsloFormat(), image, size=len(image))
     assert (outcome, properties["format"], properties["virtual_size"]) == ("accept", name, 8 * MIB)
@@ -52,8 +52,8 @@ def test_an_image_that_ends_in_its_header_is_incomplete(qemu_img: Make) -> None:
 
 
 @pytest.mark.parametrize("kind", ["vmdk", "vhdx", "qcow2"])
-def test_cuts_change_nothing(qemu_img: Make, kind: str) -> None:
+def test_the_verdict_is_the_same_for_all_chunk_sizes(qemu_img: Make, kind: str) -> None:
     image = qemu_img(kind)
-    whole = answer(OsloFormat(), image)
+    expected = answer(OsloFormat(), image)
     for at in ([1], [512, 513], [65_535], [65_537, 262_144]):
-        assert answer(OsloFormat(), cut(image, at)) == whole
+        assert answer(OsloFormat(), cut(image, at)) == expected

@@ -1,4 +1,4 @@
-"""What `ova` makes of appliances that are in order, and of what is none."""
+"""The transform `ova` on sound appliances, and on other images."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("any_order", [False, True])
 def test_an_appliance_becomes_its_disk(format: int, any_order: bool) -> None:
-    taken = extracted(ova(format=format), any_order=any_order)
-    assert (taken.code, taken.data == DISK, taken.warnings) == (None, True, [])
-    assert taken.formats == [(None, "bare"), (None, None)]
-    assert taken.properties == {"disk": "disk.vmdk", "disks": 1, "manifest": "none", "signature": "none"}
+    extraction = extracted(ova(format=format), any_order=any_order)
+    assert (extraction.code, extraction.data == DISK, extraction.warnings) == (None, True, [])
+    assert extraction.formats == [(None, "bare"), (None, None)]
+    assert extraction.properties == {"disk": "disk.vmdk", "disks": 1, "manifest": "none", "signature": "none"}
 
 
 MEMBERS = [("vm.ovf", ovf()), ("vm.mf", manifest(("vm.ovf", ovf()), ("disk.vmdk", DISK))), ("disk.vmdk", DISK)]
@@ -35,16 +35,14 @@ MEMBERS = [("vm.ovf", ovf()), ("vm.mf", manifest(("vm.ovf", ovf()), ("disk.vmdk"
 
 @given(order=st.permutations(range(3)), cuts=st.lists(st.integers(0, 30_000), max_size=30))
 @settings(max_examples=60, deadline=None)
-def test_it_does_not_matter_how_the_bytes_arrive_nor_for_any_order_how_they_stand(
-    order: list[int], cuts: list[int]
-) -> None:
+def test_the_disk_is_the_same_for_all_chunk_sizes_and_any_order(order: list[int], cuts: list[int]) -> None:
     image = tar(*(MEMBERS[number] for number in order))
-    taken = extracted(cut(image, cuts), any_order=True)
-    assert (taken.code, taken.data) == (None, DISK)
-    assert taken.properties["manifest"] == "sha256 verified"
+    extraction = extracted(cut(image, cuts), any_order=True)
+    assert (extraction.code, extraction.data) == (None, DISK)
+    assert extraction.properties["manifest"] == "sha256 verified"
     streamed = extracted(cut(image, cuts))
     if order.index(0) < order.index(2):
-        assert (streamed.code, streamed.data, streamed.properties) == (None, DISK, taken.properties)
+        assert (streamed.code, streamed.data, streamed.properties) == (None, DISK, extraction.properties)
     else:
         assert (streamed.code, streamed.data) == ("ova-order", b"")
 
@@ -61,33 +59,33 @@ def test_each_version_of_ovf_is_read(namespace: str) -> None:
     assert extracted(ova(descriptor=ovf(namespace=namespace))).data == DISK
 
 
-def test_a_disk_passes_in_pieces_and_is_not_kept() -> None:
+def test_a_disk_passes_in_pieces_without_a_copy() -> None:
     data = random.Random(3).randbytes(6 * MIB)
-    taken = extracted(cut(ova(("disk.vmdk", data)), range(0, 7 * MIB, MIB)))
-    assert (taken.data == data, taken.longest <= MIB) == (True, True)
+    extraction = extracted(cut(ova(("disk.vmdk", data)), range(0, 7 * MIB, MIB)))
+    assert (extraction.data == data, extraction.longest <= MIB) == (True, True)
 
 
 @pytest.mark.parametrize("chunk", [1, 4096, 9999, len(DISK)])
 @pytest.mark.parametrize("sized", [True, False])
-def test_a_disk_in_chunks_is_put_together(chunk: int, sized: bool) -> None:
+def test_the_chunks_of_a_disk_are_joined(chunk: int, sized: bool) -> None:
     data = DISK if chunk > 1 else DISK[:20]
     parts = [(f"disk.vmdk.{number:09}", data[at : at + chunk]) for number, at in enumerate(range(0, len(data), chunk))]
     size = {"size": len(data)} if sized else {}
-    taken = extracted(ova(*parts, descriptor=ovf(files=file(chunkSize=chunk, **size))))
-    assert (taken.code, taken.data, taken.warnings) == (None, data, [])
-    assert taken.properties["disk"] == "disk.vmdk"
+    extraction = extracted(ova(*parts, descriptor=ovf(files=file(chunkSize=chunk, **size))))
+    assert (extraction.code, extraction.data, extraction.warnings) == (None, data, [])
+    assert extraction.properties["disk"] == "disk.vmdk"
 
 
-def test_a_compressed_disk_is_unpacked_in_chunks_too() -> None:
+def test_a_compressed_disk_is_unpacked() -> None:
     packed = gzip.compress(DISK) + gzip.compress(b"a second member")
     description = ovf(files=file("disk.gz", compression="gzip"))
     assert extracted(ova(("disk.gz", packed), descriptor=description)).data == DISK + b"a second member"
     parts = [(f"disk.gz.{at // 1000:09}", packed[at : at + 1000]) for at in range(0, len(packed), 1000)]
     description = ovf(files=file("disk.gz", compression="gzip", chunkSize=1000, size=len(DISK)))
     listed = ("vm.mf", manifest(("vm.ovf", description), *parts))
-    taken = extracted(ova(*parts, listed, descriptor=description))
-    assert (taken.code, taken.data) == (None, DISK + b"a second member")
-    assert taken.properties["manifest"] == "sha256 verified"
+    extraction = extracted(ova(*parts, listed, descriptor=description))
+    assert (extraction.code, extraction.data) == (None, DISK + b"a second member")
+    assert extraction.properties["manifest"] == "sha256 verified"
 
 
 @pytest.mark.parametrize("kind", ["gnu", "posix --sparse-version=0.0", "posix --sparse-version=0.1", "posix"])
@@ -105,70 +103,74 @@ def test_holes_are_filled_and_are_part_of_the_digest(kind: str, tmp_path: Path) 
         cwd=tmp_path, check=True, capture_output=True, timeout=60,
     ).stdout  # fmt: skip
     assert len(image) < MIB
-    taken = extracted(cut(image, range(0, len(image), 700)))
-    assert (taken.code, taken.data == data, taken.properties["manifest"]) == (None, True, "sha256 verified")
+    extraction = extracted(cut(image, range(0, len(image), 700)))
+    assert (extraction.code, extraction.data == data, extraction.properties["manifest"]) == (
+        None,
+        True,
+        "sha256 verified",
+    )
 
 
 @pytest.mark.parametrize("format", FORMATS[1:])
-def test_long_names_are_read_whole(format: int) -> None:
+def test_long_names_are_read(format: int) -> None:
     name = "d" * 90 + "/" + "n" * 150 + ".vmdk"
-    taken = extracted(ova((name, DISK), descriptor=ovf(files=file(name)), format=format))
-    assert (taken.data, taken.properties["disk"]) == (DISK, name)
+    extraction = extracted(ova((name, DISK), descriptor=ovf(files=file(name)), format=format))
+    assert (extraction.data, extraction.properties["disk"]) == (DISK, name)
 
 
-def test_files_are_named_from_where_the_descriptor_stands() -> None:
+def test_files_are_named_relative_to_the_descriptor() -> None:
     listed = manifest(("vm.ovf", ovf()), ("disk.vmdk", DISK))
     folder = special("./appliance/", tarfile.DIRTYPE)
-    taken = extracted(
+    extraction = extracted(
         tar(folder, ("./appliance/vm.ovf", ovf()), ("appliance/vm.mf", listed), ("appliance/disk.vmdk", DISK))
     )
-    assert (taken.code, taken.data, taken.properties["disk"]) == (None, DISK, "appliance/disk.vmdk")
-    assert taken.properties["manifest"] == "sha256 verified"
+    assert (extraction.code, extraction.data, extraction.properties["disk"]) == (None, DISK, "appliance/disk.vmdk")
+    assert extraction.properties["manifest"] == "sha256 verified"
     assert ova_code(tar(("appliance/vm.ovf", ovf()), ("disk.vmdk", DISK))) == "ova-no-disk"
 
 
-def test_a_name_may_be_written_as_in_a_url() -> None:
-    taken = extracted(ova(("my disk.vmdk", DISK), descriptor=ovf(files=file("my%20disk.vmdk"))))
-    assert (taken.code, taken.data) == (None, DISK)
+def test_a_name_may_be_percent_encoded() -> None:
+    extraction = extracted(ova(("my disk.vmdk", DISK), descriptor=ovf(files=file("my%20disk.vmdk"))))
+    assert (extraction.code, extraction.data) == (None, DISK)
 
 
 TWO = ovf(
     files=file() + file("other.vmdk", "file2") + file("tools.iso", "file3"),
     disks=disk("empty", "") + disk() + disk("disk2", "file2"),
 )
-BOTH = (("disk.vmdk", DISK), ("other.vmdk", b"the other"), ("tools.iso", b"no disk"))
+SEVERAL = (("disk.vmdk", DISK), ("other.vmdk", b"the other"), ("tools.iso", b"no disk"))
 
 
-def test_of_several_disks_none_is_taken_unasked_and_all_are_named() -> None:
-    taken = extracted(ova(*BOTH, descriptor=TWO))
-    assert (taken.code, taken.data) == ("ova-disks", b"")
-    assert "'disk.vmdk', 'other.vmdk';" in taken.message
+def test_several_disks_without_a_choice_are_refused_with_their_names() -> None:
+    extraction = extracted(ova(*SEVERAL, descriptor=TWO))
+    assert (extraction.code, extraction.data) == ("ova-disks", b"")
+    assert "'disk.vmdk', 'other.vmdk';" in extraction.message
 
 
 @pytest.mark.parametrize(
-    ("wanted", "data"),
+    ("selector", "data"),
     [(0, DISK), (1, b"the other"), ("file2", b"the other"), ("other.vmdk", b"the other"), ("disk1", DISK)],
 )
-def test_of_several_disks_the_operator_chooses(wanted: int | str, data: bytes) -> None:
-    taken = extracted(ova(*BOTH, descriptor=TWO), disk=wanted)
-    assert (taken.code, taken.data, taken.properties["disks"]) == (None, data, 2)
+def test_the_operator_chooses_among_several_disks(selector: int | str, data: bytes) -> None:
+    extraction = extracted(ova(*SEVERAL, descriptor=TWO), disk=selector)
+    assert (extraction.code, extraction.data, extraction.properties["disks"]) == (None, data, 2)
 
 
-@pytest.mark.parametrize("wanted", [2, "file3", "tools.iso", "nothing", ""])
-def test_a_choice_that_is_not_there_is_refused_with_the_list(wanted: int | str) -> None:
-    taken = extracted(ova(*BOTH, descriptor=TWO), disk=wanted)
-    assert taken.code == "ova-disks"
-    assert "'other.vmdk'" in taken.message
+@pytest.mark.parametrize("selector", [2, "file3", "tools.iso", "nothing", ""])
+def test_a_missing_choice_is_refused_with_the_names(selector: int | str) -> None:
+    extraction = extracted(ova(*SEVERAL, descriptor=TWO), disk=selector)
+    assert extraction.code == "ova-disks"
+    assert "'other.vmdk'" in extraction.message
 
 
 def test_two_disks_in_one_file_are_one_image() -> None:
     assert extracted(ova(descriptor=ovf(disks=disk() + disk("disk2", "file1")))).data == DISK
 
 
-def test_what_the_descriptor_says_and_is_not_so_is_told() -> None:
+def test_false_claims_of_the_descriptor_give_warnings() -> None:
     description = ovf(files=file(size=5) + file("nvram.bin", "file2"))
-    taken = extracted(ova(descriptor=description))
-    assert (taken.data, taken.warnings) == (DISK, ["ova-file-size", "ova-file-missing"])
+    extraction = extracted(ova(descriptor=description))
+    assert (extraction.data, extraction.warnings) == (DISK, ["ova-file-size", "ova-file-missing"])
 
 
 @pytest.mark.parametrize(
@@ -187,19 +189,19 @@ def test_what_the_descriptor_says_and_is_not_so_is_told() -> None:
     ids=["empty", "short", "html", "zeros", "disk", "qcow2", "tar", "layers", "jar"],
 )
 @pytest.mark.parametrize("any_order", [False, True])
-def test_what_is_no_appliance_passes_as_it_is(image: bytes, any_order: bool) -> None:
-    taken = extracted(image, any_order=any_order)
-    assert (taken.is_unchanged, taken.code, taken.data, taken.formats) == (True, None, b"", [])
+def test_an_image_that_is_no_appliance_passes_unchanged(image: bytes, any_order: bool) -> None:
+    extraction = extracted(image, any_order=any_order)
+    assert (extraction.is_unchanged, extraction.code, extraction.data, extraction.formats) == (True, None, b"", [])
 
 
-def test_of_what_is_no_appliance_only_the_beginning_is_read() -> None:
+def test_only_the_beginning_of_other_images_is_read() -> None:
     for image in (b"x" * (9 * MIB), tar(*((f"{at}.txt", bytes(500_000)) for at in range(20)))):
-        taken = extracted(cut(image, range(0, len(image), 64 << 10)))
-        assert (taken.is_unchanged, taken.source.given <= 2 * MIB) == (True, True)
+        extraction = extracted(cut(image, range(0, len(image), 64 << 10)))
+        assert (extraction.is_unchanged, extraction.source.given <= 2 * MIB) == (True, True)
 
 
 @pytest.mark.parametrize("any_order", [False, True])
-def test_what_was_declared_as_an_appliance_must_be_one(any_order: bool) -> None:
+def test_an_image_declared_as_an_appliance_must_be_one(any_order: bool) -> None:
     declared = {"container_format": "ova"}
     for image, code in ((DISK, "ova-archive"), (tar(("readme.txt", b"")), "ova-descriptor")):
         assert extracted(image, declared, any_order=any_order).code == code
@@ -207,20 +209,20 @@ def test_what_was_declared_as_an_appliance_must_be_one(any_order: bool) -> None:
 
 
 @pytest.mark.parametrize("head", [b"", b"\xef\xbb\xbf", b"\n<!-- a comment -->"])
-def test_a_descriptor_without_its_disk_is_refused_with_what_to_do(head: bytes) -> None:
-    taken = extracted(head + ovf().partition(b"?>")[2].lstrip())
-    assert (taken.code, "tar -cf" in taken.message) == ("ova-descriptor-alone", True)
+def test_a_descriptor_without_its_disk_is_refused_with_the_remedy(head: bytes) -> None:
+    extraction = extracted(head + ovf().partition(b"?>")[2].lstrip())
+    assert (extraction.code, "tar -cf" in extraction.message) == ("ova-descriptor-alone", True)
 
 
-def test_a_tar_of_descriptor_and_disk_needs_no_name_and_may_lack_its_end() -> None:
+def test_an_archive_may_lack_its_end_mark() -> None:
     from support.images.tar import tar_header
 
     image = beginning() + tar_header(b"disk.vmdk", len(DISK)) + DISK
-    taken = extracted(image)
-    assert (taken.code, taken.data, taken.warnings) == (None, DISK, ["ova-no-end-mark"])
+    extraction = extracted(image)
+    assert (extraction.code, extraction.data, extraction.warnings) == (None, DISK, ["ova-no-end-mark"])
 
 
-def test_what_follows_the_end_is_told() -> None:
+def test_bytes_after_the_end_give_a_warning() -> None:
     assert extracted(ova() + bytes(99_999)).warnings == []
     assert extracted(ova() + bytes(9_999) + b"x").warnings == ["ova-trailing-data"]
 
@@ -229,16 +231,16 @@ def test_what_follows_the_end_is_told() -> None:
     "config",
     [{"disk": -1}, {"max_members": 1}, {"manifest": "ignore", "signature": "required"}, {"signature": "required"}],
 )
-def test_a_configuration_that_cannot_be_meant_is_refused(config: dict[str, object]) -> None:
+def test_a_contradicting_configuration_is_an_error(config: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"'(disk|max_members|signature)'"):
         Ova(**config)
 
 
-def test_what_comes_behind_the_disk_may_be_longer_than_what_is_kept_of_an_image() -> None:
+def test_members_after_the_disk_may_be_long() -> None:
     image = ova(("disk.vmdk", DISK), ("other.bin", bytes(300_000)), ("more.txt", b"x" * 5))
     assert extracted(cut(image, range(0, len(image), 1000))).data == DISK
 
 
-def test_systems_of_a_collection_do_not_matter_to_the_disk() -> None:
+def test_a_collection_of_systems_is_accepted() -> None:
     systems = SYSTEM.format(id="a", inside="") + SYSTEM.format(id="b", inside="")
     assert extracted(ova(descriptor=ovf(systems=systems))).data == DISK

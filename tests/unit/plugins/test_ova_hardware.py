@@ -1,4 +1,4 @@
-"""What `ova` tells of the machine that an appliance was made for: a stranger's word, in names that are known."""
+"""The hardware properties that `ova` derives from a descriptor."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CPU, MEMORY, IDE, SCSI, NET, DRIVE, SATA = 3, 4, 5, 6, 10, 17, 20
 
 def item(id: int, kind: int, attributes: str = "", **fields: object) -> str:
     """One item of the virtual hardware."""
-    told = "".join(f"<rasd:{name}>{value}</rasd:{name}>" for name, value in fields.items())
+    written = "".join(f"<rasd:{name}>{value}</rasd:{name}>" for name, value in fields.items())
     return (
         f"<Item {attributes}><rasd:InstanceID>{id}</rasd:InstanceID>"
-        f"<rasd:ResourceType>{kind}</rasd:ResourceType>{told}</Item>"
+        f"<rasd:ResourceType>{kind}</rasd:ResourceType>{written}</Item>"
     )
 
 
@@ -32,13 +32,13 @@ def system(*items: str, id: str = "vm", os: str = "", more: str = "") -> str:
 
 def proposed(*systems: str, hardware: str = "openstack", **config: object) -> dict[str, object]:
     """What would be set on the image."""
-    taken = extracted(ova(descriptor=ovf(systems="".join(systems))), hardware=hardware, **config)
-    assert taken.code is None, taken.message
-    return taken.proposed
+    extraction = extracted(ova(descriptor=ovf(systems="".join(systems))), hardware=hardware, **config)
+    assert extraction.code is None, extraction.message
+    return extraction.proposed
 
 
 DISK_ON = item(9, DRIVE, HostResource="ovf:/disk/disk1", Parent="8")
-WHOLE = system(
+MACHINE = system(
     item(1, CPU, VirtualQuantity=4).replace("</Item>", cores(2)),
     item(2, MEMORY, VirtualQuantity=2, AllocationUnits="byte * 2^30"),
     item(3, NET, ResourceSubType="VmxNet3"),
@@ -49,8 +49,8 @@ WHOLE = system(
 )
 
 
-def test_the_machine_is_told_in_the_names_that_openstack_uses() -> None:
-    assert proposed(WHOLE) == {
+def test_the_hardware_is_proposed_under_the_names_of_openstack() -> None:
+    assert proposed(MACHINE) == {
         "hw_cpu_sockets": 2,
         "hw_cpu_cores": 2,
         "hw_cpu_threads": 1,
@@ -63,11 +63,11 @@ def test_the_machine_is_told_in_the_names_that_openstack_uses() -> None:
     }
 
 
-def test_nothing_is_set_that_the_operator_did_not_ask_for_but_it_is_told() -> None:
-    taken = extracted(ova(descriptor=ovf(systems=WHOLE)))
-    assert taken.proposed == {}
-    own = {"cpus": 4, "memory_mib": 2048, "firmware": "uefi", "disk_bus": "scsi", "vif_model": "vmxnet3"}
-    assert taken.properties | own | {"guest_os_id": "94"} == taken.properties
+def test_without_the_setting_the_hardware_is_only_reported() -> None:
+    extraction = extracted(ova(descriptor=ovf(systems=MACHINE)))
+    assert extraction.proposed == {}
+    properties = {"cpus": 4, "memory_mib": 2048, "firmware": "uefi", "disk_bus": "scsi", "vif_model": "vmxnet3"}
+    assert extraction.properties | properties | {"guest_os_id": "94"} == extraction.properties
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_nothing_is_set_that_the_operator_did_not_ask_for_but_it_is_told() -> No
         (item(7, SCSI), {}),
     ],
 )
-def test_the_bus_is_that_of_the_disk(controller: str, expected: dict[str, str]) -> None:
+def test_the_bus_is_that_of_the_disks_controller(controller: str, expected: dict[str, str]) -> None:
     assert proposed(system(item(5, IDE), controller, DISK_ON)) == expected
 
 
@@ -100,24 +100,24 @@ def test_the_bus_is_that_of_the_disk(controller: str, expected: dict[str, str]) 
         (["; rm -rf /"], {}),
     ],
 )
-def test_one_model_speaks_for_all_networks_or_none(models: list[str], expected: dict[str, str]) -> None:
+def test_networks_of_different_models_have_no_model(models: list[str], expected: dict[str, str]) -> None:
     assert proposed(system(*(item(at, NET, ResourceSubType=model) for at, model in enumerate(models)))) == expected
 
 
 @pytest.mark.parametrize(("quantity", "per_socket", "sockets", "cores_"), [(4, 0, 4, 1), (6, 4, 6, 1), (8, 8, 1, 8)])
-def test_processors_are_sockets_where_the_cores_do_not_add_up(
+def test_processors_are_sockets_if_the_cores_do_not_divide_them(
     quantity: int, per_socket: int, sockets: int, cores_: int
 ) -> None:
-    found = proposed(system(item(1, CPU, VirtualQuantity=quantity).replace("</Item>", cores(per_socket))))
-    assert found == {"hw_cpu_sockets": sockets, "hw_cpu_cores": cores_, "hw_cpu_threads": 1}
+    proposals = proposed(system(item(1, CPU, VirtualQuantity=quantity).replace("</Item>", cores(per_socket))))
+    assert proposals == {"hw_cpu_sockets": sockets, "hw_cpu_cores": cores_, "hw_cpu_threads": 1}
 
 
 @pytest.mark.parametrize("quantity", ["-1", "0", "many", "4097", "9" * 5000, "1.5", ""])
-def test_a_number_that_no_machine_has_is_left_out(quantity: str) -> None:
+def test_an_impossible_number_is_ignored(quantity: str) -> None:
     items = item(1, CPU, VirtualQuantity=quantity), item(2, MEMORY, VirtualQuantity=quantity + "9" * 20)
-    taken = extracted(ova(descriptor=ovf(systems=system(*items))), hardware="openstack")
-    assert (taken.code, taken.proposed) == (None, {})
-    assert "memory_mib" not in taken.properties
+    extraction = extracted(ova(descriptor=ovf(systems=system(*items))), hardware="openstack")
+    assert (extraction.code, extraction.proposed) == (None, {})
+    assert "memory_mib" not in extraction.properties
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ def test_a_number_that_no_machine_has_is_left_out(quantity: str) -> None:
         ('ovf:id="x"', {}),
     ],
 )
-def test_the_system_in_the_guest_is_named_where_it_is_known(section: str, expected: dict[str, str]) -> None:
+def test_a_known_guest_system_is_named(section: str, expected: dict[str, str]) -> None:
     os = f"<OperatingSystemSection {section}><Info>os</Info></OperatingSystemSection>"
     assert proposed(system(os=os)) == expected
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("written", "expected"),
     [
         ('<vmw:Config vmw:key="firmware" vmw:value="bios"/>', "bios"),
         ('<vmw:ExtraConfig vmw:key="firmware" vmw:value="efi"/>', "uefi"),
@@ -152,11 +152,11 @@ def test_the_system_in_the_guest_is_named_where_it_is_known(section: str, expect
         ('<Firmware type="EFI"/>', None),
     ],
 )
-def test_the_firmware_is_read_as_the_tools_tell_it(told: str, expected: str | None) -> None:
-    assert proposed(system(more=told)).get("hw_firmware_type") == expected
+def test_the_firmware_is_read_as_the_tools_write_it(written: str, expected: str | None) -> None:
+    assert proposed(system(more=written)).get("hw_firmware_type") == expected
 
 
-def test_only_what_holds_without_a_choice_counts() -> None:
+def test_conditional_items_are_ignored() -> None:
     items = [
         item(1, CPU, 'ovf:configuration="large"', VirtualQuantity=8),
         item(1, CPU, 'ovf:bound="max"', VirtualQuantity=16),
@@ -165,18 +165,18 @@ def test_only_what_holds_without_a_choice_counts() -> None:
     assert proposed(system(*items))["hw_cpu_sockets"] == 2
 
 
-def test_of_several_machines_the_one_with_the_disk_counts() -> None:
-    def one(id: str, cpus: int, disk: str) -> str:
+def test_the_machine_with_the_disk_is_chosen_among_several() -> None:
+    def machine(id: str, cpus: int, disk: str) -> str:
         return system(
             item(1, CPU, VirtualQuantity=cpus), item(9, DRIVE, HostResource=f"ovf:/disk/{disk}", Parent="8"), id=id
         )
 
-    both = one("a", 1, "disk1") + one("b", 2, "disk2")
-    description = ovf(files=file() + file("b.vmdk", "file2"), disks=disk() + disk("disk2", "file2"), systems=both)
+    machines = machine("a", 1, "disk1") + machine("b", 2, "disk2")
+    description = ovf(files=file() + file("b.vmdk", "file2"), disks=disk() + disk("disk2", "file2"), systems=machines)
     image = ova(("disk.vmdk", b"one"), ("b.vmdk", b"two"), descriptor=description)
-    for wanted, sockets in ((0, 1), (1, 2)):
-        assert extracted(image, disk=wanted, hardware="openstack").proposed["hw_cpu_sockets"] == sockets
-    assert proposed(one("a", 1, "other"), one("b", 2, "other")) == {}
+    for index, sockets in ((0, 1), (1, 2)):
+        assert extracted(image, disk=index, hardware="openstack").proposed["hw_cpu_sockets"] == sockets
+    assert proposed(machine("a", 1, "other"), machine("b", 2, "other")) == {}
 
 
 CIM = (
@@ -186,7 +186,7 @@ CIM = (
 )
 
 
-def test_the_fields_of_processors_are_called_as_glance_called_them() -> None:
+def test_cim_properties_have_the_names_of_glance() -> None:
     machine = system(item(1, CPU, VirtualQuantity=2), more=CIM)
     expected = {"cim_pasd_InstructionSet": "DMTF:x86:64", "cim_pasd_ProcessorArchitecture": "x86"}
     assert proposed(machine, hardware="cim") == expected
@@ -195,6 +195,6 @@ def test_the_fields_of_processors_are_called_as_glance_called_them() -> None:
 
 
 @pytest.mark.parametrize("value", ["x" * 256, "two\nlines", "\t"])
-def test_a_field_that_no_property_can_hold_is_left_out_or_empty(value: str) -> None:
+def test_a_field_that_no_property_can_hold_is_ignored(value: str) -> None:
     machine = system(more=f"<pasd:InstructionSet>a{value}b</pasd:InstructionSet>")
     assert proposed(machine, hardware="cim") == {}

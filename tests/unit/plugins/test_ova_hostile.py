@@ -1,4 +1,4 @@
-"""Appliances that want to harm somebody, or are broken: `ova` refuses each, with a code that says why."""
+"""The transform `ova` refuses hostile and broken appliances, each with a code."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ DECLARED = {"container_format": "ova"}
      "../1f1b5e1c-9a3e-4ae8-9bb5-9a3f4e0c6b11"],
 )  # fmt: skip
 @pytest.mark.parametrize("any_order", [False, True])
-def test_a_name_that_leads_elsewhere_is_refused(name: str, any_order: bool) -> None:
+def test_a_name_that_leads_out_is_refused(name: str, any_order: bool) -> None:
     more = (("disk.vmdk", DISK), (name, b"hostile"))
     for members in (more, more[::-1]):
         assert ova_code(ova(*members, format=tarfile.PAX_FORMAT), any_order=any_order) == "ova-member-name"
-    before = tar((name, b""), ("vm.ovf", ovf()), ("disk.vmdk", DISK), format=tarfile.PAX_FORMAT)
-    assert ova_code(before, any_order=any_order) == "ova-member-name"
+    archive = tar((name, b""), ("vm.ovf", ovf()), ("disk.vmdk", DISK), format=tarfile.PAX_FORMAT)
+    assert ova_code(archive, any_order=any_order) == "ova-member-name"
 
 
 @pytest.mark.parametrize(
     "href",
     ["/etc/passwd", "../x.vmdk", "%2e%2e/x.vmdk", "file:///etc/passwd", "http://169.254.169.254/disk.vmdk", "//host/x"],
 )
-def test_a_descriptor_that_names_a_file_elsewhere_is_refused(href: str) -> None:
+def test_a_descriptor_that_names_an_external_file_is_refused(href: str) -> None:
     assert ova_code(ova(descriptor=ovf(files=file(href)))) == "ova-descriptor"
 
 
@@ -49,14 +49,14 @@ def test_a_disk_that_is_no_file_is_refused(type: bytes) -> None:
     assert ova_code(ova(special("disk.vmdk", type, "/etc/passwd"))) == "ova-member-type"
 
 
-def test_of_two_members_of_one_name_none_is_taken() -> None:
+def test_two_members_of_one_name_are_refused() -> None:
     for name in ("disk.vmdk", "./disk.vmdk", "vm.ovf"):
         assert ova_code(ova(("disk.vmdk", DISK), (name, b"hostile"))) in ("ova-member-twice", "ova-descriptor")
-    both = (("a%20b.vmdk", b"one"), ("a b.vmdk", b"another"))
-    assert ova_code(ova(*both, descriptor=ovf(files=file("a%20b.vmdk")))) == "ova-member-twice"
+    members = (("a%20b.vmdk", b"one"), ("a b.vmdk", b"another"))
+    assert ova_code(ova(*members, descriptor=ovf(files=file("a%20b.vmdk")))) == "ova-member-twice"
 
 
-def test_of_two_descriptors_none_is_believed() -> None:
+def test_two_descriptors_are_refused() -> None:
     for second in (("other.ovf", ovf()), ("x/vm.OVF", ovf())):
         assert ova_code(ova(("disk.vmdk", DISK), second)) == "ova-descriptor"
 
@@ -88,12 +88,12 @@ def test_of_two_descriptors_none_is_believed() -> None:
          "reference", "ids", "compression", "chunks", "parent", "no file", "gone"],
 )  # fmt: skip
 @pytest.mark.parametrize("any_order", [False, True])
-def test_a_descriptor_that_cannot_be_used_is_refused(code: str, descriptor: bytes, any_order: bool) -> None:
+def test_an_unusable_descriptor_is_refused(code: str, descriptor: bytes, any_order: bool) -> None:
     image = tar(("vm.ovf", descriptor), ("disk.vmdk", DISK))
     assert ova_code(image, any_order=any_order) == code
 
 
-def test_a_disk_before_its_descriptor_is_refused_and_its_operator_told() -> None:
+def test_a_disk_before_its_descriptor_is_refused() -> None:
     assert ova_code(tar(("disk.vmdk", DISK), ("vm.ovf", ovf()))) == "ova-order"
     assert ova_code(tar(("disk.vmdk.000000000", DISK), ("vm.ovf", ovf()))) == "ova-order"
     assert ova_code(tar(("disk.vmdk", DISK)), any_order=True) == "ova-descriptor"
@@ -102,7 +102,7 @@ def test_a_disk_before_its_descriptor_is_refused_and_its_operator_told() -> None
 @pytest.mark.parametrize(
     "numbers", [[0, 2], [1, 0, 2], [1, 2], [0, 1], [0, 1, 1, 2]], ids=["middle", "order", "first", "last", "twice"]
 )
-def test_a_chunk_that_is_missing_or_stands_elsewhere_is_refused(numbers: list[int]) -> None:
+def test_a_missing_or_misplaced_chunk_is_refused(numbers: list[int]) -> None:
     parts = [(f"disk.vmdk.{number:09}", DISK[number * 9000 : (number + 1) * 9000]) for number in numbers]
     description = ovf(files=file(chunkSize=9000, size=len(DISK)))
     assert ova_code(ova(*parts, descriptor=description)) in ("ova-chunks", "ova-member-twice")
@@ -129,7 +129,7 @@ def test_a_compressed_disk_that_cannot_be_unpacked_is_refused(code: str, packed:
     assert ova_code(ova(("disk.vmdk", packed), descriptor=ovf(files=file(compression="gzip")))) == code
 
 
-def test_an_empty_disk_is_none() -> None:
+def test_an_empty_disk_is_refused() -> None:
     assert ova_code(ova(("disk.vmdk", b""))) == "ova-no-disk"
 
 
@@ -138,15 +138,15 @@ SOUND = ova(format=tarfile.PAX_FORMAT)
 
 @given(length=st.integers(512, len(SOUND)), any_order=st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_what_is_cut_short_never_becomes_another_disk(length: int, any_order: bool) -> None:
-    taken = extracted(cut(SOUND[:length], range(0, length, 900)), DECLARED, any_order=any_order)
-    assert taken.code in ("ova-truncated", "ova-descriptor", "ova-no-disk", None)
-    if taken.code is None:
-        assert taken.data == DISK
+def test_a_truncated_archive_is_refused(length: int, any_order: bool) -> None:
+    extraction = extracted(cut(SOUND[:length], range(0, length, 900)), DECLARED, any_order=any_order)
+    assert extraction.code in ("ova-truncated", "ova-descriptor", "ova-no-disk", None)
+    if extraction.code is None:
+        assert extraction.data == DISK
 
 
 @pytest.mark.parametrize("any_order", [False, True])
-def test_an_archive_that_ends_inside_what_is_only_passed_over_is_cut_short_too(any_order: bool) -> None:
+def test_an_archive_that_ends_inside_a_skipped_member_is_refused(any_order: bool) -> None:
     image = ova(("disk.vmdk", DISK), ("other.bin", bytes(9000)))
     end = image.index(b"other.bin") + 512 + 8999
     assert ova_code(image[: end + 1], any_order=any_order, manifest="ignore") is None
@@ -156,16 +156,16 @@ def test_an_archive_that_ends_inside_what_is_only_passed_over_is_cut_short_too(a
 
 @given(at=st.integers(0, len(SOUND) - 1), byte=st.integers(0, 255), any_order=st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_one_changed_byte_is_refused_or_does_no_harm(at: int, byte: int, any_order: bool) -> None:
+def test_a_changed_byte_is_refused_or_harmless(at: int, byte: int, any_order: bool) -> None:
     image = SOUND[:at] + bytes([byte]) + SOUND[at + 1 :]
-    taken = extracted(image, any_order=any_order)
-    if taken.code is None and not taken.is_unchanged:
-        assert len(taken.data) == len(DISK)
+    extraction = extracted(image, any_order=any_order)
+    if extraction.code is None and not extraction.is_unchanged:
+        assert len(extraction.data) == len(DISK)
 
 
 @given(st.binary(max_size=2000), st.integers(0, 40))
 @settings(max_examples=100, deadline=None)
-def test_whatever_follows_a_header_nothing_but_a_refusal_comes_of_it(data: bytes, blocks: int) -> None:
+def test_random_bytes_after_a_header_are_refused_without_a_failure(data: bytes, blocks: int) -> None:
     extracted(SOUND[: 512 * blocks] + data)
     extracted(SOUND[: 512 * blocks] + data, any_order=True)
 
@@ -180,7 +180,7 @@ def test_a_header_with_a_wrong_checksum_is_refused() -> None:
 
 
 @pytest.mark.parametrize("size", [8 << 30, 1 << 50, 1 << 62, (1 << 88) - 1])
-def test_a_size_that_lies_is_refused_before_it_is_believed(size: int) -> None:
+def test_a_false_size_is_refused(size: int) -> None:
     head = beginning()
     for member in (b"disk.vmdk", b"other.bin"):
         assert ova_code(head + tar_header(member, size) + DISK) in ("ova-truncated", "ova-member-size")
@@ -191,15 +191,15 @@ def test_a_sparse_disk_of_a_pebibyte_is_refused_at_once() -> None:
     part = b"%011o\0%011o\0" % (0, 512)
     rest = bytes(41) + part + bytes(72) + b"\0" + b"\x80" + (1 << 50).to_bytes(11, "big")
     image = beginning() + tar_header(b"disk.vmdk", 512, b"S", prefix=rest) + bytes(512 + 1024)
-    taken = extracted(image)
-    assert (taken.code, taken.data) == ("ova-member-size", b"")
+    extraction = extracted(image)
+    assert (extraction.code, extraction.data) == ("ova-member-size", b"")
 
 
 def test_endless_headers_are_refused() -> None:
     record = b"30 comment=aaaaaaaaaaaaaaaaaa\n"
-    one = tar_header(b"pax", len(record), b"x") + padded(record)
+    header = tar_header(b"pax", len(record), b"x") + padded(record)
     head = beginning()
-    assert ova_code(head + one * 50_000) == "ova-archive"
+    assert ova_code(head + header * 50_000) == "ova-archive"
     globals_ = tar_header(b"pax", len(record), b"g") + padded(record)
     assert ova_code(head + globals_ * 50_000) == "ova-archive"
     assert ova_code(globals_ * 50_000) == "ova-archive"
@@ -209,11 +209,11 @@ def test_endless_headers_are_refused() -> None:
 def test_a_huge_extension_header_is_refused_before_it_is_read(flag: bytes) -> None:
     head = beginning()
     chunks = [head + tar_header(b"x", 4 << 30, flag), *[bytes(MIB)] * 8]
-    taken = extracted(chunks)
-    assert (taken.code, taken.source.given < 2 * MIB) == ("ova-archive", True)
+    extraction = extracted(chunks)
+    assert (extraction.code, extraction.source.given < 2 * MIB) == ("ova-archive", True)
 
 
-def test_more_members_than_an_appliance_has_are_refused() -> None:
+def test_too_many_members_are_refused() -> None:
     many = [(f"{number}.txt", b"") for number in range(1100)]
     assert ova_code(ova(("disk.vmdk", DISK), *many)) == "ova-members"
     assert ova_code(ova(("disk.vmdk", DISK), *many), max_members=1200) is None
@@ -226,7 +226,7 @@ def test_a_manifest_or_a_certificate_that_is_too_long_is_refused() -> None:
         assert ova_code(ova((name, b" " * (MIB + 1)), ("disk.vmdk", DISK))) == code
 
 
-def test_what_stands_behind_half_an_end_mark_is_refused() -> None:
+def test_bytes_after_half_an_end_mark_are_refused() -> None:
     image = beginning() + tar_header(b"disk.vmdk", len(DISK)) + padded(DISK)
     assert ova_code(image + bytes(512) + tar_header(b"disk.vmdk", 3) + padded(b"bad")) == "ova-archive"
 

@@ -1,4 +1,4 @@
-"""`properties`: an operator's rules about an image's properties hold when they should, and only then."""
+"""The inspector `properties`: the operator's rules about an image's properties."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class NoBytes:
         return None
 
 
-class Told(Properties):
+class RecordedProperties(Properties):
     """Keeps what it proposes."""
 
     def propose(self, name: str, value: Any) -> None:
-        self.__dict__.setdefault("told", {})[name] = value
+        self.__dict__.setdefault("result", {})[name] = value
 
 
 def applied(*rules: dict[str, Any], ignore_roles: list[str] | None = None, **facts: Any) -> dict[str, Any]:
-    plugin = Told(list(rules), ignore_roles)
+    plugin = RecordedProperties(list(rules), ignore_roles)
     plugin.inspect(Image(facts, NoBytes(), reads="findings"))
-    return plugin.__dict__.get("told", {})
+    return plugin.__dict__.get("result", {})
 
 
 def meets(condition: dict[str, Any], **facts: Any) -> bool:
@@ -75,11 +75,11 @@ def test_a_rule_without_conditions_always_holds() -> None:
         ({"limits.n": {"min": 3, "not": 5}}, {"findings": {"limits.n": 5}}, False),
     ],
 )
-def test_a_condition_holds_as_a_person_means_it(condition: Any, facts: Any, holds: bool) -> None:
+def test_conditions_compare_values_as_a_person_would(condition: Any, facts: Any, holds: bool) -> None:
     assert meets(condition, **facts) is holds
 
 
-def test_all_rules_that_hold_count_and_the_last_word_is_the_last_ones() -> None:
+def test_all_matching_rules_apply_and_the_last_one_wins() -> None:
     rules = (
         {"set": {"a": 1, "b": 1}},
         {"when": {"role": "member"}, "set": {"a": 2}, "remove": ["b"]},
@@ -88,7 +88,7 @@ def test_all_rules_that_hold_count_and_the_last_word_is_the_last_ones() -> None:
     assert applied(*rules, roles=["member"]) == {"a": 2, "b": None}
 
 
-def test_images_of_certain_users_are_left_alone() -> None:
+def test_images_of_ignored_roles_are_not_changed() -> None:
     assert applied({"set": {"a": 1}}, ignore_roles=["admin"], roles=["member", "admin"]) == {}
     assert applied({"set": {"a": 1}}, ignore_roles=["admin"], roles=["member"]) == {"a": 1}
 
@@ -121,7 +121,7 @@ def test_a_rule_refuses() -> None:
         ("x", ("rule 2", "table")),
     ],
 )
-def test_a_wrong_rule_is_named_with_its_number_and_key(rule: Any, words: tuple[str, ...]) -> None:
+def test_an_error_names_the_rule_and_the_key(rule: Any, words: tuple[str, ...]) -> None:
     with pytest.raises(ValueError) as error:
         Properties([{"set": {"a": 1}}, rule])
     assert all(word in str(error.value) for word in words), error.value
@@ -142,22 +142,22 @@ def report(tmp_path: Any, tier: str, rules: str, may_set: str) -> Report:
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
-def test_in_its_cage_it_goes_by_what_others_found(tmp_path: Any, tier: str) -> None:
+def test_rules_use_the_findings_of_earlier_plugins(tmp_path: Any, tier: str) -> None:
     rules = (
         '[{ when = { role = "member", "format.disk_format" = "raw" }, set = { hw_disk_bus = "scsi" }, '
         'remove = ["os_hidden"] }, { when = { role = "admin" }, set = { hw_disk_bus = "ide" } }]'
     )
-    told = report(tmp_path, tier, rules, '["hw_*", "os_hidden"]')
-    assert told.outcome == "accepted", told
-    assert {name: each.value for name, each in told.proposed.items()} == {"hw_disk_bus": "scsi", "os_hidden": None}
-    assert told.properties["site.rules"] == "1"
+    result = report(tmp_path, tier, rules, '["hw_*", "os_hidden"]')
+    assert result.outcome == "accepted", result
+    assert {name: each.value for name, each in result.proposed.items()} == {"hw_disk_bus": "scsi", "os_hidden": None}
+    assert result.properties["site.rules"] == "1"
 
 
-def test_a_name_that_is_not_in_may_set_lets_nothing_in(tmp_path: Any) -> None:
-    told = report(tmp_path, "strict", "[{ set = { hw_disk_bus = 'scsi' } }]", '["os_*"]')
-    assert (told.outcome, told.code) == ("undecided", "plugin-properties")
+def test_a_name_missing_in_may_set_is_a_failure(tmp_path: Any) -> None:
+    result = report(tmp_path, "strict", "[{ set = { hw_disk_bus = 'scsi' } }]", '["os_*"]')
+    assert (result.outcome, result.code) == ("undecided", "plugin-properties")
 
 
-def test_a_wrong_rule_stops_the_start(tmp_path: Any) -> None:
+def test_a_wrong_rule_is_a_configuration_error(tmp_path: Any) -> None:
     with pytest.raises(PlanError, match="rule 1"):
         report(tmp_path, "strict", "[{ when = { role = [] }, set = { a = 1 } }]", '["a"]')
