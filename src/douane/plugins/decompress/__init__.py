@@ -7,11 +7,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from douane.plugins._byte_reader import ByteReader
 from douane.plugins._expansion import DEFAULT_MAX, bounded
-from douane.plugins.formats import tar_headers
+from douane.plugins._literal import Literal
+from douane.plugins.formats import tar_blocks, tar_headers
 from douane_plugin import Reject, Transform
 from douane_plugin._units import parse_size
 
@@ -125,9 +124,9 @@ class Decompress(Transform):
 
 def _container(declared: str | None, source: ByteReader) -> str:
     """The claim for `becomes`. The engine determines the format again, from the bytes."""
-    head = source.peek(tar_headers.BLOCK)
+    head = source.peek(tar_blocks.BLOCK)
     if not tar_headers.begins_archive(head):
         return "bare"
     if declared == "docker":
         return "docker"
-    return "ova" if tar_headers.text(head[:100]).lower().endswith(".ovf") else "bare"
+    return "ova" if tar_blocks.text(head[:100]).lower().endswith(".ovf") else "bare"

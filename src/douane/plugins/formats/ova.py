@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .match import InnerExamination, Match
     from .ovf_document import Disk, File, OvfDocument
     from .ovf_manifest import Line
-    from .tar_headers import Member
+    from .tar_blocks import Member
 
 DISK_ENDINGS = (".vmdk", ".vhd", ".vhdx", ".vdi", ".qcow2", ".qcow", ".img", ".raw", ".iso", ".hdd")
 """Names of disks: an archive without descriptor that has such a member may be taken for an appliance."""

@@ -1,6 +1,6 @@
 """Tar archives, and OVAs, which are tar archives with an OVF descriptor (DMTF DSP0243, 5.2)."""
 
-from . import member_names, tar_headers
+from . import member_names, tar_blocks, tar_headers
 from .base import Format
 from .ova import Package
 from .requests import MAX_BYTES, Bytes, Inside
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .match import Match
     from .requests import Reader
-    from .tar_headers import End, Member
+    from .tar_blocks import End, Member
 
 MAX_MEMBERS = 65536
 MAX_LOOKED_INTO = 64
@@ -44,7 +44,7 @@ class Tar(Format):
             member = yield from _next(match, at)
             if member is None:
                 return
-            if isinstance(member, tar_headers.End):
+            if isinstance(member, tar_blocks.End):
                 break
             count += 1
             if count > MAX_MEMBERS:
@@ -70,9 +70,9 @@ def _next(match: "Match", offset: int) -> "Generator[Any, Any, Member | End | No
     except StopIteration as stop:
         member: Member | End = stop.value
         return member
-    except tar_headers.TarTruncated as error:
+    except tar_blocks.TarTruncated as error:
         match.find("truncated", str(error), error.offset)
-    except tar_headers.TarError as error:
+    except tar_blocks.TarError as error:
         match.find("archive", str(error), error.offset)
     return None
 

@@ -7,10 +7,9 @@ its signature (`certificate`, `trust`), and `hardware` derives properties from t
 
 from __future__ import annotations
 
-from typing import Literal
-
 from douane.plugins._byte_reader import ByteReader
 from douane.plugins._expansion import DEFAULT_MAX, bounded
+from douane.plugins._literal import Literal
 from douane.plugins.formats import tar_headers
 from douane.plugins.formats.base import HEAD_BYTES
 from douane_plugin import Reject, Transform

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from douane.plugins.formats.ovf_document import OvfDocument
-    from douane.plugins.formats.tar_headers import Member
+    from douane.plugins.formats.tar_blocks import Member
 
     from .archive import Archive
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from douane.plugins.formats import member_names, tar_headers
+from douane.plugins.formats import member_names, tar_blocks, tar_headers
 from douane.plugins.formats.tar import MAX_MEMBER_BYTES
 from douane_plugin import Reject
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Protocol
 
-    from douane.plugins.formats.tar_headers import End, Member
+    from douane.plugins.formats.tar_blocks import End, Member
 
     class Source(Protocol):
         """The methods that :class:`ByteReader` and :class:`FileReader` have in common."""
@@ -47,7 +47,7 @@ class Archive:
     def members(self) -> Iterator[Member]:
         """Yield files and directories; pass over the data that was not read in between. Raises Reject."""
         at = count = 0
-        while isinstance(member := self._next(at), tar_headers.Member):
+        while isinstance(member := self._next(at), tar_blocks.Member):
             count += 1
             if count > self._max_members:
                 if not self.strict:
@@ -110,9 +110,9 @@ class Archive:
         except StopIteration as stop:
             member: Member | End = stop.value
             return member
-        except tar_headers.TarTruncated as error:
+        except tar_blocks.TarTruncated as error:
             raise _truncated() from error
-        except tar_headers.TarError as error:
+        except tar_blocks.TarError as error:
             raise Reject(
                 "ova-archive", f"programs read the archive differently: {error}; pack the appliance again"
             ) from error
