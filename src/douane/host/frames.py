@@ -71,6 +71,11 @@ class Channel:
             self._outbox = b""  # the process has ended; the loop hears of it by the pidfd
 
     @property
+    def has_partial_frame(self) -> bool:
+        """True if the received bytes end in the middle of a frame."""
+        return bool(self._buffer)
+
+    @property
     def has_unsent(self) -> bool:
         """True while bytes wait for :meth:`flush`."""
         return bool(self._outbox)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -14,6 +15,9 @@ from douane_plugin._contract import check_code
 from .policy import clean
 
 MOST_SECONDS = 1e9
+MOST_BYTES = (1 << 63) - 1
+"""Larger than any image, and the largest number that a report can hold."""
+
 MAX_TRACE = 16_000
 READS = re.compile(r"nothing|findings|stream|random|head:[1-9][0-9]{0,17}", re.ASCII)
 
@@ -136,21 +140,30 @@ class Logged(msgspec.Struct, frozen=True):
     """LOG: one line for the operator."""
 
     message: str
-    level: Any = None
+    level: int | None = None
+
+    @property
+    def bounded_level(self) -> int:
+        """The level, from 0 to 50 (CRITICAL): the logging module caches every level that it meets."""
+        return min(max(self.level, 0), logging.CRITICAL) if self.level is not None else logging.INFO
 
 
 class Warn(msgspec.Struct, frozen=True):
     """WARN: something to tell the tenant without refusing the image."""
 
     message: str
-    code: Any = None
+    code: str
+
+
+FormatName = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[\x20-\x7e]*$")]
+"""The name of a format: printable ASCII, short, since the catalog, a terminal and other plugins get it."""
 
 
 class Becomes(msgspec.Struct, frozen=True):
     """BECOMES: the formats of a transform's output."""
 
-    disk_format: str | msgspec.UnsetType = msgspec.UNSET
-    container_format: str | msgspec.UnsetType = msgspec.UNSET
+    disk_format: FormatName | msgspec.UnsetType = msgspec.UNSET
+    container_format: FormatName | msgspec.UnsetType = msgspec.UNSET
 
     def formats(self) -> dict[str, str]:
         """The formats that were given, by name."""
@@ -161,34 +174,34 @@ class Becomes(msgspec.Struct, frozen=True):
 class Accept(msgspec.Struct, frozen=True):
     """ACCEPT, its properties unchecked."""
 
-    properties: Any = None
-    proposed: Any = None
-    seen: Any = None
+    properties: dict[str, Any] | None = None
+    proposed: dict[str, Any] | None = None
+    seen: int | None = None
 
 
 class Refuse(msgspec.Struct, frozen=True):
     """REFUSE and INCOMPLETE."""
 
     message: str
-    code: Any = None
-    seen: Any = None
+    code: str
+    seen: int | None = None
 
 
 class Defer(msgspec.Struct, frozen=True):
     """DEFER."""
 
     message: str
-    retry_after: Any = None
-    seen: Any = None
+    retry_after: float
+    seen: int | None = None
 
 
 class Failed(msgspec.Struct, frozen=True):
     """FAILED: the plugin raised an exception of type `kind`."""
 
-    stage: Any = None
-    kind: Any = None
-    message: Any = None
-    trace: Any = None
+    stage: str | None = None
+    kind: str | None = None
+    message: str | None = None
+    trace: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,13 +259,13 @@ def decode_answer(kind: int, payload: bytes) -> Answer:
     if kind == wire.DEFER:
         defer = decode(kind, payload, Defer)
         delay = defer.retry_after
-        if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 < delay < MOST_SECONDS:
+        if not 0 < delay < MOST_SECONDS:
             raise Violation(f"it deferred by {delay!r:.60} seconds")
         return Answer(
             outcome="deferred",
             code="deferred",
             message=clean(defer.message),
-            retry_after=float(delay),
+            retry_after=delay,
             seen=_count(defer.seen),
         )
     refuse = decode(kind, payload, Refuse)
@@ -264,11 +277,11 @@ def decode_answer(kind: int, payload: bytes) -> Answer:
     )
 
 
-def _count(seen: Any) -> int | None:
-    return seen if isinstance(seen, int) and not isinstance(seen, bool) and seen >= 0 else None
+def _count(seen: int | None) -> int | None:
+    return min(seen, MOST_BYTES) if seen is not None and seen >= 0 else None
 
 
-def valid_code(code: Any) -> str:
+def valid_code(code: str) -> str:
     """`code`, if it is a code. Raises Violation."""
     try:
         return check_code(code)

@@ -200,21 +200,18 @@ class SandboxedPlugin:
         if self.verdict is not None or not self._process.is_running:
             return
         self._process.refill()
-        if self._lingers is not None:
+        # Memory and files are measured until the process is gone, also after its answer.
+        failure = self._limits.check_memory(self._process, seconds) or self._limits.check_scratch(self._scratch)
+        if failure is None and self._lingers is None:
+            failure = self._check_clocks(seconds, produced, blocked)
+        if failure is not None:
+            self.fail(failure.outcome, failure.code, failure.message, failure.detail)
+        elif self._lingers is not None:
             self._lingers += seconds
             if self._lingers > END_SECONDS:
                 self._on_lingering()
-            return
-        if self._is_clogged():
+        elif self._is_clogged():
             self._fail_protocol("it does not read its channel")
-            return
-        failure = (
-            self._limits.check_memory(self._process, seconds)
-            or self._limits.check_scratch(self._scratch)
-            or self._check_clocks(seconds, produced, blocked)
-        )
-        if failure is not None:
-            self.fail(failure.outcome, failure.code, failure.message, failure.detail)
 
     def _check_clocks(self, seconds: float, produced: int, blocked: bool) -> Failure | None:
         position = self._position()

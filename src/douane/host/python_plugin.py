@@ -122,7 +122,7 @@ class PythonPlugin(SandboxedPlugin):
             self._on_offset(kind, messages.decode_offset(kind, payload))
         elif kind == wire.LOG:
             line = messages.decode(kind, payload, messages.Logged)
-            self._log.line(line.level if isinstance(line.level, int) else 20, line.message)
+            self._log.line(line.bounded_level, line.message)
             self._signs_of_life += 1
         elif kind == wire.ALIVE:
             self._signs_of_life += 1
@@ -212,6 +212,9 @@ class PythonPlugin(SandboxedPlugin):
         self._expect_end()
 
     def _conclude(self, answer: messages.Answer) -> None:
+        if answer.outcome == "accepted" and self._process.has_partial_frame():
+            self._fail_protocol("it answered, and then sent a part of a frame")
+            return
         seen = answer.seen if answer.seen is not None else self._position()
         if self._reader is not None:
             seen = min(seen, self._reader.sent)
@@ -272,7 +275,9 @@ class PythonPlugin(SandboxedPlugin):
 
     def _is_busy(self) -> bool:
         reader = self._reader
-        return self._answer is None and (reader is None or reader.ended or reader.consumed < reader.sent)
+        if self._answer is not None:
+            return False
+        return reader is None or reader.ended or reader.consumed < reader.sent or reader.holds_ring
 
     def _is_clogged(self) -> bool:
         return self._reader is not None and self._reader.clogged

@@ -46,6 +46,7 @@ class SandboxedProcess:
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
+        sandbox.refuse_descriptors(ours)
         self._channel = Channel(ours)
         stdout, stderr = self._pipes.open()
         try:
@@ -119,6 +120,10 @@ class SandboxedProcess:
             return False
         self._rate.drop(self._channel.fileno())
         return True
+
+    def has_partial_frame(self) -> bool:
+        """True if the received bytes end in the middle of a frame."""
+        return self._channel is not None and self._channel.has_partial_frame
 
     def confirm(self, kind: int, payload: bytes) -> None:
         """Check the process's first frame, which says that the sandbox is closed. Raises Violation, SandboxError."""

@@ -75,6 +75,10 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
         """A path of the configuration: ``~`` is the home directory, a relative path begins at `base`."""
         return os.path.join(self.base, os.path.expanduser(text))
 
+    def grants_sockets(self, kind: str) -> bool:
+        """True if the plugin is granted a socket of this kind, ``unix`` or ``tcp``."""
+        return any(target.startswith(f"{kind}:") for target in self.grants.values())
+
     def config_digest(self) -> str:
         """SHA-256 (hex) of the plugin's configuration, grants included, in a canonical form."""
         canonical = msgspec.json.encode([self.config, self.texts, self.grants], order="deterministic")

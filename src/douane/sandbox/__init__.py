@@ -13,6 +13,7 @@ and a line in `tiers.examine`.
 
 from douane.errors import SandboxError, SandboxUnavailable
 
+from .descriptors import refuse_descriptors
 from .interpreter import Interpreter, interpreter
 from .process import SandboxProcess
 from .self_test import SelfTestReport, confirm
@@ -39,5 +40,6 @@ __all__ = [
     "confirm",
     "examine",
     "interpreter",
+    "refuse_descriptors",
     "start",
 ]

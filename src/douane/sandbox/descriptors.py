@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import socket
 import stat
@@ -12,6 +13,9 @@ import msgspec
 from douane.errors import SandboxError
 
 _STREAMS = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
+_SO_PASSRIGHTS = 83
+"""asm-generic/socket.h, since Linux 6.16; not in the socket module."""
+
 _SEALED = 0x0008 | 0x0010  # F_SEAL_WRITE, F_SEAL_FUTURE_WRITE (fcntl(2))
 
 
@@ -39,6 +43,26 @@ class Descriptors(msgspec.Struct, frozen=True):
     def handed(self) -> tuple[int, ...]:
         """All but the channel and the standard streams, in order."""
         return tuple(sorted({*self.keep, *self.readable, *self.writable}))
+
+
+def refuse_descriptors(channel: socket.socket) -> bool:
+    """Have the kernel refuse descriptors that the peer of `channel` sends (SCM_RIGHTS); False before Linux 6.16.
+
+    Descriptors that the engine received would be closed in its loop, and closing can block: a TCP socket with SO_LINGER
+    waits for its peer (socket(7)). On an older kernel no plugin may call sendmsg(2).
+    """
+    try:
+        channel.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
+def can_refuse_descriptors() -> bool:
+    """True if :func:`refuse_descriptors` works on this kernel."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return refuse_descriptors(probe)
 
 
 def _check_grant(fd: int) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from douane.errors import SandboxError
 
 from . import seccomp
-from .descriptors import Descriptors
+from .descriptors import Descriptors, can_refuse_descriptors
 from .executables import executables
 from .interpreter import CAGED
 from .landlock import landlock_abi
@@ -115,7 +115,9 @@ def launch_spec(
     if sandbox.tier is not Tier.OFF:
         isolated = sandbox.tier is Tier.FULL or landlock_abi() >= SIGNALS_STAY_INSIDE
         spec["numbers"] = seccomp.numbers()
-        spec["filter"] = seccomp.filter_program(access.programs, isolated, sandbox.bounds.file_bytes > 0)
+        spec["filter"] = seccomp.filter_program(
+            access.programs, isolated, sandbox.bounds.file_bytes > 0, sandbox.messages and can_refuse_descriptors()
+        )
     return spec
 
 

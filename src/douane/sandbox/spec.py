@@ -61,6 +61,9 @@ class SandboxSpec(msgspec.Struct, frozen=True):
     programs: tuple[str | os.PathLike[str], ...] = ()
     """Programs that the plugin may run; without any, fork and exec are refused."""
 
+    messages: bool = False
+    """The plugin may call sendmsg(2), which can pass descriptors: only if it holds no unix socket but the channel."""
+
     name: str = "plugin"
     """The plugin's name, for messages."""
 

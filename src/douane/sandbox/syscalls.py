@@ -118,8 +118,8 @@ PTRACER or capabilities (prctl(2))."""
 _MADVISE = (0, 1, 2, 3, 4, 8, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 25)
 """Hints, and freeing its own memory; never REMOVE, HWPOISON, SOFT_OFFLINE, MERGEABLE (madvise(2))."""
 
-_SOCKET_OPTIONS = ((1, (7, 8, 9, 13, 18, 19, 20, 21, 66, 67)), (6, (1, 3, 4, 5, 6, 12, 18)))
-"""SOL_SOCKET: buffers, keep-alive, linger, low-water marks, time-outs; IPPROTO_TCP: nodelay, cork, keep-alive,
+_SOCKET_OPTIONS = ((1, (7, 8, 9, 18, 19, 20, 21, 66, 67)), (6, (1, 3, 4, 5, 6, 12, 18)))
+"""SOL_SOCKET: buffers, keep-alive, low-water marks, time-outs; IPPROTO_TCP: nodelay, cork, keep-alive,
 quick ack, user time-out."""
 
 _GET_OPTION_LEVELS = (0, 6, 41)
@@ -135,9 +135,9 @@ Rule = tuple[str, int | None, tuple[Test, ...]]
 """The call's name, its errno (None: allowed), and conditions that must all hold."""
 
 
-def rules(*, programs: bool, signals: bool, scratch: bool = False) -> list[Rule]:
+def rules(*, programs: bool, signals: bool, scratch: bool = False, messages: bool = False) -> list[Rule]:
     """The complete filter. `programs`: fork and exec are allowed. `signals`: another layer isolates signals.
-    `scratch`: the plugin has a file to write."""
+    `scratch`: the plugin has a file to write. `messages`: sendmsg(2) is allowed, which can pass descriptors."""
     nothing: frozenset[str] = frozenset()
     allowed = ALLOWED | (PROGRAMS if programs else nothing) | (SIGNALS if signals else nothing)
     allowed |= SCRATCH if scratch else nothing
@@ -163,7 +163,7 @@ def rules(*, programs: bool, signals: bool, scratch: bool = False) -> list[Rule]
     table += [("prlimit64", None, (Test(0, 0), Test(2, 0)))]
     table += [(name, None, (Test(0, 0),)) for name in ("getpgid", "getsid", "getpriority", "getrusage")]
     table += [("getrusage", None, (Test(0, who),)) for who in (1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)]
-    return table + _sockets()
+    return table + _sockets(messages)
 
 
 def _cloning(programs: bool) -> list[Rule]:
@@ -188,16 +188,21 @@ def _memory() -> list[Rule]:
     ]
 
 
-def _sockets() -> list[Rule]:
+def _sockets(messages: bool) -> list[Rule]:
     table: list[Rule] = [
         # asyncio needs a pair. A stream cannot be sent elsewhere afterwards, a datagram socket could.
         ("socketpair", None, (Test(0, 1), Test(1, 1, _SOCK_STREAM_MASK))),
         ("sendto", None, (Test(3, 0, _MSG_STRANGE), Test(4, 0))),
-        ("sendmsg", None, (Test(2, 0, _MSG_STRANGE),)),
-        ("sendmmsg", None, (Test(3, 0, _MSG_STRANGE),)),
         ("getsockopt", None, (Test(1, 1), Test(2, _SO_PEERPIDFD, less=True))),
         *(("getsockopt", None, (Test(1, level),)) for level in _GET_OPTION_LEVELS),
     ]
+    if messages:
+        table += [
+            ("sendmsg", None, (Test(2, 0, _MSG_STRANGE),)),
+            ("sendmmsg", None, (Test(3, 0, _MSG_STRANGE),)),
+        ]
+    else:  # they can carry descriptors, and the filter cannot see whether they do
+        table += [(name, EPERM, ()) for name in ("sendmsg", "sendmmsg")]
     for level, options in _SOCKET_OPTIONS:
         table += [("setsockopt", None, (Test(1, level), Test(2, option))) for option in options]
     return table

@@ -108,6 +108,11 @@ class ChannelReader:
             self.consumed = max(self.consumed, offset)
             return True
 
+    @property
+    def holds_ring(self) -> bool:
+        """True while the ring waits for this plugin to release bytes that it says it has read."""
+        return self.released < self.sent and self._ring.waits_for(self)
+
     def detach(self) -> None:
         """The plugin has answered, or its process has ended."""
         self._ring.detach(self)

@@ -153,6 +153,12 @@ class Ring:
         """True while the writing thread waits for a reader to release a slot."""
         return self._waiting
 
+    def waits_for(self, reader: Reader) -> bool:
+        """True while the writing thread waits for a slot, and `reader` is among the readers that hold the oldest."""
+        with self.changed:
+            held = [other.released for other in self._notified if other.essential]
+            return self._waiting and reader in self._notified and reader.released <= min(held, default=self.size)
+
     # the thread that writes
 
     def reserve(self) -> int:
