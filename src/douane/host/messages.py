@@ -176,7 +176,7 @@ class Accept(msgspec.Struct, frozen=True):
 
     properties: dict[str, Any] | None = None
     proposed: dict[str, Any] | None = None
-    seen: int | None = None
+    seen: Any = None
 
 
 class Refuse(msgspec.Struct, frozen=True):
@@ -184,15 +184,15 @@ class Refuse(msgspec.Struct, frozen=True):
 
     message: str
     code: str
-    seen: int | None = None
+    seen: Any = None
 
 
 class Defer(msgspec.Struct, frozen=True):
     """DEFER."""
 
     message: str
-    retry_after: float
-    seen: int | None = None
+    retry_after: Any = None
+    seen: Any = None
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -213,7 +213,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     properties: Any = {}
     proposed: Any = {}
-    seen: int | None = None
+    seen: Any = None
 
 
 def name_of(kind: int) -> str:
@@ -259,13 +259,13 @@ def decode_answer(kind: int, payload: bytes) -> Answer:
     if kind == wire.DEFER:
         defer = decode(kind, payload, Defer)
         delay = defer.retry_after
-        if not 0 < delay < MOST_SECONDS:
-            raise Violation(f"it deferred by {delay!r:.60} seconds")
+        if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 < delay < MOST_SECONDS:
+            raise Violation("it deferred by what is no number of seconds, or too many")
         return Answer(
             outcome="deferred",
             code="deferred",
             message=clean(defer.message),
-            retry_after=delay,
+            retry_after=float(delay),
             seen=_count(defer.seen),
         )
     refuse = decode(kind, payload, Refuse)
@@ -277,8 +277,9 @@ def decode_answer(kind: int, payload: bytes) -> Answer:
     )
 
 
-def _count(seen: int | None) -> int | None:
-    return min(seen, MOST_BYTES) if seen is not None and seen >= 0 else None
+def _count(seen: Any) -> int | None:
+    is_count = isinstance(seen, int) and not isinstance(seen, bool) and seen >= 0
+    return min(seen, MOST_BYTES) if is_count else None
 
 
 def valid_code(code: str) -> str:
