@@ -1,9 +1,8 @@
-"""Hold the documents to what is there.
+"""Check the documents against the repository.
 
-In every Markdown file of the repository: a relative link leads to a file, and its fragment to a heading; an
-example in Python, TOML or JSON parses; a `make` target that is named exists. Prints a line for each thing
-that is wrong, with file and line, and exits 1 if there is one. Links to other hosts are not followed: a check
-must not need the network.
+In every Markdown file: a relative link leads to a file, and its fragment to a heading; an example in Python, TOML or
+JSON parses; a `make` target exists. Prints a line for each error, with file and line, and exits with 1 if there is one.
+Links to other hosts are not followed: a check must not need the network.
 """
 
 import ast
@@ -45,19 +44,19 @@ class Document:
         fence, language, start = "", "", 0
         block: list[str] = []
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            found = FENCE.match(line)
+            opening = FENCE.match(line)
             if fence and line.strip().startswith(fence) and not line.strip(" `~"):
                 self.blocks.append((start, language, "\n".join(block)))
                 fence = ""
             elif fence:
                 block.append(line)
-            elif found:
-                fence, language, start, block = found[1], found[2].lower(), number, []
+            elif opening:
+                fence, language, start, block = opening[1], opening[2].lower(), number, []
             else:
                 self.prose.append((number, line))
 
     def fragments(self) -> set[str]:
-        """The names that links to this file's headings have, as the usual forges make them."""
+        """The fragments of links to the headings of this file, as the usual forges make them."""
         names: set[str] = set()
         for _, line in self.prose:
             if heading := HEADING.match(line):
@@ -89,7 +88,7 @@ def bad_links(document: Document) -> Iterator[tuple[int, str]]:
 
 
 def bad_examples(document: Document) -> Iterator[tuple[int, str]]:
-    """Fenced examples that their own language cannot read."""
+    """Fenced examples that do not parse."""
     for number, language, text in document.blocks:
         parse = PARSERS.get(language)
         try:
@@ -100,7 +99,7 @@ def bad_examples(document: Document) -> Iterator[tuple[int, str]]:
 
 
 def bad_targets(document: Document, targets: set[str]) -> Iterator[tuple[int, str]]:
-    """Targets of make that are named, in code, and that the Makefile does not have."""
+    """Targets of make that the document names in code and the Makefile does not have."""
     code = [(number, span) for number, line in document.prose for span in CODE.findall(line)]
     code += [(number, text) for number, language, text in document.blocks if language in SHELLS]
     for number, text in code:
@@ -113,15 +112,15 @@ def main() -> int:
     """Check every document; return the exit status."""
     targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     paths = sorted({path for pattern in DOCUMENTS for path in TOP.glob(pattern)})
-    wrong = 0
+    errors = 0
     for path in paths:
         document = Document(path)
-        found = [*bad_links(document), *bad_examples(document), *bad_targets(document, targets)]
-        for number, sentence in sorted(found):
+        sentences = [*bad_links(document), *bad_examples(document), *bad_targets(document, targets)]
+        for number, sentence in sorted(sentences):
             print(f"{path.relative_to(TOP)}:{number}: {sentence}")
-        wrong += len(found)
-    print(f"{len(paths)} documents; things to mend: {wrong}.")
-    return 1 if wrong else 0
+        errors += len(sentences)
+    print(f"{len(paths)} documents; errors: {errors}.")
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":
