@@ -1,8 +1,8 @@
-"""An import, or a recovery, that kills itself at one boundary: run by test_import_steps as a process of its own.
+"""A program that runs an import or a recovery and kills itself at one boundary; test_import_steps runs it.
 
-    killed_at.py HOME IMAGE import|refuse|recover BOUNDARY
+    killed_import.py HOME IMAGE import|refuse|recover BOUNDARY
 
-BOUNDARY is ``before:NAME`` or ``after:NAME`` of :data:`BOUNDARIES`, with ``#2`` behind it for its second time.
+BOUNDARY is ``before:NAME`` or ``after:NAME`` of :data:`BOUNDARIES`, followed by ``#2`` for the second call.
 """
 
 from __future__ import annotations
@@ -44,34 +44,34 @@ def die_at(boundary: str) -> None:
     """Patch the function that `boundary` names, so that this process is killed there."""
     when, _, rest = boundary.partition(":")
     name, _, number = rest.partition("#")
-    left = int(number or 1)
+    remaining = int(number or 1)
     owner, attribute = BOUNDARIES[name]
     real: Callable[..., Any] = getattr(owner, attribute)
 
     def patched(*args: Any, **keywords: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left == 0 and when == "before":
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0 and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        found = real(*args, **keywords)
-        if left == 0:
+        result = real(*args, **keywords)
+        if remaining == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        return found
+        return result
 
     setattr(owner, attribute, patched)
 
 
-def main(place: str, image: str, what: str, boundary: str) -> None:
-    """Do `what`, until the boundary."""
+def main(place: str, image: str, command: str, boundary: str) -> None:
+    """Run `command` up to the boundary."""
     home = Home(Path(place))
-    if what == "recover":
+    if command == "recover":
         die_at(boundary)
         home.recover()
         return
     plan = load_plan(None)
     tier = choose_tier(plan, None)
     die_at(boundary)
-    declared = DeclaredImage(name="killed", disk_format="qcow2" if what == "refuse" else None)
+    declared = DeclaredImage(name="killed", disk_format="qcow2" if command == "refuse" else None)
     import_image(home, plan, declared, open_source(image), RunOptions(tier=tier))
 
 

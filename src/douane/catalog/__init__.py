@@ -1,10 +1,11 @@
-"""The catalog: the one owner of image state.
+"""The catalog: the only owner of image state. Records of images and import tasks, in one database.
 
-:class:`Catalog` keeps images and import tasks; :mod:`douane.catalog.states` says which state may follow
-which.
+`Catalog` (`catalog.py`) is the interface; `states.py` has the table of states and the one statement that changes a
+state. `records.py` defines what the catalog returns, `schema.py` the tables. `migrations/versions` has one module for
+each revision of the schema: a change of the schema is a new module there and `database.HEAD`.
 """
 
-from douane.catalog.catalog import Catalog
-from douane.catalog.records import Image, Task
+from .catalog import Catalog
+from .records import Image, Task
 
 __all__ = ["Catalog", "Image", "Task"]

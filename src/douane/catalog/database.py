@@ -1,6 +1,6 @@
-"""Open the database: SQLite in WAL mode, made or brought up to date by whoever comes first.
+"""Open the database: SQLite in WAL mode, made or migrated by the first process that opens it.
 
-A catalog that is up to date is opened without Alembic, whose import alone takes longer than the rest.
+A catalog at the newest revision is opened without Alembic, whose import alone takes longer than the rest.
 """
 
 import os
@@ -18,22 +18,21 @@ HEAD = "0001"
 """The newest revision in ``migrations/versions``, which this release reads and writes."""
 
 BUSY_SECONDS = 30.0
-"""How long a statement waits for another process's transaction (all of ours are short) before it gives up."""
+"""How long a statement waits for the transaction of another process; all transactions are short."""
 
 
 class Database:
-    """Short transactions on the catalog's database; every failure is a CatalogError that is a sentence.
+    """Short transactions on the catalog's database; every failure is a CatalogError.
 
     Safe for threads; not for use in a child after fork(2) (SQLite, "How To Corrupt", section 2.6).
     """
 
     def __init__(self, path_or_url: Path | str, migrate: Callable[[Connection], None] | None = None) -> None:
-        """Open, making or migrating it first if need be; `migrate` is in place of the package's
-        migrations."""
+        """Open the database, after making or migrating it if necessary. `migrate` replaces the package's migrations."""
         self.path = database_path(path_or_url)
         self._engine = _engine(self.path)
         try:
-            with self._told():
+            with self._explained():
                 if not self.path.exists() or self._revision() != HEAD:
                     self._prepare(migrate or _package_migrations)
         except BaseException:
@@ -47,15 +46,15 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the whole catalog and changes nothing."""
-        with self._told(), self._engine.connect() as connection:
+        with self._explained(), self._engine.connect() as connection:
             connection.execution_options(douane_read_only=True)
             with connection.begin():
                 yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that owns the write lock from its start; rolled back when the block raises."""
-        with self._told(), self._engine.begin() as connection:
+        """A transaction that holds the write lock from its start; rolled back if the block raises."""
+        with self._explained(), self._engine.begin() as connection:
             yield connection
 
     def _prepare(self, migrate: Callable[[Connection], None]) -> None:
@@ -65,15 +64,15 @@ class Database:
         self._check(self._revision())
         self._set_wal()
         # Several processes may come here at once: the first to get the write lock migrates, in one
-        # transaction; the others then find it done.
+        # transaction, and the others find the newest revision.
         with self._engine.begin() as connection:
             if revision_of(connection) != HEAD:
                 migrate(connection)
         _sync_directory(directory)
 
     def _create(self) -> None:
-        # Only a file that is not there: closing any descriptor of a database that this process has open
-        # elsewhere would drop SQLite's locks on it (sqlite.org/howtocorrupt.html, section 2.2).
+        # Only a new file: closing any descriptor of a database that this process has open elsewhere would drop
+        # SQLite's locks on it (sqlite.org/howtocorrupt.html, section 2.2).
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
@@ -82,26 +81,25 @@ class Database:
             connection.execution_options(douane_read_only=True)
             return revision_of(connection)
 
-    def _check(self, found: str | None) -> None:
-        """Refuse what is not ours, or is from a later release, before anything is changed."""
-        if found is None:
+    def _check(self, revision: str | None) -> None:
+        """Refuse other databases, and catalogs of a later release, before anything is changed."""
+        if revision is None:
             return
-        if not found.isdecimal():
+        if not revision.isdecimal():
             raise CatalogError(
-                f"{self.path} is not a catalog of Douane (its revision is {found!r}); name another file",
+                f"{self.path} is not a catalog of Douane (its revision is {revision!r}); name another file",
                 code="catalog-foreign",
             )
-        if int(found) > int(HEAD):
+        if int(revision) > int(HEAD):
             raise CatalogError(
-                f"the catalog {self.path} was made by a later release of Douane (revision {found}; "
+                f"the catalog {self.path} was made by a later release of Douane (revision {revision}; "
                 f"this one knows up to {HEAD}); upgrade Douane, or name another home",
                 code="catalog-newer",
             )
 
     def _set_wal(self) -> None:
-        # The mode is written in the file for good (sqlite.org/wal.html, "Persistence of WAL Mode"). The
-        # switch needs the file for itself and does not always wait: others may be looking at the revision
-        # this instant.
+        # The mode is stored in the file (sqlite.org/wal.html, "Persistence of WAL Mode"). The switch needs exclusive
+        # access and does not always wait: other processes may be reading the revision at this instant.
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
@@ -123,7 +121,7 @@ class Database:
             return
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         try:
             yield
         except exc.DBAPIError as error:
@@ -145,7 +143,7 @@ def database_path(path_or_url: Path | str) -> Path:
     except exc.ArgumentError as error:
         raise BadValue(f"{text!r} is not a database URL; name a file, or sqlite:///FILE") from error
     if url.get_backend_name() != "sqlite":
-        # Said without the URL: it may hold a password.
+        # Without the URL, which may hold a password.
         raise BadValue(
             f"the catalog cannot be kept in {url.get_backend_name()} yet; name a file, or sqlite:///FILE",
         )
@@ -155,9 +153,9 @@ def database_path(path_or_url: Path | str) -> Path:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision a database says it has; None when it is empty.
+    """The revision of a database; None if it is empty.
 
-    Raises CatalogError when it holds tables of something else.
+    Raises CatalogError if it holds the tables of another program.
     """
     names = {row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "alembic_version" not in names:
@@ -172,7 +170,7 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def explain(error: BaseException | None, path: Path) -> CatalogError:
-    """Turn a driver's or the system's error into the sentence for the person who reads it."""
+    """The CatalogError for an error of the driver or of the system."""
     if isinstance(error, OSError):
         return CatalogError(
             f"cannot make the catalog {path}: {error.strerror}; give user {os.geteuid()} the right to "
@@ -217,7 +215,7 @@ def explain(error: BaseException | None, path: Path) -> CatalogError:
 
 
 def _package_migrations(connection: Connection) -> None:
-    from douane.catalog.migrate import upgrade
+    from .migrate import upgrade
 
     upgrade(connection)
 
@@ -231,7 +229,7 @@ def _sync_directory(path: Path) -> None:
 
 
 def _engine(path: Path) -> Engine:
-    # The driver's own transactions begin late and not before DDL; isolation_level=None leaves them all to us.
+    # The driver's own transactions begin late and not before DDL; isolation_level=None turns them off.
     engine = create_engine(
         URL.create("sqlite", database=os.fspath(path)),
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
@@ -242,14 +240,12 @@ def _engine(path: Path) -> Engine:
 
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
-    # FULL: a state that was told to somebody is still there after a power cut
-    # (sqlite.org/pragma.html#pragma_synchronous).
+    # FULL: a state that was reported survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _begin(connection: Connection) -> None:
-    # IMMEDIATE: a transaction that reads first and then finds the lock taken could only fail
-    # (sqlite.org/isolation.html).
+    # IMMEDIATE: a transaction that reads first could only fail if the lock is taken then (sqlite.org/isolation.html).
     read_only = connection.get_execution_options().get("douane_read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,15 +1,16 @@
-"""Images: make, read, find, edit, delete, deactivate."""
+"""Images: create, read, find, edit, delete, deactivate."""
 
 import uuid
 from collections.abc import Iterable, Mapping
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exc, insert, update
 
-from douane.catalog import rows, states, values
-from douane.catalog.database import Database
-from douane.catalog.records import Image, now
-from douane.catalog.schema import images, properties, tasks
 from douane.errors import CatalogError, Conflict, NotFound
+
+from . import rows, states, values
+from .database import Database
+from .records import Image, now
+from .schema import images, properties, tasks
 
 _FILTERS = ("name", "status", "owner", "disk_format", "container_format")
 _EDITABLE = ("name", "disk_format", "container_format")
@@ -17,7 +18,7 @@ _STATUSES = (*states.LIVE, "deleted")
 
 
 class Images:
-    """What may be done with images; a part of :class:`~douane.catalog.Catalog`."""
+    """The operations on images; a part of :class:`~douane.catalog.Catalog`."""
 
     _database: Database
 
@@ -31,9 +32,9 @@ class Images:
         owner: str | None = None,
         image_id: str | None = None,
     ) -> Image:
-        """Make a queued image from what its tenant declares; `image_id` is a UUID, by default a new one.
+        """Create a queued image from the declared facts; `image_id` is a UUID, by default a new one.
 
-        Raises Conflict (``exists``) when the id was ever used, CatalogError (``bad-value``).
+        Raises Conflict (``exists``) if the id was ever used, and BadValue.
         """
         with self._database.write() as connection:
             return insert_image(
@@ -47,7 +48,7 @@ class Images:
             )
 
     def image(self, image_id: str) -> Image:
-        """The image with this id, a deleted one too. Raises NotFound."""
+        """The image with this id, also a deleted image. Raises NotFound."""
         with self._database.read() as connection:
             return rows.image(connection, image_id)
 
@@ -55,7 +56,7 @@ class Images:
         """All images, oldest first; `filters` are equal values of name, status, owner, disk_format,
         container_format.
 
-        Raises CatalogError for another filter, or for a status that does not exist.
+        Raises BadValue for another filter, or for a status that does not exist.
         """
         where: list[ColumnElement[bool]] = []
         for name, value in filters.items():
@@ -69,27 +70,27 @@ class Images:
             return rows.images_where(connection, and_(True, *where))
 
     def find(self, prefix: str) -> Image:
-        """The image with this id, or the one live image whose id begins with these 4 or more characters.
+        """The image with this id, or the only live image whose id begins with these 4 or more characters.
 
-        Raises NotFound, or CatalogError (``ambiguous``) that names the first few.
+        Raises NotFound, or CatalogError (``ambiguous``), which names the first matches.
         """
         if not isinstance(prefix, str) or not 4 <= len(prefix) <= 36 or prefix.strip("0123456789abcdef-"):
             raise NotFound(f"there is no image {prefix!r:.80}; give an id, or at least its first 4 characters")
         with self._database.read() as connection:
             if len(prefix) == 36:
                 return rows.image(connection, prefix)
-            found = rows.images_where(
+            matches = rows.images_where(
                 connection,
                 and_(images.c.id.startswith(prefix, autoescape=True), images.c.status != "deleted"),
             )
-        if not found:
+        if not matches:
             raise NotFound(f"there is no image whose id begins with {prefix}")
-        if len(found) > 1:
-            some = ", ".join(image.id for image in found[:3]) + (", …" if len(found) > 3 else "")
+        if len(matches) > 1:
+            some = ", ".join(image.id for image in matches[:3]) + (", …" if len(matches) > 3 else "")
             raise CatalogError(
-                f"{len(found)} images have ids that begin with {prefix}: {some}; give more of it", code="ambiguous"
+                f"{len(matches)} images have ids that begin with {prefix}: {some}; give more of it", code="ambiguous"
             )
-        return found[0]
+        return matches[0]
 
     def edit(
         self,
@@ -101,8 +102,8 @@ class Images:
     ) -> Image:
         """Change what a tenant may change: `changes` of name, disk_format, container_format; and properties.
 
-        Only what is named is written. Legal in every state but "deleted"; the formats only while "queued". A
-        property that is not there may be removed. Raises NotFound; Conflict (``wrong-state``); CatalogError
+        Only the named fields are written. Legal in every state but "deleted"; the formats only while "queued". Removing
+        a property that does not exist is no error. Raises NotFound; Conflict (``wrong-state``); CatalogError
         (``reserved``) for any other field, and for a property that a plugin set.
         """
         changes = dict(changes or {})
@@ -113,28 +114,27 @@ class Images:
                     code="reserved",
                 )
         row = _fields(changes)
-        wanted = values.tenant_properties(set_properties or {})
-        gone = {values.text("the name of a property", name) for name in remove_properties} - set(wanted)
+        additions = values.tenant_properties(set_properties or {})
+        removals = {values.text("the name of a property", name) for name in remove_properties} - set(additions)
         what = states.EDIT_FORMAT if {"disk_format", "container_format"} & set(row) else states.EDIT
         with self._database.write() as connection:
             states.step(connection, image_id, what, row)
-            rows.refuse_plugins_properties(connection, image_id, {*wanted, *gone})
+            rows.refuse_plugins_properties(connection, image_id, {*additions, *removals})
             mine = and_(properties.c.image_id == image_id, properties.c.source == "")
-            for name in sorted({*wanted, *gone}):
+            for name in sorted({*additions, *removals}):
                 connection.execute(delete(properties).where(mine, properties.c.name == name))
-            rows.insert_properties(connection, image_id, {name: (value, "") for name, value in wanted.items()})
+            rows.insert_properties(connection, image_id, {name: (value, "") for name, value in additions.items()})
             return rows.image(connection, image_id)
 
     def delete(self, image_id: str) -> Image:
-        """Delete the image, in any state; an import under way is cancelled, and finds out at its next step.
+        """Delete the image, in any state; a running import is cancelled, and notices at its next step.
 
-        The bytes in the store are the caller's to delete afterwards. Raises NotFound, Conflict when it is
-        deleted.
+        The caller deletes the bytes in the store afterwards. Raises NotFound, and Conflict if the image is deleted.
         """
         with self._database.write() as connection:
             states.step(connection, image_id, states.DELETE, {})
             ended = {
-                "token": tasks.c.token + 1,  # its worker's is worth nothing now
+                "token": tasks.c.token + 1,  # the token of its worker is void now
                 "step": "done",
                 "outcome": "cancelled",
                 "code": "image-deleted",
@@ -146,24 +146,24 @@ class Images:
             return rows.image(connection, image_id)
 
     def deactivate(self, image_id: str) -> Image:
-        """Keep an active image from being used, without deleting it. Raises NotFound, Conflict."""
+        """Prevent the use of an active image without deleting it. Raises NotFound, Conflict."""
         with self._database.write() as connection:
             states.step(connection, image_id, states.DEACTIVATE, {})
             return rows.image(connection, image_id)
 
     def reactivate(self, image_id: str) -> Image:
-        """Let a deactivated image be used again. Raises NotFound, Conflict."""
+        """Allow the use of a deactivated image again. Raises NotFound, Conflict."""
         with self._database.write() as connection:
             states.step(connection, image_id, states.REACTIVATE, {})
             return rows.image(connection, image_id)
 
 
-def _fields(found: Mapping[str, object]) -> dict[str, str | None]:
-    """The tenant's fields that are named in `found`, checked."""
-    formats = values.formats(found.get("disk_format"), found.get("container_format"))
-    row = {name: formats[name] for name in formats if name in found}
-    if "name" in found:
-        name = found["name"]
+def _fields(changes: Mapping[str, object]) -> dict[str, str | None]:
+    """The tenant's fields that are named in `changes`, checked."""
+    formats = values.formats(changes.get("disk_format"), changes.get("container_format"))
+    row = {name: formats[name] for name in formats if name in changes}
+    if "name" in changes:
+        name = changes["name"]
         row["name"] = None if name is None else values.text("the name", name, empty=True)
     return row
 
@@ -178,8 +178,8 @@ def insert_image(
     owner: str | None,
     image_id: str | None,
 ) -> Image:
-    """Write a queued image inside a transaction; what :meth:`Images.create_image` says holds."""
-    found = values.tenant_properties(properties or {})
+    """Write a queued image inside a transaction; see :meth:`Images.create_image`."""
+    tenant_properties = values.tenant_properties(properties or {})
     at = now()
     row = {
         "id": values.identifier(image_id if image_id is not None else str(uuid.uuid4())),
@@ -194,10 +194,10 @@ def insert_image(
         connection.execute(insert(images).values(row))
     except exc.IntegrityError as error:
         raise Conflict(
-            f"an image {row['id']} is or was there already; ids are never used twice",
+            f"an image {row['id']} exists or existed; ids are never used twice",
             code="exists",
             actual="exists",
             expected="no such image",
         ) from error
-    rows.insert_properties(connection, str(row["id"]), {name: (value, "") for name, value in found.items()})
+    rows.insert_properties(connection, str(row["id"]), {name: (value, "") for name, value in tenant_properties.items()})
     return rows.image(connection, str(row["id"]))

@@ -1,4 +1,4 @@
-"""Import tasks: begin, progress, publish, fail, take over."""
+"""Import tasks: begin, report progress, publish, fail, take over."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -6,27 +6,28 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from douane.catalog import rows, states, values
-from douane.catalog.database import Database
-from douane.catalog.images import insert_image
-from douane.catalog.records import Image, Task, now, task_of
-from douane.catalog.schema import images, tasks
-from douane.catalog.states import Owner
 from douane.errors import CatalogError
+
+from . import rows, states, values
+from .database import Database
+from .images import insert_image
+from .records import Image, Task, now, task_of
+from .schema import images, tasks
+from .states import Owner
 
 _FAILURES = ("refused", "undecided", "cancelled")
 
 
 class ImportTasks:
-    """What may be done with import tasks; a part of :class:`~douane.catalog.Catalog`."""
+    """The operations on import tasks; a part of :class:`~douane.catalog.Catalog`."""
 
     _database: Database
 
     def begin_import(self, image_id: str, *, method: str, plan: Any, on_failure: str, total: int | None = None) -> Task:
         """Start an import of a queued image: a new task with a new token owns it from now on.
 
-        `plan` is the exact chain, as JSON; `on_failure` is "requeue" or "remove"; `total` the bytes to come,
-        if known. Of several that try at once one wins. Raises NotFound, Conflict.
+        `plan` is the exact plan, as JSON; `on_failure` is "requeue" or "remove"; `total` is the announced size in
+        bytes, if known. Of several concurrent calls one wins. Raises NotFound, Conflict.
         """
         with self._database.write() as connection:
             return _begin(connection, image_id, str(uuid.uuid4()), method, plan, on_failure, total)
@@ -45,10 +46,10 @@ class ImportTasks:
         properties: Mapping[str, str] | None = None,
         owner: str | None = None,
     ) -> tuple[Image, Task]:
-        """Make an image and begin its import in one step: there is no instant in which it is merely queued.
+        """Create an image and begin its import in one step: the image is never merely queued.
 
-        `task_id` is a UUID of the caller's, so that what is staged under it can be there before the task is.
-        The rest as for `create_image` and `begin_import`. Raises Conflict (``exists``), CatalogError.
+        `task_id` is a UUID of the caller, so that bytes can be staged under it before the task exists. The other
+        arguments are those of `create_image` and `begin_import`. Raises Conflict (``exists``), BadValue.
         """
         with self._database.write() as connection:
             image = insert_image(
@@ -63,20 +64,20 @@ class ImportTasks:
             task = _begin(connection, image.id, values.identifier(task_id), method, plan, on_failure, total)
             return rows.image(connection, image.id), task
 
-    def progress(self, task: Task, done: int, total: int | None = None) -> None:
-        """Write down that `done` bytes of `total` were received; `total` None leaves it as it was.
+    def progress(self, task: Task, received: int, total: int | None = None) -> None:
+        """Record that `received` bytes of `total` have arrived; with `total` None, the recorded total stays.
 
         A transaction that reaches the disk: call it every second or so, not for every chunk. Raises Conflict
-        (``lost-task``) when the image was deleted or the task taken over: the worker must stop.
+        (``lost-task``) if the image was deleted or the task taken over: the worker must stop.
         """
-        row = {"done": values.number("the progress", done)}
+        row = {"done": values.number("the progress", received)}
         if total is not None:
             row["total"] = values.number("the total", total)
         with self._database.write() as connection:
             states.own_task(connection, _owner(task), row, doing="report progress")
 
     def note(self, task: Task, *, message: str | None = None, report: Any = None) -> None:
-        """Keep a sentence, or a report so far, with a task under way. Raises Conflict (``lost-task``)."""
+        """Record a sentence, or a preliminary report, for a running task. Raises Conflict (``lost-task``)."""
         row: dict[str, str] = {}
         if message is not None:
             row["message"] = values.text("the message", message, values.VALUE_LIMIT)
@@ -97,11 +98,11 @@ class ImportTasks:
         virtual_size: int | None = None,
         properties: Mapping[str, tuple[str | None, str]] | None = None,
     ) -> Task:
-        """Write down all that the import found: from here on, whoever takes the task over may finish it.
+        """Record all results of the import: from now on, any worker that takes the task over may finish it.
 
-        `size` and `virtual_size` in bytes; formats that are None leave what was declared; `properties` maps a
-        name to (value, plugin), or for a property of the image itself to (value, ""), None to remove it. Raises
-        Conflict (``lost-task``; ``wrong-state`` when this was done before).
+        `size` and `virtual_size` are in bytes; a format that is None leaves the declared format; `properties` maps a
+        name to (value, plugin), or to (value, "") for a property of the image itself, where None removes it. Raises
+        Conflict (``lost-task``; ``wrong-state`` if the results are recorded already).
         """
         checked = {
             values.text("a digest's name", name): values.text("a digest", value) for name, value in digests.items()
@@ -112,7 +113,7 @@ class ImportTasks:
             "size": values.number("the size", size),
             "virtual_size": values.optional_number("the virtual size", virtual_size),
             "digests": values.json("the digests", checked),
-            "properties": values.json("the properties", values.found_properties(properties or {})),
+            "properties": values.json("the properties", values.import_properties(properties or {})),
             **{
                 name: value
                 for name, value in values.formats(disk_format, container_format).items()
@@ -124,34 +125,33 @@ class ImportTasks:
             return rows.task(connection, task.id)
 
     def activate(self, task: Task) -> Image:
-        """Let the image in, with what the task found; the task ends as "accepted".
+        """Make the image active, with the recorded results; the task ends as "accepted".
 
-        The bytes must be published in the store before. Done again by the same worker it changes nothing.
-        Raises Conflict: then the image is not this worker's, and what it published is to be deleted if the
-        image is.
+        The bytes must be published in the store before. Idempotent for the same worker. Raises Conflict: then the image
+        is not this worker's, and if the image is deleted, the published bytes must be deleted, too.
         """
         owner = _owner(task)
         with self._database.write() as connection:
-            found = rows.task(connection, task.id)
-            if found.outcome == "accepted" and found.token == task.token:
+            current = rows.task(connection, task.id)
+            if current.outcome == "accepted" and current.token == task.token:
                 return rows.image(connection, task.image_id)
-            if found.outcome is None and found.token == task.token and found.step != "publishing":
+            if current.outcome is None and current.token == task.token and current.step != "publishing":
                 raise states.lost(connection, owner, "activate", "publishing")
             row = {
-                "size": found.size,
-                "virtual_size": found.virtual_size,
-                "digests": values.json("the digests", found.digests),
+                "size": current.size,
+                "virtual_size": current.virtual_size,
+                "digests": values.json("the digests", current.digests),
                 "code": None,
                 "message": None,
                 "failed_stores": None,
             }
             for name in ("disk_format", "container_format"):
-                if getattr(found, name) is not None:
-                    row[name] = getattr(found, name)
-            states.step(connection, found.image_id, states.ACTIVATE, row, owner)
-            rows.apply_found(connection, found.image_id, found.properties)
+                if getattr(current, name) is not None:
+                    row[name] = getattr(current, name)
+            states.step(connection, current.image_id, states.ACTIVATE, row, owner)
+            rows.apply_import(connection, current.image_id, current.properties)
             states.own_task(connection, owner, {"step": "done", "outcome": "accepted"}, doing="activate")
-            return rows.image(connection, found.image_id)
+            return rows.image(connection, current.image_id)
 
     def fail(
         self,
@@ -163,33 +163,34 @@ class ImportTasks:
         report: Any = None,
         failed_stores: Sequence[str] = (),
     ) -> Image:
-        """End the import without the image: "queued" with code, message and failed stores; or "deleted".
+        """End the import without an active image: the image becomes "queued" with code, message and failed stores, or
+        "deleted", as `on_failure` said at the beginning.
 
-        Which of the two was said when it began (`on_failure`). `outcome` is "refused", "undecided" or
-        "cancelled". Done again by the same worker it changes nothing. Raises Conflict (``lost-task``).
+        `outcome` is "refused", "undecided" or "cancelled". Idempotent for the same worker. Raises Conflict
+        (``lost-task``).
         """
         owner = _owner(task)
-        told = {"code": values.sentence(code, values.NAME_LIMIT), "message": values.sentence(message)}
+        failure = {"code": values.sentence(code, values.NAME_LIMIT), "message": values.sentence(message)}
         stores = values.json("the failed stores", [values.sentence(name, values.NAME_LIMIT) for name in failed_stores])
-        ended = {"step": "done", "outcome": values.one_of("the outcome", outcome, _FAILURES), **told}
+        ended = {"step": "done", "outcome": values.one_of("the outcome", outcome, _FAILURES), **failure}
         if report is not None:
             try:
                 ended["report"] = values.json("the report", report)
-            except CatalogError as error:  # the end of an import is written down with or without its report
+            except CatalogError as error:  # the end of an import is recorded with or without its report
                 ended["report"] = values.json("the report", {"unreadable": values.sentence(error)})
         with self._database.write() as connection:
-            found = rows.task(connection, task.id)
-            if found.token == task.token and found.outcome in _FAILURES:
-                return rows.image(connection, found.image_id)
-            what = states.REQUEUE if found.on_failure == "requeue" else states.REMOVE
-            states.step(connection, found.image_id, what, {**told, "failed_stores": stores}, owner)
+            current = rows.task(connection, task.id)
+            if current.token == task.token and current.outcome in _FAILURES:
+                return rows.image(connection, current.image_id)
+            what = states.REQUEUE if current.on_failure == "requeue" else states.REMOVE
+            states.step(connection, current.image_id, what, {**failure, "failed_stores": stores}, owner)
             states.own_task(connection, owner, ended, doing=what.doing)
-            return rows.image(connection, found.image_id)
+            return rows.image(connection, current.image_id)
 
     def take_over(self, task: Task) -> Task:
-        """Become the task's worker in place of one that died; the old token is worth nothing from now on.
+        """Become the task's worker instead of a worker that died, whose token is void from now on.
 
-        Of several that try at once one wins. Raises NotFound, Conflict (``lost-task``).
+        Of several concurrent calls one wins. Raises NotFound, Conflict (``lost-task``).
         """
         owner = _owner(task)
         with self._database.write() as connection:
@@ -198,10 +199,10 @@ class ImportTasks:
             return rows.task(connection, task.id)
 
     def unfinished(self) -> list[Task]:
-        """Every task under way, oldest first; the lock on its staged bytes tells if its worker lives."""
+        """All running tasks, oldest first; the claim on its staged bytes shows whether a worker lives."""
         with self._database.read() as connection:
-            found = select(tasks).where(tasks.c.outcome.is_(None)).order_by(tasks.c.created_at, tasks.c.id)
-            return [task_of(row._asdict()) for row in connection.execute(found)]
+            query = select(tasks).where(tasks.c.outcome.is_(None)).order_by(tasks.c.created_at, tasks.c.id)
+            return [task_of(row._asdict()) for row in connection.execute(query)]
 
     def task(self, task_id: str) -> Task:
         """The task with this id. Raises NotFound."""
@@ -209,16 +210,16 @@ class ImportTasks:
             return rows.task(connection, task_id)
 
     def tasks(self, image_id: str) -> list[Task]:
-        """Every task the image ever had, oldest first."""
+        """All tasks of the image, oldest first."""
         with self._database.read() as connection:
-            found = select(tasks).where(tasks.c.image_id == image_id).order_by(tasks.c.token)
-            return [task_of(row._asdict()) for row in connection.execute(found)]
+            query = select(tasks).where(tasks.c.image_id == image_id).order_by(tasks.c.token)
+            return [task_of(row._asdict()) for row in connection.execute(query)]
 
 
 def _begin(
     connection: Connection, image_id: str, task_id: str, method: str, plan: Any, on_failure: str, total: int | None
 ) -> Task:
-    at = now()
+    time = now()
     row = {
         "id": task_id,
         "image_id": image_id,
@@ -228,8 +229,8 @@ def _begin(
         "step": "receiving",
         "done": 0,
         "total": values.optional_number("the total", total),
-        "created_at": at,
-        "updated_at": at,
+        "created_at": time,
+        "updated_at": time,
     }
     fresh = {
         "task_id": task_id,

@@ -1,4 +1,4 @@
-"""What the catalog hands out: frozen records, ready for JSON (msgspec)."""
+"""The records that the catalog returns: frozen, ready for JSON (msgspec)."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,14 +12,7 @@ OnFailure = Literal["requeue", "remove"]
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """An image as it was when it was read.
-
-    ``size`` and ``virtual_size`` are in bytes, known once the image was let in. ``digests`` maps an
-    algorithm's name to hexadecimal digits. ``properties`` are the tenant's and the plugins'; ``sources``
-    names the plugin for each that a plugin set, and that one wins over a tenant's of the same name. ``code``,
-    ``message`` and ``failed_stores`` tell of the last failed import, until the next one begins. ``task_id``
-    is the import that owns the image now. Times are UTC, RFC 3339.
-    """
+    """An image at the time it was read. Times are UTC, RFC 3339."""
 
     id: str
     name: str | None
@@ -28,27 +21,34 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     disk_format: str | None
     container_format: str | None
     size: int | None
+    """Bytes; None until an import was accepted."""
+
     virtual_size: int | None
+    """Bytes; None if not known."""
+
     digests: dict[str, str]
+    """Hexadecimal digits, by the name of the algorithm."""
+
     properties: dict[str, str]
+    """The tenant's properties, and those of plugins, which hide a tenant's property of the same name."""
+
     sources: dict[str, str]
+    """The plugin of each property that a plugin set."""
+
     code: str | None
+    """The reason of the last failed import, until the next import begins; so are `message` and `failed_stores`."""
+
     message: str | None
     failed_stores: list[str]
     task_id: str | None
+    """The import that owns the image now."""
+
     created_at: str
     updated_at: str
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """An import task as it was when it was read; whoever holds it acts with its ``token``.
-
-    ``done`` and ``total`` are bytes (``total`` None when not known). ``outcome`` is None while the import is
-    under way, then "accepted", "refused", "undecided" or "cancelled". What the import found (``size`` to
-    ``properties``) is there from the step "publishing" on; ``properties`` maps a name to (value, plugin).
-    ``token`` grows with every worker that takes the task over: only the greatest one counts. Times are UTC,
-    RFC 3339.
-    """
+    """An import task at the time it was read. Times are UTC, RFC 3339."""
 
     id: str
     image_id: str
@@ -57,47 +57,58 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     on_failure: OnFailure
     step: Step
     done: int
+    """Bytes received."""
+
     total: int | None
+    """Bytes in the image; None if not known."""
+
     report: Any
     outcome: str | None
+    """None while the import runs, then "accepted", "refused", "undecided" or "cancelled"."""
+
     code: str | None
     message: str | None
     token: int
+    """The fencing token: it grows with every worker that takes the task over, and only the greatest counts."""
+
     size: int | None
+    """Bytes. The results, from `size` to `properties`, are recorded at the step "publishing"."""
+
     virtual_size: int | None
     digests: dict[str, str]
     disk_format: str | None
     container_format: str | None
     properties: dict[str, tuple[str | None, str]]
+    """Value and plugin, by name."""
+
     created_at: str
     updated_at: str
 
 
 def now() -> str:
-    """This instant, UTC, RFC 3339 with six digits: sorts as text as it does as time."""
+    """The current time, UTC, RFC 3339 with six digits: text sorts in the order of time."""
     return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def to_json(value: Any) -> str:
-    """JSON text of anything msgspec can encode; what it cannot is its caller's TypeError or ValueError."""
+    """JSON text of `value`. Raises TypeError or ValueError if msgspec cannot encode it."""
     return msgspec.json.encode(value).decode()
 
 
 def image_of(row: Mapping[str, Any], properties: Mapping[str, Mapping[str, str]]) -> Image:
-    """The record of a row of ``images``; `properties` maps a source ("" is the tenant) to its names and
-    values."""
-    seen = dict(properties.get("", {}))
+    """The record of a row of ``images``; `properties` maps a source ("" is the tenant) to names and values."""
+    merged = dict(properties.get("", {}))
     sources: dict[str, str] = {}
     for source in sorted(properties):
         if source:
-            seen.update(properties[source])
+            merged.update(properties[source])
             sources.update(dict.fromkeys(properties[source], source))
     return msgspec.convert(
         {
             **{name: row[name] for name in Image.__struct_fields__ if name in row},
             "digests": _json(row["digests"], {}),
             "failed_stores": _json(row["failed_stores"], []),
-            "properties": dict(sorted(seen.items())),
+            "properties": dict(sorted(merged.items())),
             "sources": dict(sorted(sources.items())),
         },
         Image,

@@ -4,38 +4,41 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
 
-from douane.catalog.records import Image, Task, image_of, task_of
-from douane.catalog.schema import images, properties, tasks
 from douane.errors import CatalogError, NotFound
 
+from .records import Image, Task, image_of, task_of
+from .schema import images, properties, tasks
 
-def insert_properties(connection: Connection, image_id: str, found: Mapping[str, tuple[str, str]]) -> None:
-    """Add properties; `found` maps a name to (value, source), where the source "" is the tenant."""
+
+def insert_properties(connection: Connection, image_id: str, entries: Mapping[str, tuple[str, str]]) -> None:
+    """Add properties; `entries` maps a name to (value, source), where the source "" is the tenant."""
     rows = [
         {"image_id": image_id, "name": name, "value": value, "source": source}
-        for name, (value, source) in found.items()
+        for name, (value, source) in entries.items()
     ]
     if rows:
         connection.execute(insert(properties), rows)
 
 
-def apply_found(connection: Connection, image_id: str, found: Mapping[str, tuple[str | None, str]]) -> None:
-    """Add what an import found. The source "" is the image itself: there a value replaces what was declared under
+def apply_import(connection: Connection, image_id: str, entries: Mapping[str, tuple[str | None, str]]) -> None:
+    """Add the properties that an import set. For the image itself (source "") a value replaces the tenant's property of
     that name, and None removes it."""
-    own = [name for name, (_, source) in found.items() if source == ""]
-    if own:
-        mine = and_(properties.c.image_id == image_id, properties.c.source == "", properties.c.name.in_(sorted(own)))
-        connection.execute(delete(properties).where(mine))
-    there = {name: (value, source) for name, (value, source) in found.items() if value is not None}
-    insert_properties(connection, image_id, there)
+    names = [name for name, (_, source) in entries.items() if source == ""]
+    if names:
+        tenant = and_(
+            properties.c.image_id == image_id, properties.c.source == "", properties.c.name.in_(sorted(names))
+        )
+        connection.execute(delete(properties).where(tenant))
+    remaining = {name: (value, source) for name, (value, source) in entries.items() if value is not None}
+    insert_properties(connection, image_id, remaining)
 
 
 def refuse_plugins_properties(connection: Connection, image_id: str, names: Iterable[str]) -> None:
-    """Raise CatalogError (``reserved``) when a plugin set one of `names` on the image."""
-    theirs = select(properties.c.name, properties.c.source).where(
+    """Raise CatalogError (``reserved``) if a plugin set one of `names` on the image."""
+    plugins = select(properties.c.name, properties.c.source).where(
         properties.c.image_id == image_id, properties.c.source != "", properties.c.name.in_(sorted(names))
     )
-    row = connection.execute(theirs).first()
+    row = connection.execute(plugins).first()
     if row is not None:
         raise CatalogError(
             f"the property {row.name!r:.80} was set by the plugin {row.source} and cannot be edited",
@@ -52,18 +55,18 @@ def task(connection: Connection, task_id: str) -> Task:
 
 
 def image(connection: Connection, image_id: str) -> Image:
-    """The image, a deleted one too. Raises NotFound."""
-    found = images_where(connection, images.c.id == image_id)
-    if not found:
+    """The image, also a deleted image. Raises NotFound."""
+    matches = images_where(connection, images.c.id == image_id)
+    if not matches:
         raise NotFound(f"there is no image {image_id!r:.80}")
-    return found[0]
+    return matches[0]
 
 
 def images_where(connection: Connection, where: ColumnElement[bool]) -> list[Image]:
     """The images for which `where` holds, oldest first, with their properties: two statements in all."""
-    theirs: dict[str, dict[str, dict[str, str]]] = {}
+    by_image: dict[str, dict[str, dict[str, str]]] = {}
     matching = select(properties).join(images, images.c.id == properties.c.image_id).where(where)
     for row in connection.execute(matching):
-        theirs.setdefault(row.image_id, {}).setdefault(row.source, {})[row.name] = row.value
+        by_image.setdefault(row.image_id, {}).setdefault(row.source, {})[row.name] = row.value
     rows = connection.execute(select(images).where(where).order_by(images.c.created_at, images.c.id))
-    return [image_of(row._asdict(), theirs.get(row.id, {})) for row in rows]
+    return [image_of(row._asdict(), by_image.get(row.id, {})) for row in rows]

@@ -1,4 +1,4 @@
-"""The tables as they are now, for SQLAlchemy Core; how they came to be is in ``migrations/versions``.
+"""The tables as they are now, for SQLAlchemy Core; their history is in ``migrations/versions``.
 
 Times are RFC 3339 text and JSON is text: both mean the same in SQLite and PostgreSQL.
 """
@@ -22,8 +22,7 @@ images = Table(
     Column("code", String(255)),
     Column("message", Text),
     Column("failed_stores", Text),
-    # The import that owns the image now, and the fencing token its worker must show; the token only ever
-    # grows.
+    # The import that owns the image now, and the fencing token of its worker; the token only grows.
     Column("task_id", String(36)),
     Column("token", BigInteger, nullable=False),
     Column("created_at", String(32), nullable=False),

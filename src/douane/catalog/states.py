@@ -1,6 +1,6 @@
-"""Which state may follow which, and the one statement that makes it so.
+"""The states of an image, the steps between them, and the one statement that takes a step.
 
-An image is always in one of six states. What may happen is this, and nothing else:
+An image is always in one of six states. These are all the steps:
 
 ===========  ===========  ================  ==================================================================
 from         to           step              and also
@@ -8,7 +8,7 @@ from         to           step              and also
 (nothing)    queued       create_image
 queued       importing    begin_import      a new task owns the image, with a token greater than any before;
                                             the last failure is forgotten
-importing    importing    take_over         the old token must fit; a greater one takes its place
+importing    importing    take_over         the old token must fit; a greater token replaces it
 importing    active       activate          task and token must fit, the task is at "publishing"; size,
                                             digests, formats and plugins' properties come from the task
 importing    queued       fail (requeue)    task and token must fit; code, message and failed stores are set
@@ -22,16 +22,16 @@ active       deactivated  deactivate
 deactivated  active       reactivate
 ===========  ===========  ================  ==================================================================
 
-Nothing leads into "uploading" yet: bytes that arrive before an import is asked for come with the Image API.
-"deleted" is the end: the row stays, so that an id is never used twice and left-over bytes are known to be
-nobody's.
+No step leads into "uploading" yet: it is for the Image API, where bytes arrive before their import is requested.
+"deleted" is final: the row stays, so that an id is never used twice, and so that left-over bytes are known to belong to
+no image.
 
-Edits change fields, never the state. They are legal in every state but "deleted"; the two formats only in
-"queued", because later they are what the import found or is judging, not what somebody would like.
+Edits change fields, never the state. They are legal in every state but "deleted"; edits of the two formats only in
+"queued", because later the formats are a result of the import.
 
 Every change of state is one ``UPDATE … WHERE id AND status [AND task_id AND token]`` whose count of rows
-decides. A process that dies before the commit has changed nothing; one that was slow finds its token old and
-changes nothing either.
+decides. A process that dies before the commit has changed nothing; the token of a process that was too slow is void,
+so it changes nothing either.
 """
 
 from collections.abc import Mapping
@@ -39,15 +39,16 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
 
-from douane.catalog.records import now
-from douane.catalog.schema import images, tasks
 from douane.errors import Conflict, NotFound
+
+from .records import now
+from .schema import images, tasks
 
 LIVE = ("queued", "uploading", "importing", "active", "deactivated")
 
 
 class Step(NamedTuple):
-    """A row of the table: how a person calls it, from which states, to which, and if a task must own it."""
+    """A row of the table: the step in words, its start states, its end state, and whether a task must own the image."""
 
     doing: str
     start: tuple[str, ...]
@@ -68,7 +69,7 @@ EDIT_FORMAT = Step("change the format of", ("queued",), None)
 
 
 class Owner(NamedTuple):
-    """A worker's claim: the task it works on and the token it was given."""
+    """A worker's claim: its task, and its token."""
 
     task_id: str
     token: int
@@ -79,7 +80,7 @@ def step(
 ) -> None:
     """Take one step of the table on the image, with `values` for other columns, in the caller's transaction.
 
-    Raises NotFound, or Conflict with the state found and the one expected; then nothing was changed.
+    Raises NotFound, or Conflict with the actual and the expected state; then nothing was changed.
     """
     assert what.by_task == (owner is not None), "a step that a task takes needs its owner, and no other step has one"
     statement = update(images).where(images.c.id == image_id, images.c.status.in_(what.start))
@@ -97,9 +98,9 @@ def step(
 def own_task(
     connection: Connection, owner: Owner, values: Mapping[str, Any], *, doing: str, at_step: str | None = None
 ) -> None:
-    """Change columns of a task that is under way and that `owner` holds, in the caller's transaction.
+    """Change columns of a running task that `owner` holds, in the caller's transaction.
 
-    Raises NotFound, or Conflict (``lost-task``, or ``wrong-state`` when it is not `at_step`).
+    Raises NotFound, or Conflict (``lost-task``, or ``wrong-state`` if the task is not at the step `at_step`).
     """
     statement = update(tasks).where(
         tasks.c.id == owner.task_id, tasks.c.token == owner.token, tasks.c.outcome.is_(None)
@@ -111,16 +112,16 @@ def own_task(
 
 
 def lost(connection: Connection, owner: Owner, doing: str, at_step: str | None = None) -> NotFound | Conflict:
-    """Why `owner` may not do this with its task (any more)."""
+    """The error that says why `owner` may not change its task."""
     row = connection.execute(
         select(tasks.c.token, tasks.c.outcome, tasks.c.step).where(tasks.c.id == owner.task_id)
     ).first()
     if row is None:
         return NotFound(f"there is no import task {owner.task_id}")
     if row.outcome is not None:
-        found, why = row.outcome, f"it has ended ({row.outcome})"
+        actual, why = row.outcome, f"it has ended ({row.outcome})"
     elif row.token != owner.token:
-        found, why = f"token {row.token}", "another worker has taken it over"
+        actual, why = f"token {row.token}", "another worker has taken it over"
     else:
         return Conflict(
             f"cannot {doing} with import task {owner.task_id}: it is at the step {row.step}, and must be at {at_step}",
@@ -130,14 +131,14 @@ def lost(connection: Connection, owner: Owner, doing: str, at_step: str | None =
     return Conflict(
         f"cannot {doing} with import task {owner.task_id}: {why}; stop, and discard what was received",
         code="lost-task",
-        actual=found,
+        actual=actual,
         expected=f"token {owner.token}",
     )
 
 
 def _refusal(connection: Connection, image_id: str, what: Step, owner: Owner | None) -> NotFound | Conflict:
-    found = connection.execute(select(images.c.status).where(images.c.id == image_id)).scalar()
-    if found is None:
+    actual = connection.execute(select(images.c.status).where(images.c.id == image_id)).scalar()
+    if actual is None:
         return NotFound(f"there is no image {image_id}")
     expected = " or ".join(what.start)
     if owner is not None:
@@ -145,7 +146,7 @@ def _refusal(connection: Connection, image_id: str, what: Step, owner: Owner | N
         if isinstance(why, NotFound) or why.code == "lost-task":
             return why
     return Conflict(
-        f"cannot {what.doing} image {image_id}: it is {found}, and must be {expected}",
-        actual=found,
+        f"cannot {what.doing} image {image_id}: it is {actual}, and must be {expected}",
+        actual=actual,
         expected=expected,
     )

@@ -1,11 +1,12 @@
-"""What may be written into the catalog: checked once, in words, before any statement runs."""
+"""Checks of all values before they are written: every function returns the value, or raises BadValue."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from douane.catalog.records import to_json
 from douane.errors import BadValue
+
+from .records import to_json
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # RFC 9562, section 4, lower case
 NAME_LIMIT = 255
@@ -15,14 +16,14 @@ _GREATEST = 2**63 - 1
 
 
 def identifier(value: object) -> str:
-    """A UUID in lower case with dashes. Raises CatalogError."""
+    """A UUID in lower case with dashes."""
     if isinstance(value, str) and _UUID.fullmatch(value):
         return value
     raise BadValue(f"{value!r:.80} is not an id: expected a UUID in lower case, with dashes")
 
 
 def text(what: str, value: object, limit: int = NAME_LIMIT, *, empty: bool = False) -> str:
-    """A string of at most `limit` characters that any database can hold. Raises CatalogError."""
+    """A string of at most `limit` characters that any database can hold."""
     if not isinstance(value, str):
         raise BadValue(f"{what} must be text, not {type(value).__name__}")
     if not value and not empty:
@@ -30,7 +31,7 @@ def text(what: str, value: object, limit: int = NAME_LIMIT, *, empty: bool = Fal
     if len(value) > limit:
         raise BadValue(f"{what} has {len(value)} characters; at most {limit} are kept")
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise BadValue(f"{what} has a character that is no text (a NUL or half a surrogate pair)")
+        raise BadValue(f"{what} has a character that is not text (a NUL or half a surrogate pair)")
     return value
 
 
@@ -40,7 +41,7 @@ def optional_text(what: str, value: object, limit: int = NAME_LIMIT) -> str | No
 
 
 def number(what: str, value: object) -> int:
-    """A count of bytes that a 64-bit column holds. Raises CatalogError."""
+    """A number of bytes that fits a 64-bit column."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _GREATEST:
         return value
     raise BadValue(f"{what} must be a whole number of bytes from 0 on, not {value!r:.40}")
@@ -52,26 +53,28 @@ def optional_number(what: str, value: object) -> int | None:
 
 
 def one_of(what: str, value: object, allowed: Iterable[str]) -> str:
-    """One of the words allowed. Raises CatalogError."""
+    """One of the `allowed` words."""
     words = list(allowed)
     if isinstance(value, str) and value in words:
         return value
     raise BadValue(f"{what} must be one of {', '.join(words)}, not {value!r:.40}")
 
 
-def tenant_properties(found: Mapping[str, str]) -> dict[str, str]:
-    """Names and values of properties that a tenant sets. Raises CatalogError."""
+def tenant_properties(properties: Mapping[str, str]) -> dict[str, str]:
+    """Names and values of properties that a tenant sets."""
     return {
         text("the name of a property", name): text(f"the property {name!r:.80}", value, VALUE_LIMIT, empty=True)
-        for name, value in found.items()
+        for name, value in properties.items()
     }
 
 
-def found_properties(found: Mapping[str, tuple[str | None, str]]) -> dict[str, tuple[str | None, str]]:
-    """As :func:`tenant_properties`, with each value beside the plugin that set it in its own namespace, or "" for a
-    property of the image itself, which None removes."""
+def import_properties(properties: Mapping[str, tuple[str | None, str]]) -> dict[str, tuple[str | None, str]]:
+    """Values and plugins of properties that an import sets, by name.
+
+    The plugin is "" for a property of the image itself, which a value of None removes.
+    """
     checked = {}
-    for name, (value, plugin) in found.items():
+    for name, (value, plugin) in properties.items():
         removed = value is None and not plugin
         checked[text("the name of a property", name)] = (
             None if removed else text(f"the property {name!r:.80}", value, VALUE_LIMIT, empty=True),
@@ -81,7 +84,7 @@ def found_properties(found: Mapping[str, tuple[str | None, str]]) -> dict[str, t
 
 
 def json(what: str, value: Any) -> str:
-    """JSON text. Raises CatalogError for what JSON cannot say."""
+    """JSON text of `value`."""
     try:
         return to_json(value)
     except (TypeError, ValueError, RecursionError) as error:
@@ -89,7 +92,7 @@ def json(what: str, value: Any) -> str:
 
 
 def formats(disk_format: object, container_format: object) -> dict[str, str | None]:
-    """The two format columns, checked. Raises CatalogError."""
+    """The two format columns."""
     return {
         "disk_format": optional_text("the disk format", disk_format, FORMAT_LIMIT),
         "container_format": optional_text("the container format", container_format, FORMAT_LIMIT),
@@ -97,8 +100,7 @@ def formats(disk_format: object, container_format: object) -> dict[str, str | No
 
 
 def sentence(value: object, limit: int = VALUE_LIMIT) -> str:
-    """Text that can be stored, whatever came: how a plugin words things must never keep an import from
-    ending."""
+    """Text that can be stored, whatever `value` is: the wording of a plugin must never keep an import from ending."""
     cleaned = "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in str(value))
     if len(cleaned) > limit:
         cleaned = cleaned[: limit - 1] + "…"

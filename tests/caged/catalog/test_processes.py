@@ -1,14 +1,15 @@
-"""Several processes at once, and processes that are killed: one owner, nothing half done, nothing lost."""
+"""Concurrent processes and killed processes: one owner, no partial change, nothing lost."""
 
 import os
 from pathlib import Path
 
 from douane.catalog import Catalog
 from douane.errors import Conflict
-from support.catalog import begin, dies_at, make_ready, together
+from support.catalog import begin, dies_at, make_ready
+from support.processes import concurrently
 
 
-def test_of_many_that_start_an_import_exactly_one_wins(tmp_path: Path) -> None:
+def test_one_of_several_concurrent_begins_wins(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with Catalog(path) as catalog:
         image_ids = [catalog.create_image(name=str(n)).id for n in range(10)]
@@ -23,13 +24,13 @@ def test_of_many_that_start_an_import_exactly_one_wins(tmp_path: Path) -> None:
                 else:
                     mine.note(task, message=str(os.getpid()))
 
-    assert together([race] * 6) == [0] * 6
+    assert concurrently([race] * 6) == [0] * 6
     with Catalog(path) as catalog:
         assert [len(catalog.tasks(image_id)) for image_id in image_ids] == [1] * 10
         assert all(task.message for task in catalog.unfinished())
 
 
-def test_of_many_that_take_a_dead_import_over_exactly_one_wins(tmp_path: Path) -> None:
+def test_one_of_several_concurrent_takeovers_wins(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with Catalog(path) as catalog:
         task = begin(catalog, catalog.create_image(name="x").id)
@@ -45,13 +46,13 @@ def test_of_many_that_take_a_dead_import_over_exactly_one_wins(tmp_path: Path) -
                 with won.open("a") as file:
                     file.write("won\n")
 
-    assert together([race] * 6) == [0] * 6
+    assert concurrently([race] * 6) == [0] * 6
     assert won.read_text() == "won\n"
     with Catalog(path) as catalog:
         assert catalog.task(task.id).token == task.token + 1
 
 
-def test_many_may_open_a_new_catalog_at_once(tmp_path: Path) -> None:
+def test_several_processes_open_a_new_catalog_at_once(tmp_path: Path) -> None:
     for attempt in range(4):
         path = tmp_path / str(attempt) / "catalog.sqlite"
 
@@ -59,13 +60,13 @@ def test_many_may_open_a_new_catalog_at_once(tmp_path: Path) -> None:
             with Catalog(path) as mine:
                 mine.create_image(name="x")
 
-        assert together([first] * 8) == [0] * 8
+        assert concurrently([first] * 8) == [0] * 8
         with Catalog(path) as catalog:
             assert len(catalog.images()) == 8
 
 
-def test_many_imports_at_once_only_wait_for_each_other(tmp_path: Path) -> None:
-    """Half of them end well, half of them do not; none is told that the catalog is busy."""
+def test_concurrent_imports_only_wait_for_each_other(tmp_path: Path) -> None:
+    """Half of them are accepted, half refused; none gets the error that the catalog is busy."""
     path = tmp_path / "catalog.sqlite"
     Catalog(path).close()
 
@@ -79,13 +80,13 @@ def test_many_imports_at_once_only_wait_for_each_other(tmp_path: Path) -> None:
                 else:
                     mine.fail(task, outcome="refused", code="no", message="no")
 
-    assert together([worker] * 4) == [0] * 4
+    assert concurrently([worker] * 4) == [0] * 4
     with Catalog(path) as catalog:
         assert len(catalog.images(status="active")) == len(catalog.images(status="queued")) == 40
         assert catalog.unfinished() == []
 
 
-def test_edits_and_an_import_side_by_side_lose_nothing(tmp_path: Path) -> None:
+def test_edits_during_an_import_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with Catalog(path) as catalog:
         image_id = catalog.create_image(name="x").id
@@ -103,15 +104,15 @@ def test_edits_and_an_import_side_by_side_lose_nothing(tmp_path: Path) -> None:
             make_ready(mine, task)
             mine.activate(task)
 
-    assert together([lambda: tenant("a"), lambda: tenant("b"), worker]) == [0] * 3
+    assert concurrently([lambda: tenant("a"), lambda: tenant("b"), worker]) == [0] * 3
     with Catalog(path) as catalog:
         image = catalog.image(image_id)
         assert (image.status, image.size) == ("active", 5)
         assert image.properties == {"a24": "1", "b24": "1", "format.seen": "qcow2"}
 
 
-def test_killed_at_any_statement_an_import_can_be_brought_to_its_end(tmp_path: Path) -> None:
-    """kill -9 before every statement and commit of an import's life; then what the next start does."""
+def test_an_import_killed_at_any_statement_can_be_completed(tmp_path: Path) -> None:
+    """SIGKILL before every statement and commit of an import, then the recovery of the next start."""
     instant, ends = 0, []
     while True:
         path = tmp_path / f"{instant}.sqlite"
@@ -138,7 +139,7 @@ def _import(path: Path, image_id: str) -> None:
 
 
 def _recover(catalog: Catalog, image_id: str, died: bool) -> str:
-    """What was found and done; whatever was found, the end is one that a tenant can act on."""
+    """Recover, and return what that took; the final state is always one that a tenant can act on."""
     image = catalog.image(image_id)
     tasks = catalog.unfinished()
     assert image.properties["mine"] == "1"
@@ -164,7 +165,7 @@ def _recover(catalog: Catalog, image_id: str, died: bool) -> str:
     return "finished"
 
 
-def test_killed_at_any_statement_a_failure_is_told_or_still_to_be_told(tmp_path: Path) -> None:
+def test_a_failure_killed_at_any_statement_can_be_completed(tmp_path: Path) -> None:
     for on_failure, end in (("requeue", "queued"), ("remove", "deleted")):
         instant, died = 0, True
         while died:
@@ -177,8 +178,8 @@ def test_killed_at_any_statement_a_failure_is_told_or_still_to_be_told(tmp_path:
                 status = catalog.image(image_id).status
                 assert status in (("importing", end) if died else (end,))
                 assert (catalog.unfinished() == []) == (status == end)
-                for left in catalog.unfinished():
-                    catalog.fail(catalog.take_over(left), outcome="refused", code="no", message="no")
+                for unfinished in catalog.unfinished():
+                    catalog.fail(catalog.take_over(unfinished), outcome="refused", code="no", message="no")
                 assert (catalog.image(image_id).status, catalog.image(image_id).code) == (end, "no")
             instant += 1
         assert instant > 5
@@ -189,7 +190,7 @@ def _fail(path: Path, task) -> None:
         catalog.fail(task, outcome="refused", code="no", message="no")
 
 
-def test_killed_at_any_statement_of_its_making_a_catalog_can_be_opened(tmp_path: Path) -> None:
+def test_a_catalog_whose_creation_was_killed_can_be_opened(tmp_path: Path) -> None:
     instant, died = 0, True
     while died:
         path = tmp_path / str(instant) / "catalog.sqlite"

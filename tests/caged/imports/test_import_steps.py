@@ -1,4 +1,4 @@
-"""An import that is killed between any two of its steps is finished or undone by whoever comes next."""
+"""An import that is killed between any two of its steps is finished or undone by the next recovery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from douane.stores import save
 
 PROGRAM = Path(__file__).parents[2] / "support" / "killed_import.py"
 
-# From "ready" on, the import has its verdict and its bytes are durable: it is finished by whoever comes next.
+# From "ready" on, the import has its verdict and its bytes are durable: the next recovery finishes it.
 UNDONE = [
     *("before:stage", "after:stage", "before:begin", "after:begin", "before:inspect", "before:finish"),
     *("after:finish", "after:inspect", "before:ready"),
@@ -39,20 +39,20 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def home(place: Path) -> Iterator[Home]:
-    made = Home(place / "home")
-    yield made
-    made.close()
+    opened = Home(place / "home")
+    yield opened
+    opened.close()
 
 
 def run(place: Path, what: str, boundary: str) -> None:
-    """Let it run to its boundary, at which it must have died."""
+    """Run the program, which must die at the boundary."""
     command = [sys.executable, str(PROGRAM), str(place / "home"), str(place / "image"), what, boundary]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert process.returncode == -signal.SIGKILL, process.stderr
 
 
-def is_whole(home: Home, place: Path) -> None:
-    """One image, active, with all its bytes and facts; nothing staged; its task accepted."""
+def is_complete(home: Home, place: Path) -> None:
+    """One active image with all its bytes and facts; nothing is staged; the task was accepted."""
     [image] = home.catalog.images()
     assert (image.status, image.name, image.size, image.disk_format) == ("active", "killed", 300_000, "raw")
     assert image.properties["format.disk_format"] == "raw"
@@ -66,7 +66,7 @@ def is_whole(home: Home, place: Path) -> None:
 
 
 def is_gone(home: Home, place: Path) -> None:
-    """No image, no bytes; what there was of it has ended, with a sentence."""
+    """No image and no bytes; its task, if there was one, has ended with a message."""
     assert home.catalog.images() == []
     assert list(home.store.image_ids()) == []
     staging = place / "home" / "store" / "staging"
@@ -79,7 +79,7 @@ def is_gone(home: Home, place: Path) -> None:
 
 
 @pytest.mark.parametrize("boundary", UNDONE)
-def test_before_it_was_decided_it_is_undone(place: Path, home: Home, boundary: str) -> None:
+def test_an_undecided_import_is_undone(place: Path, home: Home, boundary: str) -> None:
     run(place, "import", boundary)
     home.recover()
     is_gone(home, place)
@@ -87,21 +87,21 @@ def test_before_it_was_decided_it_is_undone(place: Path, home: Home, boundary: s
 
 
 @pytest.mark.parametrize("boundary", FINISHED)
-def test_after_it_was_decided_it_is_finished(place: Path, home: Home, boundary: str) -> None:
+def test_a_decided_import_is_finished(place: Path, home: Home, boundary: str) -> None:
     run(place, "import", boundary)
     home.recover()
-    is_whole(home, place)
+    is_complete(home, place)
     assert home.recover() == []
 
 
-def test_after_the_last_step_there_is_nothing_to_do(place: Path, home: Home) -> None:
+def test_after_the_last_step_recovery_does_nothing(place: Path, home: Home) -> None:
     run(place, "import", "after:activate")
     assert home.recover() == []
-    is_whole(home, place)
+    is_complete(home, place)
 
 
 @pytest.mark.parametrize("boundary", ["after:inspect", "before:discard", "after:discard", "before:fail", "after:fail"])
-def test_what_was_refused_stays_out(place: Path, home: Home, boundary: str) -> None:
+def test_a_refused_image_stays_out(place: Path, home: Home, boundary: str) -> None:
     run(place, "refuse", boundary)
     home.recover()
     assert home.catalog.images() == []
@@ -111,15 +111,15 @@ def test_what_was_refused_stays_out(place: Path, home: Home, boundary: str) -> N
 
 
 @pytest.mark.parametrize("boundary", WHILE_RECOVERING)
-def test_a_recovery_that_is_killed_is_taken_up_by_the_next(place: Path, home: Home, boundary: str) -> None:
+def test_a_killed_recovery_is_completed_by_the_next(place: Path, home: Home, boundary: str) -> None:
     run(place, "import", "before:publish")
     run(place, "recover", boundary)
     home.recover()
-    is_whole(home, place)
+    is_complete(home, place)
 
 
 @pytest.mark.parametrize("boundary", ["before:take_over", "after:take_over", "before:fail", "after:fail"])
-def test_undoing_that_is_killed_is_taken_up_by_the_next(place: Path, home: Home, boundary: str) -> None:
+def test_a_killed_undo_is_completed_by_the_next(place: Path, home: Home, boundary: str) -> None:
     run(place, "import", "before:ready")
     run(place, "recover", boundary)
     home.recover()

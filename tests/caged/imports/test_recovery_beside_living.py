@@ -1,4 +1,4 @@
-"""Recovery beside imports that live: it takes nothing away from them, wherever they are."""
+"""Recovery beside live imports: it takes nothing away from them, whichever step they are at."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def home(place: Path) -> Iterator[Home]:
-    made = Home(place / "home")
-    yield made
-    made.close()
+    opened = Home(place / "home")
+    yield opened
+    opened.close()
 
 
 class Paused:
-    """An import in threads of its own that stops before a call of one function, until it is let go on."""
+    """An import in another thread that pauses before it calls one function, until :meth:`resume`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Path, owner: Any, name: str, **declared: Any) -> None:
-        self._there, self._go = threading.Event(), threading.Event()
+        self._paused, self._resume = threading.Event(), threading.Event()
         real: Callable[..., Any] = getattr(owner, name)
-        ours = threading.current_thread()
+        test_thread = threading.current_thread()
         self.result: Imported | BaseException | None = None
 
         def patched(*args: Any, **keywords: Any) -> Any:
-            if threading.current_thread() is not ours:
-                self._there.set()
-                assert self._go.wait(60)
+            if threading.current_thread() is not test_thread:
+                self._paused.set()
+                assert self._resume.wait(60)
             return real(*args, **keywords)
 
         monkeypatch.setattr(owner, name, patched)
         self._thread = threading.Thread(target=self._import, args=(place, declared))
         self._thread.start()
-        assert self._there.wait(60), self.result
+        assert self._paused.wait(60), self.result
 
     def _import(self, place: Path, declared: dict[str, Any]) -> None:
         home = Home(place / "home")
@@ -60,14 +60,14 @@ class Paused:
             self.result = import_image(
                 home, plan, DeclaredImage(**declared), open_source(str(place / "image")), options
             )
-        except BaseException as error:  # told to the test's thread
+        except BaseException as error:  # for the test's thread
             self.result = error
         finally:
             home.close()
 
-    def go_on(self) -> Imported | BaseException | None:
-        """Let it come to its end: what it returned or raised."""
-        self._go.set()
+    def resume(self) -> Imported | BaseException | None:
+        """Let it come to its end; return what it returned or raised."""
+        self._resume.set()
         self._thread.join()
         return self.result
 
@@ -85,18 +85,18 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("owner", "name"), STEPS, ids=[name for _, name in STEPS])
-def test_an_import_comes_to_its_end_whoever_recovers_beside_it(
+def test_an_import_succeeds_beside_a_recovery(
     monkeypatch: pytest.MonkeyPatch, place: Path, home: Home, owner: Any, name: str
 ) -> None:
     paused = Paused(monkeypatch, place, owner, name)
     home.recover()
     home.recover()
-    done = paused.go_on()
-    assert isinstance(done, Imported), done
-    assert done.image is not None
-    assert done.image.status == "active"
+    result = paused.resume()
+    assert isinstance(result, Imported), result
+    assert result.image is not None
+    assert result.image.status == "active"
     [image] = home.catalog.images()
-    assert image == done.image
+    assert image == result.image
     assert list(home.store.image_ids()) == [image.id]
     assert list(home.store.staged_keys()) == []
     home.recover()
@@ -105,14 +105,14 @@ def test_an_import_comes_to_its_end_whoever_recovers_beside_it(
 
 
 @pytest.mark.parametrize("step", [(StagingFile, "discard"), (Catalog, "fail")], ids=["discard", "fail"])
-def test_a_refusal_is_a_refusal_whoever_recovers_beside_it(
+def test_a_refusal_stands_beside_a_recovery(
     monkeypatch: pytest.MonkeyPatch, place: Path, home: Home, step: tuple[Any, str]
 ) -> None:
     paused = Paused(monkeypatch, place, *step, disk_format="qcow2")
     home.recover()
-    done = paused.go_on()
-    assert isinstance(done, Imported)
-    assert (done.image, done.report.outcome, done.report.code) == (None, "refused", "format-mismatch")
+    result = paused.resume()
+    assert isinstance(result, Imported)
+    assert (result.image, result.report.outcome, result.report.code) == (None, "refused", "format-mismatch")
     assert home.catalog.images() == []
     assert list(home.store.staged_keys()) == []
 
@@ -126,8 +126,8 @@ def test_an_image_that_is_deleted_at_any_step_stays_deleted(
     home.catalog.delete(image.id)
     home.store.delete(image.id)
     home.recover()
-    done = paused.go_on()
-    assert isinstance(done, SinkError | StoreError | Conflict), done
+    result = paused.resume()
+    assert isinstance(result, SinkError | StoreError | Conflict), result
     home.recover()
     assert home.catalog.images() == []
     assert list(home.store.image_ids()) == []

@@ -1,14 +1,15 @@
-"""A disk that is full, read-only, or somebody else's: a sentence, and nothing left behind."""
+"""Disks that are full, read-only, or of another user: the error names the cause, and nothing is left behind."""
 
 import os
 from pathlib import Path
 
 from douane.errors import StoreError
 from douane.stores import FileStore
-from support.store import as_ordinary_user, new_id, on_small_disk, open_directory, put
+from support.processes import as_ordinary_user, on_small_disk, open_directory
+from support.store import new_id, put
 
 
-def test_a_full_disk_says_how_much_was_needed_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_the_bytes_that_were_needed(tmp_path: Path) -> None:
     code = (
         "import os, sys, uuid\n"
         "from pathlib import Path\n"
@@ -18,18 +19,18 @@ def test_a_full_disk_says_how_much_was_needed_and_leaves_nothing(tmp_path: Path)
         "    try:\n"
         "        for offset in range(0, 4 << 20, 65536): os.pwrite(staged.fd, bytes(65536), offset)\n"
         "    except OSError as error:\n"
-        "        told = staged.explain(error, needed=4 << 20)\n"
-        "        print(told.code, told)\n"
+        "        error = staged.explain(error, needed=4 << 20)\n"
+        "        print(error.code, error)\n"
         "print(list(store.staged_keys()), os.listdir(sys.argv[1] + '/staging'), store.free() > 900000)\n"
     )
-    told, rest = on_small_disk(tmp_path, 1 << 20, code).splitlines()
-    assert told.startswith(f"store-full cannot write the image to the store: {tmp_path}")
-    assert "4194304 bytes are needed, 0 bytes are free" in told
-    assert "make room" in told
+    message, rest = on_small_disk(tmp_path, 1 << 20, code).splitlines()
+    assert message.startswith(f"store-full cannot write the image to the store: {tmp_path}")
+    assert "4194304 bytes are needed, 0 bytes are free" in message
+    assert "make room" in message
     assert rest == "[] [] True"
 
 
-def test_a_read_only_disk_is_named_as_such_and_can_still_be_read(tmp_path: Path) -> None:
+def test_a_read_only_disk_can_be_read_but_not_written(tmp_path: Path) -> None:
     image_id = put(FileStore(tmp_path), [(0, b"x")], 1)
     code = (
         "import os, sys, uuid\n"
@@ -51,7 +52,7 @@ def test_a_read_only_disk_is_named_as_such_and_can_still_be_read(tmp_path: Path)
     assert deleted.startswith("store-unwritable cannot delete the image")
 
 
-def test_a_store_that_an_ordinary_user_may_not_write_is_refused_in_a_sentence() -> None:
+def test_a_store_without_write_permission_names_the_user() -> None:
     with open_directory() as directory:
         os.chmod(directory, 0o555)
         try:
@@ -71,7 +72,7 @@ def _cannot_stage(root: Path) -> None:
         raise AssertionError("it was staged")
 
 
-def test_an_image_that_an_ordinary_user_may_not_read_is_refused_in_a_sentence() -> None:
+def test_an_image_without_read_permission_names_the_user() -> None:
     with open_directory() as directory:
         image_id = put(FileStore(directory / "store"), [(0, b"x")], 1)
         os.chmod(directory / "store" / "images" / image_id, 0)
@@ -90,7 +91,7 @@ def _cannot_read(root: Path, image_id: str) -> None:
         raise AssertionError("it was read")
 
 
-def test_a_store_whose_name_is_taken_by_a_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_store_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file")
     try:
         FileStore(tmp_path / "store").stage(new_id())

@@ -1,4 +1,4 @@
-"""The database file: old, new, foreign, damaged, somebody else's, on a full disk."""
+"""The database file: old, new, foreign, damaged, without permission, on a full disk."""
 
 import os
 import shutil
@@ -16,7 +16,8 @@ from douane.catalog.database import Database
 from douane.catalog.migrate import MIGRATIONS, upgrade
 from douane.catalog.schema import metadata
 from douane.errors import CatalogError
-from support.catalog import as_ordinary_user, begin, make_ready, on_small_disk, open_directory
+from support.catalog import begin, make_ready
+from support.processes import as_ordinary_user, on_small_disk, open_directory
 
 OLD = Path(__file__).parent / "databases"
 ADDS_A_COLUMN = """
@@ -35,8 +36,8 @@ def upgrade():
 
 def tables(path: Path) -> dict[str, str]:
     with sqlite3.connect(path) as connection:
-        found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-        return {name: " ".join(sql.split()) for name, sql in found if name != "alembic_version"}
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return {name: " ".join(sql.split()) for name, sql in rows if name != "alembic_version"}
 
 
 def refused(path: Path | str) -> CatalogError:
@@ -45,7 +46,7 @@ def refused(path: Path | str) -> CatalogError:
     return caught.value
 
 
-def test_the_migrations_lead_to_the_tables_that_the_code_works_with(tmp_path: Path) -> None:
+def test_the_migrations_make_the_declared_tables(tmp_path: Path) -> None:
     Catalog(tmp_path / "migrated").close()
     engine = create_engine(f"sqlite:///{tmp_path / 'declared'}")
     metadata.create_all(engine)
@@ -56,29 +57,27 @@ def test_the_migrations_lead_to_the_tables_that_the_code_works_with(tmp_path: Pa
 
 
 @pytest.mark.parametrize("old", sorted(OLD.glob("*.sql")), ids=lambda file: file.stem)
-def test_a_catalog_of_every_earlier_release_still_opens_with_all_that_is_in_it(tmp_path: Path, old: Path) -> None:
+def test_catalogs_of_all_earlier_releases_open_with_their_content(tmp_path: Path, old: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with sqlite3.connect(path) as connection:
         connection.executescript(old.read_text())
     with Catalog(path) as catalog:
-        found = {image.name: image for image in catalog.images(include_deleted=True)}
-        assert {name: image.status for name, image in found.items()} == {
+        images = {image.name: image for image in catalog.images(include_deleted=True)}
+        assert {name: image.status for name, image in images.items()} == {
             "waiting": "queued",
             "moving": "importing",
             "in": "active",
             "asleep": "deactivated",
             "gone": "deleted",
         }
-        assert (found["waiting"].code, found["waiting"].failed_stores) == ("virus", ["file"])
-        assert found["in"].properties == {"mine": "1", "format.seen": "qcow2"}
-        assert (found["in"].size, found["in"].digests) == (5, {"sha256": "ab" * 32})
+        assert (images["waiting"].code, images["waiting"].failed_stores) == ("virus", ["file"])
+        assert images["in"].properties == {"mine": "1", "format.seen": "qcow2"}
+        assert (images["in"].size, images["in"].digests) == (5, {"sha256": "ab" * 32})
         (task,) = catalog.unfinished()
         assert catalog.activate(make_ready(catalog, catalog.take_over(task))).status == "active"
 
 
-def test_a_later_release_upgrades_a_catalog_and_this_one_then_refuses_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_catalog_of_a_later_release_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "catalog.sqlite"
     with Catalog(path) as catalog:
         image = catalog.create_image(name="kept", properties={"a": "b"})
@@ -87,25 +86,25 @@ def test_a_later_release_upgrades_a_catalog_and_this_one_then_refuses_it(
         Database(path, migrate=partial(upgrade, directory=_later_migrations(tmp_path / "50% later", "pass"))).close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT name, colour FROM images").fetchall() == [("kept", "grey")]
-    before = path.read_bytes()
+    content = path.read_bytes()
     error = refused(path)
     assert error.code == "catalog-newer"
     assert "made by a later release of Douane (revision 0002; this one knows up to 0001); upgrade Douane" in str(error)
-    assert path.read_bytes() == before
+    assert path.read_bytes() == content
     assert image.name == "kept"
 
 
-def test_an_upgrade_that_fails_half_way_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_upgrade_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "catalog.sqlite"
     with Catalog(path) as catalog:
         catalog.create_image(name="kept")
-    before = tables(path)
+    original = tables(path)
     with monkeypatch.context() as later:
         later.setattr(database, "HEAD", "0002")
         broken = partial(upgrade, directory=_later_migrations(tmp_path / "later", "raise ZeroDivisionError"))
         with pytest.raises(ZeroDivisionError):
             Database(path, migrate=broken)
-    assert tables(path) == before
+    assert tables(path) == original
     with Catalog(path) as catalog:
         assert [image.name for image in catalog.images()] == ["kept"]
 
@@ -123,11 +122,11 @@ def test_an_empty_file_becomes_a_catalog(tmp_path: Path) -> None:
         assert catalog.images() == []
 
 
-def test_another_programs_database_is_refused_and_not_touched(tmp_path: Path) -> None:
+def test_the_database_of_another_program_is_refused_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "theirs.sqlite"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE bookmarks (url TEXT)")
-    before = path.read_bytes()
+    content = path.read_bytes()
     error = refused(path)
     assert error.code == "catalog-foreign"
     assert "tables that are not Douane's (bookmarks)" in str(error)
@@ -137,11 +136,11 @@ def test_another_programs_database_is_refused_and_not_touched(tmp_path: Path) ->
     assert refused(path).code == "catalog-foreign"
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    assert path.read_bytes()[:16] == before[:16]
+    assert path.read_bytes()[:16] == content[:16]
 
 
 @pytest.mark.parametrize("content", [b"hello, I am no database at all" * 200, b"SQLite format 3\0" + b"\xff" * 4096])
-def test_what_is_no_database_is_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "catalog.sqlite"
     path.write_bytes(content)
     error = refused(path)
@@ -150,7 +149,7 @@ def test_what_is_no_database_is_refused_in_a_sentence(tmp_path: Path, content: b
     assert path.read_bytes() == content
 
 
-def test_places_where_no_catalog_can_be_are_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_paths_that_cannot_hold_a_catalog_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for place in (tmp_path, tmp_path / "file" / "catalog.sqlite", Path("/proc/catalog.sqlite")):
         error = refused(place)
@@ -161,7 +160,7 @@ def test_places_where_no_catalog_can_be_are_refused_in_a_sentence(tmp_path: Path
 @pytest.mark.parametrize(
     "url", ["postgresql://u:secret@h/d", "sqlite://", "sqlite:///:memory:", "://", "mysql+x://h/d"]
 )
-def test_databases_that_are_not_a_file_are_refused_without_repeating_a_password(url: str) -> None:
+def test_other_databases_are_refused_without_showing_the_password(url: str) -> None:
     error = refused(url)
     assert error.code == "bad-value"
     assert "secret" not in str(error)
@@ -174,7 +173,7 @@ def test_a_url_names_the_same_file_as_a_path(tmp_path: Path) -> None:
         assert catalog.image(image.id) == image
 
 
-def test_an_ordinary_user_without_the_right_gets_a_sentence() -> None:
+def test_missing_permission_names_the_user() -> None:
     with open_directory() as directory:
         Catalog(directory / "home" / "catalog.sqlite").close()
         os.chmod(directory / "home" / "catalog.sqlite", 0o400)
@@ -199,37 +198,37 @@ def _refused_by_permission(path: Path) -> None:
         raise AssertionError("it was written")
 
 
-def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_committed_images_stay(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from douane.catalog import Catalog\n"
         "from douane.errors import CatalogError\n"
         "catalog = Catalog(sys.argv[1] + '/catalog.sqlite')\n"
-        "made = []\n"
+        "ids = []\n"
         "try:\n"
-        "    while True: made.append(catalog.create_image(name='x', properties={'p': 'v' * 60000}).id)\n"
+        "    while True: ids.append(catalog.create_image(name='x', properties={'p': 'v' * 60000}).id)\n"
         "except CatalogError as error:\n"
         "    print(error.code, error)\n"
-        "print(made == [image.id for image in catalog.images()], len(made) > 3)\n"
+        "print(ids == [image.id for image in catalog.images()], len(ids) > 3)\n"
         "catalog.close()\n"
-        "print(len(Catalog(sys.argv[1] + '/catalog.sqlite').images()) == len(made))\n"
+        "print(len(Catalog(sys.argv[1] + '/catalog.sqlite').images()) == len(ids))\n"
     )
-    told, kept, reopened = on_small_disk(tmp_path, 2 << 20, code).splitlines()
-    assert told.startswith("catalog-full ")
-    assert "make room" in told
-    assert (kept, reopened) == ("True True", "True")
+    message, stored, reopened = on_small_disk(tmp_path, 2 << 20, code).splitlines()
+    assert message.startswith("catalog-full ")
+    assert "make room" in message
+    assert (stored, reopened) == ("True True", "True")
 
 
-def test_a_catalog_survives_a_power_cut_as_far_as_sqlite_can_promise_it(tmp_path: Path) -> None:
+def test_the_settings_of_sqlite_survive_a_power_cut(tmp_path: Path) -> None:
     with Catalog(tmp_path / "catalog.sqlite") as catalog, catalog._database.read() as connection:
-        found = [
+        pragmas = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         ]
-    assert found == ["wal", 2, 1, 30000]
+    assert pragmas == ["wal", 2, 1, 30000]
 
 
-def test_a_catalog_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+def test_an_up_to_date_catalog_opens_without_alembic(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     code = (
         "import sys\n"
@@ -242,9 +241,8 @@ def test_a_catalog_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) 
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_begin_and_import_use_the_words_the_old_databases_were_made_with(tmp_path: Path) -> None:
-    """The recipe of ``databases/*.sql``: run it with a release's code, dump it, add it, never edit it
-    again."""
+def test_the_recipe_of_the_old_databases_still_works(tmp_path: Path) -> None:
+    """The recipe of ``databases/*.sql``: run it with the code of a release, dump it, add it, never edit it."""
     path = tmp_path / "catalog.sqlite"
     make_example(path)
     with Catalog(path) as catalog:
@@ -252,7 +250,7 @@ def test_begin_and_import_use_the_words_the_old_databases_were_made_with(tmp_pat
 
 
 def make_example(path: Path) -> None:
-    """One image of every state a release can reach."""
+    """One image of every state that a release can reach."""
     with Catalog(path) as catalog:
         ids = {
             name: catalog.create_image(name=name, disk_format="raw", properties={"mine": "1"}).id

@@ -1,4 +1,4 @@
-"""What a tenant may write and what they get back."""
+"""Images and import tasks: creation, edits, imports, conflicts."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def catalog(tmp_path: Path):
         yield opened
 
 
-def test_a_new_image_is_queued_with_what_was_declared(catalog: Catalog) -> None:
+def test_a_new_image_is_queued_with_the_declared_facts(catalog: Catalog) -> None:
     image = catalog.create_image(
         name="été", disk_format="raw", container_format="bare", properties={"a": "", "b": "1"}, owner="me"
     )
@@ -32,7 +32,7 @@ def test_a_new_image_is_queued_with_what_was_declared(catalog: Catalog) -> None:
     assert catalog.create_image(name=None).name is None
 
 
-def test_an_id_is_never_used_twice_even_when_its_image_is_deleted(catalog: Catalog) -> None:
+def test_the_id_of_a_deleted_image_is_not_used_again(catalog: Catalog) -> None:
     image = catalog.create_image(name="x", image_id=str(uuid.uuid4()))
     catalog.delete(image.id)
     with pytest.raises(Conflict) as caught:
@@ -42,7 +42,7 @@ def test_an_id_is_never_used_twice_even_when_its_image_is_deleted(catalog: Catal
     assert catalog.image(image.id).properties == {}
 
 
-def test_a_new_import_is_there_with_its_image_or_not_at_all(catalog: Catalog) -> None:
+def test_an_image_and_its_import_are_created_in_one_step(catalog: Catalog) -> None:
     task_id = str(uuid.uuid4())
     image, task = catalog.begin_new_import(
         task_id=task_id, method="file", plan={}, on_failure="remove", total=5, name="x", properties={"a": "b"}
@@ -55,7 +55,7 @@ def test_a_new_import_is_there_with_its_image_or_not_at_all(catalog: Catalog) ->
     assert catalog.fail(task, outcome="refused", code="no", message="not wanted").status == "deleted"
 
 
-def test_an_import_lets_the_image_in_with_all_it_found(catalog: Catalog) -> None:
+def test_an_accepted_import_activates_the_image_with_its_results(catalog: Catalog) -> None:
     image = catalog.create_image(name="x", disk_format="raw", properties={"mine": "1"})
     task = begin(catalog, image.id)
     assert task.plan == {"plugins": [{"name": "format", "digest": "00"}]}
@@ -70,11 +70,11 @@ def test_an_import_lets_the_image_in_with_all_it_found(catalog: Catalog) -> None
     assert active.properties == {"mine": "1", "format.seen": "qcow2"}
     assert active.sources == {"format.seen": "format"}
     assert active.task_id is None
-    done = catalog.tasks(image.id)
-    assert [(task.outcome, task.report) for task in done] == [("accepted", {"verdicts": []})]
+    tasks = catalog.tasks(image.id)
+    assert [(task.outcome, task.report) for task in tasks] == [("accepted", {"verdicts": []})]
 
 
-def test_formats_that_the_import_did_not_find_stay_as_declared(catalog: Catalog) -> None:
+def test_formats_that_the_import_did_not_determine_stay_as_declared(catalog: Catalog) -> None:
     image = catalog.create_image(name="x", disk_format="raw", container_format="bare")
     task = begin(catalog, image.id)
     catalog.ready_to_publish(task, report={}, size=0, digests={})
@@ -82,7 +82,7 @@ def test_formats_that_the_import_did_not_find_stay_as_declared(catalog: Catalog)
     assert (active.disk_format, active.container_format, active.size) == ("raw", "bare", 0)
 
 
-def test_a_refused_image_says_why_until_the_next_import_begins(catalog: Catalog) -> None:
+def test_a_refused_image_has_the_reason_until_the_next_import_begins(catalog: Catalog) -> None:
     image = catalog.create_image(name="x")
     task = begin(catalog, image.id)
     again = catalog.fail(
@@ -97,10 +97,10 @@ def test_a_refused_image_says_why_until_the_next_import_begins(catalog: Catalog)
     assert [task.id for task in catalog.tasks(image.id)] == [task.id, second.id]
 
 
-def test_however_a_plugin_words_it_the_import_ends(catalog: Catalog) -> None:
+def test_any_wording_of_a_plugin_ends_the_import(catalog: Catalog) -> None:
     image = catalog.create_image(name="x")
-    told = {"code": "", "message": "half \ud800 a \0 pair" + "!" * 100_000, "report": {"bad": "\ud800"}}
-    ended = catalog.fail(begin(catalog, image.id), outcome="undecided", **told)
+    failure = {"code": "", "message": "half \ud800 a \0 pair" + "!" * 100_000, "report": {"bad": "\ud800"}}
+    ended = catalog.fail(begin(catalog, image.id), outcome="undecided", **failure)
     assert (ended.status, ended.code) == ("queued", "unknown")
     assert ended.message.startswith("half \ufffd a \ufffd pair!!!")
     assert len(ended.message) == 65536
@@ -124,7 +124,7 @@ def test_an_edit_during_an_import_is_not_lost(catalog: Catalog) -> None:
     assert (edited.name, edited.properties["keep"], edited.status) == (None, "3", "active")
 
 
-def test_what_a_plugin_found_cannot_be_edited(catalog: Catalog) -> None:
+def test_the_properties_of_plugins_cannot_be_edited(catalog: Catalog) -> None:
     image = catalog.create_image(name="x")
     task = begin(catalog, image.id)
     make_ready(catalog, task)
@@ -148,7 +148,7 @@ def test_reserved_fields_cannot_be_edited(catalog: Catalog, name: str) -> None:
     assert catalog.image(image.id) == image
 
 
-def test_formats_may_be_changed_only_while_nobody_judged_them(catalog: Catalog) -> None:
+def test_formats_can_be_edited_only_while_queued(catalog: Catalog) -> None:
     image = catalog.create_image(name="x", disk_format="raw")
     assert catalog.edit(image.id, changes={"disk_format": "vmdk"}).disk_format == "vmdk"
     begin(catalog, image.id)
@@ -158,7 +158,7 @@ def test_formats_may_be_changed_only_while_nobody_judged_them(catalog: Catalog) 
     assert (catalog.image(image.id).name, catalog.image(image.id).properties) == ("x", {})
 
 
-def test_a_conflict_says_what_was_found_and_what_was_expected(catalog: Catalog) -> None:
+def test_a_conflict_names_the_actual_and_the_expected_state(catalog: Catalog) -> None:
     image = catalog.create_image(name="x")
     with pytest.raises(Conflict) as caught:
         catalog.deactivate(image.id)
@@ -173,13 +173,13 @@ def test_a_conflict_says_what_was_found_and_what_was_expected(catalog: Catalog) 
 
 
 @pytest.mark.parametrize("step", ["receiving", "publishing"])
-def test_a_worker_that_was_replaced_can_change_nothing(catalog: Catalog, step: str) -> None:
+def test_a_replaced_worker_changes_nothing(catalog: Catalog, step: str) -> None:
     image = catalog.create_image(name="x")
     old = begin(catalog, image.id)
     if step == "publishing":
         make_ready(catalog, old)
     new = catalog.take_over(old)
-    before = (catalog.image(image.id), catalog.task(new.id))
+    original = (catalog.image(image.id), catalog.task(new.id))
     for late in (
         lambda: catalog.progress(old, 1),
         lambda: catalog.note(old, message="late", report={"late": True}),
@@ -191,31 +191,31 @@ def test_a_worker_that_was_replaced_can_change_nothing(catalog: Catalog, step: s
         with pytest.raises(Conflict, match="another worker has taken it over; stop, and discard") as caught:
             late()
         assert (caught.value.code, caught.value.actual, caught.value.expected) == ("lost-task", "token 2", "token 1")
-        assert (catalog.image(image.id), catalog.task(new.id)) == before
+        assert (catalog.image(image.id), catalog.task(new.id)) == original
     catalog.progress(new, 5)
 
 
-def test_an_answer_that_was_lost_may_be_asked_for_again(catalog: Catalog) -> None:
+def test_the_last_steps_are_idempotent(catalog: Catalog) -> None:
     image = catalog.create_image(name="x")
     refused = begin(catalog, image.id)
-    told = {"outcome": "refused", "code": "no", "message": "no"}
-    assert catalog.fail(refused, **told) == catalog.fail(refused, **told)
+    failure = {"outcome": "refused", "code": "no", "message": "no"}
+    assert catalog.fail(refused, **failure) == catalog.fail(refused, **failure)
     task = begin(catalog, image.id)
-    assert catalog.fail(refused, **told).status == "importing", "the old failure touches no later import"
+    assert catalog.fail(refused, **failure).status == "importing", "the old failure touches no later import"
     make_ready(catalog, task)
     assert catalog.activate(task) == catalog.activate(task)
     with pytest.raises(Conflict, match="has ended"):
-        catalog.fail(task, **told)
+        catalog.fail(task, **failure)
     assert catalog.image(image.id).status == "active"
 
 
-def test_an_image_is_found_by_the_start_of_its_id(catalog: Catalog) -> None:
-    one, two, gone = (f"abcd{n}000-0000-4000-8000-000000000000" for n in "123")
-    for image_id in (one, two, gone):
+def test_an_id_can_be_abbreviated(catalog: Catalog) -> None:
+    first, second, deleted = (f"abcd{n}000-0000-4000-8000-000000000000" for n in "123")
+    for image_id in (first, second, deleted):
         catalog.create_image(name="x", image_id=image_id)
-    catalog.delete(gone)
-    assert catalog.find("abcd1").id == one
-    assert catalog.find(gone).status == "deleted", "a whole id finds a deleted image too"
+    catalog.delete(deleted)
+    assert catalog.find("abcd1").id == first
+    assert catalog.find(deleted).status == "deleted", "a whole id finds a deleted image too"
     with pytest.raises(CatalogError, match="2 images have ids that begin with abcd") as caught:
         catalog.find("abcd")
     assert caught.value.code == "ambiguous"
@@ -225,25 +225,25 @@ def test_an_image_is_found_by_the_start_of_its_id(catalog: Catalog) -> None:
 
 
 def test_images_are_listed_oldest_first_and_filtered(catalog: Catalog) -> None:
-    made = [catalog.create_image(name=name, owner=name, properties={"n": name}) for name in ("c", "a", "b")]
-    begin(catalog, made[1].id)
-    catalog.delete(made[2].id)
+    images = [catalog.create_image(name=name, owner=name, properties={"n": name}) for name in ("c", "a", "b")]
+    begin(catalog, images[1].id)
+    catalog.delete(images[2].id)
     assert [image.name for image in catalog.images()] == ["c", "a"]
     assert [image.properties for image in catalog.images(include_deleted=True)] == [{"n": n} for n in "cab"]
     assert [image.name for image in catalog.images(status="importing")] == ["a"]
     assert [image.name for image in catalog.images(status="deleted")] == ["b"]
     assert [image.name for image in catalog.images(owner="c", name="c")] == ["c"]
     assert catalog.images(name="' OR 1=1 --") == []
-    for wrong in ({"size": "1"}, {"status": "gone"}):
+    for filters in ({"size": "1"}, {"status": "gone"}):
         with pytest.raises(CatalogError, match="must be one of"):
-            catalog.images(**wrong)
+            catalog.images(**filters)
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"name": "a\0b"}, "the name has a character that is no text"),
-        ({"name": "\ud800"}, "the name has a character that is no text"),
+        ({"name": "a\0b"}, "the name has a character that is not text"),
+        ({"name": "\ud800"}, "the name has a character that is not text"),
         ({"name": "x" * 256}, "the name has 256 characters; at most 255 are kept"),
         ({"name": 7}, "the name must be text, not int"),
         ({"name": "x", "disk_format": ""}, "the disk format must not be empty"),
@@ -253,7 +253,7 @@ def test_images_are_listed_oldest_first_and_filtered(catalog: Catalog) -> None:
         ({"name": "x", "image_id": "../x"}, "is not an id"),
     ],
 )
-def test_what_cannot_be_kept_is_refused_in_words(catalog: Catalog, fields: dict, words: str) -> None:
+def test_bad_values_are_refused(catalog: Catalog, fields: dict, words: str) -> None:
     with pytest.raises(CatalogError, match=re.escape(words)) as caught:
         catalog.create_image(**fields)
     assert caught.value.code == "bad-value"
@@ -268,7 +268,7 @@ def test_a_size_is_a_count_of_bytes(catalog: Catalog, size: object) -> None:
     assert catalog.task(task.id).step == "receiving"
 
 
-def test_what_is_not_there_is_said_so(catalog: Catalog) -> None:
+def test_unknown_ids_are_not_found(catalog: Catalog) -> None:
     missing = str(uuid.uuid4())
     for ask in (catalog.image, catalog.edit, catalog.delete, catalog.deactivate, catalog.reactivate, catalog.task):
         with pytest.raises(NotFound, match=missing):
@@ -278,7 +278,7 @@ def test_what_is_not_there_is_said_so(catalog: Catalog) -> None:
     assert catalog.unfinished() == []
 
 
-def test_the_file_and_its_directory_are_their_owners_alone(tmp_path: Path, catalog: Catalog) -> None:
+def test_only_the_owner_can_read_the_catalog(tmp_path: Path, catalog: Catalog) -> None:
     catalog.create_image(name="x")
     assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
     files = list((tmp_path / "home").iterdir())

@@ -1,11 +1,11 @@
-"""The catalog against a model: workers old and new, tenants who edit and delete, at every point of an
-import."""
+"""The catalog against a model: old and new workers, and tenants who edit and delete, at every point of an import."""
 
 import tempfile
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,7 +29,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 
 @dataclass
 class ModelImage:
-    """What is expected of an image."""
+    """The expected state of an image."""
 
     name: str | None
     status: str = "queued"
@@ -44,7 +44,7 @@ class ModelImage:
 
 @dataclass
 class ModelTask:
-    """What is expected of a task."""
+    """The expected state of a task."""
 
     image: str
     on_failure: str
@@ -52,20 +52,20 @@ class ModelTask:
     step: str = "receiving"
     outcome: str | None = None
     size: int | None = None
-    done: int = 0
+    received: int = 0
     lost: bool = False  # the image was deleted while it ran
 
 
 @cache
 def _empty_catalog() -> bytes:
-    """A catalog as it is made: its making is tested elsewhere, and takes longer than all the rest."""
+    """A new catalog: its creation is tested elsewhere, and takes longer than all the rest."""
     with tempfile.TemporaryDirectory(prefix="douane-test-") as directory:
         Catalog(Path(directory) / "catalog.sqlite").close()
         return (Path(directory) / "catalog.sqlite").read_bytes()
 
 
 class CatalogMachine(RuleBasedStateMachine):
-    """Every rule works out what must happen, does it, and compares; the invariants compare all the rest."""
+    """Every rule predicts the result of an operation and compares it; the invariants compare the whole state."""
 
     images = Bundle("images")
     workers = Bundle("workers")
@@ -78,7 +78,7 @@ class CatalogMachine(RuleBasedStateMachine):
         self.catalog = Catalog(self.path)
         self.model: dict[str, ModelImage] = {}
         self.model_tasks: dict[str, ModelTask] = {}
-        self.known: list[Task] = []  # every claim a worker ever had
+        self.claims: list[Task] = []  # all claims that workers ever had
 
     def teardown(self) -> None:
         if hasattr(self, "catalog"):
@@ -86,23 +86,23 @@ class CatalogMachine(RuleBasedStateMachine):
             self.directory.cleanup()
 
     def expect(self, expected: str | None, call, *args, **kwargs):
-        """Call; it must raise an error with this code (None: no error). The answer, or None."""
+        """Call; it must raise an error with this code (None: no error). The result, or None."""
         try:
-            found = call(*args, **kwargs)
+            result = call(*args, **kwargs)
         except CatalogError as error:
             assert error.code == expected, f"expected {expected}, got {error.code}: {error}"
             return None
-        assert expected is None, f"expected {expected}, got {found}"
-        return found
+        assert expected is None, f"expected {expected}, got {result}"
+        return result
 
-    def can_do_nothing(self, worker: Task) -> None:
-        """Whatever a worker that lost its task tries, it is told so; the invariants see that nothing changed."""
-        told = {"outcome": "refused", "code": "late", "message": "too late"}
+    def is_refused(self, worker: Task) -> None:
+        """All operations of a worker that lost its task are refused; the invariants show that nothing changed."""
+        failure = {"outcome": "refused", "code": "late", "message": "too late"}
         self.expect("lost-task", self.catalog.progress, worker, 7)
         self.expect("lost-task", self.catalog.note, worker, message="late", report={"late": True})
         self.expect("lost-task", make_ready, self.catalog, worker, 77)
         self.expect("lost-task", self.catalog.activate, worker)
-        self.expect("lost-task", self.catalog.fail, worker, **told)
+        self.expect("lost-task", self.catalog.fail, worker, **failure)
         self.expect("lost-task", self.catalog.take_over, worker)
 
     def owns(self, worker: Task) -> bool:
@@ -121,29 +121,29 @@ class CatalogMachine(RuleBasedStateMachine):
     @rule(image=images, name=WORDS)
     def rename(self, image: str, name: str) -> None:
         model = self.model[image]
-        gone = model.status == "deleted"
-        if self.expect("wrong-state" if gone else None, self.catalog.edit, image, changes={"name": name}):
+        code = "wrong-state" if model.status == "deleted" else None
+        if self.expect(code, self.catalog.edit, image, changes={"name": name}):
             model.name = name
 
     @rule(image=images, format=st.sampled_from(["raw", "qcow2", "vmdk"]))
     def declare_format(self, image: str, format: str) -> None:
         model = self.model[image]
-        wrong = None if model.status == "queued" else "wrong-state"
-        if self.expect(wrong, self.catalog.edit, image, changes={"disk_format": format}):
+        code = None if model.status == "queued" else "wrong-state"
+        if self.expect(code, self.catalog.edit, image, changes={"disk_format": format}):
             model.disk_format = format
 
     @rule(image=images, name=NAMES, value=WORDS)
     def set_property(self, image: str, name: str, value: str) -> None:
         model = self.model[image]
-        wrong = "wrong-state" if model.status == "deleted" else "reserved" if name in model.theirs else None
-        if self.expect(wrong, self.catalog.edit, image, set_properties={name: value}):
+        code = "wrong-state" if model.status == "deleted" else "reserved" if name in model.theirs else None
+        if self.expect(code, self.catalog.edit, image, set_properties={name: value}):
             model.mine[name] = value
 
     @rule(image=images, name=NAMES)
     def remove_property(self, image: str, name: str) -> None:
         model = self.model[image]
-        wrong = "wrong-state" if model.status == "deleted" else "reserved" if name in model.theirs else None
-        if self.expect(wrong, self.catalog.edit, image, remove_properties=[name]):
+        code = "wrong-state" if model.status == "deleted" else "reserved" if name in model.theirs else None
+        if self.expect(code, self.catalog.edit, image, remove_properties=[name]):
             model.mine.pop(name, None)
 
     @rule(image=images, choice=st.sampled_from(["deactivate", "reactivate", "deactivate", "reactivate", "delete"]))
@@ -158,9 +158,9 @@ class CatalogMachine(RuleBasedStateMachine):
                 task.lost = True
                 task.outcome, task.step, task.token = "cancelled", "done", task.token + 1
             model.status, model.owner = "deleted", None
-            for worker in [worker for worker in self.known if self.model_tasks[worker.id].image == image]:
+            for worker in [worker for worker in self.claims if self.model_tasks[worker.id].image == image]:
                 if not self.owns(worker) and self.model_tasks[worker.id].lost:
-                    self.can_do_nothing(worker)
+                    self.is_refused(worker)
 
     def deactivate(self, image: str) -> None:
         model = self.model[image]
@@ -169,8 +169,8 @@ class CatalogMachine(RuleBasedStateMachine):
 
     def reactivate(self, image: str) -> None:
         model = self.model[image]
-        wrong = None if model.status == "deactivated" else "wrong-state"
-        if self.expect(wrong, self.catalog.reactivate, image):
+        code = None if model.status == "deactivated" else "wrong-state"
+        if self.expect(code, self.catalog.reactivate, image):
             model.status = "active"
 
     # -- workers
@@ -178,23 +178,23 @@ class CatalogMachine(RuleBasedStateMachine):
     @rule(target=workers, image=images, on_failure=st.sampled_from(["requeue", "remove"]))
     def begin(self, image: str, on_failure: str):
         model = self.model[image]
-        wrong = None if model.status == "queued" else "wrong-state"
-        task = self.expect(wrong, begin, self.catalog, image, on_failure)
+        code = None if model.status == "queued" else "wrong-state"
+        task = self.expect(code, begin, self.catalog, image, on_failure)
         if task is None:
             return multiple()
         assert task.token > model.token, "a token is greater than any before"
         model.status, model.owner, model.token, model.code = "importing", task.id, task.token, None
         self.model_tasks[task.id] = ModelTask(image, on_failure, task.token)
-        self.known.append(task)
+        self.claims.append(task)
         return task
 
-    @rule(worker=workers, done=st.integers(0, 2**63 - 1))
-    def progress(self, worker: Task, done: int) -> None:
+    @rule(worker=workers, received=st.integers(0, 2**63 - 1))
+    def progress(self, worker: Task, received: int) -> None:
         owns = self.owns(worker)
-        self.expect(None if owns else "lost-task", self.catalog.progress, worker, done)
+        self.expect(None if owns else "lost-task", self.catalog.progress, worker, received)
         self.expect(None if owns else "lost-task", self.catalog.note, worker, message="on the way")
         if owns:
-            self.model_tasks[worker.id].done = done
+            self.model_tasks[worker.id].received = received
 
     @rule(
         target=workers,
@@ -202,8 +202,8 @@ class CatalogMachine(RuleBasedStateMachine):
         size=st.integers(0, 99),
         then=st.sampled_from(["ready", "take over", "take over twice", "active"]),
     )
-    def whole_way(self, image: str, size: int, then: str):
-        """Most of an import at once, so that the later states are reached often."""
+    def import_steps(self, image: str, size: int, then: str):
+        """Most steps of an import at once, so that the later states are reached often."""
         worker = self.begin(image, "requeue")
         if not isinstance(worker, Task):
             return multiple()
@@ -217,19 +217,19 @@ class CatalogMachine(RuleBasedStateMachine):
     @rule(worker=workers, size=st.integers(0, 99))
     def ready(self, worker: Task, size: int) -> None:
         task = self.model_tasks[worker.id]
-        wrong = "lost-task" if not self.owns(worker) else "wrong-state" if task.step == "publishing" else None
-        if self.expect(wrong, make_ready, self.catalog, worker, size):
+        code = "lost-task" if not self.owns(worker) else "wrong-state" if task.step == "publishing" else None
+        if self.expect(code, make_ready, self.catalog, worker, size):
             task.step, task.size = "publishing", size
 
     @rule(worker=workers)
     def activate(self, worker: Task) -> None:
         task = self.model_tasks[worker.id]
         again = task.outcome == "accepted" and task.token == worker.token
-        wrong = None if again else "lost-task" if not self.owns(worker) else None
-        if wrong is None and not again and task.step == "receiving":
-            wrong = "wrong-state"
-        found = self.expect(wrong, self.catalog.activate, worker)
-        if found and not again:
+        code = None if again else "lost-task" if not self.owns(worker) else None
+        if code is None and not again and task.step == "receiving":
+            code = "wrong-state"
+        image = self.expect(code, self.catalog.activate, worker)
+        if image and not again:
             model = self.model[task.image]
             model.status, model.owner, model.size, model.disk_format = "active", None, task.size, "qcow2"
             model.theirs = {"format.seen": "qcow2"}
@@ -239,15 +239,15 @@ class CatalogMachine(RuleBasedStateMachine):
     def fail(self, worker: Task, outcome: str) -> None:
         task = self.model_tasks[worker.id]
         again = task.outcome not in (None, "accepted") and task.token == worker.token
-        wrong = None if again or self.owns(worker) else "lost-task"
-        told = {"outcome": outcome, "code": "no-good", "message": "it is no good", "failed_stores": ["file"]}
-        found = self.expect(wrong, self.catalog.fail, worker, **told)
-        if found and not again:
+        code = None if again or self.owns(worker) else "lost-task"
+        failure = {"outcome": outcome, "code": "no-good", "message": "it is no good", "failed_stores": ["file"]}
+        image = self.expect(code, self.catalog.fail, worker, **failure)
+        if image and not again:
             model = self.model[task.image]
             model.status = "queued" if task.on_failure == "requeue" else "deleted"
             model.owner, model.code = None, "no-good"
             task.step, task.outcome = "done", outcome
-            assert (found.code, found.message, found.failed_stores) == ("no-good", "it is no good", ["file"])
+            assert (image.code, image.message, image.failed_stores) == ("no-good", "it is no good", ["file"])
 
     @rule(target=workers, worker=workers)
     def take_over(self, worker: Task):
@@ -258,13 +258,13 @@ class CatalogMachine(RuleBasedStateMachine):
         assert task.token > worker.token
         model = self.model_tasks[worker.id]
         model.token = self.model[model.image].token = task.token
-        self.can_do_nothing(worker)
-        self.known.append(task)
+        self.is_refused(worker)
+        self.claims.append(task)
         return task
 
     @rule(target=workers, worker=consumes(workers))
     def reread(self, worker: Task):
-        """A worker that reads its task again is worth what the task's token is worth now."""
+        """A worker that reads its task again has the current token of the task."""
         return self.catalog.task(worker.id)
 
     @rule()
@@ -276,10 +276,10 @@ class CatalogMachine(RuleBasedStateMachine):
 
     @invariant()
     def images_are_as_expected(self) -> None:
-        found = {image.id: image for image in self.catalog.images(include_deleted=True)}
-        assert list(found) == list(self.model), "all of them, oldest first"
+        images = {image.id: image for image in self.catalog.images(include_deleted=True)}
+        assert list(images) == list(self.model), "all of them, oldest first"
         for image_id, model in self.model.items():
-            image = found[image_id]
+            image = images[image_id]
             assert image.status == model.status
             assert image.name == model.name
             assert image.disk_format == model.disk_format
@@ -296,11 +296,12 @@ class CatalogMachine(RuleBasedStateMachine):
         for task_id, model in self.model_tasks.items():
             task = self.catalog.task(task_id)
             assert (task.step, task.outcome, task.token) == (model.step, model.outcome, model.token)
-            assert (task.size, task.done) == (model.size, model.done)
+            assert (task.size, task.done) == (model.size, model.received)
         unfinished = {task_id for task_id, model in self.model_tasks.items() if model.outcome is None}
         assert {task.id for task in self.catalog.unfinished()} == unfinished
         assert unfinished == {model.owner for model in self.model.values() if model.status == "importing"}
 
 
-CatalogMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+CatalogMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=50, deadline=None)
 TestCatalog = CatalogMachine.TestCase
+TestCatalog.pytestmark = [pytest.mark.timeout(600)]  # 20 s, or minutes beside a busy machine's other work

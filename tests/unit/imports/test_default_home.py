@@ -1,4 +1,4 @@
-"""Where the home is, and what kind of folder is made for it."""
+"""The home directory: its default place and its mode."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def test_the_default_home(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], 
     assert default_home() == Path(expected)
 
 
-def test_a_home_is_its_owners_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_enter_the_home(tmp_path: Path) -> None:
     Home(tmp_path / "deep" / "home").close()
     assert (tmp_path / "deep" / "home").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PlanError, match=r"home directory .*/file/home cannot be made: Not a directory; choose another"):
         Home(tmp_path / "file" / "home")

@@ -1,4 +1,4 @@
-"""Publishing: one step, nothing replaced, whole or not there when the process is killed at any instant."""
+"""Publishing: one step that replaces nothing; the image exists as a whole or not at all, whenever the process dies."""
 
 import errno
 import os
@@ -11,12 +11,13 @@ import pytest
 
 from douane.errors import StoreError
 from douane.stores import FileStore
-from support.store import in_child, killed, new_id, put, read_all
+from support.processes import in_child, is_killed
+from support.store import new_id, put, read_all
 
 BYTES = b"an image" * 1000
 
 
-def test_an_image_is_there_only_after_publishing_and_then_whole(tmp_path: Path) -> None:
+def test_publishing_makes_the_image_visible(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     image_id = new_id()
     staged = store.stage(new_id())
@@ -46,12 +47,12 @@ def test_publishing_never_replaces_an_image(tmp_path: Path) -> None:
         with pytest.raises(StoreError) as caught:
             store.publish(second, image_id)
         assert caught.value.code == "exists"
-        assert second.fd >= 0, "it is still the caller's, to discard"
+        assert second.fd >= 0, "the caller can still discard it"
     assert read_all(store, image_id) == b"first"
     assert list(store.staged_keys()) == []
 
 
-def test_nothing_is_published_twice(tmp_path: Path) -> None:
+def test_a_staged_image_is_published_once(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     staged = store.stage(new_id())
     staged.finish(1)
@@ -61,7 +62,7 @@ def test_nothing_is_published_twice(tmp_path: Path) -> None:
     assert len(list(store.image_ids())) == 1
 
 
-def test_a_staged_name_that_leads_to_another_file_is_not_published(tmp_path: Path) -> None:
+def test_a_staged_file_that_was_replaced_is_not_published(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     with store.stage(new_id()) as staged:
         staged.finish(3)
@@ -75,7 +76,7 @@ def test_a_staged_name_that_leads_to_another_file_is_not_published(tmp_path: Pat
     assert list(store.image_ids()) == []
 
 
-def test_a_published_image_whose_staged_name_stayed_survives_the_cleaning(tmp_path: Path) -> None:
+def test_discarding_a_leftover_staged_name_keeps_the_image(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     image_id, key = put(store, [(0, BYTES)], len(BYTES)), new_id()
     os.link(tmp_path / "images" / image_id, tmp_path / "staging" / key)
@@ -84,49 +85,49 @@ def test_a_published_image_whose_staged_name_stayed_survives_the_cleaning(tmp_pa
 
 
 @pytest.mark.parametrize("with_adopt", [True, False], ids=["finished by another", "cleaned up"])
-def test_killed_at_any_instant_the_image_is_whole_or_not_there(tmp_path: Path, with_adopt: bool) -> None:
-    """kill -9 before and after every system call that publishing makes; then what the next start does."""
-    instant, finished, seen = 0, False, set()
+def test_a_kill_at_any_instant_leaves_the_whole_image_or_none(tmp_path: Path, with_adopt: bool) -> None:
+    """SIGKILL before and after every system call of publishing, then the recovery of the next start."""
+    instant, finished, states = 0, False, set()
     while not finished:
         root = tmp_path / str(instant)
         store, key, image_id = FileStore(root), new_id(), new_id()
         status = in_child(lambda: _publish_and_die(store, key, image_id, instant))  # noqa: B023 it runs at once
-        finished = not killed(status)
+        finished = not is_killed(status)
         assert finished == (status == 0)
         state = (store.exists(image_id), list(store.staged_keys()) == [key])
-        seen.add(state)
+        states.add(state)
         assert any(state), "the bytes were synced, so they are under one name or the other"
         if store.exists(image_id):
             assert read_all(store, image_id) == BYTES
         if with_adopt and state[1]:
             store.publish(store.adopt(key, len(BYTES)), image_id)
-        for left in store.staged_keys():
-            assert store.discard(left)
+        for staged_key in store.staged_keys():
+            assert store.discard(staged_key)
         assert store.exists(image_id) == (with_adopt or state[0])
         assert not store.exists(image_id) or read_all(store, image_id) == BYTES
         assert os.listdir(root / "staging") == []
         instant += 1
-    assert seen == {(False, True), (True, True), (True, False)}, "the kills hit every stage there is"
+    assert states == {(False, True), (True, True), (True, False)}, "the kills hit every stage there is"
 
 
 def _publish_and_die(store: FileStore, key: str, image_id: str, instant: int) -> None:
     staged = store.stage(key)
     os.pwrite(staged.fd, BYTES, 0)
     staged.finish(len(BYTES))
-    left = instant
+    remaining = instant
 
     def live_or_die() -> None:
-        nonlocal left
-        if left == 0:
+        nonlocal remaining
+        if remaining == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
+        remaining -= 1
 
     def mortal(call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: object, **kwargs: object) -> object:
             live_or_die()
-            found = call(*args, **kwargs)
+            result = call(*args, **kwargs)
             live_or_die()
-            return found
+            return result
 
         return wrapped
 
@@ -134,7 +135,7 @@ def _publish_and_die(store: FileStore, key: str, image_id: str, instant: int) ->
     store.publish(staged, image_id)
 
 
-def test_only_what_is_finished_and_of_the_right_size_is_taken_over(tmp_path: Path) -> None:
+def test_adopting_needs_a_finished_file_of_the_right_size(tmp_path: Path) -> None:
     store, key = FileStore(tmp_path), new_id()
     status = in_child(lambda: os.pwrite(store.stage(key).fd, BYTES, 0) and None)
     assert status == 0
@@ -149,7 +150,7 @@ def test_only_what_is_finished_and_of_the_right_size_is_taken_over(tmp_path: Pat
     staged.discard()
 
 
-def test_a_failed_fsync_is_a_failure_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_fsync_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel reports a write-back error once and then forgets it, so a second fsync that succeeds proves
     nothing."""
     store = FileStore(tmp_path)
@@ -164,9 +165,7 @@ def test_a_failed_fsync_is_a_failure_for_good(tmp_path: Path, monkeypatch: pytes
             store.publish(staged, new_id())
 
 
-def test_an_image_whose_directory_could_not_be_synced_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_sync_of_the_directory_undoes_publishing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, image_id = FileStore(tmp_path), new_id()
     with store.stage(new_id()) as staged:
         staged.finish(1)
@@ -184,14 +183,14 @@ def _eio(_fd: int) -> None:
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
-def test_deleting_is_for_good_and_may_be_repeated(tmp_path: Path) -> None:
+def test_deleting_is_idempotent(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     image_id = put(store, [(0, b"x")], 1)
     reader = store.open(image_id)
     store.delete(image_id)
     store.delete(image_id)
     assert not store.exists(image_id)
-    assert os.pread(reader, 1, 0) == b"x", "who had it open reads on"
+    assert os.pread(reader, 1, 0) == b"x", "a process that has it open can read on"
     os.close(reader)
     for ask in (store.open, store.size):
         with pytest.raises(StoreError) as caught:
@@ -199,7 +198,7 @@ def test_deleting_is_for_good_and_may_be_repeated(tmp_path: Path) -> None:
         assert caught.value.code == "not-found"
 
 
-def test_an_image_is_opened_for_reading_only_and_must_be_a_file(tmp_path: Path) -> None:
+def test_only_regular_files_are_opened_and_only_for_reading(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     image_id = put(store, [(0, b"x")], 1)
     fd = store.open(image_id)
@@ -208,7 +207,7 @@ def test_an_image_is_opened_for_reading_only_and_must_be_a_file(tmp_path: Path) 
     assert not os.get_inheritable(fd)
     os.close(fd)
     for trap in (os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/passwd", path)):
-        other = new_id()
-        trap(tmp_path / "images" / other)
+        trapped = new_id()
+        trap(tmp_path / "images" / trapped)
         with pytest.raises(StoreError):
-            store.open(other)
+            store.open(trapped)

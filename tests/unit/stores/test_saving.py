@@ -1,4 +1,4 @@
-"""Saving an image to a file: the same bytes, holes as holes, all of it or nothing."""
+"""Saving an image to a file: the same bytes, the same holes, all of it or nothing."""
 
 import os
 import threading
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from douane.errors import StoreError
 from douane.stores import FileStore, save
-from support.store import new_id, on_small_disk, open_directory, put
+from support.processes import on_small_disk, open_directory
+from support.store import new_id, put
 
 GIB = 1 << 30
 layouts = st.lists(
@@ -45,7 +46,7 @@ def drain(store: FileStore, image_id: str) -> bytes:
 @pytest.mark.parametrize("in_kernel", [True, False], ids=["copy_file_range", "read and write"])
 @settings(max_examples=40, deadline=None)
 @given(layout=layouts, tail=st.integers(0, 300_000))
-def test_what_is_saved_is_what_was_stored(in_kernel: bool, layout: list[tuple[int, int, int]], tail: int) -> None:
+def test_the_saved_file_equals_the_image(in_kernel: bool, layout: list[tuple[int, int, int]], tail: int) -> None:
     size = max((offset + length for offset, length, _ in layout), default=0) + tail
     expected = bytearray(size)
     extents = [(offset, bytes([value]) * length) for offset, length, value in layout]
@@ -56,18 +57,18 @@ def test_what_is_saved_is_what_was_stored(in_kernel: bool, layout: list[tuple[in
         image_id = put(store, extents, size)
         target = directory / "saved"
         if not in_kernel:
-            patch.setattr(os, "copy_file_range", _not_here)
+            patch.setattr(os, "copy_file_range", _cross_device)
         assert save(store, image_id, target) == size
         assert target.read_bytes() == expected
         assert target.stat().st_blocks <= (directory / "store" / "images" / image_id).stat().st_blocks + 8
         assert drain(store, image_id) == expected
 
 
-def _not_here(*_args: object) -> int:
+def _cross_device(*_args: object) -> int:
     raise OSError(18, "Invalid cross-device link")
 
 
-def test_a_sparse_image_takes_no_more_room_than_its_data(tmp_path: Path) -> None:
+def test_holes_stay_holes(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     image_id = put(store, [(0, b"a" * 4096), (GIB, b"b" * 4096)], 64 * GIB)
     target = tmp_path / "saved"
@@ -79,7 +80,7 @@ def test_a_sparse_image_takes_no_more_room_than_its_data(tmp_path: Path) -> None
         assert file.read(5000) == b"b" * 4096 + bytes(904)
 
 
-def test_a_sparse_image_fits_on_another_small_disk(tmp_path: Path) -> None:
+def test_a_sparse_image_fits_on_a_small_disk(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "store")
     image_id = put(store, [(GIB, b"b" * 4096)], 2 * GIB)
     disk = tmp_path / "disk"
@@ -95,7 +96,7 @@ def test_a_sparse_image_fits_on_another_small_disk(tmp_path: Path) -> None:
     assert on_small_disk(disk, 1 << 20, code) == f"{2 * GIB} b'bbbb' ['out']\n"
 
 
-def test_a_full_disk_is_told_and_nothing_is_left_beside_the_target(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_target_unchanged(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "store")
     image_id = put(store, [(0, os.urandom(4 << 20))], 4 << 20)
     disk = tmp_path / "disk"
@@ -112,27 +113,27 @@ def test_a_full_disk_is_told_and_nothing_is_left_beside_the_target(tmp_path: Pat
         "    print(error.code, error)\n"
         "print(os.listdir(sys.argv[1]), Path(sys.argv[1], 'out').read_bytes())\n"
     )
-    told, rest = on_small_disk(disk, 1 << 20, code).splitlines()
-    assert told.startswith("target-full cannot save the image")
-    assert f"{4 << 20} bytes are needed" in told
+    message, rest = on_small_disk(disk, 1 << 20, code).splitlines()
+    assert message.startswith("target-full cannot save the image")
+    assert f"{4 << 20} bytes are needed" in message
     assert rest == "['out'] b'what was there'"
 
 
-def test_a_file_that_was_there_is_replaced_whole_also_behind_a_link(tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_as_a_whole_also_behind_a_link(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "store")
     image_id = put(store, [(0, b"new")], 3)
     (tmp_path / "real").write_bytes(b"much longer than new")
     (tmp_path / "link").symlink_to("real")
-    held = (tmp_path / "real").open("rb")
+    reader = (tmp_path / "real").open("rb")
     save(store, image_id, tmp_path / "link")
     assert (tmp_path / "real").read_bytes() == b"new"
     assert (tmp_path / "link").is_symlink()
-    assert held.read() == b"much longer than new", "who reads the old one never sees half of the new one"
-    held.close()
+    assert reader.read() == b"much longer than new", "a reader of the old file never sees a part of the new file"
+    reader.close()
     assert sorted(os.listdir(tmp_path)) == ["link", "real", "store"]
 
 
-def test_the_saved_file_has_the_mode_of_any_file_its_user_makes(tmp_path: Path) -> None:
+def test_the_mode_of_the_saved_file_follows_the_umask(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "store")
     image_id = put(store, [], 0)
     old = os.umask(0o027)
@@ -143,7 +144,7 @@ def test_the_saved_file_has_the_mode_of_any_file_its_user_makes(tmp_path: Path) 
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o640
 
 
-def test_places_that_cannot_be_saved_to_get_a_sentence(tmp_path: Path) -> None:
+def test_targets_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "store")
     image_id = put(store, [(0, b"x")], 1)
     for target, code, words in [
@@ -162,7 +163,7 @@ def test_places_that_cannot_be_saved_to_get_a_sentence(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["store"]
 
 
-def test_a_named_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+def test_a_named_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "store")
     image_id = put(store, [(4096, b"x")], 9000)
     pipe = tmp_path / "pipe"
@@ -176,7 +177,7 @@ def test_a_named_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_a_reader_that_goes_away_is_told(tmp_path: Path) -> None:
+def test_a_reader_that_goes_away_is_an_error(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     image_id = put(store, [(0, b"x")], 1)
     read, write = os.pipe()
@@ -187,9 +188,7 @@ def test_a_reader_that_goes_away_is_told(tmp_path: Path) -> None:
     os.close(write)
 
 
-def test_an_image_that_was_cut_from_outside_is_not_padded_with_zeros(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_that_was_cut_from_outside_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FileStore(tmp_path)
     image_id = put(store, [(0, b"x" * 10000)], 10000)
     real = os.copy_file_range

@@ -1,4 +1,4 @@
-"""Staged bytes: who holds them, who may clean them up, and what a name may be."""
+"""Staged bytes: claims, clean-up, and the names of files."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ from douane.stores import FileStore, save
 from support.store import new_id, put, read_all, stager
 
 
-def test_a_store_that_was_never_used_is_empty_and_asking_makes_nothing(tmp_path: Path) -> None:
+def test_an_unused_store_is_empty_and_queries_create_nothing(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "store")
     assert list(store.image_ids()) == []
     assert list(store.staged_keys()) == []
@@ -24,7 +24,7 @@ def test_a_store_that_was_never_used_is_empty_and_asking_makes_nothing(tmp_path:
     assert not (tmp_path / "store").exists()
 
 
-def test_what_the_store_makes_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_only_the_owner_can_enter_the_store(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
         store = FileStore(tmp_path / "deep" / "store")
@@ -56,7 +56,7 @@ def test_what_the_store_makes_is_its_owners_alone_whatever_the_umask(tmp_path: P
 )
 def test_a_name_is_never_a_path(tmp_path: Path, name: str) -> None:
     store = FileStore(tmp_path / "store")
-    asked = [
+    calls = [
         lambda: store.stage(name),
         lambda: store.adopt(name, 0),
         lambda: store.is_abandoned(name),
@@ -68,9 +68,9 @@ def test_a_name_is_never_a_path(tmp_path: Path, name: str) -> None:
         lambda: save(store, name, tmp_path / "out"),
         lambda: store.copy_to(name, 1),
     ]
-    for ask in asked:
+    for call in calls:
         with pytest.raises(StoreError) as caught:
-            ask()
+            call()
         assert caught.value.code == "bad-name"
     with store.stage(new_id()) as staged:
         staged.finish(0)
@@ -79,7 +79,7 @@ def test_a_name_is_never_a_path(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_files_that_are_not_ours_are_neither_told_nor_touched(tmp_path: Path) -> None:
+def test_files_with_other_names_are_ignored(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     image_id = put(store, [], 0)
     (tmp_path / "staging" / "lost+found").mkdir()
@@ -88,7 +88,7 @@ def test_files_that_are_not_ours_are_neither_told_nor_touched(tmp_path: Path) ->
     assert list(store.image_ids()) == [image_id]
 
 
-def test_a_key_is_staged_once(tmp_path: Path) -> None:
+def test_a_key_is_staged_only_once(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     key = new_id()
     with store.stage(key) as staged:
@@ -100,7 +100,7 @@ def test_a_key_is_staged_once(tmp_path: Path) -> None:
     assert list(store.staged_keys()) == []
 
 
-def test_a_live_import_is_never_discarded_and_a_killed_one_is(tmp_path: Path) -> None:
+def test_only_the_staged_files_of_dead_processes_are_discarded(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     key = new_id()
     with stager(tmp_path, key) as process:
@@ -119,19 +119,18 @@ def test_a_live_import_is_never_discarded_and_a_killed_one_is(tmp_path: Path) ->
     assert os.listdir(tmp_path / "staging") == []
 
 
-def test_a_second_opening_in_the_same_process_does_not_pass_for_the_owner(tmp_path: Path) -> None:
+def test_another_descriptor_in_the_same_process_does_not_hold_the_claim(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     with store.stage(new_id()) as staged:
         reader = staged.open_read()
         assert not store.is_abandoned(staged.key)
         assert not FileStore(tmp_path).discard(staged.key)
         os.close(reader)
-        assert not store.is_abandoned(staged.key), "closing a reader must not let go of the lock"
+        assert not store.is_abandoned(staged.key), "closing a reader must not release the lock"
 
 
-def test_no_cleaner_ever_takes_a_file_that_was_just_staged(tmp_path: Path) -> None:
-    """Between its creation and its lock a staged file looks abandoned; the cleaners here try to hit that
-    instant."""
+def test_a_cleaner_never_deletes_a_file_that_was_just_staged(tmp_path: Path) -> None:
+    """Between its creation and its lock a staged file looks abandoned; the cleaner tries to hit that instant."""
     code = (
         "import sys, select\n"
         "from pathlib import Path\n"
@@ -157,7 +156,7 @@ def test_no_cleaner_ever_takes_a_file_that_was_just_staged(tmp_path: Path) -> No
     assert cleaner.returncode == 0
 
 
-def test_a_discarded_file_is_gone_and_discarding_again_is_nothing(tmp_path: Path) -> None:
+def test_discarding_is_idempotent(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     staged = store.stage(new_id())
     staged.discard()
@@ -169,7 +168,7 @@ def test_a_discarded_file_is_gone_and_discarding_again_is_nothing(tmp_path: Path
             ask()
 
 
-def test_what_is_staged_can_be_read_while_it_grows(tmp_path: Path) -> None:
+def test_staged_bytes_can_be_read_while_they_grow(tmp_path: Path) -> None:
     with FileStore(tmp_path).stage(new_id()) as staged:
         reader = staged.open_read()
         os.pwrite(staged.fd, b"late", 4096)
@@ -180,7 +179,7 @@ def test_what_is_staged_can_be_read_while_it_grows(tmp_path: Path) -> None:
         os.close(reader)
 
 
-def test_finishing_cuts_and_extends_to_the_size_it_is_told(tmp_path: Path) -> None:
+def test_finishing_sets_the_size(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     image_id = put(store, [(0, b"12345678")], 5)
     assert read_all(store, image_id) == b"12345"
