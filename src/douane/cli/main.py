@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -65,25 +66,32 @@ def run() -> None:
     """Run the `douane` command and exit. The entry point of the distribution."""
     _fill_standard_descriptors()
     end_on_signals()
+    code = _run()
+    gc.freeze()  # the interpreter looks for garbage three times at its end, which takes 10 ms
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command and report its errors; return the exit code."""
     try:
         code = douane.main(standalone_mode=False)
     except DouaneError as error:
         _report(error.code, str(error), getattr(error, "__notes__", ()))
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        return end.exit_code
     except click.ClickException as error:
         error.show()
         _report_json(code="wrong-usage", message=error.format_message())
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
         _report_text("interrupted; nothing was stored")
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except Exception as error:
         _report_unforeseen(error)
-        sys.exit(UNDECIDED)
+        return UNDECIDED
     # Without its standalone mode click returns the code of ctx.exit instead of raising it.
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _report_unforeseen(error: Exception) -> None:
