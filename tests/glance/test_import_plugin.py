@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -13,12 +12,11 @@ import pytest
 
 from support.glance.downloads import Downloads
 from support.glance.glance_config import GlanceConfig
-from support.glance.glance_server import Glance, StartGlance
-from support.glance.http import Api, Reply
-from support.glance.images import create, put, settled, start_import
+from support.glance.glance_server import StartGlance
+from support.glance.images import settled
 from support.glance.plans import INSPECT, inspect_plan
-from support.glance.site import BUSY, JSON_PATCH
-from support.glance.state import State, state_of
+from support.glance.site import Site
+from support.glance.state import State
 from support.glance.waiting import until
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
@@ -38,12 +36,10 @@ scratch = "1GiB"
 
 
 @dataclass
-class Site:
+class PlannedSite(Site):
     """A Glance with the plugin, and the file of its plan."""
 
-    glance: Glance
     config: Path
-    downloads: Downloads
 
     def plan(self, text: str) -> None:
         """Replace the plan."""
@@ -51,34 +47,13 @@ class Site:
         new.write_text(text)
         new.rename(self.config)
 
-    @property
-    def api(self) -> Api:
-        return self.glance.api()
-
-    def import_image(self, image: str, method: str, data: bytes = DATA, **options: object) -> Reply:
-        """Stage and import, or have Glance download. Repeats the request while an earlier task is ending."""
+    def import_image(self, image: str, method: str, data: bytes = DATA, **options: object) -> None:
+        """Stage and import, or have Glance download."""
         if method == "glance-direct":
-            assert put(self.api, image, "stage", data).status == 204
+            assert self.put(image, "stage", data).status == 204
         else:
             options["uri"] = self.downloads.add(image, data)
-        for _ in range(50):
-            reply = start_import(self.api, image, method, **options)
-            if reply.status != 409 or BUSY not in reply.text:
-                break
-        return reply
-
-    def state(self, image: str) -> State:
-        """The state of an image."""
-        return state_of(self.api, self.glance.folders, image)
-
-    def rename(self, image: str, name: str) -> None:
-        """Rename an image, so that the plugin acts differently."""
-        patch(self.api, image, [{"op": "replace", "path": "/name", "value": name}])
-
-
-def patch(api: Api, image: str, changes: list[dict[str, str]]) -> None:
-    body = json.dumps(changes).encode()
-    assert api.request("PATCH", f"/v2/images/{image}", body, headers={"Content-Type": JSON_PATCH}).status == 200
+        self.start_import(image, **options)
 
 
 def version(name: str) -> object:
@@ -91,17 +66,17 @@ def site(
     start_glance: StartGlance,
     downloads: Downloads,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Site:
+) -> PlannedSite:
     folder = tmp_path_factory.mktemp("douane")
     config = folder / "douane.toml"
     config.write_text(INSPECT)
     environment = {"DOUANE_CONFIG": str(config)}
     glance = start_glance(GlanceConfig(version=request.param, import_plugins=("douane",), environment=environment))
-    return Site(glance, config, downloads)
+    return PlannedSite(glance, downloads, config)
 
 
 @pytest.fixture(autouse=True)
-def usual_plan(site: Site) -> None:
+def usual_plan(site: PlannedSite) -> None:
     site.plan(INSPECT)
 
 
@@ -113,9 +88,9 @@ def can_be_imported_again(state: State) -> bool:
 
 
 @METHODS
-def test_an_accepted_image_is_active_with_its_properties(site: Site, method: str) -> None:
-    image = create(site.api, mine="x")
-    assert site.import_image(image, method).status == 202
+def test_an_accepted_image_is_active_with_its_properties(site: PlannedSite, method: str) -> None:
+    image = site.create("good", mine="x")
+    site.import_image(image, method)
     assert settled(site.api, image) == "active"
     state = site.state(image)
     assert site.glance.folders.data(image) == DATA
@@ -136,10 +111,10 @@ def test_an_accepted_image_is_active_with_its_properties(site: Site, method: str
     ],
 )
 def test_an_image_that_is_not_accepted_says_why_and_can_be_imported_again(
-    site: Site, method: str, name: str, outcome: str, code: str
+    site: PlannedSite, method: str, name: str, outcome: str, code: str
 ) -> None:
-    image = create(site.api, name=name, mine="x")
-    assert site.import_image(image, method).status == 202
+    image = site.create(name, mine="x")
+    site.import_image(image, method)
     assert settled(site.api, image) == "queued"
     state = site.state(image)
     assert can_be_imported_again(state), state
@@ -151,7 +126,7 @@ def test_an_image_that_is_not_accepted_says_why_and_can_be_imported_again(
     assert state.properties["douane_reason"] in task["message"]
 
     site.rename(image, "ok")
-    assert site.import_image(image, method).status == 202
+    site.import_image(image, method)
     assert settled(site.api, image) == "active"
     state = site.state(image)
     assert site.glance.folders.data(image) == DATA
@@ -160,14 +135,16 @@ def test_an_image_that_is_not_accepted_says_why_and_can_be_imported_again(
 
 
 @METHODS
-def test_a_transformed_image_is_stored_with_its_size_and_formats(site: Site, method: str, tmp_path: Path) -> None:
+def test_a_transformed_image_is_stored_with_its_size_and_formats(
+    site: PlannedSite, method: str, tmp_path: Path
+) -> None:
     site.plan(TRANSFORM)
     (tmp_path / "raw").write_bytes(DATA[: 512 * 500])
     words = ["qemu-img", "convert", "-q", "-O", "qcow2", str(tmp_path / "raw"), str(tmp_path / "qcow2")]
     subprocess.run(words, check=True)
-    image = create(site.api, disk_format="qcow2")
+    image = site.create("good", disk_format="qcow2")
     packed = gzip.compress((tmp_path / "qcow2").read_bytes())
-    assert site.import_image(image, method, packed, all_stores=True).status == 202
+    site.import_image(image, method, packed, all_stores=True)
     assert settled(site.api, image) == "active"
     record = site.api.must("GET", f"/v2/images/{image}")
     assert (record["disk_format"], record["container_format"]) == ("raw", "bare")
@@ -178,42 +155,42 @@ def test_a_transformed_image_is_stored_with_its_size_and_formats(site: Site, met
 
 
 @METHODS
-def test_an_image_that_cannot_be_stored_gets_its_old_metadata(site: Site, method: str) -> None:
+def test_an_image_that_cannot_be_stored_gets_its_old_metadata(site: PlannedSite, method: str) -> None:
     site.plan(TRANSFORM)
-    image = create(site.api, disk_format="raw")
+    image = site.create("good", disk_format="raw")
     obstacle = site.glance.folder / "stores" / "fast" / image
     obstacle.write_bytes(b"in the way")
-    assert site.import_image(image, method, gzip.compress(DATA)).status == 202
+    site.import_image(image, method, gzip.compress(DATA))
     assert settled(site.api, image) == "queued"
     obstacle.unlink()
     state = site.state(image)
     assert can_be_imported_again(state), state
     assert state.properties["douane_code"] == "not-stored"
     assert not any(name.startswith("acts.") for name in state.properties)
-    assert site.import_image(image, method, gzip.compress(DATA)).status == 202
+    site.import_image(image, method, gzip.compress(DATA))
     assert settled(site.api, image) == "active"
     assert site.glance.folders.data(image) == DATA
 
 
 @METHODS
-def test_a_broken_plan_lets_no_image_in(site: Site, method: str) -> None:
-    image = create(site.api)
+def test_a_broken_plan_lets_no_image_in(site: PlannedSite, method: str) -> None:
+    image = site.create("good")
     site.plan('[[plugin]]\nname = "x"\nuse = "no-such-plugin"\n')
-    assert site.import_image(image, method).status == 202
+    site.import_image(image, method)
     assert settled(site.api, image) == "queued"
     state = site.state(image)
     assert can_be_imported_again(state), state
     assert state.properties["douane_code"] == "wrong-configuration"
     assert "no-such-plugin" in site.glance.log
     site.plan(INSPECT)
-    assert site.import_image(image, method).status == 202
+    site.import_image(image, method)
     assert settled(site.api, image) == "active"
 
 
 @pytest.mark.parametrize("replacement", ["nothing", "a link", "a part"])
-def test_missing_or_incomplete_staged_data_is_not_imported(site: Site, replacement: str) -> None:
-    image = create(site.api)
-    assert put(site.api, image, "stage", DATA).status == 204
+def test_missing_or_incomplete_staged_data_is_not_imported(site: PlannedSite, replacement: str) -> None:
+    image = site.create("good")
+    assert site.put(image, "stage", DATA).status == 204
     path = site.glance.folder / "staging" / image
     if replacement == "a part":
         os.truncate(path, 1000)
@@ -221,33 +198,33 @@ def test_missing_or_incomplete_staged_data_is_not_imported(site: Site, replaceme
         path.unlink()
     if replacement == "a link":
         path.symlink_to("/etc/passwd")
-    assert start_import(site.api, image).status == 202
+    site.start_import(image)
     assert settled(site.api, image) == "queued"
     assert can_be_imported_again(site.state(image)), site.state(image)
-    assert site.import_image(image, "glance-direct").status == 202
+    site.import_image(image, "glance-direct")
     assert settled(site.api, image) == "active"
 
 
-def test_an_edit_by_the_tenant_during_the_import_is_kept(site: Site) -> None:
-    image = create(site.api, name="hang")
-    assert site.import_image(image, "glance-direct").status == 202
-    patch(site.api, image, [{"op": "add", "path": "/edited", "value": "yes"}])
+def test_an_edit_by_the_tenant_during_the_import_is_kept(site: PlannedSite) -> None:
+    image = site.create("hang")
+    site.import_image(image, "glance-direct")
+    site.change(image, {"op": "add", "path": "/edited", "value": "yes"})
     assert settled(site.api, image) == "queued"
     assert site.state(image).properties["edited"] == "yes"
 
 
-def test_the_next_import_recovers_killed_imports(site: Site) -> None:
+def test_the_next_import_recovers_killed_imports(site: PlannedSite) -> None:
     site.plan(inspect_plan(stall="1h", timeout="1h"))
-    killed = {"glance-direct": create(site.api, name="hang:direct"), "web-download": create(site.api, name="hang:web")}
+    killed = {"glance-direct": site.create("hang:direct"), "web-download": site.create("hang:web")}
     for method, image in killed.items():
-        assert site.import_image(image, method).status == 202
+        site.import_image(image, method)
     for name in ("hang:direct", "hang:web"):
         until("the plugin has all bytes", lambda name=name: f"has all of {name}." in site.glance.log)
     site.glance.kill()
     site.glance.restart()
     assert [site.state(image).status for image in killed.values()] == ["importing", "importing"]
-    next_image = create(site.api)
-    assert site.import_image(next_image, "glance-direct").status == 202
+    next_image = site.create("good")
+    site.import_image(next_image, "glance-direct")
     assert settled(site.api, next_image) == "active"
     for method, image in killed.items():
         state = site.state(image)
@@ -255,6 +232,6 @@ def test_the_next_import_recovers_killed_imports(site: Site) -> None:
         assert state.properties["douane_code"] == "interrupted"
         assert (state.failed_stores, state.tasks) == ("fast", ("failure",))
         site.rename(image, "ok")
-        assert site.import_image(image, method).status == 202
+        site.import_image(image, method)
         assert settled(site.api, image) == "active"
         assert site.glance.folders.data(image) == DATA

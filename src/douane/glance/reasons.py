@@ -5,7 +5,7 @@ from __future__ import annotations
 from douane.engine import Report
 from douane.errors import AgentError, DouaneError
 
-from .outcome import Reason
+from .outcome import UNDECIDED, Reason
 
 
 def reason_of(report: Report | None, error: DouaneError | None) -> Reason:
@@ -15,23 +15,10 @@ def reason_of(report: Report | None, error: DouaneError | None) -> Reason:
         return Reason("refused", report.code or "refused", f"The image is refused: {message}")
     if report is not None and report.retry_after is not None:
         message = report.message or "try again later"
-        return Reason(
-            "deferred",
-            report.code or "deferred",
-            f"The image cannot be checked now: {message}",
-            report.retry_after,
-        )
+        text = f"The image cannot be checked now: {message}"
+        return Reason("deferred", report.code or "deferred", text, report.retry_after)
     if report is None and isinstance(error, AgentError) and error.retry_after is not None:
-        return Reason(
-            "deferred",
-            error.code,
-            "Too many images are being checked now, so this one is not let in. Try again later",
-            error.retry_after,
-        )
+        text = "Too many images are being checked now, so this one is not let in. Try again later"
+        return Reason("deferred", error.code, text, error.retry_after)
     code = report.code if report is not None else error.code if error is not None else None
-    return Reason(
-        "undecided",
-        code or "undecided",
-        "The image could not be checked, so it is not let in. That is a fault of this service, not of the image; "
-        "nothing of it was kept. Try again later, or ask the operator",
-    )
+    return Reason("undecided", code or "undecided", UNDECIDED.message)

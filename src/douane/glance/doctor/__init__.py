@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .points import Point, State, wrong
+from .points import Area, Point, State
 from .site import Site, find_glance
 
 __all__ = ["Point", "State", "examine"]
@@ -38,4 +38,4 @@ def examine(
         try:
             yield from part()
         except Exception as error:  # of oslo.config, which parses a value when it is used; of another Glance
-            yield wrong(area, "all", f"it cannot be examined: {error}", "fix it: Glance would fail, too")
+            yield Area(area).wrong("all", f"it cannot be examined: {error}", "fix it: Glance would fail, too")

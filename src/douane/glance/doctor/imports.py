@@ -7,10 +7,10 @@ from importlib import metadata
 
 from douane.glance.guard.import_guard import COPY, GROUP, NAME, plugin_problem
 
-from .points import Point, advice, ok, wrong
+from .points import Area, Point
 from .site import Site
 
-_AREA = "import"
+_AREA = Area("import")
 _HARMLESS = ("no_op", "inject_image_metadata")
 _CHANGES = {
     "image_decompression": "unpacks",
@@ -27,13 +27,13 @@ def examine(site: Site) -> Iterator[Point]:
     methods = [method for method in site.conf.enabled_import_methods or () if method != COPY]
     names = list(site.conf.image_import_opts.image_import_plugins)
     if not methods:
-        yield ok(_AREA, "methods", "no import of new images is enabled; the plugin is not needed")
+        yield _AREA.ok("methods", "no import of new images is enabled; the plugin is not needed")
     problem = plugin_problem()
     if problem is None and names.count(NAME) > 1:
-        yield wrong(_AREA, "plugin", f"{NAME} is named {names.count(NAME)} times", "name it once")
+        yield _AREA.wrong("plugin", f"{NAME} is named {names.count(NAME)} times", "name it once")
     elif problem is None:
         site.runs_plugin = True
-        yield ok(_AREA, "plugin", f"{NAME} is configured, and can be loaded")
+        yield _AREA.ok("plugin", f"{NAME} is configured, and can be loaded")
     elif methods:
         yield _missing(site, problem, methods)
     installed = {entry_point.name for entry_point in metadata.entry_points(group=GROUP)}
@@ -46,36 +46,33 @@ def _missing(site: Site, problem: str, methods: list[str]) -> Point:
     fact, _, remedy = problem.rpartition(": ") if ": write " in problem else (problem, "", "")
     downloads = [method for method in methods if method in ("web-download", "glance-download")]
     if site.settings is not None and not site.settings.guard_imports and not downloads:
-        return advice(_AREA, "plugin", fact, remedy or "the filter alone inspects staged images: no transforms")
-    return wrong(_AREA, "plugin", fact, remedy or "Glance goes on without it, and says so only in its log")
+        return _AREA.advice("plugin", fact, remedy or "the filter alone inspects staged images: no transforms")
+    return _AREA.wrong("plugin", fact, remedy or "Glance goes on without it, and says so only in its log")
 
 
 def _other_plugin(names: list[str], name: str, *, is_installed: bool) -> Iterator[Point]:
     if not is_installed:
-        yield advice(
-            _AREA, name, "it is not installed here: Glance leaves it out, silently", "take it out, or install it"
+        yield _AREA.advice(
+            name, "it is not installed here: Glance leaves it out, silently", "take it out, or install it"
         )
     elif name in _HARMLESS:
-        yield ok(_AREA, name, "it changes no image data")
+        yield _AREA.ok(name, "it changes no image data")
     elif NAME not in names:
         return
     elif name not in _CHANGES:
-        yield advice(
-            _AREA,
+        yield _AREA.advice(
             name,
             "not a plugin of Douane or Glance: its effect is not known here",
             "if it changes the image, other bytes are stored than were checked",
         )
     elif names.index(name) > names.index(NAME):
-        yield wrong(
-            _AREA,
+        yield _AREA.wrong(
             name,
             f"it {_CHANGES[name]} the image after it was checked: other bytes are stored than were checked",
             f"take it out; in the plan, {_INSTEAD[name]} does the same in a sandbox",
         )
     else:
-        yield advice(
-            _AREA,
+        yield _AREA.advice(
             name,
             f"it {_CHANGES[name]} the image before it is checked, in Glance's process or without a sandbox",
             f"take it out; in the plan, {_INSTEAD[name]} does the same in a sandbox",

@@ -8,10 +8,10 @@ from typing import Any
 
 from douane.glance.filter import filter_factory
 
-from .points import Point, advice, ok, wrong
+from .points import Area, Point
 from .site import Site
 
-_AREA = "pipeline"
+_AREA = Area("pipeline")
 _CONTEXTS = ("ContextMiddleware", "UnauthenticatedContextMiddleware")
 _CACHES = ("CacheFilter", "CacheManageFilter")
 _SECTION = (
@@ -30,22 +30,21 @@ def examine(site: Site, paste: str | None) -> Iterator[Point]:
         path = os.path.abspath(paste) if paste is not None else str(config._get_deployment_config_file())
         section, key, names, app = _pipeline(path, site.conf.paste_deploy.flavor)
     except Exception as error:  # whatever paste.deploy raises for a file that it cannot use
-        yield wrong(
-            _AREA, "paste file", f"it cannot be used: {error}", "fix it; --paste FILE, or [paste_deploy], names it"
+        yield _AREA.wrong(
+            "paste file", f"it cannot be used: {error}", "fix it; --paste FILE, or [paste_deploy], names it"
         )
         return
-    yield ok(_AREA, "paste file", f"{path}, [{section}], {key}")
+    yield _AREA.ok("paste file", f"{path}, [{section}], {key}")
     try:
         contexts = [_filter(path, name) for name in names]
     except Exception as error:  # whatever the import of a filter's factory raises
-        yield wrong(_AREA, "filters", f"a filter cannot be loaded: {error}", "fix it: Glance would not start")
+        yield _AREA.wrong("filters", f"a filter cannot be loaded: {error}", "fix it: Glance would not start")
         return
     places = [place for place, context in enumerate(contexts) if context.object is filter_factory]
     line = " ".join([*names, app])
     if not places:
         correct_line = _correct_line(names, contexts, "douane", f"{key} =", app)
-        yield wrong(
-            _AREA,
+        yield _AREA.wrong(
             "filter",
             f"Douane's filter is not in it: {line}",
             f"in {path}, [{section}]: `{correct_line}`; and\n{_SECTION}",
@@ -53,7 +52,7 @@ def examine(site: Site, paste: str | None) -> Iterator[Point]:
         return
     site.filter_options = {str(name): str(value) for name, value in contexts[places[0]].local_conf.items()}
     if len(places) > 1:
-        yield wrong(_AREA, "filter", f"Douane's filter is in it {len(places)} times: {line}", "keep one of them")
+        yield _AREA.wrong("filter", f"Douane's filter is in it {len(places)} times: {line}", "keep one of them")
         return
     yield _check_place(site, names, contexts, places[0], f"{path}, [{section}]", key, app)
 
@@ -66,21 +65,21 @@ def _check_place(
     user_places = [number for number, context in enumerate(contexts) if _class_name(context) in _CONTEXTS]
     if not user_places:
         site.is_filtered = True
-        return advice(
-            _AREA, "filter", f"the pipeline has no filter of Glance's that determines the user: {line}", "look at it"
+        return _AREA.advice(
+            "filter", f"the pipeline has no filter of Glance's that determines the user: {line}", "look at it"
         )
     user_place = user_places[-1]
     if place < user_place:
         fact = f"the filter is before {names[user_place]}, where the user is not known yet: {line}"
-        return wrong(_AREA, "filter", fact, remedy)
+        return _AREA.wrong("filter", fact, remedy)
     if any(_class_name(context) in _CACHES for context in contexts[:place]):
-        return wrong(_AREA, "filter", f"the filter is behind the cache: {line}", remedy)
+        return _AREA.wrong("filter", f"the filter is behind the cache: {line}", remedy)
     site.is_filtered = True
     if place != user_place + 1:
         between = ", ".join(names[user_place + 1 : place])
         fact = f"{between} is between {names[user_place]} and the filter"
-        return advice(_AREA, "filter", fact, f"if there is no reason for it, {remedy}")
-    return ok(_AREA, "filter", f"{names[place]} is directly behind {names[user_place]}")
+        return _AREA.advice("filter", fact, f"if there is no reason for it, {remedy}")
+    return _AREA.ok("filter", f"{names[place]} is directly behind {names[user_place]}")
 
 
 def _correct_line(names: list[str], contexts: list[Any], filter_name: str, key: str, app: str) -> str:

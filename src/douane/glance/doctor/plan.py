@@ -11,10 +11,10 @@ from douane.glance.backends import AgentBackend, Backend, open_backend
 from douane.glance.settings import Settings, read_settings
 from douane.sandbox import Tier
 
-from .points import Point, advice, ok, wrong
+from .points import Area, Point
 from .site import Site
 
-_AREA = "plan"
+_AREA = Area("plan")
 
 
 def examine(site: Site) -> Iterator[Point]:
@@ -23,25 +23,23 @@ def examine(site: Site) -> Iterator[Point]:
         site.settings = settings = read_settings(site.filter_options or {})
     except PlanError as error:
         if site.filter_options is not None:
-            yield wrong(
-                _AREA,
+            yield _AREA.wrong(
                 "settings",
                 str(error),
                 "fix the filter's section; if Glance has settings in its environment, DOUANE_*, set them here, too",
             )
         else:
-            yield advice(_AREA, "settings", "there is no filter, and so no plan to try", "see the pipeline")
+            yield _AREA.advice("settings", "there is no filter, and so no plan to try", "see the pipeline")
         return
     try:
         site.backend = backend = open_backend(settings)
     except (DouaneError, OSError) as error:
-        yield wrong(_AREA, "agent" if settings.agent is not None else "plugins", str(error), _remedy(settings))
+        yield _AREA.wrong("agent" if settings.agent is not None else "plugins", str(error), _remedy(settings))
         return
     yield from _backend(settings, backend)
     yield _state(settings, has_imports=bool(site.conf.enabled_import_methods))
     if not settings.guard_imports:
-        yield advice(
-            _AREA,
+        yield _AREA.advice(
             "imports",
             "unguarded: the filter lets an import through even if Glance does not run the import plugin",
             "remove `imports` if the import plugin is configured",
@@ -51,18 +49,17 @@ def examine(site: Site) -> Iterator[Point]:
 def _backend(settings: Settings, backend: Backend) -> Iterator[Point]:
     names = ", ".join(sorted(backend.plugins))
     if isinstance(backend, AgentBackend):
-        yield ok(_AREA, "agent", f"{settings.agent} answers; it has {names}")
+        yield _AREA.ok("agent", f"{settings.agent} answers; it has {names}")
         return
-    yield ok(_AREA, "plugins", f"{settings.config}: {names}; each was started once")
+    yield _AREA.ok("plugins", f"{settings.config}: {names}; each was started once")
     if backend.tier is Tier.OFF:
-        yield wrong(_AREA, "sandbox", "off: plugins run without a sandbox", "remove `sandbox`; see `douane doctor`")
+        yield _AREA.wrong("sandbox", "off: plugins run without a sandbox", "remove `sandbox`; see `douane doctor`")
     elif backend.tier is Tier.FULL:
-        yield ok(_AREA, "sandbox", backend.tier.value)
+        yield _AREA.ok("sandbox", backend.tier.value)
     else:
-        yield advice(_AREA, "sandbox", backend.tier.value, "`douane doctor` tells how to get the tier `full`")
+        yield _AREA.advice("sandbox", backend.tier.value, "`douane doctor` says how to get the tier `full`")
     if backend.transforms:
-        yield advice(
-            _AREA,
+        yield _AREA.advice(
             "transforms",
             "the plan may change images: an upload (PUT /file) that it would change is refused with 422, needs-import",
             "tell the tenants to import: openstack image create --import",
@@ -81,23 +78,21 @@ def _remedy(settings: Settings) -> str:
 def _state(settings: Settings, *, has_imports: bool) -> Point:
     if settings.state is None:
         if not has_imports:
-            return ok(_AREA, "state", "not set; without imports it is not needed")
-        return advice(
-            _AREA,
+            return _AREA.ok("state", "not set; without imports it is not needed")
+        return _AREA.advice(
             "state",
             "not set: staged images are inspected again when they are imported",
             "create a folder that only Glance may write, and set `state` to it",
         )
     status = os.stat(settings.state)
     if status.st_uid != os.geteuid() and os.geteuid() != 0:
-        return wrong(_AREA, "state", f"{settings.state} belongs to {status.st_uid}", "chown it to Glance's user")
+        return _AREA.wrong("state", f"{settings.state} belongs to {status.st_uid}", "chown it to Glance's user")
     if not os.access(settings.state, os.W_OK | os.X_OK):
-        return wrong(_AREA, "state", f"{settings.state} cannot be written", "chmod 700, owned by Glance's user")
+        return _AREA.wrong("state", f"{settings.state} cannot be written", "chmod 700, owned by Glance's user")
     if stat.S_IMODE(status.st_mode) & 0o022:
-        return wrong(
-            _AREA,
+        return _AREA.wrong(
             "state",
             f"other users can write {settings.state}: they could claim that an image was inspected",
             f"chmod 700 {settings.state}",
         )
-    return ok(_AREA, "state", f"{settings.state}, owned by {status.st_uid}")
+    return _AREA.ok("state", f"{settings.state}, owned by {status.st_uid}")

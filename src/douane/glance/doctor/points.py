@@ -27,16 +27,20 @@ class Point:
     remedy: str = ""
 
 
-def ok(area: str, name: str, fact: str) -> Point:
-    """A point that is as it should be."""
-    return Point(area, name, State.OK, fact)
+@dataclass(frozen=True)
+class Area:
+    """Makes the points of one area."""
 
+    name: str
 
-def wrong(area: str, name: str, fact: str, remedy: str) -> Point:
-    """A point that must be changed."""
-    return Point(area, name, State.WRONG, fact, remedy)
+    def ok(self, name: str, fact: str) -> Point:
+        """A point that is as it should be."""
+        return Point(self.name, name, State.OK, fact)
 
+    def wrong(self, name: str, fact: str, remedy: str) -> Point:
+        """A point that must be changed."""
+        return Point(self.name, name, State.WRONG, fact, remedy)
 
-def advice(area: str, name: str, fact: str, remedy: str) -> Point:
-    """A point to think about."""
-    return Point(area, name, State.ADVICE, fact, remedy)
+    def advice(self, name: str, fact: str, remedy: str) -> Point:
+        """A point to think about."""
+        return Point(self.name, name, State.ADVICE, fact, remedy)

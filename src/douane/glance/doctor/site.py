@@ -13,12 +13,12 @@ from typing import Any
 from douane.glance.backends import Backend
 from douane.glance.settings import Settings
 
-from .points import Point, advice, ok, wrong
+from .points import Area, Point
 
 TRIED = (29, 31, 33)
 """The versions of Glance that Douane's own tests run."""
 
-_AREA = "Glance"
+_AREA = Area("Glance")
 _FILES = ("glance-image-import.conf", "glance-api.conf")
 _RESERVED = {"os_glance_staging_store": "file", "os_glance_tasks_store": "file"}
 
@@ -33,7 +33,7 @@ class Site:
     files: list[str] = field(default_factory=list)
     is_read: bool = False
     filter_options: dict[str, str] | None = None
-    """Of the filter's section in the paste file; None if the pipeline has no filter of ours."""
+    """Of the filter's section in the paste file; None if the pipeline does not have the filter."""
     is_filtered: bool = False
     """True if the filter is in its place."""
     settings: Settings | None = None
@@ -54,8 +54,7 @@ def find_glance(site: Site, files: tuple[str, ...], dirs: tuple[str, ...]) -> It
         version = metadata.version("glance")
         import glance
     except (metadata.PackageNotFoundError, ImportError):
-        yield wrong(
-            _AREA,
+        yield _AREA.wrong(
             "installed",
             "there is no Glance in this Python environment",
             "install douane into Glance's environment, with its pip, and run its bin/douane",
@@ -64,11 +63,10 @@ def find_glance(site: Site, files: tuple[str, ...], dirs: tuple[str, ...]) -> It
     site.version = int(version.partition(".")[0])
     where = os.path.dirname(str(glance.__file__))
     if site.version in TRIED:
-        yield ok(_AREA, "version", f"{version}, in {where}")
+        yield _AREA.ok("version", f"{version}, in {where}")
     else:
         tried = ", ".join(map(str, TRIED))
-        yield advice(
-            _AREA,
+        yield _AREA.advice(
             "version",
             f"{version}, in {where}; Douane is tested with {tried}",
             "test accepted and refused uploads and imports before you rely on it",
@@ -76,8 +74,7 @@ def find_glance(site: Site, files: tuple[str, ...], dirs: tuple[str, ...]) -> It
     try:
         site.conf, site.files = _read(files, dirs)
     except Exception as error:  # of oslo.config, of an option's type, of a module that Glance could not import either
-        yield wrong(
-            _AREA,
+        yield _AREA.wrong(
             "configuration",
             f"it cannot be read: {error}",
             "name its files with --config-file, its folder with --config-dir, or set OS_GLANCE_CONFIG_DIR as for "
@@ -85,7 +82,7 @@ def find_glance(site: Site, files: tuple[str, ...], dirs: tuple[str, ...]) -> It
         )
         return
     site.is_read = True
-    yield ok(_AREA, "configuration", ", ".join(site.files) or "no file; only defaults")
+    yield _AREA.ok("configuration", ", ".join(site.files) or "no file; only defaults")
     yield _user()
     yield from _server(site)
 
@@ -126,13 +123,12 @@ def _user() -> Point:
         name = "without a name"
     fact = f"checked as the user {name} ({uid})"
     if uid == 0:
-        return advice(
-            _AREA,
+        return _AREA.advice(
             "user",
             fact,
             "run this as the user that runs Glance: may it read the plan, write the folders, and create sandboxes?",
         )
-    return ok(_AREA, "user", f"{fact}; it should be the user that runs Glance")
+    return _AREA.ok("user", f"{fact}; it should be the user that runs Glance")
 
 
 def _server(site: Site) -> Iterator[Point]:
@@ -141,8 +137,7 @@ def _server(site: Site) -> Iterator[Point]:
         return
     options = [name for name in ("bind_host", "bind_port", "workers") if _is_set(site.conf, name)]
     if options:
-        yield advice(
-            _AREA,
+        yield _AREA.advice(
             "server",
             f"{', '.join(options)}: for the program glance-api, which runs under eventlet; the engine cannot run there",
             "run Glance under uWSGI or mod_wsgi; or run `douane agent`, and set `agent` for the filter",

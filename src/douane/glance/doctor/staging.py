@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from douane.units import show_size
 
-from .points import Point, advice, ok, wrong
+from .points import Area, Point
 from .site import Site
 
-_AREA = "staging"
+_AREA = Area("staging")
 _LOW_SPACE = 10 << 30
 
 
@@ -22,8 +22,7 @@ def examine(site: Site) -> Iterator[Point]:
     try:
         path = str(housekeeping.staging_store_path())
     except Exception as error:  # of Glance: no file store; of an option that is not set
-        yield wrong(
-            _AREA,
+        yield _AREA.wrong(
             "folder",
             f"it is no folder on this host: {error}",
             "set filesystem_store_datadir in [os_glance_staging_store], or node_staging_uri = file:///...",
@@ -32,13 +31,12 @@ def examine(site: Site) -> Iterator[Point]:
     try:
         status = os.stat(path)
     except OSError as error:
-        yield wrong(_AREA, "folder", f"{path}: {error.strerror}", "create it, owned by Glance's user, with mode 700")
+        yield _AREA.wrong("folder", f"{path}: {error.strerror}", "create it, owned by Glance's user, with mode 700")
         return
     yield _folder(path, status)
     yield _room(path, transforms=site.transforms)
     if not (site.conf.worker_self_reference_url or site.conf.public_endpoint):
-        yield advice(
-            _AREA,
+        yield _AREA.advice(
             "hosts",
             "worker_self_reference_url is not set",
             "with several Glance hosts, set it on each to the host's own URL: an import must reach the host that has "
@@ -49,29 +47,24 @@ def examine(site: Site) -> Iterator[Point]:
 def _folder(path: str, status: os.stat_result) -> Point:
     mode = stat.S_IMODE(status.st_mode)
     if not stat.S_ISDIR(status.st_mode):
-        return wrong(_AREA, "folder", f"{path} is no folder", "replace it with a folder")
+        return _AREA.wrong("folder", f"{path} is no folder", "replace it with a folder")
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        return wrong(
-            _AREA,
+        return _AREA.wrong(
             "folder",
             f"{path}, of user {status.st_uid} and mode {mode:o}, cannot be written by user {os.geteuid()}",
             "chown it to Glance's user",
         )
     if mode & 0o002:
-        return wrong(
-            _AREA,
+        return _AREA.wrong(
             "folder",
             f"everybody may write {path} (mode {mode:o}): an image could be replaced after it was checked",
             f"chmod 700 {path}",
         )
     if mode & 0o027:
-        return advice(
-            _AREA,
-            "folder",
-            f"users besides Glance's may read or write {path} (mode {mode:o})",
-            f"chmod 700 {path}",
+        return _AREA.advice(
+            "folder", f"users besides Glance's may read or write {path} (mode {mode:o})", f"chmod 700 {path}"
         )
-    return ok(_AREA, "folder", f"{path}, of user {status.st_uid}, mode {mode:o}")
+    return _AREA.ok("folder", f"{path}, of user {status.st_uid}, mode {mode:o}")
 
 
 def _room(path: str, *, transforms: bool) -> Point:
@@ -80,5 +73,5 @@ def _room(path: str, *, transforms: bool) -> Point:
     need = "for each image as it arrives" + (", and for its transformed copy" if transforms else "")
     fact = f"{show_size(free)} free; it must suffice {need}"
     if free < _LOW_SPACE:
-        return advice(_AREA, "room", fact, "is that enough for the largest images that are imported at the same time?")
-    return ok(_AREA, "room", fact)
+        return _AREA.advice("room", fact, "is that enough for the largest images that are imported at the same time?")
+    return _AREA.ok("room", fact)

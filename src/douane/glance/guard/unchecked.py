@@ -99,7 +99,7 @@ class PendingImports:
         repo = internals.image_repo()
         image = internals.find_image(repo, pending.image)
         if image is not None and image.status in ("active", "deactivated"):
-            # Glance calls the plugin before the image becomes `importing`: a call comes before this look, or never.
+            # Glance calls the plugin before the image becomes `importing`: by now, or never.
             if self._drop(lambda candidate: candidate is pending):
                 _flag(repo, image)
         elif image is None or (  # it was deleted, or the import has failed
@@ -116,13 +116,13 @@ class PendingImports:
 
 
 PENDING_IMPORTS = PendingImports()
-"""Those of this process."""
+"""The pending imports of this process."""
 
 
 def _flag(repo: Any, image: Any) -> None:
     log.critical(
         "image %s was IMPORTED WITHOUT BEING CHECKED: Glance did not run the import plugin of Douane. Examine the "
-        "image and whoever has used it; `douane glance doctor` tells what is wrong",
+        "image and its users; `douane glance doctor` shows what is wrong",
         image.image_id,
     )
     try:
