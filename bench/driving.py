@@ -1,4 +1,4 @@
-"""How the benchmarks drive Douane: plans of their own inspectors, in this process or as the whole command."""
+"""Run Douane for the benchmarks: plans of their own inspectors, in this process or as the whole command."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from douane.imports import Home, import_image
 INSPECTORS = Path(__file__).parent / "plugins" / "inspectors.py"
 
 COMMAND = [sys.executable, "-m", "douane.cli.main"]
-"""`douane`, by the interpreter that runs the benchmarks."""
+"""`douane`, run by the interpreter of the benchmarks."""
 
 
 class WrongOutcome(Exception):
-    """Douane did something else than what was to be measured, so there is nothing to measure."""
+    """Douane did not do what the benchmark measures."""
 
 
 def write_plan(path: Path, classes: Sequence[str], digests: Sequence[str], *, mark: str = "") -> Path:
-    """A configuration with `classes` of plugins/inspectors.py; the first is named "class-0" and `mark`, and so on."""
+    """Write a configuration with `classes` of plugins/inspectors.py; the first plugin is "class-0" plus `mark`."""
     listed = ", ".join(f'"{digest}"' for digest in digests)
     tables = [f"[import]\ndigests = [{listed}]\n"]
     for number, name in enumerate(classes):
@@ -33,14 +33,14 @@ def write_plan(path: Path, classes: Sequence[str], digests: Sequence[str], *, ma
 
 
 def make_plan(directory: Path, classes: Sequence[str], digests: Sequence[str]) -> Plan:
-    """The same as the engine's table. Also one without any inspector, which no configuration may say."""
+    """The same as a plan of the engine, also one without inspectors, which a configuration cannot express."""
     path = write_plan(directory / "plan.toml", [*classes, "Touch"], digests)
     plan = load_plan(str(path))
     return Plan(plugins=plan.plugins[: len(classes)], digests=plan.digests)
 
 
 def inspect(plan: Plan, image: Path, tier: str | None) -> Report:
-    """Let the image through the plan, nothing stored."""
+    """Run the image through the plan; store nothing."""
     return inspect_image(
         plan, DeclaredImage(name=image.name), open_source(str(image)), options=RunOptions(tier=choose_tier(plan, tier))
     )
@@ -51,15 +51,15 @@ def store(plan: Plan, image: Path, home: Path, tier: str | None) -> Report:
     opened = Home(home)
     try:
         options = RunOptions(tier=choose_tier(plan, tier))
-        done = import_image(opened, plan, DeclaredImage(name=image.name), open_source(str(image)), options)
+        result = import_image(opened, plan, DeclaredImage(name=image.name), open_source(str(image)), options)
     finally:
         opened.close()
-    expect(done.report, "accepted")
-    return done.report
+    expect(result.report, "accepted")
+    return result.report
 
 
 def expect(report: Report, outcome: str) -> Report:
-    """The report, if it came out as it was to. Raises WrongOutcome."""
+    """The report, if it has the `outcome`. Raises WrongOutcome."""
     if report.outcome != outcome:
         details = [verdict.detail for verdict in report.verdicts if verdict.detail]
         raise WrongOutcome(f"{report.outcome} instead of {outcome}: {report.code}, {report.message} {details}")
@@ -73,10 +73,10 @@ def command(verb: str, image: Path, plan: Path, *options: str, tier: str | None)
 
 
 def remove_home(home: Path) -> None:
-    """Delete a home with all that it holds."""
+    """Delete a home and its content."""
     shutil.rmtree(home, ignore_errors=True)
 
 
 def environment() -> dict[str, str]:
-    """The environment for commands: this one, without a home of the person who runs the benchmarks."""
+    """The environment for commands: this environment without the user's own home of Douane."""
     return {key: value for key, value in os.environ.items() if key != "DOUANE_HOME"}

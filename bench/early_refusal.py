@@ -1,4 +1,4 @@
-"""How much of an image is read when its beginning is refused."""
+"""The bytes of an image that are read if its start is refused."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _RETURNED = re.compile(r"(?:read|pread64|readv|preadv2?|sendfile|splice|copy_fil
 
 
 def measure(settings: Settings) -> list[Row]:
-    """Rows of MiB: what was read of the image, with one inspector of the stream and with one of the head."""
+    """Rows of MiB read of the image, with an inspector of the stream and an inspector of the head."""
     image = random_image(settings.directory / "image", settings.size(4 * GiB, 128 * MiB))
     by_strace = shutil.which("strace") is not None
-    method = "counted by strace" if by_strace else "the process's rchar, less that of a run on a hole"
+    method = "counted by strace" if by_strace else "rchar of the process, less that of a run on a hole"
     rows = []
     for inspector in ("RefuseFirstBlock", "RefuseHead"):
         plan = driving.write_plan(settings.directory / "refuse.toml", [inspector], ["md5", "sha512"])
@@ -37,32 +37,32 @@ def measure(settings: Settings) -> list[Row]:
                 BOUND / MiB,
                 "the bound",
                 "MiB",
-                most=1.0,
+                max_ratio=1.0,
                 timed=False,
-                note=f"the most of {len(samples[inspector])} runs, {method}",
+                note=f"the maximum of {len(samples[inspector])} runs, {method}",
                 samples=samples,
             )
         )
     return rows
 
 
-def _refused(words: list[str]) -> None:
-    done = subprocess.run(words, stdout=subprocess.PIPE, env=driving.environment(), check=False)
-    if done.returncode != 1:
-        raise driving.WrongOutcome(f"the image was to be refused (1), the command ended with {done.returncode}")
+def _expect_refusal(words: list[str]) -> None:
+    process = subprocess.run(words, stdout=subprocess.PIPE, env=driving.environment(), check=False)
+    if process.returncode != 1:
+        raise driving.WrongOutcome(f"the image must be refused (1), but the command ended with {process.returncode}")
 
 
 def _strace(settings: Settings, image: Path, plan: Path) -> int:
     """Bytes that all processes of the command read of the image (strace(1), -P)."""
     log = settings.directory / "strace"
     trace = ["strace", "-f", "-qq", "-e", "signal=none", "-e", f"trace={CALLS}", "-P", str(image), "-o", str(log)]
-    _refused([*trace, *driving.command("check", image, plan, tier=settings.tier)])
+    _expect_refusal([*trace, *driving.command("check", image, plan, tier=settings.tier)])
     lines = log.read_text().splitlines()
     if any("mmap(" in line for line in lines):
-        raise driving.WrongOutcome("the image was mapped: what is read of it cannot be counted by calls")
-    # A call that was interrupted by another process's line ends in one that says "resumed".
+        raise driving.WrongOutcome("the image was mapped, so that reads cannot be counted by calls")
+    # a call that another line interrupts continues in a line with "resumed"
     joined = [line.replace("<... ", "").replace(" resumed>", "(") for line in lines]
-    counted = sum(int(found[1]) for line in joined if (found := _RETURNED.search(line)))
+    counted = sum(int(match[1]) for line in joined if (match := _RETURNED.search(line)))
     if not counted:
         raise driving.WrongOutcome(f"strace saw no byte of the image read: {lines[:5]}")
     return counted
@@ -74,14 +74,14 @@ def _difference(settings: Settings, image: Path, plan: Path) -> int:
 
 
 def _all_read(settings: Settings, image: Path, plan: Path) -> int:
-    """Bytes that the command and its children read of anything (rchar, proc_pid_io(5)); told by a shell around it.
+    """Bytes that the command and its children read in all (rchar, proc_pid_io(5)), from a shell around the command.
 
-    The kernel adds what a child read to its parent's sum when it is waited for, so one shell's own file tells all.
+    The kernel adds the count of a child to its parent's when the child is waited for, so that the shell has the sum.
     """
     words = driving.command("check", image, plan, tier=settings.tier)
     script = '"$@" > /dev/null; code=$?; while read -r key value; do [ "$key" != rchar: ] || echo "$value"; done'
     shell = ["bash", "-c", f"{script} < /proc/$$/io; exit $code", "bash", *words]
-    done = subprocess.run(shell, stdout=subprocess.PIPE, env=driving.environment(), check=False)
-    if done.returncode != 1:
-        raise driving.WrongOutcome(f"the image was to be refused (1), the command ended with {done.returncode}")
-    return int(done.stdout)
+    process = subprocess.run(shell, stdout=subprocess.PIPE, env=driving.environment(), check=False)
+    if process.returncode != 1:
+        raise driving.WrongOutcome(f"the image must be refused (1), but the command ended with {process.returncode}")
+    return int(process.stdout)

@@ -1,4 +1,4 @@
-"""The most memory that the `douane` process itself has at any time: the same for every image, and little."""
+"""The peak memory of the `douane` process itself: the same for every image, and small."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ INSPECTORS = 4
 
 
 def measure(settings: Settings) -> list[Row]:
-    """Rows of MiB (VmHWM of /proc/PID/status: resident, the ring included, its children not)."""
-    here = settings.directory
-    dense = random_image(here / "dense", settings.size(GiB, 128 * MiB))
-    sparse = sparse_image(here / "sparse", settings.size(64, 8) * GiB, data_every=settings.size(1024, 128) * MiB)
-    hole = sparse_image(here / "hole", settings.size(64, 8) * GiB)
-    # Digests of 64 GiB of zeros would take minutes and no memory; a row of its own shows what they do need.
-    bare = driving.write_plan(here / "bare.toml", ["Touch"] * INSPECTORS, [])
-    full = driving.write_plan(here / "full.toml", ["Touch"] * INSPECTORS, ["md5", "sha256", "sha512"])
+    """Rows of MiB (VmHWM of /proc/PID/status: resident memory with the ring, without child processes)."""
+    directory = settings.directory
+    dense = random_image(directory / "dense", settings.size(GiB, 128 * MiB))
+    sparse = sparse_image(directory / "sparse", settings.size(64, 8) * GiB, data_every=settings.size(1024, 128) * MiB)
+    hole = sparse_image(directory / "hole", settings.size(64, 8) * GiB)
+    # digests of 64 GiB of zeros would take minutes and no memory; a row of their own shows their memory
+    bare = driving.write_plan(directory / "bare.toml", ["Touch"] * INSPECTORS, [])
+    full = driving.write_plan(directory / "full.toml", ["Touch"] * INSPECTORS, ["md5", "sha256", "sha512"])
     samples = in_turn(
         settings.times(3),
         {
@@ -39,24 +39,25 @@ def measure(settings: Settings) -> list[Row]:
     )
     dense.unlink()
     middle = {name: statistics.median(values) for name, values in samples.items()}
-    told = f"{settings.size(GiB, 128 * MiB) // MiB} MiB random"
+    baseline = f"{settings.size(GiB, 128 * MiB) // MiB} MiB random"
     long = f"{settings.size(64, 8)} GiB"
-    most = max(max(values) for values in samples.values())
+    highest = max(max(values) for values in samples.values())
 
-    def row(what: str, name: str, least: float | None) -> Row:
-        kept = {key: samples[key] for key in (name, "dense")}
-        return Row(what, middle[name], middle["dense"], told, "MiB", 1.1, least, timed=False, samples=kept)
+    def row(what: str, name: str, min_ratio: float | None) -> Row:
+        row_samples = {key: samples[key] for key in (name, "dense")}
+        middles = middle[name], middle["dense"]
+        return Row(what, *middles, baseline, "MiB", 1.1, min_ratio, timed=False, samples=row_samples)
 
     return [
         row(f"peak memory of the engine, {long} sparse with 64 MiB of data", "sparse", 0.9),
-        row(f"peak memory of the engine, {long} that are one hole", "hole", None),  # less: the ring is never touched
+        row(f"peak memory of the engine, {long} that are one hole", "hole", None),  # less, as the ring is not touched
         row("peak memory of the engine, three digests instead of none", "digests", 0.9),
-        Row("the highest of all these runs", most, BOUND_MIB, "the bound", "MiB", most=1.0, timed=False),
+        Row("the maximum of all these runs", highest, BOUND_MIB, "the bound", "MiB", max_ratio=1.0, timed=False),
     ]
 
 
 def _peak(settings: Settings, image: Path, plan: Path) -> float:
-    """Import the image with the whole command; VmHWM of its process, which only grows, read until it is gone."""
+    """Import the image with the whole command; return the last VmHWM of its process, which only grows."""
     home = settings.directory / "home"
     words = driving.command("import", image, plan, "--home", str(home), tier=settings.tier)
     with subprocess.Popen(words, stdout=subprocess.PIPE, env=driving.environment()) as engine:
@@ -70,16 +71,16 @@ def _peak(settings: Settings, image: Path, plan: Path) -> float:
                 peak = max(peak, _high_water_mark(engine.pid))
         finally:
             os.close(ended)
-        said = engine.stdout.read()
+        output = engine.stdout.read()
     driving.remove_home(home)
     if engine.returncode:
-        raise driving.WrongOutcome(f"the import of {image.name} ended with {engine.returncode}: {said!r:.500}")
+        raise driving.WrongOutcome(f"the import of {image.name} ended with {engine.returncode}: {output!r:.500}")
     return peak / MiB
 
 
 def _high_water_mark(pid: int) -> int:
     try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        match = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return int(found[1]) * 1024 if found else 0  # a process that has just ended has no memory to tell of
+    return int(match[1]) * 1024 if match else 0  # a process that has just ended has no VmHWM

@@ -1,4 +1,4 @@
-"""How fast data goes through the examination of formats once the headers have gone by, on one core."""
+"""The speed of the examination of formats on data after the headers, on one core."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from douane.plugins.formats.registry import FORMATS
 from .driving import WrongOutcome
 from .harness import GiB, MiB, Row, Settings, in_turn, medians
 
-LEAST = 3e9
+MIN_SPEED = 3e9
 """Bytes a second."""
 
 HEADERS = 4 * MiB
@@ -22,7 +22,7 @@ KINDS: dict[str, list[str]] = {"raw": [], "qcow2": [], "vmdk": ["-o", "subformat
 
 
 def measure(settings: Settings) -> list[Row]:
-    """Rows of GB a second of processor time; chunks of 1 MiB out of memory."""
+    """Rows of GB a second of processor time, with chunks of 1 MiB from memory."""
     total = settings.size(8 * GiB, 2 * GiB)
     heads = {kind: _head(settings.directory, kind, options) for kind, options in KINDS.items()}
     runs = {kind: partial(_run, heads[kind], kind, total) for kind in KINDS}
@@ -31,10 +31,10 @@ def measure(settings: Settings) -> list[Row]:
         Row(
             f"examination of {kind}{' streamOptimized' if kind == 'vmdk' else ''}, data after headers, one core",
             speed,
-            LEAST / 1e9,
+            MIN_SPEED / 1e9,
             "the bound",
             "GB/s",
-            least=1.0,
+            min_ratio=1.0,
             samples={"ours": samples[kind]},
         )
         for kind, speed in medians(samples).items()
@@ -42,24 +42,24 @@ def measure(settings: Settings) -> list[Row]:
 
 
 def _head(directory: Path, kind: str, options: list[str]) -> bytes:
-    """The first megabytes of an image that qemu-img made of random bytes, which fill more than that."""
-    source, made = directory / "random", directory / f"examined.{kind}"
+    """The first megabytes of an image that qemu-img made of more random bytes."""
+    source, image = directory / "random", directory / f"examined.{kind}"
     if not source.exists():
         source.write_bytes(os.urandom(2 * HEADERS))
-    subprocess.run(["qemu-img", "convert", "-O", kind, "-f", "raw", *options, source, made], check=True, timeout=120)
-    with made.open("rb") as file:
+    subprocess.run(["qemu-img", "convert", "-O", kind, "-f", "raw", *options, source, image], check=True, timeout=120)
+    with image.open("rb") as file:
         return file.read(HEADERS)
 
 
 def _run(head: bytes, kind: str, total: int) -> float:
-    """GB a second of processor time for what follows `head`."""
+    """GB a second of processor time for the data after `head`."""
     examination = Examination(FORMATS, len(head) + total)
     view = memoryview(head)
     for at in range(0, len(head), MiB):
         examination.feed(view[at : at + MiB])
-    found = [match.disk_format for match in examination.matches] or ["raw"]
-    if found != [kind]:
-        raise WrongOutcome(f"what qemu-img made as {kind} was taken for {found}")
+    formats = [match.disk_format for match in examination.matches] or ["raw"]
+    if formats != [kind]:
+        raise WrongOutcome(f"the {kind} image of qemu-img is detected as {formats}")
     data = memoryview(bytes(range(256)) * (MiB // 256))
     began = _seconds()
     for _ in range(total // MiB):

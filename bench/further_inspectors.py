@@ -1,4 +1,4 @@
-"""What one more inspector costs, and what eight cost with one ring or with a pipe each."""
+"""The cost of one more inspector, and of eight inspectors with one ring or a pipe each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .harness import GiB, MiB, Row, Settings, in_turn, medians, timed
 from .workspace import random_image
 
 COUNTS = (0, 1, 2, 4, 8)
-MOST = 8
+MAX_COUNT = 8
 PIPES = Path(__file__).parent / "one_pipe_each.py"
 
 
 def measure(settings: Settings) -> list[Row]:
-    """Rows of seconds: with digests for 0 to 8 inspectors; without, for 8, against 8 pipes."""
+    """Rows of seconds: 0 to 8 inspectors with digests; 8 inspectors without digests, against 8 pipes."""
     image = random_image(settings.directory / "image", settings.size(4 * GiB, 128 * MiB))
     return [*_further(settings, image), _pipes(settings, image)]
 
@@ -34,26 +34,26 @@ def _further(settings: Settings, image: Path) -> list[Row]:
     middle = medians(samples)
     rows = []
     for fewer, more in itertools.pairwise(COUNTS):
-        each = (middle[str(more)] - middle[str(fewer)]) / (more - fewer)
+        cost = (middle[str(more)] - middle[str(fewer)]) / (more - fewer)
         rows.append(
             Row(
-                f"inspectors {fewer} -> {more}, with digests: each one more",
-                middle[str(fewer)] + each,
+                f"inspectors {fewer} -> {more}, with digests: each further inspector",
+                middle[str(fewer)] + cost,
                 middle[str(fewer)],
                 f"{fewer} inspectors",
                 "s",
                 samples={str(n): samples[str(n)] for n in (fewer, more)},
             )
         )
-    each = (middle[str(MOST)] - middle["0"]) / MOST
+    cost = (middle[str(MAX_COUNT)] - middle["0"]) / MAX_COUNT
     rows.append(
         Row(
-            f"inspectors 0 -> {MOST}, with digests: each one more, on average",
-            middle["0"] + each,
+            f"inspectors 0 -> {MAX_COUNT}, with digests: each further inspector, on average",
+            middle["0"] + cost,
             middle["0"],
             "no inspector",
             "s",
-            most=1.03,
+            max_ratio=1.03,
             samples=samples,
         )
     )
@@ -61,22 +61,22 @@ def _further(settings: Settings, image: Path) -> list[Row]:
 
 
 def _pipes(settings: Settings, image: Path) -> Row:
-    baseline = [sys.executable, "-I", "-S", str(PIPES), str(image), str(MOST)]
+    baseline = [sys.executable, "-I", "-S", str(PIPES), str(image), str(MAX_COUNT)]
     samples = in_turn(
         settings.times(5),
         {
-            "ring": functools.partial(_run, settings, image, MOST, []),
+            "ring": functools.partial(_run, settings, image, MAX_COUNT, []),
             "pipes": lambda: timed(lambda: subprocess.run(baseline, check=True)),
         },
     )
     middle = medians(samples)
     return Row(
-        f"{MOST} inspectors, one ring, no digests",
+        f"{MAX_COUNT} inspectors, one ring, no digests",
         middle["ring"],
         middle["pipes"],
-        f"{MOST} processes, one pipe each",
+        f"{MAX_COUNT} processes, one pipe each",
         "s",
-        most=0.25,
-        note="4 times faster is 0.25; the ring's side builds and tests 8 cages in this time, the pipes' none",
+        max_ratio=0.25,
+        note="4 times faster is 0.25; the time with the ring includes the start of 8 sandboxes, that with pipes none",
         samples=samples,
     )

@@ -1,4 +1,4 @@
-"""A real Glance with a real Keystone for the measurements: the ones that the tests use (tests/support/glance)."""
+"""A real Glance with a real Keystone for the measurements, those of the tests (tests/support/glance)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .driving import WrongOutcome
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))
 
-# Its folder is added above.
+# the folder is added above
 from support.glance import agent_server, glance_config, glance_server, images, keystone, postgres  # noqa: E402
 from support.glance.environments import FOLDER  # noqa: E402
 
@@ -26,44 +26,44 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _LOOK_SECONDS = 0.01
 
 
-def missing() -> str | None:
-    """What to do before there is a Glance to be measured; None if there is one."""
-    wanted = [name for name in NEEDED if not (FOLDER / name / "bin" / "python").exists()]
-    if not wanted:
+def missing_environments() -> str | None:
+    """The remedy if there is no Glance to measure; None if there is."""
+    names = [name for name in NEEDED if not (FOLDER / name / "bin" / "python").exists()]
+    if not names:
         return None
-    return f"there is no Glance here; make it: scripts/glance-env.sh postgresql {' '.join(NEEDED)}"
+    return f"there is no Glance; make it: scripts/glance-env.sh postgresql {' '.join(NEEDED)}"
 
 
 @dataclass(frozen=True)
-class Used:
-    """Seconds that something took, and what all processes of one Glance used: seconds of processor time, and bytes
-    that they have given to the cache of a disk."""
+class Usage:
+    """`seconds` of an operation, and the usage of all processes of a Glance: `cpu` seconds, and bytes `written` to the
+    cache of a disk."""
 
     seconds: float
     cpu: float
     written: int
 
-    def __sub__(self, before: Used) -> Used:
-        return Used(self.seconds - before.seconds, self.cpu - before.cpu, self.written - before.written)
+    def __sub__(self, earlier: Usage) -> Usage:
+        return Usage(self.seconds - earlier.seconds, self.cpu - earlier.cpu, self.written - earlier.written)
 
 
-class Measured:
-    """One Glance that runs."""
+class MeasuredGlance:
+    """A running Glance."""
 
     def __init__(self, glance: glance_server.Glance, agent: agent_server.AgentServer | None = None) -> None:
-        """What `agent` uses is used by this Glance."""
+        """The usage of `agent` counts as that of this Glance."""
         self._glance = glance
         self._agent = agent
         self._api = glance.api()
 
     def create(self) -> str:
-        """A new raw image; its id."""
+        """Create a raw image; return its id."""
         return images.create(self._api, name="bench")
 
     def upload(self, image: str, door: str, data: Path) -> float:
         """Seconds of PUT `door` (``file`` or ``stage``), from the connection to the answer. Raises WrongOutcome.
 
-        The file is sent by sendfile(2): a client that copies would take the processor from who is measured.
+        The file is sent by sendfile(2): a client that copies would take processor time from Glance.
         """
         began = time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", self._glance.port, timeout=600)
@@ -76,18 +76,18 @@ class Measured:
             connection.endheaders()
             connection.sock.sendfile(file)
             response = connection.getresponse()
-            said = response.read()
+            body = response.read()
         seconds = time.perf_counter() - began
         if response.status != 204:
             raise WrongOutcome(
-                f"Glance answers {door} with {response.status}: {said!r:.500}\n{self._glance.log[-2000:]}"
+                f"Glance answers {door} with {response.status}: {body!r:.500}\n{self._glance.log[-2000:]}"
             )
         return seconds
 
     def run_import(self, image: str) -> float:
-        """Seconds of an import of what is staged, from the request until the image is active. Raises WrongOutcome.
+        """Seconds of an import of the staged data, from the request until the image is active. Raises WrongOutcome.
 
-        The staged file's end is waited for, since to ask Glance again and again would keep it from its work.
+        The end is recognised by the removal of the staged file, as requests to Glance would slow it down.
         """
         staged = self._glance.folder / "staging" / image
         began = time.perf_counter()
@@ -101,30 +101,30 @@ class Measured:
             raise WrongOutcome(f"the image was not imported:\n{self._glance.log[-4000:]}")
         return seconds
 
-    def shown(self, image: str) -> dict[str, object]:
-        """The image as its owner sees it."""
-        shown: dict[str, object] = self._api.must("GET", f"/v2/images/{image}")
-        return shown
+    def image_properties(self, image: str) -> dict[str, object]:
+        """The image as shown to its owner."""
+        image_properties: dict[str, object] = self._api.must("GET", f"/v2/images/{image}")
+        return image_properties
 
     def log(self) -> str:
-        """All that it has logged."""
+        """The log so far."""
         return self._glance.log
 
     def delete(self, image: str) -> None:
-        """The image and its data."""
+        """Delete the image and its data."""
         self._api.must("DELETE", f"/v2/images/{image}")
 
-    def used(self) -> Used:
-        """By its processes, and by those of theirs that have ended (proc_pid_stat(5), proc_pid_io(5))."""
+    def usage(self) -> Usage:
+        """The usage of its processes, and of their ended children (proc_pid_stat(5), proc_pid_io(5))."""
         cpu, written = 0, 0
         servers = [self._glance.process, *([self._agent.process] if self._agent is not None else [])]
         for pid in chain.from_iterable(_group(server.pid) for server in servers):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 cpu += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
-                told = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
-                written += int(told["write_bytes"])
-        return Used(time.perf_counter(), cpu / _TICKS, written)
+                counters = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+                written += int(counters["write_bytes"])
+        return Usage(time.perf_counter(), cpu / _TICKS, written)
 
 
 def _group(leader: int) -> Iterator[int]:
@@ -136,17 +136,17 @@ def _group(leader: int) -> Iterator[int]:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A Glance to be measured; with `plan`, an agent of this plan beside it, for whose socket it is configured."""
+class Setup:
+    """A Glance to measure; with `plan`, an agent with this plan beside it."""
 
     config: Callable[[str], glance_config.GlanceConfig]
-    """From the path of the agent's socket; an empty one where there is none."""
+    """The configuration by the path of the agent's socket, which is empty without an agent."""
     plan: Path | None = None
 
 
 @contextlib.contextmanager
-def glances(folder: Path, wanted: Sequence[Wanted]) -> Iterator[list[Measured]]:
-    """These Glances, all at once, below `folder`; one Keystone and one database for all."""
+def glances(folder: Path, setups: Sequence[Setup]) -> Iterator[list[MeasuredGlance]]:
+    """Run a Glance for each of `setups` below `folder`, with one Keystone and one database for all."""
     with contextlib.ExitStack() as stack:
         database = postgres.Postgres()
         stack.callback(database.stop)
@@ -156,17 +156,17 @@ def glances(folder: Path, wanted: Sequence[Wanted]) -> Iterator[list[Measured]]:
         stack.callback(identity.stop)
         identity.start()
         started = []
-        for number, each in enumerate(wanted):
-            here = folder / f"glance-{number}"
-            here.mkdir()
+        for number, setup in enumerate(setups):
+            glance_folder = folder / f"glance-{number}"
+            glance_folder.mkdir()
             agent = None
-            if each.plan is not None:
-                agent = agent_server.AgentServer("33", each.plan)
+            if setup.plan is not None:
+                agent = agent_server.AgentServer("33", setup.plan)
                 stack.callback(agent.close)
                 agent.start()
-            config = each.config(agent.socket if agent is not None else "")
-            glance = glance_server.Glance(config, here, database, identity)
+            config = setup.config(agent.socket if agent is not None else "")
+            glance = glance_server.Glance(config, glance_folder, database, identity)
             stack.callback(glance.close)
             glance.start()
-            started.append(Measured(glance, agent))
+            started.append(MeasuredGlance(glance, agent))
         yield started

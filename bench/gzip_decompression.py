@@ -1,4 +1,4 @@
-"""Unpacking on the way in, caged, digested twice and stored, against gzip(1) that does nothing else."""
+"""Unpacking during an import, sandboxed, with two sets of digests and a store, against gzip(1) alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 
 from . import driving
 from . import through_plugins as through
-from .disk_images import disk_image, packed
+from .disk_images import disk_image, gzip_of
 from .harness import GiB, MiB, Row, Settings, in_turn, medians, timed
 from .import_against_tee import digests_of
 from .workspace import settle
@@ -16,15 +16,15 @@ FASTER = 1.5
 
 
 def measure(settings: Settings) -> list[Row]:
-    """A row of seconds. The digests of what is stored are compared to those of the image before it was packed."""
-    here = settings.directory
-    raw = disk_image(here / "disk", settings.size(2 * GiB, 128 * MiB))
-    image = packed(here / "disk.gz", raw)
+    """Rows of seconds. The digests of the stored image are compared with those of the image before packing."""
+    directory = settings.directory
+    raw = disk_image(directory / "disk", settings.size(2 * GiB, 128 * MiB))
+    image = gzip_of(directory / "disk.gz", raw)
     stored = digests_of(raw)
-    out = here / "out"
-    every = through.write_plan(here / "every.toml", [through.DECOMPRESS], through.EVERY_DIGEST)
-    two = through.write_plan(here / "two.toml", [through.DECOMPRESS], ("md5", "sha512"))
-    none = through.write_plan(here / "none.toml", [through.DECOMPRESS], ())
+    out = directory / "out"
+    every = through.write_plan(directory / "every.toml", [through.DECOMPRESS], through.EVERY_DIGEST)
+    two = through.write_plan(directory / "two.toml", [through.DECOMPRESS], ("md5", "sha512"))
+    none = through.write_plan(directory / "none.toml", [through.DECOMPRESS], ())
 
     def gzip() -> float:
         script = f"gzip -dc {shlex.quote(str(image))} > {shlex.quote(str(out))}"
@@ -41,13 +41,14 @@ def measure(settings: Settings) -> list[Row]:
             "two digests": lambda: through.run(settings, image, two, stored=stored).seconds,
             "no digest": lambda: through.run(settings, image, none).seconds,
         },
-        warm_up=settings.quick,  # the images have just been made, and a start weighs nothing against gigabytes
+        warm_up=settings.quick,  # the images have just been made, and a start costs nothing compared with gigabytes
     )
     middle = medians(samples)
 
-    def row(what: str, name: str, most: float | None, note: str = "") -> Row:
-        kept = {key: samples[key] for key in (name, "gzip")}
-        return Row(what, middle[name], middle["gzip"], "gzip -dc, not synced", "s", most, note=note, samples=kept)
+    def row(what: str, name: str, max_ratio: float | None, note: str = "") -> Row:
+        row_samples = {key: samples[key] for key in (name, "gzip")}
+        middles = middle[name], middle["gzip"]
+        return Row(what, *middles, "gzip -dc, not synced", "s", max_ratio, note=note, samples=row_samples)
 
     what = f"import of a gzip of {raw.stat().st_size // MiB} MiB"
     return [

@@ -1,4 +1,4 @@
-"""What all measurements share: rounds in turn, medians, and a row of the table."""
+"""The parts that all measurements share: rounds in turn, medians, and a row of the table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GiB = 1 << 30
 
 @dataclass(frozen=True)
 class Settings:
-    """How this run measures. `tier` None is the best that the machine gives."""
+    """The settings of a run. `tier` None is the best that the machine offers."""
 
     directory: Path
     quick: bool = False
@@ -24,20 +24,20 @@ class Settings:
     seed: int = 0
 
     def size(self, full: int, quick: int) -> int:
-        """A number of bytes, or of rounds, for a full run and for a quick one."""
+        """A number of bytes or rounds: `full`, or `quick` in a quick run."""
         return quick if self.quick else full
 
     def times(self, full: int, quick: int = 1) -> int:
-        """Rounds of one measurement: what was asked for, or its own number."""
+        """Rounds of a measurement: those of the command line, or its own."""
         return self.rounds if self.rounds is not None else self.size(full, quick)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `ours` against `against`, both in `unit`, and the bounds of their ratio.
+    """A row of the table: `ours` against `against`, both in `unit`, and the bounds of their ratio.
 
-    Without bounds it is told for the reader. `timed`: it is a time, which says nothing about the images of a
-    quick run, so there it is not judged.
+    A row without bounds is for information. A `timed` row is not judged in a quick run, whose small images say
+    nothing about time.
     """
 
     what: str
@@ -45,8 +45,8 @@ class Row:
     against: float
     against_what: str
     unit: str
-    most: float | None = None
-    least: float | None = None
+    max_ratio: float | None = None
+    min_ratio: float | None = None
     timed: bool = True
     note: str = ""
     samples: Mapping[str, list[float]] = field(default_factory=dict)
@@ -58,20 +58,21 @@ class Row:
 
     def holds(self, *, quick: bool) -> bool | None:
         """True if the ratio is within its bounds; None if there is nothing to judge."""
-        if (self.most is None and self.least is None) or (quick and self.timed):
+        if (self.max_ratio is None and self.min_ratio is None) or (quick and self.timed):
             return None
-        return (self.most is None or self.ratio <= self.most) and (self.least is None or self.ratio >= self.least)
+        below = self.max_ratio is None or self.ratio <= self.max_ratio
+        return below and (self.min_ratio is None or self.ratio >= self.min_ratio)
 
 
 def in_turn(rounds: int, runs: Mapping[str, Callable[[], float]], *, warm_up: bool = True) -> dict[str, list[float]]:
-    """Run A, B, C, A, B, C, ... so that a change of the machine's mood meets them all; each one's samples.
+    """Run A, B, C, A, B, C, ... so that a change of the machine affects all of them; return the samples of each.
 
-    With `warm_up` there is one more round at the beginning that does not count: it fills the caches.
+    With `warm_up` one more round precedes that does not count: it fills the caches.
     """
     samples: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(-1 if warm_up else 0, rounds):
         for name, run in runs.items():
-            tell(f"  {name}, {f'round {number + 1} of {rounds}' if number >= 0 else 'warming up'}")
+            progress(f"  {name}, {f'round {number + 1} of {rounds}' if number >= 0 else 'warming up'}")
             sample = run()
             if number >= 0:
                 samples[name].append(sample)
@@ -79,17 +80,17 @@ def in_turn(rounds: int, runs: Mapping[str, Callable[[], float]], *, warm_up: bo
 
 
 def medians(samples: Mapping[str, list[float]]) -> dict[str, float]:
-    """The middle sample of each."""
+    """The median of each."""
     return {name: statistics.median(values) for name, values in samples.items()}
 
 
 def timed(run: Callable[[], object]) -> float:
     """Seconds that `run` takes."""
-    began = time.perf_counter()
+    start = time.perf_counter()
     run()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def tell(text: str) -> None:
-    """A line about what goes on, on standard error; the table alone is on standard output."""
+def progress(text: str) -> None:
+    """Print a line about the progress on standard error; standard output has the table alone."""
     print(text, file=sys.stderr, flush=True)

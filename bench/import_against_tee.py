@@ -1,4 +1,4 @@
-"""An import with digests and four inspectors, against `tee` that feeds two digest programs and a copy."""
+"""An import with digests and four inspectors, against `tee` into two digest programs and a copy."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ INSPECTORS = 4
 
 
 def measure(settings: Settings) -> list[Row]:
-    """Rows of seconds. Every digest of every side is compared, so that nobody is fast by doing less."""
-    here = settings.directory
-    image = random_image(here / "image", settings.size(4 * GiB, 128 * MiB))
+    """Rows of seconds. All digests of both sides are compared, so that both do the same work."""
+    directory = settings.directory
+    image = random_image(directory / "image", settings.size(4 * GiB, 128 * MiB))
     digests = digests_of(image)
-    plan = driving.make_plan(here, ["Touch"] * INSPECTORS, ["md5", "sha512"])
-    written = driving.write_plan(here / "four.toml", ["Touch"] * INSPECTORS, ["md5", "sha512"])
-    home, copy = here / "home", here / "copy"
+    plan = driving.make_plan(directory, ["Touch"] * INSPECTORS, ["md5", "sha512"])
+    written = driving.write_plan(directory / "four.toml", ["Touch"] * INSPECTORS, ["md5", "sha512"])
+    home, copy = directory / "home", directory / "copy"
     source, target = shlex.quote(str(image)), shlex.quote(str(copy))
-    # Each digest's output goes to the shell's own, kept as 3: `subprocess` reads it to its end, which comes when
-    # the last of them has closed it. That is the waiting; bash's `wait` does not wait for all of these.
+    # Each digest program writes to the output of the shell, kept as 3, which `subprocess` reads until all have closed
+    # it: bash's `wait` does not wait for all process substitutions.
     tee = f"exec 3>&1; tee >(md5sum >&3) >(sha512sum >&3) > {target} < {source}"
 
     def ours() -> float:
@@ -59,15 +59,16 @@ def measure(settings: Settings) -> list[Row]:
             "sha512sum": lambda: shell(f"sha512sum < {source}", "sha512"),
             "copy": lambda: shell(f"cp --sparse=never --reflink=never {source} {target}"),
         },
-        warm_up=settings.quick,  # the image has been read, and a start weighs nothing against gigabytes
+        warm_up=settings.quick,  # the image has been read, and a start costs nothing compared with gigabytes
     )
     middle = medians(samples)
     longest = max(("md5sum", "sha512sum", "copy"), key=lambda name: middle[name])
     size = f"{image.stat().st_size // MiB} MiB"
 
-    def row(what: str, ours: str, against: str, told: str, most: float | None = None, note: str = "") -> Row:
-        kept = {name: samples[name] for name in (ours, against)}
-        return Row(what, middle[ours], middle[against], told, "s", most=most, note=note, samples=kept)
+    def row(what: str, ours: str, against: str, baseline: str, max_ratio: float | None = None, note: str = "") -> Row:
+        row_samples = {name: samples[name] for name in (ours, against)}
+        middles = middle[ours], middle[against]
+        return Row(what, *middles, baseline, "s", max_ratio=max_ratio, note=note, samples=row_samples)
 
     return [
         row(f"import of {size}, md5, sha512, {INSPECTORS} inspectors", "import", "tee", "tee, copy not synced", 0.7),
@@ -79,24 +80,24 @@ def measure(settings: Settings) -> list[Row]:
 
 
 def digests_of(image: Path) -> dict[str, str]:
-    """md5 and sha512 of a file, by the library, for the comparison with what the measured ones found."""
+    """md5 and sha512 of a file, computed here for the comparison."""
     with image.open("rb") as file:
-        found = {"md5": hashlib.file_digest(file, "md5").hexdigest()}
+        digests = {"md5": hashlib.file_digest(file, "md5").hexdigest()}
         file.seek(0)
-        return found | {"sha512": hashlib.file_digest(file, "sha512").hexdigest()}
+        return digests | {"sha512": hashlib.file_digest(file, "sha512").hexdigest()}
 
 
 def _output(words: list[str]) -> str:
-    done = subprocess.run(words, stdout=subprocess.PIPE, env=driving.environment(), check=True)
-    return done.stdout.decode()
+    process = subprocess.run(words, stdout=subprocess.PIPE, env=driving.environment(), check=True)
+    return process.stdout.decode()
 
 
-def _compare(found: Mapping[str, object], digests: dict[str, str]) -> None:
-    if any(found.get(name) != value for name, value in digests.items()):
-        raise driving.WrongOutcome(f"the digests of the import are {found}, not {digests}")
+def _compare(actual: Mapping[str, object], digests: dict[str, str]) -> None:
+    if any(actual.get(name) != value for name, value in digests.items()):
+        raise driving.WrongOutcome(f"the digests of the import are {actual}, not {digests}")
 
 
 def _check_sums(output: str, digests: set[str]) -> None:
-    found = {line.split()[0] for line in output.splitlines()}
-    if found != digests:
-        raise driving.WrongOutcome(f"the digests of the programs are {found}, not {digests}")
+    actual = {line.split()[0] for line in output.splitlines()}
+    if actual != digests:
+        raise driving.WrongOutcome(f"the digests of the programs are {actual}, not {digests}")

@@ -1,6 +1,6 @@
-"""`kill -9` of the engine at any instant of an import: the image is whole and active, or was never there.
+"""`kill -9` of the engine at any instant of an import: the image is complete and active, or does not exist.
 
-`kill_at_random` is what tests call with few rounds; it raises nothing for what it finds, but lists it.
+Tests call `kill_at_random` with few rounds; it lists faults instead of raising them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import driving
-from .harness import MiB, Row, Settings, tell
+from .harness import MiB, Row, Settings, progress
 from .processes import end_marked, gone_within, marked
 from .stages import STAGES, Engine, Pace, listed, undisturbed
 from .workspace import random_image
@@ -26,67 +26,67 @@ from .workspace import random_image
 END_WITHIN_S = 10.0
 NEW_HOME_EVERY = 4
 ATTEMPTS_A_ROUND = 5
-"""A kill that finds the engine gone proves nothing, so its round is done again; but not for ever."""
+"""A kill after the end of the engine proves nothing, so that its round is repeated, up to a limit."""
 
 PLUGINS = ("Touch", "Cling")
-BEFORE, UNDONE, FINISHED, ACTIVE = "before its task", "undone", "finished by the next start", "already active"
+NOT_STARTED, UNDONE, FINISHED, ACTIVE = "before its task", "undone", "finished by the next start", "already active"
 
 
 @dataclass
 class Kills:
-    """What `kill_at_random` saw: which kills found what, and every fault, as a sentence."""
+    """The results of `kill_at_random`: outcomes of the kills, and a sentence for every fault."""
 
     rounds: int = 0
-    """Kills that met a living engine."""
+    """Kills of a running engine."""
 
     too_late: int = 0
-    """Kills that did not; what such an import left is looked at all the same."""
+    """Kills after the end of the engine; the result of the import is checked all the same."""
 
     stages: Counter[str] = field(default_factory=Counter)
-    found: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     longest_survival: float = 0.0
-    """Seconds from the kill until the last process of the import was gone, at most."""
+    """The longest time in seconds from a kill until the last process of the import was gone."""
 
     def __str__(self) -> str:
-        came = ", ".join(f"{self.found[what]} {what}" for what in (BEFORE, UNDONE, FINISHED, ACTIVE))
+        results = ", ".join(f"{self.outcomes[what]} {what}" for what in (NOT_STARTED, UNDONE, FINISHED, ACTIVE))
         when = ", ".join(f"{self.stages[stage]} after {stage}" for stage in STAGES)
         return (
-            f"killed {when}; the image was found {came}; {self.too_late} more kills came too late; "
-            f"no process lived on for more than {self.longest_survival * 1000:.0f} ms"
+            f"killed {when}; the images were {results}; {self.too_late} more kills came too late; "
+            f"no process survived for more than {self.longest_survival * 1000:.0f} ms"
         )
 
 
 def measure(settings: Settings) -> list[Row]:
-    """One row: faults, of all rounds."""
+    """One row: the faults of all rounds."""
     rounds = settings.rounds if settings.rounds is not None else settings.size(200, 8)
     directory = settings.directory / "kills"
     directory.mkdir()
     kills = kill_at_random(directory, rounds, settings.size(128, 16) * MiB, tier=settings.tier, seed=settings.seed)
     shutil.rmtree(directory)
     for fault in kills.faults:
-        tell(f"  FAULT: {fault}")
-    what = "kill -9 of the engine: images neither whole nor absent, or something left behind"
+        progress(f"  FAULT: {fault}")
+    what = "kill -9 of the engine: images neither complete nor absent, or remains"
     against = "kills at random instants"
-    return [Row(what, len(kills.faults), kills.rounds, against, "", most=0.0, timed=False, note=str(kills))]
+    return [Row(what, len(kills.faults), kills.rounds, against, "", max_ratio=0.0, timed=False, note=str(kills))]
 
 
 def kill_at_random(
     directory: Path, rounds: int, image_bytes: int, *, tier: str | None = None, seed: int | None = None
 ) -> Kills:
-    """Import an image under `directory` and kill the engine's process, until that was done `rounds` times.
+    """Import an image under `directory` and kill the process of the engine, `rounds` times.
 
-    After each kill `douane images` is run on the same home, which sets right what is to be set right. A home is
-    used for several rounds, so that what one kill leaves meets the next. Raises WrongOutcome if an import that
-    nobody disturbs fails, or if the kills come too late again and again.
+    After each kill `douane images` runs on the same home and repairs it. A home is used for several rounds, so that
+    the remains of one kill meet the next import. Raises WrongOutcome if an undisturbed import fails, or if most kills
+    come too late.
     """
     return _Killer(directory, image_bytes, tier, random.Random(seed)).run(rounds)
 
 
 class _Killer:
     def __init__(self, directory: Path, image_bytes: int, tier: str | None, chance: random.Random) -> None:
-        # Nothing else on this machine has this in its command line: the engine has it in the paths that it is
-        # given, each process of a cage in the plugin's name.
+        # Only processes of this import have the mark in their command line: the engine in its paths, each sandboxed
+        # process in the name of its plugin.
         self.mark = f"kill-{uuid.uuid4().hex[:16]}"
         self.place = directory / self.mark
         self.place.mkdir()
@@ -97,12 +97,12 @@ class _Killer:
         self.digest = _sha256(self.image)
         self.plan = driving.write_plan(self.place / "plan.toml", PLUGINS, ["sha256"], mark=f"-{self.mark}")
         self.home = self.place / "home"
-        self.said = self.place / "said"
-        self.known: dict[str, Any] = {}
+        self.output = self.place / "said"
+        self.catalog: dict[str, Any] = {}
 
     def run(self, rounds: int) -> Kills:
         pace = Pace([self._undisturbed() for _ in range(3)])
-        tell(f"  an undisturbed import takes {pace}")
+        progress(f"  an undisturbed import takes {pace}")
         for attempt in range(rounds * ATTEMPTS_A_ROUND):
             if self.kills.rounds == rounds:
                 return self.kills
@@ -110,32 +110,32 @@ class _Killer:
                 self._new_home()
             self._round(f"round-{attempt}", *pace.instant(self.chance))
             if attempt % 20 == 19:
-                tell(f"  {self.kills.rounds} of {rounds}: {self.kills}")
+                progress(f"  {self.kills.rounds} of {rounds}: {self.kills}")
         if self.kills.rounds < rounds:
-            raise driving.WrongOutcome(f"most kills came too late, the machine's pace changes too much: {self.kills}")
+            raise driving.WrongOutcome(f"most kills came too late, as the speed of the machine varies: {self.kills}")
         return self.kills
 
     def _new_home(self) -> None:
         driving.remove_home(self.home)
-        self.known = {}
+        self.catalog = {}
 
     def _start(self, name: str) -> Engine:
         options = ("--home", str(self.home), "--name", name)
         words = driving.command("import", self.image, self.plan, *options, tier=self.tier)
-        return Engine(words, self.home, self.image.stat().st_size, self.said)
+        return Engine(words, self.home, self.image.stat().st_size, self.output)
 
     def _undisturbed(self) -> list[float]:
         self._new_home()
         lengths = undisturbed(lambda: self._start("undisturbed"), self._see_cages)
         if len(listed(self.home / "store" / "images")) != 1:
-            raise driving.WrongOutcome(f"an import that nobody disturbed failed: {self._output()}")
+            raise driving.WrongOutcome(f"an undisturbed import failed: {self._output()}")
         return lengths
 
     def _see_cages(self) -> None:
-        """Raises WrongOutcome if the plugins' processes cannot be told by the mark: they could live on unseen."""
-        seen = marked(self.mark)
-        if len(seen) < 1 + len(PLUGINS):
-            raise driving.WrongOutcome(f"with {len(PLUGINS)} plugins at work, only these processes are seen: {seen}")
+        """Raise WrongOutcome if the mark does not show all plugin processes: these could survive unseen."""
+        processes = marked(self.mark)
+        if len(processes) < 1 + len(PLUGINS):
+            raise driving.WrongOutcome(f"the mark shows only these processes of {len(PLUGINS)} plugins: {processes}")
 
     def _round(self, name: str, stage: int, delay: float) -> None:
         with self._start(name) as engine:
@@ -144,42 +144,42 @@ class _Killer:
             alive = engine.kill()
         killed = time.monotonic()
         where = f"{name}, killed {delay * 1000:.1f} ms after {STAGES[stage]}"
-        left = gone_within(END_WITHIN_S, self.mark)
+        survivors = gone_within(END_WITHIN_S, self.mark)
         self.kills.longest_survival = max(self.kills.longest_survival, time.monotonic() - killed)
-        if left:
-            self._fault(where, f"processes live on: {left}")
+        if survivors:
+            self._fault(where, f"processes survive: {survivors}")
             end_marked(self.mark)
-        found = self._look(name, where)
+        outcome = self._check_home(name, where)
         if alive:
             self.kills.rounds += 1
             self.kills.stages[STAGES[stage]] += 1
-            self.kills.found[found] += 1
+            self.kills.outcomes[outcome] += 1
         else:
             self.kills.too_late += 1
-            if found != ACTIVE:
-                self._fault(where, f"had ended by itself, its image is {found}: {self._output()}")
+            if outcome != ACTIVE:
+                self._fault(where, f"it had ended by itself, but its image is {outcome}: {self._output()}")
 
-    def _look(self, name: str, where: str) -> str:
-        """Let the next command set things right, compare all that is there; what became of the import."""
-        done = self._douane("images", "--json")
-        if done.returncode:
-            self._fault(where, f"`douane images` ended with {done.returncode}: {done.stderr.decode():.500}")
+    def _check_home(self, name: str, where: str) -> str:
+        """Run a command that repairs the home, check all images, and return the outcome of the import."""
+        process = self._douane("images", "--json")
+        if process.returncode:
+            self._fault(where, f"`douane images` ended with {process.returncode}: {process.stderr.decode():.500}")
             return UNDONE
-        images = {image["id"]: image for image in json.loads(done.stdout)["images"]}
-        new = [image for id_, image in images.items() if id_ not in self.known]
-        for id_, before in self.known.items():
-            if images.get(id_) != before:
-                self._fault(where, f"an earlier image is not what it was: {before} became {images.get(id_)}")
-        self.known = images
+        images = {image["id"]: image for image in json.loads(process.stdout)["images"]}
+        new = [image for id_, image in images.items() if id_ not in self.catalog]
+        for id_, earlier in self.catalog.items():
+            if images.get(id_) != earlier:
+                self._fault(where, f"an earlier image has changed: {earlier} became {images.get(id_)}")
+        self.catalog = images
         for image in new:
             self._check_image(image, name, where)
         if len(new) > 1:
-            self._fault(where, f"{len(new)} images came of one import")
+            self._fault(where, f"one import made {len(new)} images")
         self._check_store(set(images), where)
-        cleaned = b"interrupted" in done.stderr
+        cleaned = b"interrupted" in process.stderr
         if new:
             return FINISHED if cleaned else ACTIVE
-        return UNDONE if cleaned else BEFORE
+        return UNDONE if cleaned else NOT_STARTED
 
     def _check_image(self, image: dict[str, Any], name: str, where: str) -> None:
         if image["status"] != "active" or image["name"] != name:
@@ -187,9 +187,9 @@ class _Killer:
             return
         copy = self.place / "copy"
         copy.unlink(missing_ok=True)
-        done = self._douane("save", image["id"], str(copy))
-        if done.returncode:
-            self._fault(where, f"`douane save` ended with {done.returncode}: {done.stderr.decode():.500}")
+        process = self._douane("save", image["id"], str(copy))
+        if process.returncode:
+            self._fault(where, f"`douane save` ended with {process.returncode}: {process.stderr.decode():.500}")
             return
         digest = _sha256(copy)
         if digest != self.digest or image["digests"].get("sha256") != digest or image["size"] != copy.stat().st_size:
@@ -199,7 +199,7 @@ class _Killer:
         staged = [path.name for path in listed(self.home / "store" / "staging")]
         stored = {path.name for path in listed(self.home / "store" / "images")}
         if staged:
-            self._fault(where, f"left in staging: {staged}")
+            self._fault(where, f"staging still holds {staged}")
         if stored != ids:
             self._fault(where, f"the store has {sorted(stored)}, the catalog {sorted(ids)}")
 
@@ -208,7 +208,7 @@ class _Killer:
         return subprocess.run(command, capture_output=True, env=driving.environment(), check=False)
 
     def _output(self) -> str:
-        return self.said.read_text(errors="replace")[:2000]
+        return self.output.read_text(errors="replace")[:2000]
 
     def _fault(self, where: str, what: str) -> None:
         self.kills.faults.append(f"{where}: {what}")

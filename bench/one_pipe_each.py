@@ -1,7 +1,7 @@
-"""The way not taken: a parent reads an image and writes each block into a pipe for every one of N processes.
+"""The alternative to the ring: a parent reads an image and writes each block into a pipe for each of N processes.
 
-`python one_pipe_each.py IMAGE N`. Blocks and pipes are 1 MiB, as much as an ordinary user's pipe may hold
-(/proc/sys/fs/pipe-max-size), and a child reads into one buffer, so that nothing is copied twice or allocated.
+`python one_pipe_each.py IMAGE N`. Blocks and pipes have 1 MiB, the limit for a user (/proc/sys/fs/pipe-max-size), and a
+child reads into one buffer, so that nothing is copied twice or allocated.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ print(total)
 
 
 def main(image: str, count: int) -> None:
-    """Feed `count` children; raises if one of them did not get all of the image."""
+    """Feed `count` children. Raises SystemExit if a child did not get all of the image."""
     children = []
     pipes = []
     for _ in range(count):
-        there, here = os.pipe2(os.O_CLOEXEC)
-        fcntl.fcntl(here, fcntl.F_SETPIPE_SZ, BLOCK)
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, BLOCK)
         words = [sys.executable, "-I", "-S", "-c", CHILD]
-        children.append(subprocess.Popen(words, stdin=there, stdout=subprocess.PIPE))
-        os.close(there)
-        pipes.append(here)
+        children.append(subprocess.Popen(words, stdin=read_end, stdout=subprocess.PIPE))
+        os.close(read_end)
+        pipes.append(write_end)
     block = memoryview(bytearray(BLOCK))
     total = 0
     with open(image, "rb", buffering=0) as file:
-        while got := file.readinto(block):
-            total += got
+        while length := file.readinto(block):
+            total += length
             for pipe in pipes:
-                done = 0
-                while done < got:
-                    done += os.write(pipe, block[done:got])
+                sent = 0
+                while sent < length:
+                    sent += os.write(pipe, block[sent:length])
     for pipe in pipes:
         os.close(pipe)
     for child in children:
-        said, _ = child.communicate()
-        if child.returncode or int(said) != total:
-            raise SystemExit(f"a child got {said!r} of {total} bytes")
+        output, _ = child.communicate()
+        if child.returncode or int(output) != total:
+            raise SystemExit(f"a child got {output!r} of {total} bytes")
 
 
 if __name__ == "__main__":

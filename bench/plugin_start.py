@@ -1,4 +1,4 @@
-"""From the start of a cage to the plugin's first byte, against the start of a plain interpreter."""
+"""The time from the start of a sandbox to the first byte of the plugin, against the start of a plain interpreter."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ PLAIN = [sys.executable, "-I", "-S", "-c", "pass"]
 
 
 def measure(settings: Settings) -> list[Row]:
-    """Rows of milliseconds, for each tier that this machine gives."""
+    """Rows of milliseconds, for each tier that this machine offers."""
     image = random_image(settings.directory / "small", MiB)
     best = sandbox.choose(None, sandbox.Tier.OFF)
     order = [sandbox.Tier.FULL, sandbox.Tier.STRICT, sandbox.Tier.OFF]
     tiers = order[order.index(best) :] if settings.tier is None else [sandbox.Tier(settings.tier)]
     plan = driving.make_plan(settings.directory, ["FirstByte"], [])
 
-    def caged(tier: sandbox.Tier) -> float:
-        with _Noted() as noted:
+    def sandboxed(tier: sandbox.Tier) -> float:
+        with _StartTimes() as start_times:
             report = driving.expect(driving.inspect(plan, image, tier.value), "accepted")
-        if len(noted.began) != 1:
-            raise driving.WrongOutcome(f"{len(noted.began)} cages were started for one plugin")
-        return (int(report.properties["firstbyte-0.at"]) - noted.began[0]) / 1e6
+        if len(start_times.times) != 1:
+            raise driving.WrongOutcome(f"{len(start_times.times)} sandboxes were started for one plugin")
+        return (int(report.properties["firstbyte-0.at"]) - start_times.times[0]) / 1e6
 
     def plain() -> float:
-        began = time.monotonic_ns()
+        start = time.monotonic_ns()
         subprocess.run(PLAIN, stdin=subprocess.DEVNULL, check=True)
-        return (time.monotonic_ns() - began) / 1e6
+        return (time.monotonic_ns() - start) / 1e6
 
     runs: dict[str, Any] = {"plain": plain}
-    runs |= {tier.value: lambda tier=tier: caged(tier) for tier in tiers}
+    runs |= {tier.value: lambda tier=tier: sandboxed(tier) for tier in tiers}
     samples = in_turn(settings.times(20, 3), runs)
     middle = medians(samples)
     return [
@@ -47,23 +47,23 @@ def measure(settings: Settings) -> list[Row]:
             middle["plain"],
             "python -I -S -c pass",
             "ms",
-            most=None if tier == "off" else 3.0,
+            max_ratio=None if tier == "off" else 3.0,
             samples={name: samples[name] for name in (tier, "plain")},
         )
         for tier in map(str, tiers)
     ]
 
 
-class _Noted:
-    """Notes the moment at which the engine starts each cage (CLOCK_MONOTONIC, ns)."""
+class _StartTimes:
+    """Records when the engine starts each sandbox (CLOCK_MONOTONIC, ns)."""
 
     def __init__(self) -> None:
-        self.began: list[int] = []
+        self.times: list[int] = []
         self._start: Any = sandbox.start
 
-    def __enter__(self) -> _Noted:
+    def __enter__(self) -> _StartTimes:
         def start(*args: Any, **keywords: Any) -> Any:
-            self.began.append(time.monotonic_ns())
+            self.times.append(time.monotonic_ns())
             return self._start(*args, **keywords)
 
         setattr(sandbox, "start", start)  # noqa: B010  # mypy allows no assignment to a module's function

@@ -1,4 +1,4 @@
-"""Processes that carry a marker in their command line: are there any, and when are they gone."""
+"""Processes with a marker in their command line: which exist, and when they are gone."""
 
 from __future__ import annotations
 
@@ -11,34 +11,33 @@ from pathlib import Path
 
 
 def marked(marker: str) -> dict[int, str]:
-    """pid and command line of every process that names `marker`, as it is or in hexadecimal digits.
+    """pid and command line of every other process with `marker` in its command line, plain or as hexadecimal digits.
 
-    The sandbox hands its launcher what it is to know, the plugin's name among it, as one hexadecimal word.
-    This process does not count.
+    The sandbox passes the name of the plugin to its launcher in a hexadecimal word.
     """
     plain = marker.encode()
     forms = (plain, plain.hex().encode())
-    found = {}
+    processes = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             words = (entry / "cmdline").read_bytes()
             if any(form in words for form in forms):
-                found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")[:200]
-    return found
+                processes[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")[:200]
+    return processes
 
 
 def gone_within(seconds: float, marker: str) -> dict[int, str]:
-    """Wait until no process names `marker`; those that still do after `seconds`. They end their own way.
+    """Wait until no process has `marker`; return the processes that still have it after `seconds`.
 
-    Each one found is waited for by its pidfd, then all are looked for again: one of them may have started another.
+    Each process is waited for by its pidfd, then all are listed again: a process may have started another.
     """
     deadline = time.monotonic() + seconds
-    while left := marked(marker):
+    while survivors := marked(marker):
         if time.monotonic() > deadline:
-            return left
-        for pid in left:
+            return survivors
+        for pid in survivors:
             with contextlib.suppress(ProcessLookupError):
                 fd = os.pidfd_open(pid)
                 try:
@@ -51,12 +50,12 @@ def gone_within(seconds: float, marker: str) -> dict[int, str]:
 
 
 def end_marked(marker: str) -> None:
-    """Kill every process that names `marker`: what a test found alive must not stay."""
+    """Kill every process with `marker`: survivors of a test must not stay."""
     for pid in marked(marker):
         with contextlib.suppress(ProcessLookupError):
             fd = os.pidfd_open(pid)
             try:
-                if pid in marked(marker):  # still the same process: its number cannot have been given away since
+                if pid in marked(marker):  # the same process, as its pid cannot be reused while the pidfd is open
                     signal.pidfd_send_signal(fd, signal.SIGKILL)
             finally:
                 os.close(fd)

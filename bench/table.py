@@ -1,4 +1,4 @@
-"""The rows as a person reads them, as Markdown for the docs, and as JSON."""
+"""The rows as text, as Markdown for the documents, and as JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = ("what", "ours", "against", "ratio", "bound", "ok?")
 
 
 def machine(directory: Path) -> dict[str, str]:
-    """What the figures depend on."""
+    """The facts about the machine that the figures depend on."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -37,12 +37,12 @@ def machine(directory: Path) -> dict[str, str]:
 
 
 def load() -> str:
-    """How many processes wanted to run in the last minute, on average (getloadavg(3))."""
+    """The average number of runnable processes in the last minute (getloadavg(3))."""
     return f"{os.getloadavg()[0]:.1f}"
 
 
 def cells(row: Row, *, quick: bool) -> tuple[str, ...]:
-    """One row's texts, under COLUMNS."""
+    """The texts of a row, in the order of COLUMNS."""
     holds = row.holds(quick=quick)
     return (
         row.what,
@@ -55,7 +55,7 @@ def cells(row: Row, *, quick: bool) -> tuple[str, ...]:
 
 
 def as_text(rows: Iterable[Sequence[str]]) -> str:
-    """Columns, aligned."""
+    """Aligned columns."""
     lines = [COLUMNS, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     return "\n".join(
@@ -64,13 +64,13 @@ def as_text(rows: Iterable[Sequence[str]]) -> str:
 
 
 def as_markdown(rows: Iterable[Sequence[str]]) -> str:
-    """The same as a Markdown table."""
+    """A Markdown table."""
     lines = [COLUMNS, ("---", "---:", "---", "---:", "---:", "---"), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def as_json(row: Row, *, quick: bool) -> dict[str, Any]:
-    """All that is known of a row, every sample included."""
+    """A row with every sample."""
     return {
         "what": row.what,
         "ours": row.ours,
@@ -78,8 +78,8 @@ def as_json(row: Row, *, quick: bool) -> dict[str, Any]:
         "against_what": row.against_what,
         "unit": row.unit,
         "ratio": row.ratio,
-        "most": row.most,
-        "least": row.least,
+        "most": row.max_ratio,
+        "least": row.min_ratio,
         "ok": row.holds(quick=quick),
         "note": row.note,
         "samples": {name: list(values) for name, values in row.samples.items()},
@@ -92,8 +92,8 @@ def _value(value: float, unit: str) -> str:
 
 
 def _bound(row: Row) -> str:
-    if row.most is not None and row.least is not None:
-        return f"{row.least:g} to {row.most:g}"
-    if row.most is not None:
-        return f"≤ {row.most:g}"
-    return "-" if row.least is None else f"≥ {row.least:g}"
+    if row.max_ratio is not None and row.min_ratio is not None:
+        return f"{row.min_ratio:g} to {row.max_ratio:g}"
+    if row.max_ratio is not None:
+        return f"≤ {row.max_ratio:g}"
+    return "-" if row.min_ratio is None else f"≥ {row.min_ratio:g}"

@@ -1,4 +1,4 @@
-"""Imports through Douane's own transforms, as the whole command, and what they cost."""
+"""Imports through the built-in transforms, as the whole command, and their cost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OVA = 'name = "ova"\nuse = "ova"'
 CONVERT = 'name = "convert"\nuse = "convert"\nprograms = ["qemu-img"]\nscratch = "64GiB"'
 
 EVERY_DIGEST = ("md5", "sha256", "sha512")
-"""What an import takes by default, of what arrives and of what is stored."""
+"""The default digests of the received and of the stored image."""
 
 _SECTOR_BYTES = 512
 _LOOK_SECONDS = 0.05
@@ -30,23 +30,23 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Import:
-    """One import: `seconds` from start to exit, `written` bytes, and the image's report as the command tells it.
+    """One import: `seconds` from start to exit, `written` bytes, the `report` of the command, and memory `peaks`.
 
-    `written` is what the kernel accounts to the command and to every process that it has waited for, the caged ones
-    among them, in units of 512 bytes (getrusage(2), ru_oublock): pages made dirty and writes around the cache. What a
-    page was made dirty for and then given up counts as well.
+    `written` is what the kernel accounts to the command and every process that it has waited for, sandboxed processes
+    included, in units of 512 bytes (getrusage(2), ru_oublock): pages made dirty, even if discarded later, and writes
+    around the cache.
     """
 
     seconds: float
     written: int
-    told: dict[str, Any]
+    report: dict[str, Any]
     peaks: dict[str, int]
 
 
 def write_plan(
     path: Path, plugins: Sequence[str], digests: Sequence[str], *, received: Sequence[str] | None = None
 ) -> Path:
-    """A configuration of these plugins, each told as the lines of its table. `received`: other digests there."""
+    """Write a configuration of `plugins`, each the lines of its table; `received`: digests of the received image."""
     listed = _listed(digests) if received is None else f"{_listed(digests)}\nreceived_digests = {_listed(received)}"
     tables = "".join(f"\n[[plugin]]\n{plugin}\n" for plugin in plugins)
     path.write_text(f"[import]\ndigests = {listed}\n{tables}")
@@ -60,35 +60,36 @@ def _listed(digests: Sequence[str]) -> str:
 def run(
     settings: Settings, image: Path, plan: Path, *, stored: dict[str, str] | None = None, watch: bool = False
 ) -> Import:
-    """Import `image` into a home that is removed again. Raises WrongOutcome, also if not `stored` came out.
+    """Import `image` into a home that is removed again. Raises WrongOutcome, also if the stored image does not have the
+    digests `stored`.
 
-    `watch`: look on at the memory of its processes; `peaks` has the highest VmHWM of each name, in bytes.
+    With `watch`, `peaks` has the highest VmHWM of each name among its processes, in bytes.
     """
     home = settings.directory / "home"
     words = driving.command("import", image, plan, "--home", str(home), tier=settings.tier)
     began = time.perf_counter()
-    # Not as a context: it is waited for by wait4, which tells what it has used.
+    # not as a context: wait4 waits for the process and returns its usage
     command = subprocess.Popen(words, stdout=subprocess.PIPE, env=driving.environment())
     assert command.stdout is not None
     watched = _Watched(command.pid) if watch else None
     with command.stdout:
-        said = command.stdout.read()
-    _, status, used = os.wait4(command.pid, 0)
+        output = command.stdout.read()
+    _, status, usage = os.wait4(command.pid, 0)
     seconds = time.perf_counter() - began
     command.returncode = os.waitstatus_to_exitcode(status)
     peaks = watched.end() if watched is not None else {}
     driving.remove_home(home)
     settle()
     if command.returncode:
-        raise driving.WrongOutcome(f"the import of {image.name} ended with {command.returncode}: {said!r:.500}")
-    told = json.loads(said)
-    if stored is not None and any(told["stored"].get(name) != digest for name, digest in stored.items()):
-        raise driving.WrongOutcome(f"what was stored of {image.name} is {told['stored']}, not {stored}")
-    return Import(seconds, used.ru_oublock * _SECTOR_BYTES, told, peaks)
+        raise driving.WrongOutcome(f"the import of {image.name} ended with {command.returncode}: {output!r:.500}")
+    report = json.loads(output)
+    if stored is not None and any(report["stored"].get(name) != digest for name, digest in stored.items()):
+        raise driving.WrongOutcome(f"the stored image of {image.name} has {report['stored']}, not {stored}")
+    return Import(seconds, usage.ru_oublock * _SECTOR_BYTES, report, peaks)
 
 
 class _Watched:
-    """Looks at all processes below `pid`, from a thread, until :meth:`end`."""
+    """Watches the memory of all processes below `pid` in a thread, until :meth:`end`."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid

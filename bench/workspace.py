@@ -1,4 +1,4 @@
-"""A directory on a real disk for images, copies and homes, that is gone when the run ends, however it ends."""
+"""A directory on a real disk for images, copies and homes, removed at the end of the run in any case."""
 
 from __future__ import annotations
 
@@ -11,59 +11,59 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from .harness import MiB, tell
+from .harness import MiB, progress
 
 IN_MEMORY = {"tmpfs", "ramfs"}
 SPARE_BYTES = 1024 * MiB
 
 
 class NoSpace(Exception):
-    """Nowhere to work; the text says where was looked and what is needed."""
+    """No place to work. The text says which places were tried, and what is needed."""
 
 
 @contextlib.contextmanager
-def workspace(needed: int, wanted: Path | None) -> Iterator[Path]:
-    """A fresh directory in `wanted`, or in the first of the usual places with `needed` bytes free on a disk.
+def workspace(needed: int, folder: Path | None) -> Iterator[Path]:
+    """A new directory in `folder`, or in the first of the usual places with `needed` bytes free on a disk.
 
-    Removed at the end, also after Ctrl-C and SIGTERM. Raises NoSpace.
+    It is removed at the end, also after Ctrl-C and SIGTERM. Raises NoSpace.
     """
-    parent = _place(needed + SPARE_BYTES, wanted)
-    before = signal.signal(signal.SIGTERM, _end)
+    parent = _place(needed + SPARE_BYTES, folder)
+    previous = signal.signal(signal.SIGTERM, _end)
     directory = Path(tempfile.mkdtemp(prefix="douane-bench-", dir=parent))
     try:
         yield directory
     finally:
-        # A second Ctrl-C while gigabytes are being deleted must not leave half of them.
+        # a second Ctrl-C must not interrupt the deletion of gigabytes
         ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
         shutil.rmtree(directory, ignore_errors=True)
         signal.signal(signal.SIGINT, ignored)
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
         if directory.exists():
-            tell(f"bench: {directory} could not be removed; delete it by hand")
+            progress(f"bench: {directory} could not be removed; delete it by hand")
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(143)
 
 
-def _place(needed: int, wanted: Path | None) -> Path:
+def _place(needed: int, folder: Path | None) -> Path:
     usual = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path.cwd()]
     reasons = []
-    for place in [wanted] if wanted is not None else usual:
+    for place in [folder] if folder is not None else usual:
         kind = file_system(place)
         free = shutil.disk_usage(place).free if place.is_dir() else 0
         if not place.is_dir():
-            reasons.append(f"{place} is no directory")
+            reasons.append(f"{place} is not a directory")
         elif kind in IN_MEMORY:
-            reasons.append(f"{place} is a {kind}, which is memory and no disk")
+            reasons.append(f"{place} is a {kind}, which is memory")
         elif free < needed:
             reasons.append(f"{place} has {free // MiB} MiB free")
         elif not os.access(place, os.W_OK | os.X_OK):
-            reasons.append(f"{place} cannot be written")
+            reasons.append(f"{place} is not writable")
         else:
             return place
     raise NoSpace(
-        f"the benchmarks need {needed // MiB} MiB on a disk, and {'; '.join(reasons)}: "
+        f"the benchmarks need {needed // MiB} MiB on a disk, but {'; '.join(reasons)}: "
         "free some space, choose another place with --dir, or use --quick"
     )
 
@@ -73,16 +73,16 @@ def file_system(path: Path) -> str:
     device = os.stat(path).st_dev if path.exists() else -1
     number = f"{os.major(device)}:{os.minor(device)}" if device >= 0 else ""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        if before.split()[2] == number:
-            return after.split()[0]
+        mount, _, file_system_part = line.partition(" - ")
+        if mount.split()[2] == number:
+            return file_system_part.split()[0]
     return "unknown"
 
 
 def random_image(path: Path, size: int) -> Path:
-    """A raw image of `size` bytes that nothing compresses, in the page cache and on the disk; made once."""
+    """An incompressible raw image of `size` bytes, in the page cache and on the disk; made once."""
     if not path.exists():
-        tell(f"  making {path.name}, {size // MiB} MiB of random bytes")
+        progress(f"  making {path.name}, {size // MiB} MiB of random bytes")
         with path.open("wb") as file:
             for at in range(0, size, MiB):
                 file.write(os.urandom(min(MiB, size - at)))
@@ -102,5 +102,5 @@ def sparse_image(path: Path, size: int, *, data_every: int = 0) -> Path:
 
 
 def settle() -> None:
-    """Bring to the disk what is still on its way, or the next measurement pays for the last one."""
+    """Write pending data to the disk, or the next measurement pays for the last."""
     os.sync()

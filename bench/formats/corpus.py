@@ -1,7 +1,7 @@
-"""Folders of images with manifests, and the reviewed lists that correct and explain them.
+"""Folders of images with manifests, and the reviewed lists that correct and explain the manifests.
 
-A corpus is a folder with archives ``NAME.tar.zst``, or already unpacked folders ``NAME``, and for each a
-``NAME.manifest.tsv`` with the columns file, true_format, verdict (safe, unsafe, policy), why.
+A corpus is a folder with archives ``NAME.tar.zst`` or unpacked folders ``NAME``, and for each a ``NAME.manifest.tsv``
+with the columns file, true_format, verdict (safe, unsafe, policy), why.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
 class NoCorpus(Exception):
-    """There are no images where they were looked for. The text says where, and what to do."""
+    """No images were found. The text says where, and what to do."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """An image, and what its manifest says of it; `not_structural` is why its danger is not in its structure."""
+    """An image with the label of its manifest; `not_structural` is why its danger is not in its structure."""
 
     set: str
     file: str
@@ -39,7 +39,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Correction:
-    """A label that is wrong: the column, what is right, and how that can be seen."""
+    """The correction of a wrong label: the column, the right value, and the evidence."""
 
     file: str
     column: str
@@ -48,20 +48,20 @@ class Correction:
 
 
 def corrections() -> list[Correction]:
-    """label_corrections.tsv."""
-    return [Correction(**row) for row in _rows(HERE / "label_corrections.tsv")]
+    """The rows of label_corrections.tsv."""
+    return [Correction(**row) for row in _rows(FOLDER / "label_corrections.tsv")]
 
 
 def not_structural() -> list[tuple[str, str]]:
-    """not_structural.tsv: patterns of files, and the reason."""
-    return [(row["pattern"], row["reason"]) for row in _rows(HERE / "not_structural.tsv")]
+    """The patterns and reasons in not_structural.tsv."""
+    return [(row["pattern"], row["reason"]) for row in _rows(FOLDER / "not_structural.tsv")]
 
 
 @contextmanager
 def labelled(folder: Path, unpacked: Path | None = None) -> Iterator[list[Labelled]]:
-    """All images of the corpus at `folder`, unpacked as long as the context is open.
+    """All images of the corpus in `folder`, unpacked while the context is open.
 
-    `unpacked` is a folder that has them unpacked already, one folder a set. Raises NoCorpus.
+    `unpacked` is a folder with unpacked images, one folder a set. Raises NoCorpus.
     """
     manifests = sorted(folder.glob("*.manifest.tsv"))
     if not manifests:
@@ -69,13 +69,13 @@ def labelled(folder: Path, unpacked: Path | None = None) -> Iterator[list[Labell
             f"there is no *.manifest.tsv in {folder}: name a folder of labelled images with --corpus or DOUANE_CORPUS"
         )
     with tempfile.TemporaryDirectory(prefix="douane-formats-") as directory:
-        found: list[Labelled] = []
+        labels: list[Labelled] = []
         for manifest in manifests:
             name = manifest.name.removesuffix(".manifest.tsv")
             places = [place / name for place in (unpacked, folder) if place is not None]
-            there = next((place for place in places if place.is_dir()), None)
-            found += _labels(manifest, name, there or _unpack(folder / f"{name}.tar.zst", Path(directory) / name))
-        yield found
+            images = next((place for place in places if place.is_dir()), None)
+            labels += _labels(manifest, name, images or _unpack(folder / f"{name}.tar.zst", Path(directory) / name))
+        yield labels
 
 
 def _unpack(archive: Path, to: Path) -> Path:
@@ -95,9 +95,9 @@ def _labels(manifest: Path, name: str, folder: Path) -> Iterator[Labelled]:
         if not path.is_file():
             continue
         label = Labelled(name, row["file"], path, row["true_format"], row["verdict"], row["why"])
-        for one in corrected:
-            if one.file == label.file:
-                changed: dict[str, Any] = {one.column: one.value, "corrected": one.evidence}
+        for correction in corrected:
+            if correction.file == label.file:
+                changed: dict[str, Any] = {correction.column: correction.value, "corrected": correction.evidence}
                 label = replace(label, **changed)
         reason = next((reason for pattern, reason in reasons if fnmatchcase(label.file, pattern)), "")
         yield replace(label, not_structural=reason)

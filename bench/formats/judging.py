@@ -1,4 +1,4 @@
-"""What the tools said, compared with what the manifests say."""
+"""Compare the answers of the tools with the manifests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .corpus import Labelled
-from .names import right
+from .names import is_right
 from .tools import Answer
 
-LEAST_DETECTED = 0.99
+MIN_DETECTED = 0.99
 SECTOR = 512
 
 
@@ -19,11 +19,12 @@ class Score:
     """One tool's counts."""
 
     detected: int = 0
-    asked: int = 0
+    judged: int = 0
+    """Images of formats that the tool knows."""
     silent: int = 0
-    """Of those asked, how many it gave no name for."""
+    """Images among these for which the tool gave no name."""
     unknown: int = 0
-    """Images of formats that it has no notion of; not among those asked."""
+    """Images of formats that the tool does not know."""
     verdicts: Counter[str] = field(default_factory=Counter)
     """``safe refused``, ``unsafe passed``, ..., and ``... not structural`` for the reviewed exceptions."""
     sizes: Counter[str] = field(default_factory=Counter)
@@ -32,7 +33,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """An image of which the tools, or a tool and the manifest, say different things. `faults` are ours."""
+    """An image on which the tools, or a tool and the manifest, disagree. `faults` are those of Douane."""
 
     label: Labelled
     answers: Mapping[str, Answer]
@@ -41,58 +42,58 @@ class Disagreement:
 
 @dataclass
 class Result:
-    """All of it."""
+    """The scores of all tools, and the disagreements."""
 
     images: int
     scores: dict[str, Score]
     disagreements: list[Disagreement]
 
     def missed(self) -> list[str]:
-        """The thresholds that Douane misses, each as a sentence."""
+        """A sentence for each threshold that Douane misses."""
         score = self.scores["douane"]
-        told = []
-        if score.detected < LEAST_DETECTED * score.asked:
-            told.append(
-                f"{score.detected} of {score.asked} formats were detected, and {LEAST_DETECTED:.0%} is the least"
+        sentences = []
+        if score.detected < MIN_DETECTED * score.judged:
+            sentences.append(
+                f"{score.detected} of {score.judged} formats were detected, but the minimum is {MIN_DETECTED:.0%}"
             )
         for count, what in (
             (score.verdicts["safe refused"], "safe images were refused"),
             (score.verdicts["unsafe passed"], "images with a danger in their structure passed"),
             (score.sizes["wrong"], "sizes differ from qemu-img's"),
-            (score.uncaught, "exceptions came out"),
+            (score.uncaught, "exceptions were raised"),
         ):
             if count:
-                told.append(f"{count} {what}")
-        return told
+                sentences.append(f"{count} {what}")
+        return sentences
 
 
 def judge(labels: Sequence[Labelled], answers: Sequence[Mapping[str, Answer]]) -> Result:
-    """Count, tool by tool, and collect what they disagree about."""
+    """Count the answers of each tool, and collect the disagreements."""
     scores = {tool: Score() for tool in answers[0]} if answers else {}
     disagreements = []
-    for label, told in zip(labels, answers, strict=True):
+    for label, by_tool in zip(labels, answers, strict=True):
         faults: list[str] = []
         differ = False
-        for tool, answer in told.items():
-            wrong = [
+        for tool, answer in by_tool.items():
+            mistakes = [
                 *_detection(tool, label, answer, scores[tool]),
                 *_verdict(tool, label, answer, scores[tool]),
-                *_size(tool, label, answer, told["qemu"], scores[tool]),
+                *_size(tool, label, answer, by_tool["qemu"], scores[tool]),
                 *_uncaught(answer, scores[tool]),
             ]
-            differ = differ or bool(wrong)
-            faults += wrong if tool == "douane" else ()
+            differ = differ or bool(mistakes)
+            faults += mistakes if tool == "douane" else ()
         if differ:
-            disagreements.append(Disagreement(label, told, tuple(faults)))
+            disagreements.append(Disagreement(label, by_tool, tuple(faults)))
     return Result(len(labels), scores, disagreements)
 
 
 def _detection(tool: str, label: Labelled, answer: Answer, score: Score) -> list[str]:
-    verdict = right(tool, label.true_format, answer.name)
+    verdict = is_right(tool, label.true_format, answer.name)
     if verdict is None:
         score.unknown += 1
         return []
-    score.asked += 1
+    score.judged += 1
     score.detected += verdict
     score.silent += not answer.name
     return [] if verdict else ["format"]
@@ -104,22 +105,22 @@ def _verdict(tool: str, label: Labelled, answer: Answer, score: Score) -> list[s
         score.verdicts["unsafe passed, not structural"] += 1
         return []
     score.verdicts[what] += 1
-    if what == "unsafe passed" and right(tool, label.true_format, answer.name) is None:
+    if what == "unsafe passed" and is_right(tool, label.true_format, answer.name) is None:
         score.verdicts["unsafe passed, unknown"] += 1
     return [what] if what in ("safe refused", "unsafe passed") else []
 
 
 def _size(tool: str, label: Labelled, answer: Answer, theirs: Answer, score: Score) -> list[str]:
-    """Against qemu-img's, where that takes the image for what it is.
+    """Compare the size with that of qemu-img, if qemu-img detects the right format.
 
-    qemu-img counts whole sectors of a raw image, and rounds up; the other's bytes are right then, too.
+    qemu-img rounds a raw image up to whole sectors; the exact size is right, too.
     """
-    if tool == "qemu" or theirs.size is None or right("qemu", label.true_format, theirs.name) is not True:
+    if tool == "qemu" or theirs.size is None or is_right("qemu", label.true_format, theirs.name) is not True:
         return []
-    whole = None if answer.size is None else -(-answer.size // SECTOR) * SECTOR
-    same = answer.size == theirs.size or (theirs.name == "raw" and whole == theirs.size)
-    score.sizes["right" if same else "none" if answer.size is None else "wrong"] += 1
-    return [] if same else [f"size {answer.size}, qemu-img {theirs.size}"]
+    rounded = None if answer.size is None else -(-answer.size // SECTOR) * SECTOR
+    equal = answer.size == theirs.size or (theirs.name == "raw" and rounded == theirs.size)
+    score.sizes["right" if equal else "none" if answer.size is None else "wrong"] += 1
+    return [] if equal else [f"size {answer.size}, qemu-img {theirs.size}"]
 
 
 def _uncaught(answer: Answer, score: Score) -> list[str]:

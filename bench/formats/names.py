@@ -1,18 +1,18 @@
-"""What each tool may say of an image of which the manifest says what it is.
+"""The names that each tool may give an image of a known format.
 
-A tool is asked only for formats of which it has a notion, and is believed with its own names for them:
+A tool is judged only on formats that it knows, by its own names for them:
 
-- oslo.utils calls every disk with a boot sector's signature ``gpt``, ``mbr`` being none of its names; qcow's first
-  version is ``qcow2`` and all of VMDK's kinds but COWD are ``vmdk`` to it.
-- qemu-img opens an optical disc, and a disk with a partition table or a file system, as ``raw``; that is right there.
-  Of LUKS it knows the first version.
-- Of a compressed image ``gz(raw)`` the outer format alone counts.
+- oslo.utils calls every disk with the signature of a boot sector ``gpt``, as it has no name ``mbr``; version 1 of qcow
+  is ``qcow2``, and all kinds of VMDK except COWD are ``vmdk``.
+- qemu-img opens an optical disc, and a disk with a partition table or a file system, as ``raw``, which is right. It
+  knows version 1 of LUKS.
+- Only the outer format of a compressed image ``gz(raw)`` counts.
 """
 
 from __future__ import annotations
 
 RAW_LIKE = ("raw", "mbr", "gpt", "text", "parallels-xml", "nrg")
-"""True formats of which nothing but bytes can be made: `text` and the like have no reader anywhere."""
+"""True formats that are nothing but bytes to every tool."""
 
 OURS: dict[str, tuple[str, ...]] = {
     "raw": ("raw", "text"),
@@ -47,23 +47,23 @@ QEMU: dict[str, tuple[str, ...]] = {
 
 
 def outer(true_format: str) -> str:
-    """``gz(raw)`` is ``gz``; of ``raw|vhd`` any is true, and the first stands for them."""
+    """``gz`` for ``gz(raw)``; the first of ``raw|vhd``, which are all true."""
     return true_format.partition("(")[0].partition("|")[0]
 
 
-def right(tool: str, true_format: str, told: str) -> bool | None:
-    """True if `told` is right for it, None if the tool has no notion of that format.
+def is_right(tool: str, true_format: str, answer: str) -> bool | None:
+    """True if `answer` is a right name for `true_format`, None if the tool does not know that format.
 
-    A tool that finds a file to be two formats tells both, ``qcow2+iso``: that is right if one of them is.
+    An answer of two formats, ``qcow2+iso``, is right if either is.
     """
-    if "+" in told:
-        each = [right(tool, true_format, one) for one in told.split("+")]
-        return each[0] if each[0] is None else any(each)
-    names = [outer(one) for one in true_format.split("|")]
+    if "+" in answer:
+        results = [is_right(tool, true_format, name) for name in answer.split("+")]
+        return results[0] if results[0] is None else any(results)
+    names = [outer(part) for part in true_format.split("|")]
     if tool == "douane":
-        return any(told in _ours(name) for name in names)
-    known: dict[str, tuple[str, ...]] = {"oslo": OSLO, "qemu": QEMU}[tool]
-    accepted = [told in known[name] for name in names if name in known]
+        return any(answer in _ours(name) for name in names)
+    names_of: dict[str, tuple[str, ...]] = {"oslo": OSLO, "qemu": QEMU}[tool]
+    accepted = [answer in names_of[name] for name in names if name in names_of]
     return any(accepted) if accepted else None
 
 

@@ -1,4 +1,4 @@
-"""The three tools, each asked in the way that its users ask it, and what it said."""
+"""The three tools, each called as its users call it, and their answers."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ QEMU_MEMORY = 2 << 30
 
 @dataclass(frozen=True)
 class Answer:
-    """What a tool said: `name` of the format ("" if none), whether it let the image pass, why not, and the size of
-    the disk in bytes. `uncaught`: the exception that came out where none is promised."""
+    """The answer of a tool: `name` of the format or empty; whether the image `passed`, or `why` not; `size` of the disk
+    in bytes; `uncaught`, an unexpected exception."""
 
     name: str = ""
     passed: bool = False
@@ -39,17 +39,17 @@ class Answer:
 
 
 def ours(path: Path) -> Answer:
-    """The plugin `format` with its defaults, nothing declared; name and size as the Examination alone has them."""
+    """The plugin `format` with its defaults and nothing declared; name and size are those of the examination alone."""
     size = path.stat().st_size
     try:
-        name, virtual_size, found = _examine(path, size)
+        name, virtual_size, codes = _examine(path, size)
         image = Image({"size": size}, _Source(path))
         try:
             Format().inspect(image)
         except (Reject, Incomplete) as refusal:
-            return Answer(name, False, f"{refusal.code} ({found})" if found else refusal.code, virtual_size)
-        return Answer(name, True, found, virtual_size)
-    except Exception as error:  # what is counted here is just that
+            return Answer(name, False, f"{refusal.code} ({codes})" if codes else refusal.code, virtual_size)
+        return Answer(name, True, codes, virtual_size)
+    except Exception as error:  # uncaught exceptions are counted
         return Answer(uncaught=repr(error)[:200])
 
 
@@ -61,21 +61,21 @@ def _examine(path: Path, size: int) -> tuple[str, int | None, str]:
             file.seek(examination.position)
             examination.feed(memoryview(file.read(MiB)))
     examination.finish()
-    found = ", ".join(sorted({finding.code for finding in examination.findings}))
-    if "ambiguous" in found:
-        return "+".join(match.name for match in examination.matches), examination.matches[0].virtual_size, found
-    judged = ImageFormat(examination)
-    name = judged.name
-    if judged.match is not None and judged.match.kind == "content" and name not in names.RAW_LIKE:
-        name = judged.partition_table or "raw"
-    virtual_size = judged.virtual_size
-    if virtual_size is None and judged.disk_format in ("raw", "iso"):
+    codes = ", ".join(sorted({finding.code for finding in examination.findings}))
+    if "ambiguous" in codes:
+        return "+".join(match.name for match in examination.matches), examination.matches[0].virtual_size, codes
+    form = ImageFormat(examination)
+    name = form.name
+    if form.match is not None and form.match.kind == "content" and name not in names.RAW_LIKE:
+        name = form.partition_table or "raw"
+    virtual_size = form.virtual_size
+    if virtual_size is None and form.disk_format in ("raw", "iso"):
         virtual_size = size
-    return name, virtual_size, found
+    return name, virtual_size, codes
 
 
 class _Source:
-    """Hands out the file as the engine does; holes are not read."""
+    """Yields the file as the engine does, without reading holes."""
 
     goes_on = False
 
@@ -97,7 +97,7 @@ def _chunks(path: Path) -> Iterator[memoryview]:
         while at < size:
             try:
                 data = os.lseek(file.fileno(), at, os.SEEK_DATA)
-            except OSError:  # ENXIO: there is no more data, the rest is a hole (lseek(2))
+            except OSError:  # ENXIO: the rest is a hole (lseek(2))
                 data = size
             if data > at:
                 length = min(data - at, MiB)
@@ -110,27 +110,27 @@ def _chunks(path: Path) -> Iterator[memoryview]:
 
 
 def oslo(path: Path) -> Answer:
-    """`detect_file_format`, then `safety_check`, as OpenStack's services do it."""
+    """`detect_file_format`, then `safety_check`, as in the services of OpenStack."""
     inspector = _oslo_inspector()
     name = ""
     size: int | None = None
     try:
-        found = inspector.detect_file_format(str(path))
-        name = str(found)
-        # Of raw bytes the inspector tells how many it has looked at; who uses it takes the file's length.
-        size = path.stat().st_size if name in ("raw", "gpt", "iso") else int(found.virtual_size) or None
-        found.safety_check()
+        detected = inspector.detect_file_format(str(path))
+        name = str(detected)
+        # for raw bytes the inspector returns how many it has read; its users take the length of the file
+        size = path.stat().st_size if name in ("raw", "gpt", "iso") else int(detected.virtual_size) or None
+        detected.safety_check()
     except (inspector.ImageFormatError, inspector.SafetyCheckFailed) as refusal:
         several = str(refusal).partition("Multiple formats detected: ")[2]
         name = name or "+".join(sorted(several.split(",")))
         return Answer(name, False, str(refusal)[:200], size)
-    except Exception as error:  # what is counted here is just that
+    except Exception as error:  # uncaught exceptions are counted
         return Answer(name, False, repr(error)[:200], size, uncaught=repr(error)[:200])
     return Answer(name, True, "", size)
 
 
 def _oslo_inspector() -> Any:
-    """The module. Where cryptography is missing, which it imports but needs only for passphrases, it has stand-ins."""
+    """The module, with stand-ins if cryptography is missing, which it imports but needs only for passphrases."""
     name = "oslo_utils.imageutils._luks"
     try:
         import oslo_utils.imageutils.format_inspector as inspector
@@ -146,29 +146,29 @@ def _oslo_inspector() -> Any:
 
 
 def qemu(path: Path) -> Answer:
-    """`qemu-img info` with probing, alone with the image. It passes what it opens without naming another file."""
+    """`qemu-img info` with probing, in a sandbox with the image alone. An image passes if it names no other file."""
     inside = f"/tmp/{path.name}"
-    cage = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--tmpfs", "/tmp", "--dev", "/dev"]
+    sandbox = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--tmpfs", "/tmp", "--dev", "/dev"]
     limits = ["prlimit", f"--as={QEMU_MEMORY}", f"--cpu={QEMU_SECONDS}", "--"]
-    words = [*cage, "--ro-bind", str(path), inside, *limits, "qemu-img", "info", "--output=json", inside]
+    words = [*sandbox, "--ro-bind", str(path), inside, *limits, "qemu-img", "info", "--output=json", inside]
     try:
-        done = subprocess.run(words, capture_output=True, timeout=QEMU_SECONDS * 2, check=False)
+        process = subprocess.run(words, capture_output=True, timeout=QEMU_SECONDS * 2, check=False)
     except subprocess.TimeoutExpired:
         return Answer(uncaught="no answer in time")
-    said = done.stderr.decode(errors="replace").replace(inside, "IMAGE").strip()[-200:]
-    if done.returncode:
-        died = f"status {done.returncode}: {said}" if done.returncode not in (0, 1) else ""
-        return Answer(why=said, uncaught=died)
-    told = json.loads(done.stdout)
-    others = _others(told, inside)
-    why = f"names {', '.join(sorted(others))}"[:200] if others else ""
-    return Answer(told["format"], not others, why, told["virtual-size"])
+    errors = process.stderr.decode(errors="replace").replace(inside, "IMAGE").strip()[-200:]
+    if process.returncode:
+        died = f"status {process.returncode}: {errors}" if process.returncode not in (0, 1) else ""
+        return Answer(why=errors, uncaught=died)
+    info = json.loads(process.stdout)
+    other_files = _other_files(info, inside)
+    why = f"names {', '.join(sorted(other_files))}"[:200] if other_files else ""
+    return Answer(info["format"], not other_files, why, info["virtual-size"])
 
 
-def _others(told: dict[str, Any], inside: str) -> set[str]:
-    """The files that qemu-img's JSON names besides the image."""
-    named = {str(told[key]) for key in ("backing-filename", "full-backing-filename") if told.get(key)}
-    data = (told.get("format-specific") or {}).get("data") or {}
+def _other_files(info: dict[str, Any], inside: str) -> set[str]:
+    """The files other than the image that the JSON of qemu-img names."""
+    named = {str(info[key]) for key in ("backing-filename", "full-backing-filename") if info.get(key)}
+    data = (info.get("format-specific") or {}).get("data") or {}
     named |= {str(data["data-file"])} if data.get("data-file") else set()
     named |= {str(extent["filename"]) for extent in data.get("extents") or () if extent.get("filename")}
     return named - {inside}

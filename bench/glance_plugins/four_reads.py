@@ -1,8 +1,8 @@
-"""An import plugin as they are written today: four checks in one task of Glance's, one after the other.
+"""An import plugin as written today: four checks in one task of Glance, one after the other.
 
-Each reads the staged file from its beginning to its end, in the process of Glance, as four plugins by four authors
-would. They check what Douane's plan in the benchmark checks: the format, a digest, limits, and a text that no image may
-hold. What FOUR_READS names (a JSON file) holds the digest and the text.
+Each check reads the staged file from start to end, in the process of Glance, as four plugins of four authors would.
+The checks are those of Douane's plan in the benchmark: the format, a digest, limits, and a forbidden text. FOUR_READS
+names a JSON file with the digest and the text.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ PIECE_BYTES = 1 << 20
 
 
 class FourReads(task.Task):  # type: ignore[misc]  # taskflow has no types where this is checked
-    """Raises ValueError on an image that is not to be let in."""
+    """Raises ValueError on an image to be refused."""
 
     def __init__(self, task_id: str, task_type: str, wrapper: Any) -> None:
         self._wrapper = wrapper
-        self._wanted = json.loads(Path(os.environ["FOUR_READS"]).read_text())
+        self._settings = json.loads(Path(os.environ["FOUR_READS"]).read_text())
         super().__init__(name=f"{task_type}-FourReads-{task_id}")
 
     def execute(self, file_path: str, **kwargs: Any) -> None:
-        """The four checks, and what was found as properties."""
+        """Run the four checks, and set their results as properties."""
         path = file_path.removeprefix("file://")
-        found = {
+        properties = {
             "four_reads_format": _format(path),
-            "four_reads_sha256": _digest(path, self._wanted["sha256"]),
-            "four_reads_size": _limits(path, self._wanted["most"]),
-            "four_reads_text": _text(path, self._wanted["text"].encode()),
+            "four_reads_sha256": _digest(path, self._settings["sha256"]),
+            "four_reads_size": _limits(path, self._settings["most"]),
+            "four_reads_text": _text(path, self._settings["text"].encode()),
         }
         with self._wrapper as action:
-            action.set_image_extra_properties(found)
+            action.set_image_extra_properties(properties)
 
 
 def get_flow(**kwargs: Any) -> Any:
     """The taskflow for Glance (entry point ``glance.image_import.plugins``)."""
-    wanted = FourReads(kwargs["task_id"], kwargs["task_type"], kwargs["action_wrapper"])
-    return linear_flow.Flow(kwargs["task_type"]).add(wanted)
+    task_ = FourReads(kwargs["task_id"], kwargs["task_type"], kwargs["action_wrapper"])
+    return linear_flow.Flow(kwargs["task_type"]).add(task_)
 
 
 def _pieces(path: str) -> Iterator[bytes]:
@@ -55,7 +55,7 @@ def _pieces(path: str) -> Iterator[bytes]:
 
 
 def _inspected(path: str) -> Any:
-    """oslo.utils's inspector, as Glance uses it; fed to the end, since some formats are described there."""
+    """The inspector of oslo.utils as Glance uses it; fed to the end, as some formats have their description there."""
     with open(path, "rb", buffering=0) as file:
         wrapper = format_inspector.InspectWrapper(file)
         while wrapper.read(PIECE_BYTES):
@@ -81,18 +81,18 @@ def _digest(path: str, expected: str) -> str:
     return digest.hexdigest()
 
 
-def _limits(path: str, most: int) -> str:
+def _limits(path: str, max_size: int) -> str:
     size = _inspected(path).virtual_size
-    if size > most:
+    if size > max_size:
         raise ValueError(f"the image is a disk of {size} bytes")
     return str(size)
 
 
 def _text(path: str, text: bytes) -> str:
-    before = b""
+    overlap = b""
     for piece in _pieces(path):
-        data = before + piece
+        data = overlap + piece
         if text in data:
             raise ValueError("the image holds the text")
-        before = data[1 - len(text) :]
+        overlap = data[1 - len(text) :]
     return "absent"

@@ -1,4 +1,4 @@
-"""The plugins of the benchmarks: as small as plugins get, so that what is measured is everything else."""
+"""The plugins of the benchmarks, minimal so that the benchmarks measure everything else."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from douane_plugin import Image, Inspector, Reject
 
 
 class Touch(Inspector):
-    """Look into each chunk, and keep nothing."""
+    """Read a byte of each chunk."""
 
     def inspect(self, image: Image) -> dict[str, int]:
-        """The exclusive or of the first byte of each chunk, as a property: proof that it looked."""
-        seen = 0
+        """The exclusive or of the first byte of each chunk as a property, a proof that all were read."""
+        parity = 0
         for chunk in image:
-            seen ^= chunk[0]
-        return {"seen": seen}
+            parity ^= chunk[0]
+        return {"seen": parity}
 
 
 class RefuseFirstBlock(Inspector):
-    """Refuse as soon as there is anything to see."""
+    """Refuse at the first byte."""
 
     def inspect(self, image: Image) -> None:
         """Raises Reject on the first chunk."""
@@ -28,7 +28,7 @@ class RefuseFirstBlock(Inspector):
 
 
 class RefuseHead(Inspector):
-    """Refuse after the first sector, having asked for no more."""
+    """Refuse after the first sector, the only bytes requested."""
 
     reads = "head:512"
 
@@ -39,7 +39,7 @@ class RefuseHead(Inspector):
 
 
 class FirstByte(Inspector):
-    """Tell when the first byte arrived."""
+    """Record when the first byte arrived."""
 
     def inspect(self, image: Image) -> dict[str, int]:
         """`at`: CLOCK_MONOTONIC in ns, the same for every process of a machine (clock_gettime(2))."""
@@ -48,10 +48,10 @@ class FirstByte(Inspector):
 
 
 class Cling(Inspector):
-    """Look into each chunk; and if the engine dies, stay."""
+    """Read a byte of each chunk, and stay if the engine dies."""
 
     def inspect(self, image: Image) -> None:
-        """Never ends by itself when the channel breaks: only the sandbox can see to it."""
+        """Does not end when the channel breaks; only the sandbox can end it."""
         try:
             for chunk in image:
                 chunk[0]

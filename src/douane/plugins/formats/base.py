@@ -10,7 +10,7 @@ A format is one module, ``formats/NAME.py``, with a subclass of :class:`Format`.
 
 One line in `registry.py` registers the format: ``from .NAME import Name``. The settings of `format` and `limits`,
 ``douane inspect`` and the disks that `convert` reads derive from the attributes. Tests demand a sample in
-tests/corpus and a row in docs/formats.md.
+tests/fuzz/seeds and a row in docs/formats.md.
 """
 
 TYPE_CHECKING = False

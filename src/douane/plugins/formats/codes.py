@@ -6,59 +6,56 @@ from .registry import FORMATS
 _SHARED = {
     # another file would be opened
     "backing-file": (REFUSE, "it names a backing file; flatten it (qemu-img convert) and upload the result"),
-    "data-file": (REFUSE, "its data stand in another file; convert it to one file and upload that"),
+    "data-file": (REFUSE, "its data are in another file; convert it to one file and upload that"),
     "external-extent": (REFUSE, "it names other files as parts of its disk; convert it to one file and upload that"),
     "parent": (REFUSE, "it is the difference to a parent image; merge it with its parent and upload the result"),
-    "descriptor": (REFUSE, "its description contains what a description cannot contain; convert it again"),
-    # it cannot be trusted to be read the same way by everybody
+    "descriptor": (REFUSE, "its descriptor is malformed; convert it again"),
+    # programs may read it differently
     "ambiguous": (REFUSE, "it can be read as more than one format; convert it to one and upload the result"),
     "log": (
         REFUSE,
-        "it was not closed properly: its log holds changes that are not in the disk yet; open and close "
-        "it where it was made, or convert it",
+        "it was not closed properly: its log holds changes that are not in the disk yet; open and close it where it "
+        "was made, or convert it",
     ),
-    "unknown-feature": (REFUSE, "it uses features that are not known here; convert it to an earlier version"),
-    "version": (REFUSE, "its version of the format is not known here; convert it to another"),
-    "subformat": (REFUSE, "its kind of the format cannot be used as a disk by itself; convert it"),
+    "unknown-feature": (REFUSE, "it uses unknown features; convert it to an earlier version"),
+    "version": (REFUSE, "its version of the format is unknown; convert it to another version"),
+    "subformat": (REFUSE, "its kind of the format is not a disk by itself; convert it"),
     # damage
     "corrupt": (REFUSE, "it is marked as damaged; repair it where it was made, and upload it again"),
-    "truncated": (REFUSE, "it ends in the middle of its own structures; upload all of it"),
-    "outside-file": (REFUSE, "its tables point behind its end; upload all of it, or convert it again"),
+    "truncated": (REFUSE, "it ends inside its own structures; upload all of it"),
+    "outside-file": (REFUSE, "its tables point past its end; upload all of it, or convert it again"),
     "overlap": (REFUSE, "its tables overlap its header or each other; convert it again"),
     "header": (REFUSE, "its header contradicts itself or claims absurd sizes; convert it again"),
-    "checksum": (REFUSE, "a checksum in its headers is wrong; convert it again or upload it again"),
-    "virtual-size": (REFUSE, "the size of its disk is more than its format can have; convert it again"),
+    "checksum": (REFUSE, "a checksum in its headers is wrong; convert it or upload it again"),
+    "virtual-size": (REFUSE, "its disk is larger than its format allows; convert it again"),
     "unaligned-size": (REFUSE, "the size of its disk is no multiple of a sector; resize it and upload it again"),
-    "out-of-order": (REFUSE, "its headers stand in an order that cannot be read in one pass; convert it again"),
+    "out-of-order": (REFUSE, "its headers are in an order that one pass cannot read; convert it again"),
     "reader-failed": (REFUSE, "it could not be examined; tell the operator"),
     "too-deep": (REFUSE, "it holds images within images within images; take out the disk and upload that"),
     # archives
     "member-name": (REFUSE, "a file in the archive has a name that leads out of it; pack it again"),
-    "member-type": (REFUSE, "the archive holds something that is no plain file; pack it again"),
+    "member-type": (REFUSE, "the archive holds a member that is not a plain file; pack it again"),
     "member-twice": (REFUSE, "two files in the archive have the same name; pack it again"),
     "member-size": (REFUSE, "a file in the archive claims an absurd size; pack it again"),
     "archive": (REFUSE, "the archive contradicts itself or has too many members; pack it again"),
-    "ovf": (REFUSE, "its OVF description cannot be used; export it again"),
-    "xml": (REFUSE, "its XML description is not well-formed or defines entities; export it again"),
-    "manifest": (REFUSE, "its manifest does not agree with what is in it; export it again"),
-    # what an operator may want to know
+    # facts for the operator
     "encrypted": (WARN, "it is encrypted: nothing in it can be checked"),
     "dirty": (WARN, "it was not closed properly; repair it where it was made"),
-    "snapshots": (WARN, "it contains internal snapshots, of which guests see nothing"),
-    "no-disk": (WARN, "it has a disk of no bytes"),
-    "trailing-data": (WARN, "there are bytes behind its end"),
+    "snapshots": (WARN, "it contains internal snapshots, which guests do not see"),
+    "no-disk": (WARN, "its disk has no bytes"),
+    "trailing-data": (WARN, "bytes follow its end"),
     "partition-table": (WARN, "its partition table contradicts itself"),
-    "big-window": (WARN, "it needs an unusual amount of memory to be unpacked"),
+    "big-window": (WARN, "unpacking it takes an unusual amount of memory"),
     "odd": (WARN, "it is made in an unusual way"),
-    "unchecked": (PASS, "some of its tables stand in an order that cannot be checked in one pass"),
+    "unchecked": (PASS, "some of its tables are in an order that one pass cannot check"),
 }
-"""Codes that more than one format has, or that are about images as a whole."""
+"""Codes that several formats share, or that concern images as a whole."""
 
 _WORTHS = (REFUSE, WARN, PASS)
 
 CODES = dict(
     sorted(
-        (_SHARED | {code: (worth, text) for one in FORMATS for code, worth, text in one.codes}).items(),
+        (_SHARED | {code: (worth, text) for form in FORMATS for code, worth, text in form.codes}).items(),
         key=lambda entry: _WORTHS.index(entry[1][0]),
     )
 )

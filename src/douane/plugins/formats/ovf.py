@@ -1,7 +1,7 @@
 """A lone OVF descriptor: the description of a virtual appliance, without its disks (DMTF DSP0243)."""
 
 from . import member_names, ovf_document
-from .base import Format
+from .base import REFUSE, Format
 from .requests import MAX_BYTES, Bytes
 
 TYPE_CHECKING = False
@@ -22,6 +22,11 @@ class Ovf(Format):
     name = "ovf"
     about = "the description of a machine, without its disks"
     kind = "other"
+    codes = (
+        ("ovf", REFUSE, "its OVF descriptor cannot be used; export it again"),
+        ("xml", REFUSE, "its XML is not well-formed or defines entities; export it again"),
+        ("manifest", REFUSE, "its manifest does not agree with its members; export it again"),
+    )
 
     def begins(self, head: bytes) -> bool:
         if not head or head[0] not in b"<\xef\xff\xfe\0 \t\r\n" or head.startswith(b"\0\0"):
