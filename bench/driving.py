@@ -22,12 +22,12 @@ class WrongOutcome(Exception):
     """Douane did not do what the benchmark measures."""
 
 
-def write_plan(path: Path, classes: Sequence[str], digests: Sequence[str], *, mark: str = "") -> Path:
-    """Write a configuration with `classes` of plugins/inspectors.py; the first plugin is "class-0" plus `mark`."""
+def write_plan(path: Path, classes: Sequence[str], digests: Sequence[str]) -> Path:
+    """Write a configuration with `classes` of plugins/inspectors.py; the plugins are named "class-0" and so on."""
     listed = ", ".join(f'"{digest}"' for digest in digests)
     tables = [f"[import]\ndigests = [{listed}]\n"]
     for number, name in enumerate(classes):
-        tables.append(f'[[plugin]]\nname = "{name.lower()}-{number}{mark}"\nuse = "{INSPECTORS}:{name}"\n')
+        tables.append(f'[[plugin]]\nname = "{name.lower()}-{number}"\nuse = "{INSPECTORS}:{name}"\n')
     path.write_text("\n".join(tables))
     return path
 

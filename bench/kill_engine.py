@@ -19,7 +19,7 @@ from typing import Any
 
 from . import driving
 from .harness import MiB, Row, Settings, progress
-from .processes import end_marked, gone_within, marked
+from .processes import adopt_orphans, descendants, end_descendants, gone_within
 from .stages import STAGES, Engine, Pace, listed, undisturbed
 from .workspace import random_image
 
@@ -85,22 +85,20 @@ def kill_at_random(
 
 class _Killer:
     def __init__(self, directory: Path, image_bytes: int, tier: str | None, chance: random.Random) -> None:
-        # Only processes of this import have the mark in their command line: the engine in its paths, each sandboxed
-        # process in the name of its plugin.
-        self.mark = f"kill-{uuid.uuid4().hex[:16]}"
-        self.place = directory / self.mark
+        self.place = directory / f"kill-{uuid.uuid4().hex[:16]}"
         self.place.mkdir()
         self.tier = tier
         self.chance = chance
         self.kills = Kills()
         self.image = random_image(self.place / "image", image_bytes)
         self.digest = _sha256(self.image)
-        self.plan = driving.write_plan(self.place / "plan.toml", PLUGINS, ["sha256"], mark=f"-{self.mark}")
+        self.plan = driving.write_plan(self.place / "plan.toml", PLUGINS, ["sha256"])
         self.home = self.place / "home"
         self.output = self.place / "said"
         self.catalog: dict[str, Any] = {}
 
     def run(self, rounds: int) -> Kills:
+        adopt_orphans()  # so that the sandboxed processes of a killed engine are descendants of this process
         pace = Pace([self._undisturbed() for _ in range(3)])
         progress(f"  an undisturbed import takes {pace}")
         for attempt in range(rounds * ATTEMPTS_A_ROUND):
@@ -132,10 +130,10 @@ class _Killer:
         return lengths
 
     def _see_cages(self) -> None:
-        """Raise WrongOutcome if the mark does not show all plugin processes: these could survive unseen."""
-        processes = marked(self.mark)
+        """Raise WrongOutcome if not all plugin processes are descendants: these could survive unseen."""
+        processes = descendants()
         if len(processes) < 1 + len(PLUGINS):
-            raise driving.WrongOutcome(f"the mark shows only these processes of {len(PLUGINS)} plugins: {processes}")
+            raise driving.WrongOutcome(f"only these processes of {len(PLUGINS)} plugins are descendants: {processes}")
 
     def _round(self, name: str, stage: int, delay: float) -> None:
         with self._start(name) as engine:
@@ -144,11 +142,11 @@ class _Killer:
             alive = engine.kill()
         killed = time.monotonic()
         where = f"{name}, killed {delay * 1000:.1f} ms after {STAGES[stage]}"
-        survivors = gone_within(END_WITHIN_S, self.mark)
+        survivors = gone_within(END_WITHIN_S)
         self.kills.longest_survival = max(self.kills.longest_survival, time.monotonic() - killed)
         if survivors:
             self._fault(where, f"processes survive: {survivors}")
-            end_marked(self.mark)
+            end_descendants()
         outcome = self._check_home(name, where)
         if alive:
             self.kills.rounds += 1

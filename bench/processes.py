@@ -1,40 +1,44 @@
-"""Processes with a marker in their command line: which exist, and when they are gone."""
+"""The processes below this one, also those whose parents have died: which exist, and when they are gone."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
 import time
 from pathlib import Path
 
+_PR_SET_CHILD_SUBREAPER = 36
 
-def marked(marker: str) -> dict[int, str]:
-    """pid and command line of every other process with `marker` in its command line, plain or as hexadecimal digits.
 
-    The sandbox passes the name of the plugin to its launcher in a hexadecimal word.
-    """
-    plain = marker.encode()
-    forms = (plain, plain.hex().encode())
-    processes = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
+def adopt_orphans() -> None:
+    """Become the parent of each descendant whose own parent dies (PR_SET_CHILD_SUBREAPER, prctl(2)). Raises OSError."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def descendants() -> dict[int, str]:
+    """pid and command line of every process below this one; ended processes are reaped unless their parent lives."""
+    processes: dict[int, str] = {}
+    pids = _children(os.getpid())
+    for pid in pids:
+        pids += _children(pid)
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            words = (entry / "cmdline").read_bytes()
-            if any(form in words for form in forms):
-                processes[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")[:200]
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if words or not _reap(pid):
+                processes[pid] = words.replace(b"\0", b" ").decode(errors="replace")[:200]
     return processes
 
 
-def gone_within(seconds: float, marker: str) -> dict[int, str]:
-    """Wait until no process has `marker`; return the processes that still have it after `seconds`.
+def gone_within(seconds: float) -> dict[int, str]:
+    """Wait until there are no descendants; return those that still exist after `seconds`.
 
     Each process is waited for by its pidfd, then all are listed again: a process may have started another.
     """
     deadline = time.monotonic() + seconds
-    while survivors := marked(marker):
+    while survivors := descendants():
         if time.monotonic() > deadline:
             return survivors
         for pid in survivors:
@@ -49,13 +53,23 @@ def gone_within(seconds: float, marker: str) -> dict[int, str]:
     return {}
 
 
-def end_marked(marker: str) -> None:
-    """Kill every process with `marker`: survivors of a test must not stay."""
-    for pid in marked(marker):
+def end_descendants() -> None:
+    """Kill every descendant: survivors of a round must not stay."""
+    for pid in descendants():
         with contextlib.suppress(ProcessLookupError):
-            fd = os.pidfd_open(pid)
-            try:
-                if pid in marked(marker):  # the same process, as its pid cannot be reused while the pidfd is open
-                    signal.pidfd_send_signal(fd, signal.SIGKILL)
-            finally:
-                os.close(fd)
+            os.kill(pid, signal.SIGKILL)  # its pid is not reused before this process, its parent, reaps it
+
+
+def _children(pid: int) -> list[int]:
+    children: list[int] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += [int(child) for child in (task / "children").read_text().split()]
+    return children
+
+
+def _reap(pid: int) -> bool:
+    """Reap an ended child; False if `pid` is not a child, or has not ended."""
+    with contextlib.suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    return False
