@@ -47,7 +47,7 @@ class Gzip(Compression):
             match.note("length modulo 2^32", int.from_bytes(end[4:], "little"), match.total - 4)
 
 
-class Header:
+class GzipHeader:
     """The header of a member: its `flags`; `texts`, offset and bytes of the file name and the comment; `crc_fits`, True
     also if it has no CRC; `length` in bytes."""
 
@@ -58,10 +58,10 @@ class Header:
         self.length = 10
 
 
-def read_header(start: int) -> "Generator[Bytes, bytes, Header]":
+def read_header(start: int) -> "Generator[Bytes, bytes, GzipHeader]":
     """Read the header of the member at `start`. Raises HeaderError."""
     data = yield Bytes(start, 10, "the header")
-    header = Header(data[3])
+    header = GzipHeader(data[3])
     if not _is_member(data):
         raise HeaderError("header", "a member has a method or flags that gzip does not have", start)
     if header.flags & _FEXTRA:

@@ -31,7 +31,7 @@ class Lz4(Compression):
         yield from read_frame(match, magic, at)
 
 
-class FrameHeader:
+class Lz4Header:
     """A frame header: its `flags` and `block` descriptor; `size` of the uncompressed data in bytes, None if unknown;
     `dictionary`, its number or None; `checksum_fits`; `length` in bytes, the magic number included."""
 
@@ -58,11 +58,11 @@ class FrameHeader:
         return 1 << 8 + 2 * (self.block >> 4 & 7)
 
 
-def read_frame_header(at: int) -> "Generator[Bytes, bytes, FrameHeader]":
+def read_frame_header(at: int) -> "Generator[Bytes, bytes, Lz4Header]":
     """Read the header of the frame at `at`, whose magic number is :data:`MAGIC`."""
     flags, block = yield Bytes(at + 4, 2, "the frame header")
     fields = yield Bytes(at + 6, 8 * (flags >> 3 & 1) + 4 * (flags & 1) + 1, "the frame header")
-    return FrameHeader(flags, block, fields)
+    return Lz4Header(flags, block, fields)
 
 
 def read_frame(match: "Match", magic: bytes, at: int) -> "Reader":

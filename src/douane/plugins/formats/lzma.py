@@ -32,7 +32,7 @@ class Lzma(Compression):
         literal, low = head[0] % 9, head[0] // 9 % 5
         if literal + low > 4:
             return False
-        header = Header(head)
+        header = LzmaHeader(head)
         if header.window < _MIN_WINDOW or not _is_usual(header.window):
             return False
         return header.size is None or 0 < header.size < _MAX_SIZE
@@ -47,7 +47,7 @@ class Lzma(Compression):
             match.find("header", "its stream cannot be decoded: the code is as large as the range", _HEADER_BYTES)
 
 
-class Header:
+class LzmaHeader:
     """`window` in bytes; `size` of the uncompressed data in bytes, None if unknown."""
 
     def __init__(self, data: bytes) -> None:
@@ -56,9 +56,9 @@ class Header:
         self.size = None if size == _UNKNOWN else size
 
 
-def read_header() -> "Generator[Bytes, bytes, Header]":
+def read_header() -> "Generator[Bytes, bytes, LzmaHeader]":
     """Read the header at the beginning."""
-    return Header((yield Bytes(0, _HEADER_BYTES, "the header")))
+    return LzmaHeader((yield Bytes(0, _HEADER_BYTES, "the header")))
 
 
 def _is_usual(window: int) -> bool:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from .match import InnerExamination, Match
     from .ovf_document import Disk, File, OvfDocument
-    from .ovf_manifest import Line
-    from .tar_blocks import Member
+    from .ovf_manifest import DigestLine
+    from .tar_blocks import TarMember
 
 DISK_ENDINGS = (".vmdk", ".vhd", ".vhdx", ".vdi", ".qcow2", ".qcow", ".img", ".raw", ".iso", ".hdd")
 """Names of disks: an archive without descriptor that has such a member may be taken for an appliance."""
@@ -34,7 +34,7 @@ class Package:
         self._document: OvfDocument | None = None
         self._descriptors: list[str] = []
         self._manifests: list[str] = []
-        self._lines: list[Line] = []
+        self._lines: list[DigestLine] = []
         self._parts: dict[str, tuple[InnerExamination, int]] = {}
         self._zeros_left = _MAX_ZEROS
         self._disk = ""
@@ -103,7 +103,7 @@ class Package:
         document = self._document
         return document is None or any(file.chunk_size and base in ovf.hrefs(file) for file in document.files.values())
 
-    def read_part(self, name: str, member: "Member") -> "Generator[Any, Any, None]":
+    def read_part(self, name: str, member: "TarMember") -> "Generator[Any, Any, None]":
         """Examine a chunk as the continuation of the chunk before."""
         base, _, digits = name.rpartition(".")
         inner, expected = self._parts.get(base) or ((yield Assembled(None)), 0)
@@ -114,7 +114,7 @@ class Package:
         self._parts[base] = (inner, expected + 1)
         yield from self._show(inner, member.data_offset, member.stored, name)
 
-    def read_sparse(self, member: "Member") -> "Generator[Any, Any, InnerExamination | None]":
+    def read_sparse(self, member: "TarMember") -> "Generator[Any, Any, InnerExamination | None]":
         """Examine a member with its holes; None, and a finding, if the holes are too large to be shown."""
         inner: InnerExamination = yield Assembled(member.size)
         name = member_names.normal(member.name)

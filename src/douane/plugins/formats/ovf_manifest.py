@@ -10,7 +10,7 @@ class ManifestError(ValueError):
     """The manifest cannot be parsed."""
 
 
-class Line:
+class DigestLine:
     """`algorithm`, one of :data:`DIGEST_LENGTHS`; `name` of the file; `digest`, hexadecimal in lower case."""
 
     __slots__ = ("algorithm", "digest", "name")
@@ -19,7 +19,7 @@ class Line:
         self.algorithm, self.name, self.digest = algorithm, name, digest
 
 
-def parse(data: bytes) -> "list[Line]":
+def parse(data: bytes) -> "list[DigestLine]":
     """Parse a manifest. Raises ManifestError if a line is malformed, or if two lines name the same file."""
     if len(data) > MAX_BYTES:
         raise ManifestError(f"it has more than {MAX_BYTES} bytes")
@@ -35,7 +35,7 @@ def parse(data: bytes) -> "list[Line]":
     return lines
 
 
-def _parse_line(line: str) -> Line:
+def _parse_line(line: str) -> DigestLine:
     label, _, digest = line.rpartition("=")
     algorithm, _, name = label.rstrip().partition("(")
     digest = digest.strip().lower()
@@ -46,4 +46,4 @@ def _parse_line(line: str) -> Line:
         raise ManifestError(f"its line {line[:80]!r} has an unknown algorithm")
     if len(digest) != DIGEST_LENGTHS[algorithm] or digest.strip("0123456789abcdef"):
         raise ManifestError(f"its line {line[:80]!r} does not end in a digest of its algorithm")
-    return Line(algorithm, name[:-1], digest)
+    return DigestLine(algorithm, name[:-1], digest)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .match import Match
     from .requests import Reader
-    from .tar_blocks import End, Member
+    from .tar_blocks import TarEnd, TarMember
 
 MAX_MEMBERS = 65536
 MAX_LOOKED_INTO = 64
@@ -44,7 +44,7 @@ class Tar(Format):
             member = yield from _next(match, at)
             if member is None:
                 return
-            if isinstance(member, tar_blocks.End):
+            if isinstance(member, tar_blocks.TarEnd):
                 break
             count += 1
             if count > MAX_MEMBERS:
@@ -59,7 +59,7 @@ class Tar(Format):
         yield from _check_end(match, member)
 
 
-def _next(match: "Match", offset: int) -> "Generator[Any, Any, Member | End | None]":
+def _next(match: "Match", offset: int) -> "Generator[Any, Any, TarMember | TarEnd | None]":
     """Read the member or the end at `offset`; None, and a finding, if there is neither."""
     steps = tar_headers.read_member(offset)
     try:
@@ -68,7 +68,7 @@ def _next(match: "Match", offset: int) -> "Generator[Any, Any, Member | End | No
             piece = yield Bytes(*need, "a header of the archive", short=True)
             need = steps.send(piece)
     except StopIteration as stop:
-        member: Member | End = stop.value
+        member: TarMember | TarEnd = stop.value
         return member
     except tar_blocks.TarTruncated as error:
         match.find("truncated", str(error), error.offset)
@@ -77,7 +77,7 @@ def _next(match: "Match", offset: int) -> "Generator[Any, Any, Member | End | No
     return None
 
 
-def _check(match: "Match", member: "Member", names: "set[int]") -> None:
+def _check(match: "Match", member: "TarMember", names: "set[int]") -> None:
     """Judge the name, type and size of a member; `names` has the hashes of earlier names."""
     name, quoted = member_names.normal(member.name), member_names.quoted(member.name)
     match.note("member", f"{quoted}, {member.kind or member.flag!r}, {member.size} bytes", member.offset)
@@ -95,7 +95,7 @@ def _check(match: "Match", member: "Member", names: "set[int]") -> None:
         match.find("member-size", f"{quoted} claims {member.size} bytes", member.offset)
 
 
-def _look_into(match: "Match", member: "Member", package: Package) -> "Generator[Any, Any, None]":
+def _look_into(match: "Match", member: "TarMember", package: Package) -> "Generator[Any, Any, None]":
     name = member_names.normal(member.name)
     package.add(name, member.size)
     max_bytes = package.max_text_bytes(name)
@@ -124,7 +124,7 @@ def _look_into(match: "Match", member: "Member", package: Package) -> "Generator
         package.take(name, (yield Inside(member.data_offset, member.stored, name)))
 
 
-def _check_end(match: "Match", end: "End") -> "Reader":
+def _check_end(match: "Match", end: "TarEnd") -> "Reader":
     if not end.blocks:
         match.find("odd", "the archive has no end mark", end.offset)
     at = end.offset

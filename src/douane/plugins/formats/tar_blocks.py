@@ -31,7 +31,7 @@ class TarTruncated(TarError):
     """The archive ends inside a header."""
 
 
-class Header:
+class TarHeader:
     """One block of 512 bytes: `name`, `kind` (``"file"`` ...), `flag` (one byte), `size` of the following data in
     bytes, `link`, `magic` (``"ustar"``, ``"gnu"`` or ``"v7"``)."""
 
@@ -58,12 +58,12 @@ class Header:
             self.kind = "directory"  # as v7 wrote them, and GNU tar still reads them
 
 
-class Member:
+class TarMember:
     """A member of the archive, by all its headers together."""
 
     __slots__ = ("data_offset", "end", "extents", "flag", "kind", "link", "name", "offset", "size", "stored")
 
-    def __init__(self, header: Header, offset: int) -> None:
+    def __init__(self, header: TarHeader, offset: int) -> None:
         self.name = header.name
         self.kind = header.kind
         """``file``, ``directory``, ``hard link``, ``symbolic link``, ``character device``, ``block device``,
@@ -86,7 +86,7 @@ class Member:
         """Of the next header, in bytes."""
 
 
-class End:
+class TarEnd:
     """The end of the archive. `offset`: of the bytes after it; `blocks`: how many of the two blocks of zeros that mark
     the end are there."""
 

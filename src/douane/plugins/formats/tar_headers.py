@@ -11,10 +11,10 @@ from . import tar_sparse
 from .tar_blocks import (
     BLOCK,
     MAX_EXTENSION_BYTES,
-    End,
-    Header,
-    Member,
+    TarEnd,
     TarError,
+    TarHeader,
+    TarMember,
     TarTruncated,
     checksum_fits,
     decimal,
@@ -47,12 +47,12 @@ def begins_archive(head: bytes) -> bool:
     if len(block) < BLOCK or not block[0] or not checksum_fits(block):
         return False
     try:
-        return bool(Header(block, 0).kind)
+        return bool(TarHeader(block, 0).kind)
     except TarError:
         return False
 
 
-def read_member(offset: int) -> "Generator[Need, bytes, Member | End]":
+def read_member(offset: int) -> "Generator[Need, bytes, TarMember | TarEnd]":
     """Read the headers of the member at `offset`: a generator.
 
     It yields the offset and the length (at most :data:`MAX_EXTENSION_BYTES` and a block) of each piece that it needs,
@@ -66,13 +66,13 @@ def read_member(offset: int) -> "Generator[Need, bytes, Member | End]":
         block = yield offset, BLOCK
         if not extensions and not records and offset == start:
             if not block:
-                return End(offset, 0)
+                return TarEnd(offset, 0)
             if block == _ZEROS:
                 block = yield offset + BLOCK, BLOCK
-                return End(offset + 2 * BLOCK, 2) if block == _ZEROS else End(offset + BLOCK, 1)
+                return TarEnd(offset + 2 * BLOCK, 2) if block == _ZEROS else TarEnd(offset + BLOCK, 1)
         if len(block) < BLOCK:
             raise TarTruncated("the archive ends inside a header", offset)
-        header = Header(block, offset)
+        header = TarHeader(block, offset)
         offset += BLOCK
         if header.flag not in (b"x", b"X", b"g", b"L", b"K"):
             member = yield from _member(header, start, offset, extensions, records)
@@ -115,12 +115,12 @@ def pax_records(data: bytes, offset: int) -> "list[tuple[str, str]]":
 
 
 def _member(
-    header: Header, start: int, offset: int, extensions: "dict[bytes, str]", records: "list[tuple[str, str]]"
-) -> "Generator[Need, bytes, Member]":
+    header: TarHeader, start: int, offset: int, extensions: "dict[bytes, str]", records: "list[tuple[str, str]]"
+) -> "Generator[Need, bytes, TarMember]":
     """Combine `header`, whose data is at `offset`, with the extension headers before it."""
     pax = dict(records)
     at = offset - BLOCK
-    member = Member(header, start)
+    member = TarMember(header, start)
     if "path" in pax and b"L" in extensions and pax["path"] != extensions[b"L"]:
         raise TarError("a member has two long names", at)
     member.name = pax.get("GNU.sparse.name", pax.get("path", extensions.get(b"L", header.name)))

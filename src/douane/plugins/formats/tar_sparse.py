@@ -1,13 +1,23 @@
 """Sparse members of tar archives: GNU's first kind, and its three kinds in pax headers ("Storing Sparse Files")."""
 
-from .tar_blocks import BLOCK, MAX_EXTENSION_BYTES, Header, Member, TarError, TarTruncated, decimal, number, padded
+from .tar_blocks import (
+    BLOCK,
+    MAX_EXTENSION_BYTES,
+    TarError,
+    TarHeader,
+    TarMember,
+    TarTruncated,
+    decimal,
+    number,
+    padded,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-def read_old_sparse(header: Header, member: Member) -> "Generator[tuple[int, int], bytes, None]":
+def read_old_sparse(header: TarHeader, member: TarMember) -> "Generator[tuple[int, int], bytes, None]":
     """GNU's first kind: four parts in the header, and blocks of 21 parts after it, which `size` does not count."""
     member.size = number(header.block[483:495], "the size of a sparse member", member.offset)
     member.extents = []
@@ -38,7 +48,7 @@ def read_old_sparse(header: Header, member: Member) -> "Generator[tuple[int, int
 
 
 def read_pax_sparse(
-    pax: "dict[str, str]", records: "list[tuple[str, str]]", member: Member
+    pax: "dict[str, str]", records: "list[tuple[str, str]]", member: TarMember
 ) -> "Generator[tuple[int, int], bytes, None]":
     """GNU's three kinds in pax headers: 0.0 with a record for each part, 0.1 with one record, 1.0 before the data."""
     at = member.offset
@@ -82,7 +92,7 @@ def _pairs(numbers: "list[int]", offset: int) -> "list[tuple[int, int]]":
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def check_extents(member: Member) -> None:
+def check_extents(member: TarMember) -> None:
     end = stored = 0
     for offset, length in member.extents or ():
         if offset < end:

@@ -44,7 +44,7 @@ class Zstd(Compression):
             yield from _read_frame(match, at)
 
 
-class FrameHeader:
+class ZstdHeader:
     """A frame header (3.1.1.1): `window` in bytes; `size` of the uncompressed data in bytes, None if unknown;
     `dictionary`, its number or 0; `reserved`, True if the reserved bit is set."""
 
@@ -68,12 +68,12 @@ def _field_lengths(descriptor: int) -> "tuple[int, int, int]":
     return single, (0, 1, 2, 4)[descriptor & 3], (single, 2, 4, 8)[descriptor >> 6]
 
 
-def read_frame_header(at: int) -> "Generator[Bytes, bytes, FrameHeader]":
+def read_frame_header(at: int) -> "Generator[Bytes, bytes, ZstdHeader]":
     """Read the header of the frame at `at`, whose magic number is known."""
     descriptor = (yield Bytes(at + 4, 1, "the frame header"))[0]
     single, dictionary, counted = _field_lengths(descriptor)
     fields = yield Bytes(at + 5, (not single) + dictionary + counted, "the frame header")
-    return FrameHeader(descriptor, fields)
+    return ZstdHeader(descriptor, fields)
 
 
 def _read_frame(match: "Match", at: int) -> "Reader":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from douane.plugins.formats.ovf_document import OvfDocument
-    from douane.plugins.formats.tar_blocks import Member
+    from douane.plugins.formats.tar_blocks import TarMember
 
     from .archive import Archive
 
@@ -129,13 +129,13 @@ class Appliance:
             else:
                 self._hash(member)
 
-    def _hash(self, member: Member) -> None:
+    def _hash(self, member: TarMember) -> None:
         name = member_names.normal(member.name)
         if self._digests.algorithms_for(name):
             for _ in self._digests.hashed(name, self._archive.data(member)):
                 pass
 
-    def _read_text(self, member: Member) -> bool:
+    def _read_text(self, member: TarMember) -> bool:
         """Read `member` if it is a descriptor, a manifest or a certificate; True if so."""
         lower = member.name.lower()
         if member.kind != "file" or not lower.endswith(self._endings):
@@ -156,7 +156,7 @@ class Appliance:
         self._use_manifest()
         return True
 
-    def _keep(self, member: Member, *, manifest: bool) -> bytes:
+    def _keep(self, member: TarMember, *, manifest: bool) -> bytes:
         """Read and keep a manifest or a certificate."""
         code, kind = ("ova-manifest", "manifest") if manifest else ("ova-signature", "certificate")
         max_bytes = ovf_manifest.MAX_BYTES if manifest else MAX_CERTIFICATE_BYTES

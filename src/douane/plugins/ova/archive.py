@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Protocol
 
-    from douane.plugins.formats.tar_blocks import End, Member
+    from douane.plugins.formats.tar_blocks import TarEnd, TarMember
 
     class Source(Protocol):
         """The methods that :class:`ByteReader` and :class:`FileReader` have in common."""
@@ -44,10 +44,10 @@ class Archive:
         self.sizes: dict[str, int] = {}
         """The files so far, by :func:`member_names.normal`, and their lengths when unpacked."""
 
-    def members(self) -> Iterator[Member]:
+    def members(self) -> Iterator[TarMember]:
         """Yield files and directories; pass over the data that was not read in between. Raises Reject."""
         at = count = 0
-        while isinstance(member := self._next(at), tar_blocks.Member):
+        while isinstance(member := self._next(at), tar_blocks.TarMember):
             count += 1
             if count > self._max_members:
                 if not self.strict:
@@ -63,7 +63,7 @@ class Archive:
         if self.strict:
             self._check_end(member)
 
-    def data(self, member: Member) -> Iterator[memoryview]:
+    def data(self, member: TarMember) -> Iterator[memoryview]:
         """Yield the bytes of `member`, holes as zeros, in pieces that are valid until the next. Raises Reject."""
         if not self._go_to(member.data_offset):
             raise _truncated()
@@ -79,7 +79,7 @@ class Archive:
             yield from self._stored(length)
             at += length
 
-    def text(self, member: Member, max_bytes: int, code: str) -> bytes:
+    def text(self, member: TarMember, max_bytes: int, code: str) -> bytes:
         """All bytes of a small `member`. Raises Reject (`code`) if there are more than `max_bytes`."""
         if max(member.size, member.stored) > max_bytes:
             raise Reject(
@@ -100,7 +100,7 @@ class Archive:
     def _go_to(self, offset: int) -> bool:
         return self._source.skip(offset - self._source.offset)
 
-    def _next(self, offset: int) -> Member | End:
+    def _next(self, offset: int) -> TarMember | TarEnd:
         steps = tar_headers.read_member(offset)
         try:
             at, length = next(steps)
@@ -108,7 +108,7 @@ class Archive:
                 self._go_to(at)
                 at, length = steps.send(self._source.read(length))
         except StopIteration as stop:
-            member: Member | End = stop.value
+            member: TarMember | TarEnd = stop.value
             return member
         except tar_blocks.TarTruncated as error:
             raise _truncated() from error
@@ -117,7 +117,7 @@ class Archive:
                 "ova-archive", f"programs read the archive differently: {error}; pack the appliance again"
             ) from error
 
-    def _check(self, member: Member) -> None:
+    def _check(self, member: TarMember) -> None:
         name, quoted = member_names.normal(member.name), member_names.quoted(member.name)
         fault = member_names.why_unsafe(member.name)
         if fault:
@@ -148,7 +148,7 @@ class Archive:
         if self.strict and self.fault is not None:
             raise self.fault
 
-    def _check_end(self, end: End) -> None:
+    def _check_end(self, end: TarEnd) -> None:
         """Judge what follows the end: zeros are normal, as tar and tapes fill up; other bytes are hidden from users."""
         if not end.blocks:
             self.warn("ova-no-end-mark", "the archive has no end mark; it may have been cut short there")

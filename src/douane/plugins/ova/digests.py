@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from douane.plugins.formats.ovf_manifest import Line
+    from douane.plugins.formats.ovf_manifest import DigestLine
 
 
 class Digests:
@@ -24,11 +24,11 @@ class Digests:
     def __init__(self, *, enabled: bool) -> None:
         self._enabled = enabled
         self._digests: dict[str, dict[str, str]] = {}
-        self._lines: dict[str, Line] | None = None
+        self._lines: dict[str, DigestLine] | None = None
 
-    def use_manifest(self, lines: Iterable[Line], folder: str) -> None:
+    def use_manifest(self, lines: Iterable[DigestLine], folder: str) -> None:
         """Take the lines of the manifest. Raises Reject if two of them name one file."""
-        by_name: dict[str, Line] = {}
+        by_name: dict[str, DigestLine] = {}
         for line in lines:
             if by_name.setdefault(member_names.normal(f"{folder}/{line.name}"), line) is not line:
                 raise Reject("ova-manifest", f"the manifest has two lines for {member_names.quoted(line.name)}")
