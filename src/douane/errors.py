@@ -134,8 +134,8 @@ class Conflict(CatalogError):
     """The image or task is not in the state that the caller expects; nothing was changed.
 
     ``wrong-state``: the image or task is in another state. ``lost-task``: the task ended, or another worker took it
-    over; whoever gets this must stop and discard. ``exists``: the id was used before. `actual` and `expected` are state
-    names, or short phrases.
+    over, so the worker must stop and discard its bytes. ``exists``: the id was used before. `actual` and `expected` are
+    state names, or short phrases.
     """
 
     code = "wrong-state"

@@ -139,7 +139,7 @@ class Bytes(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """The outcome of one run, and what it rests on."""
+    """The outcome of one run, with the evidence."""
 
     outcome: Outcome
     """Only ``accepted`` lets an image in."""
@@ -193,7 +193,7 @@ class Report(msgspec.Struct, kw_only=True):
 
     @property
     def is_transformed(self) -> bool:
-        """False if what came out is known to be, byte for byte, what came in.
+        """False if the stored image is known to equal the received image, byte for byte.
 
         Digests show that; without digests it is known only if no plugin is a transform.
         """

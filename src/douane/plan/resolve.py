@@ -116,6 +116,6 @@ def _check_transform(spec: PluginSpec) -> None:
     rules = (spec.mode, spec.on_error, spec.on_timeout, spec.on_incomplete)
     if rules != ("enforce", "reject", "reject", "reject"):
         raise PlanError(
-            f"plugin {spec.name!r} is a transform: what it makes is the image, so it cannot be left out; "
+            f"plugin {spec.name!r} is a transform: its output is the image, so it cannot be left out; "
             "mode is 'enforce' and on_error, on_timeout and on_incomplete are 'reject'"
         )

@@ -29,7 +29,7 @@ class Staged(Protocol):
 
     @property
     def fd(self) -> int:
-        """A descriptor to write to at any offset (pwrite(2)); what is never written is a hole."""
+        """A descriptor to write to at any offset (pwrite(2)); unwritten ranges are holes."""
 
     def open_read(self) -> int:
         """A read-only descriptor of the same bytes; the caller closes it."""

@@ -1,4 +1,4 @@
-"""Images in a directory: ``staging/`` holds what is being received, ``images/`` the images."""
+"""Images in a directory: ``staging/`` has the images that are being received, ``images/`` the others."""
 
 import errno
 import fcntl
@@ -23,7 +23,7 @@ from .paths import (
 )
 from .staging_file import StagingFile, try_lock
 
-# O_NONBLOCK: never wait on a FIFO that somebody put there.
+# O_NONBLOCK: never wait for a FIFO that another program made there.
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _STAGE_ATTEMPTS = 64
 

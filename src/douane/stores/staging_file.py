@@ -15,7 +15,8 @@ class StagingFile:
 
     The lock is the sign that its import lives: the kernel releases it when the last descriptor of this open file is
     closed, at the latest when the process dies (flock(2)). A duplicate of `fd` in another process keeps the lock; hand
-    out :meth:`open_read` instead. `fd` is -1 once closed. A context manager that discards what was not published.
+    out :meth:`open_read` instead. `fd` is -1 once closed. A context manager that discards the file unless it was
+    published.
     """
 
     def __init__(self, key: str, fd: int, path: str) -> None:

@@ -33,8 +33,8 @@ class Rings:
         self._read_again.add(stage)
         sink = self._sinks[stage]
         if sink is None:
-            # Never the source itself: its owner can still write it, and what is looked at, and what is kept after a
-            # transform that leaves it unchanged, must be the bytes that everybody else has seen.
+            # Never the source itself: its owner can still write it, but all plugins must see the same bytes, which are
+            # also those that are stored if a transform leaves the image unchanged.
             spool = TempSink("for plugins that read it at random")
             self._spools.append(spool)
             self._sinks[stage] = sink = spool

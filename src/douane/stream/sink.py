@@ -11,7 +11,7 @@ from .temp_files import open_unnamed, temp_folder
 
 
 class Sink(Protocol):
-    """A file that the writer fills at any offset. What is never written is a hole."""
+    """A file that the writer fills at any offset. Unwritten ranges are holes."""
 
     @property
     def fd(self) -> int:

@@ -36,7 +36,7 @@ class Source(Protocol):
         """A descriptor of the same bytes that can be read at any offset, or None. The caller must not close it."""
 
     def close(self) -> None:
-        """Close what is open."""
+        """Release the descriptors of the source."""
 
 
 class FileSource:

@@ -23,8 +23,8 @@ class Wakeups:
     def spread(self, ring: Ring) -> int:
         """The `spread` of :meth:`Ring.publish` for the slot that is published now.
 
-        Readers get the beginning of an image at once, because most refusals come from there; and so they do every slot
-        that comes later than :data:`SLOW_SECONDS` after the one before.
+        The beginning of an image wakes all readers at once, because most refusals come from there; so does a slot that
+        follows the one before after more than :data:`SLOW_SECONDS`.
         """
         now, last = time.monotonic(), self._last
         self._last = now
