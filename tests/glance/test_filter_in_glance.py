@@ -15,8 +15,8 @@ from support.glance.half_upload import HalfUpload
 from support.glance.images import settled
 from support.glance.plans import UNPACK
 from support.glance.site import Site, is_as_new, with_douane
-from support.glance.waiting import until
 from support.glance.wsgi_servers import Serving
+from support.waiting import until
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 

@@ -15,7 +15,7 @@ from support.glance.images import settled, start_import
 from support.glance.pipeline import PasteFilter
 from support.glance.plans import INSPECT
 from support.glance.site import Site, with_douane
-from support.glance.waiting import until
+from support.waiting import until
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 

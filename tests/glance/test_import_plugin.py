@@ -17,7 +17,7 @@ from support.glance.images import settled
 from support.glance.plans import INSPECT, inspect_plan
 from support.glance.site import Site
 from support.glance.state import State
-from support.glance.waiting import until
+from support.waiting import until
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 

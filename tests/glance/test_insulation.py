@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from douane.glance.image_metadata import text
+from douane.glance.image_metadata import property_text
 from douane_plugin.testing import image_bytes
 from support.glance.downloads import Downloads
 from support.glance.environments import ROOT, Environment
@@ -91,7 +91,7 @@ def check(folder: Path, form: str, data: bytes) -> Verdict:
     return Verdict(
         report["outcome"],
         report["code"],
-        DECLARED | {name: text(value) for name, value in properties.items()},
+        DECLARED | {name: property_text(value) for name, value in properties.items()},
         report["stored"]["size"],
         report["stored"].get("sha256", ""),
         report["outcome"] == "accepted" and report["stored"] != report["received"],

@@ -16,8 +16,8 @@ from support.glance.images import settled
 from support.glance.plans import inspect_plan
 from support.glance.site import Site, with_douane
 from support.glance.under_way import UnderWay, has_bytes, is_recovered
-from support.glance.waiting import until
 from support.glance.wsgi_servers import Serving
+from support.waiting import until
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import hashlib
-import os
+import json
 import random
 import subprocess
 from collections.abc import Sequence
@@ -15,6 +13,7 @@ from typing import Any
 from douane import sandbox
 from douane.declared import DeclaredImage
 from douane.engine import Report, RunOptions, inspect_image, load_plan, open_source
+from support.sinks import KeptFile
 
 MIB = 1 << 20
 DISK = (
@@ -27,23 +26,6 @@ DISK = (
 )
 DIGEST = hashlib.sha256(DISK).hexdigest()
 DRIVERS = {"vhd": "vpc"}
-
-
-class Kept:
-    """A sink: what came out stands in `path`."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-
-    def open_read(self) -> int:
-        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def finish(self, size: int) -> None:
-        os.ftruncate(self.fd, size)
-
-    def explain(self, error: OSError) -> Exception:
-        return error
 
 
 def plan_of(*before: str, config: str = "", keys: Sequence[str] = ()) -> str:
@@ -70,13 +52,13 @@ def convert(folder: Path, image: bytes | Path, toml: str, *, tier: str = "strict
         image = folder / "image"
     (folder / "plan.toml").write_text(toml)
     plan = load_plan(str(folder / "plan.toml"))
-    sink = Kept(folder / "out")
+    sink = KeptFile(folder / "out")
     try:
         return inspect_image(
             plan, DeclaredImage(**declared), open_source(str(image)), sink, RunOptions(tier=sandbox.Tier(tier))
         )
     finally:
-        os.close(sink.fd)
+        sink.close()
 
 
 def disk_of(path: Path, disk_format: str) -> str:
@@ -89,24 +71,6 @@ def disk_of(path: Path, disk_format: str) -> str:
 
 def info(path: Path, disk_format: str) -> dict[str, Any]:
     """What qemu-img says of it."""
-    import json
-
     words = ["qemu-img", "info", "--output=json", "-f", DRIVERS.get(disk_format, disk_format), str(path)]
     told: dict[str, Any] = json.loads(subprocess.run(words, check=True, capture_output=True, timeout=60).stdout)
     return told
-
-
-def become_subreaper() -> None:
-    """Orphans of ours become our children, so that a process that was left behind is seen (prctl(2))."""
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
-
-
-def descendants(pid: int) -> dict[int, str]:
-    """All processes below `pid`, with their names."""
-    found: dict[int, str] = {}
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
-                found[int(child)] = Path(f"/proc/{child}/comm").read_text().strip()
-                found |= descendants(int(child))
-    return found

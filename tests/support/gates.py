@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from support.program import PLUGINS, SECONDS
+from support.processes import SECONDS
+from support.program import PLUGINS
 
 
 class Gate:

@@ -1,20 +1,80 @@
-"""Other processes, other users and small disks for tests."""
+"""Processes of tests: what is left of a run, children that die, other users, small disks."""
 
+from __future__ import annotations
+
+import contextlib
+import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 NOBODY = 65534
+PR_SET_CHILD_SUBREAPER = 36
+SECONDS = 300
+"""How long anything may take before a test fails instead of hanging; nothing is asserted on it."""
+
+
+def become_subreaper() -> None:
+    """Make orphans of our processes our children, so that a test sees a process left behind (prctl(2))."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children(of: int | str = "self") -> set[int]:
+    """The children of a process, by default our own."""
+    pids: set[int] = set()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the process or a thread has just ended
+        for task in os.listdir(f"/proc/{of}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                pids |= {int(pid) for pid in Path(f"/proc/{of}/task/{task}/children").read_text().split()}
+    return pids
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """All processes below `pid`, with their names."""
+    names: dict[int, str] = {}
+    for child in children(pid):
+        with contextlib.suppress(OSError):
+            names[child] = Path(f"/proc/{child}/comm").read_text().strip()
+        names |= descendants(child)
+    return names
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:300]
+
+
+def wait_until_gone(before: set[int]) -> None:
+    """Wait for the end of every child that came since `before`; fail if one has to be killed."""
+    while new := children() - before:
+        for pid in new:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):  # somebody else has waited for the child
+                ended = wait_for_end([os.pidfd_open(pid)])
+                command = "" if ended else command_of(pid)
+                if not ended:
+                    os.kill(pid, signal.SIGKILL)  # so that it is this test that fails, and not the next one too
+                os.waitpid(pid, 0)
+                assert ended, f"a process lives on: {command}"
+
+
+def wait_for_end(pidfds: Iterable[int]) -> bool:
+    """Wait for the end of processes; close their descriptors. False if one is still alive after `SECONDS`."""
+    ended = True
+    for pidfd in pidfds:
+        ended = ended and bool(select.select([pidfd], [], [], SECONDS)[0])  # readable when the process has ended
+        os.close(pidfd)
+    return ended
 
 
 def start_child(body: Callable[[], None], user: int | None = None) -> int:
-    """Fork a child that runs `body`, as another user if given; its pid."""
+    """Fork a child that runs `body`, as another user if asked; its pid."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -59,7 +119,7 @@ def concurrently(bodies: list[Callable[[], None]]) -> list[int]:
 
 
 def as_ordinary_user(body: Callable[[], None]) -> None:
-    """Run `body` where permission bits count: root ignores them, so root becomes another user first."""
+    """Run `body` where permission bits count: as another user if the tests run as root."""
     if os.geteuid() == 0:
         assert in_child(body, NOBODY) == 0, "the child failed; its traceback is in the captured output"
     else:
@@ -74,15 +134,33 @@ def open_directory() -> Iterator[Path]:
         yield Path(name)
 
 
-def on_small_disk(directory: Path, size: int, code: str, *bwrap: str) -> str:
-    """Run Python `code` where `directory` is a file system of `size` bytes (0: nothing is mounted); its output."""
+def small_disk(directory: Path, size: int, *bwrap: str) -> list[str]:
+    """The beginning of a command line whose program has a file system of `size` bytes at `directory`."""
     mount = ["--size", str(size), "--tmpfs", str(directory)] if size else []
-    process = subprocess.run(
-        ["bwrap", "--dev-bind", "/", "/", *mount, *bwrap, sys.executable, "-c", code, str(directory)],
+    return ["bwrap", "--dev-bind", "/", "/", *mount, *bwrap]
+
+
+def on_small_disk(directory: Path, size: int, code: str, *bwrap: str) -> str:
+    """Run Python `code` where `directory` is a file system of `size` bytes (0: nothing mounted); its output."""
+    ended = subprocess.run(
+        [*small_disk(directory, size, *bwrap), sys.executable, "-c", code, str(directory)],
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
     )
-    assert process.returncode == 0, process.stderr
-    return process.stdout
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def modules_loaded_by(code: str) -> set[str]:
+    """The modules of a fresh interpreter after `code`."""
+    script = f"{code}\nimport sys; print(*sys.modules)"
+    return set(subprocess.check_output([sys.executable, "-I", "-c", script], text=True, timeout=SECONDS).split())
+
+
+def assert_contract_alone(modules: set[str]) -> None:
+    """No module of ours is among `modules` but plugins and the contract."""
+    ours = {name for name in modules if name.startswith("douane")}
+    allowed = ("douane.plugins.", "douane_plugin.")
+    assert {name for name in ours if not name.startswith(allowed)} == {"douane", "douane.plugins", "douane_plugin"}

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
 import os
-import select
-import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PR_SET_CHILD_SUBREAPER = 36
-SECONDS = 60
-"""How long anything may take before a test fails instead of hanging; nothing is asserted on it."""
+from .processes import SECONDS, become_subreaper, children, wait_until_gone
 
 CAGED = Path(__file__).parents[1] / "caged"
 PLUGINS = CAGED / "cli" / "plugins"
@@ -61,6 +55,7 @@ class Program:
             "TMPDIR": str(self.temporary),
             "LANG": "C.UTF-8",
         }
+        become_subreaper()
         self._before = children()
 
     def command(self, *args: object) -> list[str]:
@@ -91,6 +86,18 @@ class Program:
         if input is not None:
             how["stdin"] = subprocess.PIPE
         return end(self.start(*args, **how), input)
+
+    def report(
+        self, image: bytes | Iterable[bytes], plan: str, command: str = "check", *, tier: str = "strict"
+    ) -> dict[str, Any]:
+        """The report of an image under a plan, with the `exit` status; no temporary file may be left."""
+        path, config = self.place / "image", self.place / "plan.toml"
+        with path.open("wb") as file:
+            file.writelines([image] if isinstance(image, bytes) else image)
+        config.write_text(plan)
+        ended = self.run(command, path, "--config", config, "--sandbox", tier, "--json")
+        assert list(self.temporary.iterdir()) == []
+        return ended.json | {"exit": ended.code}
 
     def images(self) -> list[dict[str, Any]]:
         """What `douane images --json` lists."""
@@ -129,43 +136,6 @@ def end(process: subprocess.Popen[bytes], input: bytes | None = None) -> Done:
     assert "Traceback" not in done.stderr.replace("plugin Traceback", "")
     assert "Exception ignored" not in done.stderr
     return done
-
-
-def become_subreaper() -> None:
-    """Orphans of ours become our children, so that a process that was left behind is seen (prctl(2))."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def children() -> set[int]:
-    """The processes whose parent we are."""
-    found: set[int] = set()
-    for task in os.listdir("/proc/self/task"):
-        with contextlib.suppress(FileNotFoundError):  # the thread has just ended
-            found |= {int(pid) for pid in Path(f"/proc/self/task/{task}/children").read_text().split()}
-    return found
-
-
-def wait_until_gone(before: set[int]) -> None:
-    """Wait for the end of every process that came to us since `before`; they must end without our doing."""
-    while left := children() - before:
-        for pid in left:
-            fd = os.pidfd_open(pid)
-            try:
-                poll = select.poll()
-                poll.register(fd, select.POLLIN)
-                if not poll.poll(10_000):
-                    command = command_of(pid)
-                    os.kill(pid, signal.SIGKILL)  # so that it is this test that fails, and not the next one too
-                    os.waitpid(pid, 0)
-                    raise AssertionError(f"a process lives on: {command}")
-            finally:
-                os.close(fd)
-            os.waitpid(pid, 0)
-
-
-def command_of(pid: int) -> str:
-    """The command line of a process."""
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:300]
 
 
 def without_roots_rights() -> tuple[str, ...]:

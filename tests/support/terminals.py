@@ -10,7 +10,8 @@ import struct
 import subprocess
 import termios
 
-from support.program import SECONDS, Program
+from support.processes import SECONDS
+from support.program import Program
 
 ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\].*?\x07|[=>78])")
 

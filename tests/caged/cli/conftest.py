@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.gates import Gate
-from support.program import MIB, Program, become_subreaper
+from support.program import MIB, Program
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started the tests in the background, by `&`
     signal.signal(signal.SIGINT, signal.default_int_handler)  # or the programs would ignore it as well
@@ -29,7 +29,6 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def douane(tmp_path: Path, empty_home: Path) -> Iterator[Program]:
     """The program, with a home of its own. After the test nothing of it is left but what was let in."""
-    become_subreaper()
     shutil.copytree(empty_home, tmp_path / "home")
     program = Program(tmp_path)
     yield program

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from support.gates import Gate
-from support.program import MIB, PLUGINS, SECONDS, Done, Program, end, without_roots_rights
+from support.processes import SECONDS
+from support.program import MIB, PLUGINS, Done, Program, end, without_roots_rights
 
 pytestmark = pytest.mark.usefixtures("nothing_stored")
 

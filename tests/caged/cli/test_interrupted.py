@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from support.gates import Gate
-from support.program import PLUGINS, SECONDS, Program, end
+from support.processes import SECONDS
+from support.program import PLUGINS, Program, end
 from support.terminals import Terminal, plain
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from support.gates import Gate
-from support.program import MIB, Program, children, wait_until_gone
+from support.processes import children, wait_until_gone
+from support.program import MIB, Program
 
 KILLS = int(os.environ.get("DOUANE_KILLS", "25"))
 SEED = int(os.environ.get("DOUANE_KILLS_SEED", random.SystemRandom().randrange(1 << 32)))

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from douane.cli.json_schema import of_type, schema
-
 PLUGIN = '''
 from typing import Literal, Optional
 from douane_plugin import Inspector, Transform
@@ -140,27 +138,3 @@ def test_its_code_does_not_run_outside_of_the_cage(tmp_path: Path) -> None:
     (tmp_path / "it.py").write_text(f"try:\n    open({str(mark)!r}, 'w')\nexcept OSError:\n    pass\n{PLUGIN}")
     assert told("it.py", cwd=tmp_path)["class"] == "Thorough"
     assert not mark.exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("anything", {}),
-        ("int or str or none", {"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]}),
-        (
-            "dict[str, list[int]]",
-            {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "integer"}}},
-        ),
-        ("'a or b' or \"c'd\" or 5", {"enum": ["a or b", "c'd", 5]}),
-        ("'only'", {"const": "only"}),
-        ("set[str]", {"type": "array", "items": {"type": "string"}, "uniqueItems": True}),
-        ("Path", {}),
-        ("Path or int", {}),
-    ],
-)
-def test_types_become_schemas(text: str, expected: dict[str, Any]) -> None:
-    assert of_type(text) == expected
-
-
-def test_a_plugin_that_takes_anything_says_so() -> None:
-    assert schema("x", "", [], takes_any=True)["additionalProperties"] is True

@@ -17,8 +17,8 @@ import pytest
 
 import douane_plugin
 from douane.engine import PlanError
-from douane.errors import SinkError
 from support.plans import PLUGINS, plan_of
+from support.sinks import KeptFile
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -31,26 +31,6 @@ def good(*names: str) -> str:
 
 def by_name(report):
     return {verdict.plugin: verdict for verdict in report.verdicts}
-
-
-class Sink:
-    """A sink like that of the store."""
-
-    def __init__(self, path):
-        self.path = path
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        self.size = None
-
-    def open_read(self):
-        return os.open(self.path, os.O_RDONLY)
-
-    def finish(self, size):
-        os.ftruncate(self.fd, size)
-        self.size = size
-        os.close(self.fd)
-
-    def explain(self, error):
-        return SinkError(str(error))
 
 
 @pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, 20 * MIB + 5])
@@ -112,10 +92,10 @@ def test_a_plugin_that_reads_at_random_gets_a_file_and_a_path(run, reader, trans
 
 
 def test_a_plugin_that_reads_at_random_sees_the_stored_bytes(run, tmp_path):
-    sink = Sink(tmp_path / "stored")
+    sink = KeptFile(tmp_path / "stored")
     report = run(b"abcd" * MIB, toml=good("Upper", "Random"), sink=sink)
     assert by_name(report)["random"].properties["random.head"] == b"ABCD".hex()
-    assert sink.path.read_bytes() == b"ABCD" * MIB
+    assert sink.content() == b"ABCD" * MIB
 
 
 def test_an_image_from_a_pipe_can_be_read_at_random(run, tmp_path):
@@ -144,13 +124,13 @@ def test_a_file_that_changes_after_it_was_read_is_stored_as_it_was_read(run, tmp
 
     thread = threading.Thread(target=swap)
     thread.start()
-    sink = Sink(tmp_path / "stored")
+    sink = KeptFile(tmp_path / "stored")
     toml = good("Digest") + "\n" + good("RandomPassOnAfterGate") + f'\ngrants = {{ gate = "unix:{place}" }}'
     report = run(str(path), toml=toml, sink=sink)
     thread.join()
     server.close()
     assert report.outcome == "accepted", report
-    assert sink.path.read_bytes() == good_bytes
+    assert sink.content() == good_bytes
     assert report.received.sha256 == report.stored.sha256 == hashlib.sha256(good_bytes).hexdigest()
     assert by_name(report)["digest"].properties["digest.sha256"] == report.stored.sha256
 
@@ -298,11 +278,11 @@ def test_numpy_threads_and_late_imports_work(run):
 @pytest.mark.parametrize("name", ["Upper", "HiddenTransform"])
 def test_a_transform_makes_a_new_image_for_those_after_it(run, tmp_path, name):
     data = os.urandom(1000) + b"abc" * (4 * MIB)
-    sink = Sink(tmp_path / "stored")
+    sink = KeptFile(tmp_path / "stored")
     count = plan_of("good:Count") + "\n"
     report = run(data, toml=count + good(name) + "\n" + good("Digest"), sink=sink)
     assert report.outcome == "accepted", report
-    assert sink.path.read_bytes() == data.upper()
+    assert sink.content() == data.upper()
     assert report.received.md5 == hashlib.md5(data).hexdigest()
     assert report.stored.md5 == hashlib.md5(data.upper()).hexdigest()
     assert by_name(report)["digest"].properties["digest.sha256"] == hashlib.sha256(data.upper()).hexdigest()
@@ -332,11 +312,11 @@ def test_the_format_is_inspected_again_after_a_transform(run):
 
 def test_transforms_run_in_sequence(run, tmp_path):
     data = os.urandom(5 * MIB) + b"trailer"
-    sink = Sink(tmp_path / "stored")
+    sink = KeptFile(tmp_path / "stored")
     toml = good("Upper") + "\n" + good("StripTrailer") + "\nconfig = { length = 7 }\n" + good("Count")
     report = run(data, toml=toml, sink=sink)
     assert report.outcome == "accepted", report
-    assert sink.path.read_bytes() == data.upper()[:-7]
+    assert sink.content() == data.upper()[:-7]
     assert by_name(report)["striptrailer"].properties == {"striptrailer.stripped": 7}
     assert by_name(report)["count"].properties == {"count.bytes": 5 * MIB}
 
@@ -345,10 +325,10 @@ def test_transforms_run_in_sequence(run, tmp_path):
 @pytest.mark.parametrize("size", [1, 10, 4 * MIB, 30 * MIB])
 def test_a_transform_with_nothing_to_do_changes_no_byte(run, tmp_path, names, size):
     data = os.urandom(size)
-    sink = Sink(tmp_path / "stored")
+    sink = KeptFile(tmp_path / "stored")
     report = run(data, toml=good(*names, "Count"), sink=sink)
     assert report.outcome == "accepted", report
-    assert sink.path.read_bytes() == (data.upper() if "Upper" in names else data)
+    assert sink.content() == (data.upper() if "Upper" in names else data)
     assert by_name(report)["count"].properties == {"count.bytes": size}
 
 
@@ -359,18 +339,18 @@ def test_a_transform_that_decides_too_late_fails_with_the_reason(run):
 
 
 def test_a_transform_may_read_all_before_its_first_output(run, tmp_path):
-    sink = Sink(tmp_path / "stored")
+    sink = KeptFile(tmp_path / "stored")
     report = run(os.urandom(30 * MIB), toml=good("LooksAtMuch", "Count"), sink=sink)
     assert report.outcome == "accepted", report
-    assert sink.path.read_bytes() == str(30 * MIB).encode()
+    assert sink.content() == str(30 * MIB).encode()
 
 
 def test_a_transform_may_read_at_random(run, tmp_path):
-    sink = Sink(tmp_path / "stored")
+    sink = KeptFile(tmp_path / "stored")
     data = os.urandom(6 * MIB)
     report = run(data, toml=good("RandomReverse"), sink=sink)
     assert report.outcome == "accepted", report
-    assert sink.path.read_bytes() == data[::-1]
+    assert sink.content() == data[::-1]
 
 
 def test_a_transform_that_seeks_may_grow_the_image(run):
@@ -481,12 +461,12 @@ def test_holes_are_stored_as_holes(run, tmp_path):
         file.write(b"begin")
         file.seek(200 * MIB)
         file.write(b"end" + bytes(2 * MIB))
-    sink = Sink(tmp_path / "stored")
+    sink = KeptFile(tmp_path / "stored")
     report = run(str(path), toml=good("Count"), sink=sink)
     assert by_name(report)["count"].properties == {"count.bytes": 202 * MIB + 3}
     assert sink.size == 202 * MIB + 3
     assert sink.path.stat().st_blocks * 512 <= MIB
-    assert hashlib.md5(sink.path.read_bytes()).hexdigest() == report.stored.md5
+    assert hashlib.md5(sink.content()).hexdigest() == report.stored.md5
 
 
 def test_an_unknown_contract_level_stops_the_start(run):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
-from douane.errors import SinkError
 from douane_plugin import wire
+from support.sinks import KeptFile
 from support.wire_programs import ACCEPT, LISTEN, begin, binary, frame, plan, speaker, wired
 
 pytestmark = pytest.mark.usefixtures("wire_c")
@@ -18,34 +17,11 @@ TRANSFORM = begin(kind="transform")
 BECOMES = frame(wire.BECOMES, {"disk_format": "raw"})
 
 
-class StoredFile:
-    """The sink of a run."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.size = path, None
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def open_read(self) -> int:
-        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def finish(self, size: int) -> None:
-        self.size = size
-        os.ftruncate(self.fd, size)
-
-    def explain(self, error: OSError) -> SinkError:
-        return SinkError(str(error))
-
-    def content(self) -> bytes:
-        """The stored bytes; only an accepted image is complete."""
-        assert self.size is not None
-        return self.path.read_bytes()
-
-
 @pytest.fixture
 def sink(tmp_path):
-    stored = StoredFile(tmp_path / "kept")
-    yield stored
-    os.close(stored.fd)
+    sink = KeptFile(tmp_path / "kept")
+    yield sink
+    sink.close()
 
 
 def test_a_transform_makes_an_image(run, sink):

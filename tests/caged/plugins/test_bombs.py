@@ -23,6 +23,8 @@ from support.images.ova import DISK, ova, ovf
 from support.images.qcow2 import qcow2_of_one_cluster
 from support.images.tar import tar
 from support.images.zip import zipped
+from support.processes import small_disk
+from support.program import Program
 
 pytestmark = pytest.mark.slow
 
@@ -95,8 +97,8 @@ def bring(tmp_path: Path) -> Import:
             f"{measured} > {tmp_path}/report.json 2> {tmp_path}/errors 3> {tmp_path}/ended",
             f"find {room}/home/store {room}/temporary -type f > {tmp_path}/left",
         ]
-        small = ["bwrap", "--dev-bind", "/", "/", *rights, "--size", str(ROOM), "--tmpfs", str(room), "--"]
-        subprocess.run([*small, "sh", "-c", "\n".join(steps)], env=env, check=True, timeout=110)
+        small = small_disk(room, ROOM, *rights)
+        subprocess.run([*small, "--", "sh", "-c", "\n".join(steps)], env=env, check=True, timeout=110)
         assert "Traceback" not in (tmp_path / "errors").read_text()
         status, kibibytes = map(int, (tmp_path / "ended").read_text().split())
         assert kibibytes << 10 < MEMORY
@@ -257,31 +259,19 @@ def test_a_qcow2_of_64_tebibytes_is_refused(bring: Import, made: Any, qemu_img: 
 
 
 @pytest.mark.parametrize("pack", ["tar", "zip"])
-def test_a_member_that_is_named_like_another_image_does_nothing_to_it(tmp_path: Path, pack: str) -> None:
+def test_a_member_that_is_named_like_another_image_does_nothing_to_it(program: Program, pack: str) -> None:
     """Names of members lead nowhere: not to the store's own files either."""
-    home, temporary = tmp_path / "home", tmp_path / "temporary"
-    temporary.mkdir()
-    (tmp_path / "plan.toml").write_text(PLAN)
-    env = {**os.environ, "DOUANE_HOME": str(home), "TMPDIR": str(temporary)}
-
-    def bring_in(data: bytes) -> dict[str, Any]:
-        (tmp_path / "image").write_bytes(data)
-        words = [Path(sys.executable).parent / "douane", "import", tmp_path / "image", "-c", tmp_path / "plan.toml"]
-        done = subprocess.run([*words, "--json"], env=env, check=False, capture_output=True, timeout=60)
-        told: dict[str, Any] = json.loads(done.stdout)
-        return told
-
-    first = bring_in(b"the first image " * 4096)
+    first = program.report(b"the first image " * 4096, PLAN, "import")
     assert first["outcome"] == "accepted", first
-    other = first["image"]["id"]
-    store = {path: path.read_bytes() for path in (home / "store").rglob("*") if path.is_file() and path.stat().st_size}
-    for name in (other, f"store/{other}", *(f"./{path.relative_to(home / 'store')}" for path in store)):
-        made = ova((name, b"hostile" * 100), ("disk.vmdk", DISK)) if pack == "tar" else zipped((name, b"x" * 100))
-        report = bring_in(made)
+    victim = first["image"]["id"]
+    store = program.home / "store"
+    content = {path: path.read_bytes() for name in program.stored() if (path := store / name).stat().st_size}
+    for name in (victim, f"store/{victim}", *(f"./{path.relative_to(store)}" for path in content)):
+        hostile = ova((name, b"hostile" * 100), ("disk.vmdk", DISK)) if pack == "tar" else zipped((name, b"x" * 100))
+        report = program.report(hostile, PLAN, "import")
         assert report["outcome"] in ("accepted", "refused"), report
-        assert report.get("image") is None or report["image"]["id"] != other
-    assert {path: path.read_bytes() for path in store} == store
-    assert list(temporary.iterdir()) == []
+        assert report.get("image") is None or report["image"]["id"] != victim
+    assert {path: path.read_bytes() for path in content} == content
 
 
 def test_the_zips_of_these_tests_are_what_others_take_for_bombs() -> None:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import lzma
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.images.ova import manifest, ova, ovf
+from support.program import Program
 from unit.plugins.test_ova_hardware import CIM, CPU, WHOLE, item, system
 
 MIB = 1 << 20
@@ -80,25 +76,13 @@ Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(program: Program) -> Run:
     """``run(command, image, hardware=...)``: the report, with the `exit` status and what is in the store."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("DOUANE_", "XDG_"))}
-    env |= {"DOUANE_HOME": str(tmp_path / "home"), "TMPDIR": str(temporary)}
-    (tmp_path / "antivirus.py").write_text(ANTIVIRUS)
+    (program.place / "antivirus.py").write_text(ANTIVIRUS)
 
     def go(command: str, image: bytes, *, hardware: str = "openstack", tier: str = "strict") -> dict[str, Any]:
-        path, plan = tmp_path / "appliance", tmp_path / "plan.toml"
-        path.write_bytes(image)
-        plan.write_text(PLAN.format(hardware=hardware))
-        words = [Path(sys.executable).parent / "douane", command, path, "-c", plan, "--sandbox", tier, "--json"]
-        done = subprocess.run(words, env=env, check=False, capture_output=True, timeout=110)
-        assert "Traceback" not in done.stderr.decode(), done.stderr
-        assert list(temporary.iterdir()) == []
-        report: dict[str, Any] = json.loads(done.stdout)
-        store = [found for found in (tmp_path / "home" / "store").rglob("*") if found.is_file()]
-        return report | {"exit": done.returncode, "store": [found.read_bytes() for found in store]}
+        report = program.report(image, PLAN.format(hardware=hardware), command, tier=tier)
+        return report | {"store": [(program.home / "store" / name).read_bytes() for name in program.stored()]}
 
     return go
 

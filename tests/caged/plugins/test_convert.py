@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import struct
 import subprocess
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -30,14 +29,7 @@ SOURCES = {
 }
 TARGETS = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi")
 
-
-@pytest.fixture(autouse=True)
-def nothing_left(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """No temporary file stays, whatever the outcome."""
-    temporary = tmp_path_factory.mktemp("temporary")
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    yield
-    assert list(temporary.iterdir()) == []
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 @pytest.fixture

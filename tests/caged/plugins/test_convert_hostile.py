@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import gzip
 import os
-import select
-import signal
 import struct
 import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.conversion import DIGEST, DISK, MIB, become_subreaper, convert, descendants, plan_of
+from support.conversion import DIGEST, DISK, MIB, convert, plan_of
 from support.images.ova import ova
+from support.processes import descendants, wait_for_end
+from support.program import Program
+from support.waiting import until
 
 PIB = 1 << 50
 
-
-@pytest.fixture
-def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("temporary")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 def huge(qemu_img: Any) -> bytes:
@@ -37,7 +29,6 @@ def huge(qemu_img: Any) -> bytes:
     return bytes(image)
 
 
-@pytest.mark.usefixtures("temporary")
 def test_a_disk_of_a_pebibyte_is_refused_before_anything_is_converted(tmp_path: Path, qemu_img: Any) -> None:
     report = convert(tmp_path, huge(qemu_img), plan_of())
     assert (report.outcome, report.code) == ("refused", "convert-too-large")
@@ -50,14 +41,12 @@ def test_a_disk_of_a_pebibyte_is_refused_before_anything_is_converted(tmp_path: 
     assert report.temporary_bytes < MIB * 8
 
 
-@pytest.mark.usefixtures("temporary")
 def test_output_is_bounded_by_the_engine(tmp_path: Path, qemu_img: Any) -> None:
     image = qemu_img("qcow2", size=1 << 30)
     report = convert(tmp_path, image, plan_of(keys=['max_output = "100MiB"']))
     assert (report.outcome, report.code) == ("refused", "transform-limit")
 
 
-@pytest.mark.usefixtures("temporary")
 @pytest.mark.parametrize("to", ["raw", "qcow2"])
 def test_an_image_that_names_another_file_is_not_opened(tmp_path: Path, qemu_img: Any, to: str) -> None:
     secret = tmp_path / "secret"
@@ -70,7 +59,6 @@ def test_an_image_that_names_another_file_is_not_opened(tmp_path: Path, qemu_img
     assert (report.outcome, report.code) == ("refused", "convert-other-files"), report
 
 
-@pytest.mark.usefixtures("temporary")
 @pytest.mark.parametrize("cut", [600_000, 3 * MIB])
 def test_an_image_that_is_cut_short_lets_nothing_in(tmp_path: Path, qemu_img: Any, cut: int) -> None:
     for kind in (("qcow2",), ("vmdk", "-o", "subformat=streamOptimized"), ("vhdx",)):
@@ -79,7 +67,6 @@ def test_an_image_that_is_cut_short_lets_nothing_in(tmp_path: Path, qemu_img: An
         assert report.outcome != "accepted", (kind, report)
 
 
-@pytest.mark.usefixtures("temporary")
 def test_a_stream_that_is_damaged_is_refused(tmp_path: Path, qemu_img: Any) -> None:
     image = bytearray(qemu_img("vmdk", "-o", "subformat=streamOptimized", data=DISK))
     image[2 * MIB : 2 * MIB + 64] = bytes(64)
@@ -87,7 +74,6 @@ def test_a_stream_that_is_damaged_is_refused(tmp_path: Path, qemu_img: Any) -> N
     assert (report.outcome, report.code) == ("refused", "convert-damaged"), report
 
 
-@pytest.mark.usefixtures("temporary")
 def test_a_table_that_shows_another_disk_than_the_stream_is_refused(tmp_path: Path, qemu_img: Any) -> None:
     image = bytearray(qemu_img("vmdk", "-o", "subformat=streamOptimized", data=DISK))
     directory = struct.unpack_from("<Q", image, 56)[0] * 512
@@ -97,7 +83,6 @@ def test_a_table_that_shows_another_disk_than_the_stream_is_refused(tmp_path: Pa
     assert (report.outcome, report.code) == ("refused", "convert-damaged"), report
 
 
-@pytest.mark.usefixtures("temporary")
 @pytest.mark.parametrize(("to", "name"), [("raw", "qcow2"), ("qcow2", "raw")])
 def test_no_room_is_a_failure_and_not_a_refusal(tmp_path: Path, qemu_img: Any, to: str, name: str) -> None:
     image = DISK if name == "raw" else qemu_img(name, data=DISK)
@@ -107,7 +92,6 @@ def test_no_room_is_a_failure_and_not_a_refusal(tmp_path: Path, qemu_img: Any, t
     assert "scratch" in " ".join(verdict.detail or "" for verdict in report.verdicts)
 
 
-@pytest.mark.usefixtures("temporary")
 @pytest.mark.parametrize("tier", ["strict", "full"])
 def test_a_whole_chain_in_one_go(tmp_path: Path, qemu_img: Any, tier: str) -> None:
     disk = qemu_img("vmdk", "-o", "subformat=streamOptimized", data=DISK)
@@ -123,30 +107,17 @@ def test_a_whole_chain_in_one_go(tmp_path: Path, qemu_img: Any, tier: str) -> No
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
-def test_an_engine_that_is_killed_leaves_neither_a_process_nor_a_file(tmp_path: Path, tier: str) -> None:
-    become_subreaper()
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    (tmp_path / "plan.toml").write_text(plan_of(config='to = "qcow2"'))
-    words = ["check", "-", "-c", str(tmp_path / "plan.toml"), "--sandbox", tier]
-    words += ["--disk-format", "raw", "--size", str(len(DISK))]
-    engine = subprocess.Popen(
-        [Path(sys.executable).parent / "douane", *words],
-        env={**os.environ, "TMPDIR": str(temporary)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+def test_an_engine_that_is_killed_leaves_neither_a_process_nor_a_file(program: Program, tier: str) -> None:
+    plan = program.place / "plan.toml"
+    plan.write_text(plan_of(config='to = "qcow2"'))
+    words = ("check", "-", "-c", plan, "--sandbox", tier, "--disk-format", "raw", "--size", len(DISK))
+    engine = program.start(*words, stdin=subprocess.PIPE)
     assert engine.stdin is not None
     engine.stdin.write(DISK[: len(DISK) // 2])  # the rest never comes: qemu-img waits for it
     engine.stdin.flush()
-    while "qemu-img" not in descendants(engine.pid).values():
-        assert engine.poll() is None, engine.communicate()[0]
+    until("qemu-img works", lambda: "qemu-img" in descendants(engine.pid).values() or engine.poll() is not None)
+    assert engine.poll() is None, engine.communicate()[1]
     below = [os.pidfd_open(pid) for pid in descendants(engine.pid)]
-    engine.send_signal(signal.SIGKILL)
-    engine.wait()
-    engine.stdin.close()
-    for each in below:  # a pidfd can be read when its process has ended
-        assert select.select([each], [], [], 30)[0], "a process outlived the engine"
-        os.close(each)
-    assert list(temporary.iterdir()) == []
+    engine.kill()
+    engine.communicate()
+    assert wait_for_end(below), "a process outlived the engine"

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import os
 import random
-import select
 import shlex
 import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +20,11 @@ import pytest
 
 from douane.engine import Report
 from douane.plugins.convert.streams import from_stream, to_stream
-from support.conversion import DIGEST, DISK, MIB, become_subreaper, convert, descendants, plan_of
+from support.conversion import DIGEST, DISK, MIB, convert, plan_of
 from support.images.qcow2 import qcow2_of_one_cluster
+from support.processes import SECONDS, descendants, small_disk, wait_for_end
+from support.program import Program
+from support.waiting import until
 
 KINDS = {
     "qcow2": ("qcow2",),
@@ -37,13 +37,7 @@ KINDS = {
     "ploop": ("parallels",),
 }
 
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("temporary")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 def told(report: Report) -> str:
@@ -210,7 +204,6 @@ def large(qemu_img: Any) -> bytes:
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
 def test_a_timeout_ends_qemu_img_as_well(tmp_path: Path, qemu_img: Any, tier: str) -> None:
-    become_subreaper()
     config = 'to = "qcow2", always = true, compression = "zlib"'
     report = convert(tmp_path, large(qemu_img), plan_of(config=config, keys=['timeout = "1s"']), tier=tier)
     assert (report.outcome, report.code) == ("undecided", "plugin-timeout"), report
@@ -227,11 +220,9 @@ def test_a_qemu_img_that_is_killed_lets_nothing_in(tmp_path: Path, qemu_img: Any
         target=lambda: reports.append(convert(tmp_path, image, plan_of(config=config), tier=tier)), daemon=True
     )
     work.start()
-    while work.is_alive():
-        below = descendants(os.getpid())
-        if found := [pid for pid, name in below.items() if name == "qemu-img" and is_converting(pid)]:
-            os.kill(found[0], signal.SIGKILL)
-            break
+    until("qemu-img works", lambda: converting(os.getpid()) or not work.is_alive(), pause=0.01)
+    for pid in converting(os.getpid()):
+        os.kill(pid, signal.SIGKILL)
     work.join(60)
     (report,) = reports
     assert (report.outcome, report.code) == ("undecided", "plugin-error"), report
@@ -240,29 +231,23 @@ def test_a_qemu_img_that_is_killed_lets_nothing_in(tmp_path: Path, qemu_img: Any
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
 def test_an_engine_that_is_killed_while_qemu_img_works_leaves_nothing(
-    tmp_path: Path, qemu_img: Any, tier: str, temporary: Path
+    program: Program, qemu_img: Any, tier: str
 ) -> None:
-    become_subreaper()
-    (tmp_path / "image").write_bytes(large(qemu_img))
-    (tmp_path / "plan.toml").write_text(plan_of(config='to = "qcow2", always = true, compression = "zlib"'))
-    words = ["check", tmp_path / "image", "-c", tmp_path / "plan.toml", "--sandbox", tier]
-    engine = subprocess.Popen(
-        [Path(sys.executable).parent / "douane", *words],
-        env={**os.environ, "TMPDIR": str(temporary)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    while True:
-        assert engine.poll() is None, engine.communicate()[0]
-        below = descendants(engine.pid)
-        if any(name == "qemu-img" and is_converting(pid) for pid, name in below.items()):
-            break
-    watched = [os.pidfd_open(pid) for pid in descendants(engine.pid)]
-    engine.send_signal(signal.SIGKILL)
+    image, plan = program.place / "image", program.place / "plan.toml"
+    image.write_bytes(large(qemu_img))
+    plan.write_text(plan_of(config='to = "qcow2", always = true, compression = "zlib"'))
+    engine = program.start("check", image, "-c", plan, "--sandbox", tier)
+    until("qemu-img works", lambda: converting(engine.pid) or engine.poll() is not None, pause=0.01)
+    assert engine.poll() is None, engine.communicate()[1]
+    below = [os.pidfd_open(pid) for pid in descendants(engine.pid)]
+    engine.kill()
     engine.communicate()
-    for each in watched:  # a pidfd can be read when its process has ended
-        assert select.select([each], [], [], 30)[0], "a process outlived the engine"
-        os.close(each)
+    assert wait_for_end(below), "a process outlived the engine"
+
+
+def converting(engine: int) -> list[int]:
+    """The processes below `engine` that run ``qemu-img convert``."""
+    return [pid for pid, name in descendants(engine).items() if name == "qemu-img" and is_converting(pid)]
 
 
 def is_converting(pid: int) -> bool:
@@ -283,16 +268,16 @@ def on_a_disk(folder: Path, size: int, image: Path, toml: str) -> str:
     rights = ("--cap-add", "ALL") if os.geteuid() == 0 else ()
     words = [Path(sys.executable).parent / "douane", "check", image, "-c", folder / "plan.toml", "--sandbox", "strict"]
     script = f"{shlex.join(map(str, [*words, '--json']))}; find {room} -type f"
-    done = subprocess.run(
-        ["bwrap", "--dev-bind", "/", "/", *rights, "--size", str(size), "--tmpfs", room, "--", "sh", "-c", script],
+    output = subprocess.run(
+        [*small_disk(room, size, *rights), "--", "sh", "-c", script],
         env={**os.environ, "TMPDIR": str(room)},
         check=False,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=110,
-    )
-    assert str(room) not in done.stdout.rpartition("}")[2]
-    return done.stdout
+        timeout=SECONDS,
+    ).stdout
+    assert str(room) not in output.rpartition("}")[2]
+    return output
 
 
 @pytest.mark.parametrize(("to", "size"), [("raw", 2 * MIB), ("qcow2", 7 * MIB)])

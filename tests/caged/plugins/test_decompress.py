@@ -5,12 +5,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
-import json
 import lzma
 import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,8 @@ from typing import Any
 import pytest
 
 from support.images.compression import PACKERS, STREAMS, by_program, zstd
+from support.processes import assert_contract_alone, modules_loaded_by
+from support.program import Program
 from unit.plugins.test_decompress_broken import lzma_with_dictionary, xz_with_dictionary, zstd_with_window
 
 MIB = 1 << 20
@@ -27,33 +26,15 @@ Check = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def check(tmp_path: Path) -> Check:
+def check(program: Program) -> Check:
     """``check(packed, command=..., tier=..., **keys of the plugin)``: the report of a plan of `decompress` alone."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("DOUANE_", "XDG_"))}
-    env |= {"DOUANE_HOME": str(tmp_path / "home"), "TMPDIR": str(temporary)}
 
     def go(
         packed: bytes, *, command: str = "check", tier: str = "strict", config: str = "", **keys: str
     ) -> dict[str, Any]:
-        image, plan = tmp_path / "image", tmp_path / "plan.toml"
-        image.write_bytes(packed)
         lines = ["[import]", 'digests = ["sha256"]', "[[plugin]]", 'name = "decompress"', 'use = "decompress"']
         lines += [f"{key} = {value}" for key, value in keys.items()]
-        plan.write_text("\n".join([*lines, f"config = {{ {config} }}"]))
-        done = subprocess.run(
-            [Path(sys.executable).parent / "douane", command, image, "-c", plan, "--sandbox", tier, "--json"],
-            env=env,
-            check=False,
-            capture_output=True,
-            timeout=110,
-        )
-        assert "Traceback" not in done.stderr.decode(), done.stderr
-        assert list(temporary.iterdir()) == []
-        report = json.loads(done.stdout)
-        assert isinstance(report, dict)
-        return report | {"exit": done.returncode}
+        return program.report(packed, "\n".join([*lines, f"config = {{ {config} }}"]), command, tier=tier)
 
     return go
 
@@ -150,23 +131,7 @@ def test_a_bomb_within_a_bomb_is_refused_at_once(check: Check) -> None:
     assert report["stored"]["size"] == 0
 
 
-def loaded_by(code: str) -> set[str]:
-    """The modules that are loaded in a fresh interpreter after `code`."""
-    told = subprocess.run(
-        [sys.executable, "-I", "-c", f"{code}\nimport sys; print(*sys.modules)"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return set(told.stdout.split())
-
-
 def test_it_stands_on_the_contract_alone_and_loads_no_library_before_it_needs_it() -> None:
-    loaded = loaded_by("import douane.plugins.decompress; douane.plugins.decompress.Decompress()")
-    ours = {name for name in loaded if name.startswith("douane")}
-    assert {name for name in ours if not name.startswith(("douane.plugins.", "douane_plugin."))} == {
-        "douane",
-        "douane.plugins",
-        "douane_plugin",
-    }
+    loaded = modules_loaded_by("import douane.plugins.decompress; douane.plugins.decompress.Decompress()")
+    assert_contract_alone(loaded)
     assert not loaded & {"lzma", "bz2", "zlib", "isal", "lz4", "backports.zstd", "_compression"}

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from douane import sandbox
+from douane.sandbox import cgroup_delegation as delegation
 from douane.sandbox import tiers
 from support.sandbox.process import Caged
 
@@ -113,3 +114,12 @@ def test_off_is_a_process_that_is_ended_all_the_same() -> None:
 def test_a_program_that_is_not_there_is_named(tier: sandbox.Tier) -> None:
     with pytest.raises(sandbox.SandboxError, match="/no/such/program does not exist"):
         Caged(tier, programs=(Path("/no/such/program"),))
+
+
+def test_where_none_is_delegated_the_cage_has_its_other_layers(
+    tier: sandbox.Tier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("douane.sandbox.spawn.delegated", lambda: delegation.Absent("nobody gave one"))
+    with Caged(tier) as cell:
+        assert (cell.process.cgroup, cell.report.layers["cgroup"]) == ("", "")
+        assert cell.process.measure().processes == 1

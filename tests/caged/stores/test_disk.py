@@ -8,6 +8,8 @@ from douane.stores import FileStore
 from support.processes import as_ordinary_user, on_small_disk, open_directory
 from support.store import new_id, put
 
+GIB = 1 << 30
+
 
 def test_a_full_disk_is_reported_with_the_bytes_that_were_needed(tmp_path: Path) -> None:
     code = (
@@ -101,3 +103,42 @@ def test_a_file_in_place_of_the_store_is_an_error(tmp_path: Path) -> None:
     else:
         raise AssertionError("it was staged")
     assert (tmp_path / "store").read_text() == "a file"
+
+
+def test_a_sparse_image_fits_on_a_small_disk(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(GIB, b"b" * 4096)], 2 * GIB)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from douane.stores import FileStore, save\n"
+        f"save(FileStore(Path({str(tmp_path / 'store')!r})), {image_id!r}, Path(sys.argv[1]) / 'out')\n"
+        "fd = os.open(sys.argv[1] + '/out', os.O_RDONLY)\n"
+        "print(os.fstat(fd).st_size, os.pread(fd, 4, 1 << 30), os.listdir(sys.argv[1]))\n"
+    )
+    assert on_small_disk(disk, 1 << 20, code) == f"{2 * GIB} b'bbbb' ['out']\n"
+
+
+def test_a_full_disk_leaves_the_target_unchanged(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(0, os.urandom(4 << 20))], 4 << 20)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from douane.stores import FileStore, save\n"
+        "from douane.errors import StoreError\n"
+        "Path(sys.argv[1], 'out').write_bytes(b'what was there')\n"
+        "try:\n"
+        f"    save(FileStore(Path({str(tmp_path / 'store')!r})), {image_id!r}, Path(sys.argv[1]) / 'out')\n"
+        "except StoreError as error:\n"
+        "    print(error.code, error)\n"
+        "print(os.listdir(sys.argv[1]), Path(sys.argv[1], 'out').read_bytes())\n"
+    )
+    message, rest = on_small_disk(disk, 1 << 20, code).splitlines()
+    assert message.startswith("target-full cannot save the image")
+    assert f"{4 << 20} bytes are needed" in message
+    assert rest == "['out'] b'what was there'"

@@ -13,30 +13,9 @@ from typing import Any
 from douane import sandbox
 from douane.declared import DeclaredImage
 from douane.engine import PlanError, RunOptions, inspect_image, open_source
-from douane.errors import SinkError
 from douane.plan.parse import parse_plan
 from support.contract.conversation import NAME, PLUGINS, image
-
-
-class Kept:
-    """Keeps what comes out of the pass."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.size = path, None
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-
-    def open_read(self) -> int:
-        """See `Sink`."""
-        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def finish(self, size: int) -> None:
-        """See `Sink`."""
-        self.size = size
-        os.ftruncate(self.fd, size)
-
-    def explain(self, error: OSError) -> SinkError:
-        """See `Sink`."""
-        return SinkError(str(error))
+from support.sinks import KeptFile
 
 
 def examine(
@@ -63,7 +42,7 @@ def examine(
             last = plan.plugins[-1].__class__(**{**_fields(plan.plugins[-1]), "texts": header["texts"]})
             plan = plan.__class__(**{**_fields(plan), "plugins": (*plan.plugins[:-1], last)})
         _write(place / "image", header["image"])
-        kept = Kept(place / "kept")
+        kept = KeptFile(place / "kept")
         try:
             report = inspect_image(
                 plan,
@@ -77,7 +56,7 @@ def examine(
                 log.append(("report", 0, str(error)))
             return {"unusable": NAME in str(error)}, b""
         finally:
-            os.close(kept.fd)
+            kept.close()
     verdict = next(each for each in report.verdicts if each.plugin == NAME)
     said = verdict.outcome in ("refused", "incomplete", "deferred")
     assert verdict.ran is not None

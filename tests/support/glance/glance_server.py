@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from support.waiting import until
+
 from .environments import Environment
 from .glance_config import STORES, GlanceConfig, glance_conf
 from .http import Api
@@ -14,7 +16,6 @@ from .pipeline import paste_ini
 from .postgres import Postgres
 from .processes import ServerProcess, free_port, is_free, run
 from .state import GlanceFolders
-from .waiting import until
 from .wsgi_servers import command
 
 

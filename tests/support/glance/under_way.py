@@ -6,10 +6,11 @@ import uuid
 from contextlib import ExitStack
 from pathlib import Path
 
+from support.waiting import until
+
 from .half_upload import HalfUpload
 from .site import Site, is_as_new
 from .state import State
-from .waiting import until
 
 
 class UnderWay:

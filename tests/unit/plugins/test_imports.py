@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
-
-def loaded_by(code: str) -> set[str]:
-    """The modules that are loaded in a fresh interpreter after `code`."""
-    completed = subprocess.run(
-        [sys.executable, "-I", "-c", f"{code}\nimport sys; print(*sys.modules)"],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return set(completed.stdout.split())
-
+from support.processes import assert_contract_alone, modules_loaded_by
 
 INSPECT = """
 from douane_plugin import Image
@@ -53,13 +39,11 @@ inspect(OsloFormat())
 
 @pytest.mark.parametrize("name", ["format", "limits", "explain", "checksum", "oslo_format", "qemu_info"])
 def test_a_plugin_stands_on_the_contract_alone(name: str) -> None:
-    ours = {module for module in loaded_by(f"import douane.plugins.{name}") if module.startswith("douane")}
-    allowed = ("douane.plugins.", "douane_plugin.")
-    assert {name for name in ours if not name.startswith(allowed)} == {"douane", "douane.plugins", "douane_plugin"}
+    assert_contract_alone(modules_loaded_by(f"import douane.plugins.{name}"))
 
 
 def test_format_and_limits_load_few_modules() -> None:
-    loaded = loaded_by(FORMAT)
+    loaded = modules_loaded_by(FORMAT)
     assert "douane.plugins.formats.examination" in loaded
     assert not loaded & {
         "oslo_utils",
@@ -77,15 +61,21 @@ def test_format_and_limits_load_few_modules() -> None:
 
 
 def test_the_runtime_of_a_plugin_loads_no_slow_module() -> None:
-    assert not loaded_by("import douane_plugin._runtime") & {"typing", "re", "collections", "inspect", "dataclasses"}
+    assert not modules_loaded_by("import douane_plugin._runtime") & {
+        "typing",
+        "re",
+        "collections",
+        "inspect",
+        "dataclasses",
+    }
 
 
 def test_only_the_needed_part_of_oslo_utils_is_loaded() -> None:
-    loaded = loaded_by(OSLO)
+    loaded = modules_loaded_by(OSLO)
     assert "oslo_utils.units" in loaded
     assert not loaded & {"oslo_i18n", "cryptography", "oslo_utils.strutils", "locale", "json", "hashlib", "socket"}
 
 
 def test_the_rest_of_oslo_utils_can_be_imported_later() -> None:
     code = OSLO + "import oslo_utils.imageutils; oslo_utils.imageutils.QemuImgInfo('')"
-    assert "oslo_utils.strutils" in loaded_by(code)
+    assert "oslo_utils.strutils" in modules_loaded_by(code)

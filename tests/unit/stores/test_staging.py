@@ -2,15 +2,13 @@
 
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from douane.errors import StoreError
 from douane.stores import FileStore, save
-from support.store import new_id, put, read_all, stager
+from support.store import new_id, put, read_all
 
 
 def test_an_unused_store_is_empty_and_queries_create_nothing(tmp_path: Path) -> None:
@@ -100,25 +98,6 @@ def test_a_key_is_staged_only_once(tmp_path: Path) -> None:
     assert list(store.staged_keys()) == []
 
 
-def test_only_the_staged_files_of_dead_processes_are_discarded(tmp_path: Path) -> None:
-    store = FileStore(tmp_path)
-    key = new_id()
-    with stager(tmp_path, key) as process:
-        assert not store.is_abandoned(key)
-        assert not store.discard(key)
-        with pytest.raises(StoreError) as caught:
-            store.adopt(key, 13)
-        assert caught.value.code == "in-use"
-        assert list(store.staged_keys()) == [key]
-        process.kill()
-        process.wait()
-        assert store.is_abandoned(key)
-        assert store.discard(key)
-    assert not store.is_abandoned(key)
-    assert not store.discard(key)
-    assert os.listdir(tmp_path / "staging") == []
-
-
 def test_another_descriptor_in_the_same_process_does_not_hold_the_claim(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     with store.stage(new_id()) as staged:
@@ -127,33 +106,6 @@ def test_another_descriptor_in_the_same_process_does_not_hold_the_claim(tmp_path
         assert not FileStore(tmp_path).discard(staged.key)
         os.close(reader)
         assert not store.is_abandoned(staged.key), "closing a reader must not release the lock"
-
-
-def test_a_cleaner_never_deletes_a_file_that_was_just_staged(tmp_path: Path) -> None:
-    """Between its creation and its lock a staged file looks abandoned; the cleaner tries to hit that instant."""
-    code = (
-        "import sys, select\n"
-        "from pathlib import Path\n"
-        "from douane.stores import FileStore, save\n"
-        "store = FileStore(Path(sys.argv[1]))\n"
-        "print('ready', flush=True)\n"
-        "while not select.select([sys.stdin], [], [], 0)[0]:\n"
-        "    for key in store.staged_keys(): store.discard(key)\n"
-    )
-    cleaner = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        assert cleaner.stdout is not None
-        assert cleaner.stdout.readline() == b"ready\n"
-        store = FileStore(tmp_path)
-        for _ in range(1500):
-            staged = store.stage(new_id())
-            assert Path(staged.path).stat().st_ino == os.fstat(staged.fd).st_ino
-            staged.discard()
-    finally:
-        cleaner.communicate()
-    assert cleaner.returncode == 0
 
 
 def test_discarding_is_idempotent(tmp_path: Path) -> None:

@@ -15,18 +15,8 @@ from douane import sandbox
 from douane.sandbox import cgroup_delegation as delegation
 from douane.sandbox import tiers, usage
 from douane.sandbox.cgroup import Base, Leaf
-from support.sandbox.process import Caged
 
 MiB = 1 << 20
-
-
-def test_where_none_is_delegated_the_cage_has_its_other_layers(
-    tier: sandbox.Tier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("douane.sandbox.spawn.delegated", lambda: delegation.Absent("nobody gave one"))
-    with Caged(tier) as cell:
-        assert (cell.process.cgroup, cell.report.layers["cgroup"]) == ("", "")
-        assert cell.process.measure().processes == 1
 
 
 def test_without_one_the_doctor_says_what_keeps_the_bounds_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
