@@ -19,6 +19,7 @@ import pytest
 
 from support.images import bombs
 from support.images.bombs import GIB, MIB, PATTERN, PIB, TIB, ZEROS
+from support.images.compression import xz_with_dictionary
 from support.images.ova import DISK, ova, ovf
 from support.images.qcow2 import qcow2_of_one_cluster
 from support.images.tar import tar
@@ -183,7 +184,7 @@ def test_a_bomb_in_a_bomb_is_not_unpacked_twice(bring: Import, made: Any, name: 
         ("many members", lambda: zipped(*((f"{n}", b"") for n in range(20_000))), ("zip-members",)),
         ("dot dot", lambda: zipped(("../../x", b"x" * 100)), ("zip-name",)),
         ("absolute", lambda: zipped(("/etc/cron.d/x", b"x" * 100)), ("zip-name",)),
-        ("xz dictionary", lambda: bombs.xz_of_a_dictionary(3 << 29), ("compressed-window",)),
+        ("xz dictionary", lambda: xz_with_dictionary(b"small", 3 << 29), ("compressed-window",)),
         ("zstd window", lambda: b"\x28\xb5\x2f\xfd\x00" + bytes([31 - 10 << 3]) + b"\x01\0\0", ("compressed-window",)),
     ],
 )

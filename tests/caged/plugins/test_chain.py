@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from support.images.ova import manifest, ova, ovf
+from support.images.ova import CIM, manifest, ova, ovf
+from support.images.ova_hardware import CPU, MACHINE, item, system
 from support.program import Program
-from unit.plugins.test_ova_hardware import CIM, CPU, WHOLE, item, system
 
 MIB = 1 << 20
 SIGNATURE = b"A-VIRUS-THAT-IS-NONE-BUT-MUST-BE-FOUND-IN-THE-DISK"
@@ -87,7 +87,7 @@ def run(program: Program) -> Run:
     return go
 
 
-def appliance(qemu_img: Any, disk: bytes, kind: str, systems: str = WHOLE) -> tuple[bytes, bytes]:
+def appliance(qemu_img: Any, disk: bytes, kind: str, systems: str = MACHINE) -> tuple[bytes, bytes]:
     """The appliance, with a manifest, and the disk image in it."""
     packed: bytes = qemu_img(*DISKS[kind], data=disk)
     description = ovf(systems=systems)

@@ -14,10 +14,17 @@ from typing import Any
 
 import pytest
 
-from support.images.compression import PACKERS, STREAMS, by_program, zstd
+from support.images.compression import (
+    PACKERS,
+    STREAMS,
+    by_program,
+    lzma_with_dictionary,
+    xz_with_dictionary,
+    zstd,
+    zstd_with_window,
+)
 from support.processes import assert_contract_alone, modules_loaded_by
 from support.program import Program
-from unit.plugins.test_decompress_broken import lzma_with_dictionary, xz_with_dictionary, zstd_with_window
 
 MIB = 1 << 20
 DISK = random.Random(5).randbytes(3 * MIB) + bytes(9 * MIB) + random.Random(6).randbytes(MIB)
@@ -69,7 +76,13 @@ def test_a_refused_import_leaves_nothing(check: Check, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "packed", [xz_with_dictionary(30), zstd_with_window(31), lzma_with_dictionary(3 << 29)], ids=["xz", "zstd", "lzma"]
+    "packed",
+    [
+        xz_with_dictionary(b"small", 1 << 30),
+        zstd_with_window(b"small", 1 << 31),
+        lzma_with_dictionary(b"small", 3 << 29),
+    ],
+    ids=["xz", "zstd", "lzma"],
 )
 def test_a_window_of_gigabytes_is_refused_by_the_plugin_and_not_by_its_cage(check: Check, packed: bytes) -> None:
     report = check(packed, memory='"64MiB"', config='max_window = "16MiB"')

@@ -69,16 +69,6 @@ def packed(name: str, data: bytes, times: int) -> Iterator[bytes]:
         yield once
 
 
-def xz_of_a_dictionary(size: int) -> bytes:
-    """An .xz of a few bytes whose header wants a dictionary of `size`, 2^n or 3 * 2^n (5.3.1)."""
-    made = bytearray(lzma.compress(b"small", filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}]))
-    bits = next(n for n in range(40) if (2 | n & 1) << n // 2 + 11 == size)
-    made[16] = bits
-    length = (made[12] + 1) * 4
-    made[12 + length - 4 : 12 + length] = struct.pack("<I", zlib.crc32(made[12 : 12 + length - 4]))
-    return bytes(made)
-
-
 def overlapping_zip(files: int, kernel: int) -> bytes:
     """D. Fifield's: each file quotes the header of the next in a stored block of deflate, and goes on with its data, so
     that all of them end in one run that unpacks to `kernel` bytes ("A better zip bomb", USENIX WOOT 2019)."""

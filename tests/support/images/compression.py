@@ -60,3 +60,24 @@ def raw_deflate(data: bytes) -> bytes:
     """Deflate without a container."""
     packer = zlib.compressobj(6, zlib.DEFLATED, -15)
     return packer.compress(data) + packer.flush()
+
+
+def xz_with_dictionary(data: bytes, size: int) -> bytes:
+    """An .xz of `data` whose only block wants a dictionary of `size`: 2^n or 3 * 2^n (xz-file-format 5.3.1)."""
+    packed = bytearray(lzma.compress(data, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}]))
+    packed[16] = next(bits for bits in range(40) if (2 | bits & 1) << bits // 2 + 11 == size)
+    length = (packed[12] + 1) * 4
+    packed[12 + length - 4 : 12 + length] = struct.pack("<I", zlib.crc32(packed[12 : 12 + length - 4]))
+    return bytes(packed)
+
+
+def lzma_with_dictionary(data: bytes, size: int) -> bytes:
+    """An .lzma of `data` whose header wants a dictionary of `size`."""
+    packed = lzma.compress(data, lzma.FORMAT_ALONE)
+    return packed[:1] + struct.pack("<I", size) + packed[5:]
+
+
+def zstd_with_window(data: bytes, size: int) -> bytes:
+    """A frame without a content size, with a window of `size`, a power of two, and `data` as its only block."""
+    window = bytes([size.bit_length() - 1 - 10 << 3])
+    return b"\x28\xb5\x2f\xfd\x00" + window + struct.pack("<I", len(data) << 3 | 1)[:3] + data

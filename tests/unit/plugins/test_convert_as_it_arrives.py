@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from douane.plugins.convert import qcow2_disk
 from douane.plugins.convert.files import skip_bytes
 from douane.plugins.convert.qcow2_stream import Qcow2Stream
-from unit.plugins.test_convert_qcow2_disk import SIZE, WRITES, by_douane, by_qemu, make
+from support.qcow2_writes import SIZE, WRITES, by_douane, by_qemu, write_qcow2
 
 
 def arriving(path: Path, cut: int, seed: int = 0) -> tuple[bytes, int]:
@@ -43,7 +43,6 @@ def arriving(path: Path, cut: int, seed: int = 0) -> tuple[bytes, int]:
         os.close(fd)
 
 
-@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     bits=st.integers(9, 17),
@@ -56,8 +55,8 @@ def test_the_disk_is_that_of_qemu_img(
     tmp_path: Path, bits: int, compat: str, preallocation: str, writes: list[tuple[str, int, int]], cut: int
 ) -> None:
     path = tmp_path / "disk.qcow2"
-    make(path, f"cluster_size={1 << bits},compat={compat},preallocation={preallocation}", writes)
-    assert arriving(path, cut)[0] == by_qemu(path)
+    write_qcow2(path, f"cluster_size={1 << bits},compat={compat},preallocation={preallocation}", writes)
+    assert arriving(path, cut)[0] == by_douane(path) == by_qemu(path)
 
 
 @pytest.mark.parametrize("bits", [9, 12, 16, 21])
@@ -77,7 +76,7 @@ def test_the_last_byte_of_an_image_by_qemu_img_completes_the_disk(tmp_path: Path
 
 def test_a_cluster_out_of_order_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "disk.qcow2"
-    make(path, "cluster_size=65536", [("write -P 0x5a", 4000, 600), ("write -P 0xa5", 0, 600)])
+    write_qcow2(path, "cluster_size=65536", [("write -P 0x5a", 4000, 600), ("write -P 0xa5", 0, 600)])
     disk_bytes, early = arriving(path, 4096)
     assert disk_bytes == by_qemu(path)
     assert early == len(disk_bytes)
@@ -86,7 +85,7 @@ def test_a_cluster_out_of_order_is_waited_for(tmp_path: Path) -> None:
 def test_a_table_with_compressed_clusters_ends_the_disk(tmp_path: Path) -> None:
     """Two tables of a disk with small clusters: the second one has compressed clusters."""
     path = tmp_path / "disk.qcow2"
-    make(path, "cluster_size=512", [("write -P 0x5a", 0, 700)])
+    write_qcow2(path, "cluster_size=512", [("write -P 0x5a", 0, 700)])
     words = ["-c", "write -c -P 0xa5 2M 512", str(path)]
     subprocess.run(["qemu-io", "-f", "qcow2", *words], check=True, capture_output=True)
     disk_bytes, early = arriving(path, 4096)
@@ -117,5 +116,5 @@ def test_a_mutant_yields_the_beginning_of_the_disk_of_its_file(
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "disk.qcow2"
-    make(path, "cluster_size=65536", [("write -P 0x5a", 100, 600)])
+    write_qcow2(path, "cluster_size=65536", [("write -P 0x5a", 100, 600)])
     return path

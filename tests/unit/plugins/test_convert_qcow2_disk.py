@@ -10,67 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from douane.plugins.convert import qcow2_disk
-
-SIZE = 3 << 20
-WRITES = st.lists(
-    st.tuples(
-        st.sampled_from(["write -P 0x5a", "write -P 0xa5", "write -z", "write -z -u", "discard", "snapshot"]),
-        st.integers(0, SIZE // 512 - 1),
-        st.integers(1, 700),
-    ),
-    max_size=12,
-)
-
-
-def make(path: Path, options: str, writes: list[tuple[str, int, int]], size: int = SIZE) -> None:
-    path.unlink(missing_ok=True)
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", options, str(path), str(size)], check=True)
-    for number, (what, sector, sectors) in enumerate(writes):
-        if what == "snapshot":
-            subprocess.run(["qemu-img", "snapshot", "-c", str(number), str(path)], check=True)
-        else:
-            length = min(sectors * 512, size - sector * 512)
-            words = f"{what} {sector * 512} {length}"
-            command = ["qemu-io", "-f", "qcow2", "-c", words, str(path)]
-            completed = subprocess.run(command, check=True, capture_output=True)
-            assert b"rror" not in completed.stdout, completed.stdout
-
-
-def by_qemu(path: Path) -> bytes:
-    out = path.with_suffix(".raw")
-    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(path), str(out)], check=True)
-    return out.read_bytes()
-
-
-def by_douane(path: Path, size: int = SIZE) -> bytes | None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        disk = qcow2_disk.read_disk(fd, size)
-        return None if disk is None else b"".join(bytes(piece) for piece in disk)
-    finally:
-        os.close(fd)
-
-
-@pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    bits=st.integers(9, 17),
-    compat=st.sampled_from(["0.10", "1.1"]),
-    preallocation=st.sampled_from(["off", "metadata"]),
-    writes=WRITES,
-)
-def test_the_disk_is_that_of_qemu_img(
-    tmp_path: Path, bits: int, compat: str, preallocation: str, writes: list[tuple[str, int, int]]
-) -> None:
-    path = tmp_path / "disk.qcow2"
-    make(path, f"cluster_size={1 << bits},compat={compat},preallocation={preallocation}", writes)
-    assert by_douane(path) == by_qemu(path)
+from support.qcow2_writes import SIZE, by_douane, by_qemu, write_qcow2
 
 
 def test_the_last_cluster_of_the_file_may_be_short(tmp_path: Path) -> None:
     path = tmp_path / "disk.qcow2"
-    make(path, "cluster_size=65536", [("write -P 0x5a", 7, 3)])
+    write_qcow2(path, "cluster_size=65536", [("write -P 0x5a", 7, 3)])
     cluster = path.stat().st_size // 65536 * 65536 - 65536
     os.truncate(path, cluster + 5000)
     disk = by_douane(path)
@@ -82,7 +27,7 @@ def test_the_last_cluster_of_the_file_may_be_short(tmp_path: Path) -> None:
 def test_a_disk_that_ends_within_a_cluster(tmp_path: Path) -> None:
     path = tmp_path / "disk.qcow2"
     size = SIZE + 512 * 3
-    make(path, "cluster_size=65536", [("write -P 0x5a", SIZE // 512 - 5, 8)], size)
+    write_qcow2(path, "cluster_size=65536", [("write -P 0x5a", SIZE // 512 - 5, 8)], size)
     assert by_douane(path, size) == by_qemu(path)
 
 
@@ -95,7 +40,7 @@ def test_an_image_that_is_not_plain_is_left_to_qemu_img(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "disk.qcow2"
-    make(path, options, [("write -P 0x5a", 0, 100)])
+    write_qcow2(path, options, [("write -P 0x5a", 0, 100)])
     plain = options.startswith("lazy")  # a compatible feature, and the image was closed well
     assert (by_douane(path) is None) is not plain
 
@@ -122,7 +67,7 @@ def test_compressed_clusters_are_left_to_qemu_img(tmp_path: Path) -> None:
 )
 def test_an_image_that_contradicts_itself_is_left_to_qemu_img(tmp_path: Path, at: int, value: bytes) -> None:
     path = tmp_path / "disk.qcow2"
-    make(path, "cluster_size=65536", [("write -P 0x5a", 0, 100)])
+    write_qcow2(path, "cluster_size=65536", [("write -P 0x5a", 0, 100)])
     with path.open("r+b") as file:
         file.seek(at)
         file.write(value)
@@ -146,5 +91,5 @@ def test_a_mutant_has_a_disk_of_full_length_or_none(
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "disk.qcow2"
-    make(path, "cluster_size=65536", [("write -P 0x5a", 100, 600)])
+    write_qcow2(path, "cluster_size=65536", [("write -P 0x5a", 100, 600)])
     return path

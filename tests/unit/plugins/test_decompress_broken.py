@@ -21,9 +21,12 @@ from support.images.compression import (
     STREAMS,
     by_program,
     lz4_full,
+    lzma_with_dictionary,
     raw_deflate,
+    xz_with_dictionary,
     zstd,
     zstd_checked,
+    zstd_with_window,
 )
 from support.plugin_runs import cut, decompress_code, decompressed
 
@@ -158,28 +161,10 @@ def memory_of(packed: bytes, **config: object) -> tuple[str | None, int]:
         tracemalloc.stop()
 
 
-def xz_with_dictionary(bits: int) -> bytes:
-    """The header of an .xz whose only block wants a dictionary of 2^bits bytes, with data that need none."""
-    packed = bytearray(lzma.compress(SMALL, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}]))
-    assert packed[14:17] == b"\x21\x01\x08"  # the filter, one byte of properties: 2^16
-    packed[16] = 2 * (bits - 12)
-    size = (packed[12] + 1) * 4
-    packed[12 + size - 4 : 12 + size] = struct.pack("<I", zlib.crc32(packed[12 : 12 + size - 4]))
-    return bytes(packed)
-
-
-def zstd_with_window(bits: int) -> bytes:
-    """A frame without a content size, and a window of 2^bits bytes; a raw block, the last one."""
-    return b"\x28\xb5\x2f\xfd\x00" + bytes([bits - 10 << 3]) + struct.pack("<I", len(SMALL) << 3 | 1)[:3] + SMALL
-
-
-def lzma_with_dictionary(size: int) -> bytes:
-    packed = bytearray(lzma.compress(SMALL, lzma.FORMAT_ALONE))
-    packed[1:5] = struct.pack("<I", size)
-    return bytes(packed)
-
-
-@pytest.mark.parametrize("packed", [xz_with_dictionary(27), zstd_with_window(27), lzma_with_dictionary(1 << 27)])
+@pytest.mark.parametrize(
+    "packed",
+    [xz_with_dictionary(SMALL, 1 << 27), zstd_with_window(SMALL, 1 << 27), lzma_with_dictionary(SMALL, 1 << 27)],
+)
 def test_a_window_of_128_mib_is_allowed(packed: bytes) -> None:
     assert decompressed(packed).data == SMALL
 
@@ -187,12 +172,12 @@ def test_a_window_of_128_mib_is_allowed(packed: bytes) -> None:
 @pytest.mark.parametrize(
     "packed",
     [
-        xz_with_dictionary(28),
-        xz_with_dictionary(31),
-        zstd_with_window(28),
-        zstd_with_window(31),
-        lzma_with_dictionary((1 << 27) + (1 << 26)),
-        lzma_with_dictionary(0xFFFFFFFF),
+        xz_with_dictionary(SMALL, 1 << 28),
+        xz_with_dictionary(SMALL, 1 << 31),
+        zstd_with_window(SMALL, 1 << 28),
+        zstd_with_window(SMALL, 1 << 31),
+        lzma_with_dictionary(SMALL, (1 << 27) + (1 << 26)),
+        lzma_with_dictionary(SMALL, 0xFFFFFFFF),
     ],
 )
 def test_a_larger_window_is_refused_before_it_is_allocated(packed: bytes) -> None:
@@ -203,10 +188,10 @@ def test_a_larger_window_is_refused_before_it_is_allocated(packed: bytes) -> Non
 
 
 def test_an_operator_may_set_another_window() -> None:
-    assert decompress_code(xz_with_dictionary(28), max_window="256MiB") is None
-    assert decompress_code(xz_with_dictionary(20), max_window=700 << 10) == "compressed-window"
-    assert decompress_code(zstd_with_window(28), max_window="256MiB") is None
-    assert decompress_code(zstd_with_window(20), max_window=1000 << 10) == "compressed-window"
+    assert decompress_code(xz_with_dictionary(SMALL, 1 << 28), max_window="256MiB") is None
+    assert decompress_code(xz_with_dictionary(SMALL, 1 << 20), max_window=700 << 10) == "compressed-window"
+    assert decompress_code(zstd_with_window(SMALL, 1 << 28), max_window="256MiB") is None
+    assert decompress_code(zstd_with_window(SMALL, 1 << 20), max_window=1000 << 10) == "compressed-window"
     assert decompress_code(lz4.frame.compress(bytes(5 << 20), block_size=7), max_window=1 << 20) == "compressed-window"
 
 
