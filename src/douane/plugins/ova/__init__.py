@@ -80,7 +80,7 @@ class Ova(Transform):
         max_expansion: int = DEFAULT_MAX,
     ) -> None:
         if isinstance(disk, int) and disk < 0:
-            raise ValueError(f"'disk' is the index of a disk, from 0, or a name or an id, not {disk}")
+            raise ValueError(f"'disk' is the index of a disk, counted from 0, or a name or an id, not {disk}")
         if max_members < 2:
             raise ValueError(f"'max_members' is a number of members, 2 or more, not {max_members}")
         if max_expansion < 1:
