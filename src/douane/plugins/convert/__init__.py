@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from douane.plugins._image_format import DISK_FORMATS, QEMU_DRIVERS
 from douane.plugins._literal import Literal
+from douane.plugins.formats.vhd_footer import COOKIE
 from douane_plugin import Reject, Transform
 from douane_plugin._units import parse_size, show_exact_size
 
@@ -179,7 +180,7 @@ class Convert(Transform):
         if match is not None and match.name == "vhd" and match.variant == "fixed":
             arrival.judge()
             self._announce(image, "vhd", "streamed")
-            yield tail[: tail.find(b"conectix")]
+            yield tail[: tail.find(COOKIE)]
         else:
             yield tail
 

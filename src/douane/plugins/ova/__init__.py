@@ -218,8 +218,6 @@ class OvaAnyOrder(Ova, Transform):
 
 
 def _is_descriptor(head: bytes) -> bool:
-    if head[:1] not in (b"<", b"\xef", b"\xff", b"\xfe", b"\0", b" ", b"\t", b"\r", b"\n"):
-        return False  # spares the import: a descriptor begins with one of these bytes
     from douane.plugins.formats.ovf import Ovf
 
     return Ovf().begins(head)
