@@ -1,4 +1,4 @@
-"""The conformance suite, on plugins that are written for its tests."""
+"""The conformance suite on the plugins of its tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EFFORT = 0.35
 
 @pytest.fixture(scope="session")
 def conform():
-    """Runs the suite on `use`, in the best cage that there is."""
+    """Return a function that runs the suite on `use`, in the best sandbox of this machine."""
     tier = sandbox.choose(None, sandbox.Tier.STRICT)
 
     def run(use: str, **more: object) -> Report:

@@ -1,4 +1,4 @@
-"""The plugins that the suite is tried on."""
+"""The plugins of the suite's own tests, with planted faults and without."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 PLUGINS = Path(__file__).with_name("plugins")
-EVERY = os.environ.get("DOUANE_TESTS") == "all"
-"""Whether all of the plugins are tried, as `make test-all` does, and not some of each kind: all take ten minutes."""
+ALL = os.environ.get("DOUANE_TESTS") == "all"
+"""True for `make test-all`: run all plugins, which takes ten minutes, and not one of each kind."""
 
 
 def classes_in(name: str) -> list[str]:
-    """The plugins in a file, in its order."""
+    """Return the names of the plugins in a file, in its order."""
     return re.findall(r"^class (\w+)\((?:Inspector|Transform)\)", (PLUGINS / name).read_text(), re.M)

@@ -1,9 +1,9 @@
-"""Each fault that authors make is found, by its own code."""
+"""The suite finds each planted fault, and reports its code."""
 
 from __future__ import annotations
 
 import pytest
-from planted_plugins import EVERY, classes_in
+from planted_plugins import ALL, classes_in
 
 FAULTS = {
     "faulty_streams.py": {
@@ -94,25 +94,25 @@ FAULTS = {
 }
 
 
-def test_every_faulty_plugin_has_its_code():
+def test_every_faulty_plugin_is_listed_with_its_code():
     for name, faults in FAULTS.items():
         assert list(faults) == classes_in(name)
 
 
 def chosen() -> list[tuple[str, str, str]]:
-    """All faults; or one for each code."""
+    """Return all faults, or one for each code."""
     every = [(name, plugin, code) for name, all_of in FAULTS.items() for plugin, code in all_of.items()]
-    return every if EVERY else list({code: (name, plugin, code) for name, plugin, code in reversed(every)}.values())
+    return every if ALL else list({code: (name, plugin, code) for name, plugin, code in reversed(every)}.values())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "plugin", "code"), chosen())
-def test_the_fault_is_found(conform, name, plugin, code):
+def test_a_planted_fault_is_found(conform, name, plugin, code):
     report = conform(f"{name}:{plugin}")
     assert code in [finding.code for finding in report.findings]
 
 
-def test_a_finding_shows_the_smallest_image_and_how_to_mend_it(conform):
+def test_a_finding_shows_the_smallest_image_and_the_remedy(conform):
     report = conform("faulty_streams.py:LastByte")
     finding = next(finding for finding in report.findings if finding.code == "depends-on-cuts")
     assert finding.image["hex"] == "55aa"

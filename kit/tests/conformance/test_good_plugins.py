@@ -1,11 +1,11 @@
-"""Of a plugin in which nothing is wrong nothing is said."""
+"""The suite finds no fault in good plugins."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from planted_plugins import EVERY, PLUGINS, classes_in
+from planted_plugins import ALL, PLUGINS, classes_in
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples" / "plugins"
@@ -34,29 +34,29 @@ BUILT_IN = {
 }
 
 
-LESS = 0.15
-"""Of the search that an author's plugin gets."""
+EFFORT = 0.15
+"""Less than an author's plugin gets."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "use",
     [f"{path.name}:{plugin}" for path in sorted(PLUGINS.glob("good_*.py")) for plugin in classes_in(path.name)][
-        :: 1 if EVERY else 4
+        :: 1 if ALL else 4
     ],
 )
-def test_nothing_is_found(conform, use):
-    assert [finding.to_json() for finding in conform(use, effort=LESS).findings] == []
+def test_there_is_no_finding(conform, use):
+    assert [finding.to_json() for finding in conform(use, effort=EFFORT).findings] == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("use", list(EXAMPLES_THAT_RUN)[:: 1 if EVERY else 4])
-def test_nothing_is_found_in_the_examples(conform, use):
+@pytest.mark.parametrize("use", list(EXAMPLES_THAT_RUN)[:: 1 if ALL else 4])
+def test_there_is_no_finding_in_the_examples(conform, use):
     more = EXAMPLES_THAT_RUN[use]
-    assert [finding.to_json() for finding in conform(f"{EXAMPLES}/{use}", effort=LESS, **more).findings] == []
+    assert [finding.to_json() for finding in conform(f"{EXAMPLES}/{use}", effort=EFFORT, **more).findings] == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("use", BUILT_IN)
-def test_nothing_is_found_in_what_is_built_in(conform, use):
-    assert [finding.to_json() for finding in conform(use, effort=LESS, **BUILT_IN[use]).findings] == []
+def test_there_is_no_finding_in_the_built_in_plugins(conform, use):
+    assert [finding.to_json() for finding in conform(use, effort=EFFORT, **BUILT_IN[use]).findings] == []

@@ -1,24 +1,27 @@
-"""A case: an image, how it is cut, what is declared of it; and what the plugin did with it."""
+"""A case, which is an image with declared facts and cuts, and the outcome of a plugin on it."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_numbers = itertools.count(1)
+import msgspec
+
+_ids = itertools.count(1)
 
 Cuts = int | tuple[int, ...]
-"""0: one chunk. N: chunks of N bytes. A tuple: the lengths of the first chunks; the rest is one more."""
+"""The length of all chunks, 0 for one chunk, or the offsets at which the image is cut."""
 
-MOST_OUTPUT_FLOOR = 96 << 20
-MOST_OUTPUT_RATIO = 2000
+MIN_OUTPUT_LIMIT = 96 << 20
+OUTPUT_RATIO_LIMIT = 2000
+"""A transform may yield so many times the bytes of the image, or the 96 MiB above."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is declared of an image. `size` True: the truth; False: not known."""
+    """The declared facts of an image. `size` is True if the size is declared, and then it is true."""
 
     name: str | None = "image.img"
     size: bool = True
@@ -29,8 +32,8 @@ class Facts:
     properties: tuple[tuple[str, str], ...] = ()
     findings: tuple[tuple[str, Any], ...] = ()
 
-    def told(self, length: int) -> dict[str, Any]:
-        """As the plugin is shown them."""
+    def to_json(self, length: int) -> dict[str, Any]:
+        """Return the facts of an IMAGE frame for an image of `length` bytes."""
         return {
             "name": self.name,
             "size": length if self.size else None,
@@ -43,7 +46,7 @@ class Facts:
         }
 
     def describe(self) -> str:
-        """What differs from nothing declared, for a person."""
+        """Return the facts as text."""
         parts = [
             f"name {self.name!r}" if self.name is not None else "no name",
             "size known" if self.size else "size not known",
@@ -57,10 +60,9 @@ class Facts:
             parts.append(f"owner {self.owner!r}")
         if self.roles:
             parts.append(f"roles {', '.join(self.roles)}")
-        if self.properties:
-            parts.append("properties " + ", ".join(f"{key}={value!r}" for key, value in self.properties))
-        if self.findings:
-            parts.append("findings " + ", ".join(f"{key}={value!r}" for key, value in self.findings))
+        for name, pairs in (("properties", self.properties), ("findings", self.findings)):
+            if pairs:
+                parts.append(f"{name} " + ", ".join(f"{key}={value!r}" for key, value in pairs))
         return ", ".join(parts)
 
 
@@ -70,107 +72,144 @@ NOTHING_DECLARED = Facts(None, False, None, None)
 
 @dataclass(frozen=True)
 class Case:
-    """One run of the plugin."""
+    """One run of the plugin.
+
+    `trace` records the exceptions that pass through the plugin, `measure_memory` its largest amount of memory;
+    `output` is the number of bytes of a transform's output to return.
+    """
 
     data: bytes
     cuts: Cuts = 0
     facts: Facts = USUAL
     trace: bool = False
-    sample: bool = False
-    measure: str | None = None
+    measure_memory: bool = False
     output: int = 0
-    number: int = field(default_factory=lambda: next(_numbers), compare=False)
+    id: int = field(default_factory=lambda: next(_ids), compare=False)
 
-    def order(self, at: int, reload: bool) -> dict[str, Any]:
-        """As the driver is told it; the bytes stand at `at` in the shared memory."""
+    def to_json(self, offset: int, reload: bool) -> dict[str, Any]:
+        """Return the case for the driver, which finds the image at `offset` of the shared memory."""
         return {
-            "id": self.number,
-            "at": at,
+            "id": self.id,
+            "offset": offset,
             "length": len(self.data),
-            "facts": self.facts.told(len(self.data)),
-            "cuts": self.cuts if isinstance(self.cuts, int) else list(self.cuts),
+            "facts": self.facts.to_json(len(self.data)),
+            "cuts": self.cuts,
             "trace": self.trace,
-            "sample": self.sample,
-            "measure": self.measure or "",
+            "measure_memory": self.measure_memory,
             "output": self.output,
             "reload": reload,
-            "most_output": max(MOST_OUTPUT_FLOOR, MOST_OUTPUT_RATIO * len(self.data)),
+            "max_output": max(MIN_OUTPUT_LIMIT, OUTPUT_RATIO_LIMIT * len(self.data)),
         }
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a case. `told` is what the driver said; "hangs" and "died" are seen from outside."""
+class Outcome(msgspec.Struct, frozen=True):
+    """The outcome of a case.
+
+    `kind` is "accepted", "refused", "incomplete", "deferred" or "failed"; the host adds "hangs" and "died". `error` is
+    the class of the exception of a failure, `origin` the place in the contract that raised it, `line` the last line of
+    the plugin in its traceback, `process_cpu` the processor time of the process so far. Lengths are in bytes, times in
+    seconds.
+    """
 
     kind: str
-    told: Mapping[str, Any] = field(default_factory=dict)
+    id: int = 0
+    code: str = ""
+    message: str = ""
+    error: str = ""
+    stage: str = ""
+    line: int = 0
+    origin: str = ""
+    trace: str = ""
+    is_configuration: bool = False
+    is_program: bool = False
+    cause: tuple[str, str, str] | None = None
+    properties: dict[str, Any] = {}
+    proposed: dict[str, Any] = {}
+    becomes: dict[str, str] = {}
+    warnings: tuple[tuple[str, str], ...] = ()
+    events: tuple[str, ...] = ()
+    exceptions: tuple[tuple[str, str, int, str], ...] = ()
+    is_unchanged: bool = False
+    output_size: int = 0
+    output_sha256: str = ""
+    output: str = ""
+    bytes_seen: int = 0
+    chunks: int = 0
+    printed: int = 0
+    logged: int = 0
+    slept: float = 0.0
+    cpu: float = 0.0
+    wall: float = 0.0
+    peak: int = 0
+    process_cpu: float = 0.0
 
     @property
     def answer(self) -> tuple[Any, ...]:
-        """All that must be the same for the same bytes."""
-        told = self.told
+        """All parts that must be equal for equal bytes."""
         if self.kind == "failed":
-            return ("failed", told.get("kind"))
-        shared = (
-            tuple(map(tuple, told.get("warnings", ()))),
-            told.get("unchanged"),
-            _frozen(told.get("becomes", {})),
-        )
-        if self.kind in ("refused", "incomplete"):
-            return (self.kind, told.get("code"), told.get("message"), *shared[:1])
+            return (self.kind, self.error)
         if self.kind == "deferred":
             return (self.kind,)
-        output = tuple(told.get("output", (0, "", ""))[:2])
-        return (self.kind, _frozen(told.get("properties", {})), _frozen(told.get("proposed", {})), *shared, output)
+        if self.kind != "accepted":
+            return (self.kind, self.code, self.message, self.warnings)
+        pairs = (_frozen(self.properties), _frozen(self.proposed), _frozen(self.becomes))
+        return (self.kind, *pairs, self.warnings, self.is_unchanged, self.output_size, self.output_sha256)
 
     @property
-    def verdict(self) -> tuple[Any, ...]:
-        """Accepted or refused, and with which code."""
-        return (self.kind, self.told.get("code"))
+    def shape(self) -> tuple[Any, ...]:
+        """The parts that differ if the plugin took another way through its code, as far as that shows."""
+        names = (*sorted(self.properties), *sorted(self.proposed), *(code for code, _ in self.warnings))
+        return (*self.verdict, self.error, self.line, names[:200], self.is_unchanged, self.bytes_seen.bit_length())
 
     @property
-    def events(self) -> Sequence[str]:
-        events: Sequence[str] = self.told.get("events", ())
-        return events
+    def verdict(self) -> tuple[str, str]:
+        """The kind and the code."""
+        return (self.kind, self.code)
 
-    def has(self, event: str) -> str | None:
-        """The event that begins so."""
-        return next((one for one in self.events if one.partition(":")[0] == event), None)
+    @property
+    def is_gone(self) -> bool:
+        """True if the process hung or died, so that there is no answer to compare."""
+        return self.kind in ("hangs", "died")
+
+    def event(self, name: str) -> str | None:
+        """Return the event `name`, with its detail, or None."""
+        return next((event for event in self.events if event.partition(":")[0] == name), None)
 
     def describe(self) -> str:
-        """For a person, on one line."""
-        told = self.told
-        warned = "".join(f", warning {code}" for code, _ in list(told.get("warnings", ()))[:3])
-        more = len(told.get("warnings", ())) - 3
-        warned += f" and {more} more" if more > 0 else ""
+        """Return the outcome as one line of text."""
+        warned = "".join(f", warning {code}" for code, _ in self.warnings[:3])
+        if len(self.warnings) > 3:
+            warned += f" and {len(self.warnings) - 3} more"
         if self.kind == "failed":
-            return f"failed: {told.get('kind')}: {str(told.get('message'))[:160]}"
+            return f"failed: {self.error}: {self.message[:160]}"
         if self.kind in ("refused", "incomplete"):
-            return f"{self.kind} {told.get('code')}: {str(told.get('message'))[:160]}{warned}"
+            return f"{self.kind} {self.code}: {self.message[:160]}{warned}"
         if self.kind != "accepted":
             return self.kind
-        properties = ", ".join(f"{key}={value!r:.60}" for key, value in list(told.get("properties", {}).items())[:8])
-        proposed = ", ".join(f"{key}={value!r:.60}" for key, value in list(told.get("proposed", {}).items())[:8])
+        properties = ", ".join(f"{key}={value!r:.60}" for key, value in list(self.properties.items())[:8])
+        proposed = ", ".join(f"{key}={value!r:.60}" for key, value in list(self.proposed.items())[:8])
         text = "accepted" + (f" ({properties})" if properties else "") + (f", proposed {proposed}" if proposed else "")
-        if told.get("unchanged"):
+        if self.is_unchanged:
             text += ", unchanged"
-        elif told.get("output", [0])[0]:
-            text += f", {told['output'][0]} bytes made (sha256 {told['output'][1][:12]})"
+        elif self.output_size:
+            text += f", output of {self.output_size} bytes (sha256 {self.output_sha256[:12]})"
         return text + warned
 
 
-def _frozen(value: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(sorted((key, type(item).__name__, repr(item)) for key, item in value.items()))
+Trial = tuple[Case, Outcome]
 
 
-def cut_positions(cuts: Cuts, length: int) -> list[int]:
-    """Where `cuts` cut an image of `length` bytes."""
+def _frozen(pairs: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(sorted((key, type(value).__name__, repr(value)) for key, value in pairs.items()))
+
+
+def differ(first: Outcome, second: Outcome) -> bool:
+    """Return True if two outcomes of the same bytes are two answers."""
+    return not first.is_gone and not second.is_gone and first.answer != second.answer
+
+
+def cut_offsets(cuts: Cuts, length: int) -> Sequence[int]:
+    """Return the offsets at which `cuts` cut an image of `length` bytes."""
     if isinstance(cuts, int):
-        return list(range(cuts, length, cuts)) if cuts else []
-    return [at for at in itertools.accumulate(cuts) if at < length]
-
-
-def cuts_at(positions: Sequence[int]) -> tuple[int, ...]:
-    """Lengths of chunks that end at `positions`."""
-    ordered = sorted(set(positions))
-    return tuple(end - start for start, end in zip([0, *ordered], ordered, strict=False) if end > start)
+        return range(cuts, length, cuts) if cuts else ()
+    return [offset for offset in cuts if 0 < offset < length]

@@ -1,4 +1,4 @@
-"""The cage with the driver in it, seen from outside: send cases, get outcomes, end what hangs."""
+"""The sandbox with the driver in it, from outside: send cases, receive outcomes, end a process that hangs."""
 
 from __future__ import annotations
 
@@ -6,269 +6,235 @@ import collections
 import contextlib
 import fcntl
 import json
-import marshal
 import mmap
 import os
 import select
 import socket
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from douane import sandbox
 from douane.errors import DouaneError
+from douane.host.frames import Channel
+from douane.host.messages import Violation
+from douane.stream.temp_files import open_unnamed
+from douane_plugin import wire
+from douane_plugin._local import RING_BYTES, SLOT_BYTES
 
 from .cases import Case, Outcome
-from .subject import ENTRY, Described, Subject
+from .subject import ENTRY, Subject
 
 START_SECONDS = 30.0
 CASE_SECONDS = 8.0
 HUNG_SECONDS = 2.0
-"""How long a case may take once another one has hung."""
+"""Limit for a case after another one has hung."""
 
-MOST_HUNG = 4
-MOST_DEAD = 60
-MOST_OVERFLOWS = 40
-MOST_SLOW = 8
+MAX_HUNG = 4
+MAX_DEAD = 60
+MAX_OVERFLOWS = 40
+MAX_SLOW = 8
+"""Outcomes of each of these kinds after which the suite gives up."""
+
 SLOW_SECONDS = 2.0
-SMALL = 1 << 16
+SMALL_BYTES = 1 << 16
 BATCH = 64
 BATCH_BYTES = 8 << 20
-MOST_ANSWER = 48 << 20
+MEMORY_BYTES = 512 << 20
+"""The largest image. The memory is sparse, so that it costs only what an image fills."""
+
+MAX_PRINTED_AT_ONCE = 1 << 20
 _F_ADD_SEALS, _F_SEAL_FUTURE_WRITE = 1033, 0x0010
 
 
 class NotRun(DouaneError):
-    """The suite could not be run: for want of a grant, a program, a sandbox. Exit code 3."""
+    """The suite could not run, because a grant, a program or the sandbox is missing. Exit code 3."""
 
     code = "not-run"
 
 
 class Unusable(Exception):
-    """The plugin does not load, or is configured wrongly: `told` is what the driver said."""
+    """The plugin does not load, or its configuration is wrong; `outcome` says why."""
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        self.told = told
-        super().__init__(str(told.get("message")))
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__(outcome.message)
 
 
 class GaveUp(Exception):
-    """The plugin hangs or dies so often that nothing more can be learned."""
+    """The plugin hangs or dies so often that the suite can learn no more, or the time is over."""
 
 
-OFTEN = "the plugin hangs, dies or waits so often that the rest was left out; mend that, and run it again"
+OFTEN = "the plugin hangs, dies or waits so often that the other checks were left out; mend that, and run it again"
 
 
 class Died(Exception):
-    """The process has ended, or was ended for `hangs`."""
+    """The process has ended, or was ended because it `hangs`."""
 
-    def __init__(self, hangs: bool, how: str = "") -> None:
+    def __init__(self, hangs: bool, reason: str = "") -> None:
         self.hangs = hangs
-        self.how = how
-        super().__init__(how)
+        self.reason = reason
+        super().__init__(reason)
 
 
-class Memory:
-    """Where the images stand: the cage reads it, and cannot write it."""
+class SharedMemory:
+    """Memory for the images, which the sandbox can read and not write, and the ring that the driver fills."""
 
     def __init__(self) -> None:
-        self.fd = os.memfd_create("conformance", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        self._size = 0
-        self._map: mmap.mmap | None = None
-        self._sealed = False
-        self.reserve(BATCH_BYTES)
-
-    def reserve(self, size: int) -> bool:
-        """Room for `size` bytes. False if a cage that is open already could not see it: start it anew."""
-        if self._map is not None and size <= len(self._map):
-            return True
-        fresh = self._map is None
-        if not fresh:
-            # No new writable mapping can be made of what is sealed: other memory takes its place.
-            assert self._map is not None
-            self._map.close()
-            os.close(self.fd)
-            self.fd = os.memfd_create("conformance", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, size)
-        self._map = mmap.mmap(self.fd, size)
+        self.fd = os.memfd_create("images", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.fd, MEMORY_BYTES)
+        self._map = mmap.mmap(self.fd, MEMORY_BYTES)
         fcntl.fcntl(self.fd, _F_ADD_SEALS, _F_SEAL_FUTURE_WRITE)
-        self._size = size
-        return fresh
+        self.ring_fd = open_unnamed(tempfile.gettempdir())  # the sandbox refuses writable memory
+        os.ftruncate(self.ring_fd, RING_BYTES)
 
-    def put(self, pieces: Sequence[bytes], *, exact: bool) -> list[int]:
-        """Write `pieces` one after the other: where each begins. `exact`: the file ends where they end."""
-        total = sum(map(len, pieces))
-        assert self._map is not None
-        wanted = total if exact else len(self._map)
-        if wanted != self._size:
-            os.ftruncate(self.fd, wanted)
-            self._size = wanted
-        places, at = [], 0
-        for piece in pieces:
-            if piece:
-                self._map[at : at + len(piece)] = piece
-            places.append(at)
-            at += len(piece)
-        return places
+    def put(self, images: Sequence[bytes]) -> list[int]:
+        """Write `images` one after the other, and return the offset of each. The file ends with the last one."""
+        os.ftruncate(self.fd, sum(map(len, images)))
+        offsets, end = [], 0
+        for image in images:
+            offsets.append(end)
+            end += len(image)
+            self._map[offsets[-1] : end] = image
+        return offsets
 
     def close(self) -> None:
-        """Give it back."""
-        if self._map is not None:
-            self._map.close()
+        """Release the memory."""
+        self._map.close()
         os.close(self.fd)
+        os.close(self.ring_fd)
 
 
-class Caged:
-    """One process. Use `run`; after Died it is closed."""
+class DriverProcess:
+    """One process that has loaded the plugin. It is of no use after it has raised Died.
 
-    def __init__(self, subject: Subject, memory: Memory, world: Mapping[str, Any]) -> None:
-        self._subject = subject
+    Raises Unusable if the plugin does not load, Died, NotRun, PlanError, SandboxError.
+    """
+
+    def __init__(self, subject: Subject, memory: SharedMemory, clock: float) -> None:
         self._memory = memory
-        self._buffer = bytearray()
         self.printed = 0
-        self.cases = 0
         cage = subject.cage()
-        granted = subject.open_grants()
+        grants = subject.open_grants()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         image_fd = os.open(f"/proc/self/fd/{memory.fd}", os.O_RDONLY | os.O_CLOEXEC)
-        read_end, write_end = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(read_end, False)
+        self._pipe, write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._pipe, False)
         scratch = subject.scratch()
         try:
             self._process = sandbox.start(
                 cage,
                 sandbox.PythonRuntime(ENTRY),
                 channel=theirs.fileno(),
-                keep=[fd for fd, _ in granted.values()],
+                keep=[fd for fd, _ in grants.values()],
                 readable=[image_fd],
-                writable=scratch.fds if scratch is not None else [],
+                writable=[memory.ring_fd, *(scratch.fds if scratch is not None else [])],
                 stdout=write_end,
                 stderr=write_end,
             )
         except BaseException:
             ours.close()
-            os.close(read_end)
+            os.close(self._pipe)
             raise
         finally:
             theirs.close()
-            os.close(write_end)
-            os.close(image_fd)
-            for fd, _ in granted.values():
+            for fd in (write_end, image_fd, *(fd for fd, _ in grants.values())):
                 os.close(fd)
-        self._channel, self._pipe = ours, read_end
+        self._channel = Channel(ours)
         self._poll = select.poll()
-        for fd in (ours.fileno(), read_end, self._process.fileno()):
+        for fd in (ours.fileno(), self._pipe, self._process.fileno()):
             self._poll.register(fd, select.POLLIN)
         try:
-            kind, payload = self._frame()
-            if kind != 1:
-                raise NotRun(f"{subject.spec.name}: the cage did not begin with its report")
+            kind, payload = self._receive(START_SECONDS)
+            if kind != wire.CAGED:
+                raise NotRun(f"{subject.spec.name}: the process did not begin with the sandbox's report")
             sandbox.confirm(payload, cage)
             self._send(
+                wire.LOAD,
                 {
                     "use": msgspec.to_builtins(subject.code.target),
                     "config": subject.spec.config,
                     "texts": subject.spec.texts,
                     "name": subject.spec.name,
                     "log_level": 20,
-                    "grants": {name: {"fd": fd, "kind": kind} for name, (fd, kind) in granted.items()},
-                    "scratch": {"fds": list(scratch.fds), "bytes": scratch.size} if scratch is not None else None,
+                    "grants": {name: {"fd": fd, "kind": kind} for name, (fd, kind) in grants.items()},
+                    "scratch": {"fds": scratch.fds, "bytes": scratch.size} if scratch is not None else None,
+                    "rings": [{"fd": memory.ring_fd, "slot_bytes": SLOT_BYTES}],
                     "image_fd": image_fd,
-                    "world": dict(world),
-                }
+                    "clock": clock,
+                },
             )
-            told = self._answer(subject.spec.start)
+            kind, payload = self._receive(subject.spec.start)
+            if kind != wire.DESCRIBED:
+                raise Unusable(_outcome(payload))
+            subject.described = msgspec.json.decode(payload, type=type(subject.described))
         except BaseException:
             self.close()
             raise
-        if not told.get("ok"):
-            self.close()
-            raise Unusable(told)
-        self.found: dict[str, Any] = told["found"]
-        described = told["described"]
-        subject.described = Described(
-            described["kind"], described["reads"], described["class"], described["parameters"]
-        )
 
-    # frames
+    def _receive(self, seconds: float) -> tuple[int, bytes]:
+        """Return the next frame. Raises Died if there is none in time."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                for frame in self._channel.frames():
+                    return frame
+            except Violation as error:
+                raise Died(hangs=False, reason=str(error)) from None
+            self._wait(until)
 
-    def _more(self, until: float) -> None:
-        """Read what there is; raises Died when there is nothing for too long, or nobody."""
-        left = until - time.monotonic()
-        if left <= 0:
+    def _wait(self, until: float) -> None:
+        remaining = until - time.monotonic()
+        if remaining <= 0:
             raise Died(hangs=True)
-        for fd, _ in self._poll.poll(max(1, round(left * 1000))):
-            if fd == self._pipe:
-                with contextlib.suppress(BlockingIOError):
-                    data = os.read(fd, 1 << 16)
-                    self.printed += len(data)
-                    if not data:
-                        self._poll.unregister(fd)
-            elif fd == self._channel.fileno():
-                try:
-                    data = self._channel.recv(1 << 20)
-                except ConnectionResetError:
-                    data = b""
-                if not data:
-                    raise Died(hangs=False, how=self._ended())
-                self._buffer += data
-                if len(self._buffer) > MOST_ANSWER:
-                    raise Died(hangs=False, how="it answers without end")
-            elif not self._channel_has_more():
-                raise Died(hangs=False, how=self._ended())
+        ready = {fd for fd, _ in self._poll.poll(max(1, round(remaining * 1000)))}
+        if self._pipe in ready:
+            self._drain()
+        if self._channel.fileno() in ready:
+            self._channel.receive()
+            if self._channel.closed:
+                raise Died(hangs=False, reason=self._end())
+        elif self._process.fileno() in ready:
+            raise Died(hangs=False, reason=self._end())
 
-    def _channel_has_more(self) -> bool:
-        return bool(select.select([self._channel], [], [], 0)[0])
+    def _drain(self) -> None:
+        """Count the bytes that the plugin has printed so far."""
+        size = 0
+        with contextlib.suppress(BlockingIOError):
+            while size < MAX_PRINTED_AT_ONCE and (data := os.read(self._pipe, 1 << 16)):
+                size += len(data)
+        self.printed += size
 
-    def _ended(self) -> str:
+    def _end(self) -> str:
         try:
             code = self._process.wait(2.0)
         except TimeoutError:
             return "it closed its channel"
         return f"the process ended with status {code}" if code >= 0 else f"the process was ended by signal {-code}"
 
-    def _take(self, size: int, until: float) -> bytes:
-        while len(self._buffer) < size:
-            self._more(until)
-        taken = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return taken
-
-    def _frame(self) -> tuple[int, bytes]:
-        until = time.monotonic() + START_SECONDS
-        header = self._take(8, until)
-        return int.from_bytes(header[:4], "little"), self._take(int.from_bytes(header[4:], "little"), until)
-
-    def _answer(self, seconds: float) -> dict[str, Any]:
-        until = time.monotonic() + seconds
-        size = int.from_bytes(self._take(4, until), "little")
-        told = json.loads(self._take(size, until))
-        if not isinstance(told, dict):
-            raise Died(hangs=False, how="it answered in another form")
-        return told
-
-    def _send(self, value: Any) -> None:
-        data = marshal.dumps(value, 2)
+    def _send(self, kind: int, value: dict[str, Any]) -> None:
+        payload = msgspec.json.encode(value)
+        frame = kind.to_bytes(4, "little") + len(payload).to_bytes(4, "little") + payload
         try:
-            self._channel.sendall(len(data).to_bytes(4, "little") + data)
+            self._channel.socket.sendall(frame)
         except (BrokenPipeError, ConnectionResetError):
-            raise Died(hangs=False, how=self._ended()) from None
+            raise Died(hangs=False, reason=self._end()) from None
 
-    def run(self, cases: Sequence[Case], *, reload: bool, seconds: float) -> Iterator[dict[str, Any]]:
-        """What the driver says of each of `cases`, in order. Raises Died in place of an answer."""
-        exact = self._subject.described.reads == "random"
-        places = self._memory.put([case.data for case in cases], exact=exact)
-        self._send([case.order(place, reload) for case, place in zip(cases, places, strict=True)])
+    def run(self, cases: Sequence[Case], *, reload: bool, seconds: float) -> Iterator[Outcome]:
+        """Yield the outcomes of `cases`, in order. Raises Died in place of an outcome."""
+        offsets = self._memory.put([case.data for case in cases])
+        orders = [case.to_json(offset, reload) for case, offset in zip(cases, offsets, strict=True)]
+        self._send(wire.IMAGE, {"cases": orders})
         for case in cases:
-            before = self.printed
-            told = self._answer(seconds)
-            told["printed"] = int(told.get("printed", 0)) + self.printed - before
-            if told.get("id") != case.number:
-                raise Died(hangs=False, how="it answered for another case")
-            self.cases += 1
-            yield told
+            printed = self.printed
+            outcome = _outcome(self._receive(seconds)[1])
+            if outcome.id != case.id:
+                raise Died(hangs=False, reason="it answered another case")
+            self._drain()
+            yield msgspec.structs.replace(outcome, printed=self.printed - printed)
 
     def close(self) -> None:
         """End the process."""
@@ -277,97 +243,115 @@ class Caged:
         os.close(self._pipe)
 
 
+def _outcome(payload: bytes) -> Outcome:
+    try:
+        # Not msgspec's decoder: it refuses half a surrogate pair, which a plugin's text may hold.
+        return msgspec.convert(json.loads(payload), Outcome)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise Died(hangs=False, reason=f"it answered in another form: {error}") from None
+
+
 class Runner:
-    """Runs cases, with as many cages as that takes. Counts what was done."""
+    """Runs cases, in as many processes as that takes, and counts them.
+
+    `clock` is the shift of the clock in seconds; `reload` imports the plugin anew for each case.
+    """
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._memory = Memory()
-        self._caged: Caged | None = None
-        self.world: dict[str, Any] = {}
+        self._memory = SharedMemory()
+        self._process: DriverProcess | None = None
+        self._clock = 0.0
         self.reload = False
-        self.cages = 0
-        self.ran = 0
-        self.found: dict[str, Any] = {}
+        self.processes = 0
         self.hung = 0
         self.dead = 0
         self.overflows = 0
         self.slow = 0
         self.recent: collections.deque[tuple[Case, Outcome]] = collections.deque(maxlen=64)
-        """The last outcomes, those included that `run` could not return because it gave up."""
+        """The last outcomes, including those that `run` could not return because it gave up."""
 
-        self.deadline: float | None = None  # time.monotonic()
+        self.limit: float | None = None  # of `spent`
+        self._began = time.process_time()
+        self._ended_cpu = 0.0
+        self._process_cpu = 0.0
 
-    def start(self) -> None:
-        """Start a cage if there is none. Raises Unusable, Died, SandboxError, DouaneError."""
-        if self._caged is None:
-            self._caged = Caged(self._subject, self._memory, self.world)
-            self.cages += 1
-            self.found = self.found or self._caged.found
+    @property
+    def spent(self) -> float:
+        """Seconds of processor time of the suite and its processes so far.
 
-    def fresh(self, world: Mapping[str, Any] | None = None) -> None:
-        """The next case runs in a cage of its own process."""
-        if self._caged is not None:
-            self._caged.close()
-            self._caged = None
-        if world is not None:
-            self.world = dict(world)
+        The suite divides its time by this clock: on a busy machine it takes longer, and finds the same.
+        """
+        return time.process_time() - self._began + self._ended_cpu + self._process_cpu
+
+    def start(self) -> DriverProcess:
+        """Return the process; start it if there is none. Raises as :class:`DriverProcess` does."""
+        if self._process is None:
+            self._process = DriverProcess(self._subject, self._memory, self._clock)
+            self.processes += 1
+        return self._process
+
+    def restart(self, clock: float = 0.0) -> None:
+        """Run the next case in a new process, with the clock shifted by `clock` seconds."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+            self._ended_cpu += self._process_cpu
+            self._process_cpu = 0.0
+        self._clock = clock
 
     def run(self, cases: Sequence[Case], *, seconds: float | None = None) -> list[Outcome]:
-        """The outcomes of `cases`, in order. Raises GaveUp."""
+        """Return the outcomes of `cases`, in order. Raises GaveUp."""
         outcomes: list[Outcome] = []
         if seconds is None:
             seconds = CASE_SECONDS if not self.hung else HUNG_SECONDS
         while len(outcomes) < len(cases):
-            if self.deadline is not None and time.monotonic() > self.deadline:
-                raise GaveUp("the time for all checks is over; what was left out was not checked")
-            outcomes += self._batch(cases[len(outcomes) :], seconds)
+            if self.limit is not None and self.spent > self.limit:
+                raise GaveUp("the time for all checks is over; the other checks were left out")
+            outcomes += self._run_batch(cases[len(outcomes) :], seconds)
         return outcomes
 
-    def one(self, case: Case, *, seconds: float | None = None) -> Outcome:
-        """The outcome of one case."""
+    def run_one(self, case: Case, *, seconds: float | None = None) -> Outcome:
+        """Return the outcome of one case. Raises GaveUp."""
         return self.run([case], seconds=seconds)[0]
 
-    def _batch(self, cases: Sequence[Case], seconds: float) -> list[Outcome]:
-        described = self._subject.described
-        single = described.reads == "random" or self._subject.has_sockets
-        chosen: list[Case] = []
-        total = 0
+    def _run_batch(self, cases: Sequence[Case], seconds: float) -> list[Outcome]:
+        # A file ends with its image, and a socket serves one conversation: these take one case at a time.
+        is_single = self._subject.described.reads == "random" or self._subject.has_sockets
+        batch: list[Case] = []
+        size = 0
         for case in cases:
-            if chosen and (single or len(chosen) >= BATCH or total + len(case.data) > BATCH_BYTES):
+            if batch and (is_single or len(batch) >= BATCH or size + len(case.data) > BATCH_BYTES):
                 break
-            chosen.append(case)
-            total += len(case.data)
-        if not self._memory.reserve(max(total, 1)) or self._subject.has_sockets:
-            self.fresh()
-        self.start()
-        assert self._caged is not None
-        done: list[Outcome] = []
+            batch.append(case)
+            size += len(case.data)
+        if self._subject.has_sockets:
+            self.restart(self._clock)
+        process = self.start()
+        outcomes: list[Outcome] = []
         try:
-            for told in self._caged.run(chosen, reload=self.reload, seconds=seconds):
-                self.ran += 1
-                done.append(Outcome(str(told.get("outcome")), told))
-                self.recent.append((chosen[len(done) - 1], done[-1]))
-                self.overflows += "too-much-output" in told.get("events", ())
-                size = len(chosen[len(done) - 1].data)
-                self.slow += size <= SMALL and float(told.get("wall", 0.0)) > SLOW_SECONDS
-                if self.slow > MOST_SLOW:
-                    raise GaveUp(OFTEN)
-            if self.overflows > MOST_OVERFLOWS:
-                raise GaveUp(OFTEN)
+            for outcome in process.run(batch, reload=self.reload, seconds=seconds):
+                self._count(batch[len(outcomes)], outcome)
+                outcomes.append(outcome)
         except Died as died:
-            self.ran += 1
-            self.fresh()
-            lost = Outcome("hangs" if died.hangs else "died", {"message": died.how, "seconds": seconds})
-            self.recent.append((chosen[len(done)], lost))
-            self.hung += died.hangs
-            self.dead += 1
-            if self.hung > MOST_HUNG or self.dead > MOST_DEAD:
-                raise GaveUp(OFTEN) from None
-            done.append(lost)
-        return done
+            self.restart(self._clock)
+            outcome = Outcome("hangs" if died.hangs else "died", message=died.reason, wall=seconds)
+            self._count(batch[len(outcomes)], outcome)
+            outcomes.append(outcome)
+        return outcomes
+
+    def _count(self, case: Case, outcome: Outcome) -> None:
+        self.recent.append((case, outcome))
+        self._process_cpu = outcome.process_cpu or self._process_cpu
+        self.hung += outcome.kind == "hangs"
+        self.dead += outcome.is_gone
+        self.overflows += outcome.event("too-much-output") is not None
+        self.slow += not outcome.is_gone and len(case.data) <= SMALL_BYTES and outcome.wall > SLOW_SECONDS
+        too_many = self.hung > MAX_HUNG or self.dead > MAX_DEAD or self.overflows > MAX_OVERFLOWS
+        if too_many or self.slow > MAX_SLOW:
+            raise GaveUp(OFTEN)
 
     def close(self) -> None:
-        """End what runs."""
-        self.fresh()
+        """End the process, and release the memory."""
+        self.restart()
         self._memory.close()

@@ -1,82 +1,85 @@
-"""What the suite says of a plugin."""
+"""The findings of the suite: a fault, the smallest image that shows it, and the remedy."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from .cases import Case, Outcome, cut_positions
+from .cases import Case, cut_offsets
 
-HEX_SHOWN = 64
+HEX_BYTES = 64
+MAX_PARTS = 12
 LONGEST_CHUNK = 1 << 20
 
 MENDS = {
     "depends-on-cuts": "search with `for window in image.windows(size, overlap=len(pattern) - 1)`, or keep the end of "
-    "each chunk and count positions from the beginning of the image; how long chunks are is not part of the contract",
-    "keeps-chunks": "copy what you keep: `bytes(chunk[a:b])`; a chunk is valid until the next one is asked for",
-    "reads-undeclared": "declare what you read: `reads = 'head:N'` with N bytes or more, `'stream'` or `'random'`; or "
-    "read less",
-    "fails-on-empty": "look whether anything came (`if not head:`) before you take it apart",
-    "fails-on-short": "`image.read(n)` returns fewer bytes at the end of the image: compare `len(...)` with what you "
-    "need, and raise Incomplete or return where there is less",
+    "each chunk and count offsets from the start of the image; the length of chunks is not part of the contract",
+    "keeps-chunks": "copy what you keep: `bytes(chunk[a:b])`; a chunk is valid until you ask for the next one",
+    "reads-undeclared": "declare all that you read: `reads = 'head:N'` with N bytes or more, `'stream'` or `'random'`; "
+    "or read less",
+    "fails-on-empty": "check that there are bytes (`if not head:`) before you use them",
+    "fails-on-short": "`image.read(n)` returns fewer bytes at the end of the image: compare `len(...)` with the bytes "
+    "that you need, and raise Incomplete or return if there are fewer",
     "fails-on-declared": "name, size, disk_format, container_format and owner may be None, properties may be empty, "
-    "and what is there is any text that the sender likes: ask before you use it, `image.properties.get(name)`",
-    "fails-on-content": "an image holds any bytes: check what you take from it, and raise Reject or Incomplete with a "
-    "sentence where it is not as expected",
-    "hangs": "end at the end of the image: `image.read(n)` returns b'' there, for ever",
-    "sleeps": "do not wait: an import waits with you. Where there is nothing to be had yet, raise Defer",
-    "slow-growth": "look at each byte once: do not add to a bytes object chunk by chunk, do not search again from the "
-    "beginning, and see that a regular expression cannot try the same text in many ways",
+    "and a declared value may be any text: check it before you use it, `image.properties.get(name)`",
+    "fails-on-content": "an image holds any bytes: check the values that you take from it, and raise Reject or "
+    "Incomplete with a sentence if one is invalid",
+    "hangs": "end at the end of the image: from there on, `image.read(n)` returns b''",
+    "sleeps": "do not wait: the import waits with you. If something is not available yet, raise Defer",
+    "slow-growth": "read each byte once: do not add to a bytes object chunk by chunk, do not search from the start "
+    "again, and avoid a regular expression that can match the same text in many ways",
     "memory-growth": "keep numbers instead of bytes, use `image.windows(size, overlap)`, or read piece by piece; an "
     "image may have a hundred gigabytes",
-    "bad-properties": "return at most 64 properties: keys of a-z 0-9 _ (64 letters), values str (4096 letters, no "
-    "NUL), int of 64 bits, finite float or bool",
-    "bad-answer": "Reject(code, message): a code is 1 to 64 of a-z 0-9 - _ . and the message a sentence",
-    "says-nothing": "say to the tenant in a sentence what is wrong with the image and what to do; details are for "
+    "bad-properties": "return at most 64 properties: keys of a-z 0-9 _ (64 characters), values str (4096 characters, "
+    "no NUL), int of 64 bits, finite float or bool",
+    "bad-answer": "Reject(code, message): a code is 1 to 64 of a-z 0-9 - _ . and the message is a sentence",
+    "says-nothing": "tell the tenant in a sentence what is wrong with the image and what to do; details belong into "
     "self.log",
     "not-deterministic": "decide by the image alone: no random numbers, no clock, no order of a set, no id()",
-    "keeps-state": "keep nothing in the class, in the module or in a default argument; begin anew in __init__ and "
+    "keeps-state": "keep nothing in the class, in the module or in a default argument; start afresh in __init__ and "
     "inspect",
     "wrong-return": "return None or a mapping of properties to accept, raise Reject to refuse; in a transform yield "
     "bytes",
-    "unchanged-misused": "say image.unchanged() and return, before the first yield and before 4 MiB have been read",
-    "loses-bytes": "yield what is left when the image has ended, too",
-    "short-image": "make sure that the end of what you unpack was seen, and raise Incomplete if it was not",
-    "too-much-output": "end the generator when the image has ended",
-    "swallows-errors": "catch only what you expect, by its name; never Reject, Incomplete or Defer, and do not take an "
-    "error for an accept",
-    "floods": "print and log a few lines an image, not some for each chunk; what is over 256 KiB is dropped",
+    "unchanged-misused": "call image.unchanged() and return, before the first yield and before 4 MiB have been read",
+    "loses-bytes": "at the end of the image, yield the bytes that you still hold",
+    "short-image": "check that you have seen the end of the data that you unpack, and raise Incomplete otherwise",
+    "too-much-output": "end the generator at the end of the image",
+    "swallows-errors": "catch only the exceptions that you expect, by name; never Reject, Incomplete or Defer, and do "
+    "not accept because of an error",
+    "floods": "print and log a few lines an image, not some for each chunk; output above 256 KiB is dropped",
     "fails-in-constructor": "the constructor sees no image: only take the configuration there; raise ValueError if it "
     "is wrong",
-    "died": "nothing may end the process: no os._exit, no signal, no more memory than its bound",
-    "too-many-warnings": "warn once for each kind of thing; 100 warnings an image are the most",
-    "engine-differs": "see what the engine says: `douane check FILE --plugin SPEC`",
+    "died": "nothing may end the process: no os._exit, no signal, no more memory than its limit",
+    "too-many-warnings": "warn once for each kind of thing; an image may get 100 warnings",
+    "engine-differs": "run the image through the engine: `douane check FILE --plugin SPEC`",
     "fails-as-program": "exit with 0 to accept, with 1 and a line on standard error to refuse",
 }
-"""Every code that a finding may have, and how to mend it."""
+"""The remedy for each code of a finding."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with the plugin."""
+    """A fault of the plugin.
+
+    `what` is a sentence; `image` describes the smallest image that shows it (size, hex or recipe, cuts, declared);
+    `outcomes` are the plugin's outcomes on it.
+    """
 
     code: str
     what: str
-    """A sentence."""
-
     image: dict[str, Any] = field(default_factory=dict)
-    """The smallest input that shows it: size, hex, recipe, cuts, declared."""
-
     outcomes: tuple[str, ...] = ()
     trace: str = ""
 
     @property
     def mend(self) -> str:
+        """The remedy."""
         return MENDS[self.code]
 
     def to_json(self) -> dict[str, Any]:
-        """As --json shows it."""
+        """Return the finding for --json."""
         return {
             "code": self.code,
             "what": self.what,
@@ -89,7 +92,11 @@ class Finding:
 
 @dataclass
 class Report:
-    """All that was found, and all that was done."""
+    """The findings, and what was done: `checks` by name with their number, `verdicts` of the plugin on the images.
+
+    `cut_short` is True if the plugin hung or died so often that the suite gave up. `processes` is the number of
+    sandboxes that were started.
+    """
 
     plugin: str
     use: str
@@ -97,20 +104,23 @@ class Report:
     tier: str = ""
     findings: list[Finding] = field(default_factory=list)
     checks: dict[str, int] = field(default_factory=dict)
-    """What was done, how often."""
-
     verdicts: Counter[str] = field(default_factory=Counter)
-    """What the plugin did with the cases."""
-
     notes: list[str] = field(default_factory=list)
     cut_short: bool = False
-    """It hangs or dies so often that nothing more was learned."""
-
-    cages: int = 0
+    processes: int = 0
     seconds: float = 0.0
 
+    def count(self, name: str, number: int) -> None:
+        """Add to the number of a check."""
+        self.checks[name] = self.checks.get(name, 0) + number
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def to_json(self) -> dict[str, Any]:
-        """As --json shows it."""
+        """Return the report for --json."""
         return {
             "outcome": "found" if self.findings else "nothing-found",
             "plugin": self.plugin,
@@ -121,77 +131,48 @@ class Report:
             "checks": self.checks,
             "verdicts": dict(self.verdicts),
             "notes": self.notes,
-            "cages": self.cages,
+            "cages": self.processes,
             "seconds": round(self.seconds, 3),
         }
 
 
 def show_image(case: Case, recipe: str = "") -> dict[str, Any]:
-    """The image of `case` for a person or a program."""
+    """Return the image of `case` for a person or a program; `recipe` replaces the description of a long one."""
     data = case.data
-    told: dict[str, Any] = {"size": len(data), "declared": case.facts.describe()}
-    if len(data) <= HEX_SHOWN:
-        told["hex"] = data.hex()
+    image: dict[str, Any] = {"size": len(data), "declared": case.facts.describe()}
+    if len(data) <= HEX_BYTES:
+        image["hex"] = data.hex()
     else:
-        told["recipe"] = recipe or describe_bytes(data)
-    positions = cut_positions(case.cuts, len(data))
-    if isinstance(case.cuts, int) and case.cuts and len(positions) > 8:
-        told["cuts"] = f"chunks of {case.cuts} bytes"
+        image["recipe"] = recipe or describe_bytes(data)
+    offsets = list(cut_offsets(case.cuts, len(data)))
+    if isinstance(case.cuts, int) and len(offsets) > 8:
+        image["cuts"] = f"chunks of {case.cuts} bytes"
+    elif offsets:
+        more = f" and {len(offsets) - 24} more" if len(offsets) > 24 else ""
+        image["cuts"] = f"cut at {', '.join(map(str, offsets[:24]))}{more}"
     else:
-        shown = ", ".join(map(str, positions[:24]))
-        more = f" and {len(positions) - 24} more" if len(positions) > 24 else ""
-        whole = "one chunk" if len(data) <= LONGEST_CHUNK else "chunks of 1 MiB"
-        told["cuts"] = f"cut at {shown}{more}" if positions else whole
-    return told
+        image["cuts"] = "one chunk" if len(data) <= LONGEST_CHUNK else "chunks of 1 MiB"
+    return image
 
 
 def describe_bytes(data: bytes) -> str:
-    """Runs of one byte, and what stands between them in hexadecimal, bounded."""
+    """Return `data` as text: runs of one byte by their length, and the bytes between them in hexadecimal, bounded."""
     parts: list[str] = []
-    at = 0
-    while at < len(data) and len(parts) < 12:
-        end = at + 1
-        while end < len(data) and data[end] == data[at]:
-            end = _run_end(data, at, end)
-        if end - at >= 16:
-            parts.append(f"{end - at} x {data[at]:02x}")
-            at = end
-            continue
-        stop = at
-        while stop < len(data) and data[stop : stop + 16] != data[stop : stop + 1] * 16:
-            stop += 1
-            if stop - at > 4 * HEX_SHOWN:
-                break
-        piece = data[at:stop]
-        if len(piece) > HEX_SHOWN:
-            parts.append(f"{piece[:HEX_SHOWN].hex()}...")
-            if stop - at > 4 * HEX_SHOWN:
-                parts.append(f"(in all {len(data)} bytes)")
-                return ", ".join(parts)
-        else:
-            parts.append(piece.hex())
-        at = stop
-    if at < len(data):
-        parts.append(f"... (in all {len(data)} bytes)")
-    return ", ".join(parts)
+    end = 0
+    for run in re.finditer(rb"(.)\1{15,}", data, re.DOTALL):
+        parts += _hex(data[end : run.start()])
+        parts.append(f"{len(run[0])} x {run[1].hex()}")
+        end = run.end()
+        if len(parts) >= MAX_PARTS:
+            break
+    if len(parts) < MAX_PARTS:
+        parts += _hex(data[end:])
+        end = len(data)
+    is_complete = end == len(data) and not any(part.endswith("...") for part in parts)
+    return ", ".join(parts) + ("" if is_complete else f" (in all {len(data)} bytes)")
 
 
-def _run_end(data: bytes, at: int, end: int) -> int:
-    """Where the run of `data[at]` that reaches to `end` ends, by doubling: runs have megabytes."""
-    step = 1
-    while data[end : end + step] == data[at : at + 1] * step and end + step <= len(data):
-        end += step
-        step *= 2
-    while step > 1:
-        step //= 2
-        if end + step <= len(data) and data[end : end + step] == data[at : at + 1] * step:
-            end += step
-    return end
-
-
-def show_two(first: Case, one: Outcome, second: Case, other: Outcome) -> tuple[str, ...]:
-    """Two cases and what came of them."""
-    return (
-        f"{show_image(first)['cuts']}: {one.describe()}",
-        f"{show_image(second)['cuts']}: {other.describe()}",
-    )
+def _hex(data: bytes) -> list[str]:
+    if not data:
+        return []
+    return [data.hex() if len(data) <= HEX_BYTES else f"{data[:HEX_BYTES].hex()}..."]

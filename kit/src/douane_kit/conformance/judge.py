@@ -1,197 +1,226 @@
-"""What one outcome alone says: failures, answers that no tenant understands, rules that were broken."""
+"""The faults that a single outcome shows: failures, answers that help no tenant, broken rules of the contract."""
 
 from __future__ import annotations
 
 import ast
 import dataclasses
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 from douane.host.policy import BadProperties, check_properties
 from douane_plugin import wire
 
-from .cases import NOTHING_DECLARED, USUAL, Case, Outcome
-from .findings import Finding, show_image
+from .cases import USUAL, Case, Outcome
 
 LOG_BYTES = 256 << 10
 SLEEP_SECONDS = 0.5
+SMALL_BYTES = 1 << 16
+SMALL_SECONDS = 1.0
+"""More time than that for an image of `SMALL_BYTES` is a fault, whatever the plugin does."""
+
+METHODS = ("inspect", "transform")
+ANSWERS = ("Reject", "Incomplete", "Defer")
+SLIPS = ("NameError", "UnboundLocalError", "BufferError")
+UNDECLARED = ("reads = ", "image.file is for", "image.path is for")
+"""The starts of the contract's messages to a plugin that reads more than it has declared."""
+
 _REPR = re.compile(
     r"<[\w. ]+ (object )?at 0x[0-9a-f]+>|Traceback \(most recent call last\)|\bFile \"[^\"]+\", line \d+"
 )
 _ONLY_REPR = re.compile(r"(b'.*'|b\".*\"|\{.*\}|\[.*\]|\(.*\)|<.*>)", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]{2,}")
-SHRINK_SECONDS = 4.0
-SMALL = 1 << 16
-SMALL_SECONDS = 1.0
-"""More than that for so small an image is a fault, whatever it is spent on."""
-
-METHODS = ("inspect", "transform")
-ANSWERS = ("Reject", "Incomplete", "Defer")
-SLIPS = ("NameError", "UnboundLocalError", "BufferError")
-
-Signature = tuple[str, str]
 
 
-def judge(case: Case, outcome: Outcome, broad: Mapping[str, list[range]]) -> tuple[Signature, str] | None:
-    """(code and what tells this finding from others, a sentence), or None. The first rule that is broken counts."""
-    told = outcome.told
+class Fault(NamedTuple):
+    """`code` as in findings, `detail` to tell faults of one code apart, and a sentence."""
+
+    code: str
+    detail: str
+    text: str
+
+    def is_like(self, fault: Fault | None) -> bool:
+        """True if both are the same fault, shown by different images."""
+        return fault is not None and (self.code, self.detail) == (fault.code, fault.detail)
+
+
+def judge(case: Case, outcome: Outcome, broad: Mapping[str, list[range]]) -> Fault | None:
+    """Return the first fault that `outcome` shows, or None. `broad` is from :func:`broad_handlers`."""
+    return (
+        _by_event(case, outcome)
+        or _by_time(case, outcome)
+        or _by_amount(case, outcome)
+        or (_by_failure(outcome) if outcome.kind == "failed" else None)
+        or (_by_properties(outcome) or _by_swallowed(outcome, broad) if outcome.kind == "accepted" else None)
+        or (_by_message(outcome) if outcome.kind in ("refused", "incomplete", "deferred") else None)
+    )
+
+
+def _by_event(case: Case, outcome: Outcome) -> Fault | None:
     size = len(case.data)
-    if kept := outcome.has("kept"):
-        return ("keeps-chunks", ""), f"a view of the chunk at offset {kept.partition(':')[2]} was kept for two chunks"
-    if outcome.has("asked"):
-        return ("reads-undeclared", ""), "it asks for the bytes of the image, and has declared that it reads none"
+    if event := outcome.event("kept"):
+        text = f"it kept a view of the chunk at offset {event.partition(':')[2]} for two chunks"
+        return Fault("keeps-chunks", "", text)
+    if outcome.event("asked"):
+        return Fault("reads-undeclared", "", "it reads bytes of the image, and has declared that it reads none")
     if outcome.kind == "hangs":
-        return ("hangs", ""), f"it gave no answer within {told.get('seconds'):g} s"
+        return Fault("hangs", "", f"it gave no answer within {outcome.wall:g} s")
     if outcome.kind == "died":
-        return ("died", ""), f"its process ended without an answer: {told.get('message')}"
-    if told.get("slept", 0) > SLEEP_SECONDS:
-        return ("sleeps", ""), f"it asks to sleep for {told['slept']:.3g} s in all, for an image of {size} bytes"
-    cpu, wall = float(told.get("cpu", 0.0)), float(told.get("wall", 0.0))
-    if size <= SMALL and not case.measure:
-        if cpu > SMALL_SECONDS:
-            return ("slow-growth", "small"), f"it needs {cpu:.3g} s of the processor for an image of {size} bytes"
-        if wall - cpu > SMALL_SECONDS:
-            return ("sleeps", "waits"), f"it waits for {wall - cpu:.3g} s, for an image of {size} bytes"
-    if outcome.has("wrong-return"):
-        return ("wrong-return", str(told.get("line"))), str(told.get("message"))
-    for event, what in (
-        ("yield-after-unchanged", "it said image.unchanged() and then yielded bytes"),
-        ("unchanged-late", "it says image.unchanged() after it has yielded, or has read too much"),
-    ):
-        if outcome.has(event):
-            return ("unchanged-misused", event), what
-    if outcome.has("too-much-output"):
-        return ("too-much-output", ""), f"of an image of {size} bytes it makes more than {told['output'][0]} bytes"
-    if len(told.get("warnings", ())) > wire.MAX_WARNINGS:
-        return (
-            "too-many-warnings",
-            "",
-        ), f"it gives {len(told['warnings'])} warnings, and {wire.MAX_WARNINGS} are the most"
-    if told.get("printed", 0) + told.get("logged", 0) > LOG_BYTES and _is_coarse(case):
-        amount = told.get("printed", 0) + told.get("logged", 0)
-        return ("floods", ""), f"it prints and logs {amount} bytes for an image of {size} bytes"
-    if outcome.kind == "failed":
-        return _failure(outcome)
-    if outcome.kind == "accepted":
-        return _properties(outcome) or _swallowed(outcome, broad)
-    return _message(outcome)
+        return Fault("died", "", f"its process ended without an answer: {outcome.message}")
+    if outcome.event("unchanged-late"):
+        text = "it calls image.unchanged() after it has yielded, or has read too much"
+        return Fault("unchanged-misused", "late", text)
+    if outcome.event("too-much-output"):
+        return Fault("too-much-output", "", f"of an image of {size} bytes it makes {outcome.output_size} and more")
+    return None
 
 
-def _is_coarse(case: Case) -> bool:
-    return case.cuts == 0 or (isinstance(case.cuts, int) and case.cuts >= 1 << 16)
+def _by_time(case: Case, outcome: Outcome) -> Fault | None:
+    size = len(case.data)
+    if outcome.slept > SLEEP_SECONDS:
+        return Fault("sleeps", "", f"it sleeps {outcome.slept:.3g} s for an image of {size} bytes")
+    if size > SMALL_BYTES or case.measure_memory:
+        return None
+    if outcome.cpu > SMALL_SECONDS:
+        text = f"it needs {outcome.cpu:.3g} s of processor time for an image of {size} bytes"
+        return Fault("slow-growth", "small", text)
+    if outcome.wall - outcome.cpu > SMALL_SECONDS:
+        return Fault("sleeps", "waits", f"it waits {outcome.wall - outcome.cpu:.3g} s for an image of {size} bytes")
+    return None
 
 
-def _failure(outcome: Outcome) -> tuple[Signature, str]:
-    told = outcome.told
-    kind, message, line = str(told.get("kind")), str(told.get("message")), str(told.get("line"))
-    if outcome.has("untellable"):
-        return ("bad-properties", kind), message
+def _by_amount(case: Case, outcome: Outcome) -> Fault | None:
+    if len(outcome.warnings) > wire.MAX_WARNINGS:
+        text = f"it gives {len(outcome.warnings)} warnings; {wire.MAX_WARNINGS} are allowed"
+        return Fault("too-many-warnings", "", text)
+    amount = outcome.printed + outcome.logged
+    if amount > LOG_BYTES and isinstance(case.cuts, int) and (case.cuts == 0 or case.cuts >= 1 << 16):
+        return Fault("floods", "", f"it prints and logs {amount} bytes for an image of {len(case.data)} bytes")
+    return None
+
+
+def _by_failure(outcome: Outcome) -> Fault:
+    error, message, line = outcome.error, outcome.message, str(outcome.line)
+    contract, _, _ = outcome.origin.partition(":")
     if "released memoryview" in message or "bytes-like object, memoryview found" in message:
-        return ("keeps-chunks", "released"), "it uses a chunk after the next one was asked for"
-    if kind == "ValueError" and message.startswith(("reads = ", "image.file is for", "image.path is for")):
-        return ("reads-undeclared", line), message
-    if kind == "ValueError" and message.startswith(("a code is 1 to", "a message is a sentence", "retry_after is")):
-        return ("bad-answer", line), message
-    if kind == "ValueError" and message.startswith(("a property's name is", "the value of ", "at most 64 properties")):
-        return ("bad-properties", line), message
-    if told.get("stage") == "configure":
-        return ("fails-in-constructor", line), f"its constructor fails: {kind}: {message}"
-    if kind == "MemoryError":
-        return ("memory-growth", "MemoryError"), "it ran out of its memory"
-    return ("fails", f"{kind}:{line}"), f"it fails with {kind}: {message[:200]}; the tenant is told nothing by that"
+        return Fault("keeps-chunks", "released", "it uses a chunk after it has asked for the next one")
+    if message.startswith(UNDECLARED):
+        return Fault("reads-undeclared", line, message)
+    if outcome.origin == "_runtime:_transform" and error == "ValueError":
+        return Fault("unchanged-misused", "yield", "it called image.unchanged() and then yielded bytes")
+    if outcome.origin in ("_runtime:_transform", "_runtime:_properties"):
+        return Fault("wrong-return", line, message)
+    if outcome.origin == "_runtime:_finish" or contract == "_json":
+        return Fault("bad-properties", error, message)
+    if outcome.origin in ("_contract:check_proposal", "_runtime:propose"):
+        return Fault("bad-properties", line, message)
+    if contract == "_contract" and error == "ValueError":
+        return Fault("bad-answer", line, message)
+    if outcome.stage == "configure":
+        return Fault("fails-in-constructor", line, f"its constructor fails: {error}: {message}")
+    if error == "MemoryError":
+        return Fault("memory-growth", "MemoryError", "it ran out of its memory")
+    text = f"it fails with {error}: {message[:200]}; the tenant learns nothing by that"
+    return Fault("fails", f"{error}:{line}", text)
 
 
-def _properties(outcome: Outcome) -> tuple[Signature, str] | None:
+def _by_properties(outcome: Outcome) -> Fault | None:
     try:
-        check_properties("plugin", outcome.told.get("properties", {}))
+        check_properties("plugin", outcome.properties)
     except BadProperties as error:
-        return ("bad-properties", ""), str(error).replace("plugin.*", "NAME.*")
-    for name, value in outcome.told.get("proposed", {}).items():
+        return Fault("bad-properties", "", str(error).replace("plugin.*", "NAME.*"))
+    for name, value in outcome.proposed.items():
         try:
             if value is not None:
                 check_properties("plugin", {"value": value})
         except BadProperties as error:
-            return ("bad-properties", "proposed"), f"it proposes {name!r:.80}: {error}"
+            return Fault("bad-properties", "proposed", f"it proposes {name!r:.80}: {error}")
     return None
 
 
-def _message(outcome: Outcome) -> tuple[Signature, str] | None:
-    told = outcome.told
-    message, code = str(told.get("message")), str(told.get("code"))
-    signature: Signature = ("says-nothing", code)
+def _by_message(outcome: Outcome) -> Fault | None:
+    message, code = outcome.message, outcome.code
+    text = None
     if _REPR.search(message):
-        return signature, f"the message for the tenant is of the program's inside: {message[:200]!r}"
-    if _ONLY_REPR.fullmatch(message.strip()):
-        return signature, f"the message for the tenant is a value and no sentence: {message[:200]!r}"
-    if told.get("cause"):
-        kind, text, shown = told["cause"]
-        rest = message
-        for part in (shown, text, kind):
-            if part:
-                rest = rest.replace(part, " ")
-        if len(_WORD.findall(rest)) < 3 and (text in message or shown in message or kind in message):
-            return signature, f"the message for the tenant is the text of an exception ({kind}): {message[:200]!r}"
-    if len(_WORD.findall(message)) < 2 or message.strip() == code:
-        return signature, f"the message for the tenant is no sentence: {message[:200]!r}"
+        text = "the message for the tenant shows the inside of the program"
+    elif _ONLY_REPR.fullmatch(message.strip()):
+        text = "the message for the tenant is a value, not a sentence"
+    elif outcome.cause is not None and _quotes(message, outcome.cause):
+        text = f"the message for the tenant is the text of an exception ({outcome.cause[0]})"
+    elif len(_WORD.findall(message)) < 2 or message.strip() == code:
+        text = "the message for the tenant is not a sentence"
+    return Fault("says-nothing", code, f"{text}: {message[:200]!r}") if text is not None else None
+
+
+def _quotes(message: str, cause: tuple[str, str, str]) -> bool:
+    """True if `message` says little but the kind, text or repr of an exception."""
+    kind, text, representation = cause
+    rest = message
+    for part in (representation, text, kind):
+        if part:
+            rest = rest.replace(part, " ")
+    return rest != message and len(_WORD.findall(rest)) < 3
+
+
+def _by_swallowed(outcome: Outcome, broad: Mapping[str, list[range]]) -> Fault | None:
+    for error, file, line, message in outcome.exceptions:
+        excerpt = message[:120]
+        if error in SLIPS:
+            return Fault("swallows-errors", error, f"it catches a {error} ({excerpt}), which is a slip, and accepts")
+        if error == "ValueError" and "released memoryview" in message:
+            text = "it uses a chunk after it has asked for the next one, and hides that"
+            return Fault("keeps-chunks", "released", text)
+        if error == "ValueError" and message.startswith(UNDECLARED):
+            return Fault("reads-undeclared", "hidden", f"{message}; it hides that, and accepts")
+        if outcome.warnings:
+            continue
+        if error in ANSWERS:
+            return Fault("swallows-errors", error, f"it raises {error} ({excerpt}), catches it itself, and accepts")
+        if any(line in lines for lines in broad.get(file, ())):
+            text = f"line {line}: it catches {error} ({excerpt}) like any exception, and accepts the image"
+            return Fault("swallows-errors", str(line), text)
     return None
 
 
-def _swallowed(outcome: Outcome, broad: Mapping[str, list[range]]) -> tuple[Signature, str] | None:
-    warned = bool(outcome.told.get("warnings"))
-    for kind, file, line, text, _ in outcome.told.get("exceptions", ()):
-        if kind in ANSWERS and not warned:
-            return ("swallows-errors", kind), f"it raises {kind} ({text[:120]}), catches it itself, and accepts"
-        if kind in SLIPS:
-            return ("swallows-errors", kind), f"it catches a {kind} ({text[:120]}), which is a slip, and accepts"
-        if kind == "ValueError" and "released memoryview" in text:
-            return ("keeps-chunks", "released"), "it uses a chunk after the next one was asked for, and hides that"
-        if kind == "ValueError" and text.startswith(("reads = ", "image.file is for", "image.path is for")):
-            return ("reads-undeclared", "hidden"), f"{text}; it hides that, and accepts"
-        if not warned and any(line in lines for lines in broad.get(file, ())):
-            what = f"line {line}: {kind} ({text[:120]}) is caught as any exception is, and the image is accepted"
-            return ("swallows-errors", str(line)), what
-    return None
+def broad_handlers(sources: Mapping[str, str]) -> dict[str, list[range]]:
+    """Return, by file, the lines whose exceptions are all caught in silence: neither raised nor reported as a warning.
 
-
-def broad_handlers(source: Mapping[str, str]) -> dict[str, list[range]]:
-    """Lines of `try` bodies whose handler takes every exception, and neither raises nor warns, by file."""
-    found: dict[str, list[range]] = {}
-    for name, text in source.items():
+    Only `inspect` and `transform` count: in other functions an exception may be the answer "no" to a question.
+    """
+    handlers: dict[str, list[range]] = {}
+    for path, text in sources.items():
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError):
             continue
-        # Elsewhere it may be a question ("is it that?") to which an error means no.
-        methods = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef) and one.name in METHODS]
+        methods = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name in METHODS]
         for node in [node for method in methods for node in ast.walk(method)]:
-            if isinstance(node, ast.With) and any(_suppresses_all(item.context_expr) for item in node.items):
-                found.setdefault(name, []).append(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
-            if isinstance(node, ast.Try) and any(_is_broad(handler) for handler in node.handlers):
+            if (isinstance(node, ast.With) and any(_suppresses_all(item.context_expr) for item in node.items)) or (
+                isinstance(node, ast.Try) and any(_is_silent(handler) for handler in node.handlers)
+            ):
                 last = max(line.end_lineno or line.lineno for line in node.body)
-                found.setdefault(name, []).append(range(node.body[0].lineno, last + 1))
-    return found
+                handlers.setdefault(path, []).append(range(node.body[0].lineno, last + 1))
+    return handlers
 
 
 def _suppresses_all(context: ast.expr) -> bool:
-    """``contextlib.suppress(Exception)``."""
-    if not isinstance(context, ast.Call) or not ast.unparse(context.func).endswith("suppress"):
-        return False
-    return any(isinstance(kind, ast.Name) and kind.id in ("Exception", "BaseException") for kind in context.args)
+    """True for ``contextlib.suppress(Exception)``."""
+    is_suppress = isinstance(context, ast.Call) and ast.unparse(context.func).endswith("suppress")
+    return isinstance(context, ast.Call) and is_suppress and any(map(_is_exception, context.args))
 
 
-def _is_broad(handler: ast.ExceptHandler) -> bool:
-    kind = handler.type
-    names = [kind] if not isinstance(kind, ast.Tuple) else kind.elts
-    takes_all = kind is None or any(isinstance(n, ast.Name) and n.id in ("Exception", "BaseException") for n in names)
-    if not takes_all:
-        return False
-    return all(_says_nothing(line) for line in handler.body)
+def _is_exception(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("Exception", "BaseException")
 
 
-def _says_nothing(line: ast.stmt) -> bool:
-    """The statement goes on, or ends with an accept, and does no more than log."""
+def _is_silent(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    takes_all = handler.type is None or any(map(_is_exception, kinds))
+    return takes_all and all(_is_quiet(line) for line in handler.body)
+
+
+def _is_quiet(line: ast.stmt) -> bool:
+    """True if the statement goes on, or returns an accept, and does no more than log."""
     if isinstance(line, ast.Pass | ast.Continue | ast.Break):
         return True
     if isinstance(line, ast.Return):
@@ -201,95 +230,22 @@ def _says_nothing(line: ast.stmt) -> bool:
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
 
 
-def shrink(case: Case, is_same: Callable[[list[Case]], list[bool]], *, budget: int = 1500) -> tuple[Case, int]:
-    """The smallest case that `is_same` still holds for, and how many were tried.
-
-    Shorter, then simpler declarations, then zeros: as hypothesis does, but in batches and from what was found.
-    """
-    best, used = dataclasses.replace(case, trace=True), 0
-    until = time.monotonic() + SHRINK_SECONDS
-
-    def first(candidates: list[Case]) -> bool:
-        nonlocal best, used
-        candidates = [one for one in candidates if one != best][: max(0, budget - used)]
-        if not candidates or time.monotonic() > until:
-            return False
-        used += len(candidates)
-        for candidate, same in zip(candidates, is_same(candidates), strict=True):
-            if same:
-                best = candidate
-                return True
-        return False
-
-    simple = USUAL if case.facts != NOTHING_DECLARED else NOTHING_DECLARED
-    first([dataclasses.replace(best, facts=simple), *_simpler(best)])
-    while first([dataclasses.replace(best, data=data) for data in _shorter(best.data)]):
-        pass
-    while first([dataclasses.replace(best, data=data) for data in _zeroed(best.data)]):
-        pass
-    return best, used
-
-
-def _simpler(case: Case) -> list[Case]:
-    facts = case.facts
-    found = [dataclasses.replace(case, facts=dataclasses.replace(facts, properties=(one,))) for one in facts.properties]
-    return found[:20]
-
-
-def _shorter(data: bytes) -> list[bytes]:
-    size = len(data)
-    lengths = sorted({0, 1, 2, 4, 8, size // 16, size // 4, size // 2, size * 3 // 4, size - 16, size - 1})
-    found = [data[:length] for length in lengths if 0 <= length < size]
-    found += [data[size - length :] for length in lengths if 0 < length < size]
-    step = max(1, size // 8)
-    if size > 2:
-        found += [data[:at] + data[at + step :] for at in range(0, size, step)]
-    return found
-
-
-def _zeroed(data: bytes) -> list[bytes]:
-    size = len(data)
-    found = []
-    for parts in (1, 2, 4, 8, 16):
-        step = max(1, -(-size // parts))
-        for at in range(0, size, step):
-            if data[at : at + step].strip(b"\0"):
-                found.append(data[:at] + bytes(min(step, size - at)) + data[at + step :])
-        if step == 1:
-            break
-    return found
-
-
-def show(code: str, what: str, case: Case, outcome: Outcome) -> Finding:
-    """A finding of one case."""
-    trace = str(outcome.told.get("trace") or "")
-    return Finding(code, what, show_image(case), (outcome.describe(),), trace[-1500:])
-
-
 def classify(
-    case: Case, outcome: Outcome, again: Callable[[list[Case]], list[Outcome]], names: Sequence[str], reads_bytes: bool
+    case: Case, outcome: Outcome, run: Callable[[list[Case]], list[Outcome]], names: Sequence[str], reads_bytes: bool
 ) -> str:
-    """Of what kind a failure is: of an empty image, a short one, of what is declared, or of what the image holds.
+    """Return the code of a failure: by an empty image, a short image, declared facts or content.
 
-    `names` are those that properties may have.
+    `names` are names that properties may have.
     """
-    same = outcome.answer
     if not reads_bytes:
         return "fails-on-declared"
     full = dataclasses.replace(USUAL, owner="someone", properties=tuple((name, "1") for name in names))
-    variants = [dataclasses.replace(case, facts=USUAL), dataclasses.replace(case, facts=full)]
-    padded = [
-        dataclasses.replace(case, data=case.data + pad) for pad in (bytes(8192), bytes(range(256)) * 32, b"\xff" * 8192)
-    ]
-    results = again([*variants, *padded])
-    if any(one.answer != same for one in results[:2]):
+    pads = (bytes(8192), bytes(range(256)) * 32, b"\xff" * 8192)
+    declared = [dataclasses.replace(case, facts=USUAL), dataclasses.replace(case, facts=full)]
+    padded = [dataclasses.replace(case, data=case.data + pad) for pad in pads]
+    answers = [again.answer for again in run([*declared, *padded])]
+    if any(answer != outcome.answer for answer in answers[:2]):
         return "fails-on-declared"
-    if all(one.answer == same for one in results[2:]):
-        # Even long images fail; if any declaration does it, the declaration is not the cause either.
-        return "fails-on-content"
+    if all(answer == outcome.answer for answer in answers[2:]):
+        return "fails-on-content"  # long images fail as well
     return "fails-on-short" if case.data else "fails-on-empty"
-
-
-def plain_outcome(told: Mapping[str, Any]) -> Outcome:
-    """An outcome of what the driver said."""
-    return Outcome(str(told.get("outcome")), told)

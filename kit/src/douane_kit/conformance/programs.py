@@ -1,10 +1,12 @@
-"""`exec:` plugins, from outside: the image on standard input, the verdict by the exit status."""
+"""Run the plugin through the engine, as in production; for programs (`exec:`) that is all that can be done."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 from collections.abc import Sequence
+
+import msgspec
 
 from douane import sandbox
 from douane.declared import DeclaredImage
@@ -15,14 +17,15 @@ from .findings import Finding, Report
 
 _F_ADD_SEALS, _F_SEAL_ALL_WRITES = 1033, 0x0002 | 0x0004 | 0x0008
 SECONDS = 20.0
+LOG_BYTES = 200 << 10
+KNOWN_FORMATS = ("mbr", "qcow2", "gzip", "iso", "vmdk")
 
 
 def through_engine(spec: PluginSpec, tier: sandbox.Tier, data: bytes) -> tuple[Verdict | None, int]:
-    """What the engine says of `data`: the plugin's verdict, and how many bytes it has printed."""
-    import msgspec
-
+    """Return the plugin's verdict on `data`, and the number of characters that it printed and logged."""
     fd = os.memfd_create("conformance", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.write(fd, b"") if not data else _write(fd, data)
+    with open(os.dup(fd), "wb") as file:
+        file.write(data)
     fcntl.fcntl(fd, _F_ADD_SEALS, _F_SEAL_ALL_WRITES)
     printed = 0
 
@@ -32,79 +35,72 @@ def through_engine(spec: PluginSpec, tier: sandbox.Tier, data: bytes) -> tuple[V
 
     spec = msgspec.structs.replace(spec, stall=min(spec.stall, SECONDS), timeout=min(spec.timeout, SECONDS))
     plan = Plan(plugins=(spec,), digests=(), minimum_sandbox="off")
-    source = FileSource(fd, "image.img")
     declared = DeclaredImage(name="image.img", disk_format="raw", container_format="bare")
-    report = inspect_image(plan, declared, source, options=RunOptions(tier=tier, emit=emit))
+    options = RunOptions(tier=tier, emit=emit)
+    os.lseek(fd, 0, os.SEEK_SET)
+    report = inspect_image(plan, declared, FileSource(fd, "image.img"), options=options)
     return next((verdict for verdict in report.verdicts if verdict.plugin == spec.name), None), printed
 
 
-def _write(fd: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(fd, left) :]
-    os.lseek(fd, 0, os.SEEK_SET)
+def check_program(spec: PluginSpec, tier: sandbox.Tier, samples: Sequence[bytes], report: Report) -> None:
+    """Run a program on images, each twice, and add the findings to `report`; `samples` are images of the author."""
+    codes: set[str] = set()
+    for name, data in _images(samples, report.seed):
+        answers = []
+        for _ in range(2):
+            verdict, printed = through_engine(spec, tier, data)
+            report.count("runs through the engine", 1)
+            if verdict is None:
+                continue
+            report.verdicts[verdict.outcome] += 1
+            answers.append((verdict.outcome, verdict.code, verdict.message))
+            finding = _judge(name, data, verdict, printed)
+            if finding is not None and finding.code not in codes:
+                codes.add(finding.code)
+                report.findings.append(finding)
+        if len(set(answers)) > 1 and "not-deterministic" not in codes:
+            codes.add("not-deterministic")
+            outcomes = tuple(f"{outcome} {message or ''}".strip() for outcome, _, message in answers)
+            text = "the same image gets two answers"
+            report.findings.append(Finding("not-deterministic", text, _image(name, data), outcomes))
 
 
-def check_program(spec: PluginSpec, tier: sandbox.Tier, given: Sequence[bytes], report: Report) -> None:
-    """Put the program through what can be seen from outside."""
+def _images(samples: Sequence[bytes], seed: int) -> list[tuple[str, bytes]]:
     chosen: list[tuple[str, bytes]] = [
         ("an empty image", b""),
         ("an image of one byte", b"\0"),
         ("an image of one byte", b"A"),
         ("4096 zeros", bytes(4096)),
         ("text", b"The quick brown fox.\n" * 40),
-        ("1 MiB without a pattern", images.filler(1 << 20, report.seed)),
+        ("1 MiB without a pattern", images.filler(1 << 20, seed)),
         ("3 MiB of ff", b"\xff" * (3 << 20)),
     ]
-    chosen += [
-        (name, data) for name, data in images.real(report.seed) if name in ("mbr", "qcow2", "gzip", "iso", "vmdk")
-    ]
-    for number, data in enumerate(given, 1):
+    chosen += [(name, data) for name, data in images.formats(seed) if name in KNOWN_FORMATS]
+    for number, data in enumerate(samples, 1):
         chosen.append((f"image {number} of the command line", data))
         for size in (1, 512, len(data) // 2, len(data) - 1):
             if 0 < size < len(data):
                 chosen.append((f"the first {size} bytes of image {number}", data[:size]))
-    seen: set[str] = set()
-    for name, data in chosen:
-        answers = []
-        for _ in range(2):
-            verdict, printed = through_engine(spec, tier, data)
-            report.checks["runs through the engine"] = report.checks.get("runs through the engine", 0) + 1
-            if verdict is None:
-                continue
-            report.verdicts[verdict.outcome] += 1
-            answers.append((verdict.outcome, verdict.code, verdict.message))
-            found = _judge(name, data, verdict, printed)
-            if found is not None and found.code not in seen:
-                seen.add(found.code)
-                report.findings.append(found)
-        if len(set(answers)) > 1 and "not-deterministic" not in seen:
-            seen.add("not-deterministic")
-            shown = tuple(f"{outcome} {message or ''}".strip() for outcome, _, message in answers)
-            report.findings.append(
-                Finding("not-deterministic", "the same image gets two answers", _shown(name, data), shown)
-            )
+    return chosen
 
 
 def _judge(name: str, data: bytes, verdict: Verdict, printed: int) -> Finding | None:
-    image = _shown(name, data)
-    told = (f"{verdict.outcome}: {verdict.message or ''}".rstrip(": "),)
+    message = verdict.message or ""
+    code, text = None, ""
     if verdict.outcome == "timeout":
-        return Finding("hangs", f"it gave no answer: {verdict.detail or verdict.message}", image, told)
-    if verdict.outcome == "failed":
+        code, text = "hangs", f"it gave no answer: {verdict.detail or message}"
+    elif verdict.outcome == "failed":
         code = "fails-on-empty" if not data else "fails-on-short" if len(data) < 512 else "fails-as-program"
-        return Finding(code, f"it fails: {verdict.detail or verdict.message}", image, told)
-    if verdict.outcome == "refused" and (verdict.message or "").endswith("refused it, and gave no reason"):
-        return Finding("says-nothing", "it refuses and writes no reason to standard error", image, told)
-    if verdict.outcome == "refused" and len((verdict.message or "").split()) < 2:
-        return Finding("says-nothing", f"the reason is no sentence: {verdict.message!r}", image, told)
-    if printed > 200 << 10:
-        return Finding("floods", f"it prints {printed} bytes and more for an image of {len(data)} bytes", image, told)
-    return None
+        text = f"it fails: {verdict.detail or message}"
+    elif verdict.outcome == "refused" and message.endswith("refused it, and gave no reason"):
+        code, text = "says-nothing", "it refuses and writes no reason to standard error"
+    elif verdict.outcome == "refused" and len(message.split()) < 2:
+        code, text = "says-nothing", f"the reason is not a sentence: {message!r}"
+    elif printed > LOG_BYTES:
+        code, text = "floods", f"it prints {printed} bytes and more for an image of {len(data)} bytes"
+    outcomes = (f"{verdict.outcome}: {message}".rstrip(": "),)
+    return Finding(code, text, _image(name, data), outcomes) if code is not None else None
 
 
-def _shown(name: str, data: bytes) -> dict[str, object]:
-    told: dict[str, object] = {"size": len(data), "recipe": name}
-    if len(data) <= 64:
-        told["hex"] = data.hex()
-    return told
+def _image(name: str, data: bytes) -> dict[str, object]:
+    return {"size": len(data), "recipe": name, **({"hex": data.hex()} if len(data) <= 64 else {})}

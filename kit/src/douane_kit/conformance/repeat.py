@@ -1,4 +1,4 @@
-"""The same image once more: later, in another process, on another day, after other images."""
+"""Run the same images again: in another process, after other images, on another day."""
 
 from __future__ import annotations
 
@@ -9,86 +9,81 @@ from .cases import Case, Outcome
 from .driver_process import Runner
 from .findings import Finding, show_image
 
-ALONE = 20
+MAX_CASES = 12
 TIMES = 24
-WORLDS = (
-    {"clock": 7 * 3600 + 13 * 60 + 1, "dice": "low"},
-    {"clock": 3 * 86400 + 5 * 3600 + 37, "dice": "high"},
-    {"clock": 86400.5, "dice": ""},
-)
+CLOCKS = (7 * 3600 + 13 * 60 + 1.0, 3 * 86400 + 5 * 3600 + 37.0, 86400.5)
+"""Shifts of the clock in seconds: another hour, another weekday, and another second."""
 
 
 class Repeat:
-    """Compares the answers to a few chosen cases."""
+    """Compares the answers to a few cases."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self.ran = 0
+        self.count = 0
 
     def check(self, cases: Sequence[Case]) -> Finding | None:
-        """The first case with two answers; it is told whether what came before it matters, or nothing that shows."""
-        chosen = [dataclasses.replace(case, trace=False, sample=False) for case in cases[:ALONE]]
-        reference = [self._alone(case) for case in chosen]
-        rounds = [("alone in a process", reference)]
-        self._runner.fresh({})
-        rounds.append(("after other images", self._run(chosen)))
-        backwards = self._run(chosen[::-1])[::-1]
-        rounds.append(("after other images", backwards))
-        for number, case in enumerate(chosen[:6]):
+        """Return a finding for the first case with two answers, or None."""
+        chosen = [dataclasses.replace(case, trace=False) for case in cases[:MAX_CASES]]
+        expected = [self._run_alone(case) for case in chosen]
+        self._runner.restart()
+        rounds = [(chosen, self._run(chosen)), (chosen[::-1], self._run(chosen[::-1]))]
+        for index, case in enumerate(chosen[:6]):
             for outcome in self._run([case] * TIMES):
-                if found := self._differ(case, "alone in a process", reference[number], "again and again", outcome):
-                    return found
-        for how, outcomes in rounds[1:]:
-            for case, one, other in zip(chosen, reference, outcomes, strict=True):
-                if found := self._differ(case, "alone in a process", one, how, other):
-                    return found
-        for world in WORLDS:
-            self._runner.fresh(world)
+                if not _same(expected[index], outcome):
+                    return self._changed(case, expected[index], "repeated", outcome)
+        by_case = dict(zip(map(_key, chosen), expected, strict=True))
+        for order, outcomes in rounds:
+            for case, outcome in zip(order, outcomes, strict=True):
+                if not _same(by_case[_key(case)], outcome):
+                    return self._changed(case, by_case[_key(case)], "after other images", outcome)
+        for clock in CLOCKS:
+            self._runner.restart(clock)
             outcomes = self._run(chosen)
-            how = "at another time, with other random numbers"
-            for case, one, other in zip(chosen, reference, outcomes, strict=True):
-                if not _same(one, other):
-                    self._runner.fresh({})
-                    return self._finding("not-deterministic", case, "now", one, how, other)
-        self._runner.fresh({})
+            for case, first, outcome in zip(chosen, expected, outcomes, strict=True):
+                if not _same(first, outcome):
+                    self._runner.restart()
+                    return _finding("not-deterministic", case, ("now", first), ("at another time", outcome))
+        self._runner.restart()
         return None
 
     def _run(self, cases: Sequence[Case]) -> list[Outcome]:
-        self.ran += len(cases)
+        self.count += len(cases)
         return self._runner.run(cases)
 
-    def _alone(self, case: Case) -> Outcome:
-        self._runner.fresh({})
+    def _run_alone(self, case: Case) -> Outcome:
+        self._runner.restart()
         return self._run([case])[0]
 
-    def _differ(self, case: Case, how: str, one: Outcome, otherwise: str, other: Outcome) -> Finding | None:
-        if _same(one, other):
-            return None
-        again = [self._alone(case) for _ in range(6)]
-        steady = all(_same(one, each) for each in again)
-        if not steady:
-            other = next(each for each in again if not _same(one, each))
-            return self._finding("not-deterministic", case, "once", one, "once more", other)
-        if otherwise == "again and again":
-            # What a class keeps changes the answers in the same way in every process; chance does not.
-            twice = []
+    def _changed(self, case: Case, first: Outcome, how: str, outcome: Outcome) -> Finding:
+        """Return the finding for an answer that has changed: is it state that the plugin keeps, or chance?"""
+        for again in [self._run_alone(case) for _ in range(6)]:
+            if not _same(first, again):
+                return _finding("not-deterministic", case, ("once", first), ("again", again))
+        code = "keeps-state"
+        if how == "repeated":
+            # State changes the answers in the same way in every process; chance does not.
+            series = []
             for _ in range(2):
-                self._runner.fresh({})
-                twice.append([each.answer for each in self._run([case] * TIMES)])
-            code = "keeps-state" if twice[0] == twice[1] else "not-deterministic"
-        else:
-            code = "keeps-state"
-        return self._finding(code, case, how, one, otherwise, other)
-
-    def _finding(self, code: str, case: Case, how: str, one: Outcome, otherwise: str, other: Outcome) -> Finding:
-        what = {
-            "keeps-state": "the answer depends on the images that the same process has seen before",
-            "not-deterministic": "the same image gets two answers",
-        }[code]
-        return Finding(code, what, show_image(case), (f"{how}: {one.describe()}", f"{otherwise}: {other.describe()}"))
+                self._runner.restart()
+                series.append([again.answer for again in self._run([case] * TIMES)])
+            code = "keeps-state" if series[0] == series[1] else "not-deterministic"
+        return _finding(code, case, ("alone in a process", first), (how, outcome))
 
 
-def _same(one: Outcome, other: Outcome) -> bool:
-    """Whether both are one answer. "Not now" is allowed to end, and what hangs is judged elsewhere."""
-    apart = ("deferred", "hangs", "died")
-    return one.answer == other.answer or one.kind in apart or other.kind in apart
+def _key(case: Case) -> tuple[object, ...]:
+    return case.data, case.facts
+
+
+def _finding(code: str, case: Case, *outcomes: tuple[str, Outcome]) -> Finding:
+    text = {
+        "keeps-state": "the answer depends on the images that the same process has seen before",
+        "not-deterministic": "the same image gets two answers",
+    }[code]
+    return Finding(code, text, show_image(case), tuple(f"{how}: {outcome.describe()}" for how, outcome in outcomes))
+
+
+def _same(first: Outcome, second: Outcome) -> bool:
+    """True if both are one answer. A deferral may end, and a process that hangs is another fault."""
+    skipped = ("deferred", "hangs", "died")
+    return first.answer == second.answer or first.kind in skipped or second.kind in skipped

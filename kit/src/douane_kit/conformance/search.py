@@ -1,118 +1,87 @@
-"""Images that reach as much of the plugin's code as they can: built of its constants, kept by the lines they run."""
+"""The images and declared facts to try the plugin on: plain bytes, known formats, the plugin's own constants."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from . import dictionary, images
-from .cases import NOTHING_DECLARED, USUAL, Case, Facts, Outcome
+from . import images
+from .cases import NOTHING_DECLARED, USUAL, Case, Facts, Trial
 from .driver_process import Runner
-from .subject import Described
+from .subject import Subject
+from .words import Words
 
-MUTATED_SECONDS = 6.0
-SWEEP_SECONDS = 12.0
+SWEEP_SECONDS = 14.0
+MUTATE_SECONDS = 6.0
 BATCH = 48
-TRACED = 1 << 17
 SLOW_SECONDS = 1.5
 FORMATS = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "ploop", "ami", "Odd Format!", "é", "")
 _COUNTS = re.compile(r"size|bytes|count|length|number|sector|blocks|_at$|depth")
 
 
 class Search:
-    """`kept` are the cases that ran something new, with what came of them; all others that failed are in `odd`."""
+    """Runs the plugin on many images. `trials` are all of them, with their outcomes.
 
-    def __init__(
-        self, runner: Runner, described: Described, words: dictionary.Dictionary, seed: int, effort: float
-    ) -> None:
-        self._effort = effort
+    `corpus` are those whose outcome had a new shape, so that they probably took different ways through the plugin.
+    """
+
+    def __init__(self, runner: Runner, subject: Subject, words: Words, seed: int, effort: float) -> None:
+        self.trials: list[Trial] = []
+        self.corpus: list[Trial] = []
         self._runner = runner
-        self._described = described
-        self.words = words
+        self._subject = subject
+        self._words = words
         self._random = random.Random(seed)
         self._seed = seed
-        self.kept: list[tuple[Case, Outcome]] = []
-        self.odd: list[tuple[Case, Outcome]] = []
-        self.tried = 0
-        self._a_byte = 0.0  # seconds
-        self._traces = True
-        self.seen: dict[tuple[object, ...], int] = {}
-        """Verdicts, and how often each was seen."""
+        self._effort = effort
+        self._seconds_a_byte = 0.0
+        self._shapes: set[tuple[object, ...]] = set()
+        self._tried: set[tuple[bytes, Facts]] = set()
 
-    def run(self, given: Sequence[bytes]) -> None:
-        """Search. `given` are the images of the command line."""
-        first = [Case(data, facts=facts) for data in (b"", b"\0", b"A" * 700) for facts in (USUAL, NOTHING_DECLARED)]
-        self._try([dataclasses.replace(case, sample=True) for case in first])
-        found = self._runner.found
-        self.words = dictionary.build(found, self._described.reads, self._seed)
-        declared = list(self._declarations())
-        self._try(Case(data, facts=facts) for data in (b"", b"\x55" * 512) for facts in declared)
-        if not self._described.reads_bytes:
+    def run(self, samples: Sequence[bytes]) -> None:
+        """Search; `samples` are images of the author. Raises GaveUp."""
+        self._try(Case(data, facts=facts) for data in (b"", b"\x55" * 512) for facts in self._declarations())
+        if not self._subject.reads_bytes:
             return
-        until = time.monotonic() + SWEEP_SECONDS * self._effort
-        for cases in (self._plain(), self._given(given), self._real(), self._built()):
+        until = self._runner.spent + SWEEP_SECONDS * self._effort
+        for cases in (self._plain(), self._samples(samples), self._formats(), self._built()):
             self._try(cases, until)
-        self._learn()
-        self._mutate(given)
+        self._mutate()
 
-    def _try(self, cases: Iterable[Case], until: float | None = None) -> None:
-        waiting: list[Case] = []
-        seen: set[tuple[object, ...]] = set()
-        for given in cases:
-            case = given
-            limit = self._described.head
-            if limit is not None and len(case.data) > limit + 4096:
-                case = dataclasses.replace(case, data=case.data[: limit + 4096])
-            if len(case.data) * self._a_byte > SLOW_SECONDS:
+    def _try(self, cases: Iterable[Case], until: float | None = None) -> int:
+        """Run `cases` in batches, until there are no more or the time is over; return by how many the corpus grew."""
+        size = len(self.corpus)
+        batch: list[Case] = []
+        head = self._subject.head
+        for case in cases:
+            data = case.data if head is None else case.data[: head + 4096]
+            if (data, case.facts) in self._tried or len(data) * self._seconds_a_byte > SLOW_SECONDS:
                 continue
-            key = (case.data, case.facts)
-            if key in seen:
-                continue
-            seen.add(key)
-            # Tracing costs a slow plugin ten times its own time.
-            waiting.append(dataclasses.replace(case, trace=len(case.data) <= TRACED))
-            if len(waiting) >= BATCH:
-                self._take(waiting)
-                waiting = []
-                if until is not None and time.monotonic() > until:
-                    return
-        if waiting:
-            self._take(waiting)
+            self._tried.add((data, case.facts))
+            batch.append(dataclasses.replace(case, data=data, trace=True))
+            if len(batch) >= BATCH:
+                self._run(batch)
+                batch = []
+                if until is not None and self._runner.spent > until:
+                    break
+        if batch:
+            self._run(batch)
+        return len(self.corpus) - size
 
-    def _take(self, cases: list[Case]) -> list[tuple[Case, Outcome]]:
-        fresh: list[tuple[Case, Outcome]] = []
-        if not self._traces:
-            cases = [dataclasses.replace(case, trace=False) for case in cases]
-        for case, first in zip(cases, self._runner.run(cases), strict=True):
-            outcome = first
-            if outcome.kind == "hangs" and case.trace and self._traces:
-                plain = self._runner.one(dataclasses.replace(case, trace=False))
-                if plain.kind != "hangs":  # it was tracing that made it so slow
-                    self._traces, self._runner.hung, outcome = False, 0, plain
-            self.tried += 1
-            told = outcome.told
+    def _run(self, batch: list[Case]) -> None:
+        for case, outcome in zip(batch, self._runner.run(batch), strict=True):
             if len(case.data) >= 2048:
-                self._a_byte = max(
-                    self._a_byte, float(told.get("cpu", 0.0)) / len(case.data) / (8 if case.trace else 1)
-                )
-            if told.get("found"):
-                self._runner.found = told["found"]
-            verdict = outcome.verdict
-            new = verdict not in self.seen
-            self.seen[verdict] = self.seen.get(verdict, 0) + 1
-            if told.get("new_arcs") or new:
-                self.kept.append((case, outcome))
-                fresh.append((case, outcome))
-            self.odd.append((case, outcome))
-        return fresh
-
-    # what is tried
+                self._seconds_a_byte = max(self._seconds_a_byte, outcome.cpu / len(case.data))
+            self.trials.append((case, outcome))
+            if outcome.shape not in self._shapes:
+                self._shapes.add(outcome.shape)
+                self.corpus.append((case, outcome))
 
     def _declarations(self) -> Iterator[Facts]:
-        """What may be declared of an image: nothing, all, and odd things."""
+        """Yield nothing declared, everything declared, and odd declared facts."""
         yield NOTHING_DECLARED
         for size in (True, False):
             yield dataclasses.replace(USUAL, size=size)
@@ -121,19 +90,19 @@ class Search:
             yield dataclasses.replace(USUAL, container_format=None, size=size)
         for name in ("", "x", "ä ö.qcow2", "IMAGE", "no-dot", "..", "a" * 300, "with\ttab\nand line", "%s %d {0}"):
             yield dataclasses.replace(USUAL, name=name)
-        for form in FORMATS:
-            yield dataclasses.replace(USUAL, disk_format=form)
-        for form in ("ova", "docker", "odd"):
-            yield dataclasses.replace(USUAL, container_format=form)
+        for text in FORMATS:
+            yield dataclasses.replace(USUAL, disk_format=text)
+        for text in ("ova", "docker", "odd"):
+            yield dataclasses.replace(USUAL, container_format=text)
         yield dataclasses.replace(USUAL, owner="0123456789abcdef0123456789abcdef", roles=("member", "admin"))
         yield dataclasses.replace(USUAL, owner="", roles=("",))
-        words = [word for word in self.words.words if len(word) < 100]
-        names = self.words.names
-        for word in words[:60]:
-            yield dataclasses.replace(USUAL, name=word)
-            yield dataclasses.replace(USUAL, disk_format=word)
-            yield dataclasses.replace(USUAL, owner=word, roles=(word,))
-        for pattern in self.words.patterns[:30]:
+        texts = [text for text in self._words.texts if len(text) < 100]
+        names = self._words.names
+        for text in texts[:60]:
+            yield dataclasses.replace(USUAL, name=text)
+            yield dataclasses.replace(USUAL, disk_format=text)
+            yield dataclasses.replace(USUAL, owner=text, roles=(text,))
+        for pattern in self._words.patterns[:30]:
             text = pattern.decode("utf-8", "replace")
             yield dataclasses.replace(USUAL, name=text)
             yield dataclasses.replace(USUAL, owner=text)
@@ -141,52 +110,48 @@ class Search:
         for name in names[:40]:
             for value in values:
                 yield dataclasses.replace(USUAL, properties=((name, value),))
-        for value in words[:25]:
+        for value in (*values, *texts[:25]):
             yield dataclasses.replace(USUAL, properties=tuple((name, value) for name in names[:40]))
-        for value in values:
-            yield dataclasses.replace(USUAL, properties=tuple((name, value) for name in names))
-        if self._described.reads == "findings":
+        if self._subject.described.reads == "findings":
             yield from self._findings()
 
     def _findings(self) -> Iterator[Facts]:
-        names = [name for name in self.words.names if "." in name]
-        values = ["raw", "gpt", "none", *self.words.words[:30]]
-        for value in values:
-            found = tuple((name, 7 if _COUNTS.search(name) else value) for name in names)
-            yield dataclasses.replace(USUAL, findings=found)
-            for one in found[:10]:
-                yield dataclasses.replace(USUAL, findings=(one,))
+        keys = [name for name in self._words.names if "." in name]
+        for value in ("raw", "gpt", "none", *self._words.texts[:30]):
+            pairs = tuple((key, 7 if _COUNTS.search(key) else value) for key in keys)
+            yield dataclasses.replace(USUAL, findings=pairs)
+            for pair in pairs[:10]:
+                yield dataclasses.replace(USUAL, findings=(pair,))
 
     def _plain(self) -> Iterator[Case]:
         for data in images.plain(self._seed):
             yield Case(data)
-        for number in self.words.offsets:
-            yield Case(bytes(number))
-            if number <= 1 << 16:
-                yield Case(images.filler(number, self._seed))
-                yield Case(b"\xff" * number)
-        for number in self.words.offsets[:12]:
-            yield Case(images.filler(number, self._seed), facts=NOTHING_DECLARED)
+        for offset in self._words.offsets:
+            yield Case(bytes(offset))
+            if offset <= 1 << 16:
+                yield Case(images.filler(offset, self._seed))
+                yield Case(b"\xff" * offset)
+        for offset in self._words.offsets[:12]:
+            yield Case(images.filler(offset, self._seed), facts=NOTHING_DECLARED)
 
-    def _given(self, given: Sequence[bytes]) -> Iterator[Case]:
-        for data in given:
+    def _samples(self, samples: Sequence[bytes]) -> Iterator[Case]:
+        for data in samples:
             yield Case(data)
             yield Case(data, facts=NOTHING_DECLARED)
-            for size in _truncations(len(data), self.words.offsets, 40):
+            for size in _truncations(len(data), self._words.offsets, 40):
                 yield Case(data[:size])
 
-    def _real(self) -> Iterator[Case]:
-        for name, data in images.real(self._seed):
+    def _formats(self) -> Iterator[Case]:
+        for name, data in images.formats(self._seed):
             yield Case(data)
-            if name in FORMATS or name == "vhd":
+            if name in FORMATS:
                 yield Case(data, facts=dataclasses.replace(USUAL, disk_format=name))
             for size in _truncations(len(data), (), 5):
                 yield Case(data[:size])
 
     def _built(self) -> Iterator[Case]:
-        """Each constant alone, inside of others, at each number that stands in the code."""
-        tokens, offsets = self.words.tokens, self.words.offsets
-        fillings: tuple[Callable[[int], bytes], ...] = (bytes, lambda size: images.filler(size, self._seed + size))
+        """Yield each constant alone, between others, and at each number in the code."""
+        tokens, offsets = self._words.tokens, self._words.offsets
         for token in tokens:
             yield Case(token)
             yield Case(token[:-1])
@@ -198,8 +163,8 @@ class Search:
         for token in tokens[:60]:
             for offset in offsets:
                 if offset <= 1 << 14:
-                    for fill in fillings:
-                        yield Case(fill(offset) + token + fill(200))
+                    yield Case(bytes(offset) + token + bytes(200))
+                    yield Case(images.filler(offset, self._seed + offset) + token + images.filler(200, self._seed))
                     yield Case(bytes(offset) + token)
         for token in tokens[:40]:
             for offset in (510, 512, 1024, 2048, 4096, 32769, 65536):
@@ -210,81 +175,49 @@ class Search:
                     yield Case(bytes(offset) + token + bytes(64))
             yield Case(token + bytes(600), facts=NOTHING_DECLARED)
             yield Case(bytes(3000) + token)
-        for one in tokens[:24]:
-            for other in tokens[:24]:
-                yield Case(one + b"\n" + other + b"\n")
-        for one in tokens[:12]:
-            yield Case(one + bytes(90) + b"".join(tokens[:24]))
+        for first, second in itertools.product(tokens[:24], repeat=2):
+            yield Case(first + b"\n" + second + b"\n")
+            yield Case(first + second)
+        letters = [bytes([number]) for number in self._words.numbers if 0 < number < 256][:16]
+        for first, second in itertools.product(letters, repeat=2):  # two bytes that are compared one by one
+            yield Case(first + second)
+            yield Case(b"\0" + first + second + b"\0")
+        for token in tokens[:12]:
+            yield Case(token + bytes(90) + b"".join(tokens[:24]))
 
-    # what is learned by trying
-
-    def _learn(self) -> None:
-        """Values that the plugin's functions held are constants, too."""
-        sample = [dataclasses.replace(case, sample=True) for case, _ in self.kept[:24]]
-        known = set(self.words.tokens)
-        self._take([dataclasses.replace(case, trace=True) for case in sample])
-        self.words = dictionary.build(self._runner.found, self._described.reads, self._seed)
-        fresh = [token for token in self.words.tokens if token not in known][:40]
-        cases = [Case(token + bytes(600)) for token in fresh]
-        cases += [Case(bytes(777) + token + bytes(300)) for token in fresh]
-        cases += [
-            Case(bytes(offset) + token + bytes(64))
-            for token in fresh[:16]
-            for offset in self.words.offsets
-            if 0 < offset <= 1 << 14
-        ]
-        self._try(cases)
-
-    def _mutate(self, given: Sequence[bytes]) -> None:
-        """Change what was kept, and keep what reaches more, for a while."""
-        until = time.monotonic() + MUTATED_SECONDS * self._effort
-        pool = [case for case, _ in self.kept if len(case.data) <= 1 << 18]
-        since = 0
-        rounds = 0
-        while pool and time.monotonic() < until and since < 40 and rounds < 400:
-            rounds += 1
-            cases = []
-            for _ in range(BATCH):
-                # Half of the time what was found last: it reaches deepest.
-                recent = self._random.random() < 0.5
-                case = self._random.choice(pool[-12:] if recent else pool)
-                cases.append(dataclasses.replace(self._changed(case), trace=True))
-            fresh = self._take(cases)
-            pool += [case for case, _ in fresh if len(case.data) <= 1 << 18]
-            since = 0 if fresh else since + 1
+    def _mutate(self) -> None:
+        """Change the cases of the corpus, which grows by new shapes, until no more are found."""
+        until = self._runner.spent + MUTATE_SECONDS * self._effort
+        fruitless = 0
+        while self.corpus and fruitless < 40 and self._runner.spent < until:
+            pool = [case for case, _ in self.corpus if len(case.data) <= 1 << 18]
+            if not pool:
+                return
+            # Half of the time the latest cases, which reach deepest.
+            chosen = [self._random.choice(pool[-12:] if self._random.random() < 0.5 else pool) for _ in range(BATCH)]
+            fruitless = 0 if self._try(self._changed(case) for case in chosen) else fruitless + 1
 
     def _changed(self, case: Case) -> Case:
-        chance = self._random
+        chance, tokens = self._random, self._words.tokens or (b"\0",)
         data = bytearray(case.data)
-        offsets = [offset for offset in self.words.offsets if offset <= 1 << 16] or [0]
+        offsets = [offset for offset in self._words.offsets if offset <= 1 << 16] or [0]
         for _ in range(chance.choice((1, 1, 2, 3, 5))):
-            kind = chance.randrange(9)
-            at = chance.choice(offsets) if chance.random() < 0.7 else chance.randrange(len(data) + 1)
-            if kind <= 2 and self.words.tokens:
-                token = chance.choice(self.words.tokens)
-                if len(data) < at:
-                    data += bytes(at - len(data))
-                data[at : at + len(token)] = token
-            elif kind == 3:
-                size = chance.choice((1, 2, 4, 8))
-                value = chance.choice(
-                    (0, 1, 2, 255, 1 << (8 * size - 1), (1 << 8 * size) - 1, *self.words.numbers[:40])
-                )
-                field = (value % (1 << 8 * size)).to_bytes(size, chance.choice(("little", "big")))
-                if len(data) < at:
-                    data += bytes(at - len(data))
-                data[at : at + size] = field
-            elif kind == 4:
-                del data[at:]
-            elif kind == 5 and self.words.tokens:
-                data[at:at] = chance.choice(self.words.tokens)
-            elif kind == 6:
-                data += chance.choice(
-                    (bytes(512), b"\xff" * 64, images.filler(100, chance.randrange(999)), bytes(data))
-                )
+            offset = chance.choice(offsets) if chance.random() < 0.7 else chance.randrange(len(data) + 1)
+            change = chance.randrange(9)
+            if change <= 3:
+                piece = chance.choice(tokens) if change <= 2 else self._field()
+                data += bytes(max(0, offset - len(data)))
+                data[offset : offset + len(piece)] = piece
+            elif change == 4:
+                del data[offset:]
+            elif change == 5:
+                data[offset:offset] = chance.choice(tokens)
+            elif change == 6:
+                filler = images.filler(100, chance.randrange(999))
+                data += chance.choice((bytes(512), b"\xff" * 64, filler, bytes(data)))
                 del data[1 << 18 :]
-            elif kind == 7 and self.words.tokens:
-                data += chance.choice(self.words.tokens)
+            elif change == 7:
+                data += chance.choice(tokens)
             elif data:
                 data[chance.randrange(len(data))] = chance.randrange(256)
         facts = case.facts
@@ -292,11 +225,18 @@ class Search:
             facts = dataclasses.replace(facts, size=not facts.size)
         return Case(bytes(data), facts=facts)
 
+    def _field(self) -> bytes:
+        """Return an integer of an odd size, as a header may hold it."""
+        size = self._random.choice((1, 2, 4, 8))
+        limit = 1 << 8 * size
+        value = self._random.choice((0, 1, 2, 255, limit // 2, limit - 1, *self._words.numbers[:40]))
+        return (value % limit).to_bytes(size, self._random.choice(("little", "big")))
 
-def _truncations(size: int, offsets: Sequence[int], most: int) -> list[int]:
-    """Lengths to which an image of `size` bytes is cut short."""
-    wanted = {1, 2, 8, 100, 511, 512, size - 1, size // 2, size - 8, size * 3 // 4, *offsets}
-    fitting = sorted(one for one in wanted if 0 < one < size)
-    if len(fitting) <= most:
+
+def _truncations(size: int, offsets: Sequence[int], count: int) -> list[int]:
+    """Return up to `count` lengths to which an image of `size` bytes is cut short."""
+    lengths = {1, 2, 8, 100, 511, 512, size - 1, size // 2, size - 8, size * 3 // 4, *offsets}
+    fitting = sorted(length for length in lengths if 0 < length < size)
+    if len(fitting) <= count:
         return fitting
-    return [fitting[number * len(fitting) // most] for number in range(most)]
+    return [fitting[index * len(fitting) // count] for index in range(count)]

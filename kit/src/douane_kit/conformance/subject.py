@@ -1,17 +1,16 @@
-"""The plugin under test: its code, its configuration, its cage, and what it says of itself."""
+"""The plugin under test: its code, its configuration, its sandbox, and the description of its class."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from douane import sandbox
 from douane.engine import PluginSpec
+from douane.host.messages import Described
 from douane.plan.code import SourceFile
 from douane.plan.grants import open_grant
 from douane.plan.resolve import resolve_plugin
@@ -20,36 +19,16 @@ from douane.stream.temp_files import ScratchFiles
 CAGED = Path(__file__).with_name("caged")
 ENTRY = "conformance_driver.main:main"
 OVERHEAD_BYTES = 128 << 20
-"""What the driver may take beside the plugin's own `memory`: slots, and what tracing notes."""
+"""Memory for the driver beside the plugin's own `memory`."""
 
 OPEN_FILES = 96
 
 
-@dataclass
-class Described:
-    """What the class says of itself."""
-
-    kind: str = "inspector"
-    reads: str = "stream"
-    name: str = ""
-    parameters: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def transforms(self) -> bool:
-        return self.kind == "transform"
-
-    @property
-    def head(self) -> int | None:
-        """N of ``head:N``."""
-        return int(self.reads[5:]) if self.reads.startswith("head:") else None
-
-    @property
-    def reads_bytes(self) -> bool:
-        return self.reads not in ("nothing", "findings")
-
-
 class Subject:
-    """What is needed to start the plugin in a cage again and again. Raises PlanError if there is no such plugin."""
+    """All that is needed to start the plugin in a sandbox. Raises PlanError if there is no such plugin.
+
+    `described` is valid after the first start.
+    """
 
     def __init__(self, spec: PluginSpec, tier: sandbox.Tier) -> None:
         self.spec = spec
@@ -59,17 +38,27 @@ class Subject:
         interpreter = resolved.interpreter
         self._interpreter = msgspec.structs.replace(interpreter, sys_path=(*interpreter.sys_path, str(CAGED)))
         self._programs = resolved.programs
-        self.grants: dict[str, tuple[int, str]] = {}
         self._scratch: ScratchFiles | None = None
-        self.described = Described()
+        self.described = Described(api=1, kind="inspector", reads="stream", level=1)
+
+    @property
+    def head(self) -> int | None:
+        """The N of ``reads = "head:N"``, or None."""
+        reads = self.described.reads
+        return int(reads[5:]) if reads.startswith("head:") else None
+
+    @property
+    def reads_bytes(self) -> bool:
+        """True unless the plugin sees only declared facts and findings."""
+        return self.described.reads not in ("nothing", "findings")
 
     @property
     def has_sockets(self) -> bool:
-        """One conversation serves one image, so that every case needs a cage of its own."""
+        """True if a grant is a socket: its conversation serves one image, so every case needs a new process."""
         return any(not target.startswith("file:") for target in self.spec.grants.values())
 
     def open_grants(self) -> dict[str, tuple[int, str]]:
-        """Each opened anew; the caller closes them. Raises PlanError, GrantUnavailable."""
+        """Open all grants, which the caller closes. Raises PlanError, GrantUnavailable."""
         opened: dict[str, tuple[int, str]] = {}
         try:
             for name in self.spec.grants:
@@ -81,13 +70,13 @@ class Subject:
         return opened
 
     def scratch(self) -> ScratchFiles | None:
-        """Its files, made once."""
+        """Return the scratch files, which all processes share one after the other; None if the plugin has none."""
         if self._scratch is None and self.spec.scratch is not None:
             self._scratch = ScratchFiles(self.spec.scratch)
         return self._scratch
 
     def cage(self) -> sandbox.SandboxSpec:
-        """A cage like that of production, with the driver in it."""
+        """Return a sandbox like that of production, with the driver in it."""
         return sandbox.SandboxSpec(
             tier=self.tier,
             interpreter=self._interpreter,
@@ -103,18 +92,18 @@ class Subject:
             name=self.spec.name,
         )
 
-    def source(self) -> dict[str, str]:
-        """The plugin's own files and their text, as far as they can be read."""
+    def sources(self) -> dict[str, str]:
+        """Return the text of the plugin's own files by path, its main file first."""
         if isinstance(self.code.target, SourceFile):
             return {self.code.target.path: self.code.target.source}
-        found: dict[str, str] = {}
+        files: dict[str, str] = {}
         for path in map(Path, self.code.read):
             for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
                 with contextlib.suppress(OSError, UnicodeDecodeError):
-                    found[str(file)] = file.read_text()
-        return found
+                    files[str(file)] = file.read_text()
+        return files
 
     def close(self) -> None:
-        """Give up what is open."""
+        """Close the scratch files."""
         if self._scratch is not None:
             self._scratch.close()

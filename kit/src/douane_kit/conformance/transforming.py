@@ -1,4 +1,4 @@
-"""What a transform makes: all of it, and nothing of it unnoticed where the image was cut short."""
+"""Check the output of a transform: it must be complete, and an image that was cut short must not go unnoticed."""
 
 from __future__ import annotations
 
@@ -9,71 +9,71 @@ from .cases import NOTHING_DECLARED, USUAL, Case, Facts, Outcome
 from .driver_process import Runner
 from .findings import Finding, show_image
 
-KEPT = 1 << 20
+OUTPUT_BYTES = 1 << 20
+TAIL_SIZES = (1, 100, 511, 513, 1000, 4095, 4097, 65535, 65537, 100_003, 300_001)
 
 
 class Transforming:
-    """See the module."""
+    """Runs a transform on images whose output is known."""
 
     def __init__(self, runner: Runner, seed: int) -> None:
         self._runner = runner
         self._seed = seed
-        self.ran = 0
+        self.count = 0
 
     def check(self, formats: Sequence[Facts]) -> Finding | None:
-        """The first thing that is wrong."""
+        """Return the first finding, or None. `formats` are declared facts to try besides the usual ones."""
         for facts in (USUAL, NOTHING_DECLARED, *formats):
-            if found := self._tail(facts) or self._containers(facts):
-                return found
+            if finding := self._tail(facts) or self._containers(facts):
+                return finding
         return None
 
-    def _made(self, cases: Sequence[Case]) -> list[tuple[Case, Outcome, bytes]]:
-        self.ran += len(cases)
-        outcomes = self._runner.run(cases)
-        return [
-            (case, outcome, bytes.fromhex(outcome.told.get("output_bytes", "")))
-            for case, outcome in zip(cases, outcomes, strict=True)
-            if outcome.kind == "accepted" and not outcome.told.get("unchanged")
+    def _outputs(self, cases: Sequence[Case]) -> list[tuple[Case, Outcome, bytes]]:
+        self.count += len(cases)
+        trials = zip(cases, self._runner.run(cases), strict=True)
+        accepted = [
+            (case, outcome) for case, outcome in trials if outcome.kind == "accepted" and not outcome.is_unchanged
         ]
+        return [(case, outcome, bytes.fromhex(outcome.output)) for case, outcome in accepted]
 
     def _tail(self, facts: Facts) -> Finding | None:
-        """Of bytes without any meaning: a last part that is never yielded, or nothing at all."""
-        sizes = (1, 100, 511, 513, 1000, 4095, 4097, 65535, 65537, 100_003, 300_001)
-        cases = [Case(images.filler(size, self._seed + size), 4096, facts, output=KEPT) for size in sizes]
+        """Look for a last part that is never yielded, in bytes without a pattern."""
+        cases = [Case(images.filler(size, self._seed + size), 4096, facts, output=OUTPUT_BYTES) for size in TAIL_SIZES]
         short = [
             (case, outcome, output)
-            for case, outcome, output in self._made(cases)
+            for case, outcome, output in self._outputs(cases)
             if len(output) < len(case.data) and case.data.startswith(output)
         ]
-        # What takes a trailer of fixed length away loses the same number each time, and says no to what is shorter.
+        # A transform that removes a trailer of fixed length loses the same number of bytes each time, and refuses an
+        # image that is shorter than that.
         lost = {len(case.data) - len(output) for case, _, output in short}
-        empty = [entry for entry in short if not entry[2]]
-        if len(lost) < 2 or not empty:
+        if len(lost) < 2 or all(output for _, _, output in short):
             return None
         case, outcome, output = short[0]
-        what = f"of {len(case.data)} bytes without a pattern it yields {len(output)}, and says nothing of the rest"
-        return Finding("loses-bytes", what, show_image(case), (outcome.describe(),))
+        text = f"of {len(case.data)} bytes without a pattern it yields {len(output)}, and is silent about the rest"
+        return Finding("loses-bytes", text, show_image(case), (outcome.describe(),))
 
     def _containers(self, facts: Facts) -> Finding | None:
-        for name, data, inside in images.containers(self._seed):
-            made = self._made([Case(data, cuts, facts, output=KEPT) for cuts in (0, 4096)])
-            if not made:
+        content = images.payload(self._seed)
+        for name, data in images.containers(self._seed):
+            outputs = self._outputs([Case(data, cuts, facts, output=OUTPUT_BYTES) for cuts in (0, 4096)])
+            if not outputs:
                 continue
-            case, outcome, output = made[0]
-            if output != inside:
-                if len(output) < len(inside) and inside.startswith(output) and (output or name in ("gzip", "zlib")):
-                    what = (
-                        f"of a {name} file that holds {len(inside)} bytes it makes {len(output)}, and does not say so"
+            case, outcome, output = outputs[0]
+            if output != content:
+                if content.startswith(output) and (output or name in ("gzip", "zlib")):
+                    text = (
+                        f"of a {name} file with {len(content)} bytes it makes {len(output)}, and is silent about that"
                     )
-                    return Finding("loses-bytes", what, show_image(case, f"a {name} file"), (outcome.describe(),))
+                    return Finding("loses-bytes", text, show_image(case, f"a {name} file"), (outcome.describe(),))
                 continue
-            cut = [data[: len(data) * part // 10] for part in (3, 5, 7, 9)]
-            for case, outcome, output in self._made([Case(each, 4096, facts, output=KEPT) for each in cut]):
-                if len(output) < len(inside) and inside.startswith(output):
-                    what = (
-                        f"of a {name} file that is cut short after {len(case.data)} of {len(data)} bytes it makes an "
-                        f"image of {len(output)} bytes, and says nothing of it"
+            cut = [data[: len(data) * tenths // 10] for tenths in (3, 5, 7, 9)]
+            for case, outcome, output in self._outputs([Case(d, 4096, facts, output=OUTPUT_BYTES) for d in cut]):
+                if len(output) < len(content) and content.startswith(output):
+                    text = (
+                        f"of a {name} file that ends after {len(case.data)} of {len(data)} bytes it makes an image of "
+                        f"{len(output)} bytes, and is silent about that"
                     )
                     recipe = f"the first {len(case.data)} bytes of a {name} file"
-                    return Finding("short-image", what, show_image(case, recipe), (outcome.describe(),))
+                    return Finding("short-image", text, show_image(case, recipe), (outcome.describe(),))
         return None

@@ -1,4 +1,4 @@
-"""The folder of a new plugin."""
+"""Write the folder of a new plugin from its templates."""
 
 from __future__ import annotations
 
@@ -15,49 +15,51 @@ import douane_plugin
 from douane.plan.builtin import BUILT_IN
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_MOST = 48
+_MAX_NAME = 48
 _TEMPLATES = Path(__file__).with_name("templates")
 _SHORT_HEAD = 512
-"""Bytes: in fewer there is no boot signature to be looked for."""
+"""A head of fewer bytes has no boot signature."""
 _MODULES = frozenset({"conftest", "douane", "douane_plugin", "iniconfig", "packaging", "pluggy", "pygments", "pytest"})
-"""What a test run imports, beside the standard library: a file of that name beside the tests would come before it."""
+"""Modules that a test run imports. A file of such a name beside the tests would be imported in their place."""
 _CLASSES = frozenset({"Any", *douane_plugin.__all__})
-"""What the files import by these names."""
+"""Names that the files import."""
 
 
 class BadName(ValueError):
-    """A name that no plugin, module and class can have; the text says why."""
+    """A name that a plugin, its module and its class cannot have. The text says why."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is to be written: a kind of plugin, or a program in a language."""
+    """A kind of plugin, or a program in a language. `head` is the N of ``head:N``, in bytes."""
 
     what: Literal["stream", "head", "random", "nothing", "findings", "transform", "sh", "c"]
     head: int = 512
-    """For ``head``: the bytes."""
 
     @property
     def folder(self) -> str:
-        """That of its templates."""
+        """The folder of the templates."""
         return "short-head" if self.what == "head" and self.head < _SHORT_HEAD else self.what
 
     @property
     def is_program(self) -> bool:
+        """True for a program."""
         return self.what in ("sh", "c")
 
 
 def write_folder(name: str, kind: Kind, into: Path) -> list[Path]:
-    """Write the plugin `name` into a new folder of that name in `into`; the files, in the order to read them.
+    """Write the plugin `name` into a new folder of that name in `into`, and return the files in the order to read them.
 
-    Raises BadName, FileExistsError (nothing is overwritten), OSError.
+    Raises BadName, FileExistsError if the folder exists, OSError.
     """
-    if not _NAME.fullmatch(name) or len(name) > _MOST:
-        raise BadName(f"{name!r}: a plugin's name is 1 to {_MOST} of a-z, 0-9 and single hyphens, like boot-sector")
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+        raise BadName(
+            f"{name!r}: the name of a plugin is 1 to {_MAX_NAME} of a-z, 0-9 and single hyphens, like boot-sector"
+        )
     module = name.replace("-", "_")
     cls = "".join(part.capitalize() for part in name.split("-"))
     if meaning := _meaning(name, module, cls):
-        raise BadName(f"{name!r} is {meaning} already; name it after what it looks for")
+        raise BadName(f"{name!r} is already {meaning}; name the plugin after its rule")
     values = {
         "name": name,
         "module": module,
@@ -69,7 +71,7 @@ def write_folder(name: str, kind: Kind, into: Path) -> list[Path]:
     try:
         return _write(folder, kind, values)
     except OSError:
-        shutil.rmtree(folder, ignore_errors=True)  # it was made a moment ago, and half of it is of no use
+        shutil.rmtree(folder, ignore_errors=True)  # created above, and useless if incomplete
         raise
 
 
@@ -91,15 +93,15 @@ def _write(folder: Path, kind: Kind, values: dict[str, str]) -> list[Path]:
 
 
 def _meaning(name: str, module: str, cls: str) -> str:
-    """What the name stands for already; empty if it is free."""
+    """Return what the name already stands for; empty if it is free."""
     if keyword.iskeyword(module):
-        return "a word of Python's"
+        return "a keyword of Python"
     if module in sys.stdlib_module_names or module in _MODULES:
         return "the name of a module that Python or its tests need"
     if module in ("test", "tests") or module.startswith("test_"):
-        return "what tests are called"
+        return "the name of a test"
     if name in BUILT_IN:
-        return "a plugin that comes with Douane"
+        return "a built-in plugin"
     if cls in _CLASSES:
         return "a name in the contract"
     return ""

@@ -161,13 +161,13 @@ class HashOfText(Inspector):
 class ClassList(Inspector):
     """What was seen is kept in the class."""
 
-    seen = []
+    digests = []
 
     def inspect(self, image):
         digest = hashlib.sha256(image.read(4096)).hexdigest()
-        if digest in self.seen:
+        if digest in self.digests:
             raise Reject("duplicate", "this image was uploaded before")
-        self.seen.append(digest)
+        self.digests.append(digest)
 
 
 class DefaultDict(Inspector):

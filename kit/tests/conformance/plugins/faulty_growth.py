@@ -10,8 +10,8 @@ class CollectsAll(Inspector):
     """The whole image in a list."""
 
     def inspect(self, image):
-        whole = b"".join(bytes(chunk) for chunk in image)
-        return {"digest": hashlib.sha256(whole).hexdigest()}
+        data = b"".join(bytes(chunk) for chunk in image)
+        return {"digest": hashlib.sha256(data).hexdigest()}
 
 
 class AddsUp(Inspector):
@@ -58,12 +58,12 @@ class BlockList(Inspector):
     """Is this block in the list of blocks?"""
 
     def inspect(self, image):
-        seen = []
+        digests = []
         for window in image.windows(512):
             digest = hashlib.md5(window).digest()
-            if digest not in seen:
-                seen.append(digest)
-        return {"blocks": len(seen)}
+            if digest not in digests:
+                digests.append(digest)
+        return {"blocks": len(digests)}
 
 
 class RereadsFile(Inspector):
@@ -77,11 +77,11 @@ class RereadsFile(Inspector):
         for end in range(65536, size, 65536):
             image.file.seek(0)
             crc = 0
-            left = end
-            while left > 0:
-                part = image.file.read(min(65536, left))
+            rest = end
+            while rest > 0:
+                part = image.file.read(min(65536, rest))
                 crc ^= part.count(0)
-                left -= len(part)
+                rest -= len(part)
             best = max(best, crc & 0xFF)
         return {"best": best}
 

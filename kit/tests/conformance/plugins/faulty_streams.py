@@ -53,13 +53,13 @@ class PositionByChunks(Inspector):
 
     def inspect(self, image):
         position = 0
-        found = -1
+        matches = -1
         for chunk in image:
             at = bytes(chunk).find(b"\x7fELF")
-            if at >= 0 and found < 0:
-                found = position + at
+            if at >= 0 and matches < 0:
+                matches = position + at
             position = len(chunk)
-        return {"elf_at": found}
+        return {"elf_at": matches}
 
 
 class CountsChunks(Inspector):
@@ -135,10 +135,10 @@ class HidesBufferError(Inspector):
     """Keeps views, and swallows what comes of it."""
 
     def inspect(self, image):
-        seen = []
+        tail = []
         try:
             for chunk in image:
-                seen.append(chunk[:8])
+                tail.append(chunk[:8])
         except BufferError:
             return {"partial": True}
         return {"partial": False}

@@ -32,10 +32,10 @@ class ReadsAllThenUnchanged(Transform):
     """Looks at all of it before it says that there is nothing to do."""
 
     def transform(self, image):
-        found = False
+        match = False
         for window in image.windows(1 << 20, overlap=7):
-            found = found or b"\0WRAPPED" in bytes(window)
-        if not found:
+            match = match or b"\0WRAPPED" in bytes(window)
+        if not match:
             image.unchanged()
             return
         raise Incomplete("wrapped", "a wrapped image cannot be taken apart here yet")
@@ -94,13 +94,13 @@ class KeepsYielded(Transform):
     """Holds back chunks until it knows more."""
 
     def transform(self, image):
-        held = []
+        carry = []
         for chunk in image:
-            held.append(chunk)
-            if len(held) == 4:
-                yield from held
-                held.clear()
-        yield from held
+            carry.append(chunk)
+            if len(carry) == 4:
+                yield from carry
+                carry.clear()
+        yield from carry
 
 
 class GunzipAtOnce(Transform):

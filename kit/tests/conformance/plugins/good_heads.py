@@ -121,15 +121,15 @@ class Owners(Inspector):
 class SizeLimit(Inspector):
     """The size, as far as it is known, and as it is."""
 
-    def __init__(self, most: int = 1 << 40):
-        self.most = most
+    def __init__(self, limit: int = 1 << 40):
+        self.limit = limit
 
     def inspect(self, image):
-        if image.size is not None and image.size > self.most:
-            raise Reject("too-large", f"images of more than {self.most} bytes are not taken here")
+        if image.size is not None and image.size > self.limit:
+            raise Reject("too-large", f"images of more than {self.limit} bytes are not taken here")
         for _ in image:
-            if image.offset > self.most:
-                raise Reject("too-large", f"images of more than {self.most} bytes are not taken here")
+            if image.offset > self.limit:
+                raise Reject("too-large", f"images of more than {self.limit} bytes are not taken here")
 
 
 class Names(Inspector):

@@ -31,16 +31,16 @@ class Carry(Inspector):
 
     def inspect(self, image):
         carry = max(map(len, self.SIGNATURES)) - 1
-        rest, before = b"", 0
+        rest, offset = b"", 0
         first = None
         for chunk in image:
             data = rest + bytes(chunk)
-            start = before - len(rest)
+            start = offset - len(rest)
             for signature in self.SIGNATURES:
                 at = data.find(signature)
                 if at >= 0 and (first is None or start + at < first):
                     first = start + at
-            before += len(chunk)
+            offset += len(chunk)
             rest = data[-carry:]
         return {} if first is None else {"signature_at": first}
 
@@ -91,14 +91,14 @@ class BoundedBuffer(Inspector):
 
     def inspect(self, image):
         buffer = bytearray()
-        found = 0
+        count = 0
         for chunk in image:
             buffer += chunk
             while len(buffer) >= self.BOUND:
-                found += buffer.count(b"\xde\xad\xbe\xef", 0, self.BOUND)
+                count += buffer.count(b"\xde\xad\xbe\xef", 0, self.BOUND)
                 del buffer[: self.BOUND - 3]
-        found += buffer.count(b"\xde\xad\xbe\xef")
-        return {"marked": found > 0}
+        count += buffer.count(b"\xde\xad\xbe\xef")
+        return {"marked": count > 0}
 
 
 class Pattern(Inspector):
@@ -177,14 +177,14 @@ class SlicesForOneMore(Inspector):
     """Holds a slice for one chunk more, which is tolerated."""
 
     def inspect(self, image):
-        before = None
+        previous = None
         borders = 0
         for chunk in image:
             part = chunk[-1:]
-            if before is not None:
+            if previous is not None:
                 borders += 1
-            before = part
-        return {"empty": before is None}
+            previous = part
+        return {"empty": previous is None}
 
 
 class CountsBounded(Inspector):
@@ -228,9 +228,9 @@ class MonotonicClock(Inspector):
 
     def inspect(self, image):
         end = time.monotonic() + self.seconds
-        found = 0
+        bits = 0
         for chunk in image:
-            found |= chunk[0]
+            bits |= chunk[0]
             if time.monotonic() > end:
                 raise Incomplete("too-slow", "the image could not be looked at in time; try again later")
         return {"bytes": image.offset}

@@ -34,14 +34,14 @@ class StripTrailer(Transform):
     TRAILER = b"TRAILER!"
 
     def transform(self, image):
-        held = b""
+        carry = b""
         for chunk in image:
-            data = held + bytes(chunk)
+            data = carry + bytes(chunk)
             if len(data) > 8:
                 yield data[:-8]
-            held = data[-8:]
-        if held != self.TRAILER:
-            yield held
+            carry = data[-8:]
+        if carry != self.TRAILER:
+            yield carry
 
 
 class Identity(Transform):

@@ -100,7 +100,7 @@ def assert_same_for_all_cuts(
         )
     # Take the way with the fewest cuts, then as few of these as show the difference.
     size = _size(image)
-    cut = {describe(chunks, number): _cuts_of(chunks, number, size) for chunks, number in ways(size, near, seed)}
+    cut = {describe(chunks, number): cuts_of(chunks, number, size) for chunks, number in ways(size, near, seed)}
     how = min(different, key=lambda way: len(cut[way]))
     cuts = cut[how]
     fewer, result = _fewer(plugin, image, cuts, expected, keywords)
@@ -127,7 +127,7 @@ def _size(image: Any) -> int:
     return len(image) if isinstance(image, bytes) else os.stat(image).st_size
 
 
-def _cuts_of(chunks: ChunksLike, seed: int, size: int) -> list[int]:
+def cuts_of(chunks: ChunksLike, seed: int, size: int) -> list[int]:
     """Return the offsets at which an image of `size` bytes is cut."""
     choose = lengths(chunks, seed)
     cuts, offset = [], 0

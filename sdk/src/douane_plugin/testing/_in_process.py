@@ -8,19 +8,18 @@ import tempfile
 from typing import Any, Optional
 
 from douane_plugin import wire
-from douane_plugin._chunks import FileChunks
 from douane_plugin._contract import Defer, Incomplete, Reject
 from douane_plugin._failures import explain
 from douane_plugin._image import Image
 from douane_plugin._load import LoadError, describe, load
+from douane_plugin._local import RING_BYTES, SLOT_BYTES, LocalRuntime, Slots
 from douane_plugin._rules import BadProperties, check_properties, check_proposed, clean
-from douane_plugin._runtime import Runtime, check_level
+from douane_plugin._runtime import check_level
 from douane_plugin._settings import SettingError, arguments
 
 from ._grants import Grants
-from ._pieces import Lengths, spool
+from ._pieces import spool
 from ._result import LogLine, Output, PluginFailed, Result, Warned, WrongConfiguration
-from ._ring import LocalChannel, Slots
 from ._run_spec import RunSpec
 
 MAX_LINE = 4096
@@ -35,37 +34,18 @@ class _Violation(Exception):
     """A breach of the protocol, for which the engine ends the plugin with the code ``plugin-protocol``."""
 
 
-class CutFileChunks(FileChunks):
-    """Chunks of a file, of lengths that the test chooses."""
-
-    def __init__(self, fd: int, choose: Lengths) -> None:
-        super().__init__(fd)
-        self._choose = choose
-        self._size = os.fstat(fd).st_size
-
-    def take(self) -> Optional[memoryview]:
-        """Return the next chunk, or None at the end."""
-        if self._offset >= self._size:
-            return None
-        data = os.pread(self._fd, self._choose(self._offset, self._size - self._offset), self._offset)
-        self._offset += len(data)
-        return memoryview(data)
-
-
-class InProcessRuntime(Runtime):
-    """The runtime of one run in this process; :meth:`close` closes the descriptors that the plugin was given."""
-
-    _channel: Any
+class InProcessRuntime(LocalRuntime):
+    """The runtime of one run of a test; :meth:`close` closes the descriptors that the plugin was given."""
 
     def __init__(self, run: RunSpec, cls: type, reads: str, transforms: bool) -> None:
         self.run = run
         self.reads = reads
         self.grants = Grants(run.grants)
         self.violation: Optional[_Violation] = None
-        self.slots = Slots()
-        limit = int(reads[5:]) if reads.startswith("head:") else None
-        channel: Any = LocalChannel(self.slots, run.source.pieces(run.choose, run.size), limit)
-        super().__init__(channel)
+        self._ring = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
+        self._ring.truncate(RING_BYTES)
+        self.slots = Slots(self._ring.fileno())
+        super().__init__(self.slots, run.source.pieces(run.choose, run.size), reads, run.choose)
         self.output = tempfile.TemporaryFile() if transforms else None  # noqa: SIM115  # the result closes it
         scratch = range(2 if run.scratch else 0)
         self._files = [tempfile.TemporaryFile(buffering=0) for _ in scratch]  # noqa: SIM115  # closed by `close`
@@ -87,7 +67,7 @@ class InProcessRuntime(Runtime):
             "name": run.name,
             "log_level": logging.DEBUG,
             "grants": self.grants.open(),
-            "rings": [{"fd": self.slots.fd, "slot_bytes": self.slots.slot_bytes}],
+            "rings": [{"fd": self.slots.fd, "slot_bytes": SLOT_BYTES}],
             "image_fd": self._image_fd,
             "scratch": {"fds": fds, "bytes": run.scratch} if fds else None,
         }
@@ -95,7 +75,7 @@ class InProcessRuntime(Runtime):
     def warn(self, code: str, message: str) -> None:
         """Collect a warning. Raises _Violation if there are too many."""
         super().warn(code, message)
-        if sum(kind == wire.WARN for kind, _ in self._channel.frames) > wire.MAX_WARNINGS:
+        if sum(kind == wire.WARN for kind, _ in self.channel.frames) > wire.MAX_WARNINGS:
             # Stored as well: the engine ends the plugin, which cannot catch that.
             self.violation = _Violation(f"it gave more than {wire.MAX_WARNINGS} warnings")
             raise self.violation
@@ -108,11 +88,6 @@ class InProcessRuntime(Runtime):
         self.image = self.make_image(facts, self.reads, transforms)
         return self.image
 
-    def _source(self, facts: dict[str, Any], reads: str) -> Any:
-        if self._image_fd is not None and self.run.choose is not None:
-            return CutFileChunks(self._image_fd, self.run.choose)
-        return super()._source(facts, reads)
-
     def _write(self, view: memoryview) -> None:
         assert self.output is not None
         self.output.write(view)
@@ -123,16 +98,13 @@ class InProcessRuntime(Runtime):
 
     def close(self) -> Optional[BaseException]:
         """Close what the plugin was given, wait for servers, and return the first exception of a server."""
-        for name, grant in self.spec["grants"].items():
-            if name in self._grants:
-                self._grants[name].close()
-            else:
-                os.close(grant["fd"])
+        self.close_grants()
         for file in self._files:
             file.close()
         if self._image_fd is not None:
             os.close(self._image_fd)
         self.slots.close()
+        self._ring.close()
         return self.grants.close()
 
     def drop_output(self) -> None:
@@ -237,7 +209,8 @@ def _use(text: str) -> dict[str, Any]:
 def _answered(runtime: InProcessRuntime) -> Result:
     """Return the result of an answer, by the engine's rules. Raises BadProperties."""
     run = runtime.run
-    kind, answer = runtime._channel.answer
+    assert runtime.channel.answer is not None
+    kind, answer = runtime.channel.answer
     bytes_seen = runtime.bytes_seen()
     if kind != wire.ACCEPT:
         return Result(
@@ -252,7 +225,7 @@ def _answered(runtime: InProcessRuntime) -> Result:
     proposed = check_proposed(run.may_set, answer.get("proposed") or {})
     if runtime._image_fd is not None and runtime.image is not None:
         bytes_seen = runtime.image.size or 0  # a plugin that reads at random may have seen all of it
-    unchanged = runtime._channel.unchanged
+    unchanged = runtime.channel.unchanged
     output = Output(runtime.output) if runtime.output is not None and not unchanged else None
     return Result(
         "accepted",
@@ -291,7 +264,7 @@ def _reported(runtime: InProcessRuntime) -> dict[str, Any]:
     """Return the fields of a result that come from frames before the answer: warnings, log lines, formats."""
     formats = {key: getattr(runtime.run.declared, key) for key in ("disk_format", "container_format")}
     warnings, lines, room, dropped = [], [], MAX_LOG, 0
-    for kind, value in runtime._channel.frames:
+    for kind, value in runtime.channel.frames:
         if kind == wire.WARN:
             warnings.append(Warned(value["code"], clean(value["message"])))
         elif kind == wire.BECOMES:

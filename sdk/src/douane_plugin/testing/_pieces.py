@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import errno
 import os
 import random
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, Optional, Sequence, Union
 
-MAX_CHUNK_BYTES = 1 << 20
-"""Longest chunk: a slot of the ring, as in production."""
+from douane_plugin._local import SLOT_BYTES
 
 MIN_HOLE_BYTES = 512 << 10
 """Shorter holes of a file are read as data, as in production."""
@@ -56,7 +56,7 @@ def lengths(chunks: Any, seed: int) -> Optional[Lengths]:
         return lambda offset, rest: _length(chunks(offset, rest))
     if isinstance(chunks, Sequence) and not isinstance(chunks, (str, bytes)):
         chosen = iter([_length(length) for length in chunks])
-        return lambda offset, rest: next(chosen, MAX_CHUNK_BYTES)
+        return lambda offset, rest: next(chosen, SLOT_BYTES)
     raise ValueError(
         f"chunks is a length in bytes, a list of lengths, Cuts(...) with offsets, 'random', a function of the offset "
         f"and the number of bytes after it, or None, not {chunks!r:.100}"
@@ -71,14 +71,18 @@ def _length(length: Any) -> int:
 
 def _random(numbers: random.Random) -> Lengths:
     def choose(_: int, rest: Optional[int]) -> int:
-        longest = min(rest or MAX_CHUNK_BYTES, MAX_CHUNK_BYTES)
+        longest = min(rest or SLOT_BYTES, SLOT_BYTES)
         return max(1, int(longest ** numbers.random()))  # the logarithm of the length is uniform
 
     return choose
 
 
 def _at_cuts(offsets: Sequence[int]) -> Lengths:
-    return lambda offset, rest: next((cut - offset for cut in offsets if cut > offset), MAX_CHUNK_BYTES)
+    def choose(offset: int, _: Optional[int]) -> int:
+        index = bisect.bisect_right(offsets, offset)
+        return offsets[index] - offset if index < len(offsets) else SLOT_BYTES
+
+    return choose
 
 
 class Source:
@@ -125,7 +129,7 @@ class Source:
         """Yield the image in pieces. Raises ValueError unless it has the `declared` length, or that is None."""
         while True:
             hole = self._hole()
-            length = MAX_CHUNK_BYTES
+            length = SLOT_BYTES
             rest = declared - self._offset if declared is not None else None
             if choose is not None and rest != 0:
                 length = choose(self._offset, rest)
@@ -135,7 +139,7 @@ class Source:
                 self._offset += length
                 yield length
                 continue
-            data = self._take(min(length, MAX_CHUNK_BYTES), join=choose is not None)
+            data = self._take(min(length, SLOT_BYTES), join=choose is not None)
             if not data:
                 break
             self._offset += len(data)

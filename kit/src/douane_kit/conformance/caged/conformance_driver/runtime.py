@@ -1,182 +1,186 @@
-"""What a plugin's instance is bound to in a case, in place of `douane_plugin._runtime`: the same rules, no engine."""
+"""The runtime of one case: the runtime of the contract, with notes on what the answer does not show."""
 
 from __future__ import annotations
 
+import bisect
 import hashlib
-import logging
-import os
 
 from douane_plugin import wire
+from douane_plugin._chunks import Chunks, NoChunks
+from douane_plugin._local import SLOT_BYTES, LocalRuntime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable, Optional
 
-UNCHANGED_WITHIN = 4 << 20
-OUTPUT_KEPT = 256
+    from douane_plugin._local import Slots
+
+MAX_EVENTS = 50
+OUTCOMES = {wire.ACCEPT: "accepted", wire.REFUSE: "refused", wire.INCOMPLETE: "incomplete", wire.DEFER: "deferred"}
 
 
 class TooMuchOutput(BaseException):
-    """A transform makes more than can come of such an image. No Exception: a plugin must not catch it."""
+    """A transform yields more than any image becomes. Not an Exception, so that the plugin does not catch it."""
 
 
-class Rules(Exception):
-    """A rule of the contract that the engine holds a plugin to."""
+class CaseRuntime(LocalRuntime):
+    """The runtime for the case `case`, a JSON object of `driver_process.py`, with the image `view`.
 
+    `events` are breaches of the contract by name, some with a detail after a colon.
+    """
 
-class _Count(logging.Handler):
-    def __init__(self, runtime: CaseRuntime) -> None:
-        super().__init__()
-        self._runtime = runtime
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            text = self.format(record)
-        except Exception:  # as in production: a line that does not fit its arguments must not fail the image
-            text = "(a log line that cannot be formatted)"
-        self._runtime.logged += min(len(text), wire.MAX_LOG_TEXT)
-
-
-class CaseRuntime:
-    """One case's."""
-
-    def __init__(self, name: str, grants: dict[str, Any], scratch: Any, level: int, most_output: int) -> None:
-        self._name = name
-        self._granted = grants
-        self._grants: dict[str, Any] = {}
-        self._scratch = scratch
-        self._scratch_made: Any = None
-        self._level = level
-        self._most_output = most_output
-        self._log: Any = None
+    def __init__(self, spec: dict[str, Any], case: dict[str, Any], view: memoryview, reads: str, slots: Slots) -> None:
+        choose = _choose(case["cuts"])
+        super().__init__(slots, _pieces(view, choose), reads, choose)
+        self.spec = spec
         self.events: list[str] = []
-        self.warnings: list[tuple[str, str]] = []
-        self.proposed: dict[str, Any] = {}
-        self.properties: dict[str, Any] = {}
-        self.becoming: dict[str, Any] = {}
-        self.logged = 0
-        self.is_unchanged = False
-        self.output_begun = False
-        self.output_bytes = 0
-        self.output_start = b""
+        self.cause: Optional[list[str]] = None
+        self.source: Any = None
+        self._max_output = case["max_output"]
+        self._output_bytes = case["output"]
         self._digest = hashlib.sha256()
-        self.output_parts: list[bytes] = []
-        self.output_wanted = 0
+        self._output_size = 0
+        self._output = b""
 
-    def event(self, what: str) -> None:
-        """Note what the outcome alone would not show."""
-        if len(self.events) < 50 and what not in self.events:
-            self.events.append(what)
-
-    @property
-    def log(self) -> logging.Logger:
-        if self._log is None:
-            self._log = logging.Logger(self._name, self._level)
-            self._log.addHandler(_Count(self))
-        log: logging.Logger = self._log
-        return log
-
-    def warn(self, code: str, message: str) -> None:
-        self.warnings.append((code, message[: wire.MAX_MESSAGE]))
-
-    def propose(self, name: str, value: Any) -> None:
-        self.proposed[name] = value
-        if len(self.proposed) > wire.MAX_PROPERTIES:
-            raise ValueError(f"at most {wire.MAX_PROPERTIES} properties can be proposed")
+    def note(self, event: str) -> None:
+        """Add an event, unless it is known already or there are too many."""
+        if len(self.events) < MAX_EVENTS and event not in self.events:
+            self.events.append(event)
 
     def grant(self, name: str) -> Any:
-        if name not in self._granted:
-            self.event(f"no-grant:{name}")
-            have = ", ".join(self._granted) or "nothing"
-            raise LookupError(f"the operator's configuration grants {have} to this plugin, not {name!r}")
-        if name not in self._grants:
-            told = self._granted[name]
-            if told["kind"] == "socket":
-                import socket
-
-                self._grants[name] = socket.socket(fileno=os.dup(told["fd"]))
-            else:
-                os.lseek(told["fd"], 0, os.SEEK_SET)
-                self._grants[name] = os.fdopen(told["fd"], "rb", closefd=False)
-        return self._grants[name]
+        """Return a grant, or note that it is missing."""
+        try:
+            return super().grant(name)
+        except LookupError:
+            self.note(f"no-grant:{name}")
+            raise
 
     @property
     def scratch(self) -> Any:
-        if not self._scratch:
-            self.event("no-scratch")
-            raise LookupError("the operator gave this plugin no room to write")
-        if self._scratch_made is None:
-            from douane_plugin import Scratch
-
-            for fd in self._scratch["fds"]:
-                os.ftruncate(fd, 0)
-                os.lseek(fd, 0, os.SEEK_SET)
-            self._scratch_made = tuple(Scratch(fd, self._scratch["bytes"]) for fd in self._scratch["fds"])
-        return self._scratch_made
-
-    def alive(self) -> None:
-        """Nobody waits."""
-
-    def becomes(self, disk_format: Any, container_format: Any, properties: Any) -> None:
-        for key, value in (("disk_format", disk_format), ("container_format", container_format)):
-            if value is not None:
-                if not isinstance(value, str):
-                    raise ValueError(f"{key} is a text such as 'raw', not {value!r:.60}")
-                self.becoming[key] = value
-        if properties is not None:
-            self.properties.update(properties)
+        """The scratch files; note that there are none."""
+        try:
+            return super().scratch
+        except LookupError:
+            self.note("no-scratch")
+            raise
 
     def unchanged(self, offset: int) -> None:
-        if self.output_begun:
-            self.event("unchanged-late")
-            raise ValueError("image.unchanged() comes before the first yield")
-        if offset >= UNCHANGED_WITHIN:
-            self.event("unchanged-late")
-            raise ValueError(
-                f"image.unchanged() comes before {UNCHANGED_WITHIN} bytes have been read, not after {offset}"
-            )
-        self.is_unchanged = True
+        """Note a call that comes too late."""
+        try:
+            super().unchanged(offset)
+        except ValueError:
+            self.note("unchanged-late")
+            raise
 
-    def transform(self, plugin: Any, image: Any) -> None:
-        """Run the generator; keep what is to be known of its output."""
-        output = plugin.transform(image)
-        if not hasattr(output, "__next__"):
-            self.event("wrong-return")
-            raise TypeError(f"transform() returned {output!r:.60}; it must be a generator that yields bytes")
-        iterator = iter(output)
-        while True:
-            try:
-                part = next(iterator)
-            except StopIteration:
-                return
-            try:
-                view = memoryview(part).cast("B")
-            except TypeError:
-                self.event("wrong-return")
-                raise
-            del part
-            self._take(view)
-            view.release()
-            del view
+    def _source(self, facts: dict[str, Any], reads: str) -> Any:
+        if reads in ("nothing", "findings"):
+            self.source = _NotedNoChunks(self.note)
+        elif reads == "random":
+            self.source = super()._source(facts, reads)
+        else:
+            self.source = _NotedChunks(self.channel, self.spec["rings"][0], self.note)
+        return self.source
 
-    def _take(self, view: memoryview) -> None:
-        if not len(view):
-            return
-        if self.is_unchanged:
-            self.event("yield-after-unchanged")
-            raise ValueError("the transform said image.unchanged() and then yielded bytes")
-        self.output_begun = True
-        self.output_bytes += len(view)
+    def _refuse(self, kind: int, answer: Any) -> None:
+        self.cause = _cause(answer)
+        super()._refuse(kind, answer)
+
+    def _write(self, view: memoryview) -> None:
+        self._output_size += len(view)
         self._digest.update(view)
-        if self.output_wanted:
-            self.output_parts.append(bytes(view[: self.output_wanted]))
-            self.output_wanted -= len(self.output_parts[-1])
-        if len(self.output_start) < OUTPUT_KEPT:
-            self.output_start += bytes(view[: OUTPUT_KEPT - len(self.output_start)])
-        if self.output_bytes > self._most_output:
-            self.event("too-much-output")
+        if self._output_bytes > len(self._output):
+            self._output += bytes(view[: self._output_bytes - len(self._output)])
+        if self._output_size > self._max_output:
+            self.note("too-much-output")
             raise TooMuchOutput
 
-    def digest(self) -> str:
-        """sha256 (hex) of what has been yielded."""
-        return self._digest.hexdigest()
+    def _end_output(self) -> None:
+        pass
+
+    def report(self) -> dict[str, Any]:
+        """Return the fields of the outcome that the answer and the frames before it give."""
+        report: dict[str, Any] = {"warnings": [], "becomes": {}, "logged": 0}
+        for kind, value in self.channel.frames:
+            if kind == wire.WARN:
+                report["warnings"].append([value["code"], value["message"]])
+            elif kind == wire.BECOMES:
+                report["becomes"].update(value)
+            elif kind == wire.LOG:
+                report["logged"] += len(value["message"])
+        if self.channel.answer is not None:
+            kind, answer = self.channel.answer
+            report["kind"] = OUTCOMES[kind]
+            report["code"] = answer.get("code", "deferred" if kind == wire.DEFER else "")
+            report["message"] = answer.get("message", "")
+            report["properties"] = answer.get("properties", {})
+            report["proposed"] = answer.get("proposed", {})
+        report["is_unchanged"] = self.channel.unchanged
+        report["output_size"] = self._output_size
+        report["output_sha256"] = self._digest.hexdigest()
+        report["output"] = self._output.hex()
+        report["cause"] = self.cause
+        report["events"] = self.events
+        report["bytes_seen"] = self.bytes_seen()
+        report["chunks"] = getattr(self.source, "count", 0)
+        return report
+
+
+class _NotedChunks(Chunks):
+    """Chunks that count themselves, and note a kept view even if the plugin hides the exception."""
+
+    def __init__(self, channel: Any, ring: dict[str, int], note: Callable[[str], None]) -> None:
+        super().__init__(channel, ring["fd"], ring["slot_bytes"])
+        self._note = note
+        self.count = 0
+
+    def take(self) -> Optional[memoryview]:
+        viewed = self._viewed
+        try:
+            chunk = super().take()
+        except BufferError:
+            self._note(f"kept:{viewed[1] if viewed is not None else 0}")
+            raise
+        self.count += chunk is not None
+        return chunk
+
+
+class _NotedNoChunks(NoChunks):
+    """No chunks; note that the plugin asks for one all the same."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+
+    def take(self) -> Optional[memoryview]:
+        self._note("asked")
+        return super().take()
+
+
+def _choose(cuts: Any) -> Callable[[int, Optional[int]], int]:
+    """Return the function that chooses the length of a chunk; `cuts` is a length or a list of offsets."""
+    if isinstance(cuts, int):
+        return lambda offset, rest: min(cuts or SLOT_BYTES, SLOT_BYTES)
+
+    def choose(offset: int, _: Optional[int]) -> int:
+        index = bisect.bisect_right(cuts, offset)
+        return min(cuts[index] - offset, SLOT_BYTES) if index < len(cuts) else SLOT_BYTES
+
+    return choose
+
+
+def _pieces(view: memoryview, choose: Callable[[int, Optional[int]], int]) -> Any:
+    start = 0
+    while start < len(view):
+        end = start + choose(start, None)
+        yield view[start:end]
+        start = end
+
+
+def _cause(answer: BaseException) -> Optional[list[str]]:
+    """Return kind, text and repr of the exception that led to an answer, or None."""
+    cause = answer.__cause__ or answer.__context__
+    if cause is None or type(cause).__module__.startswith("douane_plugin"):
+        return None
+    try:
+        return [type(cause).__name__, str(cause)[:1000], repr(cause)[:1000]]
+    except Exception:  # __str__ and __repr__ are the plugin's own code
+        return None

@@ -1,40 +1,43 @@
-"""The ring and the channel of production in one process: real slots that are used again, and no engine behind them."""
+"""The runtime without an engine: real slots that are used again, and a channel that makes and collects the frames.
+
+`douane_plugin.testing` and the conformance suite run plugins by it. A plugin process does not import it.
+"""
 
 from __future__ import annotations
 
+import mmap
 import os
-import tempfile
-from typing import Any, Iterator, Optional, Union
 
-from douane_plugin import wire
-from douane_plugin._json import dumps, loads
+from . import wire
+from ._chunks import FileChunks
+from ._json import dumps, loads
+from ._runtime import Runtime
 
-from ._pieces import MAX_CHUNK_BYTES
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterator, Optional, Union
+
+SLOT_BYTES = 1 << 20
+"""Longest chunk, as in production."""
 
 SLOTS = 4
 """A plugin holds at most two: the current chunk, and the chunk before if a view of it lives."""
 
-STALE = 0xDB
-"""The byte that fills a slot after its release, so that no stale view looks valid."""
+RING_BYTES = SLOTS * SLOT_BYTES
 
-RING_BYTES = SLOTS * MAX_CHUNK_BYTES
+STALE = b"\xdb"
+"""The byte that fills a slot after its release, so that no stale view looks valid."""
 
 
 class Slots:
     """Shared memory in equal slots, as :class:`douane_plugin._chunks.Chunks` maps it.
 
-    `fd` is a writable file of :data:`RING_BYTES` bytes that the caller closes; None: a temporary file.
+    `fd` is a writable file of :data:`RING_BYTES` bytes that the caller closes.
     """
 
-    slot_bytes = MAX_CHUNK_BYTES
-
-    def __init__(self, fd: Optional[int] = None) -> None:
-        self._file = None
-        if fd is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
-            self._file.truncate(RING_BYTES)
-            fd = self._file.fileno()
+    def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._memory = mmap.mmap(fd, RING_BYTES)  # a write(2) would count against the limit for files
         self._free = list(range(SLOTS))
         self._used: list[tuple[int, int, int]] = []  # (image offset of its end, slot, bytes in it)
 
@@ -42,27 +45,26 @@ class Slots:
         """Write `data`, which ends at the image offset `end`, into a free slot, and return its offset in the ring."""
         slot = self._free.pop(0)
         self._used.append((end, slot, len(data)))
-        os.pwrite(self.fd, data, slot * self.slot_bytes)
-        return slot * self.slot_bytes
+        self._memory[slot * SLOT_BYTES : slot * SLOT_BYTES + len(data)] = data
+        return slot * SLOT_BYTES
 
     def release(self, offset: int) -> None:
         """Free the slots of the bytes up to the image offset `offset`."""
         while self._used and self._used[0][0] <= offset:
             _, slot, length = self._used.pop(0)
-            os.pwrite(self.fd, bytes([STALE]) * length, slot * self.slot_bytes)
+            self._memory[slot * SLOT_BYTES : slot * SLOT_BYTES + length] = STALE * length
             self._free.append(slot)
 
     def close(self) -> None:
-        """Close the temporary file; mappings of it live on."""
-        if self._file is not None:
-            self._file.close()
+        """Unmap the memory."""
+        self._memory.close()
 
 
 class LocalChannel:
     """A :class:`douane_plugin._channel.Channel` that makes the frames of one image, and collects those of the plugin.
 
-    `limit` is the N of ``head:N``, or None. `answer` is the last frame of the plugin, and `frames` has those with JSON
-    before it.
+    `pieces` yields bytes, or the lengths of holes. `limit` is the N of ``head:N``, or None. `answer` is the last frame
+    of the plugin; `frames` has the frames with JSON before it.
     """
 
     def __init__(self, slots: Slots, pieces: Iterator[Any], limit: Optional[int]) -> None:
@@ -97,7 +99,7 @@ class LocalChannel:
         return self._frame(wire.DATA, start, self._slots.put(piece[:length], self._offset), length)
 
     def _frame(self, kind: int, *numbers: int) -> tuple[int, bytes]:
-        return kind, b"".join(number.to_bytes(8, "little") for number in numbers)
+        return kind, b"".join([number.to_bytes(8, "little") for number in numbers])
 
     def send(self, kind: int, payload: bytes = b"") -> None:
         """Take a frame without JSON."""
@@ -116,3 +118,52 @@ class LocalChannel:
         """Take a RELEASE or PROGRESS frame."""
         if kind == wire.RELEASE:
             self._slots.release(number)
+
+
+class CutFileChunks(FileChunks):
+    """Chunks of a file whose lengths `choose` returns, given the offset and the number of bytes after it."""
+
+    def __init__(self, fd: int, choose: Callable[[int, Optional[int]], int]) -> None:
+        super().__init__(fd)
+        self._choose = choose
+        self._size = os.fstat(fd).st_size
+
+    def take(self) -> Optional[memoryview]:
+        """Return the next chunk, or None at the end."""
+        if self._offset >= self._size:
+            return None
+        data = os.pread(self._fd, self._choose(self._offset, self._size - self._offset), self._offset)
+        self._offset += len(data)
+        return memoryview(data)
+
+
+class LocalRuntime(Runtime):
+    """A runtime for one image in this process.
+
+    `pieces` is the image as for :class:`LocalChannel`; `choose` cuts the file of a plugin that reads at random.
+    """
+
+    def __init__(
+        self,
+        slots: Slots,
+        pieces: Iterator[Any],
+        reads: str,
+        choose: Optional[Callable[[int, Optional[int]], int]] = None,
+    ) -> None:
+        self.channel = LocalChannel(slots, pieces, int(reads[5:]) if reads.startswith("head:") else None)
+        channel: Any = self.channel
+        super().__init__(channel)
+        self._choose = choose
+
+    def _source(self, facts: dict[str, Any], reads: str) -> Any:
+        if reads == "random" and self._choose is not None:
+            return CutFileChunks(self.spec["image_fd"], self._choose)
+        return super()._source(facts, reads)
+
+    def close_grants(self) -> None:
+        """Close the files and sockets of all grants."""
+        for name, target in self.spec.get("grants", {}).items():
+            if name in self._grants:
+                self._grants[name].close()
+            else:
+                os.close(target["fd"])
