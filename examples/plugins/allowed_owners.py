@@ -5,9 +5,8 @@
     use = "plugins/allowed_owners.py:AllowedOwners"
     config = { owners = ["8c1f0d2e6b3a4f5d9e7c6b5a4d3c2b1a"], roles = ["image-publisher"] }
 
-Shows an allow-list, and ``reads = "nothing"``: not a byte of the image is needed. Who sends it stands in
-``image.owner`` and ``image.roles``. Where the service did not say whose it is, there is nothing to go by: that is
-`Incomplete`, neither yes nor no.
+Shows an allow-list, and ``reads = "nothing"``: the plugin needs no byte of the image. ``image.owner`` and
+``image.roles`` name the sender. If the service does not know the owner, the answer is `Incomplete`, neither yes nor no.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from douane_plugin import Image, Incomplete, Inspector, Reject
 
 
 class AllowedOwners(Inspector):
-    """Take images of certain projects only, or of users who have one of certain roles."""
+    """Accept only images of certain projects, or of users with certain roles."""
 
     reads = "nothing"
 
     def __init__(self, owners: frozenset[str], roles: frozenset[str] = frozenset()):
         if not owners and not roles:
-            raise ValueError("owners, roles: both are empty, so that nobody could upload anything")
+            raise ValueError("owners, roles: both are empty, so that nobody could upload an image")
         self.owners = owners
         self.roles = roles
 
@@ -32,9 +31,7 @@ class AllowedOwners(Inspector):
         if not self.roles.isdisjoint(image.roles):
             return {"allowed_by": "role"}
         if image.owner is None:
-            raise Incomplete(
-                "owner-unknown", "it is not known which project the image belongs to; upload it as a user of a project"
-            )
+            raise Incomplete("owner-unknown", "the project of the image is not known; upload it as a user of a project")
         raise Reject(
             "owner-not-allowed",
             "your project may not upload images here; ask the operator to add it to the list, and name its id",

@@ -5,8 +5,8 @@
     use = "plugins/blocked_digests.py:BlockedDigests"
     grants = { rules = "file:rules/blocked.sha256" }
 
-Shows a grant to a file: a plugin opens no path, ``self.grant("rules")`` is the file that the operator opened for it. It
-works in the constructor, so that a line that is wrong stops the start instead of an import.
+Shows a granted file: a plugin cannot open a path, but ``self.grant("rules")`` is a file that Douane has opened for it.
+The constructor reads it, so that an invalid line stops the start and not an import.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import BinaryIO
 
 from douane_plugin import Image, Inspector, Reject
 
-MOST_BYTES = 64 << 20
-LONGEST_LINE = 4096
+MAX_BYTES = 64 << 20
+MAX_LINE = 4096
 
 
 class BlockedDigests(Inspector):
-    """Refuse images whose SHA-256 stands in a file, which looks as sha256sum(1) writes it.
+    """Refuse images whose SHA-256 is listed in a file, in the format of sha256sum(1).
 
-    A line has 64 hexadecimal digits, then anything. Empty lines, and those that begin with #, are left out.
+    A line has 64 hexadecimal digits, then anything. Empty lines, and lines that begin with #, are skipped.
     """
 
     def __init__(self) -> None:
@@ -37,16 +37,16 @@ class BlockedDigests(Inspector):
         if digest.digest() in self.blocked:
             raise Reject(
                 "blocked-image",
-                "exactly this image is known and not allowed here; use its current release, or ask the operator why",
+                "this very image is not allowed here; use its current release, or ask the operator for the reason",
             )
 
     def _digests(self, rules: BinaryIO) -> list[bytes]:
-        found = []
+        digests = []
         number = 0
-        while line := rules.readline(LONGEST_LINE):
+        while line := rules.readline(MAX_LINE):
             number += 1
-            if rules.tell() > MOST_BYTES:
-                raise ValueError(f"the granted file 'rules' has more than {MOST_BYTES} bytes")
+            if rules.tell() > MAX_BYTES:
+                raise ValueError(f"the granted file 'rules' has more than {MAX_BYTES} bytes")
             word = line.split(maxsplit=1)[0] if line.strip() else b"#"
             if word.startswith(b"#"):
                 continue
@@ -56,7 +56,7 @@ class BlockedDigests(Inspector):
                 digest = b""
             if len(digest) != 32 or len(word) != 64:
                 raise ValueError(
-                    f"the granted file 'rules', line {number}: {word[:40]!r} is no SHA-256 of 64 hexadecimal digits"
+                    f"the granted file 'rules', line {number}: {word[:40]!r} is not a SHA-256 of 64 hexadecimal digits"
                 )
-            found.append(digest)
-        return found
+            digests.append(digest)
+        return digests

@@ -6,13 +6,13 @@
     grants = { clamd = "unix:/run/clamav/clamd.ctl" }
     timeout = "2h"
 
-Shows a grant to a daemon: ``self.grant("clamd")`` is a socket that is connected already, and the only one that the
-plugin has. The image is sent as it arrives, with clamd's command INSTREAM (clamd(8)).
+Shows a granted socket: ``self.grant("clamd")`` is connected to the daemon, and the only socket that the plugin has. The
+plugin sends the image while it arrives, with clamd's command INSTREAM (clamd(8)).
 
-What clamd takes is bounded by its own configuration (clamd.conf(5)). Raise StreamMaxLength, MaxScanSize and
-MaxFileSize, which are 2 GiB at most, and set AlertExceedsMax and AlertEncrypted, so that it says what it left out. What
-is larger, or was left out, is `Incomplete` and never "clean". It finds what stands in the image's own bytes, and
-unpacks what it knows; the files of a guest's file system it does not see as files.
+clamd.conf(5) limits what clamd scans. Raise StreamMaxLength, MaxScanSize and MaxFileSize, whose maximum is 2 GiB, and
+set AlertExceedsMax and AlertEncrypted, so that clamd reports what it has skipped. An image that is too large, or partly
+skipped, is `Incomplete` and never "clean". clamd scans the image's own bytes, and unpacks archives that it knows; it
+does not see the files in a guest's file system.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import socket
 
 from douane_plugin import Defer, Image, Incomplete, Inspector, Reject
 
-LONGEST_ANSWER = 4096
-PATIENCE = 1.0
-"""Seconds after which the plugin says that it still waits. How long it may wait in all is the operator's `timeout`."""
+MAX_ANSWER = 4096
+WAIT_SECONDS = 1.0
+"""Seconds between two signs of life while the plugin waits. The operator's `timeout` limits the total."""
 
-NOT_ALL_SEEN = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted")
-"""What clamd "finds" where it did not look: its own bounds, and what it has no key for."""
+SKIPPED = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted")
+"""Names that clamd "finds" in data that it has not scanned: beyond its limits, or encrypted."""
 
 
 class Clamd(Inspector):
-    """Refuse what ClamAV finds. What it could not look at as a whole is incomplete."""
+    """Refuse images in which ClamAV finds a virus. An image that it could not scan as a whole is incomplete."""
 
     def inspect(self, image: Image) -> None:
         clamd: socket.socket = self.grant("clamd")
@@ -41,17 +41,17 @@ class Clamd(Inspector):
                 clamd.sendall(chunk)
             clamd.sendall(bytes(4))
         except ConnectionError:
-            pass  # it has closed its end, and may have said why
+            pass  # clamd has closed its end, and may have said why
         self._judge(self._answer(clamd))
 
     def _answer(self, clamd: socket.socket) -> str:
-        clamd.settimeout(PATIENCE)
+        clamd.settimeout(WAIT_SECONDS)
         answer = b""
-        while not answer.endswith(b"\0") and len(answer) < LONGEST_ANSWER:
+        while not answer.endswith(b"\0") and len(answer) < MAX_ANSWER:
             try:
-                part = clamd.recv(LONGEST_ANSWER)
+                part = clamd.recv(MAX_ANSWER)
             except TimeoutError:
-                self.alive()  # it is clamd that works: no reason to be taken for stalled
+                self.alive()  # clamd works, so the plugin has not stalled
                 continue
             except ConnectionError:
                 break
@@ -67,19 +67,18 @@ class Clamd(Inspector):
             return
         if words.endswith(" FOUND"):
             name = words.removesuffix(" FOUND")
-            if name.startswith(NOT_ALL_SEEN):
+            if name.startswith(SKIPPED):
                 raise Incomplete(
                     "not-all-scanned",
-                    f"the virus scanner could not look at all of the image ({name}); upload it without encrypted or"
+                    f"the virus scanner could not scan all of the image ({name}); upload it without encrypted or"
                     " deeply nested archives, or ask the operator to raise the scanner's limits",
                 )
             raise Reject("virus-found", f"the virus scanner found {name} in the image; remove it, and upload it again")
         if "size limit exceeded" in words:
             raise Incomplete(
                 "too-large-to-scan",
-                "the image is larger than what the virus scanner takes; make it smaller, or ask the operator to raise"
-                " the limit",
+                "the image is too large for the virus scanner; make it smaller, or ask the operator to raise the limit",
             )
         if not words:
-            raise Defer(60, "the virus scanner ended before it had answered; try again in a minute")
+            raise Defer(60, "the virus scanner ended without an answer; try again in a minute")
         raise RuntimeError(f"clamd answered {answer!r:.200}")

@@ -7,19 +7,19 @@
  *
  * Build it first: cc -O2 -Wall -Wextra -o forbidden_bytes forbidden_bytes.c
  *
- * Shows a program as a plugin, in a compiled language. It needs nothing of Douane: the image is on standard input; 0
- * accepts; 1 refuses, with the first line of standard error for the tenant; anything else is a failure. So a wrong
- * argument, or an error of reading, must not end with 1, and never with 0.
+ * Shows a program as a plugin, in a compiled language. It needs no library of Douane's: the image is on standard input.
+ * Exit status 0 accepts; 1 refuses, and the tenant reads the first line of standard error; any other status is a failure.
+ * A wrong argument, or an error of reading, must therefore exit with neither 0 nor 1.
  *
- * Refuses an image that holds certain bytes, given as hexadecimal digits. They are found wherever read(2) cuts them, in
- * linear time, by the algorithm of Knuth, Morris and Pratt: it never goes back in what was read.
+ * Refuses an image that holds certain bytes, given as hexadecimal digits. It finds them wherever read(2) cuts the image,
+ * in linear time, by the algorithm of Knuth, Morris and Pratt, which never goes back.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ACCEPT = 0, REFUSE = 1, FAIL = 2, MOST = 4096 };
+enum { ACCEPT = 0, REFUSE = 1, FAIL = 2, MAX_BYTES = 4096 };
 
 static int digit(char c)
 {
@@ -28,11 +28,11 @@ static int digit(char c)
     return at ? (int)(at - digits) % 16 : -1;
 }
 
-/* The bytes that the hexadecimal digits say; 0 if they say none, or more than there is room for. */
+/* Decode hexadecimal digits into `bytes`; return how many bytes they are, 0 for invalid or too many digits. */
 static size_t parse(const char *hex, unsigned char *bytes)
 {
     size_t length = strlen(hex);
-    if (length % 2 || length / 2 > MOST)
+    if (length % 2 || length / 2 > MAX_BYTES)
         return 0;
     for (size_t i = 0; i < length / 2; i++) {
         int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
@@ -45,20 +45,20 @@ static size_t parse(const char *hex, unsigned char *bytes)
 
 int main(int argc, char **argv)
 {
-    static unsigned char wanted[MOST], piece[1 << 16];
-    static size_t back[MOST]; /* how much still fits when the byte behind the first i + 1 does not */
-    size_t length = argc == 2 ? parse(argv[1], wanted) : 0;
+    static unsigned char pattern[MAX_BYTES], piece[1 << 16];
+    static size_t back[MAX_BYTES]; /* length of the longest prefix that also ends the first i + 1 bytes */
+    size_t length = argc == 2 ? parse(argv[1], pattern) : 0;
     size_t fits = 0;
     ssize_t got;
 
     if (!length) {
-        fprintf(stderr, "usage: forbidden_bytes HEX: 1 to %d bytes as hexadecimal digits\n", MOST);
+        fprintf(stderr, "usage: forbidden_bytes HEX: 1 to %d bytes as hexadecimal digits\n", MAX_BYTES);
         return FAIL;
     }
     for (size_t i = 1; i < length; i++) {
-        while (fits && wanted[i] != wanted[fits])
+        while (fits && pattern[i] != pattern[fits])
             fits = back[fits - 1];
-        if (wanted[i] == wanted[fits])
+        if (pattern[i] == pattern[fits])
             fits++;
         back[i] = fits;
     }
@@ -71,12 +71,12 @@ int main(int argc, char **argv)
             return FAIL;
         }
         for (ssize_t i = 0; i < got; i++) {
-            while (fits && piece[i] != wanted[fits])
+            while (fits && piece[i] != pattern[fits])
                 fits = back[fits - 1];
-            if (piece[i] == wanted[fits])
+            if (piece[i] == pattern[fits])
                 fits++;
             if (fits == length) {
-                fputs("the image holds bytes that this site does not allow; ask the operator which these are\n", stderr);
+                fputs("the image holds bytes that this site does not allow; ask the operator for them\n", stderr);
                 return REFUSE;
             }
         }

@@ -5,8 +5,8 @@
     use = "plugins/forbidden_text.py:ForbiddenText"
     config = { texts = ["-----BEGIN OPENSSH PRIVATE KEY-----"] }
 
-Shows ``windows``: what is searched for may begin in one chunk and end in the next. Windows that overlap by the length
-of the longest text, less one, have every text whole in at least one of them.
+Shows ``windows``: a text may begin in one chunk and end in the next. If windows overlap by the length of the longest
+text less one, every text lies in at least one of them as a whole.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ WINDOW = 1 << 20
 
 
 class ForbiddenText(Inspector):
-    """Refuse an image that holds one of certain texts, wherever it stands.
+    """Refuse an image that holds one of certain texts, at any offset.
 
-    It sees the bytes of the file: in a compressed image it finds nothing. Put it behind `decompress` and `convert`.
+    The plugin reads the bytes of the file and finds nothing in a compressed image: put it behind `decompress` and
+    `convert`.
     """
 
     def __init__(self, texts: tuple[str, ...] = ("-----BEGIN OPENSSH PRIVATE KEY-----",), encoding: str = "utf-8"):
@@ -28,10 +29,10 @@ class ForbiddenText(Inspector):
         except LookupError as error:
             raise ValueError(f"encoding: {error}") from None
         if not self.needles or not all(self.needles.values()):
-            raise ValueError("texts: at least one text, and none that is empty")
+            raise ValueError("texts: at least one text, and no empty one")
         self.longest = max(map(len, self.needles.values()))
         if self.longest > WINDOW // 2:
-            raise ValueError(f"texts: one of them has {self.longest} bytes; at most {WINDOW // 2} can be searched for")
+            raise ValueError(f"texts: a text has {self.longest} bytes; at most {WINDOW // 2} are allowed")
 
     def inspect(self, image: Image) -> None:
         overlap = self.longest - 1

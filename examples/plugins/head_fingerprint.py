@@ -4,7 +4,7 @@
     name = "head"
     use = "plugins/head_fingerprint.py:HeadFingerprint"
 
-Shows properties: what ``inspect`` returns is published with the image, under the plugin's name in the plan:
+Shows properties: the mapping that ``inspect`` returns is published with the image, under the plugin's name in the plan:
 ``head.sha256``, ``head.entropy``, ``head.bytes``.
 """
 
@@ -20,10 +20,10 @@ HEAD = 1 << 20
 
 
 class HeadFingerprint(Inspector):
-    """Tell digest and entropy of the first MiB: images that were made from the same one can be found by it.
+    """Publish digest and entropy of the first MiB, by which images made from the same one can be found.
 
-    `sha256` is of the first MiB, or of all if there is less; `entropy` is in bits a byte, from 0.0 (one value only) to
-    8.0 (compressed, or encrypted); `bytes` is how many there were.
+    `sha256` is the digest of the first MiB, or of a shorter image; `entropy` is in bits a byte, from 0.0 (a single
+    value) to 8.0 (compressed, or encrypted); `bytes` is the number of these bytes.
     """
 
     reads = f"head:{HEAD}"
@@ -34,5 +34,5 @@ class HeadFingerprint(Inspector):
 
 
 def entropy(data: bytes) -> float:
-    """Shannon's entropy of `data` in bits a byte; 0.0 if there is none."""
+    """Return Shannon's entropy of `data` in bits a byte; 0.0 without data."""
     return max(0.0, -sum(n / len(data) * math.log2(n / len(data)) for n in Counter(data).values()))

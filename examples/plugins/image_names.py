@@ -11,9 +11,8 @@
     of_projects = { "8c1f0d2e6b3a4f5d9e7c6b5a4d3c2b1a" = "lab-*" }
     otherwise = "warn"
 
-Shows configuration: it is the constructor. Names, types and defaults of its parameters are all there is to write, and
-Douane checks them before a byte moves. What types cannot say, the constructor does: its ValueError is shown to the
-operator as it is.
+Shows configuration: the constructor. Douane checks the names and types of its parameters before a byte moves. The
+constructor checks everything else, and the operator reads its ValueError.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from douane_plugin import Image, Inspector, Reject
 
 
 class ImageNames(Inspector):
-    """Take images with certain names only.
+    """Accept only images with certain names.
 
-    `patterns` are names in which * stands for any characters, ? for one and [...] for one of these; a name has to fit
-    one of them. `of_projects` gives projects, by their ids, a pattern of their own instead. `max_length` is in
-    characters. `otherwise` says what becomes of an image with another name.
+    `patterns` are names in which * stands for any characters, ? for one and [...] for one of these; a name must match
+    one of them. `of_projects` maps ids of projects to patterns of their own. `max_length` is in characters. `otherwise`
+    chooses whether an image with another name is refused.
     """
 
     reads = "nothing"
@@ -43,7 +42,7 @@ class ImageNames(Inspector):
         otherwise: Literal["refuse", "warn"] = "refuse",
     ):
         if not patterns:
-            raise ValueError("patterns: at least one; ['*'] takes any name")
+            raise ValueError("patterns: at least one; ['*'] matches any name")
         if not 1 <= max_length <= 255:
             raise ValueError(f"max_length: from 1 to 255, not {max_length}")
         self.patterns = patterns
@@ -60,17 +59,17 @@ class ImageNames(Inspector):
             raise Reject("name-not-allowed", problem)
 
     def _problem(self, name: str, owner: str) -> str:
-        """What is wrong with the name, and what to do; empty if nothing is."""
+        """Return what is wrong with the name and what to do; empty for a good name."""
         if not name:
             return "the image has no name; give it one"
-        if len(name) > self.max_length:  # first, so that nobody matches a long name against patterns
+        if len(name) > self.max_length:  # first, because matching a long name takes long
             return f"the image's name has {len(name)} characters; give it one with {self.max_length} at most"
         patterns = (self.of_projects[owner],) if owner in self.of_projects else self.patterns
-        if any(self._fits(name, pattern) for pattern in patterns):
+        if any(self._matches(name, pattern) for pattern in patterns):
             return ""
-        return f"the image's name fits none of {', '.join(patterns)}; give it one that does"
+        return f"the image's name matches none of {', '.join(patterns)}; give it one that does"
 
-    def _fits(self, name: str, pattern: str) -> bool:
+    def _matches(self, name: str, pattern: str) -> bool:
         if self.ignore_case:
             name, pattern = name.lower(), pattern.lower()
         return fnmatchcase(name, pattern)

@@ -5,8 +5,8 @@
     use = "plugins/iso_boot_file.py:IsoBootFile"
     config = { path = "EFI/BOOT/BOOTX64.EFI" }
 
-Shows ``reads = "random"``: in an ISO 9660 file system (ECMA-119) a file is found by seeking from the volume descriptor
-to the root directory, and from folder to folder. ``image.file`` is an ordinary binary file.
+Shows ``reads = "random"``: the plugin finds a file in an ISO 9660 file system (ECMA-119) by seeking from the volume
+descriptor to the root directory, and from folder to folder. ``image.file`` is an ordinary binary file.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from douane_plugin import Image, Incomplete, Inspector, Reject
 
 SECTOR = 2048
 FIRST_DESCRIPTOR = 16
-MOST_DESCRIPTORS = 32
-MOST_SECTORS = 1024
-"""Of one folder, which is room for tens of thousands of names. What says that it is larger is not read."""
+MAX_DESCRIPTORS = 32
+MAX_SECTORS = 1024
+"""Sectors of a folder, which hold tens of thousands of names. A larger folder is not read."""
 
 
 class Entry(NamedTuple):
-    """What a directory record says of a file or folder."""
+    """A directory record of a file or folder."""
 
     name: str
     start: int
@@ -34,10 +34,10 @@ class Entry(NamedTuple):
 
 
 class IsoBootFile(Inspector):
-    """Refuse an ISO image in which a certain file is missing. Any other image passes.
+    """Refuse an ISO image without a certain file. Accept all other images.
 
-    `path` is the file, from the root, in the names of ISO 9660 itself: capital letters, no version number. Rock Ridge,
-    Joliet and UDF are not looked at.
+    `path` is the path of the file from the root, in the names of ISO 9660 itself: capital letters, no version number.
+    The plugin ignores Rock Ridge, Joliet and UDF.
     """
 
     reads = "random"
@@ -46,32 +46,32 @@ class IsoBootFile(Inspector):
         self.path = path
         self.parts = path.strip("/").upper().split("/")
         if not all(self.parts):
-            raise ValueError("path: a file from the root on, such as 'EFI/BOOT/BOOTX64.EFI'")
+            raise ValueError("path: the path of a file from the root, such as 'EFI/BOOT/BOOTX64.EFI'")
 
     def inspect(self, image: Image) -> dict[str, str | int] | None:
         file = image.file
         length = file.seek(0, 2)
-        place = self._root(file)
-        if place is None:
+        entry = self._root(file)
+        if entry is None:
             return None
         for number, part in enumerate(self.parts, 1):
             wants_folder = number < len(self.parts)
-            for entry in self._entries(file, place):
-                if entry.name == part and entry.is_folder == wants_folder:
-                    place = entry
+            for candidate in self._entries(file, entry):
+                if candidate.name == part and candidate.is_folder == wants_folder:
+                    entry = candidate
                     break
             else:
                 raise Reject(
                     "iso-file-missing",
-                    f"{self.path} is not in the ISO image, so that it would not boot here; make the image with it",
+                    f"the ISO image does not have {self.path}, so it would not boot here; add the file",
                 )
-        if place.start + place.size > length:
+        if entry.start + entry.size > length:
             raise self._cut_off()
-        return {"boot_file": self.path, "boot_file_bytes": place.size}
+        return {"boot_file": self.path, "boot_file_bytes": entry.size}
 
     def _root(self, file: BinaryIO) -> Entry | None:
-        """The root directory after the primary volume descriptor; None if this is no ISO 9660."""
-        for number in range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + MOST_DESCRIPTORS):
+        """Return the root directory of the primary volume descriptor; None if the image is not ISO 9660."""
+        for number in range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + MAX_DESCRIPTORS):
             file.seek(number * SECTOR)
             descriptor = file.read(SECTOR)
             if descriptor[1:6] != b"CD001":
@@ -81,7 +81,7 @@ class IsoBootFile(Inspector):
             if descriptor[0] == 1:
                 if struct.unpack_from("<H", descriptor, 128) != (SECTOR,):
                     raise Incomplete(
-                        "iso-odd-blocks", "the ISO image has blocks of an odd size; make it with 2048 bytes"
+                        "iso-odd-blocks", "the ISO image has blocks of an unusual size; make it with 2048 bytes"
                     )
                 return self._entry(descriptor[156:190])
             if descriptor[0] == 255:
@@ -89,9 +89,9 @@ class IsoBootFile(Inspector):
         return None
 
     def _entries(self, file: BinaryIO, folder: Entry) -> Iterator[Entry]:
-        """What is in a folder, read sector by sector: no record crosses a sector's end (ECMA-119, 6.8.1.1)."""
+        """Yield the entries of a folder, sector by sector: no record crosses one (ECMA-119, 6.8.1.1)."""
         sectors = -(-folder.size // SECTOR)
-        if sectors > MOST_SECTORS:
+        if sectors > MAX_SECTORS:
             raise Incomplete(
                 "iso-folder-too-large",
                 f"a folder of the ISO image claims to have {folder.size} bytes; make the image with smaller folders",
@@ -101,13 +101,13 @@ class IsoBootFile(Inspector):
             sector = file.read(SECTOR)
             if len(sector) < SECTOR:
                 raise self._cut_off()
-            at = 0
-            while at < SECTOR and (length := sector[at]):
-                record = sector[at : at + length]
-                if len(record) < 34 or at + length > SECTOR or 33 + record[32] > length:
-                    raise Reject("iso-damaged", "a folder of the ISO image is damaged; make the image anew")
+            offset = 0
+            while offset < SECTOR and (length := sector[offset]):
+                record = sector[offset : offset + length]
+                if len(record) < 34 or offset + length > SECTOR or 33 + record[32] > length:
+                    raise Reject("iso-damaged", "a folder of the ISO image is damaged; make the image again")
                 yield self._entry(record)
-                at += length
+                offset += length
 
     def _entry(self, record: bytes) -> Entry:
         extent, size = struct.unpack_from("<I4xI", record, 2)
@@ -115,4 +115,4 @@ class IsoBootFile(Inspector):
         return Entry(name, (extent + record[1]) * SECTOR, size, bool(record[25] & 2))
 
     def _cut_off(self) -> Incomplete:
-        return Incomplete("iso-cut-off", "the ISO image ends within its own files; upload it again, as a whole")
+        return Incomplete("iso-cut-off", "the ISO image ends within its files; upload it again, as a whole")

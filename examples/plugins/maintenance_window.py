@@ -5,10 +5,9 @@
     use = "plugins/maintenance_window.py:MaintenanceWindow"
     config = { begins = "22:30", ends = "04:00" }
 
-Shows `Defer`: not now, and when to come again. Nobody said no to the image, so it is undecided and not refused. Who
-sends it is told the seconds.
+Shows `Defer`: not now, but after some seconds, which the sender is told. The image is undecided, not refused.
 
-Times are UTC: the cage has no files with time zones.
+Times are UTC: the sandbox has no files of time zones.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ DAY = 24 * 60 * 60
 
 
 class MaintenanceWindow(Inspector):
-    """Let nothing in between two times of the day, in UTC. The window may reach over midnight."""
+    """Defer all images between two times of the day, in UTC. The window may include midnight."""
 
     reads = "nothing"
 
@@ -30,19 +29,19 @@ class MaintenanceWindow(Inspector):
         self.length = (seconds_of("ends", ends) - self.begins) % DAY
         self.ends = ends
         if not self.length:
-            raise ValueError("begins, ends: they are the same; leave the plugin out if there is no window")
+            raise ValueError("begins, ends: both are the same; remove the plugin if there is no window")
 
     def inspect(self, image: Image) -> None:
         within = (time.time() - self.begins) % DAY
         if within < self.length:
             raise Defer(
                 max(1, round(self.length - within)),
-                f"no images are let in during maintenance; try again after {self.ends} UTC",
+                f"no images are accepted during maintenance; try again after {self.ends} UTC",
             )
 
 
 def seconds_of(key: str, text: str) -> int:
-    """The seconds from midnight to a time such as "04:00". Raises ValueError, with the name of the setting."""
+    """Return the seconds from midnight to a time such as "04:00". Raises ValueError with the name of the setting."""
     try:
         at = time.strptime(text, "%H:%M")
     except ValueError:

@@ -4,15 +4,15 @@
     name = "random-share"
     use = "plugins/random_share.py:RandomShare"
     python = "/opt/douane/numpy/bin/python"
-    config = { most = 0.9 }
+    config = { max_share = 0.9 }
 
-Shows numpy, from the plugin's own interpreter. Make that once::
+Shows numpy, in the plugin's own virtual environment. Make that once::
 
     python3 -m venv /opt/douane/numpy
     /opt/douane/numpy/bin/pip install douane-plugin numpy
 
-An array over a window is a view of memory that is used again. Here it is gone before the next window is asked for;
-what is kept are numbers. Windows of one size, without an overlap, make the answer independent of where chunks end.
+An array over a window is a view of memory that is used again. The plugin drops it before it asks for the next window,
+and keeps only numbers. Windows of one size, without an overlap, make the answer independent of the length of chunks.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from douane_plugin import Image, Inspector, Reject
 
 BLOCK = 64 << 10
 RANDOM = 7.9
-"""Bits a byte. In 64 KiB of random bytes it is above 7.99; programs and texts are below 7."""
+"""Entropy in bits a byte. 64 KiB of random bytes have more than 7.99; programs and texts have less than 7."""
 
 
 class RandomShare(Inspector):
-    """Refuse an image of which nearly all looks random: encrypted, or compressed once more, it cannot be checked.
+    """Refuse an image that is encrypted, or compressed once more, as other plugins cannot check it.
 
-    `most` is the largest share of blocks of 64 KiB that may look so, from 0.0 to 1.0. Blocks of zeros are not counted.
+    `max_share` is the largest share of blocks of 64 KiB that may look random, from 0.0 to 1.0, without blocks of zeros.
     """
 
-    def __init__(self, most: float = 0.9):
-        if not 0 <= most <= 1:
-            raise ValueError(f"most: a share from 0.0 to 1.0, not {most}")
-        self.most = most
+    def __init__(self, max_share: float = 0.9):
+        if not 0 <= max_share <= 1:
+            raise ValueError(f"max_share: a share from 0.0 to 1.0, not {max_share}")
+        self.max_share = max_share
 
     def inspect(self, image: Image) -> dict[str, int]:
         counted = looks_random = 0
         for window in image.windows(BLOCK):
             if len(window) < BLOCK:
-                break  # the rest, which is too short to tell
+                break  # the rest is too short for the measure
             counts = np.bincount(np.frombuffer(window, dtype=np.uint8), minlength=256)
             if counts[0] == BLOCK:
                 continue
             shares = counts[counts > 0] / BLOCK
             counted += 1
             looks_random += int(-(shares * np.log2(shares)).sum() > RANDOM)
-        if counted and looks_random / counted > self.most:
+        if counted and looks_random / counted > self.max_share:
             raise Reject(
                 "looks-random",
                 f"{looks_random} of {counted} blocks of the image look random; upload it without encryption, and"

@@ -5,8 +5,8 @@
     use = "plugins/recommended_properties.py:RecommendedProperties"
     config = { names = ["os_distro", "os_version"] }
 
-Shows a warning: ``self.warn`` tells the tenant something, and the image is let in. One warning names all that is
-missing, because there is a bound on how many an image can have.
+Shows a warning: ``self.warn`` informs the tenant, and the image is accepted. A single warning names all missing
+properties, because the number of warnings is limited.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from douane_plugin import Image, Inspector
 
 
 class RecommendedProperties(Inspector):
-    """Remind the tenant of properties that were not declared. It refuses nothing."""
+    """Warn the tenant of properties that are not declared. Accept every image."""
 
     reads = "nothing"
 
@@ -27,5 +27,5 @@ class RecommendedProperties(Inspector):
         if missing:
             self.warn(
                 "properties-missing",
-                f"the image does not say {', '.join(missing)}; set it, so that others find the image by it",
+                f"the image has no {', '.join(missing)}; set it, so that others can find the image",
             )

@@ -5,8 +5,8 @@
     use = "plugins/uefi_by_gpt.py:UefiByGpt"
     may_set = ["hw_firmware_type"]
 
-Shows ``reads = "findings"``: what other plugins found, instead of looking once more. And ``self.propose``: a property
-of the image itself, outside of the plugin's own namespace, which the operator has to list in `may_set`.
+Shows ``reads = "findings"``: the findings of earlier plugins, in place of reading the image again. And
+``self.propose``: a property of the image itself, outside the plugin's namespace, which the operator lists in `may_set`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from douane_plugin import Image, Inspector
 
 
 class UefiByGpt(Inspector):
-    """Have disks with a GUID partition table boot by UEFI, unless the tenant said how they boot."""
+    """Boot disks with a GUID partition table by UEFI, unless the tenant has declared the firmware."""
 
     reads = "findings"
 

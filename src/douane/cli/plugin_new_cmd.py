@@ -42,7 +42,7 @@ def new(name: str, transform: bool, reads: str, language: str | None, into: str)
     except FileExistsError as error:
         raise PlanError(f"{error.filename} exists; choose another name, or another folder with --into") from error
     except OSError as error:
-        raise PlanError(f"{error.filename or into} cannot be written: {error.strerror}") from error
+        raise PlanError(f"{error.filename or Path(into) / name} cannot be written: {error.strerror}") from error
     for path in paths:
         click.echo(path)
 
