@@ -25,7 +25,7 @@ LogFile {folder}/log
 TemporaryDirectory {folder}/scanned
 Foreground yes
 User {user}
-StreamMaxLength {most}
+StreamMaxLength {limit}
 MaxScanSize 64M
 MaxFileSize 64M
 MaxThreads 2
@@ -45,20 +45,20 @@ def real_clamd(folder: Path) -> Iterator[Path]:
     # digest:length:name
     (database / "test.hdb").write_text(f"{hashlib.md5(BLOCKED).hexdigest()}:{len(BLOCKED)}:Test.Blocked\n")
     user = "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody")
-    (folder / "clamd.conf").write_text(CONFIGURATION.format(folder=folder, user=user, most=STREAM_MOST))
+    (folder / "clamd.conf").write_text(CONFIGURATION.format(folder=folder, user=user, limit=STREAM_MOST))
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    found = shutil.which("clamd", path=path)
-    assert found, "there is no clamd; `scripts/setup.sh dev` installs it"
-    words = [found, "--config-file", str(folder / "clamd.conf")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as daemon:
+    program = shutil.which("clamd", path=path)
+    assert program, "there is no clamd; `scripts/setup.sh dev` installs it"
+    words = [program, "--config-file", str(folder / "clamd.conf")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, output=subprocess.STDOUT) as daemon:
         try:
             assert daemon.stdout is not None
-            said = b""
+            output = b""
             # In the foreground it says so on standard output when it has its socket.
-            while b"Self checking" not in said and b"Listening" not in said:
+            while b"Self checking" not in output and b"Listening" not in output:
                 part = os.read(daemon.stdout.fileno(), 4096)
-                assert part, f"clamd ended: {said.decode(errors='replace')}"
-                said += part
+                assert part, f"clamd ended: {output.decode(errors='replace')}"
+                output += part
             yield folder / "clamd.ctl"
         finally:
             daemon.terminate()

@@ -1,4 +1,4 @@
-"""``check``: an image through the program, with example plugins in their cages."""
+"""The fixture ``check``: an image through `douane check`, with example plugins in their sandboxes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from example_plugins import EXAMPLES, Check, Run
+
+hypothesis.settings.register_profile("examples", deadline=None)  # on a busy machine an example may take seconds
+hypothesis.settings.load_profile("examples")
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """``program(words...)`` runs `douane` in the folder examples, with nothing of the user's around it."""
+    """Return a function that runs `douane` in the folder examples, without the user's own settings."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DOUANE_", "XDG_"))}
     env |= {"DOUANE_HOME": str(tmp_path / "home"), "TMPDIR": str(temporary), "LANG": "C.UTF-8"}
 
-    def go(*words: object) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        ended = subprocess.run(
             [Path(sys.executable).parent / "douane", *map(str, words)],
             cwd=EXAMPLES,
             env=env,
@@ -33,25 +37,25 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             timeout=110,
         )
         assert list(temporary.iterdir()) == []
-        return done
+        return ended
 
-    return go
+    return run
 
 
 @pytest.fixture
 def check(tmp_path: Path, program: Callable[..., subprocess.CompletedProcess[str]]) -> Check:
-    """``check(image, plan, more words...)``: the image's bytes, or a file, through a plan in TOML."""
+    """Return a function that checks an image (bytes, or a file) by a plan in TOML: ``check(image, plan, words...)``."""
 
-    def go(image: bytes | Path, plan: str, *words: object, tier: str = "strict") -> Run:
+    def run(image: bytes | Path, plan: str, *words: object, tier: str = "strict") -> Run:
         path, config = tmp_path / "image", tmp_path / "plan.toml"
         if isinstance(image, Path):
             path = image
         else:
             path.write_bytes(image)
         config.write_text(plan.replace("plugins/", f"{EXAMPLES}/plugins/"))
-        done = program("check", path, "--config", config, "--json", "--verbose", "--sandbox", tier, *words)
-        report = json.loads(done.stdout)
+        ended = program("check", path, "--config", config, "--json", "--verbose", "--sandbox", tier, *words)
+        report = json.loads(ended.stdout)
         assert isinstance(report, dict)
-        return Run(done.returncode, report, done.stderr)
+        return Run(ended.returncode, report, ended.stderr)
 
-    return go
+    return run

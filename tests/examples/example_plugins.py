@@ -1,4 +1,4 @@
-"""The plugins of examples/plugins: where they are, and run in this process on bytes that are cut anywhere."""
+"""The plugins of examples/plugins, and their runs in this process on bytes that are cut anywhere."""
 
 from __future__ import annotations
 
@@ -19,61 +19,60 @@ TIERS = ["strict", "full"]
 
 
 def synopsis(path: Path) -> str:
-    """The lines of douane.toml that a file of examples/plugins begins with, which are indented by four."""
+    """Return the lines of douane.toml at the start of a file of examples/plugins, which are indented by four."""
     text = path.read_text()
     if path.suffix == ".py":
         text = ast.get_docstring(ast.parse(text)) or ""
-    kept: list[str] = []
+    lines: list[str] = []
     for line in text[text.index("Synopsis") :].splitlines()[1:]:
         bare = line if path.suffix == ".py" else re.sub(r"^( \*|#) ?", "", line)
         if bare and not bare.startswith("    "):
             break
-        kept.append(bare[4:])
-    return "\n".join(kept)
+        lines.append(bare[4:])
+    return "\n".join(lines)
 
 
 def cut(data: bytes, at: Iterable[int] = ()) -> list[bytes]:
-    """`data` in pieces that end at the offsets `at`."""
-    places = [0, *sorted({place for place in at if 0 < place < len(data)}), len(data)]
-    return [data[start:end] for start, end in pairwise(places)]
+    """Return `data` in pieces that end at the offsets `cuts`."""
+    offsets = [0, *sorted({offset for offset in at if 0 < offset < len(data)}), len(data)]
+    return [data[start:end] for start, end in pairwise(offsets)]
 
 
-def result(
+def run_plugin(
     plugin: str, image: bytes | list[bytes] = b"", declared: dict[str, Any] | None = None, **config: Any
 ) -> Result:
-    """``result("clamd:Clamd", image, key=value)``: what the plugin makes of an image, in this process.
-
-    An image in pieces arrives in these.
+    """Run a plugin in this process: ``run_plugin("clamd:Clamd", image, key=value)``. A list of bytes is a list of
+    chunks.
     """
     name, _, attribute = plugin.partition(":")
     return run(f"{PLUGINS}/{name}.py:{attribute}", image, declared=declared, config=config)
 
 
-def said(plugin: str, image: bytes | list[bytes] = b"", **more: Any) -> tuple[str, str | None]:
-    """Outcome and code of :func:`result`."""
-    found = result(plugin, image, **more)
-    assert found.outcome in ("accepted", "refused", "incomplete", "deferred")
-    return found.outcome, found.code
+def answer_of(plugin: str, image: bytes | list[bytes] = b"", **more: Any) -> tuple[str, str | None]:
+    """Return outcome and code of :func:`run_plugin`."""
+    result = run_plugin(plugin, image, **more)
+    assert result.outcome in ("accepted", "refused", "incomplete", "deferred")
+    return result.outcome, result.code
 
 
 @dataclass(frozen=True)
 class Run:
-    """How ``douane check --json`` ended: its exit code, the report, and what the operator was told."""
+    """A run of ``douane check --json``: its exit code, the report, and standard error."""
 
     code: int
     report: dict[str, Any]
-    told: str
+    stderr: str
 
     @property
-    def says(self) -> tuple[str, str | None]:
+    def answer(self) -> tuple[str, str | None]:
         """The outcome and its code."""
         return self.report["outcome"], self.report["code"]
 
     def verdict(self, plugin: str) -> dict[str, Any]:
-        """What one plugin said."""
-        [found] = [one for one in self.report["verdicts"] if one["plugin"] == plugin]
-        assert isinstance(found, dict)
-        return found
+        """Return the verdict of one plugin."""
+        [match] = [item for item in self.report["verdicts"] if item["plugin"] == plugin]
+        assert isinstance(match, dict)
+        return match
 
 
 Check = Callable[..., Run]

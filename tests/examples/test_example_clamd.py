@@ -34,45 +34,45 @@ def clamd() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_a_virus_is_found_and_its_name_told(check: Check, clamd: Path, tier: str) -> None:
+def test_a_virus_is_refused_by_its_name(check: Check, clamd: Path, tier: str) -> None:
     noise = random.Random(7).randbytes(3 * MIB)
     place = MIB - 11
-    assert check(noise, PLAN.format(clamd), tier=tier).says == ("accepted", None)
+    assert check(noise, PLAN.format(clamd), tier=tier).answer == ("accepted", None)
     run = check(noise[:place] + MARK + noise[place:], PLAN.format(clamd), tier=tier)
-    assert run.says == ("refused", "virus-found")
+    assert run.answer == ("refused", "virus-found")
     assert "Test.Mark" in run.report["message"]
-    assert "clamd: stream: Test.Mark" in run.told
+    assert "clamd: stream: Test.Mark" in run.stderr
 
 
-def test_a_whole_file_that_is_known_and_an_empty_one(check: Check, clamd: Path) -> None:
+def test_a_known_file_is_refused_and_an_empty_image_accepted(check: Check, clamd: Path) -> None:
     run = check(BLOCKED, PLAN.format(clamd))
-    assert run.says == ("refused", "virus-found")
+    assert run.answer == ("refused", "virus-found")
     assert "Test.Blocked" in run.report["message"]
-    assert check(b"", PLAN.format(clamd)).says == ("accepted", None)
+    assert check(b"", PLAN.format(clamd)).answer == ("accepted", None)
 
 
 @pytest.mark.parametrize("more", [1, 3 * MIB, 24 * MIB])
-def test_what_is_larger_than_clamd_takes_is_not_clean(check: Check, clamd: Path, more: int) -> None:
-    assert check(bytes(STREAM_MOST), PLAN.format(clamd)).says == ("accepted", None)
+def test_an_image_too_large_for_clamd_is_incomplete(check: Check, clamd: Path, more: int) -> None:
+    assert check(bytes(STREAM_MOST), PLAN.format(clamd)).answer == ("accepted", None)
     run = check(bytes(STREAM_MOST + more), PLAN.format(clamd))
-    assert run.says == ("undecided", "too-large-to-scan"), run.told
+    assert run.answer == ("undecided", "too-large-to-scan"), run.stderr
 
 
-def test_what_clamd_has_no_key_for_is_not_clean(check: Check, clamd: Path, tmp_path: Path) -> None:
+def test_an_encrypted_archive_is_incomplete(check: Check, clamd: Path, tmp_path: Path) -> None:
     archive = tmp_path / "archive.zip"
-    with zipfile.ZipFile(archive, "w") as made:
-        made.writestr("file", b"a file that was encrypted" * 10)
+    with zipfile.ZipFile(archive, "w") as server:
+        server.writestr("file", b"a file that was encrypted" * 10)
     data = bytearray(archive.read_bytes())
     for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # says that it is encrypted, which is enough
         data[data.index(signature) + flags] |= 1
     run = check(bytes(data), PLAN.format(clamd))
-    assert run.says == ("undecided", "not-all-scanned"), run.told
+    assert run.answer == ("undecided", "not-all-scanned"), run.stderr
 
 
 # servers that behave as ClamAV's seldom does
 
 
-def says(text: bytes) -> Answer:
+def answer(text: bytes) -> Answer:
     """Takes the whole stream, then says `text`."""
 
     def answer(connection: socket.socket) -> None:
@@ -111,39 +111,39 @@ def endless(connection: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (says(b"stream: OK\0"), ("accepted", None)),
+        (answer(b"stream: OK\0"), ("accepted", None)),
         (in_pieces, ("refused", "virus-found")),
-        (says(b"stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0"), ("undecided", "not-all-scanned")),
+        (answer(b"stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0"), ("undecided", "not-all-scanned")),
         (early, ("undecided", "too-large-to-scan")),
         (gone, ("undecided", "deferred")),
-        (says(b""), ("undecided", "deferred")),
-        (says(b"stream: not OK\0"), ("undecided", "plugin-error")),
-        (says(b"OK\0OK\0"), ("undecided", "plugin-error")),
-        (says(b"stream: Can't allocate memory ERROR\0"), ("undecided", "plugin-error")),
-        (says(b"\xff\xfe\0"), ("undecided", "plugin-error")),
+        (answer(b""), ("undecided", "deferred")),
+        (answer(b"stream: not OK\0"), ("undecided", "plugin-error")),
+        (answer(b"OK\0OK\0"), ("undecided", "plugin-error")),
+        (answer(b"stream: Can't allocate memory ERROR\0"), ("undecided", "plugin-error")),
+        (answer(b"\xff\xfe\0"), ("undecided", "plugin-error")),
         (endless, ("undecided", "plugin-error")),
     ],
 )
 def test_only_ok_accepts(check: Check, short: Path, answer: Answer, expected: tuple[str, str | None]) -> None:
     with small_server(short, answer) as path:
         run = check(os.urandom(4 * MIB), PLAN.format(path))
-    assert run.says == expected, run.told
+    assert run.answer == expected, run.stderr
 
 
 def test_all_bytes_arrive_in_order(check: Check, short: Path) -> None:
-    image, seen = os.urandom(3 * MIB + 5), []
+    image, received = os.urandom(3 * MIB + 5), []
 
     def answer(connection: socket.socket) -> None:
-        seen.append(streamed(connection))
+        received.append(streamed(connection))
         connection.sendall(b"stream: OK\0")
 
     with small_server(short, answer) as path:
         assert check(image, PLAN.format(path)).code == 0
-    assert seen == [image]
+    assert received == [image]
 
 
-def test_a_scanner_that_takes_its_time_is_no_stall(check: Check, short: Path) -> None:
-    """It waits longer than `stall`, and says that it is at work."""
+def test_a_slow_scanner_is_not_a_stall(check: Check, short: Path) -> None:
+    """The plugin waits longer than `stall`, and calls `alive`."""
 
     def answer(connection: socket.socket) -> None:
         streamed(connection)
@@ -153,9 +153,9 @@ def test_a_scanner_that_takes_its_time_is_no_stall(check: Check, short: Path) ->
         connection.sendall(b"stream: OK\0")
 
     with small_server(short, answer) as path:
-        assert check(b"image", PLAN.format(path) + 'stall = "3s"\n').says == ("accepted", None)
+        assert check(b"image", PLAN.format(path) + 'stall = "3s"\n').answer == ("accepted", None)
 
 
-def test_one_that_is_not_there_lets_nothing_in(check: Check, short: Path) -> None:
+def test_without_a_daemon_no_image_is_accepted(check: Check, short: Path) -> None:
     run = check(b"image", PLAN.format(short / "none"))
-    assert run.says == ("undecided", "grant-unavailable")
+    assert run.answer == ("undecided", "grant-unavailable")

@@ -1,4 +1,4 @@
-"""No example answers differently when the same bytes come in other chunks."""
+"""All examples give the same answer for all cuts."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def test_the_answer_is_the_same_for_all_cuts(
     plugin: str, image: bytes, near: list[int], outcome: str, more: dict[str, Any]
 ) -> None:
     file, _, name = plugin.partition(":")
-    found = assert_same_for_all_cuts(f"{PLUGINS}/{file}.py:{name}", image, near=near, **more)
-    assert found.outcome == outcome
+    result = assert_same_for_all_cuts(f"{PLUGINS}/{file}.py:{name}", image, near=near, **more)
+    assert result.outcome == outcome
 
 
 @pytest.mark.parametrize("image", [b"", b"\0", b"\xff" * 511])
@@ -62,9 +62,9 @@ def test_the_answer_is_the_same_for_all_cuts(
         ("fixed_vhd:FixedVhd", {}),
     ],
 )
-def test_an_image_of_hardly_any_bytes_gets_an_answer(
+def test_a_tiny_image_gets_an_answer(
     plugin: str, config: dict[str, Any], image: bytes, declared: dict[str, Any]
 ) -> None:
     file, _, name = plugin.partition(":")
-    found = assert_same_for_all_cuts(f"{PLUGINS}/{file}.py:{name}", image, config=config, declared=declared)
-    assert found.outcome != "failed"
+    result = assert_same_for_all_cuts(f"{PLUGINS}/{file}.py:{name}", image, config=config, declared=declared)
+    assert result.outcome != "failed"

@@ -1,11 +1,11 @@
-"""The plugins that go by what was declared, and read not a byte."""
+"""The plugins that read only the declared facts."""
 
 from __future__ import annotations
 
 import time
 
 import pytest
-from example_plugins import TIERS, Check, result, said
+from example_plugins import TIERS, Check, answer_of, run_plugin
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ config = { patterns = ["debian-*"], max_length = 20, of_projects = { lab = "lab-
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "answer"),
     [
         (("--owner", "p1"), ("accepted", None)),
         (("--owner", "p2", "--role", "publisher"), ("accepted", None)),
@@ -36,15 +36,17 @@ config = { patterns = ["debian-*"], max_length = 20, of_projects = { lab = "lab-
         ((), ("undecided", "owner-unknown")),
     ],
 )
-def test_only_the_owners_and_roles_that_are_listed(check: Check, words: tuple[str, ...], says: tuple[str, str]) -> None:
+def test_only_listed_owners_and_roles_are_accepted(
+    check: Check, words: tuple[str, ...], answer: tuple[str, str]
+) -> None:
     run = check(b"image", OWNERS, *words)
-    assert run.says == says
+    assert run.answer == answer
     assert run.verdict("owners")["bytes_seen"] == 0
 
 
-def test_a_list_that_lets_nobody_in_is_a_mistake() -> None:
+def test_empty_lists_are_refused() -> None:
     with pytest.raises(ValueError, match="nobody"):
-        result("allowed_owners:AllowedOwners", owners=[])
+        run_plugin("allowed_owners:AllowedOwners", owners=[])
 
 
 # image_names
@@ -64,28 +66,28 @@ def test_a_list_that_lets_nobody_in_is_a_mistake() -> None:
         (None, None, False),
     ],
 )
-def test_a_name_has_to_fit_the_project_s_pattern(name: str | None, owner: str | None, allowed: bool) -> None:
+def test_a_name_must_match_the_pattern_of_the_project(name: str | None, owner: str | None, allowed: bool) -> None:
     config = {"patterns": ["debian-*"], "max_length": 20, "of_projects": {"lab": "lab-*"}}
-    found = said(NAME, declared={"name": name, "owner": owner}, **config)
-    assert found == (("accepted", None) if allowed else ("refused", "name-not-allowed"))
+    answer = answer_of(NAME, declared={"name": name, "owner": owner}, **config)
+    assert answer == (("accepted", None) if allowed else ("refused", "name-not-allowed"))
 
 
-def test_capital_letters_may_be_left_out_of_account() -> None:
+def test_case_can_be_ignored() -> None:
     config = {"patterns": ["Debian-*"], "ignore_case": True}
-    assert said(NAME, declared={"name": "dEBIAN-12"}, **config)[0] == "accepted"
+    assert answer_of(NAME, declared={"name": "dEBIAN-12"}, **config)[0] == "accepted"
 
 
 @given(st.text(max_size=300))
 def test_any_name_gets_an_answer(name: str) -> None:
-    found = said(NAME, declared={"name": name}, patterns=["*a*a*a*a*b"], max_length=255)
-    assert found[0] in ("accepted", "refused")
+    answer = answer_of(NAME, declared={"name": name}, patterns=["*a*a*a*a*b"], max_length=255)
+    assert answer[0] in ("accepted", "refused")
 
 
 @pytest.mark.parametrize(("otherwise", "code"), [("refuse", 1), ("warn", 0)])
-def test_the_operator_says_whether_a_name_refuses_or_warns(check: Check, otherwise: str, code: int) -> None:
+def test_the_operator_chooses_between_refusal_and_warning(check: Check, otherwise: str, code: int) -> None:
     run = check(b"image", NAMES % otherwise)
     assert run.code == code
-    warned = [one["code"] for one in run.verdict("names")["warnings"]]
+    warned = [warning["code"] for warning in run.verdict("names")["warnings"]]
     assert warned == (["name-not-allowed"] if otherwise == "warn" else [])
 
 
@@ -101,17 +103,17 @@ def test_the_operator_says_whether_a_name_refuses_or_warns(check: Check, otherwi
         ('{ pattern = "*" }', ["pattern", "patterns, max_length, ignore_case"]),
     ],
 )
-def test_a_wrong_configuration_is_told_by_its_key(check: Check, config: str, words: list[str]) -> None:
+def test_a_wrong_configuration_is_reported_by_its_key(check: Check, config: str, words: list[str]) -> None:
     run = check(b"", f'[[plugin]]\nname = "n"\nuse = "plugins/image_names.py:ImageNames"\nconfig = {config}\n')
     assert (run.code, run.report["verdicts"]) == (2, [])
-    assert [word for word in words if word not in run.told] == []
+    assert [word for word in words if word not in run.stderr] == []
 
 
 # maintenance_window
 
 
 def clock(hours: float) -> str:
-    """The time of the day in UTC, so many hours from now."""
+    """Return the time of the day in UTC, `hours` from now."""
     return time.strftime("%H:%M", time.gmtime(time.time() + hours * 3600))
 
 
@@ -119,7 +121,7 @@ def clock(hours: float) -> str:
 @pytest.mark.parametrize(
     ("begins", "ends", "outcome"), [(-2, 2, "undecided"), (2, 4, "accepted"), (-4, -2, "accepted")]
 )
-def test_nothing_is_let_in_during_maintenance(check: Check, tier: str, begins: int, ends: int, outcome: str) -> None:
+def test_images_are_deferred_during_maintenance(check: Check, tier: str, begins: int, ends: int, outcome: str) -> None:
     until = clock(ends)
     plan = (
         '[[plugin]]\nname = "window"\nuse = "plugins/maintenance_window.py:MaintenanceWindow"\n'
@@ -144,26 +146,26 @@ def test_nothing_is_let_in_during_maintenance(check: Check, tier: str, begins: i
         ("08:00", "09:00", "20:00", None),
     ],
 )
-def test_the_window_may_reach_over_midnight(
+def test_the_window_may_include_midnight(
     monkeypatch: pytest.MonkeyPatch, begins: str, ends: str, now: str, seconds: float | None
 ) -> None:
     hours, minutes = map(int, now.split(":"))
     monkeypatch.setattr(time, "time", lambda: 20_000 * 86400.0 + hours * 3600 + minutes * 60)
-    found = result("maintenance_window:MaintenanceWindow", begins=begins, ends=ends)
-    assert found.outcome == ("accepted" if seconds is None else "deferred")
-    assert found.retry_after == seconds
+    result = run_plugin("maintenance_window:MaintenanceWindow", begins=begins, ends=ends)
+    assert result.outcome == ("accepted" if seconds is None else "deferred")
+    assert result.retry_after == seconds
 
 
 @pytest.mark.parametrize(("begins", "ends"), [("25:00", "01:00"), ("soon", "01:00"), ("01:00", ""), ("01:00", "01:00")])
-def test_times_that_are_none_are_told(begins: str, ends: str) -> None:
+def test_invalid_times_are_refused(begins: str, ends: str) -> None:
     with pytest.raises(ValueError, match=r"begins|ends"):
-        result("maintenance_window:MaintenanceWindow", begins=begins, ends=ends)
+        run_plugin("maintenance_window:MaintenanceWindow", begins=begins, ends=ends)
 
 
 # recommended_properties
 
 
-def test_a_missing_property_is_warned_of_and_the_image_let_in(check: Check) -> None:
+def test_a_missing_property_is_a_warning(check: Check) -> None:
     plan = '[[plugin]]\nname = "wanted"\nuse = "plugins/recommended_properties.py:RecommendedProperties"\n'
     run = check(b"image", plan, "--property", "os_distro=debian", "--property", "os_version= ")
     assert run.code == 0

@@ -35,20 +35,22 @@ def test_an_image_whose_digest_is_in_the_file_is_refused(
 ) -> None:
     file = tmp_path / "rules"
     file.write_text(rules)
-    assert check(IMAGE, plan(file), tier=tier).says == (("refused", "blocked-image") if refused else ("accepted", None))
-    assert check(IMAGE + b"\0", plan(file), tier=tier).says == ("accepted", None)
+    assert check(IMAGE, plan(file), tier=tier).answer == (
+        ("refused", "blocked-image") if refused else ("accepted", None)
+    )
+    assert check(IMAGE + b"\0", plan(file), tier=tier).answer == ("accepted", None)
 
 
 @pytest.mark.parametrize("line", ["abc", "0" * 63, "0" * 65, "g" * 64, "é" * 32, "0" * 10_000, "00 " * 32])
-def test_a_line_that_is_wrong_stops_the_start_and_is_named(check: Check, tmp_path: Path, line: str) -> None:
+def test_an_invalid_line_stops_the_start_and_is_named(check: Check, tmp_path: Path, line: str) -> None:
     file = tmp_path / "rules"
     file.write_text(f"{DIGEST}\n# fine\n{line}\n{DIGEST}\n")
     run = check(IMAGE, plan(file))
     assert (run.code, run.report["verdicts"]) == (2, [])
-    assert "line 3" in run.told
+    assert "line 3" in run.stderr
 
 
-def test_without_the_grant_nothing_is_let_in(check: Check) -> None:
+def test_without_the_grant_no_image_is_accepted(check: Check) -> None:
     run = check(IMAGE, plan(Path("none")).partition("grants")[0])
     assert run.code == 3
     assert "'rules'" in run.verdict("blocked")["detail"]

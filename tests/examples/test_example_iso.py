@@ -1,4 +1,4 @@
-"""`iso_boot_file`: real ISO images, and ones whose folders lie."""
+"""`iso_boot_file` on real ISO images, and on images whose folders lie."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from example_plugins import TIERS, Check, said
+from example_plugins import TIERS, Check, answer_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,10 +22,10 @@ BOOT = "EFI/BOOT/BOOTX64.EFI"
 @pytest.fixture(scope="module")
 def iso(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
     """``iso("a/b", ...)``: an ISO image with these files, as xorriso makes it."""
-    made: dict[tuple[str, ...], bytes] = {}
+    images: dict[tuple[str, ...], bytes] = {}
 
     def make(*names: str) -> bytes:
-        if names not in made:
+        if names not in images:
             folder: Path = tmp_path_factory.mktemp("iso")
             for name in names:
                 path = folder / "tree" / name
@@ -44,8 +44,8 @@ def iso(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
                 folder / "tree",
             ]
             subprocess.run(["xorriso", *words], check=True, capture_output=True)
-            made[names] = (folder / "made.iso").read_bytes()
-        return made[names]
+            images[names] = (folder / "made.iso").read_bytes()
+        return images[names]
 
     return make
 
@@ -54,14 +54,14 @@ def iso(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
 def test_the_file_is_found_in_its_folder(check: Check, iso: Callable[..., bytes], tier: str) -> None:
     many = [f"EFI/BOOT/F{number:03}.EFI" for number in range(200)]  # so that the folder has several sectors
     run = check(iso(BOOT, "README.TXT", *many), PLAN, tier=tier)
-    assert run.says == ("accepted", None)
+    assert run.answer == ("accepted", None)
     assert run.report["properties"] == {"iso.boot_file": BOOT, "iso.boot_file_bytes": 8000}
 
 
 @pytest.mark.parametrize("names", [("README.TXT",), ("EFI/BOOT",), ("EFI/BOOT/BOOTX64.EFI/A",), ("BOOTX64.EFI",)])
-def test_an_iso_without_it_is_refused(check: Check, iso: Callable[..., bytes], names: tuple[str, ...]) -> None:
+def test_an_iso_without_the_file_is_refused(check: Check, iso: Callable[..., bytes], names: tuple[str, ...]) -> None:
     run = check(iso(*names), PLAN)
-    assert run.says == ("refused", "iso-file-missing")
+    assert run.answer == ("refused", "iso-file-missing")
     assert BOOT in run.report["message"]
 
 
@@ -71,31 +71,31 @@ def test_the_operator_names_the_file(check: Check, iso: Callable[..., bytes]) ->
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", bytes(16 * SECTOR), bytes(40 * SECTOR), b"QFI\xfb" + bytes(99999)])
-def test_what_is_no_iso_passes(data: bytes) -> None:
-    assert said(FILE, data) == ("accepted", None)
+def test_other_images_are_accepted(data: bytes) -> None:
+    assert answer_of(FILE, data) == ("accepted", None)
 
 
-def test_one_that_is_cut_off_is_never_accepted(iso: Callable[..., bytes]) -> None:
-    whole = iso(BOOT)
-    place = whole.rindex(b"a loader") + 8
-    for length in [17 * SECTOR - 1, *range(17 * SECTOR, place, 1000), place - 1]:
-        assert said(FILE, whole[:length]) == ("incomplete", "iso-cut-off"), length
-    assert said(FILE, whole[:place])[0] == "accepted"
+def test_a_truncated_iso_is_never_accepted(iso: Callable[..., bytes]) -> None:
+    complete = iso(BOOT)
+    end = complete.rindex(b"a loader") + 8
+    for length in [17 * SECTOR - 1, *range(17 * SECTOR, end, 1000), end - 1]:
+        assert answer_of(FILE, complete[:length]) == ("incomplete", "iso-cut-off"), length
+    assert answer_of(FILE, complete[:end])[0] == "accepted"
 
 
 def test_a_folder_that_claims_to_be_huge_is_not_read(iso: Callable[..., bytes]) -> None:
     image = bytearray(iso(BOOT))
     image[ROOT + 10 : ROOT + 14] = b"\xff\xff\xff\xff"
-    assert said(FILE, bytes(image)) == ("incomplete", "iso-folder-too-large")
+    assert answer_of(FILE, bytes(image)) == ("incomplete", "iso-folder-too-large")
 
 
-def test_a_folder_that_leads_to_itself_ends(iso: Callable[..., bytes]) -> None:
-    """Only as many folders are opened as the path has, whatever the image says."""
+def test_a_folder_that_contains_itself_is_read_once(iso: Callable[..., bytes]) -> None:
+    """The plugin opens as many folders as the path has."""
     image = bytearray(iso(BOOT))
     root = image[ROOT + 2 : ROOT + 6]
     at = image.index(b"\x03EFI", int.from_bytes(root, "little") * SECTOR) - 32
     image[at + 2 : at + 6] = root
-    assert said(FILE, bytes(image)) == ("refused", "iso-file-missing")
+    assert answer_of(FILE, bytes(image)) == ("refused", "iso-file-missing")
 
 
 def record(length: int) -> bytes:
@@ -116,14 +116,14 @@ def test_a_record_of_an_impossible_length_is_refused(iso: Callable[..., bytes], 
     image = bytearray(iso("README.TXT"))
     place = int.from_bytes(image[ROOT + 2 : ROOT + 6], "little") * SECTOR
     image[place : place + len(folder)] = folder
-    assert said(FILE, bytes(image)) == ("refused", "iso-damaged")
+    assert answer_of(FILE, bytes(image)) == ("refused", "iso-damaged")
 
 
 @given(seed=st.integers(0, 1 << 32))
-def test_whatever_the_bytes_say_there_is_an_answer(iso: Callable[..., bytes], seed: int) -> None:
+def test_random_changes_always_get_an_answer(iso: Callable[..., bytes], seed: int) -> None:
     chance = random.Random(seed)
     image = bytearray(iso(BOOT))
     for _ in range(chance.randint(1, 40)):
         image[chance.randrange(16 * SECTOR, min(len(image), 40 * SECTOR))] = chance.choice([0, 1, 127, 255])
-    kind, _ = said(FILE, bytes(image))
+    kind, _ = answer_of(FILE, bytes(image))
     assert kind in ("accepted", "refused", "incomplete")

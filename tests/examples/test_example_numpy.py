@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy
 import pytest
-from example_plugins import MIB, TIERS, Check, cut, result
+from example_plugins import MIB, TIERS, Check, cut, run_plugin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,14 +34,14 @@ def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_noise_is_refused_and_an_image_with_some_passes(check: Check, interpreter: Path, tier: str) -> None:
+def test_noise_is_refused_and_an_image_with_some_noise_is_accepted(check: Check, interpreter: Path, tier: str) -> None:
     plan = f'[[plugin]]\nname = "share"\nuse = "plugins/random_share.py:RandomShare"\npython = "{interpreter}"\n'
     text = (b"a program, or a text " * 50_000)[:MIB]
     run = check(os.urandom(2 * MIB) + text + bytes(4 * MIB), plan, tier=tier)
-    assert run.says == ("accepted", None), run.told
+    assert run.answer == ("accepted", None), run.stderr
     assert run.report["properties"] == {"share.blocks": 48, "share.random_blocks": 32}
     run = check(os.urandom(4 * MIB) + bytes(4 * MIB), plan, tier=tier)
-    assert run.says == ("refused", "looks-random")
+    assert run.answer == ("refused", "looks-random")
     assert "64 of 64" in run.report["message"]
 
 
@@ -49,17 +49,17 @@ def test_noise_is_refused_and_an_image_with_some_passes(check: Check, interprete
 @given(st.lists(st.integers(0, 4 * BLOCK), max_size=12))
 def test_the_answer_does_not_depend_on_cuts(cuts: list[int]) -> None:
     data = os.urandom(2 * BLOCK) + b"text" * (BLOCK // 2) + b"rest"
-    found = result(SHARE, cut(data, cuts))
-    assert (found.outcome, found.properties) == ("accepted", {"blocks": 4, "random_blocks": 2})
+    result = run_plugin(SHARE, cut(data, cuts))
+    assert (result.outcome, result.properties) == ("accepted", {"blocks": 4, "random_blocks": 2})
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\xff" * (BLOCK - 1), bytes(3 * BLOCK)])
-def test_where_there_is_nothing_to_count_it_accepts(data: bytes) -> None:
-    found = result(SHARE, data)
-    assert (found.outcome, found.properties) == ("accepted", {"blocks": 0, "random_blocks": 0})
+def test_an_image_without_a_full_block_is_accepted(data: bytes) -> None:
+    result = run_plugin(SHARE, data)
+    assert (result.outcome, result.properties) == ("accepted", {"blocks": 0, "random_blocks": 0})
 
 
-@pytest.mark.parametrize("most", [-0.1, 1.1, 7.0])
-def test_a_share_is_from_0_to_1(most: float) -> None:
-    with pytest.raises(ValueError, match="most"):
-        result(SHARE, most=most)
+@pytest.mark.parametrize("max_share", [-0.1, 1.1, 7.0])
+def test_a_share_is_from_0_to_1(max_share: float) -> None:
+    with pytest.raises(ValueError, match="max_share"):
+        run_plugin(SHARE, max_share=max_share)

@@ -1,4 +1,4 @@
-"""The programs: a shell script, and one in C that is compiled here."""
+"""The programs: a shell script, and a program in C that is compiled here."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PAGE = '[[plugin]]\nname = "page"\nuse = "exec:plugins/no_web_page.sh"\n'
-WANTED = "deadbeef"
+PATTERN = "deadbeef"
 
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """forbidden_bytes, made as its first lines say; a warning of the compiler is an error."""
-    made = tmp_path_factory.mktemp("c") / "forbidden_bytes"
+    path = tmp_path_factory.mktemp("c") / "forbidden_bytes"
     source = PLUGINS / "forbidden_bytes.c"
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o", made, source], check=True)
-    return made
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o", path, source], check=True)
+    return path
 
 
 # no_web_page.sh
@@ -42,46 +42,46 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (b"", False),
     ],
 )
-def test_a_web_page_is_no_image(check: Check, tier: str, image: bytes, refused: bool) -> None:
+def test_a_web_page_is_refused(check: Check, tier: str, image: bytes, refused: bool) -> None:
     run = check(image, PAGE, tier=tier)
-    assert run.says == (("refused", "refused") if refused else ("accepted", None)), run.told
+    assert run.answer == (("refused", "refused") if refused else ("accepted", None)), run.stderr
     if refused:
         assert run.report["message"].startswith("this is a web page")
 
 
 @pytest.mark.parametrize("missing", ["head", "tr"])
-def test_a_program_that_cannot_run_is_no_accept(tmp_path: Path, missing: str) -> None:
+def test_a_command_that_cannot_run_is_a_failure(tmp_path: Path, missing: str) -> None:
     (tmp_path / missing).write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / missing).chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run([PLUGINS / "no_web_page.sh"], input=b"an image", env=env, check=False, capture_output=True)
-    assert done.returncode == 2
+    ended = subprocess.run([PLUGINS / "no_web_page.sh"], input=b"an image", env=env, check=False, capture_output=True)
+    assert ended.returncode == 2
 
 
 # forbidden_bytes.c
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_bytes_are_found_across_the_borders_of_what_is_read(check: Check, compiled: Path, tier: str) -> None:
-    plan = f'[[plugin]]\nname = "bytes"\nuse = "exec:{compiled} {WANTED}"\n'
+def test_bytes_are_found_across_the_borders_of_reads(check: Check, compiled: Path, tier: str) -> None:
+    plan = f'[[plugin]]\nname = "bytes"\nuse = "exec:{compiled} {PATTERN}"\n'
     noise = b"\xde\xad\xbe" * MIB
-    assert check(noise, plan, tier=tier).says == ("accepted", None)
+    assert check(noise, plan, tier=tier).answer == ("accepted", None)
     place = MIB - 2
-    run = check(noise[:place] + bytes.fromhex(WANTED) + noise[place:], plan, tier=tier)
-    assert run.says == ("refused", "refused")
+    run = check(noise[:place] + bytes.fromhex(PATTERN) + noise[place:], plan, tier=tier)
+    assert run.answer == ("refused", "refused")
     assert "ask the operator" in run.report["message"]
 
 
 @pytest.mark.parametrize("words", ["", "abc", "xy", "dead beef", "00" * 4097])
-def test_a_wrong_argument_is_a_failure_and_lets_nothing_in(check: Check, compiled: Path, words: str) -> None:
+def test_a_wrong_argument_is_a_failure(check: Check, compiled: Path, words: str) -> None:
     run = check(b"image", f'[[plugin]]\nname = "bytes"\nuse = "exec:{compiled} {words}"\n')
     assert (run.code, run.report["code"]) == (3, "plugin-died")
 
 
-def run_on(compiled: Path, wanted: bytes, pieces: list[bytes]) -> int:
+def run_on(compiled: Path, pattern: bytes, pieces: list[bytes]) -> int:
     """Its exit status on an image that comes in these pieces: each is written when the one before has been read."""
     read, write = os.pipe()
-    with subprocess.Popen([compiled, wanted.hex()], stdin=read, stderr=subprocess.DEVNULL) as program:
+    with subprocess.Popen([compiled, pattern.hex()], stdin=read, stderr=subprocess.DEVNULL) as program:
         os.close(read)
         try:
             for piece in pieces:
@@ -94,25 +94,27 @@ def run_on(compiled: Path, wanted: bytes, pieces: list[bytes]) -> int:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    wanted=st.text("ab", min_size=3, max_size=8),
+    pattern=st.text("ab", min_size=3, max_size=8),
     lengths=st.lists(st.integers(0, 8), max_size=20),
     cuts=st.lists(st.integers(0, 160), max_size=20),
 )
-def test_it_finds_what_a_plain_search_finds(compiled: Path, wanted: str, lengths: list[int], cuts: list[int]) -> None:
+def test_the_program_finds_the_same_as_a_plain_search(
+    compiled: Path, pattern: str, lengths: list[int], cuts: list[int]
+) -> None:
     """Beginnings of it, one after the other: what is skipped by a search that does not go back right."""
-    image = "".join(wanted[:length] for length in lengths)
-    found = run_on(compiled, wanted.encode(), cut(image.encode(), cuts))
-    assert found == (1 if wanted in image else 0)
+    image = "".join(pattern[:length] for length in lengths)
+    is_match = run_on(compiled, pattern.encode(), cut(image.encode(), cuts))
+    assert is_match == (1 if pattern in image else 0)
 
 
-@pytest.mark.parametrize(("wanted", "image"), [("aab", "aaab"), ("abab", "aababab"), ("aabaaa", "aabaabaaa")])
-def test_it_goes_back_as_far_as_it_must(compiled: Path, wanted: str, image: str) -> None:
-    assert run_on(compiled, wanted.encode(), [image.encode()]) == 1
+@pytest.mark.parametrize(("pattern", "image"), [("aab", "aaab"), ("abab", "aababab"), ("aabaaa", "aabaabaaa")])
+def test_overlapping_prefixes_are_found(compiled: Path, pattern: str, image: str) -> None:
+    assert run_on(compiled, pattern.encode(), [image.encode()]) == 1
 
 
-def test_input_that_cannot_be_read_is_no_accept(compiled: Path, tmp_path: Path) -> None:
+def test_an_error_of_reading_is_a_failure(compiled: Path, tmp_path: Path) -> None:
     folder = os.open(tmp_path, os.O_RDONLY)
     try:
-        assert subprocess.run([compiled, WANTED], stdin=folder, check=False, capture_output=True).returncode == 2
+        assert subprocess.run([compiled, PATTERN], stdin=folder, check=False, capture_output=True).returncode == 2
     finally:
         os.close(folder)

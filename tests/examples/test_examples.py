@@ -1,4 +1,4 @@
-"""What holds for all examples: they are whole, say how they are used, and stand on the contract alone."""
+"""All examples are complete, begin with the lines that use them, and need only the contract."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from example_plugins import EXAMPLES, MIB, PLUGINS, synopsis
 
 FILES = sorted(path for path in PLUGINS.iterdir() if path.suffix in (".py", ".sh", ".c"))
 PYTHON = [path for path in FILES if path.suffix == ".py"]
-OTHERS = {"numpy"}
-"""What a plugin may need beside the standard library; it has an interpreter of its own then."""
+LIBRARIES = {"numpy"}
+"""Libraries that a plugin may need; it then has an interpreter of its own."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -39,8 +39,8 @@ def test_a_file_begins_with_the_lines_that_use_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.suffix != ".c"], ids=name_of)
-def test_the_lines_are_a_plan_that_takes_effect(path: Path, program: Run, tmp_path: Path) -> None:
-    """As they stand, but for what is the site's own: the interpreter with numpy, and the socket of a daemon."""
+def test_the_lines_are_a_valid_plan(path: Path, program: Run, tmp_path: Path) -> None:
+    """The lines are unchanged, except for the interpreter with numpy and the socket of a daemon."""
     text = synopsis(path).replace("plugins/", f"{PLUGINS}/").replace("file:rules/", f"file:{EXAMPLES}/rules/")
     text = text.replace("/opt/douane/numpy/bin/python", sys.executable)
     plan = tmp_path / "plan.toml"
@@ -49,21 +49,21 @@ def test_the_lines_are_a_plan_that_takes_effect(path: Path, program: Run, tmp_pa
         daemon.bind(f"{folder}/clamd")
         daemon.listen()
         plan.write_text(text.replace("/run/clamav/clamd.ctl", f"{folder}/clamd"))
-        done = program("plan", "--config", plan, "--json")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)["plugins"][0]  # behind a transform stands a `format` that Douane adds
+        ended = program("plan", "--config", plan, "--json")
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads(ended.stdout)["plugins"][0]  # Douane adds a `format` behind a transform
     if path.suffix == ".py":
-        assert told["doc"]
+        assert report["doc"]
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=name_of)
-def test_a_plugin_imports_the_contract_and_the_standard_library_only(path: Path) -> None:
+def test_a_plugin_imports_only_the_contract_and_the_standard_library(path: Path) -> None:
     tree = ast.parse(path.read_text())
     names = {
         name.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
     }
     names |= {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert names - set(sys.stdlib_module_names) - {"douane_plugin"} <= OTHERS
+    assert names - set(sys.stdlib_module_names) - {"douane_plugin"} <= LIBRARIES
     assert not any(
         isinstance(node, ast.Attribute) and node.attr.startswith("_") and getattr(node.value, "id", "self") != "self"
         for node in ast.walk(tree)
@@ -89,26 +89,28 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_plan_of_several_shows_what_holds(program: Run) -> None:
-    done = program("plan", "--config", "douane.toml", "--json")
-    assert done.returncode == 0, done.stderr
+def test_the_plan_of_all_examples_is_valid(program: Run) -> None:
+    ended = program("plan", "--config", "douane.toml", "--json")
+    assert ended.returncode == 0, ended.stderr
     written = tomllib.loads((EXAMPLES / "douane.toml").read_text())
-    told = json.loads(done.stdout)
-    assert [one["name"] for one in told["plugins"]] == [one["name"] for one in written["plugin"]]
-    assert len(told["plugins"]) >= 8
+    report = json.loads(ended.stdout)
+    assert [plugin["name"] for plugin in report["plugins"]] == [plugin["name"] for plugin in written["plugin"]]
+    assert len(report["plugins"]) >= 8
 
 
-def test_the_plan_of_several_lets_a_disk_in_and_refuses_what_it_should(program: Run, image: Path) -> None:
-    done = program("check", image, "--config", "douane.toml", "--json")
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["outcome"]) == (0, "accepted"), done.stderr
-    assert {"accepted", "refused"} == {one["outcome"] for one in told["verdicts"]}  # an auditor's no refuses nothing
-    assert told["properties"]["head.bytes"] == MIB
+def test_the_plan_of_all_examples_accepts_a_disk_and_refuses_others(program: Run, image: Path) -> None:
+    ended = program("check", image, "--config", "douane.toml", "--json")
+    report = json.loads(ended.stdout)
+    assert (ended.returncode, report["outcome"]) == (0, "accepted"), ended.stderr
+    assert {"accepted", "refused"} == {
+        verdict["outcome"] for verdict in report["verdicts"]
+    }  # the refusal of an auditor has no effect
+    assert report["properties"]["head.bytes"] == MIB
     for data, code in [
         (b"a blocked image\n", "blocked-image"),
         (b"<html>", "refused"),
         (bytes(MIB) + b"-----BEGIN OPENSSH PRIVATE KEY-----", "forbidden-text"),
     ]:
         image.write_bytes(data)
-        done = program("check", image, "--config", "douane.toml", "--json")
-        assert (done.returncode, json.loads(done.stdout)["code"]) == (1, code), done.stderr
+        ended = program("check", image, "--config", "douane.toml", "--json")
+        assert (ended.returncode, json.loads(ended.stdout)["code"]) == (1, code), ended.stderr
