@@ -1,4 +1,4 @@
-"""Something that answers as clamd does: ClamAV's own, with a database of three signatures, and one made here."""
+"""Servers that answer like clamd: ClamAV's own, with a database of three signatures, and a server of the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 MARK = b"a signature that only this test has"
 BLOCKED = b"a file that is blocked as a whole" * 50
-STREAM_MOST = 8 << 20
+STREAM_LIMIT = 8 << 20
 
 CONFIGURATION = """
 LocalSocket {folder}/clamd.ctl
@@ -36,7 +36,7 @@ AlertExceedsMax yes
 
 @contextmanager
 def real_clamd(folder: Path) -> Iterator[Path]:
-    """ClamAV's daemon, with signatures of its own; the path of its socket. It is there when that is."""
+    """Run ClamAV's daemon with its own signatures; yield the path of its socket when it listens."""
     database = folder / "database"
     database.mkdir(parents=True)
     (folder / "scanned").mkdir()
@@ -45,16 +45,16 @@ def real_clamd(folder: Path) -> Iterator[Path]:
     # digest:length:name
     (database / "test.hdb").write_text(f"{hashlib.md5(BLOCKED).hexdigest()}:{len(BLOCKED)}:Test.Blocked\n")
     user = "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody")
-    (folder / "clamd.conf").write_text(CONFIGURATION.format(folder=folder, user=user, limit=STREAM_MOST))
+    (folder / "clamd.conf").write_text(CONFIGURATION.format(folder=folder, user=user, limit=STREAM_LIMIT))
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     program = shutil.which("clamd", path=path)
     assert program, "there is no clamd; `scripts/setup.sh dev` installs it"
     words = [program, "--config-file", str(folder / "clamd.conf")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, output=subprocess.STDOUT) as daemon:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as daemon:
         try:
             assert daemon.stdout is not None
             output = b""
-            # In the foreground it says so on standard output when it has its socket.
+            # In the foreground, clamd prints this when it has its socket.
             while b"Self checking" not in output and b"Listening" not in output:
                 part = os.read(daemon.stdout.fileno(), 4096)
                 assert part, f"clamd ended: {output.decode(errors='replace')}"
@@ -70,7 +70,7 @@ Answer = Callable[[socket.socket], None]
 
 @contextmanager
 def small_server(folder: Path, answer: Answer) -> Iterator[Path]:
-    """A socket on which `answer` is called with each connection; what it raises fails the test."""
+    """Call `answer` with each connection to a socket, whose path is yielded; its exceptions fail the test."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "clamd.ctl"
     errors: list[BaseException] = []
@@ -100,7 +100,7 @@ def small_server(folder: Path, answer: Answer) -> Iterator[Path]:
 
 
 def receive(connection: socket.socket, length: int) -> bytes:
-    """Exactly so many bytes, or fewer at the end."""
+    """Return `length` bytes, or fewer at the end."""
     data = b""
     while len(data) < length and (part := connection.recv(length - len(data))):
         data += part
@@ -108,7 +108,7 @@ def receive(connection: socket.socket, length: int) -> bytes:
 
 
 def streamed(connection: socket.socket) -> bytes:
-    """What a client sends with INSTREAM (clamd(8)): its pieces, put together."""
+    """Return the bytes that a client sends with INSTREAM (clamd(8))."""
     assert receive(connection, 10) == b"zINSTREAM\0"
     data = []
     while length := struct.unpack(">I", receive(connection, 4))[0]:

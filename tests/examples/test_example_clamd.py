@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from clamd_servers import BLOCKED, MARK, STREAM_MOST, Answer, real_clamd, receive, small_server, streamed
+from clamd_servers import BLOCKED, MARK, STREAM_LIMIT, Answer, real_clamd, receive, small_server, streamed
 from example_plugins import MIB, TIERS, Check
 
 PLAN = '[[plugin]]\nname = "clamd"\nuse = "plugins/clamd.py:Clamd"\ngrants = {{ clamd = "unix:{}" }}\n'
@@ -53,8 +53,8 @@ def test_a_known_file_is_refused_and_an_empty_image_accepted(check: Check, clamd
 
 @pytest.mark.parametrize("more", [1, 3 * MIB, 24 * MIB])
 def test_an_image_too_large_for_clamd_is_incomplete(check: Check, clamd: Path, more: int) -> None:
-    assert check(bytes(STREAM_MOST), PLAN.format(clamd)).answer == ("accepted", None)
-    run = check(bytes(STREAM_MOST + more), PLAN.format(clamd))
+    assert check(bytes(STREAM_LIMIT), PLAN.format(clamd)).answer == ("accepted", None)
+    run = check(bytes(STREAM_LIMIT + more), PLAN.format(clamd))
     assert run.answer == ("undecided", "too-large-to-scan"), run.stderr
 
 
