@@ -44,7 +44,7 @@ test-all: test  ## the same, with every plugin of the conformance suite's own te
 .PHONY: test-fast
 test-fast: $(VENV_DEV)  ## the tests that start no process: two minutes; the last failures first, stops at the first one
 	@$(COMPILE)
-	$(PYTEST) $(PARALLEL) tests/unit sdk/tests --failed-first --exitfirst $(ARGS)
+	$(PYTEST) $(PARALLEL) tests/unit sdk/tests kit/tests/conformance/test_conformance_units.py --failed-first --exitfirst $(ARGS)
 
 # Exit status 5 is pytest's "nothing was collected".
 .PHONY: test-corpus

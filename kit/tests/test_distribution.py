@@ -13,7 +13,6 @@ KIT = Path(__file__).parents[1]
 WITHOUT_KIT = "import sys; sys.modules['douane_kit'] = None; from douane.cli.main import run; run()"
 
 
-@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
     words = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(KIT)]
     subprocess.run([sys.executable, "-m", *words], check=True)

@@ -14,7 +14,7 @@ from douane_plugin._runtime import __file__ as runtime
 from support.contract.conversation import PLUGINS
 from support.contract.other_pythons import LATER, build, environment, pythons
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("other-sdk")]  # the environments are made once
+pytestmark = pytest.mark.xdist_group("other-sdk")  # the environments are made once
 PYTHONS = pythons()
 TELLS = """
 import sys

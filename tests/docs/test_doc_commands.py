@@ -78,7 +78,6 @@ def matches(shown: list[str], seen: str) -> bool:
     return re.fullmatch(pattern, "".join(plain(line) + "\n" for line in seen.splitlines())) is not None
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/testing-plugins.md", "docs/plugin-command.md"])
 def test_the_commands_of_a_page_do_what_it_shows(name, tmp_path):
     folder, results = tmp_path / "try", tmp_path / "results"

@@ -105,7 +105,6 @@ def chosen() -> list[tuple[str, str, str]]:
     return every if ALL else list({code: (name, plugin, code) for name, plugin, code in reversed(every)}.values())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "plugin", "code"), chosen())
 def test_a_planted_fault_is_found(conform, name, plugin, code):
     report = conform(f"{name}:{plugin}")

@@ -38,7 +38,6 @@ EFFORT = 0.15
 """Less than an author's plugin gets."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "use",
     [f"{path.name}:{plugin}" for path in sorted(PLUGINS.glob("good_*.py")) for plugin in classes_in(path.name)][
@@ -49,14 +48,12 @@ def test_there_is_no_finding(conform, use):
     assert [finding.to_json() for finding in conform(use, effort=EFFORT).findings] == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("use", list(EXAMPLES_THAT_RUN)[:: 1 if ALL else 4])
 def test_there_is_no_finding_in_the_examples(conform, use):
     more = EXAMPLES_THAT_RUN[use]
     assert [finding.to_json() for finding in conform(f"{EXAMPLES}/{use}", effort=EFFORT, **more).findings] == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("use", BUILT_IN)
 def test_there_is_no_finding_in_the_built_in_plugins(conform, use):
     assert [finding.to_json() for finding in conform(use, effort=EFFORT, **BUILT_IN[use]).findings] == []

@@ -41,7 +41,6 @@ def new_folder(tmp_path: Path, kind: str) -> Path:
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_new_tests_pass_and_none_is_skipped(tmp_path: Path, kind: str) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
@@ -74,7 +73,6 @@ def test_the_new_code_passes_ruff_and_mypy(tmp_path: Path, kind: str) -> None:
         assert ended.returncode == 0, ended.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["stream", "short-head", "transform", "sh", "c"])
 def test_the_conformance_suite_accepts_the_new_plugin(tmp_path: Path, kind: str) -> None:
     folder = new_folder(tmp_path, kind)

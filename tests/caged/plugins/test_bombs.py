@@ -27,8 +27,6 @@ from support.images.zip import zipped
 from support.processes import small_disk
 from support.program import Program
 
-pytestmark = pytest.mark.slow
-
 PLAN = """
 [import]
 digests = ["sha256"]

@@ -99,7 +99,6 @@ def many(pack: Callable[[bytes], bytes], gigabytes: int) -> bytes:
     return pack(bytes(64 * MIB)) * (16 * gigabytes)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "keys"),
     [
@@ -129,7 +128,6 @@ def test_a_bomb_of_anything_else_ends_at_the_engines_bound(check: Check, pack: C
     assert report["stored"]["size"] < 128 * MIB
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("packer", ["gzip", "zstd"])
 def test_a_disk_that_is_nearly_empty_is_no_bomb(check: Check, packer: str) -> None:
     """2 GiB with 6 MiB of data in it, packed some 300 times: such disks are honest."""

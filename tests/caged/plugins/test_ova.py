@@ -161,7 +161,6 @@ def large(pieces: int) -> Iterator[bytes]:
     yield bytes(1024)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tier", TIERS)
 def test_a_large_disk_needs_little_memory(check: Check, tier: str) -> None:
     report = check(large(300), memory='"48MiB"', tier=tier)
@@ -171,7 +170,6 @@ def test_a_large_disk_needs_little_memory(check: Check, tier: str) -> None:
 # bombs
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("use", ["ova", "ova-any-order"])
 def test_a_compressed_disk_of_ten_gibibytes_is_refused(check: Check, use: str) -> None:
     packed = gzip.compress(bytes(64 * MIB), 9) * 160
