@@ -90,9 +90,9 @@ def record(tap: Tap, name: str, header: dict[str, Any]) -> None:
         use = f"level1/plugins/{header['plugin']}"
         verdict, output = examine(header, Path(place), sandbox.Tier.STRICT, base="", use=use, log=log)
         expected = header.pop("expected")
-        wrong = differences(expected, verdict)
-        if wrong:
-            raise SystemExit(f"{name}: {wrong}\n{log}")
+        changes = differences(expected, verdict)
+        if changes:
+            raise SystemExit(f"{name}: {changes}\n{log}")
     header["verdict"] = verdict
     if (output and any(frame.kind == wire.BEGIN for frame in tap.frames)) or name == "transform-empty":
         header["output"] = {"bytes": len(output), "sha256": digest(output), "zlib": zlib.compress(output, 9).hex()}
@@ -106,14 +106,14 @@ def record(tap: Tap, name: str, header: dict[str, Any]) -> None:
 
 def _record_reports() -> None:
     """Write the shapes of the reports."""
-    told = {}
+    reports = {}
     for name, case in CASES.items():
         with tempfile.TemporaryDirectory() as place:
             code, report = check(case, Path(place))
         if code:
             report.pop("received", None)  # it has digests if all had arrived before it was decided
-        told[name] = {"case": case, "exit": code, "report": report}
-    RECORDED.write_text(json.dumps(told, indent=1) + "\n")
+        reports[name] = {"case": case, "exit": code, "report": report}
+    RECORDED.write_text(json.dumps(reports, indent=1) + "\n")
 
 
 def main() -> None:

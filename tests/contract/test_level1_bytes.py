@@ -37,10 +37,10 @@ def decided(text: str) -> dict[str, str]:
 
 def late_changes(text: str) -> list[str]:
     """Names that a line says something else of after the level was declared final."""
-    before, _, after = text.partition(FINAL)
-    names = {name for name, _, _ in LINE.findall(before)}
+    frozen, _, added = text.partition(FINAL)
+    names = {name for name, _, _ in LINE.findall(frozen)}
     late: list[str] = []
-    for name, _, removed in LINE.findall(after):
+    for name, _, removed in LINE.findall(added):
         if name in names or removed:
             late.append(name)
         names.add(name)
@@ -49,16 +49,18 @@ def late_changes(text: str) -> list[str]:
 
 def complaints(folder: Path, decisions: str) -> list[str]:
     """Every file that is not as the list and the decisions have it."""
-    there, told = files(folder), decided(decisions)
+    present, decided_digests = files(folder), decided(decisions)
     listed = {line[66:]: line[:64] for line in (folder / "MANIFEST").read_text().splitlines()}
-    other = [name for name in sorted({*there, *listed}) if there.get(name) != listed.get(name)]
-    found = [f"{name} is not as MANIFEST has it" for name in other]
-    for name in sorted({*there, *told}):
-        digits = there.get(name, "")[:12]
-        if digits != told.get(name, ""):
+    changed = [name for name in sorted({*present, *listed}) if present.get(name) != listed.get(name)]
+    sentences = [f"{name} is not as MANIFEST has it" for name in changed]
+    for name in sorted({*present, *decided_digests}):
+        digits = present.get(name, "")[:12]
+        if digits != decided_digests.get(name, ""):
             line = f"level1: {name} sha256 {digits}" if digits else f"level1: {name} removed"
-            found.append(f"{name}: tests/contract/level1-digests.txt has no line '{line}', with the reason beside it")
-    return found
+            sentences.append(
+                f"{name}: tests/contract/level1-digests.txt has no line '{line}', with the reason beside it"
+            )
+    return sentences
 
 
 def test_every_file_of_level_1_is_as_it_was_decided():

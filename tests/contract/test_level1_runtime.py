@@ -12,17 +12,19 @@ from douane_plugin import wire
 from support.contract.conversation import PLUGINS, Conversation, conversations, differences
 from support.contract.towards_runtime import comparable, output_of, play
 
-HERE = [path for path in conversations() if tuple(Conversation(path).header.get("python", (3, 9))) <= sys.version_info]
+PLAYABLE = [
+    path for path in conversations() if tuple(Conversation(path).header.get("python", (3, 9))) <= sys.version_info
+]
 
 
 @pytest.mark.parametrize("unknown", [False, True], ids=["as-recorded", "with-keys-of-a-later-engine"])
-@pytest.mark.parametrize("path", HERE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PLAYABLE, ids=lambda path: path.stem)
 def test_it_says_what_was_said(path, unknown):
     recorded = Conversation(path)
     played = play(recorded, unknown=unknown)
-    said, now = comparable(recorded.sent_by("plugin")), played.told()
-    assert [kind for kind, _ in now] == [kind for kind, _ in said]
-    assert not [line for (_, before), (_, after) in zip(said, now) for line in differences(before, after)]
+    expected, now = comparable(recorded.sent_by("plugin")), played.answers()
+    assert [kind for kind, _ in now] == [kind for kind, _ in expected]
+    assert not [line for (_, before), (_, after) in zip(expected, now) for line in differences(before, after)]
     assert played.faults == []
     assert played.status == 0
     if recorded.header.get("output"):
@@ -30,7 +32,7 @@ def test_it_says_what_was_said(path, unknown):
 
 
 def test_an_alive_is_still_sent():
-    kinds = {frame.kind for path in HERE if path.stem == "chunks" for frame in play(Conversation(path)).frames}
+    kinds = {frame.kind for path in PLAYABLE if path.stem == "chunks" for frame in play(Conversation(path)).frames}
     assert 11 in kinds
 
 
@@ -51,5 +53,5 @@ def test_nothing_of_the_contract_is_left_out():
 
 def test_nothing_of_the_wire_is_left_out():
     frames = {number for number in wire.TYPES if wire.DESCRIBED <= number <= wire.END}
-    seen = {frame.kind for path in conversations() for frame in Conversation(path).frames}
-    assert frames <= seen
+    kinds = {frame.kind for path in conversations() for frame in Conversation(path).frames}
+    assert frames <= kinds

@@ -40,12 +40,12 @@ def wheel(tmp_path_factory):
 @pytest.fixture(scope="session")
 def environments(tmp_path_factory, wheel):
     """``environments(version)``: an interpreter that has that contract."""
-    made: dict[str, Path] = {}
+    interpreters: dict[str, Path] = {}
 
     def go(version: str) -> Path:
-        if version not in made:
-            made[version] = environment(PYTHONS[version], wheel, tmp_path_factory.mktemp("other") / version)
-        return made[version]
+        if version not in interpreters:
+            interpreters[version] = environment(PYTHONS[version], wheel, tmp_path_factory.mktemp("other") / version)
+        return interpreters[version]
 
     return go
 
@@ -59,9 +59,9 @@ def check(
     (place / "plan.toml").write_text("\n".join([*tables, more]))
     douane = str(Path(sys.executable).parent / "douane")
     words = [douane, "check", str(place / "image"), "--config", str(place / "plan.toml"), "--sandbox", tier, "--json"]
-    done = subprocess.run(words, capture_output=True, timeout=100, check=False)
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
+    ended = subprocess.run(words, capture_output=True, timeout=100, check=False)
+    assert ended.stdout, ended.stderr
+    return ended.returncode, json.loads(ended.stdout)
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
@@ -97,6 +97,6 @@ def test_its_refusal_counts(version, tier, environments, tmp_path):
 
 def test_it_is_another_release_than_the_engines(environments):
     python = environments(next(iter(PYTHONS)))
-    asked = [str(python), "-c", "import douane_plugin._runtime as one; print(one.__file__)"]
-    assert Path(subprocess.check_output(asked, text=True).strip()) != Path(runtime)
+    command = [str(python), "-c", "import douane_plugin._runtime as one; print(one.__file__)"]
+    assert Path(subprocess.check_output(command, text=True).strip()) != Path(runtime)
     assert LATER not in (douane_plugin.__file__ or "")

@@ -66,20 +66,20 @@ def verdict(path: Path, declared: str | None) -> tuple[str, str, dict[str, str |
 @pytest.fixture(scope="module")
 def labels() -> Iterator[list[Labelled]]:
     """All images, unpacked as long as the tests run."""
-    with labelled(Path(os.environ["DOUANE_CORPUS"])) as found:
-        yield found
+    with labelled(Path(os.environ["DOUANE_CORPUS"])) as images:
+        yield images
 
 
 @pytest.fixture(scope="module")
 def sizes() -> dict[tuple[str, str], int]:
     """The size of the disk where a manifest tells it, by set and file."""
-    told = {}
+    by_file = {}
     for manifest in Path(os.environ["DOUANE_CORPUS"]).glob("*.manifest.tsv"):
         with manifest.open() as file:
             for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
                 if row.get("virtual_size") not in (None, "", "0"):  # 0 is what it says where nobody looked
-                    told[manifest.name.removesuffix(".manifest.tsv"), row["file"]] = int(row["virtual_size"])
-    return told
+                    by_file[manifest.name.removesuffix(".manifest.tsv"), row["file"]] = int(row["virtual_size"])
+    return by_file
 
 
 @pytest.mark.parametrize("declaring", [False, True], ids=["nothing declared", "declared as it is"])
@@ -90,32 +90,34 @@ def test_safe_images_pass_unsafe_ones_do_not_and_the_disk_is_as_large_as_it_is(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     counts: Counter[str] = Counter()
-    wrong = []
+    problems = []
     for label in labels:
         expected = disk_format(label.true_format)
-        outcome, code, told = verdict(label.path, expected if declaring else None)
+        outcome, code, properties = verdict(label.path, expected if declaring else None)
         counts[f"{label.verdict}: {outcome}"] += 1
         faults = []
         if label.verdict == "safe" and outcome != "accept":
             faults.append("a safe image is refused")
         if label.verdict == "unsafe" and outcome == "accept" and not label.not_structural:
             faults.append("an unsafe image passes")
-        if outcome == "accept" and told["disk_format"] not in [
+        if outcome == "accept" and properties["disk_format"] not in [
             disk_format(one) for one in label.true_format.split("|")
         ]:
             faults.append(f"it is {expected}")
         size = sizes.get((label.set, label.file))
         if size is not None and outcome == "accept" and label.true_format in SIZED:
             counts["size compared"] += 1
-            if told.get("virtual_size") != size:
+            if properties.get("virtual_size") != size:
                 faults.append(f"its disk has {size} bytes")
         if faults:
-            wrong.append(f"{label.set}/{label.file}: {', '.join(faults)}; {label.why}: {outcome} {code} {told}"[:300])
+            problems.append(
+                f"{label.set}/{label.file}: {', '.join(faults)}; {label.why}: {outcome} {code} {properties}"[:300]
+            )
     with capsys.disabled():
         print(f"\n{'declared as it is' if declaring else 'nothing declared'}: {len(labels)} images")
         for name, count in sorted(counts.items()):
             print(f"  {name:<22}{count:>5}")
-        for line in wrong:
+        for line in problems:
             print("  WRONG:", line)
     assert labels
-    assert not wrong
+    assert not problems

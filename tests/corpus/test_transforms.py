@@ -64,23 +64,23 @@ use = "format"
 @pytest.fixture(scope="module")
 def labels() -> Iterator[list[Labelled]]:
     """The images, unpacked as long as the tests run."""
-    with labelled(Path(os.environ["DOUANE_CORPUS"])) as found:
-        yield [label for label in found if taken(label)]
+    with labelled(Path(os.environ["DOUANE_CORPUS"])) as images:
+        yield [label for label in images if is_sampled(label)]
 
 
 @pytest.fixture(scope="module")
 def payloads() -> dict[tuple[str, str], str]:
     """The digest of the disk, by set and file, where a manifest tells it."""
-    told = {}
+    digests = {}
     for manifest in Path(os.environ["DOUANE_CORPUS"]).glob("*.manifest.tsv"):
         with manifest.open() as file:
             for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
                 if row.get("payload_sha256"):
-                    told[manifest.name.removesuffix(".manifest.tsv"), row["file"]] = row["payload_sha256"]
-    return told
+                    digests[manifest.name.removesuffix(".manifest.tsv"), row["file"]] = row["payload_sha256"]
+    return digests
 
 
-def taken(label: Labelled) -> bool:
+def is_sampled(label: Labelled) -> bool:
     """Whether it is among those that are tried."""
     return label.set == "matrix" or not zlib.crc32(label.file.encode()) % ONE_IN.get(label.true_format, OTHERS_ONE_IN)
 
@@ -90,27 +90,27 @@ def through(labels: list[Labelled], folder: Path, temporary: Path) -> tuple[list
     plans = [folder / f"plan{number}.toml" for number in range(2)]
     for plan, ova in zip(plans, ("", "disk = 0"), strict=True):
         plan.write_text(PLAN.format(ova=ova))
-    done = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("chain_of_images.py")), *map(str, plans)],
         input="".join(f"{label.path}\n" for label in labels).encode(),
         stdout=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(temporary)},
         check=True,
     )
-    *reports, memory = done.stdout.splitlines()
+    *reports, memory = ended.stdout.splitlines()
     return [msgspec.json.decode(report, type=Report) for report in reports], int(memory)
 
 
 def by_qemu(path: Path, disk_format: str, folder: Path) -> str:
     """The digest of the raw disk that qemu-img makes of it, where it can reach nothing else."""
-    with tempfile.TemporaryDirectory(dir=folder) as made:
+    with tempfile.TemporaryDirectory(dir=folder) as output_folder:
         words = ["bwrap", "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
         for system in ("/usr", "/lib", "/lib64", "/bin", "/etc/alternatives"):
             words += ["--ro-bind-try", system, system]
-        words += ["--ro-bind", str(path), "/image", "--bind", made, "/made", "--"]
+        words += ["--ro-bind", str(path), "/image", "--bind", output_folder, "/made", "--"]
         words += ["qemu-img", "convert", "-f", DRIVERS.get(disk_format, disk_format), "-O", "raw"]
         subprocess.run([*words, "/image", "/made/raw"], check=True, timeout=120)
-        with (Path(made) / "raw").open("rb") as file:
+        with (Path(output_folder) / "raw").open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -142,32 +142,32 @@ def test_safe_images_become_their_disks_and_unsafe_ones_nothing(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    temporary, own = tmp_path / "temporary", tmp_path / "own"
+    temporary, work = tmp_path / "temporary", tmp_path / "own"
     temporary.mkdir()
-    own.mkdir()
+    work.mkdir()
     reports, memory = through(labels, tmp_path, temporary)
 
     def judge(label: Labelled, report: Report) -> list[str]:
-        return list(faults(label, report, payloads.get((label.set, label.file)), own))
+        return list(faults(label, report, payloads.get((label.set, label.file)), work))
 
     counts: Counter[str] = Counter()
-    wrong = []
+    problems = []
     with ThreadPoolExecutor(2) as pool:
-        for label, report, found in zip(labels, reports, pool.map(judge, labels, reports), strict=True):
+        for label, report, faults_found in zip(labels, reports, pool.map(judge, labels, reports), strict=True):
             counts[f"{label.verdict}: {report.outcome}"] += 1
             counts["disk compared"] += report.outcome == "accepted" and (label.set, label.file) in payloads
-            if found:
-                wrong.append(
-                    f"{label.set}/{label.file}: {', '.join(found)}; {label.why}: {report.outcome} {report.code} "
+            if faults_found:
+                problems.append(
+                    f"{label.set}/{label.file}: {', '.join(faults_found)}; {label.why}: {report.outcome} {report.code} "
                     f"{report.message} {report.stored}"[:400]
                 )
     with capsys.disabled():
         print(f"\nthrough the transforms: {len(labels)} images, at most {memory >> 20} MiB in a cage")
         for name, count in sorted(counts.items()):
             print(f"  {name:<22}{count:>5}")
-        for line in wrong:
+        for line in problems:
             print("  WRONG:", line)
     assert labels
-    assert not wrong
+    assert not problems
     assert list(temporary.iterdir()) == []
     assert memory < MEMORY

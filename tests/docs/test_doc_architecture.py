@@ -71,10 +71,10 @@ def problem_of(name: str) -> str | None:
         return None if resolves(name) else "no such module, class or function"
     if CLASS.fullmatch(name):
         owner, _, part = name.partition(".")
-        known = all_definitions()
-        if owner not in known and not hasattr(builtins, owner):
+        names = all_definitions()
+        if owner not in names and not hasattr(builtins, owner):
             return "no such class"
-        return None if not part or part in known.get(owner, ()) else f"{owner} has no {part}"
+        return None if not part or part in names.get(owner, ()) else f"{owner} has no {part}"
     if FUNCTION.fullmatch(name):
         return None if name in all_definitions() else "no such function or module"
     if PATH.fullmatch(name) and not any((root / name).exists() for root in ROOTS):

@@ -52,9 +52,9 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             several = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
             pairs = zip(target.elts, node.value.elts, strict=False) if several else [(target, node.value)]
-            for left, right in pairs:
-                if getattr(left, "attr", getattr(left, "id", "")) == "code":
-                    yield right
+            for first, second in pairs:
+                if getattr(first, "attr", getattr(first, "id", "")) == "code":
+                    yield second
         elif isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == "code":
@@ -71,7 +71,7 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def codes_of_the_source() -> set[str]:
-    found = {*HALF_READ.values(), *limits.HALF_READ}  # which become codes by way of a table
+    codes = {*HALF_READ.values(), *limits.HALF_READ}  # which become codes by way of a table
     for path in [*TOP.glob("src/douane/**/*.py"), *TOP.glob("sdk/src/**/*.py")]:
         if path.parent.name == "formats" or "conformance" in path.parts:
             continue  # findings, which are not told as they are, or have a page of their own
@@ -85,17 +85,17 @@ def codes_of_the_source() -> set[str]:
             and isinstance(node.value.value, str)
         }
         for place in places(tree):
-            found.update(text for text in strings(place, constants) if CODE.fullmatch(text))
-    return found
+            codes.update(text for text in strings(place, constants) if CODE.fullmatch(text))
+    return codes
 
 
 def codes_of_the_page() -> set[str]:
-    found: set[str] = set()
+    codes: set[str] = set()
     text = page("docs/exit-codes.md")
     for rows in tables(text.replace(section(text, "The report"), "")):
         for row in rows:
-            found.update(re.findall(r"`([a-z-]+)`", row[0]))
-    return found
+            codes.update(re.findall(r"`([a-z-]+)`", row[0]))
+    return codes
 
 
 def test_the_search_finds_codes_of_every_kind():
@@ -113,8 +113,8 @@ def test_every_code_is_explained():
 def test_every_finding_is_explained_and_the_codes_lead_there():
     """With ``unsafe-`` before it where it refuses, and as it is where it warns."""
     (rows, *_) = tables(section(page("docs/formats.md"), "Findings"))
-    told = {row[0].strip("`"): row[2] for row in rows}
-    assert told == {code: worth for code, (worth, _) in CODES.items()}
+    explanations = {row[0].strip("`"): row[2] for row in rows}
+    assert explanations == {code: worth for code, (worth, _) in CODES.items()}
     (of_format, *_) = tables(section(page("docs/exit-codes.md"), "Codes of the built-in inspectors"))
     (meaning,) = (row[1] for row in of_format if row[0] == "`unsafe-CODE`")
     assert "(formats.md#findings)" in meaning
@@ -139,5 +139,5 @@ def test_the_exit_codes_are_those_of_the_command():
 
 @pytest.mark.parametrize("kind", [Report, Verdict, Bytes, Provenance, Warned])
 def test_every_field_of_a_report_is_explained(kind):
-    told = spans(section(page("docs/exit-codes.md"), "The report"))
-    assert not set(kind.__struct_fields__) - set(told)
+    names = spans(section(page("docs/exit-codes.md"), "The report"))
+    assert not set(kind.__struct_fields__) - set(names)

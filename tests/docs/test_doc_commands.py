@@ -22,12 +22,12 @@ class Step:
 
     command: str
     code: int = 0
-    shown: list[str] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
 
 
 def steps_of(name: str, folder: Path) -> list[list[Step] | None]:
     """The console blocks of a page as lists of steps; None stands for files that were saved meanwhile."""
-    found: list[list[Step] | None] = []
+    groups: list[list[Step] | None] = []
     for block in blocks(page(name)):
         if block.language == "console":
             steps: list[Step] = []
@@ -36,11 +36,11 @@ def steps_of(name: str, folder: Path) -> list[list[Step] | None]:
                     stated = _EXIT.search(line)
                     steps.append(Step(line[2:], int(stated[1]) if stated else 0))
                 else:
-                    steps[-1].shown.append(line)
-            found.append(steps)
+                    steps[-1].output.append(line)
+            groups.append(steps)
         elif block.file is not None:
             (folder / block.file).write_text(block.text)
-    return found
+    return groups
 
 
 def run_all(steps: list[Step], folder: Path, results: Path) -> list[tuple[int, str]]:
@@ -67,15 +67,15 @@ def plain(line: str) -> str:
     return " ".join(line.split())
 
 
-def matches(shown: list[str], seen: str) -> bool:
+def matches(lines: list[str], output: str) -> bool:
     """`...` alone stands for any lines, `...` in a line for any text; white space counts as one space."""
     pattern = ""
-    for line in map(plain, shown):
+    for line in map(plain, lines):
         if line == "...":
             pattern += r"(?:.*\n)*?"
         else:
             pattern += ".*".join(re.escape(part.strip()) for part in line.split("...")) + r"\n"
-    return re.fullmatch(pattern, "".join(plain(line) + "\n" for line in seen.splitlines())) is not None
+    return re.fullmatch(pattern, "".join(plain(line) + "\n" for line in output.splitlines())) is not None
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/testing-plugins.md", "docs/plugin-command.md"])
@@ -85,13 +85,15 @@ def test_the_commands_of_a_page_do_what_it_shows(name, tmp_path):
     results.mkdir()
     steps = [step for steps in steps_of(name, folder) for step in steps or []]
     assert steps, f"{name} shows no command"
-    wrong = []
-    for step, (code, seen) in zip(steps, run_all(steps, folder, results), strict=True):
+    problems = []
+    for step, (code, output) in zip(steps, run_all(steps, folder, results), strict=True):
         if code != step.code:
-            wrong.append(f"$ {step.command}\n  ended with {code}, the page says {step.code}:\n{seen}")
-        elif not matches(step.shown, seen):
-            wrong.append(f"$ {step.command}\n  the page shows:\n" + "\n".join(step.shown) + f"\n  it said:\n{seen}")
-    assert not wrong, "\n\n".join(wrong)
+            problems.append(f"$ {step.command}\n  ended with {code}, the page says {step.code}:\n{output}")
+        elif not matches(step.output, output):
+            problems.append(
+                f"$ {step.command}\n  the page shows:\n" + "\n".join(step.output) + f"\n  it said:\n{output}"
+            )
+    assert not problems, "\n\n".join(problems)
 
 
 @pytest.mark.parametrize(
@@ -107,5 +109,5 @@ def test_the_commands_of_a_page_do_what_it_shows(name, tmp_path):
         ([], "an error\n", False),
     ],
 )
-def test_the_comparison_can_fail(shown, seen, fits):
-    assert matches(shown, seen) is fits
+def test_the_comparison_can_fail(lines, output, fits):
+    assert matches(lines, output) is fits

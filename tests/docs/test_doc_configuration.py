@@ -28,10 +28,10 @@ def table(heading: str) -> dict[str, list[str]]:
 
 def default(row: list[str]) -> object:
     """What the third cell says: None for "none", `...` for "required", else the value."""
-    said = row[2].strip("`")
-    if said in ("none", "required"):
-        return None if said == "none" else ...
-    value = json.loads(said)
+    text = row[2].strip("`")
+    if text in ("none", "required"):
+        return None if text == "none" else ...
+    value = json.loads(text)
     parse = PARSERS.get(row[1])
     return parse(value) if parse and isinstance(value, str) else value
 
@@ -47,11 +47,11 @@ def test_the_keys_of_a_plugin_are_those_of_the_code():
 @pytest.mark.parametrize("key", parse._PluginTable.__struct_fields__)
 def test_the_default_of_a_plugins_key_is_that_of_the_code(key):
     spec = parse.parse_plan({"plugin": [{"name": "x", "use": "format"}]}, where="test", base="").plugins[0]
-    said = default(table("[[plugin]]")[key])
-    if said is ...:
+    documented = default(table("[[plugin]]")[key])
+    if documented is ...:
         assert key in ("name", "use")
     else:
-        assert said == comparable(getattr(spec, key))
+        assert documented == comparable(getattr(spec, key))
 
 
 @pytest.mark.parametrize(("name", "keys"), [("import", parse._IMPORT), ("sandbox", parse._SANDBOX)])
@@ -101,5 +101,5 @@ def test_every_whole_example_is_a_plan(name):
     examples = [block.text for block in blocks(page(name)) if block.language == "toml" and "[[plugin]]" in block.text]
     assert examples
     for text in examples:
-        made = parse.parse_plan(tomllib.loads(text), where=name, base="")
-        assert made.plugins and msgspec.json.encode(made)
+        plan = parse.parse_plan(tomllib.loads(text), where=name, base="")
+        assert plan.plugins and msgspec.json.encode(plan)

@@ -18,14 +18,14 @@ EXAMPLES = {"Reject": ("a-code", "a text"), "Incomplete": ("a-code", "a text"), 
 def members():
     """Every public attribute of every public class: (class, attribute, names of its parameters)."""
     for name in douane_plugin.__all__:
-        thing = getattr(douane_plugin, name)
-        if not isinstance(thing, type):
+        member = getattr(douane_plugin, name)
+        if not isinstance(member, type):
             continue
-        found = {each for base in thing.__mro__ if base.__module__.startswith("douane_plugin") for each in vars(base)}
+        names = {each for base in member.__mro__ if base.__module__.startswith("douane_plugin") for each in vars(base)}
         if name in EXAMPLES:
-            found |= set(vars(thing(*EXAMPLES[name])))
-        for attribute in sorted(each for each in found if not each.startswith("_")):
-            value = getattr(thing, attribute, None)
+            names |= set(vars(member(*EXAMPLES[name])))
+        for attribute in sorted(each for each in names if not each.startswith("_")):
+            value = getattr(member, attribute, None)
             parameters = list(inspect.signature(value).parameters)[1:] if inspect.isfunction(value) else []
             yield name, attribute, parameters
 
@@ -35,8 +35,8 @@ def named(name: str, text: str) -> bool:
 
 
 def test_there_is_something_to_look_for():
-    found = [(owner, name) for owner, name, _ in members()]
-    assert ("Image", "windows") in found and ("Inspector", "reads") in found and ("Defer", "retry_after") in found
+    listed = [(owner, name) for owner, name, _ in members()]
+    assert ("Image", "windows") in listed and ("Inspector", "reads") in listed and ("Defer", "retry_after") in listed
 
 
 @pytest.mark.parametrize("name", douane_plugin.__all__)
@@ -46,26 +46,26 @@ def test_every_public_name_is_in_the_reference(name):
 
 @pytest.mark.parametrize(("owner", "name", "parameters"), list(members()), ids=str)
 def test_every_public_member_is_in_the_reference_with_its_parameters(owner, name, parameters):
-    found = [span for span in spans(page("docs/contract.md")) if re.search(rf"\b{name}\b", span)]
-    assert found, f"{owner}.{name} is not in docs/contract.md"
+    mentions = [span for span in spans(page("docs/contract.md")) if re.search(rf"\b{name}\b", span)]
+    assert mentions, f"{owner}.{name} is not in docs/contract.md"
     assert not parameters or any(
-        all(re.search(rf"\b{parameter}\b", span) for parameter in parameters) for span in found
+        all(re.search(rf"\b{parameter}\b", span) for parameter in parameters) for span in mentions
     ), f"{owner}.{name} stands in docs/contract.md without its parameters {parameters}"
 
 
 @pytest.mark.parametrize("name", PAGES_WITH_PLUGINS)
 def test_every_python_example_is_a_plugin(name):
-    shown = [block for block in blocks(page(name)) if block.language == "python"]
+    examples = [block for block in blocks(page(name)) if block.language == "python"]
     # Tests are run by pytest, as the page says: test_doc_commands.py.
-    examples = [block.text for block in shown if not (block.file or "").startswith("test_")]
+    examples = [block.text for block in examples if not (block.file or "").startswith("test_")]
     assert examples
     for text in examples:
         space: dict[str, object] = {"__name__": "example"}
         exec(compile(text, name, "exec"), space)
         classes = [value for value in space.values() if getattr(value, "__module__", "") == "example"]
         assert classes, text
-        for each in classes:
-            assert describe(each)["api"] == douane_plugin.API_LEVEL
+        for example_class in classes:
+            assert describe(example_class)["api"] == douane_plugin.API_LEVEL
 
 
 def test_the_readme_and_the_package_show_the_same_first_plugin():

@@ -22,8 +22,8 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 
 def test_the_codes_are_those_of_the_code_with_what_they_are_worth():
-    told = {code.strip("`"): row[2] for code, row in rows("Findings").items()}
-    assert told == {code: worth for code, (worth, _) in CODES.items()}
+    documented = {code.strip("`"): row[2] for code, row in rows("Findings").items()}
+    assert documented == {code: worth for code, (worth, _) in CODES.items()}
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -52,9 +52,9 @@ def test_the_formats_that_can_be_allowed_are_documented():
     (row,) = (
         row for row in re.findall(r"^\| `formats` \|.*", page("docs/configuration.md"), re.MULTILINE) if "`vdi`" in row
     )
-    allowed, others = (set(re.findall(r"`([\w-]+)`", part)) - {"formats"} for part in row.split("Others"))
+    allowed, unlisted = (set(re.findall(r"`([\w-]+)`", part)) - {"formats"} for part in row.split("Others"))
     assert allowed == set(ALLOWED)
-    assert others == set(LISTABLE) - set(ALLOWED)
+    assert unlisted == set(LISTABLE) - set(ALLOWED)
 
 
 def test_the_codes_of_qemu_info_are_those_that_it_raises():

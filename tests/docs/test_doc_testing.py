@@ -19,16 +19,16 @@ FIXTURES = sorted(name for name in vars(pytest_plugin) if name.startswith("douan
 def members():
     """Every public attribute of every public class: (class, attribute)."""
     for name in douane_plugin.testing.__all__:
-        thing = getattr(douane_plugin.testing, name)
-        if not isinstance(thing, type):
+        member = getattr(douane_plugin.testing, name)
+        if not isinstance(member, type):
             continue
-        found = {each for each in vars(thing) if not each.startswith("_")}
-        found |= {"received"} if name == "Replies" else {"offsets"} if name == "Cuts" else set()
-        if dataclasses.is_dataclass(thing):
-            found |= {each.name for each in dataclasses.fields(thing) if not each.name.startswith("_")}
-        if issubclass(thing, Exception) and "__init__" in vars(thing):
-            found |= {each for each in inspect.signature(thing).parameters if each in ("result", "key")}
-        yield from ((name, each) for each in sorted(found))
+        names = {each for each in vars(member) if not each.startswith("_")}
+        names |= {"received"} if name == "Replies" else {"offsets"} if name == "Cuts" else set()
+        if dataclasses.is_dataclass(member):
+            names |= {each.name for each in dataclasses.fields(member) if not each.name.startswith("_")}
+        if issubclass(member, Exception) and "__init__" in vars(member):
+            names |= {each for each in inspect.signature(member).parameters if each in ("result", "key")}
+        yield from ((name, each) for each in sorted(names))
 
 
 def is_named(name: str) -> bool:

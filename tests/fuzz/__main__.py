@@ -14,49 +14,53 @@ from collections import Counter
 from pathlib import Path
 
 import fuzz_paths  # noqa: F401  # for its effect, and before those that need it
-from fuzz_worker import Failure, Found, again, workers
+from fuzz_worker import Failure, Totals, again, workers
 
 from support.fuzzing.seeds import seeds
 
-MOST_TOLD = 25
+MAX_REPORTED = 25
 
 
 def main() -> int:
     """Run as asked; see the module."""
-    asked = _arguments()
-    if asked.only is not None:
-        return again(seeds(), asked.seed, asked.only, asked.failures)
+    arguments = _arguments()
+    if arguments.only is not None:
+        return again(seeds(), arguments.seed, arguments.only, arguments.failures)
     began = time.monotonic()
-    found = Found()
-    told = 0.0
-    for part in workers(asked.mutants, asked.seed, asked.first, asked.workers, asked.failures):
-        found.add(part)
-        if time.monotonic() > told + 10:
-            told = time.monotonic()
-            seconds = told - began
+    totals = Totals()
+    reported_at = 0.0
+    for part in workers(arguments.mutants, arguments.seed, arguments.first, arguments.workers, arguments.failures):
+        totals.add(part)
+        if time.monotonic() > reported_at + 10:
+            reported_at = time.monotonic()
+            seconds = reported_at - began
             print(
-                f"{found.mutants} mutants in {seconds:.0f} s, {found.mutants / seconds:.0f} a second, "
-                f"{len(found.failures)} failures, most memory {found.most_rss >> 20} MiB",
+                f"{totals.mutants} mutants in {seconds:.0f} s, {totals.mutants / seconds:.0f} a second, "
+                f"{len(totals.failures)} failures, most memory {totals.most_rss >> 20} MiB",
                 file=sys.stderr,
                 flush=True,
             )
-    _report(found, time.monotonic() - began, asked.seed)
-    return 1 if found.failures or found.mutants < asked.mutants else 0
+    _report(totals, time.monotonic() - began, arguments.seed)
+    return 1 if totals.failures or totals.mutants < arguments.mutants else 0
 
 
-def _report(found: Found, seconds: float, seed: int) -> None:
-    print(f"{found.mutants} mutants of seed {seed} in {seconds:.0f} s: {found.mutants / seconds:.0f} a second")
-    print(f"fed {found.fed / 1e9:.1f} GB; steps of readers: {found.steps}, at most {found.most_steps} for one mutant")
-    print(f"memory: at most {found.most_rss >> 20} MiB a worker, {found.most_traced >> 10} KiB for one examination")
+def _report(totals: Totals, seconds: float, seed: int) -> None:
+    print(f"{totals.mutants} mutants of seed {seed} in {seconds:.0f} s: {totals.mutants / seconds:.0f} a second")
+    print(
+        f"fed {totals.fed / 1e9:.1f} GB; steps of readers: {totals.steps}, at most {totals.most_steps} for one mutant"
+    )
+    print(f"memory: at most {totals.most_rss >> 20} MiB a worker, {totals.most_traced >> 10} KiB for one examination")
     print("the slowest:")
-    for took, number, story in found.slowest:
+    for took, number, story in totals.slowest:
         print(f"  {took * 1000:7.0f} ms  {number}: {story[:160]}")
-    print("recognised: " + ", ".join(f"{name} {count}" for name, count in found.names.most_common()))
-    print("found: " + ", ".join(f"{code} {count}" for code, count in found.codes.most_common()))
-    kinds: Counter[str] = Counter(failure.kind for failure in found.failures)
-    print(f"failures: {len(found.failures)}")
-    for kind, count in kinds.most_common(MOST_TOLD):
-        first: Failure = min((one for one in found.failures if one.kind == kind), key=lambda one: one.length)
+    print("recognised: " + ", ".join(f"{name} {count}" for name, count in totals.names.most_common()))
+    print("found: " + ", ".join(f"{code} {count}" for code, count in totals.codes.most_common()))
+    kinds: Counter[str] = Counter(failure.kind for failure in totals.failures)
+    print(f"failures: {len(totals.failures)}")
+    for kind, count in kinds.most_common(MAX_REPORTED):
+        first: Failure = min(
+            (failure for failure in totals.failures if failure.kind == kind), key=lambda failure: failure.length
+        )
         print(f"  {count} times {kind}\n    {first.number}, {first.length} bytes: {first.story[:200]}")
         print(f"    {first.why[:300]}")
 
@@ -69,9 +73,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="processes; default 2")
     parser.add_argument("--only", type=int, metavar="N", help="make mutant N alone, and tell all about it")
     parser.add_argument("--failures", type=Path, default=Path("build/fuzz"), help="folder for failing inputs")
-    asked = parser.parse_args()
-    asked.failures.mkdir(parents=True, exist_ok=True)
-    return asked
+    arguments = parser.parse_args()
+    arguments.failures.mkdir(parents=True, exist_ok=True)
+    return arguments
 
 
 if __name__ == "__main__":

@@ -104,8 +104,8 @@ def luks2() -> bytes:
     def header(magic: bytes, offset: int) -> bytes:
         fields = (magic, 2, 16384, 3, b"label", b"sha256", bytes(64), b"0a0b", b"", offset, bytes(184), bytes(64))
         binary = struct.pack(">6sHQQ48s32s64s40s48sQ184s64s", *fields).ljust(4096, b"\0")
-        whole = binary + area.ljust(12288, b"\0")
-        return whole[:0x1C0] + hashlib.sha256(whole).digest() + whole[0x1C0 + 32 :]
+        padded_header = binary + area.ljust(12288, b"\0")
+        return padded_header[:0x1C0] + hashlib.sha256(padded_header).digest() + padded_header[0x1C0 + 32 :]
 
     return _at(128 * KiB, (0, header(b"LUKS\xba\xbe", 0)), (16384, header(b"SKUL\xba\xbe", 16384)))
 

@@ -36,13 +36,13 @@ def images() -> dict[str, bytes]:
     """All of them, by name."""
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
-        made = {name: _create(folder, name, *how) for name, how in PLAIN.items()}
-        made |= {name: _convert(folder, name, *PLAIN[name][:2]) for name in ("vmdk-stream", "qcow2-v3", "vdi", "qed")}
-        made["vmdk-extent"] = (folder / "vmdk-split-descriptor-s001.vmdk").read_bytes()
-        made |= _with_others(folder)
-        made["luks1"] = _luks(folder)
-        made["qcow2-snapshots"] = _snapshots(folder)
-    return made | _changed(made)
+        seeds = {name: _create(folder, name, *how) for name, how in PLAIN.items()}
+        seeds |= {name: _convert(folder, name, *PLAIN[name][:2]) for name in ("vmdk-stream", "qcow2-v3", "vdi", "qed")}
+        seeds["vmdk-extent"] = (folder / "vmdk-split-descriptor-s001.vmdk").read_bytes()
+        seeds |= _with_others(folder)
+        seeds["luks1"] = _luks(folder)
+        seeds["qcow2-snapshots"] = _snapshots(folder)
+    return seeds | _changed(seeds)
 
 
 def _qemu_img(folder: Path, *words: str) -> None:
@@ -70,16 +70,16 @@ def _convert(folder: Path, name: str, kind: str, options: str) -> bytes:
 def _with_others(folder: Path) -> dict[str, bytes]:
     (folder / "base").write_bytes(bytes(MiB))
     backing = ["-b", "base", "-F", "raw"]
-    made = {}
+    images = {}
     for kind, options in (("qcow2", "cluster_size=512"), ("qed", "cluster_size=4096,table_size=2"), ("vmdk", "")):
         if kind == "vmdk":
             _qemu_img(folder, "create", "-q", "-f", kind, "base.vmdk", "1M")
             backing = ["-b", "base.vmdk", "-F", "vmdk"]
         _qemu_img(folder, "create", "-q", "-f", kind, *(["-o", options] if options else []), *backing, f"over.{kind}")
-        made[f"{kind}-backing"] = (folder / f"over.{kind}").read_bytes()
+        images[f"{kind}-backing"] = (folder / f"over.{kind}").read_bytes()
     _qemu_img(folder, "create", "-q", "-f", "qcow2", "-o", "data_file=data,cluster_size=4k", "own.qcow2", "1M")
-    made["qcow2-data-file"] = (folder / "own.qcow2").read_bytes()
-    return made
+    images["qcow2-data-file"] = (folder / "own.qcow2").read_bytes()
+    return images
 
 
 def _luks(folder: Path) -> bytes:
@@ -97,14 +97,14 @@ def _snapshots(folder: Path) -> bytes:
     return (folder / "s").read_bytes()
 
 
-def _changed(made: dict[str, bytes]) -> dict[str, bytes]:
-    differencing = bytearray(made["vdi"])
+def _changed(images: dict[str, bytes]) -> dict[str, bytes]:
+    differencing = bytearray(images["vdi"])
     struct.pack_into("<I", differencing, 0x4C, 4)  # image type: differencing
     return {
         "vdi-differencing": bytes(differencing),
-        "vhd-differencing": _vhd_differencing(made["vhd-dynamic"]),
-        "vhdx-differencing": _vhdx_differencing(made["vhdx"]),
-        "qcow2-and-vhd-footer": made["qcow2-v2"] + made["vhd-fixed"][-512:],
+        "vhd-differencing": _vhd_differencing(images["vhd-dynamic"]),
+        "vhdx-differencing": _vhdx_differencing(images["vhdx"]),
+        "qcow2-and-vhd-footer": images["qcow2-v2"] + images["vhd-fixed"][-512:],
     }
 
 

@@ -54,7 +54,7 @@ class Failure:
 
 
 @dataclass
-class Found:
+class Totals:
     """What was seen in some mutants, or in all of them."""
 
     mutants: int = 0
@@ -68,7 +68,7 @@ class Found:
     codes: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
 
-    def add(self, part: Found) -> None:
+    def add(self, part: Totals) -> None:
         """Add what another process, or another part, has seen."""
         self.mutants += part.mutants
         self.fed += part.fed
@@ -82,7 +82,7 @@ class Found:
         self.failures += part.failures
 
 
-def workers(mutants: int, seed: int, first: int, count: int, folder: Path) -> Iterator[Found]:
+def workers(mutants: int, seed: int, first: int, count: int, folder: Path) -> Iterator[Totals]:
     """Examine so many mutants in `count` processes; yields parts as they come. A worker that dies is a failure."""
     context = multiprocessing.get_context("fork")
     last = first + mutants
@@ -108,7 +108,7 @@ def workers(mutants: int, seed: int, first: int, count: int, folder: Path) -> It
                 ended.join()
                 if ended.exitcode:
                     why = f"the worker ended with status {ended.exitcode}"
-                    yield Found(failures=[Failure(at[number], 0, "", "worker died", why)])
+                    yield Totals(failures=[Failure(at[number], 0, "", "worker died", why)])
 
 
 def again(all_seeds: Mapping[str, bytes], seed: int, number: int, folder: Path) -> int:
@@ -117,10 +117,10 @@ def again(all_seeds: Mapping[str, bytes], seed: int, number: int, folder: Path) 
     path = folder / f"{seed}-{number}.bin"
     path.write_bytes(mutant.data)
     print(f"{path}: {len(mutant.data)} bytes: {mutant.story}\ncuts {mutant.cuts}")
-    found = Found()
+    totals = Totals()
     with Work() as work:
-        failure = _examine(mutant, work, found)
-    print(f"{dict(found.names)} {dict(found.codes)}")
+        failure = _examine(mutant, work, totals)
+    print(f"{dict(totals.names)} {dict(totals.codes)}")
     print(f"{failure.kind}: {failure.why}" if failure else "all holds")
     return 1 if failure else 0
 
@@ -132,31 +132,31 @@ def _work(channel: Connection, at: list[int], place: int, seed: int, parts: rang
     written = 0
     with Work() as work:
         for start in parts:
-            found = Found()
+            totals = Totals()
             for number in range(start, min(start + PART, last)):
                 at[place] = number
                 faulthandler.dump_traceback_later(DIES_AFTER_S, exit=True)
                 mutant = mutator.make(number)
-                failure = _examine(mutant, work, found)
+                failure = _examine(mutant, work, totals)
                 if failure is not None and written < MOST_WRITTEN:
                     written += 1
                     _write(folder, seed, mutant, failure)
-            _measure_memory(mutant, found)
-            channel.send(found)
+            _measure_memory(mutant, totals)
+            channel.send(totals)
 
 
 def _alarm(_number: int, _frame: FrameType | None) -> None:
     raise Hangs
 
 
-def _examine(mutant: Mutant, work: Work, found: Found) -> Failure | None:
+def _examine(mutant: Mutant, work: Work, totals: Totals) -> Failure | None:
     began = time.perf_counter()
     failure = None
     signal.alarm(HANGS_AFTER_S)
     try:
-        whole = check(mutant.data, mutant.cuts, work, mutant.number % 4)
-        found.names.update(match.name for match in whole.matches)
-        found.codes.update({finding.code for finding in whole.findings})
+        examination = check(mutant.data, mutant.cuts, work, mutant.number % 4)
+        totals.names.update(match.name for match in examination.matches)
+        totals.codes.update({finding.code for finding in examination.findings})
     except Hangs:
         failure = _failure(mutant, "hangs", "".join(traceback.format_exc(limit=-3)))
     except Broken as error:
@@ -165,13 +165,13 @@ def _examine(mutant: Mutant, work: Work, found: Found) -> Failure | None:
         failure = _failure(mutant, f"raised {type(error).__name__}", "".join(traceback.format_exc(limit=-3)))
     finally:
         signal.alarm(0)
-    found.mutants += 1
-    found.fed += 2 * len(mutant.data)
-    found.steps += work.steps
-    found.most_steps = max(found.most_steps, work.steps)
-    found.slowest = sorted([*found.slowest, (time.perf_counter() - began, mutant.number, mutant.story)])[-5:]
+    totals.mutants += 1
+    totals.fed += 2 * len(mutant.data)
+    totals.steps += work.steps
+    totals.most_steps = max(totals.most_steps, work.steps)
+    totals.slowest = sorted([*totals.slowest, (time.perf_counter() - began, mutant.number, mutant.story)])[-5:]
     if failure is not None:
-        found.failures.append(failure)
+        totals.failures.append(failure)
     return failure
 
 
@@ -183,16 +183,16 @@ def _kind(why: str) -> str:
     return re.sub(r"0x[0-9a-f]+|\d+", "N", why)[:90]
 
 
-def _measure_memory(mutant: Mutant, found: Found) -> None:
+def _measure_memory(mutant: Mutant, totals: Totals) -> None:
     """The worker's peak, and what one examination takes: of the last mutant of a part, as good as any."""
-    found.most_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    totals.most_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     tracemalloc.start()
-    examine_cut(mutant.data, mutant.cuts, known=False)
-    found.most_traced = tracemalloc.get_traced_memory()[1]
+    examine_cut(mutant.data, mutant.cuts, size_known=False)
+    totals.most_traced = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    for what, most, size in (("RSS", MOST_RSS, found.most_rss), ("an examination", MOST_TRACED, found.most_traced)):
-        if size > most:
-            found.failures.append(_failure(mutant, f"memory of {what}", f"{size >> 20} MiB"))
+    for what, bound, size in (("RSS", MOST_RSS, totals.most_rss), ("an examination", MOST_TRACED, totals.most_traced)):
+        if size > bound:
+            totals.failures.append(_failure(mutant, f"memory of {what}", f"{size >> 20} MiB"))
 
 
 def _write(folder: Path, seed: int, mutant: Mutant, failure: Failure) -> None:

@@ -26,13 +26,13 @@ def main() -> int:
     TO.mkdir(exist_ok=True)
     for old in TO.glob("*.xz"):
         old.unlink()
-    made = corpus_by_hand.images() | corpus_optical.images()
+    seeds = corpus_by_hand.images() | corpus_optical.images()
     tools = corpus_by_tools.images()
-    made |= tools | corpus_archives.images(tools)
-    for name, data in sorted(made.items()):
+    seeds |= tools | corpus_archives.images(tools)
+    for name, data in sorted(seeds.items()):
         (TO / f"{name}.xz").write_bytes(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
     total = sum(path.stat().st_size for path in TO.glob("*.xz"))
-    print(f"{len(made)} seeds, {sum(map(len, made.values())) >> 10} KiB, packed {total >> 10} KiB")
+    print(f"{len(seeds)} seeds, {sum(map(len, seeds.values())) >> 10} KiB, packed {total >> 10} KiB")
     return 0 if total < MOST_BYTES else 1
 
 

@@ -28,10 +28,10 @@ DIGEST = hashlib.sha256(DISK).hexdigest()
 DRIVERS = {"vhd": "vpc"}
 
 
-def plan_of(*before: str, config: str = "", keys: Sequence[str] = ()) -> str:
+def plan_of(*earlier: str, config: str = "", keys: Sequence[str] = ()) -> str:
     """TOML of a plan: the plugins `before`, then `convert`; `keys` are further ones of it."""
     lines = ["[import]", 'digests = ["sha256"]']
-    for use in before:
+    for use in earlier:
         lines += ["[[plugin]]", f'name = "{use}"', f'use = "{use}"']
     lines += [
         "[[plugin]]",
@@ -40,8 +40,8 @@ def plan_of(*before: str, config: str = "", keys: Sequence[str] = ()) -> str:
         'programs = ["qemu-img"]',
         f"config = {{ {config} }}",
     ]
-    given = {key.split()[0] for key in keys}
-    lines += [line for line in ('scratch = "256MiB"',) if line.split()[0] not in given]
+    key_names = {key.split()[0] for key in keys}
+    lines += [line for line in ('scratch = "256MiB"',) if line.split()[0] not in key_names]
     return "\n".join([*lines, *keys])
 
 
@@ -72,5 +72,5 @@ def disk_of(path: Path, disk_format: str) -> str:
 def info(path: Path, disk_format: str) -> dict[str, Any]:
     """What qemu-img says of it."""
     words = ["qemu-img", "info", "--output=json", "-f", DRIVERS.get(disk_format, disk_format), str(path)]
-    told: dict[str, Any] = json.loads(subprocess.run(words, check=True, capture_output=True, timeout=60).stdout)
-    return told
+    facts: dict[str, Any] = json.loads(subprocess.run(words, check=True, capture_output=True, timeout=60).stdout)
+    return facts

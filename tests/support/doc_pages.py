@@ -32,25 +32,25 @@ def page(name: str) -> str:
 
 def blocks(text: str) -> list[Block]:
     """All fenced blocks, in order."""
-    found: list[Block] = []
+    fenced: list[Block] = []
     language: str | None = None
-    held: list[str] = []
-    before = heading = ""
+    lines: list[str] = []
+    sentence = heading = ""
     for line in text.splitlines():
         fence = _FENCE.match(line)
         if language is not None and line.strip() == "```":
-            saved = _SAVE.search(before)
-            found.append(Block(language, "\n".join(held) + "\n", saved[1] if saved else None, heading))
-            language, before = None, ""
+            saved = _SAVE.search(sentence)
+            fenced.append(Block(language, "\n".join(lines) + "\n", saved[1] if saved else None, heading))
+            language, sentence = None, ""
         elif language is not None:
-            held.append(line)
+            lines.append(line)
         elif fence:
-            language, held = fence[1], []
+            language, lines = fence[1], []
         elif line.startswith("#"):
             heading = line.strip("# ")
         elif line.strip():
-            before = line
-    return found
+            sentence = line
+    return fenced
 
 
 def prose(text: str) -> str:
@@ -62,22 +62,22 @@ def section(text: str, heading: str) -> str:
     """What stands under `heading`, up to the next heading of the same or a higher level."""
     match = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
     assert match is not None, f"there is no heading {heading!r}"
-    after = text[match.end() :]
-    end = re.search(rf"^#{{1,{len(match[1])}}} ", after, re.MULTILINE)
-    return after[: end.start()] if end else after
+    rest = text[match.end() :]
+    end = re.search(rf"^#{{1,{len(match[1])}}} ", rest, re.MULTILINE)
+    return rest[: end.start()] if end else rest
 
 
 def tables(text: str) -> list[list[list[str]]]:
     """The tables of a page, each without its head, as rows of cells."""
-    found: list[list[list[str]]] = []
+    complete: list[list[list[str]]] = []
     rows: list[list[str]] = []
     for line in [*prose(text).splitlines(), ""]:
         if line.startswith("|"):
             rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
         elif rows:
-            found.append(rows[2:])
+            complete.append(rows[2:])
             rows = []
-    return found
+    return complete
 
 
 def spans(text: str) -> list[str]:

@@ -99,6 +99,6 @@ def details(examination: Examination) -> str:
 
 def assert_cuts_agree(image: bytes, cut: int, *, size_known: bool = True) -> None:
     """Examine `image` whole and in chunks of `cut` bytes: no reader fails, and both find the same."""
-    whole = examine(image, size_known=size_known, cut=len(image) + 1)
-    assert "reader-failed" not in codes(whole), details(whole)
-    assert summary(examine(image, size_known=size_known, cut=cut)) == summary(whole)
+    reference = examine(image, size_known=size_known, cut=len(image) + 1)
+    assert "reader-failed" not in codes(reference), details(reference)
+    assert summary(examine(image, size_known=size_known, cut=cut)) == summary(reference)

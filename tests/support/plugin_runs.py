@@ -25,7 +25,7 @@ class ChunkSource:
         self._chunks = iter(chunks)
         self._lent: list[bytearray] = []
         self.ended = False
-        self.given = 0
+        self.given_bytes = 0
 
     def take(self) -> memoryview | None:
         """The next chunk, or None at the end; BufferError if the plugin still has a view of an old one."""
@@ -36,7 +36,7 @@ class ChunkSource:
         for chunk in self._chunks:
             if chunk:
                 self._lent.append(bytearray(chunk))
-                self.given += len(chunk)
+                self.given_bytes += len(chunk)
                 return memoryview(self._lent[-1])
         self.ended = True
         return None

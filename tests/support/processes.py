@@ -51,9 +51,9 @@ def command_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:300]
 
 
-def wait_until_gone(before: set[int]) -> None:
+def wait_until_gone(earlier: set[int]) -> None:
     """Wait for the end of every child that came since `before`; fail if one has to be killed."""
-    while new := children() - before:
+    while new := children() - earlier:
         for pid in new:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):  # somebody else has waited for the child
                 ended = wait_for_end([os.pidfd_open(pid)])

@@ -21,8 +21,8 @@ MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Done:
-    """How one run of the program ended, and what it said."""
+class Completed:
+    """How one run of the program completed, and what it said."""
 
     code: int
     stdout: bytes
@@ -35,9 +35,9 @@ class Done:
     @property
     def json(self) -> dict[str, Any]:
         """Standard output, which is one JSON object and nothing else."""
-        found = json.loads(self.stdout)
-        assert isinstance(found, dict), found
-        return found
+        parsed = json.loads(self.stdout)
+        assert isinstance(parsed, dict), parsed
+        return parsed
 
 
 class Program:
@@ -56,7 +56,7 @@ class Program:
             "LANG": "C.UTF-8",
         }
         become_subreaper()
-        self._before = children()
+        self._earlier = children()
 
     def command(self, *args: object) -> list[str]:
         """The command line; the program is the one beside this Python."""
@@ -81,7 +81,7 @@ class Program:
             stderr=stderr,
         )
 
-    def run(self, *args: object, input: bytes | None = None, **how: Any) -> Done:
+    def run(self, *args: object, input: bytes | None = None, **how: Any) -> Completed:
         """A whole run. `input` is what its standard input gives."""
         if input is not None:
             how["stdin"] = subprocess.PIPE
@@ -95,22 +95,22 @@ class Program:
         with path.open("wb") as file:
             file.writelines([image] if isinstance(image, bytes) else image)
         config.write_text(plan)
-        ended = self.run(command, path, "--config", config, "--sandbox", tier, "--json")
+        completed = self.run(command, path, "--config", config, "--sandbox", tier, "--json")
         assert list(self.temporary.iterdir()) == []
-        return ended.json | {"exit": ended.code}
+        return completed.json | {"exit": completed.code}
 
     def images(self) -> list[dict[str, Any]]:
         """What `douane images --json` lists."""
-        done = self.run("images", "--json")
-        assert done.code == 0, done.stderr
-        listed: list[dict[str, Any]] = done.json["images"]
+        completed = self.run("images", "--json")
+        assert completed.code == 0, completed.stderr
+        listed: list[dict[str, Any]] = completed.json["images"]
         return listed
 
     def bring_in(self, file: Path, *args: object) -> str:
         """Import a file that will be accepted; the image's id."""
-        done = self.run("import", file, *args)
-        assert done.code == 0, done.stderr
-        return done.text.strip()
+        completed = self.run("import", file, *args)
+        assert completed.code == 0, completed.stderr
+        return completed.text.strip()
 
     def stored(self) -> list[str]:
         """The names of all files in the store, staged ones with their folder."""
@@ -119,12 +119,12 @@ class Program:
 
     def nothing_left(self) -> None:
         """No process, no temporary file, no staged file."""
-        wait_until_gone(self._before)
+        wait_until_gone(self._earlier)
         assert list(self.temporary.iterdir()) == []
         assert [name for name in self.stored() if name.startswith("staging/")] == []
 
 
-def end(process: subprocess.Popen[bytes], input: bytes | None = None) -> Done:
+def end(process: subprocess.Popen[bytes], input: bytes | None = None) -> Completed:
     """Wait for a run's end. Whatever happened, nobody is shown a traceback."""
     try:
         out, err = process.communicate(input, timeout=SECONDS)
@@ -132,10 +132,10 @@ def end(process: subprocess.Popen[bytes], input: bytes | None = None) -> Done:
         process.kill()
         process.communicate()
         raise
-    done = Done(process.returncode, out or b"", (err or b"").decode(errors="replace"))
-    assert "Traceback" not in done.stderr.replace("plugin Traceback", "")
-    assert "Exception ignored" not in done.stderr
-    return done
+    completed = Completed(process.returncode, out or b"", (err or b"").decode(errors="replace"))
+    assert "Traceback" not in completed.stderr.replace("plugin Traceback", "")
+    assert "Exception ignored" not in completed.stderr
+    return completed
 
 
 def without_roots_rights() -> tuple[str, ...]:

@@ -22,7 +22,7 @@ class Terminal:
     def __init__(self, columns: int = 160) -> None:
         self.ours, self._theirs = os.openpty()
         fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        self.shown = ""
+        self.text = ""
 
     def start(self, douane: Program, *args: object) -> subprocess.Popen[bytes]:
         """Begin a run whose controlling terminal this is."""
@@ -43,8 +43,8 @@ class Terminal:
         """All until nobody has the terminal open any more."""
         with contextlib.suppress(OSError):  # EIO is how a terminal says that
             while got := os.read(self.ours, 65536):
-                self.shown += got.decode(errors="replace")
-        return self.shown
+                self.text += got.decode(errors="replace")
+        return self.text
 
     def press(self, keys: bytes) -> None:
         """Press keys; b"\\x03" is Ctrl-C."""
@@ -55,11 +55,11 @@ def on_a_terminal(douane: Program, *args: object, columns: int = 160) -> tuple[i
     """A whole run on a terminal: the exit code, and all that was shown."""
     terminal = Terminal(columns)
     running = terminal.start(douane, *args)
-    shown = terminal.read()
+    text = terminal.read()
     os.close(terminal.ours)
-    return running.wait(SECONDS), shown
+    return running.wait(SECONDS), text
 
 
-def plain(shown: str) -> str:
+def plain(text: str) -> str:
     """What was shown, without what moves the cursor and colours."""
-    return ESCAPE.sub("", shown).replace("\r", "")
+    return ESCAPE.sub("", text).replace("\r", "")

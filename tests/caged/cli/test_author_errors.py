@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from support.program import PLUGINS, Done, Program
+from support.program import PLUGINS, Completed, Program
 
 FAILING = PLUGINS / "failing.py"
 
 
-def check(douane: Program, image: Path, plugin: str, *words: str) -> Done:
+def check(douane: Program, image: Path, plugin: str, *words: str) -> Completed:
     return douane.run("check", image, "--plugin", f"failing={FAILING}:{plugin}", *words)
 
 
-def verdict(done: Done) -> dict[str, Any]:
+def verdict(done: Completed) -> dict[str, Any]:
     [found] = [one for one in done.json["verdicts"] if one["plugin"] == "failing"]
     assert isinstance(found, dict)
     return found

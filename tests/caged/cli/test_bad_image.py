@@ -13,7 +13,7 @@ import pytest
 
 from support.gates import Gate
 from support.processes import SECONDS
-from support.program import MIB, PLUGINS, Done, Program, end, without_roots_rights
+from support.program import MIB, PLUGINS, Completed, Program, end, without_roots_rights
 
 pytestmark = pytest.mark.usefixtures("nothing_stored")
 
@@ -27,7 +27,7 @@ def nothing_stored(douane: Program) -> Iterator[None]:
         assert douane.images() == []
 
 
-def undecided(done: Done, code: str, *words: str) -> None:
+def undecided(done: Completed, code: str, *words: str) -> None:
     """It could not be decided, for the reason `code`, in a sentence with these words."""
     assert (done.code, done.json["outcome"], done.json["code"]) == (3, "undecided", code), done
     assert done.json.get("image") is None
@@ -35,7 +35,7 @@ def undecided(done: Done, code: str, *words: str) -> None:
         assert word in done.json["message"]
 
 
-def unusable(done: Done, *words: str) -> None:
+def unusable(done: Completed, *words: str) -> None:
     """It was not even begun: exit code 2, and the sentence on both outputs."""
     assert (done.code, done.json["code"], done.json["verdicts"]) == (2, "wrong-configuration", []), done
     for word in words:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support.program import MIB, Done, Program, end, without_roots_rights
+from support.program import MIB, Completed, Program, end, without_roots_rights
 
 
-def undecided(done: Done, code: str, *words: str) -> None:
+def undecided(done: Completed, code: str, *words: str) -> None:
     assert (done.code, done.json["outcome"], done.json["code"]) == (3, "undecided", code), done
     for word in words:
         assert word in done.json["message"]
@@ -46,9 +46,9 @@ def test_a_full_disk(douane: Program, raw: Path) -> None:
     done = end(process)
     told = {name: (douane.place / name).read_bytes() for name in ("imported.json", "left", "images.json", "id")}
     code = int((douane.place / "code").read_text())
-    undecided(Done(code, told["imported.json"], done.stderr), "store-full", str(home), "space")
+    undecided(Completed(code, told["imported.json"], done.stderr), "store-full", str(home), "space")
     assert told["left"] == b""
-    assert Done(0, told["images.json"], "").json == {"images": []}
+    assert Completed(0, told["images.json"], "").json == {"images": []}
     assert (douane.place / "left-then").read_text() == f"{home}/store/images/{told['id'].decode()}"
 
 

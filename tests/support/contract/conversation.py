@@ -100,13 +100,13 @@ def with_unknown(value: dict[str, Any]) -> dict[str, Any]:
 def differences(recorded: Any, sent: Any, where: str = "") -> list[str]:
     """What of `recorded` is not in `sent`; further keys of an object are allowed, within a level things are added."""
     if isinstance(recorded, dict) and isinstance(sent, dict):
-        found = []
+        lines = []
         for key, value in recorded.items():
             if key not in sent:
-                found.append(f"{where}{key} is missing")
+                lines.append(f"{where}{key} is missing")
             else:
-                found += differences(value, sent[key], f"{where}{key}.")
-        return found
+                lines += differences(value, sent[key], f"{where}{key}.")
+        return lines
     if isinstance(recorded, list) and isinstance(sent, list) and len(recorded) == len(sent):
         return [line for n, (a, b) in enumerate(zip(recorded, sent)) for line in differences(a, b, f"{where}{n}.")]
     return [] if recorded == sent and type(recorded) is type(sent) else [f"{where}: {recorded!r} was {sent!r}"]

@@ -33,22 +33,22 @@ def examine(
     if python is not None:
         table["python"] = str(python)
     folder = "" if base else "level1/plugins"
-    before = [
+    earlier = [
         {"name": f"before-{n}", "use": os.path.join(folder, each)} for n, each in enumerate(header.get("before", []))
     ]
     with granted(header, place) as grants:
-        plan = parse_plan({"plugin": [*before, {**table, "grants": grants}]}, where="the plan", base=base)
+        plan = parse_plan({"plugin": [*earlier, {**table, "grants": grants}]}, where="the plan", base=base)
         if header.get("texts"):
             last = plan.plugins[-1].__class__(**{**_fields(plan.plugins[-1]), "texts": header["texts"]})
             plan = plan.__class__(**{**_fields(plan), "plugins": (*plan.plugins[:-1], last)})
         _write(place / "image", header["image"])
-        kept = KeptFile(place / "kept")
+        sink = KeptFile(place / "kept")
         try:
             report = inspect_image(
                 plan,
                 DeclaredImage.from_json(header.get("declared", {})),
                 open_source(str(place / "image")),
-                kept,
+                sink,
                 RunOptions(tier=tier, emit=lambda *line: log.append(line) if log is not None else None),
             )
         except PlanError as error:
@@ -56,15 +56,15 @@ def examine(
                 log.append(("report", 0, str(error)))
             return {"unusable": NAME in str(error)}, b""
         finally:
-            kept.close()
+            sink.close()
     verdict = next(each for each in report.verdicts if each.plugin == NAME)
-    said = verdict.outcome in ("refused", "incomplete", "deferred")
+    decided = verdict.outcome in ("refused", "incomplete", "deferred")
     assert verdict.ran is not None
-    told = {
+    answer = {
         "outcome": report.outcome,
         "plugin": verdict.outcome,
         "code": verdict.code,
-        "message": verdict.message if said else None,
+        "message": verdict.message if decided else None,
         "retry_after": verdict.retry_after,
         "warnings": [[warned.code, warned.message] for warned in verdict.warnings],
         "properties": verdict.properties,
@@ -73,7 +73,7 @@ def examine(
     }
     if log is not None:
         log.append(("report", 0, str(report.to_json())))
-    return told, kept.path.read_bytes() if kept.size is not None else b""
+    return answer, sink.path.read_bytes() if sink.size is not None else b""
 
 
 def _write(path: Path, pieces: list[dict[str, Any]]) -> None:
@@ -96,9 +96,9 @@ def granted(header: dict[str, Any], place: Path) -> Iterator[dict[str, str]]:
     """The grants of `header` as a plan writes them: files, and a service that answers once."""
     grants: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
-        for name, given in header.get("granted", {}).items():
-            if given["kind"] == "file":
-                (place / name).write_bytes(bytes.fromhex(given["hex"]))
+        for name, grant in header.get("granted", {}).items():
+            if grant["kind"] == "file":
+                (place / name).write_bytes(bytes.fromhex(grant["hex"]))
                 grants[name] = f"file:{place / name}"
                 continue
             service = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
@@ -106,15 +106,15 @@ def granted(header: dict[str, Any], place: Path) -> Iterator[dict[str, str]]:
             path.unlink(missing_ok=True)
             service.bind(str(path))
             service.listen()
-            thread = threading.Thread(target=_serve, args=(service, given), daemon=True)
+            thread = threading.Thread(target=_serve, args=(service, grant), daemon=True)
             thread.start()
             stack.callback(service.shutdown, socket.SHUT_RDWR)
             grants[name] = f"unix:{path}"
         yield grants
 
 
-def _serve(service: socket.socket, given: dict[str, Any]) -> None:
-    asks = bytes.fromhex(given["asks"])
+def _serve(service: socket.socket, grant: dict[str, Any]) -> None:
+    asks = bytes.fromhex(grant["asks"])
     while True:
         try:
             peer, _ = service.accept()
@@ -122,4 +122,4 @@ def _serve(service: socket.socket, given: dict[str, Any]) -> None:
             return  # the test is over
         with peer:
             if peer.recv(len(asks), socket.MSG_WAITALL) == asks:
-                peer.sendall(bytes.fromhex(given["answers"]))
+                peer.sendall(bytes.fromhex(grant["answers"]))

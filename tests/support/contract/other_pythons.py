@@ -18,8 +18,8 @@ LATER = "1.7.0"
 
 def pythons() -> dict[str, str]:
     """Every Python of the contract that is found here, by version, and in any case the one that runs this."""
-    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    found = {here: sys.executable}
+    version_here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    interpreters = {version_here: sys.executable}
     versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     for version in VERSIONS:
         try:
@@ -27,9 +27,9 @@ def pythons() -> dict[str, str]:
         except PermissionError:
             candidates = [f"python{version}"]
         for candidate in candidates:
-            if version not in found and _is(candidate, version):
-                found[version] = candidate
-    return {version: found[version] for version in VERSIONS if version in found}
+            if version not in interpreters and _is(candidate, version):
+                interpreters[version] = candidate
+    return {version: interpreters[version] for version in VERSIONS if version in interpreters}
 
 
 def _is(candidate: str, version: str) -> bool:
@@ -56,10 +56,10 @@ def build(folder: Path, *, later: bool) -> Path:
         assert text.count(plain) == 1
         more = 'self.send(kind, dumps({"a_later_key": [1, {"x": None}], **value, "another": "é"}).encode())'
         channel.write_text(text.replace(plain, more))
-    made = folder / "wheels"
+    wheels = folder / "wheels"
     words = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([sys.executable, "-m", "pip", "wheel", *words, "--wheel-dir", str(made), str(source)], check=True)
-    (wheel,) = made.glob("douane_plugin-*.whl")
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *words, "--wheel-dir", str(wheels), str(source)], check=True)
+    (wheel,) = wheels.glob("douane_plugin-*.whl")
     return wheel
 
 

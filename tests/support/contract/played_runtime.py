@@ -19,7 +19,7 @@ ANSWERS = (16, 17, 18, 19, 20)
 JSON_FRAMES = (2, 6, 7, 8, 16, 17, 18, 19, 20)
 
 
-class Other(Exception):
+class Mismatch(Exception):
     """The engine did something else than was recorded."""
 
 
@@ -28,9 +28,9 @@ def main(channel: int) -> None:
     player = Player(channel)
     try:
         player.play()
-    except Other as error:
-        told = {"stage": "run", "kind": "Other", "message": str(error), "trace": str(error), "seen": 0}
-        player.send(FAILED, json.dumps(told).encode())
+    except Mismatch as error:
+        failure = {"stage": "run", "kind": "Other", "message": str(error), "trace": str(error), "seen": 0}
+        player.send(FAILED, json.dumps(failure).encode())
     os._exit(0)
 
 
@@ -49,7 +49,7 @@ class Player:
         """Line by line: what the engine says is waited for as late as a runtime could."""
         kind, payload = self.receive()
         if kind != LOAD:
-            raise Other(f"the first frame is {kind}")
+            raise Mismatch(f"the first frame is {kind}")
         self.load = json.loads(payload)
         lines = [line[len(MARK) :] for line in self.load["use"]["source"].splitlines() if line.startswith(MARK)]
         header, frames = json.loads(lines[0]), [json.loads(line) for line in lines[1:]]
@@ -83,35 +83,35 @@ class Player:
                 os.close(self.load["output_fd"])
             self.send(kind, payload)
             if kind == BEGIN and header.get("output") is not None:
-                left = memoryview(zlib.decompress(bytes.fromhex(header["output"]["zlib"])))
-                while left:
-                    left = left[os.write(self.load["output_fd"], left) :]
+                output = memoryview(zlib.decompress(bytes.fromhex(header["output"]["zlib"])))
+                while output:
+                    output = output[os.write(self.load["output_fd"], output) :]
 
     def check_load(self, recorded: dict) -> None:
         """All that was told then is told now."""
         load = self.load
         low, high = load["levels"]
         same = ("name", "config", "texts")
-        wrong = [key for key in recorded if key not in load]
-        wrong += [key for key in same if load.get(key) != recorded[key]]
+        keys = [key for key in recorded if key not in load]
+        keys += [key for key in same if load.get(key) != recorded[key]]
         if not low <= 1 <= high:
-            wrong.append("levels")
+            keys.append("levels")
         if type(load["log_level"]) is not int or load["use"]["attribute"] != recorded["use"]["attribute"]:
-            wrong.append("log_level or use")
+            keys.append("log_level or use")
         kinds = {name: grant["kind"] for name, grant in load["grants"].items()}
         if kinds != {name: grant["kind"] for name, grant in recorded["grants"].items()}:
-            wrong.append("grants")
+            keys.append("grants")
         numbers = [ring[key] for ring in load["rings"] for key in ("fd", "slot_bytes")]
         if not numbers or any(type(each) is not int for each in numbers):
-            wrong.append("rings")
+            keys.append("rings")
         for key in ("image_fd", "output_fd"):
             if type(load[key]) is not type(recorded[key]):
-                wrong.append(key)
+                keys.append(key)
         rooms = [each and (len(each["fds"]), each["bytes"]) for each in (load["scratch"], recorded["scratch"])]
         if rooms[0] != rooms[1]:
-            wrong.append("scratch")
-        if wrong:
-            raise Other(f"LOAD is another one in {wrong}")
+            keys.append("scratch")
+        if keys:
+            raise Mismatch(f"LOAD is another one in {keys}")
         fds = [grant["fd"] for grant in load["grants"].values()]
         fds += [ring["fd"] for ring in load["rings"]]
         fds += [load[key] for key in ("image_fd", "output_fd") if load[key] is not None]
@@ -122,13 +122,13 @@ class Player:
     def check_image(self, recorded: dict) -> None:
         """The facts are those that were recorded."""
         kind, payload = self.receive()
-        told = json.loads(payload)
-        wrong = [key for key in recorded if key not in told or (key != "ring" and told[key] != recorded[key])]
-        if kind != IMAGE or wrong:
-            raise Other(f"IMAGE (frame {kind}) is another one in {wrong}: {told}")
-        self.ring = self.load["rings"][told["ring"]]
+        message = json.loads(payload)
+        keys = [key for key in recorded if key not in message or (key != "ring" and message[key] != recorded[key])]
+        if kind != IMAGE or keys:
+            raise Mismatch(f"IMAGE (frame {kind}) is another one in {keys}: {message}")
+        self.ring = self.load["rings"][message["ring"]]
         if self.load["image_fd"] is not None and os.pread(self.load["image_fd"], 1 << 26, 0) != self.expected:
-            raise Other("the image's file holds something else")
+            raise Mismatch("the image's file holds something else")
 
     def hear(self, offset: int, end) -> None:
         """Hear the engine until it has sent the image up to `offset`, and its end if `end` says so."""
@@ -136,29 +136,29 @@ class Player:
             kind, payload = self.receive()
             numbers = _numbers(payload)
             if self.end is not None or numbers[0] != self.got:
-                raise Other(f"frame {kind} at {numbers}, the image had been sent up to {self.got}")
+                raise Mismatch(f"frame {kind} at {numbers}, the image had been sent up to {self.got}")
             if kind == DATA:
                 self.check_data(*numbers)
             elif kind == HOLE:
                 if self.expected[self.got : self.got + numbers[1]].strip(b"\0"):
-                    raise Other(f"a hole at {numbers} where the image has none")
+                    raise Mismatch(f"a hole at {numbers} where the image has none")
                 self.got += numbers[1]
             elif kind == END:
                 self.end = numbers
                 if end is not None and numbers != end:
-                    raise Other(f"END says {numbers}, and not {end}")
+                    raise Mismatch(f"END says {numbers}, and not {end}")
             else:
-                raise Other(f"a frame of type {kind} in the middle of the data")
+                raise Mismatch(f"a frame of type {kind} in the middle of the data")
 
     def check_data(self, at: int, place: int, length: int) -> None:
         """The bytes stand where they should, in one slot."""
         size = self.ring["slot_bytes"]
         slot, inside = divmod(place, size)
         if inside + length > size or not length:
-            raise Other(f"{length} bytes at {place} are not in one slot of {size}")
+            raise Mismatch(f"{length} bytes at {place} are not in one slot of {size}")
         with mmap.mmap(self.ring["fd"], size, mmap.MAP_SHARED, mmap.PROT_READ, offset=slot * size) as mapping:
             if mapping[inside : inside + length] != self.expected[at : at + length]:
-                raise Other(f"other bytes at {at}")
+                raise Mismatch(f"other bytes at {at}")
         self.got += length
 
     def receive(self):

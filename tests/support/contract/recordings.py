@@ -66,19 +66,21 @@ def _stream(about: str, plugin: str, image: Any, **more: Any) -> dict[str, Any]:
     return {"about": about, "plugin": plugin, "image": image, **more}
 
 
-FOUND = {"outcome": "refused", "plugin": "refused", "code": "text-found"}
+TEXT_FOUND = {"outcome": "refused", "plugin": "refused", "code": "text-found"}
 ACCEPTED = {"outcome": "accepted", "plugin": "accepted"}
 FAILED = {"outcome": "undecided", "plugin": "failed"}
 TEXT = {"plan": {"config": {"text": "forbidden text"}}}
 
 RECORDINGS: dict[str, dict[str, Any]] = {
-    "windows-refuses": _stream("a text across chunks is found", "windows.py:Windows", LONG, **TEXT, expected=FOUND),
+    "windows-refuses": _stream(
+        "a text across chunks is found", "windows.py:Windows", LONG, **TEXT, expected=TEXT_FOUND
+    ),
     "windows-accepts": _stream(
         "an image without the text", "windows.py:Windows", [{**PATTERN, "times": 4096 * 3}], **TEXT, expected=ACCEPTED
     ),
-    "windows-hole": _stream("a text after a hole", "windows.py:Windows", WITH_HOLE, **TEXT, expected=FOUND),
+    "windows-hole": _stream("a text after a hole", "windows.py:Windows", WITH_HOLE, **TEXT, expected=TEXT_FOUND),
     "windows-long": _stream(
-        "an image longer than the ring", "windows.py:Windows", LONGER_THAN_THE_RING, **TEXT, expected=FOUND
+        "an image longer than the ring", "windows.py:Windows", LONGER_THAN_THE_RING, **TEXT, expected=TEXT_FOUND
     ),
     "chunks": _stream(
         "iteration, read, offset, a chunk that is revoked, alive", "chunks.py:Chunks", LONG, expected=ACCEPTED

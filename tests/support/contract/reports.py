@@ -38,8 +38,8 @@ def check(case: dict[str, Any], place: Path) -> tuple[int, Any]:
     file = place / ("absent" if case.get("absent") else "image")
     words = ["--config", str(place / "plan.toml"), "--sandbox", "strict", "--json"]
     douane = str(Path(sys.executable).parent / "douane")
-    done = subprocess.run([douane, "check", str(file), *words], capture_output=True, timeout=100, check=False)
-    return done.returncode, shape(json.loads(done.stdout))
+    ended = subprocess.run([douane, "check", str(file), *words], capture_output=True, timeout=100, check=False)
+    return ended.returncode, shape(json.loads(ended.stdout))
 
 
 def shape(value: Any) -> Any:

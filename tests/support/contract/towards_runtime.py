@@ -55,14 +55,14 @@ class Played:
         self.faults: list[str] = []
         """What no runtime may do."""
 
-    def told(self) -> list[tuple[int, Any]]:
+    def answers(self) -> list[tuple[int, Any]]:
         """What it said, without what is not promised: how often it lets go, the texts of a failure."""
         return comparable(self.frames)
 
 
 def comparable(frames: list[Frame]) -> list[tuple[int, Any]]:
     """Frames without what may differ from release to release."""
-    told: list[tuple[int, Any]] = []
+    answers: list[tuple[int, Any]] = []
     for frame in frames:
         if frame.kind in (RELEASE, PROGRESS, ALIVE):
             continue
@@ -71,8 +71,8 @@ def comparable(frames: list[Frame]) -> list[tuple[int, Any]]:
             value = {key: each for key, each in value.items() if key != "level"}  # a later runtime knows more levels
         if frame.kind == FAILED:
             value = {key: value[key] for key in ("stage", "kind", "seen", "key") if key in value}
-        told.append((frame.kind, value))
-    return told
+        answers.append((frame.kind, value))
+    return answers
 
 
 def play(conversation: Conversation, *, unknown: bool = False) -> Played:
@@ -142,17 +142,17 @@ class _Engine:
             self._thread(self._take_output, end)
         for fd in (load["scratch"] or {}).get("fds", ()):
             self.moves.append((os.memfd_create("scratch"), fd))
-        for name, grant in load["grants"].items():
-            given = self.conversation.header["granted"][name]
-            if given["kind"] == "file":
+        for name, sent in load["grants"].items():
+            recorded = self.conversation.header["granted"][name]
+            if recorded["kind"] == "file":
                 end, fd = os.pipe()
-                os.write(fd, bytes.fromhex(given["hex"]))
+                os.write(fd, bytes.fromhex(recorded["hex"]))
                 os.close(fd)
-                self.moves.append((end, grant["fd"]))
+                self.moves.append((end, sent["fd"]))
             else:
                 near, far = socket.socketpair()
-                self.moves.append((far.detach(), grant["fd"]))
-                self._thread(_answer, near, bytes.fromhex(given["asks"]), bytes.fromhex(given["answers"]))
+                self.moves.append((far.detach(), sent["fd"]))
+                self._thread(_answer, near, bytes.fromhex(recorded["asks"]), bytes.fromhex(recorded["answers"]))
 
     def _thread(self, target: Any, *args: Any) -> None:
         self.threads.append(threading.Thread(target=target, args=args, daemon=True))
@@ -183,11 +183,11 @@ class _Engine:
 
     def _lay(self, at: int, place: int, length: int) -> None:
         """Put bytes into the ring, when it has let go of what stood there."""
-        taken = [end for begin, stop, end in self.in_use if begin < place + length and place < stop]
-        if taken:
-            self._hear(lambda: self.released >= max(taken))
+        overlaps = [end for begin, stop, end in self.in_use if begin < place + length and place < stop]
+        if overlaps:
+            self._hear(lambda: self.released >= max(overlaps))
         assert self.ring is not None
-        self.in_use = [each for each in self.in_use if each[2] not in taken]
+        self.in_use = [each for each in self.in_use if each[2] not in overlaps]
         self.in_use.append((place, place + length, at + length))
         self.ring[place : place + length] = self.image[at : at + length]
         self.sent = at + length

@@ -21,7 +21,7 @@ MOST_ANSWERED = 16 << 20
 MOST_ANSWERED_PER_BYTE = 12
 """Bytes in these answers. Several readers may look at the same megabyte, but not all of them at all of it."""
 
-UNKNOWN, KNOWN, SKIPPING, EITHER = range(4)
+SIZE_UNKNOWN, SIZE_KNOWN, SKIPPING, EITHER = range(4)
 """How an image is examined the two times: its length unknown; known; known, the second time skipping what nobody wants;
 known the first time only, where the verdict must be the same."""
 
@@ -44,11 +44,11 @@ class Work:
     def __enter__(self) -> Work:
         plain = self._plain = examination.Examination._resume
 
-        def counting(one: Any, task: Any, answer: Any) -> bool:
+        def counting(walker: Any, task: Any, answer: Any) -> bool:
             self.steps += 1
             if isinstance(answer, bytes):
                 self.answered += len(answer)
-            return bool(plain(one, task, answer))
+            return bool(plain(walker, task, answer))
 
         setattr(examination.Examination, "_resume", counting)  # noqa: B010  # mypy allows no assignment to a method
         return self
@@ -65,54 +65,57 @@ class Work:
 
 
 def examine_cut(
-    data: bytes, cuts: Sequence[int], *, known: bool, skipping: bool = False, formats: Sequence[Format] = FORMATS
+    data: bytes, cuts: Sequence[int], *, size_known: bool, skipping: bool = False, formats: Sequence[Format] = FORMATS
 ) -> Examination:
     """The ended examination of `data`, cut at the offsets `cuts`; what may be skipped is skipped with `skipping`."""
-    done = Examination(formats, len(data) if known else None)
+    examination = Examination(formats, len(data) if size_known else None)
     view = memoryview(data)
     for start, end in pairwise(cuts):
         at = start
         if skipping:
-            at += min(done.skippable(), end - at)
-            done.skip(at - start)
+            at += min(examination.skippable(), end - at)
+            examination.skip(at - start)
         if at < end:
-            done.feed(view[at:end])
-    done.finish()
-    return done
+            examination.feed(view[at:end])
+    examination.finish()
+    return examination
 
 
 def check(data: bytes, cuts: Sequence[int], work: Work, how: int, formats: Sequence[Format] = FORMATS) -> Examination:
     """Examine `data` twice; raises Broken, or whatever the examination raises."""
     work.begin()
-    whole = examine_cut(data, (*range(0, len(data), 1 << 20), len(data)), known=how != UNKNOWN, formats=formats)
+    uncut = examine_cut(
+        data, (*range(0, len(data), 1 << 20), len(data)), size_known=how != SIZE_UNKNOWN, formats=formats
+    )
     work.check(len(data))
-    failed = [finding for finding in whole.findings if finding.code == "reader-failed"]
+    failed = [finding for finding in uncut.findings if finding.code == "reader-failed"]
     if failed:
         raise Broken(f"{failed[0].format}: {failed[0].detail}")
-    cut = examine_cut(data, cuts, known=how in (KNOWN, SKIPPING), skipping=how == SKIPPING, formats=formats)
-    one, other = (_verdict(whole), _verdict(cut)) if how == EITHER else (summary(whole), summary(cut))
-    if one != other:
+    cut = examine_cut(data, cuts, size_known=how in (SIZE_KNOWN, SKIPPING), skipping=how == SKIPPING, formats=formats)
+    expected, actual = (_verdict(uncut), _verdict(cut)) if how == EITHER else (summary(uncut), summary(cut))
+    if expected != actual:
         why = {SKIPPING: "with skipping", EITHER: "with its length unknown"}.get(how, "for other cuts")
-        raise Broken(f"another answer {why}: {_difference(one, other)}")
-    return whole
+        raise Broken(f"another answer {why}: {_difference(expected, actual)}")
+    return uncut
 
 
-def _verdict(done: Examination) -> object:
+def _verdict(examination: Examination) -> object:
     """What is decided by default: refused, or what it is and what is found.
 
     Where the length is known a reader can tell at once that a table lies behind the end, and stops there; else it goes
     on, and finds something else first. Both refuse.
     """
-    codes = {finding.code for finding in done.findings}
+    codes = {finding.code for finding in examination.findings}
     if any(CODES[code][0] == REFUSE for code in codes):
         return "refused"
-    return sorted((match.name, match.variant, match.virtual_size or 0) for match in done.matches), sorted(codes)
+    return sorted((match.name, match.variant, match.virtual_size or 0) for match in examination.matches), sorted(codes)
 
 
-def _difference(one: Any, other: Any, path: str = "") -> str:
-    if type(one) is type(other) and isinstance(one, list | tuple):
-        for number, (left, right) in enumerate(zip(one, other, strict=False)):
-            if left != right:
-                return _difference(left, right, f"{path}/{number}")
-        return f"{path}: {len(one)} and {len(other)}: {str(one[len(other) :] or other[len(one) :])[:300]}"
-    return f"{path}: {str(one)[:300]} and {str(other)[:300]}"
+def _difference(expected: Any, actual: Any, path: str = "") -> str:
+    if type(expected) is type(actual) and isinstance(expected, list | tuple):
+        for number, (expected_part, actual_part) in enumerate(zip(expected, actual, strict=False)):
+            if expected_part != actual_part:
+                return _difference(expected_part, actual_part, f"{path}/{number}")
+        rest = expected[len(actual) :] or actual[len(expected) :]
+        return f"{path}: {len(expected)} and {len(actual)}: {str(rest)[:300]}"
+    return f"{path}: {str(expected)[:300]} and {str(actual)[:300]}"

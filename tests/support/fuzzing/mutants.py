@@ -54,7 +54,7 @@ class Mutator:
         del data[MOST_BYTES:]
         return Mutant(number, bytes(data), ", ".join(story), _cuts(chance, len(data)))
 
-    def other(self, chance: random.Random) -> tuple[str, bytes]:
+    def second_seed(self, chance: random.Random) -> tuple[str, bytes]:
         """Another seed, to be spliced in."""
         name = chance.choices(self._names, self._weights)[0]
         return name, self._seeds[name]
@@ -67,12 +67,12 @@ def _filled(data: bytes) -> Sequence[int]:
 
 
 def _cuts(chance: random.Random, length: int) -> tuple[int, ...]:
-    wanted = {0, length}
+    places = {0, length}
     for _ in range(chance.randrange(8)):
         near = chance.choice((*PLACES, length, 72 << 10, chance.randrange(length + 1)))
-        wanted.add(min(length, max(0, near + chance.randrange(-600, 600))))
-    wanted.update(range(0, length, 1 << 20))
-    return tuple(sorted(wanted))
+        places.add(min(length, max(0, near + chance.randrange(-600, 600))))
+    places.update(range(0, length, 1 << 20))
+    return tuple(sorted(places))
 
 
 def _place(chance: random.Random, data: bytearray, filled: Sequence[int]) -> int:
@@ -128,17 +128,17 @@ def _truncate(mutator: Mutator, chance: random.Random, data: bytearray, filled: 
 
 
 def _splice(mutator: Mutator, chance: random.Random, data: bytearray, filled: Sequence[int]) -> str:
-    name, other = mutator.other(chance)
+    name, second = mutator.other(chance)
     at = _place(chance, data, filled) & ~(chance.choice((1, 512, 4096, 65536)) - 1)
-    data[at:] = other[at:]
+    data[at:] = second[at:]
     return f"the rest of {name} from {at}"
 
 
 def _overlay(mutator: Mutator, chance: random.Random, data: bytearray, filled: Sequence[int]) -> str:
-    name, other = mutator.other(chance)
+    name, second = mutator.other(chance)
     at = chance.choice((*PLACES, max(0, len(data) - 512)))
-    start = chance.choice((0, 0, max(0, len(other) - 512), 512, 32 << 10))
-    piece = other[start : start + chance.choice((16, 512, 512, 4096, 65536))]
+    start = chance.choice((0, 0, max(0, len(second) - 512), 512, 32 << 10))
+    piece = second[start : start + chance.choice((16, 512, 512, 4096, 65536))]
     if at > len(data):
         data.extend(bytes(at - len(data)))
     data[at : at + len(piece)] = piece
@@ -146,8 +146,8 @@ def _overlay(mutator: Mutator, chance: random.Random, data: bytearray, filled: S
 
 
 def _append(mutator: Mutator, chance: random.Random, data: bytearray, filled: Sequence[int]) -> str:
-    name, other = mutator.other(chance)
-    piece = chance.choice((other[: 1 << 20], other[-512:], bytes(chance.randrange(1, 70000))))
+    name, second = mutator.other(chance)
+    piece = chance.choice((second[: 1 << 20], second[-512:], bytes(chance.randrange(1, 70000))))
     data += piece
     return f"{len(piece)} bytes added at the end ({name})"
 

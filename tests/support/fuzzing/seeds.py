@@ -14,8 +14,8 @@ MOST_UNPACKED = 64 << 20
 
 def seeds() -> dict[str, bytes]:
     """All seeds by name, unpacked."""
-    found: dict[str, bytes] = {}
+    images: dict[str, bytes] = {}
     for path in sorted(CORPUS.glob("*.xz")):
         unpacker = lzma.LZMADecompressor(memlimit=256 << 20)
-        found[path.name.removesuffix(".xz")] = unpacker.decompress(path.read_bytes(), MOST_UNPACKED)
-    return found
+        images[path.name.removesuffix(".xz")] = unpacker.decompress(path.read_bytes(), MOST_UNPACKED)
+    return images

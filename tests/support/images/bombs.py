@@ -80,9 +80,9 @@ def overlapping_zip(files: int, kernel: int) -> bytes:
         sizes = zlib.crc32(crc_of), len(body), len(crc_of)
         header = struct.pack("<4s5H3I2H", b"PK\x03\x04", 20, 0, 8, 0, 0, *sizes, 6, 0)
         entries.append((name, sizes, len(header) + 6 + len(body)))
-        whole = header + name + body
-        locals_ = whole
-        body = struct.pack("<BHH", 0, len(header) + 6, ~(len(header) + 6) & 0xFFFF) + whole
+        local = header + name + body
+        locals_ = local
+        body = struct.pack("<BHH", 0, len(header) + 6, ~(len(header) + 6) & 0xFFFF) + local
         crc_of = header + name + crc_of
     directory = b""
     for name, sizes, from_end in reversed(entries):
@@ -132,17 +132,17 @@ def entities(depth: int = 9) -> bytes:
 
 def stream_vmdk(vmdk: bytes, *, sectors: int = 0, turn: bool = False) -> bytes:
     """A stream-optimized VMDK that claims `sectors`, or whose second grain leads back to the first."""
-    made = bytearray(vmdk)
+    image = bytearray(vmdk)
     if sectors:
-        made[12:20] = struct.pack("<Q", sectors)
-        made[-1024:-1012] = made[-1024:-1012]
+        image[12:20] = struct.pack("<Q", sectors)
+        image[-1024:-1012] = image[-1024:-1012]
     if turn:
-        (overhead,) = struct.unpack_from("<Q", made, 64)
+        (overhead,) = struct.unpack_from("<Q", image, 64)
         first = overhead * 512
-        (length,) = struct.unpack_from("<I", made, first + 8)
+        (length,) = struct.unpack_from("<I", image, first + 8)
         second = (first + 12 + length + 511) & ~511
-        made[second : second + 8] = made[first : first + 8]
-    return bytes(made)
+        image[second : second + 8] = image[first : first + 8]
+    return bytes(image)
 
 
 def write(path: Path, pieces: Iterator[bytes] | bytes) -> Path:

@@ -24,13 +24,13 @@ def disc(content: Iterable[tuple[int, bytes]], total: int, *, anchor: bool = Fal
 
 def volume_blocks(total: int) -> Blocks:
     """The descriptors, path tables and root directory of an ISO 9660 volume of `total` blocks."""
-    record = b"\x22\0" + _both(20) + _both(BLOCK) + bytes(7) + b"\2\0\0" + _both(1, "H") + b"\1"
+    record = b"\x22\0" + _both_endian(20) + _both_endian(BLOCK) + bytes(7) + b"\2\0\0" + _both_endian(1, "H") + b"\1"
     primary = patched(
         bytes(BLOCK),
         (0, b"\1CD001\1"),
         (8, b"LINUX".ljust(32) + b"DOUANE".ljust(32)),
-        (80, _both(total)),
-        (120, _both(1, "H") + _both(1, "H") + _both(BLOCK, "H") + _both(10)),
+        (80, _both_endian(total)),
+        (120, _both_endian(1, "H") + _both_endian(1, "H") + _both_endian(BLOCK, "H") + _both_endian(10)),
         (140, struct.pack("<I", 18)),
         (148, struct.pack(">I", 19)),
         (156, record),
@@ -46,7 +46,7 @@ def udf_recognition(first: int) -> Blocks:
     return [(first + place, b"\0" + name + b"\1") for place, name in enumerate((b"BEA01", b"NSR02", b"TEA01"))]
 
 
-def _both(value: int, form: str = "I") -> bytes:
+def _both_endian(value: int, form: str = "I") -> bytes:
     return struct.pack(f"<{form}", value) + struct.pack(f">{form}", value)
 
 

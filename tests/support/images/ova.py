@@ -30,8 +30,8 @@ def file(href: str = "disk.vmdk", id: str = "file1", **attributes: object) -> st
 
 def disk(id: str = "disk1", ref: str = "file1", *, capacity: int = 1, format: str = "x", **attributes: object) -> str:
     """A Disk of the DiskSection; `attributes`: capacityAllocationUnits, parentRef, populatedSize."""
-    known = f'ovf:capacity="{capacity}" ovf:diskId="{id}" ovf:fileRef="{ref}" ovf:format="{format}"'
-    return f"<Disk {known}{_attributes(attributes)}/>"
+    required = f'ovf:capacity="{capacity}" ovf:diskId="{id}" ovf:fileRef="{ref}" ovf:format="{format}"'
+    return f"<Disk {required}{_attributes(attributes)}/>"
 
 
 def _attributes(attributes: dict[str, object]) -> str:

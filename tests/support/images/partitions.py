@@ -51,8 +51,8 @@ def mbr_disk(*entries: bytes, size: int = 4 << 20, code: bytes = b"") -> bytes:
 
 
 def gpt_header(
-    own: int,
-    other: int,
+    sector_number: int,
+    copy_number: int,
     table: int,
     entries: bytes,
     *,
@@ -65,7 +65,7 @@ def gpt_header(
 ) -> bytes:
     """A header with the right checksums; `lies` replace them and the header's length: `header`, `table`, `length`."""
     guid = bytes(range(16))
-    fields = (b"EFI PART", 0x10000, lies.get("length", 92), 0, 0, own, other, first, last, guid, table)
+    fields = (b"EFI PART", 0x10000, lies.get("length", 92), 0, 0, sector_number, copy_number, first, last, guid, table)
     header = struct.pack("<8sIIIIQQQQ16sQ", *fields)
     header += struct.pack("<III", entry_count, entry_bytes, lies.get("table_checksum", crc32(entries)))
     checksum = lies.get("header_checksum", crc32(header[: lies.get("length", 92)]))

@@ -84,8 +84,8 @@ class Engine:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, f"the engine ended with {self.process.wait(WITHIN_S)}"
-        found: dict[str, Any] = json.loads(line)
-        return found
+        message: dict[str, Any] = json.loads(line)
+        return message
 
     def go_on(self) -> None:
         assert self.process.stdin is not None

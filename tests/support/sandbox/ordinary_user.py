@@ -34,10 +34,10 @@ def check(tier: sandbox.Tier) -> None:
         assert cell.ask("allocate", 1 << 30)["raised"] == "MemoryError"
         assert cell.report.layers["identity"]["own_user"] is False
     with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder, "own")
-        own.write_text("pass")
+        file = Path(folder, "own")
+        file.write_text("pass")
         with Caged(tier, read=(Path(folder),)) as cell:  # its user owns these, and still cannot change them
-            assert cell.returned("change", str(own)) == []
+            assert cell.returned("change", str(file)) == []
             assert cell.returned("write_everywhere", [folder]) == []
     with Caged(tier, programs=(Path("/bin/sh"),)) as cell:
         assert cell.refused("kill", cell.process.pid, signal.SIGKILL) in REFUSED

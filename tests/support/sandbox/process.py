@@ -66,7 +66,7 @@ class Caged:
         self._answers = self.channel.makefile("rb")
         header = self._answers.read(8)
         if len(header) < 8:
-            raise Ended(f"before the report: {self.process.wait(WITHIN_S)}, {self.said()}")
+            raise Ended(f"before the report: {self.process.wait(WITHIN_S)}, {self.stdout_text()}")
         assert int.from_bytes(header[:4], "little") == 1
         self.payload = self._answers.read(int.from_bytes(header[4:], "little"))
         self.report = sandbox.confirm(self.payload, self.cage)
@@ -80,8 +80,8 @@ class Caged:
         line = self._answers.readline()
         if not line:
             raise Ended(self.process.wait(WITHIN_S))
-        found: dict[str, Any] = json.loads(line)
-        return found
+        reply: dict[str, Any] = json.loads(line)
+        return reply
 
     def ask(self, name: str, *arguments: Any) -> dict[str, Any]:
         """Order and answer."""
@@ -100,12 +100,12 @@ class Caged:
         assert "refused" in answer, f"{name}{arguments} got through: {answer}"
         return int(answer["refused"])
 
-    def said(self) -> str:
+    def stdout_text(self) -> str:
         """What it wrote to its output, as far as it is there."""
-        said = b""
+        stdout_text = b""
         while select.select([self.output], [], [], 0)[0] and (more := os.read(self.output, 1 << 16)):
-            said += more
-        return said.decode(errors="replace")
+            stdout_text += more
+        return stdout_text.decode(errors="replace")
 
     def __enter__(self) -> Caged:
         return self
@@ -119,16 +119,16 @@ class Caged:
 
 def pids_holding(path: str) -> list[int]:
     """Processes whose command line names `path`: to see that none was left behind."""
-    found = []
+    pids = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 with open(f"/proc/{entry.name}/cmdline", "rb") as file:
                     if path.encode() in file.read():
-                        found.append(int(entry.name))
+                        pids.append(int(entry.name))
             except OSError:
                 continue
-    return found
+    return pids
 
 
 def wait_until_nobody_holds(end: int) -> None:

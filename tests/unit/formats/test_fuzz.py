@@ -17,7 +17,7 @@ from douane.plugins.formats.match import Match
 from douane.plugins.formats.registry import FORMATS
 from douane.plugins.formats.requests import TAIL_BYTES, Bytes
 from support.examination import summary
-from support.fuzzing.checks import EITHER, KNOWN, SKIPPING, UNKNOWN, Broken, Work, check, examine_cut
+from support.fuzzing.checks import EITHER, SIZE_KNOWN, SIZE_UNKNOWN, SKIPPING, Broken, Work, check, examine_cut
 from support.fuzzing.mutants import Mutator
 from support.fuzzing.seeds import CORPUS, seeds
 
@@ -53,16 +53,16 @@ def test_bytes_put_anywhere_into_a_seed_upset_nothing(data: st.DataObject) -> No
     del image[data.draw(st.just(len(image)) | st.integers(0, len(image))) :]
     cuts = sorted({0, len(image), *data.draw(st.lists(st.integers(0, len(image)), max_size=6))})
     with Work() as work:
-        check(bytes(image), cuts, work, data.draw(st.sampled_from([UNKNOWN, KNOWN, SKIPPING, EITHER])))
+        check(bytes(image), cuts, work, data.draw(st.sampled_from([SIZE_UNKNOWN, SIZE_KNOWN, SKIPPING, EITHER])))
 
 
 @pytest.mark.parametrize("name", sorted(SEEDS))
 def test_a_seed_is_examined_in_bounded_memory_and_the_same_when_skipped_through(name: str) -> None:
     data = SEEDS[name]
     cuts = (*range(0, len(data), MiB), len(data))
-    fed = examine_cut(data, cuts, known=True)
+    fed = examine_cut(data, cuts, size_known=True)
     tracemalloc.start()
-    skipped = examine_cut(data, cuts, known=True, skipping=True)
+    skipped = examine_cut(data, cuts, size_known=True, skipping=True)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert summary(fed) == summary(skipped)
@@ -116,7 +116,7 @@ class Raises(Format):
 @pytest.mark.parametrize(("one", "why"), [(CountsChunks(), "another answer"), (Raises(), "IndexError")])
 def test_the_check_finds_what_it_is_for(one: Format, why: str) -> None:
     with Work() as work, pytest.raises(Broken, match=why):
-        check(b"some bytes", (0, 5, 10), work, KNOWN, (one,))
+        check(b"some bytes", (0, 5, 10), work, SIZE_KNOWN, (one,))
 
 
 def test_work_beyond_what_the_bytes_are_worth_is_found() -> None:
@@ -128,4 +128,4 @@ def test_work_beyond_what_the_bytes_are_worth_is_found() -> None:
                 yield Bytes(0, 4096, "the header")
 
     with Work() as work, pytest.raises(Broken, match="steps"):
-        check(bytes(9999), (0, 9999), work, KNOWN, (Long(),))
+        check(bytes(9999), (0, 9999), work, SIZE_KNOWN, (Long(),))

@@ -47,14 +47,14 @@ def test_a_wrong_declared_length_is_refused_before_the_first_byte() -> None:
     image, source = as_image(DATA, size=len(DATA))
     with pytest.raises(Reject) as refused:
         Checksum(hashlib.sha256(DATA).hexdigest(), size=len(DATA) + 1).inspect(image)
-    assert (refused.value.code, source.given) == ("size-mismatch", 0)
+    assert (refused.value.code, source.given_bytes) == ("size-mismatch", 0)
 
 
 def test_an_image_longer_than_expected_is_not_read_to_its_end() -> None:
     image, source = as_image(cut(DATA, range(0, len(DATA), 1000)))
     with pytest.raises(Reject) as refused:
         Checksum(hashlib.sha256(DATA).hexdigest(), size="2KiB").inspect(image)
-    assert (refused.value.code, source.given) == ("size-mismatch", 3000)
+    assert (refused.value.code, source.given_bytes) == ("size-mismatch", 3000)
 
 
 def test_an_image_shorter_than_expected_is_refused_for_its_size() -> None:

@@ -144,7 +144,7 @@ def test_an_image_that_is_not_compressed_passes_unchanged(pack, raw: bytes) -> N
 def test_only_the_beginning_of_an_uncompressed_image_is_read() -> None:
     unpacked = decompressed([DISK] * 50)
     assert unpacked.is_unchanged
-    assert unpacked.source.given == len(DISK)
+    assert unpacked.source.given_bytes == len(DISK)
 
 
 @given(st.binary(max_size=200))

@@ -145,7 +145,7 @@ def test_a_refused_image_is_read_to_its_end(qemu_img: Make) -> None:
     image = backed(qemu_img) + bytes(4 * MIB)
     handed, source = as_image(image, size=None)
     Explain().inspect(handed)
-    assert source.given == len(image)
+    assert source.given_bytes == len(image)
 
 
 def test_the_settings_are_those_of_format() -> None:

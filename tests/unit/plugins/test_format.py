@@ -228,7 +228,7 @@ def test_a_wrong_declaration_is_refused_after_a_mebibyte(qemu_img: Make, kind: s
     with pytest.raises(Reject) as no:
         Format().inspect(handed)
     assert no.value.code == "format-mismatch"
-    assert source.given <= MIB
+    assert source.given_bytes <= MIB
 
 
 @pytest.mark.parametrize("declared", ["qcow2", "vmdk", "iso"])
@@ -236,7 +236,7 @@ def test_a_raw_image_declared_as_another_format_is_refused_after_a_mebibyte(decl
     handed, source = as_image(bytes(32 * MIB), size=None, disk_format=declared)
     with pytest.raises(Reject):
         Format().inspect(handed)
-    assert source.given <= MIB
+    assert source.given_bytes <= MIB
 
 
 def test_a_hostile_header_is_refused_after_a_mebibyte(qemu_img: Make) -> None:
@@ -245,7 +245,7 @@ def test_a_hostile_header_is_refused_after_a_mebibyte(qemu_img: Make) -> None:
     with pytest.raises(Reject) as no:
         Format().inspect(handed)
     assert no.value.code == "unsafe-backing-file"
-    assert source.given <= MIB
+    assert source.given_bytes <= MIB
 
 
 def test_a_format_that_is_not_allowed_is_refused_after_a_mebibyte(qemu_img: Make) -> None:
@@ -253,7 +253,7 @@ def test_a_format_that_is_not_allowed_is_refused_after_a_mebibyte(qemu_img: Make
     with pytest.raises(Reject) as no:
         Format().inspect(handed)
     assert no.value.code == "format-not-allowed"
-    assert source.given <= MIB
+    assert source.given_bytes <= MIB
 
 
 @pytest.mark.parametrize("large", [0, 4 * MIB])

@@ -27,7 +27,7 @@ def refusal(plugin: Limits, chunks: Any, **facts: Any) -> tuple[Reject, int]:
     image, source = as_image(chunks, **facts)
     with pytest.raises(Reject) as refused:
         plugin.inspect(image)
-    return refused.value, source.given
+    return refused.value, source.given_bytes
 
 
 def test_without_a_limit_every_image_passes() -> None:

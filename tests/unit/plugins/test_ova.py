@@ -197,7 +197,7 @@ def test_an_image_that_is_no_appliance_passes_unchanged(image: bytes, any_order:
 def test_only_the_beginning_of_other_images_is_read() -> None:
     for image in (b"x" * (9 * MIB), tar(*((f"{at}.txt", bytes(500_000)) for at in range(20)))):
         extraction = extracted(cut(image, range(0, len(image), 64 << 10)))
-        assert (extraction.is_unchanged, extraction.source.given <= 2 * MIB) == (True, True)
+        assert (extraction.is_unchanged, extraction.source.given_bytes <= 2 * MIB) == (True, True)
 
 
 @pytest.mark.parametrize("any_order", [False, True])

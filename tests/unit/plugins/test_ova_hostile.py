@@ -210,7 +210,7 @@ def test_a_huge_extension_header_is_refused_before_it_is_read(flag: bytes) -> No
     head = beginning()
     chunks = [head + tar_header(b"x", 4 << 30, flag), *[bytes(MIB)] * 8]
     extraction = extracted(chunks)
-    assert (extraction.code, extraction.source.given < 2 * MIB) == ("ova-archive", True)
+    assert (extraction.code, extraction.source.given_bytes < 2 * MIB) == ("ova-archive", True)
 
 
 def test_too_many_members_are_refused() -> None:

@@ -28,14 +28,14 @@ def syscall(number, *arguments):
 
 def syscalls(numbers):
     """The errno of each call, made with zeros; 0 if it succeeded."""
-    found = {}
+    outcomes = {}
     for name, number in numbers.items():
         try:
             syscall(number, 0, 0, 0, 0, 0, 0)
-            found[name] = 0
+            outcomes[name] = 0
         except OSError as error:
-            found[name] = error.errno
-    return found
+            outcomes[name] = error.errno
+    return outcomes
 
 
 def read(path):
@@ -98,29 +98,29 @@ def change(path):
 
 def socket_families():
     """The families and types of which a socket could be made."""
-    made = []
+    families = []
     for family in range(46):
         for kind in (1, 2, 3, 4, 5, 10):
             try:
                 os.close(_checked(libc.socket(family, kind, 0)))
-                made.append([family, kind])
+                families.append([family, kind])
             except OSError:
                 pass
-    return made
+    return families
 
 
 def socket_pairs():
     """The families and types of which a pair could be made."""
-    made = []
+    pairs = []
     for family in range(46):
         for kind in (1, 2, 3, 5):
             try:
                 for end in socket.socketpair(family, kind):
                     end.close()
-                made.append([family, kind])
+                pairs.append([family, kind])
             except OSError:
                 pass
-    return made
+    return pairs
 
 
 def connect(port):
@@ -161,15 +161,15 @@ def kill_everybody():
 
 def processes():
     """The pids that can be seen other than one's own."""
-    found = []
+    pids = []
     for pid in range(1, 70000):
         if pid != os.getpid() and os.path.exists(f"/proc/{pid}/cmdline"):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    found.append([pid, file.read().decode(errors="replace")])
+                    pids.append([pid, file.read().decode(errors="replace")])
             except OSError:
                 pass
-    return found
+    return pids
 
 
 def proc_files(pid):
@@ -189,18 +189,18 @@ def order_seen():
     """All that a plugin finds of what the launcher was told: arguments, and the variables of those who called it."""
     import sys
 
-    found = [getattr(sys, "orig_argv", []), sys.argv]
+    places = [getattr(sys, "orig_argv", []), sys.argv]
     frame = sys._getframe()
     while frame is not None:
-        found.append({name: value for name, value in frame.f_locals.items() if name != "found"})
-        found.append([name for name in frame.f_globals if not name.startswith("__")])
+        places.append({name: value for name, value in frame.f_locals.items() if name != "places"})
+        places.append([name for name in frame.f_globals if not name.startswith("__")])
         frame = frame.f_back
     try:
         with open("/proc/self/cmdline") as file:
-            found.append(file.read())
+            places.append(file.read())
     except OSError:
         pass
-    return repr(found)
+    return repr(places)
 
 
 def environment():
@@ -209,14 +209,14 @@ def environment():
 
 def descriptors():
     """The open descriptors and what they are."""
-    found = {}
+    targets = {}
     for fd in range(1024):
         try:
             mode = os.fstat(fd).st_mode
         except OSError:
             continue
-        found[fd] = oct(mode & 0o170000)
-    return found
+        targets[fd] = oct(mode & 0o170000)
+    return targets
 
 
 def ring_attacks(fd, size):
@@ -336,10 +336,10 @@ def open_many(count):
             opened.append(os.open("/dev/null", os.O_RDONLY))
     except OSError:
         pass
-    found = len(opened)
+    count_opened = len(opened)
     for fd in opened:
         os.close(fd)
-    return found
+    return count_opened
 
 
 def fork():
@@ -424,8 +424,8 @@ def exec_now(path):
 
 
 def run(*argv):
-    done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
-    return [done.returncode, done.stdout.decode(), done.stderr.decode()]
+    ended = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    return [ended.returncode, ended.stdout.decode(), ended.stderr.decode()]
 
 
 def leave(status):
@@ -489,22 +489,22 @@ def int80():
     return ctypes.CFUNCTYPE(ctypes.c_int)(address)()
 
 
-_held = []
+_leaked = []
 
 
 def hold(bytes_wanted, threads):
     """Use that much until the end."""
     block = bytearray(bytes_wanted)
     block[::4096] = b"x" * len(block[::4096])
-    _held.append(block)
+    _leaked.append(block)
     for _ in range(threads):
         threading.Thread(target=threading.Event().wait, daemon=True).start()
     return "holding"
 
 
 def run_with(fds, *argv):
-    done = subprocess.run(argv, capture_output=True, timeout=60, check=False, pass_fds=fds)
-    return [done.returncode, done.stdout.decode(), done.stderr.decode()]
+    ended = subprocess.run(argv, capture_output=True, timeout=60, check=False, pass_fds=fds)
+    return [ended.returncode, ended.stdout.decode(), ended.stderr.decode()]
 
 
 def socket_option(fd, level, option):
