@@ -11,7 +11,7 @@ from douane.units import KiB, MiB
 
 from .policy import clean
 
-DEBUG, INFO, WARNING = 10, 20, 30
+DEBUG, INFO, WARNING, CRITICAL = 10, 20, 30, 50
 """As in the logging module, whose import takes 3 ms."""
 
 LogLine = Callable[[str, int, str], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,6 +11,7 @@ from douane.plan.code import ModuleClass, SourceFile, WireProgram
 from douane_plugin import wire
 from douane_plugin._contract import check_code
 
+from .log import CRITICAL, INFO
 from .policy import clean
 
 MOST_SECONDS = 1e9
@@ -145,7 +145,7 @@ class Logged(msgspec.Struct, frozen=True):
     @property
     def bounded_level(self) -> int:
         """The level, from 0 to 50 (CRITICAL): the logging module caches every level that it meets."""
-        return min(max(self.level, 0), logging.CRITICAL) if self.level is not None else logging.INFO
+        return min(max(self.level, 0), CRITICAL) if self.level is not None else INFO
 
 
 class Warn(msgspec.Struct, frozen=True):

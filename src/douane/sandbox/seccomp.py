@@ -73,7 +73,7 @@ def numbers() -> dict[str, int]:
 
 
 @functools.cache
-def filter_program(programs: bool, signals: bool, scratch: bool, messages: bool = False) -> bytes:
+def filter_program(programs: bool, signals: bool, scratch: bool, messages: bool) -> bytes:
     """The BPF program, an array of struct sock_filter; see `syscalls.rules`. Takes 5 ms. Raises SandboxError."""
     library = _library()
     context = library.seccomp_init(_ERRNO | _ENOSYS)

@@ -146,7 +146,7 @@ def _cgroup() -> Layer:
 @functools.cache
 def _libseccomp() -> Layer:
     try:
-        size = len(seccomp.filter_program(False, True, False)) // 8
+        size = len(seccomp.filter_program(False, True, False, False)) // 8
     except SandboxError as error:
         return Layer(Tier.STRICT, "seccomp", False, str(error), "install libseccomp 2.5 or later")
     return Layer(Tier.STRICT, "seccomp", True, f"a filter of {size} instructions")
