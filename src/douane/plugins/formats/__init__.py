@@ -5,5 +5,7 @@ bytes can be read as: the size of the disk, the header fields, and findings. Wha
 elsewhere: nothing in here knows of plugins, policies or files.
 
 A new format is a module with a subclass of `base.Format` and one line in `registry`; a compression has its base class
-in `compression` and its line in `compressions`. Transforms recognise formats and read headers with the same modules.
+in `compression` and its line in `compressions`. A module that only the reader of a match needs is imported by the
+method `read`, since each module takes 0.2 ms of every start. Transforms recognise formats and read headers with the
+same modules.
 """

@@ -1,6 +1,5 @@
 """ISO 9660 (ECMA-119), the file system of CDs and DVDs, with Joliet, Rock Ridge, El Torito and UDF."""
 
-from . import iso_directory
 from .base import Format
 from .raw_content import be32, read_whole_disk, u16, u32
 from .requests import Bytes, Tail
@@ -84,6 +83,8 @@ class Iso(Format):
                 match.must_reach((catalog + 1) * SECTOR, "the boot catalog")
         if extensions:
             match.variant = "+".join(extensions)
+        from . import iso_directory
+
         for _, (record, what) in sorted(roots.items()):
             yield from iso_directory.read(match, record, what)
 

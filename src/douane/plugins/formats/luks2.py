@@ -6,7 +6,6 @@ Format: cryptsetup, docs/on-disk-format-luks2.pdf ("LUKS2 On-Disk Format Specifi
 import struct
 
 from .base import Format
-from .luks2_json import read_json
 from .requests import MAX_BYTES, Bytes, Tail
 
 TYPE_CHECKING = False
@@ -42,6 +41,8 @@ class Luks2(Format):
 
     def read(self, match: "Match") -> "Reader":
         """Read both headers, and the JSON area of the first. The rest is encrypted."""
+        from .luks2_json import read_json
+
         match.find("encrypted", "all but the headers is encrypted")
         first = yield from _header(match, 0, MAGIC, "the header")
         if first is None:

@@ -1,6 +1,6 @@
 """A lone OVF descriptor: the description of a virtual appliance, without its disks (DMTF DSP0243)."""
 
-from . import member_names, ovf_document
+from . import member_names
 from .base import REFUSE, Format
 from .requests import MAX_BYTES, Bytes
 
@@ -34,6 +34,8 @@ class Ovf(Format):
         return _is_envelope(_as_text(head))
 
     def read(self, match: "Match") -> "Reader":
+        from . import ovf_document
+
         data = bytearray()
         while len(data) <= ovf_document.MAX_BYTES:
             piece = yield Bytes(len(data), MAX_BYTES, "the descriptor", short=True)

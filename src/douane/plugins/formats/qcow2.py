@@ -5,7 +5,6 @@ Format: qemu, docs/interop/qcow2.txt.
 
 from .base import Format
 from .qcow2_header import DATA_FILE, LUKS, MAGIC, MAX_BACKING_NAME, read_header
-from .qcow2_tables import crypto_region, read_tables
 from .requests import Bytes
 
 TYPE_CHECKING = False
@@ -48,6 +47,8 @@ class Qcow2(Format):
 
     def read(self, match: "Match") -> "Reader":
         """Read the header, its extensions and the name of the backing file, then the tables."""
+        from .qcow2_tables import read_tables
+
         header = yield from read_header(match)
         if header is None:
             return
@@ -83,6 +84,8 @@ def _extensions(match: "Match", header: "Qcow2Header") -> "Generator[Request, An
         if kind == BACKING_FORMAT:
             match.note("backing format", _text((yield Bytes(at + 8, min(length, 1024), "the backing format"))), at + 8)
         elif kind == CRYPTO:
+            from .qcow2_tables import crypto_region
+
             region = crypto_region(match, header, (yield Bytes(at + 8, min(length, 17), "an extension")), at)
         elif kind == BITMAPS:
             region = _bitmaps(match, header, (yield Bytes(at + 8, min(length, 25), "an extension")), at)

@@ -2,7 +2,6 @@
 
 from . import member_names, tar_blocks, tar_headers
 from .base import Format
-from .ova import Package
 from .requests import MAX_BYTES, Bytes, Inside
 
 TYPE_CHECKING = False
@@ -11,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .match import Match
+    from .ova import Package
     from .requests import Reader
     from .tar_blocks import TarEnd, TarMember
 
@@ -37,6 +37,8 @@ class Tar(Format):
         return tar_headers.begins_archive(head)
 
     def read(self, match: "Match") -> "Reader":
+        from .ova import Package
+
         package = Package(match)
         names: set[int] = set()
         at = count = 0
@@ -95,7 +97,7 @@ def _check(match: "Match", member: "TarMember", names: "set[int]") -> None:
         match.find("member-size", f"{quoted} claims {member.size} bytes", member.offset)
 
 
-def _look_into(match: "Match", member: "TarMember", package: Package) -> "Generator[Any, Any, None]":
+def _look_into(match: "Match", member: "TarMember", package: "Package") -> "Generator[Any, Any, None]":
     name = member_names.normal(member.name)
     package.add(name, member.size)
     max_bytes = package.max_text_bytes(name)

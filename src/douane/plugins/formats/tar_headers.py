@@ -7,7 +7,6 @@ archive and the program that unpacks it must see the same members (CVE-2025-6251
 Nothing here reads a file: :func:`read_member` asks for the bytes that it needs, in order.
 """
 
-from . import tar_sparse
 from .tar_blocks import (
     BLOCK,
     MAX_EXTENSION_BYTES,
@@ -137,6 +136,8 @@ def _member(
         raise TarError("a member is sparse in a way that only star writes", at)
     member.data_offset, member.stored, member.size = offset, size, size
     member.end = offset + padded(size)
+    from . import tar_sparse
+
     if header.flag == b"S":
         yield from tar_sparse.read_old_sparse(header, member)
     elif any(key.startswith("GNU.sparse.") for key in pax):

@@ -6,8 +6,6 @@ from .base import Format
 from .crc32c import fits
 from .requests import Bytes
 from .tables import Table, TableReader, overlapping_regions
-from .vhdx_blocks import Blocks
-from .vhdx_metadata import Metadata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,6 +133,9 @@ def _read_contents(
     match: "Match", listed: "list[tuple[bytes, int, int]]", regions: "list[tuple[int, int, str]]"
 ) -> "Reader":
     """Read the metadata and the block allocation table, in the order of their offsets."""
+    from .vhdx_blocks import Blocks
+    from .vhdx_metadata import Metadata
+
     reader = TableReader(match, _MIB)
     places = {name: (at, length) for name, at, length in listed}
     metadata = blocks = None

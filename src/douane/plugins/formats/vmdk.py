@@ -3,8 +3,6 @@
 from . import vmdk_descriptor
 from .base import Format
 from .requests import Bytes
-from .vmdk_esx import read_cowd, read_sesparse
-from .vmdk_sparse import read_sparse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +35,9 @@ class Vmdk(Format):
         return head.startswith((SPARSE, COWD, SESPARSE)) or vmdk_descriptor.recognise(head) != ""
 
     def read(self, match: "Match") -> "Reader":
+        from .vmdk_esx import read_cowd, read_sesparse
+        from .vmdk_sparse import read_sparse
+
         head = yield Bytes(0, 10240, "the header", short=True)
         if head.startswith(SPARSE):
             yield from read_sparse(match)
