@@ -81,7 +81,9 @@ def test_a_pipe_that_the_shell_made_is_a_pipe(douane: Program, qcow2: Path) -> N
     assert done.stdout == qcow2.read_bytes()
 
 
-@pytest.mark.parametrize(("target", "words"), [("no/such/folder/file", "does not exist; make it first"), (".", "directory")])
+@pytest.mark.parametrize(
+    ("target", "words"), [("no/such/folder/file", "does not exist; make it first"), (".", "directory")]
+)
 def test_a_place_that_cannot_be_saved_to(douane: Program, qcow2: Path, target: str, words: str) -> None:
     image_id = douane.bring_in(qcow2)
     done = douane.run("save", image_id, target, "--json")
