@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.doc_pages import blocks, page
+from support.processes import SECONDS
 
 _EXIT = re.compile(r"#\s*exit (\d+)\s*$")
 
@@ -55,7 +56,7 @@ def run_all(steps: list[Step], folder: Path, results: Path) -> list[tuple[int, s
         "LANG": "C.UTF-8",
     }
     subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, check=True, timeout=100, stdin=subprocess.DEVNULL
+        ["bash", "-c", script], cwd=folder, env=environment, check=True, timeout=SECONDS, stdin=subprocess.DEVNULL
     )
     return [
         (int((results / f"{number}.code").read_text()), (results / f"{number}.out").read_text())
@@ -97,7 +98,7 @@ def test_the_commands_of_a_page_do_what_it_shows(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shown", "seen", "fits"),
+    ("lines", "output", "fits"),
     [
         (["a  b"], "a\tb\n", True),
         (["a"], "b\n", False),

@@ -54,7 +54,7 @@ class Mutator:
         del data[MOST_BYTES:]
         return Mutant(number, bytes(data), ", ".join(story), _cuts(chance, len(data)))
 
-    def second_seed(self, chance: random.Random) -> tuple[str, bytes]:
+    def another_seed(self, chance: random.Random) -> tuple[str, bytes]:
         """Another seed, to be spliced in."""
         name = chance.choices(self._names, self._weights)[0]
         return name, self._seeds[name]
@@ -128,14 +128,14 @@ def _truncate(mutator: Mutator, chance: random.Random, data: bytearray, filled: 
 
 
 def _splice(mutator: Mutator, chance: random.Random, data: bytearray, filled: Sequence[int]) -> str:
-    name, second = mutator.other(chance)
+    name, second = mutator.another_seed(chance)
     at = _place(chance, data, filled) & ~(chance.choice((1, 512, 4096, 65536)) - 1)
     data[at:] = second[at:]
     return f"the rest of {name} from {at}"
 
 
 def _overlay(mutator: Mutator, chance: random.Random, data: bytearray, filled: Sequence[int]) -> str:
-    name, second = mutator.other(chance)
+    name, second = mutator.another_seed(chance)
     at = chance.choice((*PLACES, max(0, len(data) - 512)))
     start = chance.choice((0, 0, max(0, len(second) - 512), 512, 32 << 10))
     piece = second[start : start + chance.choice((16, 512, 512, 4096, 65536))]
@@ -146,7 +146,7 @@ def _overlay(mutator: Mutator, chance: random.Random, data: bytearray, filled: S
 
 
 def _append(mutator: Mutator, chance: random.Random, data: bytearray, filled: Sequence[int]) -> str:
-    name, second = mutator.other(chance)
+    name, second = mutator.another_seed(chance)
     piece = chance.choice((second[: 1 << 20], second[-512:], bytes(chance.randrange(1, 70000))))
     data += piece
     return f"{len(piece)} bytes added at the end ({name})"
