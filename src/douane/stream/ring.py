@@ -156,8 +156,8 @@ class Ring:
     def waits_for(self, reader: Reader) -> bool:
         """True while the writing thread waits for a slot, and `reader` is among the readers that hold the oldest."""
         with self.changed:
-            held = [other.released for other in self._notified if other.essential]
-            return self._waiting and reader in self._notified and reader.released <= min(held, default=self.size)
+            floor = min((essential.released for essential in self._notified if essential.essential), default=self.size)
+            return self._waiting and reader in self._notified and reader.released <= floor
 
     # the thread that writes
 
