@@ -71,7 +71,7 @@ class Tree:
 
     def run(self, *arguments: str | Path) -> str:
         """Run Python with `arguments`; its output."""
-        process = subprocess.run([self.python, *arguments], capture_output=True, text=True, check=False, timeout=100)
+        process = subprocess.run([self.python, *arguments], capture_output=True, text=True, check=False)
         assert process.returncode == 0, process.stderr + process.stdout
         return process.stdout
 

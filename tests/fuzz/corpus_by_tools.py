@@ -46,7 +46,7 @@ def images() -> dict[str, bytes]:
 
 
 def _qemu_img(folder: Path, *words: str) -> None:
-    subprocess.run(["qemu-img", *words], check=True, cwd=folder, timeout=60, stdout=subprocess.DEVNULL)
+    subprocess.run(["qemu-img", *words], check=True, cwd=folder, stdout=subprocess.DEVNULL)
 
 
 def _create(folder: Path, name: str, kind: str, options: str, size: int) -> bytes:

@@ -127,7 +127,6 @@ def test_douane_check(tmp_path, tier, image, status):
         env={**os.environ, "DOUANE_HOME": str(tmp_path / "home")},
         capture_output=True,
         check=False,
-        timeout=60,
     )
     assert completed.returncode == status, completed.stderr
     assert json.loads(completed.stdout)["sandbox"] == tier

@@ -78,7 +78,7 @@ def test_tables_that_overlap_are_not_read_as_a_disk(tmp_path: Path, qemu_img: An
     struct.pack_into(">Q", image, table_of(image), 1 << 63 | place)
     (tmp_path / "damaged").write_bytes(image)
     words = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", tmp_path / "damaged", tmp_path / "made"]
-    assert subprocess.run(words, check=False, timeout=60).returncode == 0
+    assert subprocess.run(words, check=False).returncode == 0
     report = convert(tmp_path, bytes(image), plan_of())
     assert (report.outcome, report.code) == ("refused", "convert-damaged"), report
 
@@ -152,9 +152,9 @@ def test_of_an_image_with_snapshots_the_present_disk_is_taken(tmp_path: Path, qe
     image = tmp_path / "snapshots.qcow2"
     image.write_bytes(qemu_img("qcow2", data=bytes(MIB) + b"x" * MIB + DISK[2 * MIB :]))
     (tmp_path / "present").write_bytes(DISK)
-    subprocess.run(["qemu-img", "snapshot", "-c", "before", image], check=True, timeout=60)
+    subprocess.run(["qemu-img", "snapshot", "-c", "before", image], check=True)
     words = ["qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", tmp_path / "present", image]
-    subprocess.run(words, check=True, timeout=60)
+    subprocess.run(words, check=True)
     report = convert(tmp_path, image, plan_of())
     assert (report.outcome, report.stored.sha256) == ("accepted", DIGEST), report
 

@@ -22,9 +22,7 @@ SYSTEM_PROGRAMS = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbi
 def run(*words: str | Path, stdin: str = "") -> None:
     """Run a program that makes images; show its output if it fails."""
     command = [str(word) for word in words]
-    ended = subprocess.run(
-        command, input=stdin, capture_output=True, text=True, env=SYSTEM_PROGRAMS, timeout=60, check=False
-    )
+    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, env=SYSTEM_PROGRAMS, check=False)
     assert ended.returncode == 0, f"{words}: {ended.stdout}{ended.stderr}"
 
 

@@ -28,7 +28,7 @@ def qemu_size(folder: Path, image: bytes) -> int:
     path = folder / "image.vhd"
     path.write_bytes(image)
     words = ["qemu-img", "info", "--output=json", "-f", "vpc", str(path)]
-    told = subprocess.run(words, check=True, timeout=60, capture_output=True).stdout
+    told = subprocess.run(words, check=True, capture_output=True).stdout
     return int(json.loads(told)["virtual-size"])
 
 

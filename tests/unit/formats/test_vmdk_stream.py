@@ -36,7 +36,7 @@ def test_the_image_made_here_is_one_that_qemu_reads(tmp_path: Path) -> None:
     image, raw = tmp_path / "image.vmdk", tmp_path / "image.raw"
     image.write_bytes(WHOLE)
     words = ["qemu-img", "convert", "-f", "vmdk", "-O", "raw", str(image), str(raw)]
-    subprocess.run(words, check=True, timeout=60)
+    subprocess.run(words, check=True)
     assert raw.read_bytes() == b"".join(bytes([number]) * GRAIN * SECTOR for number in (1, 2, 3))
 
 

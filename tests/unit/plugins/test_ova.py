@@ -100,7 +100,7 @@ def test_holes_are_filled_and_are_part_of_the_digest(kind: str, tmp_path: Path) 
             sparse.write(data[at : at + (5000 if at == MIB else 70_000)])
     image = subprocess.run(
         ["tar", "-c", "--sparse", *f"--format={kind}".split(), "vm.ovf", "vm.mf", "disk.vmdk"],
-        cwd=tmp_path, check=True, capture_output=True, timeout=60,
+        cwd=tmp_path, check=True, capture_output=True,
     ).stdout  # fmt: skip
     assert len(image) < MIB
     extraction = extracted(cut(image, range(0, len(image), 700)))
