@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from douane import sandbox
-from support.sandbox.process import Caged, Ended
+from support.sandbox.process import Cell, Ended
 
 ENOSYS, EPERM = 38, 1
 
@@ -31,31 +31,31 @@ FORBIDDEN = (
 def numbers(names: str) -> dict[str, int]:
     """The calls of this machine; those that it never had are left out."""
     library = ctypes.CDLL("libseccomp.so.2")
-    found = {name: library.seccomp_syscall_resolve_name(name.encode()) for name in names.split()}
-    return {name: number for name, number in found.items() if number >= 0}
+    by_name = {name: library.seccomp_syscall_resolve_name(name.encode()) for name in names.split()}
+    return {name: number for name, number in by_name.items() if number >= 0}
 
 
 def test_calls_that_lead_out_are_refused(tier: sandbox.Tier) -> None:
-    with Caged(tier) as cell:
-        wanted = numbers(FORBIDDEN)
-        assert len(wanted) > 60
-        found = cell.returned("syscalls", wanted)
-    assert {name: errno for name, errno in found.items() if errno not in (EPERM, ENOSYS)} == {}
+    with Cell(tier) as cell:
+        forbidden = numbers(FORBIDDEN)
+        assert len(forbidden) > 60
+        outcomes = cell.returned("syscalls", forbidden)
+    assert {name: errno for name, errno in outcomes.items() if errno not in (EPERM, ENOSYS)} == {}
 
 
 def test_programs_make_no_other_call_possible(tier: sandbox.Tier) -> None:
     from pathlib import Path
 
     allowed = {"execve", "execveat", "fork", "vfork"}
-    with Caged(tier, programs=(Path("/bin/sh"),)) as cell:
-        wanted = {name: number for name, number in numbers(FORBIDDEN).items() if name not in allowed}
-        found = cell.returned("syscalls", wanted)
-    assert {name: errno for name, errno in found.items() if errno not in (EPERM, ENOSYS)} == {}
+    with Cell(tier, programs=(Path("/bin/sh"),)) as cell:
+        forbidden = {name: number for name, number in numbers(FORBIDDEN).items() if name not in allowed}
+        outcomes = cell.returned("syscalls", forbidden)
+    assert {name: errno for name, errno in outcomes.items() if errno not in (EPERM, ENOSYS)} == {}
 
 
 def test_clone_makes_threads_and_nothing_else(tier: sandbox.Tier) -> None:
     clone = numbers("clone")["clone"]
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         assert cell.refused("fork") == EPERM
         for flag in (0, 17, 0x20000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000):
             assert cell.refused("syscall", clone, flag, 0, 0, 0, 0) in (EPERM, ENOSYS), hex(flag)
@@ -66,17 +66,17 @@ def test_clone_makes_threads_and_nothing_else(tier: sandbox.Tier) -> None:
 def test_32_bit_and_x32_calls_kill(tier: sandbox.Tier) -> None:
     if platform.machine() != "x86_64":
         return  # aarch64 has no second set of calls in the same process
-    with Caged(tier) as cell, pytest.raises(Ended) as end:
+    with Cell(tier) as cell, pytest.raises(Ended) as end:
         cell.ask("int80")
     assert end.value.args[0] == -signal.SIGSYS
-    with Caged(tier) as cell, pytest.raises(Ended) as end:
+    with Cell(tier) as cell, pytest.raises(Ended) as end:
         cell.ask("syscall", 0x40000000 | 39)
     assert end.value.args[0] == -signal.SIGSYS
 
 
 def test_prctl_changes_nothing_that_protects(tier: sandbox.Tier) -> None:
     prctl = numbers("prctl")["prctl"]
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         for option in (1, 4, 8, 24, 22, 26, 28, 35, 36, 40, 47, 52, 53, 0x59616D61):
             assert cell.refused("syscall", prctl, option, 1, 0, 0, 0) in (EPERM, ENOSYS), option
             assert cell.refused("syscall", prctl, option | 1 << 32, 1, 0, 0, 0) in (EPERM, ENOSYS), option
@@ -84,19 +84,19 @@ def test_prctl_changes_nothing_that_protects(tier: sandbox.Tier) -> None:
 
 def test_terminal_cannot_be_typed_into(tier: sandbox.Tier) -> None:
     ioctl = numbers("ioctl")["ioctl"]
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         for request in (0x5412, 0x541C, 0x5410, 0x5412 | 1 << 32):  # TIOCSTI, TIOCLINUX, TIOCSPGRP
             assert cell.refused("syscall", ioctl, 0, request, 0) == ENOSYS
 
 
 def test_no_socket_of_any_family(tier: sandbox.Tier) -> None:
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         assert cell.returned("socket_families") == []
         assert cell.returned("socket_pairs") == [[1, 1]]  # what asyncio needs: it leads nowhere
 
 
 def test_a_listening_port_is_out_of_reach(tier: sandbox.Tier) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, Caged(tier) as cell:
+    with socket.create_server(("127.0.0.1", 0)) as server, Cell(tier) as cell:
         assert cell.refused("connect", server.getsockname()[1]) in (EPERM, ENOSYS)
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
@@ -104,16 +104,16 @@ def test_a_listening_port_is_out_of_reach(tier: sandbox.Tier) -> None:
 
 
 def test_a_granted_socket_talks_to_its_peer_and_to_nobody_else(tier: sandbox.Tier) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as service, socket.create_server(("127.0.0.1", 0)) as other:
+    with socket.create_server(("127.0.0.1", 0)) as service, socket.create_server(("127.0.0.1", 0)) as stranger:
         granted = socket.create_connection(service.getsockname())
         peer, _ = service.accept()
-        with granted, peer, Caged(tier, keep=(granted.fileno(),)) as cell:
+        with granted, peer, Cell(tier, keep=(granted.fileno(),)) as cell:
             cell.order("talk", granted.fileno(), "PING")
             peer.settimeout(30)
             assert peer.recv(10) == b"PING"
             peer.sendall(b"PONG")
             assert cell.answer()["returned"] == "PONG"
-            port = other.getsockname()[1]
+            port = stranger.getsockname()[1]
             assert cell.refused("reconnect", granted.fileno(), port) == EPERM
             assert cell.refused("fastopen", granted.fileno(), port) in (EPERM, ENOSYS)
 
@@ -123,13 +123,13 @@ def test_a_datagram_socket_is_not_granted(tier: sandbox.Tier) -> None:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as granted,
         pytest.raises(sandbox.SandboxError, match="stream"),
     ):
-        Caged(tier, keep=(granted.fileno(),))
+        Cell(tier, keep=(granted.fileno(),))
 
 
 def test_the_channel_gives_no_handle_on_the_engine(tier: sandbox.Tier) -> None:
     """SO_PEERPIDFD on a Unix socket is a pidfd of the process at its other end (socket(7))."""
     ours, theirs = socket.socketpair()
-    with ours, theirs, Caged(tier, keep=(theirs.fileno(),)) as cell:
+    with ours, theirs, Cell(tier, keep=(theirs.fileno(),)) as cell:
         assert cell.returned("socket_option", theirs.fileno(), 1, 3) == 1  # SO_TYPE: a stream
         for option in (77, 77 | 1 << 32):
             assert cell.refused("socket_option", theirs.fileno(), 1, option) in (EPERM, ENOSYS)

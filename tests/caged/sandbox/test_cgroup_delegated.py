@@ -18,8 +18,8 @@ from support.sandbox.public_python import NOBODY, place_for_everybody, python_fo
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A real delegated cgroup."""
-    with delegated_cgroup() as made:
-        yield made
+    with delegated_cgroup() as cgroup:
+        yield cgroup
 
 
 def leaves(folder: Path) -> list[str]:
@@ -32,7 +32,7 @@ def test_a_cage_lives_and_ends_in_a_cgroup_of_its_own(folder: Path, tier: sandbo
         threads[0].start()
         adopt()
         own = {{Path(f"/proc/self/task/{{task}}/cgroup").read_text() for task in os.listdir("/proc/self/task")}}
-        cell = Caged(sandbox.Tier({tier.value!r}), programs=(Path("/bin/sh"),))
+        cell = Cell(sandbox.Tier({tier.value!r}), programs=(Path("/bin/sh"),))
         cell.returned("stray", "setsid")
         [leaf] = here.glob("douane-cage-*")
         inside = [int(pid) for pid in (leaf / "cgroup.procs").read_text().split()]
@@ -51,13 +51,13 @@ def test_a_cage_lives_and_ends_in_a_cgroup_of_its_own(folder: Path, tier: sandbo
         tell(code=cell.process.poll(), leaves=leaves, cgroup=cell.process.cgroup)
         """
     with Engine(folder, body) as engine:
-        told = engine.hear()
-        assert str(engine.process.pid) in told["engine"]
-        assert (told["left"], told["threads"]) == ("", 1)  # all threads are in one place
+        message = engine.hear()
+        assert str(engine.process.pid) in message["engine"]
+        assert (message["left"], message["threads"]) == ("", 1)  # all threads are in one place
         # The keeper, the plugin and its child; bwrap itself stays with the engine, whose task it is to reap.
-        assert (told["inside"], told["outer"]) == (3, tier is sandbox.Tier.STRICT)
-        assert "its end by cgroup.kill" in told["layer"]
-        assert told["used"] == [2, 2, True]
+        assert (message["inside"], message["outer"]) == (3, tier is sandbox.Tier.STRICT)
+        assert "its end by cgroup.kill" in message["layer"]
+        assert message["used"] == [2, 2, True]
         assert engine.hear() == {"code": -9, "leaves": [], "cgroup": ""}
 
 
@@ -69,7 +69,7 @@ def test_an_ordinary_user_divides_what_was_given_to_it(folder: Path, tier: sandb
     body = f"""
         delegation._SYSTEMD = "/proc"  # a host that systemd manages
         adopt()
-        with Caged(sandbox.Tier({tier.value!r}), programs=(Path("/bin/sh"),)) as cell:
+        with Cell(sandbox.Tier({tier.value!r}), programs=(Path("/bin/sh"),)) as cell:
             cell.returned("stray", "setsid")
             [leaf] = here.glob("douane-cage-*")
             inside = len((leaf / "cgroup.procs").read_text().split())
@@ -89,7 +89,7 @@ def test_what_hides_in_the_cgroup_ends_with_the_cage(folder: Path, tier: sandbox
     """A process that nobody of the cage is the parent of: cgroup.kill gets it."""
     body = f"""
         adopt()
-        cell = Caged(sandbox.Tier({tier.value!r}))
+        cell = Cell(sandbox.Tier({tier.value!r}))
         [leaf] = here.glob("douane-cage-*")
         tell(leaf=str(leaf))
         hear()
@@ -108,34 +108,34 @@ def test_what_hides_in_the_cgroup_ends_with_the_cage(folder: Path, tier: sandbox
 def test_engines_share_a_cgroup_and_clear_up_after_a_dead_one_only(folder: Path) -> None:
     body = """
         adopt()
-        cell = Caged(sandbox.Tier.STRICT)
+        cell = Cell(sandbox.Tier.STRICT)
         tell(pid=cell.process.pid)
         hear()
         tell(answer=cell.returned("environment") is not None)
         hear()
         """
-    with Engine(folder, body) as one, subprocess.Popen(["sleep", "600"]) as orphan:
-        one.hear()
+    with Engine(folder, body) as first, subprocess.Popen(["sleep", "600"]) as orphan:
+        first.hear()
         [mine] = leaves(folder)
         with Engine(folder, body, inside=True) as dead:
             dead.hear()
-            [left] = set(leaves(folder)) - {mine}
-            (folder / left / "cgroup.procs").write_text(str(orphan.pid))
+            [remaining] = set(leaves(folder)) - {mine}
+            (folder / remaining / "cgroup.procs").write_text(str(orphan.pid))
             dead.kill()
-        assert left in leaves(folder)
-        with Engine(folder, body, inside=True) as other:
-            assert cgroup_of(other.hear()["pid"]).startswith(f"douane-cage-{other.process.pid}-")
+        assert remaining in leaves(folder)
+        with Engine(folder, body, inside=True) as second:
+            assert cgroup_of(second.hear()["pid"]).startswith(f"douane-cage-{second.process.pid}-")
             assert orphan.wait(WITHIN_S) == -9
-            assert left not in leaves(folder)
+            assert remaining not in leaves(folder)
             assert mine in leaves(folder)
-            one.go_on()
-            assert one.hear() == {"answer": True}
+            first.go_on()
+            assert first.hear() == {"answer": True}
 
 
 def test_nobody_is_moved_where_others_are_at_home(folder: Path) -> None:
     body = """
         found = divide()
-        with Caged(sandbox.Tier.STRICT) as cell:
+        with Cell(sandbox.Tier.STRICT) as cell:
             own = os.path.basename(delegation.current_cgroup())
             tell(absent=found.reason, own=own, cgroup=cell.report.layers["cgroup"])
         """
@@ -143,9 +143,9 @@ def test_nobody_is_moved_where_others_are_at_home(folder: Path) -> None:
         try:
             (folder / "cgroup.procs").write_text(str(shell.pid))
             with Engine(folder, body) as engine:
-                told = engine.hear()
-            assert "holds 1 more processes, and Douane must be alone in it" in told["absent"]
-            assert (told["own"], told["cgroup"]) == (folder.name, "")
+                message = engine.hear()
+            assert "holds 1 more processes, and Douane must be alone in it" in message["absent"]
+            assert (message["own"], message["cgroup"]) == (folder.name, "")
             assert [path for path in folder.iterdir() if path.is_dir()] == []
         finally:
             shell.kill()
@@ -158,9 +158,9 @@ def test_what_systemd_has_not_handed_over_is_left_alone(folder: Path) -> None:
         tell(absent=divide().reason, own=os.path.basename(delegation.current_cgroup()))
         """
     with Engine(folder, body) as engine:
-        told = engine.hear()
-    assert "who has not delegated it" in told["absent"]
-    assert told["own"] == folder.name
+        message = engine.hear()
+    assert "who has not delegated it" in message["absent"]
+    assert message["own"] == folder.name
 
 
 def test_a_cage_keeps_its_other_layers_when_its_cgroup_fails(folder: Path, tier: sandbox.Tier) -> None:
@@ -169,12 +169,12 @@ def test_a_cage_keeps_its_other_layers_when_its_cgroup_fails(folder: Path, tier:
         adopt()
         tier = sandbox.Tier({tier.value!r})
         (here / "cgroup.max.descendants").write_text("1")  # that is the engine's
-        with Caged(tier) as cell:
+        with Cell(tier) as cell:
             tell(cgroup=cell.process.cgroup, probes=len(cell.report.probes))
         (here / "cgroup.max.descendants").write_text("max")
         from douane.sandbox.cgroup import Leaf
         Leaf.add = lambda self, pid: (_ for _ in ()).throw(PermissionError(1, "no"))
-        with Caged(tier) as cell:
+        with Cell(tier) as cell:
             leaves = list(here.glob("douane-cage-*"))
             tell(cgroup=cell.process.cgroup, leaves=len(leaves), one=cell.process.measure().processes)
         """
@@ -192,8 +192,8 @@ def test_the_doctor_makes_one_and_takes_it_away(folder: Path) -> None:
         tell(ok=layer.ok, detail=layer.detail, optional=layer.optional)
         """
     with Engine(folder, body) as engine:
-        told = engine.hear()
-    assert told["ok"]
-    assert told["optional"]
-    assert told["detail"].endswith("its end by cgroup.kill")
+        message = engine.hear()
+    assert message["ok"]
+    assert message["optional"]
+    assert message["detail"].endswith("its end by cgroup.kill")
     assert leaves(folder) == []

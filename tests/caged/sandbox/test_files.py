@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 
 from douane import sandbox
-from support.sandbox.process import CAGED, Caged, ring
+from support.sandbox.process import CAGED, Cell, ring
 
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> dict[str, Path]:
     """Files of the service and of others, readable by everybody as far as their mode goes."""
-    found = {}
+    paths = {}
     for name in ("catalog.sqlite", "store/image", "plugins/other.py", "staging/another-import"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"secret")
         path.chmod(0o644)
-        found[name] = path
-    return found
+        paths[name] = path
+    return paths
 
 
 def test_reads_nothing_of_the_system_or_the_service(tier: sandbox.Tier, secrets: dict[str, Path]) -> None:
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         for path in (
             "/etc/passwd",
             "/etc/hostname",
@@ -40,7 +40,7 @@ def test_reads_nothing_of_the_system_or_the_service(tier: sandbox.Tier, secrets:
 
 
 def test_full_does_not_even_show_that_a_file_exists(secrets: dict[str, Path]) -> None:
-    with Caged(sandbox.Tier.FULL) as cell:
+    with Cell(sandbox.Tier.FULL) as cell:
         for path in ("/etc/passwd", "/var", "/home", *secrets.values()):
             assert cell.returned("visible", str(path)) is False, path
 
@@ -48,7 +48,7 @@ def test_full_does_not_even_show_that_a_file_exists(secrets: dict[str, Path]) ->
 def test_reads_its_own_code(tier: sandbox.Tier, tmp_path: Path) -> None:
     data = tmp_path / "rules.txt"
     data.write_text("rule")
-    with Caged(tier, read=(data,)) as cell:
+    with Cell(tier, read=(data,)) as cell:
         assert bytes.fromhex(cell.returned("read", str(data))) == b"rule"
         assert "attacks.py" in cell.returned("listing", str(CAGED))
         assert cell.refused("listing", str(tmp_path)) in (2, 13)
@@ -58,28 +58,28 @@ def test_writes_nowhere(tier: sandbox.Tier, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     folders = ["/", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/proc/self", "/run", str(CAGED), str(tmp_path)]
     folders += [entry for entry in sandbox.interpreter().sys_path if os.path.isdir(entry)]
-    with Caged(tier, read=(tmp_path,)) as cell:
+    with Cell(tier, read=(tmp_path,)) as cell:
         assert cell.returned("write_everywhere", folders) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_changes_no_file_that_it_reads(tier: sandbox.Tier, tmp_path: Path) -> None:
-    own = tmp_path / "own.py"
-    own.write_text("pass")
-    own.chmod(0o666)
+    module = tmp_path / "own.py"
+    module.write_text("pass")
+    module.chmod(0o666)
     tmp_path.chmod(0o777)
-    with Caged(tier, read=(tmp_path,)) as cell:
-        assert cell.returned("change", str(own)) == []
+    with Cell(tier, read=(tmp_path,)) as cell:
+        assert cell.returned("change", str(module)) == []
         assert cell.returned("change", "/dev/null") == []
-    assert own.read_text() == "pass"
-    assert own.stat().st_mode & 0o777 == 0o666
+    assert module.read_text() == "pass"
+    assert module.stat().st_mode & 0o777 == 0o666
 
 
 def test_a_granted_file_is_read_and_nothing_else_beside_it(tier: sandbox.Tier, tmp_path: Path) -> None:
     granted = tmp_path / "granted"
     granted.write_text("granted")
     (tmp_path / "beside").write_text("secret")
-    with granted.open("rb") as file, Caged(tier, keep=(file.fileno(),)) as cell:
+    with granted.open("rb") as file, Cell(tier, keep=(file.fileno(),)) as cell:
         assert cell.returned("read_fd", file.fileno(), 7) == "granted"
         assert cell.refused("reopen", file.fileno(), os.O_RDONLY) == 13
         assert cell.refused("write_fd", file.fileno(), 1) == 9
@@ -97,7 +97,7 @@ def test_a_readable_descriptor_has_a_path_for_reading_only(
     image.chmod(0o666)
     fd = os.open(image, os.O_RDONLY) if kind == "file" else ring(b"image")
     try:
-        with Caged(tier, keep=(fd,), readable=(fd,), programs=programs) as cell:
+        with Cell(tier, keep=(fd,), readable=(fd,), programs=programs) as cell:
             assert cell.returned("reopen", fd, os.O_RDONLY).startswith("image")
             for flags in (os.O_RDWR, os.O_WRONLY, os.O_RDONLY | os.O_TRUNC, os.O_WRONLY | os.O_APPEND):
                 assert cell.refused("reopen", fd, flags) in (1, 13), flags
@@ -110,7 +110,7 @@ def test_memory_that_may_be_opened_again_must_be_sealed(tier: sandbox.Tier) -> N
     fd = os.memfd_create("open")
     try:
         with pytest.raises(sandbox.SandboxError, match="sealed"):
-            Caged(tier, keep=(fd,), readable=(fd,))
+            Cell(tier, keep=(fd,), readable=(fd,))
     finally:
         os.close(fd)
 
@@ -118,11 +118,11 @@ def test_memory_that_may_be_opened_again_must_be_sealed(tier: sandbox.Tier) -> N
 def test_the_ring_cannot_be_changed(tier: sandbox.Tier) -> None:
     fd = ring(b"bytes")
     try:
-        with Caged(tier, keep=(fd,)) as cell:
+        with Cell(tier, keep=(fd,)) as cell:
             assert cell.returned("mapped", fd, 5) == "bytes"
             assert cell.returned("ring_attacks", fd, 1 << 16) == []
             assert cell.returned("mapped", fd, 5) == "bytes"
-        with Caged(tier, keep=(fd,), programs=(Path("/bin/sh"),)) as cell:
+        with Cell(tier, keep=(fd,), programs=(Path("/bin/sh"),)) as cell:
             assert [each for each in cell.returned("ring_attacks", fd, 1 << 16) if each != "lock"] == []
         assert os.pread(fd, 5, 0) == b"bytes"
     finally:
@@ -134,7 +134,7 @@ def test_a_ring_that_is_not_sealed_is_found_out_before_anything_is_loaded(tier: 
     os.ftruncate(fd, 4096)
     try:
         with pytest.raises(sandbox.SandboxError, match=f"map memory {fd} writable: succeeded"):
-            Caged(tier, keep=(fd,))
+            Cell(tier, keep=(fd,))
     finally:
         os.close(fd)
 
@@ -144,10 +144,10 @@ def test_nothing_is_inherited_but_what_was_given(tier: sandbox.Tier) -> None:
     os.set_inheritable(secret, True)
     fd = ring(b"")
     try:
-        with Caged(tier, keep=(fd,)) as cell:
-            found = {int(each) for each in cell.returned("descriptors")}
-            channel = found - {0, 1, 2, fd}
-            assert len(channel) == 1, found
+        with Cell(tier, keep=(fd,)) as cell:
+            descriptors = {int(each) for each in cell.returned("descriptors")}
+            channel = descriptors - {0, 1, 2, fd}
+            assert len(channel) == 1, descriptors
     finally:
         os.close(secret)
         os.close(fd)
@@ -155,7 +155,7 @@ def test_nothing_is_inherited_but_what_was_given(tier: sandbox.Tier) -> None:
 
 def test_environment_is_empty(tier: sandbox.Tier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOUANE_TEST_SECRET", "s3cret")
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         assert set(cell.returned("environment")) <= {"LANG", "OMP_NUM_THREADS", "PWD", "LC_CTYPE"}
         for pid in ("self", "1", os.getpid(), os.getppid()):
             assert cell.refused("read", f"/proc/{pid}/environ") in (2, 13)

@@ -12,7 +12,7 @@ import pytest
 
 import douane_plugin
 from douane import sandbox
-from support.sandbox.process import Caged
+from support.sandbox.process import Cell
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def site_packages(environment: Path) -> Path:
 
 
 def test_our_own_has_what_it_imports_from(tmp_path: Path) -> None:
-    own = sandbox.interpreter()
-    assert own.version == sys.version_info[:2]
-    assert sandbox.interpreter() is own
-    assert str(Path(douane_plugin.__path__[0]).parent) in own.sys_path
-    assert all(os.path.isabs(entry) for entry in own.sys_path)
+    ours = sandbox.interpreter()
+    assert ours.version == sys.version_info[:2]
+    assert sandbox.interpreter() is ours
+    assert str(Path(douane_plugin.__path__[0]).parent) in ours.sys_path
+    assert all(os.path.isabs(entry) for entry in ours.sys_path)
     for wide in ("/", "/etc", "/usr", "/usr/lib", "/usr/local/etc", "/home", str(Path.home())):
-        assert Path(wide) not in own.read
+        assert Path(wide) not in ours.read
 
 
 def test_a_virtual_environment_brings_its_own_libraries(tier: sandbox.Tier, environment: Path, tmp_path: Path) -> None:
@@ -42,26 +42,26 @@ def test_a_virtual_environment_brings_its_own_libraries(tier: sandbox.Tier, envi
     library.mkdir()
     (library / "only_there.py").write_text("def answer():\n    return 42\n")
     site_packages(environment).joinpath("site.pth").write_text(f"{library}\n{Path(douane_plugin.__path__[0]).parent}\n")
-    found = sandbox.interpreter(environment / "bin" / "python")
-    assert str(library) in found.sys_path
+    interpreter = sandbox.interpreter(environment / "bin" / "python")
+    assert str(library) in interpreter.sys_path
     assert not any("only_there" in entry for entry in sandbox.interpreter().sys_path)
-    with Caged(tier, interpreter=found) as cell:
+    with Cell(tier, interpreter=interpreter) as cell:
         assert cell.returned("only_there.answer") == 42
 
 
 def test_nothing_that_is_installed_there_is_run(environment: Path, tmp_path: Path) -> None:
     """It is asked outside of any cage. Only a plugin of that interpreter runs such code, inside."""
-    ran = tmp_path / "ran"
-    code = f"open({str(ran)!r}, 'w').close()\n"
+    mark = tmp_path / "ran"
+    code = f"open({str(mark)!r}, 'w').close()\n"
     site = site_packages(environment)
     site.joinpath("sitecustomize.py").write_text(code)
     site.joinpath("json.py").write_text(code)
     site.joinpath("a.pth").write_text(f"import os; {code}import\tos; {code}{Path(douane_plugin.__path__[0]).parent}\n")
-    found = sandbox.interpreter(environment / "bin" / "python")
-    assert not ran.exists()
-    assert str(Path(douane_plugin.__path__[0]).parent) in found.sys_path
+    interpreter = sandbox.interpreter(environment / "bin" / "python")
+    assert not mark.exists()
+    assert str(Path(douane_plugin.__path__[0]).parent) in interpreter.sys_path
     subprocess.run([environment / "bin" / "python", "-I", "-c", ""], check=True)
-    assert ran.exists()  # so it would have been seen
+    assert mark.exists()  # so it would have been seen
 
 
 @pytest.mark.parametrize("system", [False, True], ids=["alone", "with the system's"])
@@ -77,14 +77,14 @@ def test_what_is_read_as_text_is_what_python_finds(tmp_path: Path, system: bool)
     site.joinpath("a.pth").write_bytes(b"\xef\xbb\xbf" + os.fsencode(Path(douane_plugin.__path__[0]).parent))
     site.joinpath("c.txt").write_text("/usr/share\n")
     python = place / "bin" / "python"
-    said = subprocess.run([python, "-I", "-c", "import sys; print(sys.path)"], capture_output=True, check=True)
-    real = [entry for entry in ast.literal_eval(said.stdout.decode()) if os.path.exists(entry)]
+    printed = subprocess.run([python, "-I", "-c", "import sys; print(sys.path)"], capture_output=True, check=True)
+    real = [entry for entry in ast.literal_eval(printed.stdout.decode()) if os.path.exists(entry)]
     assert str(tmp_path / "later") in real
-    found = sandbox.interpreter(python).sys_path
+    entries = sandbox.interpreter(python).sys_path
     # A mark at the beginning is passed over by Python 3.13 and by us; older ones take it for a part of the name.
     contract = str(Path(douane_plugin.__path__[0]).parent)
-    assert [entry for entry in found if entry != contract] == [entry for entry in real if entry != contract]
-    assert contract in found
+    assert [entry for entry in entries if entry != contract] == [entry for entry in real if entry != contract]
+    assert contract in entries
 
 
 def test_a_path_file_that_is_none_keeps_nobody_waiting(environment: Path) -> None:

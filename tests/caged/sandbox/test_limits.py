@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 
 from douane import sandbox
-from support.sandbox.process import Caged
+from support.sandbox.process import Cell
 
 MiB = 1 << 20
 ENOMEM, EPERM, ENOSYS = 12, 1, 38
 
 
 def test_private_memory_ends_at_the_bound(tier: sandbox.Tier) -> None:
-    with Caged(tier, bounds=sandbox.Bounds(memory=128 * MiB)) as cell:
+    with Cell(tier, bounds=sandbox.Bounds(memory=128 * MiB)) as cell:
         assert cell.returned("allocate", 64 * MiB) == 64 * MiB
         assert cell.ask("allocate", 128 * MiB) == {"raised": "MemoryError", "text": ""}
         assert cell.refused("protect_later", 256 * MiB) == ENOMEM
@@ -22,7 +22,7 @@ def test_private_memory_ends_at_the_bound(tier: sandbox.Tier) -> None:
 
 
 def test_memory_that_no_limit_counts_cannot_be_had(tier: sandbox.Tier) -> None:
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         for flags in (mmap.MAP_SHARED, 0x3, 0x102, 0x40002, 0x101):  # shared, validated, grows down, huge pages
             assert cell.refused("map_anonymous", flags, 1 << 16) in (EPERM, ENOSYS), hex(flags)
         assert cell.refused("address_space", 1 << 40) == ENOMEM
@@ -30,21 +30,21 @@ def test_memory_that_no_limit_counts_cannot_be_had(tier: sandbox.Tier) -> None:
 
 def test_measuring_sees_what_is_used(tier: sandbox.Tier) -> None:
     for programs in ((), (Path("/bin/sh"),)):
-        with Caged(tier, programs=programs) as cell:
-            before = cell.process.measure()
-            assert (before.processes, before.threads) == (1, 1)
-            assert 4 * MiB < before.memory < 64 * MiB
+        with Cell(tier, programs=programs) as cell:
+            idle = cell.process.measure()
+            assert (idle.processes, idle.threads) == (1, 1)
+            assert 4 * MiB < idle.memory < 64 * MiB
             cell.order("attacks.hold", 100 * MiB, 5)
             assert cell.answer()["returned"] == "holding"
-            after = cell.process.measure()
-            assert after.memory - before.memory > 90 * MiB
-            assert after.threads == 6
+            busy = cell.process.measure()
+            assert busy.memory - idle.memory > 90 * MiB
+            assert busy.threads == 6
             cell.process.kill()
             assert cell.process.measure() == sandbox.Usage(0, 0, 0)
 
 
 def test_threads_end_at_the_bound(tier: sandbox.Tier) -> None:
-    with Caged(tier, bounds=sandbox.Bounds(threads=16)) as cell:
+    with Cell(tier, bounds=sandbox.Bounds(threads=16)) as cell:
         limit = cell.report.layers["limits"]["tasks"]
         assert limit == 16 or os.geteuid() != 0
         assert 8 <= cell.returned("start_threads", limit + 100) < limit
@@ -53,7 +53,7 @@ def test_threads_end_at_the_bound(tier: sandbox.Tier) -> None:
 
 def test_processes_end_at_the_bound(tier: sandbox.Tier) -> None:
     bounds = sandbox.Bounds(threads=4, processes=4)
-    with Caged(tier, bounds=bounds, programs=(Path("/bin/sh"),)) as cell:
+    with Cell(tier, bounds=bounds, programs=(Path("/bin/sh"),)) as cell:
         limit = cell.report.layers["limits"]["tasks"]
         started = cell.returned("fork_many", limit + 20)
         assert 2 <= started < limit
@@ -61,57 +61,57 @@ def test_processes_end_at_the_bound(tier: sandbox.Tier) -> None:
 
 
 def test_files_end_at_the_bound(tier: sandbox.Tier) -> None:
-    with Caged(tier, bounds=sandbox.Bounds(open_files=32)) as cell:
+    with Cell(tier, bounds=sandbox.Bounds(open_files=32)) as cell:
         assert 16 < cell.returned("open_many", 100) < 32
 
 
 def test_no_byte_goes_to_disk_even_through_an_open_file(tier: sandbox.Tier, tmp_path: Path) -> None:
-    with (tmp_path / "file").open("w+b") as file, Caged(tier, keep=(file.fileno(),)) as cell:
+    with (tmp_path / "file").open("w+b") as file, Cell(tier, keep=(file.fileno(),)) as cell:
         assert cell.ask("write_fd", file.fileno(), 4096).get("refused") == 27  # EFBIG
     assert (tmp_path / "file").stat().st_size == 0
 
 
 def test_late_imports_and_their_libraries_work(tier: sandbox.Tier) -> None:
-    with Caged(tier) as cell:
-        digest, one, ssl = cell.returned("late_imports")
-        assert (len(digest), one) == (8, "1")
+    with Cell(tier) as cell:
+        digest, number, ssl = cell.returned("late_imports")
+        assert (len(digest), number) == (8, "1")
         assert "SSL" in ssl
 
 
 def test_numpy_works_with_threads(tier: sandbox.Tier) -> None:
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         assert cell.returned("matrices", 300) == [300.0**3] * 4
 
 
 def test_only_the_named_program_runs(tier: sandbox.Tier) -> None:
-    with Caged(tier, programs=(Path("/bin/true"),)) as cell:
+    with Cell(tier, programs=(Path("/bin/true"),)) as cell:
         assert cell.returned("execute", "/bin/true") == 0
         for path in ("/bin/sh", "/usr/bin/env", "/bin/cat", str(sandbox.interpreter().executable)):
             assert cell.refused("execute", path) in (2, 13), path
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         assert cell.refused("execute", "/bin/true") in (EPERM, ENOSYS)
         assert cell.refused("exec_now", "/bin/true") in (EPERM, ENOSYS)
 
 
 def test_a_loader_does_not_run_what_may_only_be_read(tier: sandbox.Tier, tmp_path: Path) -> None:
     """ld.so runs a file by mapping it, not by execve: it gets code in, but out of no wall."""
-    with Caged(tier, programs=(Path("/bin/true"),)) as cell:
-        done = cell.returned("run", "/lib64/ld-linux-x86-64.so.2", "/bin/cat", "/etc/passwd")
-        assert done[0] != 0
-        assert "root" not in done[1]
+    with Cell(tier, programs=(Path("/bin/true"),)) as cell:
+        completed = cell.returned("run", "/lib64/ld-linux-x86-64.so.2", "/bin/cat", "/etc/passwd")
+        assert completed[0] != 0
+        assert "root" not in completed[1]
 
 
 def test_qemu_img_reads_the_image_it_was_given(tier: sandbox.Tier, tmp_path: Path) -> None:
     image = tmp_path / "image.raw"
     image.write_bytes(bytes(MiB))
-    other = tmp_path / "other.raw"
-    other.write_bytes(bytes(MiB))
+    backing = tmp_path / "other.raw"
+    backing.write_bytes(bytes(MiB))
     qemu = Path("/usr/bin/qemu-img")
     with image.open("rb") as file:
         fd = file.fileno()
-        with Caged(tier, programs=(qemu,), keep=(fd,), readable=(fd,)) as cell:
-            code, said, wrong = cell.returned(
+        with Cell(tier, programs=(qemu,), keep=(fd,), readable=(fd,)) as cell:
+            code, output, errors = cell.returned(
                 "attacks.run_with", [fd], str(qemu), "info", "-f", "raw", f"/proc/self/fd/{fd}"
             )
-            assert (code, "virtual size: 1 MiB" in said) == (0, True), wrong
-            assert cell.returned("run", str(qemu), "info", "-f", "raw", str(other))[0] == 1
+            assert (code, "virtual size: 1 MiB" in output) == (0, True), errors
+            assert cell.returned("run", str(qemu), "info", "-f", "raw", str(backing))[0] == 1

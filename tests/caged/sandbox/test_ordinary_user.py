@@ -11,7 +11,7 @@ from support.sandbox.public_python import NOBODY, place_for_everybody, python_fo
 
 def test_a_cage_built_without_root_is_closed(tier: sandbox.Tier) -> None:
     with place_for_everybody() as place:
-        done = subprocess.run(
+        completed = subprocess.run(
             [python_for_everybody(), "-B", "-m", "support.sandbox.ordinary_user", tier.value],
             env={"PYTHONPATH": str(place), "PATH": os.environ["PATH"]},
             cwd=place,
@@ -22,4 +22,4 @@ def test_a_cage_built_without_root_is_closed(tier: sandbox.Tier) -> None:
             text=True,
             check=False,
         )
-        assert done.stdout == "closed\n", done.stderr
+        assert completed.stdout == "closed\n", completed.stderr

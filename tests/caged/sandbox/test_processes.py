@@ -14,56 +14,56 @@ from pathlib import Path
 import pytest
 
 from douane import sandbox
-from support.sandbox.process import CAGED, WITHIN_S, Caged, Ended, wait_until_nobody_holds
+from support.sandbox.process import CAGED, WITHIN_S, Cell, Ended, wait_until_nobody_holds
 
 SHELL = (Path("/bin/sh"),)
 KILLS = 6
 
 
 def test_no_other_process_is_signalled(tier: sandbox.Tier) -> None:
-    with subprocess.Popen(["sleep", "600"]) as other:
+    with subprocess.Popen(["sleep", "600"]) as outsider:
         try:
             for programs in ((), SHELL):
-                with Caged(tier, programs=programs) as cell:
+                with Cell(tier, programs=programs) as cell:
                     keeper = (cell.process.pid,) if programs or tier is sandbox.Tier.FULL else ()
-                    for pid in (os.getpid(), os.getppid(), other.pid, 1, *keeper):
+                    for pid in (os.getpid(), os.getppid(), outsider.pid, 1, *keeper):
                         for number in (0, signal.SIGCONT, signal.SIGKILL):
                             assert cell.refused("kill", pid, number) in (1, 3), pid
-            assert other.poll() is None
+            assert outsider.poll() is None
         finally:
-            other.kill()
+            outsider.kill()
 
 
 def test_signals_to_everybody_reach_nobody_outside(tier: sandbox.Tier) -> None:
     got: list[int] = []
-    before = signal.signal(signal.SIGCONT, lambda number, _: got.append(number))
+    handler = signal.signal(signal.SIGCONT, lambda number, _: got.append(number))
     try:
-        with Caged(tier) as cell:
+        with Cell(tier) as cell:
             cell.ask("kill_everybody")
     finally:
-        signal.signal(signal.SIGCONT, before)
+        signal.signal(signal.SIGCONT, handler)
     assert got == []
 
 
 def test_no_other_process_is_seen(tier: sandbox.Tier) -> None:
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         assert cell.returned("processes") == []
         for pid in ("1", str(os.getpid()), str(os.getppid())):
             assert cell.returned("proc_files", pid) == []
         # Of itself it may know what it runs, which it can read anyway, and where its links lead. Its own
         # namespace is no file that Landlock knows; setns is refused.
-        own = cell.returned("proc_files", "self")
-        assert {what for what, how in own if how != "readlink"} <= {"exe", "ns/net"}
+        files = cell.returned("proc_files", "self")
+        assert {what for what, how in files if how != "readlink"} <= {"exe", "ns/net"}
 
 
 def test_two_cages_do_not_reach_each_other(tier: sandbox.Tier) -> None:
-    with Caged(tier) as one, Caged(tier) as other:
-        assert one.refused("kill", other.process.pid, signal.SIGKILL) in (1, 3)
-        assert other.returned("environment") is not None
+    with Cell(tier) as first, Cell(tier) as second:
+        assert first.refused("kill", second.process.pid, signal.SIGKILL) in (1, 3)
+        assert second.returned("environment") is not None
 
 
 def test_kill_ends_it_at_once_and_twice_is_once(tier: sandbox.Tier) -> None:
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         assert cell.process.poll() is None
         cell.process.kill()
         assert cell.process.poll() == -signal.SIGKILL
@@ -74,23 +74,23 @@ def test_kill_ends_it_at_once_and_twice_is_once(tier: sandbox.Tier) -> None:
 
 @pytest.mark.parametrize("programs", [(), SHELL], ids=["alone", "programs"])
 def test_the_launchers_order_is_gone_when_the_plugin_is_loaded(tier: sandbox.Tier, programs: tuple[Path, ...]) -> None:
-    with Caged(tier, programs=programs) as cell:
-        seen = cell.returned("order_seen")
-        assert "cell:main" not in seen
-        assert "engine_fd" not in seen
-        assert str(os.getpid()) not in seen
+    with Cell(tier, programs=programs) as cell:
+        places = cell.returned("order_seen")
+        assert "cell:main" not in places
+        assert "engine_fd" not in places
+        assert str(os.getpid()) not in places
         assert str(CAGED) not in Path(f"/proc/{cell.process.pid}/cmdline").read_text() or tier is sandbox.Tier.FULL
 
 
 @pytest.mark.parametrize("programs", [(), SHELL], ids=["alone", "programs"])
 def test_exit_status_is_the_plugins(tier: sandbox.Tier, programs: tuple[Path, ...]) -> None:
-    with Caged(tier, programs=programs) as cell, pytest.raises(Ended):
+    with Cell(tier, programs=programs) as cell, pytest.raises(Ended):
         cell.ask("leave", 7)
     assert cell.process.poll() == 7
-    with Caged(tier, programs=programs) as cell, pytest.raises(Ended):
+    with Cell(tier, programs=programs) as cell, pytest.raises(Ended):
         cell.ask("raise_signal", int(signal.SIGKILL))
     assert cell.process.poll() == -signal.SIGKILL
-    with Caged(tier, programs=programs) as cell, pytest.raises(Ended):
+    with Cell(tier, programs=programs) as cell, pytest.raises(Ended):
         cell.ask("raise_signal", int(signal.SIGSEGV))
     assert cell.process.poll() == -signal.SIGSEGV
 
@@ -98,7 +98,7 @@ def test_exit_status_is_the_plugins(tier: sandbox.Tier, programs: tuple[Path, ..
 @pytest.mark.parametrize("escape", ["fork", "setsid", "setpgid"])
 @pytest.mark.parametrize("ending", ["exit", "kill"])
 def test_no_process_is_left_behind(tier: sandbox.Tier, escape: str, ending: str) -> None:
-    with Caged(tier, programs=SHELL) as cell:
+    with Cell(tier, programs=SHELL) as cell:
         assert cell.returned("stray", escape) == "left"
         assert cell.process.measure().processes == 2
         if ending == "exit":
@@ -110,23 +110,23 @@ def test_no_process_is_left_behind(tier: sandbox.Tier, escape: str, ending: str)
 
 
 def test_the_session_cannot_be_left(tier: sandbox.Tier) -> None:
-    with Caged(tier, programs=SHELL) as cell:
+    with Cell(tier, programs=SHELL) as cell:
         assert cell.returned("setsid") == 1
 
 
 @pytest.mark.parametrize("programs", [False, True], ids=["alone", "programs"])
 def test_nothing_lives_on_when_the_engine_is_killed(tier: sandbox.Tier, programs: bool) -> None:
     """The engine is another process here, and is killed without a chance to clean up."""
-    end, held = os.pipe()
+    end, write_end = os.pipe()
     engine = textwrap.dedent(
         f"""
         import sys
         sys.path.insert(0, {str(CAGED.parents[2])!r})
         from pathlib import Path
-        from support.sandbox.process import Caged
+        from support.sandbox.process import Cell
         from douane import sandbox
         shell = (Path("/bin/sh"),) if {programs} else ()
-        cell = Caged(sandbox.Tier({tier.value!r}), programs=shell, keep=({held},))
+        cell = Cell(sandbox.Tier({tier.value!r}), programs=shell, keep=({write_end},))
         if {programs}:
             cell.returned("stray", "setsid")
         cell.order("wait_for_ever")
@@ -135,9 +135,9 @@ def test_nothing_lives_on_when_the_engine_is_killed(tier: sandbox.Tier, programs
         """
     )
     with subprocess.Popen(
-        [sys.executable, "-c", engine], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(held,)
+        [sys.executable, "-c", engine], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(write_end,)
     ) as process:
-        os.close(held)
+        os.close(write_end)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         process.kill()
@@ -153,12 +153,12 @@ def test_nothing_lives_on_when_the_engine_is_killed_while_it_builds(tier: sandbo
         import sys
         sys.path.insert(0, {str(CAGED.parents[2])!r})
         from pathlib import Path
-        from support.sandbox.process import Caged
+        from support.sandbox.process import Cell
         from douane import sandbox
         held = int(sys.argv[1])
         def cage():
             shell = (Path("/bin/sh"),) if {programs} else ()
-            return Caged(sandbox.Tier({tier.value!r}), programs=shell, keep=(held,))
+            return Cell(sandbox.Tier({tier.value!r}), programs=shell, keep=(held,))
         cage()
         print("ready", flush=True)
         while True:
@@ -166,11 +166,11 @@ def test_nothing_lives_on_when_the_engine_is_killed_while_it_builds(tier: sandbo
         """
     )
     for instant in range(KILLS):
-        end, held = os.pipe()
+        end, write_end = os.pipe()
         with subprocess.Popen(
-            [sys.executable, "-c", engine, str(held)], stdout=subprocess.PIPE, pass_fds=(held,)
+            [sys.executable, "-c", engine, str(write_end)], stdout=subprocess.PIPE, pass_fds=(write_end,)
         ) as process:
-            os.close(held)
+            os.close(write_end)
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
             time.sleep(0.060 * instant / KILLS)
@@ -188,19 +188,19 @@ def test_no_descriptor_and_no_zombie_is_left(tier: sandbox.Tier) -> None:
         ]
 
     for programs in ((), SHELL):
-        with Caged(tier, programs=programs):
+        with Cell(tier, programs=programs):
             pass
         gc.collect()
-        before = len(os.listdir("/proc/self/fd")), children()
+        earlier = len(os.listdir("/proc/self/fd")), children()
         for _ in range(3):
-            with Caged(tier, programs=programs):
+            with Cell(tier, programs=programs):
                 pass
         gc.collect()
-        assert (len(os.listdir("/proc/self/fd")), children()) == before
+        assert (len(os.listdir("/proc/self/fd")), children()) == earlier
 
 
 def test_a_keeper_that_is_killed_takes_the_cage_along() -> None:
-    with Caged(sandbox.Tier.STRICT, programs=SHELL) as cell:
+    with Cell(sandbox.Tier.STRICT, programs=SHELL) as cell:
         cell.returned("stray", "fork")
         os.kill(cell.process.pid, signal.SIGKILL)
         assert cell.process.wait(WITHIN_S) == -signal.SIGKILL
@@ -208,8 +208,6 @@ def test_a_keeper_that_is_killed_takes_the_cage_along() -> None:
 
 
 def test_waiting_has_an_end(tier: sandbox.Tier) -> None:
-    with Caged(tier) as cell:
-        before = time.monotonic()
+    with Cell(tier) as cell:
         with pytest.raises(TimeoutError, match="still runs"):
             cell.process.wait(0.01)
-        assert time.monotonic() >= before

@@ -13,10 +13,10 @@ import pytest
 
 from douane import sandbox
 from douane.stream.ring import Ring
-from support.sandbox.process import WITHIN_S, Caged
+from support.sandbox.process import WITHIN_S, Cell
 
 
-class Ran:
+class ProgramRun:
     """What a program left: its exit status, what it wrote, and the report of its cage."""
 
     def __init__(self, tier: sandbox.Tier, *argv: str, stdin: bytes = b"", keep: tuple[int, ...] = ()) -> None:
@@ -45,9 +45,9 @@ class Ran:
             os.close(feed)
             self.after_report = ours.recv(100)  # the channel is closed when the program is executed
             self.status = process.wait(WITHIN_S)
-        self.said = b""
+        self.output = b""
         while more := os.read(output, 1 << 16):
-            self.said += more
+            self.output += more
         os.close(output)
         process.kill()
 
@@ -60,14 +60,14 @@ def script(tmp_path: Path) -> Path:
 
 
 def test_a_program_reads_its_input_and_says_its_status(tier: sandbox.Tier) -> None:
-    ran = Ran(tier, "/bin/cat", stdin=b"the image")
-    assert (ran.status, ran.said, ran.after_report) == (0, b"the image", b"")
+    run = ProgramRun(tier, "/bin/cat", stdin=b"the image")
+    assert (run.status, run.output, run.after_report) == (0, b"the image", b"")
 
 
 def test_a_shell_script_uses_the_systems_programs(tier: sandbox.Tier, script: Path) -> None:
     script.write_text("#!/bin/sh\nhead -c 3 | wc -c 2>/dev/null >/dev/null && echo seen >&2\nexit 1\n")
-    ran = Ran(tier, str(script), "argument", stdin=b"the image")
-    assert (ran.status, ran.said) == (1, b"seen\n")
+    run = ProgramRun(tier, str(script), "argument", stdin=b"the image")
+    assert (run.status, run.output) == (1, b"seen\n")
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_a_shell_script_uses_the_systems_programs(tier: sandbox.Tier, script: Pa
 )
 def test_a_shell_script_is_in_the_same_cage(tier: sandbox.Tier, script: Path, command: str) -> None:
     script.write_text(f"#!/bin/sh\nif {command}; then echo through; fi\nexit 0\n")
-    ran = Ran(tier, str(script))
-    assert b"through" not in ran.said
-    assert ran.report.probes["read /etc/passwd"] == "refused"
+    run = ProgramRun(tier, str(script))
+    assert b"through" not in run.output
+    assert run.report.probes["read /etc/passwd"] == "refused"
 
 
 @pytest.mark.parametrize("kernel", ["this", "before Linux 6.3"])
@@ -117,7 +117,7 @@ def test_neither_the_ring_nor_the_image_can_be_executed(
     try:
         with image.open("rb") as file:
             fds = [ring.fd, file.fileno()]
-            with Caged(tier, programs=(Path("/bin/sh"),), keep=fds, readable=(file.fileno(),)) as cell:
+            with Cell(tier, programs=(Path("/bin/sh"),), keep=fds, readable=(file.fileno(),)) as cell:
                 for fd in fds:
                     assert cell.refused("attacks.execute_fd", fd) == errno.EACCES
     finally:
@@ -126,30 +126,30 @@ def test_neither_the_ring_nor_the_image_can_be_executed(
 
 def test_a_script_leaves_nobody_behind(tier: sandbox.Tier, script: Path) -> None:
     script.write_text("#!/bin/sh\n(trap '' HUP TERM; sleep 600) &\nexit 0\n")
-    assert Ran(tier, str(script)).status == 0  # it returns only when every writer of its output has ended
+    assert ProgramRun(tier, str(script)).status == 0  # it returns only when every writer of its output has ended
 
 
 def test_a_program_that_is_killed_says_so(tier: sandbox.Tier, script: Path) -> None:
     script.write_text("#!/bin/sh\nkill -KILL $$\n")
-    assert Ran(tier, str(script)).status == -signal.SIGKILL
+    assert ProgramRun(tier, str(script)).status == -signal.SIGKILL
 
 
 def test_a_broken_pipe_ends_a_program(tier: sandbox.Tier, script: Path) -> None:
     """Python ignores SIGPIPE; a program started by it must not."""
     script.write_text("#!/bin/sh\nyes | head -n 1\n")
-    assert Ran(tier, str(script)).said == b"y\n"
+    assert ProgramRun(tier, str(script)).output == b"y\n"
 
 
 def test_a_program_has_only_what_it_was_given(tier: sandbox.Tier, script: Path) -> None:
     script.write_text("#!/bin/sh\nfor n in 3 4 5 6 7 8 9; do if : <&$n; then echo open $n; fi; done 2>/dev/null\nset\n")
-    ran = Ran(tier, str(script))
-    assert b"open" not in ran.said
-    assert b"HOME=/" not in ran.said
+    run = ProgramRun(tier, str(script))
+    assert b"open" not in run.output
+    assert b"HOME=/" not in run.output
 
 
 def test_a_relative_program_is_refused(tier: sandbox.Tier) -> None:
     with pytest.raises(sandbox.SandboxError, match="must be absolute"):
-        Ran(tier, "cat")
+        ProgramRun(tier, "cat")
 
 
 def test_a_program_that_closes_its_input_is_noticed(tier: sandbox.Tier, script: Path) -> None:
@@ -176,11 +176,11 @@ def test_a_program_that_its_owner_alone_may_run_is_named(tier: sandbox.Tier, scr
     script.chmod(0o700)
     if os.geteuid() == 0:
         with pytest.raises(sandbox.SandboxError, match=r"chmod o\+rx"):
-            Ran(tier, str(script))
+            ProgramRun(tier, str(script))
     else:
-        assert Ran(tier, str(script)).status == 0
+        assert ProgramRun(tier, str(script)).status == 0
 
 
 def test_what_a_plugin_is_to_read_must_be_there(tier: sandbox.Tier, tmp_path: Path) -> None:
     with pytest.raises(sandbox.SandboxError, match="a file of the plugin, does not exist"):
-        Caged(tier, read=(tmp_path / "nothing",))
+        Cell(tier, read=(tmp_path / "nothing",))

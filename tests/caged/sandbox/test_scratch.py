@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from douane import sandbox
-from support.sandbox.process import Caged
+from support.sandbox.process import Cell
 
 MIB = 1 << 20
 BOUNDS = sandbox.Bounds(file_bytes=4 * MIB)
@@ -29,7 +29,7 @@ def scratch(tmp_path: Path) -> Iterator[int]:
 
 
 def test_it_can_be_written_up_to_its_bound(tier: sandbox.Tier, scratch: int) -> None:
-    with Caged(tier, bounds=BOUNDS, writable=[scratch]) as cell:
+    with Cell(tier, bounds=BOUNDS, writable=[scratch]) as cell:
         assert cell.returned("put", scratch, 0, 4096) == 4096
         assert cell.returned("put", scratch, 4 * MIB - 10, 10) == 10
         assert cell.refused("put", scratch, 4 * MIB, 1) == errno.EFBIG
@@ -40,11 +40,11 @@ def test_it_can_be_written_up_to_its_bound(tier: sandbox.Tier, scratch: int) -> 
 
 
 def test_room_can_be_given_back_and_not_taken_behind_the_bound(tier: sandbox.Tier, scratch: int) -> None:
-    with Caged(tier, bounds=BOUNDS, writable=[scratch]) as cell:
+    with Cell(tier, bounds=BOUNDS, writable=[scratch]) as cell:
         cell.returned("put", scratch, 0, MIB)
-        before = os.fstat(scratch).st_blocks
+        blocks = os.fstat(scratch).st_blocks
         cell.returned("allocate_file", scratch, KEEP_SIZE | PUNCH_HOLE, 0, MIB)
-        assert os.fstat(scratch).st_blocks < before
+        assert os.fstat(scratch).st_blocks < blocks
         for mode in (0, KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE):
             assert cell.refused("allocate_file", scratch, mode, 64 * MIB, MIB) in DENIED
     assert os.fstat(scratch).st_blocks < MIB // 512
@@ -52,7 +52,7 @@ def test_room_can_be_given_back_and_not_taken_behind_the_bound(tier: sandbox.Tie
 
 def test_a_program_can_write_it_too(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> None:
     program = Path(shutil.which("dd") or "dd")
-    with Caged(tier, bounds=BOUNDS, writable=[scratch], programs=(program,)) as cell:
+    with Cell(tier, bounds=BOUNDS, writable=[scratch], programs=(program,)) as cell:
         words = ["if=/dev/urandom", f"of=/proc/self/fd/{scratch}", "bs=4096", "count=2", "status=none"]
         cell.returned("run_with", [scratch], str(program), *words)
     assert os.fstat(scratch).st_size == 8192
@@ -60,29 +60,29 @@ def test_a_program_can_write_it_too(tier: sandbox.Tier, scratch: int, tmp_path: 
 
 def test_it_is_no_way_out(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    other = tmp_path / "other"
-    other.write_bytes(b"other")
-    other.chmod(0o666)
-    shown = os.open(other, os.O_RDONLY)
+    path = tmp_path / "other"
+    path.write_bytes(b"other")
+    path.chmod(0o666)
+    readable = os.open(path, os.O_RDONLY)
     try:
-        with Caged(tier, bounds=BOUNDS, writable=[scratch], readable=[shown]) as cell:
+        with Cell(tier, bounds=BOUNDS, writable=[scratch], readable=[readable]) as cell:
             assert cell.refused("name_file", scratch, str(tmp_path / "name")) in DENIED
-            assert cell.refused("write_again", shown, os.O_WRONLY) in DENIED
-            assert cell.refused("write_again", shown, os.O_RDWR) in DENIED
-            assert cell.refused("cut", shown, 0) in (errno.EINVAL, errno.EBADF, *DENIED)
+            assert cell.refused("write_again", readable, os.O_WRONLY) in DENIED
+            assert cell.refused("write_again", readable, os.O_RDWR) in DENIED
+            assert cell.refused("cut", readable, 0) in (errno.EINVAL, errno.EBADF, *DENIED)
             assert cell.refused("change_mode", scratch, 0o777) in DENIED
-            assert cell.returned("change", str(other)) == []
+            assert cell.returned("change", str(path)) == []
             assert cell.refused("execute_fd", scratch) in DENIED
     finally:
-        os.close(shown)
-    assert other.read_bytes() == b"other"
+        os.close(readable)
+    assert path.read_bytes() == b"other"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
 
 
 def test_nor_for_a_program(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> None:
     program = Path(shutil.which("dd") or "dd")
     tmp_path.chmod(0o777)
-    with Caged(tier, bounds=BOUNDS, writable=[scratch], programs=(program,)) as cell:
+    with Cell(tier, bounds=BOUNDS, writable=[scratch], programs=(program,)) as cell:
         os.pwrite(scratch, program.read_bytes(), 0)
         assert cell.refused("execute_fd", scratch) in DENIED
         assert cell.refused("write_again", cell.channel.fileno(), os.O_WRONLY) >= 0
@@ -92,7 +92,7 @@ def test_nor_for_a_program(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> 
 
 
 def test_without_one_nothing_can_be_written_or_cut(tier: sandbox.Tier, scratch: int) -> None:
-    with Caged(tier, keep=[scratch]) as cell:
+    with Cell(tier, keep=[scratch]) as cell:
         assert cell.refused("put", scratch, 0, 1) == errno.EFBIG
         assert cell.refused("cut", scratch, 0) in DENIED
         assert cell.refused("allocate_file", scratch, KEEP_SIZE | PUNCH_HOLE, 0, 4096) in DENIED
@@ -103,5 +103,5 @@ def test_only_a_file_without_a_name_is_taken(tmp_path: Path) -> None:
     path.touch()
     for fd in (os.open(path, os.O_RDWR), os.memfd_create("x")):
         with pytest.raises(sandbox.SandboxError, match="without a name"):
-            Caged(sandbox.Tier.STRICT, bounds=BOUNDS, writable=[fd])
+            Cell(sandbox.Tier.STRICT, bounds=BOUNDS, writable=[fd])
         os.close(fd)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from douane import sandbox
 from douane.sandbox import cgroup_delegation as delegation
 from douane.sandbox import tiers
-from support.sandbox.process import Caged
+from support.sandbox.process import Cell
 
 FULL, STRICT, OFF = sandbox.Tier.FULL, sandbox.Tier.STRICT, sandbox.Tier.OFF
 
@@ -39,27 +39,27 @@ def test_the_best_there_is_unless_another_is_asked_for() -> None:
 def test_without_namespaces_strict_is_left(without: Any, layer: str) -> None:
     without(layer)
     assert sandbox.choose(None, STRICT) is STRICT
-    for asked, minimum in ((None, FULL), (FULL, STRICT)):
+    for chosen, minimum in ((None, FULL), (FULL, STRICT)):
         with pytest.raises(sandbox.SandboxUnavailable, match=r"tier full .*it is gone.*bring it back"):
-            sandbox.choose(asked, minimum)
+            sandbox.choose(chosen, minimum)
 
 
 @pytest.mark.parametrize("layer", ["_landlock", "_libseccomp"])
 def test_without_a_required_layer_nothing_runs_unless_off_is_asked_for(without: Any, layer: str) -> None:
     without(layer)
-    for asked in (None, STRICT, FULL):
+    for chosen in (None, STRICT, FULL):
         with pytest.raises(sandbox.SandboxUnavailable, match="it is gone"):
-            sandbox.choose(asked, STRICT)
+            sandbox.choose(chosen, STRICT)
     assert sandbox.choose(OFF, STRICT) is OFF
     assert sandbox.choose(None, OFF) is OFF
 
 
 def test_doctor_tries_each_layer_for_real() -> None:
     layers = sandbox.examine()
-    found = {(layer.tier, layer.name): layer for layer in layers}
-    assert found[STRICT, "sandbox"].ok
-    assert found[FULL, "sandbox"].ok
-    assert "refused" in found[FULL, "sandbox"].detail
+    by_name = {(layer.tier, layer.name): layer for layer in layers}
+    assert by_name[STRICT, "sandbox"].ok
+    assert by_name[FULL, "sandbox"].ok
+    assert "refused" in by_name[FULL, "sandbox"].detail
     assert all(layer.ok or (layer.remedy and layer.detail) for layer in layers)
 
 
@@ -80,30 +80,30 @@ def test_a_bwrap_that_fails_is_reported_with_its_reason(monkeypatch: pytest.Monk
     assert layer.remedy
     monkeypatch.setattr("douane.sandbox.spawn.bubblewrap", lambda: str(broken))
     with pytest.raises(sandbox.SandboxError, match="bwrap ended"):
-        Caged(FULL)
+        Cell(FULL)
 
 
 def test_a_report_that_does_not_hold_is_refused(tier: sandbox.Tier) -> None:
-    with Caged(tier) as cell:
-        told, cage = json.loads(cell.payload), cell.cage
-    assert sandbox.confirm(json.dumps(told).encode(), cage).tier is tier
+    with Cell(tier) as cell:
+        report, cage = json.loads(cell.payload), cell.cage
+    assert sandbox.confirm(json.dumps(report).encode(), cage).tier is tier
     for change, says in (
         ({"error": "the wall fell"}, "the wall fell"),
         ({"tier": "off"}, "of tier 'off'"),
-        ({"probes": {**told["probes"], "fork": "succeeded"}}, "fork was not refused"),
+        ({"probes": {**report["probes"], "fork": "succeeded"}}, "fork was not refused"),
         ({"probes": {}}, "was not tested"),
-        ({"layers": {**told["layers"], "seccomp": 0}}, "a layer is missing"),
+        ({"layers": {**report["layers"], "seccomp": 0}}, "a layer is missing"),
         ({"layers": 3}, "no report"),
     ):
         with pytest.raises(sandbox.SandboxError, match=says):
-            sandbox.confirm(json.dumps({**told, **change}).encode(), cage)
+            sandbox.confirm(json.dumps({**report, **change}).encode(), cage)
     for rubbish in (b"", b"{", b"[]", b"\xff", b"null"):
         with pytest.raises(sandbox.SandboxError, match="no report"):
             sandbox.confirm(rubbish, cage)
 
 
 def test_off_is_a_process_that_is_ended_all_the_same() -> None:
-    with Caged(OFF) as cell:
+    with Cell(OFF) as cell:
         assert cell.report.tier is OFF
         assert cell.report.probes == {}
         assert "DOUANE" not in "".join(cell.returned("environment"))
@@ -113,13 +113,13 @@ def test_off_is_a_process_that_is_ended_all_the_same() -> None:
 
 def test_a_program_that_is_not_there_is_named(tier: sandbox.Tier) -> None:
     with pytest.raises(sandbox.SandboxError, match="/no/such/program does not exist"):
-        Caged(tier, programs=(Path("/no/such/program"),))
+        Cell(tier, programs=(Path("/no/such/program"),))
 
 
 def test_where_none_is_delegated_the_cage_has_its_other_layers(
     tier: sandbox.Tier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("douane.sandbox.spawn.delegated", lambda: delegation.Absent("nobody gave one"))
-    with Caged(tier) as cell:
+    with Cell(tier) as cell:
         assert (cell.process.cgroup, cell.report.layers["cgroup"]) == ("", "")
         assert cell.process.measure().processes == 1

@@ -14,7 +14,7 @@ import pytest
 
 from douane import sandbox
 from douane.sandbox import host_limits as ulimits
-from support.sandbox.process import Caged
+from support.sandbox.process import Cell
 
 MiB = 1 << 20
 
@@ -22,12 +22,12 @@ MiB = 1 << 20
 @contextmanager
 def lowered(limit: int, soft: int) -> Iterator[None]:
     """This process with a lower soft limit."""
-    before = resource.getrlimit(limit)
-    resource.setrlimit(limit, (soft, before[1]))
+    limits = resource.getrlimit(limit)
+    resource.setrlimit(limit, (soft, limits[1]))
     try:
         yield
     finally:
-        resource.setrlimit(limit, before)
+        resource.setrlimit(limit, limits)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def lowered(limit: int, soft: int) -> Iterator[None]:
 def test_a_limit_that_is_too_low_is_named_before_anything_is_started(option: str, says: str) -> None:
     for tier in ("None", "sandbox.Tier.OFF"):
         code = f"from douane import sandbox; sandbox.choose({tier}, sandbox.Tier.STRICT)"
-        done = subprocess.run(["prlimit", option, sys.executable, "-c", code], capture_output=True, check=False)
+        completed = subprocess.run(["prlimit", option, sys.executable, "-c", code], capture_output=True, check=False)
         with pytest.raises(AssertionError, match=says):
-            raise AssertionError(done.stderr.decode().splitlines()[-1])
+            raise AssertionError(completed.stderr.decode().splitlines()[-1])
 
 
 def test_the_limits_that_a_machine_has_are_enough() -> None:
@@ -65,8 +65,8 @@ def test_descriptors_that_run_out_are_named_with_the_plugin(tier: sandbox.Tier) 
             lowered(resource.RLIMIT_NOFILE, used + 20),
             pytest.raises(sandbox.SandboxError, match=r"cell: `ulimit -n` is \d+ .descriptors., and Douane needs at"),
         ):
-            Caged(tier)
-        with lowered(resource.RLIMIT_NOFILE, used + 8 + ulimits.OPEN_FILES_A_START), Caged(tier):
+            Cell(tier)
+        with lowered(resource.RLIMIT_NOFILE, used + 8 + ulimits.OPEN_FILES_A_START), Cell(tier):
             pass  # what it asks for is enough
     finally:
         for fd in filled:

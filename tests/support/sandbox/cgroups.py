@@ -22,7 +22,7 @@ _PRELUDE = f"""
 import json, os, sys, threading
 from pathlib import Path
 sys.path.append({str(TESTS)!r})
-from support.sandbox.process import Caged
+from support.sandbox.process import Cell
 from douane import sandbox
 from douane.sandbox import cgroup_delegation as delegation
 here = Path(sys.argv[1])

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from douane import sandbox
-from support.sandbox.process import Caged, ring, wait_until_nobody_holds
+from support.sandbox.process import Cell, ring, wait_until_nobody_holds
 
 REFUSED = (1, 2, 3, 13, 38)
 
@@ -18,7 +18,7 @@ REFUSED = (1, 2, 3, 13, 38)
 def check(tier: sandbox.Tier) -> None:
     """The walls, from inside; AssertionError names what got through."""
     fd = ring(b"bytes")
-    with socket.create_server(("127.0.0.1", 0)) as server, Caged(tier, keep=(fd,)) as cell:
+    with socket.create_server(("127.0.0.1", 0)) as server, Cell(tier, keep=(fd,)) as cell:
         assert cell.refused("read", "/etc/passwd") in REFUSED
         assert cell.refused("read", f"/proc/{os.getpid()}/environ") in REFUSED
         assert cell.refused("connect", server.getsockname()[1]) in REFUSED
@@ -36,10 +36,10 @@ def check(tier: sandbox.Tier) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "own")
         file.write_text("pass")
-        with Caged(tier, read=(Path(folder),)) as cell:  # its user owns these, and still cannot change them
+        with Cell(tier, read=(Path(folder),)) as cell:  # its user owns these, and still cannot change them
             assert cell.returned("change", str(file)) == []
             assert cell.returned("write_everywhere", [folder]) == []
-    with Caged(tier, programs=(Path("/bin/sh"),)) as cell:
+    with Cell(tier, programs=(Path("/bin/sh"),)) as cell:
         assert cell.refused("kill", cell.process.pid, signal.SIGKILL) in REFUSED
         assert cell.returned("stray", "setsid") == "left"
         cell.process.kill()

@@ -22,7 +22,7 @@ class Ended(Exception):
     """The process ended instead of answering."""
 
 
-class Caged:
+class Cell:
     """A cage with the tests' own runtime in it. Use as a context manager; `ask` gives it something to do."""
 
     def __init__(
@@ -107,7 +107,7 @@ class Caged:
             stdout_text += more
         return stdout_text.decode(errors="replace")
 
-    def __enter__(self) -> Caged:
+    def __enter__(self) -> Cell:
         return self
 
     def __exit__(self, *_: object) -> None:

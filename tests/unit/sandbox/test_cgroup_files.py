@@ -98,8 +98,8 @@ def test_controllers_are_enabled_below_the_engine(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_divided_is_left_as_it_was(tmp_path: Path, files: dict[str, str], says: str) -> None:
     folder = plain(tmp_path, **files)
-    found = delegation.claim(str(folder))
-    assert isinstance(found, delegation.Absent)
-    assert says in found.reason
+    claim = delegation.claim(str(folder))
+    assert isinstance(claim, delegation.Absent)
+    assert says in claim.reason
     assert (folder / "cgroup.subtree_control").read_text() == "\n"
     assert [path for path in folder.iterdir() if path.is_dir()] == []
