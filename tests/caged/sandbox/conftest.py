@@ -5,4 +5,4 @@ from __future__ import annotations
 import os
 
 collect_ignore = [] if os.geteuid() == 0 else ["test_cgroup_delegated.py"]
-"""An ordinary user cannot make a cgroup to try them in."""
+"""An ordinary user cannot make the cgroup of these tests."""

@@ -1,4 +1,4 @@
-"""System calls that a plugin has no business with are refused, by whatever number they are made."""
+"""Forbidden system calls are refused, in every numbering of calls."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ FORBIDDEN = (
 
 
 def numbers(names: str) -> dict[str, int]:
-    """The calls of this machine; those that it never had are left out."""
+    """The numbers of these calls on this machine, without calls that the machine does not have."""
     library = ctypes.CDLL("libseccomp.so.2")
     by_name = {name: library.seccomp_syscall_resolve_name(name.encode()) for name in names.split()}
     return {name: number for name, number in by_name.items() if number >= 0}
 
 
-def test_calls_that_lead_out_are_refused(tier: sandbox.Tier) -> None:
+def test_forbidden_calls_are_refused(tier: sandbox.Tier) -> None:
     with Cell(tier) as cell:
         forbidden = numbers(FORBIDDEN)
         assert len(forbidden) > 60
@@ -43,7 +43,7 @@ def test_calls_that_lead_out_are_refused(tier: sandbox.Tier) -> None:
     assert {name: errno for name, errno in outcomes.items() if errno not in (EPERM, ENOSYS)} == {}
 
 
-def test_programs_make_no_other_call_possible(tier: sandbox.Tier) -> None:
+def test_programs_allow_no_further_call(tier: sandbox.Tier) -> None:
     from pathlib import Path
 
     allowed = {"execve", "execveat", "fork", "vfork"}
@@ -53,7 +53,7 @@ def test_programs_make_no_other_call_possible(tier: sandbox.Tier) -> None:
     assert {name: errno for name, errno in outcomes.items() if errno not in (EPERM, ENOSYS)} == {}
 
 
-def test_clone_makes_threads_and_nothing_else(tier: sandbox.Tier) -> None:
+def test_clone_makes_only_threads(tier: sandbox.Tier) -> None:
     clone = numbers("clone")["clone"]
     with Cell(tier) as cell:
         assert cell.refused("fork") == EPERM
@@ -74,7 +74,7 @@ def test_32_bit_and_x32_calls_kill(tier: sandbox.Tier) -> None:
     assert end.value.args[0] == -signal.SIGSYS
 
 
-def test_prctl_changes_nothing_that_protects(tier: sandbox.Tier) -> None:
+def test_prctl_cannot_weaken_the_sandbox(tier: sandbox.Tier) -> None:
     prctl = numbers("prctl")["prctl"]
     with Cell(tier) as cell:
         for option in (1, 4, 8, 24, 22, 26, 28, 35, 36, 40, 47, 52, 53, 0x59616D61):
@@ -82,20 +82,20 @@ def test_prctl_changes_nothing_that_protects(tier: sandbox.Tier) -> None:
             assert cell.refused("syscall", prctl, option | 1 << 32, 1, 0, 0, 0) in (EPERM, ENOSYS), option
 
 
-def test_terminal_cannot_be_typed_into(tier: sandbox.Tier) -> None:
+def test_input_cannot_be_pushed_into_a_terminal(tier: sandbox.Tier) -> None:
     ioctl = numbers("ioctl")["ioctl"]
     with Cell(tier) as cell:
         for request in (0x5412, 0x541C, 0x5410, 0x5412 | 1 << 32):  # TIOCSTI, TIOCLINUX, TIOCSPGRP
             assert cell.refused("syscall", ioctl, 0, request, 0) == ENOSYS
 
 
-def test_no_socket_of_any_family(tier: sandbox.Tier) -> None:
+def test_no_socket_can_be_made(tier: sandbox.Tier) -> None:
     with Cell(tier) as cell:
         assert cell.returned("socket_families") == []
         assert cell.returned("socket_pairs") == [[1, 1]]  # what asyncio needs: it leads nowhere
 
 
-def test_a_listening_port_is_out_of_reach(tier: sandbox.Tier) -> None:
+def test_a_listening_port_cannot_be_reached(tier: sandbox.Tier) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, Cell(tier) as cell:
         assert cell.refused("connect", server.getsockname()[1]) in (EPERM, ENOSYS)
         server.settimeout(0)
@@ -103,7 +103,7 @@ def test_a_listening_port_is_out_of_reach(tier: sandbox.Tier) -> None:
             server.accept()
 
 
-def test_a_granted_socket_talks_to_its_peer_and_to_nobody_else(tier: sandbox.Tier) -> None:
+def test_a_granted_socket_reaches_only_its_peer(tier: sandbox.Tier) -> None:
     with socket.create_server(("127.0.0.1", 0)) as service, socket.create_server(("127.0.0.1", 0)) as stranger:
         granted = socket.create_connection(service.getsockname())
         peer, _ = service.accept()
@@ -126,8 +126,8 @@ def test_a_datagram_socket_is_not_granted(tier: sandbox.Tier) -> None:
         Cell(tier, keep=(granted.fileno(),))
 
 
-def test_the_channel_gives_no_handle_on_the_engine(tier: sandbox.Tier) -> None:
-    """SO_PEERPIDFD on a Unix socket is a pidfd of the process at its other end (socket(7))."""
+def test_the_channel_gives_no_pidfd_of_the_engine(tier: sandbox.Tier) -> None:
+    """SO_PEERPIDFD of a Unix socket is a pidfd of its peer (socket(7))."""
     ours, theirs = socket.socketpair()
     with ours, theirs, Cell(tier, keep=(theirs.fileno(),)) as cell:
         assert cell.returned("socket_option", theirs.fileno(), 1, 3) == 1  # SO_TYPE: a stream

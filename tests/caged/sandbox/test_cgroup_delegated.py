@@ -1,4 +1,4 @@
-"""A cage has a cgroup of its own where one is delegated: a real one, which root alone can make (conftest.py)."""
+"""A sandbox in a cgroup of its own, in a real delegated cgroup; only root can make one (conftest.py)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def leaves(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("douane-cage-*"))
 
 
-def test_a_cage_lives_and_ends_in_a_cgroup_of_its_own(folder: Path, tier: sandbox.Tier) -> None:
+def test_a_sandbox_has_a_cgroup_until_it_ends(folder: Path, tier: sandbox.Tier) -> None:
     body = f"""
         threads = [threading.Thread(target=hear, daemon=True) for _ in range(2)]
         threads[0].start()
@@ -61,8 +61,8 @@ def test_a_cage_lives_and_ends_in_a_cgroup_of_its_own(folder: Path, tier: sandbo
         assert engine.hear() == {"code": -9, "leaves": [], "cgroup": ""}
 
 
-def test_an_ordinary_user_divides_what_was_given_to_it(folder: Path, tier: sandbox.Tier) -> None:
-    """As in a unit with `User=`: root hands the folder over, and need not leave a mark."""
+def test_an_ordinary_user_divides_its_delegated_cgroup(folder: Path, tier: sandbox.Tier) -> None:
+    """As in a unit with `User=`: root makes the user the owner of the folder, without the extended attribute."""
     os.removexattr(folder, "user.delegate")
     for path in (folder, *(folder / f"cgroup.{name}" for name in ("procs", "subtree_control", "threads"))):
         os.chown(path, NOBODY, NOBODY)
@@ -73,7 +73,7 @@ def test_an_ordinary_user_divides_what_was_given_to_it(folder: Path, tier: sandb
             cell.returned("stray", "setsid")
             [leaf] = here.glob("douane-cage-*")
             inside = len((leaf / "cgroup.procs").read_text().split())
-            changed = cell.returned("change", str(leaf / "cgroup.procs"))  # its user may, the cage may not
+            changed = cell.returned("change", str(leaf / "cgroup.procs"))  # its user may, the sandbox may not
             tell(user=os.getuid(), inside=inside, changed=changed, layer=cell.report.layers["cgroup"] != "")
         tell(leaves=list(here.glob("douane-cage-*")))
         """
@@ -85,8 +85,8 @@ def test_an_ordinary_user_divides_what_was_given_to_it(folder: Path, tier: sandb
             assert engine.hear() == {"leaves": []}
 
 
-def test_what_hides_in_the_cgroup_ends_with_the_cage(folder: Path, tier: sandbox.Tier) -> None:
-    """A process that nobody of the cage is the parent of: cgroup.kill gets it."""
+def test_a_foreign_process_in_the_cgroup_ends_with_the_sandbox(folder: Path, tier: sandbox.Tier) -> None:
+    """cgroup.kill reaches a process that is not a descendant of the sandbox."""
     body = f"""
         adopt()
         cell = Cell(sandbox.Tier({tier.value!r}))
@@ -105,7 +105,7 @@ def test_what_hides_in_the_cgroup_ends_with_the_cage(folder: Path, tier: sandbox
         assert hidden.wait(WITHIN_S) == -9
 
 
-def test_engines_share_a_cgroup_and_clear_up_after_a_dead_one_only(folder: Path) -> None:
+def test_engines_share_a_cgroup_and_remove_only_the_leaves_of_dead_ones(folder: Path) -> None:
     body = """
         adopt()
         cell = Cell(sandbox.Tier.STRICT)
@@ -132,7 +132,7 @@ def test_engines_share_a_cgroup_and_clear_up_after_a_dead_one_only(folder: Path)
             assert first.hear() == {"answer": True}
 
 
-def test_nobody_is_moved_where_others_are_at_home(folder: Path) -> None:
+def test_a_cgroup_with_other_processes_is_not_divided(folder: Path) -> None:
     body = """
         found = divide()
         with Cell(sandbox.Tier.STRICT) as cell:
@@ -151,7 +151,7 @@ def test_nobody_is_moved_where_others_are_at_home(folder: Path) -> None:
             shell.kill()
 
 
-def test_what_systemd_has_not_handed_over_is_left_alone(folder: Path) -> None:
+def test_a_cgroup_that_systemd_has_not_delegated_stays_unchanged(folder: Path) -> None:
     os.removexattr(folder, "user.delegate")
     body = """
         delegation._SYSTEMD = "/proc"  # a host that systemd manages
@@ -163,8 +163,8 @@ def test_what_systemd_has_not_handed_over_is_left_alone(folder: Path) -> None:
     assert message["own"] == folder.name
 
 
-def test_a_cage_keeps_its_other_layers_when_its_cgroup_fails(folder: Path, tier: sandbox.Tier) -> None:
-    """No leaf can be made, or the launcher cannot be moved into it."""
+def test_a_sandbox_keeps_its_other_layers_without_its_cgroup(folder: Path, tier: sandbox.Tier) -> None:
+    """Making the leaf fails, or moving the launcher into the leaf."""
     body = f"""
         adopt()
         tier = sandbox.Tier({tier.value!r})
@@ -185,7 +185,7 @@ def test_a_cage_keeps_its_other_layers_when_its_cgroup_fails(folder: Path, tier:
         assert engine.hear() == {"cgroup": "", "leaves": 0, "one": 1}
 
 
-def test_the_doctor_makes_one_and_takes_it_away(folder: Path) -> None:
+def test_the_doctor_makes_a_cgroup_and_removes_it(folder: Path) -> None:
     body = """
         adopt()
         [layer] = [layer for layer in sandbox.examine() if layer.name == "cgroup"]

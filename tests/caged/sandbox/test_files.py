@@ -1,4 +1,4 @@
-"""A caged plugin sees no file but what it needs to run, and changes none at all."""
+"""A plugin process reads only the files that it needs, and changes none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.sandbox.process import CAGED, Cell, ring
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> dict[str, Path]:
-    """Files of the service and of others, readable by everybody as far as their mode goes."""
+    """Files of the service and of other users, with modes that let everybody read them."""
     paths = {}
     for name in ("catalog.sqlite", "store/image", "plugins/other.py", "staging/another-import"):
         path = tmp_path / name
@@ -24,7 +24,7 @@ def secrets(tmp_path: Path) -> dict[str, Path]:
     return paths
 
 
-def test_reads_nothing_of_the_system_or_the_service(tier: sandbox.Tier, secrets: dict[str, Path]) -> None:
+def test_files_of_the_system_and_the_service_cannot_be_read(tier: sandbox.Tier, secrets: dict[str, Path]) -> None:
     with Cell(tier) as cell:
         for path in (
             "/etc/passwd",
@@ -39,13 +39,13 @@ def test_reads_nothing_of_the_system_or_the_service(tier: sandbox.Tier, secrets:
             assert cell.refused("listing", folder) in (2, 13), folder
 
 
-def test_full_does_not_even_show_that_a_file_exists(secrets: dict[str, Path]) -> None:
+def test_the_tier_full_hides_that_a_file_exists(secrets: dict[str, Path]) -> None:
     with Cell(sandbox.Tier.FULL) as cell:
         for path in ("/etc/passwd", "/var", "/home", *secrets.values()):
             assert cell.returned("visible", str(path)) is False, path
 
 
-def test_reads_its_own_code(tier: sandbox.Tier, tmp_path: Path) -> None:
+def test_the_plugin_reads_its_own_code(tier: sandbox.Tier, tmp_path: Path) -> None:
     data = tmp_path / "rules.txt"
     data.write_text("rule")
     with Cell(tier, read=(data,)) as cell:
@@ -54,7 +54,7 @@ def test_reads_its_own_code(tier: sandbox.Tier, tmp_path: Path) -> None:
         assert cell.refused("listing", str(tmp_path)) in (2, 13)
 
 
-def test_writes_nowhere(tier: sandbox.Tier, tmp_path: Path) -> None:
+def test_the_plugin_can_write_nowhere(tier: sandbox.Tier, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     folders = ["/", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/proc/self", "/run", str(CAGED), str(tmp_path)]
     folders += [entry for entry in sandbox.interpreter().sys_path if os.path.isdir(entry)]
@@ -63,7 +63,7 @@ def test_writes_nowhere(tier: sandbox.Tier, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_changes_no_file_that_it_reads(tier: sandbox.Tier, tmp_path: Path) -> None:
+def test_a_readable_file_cannot_be_changed(tier: sandbox.Tier, tmp_path: Path) -> None:
     module = tmp_path / "own.py"
     module.write_text("pass")
     module.chmod(0o666)
@@ -75,7 +75,7 @@ def test_changes_no_file_that_it_reads(tier: sandbox.Tier, tmp_path: Path) -> No
     assert module.stat().st_mode & 0o777 == 0o666
 
 
-def test_a_granted_file_is_read_and_nothing_else_beside_it(tier: sandbox.Tier, tmp_path: Path) -> None:
+def test_a_granted_file_can_be_read_and_its_neighbours_cannot(tier: sandbox.Tier, tmp_path: Path) -> None:
     granted = tmp_path / "granted"
     granted.write_text("granted")
     (tmp_path / "beside").write_text("secret")
@@ -89,7 +89,7 @@ def test_a_granted_file_is_read_and_nothing_else_beside_it(tier: sandbox.Tier, t
 
 @pytest.mark.parametrize("kind", ["file", "memory"])
 @pytest.mark.parametrize("programs", [(), (Path("/bin/sh"),)], ids=["python", "programs"])
-def test_a_readable_descriptor_has_a_path_for_reading_only(
+def test_a_readable_descriptor_has_a_read_only_path(
     tier: sandbox.Tier, tmp_path: Path, kind: str, programs: tuple[Path, ...]
 ) -> None:
     image = tmp_path / "image"
@@ -106,7 +106,7 @@ def test_a_readable_descriptor_has_a_path_for_reading_only(
         os.close(fd)
 
 
-def test_memory_that_may_be_opened_again_must_be_sealed(tier: sandbox.Tier) -> None:
+def test_memory_that_can_be_reopened_must_be_sealed(tier: sandbox.Tier) -> None:
     fd = os.memfd_create("open")
     try:
         with pytest.raises(sandbox.SandboxError, match="sealed"):
@@ -129,7 +129,7 @@ def test_the_ring_cannot_be_changed(tier: sandbox.Tier) -> None:
         os.close(fd)
 
 
-def test_a_ring_that_is_not_sealed_is_found_out_before_anything_is_loaded(tier: sandbox.Tier) -> None:
+def test_an_unsealed_ring_stops_the_start(tier: sandbox.Tier) -> None:
     fd = os.memfd_create("open", os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, 4096)
     try:
@@ -139,7 +139,7 @@ def test_a_ring_that_is_not_sealed_is_found_out_before_anything_is_loaded(tier: 
         os.close(fd)
 
 
-def test_nothing_is_inherited_but_what_was_given(tier: sandbox.Tier) -> None:
+def test_only_the_given_descriptors_are_inherited(tier: sandbox.Tier) -> None:
     secret = os.open("/etc/passwd", os.O_RDONLY)
     os.set_inheritable(secret, True)
     fd = ring(b"")
@@ -153,7 +153,7 @@ def test_nothing_is_inherited_but_what_was_given(tier: sandbox.Tier) -> None:
         os.close(fd)
 
 
-def test_environment_is_empty(tier: sandbox.Tier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_empty(tier: sandbox.Tier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOUANE_TEST_SECRET", "s3cret")
     with Cell(tier) as cell:
         assert set(cell.returned("environment")) <= {"LANG", "OMP_NUM_THREADS", "PWD", "LC_CTYPE"}

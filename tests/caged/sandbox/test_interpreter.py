@@ -1,4 +1,4 @@
-"""Another interpreter is described by asking it, or refused in a sentence."""
+"""Another interpreter: its description, or the error that refuses it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.sandbox.process import Cell
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """A virtual environment with nothing in it."""
+    """An empty virtual environment."""
     place = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     return place
@@ -27,7 +27,7 @@ def site_packages(environment: Path) -> Path:
     return next((environment / "lib").glob("python3*/site-packages"))
 
 
-def test_our_own_has_what_it_imports_from(tmp_path: Path) -> None:
+def test_our_own_interpreter_has_its_import_path(tmp_path: Path) -> None:
     ours = sandbox.interpreter()
     assert ours.version == sys.version_info[:2]
     assert sandbox.interpreter() is ours
@@ -37,7 +37,7 @@ def test_our_own_has_what_it_imports_from(tmp_path: Path) -> None:
         assert Path(wide) not in ours.read
 
 
-def test_a_virtual_environment_brings_its_own_libraries(tier: sandbox.Tier, environment: Path, tmp_path: Path) -> None:
+def test_a_virtual_environment_has_its_own_libraries(tier: sandbox.Tier, environment: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
     library.mkdir()
     (library / "only_there.py").write_text("def answer():\n    return 42\n")
@@ -49,8 +49,8 @@ def test_a_virtual_environment_brings_its_own_libraries(tier: sandbox.Tier, envi
         assert cell.returned("only_there.answer") == 42
 
 
-def test_nothing_that_is_installed_there_is_run(environment: Path, tmp_path: Path) -> None:
-    """It is asked outside of any cage. Only a plugin of that interpreter runs such code, inside."""
+def test_no_code_installed_in_the_environment_runs(environment: Path, tmp_path: Path) -> None:
+    """The question runs outside a sandbox; such code runs only inside, with a plugin."""
     mark = tmp_path / "ran"
     code = f"open({str(mark)!r}, 'w').close()\n"
     site = site_packages(environment)
@@ -65,7 +65,7 @@ def test_nothing_that_is_installed_there_is_run(environment: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("system", [False, True], ids=["alone", "with the system's"])
-def test_what_is_read_as_text_is_what_python_finds(tmp_path: Path, system: bool) -> None:
+def test_path_files_are_read_as_python_reads_them(tmp_path: Path, system: bool) -> None:
     place = tmp_path / "venv"
     options = ["--system-site-packages"] if system else []
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", *options, str(place)], check=True)
@@ -87,25 +87,25 @@ def test_what_is_read_as_text_is_what_python_finds(tmp_path: Path, system: bool)
     assert contract in entries
 
 
-def test_a_path_file_that_is_none_keeps_nobody_waiting(environment: Path) -> None:
+def test_a_named_pipe_as_a_path_file_does_not_block(environment: Path) -> None:
     os.mkfifo(site_packages(environment) / "a.pth")
     with pytest.raises(sandbox.SandboxError, match="has no douane_plugin"):
         sandbox.interpreter(environment / "bin" / "python")
 
 
-def test_without_the_contract_it_says_how_to_install_it(environment: Path) -> None:
+def test_an_environment_without_the_contract_gets_the_install_command(environment: Path) -> None:
     with pytest.raises(sandbox.SandboxError, match="-m pip install douane-plugin"):
         sandbox.interpreter(environment / "bin" / "python")
 
 
-def test_a_path_entry_that_shows_too_much_is_refused(environment: Path) -> None:
+def test_a_path_entry_that_exposes_too_much_is_refused(environment: Path) -> None:
     site_packages(environment).joinpath("wide.pth").write_text(f"/etc\n{Path(douane_plugin.__path__[0]).parent}\n")
     with pytest.raises(sandbox.SandboxError, match=r"/etc on its sys\.path"):
         sandbox.interpreter(environment / "bin" / "python")
 
 
 @pytest.mark.parametrize(("content", "says"), [(None, "cannot be started"), ("#!/bin/sh\nexit 3\n", "exit 3")])
-def test_what_is_no_python_is_named(tmp_path: Path, content: str | None, says: str) -> None:
+def test_a_file_that_is_no_python_is_named(tmp_path: Path, content: str | None, says: str) -> None:
     path = tmp_path / "python"
     if content is not None:
         path.write_text(content)
@@ -115,7 +115,7 @@ def test_what_is_no_python_is_named(tmp_path: Path, content: str | None, says: s
     assert str(path) in str(error.value)
 
 
-def test_an_old_one_is_refused(tmp_path: Path) -> None:
+def test_an_old_python_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "python"
     path.write_text('#!/bin/sh\necho \'{"version": [3, 8], "ctypes": true, "sdk": true}\'\n')
     path.chmod(0o755)

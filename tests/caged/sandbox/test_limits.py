@@ -1,4 +1,4 @@
-"""What a plugin uses up is bounded, and what a decent one needs still works."""
+"""The resources of a plugin are bounded, and ordinary work still succeeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MiB = 1 << 20
 ENOMEM, EPERM, ENOSYS = 12, 1, 38
 
 
-def test_private_memory_ends_at_the_bound(tier: sandbox.Tier) -> None:
+def test_private_memory_is_bounded(tier: sandbox.Tier) -> None:
     with Cell(tier, bounds=sandbox.Bounds(memory=128 * MiB)) as cell:
         assert cell.returned("allocate", 64 * MiB) == 64 * MiB
         assert cell.ask("allocate", 128 * MiB) == {"raised": "MemoryError", "text": ""}
@@ -21,14 +21,14 @@ def test_private_memory_ends_at_the_bound(tier: sandbox.Tier) -> None:
         assert cell.refused("map_anonymous", mmap.MAP_PRIVATE, 128 * MiB) == ENOMEM
 
 
-def test_memory_that_no_limit_counts_cannot_be_had(tier: sandbox.Tier) -> None:
+def test_uncounted_memory_cannot_be_allocated(tier: sandbox.Tier) -> None:
     with Cell(tier) as cell:
         for flags in (mmap.MAP_SHARED, 0x3, 0x102, 0x40002, 0x101):  # shared, validated, grows down, huge pages
             assert cell.refused("map_anonymous", flags, 1 << 16) in (EPERM, ENOSYS), hex(flags)
         assert cell.refused("address_space", 1 << 40) == ENOMEM
 
 
-def test_measuring_sees_what_is_used(tier: sandbox.Tier) -> None:
+def test_usage_is_measured(tier: sandbox.Tier) -> None:
     for programs in ((), (Path("/bin/sh"),)):
         with Cell(tier, programs=programs) as cell:
             idle = cell.process.measure()
@@ -43,7 +43,7 @@ def test_measuring_sees_what_is_used(tier: sandbox.Tier) -> None:
             assert cell.process.measure() == sandbox.Usage(0, 0, 0)
 
 
-def test_threads_end_at_the_bound(tier: sandbox.Tier) -> None:
+def test_threads_are_bounded(tier: sandbox.Tier) -> None:
     with Cell(tier, bounds=sandbox.Bounds(threads=16)) as cell:
         limit = cell.report.layers["limits"]["tasks"]
         assert limit == 16 or os.geteuid() != 0
@@ -51,7 +51,7 @@ def test_threads_end_at_the_bound(tier: sandbox.Tier) -> None:
         assert cell.returned("start_threads", 8) == 8
 
 
-def test_processes_end_at_the_bound(tier: sandbox.Tier) -> None:
+def test_processes_are_bounded(tier: sandbox.Tier) -> None:
     bounds = sandbox.Bounds(threads=4, processes=4)
     with Cell(tier, bounds=bounds, programs=(Path("/bin/sh"),)) as cell:
         limit = cell.report.layers["limits"]["tasks"]
@@ -60,12 +60,12 @@ def test_processes_end_at_the_bound(tier: sandbox.Tier) -> None:
         assert cell.process.measure().processes == started + 1
 
 
-def test_files_end_at_the_bound(tier: sandbox.Tier) -> None:
+def test_open_files_are_bounded(tier: sandbox.Tier) -> None:
     with Cell(tier, bounds=sandbox.Bounds(open_files=32)) as cell:
         assert 16 < cell.returned("open_many", 100) < 32
 
 
-def test_no_byte_goes_to_disk_even_through_an_open_file(tier: sandbox.Tier, tmp_path: Path) -> None:
+def test_an_open_file_cannot_be_written(tier: sandbox.Tier, tmp_path: Path) -> None:
     with (tmp_path / "file").open("w+b") as file, Cell(tier, keep=(file.fileno(),)) as cell:
         assert cell.ask("write_fd", file.fileno(), 4096).get("refused") == 27  # EFBIG
     assert (tmp_path / "file").stat().st_size == 0
@@ -83,7 +83,7 @@ def test_numpy_works_with_threads(tier: sandbox.Tier) -> None:
         assert cell.returned("matrices", 300) == [300.0**3] * 4
 
 
-def test_only_the_named_program_runs(tier: sandbox.Tier) -> None:
+def test_only_the_granted_program_runs(tier: sandbox.Tier) -> None:
     with Cell(tier, programs=(Path("/bin/true"),)) as cell:
         assert cell.returned("execute", "/bin/true") == 0
         for path in ("/bin/sh", "/usr/bin/env", "/bin/cat", str(sandbox.interpreter().executable)):
@@ -93,15 +93,15 @@ def test_only_the_named_program_runs(tier: sandbox.Tier) -> None:
         assert cell.refused("exec_now", "/bin/true") in (EPERM, ENOSYS)
 
 
-def test_a_loader_does_not_run_what_may_only_be_read(tier: sandbox.Tier, tmp_path: Path) -> None:
-    """ld.so runs a file by mapping it, not by execve: it gets code in, but out of no wall."""
+def test_the_loader_cannot_run_a_readable_file(tier: sandbox.Tier, tmp_path: Path) -> None:
+    """ld.so runs a file by mapping it, without execve; the code stays in the sandbox."""
     with Cell(tier, programs=(Path("/bin/true"),)) as cell:
         completed = cell.returned("run", "/lib64/ld-linux-x86-64.so.2", "/bin/cat", "/etc/passwd")
         assert completed[0] != 0
         assert "root" not in completed[1]
 
 
-def test_qemu_img_reads_the_image_it_was_given(tier: sandbox.Tier, tmp_path: Path) -> None:
+def test_qemu_img_reads_the_given_image(tier: sandbox.Tier, tmp_path: Path) -> None:
     image = tmp_path / "image.raw"
     image.write_bytes(bytes(MiB))
     backing = tmp_path / "other.raw"

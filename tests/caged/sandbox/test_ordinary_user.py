@@ -1,4 +1,4 @@
-"""Douane needs no root: an ordinary user's cages are as closed."""
+"""Douane needs no root: the sandboxes of an ordinary user hold as well."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from douane import sandbox
 from support.sandbox.public_python import NOBODY, place_for_everybody, python_for_everybody
 
 
-def test_a_cage_built_without_root_is_closed(tier: sandbox.Tier) -> None:
+def test_a_sandbox_without_root_is_closed(tier: sandbox.Tier) -> None:
     with place_for_everybody() as place:
         completed = subprocess.run(
             [python_for_everybody(), "-B", "-m", "support.sandbox.ordinary_user", tier.value],

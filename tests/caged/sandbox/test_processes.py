@@ -1,4 +1,4 @@
-"""A plugin sees and touches no other process, and nothing of it is left when it is over."""
+"""A plugin process sees no other process, and leaves none behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHELL = (Path("/bin/sh"),)
 KILLS = 6
 
 
-def test_no_other_process_is_signalled(tier: sandbox.Tier) -> None:
+def test_no_other_process_can_be_signalled(tier: sandbox.Tier) -> None:
     with subprocess.Popen(["sleep", "600"]) as outsider:
         try:
             for programs in ((), SHELL):
@@ -34,7 +34,7 @@ def test_no_other_process_is_signalled(tier: sandbox.Tier) -> None:
             outsider.kill()
 
 
-def test_signals_to_everybody_reach_nobody_outside(tier: sandbox.Tier) -> None:
+def test_a_signal_to_all_processes_stays_in_the_sandbox(tier: sandbox.Tier) -> None:
     got: list[int] = []
     handler = signal.signal(signal.SIGCONT, lambda number, _: got.append(number))
     try:
@@ -45,7 +45,7 @@ def test_signals_to_everybody_reach_nobody_outside(tier: sandbox.Tier) -> None:
     assert got == []
 
 
-def test_no_other_process_is_seen(tier: sandbox.Tier) -> None:
+def test_no_other_process_is_visible(tier: sandbox.Tier) -> None:
     with Cell(tier) as cell:
         assert cell.returned("processes") == []
         for pid in ("1", str(os.getpid()), str(os.getppid())):
@@ -56,13 +56,13 @@ def test_no_other_process_is_seen(tier: sandbox.Tier) -> None:
         assert {what for what, how in files if how != "readlink"} <= {"exe", "ns/net"}
 
 
-def test_two_cages_do_not_reach_each_other(tier: sandbox.Tier) -> None:
+def test_two_sandboxes_do_not_reach_each_other(tier: sandbox.Tier) -> None:
     with Cell(tier) as first, Cell(tier) as second:
         assert first.refused("kill", second.process.pid, signal.SIGKILL) in (1, 3)
         assert second.returned("environment") is not None
 
 
-def test_kill_ends_it_at_once_and_twice_is_once(tier: sandbox.Tier) -> None:
+def test_kill_is_immediate_and_idempotent(tier: sandbox.Tier) -> None:
     with Cell(tier) as cell:
         assert cell.process.poll() is None
         cell.process.kill()
@@ -73,7 +73,7 @@ def test_kill_ends_it_at_once_and_twice_is_once(tier: sandbox.Tier) -> None:
 
 
 @pytest.mark.parametrize("programs", [(), SHELL], ids=["alone", "programs"])
-def test_the_launchers_order_is_gone_when_the_plugin_is_loaded(tier: sandbox.Tier, programs: tuple[Path, ...]) -> None:
+def test_the_launch_spec_is_gone_before_the_plugin_loads(tier: sandbox.Tier, programs: tuple[Path, ...]) -> None:
     with Cell(tier, programs=programs) as cell:
         places = cell.returned("order_seen")
         assert "cell:main" not in places
@@ -83,7 +83,7 @@ def test_the_launchers_order_is_gone_when_the_plugin_is_loaded(tier: sandbox.Tie
 
 
 @pytest.mark.parametrize("programs", [(), SHELL], ids=["alone", "programs"])
-def test_exit_status_is_the_plugins(tier: sandbox.Tier, programs: tuple[Path, ...]) -> None:
+def test_the_exit_status_is_that_of_the_plugin(tier: sandbox.Tier, programs: tuple[Path, ...]) -> None:
     with Cell(tier, programs=programs) as cell, pytest.raises(Ended):
         cell.ask("leave", 7)
     assert cell.process.poll() == 7
@@ -97,7 +97,7 @@ def test_exit_status_is_the_plugins(tier: sandbox.Tier, programs: tuple[Path, ..
 
 @pytest.mark.parametrize("escape", ["fork", "setsid", "setpgid"])
 @pytest.mark.parametrize("ending", ["exit", "kill"])
-def test_no_process_is_left_behind(tier: sandbox.Tier, escape: str, ending: str) -> None:
+def test_no_process_outlives_the_sandbox(tier: sandbox.Tier, escape: str, ending: str) -> None:
     with Cell(tier, programs=SHELL) as cell:
         assert cell.returned("stray", escape) == "left"
         assert cell.process.measure().processes == 2
@@ -115,8 +115,8 @@ def test_the_session_cannot_be_left(tier: sandbox.Tier) -> None:
 
 
 @pytest.mark.parametrize("programs", [False, True], ids=["alone", "programs"])
-def test_nothing_lives_on_when_the_engine_is_killed(tier: sandbox.Tier, programs: bool) -> None:
-    """The engine is another process here, and is killed without a chance to clean up."""
+def test_no_process_outlives_a_killed_engine(tier: sandbox.Tier, programs: bool) -> None:
+    """The engine is a process of its own, killed without a chance to clean up."""
     end, write_end = os.pipe()
     engine = textwrap.dedent(
         f"""
@@ -146,8 +146,8 @@ def test_nothing_lives_on_when_the_engine_is_killed(tier: sandbox.Tier, programs
 
 
 @pytest.mark.parametrize("programs", [False, True], ids=["alone", "programs"])
-def test_nothing_lives_on_when_the_engine_is_killed_while_it_builds(tier: sandbox.Tier, programs: bool) -> None:
-    """At any instant of a start, which takes some 20 ms here: the delays are spread over three of them."""
+def test_no_process_outlives_an_engine_killed_during_a_start(tier: sandbox.Tier, programs: bool) -> None:
+    """The kills are spread over 60 ms, three times the duration of a start."""
     engine = textwrap.dedent(
         f"""
         import sys
@@ -179,7 +179,7 @@ def test_nothing_lives_on_when_the_engine_is_killed_while_it_builds(tier: sandbo
         os.close(end)
 
 
-def test_no_descriptor_and_no_zombie_is_left(tier: sandbox.Tier) -> None:
+def test_no_descriptor_and_no_zombie_remains(tier: sandbox.Tier) -> None:
     def children() -> list[str]:
         return [
             pid
@@ -199,7 +199,7 @@ def test_no_descriptor_and_no_zombie_is_left(tier: sandbox.Tier) -> None:
         assert (len(os.listdir("/proc/self/fd")), children()) == earlier
 
 
-def test_a_keeper_that_is_killed_takes_the_cage_along() -> None:
+def test_a_killed_keeper_ends_the_sandbox() -> None:
     with Cell(sandbox.Tier.STRICT, programs=SHELL) as cell:
         cell.returned("stray", "fork")
         os.kill(cell.process.pid, signal.SIGKILL)
@@ -207,7 +207,6 @@ def test_a_keeper_that_is_killed_takes_the_cage_along() -> None:
         wait_until_nobody_holds(cell.output)
 
 
-def test_waiting_has_an_end(tier: sandbox.Tier) -> None:
-    with Cell(tier) as cell:
-        with pytest.raises(TimeoutError, match="still runs"):
-            cell.process.wait(0.01)
+def test_wait_raises_after_its_timeout(tier: sandbox.Tier) -> None:
+    with Cell(tier) as cell, pytest.raises(TimeoutError, match="still runs"):
+        cell.process.wait(0.01)

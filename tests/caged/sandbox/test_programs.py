@@ -1,4 +1,4 @@
-"""A program can be a plugin: it is executed in a cage that was closed and tested before."""
+"""A program as a plugin: it starts in a sandbox that is already closed and tested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.sandbox.process import WITHIN_S, Cell
 
 
 class ProgramRun:
-    """What a program left: its exit status, what it wrote, and the report of its cage."""
+    """A run of a program: exit status, output, and the report of its sandbox."""
 
     def __init__(self, tier: sandbox.Tier, *argv: str, stdin: bytes = b"", keep: tuple[int, ...] = ()) -> None:
         cage = sandbox.SandboxSpec(tier, sandbox.interpreter(), name="program")
@@ -59,12 +59,12 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_program_reads_its_input_and_says_its_status(tier: sandbox.Tier) -> None:
+def test_a_program_reads_its_input_and_returns_its_status(tier: sandbox.Tier) -> None:
     run = ProgramRun(tier, "/bin/cat", stdin=b"the image")
     assert (run.status, run.output, run.after_report) == (0, b"the image", b"")
 
 
-def test_a_shell_script_uses_the_systems_programs(tier: sandbox.Tier, script: Path) -> None:
+def test_a_shell_script_uses_the_programs_of_the_system(tier: sandbox.Tier, script: Path) -> None:
     script.write_text("#!/bin/sh\nhead -c 3 | wc -c 2>/dev/null >/dev/null && echo seen >&2\nexit 1\n")
     run = ProgramRun(tier, str(script), "argument", stdin=b"the image")
     assert (run.status, run.output) == (1, b"seen\n")
@@ -87,7 +87,7 @@ def test_a_shell_script_uses_the_systems_programs(tier: sandbox.Tier, script: Pa
         "mount -t tmpfs none /tmp",
     ],
 )
-def test_a_shell_script_is_in_the_same_cage(tier: sandbox.Tier, script: Path, command: str) -> None:
+def test_a_shell_script_is_as_confined(tier: sandbox.Tier, script: Path, command: str) -> None:
     script.write_text(f"#!/bin/sh\nif {command}; then echo through; fi\nexit 0\n")
     run = ProgramRun(tier, str(script))
     assert b"through" not in run.output
@@ -98,7 +98,7 @@ def test_a_shell_script_is_in_the_same_cage(tier: sandbox.Tier, script: Path, co
 def test_neither_the_ring_nor_the_image_can_be_executed(
     tier: sandbox.Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
 ) -> None:
-    """A tenant's bytes are no program, whatever the mode of the file that they came in."""
+    """Bytes of a tenant cannot be executed, whatever the mode of their file."""
     if kernel != "this":
         real = os.memfd_create
 
@@ -124,23 +124,23 @@ def test_neither_the_ring_nor_the_image_can_be_executed(
         ring.close()
 
 
-def test_a_script_leaves_nobody_behind(tier: sandbox.Tier, script: Path) -> None:
+def test_a_script_leaves_no_process_behind(tier: sandbox.Tier, script: Path) -> None:
     script.write_text("#!/bin/sh\n(trap '' HUP TERM; sleep 600) &\nexit 0\n")
     assert ProgramRun(tier, str(script)).status == 0  # it returns only when every writer of its output has ended
 
 
-def test_a_program_that_is_killed_says_so(tier: sandbox.Tier, script: Path) -> None:
+def test_a_killed_program_has_the_status_of_its_signal(tier: sandbox.Tier, script: Path) -> None:
     script.write_text("#!/bin/sh\nkill -KILL $$\n")
     assert ProgramRun(tier, str(script)).status == -signal.SIGKILL
 
 
 def test_a_broken_pipe_ends_a_program(tier: sandbox.Tier, script: Path) -> None:
-    """Python ignores SIGPIPE; a program started by it must not."""
+    """Python ignores SIGPIPE; its child processes must not."""
     script.write_text("#!/bin/sh\nyes | head -n 1\n")
     assert ProgramRun(tier, str(script)).output == b"y\n"
 
 
-def test_a_program_has_only_what_it_was_given(tier: sandbox.Tier, script: Path) -> None:
+def test_a_program_has_no_other_descriptor_and_no_environment(tier: sandbox.Tier, script: Path) -> None:
     script.write_text("#!/bin/sh\nfor n in 3 4 5 6 7 8 9; do if : <&$n; then echo open $n; fi; done 2>/dev/null\nset\n")
     run = ProgramRun(tier, str(script))
     assert b"open" not in run.output
@@ -152,8 +152,8 @@ def test_a_relative_program_is_refused(tier: sandbox.Tier) -> None:
         ProgramRun(tier, "cat")
 
 
-def test_a_program_that_closes_its_input_is_noticed(tier: sandbox.Tier, script: Path) -> None:
-    """Nothing of the sandbox itself holds the reading end open."""
+def test_a_program_that_closes_its_input_breaks_the_pipe(tier: sandbox.Tier, script: Path) -> None:
+    """No process of the sandbox itself keeps the reading end open."""
     script.write_text("#!/bin/sh\nexec 0<&-\nexec sleep 600\n")
     ours, theirs = socket.socketpair()
     source, feed = os.pipe()
@@ -171,7 +171,7 @@ def test_a_program_that_closes_its_input_is_noticed(tier: sandbox.Tier, script: 
     os.close(feed)
 
 
-def test_a_program_that_its_owner_alone_may_run_is_named(tier: sandbox.Tier, script: Path) -> None:
+def test_a_program_that_only_its_owner_may_run_is_named(tier: sandbox.Tier, script: Path) -> None:
     script.write_text("#!/bin/sh\nexit 0\n")
     script.chmod(0o700)
     if os.geteuid() == 0:
@@ -181,6 +181,6 @@ def test_a_program_that_its_owner_alone_may_run_is_named(tier: sandbox.Tier, scr
         assert ProgramRun(tier, str(script)).status == 0
 
 
-def test_what_a_plugin_is_to_read_must_be_there(tier: sandbox.Tier, tmp_path: Path) -> None:
+def test_a_missing_path_to_read_is_named(tier: sandbox.Tier, tmp_path: Path) -> None:
     with pytest.raises(sandbox.SandboxError, match="a file of the plugin, does not exist"):
         Cell(tier, read=(tmp_path / "nothing",))

@@ -1,4 +1,4 @@
-"""A file that a caged plugin may write: that one, up to its bound, and nothing else."""
+"""The scratch file: a plugin can write it up to its bound, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ DENIED = (errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSYS, errno.ENOENT)
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[int]:
-    """As the engine makes one."""
+    """A scratch file as the engine makes it."""
     fd = os.open(tmp_path, os.O_RDWR | os.O_TMPFILE | os.O_EXCL | os.O_CLOEXEC, 0o600)
     os.fchmod(fd, 0o666)
     yield fd
     os.close(fd)
 
 
-def test_it_can_be_written_up_to_its_bound(tier: sandbox.Tier, scratch: int) -> None:
+def test_the_file_can_be_written_up_to_its_bound(tier: sandbox.Tier, scratch: int) -> None:
     with Cell(tier, bounds=BOUNDS, writable=[scratch]) as cell:
         assert cell.returned("put", scratch, 0, 4096) == 4096
         assert cell.returned("put", scratch, 4 * MIB - 10, 10) == 10
@@ -39,7 +39,7 @@ def test_it_can_be_written_up_to_its_bound(tier: sandbox.Tier, scratch: int) -> 
     assert os.pread(scratch, 2, 4095) == b"x\0"
 
 
-def test_room_can_be_given_back_and_not_taken_behind_the_bound(tier: sandbox.Tier, scratch: int) -> None:
+def test_space_can_be_freed_and_not_allocated_past_the_bound(tier: sandbox.Tier, scratch: int) -> None:
     with Cell(tier, bounds=BOUNDS, writable=[scratch]) as cell:
         cell.returned("put", scratch, 0, MIB)
         blocks = os.fstat(scratch).st_blocks
@@ -50,7 +50,7 @@ def test_room_can_be_given_back_and_not_taken_behind_the_bound(tier: sandbox.Tie
     assert os.fstat(scratch).st_blocks < MIB // 512
 
 
-def test_a_program_can_write_it_too(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> None:
+def test_a_program_can_write_the_file(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> None:
     program = Path(shutil.which("dd") or "dd")
     with Cell(tier, bounds=BOUNDS, writable=[scratch], programs=(program,)) as cell:
         words = ["if=/dev/urandom", f"of=/proc/self/fd/{scratch}", "bs=4096", "count=2", "status=none"]
@@ -58,7 +58,7 @@ def test_a_program_can_write_it_too(tier: sandbox.Tier, scratch: int, tmp_path: 
     assert os.fstat(scratch).st_size == 8192
 
 
-def test_it_is_no_way_out(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> None:
+def test_the_file_gives_no_other_access(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     path = tmp_path / "other"
     path.write_bytes(b"other")
@@ -79,7 +79,7 @@ def test_it_is_no_way_out(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
 
 
-def test_nor_for_a_program(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> None:
+def test_the_file_gives_a_program_no_other_access(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> None:
     program = Path(shutil.which("dd") or "dd")
     tmp_path.chmod(0o777)
     with Cell(tier, bounds=BOUNDS, writable=[scratch], programs=(program,)) as cell:
@@ -91,14 +91,14 @@ def test_nor_for_a_program(tier: sandbox.Tier, scratch: int, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_one_nothing_can_be_written_or_cut(tier: sandbox.Tier, scratch: int) -> None:
+def test_without_a_scratch_file_nothing_can_be_written(tier: sandbox.Tier, scratch: int) -> None:
     with Cell(tier, keep=[scratch]) as cell:
         assert cell.refused("put", scratch, 0, 1) == errno.EFBIG
         assert cell.refused("cut", scratch, 0) in DENIED
         assert cell.refused("allocate_file", scratch, KEEP_SIZE | PUNCH_HOLE, 0, 4096) in DENIED
 
 
-def test_only_a_file_without_a_name_is_taken(tmp_path: Path) -> None:
+def test_a_scratch_file_must_have_no_name(tmp_path: Path) -> None:
     path = tmp_path / "named"
     path.touch()
     for fd in (os.open(path, os.O_RDWR), os.memfd_create("x")):

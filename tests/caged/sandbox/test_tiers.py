@@ -1,4 +1,4 @@
-"""Which tier is used, and what is said when it is not there."""
+"""The choice of a tier, and the error if a tier is unavailable."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     return lack
 
 
-def test_the_best_there_is_unless_another_is_asked_for() -> None:
+def test_the_best_available_tier_is_the_default() -> None:
     assert sandbox.available() is FULL
     assert sandbox.choose(None, STRICT) is FULL
     assert sandbox.choose(STRICT, FULL) is STRICT
@@ -36,7 +36,7 @@ def test_the_best_there_is_unless_another_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("layer", ["_bubblewrap", "_namespaces"])
-def test_without_namespaces_strict_is_left(without: Any, layer: str) -> None:
+def test_without_namespaces_strict_is_the_best_tier(without: Any, layer: str) -> None:
     without(layer)
     assert sandbox.choose(None, STRICT) is STRICT
     for chosen, minimum in ((None, FULL), (FULL, STRICT)):
@@ -45,7 +45,7 @@ def test_without_namespaces_strict_is_left(without: Any, layer: str) -> None:
 
 
 @pytest.mark.parametrize("layer", ["_landlock", "_libseccomp"])
-def test_without_a_required_layer_nothing_runs_unless_off_is_asked_for(without: Any, layer: str) -> None:
+def test_without_a_required_layer_only_off_can_be_chosen(without: Any, layer: str) -> None:
     without(layer)
     for chosen in (None, STRICT, FULL):
         with pytest.raises(sandbox.SandboxUnavailable, match="it is gone"):
@@ -54,7 +54,7 @@ def test_without_a_required_layer_nothing_runs_unless_off_is_asked_for(without: 
     assert sandbox.choose(None, OFF) is OFF
 
 
-def test_doctor_tries_each_layer_for_real() -> None:
+def test_the_doctor_tries_each_layer() -> None:
     layers = sandbox.examine()
     by_name = {(layer.tier, layer.name): layer for layer in layers}
     assert by_name[STRICT, "sandbox"].ok
@@ -63,7 +63,7 @@ def test_doctor_tries_each_layer_for_real() -> None:
     assert all(layer.ok or (layer.remedy and layer.detail) for layer in layers)
 
 
-def test_a_bwrap_that_fails_is_reported_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failing_bwrap_is_reported_with_its_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'bwrap: no permission' >&2\nexit 1\n")
     broken.chmod(0o755)
@@ -83,7 +83,7 @@ def test_a_bwrap_that_fails_is_reported_with_its_reason(monkeypatch: pytest.Monk
         Cell(FULL)
 
 
-def test_a_report_that_does_not_hold_is_refused(tier: sandbox.Tier) -> None:
+def test_a_report_that_contradicts_the_sandbox_is_refused(tier: sandbox.Tier) -> None:
     with Cell(tier) as cell:
         report, cage = json.loads(cell.payload), cell.cage
     assert sandbox.confirm(json.dumps(report).encode(), cage).tier is tier
@@ -102,7 +102,7 @@ def test_a_report_that_does_not_hold_is_refused(tier: sandbox.Tier) -> None:
             sandbox.confirm(rubbish, cage)
 
 
-def test_off_is_a_process_that_is_ended_all_the_same() -> None:
+def test_the_tier_off_still_ends_the_process() -> None:
     with Cell(OFF) as cell:
         assert cell.report.tier is OFF
         assert cell.report.probes == {}
@@ -111,14 +111,12 @@ def test_off_is_a_process_that_is_ended_all_the_same() -> None:
         assert cell.process.poll() == -9
 
 
-def test_a_program_that_is_not_there_is_named(tier: sandbox.Tier) -> None:
+def test_a_missing_program_is_named(tier: sandbox.Tier) -> None:
     with pytest.raises(sandbox.SandboxError, match="/no/such/program does not exist"):
         Cell(tier, programs=(Path("/no/such/program"),))
 
 
-def test_where_none_is_delegated_the_cage_has_its_other_layers(
-    tier: sandbox.Tier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_delegated_cgroup_the_other_layers_hold(tier: sandbox.Tier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("douane.sandbox.spawn.delegated", lambda: delegation.Absent("nobody gave one"))
     with Cell(tier) as cell:
         assert (cell.process.cgroup, cell.report.layers["cgroup"]) == ("", "")

@@ -1,4 +1,4 @@
-"""A limit of the shell that is too low is named, with what is needed; Douane does not just fail somewhere."""
+"""A limit of the shell that is too low is named, with the required value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MiB = 1 << 20
 
 @contextmanager
 def lowered(limit: int, soft: int) -> Iterator[None]:
-    """This process with a lower soft limit."""
+    """Lower a soft limit of this process."""
     limits = resource.getrlimit(limit)
     resource.setrlimit(limit, (soft, limits[1]))
     try:
@@ -40,7 +40,7 @@ def lowered(limit: int, soft: int) -> Iterator[None]:
         ("--nproc=3", r"`ulimit -u` is 3 .processes and threads.*at least \d\d"),
     ],
 )
-def test_a_limit_that_is_too_low_is_named_before_anything_is_started(option: str, says: str) -> None:
+def test_a_limit_that_is_too_low_stops_the_start(option: str, says: str) -> None:
     for tier in ("None", "sandbox.Tier.OFF"):
         code = f"from douane import sandbox; sandbox.choose({tier}, sandbox.Tier.STRICT)"
         completed = subprocess.run(["prlimit", option, sys.executable, "-c", code], capture_output=True, check=False)
@@ -48,13 +48,13 @@ def test_a_limit_that_is_too_low_is_named_before_anything_is_started(option: str
             raise AssertionError(completed.stderr.decode().splitlines()[-1])
 
 
-def test_the_limits_that_a_machine_has_are_enough() -> None:
+def test_the_limits_of_this_machine_suffice() -> None:
     ulimits.check()
     with lowered(resource.RLIMIT_NOFILE, 64):
         ulimits.check()
 
 
-def test_descriptors_that_run_out_are_named_with_the_plugin(tier: sandbox.Tier) -> None:
+def test_too_few_descriptors_are_reported_with_the_plugin(tier: sandbox.Tier) -> None:
     highest = max(map(int, os.listdir("/proc/self/fd")))
     filled = [os.dup(0)]
     while filled[-1] < highest:  # numbers that are free below one that is used
@@ -73,7 +73,7 @@ def test_descriptors_that_run_out_are_named_with_the_plugin(tier: sandbox.Tier) 
             os.close(fd)
 
 
-def test_what_a_start_fails_for_want_of_is_named() -> None:
+def test_an_errno_of_a_start_names_its_limit() -> None:
     for number, says in ((errno.EMFILE, "ulimit -n"), (errno.EAGAIN, "ulimit -u"), (errno.ENOMEM, "ulimit -v")):
         assert says in ulimits.explain(OSError(number, ""))
     assert ulimits.explain(OSError(errno.ENOENT, "")) == ""

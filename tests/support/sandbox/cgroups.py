@@ -1,4 +1,4 @@
-"""A real cgroup that was delegated, and engines that are started in it."""
+"""A real delegated cgroup, and engines that run in it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def adopt():
 
 @contextlib.contextmanager
 def delegated_cgroup() -> Iterator[Path]:
-    """A cgroup below our own, marked as systemd marks what it delegates. Only root can make one."""
+    """A cgroup below our own, with systemd's mark of delegation. Only root can make one."""
     folder = Path(delegation.current_cgroup()) / f"douane-test-{os.getpid()}-{time.monotonic_ns()}"
     folder.mkdir()
     os.setxattr(folder, "user.delegate", b"1")
@@ -59,7 +59,7 @@ def delegated_cgroup() -> Iterator[Path]:
 
 
 class Engine:
-    """A process in the cgroup `folder` that runs `body`; `hear` gives what it tells. Use as a context manager."""
+    """A process in the cgroup `folder` that runs `body`; `hear` returns its messages. Use as a context manager."""
 
     def __init__(self, folder: Path, body: str, *, inside: bool = False, command: Sequence[str] = ()) -> None:
         """`inside`: started in `douane-engine`, as by another engine. `command`: what runs the body, as whom."""

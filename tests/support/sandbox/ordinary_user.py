@@ -1,4 +1,4 @@
-"""A cage that an ordinary user builds: run by a test as that user, with a Python that everybody can read."""
+"""A sandbox made by an ordinary user. A test runs this module as that user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REFUSED = (1, 2, 3, 13, 38)
 
 
 def check(tier: sandbox.Tier) -> None:
-    """The walls, from inside; AssertionError names what got through."""
+    """Attack the sandbox from inside; AssertionError names an attack that succeeds."""
     fd = ring(b"bytes")
     with socket.create_server(("127.0.0.1", 0)) as server, Cell(tier, keep=(fd,)) as cell:
         assert cell.refused("read", "/etc/passwd") in REFUSED

@@ -1,4 +1,4 @@
-"""Drive a process in a cage from a test."""
+"""A process in a sandbox, driven by a test."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WITHIN_S = 60
 
 
 class Ended(Exception):
-    """The process ended instead of answering."""
+    """The process ended before its reply."""
 
 
 class Cell:
-    """A cage with the tests' own runtime in it. Use as a context manager; `ask` gives it something to do."""
+    """A sandbox with the tests' own runtime. Use as a context manager; `ask` calls a function inside."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Cell:
 
 
 def pids_holding(path: str) -> list[int]:
-    """Processes whose command line names `path`: to see that none was left behind."""
+    """Processes whose command line names `path`."""
     pids = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -132,17 +132,17 @@ def pids_holding(path: str) -> list[int]:
 
 
 def wait_until_nobody_holds(end: int) -> None:
-    """Wait until every process that had the other end of the pipe `end` is gone."""
+    """Wait until no process has the other end of the pipe `end`."""
     watch = select.poll()
     watch.register(end, select.POLLIN)
     while True:
-        assert watch.poll(WITHIN_S * 1000), "a process of the cage still lives"
+        assert watch.poll(WITHIN_S * 1000), "a process of the sandbox is still alive"
         if not os.read(end, 1 << 16):
             return
 
 
 def ring(content: bytes, size: int = 1 << 16) -> int:
-    """A sealed memfd as the engine makes it, open for reading."""
+    """A read-only descriptor of a sealed memfd, as the engine makes it."""
     import fcntl
 
     fd = os.memfd_create("ring", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Douane and these tests at a place, and with a Python, that every user can read."""
+"""Copies of Douane and of these tests, and a Python, that every user can read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import douane
 import douane_plugin
 
 NOBODY = 65533
-"""A user who owns nothing."""
+"""A user without files."""
 
 SUPPORT = Path(__file__).parents[1]
 

@@ -1,7 +1,7 @@
-"""What the files of a cgroup are given and what is read from them, and which cgroup is taken.
+"""The files of a cgroup: what is written and read, and which cgroup is divided.
 
-A folder of plain files stands for a cgroup here: where the controllers are at work in version 1, no real one of version
-2 has them.
+A folder of plain files stands for a cgroup: a machine whose controllers are in use by version 1 has no real cgroup of
+version 2 with controllers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from douane.sandbox.cgroup import Base, Leaf
 MiB = 1 << 20
 
 
-def test_without_one_the_doctor_says_what_keeps_the_bounds_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_cgroup_the_doctor_names_the_other_limits_and_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiers, "delegated", lambda: delegation.Absent("nobody gave one"))
     layer = tiers._cgroup()
     assert (layer.ok, layer.optional) == (False, True)
@@ -29,7 +29,7 @@ def test_without_one_the_doctor_says_what_keeps_the_bounds_and_how_to_get_it(mon
     assert sandbox.choose(None, sandbox.Tier.STRICT) is sandbox.available()
 
 
-def test_the_bounds_are_written_as_far_as_the_files_are_there(tmp_path: Path) -> None:
+def test_bounds_are_written_to_the_files_that_exist(tmp_path: Path) -> None:
     files = ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cgroup.kill")
     for name in files:
         (tmp_path / name).touch()
@@ -49,14 +49,14 @@ def test_the_bounds_are_written_as_far_as_the_files_are_there(tmp_path: Path) ->
 
 
 def test_the_engine_measures_before_the_kernel_kills() -> None:
-    """So that a plugin that grows slowly is told what it did, and not only that it was killed."""
+    """A plugin that grows slowly is ended with the reason, instead of by the kernel without one."""
     from douane.host import limits
     from douane.sandbox import cgroup
 
     assert cgroup._ALLOWANCE > limits.LIBRARIES_BYTES
 
 
-def test_memory_is_measured_without_the_ring_and_what_the_kernel_takes_back(tmp_path: Path) -> None:
+def test_memory_is_measured_without_the_ring_and_the_page_cache(tmp_path: Path) -> None:
     (tmp_path / "memory.current").write_text(f"{100 * MiB}\n")
     (tmp_path / "memory.stat").write_text(f"anon {60 * MiB}\nfile {30 * MiB}\nfile_mapped 5\nkernel 7\n")
     (tmp_path / "pids.current").write_text("6\n")
@@ -66,7 +66,7 @@ def test_memory_is_measured_without_the_ring_and_what_the_kernel_takes_back(tmp_
 
 
 def plain(tmp_path: Path, **files: str) -> Path:
-    """A folder that looks like a cgroup that may be divided."""
+    """A folder that looks like a cgroup that can be divided."""
     content = {"type": "domain\n", "controllers": "cpu memory pids\n", "procs": f"{os.getpid()}\n"}
     for name, text in {**content, "subtree_control": "\n", **files}.items():
         (tmp_path / f"cgroup.{name}").write_text(text)
@@ -96,7 +96,7 @@ def test_controllers_are_enabled_below_the_engine(tmp_path: Path) -> None:
         ({}, "could not be divided"),  # the folder for the engine gets no cgroup.procs: a step fails in the middle
     ],
 )
-def test_what_cannot_be_divided_is_left_as_it_was(tmp_path: Path, files: dict[str, str], says: str) -> None:
+def test_a_cgroup_that_cannot_be_divided_stays_unchanged(tmp_path: Path, files: dict[str, str], says: str) -> None:
     folder = plain(tmp_path, **files)
     claim = delegation.claim(str(folder))
     assert isinstance(claim, delegation.Absent)

@@ -1,4 +1,4 @@
-"""Ways out of a cage. Each raises OSError if it was refused; what it returns got through."""
+"""Attacks on a sandbox. Each raises OSError if refused, and returns what succeeded."""
 
 import ctypes
 import mmap
@@ -52,7 +52,7 @@ def visible(path):
 
 
 def write_everywhere(folders):
-    """Try to make, change and take away files; returns what worked."""
+    """Try to make, change and delete files; return what succeeded."""
     worked = []
     for folder in folders:
         name = os.path.join(folder, "from-the-cage")
@@ -76,7 +76,7 @@ def write_everywhere(folders):
 
 
 def change(path):
-    """Try every way to change an existing file; returns what worked."""
+    """Try every way to change an existing file; return what succeeded."""
     worked = []
     for what, attempt in {
         "append": lambda: open(path, "ab").close(),
@@ -97,7 +97,7 @@ def change(path):
 
 
 def socket_families():
-    """The families and types of which a socket could be made."""
+    """The families and types of sockets that can be made."""
     families = []
     for family in range(46):
         for kind in (1, 2, 3, 4, 5, 10):
@@ -110,7 +110,7 @@ def socket_families():
 
 
 def socket_pairs():
-    """The families and types of which a pair could be made."""
+    """The families and types of socket pairs that can be made."""
     pairs = []
     for family in range(46):
         for kind in (1, 2, 3, 5):
@@ -129,7 +129,7 @@ def connect(port):
 
 
 def reconnect(fd, port):
-    """Take a granted socket elsewhere."""
+    """Connect a granted socket to another address."""
     with socket.socket(fileno=os.dup(fd)) as granted:
         granted.connect(("127.0.0.1", port))
     return "connected"
@@ -142,7 +142,7 @@ def fastopen(fd, port):
 
 
 def talk(fd, text):
-    """What a granted socket is for."""
+    """Use a granted socket as intended."""
     with socket.socket(fileno=os.dup(fd)) as granted:
         granted.settimeout(10)
         granted.sendall(text.encode())
@@ -160,7 +160,7 @@ def kill_everybody():
 
 
 def processes():
-    """The pids that can be seen other than one's own."""
+    """The pids that are visible, without our own."""
     pids = []
     for pid in range(1, 70000):
         if pid != os.getpid() and os.path.exists(f"/proc/{pid}/cmdline"):
@@ -173,7 +173,7 @@ def processes():
 
 
 def proc_files(pid):
-    """What of /proc/PID could be read."""
+    """The readable files of /proc/PID."""
     opened = []
     for name in ("environ", "mem", "maps", "cmdline", "status", "stat", "fd", "root", "cwd", "exe", "io", "ns/net"):
         for attempt in (lambda n: os.close(os.open(n, os.O_RDONLY)), os.listdir, os.readlink):
@@ -186,7 +186,7 @@ def proc_files(pid):
 
 
 def order_seen():
-    """All that a plugin finds of what the launcher was told: arguments, and the variables of those who called it."""
+    """All traces of the launch spec: arguments, and the variables of the callers."""
     import sys
 
     places = [getattr(sys, "orig_argv", []), sys.argv]
@@ -208,7 +208,7 @@ def environment():
 
 
 def descriptors():
-    """The open descriptors and what they are."""
+    """The open descriptors, with their file types."""
     targets = {}
     for fd in range(1024):
         try:
@@ -220,7 +220,7 @@ def descriptors():
 
 
 def ring_attacks(fd, size):
-    """Every way to change memory that was handed over for reading; returns what worked."""
+    """Try every way to change read-only memory; return what succeeded."""
     worked = []
 
     def punch(mode):
@@ -287,7 +287,7 @@ def mapped(fd, size):
 
 
 def allocate(bytes_wanted):
-    """Private memory, touched."""
+    """Allocate private memory and touch it."""
     block = bytearray(bytes_wanted)
     block[::4096] = b"x" * len(block[::4096])
     return len(block)
@@ -299,20 +299,20 @@ def map_anonymous(flags, bytes_wanted):
 
 
 def protect_later(bytes_wanted):
-    """Memory that is not writable is not counted, so make it writable afterwards."""
+    """Read-only memory is not counted; make it writable after mapping it."""
     address = _checked(libc.mmap(None, bytes_wanted, 1, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0))
     _checked(libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(bytes_wanted), 3))
     return "writable"
 
 
 def address_space(bytes_wanted):
-    """Page tables are memory, too: map what costs nothing and read it all."""
+    """Page tables are memory as well: map a sparse file and read all of it."""
     _checked(libc.mmap(None, bytes_wanted, 1, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, -1, 0))
     return "mapped"
 
 
 def start_threads(count):
-    """How many threads could be started, and still work."""
+    """Start threads; return how many started and still work."""
     stop = threading.Event()
     threading.stack_size(64 * 1024)
     threads = []
@@ -351,7 +351,7 @@ def fork():
 
 
 def fork_many(count):
-    """How many processes could be started, each waiting."""
+    """Start processes that wait; return how many started."""
     children = []
     for _ in range(count):
         try:
@@ -365,7 +365,7 @@ def fork_many(count):
 
 
 def stray(escape):
-    """Leave a process behind that holds on; returns whether it tried to get away in vain."""
+    """Leave a process behind, which tries to leave its session or group first, and ignores signals."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -386,7 +386,7 @@ def stray(escape):
 
 
 def setsid():
-    """Try it in a child, which leads no group: the errno, 0 if it worked."""
+    """Call setsid in a child that leads no group; return the errno, 0 if it succeeded."""
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -402,7 +402,7 @@ def execute(path):
 
 
 def execute_fd(fd):
-    """By its link in /proc, and by the descriptor itself (execveat(2), fexecve(3))."""
+    """Execute a descriptor: by its link in /proc, and directly (execveat(2), fexecve(3))."""
     os.set_inheritable(fd, True)
     errors = set()
     for attempt in (lambda: os.execve(f"/proc/self/fd/{fd}", ["x"], {}), lambda: os.execve(fd, ["x"], {})):
@@ -447,7 +447,7 @@ def write_fd(fd, count):
 
 
 def late_imports():
-    """Modules that nobody has loaded yet, with shared libraries of their own."""
+    """Import modules with shared libraries of their own."""
     import asyncio
     import decimal
     import hashlib
@@ -468,7 +468,7 @@ def late_imports():
 
 
 def matrices(size):
-    """A product big enough for numpy to use its threads, and two at once."""
+    """Two concurrent products, large enough for numpy to use its threads."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy
@@ -493,7 +493,7 @@ _leaked = []
 
 
 def hold(bytes_wanted, threads):
-    """Use that much until the end."""
+    """Use this much memory and this many threads until the process ends."""
     block = bytearray(bytes_wanted)
     block[::4096] = b"x" * len(block[::4096])
     _leaked.append(block)
@@ -516,7 +516,7 @@ def socket_option(fd, level, option):
 
 
 def put(fd, at, count):
-    """Write to a file at a place."""
+    """Write to a file at an offset."""
     return os.pwrite(fd, b"x" * count, at)
 
 
@@ -531,12 +531,12 @@ def allocate_file(fd, mode, at, length):
 
 
 def name_file(fd, path):
-    """Give an open file without a name one."""
+    """Give an unnamed open file a name."""
     os.link(f"/proc/self/fd/{fd}", path, follow_symlinks=True)
 
 
 def write_again(fd, flags):
-    """Open it anew and write a byte."""
+    """Reopen a file and write a byte."""
     again = os.open(f"/proc/self/fd/{fd}", flags)
     return os.write(again, b"y")
 

@@ -1,4 +1,4 @@
-"""What the tests run inside a cage: does what it is told over the channel, and tells how that ended."""
+"""The runtime of the tests inside a sandbox: calls functions on request, and replies with their results."""
 
 import importlib
 import os
@@ -6,7 +6,7 @@ import sys
 
 
 def main(channel: int) -> None:
-    """Answer orders, each a line of JSON: [function, *arguments]. Ends when the channel does."""
+    """Answer requests, each a line of JSON: [function, *arguments]. Return at the end of the channel."""
     import json
 
     import attacks
