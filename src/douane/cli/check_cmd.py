@@ -13,7 +13,7 @@ from .options import (
     json_option,
     plan_options,
     run_options,
-    tier_for,
+    run_tier,
     verbose_option,
 )
 from .output import print_json, progress_bar
@@ -41,7 +41,7 @@ def check(
     plan = choice.plan()
     declared = image.declared(file)
     source = open_source(file, size=image.size)
-    tier = tier_for(plan, choice.sandbox)
+    tier = run_tier(plan, choice.sandbox)
     with progress_bar(file, visible=not as_json) as progress:
         report = inspect_image(plan, declared, source, options=run_options(tier, verbose, progress))
     end(ctx, report, source.name, as_json=as_json)

@@ -9,7 +9,7 @@ import click
 from douane.errors import PlanError
 
 from .check_cmd import end
-from .options import json_option, name_of, run_options, sandbox_option, tier_for
+from .options import json_option, name_of, run_options, run_tier, sandbox_option
 from .output import print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def inspect(
     plan = _plan(config, settings)
     source = open_source(file)
     declared = DeclaredImage(name=name_of(file), disk_format=disk_format, container_format=container_format)
-    tier = tier_for(plan, sandbox)
+    tier = run_tier(plan, sandbox)
     with progress_bar(file, visible=not as_json) as progress:
         report = inspect_image(plan, declared, source, options=run_options(tier, verbose, progress))
     if report.outcome != "accepted":  # `explain` refuses nothing, so this is a failure

@@ -138,7 +138,20 @@ def tier_for(plan: Plan, sandbox: str | None) -> Tier:
     return tier
 
 
-def run_options(tier: Tier, verbose: bool, progress: Progress | None) -> RunOptions:
+def run_tier(plan: Plan, sandbox: str | None) -> Tier | None:
+    """The tier of a run that only checks; None for the best that this host supports, which is not tried beforehand.
+
+    Warns if the sandbox is off. Raises SandboxError.
+    """
+    from douane import sandbox as tiers
+
+    minimum = tiers.Tier(plan.minimum_sandbox)
+    if sandbox is None and tiers.expect(minimum) is not tiers.Tier.OFF:
+        return None
+    return tier_for(plan, sandbox)
+
+
+def run_options(tier: Tier | None, verbose: bool, progress: Progress | None) -> RunOptions:
     """How to inspect an image: in this tier, with plugins' output on standard error."""
     from douane.engine import RunOptions
 

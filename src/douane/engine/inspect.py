@@ -46,10 +46,9 @@ def inspect_image(
     started = time.monotonic()
     with contextlib.closing(source), INTERRUPTS.deferred():
         check_declared(plan, image)
-        tier = options.tier or choose_tier(plan, None)
         resolved = resolve_plan(plan)  # reads files, starts nothing
         with (
-            launch(resolved, tier, options, sink) as launched,  # plugin processes, ready for the image
+            launch(resolved, options.tier, options, sink) as launched,  # plugin processes, ready for the image
             Run(launched, source, image, progress=options.progress) as run,
         ):
             run.go()

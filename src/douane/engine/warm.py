@@ -14,7 +14,7 @@ from douane.plan.resolve import resolve_plan
 from douane.report import Report
 from douane.stream.source import Source
 
-from .inspect import DEFAULTS, check_declared, choose_tier
+from .inspect import DEFAULTS, check_declared
 from .outcome import make_report
 from .run import Run
 
@@ -28,8 +28,7 @@ class WarmRun:
     def __init__(self, plan: Plan, options: RunOptions = DEFAULTS) -> None:
         """`progress` comes with the image."""
         self._plan = plan
-        tier = options.tier or choose_tier(plan, None)
-        self._launched: Launched | None = launch(resolve_plan(plan), tier, options)
+        self._launched: Launched | None = launch(resolve_plan(plan), options.tier, options)
 
     def is_usable(self) -> bool:
         """False if a plugin has ended while it waited, or the image has come: make another one."""

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Literal
 
 from douane import sandbox
-from douane.errors import PlanError
+from douane.errors import PlanError, SandboxError
 from douane.plan.resolve import ResolvedPlan, ResolvedPlugin
 from douane.plan.source_scan import Kind
 from douane.stream.ring import AUDIT_SLOTS, SLOTS
@@ -31,7 +31,7 @@ Until = Literal["ready", "described"]
 
 def launch(
     resolved: ResolvedPlan,
-    tier: sandbox.Tier,
+    tier: sandbox.Tier | None,
     options: RunOptions,
     sink: Sink | None = None,
     *,
@@ -40,9 +40,33 @@ def launch(
 ) -> Launched:
     """Start all plugins of `resolved` and wait until they are ready, or only until they have described themselves.
 
+    A `tier` of None is the best that this host supports, not below the plan's minimum. It is not tried beforehand: if
+    the expected tier fails, each layer is tried, and the plugins are started in the tier that works.
+
     If a class turns out to be of another kind than its source shows, all are started once more, with the right
     descriptors. A failure that decides the image ends the wait early. Raises PlanError, SandboxError, SinkError.
     """
+    if tier is not None:
+        return _launch(resolved, tier, options, sink, until, stores_received)
+    minimum = sandbox.Tier(resolved.plan.minimum_sandbox)
+    expected = sandbox.expect(minimum)
+    try:
+        return _launch(resolved, expected, options, sink, until, stores_received)
+    except SandboxError:
+        supported = sandbox.choose(None, minimum)
+        if supported is expected:
+            raise
+    return _launch(resolved, supported, options, sink, until, stores_received)
+
+
+def _launch(
+    resolved: ResolvedPlan,
+    tier: sandbox.Tier,
+    options: RunOptions,
+    sink: Sink | None,
+    until: Until,
+    stores_received: bool,
+) -> Launched:
     for _ in range(2):
         launched = Launched(resolved, tier, options, sink, stores_received=stores_received)
         try:

@@ -23,7 +23,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of an inspection."""
 
     tier: Tier | None = None
-    """The sandbox tier; None is the best one that this machine has."""
+    """The sandbox tier; None is the best that this host supports, not below the plan's minimum."""
 
     emit: LogLine = ignore_log
     """Receives what plugins print and log."""

@@ -2,7 +2,7 @@
 
 A caller describes the sandbox (`SandboxSpec`) and what runs in it (`PythonRuntime`, `Program`); `start` returns the
 running `SandboxProcess`; `confirm` checks the report of the attacks that the process tried on its own sandbox before it
-loaded any plugin. `choose` and `examine` find the tiers that this host supports.
+loaded any plugin. `choose`, `expect` and `examine` find the tiers that this host supports.
 
 The decisions are in `launch_spec.py`, what needs a system call outside in `spawn.py`, `process.py` and `cgroup.py`, and
 what the new process does to itself in the folder `caged/`, the only code of ours that the process can read.
@@ -19,7 +19,7 @@ from .process import SandboxProcess
 from .self_test import SelfTestReport, confirm
 from .spawn import start
 from .spec import Bounds, Program, PythonRuntime, SandboxSpec, Tier
-from .tiers import Layer, available, choose, examine
+from .tiers import Layer, available, choose, examine, expect
 from .usage import Usage
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "choose",
     "confirm",
     "examine",
+    "expect",
     "interpreter",
     "refuse_descriptors",
     "start",

@@ -63,6 +63,15 @@ def _library() -> ctypes.CDLL:
     return library
 
 
+def is_installed() -> bool:
+    """Tell if libseccomp can be loaded."""
+    try:
+        _library()
+    except SandboxError:
+        return False
+    return True
+
+
 @functools.cache
 def numbers() -> dict[str, int]:
     """The numbers of the calls in NUMBERS on this processor."""
