@@ -23,6 +23,7 @@ from . import (
     kill_engine,
     plugin_start,
     qcow2_to_raw,
+    start_up,
     table,
 )
 from .driving import WrongOutcome
@@ -34,6 +35,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "inspectors": further_inspectors.measure,
     "memory": engine_memory.measure,
     "refusal": early_refusal.measure,
+    "command": start_up.measure,
     "start": plugin_start.measure,
     "formats": examination_speed.measure,
     "gzip": gzip_decompression.measure,
