@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from planted_plugins import ALL, classes_in
 
+pytestmark = pytest.mark.timeout(900)  # half a minute each, and much more on a busy machine
+
 FAULTS = {
     "faulty_streams.py": {
         "ChunkSearch": "depends-on-cuts",

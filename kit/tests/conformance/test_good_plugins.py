@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from planted_plugins import ALL, PLUGINS, classes_in
 
+pytestmark = pytest.mark.timeout(900)  # a quarter of a minute each, and much more on a busy machine
+
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples" / "plugins"
 

@@ -10,6 +10,8 @@ import sys
 import pytest
 from planted_plugins import PLUGINS
 
+pytestmark = pytest.mark.timeout(900)  # up to a minute each, and much more on a busy machine
+
 SHELL = """#!/bin/sh
 n=$(head -c 4096 | wc -c)
 [ "$n" -gt 0 ] || exit 3

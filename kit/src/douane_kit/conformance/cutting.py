@@ -10,8 +10,8 @@ from douane_plugin.testing._cuts import cuts_of, ways
 
 from . import images
 from .cases import Case, Cuts, Outcome, Trial, differ
-from .driver_process import Runner
 from .minimise import minimise
+from .runner import Runner
 from .words import Words
 
 SECONDS = 12.0

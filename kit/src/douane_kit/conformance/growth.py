@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .cases import USUAL, Case, Facts, Outcome, Trial
-from .driver_process import Runner
 from .findings import Finding, show_image
 from .images import long_filler, tar_archive, zip_archive
+from .runner import Runner
 from .subject import Subject
 from .words import Words
 

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from .cases import Case, Outcome
-from .driver_process import Runner
 from .findings import Finding, show_image
+from .runner import Runner
 
 MAX_CASES = 12
 TIMES = 24

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from . import images
 from .cases import NOTHING_DECLARED, USUAL, Case, Facts, Trial
-from .driver_process import Runner
+from .runner import Runner
 from .subject import Subject
 from .words import Words
 

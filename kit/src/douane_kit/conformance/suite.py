@@ -14,22 +14,19 @@ from douane.engine import PlanError, PluginSpec
 from . import judge, words
 from .cases import NOTHING_DECLARED, USUAL, Case, Outcome, Trial, differ
 from .cutting import Cutting, Difference, Windows
-from .driver_process import OFTEN, Died, GaveUp, NotRun, Runner, Unusable
+from .driver_process import Died, NotRun, Unusable
 from .findings import Finding, Report, show_image
 from .growth import Growth
-from .judge import Fault
-from .minimise import minimise
 from .programs import check_program, through_engine
 from .repeat import Repeat
+from .runner import OFTEN, GaveUp, Runner
 from .search import FORMATS, Search
 from .subject import Subject
+from .suspects import Suspects
 from .transforming import Transforming
 
-MAX_OF_A_CODE = 3
-CONFIRM_SECONDS = 12.0
 SECONDS = 70.0
 SETTLE_SECONDS = 20.0
-MINIMISED_BYTES = 1 << 18
 
 Step = Callable[[str], None]
 
@@ -91,7 +88,6 @@ class _Suite:
         self._effort = effort
         self._runner = Runner(subject)
         self._label = f"plugin {subject.spec.name!r} ({subject.spec.use})"
-        self._suspects: dict[tuple[str, str], tuple[Case, Outcome, Fault]] = {}
 
     def run(self) -> None:
         runner = self._runner
@@ -100,19 +96,21 @@ class _Suite:
             try:
                 self._load()
                 sources = self._subject.sources()
-                self._broad = judge.broad_handlers(sources)
                 self._may_refuse = any("Reject(" in text for text in sources.values())
                 self._words = self._find_words(sources)
+                self._suspects = Suspects(
+                    runner, self._subject, self._report, judge.broad_handlers(sources), self._words.names
+                )
                 if self._can_run():
                     self._check()
             except GaveUp as reason:
                 self._report.note(str(reason))
-                self._judge_all(list(runner.recent))
+                self._suspects.note(list(runner.recent))
                 self._report.cut_short = str(reason) == OFTEN
                 runner.limit = runner.spent + SETTLE_SECONDS
                 runner.overflows = runner.slow = 0
                 runner.restart()
-                self._settle()
+                self._suspects.settle()
         finally:
             self._report.processes = runner.processes
             runner.close()
@@ -167,8 +165,8 @@ class _Suite:
                     error = PlanError(f"{self._label}: its configuration is refused: {outcome.message}")
                     error.add_note(outcome.trace)
                     raise error
-                self._judge_all([(case, outcome)])
-                self._settle()
+                self._suspects.note([(case, outcome)])
+                self._suspects.settle()
                 return False
         return True
 
@@ -185,13 +183,13 @@ class _Suite:
             report.verdicts.update(outcome.kind for _, outcome in search.trials)
             if self._may_refuse and not report.verdicts["refused"] and not report.verdicts["incomplete"]:
                 report.note("no image was found that it refuses; give one with --image, so that this is checked, too")
-            self._judge_all(search.trials)
+            self._suspects.note(search.trials)
         self._step("repeat")
         repeat = Repeat(runner)
         finding = repeat.check(self._diverse(search.corpus))
         report.count("images tried again, in other processes and at other times", repeat.count)
         if finding is not None:
-            self._add(finding)
+            self._suspects.add(finding)
             runner.restart()
             runner.reload = finding.code == "keeps-state"
         if finding is not None and finding.code == "not-deterministic":
@@ -202,7 +200,7 @@ class _Suite:
             self._check_growth(search.corpus)
             if self._subject.described.is_transform:
                 self._check_output()
-        self._settle()
+        self._suspects.settle()
         if not report.findings:
             self._check_engine(search.corpus)
 
@@ -225,7 +223,7 @@ class _Suite:
         try:
             difference = cutting.check(corpus)
         finally:
-            self._judge_all(cutting.trials)
+            self._suspects.note(cutting.trials)
             self._report.count("cuts of the same image compared", cutting.count)
         if difference is not None and not self._is_known(difference[3]):
             self._add_difference(cutting, difference)
@@ -239,11 +237,11 @@ class _Suite:
                 "overlap too little"
             )
             outcomes = (f"before it: {first.describe()}", f"across it: {second.describe()}")
-            self._add(Finding("depends-on-cuts", text, show_image(case), outcomes))
+            self._suspects.add(Finding("depends-on-cuts", text, show_image(case), outcomes))
 
     def _is_known(self, outcome: Outcome) -> bool:
         """True if the difference is a fault that another finding reports: the cuts only bring it to light."""
-        fault = judge.judge(Case(b""), outcome, self._broad)
+        fault = self._suspects.judge(Case(b""), outcome)
         return fault is not None and fault.code not in ("fails", "says-nothing", "bad-properties")
 
     def _add_difference(self, cutting: Cutting, difference: Difference) -> None:
@@ -256,19 +254,21 @@ class _Suite:
         if not differ(*alone):
             finding = Repeat(self._runner).check([uncut, cut])
             if finding is not None:
-                self._add(finding)
+                self._suspects.add(finding)
             return
         _, first, cut, second = cutting.minimise((uncut, alone[0], cut, alone[1]))
         outcomes = (f"one chunk: {first.describe()}", f"{show_image(cut)['cuts']}: {second.describe()}")
         subject = "its answer" if first.kind == second.kind == "accepted" else "its verdict"
         text = f"{subject} depends on where the image is cut into chunks"
-        self._add(Finding("depends-on-cuts", text, show_image(cut), outcomes, (second.trace or first.trace)[-1500:]))
+        self._suspects.add(
+            Finding("depends-on-cuts", text, show_image(cut), outcomes, (second.trace or first.trace)[-1500:])
+        )
 
     def _check_growth(self, corpus: Sequence[Trial]) -> None:
         self._step("growth")
-        growth = Growth(self._runner, self._subject, self._words, self._seed, self._judge_all, self._effort)
+        growth = Growth(self._runner, self._subject, self._words, self._seed, self._suspects.note, self._effort)
         for finding in growth.check(corpus):
-            self._add(finding)
+            self._suspects.add(finding)
         self._report.count("measurements of time and memory", growth.count)
         self._report.count("largest image, in MiB", growth.largest >> 20)
         self._report.notes += growth.notes
@@ -279,7 +279,7 @@ class _Suite:
         declared = [text for text in FORMATS if text and text in self._words.texts and text != "raw"]
         finding = transforming.check([dataclasses.replace(USUAL, disk_format=text) for text in declared[:4]])
         if finding is not None:
-            self._add(finding)
+            self._suspects.add(finding)
         self._report.count("outputs compared", transforming.count)
 
     def _check_engine(self, corpus: Sequence[Trial]) -> None:
@@ -298,76 +298,5 @@ class _Suite:
             if verdict.outcome in ("failed", "timeout") and outcome.kind not in ("failed", "hangs", "died"):
                 text = f"the engine disagrees: {verdict.outcome}, {verdict.detail or verdict.message}"
                 outcomes = (f"the suite: {outcome.describe()}", f"the engine: {verdict.outcome} {verdict.code}")
-                self._add(Finding("engine-differs", text, show_image(case), outcomes))
+                self._suspects.add(Finding("engine-differs", text, show_image(case), outcomes))
                 return
-
-    # findings
-
-    def _add(self, finding: Finding) -> None:
-        if sum(1 for known in self._report.findings if known.code == finding.code) < MAX_OF_A_CODE:
-            self._report.findings.append(finding)
-
-    def _add_fault(self, fault: Fault, case: Case, outcome: Outcome, code: str | None = None) -> None:
-        finding = Finding(
-            code or fault.code, fault.text, show_image(case), (outcome.describe(),), outcome.trace[-1500:]
-        )
-        self._add(finding)
-
-    def _judge_all(self, trials: Sequence[Trial]) -> None:
-        """Judge each outcome, and note the smallest case for each fault."""
-        for case, outcome in trials:
-            fault = judge.judge(case, outcome, self._broad)
-            if fault is None:
-                continue
-            earlier = self._suspects.get(fault[:2])
-            if earlier is None or len(case.data) < len(earlier[0].data):
-                self._suspects[fault[:2]] = (case, outcome, fault)
-
-    def _settle(self) -> None:
-        """Confirm the suspected faults, and add a finding for each; of several that hang, only one."""
-        suspects, self._suspects = list(self._suspects.values()), {}
-        suspects.sort(key=lambda suspect: len(suspect[0].data))
-        hangs = [suspect for suspect in suspects if suspect[2].code == "hangs"]
-        for case, outcome, fault in [*(suspect for suspect in suspects if suspect[2].code != "hangs"), *hangs[:1]]:
-            same = [known for known in self._report.findings if known.code.startswith(fault.code)]
-            if len(same) >= MAX_OF_A_CODE:
-                continue
-            try:
-                self._confirm(case, outcome, fault)
-            except GaveUp:
-                self._add_fault(fault, case, outcome, "fails-on-content" if fault.code == "fails" else None)
-
-    def _confirm(self, case: Case, outcome: Outcome, fault: Fault) -> None:
-        plain = dataclasses.replace(case, trace=False)
-        if fault.code == "hangs":
-            again = self._runner.run_one(plain, seconds=CONFIRM_SECONDS)
-            if again.kind == "hangs":
-                self._add_fault(fault, case, again)
-            elif again.wall > judge.SMALL_SECONDS and len(case.data) <= judge.SMALL_BYTES:
-                text = f"it needs {again.wall:.3g} s for an image of {len(case.data)} bytes"
-                self._add_fault(Fault(fault.code, fault.detail, text), case, again)
-            return
-        if fault[:2] in (("slow-growth", "small"), ("sleeps", "waits")):
-            # Once may be a busy machine's fault, and the trace makes the plugin slower.
-            faults = [judge.judge(plain, self._runner.run_one(plain), self._broad) for _ in range(2)]
-            if all(map(fault.is_like, faults)):
-                self._add_fault(fault, case, outcome)
-            return
-        if fault.code == "died":
-            self._add_fault(fault, case, outcome)
-            return
-
-        def holds(cases: list[Case]) -> list[bool]:
-            trials = zip(cases, self._runner.run(cases), strict=True)
-            return [fault.is_like(judge.judge(tried, result, self._broad)) for tried, result in trials]
-
-        traced = dataclasses.replace(case, trace=True)
-        if len(case.data) <= MINIMISED_BYTES and holds([traced])[0]:
-            case, count = minimise(traced, holds)
-            self._report.count("images tried to make one small", count)
-            outcome = self._runner.run_one(case)
-            fault = judge.judge(case, outcome, self._broad) or fault
-        code = None
-        if fault.code == "fails":
-            code = judge.classify(case, outcome, self._runner.run, self._words.names, self._subject.reads_bytes)
-        self._add_fault(fault, case, outcome, code)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from . import images
 from .cases import NOTHING_DECLARED, USUAL, Case, Facts, Outcome
-from .driver_process import Runner
 from .findings import Finding, show_image
+from .runner import Runner
 
 OUTPUT_BYTES = 1 << 20
 TAIL_SIZES = (1, 100, 511, 513, 1000, 4095, 4097, 65535, 65537, 100_003, 300_001)
