@@ -48,7 +48,7 @@ class Cutting:
         return None
 
     def _images(self) -> list[bytes]:
-        """Return images that are worth cutting whatever the plugin does."""
+        """Return images that are worth cutting for every plugin."""
         text = b"root:x:0:0:root:/root:/bin/sh\nkey = value\n\n# comment\n" * 8
         tokens = self._words.tokens
         joined = b"\n".join(tokens[:40])
@@ -136,7 +136,7 @@ class Windows:
         return list(zip(cases, self._runner.run(cases), strict=True))
 
     def _searched(self) -> list[bytes]:
-        """Return constants that are refused wherever they are, the longest first."""
+        """Return constants that are refused at any offset, the longest first."""
         searched = []
         plain = self._runner.run_one(Case(b"." * 1500))
         for token in [token for token in self._words.tokens if 2 <= len(token) <= 256][:80]:

@@ -95,7 +95,7 @@ class DriverProcess:
     def __init__(self, subject: Subject, memory: SharedMemory, clock: float) -> None:
         self._memory = memory
         self.printed = 0
-        cage = subject.cage()
+        spec = subject.sandbox_spec()
         grants = subject.open_grants()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         image_fd = os.open(f"/proc/self/fd/{memory.fd}", os.O_RDONLY | os.O_CLOEXEC)
@@ -104,7 +104,7 @@ class DriverProcess:
         scratch = subject.scratch()
         try:
             self._process = sandbox.start(
-                cage,
+                spec,
                 sandbox.PythonRuntime(ENTRY),
                 channel=theirs.fileno(),
                 keep=[fd for fd, _ in grants.values()],
@@ -129,7 +129,7 @@ class DriverProcess:
             kind, payload = self._receive(START_SECONDS)
             if kind != wire.CAGED:
                 raise NotRun(f"{subject.spec.name}: the process did not begin with the sandbox's report")
-            sandbox.confirm(payload, cage)
+            sandbox.confirm(payload, spec)
             self._send(
                 wire.LOAD,
                 {

@@ -35,7 +35,7 @@ MENDS = {
     "bad-properties": "return at most 64 properties: keys of a-z 0-9 _ (64 characters), values str (4096 characters, "
     "no NUL), int of 64 bits, finite float or bool",
     "bad-answer": "Reject(code, message): a code is 1 to 64 of a-z 0-9 - _ . and the message is a sentence",
-    "says-nothing": "tell the tenant in a sentence what is wrong with the image and what to do; details belong into "
+    "says-nothing": "write a sentence for the tenant: what is wrong with the image, and what to do; put details into "
     "self.log",
     "not-deterministic": "decide by the image alone: no random numbers, no clock, no order of a set, no id()",
     "keeps-state": "keep nothing in the class, in the module or in a default argument; start afresh in __init__ and "

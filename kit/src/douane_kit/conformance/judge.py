@@ -17,7 +17,7 @@ LOG_BYTES = 256 << 10
 SLEEP_SECONDS = 0.5
 SMALL_BYTES = 1 << 16
 SMALL_SECONDS = 1.0
-"""More time than that for an image of `SMALL_BYTES` is a fault, whatever the plugin does."""
+"""More time for an image of `SMALL_BYTES` is a fault in every plugin."""
 
 METHODS = ("inspect", "transform")
 ANSWERS = ("Reject", "Incomplete", "Defer")

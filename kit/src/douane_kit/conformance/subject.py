@@ -75,8 +75,8 @@ class Subject:
             self._scratch = ScratchFiles(self.spec.scratch)
         return self._scratch
 
-    def cage(self) -> sandbox.SandboxSpec:
-        """Return a sandbox like that of production, with the driver in it."""
+    def sandbox_spec(self) -> sandbox.SandboxSpec:
+        """Return the sandbox of production, with the driver in it."""
         return sandbox.SandboxSpec(
             tier=self.tier,
             interpreter=self._interpreter,

@@ -164,11 +164,11 @@ def _run(runtime: InProcessRuntime, cls: type, settings: dict[str, Any], transfo
 
 
 def _exception(failure: BaseException, stage: str, result: Result) -> BaseException:
-    """Return the exception that tells the test of `failure`: the plugin's own, or PluginFailed."""
+    """Return the exception to raise in the test: the plugin's own, or PluginFailed."""
     if isinstance(failure, (BadProperties, _Violation)):
         return PluginFailed(str(failure), result)
     if isinstance(failure, SystemExit):
-        text = f"it ended with sys.exit({failure.code!r}), which is no answer"
+        text = f"it ended with sys.exit({failure.code!r}), which is not an answer"
     elif stage != "run" and isinstance(failure, (Reject, Incomplete, Defer)):
         text = f"it raised {type(failure).__name__} in its constructor, before it has seen an image: {failure}"
     else:
