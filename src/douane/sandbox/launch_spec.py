@@ -116,7 +116,10 @@ def launch_spec(
         isolated = sandbox.tier is Tier.FULL or landlock_abi() >= SIGNALS_STAY_INSIDE
         spec["numbers"] = seccomp.numbers()
         spec["filter"] = seccomp.filter_program(
-            access.programs, isolated, sandbox.bounds.file_bytes > 0, sandbox.messages and can_refuse_descriptors()
+            access.programs,
+            isolated,
+            sandbox.bounds.file_bytes > 0,
+            sandbox.messages and (access.programs or can_refuse_descriptors()),
         )
     return spec
 
