@@ -66,7 +66,7 @@ Import = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], Path]:
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], Path]:
     """Each bomb is made once."""
     folder = tmp_path_factory.mktemp("bombs")
 
@@ -102,8 +102,8 @@ def bring(tmp_path: Path) -> Import:
         status, kibibytes = map(int, (tmp_path / "ended").read_text().split())
         assert kibibytes << 10 < MEMORY
         report: dict[str, Any] = json.loads((tmp_path / "report.json").read_text())
-        left = [name for name in (tmp_path / "left").read_text().split() if not name.endswith("lock")]
-        return report | {"exit": status, "left": left}
+        leftovers = [name for name in (tmp_path / "left").read_text().split() if not name.endswith("lock")]
+        return report | {"exit": status, "left": leftovers}
 
     return go
 
@@ -126,14 +126,14 @@ def assert_refused(report: dict[str, Any], *codes: str) -> None:
         ("zip, 10 GiB", lambda: bombs.zip_of_runs(ZEROS, 160)),
     ],
 )
-def test_gibibytes_of_zeros_are_refused(bring: Import, made: Any, name: str, make: Any) -> None:
-    assert_refused(bring(made(name, make)), "compressed-bomb")
+def test_gibibytes_of_zeros_are_refused(bring: Import, cached: Any, name: str, make: Any) -> None:
+    assert_refused(bring(cached(name, make)), "compressed-bomb")
 
 
 @pytest.mark.timeout(120)
-def test_what_packs_zeros_less_well_takes_no_room_of_them(bring: Import, made: Any) -> None:
+def test_zeros_below_the_limit_take_no_space(bring: Import, cached: Any) -> None:
     """2 GiB of zeros are 8 MiB in lz4. That may be an empty disk; it is taken, and takes no room."""
-    report = bring(made("lz4 2 GiB", lambda: bombs.packed("lz4", ZEROS, 32)))
+    report = bring(cached("lz4 2 GiB", lambda: bombs.packed("lz4", ZEROS, 32)))
     assert (report["outcome"], report["stored"]["size"]) == ("accepted", 2 * GIB)  # on a disk of 384 MiB
     assert report["temporary_bytes"] == 0
 
@@ -150,8 +150,8 @@ def test_what_packs_zeros_less_well_takes_no_room_of_them(bring: Import, made: A
         ("gzip of a qcow2 of one cluster", lambda: gzipped(qcow2_of_one_cluster(8 * GIB, b"BOMB"))),
     ],
 )
-def test_gibibytes_of_anything_else_end_at_the_ratio(bring: Import, made: Any, name: str, make: Any) -> None:
-    assert_refused(bring(made(name, make)), "transform-limit")
+def test_gibibytes_of_other_data_end_at_the_ratio(bring: Import, cached: Any, name: str, make: Any) -> None:
+    assert_refused(bring(cached(name, make)), "transform-limit")
 
 
 def gzipped(data: bytes) -> bytes:
@@ -169,8 +169,8 @@ def gzipped(data: bytes) -> bytes:
         ("zstd in gzip", lambda: gzipped(b"".join(bombs.zstd_of_runs(b"\0", 10 * GIB)))),
     ],
 )
-def test_a_bomb_in_a_bomb_is_not_unpacked_twice(bring: Import, made: Any, name: str, make: Any) -> None:
-    report = bring(made(name, make))
+def test_a_bomb_in_a_bomb_is_not_unpacked_twice(bring: Import, cached: Any, name: str, make: Any) -> None:
+    report = bring(cached(name, make))
     assert_refused(report, "compressed-again")
     assert report["stored"]["size"] == 0
 
@@ -186,10 +186,10 @@ def test_a_bomb_in_a_bomb_is_not_unpacked_twice(bring: Import, made: Any, name: 
         ("zstd window", lambda: b"\x28\xb5\x2f\xfd\x00" + bytes([31 - 10 << 3]) + b"\x01\0\0", ("compressed-window",)),
     ],
 )
-def test_an_archive_that_asks_for_too_much_is_refused(
-    bring: Import, made: Any, name: str, make: Any, codes: tuple[str, ...]
+def test_an_archive_that_needs_too_much_is_refused(
+    bring: Import, cached: Any, name: str, make: Any, codes: tuple[str, ...]
 ) -> None:
-    assert_refused(bring(made(name, make)), *codes)
+    assert_refused(bring(cached(name, make)), *codes)
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def test_an_archive_that_asks_for_too_much_is_refused(
         ),
     ],
 )
-def test_an_appliance_that_means_harm_is_refused(
-    bring: Import, made: Any, name: str, make: Any, codes: tuple[str, ...]
+def test_a_hostile_appliance_is_refused(
+    bring: Import, cached: Any, name: str, make: Any, codes: tuple[str, ...]
 ) -> None:
-    assert_refused(bring(made(f"ova {name}", make)), *codes)
+    assert_refused(bring(cached(f"ova {name}", make)), *codes)
 
 
 @pytest.mark.parametrize(
@@ -243,22 +243,22 @@ def test_an_appliance_that_means_harm_is_refused(
         ("in a circle", {"turn": True}, ("convert-out-of-order", "convert-damaged", "unsafe-header")),
     ],
 )
-def test_a_stream_optimized_vmdk_that_lies_is_refused(
-    bring: Import, made: Any, qemu_img: Any, name: str, change: Any, codes: tuple[str, ...]
+def test_a_false_stream_optimized_vmdk_is_refused(
+    bring: Import, cached: Any, qemu_img: Any, name: str, change: Any, codes: tuple[str, ...]
 ) -> None:
     vmdk = qemu_img("vmdk", "-o", "subformat=streamOptimized", data=os.urandom(MIB))
-    assert_refused(bring(made(f"vmdk {name}", bombs.stream_vmdk(vmdk, **change))), *codes)
+    assert_refused(bring(cached(f"vmdk {name}", bombs.stream_vmdk(vmdk, **change))), *codes)
 
 
-def test_a_qcow2_of_64_tebibytes_is_refused(bring: Import, made: Any, qemu_img: Any) -> None:
+def test_a_qcow2_of_64_tebibytes_is_refused(bring: Import, cached: Any, qemu_img: Any) -> None:
     image = qemu_img("qcow2", "-o", "cluster_size=2M", size=64 * TIB)
-    report = bring(made("qcow2 64 TiB", image))
+    report = bring(cached("qcow2 64 TiB", image))
     assert_refused(report, "convert-too-large")
     assert report["temporary_bytes"] < 16 * MIB
 
 
 @pytest.mark.parametrize("pack", ["tar", "zip"])
-def test_a_member_that_is_named_like_another_image_does_nothing_to_it(program: Program, pack: str) -> None:
+def test_a_member_with_the_name_of_another_image_does_not_change_it(program: Program, pack: str) -> None:
     """Names of members lead nowhere: not to the store's own files either."""
     first = program.report(b"the first image " * 4096, PLAN, "import")
     assert first["outcome"] == "accepted", first
@@ -273,7 +273,7 @@ def test_a_member_that_is_named_like_another_image_does_nothing_to_it(program: P
     assert {path: path.read_bytes() for path in content} == content
 
 
-def test_the_zips_of_these_tests_are_what_others_take_for_bombs() -> None:
+def test_other_programs_read_the_bombs_of_these_tests() -> None:
     """Python's own module lists all files of the overlapping one, and together they are far more than is there."""
     import io
     import zipfile

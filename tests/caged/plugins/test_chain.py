@@ -1,4 +1,4 @@
-"""The whole way in one go: `decompress`, `ova`, `convert`, `format`, and an antivirus that sees the disk itself."""
+"""The whole chain in one run: `decompress`, `ova`, `convert`, `format`, and an antivirus that sees the disk itself."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def appliance(qemu_img: Any, disk: bytes, kind: str, systems: str = MACHINE) -> 
 
 @pytest.mark.parametrize("command", ["check", "import"])
 @pytest.mark.parametrize(("kind", "pack"), [("vmdk", "gz"), ("vmdk", "xz"), ("qcow2", "gz"), ("qcow2-packed", "xz")])
-def test_a_packed_appliance_becomes_a_raw_disk_that_was_looked_at(
+def test_a_compressed_appliance_becomes_an_inspected_raw_disk(
     run: Run, qemu_img: Any, command: str, kind: str, pack: str
 ) -> None:
     archive, inner = appliance(qemu_img, CLEAN, kind)
@@ -116,10 +116,10 @@ def test_a_packed_appliance_becomes_a_raw_disk_that_was_looked_at(
     assert (report["disk_format"], report["container_format"]) == ("raw", "bare")
     assert report["virtual_size"] == len(CLEAN)
     assert {name: told["value"] for name, told in report["proposed"].items()} == OPENSTACK
-    found = report["properties"]
-    assert found["antivirus.scanned"] == len(CLEAN)
-    assert (found["ova.manifest"], found["convert.source"]) == ("sha256 verified", kind.partition("-")[0])
-    assert found["decompress.compression"] == {"gz": "gzip", "xz": "xz"}[pack]
+    properties = report["properties"]
+    assert properties["antivirus.scanned"] == len(CLEAN)
+    assert (properties["ova.manifest"], properties["convert.source"]) == ("sha256 verified", kind.partition("-")[0])
+    assert properties["decompress.compression"] == {"gz": "gzip", "xz": "xz"}[pack]
     # A stream needs nothing on the disk; of what has tables anywhere, one copy of what arrived, holes left out.
     whole_blocks = -(-len(inner) // 4096) * 4096
     assert report["temporary_bytes"] <= (0 if kind == "vmdk" else whole_blocks)
@@ -130,7 +130,7 @@ def test_a_packed_appliance_becomes_a_raw_disk_that_was_looked_at(
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
-def test_the_fields_of_processors_come_through_the_whole_chain(run: Run, qemu_img: Any, tier: str) -> None:
+def test_cim_properties_pass_the_whole_chain(run: Run, qemu_img: Any, tier: str) -> None:
     machine = system(item(1, CPU, VirtualQuantity=2), more=CIM)
     archive, _ = appliance(qemu_img, CLEAN, "vmdk", machine)
     report = run("import", gzip.compress(archive, 1), hardware="cim", tier=tier)
@@ -140,9 +140,7 @@ def test_the_fields_of_processors_come_through_the_whole_chain(run: Run, qemu_im
 
 @pytest.mark.parametrize("command", ["check", "import"])
 @pytest.mark.parametrize("kind", ["vmdk", "qcow2-packed"])
-def test_a_virus_in_the_disk_is_found_behind_all_that_it_was_packed_in(
-    run: Run, qemu_img: Any, command: str, kind: str
-) -> None:
+def test_a_virus_in_the_disk_is_found_behind_every_layer(run: Run, qemu_img: Any, command: str, kind: str) -> None:
     archive, _ = appliance(qemu_img, INFECTED, kind)
     image = PACK["gz"](archive)
     assert SIGNATURE not in image and SIGNATURE not in archive
@@ -152,7 +150,7 @@ def test_a_virus_in_the_disk_is_found_behind_all_that_it_was_packed_in(
 
 
 @pytest.mark.parametrize("at", ["gz", "archive", "disk"])
-def test_damage_on_any_level_lets_nothing_in(run: Run, qemu_img: Any, at: str) -> None:
+def test_damage_in_any_layer_is_refused(run: Run, qemu_img: Any, at: str) -> None:
     archive, inner = appliance(qemu_img, CLEAN, "vmdk")
     if at == "disk":
         archive = archive.replace(inner[1 * MIB : 1 * MIB + 512], bytes(512))

@@ -1,4 +1,4 @@
-"""`convert`: whatever the format and the way, the disk that comes out is the one that went in."""
+"""The transform `convert`: the disk is the same for every format and on every way."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def qcow2_of(folder: Path, cluster_size: int, size: str, *writes: str) -> tuple[
     return image, raw
 
 
-def test_a_disk_that_is_packed_further_on_is_given_out_without_a_seam(tmp_path: Path) -> None:
+def test_a_qcow2_with_late_compressed_clusters_becomes_its_disk(tmp_path: Path) -> None:
     """Its first half goes on as it arrives, the second is read by qemu-img."""
     image, raw = qcow2_of(tmp_path, 512, "4M", "-P 0x5a 0 1M", "-c -P 0xa5 2M 512", "-P 0xc3 3M 1M")
     report = convert(tmp_path, image.read_bytes(), plan_of("format"), disk_format="qcow2")
@@ -67,7 +67,7 @@ def test_a_disk_that_is_packed_further_on_is_given_out_without_a_seam(tmp_path: 
     assert (tmp_path / "out").read_bytes() == raw.read_bytes()
 
 
-def test_a_disk_that_stands_out_of_order_waits_without_holding_what_arrives(tmp_path: Path) -> None:
+def test_clusters_out_of_order_wait_without_holding_chunks(tmp_path: Path) -> None:
     """After its first clusters, many chunks with nothing of what is next: their memory is lent for two each."""
     image, raw = qcow2_of(tmp_path, 65536, "24M", "-P 0x5a 0 1M", "-P 0xa5 12M 12M", "-P 0xc3 1M 11M")
     report = convert(tmp_path, image.read_bytes(), plan_of("format"), disk_format="qcow2")
@@ -87,7 +87,7 @@ def test_every_format_can_be_made(tmp_path: Path, source: Any, name: str, to: st
 
 
 @pytest.mark.parametrize(
-    ("name", "to", "way", "most"),
+    ("name", "to", "way", "max_ratio"),
     [
         ("vmdk-stream", "raw", "streamed", 0),
         ("vhd-fixed", "raw", "streamed", 0),
@@ -97,8 +97,8 @@ def test_every_format_can_be_made(tmp_path: Path, source: Any, name: str, to: st
         ("vdi", "qcow2", "kept", 2.2),
     ],
 )
-def test_as_little_is_on_the_disk_as_the_formats_allow(
-    tmp_path: Path, source: Any, name: str, to: str, way: str, most: float
+def test_the_disk_space_is_the_smallest_for_the_formats(
+    tmp_path: Path, source: Any, name: str, to: str, way: str, max_ratio: float
 ) -> None:
     image = DISK if name == "raw" else source(name)
     declared = {"disk_format": name.partition("-")[0]}
@@ -106,8 +106,8 @@ def test_as_little_is_on_the_disk_as_the_formats_allow(
     assert report.outcome == "accepted", report
     assert report.properties["convert.way"] == way
     data = 6 * MIB  # of DISK, without its zeros, in blocks
-    assert report.temporary_bytes <= most * data
-    assert (report.temporary_bytes > 0) == (most > 0)
+    assert report.temporary_bytes <= max_ratio * data
+    assert (report.temporary_bytes > 0) == (max_ratio > 0)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_as_little_is_on_the_disk_as_the_formats_allow(
         ("vdi", 'when = ["vmdk", "vhd"]'),
     ],
 )
-def test_what_needs_no_conversion_costs_nothing(tmp_path: Path, source: Any, name: str, config: str) -> None:
+def test_an_image_in_the_target_format_passes_unchanged(tmp_path: Path, source: Any, name: str, config: str) -> None:
     image = DISK if name == "raw" else source(name)
     report = convert(tmp_path, image, plan_of(config=config), disk_format=name.partition("-")[0])
     assert (report.outcome, report.temporary_bytes) == ("accepted", 0), report
@@ -127,12 +127,12 @@ def test_what_needs_no_conversion_costs_nothing(tmp_path: Path, source: Any, nam
     assert "convert.source" not in report.properties
 
 
-def test_what_is_no_disk_passes(tmp_path: Path) -> None:
+def test_an_image_that_is_no_disk_passes_unchanged(tmp_path: Path) -> None:
     report = convert(tmp_path, zlib.compress(b"x", wbits=31), plan_of(config='to = "qcow2"'))
     assert (report.outcome, report.stored.sha256) == ("accepted", report.received.sha256)
 
 
-def test_a_fixed_vhd_that_nobody_declared_is_found_at_its_end(tmp_path: Path, source: Any) -> None:
+def test_an_undeclared_fixed_vhd_is_converted(tmp_path: Path, source: Any) -> None:
     report = convert(tmp_path, source("vhd-fixed"), plan_of())
     assert (report.outcome, report.stored.sha256) == ("accepted", DIGEST), report
     report = convert(tmp_path, source("vhd-fixed"), plan_of(config='to = "qcow2"'))
@@ -140,24 +140,24 @@ def test_a_fixed_vhd_that_nobody_declared_is_found_at_its_end(tmp_path: Path, so
     assert disk_of(tmp_path / "out", "qcow2") == DIGEST
 
 
-def test_a_raw_image_that_nobody_declared_stays_as_it_is(tmp_path: Path) -> None:
+def test_an_undeclared_raw_image_stays_raw(tmp_path: Path) -> None:
     for disk in (DISK, b"x" * 100, b"x" * 512, DISK[: MIB + 511]):
         report = convert(tmp_path, disk, plan_of())
         assert (report.outcome, report.disk_format) == ("accepted", "raw"), report
         assert (tmp_path / "out").read_bytes() == disk
 
 
-def test_raw_that_is_not_to_be_converted_stays_raw_though_its_end_had_to_be_seen(tmp_path: Path) -> None:
+def test_a_raw_image_stays_raw_after_its_end_was_read(tmp_path: Path) -> None:
     report = convert(tmp_path, DISK, plan_of(config='to = "qcow2", when = ["vhd"]'))
     assert (report.outcome, report.disk_format, report.stored.sha256) == ("accepted", "raw", DIGEST), report
 
 
-def test_always_makes_it_anew(tmp_path: Path, source: Any) -> None:
+def test_always_converts_to_the_same_format(tmp_path: Path, source: Any) -> None:
     config = 'to = "qcow2", always = true, compression = "zstd", cluster_size = "128KiB"'
     report = convert(tmp_path, source("qcow2"), plan_of(config=config), disk_format="qcow2")
     assert report.outcome == "accepted", report
-    told = info(tmp_path / "out", "qcow2")
-    assert (told["cluster-size"], told["format-specific"]["data"]["compression-type"]) == (128 << 10, "zstd")
+    output = info(tmp_path / "out", "qcow2")
+    assert (output["cluster-size"], output["format-specific"]["data"]["compression-type"]) == (128 << 10, "zstd")
     assert report.stored.size < 6 * MIB
     assert disk_of(tmp_path / "out", "qcow2") == DIGEST
 
@@ -192,20 +192,20 @@ def test_a_wrong_configuration_stops_the_start(tmp_path: Path, config: str, keys
     assert all(word in str(error.value) for word in words), error.value
 
 
-def test_without_room_the_start_is_refused(tmp_path: Path) -> None:
+def test_without_scratch_the_start_is_refused(tmp_path: Path) -> None:
     toml = plan_of().replace('scratch = "256MiB"', "")
     with pytest.raises(PlanError, match="scratch = "):
         convert(tmp_path, DISK, toml)
 
 
-def test_all_names_of_targets_are_known_to_qemu() -> None:
-    told = subprocess.run(["qemu-img", "--help"], capture_output=True, text=True, check=True).stdout
-    formats = told.partition("Supported formats:")[2].split()
+def test_qemu_knows_the_drivers_of_all_targets() -> None:
+    output = subprocess.run(["qemu-img", "--help"], capture_output=True, text=True, check=True).stdout
+    formats = output.partition("Supported formats:")[2].split()
     assert {Target(name, "none", None, "none").driver for name in TARGETS} <= set(formats)
     assert set(DRIVERS.values()) <= set(formats)
 
 
-def test_a_stream_with_grains_that_do_not_follow_each_other_is_refused(tmp_path: Path, source: Any) -> None:
+def test_a_stream_with_grains_out_of_order_is_refused(tmp_path: Path, source: Any) -> None:
     report = convert(tmp_path, swapped(source("vmdk-stream")), plan_of(), disk_format="vmdk")
     assert (report.outcome, report.code) == ("refused", "convert-out-of-order"), report
 
@@ -218,11 +218,11 @@ def swapped(vmdk: bytes) -> bytes:
         (length,) = struct.unpack_from("<I", vmdk, places[-1] + 8)
         places.append((places[-1] + 12 + length + 511) & ~511)
     first, second, end = places
-    made = bytearray(vmdk[:first] + vmdk[second:end] + vmdk[first:second] + vmdk[end:])
+    shuffled = bytearray(vmdk[:first] + vmdk[second:end] + vmdk[first:second] + vmdk[end:])
     (directory,) = struct.unpack_from("<Q", vmdk, 56)
     (table,) = struct.unpack_from("<I", vmdk, directory * 512)
-    struct.pack_into("<2I", made, table * 512, (first + end - second) // 512, first // 512)
-    return bytes(made)
+    struct.pack_into("<2I", shuffled, table * 512, (first + end - second) // 512, first // 512)
+    return bytes(shuffled)
 
 
 def test_the_disk_of_this_test_has_holes_and_data() -> None:

@@ -1,4 +1,4 @@
-"""`convert` and images that mean harm, an operator's bounds, and an engine that is killed: nothing gets in or stays."""
+"""The transform `convert` on hostile images, at the operator's limits, and under a killed engine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def huge(qemu_img: Any) -> bytes:
     return bytes(image)
 
 
-def test_a_disk_of_a_pebibyte_is_refused_before_anything_is_converted(tmp_path: Path, qemu_img: Any) -> None:
+def test_a_disk_of_a_pebibyte_is_refused_before_the_conversion(tmp_path: Path, qemu_img: Any) -> None:
     report = convert(tmp_path, huge(qemu_img), plan_of())
     assert (report.outcome, report.code) == ("refused", "convert-too-large")
     assert report.stored.size == 0
@@ -58,21 +58,21 @@ def test_an_image_that_names_another_file_is_not_opened(tmp_path: Path, qemu_img
 
 
 @pytest.mark.parametrize("cut", [600_000, 3 * MIB])
-def test_an_image_that_is_cut_short_lets_nothing_in(tmp_path: Path, qemu_img: Any, cut: int) -> None:
+def test_a_truncated_image_is_refused(tmp_path: Path, qemu_img: Any, cut: int) -> None:
     for kind in (("qcow2",), ("vmdk", "-o", "subformat=streamOptimized"), ("vhdx",)):
         image = qemu_img(*kind, data=DISK)[:cut]
         report = convert(tmp_path, image, plan_of("format"))
         assert report.outcome != "accepted", (kind, report)
 
 
-def test_a_stream_that_is_damaged_is_refused(tmp_path: Path, qemu_img: Any) -> None:
+def test_a_damaged_stream_is_refused(tmp_path: Path, qemu_img: Any) -> None:
     image = bytearray(qemu_img("vmdk", "-o", "subformat=streamOptimized", data=DISK))
     image[2 * MIB : 2 * MIB + 64] = bytes(64)
     report = convert(tmp_path, bytes(image), plan_of())
     assert (report.outcome, report.code) == ("refused", "convert-damaged"), report
 
 
-def test_a_table_that_shows_another_disk_than_the_stream_is_refused(tmp_path: Path, qemu_img: Any) -> None:
+def test_a_table_that_contradicts_the_stream_is_refused(tmp_path: Path, qemu_img: Any) -> None:
     image = bytearray(qemu_img("vmdk", "-o", "subformat=streamOptimized", data=DISK))
     directory = struct.unpack_from("<Q", image, 56)[0] * 512
     table = struct.unpack_from("<I", image, directory)[0] * 512
@@ -82,7 +82,7 @@ def test_a_table_that_shows_another_disk_than_the_stream_is_refused(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("to", "name"), [("raw", "qcow2"), ("qcow2", "raw")])
-def test_no_room_is_a_failure_and_not_a_refusal(tmp_path: Path, qemu_img: Any, to: str, name: str) -> None:
+def test_a_full_disk_is_a_failure_and_not_a_refusal(tmp_path: Path, qemu_img: Any, to: str, name: str) -> None:
     image = DISK if name == "raw" else qemu_img(name, data=DISK)
     report = convert(tmp_path, image, plan_of(config=f'to = "{to}"', keys=['scratch = "1MiB"']), disk_format=name)
     assert report.outcome == "undecided", report
@@ -91,7 +91,7 @@ def test_no_room_is_a_failure_and_not_a_refusal(tmp_path: Path, qemu_img: Any, t
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
-def test_a_whole_chain_in_one_go(tmp_path: Path, qemu_img: Any, tier: str) -> None:
+def test_all_transforms_in_one_run(tmp_path: Path, qemu_img: Any, tier: str) -> None:
     disk = qemu_img("vmdk", "-o", "subformat=streamOptimized", data=DISK)
     packed = gzip.compress(ova(("disk.vmdk", disk)), 1)
     report = convert(tmp_path, packed, plan_of("decompress", "ova"), tier=tier)
@@ -115,7 +115,7 @@ def test_an_engine_that_is_killed_leaves_neither_a_process_nor_a_file(program: P
     engine.stdin.flush()
     until("qemu-img works", lambda: "qemu-img" in descendants(engine.pid).values() or engine.poll() is not None)
     assert engine.poll() is None, engine.communicate()[1]
-    below = [os.pidfd_open(pid) for pid in descendants(engine.pid)]
+    processes = [os.pidfd_open(pid) for pid in descendants(engine.pid)]
     engine.kill()
     engine.communicate()
-    assert wait_for_end(below), "a process outlived the engine"
+    assert wait_for_end(processes), "a process outlived the engine"

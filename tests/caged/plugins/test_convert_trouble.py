@@ -1,6 +1,6 @@
-"""`convert` where something is wrong: with the image, what it is said to be, qemu-img, or the disk that it needs.
+"""The transform `convert` on faults: of the image, its declared format, qemu-img, or the disk.
 
-There is no `format` before it in these plans: what it makes is another image, so that nobody after it could tell.
+No `format` precedes it in these plans: the result is another image, which would not show the fault.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ KINDS = {
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
-def told(report: Report) -> str:
+def text_of(report: Report) -> str:
     """All that the report says to people."""
     return f"{report.message} {' '.join(verdict.detail or '' for verdict in report.verdicts)}"
 
@@ -50,13 +50,13 @@ def told(report: Report) -> str:
 
 @pytest.mark.parametrize("to", ["raw", "qcow2"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_was_cut_short_never_becomes_a_disk_with_zeros_where_it_ends(
+def test_a_truncated_image_never_becomes_a_disk_that_ends_in_zeros(
     tmp_path: Path, qemu_img: Any, kind: str, to: str
 ) -> None:
     """qemu-img reads zeros behind the end of a file, and ends with status 0."""
-    whole = qemu_img(*KINDS[kind], data=DISK)
+    sound = qemu_img(*KINDS[kind], data=DISK)
     report = convert(
-        tmp_path, whole[: len(whole) * 6 // 10 // 512 * 512], plan_of(config=f'to = "{to}", always = true')
+        tmp_path, sound[: len(sound) * 6 // 10 // 512 * 512], plan_of(config=f'to = "{to}", always = true')
     )
     assert (report.outcome, report.code) == ("refused", "convert-damaged"), report
 
@@ -85,9 +85,7 @@ def test_tables_that_overlap_are_not_read_as_a_disk(tmp_path: Path, qemu_img: An
 
 @pytest.mark.parametrize("to", ["raw", "vdi"])
 @pytest.mark.parametrize("what", ["marker", "entry", "more", "none"])
-def test_a_stream_whose_tables_tell_of_another_disk_is_refused(
-    tmp_path: Path, qemu_img: Any, what: str, to: str
-) -> None:
+def test_a_stream_with_tables_of_another_disk_is_refused(tmp_path: Path, qemu_img: Any, what: str, to: str) -> None:
     """One bit is enough: the grain would stand elsewhere in the disk than where qemu-img finds it."""
     image = bytearray(qemu_img(*KINDS["vmdk-stream"], data=DISK))
     grain, entries, directory, overhead = (
@@ -112,7 +110,7 @@ def test_a_stream_whose_tables_tell_of_another_disk_is_refused(
 
 @pytest.mark.parametrize("declared", ["raw", "vmdk", "iso"])
 @pytest.mark.parametrize("to", ["raw", "vmdk"])
-def test_an_image_is_what_it_was_declared_as_or_is_refused(
+def test_an_image_that_differs_from_the_declared_format_is_refused(
     tmp_path: Path, qemu_img: Any, declared: str, to: str
 ) -> None:
     report = convert(tmp_path, qemu_img("qcow2", data=DISK), plan_of(config=f'to = "{to}"'), disk_format=declared)
@@ -122,12 +120,12 @@ def test_an_image_is_what_it_was_declared_as_or_is_refused(
 def inner(qemu_img: Any, name: str) -> bytes:
     """A disk that a guest made look like an image."""
     if name == "fixed vhd":
-        made: bytes = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=DISK)
+        source: bytes = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=DISK)
     elif name == "flat descriptor":
-        made = b'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 8 FLAT "/etc/passwd" 0\n'
+        source = b'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 8 FLAT "/etc/passwd" 0\n'
     else:
-        made = qemu_img(name, data=DISK)
-    return made + bytes(-len(made) % 512)
+        source = qemu_img(name, data=DISK)
+    return source + bytes(-len(source) % 512)
 
 
 @pytest.mark.parametrize("outer", ["qcow2", "vmdk-stream", "vhdx"])
@@ -138,7 +136,7 @@ def test_a_format_that_comes_out_of_another_is_refused(tmp_path: Path, qemu_img:
     assert (report.code or "").startswith(("format-", "unsafe-")), report
 
 
-def test_a_raw_image_with_the_end_of_a_vhd_is_not_both(tmp_path: Path, qemu_img: Any) -> None:
+def test_a_raw_image_with_the_footer_of_a_vhd_is_refused(tmp_path: Path, qemu_img: Any) -> None:
     image = inner(qemu_img, "fixed vhd")
     report = convert(tmp_path, image, plan_of(), disk_format="raw")
     assert (report.outcome, report.code) == ("refused", "format-mismatch"), report
@@ -148,7 +146,7 @@ def test_a_raw_image_with_the_end_of_a_vhd_is_not_both(tmp_path: Path, qemu_img:
     assert (report.outcome, report.stored.sha256) == ("accepted", DIGEST), report
 
 
-def test_of_an_image_with_snapshots_the_present_disk_is_taken(tmp_path: Path, qemu_img: Any) -> None:
+def test_the_current_disk_of_an_image_with_snapshots_is_converted(tmp_path: Path, qemu_img: Any) -> None:
     image = tmp_path / "snapshots.qcow2"
     image.write_bytes(qemu_img("qcow2", data=bytes(MIB) + b"x" * MIB + DISK[2 * MIB :]))
     (tmp_path / "present").write_bytes(DISK)
@@ -166,7 +164,7 @@ def test_a_disk_of_no_bytes_is_refused_with_the_reason(tmp_path: Path, qemu_img:
 
 
 @pytest.mark.parametrize("to", ["raw", "qcow2", "vmdk"])
-def test_packed_clusters_that_become_far_more_are_bounded_on_every_way(tmp_path: Path, to: str) -> None:
+def test_expanding_compressed_clusters_is_bounded_on_every_way(tmp_path: Path, to: str) -> None:
     """128 MiB of disk in 150 kB. To raw it is the ratio that ends it, else the room for what is made."""
     image = qcow2_of_one_cluster(128 * MIB, random.Random(3).randbytes(16))
     config = f'to = "{to}", always = true'
@@ -177,7 +175,7 @@ def test_packed_clusters_that_become_far_more_are_bounded_on_every_way(tmp_path:
         assert (report.outcome, report.code) == ("refused", "transform-limit"), report
 
 
-def test_more_than_max_output_is_refused_whatever_is_made(tmp_path: Path) -> None:
+def test_max_output_bounds_every_target(tmp_path: Path) -> None:
     for to in ("qcow2", "vhdx", "vdi"):
         report = convert(
             tmp_path, DISK, plan_of(config=f'to = "{to}"', keys=['max_output = "1MiB"']), disk_format="raw"
@@ -189,17 +187,17 @@ def test_more_than_max_output_is_refused_whatever_is_made(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("program", [["true"], ["sh", "-c", "exit 0"]])
-def test_a_program_that_ends_well_without_having_done_its_work_is_not_believed(program: list[str]) -> None:
+def test_a_program_that_succeeds_without_finishing_is_a_failure(program: list[str]) -> None:
     with pytest.raises(RuntimeError, match="middle of the disk"):
         list(to_stream(program, [], 4096, lambda: None))
-    with pytest.raises(RuntimeError, match="middle of the disk"), Path("/dev/null").open() as made:
-        from_stream(lambda options: program, [], iter([b"x" * 512]), 512, lambda: None, watched=made.fileno())
+    with pytest.raises(RuntimeError, match="middle of the disk"), Path("/dev/null").open() as source:
+        from_stream(lambda options: program, [], iter([b"x" * 512]), 512, lambda: None, watched=source.fileno())
 
 
 def large(qemu_img: Any) -> bytes:
     """A qcow2 that takes qemu-img a while to pack."""
-    made: bytes = qemu_img("qcow2", data=random.Random(9).randbytes(1 * MIB) * 96)
-    return made
+    source: bytes = qemu_img("qcow2", data=random.Random(9).randbytes(1 * MIB) * 96)
+    return source
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
@@ -211,7 +209,7 @@ def test_a_timeout_ends_qemu_img_as_well(tmp_path: Path, qemu_img: Any, tier: st
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
-def test_a_qemu_img_that_is_killed_lets_nothing_in(tmp_path: Path, qemu_img: Any, tier: str) -> None:
+def test_a_killed_qemu_img_is_a_failure(tmp_path: Path, qemu_img: Any, tier: str) -> None:
     """By the kernel's own killer, for one, when memory is short."""
     image = large(qemu_img)
     reports: list[Report] = []
@@ -226,23 +224,21 @@ def test_a_qemu_img_that_is_killed_lets_nothing_in(tmp_path: Path, qemu_img: Any
     work.join(60)
     (report,) = reports
     assert (report.outcome, report.code) == ("undecided", "plugin-error"), report
-    assert "ended by SIGKILL" in told(report)
+    assert "ended by SIGKILL" in text_of(report)
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
-def test_an_engine_that_is_killed_while_qemu_img_works_leaves_nothing(
-    program: Program, qemu_img: Any, tier: str
-) -> None:
+def test_an_engine_killed_during_the_conversion_leaves_nothing(program: Program, qemu_img: Any, tier: str) -> None:
     image, plan = program.place / "image", program.place / "plan.toml"
     image.write_bytes(large(qemu_img))
     plan.write_text(plan_of(config='to = "qcow2", always = true, compression = "zlib"'))
     engine = program.start("check", image, "-c", plan, "--sandbox", tier)
     until("qemu-img works", lambda: converting(engine.pid) or engine.poll() is not None, pause=0.01)
     assert engine.poll() is None, engine.communicate()[1]
-    below = [os.pidfd_open(pid) for pid in descendants(engine.pid)]
+    processes = [os.pidfd_open(pid) for pid in descendants(engine.pid)]
     engine.kill()
     engine.communicate()
-    assert wait_for_end(below), "a process outlived the engine"
+    assert wait_for_end(processes), "a process outlived the engine"
 
 
 def converting(engine: int) -> list[int]:
@@ -281,15 +277,15 @@ def on_a_disk(folder: Path, size: int, image: Path, toml: str) -> str:
 
 
 @pytest.mark.parametrize(("to", "size"), [("raw", 2 * MIB), ("qcow2", 7 * MIB)])
-def test_a_full_disk_is_a_sentence(tmp_path: Path, qemu_img: Any, to: str, size: int) -> None:
+def test_a_full_disk_has_a_message(tmp_path: Path, qemu_img: Any, to: str, size: int) -> None:
     """Too small for the image, or for what is made of it beside it."""
     (tmp_path / "image").write_bytes(qemu_img("vdi", data=DISK))
-    said = on_a_disk(tmp_path, size, tmp_path / "image", plan_of(config=f'to = "{to}"'))
-    assert '"undecided"' in said and '"plugin-error"' in said, said
-    assert "space in TMPDIR" in said
+    output = on_a_disk(tmp_path, size, tmp_path / "image", plan_of(config=f'to = "{to}"'))
+    assert '"undecided"' in output and '"plugin-error"' in output, output
+    assert "space in TMPDIR" in output
 
 
-def test_a_temporary_folder_in_memory_is_as_good_as_any(tmp_path: Path, qemu_img: Any) -> None:
+def test_a_temporary_folder_in_memory_works(tmp_path: Path, qemu_img: Any) -> None:
     (tmp_path / "image").write_bytes(qemu_img("qcow2", data=DISK))
-    said = on_a_disk(tmp_path, 64 * MIB, tmp_path / "image", plan_of())
-    assert '"accepted"' in said and DIGEST in said, said
+    output = on_a_disk(tmp_path, 64 * MIB, tmp_path / "image", plan_of())
+    assert '"accepted"' in output and DIGEST in output, output

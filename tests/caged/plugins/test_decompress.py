@@ -1,4 +1,4 @@
-"""`decompress` where it runs: in its cage, with the engine's limits around it, through the program."""
+"""The transform `decompress` in its sandbox, with the limits of the engine, through the program."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check(program: Program) -> Check:
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
 @pytest.mark.parametrize("name", PACKERS)
-def test_each_format_is_unpacked_in_the_cage(check: Check, tier: str, name: str) -> None:
+def test_each_format_is_unpacked_in_the_sandbox(check: Check, tier: str, name: str) -> None:
     report = check(PACKERS[name](DISK), tier=tier)
     assert report["outcome"] == "accepted", report
     assert report["stored"]["sha256"] == hashlib.sha256(DISK).hexdigest()
@@ -56,13 +56,13 @@ def test_each_format_is_unpacked_in_the_cage(check: Check, tier: str, name: str)
     assert report["container_format"] == "bare"
 
 
-def test_what_is_not_compressed_is_stored_as_it_came(check: Check) -> None:
+def test_an_uncompressed_image_is_stored_unchanged(check: Check) -> None:
     report = check(DISK)
     assert report["stored"] == report["received"]
     assert report["verdicts"][0]["properties"] == {}
 
 
-def test_an_import_stores_what_was_unpacked_and_leaves_nothing_else(check: Check, tmp_path: Path) -> None:
+def test_an_import_stores_the_unpacked_image_and_leaves_nothing_else(check: Check, tmp_path: Path) -> None:
     report = check(by_program(DISK, "gzip", "-c"), command="import")
     assert report["exit"] == 0, report
     files = [path for path in (tmp_path / "home" / "store").rglob("*") if path.is_file()]
@@ -84,7 +84,7 @@ def test_a_refused_import_leaves_nothing(check: Check, tmp_path: Path) -> None:
     ],
     ids=["xz", "zstd", "lzma"],
 )
-def test_a_window_of_gigabytes_is_refused_by_the_plugin_and_not_by_its_cage(check: Check, packed: bytes) -> None:
+def test_a_huge_window_is_refused_by_the_plugin_before_its_memory_limit(check: Check, packed: bytes) -> None:
     report = check(packed, memory='"64MiB"', config='max_window = "16MiB"')
     assert (report["exit"], report["code"]) == (1, "compressed-window")
 
@@ -121,7 +121,7 @@ def test_a_bomb_of_zeros_is_refused_in_little_memory(
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstd.compress, bz2.compress], ids=["gzip", "zstd", "bzip2"])
-def test_a_bomb_of_anything_else_ends_at_the_engines_bound(check: Check, pack: Callable[[bytes], bytes]) -> None:
+def test_a_bomb_of_other_data_ends_at_the_limit_of_the_engine(check: Check, pack: Callable[[bytes], bytes]) -> None:
     """What takes room in the store is bounded long before the gibibyte that zeros may take."""
     report = check(pack(b"BOMB" * (16 * MIB)) * 4, memory='"64MiB"')
     assert (report["exit"], report["code"]) == (1, "transform-limit")
@@ -129,7 +129,7 @@ def test_a_bomb_of_anything_else_ends_at_the_engines_bound(check: Check, pack: C
 
 
 @pytest.mark.parametrize("packer", ["gzip", "zstd"])
-def test_a_disk_that_is_nearly_empty_is_no_bomb(check: Check, packer: str) -> None:
+def test_a_nearly_empty_disk_is_accepted(check: Check, packer: str) -> None:
     """2 GiB with 6 MiB of data in it, packed some 300 times: such disks are honest."""
     report = check(PACKERS[packer](os.urandom(6 * MIB)) + many(PACKERS[packer], 2))
     assert report["outcome"] == "accepted", report
@@ -142,7 +142,7 @@ def test_a_bomb_within_a_bomb_is_refused_at_once(check: Check) -> None:
     assert report["stored"]["size"] == 0
 
 
-def test_it_stands_on_the_contract_alone_and_loads_no_library_before_it_needs_it() -> None:
+def test_it_imports_only_the_contract_and_loads_libraries_late() -> None:
     loaded = modules_loaded_by("import douane.plugins.decompress; douane.plugins.decompress.Decompress()")
     assert_contract_alone(loaded)
     assert not loaded & {"lzma", "bz2", "zlib", "isal", "lz4", "backports.zstd", "_compression"}

@@ -1,4 +1,4 @@
-"""`ova` where it runs: in its cage, with the engine's limits around it, through the program."""
+"""The transform `ova` in its sandbox, with the limits of the engine, through the program."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def check(program: Program) -> Check:
         command: str = "check",
         use: str = "ova",
         tier: str = "strict",
-        before: str = "",
+        first: str = "",
         **keys: str,
     ) -> dict[str, Any]:
-        lines = ["[import]", 'digests = ["sha256"]', before, "[[plugin]]", 'name = "ova"', f'use = "{use}"']
+        lines = ["[import]", 'digests = ["sha256"]', first, "[[plugin]]", 'name = "ova"', f'use = "{use}"']
         lines += [f"{key} = {value}" for key, value in keys.items()]
         plan = "\n".join([*lines, "[[plugin]]", 'name = "format"', 'use = "format"'])
         return program.report(image, plan, command, tier=tier)
@@ -57,16 +57,16 @@ def appliance(disk: bytes = DISK, *, sign: bool = False, systems: str = "") -> b
 
 @pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("use", ["ova", "ova-any-order"])
-def test_an_appliance_becomes_its_disk_in_the_cage(check: Check, tier: str, use: str) -> None:
+def test_an_appliance_becomes_its_disk_in_the_sandbox(check: Check, tier: str, use: str) -> None:
     report = check(appliance(), use=use, tier=tier)
     assert report["outcome"] == "accepted", report
     assert report["stored"]["sha256"] == hashlib.sha256(DISK).hexdigest()
     assert (report["disk_format"], report["container_format"]) == ("raw", "bare")
-    told = {"ova.disk": "disk.vmdk", "ova.disks": 1, "ova.manifest": "sha256 verified", "ova.signature": "none"}
-    assert report["verdicts"][0]["properties"] == told
+    properties = {"ova.disk": "disk.vmdk", "ova.disks": 1, "ova.manifest": "sha256 verified", "ova.signature": "none"}
+    assert report["verdicts"][0]["properties"] == properties
 
 
-def test_a_disk_before_its_descriptor_is_taken_where_the_operator_allows_it(check: Check) -> None:
+def test_a_disk_before_its_descriptor_is_extracted_by_ova_any_order(check: Check) -> None:
     image = tar(("disk.vmdk", DISK), ("vm.ovf", ovf()))
     assert check(image)["code"] == "ova-order"
     report = check(image, use="ova-any-order")
@@ -74,7 +74,7 @@ def test_a_disk_before_its_descriptor_is_taken_where_the_operator_allows_it(chec
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_a_signature_is_checked_in_the_cage(check: Check, tier: str, tmp_path: Path) -> None:
+def test_a_signature_is_verified_in_the_sandbox(check: Check, tier: str, tmp_path: Path) -> None:
     (tmp_path / "vendors.pem").write_bytes(pem(VENDOR))
     keys = {"config": '{ signature = "required" }', "grants": '{ trust = "file:vendors.pem" }', "tier": tier}
     report = check(appliance(sign=True), **keys)
@@ -94,7 +94,7 @@ def test_a_signature_is_checked_in_the_cage(check: Check, tier: str, tmp_path: P
         ({"config": "{ disk = -1 }"}, "from 0"),
     ],
 )
-def test_a_configuration_that_cannot_be_meant_stops_the_start(check: Check, keys: dict[str, str], what: str) -> None:
+def test_a_wrong_configuration_stops_the_start(check: Check, keys: dict[str, str], what: str) -> None:
     report = check(appliance(), **keys)
     assert (report["exit"], report["code"]) == (2, "wrong-configuration")
     assert what in report["message"]
@@ -107,12 +107,12 @@ MACHINE = SYSTEM.format(
 )
 
 
-def test_what_the_machine_was_is_set_where_the_operator_allows_it(check: Check) -> None:
+def test_hardware_properties_are_set_where_the_operator_allows_them(check: Check) -> None:
     image = appliance(systems=MACHINE)
-    asked = {"config": '{ hardware = "openstack" }'}
+    keys = {"config": '{ hardware = "openstack" }'}
     assert check(image)["proposed"] == {}
-    assert check(image, may_set='["hw_*"]', **asked)["proposed"]["hw_firmware_type"]["value"] == "uefi"
-    assert (check(image, **asked)["exit"], check(image, **asked)["code"]) == (3, "plugin-properties")
+    assert check(image, may_set='["hw_*"]', **keys)["proposed"]["hw_firmware_type"]["value"] == "uefi"
+    assert (check(image, **keys)["exit"], check(image, **keys)["code"]) == (3, "plugin-properties")
 
 
 def test_an_import_stores_the_disk_and_leaves_nothing_else(check: Check, tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_an_import_stores_the_disk_and_leaves_nothing_else(check: Check, tmp_pat
 
 def test_a_refused_import_leaves_nothing(check: Check, tmp_path: Path) -> None:
     for use in ("ova", "ova-any-order"):
-        wrong = appliance().replace(DISK[-100:], bytes(100))
-        report = check(wrong, command="import", use=use)
+        damaged = appliance().replace(DISK[-100:], bytes(100))
+        report = check(damaged, command="import", use=use)
         assert (report["exit"], report["code"]) == (1, "ova-digest")
     assert [path for path in (tmp_path / "home" / "store").rglob("*") if path.is_file()] == []
 
@@ -135,19 +135,19 @@ def test_a_member_named_like_a_path_is_written_nowhere(check: Check, tmp_path: P
     assert not list(tmp_path.rglob("*escaped*"))
 
 
-def test_what_is_no_appliance_is_stored_as_it_came(check: Check) -> None:
+def test_an_image_that_is_no_appliance_is_stored_unchanged(check: Check) -> None:
     report = check(DISK)
     assert report["stored"] == report["received"]
     assert report["verdicts"][0]["properties"] == {}
 
 
-def test_a_compressed_appliance_is_unpacked_before(check: Check) -> None:
-    report = check(gzip.compress(appliance()), before='[[plugin]]\nname = "decompress"\nuse = "decompress"')
+def test_a_compressed_appliance_is_unpacked_first(check: Check) -> None:
+    report = check(gzip.compress(appliance()), first='[[plugin]]\nname = "decompress"\nuse = "decompress"')
     assert report["stored"]["sha256"] == hashlib.sha256(DISK).hexdigest()
 
 
 @pytest.mark.parametrize("use", ["ova", "ova-any-order"])
-def test_a_disk_that_is_another_archive_is_seen_by_the_format_inspector(check: Check, use: str) -> None:
+def test_a_disk_that_is_an_archive_is_identified_by_format(check: Check, use: str) -> None:
     report = check(ova(("disk.vmdk", tar(("../../x", b"1")))), use=use)
     assert (report["exit"], report["code"]) == (1, "unsafe-member-name")
 
@@ -191,7 +191,7 @@ def sparse(size: int) -> bytes:
 
 
 @pytest.mark.parametrize(("size", "code"), [(10 << 30, "compressed-bomb"), (1 << 50, "ova-member-size")])
-def test_a_hole_that_is_larger_than_what_may_come_out_is_refused(check: Check, size: int, code: str) -> None:
+def test_a_hole_larger_than_max_output_is_refused(check: Check, size: int, code: str) -> None:
     report = check(sparse(size), memory='"64MiB"')
     assert (report["exit"], report["code"]) == (1, code)
 
@@ -212,14 +212,14 @@ def test_a_descriptor_that_is_a_bomb_is_refused_in_little_memory(check: Check, c
     assert (report["exit"], report["code"]) == (1, code)
 
 
-def test_endless_headers_are_refused_in_the_cage(check: Check) -> None:
+def test_endless_headers_are_refused_in_the_sandbox(check: Check) -> None:
     record = b"30 comment=aaaaaaaaaaaaaaaaaa\n"
-    one = tar_header(b"pax", len(record), b"x") + padded(record)
+    header = tar_header(b"pax", len(record), b"x") + padded(record)
     head = beginning()
-    assert check((piece for piece in (head, *[one * 1000] * 100)), memory='"64MiB"')["code"] == "ova-archive"
+    assert check((piece for piece in (head, *[header * 1000] * 100)), memory='"64MiB"')["code"] == "ova-archive"
 
 
-def test_it_stands_on_the_contract_alone_and_loads_no_library_before_it_needs_it() -> None:
+def test_it_imports_only_the_contract_and_loads_libraries_late() -> None:
     loaded = modules_loaded_by("import douane.plugins.ova as o; o.Ova()")
     assert_contract_alone(loaded)
     assert not loaded & {"cryptography", "hashlib", "xml.etree.ElementTree", "defusedxml", "isal"}

@@ -1,4 +1,4 @@
-"""The inspector `qemu-info`: the real qemu-img, in a real cage, as a second opinion."""
+"""The inspector `qemu-info`, with the real qemu-img in a real sandbox."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ use = "qemu-info"
 programs = ["{program}"]
 config = {{ program = "{program}" }}
 """
-MADE = [
+IMAGES = [
     *(("qcow2", "qcow2"), ("vdi", "vdi"), ("vhdx", "vhdx"), ("qed", "qed"), ("parallels", "ploop")),
     *(("vpc", "vhd"), ("vmdk", "vmdk")),
 ]
@@ -60,20 +60,18 @@ def a_program(path: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(("kind", "disk_format"), MADE)
-def test_images_that_qemu_img_makes_pass(
-    run: RunPlan, qemu_img: Callable[..., bytes], kind: str, disk_format: str
-) -> None:
+@pytest.mark.parametrize(("kind", "disk_format"), IMAGES)
+def test_images_of_qemu_img_pass(run: RunPlan, qemu_img: Callable[..., bytes], kind: str, disk_format: str) -> None:
     options = ["-o", "force_size=on"] if kind == "vpc" else []
     report = run(qemu_img(kind, *options, size=4 * MiB), disk_format)
     assert report.outcome == "accepted", report
-    told = {key: value for key, value in report.properties.items() if key.startswith("qemu.")}
-    assert told == {"qemu.format": kind, "qemu.virtual_size": 4 * MiB}
+    properties = {key: value for key, value in report.properties.items() if key.startswith("qemu.")}
+    assert properties == {"qemu.format": kind, "qemu.virtual_size": 4 * MiB}
 
 
 @pytest.mark.parametrize("declared", ["raw", None])
 @pytest.mark.parametrize("length", [70_000, 512 * 9, 1])
-def test_raw_bytes_pass_whatever_their_length(run: RunPlan, declared: str | None, length: int) -> None:
+def test_raw_bytes_of_any_length_pass(run: RunPlan, declared: str | None, length: int) -> None:
     report = run(b"x" * length, declared)
     assert answer(report) == ("accepted", None), report
 
@@ -85,28 +83,26 @@ def test_a_disk_with_a_partition_table_passes_as_raw(run: RunPlan) -> None:
     assert run(bytes(image), "raw").outcome == "accepted"
 
 
-def test_a_vhd_of_fixed_size_passes_although_qemu_does_not_find_it_by_itself(
-    run: RunPlan, qemu_img: Callable[..., bytes]
-) -> None:
+def test_a_fixed_vhd_passes_although_qemu_does_not_detect_it(run: RunPlan, qemu_img: Callable[..., bytes]) -> None:
     image = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", size=MiB)
     report = run(image, "vhd")
     assert report.outcome == "accepted", report
     assert report.properties["qemu.format"] == "vpc"
 
 
-def test_it_goes_by_what_format_found_where_nothing_was_declared(run: RunPlan, qemu_img: Callable[..., bytes]) -> None:
+def test_without_a_declared_format_that_of_format_counts(run: RunPlan, qemu_img: Callable[..., bytes]) -> None:
     toml = '[[plugin]]\nname = "format"\nuse = "format"\n' + PLAN
     report = run(qemu_img("qcow2", size=3 * MiB), None, toml=toml)
     assert report.outcome == "accepted", report
     assert report.properties["qemu.virtual_size"] == report.properties["format.virtual_size"] == 3 * MiB
 
 
-def test_what_is_told_to_be_raw_but_opens_as_qcow2_is_refused(run: RunPlan, qemu_img: Callable[..., bytes]) -> None:
+def test_a_qcow2_declared_as_raw_is_refused(run: RunPlan, qemu_img: Callable[..., bytes]) -> None:
     report = run(qemu_img("qcow2"), "raw")
     assert answer(report) == ("refused", "qemu-disagrees"), report
 
 
-def test_a_backing_file_is_refused_and_named_so(run: RunPlan, tmp_path: Path) -> None:
+def test_a_backing_file_has_its_own_code(run: RunPlan, tmp_path: Path) -> None:
     (tmp_path / "base").write_bytes(bytes(MiB))
     words = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "over"]
     subprocess.run(words, check=True, cwd=tmp_path)
@@ -114,7 +110,7 @@ def test_a_backing_file_is_refused_and_named_so(run: RunPlan, tmp_path: Path) ->
     assert answer(report) == ("refused", "backing-file"), report
 
 
-def test_a_data_file_cannot_be_opened_from_the_cage(run: RunPlan, tmp_path: Path) -> None:
+def test_a_data_file_cannot_be_opened_from_the_sandbox(run: RunPlan, tmp_path: Path) -> None:
     words = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file=data", "own", "1M"]
     subprocess.run(words, check=True, cwd=tmp_path)
     report = run((tmp_path / "own").read_bytes(), "qcow2")
@@ -122,7 +118,9 @@ def test_a_data_file_cannot_be_opened_from_the_cage(run: RunPlan, tmp_path: Path
     assert report.code in ("qemu-refuses", "data-file")
 
 
-def test_what_qemu_img_cannot_open_is_refused_with_its_words(run: RunPlan, qemu_img: Callable[..., bytes]) -> None:
+def test_an_image_that_qemu_img_cannot_open_is_refused_with_its_reason(
+    run: RunPlan, qemu_img: Callable[..., bytes]
+) -> None:
     image = bytearray(qemu_img("qcow2"))
     image[20:24] = struct.pack(">I", 63)  # cluster_bits
     report = run(bytes(image), "qcow2")
@@ -130,9 +128,9 @@ def test_what_qemu_img_cannot_open_is_refused_with_its_words(run: RunPlan, qemu_
     assert "luster size" in str(report.message)
 
 
-def test_another_size_than_the_header_tells_is_refused(run: RunPlan, tmp_path: Path) -> None:
-    said = '{"virtual-size": 1024, "format": "raw"}'
-    report = run(bytes(4096), "raw", a_program(tmp_path / "liar", f"echo '{said}'"))
+def test_another_size_than_in_the_header_is_refused(run: RunPlan, tmp_path: Path) -> None:
+    output = '{"virtual-size": 1024, "format": "raw"}'
+    report = run(bytes(4096), "raw", a_program(tmp_path / "liar", f"echo '{output}'"))
     assert answer(report) == ("refused", "qemu-disagrees"), report
 
 
@@ -147,12 +145,12 @@ def test_another_size_than_the_header_tells_is_refused(run: RunPlan, tmp_path: P
     ],
     ids=["no JSON", "a list", "no size", "without end", "a crash"],
 )
-def test_an_answer_that_cannot_be_understood_refuses(run: RunPlan, tmp_path: Path, text: str) -> None:
+def test_unreadable_output_is_a_refusal(run: RunPlan, tmp_path: Path, text: str) -> None:
     report = run(bytes(4096), "raw", a_program(tmp_path / "odd", text))
     assert answer(report) == ("refused", "qemu-refuses"), report
 
 
-def test_without_the_program_nothing_passes_and_the_operator_is_told(run: RunPlan) -> None:
+def test_a_missing_program_is_a_failure_with_a_message(run: RunPlan) -> None:
     toml = PLAN.replace('programs = ["{program}"]\n', "")
     report = run(bytes(4096), "raw", toml=toml)
     assert answer(report) == ("undecided", "plugin-error"), report
@@ -167,9 +165,9 @@ def test_a_vmdk_that_makes_qemu_img_crash_is_refused(run: RunPlan) -> None:
     assert report.outcome == "refused", report
 
 
-def test_the_constructor_wants_a_program() -> None:
+def test_an_empty_program_is_a_configuration_error() -> None:
     from douane.plugins.qemu_info import QemuInfo
 
-    made: Any = QemuInfo
+    plugin: Any = QemuInfo
     with pytest.raises(ValueError, match="program"):
-        made(program="")
+        plugin(program="")
