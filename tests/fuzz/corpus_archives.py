@@ -1,4 +1,4 @@
-"""Seeds of archives and of compressed images: the standard library's, zstd's and lz4's."""
+"""Seeds of archives and compressed images, made by the standard library, zstd and lz4."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HARDWARE = (
 
 
 def images(tools: dict[str, bytes]) -> dict[str, bytes]:
-    """All of them, by name; `tools` is what the other tools made."""
+    """All seeds by name; `tools` has the seeds of the other tools."""
     disk = tools["vmdk-stream"]
     qcow2 = tools["qcow2-v3"]
     descriptor = ova.ovf(

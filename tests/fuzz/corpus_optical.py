@@ -8,7 +8,7 @@ from support.images.partitions import gpt_disk, mbr_entry, mbr_sector
 
 
 def images() -> dict[str, bytes]:
-    """All of them, by name."""
+    """All seeds by name."""
     plain = iso(64)
     table = gpt_disk((40, 100), size=len(plain))
     udf = disc(udf_recognition(16), 300, anchor=True)

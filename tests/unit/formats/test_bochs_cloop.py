@@ -1,4 +1,4 @@
-"""Bochs' growing disks, and cloop."""
+"""Growing disks of Bochs, and cloop."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ BOCHS, CLOOP = seeds()["bochs"], seeds()["cloop"]
 
 
 @pytest.mark.parametrize("size_known", [True, False])
-def test_bochs_passes(size_known: bool) -> None:
-    found = match_of(BOCHS, "bochs", size_known=size_known)
-    assert (found.disk_format, found.variant, found.virtual_size) == ("bochs", "growing", 4 * 65536)
+def test_growing_bochs_disk_passes(size_known: bool) -> None:
+    match = match_of(BOCHS, "bochs", size_known=size_known)
+    assert (match.disk_format, match.variant, match.virtual_size) == ("bochs", "growing", 4 * 65536)
     assert not examine(BOCHS, size_known=size_known).findings
 
 
-def test_the_first_version_of_bochs_passes() -> None:
+def test_version_1_of_bochs_passes() -> None:
     image = patched(BOCHS, (64, le(0x10000, 4)), (84, le(3 * 65536, 8)))
     assert match_of(image, "bochs").virtual_size == 3 * 65536
     assert not examine(image).findings
 
 
 @pytest.mark.parametrize("kind", [b"Undoable", b"Volatile"])
-def test_a_bochs_image_that_is_a_difference_is_refused(kind: bytes) -> None:
+def test_differencing_bochs_disk_is_refused(kind: bytes) -> None:
     assert policies(examine(patched(BOCHS, (48, kind)))) == {"parent": "refuse"}
 
 
 @pytest.mark.parametrize(
-    ("at", "value", "found"),
+    ("at", "value", "code"),
     [
         (32, b"Other\0", "subformat"),
         (48, b"Other\0", "subformat"),
@@ -51,23 +51,23 @@ def test_a_bochs_image_that_is_a_difference_is_refused(kind: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("size_known", [True, False])
-def test_a_bochs_image_that_contradicts_itself(at: int, value: bytes, found: str, size_known: bool) -> None:
-    assert found in codes(examine(patched(BOCHS, (at, value)), size_known=size_known))
+def test_contradictory_bochs_header_is_refused(at: int, value: bytes, code: str, size_known: bool) -> None:
+    assert code in codes(examine(patched(BOCHS, (at, value)), size_known=size_known))
 
 
 @pytest.mark.parametrize("size_known", [True, False])
 def test_cloop_passes(size_known: bool) -> None:
-    found = match_of(CLOOP, "cloop", size_known=size_known)
-    assert (found.disk_format, found.variant, found.virtual_size) == ("cloop", "2.0", 3 * 65536)
+    match = match_of(CLOOP, "cloop", size_known=size_known)
+    assert (match.disk_format, match.variant, match.virtual_size) == ("cloop", "2.0", 3 * 65536)
     assert not examine(CLOOP, size_known=size_known).findings
 
 
-def test_a_script_is_no_cloop() -> None:
+def test_other_shell_script_is_not_cloop() -> None:
     assert "cloop" not in names(examine(b"#!/bin/sh\n#V2.0 Format\necho\n"))
 
 
 @pytest.mark.parametrize(
-    ("at", "value", "found"),
+    ("at", "value", "code"),
     [
         (128, be(0, 4), "header"),
         (128, be(65537, 4), "header"),
@@ -83,12 +83,12 @@ def test_a_script_is_no_cloop() -> None:
     ],
 )
 @pytest.mark.parametrize("size_known", [True, False])
-def test_a_cloop_image_that_contradicts_itself(at: int, value: bytes, found: str, size_known: bool) -> None:
-    assert found in codes(examine(patched(CLOOP, (at, value)), size_known=size_known))
+def test_contradictory_cloop_header_is_refused(at: int, value: bytes, code: str, size_known: bool) -> None:
+    assert code in codes(examine(patched(CLOOP, (at, value)), size_known=size_known))
 
 
 @pytest.mark.parametrize("size_known", [True, False])
-def test_what_is_cut_off_is_refused(size_known: bool) -> None:
+def test_truncated_image_is_refused(size_known: bool) -> None:
     assert codes(examine(BOCHS[:300], size_known=size_known)) == {"truncated"}
     assert codes(examine(CLOOP[:130], size_known=size_known)) == {"truncated"}
     for image in (BOCHS[:600], BOCHS[:100_000], CLOOP[:150], CLOOP[:-10]):

@@ -1,4 +1,4 @@
-"""Compressed images: recognised by what real tools write, and what their headers claim is judged."""
+"""Compressed images: the output of real tools is recognised, and the claims of headers are judged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATA = bytes(range(256)) * 2000
 
 
 def zstd(*options: str, data: bytes = DATA) -> bytes:
-    """By the real zstd."""
+    """Compress `data` with zstd(1)."""
     return subprocess.run(["zstd", "-qc", *options], input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
@@ -36,8 +36,8 @@ def lz4(flags: int = 0x60, block: int = 0x40, fields: bytes = b"", rest: bytes =
     return b"\x04\x22\x4d\x18" + descriptor + bytes((xxh32(descriptor) >> 8 & 0xFF,)) + rest
 
 
-def field(found: Examination, name: str) -> object:
-    return next((one.value for one in found.matches[0].fields if one.name == name), None)
+def field(examination: Examination, name: str) -> object:
+    return next((one.value for one in examination.matches[0].fields if one.name == name), None)
 
 
 REAL = {
@@ -52,18 +52,18 @@ REAL = {
 
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.parametrize("cut", [7, MiB])
-def test_what_tools_write_is_recognised_and_has_no_findings(name: str, cut: int) -> None:
-    found = examine(REAL[name], cut=cut)
-    assert names(found) == [name]
-    assert codes(found) == set()
-    match = found.matches[0]
+def test_output_of_tools_is_recognised_without_findings(name: str, cut: int) -> None:
+    examination = examine(REAL[name], cut=cut)
+    assert names(examination) == [name]
+    assert codes(examination) == set()
+    match = examination.matches[0]
     assert (match.kind, match.disk_format, match.virtual_size) == ("compressed", "raw", None)
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_headers_that_are_cut_short_are_refused(name: str) -> None:
-    found = examine(REAL[name][: 5 if name in ("zstd", "lz4") else 10])
-    assert name not in names(found) if name == "lzma" else refused(found) == {"truncated"}
+def test_truncated_header_is_refused(name: str) -> None:
+    examination = examine(REAL[name][: 5 if name in ("zstd", "lz4") else 10])
+    assert name not in names(examination) if name == "lzma" else refused(examination) == {"truncated"}
 
 
 @pytest.mark.parametrize(
@@ -85,27 +85,27 @@ def test_headers_that_are_cut_short_are_refused(name: str) -> None:
         b"\x04\x22\x4d\x19",
     ],
 )
-def test_what_only_looks_like_it_is_not(head: bytes) -> None:
+def test_similar_bytes_are_not_compressed_data(head: bytes) -> None:
     assert not any(match.kind == "compressed" for match in examine(head.ljust(4096, b"\0")).matches)
 
 
 # gzip
 
 
-def test_every_part_of_a_gzip_header_is_read() -> None:
+def test_all_parts_of_a_gzip_header_are_read() -> None:
     body = gzip.compress(DATA)[10:]
     header = b"\x1f\x8b\x08\x1e" + bytes(6) + b"\4\0abcd" + b"disk.raw\0" + b"a comment\0"
     crc = struct.pack("<H", zlib.crc32(header) & 0xFFFF)
-    found = examine(header + crc + body)
-    assert codes(found) == set()
-    assert field(found, "file name") == "'disk.raw'"
-    assert field(found, "length modulo 2^32") == len(DATA)
+    examination = examine(header + crc + body)
+    assert codes(examination) == set()
+    assert field(examination, "file name") == "'disk.raw'"
+    assert field(examination, "length modulo 2^32") == len(DATA)
     assert refused(header + b"\0\0" + body) == {"checksum"}
     assert refused(header[:-1] + b"x" * 5000) == {"header"}
     assert refused(header[:-1]) == {"truncated"}
 
 
-def test_members_of_gzip_may_follow_each_other_and_a_block_that_is_none_is_refused() -> None:
+def test_several_gzip_members_pass_and_an_undefined_block_type_is_refused() -> None:
     assert codes(examine(gzip.compress(DATA) + gzip.compress(DATA))) == set()
     assert refused(b"\x1f\x8b\x08\0" + bytes(6) + b"\7" + bytes(20)) == {"header"}
     assert refused(gzip.compress(b"")[:-8]) == {"truncated"}
@@ -118,7 +118,7 @@ def xz_filters(window: int) -> bytes:
     return lzma.compress(DATA, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": window}])
 
 
-def test_the_window_of_xz_is_noted_and_a_big_one_is_told() -> None:
+def test_xz_window_is_noted_and_a_large_window_is_a_finding() -> None:
     assert field(examine(xz_filters(MiB)), "window") == MiB
     assert field(examine(xz_filters(3 * MiB)), "window") == 3 * MiB
     assert codes(examine(xz_filters(128 * MiB))) == set()
@@ -127,20 +127,20 @@ def test_the_window_of_xz_is_noted_and_a_big_one_is_told() -> None:
     header[at] = 37  # 1.5 GiB
     end = 12 + (header[12] + 1) * 4
     header[end - 4 : end] = struct.pack("<I", zlib.crc32(header[12 : end - 4]))
-    found = examine(bytes(header))
-    assert codes(found) == {"big-window"}
-    assert field(found, "window") == 3 << 29
+    examination = examine(bytes(header))
+    assert codes(examination) == {"big-window"}
+    assert field(examination, "window") == 3 << 29
 
 
-def test_the_window_of_a_later_block_counts_too() -> None:
+def test_window_of_a_later_xz_block_counts() -> None:
     def xz(*options: str) -> bytes:
         words = ["xz", "-c", "-T2", "--block-size=100000", *options]
         return subprocess.run(words, input=DATA, stdout=subprocess.PIPE, check=True).stdout
 
     image = bytearray(xz())
-    found = examine(bytes(image))
-    assert codes(found) == set()
-    assert (field(found, "blocks"), field(found, "uncompressed size")) == (6, len(DATA))
+    examination = examine(bytes(image))
+    assert codes(examination) == set()
+    assert (field(examination, "blocks"), field(examination, "uncompressed size")) == (6, len(DATA))
     first = bytes(image[12 : 12 + (image[12] + 1) * 4])
     at = image.index(first[:2], 13)
     while image[at + 2 :].find(b"\x21\x01") > 20:
@@ -153,7 +153,7 @@ def test_the_window_of_a_later_block_counts_too() -> None:
     assert codes(examine(bytes(image))) == {"big-window"}
 
 
-def test_small_blocks_behind_the_first_megabyte_are_read_in_order() -> None:
+def test_small_xz_blocks_after_the_first_megabyte_are_read() -> None:
     words = ["xz", "-c", "-0", "-T2", "--block-size=256"]
     data = random.Random(1).randbytes(960_000)
     image = subprocess.run(words, input=data, stdout=subprocess.PIPE, check=True).stdout
@@ -162,12 +162,12 @@ def test_small_blocks_behind_the_first_megabyte_are_read_in_order() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 4, 12, 13, 1000])
-def test_an_xz_that_is_cut_short_is_refused(cut: int) -> None:
+def test_truncated_xz_is_refused(cut: int) -> None:
     image = lzma.compress(DATA * 3, preset=0, filters=None)
     assert refused(image[:-cut]) == {"truncated"} if cut < len(image) - 32 else refused(image[:40])
 
 
-def test_an_xz_whose_end_contradicts_it_is_refused() -> None:
+def test_contradictory_xz_footer_is_refused() -> None:
     image = lzma.compress(DATA)
     assert codes(examine(image + bytes(8))) == set()
     assert field(examine(image + image), "streams") == "more than one"
@@ -184,11 +184,11 @@ def test_an_xz_whose_end_contradicts_it_is_refused() -> None:
 
 
 @pytest.mark.parametrize("options", [["-1"], ["-19"], ["--no-check"], ["--long=27"], ["--format=zstd", "-5"]])
-def test_zstd_as_the_tool_writes_it(options: list[str]) -> None:
+def test_zstd_output_of_the_tool_passes(options: list[str]) -> None:
     assert codes(examine(zstd(*options))) == set()
 
 
-def test_the_window_of_zstd() -> None:
+def test_zstd_window_is_noted() -> None:
     def frame(window: int) -> bytes:
         return b"\x28\xb5\x2f\xfd\0" + bytes((window,)) + b"\1\0\0"
 
@@ -201,13 +201,13 @@ def test_the_window_of_zstd() -> None:
     assert field(examine(single), "uncompressed size") == 1 << 40
 
 
-def test_a_zstd_that_cannot_be_unpacked_with_what_is_in_it_is_refused() -> None:
+def test_zstd_that_needs_more_than_its_own_bytes_is_refused() -> None:
     assert refused(b"\x28\xb5\x2f\xfd\x01\0\x07\1\0\0") == {"unknown-feature"}
     assert refused(b"\x28\xb5\x2f\xfd\x08\0\1\0\0") == {"unknown-feature"}
     assert refused(b"\x25\xb5\x2f\xfd" + bytes(20)) == {"version"}
 
 
-def test_frames_to_be_skipped_are_skipped() -> None:
+def test_skippable_frames_are_skipped() -> None:
     for length in (0, 4, 70_000, 2 * MiB):
         assert names(examine(skippable(length) + REAL["zstd"])) == ["zstd"]
         assert codes(examine(skippable(length) + REAL["zstd"])) == set()
@@ -217,16 +217,16 @@ def test_frames_to_be_skipped_are_skipped() -> None:
     assert "zstd" not in names(examine(skippable(8) + b"something else"))
 
 
-def test_lz4_frames() -> None:
+def test_lz4_frames_are_checked() -> None:
     assert field(examine(lz4(block=0x70)), "window") == 4 * MiB
     assert field(examine(lz4(0x68, fields=struct.pack("<Q", 1 << 33))), "uncompressed size") == 1 << 33
     assert refused(lz4(0x61, fields=struct.pack("<I", 7))) == {"unknown-feature"}
     assert refused(lz4(0xA0)) == {"version"}
     assert refused(lz4(0x62)) == {"unknown-feature"}
     assert refused(lz4(block=0x30)) == {"unknown-feature"}
-    wrong = bytearray(lz4())
-    wrong[6] ^= 1
-    assert refused(bytes(wrong)) == {"checksum"}
+    changed = bytearray(lz4())
+    changed[6] ^= 1
+    assert refused(bytes(changed)) == {"checksum"}
     legacy = examine(b"\x02\x21\x4c\x18" + bytes(20))
     assert (names(legacy), legacy.matches[0].variant, codes(legacy)) == (["lz4"], "legacy", set())
 
@@ -235,15 +235,15 @@ def test_lz4_frames() -> None:
     ("data", "digest"),
     [(b"", 0x02CC5D05), (b"a", 0x550D7456), (b"abc", 0x32D153FF), (b"message digest", 0x7C948494)],
 )
-def test_xxh32_is_the_one_of_its_specification(data: bytes, digest: int) -> None:
+def test_xxh32_agrees_with_its_specification(data: bytes, digest: int) -> None:
     assert xxh32(data) == digest
 
 
-def test_the_window_of_lzma() -> None:
+def test_lzma_window_is_noted() -> None:
     header = b"\x5d" + struct.pack("<I", 0xFFFFFFFF) + b"\xff" * 8 + bytes(20)
     assert codes(examine(header)) == {"big-window"}
-    known = REAL["lzma"][:5] + struct.pack("<Q", len(DATA)) + REAL["lzma"][13:]
-    assert field(examine(known), "uncompressed size") == len(DATA)
+    sized = REAL["lzma"][:5] + struct.pack("<Q", len(DATA)) + REAL["lzma"][13:]
+    assert field(examine(sized), "uncompressed size") == len(DATA)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_boot_sectors_are_not_compressed(sector: bytes) -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(st.data())
-def test_mutants_neither_fail_nor_depend_on_how_they_are_cut(data: st.DataObject) -> None:
+def test_mutants_do_not_fail_and_do_not_depend_on_chunks(data: st.DataObject) -> None:
     image = bytearray(data.draw(st.sampled_from([*REAL.values(), skippable(5) + REAL["lz4"]])))
     for _ in range(data.draw(st.integers(0, 4))):
         places = st.one_of(
@@ -270,6 +270,6 @@ def test_mutants_neither_fail_nor_depend_on_how_they_are_cut(data: st.DataObject
         )
         image[data.draw(places)] = data.draw(st.integers(0, 255))
     cut = bytes(image[: data.draw(st.integers(0, len(image)))]) if data.draw(st.booleans()) else bytes(image)
-    found = examine(cut)
-    assert "reader-failed" not in codes(found)
-    assert summary(found) == summary(examine(cut, cut=data.draw(st.integers(1, 99)), size_known=False))
+    examination = examine(cut)
+    assert "reader-failed" not in codes(examination)
+    assert summary(examination) == summary(examine(cut, cut=data.draw(st.integers(1, 99)), size_known=False))

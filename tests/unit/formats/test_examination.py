@@ -1,4 +1,4 @@
-"""The stream that readers of formats are served from: the same answers however the image is cut."""
+"""The examination answers the requests of readers, the same for all chunk sizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IMAGE = bytes(range(256)) * (13 * KiB) + b"the end"
 
 
 class Toy(Format):
-    """Recognises everything, and asks for what it is told to."""
+    """Recognises every image, and yields `requests`."""
 
     name = "toy"
 
@@ -39,15 +39,15 @@ class Toy(Format):
             match.note("answer", len(answer) if isinstance(answer, bytes) else str(summary(answer)))
 
 
-def ask(requests: list[Any], cut: int = MiB, known: bool = True) -> tuple[Toy, Examination]:
+def ask(requests: list[Any], cut: int = MiB, size_known: bool = True) -> tuple[Toy, Examination]:
     toy = Toy(requests)
-    return toy, examine(IMAGE, cut=cut, size_known=known, formats=(toy,))
+    return toy, examine(IMAGE, cut=cut, size_known=size_known, formats=(toy,))
 
 
 @pytest.mark.parametrize("cut", [997, 64 * KiB, MiB, 2 * MiB, 16 * MiB])
-@pytest.mark.parametrize("known", [True, False])
-def test_a_reader_gets_the_bytes_it_asks_for_however_they_arrive(cut: int, known: bool) -> None:
-    toy, done = ask(
+@pytest.mark.parametrize("size_known", [True, False])
+def test_reader_gets_requested_bytes_for_all_chunk_sizes(cut: int, size_known: bool) -> None:
+    toy, examination = ask(
         [
             Bytes(3, 500, "a"),
             Bytes(70 * KiB, 9 * KiB, "b"),
@@ -58,48 +58,48 @@ def test_a_reader_gets_the_bytes_it_asks_for_however_they_arrive(cut: int, known
             Bytes(len(IMAGE) - 7, 7, "the tail is kept"),
         ],
         cut,
-        known,
+        size_known,
     )
-    wanted = [request for request in toy.requests if isinstance(request, Bytes)]
-    got = [toy.answers[toy.requests.index(request)] for request in wanted]
-    assert got == [IMAGE[request.offset : request.offset + request.length] for request in wanted]
+    byte_requests = [request for request in toy.requests if isinstance(request, Bytes)]
+    answers = [toy.answers[toy.requests.index(request)] for request in byte_requests]
+    assert answers == [IMAGE[request.offset : request.offset + request.length] for request in byte_requests]
     assert toy.answers[5] == IMAGE[-300:]
-    assert codes(done) == set()
+    assert codes(examination) == set()
 
 
 @pytest.mark.parametrize("cut", [997, MiB, 16 * MiB])
-def test_what_has_gone_by_is_missed_even_if_a_chunk_still_holds_it(cut: int) -> None:
-    toy, done = ask([Bytes(2 * MiB, 10, "a"), Bytes(2 * MiB - 1, 4, "b")], cut)
+def test_passed_bytes_are_missed_even_if_a_chunk_still_holds_them(cut: int) -> None:
+    toy, examination = ask([Bytes(2 * MiB, 10, "a"), Bytes(2 * MiB - 1, 4, "b")], cut)
     assert len(toy.answers) == 1
-    assert codes(done) == {"out-of-order"}
-    toy, done = ask([Bytes(2 * MiB, 10, "a"), Bytes(2 * MiB - 1, 4, "b", essential=False)], cut)
-    assert codes(done) == {"unchecked"}
+    assert codes(examination) == {"out-of-order"}
+    toy, examination = ask([Bytes(2 * MiB, 10, "a"), Bytes(2 * MiB - 1, 4, "b", essential=False)], cut)
+    assert codes(examination) == {"unchecked"}
 
 
 @pytest.mark.parametrize("cut", [997, MiB, 16 * MiB])
-def test_an_image_that_ends_too_early_is_truncated(cut: int) -> None:
-    toy, done = ask([Bytes(len(IMAGE) - 3, 4, "the header")], cut)
+def test_early_end_of_an_image_is_truncated(cut: int) -> None:
+    toy, examination = ask([Bytes(len(IMAGE) - 3, 4, "the header")], cut)
     assert toy.answers == []
-    assert codes(done) == {"truncated"}
-    toy, done = ask([Bytes(len(IMAGE) - 3, 4, "a", short=True), Bytes(1 << 62, 4, "b", short=True)], cut)
+    assert codes(examination) == {"truncated"}
+    toy, examination = ask([Bytes(len(IMAGE) - 3, 4, "a", short=True), Bytes(1 << 62, 4, "b", short=True)], cut)
     assert toy.answers == [b"end", b""]
-    assert codes(done) == set()
+    assert codes(examination) == set()
 
 
 @pytest.mark.parametrize("cut", [997, MiB, 16 * MiB])
-def test_an_image_inside_the_image_is_examined_as_one(cut: int) -> None:
-    toy, done = ask([Inside(5000, 2 * MiB, "disk"), Bytes(2 * MiB + 5000, 4, "behind")], cut)
+def test_inner_image_is_examined(cut: int) -> None:
+    toy, examination = ask([Inside(5000, 2 * MiB, "disk"), Bytes(2 * MiB + 5000, 4, "behind")], cut)
     assert isinstance(toy.answers[0], Examination)
     assert toy.answers[0].position == 2 * MiB
-    assert [name for name, _ in done.matches[0].inner] == ["disk"]
+    assert [name for name, _ in examination.matches[0].inner] == ["disk"]
 
 
-def test_images_in_images_end_somewhere() -> None:
-    _, done = ask([Inside(0, 1000, "itself")])
-    assert "too-deep" in codes(done)
+def test_depth_of_inner_images_is_bounded() -> None:
+    _, examination = ask([Inside(0, 1000, "itself")])
+    assert "too-deep" in codes(examination)
 
 
-def test_a_reader_that_fails_is_a_finding_and_not_an_exception() -> None:
+def test_failure_of_a_reader_is_a_finding() -> None:
     class Failing(Toy):
         def read(self, match: Match) -> Iterator[Any]:
             yield Bytes(0, 4, "header")
@@ -108,7 +108,7 @@ def test_a_reader_that_fails_is_a_finding_and_not_an_exception() -> None:
     assert codes(examine(IMAGE, formats=(Failing([]),))) == {"reader-failed"}
 
 
-def test_readers_without_end_are_stopped() -> None:
+def test_number_of_readers_is_bounded() -> None:
     class Breeding(Toy):
         def read(self, match: Match) -> Iterator[Any]:
             yield Bytes(0, 4, "header")
@@ -118,38 +118,38 @@ def test_readers_without_end_are_stopped() -> None:
     assert codes(examine(IMAGE, formats=(Breeding([]),))) == {"unchecked"}
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_a_table_behind_the_end_is_found(known: bool) -> None:
+@pytest.mark.parametrize("size_known", [True, False])
+def test_table_outside_the_image_is_found(size_known: bool) -> None:
     class Reaching(Toy):
         def read(self, match: Match) -> Iterator[Any]:
             yield Bytes(0, 4, "header")
             match.must_reach(len(IMAGE), "the first table")
             match.must_reach(len(IMAGE) + 1, "the second table")
 
-    done = examine(IMAGE, size_known=known, formats=(Reaching([]),))
-    assert [finding.code for finding in done.findings] == ["outside-file"]
-    assert "the second table" in done.findings[0].detail
+    examination = examine(IMAGE, size_known=size_known, formats=(Reaching([]),))
+    assert [finding.code for finding in examination.findings] == ["outside-file"]
+    assert "the second table" in examination.findings[0].detail
 
 
-def test_skipping_what_nobody_wants_finds_the_same() -> None:
+def test_skipping_unrequested_bytes_changes_nothing() -> None:
     requests = [Bytes(100, 10, "a"), Bytes(2 * MiB + 77, 10, "b"), Tail(TAIL_BYTES)]
     toy = Toy(requests)
-    done = Examination((toy,), len(IMAGE))
+    examination = Examination((toy,), len(IMAGE))
     skipped = 0
-    while done.position < len(IMAGE):
-        skipped += done.skippable()
-        done.skip(done.skippable())
-        done.feed(memoryview(IMAGE)[done.position : done.position + 64 * KiB])
-    done.finish()
+    while examination.position < len(IMAGE):
+        skipped += examination.skippable()
+        examination.skip(examination.skippable())
+        examination.feed(memoryview(IMAGE)[examination.position : examination.position + 64 * KiB])
+    examination.finish()
     assert skipped > MiB
     skipping, toy.answers = toy.answers, []
-    assert summary(done) == summary(examine(IMAGE, formats=(toy,)))
+    assert summary(examination) == summary(examine(IMAGE, formats=(toy,)))
     assert skipping == toy.answers
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_cuts_change_nothing(data: st.DataObject) -> None:
+def test_chunk_boundaries_change_nothing(data: st.DataObject) -> None:
     image = IMAGE[: data.draw(st.integers(0, len(IMAGE)))]
     bounds = sorted(data.draw(st.lists(st.integers(0, len(image)), max_size=8)))
     pieces = [image[a:b] for a, b in zip([0, *bounds], [*bounds, len(image)], strict=True)]
@@ -166,7 +166,7 @@ def test_cuts_change_nothing(data: st.DataObject) -> None:
             max_size=6,
         )
     )
-    one, other = Toy(requests), Toy(requests)
-    whole = examine_chunks([image], len(image), (one,))
-    cut = examine_chunks(pieces, formats=(other,))
-    assert summary(whole) == summary(cut)
+    toy, second_toy = Toy(requests), Toy(requests)
+    at_once = examine_chunks([image], len(image), (toy,))
+    cut = examine_chunks(pieces, formats=(second_toy,))
+    assert summary(at_once) == summary(cut)

@@ -1,4 +1,4 @@
-"""Disks without a partition table: told by name, and none of them taken for more than a raw disk."""
+"""Disks without a partition table: named by their file system, and raw to the image service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.images.partitions import blank, run
         ("swap", ("mkswap", "-q")),
     ],
 )
-def test_what_real_tools_make_is_told_by_name_and_passes(tmp_path: Path, name: str, words: tuple[str, ...]) -> None:
+def test_file_systems_of_real_tools_are_named_and_pass(tmp_path: Path, name: str, words: tuple[str, ...]) -> None:
     disk = blank(tmp_path / "disk", 40 << 20)
     run(*words, disk)
     examination = examine_file(disk)
@@ -33,7 +33,7 @@ def test_what_real_tools_make_is_told_by_name_and_passes(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize(("name", "offset", "magic"), SIGNATURES)
-def test_every_signature_is_recognised_at_its_place_alone(name: str, offset: int, magic: bytes) -> None:
+def test_signature_is_recognised_at_its_offset_only(name: str, offset: int, magic: bytes) -> None:
     for at, expected in ((offset, [name]), (offset + 1, []), (offset + 4096 * 3 + 7, [])):
         disk = bytearray(100 << 10)
         disk[at : at + len(magic)] = magic
@@ -60,7 +60,7 @@ def place(*fields: tuple[int, bytes]) -> bytearray:
         ("minix", [(1024, b"\x40\0\x64\0\1\0\1\0\6\0\0\0\0\x1c\x08\x10\x8f\x13")]),
     ],
 )
-def test_a_short_magic_counts_only_with_what_belongs_to_it(name: str, fields: list[tuple[int, bytes]]) -> None:
+def test_short_magic_needs_its_further_conditions(name: str, fields: list[tuple[int, bytes]]) -> None:
     disk = place(*fields)
     assert names(examine(disk)) == [name]
     at, value = fields[-1]
@@ -68,7 +68,7 @@ def test_a_short_magic_counts_only_with_what_belongs_to_it(name: str, fields: li
     assert names(examine(disk)) == []
 
 
-def test_two_bytes_of_ext_in_other_data_are_no_ext() -> None:
+def test_two_bytes_of_ext_magic_alone_are_not_ext() -> None:
     assert names(examine(place((1080, b"\x53\xef")))) == []
     for inodes, blocks, expected in ((1, 1, ["ext"]), (0, 1, []), (1, 0, [])):
         counts = inodes.to_bytes(4, "little") + blocks.to_bytes(4, "little")
@@ -76,14 +76,14 @@ def test_two_bytes_of_ext_in_other_data_are_no_ext() -> None:
 
 
 @pytest.mark.parametrize("content", [bytes(1 << 20), bytes(range(256)) * 4096, b"", b"\1"])
-def test_a_disk_with_nothing_known_is_nothing(content: bytes) -> None:
+def test_unknown_disk_has_no_match(content: bytes) -> None:
     examination = examine(content)
     assert names(examination) == []
     assert not examination.findings
 
 
 @given(st.data())
-def test_changed_signatures_never_upset_the_reader(data: st.DataObject) -> None:
+def test_changed_signatures_do_not_fail_the_reader(data: st.DataObject) -> None:
     disk = bytearray(70 << 10)
     for _ in range(data.draw(st.integers(0, 4))):
         _, at, magic = data.draw(st.sampled_from(SIGNATURES))

@@ -1,4 +1,4 @@
-"""Mutants of real images, a few thousand of them: whatever the bytes are, the examination keeps its promises.
+"""A few thousand mutants of real images: the examination keeps its promises for any bytes.
 
 `make fuzz` runs the same for hundreds of thousands.
 """
@@ -25,11 +25,11 @@ MiB = 1 << 20
 SEEDS = seeds()
 SMALL = sorted(name for name, data in SEEDS.items() if len(data) < MiB)
 MUTANTS = 2000
-MOST_TRACED = 24 * MiB
+MAX_TRACED = 24 * MiB
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_no_mutant_upsets_the_examination(part: int) -> None:
+def test_mutants_do_not_break_the_examination(part: int) -> None:
     mutator = Mutator(SEEDS, seed=20)
     broken = []
     with Work() as work:
@@ -44,7 +44,7 @@ def test_no_mutant_upsets_the_examination(part: int) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(st.data())
-def test_bytes_put_anywhere_into_a_seed_upset_nothing(data: st.DataObject) -> None:
+def test_inserted_bytes_do_not_break_the_examination(data: st.DataObject) -> None:
     image = bytearray(SEEDS[data.draw(st.sampled_from(SMALL))])
     for _ in range(data.draw(st.integers(0, 4))):
         at = data.draw(st.integers(0, min(len(image), 2048)) | st.integers(0, len(image)))
@@ -57,7 +57,7 @@ def test_bytes_put_anywhere_into_a_seed_upset_nothing(data: st.DataObject) -> No
 
 
 @pytest.mark.parametrize("name", sorted(SEEDS))
-def test_a_seed_is_examined_in_bounded_memory_and_the_same_when_skipped_through(name: str) -> None:
+def test_seed_needs_bounded_memory_and_skipping_changes_nothing(name: str) -> None:
     data = SEEDS[name]
     cuts = (*range(0, len(data), MiB), len(data))
     fed = examine_cut(data, cuts, size_known=True)
@@ -66,42 +66,44 @@ def test_a_seed_is_examined_in_bounded_memory_and_the_same_when_skipped_through(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert summary(fed) == summary(skipped)
-    assert peak < MOST_TRACED
+    assert peak < MAX_TRACED
 
 
-def test_the_seeds_are_small_and_of_all_formats() -> None:
+def test_every_format_has_a_small_seed() -> None:
     assert sum(path.stat().st_size for path in CORPUS.iterdir()) < MiB
     heads = [data[:HEAD_BYTES] for data in SEEDS.values()]
     tails = [(data[-TAIL_BYTES:], len(data)) for data in SEEDS.values()]
     missing = [
-        one.name for one in FORMATS if not any(map(one.begins, heads)) and not any(one.ends(*tail) for tail in tails)
+        form.name
+        for form in FORMATS
+        if not any(map(form.begins, heads)) and not any(form.ends(*tail) for tail in tails)
     ]
     assert not missing, f"no seed is taken for {missing}: add one in tests/fuzz"
 
 
-def test_the_same_number_is_the_same_mutant() -> None:
-    one, other = Mutator(SEEDS, 7), Mutator(dict(reversed(list(SEEDS.items()))), 7)
-    assert [one.make(number) for number in range(40)] == [other.make(number) for number in range(40)]
-    assert one.make(1).data != Mutator(SEEDS, 8).make(1).data
+def test_mutants_are_reproducible() -> None:
+    mutator, reversed_mutator = Mutator(SEEDS, 7), Mutator(dict(reversed(list(SEEDS.items()))), 7)
+    assert [mutator.make(number) for number in range(40)] == [reversed_mutator.make(number) for number in range(40)]
+    assert mutator.make(1).data != Mutator(SEEDS, 8).make(1).data
 
 
 class CountsChunks(Format):
-    """Remembers something between two images."""
+    """Keeps state between two images."""
 
     name = "counts"
-    seen = 0
+    count = 0
 
     def begins(self, head: bytes) -> bool:
-        CountsChunks.seen += 1
+        CountsChunks.count += 1
         return True
 
     def read(self, match: Match) -> Any:
-        match.note("seen", self.seen)
+        match.note("seen", self.count)
         yield Bytes(0, 1, "the header")
 
 
 class Raises(Format):
-    """Fails."""
+    """A reader that raises."""
 
     name = "raises"
 
@@ -113,15 +115,15 @@ class Raises(Format):
         match.note("field", header[9])
 
 
-@pytest.mark.parametrize(("one", "why"), [(CountsChunks(), "another answer"), (Raises(), "IndexError")])
-def test_the_check_finds_what_it_is_for(one: Format, why: str) -> None:
+@pytest.mark.parametrize(("form", "why"), [(CountsChunks(), "another answer"), (Raises(), "IndexError")])
+def test_check_detects_broken_readers(form: Format, why: str) -> None:
     with Work() as work, pytest.raises(Broken, match=why):
-        check(b"some bytes", (0, 5, 10), work, SIZE_KNOWN, (one,))
+        check(b"some bytes", (0, 5, 10), work, SIZE_KNOWN, (form,))
 
 
-def test_work_beyond_what_the_bytes_are_worth_is_found() -> None:
+def test_check_detects_excessive_work() -> None:
     class Long(Raises):
-        """Asks again and again for what it has."""
+        """Requests the same bytes again and again."""
 
         def read(self, match: Match) -> Any:
             for _ in range(30_000):

@@ -1,4 +1,4 @@
-"""GUID partition tables: what real tools make passes, and what contradicts itself is told."""
+"""GUID partition tables: tables of real tools pass, and contradictions are found."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from support.images.partitions import blank, gpt_disk, gpt_entries, gpt_header, 
 
 PARTITIONS = ((2048, 4095), (4096, 8000))
 END = 8192
-"""Sectors of the disks here."""
+"""Sectors of the disks in these tests."""
 
 
 def details(disk: bytes) -> str:
-    """What is said about the partition table; nothing else may be found."""
+    """The details of the findings, all of which must be about the partition table."""
     examination = examine(disk)
     assert names(examination) == ["gpt"]
     assert codes(examination) <= {"partition-table"}
     return "; ".join(finding.detail for finding in examination.findings)
 
 
-def test_a_disk_that_sgdisk_partitioned_passes(tmp_path: Path) -> None:
+def test_partitions_of_sgdisk_pass(tmp_path: Path) -> None:
     disk = blank(tmp_path / "disk", 20 << 20)
     run("sgdisk", "-n", "1:2048:8191", "-t", "1:ef00", "-c", "1:boot", "-n", "2:8192:0", disk)
     examination = examine_file(disk)
     (match,) = examination.matches
     assert (match.name, match.disk_format, match.kind, match.virtual_size) == ("gpt", "raw", "content", 20 << 20)
     assert not examination.findings
-    shown = {field.name: field.value for field in match.fields}
-    assert shown["partition 1"] == "EFI system 'boot', 6144 sectors from 2048"
+    noted = {field.name: field.value for field in match.fields}
+    assert noted["partition 1"] == "EFI system 'boot', 6144 sectors from 2048"
 
 
-def test_a_hybrid_mbr_of_sgdisk_is_told(tmp_path: Path) -> None:
+def test_hybrid_mbr_of_sgdisk_is_found(tmp_path: Path) -> None:
     disk = blank(tmp_path / "disk", 20 << 20)
     run("sgdisk", "-n", "1:2048:8191", disk)
     run("sgdisk", "-h", "1", disk)
@@ -46,7 +46,7 @@ def test_a_hybrid_mbr_of_sgdisk_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sector", [512, 4096])
 @pytest.mark.parametrize("size_known", [True, False])
-def test_both_sizes_of_sectors_are_read(sector: int, size_known: bool) -> None:
+def test_both_sector_sizes_are_read(sector: int, size_known: bool) -> None:
     examination = examine(gpt_disk((100, 200), (300, 400), sector=sector), size_known=size_known)
     (match,) = examination.matches
     assert not examination.findings
@@ -55,14 +55,14 @@ def test_both_sizes_of_sectors_are_read(sector: int, size_known: bool) -> None:
     assert "partition 2" in {field.name for field in match.fields}
 
 
-def again(mine: int, other: int, table: int, **changed: int) -> bytes:
-    """A header like that of the disk, with what is changed."""
+def changed_header(own_sector: int, copy_sector: int, table: int, **changed: int) -> bytes:
+    """A header like that of the disk, with `changed` fields."""
     changed.setdefault("last", END - 34)
-    return gpt_header(mine, other, table, gpt_entries(*PARTITIONS), **changed)
+    return gpt_header(own_sector, copy_sector, table, gpt_entries(*PARTITIONS), **changed)
 
 
 @pytest.mark.parametrize(
-    ("offset", "data", "told"),
+    ("offset", "data", "text"),
     [
         pytest.param(512 + 40, b"\xff", "the header cannot be used: its checksum", id="checksum"),
         pytest.param(1024 + 56, b"\xff", "the checksum of the entries is wrong", id="entries"),
@@ -77,37 +77,39 @@ def again(mine: int, other: int, table: int, **changed: int) -> bytes:
         pytest.param(
             0, mbr_sector(mbr_entry(0xEE, 1, 9), mbr_entry(0x83, 3000, 100)), "which the GPT does not", id="hybrid"
         ),
-        pytest.param(512, again(1, END - 1, 2, first=3000), "partition 1, sectors 2048 to 4095", id="first"),
-        pytest.param(512, again(1, END - 1, 2, first=3), "overlap the entries", id="on-table"),
-        pytest.param(512, again(7, END - 1, 2), "it states sector 7", id="elsewhere"),
-        pytest.param(512, again(1, 1 << 60, 2), "the image ends before", id="copy-far"),
-        pytest.param(512, again(1, 0, 2), "its copy cannot be at sector 0", id="copy-first"),
-        pytest.param(512, again(1, END - 1, 1 << 60), "the entries end outside the image", id="entries-far"),
-        pytest.param(512, again(1, END - 1, 2, entry_count=(1 << 32) - 1), "absurd", id="many"),
-        pytest.param(512, again(1, END - 1, 2, entry_bytes=96), "entry cannot have 96 bytes", id="entry-size"),
-        pytest.param(512, again(1, END - 1, 2, last=END - 33), "disagree: last is", id="disagree"),
-        pytest.param(-512, again(END - 1, 9, END - 33), "states that the header is at sector 9", id="copy-back"),
+        pytest.param(512, changed_header(1, END - 1, 2, first=3000), "partition 1, sectors 2048 to 4095", id="first"),
+        pytest.param(512, changed_header(1, END - 1, 2, first=3), "overlap the entries", id="on-table"),
+        pytest.param(512, changed_header(7, END - 1, 2), "it states sector 7", id="elsewhere"),
+        pytest.param(512, changed_header(1, 1 << 60, 2), "the image ends before", id="copy-far"),
+        pytest.param(512, changed_header(1, 0, 2), "its copy cannot be at sector 0", id="copy-first"),
+        pytest.param(512, changed_header(1, END - 1, 1 << 60), "the entries end outside the image", id="entries-far"),
+        pytest.param(512, changed_header(1, END - 1, 2, entry_count=(1 << 32) - 1), "absurd", id="many"),
+        pytest.param(512, changed_header(1, END - 1, 2, entry_bytes=96), "entry cannot have 96 bytes", id="entry-size"),
+        pytest.param(512, changed_header(1, END - 1, 2, last=END - 33), "disagree: last is", id="disagree"),
+        pytest.param(
+            -512, changed_header(END - 1, 9, END - 33), "states that the header is at sector 9", id="copy-back"
+        ),
     ],
 )
-def test_a_table_that_contradicts_itself_is_told(offset: int, data: bytes, told: str) -> None:
+def test_contradictory_table_is_found(offset: int, data: bytes, text: str) -> None:
     disk = gpt_disk(*PARTITIONS)
     assert not details(disk)
-    assert told in details(patched(disk, (offset, data)))
+    assert text in details(patched(disk, (offset, data)))
 
 
 @pytest.mark.parametrize(
-    ("partitions", "told"),
+    ("partitions", "text"),
     [
         ([(2048, 4095), (4095, 8000)], "partition 1 and partition 2 overlap"),
         ([(2048, 9000)], "is outside 34 to"),
         ([(4000, 3000)], "ends before it begins"),
     ],
 )
-def test_partitions_that_cannot_be_are_told(partitions: list[tuple[int, int]], told: str) -> None:
-    assert told in details(gpt_disk(*partitions))
+def test_impossible_partitions_are_found(partitions: list[tuple[int, int]], text: str) -> None:
+    assert text in details(gpt_disk(*partitions))
 
 
-def test_the_copy_alone_is_found_by_the_end_and_read() -> None:
+def test_copy_alone_is_recognised_at_the_end() -> None:
     disk = patched(gpt_disk(*PARTITIONS), (0, bytes(34 * 512)))
     examination = examine(disk)
     (match,) = examination.matches
@@ -116,37 +118,37 @@ def test_the_copy_alone_is_found_by_the_end_and_read() -> None:
     assert "its first header is missing" in details(disk)
 
 
-def test_without_a_header_and_its_copy_nothing_is_left() -> None:
+def test_missing_header_and_copy_are_found() -> None:
     disk = patched(gpt_disk(*PARTITIONS), (512, bytes(512)), (-512, bytes(512)))
     assert "no copy at the end either" in details(disk)
 
 
-def test_the_copy_of_a_grown_disk_is_read_where_it_is() -> None:
+def test_copy_in_the_middle_of_a_grown_disk_is_read() -> None:
     grown = gpt_disk(*PARTITIONS) + bytes(3 << 20)
     assert details(grown) == "its copy is at sector 8191, but the last sector is 14335: the disk has grown"
     assert "copy of the header cannot be used" in details(patched(grown, ((4 << 20) - 512 + 40, b"\xff")))
 
 
-def test_a_disk_that_was_cut_off_is_told() -> None:
-    told = details(gpt_disk(*PARTITIONS)[: 3 << 20])
-    assert "the image ends before" in told
-    assert "partition 2 ends at byte" in told
+def test_truncated_disk_is_found() -> None:
+    texts = details(gpt_disk(*PARTITIONS)[: 3 << 20])
+    assert "the image ends before" in texts
+    assert "partition 2 ends at byte" in texts
 
 
-def test_the_footer_of_a_fixed_vhd_is_not_part_of_the_disk(qemu_img: Callable[..., bytes]) -> None:
+def test_vhd_footer_is_not_part_of_the_disk(qemu_img: Callable[..., bytes]) -> None:
     image = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=gpt_disk(*PARTITIONS))
     assert [finding for finding in examine(image).findings if finding.code == "partition-table"] == []
 
 
 @pytest.mark.parametrize("kind", ["vdi", "vpc", "qcow2", "vmdk", "parallels"])
-def test_the_copy_that_a_guest_has_in_another_format_is_no_gpt(qemu_img: Callable[..., bytes], kind: str) -> None:
+def test_copy_of_a_guest_in_another_format_is_not_a_match(qemu_img: Callable[..., bytes], kind: str) -> None:
     image = qemu_img(kind, data=gpt_disk(*PARTITIONS))
     at = image.rindex(b"EFI PART")
     assert "gpt" not in names(examine(image[: at + 512]))
 
 
 @given(st.data())
-def test_a_changed_table_never_upsets_its_reader(data: st.DataObject) -> None:
+def test_changed_table_does_not_fail_the_reader(data: st.DataObject) -> None:
     disk = bytearray(gpt_disk(*PARTITIONS, size=200 << 10))
     for _ in range(data.draw(st.integers(0, 6))):
         base = data.draw(st.sampled_from([446, 512, 1024, len(disk) - 512 - (16 << 10), len(disk) - 512]))

@@ -1,4 +1,4 @@
-"""ISO 9660 and UDF: boot media of every kind pass, and what is cut off or contradicts itself does not."""
+"""ISO 9660 and UDF: boot media of every kind pass, truncated and contradictory images do not."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ BIOS = ("-b", "boot/bios.img", "-c", "boot/catalog", "-no-emul-boot", "-boot-loa
 
 @pytest.fixture(scope="session")
 def xorriso(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
-    """Makes an ISO of a few files with Rock Ridge and the options of mkisofs that are given."""
+    """``xorriso(*options)``: an ISO of a few files with Rock Ridge and these options of mkisofs."""
     folder = tmp_path_factory.mktemp("xorriso")
     files = folder / "files"
     (files / "boot").mkdir(parents=True)
     (files / "read.me").write_text("a file\n" * 100)
     (files / "boot" / "bios.img").write_bytes(bytes(50_000))
     (files / "boot" / "efi.img").write_bytes(bytes(300_000))
-    made: dict[tuple[str, ...], bytes] = {}
+    images: dict[tuple[str, ...], bytes] = {}
 
     def make(*options: str) -> bytes:
-        if options not in made:
-            target = folder / f"{len(made)}.iso"
+        if options not in images:
+            target = folder / f"{len(images)}.iso"
             words = [one.replace("EFI", str(files / "boot" / "efi.img")) for one in options]
             run("xorriso", "-as", "mkisofs", "-quiet", "-R", "-V", "TEST", "-o", target, *words, files)
-            made[options] = target.read_bytes()
-        return made[options]
+            images[options] = target.read_bytes()
+        return images[options]
 
     return make
 
 
 @pytest.mark.parametrize("size_known", [True, False])
-def test_a_plain_iso_is_shown_with_all_that_it_has(xorriso: Callable[..., bytes], size_known: bool) -> None:
+def test_fields_of_an_iso_are_noted(xorriso: Callable[..., bytes], size_known: bool) -> None:
     image = xorriso(*JOLIET, *BIOS)
     examination = examine(image, size_known=size_known)
     (match,) = examination.matches
     assert (match.name, match.disk_format, match.variant, match.virtual_size) == ("iso", "iso", "Joliet", len(image))
     assert not examination.findings
-    shown = {field.name: field.value for field in match.fields}
-    assert shown["volume"] == "TEST"
-    assert shown["Rock Ridge"] == "in use"
-    assert str(shown["boot catalog"]).startswith("El Torito, sector ")
+    noted = {field.name: field.value for field in match.fields}
+    assert noted["volume"] == "TEST"
+    assert noted["Rock Ridge"] == "in use"
+    assert str(noted["boot catalog"]).startswith("El Torito, sector ")
 
 
 HYBRIDS = {
@@ -60,15 +60,15 @@ HYBRIDS = {
 }
 
 
-@pytest.mark.parametrize("beside", HYBRIDS)
-def test_hybrid_isos_are_normal(xorriso: Callable[..., bytes], beside: str) -> None:
-    examination = examine(xorriso(*HYBRIDS[beside]))
-    assert names(examination) == ["iso", beside]
+@pytest.mark.parametrize("table", HYBRIDS)
+def test_hybrid_iso_passes(xorriso: Callable[..., bytes], table: str) -> None:
+    examination = examine(xorriso(*HYBRIDS[table]))
+    assert names(examination) == ["iso", table]
     assert not examination.findings
 
 
 def hybrid_as_debian_makes_it(image: bytes) -> bytearray:
-    """An isohybrid's MBR: the first partition begins at 0 and holds the second, and both are marked as active."""
+    """The MBR of an isohybrid: the first partition begins at 0 and contains the second, and both are active."""
     sectors = len(image) // 512
     hybrid = bytearray(image)
     first = struct.pack("<B3sB3sII", 0x80, bytes(3), 0, bytes(3), 0, sectors)
@@ -77,7 +77,7 @@ def hybrid_as_debian_makes_it(image: bytes) -> bytearray:
     return hybrid
 
 
-def test_a_partition_within_that_of_the_iso_is_normal(xorriso: Callable[..., bytes]) -> None:
+def test_partition_inside_the_iso_partition_passes(xorriso: Callable[..., bytes]) -> None:
     hybrid = hybrid_as_debian_makes_it(xorriso(*JOLIET))
     assert names(examine(hybrid)) == ["iso", "mbr"]
     assert not examine(hybrid).findings
@@ -93,7 +93,7 @@ def change(at: int, to: bytes) -> Callable[[bytearray], None]:
 
 
 def root(image: bytes) -> int:
-    """Where the root directory is."""
+    """The offset of the root directory."""
     return int.from_bytes(image[PVD + 158 : PVD + 162], "little") * 2048
 
 
@@ -113,7 +113,7 @@ def root(image: bytes) -> int:
         pytest.param(change(PVD + 2048, b"\x01CD001\x01"), "header", id="two-volumes"),
     ],
 )
-def test_a_volume_descriptor_that_cannot_be_is_found(
+def test_impossible_volume_descriptor_is_found(
     xorriso: Callable[..., bytes], make: Callable[[bytearray], None], code: str
 ) -> None:
     image = bytearray(xorriso())
@@ -133,14 +133,14 @@ def test_a_volume_descriptor_that_cannot_be_is_found(
         (32, b"\x05", "header"),  # a name longer than the record
     ],
 )
-def test_a_root_directory_that_is_none_is_found(xorriso: Callable[..., bytes], at: int, to: bytes, code: str) -> None:
+def test_invalid_root_directory_is_found(xorriso: Callable[..., bytes], at: int, to: bytes, code: str) -> None:
     image = bytearray(xorriso())
     begin = root(image) + at
     image[begin : begin + len(to)] = to
     assert codes(examine(image)) == {code}
 
 
-def test_a_file_that_lies_behind_the_end_is_found(xorriso: Callable[..., bytes]) -> None:
+def test_file_outside_the_image_is_found(xorriso: Callable[..., bytes]) -> None:
     image = bytearray(xorriso())
     begin = image.index(b"READ.ME;1") - 33
     image[begin + 2 : begin + 10] = struct.pack("<I", 1 << 30) + struct.pack(">I", 1 << 30)
@@ -149,29 +149,29 @@ def test_a_file_that_lies_behind_the_end_is_found(xorriso: Callable[..., bytes])
     assert "READ.ME" in finding.detail
 
 
-def test_a_file_that_is_in_two_places_is_found(xorriso: Callable[..., bytes]) -> None:
+def test_file_with_two_places_is_found(xorriso: Callable[..., bytes]) -> None:
     image = bytearray(xorriso())
     image[image.index(b"READ.ME;1") - 33 + 9] ^= 1
     assert codes(examine(image)) == {"header"}
 
 
-def test_a_name_that_is_longer_than_its_record_is_found(xorriso: Callable[..., bytes]) -> None:
+def test_name_longer_than_its_record_is_found(xorriso: Callable[..., bytes]) -> None:
     image = bytearray(xorriso())
     image[image.index(b"READ.ME;1") - 1] = 250
     assert codes(examine(image)) == {"header"}
 
 
-def test_an_iso_that_was_cut_off_is_found(xorriso: Callable[..., bytes]) -> None:
+def test_truncated_iso_is_found(xorriso: Callable[..., bytes]) -> None:
     image = xorriso()
     for end in (PVD + 2048, len(image) // 2, len(image) - 1):
         assert "truncated" in codes(examine(image[:end]))
 
 
-def test_bytes_behind_the_volume_are_normal(xorriso: Callable[..., bytes]) -> None:
+def test_bytes_after_the_volume_pass(xorriso: Callable[..., bytes]) -> None:
     assert not examine(xorriso() + bytes(1 << 20)).findings
 
 
-def test_a_volume_descriptor_further_back_is_found_as_linux_finds_it(xorriso: Callable[..., bytes]) -> None:
+def test_later_volume_descriptor_is_found_as_by_linux(xorriso: Callable[..., bytes]) -> None:
     image = xorriso()
     moved = bytearray(image)
     moved[PVD : PVD + 4096] = bytes(2048) + image[PVD : PVD + 2048]
@@ -180,23 +180,23 @@ def test_a_volume_descriptor_further_back_is_found_as_linux_finds_it(xorriso: Ca
 
 
 @pytest.mark.parametrize("block", ["512", "2048", "4096"])
-def test_udf_alone_is_told_with_its_anchor(tmp_path: Path, block: str) -> None:
+def test_fields_of_udf_are_noted(tmp_path: Path, block: str) -> None:
     run("mkudffs", "-b", block, "--new-file", tmp_path / "disk", "4096")
     examination = examine_file(tmp_path / "disk", cut=100_000)
     (match,) = examination.matches
     assert (match.name, match.disk_format, match.virtual_size) == ("udf", "iso", 4096 * int(block))
     assert not examination.findings
-    shown = {field.name: field.value for field in match.fields}
-    assert shown["anchor"] == f"sector 256 of {block} bytes"
-    assert shown["volume"] == "LinuxUDF"
+    noted = {field.name: field.value for field in match.fields}
+    assert noted["anchor"] == f"sector 256 of {block} bytes"
+    assert noted["volume"] == "LinuxUDF"
 
 
-def test_a_udf_that_was_cut_off_is_found(tmp_path: Path) -> None:
+def test_truncated_udf_is_found(tmp_path: Path) -> None:
     run("mkudffs", "-b", "2048", "--new-file", tmp_path / "disk", "4096")
     assert codes(examine((tmp_path / "disk").read_bytes()[: 4 << 20])) == {"outside-file"}
 
 
-def test_udf_beside_iso_9660_is_normal(xorriso: Callable[..., bytes]) -> None:
+def test_udf_beside_iso_9660_passes(xorriso: Callable[..., bytes]) -> None:
     image = bytearray(xorriso())
     end = next(at for at in range(PVD, 1 << 20, 2048) if image[at] == 255)
     for number, name in enumerate((b"BEA01", b"NSR02", b"TEA01")):
@@ -207,14 +207,14 @@ def test_udf_beside_iso_9660_is_normal(xorriso: Callable[..., bytes]) -> None:
     assert examination.matches[0].variant == "UDF"
 
 
-def test_sectors_of_a_cd_with_their_headers_are_raw() -> None:
+def test_raw_cd_sectors_are_raw() -> None:
     sector = b"\0" + b"\xff" * 10 + b"\0" + bytes(2340)
     (match,) = examine(sector * 100).matches
     assert (match.name, match.disk_format) == ("cd-sectors", "raw")
 
 
 @given(data=st.data())
-def test_a_changed_iso_never_upsets_its_reader(xorriso: Callable[..., bytes], data: st.DataObject) -> None:
+def test_changed_iso_does_not_fail_the_reader(xorriso: Callable[..., bytes], data: st.DataObject) -> None:
     image = bytearray(xorriso(*JOLIET))[: 300 << 10]
     places = [PVD, PVD + 80, PVD + 156, PVD + 2048, PVD + 4096, root(image)]
     for _ in range(data.draw(st.integers(0, 8))):

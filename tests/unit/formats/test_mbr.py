@@ -1,4 +1,4 @@
-"""Partition tables of DOS' kind: which sectors are one, and what one may not say."""
+"""DOS partition tables: which sectors are a table, and which tables contradict themselves."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LINUX, EXTENDED = 0x83, 0x05
 
 
 def details(disk: bytes) -> str:
-    """What is said about the partition table; nothing else may be found."""
+    """The details of the findings, all of which must be about the partition table."""
     examination = examine(disk)
     assert names(examination) == ["mbr"]
     assert codes(examination) <= {"partition-table"}
     return "; ".join(finding.detail for finding in examination.findings)
 
 
-def test_a_disk_that_sfdisk_partitioned_with_logical_partitions_passes(tmp_path: Path) -> None:
+def test_logical_partitions_of_sfdisk_pass(tmp_path: Path) -> None:
     disk = blank(tmp_path / "disk", 20 << 20)
     table = "label: dos\n2048,4096,83,*\n6144,20000,5\n8192,2048,83\n12288,2048,83\n"
     run("sfdisk", "-q", disk, stdin=table)
@@ -37,14 +37,14 @@ def test_a_disk_that_sfdisk_partitioned_with_logical_partitions_passes(tmp_path:
 
 
 @pytest.mark.parametrize("size", [4 << 20, (4 << 20) + 3])
-def test_the_disk_is_as_large_as_the_image(size: int) -> None:
-    for known in (True, False):
-        (match,) = examine(mbr_disk(mbr_entry(LINUX, 2048, 100), size=size), size_known=known).matches
+def test_virtual_size_is_the_size_of_the_image(size: int) -> None:
+    for size_known in (True, False):
+        (match,) = examine(mbr_disk(mbr_entry(LINUX, 2048, 100), size=size), size_known=size_known).matches
         assert match.virtual_size == size
 
 
 @pytest.mark.parametrize("option", ["--mbr=y", "--mbr=n"])
-def test_a_fat_is_no_partition_table_even_with_one_written_into_it(tmp_path: Path, option: str) -> None:
+def test_fat_with_a_partition_table_inside_is_not_mbr(tmp_path: Path, option: str) -> None:
     run("mkfs.fat", "-C", option, tmp_path / "disk", "4096")
     assert names(examine_file(tmp_path / "disk")) == ["fat"]
 
@@ -59,30 +59,30 @@ def test_a_fat_is_no_partition_table_even_with_one_written_into_it(tmp_path: Pat
         pytest.param(bytes(510), id="empty"),
     ],
 )
-def test_other_boot_sectors_are_no_partition_table(sector: bytes) -> None:
+def test_other_boot_sectors_are_not_mbr(sector: bytes) -> None:
     disk = sector.ljust(510, b"\0") + b"\x55\xaa" + b"\0\0HdrS" * sector.startswith(b"MZ") + bytes(1 << 20)
     assert "mbr" not in names(examine(disk))
 
 
-def test_partitions_that_overlap_are_found() -> None:
-    told = details(mbr_disk(mbr_entry(LINUX, 2048, 1000), mbr_entry(LINUX, 3000, 1000)))
-    assert "partition 1 and partition 2 overlap" in told
+def test_overlapping_partitions_are_found() -> None:
+    text = details(mbr_disk(mbr_entry(LINUX, 2048, 1000), mbr_entry(LINUX, 3000, 1000)))
+    assert "partition 1 and partition 2 overlap" in text
 
 
-def test_partitions_that_touch_are_none_that_overlap() -> None:
+def test_adjacent_partitions_pass() -> None:
     assert not details(mbr_disk(mbr_entry(LINUX, 2048, 1000), mbr_entry(LINUX, 3048, 1000)))
 
 
-def test_a_partition_behind_the_end_is_found() -> None:
+def test_partition_outside_the_image_is_found() -> None:
     assert "ends at sector 9048, but the image has 8192" in details(mbr_disk(mbr_entry(LINUX, 8048, 1000)))
 
 
 def test_two_active_partitions_are_found() -> None:
-    told = details(mbr_disk(mbr_entry(LINUX, 2048, 10, 0x80), mbr_entry(LINUX, 3048, 10, 0x80)))
-    assert "more than one" in told
+    text = details(mbr_disk(mbr_entry(LINUX, 2048, 10, 0x80), mbr_entry(LINUX, 3048, 10, 0x80)))
+    assert "more than one" in text
 
 
-def test_a_partition_on_the_table_itself_is_found() -> None:
+def test_partition_over_the_table_is_found() -> None:
     assert "begins at sector 0" in details(mbr_disk(mbr_entry(LINUX, 0, 1000)))
 
 
@@ -92,25 +92,25 @@ def test_two_extended_partitions_are_found() -> None:
 
 
 def with_records(*records: tuple[int, bytes]) -> bytes:
-    """A disk whose sectors 2048 to 6047 are an extended partition, with records in the sectors that are named."""
+    """A disk with an extended partition in sectors 2048 to 6047, and boot records in some of its sectors."""
     disk = mbr_disk(mbr_entry(EXTENDED, 2048, 4000))
     return patched(disk, *((sector * 512, record) for sector, record in records))
 
 
-def test_logical_partitions_in_a_circle_end() -> None:
+def test_loop_of_logical_partitions_ends() -> None:
     first = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 500, 200))
     second = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 500, 200))
     assert "a loop" in details(with_records((2048, first), (2548, second)))
 
 
-def test_a_chain_that_goes_back_without_a_circle_is_left_unchecked_and_passes() -> None:
+def test_backward_chain_is_unchecked_and_passes() -> None:
     first = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 900, 200))
     second = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 500, 200))
     assert codes(examine(with_records((2048, first), (2948, second)))) == {"unchecked"}
 
 
 @pytest.mark.parametrize(
-    ("record", "told"),
+    ("record", "text"),
     [
         (bytes(512), "no extended boot record"),
         (mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 4000, 9)), "outside the partition"),
@@ -118,11 +118,11 @@ def test_a_chain_that_goes_back_without_a_circle_is_left_unchecked_and_passes() 
         (mbr_sector(mbr_entry(LINUX, 0, 100)), "overlaps its own table"),
     ],
 )
-def test_an_extended_boot_record_that_cannot_be_is_found(record: bytes, told: str) -> None:
-    assert told in details(with_records((2048, record)))
+def test_impossible_extended_boot_record_is_found(record: bytes, text: str) -> None:
+    assert text in details(with_records((2048, record)))
 
 
-def test_an_endless_chain_is_not_followed_for_ever() -> None:
+def test_length_of_the_chain_is_bounded() -> None:
     # Every sector of the extended partition is a record that leads to the next one.
     records = [
         (sector, mbr_sector(bytes(16), mbr_entry(EXTENDED, sector + 1 - 2048, 1))) for sector in range(2048, 6047)
@@ -131,7 +131,7 @@ def test_an_endless_chain_is_not_followed_for_ever() -> None:
 
 
 @given(st.data())
-def test_a_changed_table_never_upsets_its_reader(data: st.DataObject) -> None:
+def test_changed_table_does_not_fail_the_reader(data: st.DataObject) -> None:
     first = mbr_sector(mbr_entry(LINUX, 10, 100), mbr_entry(EXTENDED, 500, 200))
     second = mbr_sector(mbr_entry(LINUX, 10, 100))
     disk = bytearray(with_records((2048, first), (2548, second))[: 3000 * 512])

@@ -1,4 +1,4 @@
-"""A new format is one module and one line in the registry; all that knows formats knows it then."""
+"""A new format is one module and one line in the registry: `format`, `limits`, `explain` and `convert` know it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ GOOD, EMPTY = (b"TOY!" + bytes((flags, 0, 0, 0)) + (4096).to_bytes(8, "little") 
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """``load(name)`` imports a module of a copy of the plugins, to which the format was added."""
+    """``load(name)`` imports a module from a copy of the plugins with the new format."""
     folder = tmp_path_factory.mktemp("toys")
     shutil.copytree(Path(plugins.__file__).parent, folder / "toy_plugins")
     (folder / "toy_plugins/formats/toy.py").write_text(MODULE)
@@ -64,7 +64,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         del sys.modules[name]
 
 
-def test_it_is_allowed_where_the_operator_lists_it(load: Any) -> None:
+def test_format_is_allowed_if_the_operator_lists_it(load: Any) -> None:
     inspector = load("format").Format
     assert answer(inspector(), GOOD) == ("reject", "format-not-allowed")
     assert answer(inspector(formats=["toy"]), GOOD) == (
@@ -75,7 +75,7 @@ def test_it_is_allowed_where_the_operator_lists_it(load: Any) -> None:
     assert answer(load("limits").Limits(max_virtual_size=4095), GOOD) == ("reject", "virtual-size-too-large")
 
 
-def test_what_is_declared_is_compared_with_it(load: Any) -> None:
+def test_declared_format_is_compared(load: Any) -> None:
     inspector = load("format").Format(formats=["toy", "raw"])
     for declared in ("toy", "toy-disk"):
         assert answer(inspector, GOOD, disk_format=declared)[0] == "accept"
@@ -83,13 +83,13 @@ def test_what_is_declared_is_compared_with_it(load: Any) -> None:
     assert answer(inspector, GOOD, disk_format="qcow2") == ("reject", "format-mismatch")
 
 
-def test_its_own_finding_refuses_unless_it_is_ignored(load: Any) -> None:
+def test_code_of_the_format_refuses_unless_ignored(load: Any) -> None:
     inspector = load("format").Format
     assert answer(inspector(formats=["toy"]), EMPTY) == ("reject", "unsafe-batteries")
     assert answer(inspector(formats=["toy"], ignore=["batteries"]), EMPTY)[0] == "accept"
 
 
-def test_it_is_explained(load: Any) -> None:
+def test_explain_shows_the_format(load: Any) -> None:
     _, parts = answer(load("explain").Explain(), EMPTY)
     explanation = json.loads("".join(parts.values()))
     (match,) = explanation["formats"]
@@ -98,5 +98,5 @@ def test_it_is_explained(load: Any) -> None:
     assert [(finding["code"], finding["worth"]) for finding in match["findings"]] == [("batteries", "refuse")]
 
 
-def test_qemu_img_is_asked_to_convert_it_by_its_own_name(load: Any) -> None:
+def test_convert_knows_the_driver(load: Any) -> None:
     assert load("_image_format").QEMU_DRIVERS["toy"] == "toys"

@@ -1,4 +1,4 @@
-"""OVAs: the descriptor, the manifest and the members must agree, and every disk is looked into."""
+"""OVAs: descriptor, manifest and members must agree, and every disk is examined."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.images.tar import tar
 
 GiB = 1 << 30
 HOSTILE = tar(("../../x", b"1"))
-"""An archive, as it is the one format that every test has; what is found in it stands for a disk's finding."""
+"""An archive in place of a disk; its finding stands for a finding in a disk."""
 
 
 def manifest(*files: tuple[str, bytes], algorithm: str = "sha256") -> bytes:
@@ -27,15 +27,19 @@ def manifest(*files: tuple[str, bytes], algorithm: str = "sha256") -> bytes:
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
 @pytest.mark.parametrize("last", [True, False])
-def test_a_sound_ova_has_no_findings_and_the_size_of_its_disk(format: int, algorithm: str, last: bool) -> None:
+def test_good_ova_passes_with_the_size_of_its_disk(format: int, algorithm: str, last: bool) -> None:
     description, disk = ("vm.ovf", sized_ovf()), ("disk.vmdk", CONTENT)
     listed = ("vm.mf", manifest(description, disk, algorithm=algorithm))
     members = [description, disk, listed] if last else [description, listed, ("vm.cert", b"PEM"), disk]
-    found = examine(tar(*members, format=format))
-    assert names(found) == ["ova"]
-    assert codes(found) == set()
-    assert found.matches[0].virtual_size == 3 * GiB
-    assert (found.matches[0].kind, found.matches[0].disk_format, found.matches[0].variant) == ("archive", "raw", "1")
+    examination = examine(tar(*members, format=format))
+    assert names(examination) == ["ova"]
+    assert codes(examination) == set()
+    assert examination.matches[0].virtual_size == 3 * GiB
+    assert (examination.matches[0].kind, examination.matches[0].disk_format, examination.matches[0].variant) == (
+        "archive",
+        "raw",
+        "1",
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,26 +50,32 @@ def test_a_sound_ova_has_no_findings_and_the_size_of_its_disk(format: int, algor
         ("http://schemas.dmtf.org/ovf/envelope/2", "2"),
     ],
 )
-def test_each_version_is_read(namespace: str, version: str) -> None:
-    found = examine(sized_ova(descriptor=sized_ovf(namespace=namespace)))
-    assert (codes(found), found.matches[0].variant, found.matches[0].virtual_size) == (set(), version, 3 * GiB)
+def test_all_versions_of_ovf_are_read(namespace: str, version: str) -> None:
+    examination = examine(sized_ova(descriptor=sized_ovf(namespace=namespace)))
+    assert (codes(examination), examination.matches[0].variant, examination.matches[0].virtual_size) == (
+        set(),
+        version,
+        3 * GiB,
+    )
 
 
-def test_with_two_disks_none_is_the_size() -> None:
+def test_two_disks_have_no_virtual_size() -> None:
     files = SIZED_FILE + SIZED_FILE.replace("disk.vmdk", "other.vmdk").replace("file1", "file2")
     disks = SIZED_DISK + SIZED_DISK.replace("disk1", "disk2").replace("file1", "file2")
-    found = examine(sized_ova(("disk.vmdk", CONTENT), ("other.vmdk", CONTENT), descriptor=sized_ovf(files, disks)))
-    assert (codes(found), found.matches[0].virtual_size) == (set(), None)
+    examination = examine(
+        sized_ova(("disk.vmdk", CONTENT), ("other.vmdk", CONTENT), descriptor=sized_ovf(files, disks))
+    )
+    assert (codes(examination), examination.matches[0].virtual_size) == (set(), None)
 
 
 @pytest.mark.parametrize("cut", [700, 1 << 20])
-def test_what_is_found_in_a_disk_comes_out(cut: int) -> None:
-    found = examine(sized_ova(("disk.vmdk", HOSTILE)), cut=cut)
-    assert refused(found) == {"member-name"}
-    assert [(name, names(inner)) for name, inner in found.matches[0].inner] == [("disk.vmdk", ["tar"])]
+def test_finding_in_a_disk_is_reported(cut: int) -> None:
+    examination = examine(sized_ova(("disk.vmdk", HOSTILE)), cut=cut)
+    assert refused(examination) == {"member-name"}
+    assert [(name, names(inner)) for name, inner in examination.matches[0].inner] == [("disk.vmdk", ["tar"])]
 
 
-def test_a_disk_that_nothing_speaks_of_is_looked_into_too() -> None:
+def test_undescribed_disk_is_examined() -> None:
     assert refused(sized_ova(("disk.vmdk", CONTENT), ("readme.txt", HOSTILE))) == {"member-name"}
 
 
@@ -83,11 +93,11 @@ def test_a_disk_that_nothing_speaks_of_is_looked_into_too() -> None:
         "other.vmdk",
     ],
 )
-def test_a_reference_to_what_is_not_in_the_archive_is_refused(href: str) -> None:
+def test_reference_to_a_missing_member_is_refused(href: str) -> None:
     assert refused(sized_ova(descriptor=sized_ovf(SIZED_FILE.replace("disk.vmdk", href)))) == {"ovf"}
 
 
-def test_a_reference_may_be_percent_encoded() -> None:
+def test_reference_may_be_percent_encoded() -> None:
     assert (
         refused(
             sized_ova(
@@ -113,33 +123,33 @@ def test_a_reference_may_be_percent_encoded() -> None:
         (SIZED_FILE.replace("/>", ' ovf:compression="rar"/>'), SIZED_DISK),
     ],
 )
-def test_a_description_that_cannot_be_used_is_refused(files: str, disks: str) -> None:
+def test_unusable_descriptor_is_refused(files: str, disks: str) -> None:
     assert refused(sized_ova(descriptor=sized_ovf(files, disks))) == {"ovf"}
 
 
-def test_a_disk_that_is_the_difference_to_another_is_refused() -> None:
+def test_differencing_disk_is_refused() -> None:
     assert refused(sized_ova(descriptor=sized_ovf(disks=SIZED_DISK.replace("/>", ' ovf:parentRef="base"/>')))) == {
         "parent"
     }
 
 
-def test_a_disk_that_is_missing_or_a_link_is_refused() -> None:
+def test_missing_or_linked_disk_is_refused() -> None:
     link = tarfile.TarInfo("disk.vmdk")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     assert refused(sized_ova(("vm.txt", b"1"))) == {"ovf"}
     assert refused(sized_ova(link)) == {"ovf", "member-type"}
 
 
-def test_two_descriptors_are_refused_and_one_that_is_late_is_odd() -> None:
+def test_two_descriptors_are_refused_and_a_late_descriptor_is_odd() -> None:
     assert refused(sized_ova(("disk.vmdk", CONTENT), ("b.ovf", sized_ovf()))) == {"ovf"}
     assert codes(examine(tar(("disk.vmdk", CONTENT), ("vm.ovf", sized_ovf())))) == {"odd"}
 
 
-def test_a_size_that_is_told_wrong_is_odd() -> None:
+def test_wrong_file_size_is_odd() -> None:
     assert codes(examine(sized_ova(("disk.vmdk", CONTENT + b"1")))) == {"odd"}
 
 
-def test_a_descriptor_that_is_too_long_is_refused() -> None:
+def test_long_descriptor_is_refused() -> None:
     assert refused(sized_ova(descriptor=b" " * (9 << 20))) == {"ovf"}
 
 
@@ -153,18 +163,18 @@ def test_a_descriptor_that_is_too_long_is_refused() -> None:
         b"MD5(disk.vmdk)= 0123456789abcdef0123456789abcdef\n",
     ],
 )
-def test_a_manifest_that_does_not_agree_is_refused(lines: bytes) -> None:
+def test_contradictory_manifest_is_refused(lines: bytes) -> None:
     assert refused(sized_ova(("vm.mf", lines), ("disk.vmdk", CONTENT))) == {"manifest"}
 
 
-def test_a_manifest_may_be_written_in_other_ways_and_one_that_leaves_out_the_disk_is_odd() -> None:
+def test_manifest_variants_pass_and_a_missing_disk_is_odd() -> None:
     spaced = manifest(("vm.ovf", sized_ovf()), ("disk.vmdk", CONTENT)).replace(b"(", b" (").replace(b")= ", b") = ")
     assert codes(examine(sized_ova(("vm.mf", b"\xef\xbb\xbf" + spaced + b"\n\n"), ("disk.vmdk", CONTENT)))) == set()
     assert codes(examine(sized_ova(("vm.mf", manifest(("vm.ovf", sized_ovf()))), ("disk.vmdk", CONTENT)))) == {"odd"}
     assert refused(sized_ova(("a.mf", spaced), ("b.mf", spaced), ("disk.vmdk", CONTENT))) == {"manifest"}
 
 
-def test_a_disk_that_should_be_compressed_and_is_not_is_refused() -> None:
+def test_uncompressed_disk_in_place_of_a_compressed_disk_is_refused() -> None:
     description = sized_ovf(SIZED_FILE.replace("/>", ' ovf:compression="gzip"/>').replace('ovf:size="5000"', ""))
     assert refused(sized_ova(("disk.vmdk", gzip.compress(CONTENT)), descriptor=description)) == set()
     assert refused(sized_ova(descriptor=description)) == {"ovf"}
@@ -178,15 +188,15 @@ def chunked(*chunks: bytes, size: int, chunk: int = 1000, late: bool = False, fi
 
 
 @pytest.mark.parametrize("late", [True, False])
-def test_a_disk_in_chunks_is_looked_into_as_one(late: bool) -> None:
+def test_disk_in_chunks_is_examined_as_one(late: bool) -> None:
     pieces = [HOSTILE[at : at + 1000] for at in range(0, len(HOSTILE), 1000)]
-    found = examine(chunked(*pieces, size=len(HOSTILE), late=late))
-    assert "member-name" in refused(found)
-    assert ("odd" in codes(found)) == late
-    assert [(name, names(inner)) for name, inner in found.matches[0].inner] == [("disk.vmdk", ["tar"])]
+    examination = examine(chunked(*pieces, size=len(HOSTILE), late=late))
+    assert "member-name" in refused(examination)
+    assert ("odd" in codes(examination)) == late
+    assert [(name, names(inner)) for name, inner in examination.matches[0].inner] == [("disk.vmdk", ["tar"])]
 
 
-def test_chunks_that_are_missing_or_in_disorder_are_refused() -> None:
+def test_missing_or_unordered_chunks_are_refused() -> None:
     data = [b"\1" * 1000, b"\2" * 1000, b"\3" * 10]
     assert codes(examine(chunked(*data, size=2010))) == set()
     assert refused(chunked(*data[:2], size=2010)) == {"ovf"}
@@ -195,16 +205,18 @@ def test_chunks_that_are_missing_or_in_disorder_are_refused() -> None:
 
 
 @pytest.mark.parametrize("capacity", ["${size}", "", "1 GB"])
-def test_a_capacity_that_is_not_known_is_no_size(capacity: str) -> None:
-    found = examine(sized_ova(descriptor=sized_ovf(disks=SIZED_DISK.replace('capacity="3"', f'capacity="{capacity}"'))))
-    assert (codes(found), found.matches[0].virtual_size) == (set(), None)
+def test_unknown_capacity_is_no_virtual_size(capacity: str) -> None:
+    examination = examine(
+        sized_ova(descriptor=sized_ovf(disks=SIZED_DISK.replace('capacity="3"', f'capacity="{capacity}"')))
+    )
+    assert (codes(examination), examination.matches[0].virtual_size) == (set(), None)
 
 
-def test_a_capacity_that_no_disk_has_is_refused() -> None:
+def test_absurd_capacity_is_refused() -> None:
     assert refused(sized_ova(descriptor=sized_ovf(disks=SIZED_DISK.replace("2^30", "2^70")))) == {"virtual-size"}
 
 
-def test_the_finding_says_which_file_is_meant() -> None:
+def test_finding_names_the_file() -> None:
     assert "'/etc/passwd'" in details(
         examine(sized_ova(descriptor=sized_ovf(SIZED_FILE.replace("disk.vmdk", "/etc/passwd"))))
     )
@@ -218,7 +230,7 @@ SOURCES = [
 
 @settings(deadline=None, max_examples=80)
 @given(st.data())
-def test_mutants_neither_fail_nor_depend_on_how_they_are_cut(data: st.DataObject) -> None:
+def test_mutants_do_not_fail_and_do_not_depend_on_chunks(data: st.DataObject) -> None:
     image = bytearray(data.draw(st.sampled_from(SOURCES)))
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(512, 3000))  # in the descriptor and what follows it

@@ -1,4 +1,4 @@
-"""Lone OVF descriptors: recognised in every encoding, and parsed without ever trusting them."""
+"""Lone OVF descriptors: recognised in every encoding, and parsed as untrusted XML."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ MiB = 1 << 20
         TEXT.replace(f'xmlns="{NAMESPACE}"', "").encode(),
     ],
 )
-def test_a_descriptor_is_one_however_it_is_written(data: bytes) -> None:
-    found = examine(data)
-    assert names(found) == ["ovf"]
-    assert codes(found) == set()
-    assert [str(field.value) for field in found.matches[0].fields if field.name == "file"] == ["file1: disk.vmdk"]
+def test_all_spellings_of_a_descriptor_are_recognised(data: bytes) -> None:
+    examination = examine(data)
+    assert names(examination) == ["ovf"]
+    assert codes(examination) == set()
+    assert [str(field.value) for field in examination.matches[0].fields if field.name == "file"] == ["file1: disk.vmdk"]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_descriptor_is_one_however_it_is_written(data: bytes) -> None:
         b"text",
     ],
 )
-def test_other_texts_are_not(data: bytes) -> None:
+def test_other_texts_are_not_ovf(data: bytes) -> None:
     assert "ovf" not in names(examine(data))
 
 
@@ -71,36 +71,36 @@ def test_other_texts_are_not(data: bytes) -> None:
         TEXT.replace("one", "\0"),
     ],
 )
-def test_what_is_not_plain_xml_is_refused(data: str) -> None:
-    found = examine(data.encode())
-    assert names(found) == ["ovf"]
-    assert refused(found) == {"xml"}
+def test_xml_with_definitions_is_refused(data: str) -> None:
+    examination = examine(data.encode())
+    assert names(examination) == ["ovf"]
+    assert refused(examination) == {"xml"}
 
 
-def test_entities_are_not_found_by_hiding_them_in_another_encoding() -> None:
+def test_entities_in_other_encodings_are_refused() -> None:
     hidden = TEXT.replace("UTF-8", "UTF-16").replace("<Envelope", '<!DOCTYPE a [<!ENTITY x "y">]><Envelope', 1)
     assert refused(hidden.encode("utf-16")) == {"xml"}
 
 
-def test_a_descriptor_is_bounded() -> None:
+def test_descriptor_is_bounded() -> None:
     spaces = " " * (ovf_document.MAX_BYTES - len(TEXT))
     assert codes(examine((TEXT + spaces).encode())) == set()
     assert refused((TEXT + spaces + " ").encode()) == {"ovf"}
 
 
-def test_what_it_refers_to_outside_is_refused() -> None:
+def test_external_reference_is_refused() -> None:
     assert refused(sized_ovf(SIZED_FILE.replace("disk.vmdk", "../disk.vmdk"))) == {"ovf"}
     assert refused(sized_ovf(SIZED_FILE.replace("disk.vmdk", "http://host/disk.vmdk"))) == {"ovf"}
     assert refused(sized_ovf(disks=SIZED_DISK.replace("file1", "nope"))) == {"ovf"}
     assert refused(sized_ovf(namespace="http://schemas.dmtf.org/ovf/envelope/9")) == {"version"}
 
 
-def test_extensions_may_have_attributes_of_the_same_name() -> None:
+def test_attributes_of_extensions_may_have_the_same_name() -> None:
     vendor = SIZED_FILE.replace("/>", ' xmlns:v="http://www.vmware.com/schema/ovf" v:size="7" v:href="/etc/passwd"/>')
     assert codes(examine(sized_ovf(vendor))) == set()
 
 
-def test_the_sections_of_version_0_9_are_found() -> None:
+def test_sections_of_version_0_9_are_read() -> None:
     old = """<ovf:Envelope xmlns:ovf="http://www.vmware.com/schema/ovf/1/envelope"
         xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
         <References><File ovf:id="f" ovf:href="a.vmdk"/></References>
@@ -135,17 +135,17 @@ def test_the_sections_of_version_0_9_are_found() -> None:
         ("²", "byte", None),
     ],
 )
-def test_quantities_with_units(quantity: str, units: str, result: int | None) -> None:
+def test_quantities_are_read_with_their_units(quantity: str, units: str, result: int | None) -> None:
     assert ovf_document.in_bytes(quantity, units) == result
 
 
 @settings(deadline=None, max_examples=150)
 @given(st.data())
-def test_mutants_neither_fail_nor_depend_on_how_they_are_cut(data: st.DataObject) -> None:
+def test_mutants_do_not_fail_and_do_not_depend_on_chunks(data: st.DataObject) -> None:
     image = bytearray(data.draw(st.sampled_from([sized_ovf(), TEXT.replace("UTF-8", "UTF-16").encode("utf-16")])))
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(image) - 1))
         image[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=4))
-    found = examine(bytes(image))
-    assert "reader-failed" not in codes(found)
-    assert summary(found) == summary(examine(bytes(image), cut=data.draw(st.integers(1, 500)), size_known=False))
+    examination = examine(bytes(image))
+    assert "reader-failed" not in codes(examination)
+    assert summary(examination) == summary(examine(bytes(image), cut=data.draw(st.integers(1, 500)), size_known=False))

@@ -1,4 +1,4 @@
-"""Images that can be read as more than one format: which are normal, and which deceive somebody."""
+"""Images that can be read as more than one format: normal pairs pass, ambiguous pairs are refused."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ KINDS = {
 
 
 def match_of(name: str, at: str = "start", place: int = 0) -> Match:
-    """One that a reader could have left."""
+    """A match as a reader may leave it."""
     kind, disk_format = KINDS[name]
-    one = Match(name, disk_format, kind, 1 << 20, at)
-    one.note("signature", name, place)
-    return one
+    match = Match(name, disk_format, kind, 1 << 20, at)
+    match.note("signature", name, place)
+    return match
 
 
 def judged(*matches: Match) -> tuple[list[str], set[str]]:
-    """The order and the codes, which must not depend on the order in which the looks were found."""
+    """The order and the codes, which must not depend on the order of `matches`."""
     answers = set()
     for order in itertools.permutations(matches):
-        found = list(order)
-        findings = judge(found)
-        answers.add((tuple(one.name for one in found), frozenset(finding.code for finding in findings)))
+        matches = list(order)
+        findings = judge(matches)
+        answers.add((tuple(match.name for match in matches), frozenset(finding.code for finding in findings)))
     (answer,) = answers
     return list(answer[0]), set(answer[1])
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_one_format_alone_is_never_ambiguous(name: str) -> None:
+def test_single_format_is_not_ambiguous(name: str) -> None:
     assert judged(match_of(name)) == ([name], set())
 
 
@@ -68,25 +68,25 @@ def test_one_format_alone_is_never_ambiguous(name: str) -> None:
         [match_of("nrg", "end"), match_of("iso")],
         [match_of("vmdk"), match_of("btrfs", place=65600)],  # the first data of its guest
     ],
-    ids=lambda matches: "+".join(one.name for one in matches),
+    ids=lambda matches: "+".join(match.name for match in matches),
 )
-def test_what_real_tools_make_is_normal(normal: list[Match]) -> None:
-    assert judged(*normal) == ([one.name for one in normal], set())
+def test_pairs_of_real_tools_pass(normal: list[Match]) -> None:
+    assert judged(*normal) == ([match.name for match in normal], set())
 
 
 @pytest.mark.parametrize("name", [*DISKS, *VMDKS])
-@pytest.mark.parametrize("other", ["iso", "udf", "mbr", "gpt", "ext", "tar", "gzip", "ewf"])
-def test_a_disk_that_is_something_else_to_others_is_refused_and_told_first(name: str, other: str) -> None:
-    assert judged(match_of(other), match_of(name)) == ([name, other], {"ambiguous"})
+@pytest.mark.parametrize("second", ["iso", "udf", "mbr", "gpt", "ext", "tar", "gzip", "ewf"])
+def test_disk_with_another_format_is_refused_and_comes_first(name: str, second: str) -> None:
+    assert judged(match_of(second), match_of(name)) == ([name, second], {"ambiguous"})
 
 
-@pytest.mark.parametrize(("one", "other"), list(itertools.combinations([*DISKS, *VMDKS], 2)))
-def test_two_formats_of_disks_are_refused(one: str, other: str) -> None:
-    assert judged(match_of(one), match_of(other))[1] == {"ambiguous"}
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations([*DISKS, *VMDKS], 2)))
+def test_two_disk_formats_are_refused(first: str, second: str) -> None:
+    assert judged(match_of(first), match_of(second))[1] == {"ambiguous"}
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         (match_of("iso"), match_of("tar")),
         (match_of("iso"), match_of("gzip")),
@@ -99,18 +99,18 @@ def test_two_formats_of_disks_are_refused(one: str, other: str) -> None:
         (match_of("vmdk"), match_of("ext", place=1080)),
         (match_of("dmg", "end"), match_of("tar")),
     ],
-    ids=lambda one: one.name,
+    ids=lambda first: first.name,
 )
-def test_other_pairs_of_which_tools_could_choose_either_are_refused(one: Match, other: Match) -> None:
-    assert judged(one, other)[1] == {"ambiguous"}
+def test_ambiguous_pairs_are_refused(first: Match, second: Match) -> None:
+    assert judged(first, second)[1] == {"ambiguous"}
 
 
 @pytest.mark.parametrize("name", ["qcow2", "vmdk", "iso", "gpt"])
-def test_a_zip_behind_an_image_is_trailing_data(name: str) -> None:
+def test_zip_after_an_image_is_trailing_data(name: str) -> None:
     assert judged(match_of(name), match_of("zip", "end")) == ([name, "zip"], {"trailing-data"})
 
 
-def test_of_vdi_and_another_format_qemu_asks_for_vdi_first_but_for_two() -> None:
+def test_vdi_precedes_other_formats_as_in_qemu() -> None:
     # Seen with qemu-img 7.2 on heads with both magics.
     for name in (*DISKS, *VMDKS):
         if name != "vdi":
@@ -119,23 +119,23 @@ def test_of_vdi_and_another_format_qemu_asks_for_vdi_first_but_for_two() -> None
 
 
 @pytest.mark.parametrize("name", ["vmdk-descriptor", "ovf", "parallels-xml", "kernel"])
-def test_text_that_is_something_more_is_that(name: str) -> None:
+def test_text_yields_to_other_formats(name: str) -> None:
     assert judged(match_of("text"), match_of(name)) == ([name], set())
 
 
 @pytest.mark.parametrize("name", ["vhdx", "qcow2", "tar", "gzip"])
-def test_the_end_of_a_disk_within_another_format_is_not_told(name: str) -> None:
+def test_guest_table_at_the_end_of_another_format_is_ignored(name: str) -> None:
     assert judged(match_of(name), match_of("gpt", "end")) == ([name], set())
 
 
-def test_the_formats_are_named_in_the_finding_and_it_belongs_to_the_first() -> None:
+def test_finding_names_the_formats_and_belongs_to_the_first() -> None:
     (finding,) = judge([match_of("iso"), match_of("qcow2")])
     assert (finding.format, finding.code) == ("qcow2", "ambiguous")
     assert finding.detail == "it can be read as qcow2 and as iso: qemu-img takes it for qcow2, other programs may not"
 
 
 @given(st.lists(st.sampled_from(sorted(KINDS)), max_size=6, unique=True), st.booleans())
-def test_any_set_of_looks_is_judged(chosen: list[str], end: bool) -> None:
+def test_any_set_of_matches_is_judged(chosen: list[str], end: bool) -> None:
     matches = [match_of(name, "end" if end else "start") for name in chosen]
     findings = judge(matches)
     again = judge(matches)
@@ -151,27 +151,27 @@ def test_any_set_of_looks_is_judged(chosen: list[str], end: bool) -> None:
 ISO = iso(blocks=200)
 
 
-def test_the_iso_by_itself_passes() -> None:
+def test_iso_alone_passes() -> None:
     examination = examine(ISO)
     assert names(examination) == ["iso"]
     assert not examination.findings
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "qcow", "qed", "vmdk", "vdi", "vhdx", "vpc", "parallels", "luks"])
-@pytest.mark.parametrize("behind", [ISO, gpt_disk((100, 200)), mbr_disk(mbr_entry(0x83, 2048, 100))])
-def test_the_header_of_a_disk_before_an_iso_or_a_partition_table_is_refused(
-    qemu_img: Callable[..., bytes], kind: str, behind: bytes
+@pytest.mark.parametrize("content", [ISO, gpt_disk((100, 200)), mbr_disk(mbr_entry(0x83, 2048, 100))])
+def test_disk_header_before_an_iso_or_partition_table_is_refused(
+    qemu_img: Callable[..., bytes], kind: str, content: bytes
 ) -> None:
     secret = ("--object", "secret,id=key,data=abc123", "-o", "key-secret=key,iter-time=10") if kind == "luks" else ()
     header = qemu_img(kind, *secret, size=4 << 20)[:440]
-    image = header + behind[440:]
+    image = header + content[440:]
     examination = examine(image)
     assert "ambiguous" in codes(examination)
     assert len(names(examination)) == 2
     assert names(examination)[1] in ("iso", "gpt", "mbr")
 
 
-def test_a_description_of_a_vmdk_before_an_iso_is_refused() -> None:
+def test_vmdk_descriptor_before_an_iso_is_refused() -> None:
     text = b'# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\n'
     text += b'RW 8 FLAT "/etc/passwd" 0\n'
     examination = examine(iso(blocks=200, first=text))
@@ -187,7 +187,7 @@ ARCHIVES = {
 
 
 @pytest.mark.parametrize("kind", ["tar", "gzip"])
-def test_an_archive_in_the_system_area_of_an_iso_is_refused(kind: str) -> None:
+def test_archive_in_the_system_area_of_an_iso_is_refused(kind: str) -> None:
     archive = ARCHIVES[kind][: 16 << 10]
     examination = examine(archive + ISO[len(archive) :])
     assert names(examination)[0] == "iso"
@@ -195,17 +195,17 @@ def test_an_archive_in_the_system_area_of_an_iso_is_refused(kind: str) -> None:
     assert "ambiguous" in codes(examination)
 
 
-def test_a_gzip_that_ends_as_a_zip_is_refused() -> None:
+def test_gzip_that_ends_as_a_zip_is_refused() -> None:
     assert "ambiguous" in codes(examine(ARCHIVES["gzip"] + ARCHIVES["zip"]))
 
 
-def test_a_qcow2_with_a_zip_behind_it_is_told(qemu_img: Callable[..., bytes]) -> None:
+def test_zip_after_a_qcow2_is_found(qemu_img: Callable[..., bytes]) -> None:
     examination = examine(qemu_img("qcow2") + ARCHIVES["zip"])
     assert names(examination)[0] == "qcow2"
     assert "trailing-data" in codes(examination)
 
 
-def test_a_qcow2_that_ends_as_a_fixed_vhd_is_refused(qemu_img: Callable[..., bytes]) -> None:
+def test_qcow2_that_ends_as_a_fixed_vhd_is_refused(qemu_img: Callable[..., bytes]) -> None:
     footer = qemu_img("vpc", "-o", "subformat=fixed,force_size=on", size=4 << 20)[-512:]
     examination = examine(qemu_img("qcow2") + footer)
     assert names(examination)[0] == "qcow2"
@@ -213,7 +213,7 @@ def test_a_qcow2_that_ends_as_a_fixed_vhd_is_refused(qemu_img: Callable[..., byt
 
 
 @pytest.mark.parametrize("disk", [gpt_disk((100, 200)), mbr_disk(mbr_entry(0x83, 2048, 100))])
-def test_a_fixed_vhd_of_a_disk_with_partitions_is_normal(qemu_img: Callable[..., bytes], disk: bytes) -> None:
+def test_fixed_vhd_of_a_disk_with_partitions_is_normal(qemu_img: Callable[..., bytes], disk: bytes) -> None:
     examination = examine(qemu_img("vpc", "-o", "subformat=fixed,force_size=on", data=disk))
     assert names(examination)[0] == "vhd"
     assert not examination.findings
@@ -221,13 +221,13 @@ def test_a_fixed_vhd_of_a_disk_with_partitions_is_normal(qemu_img: Callable[...,
 
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vdi", "vhdx", "vpc", "parallels"])
 @pytest.mark.parametrize("disk", [ISO, gpt_disk((100, 200)), mbr_disk(mbr_entry(0x83, 2048, 100))])
-def test_a_disk_in_a_format_is_that_format_alone(qemu_img: Callable[..., bytes], kind: str, disk: bytes) -> None:
+def test_guest_data_in_a_format_are_not_a_match(qemu_img: Callable[..., bytes], kind: str, disk: bytes) -> None:
     examination = examine(qemu_img(kind, data=disk))
     assert len(names(examination)) == 1
     assert "ambiguous" not in codes(examination)
 
 
-def test_the_copy_of_a_guests_gpt_may_be_at_the_right_place_by_chance(qemu_img: Callable[..., bytes]) -> None:
+def test_guest_gpt_copy_at_the_right_place_is_not_a_match(qemu_img: Callable[..., bytes]) -> None:
     image = qemu_img("vhdx", size=4 << 20)
     last = len(image) // 512
     copy = gpt_header(last, 1, last - 32, gpt_entries((100, 200)), last=last - 34)

@@ -1,4 +1,4 @@
-"""qcow2's header: real images pass, and what qemu would refuse, or open another file for, is found."""
+"""The header of qcow2: real images pass, and headers that qemu refuses or that name other files are found."""
 
 from __future__ import annotations
 
@@ -38,59 +38,59 @@ def plain(qemu_img: QemuImg) -> bytes:
         ("preallocation=full,cluster_size=4k", "v3"),
     ],
 )
-def test_what_qemu_img_makes_passes(qemu_img: QemuImg, options: str, variant: str) -> None:
+def test_images_of_qemu_img_pass(qemu_img: QemuImg, options: str, variant: str) -> None:
     data = bytes(range(256)) * 4096 + bytes(6 * MiB) + b"end" * 1024
     for image in (qemu_img("qcow2", "-o", options), qemu_img("qcow2", "-o", options, data=data)):
         examination = examine(image)
-        (found,) = examination.matches
-        assert (found.name, found.disk_format, found.kind, found.variant) == ("qcow2", "qcow2", "disk", variant)
-        assert found.virtual_size in (8 * MiB, 7 * MiB + 3072)
+        (match,) = examination.matches
+        assert (match.name, match.disk_format, match.kind, match.variant) == ("qcow2", "qcow2", "disk", variant)
+        assert match.virtual_size in (8 * MiB, 7 * MiB + 3072)
         assert not examination.findings
 
 
-def test_a_compressed_image_passes(qemu_img: QemuImg) -> None:
+def test_compressed_image_passes(qemu_img: QemuImg) -> None:
     data = bytes(range(256)) * 12345
     for options in ("", "compression_type=zstd", "cluster_size=512", "cluster_size=2M", "extended_l2=on"):
         words = ["-o", options] if options else []
         assert not examine(qemu_img("qcow2", "-c", *words, data=data)).findings
 
 
-def test_its_fields_are_shown_with_their_offsets(plain: bytes) -> None:
-    found = match_of(plain, "qcow2")
-    fields = {(field.name, field.value, field.offset) for field in found.fields}
+def test_fields_are_noted_with_offsets(plain: bytes) -> None:
+    match = match_of(plain, "qcow2")
+    fields = {(field.name, field.value, field.offset) for field in match.fields}
     assert {("version", 3, 4), ("size", 8 * MiB, 24), ("cluster_bits", 16, 20), ("l1_size", 1, 36)} <= fields
 
 
 @pytest.mark.parametrize("length", [4, 8, 31, 71, 72, 103, 104, 111, 511])
-def test_one_cut_off_in_its_header_is_a_truncated_qcow2(plain: bytes, length: int) -> None:
+def test_truncated_header_is_a_truncated_qcow2(plain: bytes, length: int) -> None:
     examination = examine(plain[:length])
     assert names(examination) == ["qcow2"]
     assert codes(examination) == {"truncated"}
 
 
-def test_three_bytes_of_its_magic_are_a_truncated_qcow2_if_they_are_all_there_is(plain: bytes) -> None:
+def test_three_bytes_of_magic_alone_are_a_truncated_qcow2(plain: bytes) -> None:
     assert names(examine(plain[:3])) == ["qcow2"]
     assert codes(examine(plain[:3])) == {"truncated"}
     assert "qcow2" not in names(examine(b"QFI ordinary bytes"))
     assert "qcow2" not in names(examine(b"QF"))
 
 
-def test_its_size_is_known_though_it_is_cut_off(plain: bytes) -> None:
+def test_truncated_image_has_its_virtual_size(plain: bytes) -> None:
     assert match_of(plain[:40], "qcow2").virtual_size == 8 * MiB
 
 
 @pytest.mark.parametrize(
     "name", ["/etc/passwd", "../base", "json:{}", "nbd://host/disk", "http://host/x", "\u00e4", "n" * 1023]
 )
-def test_a_backing_file_is_refused_and_named(plain: bytes, name: str) -> None:
+def test_backing_file_is_refused_and_named(plain: bytes, name: str) -> None:
     raw = name.encode()
     image = patched(with_fields(plain, backing_file_offset=1024, backing_file_size=len(raw)), (1024, raw))
-    found = match_of(image, "qcow2")
+    match = match_of(image, "qcow2")
     assert policies(examine(image)) == {"backing-file": "refuse"}
-    assert fields(found)["backing file"] == name[:200]
+    assert fields(match)["backing file"] == name[:200]
 
 
-def test_a_backing_file_of_qemu_img_is_found(qemu_img: QemuImg) -> None:
+def test_backing_file_of_qemu_img_is_refused(qemu_img: QemuImg) -> None:
     image = qemu_img("qcow2", "-u", "-b", "/base.img", "-F", "raw")
     assert codes(examine(image)) == {"backing-file"}
     assert fields(match_of(image, "qcow2"))["backing format"] == "raw"
@@ -99,46 +99,46 @@ def test_a_backing_file_of_qemu_img_is_found(qemu_img: QemuImg) -> None:
 @pytest.mark.parametrize(
     ("offset", "length"), [(1024, 1024), (1024, 4096), (1 << 63, 5), (CLUSTER + 8, 5), (CLUSTER - 2, 5), (16, 5)]
 )
-def test_a_backing_name_where_none_can_stand_is_refused(plain: bytes, offset: int, length: int) -> None:
+def test_backing_name_at_an_impossible_offset_is_refused(plain: bytes, offset: int, length: int) -> None:
     image = with_fields(plain, backing_file_offset=offset, backing_file_size=length)
     assert {"header", "backing-file"} <= codes(examine(image))
 
 
-def test_a_backing_name_of_no_bytes_is_refused(plain: bytes) -> None:
+def test_empty_backing_name_is_refused(plain: bytes) -> None:
     assert policies(examine(with_fields(plain, backing_file_offset=1024))) == {"header": "refuse"}
 
 
-def test_an_external_data_file_is_refused(qemu_img: QemuImg) -> None:
+def test_external_data_file_is_refused(qemu_img: QemuImg) -> None:
     image = qemu_img("qcow2", "-o", "data_file=/dev/null,data_file_raw=on", size=0)
     assert "data-file" in codes(examine(image))
     assert fields(match_of(image, "qcow2"))["data file"] == "/dev/null"
 
 
-def test_the_bit_of_a_data_file_is_refused_without_its_name(plain: bytes) -> None:
+def test_bit_of_a_data_file_is_refused_without_its_name(plain: bytes) -> None:
     assert policies(examine(with_fields(plain, incompatible=4))) == {"data-file": "refuse"}
 
 
-def test_the_name_of_a_data_file_is_refused_without_its_bit(plain: bytes) -> None:
+def test_name_of_a_data_file_is_refused_without_its_bit(plain: bytes) -> None:
     assert policies(examine(with_extension(plain, 0x44415441, b"/etc/passwd"))) == {"data-file": "refuse"}
 
 
-def test_a_header_extension_that_leads_out_of_the_header_is_refused(plain: bytes) -> None:
+def test_header_extension_outside_the_header_is_refused(plain: bytes) -> None:
     image = with_extension(plain, 0x44415441, b"/etc/passwd", 0xFFFFFFF0)
     assert codes(examine(image)) == {"data-file", "header"}
     assert codes(examine(with_extension(plain, 0x12345678, b"", CLUSTER))) == {"header"}
 
 
-def test_a_header_extension_that_is_not_known_passes(plain: bytes) -> None:
+def test_unknown_header_extension_passes(plain: bytes) -> None:
     assert not examine(with_extension(plain, 0x12345678, b"whatever it is")).findings
 
 
-def test_more_header_extensions_than_there_can_be_are_refused(plain: bytes) -> None:
+def test_too_many_header_extensions_are_refused(plain: bytes) -> None:
     image = patched(plain, (112, (be(0x12345678, 4) + be(0, 4)) * 400))
     assert "header" in codes(examine(image))
 
 
 @pytest.mark.parametrize(
-    ("bits", "found"),
+    ("bits", "findings"),
     [
         (1, {"dirty": "warn"}),
         (2, {"corrupt": "refuse"}),
@@ -147,26 +147,26 @@ def test_more_header_extensions_than_there_can_be_are_refused(plain: bytes) -> N
         (1 << 63, {"unknown-feature": "refuse"}),
     ],
 )
-def test_incompatible_features(plain: bytes, bits: int, found: dict[str, str]) -> None:
-    assert policies(examine(with_fields(plain, incompatible=bits))) == found
+def test_incompatible_features_are_found(plain: bytes, bits: int, findings: dict[str, str]) -> None:
+    assert policies(examine(with_fields(plain, incompatible=bits))) == findings
 
 
-def test_compatible_and_autoclear_features_that_are_not_known_pass(plain: bytes) -> None:
+def test_unknown_compatible_and_autoclear_features_pass(plain: bytes) -> None:
     assert not examine(patched(plain, (80, be(1 << 63, 8)), (88, be(1 << 63, 8)))).findings
 
 
-@pytest.mark.parametrize(("method", "found"), [(1, "encrypted"), (7, "unknown-feature")])
-def test_encryption(plain: bytes, method: int, found: str) -> None:
-    assert codes(examine(with_fields(plain, crypt_method=method))) == {found}
+@pytest.mark.parametrize(("method", "code"), [(1, "encrypted"), (7, "unknown-feature")])
+def test_encryption_is_found(plain: bytes, method: int, code: str) -> None:
+    assert codes(examine(with_fields(plain, crypt_method=method))) == {code}
 
 
-def test_luks_in_qcow2_is_told(plain: bytes) -> None:
-    """By hand: qemu-img fails to make one now and then where the machine is busy."""
+def test_luks_in_qcow2_is_encrypted(plain: bytes) -> None:
+    """Built by hand, as qemu-img sometimes fails to make one on a busy machine."""
     place = -(-len(plain) // CLUSTER) * CLUSTER
-    whole = plain.ljust(place, b"\0") + seeds()["luks1"][: 2 * MiB]
+    padded = plain.ljust(place, b"\0") + seeds()["luks1"][: 2 * MiB]
 
     def encrypted(offset: int, length: int, method: int = 2) -> bytes:
-        return with_fields(with_extension(whole, 0x0537BE77, be(offset, 8) + be(length, 8)), crypt_method=method)
+        return with_fields(with_extension(padded, 0x0537BE77, be(offset, 8) + be(length, 8)), crypt_method=method)
 
     assert policies(examine(encrypted(place, 2 * MiB))) == {"encrypted": "warn"}
     assert codes(examine(encrypted(place, 2 * MiB, method=1))) == {"encrypted", "header"}
@@ -205,21 +205,21 @@ def test_luks_in_qcow2_without_its_header_is_refused(plain: bytes) -> None:
         {"incompatible": 16, "cluster_bits": 13},
     ],
 )
-def test_what_qemu_refuses_in_the_header_is_refused(plain: bytes, values: dict[str, int]) -> None:
+def test_headers_that_qemu_refuses_are_refused(plain: bytes, values: dict[str, int]) -> None:
     assert "header" in codes(examine(with_fields(plain, **values)))
 
 
-def test_a_compression_that_is_not_known_is_refused(plain: bytes) -> None:
+def test_unknown_compression_is_refused(plain: bytes) -> None:
     assert codes(examine(with_fields(plain, compression_type=2, incompatible=8))) == {"unknown-feature"}
 
 
 @pytest.mark.parametrize("version", [0, 4, 9, 0xFFFFFFFF])
-def test_a_version_that_is_not_known_is_refused(plain: bytes, version: int) -> None:
+def test_unknown_version_is_refused(plain: bytes, version: int) -> None:
     assert codes(examine(with_fields(plain, version=version))) == {"version"}
 
 
 @pytest.mark.parametrize(
-    ("size", "found", "virtual_size"),
+    ("size", "findings", "virtual_size"),
     [
         (0, {"no-disk": "warn"}, 0),
         (8 * MiB + 3, {"unaligned-size": "refuse"}, 8 * MiB),
@@ -229,13 +229,13 @@ def test_a_version_that_is_not_known_is_refused(plain: bytes, version: int) -> N
         (512 * MiB + 512, {"virtual-size": "refuse"}, 512 * MiB + 512),
     ],
 )
-def test_the_size_of_its_disk(plain: bytes, size: int, found: dict[str, str], virtual_size: int) -> None:
+def test_virtual_size_is_read(plain: bytes, size: int, findings: dict[str, str], virtual_size: int) -> None:
     image = with_fields(plain, size=size)
-    assert policies(examine(image)) == found
+    assert policies(examine(image)) == findings
     assert match_of(image, "qcow2").virtual_size == virtual_size
 
 
-def test_a_bitmap_passes_and_a_wrong_one_does_not(plain: bytes) -> None:
+def test_bitmap_passes_and_a_wrong_bitmap_is_refused(plain: bytes) -> None:
     def with_bitmaps(count: int, size: int, offset: int, consistent: int = 1) -> bytes:
         data = be(count, 4) + be(0, 4) + be(size, 8) + be(offset, 8)
         return with_fields(with_extension(plain + bytes(CLUSTER), 0x23852875, data), autoclear=consistent)
@@ -250,7 +250,7 @@ def test_a_bitmap_passes_and_a_wrong_one_does_not(plain: bytes) -> None:
 
 
 def qcow2_seeds() -> list[bytes]:
-    """Small real ones of all kinds."""
+    """Small real images of all kinds."""
     return [image for name, image in seeds().items() if name.startswith("qcow2") and len(image) < MiB]
 
 

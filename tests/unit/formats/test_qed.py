@@ -17,17 +17,17 @@ DATA = bytes(range(1, 256)) * 8192
 
 
 @pytest.mark.parametrize("options", ["", "cluster_size=4096,table_size=2", "cluster_size=1M,table_size=16"])
-def test_what_qemu_img_makes_passes(qemu_img: QemuImg, options: str) -> None:
+def test_images_of_qemu_img_pass(qemu_img: QemuImg, options: str) -> None:
     words = ("-o", options) if options else ()
     for image in (qemu_img("qed", *words, size=MiB), qemu_img("qed", *words, data=DATA)):
         examination = examine(image)
-        (found,) = examination.matches
-        assert (found.name, found.disk_format) == ("qed", "qed")
-        assert found.virtual_size in (MiB, len(DATA))
+        (match,) = examination.matches
+        assert (match.name, match.disk_format) == ("qed", "qed")
+        assert match.virtual_size in (MiB, len(DATA))
         assert not examination.findings
 
 
-def test_a_backing_file_is_refused_and_named(qemu_img: QemuImg) -> None:
+def test_backing_file_is_refused_and_named(qemu_img: QemuImg) -> None:
     image = qemu_img("qed", "-u", "-b", "/base.img", "-F", "raw")
     assert policies(examine(image)) == {"backing-file": "refuse"}
     assert fields(match_of(image, "qed"))["backing file"] == "/base.img"
@@ -36,15 +36,15 @@ def test_a_backing_file_is_refused_and_named(qemu_img: QemuImg) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "found"),
+    ("bits", "findings"),
     [(2, {"dirty": "warn"}), (8, {"unknown-feature": "refuse"}), (1 << 63, {"unknown-feature": "refuse"})],
 )
-def test_features(qemu_img: QemuImg, bits: int, found: dict[str, str]) -> None:
-    assert policies(examine(patched(qemu_img("qed"), (16, le(bits, 8))))) == found
+def test_features_are_found(qemu_img: QemuImg, bits: int, findings: dict[str, str]) -> None:
+    assert policies(examine(patched(qemu_img("qed"), (16, le(bits, 8))))) == findings
 
 
 @pytest.mark.parametrize(
-    ("at", "value", "found"),
+    ("at", "value", "code"),
     [
         (4, le(2048, 4), "header"),
         (4, le(65537, 4), "header"),
@@ -67,17 +67,17 @@ def test_features(qemu_img: QemuImg, bits: int, found: dict[str, str]) -> None:
         (65536, le(5 * 65536, 8) * 2, "overlap"),
     ],
 )
-def test_what_contradicts_itself(qemu_img: QemuImg, at: int, value: bytes, found: str) -> None:
-    assert found in codes(examine(patched(qemu_img("qed") + bytes(16 * 65536), (at, value))))
+def test_contradictory_header_is_refused(qemu_img: QemuImg, at: int, value: bytes, code: str) -> None:
+    assert code in codes(examine(patched(qemu_img("qed") + bytes(16 * 65536), (at, value))))
 
 
 @pytest.mark.parametrize("size_known", [True, False])
-def test_a_file_cut_in_half_is_refused(qemu_img: QemuImg, size_known: bool) -> None:
+def test_half_of_an_image_is_refused(qemu_img: QemuImg, size_known: bool) -> None:
     image = qemu_img("qed", data=DATA)
     assert policies(examine(image[: len(image) // 2], size_known=size_known)) == {"outside-file": "refuse"}
 
 
-def test_a_cluster_of_zeros_passes_and_one_in_the_header_does_not(qemu_img: QemuImg) -> None:
+def test_zero_cluster_passes_and_a_cluster_in_the_header_is_refused(qemu_img: QemuImg) -> None:
     image = patched(qemu_img("qed") + bytes(4 * 65536), (65536, le(5 * 65536, 8)))
     assert not examine(patched(image, (5 * 65536, le(1, 8)))).findings
     assert "header" in codes(examine(patched(image, (5 * 65536, le(2, 8)))))
@@ -85,7 +85,7 @@ def test_a_cluster_of_zeros_passes_and_one_in_the_header_does_not(qemu_img: Qemu
 
 
 @pytest.mark.parametrize("length", [4, 63])
-def test_one_cut_off_in_its_header_is_truncated(qemu_img: QemuImg, length: int) -> None:
+def test_truncated_header_is_found(qemu_img: QemuImg, length: int) -> None:
     assert codes(examine(qemu_img("qed")[:length])) == {"truncated"}
 
 

@@ -1,4 +1,4 @@
-"""VDI: VirtualBox's images, and qemu's."""
+"""VDI: images of VirtualBox and qemu."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def vdi(qemu_img: Images) -> bytes:
 
 @pytest.mark.parametrize("options", [(), STATIC])
 @pytest.mark.parametrize("cut", [4096, MiB])
-def test_what_qemu_makes_is_a_vdi_without_findings(qemu_img: Images, options: tuple[str, ...], cut: int) -> None:
+def test_images_of_qemu_pass(qemu_img: Images, options: tuple[str, ...], cut: int) -> None:
     for size_known in (True, False):
-        found = examine(qemu_img("vdi", *options, data=DATA), cut=cut, size_known=size_known)
-        assert names(found) == ["vdi"]
-        assert codes(found) == set()
-        assert found.matches[0].variant == ("static" if options else "dynamic")
-        assert found.matches[0].virtual_size == len(DATA)
+        examination = examine(qemu_img("vdi", *options, data=DATA), cut=cut, size_known=size_known)
+        assert names(examination) == ["vdi"]
+        assert codes(examination) == set()
+        assert examination.matches[0].variant == ("static" if options else "dynamic")
+        assert examination.matches[0].virtual_size == len(DATA)
 
 
 @pytest.mark.parametrize("size", [0, 512, MiB + 512, 1 << 40])
 def test_every_size_passes(qemu_img: Images, size: int) -> None:
-    found = examine(qemu_img("vdi", size=size))
-    assert refused(found) == set()
-    assert found.matches[0].virtual_size == size
+    examination = examine(qemu_img("vdi", size=size))
+    assert refused(examination) == set()
+    assert examination.matches[0].virtual_size == size
 
 
-def test_the_text_of_every_maker_is_shown(vdi: bytes) -> None:
-    found = examine(packed_into(vdi, 0, "64s", b"<<< Oracle VM VirtualBox Disk Image >>>\n"))
-    assert codes(found) == set()
-    assert "Oracle" in str(fields(found.matches[0])["text"])
+def test_text_of_every_maker_is_noted(vdi: bytes) -> None:
+    examination = examine(packed_into(vdi, 0, "64s", b"<<< Oracle VM VirtualBox Disk Image >>>\n"))
+    assert codes(examination) == set()
+    assert "Oracle" in str(fields(examination.matches[0])["text"])
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_text_of_every_maker_is_shown(vdi: bytes) -> None:
         (440, "<Q", 1, "parent"),
     ],
 )
-def test_a_header_that_cannot_be_is_refused(vdi: bytes, at: int, layout: str, value: int, code: str) -> None:
+def test_impossible_header_is_refused(vdi: bytes, at: int, layout: str, value: int, code: str) -> None:
     assert code in refused(packed_into(vdi, at, layout, value))
 
 
@@ -90,28 +90,28 @@ def test_blocks_outside_the_file_or_twice_are_refused(vdi: bytes) -> None:
     assert codes(examine(packed_into(vdi, at, "<I", 0xFFFFFFFE))) == {"odd"}
 
 
-def test_a_map_behind_the_data_is_refused(vdi: bytes) -> None:
+def test_map_after_the_data_is_refused(vdi: bytes) -> None:
     (at,) = struct.unpack_from("<I", vdi, 340)
     assert refused(packed_into(vdi, 340, "<I", len(vdi)) + vdi[at : at + 512]) == {"header"}
 
 
-def test_blocks_that_qemu_cannot_read_are_noticed(vdi: bytes) -> None:
+def test_block_size_that_qemu_cannot_read_is_odd(vdi: bytes) -> None:
     image = packed_into(packed_into(vdi, 376, "<I", MiB // 2), 384, "<I", 8)
     assert "but qemu reads only" in details(examine(image))
 
 
-def test_a_short_file_with_the_signature_is_none(vdi: bytes) -> None:
+def test_short_file_with_the_signature_is_not_vdi(vdi: bytes) -> None:
     assert "vdi" not in names(examine(vdi[:400]))
 
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-def test_changed_images_cut_anywhere_upset_nothing(qemu_img: Images, data: st.DataObject) -> None:
+def test_changed_images_do_not_depend_on_chunks(qemu_img: Images, data: st.DataObject) -> None:
     image = bytearray(qemu_img("vdi", data=DATA))
     for _ in range(data.draw(st.integers(0, 4))):
         at = data.draw(st.integers(60, 500) | st.integers(512, 600))
         piece = data.draw(st.binary(min_size=1, max_size=8))
         image[at : at + len(piece)] = piece
     del image[data.draw(st.integers(0, len(image)) | st.just(len(image))) :]
-    cut, known = data.draw(st.integers(1000, 200_000)), data.draw(st.booleans())
-    assert_cuts_agree(bytes(image), cut, size_known=known)
+    cut, size_known = data.draw(st.integers(1000, 200_000)), data.draw(st.booleans())
+    assert_cuts_agree(bytes(image), cut, size_known=size_known)

@@ -1,5 +1,5 @@
-"""VHD: fixed, dynamic and differencing. What real tools make passes with the size that qemu sees; a disk that only ends
-like one stays what it is."""
+"""VHD: fixed, dynamic and differencing. Images of real tools pass with the size that qemu sees; a raw disk with a
+foreign footer stays raw."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ DYNAMIC, FIXED = ("-o", "subformat=dynamic"), ("-o", "subformat=fixed")
 
 
 def qemu_size(folder: Path, image: bytes) -> int:
-    """Bytes of the disk as qemu-img says."""
+    """Bytes of the disk by qemu-img."""
     path = folder / "image.vhd"
     path.write_bytes(image)
     words = ["qemu-img", "info", "--output=json", "-f", "vpc", str(path)]
-    told = subprocess.run(words, check=True, capture_output=True).stdout
-    return int(json.loads(told)["virtual-size"])
+    output = subprocess.run(words, check=True, capture_output=True).stdout
+    return int(json.loads(output)["virtual-size"])
 
 
 def footed(image: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """A dynamic image with both footers changed, and summed anew."""
+    """A dynamic image with both footers changed, and their checksums."""
     new = vhd_summed(change(image[:512]), 64)
     return new + image[512:-512] + new
 
 
 def headed(image: bytes, at: int, layout: str, value: int) -> bytes:
-    """A dynamic image with its dynamic header changed, and summed anew."""
+    """A dynamic image with its dynamic header changed, and the checksum."""
     header = vhd_summed(packed_into(image[512:1536], at, layout, value), 36)
     return image[:512] + header + image[1536:]
 
@@ -51,57 +51,57 @@ def dynamic(qemu_img: Images) -> bytes:
 
 @pytest.mark.parametrize("options", [DYNAMIC, FIXED, ("-o", "force_size"), ("-o", "subformat=fixed,force_size")])
 @pytest.mark.parametrize("cut", [4096, MiB])
-def test_what_qemu_makes_is_a_vhd_of_the_same_size(
+def test_images_of_qemu_pass_with_the_same_size(
     tmp_path: Path, qemu_img: Images, options: tuple[str, ...], cut: int
 ) -> None:
     image = qemu_img("vpc", *options, data=DATA)
     for size_known in (True, False):
-        found = examine(image, cut=cut, size_known=size_known)
-        assert names(found)[0] == "vhd"
-        assert codes(found) == set()
-        assert found.matches[0].variant == ("fixed" if "fixed" in options[1] else "dynamic")
-        assert found.matches[0].virtual_size == qemu_size(tmp_path, image)
+        examination = examine(image, cut=cut, size_known=size_known)
+        assert names(examination)[0] == "vhd"
+        assert codes(examination) == set()
+        assert examination.matches[0].variant == ("fixed" if "fixed" in options[1] else "dynamic")
+        assert examination.matches[0].virtual_size == qemu_size(tmp_path, image)
 
 
 @pytest.mark.parametrize(
     "creator", [b"vpc ", b"qemu", b"qem2", b"win ", b"d2v ", b"tap\0", b"CTXS", b"wa\0\0", b"vbox"]
 )
 @pytest.mark.parametrize("geometry", [(2, 4, 17), (65535, 16, 255)])
-def test_the_size_is_the_one_that_qemu_reads(
+def test_virtual_size_is_that_of_qemu(
     tmp_path: Path, dynamic: bytes, creator: bytes, geometry: tuple[int, int, int]
 ) -> None:
     image = footed(dynamic, lambda _: vhd_footer(4 * MiB, 3, creator=creator, geometry=geometry))
-    found = examine(image)
-    assert refused(found) == set()
+    examination = examine(image)
+    assert refused(examination) == set()
     later = creator in (b"wa\0\0", b"vbox") and geometry[0] == 2
-    assert codes(found) == ({"odd"} if later else set())
+    assert codes(examination) == ({"odd"} if later else set())
     by_geometry = geometry[0] == 2 and creator in (b"vpc ", b"qemu", b"wa\0\0", b"vbox")
-    assert found.matches[0].virtual_size == (2 * 4 * 17 * 512 if by_geometry else 4 * MiB)
+    assert examination.matches[0].virtual_size == (2 * 4 * 17 * 512 if by_geometry else 4 * MiB)
     if not later:  # qemu 10 changed its mind about these
-        assert found.matches[0].virtual_size == qemu_size(tmp_path, image)
+        assert examination.matches[0].virtual_size == qemu_size(tmp_path, image)
 
 
-def test_a_footer_of_511_bytes_is_one(dynamic: bytes) -> None:
+def test_footer_of_511_bytes_is_read(dynamic: bytes) -> None:
     assert codes(examine(dynamic[:-1])) == set()
     fixed = bytes(MiB) + vhd_footer(MiB, 2)[:511]
     assert names(examine(fixed))[0] == "vhd"
 
 
-def test_a_raw_disk_that_ends_like_a_vhd_is_none() -> None:
+def test_raw_disk_with_a_foreign_footer_is_not_vhd() -> None:
     for footer in (vhd_footer(64 * MiB, 2), vhd_footer(4 * MiB, 6), b"conectix is what it says".ljust(512)):
-        found = examine(bytes(4 * MiB) + footer)
-        assert "vhd" not in names(found)
-        assert "odd" in codes(found)
-        assert "vhd-footer" in names(found)
+        examination = examine(bytes(4 * MiB) + footer)
+        assert "vhd" not in names(examination)
+        assert "odd" in codes(examination)
+        assert "vhd-footer" in names(examination)
 
 
-def test_a_fixed_disk_with_a_wrong_checksum_is_a_vhd_and_refused() -> None:
-    found = examine(bytes(MiB) + packed_into(vhd_footer(MiB, 2), 64, ">I", 7))
-    assert names(found)[0] == "vhd"
-    assert refused(found) == {"checksum"}
+def test_fixed_disk_with_wrong_checksum_is_refused() -> None:
+    examination = examine(bytes(MiB) + packed_into(vhd_footer(MiB, 2), 64, ">I", 7))
+    assert names(examination)[0] == "vhd"
+    assert refused(examination) == {"checksum"}
 
 
-def test_what_is_unusual_is_noticed_and_passes(dynamic: bytes) -> None:
+def test_unusual_images_are_odd_and_pass(dynamic: bytes) -> None:
     assert codes(examine(headed(dynamic, 40, ">I", 7))) == {"odd"}
     assert codes(examine(footed(dynamic, lambda footer: packed_into(footer, 84, "B", 1)))) == {"dirty"}
     fixed = examine(bytes(MiB) + vhd_summed(packed_into(vhd_footer(MiB, 2), 16, ">Q", 0), 64))
@@ -109,12 +109,12 @@ def test_what_is_unusual_is_noticed_and_passes(dynamic: bytes) -> None:
     assert codes(fixed) == {"odd"}
 
 
-def test_a_differencing_disk_has_a_parent(dynamic: bytes) -> None:
+def test_differencing_disk_has_a_parent(dynamic: bytes) -> None:
     image = footed(dynamic, lambda footer: packed_into(footer, 60, ">I", 4))
     image = headed(image, 64, "18s", "/etc/base".encode("utf-16-be"))  # type: ignore[arg-type]  # bytes, as 18s wants
-    found = examine(image)
-    assert refused(found) == {"parent"}
-    assert fields(found.matches[0])["parent"] == "/etc/base"
+    examination = examine(image)
+    assert refused(examination) == {"parent"}
+    assert fields(examination.matches[0])["parent"] == "/etc/base"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_differencing_disk_has_a_parent(dynamic: bytes) -> None:
         (60, ">I", 6, "subformat"),
     ],
 )
-def test_a_footer_that_cannot_be_is_refused(dynamic: bytes, at: int, layout: str, value: int, code: str) -> None:
+def test_impossible_footer_is_refused(dynamic: bytes, at: int, layout: str, value: int, code: str) -> None:
     image = footed(dynamic, lambda _: vhd_footer(4 * MiB, 3))
     assert codes(examine(image)) == set()
     assert code in refused(footed(image, lambda footer: packed_into(footer, at, layout, value)))
@@ -150,27 +150,25 @@ def test_a_footer_that_cannot_be_is_refused(dynamic: bytes, at: int, layout: str
         (32, ">I", 1 << 31, "header"),
     ],
 )
-def test_a_dynamic_header_that_cannot_be_is_refused(
-    dynamic: bytes, at: int, layout: str, value: int, code: str
-) -> None:
+def test_impossible_dynamic_header_is_refused(dynamic: bytes, at: int, layout: str, value: int, code: str) -> None:
     assert code in refused(headed(dynamic, at, layout, value))
 
 
-def test_wrong_checksums_are_refused_wherever_they_are(dynamic: bytes) -> None:
+def test_wrong_checksums_are_refused(dynamic: bytes) -> None:
     for at in (64, 512 + 36, len(dynamic) - 512 + 64):
         assert refused(packed_into(dynamic, at, ">I", 0x1234)) == {"checksum"}
 
 
-def test_the_footer_and_its_copy_must_be_there_and_agree(dynamic: bytes) -> None:
-    other = vhd_footer(2 * MiB, 3)
-    assert refused(dynamic[:-512] + other) == {"header"}
+def test_footer_and_copy_must_exist_and_agree(dynamic: bytes) -> None:
+    other_footer = vhd_footer(2 * MiB, 3)
+    assert refused(dynamic[:-512] + other_footer) == {"header"}
     assert refused(dynamic[:-512]) == {"truncated"}
     lost = examine(bytes(512) + dynamic[512:])
     assert "vhd" in names(lost)
     assert "header" in refused(lost)
 
 
-def test_blocks_outside_the_file_or_in_one_place_are_refused(dynamic: bytes) -> None:
+def test_blocks_outside_the_file_or_overlapping_are_refused(dynamic: bytes) -> None:
     (table,) = struct.unpack_from(">Q", dynamic, 512 + 16)
     assert struct.unpack_from(">I", dynamic, table)[0] != 0xFFFFFFFF
     assert refused(packed_into(dynamic, table, ">I", 0x7FFFFFFF)) == {"outside-file"}
@@ -182,12 +180,12 @@ def test_blocks_outside_the_file_or_in_one_place_are_refused(dynamic: bytes) -> 
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-def test_changed_images_cut_anywhere_upset_nothing(qemu_img: Images, data: st.DataObject) -> None:
+def test_changed_images_do_not_depend_on_chunks(qemu_img: Images, data: st.DataObject) -> None:
     image = bytearray(qemu_img("vpc", *data.draw(st.sampled_from([DYNAMIC, FIXED])), data=DATA[:65536]))
     for _ in range(data.draw(st.integers(0, 4))):
         at = data.draw(st.integers(0, 100) | st.integers(512, 1600) | st.integers(len(image) - 512, len(image) - 1))
         piece = data.draw(st.binary(min_size=1, max_size=8))
         image[at : at + len(piece)] = piece
     del image[data.draw(st.integers(0, len(image)) | st.just(len(image))) :]
-    cut, known = data.draw(st.integers(1000, 200_000)), data.draw(st.booleans())
-    assert_cuts_agree(bytes(image), cut, size_known=known)
+    cut, size_known = data.draw(st.integers(1000, 200_000)), data.draw(st.booleans())
+    assert_cuts_agree(bytes(image), cut, size_known=size_known)

@@ -1,4 +1,4 @@
-"""VHDX: which header counts, what has to be replayed, where regions and blocks may be ([MS-VHDX])."""
+"""VHDX: the current header, the log, the places of regions and blocks ([MS-VHDX])."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def vhdx(qemu_img: Images) -> bytes:
 
 
 def headed(image: bytes, at: int, layout: str, *values: int | bytes, which: tuple[int, ...] = (0, 1)) -> bytes:
-    """`image` with its headers changed, and summed anew."""
+    """`image` with its headers changed, and their checksums."""
     for number in which:
         image = vhdx_summed(packed_into(image, HEADERS[number] + at, layout, *values), HEADERS[number], 4096)
     return image
 
 
 def tabled(image: bytes, at: int, layout: str, *values: int | bytes) -> bytes:
-    """`image` with both region tables changed, and summed anew."""
+    """`image` with both region tables changed, and their checksums."""
     for table in REGIONS:
         image = vhdx_summed(packed_into(image, table + at, layout, *values), table, 64 * KiB)
     return image
 
 
 def region(image: bytes, first: int) -> tuple[int, int]:
-    """Where the entry of a region is in its table, and where the region is in the image; `first` of its identity."""
+    """The offsets of the entry of a region in its table, and of the region in the image; `first` of its identity."""
     for at in range(16, 16 + 64, 32):
         if struct.unpack_from("<I", image, REGIONS[0] + at)[0] == first:
             return at, struct.unpack_from("<Q", image, REGIONS[0] + at + 16)[0]
@@ -50,7 +50,7 @@ def region(image: bytes, first: int) -> tuple[int, int]:
 
 
 def item(image: bytes, first: int) -> tuple[int, int]:
-    """Where the entry of an item of metadata is in the image, and where the item is."""
+    """The offsets of a metadata item's entry and of the item in the image."""
     _, start = region(image, 0x8B7CA206)
     for at in range(start + 32, start + 32 + 32 * 8, 32):
         if struct.unpack_from("<I", image, at)[0] == first:
@@ -63,43 +63,43 @@ BAT, PARAMETERS, SIZE, SECTOR_SIZE = 0x2DC27766, 0xCAA16737, 0x2FA54224, 0x8141B
 
 @pytest.mark.parametrize("options", [(), ("-o", "subformat=fixed"), ("-o", "block_size=1M")])
 @pytest.mark.parametrize("cut", [65536, MiB])
-def test_what_qemu_makes_is_a_vhdx_without_findings(qemu_img: Images, options: tuple[str, ...], cut: int) -> None:
+def test_images_of_qemu_pass(qemu_img: Images, options: tuple[str, ...], cut: int) -> None:
     for size_known in (True, False):
-        found = examine(qemu_img("vhdx", *options, data=DATA), cut=cut, size_known=size_known)
-        assert names(found) == ["vhdx"]
-        assert codes(found) == set()
-        assert found.matches[0].variant == ("fixed" if "fixed" in "".join(options) else "dynamic")
-        assert found.matches[0].virtual_size == len(DATA)
+        examination = examine(qemu_img("vhdx", *options, data=DATA), cut=cut, size_known=size_known)
+        assert names(examination) == ["vhdx"]
+        assert codes(examination) == set()
+        assert examination.matches[0].variant == ("fixed" if "fixed" in "".join(options) else "dynamic")
+        assert examination.matches[0].virtual_size == len(DATA)
 
 
 @pytest.mark.parametrize("size", [0, 512, 1 << 40])
 def test_every_size_passes(qemu_img: Images, size: int) -> None:
-    found = examine(qemu_img("vhdx", size=size))
-    assert refused(found) == set()
-    assert found.matches[0].virtual_size == size
+    examination = examine(qemu_img("vhdx", size=size))
+    assert refused(examination) == set()
+    assert examination.matches[0].virtual_size == size
 
 
-def test_the_checksum_is_crc32c() -> None:
+def test_checksum_is_crc32c() -> None:
     assert ours(b"123456789") == 0xE3069283  # the check value of the algorithm
     noise = random.Random(1).randbytes(3000)
     assert ours(noise) == crc32c(noise)
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_one_damaged_header_is_allowed_and_noticed(vhdx: bytes, which: int) -> None:
+def test_one_damaged_header_is_odd_and_passes(vhdx: bytes, which: int) -> None:
     for at in (0, 4, 200):
         assert codes(examine(packed_into(vhdx, HEADERS[which] + at, "<I", 0x55))) == {"odd"}
 
 
 def test_no_header_or_no_region_table_is_refused(vhdx: bytes) -> None:
-    both = packed_into(packed_into(vhdx, HEADERS[0], "<I", 0), HEADERS[1], "<I", 0)
-    assert refused(both) == {"checksum"}
+    without_headers = packed_into(packed_into(vhdx, HEADERS[0], "<I", 0), HEADERS[1], "<I", 0)
+    assert refused(without_headers) == {"checksum"}
     assert "checksum" in refused(packed_into(vhdx, REGIONS[0] + 8, "<I", 0xFFFFFFFF))
     assert refused(packed_into(vhdx, REGIONS[1] + 3000, "<I", 1)) == {"checksum"}
     assert refused(vhdx[: 64 * KiB]) == {"truncated"}
 
 
-def test_the_header_with_the_higher_number_counts(vhdx: bytes) -> None:
+def test_header_with_the_higher_sequence_number_counts(vhdx: bytes) -> None:
     numbers = [struct.unpack_from("<Q", vhdx, at + 8)[0] for at in HEADERS]
     current = numbers.index(max(numbers))
     assert fields(examine(vhdx).matches[0])["current header"] == HEADERS[current]
@@ -111,7 +111,7 @@ def test_the_header_with_the_higher_number_counts(vhdx: bytes) -> None:
     assert refused(packed_into(vhdx, HEADERS[1 - current] + 48, "16s", log)) == {"log"}
 
 
-def test_two_headers_with_one_number_must_be_alike(vhdx: bytes) -> None:
+def test_headers_with_equal_sequence_numbers_must_be_equal(vhdx: bytes) -> None:
     same = headed(vhdx, 8, "<Q", 7)
     assert refused(headed(same, 16, "<Q", 1, which=(0,))) == {"header"}
     assert refused(headed(same, 16, "32s", bytes(32))) == set()  # Disk2vhd's
@@ -128,11 +128,11 @@ def test_two_headers_with_one_number_must_be_alike(vhdx: bytes) -> None:
         (72, "<Q", 1 << 60, "outside-file"),
     ],
 )
-def test_a_header_that_cannot_be_is_refused(vhdx: bytes, at: int, layout: str, value: int, code: str) -> None:
+def test_impossible_header_is_refused(vhdx: bytes, at: int, layout: str, value: int, code: str) -> None:
     assert code in refused(headed(vhdx, at, layout, value))
 
 
-def test_regions_that_cannot_be_are_refused(vhdx: bytes) -> None:
+def test_impossible_regions_are_refused(vhdx: bytes) -> None:
     at, _ = region(vhdx, BAT)
     assert "header" in refused(tabled(vhdx, 8, "<I", 2048))
     assert "header" in refused(tabled(vhdx, 8, "<I", 1))
@@ -162,12 +162,12 @@ def test_regions_that_cannot_be_are_refused(vhdx: bytes) -> None:
         (0xCDA348C7, "<I", 520, "header"),
     ],
 )
-def test_metadata_that_cannot_be_are_refused(vhdx: bytes, first: int, layout: str, value: int, code: str) -> None:
+def test_impossible_metadata_are_refused(vhdx: bytes, first: int, layout: str, value: int, code: str) -> None:
     _, at = item(vhdx, first)
     assert code in refused(packed_into(vhdx, at, layout, value))
 
 
-def test_items_that_are_missing_unknown_or_elsewhere_are_refused(vhdx: bytes) -> None:
+def test_missing_unknown_or_misplaced_items_are_refused(vhdx: bytes) -> None:
     entry, _ = item(vhdx, SIZE)
     _, start = region(vhdx, 0x8B7CA206)
     assert refused(packed_into(vhdx, entry, "<Q", 1)) == {"header", "unknown-feature"}
@@ -181,7 +181,7 @@ def test_items_that_are_missing_unknown_or_elsewhere_are_refused(vhdx: bytes) ->
     assert "appears twice" in details(examine(packed_into(vhdx, entry, "16s", vhdx[again : again + 16])))
 
 
-def test_a_parent_is_told_by_its_locator_or_by_the_flag_alone(vhdx: bytes) -> None:
+def test_parent_is_found_by_its_locator_or_the_flag(vhdx: bytes) -> None:
     _, parameters = item(vhdx, PARAMETERS)
     flagged = packed_into(vhdx, parameters + 4, "<I", 2)
     assert "parent" in refused(flagged)
@@ -192,12 +192,12 @@ def test_a_parent_is_told_by_its_locator_or_by_the_flag_alone(vhdx: bytes) -> No
     image = packed_into(
         flagged, entry, "<16sII", bytes.fromhex("2d5fd3a80bb34d45abf7d3d84834ab0c"), 80 * KiB, len(locator)
     )
-    found = examine(packed_into(image, start + 80 * KiB, f"{len(locator)}s", locator))
-    assert "parent" in refused(found)
-    assert "relative_path=..\\\\base.vhdx" in details(found)
+    examination = examine(packed_into(image, start + 80 * KiB, f"{len(locator)}s", locator))
+    assert "parent" in refused(examination)
+    assert "relative_path=..\\\\base.vhdx" in details(examination)
 
 
-def test_blocks_outside_the_file_or_over_something_are_refused(vhdx: bytes) -> None:
+def test_blocks_outside_the_file_or_over_structures_are_refused(vhdx: bytes) -> None:
     _, at = region(vhdx, BAT)
     (first,) = struct.unpack_from("<Q", vhdx, at)
     assert first & 7 == 6
@@ -212,7 +212,7 @@ def test_blocks_outside_the_file_or_over_something_are_refused(vhdx: bytes) -> N
 
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
-def test_changed_images_cut_anywhere_upset_nothing(qemu_img: Images, data: st.DataObject) -> None:
+def test_changed_images_do_not_depend_on_chunks(qemu_img: Images, data: st.DataObject) -> None:
     image = qemu_img("vhdx", "-o", "block_size=1M", data=DATA[:65536])
     for _ in range(data.draw(st.integers(0, 3))):
         piece = data.draw(st.binary(min_size=1, max_size=8))
@@ -227,5 +227,5 @@ def test_changed_images_cut_anywhere_upset_nothing(qemu_img: Images, data: st.Da
             at = 3 * MiB + data.draw(st.integers(0, 250) | st.integers(64 * KiB, 64 * KiB + 64))
             image = packed_into(image, at, f"{len(piece)}s", piece)
     image = image[: data.draw(st.integers(0, len(image)) | st.just(len(image)))]
-    cut, known = data.draw(st.integers(10_000, 3_000_000)), data.draw(st.booleans())
-    assert_cuts_agree(image, cut, size_known=known)
+    cut, size_known = data.draw(st.integers(10_000, 3_000_000)), data.draw(st.booleans())
+    assert_cuts_agree(image, cut, size_known=size_known)

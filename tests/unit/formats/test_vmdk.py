@@ -1,5 +1,5 @@
-"""VMDK: sparse extents with their descriptor. What real tools make passes; what names another file, lies or is damaged
-does not, and by a code that says why."""
+"""VMDK: sparse extents with their descriptor. Images of real tools pass; images that name other files, contradict
+themselves or are damaged do not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = {
     "monolithicSparse": (),
     "streamOptimized": ("-o", "subformat=streamOptimized"),
 }
-OTHERS = [
+QEMU_OPTIONS = [
     ("-o", "adapter_type=lsilogic"),
     ("-o", "compat6"),
     ("-o", "zeroed_grain=on"),
@@ -35,8 +35,8 @@ OTHERS = [
 def embedded(image: bytes, change: Callable[[bytes], bytes]) -> bytes:
     """`image` with its descriptor changed."""
     area = image[512 : 512 + 20 * 512]
-    told = change(area.rstrip(b"\0"))
-    return image[:512] + told.ljust(len(area), b"\0") + image[512 + len(area) :]
+    text = change(area.rstrip(b"\0"))
+    return image[:512] + text.ljust(len(area), b"\0") + image[512 + len(area) :]
 
 
 @pytest.fixture
@@ -46,30 +46,30 @@ def sparse(qemu_img: Images) -> bytes:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cut", [4096, 65537, MiB])
-def test_what_qemu_makes_is_a_vmdk_without_findings(qemu_img: Images, kind: str, cut: int) -> None:
-    found = examine(qemu_img("vmdk", *KINDS[kind], data=DATA), cut=cut)
-    assert names(found) == ["vmdk"]
-    assert codes(found) == set()
-    assert found.matches[0].variant == kind
-    assert found.matches[0].virtual_size == len(DATA)
-    assert fields(found.matches[0])["createType"] == kind
+def test_images_of_qemu_pass(qemu_img: Images, kind: str, cut: int) -> None:
+    examination = examine(qemu_img("vmdk", *KINDS[kind], data=DATA), cut=cut)
+    assert names(examination) == ["vmdk"]
+    assert codes(examination) == set()
+    assert examination.matches[0].variant == kind
+    assert examination.matches[0].virtual_size == len(DATA)
+    assert fields(examination.matches[0])["createType"] == kind
 
 
-@pytest.mark.parametrize("options", OTHERS, ids=lambda options: options[1])
+@pytest.mark.parametrize("options", QEMU_OPTIONS, ids=lambda options: options[1])
 @pytest.mark.parametrize("size", [0, 512, 65536 + 512, 33 * MiB, 100 << 30])
 def test_every_option_and_size_of_qemu_passes(qemu_img: Images, options: tuple[str, ...], size: int) -> None:
-    found = examine(qemu_img("vmdk", *options, size=size))
-    assert names(found) == ["vmdk"]
-    assert refused(found) == set() if size else {"external-extent"}
-    assert found.matches[0].virtual_size == size
+    examination = examine(qemu_img("vmdk", *options, size=size))
+    assert names(examination) == ["vmdk"]
+    assert refused(examination) == set() if size else {"external-extent"}
+    assert examination.matches[0].virtual_size == size
 
 
-def test_other_writers_of_the_same_are_known(sparse: bytes) -> None:
-    def windows_ends(told: bytes) -> bytes:
-        return told.replace(b"\n", b"\r\n")
+def test_descriptors_of_other_writers_pass(sparse: bytes) -> None:
+    def windows_ends(text: bytes) -> bytes:
+        return text.replace(b"\n", b"\r\n")
 
-    def name_in_utf8(told: bytes) -> bytes:
-        quoted = told.split(b'SPARSE "')
+    def name_in_utf8(text: bytes) -> bytes:
+        quoted = text.split(b'SPARSE "')
         return quoted[0] + 'SPARSE "Müller-磁盘.vmdk"\n'.encode() + quoted[1].partition(b"\n")[2]
 
     assert codes(examine(embedded(sparse, windows_ends))) == set()
@@ -98,47 +98,47 @@ def test_other_writers_of_the_same_are_known(sparse: bytes) -> None:
         ('RW {sectors} SPARSE "a.vmdk"\ncl\xe9="a"', "descriptor"),
     ],
 )
-def test_a_descriptor_that_names_more_than_its_own_extent_is_refused(sparse: bytes, line: str, code: str) -> None:
-    told = vmdk_text(line.format(sectors=len(DATA) // SECTOR), "monolithicSparse")
-    found = examine(embedded(sparse, lambda _: told))
-    assert code in refused(found)
-    assert found.matches[0].name == "vmdk"
+def test_descriptor_with_other_extents_is_refused(sparse: bytes, line: str, code: str) -> None:
+    text = vmdk_text(line.format(sectors=len(DATA) // SECTOR), "monolithicSparse")
+    examination = examine(embedded(sparse, lambda _: text))
+    assert code in refused(examination)
+    assert examination.matches[0].name == "vmdk"
 
 
-def test_a_parent_by_its_identity_alone_is_refused(sparse: bytes) -> None:
-    image = embedded(sparse, lambda told: told.replace(b"parentCID=ffffffff", b"parentCID=12345678"))
+def test_parent_cid_alone_is_refused(sparse: bytes) -> None:
+    image = embedded(sparse, lambda text: text.replace(b"parentCID=ffffffff", b"parentCID=12345678"))
     assert refused(image) == {"parent"}
 
 
 @pytest.mark.parametrize("kind", ["monolithicFlat", "twoGbMaxExtentSparse", "custom", ""])
-def test_a_createtype_that_lies_is_refused(sparse: bytes, kind: str) -> None:
-    told = vmdk_text(f'RW {len(DATA) // SECTOR} SPARSE "a.vmdk"', kind)
-    assert refused(embedded(sparse, lambda _: told)) == {"descriptor"}
+def test_wrong_createtype_is_refused(sparse: bytes, kind: str) -> None:
+    text = vmdk_text(f'RW {len(DATA) // SECTOR} SPARSE "a.vmdk"', kind)
+    assert refused(embedded(sparse, lambda _: text)) == {"descriptor"}
 
 
-def test_a_second_descriptor_where_only_qemu_looks_is_refused(sparse: bytes) -> None:
-    """The header may put the descriptor elsewhere; qemu looks for the parent at 512 all the same."""
-    told = vmdk_text(f'RW {len(DATA) // SECTOR} SPARSE "a.vmdk"', "monolithicSparse")
+def test_second_descriptor_for_qemu_is_refused(sparse: bytes) -> None:
+    """The header may place the descriptor elsewhere, but qemu searches the parent at 512."""
+    text = vmdk_text(f'RW {len(DATA) // SECTOR} SPARSE "a.vmdk"', "monolithicSparse")
     elsewhere = len(sparse) // SECTOR
-    image = packed_into(sparse + told.ljust(20 * SECTOR, b"\0"), 28, "<Q", elsewhere)
+    image = packed_into(sparse + text.ljust(20 * SECTOR, b"\0"), 28, "<Q", elsewhere)
     assert refused(image) == {"descriptor"}
     hidden = embedded(image, lambda old: old + b'parentFileNameHint="/etc/passwd"\n')
     assert refused(hidden) == {"descriptor", "parent"}
 
 
-def test_a_parent_behind_the_end_of_the_descriptor_is_seen_where_qemu_sees_it(sparse: bytes) -> None:
-    """The header says how long the descriptor is; qemu reads 20 sectors."""
-    told = vmdk_text(f'RW {len(DATA) // SECTOR} SPARSE "a.vmdk"', "monolithicSparse").ljust(512, b"\n")
-    image = packed_into(embedded(sparse, lambda _: told + b'parentFileNameHint="/etc/passwd"\n'), 36, "<Q", 1)
+def test_parent_after_the_end_of_the_descriptor_is_found_as_by_qemu(sparse: bytes) -> None:
+    """The header states the length of the descriptor, but qemu reads 20 sectors."""
+    text = vmdk_text(f'RW {len(DATA) // SECTOR} SPARSE "a.vmdk"', "monolithicSparse").ljust(512, b"\n")
+    image = packed_into(embedded(sparse, lambda _: text + b'parentFileNameHint="/etc/passwd"\n'), 36, "<Q", 1)
     assert refused(image) == {"parent"}
 
 
-def test_an_extent_without_descriptor_is_no_disk_by_itself(qemu_img: Images, sparse: bytes) -> None:
+def test_extent_without_descriptor_is_refused(qemu_img: Images, sparse: bytes) -> None:
     for image in (packed_into(sparse, 28, "<QQ", 0, 0), sparse[:512] + bytes(20 * 512) + sparse[512 + 20 * 512 :]):
-        found = examine(image)
-        assert names(found) == ["vmdk-extent"]
-        assert "subformat" in refused(found)
-        assert found.matches[0].disk_format == "vmdk"
+        examination = examine(image)
+        assert names(examination) == ["vmdk-extent"]
+        assert "subformat" in refused(examination)
+        assert examination.matches[0].disk_format == "vmdk"
 
 
 @pytest.mark.parametrize(
@@ -168,30 +168,30 @@ def test_an_extent_without_descriptor_is_no_disk_by_itself(qemu_img: Images, spa
         (77, "<H", 2, "unknown-feature"),
     ],
 )
-def test_a_header_that_cannot_be_is_refused(sparse: bytes, at: int, layout: str, value: int, code: str) -> None:
+def test_impossible_header_is_refused(sparse: bytes, at: int, layout: str, value: int, code: str) -> None:
     assert code in refused(packed_into(sparse, at, layout, value))
 
 
-def test_what_is_unusual_is_noticed_and_passes(sparse: bytes) -> None:
-    encrypted = embedded(sparse, lambda told: told + b'encryptionKeys="vmware:key/list"\n')
+def test_unusual_images_are_odd_and_pass(sparse: bytes) -> None:
+    encrypted = embedded(sparse, lambda text: text + b'encryptionKeys="vmware:key/list"\n')
     assert codes(examine(encrypted)) == {"encrypted"}
     assert "odd" in codes(examine(packed_into(sparse, 20, "<Q", 4)))
 
 
-def test_headers_that_cannot_be_in_several_fields_are_refused(sparse: bytes) -> None:
-    found = examine(packed_into(packed_into(sparse, 12, "<QQ", 1 << 30, 1), 44, "<I", 1))
-    assert "grain tables, but" in details(found)
+def test_headers_with_several_impossible_fields_are_refused(sparse: bytes) -> None:
+    examination = examine(packed_into(packed_into(sparse, 12, "<QQ", 1 << 30, 1), 44, "<I", 1))
+    assert "grain tables, but" in details(examination)
     assert refused(sparse[:300]) == {"truncated"}
     hidden = examine(packed_into(sparse, 28, "<QQ", 0, 0))
     assert refused(hidden) == {"subformat", "descriptor"}
 
 
-def test_a_directory_among_other_tables_is_refused(sparse: bytes) -> None:
-    found = examine(packed_into(sparse, 56, "<Q", 5))
-    assert "overlaps the descriptor" in details(found)
+def test_directory_among_other_tables_is_refused(sparse: bytes) -> None:
+    examination = examine(packed_into(sparse, 56, "<Q", 5))
+    assert "overlaps the descriptor" in details(examination)
 
 
-def test_an_extent_that_is_not_compressed_may_have_its_directory_in_a_footer(sparse: bytes) -> None:
+def test_uncompressed_extent_may_have_its_directory_in_a_footer(sparse: bytes) -> None:
     def footed(directory: int) -> bytes:
         header = packed_into(sparse[:512], 56, "<Q", (1 << 64) - 1)
         marker, end = struct.pack("<QII", 1, 0, 3).ljust(512, b"\0"), bytes(512)
@@ -201,12 +201,12 @@ def test_an_extent_that_is_not_compressed_may_have_its_directory_in_a_footer(spa
     assert refused(footed(1 << 40)) == {"outside-file"}
 
 
-def test_an_image_that_was_not_closed_is_noticed(sparse: bytes) -> None:
-    found = examine(packed_into(sparse, 72, "B", 1))
-    assert codes(found) == {"dirty"}
+def test_unclosed_image_is_dirty(sparse: bytes) -> None:
+    examination = examine(packed_into(sparse, 72, "B", 1))
+    assert codes(examination) == {"dirty"}
 
 
-def test_tables_that_point_behind_the_end_or_among_the_tables_are_refused(sparse: bytes) -> None:
+def test_tables_that_point_outside_or_into_tables_are_refused(sparse: bytes) -> None:
     (directory,) = struct.unpack_from("<Q", sparse, 56)
     (table,) = struct.unpack_from("<I", sparse, directory * SECTOR)
     for at in (directory, table):
@@ -217,7 +217,7 @@ def test_tables_that_point_behind_the_end_or_among_the_tables_are_refused(sparse
     assert refused(sparse[: len(sparse) - 65536]) == {"outside-file"}
 
 
-def test_a_claimed_directory_of_many_mebibytes_costs_nothing_and_is_refused() -> None:
+def test_huge_claimed_directory_is_refused_without_cost() -> None:
     header = sparse_header(1 << 36, compressed=False, directory=21)
     image = (
         header + vmdk_text(f'RW {1 << 36} SPARSE "a.vmdk"', "monolithicSparse").ljust(20 * SECTOR, b"\0") + bytes(70000)
@@ -227,7 +227,7 @@ def test_a_claimed_directory_of_many_mebibytes_costs_nothing_and_is_refused() ->
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-def test_changed_headers_cut_anywhere_upset_nothing(qemu_img: Images, data: st.DataObject) -> None:
+def test_changed_headers_do_not_depend_on_chunks(qemu_img: Images, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(sorted(KINDS)))
     image = bytearray(qemu_img("vmdk", *KINDS[kind], data=DATA[:65536]))
     for _ in range(data.draw(st.integers(0, 4))):
@@ -236,19 +236,19 @@ def test_changed_headers_cut_anywhere_upset_nothing(qemu_img: Images, data: st.D
         image[at : at + len(piece)] = piece
     del image[data.draw(st.integers(0, len(image)) | st.just(len(image))) :]
     cut = data.draw(st.integers(1000, 200_000))
-    known = data.draw(st.booleans())
-    assert_cuts_agree(bytes(image), cut, size_known=known)
+    size_known = data.draw(st.booleans())
+    assert_cuts_agree(bytes(image), cut, size_known=size_known)
 
 
 @pytest.mark.parametrize("digits", range(1, 9))
-def test_what_qemu_leaves_behind_a_shorter_cid_is_no_hidden_text(qemu_img: Images, digits: int) -> None:
-    """qemu writes the CID anew when the disk is first written, with as many digits as it has, over the longer text."""
+def test_remains_of_a_longer_cid_pass(qemu_img: Images, digits: int) -> None:
+    """At the first write qemu writes a new CID over the old text, which may be longer."""
     image = qemu_img("vmdk")
-    before = image[512 : 512 + 20 * 512].rstrip(b"\0")
-    old = before.partition(b"\nCID=")[2].partition(b"\n")[0]
-    longer = before.replace(b"\nCID=" + old, b"\nCID=fedcba98", 1)
-    newer = before.replace(b"\nCID=" + old, b"\nCID=" + b"7" * digits, 1) + b"\0"
-    left = newer + longer[len(newer) :]
-    assert codes(examine(image[:512] + left.ljust(20 * 512, b"\0") + image[512 + 20 * 512 :])) == set()
+    descriptor = image[512 : 512 + 20 * 512].rstrip(b"\0")
+    old = descriptor.partition(b"\nCID=")[2].partition(b"\n")[0]
+    longer = descriptor.replace(b"\nCID=" + old, b"\nCID=fedcba98", 1)
+    newer = descriptor.replace(b"\nCID=" + old, b"\nCID=" + b"7" * digits, 1) + b"\0"
+    remains = newer + longer[len(newer) :]
+    assert codes(examine(image[:512] + remains.ljust(20 * 512, b"\0") + image[512 + 20 * 512 :])) == set()
     hidden = newer + b"RW 1 FLAT"
     assert refused(image[:512] + hidden.ljust(20 * 512, b"\0") + image[512 + 20 * 512 :]) == {"descriptor"}

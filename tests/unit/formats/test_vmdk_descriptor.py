@@ -1,5 +1,5 @@
-"""VMDK: text that names files, and extents that need one. Whatever any tool would take for a descriptor is known to be
-one, and is never a disk."""
+"""VMDK: descriptors, and extents that need a descriptor. Any text that a tool takes for a descriptor is recognised, and
+is not a disk."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ PLAIN = vmdk_text(FLAT)
     ],
 )
 @pytest.mark.parametrize("cut", [100, 1 << 20])
-def test_every_extent_that_is_named_is_told_and_refused(extents: str, size: int, cut: int) -> None:
-    found = examine(vmdk_text(extents), cut=cut)
-    assert names(found) == ["vmdk-descriptor"]
-    assert refused(found) == {"subformat", "external-extent"}
-    assert found.matches[0].virtual_size == size * 512
+def test_every_named_extent_is_refused(extents: str, size: int, cut: int) -> None:
+    examination = examine(vmdk_text(extents), cut=cut)
+    assert names(examination) == ["vmdk-descriptor"]
+    assert refused(examination) == {"subformat", "external-extent"}
+    assert examination.matches[0].virtual_size == size * 512
     for line in extents.split("\n"):
         if '"' in line:
-            assert repr(line.split('"')[1]) in details(found)
+            assert repr(line.split('"')[1]) in details(examination)
 
 
-def test_a_descriptor_without_files_is_no_disk_either() -> None:
+def test_descriptor_without_files_is_refused() -> None:
     assert refused(vmdk_text("RW 20480 ZERO")) == {"subformat"}
 
 
-def test_a_descriptor_that_claims_to_be_sparse_names_its_file_all_the_same() -> None:
-    found = examine(vmdk_text(FLAT, "monolithicSparse"))
-    assert refused(found) == {"subformat", "external-extent"}
-    assert found.matches[0].variant == "monolithicSparse"
+def test_sparse_descriptor_names_its_file() -> None:
+    examination = examine(vmdk_text(FLAT, "monolithicSparse"))
+    assert refused(examination) == {"subformat", "external-extent"}
+    assert examination.matches[0].variant == "monolithicSparse"
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_a_descriptor_that_claims_to_be_sparse_names_its_file_all_the_same() -> 
         (PLAIN + b"#" * (1 << 20), True),
     ],
 )
-def test_what_only_looks_like_text_to_one_parser_is_recognised_and_told(image: bytes, disguised: bool) -> None:
-    found = examine(image)
-    assert names(found)[0] == "vmdk-descriptor"
-    assert ("descriptor" in refused(found)) == disguised
-    assert "subformat" in refused(found)
+def test_descriptor_for_one_parser_alone_is_refused(image: bytes, disguised: bool) -> None:
+    examination = examine(image)
+    assert names(examination)[0] == "vmdk-descriptor"
+    assert ("descriptor" in refused(examination)) == disguised
+    assert "subformat" in refused(examination)
 
 
 @pytest.mark.parametrize(
@@ -89,30 +89,30 @@ def test_what_only_looks_like_text_to_one_parser_is_recognised_and_told(image: b
         bytes(4096),
     ],
 )
-def test_other_text_is_no_descriptor(image: bytes) -> None:
+def test_other_text_is_not_a_descriptor(image: bytes) -> None:
     # but for the first, which qemu does take for one
     assert ("vmdk-descriptor" in names(examine(image))) == image.startswith(b"#!")
 
 
-def test_a_delta_by_text_has_a_parent() -> None:
-    found = examine(vmdk_text('RW 8 SPARSE "delta.vmdk"', "twoGbMaxExtentSparse", parentFileNameHint="base.vmdk"))
-    assert "parent" in refused(found)
+def test_parent_in_the_text_is_refused() -> None:
+    examination = examine(vmdk_text('RW 8 SPARSE "delta.vmdk"', "twoGbMaxExtentSparse", parentFileNameHint="base.vmdk"))
+    assert "parent" in refused(examination)
 
 
 def cowd(**changed: int) -> bytes:
     """A COWD extent of 10 MiB with one grain table."""
-    told = {"version": 1, "flags": 3, "sectors": 20480, "grain": 1, "directory": 4, "tables": 1} | changed
-    return (struct.pack("<4s7I", b"COWD", *told.values(), 0).ljust(2048, b"\0")) + struct.pack("<I", 5).ljust(
+    values = {"version": 1, "flags": 3, "sectors": 20480, "grain": 1, "directory": 4, "tables": 1} | changed
+    return (struct.pack("<4s7I", b"COWD", *values.values(), 0).ljust(2048, b"\0")) + struct.pack("<I", 5).ljust(
         512, b"\0"
     )
 
 
-def test_a_cowd_extent_is_known_and_is_no_disk_by_itself() -> None:
-    found = examine(cowd() + bytes(16384))
-    assert names(found) == ["vmdk-cowd"]
-    assert refused(found) == {"subformat"}
-    assert found.matches[0].virtual_size == 20480 * 512
-    assert found.matches[0].disk_format == "vmdk"
+def test_cowd_extent_is_refused() -> None:
+    examination = examine(cowd() + bytes(16384))
+    assert names(examination) == ["vmdk-cowd"]
+    assert refused(examination) == {"subformat"}
+    assert examination.matches[0].virtual_size == 20480 * 512
+    assert examination.matches[0].disk_format == "vmdk"
 
 
 @pytest.mark.parametrize(
@@ -127,23 +127,23 @@ def test_a_cowd_extent_is_known_and_is_no_disk_by_itself() -> None:
         (cowd()[:20], "truncated"),
     ],
 )
-def test_a_cowd_extent_that_cannot_be_says_so(image: bytes, code: str) -> None:
+def test_impossible_cowd_extent_is_found(image: bytes, code: str) -> None:
     assert refused(image) == {"subformat", code}
 
 
 def sesparse(*, version: int = 0x200000001, flags: int = 0, grain: int = 8, replay: int = 0) -> bytes:
-    """An SE sparse extent without grains: only its two headers stand where they say."""
+    """An SE sparse extent without grains: only its two headers."""
     parts = (1, 1, 2, 1, 3, 1, 4, 1, 5, 64, 69, 1, 70, 1, 71, 0)
     header = struct.pack("<26Q", 0xCAFEBABE, version, 20480, grain, 64, flags, 0, 0, 0, 0, *parts)
     volatile = struct.pack("<4Q", 0xCAFECAFE, 0, 0, replay)
     return header.ljust(512, b"\0") + volatile.ljust(512, b"\0") + bytes(70 * 512)
 
 
-def test_an_se_sparse_extent_is_known_and_its_journal_is_told() -> None:
-    found = examine(sesparse())
-    assert names(found)[0] == "vmdk-sesparse"
-    assert refused(found) == {"subformat"}
-    assert found.matches[0].virtual_size == 20480 * 512
+def test_se_sparse_extent_is_refused_and_its_journal_found() -> None:
+    examination = examine(sesparse())
+    assert names(examination)[0] == "vmdk-sesparse"
+    assert refused(examination) == {"subformat"}
+    assert examination.matches[0].virtual_size == 20480 * 512
     assert refused(sesparse(replay=1)) == {"subformat", "log"}
     assert refused(sesparse(version=1)) == {"subformat", "version"}
     assert refused(sesparse(flags=1)) == {"subformat", "unknown-feature"}
@@ -154,6 +154,6 @@ def test_an_se_sparse_extent_is_known_and_its_journal_is_told() -> None:
 
 
 @pytest.mark.parametrize("image", [PLAIN, cowd() + bytes(16384), sesparse()])
-def test_cutting_one_anywhere_changes_nothing(image: bytes) -> None:
+def test_chunk_boundaries_change_nothing(image: bytes) -> None:
     for length in range(0, len(image), 37 if len(image) < 1000 else 1531):
         assert_cuts_agree(image[:length], cut=333)

@@ -1,5 +1,5 @@
-"""VMDK: the stream of a compressed extent as VMware's tools write it. It has to be whole, and to be the same disk for
-those that read it from front to back and for those that go by its tables."""
+"""VMDK: the stream of a compressed extent as written by the tools of VMware. It must be complete, and the same disk for
+readers of the stream and readers of the tables."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ from support.images import SECTOR, packed_into
 from support.images.vmdk import AT_END, GRAIN, StreamMaker, stream, vmdk_text
 
 Images = Callable[..., bytes]
-WHOLE = stream()
+STREAM = stream()
 
 
 @pytest.mark.parametrize("cut", [777, 1 << 20])
 @pytest.mark.parametrize("size_known", [True, False])
-def test_a_whole_stream_passes(tmp_path: Path, cut: int, size_known: bool) -> None:
-    found = examine(WHOLE, cut=cut, size_known=size_known)
-    assert names(found) == ["vmdk"]
-    assert codes(found) == set()
-    assert found.matches[0].variant == "streamOptimized"
-    assert found.matches[0].virtual_size == 3 * GRAIN * SECTOR
-    assert fields(found.matches[0])["grains in the stream"] == 3
+def test_complete_stream_passes(tmp_path: Path, cut: int, size_known: bool) -> None:
+    examination = examine(STREAM, cut=cut, size_known=size_known)
+    assert names(examination) == ["vmdk"]
+    assert codes(examination) == set()
+    assert examination.matches[0].variant == "streamOptimized"
+    assert examination.matches[0].virtual_size == 3 * GRAIN * SECTOR
+    assert fields(examination.matches[0])["grains in the stream"] == 3
 
 
-def test_the_image_made_here_is_one_that_qemu_reads(tmp_path: Path) -> None:
+def test_qemu_reads_the_built_image(tmp_path: Path) -> None:
     image, raw = tmp_path / "image.vmdk", tmp_path / "image.raw"
-    image.write_bytes(WHOLE)
+    image.write_bytes(STREAM)
     words = ["qemu-img", "convert", "-f", "vmdk", "-O", "raw", str(image), str(raw)]
     subprocess.run(words, check=True)
     assert raw.read_bytes() == b"".join(bytes([number]) * GRAIN * SECTOR for number in (1, 2, 3))
 
 
-def test_a_stream_of_many_grains_and_small_ones_passes(qemu_img: Images) -> None:
+def test_stream_of_many_grains_and_small_ones_passes(qemu_img: Images) -> None:
     noise = b"".join(struct.pack("<Q", number * number * 0x9E3779B97F4A7C15 % (1 << 64)) for number in range(1 << 16))
     data = b"".join(bytes([number]) * 65536 for number in range(1, 200)) + noise * 4 + b"text" * 65536
-    found = examine(qemu_img("vmdk", "-o", "subformat=streamOptimized", data=data))
-    assert codes(found) == set()
-    assert fields(found.matches[0])["grains in the stream"] == len(data) // 65536
+    examination = examine(qemu_img("vmdk", "-o", "subformat=streamOptimized", data=data))
+    assert codes(examination) == set()
+    assert fields(examination.matches[0])["grains in the stream"] == len(data) // 65536
 
 
 @pytest.mark.parametrize(
-    "end", [65536 + 5, 65536 + 300, 66048, 67000, len(WHOLE) - 1024, len(WHOLE) - 512, len(WHOLE) - 1]
+    "end", [65536 + 5, 65536 + 300, 66048, 67000, len(STREAM) - 1024, len(STREAM) - 512, len(STREAM) - 1]
 )
-def test_a_stream_that_ends_early_is_refused(end: int) -> None:
-    assert "truncated" in refused(WHOLE[:end])
+def test_stream_that_ends_early_is_refused(end: int) -> None:
+    assert "truncated" in refused(STREAM[:end])
 
 
-def test_every_way_of_ending_early_is_told(qemu_img: Images) -> None:
-    (directory,) = struct.unpack_from("<Q", WHOLE, len(WHOLE) - 1024 + 56)
-    for_stream = packed_into(WHOLE, 56, "<Q", directory)
-    assert "no end marker" in details(examine(for_stream[: len(WHOLE) - 512]))
-    assert "ends in a grain table" in details(examine(WHOLE[: len(WHOLE) - 3072 - 600]))
-    assert "ends in the grain directory" in details(examine(for_stream[: len(WHOLE) - 2048]))
+def test_every_early_end_is_found(qemu_img: Images) -> None:
+    (directory,) = struct.unpack_from("<Q", STREAM, len(STREAM) - 1024 + 56)
+    for_stream = packed_into(STREAM, 56, "<Q", directory)
+    assert "no end marker" in details(examine(for_stream[: len(STREAM) - 512]))
+    assert "ends in a grain table" in details(examine(STREAM[: len(STREAM) - 3072 - 600]))
+    assert "ends in the grain directory" in details(examine(for_stream[: len(STREAM) - 2048]))
     data = b"".join(bytes([number]) * 65536 for number in range(1, 80))
     image = qemu_img("vmdk", "-o", "subformat=streamOptimized", data=data).rstrip(b"\0")
     assert "the last grain ends at" in details(examine(image[:-20]))
@@ -69,18 +69,18 @@ def test_every_way_of_ending_early_is_told(qemu_img: Images) -> None:
     assert refused(padded + b"abc") == {"truncated"}
 
 
-def test_a_directory_that_is_too_short_is_refused() -> None:
-    assert "the grain directory has 0 bytes" in details(examine(packed_into(WHOLE, len(WHOLE) - 2560, "<Q", 0)))
+def test_short_directory_is_refused() -> None:
+    assert "the grain directory has 0 bytes" in details(examine(packed_into(STREAM, len(STREAM) - 2560, "<Q", 0)))
 
 
-def test_a_compressed_extent_without_markers_is_refused() -> None:
-    flags = packed_into(packed_into(WHOLE, 8, "<I", 0x10001), len(WHOLE) - 1024 + 8, "<I", 0x10001)
+def test_compressed_extent_without_markers_is_refused() -> None:
+    flags = packed_into(packed_into(STREAM, 8, "<I", 0x10001), len(STREAM) - 1024 + 8, "<I", 0x10001)
     assert refused(flags) == {"header"}
 
 
 @pytest.mark.parametrize("tail", [bytes(512), b"\1" * 512, b"x"])
-def test_a_footer_that_is_not_at_the_end_is_refused(tail: bytes) -> None:
-    assert refused(WHOLE + tail) == {"truncated"}
+def test_footer_before_the_end_is_refused(tail: bytes) -> None:
+    assert refused(STREAM + tail) == {"truncated"}
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,17 @@ def test_a_footer_that_is_not_at_the_end_is_refused(tail: bytes) -> None:
         (zlib.compress(bytes(1 << 24)), "does not unpack to exactly"),
     ],
 )
-def test_a_grain_that_cannot_be_unpacked_is_refused(packed: bytes, why: str) -> None:
+def test_grain_that_cannot_be_unpacked_is_refused(packed: bytes, why: str) -> None:
     maker = StreamMaker()
     maker.grain(0)
     maker.grain(1, packed)
     maker.grain(2)
-    found = examine(maker.finish())
-    assert "corrupt" in refused(found)
-    assert why in details(found)
+    examination = examine(maker.finish())
+    assert "corrupt" in refused(examination)
+    assert why in details(examination)
 
 
-def test_a_damaged_grain_of_qemu_is_refused(qemu_img: Images) -> None:
+def test_damaged_grain_of_qemu_is_refused(qemu_img: Images) -> None:
     image = qemu_img("vmdk", "-o", "subformat=streamOptimized", data=b"some text, " * 30000)
     assert refused(packed_into(image, 65536 + 40, "8s", b"\xff" * 8)) == {"corrupt"}
     assert "truncated" in refused(image[: 65536 + 30])
@@ -121,18 +121,18 @@ def test_a_damaged_grain_of_qemu_is_refused(qemu_img: Images) -> None:
         (8, "<I", 0, "header"),
     ],
 )
-def test_a_marker_that_cannot_be_is_refused(at: int, layout: str, value: int, code: str) -> None:
-    assert code in refused(packed_into(WHOLE, 65536 + at, layout, value))
+def test_impossible_marker_is_refused(at: int, layout: str, value: int, code: str) -> None:
+    assert code in refused(packed_into(STREAM, 65536 + at, layout, value))
 
 
-def test_grains_that_do_not_ascend_are_noticed() -> None:
+def test_unordered_grains_are_odd() -> None:
     maker = StreamMaker()
     for number in (1, 0, 2):
         maker.grain(number)
     assert codes(examine(maker.finish())) == {"odd"}
 
 
-def test_tables_that_tell_another_disk_than_the_stream_are_refused() -> None:
+def test_tables_that_contradict_the_stream_are_refused() -> None:
     for change in ([0] * 512, [129] * 512, [128, 130, 129] + [0] * 509):
         maker = StreamMaker()
         for number in range(3):
@@ -140,7 +140,7 @@ def test_tables_that_tell_another_disk_than_the_stream_are_refused() -> None:
         assert refused(maker.finish(change)) == {"header"}
 
 
-def test_tables_in_front_that_tell_another_disk_are_refused(qemu_img: Images) -> None:
+def test_leading_tables_that_contradict_the_stream_are_refused(qemu_img: Images) -> None:
     image = qemu_img("vmdk", "-o", "subformat=streamOptimized", data=b"a" * 65536 + b"b" * 65536)
     (directory,) = struct.unpack_from("<Q", image, 56)
     (table,) = struct.unpack_from("<I", image, directory * SECTOR)
@@ -149,13 +149,13 @@ def test_tables_in_front_that_tell_another_disk_are_refused(qemu_img: Images) ->
     assert refused(packed_into(image, table * SECTOR + 8, "<I", 130)) == {"header"}
 
 
-def test_a_directory_that_names_other_tables_is_refused() -> None:
+def test_directory_that_names_other_tables_is_refused() -> None:
     maker = StreamMaker()
     maker.grain(0)
     assert refused(maker.finish(table=128)) == {"header"}
 
 
-def test_a_directory_that_shows_one_table_twice_is_refused() -> None:
+def test_directory_with_a_table_twice_is_refused() -> None:
     maker = StreamMaker(513)
     for number in range(512):
         maker.grain(number)
@@ -167,7 +167,7 @@ def test_a_directory_that_shows_one_table_twice_is_refused() -> None:
     assert refused(packed_into(image, len(image) - 2048, "<I", 0)) == {"header"}
 
 
-def test_a_second_table_for_the_same_grains_is_refused() -> None:
+def test_second_table_for_the_same_grains_is_refused() -> None:
     maker = StreamMaker(2)
     maker.grain(0)
     maker.marker(4, 1)
@@ -178,24 +178,24 @@ def test_a_second_table_for_the_same_grains_is_refused() -> None:
 
 
 @pytest.mark.parametrize("footer", [{"capacity": 1 << 20}, {"directory": 128}, {"directory": AT_END}])
-def test_a_footer_that_contradicts_its_header_is_refused(footer: dict[str, int]) -> None:
+def test_footer_that_contradicts_its_header_is_refused(footer: dict[str, int]) -> None:
     maker = StreamMaker()
     for number in range(3):
         maker.grain(number)
-    found = examine(maker.finish(footer=footer))
-    assert refused(found) == {"header"}
-    assert found.matches[0].virtual_size == footer.get("capacity", maker.capacity) * SECTOR
+    examination = examine(maker.finish(footer=footer))
+    assert refused(examination) == {"header"}
+    assert examination.matches[0].virtual_size == footer.get("capacity", maker.capacity) * SECTOR
 
 
-def test_a_directory_at_the_end_may_be_told_in_the_header() -> None:
-    """As images have it whose header was written anew afterwards."""
-    footer = len(WHOLE) - 1024
-    (directory,) = struct.unpack_from("<Q", WHOLE, footer + 56)
-    assert codes(examine(packed_into(WHOLE, 56, "<Q", directory))) == set()
-    assert refused(packed_into(WHOLE, 56, "<Q", directory - 1)) == {"header"}
+def test_directory_at_the_end_may_be_in_the_header() -> None:
+    """The header was rewritten after the stream."""
+    footer = len(STREAM) - 1024
+    (directory,) = struct.unpack_from("<Q", STREAM, footer + 56)
+    assert codes(examine(packed_into(STREAM, 56, "<Q", directory))) == set()
+    assert refused(packed_into(STREAM, 56, "<Q", directory - 1)) == {"header"}
 
 
-def test_the_descriptor_of_a_stream_is_looked_at() -> None:
+def test_descriptor_of_a_stream_is_checked() -> None:
     maker = StreamMaker(1, vmdk_text('RW 128 FLAT "/etc/passwd" 0', "streamOptimized"))
     maker.grain(0)
     assert refused(maker.finish()) == {"external-extent"}
@@ -203,12 +203,12 @@ def test_the_descriptor_of_a_stream_is_looked_at() -> None:
 
 @settings(deadline=None, max_examples=80)
 @given(data=st.data())
-def test_changed_streams_cut_anywhere_upset_nothing(data: st.DataObject) -> None:
-    image = bytearray(WHOLE)
+def test_changed_streams_do_not_depend_on_chunks(data: st.DataObject) -> None:
+    image = bytearray(STREAM)
     for _ in range(data.draw(st.integers(0, 4))):
         at = data.draw(st.integers(0, 80) | st.integers(65536, len(image) - 1))
         piece = data.draw(st.binary(min_size=1, max_size=8))
         image[at : at + len(piece)] = piece
     del image[data.draw(st.integers(0, len(image)) | st.just(len(image))) :]
-    cut, known = data.draw(st.integers(100, 80_000)), data.draw(st.booleans())
-    assert_cuts_agree(bytes(image), cut, size_known=known)
+    cut, size_known = data.draw(st.integers(100, 80_000)), data.draw(st.booleans())
+    assert_cuts_agree(bytes(image), cut, size_known=size_known)

@@ -1,4 +1,4 @@
-"""Zip archives: one image each, the same from the start and from the end."""
+"""Zip archives: one image each, the same read from the start and from the end."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ MiB = 1 << 20
 
 
 def raw_name(old: str, new: bytes, image: bytes) -> bytes:
-    """The archive with another name of the same length, as zipfile would not write it."""
+    """The archive with another name of the same length, which zipfile would not write."""
     assert len(old) == len(new)
     return image.replace(old.encode(), new)
 
 
 @pytest.mark.parametrize("method", [STORED, DEFLATED])
 @pytest.mark.parametrize("cut", [99, MiB])
-def test_a_zip_with_one_image_has_no_findings(method: int, cut: int) -> None:
+def test_zip_with_one_image_has_no_findings(method: int, cut: int) -> None:
     image = zipped(
         ("readme.txt", b"text"), ("disk.raw", CONTENT), ("SHA256SUMS.sha256", b"1"), method=method, comment=b"c"
     )
-    found = examine(image, cut=cut)
-    assert names(found) == ["zip"]
-    assert codes(found) == set()
-    assert (found.matches[0].kind, found.matches[0].disk_format) == ("archive", "raw")
+    examination = examine(image, cut=cut)
+    assert names(examination) == ["zip"]
+    assert codes(examination) == set()
+    assert (examination.matches[0].kind, examination.matches[0].disk_format) == ("archive", "raw")
 
 
-def test_a_zip_whose_sizes_follow_and_a_directory() -> None:
+def test_zip_with_data_descriptors_and_a_directory_passes() -> None:
     assert codes(examine(zipped(("disk.raw", CONTENT), streamed=True))) == set()
     assert codes(examine(zipped(("d/", b""), ("d/disk.raw", CONTENT)))) == set()
 
@@ -54,42 +54,42 @@ def test_zip64_is_read() -> None:
     record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
     locator = struct.pack("<4sIQI", b"PK\6\7", 0, len(image) - 22, 1)
     short = end[:8] + b"\xff" * 12 + end[20:]
-    whole = image[:-22] + record + locator + short
-    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+    image64 = image[:-22] + record + locator + short
+    with zipfile.ZipFile(io.BytesIO(image64)) as archive:
         assert archive.namelist() == ["disk.raw"]
-    assert codes(examine(whole)) == set()
+    assert codes(examine(image64)) == set()
     contradiction = image[:-22] + record + locator + end[:12] + struct.pack("<2I", size, 0) + end[20:]
     assert refused(contradiction) == {"archive"}
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/x", "a/../../x", "C:x", "a\nb"])
-def test_a_name_that_leads_out_of_the_archive_is_refused(name: str) -> None:
+def test_name_that_leads_out_of_the_archive_is_refused(name: str) -> None:
     assert refused(zipped((name, CONTENT))) == {"member-name"}
 
 
-def test_a_backslash_and_a_nul_in_a_name_are_refused() -> None:
+def test_backslash_and_a_nul_in_a_name_are_refused() -> None:
     image = zipped(("some_name", CONTENT))
     assert refused(raw_name("some_name", b"..\\..\\nam", image)) == {"member-name"}
     assert refused(raw_name("some_name", b"disk\0.raw", image)) == {"member-name"}
 
 
-def test_a_second_name_in_unicode_is_looked_at() -> None:
+def test_unicode_name_is_checked() -> None:
     info = zipfile.ZipInfo("disk.raw")
     name = b"../../x"
     info.extra = struct.pack("<2HBI", 0x7075, 5 + len(name), 1, 0) + name
     assert refused(zipped((info, CONTENT))) == {"member-name"}
 
 
-def test_two_images_are_refused_as_nobody_knows_which_is_meant() -> None:
-    found = examine(zipped(("a.raw", CONTENT), ("b.raw", CONTENT)))
-    assert refused(found) == {"archive"}
-    assert "'a.raw', 'b.raw'" in details(found)
+def test_two_images_are_refused() -> None:
+    examination = examine(zipped(("a.raw", CONTENT), ("b.raw", CONTENT)))
+    assert refused(examination) == {"archive"}
+    assert "'a.raw', 'b.raw'" in details(examination)
     assert refused(zipped(("readme.txt", b"text"))) == {"archive"}
     assert refused(zipped()) == {"archive"}
     assert refused(zipped(("a.raw", CONTENT), ("b.txt", b"x" * (2 * MiB)))) == {"archive"}
 
 
-def test_a_link_and_a_name_that_is_there_twice_are_refused() -> None:
+def test_link_and_duplicate_name_are_refused() -> None:
     link = zipfile.ZipInfo("disk.raw")
     link.create_system, link.external_attr = 3, 0o120777 << 16
     assert refused(zipped((link, b"/etc/passwd"))) == {"member-type"}
@@ -99,7 +99,7 @@ def test_a_link_and_a_name_that_is_there_twice_are_refused() -> None:
 
 
 def patched(image: bytes, local: int | None, central: int | None, value: bytes) -> bytes:
-    """`value` put at an offset of the first local header and of the first entry of the directory."""
+    """`image` with `value` at offsets of the first local header and of the first entry of the directory."""
     data = bytearray(image)
     if local is not None:
         data[local : local + len(value)] = value
@@ -109,27 +109,27 @@ def patched(image: bytes, local: int | None, central: int | None, value: bytes) 
     return bytes(data)
 
 
-def test_what_is_told_twice_must_be_the_same() -> None:
+def test_both_headers_of_a_member_must_agree() -> None:
     image = zipped(("disk.raw", CONTENT))
     for local, value in ((30, b"DISK"), (8, b"\0\0"), (14, b"1234"), (18, b"\1\0\0\0"), (22, b"\1\0\0\0")):
         assert refused(patched(image, local, None, value)) == {"archive"}, local
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_member_that_the_directory_leaves_out_is_refused(first: bool) -> None:
-    one, two = zipped(("a.raw", CONTENT)), zipped(("b.raw", CONTENT))
-    hidden = one[: one.index(b"PK\1\2")]
-    directory = bytearray(two[two.index(b"PK\1\2") : -22])
-    local = two[: two.index(b"PK\1\2")]
+def test_member_missing_in_the_directory_is_refused(first: bool) -> None:
+    first_zip, second_zip = zipped(("a.raw", CONTENT)), zipped(("b.raw", CONTENT))
+    hidden = first_zip[: first_zip.index(b"PK\1\2")]
+    directory = bytearray(second_zip[second_zip.index(b"PK\1\2") : -22])
+    local = second_zip[: second_zip.index(b"PK\1\2")]
     directory[42:46] = struct.pack("<I", len(hidden) if first else 0)
-    end = two[-22:-6] + struct.pack("<IH", len(hidden) + len(local), 0)
-    whole = (hidden + local if first else local + hidden) + bytes(directory) + end
-    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+    end = second_zip[-22:-6] + struct.pack("<IH", len(hidden) + len(local), 0)
+    image = (hidden + local if first else local + hidden) + bytes(directory) + end
+    with zipfile.ZipFile(io.BytesIO(image)) as archive:
         assert archive.namelist() == ["b.raw"]
-    assert refused(whole) == {"archive"}
+    assert refused(image) == {"archive"}
 
 
-def test_members_that_share_bytes_are_refused() -> None:
+def test_overlapping_members_are_refused() -> None:
     image = zipped(("a.txt", b"1"), ("disk.raw", CONTENT), method=STORED)
     at = image.index(b"PK\1\2")
     second = image.index(b"PK\1\2", at + 1)
@@ -138,28 +138,28 @@ def test_members_that_share_bytes_are_refused() -> None:
     assert refused(bytes(data)) == {"archive"}
 
 
-def test_members_that_share_bytes_are_refused_where_the_sizes_follow_too() -> None:
+def test_overlapping_members_with_data_descriptors_are_refused() -> None:
     image = zipped(("disk.raw", CONTENT), streamed=True)
     at = image.index(b"PK\1\2")
-    one = image[at:-22]
-    other = one[:42] + struct.pack("<I", 1) + one[46:].replace(b"disk.raw", b"note.txt")
-    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 2, 2, 2 * len(one), at, 0)
-    assert refused(image[:at] + one + other + end) == {"archive"}
-    assert "'disk.raw' reaches into" in details(examine(image[:at] + one + other + end))
+    entry = image[at:-22]
+    second_entry = entry[:42] + struct.pack("<I", 1) + entry[46:].replace(b"disk.raw", b"note.txt")
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 2, 2, 2 * len(entry), at, 0)
+    assert refused(image[:at] + entry + second_entry + end) == {"archive"}
+    assert "'disk.raw' reaches into" in details(examine(image[:at] + entry + second_entry + end))
 
 
-def test_encryption_is_told() -> None:
+def test_encryption_is_found() -> None:
     image = patched(zipped(("disk.raw", CONTENT)), 6, 8, b"\1\0")
     assert codes(examine(image)) == {"encrypted"}
 
 
-def test_a_size_that_cannot_come_out_of_the_bytes_is_refused() -> None:
+def test_impossible_expansion_is_refused() -> None:
     image = zipped(("disk.raw", CONTENT))
     data = patched(patched(image, 22, None, b"\0\0\0\x70"), None, 24, b"\0\0\0\x70")
     assert refused(data) == {"member-size"}
 
 
-def test_it_is_read_from_its_end_and_something_behind_it_is_told() -> None:
+def test_zip_is_read_from_its_end_and_trailing_data_are_found() -> None:
     image = zipped(("disk.raw", CONTENT))
     assert refused(image[:-1]) == {"truncated"} or refused(image[:-1]) == {"archive"}
     assert refused(image[:-23]) == {"truncated"}
@@ -167,25 +167,25 @@ def test_it_is_read_from_its_end_and_something_behind_it_is_told() -> None:
     assert codes(examine(image + b"something")) == {"trailing-data"}
 
 
-@pytest.mark.parametrize("one", [zipped(("a.raw", CONTENT)), zipped(("a.raw", CONTENT), streamed=True)])
-def test_two_directories_are_refused(one: bytes) -> None:
-    at = one.index(b"PK\1\2")
-    again = one[at:-22] + one[-22:-6] + struct.pack("<IH", len(one), 0)
-    with zipfile.ZipFile(io.BytesIO(one + again)) as archive:
+@pytest.mark.parametrize("image", [zipped(("a.raw", CONTENT)), zipped(("a.raw", CONTENT), streamed=True)])
+def test_two_directories_are_refused(image: bytes) -> None:
+    at = image.index(b"PK\1\2")
+    second_end = image[at:-22] + image[-22:-6] + struct.pack("<IH", len(image), 0)
+    with zipfile.ZipFile(io.BytesIO(image + second_end)) as archive:
         assert archive.namelist() == ["a.raw"]
-    assert refused(one + again) == {"archive"}
+    assert refused(image + second_end) == {"archive"}
 
 
-@pytest.mark.parametrize("before", [b"#!/bin/sh\n", bytes(1 << 20)])
-def test_an_archive_behind_something_else_is_found_and_refused(before: bytes) -> None:
-    image = before + zipped(("disk.raw", CONTENT))
+@pytest.mark.parametrize("prefix", [b"#!/bin/sh\n", bytes(1 << 20)])
+def test_archive_after_other_data_is_refused(prefix: bytes) -> None:
+    image = prefix + zipped(("disk.raw", CONTENT))
     with zipfile.ZipFile(io.BytesIO(image)) as archive:
         assert archive.namelist() == ["disk.raw"]
     assert names(examine(image)) == ["zip"]
     assert refused(image) == {"archive"}
 
 
-def test_an_archive_behind_something_else_whose_offsets_fit_is_refused_too() -> None:
+def test_archive_after_other_data_with_right_offsets_is_refused() -> None:
     buffer = io.BytesIO(b"#!/bin/sh\n")
     buffer.seek(0, io.SEEK_END)
     with zipfile.ZipFile(buffer, "a", DEFLATED) as archive:
@@ -194,20 +194,20 @@ def test_an_archive_behind_something_else_whose_offsets_fit_is_refused_too() -> 
     assert "before its first member" in details(examine(buffer.getvalue()))
 
 
-def test_a_split_archive_is_refused() -> None:
+def test_split_archive_is_refused() -> None:
     image = zipped(("disk.raw", CONTENT))
     end = bytearray(image[-22:])
     end[4:6] = b"\1\0"
     assert refused(image[:-22] + bytes(end)) == {"archive"}
 
 
-def test_a_stored_member_is_looked_into() -> None:
-    found = examine(zipped(("disk.raw", tar(("../x", b"1"))), method=STORED))
-    assert refused(found) == {"member-name"}
-    assert [(name, names(inner)) for name, inner in found.matches[0].inner] == [("disk.raw", ["tar"])]
+def test_stored_member_is_examined() -> None:
+    examination = examine(zipped(("disk.raw", tar(("../x", b"1"))), method=STORED))
+    assert refused(examination) == {"member-name"}
+    assert [(name, names(inner)) for name, inner in examination.matches[0].inner] == [("disk.raw", ["tar"])]
 
 
-def test_members_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_members_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zip_module, "MAX_MEMBERS", 10)
     many = [(f"{number}.txt", b"") for number in range(10)]
     assert refused(zipped(*many[:9], ("disk.raw", CONTENT))) == set()
@@ -223,7 +223,7 @@ SOURCES = [
 
 @settings(deadline=None, max_examples=200)
 @given(st.data())
-def test_mutants_neither_fail_nor_depend_on_how_they_are_cut(data: st.DataObject) -> None:
+def test_mutants_do_not_fail_and_do_not_depend_on_chunks(data: st.DataObject) -> None:
     source = data.draw(st.sampled_from(SOURCES))
     image = bytearray(source)
     headers = [at for mark in (b"PK\3\4", b"PK\1\2", b"PK\5\6") if (at := source.find(mark)) >= 0]
