@@ -16,7 +16,7 @@ from douane.plugins.formats.base import HEAD_BYTES, Format
 from douane.plugins.formats.match import Match
 from douane.plugins.formats.registry import FORMATS
 from douane.plugins.formats.requests import TAIL_BYTES, Bytes
-from support.examination import summary
+from support.examination import examine, summary
 from support.fuzzing.checks import EITHER, SIZE_KNOWN, SIZE_UNKNOWN, SKIPPING, Broken, Work, check, examine_cut
 from support.fuzzing.mutants import Mutator
 from support.fuzzing.seeds import CORPUS, seeds
@@ -67,6 +67,14 @@ def test_seed_needs_bounded_memory_and_skipping_changes_nothing(name: str) -> No
     tracemalloc.stop()
     assert summary(fed) == summary(skipped)
     assert peak < MAX_TRACED
+
+
+@pytest.mark.parametrize("length", [50_768, 51_065, 100_000])
+def test_order_of_formats_changes_nothing(length: int) -> None:
+    backwards = tuple(reversed(FORMATS))
+    for name, data in SEEDS.items():
+        image = data[:length]
+        assert summary(examine(image)) == summary(examine(image, formats=backwards)), name
 
 
 def test_every_format_has_a_small_seed() -> None:

@@ -127,7 +127,7 @@ class Examination:
         for match in self.matches:
             match.end(self.position)
         while self._tasks:
-            for task in self._tasks:
+            for task in list(self._tasks):  # not those that are launched meanwhile: findings follow no order of formats
                 self._end_request(task)
             self._serve()
         self._judge()
