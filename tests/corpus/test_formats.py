@@ -83,7 +83,7 @@ def sizes() -> dict[tuple[str, str], int]:
 
 
 @pytest.mark.parametrize("declaring", [False, True], ids=["nothing declared", "declared as it is"])
-def test_safe_images_pass_unsafe_ones_do_not_and_the_disk_is_as_large_as_it_is(
+def test_verdicts_and_sizes_are_those_of_the_labels(
     labels: list[Labelled],
     sizes: dict[tuple[str, str], int],
     declaring: bool,

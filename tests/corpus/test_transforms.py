@@ -81,12 +81,12 @@ def payloads() -> dict[tuple[str, str], str]:
 
 
 def is_sampled(label: Labelled) -> bool:
-    """Whether it is among those that are tried."""
+    """True if the image is one of those that are tested."""
     return label.set == "matrix" or not zlib.crc32(label.file.encode()) % ONE_IN.get(label.true_format, OTHERS_ONE_IN)
 
 
 def through(labels: list[Labelled], folder: Path, temporary: Path) -> tuple[list[Report], int]:
-    """The reports of the chain, and how much memory the largest of its cages took, in bytes."""
+    """The reports of the chain, and the peak memory of its largest sandbox in bytes."""
     plans = [folder / f"plan{number}.toml" for number in range(2)]
     for plan, ova in zip(plans, ("", "disk = 0"), strict=True):
         plan.write_text(PLAN.format(ova=ova))
@@ -102,7 +102,7 @@ def through(labels: list[Labelled], folder: Path, temporary: Path) -> tuple[list
 
 
 def by_qemu(path: Path, disk_format: str, folder: Path) -> str:
-    """The digest of the raw disk that qemu-img makes of it, where it can reach nothing else."""
+    """The digest of the raw disk that qemu-img makes of the image, in a sandbox with the image alone."""
     with tempfile.TemporaryDirectory(dir=folder) as output_folder:
         words = ["bwrap", "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
         for system in ("/usr", "/lib", "/lib64", "/bin", "/etc/alternatives"):
@@ -136,7 +136,7 @@ def faults(label: Labelled, report: Report, payload: str | None, folder: Path) -
         yield "nobody says why"
 
 
-def test_safe_images_become_their_disks_and_unsafe_ones_nothing(
+def test_transforms_make_the_disks_of_safe_images_and_refuse_unsafe_images(
     labels: list[Labelled],
     payloads: dict[tuple[str, str], str],
     tmp_path: Path,

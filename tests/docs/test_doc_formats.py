@@ -21,13 +21,13 @@ def rows(heading: str) -> dict[str, list[str]]:
     return {row[0]: row for row in tables(section(TEXT, heading))[0]}
 
 
-def test_the_codes_are_those_of_the_code_with_what_they_are_worth():
+def test_table_of_findings_equals_the_codes():
     documented = {code.strip("`"): row[2] for code, row in rows("Findings").items()}
     assert documented == {code: worth for code, (worth, _) in CODES.items()}
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_no_code_is_told_that_nothing_finds(code):
+def test_every_code_is_used(code):
     assert SOURCE.count(f'"{code}"') > 1, f"{code} is in codes.py, but no reader finds it"
 
 
@@ -42,13 +42,13 @@ def format_rows() -> list[list[str]]:
     return [[", ".join(keys), f"`{disk_format}`", about] for (disk_format, about), keys in names.items()]
 
 
-def test_the_table_of_formats_is_that_of_the_registry():
+def test_table_of_formats_equals_the_registry():
     table = [*format_rows(), ["nothing", "`raw`", "any other bytes"]]
     markdown = "\n".join(f"| {' | '.join(row)} |" for row in table)
     assert tables(section(TEXT, "Formats that Douane identifies"))[0] == table, f"write this:\n{markdown}"
 
 
-def test_the_formats_that_can_be_allowed_are_documented():
+def test_formats_setting_is_documented():
     (row,) = (
         row for row in re.findall(r"^\| `formats` \|.*", page("docs/configuration.md"), re.MULTILINE) if "`vdi`" in row
     )
@@ -57,7 +57,7 @@ def test_the_formats_that_can_be_allowed_are_documented():
     assert unlisted == set(LISTABLE) - set(ALLOWED)
 
 
-def test_the_codes_of_qemu_info_are_those_that_it_raises():
+def test_codes_of_qemu_info_are_documented():
     source = (TOP / "src/douane/plugins/qemu_info.py").read_text()
     raised = set(re.findall(r"Reject\(\s*\"([a-z-]+)\"", source))
     assert raised == {code.strip("`") for code in rows("A second opinion: `qemu-info`")}
@@ -66,7 +66,7 @@ def test_the_codes_of_qemu_info_are_those_that_it_raises():
     assert all(f"``{code}``" in documented for code in raised)
 
 
-def test_the_commands_that_are_told_are_there():
+def test_documented_commands_exist():
     targets = set(re.findall(r"^([a-z-]+):.*##", page("Makefile"), re.MULTILINE))
     assert set(re.findall(r"[`$] ?make ([a-z-]+)", TEXT)) <= targets
     for path in set(re.findall(r"\b((?:tests|bench)/[\w./-]+)", TEXT)):

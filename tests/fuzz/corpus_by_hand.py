@@ -1,4 +1,4 @@
-"""Seeds of formats that no tool at hand makes, each from its specification, or from the code that reads it."""
+"""Seeds of formats without a tool, built from the specification or from the code that reads the format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KiB, MiB = 1 << 10, 1 << 20
 
 
 def images() -> dict[str, bytes]:
-    """All of them, by name."""
+    """All seeds by name."""
     return {
         "raw-zero": bytes(70 * KiB),
         "raw-text": b"# an ordinary text\n" * 400,
@@ -44,13 +44,13 @@ def _at(size: int, *pieces: tuple[int, bytes]) -> bytes:
 
 
 def logical_mbr(size: int) -> bytes:
-    """A boot sector with a Linux partition and an extended one that holds another."""
+    """A boot sector with a Linux partition and an extended partition with a logical one."""
     entries = mbr_entry(0x83, 64, 100, 0x80), mbr_entry(0x05, 200, 100)
     return patched(mbr_disk(*entries, size=size, code=b"\xeb\x63\x90"), (200 * 512, mbr_sector(mbr_entry(0x83, 8, 50))))
 
 
 def file_systems() -> dict[str, bytes]:
-    """Superblocks, as far as they are looked at: kernel, fs/*/ and util-linux, libblkid/src/superblocks/."""
+    """The checked parts of superblocks: kernel, fs/*/ and util-linux, libblkid/src/superblocks/."""
     fat = b"\xeb\x3c\x90mkfs.fat" + struct.pack("<HBHBHHBHHHII", 512, 4, 4, 2, 512, 400, 0xF8, 4, 32, 64, 0, 0)
     ntfs = b"\xeb\x52\x90NTFS    " + struct.pack("<HB", 512, 8)
     boot = (510, b"\x55\xaa")
@@ -150,7 +150,7 @@ def dmg() -> bytes:
 
 
 def kernel() -> bytes:
-    """Documentation/arch/x86/boot.rst: a bzImage's header."""
+    """Documentation/arch/x86/boot.rst: the header of a bzImage."""
     header = struct.pack("<BHIHHH", 1, 1, 1024, 0, 0xFFFF, 0)
     return _at(40 * KiB, (0, b"MZ"), (0x1F1, header), (510, b"\x55\xaa"), (514, b"HdrS\x0f\x02"))
 
@@ -166,7 +166,7 @@ def initramfs() -> bytes:
 
 
 def nrg() -> bytes:
-    """libcdio, lib/driver/image/nrg.h: the track, chunks that describe it, and where they begin."""
+    """libcdio, lib/driver/image/nrg.h: the track, the chunks that describe it, and their offset."""
     track = bytes(20 * 2048)
     cues = (
         b"CUEX"

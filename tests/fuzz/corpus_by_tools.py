@@ -1,4 +1,4 @@
-"""Seeds that qemu-img makes, and what becomes of them when single fields are changed as other tools would set them."""
+"""Seeds of qemu-img, and variants with single fields changed as other tools set them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLAIN = {  # name: format, options, size of the disk
 
 
 def images() -> dict[str, bytes]:
-    """All of them, by name."""
+    """All seeds by name."""
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         seeds = {name: _create(folder, name, *how) for name, how in PLAIN.items()}
@@ -56,7 +56,7 @@ def _create(folder: Path, name: str, kind: str, options: str, size: int) -> byte
 
 
 def _convert(folder: Path, name: str, kind: str, options: str) -> bytes:
-    """The same with data in it: tables have entries then."""
+    """The same format with data, so that its tables have entries."""
     raw = bytearray(MiB)
     for at in (0, 70 * KiB, 512 * KiB, MiB - 512):
         raw[at : at + 512] = bytes(range(256)) * 2
@@ -109,7 +109,7 @@ def _changed(images: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def _vhd_differencing(dynamic: bytes) -> bytes:
-    """Disk type 4, and a parent's name and locator ("Virtual Hard Disk Image Format Specification", 2006)."""
+    """Disk type 4, with name and locator of a parent ("Virtual Hard Disk Image Format Specification", 2006)."""
     image = bytearray(dynamic)
     for at in (0, len(image) - 512):
         struct.pack_into(">I", image, at + 60, 4)
@@ -125,7 +125,7 @@ def _vhd_differencing(dynamic: bytes) -> bytes:
 
 
 def _vhdx_differencing(dynamic: bytes) -> bytes:
-    """One more entry in the metadata table, the parent locator, and the bit HasParent (MS-VHDX 2.6.2)."""
+    """A further metadata entry, the parent locator, and the bit HasParent (MS-VHDX 2.6.2)."""
     image = bytearray(dynamic)
     table = image.index(b"metadata")
     count = struct.unpack_from("<H", image, table + 10)[0]

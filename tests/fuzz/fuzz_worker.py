@@ -1,4 +1,4 @@
-"""The processes that examine mutants, and what they tell."""
+"""The processes that examine mutants, and their summaries."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from support.fuzzing.mutants import Mutant, Mutator
 from support.fuzzing.seeds import seeds
 
 PART = 500
-"""Mutants that a worker examines before it tells; memory is looked at as often."""
+"""Mutants that a worker examines before it sends a summary and measures memory."""
 
 HANGS_AFTER_S = 20
-"""A mutant that takes longer is one that hangs: the slowest honest ones take half a second."""
+"""A mutant that takes longer hangs: the slowest good mutants take half a second."""
 
 DIES_AFTER_S = 120
-"""As above, where no Python code runs that could be interrupted: the worker's traceback is printed, and it ends."""
+"""As above, if no Python code runs that could be interrupted: the worker prints its traceback and ends."""
 
 MOST_RSS = 600 << 20
 MOST_TRACED = 24 << 20
-"""For one examination: three of its megabytes, the pieces that readers asked for, and what they noted."""
+"""For one examination: three of its megabytes, the requested pieces, and the notes of readers."""
 
 MOST_WRITTEN = 200
-"""Failing inputs that a worker writes."""
+"""The number of failing inputs that a worker writes."""
 
 
 class Hangs(BaseException):
-    """Raised by the alarm. No Exception, or the examination would take it for a reader's failure."""
+    """Raised by the alarm. Not an Exception, which the examination would take for a failure of a reader."""
 
 
 @dataclass
 class Failure:
-    """One mutant for which something does not hold; `kind` is the same for those that fail in the same way."""
+    """A mutant that fails a check; `kind` is the same for all that fail in the same way."""
 
     number: int
     length: int
@@ -55,7 +55,7 @@ class Failure:
 
 @dataclass
 class Totals:
-    """What was seen in some mutants, or in all of them."""
+    """The results of some or all mutants."""
 
     mutants: int = 0
     fed: int = 0
@@ -69,7 +69,7 @@ class Totals:
     failures: list[Failure] = field(default_factory=list)
 
     def add(self, part: Totals) -> None:
-        """Add what another process, or another part, has seen."""
+        """Add the results of another part."""
         self.mutants += part.mutants
         self.fed += part.fed
         self.steps += part.steps
@@ -83,7 +83,7 @@ class Totals:
 
 
 def workers(mutants: int, seed: int, first: int, count: int, folder: Path) -> Iterator[Totals]:
-    """Examine so many mutants in `count` processes; yields parts as they come. A worker that dies is a failure."""
+    """Examine `mutants` in `count` processes; yield the summary of each part. A worker that dies is a failure."""
     context = multiprocessing.get_context("fork")
     last = first + mutants
     at = context.Array("q", [-1] * count)
@@ -112,7 +112,7 @@ def workers(mutants: int, seed: int, first: int, count: int, folder: Path) -> It
 
 
 def again(all_seeds: Mapping[str, bytes], seed: int, number: int, folder: Path) -> int:
-    """Examine one mutant, and print how it came about and what is found in it."""
+    """Examine one mutant, and print its history and findings."""
     mutant = Mutator(all_seeds, seed).make(number)
     path = folder / f"{seed}-{number}.bin"
     path.write_bytes(mutant.data)
@@ -127,7 +127,7 @@ def again(all_seeds: Mapping[str, bytes], seed: int, number: int, folder: Path) 
 
 def _work(channel: Connection, at: list[int], place: int, seed: int, parts: range, last: int, folder: Path) -> None:
     signal.signal(signal.SIGALRM, _alarm)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it, too, and closes the channel
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and closes the channel
     mutator = Mutator(seeds(), seed)
     written = 0
     with Work() as work:
@@ -161,7 +161,7 @@ def _examine(mutant: Mutant, work: Work, totals: Totals) -> Failure | None:
         failure = _failure(mutant, "hangs", "".join(traceback.format_exc(limit=-3)))
     except Broken as error:
         failure = _failure(mutant, _kind(str(error)), str(error))
-    except Exception as error:  # exactly what is looked for: none may come out of an examination
+    except Exception as error:  # an examination must not raise
         failure = _failure(mutant, f"raised {type(error).__name__}", "".join(traceback.format_exc(limit=-3)))
     finally:
         signal.alarm(0)
@@ -184,7 +184,7 @@ def _kind(why: str) -> str:
 
 
 def _measure_memory(mutant: Mutant, totals: Totals) -> None:
-    """The worker's peak, and what one examination takes: of the last mutant of a part, as good as any."""
+    """Measure the peak of the worker, and the memory of one examination, that of the last mutant of a part."""
     totals.most_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     tracemalloc.start()
     examine_cut(mutant.data, mutant.cuts, size_known=False)

@@ -1,7 +1,7 @@
 """`python tests/fuzz/make_corpus.py`: write the seeds of fuzzing to tests/fuzz/seeds.
 
-They are made by the tools that make images (qemu-img, zstd, lz4), and by hand where no tool is at hand, from what the
-format's specification says. Nothing is taken from anybody's image.
+Tools make the seeds (qemu-img, zstd, lz4); seeds of other formats are built from their specifications. No seed contains
+parts of real images.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import lzma
 import sys
 from pathlib import Path
 
-import fuzz_paths  # noqa: F401  # for its effect, and before those that need it
+import fuzz_paths  # noqa: F401  # for its effect, before the imports that need it
 
 import corpus_archives  # isort: skip
 import corpus_by_hand  # isort: skip
@@ -22,7 +22,7 @@ MOST_BYTES = 1 << 20
 
 
 def main() -> int:
-    """Write all seeds; exit code 1 if they have become too large."""
+    """Write all seeds; exit code 1 if they are too large."""
     TO.mkdir(exist_ok=True)
     for old in TO.glob("*.xz"):
         old.unlink()

@@ -33,54 +33,54 @@ def compare(tmp_path: Path) -> Compare:
                 tar = subprocess.run(["tar", "c", "-C", folder, "."], stdout=subprocess.PIPE, check=True).stdout
                 subprocess.run(["zstd", "-q"], input=tar, stdout=archive, check=True)
             folder.rename(tmp_path / "elsewhere")
-        told = tmp_path / "told.json"
-        words = [sys.executable, "-m", "bench.formats", "--corpus", str(tmp_path / "corpus"), "--json", str(told)]
-        done = subprocess.run(words, cwd=TOP, capture_output=True, text=True, check=False)
-        assert done.returncode in (0, 1), done.stderr
-        return done.returncode, json.loads(told.read_text())
+        output = tmp_path / "told.json"
+        words = [sys.executable, "-m", "bench.formats", "--corpus", str(tmp_path / "corpus"), "--json", str(output)]
+        process = subprocess.run(words, cwd=TOP, capture_output=True, text=True, check=False)
+        assert process.returncode in (0, 1), process.stderr
+        return process.returncode, json.loads(output.read_text())
 
     return go
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["unpacked", "packed"])
-def test_what_is_right_is_counted_as_right(compare: Compare, qemu_img: Callable[..., bytes], packed: bool) -> None:
+def test_right_answers_are_counted(compare: Compare, qemu_img: Callable[..., bytes], packed: bool) -> None:
     good = qemu_img("qcow2")
     images = {"good.qcow2": (good, "qcow2", "safe"), "text": (b"x" * 5000, "raw", "safe")}
-    status, told = compare(images, packed=packed)
-    assert (status, told["images"], told["missed"], told["disagreements"]) == (0, 2, [], [])
-    for tool in told["tools"].values():
+    status, results = compare(images, packed=packed)
+    assert (status, results["images"], results["missed"], results["disagreements"]) == (0, 2, [], [])
+    for tool in results["tools"].values():
         assert (tool["detected"], tool["asked"], tool["uncaught"]) == (2, 2, 0)
-    assert told["tools"]["douane"]["sizes"] == {"right": 2}
+    assert results["tools"]["douane"]["sizes"] == {"right": 2}
 
 
-def test_what_passes_and_should_not_fails_the_command(compare: Compare, qemu_img: Callable[..., bytes]) -> None:
-    status, told = compare({"good.qcow2": (qemu_img("qcow2"), "qcow2", "unsafe")})
+def test_passed_unsafe_image_fails_the_command(compare: Compare, qemu_img: Callable[..., bytes]) -> None:
+    status, results = compare({"good.qcow2": (qemu_img("qcow2"), "qcow2", "unsafe")})
     assert status == 1
-    assert told["tools"]["douane"]["verdicts"] == {"unsafe passed": 1}
-    assert told["disagreements"][0]["faults"] == ["unsafe passed"]
+    assert results["tools"]["douane"]["verdicts"] == {"unsafe passed": 1}
+    assert results["disagreements"][0]["faults"] == ["unsafe passed"]
 
 
-def test_what_is_refused_and_should_not_fails_the_command(compare: Compare, qemu_img: Callable[..., bytes]) -> None:
+def test_refused_safe_image_fails_the_command(compare: Compare, qemu_img: Callable[..., bytes]) -> None:
     marked = bytearray(qemu_img("qcow2"))
     marked[79] |= 2  # corrupt, which only Douane looks at
-    status, told = compare({"marked.qcow2": (bytes(marked), "qcow2", "safe")})
+    status, results = compare({"marked.qcow2": (bytes(marked), "qcow2", "safe")})
     assert status == 1
-    assert {name: dict(tool["verdicts"]) for name, tool in told["tools"].items()} == {
+    assert {name: dict(tool["verdicts"]) for name, tool in results["tools"].items()} == {
         "douane": {"safe refused": 1},
         "oslo": {"safe passed": 1},
         "qemu": {"safe passed": 1},
     }
 
 
-def test_an_exception_of_a_tool_is_counted(compare: Compare) -> None:
+def test_exception_of_a_tool_is_counted(compare: Compare) -> None:
     text = b"an ordinary text\n" * 40 + "é".encode()
-    status, told = compare({"text": (text, "raw", "safe")})
+    status, results = compare({"text": (text, "raw", "safe")})
     assert status == 0
-    assert {name: tool["uncaught"] for name, tool in told["tools"].items()} == {"douane": 0, "oslo": 1, "qemu": 0}
+    assert {name: tool["uncaught"] for name, tool in results["tools"].items()} == {"douane": 0, "oslo": 1, "qemu": 0}
 
 
-def test_without_images_it_says_so(tmp_path: Path) -> None:
+def test_missing_images_are_reported(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "bench.formats", "--corpus", str(tmp_path)]
-    done = subprocess.run(words, cwd=TOP, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "manifest" in done.stderr
+    process = subprocess.run(words, cwd=TOP, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert "manifest" in process.stderr

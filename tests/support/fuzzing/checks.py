@@ -1,4 +1,4 @@
-"""What has to hold for any bytes: no exception, no failed reader, the same answer for every cut, bounded work."""
+"""The checks for any bytes: no exception, no failed reader, the same answer for all chunks, bounded work."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from support.examination import summary
 
 MOST_STEPS = 20_000
 MOST_STEPS_PER_BYTE = 1 / 8
-"""Answers that readers are given: a few thousand, and no more than one for each 8 bytes that are there."""
+"""The limits of answers to readers: some thousands, and one for each 8 bytes of the image."""
 
 MOST_ANSWERED = 16 << 20
 MOST_ANSWERED_PER_BYTE = 12
-"""Bytes in these answers. Several readers may look at the same megabyte, but not all of them at all of it."""
+"""The limits of bytes in these answers. Several readers may request the same megabyte, but not all of them."""
 
 SIZE_UNKNOWN, SIZE_KNOWN, SKIPPING, EITHER = range(4)
-"""How an image is examined the two times: its length unknown; known; known, the second time skipping what nobody wants;
-known the first time only, where the verdict must be the same."""
+"""How an image is examined twice: with unknown size; with known size; with known size and skipping the second time;
+with known size the first time only, where just the verdict must be the same."""
 
 
 class Broken(Exception):
-    """What does not hold."""
+    """A check that fails."""
 
 
 class Work:
-    """What readers did since :meth:`begin`. A context: while it is open, every Examination counts in here."""
+    """Counts the work of readers since :meth:`begin`. A context: while it is open, it counts every Examination."""
 
     def __init__(self) -> None:
         self.steps = self.answered = 0
         self._plain: Any = None
 
     def begin(self) -> None:
-        """Count anew."""
+        """Reset the counts."""
         self.steps = self.answered = 0
 
     def __enter__(self) -> Work:
@@ -57,17 +57,17 @@ class Work:
         setattr(examination.Examination, "_resume", self._plain)  # noqa: B010  # as above
 
     def check(self, length: int) -> None:
-        """Raises Broken if there was more work than `length` bytes can be worth."""
+        """Raise Broken if there was more work than `length` bytes justify."""
         if self.steps > MOST_STEPS + length * MOST_STEPS_PER_BYTE:
             raise Broken(f"{self.steps} steps for {length} bytes")
         if self.answered > MOST_ANSWERED + length * MOST_ANSWERED_PER_BYTE:
-            raise Broken(f"readers were given {self.answered} bytes of {length}")
+            raise Broken(f"readers got {self.answered} bytes of {length}")
 
 
 def examine_cut(
     data: bytes, cuts: Sequence[int], *, size_known: bool, skipping: bool = False, formats: Sequence[Format] = FORMATS
 ) -> Examination:
-    """The ended examination of `data`, cut at the offsets `cuts`; what may be skipped is skipped with `skipping`."""
+    """The ended examination of `data` in chunks between the offsets `cuts`; `skipping` skips unrequested bytes."""
     examination = Examination(formats, len(data) if size_known else None)
     view = memoryview(data)
     for start, end in pairwise(cuts):
@@ -82,7 +82,7 @@ def examine_cut(
 
 
 def check(data: bytes, cuts: Sequence[int], work: Work, how: int, formats: Sequence[Format] = FORMATS) -> Examination:
-    """Examine `data` twice; raises Broken, or whatever the examination raises."""
+    """Examine `data` twice. Raises Broken, or an exception of the examination."""
     work.begin()
     uncut = examine_cut(
         data, (*range(0, len(data), 1 << 20), len(data)), size_known=how != SIZE_UNKNOWN, formats=formats
@@ -94,16 +94,16 @@ def check(data: bytes, cuts: Sequence[int], work: Work, how: int, formats: Seque
     cut = examine_cut(data, cuts, size_known=how in (SIZE_KNOWN, SKIPPING), skipping=how == SKIPPING, formats=formats)
     expected, actual = (_verdict(uncut), _verdict(cut)) if how == EITHER else (summary(uncut), summary(cut))
     if expected != actual:
-        why = {SKIPPING: "with skipping", EITHER: "with its length unknown"}.get(how, "for other cuts")
+        why = {SKIPPING: "with skipping", EITHER: "with its length unknown"}.get(how, "for other chunks")
         raise Broken(f"another answer {why}: {_difference(expected, actual)}")
     return uncut
 
 
 def _verdict(examination: Examination) -> object:
-    """What is decided by default: refused, or what it is and what is found.
+    """The default verdict: refused, or the matches and the codes.
 
-    Where the length is known a reader can tell at once that a table lies behind the end, and stops there; else it goes
-    on, and finds something else first. Both refuse.
+    With a known length a reader notices at once that a table is outside, and stops; otherwise it continues and may find
+    something else first. Both refuse.
     """
     codes = {finding.code for finding in examination.findings}
     if any(CODES[code][0] == REFUSE for code in codes):

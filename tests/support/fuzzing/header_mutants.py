@@ -12,7 +12,7 @@ from support.examination import codes, examine, examine_chunks, summary
 
 
 def header_mutants(seeds: Callable[[], Sequence[bytes]], places: int) -> Callable[[], None]:
-    """A test: mutants of `seeds`, mostly in their first `places` bytes, upset nothing, however they are cut."""
+    """A test: mutants of `seeds`, mostly in their first `places` bytes, do not fail and do not depend on chunks."""
 
     @settings(deadline=None, max_examples=200)
     @given(st.data())

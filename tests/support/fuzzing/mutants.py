@@ -1,4 +1,4 @@
-"""Mutants of images: the n-th of a seed is the same on every machine and in every run."""
+"""Mutants of images: the n-th mutant of a seed is the same on every machine and in every run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MOST_BYTES = 12 << 20
-"""No mutant is longer: what is fed costs time, and what is wrong shows in the headers."""
+"""The limit of a mutant: bytes cost time, and faults show in the headers."""
 
 INTERESTING = (
     *(0, 1, 2, 3, 4, 7, 8, 9, 16, 31, 32, 63, 64, 127, 128, 255, 256, 511, 512, 513, 1023, 1024, 4095, 4096),
@@ -17,12 +17,12 @@ INTERESTING = (
     *((1 << 31) + 1, (1 << 32) - 512, (1 << 63) - 512, (1 << 64) - 2, (1 << 64) - 512, 0x5555555555555555),
 )
 PLACES = (0, 0, 0, 0, 512, 1024, 4096, 32 << 10, 64 << 10, 128 << 10, 192 << 10, 1 << 20, 2 << 20, 3 << 20)
-"""Where structures of the formats begin; mutations prefer the neighbourhood of these."""
+"""Offsets of structures in the formats, near which most mutations are made."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """`data`, how it came about, and the offsets at which it is to be cut."""
+    """`data`, its history, and the offsets of its chunks."""
 
     number: int
     data: bytes
@@ -31,7 +31,7 @@ class Mutant:
 
 
 class Mutator:
-    """Makes mutants of `seeds`; small seeds are taken more often than large ones, because they cost less."""
+    """Makes mutants of `seeds`, more often of small seeds, which cost less."""
 
     def __init__(self, seeds: Mapping[str, bytes], seed: int) -> None:
         self._names = sorted(seeds)
@@ -41,7 +41,7 @@ class Mutator:
         self._filled = {name: _filled(seeds[name]) for name in self._names}
 
     def make(self, number: int) -> Mutant:
-        """The mutant of that number."""
+        """The mutant `number`."""
         chance = random.Random(f"{self._seed}/{number}")
         name = chance.choices(self._names, self._weights)[0]
         data = bytearray(self._seeds[name])
@@ -55,13 +55,13 @@ class Mutator:
         return Mutant(number, bytes(data), ", ".join(story), _cuts(chance, len(data)))
 
     def another_seed(self, chance: random.Random) -> tuple[str, bytes]:
-        """Another seed, to be spliced in."""
+        """A seed to splice in."""
         name = chance.choices(self._names, self._weights)[0]
         return name, self._seeds[name]
 
 
 def _filled(data: bytes) -> Sequence[int]:
-    """Where blocks of 64 bytes begin that are not all zero: what is worth changing."""
+    """Offsets of blocks of 64 bytes that are not all zero."""
     zero = bytes(64)
     return [at for at in range(0, len(data), 64) if data[at : at + 64] != zero[: len(data) - at]] or [0]
 

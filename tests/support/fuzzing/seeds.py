@@ -1,6 +1,6 @@
 """The seeds of fuzzing: small images of every format, in tests/fuzz/seeds, as `make fuzz-corpus` made them.
 
-They are packed with xz, because most of some formats' first megabytes is zeros.
+They are packed with xz, as the first megabytes of some formats are mostly zeros.
 """
 
 from __future__ import annotations
