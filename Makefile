@@ -85,6 +85,7 @@ lint: $(VENV_DEV)  ## style, types, and which part may import which
 	$(BIN)/mypy
 	$(BIN)/mypy examples/plugins
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/names_check.py
 
 .PHONY: format
 format: $(VENV_DEV)  ## bring the source into the one style
