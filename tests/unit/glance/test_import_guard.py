@@ -231,10 +231,27 @@ def test_an_image_imported_without_the_plugin_is_flagged(
     assert repo.app.image["douane_code"] == "import-not-checked"
     assert "without being checked" in repo.app.image["douane_reason"]
     (message,) = critical(caplog)
-    assert f"{ID} was IMPORTED WITHOUT BEING CHECKED" in message
+    assert f"{ID}' was IMPORTED WITHOUT BEING CHECKED" in message
     reads = repo.reads
     look(app)
     assert repo.reads == reads
+
+
+def test_an_image_is_flagged_when_the_task_has_released_it(
+    problem: Problem, repo: Repo, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Until then, the task could save its own copy of the image over the flag."""
+    app = guarded(repo.app)
+    post(app, DIRECT)
+    assert repo.app.image is not None
+    repo.app.image["status"] = "active"
+    for _ in range(2):
+        look(app)
+    assert "douane_outcome" not in repo.app.image
+    repo.app.end("active")
+    look(app)
+    assert repo.app.image["douane_outcome"] == "unchecked"
+    assert len(critical(caplog)) == 1
 
 
 def test_an_image_imported_with_the_plugin_is_not_looked_at(problem: Problem, repo: Repo) -> None:

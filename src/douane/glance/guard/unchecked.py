@@ -41,6 +41,7 @@ class _PendingImport:
     """Seconds between two checks; doubled after each."""
     due: float
     """When to check next (`time.monotonic`); infinite until Glance has begun the import."""
+    is_reported: bool = False
 
 
 class PendingImports:
@@ -73,11 +74,11 @@ class PendingImports:
 
     def remove(self, pending: _PendingImport) -> None:
         """Glance has not begun the import, or it has ended."""
-        self._drop(lambda candidate: candidate is pending)
+        self._keep(lambda candidate: candidate is not pending)
 
     def plugin_called(self, image: str) -> None:
         """Glance has called the plugin for `image`."""
-        self._drop(lambda pending: pending.image == image)
+        self._keep(lambda pending: pending.image != image)
 
     def check(self) -> None:
         """Check the imports that are due: flag an image that is in, and drop one that cannot get in. Raises nothing."""
@@ -98,33 +99,37 @@ class PendingImports:
     def _check(self, pending: _PendingImport) -> None:
         repo = internals.image_repo()
         image = internals.find_image(repo, pending.image)
-        if image is not None and image.status in ("active", "deactivated"):
+        is_locked = image is not None and bool(image.extra_properties.get(internals.LOCK))
+        if image is None or (image.status in ("queued", "uploading") and not is_locked):
+            self.remove(pending)  # it was deleted, or the import has failed
+        elif image.status in ("active", "deactivated") and pending in self._imports:
             # Glance calls the plugin before the image becomes `importing`: by now, or never.
-            if self._drop(lambda candidate: candidate is pending):
+            if not pending.is_reported:
+                _report(pending.image)
+                pending.is_reported, pending.pause = True, self._first_pause
+                self.start(pending)  # the lock is released soon
+            if not is_locked:  # before that, Glance's task may save its own copy of the image over the flag
+                self.remove(pending)
                 _flag(repo, image)
-        elif image is None or (  # it was deleted, or the import has failed
-            image.status in ("queued", "uploading") and not image.extra_properties.get(internals.LOCK)
-        ):
-            self.remove(pending)
 
-    def _drop(self, matches: Callable[[_PendingImport], bool]) -> bool:
+    def _keep(self, condition: Callable[[_PendingImport], bool]) -> None:
         with self._lock:
-            rest = [pending for pending in self._imports if not matches(pending)]
-            dropped = len(rest) < len(self._imports)
-            self._imports = rest
-        return dropped
+            self._imports = [pending for pending in self._imports if condition(pending)]
 
 
 PENDING_IMPORTS = PendingImports()
 """The pending imports of this process."""
 
 
-def _flag(repo: Any, image: Any) -> None:
+def _report(image: str) -> None:
     log.critical(
-        "image %s was IMPORTED WITHOUT BEING CHECKED: Glance did not run the import plugin of Douane. Examine the "
+        "image %.80r was IMPORTED WITHOUT BEING CHECKED: Glance did not run the import plugin of Douane. Examine the "
         "image and its users; `douane glance doctor` shows what is wrong",
-        image.image_id,
+        image,
     )
+
+
+def _flag(repo: Any, image: Any) -> None:
     try:
         image.extra_properties.update(UNCHECKED.properties())
         repo.save(image)
