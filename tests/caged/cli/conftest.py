@@ -38,28 +38,28 @@ def douane(tmp_path: Path, empty_home: Path) -> Iterator[Program]:
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
     """A gate, closed after the test."""
-    made = Gate(tmp_path)
-    yield made
-    made.close()
+    opened = Gate(tmp_path)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
 def qcow2(tmp_path: Path) -> Path:
     """A qcow2 image of 3 MiB of data on a disk of 10 MiB."""
-    raw, made = tmp_path / "raw-of-qcow2", tmp_path / "disk.qcow2"
+    raw, image = tmp_path / "raw-of-qcow2", tmp_path / "disk.qcow2"
     raw.write_bytes(os.urandom(3 * MIB))
     os.truncate(raw, 10 * MIB)
-    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, made], check=True)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, image], check=True)
     raw.unlink()
-    return made
+    return image
 
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     """A raw image that is longer than what is read ahead of a plugin."""
-    made = tmp_path / "disk.raw"
-    made.write_bytes(os.urandom(20 * MIB))
-    return made
+    image = tmp_path / "disk.raw"
+    image.write_bytes(os.urandom(20 * MIB))
+    return image
 
 
 @pytest.fixture

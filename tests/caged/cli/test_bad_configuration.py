@@ -10,7 +10,7 @@ import pytest
 from support.program import ENGINE_PLUGINS, PLUGINS, Program
 
 FORMAT = '[[plugin]]\nname = "format"\nuse = "format"\n'
-TOLD = f"{PLUGINS}/told.py:Told"
+ECHO = f"{PLUGINS}/echo.py:Echo"
 
 CONFIGURATIONS = {
     "typo in a key": (FORMAT + 'tiemout = "5m"\n', ("'format'", "tiemout", "timeout")),
@@ -30,21 +30,21 @@ CONFIGURATIONS = {
     "plugin that is not installed": ('[[plugin]]\nname = "p"\nuse = "antivirus"\n', ("'p'", "antivirus", "format")),
     "plugin file that is not there": ('[[plugin]]\nname = "p"\nuse = "gone.py:P"\n', ("'p'", "gone.py")),
     "module that is not there": ('[[plugin]]\nname = "p"\nuse = "nosuch:P"\n', ("'p'", "'nosuch'")),
-    "class that is not there": (f'[[plugin]]\nname = "p"\nuse = "{PLUGINS}/told.py:Tell"\n', ("'p'", "Tell", "Told")),
+    "class that is not there": (f'[[plugin]]\nname = "p"\nuse = "{PLUGINS}/echo.py:Tell"\n', ("'p'", "Tell", "Echo")),
     "plugin that fails to import": ('[[plugin]]\nname = "p"\nuse = "broken.py:P"\n', ("'p'", "ZeroDivisionError")),
     "level from the future": (
         f'[[plugin]]\nname = "p"\nuse = "{ENGINE_PLUGINS}/good.py:FromTheFuture"\n',
         ("'p'", "level 99", "1 to 1"),
     ),
     "setting of another type": (
-        f'[[plugin]]\nname = "p"\nuse = "{TOLD}"\nconfig = {{ number = "seven" }}\n',
+        f'[[plugin]]\nname = "p"\nuse = "{ECHO}"\nconfig = {{ number = "seven" }}\n',
         ("'p'", "'number'", "int", "seven"),
     ),
     "setting that does not exist": (
-        f'[[plugin]]\nname = "p"\nuse = "{TOLD}"\nconfig = {{ nunber = 7 }}\n',
+        f'[[plugin]]\nname = "p"\nuse = "{ECHO}"\nconfig = {{ nunber = 7 }}\n',
         ("'p'", "'nunber'", "number"),
     ),
-    "setting that is missing": (f'[[plugin]]\nname = "p"\nuse = "{PLUGINS}/told.py:Picky"\n', ("'p'", "'begins'")),
+    "setting that is missing": (f'[[plugin]]\nname = "p"\nuse = "{PLUGINS}/echo.py:Picky"\n', ("'p'", "'begins'")),
     "interpreter that is not there": (FORMAT + 'python = "/no/python"\n', ("'format'", "/no/python")),
 }
 
@@ -57,12 +57,12 @@ def test_a_wrong_configuration_is_told(
     write("broken.py", "1 / 0\n")
     config = douane.place / "plan.toml"
     config.write_bytes(text.encode(errors="surrogateescape"))
-    done = douane.run("import", qcow2, "--config", config, "--json")
-    assert (done.code, done.json["code"], done.json["verdicts"]) == (2, "wrong-configuration", [])
+    result = douane.run("import", qcow2, "--config", config, "--json")
+    assert (result.code, result.json["code"], result.json["verdicts"]) == (2, "wrong-configuration", [])
     for word in words:
-        assert word in done.json["message"], done.json["message"]
-    assert done.stderr.startswith("douane: ")
-    assert done.json["message"] in done.stderr
+        assert word in result.json["message"], result.json["message"]
+    assert result.stderr.startswith("douane: ")
+    assert result.json["message"] in result.stderr
     assert douane.stored() == []
 
 
@@ -80,10 +80,10 @@ COMMAND_LINES = {
     "configuration that is a directory": (("--config", "/"), "/ cannot be read: Is a directory"),
     "setting without a value": (("--set", "format.ignore"), "write it as NAME.KEY=VALUE"),
     "setting of nobody": (("--set", "antivirus.depth=3"), "no plugin 'antivirus' in the plan; it has: format"),
-    "setting of the wrong type": (("-p", TOLD, "--set", "told.number=x"), "'told'"),
+    "setting of the wrong type": (("-p", ECHO, "--set", "echo.number=x"), "'echo'"),
     "plugin without a name": (("--plugin", "exec:"), "exec:"),
     "program that is not there": (("--plugin", "exec:/no/such"), "'/no/such'"),
-    "two of one name": (("-p", TOLD, "-p", TOLD), "'told'"),
+    "two of one name": (("-p", ECHO, "-p", ECHO), "'echo'"),
     "property without a value": (("--property", "colour"), "--property colour: write it as NAME=VALUE"),
     "property twice": (("--property", "a=1", "--property", "a=2"), "--property a is given twice"),
 }
@@ -92,10 +92,10 @@ COMMAND_LINES = {
 @pytest.mark.parametrize("name", COMMAND_LINES)
 def test_a_wrong_command_line_is_told(douane: Program, qcow2: Path, name: str) -> None:
     args, sentence = COMMAND_LINES[name]
-    done = douane.run("check", qcow2, *args, "--json")
-    assert (done.code, done.json["verdicts"]) == (2, []), done
-    assert sentence in done.stderr
-    assert sentence in done.json["message"]
+    result = douane.run("check", qcow2, *args, "--json")
+    assert (result.code, result.json["verdicts"]) == (2, []), result
+    assert sentence in result.stderr
+    assert sentence in result.json["message"]
     assert douane.stored() == []
 
 
@@ -111,10 +111,10 @@ def test_a_wrong_command_line_is_told(douane: Program, qcow2: Path, name: str) -
     ],
 )
 def test_what_the_option_parser_refuses_is_told_in_words(douane: Program, args: tuple[str, ...], sentence: str) -> None:
-    done = douane.run(*args, "--json")
-    assert sentence in done.stderr
-    assert (done.code, done.json["code"], done.json["verdicts"]) == (2, "wrong-usage", [])
-    assert sentence in done.json["message"]
+    result = douane.run(*args, "--json")
+    assert sentence in result.stderr
+    assert (result.code, result.json["code"], result.json["verdicts"]) == (2, "wrong-usage", [])
+    assert sentence in result.json["message"]
 
 
 @pytest.mark.parametrize(
@@ -128,14 +128,14 @@ def test_what_the_option_parser_refuses_is_told_in_words(douane: Program, args: 
 def test_what_cannot_be_kept_is_refused_before_anything_is_read(
     douane: Program, qcow2: Path, args: tuple[str, ...], sentence: str
 ) -> None:
-    done = douane.run("import", qcow2, *args, "--json")
-    assert sentence in done.stderr
-    assert (done.code, done.json["code"]) == (2, "wrong-configuration")
+    result = douane.run("import", qcow2, *args, "--json")
+    assert sentence in result.stderr
+    assert (result.code, result.json["code"]) == (2, "wrong-configuration")
     assert douane.images() == []
 
 
 def test_the_size_that_was_told_must_be_the_files(douane: Program, qcow2: Path) -> None:
     assert douane.run("check", qcow2, "--size", qcow2.stat().st_size).code == 0
-    done = douane.run("check", qcow2, "--size", "5")
-    assert done.code == 2
-    assert f"{qcow2} has {qcow2.stat().st_size} bytes, not the announced 5" in done.stderr
+    result = douane.run("check", qcow2, "--size", "5")
+    assert result.code == 2
+    assert f"{qcow2} has {qcow2.stat().st_size} bytes, not the announced 5" in result.stderr

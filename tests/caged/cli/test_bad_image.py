@@ -27,44 +27,44 @@ def nothing_stored(douane: Program) -> Iterator[None]:
         assert douane.images() == []
 
 
-def undecided(done: Completed, code: str, *words: str) -> None:
+def undecided(result: Completed, code: str, *words: str) -> None:
     """It could not be decided, for the reason `code`, in a sentence with these words."""
-    assert (done.code, done.json["outcome"], done.json["code"]) == (3, "undecided", code), done
-    assert done.json.get("image") is None
+    assert (result.code, result.json["outcome"], result.json["code"]) == (3, "undecided", code), result
+    assert result.json.get("image") is None
     for word in words:
-        assert word in done.json["message"]
+        assert word in result.json["message"]
 
 
-def unusable(done: Completed, *words: str) -> None:
+def unusable(result: Completed, *words: str) -> None:
     """It was not even begun: exit code 2, and the sentence on both outputs."""
-    assert (done.code, done.json["code"], done.json["verdicts"]) == (2, "wrong-configuration", []), done
+    assert (result.code, result.json["code"], result.json["verdicts"]) == (2, "wrong-configuration", []), result
     for word in words:
-        assert word in done.stderr
-        assert word in done.json["message"]
+        assert word in result.stderr
+        assert word in result.json["message"]
 
 
 def test_an_empty_image(douane: Program) -> None:
     (douane.place / "empty").touch()
     for args, input in ((("empty",), None), (("-",), b"")):
-        done = douane.run("import", "--json", *args, input=input)
-        assert (done.code, done.json["outcome"], done.json["code"]) == (1, "refused", "empty")
-        assert "empty" in done.json["message"]
-        assert "upload it again" in done.json["message"]
+        result = douane.run("import", "--json", *args, input=input)
+        assert (result.code, result.json["outcome"], result.json["code"]) == (1, "refused", "empty")
+        assert "empty" in result.json["message"]
+        assert "upload it again" in result.json["message"]
 
 
 def test_one_byte_is_no_disk_of_a_format(douane: Program) -> None:
     (douane.place / "one").write_bytes(b"Q")
     for declared in ("qcow2", "vhd"):
-        done = douane.run("import", "one", "--disk-format", declared, "--json")
-        assert (done.code, done.json["outcome"]) in ((1, "refused"), (3, "undecided")), done
-        assert declared in done.json["message"]
+        result = douane.run("import", "one", "--disk-format", declared, "--json")
+        assert (result.code, result.json["outcome"]) in ((1, "refused"), (3, "undecided")), result
+        assert declared in result.json["message"]
 
 
 def test_the_beginning_of_an_image_is_no_image(douane: Program, qcow2: Path) -> None:
     os.truncate(qcow2, 60)
-    done = douane.run("import", qcow2, "--disk-format", "qcow2", "--json")
-    assert done.code in (1, 3)
-    assert done.json["code"] in ("truncated", "format-mismatch")
+    result = douane.run("import", qcow2, "--disk-format", "qcow2", "--json")
+    assert result.code in (1, 3)
+    assert result.json["code"] in ("truncated", "format-mismatch")
 
 
 @pytest.mark.parametrize("command", ["check", "import"])
@@ -80,10 +80,10 @@ def test_an_image_that_is_not_there(douane: Program, command: str) -> None:
 
 def test_an_image_that_may_not_be_read(douane: Program, qcow2: Path) -> None:
     qcow2.chmod(0)
-    done = douane.run("import", qcow2, "--json", wrap=without_roots_rights())
-    assert (done.code, done.json["verdicts"]) == (2, [])
-    assert str(qcow2) in done.stderr
-    assert "not readable" in done.stderr or "Permission denied" in done.stderr
+    result = douane.run("import", qcow2, "--json", wrap=without_roots_rights())
+    assert (result.code, result.json["verdicts"]) == (2, [])
+    assert str(qcow2) in result.stderr
+    assert "not readable" in result.stderr or "Permission denied" in result.stderr
 
 
 @contextmanager
@@ -132,8 +132,8 @@ def test_an_image_that_is_written_while_it_is_read(
     ],
 )
 def test_a_pipe_that_keeps_no_promise(douane: Program, size: int, code: str, words: tuple[str, ...]) -> None:
-    done = douane.run("import", "-", "--size", size, "--json", input=os.urandom(60))
-    undecided(done, code, *words)
+    result = douane.run("import", "-", "--size", size, "--json", input=os.urandom(60))
+    undecided(result, code, *words)
 
 
 def test_a_writer_that_dies_in_the_middle(douane: Program, raw: Path, gate: Gate) -> None:
@@ -150,9 +150,9 @@ def test_a_writer_that_dies_in_the_middle(douane: Program, raw: Path, gate: Gate
 
 def test_a_disk_that_fails_to_read(douane: Program) -> None:
     """/proc/self/mem is a file whose first page cannot be read, as a bad block cannot."""
-    done = douane.run("import", "/proc/self/mem", "--json")
-    assert done.code in (1, 3), done
-    assert done.json["outcome"] in ("refused", "undecided")
+    result = douane.run("import", "/proc/self/mem", "--json")
+    assert result.code in (1, 3), result
+    assert result.json["outcome"] in ("refused", "undecided")
 
 
 def test_what_is_no_file_at_all(douane: Program) -> None:
@@ -161,23 +161,23 @@ def test_what_is_no_file_at_all(douane: Program) -> None:
 
 def test_a_refused_pipe_does_not_keep_its_writer_waiting(douane: Program) -> None:
     """The writer would never end; it is told by its pipe breaking, as soon as there is a refusal."""
-    args = ("--plugin", f"{PLUGINS}/told.py:Picky", "--set", "picky.begins=endless")
+    args = ("--plugin", f"{PLUGINS}/echo.py:Picky", "--set", "picky.begins=endless")
     writer = subprocess.Popen(["yes", "endless"], stdout=subprocess.PIPE)
-    done = douane.run("import", "-", "--json", *args, stdin=writer.stdout)
+    result = douane.run("import", "-", "--json", *args, stdin=writer.stdout)
     assert writer.stdout is not None
     writer.stdout.close()
     assert writer.wait(SECONDS) == -signal.SIGPIPE
-    assert (done.code, done.json["code"]) == (1, "begins-so")
-    assert done.json["received"]["size"] <= 4 * MIB
+    assert (result.code, result.json["code"]) == (1, "begins-so")
+    assert result.json["received"]["size"] <= 4 * MIB
 
 
 def test_a_file_on_standard_input(douane: Program, qcow2: Path) -> None:
     with qcow2.open("rb") as file:
-        done = douane.run("check", "-", "--json", stdin=file)
-    assert (done.code, done.json["received"]["size"]) == (0, qcow2.stat().st_size)
+        result = douane.run("check", "-", "--json", stdin=file)
+    assert (result.code, result.json["received"]["size"]) == (0, qcow2.stat().st_size)
 
 
 def test_standard_input_that_is_closed(douane: Program) -> None:
-    done = douane.run("check", "-", "--json", wrap=("sh", "-c", 'exec "$0" "$@" <&-'))
-    assert done.code in (2, 3), done
-    assert "standard input" in done.json["message"]
+    result = douane.run("check", "-", "--json", wrap=("sh", "-c", 'exec "$0" "$@" <&-'))
+    assert result.code in (2, 3), result
+    assert "standard input" in result.json["message"]

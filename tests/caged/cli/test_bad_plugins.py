@@ -28,15 +28,15 @@ def test_a_plugin_that_fails_lets_nothing_in(
     name = fault.lower()
     plugin = f'[[plugin]]\nname = "{name}"\nuse = "{ENGINE_PLUGINS}/hostile.py:{fault}"\nstall = "2s"\ntimeout = "4s"\n'
     config = write("plan.toml", plugin)
-    done = douane.run("import", raw, "--config", config, "--json")
-    told = done.json
-    assert (done.code, told["outcome"], told["image"]) == (3, "undecided", None), done
-    [verdict] = told["verdicts"]
+    result = douane.run("import", raw, "--config", config, "--json")
+    document = result.json
+    assert (result.code, document["outcome"], document["image"]) == (3, "undecided", None), result
+    [verdict] = document["verdicts"]
     assert (verdict["plugin"], verdict["outcome"]) == (name, outcome)
     assert code is None or verdict["code"] == code
-    assert f"'{name}'" in told["message"]
-    assert "secret" not in told["message"]
-    assert len(done.stderr) < 1 << 20
+    assert f"'{name}'" in document["message"]
+    assert "secret" not in document["message"]
+    assert len(result.stderr) < 1 << 20
     assert douane.stored() == []
     assert douane.images() == []
 
@@ -50,10 +50,10 @@ def test_the_operator_sees_where_a_plugin_failed_and_the_tenant_does_not(douane:
     assert b"hostile.py" in err
     assert b"secret" not in out
     assert b"'raises'" in out
-    told = douane.run(*args, "--json").json
-    [verdict] = [verdict for verdict in told["verdicts"] if verdict["plugin"] == "raises"]
+    document = douane.run(*args, "--json").json
+    [verdict] = [verdict for verdict in document["verdicts"] if verdict["plugin"] == "raises"]
     assert "a secret of the site" in verdict["detail"]
-    assert "secret" not in told["message"]
+    assert "secret" not in document["message"]
 
 
 def test_a_plugin_that_may_fail_is_told_and_the_image_comes_in(
@@ -64,9 +64,9 @@ def test_a_plugin_that_may_fail_is_told_and_the_image_comes_in(
         '[[plugin]]\nname = "format"\nuse = "format"\n'
         f'[[plugin]]\nname = "raises"\nuse = "{ENGINE_PLUGINS}/hostile.py:Raises"\nmode = "warn"\n',
     )
-    done = douane.run("import", qcow2, "--config", config, "--json")
-    assert (done.code, done.json["image"]["status"]) == (0, "active")
-    assert [verdict["outcome"] for verdict in done.json["verdicts"]] == ["accepted", "failed"]
+    result = douane.run("import", qcow2, "--config", config, "--json")
+    assert (result.code, result.json["image"]["status"]) == (0, "active")
+    assert [verdict["outcome"] for verdict in result.json["verdicts"]] == ["accepted", "failed"]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,6 @@ def test_a_plugin_that_may_fail_is_told_and_the_image_comes_in(
     ],
 )
 def test_a_program_is_a_plugin(douane: Program, qcow2: Path, command: str, code: int, words: str) -> None:
-    done = douane.run("check", qcow2, "--plugin", command)
-    assert done.code == code
-    assert words in done.text
+    result = douane.run("check", qcow2, "--plugin", command)
+    assert result.code == code
+    assert words in result.text

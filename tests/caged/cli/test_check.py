@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from support.program import ENGINE_PLUGINS, PLUGINS, Program
 
-TOLD = f"{PLUGINS}/told.py:Told"
-PICKY = f"{PLUGINS}/told.py:Picky"
+ECHO = f"{PLUGINS}/echo.py:Echo"
+PICKY = f"{PLUGINS}/echo.py:Picky"
 VERDICT_KEYS = {
     *("plugin", "outcome", "code", "message", "mode"),
     *("bytes_seen", "bytes_total", "seconds", "properties", "warnings"),
@@ -22,10 +22,10 @@ VERDICT_KEYS = {
 
 
 def test_an_accepted_image_is_reported_to_programs(douane: Program, qcow2: Path) -> None:
-    done = douane.run("check", qcow2, "--json")
-    told = done.json
-    assert (done.code, told["outcome"], done.stderr) == (0, "accepted", "")
-    [verdict] = told["verdicts"]
+    result = douane.run("check", qcow2, "--json")
+    report = result.json
+    assert (result.code, report["outcome"], result.stderr) == (0, "accepted", "")
+    [verdict] = report["verdicts"]
     assert verdict.keys() >= VERDICT_KEYS
     assert (verdict["plugin"], verdict["outcome"], verdict["mode"]) == ("format", "accepted", "enforce")
     assert verdict["properties"]["format.disk_format"] == "qcow2"
@@ -34,97 +34,97 @@ def test_an_accepted_image_is_reported_to_programs(douane: Program, qcow2: Path)
     assert verdict["bytes_total"] == len(data)
     assert 0 < verdict["bytes_seen"] <= len(data)
     for end in ("received", "stored"):
-        assert told[end]["size"] == len(data)
+        assert report[end]["size"] == len(data)
         for name in ("md5", "sha256", "sha512"):
-            assert told[end][name] == hashlib.new(name, data).hexdigest()
-    assert told["sandbox"] in ("full", "strict")
+            assert report[end][name] == hashlib.new(name, data).hexdigest()
+    assert report["sandbox"] in ("full", "strict")
     assert not (douane.home / "store").exists()
 
 
 def test_an_accepted_image_is_reported_to_people(douane: Program, qcow2: Path) -> None:
-    done = douane.run("check", qcow2)
-    assert done.code == 0
-    lines = done.text.splitlines()
+    result = douane.run("check", qcow2)
+    assert result.code == 0
+    lines = result.text.splitlines()
     assert lines[0] == f"accepted: {qcow2}"
     assert lines[1].split("\t")[:3] == ["plugin", "verdict", "mode"]
     assert lines[2].split("\t")[:3] == ["format", "accepted", "enforce"]
-    assert hashlib.sha256(qcow2.read_bytes()).hexdigest() in done.text
+    assert hashlib.sha256(qcow2.read_bytes()).hexdigest() in result.text
     assert "format qcow2, virtual size 10.0 MiB" in lines
-    assert "\x1b" not in done.text
+    assert "\x1b" not in result.text
 
 
 def test_a_refusal_tells_the_tenant_why(douane: Program, qcow2: Path) -> None:
     args = ("check", qcow2, "--plugin", PICKY, "--set", "picky.begins=QFI")
-    done = douane.run(*args)
-    assert done.code == 1
-    assert done.text.startswith(f"refused: {qcow2}\n  begins-so: the image begins with b'QFI'; send another one\n")
-    done = douane.run(*args, "--json")
-    told = done.json
-    assert (done.code, told["outcome"], told["code"]) == (1, "refused", "begins-so")
-    assert told["message"] == "the image begins with b'QFI'; send another one"
-    [verdict] = [verdict for verdict in told["verdicts"] if verdict["plugin"] == "picky"]
+    result = douane.run(*args)
+    assert result.code == 1
+    assert result.text.startswith(f"refused: {qcow2}\n  begins-so: the image begins with b'QFI'; send another one\n")
+    result = douane.run(*args, "--json")
+    report = result.json
+    assert (result.code, report["outcome"], report["code"]) == (1, "refused", "begins-so")
+    assert report["message"] == "the image begins with b'QFI'; send another one"
+    [verdict] = [verdict for verdict in report["verdicts"] if verdict["plugin"] == "picky"]
     assert (verdict["outcome"], verdict["code"]) == ("refused", "begins-so")
     assert not (douane.home / "store").exists()
 
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_what_cannot_be_decided_is_neither_yes_nor_no(douane: Program, qcow2: Path, as_json: bool) -> None:
-    done = douane.run("check", qcow2, "--plugin", f"{ENGINE_PLUGINS}/good.py:Defers", *["--json"] * as_json)
-    assert done.code == 3
+    result = douane.run("check", qcow2, "--plugin", f"{ENGINE_PLUGINS}/good.py:Defers", *["--json"] * as_json)
+    assert result.code == 3
     if as_json:
-        assert (done.json["outcome"], done.json["retry_after"]) == ("undecided", 60)
+        assert (result.json["outcome"], result.json["retry_after"]) == ("undecided", 60)
     else:
-        assert done.text.startswith(f"undecided: not let in: {qcow2}\n  deferred: the rules are being loaded\n")
+        assert result.text.startswith(f"undecided: not let in: {qcow2}\n  deferred: the rules are being loaded\n")
 
 
 def test_an_image_may_come_from_a_pipe(douane: Program, qcow2: Path) -> None:
     data = qcow2.read_bytes()
     for more in ((), ("--size", len(data))):
-        done = douane.run("check", "-", "--json", *more, input=data)
-        assert (done.code, done.json["received"]["sha256"]) == (0, hashlib.sha256(data).hexdigest())
+        result = douane.run("check", "-", "--json", *more, input=data)
+        assert (result.code, result.json["received"]["sha256"]) == (0, hashlib.sha256(data).hexdigest())
     assert douane.run("check", "-", input=data).text.startswith("accepted: standard input\n")
 
 
 def test_plugins_of_the_command_line_stand_after_those_of_the_configuration(
     douane: Program, qcow2: Path, write: Callable[[str, str], Path]
 ) -> None:
-    config = write("plan.toml", f'[[plugin]]\nname = "first"\nuse = "{TOLD}"\nconfig = {{ number = 7 }}\n')
-    done = douane.run(
-        *("check", qcow2, "--json", "--config", config, "--plugin", TOLD),
-        *("--plugin", f"third={TOLD}", "--plugin", "exec:/usr/bin/md5sum", "--set", "third.number=9"),
+    config = write("plan.toml", f'[[plugin]]\nname = "first"\nuse = "{ECHO}"\nconfig = {{ number = 7 }}\n')
+    result = douane.run(
+        *("check", qcow2, "--json", "--config", config, "--plugin", ECHO),
+        *("--plugin", f"third={ECHO}", "--plugin", "exec:/usr/bin/md5sum", "--set", "third.number=9"),
     )
-    assert done.code == 0, done.stderr
-    found = {verdict["plugin"]: verdict for verdict in done.json["verdicts"]}
-    assert list(found) == ["first", "told", "third", "md5sum"]
-    numbers = [found[name]["properties"][f"{name}.number"] for name in ("first", "told", "third")]
+    assert result.code == 0, result.stderr
+    verdicts = {verdict["plugin"]: verdict for verdict in result.json["verdicts"]}
+    assert list(verdicts) == ["first", "echo", "third", "md5sum"]
+    numbers = [verdicts[name]["properties"][f"{name}.number"] for name in ("first", "echo", "third")]
     assert numbers == [7, 0, 9]
-    assert found["first"]["warnings"] == [{"code": "said", "message": "a warning"}]
+    assert verdicts["first"]["warnings"] == [{"code": "said", "message": "a warning"}]
 
 
 def test_a_plugin_may_stand_alone(douane: Program, qcow2: Path) -> None:
     """Without a configuration, the built-in plan's `format` goes on looking too; an empty file asks nothing."""
-    told = douane.run("check", qcow2, "--json", "--plugin", TOLD).json
-    assert [verdict["plugin"] for verdict in told["verdicts"]] == ["format", "told"]
+    report = douane.run("check", qcow2, "--json", "--plugin", ECHO).json
+    assert [verdict["plugin"] for verdict in report["verdicts"]] == ["format", "echo"]
     empty = qcow2.with_name("empty.toml")
     empty.touch()
-    told = douane.run("check", qcow2, "--json", "--config", empty, "--plugin", TOLD).json
-    assert [verdict["plugin"] for verdict in told["verdicts"]] == ["told"]
+    report = douane.run("check", qcow2, "--json", "--config", empty, "--plugin", ECHO).json
+    assert [verdict["plugin"] for verdict in report["verdicts"]] == ["echo"]
 
 
 def test_a_plugin_of_a_module_and_one_by_its_relative_path(douane: Program, qcow2: Path) -> None:
-    done = douane.run("check", qcow2, "--json", "-p", "douane.plugins.limits:Limits", "--set", "limits.max_size=1KiB")
-    assert (done.code, done.json["code"]) == (1, "too-large")
-    (douane.place / "own.py").write_text((PLUGINS / "told.py").read_text())
-    assert douane.run("check", qcow2, "-p", "own.py:Told").code == 0
+    result = douane.run("check", qcow2, "--json", "-p", "douane.plugins.limits:Limits", "--set", "limits.max_size=1KiB")
+    assert (result.code, result.json["code"]) == (1, "too-large")
+    (douane.place / "own.py").write_text((PLUGINS / "echo.py").read_text())
+    assert douane.run("check", qcow2, "-p", "own.py:Echo").code == 0
 
 
 def test_a_setting_on_the_command_line_wins_over_the_file(
     douane: Program, qcow2: Path, write: Callable[[str, str], Path]
 ) -> None:
-    config = write("plan.toml", f'[[plugin]]\nname = "told"\nuse = "{TOLD}"\nconfig = {{ number = 7, part = 0.25 }}\n')
-    done = douane.run("check", qcow2, "--json", "-c", config, "--set", "told.number=8", "--set", "told.sure=true")
-    found = done.json["verdicts"][0]["properties"]
-    assert (found["told.number"], found["told.part"], found["told.sure"]) == (8, 0.25, True)
+    config = write("plan.toml", f'[[plugin]]\nname = "echo"\nuse = "{ECHO}"\nconfig = {{ number = 7, part = 0.25 }}\n')
+    result = douane.run("check", qcow2, "--json", "-c", config, "--set", "echo.number=8", "--set", "echo.sure=true")
+    properties = result.json["verdicts"][0]["properties"]
+    assert (properties["echo.number"], properties["echo.part"], properties["echo.sure"]) == (8, 0.25, True)
 
 
 # What can be an argument at all: no NUL, and text that is UTF-8 (execve(2)).
@@ -141,69 +141,69 @@ def test_every_text_and_number_reaches_the_plugin_as_it_was_written(
 ) -> None:
     args: list[str] = []
     for place, (text, number) in enumerate(zip(texts, numbers, strict=True)):
-        args += ["-p", f"p{place}={TOLD}", "--set", f"p{place}.text={text}", "--set", f"p{place}.number={number}"]
-    done = douane.run("check", "-", "--json", *args, input=b"image")
-    assert done.code == 0, done.stderr
-    found = done.json["properties"]
-    assert [bytes.fromhex(found[f"p{place}.text"]).decode() for place in range(5)] == texts
-    assert [found[f"p{place}.number"] for place in range(5)] == numbers
+        args += ["-p", f"p{place}={ECHO}", "--set", f"p{place}.text={text}", "--set", f"p{place}.number={number}"]
+    result = douane.run("check", "-", "--json", *args, input=b"image")
+    assert result.code == 0, result.stderr
+    properties = result.json["properties"]
+    assert [bytes.fromhex(properties[f"p{place}.text"]).decode() for place in range(5)] == texts
+    assert [properties[f"p{place}.number"] for place in range(5)] == numbers
 
 
 @pytest.mark.parametrize("tier", ["full", "strict"])
 def test_the_tier_that_is_asked_for_is_the_tier_that_ran(douane: Program, qcow2: Path, tier: str) -> None:
-    told = douane.run("check", qcow2, "--json", "--sandbox", tier).json
-    assert told["sandbox"] == tier
-    assert told["verdicts"][0]["ran"]["sandbox"] == tier
+    report = douane.run("check", qcow2, "--json", "--sandbox", tier).json
+    assert report["sandbox"] == tier
+    assert report["verdicts"][0]["ran"]["sandbox"] == tier
 
 
 @pytest.mark.parametrize("command", ["check", "import"])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_no_cage_at_all_is_shouted(douane: Program, qcow2: Path, command: str, as_json: bool) -> None:
-    done = douane.run(command, qcow2, "--sandbox", "off", *["--json"] * as_json)
-    assert done.code == 0
-    assert done.stderr.startswith("WARNING: ")
-    assert "the sandbox is off" in done.stderr
+    result = douane.run(command, qcow2, "--sandbox", "off", *["--json"] * as_json)
+    assert result.code == 0
+    assert result.stderr.startswith("WARNING: ")
+    assert "the sandbox is off" in result.stderr
     if as_json:
-        assert done.json["sandbox"] == "off"
+        assert result.json["sandbox"] == "off"
 
 
 def test_a_plan_that_demands_the_full_cage_is_not_run_in_less_by_itself(
     douane: Program, qcow2: Path, write: Callable[[str, str], Path]
 ) -> None:
     """Where bubblewrap is not to be had: refused, with what to do, and nothing is run."""
-    config = write("plan.toml", f'[sandbox]\nminimum = "full"\n[[plugin]]\nname = "told"\nuse = "{TOLD}"\n')
+    config = write("plan.toml", f'[sandbox]\nminimum = "full"\n[[plugin]]\nname = "echo"\nuse = "{ECHO}"\n')
     tools = douane.place / "tools"
     tools.mkdir()
-    done = douane.run("check", qcow2, "--json", "-c", config, env={**douane.env, "PATH": str(tools)})
-    assert (done.code, done.json["code"], done.json["verdicts"]) == (3, "sandbox-failed", [])
-    assert "bubblewrap" in done.stderr
-    assert "douane doctor" in done.stderr
+    result = douane.run("check", qcow2, "--json", "-c", config, env={**douane.env, "PATH": str(tools)})
+    assert (result.code, result.json["code"], result.json["verdicts"]) == (3, "sandbox-failed", [])
+    assert "bubblewrap" in result.stderr
+    assert "douane doctor" in result.stderr
 
 
 def test_formats_are_declared_and_must_be_true(douane: Program, qcow2: Path) -> None:
     assert douane.run("check", qcow2, "--disk-format", "qcow2", "--container-format", "bare").code == 0
-    done = douane.run("check", qcow2, "--disk-format", "vmdk", "--json")
-    assert (done.code, done.json["code"]) == (1, "format-mismatch")
-    assert "declared as vmdk, but it is qcow2" in done.json["message"]
+    result = douane.run("check", qcow2, "--disk-format", "vmdk", "--json")
+    assert (result.code, result.json["code"]) == (1, "format-mismatch")
+    assert "declared as vmdk, but it is qcow2" in result.json["message"]
 
 
 def test_an_image_that_leans_on_another_file_is_refused(douane: Program, qcow2: Path) -> None:
     overlay = qcow2.with_name("overlay.qcow2")
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", qcow2, "-F", "qcow2", overlay], check=True)
-    done = douane.run("check", overlay, "--json")
-    assert (done.code, done.json["code"]) == (1, "unsafe-backing-file")
+    result = douane.run("check", overlay, "--json")
+    assert (result.code, result.json["code"]) == (1, "unsafe-backing-file")
 
 
 def test_name_and_properties_reach_the_plugins(douane: Program, qcow2: Path) -> None:
-    args = ("-p", f"{PLUGINS}/told.py:Property", "--property", "colour=dark=blue")
-    found = douane.run("check", qcow2, "--json", *args).json["properties"]
-    assert (found["property.name"], found["property.colour"]) == ("disk.qcow2", "dark=blue")
+    args = ("-p", f"{PLUGINS}/echo.py:Property", "--property", "colour=dark=blue")
+    properties = douane.run("check", qcow2, "--json", *args).json["properties"]
+    assert (properties["property.name"], properties["property.colour"]) == ("disk.qcow2", "dark=blue")
 
 
 def test_what_plugins_say_is_shown_when_it_is_asked_for(douane: Program, qcow2: Path) -> None:
     args = ("check", qcow2, "-p", f"{ENGINE_PLUGINS}/good.py:Speaks")
     assert "from print" not in douane.run(*args).stderr
-    done = douane.run(*args, "--verbose")
-    assert "speaks: from print" in done.stderr.splitlines()
-    assert "speaks: from the log" in done.stderr.splitlines()
-    assert "warning old: the image is old" in done.text
+    result = douane.run(*args, "--verbose")
+    assert "speaks: from print" in result.stderr.splitlines()
+    assert "speaks: from the log" in result.stderr.splitlines()
+    assert "warning old: the image is old" in result.text

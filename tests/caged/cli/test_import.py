@@ -17,9 +17,9 @@ ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def test_an_import_prints_the_id_and_the_image_is_there(douane: Program, qcow2: Path) -> None:
-    done = douane.run("import", qcow2, "--name", "web server", "--property", "os=linux")
-    assert (done.code, done.stderr) == (0, "")
-    image_id = done.text.removesuffix("\n")
+    result = douane.run("import", qcow2, "--name", "web server", "--property", "os=linux")
+    assert (result.code, result.stderr) == (0, "")
+    image_id = result.text.removesuffix("\n")
     assert ID.fullmatch(image_id)
     [image] = douane.images()
     assert (image["id"], image["name"], image["status"]) == (image_id, "web server", "active")
@@ -33,31 +33,31 @@ def test_an_import_prints_the_id_and_the_image_is_there(douane: Program, qcow2: 
 
 
 def test_an_import_is_one_object_for_programs(douane: Program, qcow2: Path) -> None:
-    done = douane.run("import", qcow2, "--json")
-    told = done.json
-    assert (done.code, told["outcome"], told["sandbox"] in ("full", "strict")) == (0, "accepted", True)
-    assert told["received"] == told["stored"]
-    assert told["stored"]["md5"] == hashlib.md5(qcow2.read_bytes()).hexdigest()
-    assert told["image"]["status"] == "active"
-    assert douane.images() == [told["image"]]
-    assert told["image"]["name"] == "disk.qcow2"
+    result = douane.run("import", qcow2, "--json")
+    document = result.json
+    assert (result.code, document["outcome"], document["sandbox"] in ("full", "strict")) == (0, "accepted", True)
+    assert document["received"] == document["stored"]
+    assert document["stored"]["md5"] == hashlib.md5(qcow2.read_bytes()).hexdigest()
+    assert document["image"]["status"] == "active"
+    assert douane.images() == [document["image"]]
+    assert document["image"]["name"] == "disk.qcow2"
 
 
 def test_a_refused_image_is_not_stored(douane: Program, qcow2: Path) -> None:
     for args in ((), ("--json",)):
-        done = douane.run("import", qcow2, "--disk-format", "raw", *args)
-        assert done.code == 1
-        assert "declared as raw, but it is qcow2" in done.text
+        result = douane.run("import", qcow2, "--disk-format", "raw", *args)
+        assert result.code == 1
+        assert "declared as raw, but it is qcow2" in result.text
         if args:
-            assert (done.json["outcome"], done.json["image"]) == ("refused", None)
+            assert (result.json["outcome"], result.json["image"]) == ("refused", None)
     assert douane.images() == []
     assert douane.stored() == []
 
 
 def test_an_image_may_come_from_a_pipe(douane: Program, qcow2: Path) -> None:
-    done = douane.run("import", "-", "--json", input=qcow2.read_bytes())
-    assert done.code == 0
-    image = done.json["image"]
+    result = douane.run("import", "-", "--json", input=qcow2.read_bytes())
+    assert result.code == 0
+    image = result.json["image"]
     assert (image["name"], image["size"]) == (None, qcow2.stat().st_size)
 
 
@@ -81,12 +81,12 @@ def test_a_transform_changes_what_is_stored_and_both_ends_are_told(douane: Progr
     )
     packed = subprocess.run(["gzip", "-c", qcow2], capture_output=True, check=True).stdout
     (douane.place / "plan.toml").write_text('[[plugin]]\nname = "unpack"\nuse = "unpack.py:Unpack"\n')
-    told = douane.run("import", "-", "--json", "-c", "plan.toml", input=packed).json
-    assert told["outcome"] == "accepted", told
-    assert (told["received"]["size"], told["stored"]["size"]) == (len(packed), qcow2.stat().st_size)
-    assert told["image"]["disk_format"] == "qcow2"
-    assert told["image"]["digests"]["md5"] == hashlib.md5(qcow2.read_bytes()).hexdigest()
-    assert douane.run("save", told["image"]["id"], "-").stdout == qcow2.read_bytes()
+    document = douane.run("import", "-", "--json", "-c", "plan.toml", input=packed).json
+    assert document["outcome"] == "accepted", document
+    assert (document["received"]["size"], document["stored"]["size"]) == (len(packed), qcow2.stat().st_size)
+    assert document["image"]["disk_format"] == "qcow2"
+    assert document["image"]["digests"]["md5"] == hashlib.md5(qcow2.read_bytes()).hexdigest()
+    assert douane.run("save", document["image"]["id"], "-").stdout == qcow2.read_bytes()
 
 
 def test_holes_stay_holes_through_import_and_save(douane: Program) -> None:
@@ -122,9 +122,9 @@ def test_the_home_is_what_the_option_says_then_the_variables(douane: Program, qc
             ((), bare, place / "user" / ".local" / "share" / "douane"),
         )
     ):
-        done = douane.run("import", qcow2, "--name", number, *args, env=env)
-        assert done.code == 0, done.stderr
-        assert (where / "store" / "images" / done.text.strip()).is_file()
+        result = douane.run("import", qcow2, "--name", number, *args, env=env)
+        assert result.code == 0, result.stderr
+        assert (where / "store" / "images" / result.text.strip()).is_file()
         assert (where.stat().st_mode & 0o777, (where / "catalog.sqlite3").stat().st_mode & 0o777) == (0o700, 0o600)
         listed = douane.run("images", "--json", *args, env=env).json["images"]
         assert listed[-1]["name"] == str(number)
@@ -138,10 +138,10 @@ def test_the_home_may_stand_before_the_command(douane: Program, qcow2: Path) -> 
 
 
 def test_who_asks_is_told_what_there_is(douane: Program) -> None:
-    done = douane.run("--help")
-    assert done.code == 0
+    result = douane.run("--help")
+    assert result.code == 0
     for word in ("check", "import", "images", "show", "save", "delete", "plan", "doctor", "Exit codes"):
-        assert word in done.text
+        assert word in result.text
     assert re.fullmatch(r"douane \d+\.\d+\.\d+\n", douane.run("--version").text)
 
 
@@ -152,10 +152,10 @@ def test_two_imports_at_once_into_a_home_that_is_not_there_yet(douane: Program, 
     douane.home = douane.place / "new"
     running = [douane.start("import", file, "--json", "--home", "new") for file in (qcow2, raw, qcow2)]
     ended = [end(process) for process in running]
-    assert [done.code for done in ended] == [0, 0, 0], [done.stderr for done in ended]
+    assert [result.code for result in ended] == [0, 0, 0], [result.stderr for result in ended]
     listed = douane.run("images", "--json", "--home", "new").json["images"]
     assert {(image["id"], image["status"]) for image in listed} == {
-        (done.json["image"]["id"], "active") for done in ended
+        (result.json["image"]["id"], "active") for result in ended
     }
     assert len(douane.stored()) == 3
 
@@ -166,13 +166,13 @@ def test_a_living_import_is_never_cleaned_up(douane: Program, raw: Path, gate: G
     gate.wait()
     for _ in range(2):
         assert [image["status"] for image in douane.images()] == ["importing"]
-    other = douane.bring_in(raw)
-    assert douane.run("delete", other).code == 0
+    second_id = douane.bring_in(raw)
+    assert douane.run("delete", second_id).code == 0
     gate.open()
-    done = end(running)
-    assert (done.code, done.stderr) == (0, "")
+    result = end(running)
+    assert (result.code, result.stderr) == (0, "")
     [image] = douane.images()
-    assert (image["id"], image["status"]) == (done.text.strip(), "active")
+    assert (image["id"], image["status"]) == (result.text.strip(), "active")
     assert douane.run("save", image["id"], "-").stdout == raw.read_bytes()
 
 
@@ -184,9 +184,9 @@ def test_an_image_that_is_deleted_while_it_is_imported_does_not_come_back(
     [image] = douane.images()
     assert douane.run("delete", image["id"]).code == 0
     gate.open()
-    done = end(running)
-    assert done.code == 3
-    assert "deleted" in done.stderr
+    result = end(running)
+    assert result.code == 3
+    assert "deleted" in result.stderr
     assert douane.images() == []
     assert douane.stored() == []
 
@@ -195,19 +195,19 @@ def test_an_import_under_way_can_be_seen_but_not_taken(douane: Program, raw: Pat
     running = douane.start("import", raw, "--config", gate.config)
     gate.wait()
     [image] = douane.images()
-    shown = douane.run("show", image["id"], "--json").json
-    assert (shown["image"]["status"], [task["outcome"] for task in shown["tasks"]]) == ("importing", [None])
-    done = douane.run("save", image["id"], douane.place / "too-early")
-    assert done.code in (2, 3)
-    assert image["id"] in done.stderr
+    document = douane.run("show", image["id"], "--json").json
+    assert (document["image"]["status"], [task["outcome"] for task in document["tasks"]]) == ("importing", [None])
+    result = douane.run("save", image["id"], douane.place / "too-early")
+    assert result.code in (2, 3)
+    assert image["id"] in result.stderr
     assert not (douane.place / "too-early").exists()
     gate.open()
     assert end(running).code == 0
 
 
-@pytest.mark.parametrize("plugin", ["Told", "Property"])
+@pytest.mark.parametrize("plugin", ["Echo", "Property"])
 def test_what_plugins_find_is_kept_with_their_name(douane: Program, qcow2: Path, plugin: str) -> None:
-    image_id = douane.bring_in(qcow2, "-p", f"own={PLUGINS}/told.py:{plugin}")
+    image_id = douane.bring_in(qcow2, "-p", f"own={PLUGINS}/echo.py:{plugin}")
     image = douane.run("show", image_id, "--json").json["image"]
     mine = [name for name, source in image["sources"].items() if source == "own"]
     assert mine
@@ -217,8 +217,8 @@ def test_what_plugins_find_is_kept_with_their_name(douane: Program, qcow2: Path,
 def test_an_image_whose_id_could_not_be_printed_is_not_said_to_be_kept_out(douane: Program, qcow2: Path) -> None:
     """The output is a full disk: the image is in by then, and whoever reads the error must be able to find it."""
     with Path("/dev/full").open("wb") as full:
-        done = douane.run("import", qcow2, stdout=full)
-    assert done.code != 0
+        result = douane.run("import", qcow2, stdout=full)
+    assert result.code != 0
     [image] = douane.images()
-    assert "nothing was let in" not in done.stderr
-    assert image["id"] in done.stderr
+    assert "nothing was let in" not in result.stderr
+    assert image["id"] in result.stderr

@@ -25,12 +25,12 @@ def test_a_signal_in_the_middle(
     running = douane.start(command, raw, "--config", gate.config, "--json")
     gate.wait()
     running.send_signal(number)
-    done = end(running)
-    assert done.code == code
+    result = end(running)
+    assert result.code == code
     douane.nothing_left()
     assert douane.stored() == []
     if number == signal.SIGINT:
-        assert "interrupted" in done.stderr
+        assert "interrupted" in result.stderr
     if command == "import":
         assert douane.images() == []
         assert douane.run("import", raw).code == 0
@@ -41,7 +41,7 @@ def test_a_signal_at_any_moment(douane: Program, raw: Path, number: signal.Signa
     """From the first instructions of the program to after its end: all or nothing, and nobody left."""
     chance = random.Random(number)
     for _ in range(12):
-        running = douane.start("import", raw, "--plugin", f"{PLUGINS}/told.py:Told", "--json")
+        running = douane.start("import", raw, "--plugin", f"{PLUGINS}/echo.py:Echo", "--json")
         time.sleep(chance.uniform(0.3, 1.0))
         running.send_signal(number)
         code = running.wait(SECONDS)
@@ -60,9 +60,9 @@ def test_the_end_of_an_interrupted_import_is_kept(douane: Program, raw: Path, ga
     [image] = douane.images()
     running.send_signal(signal.SIGTERM)
     end(running)
-    told = douane.run("show", image["id"], "--json").json
-    assert told["image"]["status"] == "deleted"
-    [task] = told["tasks"]
+    message = douane.run("show", image["id"], "--json").json
+    assert message["image"]["status"] == "deleted"
+    [task] = message["tasks"]
     assert (task["outcome"], task["code"]) == ("cancelled", "cancelled")
     assert "import the image again" in task["message"]
 
@@ -73,11 +73,11 @@ def test_ctrl_c_on_the_terminal(douane: Program, raw: Path, gate: Gate) -> None:
     running = terminal.start(douane, "import", raw, "--config", gate.config)
     gate.wait()
     terminal.press(b"\x03")
-    shown = terminal.read()
+    screen = terminal.read()
     os.close(terminal.ours)
-    assert running.wait(SECONDS) == 130, shown
-    assert "Traceback" not in shown
-    assert "interrupted; nothing was stored" in plain(shown)
+    assert running.wait(SECONDS) == 130, screen
+    assert "Traceback" not in screen
+    assert "interrupted; nothing was stored" in plain(screen)
     assert douane.images() == []
     assert douane.stored() == []
 
@@ -90,11 +90,11 @@ def test_ctrl_c_while_the_pipe_is_silent(douane: Program) -> None:
     os.write(write, bytes(1 << 16))
     os.write(write, b"x")  # returns when the engine has begun to read: the pipe held no more
     running.send_signal(signal.SIGINT)
-    done = end(running)
+    result = end(running)
     os.close(read)
     os.close(write)
     gate.close()
-    assert done.code == 130
+    assert result.code == 130
     assert douane.images() == []
 
 
@@ -132,7 +132,7 @@ def test_a_program_without_end_is_ended_with_its_children(douane: Program, raw: 
 
 def test_a_save_that_is_interrupted_leaves_the_old_file(douane: Program, raw: Path) -> None:
     """The reader of a pipe is slow: that is where the signal comes. A file is replaced in one step, or not."""
-    image_id = douane.bring_in(raw, "-p", f"{PLUGINS}/told.py:Told")
+    image_id = douane.bring_in(raw, "-p", f"{PLUGINS}/echo.py:Echo")
     fifo = douane.place / "fifo"
     os.mkfifo(fifo)
     running = douane.start("save", image_id, fifo)

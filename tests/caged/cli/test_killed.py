@@ -57,9 +57,9 @@ class Killer:
         assert running.stderr is not None
         running.stderr.close()
 
-    def check(self, before: set[int]) -> bool:
+    def check(self, earlier_pids: set[int]) -> bool:
         """All that must hold afterwards, as the next command finds it; True if the image is there."""
-        wait_until_gone(before)
+        wait_until_gone(earlier_pids)
         listed = self.douane.images()
         assert {image["status"] for image in listed} <= {"active"}
         assert self.douane.stored() == [f"images/{image['id']}" for image in listed]
@@ -80,11 +80,12 @@ def test_an_import_that_is_killed_at_any_instant_leaves_the_image_whole_or_not_a
     print(f"DOUANE_KILLS_SEED={SEED}")
     instants = random.Random(SEED)
     killer = Killer(douane)
-    before = children()
+    earlier_pids = children()
     span = max(killer.span(), killer.span())
     douane.run("delete", *(image["id"] for image in douane.images()))
-    there = [killer.check(before) for _ in range(KILLS) if killer.kill_after(instants.uniform(0, span * 1.05)) is None]
-    print(f"{there.count(True)} of {KILLS} images had come in")
+    delays = [instants.uniform(0, span * 1.05) for _ in range(KILLS)]
+    survivals = [killer.check(earlier_pids) for delay in delays if killer.kill_after(delay) is None]
+    print(f"{survivals.count(True)} of {KILLS} images had come in")
 
 
 @pytest.mark.parametrize("further", [0, 1])
@@ -92,28 +93,28 @@ def test_an_import_that_is_killed_in_the_middle_of_its_bytes(
     douane: Program, raw: Path, gate: Gate, further: int
 ) -> None:
     """For certain in the middle; and, the second time, with another import that lives on beside it."""
-    before = children()
+    earlier_pids = children()
     dead = douane.start("import", raw, "--config", gate.config)
     gate.wait()
-    other = Gate(douane.place, "other")
-    living = douane.start("import", raw, "--config", other.config) if further else None
+    second_gate = Gate(douane.place, "other")
+    living = douane.start("import", raw, "--config", second_gate.config) if further else None
     if living is not None:
-        other.wait()
+        second_gate.wait()
     dead.kill()
     dead.communicate()
     if living is None:
-        wait_until_gone(before)
-    done = douane.run("images", "--json")
-    assert len(done.json["images"]) == further
-    assert "interrupted" in done.stderr
+        wait_until_gone(earlier_pids)
+    result = douane.run("images", "--json")
+    assert len(result.json["images"]) == further
+    assert "interrupted" in result.stderr
     assert len(douane.stored()) == further
     assert douane.run("images", "--json").stderr == ""
     if living is not None:
-        other.open()
+        second_gate.open()
         living.communicate()
         assert living.returncode == 0
         assert [image["status"] for image in douane.images()] == ["active"]
-    other.close()
+    second_gate.close()
 
 
 @pytest.mark.parametrize("started", [1, 2])
@@ -121,26 +122,26 @@ def test_a_cage_that_is_being_built_when_its_engine_is_killed_ends_too(
     douane: Program, qcow2: Path, started: int
 ) -> None:
     """The first bubblewrap only looks whether there can be one, the second is the plugin's."""
-    here, go_on, tools = (douane.place / name for name in ("here", "go-on", "tools"))
-    os.mkfifo(here)
+    arrived, go_on, tools = (douane.place / name for name in ("here", "go-on", "tools"))
+    os.mkfifo(arrived)
     os.mkfifo(go_on)
     tools.mkdir()
     bwrap = tools / "bwrap"
     bwrap.write_text(
         "#!/bin/sh\n"
-        f'if [ "$1" != --version ]; then echo here > {here}; read -r go < {go_on}; fi\n'
+        f'if [ "$1" != --version ]; then echo here > {arrived}; read -r go < {go_on}; fi\n'
         f'exec {shutil.which("bwrap")} "$@"\n'
     )
     bwrap.chmod(0o755)
     env = {**douane.env, "PATH": f"{tools}:{douane.env['PATH']}"}
-    before = children()
+    earlier_pids = children()
     running = douane.start("import", qcow2, "--sandbox", "full", env=env)
     for _ in range(started - 1):
-        here.read_text()
+        arrived.read_text()
         go_on.write_text("go\n")
-    here.read_text()
+    arrived.read_text()
     running.kill()
     running.communicate()
     go_on.write_text("go\n")
-    wait_until_gone(before)
+    wait_until_gone(earlier_pids)
     assert douane.images() == []

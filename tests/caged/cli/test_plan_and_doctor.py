@@ -9,14 +9,14 @@ from support.program import PLUGINS, Program
 
 
 def test_the_built_in_plan(douane: Program) -> None:
-    done = douane.run("plan", "--json")
-    assert done.code == 0
-    told = done.json
-    assert [(plugin["name"], plugin["use"], plugin["mode"]) for plugin in told["plugins"]] == [
+    result = douane.run("plan", "--json")
+    assert result.code == 0
+    document = result.json
+    assert [(plugin["name"], plugin["use"], plugin["mode"]) for plugin in document["plugins"]] == [
         ("format", "format", "enforce")
     ]
-    assert told["digests"] == ["md5", "sha256", "sha512"]
-    assert told["sandbox"]["minimum"] == "strict"
+    assert document["digests"] == ["md5", "sha256", "sha512"]
+    assert document["sandbox"]["minimum"] == "strict"
     lines = douane.run("plan").text.splitlines()
     assert lines[1].split("\t")[1:3] == ["format", "format"]
     assert "deadline 24 h" in lines[2]
@@ -28,14 +28,14 @@ def test_the_plan_shows_what_was_written_and_what_was_not(douane: Program, write
         "plan.toml",
         '[import]\ndigests = ["sha256"]\ndeadline = "2h"\n'
         '[sandbox]\nminimum = "full"\n'
-        f'[[plugin]]\nname = "told"\nuse = "{PLUGINS}/told.py:Told"\nmode = "warn"\nmemory = "64MiB"\n'
+        f'[[plugin]]\nname = "echo"\nuse = "{PLUGINS}/echo.py:Echo"\nmode = "warn"\nmemory = "64MiB"\n'
         'timeout = "3m"\nconfig = { number = 3 }\n',
     )
-    args = ("plan", "--config", config, "--plugin", "exec:/bin/true", "--set", "told.text=a b")
-    told = douane.run(*args, "--json").json
-    plugin, program = told["plugins"]
-    assert (told["digests"], told["deadline"]) == (["sha256"], 7200)
-    assert told["sandbox"] == {"tier": "full", "minimum": "full"}
+    args = ("plan", "--config", config, "--plugin", "exec:/bin/true", "--set", "echo.text=a b")
+    document = douane.run(*args, "--json").json
+    plugin, program = document["plugins"]
+    assert (document["digests"], document["deadline"]) == (["sha256"], 7200)
+    assert document["sandbox"] == {"tier": "full", "minimum": "full"}
     assert (plugin["mode"], plugin["on_error"], plugin["memory"], plugin["timeout"]) == ("warn", "warn", 64 << 20, 180)
     assert plugin["config"] == {"number": 3, "text": "a b"}
     assert {parameter["name"] for parameter in plugin["parameters"]} == {"text", "number", "part", "sure"}
@@ -47,30 +47,30 @@ def test_the_plan_shows_what_was_written_and_what_was_not(douane: Program, write
 
 
 def test_a_plan_that_could_not_be_run_is_no_plan(douane: Program) -> None:
-    done = douane.run("plan", "--json", "-p", f"{PLUGINS}/told.py:Picky")
-    assert done.code == 2
-    assert "'picky'" in done.stderr
-    assert "'begins' (str) is required" in done.json["message"]
+    result = douane.run("plan", "--json", "-p", f"{PLUGINS}/echo.py:Picky")
+    assert result.code == 2
+    assert "'picky'" in result.stderr
+    assert "'begins' (str) is required" in result.json["message"]
 
 
 def test_the_doctor_tells_each_layer(douane: Program) -> None:
-    done = douane.run("doctor", "--json")
-    told = done.json
-    assert (done.code, told["best"] in ("full", "strict")) == (0, True)
-    layers = {(layer["tier"], layer["name"]) for layer in told["layers"]}
+    result = douane.run("doctor", "--json")
+    document = result.json
+    assert (result.code, document["best"] in ("full", "strict")) == (0, True)
+    layers = {(layer["tier"], layer["name"]) for layer in document["layers"]}
     assert {("strict", "seccomp"), ("strict", "landlock"), ("full", "bubblewrap"), ("strict", "sandbox")} <= layers
-    assert all(layer["ok"] or layer["remedy"] for layer in told["layers"])
+    assert all(layer["ok"] or layer["remedy"] for layer in document["layers"])
     text = douane.run("doctor").text
-    assert f"best tier: {told['best']}" in text.splitlines()
+    assert f"best tier: {document['best']}" in text.splitlines()
 
 
 def test_the_doctor_says_how_to_get_what_is_missing(douane: Program) -> None:
     tools = douane.place / "tools"
     tools.mkdir()
     env = {**douane.env, "PATH": str(tools)}
-    done = douane.run("doctor", "--json", env=env)
-    assert (done.code, done.json["best"]) == (0, "strict")
-    [missing] = [layer for layer in done.json["layers"] if layer["name"] == "bubblewrap"]
+    result = douane.run("doctor", "--json", env=env)
+    assert (result.code, result.json["best"]) == (0, "strict")
+    [missing] = [layer for layer in result.json["layers"] if layer["name"] == "bubblewrap"]
     assert not missing["ok"]
     assert "install" in missing["remedy"]
     assert "best tier: strict" in douane.run("doctor", env=env).text

@@ -39,11 +39,11 @@ def describe(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def told(*words: str, cwd: Path) -> dict[str, Any]:
+def described(*words: str, cwd: Path) -> dict[str, Any]:
     ended = describe(*words, "--json", cwd=cwd)
     assert ended.returncode == 0, ended.stderr
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
+    description: dict[str, Any] = json.loads(ended.stdout)
+    return description
 
 
 @pytest.fixture
@@ -54,19 +54,21 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
 def test_all_of_it_is_told_without_being_configured(folder: Path, tier: str) -> None:
-    found = told("thorough.py", "--sandbox", tier, cwd=folder)
-    assert (found["class"], found["kind"], found["api"], found["reads"]) == ("Thorough", "inspector", 1, "head:4096")
-    assert found["doc"] == "Looks at much.\n\nAnd for long."
-    assert [one["name"] for one in found["parameters"]] == ["rules", "depth", "how", "top", "flag"]
-    assert (found["grants"], found["proposes"], found["scratch"]) == (["rules", "clamd"], ["hw_disk_bus"], False)
-    assert found["sandbox"] == tier
+    description = described("thorough.py", "--sandbox", tier, cwd=folder)
+    expected = ("Thorough", "inspector", 1, "head:4096")
+    assert tuple(description[key] for key in ("class", "kind", "api", "reads")) == expected
+    assert description["doc"] == "Looks at much.\n\nAnd for long."
+    assert [one["name"] for one in description["parameters"]] == ["rules", "depth", "how", "top", "flag"]
+    assert (description["grants"], description["proposes"]) == (["rules", "clamd"], ["hw_disk_bus"])
+    assert description["scratch"] is False
+    assert description["sandbox"] == tier
 
 
 def test_the_keys_that_are_told_are_those_on_the_page(folder: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "plugin-command.md").read_text(encoding="utf-8")
     rows = page.partition("| key of `--json` |")[2].partition("\n\n")[0].splitlines()[2:]
     listed = {name.strip("` ") for row in rows for name in row.split("|")[1].split(",")}
-    assert listed == set(told("thorough.py", cwd=folder))
+    assert listed == set(described("thorough.py", cwd=folder))
 
 
 def test_its_configuration_as_a_schema(folder: Path) -> None:
@@ -98,19 +100,19 @@ def test_a_person_reads_it(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["format", "decompress", "ova", "convert", "properties", "limits", "checksum"])
 def test_what_comes_with_douane_can_be_described(tmp_path: Path, name: str) -> None:
-    found = told(name, cwd=tmp_path)
-    assert found["doc"]
-    assert found["schema"]["additionalProperties"] is False
-    assert found["scratch"] is (name == "convert")
+    description = described(name, cwd=tmp_path)
+    assert description["doc"]
+    assert description["schema"]["additionalProperties"] is False
+    assert description["scratch"] is (name == "convert")
 
 
 def test_a_program_tells_what_it_can(tmp_path: Path) -> None:
-    found = told("exec:/bin/true", cwd=tmp_path)
-    assert (found["kind"], found["schema"]) == ("program", None)
+    description = described("exec:/bin/true", cwd=tmp_path)
+    assert (description["kind"], description["schema"]) == ("program", None)
 
 
 @pytest.mark.parametrize(
-    ("source", "words", "code", "said"),
+    ("source", "words", "code", "message"),
     [
         ("", ["it.py"], 2, "no class that derives"),
         ("def f(:", ["it.py"], 2, "is not Python"),
@@ -125,16 +127,16 @@ def test_a_program_tells_what_it_can(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_described_is_told_with_the_reason(
-    tmp_path: Path, source: str, words: list[str], code: int, said: str
+    tmp_path: Path, source: str, words: list[str], code: int, message: str
 ) -> None:
     (tmp_path / "it.py").write_text(source)
     ended = describe(*words, cwd=tmp_path)
-    assert (ended.returncode, said in ended.stderr) == (code, True), ended.stderr
+    assert (ended.returncode, message in ended.stderr) == (code, True), ended.stderr
     assert "Traceback" not in ended.stderr or "it.py" in ended.stderr
 
 
 def test_its_code_does_not_run_outside_of_the_cage(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     (tmp_path / "it.py").write_text(f"try:\n    open({str(mark)!r}, 'w')\nexcept OSError:\n    pass\n{PLUGIN}")
-    assert told("it.py", cwd=tmp_path)["class"] == "Thorough"
+    assert described("it.py", cwd=tmp_path)["class"] == "Thorough"
     assert not mark.exists()

@@ -1,19 +1,19 @@
-"""Plugins that say what they were told."""
+"""Plugins that report their configuration and the declared facts."""
 
 from douane_plugin import Inspector, Reject
 
 
-class Told(Inspector):
-    """Its settings, each type that there is; texts as hexadecimal digits, so that every text can be told."""
+class Echo(Inspector):
+    """Report its settings, one of each type; a text as hexadecimal digits, so that every text is valid."""
 
     reads = "nothing"
 
     def __init__(self, text: str = "", number: int = 0, part: float = 0.5, sure: bool = False):
-        self.told = {"text": text.encode().hex(), "number": number, "part": part, "sure": sure}
+        self.settings = {"text": text.encode().hex(), "number": number, "part": part, "sure": sure}
 
     def inspect(self, image):
         self.warn("said", "a warning")
-        return self.told
+        return self.settings
 
 
 class Picky(Inspector):
