@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from douane.agent import Agent
 from douane.errors import DouaneError
+
+from .waiting import until
 
 PLUGINS = Path(__file__).parents[1] / "caged" / "agent" / "plugins" / "checks.py"
 
@@ -35,10 +36,7 @@ class RunningAgent:
         command += ["--config", str(self.config), "--sandbox", "strict", *self.options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stderr=log, stdout=log)
-        end = time.monotonic() + 60
-        while self.process.poll() is None and not self.answers():
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.02)
+        until("the agent answers or ends", lambda: self.process.poll() is not None or self.answers())
 
     def answers(self) -> bool:
         """True if it says which plan it serves."""

@@ -7,8 +7,6 @@ import os
 import signal
 import stat
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -19,15 +17,9 @@ from douane.declared import DeclaredImage
 from douane.engine import RunEnded
 from douane.errors import AgentError, AgentUnavailable
 from support.agent import StartAgent, plan
+from support.waiting import until
 
 MIB = 1 << 20
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def slow_plan(gate: Path) -> str:
@@ -125,7 +117,7 @@ def test_an_image_that_waits_too_long_fails_as_busy(start_agent: StartAgent, ima
             return error.retry_after is not None
         return False
 
-    until(is_refused)
+    until("the agent refuses", is_refused)
     gate.write_bytes(b"x")
     busy.join(60)
     assert codes == {"busy"}
@@ -140,7 +132,7 @@ def test_a_client_that_goes_away_ends_its_inspection(start_agent: StartAgent, im
     inspection = agent.begin(DeclaredImage(), None, "an upload")
     inspection.write(b"all of it")
     inspection.abort("it is gone")
-    until(lambda: not psutil.Process(server.process.pid).children(recursive=True))
+    until("the plugin process ends", lambda: not psutil.Process(server.process.pid).children(recursive=True))
 
 
 def test_a_killed_agent_lets_no_image_in(start_agent: StartAgent, image: Path) -> None:
@@ -170,7 +162,7 @@ def test_an_import_outlives_a_restart_of_the_agent(start_agent: StartAgent, imag
     reports: list[object] = []
     waiting = threading.Thread(target=lambda: reports.append(inspect(Agent(server.socket), image, patience=60.0)))
     waiting.start()
-    until(lambda: bool(psutil.Process(server.process.pid).children(recursive=True)))
+    until("a plugin process starts", lambda: psutil.Process(server.process.pid).children(recursive=True))
     server.kill()
     gate.write_bytes(b"x")
     server.start()
@@ -195,11 +187,11 @@ def test_sighup_loads_a_new_plan_unless_it_is_broken(start_agent: StartAgent, im
     digest = agent.plan().digest
     server.config.write_text("[[plugin]]\nname = 'x'\nuse = 'nowhere.py:Nothing'\n")
     os.kill(server.process.pid, signal.SIGHUP)
-    until(lambda: "cannot be used" in server.log.read_text())
+    until("a warning is logged", lambda: "cannot be used" in server.log.read_text())
     assert agent.plan().digest == digest
     server.config.write_text(plan("NoEvil"))
     os.kill(server.process.pid, signal.SIGHUP)
-    until(lambda: agent.plan().plugins == ["noevil"])
+    until("the agent has the new plan", lambda: agent.plan().plugins == ["noevil"])
     assert [verdict.plugin for verdict in inspect(agent, image).verdicts] == ["noevil"]
 
 
@@ -213,7 +205,7 @@ def test_the_client_learns_the_plan_that_its_image_went_through(start_agent: Sta
     waiting.start()
     server.config.write_text(plan("Upper"))
     os.kill(server.process.pid, signal.SIGHUP)
-    until(lambda: agent.plan().digest != old_digest)
+    until("the agent has the new digest", lambda: agent.plan().digest != old_digest)
     assert not inspections
     assert (first.plan_digest, first.finish().is_transformed) == (old_digest, False)
     waiting.join(60)

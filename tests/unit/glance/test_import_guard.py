@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from douane.glance import internals
 from douane.glance.filter import Filter
-from douane.glance.guard import import_guard
+from douane.glance.guard import import_guard, unchecked
 from douane.glance.guard.import_guard import ImportGuard
 from douane.glance.guard.unchecked import PENDING_IMPORTS, PendingImports
 from douane.glance.import_plugin import get_flow
@@ -224,7 +224,6 @@ def test_an_image_imported_without_the_plugin_is_flagged(
     look(app)
     assert not critical(caplog)  # it is importing yet
     repo.app.end("active")
-    time.sleep(0.01)
     look(app)
     assert repo.app.image is not None
     assert repo.app.image["douane_outcome"] == "unchecked"
@@ -313,24 +312,29 @@ def test_an_import_that_another_host_runs_is_not_checked(
 
 
 def test_a_check_is_repeated_after_an_error(problem: Problem, repo: Repo) -> None:
-    imports = PendingImports(first_pause=1e-9)
+    imports = PendingImports(first_pause=0.0)
     app = guarded(repo.app, imports)
     post(app, DIRECT)
     repo.app.end("active")
     repo.errors = [OSError("the database is away"), RuntimeError("again")]
     for _ in range(3):
-        time.sleep(0.01)
         look(app)
     assert repo.app.image["douane_outcome"] == "unchecked"
 
 
-def test_an_import_is_checked_after_a_pause_that_grows(problem: Problem, repo: Repo) -> None:
-    app = guarded(repo.app, PendingImports(first_pause=0.2))
+def test_an_import_is_checked_after_a_pause_that_grows(
+    problem: Problem, repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0
+    monkeypatch.setattr(unchecked, "time", SimpleNamespace(monotonic=lambda: now))
+    app = guarded(repo.app, PendingImports(first_pause=2))
     post(app, DIRECT)
-    end = time.monotonic() + 0.7  # checks after 0.2 and 0.6 seconds
-    while time.monotonic() < end:
+    checked = []
+    for now in range(16):
+        reads = repo.reads
         look(app)
-    assert repo.reads <= 2
+        checked += [now] if repo.reads > reads else []
+    assert checked == [2, 6, 14]
 
 
 def test_the_oldest_of_too_many_imports_is_dropped(
