@@ -42,7 +42,7 @@ test-all: export DOUANE_TESTS := all
 test-all: test  ## the same, with every plugin of the conformance suite's own tests: ten minutes more
 
 .PHONY: test-fast
-test-fast: $(VENV_DEV)  ## the tests that start no process: two minutes; the last failures first, stops at the first one
+test-fast: $(VENV_DEV)  ## the tests that start no process: under two minutes; the last failures first, stops at the first one
 	@$(COMPILE)
 	$(PYTEST) $(PARALLEL) tests/unit sdk/tests kit/tests/conformance/test_conformance_units.py --failed-first --exitfirst $(ARGS)
 
@@ -79,7 +79,7 @@ sdk-test: $(VENV_DEV)  ## the plugin contract's tests, on every Python from 3.9 
 	@scripts/sdk-test.sh $(ARGS)
 
 .PHONY: lint
-lint: $(VENV_DEV)  ## style, types, and which part may import which
+lint: $(VENV_DEV)  ## style, types, names, and which part may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

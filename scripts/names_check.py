@@ -1,7 +1,7 @@
 """Fail on names that name nothing: `found`, `told`, `one`, ... where a noun of the field belongs.
 
-    python scripts/names_check.py              # print each such name, and their share of all bound names
-    python scripts/names_check.py src/douane/stream
+    python scripts/names_check.py              # the share of all bound names; the names if the share is too large
+    python scripts/names_check.py src/douane/stream  # each such name, and their share
 
 Bound names are those of variables, parameters, functions, classes and attributes. A loop variable of a comprehension
 of at most three lines may be short. The vocabulary is in CONTRIBUTING.md.
@@ -61,7 +61,7 @@ def _is_short(node: ast.comprehension) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what was found; 1 if the share is too large."""
+    """Print the share, and the names if it is too large or `arguments` name paths; 1 if it is too large."""
     total, empty = 0, []
     for root in arguments or ROOTS:
         files = [Path(root)] if root.endswith(".py") else sorted(Path(root).rglob("*.py"))
@@ -72,8 +72,9 @@ def main(arguments: list[str]) -> int:
                 total += 1
                 if is_empty(name):
                     empty.append(f"{file}:{line}: {name}")
-    print(*empty, sep="\n")
     share = len(empty) / max(total, 1)
+    if arguments or share > MAX_SHARE:
+        print(*empty, sep="\n")
     print(f"{len(empty)} of {total} bound names say nothing: {share:.2%} (at most {MAX_SHARE:.1%})")
     return share > MAX_SHARE
 
