@@ -17,7 +17,6 @@ def interpreter(tmp_path: Path) -> Path:
     return environment(oldest, build(tmp_path, later=False), tmp_path / "venv")
 
 
-@pytest.mark.slow
 def test_the_driver_runs_on_the_plugins_python(conform, interpreter):
     report = conform("faulty_heads.py:FirstByte", python=str(interpreter), effort=0.05)
     assert "fails-on-empty" in [finding.code for finding in report.findings]
