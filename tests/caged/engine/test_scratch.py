@@ -66,10 +66,10 @@ def test_without_a_temporary_directory_nothing_starts(run, monkeypatch) -> None:
     assert error.value.code == "temporary-unusable"
 
 
-@pytest.mark.parametrize(("tells", "outcome"), [("true", "accepted"), ("false", "undecided")])
-def test_alive_prevents_a_stall(run, tells, outcome) -> None:
-    config = f"config = {{ seconds = 4.0, tells = {tells} }}"
-    report = run(b"x" * 100, toml=plan_of("scratching:Waits", stall="2s") + "\n" + config)
+@pytest.mark.parametrize(("seconds", "tells", "outcome"), [(8.0, "true", "accepted"), (3600.0, "false", "undecided")])
+def test_alive_prevents_a_stall(run, seconds, tells, outcome) -> None:
+    config = f"config = {{ seconds = {seconds}, tells = {tells} }}"
+    report = run(b"x" * 100, toml=plan_of("scratching:Waits", stall="5s") + "\n" + config)
     assert report.outcome == outcome, report
     assert report.code in (None, "plugin-stalled")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from douane.declared import DeclaredImage
 from douane.engine import DouaneError, RunOptions, WarmRun, load_plan, open_source
 from douane.sandbox import Tier
 from support.plans import plan_of
+from support.waiting import until
 
 Make = Callable[..., WarmRun]
 
@@ -69,9 +69,7 @@ def test_a_warm_run_whose_plugin_died_is_not_usable(make: Make, image: Path) -> 
     assert started
     for process in started:
         os.kill(process.pid, signal.SIGKILL)
-    end = time.monotonic() + 30
-    while warm.is_usable():
-        assert time.monotonic() < end, "its end is not noticed"
+    until("the end of the plugin is noticed", lambda: not warm.is_usable())
     assert warm.inspect(open_source(str(image)), DeclaredImage()).outcome == "undecided"
 
 

@@ -6,12 +6,13 @@ from douane_plugin import Inspector
 
 
 class Late(Inspector):
-    """Not ready before `seconds` have passed."""
+    """Not ready before `seconds` have passed; logs a line when it has the image."""
 
-    def __init__(self, seconds: float = 20.0):
+    def __init__(self, seconds: float = 3600.0):
         time.sleep(seconds)
 
     def inspect(self, image):
+        self.log.info("ready")
         return {"seen": sum(len(chunk) for chunk in image)}
 
 
@@ -19,17 +20,21 @@ class LateRandom(Late):
     reads = "random"
 
     def inspect(self, image):
+        self.log.info("ready")
         return {"seen": len(image.file.read())}
 
 
-class Slow(Inspector):
-    """Has work for `seconds` before it reads."""
+class Reads(Inspector):
+    def inspect(self, image):
+        for _ in image:
+            pass
 
-    def __init__(self, seconds: float = 4.0):
-        self.seconds = seconds
+
+class Gated(Inspector):
+    """Reads once the peer of its grant `gate` lets it."""
 
     def inspect(self, image):
-        time.sleep(self.seconds)
+        self.grant("gate").recv(1)
         for _ in image:
             pass
 
