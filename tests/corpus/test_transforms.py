@@ -31,6 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's
 
 from bench.formats.corpus import Labelled, labelled
 
+from support.plans import chain
+
 pytestmark = [pytest.mark.corpus, pytest.mark.timeout(900), pytest.mark.xdist_group("corpus-transforms")]
 
 ONE_IN = {"ovf": 80, "raw": 10, "udf": 10}
@@ -39,26 +41,6 @@ DRIVERS = {"vhd": "vpc", "ploop": "parallels"}
 FOR_OTHERS = ("clamav-testfiles/", "glance/testserver-not-tar.ova")
 """Unsafe ones whose danger no transform can see: what a virus scanner knows, and a text that was declared as an OVA."""
 MEMORY = 512 << 20
-
-PLAN = """
-[import]
-digests = ["sha256"]
-[[plugin]]
-name = "decompress"
-use = "decompress"
-[[plugin]]
-name = "ova"
-use = "ova"
-config = {{ {ova} }}
-[[plugin]]
-name = "convert"
-use = "convert"
-programs = ["qemu-img"]
-scratch = "2GiB"
-[[plugin]]
-name = "format"
-use = "format"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +70,8 @@ def is_sampled(label: Labelled) -> bool:
 def through(labels: list[Labelled], folder: Path, temporary: Path) -> tuple[list[Report], int]:
     """The reports of the chain, and the peak memory of its largest sandbox in bytes."""
     plans = [folder / f"plan{number}.toml" for number in range(2)]
-    for plan, ova in zip(plans, ("", "disk = 0"), strict=True):
-        plan.write_text(PLAN.format(ova=ova))
+    for plan, config in zip(plans, ({}, {"disk": 0}), strict=True):
+        plan.write_text(chain(ova={"config": config}, convert={"scratch": "2GiB"}))
     ended = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("chain_of_images.py")), *map(str, plans)],
         input="".join(f"{label.path}\n" for label in labels).encode(),

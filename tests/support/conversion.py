@@ -13,6 +13,7 @@ from typing import Any
 from douane import sandbox
 from douane.declared import DeclaredImage
 from douane.engine import Report, RunOptions, inspect_image, load_plan, open_source
+from support.plans import plan, plugin
 from support.sinks import KeptFile
 
 MIB = 1 << 20
@@ -29,20 +30,11 @@ DRIVERS = {"vhd": "vpc"}
 
 
 def plan_of(*earlier: str, config: str = "", keys: Sequence[str] = ()) -> str:
-    """TOML of a plan: the plugins `before`, then `convert`; `keys` are further ones of it."""
-    lines = ["[import]", 'digests = ["sha256"]']
-    for use in earlier:
-        lines += ["[[plugin]]", f'name = "{use}"', f'use = "{use}"']
-    lines += [
-        "[[plugin]]",
-        'name = "convert"',
-        'use = "convert"',
-        'programs = ["qemu-img"]',
-        f"config = {{ {config} }}",
-    ]
-    key_names = {key.split()[0] for key in keys}
-    lines += [line for line in ('scratch = "256MiB"',) if line.split()[0] not in key_names]
-    return "\n".join([*lines, *keys])
+    """The plugins `earlier`, then `convert` with further `keys`, as a plan in TOML."""
+    lines = [f"config = {{ {config} }}", *keys]
+    if not any(key.startswith("scratch") for key in keys):
+        lines.append('scratch = "256MiB"')
+    return plan(*map(plugin, earlier), plugin("convert", programs=["qemu-img"])) + "\n".join(lines)
 
 
 def convert(folder: Path, image: bytes | Path, toml: str, *, tier: str = "strict", **declared: Any) -> Report:
@@ -51,11 +43,11 @@ def convert(folder: Path, image: bytes | Path, toml: str, *, tier: str = "strict
         (folder / "image").write_bytes(image)
         image = folder / "image"
     (folder / "plan.toml").write_text(toml)
-    plan = load_plan(str(folder / "plan.toml"))
+    loaded = load_plan(str(folder / "plan.toml"))
     sink = KeptFile(folder / "out")
     try:
         return inspect_image(
-            plan, DeclaredImage(**declared), open_source(str(image)), sink, RunOptions(tier=sandbox.Tier(tier))
+            loaded, DeclaredImage(**declared), open_source(str(image)), sink, RunOptions(tier=sandbox.Tier(tier))
         )
     finally:
         sink.close()

@@ -24,27 +24,11 @@ from support.images.ova import DISK, ova, ovf
 from support.images.qcow2 import qcow2_of_one_cluster
 from support.images.tar import tar
 from support.images.zip import zipped
+from support.plans import chain
 from support.processes import small_disk
 from support.program import Program
 
-PLAN = """
-[import]
-digests = ["sha256"]
-[[plugin]]
-name = "decompress"
-use = "decompress"
-[[plugin]]
-name = "ova"
-use = "ova"
-[[plugin]]
-name = "convert"
-use = "convert"
-programs = ["qemu-img"]
-scratch = "1GiB"
-[[plugin]]
-name = "format"
-use = "format"
-"""
+PLAN = chain()
 MEMORY = 512 * MIB
 """What one process may take by default; the engine itself must do with it, too."""
 MEASURE = """

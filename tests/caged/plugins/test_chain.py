@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from support.images.ova import CIM, manifest, ova, ovf
-from support.images.ova_hardware import CPU, MACHINE, item, system
+from support.images.ova import manifest, ova, ovf
+from support.images.ova_hardware import CPU, MACHINE, PASD_FIELDS, item, system
+from support.plans import chain, plugin
 from support.program import Program
 
 MIB = 1 << 20
@@ -47,30 +48,7 @@ class Antivirus(Inspector):
                 raise Reject("infected", "there is a virus in the disk")
         return {{"scanned": image.offset}}
 """
-PLAN = """
-[import]
-digests = ["sha256", "sha512"]
-[[plugin]]
-name = "decompress"
-use = "decompress"
-[[plugin]]
-name = "ova"
-use = "ova"
-may_set = ["hw_*", "os_type", "os_distro", "cim_pasd_*"]
-config = {{ hardware = "{hardware}", manifest = "required" }}
-[[plugin]]
-name = "convert"
-use = "convert"
-programs = ["qemu-img"]
-scratch = "1GiB"
-[[plugin]]
-name = "format"
-use = "format"
-config = {{ formats = ["raw"] }}
-[[plugin]]
-name = "antivirus"
-use = "antivirus.py:Antivirus"
-"""
+MAY_SET = ["hw_*", "os_type", "os_distro", "cim_pasd_*"]
 
 Run = Callable[..., dict[str, Any]]
 
@@ -81,7 +59,13 @@ def run(program: Program) -> Run:
     (program.place / "antivirus.py").write_text(ANTIVIRUS)
 
     def go(command: str, image: bytes, *, hardware: str = "openstack", tier: str = "strict") -> dict[str, Any]:
-        report = program.report(image, PLAN.format(hardware=hardware), command, tier=tier)
+        plan = chain(
+            plugin("antivirus.py:Antivirus", "antivirus"),
+            digests=("sha256", "sha512"),
+            ova={"may_set": MAY_SET, "config": {"hardware": hardware, "manifest": "required"}},
+            format={"config": {"formats": ["raw"]}},
+        )
+        report = program.report(image, plan, command, tier=tier)
         return report | {"store": [(program.home / "store" / name).read_bytes() for name in program.stored()]}
 
     return go
@@ -131,7 +115,7 @@ def test_a_compressed_appliance_becomes_an_inspected_raw_disk(
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
 def test_cim_properties_pass_the_whole_chain(run: Run, qemu_img: Any, tier: str) -> None:
-    machine = system(item(1, CPU, VirtualQuantity=2), more=CIM)
+    machine = system(item(1, CPU, VirtualQuantity=2), more=PASD_FIELDS)
     archive, _ = appliance(qemu_img, CLEAN, "vmdk", machine)
     report = run("import", gzip.compress(archive, 1), hardware="cim", tier=tier)
     assert {name: told["value"] for name, told in report["proposed"].items()} == PASD

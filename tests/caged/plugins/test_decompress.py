@@ -23,6 +23,7 @@ from support.images.compression import (
     zstd,
     zstd_with_window,
 )
+from support.plans import plan, plugin
 from support.processes import assert_contract_alone, modules_loaded_by
 from support.program import Program
 
@@ -36,12 +37,8 @@ Check = Callable[..., dict[str, Any]]
 def check(program: Program) -> Check:
     """``check(packed, command=..., tier=..., **keys of the plugin)``: the report of a plan of `decompress` alone."""
 
-    def go(
-        packed: bytes, *, command: str = "check", tier: str = "strict", config: str = "", **keys: str
-    ) -> dict[str, Any]:
-        lines = ["[import]", 'digests = ["sha256"]', "[[plugin]]", 'name = "decompress"', 'use = "decompress"']
-        lines += [f"{key} = {value}" for key, value in keys.items()]
-        return program.report(packed, "\n".join([*lines, f"config = {{ {config} }}"]), command, tier=tier)
+    def go(packed: bytes, *, command: str = "check", tier: str = "strict", **keys: object) -> dict[str, Any]:
+        return program.report(packed, plan(plugin("decompress", **keys)), command, tier=tier)
 
     return go
 
@@ -85,7 +82,7 @@ def test_a_refused_import_leaves_nothing(check: Check, tmp_path: Path) -> None:
     ids=["xz", "zstd", "lzma"],
 )
 def test_a_huge_window_is_refused_by_the_plugin_before_its_memory_limit(check: Check, packed: bytes) -> None:
-    report = check(packed, memory='"64MiB"', config='max_window = "16MiB"')
+    report = check(packed, memory="64MiB", config={"max_window": "16MiB"})
     assert (report["exit"], report["code"]) == (1, "compressed-window")
 
 
@@ -106,16 +103,16 @@ def many(pack: Callable[[bytes], bytes], gigabytes: int) -> bytes:
         (lambda: many(lambda data: lzma.compress(data, preset=0), 4), {}),
         (lambda: many(bz2.compress, 4), {}),
         (lambda: many(gzip.compress, 2), {}),
-        (lambda: gzip.compress(many(gzip.compress, 10)), {"config": "depth = 2"}),
-        (lambda: PACKERS["zip"](many(gzip.compress, 4)), {"config": "depth = 2"}),
-        (lambda: PACKERS["lz4"](many(STREAMS["lz4"], 2)), {"config": "depth = 2"}),
+        (lambda: gzip.compress(many(gzip.compress, 10)), {"config": {"depth": 2}}),
+        (lambda: PACKERS["zip"](many(gzip.compress, 4)), {"config": {"depth": 2}}),
+        (lambda: PACKERS["lz4"](many(STREAMS["lz4"], 2)), {"config": {"depth": 2}}),
     ],
     ids=["zstd-10G", "xz-4G", "bzip2-4G", "gzip-2G", "gzip-gzip-10G", "zip-gzip-4G", "lz4-lz4-2G"],
 )
 def test_a_bomb_of_zeros_is_refused_in_little_memory(
-    check: Check, make: Callable[[], bytes], keys: dict[str, str]
+    check: Check, make: Callable[[], bytes], keys: dict[str, object]
 ) -> None:
-    report = check(make(), memory='"64MiB"', **keys)
+    report = check(make(), memory="64MiB", **keys)
     assert (report["exit"], report["code"]) == (1, "compressed-bomb")
     assert report["stored"]["complete"] is False
 
@@ -123,7 +120,7 @@ def test_a_bomb_of_zeros_is_refused_in_little_memory(
 @pytest.mark.parametrize("pack", [gzip.compress, zstd.compress, bz2.compress], ids=["gzip", "zstd", "bzip2"])
 def test_a_bomb_of_other_data_ends_at_the_limit_of_the_engine(check: Check, pack: Callable[[bytes], bytes]) -> None:
     """What takes room in the store is bounded long before the gibibyte that zeros may take."""
-    report = check(pack(b"BOMB" * (16 * MIB)) * 4, memory='"64MiB"')
+    report = check(pack(b"BOMB" * (16 * MIB)) * 4, memory="64MiB")
     assert (report["exit"], report["code"]) == (1, "transform-limit")
     assert report["stored"]["size"] < 128 * MIB
 
@@ -137,7 +134,7 @@ def test_a_nearly_empty_disk_is_accepted(check: Check, packer: str) -> None:
 
 
 def test_a_bomb_within_a_bomb_is_refused_at_once(check: Check) -> None:
-    report = check(gzip.compress(gzip.compress(bytes(64 * MIB))), memory='"64MiB"')
+    report = check(gzip.compress(gzip.compress(bytes(64 * MIB))), memory="64MiB")
     assert (report["exit"], report["code"]) == (1, "compressed-again")
     assert report["stored"]["size"] == 0
 

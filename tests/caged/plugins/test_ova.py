@@ -15,6 +15,7 @@ from support.images import padded
 from support.images.ova import SYSTEM, beginning, file, manifest, ova, ovf
 from support.images.signatures import certificate, pem, signed
 from support.images.tar import tar, tar_header
+from support.plans import plan, plugin
 from support.processes import assert_contract_alone, modules_loaded_by
 from support.program import Program
 
@@ -28,7 +29,7 @@ Check = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def check(program: Program) -> Check:
-    """``check(image, use=..., tier=..., before=..., **keys of the plugin)``: what a plan of it and `format` reports."""
+    """``check(image, use=..., tier=..., first=..., **keys of the plugin)``: what a plan of it and `format` reports."""
 
     def go(
         image: bytes | Iterator[bytes],
@@ -37,17 +38,14 @@ def check(program: Program) -> Check:
         use: str = "ova",
         tier: str = "strict",
         first: str = "",
-        **keys: str,
+        **keys: object,
     ) -> dict[str, Any]:
-        lines = ["[import]", 'digests = ["sha256"]', first, "[[plugin]]", 'name = "ova"', f'use = "{use}"']
-        lines += [f"{key} = {value}" for key, value in keys.items()]
-        plan = "\n".join([*lines, "[[plugin]]", 'name = "format"', 'use = "format"'])
-        return program.report(image, plan, command, tier=tier)
+        return program.report(image, plan(first, plugin(use, "ova", **keys), plugin("format")), command, tier=tier)
 
     return go
 
 
-def appliance(disk: bytes = DISK, *, sign: bool = False, systems: str = "") -> bytes:
+def appliance(disk: bytes = DISK, *, sign: bool = False, systems: str | None = None) -> bytes:
     """With a manifest, and perhaps its signature."""
     description = ovf(systems=systems)
     lines = manifest(("vm.ovf", description), ("disk.vmdk", disk))
@@ -76,7 +74,7 @@ def test_a_disk_before_its_descriptor_is_extracted_by_ova_any_order(check: Check
 @pytest.mark.parametrize("tier", TIERS)
 def test_a_signature_is_verified_in_the_sandbox(check: Check, tier: str, tmp_path: Path) -> None:
     (tmp_path / "vendors.pem").write_bytes(pem(VENDOR))
-    keys = {"config": '{ signature = "required" }', "grants": '{ trust = "file:vendors.pem" }', "tier": tier}
+    keys = {"config": {"signature": "required"}, "grants": {"trust": "file:vendors.pem"}, "tier": tier}
     report = check(appliance(sign=True), **keys)
     assert report["properties"]["ova.signature"] == "verified", report
     assert report["properties"]["ova.signer"] == "CN=vendor"
@@ -88,13 +86,13 @@ def test_a_signature_is_verified_in_the_sandbox(check: Check, tier: str, tmp_pat
 @pytest.mark.parametrize(
     ("keys", "what"),
     [
-        ({"config": '{ signature = "required" }'}, "nobody is trusted"),
-        ({"grants": '{ trust = "file:image" }'}, "granted as 'trust'"),
-        ({"config": '{ hardware = "vmware" }'}, "'hardware' must be"),
-        ({"config": "{ disk = -1 }"}, "from 0"),
+        ({"config": {"signature": "required"}}, "nobody is trusted"),
+        ({"grants": {"trust": "file:image"}}, "granted as 'trust'"),
+        ({"config": {"hardware": "vmware"}}, "'hardware' must be"),
+        ({"config": {"disk": -1}}, "from 0"),
     ],
 )
-def test_a_wrong_configuration_stops_the_start(check: Check, keys: dict[str, str], what: str) -> None:
+def test_a_wrong_configuration_stops_the_start(check: Check, keys: dict[str, object], what: str) -> None:
     report = check(appliance(), **keys)
     assert (report["exit"], report["code"]) == (2, "wrong-configuration")
     assert what in report["message"]
@@ -109,9 +107,9 @@ MACHINE = SYSTEM.format(
 
 def test_hardware_properties_are_set_where_the_operator_allows_them(check: Check) -> None:
     image = appliance(systems=MACHINE)
-    keys = {"config": '{ hardware = "openstack" }'}
+    keys = {"config": {"hardware": "openstack"}}
     assert check(image)["proposed"] == {}
-    assert check(image, may_set='["hw_*"]', **keys)["proposed"]["hw_firmware_type"]["value"] == "uefi"
+    assert check(image, may_set=["hw_*"], **keys)["proposed"]["hw_firmware_type"]["value"] == "uefi"
     assert (check(image, **keys)["exit"], check(image, **keys)["code"]) == (3, "plugin-properties")
 
 
@@ -142,7 +140,7 @@ def test_an_image_that_is_no_appliance_is_stored_unchanged(check: Check) -> None
 
 
 def test_a_compressed_appliance_is_unpacked_first(check: Check) -> None:
-    report = check(gzip.compress(appliance()), first='[[plugin]]\nname = "decompress"\nuse = "decompress"')
+    report = check(gzip.compress(appliance()), first=plugin("decompress"))
     assert report["stored"]["sha256"] == hashlib.sha256(DISK).hexdigest()
 
 
@@ -163,7 +161,7 @@ def large(pieces: int) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_a_large_disk_needs_little_memory(check: Check, tier: str) -> None:
-    report = check(large(300), memory='"48MiB"', tier=tier)
+    report = check(large(300), memory="48MiB", tier=tier)
     assert (report["outcome"], report["stored"]["size"]) == ("accepted", 300 * MIB), report
 
 
@@ -176,7 +174,7 @@ def test_a_compressed_disk_of_ten_gibibytes_is_refused(check: Check, use: str) -
     report = check(
         ova(("disk.vmdk", packed), descriptor=ovf(files=file(compression="gzip"))),
         use=use,
-        memory='"64MiB"',
+        memory="64MiB",
     )
     assert (report["exit"], report["code"]) == (1, "compressed-bomb")
     assert report["stored"]["complete"] is False
@@ -192,7 +190,7 @@ def sparse(size: int) -> bytes:
 
 @pytest.mark.parametrize(("size", "code"), [(10 << 30, "compressed-bomb"), (1 << 50, "ova-member-size")])
 def test_a_hole_larger_than_max_output_is_refused(check: Check, size: int, code: str) -> None:
-    report = check(sparse(size), memory='"64MiB"')
+    report = check(sparse(size), memory="64MiB")
     assert (report["exit"], report["code"]) == (1, code)
 
 
@@ -208,7 +206,7 @@ def test_a_hole_larger_than_max_output_is_refused(check: Check, size: int, code:
 )
 def test_a_descriptor_that_is_a_bomb_is_refused_in_little_memory(check: Check, code: str, descriptor: bytes) -> None:
     image = tar(("vm.ovf", descriptor), ("disk.vmdk", DISK))
-    report = check(image, memory='"192MiB"')
+    report = check(image, memory="192MiB")
     assert (report["exit"], report["code"]) == (1, code)
 
 
@@ -216,7 +214,7 @@ def test_endless_headers_are_refused_in_the_sandbox(check: Check) -> None:
     record = b"30 comment=aaaaaaaaaaaaaaaaaa\n"
     header = tar_header(b"pax", len(record), b"x") + padded(record)
     head = beginning()
-    assert check((piece for piece in (head, *[header * 1000] * 100)), memory='"64MiB"')["code"] == "ova-archive"
+    assert check((piece for piece in (head, *[header * 1000] * 100)), memory="64MiB")["code"] == "ova-archive"
 
 
 def test_it_imports_only_the_contract_and_loads_libraries_late() -> None:

@@ -37,3 +37,8 @@ MACHINE = system(
     os='<OperatingSystemSection ovf:id="94" vmw:osType="ubuntu64Guest"><Info>os</Info></OperatingSystemSection>',
     more='<vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="efi"/>',
 )
+PASD_FIELDS = (
+    "<pasd:InstructionSet>DMTF:x86:64</pasd:InstructionSet>"
+    "<pasd:ProcessorArchitecture> x86\n</pasd:ProcessorArchitecture>"
+    "<pasd:Other>more</pasd:Other><rasd:InstructionSet>no</rasd:InstructionSet>"
+)

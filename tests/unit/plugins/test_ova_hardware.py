@@ -5,7 +5,21 @@ from __future__ import annotations
 import pytest
 
 from support.images.ova import disk, file, ova, ovf
-from support.images.ova_hardware import CPU, DISK_ON, DRIVE, IDE, MACHINE, MEMORY, NET, SATA, SCSI, cores, item, system
+from support.images.ova_hardware import (
+    CPU,
+    DISK_ON,
+    DRIVE,
+    IDE,
+    MACHINE,
+    MEMORY,
+    NET,
+    PASD_FIELDS,
+    SATA,
+    SCSI,
+    cores,
+    item,
+    system,
+)
 from support.plugin_runs import extracted
 
 
@@ -146,15 +160,8 @@ def test_the_machine_with_the_disk_is_chosen_among_several() -> None:
     assert proposed(machine("a", 1, "other"), machine("b", 2, "other")) == {}
 
 
-CIM = (
-    "<pasd:InstructionSet>DMTF:x86:64</pasd:InstructionSet>"
-    "<pasd:ProcessorArchitecture> x86\n</pasd:ProcessorArchitecture>"
-    "<pasd:Other>more</pasd:Other><rasd:InstructionSet>no</rasd:InstructionSet>"
-)
-
-
 def test_cim_properties_have_the_names_of_glance() -> None:
-    machine = system(item(1, CPU, VirtualQuantity=2), more=CIM)
+    machine = system(item(1, CPU, VirtualQuantity=2), more=PASD_FIELDS)
     expected = {"cim_pasd_InstructionSet": "DMTF:x86:64", "cim_pasd_ProcessorArchitecture": "x86"}
     assert proposed(machine, hardware="cim") == expected
     assert proposed(machine, hardware="cim", cim=["Other"]) == {"cim_pasd_Other": "more"}
