@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Douane from end to end, in a minute: the README's plugin, a good disk, a hostile one, and what becomes of each.
+# Douane from end to end, in a minute: the README's plugin, a good disk and a hostile one.
 # Prints each command before it runs it, and stops at the first that does not end as it should. Everything happens in
 # a temporary folder that is removed at the end; --keep leaves it. `make demo` prepares what this needs.
 set -euo pipefail
@@ -17,7 +17,7 @@ here=$(mktemp -d "${TMPDIR:-/tmp}/douane-demo.XXXXXX")
 clean_up() {
     local status=$?
     if [ -n "$keep" ]; then echo "All of it is in $here"; else rm -rf "$here"; fi
-    [ $status -eq 0 ] || echo "The demo stopped: what it says last is what did not end as it should (status $status)." >&2
+    [ $status -eq 0 ] || echo "The demo stopped at the command above (status $status)." >&2
 }
 trap clean_up EXIT
 cd "$here"
@@ -46,7 +46,7 @@ awk '/^```/ { if (block ~ /class BootSector/) exit; block = ""; inside = /^```py
 [ -s boot_sector.py ] || { echo "README.md holds no Python example with a class BootSector." >&2; exit 1; }
 sed 's/^/    /' boot_sector.py
 
-title "What an operator says: every image shall be of the format it claims, and have a boot sector"
+title "The operator's plan: every image has the format it claims, and a boot sector"
 cat > douane.toml <<'TOML'
 [[plugin]]
 name = "format"
@@ -58,9 +58,9 @@ use = "boot_sector.py:BootSector"
 TOML
 sed 's/^/    /' douane.toml
 
-title "Three images: a disk that boots, one that does not, and a qcow2 that wants to read a file of the host"
+title "Three images: a disk that boots, one that does not, and a qcow2 that refers to a file of the host"
 run 0 truncate --size 64M disk.raw
-note "and the two bytes at its byte 510 that make it bootable, with some data in its middle"
+note "The two bytes at offset 510 make the disk bootable; some data follow in its middle."
 printf '\x55\xaa' | dd of=disk.raw bs=1 seek=510 conv=notrunc status=none
 dd if=/dev/urandom of=disk.raw bs=1M seek=32 count=4 conv=notrunc status=none
 run 0 truncate --size 64M blank.raw
@@ -68,20 +68,20 @@ run 0 qemu-img create -q -f raw secret.raw 1M
 run 0 qemu-img create -q -f qcow2 -b "$here/secret.raw" -F raw hostile.qcow2
 run 0 qemu-img convert -f raw -O qcow2 disk.raw disk.qcow2
 
-title "What cages this machine can give"
+title "The sandbox tiers of this host"
 run 0 douane doctor
 
-title "The plan: what every image goes through"
+title "The effective plan, defaults included"
 run 0 douane plan --config douane.toml
 
-title "Checking: nothing is stored"
+title "Checking stores nothing"
 run 0 douane check disk.raw --config douane.toml
 run 1 douane check blank.raw --config douane.toml
 note "The tenant reads why; a program reads the code: douane check --json"
 run 1 douane check hostile.qcow2
-note "Without a configuration the plan is Douane's own look at the format: nothing that points out of the image gets in."
+note "Without a configuration the plan is the inspector format: it refuses images that refer to other files."
 
-title "Importing: the same checks, and then it is in the store, whole"
+title "Importing: the same checks, and an accepted image is stored"
 run 0 douane import disk.raw --config douane.toml --name first --property os_distro=debian | tee imported.txt
 run 0 douane import disk.qcow2 --name second
 run 1 douane import blank.raw --config douane.toml --name never
@@ -90,13 +90,13 @@ id=$(grep -Eo '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' imported.txt | tail -n
     { echo "douane import printed no image id." >&2; exit 1; }
 run 0 douane show "$id"
 
-title "And out again, byte for byte"
+title "Saving returns the same bytes"
 run 0 douane save "$id" saved.raw
 run 0 sha256sum disk.raw saved.raw
 run 0 cmp disk.raw saved.raw
 run 0 du -h --apparent-size disk.raw saved.raw
 run 0 du -h disk.raw saved.raw
-note "Holes stayed holes."
+note "Holes are preserved."
 run 0 douane delete "$id"
 
-title "That was Douane. Write your own plugin next: docs/tutorial.md"
+title "Next: write your own plugin, docs/tutorial.md"

@@ -31,7 +31,7 @@ install() {
         as_root=(sudo -n)
     fi
     say "Installing with apt-get: $*"
-    "${as_root[@]}" apt-get update -qq || say "apt-get update failed; going on with the package lists that are here."
+    "${as_root[@]}" apt-get update -qq || say "apt-get update failed; using the existing package lists."
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null ||
         stop "apt-get could not install: $*. What it said stands above; install them by hand, then run this again."
 }
@@ -118,9 +118,9 @@ fi
 
 pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input)
 requirements=("${locks[@]/#/--requirement=requirements/}")
-say "Installing what requirements/ pins (${locks[*]}): wheels only, each checked against its hash."
+say "Installing the versions in requirements/ (${locks[*]}): wheels only, each checked against its hash."
 "${pip[@]}" --only-binary :all: --require-hashes "${requirements[@]/%/.txt}"
-say "Installing what this folder holds, editable: ${projects[*]}."
+say "Installing the distributions of this repository in editable mode."
 "${pip[@]}" --no-deps --no-build-isolation "${projects[@]/#/--editable=}"
 
 say "Ready: Python $(version_of .venv/bin/python), $(bwrap --version), $(qemu-img --version | sed -n 1p), Linux $(uname -r)."

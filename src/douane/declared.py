@@ -1,4 +1,4 @@
-"""What the sender says of an image. Nothing of it is proven: plugins compare it with the bytes."""
+"""The sender's claims about an image. They are unproven: plugins compare them with the bytes."""
 
 from __future__ import annotations
 

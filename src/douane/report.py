@@ -95,7 +95,7 @@ class Verdict(msgspec.Struct, kw_only=True):
     """Seconds, if it deferred."""
 
     ran: Provenance | None = None
-    """What was run."""
+    """The code that ran."""
 
     detail: str | None = None
     """For the operator, not for the tenant: a traceback, an exit status."""

@@ -45,7 +45,7 @@ class ReleasePin(Action, frozen=True):
 
 
 class PinForAuditor(Action, frozen=True):
-    """Keep the beginning of a ring for an auditor that is not ready, as long as nobody else needs the room."""
+    """Keep the beginning of a ring for an auditor that is not ready, until another reader needs the slots."""
 
     plugin: str
     ring: int
@@ -99,7 +99,7 @@ class FailPlugin(Action, frozen=True):
 
 
 class RefuseOutput(Action, frozen=True):
-    """Refuse what a transform made, also if it has answered."""
+    """Refuse a transform's output, also after its answer."""
 
     plugin: str
     code: str
@@ -107,7 +107,7 @@ class RefuseOutput(Action, frozen=True):
 
 
 class ReleasePlugin(Action, frozen=True):
-    """Give up what a plugin that has ended still holds: its place in the ring, and its scratch files."""
+    """Release the ring and the scratch files of a plugin that has ended."""
 
     plugin: str
 

@@ -1,6 +1,6 @@
 """The decisions of a run: events in, actions out. No I/O, no threads, no clock; see tests/unit/engine.
 
-The states are PREPARING (the image has not come), RUNNING, and DECIDED, which is final.
+The states are PREPARING (before the image), RUNNING, and DECIDED, which is final.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Decisions:
         until: Until = "stored",
         findings: Mapping[str, Any] | None = None,
     ) -> None:
-        """`findings` are given to plugins that ask for those of the others; None: those that the others have."""
+        """`findings` replaces the findings of earlier plugins, for a run of one plugin."""
         self.state = RunState.PREPARING
         self.stages: list[Stage] = split(plugins)
         self.decisive: str | None = None
@@ -147,7 +147,7 @@ class Decisions:
     # plugins
 
     def _on_ready(self, event: PluginReady) -> list[Action]:
-        """A plugin is ready for its image. While the image runs, only an auditor can be so late."""
+        """Send the image to a plugin that became ready. During a run, only an auditor can be this late."""
         plugin = self._by_name[event.plugin]
         plugin.ready, plugin.needs = True, event.needs
         if event.misjudged:
@@ -161,7 +161,7 @@ class Decisions:
         return [*actions, *self._delivery.send_file(stage), *self._delivery.send_findings()]
 
     def _on_decided(self, event: TransformDecided) -> list[Action]:
-        """A transform has said whether there is anything to do."""
+        """Start the next stage, on the same bytes or on the transform's output."""
         plugin = self._by_name[event.plugin]
         stage = self.stages[plugin.stage]
         actions: list[Action] = []
@@ -179,7 +179,7 @@ class Decisions:
         return [*actions, *self._release_pin(stage)]
 
     def _on_answer(self, event: PluginAnswered) -> list[Action]:
-        """A plugin has answered, or failed to. It lets go of the ring only when that has had its effect."""
+        """Handle an answer or a failure. The plugin releases the ring only after its answer has taken effect."""
         plugin, verdict = self._by_name[event.plugin], event.verdict
         plugin.verdict = verdict
         actions: list[Action] = []
@@ -221,11 +221,11 @@ class Decisions:
         return [ReleasePin(stage.number)] if pinned else []
 
     def _on_full_ring(self, stage: Stage, *, idle: bool) -> list[Action]:
-        """A transform that wants more than is kept for those after it makes a new image: they begin with that."""
+        """Decide for a transform that needs more bytes than the ring keeps: later stages read its output."""
         transform = stage.transform
         if not stage.is_pinned or transform is None:
             return []
-        if self._until == "answered":  # nobody reads after it, so nothing need be kept
+        if self._until == "answered":  # no later stage needs the beginning of the ring
             return self._release_pin(stage)
         return [ForceDecision(transform.name), *self._release_pin(stage)] if idle else []
 
@@ -242,7 +242,7 @@ class Decisions:
         return self._finish_output(stage)
 
     def _finish_output(self, stage: Stage) -> list[Action]:
-        """The new image is whole when the pipe is at its end *and* the transform has said so."""
+        """Finish the next ring once the transform's pipe has ended *and* the transform has accepted."""
         verdict = stage.transform.verdict if stage.transform is not None else None
         is_whole = stage.output is Output.ENDED and verdict is not None and verdict.outcome == "accepted"
         return [FinishRing(stage.number + 1)] if is_whole else []
@@ -252,7 +252,7 @@ class Decisions:
         stage.waiting = []
         if not all(plugin.is_auditor for plugin in readers):
             return self._fail(error)
-        message = "could not be given the image"  # an auditor never refuses, also not by what it needs
+        message = "could not be given the image"  # a failure of an auditor never decides, even for lack of space
         return [FailPlugin(plugin.name, "failed", error.code, message, str(error)) for plugin in readers]
 
     def _fail(self, error: DouaneError) -> list[Action]:
@@ -260,7 +260,7 @@ class Decisions:
         return self._end()
 
     def _end(self) -> list[Action]:
-        """The outcome stands: nothing that is still under way can change it."""
+        """Set the final state: no later event changes the outcome."""
         self.state = RunState.DECIDED
         unanswered = [plugin.name for plugin in self._plugins if plugin.verdict is None]
         return [StopStreams(), *map(StopPlugin, unanswered)]

@@ -34,11 +34,11 @@ class Delivery:
         self._asking: list[PluginState] = []
 
     def take_formats(self, becomes: Mapping[str, str]) -> None:
-        """A transform has said what the image becomes."""
+        """Record the formats that a transform declares for its output."""
         self.image = msgspec.structs.replace(self.image, **becomes)
 
     def send(self, plugin: PluginState, stage: Stage) -> list[Action]:
-        """Give a plugin of a stage that has begun its image, or note what it waits for."""
+        """Send the image to a plugin of a started stage, or record that the plugin waits."""
         assert stage.ring is not None
         if plugin.needs == "file":
             stage.waiting.append(plugin)
@@ -52,13 +52,13 @@ class Delivery:
         return []
 
     def send_file(self, stage: Stage) -> list[Action]:
-        """Plugins that read at random get the image when all of it is in its file and its format is known."""
+        """Send the image to plugins that read at random, once the file is complete and the format is known."""
         formats = [plugin.verdict for plugin in stage.plugins if plugin.is_format]
         if stage.ring is None or stage.file_size is None or None in formats:
             return []
         facts = msgspec.structs.replace(self._facts(stage.ring), size=stage.file_size, ring=0)
         for verdict in formats:
-            # A tool that opens the image is told the format and need not guess.
+            # A tool that opens the image receives the identified format and need not guess.
             if verdict is not None and (disk_format := verdict.properties.get(f"{verdict.plugin}.disk_format")):
                 facts = msgspec.structs.replace(facts, disk_format=str(disk_format))
         ready = [plugin for plugin in stage.waiting if plugin.ready]
@@ -66,7 +66,7 @@ class Delivery:
         return [SendImage(plugin.name, facts, None) for plugin in ready if plugin.verdict is None]
 
     def send_findings(self) -> list[Action]:
-        """Plugins that go by the findings of others get their image when all before them have answered."""
+        """Send the image to plugins that read findings, once all earlier plugins have answered."""
         actions: list[Action] = []
         for plugin in list(self._asking):
             earlier = [other for other in self._plugins[: self._plugins.index(plugin)] if not other.is_auditor]

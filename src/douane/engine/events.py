@@ -7,33 +7,33 @@ from douane.host.events import Event
 
 
 class RunStarted(Event, frozen=True):
-    """The image is there; `size` is its length in bytes, None if that is not known."""
+    """The image has arrived; `size` is its length in bytes, None if unknown."""
 
     size: int | None
 
 
 class SourceEnded(Event, frozen=True):
-    """All of the image has been received, or it could not be."""
+    """The source has ended, or failed with `error`."""
 
     error: DouaneError | None
 
 
 class OutputEnded(Event, frozen=True):
-    """The output of the transform that ends `stage` is at its end, or could not be taken."""
+    """The output of the transform of `stage` has ended, or failed with `error`."""
 
     stage: int
     error: DouaneError | None
 
 
 class FilePassedOn(Event, frozen=True):
-    """The file of `stage` has been read into the ring of the next stage, or could not be."""
+    """The file of `stage` was copied into the ring of the next stage, or the copy failed with `error`."""
 
     stage: int
     error: DouaneError | None
 
 
 class FileWritten(Event, frozen=True):
-    """All that `stage` reads, `size` bytes, is in its file."""
+    """The file of `stage` is complete, with `size` bytes."""
 
     stage: int
     size: int
@@ -57,13 +57,13 @@ class AllRead(Event, frozen=True):
 
 
 class RingFull(Event, frozen=True):
-    """Nothing more fits into the pinned ring of `stage`; `idle`: its transform has let go of all of it."""
+    """The pinned ring of `stage` is full; `idle`: its transform has read all of it."""
 
     stage: int
     idle: bool
 
 
 class Tick(Event, frozen=True):
-    """So many seconds have passed since the last one."""
+    """`seconds` have passed since the last tick."""
 
     seconds: float

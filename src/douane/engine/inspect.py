@@ -36,7 +36,7 @@ DEFAULTS = RunOptions()
 def inspect_image(
     plan: Plan, image: DeclaredImage, source: Source, sink: Sink | None = None, options: RunOptions = DEFAULTS
 ) -> Report:
-    """Let the image of `source` through `plan`, once. With `sink`, what comes out is written there, durable.
+    """Run the image of `source` through `plan`, once, and write the result to `sink`, durably, if there is one.
 
     The report's outcome is "accepted" only if every byte was read and written and every plugin that has a say
     said yes. `source` is closed. Raises PlanError if a plugin cannot be used as it is configured: nothing has
@@ -58,13 +58,13 @@ def inspect_image(
 def choose_tier(plan: Plan, name: str | None) -> sandbox.Tier:
     """The tier of a run: exactly the one called `name`, or the best there is, not below the plan's floor.
 
-    Raises SandboxError with what is missing and what to do.
+    Raises SandboxError, which names the missing layer and the remedy.
     """
     return sandbox.choose(sandbox.Tier(name) if name is not None else None, sandbox.Tier(plan.minimum_sandbox))
 
 
 def check_declared(plan: Plan, image: DeclaredImage) -> None:
-    """Raise PlanError unless what is declared fits a frame that is sent at once, and is the sender's to declare."""
+    """Raise PlanError if the declared facts exceed one frame, or include a property in a plugin's namespace."""
     for name in image.properties:
         plugin = name.partition(".")[0]
         if "." in name and any(plugin == spec.name for spec in plan.plugins):

@@ -61,7 +61,7 @@ def _accept(run: Run, report: Report) -> None:
 
 
 def _take_format(verdict: Verdict, report: Report) -> None:
-    """The image is stored as what the format inspector has found the stored bytes to be."""
+    """Record the format that the format inspector identified in the stored bytes."""
     facts = {key.partition(".")[2]: value for key, value in verdict.properties.items()}
     disk_format, container = facts.get("disk_format"), facts.get("container_format")
     virtual_size = facts.get("virtual_size")

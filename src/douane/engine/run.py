@@ -150,7 +150,7 @@ class Run:
                 self.launched.loop.post(RingFull(stage.number, transform.caught_up()))
 
     def _conclude(self) -> None:
-        """Wait for the readers, and complete the verdicts with what is known only now."""
+        """Wait for the readers, then add sizes and the decisive mark to the verdicts."""
         self.launched.measure_disk()
         self.streams.stop()
         error = self.streams.join()
@@ -166,15 +166,15 @@ class Run:
         verdict.decisive = verdict.plugin == self.decisions.decisive
         verdict.bytes_total = ring.size if ring is not None and ring.ended else announced
         if process.needs == "file" and verdict.outcome == "accepted":
-            verdict.bytes_seen = verdict.bytes_total or 0  # it could see all; what it did see is its own business
+            verdict.bytes_seen = verdict.bytes_total or 0  # it could read the whole file; its reads are not counted
 
     def is_stored(self, process: PluginProcess) -> bool:
-        """True if what the plugin looked at is what comes out at the end."""
+        """True if the plugin's stage reads the stored bytes."""
         stages = self.decisions.stages
         return stages[process.plugin.stage].ring == stages[-1].ring
 
     def close(self) -> None:
-        """End all that still runs, so that what was launched can be closed. Idempotent."""
+        """End processes and threads, so that `launched` can be closed. Idempotent."""
         self.streams.stop()
         self.launched.end()
         self.streams.close()

@@ -54,7 +54,7 @@ class Streams:
     # reading
 
     def begin(self, stage: int, ring_number: int) -> None:
-        """Start the digests and the writer of a stage; the ring of the last stage is what is stored."""
+        """Start the digests and the writer of a stage. The store receives the ring of the last stage."""
         ring, self._stages[stage].ring = self._rings[ring_number], ring_number
         if stage == 0:
             self._received_by = [self._digest(ring, name) for name in self._plan.received_digests]
@@ -153,7 +153,7 @@ class Streams:
             pin.drop()
 
     def pin_for_auditor(self, plugin: str, ring: int) -> None:
-        """Keep the beginning of a ring for an auditor that is not ready, as long as nobody else needs the room."""
+        """Keep the beginning of a ring for an auditor that is not ready, until another reader needs the slots."""
         self._auditor_pins[plugin] = LateReaderPin(self._rings[ring], lambda: self._post(AuditorOverrun(plugin)))
 
     def release_auditor_pin(self, plugin: str) -> None:

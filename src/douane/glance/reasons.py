@@ -9,7 +9,7 @@ from .outcome import UNDECIDED, Reason
 
 
 def reason_of(report: Report | None, error: DouaneError | None) -> Reason:
-    """The reason. What is wrong inside this service is for the operator's log, and not for the tenant."""
+    """The reason for the tenant. Faults of this service go into the operator's log instead."""
     if report is not None and report.outcome == "refused":
         message = report.message or "it does not meet the rules of this site"
         return Reason("refused", report.code or "refused", f"The image is refused: {message}")

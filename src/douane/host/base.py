@@ -79,10 +79,10 @@ class PluginProcess(Protocol):
         """
 
     def caught_up(self) -> bool:
-        """True if the plugin has let go of all bytes that it was sent."""
+        """True if the plugin has read all bytes that were sent to it."""
 
     def force_decision(self) -> None:
-        """From now on a transform can only make a new image: the beginning of this one is kept no longer."""
+        """Tell a transform that `unchanged` is no longer possible: the beginning of the image has left the ring."""
 
     def stop(self) -> None:
         """End the process without an answer: the image was decided without it."""
@@ -91,7 +91,7 @@ class PluginProcess(Protocol):
         """End the process with a failure; `message` completes "the check NAME ..."."""
 
     def refuse(self, code: str, message: str) -> None:
-        """Refuse the output, also after an accept: a transform may answer before too much of its output is read."""
+        """Refuse the output, also after an accept: a transform may answer before its output exceeds a limit."""
 
     def provenance(self) -> Provenance:
         """The provenance of the plugin: its code, configuration and sandbox."""

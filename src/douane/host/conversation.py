@@ -56,7 +56,7 @@ TRANSFORM_FRAMES = frozenset({wire.BECOMES, wire.BEGIN, wire.UNCHANGED})
 
 
 class Conversation:
-    """The phase of one plugin process, and what it has decided."""
+    """The phase of one plugin process, and a transform's decision."""
 
     def __init__(self) -> None:
         self.phase = Phase.LOADING
@@ -84,7 +84,7 @@ class Conversation:
         self.decided = True
 
     def force(self) -> None:
-        """From now on the transform can only make a new image: the beginning of this one is kept no longer."""
+        """Forbid `unchanged`: the beginning of the image has left the ring."""
         self._forced = True
 
 

@@ -29,8 +29,8 @@ class ExecPlugin(SandboxedPlugin):
     misjudged = False
     error: PlanError | None = None
 
-    def __init__(self, plugin: ResolvedPlugin, cage: sandbox.SandboxSpec, loop: Loop, emit: LogLine) -> None:
-        super().__init__(plugin, cage, loop, emit)
+    def __init__(self, plugin: ResolvedPlugin, sandbox_spec: sandbox.SandboxSpec, loop: Loop, emit: LogLine) -> None:
+        super().__init__(plugin, sandbox_spec, loop, emit)
         self._feeder: StdinFeeder | None = None
         self._stdin: int | None = None
 

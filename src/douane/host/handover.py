@@ -30,7 +30,7 @@ class Handover(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def handover(spec: PluginSpec, supplies: Supplies, *, needs_file: bool) -> Iterator[Handover]:
-    """Open what the plugin is handed, and close it at the end of the block.
+    """Open the plugin's descriptors, and close them at the end of the block.
 
     Raises PlanError for a grant that cannot be opened, GrantUnavailable if its service does not answer, and SinkError.
     """

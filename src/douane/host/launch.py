@@ -197,7 +197,7 @@ def _ignore(event: Event) -> None:
 def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: LogLine) -> PluginProcess:
     """The process of one plugin, not started."""
     spec = plugin.spec
-    cage = sandbox.SandboxSpec(
+    sandbox_spec = sandbox.SandboxSpec(
         tier=tier,
         interpreter=plugin.interpreter,
         bounds=sandbox.Bounds(
@@ -214,7 +214,7 @@ def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: L
         name=spec.name,
     )
     if plugin.code.is_exec:
-        return ExecPlugin(plugin, cage, loop, emit)
+        return ExecPlugin(plugin, sandbox_spec, loop, emit)
     if plugin.code.argv:
-        return WirePlugin(plugin, cage, loop, emit)
-    return PythonPlugin(plugin, cage, loop, emit)
+        return WirePlugin(plugin, sandbox_spec, loop, emit)
+    return PythonPlugin(plugin, sandbox_spec, loop, emit)

@@ -75,7 +75,7 @@ class Limits:
                 "timeout",
                 "plugin-stalled",
                 f"made no progress for {show_duration(self._spec.stall)}",
-                f"it had let go of {position} bytes; raise 'stall' if it needs longer for one piece of work",
+                f"it had read {position} bytes; raise 'stall' if it needs longer for one piece of work",
             )
         if clock == "timeout":
             return Failure(

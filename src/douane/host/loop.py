@@ -69,7 +69,7 @@ class Loop:
                 self._drain(handle)
 
     def poll(self, handle: Handler) -> None:
-        """Call what is ready now, without waiting and without a tick."""
+        """Call the callbacks that are ready now, without waiting and without a tick."""
         self._select(0, handle)
 
     def _select(self, seconds: float, handle: Handler) -> None:

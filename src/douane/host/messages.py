@@ -56,7 +56,7 @@ class SentScratch(msgspec.Struct, frozen=True):
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """LOAD: which plugin to load, and what it is given."""
+    """LOAD: the plugin to load, its configuration and its descriptors."""
 
     levels: tuple[int, int]
     name: str
@@ -205,7 +205,7 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A plugin's own answer, checked. `seen` is how far it says it has read, in bytes."""
+    """A plugin's own answer, checked. `seen` is its own count of the bytes it read."""
 
     outcome: Literal["accepted", "refused", "incomplete", "deferred"]
     code: str | None = None
@@ -260,7 +260,7 @@ def decode_answer(kind: int, payload: bytes) -> Answer:
         defer = decode(kind, payload, Defer)
         delay = defer.retry_after
         if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 < delay < MOST_SECONDS:
-            raise Violation("it deferred by what is no number of seconds, or too many")
+            raise Violation("its DEFER frame has an invalid 'retry_after'")
         return Answer(
             outcome="deferred",
             code="deferred",

@@ -92,7 +92,7 @@ class OutputPipes:
         self._rate.charge(len(data) // 64 if full else len(data), fd, functools.partial(self._read, name))
 
     def drain(self) -> None:
-        """Read what is left, when the process has ended."""
+        """Read the remaining output of the ended process."""
         for name, fd in self._fds.items():
             with contextlib.suppress(BlockingIOError):
                 while data := os.read(fd, READ_BYTES):

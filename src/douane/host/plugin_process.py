@@ -30,7 +30,7 @@ END_SECONDS = 3.0
 class SandboxedPlugin:
     """See :class:`.base.PluginProcess`, whose common part this is."""
 
-    def __init__(self, plugin: ResolvedPlugin, cage: sandbox.SandboxSpec, loop: Loop, emit: LogLine) -> None:
+    def __init__(self, plugin: ResolvedPlugin, sandbox_spec: sandbox.SandboxSpec, loop: Loop, emit: LogLine) -> None:
         self.plugin = plugin
         self.spec = plugin.spec
         self.ready = False
@@ -42,12 +42,12 @@ class SandboxedPlugin:
         self.becomes: dict[str, str] = {}
         self._warnings: list[Warned] = []
         self._loop = loop
-        self._cage = cage
+        self._sandbox_spec = sandbox_spec
         self._log = PluginLog(self.spec.name, emit)
         self._limits = Limits(self.spec)
         self._stopwatch = Stopwatch()
         self._scratch: ScratchFiles | None = None
-        self._process = SandboxedProcess(cage, loop, self._log)
+        self._process = SandboxedProcess(sandbox_spec, loop, self._log)
         self._is_sandboxed = False
         self._has_image = False
         self._signs_of_life = 0
@@ -114,7 +114,7 @@ class SandboxedPlugin:
             version=self.plugin.code.version,
             code_sha256=self.plugin.code.code_sha256,
             config_sha256=self.spec.config_digest(),
-            sandbox=self._cage.tier.value,
+            sandbox=self._sandbox_spec.tier.value,
         )
 
     def end(self) -> None:
@@ -165,7 +165,7 @@ class SandboxedPlugin:
         self.fail("failed", "plugin-protocol", "broke off the conversation with Douane", detail)
 
     def _on_process_end(self) -> None:
-        """The process has ended: read what it still sent, then conclude."""
+        """Read the remaining frames of the ended process, then conclude."""
         self._process.receive_rest()
         self._handle_frames()
         if self.verdict is None and (code := self._process.exit_code(END_SECONDS)) is not None:
@@ -246,7 +246,7 @@ class SandboxedPlugin:
         raise NotImplementedError
 
     def _is_clogged(self) -> bool:
-        """True if the process did not read what it was sent."""
+        """True if the process did not read its channel."""
         return False
 
     def _on_sandboxed(self) -> None:

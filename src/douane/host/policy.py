@@ -1,4 +1,4 @@
-"""The operator's policy: what a plugin's answer does to the image. Any enforcing refusal refuses it."""
+"""The operator's policy: the effect of a plugin's answer. Any enforcing refusal refuses the image."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ class PythonPlugin(SandboxedPlugin):
 
     UNLOADED = "it cannot be imported"
 
-    def __init__(self, plugin: ResolvedPlugin, cage: sandbox.SandboxSpec, loop: Loop, emit: LogLine) -> None:
-        super().__init__(plugin, cage, loop, emit)
+    def __init__(self, plugin: ResolvedPlugin, sandbox_spec: sandbox.SandboxSpec, loop: Loop, emit: LogLine) -> None:
+        super().__init__(plugin, sandbox_spec, loop, emit)
         self.misjudged = False
         self.error: PlanError | None = None
         self._conversation = Conversation()
@@ -61,7 +61,7 @@ class PythonPlugin(SandboxedPlugin):
         self._process.send(pack(wire.LOAD, load))
 
     def _spawn_with(self, handed: Handover, log_level: int) -> messages.Load:
-        """Start the process; the message that says what it was handed."""
+        """Start the process and return the LOAD message for it."""
         scratch = self._open_scratch()
         output_fd = None
         if self.is_transform:
@@ -146,10 +146,10 @@ class PythonPlugin(SandboxedPlugin):
     def _on_offset(self, kind: int, offset: int) -> None:
         reader = self._reader
         if reader is None:
-            raise Violation("it let go of bytes that it was not sent")
+            raise Violation("it released bytes before it was sent any")
         is_true = reader.released_to(offset) if kind == wire.RELEASE else reader.reached(offset)
         if not is_true:
-            raise Violation(f"it let go of the bytes up to {offset}; it had been sent {reader.sent}")
+            raise Violation(f"it released bytes up to {offset}; it had been sent {reader.sent}")
 
     def _on_described(self, described: messages.Described) -> None:
         if (unusable := check_level(described)) is not None:

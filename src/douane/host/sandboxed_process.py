@@ -19,8 +19,8 @@ from .pipes import OutputPipes, RateLimit
 class SandboxedProcess:
     """Started once, ended once. Before the start and after the end it does nothing and has nothing to say."""
 
-    def __init__(self, cage: sandbox.SandboxSpec, loop: Loop, log: PluginLog) -> None:
-        self._cage = cage
+    def __init__(self, sandbox_spec: sandbox.SandboxSpec, loop: Loop, log: PluginLog) -> None:
+        self._sandbox_spec = sandbox_spec
         self._loop = loop
         self._log = log
         self._rate = RateLimit(loop)
@@ -51,7 +51,7 @@ class SandboxedProcess:
         stdout, stderr = self._pipes.open()
         try:
             self._process = sandbox.start(
-                self._cage,
+                self._sandbox_spec,
                 code,
                 channel=theirs.fileno(),
                 keep=keep,
@@ -103,7 +103,7 @@ class SandboxedProcess:
         self._rate.charge(channel.receive(), channel.fileno(), self._on_channel)
 
     def receive_rest(self) -> None:
-        """The process has ended: read what it still sent and printed."""
+        """Read the remaining frames and output of the ended process."""
         channel = self._channel
         while channel is not None and not channel.closed and channel.receive():
             pass
@@ -129,7 +129,7 @@ class SandboxedProcess:
         """Check the process's first frame, which says that the sandbox is closed. Raises Violation, SandboxError."""
         if kind != wire.CAGED:
             raise Violation(f"its first frame is {name_of(kind)}, not CAGED")
-        sandbox.confirm(payload, self._cage)
+        sandbox.confirm(payload, self._sandbox_spec)
 
     # the process
 

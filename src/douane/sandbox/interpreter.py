@@ -77,7 +77,7 @@ class Interpreter(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct):
-    """What a Python says about itself."""
+    """The answers of an interpreter about itself."""
 
     version: tuple[int, int]
     executable: str = ""

@@ -11,7 +11,7 @@ _COUNTED = ("RssAnon:", "RssFile:", "VmSwap:", "VmPTE:")
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What a sandbox uses now."""
+    """The resources that a sandbox uses now."""
 
     memory: int
     """Bytes resident or swapped out, including page tables, without the ring."""

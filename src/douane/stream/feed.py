@@ -70,7 +70,7 @@ class SourceFeed(Feed):
 
 
 class OutputFeed(Feed):
-    """Fills a ring from the pipe of a transform: a copy, because nobody may read memory that a plugin can write."""
+    """Copy a transform's output from its pipe into a ring: no plugin may read memory that another can write."""
 
     def __init__(
         self,

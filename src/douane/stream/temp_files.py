@@ -1,4 +1,4 @@
-"""Temporary files without a name: nobody else can open them, and they are gone when the last descriptor is closed."""
+"""Temporary files without a name: no other process can open them, and they disappear with the last descriptor."""
 
 from __future__ import annotations
 

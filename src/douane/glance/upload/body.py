@@ -29,7 +29,7 @@ class PieceInspector(Protocol):
 
 
 class NotAccepted(Exception):
-    """The image is not let in. Glance, in the middle of reading, gives up what it has read."""
+    """The image was refused. Glance, which is reading the body, discards it."""
 
 
 class InspectedBody:
