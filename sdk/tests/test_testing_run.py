@@ -296,6 +296,72 @@ def test_a_result_has_warnings_log_lines_and_proposals(caplog):
     assert ("douane_plugin.testing.sayer", logging.WARNING, "two lines") in caplog.record_tuples
 
 
+@pytest.mark.parametrize("answer", [None, Reject("bad", "it is bad"), Incomplete("odd", "it is odd")], ids=repr)
+def test_documents_come_with_every_answer(answer):
+    def attach(self, image):
+        packages = [{"name": "bash", "version": "5.2", "bytes": 1 << 63}]
+        self.attach("packages", packages)
+        packages.clear()  # the plugin may go on with its objects
+        self.attach("notes", "first")
+        self.attach("notes", {"depth": [[1.5, None, True]]})
+        if answer is not None:
+            raise answer
+
+    result = run(doing(attach), raise_on_failure=False)
+    assert result.outcome == ("accepted" if answer is None else {"bad": "refused", "odd": "incomplete"}[answer.code])
+    assert result.documents == {
+        "packages": [{"name": "bash", "version": "5.2", "bytes": 1 << 63}],
+        "notes": {"depth": [[1.5, None, True]]},
+    }
+    assert result != run(doing(lambda self, image: None))
+
+
+def nested(levels):
+    document = []
+    for _ in range(levels - 1):
+        document = [document]
+    return document
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "text"),
+    [
+        ("Upper", 1, "a-z 0-9 _"),
+        ("", 1, "a-z 0-9 _"),
+        ("x" * 65, 1, "1 to 64"),
+        ("big", "x" * (256 << 10), "together"),
+        ("set", {1}, "cannot be sent"),
+        ("infinite", float("inf"), "not a finite number"),
+        ("key", {1: 2}, "a key is a str"),
+        ("endless", nested(100_000), "cannot be sent"),
+    ],
+    ids=["capitals", "no name", "a long name", "long", "a set", "infinity", "a number as key", "endless"],
+)
+def test_an_invalid_document_is_an_error_where_it_is_attached(name, document, text):
+    with pytest.raises(ValueError, match=text):
+        run(doing(lambda self, image: self.attach(name, document)))
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [(nested(33), "32 levels"), (1 << 64, "64 bits"), ("\0", "NUL"), ({"\0": 1}, "NUL")],
+    ids=["deep", "large", "NUL", "NUL in a key"],
+)
+def test_a_document_that_no_catalog_can_store_fails_as_in_production(document, text):
+    with pytest.raises(PluginFailed, match=text):
+        run(doing(lambda self, image: self.attach("document", document)))
+    assert run(doing(lambda self, image: self.attach("document", nested(32)))).outcome == "accepted"
+
+
+def test_an_image_gets_sixteen_documents_at_most():
+    def attach(self, image):
+        for number in range(17):
+            self.attach(f"document_{number}", number)
+
+    with pytest.raises(ValueError, match="at most 16"):
+        run(doing(attach))
+
+
 def test_a_long_log_is_cut_as_in_production():
     def chatter(self, image):
         for _ in range(100):

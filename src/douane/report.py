@@ -82,6 +82,9 @@ class Verdict(msgspec.Struct, kw_only=True):
     proposed: dict[str, PropertyValue | None] = {}
     """The properties of the image itself that the plugin sets; None removes a property."""
 
+    documents: dict[str, Any] = {}
+    """The documents that the plugin attached for the operator, by name: any JSON."""
+
     bytes_seen: int = 0
     """Bytes of the image that the plugin has read."""
 

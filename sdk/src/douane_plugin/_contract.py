@@ -18,6 +18,7 @@ _CODE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _CODE_LENGTH = 64
 _NAME_LETTERS = _CODE_LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ:")
 _NAME_LENGTH = 255
+_DOCUMENT_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 _VALUE_LENGTH = 4096
 
 
@@ -48,6 +49,13 @@ def check_proposal(name: object, value: object) -> None:
         raise ValueError(f"the value of {name} is a str, int, float or bool, or None to remove it, not {value!r:.100}")
     if isinstance(value, str) and len(value) > _VALUE_LENGTH:
         raise ValueError(f"the value of {name} has {len(value)} characters; at most {_VALUE_LENGTH} are allowed")
+
+
+def check_document_name(name: object) -> str:
+    """Return `name` if it is 1 to 64 of ``a-z 0-9 _``. Raises ValueError."""
+    if not isinstance(name, str) or not 0 < len(name) <= _CODE_LENGTH or not _DOCUMENT_LETTERS.issuperset(name):
+        raise ValueError(f"a document's name is 1 to {_CODE_LENGTH} of the characters a-z 0-9 _ , not {name!r:.100}")
+    return name
 
 
 class _Answer(Exception):
@@ -163,6 +171,21 @@ class _Plugin:
             self.log.info("proposed: %s = %r", name, value)
         else:
             self._douane.propose(name, value)
+
+    def attach(self, name: str, document: Any) -> None:
+        """Attach a document to the answer, whichever it is: data for the operator, in the report of the run.
+
+        A document holds more than properties can, for example a list of packages. It is not published on the image,
+        and the tenant does not see it. `name` is 1 to 64 of ``a-z 0-9 _``; the last document of a name counts.
+        `document` is what JSON can express: dict with str keys, list, str, int (64 bits), finite float, bool, None,
+        nested to at most 32 levels. An image may get 16 documents, together at most 256 KiB of JSON. Raises ValueError
+        if the document has another form, or if it is too many.
+        """
+        check_document_name(name)
+        if self._douane is None:
+            self.log.info("attached: %s", name)
+        else:
+            self._douane.attach(name, document)
 
     @property
     def scratch(self) -> tuple[Scratch, ...]:

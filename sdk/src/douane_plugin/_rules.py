@@ -5,6 +5,8 @@ A plugin process does not import this module.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from typing import Any, Optional, Sequence, Union
 
@@ -18,7 +20,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 
 
 class BadProperties(Exception):
-    """Properties that a plugin may not set. The text names them, and the rule."""
+    """Properties that a plugin may not set, or documents that it may not attach. The text names them, and the rule."""
 
 
 def check_properties(plugin: str, properties: Any) -> dict[str, PropertyValue]:
@@ -40,6 +42,42 @@ def check_properties(plugin: str, properties: Any) -> dict[str, PropertyValue]:
         _check_value(key, value)
         by_name[f"{plugin}.{key}"] = value
     return by_name
+
+
+def check_documents(documents: Any) -> dict[str, Any]:
+    """Return the documents that a plugin attached. Raises BadProperties."""
+    if not isinstance(documents, dict):
+        raise BadProperties(f"documents are a mapping, not {documents!r:.60}")
+    if len(documents) > wire.MAX_DOCUMENTS:
+        raise BadProperties(f"it attached {len(documents)} documents; at most {wire.MAX_DOCUMENTS} are allowed")
+    for name, document in documents.items():
+        if not _KEY.fullmatch(name):
+            raise BadProperties(f"document {name!r:.80}: a name has 1 to {wire.MAX_PROPERTY_KEY} of a-z 0-9 _")
+        _check_document(name, document, wire.MAX_DOCUMENT_DEPTH)
+    size = len(json.dumps(documents, separators=(",", ":")))
+    if size > wire.MAX_DOCUMENTS_BYTES:
+        raise BadProperties(f"its documents are {size} bytes of JSON; at most {wire.MAX_DOCUMENTS_BYTES} are allowed")
+    return dict(documents)
+
+
+def _check_document(name: str, value: Any, depth: int) -> None:
+    if not depth:
+        raise BadProperties(f"document {name!r} is nested to more than {wire.MAX_DOCUMENT_DEPTH} levels")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_document(name, key, depth)
+            _check_document(name, item, depth - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_document(name, item, depth - 1)
+    elif isinstance(value, str):
+        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise BadProperties(f"document {name!r} holds a NUL or half a surrogate pair, which no catalog can store")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise BadProperties(f"document {name!r} holds {value!r}, which is not a finite number")
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        raise BadProperties(f"document {name!r} holds an integer of more than 64 bits")
 
 
 def _check_value(key: str, value: Any) -> None:

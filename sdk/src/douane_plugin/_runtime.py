@@ -15,6 +15,7 @@ from ._channel import Channel, Closed
 from ._chunks import Chunks, FileChunks, NoChunks
 from ._contract import API_LEVEL, Defer, Incomplete, Reject, Transform
 from ._image import Image
+from ._json import dumps, loads
 from ._load import LoadError, describe, load
 from ._scratch import Scratch
 from ._settings import SettingError, arguments
@@ -67,6 +68,7 @@ class Runtime:
         self._log: Optional[logging.Logger] = None
         self._properties: dict[str, Any] = {}
         self._proposed: dict[str, Any] = {}
+        self._documents: dict[str, Any] = {}
         self._scratch: tuple[Scratch, ...] = ()
         self._next_alive = 0.0
         self._has_output = False
@@ -92,6 +94,20 @@ class Runtime:
         self._proposed[name] = value
         if len(self._proposed) > wire.MAX_PROPERTIES:
             raise ValueError(f"at most {wire.MAX_PROPERTIES} properties can be proposed")
+
+    def attach(self, name: str, document: Any) -> None:
+        """Note a document for the answer. Raises ValueError if it is not JSON, or if the documents are too many."""
+        documents = {**self._documents, name: document}
+        try:
+            size = len(dumps(documents))
+        except (TypeError, RecursionError) as error:
+            raise ValueError(f"the document {name!r} cannot be sent: {error}") from None
+        if len(documents) > wire.MAX_DOCUMENTS or size > wire.MAX_DOCUMENTS_BYTES:
+            raise ValueError(
+                f"with {name!r}, the documents are {len(documents)} of {size} bytes; at most {wire.MAX_DOCUMENTS} of "
+                f"{wire.MAX_DOCUMENTS_BYTES} bytes together are allowed"
+            )
+        self._documents = loads(dumps(documents))  # a copy: the plugin may go on with its objects
 
     def grant(self, name: str) -> Any:
         """Return the file or socket of the grant `name`. Raises LookupError."""
@@ -279,6 +295,8 @@ class Runtime:
         self._finish(wire.DEFER, {"retry_after": answer.retry_after, "message": answer.message[: wire.MAX_MESSAGE]})
 
     def _finish(self, kind: int, answer: dict[str, Any]) -> None:
+        if self._documents:
+            answer["documents"] = self._documents
         answer["seen"] = self.bytes_seen()
         try:
             self._channel.send_json(kind, answer)

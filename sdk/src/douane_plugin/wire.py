@@ -24,10 +24,10 @@ BECOMES = 8  # JSON: disk_format, container_format, properties (transforms)
 UNCHANGED = 9  # empty: the image stays as it is (transforms, before any output)
 BEGIN = 10  # empty: the transform's first output follows, so UNCHANGED cannot
 ALIVE = 11  # empty: the plugin works, though no other frame shows it; resets the stall clock
-ACCEPT = 16  # JSON: properties, proposed, seen; the last frame of the conversation, like all below
-REFUSE = 17  # JSON: code, message
-DEFER = 18  # JSON: retry_after (s), message
-INCOMPLETE = 19  # JSON: code, message
+ACCEPT = 16  # JSON: properties, proposed, documents, seen; the last frame of the conversation, like all below
+REFUSE = 17  # JSON: code, message, documents
+DEFER = 18  # JSON: retry_after (s), message, documents
+INCOMPLETE = 19  # JSON: code, message, documents
 FAILED = 20  # JSON: stage (load | configure | run), kind, message, trace (for the operator)
 
 # engine -> plugin
@@ -43,6 +43,9 @@ MAX_PROPERTIES = 64
 MAX_PROPERTY_KEY = 64
 MAX_PROPERTY_TEXT = 4096
 MAX_PROPOSED_NAME = 255
+MAX_DOCUMENTS = 16
+MAX_DOCUMENTS_BYTES = 256 << 10
+MAX_DOCUMENT_DEPTH = 32
 MAX_WARNINGS = 100
 MAX_LOG_TEXT = 8192
 MAX_MESSAGE = 1000

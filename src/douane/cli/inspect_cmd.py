@@ -13,9 +13,10 @@ from .options import json_option, name_of, run_options, run_tier, sandbox_option
 from .output import print_json, progress_bar
 
 if TYPE_CHECKING:
-    from douane.engine import Plan, Report
+    from douane.engine import Plan
+    from douane.report import Outcome
 
-OUTCOMES = {"accepted": "accepted", "refused": "refused", "incomplete": "undecided"}
+OUTCOMES: dict[str, Outcome] = {"accepted": "accepted", "refused": "refused", "incomplete": "undecided"}
 FORMAT = ("format", "douane.plugins.format:Format")
 EXPLAIN = "douane.plugins.explain:Explain"
 
@@ -59,14 +60,23 @@ def inspect(
         end(ctx, report, source.name, as_json=as_json)
     from douane.report import EXIT_CODES
 
-    explanation = _explanation(report, source.name)
+    from .explanation import read_explanation
+
+    document: dict[str, Any] = report.verdicts[0].documents.get("explanation", {})
+    explanation = read_explanation(document)
+    outcome = OUTCOMES[explanation.outcome]
     if as_json:
-        print_json(explanation)
+        # docs/formats.md lists the keys.
+        print_json(
+            {"file": source.name}
+            | document
+            | {"outcome": outcome, "size": report.received.size, "sandbox": report.sandbox}
+        )
     else:
         from .inspect_report import print_explanation
 
-        print_explanation(explanation, everything=verbose)
-    ctx.exit(EXIT_CODES[explanation["outcome"]])
+        print_explanation(explanation, outcome, source.name, report.received.size, report.sandbox, everything=verbose)
+    ctx.exit(EXIT_CODES[outcome])
 
 
 def _plan(config: str | None, settings: tuple[str, ...]) -> Plan:
@@ -90,20 +100,3 @@ def _plan(config: str | None, settings: tuple[str, ...]) -> Plan:
         on_incomplete="reject",
     )
     return msgspec.structs.replace(plan, plugins=(explain,), digests=())
-
-
-def _explanation(report: Report, name: str) -> dict[str, Any]:
-    """The keys of --json; docs/formats.md lists them."""
-    import json
-
-    parts = {key.rpartition("_")[2]: str(value) for key, value in report.verdicts[0].properties.items()}
-    explanation: dict[str, Any] = json.loads("".join(parts[number] for number in sorted(parts, key=int)))
-    formats = explanation.pop("formats")
-    explanation["outcome"] = OUTCOMES[explanation["outcome"]]
-    return {
-        "file": name,
-        **explanation,
-        "size": report.received.size,
-        "formats": formats,
-        "sandbox": report.sandbox,
-    }

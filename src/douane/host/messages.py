@@ -176,6 +176,7 @@ class Accept(msgspec.Struct, frozen=True):
 
     properties: dict[str, Any] | None = None
     proposed: dict[str, Any] | None = None
+    documents: dict[str, Any] = {}
     seen: Any = None
 
 
@@ -184,6 +185,7 @@ class Refuse(msgspec.Struct, frozen=True):
 
     message: str
     code: str
+    documents: dict[str, Any] = {}
     seen: Any = None
 
 
@@ -192,6 +194,7 @@ class Defer(msgspec.Struct, frozen=True):
 
     message: str
     retry_after: Any = None
+    documents: dict[str, Any] = {}
     seen: Any = None
 
 
@@ -213,6 +216,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     properties: Any = {}
     proposed: Any = {}
+    documents: Any = {}
     seen: Any = None
 
 
@@ -254,6 +258,7 @@ def decode_answer(kind: int, payload: bytes) -> Answer:
             outcome="accepted",
             properties=accept.properties or {},
             proposed=accept.proposed or {},
+            documents=accept.documents,
             seen=_count(accept.seen),
         )
     if kind == wire.DEFER:
@@ -266,6 +271,7 @@ def decode_answer(kind: int, payload: bytes) -> Answer:
             code="deferred",
             message=clean(defer.message),
             retry_after=float(delay),
+            documents=defer.documents,
             seen=_count(defer.seen),
         )
     refuse = decode(kind, payload, Refuse)
@@ -273,6 +279,7 @@ def decode_answer(kind: int, payload: bytes) -> Answer:
         outcome="refused" if kind == wire.REFUSE else "incomplete",
         code=valid_code(refuse.code),
         message=clean(refuse.message),
+        documents=refuse.documents,
         seen=_count(refuse.seen),
     )
 

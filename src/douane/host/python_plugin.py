@@ -30,7 +30,7 @@ from .loop import Loop
 from .messages import Violation
 from .pipes import open_large_pipe
 from .plugin_process import SandboxedPlugin
-from .policy import BadProperties, check_properties, check_proposed, clean
+from .policy import BadProperties, check_documents, check_properties, check_proposed, clean
 
 RUNTIME = "douane_plugin._runtime:main"
 
@@ -190,13 +190,15 @@ class PythonPlugin(SandboxedPlugin):
     # the answer
 
     def _on_answer(self, answer: messages.Answer) -> None:
-        if answer.outcome != "accepted":
-            self._conversation.phase = Phase.ANSWERED
-            self._conclude(answer)  # a refusal need not wait for the process to end
-            return
         try:
+            documents = check_documents(answer.documents)
+            if answer.outcome != "accepted":
+                self._conversation.phase = Phase.ANSWERED
+                self._conclude(answer)  # a refusal need not wait for the process to end
+                return
             self._answer = msgspec.structs.replace(
                 answer,
+                documents=documents,
                 properties=check_properties(self.spec.name, answer.properties),
                 proposed=check_proposed(self.spec, answer.proposed),
             )
@@ -225,6 +227,7 @@ class PythonPlugin(SandboxedPlugin):
             retry_after=answer.retry_after,
             properties=answer.properties,
             proposed=answer.proposed,
+            documents=answer.documents,
             bytes_seen=seen,
         )
 

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
     from .formats.match import InnerExamination
 
-PART_CHARACTERS = 4000
-"""A property's text is at most 4096 characters long, so the explanation is cut into properties."""
+MAX_BYTES = 160_000
+"""Of `formats` as JSON: documents may have 256 KiB, and a verdict of `format` is short."""
 
-MAX_CHARACTERS = 40 * PART_CHARACTERS
 COUNTS = (200, 40, 8, 1)
-"""Fields, findings and inner images to report for each format: the largest number that fits the properties."""
+"""Fields, findings and inner images to report for each format: the largest number that fits the document."""
 
 
 class Explain(Format):
@@ -33,13 +32,13 @@ class Explain(Format):
     The configuration is that of `format`. It accepts every image, so it is only for ``douane inspect``, and has no name
     that could be written by mistake under ``use`` in a plan.
 
-    Properties: ``part_0``, ``part_1``, ... are the parts of a JSON text: an object with the properties of `format`,
-    ``outcome`` (``accepted``, ``refused``, ``incomplete``), ``code`` and ``message`` (those of `format`, or null), and
-    ``formats``, the list of :func:`explained`.
+    It attaches the document ``explanation``: an object with the properties of `format`, ``outcome`` (``accepted``,
+    ``refused``, ``incomplete``), ``code`` and ``message`` (those of `format`, or null), and ``formats``, the list of
+    :func:`explained`.
     """
 
     def inspect(self, image: Image) -> dict[str, str | int]:
-        """Return the parts; raise nothing."""
+        """Attach the explanation; raise nothing."""
         examination = Examination(FORMATS, image.size)
         for chunk in image:
             examination.feed(chunk)
@@ -51,14 +50,13 @@ class Explain(Format):
             verdict.update(outcome="refused", code=refusal.code, message=refusal.message)
         except Incomplete as doubt:
             verdict.update(outcome="incomplete", code=doubt.code, message=doubt.message)
-        text = "{" + json.dumps({**verdict, **properties(examination)})[1:-1] + ', "formats": '
-        text += explained(examination, self.worth) + "}"
-        parts = range(0, len(text), PART_CHARACTERS)
-        return {f"part_{number}": text[at : at + PART_CHARACTERS] for number, at in enumerate(parts)}
+        formats = explained(examination, self.worth)
+        self.attach("explanation", {**verdict, **properties(examination), "formats": formats})
+        return {}
 
 
-def explained(examination: Examination, worth: dict[str, str]) -> str:
-    """All matches as JSON; if that is too long, with fewer fields and findings of each format.
+def explained(examination: Examination, worth: dict[str, str]) -> list[dict[str, Any]]:
+    """All matches; if they are too long as JSON, with fewer fields and findings of each format.
 
     A list of objects: ``format``, ``disk_format``, ``kind``, ``variant``, ``at`` ("start" or "end"),
     ``virtual_size``, ``fields`` (``name``, ``value``, ``offset``), ``findings`` (``code``, ``worth``, ``detail``,
@@ -66,10 +64,10 @@ def explained(examination: Examination, worth: dict[str, str]) -> str:
     findings and inner images are missing.
     """
     for count in COUNTS:
-        text = json.dumps(_matches(examination, worth, count), separators=(",", ":"))
-        if len(text) <= MAX_CHARACTERS:
-            return text
-    return "[]"  # so many formats that one finding of each is too much
+        matches = _matches(examination, worth, count)
+        if len(json.dumps(matches, separators=(",", ":"))) <= MAX_BYTES:
+            return matches
+    return []  # so many formats that one finding of each is too much
 
 
 def _matches(examination: Examination | InnerExamination, worth: dict[str, str], count: int) -> list[dict[str, Any]]:
@@ -83,18 +81,19 @@ def _matches(examination: Examination | InnerExamination, worth: dict[str, str],
                 "format": match.name,
                 "disk_format": match.disk_format,
                 "kind": match.kind,
-                "variant": match.variant[:200],
+                "variant": _text(match.variant[:200]),
                 "at": match.at,
                 "virtual_size": match.virtual_size,
                 "fields": [
-                    {"name": field.name, "value": field.value, "offset": field.offset} for field in match.fields[:count]
+                    {"name": _text(field.name), "value": _value(field.value), "offset": field.offset}
+                    for field in match.fields[:count]
                 ],
                 "findings": [
-                    {"code": row.code, "worth": worth[row.code], "detail": row.detail, "offset": row.offset}
+                    {"code": row.code, "worth": worth[row.code], "detail": _text(row.detail), "offset": row.offset}
                     for row in findings[:count]
                 ],
                 "inside": [
-                    {"name": name[:200], "formats": _matches(inner, worth, count)}
+                    {"name": _text(name[:200]), "formats": _matches(inner, worth, count)}
                     for name, inner in match.inner[:count]
                 ],
                 "left_out": left_out,
@@ -117,3 +116,15 @@ def _matches(examination: Examination | InnerExamination, worth: dict[str, str],
             }
         )
     return matches
+
+
+def _value(value: int | str) -> int | str:
+    """The value of a field as a document can hold it: an integer of at most 64 bits, or text."""
+    if isinstance(value, str) or not -(1 << 63) <= value < 1 << 64:
+        return _text(str(value))
+    return value
+
+
+def _text(text: str) -> str:
+    """Text from the image, without NUL and halves of surrogate pairs, which a document cannot hold."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()

@@ -121,6 +121,30 @@ def test_properties_of_another_type_are_not_taken_for_none(run, nothing_left, pa
     assert report.outcome == "undecided"
 
 
+@pytest.mark.parametrize("kind", [wire.ACCEPT, wire.REFUSE, wire.INCOMPLETE, wire.DEFER])
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [],
+        0,
+        {"Upper": 1},
+        {"deep": json.loads("[" * 40 + "]" * 40)},
+        {"wide": 1 << 64},
+        {"nul": ["\0"]},
+        {"half": "\ud800"},
+        {"long": "x" * (257 << 10)},
+        {f"number_{number}": 1 for number in range(17)},
+    ],
+    ids=lambda documents: str(documents)[:12],
+)
+def test_documents_of_another_form_are_not_taken(run, nothing_left, kind, documents):
+    answer = {"code": "bad", "message": "it is bad", "retry_after": 1, "documents": documents}
+    report = run(b"image", toml=plan(send(frame(kind, answer))))
+    assert report.outcome == "undecided"
+    assert report.verdicts[0].outcome == "failed"
+    assert report.verdicts[0].documents == {}
+
+
 def test_a_part_of_a_frame_after_the_answer_is_a_violation(run, nothing_left):
     report = run(b"image", toml=plan(send(ACCEPT + REFUSE[:6])))
     assert (report.outcome, report.code) == ("undecided", "plugin-protocol")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from douane import plugins
+from douane_plugin import testing
 from support.plugin_runs import answer
 
 MODULE = '''
@@ -90,8 +90,7 @@ def test_code_of_the_format_refuses_unless_ignored(load: Any) -> None:
 
 
 def test_explain_shows_the_format(load: Any) -> None:
-    _, parts = answer(load("explain").Explain(), EMPTY)
-    explanation = json.loads("".join(parts.values()))
+    explanation = testing.run(load("explain").Explain, EMPTY).documents["explanation"]
     (match,) = explanation["formats"]
     assert (match["format"], match["virtual_size"]) == ("toy", 4096)
     assert match["fields"] == [{"name": "flags", "value": 1, "offset": 4}]

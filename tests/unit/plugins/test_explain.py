@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from douane.cli.explanation import read_explanation
 from douane.plugins.explain import Explain
 from douane.plugins.format import Format
-from douane_plugin.wire import MAX_PROPERTIES, MAX_PROPERTY_TEXT
+from douane_plugin import testing
 from support.images import MIB, patched
 from support.images.headers import luks
 from support.images.iso import iso
@@ -25,13 +25,12 @@ from support.plugin_runs import answer, as_image
 Make = Callable[..., bytes]
 
 
-def explain(image: bytes, plugin: Explain | None = None, **facts: Any) -> dict[str, Any]:
-    """The explanation, put together; the properties are such as the engine takes."""
-    outcome, parts = answer(plugin or Explain(), image, **{"size": len(image), **facts})
-    assert outcome == "accept"
-    assert len(parts) <= MAX_PROPERTIES
-    assert all(len(text) <= MAX_PROPERTY_TEXT and text.isascii() for text in parts.values())
-    explanation: dict[str, Any] = json.loads("".join(parts[f"part_{number}"] for number in range(len(parts))))
+def explain(image: bytes, **config: Any) -> dict[str, Any]:
+    """The explanation, such as the engine and the command line take it."""
+    result = testing.run(Explain, image, config=config)
+    assert (result.outcome, result.properties) == ("accepted", {})
+    explanation: dict[str, Any] = result.documents["explanation"]
+    assert read_explanation(explanation).outcome == explanation["outcome"]
     return explanation
 
 
@@ -57,7 +56,7 @@ def test_a_refusal_is_reported_with_its_findings(qemu_img: Make) -> None:
 
 
 def test_the_configuration_sets_the_worth_of_findings(qemu_img: Make) -> None:
-    explanation = explain(backed(qemu_img), Explain(warn=["backing-file"]))
+    explanation = explain(backed(qemu_img), warn=["backing-file"])
     assert (explanation["outcome"], explanation["formats"][0]["findings"][0]["worth"]) == ("accepted", "warn")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 import douane
-from douane_plugin import Image
+from douane_plugin import Image, testing
 from support.plugin_runs import ChunkSource, TransformReport, answer
 
 MODULE = '''
@@ -85,8 +84,7 @@ def test_the_inspector_knows_and_allows_it(load: Any) -> None:
 
 
 def test_explain_reports_it(load: Any) -> None:
-    _, parts = answer(load("explain").Explain(), PACKED)
-    (match,) = json.loads("".join(parts.values()))["formats"]
+    (match,) = testing.run(load("explain").Explain, PACKED).documents["explanation"]["formats"]
     assert (match["format"], match["kind"]) == ("toy", "compressed")
     assert match["fields"] == [{"name": "key", "value": KEY, "offset": 4}]
 

@@ -13,7 +13,7 @@ from douane_plugin._failures import explain
 from douane_plugin._image import Image
 from douane_plugin._load import LoadError, describe, load
 from douane_plugin._local import RING_BYTES, SLOT_BYTES, LocalRuntime, Slots
-from douane_plugin._rules import BadProperties, check_properties, check_proposed, clean
+from douane_plugin._rules import BadProperties, check_documents, check_properties, check_proposed, clean
 from douane_plugin._runtime import check_level
 from douane_plugin._settings import SettingError, arguments
 
@@ -212,12 +212,14 @@ def _answered(runtime: InProcessRuntime) -> Result:
     assert runtime.channel.answer is not None
     kind, answer = runtime.channel.answer
     bytes_seen = runtime.bytes_seen()
+    documents = check_documents(answer.get("documents", {}))
     if kind != wire.ACCEPT:
         return Result(
             OUTCOMES[kind],
             code=answer.get("code", "deferred"),
             message=clean(answer["message"]),
             retry_after=answer.get("retry_after"),
+            documents=documents,
             bytes_seen=bytes_seen,
             **_reported(runtime),
         )
@@ -231,6 +233,7 @@ def _answered(runtime: InProcessRuntime) -> Result:
         "accepted",
         properties={name[len(run.name) + 1 :]: value for name, value in properties.items()},
         proposed=proposed,
+        documents=documents,
         bytes_seen=bytes_seen,
         unchanged=unchanged,
         _output=output,

@@ -61,6 +61,8 @@ class Result:
         The properties that the plugin returned or passed to ``image.becomes``, by key, without the plugin's name.
     `proposed` (dict of str to the same or None)
         The proposed properties of the image itself, by their whole name; None stands for a removal.
+    `documents` (dict of str to any JSON value)
+        The documents that the plugin attached, by name.
     `log` (tuple of :class:`LogLine`)
         The lines of ``self.log`` that ``--verbose`` shows the operator. In the sandbox, also the lines that the plugin
         prints.
@@ -93,6 +95,7 @@ class Result:
     error: Optional[BaseException] = None
     trace: Optional[str] = None
     sandbox: Optional[str] = None
+    documents: Mapping[str, Any] = field(default_factory=dict)
     _output: Optional[Output] = None
 
     __hash__ = None  # type: ignore[assignment]  # mappings have no hash
@@ -156,7 +159,9 @@ class Result:
                 parts.append(f"{name}={getattr(self, name)!r}")
         if self.warnings:
             parts.append(f"warnings={[tuple(warning) for warning in self.warnings]!r}")
-        parts += [f"{name}={getattr(self, name)!r}" for name in ("properties", "proposed") if getattr(self, name)]
+        parts += [
+            f"{name}={getattr(self, name)!r}" for name in ("properties", "proposed", "documents") if getattr(self, name)
+        ]
         if self.unchanged:
             parts.append("unchanged=True")
         if self._output is not None:
@@ -179,6 +184,7 @@ COMPARED = (
     "warnings",
     "properties",
     "proposed",
+    "documents",
     "unchanged",
     "disk_format",
     "container_format",

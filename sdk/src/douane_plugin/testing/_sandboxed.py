@@ -106,6 +106,7 @@ def _result(run: RunSpec, trial_report: Any, lines: tuple[LogLine, ...]) -> Resu
         warnings=tuple(Warned(warning.code, warning.message) for warning in verdict.warnings),
         properties={key[len(run.name) + 1 :]: value for key, value in verdict.properties.items()},
         proposed=dict(verdict.proposed),
+        documents=dict(verdict.documents),
         log=lines,
         bytes_seen=verdict.bytes_seen,
         unchanged=trial_report.unchanged and verdict.outcome == "accepted",

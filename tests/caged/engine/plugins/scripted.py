@@ -16,7 +16,7 @@ from douane_plugin import Inspector
 
 def find_channel() -> int:
     """The descriptor of the channel: the highest-numbered connected unix socket that was not granted."""
-    for fd in range(3, 256):
+    for fd in range(3, 1024):
         with contextlib.suppress(OSError):
             if stat.S_ISSOCK(os.fstat(fd).st_mode):
                 return fd
@@ -98,7 +98,7 @@ class Scripted(Inspector):
 
     def close(self, _):
         """Close the channel in all its copies."""
-        for fd in range(3, 256):
+        for fd in range(3, 1024):
             with contextlib.suppress(OSError):
                 if stat.S_ISSOCK(os.fstat(fd).st_mode):
                     os.close(fd)
