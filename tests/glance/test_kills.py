@@ -6,13 +6,14 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from support.glance.downloads import Downloads
 from support.glance.glance_server import StartGlance
-from support.glance.images import settled
+from support.glance.images import settled, start_import
 from support.glance.plans import inspect_plan
 from support.glance.site import Site, with_douane
 from support.glance.under_way import UnderWay, has_bytes, is_recovered
@@ -21,6 +22,7 @@ from support.waiting import until
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 
+PLUGINS = Path(__file__).parent / "plugins"
 DATA = os.urandom(3_000_000)
 
 
@@ -40,6 +42,7 @@ def site(
     settings = {"config": str(folder / "douane.toml"), "again": "true"}
     serving = Serving("uwsgi", processes=2, threads=4)
     config = with_douane(folder / "state", settings, version=request.param, serving=serving)
+    config = replace(config, import_plugins=("late", "douane"), python_path=(PLUGINS,))
     return Site(start_glance(config), downloads)
 
 
@@ -125,6 +128,30 @@ def test_the_work_of_killed_workers_can_be_repeated(site: Site, closing: ExitSta
     for image, action in images.items():
         until("the image is recovered", lambda image=image: is_recovered(site.state(image)))
         assert_gets_in(site, image, action)
+
+
+@pytest.mark.parametrize("method", ["glance-direct", "web-download"])
+def test_an_import_killed_before_the_plugin_is_called_can_be_repeated_at_once(site: Site, method: str) -> None:
+    """Glance has answered 202, and has locked the image; a plugin before Douane's holds the import there."""
+    image = site.create("good", do="wait")
+    if method == "glance-direct":
+        assert site.put(image, "stage", DATA).status == 204
+        site.start_import(image)
+    else:
+        site.download(image, DATA)
+    until("the import waits", lambda: f"of image {image} waits." in site.glance.log)
+    site.glance.kill()
+    site.glance.restart()
+    state = site.state(image)
+    assert (state.tasks, state.stored) == (("failure",), ())
+    assert state.staged == ((image,) if method == "glance-direct" else ())
+    site.change(image, {"op": "remove", "path": "/do"})
+    if method == "glance-direct":
+        assert start_import(site.api, image).status == 202
+    else:
+        site.download(image, DATA)
+    assert settled(site.api, image) == "active"
+    assert site.glance.folders.data(image) == DATA
 
 
 def workers_of(master: int) -> list[int]:

@@ -6,6 +6,7 @@ function imports Glance when it is called, and raises ImportError outside of Gla
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,26 @@ def find_image(repo: Any, image_id: str) -> Any:
         return repo.get(image_id)
     except exception.NotFound:
         return None
+
+
+def find_task(task_id: str) -> Any:
+    """The task, or None if Glance has no such task."""
+    from glance.common import exception
+
+    try:
+        return task_repo().get(task_id)
+    except exception.NotFound:
+        return None
+
+
+def request_id(environ: Mapping[str, Any]) -> str | None:
+    """The id of a request, which Glance keeps with the task that the request begins; None if there is none.
+
+    Glance's filter `context` sets it, and takes the client's own if the client sends one.
+    """
+    context = (environ.get("webob.adhoc_attrs") or {}).get("context")
+    value = getattr(context, "request_id", None)
+    return value if isinstance(value, str) else None
 
 
 def import_wrapper(repo: Any, image_id: str, task_id: str) -> Any:

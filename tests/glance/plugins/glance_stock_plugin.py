@@ -1,4 +1,4 @@
-"""An import plugin for the tests of stock Glance: it acts by the image's property `do`."""
+"""Import plugins for the tests, which act by the image's property `do`."""
 
 from __future__ import annotations
 
@@ -46,3 +46,17 @@ def get_flow(
 ) -> linear_flow.Flow:
     """For Glance."""
     return linear_flow.Flow(task_type).add(ActAsConfigured(task_id, backend, action_wrapper))
+
+
+def get_flow_late(
+    task_id: str, task_type: str, image_id: str, action_wrapper: Any, **_arguments: Any
+) -> linear_flow.Flow:
+    """For Glance. An image that is to `wait` waits here until Glance is killed: its import has been requested, and no
+    further plugin is called for it."""
+    with action_wrapper as action:
+        do = action.image_extra_properties.get("do")
+    if do == "wait":
+        print(f"task {task_id} of image {image_id} waits.", flush=True)
+    while do == "wait":
+        time.sleep(0.1)
+    return linear_flow.Flow(task_type)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from douane.glance.guard import import_guard, unchecked
 from douane.glance.guard.import_guard import ImportGuard
 from douane.glance.guard.unchecked import PENDING_IMPORTS, PendingImports
 from douane.glance.import_plugin import get_flow
+from douane.glance.recovery import imports, journal
 from support.fake_glance import ID, PATH, FakeBackend, FakeGlance, Pieces, Reply, Script, request
 
 IMPORT = f"{PATH}/import"
@@ -346,3 +348,78 @@ def test_the_oldest_of_too_many_imports_is_dropped(
         assert post(app, DIRECT).code == 202
     assert len(imports) == 2
     assert "too many imports" in caplog.text
+
+
+# ---- the journal of requested imports
+
+
+def journal_entry(folder: Path) -> journal.Entry:
+    return journal.begin(folder, "a request", {"image": ID, "request": "req-1"})
+
+
+@pytest.fixture
+def entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> journal.Entry:
+    """The entry that the guard makes for the next import, as there is no Glance to ask for the staging folder."""
+    entry = journal_entry(tmp_path)
+    monkeypatch.setattr(imports, "record_request", lambda image, request_id: entry)
+    return entry
+
+
+def test_a_requested_import_is_in_the_journal_until_the_plugin_is_called(
+    problem: Problem, repo: Repo, entry: journal.Entry
+) -> None:
+    pending = PendingImports()
+    existed: list[bool] = []
+    repo.app.on_import = lambda: existed.append(entry.path.exists())
+    assert post(guarded(repo.app, pending), DIRECT).code == 202
+    assert existed == [True], "Glance had the request before it was recorded"
+    assert entry.path.exists()
+    pending.plugin_called(ID)
+    assert not entry.path.exists()
+
+
+@pytest.mark.parametrize("ending", ["refused by Glance", "failed", "too many"])
+def test_an_import_that_is_no_longer_pending_leaves_the_journal(
+    problem: Problem, repo: Repo, entry: journal.Entry, ending: str
+) -> None:
+    pending = PendingImports(first_pause=0.0, max_imports=1)
+    if ending == "refused by Glance":
+        repo.app.status = "409 Conflict"
+    app = guarded(repo.app, pending)
+    post(app, DIRECT)
+    if ending == "failed":
+        repo.app.end("queued")
+        look(app)
+    if ending == "too many":
+        pending.add("another")
+    assert not entry.path.exists()
+
+
+def test_an_import_stays_in_the_journal_if_its_request_ends_the_process(
+    problem: Problem, repo: Repo, entry: journal.Entry
+) -> None:
+    """Glance may have begun the import: whether it has shows when the process is gone."""
+
+    def exit_process() -> None:
+        raise SystemExit
+
+    repo.app.on_import = exit_process
+    with pytest.raises(SystemExit):
+        post(guarded(repo.app, PendingImports()), DIRECT)
+    assert entry.path.exists()
+
+
+def test_the_lock_of_an_import_that_cannot_be_inspected_is_released() -> None:
+    """Glance would keep the lock, and answer 409 for an hour."""
+    dropped: list[bool] = []
+    wrapper = SimpleNamespace(drop_lock_for_task=lambda: dropped.append(True))
+    with pytest.raises(AssertionError):  # there is no taskflow here
+        get_flow(image_id=ID, action_wrapper=wrapper)
+    assert dropped == [True]
+
+
+def test_the_request_id_is_that_of_glances_context() -> None:
+    context = SimpleNamespace(request_id="req-1")
+    assert internals.request_id({"webob.adhoc_attrs": {"context": context}}) == "req-1"
+    assert internals.request_id({"webob.adhoc_attrs": {}}) is None
+    assert internals.request_id({}) is None

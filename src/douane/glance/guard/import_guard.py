@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from douane.glance import internals
+from douane.glance.recovery import imports as recovery
 from douane.glance.upload.api_client import App, Response, call
 from douane.glance.upload.http_errors import HttpError, bad_request
 from douane.glance.upload.routes import Route
@@ -82,14 +83,18 @@ class ImportGuard:
             return NOT_GUARDED.response()
         if method == "glance-direct" and not _is_staged_here(route.image):
             return call(app, environ)  # Glance sends it on to another host, which calls its own plugin
-        pending, response = self._pending_imports.add(route.image), Response()
+        recovery.recover()  # Glance would answer 409 for an image whose import was killed
+        entry = recovery.record_request(route.image, internals.request_id(environ))
+        pending = self._pending_imports.add(route.image, entry)
         try:
             response = call(app, environ)
-        finally:
-            if response.is_success:
-                self._pending_imports.start(pending)
-            else:
-                self._pending_imports.remove(pending)
+        except Exception:  # after SystemExit, for example, Glance may have begun it: the entry is of use then
+            self._pending_imports.remove(pending)
+            raise
+        if response.is_success:
+            self._pending_imports.start(pending)
+        else:
+            self._pending_imports.remove(pending)
         return response
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from douane.glance import internals
 from douane.glance.outcome import Reason
+from douane.glance.recovery import journal
 
 log = logging.getLogger("douane")
 
@@ -41,6 +42,8 @@ class _PendingImport:
     """Seconds between two checks; doubled after each."""
     due: float
     """When to check next (`time.monotonic`); infinite until Glance has begun the import."""
+    entry: journal.Entry | None = None
+    """In the journal, until the plugin records the import itself: a kill -9 in between is noticed."""
     is_reported: bool = False
 
 
@@ -58,14 +61,16 @@ class PendingImports:
     def __len__(self) -> int:
         return len(self._imports)
 
-    def add(self, image: str) -> _PendingImport:
-        """Add an import before Glance is asked for it; then call `start` or `remove`."""
-        pending = _PendingImport(image, self._first_pause, math.inf)
+    def add(self, image: str, entry: journal.Entry | None = None) -> _PendingImport:
+        """Add an import before Glance is asked for it; then call `start` or `remove`. `entry` is closed when the import
+        is no longer pending."""
+        pending = _PendingImport(image, self._first_pause, math.inf, entry)
         with self._lock:
             self._imports.append(pending)
             dropped = [self._imports.pop(0) for _ in range(len(self._imports) - self._max_imports)]
         for old in dropped:
             log.warning("image %.80r: there are too many imports to check whether this image is inspected", old.image)
+            _close(old)
         return pending
 
     def start(self, pending: _PendingImport) -> None:
@@ -77,7 +82,7 @@ class PendingImports:
         self._keep(lambda candidate: candidate is not pending)
 
     def plugin_called(self, image: str) -> None:
-        """Glance has called the plugin for `image`."""
+        """Glance has called the plugin for `image`, and the plugin has recorded the import."""
         self._keep(lambda pending: pending.image != image)
 
     def check(self) -> None:
@@ -114,11 +119,19 @@ class PendingImports:
 
     def _keep(self, condition: Callable[[_PendingImport], bool]) -> None:
         with self._lock:
+            ended = [pending for pending in self._imports if not condition(pending)]
             self._imports = [pending for pending in self._imports if condition(pending)]
+        for pending in ended:
+            _close(pending)
 
 
 PENDING_IMPORTS = PendingImports()
 """The pending imports of this process."""
+
+
+def _close(pending: _PendingImport) -> None:
+    if pending.entry is not None:
+        pending.entry.close()
 
 
 def _report(image: str) -> None:

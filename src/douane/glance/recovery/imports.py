@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,33 @@ INTERRUPTED = Reason(
     "The image service was stopped while this image was being imported. Nothing of it was kept: stage and import it "
     "again, or import it from its URL again",
 )
+_NOT_BEGUN = (
+    "The image service was stopped before it began to import this image. What is staged is kept: import the image again"
+)
 _FINAL = ("success", "failure")
 
 _has_run = False
 _first_run = threading.Lock()
+
+
+def record_request(image: str, request_id: str | None) -> journal.Entry | None:
+    """Record in the journal that Glance is asked to import `image`, by the request of this id.
+
+    Glance locks the image before it answers, and calls the import plugin some time after: a kill -9 in between would
+    leave the lock. The plugin's own entry takes over then. Raises nothing. None if it cannot be recorded; then such a
+    kill would not be noticed.
+    """
+    if request_id is None:
+        return None  # outside of Glance
+    try:
+        return journal.begin(
+            internals.staging_folder(), f"request-{uuid.uuid4()}", {"image": image, "request": request_id}
+        )
+    except ImportError:
+        return None  # outside of Glance
+    except Exception:  # whatever a disk, or Glance's configuration, raises: see above
+        log.exception("image %.80r: that its import is requested cannot be recorded", image)
+        return None
 
 
 def recover_once() -> None:
@@ -73,24 +98,33 @@ def close_ended_imports() -> None:
 
 
 def _recover_entry(staging: Path, entry: journal.Entry) -> None:
-    repo = internals.image_repo()
-    if "upload" in entry.facts:
+    repo, facts = internals.image_repo(), entry.facts
+    if "upload" in facts:
         recover_upload(staging, entry, repo)
-    else:
-        _recover_import(staging, entry, repo)
+        return
+    image = internals.find_image(repo, str(facts["image"]))
+    lock = image.extra_properties.get(internals.LOCK) if image is not None else None
+    if lock is None:
+        return  # the import had ended. Glance deletes the staged data of a deleted image when it starts
+    if "task" in facts:
+        if facts["task"] == lock:
+            _recover_import(staging, repo, image, lock, facts)
+        return
+    # Without a task, Glance was killed before it recorded the task: the next import ignores such a lock. And the task
+    # of another request has a process of its own.
+    task = internals.find_task(lock)
+    if task is not None and task.request_id == facts["request"]:
+        stores = [store for store in (task.task_input or {}).get("backend") or () if store]
+        _recover_import(staging, repo, image, lock, {"stores": stores})
 
 
-def _recover_import(staging: Path, entry: journal.Entry, repo: Any) -> None:
-    image_id, task_id, stores = str(entry.facts["image"]), str(entry.facts["task"]), list(entry.facts["stores"])
-    image = internals.find_image(repo, image_id)
-    if image is None:
-        return  # Glance deletes the staged data of a deleted image when it starts
-    if image.extra_properties.get(internals.LOCK) != task_id:
-        return  # the import had ended
-    log.warning("image %s: its import, task %s, was interrupted; the image is queued again", image_id, task_id)
+def _recover_import(staging: Path, repo: Any, image: Any, task_id: str, facts: Mapping[str, Any]) -> None:
+    image_id, stores, message = str(image.image_id), list(facts["stores"]), INTERRUPTED.message
+    log.warning("image %s: its import, task %s, was interrupted; the image can be imported again", image_id, task_id)
     wrapper = internals.import_wrapper(repo, image_id, task_id)
     if image.status in ("queued", "uploading"):
         delete_staged(staging, image_id, with_original=False)  # it had not begun: the staged data can be imported
+        message = _NOT_BEGUN
     elif image.status == "importing":
         delete_staged(staging, image_id, with_original=True)
         with wrapper as action:
@@ -98,7 +132,7 @@ def _recover_import(staging: Path, entry: journal.Entry, repo: Any) -> None:
                 action.remove_location_for_store(store)  # and its data
         for store in stores:
             delete_stored(store, image_id)
-        undo = Undo(entry.facts.get("attributes") or {}, entry.facts.get("properties") or {})
+        undo = Undo(facts.get("attributes") or {}, facts.get("properties") or {})
         if not requeue(wrapper, INTERRUPTED, stores, undo):
             raise RuntimeError("its state cannot be saved")
     else:  # active, in one of several stores
@@ -108,12 +142,12 @@ def _recover_import(staging: Path, entry: journal.Entry, repo: Any) -> None:
             action.remove_importing_stores(missing_stores)
             action.add_failed_stores(missing_stores)
     drop_lock(wrapper)
-    _fail_task(task_id)
+    _fail_task(task_id, message)
 
 
-def _fail_task(task_id: str) -> None:
+def _fail_task(task_id: str, message: str) -> None:
     repo = internals.task_repo()
     task = repo.get(task_id)
     if task.status not in _FINAL:
-        task.fail(INTERRUPTED.message)
+        task.fail(message)
         repo.save(task)
