@@ -189,7 +189,7 @@ def test_max_output_bounds_every_target(tmp_path: Path) -> None:
 @pytest.mark.parametrize("program", [["true"], ["sh", "-c", "exit 0"]])
 def test_a_program_that_succeeds_without_finishing_is_a_failure(program: list[str]) -> None:
     with pytest.raises(RuntimeError, match="middle of the disk"):
-        list(to_stream(program, [], 4096, lambda: None))
+        list(to_stream(program, "", [], 4096, lambda: None))
     with pytest.raises(RuntimeError, match="middle of the disk"), Path("/dev/null").open() as source:
         from_stream(lambda options: program, [], iter([b"x" * 512]), 512, lambda: None, watched=source.fileno())
 

@@ -1,9 +1,10 @@
 """The transform `convert`: convert disk images to one format, with qemu-img in the plugin's sandbox.
 
 `arrival` examines the image as it arrives, `targets` has the formats that can be made, `program` runs qemu-img,
-`streams` and `nbd` connect it to bytes that arrive or leave in order, `files` has the scratch files. Two kinds of
-images need no qemu-img: a stream-optimized VMDK (`grains`), and a plain qcow2 (`qcow2_stream` while it arrives,
-`qcow2_disk` from its file). Headers and tables are read by `formats`.
+`kept` has it read an image in a file, `streams` and `nbd` connect it to bytes that arrive or leave in order, `files`
+has the scratch files, and `disk_size` compares the sizes of the disks. Two kinds of images need no qemu-img: a
+stream-optimized VMDK (`grains`), and a plain qcow2 (`qcow2_stream` while it arrives, `qcow2_disk` from its file).
+Headers and tables are read by `formats`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from douane_plugin import Reject, Transform
 from douane_plugin._units import parse_size, show_exact_size
 
 from .arrival import Arrival
+from .disk_size import check_header, check_result, exactly
 from .files import read_file, skip_bytes, write_file, writing
-from .program import QemuImg, try_program
+from .kept import KeptImage
+from .program import try_program
 from .targets import DEFAULT_SOURCES, Target
 
 TYPE_CHECKING = False
@@ -66,7 +69,8 @@ class Convert(Transform):
     Refuses with ``convert-failed`` (qemu-img cannot read it), ``convert-damaged`` (truncated, or it contradicts
     itself), ``convert-out-of-order`` (the parts of a stream-optimized VMDK), ``convert-unsupported`` (a kind of its
     format that is no disk by itself, or an image of several formats), ``convert-encrypted``, ``convert-other-files``
-    (it names another file), ``convert-too-large``, and, as `format` does, ``format-mismatch`` (it differs from the
+    (it names another file), ``convert-size`` (qemu-img reads a disk of another size than its header has),
+    ``convert-too-large``, and, as `format` does, ``format-mismatch`` (it differs from the
     declared format). Fails if there is no space, or if qemu-img crashes.
     """
 
@@ -104,7 +108,7 @@ class Convert(Transform):
         undecided = (
             source == "raw"
             and DISK_FORMATS.get(image.disk_format or "", image.disk_format) in (None, "", "vhd")
-            and "vhd" in (*self.when, self.target.name)
+            and (self._converts("raw", "") or self._converts("vhd", "fixed"))
             and not arrival.examination.ended
         )
         is_empty = not (arrival.examination.position or image.size)
@@ -149,8 +153,9 @@ class Convert(Transform):
         strict = source == "vmdk"
         self._announce(image, source, "streamed")
         if self.target.name == "raw":
-            yield from disk
+            yield from exactly(disk, size)
             arrival.judge(strict=strict)
+            check_header(size, arrival.disk_size)
             return
         from .streams import from_stream
 
@@ -160,13 +165,17 @@ class Convert(Transform):
         result, path = self.result_file.fileno(), self.result_file.path
         from_stream(words, [result], disk, size, self.alive, watched=result)
         arrival.judge(strict=strict)
+        check_header(size, arrival.disk_size)
+        check_result(result, self.target.name, size)
         yield from read_file(self.result_file)
 
     def _without_footer(self, image: Image, arrival: Arrival) -> Pieces:
         """Yield a raw disk, without the last sector if it is the footer of a VHD of fixed size."""
         image.becomes(disk_format="raw")
         tail = b""
+        count = 0
         for piece in arrival:
+            count += len(piece)
             if len(piece) < _FOOTER_BYTES:
                 tail += bytes(piece)
                 if len(tail) > _FOOTER_BYTES:
@@ -180,7 +189,9 @@ class Convert(Transform):
         if match is not None and match.name == "vhd" and match.variant == "fixed":
             arrival.judge()
             self._announce(image, "vhd", "streamed")
-            yield tail[: tail.find(COOKIE)]
+            end = tail.find(COOKIE)
+            check_header(count - len(tail) + end, arrival.disk_size)
+            yield tail[:end]
         else:
             yield tail
 
@@ -202,25 +213,19 @@ class Convert(Transform):
         if match is not None and match.name.startswith("vmdk-"):
             raise Reject("convert-unsupported", f"the image is {match.name}, which is no disk by itself; convert it")
         self._announce(image, source, "kept")
-        driver, image_file, result_file = QEMU_DRIVERS[source], self.image_file, self.result_file
-        size = self._disk_size(driver)
+        size = arrival.disk_size
         if not size:
             raise Reject("convert-damaged", "the image's disk has no bytes; upload one with something in it")
         self._check_size(arrival, size)
-        words = [self.program, "convert", "-p", "-f", driver]
+        kept = KeptImage(self.program, (self.image_file, self.result_file), source, match, size, self.alive)
+        kept.check_size()
         if self.target.name == "raw" and self.verify == "none":
-            from .qcow2_disk import read_disk
-            from .streams import to_stream
-
-            disk = read_disk(image_file.fileno(), size) if source == "qcow2" else None
-            if disk is None:
-                disk = to_stream([*words, image_file.path], [image_file.fileno()], size, self.alive)
-            yield from skip_bytes(disk, position)
+            yield from skip_bytes(exactly(kept.disk(), size), position)
             return
-        with self._run([*words, *self.target.words(image_file.path, result_file.path)]) as program:
-            program.succeed()
-        self._verify(driver)
-        yield from read_file(result_file)
+        kept.convert(self.target)
+        if self.verify != "none":
+            kept.verify(self.target, self.verify)
+        yield from read_file(self.result_file)
 
     def _while_it_arrives(self, image: Image, arrival: Arrival) -> Generator[bytes | memoryview, None, int]:
         """Keep the whole image, and yield the disk as far as it is in order; return how many bytes that were."""
@@ -242,34 +247,6 @@ class Convert(Transform):
             del part
             yield from parts
         return disk.position
-
-    def _disk_size(self, driver: str) -> int:
-        """Bytes of the disk of the kept image, as qemu-img sees it."""
-        import json
-
-        with self._run([self.program, "info", "--output=json", "-f", driver, self.image_file.path]) as program:
-            program.succeed()
-            info = json.loads(program.output)
-        size = info.get("virtual-size")
-        if not isinstance(size, int):
-            raise RuntimeError(f"{self.program} info does not print the size of the disk")
-        return size
-
-    def _run(self, words: list[str]) -> QemuImg:
-        fds = [self.image_file.fileno(), self.result_file.fileno()]
-        return QemuImg(words, fds, self.alive, watched=self.result_file.fileno())
-
-    def _verify(self, driver: str) -> None:
-        image, result = self.image_file.path, self.result_file.path
-        if self.verify == "check":
-            words = ["check", "-f", self.target.driver, result]
-        elif self.verify == "compare":
-            words = ["compare", "-p", "-f", driver, "-F", self.target.driver, image, result]
-        else:
-            return
-        with self._run([self.program, *words]) as program:
-            if program.finish():
-                raise RuntimeError(f"the result is not sound, by {self.program} {words[0]}: {program.reason()}")
 
     # both
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from douane.plugins._image_format import ImageFormat
+from douane.plugins._image_format import QEMU_DRIVERS, ImageFormat
 from douane.plugins.format import compare_declared
 from douane.plugins.formats.base import REFUSE
 from douane.plugins.formats.codes import CODES
@@ -72,6 +72,14 @@ class Arrival:
         if match is None or match.kind == "content":
             return "raw"
         return match.disk_format if match.kind == "disk" else None
+
+    @property
+    def disk_size(self) -> int | None:
+        """Bytes of the disk, by the reader of its format; certain at the end. None if the header states none."""
+        match = self.match
+        if match is None or QEMU_DRIVERS.get(match.disk_format) == "raw":
+            return self.examination.position
+        return match.virtual_size
 
     def head(self, count: int) -> bytes:
         """The first `count` bytes, fewer if the image is shorter. Call it before the iteration."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 
+from .disk_size import padded
 from .files import zeros
 from .nbd import DISCONNECT, MAX_BYTES, READ, WRITE, Broken, Export
 from .program import QemuImg
@@ -12,8 +13,6 @@ from .program import QemuImg
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-SECTOR = 512
 
 _BUFFER_BYTES = 1 << 20
 """Requested for both sockets; the system may grant less (socket(7), wmem_max)."""
@@ -33,17 +32,18 @@ def options(driver: str, fd: int) -> str:
 
 
 def to_stream(
-    words: Sequence[str], fds: Sequence[int], size: int, alive: Callable[[], None]
+    words: Sequence[str], source: str, fds: Sequence[int], size: int, alive: Callable[[], None]
 ) -> Iterator[bytes | memoryview]:
     """Run ``qemu-img convert`` with `words`, and yield the raw disk of `size` bytes that it makes, in order.
 
+    `words` end with --image-opts, and `source` is its value.
     Bytes that it does not write are zero: with --target-is-zero it writes nothing where the disk has holes. Raises as
     :class:`QemuImg` does, and RuntimeError if it does not write in order, which it does without -W.
     """
     ours, theirs = _pair()
     # -S: write shorter runs of zeros like data; the store looks for blocks of the same size.
     full = [*words, "-n", "--target-is-zero", "-S", "64k", "-t", "unsafe"]
-    full += ["--target-image-opts", options("raw", theirs.fileno())]
+    full += ["--target-image-opts", source, options("raw", theirs.fileno())]
     at = 0
     with ours, QemuImg(full, [*fds, theirs.fileno()], alive) as program:
         theirs.close()
@@ -91,7 +91,7 @@ def from_stream(
     full = words(options("raw", theirs.fileno()))
     with ours, QemuImg(full, [*fds, theirs.fileno()], alive, watched=watched) as program:
         theirs.close()
-        padded_size = -(-size // SECTOR) * SECTOR  # as qemu sees a file that ends within a sector
+        padded_size = padded(size)
         export = Export(ours, padded_size, writable=False, wait=lambda: program.wait_for(ours.fileno()))
         disk = _Disk(itertools.chain(pieces, zeros(padded_size - size)))
         try:

@@ -75,6 +75,8 @@ class Match:
         """Bytes of the disk that a guest sees, as the header states it; None if the format states no size."""
         self.variant = ""
         """The variant of the format: ``streamOptimized``, ``v3``."""
+        self.qemu_options: dict[str, str] = {}
+        """Options with which qemu reads this disk, and not another that its rules would choose."""
         self.findings: list[Finding] = []
         self.fields: list[Field] = []
         self.inner: list[tuple[str, InnerExamination]] = []

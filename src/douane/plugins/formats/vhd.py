@@ -44,7 +44,7 @@ class Vhd(Format):
             return
         data = yield Bytes(0, vhd_footer.BYTES, "the copy of the footer")
         footer = Footer(data)
-        vhd_footer.judge(match, footer, 0)
+        vhd_footer.judge(match, footer, 0, footer.virtual_size)
         match.variant = vhd_footer.TYPES.get(footer.type, "")
         if footer.type == FIXED:
             # qemu opens it as dynamic, then reads it from its start as fixed (block/vpc.c)
@@ -75,13 +75,14 @@ def _read_end(match: "Match") -> "Reader":
         return
     footer = Footer(tail[start:])
     offset = match.total - len(tail) + start
-    if footer.type == FIXED and offset in (footer.size, footer.virtual_size, footer.later_size):
-        vhd_footer.judge(match, footer, offset)
+    if footer.type == FIXED and offset in (footer.size, footer.size // 512 * 512, footer.geometry_size):
+        # The disk is all that stands before the footer, whichever of the two a program goes by.
+        vhd_footer.judge(match, footer, offset, offset)
         match.variant = "fixed"
         if footer.next != _NOWHERE:
             match.find("odd", f"a fixed disk has the data offset {footer.next:#x}", offset + 16)
     elif footer.type in (DYNAMIC, DIFFERENCING) and footer.is_intact:
-        vhd_footer.judge(match, footer, offset)
+        vhd_footer.judge(match, footer, offset, footer.virtual_size)
         match.variant = vhd_footer.TYPES[footer.type]
         match.find("header", "the copy of the footer at the start is missing", 0)
     else:

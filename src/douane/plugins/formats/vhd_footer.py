@@ -16,11 +16,14 @@ MAX_BYTES = 2040 << 30
 """The limit of qemu (block/vpc.c: VHD_MAX_SECTORS) and Microsoft."""
 
 _MAX_GEOMETRY = 65535 * 16 * 255
-_BY_SIZE = (b"win ", b"qem2", b"d2v ", b"CTXS")
-"""Creators (and ``tap``) for which qemu up to 9.2 takes the current size; for others it takes the geometry. Since 10.0
-qemu takes the current size for all but the next creators: also for Azure (``wa``) and VirtualBox (``vbox``)."""
-
 _BY_GEOMETRY = (b"vpc ", b"qemu")
+"""Creators whose guests see the geometry: Virtual PC, and qemu before 2.0, which rounded the size up to it. Everybody
+else's see the current size: Hyper-V, Azure (``wa``), VirtualBox (``vbox``), Virtual Server (``vs``), 86Box (``86Bx``).
+qemu reads them so since 10.0 (block/vpc.c: vpc_ignore_current_size)."""
+
+_BY_SIZE_BEFORE = (b"win ", b"qem2", b"d2v ", b"CTXS")
+"""Creators (and ``tap``) for which qemu up to 9.2 took the current size. For all others it took the geometry, which
+cannot express every size: the end of the disk was missing."""
 
 _VERSION = 0x00010000
 
@@ -56,14 +59,13 @@ class Footer:
 
     @property
     def virtual_size(self) -> int:
-        """Bytes of the disk to qemu up to 9.2 (block/vpc.c: vpc_open)."""
-        by_size = self.creator in _BY_SIZE or self.creator[:3] == b"tap"
-        return self._size(by_size)
+        """Bytes of a dynamic disk that its guest sees."""
+        return self._size(self.creator not in _BY_GEOMETRY)
 
     @property
-    def later_size(self) -> int:
-        """Bytes of the disk to qemu since 10.0 (vpc_ignore_current_size)."""
-        return self._size(self.creator not in _BY_GEOMETRY)
+    def earlier_size(self) -> int:
+        """Bytes of the disk to qemu up to 9.2 (block/vpc.c: vpc_open)."""
+        return self._size(self.creator in _BY_SIZE_BEFORE or self.creator[:3] == b"tap")
 
     def _size(self, by_size: bool, /) -> int:
         if by_size or self.geometry_size == _MAX_GEOMETRY * 512:
@@ -80,9 +82,10 @@ def checksum(data: bytes, at: int) -> int:
     return ~(sum(data) - sum(data[at : at + 4])) & 0xFFFFFFFF
 
 
-def judge(match: "Match", footer: Footer, offset: int) -> None:
-    """Note the fields of the footer at `offset`, add findings, and set the size of the disk."""
-    match.virtual_size = footer.virtual_size
+def judge(match: "Match", footer: Footer, offset: int, size: int) -> None:
+    """Note the fields of the footer at `offset` of a disk of `size` bytes, and add findings."""
+    match.virtual_size = size
+    match.qemu_options = {"force_size_calc": "chs" if size == footer.geometry_size else "current_size"}
     match.note("creator", repr(footer.creator)[2:-1], offset + 28)
     match.note("current size", footer.size, offset + 48)
     geometry = f"{footer.cylinders}/{footer.heads}/{footer.sectors}"
@@ -95,12 +98,12 @@ def judge(match: "Match", footer: Footer, offset: int) -> None:
         match.find("version", f"version is {footer.version:#x}, but must be {_VERSION:#x}", offset + 12)
     if footer.type not in TYPES:
         match.find("subformat", f"type is {footer.type}, which is not in use", offset + 60)
-    if max(footer.size, footer.virtual_size) > MAX_BYTES:
+    if max(footer.size, size) > MAX_BYTES:
         match.find("virtual-size", f"the disk has {footer.size} bytes, but may have at most {MAX_BYTES}", offset + 48)
     if footer.size % 512:
         match.find("unaligned-size", f"the disk has {footer.size} bytes, no multiple of 512", offset + 48)
-    if footer.later_size != footer.virtual_size:
-        what = f"the disk has {footer.virtual_size} bytes by its geometry, as qemu before 10.0 reads it"
-        match.find("odd", f"{what}, but {footer.later_size} by its size, as later versions do", offset + 56)
+    if footer.earlier_size != size:
+        detail = f"the disk has {size} bytes, but {footer.earlier_size}, by its geometry, to qemu before 10.0"
+        match.find("odd", detail, offset + 56)
     if footer.saved:
         match.find("dirty", "it belongs to a machine with a saved state", offset + 84)
