@@ -91,6 +91,7 @@ need libseccomp2 "$python" -c 'import ctypes; ctypes.CDLL("libseccomp.so.2")'   
 need qemu-utils command -v qemu-img                                                # the images of demo and tests
 if [ "$purpose" = dev ]; then
     need zstd command -v zstd                                                      # unpacks what test-corpus reads
+    need zip command -v zip                                                        # the zip archives of people
     for program in fdisk:sfdisk gdisk:sgdisk dosfstools:mkfs.fat udftools:mkudffs xorriso:xorriso; do
         need "${program%:*}" is_program "${program#*:}"                            # the disks of the tests of formats
     done

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import socket
+import stat
 import struct
+import subprocess
 import zipfile
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -87,6 +92,36 @@ def test_two_images_are_refused() -> None:
     assert refused(zipped(("readme.txt", b"text"))) == {"archive"}
     assert refused(zipped()) == {"archive"}
     assert refused(zipped(("a.raw", CONTENT), ("b.txt", b"x" * (2 * MiB)))) == {"archive"}
+
+
+def packed_from(standard_input: Any) -> bytes:
+    """An archive by zip from its standard input."""
+    return subprocess.run(["zip", "-q", "-", "-"], stdin=standard_input, stdout=subprocess.PIPE, check=True).stdout
+
+
+def test_zip_made_from_a_pipe_or_a_socket_passes() -> None:
+    """zip writes the type of its standard input into the mode: no link and no device, but content."""
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb") as reader, open(write_end, "wb") as writer:
+        writer.write(CONTENT)  # less than a pipe holds
+        writer.close()
+        piped = packed_from(reader)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(CONTENT)
+        ours.shutdown(socket.SHUT_WR)
+        sent = packed_from(theirs)
+    for image, mode in ((piped, stat.S_IFIFO), (sent, stat.S_IFSOCK)):
+        (entry,) = zipfile.ZipFile(io.BytesIO(image)).infolist()
+        assert stat.S_IFMT(entry.external_attr >> 16) == mode
+        assert codes(examine(image)) == set()
+
+
+@pytest.mark.parametrize("mode", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFDIR])
+def test_member_that_is_no_file_is_refused(mode: int) -> None:
+    member = zipfile.ZipInfo("disk.raw")
+    member.create_system, member.external_attr = 3, (mode | 0o644) << 16
+    assert refused(zipped((member, CONTENT))) == {"member-type"}
 
 
 def test_link_and_duplicate_name_are_refused() -> None:

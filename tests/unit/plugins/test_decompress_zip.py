@@ -243,10 +243,16 @@ def test_any_other_name_is_accepted(name: bytes) -> None:
     assert decompressed(Zip(name=name).build()).data == Zip().data
 
 
-@pytest.mark.parametrize("mode", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFDIR, stat.S_IFIFO])
+@pytest.mark.parametrize("mode", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFDIR])
 def test_a_link_or_a_device_is_refused(mode: int) -> None:
     assert decompress_code(Zip(made_by=3 << 8, mode=mode | 0o644).build()) == "zip-members"
     assert decompress_code(Zip(made_by=3 << 8, mode=stat.S_IFREG | 0o644).build()) is None
+
+
+@pytest.mark.parametrize("mode", [stat.S_IFIFO, stat.S_IFSOCK])
+def test_a_file_that_was_packed_from_standard_input_is_unpacked(mode: int) -> None:
+    """zip writes the type of its standard input into the mode."""
+    assert decompressed(Zip(made_by=3 << 8, mode=mode | 0o600).build()).data == Zip().data
 
 
 def test_a_folder_or_an_empty_zip_is_refused() -> None:

@@ -5,8 +5,6 @@ Other programs read a zip from its end. So the directory at the end must describ
 
 from __future__ import annotations
 
-import stat
-
 from douane.plugins.formats import zip_directory
 from douane.plugins.formats.zip_directory import Entry, ZipError, ZipTruncated
 from douane_plugin import Reject
@@ -164,8 +162,7 @@ def _check_directory(source: ByteReader, member: Entry) -> None:
     fields = ("name", "flags", "method", "packed", "size", "crc", "offset")
     if not entries or any(getattr(entries[0], field) != getattr(member, field) for field in fields):
         raise ZipError("its directory does not describe the file that is in it")
-    entry = entries[0]
-    if stat.S_IFMT(entry.mode) not in (0, stat.S_IFREG):
+    if entries[0].is_special:
         raise Reject("zip-members", "the zip holds a link or a device instead of a plain file; pack the image itself")
 
 

@@ -40,7 +40,6 @@ _COMPANIONS = (
 """Names of files that accompany an image: no program takes these for the image."""
 
 _MAX_COMPANION_BYTES = 1 << 20
-_FORMAT_BITS, _REGULAR, _DIRECTORY = 0o170000, 0o100000, 0o040000
 
 
 class Zip(Format):
@@ -137,8 +136,7 @@ def _check(match: "Match", entry: Entry, names: "set[str]") -> None:
     if member_names.normal(entry.name) in names:
         match.find("member-twice", f"{quoted} is there twice", entry.offset)
     names.add(member_names.normal(entry.name))
-    kind = entry.mode & _FORMAT_BITS
-    if kind not in (0, _REGULAR, _DIRECTORY) or (entry.is_directory and kind == _REGULAR and entry.size):
+    if entry.is_special:
         match.find("member-type", f"{quoted} is no file: its mode is {entry.mode:o}", entry.offset)
     if entry.encrypted:
         match.find("encrypted", f"{quoted} is encrypted", entry.offset)

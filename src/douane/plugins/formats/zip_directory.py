@@ -27,6 +27,11 @@ _MAX32, _MAX16 = 0xFFFFFFFF, 0xFFFF
 ENCRYPTED, LZMA_END_MARK, DESCRIPTOR, PATCH, STRONG, UTF8, MASKED = 1, 2, 8, 0x20, 0x40, 0x800, 0x2000
 """Bits of the flags (4.4.4): encrypted; an end mark; sizes follow the data; a patch; and so on."""
 
+_FORMAT_BITS, _DIRECTORY, _REGULAR = 0o170000, 0o040000, 0o100000
+_CONTENT = (0, _REGULAR, 0o010000, 0o140000)
+"""Types, in a mode of Unix, of members with the content of a file: ``cat disk | zip - -`` writes the type of its
+standard input, a pipe or a socket. unzip makes a file of both, and libarchive of a pipe."""
+
 MAX_END_BYTES = CENTRAL_BYTES + 3 * _MAX16 + _RECORD.size + _LOCATE.size + END_BYTES + _MAX16
 """Most bytes after the data of an archive's only member: its entry in the directory, and the end records."""
 
@@ -112,6 +117,14 @@ class Entry:
     def is_directory(self) -> bool:
         """True if the name is that of a directory."""
         return self.name.endswith("/")
+
+    @property
+    def is_special(self) -> bool:
+        """True if it is neither a file nor a directory, or if name and mode contradict each other."""
+        kind = self.mode & _FORMAT_BITS
+        if self.is_directory:
+            return kind not in (0, _DIRECTORY) and (kind != _REGULAR or bool(self.size))
+        return kind not in _CONTENT
 
     @property
     def encrypted(self) -> bool:
