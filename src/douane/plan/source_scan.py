@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import functools
 import threading
 from collections.abc import Iterator
 
@@ -20,8 +22,13 @@ _REQUESTS = {"grant": "grants", "propose": "proposes"}
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 _PARSING = threading.Lock()
+_MAX_TRIES = 20
 """CPython 3.11 counts the depth of a tree that it builds for all threads together, and raises SystemError when another
-thread parses meanwhile (python/cpython, issue 106905)."""
+thread parses meanwhile (python/cpython, issue 106905). The lock holds back our own threads alone. oslo.policy parses a
+literal for each request to Glance: such a tree is built in microseconds, so another try meets none."""
+
+_MAX_KINDS = 256
+"""Classes whose kind is kept: far more than the plugins of one plan."""
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -46,6 +53,9 @@ class Requests(msgspec.Struct, frozen=True):
 def parse_source(source: str) -> ast.Module:
     """Parse Python. Raises SyntaxError, ValueError, RecursionError, MemoryError."""
     with _PARSING:
+        for _ in range(_MAX_TRIES - 1):
+            with contextlib.suppress(SystemError):
+                return ast.parse(source)
         return ast.parse(source)
 
 
@@ -53,10 +63,16 @@ def scan_kind(source: str, attribute: str) -> Kind:
     """The kind of the class `attribute`, as far as its statement shows.
 
     The process is started with descriptors that depend on the kind. A wrong guess costs a second start, so a class
-    that inherits these facts from another file still works.
+    that inherits these facts from another file still works. A plan is resolved for every image, and its plugins' code
+    is the same each time: what was parsed once is not parsed again.
     """
     if "Transform" not in source and "random" not in source:
         return Kind()  # without parsing, which takes 2 ms
+    return _parsed_kind(source, attribute)
+
+
+@functools.lru_cache(maxsize=_MAX_KINDS)
+def _parsed_kind(source: str, attribute: str) -> Kind:
     try:
         tree = parse_source(source)
     except _UNREADABLE:

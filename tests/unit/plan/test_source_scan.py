@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from douane.engine import PlanError
-from douane.plan.source_scan import only_class, scan_requests
+from douane.plan import source_scan
+from douane.plan.source_scan import only_class, scan_kind, scan_requests
 
 HEAD = "import os, subprocess\nfrom douane_plugin import Inspector, Transform\n"
 
@@ -121,3 +124,38 @@ def test_two_plugins_in_a_file_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "it.py").write_text(HEAD + "class A(Inspector): pass\nclass B(A): pass\n")
     with pytest.raises(PlanError, match=r"more than one plugin: write .*it\.py:A, or B"):
         only_class(str(tmp_path / "it.py"))
+
+
+TRANSFORM = HEAD + "class A(Transform):\n    reads = 'random'\n    # {number}\n"
+
+
+def test_the_kind_of_a_class_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Glance's own threads parse, too: in CPython 3.11 one of two such threads may get a SystemError."""
+    source = TRANSFORM.format(number="parsed once")
+    expected = scan_kind(source, "A")
+    assert (expected.is_transform, expected.reads_file) == (True, True)
+
+    def parse(_source: str) -> ast.Module:
+        raise AssertionError("it is parsed again")
+
+    monkeypatch.setattr(source_scan, "parse_source", parse)
+    with ThreadPoolExecutor(4) as threads:
+        kinds = threads.map(lambda _: scan_kind(source, "A"), range(8))
+        assert list(kinds) == [expected] * 8
+
+
+def test_a_parse_that_another_thread_disturbs_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [SystemError("AST constructor recursion depth mismatch (before=43, after=57)")] * 3
+
+    class DisturbedAst:
+        def __getattr__(self, name: str) -> object:
+            return getattr(ast, name)
+
+        def parse(self, source: str) -> ast.Module:
+            if errors:
+                raise errors.pop()
+            return ast.parse(source)
+
+    monkeypatch.setattr(source_scan, "ast", DisturbedAst())
+    assert scan_kind(TRANSFORM.format(number="disturbed"), "A").is_transform
+    assert not errors
