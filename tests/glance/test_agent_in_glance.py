@@ -99,10 +99,10 @@ def test_an_agent_killed_during_an_upload_lets_no_image_in(site: Site, agent: Ag
         until("a part of the image is on disk", lambda: has_bytes(part))
         agent.process.kill()
         reply = upload.finish()
-    assert (reply.status, reply.headers["x-douane-code"]) == (503, "agent-unavailable"), reply.text
+    assert (reply.status, reply.headers["x-douane-code"]) == (500, "agent-unavailable"), reply.text
     assert is_as_new(site.state(image)), site.state(image)
     reply = site.put(image, action, DATA)
-    assert (reply.status, reply.headers["x-douane-code"]) == (503, "agent-unavailable"), "while the agent is away"
+    assert (reply.status, reply.headers["x-douane-code"]) == (500, "agent-unavailable"), "while the agent is away"
     assert is_as_new(site.state(image)), site.state(image)
     agent.start()
     assert_gets_in(site, image, action)

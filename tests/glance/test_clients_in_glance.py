@@ -59,6 +59,36 @@ def test_openstack_prints_why_an_upload_is_refused(site: Site, tenant: Tenant, f
     assert (output.status, REASON in text_of(output)) == (1, True), output
 
 
+LATER = {
+    "defer": "The image cannot be checked now: come again in a minute (deferred)",
+    "crash": "That is a fault of this service, not of the image; nothing of it was kept. Try again later, or ask the "
+    "operator (plugin-died)",
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_every_client_prints_why_an_image_could_not_be_checked(
+    site: Site, tenant: Tenant, file: str, name: str
+) -> None:
+    """And none sends the image again, without its bytes: they were read."""
+    import openstack as openstack_sdk
+
+    image = sdk(tenant, site.glance.port).image
+    inspections = site.glance.log.count(f"begins with {name}.")
+    outputs = [
+        openstack(site, tenant, "create", *FORMATS, "--file", file, name),
+        openstack(site, tenant, "stage", "--file", file, site.create(name)),
+        run_client(tenant, "glance", "image-upload", "--file", file, site.create(name), image_port=site.glance.port),
+    ]
+    assert [(output.status, LATER[name] in text_of(output)) for output in outputs] == [(1, True)] * 3, outputs
+    with pytest.raises(openstack_sdk.exceptions.SDKException, match=re.escape(LATER[name])):
+        image.create_image(
+            name, filename=file, wait=True, allow_duplicates=True, disk_format="raw", container_format="bare"
+        )
+    assert site.glance.log.count(f"begins with {name}.") == inspections + 4
+    assert "announced bytes" not in site.glance.log
+
+
 def test_openstack_stages_and_imports(site: Site, tenant: Tenant, file: str) -> None:
     image = site.create("refuse")
     refused = openstack(site, tenant, "stage", "--file", file, image)

@@ -83,9 +83,9 @@ def test_an_accepted_image_is_stored_with_its_properties(site: Site, action: str
 OUTCOMES = {
     "refuse": (422, "evil"),
     "refuse-early": (422, "evil"),
-    "crash": (503, "plugin-died"),
-    "crash-early": (503, "plugin-died"),
-    "defer": (503, "deferred"),
+    "crash": (500, "plugin-died"),
+    "crash-early": (500, "plugin-died"),
+    "defer": (500, "deferred"),
 }
 
 
@@ -100,7 +100,7 @@ def test_an_image_that_is_not_accepted_leaves_nothing(site: Site, action: str, c
     [("stage", True, "hang", "plugin-stalled"), ("file", False, "busy", "plugin-timeout")],
 )
 def test_a_plugin_that_hangs_is_killed(site: Site, action: str, chunked: bool, name: str, code: str) -> None:
-    assert_stays_out(site, action, chunked, name, 503, code)
+    assert_stays_out(site, action, chunked, name, 500, code)
 
 
 def assert_stays_out(site: Site, action: str, chunked: bool, name: str, status: int, code: str) -> None:

@@ -71,7 +71,7 @@ class Verdict:
     @property
     def answer(self) -> tuple[int, str | None]:
         """Status and code of an upload."""
-        return {"accepted": 204, "refused": 422, "undecided": 503}[self.outcome], self.code
+        return {"accepted": 204, "refused": 422, "undecided": 500}[self.outcome], self.code
 
 
 @pytest.fixture(scope="module")

@@ -212,7 +212,7 @@ def test_an_inspection_that_cannot_begin_refuses_the_image_without_details() -> 
     app, script = FakeGlance(), Script()
     script.error = DouaneError("/etc/douane/secret.toml: Traceback (most recent call last)")
     reply = request(filtered(app, script), DATA)
-    assert (reply.code, app.data, reply.headers["X-Douane-Code"]) == (503, None, "error")
+    assert (reply.code, app.data, reply.headers["X-Douane-Code"]) == (500, None, "error")
     assert "secret" not in reply.body
     assert "Traceback" not in reply.body
 
@@ -221,7 +221,7 @@ def test_an_undecided_image_does_not_reach_glance() -> None:
     app, script = FakeGlance(), Script()
     script.report = {"outcome": "undecided", "code": "plugin-failed", "message": "format: died at /usr/lib/x.py"}
     reply = request(filtered(app, script), DATA)
-    assert (reply.code, app.data) == (503, None)
+    assert (reply.code, app.data) == (500, None)
     assert "x.py" not in reply.body
 
 

@@ -30,7 +30,7 @@ class HttpError:
         The body is for people; programs find the code in the header ``X-Douane-Code``.
         """
         title = escape(self.status)
-        sentence = escape(f"{self.message} ({self.code})")
+        sentence = escape(f"{self.message} ({self.code})", quote=False)  # clients print entities as they are
         text = (
             f"<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n"
             f"  {sentence}<br /><br />\n\n\n </body>\n</html>"
@@ -47,8 +47,13 @@ class HttpError:
 
 
 def http_error(reason: Reason) -> HttpError:
-    """422 if the image is refused, otherwise 503: then the image may be good."""
-    status = "422 Unprocessable Entity" if reason.outcome == "refused" else "503 Service Unavailable"
+    """422 if the image is refused, otherwise 500: then the image may be good.
+
+    Not 503: after 503 (and in general 429) keystoneauth, and with it openstackclient and openstacksdk, sends it
+    again, when the image's file is at its end: it has no bytes then, and its error hides the reason. Nova and Cinder
+    repeat a call after glanceclient's ServiceUnavailable, too. None of them repeats after 500, and all show its body.
+    """
+    status = "422 Unprocessable Entity" if reason.outcome == "refused" else "500 Internal Server Error"
     return HttpError(status, reason.code, reason.message, reason.retry_after)
 
 
