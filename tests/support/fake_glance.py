@@ -58,6 +58,8 @@ class FakeGlance:
         self.early_status: str | None = None
         """A status for uploads, before their body is read."""
         self.patch_status: str = "200 OK"
+        self.refused_property = ""
+        """The name of a property that cannot be added."""
         self.swallows_errors = False
         """Whether every upload is answered with 204."""
 
@@ -92,7 +94,10 @@ class FakeGlance:
         if self.patch_status != "200 OK":
             return self.patch_status, b"no"
         assert self.image is not None
-        for change in json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))):
+        changes = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        if any(change["path"] == f"/{self.refused_property}" and change["op"] == "add" for change in changes):
+            return "403 Forbidden", b"the property is protected"
+        for change in changes:
             self.patches.append(change)
             name = change["path"][1:].replace("~1", "/").replace("~0", "~")
             assert (change["op"] == "add") == (name not in self.image)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from douane.report import PropertyValue, Report
 
@@ -49,6 +49,44 @@ def reported_properties(report: Report, *, with_plugins: bool) -> dict[str, Prop
     """The properties of an accepted image; None: remove. Without `with_plugins` only the proposed ones."""
     properties: dict[str, PropertyValue | None] = dict(report.properties) if with_plugins else {}
     return properties | {name: proposal.value for name, proposal in report.proposed.items()}
+
+
+Texts = Mapping[str, str | None]
+"""Values to set on an image; None removes the property."""
+
+
+def property_changes(
+    current: Collection[str], reported: Mapping[str, PropertyValue | None], plugins: Collection[str]
+) -> tuple[dict[str, str | None], list[str]]:
+    """What to change on an accepted image with the properties `current`, and the reported names that cannot be set.
+
+    What `plugins` set in an earlier attempt, and its outcome, are removed.
+    """
+    changes: dict[str, str | None] = dict.fromkeys(stale_properties(current, plugins))
+    unsettable = [name for name in reported if not is_settable(name)]
+    for name, value in reported.items():
+        if is_settable(name):
+            changes[name] = None if value is None else property_text(value)
+    return changes, unsettable
+
+
+def fewer_changes(changes: Texts, plugins: Collection[str]) -> Iterator[Texts]:
+    """`changes`, then ever fewer, down to none: what a site cannot store, or does not want to, must not decide over an
+    image. First the plugins' own properties are left out, then the proposed ones, then nothing is removed either."""
+    candidates: list[Texts] = [changes]
+    candidates.append({name: None if has_namespace(name, plugins) else value for name, value in changes.items()})
+    candidates.append({name: None for name, value in candidates[-1].items() if value is None})
+    candidates.append({})
+    previous: Texts | None = None
+    for candidate in candidates:
+        if candidate != previous:
+            yield candidate
+        previous = candidate
+
+
+def omitted(changes: Texts, saved: Texts) -> list[str]:
+    """The names of `changes` that were not `saved`."""
+    return [name for name, value in changes.items() if name not in saved or saved[name] != value]
 
 
 def property_text(value: PropertyValue) -> str:

@@ -6,6 +6,7 @@ function imports Glance when it is called, and raises ImportError outside of Gla
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +16,8 @@ LOCK = "os_glance_import_task"
 """Property of an image that is being imported: the id of the task that may change the image."""
 IMPORTING_TO = "os_glance_importing_to_stores"
 """Property of an image that is being imported: the stores that do not have it yet, separated by commas."""
+ROLE = "douane"
+"""The role with which Douane sets properties, for Glance's property protections. No user should have it."""
 
 
 def staging_folder() -> Path:
@@ -25,10 +28,47 @@ def staging_folder() -> Path:
 
 
 def image_repo() -> Any:
-    """Glance's repository of images, with the rights of an administrator."""
+    """Glance's repository of images, with the rights of an administrator, and without property protections.
+
+    What those hide from a user, a save by that user deletes (``purge_props`` in ``glance.db.ImageRepo.save``).
+    """
+    from glance.api.property_protections import ProtectedImageRepoProxy
+
     from glance import context, gateway
 
-    return gateway.Gateway().get_repo(context.get_admin_context())
+    repo = gateway.Gateway().get_repo(context.get_admin_context())
+    return repo.image_repo if isinstance(repo, ProtectedImageRepoProxy) else repo
+
+
+def protects_properties() -> bool:
+    """True if Glance's property protections are configured."""
+    from glance.common import property_utils
+
+    return bool(property_utils.is_property_protection_enabled())
+
+
+def user_repo(context: Any) -> Any:
+    """Glance's repository of images, with the rights of the user of `context`, and with the role `douane`."""
+    from glance import gateway
+
+    return gateway.Gateway().get_repo(_with_role(context))
+
+
+def with_role(environ: dict[str, Any]) -> dict[str, Any]:
+    """The same request with the role `douane` for its user, if property protections can ask for it."""
+    attributes = environ.get("webob.adhoc_attrs") or {}
+    try:
+        if "context" not in attributes or not protects_properties():
+            return environ
+    except ImportError:
+        return environ  # outside of Glance
+    return {**environ, "webob.adhoc_attrs": {**attributes, "context": _with_role(attributes["context"])}}
+
+
+def _with_role(context: Any) -> Any:
+    changed = copy.copy(context)
+    changed.roles = [*(context.roles or ()), ROLE]  # a list of its own: Glance adds the service's roles to it
+    return changed
 
 
 def task_repo() -> Any:

@@ -62,22 +62,16 @@ class Undo:
 def requeue(wrapper: Any, reason: Reason, stores: Sequence[str], undo: Undo, *, set_status: bool = True) -> bool:
     """Save `reason`, the failed `stores`, the values of `undo` and the status ``queued`` in one step.
 
-    `wrapper` is Glance's ImportActionWrapper. Without `set_status` the status stays, for Glance to set. If the reason
+    `wrapper` is Glance's ImportActionWrapper. Without `set_status` the status stays, for Glance to set. If properties
     cannot be saved (a quota, a protected property), the rest is. Return False if nothing could be saved, and True also
     if the image was deleted or belongs to another task. Raises nothing that an import could raise.
     """
     for pause in (*PAUSES, None):
         try:
-            try:
-                _save(wrapper, reason, stores, undo, set_status=set_status)
-            except Exception as error:  # of Glance's quotas, property protections, database: the second try tells
-                if _is_not_ours(error):
-                    raise
-                log.warning("image %s: the reason cannot be set as properties: %r", wrapper.image_id, error)
-                _save(wrapper, None, stores, Undo(undo.attributes), set_status=set_status)
+            _save_what_fits(wrapper, reason, stores, undo, set_status=set_status)
             return True
         except Exception as error:  # whatever a database or a policy raises: the image must not stay `importing`
-            if _is_not_ours(error):
+            if is_not_ours(error):
                 log.warning("image %s was deleted, or belongs to another task: it is left alone", wrapper.image_id)
                 return True
             log.error("image %s cannot be queued again yet: %r", wrapper.image_id, error)
@@ -85,6 +79,20 @@ def requeue(wrapper: Any, reason: Reason, stores: Sequence[str], undo: Undo, *, 
                 time.sleep(pause)
     log.critical("image %s stays `importing`: its state cannot be saved", wrapper.image_id)
     return False
+
+
+def _save_what_fits(wrapper: Any, reason: Reason, stores: Sequence[str], undo: Undo, *, set_status: bool) -> None:
+    """Save all; or without the properties to restore; or without the reason, too."""
+    attributes = Undo(undo.attributes)
+    for with_reason, values in ((reason, undo), (reason, attributes)):
+        try:
+            _save(wrapper, with_reason, stores, values, set_status=set_status)
+            return
+        except Exception as error:  # of Glance's quotas, property protections, database: the last try tells
+            if is_not_ours(error):
+                raise
+            log.warning("image %s: its properties cannot be set: %r", wrapper.image_id, error)
+    _save(wrapper, None, stores, attributes, set_status=set_status)
 
 
 def _save(wrapper: Any, reason: Reason | None, stores: Sequence[str], undo: Undo, *, set_status: bool) -> None:
@@ -113,7 +121,8 @@ def drop_lock(wrapper: Any) -> None:
         wrapper.drop_lock_for_task()
 
 
-def _is_not_ours(error: Exception) -> bool:
+def is_not_ours(error: Exception) -> bool:
+    """True if `error` says that the image was deleted, or belongs to another task."""
     return any(base.__name__ in _NOT_OURS for base in type(error).__mro__)
 
 

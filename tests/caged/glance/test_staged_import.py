@@ -13,7 +13,7 @@ from douane.glance.settings import Settings
 from douane.glance.staged.attestation import Attestation, Attestations
 from douane.glance.staged.staged_import import Changes, StagedImport
 from douane.glance.staged.tag import Tag
-from support.fake_image import FakeImage, Wrapper
+from support.fake_image import FakeImage, NotFound, TaskAbortedError, Wrapper
 
 ID = Wrapper.image_id
 REASON = Reason("refused", "evil", "there is evil in it")
@@ -179,14 +179,56 @@ def test_incomplete_staged_data_is_not_imported(world: World) -> None:
     assert isinstance(StagedImport(ID, "web-download", world.wrapper, world.wrapper, []).run(staged), Changes)
 
 
-def test_an_image_whose_properties_cannot_be_set_is_not_imported(world: World) -> None:
-    def full(image: FakeImage) -> None:
-        raise ValueError("the quota of properties is reached")
+NAMESPACE = "a plugin's own properties"
+NEW = "new properties"
+ALL = "properties at all"
 
-    world.wrapper = Wrapper(world.image, full)
-    outcome = world.run(b"good")
+
+@pytest.mark.parametrize("refused", [NAMESPACE, NEW, ALL])
+@pytest.mark.parametrize("is_transformed", [False, True])
+def test_an_image_gets_in_without_the_properties_that_its_site_does_not_store(
+    world: World, refused: str, is_transformed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.image.extra_properties = before = {"mine": "x", "douane_code": "of an earlier attempt"}
+
+    def refuse(image: FakeImage) -> None:
+        names = image.extra_properties.keys()
+        if (
+            (refused == NAMESPACE and any(name.startswith("acts.") for name in names))
+            or (refused == NEW and names - before.keys())
+            or (refused == ALL and image.extra_properties != before)
+        ):
+            raise ValueError("the site does not store them")
+
+    world.wrapper = Wrapper(world.image, refuse)
+    data = b"good" * 1000
+    if is_transformed:
+        world.plan(f'[[plugin]]\nname = "unpack"\nuse = "decompress"\n{world.acts}')
+    assert isinstance(world.run(gzip.compress(data) if is_transformed else data), Changes)
+    assert world.image.extra_properties == (before if refused == ALL else {"mine": "x"})
+    assert (world.image.size, world.path.read_bytes()) == (4000, data)
+    assert "properties cannot be set: ValueError('the site does not store them')" in caplog.text
+    assert "left out: " in caplog.text
+
+
+def test_an_image_whose_new_size_cannot_be_saved_is_not_imported(world: World) -> None:
+    def refuse(image: FakeImage) -> None:
+        raise OSError("the database is away")
+
+    world.wrapper = Wrapper(world.image, refuse)
+    world.plan(f'[[plugin]]\nname = "unpack"\nuse = "decompress"\n{world.acts}')
+    outcome = world.run(gzip.compress(b"good" * 1000))
     assert isinstance(outcome, Reason)
     assert outcome.outcome == "undecided"
+
+
+@pytest.mark.parametrize("error", [NotFound, TaskAbortedError])
+def test_an_image_that_was_deleted_or_taken_over_is_not_imported(world: World, error: type[Exception]) -> None:
+    def refuse(image: FakeImage) -> None:
+        raise error
+
+    world.wrapper = Wrapper(world.image, refuse)
+    assert isinstance(world.run(b"good"), Reason)
 
 
 @pytest.mark.parametrize("broken", ["[[plugin]]\n", '[[plugin]]\nname = "x"\nuse = "no-such-plugin"\n', ""])

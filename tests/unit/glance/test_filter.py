@@ -349,6 +349,20 @@ def test_an_upload_succeeds_if_its_properties_cannot_be_set(status: str, caplog:
     assert status in caplog.text
 
 
+def test_properties_that_the_site_stores_are_set_without_those_that_it_refuses(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app, script = FakeGlance(**{"format.old": "1"}), Script()
+    app.refused_property = "format.x"
+    script.report = {"properties": {"format.x": 1}, "proposed": proposals(new="v")}
+    assert request(filtered(app, script), DATA).code == 204
+    assert app.image is not None
+    assert app.image["new"] == "v"
+    assert not any(name.startswith("format.") for name in app.image)
+    assert "403 Forbidden" in caplog.text
+    assert "left out: format.x" in caplog.text
+
+
 def test_an_upload_succeeds_if_glance_fails_afterwards(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

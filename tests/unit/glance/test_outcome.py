@@ -43,8 +43,19 @@ def test_the_image_is_queued_even_if_the_reason_cannot_be_set() -> None:
     assert wrapper.image.extra_properties["os_glance_failed_import"] == "fast"
 
 
+def test_the_reason_is_set_if_only_other_properties_cannot_be_restored() -> None:
+    def protected(image: FakeImage) -> None:
+        if image.extra_properties.get("mine") == "before":
+            raise ValueError("the property is protected")
+
+    wrapper = Wrapper(FakeImage(), protected)
+    assert requeue(wrapper, REASON, [], Undo({}, {"mine": "before"}))
+    assert wrapper.image.extra_properties["douane_code"] == "evil"
+    assert wrapper.image.status == "queued"
+
+
 def test_a_save_is_repeated_after_an_error() -> None:
-    remaining_errors = [1, 2, 3]
+    remaining_errors = [1, 2, 3, 4]
 
     def away(image: FakeImage) -> None:
         if remaining_errors:

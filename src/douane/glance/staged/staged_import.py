@@ -13,15 +13,16 @@ from douane.engine import Report
 from douane.errors import DouaneError
 from douane.glance.backends import Backend, import_backend
 from douane.glance.image_metadata import (
+    Texts,
     declared_properties,
+    fewer_changes,
     has_namespace,
-    is_settable,
-    property_text,
+    omitted,
+    property_changes,
     reported_properties,
-    stale_properties,
 )
 from douane.glance.internals import is_before_31
-from douane.glance.outcome import OUTCOME_PROPERTIES, Reason, Undo
+from douane.glance.outcome import OUTCOME_PROPERTIES, Reason, Undo, is_not_ours
 from douane.glance.reasons import reason_of
 from douane.glance.settings import Settings, process_settings
 from douane.report import PropertyValue
@@ -171,15 +172,15 @@ class StagedImport:
         return reason
 
     def _apply(self, image: Any, backend: Backend, settings: Settings, changes: Changes) -> None:
-        """Load and save the image once, as quickly as possible: an edit by the tenant in between would be lost."""
+        """Load and save the image once, as quickly as possible: an edit by the tenant in between would be lost.
+
+        If Glance refuses properties (a quota, a protection), ever fewer are set: they do not decide over the image.
+        """
         current = _properties(image)
-        stale = stale_properties(current, backend.plugins if settings.properties else ())
-        properties: dict[str, str | None] = dict.fromkeys(stale)
-        for name, value in changes.properties.items():
-            if is_settable(name):
-                properties[name] = None if value is None else property_text(value)
-            else:
-                log.error("image %s: %s is no property that an import can set; it is left out", self._id, name)
+        plugins = backend.plugins if settings.properties else frozenset()
+        properties, unsettable = property_changes(current, changes.properties, plugins)
+        for name in unsettable:
+            log.error("image %s: %s is no property that an import can set; it is left out", self._id, name)
         self.undo = Undo(
             {name: getattr(image, name) for name in changes.attributes if name in ("disk_format", "container_format")},
             {
@@ -189,16 +190,30 @@ class StagedImport:
             },
         )
         self._note(self.undo)
-        try:
-            with self._wrapper as action:
-                for name, text in properties.items():
-                    if text is None:
-                        action.pop_extra_property(name)
-                action.set_image_extra_properties({name: text for name, text in properties.items() if text is not None})
-                if changes.attributes:
-                    action.set_image_attribute(**changes.attributes)
-        except Exception as error:  # of a quota, a protected property, a database: the image is not let in then
-            raise DouaneError(f"the properties of image {self._id} cannot be set: {error!r}") from error
+        problem: Exception | None = None
+        for candidate in fewer_changes(properties, plugins):
+            try:
+                if candidate or changes.attributes:
+                    self._save(candidate, changes.attributes)
+            except Exception as error:  # of a quota, a protected property, a database: the last try tells
+                problem = problem or error
+                if is_not_ours(error):
+                    break
+            else:
+                if problem is not None:
+                    names = ", ".join(omitted(properties, candidate))
+                    log.error("image %s: properties cannot be set: %r; left out: %s", self._id, problem, names)
+                return
+        raise DouaneError(f"the outcome cannot be saved on image {self._id}: {problem!r}") from problem
+
+    def _save(self, properties: Texts, attributes: Mapping[str, Any]) -> None:
+        with self._wrapper as action:
+            for name, text in properties.items():
+                if text is None:
+                    action.pop_extra_property(name)
+            action.set_image_extra_properties({name: text for name, text in properties.items() if text is not None})
+            if attributes:
+                action.set_image_attribute(**attributes)
 
 
 def _changes(report: Report, settings: Settings, transformed_size: int | None) -> Changes:

@@ -56,8 +56,7 @@ class InspectImage(task.Task):  # type: ignore[misc]  # taskflow has no types wh
         """`kwargs` are the arguments of ``get_flow``."""
         self._task_id: str = kwargs["task_id"]
         self._image_id: str = kwargs["image_id"]
-        self._wrapper = kwargs["action_wrapper"]
-        self._repo = kwargs["image_repo"]
+        self._repo, self._wrapper = _with_role(kwargs)
         self._roles = list(getattr(kwargs["context"], "roles", None) or ())
         self._stores = [store for store in kwargs.get("backend") or () if store]
         self._method: str = kwargs["import_req"]["method"]["name"]
@@ -148,6 +147,14 @@ class InspectImage(task.Task):  # type: ignore[misc]  # taskflow has no types wh
         if os.path.basename(path) == self._image_id:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+
+
+def _with_role(kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Glance's repository, and its wrapper of the image, for the user; with Douane's role if it may be needed."""
+    if not internals.protects_properties():
+        return kwargs["image_repo"], kwargs["action_wrapper"]
+    repo = internals.user_repo(kwargs["context"])
+    return repo, internals.import_wrapper(repo, kwargs["image_id"], kwargs["task_id"])
 
 
 def _failure(reason: Reason) -> Exception:

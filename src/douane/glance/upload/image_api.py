@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from douane.declared import DeclaredImage
-from douane.glance.image_metadata import declared_properties, is_settable, property_text, stale_properties
+from douane.glance import internals
+from douane.glance.image_metadata import Texts, declared_properties, fewer_changes, omitted, property_changes
 from douane.report import PropertyValue
 
 from .api_client import App, Response, send
@@ -58,27 +59,35 @@ def set_properties(
     """Set `properties` on the image (None: remove), and remove those of an earlier attempt: its outcome, and what
     `plugins` set then.
 
-    Return what went wrong, for the log; None if nothing did. Raises what Glance raises.
+    If Glance refuses them, ever fewer are set. Return what went wrong, for the log; None if nothing did. Raises what
+    Glance raises.
     """
     response = send(app, environ, "GET", route.path)
     if response.code != 200:
         return response.status
     image = json.loads(response.body)
-    changes: dict[str, PropertyValue | None] = dict.fromkeys(stale_properties(image, plugins))
-    for name, value in properties.items():
-        if is_settable(name):
-            changes[name] = value
-        else:
-            log.error("image %.80r: %s is no property that can be set on it; it is left out", route.image, name)
+    changes, unsettable = property_changes(image, properties, plugins)
+    for name in unsettable:
+        log.error("image %.80r: %s is no property that can be set on it; it is left out", route.image, name)
+    environ = internals.with_role(environ)
+    problem: str | None = None
+    for candidate in fewer_changes(changes, plugins):
+        patch = _json_patch(image, candidate)
+        if patch:
+            body = json.dumps(patch).encode()
+            response = send(app, environ, "PATCH", route.path, body=body, content_type=PATCH_TYPE)
+        if not patch or response.code == 200:
+            return problem and f"{problem}; left out: {', '.join(omitted(changes, candidate))}"
+        problem = problem or f"{response.status}: {response.body[:500].decode(errors='replace')}"
+    return problem
+
+
+def _json_patch(image: Mapping[str, Any], changes: Texts) -> list[dict[str, Any]]:
     patch: list[dict[str, Any]] = []
     for name, value in changes.items():
         path = "/" + name.replace("~", "~0").replace("/", "~1")  # RFC 6901, 3
         if value is not None:
-            patch.append({"op": "replace" if name in image else "add", "path": path, "value": property_text(value)})
+            patch.append({"op": "replace" if name in image else "add", "path": path, "value": value})
         elif name in image:
             patch.append({"op": "remove", "path": path})
-    if not patch:
-        return None
-    body = json.dumps(patch).encode()
-    response = send(app, environ, "PATCH", route.path, body=body, content_type=PATCH_TYPE)
-    return None if response.code == 200 else f"{response.status}: {response.body[:500].decode(errors='replace')}"
+    return patch
