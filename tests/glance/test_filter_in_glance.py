@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -251,3 +252,15 @@ def test_an_import_is_transformed(transforming: Site, method: str) -> None:
     state = transforming.state(image)
     assert (state.size, state.staged, state.properties["acts.seen"]) == (len(DATA), (), str(len(DATA)))
     assert transforming.glance.folders.data(image) == DATA
+
+
+def test_the_folder_state_keeps_nothing_of_an_image_that_was_staged_and_deleted(site: Site) -> None:
+    (paste,) = site.glance.config.filters
+    state = Path(paste.options["state"])
+    before = set(state.iterdir())
+    image = site.create("good")
+    assert site.put(image, "stage", DATA).status == 204
+    (attestation,) = set(state.iterdir()) - before
+    assert site.api.request("DELETE", f"/v2/images/{image}").status == 204
+    assert site.put(site.create("good"), "stage", DATA).status == 204
+    assert not attestation.exists()

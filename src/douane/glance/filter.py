@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from . import internals
 from .backends import Backend, open_backend
 from .guard.import_guard import ImportGuard
 from .image_metadata import reported_properties
@@ -169,3 +170,14 @@ class Filter:
                 self._attestations.save(route.image, Attestation.of(upload.report, upload.plan_digest, upload.tag))
             except OSError as error:
                 log.error("image %.80r will be inspected again when it is imported: %s", route.image, error)
+            _clean(self._attestations)
+
+
+def _clean(attestations: Attestations) -> None:
+    """Delete what is in the folder `state` for images that were staged and never imported. Raises nothing."""
+    try:
+        attestations.delete_unneeded(internals.staging_folder())
+    except ImportError:
+        return  # outside of Glance
+    except Exception as error:  # of a disk, of Glance's configuration: the image is staged all the same
+        log.error("the folder `state` cannot be cleaned: %r", error)

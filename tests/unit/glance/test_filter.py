@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from douane.declared import DeclaredImage
 from douane.errors import DouaneError
+from douane.glance import internals
 from douane.glance.staged.attestation import Attestations
 from douane.glance.staged.tag import Tag
 from douane.glance.upload.api_client import call
@@ -248,6 +250,43 @@ def test_a_staged_image_has_an_attestation(tmp_path: Path) -> None:
     assert tag.matches(attestation.tag)
     request(filtered(FakeGlance(), Script(), attestations), b"EVIL", path=PATH.replace(ID, "other") + "/stage")
     assert attestations.find("other") is None
+
+
+def test_the_attestation_of_an_image_that_is_no_longer_staged_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, staging = tmp_path / "state", tmp_path / "staging"
+    for folder in (state, staging, staging / ".douane"):
+        folder.mkdir()
+    monkeypatch.setattr(internals, "staging_folder", lambda: staging)
+    attestations = Attestations(str(state))
+    (staging / ID).write_bytes(DATA)
+    request(filtered(FakeGlance(), Script(), attestations), DATA, path=f"{PATH}/stage")
+    attestation = attestations.find(ID)
+    assert attestation is not None
+    for image in ("deleted", "converting"):
+        attestations.save(image, attestation)
+    (staging / "converting.qcow2").touch()
+    (state / ".new-left").touch()
+    (state / ".new-now").touch()
+    (state / "of the operator").touch()
+    os.utime(state / ".new-left", (0, 0))
+    request(filtered(FakeGlance(), Script(), attestations), DATA, path=f"{PATH}/stage")
+    assert attestations.find(ID) is not None
+    assert attestations.find("converting") is not None
+    assert attestations.find("deleted") is None
+    assert {".new-now", "of the operator"} < {path.name for path in state.iterdir()}
+    assert len(list(state.iterdir())) == 4
+
+
+def test_a_folder_that_cannot_be_cleaned_does_not_disturb_the_staging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(internals, "staging_folder", lambda: tmp_path / "gone")
+    assert (
+        request(filtered(FakeGlance(), Script(), Attestations(str(tmp_path))), DATA, path=f"{PATH}/stage").code == 204
+    )
+    assert "cannot be cleaned" in caplog.text
 
 
 def test_two_ids_never_share_an_attestation(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Attestations that staged bytes were inspected, so that the import need not inspect them again.
 
 They are files in a folder of this host, as the staged bytes are on this host. An attestation is about the bytes with
-its tag, whatever is staged by now: its reader compares.
+its tag, whatever is staged by now: its reader compares. An import deletes the attestation of its image; if the image is
+deleted instead, `delete_unneeded` does, as Glance tells nobody, and any host may get the request.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +24,10 @@ from douane.report import PropertyValue
 from .tag import Tag
 
 _MAX_BYTES = 1 << 20
+_NAME = re.compile(r"[0-9a-f]{64}\.json")
+_NEW = ".new-"
+_LONGEST_SAVE = 3600.0
+"""Seconds."""
 
 
 class Attestation(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +70,7 @@ class Attestations:
 
     def save(self, image: str, attestation: Attestation) -> None:
         """Save the attestation for the bytes that are staged for `image`. Raises OSError."""
-        fd, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
+        fd, temporary = tempfile.mkstemp(dir=self._folder, prefix=_NEW)
         try:
             with os.fdopen(fd, "wb") as file:
                 file.write(msgspec.json.encode(attestation))
@@ -86,6 +92,25 @@ class Attestations:
         """Delete the attestation for `image`, if there is one."""
         with contextlib.suppress(OSError):
             self._path(image).unlink()
+
+    def delete_unneeded(self, staging: Path) -> None:
+        """Delete the attestations for images that have no file in the folder `staging`, and what killed processes left.
+
+        Raises OSError.
+        """
+        saved = os.listdir(self._folder)  # first: an attestation is saved when the bytes of its image are staged
+        needed = {self._path(name.partition(".")[0]).name for name in os.listdir(staging)}
+        for name in saved:
+            is_leftover = name.startswith(_NEW) and self._age(name) > _LONGEST_SAVE
+            if is_leftover or (_NAME.fullmatch(name) and name not in needed):
+                with contextlib.suppress(FileNotFoundError):
+                    (self._folder / name).unlink()
+
+    def _age(self, name: str) -> float:
+        try:
+            return time.time() - (self._folder / name).lstat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def _path(self, image: str) -> Path:
         # An id is a UUID, but it came in a URL: it could be a path, and of any length.
