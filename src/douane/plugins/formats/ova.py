@@ -1,6 +1,7 @@
 """OVAs: tar archives with a descriptor, which must agree with the other members (DMTF DSP0243, 5 and 7.1)."""
 
 from . import member_names, ovf, ovf_document, ovf_manifest
+from .ovf_references import References, split_chunk
 from .requests import MAX_BYTES, Assembled, Bytes
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ DISK_ENDINGS = (".vmdk", ".vhd", ".vhdx", ".vdi", ".qcow2", ".qcow", ".img", ".r
 """Names of disks: an archive without descriptor that has such a member may be taken for an appliance."""
 
 _ZEROS = memoryview(bytes(MAX_BYTES))
+_MAX_LISTED = 16
 _MAX_ZEROS = 64 << 20
 """Bytes of holes that are shown to readers. Only tables made of holes ask for more."""
 
@@ -32,6 +34,9 @@ class Package:
         self._sizes: dict[str, int] = {}
         self._formats: dict[str, list[str]] = {}
         self._document: OvfDocument | None = None
+        self._references = References("")
+        self._twice: dict[str, int] = {}
+        self._attributes: list[str] = []
         self._descriptors: list[str] = []
         self._manifests: list[str] = []
         self._lines: list[DigestLine] = []
@@ -46,13 +51,25 @@ class Package:
         lower = name.lower()
         if lower.endswith(".ovf"):
             self._descriptors = [*self._descriptors[:1], name]
+            self._references = References(self._descriptors[0])
             self.match.name = "ova"
-            if len(self._sizes) > 1:
+            if len(self._sizes) > 1 + len(self._attributes):
                 self.match.find("odd", f"the descriptor {member_names.quoted(name)} is not the first member")
         elif lower.endswith(".mf"):
             self._manifests = [*self._manifests[:1], name]
         elif lower.endswith(".cert"):
             self.match.note("certificate", f"{name}, {size} bytes; its signature is not checked here")
+
+    def add_attributes(self, name: str, size: int) -> None:
+        """Add a file with attributes of another one, as macOS writes them: it is neither a descriptor nor a disk."""
+        if len(self._sizes) < ovf_document.MAX_ENTRIES:
+            self._sizes[name] = size
+            self._attributes.append(name)
+
+    def add_again(self, name: str, offset: int) -> None:
+        """Add a file with the name of an earlier one."""
+        if name in self._sizes or not self._twice:
+            self._twice[name] = offset
 
     def max_text_bytes(self, name: str) -> "int | None":
         """The largest size of a file that :meth:`take_text` needs, a descriptor or a manifest; None for others."""
@@ -90,25 +107,25 @@ class Package:
 
     def continues(self, name: str) -> bool:
         """True for a chunk of a file of which another chunk has been examined."""
-        base, _, digits = name.rpartition(".")
-        return base in self._parts and len(digits) == 9 and digits.isascii() and digits.isdigit()
+        base, number = split_chunk(name)
+        return number is not None and base in self._parts
 
     def is_part(self, name: str) -> bool:
         """True for a chunk of a file, ``disk.vmdk.000000003`` (DSP0243, 7.1)."""
-        if self.continues(name):
-            return True
-        base, _, digits = name.rpartition(".")
-        if len(digits) != 9 or not (digits.isascii() and digits.isdigit()):
+        base, number = split_chunk(name)
+        if number is None:
             return False
-        document = self._document
-        return document is None or any(file.chunk_size and base in ovf.hrefs(file) for file in document.files.values())
+        if base in self._parts or self._document is None:
+            return True
+        files = self._document.files.values()
+        return any(file.chunk_size and base in self._references.names(file) for file in files)
 
     def read_part(self, name: str, member: "TarMember") -> "Generator[Any, Any, None]":
         """Examine a chunk as the continuation of the chunk before."""
-        base, _, digits = name.rpartition(".")
+        base, number = split_chunk(name)
         inner, expected = self._parts.get(base) or ((yield Assembled(None)), 0)
         self.looked_into += not expected
-        if int(digits) != expected:
+        if number != expected:
             self.match.find("out-of-order", f"the part {member_names.quoted(name)} is in place of part {expected}")
             return
         self._parts[base] = (inner, expected + 1)
@@ -135,6 +152,16 @@ class Package:
         self.match.inner.append((name, inner))
         return inner
 
+    def read_rest(self, member: "TarMember", begin: bytes) -> "Generator[Any, Any, InnerExamination]":
+        """Examine a member of which `begin` has been read."""
+        inner: InnerExamination = yield Assembled(member.stored)
+        name = member_names.normal(member.name)
+        inner.feed(memoryview(begin))
+        yield from self._show(inner, member.data_offset + len(begin), member.stored - len(begin), name)
+        inner.finish()
+        self.match.inner.append((name, inner))
+        return inner
+
     def _show(self, inner: "InnerExamination", offset: int, length: int, name: str) -> "Generator[Any, Any, None]":
         end = offset + length
         while offset < end:
@@ -151,6 +178,7 @@ class Package:
             self.match.inner.append((base, inner))
             self.take(base, inner)
         self._judge_manifest()
+        self._judge_names()
         if not self._descriptors:
             if self._disk or self._manifests:
                 name = member_names.quoted(self._disk or self._manifests[0])
@@ -168,12 +196,24 @@ class Package:
         if self.missed:
             self.match.find("archive", f"it has so many members that {self.missed} were not examined")
 
+    def _judge_names(self) -> None:
+        """Add a finding for each name that two members have, if it matters which of them a program takes."""
+        twice = list(self._twice)
+        if self._descriptors:
+            files = self._document.files.values() if self._document is not None else ()
+            twice = self._references.referred(twice, files, (line.name for line in self._lines))
+        for name in twice[:_MAX_LISTED]:
+            self.match.find("member-twice", f"{member_names.quoted(name)} is there twice", self._twice[name])
+        if self._attributes:
+            names = ", ".join(map(member_names.quoted, self._attributes[:_MAX_LISTED]))
+            self.match.find("odd", f"attributes of other files, which macOS packs beside them, are ignored: {names}")
+
     def _judge_manifest(self) -> None:
         if len(self._manifests) > 1:
             self.match.find("manifest", "it has more than one manifest")
         listed = set()
         for line in self._lines:
-            name = member_names.normal(line.name)
+            name = self._references.member(line.name)
             listed.add(name)
             if name not in self._sizes:
                 self.match.find("manifest", f"the manifest lists {member_names.quoted(line.name)}, which is missing")
@@ -181,7 +221,7 @@ class Package:
             self.match.note("manifest", f"{self._manifests[0]}, {len(self._lines)} digests, not compared here")
         if self._lines and self._document is not None:
             for file in self._document.files.values():
-                present = [name for name in self._names(file) if name in self._sizes]
+                present = [name for name in self._references.first_names(file) if name in self._sizes]
                 if present and not listed.intersection(present):
                     self.match.find("odd", f"the manifest does not list {member_names.quoted(file.href)}")
 
@@ -206,17 +246,17 @@ class Package:
         else:
             self.match.virtual_size = disk.capacity
 
-    def _names(self, file: "File") -> "list[str]":
-        """The names of members that may be `file`, or its first chunk."""
-        names = [member_names.normal(href) for href in ovf.hrefs(file)]
-        return [name + ".000000000" for name in names] if file.chunk_size else names
-
     def _judge_file(self, file: "File") -> None:
         href = member_names.quoted(file.href)
-        name = next((name for name in self._names(file) if name in self._sizes), None)
-        if name is None:
+        present = [name for name in self._references.first_names(file) if name in self._sizes]
+        if not present:
             self.match.find("ovf", f"the file {href} is not in the archive")
             return
+        if len(present) > 1:
+            self.match.find("member-twice", f"two members could be the file {href}")
+        name = present[0]
+        if name in self._attributes:
+            self.match.find("ovf", f"the file {href} has attributes of another file, as macOS packs them, and no disk")
         size = self._sizes[name]
         if file.chunk_size:
             name = name[:-10]

@@ -2,6 +2,7 @@
 
 from . import member_names, tar_blocks, tar_headers
 from .base import Format
+from .ovf_references import APPLE_DOUBLE, may_be_apple_double
 from .requests import MAX_BYTES, Bytes, Inside
 
 TYPE_CHECKING = False
@@ -52,7 +53,8 @@ class Tar(Format):
             if count > MAX_MEMBERS:
                 match.find("archive", f"it has more than {MAX_MEMBERS} members", at)
                 return
-            _check(match, member, names)
+            if _check(match, member, names):
+                package.add_again(member_names.normal(member.name), member.offset)
             if member.kind == "file":
                 yield from _look_into(match, member, package)
             at = member.end
@@ -79,8 +81,8 @@ def _next(match: "Match", offset: int) -> "Generator[Any, Any, TarMember | TarEn
     return None
 
 
-def _check(match: "Match", member: "TarMember", names: "set[int]") -> None:
-    """Judge the name, type and size of a member; `names` has the hashes of earlier names."""
+def _check(match: "Match", member: "TarMember", names: "set[int]") -> bool:
+    """Judge the name, type and size of a member; True if its name is among `names`, the hashes of earlier names."""
     name, quoted = member_names.normal(member.name), member_names.quoted(member.name)
     match.note("member", f"{quoted}, {member.kind or member.flag!r}, {member.size} bytes", member.offset)
     fault = member_names.why_unsafe(member.name)
@@ -90,19 +92,26 @@ def _check(match: "Match", member: "TarMember", names: "set[int]") -> None:
         link = f" to {member_names.quoted(member.link)}" if member.kind.endswith("link") else ""
         kind = member.kind or f"type {member.flag!r}"
         match.find("member-type", f"{quoted} is no file but a {kind}{link}", member.offset)
-    if hash(name) in names and member.kind != "directory":
-        match.find("member-twice", f"{quoted} is there twice", member.offset)
-    names.add(hash(name))
     if max(member.size, member.stored) > MAX_MEMBER_BYTES:
         match.find("member-size", f"{quoted} claims {member.size} bytes", member.offset)
+    is_known = hash(name) in names
+    names.add(hash(name))
+    return is_known and member.kind != "directory"
 
 
 def _look_into(match: "Match", member: "TarMember", package: "Package") -> "Generator[Any, Any, None]":
     name = member_names.normal(member.name)
+    begin = b""
+    if member.extents is None and may_be_apple_double(name):
+        begin = yield Bytes(member.data_offset, min(member.size, len(APPLE_DOUBLE)), member_names.quoted(name))
+        if begin == APPLE_DOUBLE:
+            package.add_attributes(name, member.size)
+            match.must_reach(member.data_offset + member.stored, member_names.quoted(name))
+            return
     package.add(name, member.size)
     max_bytes = package.max_text_bytes(name)
     if max_bytes is not None and member.extents is None:
-        data = bytearray()
+        data = bytearray(begin)
         if member.size <= max_bytes:
             while len(data) < member.size:
                 length = min(MAX_BYTES, member.size - len(data))
@@ -119,6 +128,9 @@ def _look_into(match: "Match", member: "TarMember", package: "Package") -> "Gene
     elif member.extents is not None:
         package.looked_into += 1
         package.take(name, (yield from package.read_sparse(member)))
+    elif begin:
+        package.looked_into += 1
+        package.take(name, (yield from package.read_rest(member, begin)))
     elif package.is_part(name):
         yield from package.read_part(name, member)
     else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from douane.plugins.formats import member_names, ovf, ovf_document, ovf_manifest
+from douane.plugins.formats import member_names, ovf_document, ovf_manifest
 from douane.plugins.formats.ova import DISK_ENDINGS
+from douane.plugins.formats.ovf_references import APPLE_DOUBLE, References, may_be_apple_double, split_chunk
 from douane_plugin import Reject
 
 from .choice import Choice, choose
@@ -44,7 +45,7 @@ class Appliance:
         warn: Callable[[str, str], None],
     ) -> None:
         self._archive = archive
-        self._members = archive.members()
+        self._members = self._without_attributes()
         self._selector = selector
         self.warn = warn
         self._digests = Digests(enabled=digests)
@@ -57,11 +58,26 @@ class Appliance:
         """The manifest, byte for byte, as it was signed."""
         self.certificate: bytes | None = None
         self._parts: DiskParts | None = None
+        self._attributes: list[str] = []
 
     @property
     def disk_name(self) -> str:
         """The normal name of the disk's member."""
         return self._parts.name if self._parts else ""
+
+    def _without_attributes(self) -> Iterator[TarMember]:
+        """Yield all members but those in which macOS packs the attributes of others."""
+        for member in self._archive.members():
+            if self._has_attributes(member):
+                self._attributes.append(member.name)
+                self._hash(member)
+            else:
+                yield member
+
+    def _has_attributes(self, member: TarMember) -> bool:
+        if member.kind != "file" or member.extents is not None or not may_be_apple_double(member.name):
+            return False
+        return self._archive.begin(member, len(APPLE_DOUBLE)) == APPLE_DOUBLE
 
     # the beginning
 
@@ -188,27 +204,27 @@ class Appliance:
                 code, f"the OVF descriptor {member_names.quoted(name)} cannot be used: {detail}; export it again"
             ) from error
         self.choice = choose(self.document, self._selector)
-        self._parts = DiskParts(self.choice.file, self._folder)
+        self._parts = DiskParts(self.choice.file, self._references)
 
     @property
-    def _folder(self) -> str:
-        """Files are named relative to the descriptor (DSP0243, 7.1): of ``vm/vm.ovf`` they are in ``vm/``."""
-        return self._descriptor.rpartition("/")[0]
+    def _references(self) -> References:
+        return References(self._descriptor)
 
     def _use_manifest(self) -> None:
         """Parse the manifest once the descriptor is there: its names are relative to the descriptor's folder."""
         if self.manifest is None or self.document is None or self._digests.has_manifest:
             return
         try:
-            self._digests.use_manifest(ovf_manifest.parse(self.manifest), self._folder)
+            self._digests.use_manifest(ovf_manifest.parse(self.manifest), self._references)
         except ovf_manifest.ManifestError as error:
             raise Reject("ova-manifest", f"the manifest cannot be used: {error}; export the appliance again") from error
 
     # the end
 
     def finish(self) -> None:
-        """Check that the disk is complete, and warn of files that are missing. Raises Reject."""
+        """Check that the disk is complete and names are unique, and warn of files that are missing. Raises Reject."""
         assert self._parts is not None and self.document is not None
+        self._check_names(self.document)
         self._parts.finish()
         if self._parts.size_differs:
             self.warn(
@@ -221,10 +237,22 @@ class Appliance:
             names = ", ".join(map(member_names.quoted, missing[:_MAX_LISTED]))
             self.warn("ova-file-missing", f"files that the descriptor names are missing: {names}")
 
+    def _check_names(self, document: OvfDocument) -> None:
+        """Raise Reject if two members have a name that something refers to; warn of the members that were ignored."""
+        files, listed = document.files.values(), self._digests.listed
+        if twice := self._references.referred(self._archive.twice, files, listed):
+            raise Reject(
+                "ova-member-twice",
+                f"the archive has the member {member_names.quoted(twice[0])} twice; pack the appliance again",
+            )
+        if self._attributes:
+            names = ", ".join(map(member_names.quoted, self._attributes[:_MAX_LISTED]))
+            self.warn(
+                "ova-apple-double", f"attributes of other files, which macOS packs beside them, are ignored: {names}"
+            )
+
     def _has(self, file: ovf_document.File) -> bool:
-        ending = ".000000000" if file.chunk_size else ""
-        names = (member_names.normal(f"{self._folder}/{href}") + ending for href in ovf.hrefs(file))
-        return any(name in self._archive.sizes for name in names)
+        return any(name in self._archive.sizes for name in self._references.first_names(file))
 
     def compare_digests(self) -> str:
         """Compare all members with the manifest; return the algorithms. Raises Reject."""
@@ -238,10 +266,7 @@ class Appliance:
 
 def _is_disk(name: str) -> bool:
     """True if a member is named like the disk of an appliance, or like a chunk of a disk."""
-    lower = name.lower()
-    base, _, digits = lower.rpartition(".")
-    if len(digits) == 9 and digits.isascii() and digits.isdigit():
-        lower = base
+    lower, _ = split_chunk(name.lower())
     return lower.removesuffix(".gz").endswith(DISK_ENDINGS)
 
 

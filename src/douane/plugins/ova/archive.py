@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         offset: int
 
         def take(self, limit: int) -> memoryview: ...
+        def peek(self, count: int) -> bytes: ...
         def read(self, count: int) -> bytes: ...
         def skip(self, count: int) -> bool: ...
 
@@ -43,6 +44,8 @@ class Archive:
         """False while the archive may be no appliance, and pass with all its faults."""
         self.sizes: dict[str, int] = {}
         """The files so far, by :func:`member_names.normal`, and their lengths when unpacked."""
+        self.twice: list[str] = []
+        """The names in :attr:`sizes` that another file had before."""
 
     def members(self) -> Iterator[TarMember]:
         """Yield files and directories; pass over the data that was not read in between. Raises Reject."""
@@ -78,6 +81,10 @@ class Archive:
                 yield piece
             yield from self._stored(length)
             at += length
+
+    def begin(self, member: TarMember, count: int) -> bytes:
+        """The first `count` bytes of `member` as they are in the archive, fewer if it is shorter; they come again."""
+        return self._source.peek(min(count, member.stored)) if self._go_to(member.data_offset) else b""
 
     def text(self, member: TarMember, max_bytes: int, code: str) -> bytes:
         """All bytes of a small `member`. Raises Reject (`code`) if there are more than `max_bytes`."""
@@ -135,8 +142,7 @@ class Archive:
         if member.kind == "directory":
             return
         if name in self.sizes:
-            message = f"the archive has the member {quoted} twice; pack the appliance again"
-            self._add(Reject("ova-member-twice", message))
+            self.twice.append(name)
         self.sizes[name] = member.size
 
     def _add(self, fault: Reject) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from douane.plugins.formats.ovf_manifest import DigestLine
+    from douane.plugins.formats.ovf_references import References
 
 
 class Digests:
@@ -26,13 +27,18 @@ class Digests:
         self._digests: dict[str, dict[str, str]] = {}
         self._lines: dict[str, DigestLine] | None = None
 
-    def use_manifest(self, lines: Iterable[DigestLine], folder: str) -> None:
+    def use_manifest(self, lines: Iterable[DigestLine], references: References) -> None:
         """Take the lines of the manifest. Raises Reject if two of them name one file."""
         by_name: dict[str, DigestLine] = {}
         for line in lines:
-            if by_name.setdefault(member_names.normal(f"{folder}/{line.name}"), line) is not line:
+            if by_name.setdefault(references.member(line.name), line) is not line:
                 raise Reject("ova-manifest", f"the manifest has two lines for {member_names.quoted(line.name)}")
         self._lines = by_name
+
+    @property
+    def listed(self) -> list[str]:
+        """The names in the manifest, as written; none before it has been read."""
+        return [line.name for line in (self._lines or {}).values()]
 
     @property
     def has_manifest(self) -> bool:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from douane.plugins.formats import member_names, ovf
+from douane.plugins.formats import member_names
+from douane.plugins.formats.ovf_references import split_chunk
 from douane_plugin import Reject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from douane.plugins.formats.ovf_document import File
-
-_DIGITS = 9
+    from douane.plugins.formats.ovf_references import References
 
 
 class DiskParts:
-    """The members of `file`, which is named relative to `folder`, that have gone by."""
+    """The members of `file`, by the names in `references`, that have gone by."""
 
-    def __init__(self, file: File, folder: str) -> None:
+    def __init__(self, file: File, references: References) -> None:
         self.file = file
-        self._names = {member_names.normal(f"{folder}/{href}") for href in ovf.hrefs(file)}
+        self._names = set(references.names(file))
         self.members: list[str] = []
         """Their normal names."""
         self.size = 0
@@ -29,7 +29,7 @@ class DiskParts:
         """The name of the file: of its member, or of its chunks without their numbers; the href if none came."""
         if not self.members:
             return self.file.href
-        return self.members[0][: -1 - _DIGITS] if self.file.chunk_size else self.members[0]
+        return split_chunk(self.members[0])[0] if self.file.chunk_size else self.members[0]
 
     def take(self, name: str, size: int) -> bool:
         """Take the next member if it is the next part of the disk; True if so. Raises Reject."""
@@ -48,10 +48,8 @@ class DiskParts:
     def _split(self, name: str) -> tuple[str, int | None]:
         if not self.file.chunk_size:
             return name, None
-        base, _, digits = name.rpartition(".")
-        if len(digits) == _DIGITS and digits.isascii() and digits.isdigit():
-            return base, int(digits)
-        return "", None
+        base, number = split_chunk(name)
+        return base if number is not None else "", number
 
     def _check_chunk(self, number: int, size: int) -> None:
         name, chunk_size = member_names.quoted(self.file.href), self.file.chunk_size or 0
