@@ -357,6 +357,14 @@ def test_with_an_http_store_tenants_can_add_locations(tmp_path: Path, version: s
     assert examine(tmp_path / "2", version=version, options=stores).state(*point) == "wrong"
 
 
+def test_a_plan_that_refuses_no_image_is_wrong(tmp_path: Path) -> None:
+    audit = PLAN + 'mode = "audit"\n'
+    examination = examine(tmp_path / "1", plan=audit)
+    assert (examination.code, examination.wrong_points()) == (2, {("plan", "verdicts")})
+    assert "every image is let in" in examination.text("plan", "verdicts")
+    assert ("plan", "verdicts") not in examine(tmp_path / "2", plan=audit + PLAN.replace("format", "second", 1)).points
+
+
 @pytest.mark.parametrize(("policy", "state"), [(None, "advice"), ('"tasks_api_access": "role:member"\n', "wrong")])
 def test_the_old_import_is_for_administrators(tmp_path: Path, policy: str | None, state: str) -> None:
     assert examine(tmp_path, policy=policy).state("door", "POST /v2/tasks, type import") == state

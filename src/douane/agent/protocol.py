@@ -101,6 +101,8 @@ class PlanFacts(msgspec.Struct, tag_field="state", tag="done"):
     tier: str
     plugins: list[str]
     """Names, in order; each plugin owns the properties ``NAME.*``."""
+    can_refuse: bool = True
+    """False if the plan lets every image in, whatever its plugins say."""
 
 
 PlanReply = PlanFacts | Failed

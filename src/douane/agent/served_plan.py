@@ -6,7 +6,7 @@ import logging
 
 import msgspec
 
-from douane.engine import Plan, choose_tier, load_plan, plan_digest, probe
+from douane.engine import Plan, can_refuse, choose_tier, load_plan, plan_digest, probe
 from douane.errors import PlanError
 from douane.sandbox import Tier
 
@@ -35,7 +35,9 @@ class ServedPlan(msgspec.Struct, frozen=True):
         processes = probe(plan, tier=tier, emit=emit)
         transforms = any(process.is_transform for process in processes)
         names = [process.spec.name for process in processes]
-        facts = PlanFacts(transforms, plan_digest(processes), tier.value, names)
+        facts = PlanFacts(transforms, plan_digest(processes), tier.value, names, can_refuse(processes))
+        if not facts.can_refuse:
+            log.warning('%s has no plugin with mode = "enforce": every image is let in', config)
         return cls(plan.for_image_service(transforms=transforms), tier, facts)
 
     @property

@@ -25,7 +25,7 @@ def plan(choice: PlanOptions, as_json: bool) -> None:
 
     Loads and configures every plugin in its sandbox.
     """
-    from douane.engine import probe
+    from douane.engine import can_refuse, probe
 
     effective = choice.plan()
     tier = tier_for(effective, choice.sandbox)
@@ -46,6 +46,8 @@ def plan(choice: PlanOptions, as_json: bool) -> None:
         f"sandbox {tier} (at least {effective.minimum_sandbox}); digests {', '.join(effective.digests) or 'none'}; "
         f"deadline {show_duration(effective.deadline)}"
     )
+    if not can_refuse(processes):
+        click.echo('every image is let in, whatever the plugins say: none has mode = "enforce"')
 
 
 def _entry(process: PluginProcess) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from douane.stream.push_source import PushSource, RunEnded
 from douane.stream.sink import Sink
 from douane.stream.source import FileSource, StreamSource, open_source
 
-from .inspect import choose_tier, inspect_image, plan_digest, probe
+from .inspect import can_refuse, choose_tier, inspect_image, plan_digest, probe
 from .live import Inspection
 from .warm import WarmRun
 
@@ -38,6 +38,7 @@ __all__ = [
     "StreamSource",
     "Verdict",
     "WarmRun",
+    "can_refuse",
     "choose_tier",
     "inspect_image",
     "load_plan",

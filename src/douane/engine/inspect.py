@@ -101,6 +101,12 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = ignore_log) -> list
         return launched.plugins
 
 
+def can_refuse(processes: Sequence[PluginProcess]) -> bool:
+    """False if a plan as :func:`probe` found it lets every image in, whatever its plugins say (``mode = "audit"`` or
+    ``"warn"``)."""
+    return any(process.is_transform or process.spec.mode == "enforce" for process in processes)
+
+
 def plan_digest(processes: Sequence[PluginProcess]) -> str:
     """SHA-256 (hex) of a plan as :func:`probe` found it: its plugins, in order, their settings and their code."""
     digest = hashlib.sha256()

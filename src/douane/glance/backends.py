@@ -40,6 +40,8 @@ class LocalBackend:
         """SHA-256 (hex) of the plan: its settings, and the code of its plugins."""
         self.plugins = frozenset(self._served.facts.plugins)
         """Names of the plan's plugins: each owns the properties ``NAME.*``."""
+        self.can_refuse = self._served.facts.can_refuse
+        """False if the plan lets every image in, whatever its plugins say."""
 
     def begin(self, declared: DeclaredImage, size: int | None, name: str) -> LocalInspection:
         """Begin to inspect an image that arrives piece by piece; `size` in bytes, if known. Raises DouaneError."""
@@ -78,6 +80,7 @@ class AgentBackend:
     def _refresh(self) -> None:
         facts = self._agent.plan(patience=self._patience)
         self.transforms, self.digest, self.plugins = facts.transforms, facts.digest, frozenset(facts.plugins)
+        self.can_refuse = facts.can_refuse
 
     def begin(self, declared: DeclaredImage, size: int | None, name: str) -> AgentInspection:
         """See :class:`LocalBackend`."""

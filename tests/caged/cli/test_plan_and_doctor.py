@@ -46,6 +46,21 @@ def test_the_plan_shows_what_was_written_and_what_was_not(douane: Program, write
         assert words in text
 
 
+def test_a_plan_that_refuses_no_image_says_so(douane: Program, write: Callable[[str, str], Path]) -> None:
+    plugins = "".join(
+        f'[[plugin]]\nname = "{mode}"\nuse = "{PLUGINS}/echo.py:Echo"\nmode = "{mode}"\n' for mode in ("audit", "warn")
+    )
+    sentence = "every image is let in, whatever the plugins say"
+    assert sentence in douane.run("plan", "--config", write("plan.toml", plugins)).text
+    for more in (
+        f'[[plugin]]\nname = "e"\nuse = "{PLUGINS}/echo.py:Echo"\n',
+        '[[plugin]]\nname="u"\nuse="decompress"\n',
+    ):
+        result = douane.run("plan", "--config", write("plan.toml", plugins + more))
+        assert result.code == 0
+        assert sentence not in result.text
+
+
 def test_a_plan_that_could_not_be_run_is_no_plan(douane: Program) -> None:
     result = douane.run("plan", "--json", "-p", f"{PLUGINS}/echo.py:Picky")
     assert result.code == 2

@@ -48,6 +48,12 @@ def examine(site: Site) -> Iterator[Point]:
 
 def _backend(settings: Settings, backend: Backend) -> Iterator[Point]:
     names = ", ".join(sorted(backend.plugins))
+    if not backend.can_refuse:
+        yield _AREA.wrong(
+            "verdicts",
+            f'every image is let in, whatever the plugins say: none of {names} has mode = "enforce"',
+            'set mode = "enforce" for the plugins that may refuse an image',
+        )
     if isinstance(backend, AgentBackend):
         yield _AREA.ok("agent", f"{settings.agent} answers; it has {names}")
         return
