@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-FOLDERS = (".github", "sdk", "kit", "docs", "bench", "examples", "tests")
-DOCUMENTS = ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
+DOCUMENTS = ("*.md", "sdk/*.md", "docs/**/*.md", "bench/**/*.md", "examples/**/*.md", "tests/**/*.md")
 
 FENCE = re.compile(r"^\s*(```+|~~~+)\s*([\w-]*)")
 LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)")

@@ -94,7 +94,4 @@ class ImageFormat:
     @property
     def virtual_size(self) -> int | None:
         """Bytes of the disk that a guest sees; None while unknown. The size of a raw disk is known at its end."""
-        match = self.match
-        if match is None or match.kind in ("content", "other"):
-            return self._examination.position if self._examination.ended else None
-        return match.virtual_size
+        return self._examination.virtual_size

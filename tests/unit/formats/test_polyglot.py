@@ -66,7 +66,6 @@ def test_single_format_is_not_ambiguous(name: str) -> None:
         [match_of("dmg", "end"), match_of("mbr")],  # one that is not compressed
         [match_of("dmg", "end"), match_of("bzip2")],  # one that begins with a compressed chunk
         [match_of("nrg", "end"), match_of("iso")],
-        [match_of("vmdk"), match_of("btrfs", place=65600)],  # the first data of its guest
     ],
     ids=lambda matches: "+".join(match.name for match in matches),
 )

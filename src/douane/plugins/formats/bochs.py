@@ -70,9 +70,10 @@ class Bochs(Format):
         step = 512 * (-(-bitmap // 512) + extent // 512)
 
         def use(piece: bytes) -> None:
-            last = max((entry for entry in numbers(piece, "<I") if entry != UNALLOCATED), default=-1)
-            if last >= 0:
-                reader.must_reach(data_at + last * step + 1, "an extent of the disk")
+            used = [entry for entry in numbers(piece, "<I") if entry != UNALLOCATED]
+            if used:
+                reader.must_reach(data_at + max(used) * step + 1, "an extent of the disk")
+                match.data.add_blocks((data_at + entry * step + step - extent for entry in used), extent)
 
         if entries:
             reader.must_reach(data_at, "the catalog")

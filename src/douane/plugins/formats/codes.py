@@ -47,6 +47,7 @@ _SHARED = {
     "partition-table": (WARN, "its partition table contradicts itself"),
     "big-window": (WARN, "unpacking it takes an unusual amount of memory"),
     "odd": (WARN, "it is made in an unusual way"),
+    "format-in-data": (PASS, "its data look like another format to programs that ignore its own"),
     "unchecked": (PASS, "some of its tables are in an order that one pass cannot check"),
 }
 """Codes that several formats share, or that concern images as a whole."""

@@ -37,6 +37,7 @@ class Dmg(Format):
         if place < 0:
             return
         base = match.total - len(tail) + place
+        match.signatures = (base,)
         trailer = tail[place:]
         if len(trailer) < TRAILER:
             match.find("truncated", f"its trailer ends at {base + TRAILER}, but the image at {match.total}", base)

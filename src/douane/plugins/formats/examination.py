@@ -1,8 +1,8 @@
 """Feed the bytes of an image, in order, to the readers of all formats that they match."""
 
-from . import polyglot
+from . import containment, polyglot
 from .base import HEAD_BYTES
-from .match import Match
+from .match import Finding, Match
 from .requests import START_BYTES, TAIL_BYTES, Assembled, Bytes, Inside, Tail
 
 TYPE_CHECKING = False
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .base import Format
-    from .match import Finding
     from .requests import Reader, Request
 
 MAX_READERS = 64
@@ -44,12 +43,15 @@ class Examination:
     `size` is the image's length in bytes, None if unknown before the end.
 
     :attr:`matches` has a :class:`Match` for each format as far as known, complete after :meth:`finish`; the first is
-    the format that tools take the image for. Never raises, whatever the bytes; memory is bounded, time is linear.
+    the format that tools take the image for. :attr:`contained` has those that are content of another.
+
+    Never raises, whatever the bytes; memory is bounded, time is linear.
     """
 
     def __init__(self, formats: "Iterable[Format]", size: "int | None" = None, *, depth: int = 0) -> None:
         self._formats = formats
         self.matches: list[Match] = []
+        self.contained: list[Match] = []
         self.position = 0
         """Bytes fed so far."""
         self.recognised = False
@@ -77,6 +79,14 @@ class Examination:
             for _, inner in match.inner:
                 findings += inner.findings
         return findings
+
+    @property
+    def virtual_size(self) -> "int | None":
+        """Bytes of the disk that a guest sees; None while unknown. The size of a raw disk is known at its end."""
+        match = self.matches[0] if self.matches else None
+        if match is None or match.kind in ("content", "other"):
+            return self.position if self.ended else None
+        return match.virtual_size
 
     @property
     def count(self) -> int:
@@ -121,10 +131,10 @@ class Examination:
             self._recognise()
         tail = bytes(self._tail)
         for form in self._formats:
-            matched = any(match.name == form.name for match in self.matches)
+            matched = any(match.name == form.name for match in (*self.matches, *self.contained))
             if not matched and _is_recognised(form.ends, tail, self.position):
                 self._add(form, "end")
-        for match in self.matches:
+        for match in (*self.matches, *self.contained):
             match.end(self.position)
         while self._tasks:
             for task in list(self._tasks):  # not those that are launched meanwhile: findings follow no order of formats
@@ -290,12 +300,17 @@ class Examination:
                 task.request = None
             else:
                 task.inner = Examination(self._formats, task.request.length, depth=self._depth + 1)
+                task.match.data.add(task.request.offset, task.request.length, task.inner)
         for reader in task.match.take_spawned():
             self._launch(task.match, reader, task.read_to)
         return task.request is not None
 
     def _judge(self) -> None:
-        self.joint_findings = polyglot.judge(self.matches)
+        matches, contents = containment.divide([*self.matches, *self.contained], ended=self.ended)
+        self.matches, self.contained = matches, [match for match, _ in contents]
+        self.joint_findings = polyglot.judge(matches)
+        if self.ended:
+            self.joint_findings += [containment.finding(*pair) for pair in contents]
 
 
 def _is_recognised(recognise: "Callable[..., bool]", *arguments: "Any") -> bool:

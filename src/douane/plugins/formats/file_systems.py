@@ -175,6 +175,7 @@ class FileSystems(Content):
         names = signatures_in(head)
         if names:
             match.name = names[0][0]
+            match.signatures = tuple(at for _, at in names)
         for name, at in names:
             match.note("signature", name, at)
         yield from read_whole_disk(match)

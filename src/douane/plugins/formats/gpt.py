@@ -36,6 +36,7 @@ class Gpt(Content):
     def read(self, match: "Match") -> "Reader":
         head = yield Bytes(0, HEAD_BYTES, "the beginning", short=True)
         hybrid = iso.is_iso(head)
+        match.signatures = _signatures(head)
         primary = _first_header(match, head)
         partitions: list[GptPartition] = []
         match.spawn(_read_end(match, primary, partitions))
@@ -52,6 +53,13 @@ class Gpt(Content):
 
 def _is_header(head: bytes, size: int) -> bool:
     return head[size : size + 8] == b"EFI PART"
+
+
+def _signatures(head: bytes) -> "tuple[int, ...]":
+    """Sector 0, without which no tool takes a disk for partitioned (UEFI 2.10, 5.2.3; Linux: is_pmbr_valid), unless
+    only a header is there."""
+    headers = tuple(size for size in SECTORS if _is_header(head, size))
+    return headers if headers and not boot_sectors.has_protective(head) else (0, *headers)
 
 
 def _first_header(match: "Match", head: bytes) -> "GptHeader | None":

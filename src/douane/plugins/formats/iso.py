@@ -45,6 +45,8 @@ class Iso(Format):
 
     def read(self, match: "Match") -> "Reader":
         match.spawn(read_whole_disk(match))
+        from . import iso_directory
+
         primary = b""
         extensions = []
         roots = {}
@@ -65,10 +67,11 @@ class Iso(Format):
             kind = sector[0]
             if kind == PRIMARY and not primary:
                 primary = sector
+                match.signatures = (at,)
                 if number:
                     match.find("odd", f"its first volume descriptor is in sector {FIRST + number}, not {FIRST}", at)
                 read_volume(match, sector, at)
-                roots[u32(sector, 158)] = (sector[156:190], "the root directory")
+                roots[u32(sector, 158)] = (sector[156:190], iso_directory.ROOT)
             elif kind == PRIMARY:
                 if sector[:8] + sector[80:190] != primary[:8] + primary[80:190]:
                     text = "it has two different primary volume descriptors: tools differ in which they read"
@@ -83,8 +86,6 @@ class Iso(Format):
                 match.must_reach((catalog + 1) * SECTOR, "the boot catalog")
         if extensions:
             match.variant = "+".join(extensions)
-        from . import iso_directory
-
         for _, (record, what) in sorted(roots.items()):
             yield from iso_directory.read(match, record, what)
 

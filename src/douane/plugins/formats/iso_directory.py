@@ -13,6 +13,7 @@ MAX_BYTES = 1 << 18
 """The bytes of a directory that are read: some 2000 files."""
 
 MIN_RECORD_BYTES = 34
+ROOT = "the root directory"
 
 
 def read(match: "Match", record: bytes, what: str) -> "Reader":
@@ -34,6 +35,7 @@ def read(match: "Match", record: bytes, what: str) -> "Reader":
         if begin == 0:
             if not _is_self(match, sector, place, what, at):
                 return
+            match.is_rooted = match.is_rooted or what == ROOT
             if sector[34:36] == b"SP" and sector[38:40] == b"\xbe\xef":
                 match.note("Rock Ridge", "in use", at + 34)
         if not _records(match, sector, what, at + begin):

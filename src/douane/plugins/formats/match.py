@@ -1,5 +1,7 @@
 """A format that the bytes of an image match, with its fields and findings."""
 
+from .data_area import DataArea
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
         @property
         def matches(self) -> "list[Match]": ...
         @property
+        def contained(self) -> "list[Match]": ...
+        @property
         def joint_findings(self) -> "list[Finding]": ...
         @property
         def findings(self) -> "list[Finding]": ...
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
         def position(self) -> int: ...
         @property
         def ended(self) -> bool: ...
+        @property
+        def virtual_size(self) -> int | None: ...
         def feed(self, chunk: memoryview) -> None: ...
         def skippable(self) -> int: ...
         def skip(self, length: int) -> None: ...
@@ -81,6 +87,12 @@ class Match:
         self.fields: list[Field] = []
         self.inner: list[tuple[str, InnerExamination]] = []
         """The images in an archive: the member's name, and its examination."""
+        self.data = DataArea()
+        """Where a container keeps its content, as far as its tables have been read."""
+        self.signatures: tuple[int, ...] = (0,)
+        """The offsets of the bytes by which the format was recognised, if they are not in the header of the image."""
+        self.is_rooted = False
+        """True if an optical disc has its root directory at the sector that its volume descriptor states."""
         self._reach = 0
         self._reaches: list[tuple[int, str]] = []
         self._reaches_outside = False

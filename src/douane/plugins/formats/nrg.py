@@ -36,5 +36,6 @@ class Nrg(Format):
         footer = _footer(tail, match.total)
         if footer:
             match.variant = footer[0]
+            match.signatures = (match.total - len(tail),)
             match.note("chunks at", footer[1], match.total - len(tail))
         match.virtual_size = match.total

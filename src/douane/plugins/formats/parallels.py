@@ -82,6 +82,7 @@ class Parallels(Format):
             last = max(offsets, default=0)
             if last:
                 reader.must_reach(last * unit + 1, "a cluster of the disk")
+                match.data.add_blocks((offset * unit for offset in filter(None, offsets)), tracks * 512)
                 if min(filter(None, offsets)) * unit < table_end:
                     reader.find_once("overlap", "a cluster of the disk overlaps the header or the table of clusters")
 

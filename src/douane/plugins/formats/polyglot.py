@@ -2,9 +2,11 @@
 
 An image that is checked as one format and used as another deceives the checker: an ISO with a qcow2 header in its
 system area is an ISO to a virtual CD drive, and a disk with a backing file to ``qemu-img``. Some pairs are normal and
-pass, above all the hybrid ISOs of Linux distributions, which are a CD and, with a partition table, a disk.
+pass, above all the hybrid ISOs of Linux distributions, which are a CD and, with a partition table, a disk. What is
+content of a container is no format of the image: see `containment`.
 """
 
+from .groups import group_of
 from .match import Finding
 
 TYPE_CHECKING = False
@@ -16,10 +18,9 @@ FIRST_OF_DISKS = ("parallels", "qed", "vdi")
 certainty, so that qemu takes the format that it probes first (bdrv_probe_all in block.c): with qemu-img 7.2 these
 three in this order, then the rest."""
 
-OPTICAL = ("iso", "udf")
 TABLES = ("mbr", "gpt")
 GROUPS = ("disk", "disk at the end", "other", "optical", "archive", "compressed", "content", "archive at the end")
-"""The groups of matches by precedence; a fixed VHD and a dmg are a "disk at the end"."""
+"""The groups of matches by precedence."""
 
 NORMAL_WITH_CONTENT = ("content", "optical", "other", "disk at the end")
 """Groups that raw content may accompany: a hybrid ISO; an uncompressed dmg; a fixed VHD, a raw disk with a footer."""
@@ -28,10 +29,6 @@ HOLDS_A_DISK = ("disk", "archive", "compressed")
 
 COMPRESSIONS_OF_DMG = ("bzip2", "xz", "lzma", "zip")
 """The first chunk of a dmg is at its start, and is such a stream by itself."""
-
-MIN_GUEST_OFFSET = 64 << 10
-"""The lowest offset of guest data in a VMDK: 128 sectors of header and tables precede the data. A guest's btrfs leaves
-its own first 64 KiB empty, so that its superblock can be at this very offset."""
 
 
 def judge(matches: "list[Match]") -> "list[Finding]":
@@ -46,7 +43,7 @@ def judge(matches: "list[Match]") -> "list[Finding]":
         return []
     if any(match.name != "text" for match in matches):
         matches[:] = [match for match in matches if match.name != "text"]
-    if any(match.at == "start" and _group(match) in HOLDS_A_DISK for match in matches):
+    if any(match.at == "start" and group_of(match) in HOLDS_A_DISK for match in matches):
         matches[:] = [match for match in matches if match.name not in TABLES or match.at == "start"]
     matches.sort(key=lambda match: (_rank(match), match.name not in TABLES, match.name))
     by_code: dict[str, list[Match]] = {}
@@ -60,27 +57,17 @@ def judge(matches: "list[Match]") -> "list[Finding]":
 
 
 def _rank(match: "Match") -> int:
-    group = _group(match)
+    group = group_of(match)
     if group == "disk" and match.name in FIRST_OF_DISKS:
         return FIRST_OF_DISKS.index(match.name) - len(FIRST_OF_DISKS)
     return GROUPS.index(group) if group in GROUPS else len(GROUPS)
 
 
-def _group(match: "Match") -> str:
-    if match.name in OPTICAL:
-        return "optical"
-    if match.kind in ("disk", "archive") and match.at == "end":
-        return f"{match.kind} at the end"
-    return match.kind
-
-
 def _code_of_pair(first: "Match", second: "Match") -> str:
     """The code of the finding about a pair, in the order of precedence; empty if the pair is normal."""
-    first_group, second_group = _group(first), _group(second)
+    first_group, second_group = group_of(first), group_of(second)
     if second_group == "content":
         if first_group in NORMAL_WITH_CONTENT:
-            return ""
-        if first.disk_format == "vmdk" and second.name not in TABLES and _signature_offset(second) >= MIN_GUEST_OFFSET:
             return ""
         return "ambiguous"
     if first_group == second_group == "optical" or (first.name == "nrg" and second_group == "optical"):
@@ -92,15 +79,10 @@ def _code_of_pair(first: "Match", second: "Match") -> str:
     return "ambiguous"
 
 
-def _signature_offset(match: "Match") -> int:
-    """The offset of the signature of raw content: the first field that its reader notes."""
-    return (match.fields[0].offset or 0) if match.fields else 0
-
-
 def _text(code: str, matches: "list[Match]") -> str:
     names = " and as ".join(match.name for match in matches)
     if code == "trailing-data":
         return f"it can be read as {names}: an archive follows the image"
-    if _group(matches[0]) == "disk":
+    if group_of(matches[0]) == "disk":
         return f"it can be read as {names}: qemu-img takes it for {matches[0].name}, other programs may not"
     return f"it can be read as {names}, depending on the program that opens it"

@@ -118,6 +118,8 @@ def _tables(match: "Match", l1: "tuple[int, int]", cluster_bits: int, l2_bits: i
             last = max([entry for entry in entries if not entry & COMPRESSED], default=0)
         if last:
             reader.must_reach(last + 1, "a cluster of the disk")
+            plain = {entry for entry in entries if entry and not entry & COMPRESSED}
+            match.data.add_blocks(plain, 1 << cluster_bits)
 
     if l1[1]:
         reader.must_reach(l1[0] + l1[1], "the L1 table")

@@ -18,19 +18,26 @@ FEW = 16
 
 
 class L2Piece:
-    """The entries of a piece.
+    """The entries of a piece; `plain` is the integer of :meth:`data_clusters`, -1 if these are all `offsets`.
 
     `offsets` has the start of each plain cluster, and of the last sector of each compressed cluster; 0 for no cluster.
     `compressed`, `reserved` and `unaligned` are true if an entry is of a compressed cluster, has reserved bits set, or
     is no multiple of the cluster size.
     """
 
-    __slots__ = ("_data", "compressed", "offsets", "reserved", "unaligned")
+    __slots__ = ("_data", "_plain", "compressed", "offsets", "reserved", "unaligned")
 
-    def __init__(self, data: bytes, *, compressed: bool, reserved: bool, unaligned: bool) -> None:
+    def __init__(self, data: bytes, plain: int, *, compressed: bool, reserved: bool, unaligned: bool) -> None:
         self.offsets = numbers(data, ">Q")
         self.compressed, self.reserved, self.unaligned = compressed, reserved, unaligned
         self._data = data
+        self._plain = plain
+
+    def data_clusters(self) -> "tuple[int, ...]":
+        """The start of each plain cluster that a guest reads; 0 for no cluster, and for one that reads as zeros."""
+        if self._plain < 0:
+            return self.offsets
+        return numbers(self._plain.to_bytes(len(self._data), "big"), ">Q")
 
     def any_of(self, clusters: "set[int]") -> bool:
         """True if `clusters` has an offset of the piece other than 0."""
@@ -66,11 +73,17 @@ class L2Entries:
         entries = int.from_bytes(piece[:size], "big") >> self._low_bits
         packed = entries >> COMPRESSED_BIT & ones
         plain = ones ^ packed
+        zeros = entries & plain if self._low_bits == 0 else 0
         offsets = entries & plain * OFFSET
         reserved = entries & plain * RESERVED
         unaligned = entries & plain * self._unaligned
+        data_clusters = entries & (plain ^ zeros) * OFFSET if packed or zeros else -1
         if packed:
             offsets += (entries & packed * self._sector) + ((entries >> self._sectors_at & packed * self._sectors) << 9)
         return L2Piece(
-            offsets.to_bytes(size, "big"), compressed=packed > 0, reserved=reserved > 0, unaligned=unaligned > 0
+            offsets.to_bytes(size, "big"),
+            data_clusters,
+            compressed=packed > 0,
+            reserved=reserved > 0,
+            unaligned=unaligned > 0,
         )

@@ -99,6 +99,7 @@ class Qcow2Tables:
         last = max(entries.offsets, default=0)
         if last:
             self.reader.must_reach(last + 1, "a cluster of the disk")
+            self.match.data.add_blocks(filter(None, entries.data_clusters()), self._cluster)
             if not entries.compressed:
                 self._last = max(self._last, last)
         if entries.any_of(self._table_clusters):

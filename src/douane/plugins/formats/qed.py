@@ -98,6 +98,7 @@ class _Tables:
     block/qed-check.c."""
 
     def __init__(self, match: "Match", cluster: int, table_bytes: int, header_bytes: int, l1_at: int) -> None:
+        self._match = match
         self._cluster, self._table_bytes, self._header_bytes = cluster, table_bytes, header_bytes
         self._l1 = range(l1_at, l1_at + table_bytes, cluster)
         self._reader = TableReader(match, HEADER_BYTES)
@@ -121,8 +122,8 @@ class _Tables:
             return
         offsets = set(numbers(piece, "<Q"))
         offsets -= {0, ZERO_CLUSTER}
-        if offsets:
-            self._judge(offsets, "a cluster of the disk", 1)
+        if offsets and self._judge(offsets, "a cluster of the disk", 1):
+            self._match.data.add_blocks(offsets, self._cluster)
 
     def _judge(self, offsets: "set[int]", what: str, length: int) -> bool:
         unaligned = self._cluster - 1

@@ -52,6 +52,7 @@ class Udf(Format):
     def read(self, match: "Match") -> "Reader":
         head = yield Bytes(0, 72 << 10, "the volume recognition sequence", short=True)
         match.variant = version(head)
+        match.signatures = (START,)
         match.spawn(read_whole_disk(match))
         for at in ANCHORS:
             sector = yield Bytes(at, 512, "an anchor", short=True, essential=False)

@@ -131,6 +131,7 @@ class _Map:
         if not indexes:
             return
         self._highest = max(self._highest, indexes[-1])
+        self._match.data.add_blocks((self._data + index * self._block for index in indexes), self._block)
         self._reader.must_reach(self._data + (self._highest + 1) * self._block, "a block")
         if self._highest >= self._blocks:
             # corrupt to qemu (vdi_check)

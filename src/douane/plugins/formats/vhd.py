@@ -75,6 +75,7 @@ def _read_end(match: "Match") -> "Reader":
         return
     footer = Footer(tail[start:])
     offset = match.total - len(tail) + start
+    match.signatures = (offset,)
     if footer.type == FIXED and offset in (footer.size, footer.size // 512 * 512, footer.geometry_size):
         # The disk is all that stands before the footer, whichever of the two a program goes by.
         vhd_footer.judge(match, footer, offset, offset)
@@ -132,8 +133,10 @@ class _Blocks:
     """Checks the entries of a block allocation table that ends at `end`."""
 
     def __init__(self, match: "Match", reader: TableReader, block: int, end: int) -> None:
-        self._match, self._reader, self._end = match, reader, end
-        self._length = (block // 4096 + 511 & ~511 or 512) + block  # with its bitmap of a bit a sector
+        self._match, self._reader, self._end, self._block = match, reader, end, block
+        self._bitmap = block // 4096 + 511 & ~511 or 512
+        """Bytes in front of a block: a bit for each sector, up to a whole sector."""
+        self._length = self._bitmap + block
 
     def use(self, piece: bytes) -> None:
         """Check the next piece."""
@@ -142,6 +145,7 @@ class _Blocks:
         if not sectors:
             return
         self._reader.must_reach(sectors[-1] * 512 + self._length, "a block")
+        self._match.data.add_blocks((sector * 512 + self._bitmap for sector in sectors), self._block)
         if sectors[0] * 512 < self._end:
             self._reader.find_once("overlap", f"a block is in sector {sectors[0]}, among the headers", key="headers")
         if min(map(sub, sectors[1:], sectors), default=self._length) * 512 < self._length:

@@ -145,7 +145,7 @@ def _read_contents(
         reader.add(metadata)
     if _BAT in places:
         at, length = places[_BAT]
-        blocks = Blocks(reader, regions)
+        blocks = Blocks(match.data, reader, regions)
         reader.add(Table(at, length, _NAMES[_BAT], blocks.use))
     yield from reader.read()
     if metadata:

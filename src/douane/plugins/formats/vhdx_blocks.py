@@ -10,6 +10,7 @@ from .tables import numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .data_area import DataArea
     from .tables import TableReader
     from .vhdx_metadata import Metadata
 
@@ -20,9 +21,11 @@ _MAX_LOW = 4096
 
 
 class Blocks:
-    """Checks the entries; `regions` are (start, length, name) of the other structures in the file."""
+    """Checks the entries, and adds to `data`; `regions` are (start, length, name) of the other structures in the
+    file."""
 
-    def __init__(self, reader: "TableReader", regions: "list[tuple[int, int, str]]") -> None:
+    def __init__(self, data: "DataArea", reader: "TableReader", regions: "list[tuple[int, int, str]]") -> None:
+        self._data = data
         self._reader = reader
         self._regions = sorted(region for region in regions if region[1])
         self._starts = [start for start, _, _ in self._regions]
@@ -59,6 +62,7 @@ class Blocks:
         """Check all entries, now that the size of a block is known."""
         if self._highest >= 0:
             self._reader.must_reach(self._highest + metadata.block, "a block")
+            self._data.add(self._highest, metadata.block)  # all others are far from both ends of the file
         for start in sorted(self._low):
             self._judge_low(start, metadata.block)
         if self._partly and not metadata.has_parent:

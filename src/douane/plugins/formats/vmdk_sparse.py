@@ -239,6 +239,8 @@ class _Tables:
             sectors.discard(1)
         if not sectors:
             return
+        if counts and self._header.compression != 1:
+            self._match.data.add_blocks((sector * 512 for sector in sectors), self._header.grain * 512)
         if counts:
             used = len(entries) - entries.count(0)
             total = sum(entries)

@@ -70,6 +70,8 @@ class Zip(Format):
         if match.at == "start":
             end = yield from _walk(match, local_entries)
         tail = yield Tail(TAIL_BYTES)
+        if match.at == "end":
+            match.signatures = (match.total - len(tail) + tail.rfind(zip_directory.END),)
         try:
             _judge(match, tail, local_entries, end)
         except ZipError as error:
