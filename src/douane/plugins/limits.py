@@ -26,7 +26,8 @@ class Limits(Inspector):
     ``max_size`` (int, or str such as ``"10GiB"``; none)
         Bytes of the image as it arrives. An image of known length is refused before its first byte.
     ``max_virtual_size`` (int or str; none)
-        Bytes of the disk that a guest sees, from the image's header; of a raw image, its length.
+        Bytes of the disk that a guest sees, from the image's header; of a raw image, its length; of an OVA with one
+        disk, from the header of that disk. A disk that is compressed in its OVA, or one of several, has no known size.
     ``formats`` (list of str; none)
         The allowed disk formats, by Glance's names, as identified from the bytes: ``["raw", "qcow2"]``. ``ami``,
         ``aki`` and ``ari`` are ``raw``. An OVA is ``raw`` too until a transform has extracted its disk.

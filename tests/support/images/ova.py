@@ -72,11 +72,11 @@ def manifest(*files: tuple[str, bytes], algorithm: str = "sha256") -> bytes:
 CONTENT = b"\x01" * 5000
 """The disk of a `sized_ova`."""
 SIZED_FILE = file(size=len(CONTENT))
-SIZED_DISK = disk(capacity=3, format=STREAM_OPTIMIZED, capacityAllocationUnits="byte * 2^30")
+SIZED_DISK = disk(capacity=1, format=STREAM_OPTIMIZED, capacityAllocationUnits="byte * 2^30")
 
 
 def sized_ovf(files: str = SIZED_FILE, disks: str = SIZED_DISK, namespace: str = NAMESPACE) -> bytes:
-    """A descriptor that states the size of its file, and of its disk in GiB."""
+    """A descriptor that states the size of its file, and of its disk in whole GiB, as oVirt does."""
     return ovf(files, disks, namespace=namespace)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import tarfile
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.examination import assert_cuts_agree, codes, details, examine, names, refused
-from support.images.ova import CONTENT, SIZED_DISK, SIZED_FILE, sized_ova, sized_ovf
+from support.examination import assert_cuts_agree, codes, details, examine, names, policies, refused
+from support.images.ova import CONTENT, SIZED_DISK, SIZED_FILE, disk, file, sized_ova, sized_ovf
 from support.images.tar import tar
 
 GiB = 1 << 30
@@ -34,7 +35,7 @@ def test_good_ova_passes_with_the_size_of_its_disk(format: int, algorithm: str, 
     examination = examine(tar(*members, format=format))
     assert names(examination) == ["ova"]
     assert codes(examination) == set()
-    assert examination.matches[0].virtual_size == 3 * GiB
+    assert examination.matches[0].virtual_size == len(CONTENT)
     assert (examination.matches[0].kind, examination.matches[0].disk_format, examination.matches[0].variant) == (
         "archive",
         "raw",
@@ -55,7 +56,7 @@ def test_all_versions_of_ovf_are_read(namespace: str, version: str) -> None:
     assert (codes(examination), examination.matches[0].variant, examination.matches[0].virtual_size) == (
         set(),
         version,
-        3 * GiB,
+        len(CONTENT),
     )
 
 
@@ -205,10 +206,41 @@ def test_missing_or_unordered_chunks_are_refused() -> None:
 
 
 @pytest.mark.parametrize("capacity", ["${size}", "", "1 GB"])
-def test_unknown_capacity_is_no_virtual_size(capacity: str) -> None:
+def test_unknown_capacity_does_not_matter(capacity: str) -> None:
     examination = examine(
-        sized_ova(descriptor=sized_ovf(disks=SIZED_DISK.replace('capacity="3"', f'capacity="{capacity}"')))
+        sized_ova(descriptor=sized_ovf(disks=SIZED_DISK.replace('capacity="1"', f'capacity="{capacity}"')))
     )
+    assert (codes(examination), examination.matches[0].virtual_size) == (set(), len(CONTENT))
+
+
+@pytest.mark.parametrize("kind", ["vmdk", "qcow2", "vdi", "vhdx", "vpc"])
+@pytest.mark.parametrize(
+    ("capacity", "unit", "agrees"),
+    [
+        (1, "byte * 2^30", False),
+        (500, "byte * 2^30", True),
+        (500 << 10, "byte * 2^20", True),
+        (500 << 30, "byte", True),
+        (1, "byte * 2^40", True),  # rounded up, as oVirt does to GiB
+        (499, "byte * 2^30", False),
+        (501, "byte * 2^30", False),
+    ],
+)
+def test_size_is_that_of_the_disk_and_another_capacity_is_a_finding(
+    qemu_img: Callable[..., bytes], kind: str, capacity: int, unit: str, agrees: bool
+) -> None:
+    force = ("-o", "force_size=on") if kind == "vpc" else ()
+    image = qemu_img(kind, *force, size=500 * GiB)
+    description = sized_ovf(file(size=len(image)), disk(capacity=capacity, capacityAllocationUnits=unit))
+    examination = examine(sized_ova(("disk.vmdk", image), descriptor=description))
+    assert examination.matches[0].virtual_size == 500 * GiB
+    assert codes(examination) == (set() if agrees else {"capacity"})
+    assert policies(examination).get("capacity") == (None if agrees else "warn")
+
+
+def test_size_of_a_compressed_disk_is_unknown_whatever_the_descriptor_says() -> None:
+    description = sized_ovf(file(compression="gzip"), disk(capacity=1))
+    examination = examine(sized_ova(("disk.vmdk", gzip.compress(CONTENT)), descriptor=description))
     assert (codes(examination), examination.matches[0].virtual_size) == (set(), None)
 
 

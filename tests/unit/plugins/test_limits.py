@@ -15,6 +15,7 @@ from douane_plugin import Reject
 from douane_plugin._units import MAX_SIZE, parse_size, show_exact_size
 from support.images import MIB, patched
 from support.images.iso import iso
+from support.images.ova import disk, file, ova, ovf
 from support.images.partitions import mbr_disk, mbr_entry
 from support.images.tar import tar
 from support.plugin_runs import answer, as_image
@@ -90,6 +91,20 @@ def test_an_image_that_ends_in_its_header_is_incomplete(qemu_img: Make) -> None:
 def test_an_enormous_size_is_too_large(qemu_img: Make) -> None:
     image = patched(qemu_img("vdi"), (0x170, b"\xff" * 8))
     assert answer(Limits(max_virtual_size="1GiB"), image) == ("reject", "virtual-size-too-large")
+
+
+def test_disk_in_an_ova_is_as_large_as_its_own_header_says(qemu_img: Make) -> None:
+    image = qemu_img("vmdk", size=500 << 30)
+    appliance = ova(("disk.vmdk", image), descriptor=ovf(disks=disk(capacity=MIB)))
+    assert answer(Limits(max_virtual_size="10GiB"), appliance) == ("reject", "virtual-size-too-large")
+    assert answer(Limits(max_virtual_size="500GiB"), appliance) == ("accept", None)
+
+
+def test_capacity_of_a_compressed_disk_is_not_believed(qemu_img: Make) -> None:
+    files = file(compression="gzip")
+    packed = gzip.compress(qemu_img("vmdk", size=500 << 30))
+    appliance = ova(("disk.vmdk", packed), descriptor=ovf(files, disk(capacity=MIB)))
+    assert answer(Limits(max_virtual_size="10GiB"), appliance) == ("incomplete", "virtual-size-unknown")
 
 
 def test_only_the_formats_of_the_list_pass(qemu_img: Make) -> None:

@@ -33,6 +33,8 @@ class Package:
         """How many files were not examined."""
         self._sizes: dict[str, int] = {}
         self._formats: dict[str, list[str]] = {}
+        self._disk_sizes: dict[str, int] = {}
+        """Bytes of the disks in members, as their own headers state them."""
         self._document: OvfDocument | None = None
         self._references = References("")
         self._twice: dict[str, int] = {}
@@ -98,6 +100,8 @@ class Package:
         if inner is None:
             return
         self._formats[name] = [match.name for match in inner.matches]
+        if inner.virtual_size is not None:
+            self._disk_sizes[name] = inner.virtual_size
         if any(match.kind == "disk" for match in inner.matches) or name.lower().endswith(DISK_ENDINGS):
             self._disk = self._disk or name
         if not inner.matches and not inner.findings and self.match.inner and self.match.inner[-1][1] is inner:
@@ -235,16 +239,26 @@ class Package:
         disks = [disk for disk in document.disks if disk.file_ref]
         if not disks:
             match.find("ovf", "its descriptor names no disk that is in a file")
-        if len(disks) == 1:
-            self._take_size(disks[0])
+        sizes = [self._size_of(disk, document.file_of(disk)) for disk in disks]
+        if len(sizes) == 1:
+            match.virtual_size = sizes[0]
 
-    def _take_size(self, disk: "Disk") -> None:
+    def _size_of(self, disk: "Disk", file: "File | None") -> "int | None":
+        """Bytes of `disk` by its own header. The capacity in the descriptor is a claim, and only compared."""
         if disk.capacity is None:
             self.match.note("capacity", f"unknown: {disk.capacity_text}")
         elif disk.capacity > 1 << 62:
             self.match.find("virtual-size", f"the disk {disk.id[:80]!r} has a capacity of {disk.capacity_text}")
-        else:
-            self.match.virtual_size = disk.capacity
+        names = self._references.names(file) if file else []
+        size = next((self._disk_sizes[name] for name in names if name in self._disk_sizes), None)
+        if disk.capacity is None or size is None:
+            return size
+        # oVirt and VMware state whole units of 1 GiB or 1 MiB; qemu-img rounds a raw disk up to a sector
+        unit = max(disk.capacity_unit, 512)
+        if disk.capacity not in (size, -(-size // unit) * unit):
+            text = f"the descriptor says that the disk {disk.id[:80]!r} has {disk.capacity} bytes, but it has {size}"
+            self.match.find("capacity", text)
+        return size
 
     def _judge_file(self, file: "File") -> None:
         href = member_names.quoted(file.href)

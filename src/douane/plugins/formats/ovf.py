@@ -1,7 +1,7 @@
 """A lone OVF descriptor: the description of a virtual appliance, without its disks (DMTF DSP0243)."""
 
 from . import member_names
-from .base import REFUSE, Format
+from .base import REFUSE, WARN, Format
 from .requests import MAX_BYTES, Bytes
 
 TYPE_CHECKING = False
@@ -24,6 +24,7 @@ class Ovf(Format):
     kind = "other"
     codes = (
         ("ovf", REFUSE, "its OVF descriptor cannot be used; export it again"),
+        ("capacity", WARN, "its OVF descriptor states another size than its disk has; the size of the disk counts"),
         ("xml", REFUSE, "its XML is not well-formed or defines entities; export it again"),
         ("manifest", REFUSE, "its manifest does not agree with its members; export it again"),
     )

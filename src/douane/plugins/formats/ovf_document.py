@@ -50,9 +50,9 @@ class File:
 class Disk:
     """A ``Disk`` of the ``DiskSection``. `id`; `file_ref`: the id of its File, ``""`` for a disk without content;
     `parent_ref`: the id of its parent disk, or ``""``; `format`: a URI; `capacity` in bytes, None if it is missing, a
-    property of the deployment, or in an unknown unit; `capacity_text`: as written."""
+    property of the deployment, or in an unknown unit; `capacity_text`: as written; `capacity_unit` in bytes."""
 
-    __slots__ = ("capacity", "capacity_text", "file_ref", "format", "id", "parent_ref")
+    __slots__ = ("capacity", "capacity_text", "capacity_unit", "file_ref", "format", "id", "parent_ref")
 
     def __init__(self, attributes: "dict[str, str]") -> None:
         self.id = attributes.get("diskId", "")
@@ -62,6 +62,7 @@ class Disk:
         units = attributes.get("capacityAllocationUnits", "")
         self.capacity_text = f"{attributes.get('capacity', '')} {units}".strip()
         self.capacity = in_bytes(attributes.get("capacity", ""), units)
+        self.capacity_unit = in_bytes("1", units) or 1
 
 
 class OvfDocument:
