@@ -105,6 +105,73 @@ def test_the_mode_of_the_saved_file_follows_the_umask(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o400, 0o755])
+def test_a_file_that_is_replaced_passes_on_its_mode(tmp_path: Path, mode: int) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(0, b"new")], 3)
+    target = tmp_path / "out"
+    target.write_bytes(b"old")
+    target.chmod(mode)
+    save(store, image_id, target)
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o7777 == mode
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder such as /tmp. Everything in it belongs to a user who is neither this one nor the folder's owner."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    owned = os.lstat
+
+    def lstat(path: str) -> os.stat_result:
+        status = owned(path)
+        return os.stat_result((*status[:4], 65534, *status[5:])) if Path(path).parent == folder else status
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    monkeypatch.setattr(os, "stat", lambda path, **_: lstat(path) if Path(path).parent == folder else owned(path))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "folder behind a link", "pipe", "file"])
+def test_nothing_of_another_user_in_a_shared_folder_is_followed(tmp_path: Path, shared: Path, kind: str) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(0, b"new")], 3)
+    (tmp_path / "mine").mkdir()
+    victim = tmp_path / "mine" / "out"
+    victim.write_bytes(b"precious")
+    target = shared / "out"
+    if kind == "link":
+        target.symlink_to(victim)
+    elif kind == "link to nothing":
+        target.symlink_to(tmp_path / "mine" / "absent")
+    elif kind == "folder behind a link":
+        target.symlink_to(tmp_path / "mine")
+        target = target / "out"
+    elif kind == "pipe":
+        os.mkfifo(target)
+    else:
+        target.write_bytes(b"theirs")
+    with pytest.raises(StoreError, match="belongs to another user") as caught:
+        save(store, image_id, target)
+    assert caught.value.code == "target-unwritable"
+    assert os.listdir(tmp_path / "mine") == ["out"]
+    assert victim.read_bytes() == b"precious"
+    save(store, image_id, shared / "new")
+    assert (shared / "new").read_bytes() == b"new"
+
+
+def test_a_loop_of_links_is_an_error(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(0, b"new")], 3)
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(StoreError, match="symbolic links") as caught:
+        save(store, image_id, tmp_path / "a")
+    assert caught.value.code.startswith("target-")
+
+
 def test_targets_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "store")
     image_id = put(store, [(0, b"x")], 1)
