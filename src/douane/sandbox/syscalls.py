@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-EACCES, EPERM = 13, 1
+EACCES, EPERM, ENOLCK = 13, 1, 37
 
 
 class Test(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ ALLOWED = _names(
 SIGNALS = _names("kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal pidfd_open")
 """Only if a pid namespace or Landlock's signal scope keeps them inside the sandbox."""
 
-PROGRAMS = _names("fork vfork execve execveat flock")
+PROGRAMS = _names("fork vfork execve execveat")
 """Only if programs are allowed."""
 
 SCRATCH = _names("ftruncate fsync fdatasync")
@@ -98,6 +98,8 @@ _CLONE_STRANGE = 0x7E020000 | 0x00008000 | 0x00002000 | 0x00800000
 
 _WRITING = (0o1, 0o2, 0o3, 0o100, 0o1000, 0o20000000)
 """O_WRONLY, O_RDWR, both, O_CREAT, O_TRUNC, __O_TMPFILE; the same on x86_64 and aarch64 (asm/fcntl.h)."""
+
+_O_RDONLY, _O_WRONLY, _O_RDWR, _O_BOTH, _O_TRUNC = 0o0, 0o1, 0o2, 0o3, 0o1000
 
 _MAP_UNCOUNTED = (0x21, 0x100, 0x40000)
 """MAP_SHARED with MAP_ANONYMOUS, MAP_GROWSDOWN, MAP_HUGETLB: memory that RLIMIT_DATA does not count."""
@@ -147,10 +149,12 @@ def rules(*, programs: bool, signals: bool, scratch: bool = False, messages: boo
         refused -= SCRATCH | {"fallocate"}
         table.append(("fallocate", None, (Test(1, _FALLOC_PUNCH),)))
     table += [(name, EPERM, ()) for name in sorted(refused)]
+    # A lock on a granted file would keep out the service that it belongs to. Programs go on without (flock(2)).
+    table.append(("flock", ENOLCK, ()))
     table += _cloning(programs)
     for name, flags in (("open", 1), ("openat", 2)):
-        if programs:  # `>/dev/null`: Landlock and read-only mounts decide
-            table.append((name, None, ()))
+        if programs:
+            table += _opening(name, flags)
             continue
         table.append((name, None, (Test(flags, 0, 0o3 | 0o100 | 0o1000 | 0o20000000),)))
         table += [(name, EACCES, (Test(flags, bits, bits),)) for bits in _WRITING]
@@ -164,6 +168,17 @@ def rules(*, programs: bool, signals: bool, scratch: bool = False, messages: boo
     table += [(name, None, (Test(0, 0),)) for name in ("getpgid", "getsid", "getpriority", "getrusage")]
     table += [("getrusage", None, (Test(0, who),)) for who in (1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)]
     return table + _sockets(messages)
+
+
+def _opening(name: str, flags: int) -> list[Rule]:
+    """Programs write to /dev/null: Landlock and read-only mounts decide. But before Linux 6.2 (ABI 3) Landlock does not
+    see that a file which is not opened for writing is truncated."""
+    mask = _O_TRUNC | _O_BOTH
+    return [
+        (name, None, (Test(flags, 0, _O_TRUNC),)),
+        *((name, None, (Test(flags, _O_TRUNC | mode, mask),)) for mode in (_O_WRONLY, _O_RDWR)),
+        *((name, EACCES, (Test(flags, _O_TRUNC | mode, mask),)) for mode in (_O_RDONLY, _O_BOTH)),
+    ]
 
 
 def _cloning(programs: bool) -> list[Rule]:

@@ -87,6 +87,10 @@ def _hard_limit(resource: int) -> int:
     return int.from_bytes(room.content()[8:], "little")
 
 
+_LOG_SAME_EXEC_OFF = 1
+"""Since Linux 6.15. After execve(2), nothing is logged anyway (landlock_restrict_self(2))."""
+
+
 def landlock_abi(numbers: dict[str, int]) -> int:
     """The Landlock version of this kernel; 0 without Landlock."""
     try:
@@ -120,7 +124,8 @@ def landlock(
         ):
             for path in paths:
                 _allow(numbers, ruleset, path, rights)
-        call("syscall", numbers["landlock_restrict_self"], ruleset, 0)
+        # Otherwise each refusal is a line in the host's audit log, which a plugin could flood.
+        call("syscall", numbers["landlock_restrict_self"], ruleset, _LOG_SAME_EXEC_OFF if abi >= 7 else 0)
     finally:
         os.close(ruleset)
     return {"abi": abi, "tcp": bool(net), "signals": bool(scoped), "abstract_sockets": bool(scoped)}
