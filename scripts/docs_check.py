@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("*.md", "sdk/*.md", "docs/**/*.md", "bench/**/*.md", "examples/**/*.md", "tests/**/*.md")
+FOLDERS = (".github", "sdk", "kit", "docs", "bench", "examples", "tests")
+DOCUMENTS = ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
 
 FENCE = re.compile(r"^\s*(```+|~~~+)\s*([\w-]*)")
 LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)")

@@ -88,9 +88,3 @@ def spans(text: str) -> list[str]:
 def links(text: str) -> list[str]:
     """The targets of all links that stay in the repository."""
     return [link for link in _LINK.findall(prose(text)) if not re.match(r"[a-z]+:", link)]
-
-
-def anchors(text: str) -> set[str]:
-    """What a link to a heading of this page may say after the #."""
-    headings = re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
