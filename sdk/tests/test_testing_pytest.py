@@ -47,7 +47,7 @@ def run_pytest(folder, tests, *arguments, ini=""):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     return ended.returncode, ended.stdout

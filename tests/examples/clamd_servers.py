@@ -62,7 +62,7 @@ def real_clamd(folder: Path) -> Iterator[Path]:
             yield folder / "clamd.ctl"
         finally:
             daemon.terminate()
-            daemon.communicate(timeout=60)
+            daemon.communicate(timeout=600)
 
 
 Answer = Callable[[socket.socket], None]

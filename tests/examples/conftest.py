@@ -34,7 +34,7 @@ def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=110,
+            timeout=600,
         )
         assert list(temporary.iterdir()) == []
         return ended

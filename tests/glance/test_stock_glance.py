@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,11 @@ from support.glance.downloads import Downloads
 from support.glance.glance_config import GlanceConfig
 from support.glance.glance_server import Glance, StartGlance
 from support.glance.http import Api
-from support.glance.images import POLLS, create, put, settled, start_import
+from support.glance.images import create, put, settled, start_import
 from support.glance.keystone import Keystone
 from support.glance.state import State, state_of
 from support.glance.wsgi_servers import Serving
+from support.waiting import until
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 
@@ -111,10 +111,7 @@ def test_a_plugin_that_cleans_up_before_it_raises_leaves_a_staged_image_usable(g
     change(api, image, "do", "accept")
     assert put(api, image, "stage", DATA).status == 204
     assert start_import(api, image).status == 202
-    for _ in range(POLLS):
-        if state(api, glance, image).tasks == ("failure", "success"):
-            break
-        time.sleep(0.2)
+    until("the second import ends", lambda: state(api, glance, image).tasks == ("failure", "success"))
     assert state(api, glance, image).status == "active"
 
 
@@ -167,10 +164,7 @@ def test_a_killed_import_stays_importing(glance: Glance, api: Api) -> None:
     image = create(api, do="wait")
     put(api, image, "stage", DATA)
     start_import(api, image)
-    for _ in range(POLLS):
-        if state(api, glance, image).properties.get("acted") == "wait":
-            break
-        time.sleep(0.2)
+    until("the plugin waits", lambda: state(api, glance, image).properties.get("acted") == "wait")
     glance.kill()
     glance.restart()
     end_state = state(api, glance, image)

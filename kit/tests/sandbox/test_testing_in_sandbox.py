@@ -269,7 +269,7 @@ def test_the_sandbox_is_an_option_of_pytest(tmp_path):
         "    assert douane_run(Head, douane_image(size=5)).sandbox == 'strict'\n"
     )
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--douane-sandbox=strict"]
-    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stdout
 
 

@@ -149,7 +149,7 @@ def test_a_killed_agent_lets_no_image_in(start_agent: StartAgent, image: Path) -
         except RunEnded:
             inspection.result()
     assert plugin_processes
-    _, alive = psutil.wait_procs(plugin_processes, timeout=60)
+    _, alive = psutil.wait_procs(plugin_processes, timeout=600)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     with pytest.raises(AgentUnavailable, match="start `douane agent`"):
         inspect(agent, image)

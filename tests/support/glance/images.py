@@ -9,7 +9,7 @@ from typing import Any
 from .http import Api, Reply
 
 OCTETS = {"Content-Type": "application/octet-stream"}
-POLLS = 600
+POLLS = 2000
 PAUSE = 0.2  # seconds between two polls of an image: Glance does not notify when a task ends
 
 
@@ -48,7 +48,7 @@ def settled(api: Api, image: str) -> str:
 
 def _unlocked(api: Api, image: str) -> str:
     """A task shows its end a moment before it releases the image; a task that broke off never does."""
-    for _ in range(20):
+    for _ in range(100):
         record = api.must("GET", f"/v2/images/{image}")
         if "os_glance_import_task" not in record:
             break

@@ -398,7 +398,7 @@ def setsid():
 
 
 def execute(path):
-    return subprocess.run([path], capture_output=True, timeout=20, check=False).returncode
+    return subprocess.run([path], capture_output=True, timeout=600, check=False).returncode
 
 
 def execute_fd(fd):
@@ -424,7 +424,7 @@ def exec_now(path):
 
 
 def run(*argv):
-    ended = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    ended = subprocess.run(argv, capture_output=True, timeout=600, check=False)
     return [ended.returncode, ended.stdout.decode(), ended.stderr.decode()]
 
 
@@ -503,7 +503,7 @@ def hold(bytes_wanted, threads):
 
 
 def run_with(fds, *argv):
-    ended = subprocess.run(argv, capture_output=True, timeout=60, check=False, pass_fds=fds)
+    ended = subprocess.run(argv, capture_output=True, timeout=600, check=False, pass_fds=fds)
     return [ended.returncode, ended.stdout.decode(), ended.stderr.decode()]
 
 
