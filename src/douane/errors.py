@@ -70,7 +70,7 @@ class SourceError(DouaneError):
     """The image could not be read, or changed while it was read."""
 
     code = "unreadable"
-    codes = frozenset({"truncated", "longer-than-announced", "changed-while-read"})
+    codes = frozenset({"truncated", "longer-than-announced", "changed-while-read", "too-slow"})
 
 
 class LimitExceeded(DouaneError):
@@ -151,6 +151,7 @@ class AgentError(DouaneError):
     """The agent could not inspect the image. `retry_after` is in seconds, or None."""
 
     code = "agent-protocol"
+    codes = frozenset({"busy", "too-slow"})
     retry_after: float | None = None
 
     def __init__(self, message: str, *, code: str | None = None, retry_after: float | None = None) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -90,9 +91,11 @@ class Agent:
 
     def _connect(self, *, patience: float | None = None) -> Connection:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(_ANSWER_SECONDS)
+        # Not settimeout: a connection without blocking fails at once while many others wait to be accepted (EAGAIN).
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(_ANSWER_SECONDS), 0))
         try:
             sock.connect(self.path)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bytes(struct.calcsize("ll")))
         except OSError as error:
             sock.close()
             raise AgentUnavailable(

@@ -27,7 +27,7 @@ class Listener:
                 os.umask(umask)
             self._status = os.lstat(path)
             os.chmod(path, mode)
-            self.socket.listen(128)
+            self.socket.listen(socket.SOMAXCONN)
             self.socket.setblocking(False)
         except OSError as error:
             self.socket.close()

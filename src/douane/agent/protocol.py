@@ -17,6 +17,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 import time
 from typing import Annotated, Any
@@ -119,7 +120,8 @@ class Connection:
         self.socket = sock
         self._patience = patience
         self._max_line_bytes = max_line_bytes
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._fds: list[int] = []  # those that came with the line in the buffer
         sock.settimeout(patience)
 
     def send(self, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> None:
@@ -130,7 +132,8 @@ class Connection:
             if fds:
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
                 line = line[self.socket.sendmsg([line], rights) :]
-            self.socket.sendall(line)
+            if line:  # to send nothing would fail if the other side has replied and closed
+                self.socket.sendall(line)
         except OSError as error:
             raise Hangup(str(error)) from error
 
@@ -145,48 +148,67 @@ class Connection:
 
     def receive_fields(self) -> tuple[dict[str, Any], list[int]]:
         """The next line, as an object, and its descriptors, which the caller closes. Raises Hangup, AgentError."""
-        fds: list[int] = []
         end = time.monotonic() + self._patience if self._patience is not None else None
+        fields: object = None
         try:
             while b"\n" not in self._buffer:
-                if len(self._buffer) > self._max_line_bytes:
-                    raise AgentError(f"a line has more than {self._max_line_bytes} bytes")
-                self._buffer += self._receive_bytes(fds, end)
-            line, _, self._buffer = self._buffer.partition(b"\n")
+                self._wait(end)
+                self.receive_pending()
+            line, _, rest = self._buffer.partition(b"\n")
+            self._buffer = rest
             fields = json.loads(line)
-            if not isinstance(fields, dict):
-                raise AgentError(f"a line is an object, not {fields!r:.60}")
-        except BaseException as error:
-            for fd in fds:
-                os.close(fd)
-            if isinstance(error, OSError):
-                raise Hangup(str(error)) from error
-            if isinstance(error, ValueError | RecursionError):
-                raise AgentError(f"a line is not JSON: {error}") from error
-            raise
+        except OSError as error:
+            raise Hangup(str(error)) from error
+        except (ValueError, RecursionError) as error:
+            raise AgentError(f"a line is not JSON: {error}") from error
+        if not isinstance(fields, dict):
+            raise AgentError(f"a line is an object, not {fields!r:.60}")
+        fds, self._fds = self._fds, []
         return fields, fds
 
-    def _receive_bytes(self, fds: list[int], end: float | None) -> bytes:
-        """The next bytes; descriptors go into `fds`, closed on exec: another thread may be starting a plugin."""
-        if end is not None:
-            remaining = end - time.monotonic()
-            if remaining <= 0:
-                raise Hangup("a line did not come in time")
-            self.socket.settimeout(remaining)
+    def _wait(self, end: float | None) -> None:
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        remaining = None if end is None else (end - time.monotonic()) * 1000
+        if (remaining is not None and remaining <= 0) or not poll.poll(remaining):
+            raise Hangup("a line did not come in time")
+
+    def receive_pending(self) -> bool:
+        """Receive the bytes that are there, without waiting; True if there is a whole line now.
+
+        Descriptors are closed on exec: another thread may be starting a plugin. Raises Hangup, AgentError.
+        """
+        flags = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
         try:
-            data, new_fds, flags, _ = socket.recv_fds(self.socket, 1 << 16, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
-        finally:
-            self.socket.settimeout(self._patience)
-        fds += new_fds
-        if len(fds) > MAX_FDS or flags & socket.MSG_CTRUNC:
+            data, fds, received, _ = socket.recv_fds(self.socket, 1 << 16, MAX_FDS, flags)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise Hangup(str(error)) from error
+        self._fds += fds
+        if len(self._fds) > MAX_FDS or received & socket.MSG_CTRUNC:
             raise AgentError(f"at most {MAX_FDS} descriptors come with a line")
         if not data:
             raise Hangup("the connection was closed")
-        return data
+        self._buffer += data
+        if len(self._buffer) > self._max_line_bytes:
+            raise AgentError(f"a line has more than {self._max_line_bytes} bytes")
+        return b"\n" in data
+
+    @property
+    def holds_descriptors(self) -> bool:
+        """True if descriptors have come whose line is incomplete."""
+        return bool(self._fds)
 
     def close(self) -> None:
-        """Close it. Idempotent."""
+        """Close it, and the descriptors that no line has taken. Idempotent.
+
+        This can wait for others: a socket with SO_LINGER that was sent as a descriptor waits for its peer.
+        """
         self.socket.close()
+        fds, self._fds = self._fds, []
+        for fd in fds:
+            os.close(fd)
 
 
 def convert(fields: dict[str, Any], message_type: Any) -> Any:

@@ -6,20 +6,27 @@ import contextlib
 import logging
 import os
 import select
+import stat
 import time
+from collections.abc import Callable
 from typing import Any
 
-from douane.errors import AgentError, ClientGone, DouaneError
-from douane.stream.sink import FileSink
+import msgspec
 
-from .client_image import check_image, check_result, image_source
+from douane.engine import FileSource
+from douane.errors import AgentError, ClientGone, DouaneError
+from douane.sandbox import refuse_descriptors
+from douane.stream.sink import FileSink
+from douane.stream.source import Source
+
+from .client_image import check_image, check_result
+from .pipe_source import START_BYTES, PipeSource, half_capacity, pending_bytes
 from .protocol import (
     VERSION,
     Connection,
     Failed,
     Hangup,
     InspectRequest,
-    PlanFacts,
     PlanRequest,
     Reported,
     Request,
@@ -27,42 +34,56 @@ from .protocol import (
     Waiting,
     convert,
 )
+from .served_plan import ServedPlan
+from .slots import Arrival, Pace, Place, Slots
 from .workers import Job, Workers
 
 log = logging.getLogger("douane")
 
 _CHECK_SECONDS = 1.0
 """How often a waiting client is checked: is the connection still open?"""
+_GATHER_SECONDS = 0.25
+"""How often the pipe of a slow client is looked at."""
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """What all sessions of an agent share."""
+
+    workers: Workers
+    slots: Slots
+    current_plan: Callable[[], ServedPlan]
+    wait: float
+    """Seconds that an image may wait for a slot."""
+    min_rate: int
+    """Bytes a second; an image that comes slower has no slot."""
 
 
 class Session:
-    """One request and its replies. `wait`: seconds that an image may wait for a worker."""
+    """One request and its replies."""
 
-    def __init__(self, connection: Connection, workers: Workers, facts: PlanFacts, wait: float) -> None:
-        """`facts` are those of the plan that is served now."""
+    def __init__(self, connection: Connection, desk: Desk) -> None:
         self._connection = connection
-        self._workers = workers
-        self._facts = facts
-        self._wait = wait
+        self._desk = desk
 
     def run(self) -> None:
         """Answer the client, and close the connection. Raises nothing that a client could cause."""
         with contextlib.suppress(Hangup), contextlib.closing(self._connection):
             try:
                 fields, fds = self._connection.receive_fields()
+                refuse_descriptors(self._connection.socket)  # no line after the first brings any
                 with contextlib.ExitStack() as descriptors:
                     for fd in fds:
                         descriptors.callback(os.close, fd)
                     self._answer(_request(fields), fds)
             except AgentError as error:
-                self._connection.send(Failed(error.code, str(error)))
-            except (OSError, MemoryError) as error:
+                self._connection.send(Failed(error.code, str(error), error.retry_after))
+            except (OSError, MemoryError, RuntimeError) as error:  # also: no thread is to be had
                 log.exception("a client cannot be answered")
                 self._connection.send(Failed(code="engine-failed", message=str(error)))
 
     def _answer(self, request: Request, fds: list[int]) -> None:
         if isinstance(request, PlanRequest):
-            self._connection.send(self._facts)
+            self._connection.send(self._desk.current_plan().facts)
         elif fds:
             self._inspect(request, fds[0], fds[1] if len(fds) > 1 else None)
         else:
@@ -72,37 +93,70 @@ class Session:
         check_image(image)
         if result is not None:
             check_result(result, image)
+        arrival = Arrival(self._desk.min_rate)
+        try:
+            self._wait_for_slot(arrival)
+            served = self._desk.current_plan()
+            arrival.start()
+            self._connection.send(Started(served.facts.digest))
+            if stat.S_ISFIFO(os.fstat(image).st_mode):
+                self._gather(image, arrival, served.plan.deadline)
+            job = Job(
+                served,
+                lambda: self._source(image, request, arrival),
+                request.declared,
+                FileSink(result, "the result") if result is not None else None,
+                self._check_client,
+            )
+            self._desk.workers.put(job)
+            # Also if the client is gone: while a worker has the job, the descriptors must stay open, as another
+            # client's descriptors would get their numbers next.
+            job.ended.wait()
+        finally:
+            self._desk.slots.leave(arrival)
+        self._connection.send(self._reply(job))
 
+    def _source(self, image: int, request: InspectRequest, arrival: Arrival) -> Source:
         # The source closes a copy: after closing `image` itself, its number could be another client's by the time this
         # session closes its own.
-        job = Job(
-            lambda: image_source(os.dup(image), request.name, request.size, self._connection),
-            request.declared,
-            FileSink(result, "the result") if result is not None else None,
-            self._check_client,
-        )
-        self._workers.put(job)
-        try:
-            self._follow(job)
-        finally:
-            # Even if the client is gone, the descriptors must stay open while a worker has the job: another client's
-            # descriptors would get their numbers next.
-            if not job.claim():
-                job.ended.wait()
+        fd = os.dup(image)
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return FileSource(fd, request.name)
+        pace = Pace(self._desk.min_rate)
+        return PipeSource(fd, request.name, request.size, self._connection, self._desk.slots, arrival, pace)
 
-    def _follow(self, job: Job) -> None:
-        """Tell the client what happens. Raises Hangup if the client is gone."""
+    def _wait_for_slot(self, arrival: Arrival) -> None:
+        """Raises AgentError, and Hangup if the client is gone."""
         self._connection.send(Waiting())
-        end = time.monotonic() + self._wait
-        while not job.started.wait(min(_CHECK_SECONDS, max(0.0, end - time.monotonic()))):
-            if self._is_client_gone():
-                raise Hangup("the client went away while its image waited")
-            if time.monotonic() >= end and job.claim():
-                self._connection.send(busy(self._wait))
-                return
-        self._connection.send(Started(job.plan_digest))
-        job.ended.wait()
-        self._connection.send(_reply(job))
+        end = time.monotonic() + self._desk.wait
+        self._desk.slots.enqueue(arrival)
+        while not arrival.changed.wait(min(_CHECK_SECONDS, max(0.0, end - time.monotonic()))):
+            self._check_connection()
+            if time.monotonic() >= end:
+                raise busy(self._desk.wait)
+
+    def _gather(self, pipe: int, arrival: Arrival, deadline: float) -> None:
+        """Wait, without a slot, until there are bytes enough to start plugins for. Raises AgentError, and Hangup."""
+        half = half_capacity(pipe)
+        if _holds(pipe, min(START_BYTES, half), Pace.FIRST_SECONDS):
+            return
+        end = time.monotonic() + deadline
+        self._desk.slots.gather(arrival)
+        while not _holds(pipe, half, _GATHER_SECONDS):
+            arrival.bytes_arrived = pending_bytes(pipe)
+            self._check_connection()
+            if arrival.place is Place.LEFT or time.monotonic() >= end:
+                raise self._too_slow()
+        arrival.bytes_arrived = 0  # from here on, its source counts them
+        self._desk.slots.slow_down(arrival)
+
+    def _too_slow(self) -> AgentError:
+        message = "the image came too slowly while others waited"
+        return AgentError(message, code="too-slow", retry_after=self._desk.wait)
+
+    def _check_connection(self) -> None:
+        if self._is_client_gone():
+            raise Hangup("the client went away while its image waited")
 
     def _is_client_gone(self) -> bool:
         poll = select.poll()
@@ -113,10 +167,32 @@ class Session:
         if self._is_client_gone():
             raise ClientGone("the client went away before the outcome")
 
+    def _reply(self, job: Job) -> Reported | Failed:
+        if job.report is not None and job.report.code == "too-slow":
+            raise self._too_slow()
+        if job.report is not None:
+            return Reported(job.report)
+        code = job.error.code if isinstance(job.error, DouaneError) else "engine-failed"
+        return Failed(code, str(job.error))
 
-def busy(seconds: float) -> Failed:
-    """The reply to a client whose image found no free worker."""
-    return Failed(code="busy", message="too many images are being checked", retry_after=seconds)
+
+def busy(seconds: float) -> AgentError:
+    """The error of a client for whom there is no place."""
+    return AgentError("too many images are being checked", code="busy", retry_after=seconds)
+
+
+def _holds(pipe: int, count: int, seconds: float) -> bool:
+    """Wait until the pipe holds `count` bytes, or its writer has closed it; False if neither came in time."""
+    end = time.monotonic() + seconds
+    poll = select.poll()
+    poll.register(pipe, 0)  # only the hangup; poll(2) has no event for a number of bytes
+    while pending_bytes(pipe) < count:
+        remaining = end - time.monotonic()
+        if remaining <= 0:
+            return False
+        if poll.poll(min(0.01, remaining) * 1000):
+            return True
+    return True
 
 
 def _request(fields: dict[str, Any]) -> Request:
@@ -126,10 +202,3 @@ def _request(fields: dict[str, Any]) -> Request:
         raise AgentError(f"this agent speaks version {VERSION}, not {version!r:.20}: upgrade both alike")
     request: Request = convert(fields, Request)
     return request
-
-
-def _reply(job: Job) -> Reported | Failed:
-    if job.report is not None:
-        return Reported(job.report)
-    code = job.error.code if isinstance(job.error, DouaneError) else "engine-failed"
-    return Failed(code, str(job.error))

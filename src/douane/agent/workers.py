@@ -1,4 +1,7 @@
-"""The threads that inspect. Each keeps a run ready, with its plugins started, for the next image."""
+"""The threads that inspect. Each keeps a run ready, with its plugins started, for its next image.
+
+A thread has one image at a time, from start to end: the kernel ends plugin processes with the thread that started them.
+"""
 
 from __future__ import annotations
 
@@ -23,34 +26,25 @@ CHECK_SECONDS = 5.0
 
 
 class Job:
-    """One image to be inspected. A worker sets `started` and `ended` once each; then `report` or `error` is there."""
+    """One image to be inspected. A worker sets `ended`; then `report` or `error` is there."""
 
     def __init__(
         self,
+        served: ServedPlan,
         make_source: Callable[[], Source],
         declared: DeclaredImage,
         sink: Sink | None,
         check_client: Callable[[], None],
     ) -> None:
         """`check_client` is called at times during the inspection, which ends with the error that it raises."""
+        self.served = served
         self.make_source = make_source
         self.check_client = check_client
         self.declared = declared
         self.sink = sink
-        self.started = threading.Event()
         self.ended = threading.Event()
-        self.plan_digest = ""
-        """The plan that the image goes through; set with `started`."""
         self.report: Report | None = None
         self.error: BaseException | None = None
-        self._claim_lock = threading.Lock()
-        self._is_claimed = False
-
-    def claim(self) -> bool:
-        """True for the first caller: a worker that begins the job, or the client's side that cancels it."""
-        with self._claim_lock:
-            is_first, self._is_claimed = not self._is_claimed, True
-            return is_first
 
 
 class _WarmRun:
@@ -62,29 +56,43 @@ class _WarmRun:
 
 
 class Workers:
-    """`count` threads. `current_plan` returns the plan that is served now."""
+    """At least `count` threads, and one for each further job. `current_plan` returns the plan that is served now."""
 
     def __init__(self, count: int, current_plan: Callable[[], ServedPlan], *, warm: bool) -> None:
         """With `warm`, plugins are started before their image is there."""
+        self._count = count
         self._current_plan = current_plan
         self._warm = warm
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"douane-worker-{number}", daemon=True) for number in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._lock = threading.Lock()
+        self._idle_count = 0
+        self._threads: set[threading.Thread] = set()
+        with self._lock:
+            for _ in range(count):
+                self._add_thread()
 
     def put(self, job: Job) -> None:
-        """Give the job to the next free worker."""
-        self._jobs.put(job)
+        """Begin the job: the slots decide how many there are at a time. Raises RuntimeError if there is no thread."""
+        with self._lock:
+            if not self._idle_count:
+                self._add_thread()
+            self._idle_count -= 1
+            self._jobs.put(job)
 
     def stop(self, seconds: float) -> None:
         """Begin no more jobs, and wait so long for each thread to end its job."""
-        for _ in self._threads:
+        with self._lock:
+            threads = list(self._threads)
+        for _ in threads:
             self._jobs.put(None)
-        for thread in self._threads:
+        for thread in threads:
             thread.join(seconds)
+
+    def _add_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name="douane-worker", daemon=True)
+        thread.start()
+        self._threads.add(thread)
+        self._idle_count += 1
 
     def _work(self) -> None:
         warm: _WarmRun | None = None
@@ -97,13 +105,22 @@ class Workers:
                     continue
                 if job is None:
                     return
-                if job.claim():
-                    warm = self._ready(warm, start=False)
-                    self._inspect(job, warm)
-                    warm = None if job.sink is None else warm
+                warm = self._ready(warm, start=False)
+                self._inspect(job, warm)  # a run that was used is closed by `_ready`
+                if not self._stay():
+                    return
         finally:
             if warm is not None:
                 warm.run.close()
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+
+    def _stay(self) -> bool:
+        """True if this thread waits for another job; False if enough do."""
+        with self._lock:
+            is_needed = self._idle_count < self._count
+            self._idle_count += is_needed
+            return is_needed
 
     def _ready(self, warm: _WarmRun | None, *, start: bool = True) -> _WarmRun | None:
         """A run that can take an image: `warm`, or with `start` a new one. None if there is none; the next image's
@@ -123,21 +140,17 @@ class Workers:
         return None
 
     def _inspect(self, job: Job, warm: _WarmRun | None) -> None:
-        # The plan of the warm plugins: another plan may be served since they were checked.
-        served = warm.served if warm is not None else self._current_plan()
-        job.plan_digest = served.facts.digest
-        job.started.set()
         try:
             source = job.make_source()
 
             def progress(_position: int, _size: int | None) -> None:
                 job.check_client()
 
-            if warm is not None and job.sink is None:
+            if warm is not None and warm.served is job.served and job.sink is None:
                 job.report = warm.run.inspect(source, job.declared, progress=progress)
             else:
-                options = RunOptions(tier=served.tier, emit=emit, progress=progress)
-                job.report = inspect_image(served.plan, job.declared, source, job.sink, options)
+                options = RunOptions(tier=job.served.tier, emit=emit, progress=progress)
+                job.report = inspect_image(job.served.plan, job.declared, source, job.sink, options)
         except BaseException as error:  # the client learns of it, and the thread goes on with the next image
             job.error = error
             if not isinstance(error, DouaneError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from douane.errors import PlanError
-from douane.units import parse_duration
+from douane.units import parse_duration, parse_size
 
 from .options import sandbox_option
 
@@ -19,14 +19,38 @@ from .options import sandbox_option
     type=click.IntRange(1, 256),
     default=2,
     show_default=True,
-    help="Images to inspect at a time.",
+    help="Images to inspect at a time whose bytes flow.",
+)
+@click.option(
+    "--slow",
+    type=click.IntRange(1, 1024),
+    default=16,
+    show_default=True,
+    help="Images to inspect beside them that come slower than --min-rate.",
+)
+@click.option(
+    "--min-rate",
+    default="256KiB",
+    show_default=True,
+    metavar="SIZE",
+    help="Bytes a second; an image that comes slower is not one of the --at-once.",
 )
 @click.option(
     "--wait", default="5m", show_default=True, metavar="DURATION", help="How long an image may wait for its turn."
 )
 @click.option("--socket-mode", default="0660", show_default=True, metavar="MODE", help="Who may connect, in octal.")
 @click.option("--warm/--cold", default=True, help="Keep started plugins ready, or start them for each image.")
-def agent(path: str, config: str, sandbox: str | None, at_once: int, wait: str, socket_mode: str, warm: bool) -> None:
+def agent(
+    path: str,
+    config: str,
+    sandbox: str | None,
+    at_once: int,
+    slow: int,
+    min_rate: str,
+    wait: str,
+    socket_mode: str,
+    warm: bool,
+) -> None:
     """Inspect images for Glance workers over a local socket.
 
     Runs until SIGTERM. SIGHUP reads the plan again.
@@ -38,7 +62,10 @@ def agent(path: str, config: str, sandbox: str | None, at_once: int, wait: str, 
     try:
         seconds = parse_duration(wait)
         mode = int(socket_mode, 8)
+        rate = parse_size(min_rate)
     except ValueError as error:
-        raise PlanError(f"--wait or --socket-mode: {error}") from error
+        raise PlanError(f"--wait, --min-rate or --socket-mode: {error}") from error
+    if rate < 1:
+        raise PlanError("--min-rate is at least one byte")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    serve(Options(path, config, sandbox, at_once, seconds, mode, warm))
+    serve(Options(path, config, sandbox, at_once, slow, rate, seconds, mode, warm))

@@ -117,7 +117,7 @@ class StreamSource:
         wakeups = Wakeups()
         while True:
             place = ring.reserve()
-            filled = fill_slot(self._fd, ring, place, self.name)
+            filled = self.fill_slot(ring, place)
             ring.publish(place, filled, spread=wakeups.spread(ring))
             total += filled
             if self.size is not None and total > self.size:
@@ -132,6 +132,10 @@ class StreamSource:
                 "find out why its writer stopped, then try again",
                 code="truncated",
             )
+
+    def fill_slot(self, ring: Ring, place: int) -> int:
+        """Fill the slot at `place`, unless the stream ends before; return the number of bytes. Raises as `pump`."""
+        return fill_slot(self._fd, ring, place, self.name)
 
     def file(self) -> int | None:
         """None: the bytes can be read once only."""

@@ -195,24 +195,33 @@ def test_sighup_loads_a_new_plan_unless_it_is_broken(start_agent: StartAgent, im
     assert [verdict.plugin for verdict in inspect(agent, image).verdicts] == ["noevil"]
 
 
-def test_the_client_learns_the_plan_that_its_image_went_through(start_agent: StartAgent) -> None:
-    server = start_agent(plan("Count"), "--at-once", "1")
+def test_the_client_learns_the_plan_that_its_image_went_through(
+    start_agent: StartAgent, image: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    server = start_agent(slow_plan(gate), "--at-once", "1")
     agent = Agent(server.socket)
     old_digest = agent.plan().digest
     first = agent.begin(DeclaredImage(), None, "first")
+    first.write(bytes(MIB))
     inspections: list[AgentInspection] = []
     waiting = threading.Thread(target=lambda: inspections.append(agent.begin(DeclaredImage(), None, "second")))
     waiting.start()
     server.config.write_text(plan("Upper"))
     os.kill(server.process.pid, signal.SIGHUP)
     until("the agent has the new digest", lambda: agent.plan().digest != old_digest)
-    assert not inspections
-    assert (first.plan_digest, first.finish().is_transformed) == (old_digest, False)
+    gate.write_bytes(b"x")
+    assert (first.plan_digest, first.finish().verdicts[0].plugin) == (old_digest, "slow")
     waiting.join(60)
-    inspections[0].write(b"abc")
-    report = inspections[0].finish()
-    assert inspections[0].plan_digest == agent.plan().digest
-    assert report.is_transformed  # although the plan had no transform when the image was sent
+    second = inspections[0]
+    second.write(b"abc")
+    report = second.finish()
+    plugin = "upper" if second.plan_digest == agent.plan().digest else "slow"
+    assert report.verdicts[0].plugin == plugin
+    third = agent.begin(DeclaredImage(), None, "third")
+    assert third.plan_digest == agent.plan().digest
+    third.write(b"abc")
+    assert third.finish().is_transformed
 
 
 def test_a_broken_plan_is_not_served(start_agent: StartAgent) -> None:
