@@ -13,6 +13,17 @@ from support.images.vmdk import vmdk_text
 
 KiB, MiB = 1 << 10, 1 << 20
 
+PACKED = {
+    "7z": bytes.fromhex("377abcaf271c0004705b6851aa86010000000000"),
+    "compress": bytes.fromhex("1f9d90"),
+    "lrzip": bytes.fromhex("4c525a490006a086010000000000"),
+    "lzip": bytes.fromhex("4c5a49500171"),
+    "lzop": bytes.fromhex("894c5a4f000d0a1a0a10404020a00940"),
+    "rar": bytes.fromhex("526172211a070100"),
+    "rar-4": bytes.fromhex("526172211a0700cf9073"),
+}
+"""How files begin that Douane does not unpack: all but rar as their programs write them."""
+
 
 def images() -> dict[str, bytes]:
     """All seeds by name."""
@@ -36,6 +47,7 @@ def images() -> dict[str, bytes]:
         "nrg": nrg(),
         "cd-sectors": (b"\0" + b"\xff" * 10 + b"\0" + b"\0\2\0\1" + bytes(2336)) * 20,
         "parallels-xml": parallels_xml(),
+        **{name: begin + b"packed" * 40 for name, begin in PACKED.items()},
     }
 
 

@@ -29,7 +29,8 @@ def file(href: str = "disk.vmdk", id: str = "file1", **attributes: object) -> st
 
 
 def disk(id: str = "disk1", ref: str = "file1", *, capacity: int = 1, format: str = "x", **attributes: object) -> str:
-    """A Disk of the DiskSection; `attributes`: capacityAllocationUnits, parentRef, populatedSize."""
+    """A Disk of the DiskSection; `attributes`: capacityAllocationUnits, GiB by default, parentRef, populatedSize."""
+    attributes.setdefault("capacityAllocationUnits", "byte * 2^30")
     required = f'ovf:capacity="{capacity}" ovf:diskId="{id}" ovf:fileRef="{ref}" ovf:format="{format}"'
     return f"<Disk {required}{_attributes(attributes)}/>"
 
@@ -72,7 +73,7 @@ def manifest(*files: tuple[str, bytes], algorithm: str = "sha256") -> bytes:
 CONTENT = b"\x01" * 5000
 """The disk of a `sized_ova`."""
 SIZED_FILE = file(size=len(CONTENT))
-SIZED_DISK = disk(capacity=1, format=STREAM_OPTIMIZED, capacityAllocationUnits="byte * 2^30")
+SIZED_DISK = disk(format=STREAM_OPTIMIZED)
 
 
 def sized_ovf(files: str = SIZED_FILE, disks: str = SIZED_DISK, namespace: str = NAMESPACE) -> bytes:

@@ -95,7 +95,7 @@ def test_an_enormous_size_is_too_large(qemu_img: Make) -> None:
 
 def test_disk_in_an_ova_is_as_large_as_its_own_header_says(qemu_img: Make) -> None:
     image = qemu_img("vmdk", size=500 << 30)
-    appliance = ova(("disk.vmdk", image), descriptor=ovf(disks=disk(capacity=MIB)))
+    appliance = ova(("disk.vmdk", image), descriptor=ovf(disks=disk(capacity=1, capacityAllocationUnits="byte * 2^20")))
     assert answer(Limits(max_virtual_size="10GiB"), appliance) == ("reject", "virtual-size-too-large")
     assert answer(Limits(max_virtual_size="500GiB"), appliance) == ("accept", None)
 
@@ -103,7 +103,9 @@ def test_disk_in_an_ova_is_as_large_as_its_own_header_says(qemu_img: Make) -> No
 def test_capacity_of_a_compressed_disk_is_not_believed(qemu_img: Make) -> None:
     files = file(compression="gzip")
     packed = gzip.compress(qemu_img("vmdk", size=500 << 30))
-    appliance = ova(("disk.vmdk", packed), descriptor=ovf(files, disk(capacity=MIB)))
+    appliance = ova(
+        ("disk.vmdk", packed), descriptor=ovf(files, disk(capacity=1, capacityAllocationUnits="byte * 2^20"))
+    )
     assert answer(Limits(max_virtual_size="10GiB"), appliance) == ("incomplete", "virtual-size-unknown")
 
 

@@ -17,6 +17,7 @@ from .luks2 import Luks2
 from .mbr import Mbr
 from .nrg import Nrg
 from .ovf import Ovf
+from .packed import Lrzip, Lzip, Lzop, Rar, SevenZip, UnixCompress
 from .parallels import Parallels
 from .parallels_xml import ParallelsXml
 from .qcow import Qcow
