@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.plugins.ova import Ova
+from support.examination import codes, details, examine
 from support.images.ova import DISK, SYSTEM, beginning, disk, file, manifest, ova, ovf
 from support.images.tar import special, tar
 from support.plugin_runs import cut, extracted, ova_code
@@ -86,6 +87,27 @@ def test_a_compressed_disk_is_unpacked() -> None:
     extraction = extracted(ova(*parts, listed, descriptor=description))
     assert (extraction.code, extraction.data) == (None, DISK + b"a second member")
     assert extraction.properties["manifest"] == "sha256 verified"
+
+
+@pytest.mark.parametrize("step", [1, 3, 1 << 20])
+@pytest.mark.parametrize("chunk_size", [None, 7])
+def test_compressed_disk_is_unpacked_though_the_descriptor_does_not_say_so(step: int, chunk_size: int | None) -> None:
+    packed = gzip.compress(DISK)
+    parts = [("disk.vmdk.gz", packed)]
+    if chunk_size:
+        starts = enumerate(range(0, len(packed), chunk_size))
+        parts = [(f"disk.vmdk.gz.{number:09}", packed[at : at + chunk_size]) for number, at in starts]
+    attributes = {"chunkSize": chunk_size} if chunk_size else {}
+    description = ovf(files=file("disk.vmdk.gz", size=len(packed), **attributes))
+    listed = ("vm.mf", manifest(("vm.ovf", description), *parts))
+    image = ova(*parts, listed, descriptor=description)
+    extraction = extracted(cut(image, range(0, len(image), step)))
+    assert (extraction.code, extraction.data) == (None, DISK)
+    assert extraction.warnings == ["ova-compression-undeclared"]
+    examination = examine(image)
+    assert codes(examination) == {"odd"}
+    assert examination.matches[0].virtual_size is None
+    assert "'disk.vmdk.gz' is compressed with gzip, which the descriptor does not say" in details(examination)
 
 
 @pytest.mark.parametrize("kind", ["gnu", "posix --sparse-version=0.0", "posix --sparse-version=0.1", "posix"])

@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from support.examination import codes, examine
 from support.images.ova import DISK, file, manifest, ova, ovf
 from support.images.signatures import CODE, SERVER, certificate, key, pem, signed
 from support.images.tar import tar
@@ -45,6 +46,38 @@ def test_lines_may_have_different_algorithms_and_spacing() -> None:
     lines = manifest(("vm.ovf", ovf()), algorithm="sha1") + manifest(("./disk.vmdk", DISK), algorithm="sha512").upper()
     lines = lines.replace(b"./DISK.VMDK", b"./disk.vmdk").replace(b"SHA1(", b"SHA1 (").replace(b"\n", b"\r\n")
     assert extracted(ova(("vm.mf", lines), ("disk.vmdk", DISK))).properties["manifest"] == "sha1,sha512 verified"
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_lines_of_openssl_3_are_read(algorithm: str) -> None:
+    name = algorithm.upper()
+    lines = manifest(("vm.ovf", ovf()), ("disk.vmdk", DISK), algorithm=algorithm)
+    lines = lines.replace(name.encode(), f"SHA2-{name[3:]}".encode())
+    image = ova(("vm.mf", lines), ("disk.vmdk", DISK))
+    assert extracted(image).properties["manifest"] == f"{algorithm} verified"
+    assert codes(examine(image)) == set()
+    assert ova_code(ova(("vm.mf", lines), ("disk.vmdk", DISK + b"x"))) == "ova-digest"
+
+
+@pytest.mark.parametrize("prefix", ["SHA2-256", "RSA-SHA256", "RSA-SHA2-256"])
+def test_signature_of_openssl_is_read(prefix: str) -> None:
+    own = certificate("vendor")
+    file = signed(MANIFEST, own).replace(b"SHA256(", prefix.encode() + b"(")
+    image = ova(("vm.mf", MANIFEST), ("vm.cert", file), ("disk.vmdk", DISK))
+    assert extracted(image, trust=pem(own)).properties["signature"] == "verified"
+
+
+@pytest.mark.parametrize("name", ["vm.mf", "./vm.mf"])
+@pytest.mark.parametrize("last", [True, False])
+def test_manifest_that_lists_itself_gives_a_warning(name: str, last: bool) -> None:
+    listed, disk = ("vm.mf", MANIFEST + manifest((name, b""))), ("disk.vmdk", DISK)
+    image = ova(disk, listed) if last else ova(listed, disk)
+    extraction = extracted(image, manifest="required")
+    assert (extraction.code, extraction.warnings) == (None, ["ova-manifest-itself"])
+    assert extraction.properties["manifest"] == "sha256 verified"
+    assert codes(examine(image)) == {"odd"}
+    other = manifest(("other.mf", b""))
+    assert ova_code(ova(("vm.mf", MANIFEST + other), disk)) == "ova-manifest"
 
 
 def test_the_digest_of_a_compressed_disk_is_of_the_compressed_bytes() -> None:

@@ -219,7 +219,9 @@ class Package:
         for line in self._lines:
             name = self._references.member(line.name)
             listed.add(name)
-            if name not in self._sizes:
+            if name == self._manifests[0]:
+                self.match.find("odd", "the manifest lists itself; no file can hold its own digest")
+            elif name not in self._sizes:
                 self.match.find("manifest", f"the manifest lists {member_names.quoted(line.name)}, which is missing")
         if self._manifests:
             self.match.note("manifest", f"{self._manifests[0]}, {len(self._lines)} digests, not compared here")
@@ -250,6 +252,9 @@ class Package:
         elif disk.capacity > 1 << 62:
             self.match.find("virtual-size", f"the disk {disk.id[:80]!r} has a capacity of {disk.capacity_text}")
         names = self._references.names(file) if file else []
+        if file and not file.compression and any("gzip" in self._formats.get(name, ()) for name in names):
+            href = member_names.quoted(file.href)
+            self.match.find("odd", f"the disk {href} is compressed with gzip, which the descriptor does not say")
         size = next((self._disk_sizes[name] for name in names if name in self._disk_sizes), None)
         if disk.capacity is None or size is None:
             return size

@@ -6,6 +6,13 @@ DIGEST_LENGTHS = {"sha1": 40, "sha256": 64, "sha512": 128}
 write SHA-512 too."""
 
 
+def algorithm_of(label: str) -> str:
+    """The algorithm that a line of a manifest or certificate names, as in hashlib: ``SHA256``, ``SHA-256``, and as
+    ``openssl dgst`` has written it since version 3, ``SHA2-256``; with ``RSA-`` before it if it signs."""
+    name = label.strip().lower().removeprefix("rsa-").replace("-", "")
+    return "sha" + name[4:] if name in ("sha2256", "sha2384", "sha2512") else name
+
+
 class ManifestError(ValueError):
     """The manifest cannot be parsed."""
 
@@ -37,9 +44,9 @@ def parse(data: bytes) -> "list[DigestLine]":
 
 def _parse_line(line: str) -> DigestLine:
     label, _, digest = line.rpartition("=")
-    algorithm, _, name = label.rstrip().partition("(")
+    kind, _, name = label.rstrip().partition("(")
     digest = digest.strip().lower()
-    algorithm = algorithm.strip().lower().replace("-", "")
+    algorithm = algorithm_of(kind)
     if not name.endswith(")") or len(name) == 1:
         raise ManifestError(f"its line {line[:80]!r} is not well-formed")
     if algorithm not in DIGEST_LENGTHS:

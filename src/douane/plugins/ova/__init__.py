@@ -7,11 +7,14 @@ its signature (`certificate`, `trust`), and `hardware` derives properties from t
 
 from __future__ import annotations
 
+from itertools import chain
+
 from douane.plugins._byte_reader import ByteReader
 from douane.plugins._expansion import DEFAULT_MAX, bounded
 from douane.plugins._literal import Literal
 from douane.plugins.formats import tar_headers
 from douane.plugins.formats.base import HEAD_BYTES
+from douane.plugins.formats.member_names import quoted
 from douane_plugin import Reject, Transform
 
 TYPE_CHECKING = False
@@ -27,13 +30,18 @@ if TYPE_CHECKING:
     from .file_reader import FileReader
 
 
+_RECOGNISED_BYTES = 10
+"""The header of gzip, without its optional fields (RFC 1952, 2.3)."""
+
+
 class Ova(Transform):
     """Extract the disk from an OVA as it arrives: a tar archive with an OVF descriptor (DMTF DSP0243).
 
     ``use = "ova"``. An appliance is identified from its bytes; its name is ignored. The descriptor must precede the
     disk, as DSP0243 demands; ``use = "ova-any-order"`` accepts any order, but waits for the whole image first. Members
-    may have long names (GNU, pax) and holes, be split into chunks, or be compressed with gzip, as the descriptor says.
-    Member names are compared, and never used as paths. All members but the disk are discarded.
+    may have long names (GNU, pax) and holes, be split into chunks, or be compressed with gzip; a compressed disk is
+    unpacked, with a warning if the descriptor does not say so. Member names are compared, and never used as paths. All
+    members but the disk are discarded.
 
     Configuration:
 
@@ -132,8 +140,7 @@ class Ova(Transform):
         assert appliance.choice is not None
         self.log.info("extracting the disk %r", appliance.choice.file.href)
         image.becomes(container_format="bare")
-        disk = self._unpack(appliance) if appliance.choice.file.compression == "gzip" else appliance.disk()
-        yield from bounded(disk, image, self.max_expansion)
+        yield from bounded(self._read_disk(appliance), image, self.max_expansion)
         image.becomes(properties=self._finish(appliance))
 
     def _open(self, image: Image) -> ByteReader | FileReader:
@@ -156,19 +163,34 @@ class Ova(Transform):
             warn=self.warn,
         )
 
-    def _unpack(self, appliance: Appliance) -> Iterator[bytes]:
-        from douane.plugins.decompress.gzip import unpack
-        from douane.plugins.decompress.limits import UnpackLimits
+    def _read_disk(self, appliance: Appliance) -> Iterator[bytes | memoryview]:
+        """Yield the disk, unpacked if it is compressed with gzip, whether the descriptor says so or not."""
         from douane.plugins.formats.gzip import Gzip
 
-        packed = ByteReader(appliance.disk())
-        head = packed.peek(HEAD_BYTES)
-        if not head:
+        assert appliance.choice is not None
+        file = appliance.choice.file
+        pieces = appliance.disk()
+        begin = _first_bytes(pieces)
+        if Gzip().begins(begin):
+            if file.compression != "gzip":
+                self.warn(
+                    "ova-compression-undeclared",
+                    f"the disk {quoted(file.href)} is compressed with gzip, which the descriptor does not say; it is "
+                    "unpacked",
+                )
+            yield from self._unpack(ByteReader(chain((begin,), pieces)))
             return
-        if not Gzip().begins(head):
+        if file.compression == "gzip" and begin:
             raise Reject(
                 "ova-compression", "the disk should be compressed with gzip, and is not; export the appliance again"
             )
+        yield begin
+        yield from pieces
+
+    def _unpack(self, packed: ByteReader) -> Iterator[bytes]:
+        from douane.plugins.decompress.gzip import unpack
+        from douane.plugins.decompress.limits import UnpackLimits
+
         yield from unpack(packed, UnpackLimits(window=1 << 15, members=1 << 22, trailing=False, warn=self.warn))
 
     def _finish(self, appliance: Appliance) -> dict[str, int | str]:
@@ -215,6 +237,16 @@ class OvaAnyOrder(Ova, Transform):
         appliance = self._appliance(source)
         appliance.take_descriptor_of(scout)
         return appliance
+
+
+def _first_bytes(pieces: Iterator[memoryview]) -> bytes:
+    """The first bytes, enough to recognise gzip."""
+    begin = b""
+    for piece in pieces:
+        begin += piece
+        if len(begin) >= _RECOGNISED_BYTES:
+            break
+    return begin
 
 
 def _is_descriptor(head: bytes) -> bool:

@@ -215,9 +215,13 @@ class Appliance:
         if self.manifest is None or self.document is None or self._digests.has_manifest:
             return
         try:
-            self._digests.use_manifest(ovf_manifest.parse(self.manifest), self._references)
+            lines = ovf_manifest.parse(self.manifest)
+            others = [line for line in lines if self._references.member(line.name) != self.manifest_name]
+            self._digests.use_manifest(others, self._references)
         except ovf_manifest.ManifestError as error:
             raise Reject("ova-manifest", f"the manifest cannot be used: {error}; export the appliance again") from error
+        if len(others) < len(lines):
+            self.warn("ova-manifest-itself", "the manifest lists itself; no file can hold its own digest")
 
     # the end
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from douane.plugins.formats import member_names
+from douane.plugins.formats import member_names, ovf_manifest
 from douane_plugin import Reject
 
 TYPE_CHECKING = False
@@ -34,8 +34,8 @@ def parse(data: bytes) -> Signature:
     if len(lines) != 1 or not begin:
         raise _invalid("its certificate file is not one line with a signature, followed by a certificate")
     label, _, digits = lines[0].rpartition("=")
-    algorithm, _, name = label.rstrip().partition("(")
-    algorithm = algorithm.strip().lower().replace("-", "")
+    kind, _, name = label.rstrip().partition("(")
+    algorithm = ovf_manifest.algorithm_of(kind)
     if algorithm not in _ALGORITHMS or not name.endswith(")"):
         raise _invalid(f"the line of its signature cannot be parsed: {lines[0][:80]!r}")
     try:
