@@ -85,10 +85,10 @@ class Configuration:
 
 
 def run(
-    version: str, *arguments: str, user: tuple[str, ...] = (), **environment: str
+    version: str, *arguments: str, user: tuple[str, ...] = (), command: str = "doctor", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*user, Environment(version).program("douane"), "glance", "doctor", *arguments],
+        [*user, Environment(version).program("douane"), "glance", command, *arguments],
         env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
         capture_output=True,
         text=True,
@@ -363,6 +363,67 @@ def test_a_plan_that_refuses_no_image_is_wrong(tmp_path: Path) -> None:
     assert (examination.code, examination.wrong_points()) == (2, {("plan", "verdicts")})
     assert "every image is let in" in examination.text("plan", "verdicts")
     assert ("plan", "verdicts") not in examine(tmp_path / "2", plan=audit + PLAN.replace("format", "second", 1)).points
+
+
+def rules(**writers: str) -> str:
+    """A property protection file: who may write the properties that match; everybody may read all."""
+    expressions = {"format": "^format[.]", "douane": "^douane_", "all": ".*"}
+    return "".join(
+        f"[{expressions[name]}]\ncreate = {who}\nread = @\nupdate = {who}\ndelete = {who}\n"
+        for name, who in writers.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "state", "words"),
+    [
+        (rules(format="!", all="@"), "advice", "the rules deny Douane format.any"),
+        (rules(format="douane,service", all="@"), "advice", "let tenants write douane_outcome"),
+        (rules(format="douane", douane="douane", all="@"), "advice", "the rules deny services the properties"),
+        (rules(all="@"), "advice", "let tenants write format.any"),
+        (rules(format="douane,service", douane="douane,service", all="@"), "ok", "only Douane and services"),
+        ("[*]\n", "wrong", "the rules cannot be used"),
+        ("", "ok", "none"),
+    ],
+    ids=["denied", "half", "no service", "open", "right", "broken", "none"],
+)
+def test_property_protections_are_tried(tmp_path: Path, text: str, state: str, words: str) -> None:
+    (tmp_path / "rules.conf").write_text(text)
+    (tmp_path / "key").write_bytes(bytes(32))
+    (tmp_path / "key").chmod(0o600)
+    changes: dict[str, Any] = {"options": {"DEFAULT": {"property_protection_file": str(tmp_path / "rules.conf")}}}
+    if not text:
+        changes = {"settings": {"key": str(tmp_path / "key")}}
+    examination = examine(tmp_path, **changes)
+    assert examination.state("properties", "protection") == state
+    assert words in examination.text("properties", "protection")
+
+
+@pytest.mark.parametrize("version", ENDS)
+def test_the_rules_that_douane_writes_suit_the_doctor(tmp_path: Path, version: str) -> None:
+    before = examine(tmp_path / "1", version=version)
+    assert before.state("properties", "protection") == "advice"
+    assert "an image's owner can write what looks like a plugin's verdict" in before.text("properties", "protection")
+    path = tmp_path / "rules.conf"
+    run(version, str(path), command="protection", OS_GLANCE_CONFIG_DIR=str(tmp_path / "1" / "glance"))
+    options = {"DEFAULT": {"property_protection_file": str(path)}}
+    examination = examine(tmp_path / "2", version=version, options=options)
+    assert examination.state("properties", "protection") == "ok"
+    assert examination.code == 0
+
+
+@pytest.mark.parametrize(("quota", "state"), [("3", "advice"), ("0", "advice"), ("-1", "ok"), ("128", "ok")])
+def test_a_small_quota_of_properties_gets_advice(tmp_path: Path, quota: str, state: str) -> None:
+    examination = examine(tmp_path, options={"DEFAULT": {"image_property_quota": quota}})
+    assert (examination.state("properties", "quota"), examination.code) == (state, 0)
+
+
+def test_a_key_that_others_can_read_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(bytes(32))
+    (tmp_path / "key").chmod(0o644)
+    examination = examine(tmp_path, settings={"key": str(tmp_path / "key")})
+    assert examination.state("plan", "settings") == "wrong"
+    assert "could forge proofs" in examination.text("plan", "settings")
 
 
 @pytest.mark.parametrize(("policy", "state"), [(None, "advice"), ('"tasks_api_access": "role:member"\n', "wrong")])

@@ -10,6 +10,7 @@ the outcome to the tenant with ``reasons.py``. Folders, one job each:
 - ``staged/``: an image in Glance's staging folder
 - ``guard/``: imports for which Glance does not run the import plugin
 - ``recovery/``: images that a killed Glance left half-way
+- ``proof/``: which properties of an image are Douane's, and which did a tenant write?
 - ``doctor/``: ``douane glance doctor``
 
 ``internals.py`` is the one place that uses Glance's own code. For another kind of backend, write a class with the

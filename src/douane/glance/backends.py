@@ -7,12 +7,16 @@ import os
 import sys
 import threading
 
+import msgspec
+
 from douane.agent import Agent, AgentInspection, ServedPlan
 from douane.agent.served_plan import emit
 from douane.declared import DeclaredImage
-from douane.engine import FileSource, Inspection, Report, RunOptions, Sink, inspect_image
+from douane.engine import FileSource, Inspection, Report, RunOptions, Sink, inspect_image, load_plan
 from douane.errors import DouaneError, PlanError
+from douane.stream.digest import ALGORITHMS
 
+from . import internals
 from .settings import Settings
 
 PATIENCE_SECONDS = 120.0
@@ -33,6 +37,8 @@ class LocalBackend:
                 "or give the images to `douane agent`"
             )
         self._served = ServedPlan.load(settings.config, settings.sandbox)
+        if settings.key is not None:
+            self._served = _with_digest(self._served, internals.hashing_algorithm())
         self.tier = self._served.tier
         self.transforms = self._served.facts.transforms
         """True if the plan may change images."""
@@ -101,6 +107,21 @@ StreamInspection = LocalInspection | AgentInspection
 def open_backend(settings: Settings) -> Backend:
     """The filter's backend, used until Glance ends. Raises PlanError or DouaneError if it cannot be used."""
     return AgentBackend(settings.agent) if settings.agent is not None else LocalBackend(settings)
+
+
+def _with_digest(served: ServedPlan, algorithm: str) -> ServedPlan:
+    """The same plan with the digest that a proof is about, if the engine can take it."""
+    if algorithm not in ALGORITHMS or algorithm in served.plan.digests:
+        return served
+    plan = msgspec.structs.replace(served.plan, digests=(*served.plan.digests, algorithm))
+    return msgspec.structs.replace(served, plan=plan)
+
+
+def plugin_names(settings: Settings) -> frozenset[str]:
+    """The names of the plan's plugins, which are not started. Raises PlanError or DouaneError."""
+    if settings.agent is not None:
+        return AgentBackend(settings.agent).plugins
+    return frozenset(plugin.name for plugin in load_plan(settings.config).plugins)
 
 
 _lock = threading.Lock()

@@ -10,13 +10,16 @@ It uses Glance's public HTTP API. Its place is behind the filters that determine
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
+
+from douane.engine import Report
 
 from . import internals
 from .backends import Backend, open_backend
 from .guard.import_guard import ImportGuard
 from .image_metadata import reported_properties
+from .proof.proof import Subject, make_proof
 from .recovery.imports import recover, recover_once
 from .settings import read_settings, share
 from .staged.attestation import Attestation, Attestations
@@ -24,7 +27,7 @@ from .staged.tag import Tag
 from .upload.api_client import App, Response, call, send
 from .upload.body import InspectedBody
 from .upload.http_errors import HttpError, bad_request
-from .upload.image_api import NotReadable, declared_image, set_properties
+from .upload.image_api import NotReadable, Prover, declared_image, set_properties
 from .upload.inspected_upload import Upload
 from .upload.routes import Route, disguise, import_route, upload_route
 from .upload.wsgi_input import BadLength, announced_length, environ_with, is_chunked, open_input
@@ -50,7 +53,8 @@ def filter_factory(_global_conf: dict[str, str], **local_conf: str) -> Callable[
     if attestations is not None:
         Tag()  # if tags cannot be computed, Glance does not start
     guard = ImportGuard() if settings.guard_imports else None
-    return lambda app: Filter(app, backend, attestations, properties=settings.properties, guard=guard)
+    key = settings.read_key()
+    return lambda app: Filter(app, backend, attestations, properties=settings.properties, guard=guard, key=key)
 
 
 class Filter:
@@ -64,13 +68,16 @@ class Filter:
         *,
         properties: bool,
         guard: ImportGuard | None = None,
+        key: bytes | None = None,
     ) -> None:
-        """With `properties`, set those of the plugins on accepted images; without `guard`, let every import through."""
+        """With `properties`, set those of the plugins on accepted images; with `key`, a proof of them. Without `guard`,
+        let every import through."""
         self._app = app
         self._backend = backend
         self._attestations = attestations
         self._properties = properties
         self._guard = guard
+        self._key = key
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         recover_once()  # before anybody sees the images that a killed Glance left half-way
@@ -160,7 +167,8 @@ class Filter:
         properties = reported_properties(upload.report, with_plugins=self._properties)
         plugins = self._backend.plugins if self._properties else frozenset()
         try:
-            problem = set_properties(self._app, environ, route, properties, plugins)
+            prove = self._prover(upload.report, plugins) if route.action == "file" else None
+            problem = set_properties(self._app, environ, route, properties, plugins, prove)
         except Exception as error:  # whatever Glance raises: the upload has succeeded, and its response must say so
             problem = repr(error)
         if problem is not None:
@@ -171,6 +179,23 @@ class Filter:
             except OSError as error:
                 log.error("image %.80r will be inspected again when it is imported: %s", route.image, error)
             _clean(self._attestations)
+
+    def _prover(self, report: Report, plugins: Collection[str]) -> Prover | None:
+        """Makes the proof for an uploaded image, with the digest that Glance has taken."""
+        key = self._key
+        if key is None:
+            return None
+
+        def prove(image: Mapping[str, Any], properties: Mapping[str, str]) -> str | None:
+            algorithm, digest = image.get("os_hash_algo"), image.get("os_hash_value")
+            if not algorithm or not digest or report.stored.digests().get(algorithm, digest) != digest:
+                log.error(
+                    "image %.80r gets no proof: its %s is not that of the inspected bytes", image["id"], algorithm
+                )
+                return None
+            return make_proof(key, Subject(image["id"], algorithm, digest, properties), plugins)
+
+        return prove
 
 
 def _clean(attestations: Attestations) -> None:

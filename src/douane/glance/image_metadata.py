@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from douane.report import PropertyValue, Report
 
-from .outcome import OUTCOME_PROPERTIES
+from .outcome import OUTCOME_PROPERTIES, PROOF
 
 ATTRIBUTES = frozenset(
     {
@@ -23,7 +23,12 @@ _RESERVED = "os_glance"
 
 def is_settable(name: str) -> bool:
     """True if plugins may set `name`. An attribute could give the image other data, or make it public."""
-    return name not in ATTRIBUTES and name not in OUTCOME_PROPERTIES and not name.startswith(_RESERVED)
+    return name not in ATTRIBUTES and not is_of_douane(name) and not name.startswith(_RESERVED)
+
+
+def is_of_douane(name: str) -> bool:
+    """True for a property that Douane itself sets, for no plugin."""
+    return name in OUTCOME_PROPERTIES or name == PROOF
 
 
 def has_namespace(name: str, plugins: Collection[str]) -> bool:
@@ -33,7 +38,7 @@ def has_namespace(name: str, plugins: Collection[str]) -> bool:
 
 def stale_properties(names: Iterable[str], plugins: Collection[str]) -> list[str]:
     """Those of `names` that describe an earlier attempt: they go when the image is accepted."""
-    return [name for name in names if has_namespace(name, plugins) or name in OUTCOME_PROPERTIES]
+    return [name for name in names if has_namespace(name, plugins) or is_of_douane(name)]
 
 
 def declared_properties(properties: Mapping[str, object], plugins: Collection[str]) -> dict[str, str]:
@@ -72,9 +77,10 @@ def property_changes(
 
 def fewer_changes(changes: Texts, plugins: Collection[str]) -> Iterator[Texts]:
     """`changes`, then ever fewer, down to none: what a site cannot store, or does not want to, must not decide over an
-    image. First the plugins' own properties are left out, then the proposed ones, then nothing is removed either."""
+    image. First the plugins' own properties and the proof are left out, then the proposed ones, then all."""
     candidates: list[Texts] = [changes]
-    candidates.append({name: None if has_namespace(name, plugins) else value for name, value in changes.items()})
+    own = {name for name in changes if has_namespace(name, plugins) or is_of_douane(name)}
+    candidates.append({name: None if name in own else value for name, value in changes.items()})
     candidates.append({name: None for name, value in candidates[-1].items() if value is None})
     candidates.append({})
     previous: Texts | None = None
@@ -82,6 +88,12 @@ def fewer_changes(changes: Texts, plugins: Collection[str]) -> Iterator[Texts]:
         if candidate != previous:
             yield candidate
         previous = candidate
+
+
+def changed_properties(current: Mapping[str, str], changes: Texts) -> dict[str, str]:
+    """The properties of an image after `changes`."""
+    properties = {name: value for name, value in current.items() if name not in changes}
+    return properties | {name: value for name, value in changes.items() if value is not None}
 
 
 def omitted(changes: Texts, saved: Texts) -> list[str]:

@@ -162,6 +162,15 @@ def import_plugin_names() -> list[str]:
     return list(cfg.CONF.image_import_opts.image_import_plugins)
 
 
+def hashing_algorithm() -> str:
+    """The algorithm of the digest that Glance takes of the images that it stores (`os_hash_algo`)."""
+    from glance.common import config
+    from oslo_config import cfg
+
+    assert config is not None  # it registers the option
+    return str(cfg.CONF.hashing_algorithm)
+
+
 def is_before_31() -> bool:
     """True in a Glance that records the Content-Length of staged data, and not its size."""
     try:

@@ -18,6 +18,8 @@ OUTCOME, CODE, REASON = "douane_outcome", "douane_code", "douane_reason"
 OUTCOME_PROPERTIES = (OUTCOME, CODE, REASON)
 """Properties of the image: the outcome of its last import, a code for programs, a sentence for the tenant. The next
 import or upload that is accepted removes them. (Glance keeps names that begin with ``os_glance`` for itself.)"""
+PROOF = "douane_proof"
+"""Property of an accepted image: the proof of what Douane wrote (``proof/``)."""
 
 PAUSES = (0.1, 0.5, 2.0, 5.0, 10.0)
 """Seconds between two tries to save the image: a database that is restarted is back by then."""

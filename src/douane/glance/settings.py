@@ -9,8 +9,10 @@ from pathlib import Path
 
 from douane.errors import PlanError
 
+from .proof.key import read_key
+
 _TIERS = ("full", "strict", "off")
-NAMES = ("config", "sandbox", "agent", "state", "properties", "again", "imports")
+NAMES = ("config", "sandbox", "agent", "state", "properties", "again", "imports", "key")
 """Names of the settings; in the environment ``DOUANE_CONFIG`` and so on."""
 
 
@@ -38,6 +40,13 @@ class Settings:
 
     guard_imports: bool = True
     """Whether to refuse imports for which Glance would not run the import plugin (``imports = guarded``)."""
+
+    key: str | None = None
+    """A file with the key of the proofs that Douane sets on accepted images; None: no proofs."""
+
+    def read_key(self) -> bytes | None:
+        """The key of the proofs, if there is one. Raises PlanError."""
+        return read_key(self.key) if self.key is not None else None
 
 
 def read_settings(options: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -72,7 +81,9 @@ def read_settings(options: Mapping[str, str], environ: Mapping[str, str] = os.en
     if state is not None and not Path(state).is_dir():
         raise PlanError(f"'state' names {state}, which is no directory; make it, owned by the user that runs Glance")
     properties, again = boolean("properties", "true"), boolean("again", "false")
-    return Settings(config, sandbox, agent, state, properties, again, imports == "guarded")
+    settings = Settings(config, sandbox, agent, state, properties, again, imports == "guarded", get("key"))
+    settings.read_key()
+    return settings
 
 
 _shared: list[Settings] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -96,3 +97,23 @@ def test_a_tag_covers_every_byte_of_a_staged_file(tmp_path: Path) -> None:
     for changed in (data[:-1], data + b"\0", b"\1" + data[1:], data[:-1] + bytes([data[-1] ^ 1]), b""):
         assert not staged.has_tag(key, tag_of(key, changed))
     staged.close()
+
+
+def test_the_digest_is_that_of_the_staged_bytes_or_of_their_replacement(tmp_path: Path) -> None:
+    staged = StagedFile(uri(tmp_path), ID)
+    assert staged.digest("sha512") == hashlib.sha512(b"data").hexdigest()
+    result = staged.new_result()
+    os.write(result.fd, b"another")
+    result.finish(7)
+    staged.replace_with(result)
+    result.discard()
+    assert staged.digest("sha256") == hashlib.sha256(b"another").hexdigest()
+    with pytest.raises(SourceError, match="no-such"):
+        staged.digest("no-such")
+    (tmp_path / "new").write_bytes(b"of somebody else")
+    (tmp_path / "new").rename(tmp_path / ID)
+    with pytest.raises(SourceError, match="another file"):
+        staged.digest("sha512")
+    (tmp_path / ID).unlink()
+    with pytest.raises(SourceError):
+        staged.digest("sha512")

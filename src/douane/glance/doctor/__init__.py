@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from douane.errors import PlanError
+from douane.glance.settings import Settings, read_settings
+
 from .points import Area, Point, State
 from .site import Site, find_glance
 
-__all__ = ["Point", "State", "examine"]
+__all__ = ["Point", "State", "examine", "read_site"]
 
 
 def examine(
@@ -25,11 +28,19 @@ def examine(
     yield from find_glance(site, config_files, config_dirs)
     if not site.is_read:
         return
-    from . import doors, imports, pipeline, plan, staging  # they import Glance, which is known to be there now
+    from . import (
+        doors,
+        imports,
+        pipeline,
+        plan,
+        properties,
+        staging,
+    )  # they import Glance, which is known to be there now
 
     parts: dict[str, Callable[[], Iterator[Point]]] = {
         "pipeline": lambda: pipeline.examine(site, paste),
         "plan": lambda: plan.examine(site),
+        "properties": lambda: properties.examine(site),
         "import": lambda: imports.examine(site),
         "staging": lambda: staging.examine(site),
         "door": lambda: doors.examine(site),
@@ -39,3 +50,17 @@ def examine(
             yield from part()
         except Exception as error:  # of oslo.config, which parses a value when it is used; of another Glance
             yield Area(area).wrong("all", f"it cannot be examined: {error}", "fix it: Glance would fail, too")
+
+
+def read_site(config_files: tuple[str, ...], config_dirs: tuple[str, ...], paste: str | None) -> tuple[Site, Settings]:
+    """This Glance, and the settings of the filter in its pipeline. Raises PlanError if they cannot be read."""
+    site = Site()
+    points = list(find_glance(site, config_files, config_dirs))
+    if site.is_read:
+        from . import pipeline
+
+        points += pipeline.examine(site, paste)
+    for point in points:
+        if point.state is State.WRONG:
+            raise PlanError(f"{point.area}, {point.name}: {point.fact}; {point.remedy}")
+    return site, read_settings(site.filter_options or {})

@@ -45,6 +45,8 @@ class Attestation(msgspec.Struct, frozen=True, kw_only=True):
     virtual_size: int | None
     at: float
     """Unix time, seconds."""
+    digests: dict[str, str] = {}
+    """Digests (hex) of the bytes by algorithm, if any were taken."""
 
     @classmethod
     def of(cls, report: Report, plan: str, tag: Tag) -> Attestation:
@@ -59,6 +61,7 @@ class Attestation(msgspec.Struct, frozen=True, kw_only=True):
             container_format=report.container_format,
             virtual_size=report.virtual_size,
             at=time.time(),
+            digests=report.stored.digests(),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 
@@ -62,6 +63,16 @@ class StagedFile:
         except OSError as error:
             raise SourceError(f"the staged file {self.path} cannot be read: {error.strerror}") from error
         return tag.matches(expected)
+
+    def digest(self, algorithm: str) -> str:
+        """Read the file, or its replacement, and return its digest (hex). Raises SourceError."""
+        try:
+            with open(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                if os.path.samestat(os.fstat(file.fileno()), self._status):
+                    return hashlib.file_digest(file, algorithm).hexdigest()
+        except (OSError, ValueError) as error:
+            raise SourceError(f"no {algorithm} of the staged file {self.path} can be taken: {error}") from error
+        raise SourceError(f"{self.path} is another file than the one that was inspected")
 
     def new_result(self) -> ResultFile:
         """A new, empty file in the same folder. Raises SinkError."""

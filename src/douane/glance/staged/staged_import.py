@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from douane.declared import DeclaredImage
 from douane.engine import Report
 from douane.errors import DouaneError
+from douane.glance import internals
 from douane.glance.backends import Backend, import_backend
 from douane.glance.image_metadata import (
     Texts,
+    changed_properties,
     declared_properties,
     fewer_changes,
     has_namespace,
@@ -21,8 +23,8 @@ from douane.glance.image_metadata import (
     property_changes,
     reported_properties,
 )
-from douane.glance.internals import is_before_31
-from douane.glance.outcome import OUTCOME_PROPERTIES, Reason, Undo, is_not_ours
+from douane.glance.outcome import OUTCOME_PROPERTIES, PROOF, Reason, Undo, is_not_ours
+from douane.glance.proof.proof import Subject, make_proof
 from douane.glance.reasons import reason_of
 from douane.glance.settings import Settings, process_settings
 from douane.report import PropertyValue
@@ -45,6 +47,8 @@ class Changes:
 
     properties: Mapping[str, PropertyValue | None]
     attributes: Mapping[str, Any]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Digests (hex) of the accepted bytes by algorithm, if any were taken."""
 
 
 class StagedImport:
@@ -115,7 +119,7 @@ class StagedImport:
         if self._attestations is not None:
             self._attestations.delete(self._id)
         if image.virtual_size and changes.attributes.keys() == {"virtual_size"}:
-            changes = Changes(changes.properties, {})
+            changes = replace(changes, attributes={})
         self._apply(image, backend, settings, changes)
         return changes
 
@@ -135,7 +139,8 @@ class StagedImport:
             for name, value in attestation.properties.items()
             if settings.properties or not has_namespace(name, backend.plugins)
         }
-        return Changes(properties, {"virtual_size": attestation.virtual_size} if attestation.virtual_size else {})
+        attributes = {"virtual_size": attestation.virtual_size} if attestation.virtual_size else {}
+        return Changes(properties, attributes, attestation.digests)
 
     def _inspect(self, image: Any, staged: StagedFile, backend: Backend, settings: Settings) -> Changes | Reason:
         with contextlib.ExitStack() as stack:
@@ -181,10 +186,13 @@ class StagedImport:
         properties, unsettable = property_changes(current, changes.properties, plugins)
         for name in unsettable:
             log.error("image %s: %s is no property that an import can set; it is left out", self._id, name)
+        key = settings.read_key()
+        if key is not None:
+            properties[PROOF] = self._proof(key, changed_properties(current, properties), plugins, changes.digests)
         self.undo = Undo(
             {name: getattr(image, name) for name in changes.attributes if name in ("disk_format", "container_format")},
             {
-                name: None if has_namespace(name, backend.plugins) else current.get(name)
+                name: None if has_namespace(name, backend.plugins) or name == PROOF else current.get(name)
                 for name in properties
                 if name not in OUTCOME_PROPERTIES
             },
@@ -206,6 +214,14 @@ class StagedImport:
                 return
         raise DouaneError(f"the outcome cannot be saved on image {self._id}: {problem!r}") from problem
 
+    def _proof(
+        self, key: bytes, properties: Mapping[str, str], plugins: Collection[str], digests: Mapping[str, str]
+    ) -> str:
+        assert self._staged is not None
+        algorithm = internals.hashing_algorithm()
+        digest = digests.get(algorithm) or self._staged.digest(algorithm)  # the agent takes none
+        return make_proof(key, Subject(self._id, algorithm, digest, properties), plugins)
+
     def _save(self, properties: Texts, attributes: Mapping[str, Any]) -> None:
         with self._wrapper as action:
             for name, text in properties.items():
@@ -219,11 +235,14 @@ class StagedImport:
 def _changes(report: Report, settings: Settings, transformed_size: int | None) -> Changes:
     """The changes for an accepted image; `transformed_size` in bytes, None if no transform has changed the image."""
     properties = reported_properties(report, with_plugins=settings.properties)
+    attributes: dict[str, Any]
     if transformed_size is None:
-        return Changes(properties, {} if report.virtual_size is None else {"virtual_size": report.virtual_size})
-    attributes: dict[str, Any] = {"virtual_size": report.virtual_size, "size": transformed_size}
+        attributes = {} if report.virtual_size is None else {"virtual_size": report.virtual_size}
+        return Changes(properties, attributes, report.stored.digests())
+    attributes = {"virtual_size": report.virtual_size, "size": transformed_size}
     formats = {"disk_format": report.disk_format, "container_format": report.container_format}
-    return Changes(properties, attributes | {name: value for name, value in formats.items() if value is not None})
+    attributes |= {name: value for name, value in formats.items() if value is not None}
+    return Changes(properties, attributes, report.stored.digests())
 
 
 def _is_complete(image: Any, staged: StagedFile) -> bool:
@@ -231,7 +250,7 @@ def _is_complete(image: Any, staged: StagedFile) -> bool:
 
     Before 31, Glance records the Content-Length, which a chunked body does not have.
     """
-    return image.size == staged.size or (not image.size and is_before_31())
+    return image.size == staged.size or (not image.size and internals.is_before_31())
 
 
 def _properties(image: Any) -> dict[str, str]:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from douane.declared import DeclaredImage
 from douane.glance import internals
-from douane.glance.image_metadata import Texts, declared_properties, fewer_changes, omitted, property_changes
+from douane.glance.image_metadata import (
+    Texts,
+    changed_properties,
+    declared_properties,
+    fewer_changes,
+    omitted,
+    property_changes,
+)
+from douane.glance.outcome import PROOF
 from douane.report import PropertyValue
 
 from .api_client import App, Response, send
 from .routes import Route
 
 log = logging.getLogger("douane")
+
+Prover = Callable[[Mapping[str, Any], Mapping[str, str]], str | None]
+"""Makes a proof from an image as the API shows it, and its properties to be; None: no proof."""
 
 PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
 
@@ -55,9 +66,10 @@ def set_properties(
     route: Route,
     properties: Mapping[str, PropertyValue | None],
     plugins: Collection[str],
+    prove: Prover | None = None,
 ) -> str | None:
     """Set `properties` on the image (None: remove), and remove those of an earlier attempt: its outcome, and what
-    `plugins` set then.
+    `plugins` set then. `prove` makes the proof of what is on the image afterwards.
 
     If Glance refuses them, ever fewer are set. Return what went wrong, for the log; None if nothing did. Raises what
     Glance raises.
@@ -69,6 +81,9 @@ def set_properties(
     changes, unsettable = property_changes(image, properties, plugins)
     for name in unsettable:
         log.error("image %.80r: %s is no property that can be set on it; it is left out", route.image, name)
+    if prove is not None:
+        texts = {name: value for name, value in image.items() if isinstance(value, str)}
+        changes[PROOF] = prove(image, changed_properties(texts, changes))
     environ = internals.with_role(environ)
     problem: str | None = None
     for candidate in fewer_changes(changes, plugins):
