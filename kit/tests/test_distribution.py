@@ -33,6 +33,7 @@ def test_without_the_kit_its_commands_say_what_to_install(tmp_path: Path, words:
     )
     assert ended.returncode == 3
     assert "pip install 'douane[author]'" in ended.stderr
+    assert "pip install ./kit" in ended.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.doc_pages import blocks, page
+from support.doc_pages import TOP, blocks, page
 from support.processes import SECONDS
 
 _EXIT = re.compile(r"#\s*exit (\d+)\s*$")
@@ -95,6 +95,21 @@ def test_the_commands_of_a_page_do_what_it_shows(name, tmp_path):
                 f"$ {step.command}\n  the page shows:\n" + "\n".join(step.output) + f"\n  it said:\n{output}"
             )
     assert not problems, "\n\n".join(problems)
+
+
+def test_the_tutorial_installs_what_exists_and_leaves_the_checkout(tmp_path):
+    """Inside the checkout, pytest would read Douane's own settings, some of which need plugins of pytest."""
+    install = next(block.text for block in blocks(page("docs/tutorial.md")) if "bin/activate" in block.text)
+    checkout, log = tmp_path / "douane", tmp_path / "pip.log"
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / ".venv" / "bin" / "activate").write_text(f'pip() {{ printf "%s\\n" "$@" >>"{log}"; }}\n')
+    ended = subprocess.run(
+        ["bash", "-c", f"set -e\n{install}\npwd"], cwd=checkout, capture_output=True, check=True, text=True
+    )
+    assert checkout not in [Path(ended.stdout.strip()), *Path(ended.stdout.strip()).parents]
+    folders = [word for word in log.read_text().split() if word.startswith(".")]
+    assert folders
+    assert all((TOP / folder / "pyproject.toml").is_file() for folder in folders)
 
 
 @pytest.mark.parametrize(

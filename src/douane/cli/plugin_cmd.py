@@ -27,5 +27,6 @@ def require_kit(command: str) -> None:
     """Raise KitMissing, which names `command`, unless douane-kit is installed."""
     if importlib.util.find_spec("douane_kit") is None:
         raise KitMissing(
-            f"`{command}` needs the distribution douane-kit, which is not installed: run `pip install 'douane[author]'`"
+            f"`{command}` needs the distribution douane-kit, which is not installed: "
+            "run `pip install 'douane[author]'`, or `pip install ./kit` in a checkout of Douane"
         )
