@@ -136,8 +136,13 @@ def _program(plugin: PluginSpec) -> PluginCode:
             "config, grants, scratch and python are for Python plugins"
         )
     program = plugin.path(words[0]) if "/" in words[0] else find_program(words[0])
-    if program is None or not os.path.isfile(program):
-        raise PlanError(f"plugin {plugin.name!r}: there is no program {words[0]!r}; give its full path")
+    if program is None:
+        raise PlanError(
+            f"plugin {plugin.name!r}: there is no program {words[0]!r} on the PATH; "
+            f"write the path of a file, such as {scheme}:./{words[0]}"
+        )
+    if not os.path.isfile(program):
+        raise PlanError(f"plugin {plugin.name!r}: there is no program {words[0]!r}: {program} is no file")
     if not os.access(program, os.X_OK):
         raise PlanError(f"plugin {plugin.name!r}: {program} is not executable (chmod +x)")
     path = os.path.abspath(program)  # not the target of a link: unxz, zcat and others look at the name of their call
@@ -148,6 +153,13 @@ def _program(plugin: PluginSpec) -> PluginCode:
 def _entry_point(plugin: PluginSpec) -> str:
     from importlib.metadata import entry_points
 
+    if plugin.use.endswith(".py"):
+        raise PlanError(f"plugin {plugin.name!r}: {plugin.use!r} names a file and no class; write {plugin.use}:CLASS")
+    if "/" in plugin.use:
+        raise PlanError(
+            f"plugin {plugin.name!r}: {plugin.use!r} is a path; write exec:{plugin.use} if it is a program, "
+            f"{plugin.use}:CLASS if it is a file in Python"
+        )
     installed = entry_points(group=ENTRY_POINTS)
     for entry in installed:
         if entry.name == plugin.use:
