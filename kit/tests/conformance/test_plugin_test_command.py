@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -16,6 +17,22 @@ SHELL = """#!/bin/sh
 n=$(head -c 4096 | wc -c)
 [ "$n" -gt 0 ] || exit 3
 exit 0
+"""
+
+NEVER_REACHED = """
+import hashlib
+
+from douane_plugin import Incomplete, Inspector, Reject
+
+class Marked(Inspector):
+    reads = "head:64"
+
+    def inspect(self, image):
+        data = image.read(64)
+        if len(data) < 64:
+            raise Incomplete("marked-short", "the image ends inside its header; upload it again")
+        if hashlib.sha256(data[:32]).digest() == data[32:]:
+            raise Reject("marked", "the image has the mark of a withdrawn image; upload another")
 """
 
 NEEDS_GRANT = """
@@ -114,3 +131,16 @@ def test_a_program_runs_through_the_engine(plugin_test, tmp_path):
     report = json.loads(ended.stdout)
     assert (ended.returncode, [finding["code"] for finding in report["findings"]]) == (1, ["fails-on-empty"])
     assert report["checks"]["runs through the engine"] > 20
+    assert [note for note in report["notes"] if "no image was found that it refuses" in note]
+
+
+def test_it_says_that_no_image_was_refused_even_if_some_were_incomplete(plugin_test, tmp_path):
+    plugin = tmp_path / "marked.py"
+    plugin.write_text(NEVER_REACHED)
+    ended = plugin_test(f"{plugin}:Marked")
+    assert " incomplete" in ended.stdout
+    assert "no image was found that it refuses; give one with --image" in ended.stdout
+    head = b"x" * 32
+    image = tmp_path / "marked.img"
+    image.write_bytes(head + hashlib.sha256(head).digest())
+    assert "no image was found" not in plugin_test(f"{plugin}:Marked", "--image", str(image)).stdout

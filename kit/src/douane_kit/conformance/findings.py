@@ -119,6 +119,11 @@ class Report:
         if text not in self.notes:
             self.notes.append(text)
 
+    def note_if_none_is_refused(self) -> None:
+        """Note that the code that refuses was not checked. An image that is `incomplete` is not refused."""
+        if not self.verdicts["refused"]:
+            self.note("no image was found that it refuses; give one with --image, so that this is checked, too")
+
     def to_json(self) -> dict[str, Any]:
         """Return the report for --json."""
         return {

@@ -63,6 +63,7 @@ def check_program(spec: PluginSpec, tier: sandbox.Tier, samples: Sequence[bytes]
             outcomes = tuple(f"{outcome} {message or ''}".strip() for outcome, _, message in answers)
             text = "the same image gets two answers"
             report.findings.append(Finding("not-deterministic", text, _image(name, data), outcomes))
+    report.note_if_none_is_refused()
 
 
 def _images(samples: Sequence[bytes], seed: int) -> list[tuple[str, bytes]]:

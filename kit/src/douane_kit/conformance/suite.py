@@ -181,8 +181,8 @@ class _Suite:
         finally:
             report.count("images tried", len(search.trials))
             report.verdicts.update(outcome.kind for _, outcome in search.trials)
-            if self._may_refuse and not report.verdicts["refused"] and not report.verdicts["incomplete"]:
-                report.note("no image was found that it refuses; give one with --image, so that this is checked, too")
+            if self._may_refuse:
+                report.note_if_none_is_refused()
             self._suspects.note(search.trials)
         self._step("repeat")
         repeat = Repeat(runner)
@@ -270,7 +270,8 @@ class _Suite:
         for finding in growth.check(corpus):
             self._suspects.add(finding)
         self._report.count("measurements of time and memory", growth.count)
-        self._report.count("largest image, in MiB", growth.largest >> 20)
+        if growth.largest >= 1 << 20:
+            self._report.count("largest image, in MiB", growth.largest >> 20)
         self._report.notes += growth.notes
 
     def _check_output(self) -> None:
