@@ -87,7 +87,7 @@ def show(ctx: click.Context, image_id: str, home: str | None, as_json: bool) -> 
 def save(ctx: click.Context, image_id: str, file: str, home: str | None, as_json: bool) -> None:
     """Copy an image from the store to FILE.
 
-    FILE may be - for standard output. Holes stay holes. ID may be abbreviated.
+    FILE may be - for standard output. An existing file is replaced. Holes stay holes. ID may be abbreviated.
     """
     with open_home(ctx, home) as store_home:
         image = find_image(store_home, image_id)

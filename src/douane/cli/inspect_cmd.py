@@ -24,7 +24,13 @@ EXPLAIN = "douane.plugins.explain:Explain"
 @click.command()
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option("--config", "-c", metavar="FILE", help="Take the settings of `format` from this plan.")
-@click.option("--set", "settings", metavar="format.KEY=VALUE", multiple=True, help="Set the configuration of `format`.")
+@click.option(
+    "--set",
+    "settings",
+    metavar="format.KEY=VALUE",
+    multiple=True,
+    help="Set a key of the configuration of `format`. Repeatable.",
+)
 @click.option("--disk-format", metavar="F", help="Declare the disk format: raw, qcow2, vmdk, ...")
 @click.option("--container-format", metavar="F", help="Declare the container format: bare, ova, ...")
 @sandbox_option

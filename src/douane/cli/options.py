@@ -101,10 +101,16 @@ plan_options = _collected(
         "plugins",
         metavar="SPEC",
         multiple=True,
-        help="Add a plugin: module:Class, path/to/file.py:Class, 'exec:PROGRAM ARGS' or 'wire:PROGRAM ARGS'. "
-        "NAME=SPEC names it.",
+        help="Add a plugin: the name of a built-in or installed one, module:Class, path/to/file.py:Class, "
+        "'exec:PROGRAM ARGS' or 'wire:PROGRAM ARGS'. NAME=SPEC names it. Repeatable.",
     ),
-    click.option("--set", "settings", metavar="NAME.KEY=VALUE", multiple=True, help="Set a plugin's configuration."),
+    click.option(
+        "--set",
+        "settings",
+        metavar="NAME.KEY=VALUE",
+        multiple=True,
+        help="Set a key of a plugin's configuration. Repeatable.",
+    ),
     click.option(
         "--sandbox",
         type=click.Choice(TIERS),
@@ -121,10 +127,20 @@ image_options = _collected(
         "--size", type=click.IntRange(min=0), metavar="BYTES", help="Declare the size; another length is an error."
     ),
     click.option(
-        "--property", "properties", metavar="K=V", multiple=True, help="Declare a property. Plugins can read it."
+        "--property",
+        "properties",
+        metavar="K=V",
+        multiple=True,
+        help="Declare a property. Plugins can read it. Repeatable.",
     ),
     click.option("--owner", metavar="PROJECT", help="Declare the owner of the image. Plugins can read it."),
-    click.option("--role", "roles", metavar="ROLE", multiple=True, help="Declare a role of the sender."),
+    click.option(
+        "--role",
+        "roles",
+        metavar="ROLE",
+        multiple=True,
+        help="Declare a role of the sender. Plugins can read it. Repeatable.",
+    ),
 )
 
 

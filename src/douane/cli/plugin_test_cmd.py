@@ -35,11 +35,25 @@ STEPS = {
 @click.command("test")
 @click.argument("spec", required=False)
 @click.option(
-    "--image", "images", metavar="FILE", multiple=True, help="Try this image too: whole, cut short, and changed."
+    "--image",
+    "images",
+    metavar="FILE",
+    multiple=True,
+    help="Try this image too: whole, cut short, and changed. Repeatable.",
 )
-@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set the plugin's configuration.")
 @click.option(
-    "--grant", "grants", metavar="NAME=TARGET", multiple=True, help="Grant file:PATH, unix:PATH or tcp:HOST:PORT."
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Set a key of the plugin's configuration. Repeatable.",
+)
+@click.option(
+    "--grant",
+    "grants",
+    metavar="NAME=TARGET",
+    multiple=True,
+    help="Grant file:PATH, unix:PATH or tcp:HOST:PORT. Repeatable.",
 )
 @click.option("--config", "-c", metavar="FILE", help="Test a plugin of this plan, as it is configured there.")
 @click.option("--name", metavar="NAME", help="The plugin's name in the plan.")
