@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         def peek(self, count: int) -> bytes: ...
         def read(self, count: int) -> bytes: ...
         def skip(self, count: int) -> bool: ...
+        def put_back(self, data: bytes) -> None: ...
 
 
 _PIECE = 1 << 20
@@ -32,10 +33,14 @@ class Archive:
     """A tar archive that is read once, from its first byte to its last.
 
     `source` has its bytes, `max_members` is the limit of members, `warn` takes the code and the message of a warning.
+    All codes begin with `prefix`.
     """
 
-    def __init__(self, source: Source, max_members: int, warn: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, source: Source, max_members: int, warn: Callable[[str, str], None], *, prefix: str = "ova"
+    ) -> None:
         self._source = source
+        self._prefix = prefix
         self._max_members = max_members
         self.warn = warn
         self.fault: Reject | None = None
@@ -55,13 +60,15 @@ class Archive:
             if count > self._max_members:
                 if not self.strict:
                     return  # no appliance has as many files before its descriptor
+                prefix = self._prefix
                 raise Reject(
-                    "ova-members", f"the archive has more than {self._max_members} members; pack only the appliance"
+                    f"{prefix}-members",
+                    f"the archive has more than {self._max_members} members; pack only the files that are needed",
                 )
             self._check(member)
             yield member
             if not self._go_to(member.data_offset + member.stored):
-                raise _truncated()
+                raise self._truncated()
             at = member.end
         if self.strict:
             self._check_end(member)
@@ -69,7 +76,7 @@ class Archive:
     def data(self, member: TarMember) -> Iterator[memoryview]:
         """Yield the bytes of `member`, holes as zeros, in pieces that are valid until the next. Raises Reject."""
         if not self._go_to(member.data_offset):
-            raise _truncated()
+            raise self._truncated()
         if member.extents is None:
             yield from self._stored(member.stored)
             return
@@ -100,7 +107,7 @@ class Archive:
         while length:
             piece = self._source.take(min(length, _PIECE))
             if not piece:
-                raise _truncated()
+                raise self._truncated()
             length -= len(piece)
             yield piece
 
@@ -109,36 +116,41 @@ class Archive:
 
     def _next(self, offset: int) -> TarMember | TarEnd:
         steps = tar_headers.read_member(offset)
+        piece = b""
         try:
             at, length = next(steps)
             while True:
                 self._go_to(at)
-                at, length = steps.send(self._source.read(length))
+                piece = self._source.read(length)
+                at, length = steps.send(piece)
         except StopIteration as stop:
             member: TarMember | TarEnd = stop.value
+            if isinstance(member, tar_blocks.TarEnd) and self._source.offset > member.offset:
+                self._source.put_back(piece)  # the block after half of the end mark, to be judged with what follows
             return member
         except tar_blocks.TarTruncated as error:
-            raise _truncated() from error
+            raise self._truncated() from error
         except tar_blocks.TarError as error:
+            prefix = self._prefix
             raise Reject(
-                "ova-archive", f"programs read the archive differently: {error}; pack the appliance again"
+                f"{prefix}-archive", f"programs read the archive differently: {error}; pack it again"
             ) from error
 
     def _check(self, member: TarMember) -> None:
+        prefix = self._prefix
         name, quoted = member_names.normal(member.name), member_names.quoted(member.name)
         fault = member_names.why_unsafe(member.name)
         if fault:
             self._add(
-                Reject("ova-member-name", f"the member {quoted} {fault}; pack the appliance again, with plain names")
+                Reject(f"{prefix}-member-name", f"the member {quoted} {fault}; pack the files again, with plain names")
             )
         if member.kind not in ("file", "directory"):
             kind = member.kind or f"member of type {member.flag!r}"
-            self._add(Reject("ova-member-type", f"the member {quoted} is no file but a {kind}; pack plain files only"))
+            message = f"the member {quoted} is no file but a {kind}; pack plain files only"
+            self._add(Reject(f"{prefix}-member-type", message))
         if max(member.size, member.stored) > MAX_MEMBER_BYTES:
-            message = (
-                f"the member {quoted} claims {member.size} bytes, more than any disk has; pack the appliance again"
-            )
-            self._add(Reject("ova-member-size", message))
+            message = f"the member {quoted} claims {member.size} bytes, more than any disk has; pack the files again"
+            self._add(Reject(f"{prefix}-member-size", message))
         if member.kind == "directory":
             return
         if name in self.sizes:
@@ -156,8 +168,9 @@ class Archive:
 
     def _check_end(self, end: TarEnd) -> None:
         """Judge what follows the end: zeros are normal, as tar and tapes fill up; other bytes are hidden from users."""
+        prefix = self._prefix
         if not end.blocks:
-            self.warn("ova-no-end-mark", "the archive has no end mark; it may have been cut short there")
+            self.warn(f"{prefix}-no-end-mark", "the archive has no end mark; it may have been cut short there")
         self._go_to(end.offset)
         while piece := self._source.take(_PIECE):
             if piece != _ZEROS[: len(piece)]:
@@ -167,11 +180,13 @@ class Archive:
         if end.blocks == 1:
             # BusyBox's tar continues behind a single block of zeros, GNU's and Python's end there.
             raise Reject(
-                "ova-archive",
+                f"{prefix}-archive",
                 "bytes follow half of the archive's end mark, and only some programs read them; pack it again",
             )
-        self.warn("ova-trailing-data", "bytes follow the end of the archive; they are no part of the image")
+        self.warn(f"{prefix}-trailing-data", "bytes follow the end of the archive; they are no part of the image")
 
-
-def _truncated() -> Reject:
-    return Reject("ova-truncated", "the image is cut short: its archive ends inside a member; upload all of it")
+    def _truncated(self) -> Reject:
+        prefix = self._prefix
+        return Reject(
+            f"{prefix}-truncated", "the image is cut short: its archive ends inside a member; upload all of it"
+        )

@@ -27,6 +27,10 @@ class FileReader:
         self.offset += len(data)
         return data
 
+    def put_back(self, data: bytes) -> None:
+        """Go back over `data`, the bytes that were read last."""
+        self.offset -= len(data)
+
     def peek(self, count: int) -> bytes:
         """The next `count` bytes, fewer only at the end; they come again."""
         data = self.read(count)
