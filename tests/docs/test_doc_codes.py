@@ -19,7 +19,7 @@ CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 RAISED = ("Reject", "Incomplete")
 ENDINGS = {"fail": 1, "finish": 1, "HttpError": 1, "Reason": 1, "Failure": 1, "FailPlugin": 2, "RefuseOutput": 1}
 """The position of the code among the arguments."""
-PREFIXES = {"side": ("store", "target"), "prefix": ("ova",)}
+PREFIXES = {"side": ("store", "target"), "prefix": ("ova", "tar")}
 
 
 def strings(node: ast.AST, constants: dict[str, str]) -> Iterator[str]:

@@ -18,4 +18,5 @@ BUILT_IN = {
     "ova-any-order": "douane.plugins.ova:OvaAnyOrder",
     "properties": "douane.plugins.properties:Properties",
     "qemu-info": "douane.plugins.qemu_info:QemuInfo",
+    "untar": "douane.plugins.untar:Untar",
 }
