@@ -39,8 +39,8 @@ def check_properties(plugin: str, properties: Any) -> dict[str, PropertyValue]:
                 if outside
                 else f"property {name!r:.80}: a key has 1 to {wire.MAX_PROPERTY_KEY} of a-z 0-9 _"
             )
-        _check_value(key, value)
-        by_name[f"{plugin}.{key}"] = value
+        by_name[f"{plugin}.{key}"] = _check_value(key, value)
+    _check_size("properties", by_name)
     return by_name
 
 
@@ -80,7 +80,15 @@ def _check_document(name: str, value: Any, depth: int) -> None:
         raise BadProperties(f"document {name!r} holds an integer of more than 64 bits")
 
 
-def _check_value(key: str, value: Any) -> None:
+def _check_size(kind: str, properties: Any) -> None:
+    """Bound all values together: texts that JSON escapes are up to twelve times as long in a report."""
+    size = len(json.dumps(properties, separators=(",", ":")))
+    if size > wire.MAX_PROPERTIES_BYTES:
+        raise BadProperties(f"its {kind} are {size} bytes of JSON; at most {wire.MAX_PROPERTIES_BYTES} are allowed")
+
+
+def _check_value(key: str, value: Any) -> PropertyValue:
+    """Return the value; of a text, each run of control characters is a space: others print it."""
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
             raise BadProperties(f"property {key!r} holds a NUL or half a surrogate pair, which no catalog can store")
@@ -88,10 +96,12 @@ def _check_value(key: str, value: Any) -> None:
             raise BadProperties(
                 f"property {key!r} has {len(value)} characters; at most {wire.MAX_PROPERTY_TEXT} are allowed"
             )
-    elif not isinstance(value, (bool, int, float)):
+        return _CONTROL.sub(" ", value)
+    if not isinstance(value, (bool, int, float)):
         raise BadProperties(f"property {key!r} is {value!r:.60}; it must be a str, int, float or bool")
-    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
         raise BadProperties(f"property {key!r} is an integer of more than 64 bits")
+    return value
 
 
 def check_proposed(may_set: Sequence[str], proposed: Any) -> dict[str, Optional[PropertyValue]]:
@@ -103,15 +113,16 @@ def check_proposed(may_set: Sequence[str], proposed: Any) -> dict[str, Optional[
         raise BadProperties(f"proposed properties are a mapping, not {proposed!r:.60}")
     if len(proposed) > wire.MAX_PROPERTIES:
         raise BadProperties(f"it proposed {len(proposed)} properties; at most {wire.MAX_PROPERTIES} are allowed")
+    checked: dict[str, Optional[PropertyValue]] = {}
     for name, value in proposed.items():
         if not _PROPOSED.fullmatch(name):
             raise BadProperties(f"it proposed a property {name!r:.80}; a name has 1 to 255 of a-z A-Z 0-9 _ . : -")
         if not any(_matches(name, pattern) for pattern in may_set):
             allowed = ", ".join(may_set) or "nothing"
             raise BadProperties(f"it proposed the property {name!r}; its 'may_set' lists {allowed}")
-        if value is not None:
-            _check_value(name, value)
-    return dict(proposed)
+        checked[name] = None if value is None else _check_value(name, value)
+    _check_size("proposed properties", checked)
+    return checked
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -122,3 +133,12 @@ def clean(text: Any, limit: int = wire.MAX_MESSAGE) -> str:
     """Return a plugin's text as one line of at most `limit` characters, without control characters."""
     line = _CONTROL.sub(" ", text if isinstance(text, str) else "").strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def clean_lines(text: Any, limit: int) -> str:
+    """Return a plugin's text without control characters, as lines with their indentation.
+
+    Of a text of more than `limit` characters the end remains: the last line of a traceback says most.
+    """
+    lines = (text if isinstance(text, str) else "")[-limit:].splitlines()
+    return "\n".join(line[: len(line) - len(line.lstrip(" "))] + clean(line, limit) for line in lines)

@@ -30,7 +30,6 @@ from douane.report import Report
 
 VERSION = 2
 MAX_FDS = 2
-_MAX_LINE_BYTES = 8 << 20
 
 
 class Hangup(Exception):
@@ -112,10 +111,11 @@ InspectReply = Waiting | Started | Reported | Failed
 
 class Connection:
     """One end of a connection. `patience`: seconds that a line may take to come or go before the other side counts as
-    gone; None: no limit. `max_line_bytes`: the longest line that is received."""
+    gone; None: no limit. `max_line_bytes`: the longest line that is received; None: no limit, for the side that reads
+    reports. A report is bounded where the plugins' answers are received, for every host alike."""
 
     def __init__(
-        self, sock: socket.socket, *, patience: float | None = None, max_line_bytes: int = _MAX_LINE_BYTES
+        self, sock: socket.socket, *, patience: float | None = None, max_line_bytes: int | None = None
     ) -> None:
         self.socket = sock
         self._patience = patience
@@ -191,7 +191,7 @@ class Connection:
         if not data:
             raise Hangup("the connection was closed")
         self._buffer += data
-        if len(self._buffer) > self._max_line_bytes:
+        if self._max_line_bytes is not None and len(self._buffer) > self._max_line_bytes:
             raise AgentError(f"a line has more than {self._max_line_bytes} bytes")
         return b"\n" in data
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from douane.units import show_size
-from douane_plugin._rules import clean
+from douane_plugin._rules import clean, clean_lines
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from douane.host.log import LogLine
     from douane.host.options import Progress
 
@@ -38,10 +40,7 @@ def plain(text: str) -> str:
 
 def say(text: str) -> None:
     """Print lines for the person on standard error."""
-    for line in text.splitlines() or [""]:
-        click.echo(
-            plain(line) if line.strip() == line else line[: len(line) - len(line.lstrip())] + plain(line), err=True
-        )
+    click.echo(clean_lines(text, MAX_TEXT), err=True)
 
 
 def print_table(
@@ -57,7 +56,6 @@ def print_table(
             click.echo("\t".join(row))
         return
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -66,7 +64,14 @@ def print_table(
         table.add_column(column, overflow="fold", no_wrap=number == 0)  # an id must stay on one line to be copied
     for row in lines:
         table.add_row(*(Text(cell, style=(colours or {}).get(cell, "")) for cell in row))
-    Console().print(table)
+    _console().print(table)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """A console that prints text as it is: `[link=...]` and `[/x]` in a name are no markup, `:bomb:` no emoji."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def log_level(verbose: bool) -> int:
@@ -91,13 +96,12 @@ def progress_bar(label: str, *, visible: bool) -> Iterator[Progress | None]:
     if not visible or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(binary_units=True))
     with Bar(
-        *columns, TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        *columns, TransferSpeedColumn(), TimeRemainingColumn(), console=_console(stderr=True), transient=True
     ) as bar:
         task = bar.add_task(clean(label, 60), total=None)
 

@@ -10,7 +10,7 @@ from douane_plugin import API_LEVEL, wire
 
 from .failure import Failure
 from .messages import MAX_TRACE, Described, Failed, Violation, name_of
-from .policy import clean
+from .policy import clean, clean_lines
 
 LEVELS = range(1, API_LEVEL + 1)
 """The levels of the contract that this Douane speaks."""
@@ -111,7 +111,7 @@ def judge_failure(failed: Failed, phase: Phase, unloaded: str) -> Unusable | Fai
     `unloaded` is the message for code that cannot be loaded.
     """
     kind, message = clean(failed.kind, 100), clean(failed.message)
-    trace = failed.trace[-MAX_TRACE:] if isinstance(failed.trace, str) else ""
+    trace = clean_lines(failed.trace, MAX_TRACE)
     at_load = phase is Phase.LOADING or failed.stage == "load"
     if phase is not Phase.RUNNING and (at_load or kind in CONFIGURATION_ERRORS):
         if kind in ("SettingError", "LoadError"):

@@ -20,7 +20,8 @@ from .failure import Failure
 from .limits import Limits
 from .log import LogLine, PluginLog
 from .loop import Loop
-from .messages import Described, Needs, Violation, name_of
+from .messages import MAX_TRACE, Described, Needs, Violation, name_of
+from .policy import clean_lines
 from .sandboxed_process import SandboxedProcess
 
 END_SECONDS = 3.0
@@ -71,8 +72,9 @@ class SandboxedPlugin:
         self._finish("stopped", "stopped", "the check was ended early: the image was decided without it")
 
     def fail(self, outcome: PluginOutcome, code: str, message: str, detail: str | None = None) -> None:
-        """See PluginProcess."""
-        self._finish(outcome, code, f"the check {self.spec.name!r} {message}", detail=detail)
+        """See PluginProcess. Parts of `detail` may be the plugin's words."""
+        words = clean_lines(detail, MAX_TRACE) if detail is not None else None
+        self._finish(outcome, code, f"the check {self.spec.name!r} {message}", detail=words)
 
     def refuse(self, code: str, message: str) -> None:
         """See PluginProcess."""

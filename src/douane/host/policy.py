@@ -7,9 +7,9 @@ from typing import Any
 from douane.plan.model import PluginSpec
 from douane.report import Outcome, PropertyValue, Verdict
 from douane_plugin import _rules
-from douane_plugin._rules import BadProperties, check_documents, check_properties, clean
+from douane_plugin._rules import BadProperties, check_documents, check_properties, clean, clean_lines
 
-__all__ = ["BadProperties", "check_documents", "check_properties", "check_proposed", "clean", "weigh"]
+__all__ = ["BadProperties", "check_documents", "check_properties", "check_proposed", "clean", "clean_lines", "weigh"]
 
 
 def check_proposed(spec: PluginSpec, properties: Any) -> dict[str, PropertyValue | None]:

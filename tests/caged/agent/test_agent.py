@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import stat
@@ -90,6 +91,15 @@ def test_a_transform_writes_into_the_clients_file(start_agent: StartAgent, tmp_p
     assert report.outcome == "accepted", report
     assert result.read_bytes() == b"ABC" * MIB
     assert report.is_transformed
+
+
+def test_a_report_of_any_length_that_the_plugins_may_have_reaches_the_client(
+    start_agent: StartAgent, image: Path
+) -> None:
+    toml = "\n".join(plan("Talkative").replace('"talkative"', f'"talkative{number}"') for number in range(5))
+    report = inspect(Agent(start_agent(toml).socket), image)
+    assert report.outcome == "accepted"
+    assert len(json.dumps(report.to_json())) > 8 * MIB
 
 
 def test_an_aborted_upload_frees_its_worker(start_agent: StartAgent, image: Path) -> None:

@@ -95,6 +95,16 @@ def test_a_files_name_moves_no_cursor(douane: Program, qcow2: Path) -> None:
         assert "\x1b[2J" not in screen
 
 
+@pytest.mark.parametrize("name", ["a[/x]b", "[link=https:evil]a[/link]", "[red]a", "a:bomb:b"])
+def test_a_files_name_is_no_markup(douane: Program, qcow2: Path, name: str) -> None:
+    path = douane.place / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    code, screen = on_a_terminal(douane, "check", qcow2.rename(path).relative_to(douane.place))
+    assert code == 0, screen
+    assert f"accepted: {name}" in plain(screen)
+    assert "\x1b]8;" not in screen
+
+
 @pytest.mark.parametrize(
     "args",
     [

@@ -150,6 +150,39 @@ def test_a_part_of_a_frame_after_the_answer_is_a_violation(run, nothing_left):
     assert (report.outcome, report.code) == ("undecided", "plugin-protocol")
 
 
+SCREEN = "a\x1b[2J\x9b2J\r\nforged\u202egnp"
+
+
+def is_text(value: str) -> bool:
+    return not any(ord(letter) < 32 or 127 <= ord(letter) < 160 or letter == "\u202e" for letter in value)
+
+
+def test_properties_in_the_report_are_text(run, nothing_left):
+    accept = frame(wire.ACCEPT, {"properties": {"a": SCREEN}, "proposed": {"os_a": SCREEN}})
+    report = run(b"image", toml=plan(send(accept), may_set='["os_*"]'))
+    assert is_text(report.properties["scripted.a"])
+    assert is_text(report.proposed["os_a"].value)
+    assert report.properties["scripted.a"].startswith("a [2J")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        frame(wire.FAILED, {"stage": "run", "kind": SCREEN, "message": SCREEN, "trace": f"  in\n{SCREEN}" * 10_000}),
+        frame(wire.ACCEPT, {"properties": {SCREEN * 1000: 1}}),
+        frame(wire.ACCEPT, {"properties": {"a": [SCREEN]}}),
+        frame(wire.REFUSE, {"code": SCREEN, "message": SCREEN}),
+        frame(wire.WARN, {"code": "c", "message": {SCREEN: SCREEN}}),
+        frame(wire.REFUSE, {"code": "c", "message": SCREEN * 1000}),
+    ],
+)
+def test_whatever_is_in_the_report_of_a_plugin_is_short_text(run, nothing_left, answer):
+    verdict = run(b"image", toml=plan(send(answer), HANG)).verdicts[0]
+    texts = [verdict.code, verdict.message, *(verdict.detail or "").splitlines()]
+    assert all(is_text(text) for text in texts)
+    assert sum(map(len, texts)) <= 20_000
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),

@@ -54,6 +54,8 @@ def test_an_unchanged_image(run, sink):
         ([frame(wire.BEGIN), frame(wire.BEGIN), ACCEPT], "plugin-protocol"),
         ([frame(wire.BEGIN), "output:6e6577", "done", "exit:0"], "plugin-died"),
         ([frame(wire.BECOMES, {"disk_format": 5}), ACCEPT], "plugin-protocol"),
+        ([frame(wire.BECOMES, {"disk_format": "x" * 50_000}), ACCEPT], "plugin-protocol"),
+        ([frame(wire.BECOMES, {"container_format": "\x1b[2J\nforged"}), ACCEPT], "plugin-protocol"),
     ],
 )
 def test_a_transform_that_violates_the_wire_makes_no_image(run, sink, frames, code):

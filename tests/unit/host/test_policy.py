@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.host.policy import BadProperties, check_properties, clean, weigh
+from douane.host.policy import BadProperties, check_properties, check_proposed, clean, clean_lines, weigh
 from douane.plan.model import PluginSpec
 from douane.report import Verdict
 
@@ -73,12 +73,40 @@ def test_properties_get_the_namespace_of_the_plugin():
         ({"k": [1]}, "must be a str"),
         ({"k": 1 << 64}, "64 bits"),
         ({f"k{n}": 1 for n in range(65)}, "at most 64"),
+        ({f"k{n}": "\N{GRINNING FACE}" * 1000 for n in range(64)}, "524288 are allowed"),
         ([1], "a mapping"),
     ],
 )
 def test_invalid_properties(properties, sentence):
     with pytest.raises(BadProperties, match=sentence):
         check_properties("boot", properties)
+
+
+def test_the_longest_properties_of_plain_text_are_valid():
+    assert len(check_properties("boot", {f"k{n}": "x" * 4096 for n in range(64)})) == 64
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300))
+def test_a_property_is_text_on_one_line(text):
+    checked = [
+        *check_properties("boot", {"k": text}).values(),
+        *check_proposed(PluginSpec(name="boot", use="b:B", may_set=("k",)), {"k": text}).values(),
+    ]
+    for value in checked:
+        assert value.splitlines() in ([], [value])
+        assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in value)
+        assert len(value) <= len(text)
+
+
+@given(st.text(max_size=300))
+def test_lines_of_a_plugin_cannot_drive_a_terminal(text):
+    lines = clean_lines(f"  indented\n{text}", 1000)
+    assert lines.startswith("  indented\n") or not text
+    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in lines.replace("\n", ""))
+
+
+def test_of_a_long_trace_the_end_remains():
+    assert clean_lines("x" * 100 + "\nValueError: no", 20).endswith("\nValueError: no")
 
 
 @given(st.text(max_size=3000))

@@ -23,6 +23,15 @@ class NoEvil(Inspector):
                 raise Reject("evil", "there is evil in it")
 
 
+class Talkative(Inspector):
+    """Returns as much as a plugin may."""
+
+    def inspect(self, image):
+        for _ in range(100):
+            self.warn("long", "\N{GRINNING FACE}" * 1000)
+        return {f"p{number}": "\N{GRINNING FACE}" * 600 for number in range(64)}
+
+
 class Slow(Inspector):
     """Waits until the test writes a byte into the granted file "gate"."""
 
