@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
 ALIVE_SECONDS = 1.0
+RESERVE_BYTES = 4 << 20
+"""Kept free to describe a failure. Without it, a plugin that had filled its memory ended without a word."""
+
 UNCHANGED_WITHIN = 4 << 20
 """Bytes that a transform may read before `image.unchanged()`: what the engine can still show to other readers."""
 
@@ -73,6 +76,7 @@ class Runtime:
         self._next_alive = 0.0
         self._has_output = False
         self._is_unchanged = False
+        self._reserve = b""
 
     # methods behind those of the plugin: self.log, self.warn, self.grant ...
 
@@ -177,6 +181,7 @@ class Runtime:
         """Load the plugin, show it the image, send its answer. Raises Closed if the engine hangs up."""
         self.spec = self._channel.receive_json(wire.LOAD)
         reopen_streams()
+        self._reserve = bytes(RESERVE_BYTES)  # calloc(3): counts for RLIMIT_DATA, and takes no page of memory
         stage = "load"
         try:
             cls = load(self.spec["use"])
@@ -304,6 +309,7 @@ class Runtime:
             raise TypeError(f"the properties cannot be sent: {error}") from None
 
     def _fail(self, stage: str, error: BaseException) -> None:
+        self._reserve = b""
         from ._failures import explain
 
         failure = explain(error, self.spec.get("use", {}), self.position() if stage == "run" else "")

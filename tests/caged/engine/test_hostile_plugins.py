@@ -22,6 +22,7 @@ FAULTS = {
     "Loops": ("timeout", "plugin-stalled"),
     "Sleeps": ("timeout", "plugin-stalled"),
     "Allocates": ("failed", "plugin-memory"),
+    "FillsItsMemory": ("failed", "plugin-memory"),
     "AllocatesShared": ("failed", None),
     "HidesItsMemory": ("failed", "plugin-memory"),
     "Forks": ("failed", "plugin-error"),

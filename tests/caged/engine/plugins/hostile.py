@@ -70,6 +70,15 @@ class Allocates(Inspector):
             hoard.append(bytearray(8 << 20))
 
 
+class FillsItsMemory(Inspector):
+    """In small pieces, which outlive the exception: no room is left to describe it."""
+
+    def inspect(self, image):
+        self.hoard = []
+        while True:
+            self.hoard.append(bytes(4096))
+
+
 class AllocatesShared(Inspector):
     """Shared anonymous memory does not count as data (RLIMIT_DATA)."""
 
