@@ -63,8 +63,8 @@ test-corpus: $(VENV_DEV)  ## the tests on a folder of real images: DOUANE_CORPUS
 # ARGS=--all-versions: more of the tests in each Glance, and in gunicorn beside uwsgi and mod_wsgi.
 GLANCE_PYTHON := .glance/clients/bin/python
 .PHONY: test-glance
-test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: installs them, PostgreSQL and Apache
-	@scripts/glance-env.sh postgresql mod-wsgi keystone clients 33 31 29
+test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: installs them, PostgreSQL, MariaDB and Apache
+	@scripts/glance-env.sh postgresql mariadb mod-wsgi keystone clients 33 31 29
 	@$(COMPILE)
 	$(GLANCE_PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m glance tests/glance $(ARGS)
 

@@ -7,6 +7,7 @@
 #   scripts/glance-env.sh tempest       OpenStack's own tests of the image service
 #   scripts/glance-env.sh mod-wsgi      mod_wsgi, and the system's Apache to put it in
 #   scripts/glance-env.sh postgresql    no environment: the system's package, if PostgreSQL's server is not there
+#   scripts/glance-env.sh mariadb       the same for MariaDB's server
 #
 # An environment whose requirements file has not changed since is left as it is. All are of one Python: PYTHON, or the
 # one that .venv is of. uwsgi and mod_wsgi are built from source, once, with gcc. What the system lacks is installed with apt-get
@@ -17,7 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'glance-env: %s\n' "$*"; }
 stop() { printf 'glance-env: %s\n' "$*" >&2; exit 1; }
 
-[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql..."
+[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb..."
 folder=${DOUANE_GLANCE_ENVS:-.glance}
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3)
@@ -40,6 +41,8 @@ compiles() { echo 'int main(void) { return 0; }' | cc -x c -fsyntax-only -; }
 has_headers() { "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'; }
 has_apxs() { command -v apxs apxs2 >/dev/null; }
 has_postgresql() { [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ] || command -v postgres >/dev/null; }
+
+has_mariadb() { command -v mariadbd || [ -x /usr/sbin/mariadbd ]; } >/dev/null
 
 # ---- the installer ----------------------------------------------------------------------------------------------
 
@@ -114,6 +117,7 @@ for name in "$@"; do
         keystone|clients|tempest) make_environment "$name" "$name.txt" ;;
         mod-wsgi) mod_wsgi ;;
         postgresql) need postgresql has_postgresql ;;
-        *) stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql." ;;
+        mariadb) need mariadb-server has_mariadb ;;
+        *) stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb." ;;
     esac
 done

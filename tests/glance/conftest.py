@@ -10,7 +10,7 @@ import pytest
 
 from support.glance.downloads import Downloads
 from support.glance.glance_config import GlanceConfig
-from support.glance.glance_server import Glance, StartGlance
+from support.glance.glance_server import DatabaseServer, Glance, StartGlance
 from support.glance.keystone import Keystone
 from support.glance.plans import INSPECT
 from support.glance.postgres import Postgres
@@ -67,13 +67,13 @@ def downloads() -> Iterator[Downloads]:
 
 @contextmanager
 def glances(
-    postgres: Postgres, keystone: Keystone, downloads: Downloads, folders: pytest.TempPathFactory
+    database_server: DatabaseServer, keystone: Keystone, downloads: Downloads, folders: pytest.TempPathFactory
 ) -> Iterator[StartGlance]:
     with ExitStack() as stack:
 
         def start(config: GlanceConfig, first_host: Glance | None = None) -> Glance:
             folder: Path = folders.mktemp("glance")
-            glance = Glance(config, folder, postgres, keystone, (downloads.port,), first_host)
+            glance = Glance(config, folder, database_server, keystone, (downloads.port,), first_host)
             stack.callback(glance.close)
             glance.start()
             keystone.publish(glance.port)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from douane.report import PropertyValue, Report
 
-from .outcome import OUTCOME_PROPERTIES, PROOF
+from .outcome import OUTCOME_PROPERTIES, PROOF, storable
 
 ATTRIBUTES = frozenset(
     {
@@ -102,5 +102,5 @@ def omitted(changes: Texts, saved: Texts) -> list[str]:
 
 
 def property_text(value: PropertyValue) -> str:
-    """A property's value as Glance stores it: text."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """A property's value as Glance stores it: text, which every database takes."""
+    return str(value).lower() if isinstance(value, bool) else storable(str(value))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,13 +26,30 @@ PAUSES = (0.1, 0.5, 2.0, 5.0, 10.0)
 """Seconds between two tries to save the image: a database that is restarted is back by then."""
 
 _MAX_CHARACTERS = 1000
+_NOT_STORABLE = re.compile(r"[\0\ud800-\udfff\U00010000-\U0010ffff]")
 _NOT_OURS = ("TaskAbortedError", "NotFound", "ImageNotFound")
 """Names of exceptions of glance.common.exception: another task has the image, or the image was deleted."""
 
 
+def storable(text: str) -> str:
+    """`text` as every database of Glance takes it, with ``?`` for the characters that one of them refuses.
+
+    MySQL's utf8mb3 has no character beyond U+FFFF, PostgreSQL no NUL, and no encoding has half a surrogate pair.
+    """
+    return _NOT_STORABLE.sub("?", text)
+
+
+def _line(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in storable(text[:_MAX_CHARACTERS]))
+
+
 @dataclass(frozen=True)
 class Reason:
-    """Why an image was not let in: ``refused``, ``deferred`` or ``undecided``, a code, a sentence for the tenant."""
+    """Why an image was not let in: ``refused``, ``deferred`` or ``undecided``, a code, a sentence for the tenant.
+
+    Code and sentence may be a plugin's. They are cleaned here, before they become properties of the image, the message
+    of a task or the body of a response: a task whose message the database refuses stays ``processing`` for good.
+    """
 
     outcome: str
     code: str
@@ -39,9 +57,13 @@ class Reason:
     retry_after: float | None = None
     """Seconds after which another try may succeed."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", _line(self.code))
+        object.__setattr__(self, "message", _line(self.message))
+
     def properties(self) -> dict[str, str]:
         """The reason as properties of the image."""
-        return {OUTCOME: self.outcome, CODE: _storable(self.code), REASON: _storable(self.message)}
+        return {OUTCOME: self.outcome, CODE: self.code, REASON: self.message}
 
 
 UNDECIDED = Reason(
@@ -126,8 +148,3 @@ def drop_lock(wrapper: Any) -> None:
 def is_not_ours(error: Exception) -> bool:
     """True if `error` says that the image was deleted, or belongs to another task."""
     return any(base.__name__ in _NOT_OURS for base in type(error).__mro__)
-
-
-def _storable(text: str) -> str:
-    """Text that every database of Glance takes: MySQL's utf8mb3 has no character beyond U+FFFF."""
-    return "".join(char if char <= "\uffff" and char.isprintable() else "?" for char in text[:_MAX_CHARACTERS])

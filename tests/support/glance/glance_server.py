@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -13,10 +14,22 @@ from .glance_config import STORES, GlanceConfig, glance_conf
 from .http import Api
 from .keystone import Keystone
 from .pipeline import paste_ini
-from .postgres import Postgres
 from .processes import ServerProcess, free_port, is_free, run
 from .state import GlanceFolders
 from .wsgi_servers import command
+
+
+class DatabaseServer(Protocol):
+    """Where a Glance has its database."""
+
+    def prepare(self, name: str, template: str, fill: Callable[[str], None]) -> str:
+        """Create a database as `fill` fills the one of a URL, and return its URL. `template` names what it is like."""
+
+    def url(self, name: str) -> str:
+        """The URL of an existing database."""
+
+    def drop(self, name: str) -> None:
+        """Remove a database."""
 
 
 class Glance:
@@ -26,7 +39,7 @@ class Glance:
         self,
         config: GlanceConfig,
         folder: Path,
-        postgres: Postgres,
+        database_server: DatabaseServer,
         keystone: Keystone,
         download_ports: tuple[int, ...] = (),
         first_host: Glance | None = None,
@@ -37,7 +50,7 @@ class Glance:
         self.folders = GlanceFolders(folder)
         self.environment = Environment(config.version)
         self.port = free_port()
-        self._postgres = postgres
+        self._database_server = database_server
         self._keystone = keystone
         self._first_host = first_host
         self._database = first_host._database if first_host is not None else f"glance-{self.port}"
@@ -61,11 +74,13 @@ class Glance:
             (self.folder / name).mkdir(parents=True)
         if self._first_host is not None:
             (self.folder / "stores").symlink_to(self._first_host.folder / "stores")
-            self._write(self._postgres.url(self._database))
+            self._write(self._database_server.url(self._database))
         else:
             for store in STORES:
                 (self.folder / "stores" / store).mkdir(parents=True)
-            self._write(_database_of(self.config.version, self._postgres, self._env, self.folder, self._database))
+            self._write(
+                _database_of(self.config.version, self._database_server, self._env, self.folder, self._database)
+            )
         self.process.start(self._is_ready)
 
     def restart(self) -> None:
@@ -86,7 +101,7 @@ class Glance:
         """Kill it, and drop its database."""
         self.process.kill()
         if self._first_host is None:
-            self._postgres.drop(self._database)
+            self._database_server.drop(self._database)
 
     def api(self, user: str = "tenant") -> Api:
         """Its API, with the token of this user of Keystone."""
@@ -120,16 +135,12 @@ class StartGlance(Protocol):
         """A Glance that answers; with `first_host`, a second host of the same cloud."""
 
 
-_templates: set[str] = set()
+def _database_of(version: str, server: DatabaseServer, env: dict[str, str], folder: Path, name: str) -> str:
+    """A database with this version's tables."""
 
-
-def _database_of(version: str, postgres: Postgres, env: dict[str, str], folder: Path, name: str) -> str:
-    """A database with this version's tables: a copy of a template that db_sync fills once in a session."""
-    template = f"glance-template-{version}"
-    if template not in _templates:
-        url = postgres.create(template)
+    def sync(url: str) -> None:
         (folder / "glance-manage.conf").write_text(f"[database]\nconnection = {url}\n")
         manage = Environment(version).program("glance-manage")
         run([manage, "--config-file", str(folder / "glance-manage.conf"), "db_sync"], env)
-        _templates.add(template)
-    return postgres.create(name, template)
+
+    return server.prepare(name, f"glance-template-{version}", sync)

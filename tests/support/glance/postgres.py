@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from .processes import ServerProcess, run
@@ -26,6 +27,7 @@ class Postgres:
             shutil.chown(self._folder, self._owner, os.getegid())
             self._folder.chmod(0o710)
         self._data = self._folder / "data"
+        self._templates: set[str] = set()
         self._server = ServerProcess(
             [
                 *(f"{self._bin}/postgres", "-D", str(self._data), "-k", str(self._folder)),
@@ -52,6 +54,13 @@ class Postgres:
         """Create a database, a copy of `template`; return its URL for SQLAlchemy."""
         self._sql("postgres", f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
+
+    def prepare(self, name: str, template: str, fill: Callable[[str], None]) -> str:
+        """Create a database as `fill` fills it, a copy of `template`, which is filled once; return its URL."""
+        if template not in self._templates:
+            fill(self.create(template))
+            self._templates.add(template)
+        return self.create(name, template)
 
     def url(self, name: str) -> str:
         """The URL of an existing database, for SQLAlchemy."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from douane.glance import outcome
+from douane.glance.image_metadata import property_text
 from douane.glance.outcome import Reason, Undo, requeue
 from support.fake_image import FakeImage, NotFound, TaskAbortedError, Wrapper
 
@@ -103,6 +106,22 @@ def test_the_properties_of_the_import_are_undone() -> None:
 
 
 def test_a_reason_is_text_that_every_database_takes() -> None:
-    text = Reason("refused", "c", "a\U0001f600b\nc\0" + "x" * 5000).properties()["douane_reason"]
-    assert text.startswith("a?b?c?x")
-    assert len(text) == 1000
+    reason = Reason("refused", "c\U0001f600", "a\U0001f600b\nc\0d\ud83d" + "x" * 5000)
+    assert (reason.code, reason.message) == ("c?", "a?b?c?d?" + "x" * 992)
+    assert reason.properties() == {
+        "douane_outcome": "refused",
+        "douane_code": reason.code,
+        "douane_reason": reason.message,
+    }
+
+
+@settings(deadline=None)
+@given(st.text(st.characters()))
+def test_a_property_is_text_that_every_database_takes(text: str) -> None:
+    stored = property_text(text)
+    assert len(stored) == len(text)
+    assert "\0" not in stored
+    assert all(len(char.encode()) <= 3 for char in stored), "utf8mb3 has three bytes a character"
+    assert all(after in (before, "?") for before, after in zip(text, stored, strict=True))
+    encodable = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") == text
+    assert stored == text or not encodable or max(text) > "\uffff" or "\0" in text

@@ -49,9 +49,9 @@ class HttpError:
 def http_error(reason: Reason) -> HttpError:
     """422 if the image is refused, otherwise 500: then the image may be good.
 
-    Not 503: after 503 (and in general 429) keystoneauth, and with it openstackclient and openstacksdk, sends it
-    again, when the image's file is at its end: it has no bytes then, and its error hides the reason. Nova and Cinder
-    repeat a call after glanceclient's ServiceUnavailable, too. None of them repeats after 500, and all show its body.
+    Not 503: after 503 (and in general 429) keystoneauth, and so openstackclient and openstacksdk, repeats the request
+    when the image's file is at its end: it has no bytes then, and its error hides the reason. Nova and Cinder repeat a
+    call after glanceclient's ServiceUnavailable, too. None of them repeats one after 500, and all show its body.
     """
     status = "422 Unprocessable Entity" if reason.outcome == "refused" else "500 Internal Server Error"
     return HttpError(status, reason.code, reason.message, reason.retry_after)
