@@ -35,6 +35,10 @@ def make_report(run: Run, started: float) -> Report:
         # Cannot happen; if it does, the image is not accepted.
         report.outcome, report.code = "undecided", "engine-failed"
         report.message = "the engine ended without having seen all of the image; this is a fault of Douane"
+    elif report.received.size and not run.streams.stored().size:
+        # An image may arrive without bytes, and `format` passes it then; a transform must not make it so.
+        report.outcome, report.code = "refused", "empty"
+        report.message = "nothing is left of the image: what it was unpacked or converted to has no bytes"
     else:
         report.stored = run.streams.stored()
         _accept(run, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from douane_plugin import Incomplete, Inspector, Reject
 
+from ._empty import may_be_empty, no_bytes
 from ._image_format import ALLOWED, DISK_FORMATS, LISTABLE, UNPACKED, ImageFormat
 from ._literal import Literal
 from .formats.base import PASS, REFUSE, WARN
@@ -50,6 +51,10 @@ class Format(Inspector):
         ``refuse = ["encrypted"]``.
     ``partition_table`` (``"normal"``, ``"strict"`` or ``"off"``)
         Whether a partition table that contradicts itself warns, refuses, or passes.
+    ``empty`` (``"warn"`` or ``"refuse"``)
+        Whether an image without bytes passes with the warning ``empty`` if it is declared as ``raw`` (or as its
+        synonyms) and ``bare``: nothing is there to be examined. Nova registers each snapshot of a server that boots
+        from a volume so; the disk is a volume then. Any other image without bytes is refused.
 
     Properties: ``disk_format`` (Glance's name), and where they are known ``virtual_size`` (bytes), ``detected`` (more
     precise than the disk format: ``gpt``, ``gzip``, ``luks2``), ``variant``, ``container_format`` (``bare`` or ``ova``)
@@ -69,7 +74,9 @@ class Format(Inspector):
         warn: list[str] | None = None,
         ignore: list[str] | None = None,
         partition_table: Literal["normal", "strict", "off"] = "normal",
+        empty: Literal["warn", "refuse"] = "warn",
     ) -> None:
+        self.takes_empty = empty == "warn"
         if formats is not None and not formats:
             raise ValueError("'formats' is empty, so that no image could pass; leave it out for the default")
         self.formats = ALLOWED if formats is None else tuple(DISK_FORMATS.get(name, name) for name in formats)
@@ -116,7 +123,10 @@ class Format(Inspector):
     def judge(self, image: Image, examination: Examination) -> None:
         """Judge the whole image. Raises Reject and Incomplete."""
         if not examination.position:
-            raise Reject("empty", "the image is empty: not a single byte arrived; upload it again")
+            if not (self.takes_empty and may_be_empty(image)):
+                raise no_bytes()
+            self.warn("empty", "the image has no bytes, so there was nothing to examine")
+            return
         form = ImageFormat(examination)
         self._refuse(examination.findings, form.name)
         self._compare(image, form)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from douane_plugin import Incomplete, Inspector, Reject
 from douane_plugin._units import parse_size, show_exact_size
 
+from ._empty import may_be_empty, no_bytes
 from ._image_format import DISK_FORMATS, ImageFormat
 from .formats.examination import Examination
 from .formats.registry import FORMATS
@@ -95,7 +96,9 @@ class Limits(Inspector):
 
     def _judge(self, examination: Examination, image: Image) -> None:
         if not examination.position:
-            raise Reject("empty", "the image is empty: not a single byte arrived; upload it again")
+            if may_be_empty(image):
+                return  # no limit is about nothing; whether such an image passes is judged by `format`
+            raise no_bytes()
         form = ImageFormat(examination)
         if any(finding.code == "ambiguous" for finding in examination.joint_findings):
             names = " and as ".join(match.name for match in examination.matches)

@@ -423,6 +423,19 @@ def test_an_empty_output_is_refused_by_the_format_inspector(run):
     assert by_name(report)["format-after-nothing"].code == "empty"
 
 
+def test_an_empty_output_is_refused_even_if_an_empty_image_would_pass(run):
+    report = run(b"abc", toml=good("Nothing"), declared={"disk_format": "raw", "container_format": "bare"})
+    assert by_name(report)["format-after-nothing"].outcome == "accepted"
+    assert (report.outcome, report.code, report.stored.complete) == ("refused", "empty", False)
+
+
+def test_a_raw_image_may_arrive_empty(run):
+    plan = '[[plugin]]\nname = "unpack"\nuse = "decompress"\n[[plugin]]\nname = "format"\nuse = "format"\n'
+    report = run(b"", toml=plan, declared={"disk_format": "raw", "container_format": "bare"})
+    assert (report.outcome, report.stored.size, report.is_transformed) == ("accepted", 0, False)
+    assert [warning.code for warning in by_name(report)["format"].warnings] == ["empty"]
+
+
 def test_a_transform_cannot_be_optional(run):
     with pytest.raises(PlanError, match="'upper' is a transform"):
         run(b"x", toml=good("Upper") + '\nmode = "warn"')

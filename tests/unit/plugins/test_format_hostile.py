@@ -39,6 +39,27 @@ def test_an_empty_image_is_refused() -> None:
     assert answer(Limits(formats=["raw"]), b"") == ("reject", "empty")
 
 
+@pytest.mark.parametrize(
+    ("disk_format", "container_format", "outcome"),
+    [
+        *(("raw", "bare", "accept"), ("raw", None, "accept"), ("ami", "bare", "accept")),
+        *(("raw", "ova", "reject"), ("raw", "compressed", "reject"), (None, "bare", "reject")),
+        *(("qcow2", "bare", "reject"), ("iso", "bare", "reject"), ("made up", "bare", "reject")),
+    ],
+)
+def test_only_a_bare_raw_image_may_have_no_bytes(
+    disk_format: str | None, container_format: str | None, outcome: str
+) -> None:
+    """Nova registers the snapshot of a server that boots from a volume so."""
+    declared = {"disk_format": disk_format, "container_format": container_format}
+    expected = ("reject", "empty") if outcome == "reject" else ("accept", {"disk_format": "raw", "virtual_size": 0})
+    assert answer(Format(), b"", size=0, **declared) == expected
+    assert answer(Format(), b"", **declared) == expected
+    assert answer(Format(empty="refuse"), b"", size=0, **declared) == ("reject", "empty")
+    limits = Limits(formats=["qcow2"], max_size=1, max_virtual_size=1)
+    assert answer(limits, b"", size=0, **declared) == (expected if outcome == "reject" else ("accept", None))
+
+
 QCOW2 = [
     ("backing file", "unsafe-backing-file", (8, u64(512)), (16, u32(11)), (512, b"/etc/passwd")),
     ("data file bit", "unsafe-data-file", (72, u64(4))),

@@ -1,0 +1,29 @@
+"""Plugins that are not for every image: by the door that an image comes through, and by the roles of its sender.
+
+Only transforms can be bound. An inspector sees every image, or a door would be open.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+Door = Literal["upload", "import"]
+"""``upload``: the image is stored as it arrives, and nothing can be put in its place. ``import``: it is stored after the
+plan has accepted it."""
+
+DOORS: tuple[Door, ...] = get_args(Door)
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """How an image reaches an image service, and who sends it."""
+
+    door: Door | None = None
+    """None: through no service, as on the command line; then every plugin counts."""
+
+    roles: tuple[str, ...] = ()
+    """The roles of the user, and of the service that sends the image for the user."""
+
+
+ANYBODY = Sender()
