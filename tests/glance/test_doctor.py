@@ -295,6 +295,23 @@ def test_a_running_agent_is_asked_for_its_plan(tmp_path: Path) -> None:
     assert "it has format" in examination.text("plan", "agent")
 
 
+@pytest.mark.parametrize(
+    ("binding", "state", "words"),
+    [
+        ("", "advice", ["unpack or again would change", "Nova", "Cinder", "--file", 'only = "import"']),
+        ('only = "import"', "ok", ["for imports alone"]),
+        ('only = "upload"', "advice", ["unpack or again would change", "Nova"]),
+        ('exempt_roles = ["service", "admin"]', "advice", ["unless the sender has the role admin or service"]),
+    ],
+    ids=["none", "import", "upload", "roles"],
+)
+def test_the_doctor_says_whom_a_transform_locks_out(tmp_path: Path, binding: str, state: str, words: list[str]) -> None:
+    unpack = f'[[plugin]]\nname = "unpack"\nuse = "decompress"\n{binding}\n'
+    examination = examine(tmp_path, plan=PLAN + unpack + unpack.replace("unpack", "again"))
+    assert (examination.code, examination.state("plan", "transforms")) == (0, state)
+    assert all(word in examination.text("plan", "transforms") for word in words)
+
+
 # ---- imports
 
 

@@ -12,6 +12,7 @@ from douane.engine import DouaneError, Report, RunEnded
 from douane.glance.filter import Filter
 from douane.glance.staged.attestation import Attestations
 from douane.glance.upload.body import Input
+from douane.plan.binding import Sender
 from douane.report import Bytes, Proposed
 
 ID = "3c0a5d8e-7f5b-4a6e-9a86-0b7c5d1a2f10"
@@ -118,6 +119,7 @@ class Script:
         """Fields of the report of an image without EVIL."""
         self.refusal: dict[str, Any] = {"code": "evil", "message": "there is evil in it"}
         self.inspections: list[FakeInspection] = []
+        self.senders: list[Sender] = []
 
 
 class FakeInspection:
@@ -169,7 +171,8 @@ class FakeBackend:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> FakeInspection:
+    def begin(self, declared: DeclaredImage, size: int | None, name: str, sender: Sender) -> FakeInspection:
+        self._script.senders.append(sender)
         if self._script.error is not None:
             raise self._script.error
         return FakeInspection(self._script, declared, size)

@@ -14,6 +14,7 @@ from typing import TypeVar
 from douane.declared import DeclaredImage
 from douane.engine import Report, RunEnded
 from douane.errors import AgentError, AgentUnavailable
+from douane.plan.binding import ANYBODY, Sender
 
 from .protocol import (
     Connection,
@@ -63,19 +64,26 @@ class Agent:
 
         return _retry(ask, patience)
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> AgentInspection:
+    def begin(self, declared: DeclaredImage, size: int | None, name: str, sender: Sender = ANYBODY) -> AgentInspection:
         """Begin to hand over an image piece by piece. Raises DouaneError."""
-        return AgentInspection(self._connect(), declared, size, name)
+        return AgentInspection(self._connect(), declared, size, name, sender)
 
     def inspect(
-        self, fd: int, declared: DeclaredImage, name: str, *, sink: int | None = None, patience: float = 0.0
+        self,
+        fd: int,
+        declared: DeclaredImage,
+        name: str,
+        *,
+        sink: int | None = None,
+        patience: float = 0.0,
+        sender: Sender = ANYBODY,
     ) -> Report:
         """Have the regular file `fd` inspected; the result is written into the file `sink`, if there is one.
 
         If the agent goes away meanwhile, start again from the beginning for `patience` seconds, so that a restart of
         the agent loses no import. Raises DouaneError.
         """
-        request = InspectRequest(declared, name)
+        request = InspectRequest(declared, name, sender)
 
         def ask() -> Report:
             if sink is not None:
@@ -107,7 +115,14 @@ class Agent:
 class AgentInspection:
     """An image on its way to the agent; the counterpart of :class:`douane.engine.Inspection` in this process."""
 
-    def __init__(self, connection: Connection, declared: DeclaredImage, size: int | None, name: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        declared: DeclaredImage,
+        size: int | None,
+        name: str,
+        sender: Sender = ANYBODY,
+    ) -> None:
         """Raises DouaneError if the agent declines, before any byte is read from the image's sender."""
         self.plan_digest = ""
         """SHA-256 (hex) of the plan that the image goes through."""
@@ -123,7 +138,7 @@ class AgentInspection:
                 with contextlib.suppress(OSError):  # a host may limit the size of pipes; a smaller one works, too
                     fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
                 with _unavailable():
-                    connection.send(InspectRequest(declared, name, size), (read_end,))
+                    connection.send(InspectRequest(declared, name, sender, size), (read_end,))
             finally:
                 os.close(read_end)
             while isinstance(reply := _receive(connection), Waiting):

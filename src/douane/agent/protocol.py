@@ -26,6 +26,7 @@ import msgspec
 
 from douane.declared import DeclaredImage
 from douane.errors import AgentError
+from douane.plan.binding import ANYBODY, Sender
 from douane.report import Report
 
 VERSION = 2
@@ -50,6 +51,8 @@ class InspectRequest(msgspec.Struct, tag_field="do", tag="inspect"):
 
     declared: DeclaredImage
     name: str = "the image"
+    sender: Sender = ANYBODY
+    """By which the agent leaves out the plugins that are not for such images."""
     size: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None
     """Bytes of the image, as announced; None: unknown."""
     version: int = VERSION
@@ -103,6 +106,8 @@ class PlanFacts(msgspec.Struct, tag_field="state", tag="done"):
     """Names, in order; each plugin owns the properties ``NAME.*``."""
     can_refuse: bool = True
     """False if the plan lets every image in, whatever its plugins say."""
+    upload_transforms: dict[str, list[str]] = {}
+    """The transforms that an upload may need: by name, the roles of senders who are exempt."""
 
 
 PlanReply = PlanFacts | Failed

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import msgspec
 
 from douane.engine import Plan, can_refuse, choose_tier, load_plan, plan_digest, probe
 from douane.errors import PlanError
+from douane.host.base import PluginProcess
 from douane.sandbox import Tier
 
 from .protocol import PlanFacts
@@ -35,7 +37,9 @@ class ServedPlan(msgspec.Struct, frozen=True):
         processes = probe(plan, tier=tier, emit=emit)
         transforms = any(process.is_transform for process in processes)
         names = [process.spec.name for process in processes]
-        facts = PlanFacts(transforms, plan_digest(processes), tier.value, names, can_refuse(processes))
+        facts = PlanFacts(
+            transforms, plan_digest(processes), tier.value, names, can_refuse(processes), _upload_transforms(processes)
+        )
         if not facts.can_refuse:
             log.warning('%s has no plugin with mode = "enforce": every image is let in', config)
         return cls(plan.for_image_service(transforms=transforms), tier, facts)
@@ -45,6 +49,14 @@ class ServedPlan(msgspec.Struct, frozen=True):
         """True if a plugin is granted a connection. Its other end would not wait for the next image for ever."""
         targets = (target for spec in self.plan.plugins for target in spec.grants.values())
         return any(target.startswith(("unix:", "tcp:")) for target in targets)
+
+
+def _upload_transforms(processes: Sequence[PluginProcess]) -> dict[str, list[str]]:
+    return {
+        process.spec.name: list(process.spec.exempt_roles)
+        for process in processes
+        if process.is_transform and "upload" in process.spec.only
+    }
 
 
 def emit(plugin: str, level: int, text: str) -> None:

@@ -107,6 +107,7 @@ class Session:
                 request.declared,
                 FileSink(result, "the result") if result is not None else None,
                 self._check_client,
+                request.sender,
             )
             self._desk.workers.put(job)
             # Also if the client is gone: while a worker has the job, the descriptors must stay open, as another

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from douane.declared import DeclaredImage
 from douane.engine import RunOptions, WarmRun, inspect_image
 from douane.errors import DouaneError
+from douane.plan.binding import ANYBODY, Sender
 from douane.report import Report
 from douane.stream.sink import Sink
 from douane.stream.source import Source
@@ -35,12 +36,14 @@ class Job:
         declared: DeclaredImage,
         sink: Sink | None,
         check_client: Callable[[], None],
+        sender: Sender = ANYBODY,
     ) -> None:
         """`check_client` is called at times during the inspection, which ends with the error that it raises."""
         self.served = served
         self.make_source = make_source
         self.check_client = check_client
         self.declared = declared
+        self.sender = sender
         self.sink = sink
         self.ended = threading.Event()
         self.report: Report | None = None
@@ -146,11 +149,12 @@ class Workers:
             def progress(_position: int, _size: int | None) -> None:
                 job.check_client()
 
-            if warm is not None and warm.served is job.served and job.sink is None:
+            plan = job.served.plan.for_sender(job.sender)
+            if warm is not None and warm.served is job.served and job.sink is None and plan is job.served.plan:
                 job.report = warm.run.inspect(source, job.declared, progress=progress)
             else:
                 options = RunOptions(tier=job.served.tier, emit=emit, progress=progress)
-                job.report = inspect_image(job.served.plan, job.declared, source, job.sink, options)
+                job.report = inspect_image(plan, job.declared, source, job.sink, options)
         except BaseException as error:  # the client learns of it, and the thread goes on with the next image
             job.error = error
             if not isinstance(error, DouaneError):

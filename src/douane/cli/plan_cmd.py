@@ -13,6 +13,7 @@ from .output import log_printer, print_json, print_table
 
 if TYPE_CHECKING:
     from douane.host.base import PluginProcess
+    from douane.plan.model import PluginSpec
 
 COLUMNS = ("", "plugin", "use", "is", "mode", "on", "clocks", "memory", "config", "grants")
 
@@ -65,6 +66,11 @@ def _entry(process: PluginProcess) -> dict[str, Any]:
     return entry
 
 
+def _binding(spec: PluginSpec) -> str:
+    doors = f", only {' and '.join(spec.only)}" if len(spec.only) == 1 else ""
+    return doors + (f", not for the role {' or '.join(spec.exempt_roles)}" if spec.exempt_roles else "")
+
+
 def _row(number: int, process: PluginProcess) -> tuple[str, ...]:
     spec = process.spec
     kind = "program" if process.plugin.code.is_exec else ("transform" if process.is_transform else "inspector")
@@ -79,7 +85,7 @@ def _row(number: int, process: PluginProcess) -> tuple[str, ...]:
         str(number),
         spec.name,
         spec.use,
-        f"{kind}, reads {process.reads}",
+        f"{kind}, reads {process.reads}{_binding(spec)}",
         spec.mode,
         f"error {spec.on_error}, timeout {spec.on_timeout}, incomplete {spec.on_incomplete}",
         f"start {show_duration(spec.start)}, stall {show_duration(spec.stall)}, total {show_duration(spec.timeout)}",

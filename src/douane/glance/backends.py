@@ -14,6 +14,7 @@ from douane.agent.served_plan import emit
 from douane.declared import DeclaredImage
 from douane.engine import FileSource, Inspection, Report, RunOptions, Sink, inspect_image, load_plan
 from douane.errors import DouaneError, PlanError
+from douane.plan.binding import ANYBODY, Sender
 from douane.stream.digest import ALGORITHMS
 
 from . import internals
@@ -48,26 +49,34 @@ class LocalBackend:
         """Names of the plan's plugins: each owns the properties ``NAME.*``."""
         self.can_refuse = self._served.facts.can_refuse
         """False if the plan lets every image in, whatever its plugins say."""
+        self.upload_transforms = self._served.facts.upload_transforms
+        """The transforms that an upload may need: by name, the roles of senders who are exempt."""
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> LocalInspection:
+    def begin(self, declared: DeclaredImage, size: int | None, name: str, sender: Sender = ANYBODY) -> LocalInspection:
         """Begin to inspect an image that arrives piece by piece; `size` in bytes, if known. Raises DouaneError."""
         try:
-            return LocalInspection(self._served, declared, size, name)
+            return LocalInspection(self._served, declared, size, name, sender)
         except (OSError, RuntimeError) as error:  # no descriptor, or no thread, is to be had
             raise DouaneError(f"the inspection cannot begin: {error}") from error
 
-    def inspect(self, fd: int, declared: DeclaredImage, name: str, result: Sink | None) -> Report:
+    def inspect(
+        self, fd: int, declared: DeclaredImage, name: str, result: Sink | None, sender: Sender = ANYBODY
+    ) -> Report:
         """Inspect the regular file `fd`, which stays open; transforms write into `result`. Raises DouaneError."""
         source = FileSource(os.dup(fd), name)
-        return inspect_image(self._served.plan, declared, source, result, RunOptions(tier=self.tier, emit=emit))
+        return inspect_image(
+            self._served.plan.for_sender(sender), declared, source, result, RunOptions(tier=self.tier, emit=emit)
+        )
 
 
 class LocalInspection(Inspection):
     """An inspection in this process, with the digest of its plan."""
 
-    def __init__(self, served: ServedPlan, declared: DeclaredImage, size: int | None, name: str) -> None:
+    def __init__(
+        self, served: ServedPlan, declared: DeclaredImage, size: int | None, name: str, sender: Sender
+    ) -> None:
         options = RunOptions(tier=served.tier, emit=emit)
-        super().__init__(served.plan, declared, options, name=name, size=size)
+        super().__init__(served.plan.for_sender(sender), declared, options, name=name, size=size)
         self.plan_digest = served.facts.digest
 
 
@@ -86,17 +95,19 @@ class AgentBackend:
     def _refresh(self) -> None:
         facts = self._agent.plan(patience=self._patience)
         self.transforms, self.digest, self.plugins = facts.transforms, facts.digest, frozenset(facts.plugins)
-        self.can_refuse = facts.can_refuse
+        self.can_refuse, self.upload_transforms = facts.can_refuse, facts.upload_transforms
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str) -> AgentInspection:
+    def begin(self, declared: DeclaredImage, size: int | None, name: str, sender: Sender = ANYBODY) -> AgentInspection:
         """See :class:`LocalBackend`."""
         self._refresh()
-        return self._agent.begin(declared, size, name)
+        return self._agent.begin(declared, size, name, sender)
 
-    def inspect(self, fd: int, declared: DeclaredImage, name: str, result: Sink | None) -> Report:
+    def inspect(
+        self, fd: int, declared: DeclaredImage, name: str, result: Sink | None, sender: Sender = ANYBODY
+    ) -> Report:
         """See :class:`LocalBackend`."""
         sink = result.fd if result is not None else None
-        return self._agent.inspect(fd, declared, name, sink=sink, patience=self._patience)
+        return self._agent.inspect(fd, declared, name, sink=sink, patience=self._patience, sender=sender)
 
 
 Backend = LocalBackend | AgentBackend

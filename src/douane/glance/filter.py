@@ -27,7 +27,7 @@ from .staged.tag import Tag
 from .upload.api_client import App, Response, call, send
 from .upload.body import InspectedBody
 from .upload.http_errors import HttpError, bad_request
-from .upload.image_api import NotReadable, Prover, declared_image, set_properties
+from .upload.image_api import NotReadable, Prover, declared_image, sender_of, set_properties
 from .upload.inspected_upload import Upload
 from .upload.routes import Route, disguise, import_route, upload_route
 from .upload.wsgi_input import BadLength, announced_length, environ_with, is_chunked, open_input
@@ -112,7 +112,7 @@ class Filter:
         except NotReadable as error:
             return error.response  # who may not see the image may not fill it either: Glance says why
         tag = Tag() if route.action == "stage" and self._attestations is not None else None
-        upload = Upload(self._backend, route, declared, length, tag)
+        upload = Upload(self._backend, route, declared, length, tag, sender_of(environ, route))
         try:
             response = self._forward(environ, route, upload, length)
         except BaseException as error:

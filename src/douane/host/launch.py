@@ -72,6 +72,7 @@ def _launch(
         try:
             launched.start(until)
             if until == "described" or not launched.is_misjudged():
+                launched.check_bindings()
                 return launched
             resolved = resolved.with_kinds(launched.kinds())
         except BaseException:
@@ -146,6 +147,15 @@ class Launched:
     def is_misjudged(self) -> bool:
         """True if a plugin is of another kind than it was started as, so that it lacks descriptors."""
         return any(plugin.misjudged for plugin in self.plugins)
+
+    def check_bindings(self) -> None:
+        """Raise PlanError for an inspector that is bound: some images would not be inspected."""
+        for plugin in self.plugins:
+            if plugin.spec.is_bound and not plugin.is_transform:
+                raise PlanError(
+                    f"plugin {plugin.spec.name!r} is an inspector, which sees every image: remove 'only' and "
+                    "'exempt_roles', which are for transforms"
+                )
 
     def kinds(self) -> dict[str, Kind]:
         """The kinds that the plugins have shown, by name."""

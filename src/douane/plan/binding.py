@@ -10,8 +10,7 @@ from typing import Literal, get_args
 import msgspec
 
 Door = Literal["upload", "import"]
-"""``upload``: the image is stored as it arrives, and nothing can be put in its place. ``import``: it is stored after the
-plan has accepted it."""
+"""``upload``: the image is stored as it arrives; nothing can be put in its place. ``import``: it is staged first."""
 
 DOORS: tuple[Door, ...] = get_args(Door)
 

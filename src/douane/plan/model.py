@@ -11,6 +11,8 @@ import msgspec
 from douane.stream.digest import ALGORITHMS
 from douane.units import GiB, MiB
 
+from .binding import DOORS, Door, Sender
+
 Mode = Literal["enforce", "warn", "audit"]
 OnFailure = Literal["reject", "warn"]
 TierName = Literal["full", "strict", "off"]
@@ -68,8 +70,24 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     scratch: int | None = None
     """Bytes of temporary files; None is no such files."""
 
+    only: tuple[Door, ...] = DOORS
+    """The doors that a transform is for."""
+
+    exempt_roles: tuple[str, ...] = ()
+    """A transform leaves the images of senders alone who have one of these roles."""
+
     base: str = ""
     """The folder at which relative paths begin; see :meth:`path`."""
+
+    @property
+    def is_bound(self) -> bool:
+        """True if there are images that the plugin is not for."""
+        return self.only != DOORS or bool(self.exempt_roles)
+
+    def is_for(self, sender: Sender) -> bool:
+        """True if the images of `sender` go through the plugin. Roles are compared as oslo.policy does."""
+        exempt = {role.lower() for role in self.exempt_roles} & {role.lower() for role in sender.roles}
+        return (sender.door is None or sender.door in self.only) and not exempt
 
     def path(self, text: str) -> str:
         """A path of the configuration: ``~`` is the home directory, a relative path begins at `base`."""
@@ -99,6 +117,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds for the whole import."""
 
     minimum_sandbox: TierName = "strict"
+
+    def for_sender(self, sender: Sender) -> Plan:
+        """The plan that the images of `sender` go through; this object itself if that is all of it."""
+        plugins = tuple(plugin for plugin in self.plugins if plugin.is_for(sender))
+        return self if len(plugins) == len(self.plugins) else msgspec.structs.replace(self, plugins=plugins)
 
     def for_image_service(self, *, transforms: bool) -> Plan:
         """This plan for a host that digests what it stores: no digests, or only SHA-256 if a transform may change the

@@ -13,6 +13,7 @@ from douane.errors import PlanError
 from douane.stream.digest import ALGORITHMS
 from douane.units import MiB, parse_duration, parse_size
 
+from .binding import DOORS, Door
 from .model import Mode, OnFailure, Plan, PluginSpec, TierName
 
 T = TypeVar("T")
@@ -48,6 +49,8 @@ class _PluginTable(msgspec.Struct, forbid_unknown_fields=True):
     max_ratio: float | None = None
     may_set: list[str] = []
     scratch: str | int | None = None
+    only: str | list[str] | None = None
+    exempt_roles: list[str] = []
 
 
 _TABLES = ("import", "sandbox", "plugin")
@@ -75,6 +78,11 @@ def load_plan(path: str | None, *, extra: Sequence[str] = (), settings: Sequence
     _refuse_duplicates(plugins, where)
     if not plugins:
         raise PlanError(f"{where} has no plugin, so nothing would be checked; add a [[plugin]] table")
+    if all(plugin.is_bound for plugin in plugins):
+        raise PlanError(
+            f"{where}: every plugin has 'only' or 'exempt_roles', so some images would not be checked at all; add an "
+            "inspector, such as format"
+        )
     return msgspec.structs.replace(plan, plugins=tuple(_apply_settings(plugins, settings)))
 
 
@@ -192,9 +200,20 @@ def _complete(raw: _PluginTable, subject: str, base: str) -> PluginSpec:
         may_set=tuple(raw.may_set),
         config=raw.config,
         grants=raw.grants,
+        only=_doors(raw, subject),
+        exempt_roles=tuple(raw.exempt_roles),
         base=base,
         **settings,
     )
+
+
+def _doors(raw: _PluginTable, subject: str) -> tuple[Door, ...]:
+    listed = [raw.only] if isinstance(raw.only, str) else raw.only
+    if listed is None:
+        return DOORS
+    if not listed or any(door not in DOORS for door in listed):
+        raise PlanError(f"{subject}: 'only' is a door, or a list of doors, of {', '.join(DOORS)}, not {raw.only!r:.60}")
+    return tuple(door for door in DOORS if door in listed)
 
 
 def _policy(raw: _PluginTable, subject: str) -> dict[str, OnFailure]:

@@ -17,6 +17,7 @@ from douane.agent import Agent, AgentInspection
 from douane.declared import DeclaredImage
 from douane.engine import RunEnded
 from douane.errors import AgentError, AgentUnavailable
+from douane.plan.binding import DOORS, Sender
 from support.agent import StartAgent, plan
 from support.waiting import until
 
@@ -52,6 +53,17 @@ def test_the_agent_reports_its_plan(start_agent: StartAgent) -> None:
         "strict",
     )
     assert len(facts.digest) == 64
+
+
+def test_a_bound_transform_leaves_other_images_alone(start_agent: StartAgent, image: Path) -> None:
+    agent = Agent(start_agent(plan("Count", "Upper") + '\nonly = "import"\n').socket)
+    assert agent.plan().upload_transforms == {}
+    for door, plugins in ((DOORS[0], 1), (DOORS[1], 3), (DOORS[0], 1)):
+        sender = Sender(door)
+        inspection = agent.begin(DeclaredImage(), None, "an upload", sender)
+        inspection.write(image.read_bytes())
+        reports = [inspection.finish(), inspect(agent, image, sender=sender)]
+        assert [len(report.verdicts) for report in reports] == [plugins] * 2
 
 
 def test_files_are_inspected_one_after_the_other(start_agent: StartAgent, image: Path) -> None:

@@ -61,6 +61,17 @@ def test_a_plan_that_refuses_no_image_says_so(douane: Program, write: Callable[[
         assert sentence not in result.text
 
 
+def test_the_plan_shows_whom_a_transform_is_for(douane: Program, write: Callable[[str, str], Path]) -> None:
+    inspector = '[[plugin]]\nname = "format"\nuse = "format"\n'
+    bound = '[[plugin]]\nname = "unpack"\nuse = "decompress"\nonly = "import"\nexempt_roles = ["service", "admin"]\n'
+    write("bound.toml", inspector + bound)
+    result = douane.run("plan", "--config", "bound.toml")
+    assert "transform, reads stream, only import, not for the role service or admin" in result.text
+    plugins = douane.run("plan", "--json", "--config", "bound.toml").json["plugins"]
+    assert [plugin["only"] for plugin in plugins[:2]] == [["upload", "import"], ["import"]]
+    assert [plugin["exempt_roles"] for plugin in plugins[:2]] == [[], ["service", "admin"]]
+
+
 def test_a_plan_that_could_not_be_run_is_no_plan(douane: Program) -> None:
     result = douane.run("plan", "--json", "-p", f"{PLUGINS}/echo.py:Picky")
     assert result.code == 2

@@ -17,6 +17,7 @@ from douane.glance import internals
 from douane.glance.staged.attestation import Attestations
 from douane.glance.staged.tag import Tag
 from douane.glance.upload.api_client import call
+from douane.plan.binding import Door, Sender
 from support.fake_glance import (
     ID,
     PATH,
@@ -208,6 +209,16 @@ def test_an_exception_in_glance_ends_the_inspection(error: BaseException, moment
     with pytest.raises(type(error)):
         request(filtered(app, script), DATA)
     assert (script.inspections[0].abort_reason is not None) == (moment == "reading")
+
+
+@pytest.mark.parametrize(("action", "door"), [("file", "upload"), ("stage", "import")])
+def test_the_plan_is_that_of_the_door_and_of_the_sender(action: str, door: Door) -> None:
+    """Nova and Cinder upload for a user, with a token of their own beside the user's."""
+    script = Script()
+    roles = {"HTTP_X_ROLES": "member, reader", "HTTP_X_SERVICE_ROLES": "service"}
+    assert request(filtered(FakeGlance(), script), DATA, path=f"{PATH}/{action}", **roles).code == 204
+    assert script.senders == [Sender(door, ("member", "reader", "service"))]
+    assert script.inspections[0].declared.roles == ("member", "reader"), "plugins see the user's"
 
 
 def test_an_inspection_that_cannot_begin_refuses_the_image_without_details() -> None:

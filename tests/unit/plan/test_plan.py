@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from douane.engine import PlanError
+from douane.plan.binding import Sender
 from douane.plan.parse import load_plan
 
 GOOD = """
@@ -98,6 +99,17 @@ PLUGIN = '[[plugin]]\nname = "a"\nuse = "format"\n'
         (PLUGIN + "config = 3\n", "plugin 'a': 'config' is wrong"),
         (PLUGIN + "grants = { a = 1 }\n", "plugin 'a': 'grants"),
         (PLUGIN + "mode = 'audit'\non_error = 'reject'\n", "plugin 'a': mode = 'audit' never refuses"),
+        (
+            PLUGIN + "only = 'stage'\n",
+            "plugin 'a': 'only' is a door, or a list of doors, of upload, import, not 'stage'",
+        ),
+        (PLUGIN + "only = []\n", "plugin 'a': 'only' is a door"),
+        (PLUGIN + "only = [1]\n", r"plugin 'a': 'only\[0\]' is wrong"),
+        (PLUGIN + "exempt_roles = 'admin'\n", "plugin 'a': 'exempt_roles' is wrong"),
+        (
+            PLUGIN + "only = 'import'\n",
+            "every plugin has 'only' or 'exempt_roles', so some images would not be checked",
+        ),
         (PLUGIN + PLUGIN, "two plugins are named 'a'"),
         ("[[plugin]]\nname = 'Big'\nuse = 'format'\n", "plugin 'Big': a name begins with"),
         ("[plugin]\nname = 'a'\n", r"written as \[\[plugin\]\]"),
@@ -145,3 +157,38 @@ def test_the_configuration_digest_depends_on_the_configuration_alone():
         load_plan(None, extra=["a.py:A"], settings=[f"a.x={value}"]).plugins[1].config_digest() for value in (1, 1, 2)
     )
     assert first == equal != changed
+
+
+BOUND = (
+    PLUGIN
+    + """
+[[plugin]]
+name = "convert"
+use = "convert"
+only = "import"
+[[plugin]]
+name = "unpack"
+use = "decompress"
+only = ["import", "upload"]
+exempt_roles = ["service", "Image_Admin"]
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("sender", "names"),
+    [
+        (Sender(), ["a", "convert", "unpack"]),
+        (Sender("import"), ["a", "convert", "unpack"]),
+        (Sender("upload"), ["a", "unpack"]),
+        (Sender("upload", ("member", "service")), ["a"]),
+        (Sender("import", ("member", "Service")), ["a", "convert"]),
+        (Sender("import", ("image_admin",)), ["a", "convert"]),
+        (Sender("import", ("services",)), ["a", "convert", "unpack"]),
+    ],
+)
+def test_a_transform_is_for_doors_and_not_for_exempt_roles(write, sender, names):
+    plan = load_plan(write(BOUND))
+    bound = plan.for_sender(sender)
+    assert [plugin.name for plugin in bound.plugins] == names
+    assert (bound is plan) == (len(names) == 3)

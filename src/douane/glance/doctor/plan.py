@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from douane.errors import DouaneError, PlanError
 from douane.glance.backends import AgentBackend, Backend, open_backend
@@ -54,6 +54,8 @@ def _backend(settings: Settings, backend: Backend) -> Iterator[Point]:
             f'every image is let in, whatever the plugins say: none of {names} has mode = "enforce"',
             'set mode = "enforce" for the plugins that may refuse an image',
         )
+    if backend.transforms:
+        yield _transforms(backend.upload_transforms)
     if isinstance(backend, AgentBackend):
         yield _AREA.ok("agent", f"{settings.agent} answers; it has {names}")
         return
@@ -64,12 +66,26 @@ def _backend(settings: Settings, backend: Backend) -> Iterator[Point]:
         yield _AREA.ok("sandbox", backend.tier.value)
     else:
         yield _AREA.advice("sandbox", backend.tier.value, "`douane doctor` says how to get the tier `full`")
-    if backend.transforms:
-        yield _AREA.advice(
-            "transforms",
-            "the plan may change images: an upload (PUT /file) that it would change is refused with 422, needs-import",
-            "tell the tenants to import: openstack image create --import",
-        )
+
+
+def _transforms(uploads: Mapping[str, Sequence[str]]) -> Point:
+    """Whom the plan locks out: an upload that a transform would change is refused, as it cannot be replaced on its way.
+
+    `uploads` are the transforms that an upload may need, with the roles that are exempt.
+    """
+    name = "transforms"
+    if not uploads:
+        return _AREA.ok(name, "they are for imports alone; an upload (PUT /file) is inspected, and stored as it is")
+    exempt = sorted(set.intersection(*map(set, uploads.values())))
+    but = f", unless the sender has the role {' or '.join(exempt)}" if exempt else ""
+    return _AREA.advice(
+        name,
+        f"an upload (PUT /file) that {' or '.join(uploads)} would change is refused with 422, needs-import{but}. Nova "
+        "(snapshots of servers), Cinder (images of volumes) and `openstack image create --file` know no other door",
+        'write only = "import" into its table: uploads are then inspected, and stored as they are; or exempt_roles = '
+        '["service"], if Nova and Cinder send a service token; and tell the tenants to import: openstack image create '
+        "--import",
+    )
 
 
 def _remedy(settings: Settings) -> str:

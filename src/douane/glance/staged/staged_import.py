@@ -27,6 +27,7 @@ from douane.glance.outcome import OUTCOME_PROPERTIES, PROOF, Reason, Undo, is_no
 from douane.glance.proof.proof import Subject, make_proof
 from douane.glance.reasons import reason_of
 from douane.glance.settings import Settings, process_settings
+from douane.plan.binding import Sender
 from douane.report import PropertyValue
 
 from .attestation import Attestations
@@ -62,8 +63,11 @@ class StagedImport:
         wrapper: Any,
         roles: Sequence[str],
         note: Callable[[Undo], None] = lambda undo: None,
+        *,
+        service_roles: Sequence[str] = (),
     ) -> None:
-        """`method` is the import's; `repo` and `wrapper` are Glance's, for the importing user; `roles` are the user's.
+        """`method` is the import's; `repo` and `wrapper` are Glance's, for the importing user; `roles` are the user's,
+        `service_roles` those of a service that imports for the user.
 
         `note` is called with `undo` before anything is set.
         """
@@ -72,6 +76,7 @@ class StagedImport:
         self._repo = repo
         self._wrapper = wrapper
         self._roles = tuple(roles)
+        self._sender = Sender("import", (*roles, *service_roles))
         self._note = note
         self._staged: StagedFile | None = None
         self._attestations: Attestations | None = None
@@ -156,7 +161,7 @@ class StagedImport:
                 owner=image.owner,
                 roles=self._roles,
             )
-            report = backend.inspect(staged.fd, declared, f"image {self._id}", result)
+            report = backend.inspect(staged.fd, declared, f"image {self._id}", result, self._sender)
             if report.outcome != "accepted":
                 return self._not_accepted(report)
             if not staged.is_in_place():

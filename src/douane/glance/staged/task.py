@@ -58,6 +58,7 @@ class InspectImage(task.Task):  # type: ignore[misc]  # taskflow has no types wh
         self._image_id: str = kwargs["image_id"]
         self._repo, self._wrapper = _with_role(kwargs)
         self._roles = list(getattr(kwargs["context"], "roles", None) or ())
+        self._service_roles = list(getattr(kwargs["context"], "service_roles", None) or ())
         self._stores = [store for store in kwargs.get("backend") or () if store]
         self._method: str = kwargs["import_req"]["method"]["name"]
         self._reason: Reason = UNDECIDED
@@ -91,7 +92,13 @@ class InspectImage(task.Task):  # type: ignore[misc]  # taskflow has no types wh
             from .staged_import import StagedImport
 
             self._import = StagedImport(
-                self._image_id, self._method, self._repo, self._wrapper, self._roles, self._note
+                self._image_id,
+                self._method,
+                self._repo,
+                self._wrapper,
+                self._roles,
+                self._note,
+                service_roles=self._service_roles,
             )
             outcome = self._import.run(file_path)
             if isinstance(outcome, Reason):

@@ -18,6 +18,7 @@ from douane.glance.image_metadata import (
     property_changes,
 )
 from douane.glance.outcome import PROOF
+from douane.plan.binding import Sender
 from douane.report import PropertyValue
 
 from .api_client import App, Response, send
@@ -49,15 +50,26 @@ def declared_image(app: App, environ: dict[str, Any], route: Route, plugins: Col
     if response.code != 200:
         raise NotReadable(response)
     image = json.loads(response.body)
-    roles = (role.strip() for role in (environ.get("HTTP_X_ROLES") or "").split(","))
     return DeclaredImage(
         name=image.get("name"),
         disk_format=image.get("disk_format"),
         container_format=image.get("container_format"),
         properties=declared_properties(image, plugins),
         owner=image.get("owner") or environ.get("HTTP_X_PROJECT_ID"),
-        roles=tuple(role for role in roles if role),
+        roles=_roles(environ, "HTTP_X_ROLES"),
     )
+
+
+def sender_of(environ: Mapping[str, Any], route: Route) -> Sender:
+    """Who sends the image, and through which door. Roles are as in :func:`declared_image`; those of the service (Nova,
+    Cinder) that sends the image for a user come with the service's own token."""
+    roles = _roles(environ, "HTTP_X_ROLES") + _roles(environ, "HTTP_X_SERVICE_ROLES")
+    return Sender("upload" if route.action == "file" else "import", roles)
+
+
+def _roles(environ: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    roles = (role.strip() for role in (environ.get(key) or "").split(","))
+    return tuple(role for role in roles if role)
 
 
 def set_properties(

@@ -12,6 +12,7 @@ from douane.glance.backends import Backend, StreamInspection
 from douane.glance.reasons import reason_of
 from douane.glance.recovery import journal, uploads
 from douane.glance.staged.tag import Tag
+from douane.plan.binding import Sender
 
 from .body import NotAccepted
 from .http_errors import HttpError, http_error
@@ -31,13 +32,20 @@ class Upload:
     """One upload; see :class:`PieceInspector` for `write`, `finish` and `abort`."""
 
     def __init__(
-        self, backend: Backend, route: Route, declared: DeclaredImage, length: int | None, tag: Tag | None
+        self,
+        backend: Backend,
+        route: Route,
+        declared: DeclaredImage,
+        length: int | None,
+        tag: Tag | None,
+        sender: Sender,
     ) -> None:
         """The accepted bytes go into `tag`, by which an import recognises them."""
         self._backend = backend
         self._route = route
         self._declared = declared
         self._length = length
+        self._sender = sender
         self._inspection: StreamInspection | None = None
         self._entry: journal.Entry | None = None
         self.tag = tag
@@ -55,7 +63,8 @@ class Upload:
         """Begin the inspection. Raises NotAccepted if it cannot begin."""
         self._entry = uploads.record(self._route.image, self._route.action)
         try:
-            self._inspection = self._backend.begin(self._declared, self._length, f"image {self._route.image}")
+            name = f"image {self._route.image}"
+            self._inspection = self._backend.begin(self._declared, self._length, name, self._sender)
         except DouaneError as error:
             self._reject(None, error)
             raise NotAccepted from error
