@@ -38,13 +38,14 @@ class WarmRun:
         """Let the image of `source` through; once. `source` is closed."""
         started = time.monotonic()
         launched, self._launched = self._launched, None
-        if launched is None:
-            raise DouaneError("these plugins have had their image")
-        with contextlib.closing(source), launched:
-            check_declared(self._plan, image)
-            with Run(launched, source, image, progress=progress) as run:
-                run.go()
-                return make_report(run, started)
+        with contextlib.closing(source):
+            if launched is None:
+                raise DouaneError("these plugins have had their image")
+            with launched:
+                check_declared(self._plan, image)
+                with Run(launched, source, image, progress=progress) as run:
+                    run.go()
+                    return make_report(run, started)
 
     def close(self) -> None:
         """End the processes. Idempotent."""

@@ -58,8 +58,10 @@ def test_a_warm_run_is_for_one_image(make: Make, image: Path) -> None:
     warm = make(plan_of("good:Count"))
     assert warm.inspect(open_source(str(image)), DeclaredImage()).outcome == "accepted"
     assert not warm.is_usable()
+    source = open_source(str(image))
     with pytest.raises(DouaneError):
-        warm.inspect(open_source(str(image)), DeclaredImage())
+        warm.inspect(source, DeclaredImage())
+    assert str(image) not in [file.path for file in psutil.Process().open_files()]
 
 
 def test_a_warm_run_whose_plugin_died_is_not_usable(make: Make, image: Path) -> None:
