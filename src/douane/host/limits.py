@@ -13,8 +13,8 @@ from .sandboxed_process import SandboxedProcess
 MEASURE_SECONDS = 0.1
 """The interval at which memory is measured: the second line behind the kernel's own limits."""
 
-LIBRARIES_BYTES = 64 * MiB
-"""Allowance for mapped code; a plugin's `memory` limits its allocations."""
+ALLOWANCE_BYTES = 64 * MiB
+"""For page tables, and for pages of libraries that are written while they load. RLIMIT_DATA has no allowance."""
 
 
 class Limits:
@@ -36,7 +36,7 @@ class Limits:
             return None
         self._unmeasured = 0.0
         used = process.memory()
-        if used <= self._spec.memory + LIBRARIES_BYTES:
+        if used <= self._spec.memory + ALLOWANCE_BYTES:
             return None
         return Failure(
             "failed",

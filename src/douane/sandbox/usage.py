@@ -6,8 +6,9 @@ import os
 
 import msgspec
 
-_COUNTED = ("RssAnon:", "RssFile:", "VmSwap:", "VmPTE:")
-"""Shared memory is not counted: a sandbox cannot create any, so its shared memory is the ring."""
+_COUNTED = ("RssAnon:", "VmSwap:", "VmPTE:")
+"""Shared memory is not counted: a sandbox cannot create any, so its shared memory is the ring. Nor are pages of
+files, which the kernel takes back when it needs memory: a plugin may map an image that is larger than its bound."""
 
 
 class Usage(msgspec.Struct, frozen=True):

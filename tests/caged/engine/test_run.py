@@ -135,6 +135,14 @@ def test_a_file_that_changes_after_it_was_read_is_stored_as_it_was_read(run, tmp
     assert by_name(report)["digest"].properties["digest.sha256"] == report.stored.sha256
 
 
+def test_the_pages_of_a_mapped_image_are_not_the_memory_of_the_plugin(run, tmp_path):
+    path = tmp_path / "image"
+    with path.open("wb") as file:
+        file.truncate(300 * MIB)
+    report = run(str(path), toml=plan_of("good:Maps", memory="64MiB"))
+    assert report.outcome == "accepted", report.message
+
+
 def test_an_image_in_memory_can_be_read_at_random(run, tmp_path):
     path = Path("/dev/shm") / f"douane-test-{os.getpid()}"
     path.write_bytes(b"abcd" * MIB)

@@ -53,7 +53,7 @@ def test_the_engine_measures_before_the_kernel_kills() -> None:
     from douane.host import limits
     from douane.sandbox import cgroup
 
-    assert cgroup._ALLOWANCE > limits.LIBRARIES_BYTES
+    assert cgroup._ALLOWANCE > limits.ALLOWANCE_BYTES
 
 
 def test_memory_is_measured_without_the_ring_and_the_page_cache(tmp_path: Path) -> None:

@@ -1,6 +1,21 @@
 """Plugins that do one thing right each, for the tests."""
 
+import mmap
+import time
+
 from douane_plugin import Defer, Incomplete, Inspector, Reject, Transform
+
+
+class Maps(Inspector):
+    """Map the image and read every page of it."""
+
+    reads = "random"
+
+    def inspect(self, image):
+        with mmap.mmap(image.file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            pages = sum(content[offset] for offset in range(0, len(content), mmap.PAGESIZE))
+            time.sleep(0.3)  # three measurements
+        return {"pages": pages}
 
 
 class Count(Inspector):
