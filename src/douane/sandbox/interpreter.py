@@ -125,7 +125,8 @@ def _running() -> Interpreter:
         import douane_plugin
     except ImportError:
         raise SandboxError(
-            f"{sys.executable} has no douane_plugin: run `{sys.executable} -m pip install douane-plugin`"
+            f"{sys.executable} has no douane_plugin: run `{sys.executable} -m pip install douane-plugin` "
+            "(in a checkout of Douane: ./sdk instead of the name)"
         ) from None
     # The entries before the standard library depend on how this process was started: a script's folder, PYTHONPATH.
     archive = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
@@ -185,8 +186,9 @@ def _examined(executable: str) -> Interpreter:
     answer.path = search_path(answer.path, answer.sites)
     if not any(os.path.isfile(os.path.join(entry, "douane_plugin", "__init__.py")) for entry in answer.path):
         raise SandboxError(
-            f"{executable} has no douane_plugin: run `{executable} -m pip install douane-plugin` (paths that only an "
-            "`import` line in a .pth file adds are not used: such lines are not run)"
+            f"{executable} has no douane_plugin: run `{executable} -m pip install douane-plugin` "
+            "(in a checkout of Douane: ./sdk instead of the name). Paths that only an `import` line in a .pth file "
+            "adds are not used: such lines are not run"
         )
     return _described(answer)
 
