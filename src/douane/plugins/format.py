@@ -8,15 +8,18 @@ from ._empty import may_be_empty, no_bytes
 from ._image_format import ALLOWED, DISK_FORMATS, LISTABLE, UNPACKED, ImageFormat
 from ._literal import Literal
 from .formats.base import PASS, REFUSE, WARN
-from .formats.codes import CODES
+from .formats.codes import CODES, sentence
 from .formats.examination import Examination
+from .formats.member_names import quoted
 from .formats.registry import FORMATS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from douane_plugin import Image
 
-    from .formats.match import Finding
+    from .formats.match import Finding, InnerExamination
 
 WRAPPING = ("ova", "docker", "compressed")
 """Container formats with which a sender declares the disk format of the disk inside."""
@@ -113,7 +116,7 @@ class Format(Inspector):
                     continue
                 if examination.count != judged:
                     judged = examination.count
-                    self._refuse(examination.findings, ImageFormat(examination).name)
+                    self._refuse(examination)
                 if examination.position == STEP_BYTES:
                     self._compare_early(image, ImageFormat(examination))
         examination.finish()
@@ -128,9 +131,9 @@ class Format(Inspector):
             self.warn("empty", "the image has no bytes, so there was nothing to examine")
             return
         form = ImageFormat(examination)
-        self._refuse(examination.findings, form.name)
+        self._refuse(examination)
         self._compare(image, form)
-        self._doubt(examination.findings, form.name)
+        self._doubt(examination)
 
     def _compare_early(self, image: Image, form: ImageFormat) -> None:
         """Refuse an image whose beginning already differs from what was declared, before the rest is read."""
@@ -144,28 +147,45 @@ class Format(Inspector):
         if form.listed_as not in self.formats:
             raise Reject(
                 "format-not-allowed",
-                f"the image is {form.name}, which is not accepted here; accepted are: {', '.join(self.formats)}",
+                f"the image is {form.name}, which is not accepted here; upload it as one of: {', '.join(self.formats)}",
             )
 
-    def _refuse(self, findings: list[Finding], name: str) -> None:
-        for finding in sorted(findings, key=_rank):
+    def _refuse(self, examination: Examination) -> None:
+        for finding, subject in _by_rank(examination):
             if self.worth[finding.code] == REFUSE and finding.code not in HALF_READ:
                 self.log.info("%s: %s: %s", finding.format, finding.code, finding.detail)
                 code = "format-ambiguous" if finding.code == "ambiguous" else f"unsafe-{finding.code}"
-                raise Reject(code, f"the {name} image is not safe: {CODES[finding.code][1]}")
+                raise Reject(code, f"{subject} is not safe: {sentence(finding)}")
 
-    def _doubt(self, findings: list[Finding], name: str) -> None:
-        findings = sorted(findings, key=_rank)
-        for finding in findings:
+    def _doubt(self, examination: Examination) -> None:
+        findings = _by_rank(examination)
+        for finding, subject in findings:
             if self.worth[finding.code] == REFUSE:
                 self.log.info("%s: %s: %s", finding.format, finding.code, finding.detail)
-                raise Incomplete(HALF_READ[finding.code], f"the {name} image: {CODES[finding.code][1]}")
+                raise Incomplete(HALF_READ[finding.code], f"{subject}: {sentence(finding)}")
         warned = set()
-        for finding in findings:
+        for finding, subject in findings:
             self.log.info("%s: %s: %s", finding.format, finding.code, finding.detail)
             if self.worth[finding.code] == WARN and finding.code not in warned:
                 warned.add(finding.code)
-                self.warn(finding.code, f"the {name} image: {CODES[finding.code][1]} ({finding.detail})"[:1000])
+                self.warn(finding.code, f"{subject}: {sentence(finding)}"[:1000])
+
+
+def _by_rank(examination: Examination) -> list[tuple[Finding, str]]:
+    """All findings with the images that they are of, in the order of reporting."""
+    return sorted(_subjects(examination, ""), key=lambda entry: _rank(entry[0]))
+
+
+def _subjects(examination: InnerExamination, place: str) -> Iterator[tuple[Finding, str]]:
+    """Yield each finding, and the image that it is of: of a member of an archive, the member."""
+    for finding in examination.joint_findings:
+        yield finding, f"the image{place}"
+    for match in examination.matches:
+        subject = f"the {match.name} image{place}"
+        for finding in match.findings:
+            yield finding, subject
+        for name, inner in match.inner:
+            yield from _subjects(inner, f" {quoted(name)} in {subject}")
 
 
 def _rank(finding: Finding) -> tuple[int, int, str, str]:
@@ -192,9 +212,16 @@ def compare_declared(disk_format: str | None, container: str | None, form: Image
     """Raise Reject if the image is not what was declared, Incomplete if the two cannot be compared."""
     name = form.name
     if container == "compressed" and name not in UNPACKED:
-        raise Reject("format-mismatch", f"the image is declared as compressed, but it is {name}")
+        raise Reject(
+            "format-mismatch",
+            f"the image is declared as compressed, but it is {name}; declare the container format bare, or compress it",
+        )
     if container in ("ova", "docker") and name not in ("ova", "tar"):
-        raise Reject("format-mismatch", f"the image is declared as {container}, a tar archive, but it is {name}")
+        raise Reject(
+            "format-mismatch",
+            f"the image is declared as {container}, a tar archive, but it is {name}; declare the container format that "
+            "it has, bare for a disk",
+        )
     if disk_format is None or container in WRAPPING:
         return
     expected = DISK_FORMATS.get(disk_format, disk_format)

@@ -7,6 +7,7 @@ from douane_plugin._units import parse_size, show_exact_size
 
 from ._empty import may_be_empty, no_bytes
 from ._image_format import DISK_FORMATS, ImageFormat
+from .formats.codes import sentence
 from .formats.examination import Examination
 from .formats.registry import FORMATS
 
@@ -109,14 +110,16 @@ class Limits(Inspector):
         if self.formats is not None and form.disk_format not in self.formats:
             raise Reject(
                 "format-not-allowed",
-                f"the image is {form.disk_format}; the disk formats allowed here are {', '.join(self.formats)}",
+                f"the image is {form.disk_format}; convert it to one that is allowed here: {', '.join(self.formats)}",
             )
         if self.max_virtual_size is None:
             return
         self._judge_virtual_size(form)
         for finding in examination.findings:
             if finding.code in HALF_READ:
-                raise Incomplete(finding.code, f"the {form.name} image could not be read: {finding.detail}"[:1000])
+                raise Incomplete(
+                    finding.code, f"the {form.name} image could not be measured: {sentence(finding)}"[:1000]
+                )
         if form.virtual_size is None:
             raise Incomplete("virtual-size-unknown", f"the virtual size of the {form.name} image cannot be determined")
 

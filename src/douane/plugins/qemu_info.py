@@ -132,11 +132,17 @@ def _compare(info: dict[str, Any], driver: str, size: int) -> None:
     if isinstance(data, dict) and data.get("data-file"):
         raise Reject("data-file", "qemu-img finds that the image's data is in another file; convert it to one file")
     qemu_size = info["virtual-size"]
-    if _text(info, "format") != driver or qemu_size not in (size, -(-size // SECTOR) * SECTOR):
+    if _text(info, "format") != driver:
         raise Reject(
             "qemu-disagrees",
-            f"by its headers the image is {driver} with a disk of {size} bytes, but qemu-img finds "
-            f"{_text(info, 'format'):.40} with {qemu_size} bytes; convert it and upload the result",
+            f"the image is {driver}, but qemu-img opens it as {_text(info, 'format'):.40}; convert it (qemu-img "
+            "convert, with -f), and upload the result",
+        )
+    if qemu_size not in (size, -(-size // SECTOR) * SECTOR):
+        raise Reject(
+            "qemu-disagrees",
+            f"by its header the image has a disk of {size} bytes, but qemu-img reads one of {qemu_size} bytes; convert "
+            "it to another format where it was made, and upload the result",
         )
 
 

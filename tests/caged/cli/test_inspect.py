@@ -50,7 +50,7 @@ def test_a_refusal_comes_with_code_reason_and_offset(douane: Program, hostile: P
     assert result.code == 1
     lines = result.text.splitlines()
     assert lines[0] == f"refused: {hostile}"
-    assert lines[1].startswith("  unsafe-backing-file: the qcow2 image is not safe: it names a backing file")
+    assert lines[1].startswith("  unsafe-backing-file: the qcow2 image is not safe: it names the backing file")
     (reason,) = [line for line in lines if line.startswith("  refuse")]
     assert "backing-file" in reason
     assert "(at 512)" in reason

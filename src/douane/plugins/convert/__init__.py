@@ -206,12 +206,20 @@ class Convert(Transform):
         source, match = arrival.disk_format, arrival.match  # certain now
         if source is None or not self._converts(source, arrival.variant):
             if position:
-                raise Reject("convert-unsupported", "the image can be read in more ways than one; convert it")
+                raise Reject(
+                    "convert-unsupported",
+                    "the image begins as qcow2, and its end can be read as another format; convert it where it was "
+                    "made, and upload the result",
+                )
             yield from read_file(self.image_file)
             return
         arrival.judge()
         if match is not None and match.name.startswith("vmdk-"):
-            raise Reject("convert-unsupported", f"the image is {match.name}, which is no disk by itself; convert it")
+            raise Reject(
+                "convert-unsupported",
+                f"the image is {match.name}, which is no disk by itself; convert the whole disk to one file, and "
+                "upload that",
+            )
         self._announce(image, source, "kept")
         size = arrival.disk_size
         if not size:

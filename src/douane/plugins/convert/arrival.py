@@ -5,7 +5,7 @@ from __future__ import annotations
 from douane.plugins._image_format import QEMU_DRIVERS, ImageFormat
 from douane.plugins.format import compare_declared
 from douane.plugins.formats.base import REFUSE
-from douane.plugins.formats.codes import CODES
+from douane.plugins.formats.codes import CODES, sentence
 from douane.plugins.formats.examination import Examination
 from douane.plugins.formats.registry import FORMATS
 from douane_plugin import Reject
@@ -94,13 +94,13 @@ class Arrival:
         """
         for finding in self.examination.findings:
             if finding.code in OTHER_FILES:
-                raise Reject("convert-other-files", f"the image cannot be converted: {CODES[finding.code][1]}")
+                raise Reject("convert-other-files", f"the image cannot be converted: {sentence(finding)}")
             if finding.code == "encrypted":
                 raise Reject("convert-encrypted", "the image is encrypted and cannot be converted; decrypt it first")
         compare_declared(*self._declared, ImageFormat(self.examination))
         for finding in self.examination.findings:
-            worth, words = CODES[finding.code]
+            worth, _ = CODES[finding.code]
             if finding.code in HARMLESS or (worth != REFUSE and not (strict and finding.code == "unchecked")):
                 continue
             code = "convert-unsupported" if finding.code in UNKNOWN else "convert-damaged"
-            raise Reject(code, f"the image cannot be converted: {words}")
+            raise Reject(code, f"the image cannot be converted: {sentence(finding)}")

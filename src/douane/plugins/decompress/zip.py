@@ -6,6 +6,7 @@ Other programs read a zip from its end. So the directory at the end must describ
 from __future__ import annotations
 
 from douane.plugins.formats import zip_directory
+from douane.plugins.formats.member_names import quoted
 from douane.plugins.formats.zip_directory import Entry, ZipError, ZipTruncated
 from douane_plugin import Reject
 
@@ -23,7 +24,6 @@ NAME = "zip"
 _STORED, _DEFLATED, _LZMA, _ENCRYPTED = 0, 8, 14, 99
 _STREAMS = {12: bzip2.unpack_stream, 93: zstd.unpack_frame, 95: xz.unpack_stream}
 _NO_SIZE = (1 << 64) - 1
-_MANY = "the zip holds more than one file, and an image is one; pack the image alone"
 
 
 def unpack(source: ByteReader, limits: UnpackLimits) -> Iterator[bytes]:
@@ -80,10 +80,20 @@ def _read_member(source: ByteReader) -> Entry:
 def _check_name(name: str) -> None:
     """Refuse a name that is there to harm programs that use names. It is used for nothing here."""
     parts = name.replace("\\", "/").split("/")
-    if not name or "\0" in name or ".." in parts or not parts[0] or parts[0][1:2] == ":":
-        raise Reject("zip-name", "the file in the zip has a name that leads out of the zip; pack the image again")
+    if not name or "\0" in name:
+        raise Reject("zip-name", "the file in the zip has no name, or a NUL in it; pack the image again")
+    if ".." in parts or not parts[0] or parts[0][1:2] == ":":
+        raise Reject("zip-name", f"the file in the zip is called {quoted(name)}, outside the zip; pack the image again")
     if not parts[-1]:
-        raise Reject("zip-members", "the zip begins with a folder; pack the image alone")
+        raise Reject("zip-members", f"the zip begins with the folder {quoted(name)}; pack the image alone")
+
+
+def _many(first: str, second: str) -> Reject:
+    """The refusal of a second file. Finder of macOS packs one with attributes beside each file."""
+    remedy = "pack it with zip -X, not with Finder" if "__MACOSX" in second else "pack the image alone"
+    return Reject(
+        "zip-members", f"the zip holds {quoted(first)} and {quoted(second)}, and an image is one file; {remedy}"
+    )
 
 
 def _unpack_data(
@@ -145,8 +155,11 @@ def _read_descriptor(source: ByteReader, member: Entry) -> None:
 
 def _check_directory(source: ByteReader, member: Entry) -> None:
     """Read the directory and all that follows it. It must describe `member`, as unpacked, and no other file."""
-    if source.peek(4) == zip_directory.LOCAL:
-        raise Reject("zip-members", _MANY)
+    header = source.peek(zip_directory.LOCAL_BYTES)
+    if header[:4] == zip_directory.LOCAL:
+        header = _read_exactly(source, zip_directory.LOCAL_BYTES)
+        second = Entry(header + _read_exactly(source, zip_directory.lengths_in(header)), 0, central=False)
+        raise _many(member.name, second.name)
     start = source.offset
     tail = source.read(zip_directory.MAX_END_BYTES)
     if source.peek(1):
@@ -158,12 +171,16 @@ def _check_directory(source: ByteReader, member: Entry) -> None:
         raise ZipError("something stands between its parts, or follows its end")
     entries = list(zip_directory.entries(directory, tail[: directory.size]))
     if len(entries) > 1:
-        raise Reject("zip-members", _MANY)
+        raise _many(entries[0].name, entries[1].name)
     fields = ("name", "flags", "method", "packed", "size", "crc", "offset")
     if not entries or any(getattr(entries[0], field) != getattr(member, field) for field in fields):
         raise ZipError("its directory does not describe the file that is in it")
     if entries[0].is_special:
-        raise Reject("zip-members", "the zip holds a link or a device instead of a plain file; pack the image itself")
+        raise Reject(
+            "zip-members",
+            f"{quoted(member.name)} in the zip is a link, a device or a folder (its mode is {entries[0].mode:o}); pack "
+            "the image itself",
+        )
 
 
 def _read_exactly(source: ByteReader, count: int) -> bytes:

@@ -40,14 +40,18 @@ MAX_FIELDS = 200
 class Finding:
     """Something that may make an image unsafe.
 
-    `code` is a key of :data:`codes.CODES`; `format` the name of the format; `detail` says exactly what, for the
-    operator; `offset` is in bytes, or None.
+    `code` is a key of :data:`codes.CODES`; `format` the name of the format; `detail` says exactly what, as a clause
+    ("it has two descriptors"); `offset` is in bytes, or None; `help` says what helps, if that is not what the code
+    says; `kind` is that of the format.
     """
 
-    __slots__ = ("code", "detail", "format", "offset")
+    __slots__ = ("code", "detail", "format", "help", "kind", "offset")
 
-    def __init__(self, code: str, format: str, detail: str, offset: int | None = None) -> None:
+    def __init__(
+        self, code: str, format: str, detail: str, offset: int | None = None, *, help: str = "", kind: str = "disk"
+    ) -> None:
         self.code, self.format, self.detail, self.offset = code, format, detail, offset
+        self.help, self.kind = help, kind
 
     def __repr__(self) -> str:
         where = "" if self.offset is None else f" at {self.offset}"
@@ -105,14 +109,14 @@ class Match:
             raise ValueError("the image has not ended yet")
         return self.size
 
-    def find(self, code: str, detail: str, offset: int | None = None) -> None:
+    def find(self, code: str, detail: str, offset: int | None = None, *, help: str = "") -> None:
         """Add a finding; after :data:`MAX_FINDINGS` of them only the first of each further code.
 
-        `detail` is for the operator: the field, its value, the value that would be right. Show bytes of the image
-        with ``!r``, and cut them.
+        `detail` is a clause: the field, its value, the value that would be right. Show bytes of the image with ``!r``,
+        and cut them. With `help`, the clause and the help are all that the tenant is told (:func:`codes.sentence`).
         """
         if len(self.findings) < MAX_FINDINGS or not any(finding.code == code for finding in self.findings):
-            self.findings.append(Finding(code, self.name, detail[:400], offset))
+            self.findings.append(Finding(code, self.name, detail[:400], offset, help=help, kind=self.kind))
 
     def note(self, name: str, value: "int | str", offset: int | None = None) -> None:
         """Add a field that was read; text is cut at 200 characters."""

@@ -2,7 +2,8 @@
 
 from . import member_names, ovf, ovf_document, ovf_manifest
 from .ovf_references import References, split_chunk
-from .requests import MAX_BYTES, Assembled, Bytes
+from .requests import Assembled
+from .tar_contents import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,10 +18,15 @@ if TYPE_CHECKING:
 DISK_ENDINGS = (".vmdk", ".vhd", ".vhdx", ".vdi", ".qcow2", ".qcow", ".img", ".raw", ".iso", ".hdd")
 """Names of disks: an archive without descriptor that has such a member may be taken for an appliance."""
 
-_ZEROS = memoryview(bytes(MAX_BYTES))
+_ALONE = "pack only the descriptor, its files, the manifest and the certificate"
+_IN_ORDER = "pack the parts in their order"
+_NO_DESCRIPTOR = "pack the descriptor (.ovf) with it, or upload the disk alone"
+_NO_DISK = "export the appliance with its disks"
+_WRONG = "export it again"
+_NO_FILE = "pack all files that the descriptor names, beside it"
+"""What helps."""
+
 _MAX_LISTED = 16
-_MAX_ZEROS = 64 << 20
-"""Bytes of holes that are shown to readers. Only tables made of holes ask for more."""
 
 
 class Package:
@@ -43,7 +49,6 @@ class Package:
         self._manifests: list[str] = []
         self._lines: list[DigestLine] = []
         self._parts: dict[str, tuple[InnerExamination, int]] = {}
-        self._zeros_left = _MAX_ZEROS
         self._disk = ""
 
     def add(self, name: str, size: int) -> None:
@@ -83,17 +88,21 @@ class Package:
         """Take the content of a descriptor or a manifest."""
         descriptor = name.lower().endswith(".ovf")
         if too_long:
-            self.match.find("ovf" if descriptor else "manifest", f"{member_names.quoted(name)} is too long")
+            self._find_unusable(name, "it is too long")
         elif descriptor and len(self._descriptors) == 1:
             try:
                 self._document = ovf_document.parse(data)
             except ovf_document.OvfError as error:
-                self.match.find(error.code, f"{member_names.quoted(name)}: {error}")
+                self._find_unusable(name, str(error), error.code)
         elif not descriptor and len(self._manifests) == 1:
             try:
                 self._lines += ovf_manifest.parse(data)
             except ovf_manifest.ManifestError as error:
-                self.match.find("manifest", f"{member_names.quoted(name)}: {error}")
+                self._find_unusable(name, str(error))
+
+    def _find_unusable(self, name: str, reason: str, code: str = "") -> None:
+        kind, known = ("OVF descriptor", "ovf") if name.lower().endswith(".ovf") else ("manifest", "manifest")
+        self.match.find(code or known, f"its {kind} {member_names.quoted(name)} cannot be used: {reason}")
 
     def take(self, name: str, inner: "InnerExamination | None") -> None:
         """Take the examination of a member."""
@@ -130,48 +139,12 @@ class Package:
         inner, expected = self._parts.get(base) or ((yield Assembled(None)), 0)
         self.looked_into += not expected
         if number != expected:
-            self.match.find("out-of-order", f"the part {member_names.quoted(name)} is in place of part {expected}")
+            self.match.find(
+                "out-of-order", f"the part {member_names.quoted(name)} is in place of part {expected}", help=_IN_ORDER
+            )
             return
         self._parts[base] = (inner, expected + 1)
-        yield from self._show(inner, member.data_offset, member.stored, name)
-
-    def read_sparse(self, member: "TarMember") -> "Generator[Any, Any, InnerExamination | None]":
-        """Examine a member with its holes; None, and a finding, if the holes are too large to be shown."""
-        inner: InnerExamination = yield Assembled(member.size)
-        name = member_names.normal(member.name)
-        at = member.data_offset
-        for offset, length in (*(member.extents or ()), (member.size, 0)):
-            while inner.position < offset:
-                skip = min(offset - inner.position, inner.skippable())
-                inner.skip(skip)
-                zeros = min(offset - inner.position, MAX_BYTES, self._zeros_left) if not skip else 0
-                if not skip and not zeros:
-                    self.match.find("member-size", f"the holes of {member_names.quoted(name)} are too large to examine")
-                    return None
-                self._zeros_left -= zeros
-                inner.feed(_ZEROS[:zeros])
-            yield from self._show(inner, at, length, name)
-            at += length
-        inner.finish()
-        self.match.inner.append((name, inner))
-        return inner
-
-    def read_rest(self, member: "TarMember", begin: bytes) -> "Generator[Any, Any, InnerExamination]":
-        """Examine a member of which `begin` has been read."""
-        inner: InnerExamination = yield Assembled(member.stored)
-        name = member_names.normal(member.name)
-        inner.feed(memoryview(begin))
-        yield from self._show(inner, member.data_offset + len(begin), member.stored - len(begin), name)
-        inner.finish()
-        self.match.inner.append((name, inner))
-        return inner
-
-    def _show(self, inner: "InnerExamination", offset: int, length: int, name: str) -> "Generator[Any, Any, None]":
-        end = offset + length
-        while offset < end:
-            piece = yield Bytes(offset, min(MAX_BYTES, end - offset), member_names.quoted(name))
-            inner.feed(memoryview(piece))
-            offset += len(piece)
+        yield from show(inner, member.data_offset, member.stored, name)
 
     # all together
 
@@ -186,19 +159,19 @@ class Package:
         if not self._descriptors:
             if self._disk or self._manifests:
                 name = member_names.quoted(self._disk or self._manifests[0])
-                self.match.find("ovf", f"the archive holds {name}, but no OVF descriptor for it")
+                self.match.find("ovf", f"it holds {name}, but no OVF descriptor for it", help=_NO_DESCRIPTOR)
             return
         if len(self._descriptors) > 1:
             names = " and ".join(member_names.quoted(name) for name in self._descriptors)
-            self.match.find("ovf", f"it has more than one descriptor: {names}")
+            self.match.find("ovf", f"it has more than one OVF descriptor: {names}", help="pack one appliance")
         if len(self._sizes) >= ovf_document.MAX_ENTRIES:
-            self.match.find("archive", f"an OVA of {len(self._sizes)} members or more")
+            self.match.find("archive", f"it has {len(self._sizes)} members or more", help=_ALONE)
         if self._document is not None:
             self._judge_document(self._document)
         elif not any(finding.code in ("ovf", "xml") for finding in self.match.findings):
-            self.match.find("ovf", "its descriptor was not read")  # it has holes
+            self.match.find("ovf", "its OVF descriptor is a sparse file", help="pack it again, without --sparse")
         if self.missed:
-            self.match.find("archive", f"it has so many members that {self.missed} were not examined")
+            self.match.find("archive", f"it has so many members that {self.missed} were not examined", help=_ALONE)
 
     def _judge_names(self) -> None:
         """Add a finding for each name that two members have, if it matters which of them a program takes."""
@@ -240,7 +213,7 @@ class Package:
             self._judge_file(file)
         disks = [disk for disk in document.disks if disk.file_ref]
         if not disks:
-            match.find("ovf", "its descriptor names no disk that is in a file")
+            match.find("ovf", "its OVF descriptor names no disk that is in a file", help=_NO_DISK)
         sizes = [self._size_of(disk, document.file_of(disk)) for disk in disks]
         if len(sizes) == 1:
             match.virtual_size = sizes[0]
@@ -250,7 +223,9 @@ class Package:
         if disk.capacity is None:
             self.match.note("capacity", f"unknown: {disk.capacity_text}")
         elif disk.capacity > 1 << 62:
-            self.match.find("virtual-size", f"the disk {disk.id[:80]!r} has a capacity of {disk.capacity_text}")
+            self.match.find(
+                "virtual-size", f"the disk {disk.id[:80]!r} has a capacity of {disk.capacity_text}", help=_WRONG
+            )
         names = self._references.names(file) if file else []
         if file and not file.compression and any("gzip" in self._formats.get(name, ()) for name in names):
             href = member_names.quoted(file.href)
@@ -269,7 +244,7 @@ class Package:
         href = member_names.quoted(file.href)
         present = [name for name in self._references.first_names(file) if name in self._sizes]
         if not present:
-            self.match.find("ovf", f"the file {href} is not in the archive")
+            self.match.find("ovf", f"the file {href}, which its descriptor names, is not in it", help=_NO_FILE)
             return
         if len(present) > 1:
             self.match.find("member-twice", f"two members could be the file {href}")

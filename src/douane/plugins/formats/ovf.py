@@ -23,10 +23,10 @@ class Ovf(Format):
     about = "the description of a machine, without its disks"
     kind = "other"
     codes = (
-        ("ovf", REFUSE, "its OVF descriptor cannot be used; export it again"),
-        ("capacity", WARN, "its OVF descriptor states another size than its disk has; the size of the disk counts"),
-        ("xml", REFUSE, "its XML is not well-formed or defines entities; export it again"),
-        ("manifest", REFUSE, "its manifest does not agree with its members; export it again"),
+        ("ovf", REFUSE, "; export it again"),
+        ("capacity", WARN, "; the size of the disk counts"),
+        ("xml", REFUSE, "; export it again"),
+        ("manifest", REFUSE, "; export it again"),
     )
 
     def begins(self, head: bytes) -> bool:

@@ -233,5 +233,7 @@ def _parse_xml(data: bytes) -> "Element":
     except Exception as error:
         # ParseError, defusedxml's own errors, and for an unknown encoding LookupError, ValueError and more: any failure
         # of the parser means that the descriptor cannot be used.
-        raise OvfError("xml", f"the descriptor is not XML as it should be: {error!r:.200}") from error
+        if type(error).__name__ in ("DTDForbidden", "EntitiesForbidden", "ExternalReferenceForbidden"):
+            raise OvfError("xml", "the descriptor has a document type definition, which no tool writes") from error
+        raise OvfError("xml", f"the descriptor is not well-formed XML: {error!s:.200}") from error
     return root

@@ -53,7 +53,10 @@ def judge(matches: "list[Match]") -> "list[Finding]":
             if code:
                 involved = by_code.setdefault(code, [])
                 involved += [match for match in (first, second) if match not in involved]
-    return [Finding(code, involved[0].name, _text(code, involved)) for code, involved in by_code.items()]
+    return [
+        Finding(code, involved[0].name, _text(code, involved), help=_help(code, involved))
+        for code, involved in by_code.items()
+    ]
 
 
 def _rank(match: "Match") -> int:
@@ -86,3 +89,10 @@ def _text(code: str, matches: "list[Match]") -> str:
     if group_of(matches[0]) == "disk":
         return f"it can be read as {names}: qemu-img takes it for {matches[0].name}, other programs may not"
     return f"it can be read as {names}, depending on the program that opens it"
+
+
+def _help(code: str, matches: "list[Match]") -> str:
+    """What helps, if it is not what the code says: qemu-img opens no archive."""
+    if code == "ambiguous" and any(match.kind in ("archive", "compressed") for match in matches):
+        return "unpack it, and upload the disk alone"
+    return ""

@@ -127,9 +127,9 @@ def _judge_features(header: Qcow2Header, match: "Match") -> None:
     if features & DIRTY:
         match.find("dirty", "incompatible feature bit 0: its reference counts may be wrong", 72)
     if features & CORRUPT:
-        match.find("corrupt", "incompatible feature bit 1: a program found it damaged", 72)
+        match.find("corrupt", "a program marked it as damaged (incompatible feature bit 1)", 72)
     if features & DATA_FILE:
-        match.find("data-file", "incompatible feature bit 2: the disk is in another file (CVE-2024-32498)", 72)
+        match.find("data-file", "its disk is in another file (incompatible feature bit 2, CVE-2024-32498)", 72)
     elif header.autoclear_features & RAW_DATA_FILE:
         match.find("header", "autoclear feature bit 1 (data file) is set without incompatible feature bit 2", 88)
     unknown = [bit for bit in range(64) if (features & ~KNOWN_INCOMPATIBLE) >> bit & 1]

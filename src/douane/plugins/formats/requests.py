@@ -11,6 +11,10 @@ TAIL_BYTES = 1 << 17
 """The last bytes are kept, too: a zip's directory may start 64 KiB before the end, a GPT's copy takes 17 to 34 KiB."""
 
 
+NO_END = "its end is missing, or bytes follow it: upload it again, as it was made"
+"""What helps if an image does not end with the structure with which its format ends."""
+
+
 class Bytes:
     """`length` bytes at `offset`: answered with ``bytes``.
 

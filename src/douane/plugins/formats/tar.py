@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .ova import Package
     from .requests import Reader
     from .tar_blocks import TarEnd, TarMember
+    from .tar_contents import Contents
 
 MAX_MEMBERS = 65536
 MAX_LOOKED_INTO = 64
@@ -39,8 +40,9 @@ class Tar(Format):
 
     def read(self, match: "Match") -> "Reader":
         from .ova import Package
+        from .tar_contents import Contents
 
-        package = Package(match)
+        package, contents = Package(match), Contents(match)
         names: set[int] = set()
         at = count = 0
         while True:
@@ -51,12 +53,12 @@ class Tar(Format):
                 break
             count += 1
             if count > MAX_MEMBERS:
-                match.find("archive", f"it has more than {MAX_MEMBERS} members", at)
+                match.find("archive", f"it has more than {MAX_MEMBERS} members", at, help="pack the image alone")
                 return
             if _check(match, member, names):
                 package.add_again(member_names.normal(member.name), member.offset)
             if member.kind == "file":
-                yield from _look_into(match, member, package)
+                yield from _look_into(match, member, package, contents)
             at = member.end
         match.note("members", count)
         package.judge()
@@ -93,13 +95,15 @@ def _check(match: "Match", member: "TarMember", names: "set[int]") -> bool:
         kind = member.kind or f"type {member.flag!r}"
         match.find("member-type", f"{quoted} is no file but a {kind}{link}", member.offset)
     if max(member.size, member.stored) > MAX_MEMBER_BYTES:
-        match.find("member-size", f"{quoted} claims {member.size} bytes", member.offset)
+        match.find("member-size", f"{quoted} claims {member.size} bytes, more than any disk has", member.offset)
     is_known = hash(name) in names
     names.add(hash(name))
     return is_known and member.kind != "directory"
 
 
-def _look_into(match: "Match", member: "TarMember", package: "Package") -> "Generator[Any, Any, None]":
+def _look_into(
+    match: "Match", member: "TarMember", package: "Package", contents: "Contents"
+) -> "Generator[Any, Any, None]":
     name = member_names.normal(member.name)
     begin = b""
     if member.extents is None and may_be_apple_double(name):
@@ -127,10 +131,10 @@ def _look_into(match: "Match", member: "TarMember", package: "Package") -> "Gene
         match.must_reach(member.data_offset + member.stored, member_names.quoted(name))
     elif member.extents is not None:
         package.looked_into += 1
-        package.take(name, (yield from package.read_sparse(member)))
+        package.take(name, (yield from contents.read_sparse(member)))
     elif begin:
         package.looked_into += 1
-        package.take(name, (yield from package.read_rest(member, begin)))
+        package.take(name, (yield from contents.read_rest(member, begin)))
     elif package.is_part(name):
         yield from package.read_part(name, member)
     else:

@@ -54,7 +54,7 @@ class Vdi(Format):
         if kind in (3, 4):
             match.find("parent", f"type is {kind}, {_TYPES[kind]}: it has a parent", 76)
         elif kind not in _TYPES:
-            match.find("subformat", f"type is {kind}, which is unknown", 76)
+            match.find("subformat", f"its type is {kind}, which is not in use", 76, help="convert it to a dynamic disk")
         for what, at in _IDS.items():
             identity = header[at : at + 16]
             match.note(f"identity of the {what}", identity.hex(), at)

@@ -6,7 +6,7 @@ from struct import unpack_from
 
 from . import vhd_footer
 from .base import Format
-from .requests import Bytes, Tail
+from .requests import NO_END, TAIL_BYTES, Bytes, Tail
 from .tables import Table, TableReader, numbers
 from .vhd_footer import COOKIE, DIFFERENCING, DYNAMIC, FIXED, Footer
 
@@ -51,13 +51,19 @@ class Vhd(Format):
             match.find("header", "it begins with a footer, but a disk of fixed size has none there", 60)
         elif footer.type in (DYNAMIC, DIFFERENCING):
             yield from _read_dynamic(match, footer)
-        tail = yield Tail(vhd_footer.BYTES)
-        start = tail.find(COOKIE, 0, len(COOKIE) + 1)
-        if start < 0:
-            match.find("truncated", "it does not end with its footer", max(0, match.total - vhd_footer.BYTES))
+        tail = yield Tail(TAIL_BYTES)
+        data = tail.rstrip(b"\0")
+        start = tail.rfind(COOKIE)
+        if start < 0 or len(data) > start + vhd_footer.BYTES or len(tail) < start + vhd_footer.BYTES - 1:
+            detail = "it does not end with its footer" if len(data) else "it ends in zeros, and not with its footer"
+            match.find("truncated", detail, max(0, match.total - vhd_footer.BYTES), help=NO_END)
             return
-        last = Footer(tail[start:])
+        last = Footer(tail[start : start + vhd_footer.BYTES])
         offset = match.total - len(tail) + start
+        if offset + vhd_footer.BYTES < match.total:
+            # qemu opens it by the copy at the start. Tools fill files up to whole mebibytes.
+            detail = f"{match.total - offset - vhd_footer.BYTES} zeros follow its footer"
+            match.find("trailing-data", detail, offset + vhd_footer.BYTES)
         if not last.is_intact:
             match.find("checksum", "the checksum of the footer at the end is wrong", offset + 64)
         if last.meaning() != footer.meaning():

@@ -97,7 +97,8 @@ def judge(match: "Match", footer: Footer, offset: int, size: int) -> None:
     if footer.version != _VERSION:
         match.find("version", f"version is {footer.version:#x}, but must be {_VERSION:#x}", offset + 12)
     if footer.type not in TYPES:
-        match.find("subformat", f"type is {footer.type}, which is not in use", offset + 60)
+        help = "convert it to a fixed or a dynamic disk"
+        match.find("subformat", f"its type is {footer.type}, which is not in use", offset + 60, help=help)
     if max(footer.size, size) > MAX_BYTES:
         match.find("virtual-size", f"the disk has {footer.size} bytes, but may have at most {MAX_BYTES}", offset + 48)
     if footer.size % 512:
@@ -106,4 +107,5 @@ def judge(match: "Match", footer: Footer, offset: int, size: int) -> None:
         detail = f"the disk has {size} bytes, but {footer.earlier_size}, by its geometry, to qemu before 10.0"
         match.find("odd", detail, offset + 56)
     if footer.saved:
-        match.find("dirty", "it belongs to a machine with a saved state", offset + 84)
+        help = "shut the machine down, and upload its disk then"
+        match.find("dirty", "it belongs to a machine with a saved state", offset + 84, help=help)

@@ -7,7 +7,7 @@ vmdk_add_extent). The stream of a compressed extent is read by `vmdk_stream`.
 from struct import unpack_from
 
 from . import vmdk_descriptor
-from .requests import Bytes, Tail
+from .requests import NO_END, Bytes, Tail
 from .tables import Table, TableReader, numbers, overlapping_regions
 from .vmdk_stream import Stream
 
@@ -126,7 +126,8 @@ def _judge_header(match: "Match", header: VmdkHeader) -> bool:
         match.find("unknown-feature", f"unknown flags: {unknown:#x}", 8)
     if header.flags & _NEWLINES and header.newlines != b"\n \r\n":
         # the check of the specification for a transfer as text
-        match.find("corrupt", f"a transfer changed its line ends: {header.newlines!r}", 73)
+        help = "upload it again, in binary mode"
+        match.find("corrupt", f"a transfer as text changed its line ends: {header.newlines!r}", 73, help=help)
     if header.unclean:
         match.find("dirty", "uncleanShutdown is set: it was not closed properly", 72)
     if header.compression > 1:
@@ -264,7 +265,8 @@ def _judge_footer(match: "Match", header: VmdkHeader, tail: bytes, stream: "Stre
     Footer and header must agree: qemu uses the footer, readers of a stream use the header.
     """
     if len(tail) < _FOOTER_BYTES or match.total % 512:
-        match.find("truncated", f"its directory should be at the end, but {len(tail)} bytes are no footer")
+        detail = f"its directory should be at the end, but {len(tail)} bytes are no footer"
+        match.find("truncated", detail, help=NO_END)
         return
     at = match.total - 1024
     if (
@@ -272,7 +274,7 @@ def _judge_footer(match: "Match", header: VmdkHeader, tail: bytes, stream: "Stre
         or tail[512:516] != b"KDMV"
         or unpack_from("<QII", tail, 1024) != _END_MARKER
     ):
-        match.find("truncated", "its directory should be at the end, but there is no footer", at)
+        match.find("truncated", "it does not end with its footer, which has the directory", at, help=NO_END)
         return
     footer = VmdkHeader(tail[512:1024])
     match.note("grain directory of the footer", footer.directory, at + 56)

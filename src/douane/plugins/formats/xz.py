@@ -1,7 +1,7 @@
 """Xz: headers of the stream and its blocks, and the index and footer at its end (xz-file-format.txt 1.2.1)."""
 
 from .compression import Compression, note_window
-from .requests import TAIL_BYTES, Bytes, Tail
+from .requests import NO_END, TAIL_BYTES, Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def _judge_end(match: "Match", tail: bytes, flags: bytes) -> None:
     end = match.total - padding
     footer = stream[-12:]
     if len(footer) < 12 or not footer.endswith(b"YZ"):
-        match.find("truncated", "it does not end with the footer of an xz stream", max(0, end - 12))
+        detail = "it does not end with the footer of an xz stream"
+        match.find("truncated", detail, max(0, end - 12), help=NO_END)
         return
     if padding % 4:
         match.find("header", f"{padding} zeros follow the stream, and their number must be a multiple of 4", end)

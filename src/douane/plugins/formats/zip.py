@@ -2,7 +2,7 @@
 
 from . import member_names, zip_directory
 from .base import Format
-from .requests import TAIL_BYTES, Bytes, Inside, Tail
+from .requests import NO_END, TAIL_BYTES, Bytes, Inside, Tail
 from .zip_directory import Entry, ZipError
 
 TYPE_CHECKING = False
@@ -105,12 +105,13 @@ def _walk(match: "Match", local_entries: "dict[int, Entry]") -> "Generator[Any, 
 def _judge(match: "Match", tail: bytes, local_entries: "dict[int, Entry]", end: "int | None") -> None:
     directory = zip_directory.find_directory(tail, match.total)
     if directory is None:
-        match.find("truncated", "it has no central directory at its end")
+        match.find("truncated", "it does not end with its central directory", help=NO_END)
         return
     match.note("members", directory.count, directory.offset)
     base = match.total - len(tail)
     if directory.count > MAX_MEMBERS or directory.offset < base:
-        match.find("archive", f"it has {directory.count} members, or their directory is too large")
+        seen = f"it has {directory.count} members in a directory of {directory.size} bytes"
+        match.find("archive", f"{seen}; at most {MAX_MEMBERS} members are examined", help="pack the image alone")
         return
     data = tail[directory.offset - base : directory.offset - base + directory.size]
     members = sorted(zip_directory.entries(directory, data), key=lambda entry: entry.offset)
@@ -122,7 +123,10 @@ def _judge(match: "Match", tail: bytes, local_entries: "dict[int, Entry]", end: 
     images = [entry for entry in members if not entry.is_directory and not _is_companion(entry)]
     if len(images) != 1:
         listed = ", ".join(member_names.quoted(entry.name) for entry in images[:4])
-        match.find("archive", f"it has {len(images)} files that may be an image, and not one: {listed}")
+        seen = (
+            f"it has {len(images)} files that may be the image: {listed}" if images else "it has no file for an image"
+        )
+        match.find("archive", seen, help="pack the image alone")
     if directory.end != match.total:
         match.find("trailing-data", f"{match.total - directory.end} bytes follow its end", directory.end)
 
@@ -144,7 +148,7 @@ def _check(match: "Match", entry: Entry, names: "set[str]") -> None:
         match.find("encrypted", f"{quoted} is encrypted", entry.offset)
     absurd = entry.method == 8 and entry.size > (entry.packed + 64) * _DEFLATE_RATIO
     if absurd or entry.size > MAX_MEMBER_BYTES:
-        match.find("member-size", f"{quoted} claims {entry.size} bytes in {entry.packed}", entry.offset)
+        match.find("member-size", f"{quoted} claims {entry.size} bytes, packed into {entry.packed}", entry.offset)
     if (entry.method == 0 and not entry.encrypted and entry.packed != entry.size) or (
         entry.is_directory and entry.size
     ):

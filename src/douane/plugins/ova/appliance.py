@@ -177,7 +177,7 @@ class Appliance:
         code, kind = ("ova-manifest", "manifest") if manifest else ("ova-signature", "certificate")
         max_bytes = ovf_manifest.MAX_BYTES if manifest else MAX_CERTIFICATE_BYTES
         if (self.manifest if manifest else self.certificate) is not None:
-            raise Reject(code, f"the archive has more than one {kind}; pack the appliance again")
+            raise Reject(code, f"the archive has more than one {kind}; pack it with one")
         data = self._archive.text(member, max_bytes, code)
         if manifest:
             self.manifest_name, self.manifest = member_names.normal(member.name), data
@@ -276,5 +276,7 @@ def _is_disk(name: str) -> bool:
 
 def _no_descriptor() -> Reject:
     return Reject(
-        "ova-descriptor", "the archive has no OVF descriptor (.ovf) that says which disk it holds; export it again"
+        "ova-descriptor",
+        "the archive has no OVF descriptor (.ovf) that says which disk it holds; pack the descriptor first, or upload "
+        "the disk alone",
     )

@@ -133,7 +133,7 @@ class Archive:
         except tar_blocks.TarError as error:
             prefix = self._prefix
             raise Reject(
-                f"{prefix}-archive", f"programs read the archive differently: {error}; pack it again"
+                f"{prefix}-archive", f"the archive cannot be read for certain: {error}; pack it again"
             ) from error
 
     def _check(self, member: TarMember) -> None:

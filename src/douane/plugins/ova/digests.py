@@ -32,7 +32,10 @@ class Digests:
         by_name: dict[str, DigestLine] = {}
         for line in lines:
             if by_name.setdefault(references.member(line.name), line) is not line:
-                raise Reject("ova-manifest", f"the manifest has two lines for {member_names.quoted(line.name)}")
+                raise Reject(
+                    "ova-manifest",
+                    f"the manifest has two lines for {member_names.quoted(line.name)}; export the appliance again",
+                )
         self._lines = by_name
 
     @property

@@ -37,7 +37,10 @@ class DiskParts:
         if base not in self._names:
             return False
         if self.members and (base != self.name or number is None):
-            raise Reject("ova-member-twice", f"two members could be the disk {member_names.quoted(self.file.href)}")
+            raise Reject(
+                "ova-member-twice",
+                f"two members could be the disk {member_names.quoted(self.file.href)}; pack it again, with one of them",
+            )
         if number is not None:
             self._check_chunk(number, size)
         self.members.append(name)
@@ -59,7 +62,11 @@ class DiskParts:
                 f"the disk {name} has chunk {number} in place of chunk {len(self.members)}; pack them in order",
             )
         if size > chunk_size or (self.members and self._last_size != chunk_size):
-            raise Reject("ova-chunks", f"a chunk of the disk {name} does not have the {chunk_size} bytes of a chunk")
+            raise Reject(
+                "ova-chunks",
+                f"chunk {number} of the disk {name}, or the one before it, does not have the {chunk_size} bytes of a "
+                "chunk; pack the chunks as they were exported",
+            )
 
     def finish(self) -> None:
         """Raise Reject if a part of the disk is missing."""
@@ -70,7 +77,8 @@ class DiskParts:
             count = -(-self.file.size // self.file.chunk_size)
             if len(self.members) < count:
                 raise Reject(
-                    "ova-chunks", f"the disk {name} has {count} chunks, and only {len(self.members)} are in the archive"
+                    "ova-chunks",
+                    f"the disk {name} has {count} chunks, and {len(self.members)} are in the archive; pack all of them",
                 )
         if not self.size:
             raise Reject("ova-no-disk", f"the disk {name} is empty; export the appliance again")

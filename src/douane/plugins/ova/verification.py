@@ -50,7 +50,11 @@ def check_signature(
             raise Reject("ova-unsigned", "the appliance is not signed (.cert), and this site demands it; get it signed")
         return {"signature": "none"}
     if appliance.manifest is None:
-        raise Reject("ova-signature", "the appliance has a certificate, but no manifest that it could have signed")
+        raise Reject(
+            "ova-signature",
+            "the appliance has a certificate, but no manifest that it could have signed; pack the manifest (.mf) with "
+            "it",
+        )
     if not _has_cryptography():
         warn("ova-signature-unchecked", "the appliance is signed; its signature was not verified")
         return {"signature": "unchecked"}
