@@ -121,7 +121,11 @@ class Limits(Inspector):
                     finding.code, f"the {form.name} image could not be measured: {sentence(finding)}"[:1000]
                 )
         if form.virtual_size is None:
-            raise Incomplete("virtual-size-unknown", f"the virtual size of the {form.name} image cannot be determined")
+            is_packed = form.match is not None and form.match.kind in ("archive", "compressed")
+            remedy = "unpack it, and upload the disk alone" if is_packed else "convert it to qcow2"
+            raise Incomplete(
+                "virtual-size-unknown", f"the virtual size of the {form.name} image cannot be determined; {remedy}"
+            )
 
     def _judge_container(self, container: str) -> None:
         if self.containers is not None and container not in self.containers:

@@ -70,7 +70,11 @@ class OsloFormat(Inspector):
         if "iso" in matches:
             matches.pop("gpt", None)  # a hybrid, as in oslo.utils' own detect_file_format
         if len(matches) > 1:
-            raise Reject("oslo-ambiguous", f"the image can be read as {' and as '.join(sorted(matches))}")
+            raise Reject(
+                "oslo-ambiguous",
+                f"the image can be read as {' and as '.join(sorted(matches))}; convert it from the format that you "
+                "mean (qemu-img convert -f FORMAT -O qcow2) and upload the result",
+            )
         for name, inspector in matches.items():
             try:
                 inspector.safety_check()

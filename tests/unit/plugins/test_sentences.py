@@ -169,6 +169,20 @@ def test_limits_say_what_was_seen(dynamic: bytes) -> None:
     assert "its end is missing, or bytes follow it" in text
 
 
+def test_an_image_of_unknown_size_is_to_be_unpacked() -> None:
+    text = told(Limits(max_virtual_size="1GiB"), gzip.compress(DISK))
+    assert text.endswith(
+        "the virtual size of the gzip image cannot be determined; unpack it, and upload the disk alone"
+    )
+
+
+@pytest.mark.parametrize("cut", [1, 10])
+def test_a_zip_that_is_cut_in_its_last_record_is_not_to_be_packed_again(cut: int) -> None:
+    text = told(Format(), zipped(("disk.raw", CONTENT), comment=b"a comment")[:-cut])
+    assert "its end is missing, or bytes follow it: upload it again, as it was made" in text
+    assert "pack it again" not in text
+
+
 def test_convert_says_what_was_seen(qemu_img: Any) -> None:
     image = bytearray(qemu_img("qcow2", size=MIB))
     image[72:80] = struct.pack(">Q", 1 << 40)

@@ -22,7 +22,7 @@ _ALONE = "pack only the descriptor, its files, the manifest and the certificate"
 _IN_ORDER = "pack the parts in their order"
 _NO_DESCRIPTOR = "pack the descriptor (.ovf) with it, or upload the disk alone"
 _NO_DISK = "export the appliance with its disks"
-_WRONG = "export it again"
+_EXPORT = "export it again"
 _NO_FILE = "pack all files that the descriptor names, beside it"
 """What helps."""
 
@@ -208,7 +208,7 @@ class Package:
         match = self.match
         ovf.describe(match, document)
         for code, detail in ovf.faults(document):
-            match.find(code, detail)
+            match.find(code, detail, help=_EXPORT if code == "version" else "")
         for file in {file.href: file for file in document.files.values()}.values():
             self._judge_file(file)
         disks = [disk for disk in document.disks if disk.file_ref]
@@ -224,7 +224,7 @@ class Package:
             self.match.note("capacity", f"unknown: {disk.capacity_text}")
         elif disk.capacity > 1 << 62:
             self.match.find(
-                "virtual-size", f"the disk {disk.id[:80]!r} has a capacity of {disk.capacity_text}", help=_WRONG
+                "virtual-size", f"the disk {disk.id[:80]!r} has a capacity of {disk.capacity_text}", help=_EXPORT
             )
         names = self._references.names(file) if file else []
         if file and not file.compression and any("gzip" in self._formats.get(name, ()) for name in names):

@@ -50,7 +50,7 @@ class Ovf(Format):
             return
         describe(match, document)
         for code, detail in faults(document):
-            match.find(code, detail)
+            match.find(code, detail, help="export it again" if code == "version" else "")
 
 
 def describe(match: "Match", document: "OvfDocument") -> None:

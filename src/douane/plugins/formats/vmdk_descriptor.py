@@ -234,7 +234,8 @@ def find_parent(match: "Match", text: bytes, offset: int) -> None:
     """Add a finding if `text` names a parent anywhere: qemu takes the name even from a comment (vmdk_parent_open)."""
     at = text.lower().find(b"parentfilenamehint")
     if at >= 0:
-        match.find("parent", f"it names a parent: {text[at : at + 200]!r}", offset + at)
+        line = text[at : at + 200].partition(b"\n")[0]
+        match.find("parent", f"it names a parent: {line!r}", offset + at)
 
 
 def _leads_elsewhere(name: str) -> bool:

@@ -75,7 +75,8 @@ class Zip(Format):
         try:
             _judge(match, tail, local_entries, end)
         except ZipError as error:
-            match.find("archive", str(error), error.offset)
+            is_short = isinstance(error, zip_directory.ZipTruncated)
+            match.find("archive", str(error), error.offset, help=NO_END if is_short else "")
 
 
 def _walk(match: "Match", local_entries: "dict[int, Entry]") -> "Generator[Any, Any, int | None]":
