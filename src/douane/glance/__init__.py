@@ -13,6 +13,7 @@ the outcome to the tenant with ``reasons.py``. Folders, one job each:
 - ``proof/``: which properties of an image are Douane's, and which did a tenant write?
 - ``doctor/``: ``douane glance doctor``
 
-``internals.py`` is the one place that uses Glance's own code. For another kind of backend, write a class with the
-attributes and methods of ``LocalBackend`` and return it from ``backends.open_backend``.
+``internals.py`` is the place that uses Glance's own code, and ``store_drivers.py`` that of its stores. For another kind
+of backend, write a class with the attributes and methods of ``LocalBackend`` and return it from
+``backends.open_backend``.
 """

@@ -116,9 +116,10 @@ class Filter:
         try:
             response = self._forward(environ, route, upload, length)
         except BaseException as error:
-            upload.end(is_clean=isinstance(error, Exception))  # Glance does not clean up after SystemExit, for example
+            # Glance does not clean up after SystemExit, for example.
+            upload.end(is_stored=False, is_clean=isinstance(error, Exception))
             raise
-        upload.end()
+        upload.end(is_stored=response.is_success)
         return response
 
     def _forward(self, environ: dict[str, Any], route: Route, upload: Upload, length: int | None) -> Response:

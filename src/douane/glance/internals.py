@@ -1,6 +1,7 @@
 """Everything that Douane uses of Glance's own code while images come in.
 
-Besides these, the import plugin uses the arguments of ``get_flow``, and the doctor reads Glance's configuration. Each
+Besides these, ``store_drivers.py`` uses the drivers of stores, the import plugin the arguments of ``get_flow``, and the
+doctor reads Glance's configuration. Each
 function imports Glance when it is called, and raises ImportError outside of Glance.
 """
 
@@ -121,24 +122,6 @@ def task_failure(message: str) -> Exception:
 
     failure: Exception = exception.UploadException(message)
     return failure
-
-
-def store_names() -> list[str]:
-    """The stores that images are kept in, without those that Glance reserves for itself."""
-    from glance.housekeeping import CONF
-
-    return [store for store in CONF.enabled_backends or () if not store.startswith("os_glance")]
-
-
-def store_folders(store: str) -> list[Path]:
-    """The folders of a file store; none for a store of another kind."""
-    import glance_store
-
-    driver = glance_store.get_store_from_store_identifier(store)
-    folders = [driver.datadir] if getattr(driver, "datadir", None) else []
-    for group in getattr(driver, "priority_data_map", {}).values():
-        folders += group
-    return list(map(Path, folders))
 
 
 def is_staged_elsewhere(image_id: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Mapping
 from types import TracebackType
 
 from .http import Api, Reply
@@ -10,14 +11,17 @@ from .images import OCTETS
 
 
 class HalfUpload:
-    """A PUT to `stage` or `file` with a Content-Length, of which `sent` bytes are sent."""
+    """A PUT to `stage` or `file` with a Content-Length, and other `headers`, of which `sent` bytes are sent."""
 
-    def __init__(self, api: Api, image: str, action: str, data: bytes, sent: int) -> None:
+    def __init__(
+        self, api: Api, image: str, action: str, data: bytes, sent: int, headers: Mapping[str, str] | None = None
+    ) -> None:
         assert api.token is not None
         self._rest = data[sent:]
         self._connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=200)
         self._connection.putrequest("PUT", f"/v2/images/{image}/{action}")
-        for name, value in {**OCTETS, "X-Auth-Token": api.token, "Content-Length": str(len(data))}.items():
+        fields = {**OCTETS, "X-Auth-Token": api.token, "Content-Length": str(len(data)), **(headers or {})}
+        for name, value in fields.items():
             self._connection.putheader(name, value)
         self._connection.endheaders()
         self._connection.send(data[:sent])

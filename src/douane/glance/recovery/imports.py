@@ -11,9 +11,10 @@ from typing import Any
 
 from douane.glance import internals
 from douane.glance.outcome import Reason, Undo, drop_lock, requeue
+from douane.glance.store_drivers import delete_stored
 
 from . import journal
-from .partial_files import delete_staged, delete_stored
+from .partial_files import delete_staged
 from .uploads import recover_upload
 
 log = logging.getLogger("douane")

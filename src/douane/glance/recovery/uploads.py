@@ -9,9 +9,10 @@ from typing import Any
 
 from douane.glance import internals
 from douane.glance.outcome import Reason
+from douane.glance.store_drivers import delete_stored, store_names
 
 from . import journal
-from .partial_files import delete_staged, delete_stored
+from .partial_files import delete_staged
 
 log = logging.getLogger("douane")
 
@@ -55,7 +56,7 @@ def recover_upload(staging: Path, entry: journal.Entry, repo: Any) -> None:
     if action == "stage":
         delete_staged(staging, image.image_id, with_original=True)
     else:
-        for store in internals.store_names():
+        for store in store_names():
             delete_stored(store, image.image_id)
     try:
         image.extra_properties.update(INTERRUPTED.properties())

@@ -12,6 +12,7 @@ from douane.glance.backends import Backend, StreamInspection
 from douane.glance.reasons import reason_of
 from douane.glance.recovery import journal, uploads
 from douane.glance.staged.tag import Tag
+from douane.glance.store_drivers import end_unfinished_uploads
 from douane.plan.binding import Sender
 
 from .body import NotAccepted
@@ -48,6 +49,7 @@ class Upload:
         self._sender = sender
         self._inspection: StreamInspection | None = None
         self._entry: journal.Entry | None = None
+        self._has_begun = False  # before that, the image may belong to another request
         self.tag = tag
         self.report: Report | None = None
         """None before the outcome, and if there is none."""
@@ -61,6 +63,7 @@ class Upload:
 
     def begin(self) -> Upload:
         """Begin the inspection. Raises NotAccepted if it cannot begin."""
+        self._has_begun = True
         self._entry = uploads.record(self._route.image, self._route.action)
         try:
             name = f"image {self._route.image}"
@@ -98,8 +101,11 @@ class Upload:
         if self._inspection is not None:
             self._inspection.abort(reason)
 
-    def end(self, *, is_clean: bool = True) -> None:
-        """The request is over. If it `is_clean`, Glance keeps nothing incomplete of it."""
+    def end(self, *, is_stored: bool, is_clean: bool = True) -> None:
+        """The request is over, and Glance has stored the image if it `is_stored`. If it `is_clean`, Glance has deleted
+        what is incomplete; what its store keeps all the same is deleted here."""
+        if self._has_begun and is_clean and not is_stored and self._route.action == "file":
+            end_unfinished_uploads(self._route.image)
         if self._entry is not None and is_clean:
             self._entry.close()
         elif self._entry is not None:
