@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.examination import codes, examine, examine_sparse, names, policies
 from support.images import MIB, padded, patched
@@ -97,6 +99,16 @@ def test_iso_in_the_unused_space_of_a_qcow2_is_refused(entries: list[int], also:
     examination = examine(qcow2_with_an_iso(entries))
     assert names(examination) == ["qcow2", "iso"]
     assert codes(examination) == {"ambiguous"} | also
+
+
+@given(st.sets(st.integers(5, 70), max_size=64), st.sets(st.integers(5, 70), max_size=10), st.booleans())
+def test_iso_is_content_exactly_if_the_guest_reads_its_first_cluster(
+    data: set[int], zeros: set[int], size_known: bool
+) -> None:
+    entries = [at * CLUSTER | (at in zeros) for at in sorted(data)]
+    examination = examine(qcow2_with_an_iso(entries), size_known=size_known, cut=10000)
+    assert names(examination) == (["qcow2"] if FIRST in data - zeros else ["qcow2", "iso"])
+    assert codes(examination) == ({"format-in-data"} if FIRST in data - zeros else {"ambiguous"})
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "qcow2-4096", "vmdk", "vdi", "vpc", "qed", "parallels", "vhdx"])

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from .match import InnerExamination
 
-_MAX_LAST = 1024
-"""Regions at the end before those that are no longer near the end are dropped: blocks of 512 bytes fill
-:data:`TAIL_BYTES` with 256."""
+_MAX_BLOCKS = 1024
+"""Blocks of 512 bytes that do not overlap fill :data:`HEAD_BYTES` with 144, and :data:`TAIL_BYTES` with 256. If there
+are more, those that are no longer near the end are dropped, then any others: they overlap, and count as no data."""
 
 
 class Region:
@@ -28,46 +28,53 @@ class Region:
 
 
 class DataArea:
-    """The regions of a container, as its tables or headers state them."""
+    """The regions of a container, as its tables or headers state them. `total` is the length of the file, None if
+    unknown."""
 
-    __slots__ = ("_end", "_first", "_last")
+    __slots__ = ("_blocks", "_end", "_regions", "_total")
 
-    def __init__(self) -> None:
-        self._first: dict[int, Region] = {}
-        self._last: dict[int, Region] = {}
+    def __init__(self, total: "int | None") -> None:
+        self._total = total
+        self._regions: dict[int, Region] = {}
+        self._blocks: dict[int, int] = {}
+        """Start and length of blocks, of which an image may have millions."""
         self._end = 0
 
     def add(
         self, start: int, length: int, content: "InnerExamination | None" = None, *, base: "int | None" = None
     ) -> None:
-        """Add `length` bytes at `start`."""
+        """Add `length` bytes at `start`. Regions far from both ends of the file are dropped."""
         if length <= 0:
             return
         region = Region(start, start + length, start if base is None else base, content)
         self._end = max(self._end, region.end)
-        if start < HEAD_BYTES:
-            self._first.setdefault(start, region)
-        if region.end > self._end - TAIL_BYTES:
-            self._last.setdefault(start, region)
-        if len(self._last) > _MAX_LAST:
-            bound = self._end - TAIL_BYTES
-            self._last = {at: last for at, last in self._last.items() if last.end > bound}
+        self._regions.setdefault(start, region)
+        bound = self._end - TAIL_BYTES
+        self._regions = {at: kept for at, kept in self._regions.items() if at < HEAD_BYTES or kept.end > bound}
 
     def add_blocks(self, starts: "Iterable[int]", length: int) -> None:
         """Add `length` bytes at each of `starts`."""
         starts = list(starts)
         if not starts:
             return
-        self._end = max(self._end, max(starts) + length)
+        end = max(starts) + length
+        if self._total is not None and end <= self._total - TAIL_BYTES and min(starts) >= HEAD_BYTES:
+            return
+        self._end = max(self._end, end)
         bound = self._end - TAIL_BYTES - length
-        for start in starts:
-            if start < HEAD_BYTES or start > bound:
-                self.add(start, length)
+        near = {start: length for start in starts if start < HEAD_BYTES or start > bound}
+        if len(self._blocks) + len(near) > _MAX_BLOCKS:
+            self._blocks = {at: size for at, size in self._blocks.items() if at < HEAD_BYTES or at > bound}
+            if len(self._blocks) + len(near) > _MAX_BLOCKS:
+                return
+        self._blocks |= near
 
     def region_at(self, offset: int) -> "Region | None":
         """The region with the byte at `offset`; None if it is in no region, or neither at the start nor at the end."""
-        for regions in (self._first, self._last):
-            for region in regions.values():
-                if region.start <= offset < region.end:
-                    return region
+        for region in self._regions.values():
+            if region.start <= offset < region.end:
+                return region
+        for start, length in self._blocks.items():
+            if start <= offset < start + length:
+                return Region(start, start + length, start, None)
         return None

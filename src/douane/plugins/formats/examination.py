@@ -2,6 +2,7 @@
 
 from . import containment, polyglot
 from .base import HEAD_BYTES
+from .bytes_at_hand import BytesAtHand
 from .match import Finding, Match
 from .requests import START_BYTES, TAIL_BYTES, Assembled, Bytes, Inside, Tail
 
@@ -52,23 +53,23 @@ class Examination:
         self._formats = formats
         self.matches: list[Match] = []
         self.contained: list[Match] = []
-        self.position = 0
-        """Bytes fed so far."""
         self.recognised = False
         """True once the start of the image was compared with all formats."""
         self.ended = False
         self._size = size
         self._depth = depth
-        self._start = bytearray()
-        self._tail = bytearray()
-        self._chunk = memoryview(b"")
-        self._chunk_at = 0
+        self._at_hand = BytesAtHand()
         self._tasks: list[_Task] = []
         self._reader_count = 0
         self._next = 0
         """The lowest offset that a reader has requested and not received."""
         self.joint_findings: list[Finding] = []
         """Findings about the formats together."""
+
+    @property
+    def position(self) -> int:
+        """Bytes fed so far."""
+        return self._at_hand.position
 
     @property
     def findings(self) -> "list[Finding]":
@@ -100,16 +101,14 @@ class Examination:
 
     def feed(self, chunk: memoryview) -> None:
         """Take the next bytes."""
-        length = len(chunk)
-        self._keep(chunk, length)
-        self._chunk, self._chunk_at = chunk, self.position
-        self.position += length
+        at_hand = self._at_hand
+        at_hand.feed(chunk)
         if not self.recognised:
-            if self.position >= HEAD_BYTES:
+            if at_hand.position >= HEAD_BYTES:
                 self._recognise()
-        elif self.position > self._next:
+        elif at_hand.position > self._next:
             self._serve()
-        self._chunk = memoryview(b"")
+        at_hand.release()
 
     def skippable(self) -> int:
         """The number of next bytes that no reader has requested: :meth:`skip` may pass over them."""
@@ -120,16 +119,16 @@ class Examination:
     def skip(self, length: int) -> None:
         """Pass over `length` bytes, at most :meth:`skippable`, as if they had been fed."""
         if length:
-            self._tail.clear()
-            self.position += length
+            self._at_hand.skip(length)
 
     def finish(self) -> None:
         """End the image."""
         self._size = self.position
         self.ended = True
+        self._at_hand.end()
         if not self.recognised:
             self._recognise()
-        tail = bytes(self._tail)
+        tail = self._at_hand.last(TAIL_BYTES)
         for form in self._formats:
             matched = any(match.name == form.name for match in (*self.matches, *self.contained))
             if not matched and _is_recognised(form.ends, tail, self.position):
@@ -141,40 +140,13 @@ class Examination:
                 self._end_request(task)
             self._serve()
         self._judge()
-        self._start, self._tail = bytearray(), bytearray()  # an archive holds this examination to its own end
-
-    # bytes at hand
-
-    def _keep(self, chunk: memoryview, length: int) -> None:
-        room = START_BYTES - len(self._start)
-        if room > 0 and len(self._start) == self.position:
-            self._start += chunk[:room]
-        if length >= TAIL_BYTES:
-            self._tail[:] = chunk[length - TAIL_BYTES :]
-            return
-        self._tail += chunk
-        if len(self._tail) > 2 * TAIL_BYTES:
-            del self._tail[:-TAIL_BYTES]
-
-    def _at(self, offset: int, read_to: int) -> "memoryview | None":
-        """The bytes at hand from `offset` on; empty if they have not arrived, None if they have passed."""
-        if offset >= self.position:
-            return memoryview(b"")
-        if offset < len(self._start):
-            return memoryview(self._start)[offset:]
-        if self.ended:
-            tail = memoryview(self._tail)[-TAIL_BYTES:]
-            length = self.position - offset
-            return tail[len(tail) - length :] if length <= len(tail) else None
-        if offset >= read_to and offset >= self._chunk_at:
-            return self._chunk[offset - self._chunk_at :]
-        return None
+        self._at_hand.clear()  # an archive holds this examination to its own end
 
     # readers
 
     def _recognise(self) -> None:
         self.recognised = True
-        head = bytes(self._start[:HEAD_BYTES])
+        head = self._at_hand.first(HEAD_BYTES)
         for form in self._formats:
             if _is_recognised(form.begins, head):
                 self._add(form, "start")
@@ -213,7 +185,7 @@ class Examination:
             request = task.request
             if isinstance(request, Bytes):
                 if len(task.received) < request.length:
-                    piece = self._at(request.offset + len(task.received), task.read_to)
+                    piece = self._at_hand.at(request.offset + len(task.received), task.read_to)
                     if piece is None:
                         return self._miss(task, request.what, essential=request.essential)
                     task.received += piece[: request.length - len(task.received)]
@@ -227,7 +199,7 @@ class Examination:
                 inner = task.inner
                 assert inner is not None
                 if inner.position < request.length:
-                    piece = self._at(request.offset + inner.position, task.read_to)
+                    piece = self._at_hand.at(request.offset + inner.position, task.read_to)
                     if piece is None:
                         return self._miss(task, request.name, essential=True)
                     if not len(piece):
@@ -253,7 +225,7 @@ class Examination:
         """Answer the open request at the end of the image, or close its reader as truncated."""
         request = task.request
         if isinstance(request, Tail):
-            self._resume_or_drop(task, bytes(self._tail[-request.length :]) if request.length else b"")
+            self._resume_or_drop(task, self._at_hand.last(request.length))
         elif isinstance(request, Bytes):
             if len(task.received) < request.length and request.offset + len(task.received) >= self.position:
                 if request.short:

@@ -91,7 +91,7 @@ class Match:
         self.fields: list[Field] = []
         self.inner: list[tuple[str, InnerExamination]] = []
         """The images in an archive: the member's name, and its examination."""
-        self.data = DataArea()
+        self.data = DataArea(size)
         """Where a container keeps its content, as far as its tables have been read."""
         self.signatures: tuple[int, ...] = (0,)
         """The offsets of the bytes by which the format was recognised, if they are not in the header of the image."""
