@@ -69,6 +69,7 @@ def examine(
         "warnings": [[warned.code, warned.message] for warned in verdict.warnings],
         "properties": verdict.properties,
         "proposed": verdict.proposed,
+        "documents": verdict.documents,
         "is": [verdict.ran.kind, verdict.ran.reads, verdict.ran.api],
     }
     if log is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .conversation import image
+
 PATTERN = {"hex": "".join(f"{n:02x}" for n in range(256))}
 SMALL = [{**PATTERN, "times": 12}]
 NEEDLE = b"forbidden text".hex()
@@ -69,6 +71,10 @@ def _stream(about: str, plugin: str, image: Any, **more: Any) -> dict[str, Any]:
 TEXT_FOUND = {"outcome": "refused", "plugin": "refused", "code": "text-found"}
 ACCEPTED = {"outcome": "accepted", "plugin": "accepted"}
 FAILED = {"outcome": "undecided", "plugin": "failed"}
+DOCUMENTS = {
+    "packages": [{"name": "bash", "bytes": 1 << 63, "ratio": 0.5, "of": None}],
+    "notes": {"head": image(SMALL)[:4].hex(), "deep": [[["é", True]]]},
+}
 TEXT = {"plan": {"config": {"text": "forbidden text"}}}
 
 RECORDINGS: dict[str, dict[str, Any]] = {
@@ -125,6 +131,16 @@ RECORDINGS: dict[str, dict[str, Any]] = {
         "findings.py:Findings",
         SMALL,
         expected={**FAILED, "code": "plugin-properties"},
+    ),
+    "documents": _stream(
+        "documents with an accept", "documents.py:Documents", SMALL, expected={**ACCEPTED, "documents": DOCUMENTS}
+    ),
+    "documents-refused": _stream(
+        "documents with a refusal",
+        "documents.py:Documents",
+        SMALL,
+        plan={"config": {"refuse": True}},
+        expected={"outcome": "refused", "code": "unwanted", "documents": DOCUMENTS},
     ),
     "at-random": _stream(
         "a seekable file, its path, read and iteration",
