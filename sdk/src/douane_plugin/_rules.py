@@ -40,7 +40,6 @@ def check_properties(plugin: str, properties: Any) -> dict[str, PropertyValue]:
                 else f"property {name!r:.80}: a key has 1 to {wire.MAX_PROPERTY_KEY} of a-z 0-9 _"
             )
         by_name[f"{plugin}.{key}"] = _check_value(key, value)
-    _check_size("properties", by_name)
     return by_name
 
 
@@ -80,13 +79,6 @@ def _check_document(name: str, value: Any, depth: int) -> None:
         raise BadProperties(f"document {name!r} holds an integer of more than 64 bits")
 
 
-def _check_size(kind: str, properties: Any) -> None:
-    """Bound all values together: texts that JSON escapes are up to twelve times as long in a report."""
-    size = len(json.dumps(properties, separators=(",", ":")))
-    if size > wire.MAX_PROPERTIES_BYTES:
-        raise BadProperties(f"its {kind} are {size} bytes of JSON; at most {wire.MAX_PROPERTIES_BYTES} are allowed")
-
-
 def _check_value(key: str, value: Any) -> PropertyValue:
     """Return the value; of a text, each run of control characters is a space: others print it."""
     if isinstance(value, str):
@@ -121,7 +113,6 @@ def check_proposed(may_set: Sequence[str], proposed: Any) -> dict[str, Optional[
             allowed = ", ".join(may_set) or "nothing"
             raise BadProperties(f"it proposed the property {name!r}; its 'may_set' lists {allowed}")
         checked[name] = None if value is None else _check_value(name, value)
-    _check_size("proposed properties", checked)
     return checked
 
 

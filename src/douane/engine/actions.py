@@ -70,6 +70,12 @@ class TakeOutput(Action, frozen=True):
     plugin: str
 
 
+class EndOutput(Action, frozen=True):
+    """The transform of `stage` has accepted and its process has ended: all of its output is in the pipe."""
+
+    stage: int
+
+
 class PassOnFile(Action, frozen=True):
     """Fill the ring after `stage` with the file of `stage`."""
 

@@ -18,6 +18,7 @@ from douane.units import show_duration
 from .actions import (
     Action,
     BeginStage,
+    EndOutput,
     FailPlugin,
     FinishRing,
     ForceDecision,
@@ -242,10 +243,16 @@ class Decisions:
         return self._finish_output(stage)
 
     def _finish_output(self, stage: Stage) -> list[Action]:
-        """Finish the next ring once the transform's pipe has ended *and* the transform has accepted."""
+        """Finish the next ring once the transform's output has ended *and* the transform has accepted.
+
+        The answer ends the output, and not the last descriptor of the pipe: somebody else could hold that open.
+        """
         verdict = stage.transform.verdict if stage.transform is not None else None
         is_whole = stage.output is Output.ENDED and verdict is not None and verdict.outcome == "accepted"
-        return [FinishRing(stage.number + 1)] if is_whole else []
+        if is_whole:
+            return [FinishRing(stage.number + 1)]
+        is_last = stage.output is Output.FLOWING and verdict is not None and verdict.outcome == "accepted"
+        return [EndOutput(stage.number)] if is_last else []
 
     def _on_spool_failure(self, stage: Stage, error: DouaneError) -> list[Action]:
         readers = [plugin for plugin in stage.waiting if plugin.verdict is None]

@@ -18,6 +18,7 @@ from douane.stream.source import Source
 from .actions import (
     Action,
     BeginStage,
+    EndOutput,
     FailPlugin,
     FinishRing,
     ForceDecision,
@@ -113,6 +114,8 @@ class Run:
                 processes[plugin].force_decision()
             case TakeOutput(stage, plugin):
                 streams.take_output(stage, processes[plugin])
+            case EndOutput(stage):
+                streams.end_output(stage)
             case PassOnFile(stage):
                 streams.pass_on_file(stage)
             case FinishRing(ring):

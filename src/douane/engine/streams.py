@@ -117,6 +117,12 @@ class Streams:
         self._stages[stage].output = feed
         self._feed(feed)
 
+    def end_output(self, stage: int) -> None:
+        """The process that wrote the output has ended: take what its pipe still holds."""
+        output = self._stages[stage].output
+        if output is not None:
+            output.writer_ended()
+
     def pass_on_file(self, stage: int) -> None:
         """Fill the ring after `stage` with the file that its transform has seen and leaves as it is."""
         source = FileSource(self._rings.open_file(stage), self._source.name)
@@ -190,6 +196,10 @@ class Streams:
         for feed in self._feeds:
             feed.join()
         self.join()
+        for stage in self._stages:
+            output, stage.output = stage.output, None
+            if output is not None:
+                output.close()
 
 
 def _bytes(ring: Ring, digests: Sequence[Digest], *, complete: bool) -> Bytes:

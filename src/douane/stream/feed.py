@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -70,7 +71,10 @@ class SourceFeed(Feed):
 
 
 class OutputFeed(Feed):
-    """Copy a transform's output from its pipe into a ring: no plugin may read memory that another can write."""
+    """Copy a transform's output from its pipe into a ring: no plugin may read memory that another can write.
+
+    The output ends with the pipe, or when :meth:`writer_ended` was called and the pipe is empty.
+    """
 
     def __init__(
         self,
@@ -91,12 +95,21 @@ class OutputFeed(Feed):
         self._arrived = arrived
         self._max_output = max_output
         self._max_ratio = max_ratio
+        self._end_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def writer_ended(self) -> None:
+        """The transform has answered and its process is gone. Whoever still holds its pipe adds nothing."""
+        os.eventfd_write(self._end_fd, 1)
+
+    def close(self) -> None:
+        """Close what it has opened, after `join`."""
+        os.close(self._end_fd)
 
     def _fill(self) -> None:
         ring = self._ring
         while True:
             place = ring.reserve()
-            filled = fill_slot(self._fd, ring, place, f"the output of {self._name!r}", self._add)
+            filled = fill_slot(self._fd, ring, place, f"the output of {self._name!r}", self._add, self._end_fd)
             with ring.view[place : place + filled] as view:
                 runs = data_runs(view) if filled else []
             self._data_bytes += sum(end - start for start, end in runs)

@@ -147,8 +147,12 @@ class StreamSource:
             os.close(self._fd)
 
 
-def fill_slot(fd: int, ring: Ring, place: int, name: str, arrived: Callable[[int], None] | None = None) -> int:
+def fill_slot(
+    fd: int, ring: Ring, place: int, name: str, arrived: Callable[[int], None] | None = None, end_fd: int | None = None
+) -> int:
     """Read from a stream until the slot at `place` is full or the stream ends; return the number of bytes.
+
+    The stream also ends when nothing is in it and `end_fd` can be read: nobody has anything more to write.
 
     A slot is published when it is full: many small chunks would cost every reader a wake-up each. `arrived` is called
     with the length of each piece. Raises SourceError, and RingStopped as soon as the run has ended, also while the
@@ -157,10 +161,15 @@ def fill_slot(fd: int, ring: Ring, place: int, name: str, arrived: Callable[[int
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     poll.register(ring.stop_fd, select.POLLIN)
+    if end_fd is not None:
+        poll.register(end_fd, select.POLLIN)
     filled = 0
     while filled < ring.slot_bytes:
-        if any(ready == ring.stop_fd for ready, _ in poll.poll()):
+        ready = {ready_fd for ready_fd, _ in poll.poll()}
+        if ring.stop_fd in ready:
             raise RingStopped
+        if fd not in ready:
+            break
         try:
             count = os.readv(fd, [ring.view[place + filled : place + ring.slot_bytes]])
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 
@@ -67,6 +68,12 @@ class ScratchFiles:
         return sum(map(disk_bytes, self.fds))
 
     def close(self) -> None:
-        """Close the files; when the plugin's process has ended, nothing is left of them. Idempotent."""
+        """Empty the files and close them, after the end of the plugin's process. Idempotent.
+
+        Emptied, because the space of a file without a name is taken until its last descriptor is closed, whose ever.
+        """
         while self.fds:
-            os.close(self.fds.pop())
+            fd = self.fds.pop()
+            with contextlib.suppress(OSError):  # closing is what counts
+                os.ftruncate(fd, 0)
+            os.close(fd)

@@ -108,7 +108,7 @@ def test_a_transform_writes_into_the_clients_file(start_agent: StartAgent, tmp_p
 def test_a_report_of_any_length_that_the_plugins_may_have_reaches_the_client(
     start_agent: StartAgent, image: Path
 ) -> None:
-    toml = "\n".join(plan("Talkative").replace('"talkative"', f'"talkative{number}"') for number in range(5))
+    toml = "\n".join(plan("Talkative").replace('"talkative"', f'"talkative{number}"') for number in range(2))
     report = inspect(Agent(start_agent(toml).socket), image)
     assert report.outcome == "accepted"
     assert len(json.dumps(report.to_json())) > 8 * MIB

@@ -190,6 +190,12 @@ TABLE = [
     ),
     pytest.param(
         lambda: [transform(T), inspector(A)],
+        [START, TransformDecided(T, unchanged=False), verdict(T)],
+        ["EndOutput 0", "ReleasePlugin t"],
+        id="the answer ends the output, and not whoever holds its pipe",
+    ),
+    pytest.param(
+        lambda: [transform(T), inspector(A)],
         [START, TransformDecided(T, unchanged=False), OutputEnded(0, LimitExceeded("too much"))],
         ["RefuseOutput t transform-limit too much"],
         id="too much output is refused",

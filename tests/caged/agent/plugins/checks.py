@@ -29,7 +29,7 @@ class Talkative(Inspector):
     def inspect(self, image):
         for _ in range(100):
             self.warn("long", "\N{GRINNING FACE}" * 1000)
-        return {f"p{number}": "\N{GRINNING FACE}" * 600 for number in range(64)}
+        return {f"p{number}": "\N{GRINNING FACE}" * 4096 for number in range(64)}
 
 
 class Slow(Inspector):
