@@ -10,7 +10,8 @@ Authors of a runtime in another language need this module; authors of plugins do
 LEVEL = 1
 HEADER_BYTES = 8
 MAX_PAYLOAD = 4 << 20
-"""Longest payload, in bytes, of a frame that the plugin sends. The engine's LOAD may be longer."""
+"""Longest payload, in bytes, of a frame that the plugin sends; so it bounds a plugin's part of a report, too. The
+engine's LOAD may be longer."""
 
 # plugin -> engine
 CAGED = 1  # JSON; sent by the launcher before any code of the plugin is loaded
