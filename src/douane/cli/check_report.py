@@ -54,6 +54,8 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
     remarks += [
         f"removes {name}" if value is None else f"sets {name}={value}" for name, value in verdict.proposed.items()
     ]
+    if verdict.documents:
+        remarks.append(f"attached {', '.join(verdict.documents)} (--json shows documents)")
     return (
         verdict.plugin,
         verdict.outcome,

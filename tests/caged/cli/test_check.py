@@ -207,3 +207,22 @@ def test_what_plugins_say_is_shown_when_it_is_asked_for(douane: Program, qcow2: 
     assert "speaks: from print" in result.stderr.splitlines()
     assert "speaks: from the log" in result.stderr.splitlines()
     assert "warning old: the image is old" in result.text
+
+
+def test_documents_are_named_for_a_person_and_shown_as_json(douane: Program, raw: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "inventory.py"
+    plugin.write_text(
+        "from douane_plugin import Inspector\n"
+        "class Inventory(Inspector):\n"
+        "    reads = 'nothing'\n"
+        "    def inspect(self, image):\n"
+        "        self.attach('packages', [{'name': 'bash'}])\n"
+    )
+    printed = douane.run("check", raw, "--plugin", f"{plugin}:Inventory")
+    assert "attached packages" in printed.text
+    [verdict] = [
+        verdict
+        for verdict in douane.run("check", raw, "--plugin", f"{plugin}:Inventory", "--json").json["verdicts"]
+        if verdict["plugin"] == "inventory"
+    ]
+    assert verdict["documents"] == {"packages": [{"name": "bash"}]}
