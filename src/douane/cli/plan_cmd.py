@@ -91,5 +91,6 @@ def _row(number: int, process: PluginProcess) -> tuple[str, ...]:
         f"start {show_duration(spec.start)}, stall {show_duration(spec.stall)}, total {show_duration(spec.timeout)}",
         show_size(spec.memory),
         config,
-        ", ".join(f"{name} = {target}" for name, target in spec.grants.items()),
+        ", ".join(f"{name} = {target}" for name, target in spec.grants.items())
+        + (f" (as {spec.connect_as})" if spec.connect_as is not None else ""),
     )

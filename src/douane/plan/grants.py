@@ -8,6 +8,7 @@ import stat
 
 from douane.errors import GrantUnavailable, PlanError
 
+from .connect_as import connect_unix
 from .model import PluginSpec
 
 CONNECT_SECONDS = 10.0
@@ -28,9 +29,7 @@ def open_grant(spec: PluginSpec, name: str) -> tuple[int, str]:
         return _open_file(subject, spec.path(address)), "file"
     try:
         if kind == "unix":
-            peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            peer.settimeout(CONNECT_SECONDS)
-            peer.connect(spec.path(address))
+            peer = connect_unix(spec.path(address), CONNECT_SECONDS, spec.connect_as)
         else:
             host, _, port = address.rpartition(":")
             if not host or not port.isdigit():

@@ -58,6 +58,9 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     grants: dict[str, str] = {}
     """The targets of granted resources (``unix:/run/x.sock``), by name."""
 
+    connect_as: str | None = None
+    """The user as whom Unix sockets in `grants` are connected; None is the user of Douane."""
+
     max_output: int = 128 * GiB
     """Bytes that a transform may produce."""
 
@@ -99,7 +102,8 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     def config_digest(self) -> str:
         """SHA-256 (hex) of the plugin's configuration, grants included, in a canonical form."""
-        canonical = msgspec.json.encode([self.config, self.texts, self.grants], order="deterministic")
+        user = [self.connect_as] if self.connect_as is not None else []
+        canonical = msgspec.json.encode([self.config, self.texts, self.grants, *user], order="deterministic")
         return hashlib.sha256(canonical).hexdigest()
 
 

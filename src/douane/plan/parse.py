@@ -45,6 +45,7 @@ class _PluginTable(msgspec.Struct, forbid_unknown_fields=True):
     programs: list[str] = []
     config: dict[str, Any] = {}
     grants: dict[str, str] = {}
+    connect_as: str | None = None
     max_output: str | int | None = None
     max_ratio: float | None = None
     may_set: list[str] = []
@@ -191,6 +192,8 @@ def _complete(raw: _PluginTable, subject: str, base: str) -> PluginSpec:
                 f"{subject}: 'may_set' lists names of properties, with * for any number of characters at the end "
                 f"(hw_*), not {pattern!r:.60}"
             )
+    if raw.connect_as is not None and not any(target.startswith("unix:") for target in raw.grants.values()):
+        raise PlanError(f"{subject}: 'connect_as' is for grants of the form unix:PATH, and there is none")
     return PluginSpec(
         name=raw.name,
         use=raw.use,
@@ -200,6 +203,7 @@ def _complete(raw: _PluginTable, subject: str, base: str) -> PluginSpec:
         may_set=tuple(raw.may_set),
         config=raw.config,
         grants=raw.grants,
+        connect_as=raw.connect_as,
         only=_doors(raw, subject),
         exempt_roles=tuple(raw.exempt_roles),
         base=base,
