@@ -81,7 +81,9 @@ def _run() -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)  # it repeats arguments, such as the names of files that others have chosen
+        _report_text(text.getvalue().rstrip(), prefix="")
         _report_json(code="wrong-usage", message=error.format_message())
         return error.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -112,10 +114,10 @@ def _report(code: str, message: str, notes: Iterable[str] = ()) -> None:
     _report_json(code, message)
 
 
-def _report_text(message: str, notes: Iterable[str] = ()) -> None:
+def _report_text(message: str, notes: Iterable[str] = (), prefix: str = "douane: ") -> None:
     from .output import say
 
-    say(f"douane: {message}")
+    say(f"{prefix}{message}")
     for note in notes:
         say(note.rstrip())
 

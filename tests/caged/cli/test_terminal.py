@@ -90,8 +90,8 @@ def test_a_tenants_name_moves_no_cursor_and_makes_no_second_row(douane: Program,
 
 def test_a_files_name_moves_no_cursor(douane: Program, qcow2: Path) -> None:
     qcow2 = qcow2.rename(qcow2.with_name("a\x1b[2Jb.qcow2"))
-    for file in (qcow2, "gone\x1b[2J"):
-        _, screen = on_a_terminal(douane, "check", file)
+    for files in ([qcow2], ["gone\x1b[2J"], [qcow2, "another\x1b[2J"], ["--bad\x1b[2J"]):
+        _, screen = on_a_terminal(douane, "check", *files)
         assert "\x1b[2J" not in screen
 
 
