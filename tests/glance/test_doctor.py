@@ -312,6 +312,56 @@ def test_the_doctor_says_whom_a_transform_locks_out(tmp_path: Path, binding: str
     assert all(word in examination.text("plan", "transforms") for word in words)
 
 
+REFUSING = """
+from douane_plugin import Inspector, Reject
+
+class NoNova(Inspector):
+    reads = "nothing"
+
+    def inspect(self, image):
+        if image.disk_format == "qcow2":
+            raise Reject("no-qcow2", "this site has no qcow2")
+        if DIES:
+            raise RuntimeError("it is broken")
+"""
+SERVER, VOLUME_SERVER = "Nova: snapshot of a server", "Nova: snapshot of a server that boots from a volume"
+VOLUME = "Cinder: image of a volume"
+
+
+def test_the_doctor_tries_what_nova_and_cinder_upload(tmp_path: Path) -> None:
+    examination = examine(tmp_path)
+    assert [examination.state("upload", name) for name in (SERVER, VOLUME_SERVER, VOLUME)] == ["ok"] * 3
+
+
+@pytest.mark.parametrize("exempt", ["", 'exempt_roles = ["service"]'])
+def test_the_doctor_says_which_images_of_services_the_plan_refuses(tmp_path: Path, exempt: str) -> None:
+    plugin = tmp_path / "refusing.py"
+    plugin.write_text(REFUSING.replace("DIES", "False"))
+    plan = (
+        '[[plugin]]\nname = "format"\nuse = "format"\nconfig = { empty = "refuse" }\n'
+        f'[[plugin]]\nname = "site"\nuse = "{plugin}:NoNova"\n'
+    )
+    examination = examine(tmp_path / "1", plan=plan)
+    assert examination.code == 0
+    assert [examination.state("upload", name) for name in (SERVER, VOLUME_SERVER, VOLUME)] == ["advice", "advice", "ok"]
+    assert "site: no-qcow2: this site has no qcow2" in examination.text("upload", SERVER)
+    assert "format: empty" in examination.text("upload", VOLUME_SERVER)
+
+    convert = f'[[plugin]]\nname = "convert"\nuse = "convert"\nprograms = ["qemu-img"]\nscratch = "1GiB"\n{exempt}\n'
+    examination = examine(tmp_path / "2", plan=PLAN + convert)
+    assert examination.state("upload", SERVER) == ("ok" if exempt else "advice")
+    assert ("needs-import" in examination.text("upload", SERVER)) == (not exempt)
+    assert examination.state("upload", VOLUME) == "ok", "it is raw already"
+
+
+def test_a_plugin_that_fails_is_wrong(tmp_path: Path) -> None:
+    plugin = tmp_path / "broken.py"
+    plugin.write_text(REFUSING.replace("DIES", "True"))
+    examination = examine(tmp_path / "1", plan=f'[[plugin]]\nname = "site"\nuse = "{plugin}:NoNova"\n')
+    assert examination.wrong_points() == {("upload", VOLUME_SERVER), ("upload", VOLUME)}
+    assert "site: plugin-error" in examination.text("upload", VOLUME)
+
+
 # ---- imports
 
 

@@ -28,18 +28,13 @@ def examine(
     yield from find_glance(site, config_files, config_dirs)
     if not site.is_read:
         return
-    from . import (
-        doors,
-        imports,
-        pipeline,
-        plan,
-        properties,
-        staging,
-    )  # they import Glance, which is known to be there now
+    # They import Glance, which is known to be there now.
+    from . import doors, imports, pipeline, plan, properties, samples, staging
 
     parts: dict[str, Callable[[], Iterator[Point]]] = {
         "pipeline": lambda: pipeline.examine(site, paste),
         "plan": lambda: plan.examine(site),
+        "upload": lambda: samples.examine(site),
         "properties": lambda: properties.examine(site),
         "import": lambda: imports.examine(site),
         "staging": lambda: staging.examine(site),
