@@ -95,7 +95,8 @@ class Session:
             check_result(result, image)
         arrival = Arrival(self._desk.min_rate)
         try:
-            self._wait_for_slot(arrival)
+            self._connection.send(Waiting())
+            self._wait_for_slot(arrival, self._desk.wait)
             served = self._desk.current_plan()
             arrival.start()
             self._connection.send(Started(served.facts.digest))
@@ -126,15 +127,16 @@ class Session:
         pace = Pace(self._desk.min_rate)
         return PipeSource(fd, request.name, request.size, self._connection, self._desk.slots, arrival, pace)
 
-    def _wait_for_slot(self, arrival: Arrival) -> None:
+    def _wait_for_slot(self, arrival: Arrival, seconds: float) -> None:
         """Raises AgentError, and Hangup if the client is gone."""
-        self._connection.send(Waiting())
-        end = time.monotonic() + self._desk.wait
+        end = time.monotonic() + seconds
         self._desk.slots.enqueue(arrival)
         while not arrival.changed.wait(min(_CHECK_SECONDS, max(0.0, end - time.monotonic()))):
             self._check_connection()
             if time.monotonic() >= end:
                 raise busy(self._desk.wait)
+        if arrival.place is Place.LEFT:
+            raise self._too_slow()
 
     def _gather(self, pipe: int, arrival: Arrival, deadline: float) -> None:
         """Wait, without a slot, until there are bytes enough to start plugins for. Raises AgentError, and Hangup."""
@@ -142,14 +144,19 @@ class Session:
         if _holds(pipe, min(START_BYTES, half), Pace.FIRST_SECONDS):
             return
         end = time.monotonic() + deadline
+        arrival.changed.clear()
         self._desk.slots.gather(arrival)
         while not _holds(pipe, half, _GATHER_SECONDS):
             arrival.bytes_arrived = pending_bytes(pipe)
             self._check_connection()
             if arrival.place is Place.LEFT or time.monotonic() >= end:
                 raise self._too_slow()
+        self._check_connection()
         arrival.bytes_arrived = 0  # from here on, its source counts them
-        self._desk.slots.slow_down(arrival)
+        if _is_closed(pipe):  # all of it is here, and needs a slot for a moment only
+            self._wait_for_slot(arrival, end - time.monotonic())
+        else:
+            self._desk.slots.slow_down(arrival)
 
     def _too_slow(self) -> AgentError:
         message = "the image came too slowly while others waited"
@@ -194,6 +201,12 @@ def _holds(pipe: int, count: int, seconds: float) -> bool:
         if poll.poll(min(0.01, remaining) * 1000):
             return True
     return True
+
+
+def _is_closed(pipe: int) -> bool:
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return bool(poll.poll(0))
 
 
 def _request(fields: dict[str, Any]) -> Request:

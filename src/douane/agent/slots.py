@@ -77,10 +77,10 @@ class Slots:
     def enqueue(self, arrival: Arrival) -> None:
         """Give it a slot as soon as those before it have had theirs: its place is SLOT then, and `changed` is set.
 
-        A slow image keeps its place meanwhile.
+        An image that has a place already keeps it meanwhile.
         """
         with self._lock:
-            if arrival.place in (Place.QUEUED, Place.SLOW) and arrival not in self._queue:
+            if arrival.place in (Place.QUEUED, Place.GATHERING, Place.SLOW) and arrival not in self._queue:
                 self._arrivals.add(arrival)
                 self._queue.append(arrival)
                 self._grant()
@@ -109,6 +109,8 @@ class Slots:
             if arrival.place is Place.LEFT:
                 return
             arrival.place = place
+            if arrival in self._queue:
+                self._queue.remove(arrival)
             if sum(other.place is Place.SLOW for other in self._arrivals) > self._slow_count and not self._evict(
                 (Place.SLOW,)
             ):

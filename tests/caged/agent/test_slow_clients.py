@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,18 @@ def test_the_slowest_image_gives_way_where_there_are_too_many(
             upload.result()
         assert (caught.value.code, caught.value.retry_after) == ("too-slow", 300.0)
     assert accepts_images(agent, tmp_path)
+
+
+def test_all_slow_images_that_come_to_their_end_are_inspected(
+    start_agent: StartAgent, uploads: list[AgentInspection]
+) -> None:
+    agent = Agent(start_agent(plan("Sha"), "--at-once", "1", "--slow", "1").socket)
+    for number in range(6):
+        uploads.append(agent.begin(DeclaredImage(), None, f"upload {number}"))
+        uploads[-1].write(b"x")
+    with ThreadPoolExecutor() as pool:
+        reports = list(pool.map(AgentInspection.finish, uploads))
+    assert [report.outcome for report in reports] == ["accepted"] * 6
 
 
 def test_clients_that_say_nothing_do_not_close_the_agent(start_agent: StartAgent, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class AnyOrder(RuleBasedStateMachine):
             return
         if action == "gather" and arrival.place is Place.SLOW:
             return
-        if action == "enqueue" and arrival.place in (Place.QUEUED, Place.SLOW):
+        if action == "enqueue" and arrival.place is Place.QUEUED:
             self.queued.add(arrival)
         getattr(self.slots, action)(arrival)
 
