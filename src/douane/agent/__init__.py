@@ -11,8 +11,8 @@
 For another message, write a struct in ``protocol.py`` and add it to its union there.
 """
 
-from .client import Agent, AgentInspection
+from .client import Agent, AgentInspection, has_green_threads
 from .served_plan import ServedPlan
 from .server import Options, serve
 
-__all__ = ["Agent", "AgentInspection", "Options", "ServedPlan", "serve"]
+__all__ = ["Agent", "AgentInspection", "Options", "ServedPlan", "has_green_threads", "serve"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import selectors
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -29,6 +31,7 @@ from .protocol import (
     Reported,
     Started,
     Waiting,
+    wait_until_ready,
 )
 
 _T = TypeVar("_T")
@@ -135,6 +138,7 @@ class AgentInspection:
         try:
             read_end, self._pipe = os.pipe2(os.O_CLOEXEC)
             try:
+                os.set_blocking(self._pipe, not has_green_threads())
                 with contextlib.suppress(OSError):  # a host may limit the size of pipes; a smaller one works, too
                     fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
                 with _unavailable():
@@ -169,6 +173,9 @@ class AgentInspection:
                 written = os.writev(self._pipe, pieces)
             except BrokenPipeError:
                 raise RunEnded from None
+            except BlockingIOError:
+                wait_until_ready(self._pipe, selectors.EVENT_WRITE, None)
+                continue
             while pieces and written >= len(pieces[0]):
                 written -= len(pieces.pop(0))
             if written:
@@ -203,6 +210,12 @@ class AgentInspection:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+
+
+def has_green_threads() -> bool:
+    """True if eventlet has replaced Python's threads with its own: one that waits in a system call stops all others."""
+    patcher = sys.modules.get("eventlet.patcher")
+    return patcher is not None and bool(patcher.is_monkey_patched("thread"))
 
 
 def _retry(ask: Callable[[], _T], seconds: float) -> _T:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import array
 import json
 import os
-import select
+import selectors
 import socket
 import time
 from typing import Annotated, Any
@@ -172,10 +172,10 @@ class Connection:
         return fields, fds
 
     def _wait(self, end: float | None) -> None:
-        poll = select.poll()
-        poll.register(self.socket, select.POLLIN)
-        remaining = None if end is None else (end - time.monotonic()) * 1000
-        if (remaining is not None and remaining <= 0) or not poll.poll(remaining):
+        remaining = None if end is None else end - time.monotonic()
+        if (remaining is not None and remaining <= 0) or not wait_until_ready(
+            self.socket.fileno(), selectors.EVENT_READ, remaining
+        ):
             raise Hangup("a line did not come in time")
 
     def receive_pending(self) -> bool:
@@ -214,6 +214,16 @@ class Connection:
         fds, self._fds = self._fds, []
         for fd in fds:
             os.close(fd)
+
+
+def wait_until_ready(fd: int, event: int, seconds: float | None) -> bool:
+    """Wait for an event of `selectors` at `fd`; False if it does not come in time. Raises OSError.
+
+    Under eventlet, which has no poll(2), other green threads go on meanwhile: it replaces the default selector.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(fd, event)
+        return bool(selector.select(seconds))
 
 
 def convert(fields: dict[str, Any], message_type: Any) -> Any:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import threading
 
 import msgspec
 
-from douane.agent import Agent, AgentInspection, ServedPlan
+from douane.agent import Agent, AgentInspection, ServedPlan, has_green_threads
 from douane.agent.served_plan import emit
 from douane.declared import DeclaredImage
 from douane.engine import FileSource, Inspection, Report, RunOptions, Sink, inspect_image, load_plan
@@ -32,7 +31,7 @@ class LocalBackend:
     """
 
     def __init__(self, settings: Settings) -> None:
-        if _has_green_threads():
+        if has_green_threads():
             raise DouaneError(
                 "this Glance runs under eventlet, in which the engine cannot run: run Glance under uwsgi or mod_wsgi, "
                 "or give the images to `douane agent`"
@@ -161,9 +160,3 @@ def _signature(config: str) -> tuple[int, ...]:
     except OSError as error:
         raise PlanError(f"the configuration {config} cannot be read: {error.strerror}") from error
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _has_green_threads() -> bool:
-    """True if eventlet has replaced Python's threads with its own: the engine waits in real threads."""
-    patcher = sys.modules.get("eventlet.patcher")
-    return patcher is not None and bool(patcher.is_monkey_patched("thread"))

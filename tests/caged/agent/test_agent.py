@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from douane.agent import Agent, AgentInspection
+from douane.agent import Agent, AgentInspection, client
 from douane.declared import DeclaredImage
 from douane.engine import RunEnded
 from douane.errors import AgentError, AgentUnavailable
@@ -83,6 +83,37 @@ def test_an_image_is_inspected_piece_by_piece(start_agent: StartAgent) -> None:
         inspection.write(data[start : start + 65536])
     report = inspection.finish()
     assert (report.outcome, report.properties) == ("accepted", {"sha.256": hashlib.sha256(data).hexdigest()})
+
+
+def test_a_client_with_green_threads_never_waits_in_the_pipe(
+    start_agent: StartAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under eventlet, a write that waited would stop all other requests of that Glance."""
+    monkeypatch.setattr(client, "has_green_threads", lambda: True)
+    waits: list[int] = []
+    wait_until_ready = client.wait_until_ready
+
+    def record(fd: int, event: int, seconds: float | None) -> bool:
+        assert not os.get_blocking(fd)
+        waits.append(fd)
+        return wait_until_ready(fd, event, seconds)
+
+    monkeypatch.setattr(client, "wait_until_ready", record)
+    gate = tmp_path / "gate"
+    inspection = Agent(start_agent(slow_plan(gate)).socket).begin(DeclaredImage(), None, "an upload")
+    data = os.urandom(MIB)
+
+    def send() -> None:
+        for _ in range(40):
+            inspection.write(data)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    until("the pipe is full", lambda: waits)
+    gate.write_bytes(b"x")
+    sender.join()
+    report = inspection.finish()
+    assert (report.outcome, report.received.size) == ("accepted", 40 * MIB)
 
 
 def test_a_refusal_reaches_the_client_at_once(start_agent: StartAgent) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .pipeline import FLAVOR, PasteFilter
-from .wsgi_servers import Serving
+from .wsgi_servers import Serving, eventlet_options
 
 STORES = ("fast", "second")  # in alphabetical order
 
@@ -39,6 +39,7 @@ def glance_conf(
             "enabled_import_methods": "[glance-direct,web-download,copy-image]",
             "worker_self_reference_url": f"http://127.0.0.1:{port}",
             "debug": "false",
+            **eventlet_options(config.serving, port),
         },
         "database": {"connection": database, "max_pool_size": "4", "max_overflow": "4"},
         "glance_store": {"default_backend": STORES[0]},

@@ -80,8 +80,21 @@ def _mod_wsgi(serving: Serving, environment: Environment, port: int) -> list[str
     ]
 
 
+def _eventlet(serving: Serving, environment: Environment, port: int) -> list[str]:
+    """Glance's own server, of before 32. Its port and its workers are in its configuration: `eventlet_options`."""
+    return [environment.program("glance-api")]
+
+
+def eventlet_options(serving: Serving, port: int) -> dict[str, str]:
+    """Options of glance-api.conf, in the section DEFAULT; none for other servers."""
+    if serving.server != "eventlet":
+        return {}
+    return {"bind_host": "127.0.0.1", "bind_port": str(port), "workers": str(serving.processes)}
+
+
 _COMMANDS: dict[str, Callable[[Serving, Environment, int], list[str]]] = {
     "uwsgi": _uwsgi,
     "gunicorn": _gunicorn,
     "mod_wsgi": _mod_wsgi,
+    "eventlet": _eventlet,
 }
