@@ -64,10 +64,11 @@ def _print_formats(formats: Sequence[Match], indent: str, everything: bool) -> N
 def _print_findings(findings: Sequence[Finding], indent: str, everything: bool) -> int:
     """Print findings; return the number of those not printed."""
     printed = findings if everything else findings[:MAX_ROWS]
-    width = max((len(finding.code) for finding in printed), default=0)
-    for finding in printed:
+    codes = [plain(finding.code) for finding in printed]
+    width = max(map(len, codes), default=0)
+    for finding, code in zip(printed, codes, strict=True):
         where = "" if finding.offset is None else f" (at {finding.offset})"
-        line = f"{finding.worth:<6}  {finding.code:<{width}}  {plain(finding.detail)}{where}"
+        line = f"{finding.worth:<6}  {code:<{width}}  {plain(finding.detail)}{where}"
         click.secho(f"{indent}{line}", fg=COLOURS[finding.worth] or None)
     return len(findings) - len(printed)
 
