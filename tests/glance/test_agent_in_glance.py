@@ -163,3 +163,11 @@ def test_a_killed_glance_frees_the_agent(site: Site, agent: AgentServer) -> None
     state = site.state(image)
     assert is_as_new(state), state
     assert_gets_in(site, image, "file")
+
+
+def test_uploads_that_stand_still_hold_up_nobody(site: Site) -> None:
+    """The agent inspects one image at a time, and two tenants send a few bytes and no more."""
+    with ExitStack() as stack:
+        uploads = [stack.enter_context(HalfUpload(site.api, site.create("good"), "file", DATA, 50)) for _ in range(2)]
+        assert_gets_in(site, site.create("good"), "file")
+        assert [upload.finish().status for upload in uploads] == [204, 204]
