@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from douane.host.base import PluginProcess
-from douane.host.policy import weigh
+from douane.host.policy import clean, weigh
 from douane.report import Bytes, Outcome, Proposed, Report, Verdict
 
 from .run import Run
@@ -30,7 +30,7 @@ def make_report(run: Run, started: float) -> Report:
         report.outcome = _weight(decisive, verdict)
         report.code, report.message, report.retry_after = verdict.code, verdict.message, verdict.retry_after
     elif run.error is not None:
-        report.outcome, report.code, report.message = "undecided", run.error.code, str(run.error)
+        report.outcome, report.code, report.message = "undecided", run.error.code, clean(str(run.error))
     elif len(verdicts) != len(processes) or not report.received.complete or not run.streams.stored().complete:
         # Cannot happen; if it does, the image is not accepted.
         report.outcome, report.code = "undecided", "engine-failed"

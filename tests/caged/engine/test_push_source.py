@@ -28,10 +28,10 @@ Begin = Callable[..., Inspection]
 def begin(tmp_path: Path) -> Iterator[Begin]:
     begun: list[Inspection] = []
 
-    def start(toml: str, *, size: int | None = None, tier: Tier = Tier.STRICT) -> Inspection:
+    def start(toml: str, *, size: int | None = None, tier: Tier = Tier.STRICT, name: str = "the image") -> Inspection:
         path = tmp_path / "plan.toml"
         path.write_text(toml)
-        begun.append(Inspection(load_plan(str(path)), DeclaredImage(), RunOptions(tier=tier), size=size))
+        begun.append(Inspection(load_plan(str(path)), DeclaredImage(), RunOptions(tier=tier), size=size, name=name))
         return begun[-1]
 
     yield start
@@ -51,6 +51,13 @@ def test_the_inspected_bytes_are_the_written_bytes_however_they_are_cut(begin: B
     report = inspection.finish()
     assert report.outcome == "accepted", report
     assert (report.received.size, report.received.sha512) == (len(data), hashlib.sha512(data).hexdigest())
+
+
+def test_the_name_of_an_image_is_text_in_the_report(begin: Begin) -> None:
+    inspection = begin(plan_of("good:Count"), size=10, tier=Tier.OFF, name="a\x1b[2J\nforged")
+    inspection.write(b"short")
+    report = inspection.finish()
+    assert (report.code, report.message) == ("truncated", "a [2J forged ended after 5 of the announced 10 bytes")
 
 
 def test_a_refusal_ends_the_sending(begin: Begin) -> None:
