@@ -28,6 +28,9 @@ OPEN_FILES = 64
 
 Until = Literal["ready", "described"]
 
+_WORKING: set[sandbox.Tier] = set()
+"""Tiers in which plugins of this process have started."""
+
 
 def launch(
     resolved: ResolvedPlan,
@@ -41,20 +44,29 @@ def launch(
     """Start all plugins of `resolved` and wait until they are ready, or only until they have described themselves.
 
     A `tier` of None is the best that this host supports, not below the plan's minimum. It is not tried beforehand: if
-    the expected tier fails, each layer is tried, and the plugins are started in the tier that works.
+    the expected tier fails, each layer is tried, and the plugins are started in the tier that works. A tier in which
+    plugins of this process have started is supported: if it fails later, the host is short of something.
 
     If a class turns out to be of another kind than its source shows, all are started once more, with the right
     descriptors. A failure that decides the image ends the wait early. Raises PlanError, SandboxError, SinkError.
     """
-    if tier is not None:
-        return _launch(resolved, tier, options, sink, until, stores_received)
+    try:
+        if tier is not None:
+            return _launch(resolved, tier, options, sink, until, stores_received)
+        return _launch_in_best(resolved, options, sink, until, stores_received)
+    except OSError as error:
+        raise SandboxError(f"the plugins could not be started: {sandbox.explain(error) or error}") from error
+
+
+def _launch_in_best(
+    resolved: ResolvedPlan, options: RunOptions, sink: Sink | None, until: Until, stores_received: bool
+) -> Launched:
     minimum = sandbox.Tier(resolved.plan.minimum_sandbox)
     expected = sandbox.expect(minimum)
     try:
         return _launch(resolved, expected, options, sink, until, stores_received)
     except SandboxError:
-        supported = sandbox.choose(None, minimum)
-        if supported is expected:
+        if expected in _WORKING or (supported := sandbox.choose(None, minimum)) is expected:
             raise
     return _launch(resolved, supported, options, sink, until, stores_received)
 
@@ -73,6 +85,7 @@ def _launch(
             launched.start(until)
             if until == "described" or not launched.is_misjudged():
                 launched.check_bindings()
+                _WORKING.add(tier)
                 return launched
             resolved = resolved.with_kinds(launched.kinds())
         except BaseException:
@@ -107,7 +120,11 @@ class Launched:
         self._closed = False
         audited = any(plugin.spec.mode == "audit" for plugin in resolved.plugins)
         slots = AUDIT_SLOTS if audited else SLOTS
-        self.rings = Rings(resolved.stages, slots, sink, stores_received=stores_received)
+        try:
+            self.rings = Rings(resolved.stages, slots, sink, stores_received=stores_received)
+        except BaseException:
+            self.loop.close()
+            raise
         self.plugins = [make_process(plugin, tier, self.loop, self._emitter) for plugin in resolved.plugins]
 
     def start(self, until: Until) -> None:

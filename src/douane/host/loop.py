@@ -27,7 +27,11 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._events: deque[Event] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._selector.register(self._wake_fd, selectors.EVENT_READ, self._clear_wake)
+        try:
+            self._selector.register(self._wake_fd, selectors.EVENT_READ, self._clear_wake)
+        except BaseException:
+            self.close()
+            raise
         self._next_tick = time.monotonic() + TICK_SECONDS
 
     def post(self, event: Event) -> None:

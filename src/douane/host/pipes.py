@@ -63,12 +63,15 @@ class OutputPipes:
 
     def open(self) -> tuple[int, int]:
         """Make the pipes; the ends that the process writes, stdout and stderr, are the caller's to close."""
-        ends = []
-        for name in ("stdout", "stderr"):
-            self._fds[name], end = os.pipe2(os.O_CLOEXEC)
-            os.set_blocking(self._fds[name], False)
-            ends.append(end)
-        return ends[0], ends[1]
+        self._fds["stdout"], stdout = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._fds["stderr"], stderr = os.pipe2(os.O_CLOEXEC)
+        except BaseException:
+            os.close(stdout)
+            raise
+        for fd in self._fds.values():
+            os.set_blocking(fd, False)
+        return stdout, stderr
 
     def watch(self) -> None:
         """Have the loop read the pipes."""

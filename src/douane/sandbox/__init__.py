@@ -14,6 +14,7 @@ and a line in `tiers.examine`.
 from douane.errors import SandboxError, SandboxUnavailable
 
 from .descriptors import refuse_descriptors
+from .host_limits import explain
 from .interpreter import Interpreter, interpreter
 from .process import SandboxProcess
 from .self_test import SelfTestReport, confirm
@@ -40,6 +41,7 @@ __all__ = [
     "confirm",
     "examine",
     "expect",
+    "explain",
     "interpreter",
     "refuse_descriptors",
     "start",

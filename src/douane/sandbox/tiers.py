@@ -199,7 +199,10 @@ def _begin_trial() -> subprocess.Popen[bytes] | Layer:
     """Start bwrap as for a sandbox, without waiting: the seccomp filter is built meanwhile."""
     if not _bubblewrap().ok:
         return _bubblewrap()
-    info, info_there = os.pipe2(os.O_CLOEXEC)
+    try:
+        info, info_there = os.pipe2(os.O_CLOEXEC)
+    except OSError as error:
+        raise SandboxError(f"the sandbox could not be tried: {host_limits.explain(error) or error}") from error
     words = command(bubblewrap(), [], own_user=os.geteuid() == 0, read_all=False, info_fd=info_there)
     words = words[: words.index("--proc")]
     try:
@@ -212,6 +215,8 @@ def _begin_trial() -> subprocess.Popen[bytes] | Layer:
             env={},
         )
     except OSError as error:
+        if reason := host_limits.explain(error):  # a shortage says nothing about the layer, and it passes
+            raise SandboxError(f"the sandbox could not be tried: {reason}") from error
         return Layer(Tier.FULL, "namespaces", False, f"bwrap could not be started: {error}")
     finally:
         os.close(info)

@@ -91,7 +91,12 @@ class Ring:
                 fcntl.F_ADD_SEALS,
                 fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | _F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL,
             )
-            self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+            self.stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # readable from the stop on
+            try:
+                self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+            except BaseException:
+                os.close(self.stop_fd)
+                raise
         finally:
             os.close(fd)
         self.view = memoryview(self._map)
@@ -105,7 +110,6 @@ class Ring:
         self._free = list(reversed(range(slots)))
         self._waiting = False
         self._stopped = False
-        self.stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # readable from the stop on
 
     # readers
 

@@ -15,12 +15,18 @@ class Rings:
     """
 
     def __init__(self, stages: int, slots: int, sink: Sink | None, *, stores_received: bool = True) -> None:
-        self.rings = [Ring(slots) for _ in range(stages)]  # memory is only used where something is written
+        self.rings: list[Ring] = []
         self._sinks: list[Sink | None] = [None] * stages
         if stores_received or stages > 1:
             self._sinks[-1] = sink
         self._spools: list[TempSink] = []
         self._read_again: set[int] = set()
+        try:
+            for _ in range(stages):
+                self.rings.append(Ring(slots))  # memory is only used where something is written
+        except BaseException:
+            self.close()
+            raise
 
     def __len__(self) -> int:
         return len(self.rings)
