@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import fcntl
-import os
 import select
 import termios
 import time
@@ -12,6 +11,7 @@ import time
 from douane.engine import StreamSource
 from douane.errors import AgentError, SourceError
 from douane.stream.ring import Ring, RingStopped
+from douane.stream.source import read_stream
 
 from .protocol import Connection, End, Hangup
 from .slots import Arrival, Pace, Place, Slots
@@ -81,7 +81,9 @@ class PipeSource(StreamSource):
                 count, since = self._wait_without_slot(ring, room, since)
             if not count:
                 continue
-            length = os.readv(self._fd, [ring.view[place + filled : place + filled + count]])
+            length = read_stream(self._fd, ring.view[place + filled : place + filled + count])
+            if length is None:
+                continue
             if not length:
                 break
             filled += length

@@ -171,15 +171,51 @@ def fill_slot(
         if fd not in ready:
             break
         try:
-            count = os.readv(fd, [ring.view[place + filled : place + ring.slot_bytes]])
+            count = read_stream(fd, ring.view[place + filled : place + ring.slot_bytes])
         except OSError as error:
             raise SourceError(f"{name} cannot be read: {error.strerror}") from error
+        if count is None:
+            continue
         if not count:
             break
         filled += count
         if arrived is not None:
             arrived(count)
     return filled
+
+
+def read_stream(fd: int, view: memoryview) -> int | None:
+    """Read from a stream that poll(2) called ready: the number of bytes, 0 at the end, None if they are gone.
+
+    Whoever made a pipe may read it, too, and take the bytes between poll and read. A read that waited then would wait
+    for as long as that reader likes, whatever the clocks say. Raises OSError.
+    """
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):  # a file that is not in the page cache would be "not ready" for ever
+        try:
+            return os.preadv(fd, [view], -1, os.RWF_NOWAIT)  # not O_NONBLOCK, which every holder of the pipe can clear
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+        return _read_by_splice(fd, view)  # a named pipe, or Linux before 6.4
+    return os.readv(fd, [view])
+
+
+def _read_by_splice(fd: int, view: memoryview) -> int | None:
+    """As :func:`read_stream`: splice(2) from pipe to pipe need not wait, whatever the flags of the pipes are."""
+    near, far = os.pipe2(os.O_CLOEXEC)
+    try:
+        count = os.splice(fd, far, len(view), flags=os.SPLICE_F_NONBLOCK)
+        filled = 0
+        while filled < count:  # a read ends with a packet (pipe(2), O_DIRECT)
+            filled += os.readv(near, [view[filled:count]])
+        return count
+    except BlockingIOError:
+        return None
+    finally:
+        os.close(near)
+        os.close(far)
 
 
 def open_source(path: str, *, size: int | None = None) -> FileSource | StreamSource:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import threading
 from collections.abc import Sequence
 
@@ -11,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.engine import PlanError, SourceError, open_source
-from douane.stream.ring import SLOT_BYTES, Chunk, Ring
-from douane.stream.source import MIN_HOLE_BYTES
+from douane.stream.ring import SLOT_BYTES, Chunk, Ring, RingStopped
+from douane.stream.source import MIN_HOLE_BYTES, StreamSource
 
 
 class Reader:
@@ -162,3 +164,74 @@ def test_a_directory_and_a_missing_file_are_named(tmp_path):
         open_source(str(tmp_path))
     with pytest.raises(PlanError, match="gone cannot be opened: No such file"):
         open_source(str(tmp_path / "gone"))
+
+
+@pytest.fixture(params=["pipe", "named pipe"])
+def pipe(request, tmp_path):
+    """The ends of a pipe of either kind; of a named one, the kernel reads none without waiting (RWF_NOWAIT)."""
+    if request.param == "pipe":
+        return os.pipe()
+    os.mkfifo(tmp_path / "pipe")
+    read = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write = os.open(tmp_path / "pipe", os.O_WRONLY)
+    os.set_blocking(read, True)
+    return read, write
+
+
+def test_every_byte_of_a_pipe_arrives(pipe):
+    read, write = pipe
+    data = os.urandom(3 * SLOT_BYTES + 5)
+    fcntl.fcntl(write, fcntl.F_SETFL, fcntl.fcntl(write, fcntl.F_GETFL) | os.O_DIRECT)  # in packets
+
+    def send() -> None:
+        with os.fdopen(write, "wb", buffering=0) as file:
+            for at in range(0, len(data), 3000):
+                file.write(data[at : at + 3000])
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert pump(StreamSource(read, "the pipe")).content == data
+    thread.join()
+
+
+def test_a_sender_that_takes_its_bytes_back_does_not_hold_the_run(monkeypatch, pipe):
+    """Whoever makes a pipe can read it, too: after poll(2) has said that there are bytes, and before they are read."""
+    read, write = pipe
+    ring = Ring()
+    taken = threading.Event()
+
+    class Poll:
+        def __init__(self) -> None:
+            self._real = real_poll()
+            self.register = self._real.register
+
+        def poll(self, *timeout):
+            ready = self._real.poll(*timeout)
+            if (read, select.POLLIN) in ready and not taken.is_set():
+                os.read(read, 100)
+                taken.set()
+            return ready
+
+    real_poll = select.poll
+    monkeypatch.setattr(select, "poll", Poll)
+    os.write(write, b"bait")
+    result = []
+
+    def fill() -> None:
+        try:
+            StreamSource(read, "the pipe").pump(ring)
+        except RingStopped as stopped:
+            result.append(stopped)
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    assert taken.wait(30)
+    ring.stop()
+    thread.join(30)
+    stuck = thread.is_alive()
+    os.close(write)  # which ends a read that waits
+    thread.join(30)
+    os.close(read)
+    ring.close()
+    assert not stuck
+    assert len(result) == 1
