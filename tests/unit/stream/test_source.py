@@ -185,8 +185,8 @@ def test_every_byte_of_a_pipe_arrives(pipe):
 
     def send() -> None:
         with os.fdopen(write, "wb", buffering=0) as file:
-            for at in range(0, len(data), 3000):
-                file.write(data[at : at + 3000])
+            for at in range(0, len(data), 4096):
+                file.write(data[at : at + 4096])
 
     thread = threading.Thread(target=send)
     thread.start()
