@@ -60,8 +60,8 @@ class World:
         self.path.write_bytes(data)
         return f"file://{self.path}"
 
-    def run(self, data: bytes, method: str = "glance-direct") -> Changes | Reason:
-        staged_import = StagedImport(ID, method, self.wrapper, self.wrapper, ["member"])
+    def run(self, data: bytes, method: str = "glance-direct", service_roles: tuple[str, ...] = ()) -> Changes | Reason:
+        staged_import = StagedImport(ID, method, self.wrapper, self.wrapper, ["member"], service_roles=service_roles)
         outcome = staged_import.run(self.stage(data))
         self.undo = staged_import.undo
         return outcome
@@ -108,6 +108,26 @@ def test_a_transformed_image_replaces_the_staged_image(world: World) -> None:
     assert world.path.read_bytes() == b"good" * 1000
     assert world.image.size == 4000
     assert world.image.extra_properties["acts.seen"] == "4000"
+    assert [path.name for path in world.staging.iterdir()] == [ID]
+
+
+@pytest.mark.parametrize(
+    ("binding", "service_roles", "is_unpacked"),
+    [
+        *(('only = "import"', (), True), ('only = "upload"', (), False)),
+        *(('exempt_roles = ["service"]', (), True), ('exempt_roles = ["service"]', ("service",), False)),
+        ('exempt_roles = ["member"]', (), False),
+    ],
+)
+def test_a_transform_may_be_for_other_images(
+    world: World, binding: str, service_roles: tuple[str, ...], is_unpacked: bool
+) -> None:
+    world.plan(f'[[plugin]]\nname = "unpack"\nuse = "decompress"\n{binding}\n{world.acts}')
+    packed = gzip.compress(b"good" * 1000)
+    assert isinstance(world.run(packed, service_roles=service_roles), Changes)
+    expected = b"good" * 1000 if is_unpacked else packed
+    assert world.path.read_bytes() == expected
+    assert world.image.extra_properties["acts.seen"] == str(len(expected))
     assert [path.name for path in world.staging.iterdir()] == [ID]
 
 
