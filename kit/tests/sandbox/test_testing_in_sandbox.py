@@ -191,7 +191,7 @@ def test_scratch_files_are_bounded():
 
 
 def test_further_keys_of_the_plan_take_effect():
-    assert run(trial_plugins.Programs, sandbox="strict", plan={"programs": ["echo"]}).properties == {"said": "hello\n"}
+    assert run(trial_plugins.Programs, sandbox="strict", plan={"programs": ["echo"]}).properties == {"said": "hello "}
     with pytest.raises(PluginFailed):
         run(trial_plugins.Programs, sandbox="strict")
     with pytest.raises(WrongConfiguration, match="'memry' is not a setting; did you mean 'memory'"):

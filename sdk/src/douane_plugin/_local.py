@@ -162,8 +162,4 @@ class LocalRuntime(Runtime):
 
     def close_grants(self) -> None:
         """Close the files and sockets of all grants."""
-        for name, target in self.spec.get("grants", {}).items():
-            if name in self._grants:
-                self._grants[name].close()
-            else:
-                os.close(target["fd"])
+        self._open_handed().close_grants()

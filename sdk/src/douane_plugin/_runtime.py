@@ -1,7 +1,7 @@
 """A plugin's end of the conversation with the engine: load the class, show it the image, send its answer.
 
-What a plugin may do with an image is written in :class:`Runtime`, and only there: `douane_plugin.testing` and the
-conformance suite derive from it, and put another channel under it.
+What a plugin may do is written in :class:`Runtime` alone. `douane_plugin.testing` and the conformance suite derive from
+it.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import sys
 import time
 
 from . import wire
+from ._answer import AnswerParts
 from ._channel import Channel, Closed
 from ._chunks import Chunks, FileChunks, NoChunks
 from ._contract import API_LEVEL, Defer, Incomplete, Reject, Transform
+from ._handed import Handed
 from ._image import Image
-from ._json import dumps, loads
 from ._load import LoadError, describe, load
-from ._scratch import Scratch
 from ._settings import SettingError, arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from typing import Any, Optional
+
+    from ._scratch import Scratch
 
 ALIVE_SECONDS = 1.0
 RESERVE_BYTES = 4 << 20
@@ -58,21 +60,15 @@ def reopen_streams() -> None:
 
 
 class Runtime:
-    """The state of one plugin and its image; the plugin reaches it as `self._douane`.
-
-    `spec` is the JSON of the LOAD frame (docs/wire.md), `image` the image that the plugin was shown.
-    """
+    """One plugin and its image: the plugin's `_douane`. `spec` is the LOAD frame, `image` the image it was shown."""
 
     def __init__(self, channel: Channel) -> None:
         self.spec: dict[str, Any] = {}
         self.image: Optional[Image] = None
         self._channel = channel
-        self._grants: dict[str, Any] = {}
+        self._handed: Optional[Handed] = None
         self._log: Optional[logging.Logger] = None
-        self._properties: dict[str, Any] = {}
-        self._proposed: dict[str, Any] = {}
-        self._documents: dict[str, Any] = {}
-        self._scratch: tuple[Scratch, ...] = ()
+        self._parts = AnswerParts()
         self._next_alive = 0.0
         self._has_output = False
         self._is_unchanged = False
@@ -95,51 +91,25 @@ class Runtime:
 
     def propose(self, name: str, value: Any) -> None:
         """Note a property of the image for the ACCEPT frame. Raises ValueError if there are too many."""
-        self._proposed[name] = value
-        if len(self._proposed) > wire.MAX_PROPERTIES:
-            raise ValueError(f"at most {wire.MAX_PROPERTIES} properties can be proposed")
+        self._parts.propose(name, value)
 
     def attach(self, name: str, document: Any) -> None:
         """Note a document for the answer. Raises ValueError if it is not JSON, or if the documents are too many."""
-        documents = {**self._documents, name: document}
-        try:
-            size = len(dumps(documents))
-        except (TypeError, RecursionError) as error:
-            raise ValueError(f"the document {name!r} cannot be sent: {error}") from None
-        if len(documents) > wire.MAX_DOCUMENTS or size > wire.MAX_DOCUMENTS_BYTES:
-            raise ValueError(
-                f"with {name!r}, the documents are {len(documents)} of {size} bytes; at most {wire.MAX_DOCUMENTS} of "
-                f"{wire.MAX_DOCUMENTS_BYTES} bytes together are allowed"
-            )
-        self._documents = loads(dumps(documents))  # a copy: the plugin may go on with its objects
+        self._parts.attach(name, document)
 
     def grant(self, name: str) -> Any:
         """Return the file or socket of the grant `name`. Raises LookupError."""
-        targets = self.spec.get("grants", {})
-        if name not in targets:
-            names = ", ".join(targets) or "nothing"
-            raise LookupError(f"the operator's configuration grants {names} to this plugin, not {name!r}")
-        if name not in self._grants:
-            fd = targets[name]["fd"]
-            if targets[name]["kind"] == "socket":
-                import socket
-
-                self._grants[name] = socket.socket(fileno=fd)
-            else:
-                self._grants[name] = os.fdopen(fd, "rb")
-        return self._grants[name]
+        return self._open_handed().grant(name)
 
     @property
     def scratch(self) -> tuple[Scratch, ...]:
         """The scratch files. Raises LookupError if there are none."""
-        room = self.spec.get("scratch")
-        if not room:
-            raise LookupError(
-                "the operator's configuration gives this plugin no scratch files; add a line such as scratch = '20GiB'"
-            )
-        if not self._scratch:
-            self._scratch = tuple(Scratch(fd, room["bytes"]) for fd in room["fds"])
-        return self._scratch
+        return self._open_handed().scratch
+
+    def _open_handed(self) -> Handed:
+        if self._handed is None:
+            self._handed = Handed(self.spec)
+        return self._handed
 
     def alive(self) -> None:
         """Send an ALIVE frame, at most one a second."""
@@ -159,7 +129,7 @@ class Runtime:
                     raise ValueError(f"{key} must be a str such as 'raw', not {value!r:.60}")
                 formats[key] = value
         if properties is not None:
-            self._properties.update(properties)
+            self._parts.properties.update(properties)
         if formats:
             self._channel.send_json(wire.BECOMES, formats)
 
@@ -233,9 +203,9 @@ class Runtime:
         try:
             if isinstance(plugin, Transform):
                 self._transform(plugin, image)
-                self._accept(self._properties)
+                self._finish(wire.ACCEPT, self._parts.accept(self._parts.properties))
             else:
-                self._accept(_properties(plugin.inspect(image)))
+                self._finish(wire.ACCEPT, self._parts.accept(_properties(plugin.inspect(image))))
         except Reject as answer:
             self._refuse(wire.REFUSE, answer)
         except Incomplete as answer:
@@ -287,12 +257,6 @@ class Runtime:
                 pass
         return f"at offset {offset} of the image:\n"
 
-    def _accept(self, properties: dict[str, Any]) -> None:
-        answer: dict[str, Any] = {"properties": properties}
-        if self._proposed:
-            answer["proposed"] = self._proposed
-        self._finish(wire.ACCEPT, answer)
-
     def _refuse(self, kind: int, answer: Any) -> None:
         self._finish(kind, {"code": answer.code, "message": answer.message[: wire.MAX_MESSAGE]})
 
@@ -300,8 +264,7 @@ class Runtime:
         self._finish(wire.DEFER, {"retry_after": answer.retry_after, "message": answer.message[: wire.MAX_MESSAGE]})
 
     def _finish(self, kind: int, answer: dict[str, Any]) -> None:
-        if self._documents:
-            answer["documents"] = self._documents
+        self._parts.add_documents(answer)
         answer["seen"] = self.bytes_seen()
         try:
             self._channel.send_json(kind, answer)

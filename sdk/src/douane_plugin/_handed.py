@@ -1,0 +1,55 @@
+"""What the engine hands to a plugin as open descriptors: grants and scratch files."""
+
+from __future__ import annotations
+
+import os
+
+from ._scratch import Scratch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Handed:
+    """The grants and scratch files of a LOAD frame, opened when the plugin asks for them."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self._targets: dict[str, Any] = spec.get("grants", {})
+        self._room: Any = spec.get("scratch")
+        self._grants: dict[str, Any] = {}
+        self._scratch: tuple[Scratch, ...] = ()
+
+    def grant(self, name: str) -> Any:
+        """Return the file or socket of the grant `name`. Raises LookupError."""
+        if name not in self._targets:
+            names = ", ".join(self._targets) or "nothing"
+            raise LookupError(f"the operator's configuration grants {names} to this plugin, not {name!r}")
+        if name not in self._grants:
+            target = self._targets[name]
+            if target["kind"] == "socket":
+                import socket
+
+                self._grants[name] = socket.socket(fileno=target["fd"])
+            else:
+                self._grants[name] = os.fdopen(target["fd"], "rb")
+        return self._grants[name]
+
+    @property
+    def scratch(self) -> tuple[Scratch, ...]:
+        """The scratch files. Raises LookupError if there are none."""
+        if not self._room:
+            raise LookupError(
+                "the operator's configuration gives this plugin no scratch files; add a line such as scratch = '20GiB'"
+            )
+        if not self._scratch:
+            self._scratch = tuple(Scratch(fd, self._room["bytes"]) for fd in self._room["fds"])
+        return self._scratch
+
+    def close_grants(self) -> None:
+        """Close the files and sockets of all grants, opened or not."""
+        for name, target in self._targets.items():
+            if name in self._grants:
+                self._grants[name].close()
+            else:
+                os.close(target["fd"])
