@@ -68,19 +68,40 @@ def test_images_of_qemu_pass_with_the_same_size(
     "creator",
     [b"vpc ", b"qemu", b"qem2", b"win ", b"d2v ", b"tap\0", b"CTXS", b"wa\0\0", b"vbox", b"vs  ", b"86Bx"],
 )
-@pytest.mark.parametrize("geometry", [(2, 4, 17), (65535, 16, 255)])
+@pytest.mark.parametrize("geometry", [(120, 4, 17), (65535, 16, 255)])
 def test_virtual_size_is_that_of_the_guest_and_of_qemu_with_the_options(
     tmp_path: Path, dynamic: bytes, creator: bytes, geometry: tuple[int, int, int]
 ) -> None:
     image = footed(dynamic, lambda _: vhd_footer(4 * MiB, 3, creator=creator, geometry=geometry))
     examination = examine(image)
     assert refused(examination) == set()
-    shorter_before_qemu_10 = creator in (b"wa\0\0", b"vbox", b"vs  ", b"86Bx") and geometry[0] == 2
+    shorter_before_qemu_10 = creator in (b"wa\0\0", b"vbox", b"vs  ", b"86Bx") and geometry[0] == 120
     assert codes(examination) == ({"odd"} if shorter_before_qemu_10 else set())
-    by_geometry = creator in (b"vpc ", b"qemu") and geometry[0] == 2
-    size = 2 * 4 * 17 * 512 if by_geometry else 4 * MiB
+    by_geometry = creator in (b"vpc ", b"qemu") and geometry[0] == 120
+    size = 120 * 4 * 17 * 512 if by_geometry else 4 * MiB
     assert examination.matches[0].virtual_size == size
     assert qemu_size(tmp_path, image, examination.matches[0].qemu_options) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "geometry", "creator"),
+    [
+        (1 << 40, (32, 16, 63), b"win "),  # to qemu before 10.0
+        (1 << 40, (32, 16, 63), b"vpc "),  # to Hyper-V
+        (32 * 16 * 63 * 512, (60000, 16, 63), b"wa\0\0"),  # to qemu before 10.0
+        (32 * 16 * 63 * 512, (60000, 16, 63), b"vpc "),  # to qemu
+    ],
+)
+@pytest.mark.parametrize("kind", [2, 3])
+def test_disk_that_is_much_larger_to_some_programs_is_refused_or_has_that_size(
+    dynamic: bytes, size: int, geometry: tuple[int, int, int], creator: bytes, kind: int
+) -> None:
+    """Else such an image passes a limit on the size of disks."""
+    footer = vhd_footer(size, kind, creator=creator, geometry=geometry)
+    image = bytes(32 * 16 * 63 * 512) + footer if kind == 2 else footed(dynamic, lambda _: footer)
+    examination = examine(image)
+    largest = max(size, geometry[0] * geometry[1] * geometry[2] * 512)
+    assert "virtual-size" in refused(examination) or examination.matches[0].virtual_size == largest
 
 
 def test_footer_of_511_bytes_is_read(dynamic: bytes) -> None:

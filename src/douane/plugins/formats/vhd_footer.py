@@ -58,6 +58,11 @@ class Footer:
         return self.cylinders * self.heads * self.sectors * 512
 
     @property
+    def cylinder_bytes(self) -> int:
+        """Bytes of a cylinder of the geometry, to which sizes are rounded."""
+        return self.heads * self.sectors * 512
+
+    @property
     def virtual_size(self) -> int:
         """Bytes of a dynamic disk that its guest sees."""
         return self._size(self.creator not in _BY_GEOMETRY)
@@ -103,7 +108,12 @@ def judge(match: "Match", footer: Footer, offset: int, size: int) -> None:
         match.find("virtual-size", f"the disk has {footer.size} bytes, but may have at most {MAX_BYTES}", offset + 48)
     if footer.size % 512:
         match.find("unaligned-size", f"the disk has {footer.size} bytes, no multiple of 512", offset + 48)
-    if footer.earlier_size != size:
+    largest = max(footer.size, footer.earlier_size)
+    if largest - size > footer.cylinder_bytes:
+        # Tools round by less. A guest of Hyper-V, or of qemu of another version, would get a disk of the other size.
+        detail = f"the disk has {size} bytes to some programs, and {largest} to others"
+        match.find("virtual-size", detail, offset + 48)
+    elif footer.earlier_size != size:
         detail = f"the disk has {size} bytes, but {footer.earlier_size}, by its geometry, to qemu before 10.0"
         match.find("odd", detail, offset + 56)
     if footer.saved:
