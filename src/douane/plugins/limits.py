@@ -28,8 +28,9 @@ class Limits(Inspector):
     ``max_size`` (int, or str such as ``"10GiB"``; none)
         Bytes of the image as it arrives. An image of known length is refused before its first byte.
     ``max_virtual_size`` (int or str; none)
-        Bytes of the disk that a guest sees, from the image's header; of a raw image, its length; of an OVA with one
-        disk, from the header of that disk. A disk that is compressed in its OVA, or one of several, has no known size.
+        Bytes of the disk that a guest sees, from the image's header; of a raw or encrypted (LUKS) image, its length; of
+        an OVA with one disk, from the header of that disk. A disk that is compressed in its OVA, or one of several, has
+        no known size.
     ``formats`` (list of str; none)
         The allowed disk formats, by Glance's names, as identified from the bytes: ``["raw", "qcow2"]``. ``ami``,
         ``aki`` and ``ari`` are ``raw``. An OVA is ``raw`` too until a transform has extracted its disk.
@@ -76,7 +77,7 @@ class Limits(Inspector):
             self._judge_size(image.offset, is_total=False)
             if examination is not None:
                 examination.feed(chunk)
-                self._judge_virtual_size(ImageFormat(examination))
+                self._judge_virtual_size(disk_bytes(examination))
         if examination is not None:
             examination.finish()
             self._judge(examination, image)
@@ -86,8 +87,7 @@ class Limits(Inspector):
             has = show_exact_size(size) if is_total else f"more than {show_exact_size(self.max_size)}"
             raise Reject("too-large", f"the image has {has}; {show_exact_size(self.max_size)} is the most allowed here")
 
-    def _judge_virtual_size(self, form: ImageFormat) -> None:
-        size = form.virtual_size
+    def _judge_virtual_size(self, size: int | None) -> None:
         if self.max_virtual_size is not None and size is not None and size > self.max_virtual_size:
             raise Reject(
                 "virtual-size-too-large",
@@ -114,7 +114,7 @@ class Limits(Inspector):
             )
         if self.max_virtual_size is None:
             return
-        self._judge_virtual_size(form)
+        self._judge_virtual_size(disk_bytes(examination))
         for finding in examination.findings:
             if finding.code in HALF_READ:
                 raise Incomplete(
@@ -134,3 +134,12 @@ class Limits(Inspector):
                 f"the image's container is {container:.40}; the container formats allowed here are "
                 f"{', '.join(self.containers)}",
             )
+
+
+def disk_bytes(examination: Examination) -> int | None:
+    """Bytes of the disk that a guest sees, as far as known. A guest may get an encrypted disk as it is, as a raw image:
+    all of the file, whatever its header says about the disk that it encrypts."""
+    form = ImageFormat(examination)
+    if form.disk_format == "luks":
+        return max(examination.position, form.virtual_size or 0)
+    return form.virtual_size

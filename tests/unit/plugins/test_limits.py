@@ -14,6 +14,7 @@ from douane.plugins.limits import Limits
 from douane_plugin import Reject
 from douane_plugin._units import MAX_SIZE, parse_size, show_exact_size
 from support.images import MIB, patched
+from support.images.headers import luks
 from support.images.iso import iso
 from support.images.ova import disk, file, ova, ovf
 from support.images.partitions import mbr_disk, mbr_entry
@@ -178,3 +179,10 @@ def test_sizes_may_have_units(written: str, size: int) -> None:
 def test_a_displayed_size_has_the_exact_number_of_bytes(size: int) -> None:
     text = show_exact_size(size)
     assert f"({size} bytes)" in text or parse_size(text.removesuffix("ytes").removesuffix("yte")) == size
+
+
+def test_an_encrypted_image_is_as_large_as_its_file() -> None:
+    """A guest may get it as a raw disk. The disk that is encrypted in it may be smaller by any amount."""
+    image = luks()
+    assert answer(Limits(max_virtual_size=len(image)), image)[0] == "accept"
+    assert answer(Limits(max_virtual_size=len(image) - 1), image) == ("reject", "virtual-size-too-large")
