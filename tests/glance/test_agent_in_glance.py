@@ -17,6 +17,7 @@ from support.glance.glance_server import StartGlance
 from support.glance.half_upload import HalfUpload
 from support.glance.images import settled
 from support.glance.plans import inspect_plan
+from support.glance.proofs import verified
 from support.glance.site import Site, is_as_new, with_douane
 from support.glance.under_way import has_bytes
 from support.glance.wsgi_servers import Serving
@@ -52,7 +53,10 @@ def agent(folder: Path) -> Iterator[AgentServer]:
 @pytest.fixture(scope="module")
 def site(start_glance: StartGlance, downloads: Downloads, agent: AgentServer, folder: Path) -> Site:
     serving = Serving("uwsgi", processes=2, threads=4)
-    return Site(start_glance(with_douane(folder / "state", {"agent": agent.socket}, serving=serving)), downloads)
+    (folder / "key").write_bytes(os.urandom(32))
+    (folder / "key").chmod(0o600)
+    settings = {"agent": agent.socket, "key": str(folder / "key")}
+    return Site(start_glance(with_douane(folder / "state", settings, serving=serving)), downloads)
 
 
 def restart_with(agent: AgentServer, folder: Path, never: str = "") -> None:
@@ -70,6 +74,19 @@ def assert_gets_in(site: Site, image: str, action: str) -> None:
         assert settled(site.api, image) == "active"
     assert site.state(image).status == "active"
     assert site.glance.folders.data(image) == DATA
+
+
+def test_images_that_the_agent_accepted_are_proven(site: Site) -> None:
+    """The agent takes no digest: of a staged image, and of what a transform made of it, the import plugin does."""
+    uploaded, staged, unpacked = (site.create("good") for _ in range(3))
+    assert site.put(uploaded, "file", DATA).status == 204
+    for image, data in ((staged, DATA), (unpacked, PACKED)):
+        assert site.put(image, "stage", data).status == 204
+        site.start_import(image)
+        assert settled(site.api, image) == "active"
+        assert site.glance.folders.data(image) == DATA
+    images = (uploaded, staged, unpacked)
+    assert verified(site.glance, *images) == dict.fromkeys(images, "proven")
 
 
 @pytest.mark.parametrize("action", ["stage", "file"])

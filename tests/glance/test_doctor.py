@@ -479,6 +479,21 @@ def test_the_rules_that_douane_writes_suit_the_doctor(tmp_path: Path, version: s
     assert examination.code == 0
 
 
+def test_the_rules_of_a_site_without_the_filter_are_of_its_environment(tmp_path: Path) -> None:
+    configuration = Configuration(tmp_path / "glance", filters=0)
+    configuration.write()
+    environment = {"OS_GLANCE_CONFIG_DIR": str(configuration.folder)}
+    plan = {"DOUANE_CONFIG": str(configuration.folder / "douane.toml")}
+    process = run("33", command="protection", **environment, **plan)
+    assert (process.returncode, "[^(format)[.]]" in process.stdout) == (0, True), process.stderr
+    process = run("33", command="verify", **environment, **plan)
+    assert (process.returncode, "there is no key" in process.stderr) == (2, True)
+    process = run("33", command="protection", **environment)
+    assert (process.returncode, "Douane has no plan" in process.stderr) == (2, True)
+    process = run("33", command="verify", OS_GLANCE_CONFIG_DIR=str(tmp_path))
+    assert (process.returncode, "cannot be read" in process.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(("quota", "state"), [("3", "advice"), ("0", "advice"), ("-1", "ok"), ("128", "ok")])
 def test_a_small_quota_of_properties_gets_advice(tmp_path: Path, quota: str, state: str) -> None:
     examination = examine(tmp_path, options={"DEFAULT": {"image_property_quota": quota}})

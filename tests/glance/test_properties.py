@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from dataclasses import replace
 
 import pytest
@@ -14,6 +13,7 @@ from support.glance.downloads import Downloads
 from support.glance.glance_server import StartGlance
 from support.glance.images import settled
 from support.glance.plans import INSPECT
+from support.glance.proofs import verified
 from support.glance.site import JSON_PATCH, Site, with_douane
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
@@ -131,27 +131,6 @@ def patch(site: Site, image: str, name: str, value: str, *, op: str = "add", ser
     return site.api.request("PATCH", f"/v2/images/{image}", body, headers=headers).status
 
 
-def verified(site: Site, *images: str) -> dict[str, str]:
-    """The results of `douane glance verify` by image."""
-    process = douane(site, "verify", "--json", *images)
-    document = json.loads(process.stdout)
-    results = {entry["image"]: entry["result"] for entry in document["images"]}
-    assert process.returncode == (1 if document["unproven"] else 0), process.stderr
-    assert document["unproven"] == sum(result != "proven" for result in results.values())
-    return results
-
-
-def douane(site: Site, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `douane glance` as an operator on the host of this Glance."""
-    return subprocess.run(
-        [site.glance.environment.program("douane"), "glance", *words],
-        env={"PATH": os.environ["PATH"], "OS_GLANCE_CONFIG_DIR": str(site.glance.folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("door", DOORS)
 def test_a_tenant_cannot_write_a_verdict_and_an_accepted_image_is_proven(protected_site: Site, door: str) -> None:
     site = protected_site
@@ -165,7 +144,7 @@ def test_a_tenant_cannot_write_a_verdict_and_an_accepted_image_is_proven(protect
     assert patch(site, image, "acts.seen", "1", op="replace") == 403
     assert patch(site, image, "acts.new", "1") == 403
     assert patch(site, image, "mine", "y", op="replace") == 200
-    assert verified(site, image) == {image: "proven"}
+    assert verified(site.glance, image) == {image: "proven"}
 
 
 def test_a_refused_import_has_its_reason_though_tenants_cannot_write_it(protected_site: Site) -> None:
@@ -177,7 +156,7 @@ def test_a_refused_import_has_its_reason_though_tenants_cannot_write_it(protecte
     site.rename(image, "good")
     bring_in(site, image, "web-download")
     assert "douane_code" not in site.state(image).properties
-    assert verified(site, image) == {image: "proven"}
+    assert verified(site.glance, image) == {image: "proven"}
 
 
 def test_a_service_may_copy_the_properties_to_the_image_of_a_server(protected_site: Site) -> None:
@@ -189,10 +168,10 @@ def test_a_service_may_copy_the_properties_to_the_image_of_a_server(protected_si
     for name, value in site.state(base).properties.items():
         assert patch(site, snapshot, name, value, service=True) == 200
     assert patch(site, snapshot, "acts.old", "1", service=True) == 200
-    assert verified(site, snapshot) == {snapshot: "false"}
+    assert verified(site.glance, snapshot) == {snapshot: "false"}
     bring_in(site, snapshot, "file")
     assert "acts.old" not in site.state(snapshot).properties
-    assert verified(site, snapshot) == {snapshot: "proven"}
+    assert verified(site.glance, snapshot) == {snapshot: "proven"}
 
 
 @pytest.fixture(scope="module")
@@ -225,8 +204,8 @@ def test_what_a_tenant_forges_is_not_proven(open_site: Site) -> None:
         images["copied"]: "false",
         images["refused"]: "false",
     }
-    assert verified(site, *images.values()) == expected
-    assert expected.items() <= verified(site).items(), "without ids, all active images are checked"
+    assert verified(site.glance, *images.values()) == expected
+    assert expected.items() <= verified(site.glance).items(), "without ids, all active images are checked"
 
 
 def test_an_image_that_could_not_be_stored_has_no_proof(open_site: Site) -> None:

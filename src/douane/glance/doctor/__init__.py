@@ -48,14 +48,15 @@ def examine(
 
 
 def read_site(config_files: tuple[str, ...], config_dirs: tuple[str, ...], paste: str | None) -> tuple[Site, Settings]:
-    """This Glance, and the settings of the filter in its pipeline. Raises PlanError if they cannot be read."""
+    """This Glance, and the settings of the filter in its pipeline, or without a filter those of the environment.
+
+    Raises PlanError if they cannot be read.
+    """
     site = Site()
     points = list(find_glance(site, config_files, config_dirs))
-    if site.is_read:
-        from . import pipeline
+    if not site.is_read:
+        raise PlanError("; ".join(f"{point.fact}; {point.remedy}" for point in points if point.state is State.WRONG))
+    from . import pipeline
 
-        points += pipeline.examine(site, paste)
-    for point in points:
-        if point.state is State.WRONG:
-            raise PlanError(f"{point.area}, {point.name}: {point.fact}; {point.remedy}")
+    list(pipeline.examine(site, paste))
     return site, read_settings(site.filter_options or {})
