@@ -20,6 +20,9 @@ ENTRY_POINTS = "douane.plugins"
 """The group in which other distributions register plugins."""
 
 
+_LOADABLE = (".py", ".pyc", ".so")
+
+
 class SourceFile(msgspec.Struct, frozen=True):
     """A class in a file, which the runtime is sent as text."""
 
@@ -147,7 +150,8 @@ def _program(plugin: PluginSpec) -> PluginCode:
         raise PlanError(f"plugin {plugin.name!r}: {program} is not executable (chmod +x)")
     path = os.path.abspath(program)  # not the target of a link: unxz, zcat and others look at the name of their call
     argv = (path, *words[1:])
-    return PluginCode(WireProgram(argv) if scheme == "wire" else ExecProgram(argv), _digest(plugin, [path]))
+    digest = _digest(plugin, {path: path})
+    return PluginCode(WireProgram(argv) if scheme == "wire" else ExecProgram(argv), digest)
 
 
 def _entry_point(plugin: PluginSpec) -> str:
@@ -184,17 +188,21 @@ def _file(plugin: PluginSpec, path: str, attribute: str) -> PluginCode:
 
 
 def _module(plugin: PluginSpec, module: str, attribute: str, sys_path: tuple[str, ...]) -> PluginCode:
-    origin = find_module(module, sys_path)
+    origins = _origins(module, sys_path)
+    origin = origins[-1] if origins else None
     if origin is None:
         raise PlanError(
             f"plugin {plugin.name!r}: there is no module {module!r} for its interpreter; install it there, "
             "or set python = to the interpreter that has it"
         )
     folder = _folder(module, origin)
+    files = _loadable_in(folder) if folder else {os.path.basename(origin): origin}
+    parents = [path for path in origins if path is not None and path not in files.values()]
+    files |= {f"parent {number}": path for number, path in enumerate(parents)}  # they run before it
     kind = scan_kind(_read(origin).decode(errors="replace"), attribute) if origin.endswith(".py") else Kind()
     return PluginCode(
         ModuleClass(module, attribute),
-        _digest(plugin, _modules_in(folder) if folder else [origin]),
+        _digest(plugin, files),
         kind,
         read=(folder,) if folder else (origin,),
         origin=origin,
@@ -210,41 +218,59 @@ def _folder(module: str, origin: str) -> str | None:
     if module.startswith(f"{PACKAGE}."):
         folder, separator, _ = origin.rpartition("/plugins/")
         return f"{folder}{separator}".rstrip("/")
-    return os.path.dirname(origin) if "." in module else None
+    is_package = os.path.basename(origin).partition(".")[0] == "__init__"
+    return os.path.dirname(origin) if "." in module or is_package else None
 
 
-def _modules_in(folder: str) -> list[str]:
-    """The Python files in `folder` and its subfolders, in a fixed order."""
-    files = [
-        os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names if name.endswith(".py")
-    ]
-    return sorted(files)
+def _loadable_in(folder: str) -> dict[str, str]:
+    """The files in `folder` and below, also behind links, that an import may run: names in the folder, and paths.
+
+    Without __pycache__, which nothing of a plugin is loaded from (`douane_plugin._load`).
+    """
+    files: dict[str, str] = {}
+    entered = {os.path.realpath(folder)}
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        targets = {name: os.path.realpath(os.path.join(parent, name)) for name in folders if name != "__pycache__"}
+        folders[:] = [name for name in sorted(targets) if targets[name] not in entered]
+        entered |= set(targets.values())
+        paths = [os.path.join(parent, name) for name in names if name.endswith(_LOADABLE)]
+        files |= {os.path.relpath(path, folder): path for path in paths}
+    return files
 
 
 def find_module(module: str, sys_path: tuple[str, ...]) -> str | None:
-    """The file of a module, found without importing its parents, whose code would then run in the engine."""
+    """The file of a module; None if there is none."""
+    origins = _origins(module, sys_path)
+    return origins[-1] if origins else None
+
+
+def _origins(module: str, sys_path: tuple[str, ...]) -> list[str | None]:
+    """The files of the packages that `module` is in, and its own; None for a package without one. Empty if there is no
+    such module. They are found without importing the packages, whose code would then run in the engine."""
     search: list[str] | None = list(sys_path)
-    spec: importlib.machinery.ModuleSpec | None = None
+    origins: list[str | None] = []
     parts = module.split(".")
     for number in range(1, len(parts) + 1):
         if search is None:
-            return None
+            return []
         spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:number]), search)
         if spec is None:
-            return None
+            return []
         search = list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else None
-    return spec.origin if spec is not None and spec.origin and spec.has_location else None
+        origins.append(spec.origin if spec.origin and spec.has_location else None)
+    return origins
 
 
-def _digest(plugin: PluginSpec, files: list[str]) -> str:
+def _digest(plugin: PluginSpec, files: dict[str, str]) -> str:
+    """The digest of `files`, by the names that tell them apart; of a single file, of its content alone."""
     total = hashlib.sha256()
-    for file in files:
+    for name, path in sorted(files.items()):
         try:
-            content = _read(file)
+            content = _read(path)
         except OSError as error:
-            raise PlanError(f"plugin {plugin.name!r}: {file} cannot be read: {error.strerror}") from error
+            raise PlanError(f"plugin {plugin.name!r}: {path} cannot be read: {error.strerror}") from error
         if len(files) > 1:
-            total.update(f"{os.path.basename(file)}\0{len(content)}\0".encode())
+            total.update(os.fsencode(f"{name}\0{len(content)}\0"))
         total.update(content)
     return total.hexdigest()
 

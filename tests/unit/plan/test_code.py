@@ -7,6 +7,7 @@ import inspect
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,3 +54,59 @@ def test_the_digest_of_a_built_in_plugin_covers_the_readers_of_formats(use: str,
     with (tmp_path / "douane/plugins/formats/qcow2_header.py").open("a") as file:
         file.write("# a new line\n")
     assert find_code(spec, (str(tmp_path),)).code_sha256 != original.code_sha256
+
+
+def digest(place: Path, use: str) -> str:
+    return find_code(PluginSpec(name="check", use=use), (str(place),)).code_sha256
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """The package `vendor.checks` with the module `av`, which the plugin is in."""
+    folder = tmp_path / "vendor" / "checks"
+    (folder / "engine").mkdir(parents=True)
+    for path in (folder.parent, folder, folder / "engine"):
+        (path / "__init__.py").write_text("")
+    (folder / "av.py").write_text("class AV: ...\n")
+    (folder / "engine" / "scan.py").write_text("rules = 1\n")
+    (folder / "engine" / "zip.py").write_text("rules = 2\n")
+    return folder
+
+
+@pytest.mark.parametrize("use", ["vendor.checks.av:AV", "vendor.checks:AV", "vendor:AV"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "engine/scan.py").write_text("rules = 3\n"),
+        lambda folder: (folder.parent / "__init__.py").write_text("import os\n"),
+        lambda folder: (folder / "engine/scan.py").rename(folder / "engine/scam.py"),
+        lambda folder: (folder / "engine").rename(folder / "motor"),
+        lambda folder: (folder / "engine/scan.cpython-311-x86_64-linux-gnu.so").write_bytes(b"preferred to scan.py"),
+        lambda folder: (folder / "engine/scan.so").write_bytes(b"preferred to scan.py"),
+        lambda folder: (folder / "engine/more.pyc").write_bytes(b"a module without a source"),
+        lambda folder: (folder / "engine/linked").symlink_to(make(folder.parent.parent / "elsewhere")),
+    ],
+    ids=["module", "parent", "name", "folder", "extension", "old extension", "sourceless", "linked folder"],
+)
+def test_the_digest_covers_all_that_an_import_may_run(package: Path, use: str, change: Callable[[Path], None]) -> None:
+    place = package.parent.parent
+    before = digest(place, use)
+    assert before == digest(place, use)
+    change(package)
+    assert digest(place, use) != before
+
+
+def make(folder: Path) -> Path:
+    """A folder with a module, and a link to itself."""
+    folder.mkdir()
+    (folder / "module.py").write_text("rules = 4\n")
+    (folder / "again").symlink_to(folder)
+    return folder
+
+
+def test_the_digest_depends_neither_on_the_place_nor_on_caches(package: Path, tmp_path: Path) -> None:
+    before = digest(tmp_path, "vendor.checks.av:AV")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__/av.cpython-311.pyc").write_bytes(b"")
+    shutil.copytree(tmp_path / "vendor", tmp_path / "copy" / "vendor")
+    assert digest(tmp_path / "copy", "vendor.checks.av:AV") == digest(tmp_path, "vendor.checks.av:AV") == before
