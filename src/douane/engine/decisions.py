@@ -182,6 +182,8 @@ class Decisions:
     def _on_answer(self, event: PluginAnswered) -> list[Action]:
         """Handle an answer or a failure. The plugin releases the ring only after its answer has taken effect."""
         plugin, verdict = self._by_name[event.plugin], event.verdict
+        if self.state is RunState.DECIDED and plugin.verdict is not None:
+            return []  # the outcome stands on the verdicts that it was made of
         plugin.verdict = verdict
         actions: list[Action] = []
         if self.state is RunState.DECIDED:
