@@ -9,9 +9,9 @@ from ._expansion import DEFAULT_MAX, bounded
 from .decompress.layers import next_layer, unpacker
 from .decompress.limits import UnpackLimits
 from .formats import member_names, tar_headers
-from .formats.base import HEAD_BYTES
 from .formats.ova import DISK_ENDINGS
 from .formats.ovf_references import APPLE_DOUBLE, may_be_apple_double
+from .formats.requests import HEAD_BYTES
 from .ova.archive import Archive
 from .ova.verification import printable
 

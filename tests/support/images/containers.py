@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from douane.plugins.formats.base import HEAD_BYTES
 from douane.plugins.formats.file_systems import SIGNATURES
+from douane.plugins.formats.requests import HEAD_BYTES
 
 from . import MIB
 from .iso import BLOCK, disc, iso, udf_recognition, volume_blocks

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.plugins.formats.base import HEAD_BYTES
 from douane.plugins.formats.data_area import DataArea
-from douane.plugins.formats.requests import TAIL_BYTES
+from douane.plugins.formats.requests import HEAD_BYTES, TAIL_BYTES
 
 MIB = 1 << 20
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.plugins.formats.base import HEAD_BYTES, Format
+from douane.plugins.formats.base import Format
 from douane.plugins.formats.match import Match
 from douane.plugins.formats.registry import FORMATS
-from douane.plugins.formats.requests import TAIL_BYTES, Bytes
+from douane.plugins.formats.requests import HEAD_BYTES, TAIL_BYTES, Bytes
 from support.examination import examine, summary
 from support.fuzzing.checks import EITHER, SIZE_KNOWN, SIZE_UNKNOWN, SKIPPING, Broken, Work, check, examine_cut
 from support.fuzzing.mutants import Mutator

@@ -15,13 +15,13 @@ from douane.plugins._byte_reader import ByteReader
 from douane.plugins._image_format import ImageFormat
 from douane.plugins.convert.arrival import Arrival
 from douane.plugins.decompress.layers import LAYERS, next_layer
-from douane.plugins.formats.base import HEAD_BYTES
 from douane.plugins.formats.codes import CODES, REFUSE
 from douane.plugins.formats.examination import Examination
 from douane.plugins.formats.lzma import Lzma
 from douane.plugins.formats.match import Match
 from douane.plugins.formats.qcow2_header import V3_BYTES
 from douane.plugins.formats.qcow2_map import map_of
+from douane.plugins.formats.requests import HEAD_BYTES
 from douane.plugins.formats.vmdk import SPARSE
 from douane.plugins.formats.vmdk_grains import is_streamable
 from douane.plugins.formats.vmdk_sparse import VmdkHeader

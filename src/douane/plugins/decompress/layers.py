@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from douane.plugins.formats.base import HEAD_BYTES
 from douane.plugins.formats.compressions import COMPRESSIONS
 from douane.plugins.formats.lz4 import MAGICS, Lz4
+from douane.plugins.formats.requests import HEAD_BYTES
 from douane.plugins.formats.skippable import is_skippable, read_first_magic
 from douane.plugins.formats.zip import Zip
 

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 REFUSE, WARN, PASS = "refuse", "warn", "pass"
 """What a finding is worth."""
 
-HEAD_BYTES = 72 << 10
-"""The first bytes of an image, by which formats are recognised. The last of them are the superblock of btrfs at 64 KiB
-and the volume recognition sequence of UDF, which ends before 72 KiB in every known image."""
-
 
 class Format:
     """A format. Instances have no state: the state of an image is in its :class:`Match`."""

@@ -3,14 +3,12 @@
 Only the places matter where other formats have their signatures: the first and the last bytes of an image.
 """
 
-from .base import HEAD_BYTES
-from .requests import TAIL_BYTES
+from .requests import HEAD_BYTES, TAIL_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from .match import InnerExamination
+    from typing import Any
 
 _MAX_BLOCKS = 1024
 """Blocks of 512 bytes that do not overlap fill :data:`HEAD_BYTES` with 144, and :data:`TAIL_BYTES` with 256. If there
@@ -18,12 +16,12 @@ are more, those that are no longer near the end are dropped, then any others: th
 
 
 class Region:
-    """The bytes from `start` to `end`. `content` examines them if they are an image of their own, in which they are
-    at `start` - `base`."""
+    """The bytes from `start` to `end`. If they are an image of their own, `content` is its examination
+    (`InnerExamination`), in which they are at `start` - `base`."""
 
     __slots__ = ("base", "content", "end", "start")
 
-    def __init__(self, start: int, end: int, base: int, content: "InnerExamination | None") -> None:
+    def __init__(self, start: int, end: int, base: int, content: "Any") -> None:
         self.start, self.end, self.base, self.content = start, end, base, content
 
 
@@ -40,9 +38,7 @@ class DataArea:
         """Start and length of blocks, of which an image may have millions."""
         self._end = 0
 
-    def add(
-        self, start: int, length: int, content: "InnerExamination | None" = None, *, base: "int | None" = None
-    ) -> None:
+    def add(self, start: int, length: int, content: "Any" = None, *, base: "int | None" = None) -> None:
         """Add `length` bytes at `start`. Regions far from both ends of the file are dropped."""
         if length <= 0:
             return

@@ -1,10 +1,9 @@
 """Feed the bytes of an image, in order, to the readers of all formats that they match."""
 
 from . import containment, polyglot
-from .base import HEAD_BYTES
 from .bytes_at_hand import BytesAtHand
 from .match import Finding, Match
-from .requests import START_BYTES, TAIL_BYTES, Assembled, Bytes, Inside, Tail
+from .requests import HEAD_BYTES, START_BYTES, TAIL_BYTES, Assembled, Bytes, Inside, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

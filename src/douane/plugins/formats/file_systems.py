@@ -1,9 +1,8 @@
 """File systems and other content of a whole disk without a partition table: one table of signatures."""
 
 from . import boot_sectors
-from .base import HEAD_BYTES
 from .raw_content import Content, be32, read_whole_disk, u16, u32
-from .requests import Bytes
+from .requests import HEAD_BYTES, Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 the end, and a protective MBR in the first sector, which keeps tools away that do not know GPT."""
 
 from . import boot_sectors, gpt_checks, iso
-from .base import HEAD_BYTES
 from .gpt_checks import GptHeader, GptPartition
 from .raw_content import Content
-from .requests import TAIL_BYTES, Bytes, Tail
+from .requests import HEAD_BYTES, TAIL_BYTES, Bytes, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

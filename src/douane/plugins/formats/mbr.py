@@ -1,10 +1,9 @@
 """A disk with a DOS partition table in its first sector."""
 
 from . import boot_sectors, iso
-from .base import HEAD_BYTES
 from .boot_sectors import EXTENDED, SECTOR, MbrPartition
 from .raw_content import Content, read_whole_disk, u32
-from .requests import Bytes
+from .requests import HEAD_BYTES, Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

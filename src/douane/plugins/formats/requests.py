@@ -7,6 +7,10 @@ START_BYTES = 1 << 20
 """The first bytes of an image are kept, and can be requested at any time: some formats have tables before the header
 that points to them, and some readers start late."""
 
+HEAD_BYTES = 72 << 10
+"""The first bytes of an image, by which formats are recognised. The last of them are the superblock of btrfs at 64 KiB
+and the volume recognition sequence of UDF, which ends before 72 KiB in every known image."""
+
 TAIL_BYTES = 1 << 17
 """The last bytes are kept, too: a zip's directory may start 64 KiB before the end, a GPT's copy takes 17 to 34 KiB."""
 

@@ -13,8 +13,8 @@ from douane.plugins._byte_reader import ByteReader
 from douane.plugins._expansion import DEFAULT_MAX, bounded
 from douane.plugins._literal import Literal
 from douane.plugins.formats import tar_headers
-from douane.plugins.formats.base import HEAD_BYTES
 from douane.plugins.formats.member_names import quoted
+from douane.plugins.formats.requests import HEAD_BYTES
 from douane_plugin import Reject, Transform
 
 TYPE_CHECKING = False
