@@ -15,10 +15,13 @@ connection is the claim on the work: the agent stops when the client closes it.
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import os
 import selectors
 import socket
+import stat
+import struct
 import time
 from typing import Annotated, Any
 
@@ -31,6 +34,7 @@ from douane.report import Report
 
 VERSION = 2
 MAX_FDS = 2
+_LINGER = struct.Struct("ii")
 
 
 class Hangup(Exception):
@@ -146,7 +150,7 @@ class Connection:
         """The next message, a struct or one of a union. Raises Hangup; AgentError if it is something else."""
         fields, fds = self.receive_fields()
         for fd in fds:
-            os.close(fd)
+            close_received(fd)
         if fds:
             raise AgentError("descriptors came with a line that has none")
         return convert(fields, message_type)
@@ -208,12 +212,21 @@ class Connection:
     def close(self) -> None:
         """Close it, and the descriptors that no line has taken. Idempotent.
 
-        This can wait for others: a socket with SO_LINGER that was sent as a descriptor waits for its peer.
+        This can wait for others: for the file system of a file that was sent as a descriptor.
         """
         self.socket.close()
         fds, self._fds = self._fds, []
         for fd in fds:
-            os.close(fd)
+            close_received(fd)
+
+
+def close_received(fd: int) -> None:
+    """Close a descriptor that the other side has sent. A socket with SO_LINGER would wait for its peer (socket(7))."""
+    if stat.S_ISSOCK(os.fstat(fd).st_mode):
+        with socket.socket(fileno=fd) as received, contextlib.suppress(OSError):
+            received.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes(_LINGER.size))
+        return
+    os.close(fd)
 
 
 def wait_until_ready(fd: int, event: int, seconds: float | None) -> bool:

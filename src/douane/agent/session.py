@@ -32,6 +32,7 @@ from .protocol import (
     Request,
     Started,
     Waiting,
+    close_received,
     convert,
 )
 from .served_plan import ServedPlan
@@ -73,7 +74,7 @@ class Session:
                 refuse_descriptors(self._connection.socket)  # no line after the first brings any
                 with contextlib.ExitStack() as descriptors:
                     for fd in fds:
-                        descriptors.callback(os.close, fd)
+                        descriptors.callback(close_received, fd)
                     self._answer(_request(fields), fds)
             except AgentError as error:
                 self._connection.send(Failed(error.code, str(error), error.retry_after))

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -161,3 +162,37 @@ def test_a_file_for_the_result_that_is_not_empty_is_refused(start_agent: StartAg
     assert isinstance(reply, Failed)
     assert "not empty" in reply.message
     assert result.read_bytes() == b"something that was there"
+
+
+def lingering_socket(peers: list[socket.socket]) -> socket.socket:
+    """A connected socket whose close waits for its peer: it has sent more than the peer reads."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = socket.create_connection(server.getsockname())
+        peers.append(server.accept()[0])
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+    sender.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sender.send(bytes(1 << 16))
+    sender.setblocking(True)
+    return sender
+
+
+@pytest.mark.parametrize("request_line", [b'{"version": 2, "do": "plan"}\n', b"no request\n", b'{"version": 2'])
+def test_sockets_that_wait_for_their_peer_hold_no_thread(start_agent: StartAgent, request_line: bytes) -> None:
+    """There is a bound on threads: clients whose sockets held them would close the agent to all others."""
+    server = start_agent(plan("Count"), "--cold", "--at-once", "1")
+    threads = f"/proc/{server.process.pid}/task"
+    before = len(os.listdir(threads))
+    peers: list[socket.socket] = []
+    try:
+        for _ in range(8):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+                sock.connect(server.socket)
+                with lingering_socket(peers) as sent:
+                    socket.send_fds(sock, [request_line[:5]], [sent.fileno()])
+                sock.sendall(request_line[5:])  # from here on, the agent alone holds it
+        until("the agent has no thread more than before", lambda: len(os.listdir(threads)) <= before)
+    finally:
+        for peer in peers:
+            peer.close()
