@@ -87,8 +87,15 @@ def _pass_on(replaced: os.stat_result, target: int) -> None:
 
 def _save_special(store: Store, image_id: str, path: str) -> int:
     with explained("save the image", path, side="target"):
-        target = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        # Without links since `resolve`: one that is there now was put there meanwhile.
+        target = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW)
     try:
+        if stat.S_ISREG(os.fstat(target).st_mode):
+            raise StoreError(
+                f"cannot save the image: {path} was a pipe or a device, and somebody made it a file meanwhile; "
+                "name a place in a folder of your own",
+                code="target-unwritable",
+            )
         size = store.copy_to(image_id, target, name=path)
         with explained("save the image", path, side="target"):
             if stat.S_ISBLK(os.fstat(target).st_mode):

@@ -205,6 +205,31 @@ def test_a_named_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
+@pytest.mark.parametrize("becomes", ["link", "file"])
+def test_a_pipe_that_becomes_a_file_meanwhile_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, becomes: str
+) -> None:
+    """Whoever may write to the folder could have any file of the user overwritten."""
+    store = FileStore(tmp_path / "store")
+    image = put(store, [(0, b"image")], 5)
+    pipe, other = tmp_path / "pipe", tmp_path / "other"
+    os.mkfifo(pipe)
+    other.write_bytes(b"something else")
+    real = os.open
+
+    def replaced_before(path: str, flags: int, *rest: int) -> int:
+        if path == str(pipe):
+            pipe.unlink()
+            pipe.symlink_to(other) if becomes == "link" else pipe.hardlink_to(other)
+        return real(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", replaced_before)
+    with pytest.raises(StoreError) as refused:
+        save(store, image, pipe)
+    assert refused.value.code == "target-unwritable"
+    assert other.read_bytes() == b"something else"
+
+
 def test_a_reader_that_goes_away_is_an_error(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     image_id = put(store, [(0, b"x")], 1)
