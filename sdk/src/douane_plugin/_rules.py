@@ -5,12 +5,12 @@ A plugin process does not import this module.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import Any, Optional, Sequence, Union
 
 from . import wire
+from ._json import dumps
 
 PropertyValue = Union[str, int, float, bool]
 
@@ -53,7 +53,7 @@ def check_documents(documents: Any) -> dict[str, Any]:
         if not _KEY.fullmatch(name):
             raise BadProperties(f"document {name!r:.80}: a name has 1 to {wire.MAX_PROPERTY_KEY} of a-z 0-9 _")
         _check_document(name, document, wire.MAX_DOCUMENT_DEPTH)
-    size = len(json.dumps(documents, separators=(",", ":")))
+    size = len(dumps(documents))
     if size > wire.MAX_DOCUMENTS_BYTES:
         raise BadProperties(f"its documents are {size} bytes of JSON; at most {wire.MAX_DOCUMENTS_BYTES} are allowed")
     return dict(documents)

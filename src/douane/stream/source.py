@@ -171,7 +171,9 @@ def fill_slot(
         if fd not in ready:
             break
         try:
-            count = read_stream(fd, ring.view[place + filled : place + ring.slot_bytes])
+            # Released here: the traceback of an error would keep the view, and with it the ring's memory.
+            with ring.view[place + filled : place + ring.slot_bytes] as view:
+                count = read_stream(fd, view)
         except OSError as error:
             raise SourceError(f"{name} cannot be read: {error.strerror}") from error
         if count is None:
