@@ -171,9 +171,7 @@ def fill_slot(
         if fd not in ready:
             break
         try:
-            # Released here: the traceback of an error would keep the view, and with it the ring's memory.
-            with ring.view[place + filled : place + ring.slot_bytes] as view:
-                count = read_stream(fd, view)
+            count = read_stream(fd, ring.view[place + filled : place + ring.slot_bytes])
         except OSError as error:
             raise SourceError(f"{name} cannot be read: {error.strerror}") from error
         if count is None:
@@ -190,18 +188,21 @@ def read_stream(fd: int, view: memoryview) -> int | None:
     """Read from a stream that poll(2) called ready: the number of bytes, 0 at the end, None if they are gone.
 
     Whoever made a pipe may read it, too, and take the bytes between poll and read. A read that waited then would wait
-    for as long as that reader likes, whatever the clocks say. Raises OSError.
+    for as long as that reader likes, whatever the clocks say. Raises OSError. `view` is released: the traceback of an
+    error would keep it, and with it the memory of the ring.
     """
-    if stat.S_ISFIFO(os.fstat(fd).st_mode):  # a file that is not in the page cache would be "not ready" for ever
-        try:
-            return os.preadv(fd, [view], -1, os.RWF_NOWAIT)  # not O_NONBLOCK, which every holder of the pipe can clear
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            if error.errno != errno.EOPNOTSUPP:
-                raise
-        return _read_by_splice(fd, view)  # a named pipe, or Linux before 6.4
-    return os.readv(fd, [view])
+    with view:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):  # a file that is not in the page cache would be "not ready" for ever
+            try:
+                # Not O_NONBLOCK, which every holder of the pipe can clear.
+                return os.preadv(fd, [view], -1, os.RWF_NOWAIT)
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+            return _read_by_splice(fd, view)  # a named pipe, or Linux before 6.4
+        return os.readv(fd, [view])
 
 
 def _read_by_splice(fd: int, view: memoryview) -> int | None:
