@@ -6,6 +6,8 @@ import os
 import select
 import subprocess
 
+from ._stacks import small_stacks
+
 MAX_BYTES = 1 << 20
 """Of each output. qemu-img prints about 1 KiB for an image, and more only for thousands of snapshots or bitmaps."""
 
@@ -30,7 +32,8 @@ def run(words: list[str], fd: int) -> Completed:
     """
     pipe = subprocess.PIPE
     try:
-        process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, pass_fds=[fd])
+        with small_stacks():
+            process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, pass_fds=[fd])
     except OSError as error:
         raise RuntimeError(
             f"{words[0]} cannot be run here ({error}); write programs = [{words[0]!r}] beside the plugin, "

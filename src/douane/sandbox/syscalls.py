@@ -120,6 +120,8 @@ PTRACER or capabilities (prctl(2))."""
 _MADVISE = (0, 1, 2, 3, 4, 8, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 25)
 """Hints, and freeing its own memory; never REMOVE, HWPOISON, SOFT_OFFLINE, MERGEABLE (madvise(2))."""
 
+_RLIMIT_STACK = 3
+
 _SOCKET_OPTIONS = ((1, (7, 8, 9, 18, 19, 20, 21, 66, 67)), (6, (1, 3, 4, 5, 6, 12, 18)))
 """SOL_SOCKET: buffers, keep-alive, low-water marks, time-outs; IPPROTO_TCP: nodelay, cork, keep-alive,
 quick ack, user time-out."""
@@ -165,6 +167,8 @@ def rules(*, programs: bool, signals: bool, scratch: bool = False, messages: boo
     table += [("ioctl", None, (Test(1, request),)) for request in _IOCTL]
     table += [("prctl", None, (Test(0, option),)) for option in _PRCTL]
     table += [("prlimit64", None, (Test(0, 0), Test(2, 0)))]
+    # Its own stack limit, which the hard limit bounds: glibc takes it for the size of each thread's stack.
+    table += [("prlimit64", None, (Test(0, 0), Test(1, _RLIMIT_STACK)))]
     table += [(name, None, (Test(0, 0),)) for name in ("getpgid", "getsid", "getpriority", "getrusage")]
     table += [("getrusage", None, (Test(0, who),)) for who in (1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)]
     return table + _sockets(messages)

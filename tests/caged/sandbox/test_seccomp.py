@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,3 +65,14 @@ def test_no_file_can_be_locked_for_others(file: Path, operation: int) -> None:
     with file.open("rb") as opened:
         for programs in (True, False):
             assert errno_inside(lambda: fcntl.flock(opened, operation), programs=programs) == errno.ENOLCK
+
+
+def test_a_process_may_lower_its_stack_limit_and_no_other() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    lower = (1 << 20, hard)
+    assert errno_inside(lambda: resource.setrlimit(resource.RLIMIT_STACK, lower), programs=True) == 0
+    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_DATA, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
+        attempt = functools.partial(resource.setrlimit, limit, resource.getrlimit(limit))
+        assert errno_inside(attempt, programs=True) != 0
+    engine = os.getpid()
+    assert errno_inside(lambda: resource.prlimit(engine, resource.RLIMIT_STACK, (soft, hard)), programs=True) != 0

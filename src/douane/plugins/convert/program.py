@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 
+from douane.plugins._stacks import small_stacks
 from douane_plugin import Reject
 
 TYPE_CHECKING = False
@@ -43,9 +44,10 @@ class QemuImg:
         """The beginning of its standard output."""
         pipe = subprocess.PIPE
         try:
-            self._process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, pass_fds=list(fds)
-            )
+            with small_stacks():
+                self._process = subprocess.Popen(
+                    words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, pass_fds=list(fds)
+                )
         except OSError as error:
             raise RuntimeError(_cannot_run(self._name, error)) from None
         assert self._process.stdout and self._process.stderr
