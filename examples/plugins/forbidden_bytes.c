@@ -4,12 +4,13 @@
  *     [[plugin]]
  *     name = "forbidden-bytes"
  *     use = "exec:plugins/forbidden_bytes deadbeefcafe"
+ *     refuse = [10]
  *
  * Build it first: cc -O2 -Wall -Wextra -o forbidden_bytes forbidden_bytes.c
  *
  * Shows a program as a plugin, in a compiled language. It needs no library of Douane's: the image is on standard input.
- * Exit status 0 accepts; 1 refuses, and the tenant reads the first line of standard error; any other status is a failure.
- * A wrong argument, or an error of reading, must therefore exit with neither 0 nor 1.
+ * Exit status 0 accepts; 10 refuses, and the tenant reads the first line of standard error; any other status is a failure.
+ * A wrong argument, or an error of reading, must therefore exit with neither 0 nor 10.
  *
  * Refuses an image that holds certain bytes, given as hexadecimal digits. It finds them wherever read(2) cuts the image,
  * in linear time, by the algorithm of Knuth, Morris and Pratt, which never goes back.
@@ -19,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ACCEPT = 0, REFUSE = 1, FAIL = 2, MAX_BYTES = 4096 };
+enum { ACCEPT = 0, REFUSE = 10, FAIL = 2, MAX_BYTES = 4096 };
 
 static int digit(char c)
 {

@@ -4,14 +4,15 @@
 #     [[plugin]]
 #     name = "no-web-page"
 #     use = "exec:plugins/no_web_page.sh"
+#     refuse = [10]
 #
-# Shows a program as a plugin, in shell: the image is on standard input. Exit status 0 accepts; 1 refuses, and the tenant
+# Shows a program as a plugin, in shell: the image is on standard input. Exit status 0 accepts; 10 refuses, and the tenant
 # reads the first line of standard error; any other status is a failure. The program may stop reading at any time.
 #
 # Refuses a web page that was saved as an image, because the link to the image led to an error page or a download page.
 # Only the first 512 bytes are held in memory: a shell should not hold more of a tenant's bytes.
 #
-# There is no `set -e`: the script would exit with the status of a command that failed, which may be 1, a refusal.
+# Commands that fail exit with 1 or 2, and a shell with 126 or 127: none of these refuses an image.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -23,7 +24,7 @@ start=$({ head -c 512 && printf done; } | tr -d '\000 \t\r\n\357\273\277' | tr '
 case $start in
     '<!doctypehtml'*done | '<html'*done)
         echo 'this is a web page, not an image; check the link that it was downloaded from' >&2
-        exit 1
+        exit 10
         ;;
     *done) exit 0 ;;
     *)

@@ -11,7 +11,7 @@ from example_plugins import MIB, PLUGINS, TIERS, Check, cut
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-PAGE = '[[plugin]]\nname = "page"\nuse = "exec:plugins/no_web_page.sh"\n'
+PAGE = '[[plugin]]\nname = "page"\nuse = "exec:plugins/no_web_page.sh"\nrefuse = [10]\n'
 PATTERN = "deadbeef"
 
 
@@ -63,7 +63,7 @@ def test_a_command_that_cannot_run_is_a_failure(tmp_path: Path, missing: str) ->
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_bytes_are_found_across_the_borders_of_reads(check: Check, compiled: Path, tier: str) -> None:
-    plan = f'[[plugin]]\nname = "bytes"\nuse = "exec:{compiled} {PATTERN}"\n'
+    plan = f'[[plugin]]\nname = "bytes"\nuse = "exec:{compiled} {PATTERN}"\nrefuse = [10]\n'
     noise = b"\xde\xad\xbe" * MIB
     assert check(noise, plan, tier=tier).answer == ("accepted", None)
     place = MIB - 2
@@ -74,7 +74,7 @@ def test_bytes_are_found_across_the_borders_of_reads(check: Check, compiled: Pat
 
 @pytest.mark.parametrize("words", ["", "abc", "xy", "dead beef", "00" * 4097])
 def test_a_wrong_argument_is_a_failure(check: Check, compiled: Path, words: str) -> None:
-    run = check(b"image", f'[[plugin]]\nname = "bytes"\nuse = "exec:{compiled} {words}"\n')
+    run = check(b"image", f'[[plugin]]\nname = "bytes"\nuse = "exec:{compiled} {words}"\nrefuse = [10]\n')
     assert (run.code, run.report["code"]) == (3, "plugin-died")
 
 

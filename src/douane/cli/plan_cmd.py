@@ -47,6 +47,12 @@ def plan(choice: PlanOptions, as_json: bool) -> None:
         f"sandbox {tier} (at least {effective.minimum_sandbox}); digests {', '.join(effective.digests) or 'none'}; "
         f"deadline {show_duration(effective.deadline)}"
     )
+    for process in processes:
+        if process.plugin.code.is_exec and process.spec.refuse is None:
+            click.echo(
+                f"{process.spec.name}: exit status 1 refuses the image, and programs that fail exit with 1 as well: "
+                "let it refuse by another status, and set refuse = [10]"
+            )
     if not can_refuse(processes):
         click.echo('every image is let in, whatever the plugins say: none has mode = "enforce"')
 

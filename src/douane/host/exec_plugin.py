@@ -20,7 +20,9 @@ from .plugin_process import SandboxedPlugin
 from .policy import clean
 from .stdin_feeder import StdinFeeder
 
-ACCEPTS, REFUSES = 0, 1
+ACCEPTS = 0
+REFUSES = (1,)
+"""If the plan does not say which exit statuses refuse. Programs that fail exit with 1 as well."""
 
 
 class ExecPlugin(SandboxedPlugin):
@@ -77,7 +79,7 @@ class ExecPlugin(SandboxedPlugin):
             self.fail("failed", "plugin-died", "could not be started", f"{describe_exit(code)}; {reason}")
         elif code == ACCEPTS:
             self._finish("accepted", None, None)
-        elif code == REFUSES:
+        elif code in (self.spec.refuse or REFUSES):
             self._finish("refused", "refused", reason or f"the check {self.spec.name!r} refused it, and gave no reason")
         else:
             self.fail("failed", "plugin-died", "failed", f"{describe_exit(code)}; {reason}".rstrip("; "))

@@ -49,6 +49,9 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     programs: tuple[str, ...] = ()
     """Names or paths of the programs that the plugin may run."""
 
+    refuse: tuple[int, ...] | None = None
+    """Exit statuses by which an ``exec:`` program refuses; None is 1, which programs that fail exit with, too."""
+
     config: dict[str, Any] = {}
     """Arguments of the constructor."""
 
@@ -102,8 +105,10 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     def config_digest(self) -> str:
         """SHA-256 (hex) of the plugin's configuration, grants included, in a canonical form."""
+        # What most plugins do not have is left out, so that their digests stay as they are.
         user = [self.connect_as] if self.connect_as is not None else []
-        canonical = msgspec.json.encode([self.config, self.texts, self.grants, *user], order="deterministic")
+        refuse = [self.refuse] if self.refuse is not None else []
+        canonical = msgspec.json.encode([self.config, self.texts, self.grants, *user, *refuse], order="deterministic")
         return hashlib.sha256(canonical).hexdigest()
 
 

@@ -4,55 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
 
 import msgspec
 
 from douane.errors import PlanError
 from douane.stream.digest import ALGORITHMS
-from douane.units import MiB, parse_duration, parse_size
+from douane.units import parse_duration
 
-from .binding import DOORS, Door
-from .model import Mode, OnFailure, Plan, PluginSpec, TierName
-
-T = TypeVar("T")
-
-MAX_COUNT = 1_000_000
-"""Limit of counts in the configuration: more is a mistyped number."""
-MIN_MEMORY = 32 * MiB
-
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}", re.ASCII)
-_PATTERN = re.compile(r"[a-zA-Z0-9_.:-]{1,255}\*?|\*", re.ASCII)
-
-
-class _PluginTable(msgspec.Struct, forbid_unknown_fields=True):
-    """A ``[[plugin]]`` as it is written: None where a default applies."""
-
-    name: str
-    use: str
-    mode: Mode = "enforce"
-    on_error: OnFailure | None = None
-    on_timeout: OnFailure | None = None
-    on_incomplete: OnFailure | None = None
-    start: str | float | None = None
-    stall: str | float | None = None
-    timeout: str | float | None = None
-    memory: str | int | None = None
-    threads: int | None = None
-    processes: int | None = None
-    python: str | None = None
-    programs: list[str] = []
-    config: dict[str, Any] = {}
-    grants: dict[str, str] = {}
-    connect_as: str | None = None
-    max_output: str | int | None = None
-    max_ratio: float | None = None
-    may_set: list[str] = []
-    scratch: str | int | None = None
-    only: str | list[str] | None = None
-    exempt_roles: list[str] = []
-
+from .model import Plan, PluginSpec, TierName
+from .plugin_table import PLUGIN_NAME, converted, read_plugin, refuse_unknown
 
 _TABLES = ("import", "sandbox", "plugin")
 _IMPORT = ("deadline", "digests", "received_digests")
@@ -92,13 +54,13 @@ def parse_plan(table: Mapping[str, Any], *, where: str, base: str) -> Plan:
 
     `where` names the document in errors; `base` is the folder at which relative paths begin.
     """
-    _refuse_unknown(table, _TABLES, where, "")
+    refuse_unknown(table, _TABLES, where, "")
     importing = _table(table, "import", _IMPORT, where)
     sandbox = _table(table, "sandbox", _SANDBOX, where)
     listed = table.get("plugin", [])
     if not isinstance(listed, list):
         raise PlanError(f"{where}: plugins are written as [[plugin]], with two brackets")
-    plugins = [_plugin(entry, number, where, base) for number, entry in enumerate(listed, 1)]
+    plugins = [read_plugin(entry, number, where, base) for number, entry in enumerate(listed, 1)]
     _refuse_duplicates(plugins, where)
     digests = _digests(importing, "digests", ALGORITHMS, where)
     minimum = sandbox.get("minimum", "strict")
@@ -108,7 +70,7 @@ def parse_plan(table: Mapping[str, Any], *, where: str, base: str) -> Plan:
         plugins=tuple(plugins),
         digests=digests,
         received_digests=_digests(importing, "received_digests", digests, where),
-        deadline=_converted(parse_duration, importing.get("deadline", "24h"), f"{where}: [import] deadline"),
+        deadline=converted(parse_duration, importing.get("deadline", "24h"), f"{where}: [import] deadline"),
         minimum_sandbox=minimum,
     )
 
@@ -138,126 +100,13 @@ def _table(table: Mapping[str, Any], key: str, keys: tuple[str, ...], where: str
     inner = table.get(key, {})
     if not isinstance(inner, dict):
         raise PlanError(f"{where}: {key} is a table, written [{key}]")
-    _refuse_unknown(inner, keys, where, f"[{key}] ")
+    refuse_unknown(inner, keys, where, f"[{key}] ")
     return inner
-
-
-def _refuse_unknown(table: Mapping[str, Any], keys: Iterable[str], where: str, prefix: str) -> None:
-    for key in table:
-        if key not in keys:
-            import difflib
-
-            near = difflib.get_close_matches(key, list(keys), 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(keys)}"
-            raise PlanError(f"{where}: {prefix}{key!r} is not a setting; {hint}")
-
-
-def _plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
-    if not isinstance(entry, dict):
-        raise PlanError(f"{where}: plugins are written as [[plugin]], with two brackets")
-    name = entry.get("name")
-    subject = f"plugin {name!r}" if isinstance(name, str) else f"plugin number {number}"
-    _refuse_unknown(entry, _PluginTable.__struct_fields__, where, f"{subject}: ")
-    for key in ("name", "use"):
-        if key not in entry:
-            raise PlanError(f"{where}: {subject} has no {key!r}")
-    try:
-        raw = msgspec.convert(entry, _PluginTable)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$.")
-        key = path.rstrip("`") or "it"
-        raise PlanError(f"{where}: {subject}: {key!r} is wrong: {reason[0].lower()}{reason[1:]}") from error
-    if any("\0" in text for text in (raw.use, raw.python or "", *raw.programs, *raw.grants.values())):
-        raise PlanError(f"{where}: {subject}: a path or command holds a NUL character")
-    if not _NAME.fullmatch(raw.name):
-        raise PlanError(
-            f"{where}: {subject}: a name begins with a letter and has at most 48 of a-z 0-9 _ - (the names of its "
-            "properties begin with it)"
-        )
-    return _complete(raw, f"{where}: {subject}", base)
-
-
-def _complete(raw: _PluginTable, subject: str, base: str) -> PluginSpec:
-    settings = {**_policy(raw, subject), **_quantities(raw, subject)}
-    if raw.config:
-        import json
-
-        try:
-            json.dumps(raw.config, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise PlanError(f"{subject}: 'config' holds a value that a plugin cannot receive: {error}") from error
-    for pattern in raw.may_set:
-        if not _PATTERN.fullmatch(pattern):
-            raise PlanError(
-                f"{subject}: 'may_set' lists names of properties, with * for any number of characters at the end "
-                f"(hw_*), not {pattern!r:.60}"
-            )
-    if raw.connect_as is not None and not any(target.startswith("unix:") for target in raw.grants.values()):
-        raise PlanError(f"{subject}: 'connect_as' is for grants of the form unix:PATH, and there is none")
-    return PluginSpec(
-        name=raw.name,
-        use=raw.use,
-        mode=raw.mode,
-        python=raw.python,
-        programs=tuple(raw.programs),
-        may_set=tuple(raw.may_set),
-        config=raw.config,
-        grants=raw.grants,
-        connect_as=raw.connect_as,
-        only=_doors(raw, subject),
-        exempt_roles=tuple(raw.exempt_roles),
-        base=base,
-        **settings,
-    )
-
-
-def _doors(raw: _PluginTable, subject: str) -> tuple[Door, ...]:
-    listed = [raw.only] if isinstance(raw.only, str) else raw.only
-    if listed is None:
-        return DOORS
-    if not listed or any(door not in DOORS for door in listed):
-        raise PlanError(f"{subject}: 'only' is a door, or a list of doors, of {', '.join(DOORS)}, not {raw.only!r:.60}")
-    return tuple(door for door in DOORS if door in listed)
-
-
-def _policy(raw: _PluginTable, subject: str) -> dict[str, OnFailure]:
-    policy: dict[str, OnFailure] = {}
-    for key in ("on_error", "on_timeout", "on_incomplete"):
-        value = getattr(raw, key)
-        if raw.mode == "audit" and value == "reject":
-            raise PlanError(f"{subject}: mode = 'audit' never refuses, so {key} = 'reject' cannot hold; use 'enforce'")
-        policy[key] = value or ("reject" if raw.mode == "enforce" else "warn")
-    return policy
-
-
-def _quantities(raw: _PluginTable, subject: str) -> dict[str, Any]:
-    quantities: dict[str, Any] = {}
-    for key in ("start", "stall", "timeout"):
-        if (value := getattr(raw, key)) is not None:
-            quantities[key] = _converted(parse_duration, value, f"{subject}: {key!r}")
-    for key in ("memory", "max_output", "scratch"):
-        if (value := getattr(raw, key)) is not None:
-            quantities[key] = _converted(parse_size, value, f"{subject}: {key!r}")
-    for key in ("threads", "processes", "max_ratio"):
-        if (value := getattr(raw, key)) is not None:
-            if not 1 <= value <= MAX_COUNT:
-                raise PlanError(f"{subject}: {key!r} is at least 1 and at most {MAX_COUNT}, not {value!r}")
-            quantities[key] = value
-    if quantities.get("memory", MIN_MEMORY) < MIN_MEMORY:
-        raise PlanError(f"{subject}: 'memory' is at least 32MiB: a Python needs that before the plugin's first line")
-    return quantities
-
-
-def _converted(parse: Callable[[Any], T], value: Any, setting: str) -> T:
-    try:
-        return parse(value)
-    except ValueError as error:
-        raise PlanError(f"{setting} is {error}") from error
 
 
 def _from_command_line(spec: str) -> PluginSpec:
     name, equals, use = spec.partition("=")
-    if not equals or not _NAME.fullmatch(name) or not use:
+    if not equals or not PLUGIN_NAME.fullmatch(name) or not use:
         use = spec
         if use.startswith(("exec:", "wire:")):
             words = use[5:].split()
@@ -265,7 +114,7 @@ def _from_command_line(spec: str) -> PluginSpec:
         else:
             name = use.rpartition(":")[2] or use
         name = re.sub(r"[^a-z0-9_-]", "-", name.lower()).lstrip("0123456789-_")
-    if not _NAME.fullmatch(name):
+    if not PLUGIN_NAME.fullmatch(name):
         raise PlanError(f"--plugin {spec}: cannot derive a name from it; write NAME={spec}")
     return PluginSpec(name=name, use=use, base=os.getcwd())
 

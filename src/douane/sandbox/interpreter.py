@@ -75,6 +75,9 @@ class Interpreter(msgspec.Struct, frozen=True):
     read: tuple[str, ...]
     """Files and directories that must be readable."""
 
+    prefix: str = ""
+    """sys.prefix: the folder of the virtual environment, if it is one."""
+
 
 class _Answer(msgspec.Struct):
     """The answers of an interpreter about itself."""
@@ -147,7 +150,8 @@ def _running() -> Interpreter:
             path=path,
             stdlib=[stdlib, os.path.join(sys.base_exec_prefix, sys.platlibdir, os.path.basename(stdlib))],
             mapped=mapped,
-        )
+        ),
+        sys.prefix,
     )
 
 
@@ -184,13 +188,14 @@ def _examined(executable: str) -> Interpreter:
             "Python again"
         )
     answer.path = search_path(answer.path, answer.sites)
+    prefix = environment_of(executable).prefix
     if not any(os.path.isfile(os.path.join(entry, "douane_plugin", "__init__.py")) for entry in answer.path):
         raise SandboxError(
             f"{executable} has no douane_plugin: run `{executable} -m pip install douane-plugin` "
             "(in a checkout of Douane: ./sdk instead of the name). Paths that only an `import` line in a .pth file "
             "adds are not used: such lines are not run"
         )
-    return _described(answer)
+    return _described(answer, prefix)
 
 
 def _ask(executable: str) -> _Answer:
@@ -227,7 +232,7 @@ def _ask(executable: str) -> _Answer:
         ) from error
 
 
-def _described(answer: _Answer) -> Interpreter:
+def _described(answer: _Answer, prefix: str) -> Interpreter:
     path = tuple(entry for entry in answer.path if os.path.isabs(entry) and os.path.exists(entry))
     for entry in path:
         if _is_shared(os.path.realpath(entry)) or _is_shared(entry):
@@ -245,7 +250,7 @@ def _described(answer: _Answer) -> Interpreter:
             read[mapped] = None  # a shared libpython, or a library that came with this Python
     read.update(dict.fromkeys(folder.rstrip("/") for folder in system))
     read.update(dict.fromkeys(entry for entry in ("/etc/ld.so.cache",) if os.path.exists(entry)))
-    return Interpreter(answer.executable, answer.version, path, tuple(_without_nested(read)))
+    return Interpreter(answer.executable, answer.version, path, tuple(_without_nested(read)), prefix)
 
 
 def _is_shared(folder: str) -> bool:

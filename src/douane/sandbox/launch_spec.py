@@ -54,6 +54,9 @@ class Access(msgspec.Struct, frozen=True):
     programs: bool
     """Fork and exec are allowed."""
 
+    path: tuple[str, ...]
+    """The folders of the programs, for PATH."""
+
 
 def decide_access(sandbox: SandboxSpec, run: PythonRuntime | Program) -> Access:
     """Decide on the user and the paths. Raises SandboxError for a missing file or program."""
@@ -67,7 +70,8 @@ def decide_access(sandbox: SandboxSpec, run: PythonRuntime | Program) -> Access:
             check_executable(sandbox.name, program)
     paths = (*sandbox.interpreter.read, CAGED, *map(str, sandbox.read), *allowed.execute)
     read_all = uid is not None and not is_public(paths, parents=sandbox.tier is Tier.STRICT)
-    return Access(uid, paths, read_all, allowed.execute, allowed.programs)
+    folders = dict.fromkeys(os.path.dirname(os.path.abspath(program)) for program in map(str, sandbox.programs))
+    return Access(uid, paths, read_all, allowed.execute, allowed.programs, tuple(folders))
 
 
 def launch_spec(
@@ -108,6 +112,7 @@ def launch_spec(
         "numbers": {},
         "filter": b"",
         "sys_path": list(sandbox.interpreter.sys_path),
+        "prefix": sandbox.interpreter.prefix,
         "entry": run.entry if isinstance(run, PythonRuntime) else "",
         "argv": list(run.argv) if isinstance(run, Program) else [],
         "speaks": isinstance(run, Program) and run.speaks,
@@ -124,12 +129,12 @@ def launch_spec(
     return spec
 
 
-def environment(programs: bool) -> dict[str, str]:
+def environment(access: Access) -> dict[str, str]:
     """The complete environment of a plugin."""
     # A library that starts a thread for each core would use up its memory bound on a large host.
     variables = {"LANG": "C.UTF-8", "OMP_NUM_THREADS": str(min(4, os.cpu_count() or 1))}
-    if programs:
-        variables["PATH"] = "/usr/bin:/bin"
+    if access.programs:
+        variables["PATH"] = ":".join(dict.fromkeys((*access.path, "/usr/bin", "/bin")))
     return variables
 
 

@@ -163,7 +163,7 @@ def _popen(
             pass_fds=(receiver, *links.fds),
             close_fds=True,
             start_new_session=True,
-            env=environment(access.programs),
+            env=environment(access),
             cwd="/",
         )
     except (OSError, ValueError) as error:

@@ -46,6 +46,13 @@ def test_the_plan_shows_what_was_written_and_what_was_not(douane: Program, write
         assert words in text
 
 
+def test_a_program_that_refuses_by_status_1_is_named(douane: Program, write: Callable[[str, str], Path]) -> None:
+    table = '[[plugin]]\nname = "tool"\nuse = "exec:/bin/true"\n'
+    sentence = "tool: exit status 1 refuses the image, and programs that fail exit with 1 as well"
+    assert sentence in douane.run("plan", "--config", write("plan.toml", table)).text
+    assert sentence not in douane.run("plan", "--config", write("plan.toml", table + "refuse = [10]\n")).text
+
+
 def test_a_plan_that_refuses_no_image_says_so(douane: Program, write: Callable[[str, str], Path]) -> None:
     plugins = "".join(
         f'[[plugin]]\nname = "{mode}"\nuse = "{PLUGINS}/echo.py:Echo"\nmode = "{mode}"\n' for mode in ("audit", "warn")

@@ -40,13 +40,16 @@ def test_our_own_interpreter_has_its_import_path(tmp_path: Path) -> None:
 def test_a_virtual_environment_has_its_own_libraries(tier: sandbox.Tier, environment: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
     library.mkdir()
-    (library / "only_there.py").write_text("def answer():\n    return 42\n")
+    (library / "only_there.py").write_text(
+        "import sys\ndef answer():\n    return 42\ndef prefix():\n    return sys.prefix\n"
+    )
     site_packages(environment).joinpath("site.pth").write_text(f"{library}\n{Path(douane_plugin.__path__[0]).parent}\n")
     interpreter = sandbox.interpreter(environment / "bin" / "python")
     assert str(library) in interpreter.sys_path
     assert not any("only_there" in entry for entry in sandbox.interpreter().sys_path)
     with Cell(tier, interpreter=interpreter) as cell:
         assert cell.returned("only_there.answer") == 42
+        assert cell.returned("only_there.prefix") == str(environment)
 
 
 def test_no_code_installed_in_the_environment_runs(environment: Path, tmp_path: Path) -> None:

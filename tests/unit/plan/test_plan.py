@@ -192,3 +192,27 @@ def test_a_transform_is_for_doors_and_not_for_exempt_roles(write, sender, names)
     bound = plan.for_sender(sender)
     assert [plugin.name for plugin in bound.plugins] == names
     assert (bound is plan) == (len(names) == 3)
+
+
+@pytest.mark.parametrize("refuse", ["[]", "[0]", "[126]", "[-1]", "[10, 255]"])
+def test_statuses_that_cannot_refuse_are_named(tmp_path, refuse):
+    config = tmp_path / "plan.toml"
+    config.write_text(f'[[plugin]]\nname = "tool"\nuse = "exec:/bin/true"\nrefuse = {refuse}\n')
+    with pytest.raises(PlanError, match="'refuse' lists exit statuses from 1 to 125"):
+        load_plan(str(config))
+
+
+def test_refuse_is_for_programs_alone(tmp_path):
+    config = tmp_path / "plan.toml"
+    config.write_text('[[plugin]]\nname = "boot"\nuse = "boot.py:Boot"\nrefuse = [10]\n')
+    with pytest.raises(PlanError, match="a plugin raises Reject"):
+        load_plan(str(config))
+
+
+def test_statuses_are_part_of_the_configuration_digest(tmp_path):
+    digests = set()
+    for line in ("", "refuse = [1]", "refuse = [10]"):
+        config = tmp_path / "plan.toml"
+        config.write_text(f'[[plugin]]\nname = "tool"\nuse = "exec:/bin/true"\n{line}\n')
+        digests.add(load_plan(str(config)).plugins[0].config_digest())
+    assert len(digests) == 3

@@ -145,6 +145,8 @@ def _execute(spec: LaunchSpec) -> None:
 
 def _python(spec: LaunchSpec) -> None:
     sys.path[:] = spec["sys_path"]
+    if spec["prefix"]:
+        sys.prefix = sys.exec_prefix = spec["prefix"]
     sys.path_importer_cache.clear()
     sys.argv[:] = [spec["name"]]
     if hasattr(sys, "orig_argv"):  # Python 3.10

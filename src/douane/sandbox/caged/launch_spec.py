@@ -58,6 +58,9 @@ class LaunchSpec(TypedDict):
     """The seccomp filter."""
 
     sys_path: list[str]
+    prefix: str
+    """sys.prefix; empty to leave it."""
+
     entry: str
     """The "module:function" to call; empty for a program."""
 
