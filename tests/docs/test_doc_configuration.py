@@ -12,7 +12,7 @@ import pytest
 
 from douane.cli.check_cmd import check
 from douane.cli.import_cmd import import_
-from douane.plan import parse
+from douane.plan import parse, plugin_table
 from douane.plan.builtin import BUILT_IN
 from douane.units import parse_duration, parse_size
 from support.doc_pages import blocks, page, section, tables
@@ -41,10 +41,10 @@ def comparable(value: object) -> object:
 
 
 def test_the_keys_of_a_plugin_are_those_of_the_code():
-    assert list(table("[[plugin]]")) == list(parse._PluginTable.__struct_fields__)
+    assert list(table("[[plugin]]")) == list(plugin_table.PluginTable.__struct_fields__)
 
 
-@pytest.mark.parametrize("key", parse._PluginTable.__struct_fields__)
+@pytest.mark.parametrize("key", plugin_table.PluginTable.__struct_fields__)
 def test_the_default_of_a_plugins_key_is_that_of_the_code(key):
     spec = parse.parse_plan({"plugin": [{"name": "x", "use": "format"}]}, where="test", base="").plugins[0]
     documented = default(table("[[plugin]]")[key])

@@ -104,12 +104,12 @@ def test_the_program_finds_the_same_as_a_plain_search(
     """Beginnings of it, one after the other: what is skipped by a search that does not go back right."""
     image = "".join(pattern[:length] for length in lengths)
     is_match = run_on(compiled, pattern.encode(), cut(image.encode(), cuts))
-    assert is_match == (1 if pattern in image else 0)
+    assert is_match == (10 if pattern in image else 0)
 
 
 @pytest.mark.parametrize(("pattern", "image"), [("aab", "aaab"), ("abab", "aababab"), ("aabaaa", "aabaabaaa")])
 def test_overlapping_prefixes_are_found(compiled: Path, pattern: str, image: str) -> None:
-    assert run_on(compiled, pattern.encode(), [image.encode()]) == 1
+    assert run_on(compiled, pattern.encode(), [image.encode()]) == 10
 
 
 def test_an_error_of_reading_is_a_failure(compiled: Path, tmp_path: Path) -> None:

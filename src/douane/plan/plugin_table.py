@@ -26,7 +26,7 @@ PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}", re.ASCII)
 _PATTERN = re.compile(r"[a-zA-Z0-9_.:-]{1,255}\*?|\*", re.ASCII)
 
 
-class _PluginTable(msgspec.Struct, forbid_unknown_fields=True):
+class PluginTable(msgspec.Struct, forbid_unknown_fields=True):
     """A ``[[plugin]]`` as it is written: None where a default applies."""
 
     name: str
@@ -43,6 +43,7 @@ class _PluginTable(msgspec.Struct, forbid_unknown_fields=True):
     processes: int | None = None
     python: str | None = None
     programs: list[str] = []
+    refuse: list[int] | None = None
     config: dict[str, Any] = {}
     grants: dict[str, str] = {}
     connect_as: str | None = None
@@ -52,7 +53,6 @@ class _PluginTable(msgspec.Struct, forbid_unknown_fields=True):
     scratch: str | int | None = None
     only: str | list[str] | None = None
     exempt_roles: list[str] = []
-    refuse: list[int] | None = None
 
 
 def refuse_unknown(table: Mapping[str, Any], keys: Iterable[str], where: str, prefix: str) -> None:
@@ -72,12 +72,12 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
         raise PlanError(f"{where}: plugins are written as [[plugin]], with two brackets")
     name = entry.get("name")
     subject = f"plugin {name!r}" if isinstance(name, str) else f"plugin number {number}"
-    refuse_unknown(entry, _PluginTable.__struct_fields__, where, f"{subject}: ")
+    refuse_unknown(entry, PluginTable.__struct_fields__, where, f"{subject}: ")
     for key in ("name", "use"):
         if key not in entry:
             raise PlanError(f"{where}: {subject} has no {key!r}")
     try:
-        raw = msgspec.convert(entry, _PluginTable)
+        raw = msgspec.convert(entry, PluginTable)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
         key = path.rstrip("`") or "it"
@@ -92,7 +92,7 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
     return _complete(raw, f"{where}: {subject}", base)
 
 
-def _complete(raw: _PluginTable, subject: str, base: str) -> PluginSpec:
+def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
     settings = {**_policy(raw, subject), **_quantities(raw, subject)}
     if raw.config:
         import json
@@ -127,7 +127,7 @@ def _complete(raw: _PluginTable, subject: str, base: str) -> PluginSpec:
     )
 
 
-def _doors(raw: _PluginTable, subject: str) -> tuple[Door, ...]:
+def _doors(raw: PluginTable, subject: str) -> tuple[Door, ...]:
     listed = [raw.only] if isinstance(raw.only, str) else raw.only
     if listed is None:
         return DOORS
@@ -136,7 +136,7 @@ def _doors(raw: _PluginTable, subject: str) -> tuple[Door, ...]:
     return tuple(door for door in DOORS if door in listed)
 
 
-def _statuses(raw: _PluginTable, subject: str) -> tuple[int, ...] | None:
+def _statuses(raw: PluginTable, subject: str) -> tuple[int, ...] | None:
     if raw.refuse is None:
         return None
     if not raw.use.startswith("exec:"):
@@ -149,7 +149,7 @@ def _statuses(raw: _PluginTable, subject: str) -> tuple[int, ...] | None:
     return tuple(raw.refuse)
 
 
-def _policy(raw: _PluginTable, subject: str) -> dict[str, OnFailure]:
+def _policy(raw: PluginTable, subject: str) -> dict[str, OnFailure]:
     policy: dict[str, OnFailure] = {}
     for key in ("on_error", "on_timeout", "on_incomplete"):
         value = getattr(raw, key)
@@ -159,7 +159,7 @@ def _policy(raw: _PluginTable, subject: str) -> dict[str, OnFailure]:
     return policy
 
 
-def _quantities(raw: _PluginTable, subject: str) -> dict[str, Any]:
+def _quantities(raw: PluginTable, subject: str) -> dict[str, Any]:
     quantities: dict[str, Any] = {}
     for key in ("start", "stall", "timeout"):
         if (value := getattr(raw, key)) is not None:

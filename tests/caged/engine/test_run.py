@@ -487,18 +487,18 @@ def test_granted_programs_are_on_the_path(run, tmp_path):
     program.write_text("#!/bin/sh\necho hello\n")
     program.chmod(0o755)
     (tmp_path / "asks.py").write_text(
-        "import shutil\n"
+        "import os\n"
         "import subprocess\n"
         "from douane_plugin import Inspector\n"
         "class Asks(Inspector):\n"
         "    reads = 'nothing'\n"
         "    def inspect(self, image):\n"
         "        printed = subprocess.run(['greet'], capture_output=True, text=True, check=True).stdout.strip()\n"
-        "        return {'path': shutil.which('greet'), 'printed': printed}\n"
+        "        return {'path': os.environ['PATH'], 'printed': printed}\n"
     )
     report = run(b"x", toml=f'[[plugin]]\nname = "asks"\nuse = "{tmp_path}/asks.py:Asks"\nprograms = ["{program}"]\n')
     assert report.outcome == "accepted", report.verdicts[0].detail
-    assert report.properties == {"asks.path": str(program), "asks.printed": "hello"}
+    assert report.properties == {"asks.path": f"{program.parent}:/usr/bin:/bin", "asks.printed": "hello"}
 
 
 def test_a_program_gets_all_bytes_on_standard_input(run, tmp_path):
