@@ -19,21 +19,21 @@ from .options import sandbox_option
     type=click.IntRange(1, 256),
     default=2,
     show_default=True,
-    help="Images to inspect at a time whose bytes flow.",
+    help="The number of images inspected at once.",
 )
 @click.option(
     "--slow",
     type=click.IntRange(1, 1024),
     default=16,
     show_default=True,
-    help="Images to inspect beside them that come slower than --min-rate.",
+    help="The number of images slower than --min-rate that are inspected beside them.",
 )
 @click.option(
     "--min-rate",
     default="256KiB",
     show_default=True,
     metavar="SIZE",
-    help="Bytes a second; an image that comes slower is not one of the --at-once.",
+    help="The rate, in bytes a second, below which an image counts as slow.",
 )
 @click.option(
     "--wait", default="5m", show_default=True, metavar="DURATION", help="How long an image may wait for its turn."

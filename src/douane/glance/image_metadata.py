@@ -79,8 +79,8 @@ def fewer_changes(changes: Texts, plugins: Collection[str]) -> Iterator[Texts]:
     """`changes`, then ever fewer, down to none: what a site cannot store, or does not want to, must not decide over an
     image. First the plugins' own properties and the proof are left out, then the proposed ones, then all."""
     candidates: list[Texts] = [changes]
-    own = {name for name in changes if has_namespace(name, plugins) or is_of_douane(name)}
-    candidates.append({name: None if name in own else value for name, value in changes.items()})
+    namespaced = {name for name in changes if has_namespace(name, plugins) or is_of_douane(name)}
+    candidates.append({name: None if name in namespaced else value for name, value in changes.items()})
     candidates.append({name: None for name, value in candidates[-1].items() if value is None})
     candidates.append({})
     previous: Texts | None = None

@@ -52,8 +52,8 @@ def _account(user: str) -> pwd.struct_passwd:
     except (KeyError, ValueError):
         raise PlanError(f"there is no user {user!r:.60} on this host ('connect_as')") from None
     if account.pw_uid != os.geteuid() != 0:
-        own = pwd.getpwuid(os.geteuid()).pw_name
-        raise PlanError(f"only root connects as another user: Douane is {own}, not {user} ('connect_as')")
+        douane_user = pwd.getpwuid(os.geteuid()).pw_name
+        raise PlanError(f"only root connects as another user: Douane is {douane_user}, not {user} ('connect_as')")
     return account
 
 

@@ -21,6 +21,14 @@ DEFAULT_MAX = 500
 less than half is zeros cannot in gzip. A system of 300 MiB on a disk of 128 GiB stays below in any compression."""
 
 
+def check_bounds(max_members: int, max_expansion: int) -> None:
+    """Check two settings of a plugin that unpacks. Raises ValueError."""
+    if max_members < 1:
+        raise ValueError(f"'max_members' is a number of members, 1 or more, not {max_members}")
+    if max_expansion < 1:
+        raise ValueError(f"'max_expansion' is a ratio, 1 or more, not {max_expansion}")
+
+
 def bounded(parts: Iterator[Part], image: Image, max_expansion: int) -> Iterator[Part]:
     """Yield `parts` while they are less than :data:`FREE_BYTES` or `max_expansion` times the image. Raises Reject.
 

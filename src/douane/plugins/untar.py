@@ -5,7 +5,7 @@ from __future__ import annotations
 from douane_plugin import Reject, Transform
 
 from ._byte_reader import ByteReader
-from ._expansion import DEFAULT_MAX, bounded
+from ._expansion import DEFAULT_MAX, bounded, check_bounds
 from .decompress.layers import next_layer, unpacker
 from .decompress.limits import UnpackLimits
 from .formats import member_names, tar_headers
@@ -66,10 +66,7 @@ class Untar(Transform):
     def __init__(self, disk: str | None = None, max_members: int = 1024, max_expansion: int = DEFAULT_MAX) -> None:
         if disk is not None and not disk:
             raise ValueError("'disk' is the name of a file in the archive, and not empty")
-        if max_members < 1:
-            raise ValueError(f"'max_members' is a number of members, 1 or more, not {max_members}")
-        if max_expansion < 1:
-            raise ValueError(f"'max_expansion' is a ratio, 1 or more, not {max_expansion}")
+        check_bounds(max_members, max_expansion)
         self.disk = disk
         self.max_members = max_members
         self.max_expansion = max_expansion

@@ -76,8 +76,8 @@ def _status(path: str) -> os.stat_result | None:
 def _pass_on(replaced: os.stat_result, target: int) -> None:
     """Give the new file the owner, the group and the mode of the file that it replaces, as writing to that would."""
     mode = stat.S_IMODE(replaced.st_mode) & 0o777
-    own = os.fstat(target)
-    if (own.st_uid, own.st_gid) != (replaced.st_uid, replaced.st_gid):
+    created = os.fstat(target)
+    if (created.st_uid, created.st_gid) != (replaced.st_uid, replaced.st_gid):
         try:
             os.fchown(target, replaced.st_uid, replaced.st_gid)
         except PermissionError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import marshal
 import shutil
 import sys
 import venv
 from collections.abc import Callable
-from importlib import _bootstrap_external  # type: ignore[attr-defined]  # what writes the files in __pycache__
-from importlib.util import cache_from_source, source_hash
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
@@ -23,15 +24,17 @@ class Check(Inspector):
 Run = Callable[..., Report]
 
 
-def by_hash(source: bytes, code: object, path: Path, *, checked: bool) -> bytes:
+def by_hash(source: bytes, code: CodeType, path: Path, *, checked: bool) -> bytes:
     """A cache that the interpreter takes without a look at the source, or because it names the source's hash."""
-    return bytes(_bootstrap_external._code_to_hash_pyc(code, source_hash(source), checked))
+    flags = 3 if checked else 1  # PEP 552
+    return MAGIC_NUMBER + flags.to_bytes(4, "little") + source_hash(source) + marshal.dumps(code)
 
 
-def by_time(source: bytes, code: object, path: Path) -> bytes:
+def by_time(source: bytes, code: CodeType, path: Path) -> bytes:
     """A cache that names the time and the size of the source."""
     status = path.stat()
-    return bytes(_bootstrap_external._code_to_timestamp_pyc(code, int(status.st_mtime), status.st_size))
+    numbers = (0, int(status.st_mtime), status.st_size)
+    return MAGIC_NUMBER + b"".join(number.to_bytes(4, "little") for number in numbers) + marshal.dumps(code)
 
 
 CACHES = {

@@ -9,7 +9,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import venv
 from pathlib import Path
@@ -448,68 +447,6 @@ def test_a_raw_image_may_arrive_empty(run):
 def test_a_transform_cannot_be_optional(run):
     with pytest.raises(PlanError, match="'upper' is a transform"):
         run(b"x", toml=good("Upper") + '\nmode = "warn"')
-
-
-@pytest.mark.parametrize(
-    ("command", "outcome", "code", "message"),
-    [
-        ("exec:/bin/cat", "accepted", None, None),
-        ("exec:/bin/sh -c 'echo too old >&2; echo more >&2; exit 1'", "refused", "refused", "too old"),
-        ("exec:/bin/sh -c 'exit 1'", "refused", "refused", "the check 'tool' refused it, and gave no reason"),
-        ("exec:/bin/sh -c 'echo oops >&2; exit 2'", "undecided", "plugin-died", "the check 'tool' failed"),
-        ("exec:/bin/sh -c 'head -c 10 >/dev/null; exit 0'", "accepted", None, None),
-        ("exec:/bin/sh -c 'sleep 1000 & exit 0'", "accepted", None, None),
-    ],
-)
-def test_any_program_can_be_a_plugin(run, command, outcome, code, message):
-    report = run(os.urandom(3 * MIB), [f"tool={command}"])
-    assert (report.outcome, report.code, report.message) == (outcome, code, message), report
-
-
-@pytest.mark.parametrize(
-    ("status", "outcome"), [(0, "accepted"), (1, "undecided"), (10, "refused"), (42, "refused"), (2, "undecided")]
-)
-def test_only_the_listed_statuses_refuse(run, status, outcome):
-    use = f"exec:/bin/sh -c 'echo a reason >&2; exit {status}'"
-    report = run(b"x", toml=f'[[plugin]]\nname = "tool"\nuse = "{use}"\nrefuse = [10, 42]\n')
-    assert report.outcome == outcome
-    assert (report.message == "a reason") == (outcome == "refused")
-
-
-def test_a_traceback_is_no_refusal_if_the_plan_lists_another_status(run):
-    use = f"exec:{sys.executable} -c 'import no_such_module'"
-    assert run(b"x", toml=f'[[plugin]]\nname = "tool"\nuse = "{use}"\nrefuse = [10]\n').outcome == "undecided"
-
-
-def test_granted_programs_are_on_the_path(run, tmp_path):
-    program = tmp_path / "tools" / "greet"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\necho hello\n")
-    program.chmod(0o755)
-    (tmp_path / "asks.py").write_text(
-        "import os\n"
-        "import subprocess\n"
-        "from douane_plugin import Inspector\n"
-        "class Asks(Inspector):\n"
-        "    reads = 'nothing'\n"
-        "    def inspect(self, image):\n"
-        "        printed = subprocess.run(['greet'], capture_output=True, text=True, check=True).stdout.strip()\n"
-        "        return {'path': os.environ['PATH'], 'printed': printed}\n"
-    )
-    report = run(b"x", toml=f'[[plugin]]\nname = "asks"\nuse = "{tmp_path}/asks.py:Asks"\nprograms = ["{program}"]\n')
-    assert report.outcome == "accepted", report.verdicts[0].detail
-    assert report.properties == {"asks.path": f"{program.parent}:/usr/bin:/bin", "asks.printed": "hello"}
-
-
-def test_a_program_gets_all_bytes_on_standard_input(run, tmp_path):
-    data = os.urandom(9 * MIB + 1)
-    digest = hashlib.md5(data).hexdigest()
-    assert run(data, [f'sum=exec:/bin/sh -c \'test "$(md5sum)" = "{digest}  -"\'']).outcome == "accepted"
-
-
-def test_a_program_that_does_not_exit_is_killed(run):
-    report = run(b"x", toml='[[plugin]]\nname = "slow"\nuse = "exec:/bin/sleep 1000"\nstall = "1s"')
-    assert (report.outcome, report.code) == ("undecided", "plugin-stalled")
 
 
 def test_holes_are_stored_as_holes(run, tmp_path):

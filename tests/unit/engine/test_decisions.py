@@ -401,6 +401,15 @@ def test_in_a_trial_nobody_reads_after_the_transform() -> None:
     assert run([transform(T)], START, RingFull(0, idle=False), until="answered")[1] == ["ReleasePin 0"]
 
 
+def test_a_late_answer_does_not_change_a_verdict_that_the_outcome_stands_on() -> None:
+    plugin = inspector(A)
+    decisions, _ = run([plugin], START, END, verdict(A), AllRead())
+    assert decisions.state is RunState.DECIDED
+    assert decisions.handle(verdict(A, "refused")) == []
+    assert plugin.verdict is not None
+    assert plugin.verdict.outcome == "accepted"
+
+
 OUTCOMES = ("accepted", "refused", "failed", "stopped")
 
 EVENTS = st.sampled_from(

@@ -6,6 +6,7 @@ import pytest
 
 from douane.plugins.format import Format
 from douane.plugins.limits import Limits
+from douane_plugin import testing
 from support.examination import assert_cuts_agree, examine, names, policies
 from support.fuzzing.seeds import seeds
 from support.images import MIB
@@ -25,12 +26,15 @@ def test_packed_data_are_named_and_warned_of(name: str) -> None:
 
 @pytest.mark.parametrize("name", PACKED)
 def test_packed_data_pass_with_a_warning_that_helps(name: str) -> None:
-    plugin, warned = Format(), []
-    plugin.warn = lambda code, message: warned.append((code, message))  # type: ignore[method-assign]
-    outcome, properties = answer(plugin, seeds()[name])
-    assert (outcome, properties["disk_format"], properties["detected"]) == ("accept", "raw", name)
-    assert [(code, message.partition(":")[0]) for code, message in warned] == [("not-unpacked", f"the {name} image")]
-    assert "unpack it and upload the disk" in warned[0][1]
+    result = testing.run(Format, seeds()[name])
+    assert (result.outcome, result.properties["disk_format"], result.properties["detected"]) == (
+        "accepted",
+        "raw",
+        name,
+    )
+    (warning,) = result.warnings
+    assert (warning.code, warning.message.partition(":")[0]) == ("not-unpacked", f"the {name} image")
+    assert "unpack it and upload the disk" in warning.message
 
 
 def test_old_rar_is_a_rar() -> None:

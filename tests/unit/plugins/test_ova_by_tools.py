@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from support.images.ova_by_tools import apple_double, ova_of_macos, ova_of_ovirt
 from support.images.tar import tar
 from support.plugin_runs import answer, cut, extracted, ova_code
 
+Pack = Callable[[list[tuple[str, bytes]]], bytes]
 FOLDERS = ["", "win22/", "./win22/", "a/b/c/"]
 MEMBERS = [("vm.ovf", ovf()), ("vm.mf", manifest(("vm.ovf", ovf()), ("disk.vmdk", DISK))), ("disk.vmdk", DISK)]
 
@@ -25,8 +27,8 @@ def in_folder(folder: str) -> list[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("pack", [lambda members: tar(*members), lambda members: ova_of_macos(*members)])
-def test_an_appliance_in_a_folder_is_accepted_by_format_and_by_ova(folder: str, pack: object) -> None:
-    image = pack(in_folder(folder))  # type: ignore[operator]  # mypy takes the lambdas for objects
+def test_an_appliance_in_a_folder_is_accepted_by_format_and_by_ova(folder: str, pack: Pack) -> None:
+    image = pack(in_folder(folder))
     assert refused(image) == set()
     assert answer(Format(), image)[0] == "accept"
     extraction = extracted(image)

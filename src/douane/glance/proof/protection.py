@@ -43,11 +43,11 @@ def protection_rules(plugins: Collection[str], existing: str | None, *, by_polic
     head = f"{_BEGIN}: only Douane and services write what Douane has found in an image.\n"
     if by_policies:
         head += f"# The policy file needs: {POLICY_RULE}\n"
-    others = _OWN.sub("", existing or "").strip()
+    site_rules = _OWN.sub("", existing or "").strip()
     sections = [_section(expression, writers, _EVERYBODY) for expression in expressions]
-    if not others:
+    if not site_rules:
         sections.append(_section(".*", _EVERYBODY, _EVERYBODY))
-    return head + "\n" + "\n".join(sections) + _END + (f"\n{others}\n" if others else "")
+    return head + "\n" + "\n".join(sections) + _END + (f"\n{site_rules}\n" if site_rules else "")
 
 
 def existing_rules(conf: Any) -> str | None:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from douane.plugins._byte_reader import ByteReader
-from douane.plugins._expansion import DEFAULT_MAX, bounded
+from douane.plugins._expansion import DEFAULT_MAX, bounded, check_bounds
 from douane.plugins._literal import Literal
 from douane.plugins.formats import tar_blocks, tar_headers
 from douane_plugin import Reject, Transform
@@ -80,10 +80,7 @@ class Decompress(Transform):
         for key, value, values in (("deeper", deeper, ("reject", "pass")), ("trailing", trailing, ("reject", "warn"))):
             if value not in values:
                 raise ValueError(f"{key!r} is {values[0]!r} or {values[1]!r}, not {value!r:.60}")
-        if max_members < 1:
-            raise ValueError(f"'max_members' is a number of members, 1 or more, not {max_members}")
-        if max_expansion < 1:
-            raise ValueError(f"'max_expansion' is a ratio, 1 or more, not {max_expansion}")
+        check_bounds(max_members, max_expansion)
         self.depth = depth
         self.deeper = deeper
         self.trailing = trailing

@@ -80,7 +80,7 @@ In the order of reporting: of several findings that refuse an image, the first i
 def sentence(finding: "Finding") -> str:
     """What was seen and what helps, for the tenant: the end of a sentence that begins with the image."""
     meaning, _, help = CODES[finding.code][1].partition("; ")
-    seen = f"{meaning} ({finding.detail})" if meaning and not finding.help else finding.detail
+    observation = f"{meaning} ({finding.detail})" if meaning and not finding.help else finding.detail
     help = (finding.help or help).replace("{again}", AGAIN.get(finding.kind, "make it again"))
-    text = f"{seen}; {help}" if help else seen
+    text = f"{observation}; {help}" if help else observation
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -101,8 +101,8 @@ class Package:
                 self._find_unusable(name, str(error))
 
     def _find_unusable(self, name: str, reason: str, code: str = "") -> None:
-        kind, known = ("OVF descriptor", "ovf") if name.lower().endswith(".ovf") else ("manifest", "manifest")
-        self.match.find(code or known, f"its {kind} {member_names.quoted(name)} cannot be used: {reason}")
+        kind, default = ("OVF descriptor", "ovf") if name.lower().endswith(".ovf") else ("manifest", "manifest")
+        self.match.find(code or default, f"its {kind} {member_names.quoted(name)} cannot be used: {reason}")
 
     def take(self, name: str, inner: "InnerExamination | None") -> None:
         """Take the examination of a member."""

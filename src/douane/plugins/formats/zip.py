@@ -111,8 +111,8 @@ def _judge(match: "Match", tail: bytes, local_entries: "dict[int, Entry]", end: 
     match.note("members", directory.count, directory.offset)
     base = match.total - len(tail)
     if directory.count > MAX_MEMBERS or directory.offset < base:
-        seen = f"it has {directory.count} members in a directory of {directory.size} bytes"
-        match.find("archive", f"{seen}; at most {MAX_MEMBERS} members are examined", help="pack the image alone")
+        detail = f"it has {directory.count} members in a directory of {directory.size} bytes"
+        match.find("archive", f"{detail}; at most {MAX_MEMBERS} members are examined", help="pack the image alone")
         return
     data = tail[directory.offset - base : directory.offset - base + directory.size]
     members = sorted(zip_directory.entries(directory, data), key=lambda entry: entry.offset)
@@ -124,10 +124,10 @@ def _judge(match: "Match", tail: bytes, local_entries: "dict[int, Entry]", end: 
     images = [entry for entry in members if not entry.is_directory and not _is_companion(entry)]
     if len(images) != 1:
         listed = ", ".join(member_names.quoted(entry.name) for entry in images[:4])
-        seen = (
+        detail = (
             f"it has {len(images)} files that may be the image: {listed}" if images else "it has no file for an image"
         )
-        match.find("archive", seen, help="pack the image alone")
+        match.find("archive", detail, help="pack the image alone")
     if directory.end != match.total:
         match.find("trailing-data", f"{match.total - directory.end} bytes follow its end", directory.end)
 

@@ -216,11 +216,11 @@ class Appliance:
             return
         try:
             lines = ovf_manifest.parse(self.manifest)
-            others = [line for line in lines if self._references.member(line.name) != self.manifest_name]
-            self._digests.use_manifest(others, self._references)
+            member_lines = [line for line in lines if self._references.member(line.name) != self.manifest_name]
+            self._digests.use_manifest(member_lines, self._references)
         except ovf_manifest.ManifestError as error:
             raise Reject("ova-manifest", f"the manifest cannot be used: {error}; export the appliance again") from error
-        if len(others) < len(lines):
+        if len(member_lines) < len(lines):
             self.warn("ova-manifest-itself", "the manifest lists itself; no file can hold its own digest")
 
     # the end
