@@ -132,10 +132,10 @@ def verify(
 @click.argument("file", required=False)
 @site_options
 def protection(file: str | None, files: tuple[str, ...], dirs: tuple[str, ...], paste: str | None) -> None:
-    """Write FILE, a property protection file that keeps Douane's properties to Douane, or print it.
+    """Write the property protection file FILE, by which only Douane may set its properties. Without FILE, print it.
 
-    It has the rules that Glance is configured with, too; FILE may be the file that they are in. Name it in
-    glance-api.conf, as property_protection_file, and restart Glance.
+    The file also contains the rules that Glance is configured with, and may replace the file that holds them. Name it
+    in glance-api.conf, as property_protection_file, and restart Glance.
     """
     _silence_libraries()
     from douane.glance.backends import plugin_names
