@@ -19,7 +19,7 @@ from .workspace import settle
 
 DECOMPRESS = 'name = "decompress"\nuse = "decompress"'
 OVA = 'name = "ova"\nuse = "ova"'
-CONVERT = 'name = "convert"\nuse = "convert"\nprograms = ["qemu-img"]\nscratch = "64GiB"'
+CONVERT = 'name = "convert"\nuse = "convert"'
 
 EVERY_DIGEST = ("md5", "sha256", "sha512")
 """The default digests of the received and of the stored image."""

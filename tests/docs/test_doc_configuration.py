@@ -13,7 +13,7 @@ import pytest
 from douane.cli.check_cmd import check
 from douane.cli.import_cmd import import_
 from douane.plan import parse, plugin_table
-from douane.plan.builtin import BUILT_IN
+from douane.plan.builtin import BUILT_IN, NEEDS, needs_of
 from douane.units import parse_duration, parse_size
 from support.doc_pages import blocks, page, section, tables
 
@@ -86,6 +86,15 @@ def test_the_settings_of_the_built_in_inspectors_are_those_of_their_constructors
     for row in listed:
         expected = parameters[row[0].strip("`")].default
         assert default(row) == (... if expected is inspect.Parameter.empty else expected)
+
+
+def test_the_values_that_built_in_plugins_bring_are_listed():
+    listed: dict[str, dict[str, object]] = {}
+    for names, values in tables(section(TEXT, "Built-in plugins"))[0]:
+        entry = tomllib.loads(values.replace("`, `", "\n").strip("`"))
+        sizes = {key: parse_size(entry[key]) for key in ("scratch", "memory") if key in entry}
+        listed |= dict.fromkeys(names.strip("`").split("`, `"), entry | sizes)
+    assert listed == {name: {key: comparable(value) for key, value in needs_of(name).items()} for name in NEEDS}
 
 
 def test_every_option_of_check_and_import_is_listed():

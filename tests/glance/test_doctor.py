@@ -347,7 +347,7 @@ def test_the_doctor_says_which_images_of_services_the_plan_refuses(tmp_path: Pat
     assert "site: no-qcow2: this site has no qcow2" in examination.text("upload", SERVER)
     assert "format: empty" in examination.text("upload", VOLUME_SERVER)
 
-    convert = f'[[plugin]]\nname = "convert"\nuse = "convert"\nprograms = ["qemu-img"]\nscratch = "1GiB"\n{exempt}\n'
+    convert = f'[[plugin]]\nname = "convert"\nuse = "convert"\n{exempt}\n'
     examination = examine(tmp_path / "2", plan=PLAN + convert)
     assert examination.state("upload", SERVER) == ("ok" if exempt else "advice")
     assert ("needs-import" in examination.text("upload", SERVER)) == (not exempt)

@@ -29,8 +29,6 @@ use = "decompress"
 [[plugin]]
 name = "convert"
 use = "convert"
-programs = ["qemu-img"]
-scratch = "1GiB"
 {INSPECT}
 """
 

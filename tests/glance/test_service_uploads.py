@@ -32,8 +32,6 @@ exempt_roles = ["service"]
 [[plugin]]
 name = "convert"
 use = "convert"
-programs = ["qemu-img"]
-scratch = "1GiB"
 only = "import"
 
 [[plugin]]

@@ -31,10 +31,7 @@ DRIVERS = {"vhd": "vpc"}
 
 def plan_of(*earlier: str, config: str = "", keys: Sequence[str] = ()) -> str:
     """The plugins `earlier`, then `convert` with further `keys`, as a plan in TOML."""
-    lines = [f"config = {{ {config} }}", *keys]
-    if not any(key.startswith("scratch") for key in keys):
-        lines.append('scratch = "256MiB"')
-    return plan(*map(plugin, earlier), plugin("convert", programs=["qemu-img"])) + "\n".join(lines)
+    return plan(*map(plugin, earlier), plugin("convert")) + "\n".join([f"config = {{ {config} }}", *keys])
 
 
 def convert(folder: Path, image: bytes | Path, toml: str, *, tier: str = "strict", **declared: Any) -> Report:

@@ -37,6 +37,5 @@ def plan_of(*plugins: str, **keys: object) -> str:
 
 def chain(*further: str, digests: Iterable[str] = ("sha256",), **keys: dict[str, object]) -> str:
     """A plan of decompress, ova, convert, format, then `further` plugins; `keys` are those of the plugin so named."""
-    keys = {**keys, "convert": {"programs": ["qemu-img"], "scratch": "1GiB"} | keys.get("convert", {})}
     names = ("decompress", "ova", "convert", "format")
     return plan(*(plugin(name, **keys.get(name, {})) for name in names), *further, digests=digests)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from douane.host.base import PluginProcess
     from douane.plan.model import PluginSpec
 
-COLUMNS = ("", "plugin", "use", "is", "mode", "on", "clocks", "memory", "config", "grants")
+COLUMNS = ("", "plugin", "use", "is", "mode", "on", "clocks", "resources", "config", "grants")
 
 
 @click.command()
@@ -48,6 +48,9 @@ def plan(choice: PlanOptions, as_json: bool) -> None:
         f"deadline {show_duration(effective.deadline)}"
     )
     for process in processes:
+        if process.spec.own_defaults:
+            keys = ", ".join(process.spec.own_defaults)
+            click.echo(f"{process.spec.name}: the plugin's own values, which its table does not set: {keys}")
         if process.plugin.code.is_exec and process.spec.refuse is None:
             click.echo(
                 f"{process.spec.name}: exit status 1 refuses the image, and programs that fail exit with 1 as well: "
@@ -77,6 +80,12 @@ def _binding(spec: PluginSpec) -> str:
     return doors + (f", not for the role {' or '.join(spec.exempt_roles)}" if spec.exempt_roles else "")
 
 
+def _resources(spec: PluginSpec) -> str:
+    scratch = f", scratch {show_size(spec.scratch)}" if spec.scratch is not None else ""
+    programs = f", programs {' '.join(spec.programs)}" if spec.programs else ""
+    return f"memory {show_size(spec.memory)}{scratch}{programs}"
+
+
 def _row(number: int, process: PluginProcess) -> tuple[str, ...]:
     spec = process.spec
     kind = "program" if process.plugin.code.is_exec else ("transform" if process.is_transform else "inspector")
@@ -95,7 +104,7 @@ def _row(number: int, process: PluginProcess) -> tuple[str, ...]:
         spec.mode,
         f"error {spec.on_error}, timeout {spec.on_timeout}, incomplete {spec.on_incomplete}",
         f"start {show_duration(spec.start)}, stall {show_duration(spec.stall)}, total {show_duration(spec.timeout)}",
-        show_size(spec.memory),
+        _resources(spec),
         config,
         ", ".join(f"{name} = {target}" for name, target in spec.grants.items())
         + (f" (as {spec.connect_as})" if spec.connect_as is not None else ""),

@@ -1,9 +1,15 @@
-"""The table of built-in plugins: the name that is written under `use`, and its class.
+"""The table of built-in plugins: the name that is written under `use`, and its class; and what some of them need.
 
 A new built-in plugin is a module (or a package) in `douane.plugins` and a line here.
 """
 
 from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from douane.units import GiB, MiB
 
 PACKAGE = "douane.plugins"
 
@@ -20,3 +26,41 @@ BUILT_IN = {
     "qemu-info": "douane.plugins.qemu_info:QemuInfo",
     "untar": "douane.plugins.untar:Untar",
 }
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """What a built-in plugin needs: values for keys of its ``[[plugin]]`` table that the operator leaves out."""
+
+    programs: tuple[str, ...] = ()
+    scratch: int | None = None
+    """Bytes."""
+
+    memory: int | None = None
+    """Bytes."""
+
+
+_QEMU_IMG = ("qemu-img",)
+
+_CONVERSION_BYTES = 260 * GiB
+"""An image and its result, each with a full disk of `max_virtual_size` (128 GiB) and the tables of its format. It is a
+bound: only what is written takes space."""
+
+_MEMORY = 512 * MiB
+"""The processes of a conversion use up to 30 MiB (measured with qcow2, vhdx and vmdk of a disk of 1.3 GiB), but the
+kernel's bound (RLIMIT_DATA) counts the stacks of qemu-img's threads as well, used or not."""
+
+NEEDS = {
+    "convert": Needs(programs=_QEMU_IMG, scratch=_CONVERSION_BYTES, memory=_MEMORY),
+    "ova": Needs(memory=_MEMORY),
+    "ova-any-order": Needs(memory=_MEMORY),
+    "qemu-info": Needs(programs=_QEMU_IMG, memory=_MEMORY),
+}
+"""The needs of built-in plugins for which the defaults of a ``[[plugin]]`` table are not meant."""
+
+
+def needs_of(use: str) -> dict[str, Any]:
+    """The needs of the plugin that `use` names, by key of its table: those of a built-in plugin, under its name or as
+    ``module:Class``; none for other plugins."""
+    names = [name for name, target in BUILT_IN.items() if use in (name, target)]
+    needs = next((NEEDS[name] for name in names if name in NEEDS), Needs())
+    return {key: value for key, value in msgspec.structs.asdict(needs).items() if value}

@@ -82,6 +82,9 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     exempt_roles: tuple[str, ...] = ()
     """A transform leaves the images of senders alone who have one of these roles."""
 
+    own_defaults: tuple[str, ...] = ()
+    """The settings that the configuration leaves out, and whose values are those that a built-in plugin needs."""
+
     base: str = ""
     """The folder at which relative paths begin; see :meth:`path`."""
 

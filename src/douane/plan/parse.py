@@ -13,6 +13,7 @@ from douane.errors import PlanError
 from douane.stream.digest import ALGORITHMS
 from douane.units import parse_duration
 
+from .builtin import needs_of
 from .model import Plan, PluginSpec, TierName
 from .plugin_table import PLUGIN_NAME, converted, read_plugin, refuse_unknown
 
@@ -116,7 +117,8 @@ def _from_command_line(spec: str) -> PluginSpec:
         name = re.sub(r"[^a-z0-9_-]", "-", name.lower()).lstrip("0123456789-_")
     if not PLUGIN_NAME.fullmatch(name):
         raise PlanError(f"--plugin {spec}: cannot derive a name from it; write NAME={spec}")
-    return PluginSpec(name=name, use=use, base=os.getcwd())
+    needs = needs_of(use)
+    return PluginSpec(name=name, use=use, base=os.getcwd(), own_defaults=tuple(needs), **needs)
 
 
 def _refuse_duplicates(plugins: Iterable[PluginSpec], where: str) -> None:

@@ -12,6 +12,7 @@ from douane.errors import PlanError
 from douane.units import MiB, parse_duration, parse_size
 
 from .binding import DOORS, Door
+from .builtin import needs_of
 from .model import Mode, OnFailure, PluginSpec
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class PluginTable(msgspec.Struct, forbid_unknown_fields=True):
     threads: int | None = None
     processes: int | None = None
     python: str | None = None
-    programs: list[str] = []
+    programs: list[str] | None = None
     refuse: list[int] | None = None
     config: dict[str, Any] = {}
     grants: dict[str, str] = {}
@@ -82,7 +83,7 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
         reason, _, path = str(error).partition(" - at `$.")
         key = path.rstrip("`") or "it"
         raise PlanError(f"{where}: {subject}: {key!r} is wrong: {reason[0].lower()}{reason[1:]}") from error
-    if any("\0" in text for text in (raw.use, raw.python or "", *raw.programs, *raw.grants.values())):
+    if any("\0" in text for text in (raw.use, raw.python or "", *(raw.programs or ()), *raw.grants.values())):
         raise PlanError(f"{where}: {subject}: a path or command holds a NUL character")
     if not PLUGIN_NAME.fullmatch(raw.name):
         raise PlanError(
@@ -93,7 +94,10 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
 
 
 def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
-    settings = {**_policy(raw, subject), **_quantities(raw, subject)}
+    needs = {key: value for key, value in needs_of(raw.use).items() if getattr(raw, key) is None}
+    settings: dict[str, Any] = {**_policy(raw, subject), **_quantities(raw, subject), **needs}
+    if raw.programs is not None:
+        settings["programs"] = tuple(raw.programs)
     if raw.config:
         import json
 
@@ -114,7 +118,6 @@ def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
         use=raw.use,
         mode=raw.mode,
         python=raw.python,
-        programs=tuple(raw.programs),
         may_set=tuple(raw.may_set),
         config=raw.config,
         grants=raw.grants,
@@ -122,6 +125,7 @@ def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
         only=_doors(raw, subject),
         exempt_roles=tuple(raw.exempt_roles),
         refuse=_statuses(raw, subject),
+        own_defaults=tuple(needs),
         base=base,
         **settings,
     )

@@ -104,10 +104,12 @@ def _programs(spec: PluginSpec, code: PluginCode) -> tuple[str, ...]:
     for program in spec.programs:
         path = find_program(program)
         if path is None:
-            raise PlanError(
-                f"plugin {spec.name!r}: program {program!r} was not found on PATH; install it or remove it from "
-                "'programs'"
+            remedy = (
+                "the plugin cannot work without it; install it"
+                if "programs" in spec.own_defaults
+                else "install it or remove it from 'programs'"
             )
+            raise PlanError(f"plugin {spec.name!r}: program {program!r} was not found on PATH; {remedy}")
         paths.append(os.path.abspath(path))
     return tuple(paths)
 

@@ -25,15 +25,15 @@ RAW_TO_QEMU = ("archive", "compressed")
 class QemuInfo(Inspector):
     """Refuse the image unless ``qemu-img info`` finds the same format, and a disk of the same size.
 
-    ``use = "qemu-info"``, and ``programs = ["qemu-img"]`` beside it. The program runs in the plugin's sandbox, where it
-    can open nothing but the image. It runs twice: without the format, as careless tools run it, and with the format.
+    ``use = "qemu-info"``. It brings ``programs = ["qemu-img"]``; the program runs in the plugin's sandbox, where it can
+    open nothing but the image. It runs twice: without the format, as careless tools run it, and with the format.
     The format is that of an earlier `format`, else the declared format, else as identified from the bytes. Both results
     must agree with it, and with the disk size in the image's header.
 
     Configuration:
 
     ``program`` (str, ``"qemu-img"``)
-        The name or path of the program, as written under ``programs``.
+        The name or path of the program; list another one under ``programs``.
 
     Properties: ``format`` (qemu's name) and ``virtual_size`` (bytes).
 

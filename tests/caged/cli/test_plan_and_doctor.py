@@ -79,6 +79,18 @@ def test_the_plan_shows_whom_a_transform_is_for(douane: Program, write: Callable
     assert [plugin["exempt_roles"] for plugin in plugins[:2]] == [[], ["service", "admin"]]
 
 
+def test_the_plan_shows_the_values_that_a_built_in_plugin_brings(
+    douane: Program, write: Callable[[str, str], Path]
+) -> None:
+    write("plan.toml", '[[plugin]]\nname = "to-raw"\nuse = "convert"\nscratch = "2GiB"\n')
+    result = douane.run("plan", "--config", "plan.toml")
+    assert "memory 512.0 MiB, scratch 2.0 GiB, programs qemu-img" in result.text
+    assert "to-raw: the plugin's own values, which its table does not set: programs, memory" in result.text.splitlines()
+    converted, examined = douane.run("plan", "--config", "plan.toml", "--json").json["plugins"]
+    assert (converted["programs"], converted["own_defaults"]) == (["qemu-img"], ["programs", "memory"])
+    assert examined["own_defaults"] == []
+
+
 def test_a_plan_that_could_not_be_run_is_no_plan(douane: Program) -> None:
     result = douane.run("plan", "--json", "-p", f"{PLUGINS}/echo.py:Picky")
     assert result.code == 2

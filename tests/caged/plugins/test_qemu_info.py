@@ -151,7 +151,7 @@ def test_unreadable_output_is_a_refusal(run: RunPlan, tmp_path: Path, text: str)
 
 
 def test_a_missing_program_is_a_failure_with_a_message(run: RunPlan) -> None:
-    toml = PLAN.replace('programs = ["{program}"]\n', "")
+    toml = PLAN.replace('programs = ["{program}"]\n', "programs = []\n")
     report = run(bytes(4096), "raw", toml=toml)
     assert answer(report) == ("undecided", "plugin-error"), report
     assert "programs" in str(report.verdicts[0].detail)

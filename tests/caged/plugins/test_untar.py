@@ -18,7 +18,7 @@ PLAN = plan(
     plugin("untar"),
     plugin("decompress"),
     plugin("ova"),
-    plugin("convert", programs=["qemu-img"], scratch="256MiB"),
+    plugin("convert"),
     plugin("format"),
 )
 

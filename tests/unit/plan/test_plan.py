@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from douane.engine import PlanError
 from douane.plan.binding import Sender
 from douane.plan.parse import load_plan
+from douane.plan.resolve import resolve_plan
 
 GOOD = """
 [import]
@@ -216,3 +218,41 @@ def test_statuses_are_part_of_the_configuration_digest(tmp_path):
         config.write_text(f'[[plugin]]\nname = "tool"\nuse = "exec:/bin/true"\n{line}\n')
         digests.add(load_plan(str(config)).plugins[0].config_digest())
     assert len(digests) == 3
+
+
+@pytest.mark.parametrize("use", ["convert", "douane.plugins.convert:Convert"])
+def test_a_built_in_plugin_brings_the_values_that_it_needs(write, use):
+    spec = load_plan(write(f'[[plugin]]\nname = "c"\nuse = "{use}"\n')).plugins[0]
+    assert (spec.programs, spec.scratch, spec.memory) == (("qemu-img",), 260 << 30, 512 << 20)
+    assert spec.own_defaults == ("programs", "scratch", "memory")
+    added = load_plan(None, extra=[f"c={use}"]).plugins[-1]
+    assert msgspec.structs.replace(added, base=spec.base) == spec
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "value"),
+    [
+        ("programs = []", "programs", ()),
+        ('programs = ["/opt/qemu-img"]', "programs", ("/opt/qemu-img",)),
+        ('scratch = "1GiB"', "scratch", 1 << 30),
+        ('scratch = "4TiB"', "scratch", 4 << 40),
+        ('memory = "64MiB"', "memory", 64 << 20),
+        ('memory = "512MiB"', "memory", 512 << 20),
+    ],
+)
+def test_the_operator_narrows_or_widens_each_value_of_a_built_in_plugin(write, line, key, value):
+    spec = load_plan(write(f'[[plugin]]\nname = "c"\nuse = "convert"\n{line}\n')).plugins[0]
+    assert getattr(spec, key) == value
+    assert set(spec.own_defaults) == {"programs", "scratch", "memory"} - {key}
+
+
+def test_other_plugins_have_the_defaults_of_a_table(write):
+    spec = load_plan(write('[[plugin]]\nname = "convert"\nuse = "convert.py:Convert"\n')).plugins[0]
+    assert (spec.programs, spec.scratch, spec.own_defaults) == ((), None, ())
+
+
+def test_a_missing_program_that_a_plugin_brings_is_named(write, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    plan = load_plan(write('[[plugin]]\nname = "c"\nuse = "convert"\n'))
+    with pytest.raises(PlanError, match=r"program 'qemu-img' was not found on PATH; .* install it"):
+        resolve_plan(plan)

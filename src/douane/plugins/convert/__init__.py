@@ -37,9 +37,9 @@ _FOOTER_BYTES = 512
 class Convert(Transform):
     """Convert disk images to one format. Images that have the format already pass unchanged.
 
-    ``use = "convert"``, and beside it ``programs = ["qemu-img"]`` and ``scratch = "64GiB"``, the space for the image
-    and its result. The format of an image is identified from its bytes; qemu-img is given both formats, and runs in
-    the plugin's sandbox, where it can open only this image.
+    ``use = "convert"``. It brings ``programs = ["qemu-img"]`` and ``scratch = "260GiB"``, the space for the image and
+    its result; the plan may set others. The format of an image is identified from its bytes; qemu-img is given both
+    formats, and runs in the plugin's sandbox, where it can open only this image.
 
     The plugin chooses the way with the least disk space: a stream-optimized VMDK becomes raw as it arrives, without
     qemu-img; it, or a raw image, becomes another format with only the result on the disk; every other image is kept on
@@ -62,7 +62,7 @@ class Convert(Transform):
     ``max_virtual_size`` (int, or str; 128 GiB)
         A larger disk is refused before the conversion, with ``convert-too-large``.
     ``program`` (str, ``"qemu-img"``)
-        The name or path of the program, as written under ``programs``.
+        The name or path of the program; list another one under ``programs``.
 
     Properties: ``source`` (the original format), ``way`` (``"streamed"``, ``"kept"``), ``verified``.
 
