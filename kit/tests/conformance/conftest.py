@@ -7,7 +7,7 @@ from planted_plugins import PLUGINS
 
 from douane import sandbox
 from douane.engine import PluginSpec
-from douane_kit.conformance import Report, examine
+from douane_kit.conformance import Report, declare, examine
 
 EFFORT = 0.35
 
@@ -20,7 +20,8 @@ def conform():
     def run(use: str, **more: object) -> Report:
         images = more.pop("images", ())
         effort = more.pop("effort", EFFORT)
+        declared = declare(more.pop("properties", {}), more.pop("findings", {}))
         spec = PluginSpec(name="tried", use=use, base=str(PLUGINS), **more)
-        return examine(spec, tier, images=images, effort=effort)
+        return examine(spec, tier, images=images, declared=declared, effort=effort)
 
     return run

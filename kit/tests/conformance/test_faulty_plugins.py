@@ -68,6 +68,9 @@ FAULTS = {
         "Chatters": "floods",
         "LogsEachChunk": "floods",
         "NameOfNothing": "fails-on-content",
+        "FailsAlways": "fails-always",
+        "NeedsApproval": "fails-on-declared",
+        "LargeDisk": "fails-on-declared",
     },
     "faulty_growth.py": {
         "CollectsAll": "memory-growth",
@@ -96,6 +99,13 @@ FAULTS = {
 }
 
 
+DECLARED = {
+    "NeedsApproval": {"properties": {"approved_by": "team/x", "sectors": "4"}, "config": {"approval": "x"}},
+    "LargeDisk": {"findings": {"format.virtual_size": 6 << 30}},
+}
+"""What the plugins need before they come to their fault."""
+
+
 def test_every_faulty_plugin_is_listed_with_its_code():
     for name, faults in FAULTS.items():
         assert list(faults) == classes_in(name)
@@ -109,8 +119,26 @@ def chosen() -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(("name", "plugin", "code"), chosen())
 def test_a_planted_fault_is_found(conform, name, plugin, code):
-    report = conform(f"{name}:{plugin}")
+    report = conform(f"{name}:{plugin}", **DECLARED.get(plugin, {}))
     assert code in [finding.code for finding in report.findings]
+
+
+def test_without_the_property_that_it_asks_for_a_plugin_does_not_come_to_its_fault(conform):
+    report = conform("faulty_answers.py:NeedsApproval", config={"approval": "x"})
+    assert report.findings == []
+    assert [warning.code for warning in report.warnings] == ["always-refuses"]
+    assert f"refuses {report.verdicts['refused']} of {report.verdicts['refused']} images" in report.warnings[0].text
+
+
+def test_without_a_finding_of_another_plugin_the_fault_is_not_reached(conform):
+    assert conform("faulty_answers.py:LargeDisk").findings == []
+
+
+def test_a_plugin_that_fails_on_every_image_gets_one_finding_with_its_first_error(conform):
+    (finding,) = conform("faulty_answers.py:FailsAlways").findings
+    assert "on every image that was tried" in finding.what
+    assert "the first error: NameError: name 'kind_of_image' is not defined" in finding.what
+    assert "kind_of_image" in finding.trace
 
 
 def test_a_finding_shows_the_smallest_image_and_the_remedy(conform):

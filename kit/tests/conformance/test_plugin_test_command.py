@@ -92,6 +92,8 @@ def test_json_is_one_object_with_the_findings(plugin_test):
         (["good_heads.py:BootSector", "--set", "signature=xyz"], "its configuration is refused"),
         (["good_heads.py:BootSector", "--set", "sign=55"], "'sign' is not a setting of the plugin"),
         (["good_heads.py:BootSector", "--image", "no-such-image"], "no-such-image cannot be read"),
+        (["good_heads.py:BootSector", "--findings", "no-such-file"], "no-such-file cannot be read"),
+        (["good_heads.py:BootSector", "--property", "contact"], "--property contact: write it as NAME=VALUE"),
         ([], "name a plugin"),
     ],
 )
@@ -131,7 +133,7 @@ def test_a_program_runs_through_the_engine(plugin_test, tmp_path):
     report = json.loads(ended.stdout)
     assert (ended.returncode, [finding["code"] for finding in report["findings"]]) == (1, ["fails-on-empty"])
     assert report["checks"]["runs through the engine"] > 20
-    assert [note for note in report["notes"] if "no image was found that it refuses" in note]
+    assert [warning["code"] for warning in report["warnings"]] == ["never-refuses"]
 
 
 def test_it_says_that_no_image_was_refused_even_if_some_were_incomplete(plugin_test, tmp_path):
@@ -139,8 +141,50 @@ def test_it_says_that_no_image_was_refused_even_if_some_were_incomplete(plugin_t
     plugin.write_text(NEVER_REACHED)
     ended = plugin_test(f"{plugin}:Marked")
     assert " incomplete" in ended.stdout
-    assert "no image was found that it refuses; give one with --image" in ended.stdout
+    assert "warning: never-refuses: it refuses none of the " in ended.stdout
+    assert ended.stdout.splitlines()[-1].startswith("no findings, 1 warning, ")
     head = b"x" * 32
     image = tmp_path / "marked.img"
     image.write_bytes(head + hashlib.sha256(head).digest())
-    assert "no image was found" not in plugin_test(f"{plugin}:Marked", "--image", str(image)).stdout
+    assert "warning" not in plugin_test(f"{plugin}:Marked", "--image", str(image)).stdout
+
+
+def test_a_program_that_always_fails_is_named_as_that(plugin_test, tmp_path):
+    program = tmp_path / "check.sh"
+    program.write_text("#!/bin/sh\ncat >/dev/null\nno-such-program\n")
+    program.chmod(0o755)
+    os.chmod(tmp_path, 0o755)
+    (finding,) = json.loads(plugin_test(f"exec:{program}", "--json").stdout)["findings"]
+    assert finding["code"] == "fails-always"
+    assert "it fails on every image that was tried" in finding["what"]
+    assert "the first error: it fails: " in finding["what"]
+
+
+def test_a_program_that_refuses_all_images_is_warned_of(plugin_test, tmp_path):
+    program = tmp_path / "check.sh"
+    program.write_text('#!/bin/sh\ncat >/dev/null\necho "this site takes no images today" >&2\nexit 1\n')
+    program.chmod(0o755)
+    os.chmod(tmp_path, 0o755)
+    report = json.loads(plugin_test(f"exec:{program}", "--json").stdout)
+    assert [warning["code"] for warning in report["warnings"]] == ["always-refuses"]
+
+
+def test_findings_come_from_an_object_or_from_a_report_of_check(plugin_test, tmp_path):
+    disk, report, pairs = tmp_path / "disk.raw", tmp_path / "report.json", tmp_path / "pairs.json"
+    with open(disk, "wb") as file:
+        file.truncate(6 << 30)
+    command = [sys.executable, "-m", "douane.cli.main", "check", str(disk), "--json"]
+    report.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+    pairs.write_text('{"format.virtual_size": 7000000000}')
+    for file in (report, pairs):
+        ended = plugin_test("faulty_answers.py:LargeDisk", "--findings", str(file))
+        assert "fails-on-declared: it fails with KeyError: 'contact'" in ended.stdout
+        assert "findings format.disk_format='raw'" in ended.stdout or file is pairs
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"format.size": [1]}', '{"verdicts": [{"properties": {"a.b": null}}]}', "{"])
+def test_a_file_without_findings_is_wrong_usage(plugin_test, tmp_path, text):
+    file = tmp_path / "findings.json"
+    file.write_text(text)
+    ended = plugin_test("good_heads.py:Names", "--findings", str(file))
+    assert (ended.returncode, "write a JSON object such as" in ended.stderr) == (2, True)

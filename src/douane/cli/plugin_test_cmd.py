@@ -9,7 +9,8 @@ import click
 
 from douane.errors import PlanError
 
-from .options import json_option, plugin_of_plan, sandbox_option, tier_for
+from .findings_file import read_findings
+from .options import json_option, parse_properties, plugin_of_plan, sandbox_option, tier_for
 from .output import plain, print_json, say
 from .plugin_cmd import require_kit
 
@@ -55,6 +56,18 @@ STEPS = {
     multiple=True,
     help="Grant file:PATH, unix:PATH or tcp:HOST:PORT. Repeatable.",
 )
+@click.option(
+    "--property",
+    "properties",
+    metavar="K=V",
+    multiple=True,
+    help="Declare a property of the images; it is varied too. Repeatable.",
+)
+@click.option(
+    "--findings",
+    metavar="FILE",
+    help="The findings of earlier plugins, which are varied too: a JSON object, or a report of `douane check --json`.",
+)
 @click.option("--config", "-c", metavar="FILE", help="Test a plugin of this plan, as it is configured there.")
 @click.option("--name", metavar="NAME", help="The plugin's name in the plan.")
 @sandbox_option
@@ -67,6 +80,8 @@ def test(
     images: tuple[str, ...],
     settings: tuple[str, ...],
     grants: tuple[str, ...],
+    properties: tuple[str, ...],
+    findings: str | None,
     config: str | None,
     name: str | None,
     sandbox: str | None,
@@ -82,9 +97,10 @@ def test(
     """
     require_kit("douane plugin test")
     from douane.engine import Plan
-    from douane_kit.conformance import examine
+    from douane_kit.conformance import declare, examine
 
     plugin = _spec(spec, config, name, settings, grants)
+    declared = declare(parse_properties(properties), read_findings(findings) if findings is not None else {})
     data = [_read(image) for image in images]
     tier = tier_for(Plan(plugins=(plugin,), minimum_sandbox="off"), sandbox)
 
@@ -92,7 +108,7 @@ def test(
         if not as_json:
             say(f"{plugin.name}: {STEPS.get(name, name)} ...")
 
-    report = examine(plugin, tier, images=data, seed=seed, step=step)
+    report = examine(plugin, tier, images=data, declared=declared, seed=seed, step=step)
     if as_json:
         print_json(report.to_json())
     else:
@@ -149,12 +165,16 @@ def print_conformance(report: Report) -> None:
         click.echo(f"  {what}: {number}")
     for note in report.notes:
         click.echo(f"  note: {plain(note)}")
+    for warning in report.warnings:
+        click.echo(f"  warning: {warning.code}: {plain(warning.text)}")
     for number, finding in enumerate(report.findings, 1):
         click.echo("")
         _print_finding(number, finding)
     click.echo("")
     count = len(report.findings)
     summary = "no findings" if not count else "1 finding" if count == 1 else f"{count} findings"
+    if report.warnings:
+        summary += ", 1 warning" if len(report.warnings) == 1 else f", {len(report.warnings)} warnings"
     click.echo(f"{summary}, after {report.seconds:.0f} s")
 
 

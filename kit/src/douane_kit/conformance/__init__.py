@@ -1,14 +1,15 @@
 """The conformance suite: find what authors of plugins get wrong, by many small images in the real sandbox.
 
-`suite.examine` runs the checks: `search` (images that reach the plugin's code), `repeat`, `cutting`, `growth`,
-`transforming`; for programs only `programs`. `judge` finds the faults of single outcomes, `suspects` confirms them, and
-`minimise` finds the smallest image that shows one. `runner` runs the cases in `driver_process`; the other side of its
-conversation is in `caged/`. A new check is a module with a class that has `check`, and a call in
-`suite._Suite._check`; a new code of a finding is a line in `findings.MENDS`.
+`suite.examine` loads the plugin (`loading`) and runs the `checks`: `search` (images and `declarations` that reach the
+plugin's code), `repeat`, `cutting`, `growth`, `transforming`; for programs only `programs`. `judge` finds the faults of
+single outcomes, `suspects` confirms them, and `minimise` finds the smallest image that shows one. `runner` runs the
+cases in `driver_process`; the other side of its conversation is in `caged/`. A new check is a module with a class that
+has `check`, and a call in `checks.Checks.run`; a new code of a finding is a line in `findings.MENDS`.
 """
 
+from .cases import declare
 from .driver_process import NotRun
-from .findings import MENDS, Finding, Report
+from .findings import MENDS, Finding, Report, Warned
 from .suite import examine
 
-__all__ = ["MENDS", "Finding", "NotRun", "Report", "examine"]
+__all__ = ["MENDS", "Finding", "NotRun", "Report", "Warned", "declare", "examine"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -67,6 +67,13 @@ class Facts:
 
 
 USUAL = Facts()
+
+
+def declare(properties: Mapping[str, str], findings: Mapping[str, Any]) -> Facts:
+    """Return the usual facts with these properties and findings."""
+    return replace(USUAL, properties=tuple(properties.items()), findings=tuple(findings.items()))
+
+
 NOTHING_DECLARED = Facts(None, False, None, None)
 
 
@@ -201,6 +208,11 @@ Trial = tuple[Case, Outcome]
 
 def _frozen(pairs: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(sorted((key, type(value).__name__, repr(value)) for key, value in pairs.items()))
+
+
+def fails_always(trials: Sequence[Trial]) -> bool:
+    """Return True if there are trials, and the plugin raised an exception in each."""
+    return bool(trials) and all(outcome.kind == "failed" for _, outcome in trials)
 
 
 def differ(first: Outcome, second: Outcome) -> bool:

@@ -38,7 +38,7 @@ class Cutting:
         """Cut the images of `corpus`, and some others; return the first difference."""
         until = self._runner.spent + SECONDS * self._effort
         cases = [(case, outcome.kind) for case, outcome in corpus if not outcome.is_gone]
-        cases += [(Case(data), "accepted") for data in self._images()]
+        cases += [(Case(data, facts=self._runner.usual), "accepted") for data in self._images()]
         cases.sort(key=lambda pair: (len(pair[0].data) > 4096, pair[1] == "accepted", len(pair[0].data)))
         for case, _ in cases:
             if self._runner.spent > until:
@@ -131,14 +131,14 @@ class Windows:
         for offset in offsets:
             data = bytearray(b"." * size)
             data[offset : offset + len(token)] = token
-            cases.append(Case(bytes(data)))
+            cases.append(Case(bytes(data), facts=self._runner.usual))
         self.count += len(cases)
         return list(zip(cases, self._runner.run(cases), strict=True))
 
     def _searched(self) -> list[bytes]:
         """Return constants that are refused at any offset, the longest first."""
         searched = []
-        plain = self._runner.run_one(Case(b"." * 1500))
+        plain = self._runner.run_one(Case(b"." * 1500, facts=self._runner.usual))
         for token in [token for token in self._words.tokens if 2 <= len(token) <= 256][:80]:
             verdicts = {outcome.verdict for _, outcome in self._run(token, (13, 377, 1021), 1500)}
             if len(verdicts) == 1 and plain.verdict not in verdicts and next(iter(verdicts))[0] == "refused":

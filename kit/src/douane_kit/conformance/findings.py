@@ -19,6 +19,8 @@ MENDS = {
     "keeps-chunks": "copy what you keep: `bytes(chunk[a:b])`; a chunk is valid until you ask for the next one",
     "reads-undeclared": "declare all that you read: `reads = 'head:N'` with N bytes or more, `'stream'` or `'random'`; "
     "or read less",
+    "fails-always": "mend the first error, and run the suite again: nothing else could be checked. If the plugin needs "
+    "a property, a finding or a certain image, give it one: --property, --findings, --image",
     "fails-on-empty": "check that there are bytes (`if not head:`) before you use them",
     "fails-on-short": "`image.read(n)` returns fewer bytes at the end of the image: compare `len(...)` with the bytes "
     "that you need, and raise Incomplete or return if there are fewer",
@@ -90,6 +92,18 @@ class Finding:
         }
 
 
+@dataclass(frozen=True)
+class Warned:
+    """What the author should know, although it is not a fault by itself."""
+
+    code: str
+    text: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return the warning for --json."""
+        return {"code": self.code, "what": self.text}
+
+
 @dataclass
 class Report:
     """The findings, and what was done: `checks` by name with their number, `verdicts` of the plugin on the images.
@@ -103,6 +117,7 @@ class Report:
     seed: int
     tier: str = ""
     findings: list[Finding] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
     checks: dict[str, int] = field(default_factory=dict)
     verdicts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -119,10 +134,23 @@ class Report:
         if text not in self.notes:
             self.notes.append(text)
 
-    def note_if_none_is_refused(self) -> None:
-        """Note that the code that refuses was not checked. An image that is `incomplete` is not refused."""
-        if not self.verdicts["refused"]:
-            self.note("no image was found that it refuses; give one with --image, so that this is checked, too")
+    def warn_of_one_answer(self, *, may_refuse: bool = True) -> None:
+        """Warn if the code that refuses, or the code that accepts, was not checked.
+
+        An image that is `incomplete` is not refused. `may_refuse` is False for a plugin without a refusal in its code.
+        """
+        number = self.verdicts.total()
+        if not number:
+            return
+        how = "give an image, property or finding for that (--image, --property, --findings)"
+        if may_refuse and not self.verdicts["refused"]:
+            text = f"it refuses none of the {number} images that were tried, so its refusal was not checked; {how}"
+            self.warnings.append(Warned("never-refuses", text))
+        if self.verdicts["refused"] and not self.verdicts["accepted"]:
+            text = (
+                f"it refuses {self.verdicts['refused']} of {number} images and accepts none, so only its refusal was "
+            )
+            self.warnings.append(Warned("always-refuses", f"{text}checked; {how}"))
 
     def to_json(self) -> dict[str, Any]:
         """Return the report for --json."""
@@ -134,6 +162,7 @@ class Report:
             "sandbox": self.tier,
             "findings": [finding.to_json() for finding in self.findings],
             "checks": self.checks,
+            "warnings": [warning.to_json() for warning in self.warnings],
             "verdicts": dict(self.verdicts),
             "notes": self.notes,
             "cages": self.processes,

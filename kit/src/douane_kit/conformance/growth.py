@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .cases import USUAL, Case, Facts, Outcome, Trial
+from .cases import Case, Facts, Outcome, Trial
 from .findings import Finding, show_image
 from .images import long_filler, tar_archive, zip_archive
 from .runner import Runner
@@ -40,11 +40,14 @@ COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x78", b"
 
 @dataclass(frozen=True)
 class Family:
-    """Images of one kind and any size. `is_slow` to make; `is_dense` with matches of what the plugin searches for."""
+    """Images of one kind and any size, with the usual facts if `facts` is None.
+
+    `is_slow` to make; `is_dense` with matches of what the plugin searches for.
+    """
 
     name: str
     make: Callable[[int], bytes]
-    facts: Facts = USUAL
+    facts: Facts | None = None
     is_slow: bool = False
     is_dense: bool = False
 
@@ -125,6 +128,9 @@ class Growth:
             magic[:2] in token for token in self._words.tokens
         )
 
+    def _facts(self, family: Family) -> Facts:
+        return family.facts or self._runner.usual
+
     def _fitting(self, *sizes: int) -> list[int]:
         head = self._subject.head
         return [size for size in sizes if head is None or size <= head]
@@ -138,7 +144,7 @@ class Growth:
         seconds: float = CASE_SECONDS,
         measure_memory: bool = False,
     ) -> Outcome:
-        case = Case(family.make(size), cuts, family.facts, measure_memory=measure_memory)
+        case = Case(family.make(size), cuts, self._facts(family), measure_memory=measure_memory)
         self.count += 1
         self.largest = max(self.largest, size)
         outcome = self._runner.run_one(case, seconds=seconds)
@@ -207,7 +213,7 @@ class Growth:
 
     def _slow(self, family: Family, size: int, text: str, outcome: Outcome) -> Finding:
         text = f"its time grows faster than the image ({text})"
-        return Finding("slow-growth", text, _image(family, size), (outcome.describe(),))
+        return Finding("slow-growth", text, _image(family, self._facts(family), size), (outcome.describe(),))
 
     # memory
 
@@ -244,7 +250,7 @@ class Growth:
             return None
         pairs = [f"{peak >> 10} KiB for {size >> 20} MiB" for size, peak in zip(sizes, peaks, strict=True)]
         text = f"its memory grows with the image: {', '.join(pairs)}"
-        return Finding("memory-growth", text, _image(family, sizes[1]))
+        return Finding("memory-growth", text, _image(family, self._facts(family), sizes[1]))
 
     def _peaks(self, family: Family, sizes: Sequence[int]) -> tuple[int, int] | None:
         peaks = []
@@ -269,11 +275,16 @@ class Growth:
         if outcome.chunks < 1000 or amount < 8 * outcome.chunks:
             return None
         text = f"it prints and logs {amount} bytes for an image of {outcome.chunks} chunks, so some for each chunk"
-        return Finding("floods", text, {**_image(family, size), "cuts": "chunks of 256 bytes"}, (outcome.describe(),))
+        return Finding(
+            "floods",
+            text,
+            {**_image(family, self._facts(family), size), "cuts": "chunks of 256 bytes"},
+            (outcome.describe(),),
+        )
 
 
-def _image(family: Family, size: int) -> dict[str, object]:
-    image = show_image(Case(b"", facts=family.facts))
+def _image(family: Family, facts: Facts, size: int) -> dict[str, object]:
+    image = show_image(Case(b"", facts=facts))
     del image["hex"]
     return {**image, "size": size, "recipe": f"{size} bytes: {family.name}", "cuts": f"chunks of {CHUNK_BYTES} bytes"}
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from douane.host.policy import BadProperties, check_properties
 from douane_plugin import wire
 
-from .cases import USUAL, Case, Outcome
+from .cases import Case, Facts, Outcome
 
 LOG_BYTES = 256 << 10
 SLEEP_SECONDS = 0.5
@@ -231,17 +231,23 @@ def _is_quiet(line: ast.stmt) -> bool:
 
 
 def classify(
-    case: Case, outcome: Outcome, run: Callable[[list[Case]], list[Outcome]], names: Sequence[str], reads_bytes: bool
+    case: Case,
+    outcome: Outcome,
+    run: Callable[[list[Case]], list[Outcome]],
+    names: Sequence[str],
+    usual: Facts,
+    reads_bytes: bool,
 ) -> str:
     """Return the code of a failure: by an empty image, a short image, declared facts or content.
 
-    `names` are names that properties may have.
+    `names` are names that properties may have, `usual` the facts of most images.
     """
     if not reads_bytes:
         return "fails-on-declared"
-    full = dataclasses.replace(USUAL, owner="someone", properties=tuple((name, "1") for name in names))
+    properties = {**dict.fromkeys(names, "1"), **dict(usual.properties)}
+    full = dataclasses.replace(usual, owner="someone", properties=tuple(properties.items()))
     pads = (bytes(8192), bytes(range(256)) * 32, b"\xff" * 8192)
-    declared = [dataclasses.replace(case, facts=USUAL), dataclasses.replace(case, facts=full)]
+    declared = [dataclasses.replace(case, facts=usual), dataclasses.replace(case, facts=full)]
     padded = [dataclasses.replace(case, data=case.data + pad) for pad in pads]
     answers = [again.answer for again in run([*declared, *padded])]
     if any(answer != outcome.answer for answer in answers[:2]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import os
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from douane.declared import DeclaredImage
 from douane.engine import FileSource, Plan, PluginSpec, RunOptions, Verdict, inspect_image
 
 from . import images
+from .cases import Case, Facts
 from .findings import Finding, Report
 
 _F_ADD_SEALS, _F_SEAL_ALL_WRITES = 1033, 0x0002 | 0x0004 | 0x0008
@@ -21,11 +23,11 @@ LOG_BYTES = 200 << 10
 KNOWN_FORMATS = ("mbr", "qcow2", "gzip", "iso", "vmdk")
 
 
-def through_engine(spec: PluginSpec, tier: sandbox.Tier, data: bytes) -> tuple[Verdict | None, int]:
-    """Return the plugin's verdict on `data`, and the number of characters that it printed and logged."""
+def through_engine(spec: PluginSpec, tier: sandbox.Tier, case: Case) -> tuple[Verdict | None, int]:
+    """Return the plugin's verdict on the image of `case`, and the number of characters that it printed and logged."""
     fd = os.memfd_create("conformance", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(os.dup(fd), "wb") as file:
-        file.write(data)
+        file.write(case.data)
     fcntl.fcntl(fd, _F_ADD_SEALS, _F_SEAL_ALL_WRITES)
     printed = 0
 
@@ -35,26 +37,39 @@ def through_engine(spec: PluginSpec, tier: sandbox.Tier, data: bytes) -> tuple[V
 
     spec = msgspec.structs.replace(spec, stall=min(spec.stall, SECONDS), timeout=min(spec.timeout, SECONDS))
     plan = Plan(plugins=(spec,), digests=(), minimum_sandbox="off")
-    declared = DeclaredImage(name="image.img", disk_format="raw", container_format="bare")
+    facts = case.facts
+    declared = DeclaredImage(
+        name=facts.name,
+        disk_format=facts.disk_format,
+        container_format=facts.container_format,
+        properties=dict(facts.properties),
+        owner=facts.owner,
+        roles=facts.roles,
+    )
     options = RunOptions(tier=tier, emit=emit)
     os.lseek(fd, 0, os.SEEK_SET)
     report = inspect_image(plan, declared, FileSource(fd, "image.img"), options=options)
     return next((verdict for verdict in report.verdicts if verdict.plugin == spec.name), None), printed
 
 
-def check_program(spec: PluginSpec, tier: sandbox.Tier, samples: Sequence[bytes], report: Report) -> None:
+def check_program(
+    spec: PluginSpec, tier: sandbox.Tier, samples: Sequence[bytes], declared: Facts, report: Report
+) -> None:
     """Run a program on images, each twice, and add the findings to `report`; `samples` are images of the author."""
+    failures: list[Finding] = []
     codes: set[str] = set()
     for name, data in _images(samples, report.seed):
         answers = []
         for _ in range(2):
-            verdict, printed = through_engine(spec, tier, data)
+            verdict, printed = through_engine(spec, tier, Case(data, facts=declared))
             report.count("runs through the engine", 1)
             if verdict is None:
                 continue
             report.verdicts[verdict.outcome] += 1
             answers.append((verdict.outcome, verdict.code, verdict.message))
             finding = _judge(name, data, verdict, printed)
+            if finding is not None and verdict.outcome == "failed":
+                failures.append(finding)
             if finding is not None and finding.code not in codes:
                 codes.add(finding.code)
                 report.findings.append(finding)
@@ -63,7 +78,12 @@ def check_program(spec: PluginSpec, tier: sandbox.Tier, samples: Sequence[bytes]
             outcomes = tuple(f"{outcome} {message or ''}".strip() for outcome, _, message in answers)
             text = "the same image gets two answers"
             report.findings.append(Finding("not-deterministic", text, _image(name, data), outcomes))
-    report.note_if_none_is_refused()
+    if failures and len(failures) == report.verdicts.total():
+        number, first = len(failures), failures[0]
+        text = f"it fails on every image that was tried, {number} of {number}; the first error: {first.what}"
+        report.findings[:] = [dataclasses.replace(first, code="fails-always", what=text)]
+    else:
+        report.warn_of_one_answer()
 
 
 def _images(samples: Sequence[bytes], seed: int) -> list[tuple[str, bytes]]:

@@ -6,7 +6,7 @@ import collections
 import time
 from collections.abc import Sequence
 
-from .cases import Case, Outcome, Trial
+from .cases import USUAL, Case, Facts, Outcome, Trial
 from .driver_process import Died, DriverProcess, SharedMemory
 from .subject import Subject
 
@@ -34,10 +34,14 @@ OFTEN = "the plugin hangs, dies or waits so often that the other checks were lef
 
 
 class Runner:
-    """Runs cases, and counts outcomes and processes. `reload` True imports the plugin anew for each case."""
+    """Runs cases, and counts outcomes and processes. `reload` True imports the plugin anew for each case.
 
-    def __init__(self, subject: Subject) -> None:
+    `usual` are the facts of most images: those that the author declares, or :data:`.cases.USUAL`.
+    """
+
+    def __init__(self, subject: Subject, usual: Facts = USUAL) -> None:
         self._subject = subject
+        self.usual = usual
         self._memory = SharedMemory()
         self._process: DriverProcess | None = None
         self._clock = 0.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import images
-from .cases import NOTHING_DECLARED, USUAL, Case, Facts, Trial
+from .cases import NOTHING_DECLARED, USUAL, Case, Facts, Trial, fails_always
+from .declarations import FORMATS, declarations
 from .runner import Runner
 from .subject import Subject
 from .words import Words
@@ -18,8 +18,8 @@ SWEEP_SECONDS = 14.0
 MUTATE_SECONDS = 6.0
 BATCH = 48
 SLOW_SECONDS = 1.5
-FORMATS = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "ploop", "ami", "Odd Format!", "é", "")
-_COUNTS = re.compile(r"size|bytes|count|length|number|sector|blocks|_at$|depth")
+ENOUGH_FAILURES = 400
+"""The search ends if so many images were tried, the author's among them, and the plugin failed on each."""
 
 
 class Search:
@@ -32,6 +32,7 @@ class Search:
         self.trials: list[Trial] = []
         self.corpus: list[Trial] = []
         self._runner = runner
+        self._usual = runner.usual
         self._subject = subject
         self._words = words
         self._random = random.Random(seed)
@@ -43,12 +44,18 @@ class Search:
 
     def run(self, samples: Sequence[bytes]) -> None:
         """Search; `samples` are images of the author. Raises GaveUp."""
-        self._try(Case(data, facts=facts) for data in (b"", b"\x55" * 512) for facts in self._declarations())
+        self._try(
+            Case(data, facts=facts)
+            for data in (b"", b"\x55" * 512)
+            for facts in declarations(self._usual, self._words, self._subject.described.reads)
+        )
         if not self._subject.reads_bytes:
             return
         until = self._runner.spent + SWEEP_SECONDS * self._effort
-        for cases in (self._plain(), self._samples(samples), self._formats(), self._built()):
+        for cases in (self._samples(samples), self._plain(), self._formats(), self._built()):
             self._try(cases, until)
+            if len(self.trials) >= ENOUGH_FAILURES and fails_always(self.trials):
+                return
         self._mutate()
 
     def _try(self, cases: Iterable[Case], until: float | None = None) -> int:
@@ -56,12 +63,14 @@ class Search:
         size = len(self.corpus)
         batch: list[Case] = []
         head = self._subject.head
-        for case in cases:
-            data = case.data if head is None else case.data[: head + 4096]
+        for draft in cases:
+            data = draft.data if head is None else draft.data[: head + 4096]
+            facts = self._usual if draft.facts is USUAL else draft.facts  # a case without facts of its own
+            case = self._subject.possible(dataclasses.replace(draft, data=data, facts=facts, trace=True))
             if (data, case.facts) in self._tried or len(data) * self._seconds_a_byte > SLOW_SECONDS:
                 continue
             self._tried.add((data, case.facts))
-            batch.append(dataclasses.replace(case, data=data, trace=True))
+            batch.append(case)
             if len(batch) >= BATCH:
                 self._run(batch)
                 batch = []
@@ -79,49 +88,6 @@ class Search:
             if outcome.shape not in self._shapes:
                 self._shapes.add(outcome.shape)
                 self.corpus.append((case, outcome))
-
-    def _declarations(self) -> Iterator[Facts]:
-        """Yield nothing declared, everything declared, and odd declared facts."""
-        yield NOTHING_DECLARED
-        for size in (True, False):
-            yield dataclasses.replace(USUAL, size=size)
-            yield dataclasses.replace(USUAL, name=None, size=size)
-            yield dataclasses.replace(USUAL, disk_format=None, size=size)
-            yield dataclasses.replace(USUAL, container_format=None, size=size)
-        for name in ("", "x", "ä ö.qcow2", "IMAGE", "no-dot", "..", "a" * 300, "with\ttab\nand line", "%s %d {0}"):
-            yield dataclasses.replace(USUAL, name=name)
-        for text in FORMATS:
-            yield dataclasses.replace(USUAL, disk_format=text)
-        for text in ("ova", "docker", "odd"):
-            yield dataclasses.replace(USUAL, container_format=text)
-        yield dataclasses.replace(USUAL, owner="0123456789abcdef0123456789abcdef", roles=("member", "admin"))
-        yield dataclasses.replace(USUAL, owner="", roles=("",))
-        texts = [text for text in self._words.texts if len(text) < 100]
-        names = self._words.names
-        for text in texts[:60]:
-            yield dataclasses.replace(USUAL, name=text)
-            yield dataclasses.replace(USUAL, disk_format=text)
-            yield dataclasses.replace(USUAL, owner=text, roles=(text,))
-        for pattern in self._words.patterns[:30]:
-            text = pattern.decode("utf-8", "replace")
-            yield dataclasses.replace(USUAL, name=text)
-            yield dataclasses.replace(USUAL, owner=text)
-        values = ("", "1", "true", "abc", "-1", "9" * 30, "ß\x00")
-        for name in names[:40]:
-            for value in values:
-                yield dataclasses.replace(USUAL, properties=((name, value),))
-        for value in (*values, *texts[:25]):
-            yield dataclasses.replace(USUAL, properties=tuple((name, value) for name in names[:40]))
-        if self._subject.described.reads == "findings":
-            yield from self._findings()
-
-    def _findings(self) -> Iterator[Facts]:
-        keys = [name for name in self._words.names if "." in name]
-        for value in ("raw", "gpt", "none", *self._words.texts[:30]):
-            pairs = tuple((key, 7 if _COUNTS.search(key) else value) for key in keys)
-            yield dataclasses.replace(USUAL, findings=pairs)
-            for pair in pairs[:10]:
-                yield dataclasses.replace(USUAL, findings=(pair,))
 
     def _plain(self) -> Iterator[Case]:
         for data in images.plain(self._seed):
@@ -145,7 +111,7 @@ class Search:
         for name, data in images.formats(self._seed):
             yield Case(data)
             if name in FORMATS:
-                yield Case(data, facts=dataclasses.replace(USUAL, disk_format=name))
+                yield Case(data, facts=dataclasses.replace(self._usual, disk_format=name))
             for size in _truncations(len(data), (), 5):
                 yield Case(data[:size])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from douane.plan.code import SourceFile
 from douane.plan.grants import open_grant
 from douane.plan.resolve import resolve_plugin
 from douane.stream.temp_files import ScratchFiles
+
+from .cases import Case
 
 CAGED = Path(__file__).with_name("caged")
 ENTRY = "conformance_driver.main:main"
@@ -56,6 +59,12 @@ class Subject:
     def has_sockets(self) -> bool:
         """True if a grant is a socket: its conversation serves one image, so every case needs a new process."""
         return any(not target.startswith("file:") for target in self.spec.grants.values())
+
+    def possible(self, case: Case) -> Case:
+        """Return `case` as the engine could send it: a plugin that reads at random gets a file, whose size is known."""
+        if self.described.reads != "random" or case.facts.size:
+            return case
+        return dataclasses.replace(case, facts=dataclasses.replace(case.facts, size=True))
 
     def open_grants(self) -> dict[str, tuple[int, str]]:
         """Open all grants, which the caller closes. Raises PlanError, GrantUnavailable."""

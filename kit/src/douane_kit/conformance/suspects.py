@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from . import judge
-from .cases import Case, Outcome, Trial
+from .cases import Case, Outcome, Trial, fails_always
 from .findings import Finding, Report, show_image
 from .judge import Fault
 from .minimise import minimise
@@ -32,6 +32,7 @@ class Suspects:
         self._report = report
         self._broad = broad
         self._names = names
+        self.fails_always = False
         self._suspects: dict[tuple[str, str], tuple[Case, Outcome, Fault]] = {}
 
     def judge(self, case: Case, outcome: Outcome) -> Fault | None:
@@ -48,6 +49,27 @@ class Suspects:
             code or fault.code, fault.text, show_image(case), (outcome.describe(),), outcome.trace[-1500:]
         )
         self.add(finding)
+
+    def note_failure_of_all(self, trials: Sequence[Trial]) -> bool:
+        """Add a finding and return True if the plugin raised an exception in all `trials`.
+
+        Not if one of them is a fault that has a code of its own.
+        """
+        if not fails_always(trials):
+            return False
+        faults = [self.judge(case, outcome) for case, outcome in trials]
+        if any(fault is None or fault.code != "fails" for fault in faults):
+            return False
+        self.fails_always = True
+        case, outcome = trials[0]
+        errors = len({outcome.error for _, outcome in trials})
+        more = f" ({errors} kinds of errors)" if errors > 1 else ""
+        text = (
+            f"it fails on every image that was tried, {len(trials)} of {len(trials)}{more}; "
+            f"the first error: {outcome.error}: {outcome.message[:200]}"
+        )
+        self._add_fault(Fault("fails-always", "", text), case, outcome)
+        return True
 
     def note(self, trials: Sequence[Trial]) -> None:
         """Judge each outcome, and keep the smallest case for each fault."""
@@ -105,5 +127,7 @@ class Suspects:
             fault = self.judge(case, outcome) or fault
         code = None
         if fault.code == "fails":
-            code = judge.classify(case, outcome, self._runner.run, self._names, self._subject.reads_bytes)
+            code = judge.classify(
+                case, outcome, self._runner.run, self._names, self._runner.usual, self._subject.reads_bytes
+            )
         self._add_fault(fault, case, outcome, code)

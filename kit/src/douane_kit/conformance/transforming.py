@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import images
-from .cases import NOTHING_DECLARED, USUAL, Case, Facts, Outcome
+from .cases import NOTHING_DECLARED, Case, Facts, Outcome
 from .findings import Finding, show_image
 from .runner import Runner
+from .subject import Subject
 
 OUTPUT_BYTES = 1 << 20
 TAIL_SIZES = (1, 100, 511, 513, 1000, 4095, 4097, 65535, 65537, 100_003, 300_001)
@@ -16,20 +17,22 @@ TAIL_SIZES = (1, 100, 511, 513, 1000, 4095, 4097, 65535, 65537, 100_003, 300_001
 class Transforming:
     """Runs a transform on images whose output is known."""
 
-    def __init__(self, runner: Runner, seed: int) -> None:
+    def __init__(self, runner: Runner, subject: Subject, seed: int) -> None:
         self._runner = runner
+        self._subject = subject
         self._seed = seed
         self.count = 0
 
     def check(self, formats: Sequence[Facts]) -> Finding | None:
         """Return the first finding, or None. `formats` are declared facts to try besides the usual ones."""
-        for facts in (USUAL, NOTHING_DECLARED, *formats):
+        for facts in (self._runner.usual, NOTHING_DECLARED, *formats):
             if finding := self._tail(facts) or self._containers(facts):
                 return finding
         return None
 
     def _outputs(self, cases: Sequence[Case]) -> list[tuple[Case, Outcome, bytes]]:
         self.count += len(cases)
+        cases = [self._subject.possible(case) for case in cases]
         trials = zip(cases, self._runner.run(cases), strict=True)
         accepted = [
             (case, outcome) for case, outcome in trials if outcome.kind == "accepted" and not outcome.is_unchanged

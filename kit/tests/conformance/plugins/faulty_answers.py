@@ -234,3 +234,36 @@ class NameOfNothing(Inspector):
     def inspect(self, image):
         if image.read(6) == b"LUKS\xba\xbe":
             raise Rejected("luks", "encrypted images are not taken here")  # noqa: F821  # that is the fault
+
+
+class FailsAlways(Inspector):
+    """A name that was never set, on the only way through the code."""
+
+    def inspect(self, image):
+        return {"kind": kind_of_image}  # noqa: F821
+
+
+class NeedsApproval(Inspector):
+    """Refuses all but the images with one property, which no other text of the code holds."""
+
+    reads = "nothing"
+
+    def __init__(self, approval: str):
+        self.approval = approval
+
+    def inspect(self, image):
+        if image.properties.get("approved_by", "").partition("/")[::2] != ("team", self.approval[::-1]):
+            raise Reject("not-approved", "the image has no approval of the security team")
+        return {"sectors": int(image.properties["sectors"])}
+
+
+class LargeDisk(Inspector):
+    """Takes for granted, in a branch that only large disks reach, that a property is declared."""
+
+    reads = "findings"
+
+    def inspect(self, image):
+        size = image.findings.get("format" + "." + "virtual" + "_size", 0)
+        if size > 5 << 30:
+            return {"contact": image.properties["contact"]}
+        return None

@@ -241,3 +241,14 @@ class SpecificErrors(Inspector):
         if text.startswith("#cloud-config"):
             raise Reject("cloud-config", "this is a configuration for cloud-init, and no disk image")
         return {"text": bool(text)}
+
+
+class SizeOfFile(Inspector):
+    """A plugin that reads at random gets a file: its size is always known."""
+
+    reads = "random"
+
+    def inspect(self, image):
+        if image.size > 100 << 30:
+            raise Reject("too-large", "the image is larger than this site allows")
+        return {"sectors": image.size // 512}
