@@ -43,7 +43,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """The level of the contract."""
 
     version: str | None = None
-    """The version of the distribution, for built-in plugins."""
+    """The version of the distribution that installed the plugin; None for a plugin in a file, and for a program."""
 
     code_sha256: str | None = None
     """Digest (hex) of the plugin's code."""

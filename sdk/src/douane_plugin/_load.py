@@ -6,7 +6,13 @@ import gc
 import sys
 
 # Loaded since the interpreter began; importlib.machinery is not.
-from _frozen_importlib_external import PathFinder, SourceFileLoader
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import (
+    ExtensionFileLoader,
+    PathFinder,
+    SourceFileLoader,
+    spec_from_file_location,
+)
 
 from ._contract import Inspector, Transform
 from ._settings import parameters
@@ -23,9 +29,12 @@ class LoadError(Exception):
 def load(use: dict[str, Any]) -> type:
     """Return the class that `use` names: by ``module``, or by ``path`` and ``source``, and by ``attribute``.
 
+    Beside a file, ``modules`` maps names to paths, and ``sources`` the paths of their Python files to texts.
+
     Raises LoadError, and whatever the module raises.
     """
     if "source" in use:
+        _show_modules(use.get("modules", {}), use.get("sources", {}))
         module = _execute(use["path"], use["source"])
         place = use["path"]
     else:
@@ -65,8 +74,26 @@ class _FromSource(SourceFileLoader):
         raise OSError
 
 
+class _FromText(_FromSource):
+    """Compiles the text that the engine has sent, which is the text whose digest it has taken."""
+
+    def get_data(self, path: str) -> bytes:
+        """See importlib.abc.FileLoader. Raises OSError for a Python file that was not there when the digest was."""
+        if not path.endswith(".py"):
+            return super().get_data(path)
+        if path not in _SOURCES:
+            raise FileNotFoundError(2, "the file was not there when Douane read the modules", path)
+        return _SOURCES[path].encode()
+
+
 _PACKAGES: set[str] = set()
 """The packages that plugins are in: in a sandbox, one."""
+
+_PLACES: dict[str, str] = {}
+"""The file, or the folder with a slash at its end, of each module beside the plugin's file."""
+
+_SOURCES: dict[str, str] = {}
+"""The texts of the Python files in these places."""
 
 
 class _Finder:
@@ -78,13 +105,39 @@ class _Finder:
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
         """See importlib.abc.MetaPathFinder."""
-        if name.partition(".")[0] not in _PACKAGES:
+        package = name.partition(".")[0]
+        if name in _PLACES:
+            return _spec_beside(name, _PLACES[name])
+        if package not in _PACKAGES and package not in _PLACES:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and type(spec.loader) is SourceFileLoader:
-            spec.loader = _FromSource(spec.loader.name, spec.loader.path)
+            loader = _FromText if package in _PLACES else _FromSource
+            spec.loader = loader(spec.loader.name, spec.loader.path)
             spec.cached = None
         return spec
+
+
+def _spec_beside(name: str, place: str) -> Any:
+    """Return the spec of the module `name`, without listing the folder that `place` is in: the sandbox shows only what
+    the operator lists."""
+    if not place.endswith("/"):
+        loader = _FromText(name, place) if place.endswith(".py") else ExtensionFileLoader(name, place)
+        return spec_from_file_location(name, place, loader=loader)
+    folder = place[:-1]
+    start = f"{place}__init__.py"
+    if start in _SOURCES:
+        return spec_from_file_location(name, start, loader=_FromText(name, start), submodule_search_locations=[folder])
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = [folder]
+    return spec
+
+
+def _show_modules(places: dict[str, str], sources: dict[str, str]) -> None:
+    _PLACES.update(places)
+    _SOURCES.update(sources)
+    if places and _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
 
 
 def _ignore_caches(module: str) -> None:

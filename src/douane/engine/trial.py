@@ -20,7 +20,7 @@ from douane.errors import DouaneError, SourceError
 from douane.host.launch import launch
 from douane.host.log import LogLine
 from douane.host.options import RunOptions
-from douane.plan.code import find_module
+from douane.plan.module_files import find_module
 from douane.plan.parse import parse_plan
 from douane.plan.resolve import resolve_plan
 from douane.report import Verdict

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.machinery
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,21 +14,25 @@ from douane.sandbox.executables import find_program
 
 from .builtin import BUILT_IN, PACKAGE
 from .model import PluginSpec
+from .module_files import loadable_files, module_files, package_folder
+from .modules import read_modules
 from .source_scan import Kind, scan_kind
 
-ENTRY_POINTS = "douane.plugins"
-"""The group in which other distributions register plugins."""
+if TYPE_CHECKING:
+    from .distributions import InstalledPlugin
 
 
-_LOADABLE = (".py", ".pyc", ".so")
-
-
-class SourceFile(msgspec.Struct, frozen=True):
+class SourceFile(msgspec.Struct, frozen=True, omit_defaults=True):
     """A class in a file, which the runtime is sent as text."""
 
     path: str
     source: str
     attribute: str
+    modules: dict[str, str] = {}
+    """The file, or the folder with a slash at its end, of each module beside it, by name."""
+
+    sources: dict[str, str] = {}
+    """The texts of those modules, by path."""
 
 
 class ModuleClass(msgspec.Struct, frozen=True):
@@ -108,8 +112,12 @@ def find_code(plugin: PluginSpec, sys_path: tuple[str, ...]) -> PluginCode:
     use = plugin.use
     if use.startswith(("exec:", "wire:")):
         return _program(plugin)
-    if ":" not in use:
-        use = BUILT_IN.get(use) or _entry_point(plugin)
+    version = None
+    if use in BUILT_IN:
+        use = BUILT_IN[use]
+    elif ":" not in use:
+        installed = _installed(plugin, sys_path)
+        use, version = installed.use, installed.version
     module, _, attribute = use.rpartition(":")
     if not module or not attribute.isidentifier():
         raise PlanError(
@@ -118,7 +126,9 @@ def find_code(plugin: PluginSpec, sys_path: tuple[str, ...]) -> PluginCode:
         )
     if module.endswith(".py") or "/" in module:
         return _file(plugin, module, attribute)
-    return _module(plugin, module, attribute, sys_path)
+    if plugin.modules:
+        raise _modules_without_file(plugin)
+    return _module(plugin, module, attribute, sys_path, version)
 
 
 def _program(plugin: PluginSpec) -> PluginCode:
@@ -138,6 +148,8 @@ def _program(plugin: PluginSpec) -> PluginCode:
             f"plugin {plugin.name!r}: a program takes its settings as arguments (use = 'exec:PROGRAM ARGS'); "
             "config, grants, scratch and python are for Python plugins"
         )
+    if plugin.modules:
+        raise _modules_without_file(plugin)
     program = plugin.path(words[0]) if "/" in words[0] else find_program(words[0])
     if program is None:
         raise PlanError(
@@ -154,9 +166,8 @@ def _program(plugin: PluginSpec) -> PluginCode:
     return PluginCode(WireProgram(argv) if scheme == "wire" else ExecProgram(argv), digest)
 
 
-def _entry_point(plugin: PluginSpec) -> str:
-    from importlib.metadata import entry_points
-
+def _installed(plugin: PluginSpec, sys_path: tuple[str, ...]) -> InstalledPlugin:
+    """The plugin that a distribution registers under the name `use`. Raises PlanError."""
     if plugin.use.endswith(".py"):
         raise PlanError(f"plugin {plugin.name!r}: {plugin.use!r} names a file and no class; write {plugin.use}:CLASS")
     if "/" in plugin.use:
@@ -164,18 +175,32 @@ def _entry_point(plugin: PluginSpec) -> str:
             f"plugin {plugin.name!r}: {plugin.use!r} is a path; write exec:{plugin.use} if it is a program, "
             f"{plugin.use}:CLASS if it is a file in Python"
         )
-    installed = entry_points(group=ENTRY_POINTS)
-    for entry in installed:
-        if entry.name == plugin.use:
-            return entry.value
-    names = sorted({*BUILT_IN, *(entry.name for entry in installed)})
+    from .distributions import installed_plugins  # importlib.metadata takes 20 ms to import
+
+    installed = installed_plugins(sys_path)
+    if plugin.use in installed:
+        return installed[plugin.use]
+    where = f" for {plugin.python}" if plugin.python is not None else ""
     raise PlanError(
-        f"plugin {plugin.name!r}: there is no installed plugin {plugin.use!r}; installed are: {', '.join(names)}"
+        f"plugin {plugin.name!r}: there is no installed plugin {plugin.use!r}{where}; installed are: "
+        f"{', '.join(sorted({*BUILT_IN, *installed}))}"
+    )
+
+
+def _modules_without_file(plugin: PluginSpec) -> PlanError:
+    return PlanError(
+        f"plugin {plugin.name!r}: 'modules' lists what is beside a plugin in a file (use = \"file.py:Class\"); "
+        f"{plugin.use!r} is none"
     )
 
 
 def _file(plugin: PluginSpec, path: str, attribute: str) -> PluginCode:
     full = plugin.path(path)
+    if plugin.modules:
+        # The folder as the plugin will see it: `..` after a link leads elsewhere than its text says.
+        folder, name = os.path.split(full)
+        folder = os.path.realpath(folder) if ".." in folder.split("/") else os.path.abspath(folder)
+        full = os.path.join(folder, name)
     try:
         content = _read(full)
         source = content.decode()
@@ -183,20 +208,31 @@ def _file(plugin: PluginSpec, path: str, attribute: str) -> PluginCode:
         raise PlanError(f"plugin {plugin.name!r}: {full} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise PlanError(f"plugin {plugin.name!r}: {full} is not UTF-8 text: {error.reason}") from error
-    target = SourceFile(full, source, attribute)
-    return PluginCode(target, hashlib.sha256(content).hexdigest(), scan_kind(source, attribute))
+    kind = scan_kind(source, attribute)
+    if not plugin.modules:
+        return PluginCode(SourceFile(full, source, attribute), hashlib.sha256(content).hexdigest(), kind)
+    try:
+        modules = read_modules(full, plugin.modules)
+        target = SourceFile(full, source, attribute, modules.places, modules.sources())
+    except PlanError as error:
+        raise PlanError(f"plugin {plugin.name!r}: {error}") from error
+    contents = {os.path.relpath(place, os.path.dirname(full)): data for place, data in modules.contents.items()}
+    digest = _digest_of({**contents, os.path.basename(full): content})
+    return PluginCode(target, digest, kind, read=modules.read)
 
 
-def _module(plugin: PluginSpec, module: str, attribute: str, sys_path: tuple[str, ...]) -> PluginCode:
-    origins = _origins(module, sys_path)
+def _module(
+    plugin: PluginSpec, module: str, attribute: str, sys_path: tuple[str, ...], version: str | None
+) -> PluginCode:
+    origins = module_files(module, sys_path)
     origin = origins[-1] if origins else None
     if origin is None:
         raise PlanError(
             f"plugin {plugin.name!r}: there is no module {module!r} for its interpreter; install it there, "
             "or set python = to the interpreter that has it"
         )
-    folder = _folder(module, origin)
-    files = _loadable_in(folder) if folder else {os.path.basename(origin): origin}
+    folder = package_folder(module, origin)
+    files = loadable_files(folder) if folder else {os.path.basename(origin): origin}
     parents = [path for path in origins if path is not None and path not in files.values()]
     files |= {f"parent {number}": path for number, path in enumerate(parents)}  # they run before it
     kind = scan_kind(_read(origin).decode(errors="replace"), attribute) if origin.endswith(".py") else Kind()
@@ -206,70 +242,34 @@ def _module(plugin: PluginSpec, module: str, attribute: str, sys_path: tuple[str
         kind,
         read=(folder,) if folder else (origin,),
         origin=origin,
-        version=__version__ if module.startswith(f"{PACKAGE}.") else None,
+        version=version or _version(module, origin, sys_path),
     )
 
 
-def _folder(module: str, origin: str) -> str | None:
-    """The folder whose files `module` may import, or None for a module outside a package.
-
-    For a built-in plugin it is the whole folder `plugins`, with the format readers that several plugins share.
-    """
+def _version(module: str, origin: str, sys_path: tuple[str, ...]) -> str | None:
     if module.startswith(f"{PACKAGE}."):
-        folder, separator, _ = origin.rpartition("/plugins/")
-        return f"{folder}{separator}".rstrip("/")
-    is_package = os.path.basename(origin).partition(".")[0] == "__init__"
-    return os.path.dirname(origin) if "." in module or is_package else None
+        return __version__
+    from .distributions import version_of
 
-
-def _loadable_in(folder: str) -> dict[str, str]:
-    """The files in `folder` and below, also behind links, that an import may run: names in the folder, and paths.
-
-    Without __pycache__, which nothing of a plugin is loaded from (`douane_plugin._load`).
-    """
-    files: dict[str, str] = {}
-    entered = {os.path.realpath(folder)}
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        targets = {name: os.path.realpath(os.path.join(parent, name)) for name in folders if name != "__pycache__"}
-        folders[:] = [name for name in sorted(targets) if targets[name] not in entered]
-        entered |= set(targets.values())
-        paths = [os.path.join(parent, name) for name in names if name.endswith(_LOADABLE)]
-        files |= {os.path.relpath(path, folder): path for path in paths}
-    return files
-
-
-def find_module(module: str, sys_path: tuple[str, ...]) -> str | None:
-    """The file of a module; None if there is none."""
-    origins = _origins(module, sys_path)
-    return origins[-1] if origins else None
-
-
-def _origins(module: str, sys_path: tuple[str, ...]) -> list[str | None]:
-    """The files of the packages that `module` is in, and its own; None for a package without one. Empty if there is no
-    such module. They are found without importing the packages, whose code would then run in the engine."""
-    search: list[str] | None = list(sys_path)
-    origins: list[str | None] = []
-    parts = module.split(".")
-    for number in range(1, len(parts) + 1):
-        if search is None:
-            return []
-        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:number]), search)
-        if spec is None:
-            return []
-        search = list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else None
-        origins.append(spec.origin if spec.origin and spec.has_location else None)
-    return origins
+    return version_of(module, origin, sys_path)
 
 
 def _digest(plugin: PluginSpec, files: dict[str, str]) -> str:
-    """The digest of `files`, by the names that tell them apart; of a single file, of its content alone."""
-    total = hashlib.sha256()
-    for name, path in sorted(files.items()):
+    """The digest of the contents of `files`, by the names that tell them apart."""
+    contents: dict[str, bytes] = {}
+    for name, path in files.items():
         try:
-            content = _read(path)
+            contents[name] = _read(path)
         except OSError as error:
             raise PlanError(f"plugin {plugin.name!r}: {path} cannot be read: {error.strerror}") from error
-        if len(files) > 1:
+    return _digest_of(contents)
+
+
+def _digest_of(contents: dict[str, bytes]) -> str:
+    """The digest of `contents`, by name; of a single file, of its content alone."""
+    total = hashlib.sha256()
+    for name, content in sorted(contents.items()):
+        if len(contents) > 1:
             total.update(os.fsencode(f"{name}\0{len(content)}\0"))
         total.update(content)
     return total.hexdigest()

@@ -49,6 +49,9 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     programs: tuple[str, ...] = ()
     """Names or paths of the programs that the plugin may run."""
 
+    modules: tuple[str, ...] = ()
+    """Files and folders beside the file of a Python plugin that it may import and read."""
+
     refuse: tuple[int, ...] | None = None
     """Exit statuses by which an ``exec:`` program refuses; None is 1, which programs that fail exit with, too."""
 

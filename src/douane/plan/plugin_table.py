@@ -44,6 +44,7 @@ class PluginTable(msgspec.Struct, forbid_unknown_fields=True):
     processes: int | None = None
     python: str | None = None
     programs: list[str] | None = None
+    modules: list[str] = []
     refuse: list[int] | None = None
     config: dict[str, Any] = {}
     grants: dict[str, str] = {}
@@ -83,7 +84,8 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
         reason, _, path = str(error).partition(" - at `$.")
         key = path.rstrip("`") or "it"
         raise PlanError(f"{where}: {subject}: {key!r} is wrong: {reason[0].lower()}{reason[1:]}") from error
-    if any("\0" in text for text in (raw.use, raw.python or "", *(raw.programs or ()), *raw.grants.values())):
+    paths = (raw.use, raw.python or "", *(raw.programs or ()), *raw.modules, *raw.grants.values())
+    if any("\0" in text for text in paths):
         raise PlanError(f"{where}: {subject}: a path or command holds a NUL character")
     if not PLUGIN_NAME.fullmatch(raw.name):
         raise PlanError(
@@ -118,6 +120,7 @@ def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
         use=raw.use,
         mode=raw.mode,
         python=raw.python,
+        modules=tuple(dict.fromkeys(raw.modules)),
         may_set=tuple(raw.may_set),
         config=raw.config,
         grants=raw.grants,

@@ -1,0 +1,128 @@
+"""The distributions installed for an interpreter: their entry points and versions, read from their metadata.
+
+importlib.metadata reads the files of the folders `*.dist-info`. No code of theirs runs in the engine.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import urllib.parse
+from collections.abc import Iterator
+from importlib.metadata import Distribution, EntryPoint, distributions
+
+import msgspec
+
+GROUP = "douane.plugins"
+"""The group of entry points in which distributions register plugins."""
+
+_MAX_VERSION = 100
+_MALFORMED = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What importlib.metadata raises for files that are missing, or not as they should be."""
+
+
+class InstalledPlugin(msgspec.Struct, frozen=True):
+    """An entry point of the group."""
+
+    name: str
+    use: str
+    """``module:Class``."""
+
+    version: str | None
+    """The version of its distribution."""
+
+
+def installed_plugins(sys_path: tuple[str, ...]) -> dict[str, InstalledPlugin]:
+    """The plugins that are installed in the folders of `sys_path`, by name; of two, the first on the path."""
+    return _installed_plugins(_place(sys_path))
+
+
+def version_of(module: str, origin: str, sys_path: tuple[str, ...]) -> str | None:
+    """The version of the distribution that installed the file `origin` of `module`; None if there is none."""
+    return _version_of(module, origin, _place(sys_path))
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Folders, with the times of their last change: installing a distribution makes a folder, or removes one."""
+
+    folders: tuple[str, ...]
+    times: tuple[int, ...]
+
+
+def _place(sys_path: tuple[str, ...]) -> _Place:
+    times = []
+    for folder in sys_path:
+        try:
+            times.append(os.stat(folder).st_mtime_ns)
+        except OSError:
+            times.append(0)
+    return _Place(sys_path, tuple(times))
+
+
+@functools.lru_cache(maxsize=16)
+def _installed_plugins(place: _Place) -> dict[str, InstalledPlugin]:
+    plugins: dict[str, InstalledPlugin] = {}
+    for distribution in distributions(path=list(place.folders)):
+        for entry in _entry_points(distribution):
+            if entry.name not in plugins:
+                use = f"{entry.module}:{entry.attr}"
+                plugins[entry.name] = InstalledPlugin(entry.name, use, _version(distribution))
+    return plugins
+
+
+def _entry_points(distribution: Distribution) -> Iterator[EntryPoint]:
+    try:
+        yield from distribution.entry_points.select(group=GROUP)
+    except _MALFORMED:
+        return  # its plugins are not found; the error about that names those that are
+
+
+@functools.lru_cache(maxsize=256)
+def _version_of(module: str, origin: str, place: _Place) -> str | None:
+    for distribution in distributions(path=list(place.folders)):
+        try:
+            if _has_installed(distribution, module, origin):
+                return _version(distribution)
+        except _MALFORMED:
+            continue
+    return None
+
+
+def _has_installed(distribution: Distribution, module: str, origin: str) -> bool:
+    """True if the metadata of `distribution` name the file `origin`, or the folder that it is developed in."""
+    folder = os.path.join(os.path.abspath(str(distribution.locate_file(""))), "")
+    record = distribution.read_text("RECORD")
+    if record is not None:
+        if origin.startswith(folder) and f"\n{origin.removeprefix(folder)}," in f"\n{record}":
+            return True
+        place = _developed_in(distribution.read_text("direct_url.json"))
+        return place is not None and origin.startswith(os.path.join(place, ""))
+    # Packages of Linux distributions and old installers have no RECORD (PEP 627).
+    names = (distribution.read_text("top_level.txt") or "").split()
+    return origin.startswith(folder) and module.partition(".")[0] in names
+
+
+class _DirectUrl(msgspec.Struct):
+    """direct_url.json (PEP 610)."""
+
+    url: str
+    dir_info: dict[str, bool] = {}
+
+
+def _developed_in(text: str | None) -> str | None:
+    """The folder of an editable installation, from its direct_url.json."""
+    if text is None:
+        return None
+    source = msgspec.json.decode(text, type=_DirectUrl)
+    parts = urllib.parse.urlsplit(source.url)
+    is_folder = parts.scheme == "file" and source.dir_info.get("editable", False)
+    return urllib.parse.unquote(parts.path) if is_folder else None
+
+
+def _version(distribution: Distribution) -> str | None:
+    try:
+        version = distribution.version
+    except _MALFORMED:
+        return None
+    is_text = isinstance(version, str) and version.isprintable() and version
+    return version[:_MAX_VERSION] if is_text else None
