@@ -36,7 +36,7 @@ def test_a_plugin_in_a_file(tmp_path):
     use = {"path": str(tmp_path / "p.py"), "source": SOURCE.format(helper=""), "attribute": "P"}
     failure_report = explain(failure(load(use)), use, "at offset 7 of the image:\n")
     assert failure_report["kind"] == "JSONDecodeError"
-    assert failure_report["trace"].startswith("at offset 7 of the image:\n  File")
+    assert failure_report["trace"].startswith("at offset 7 of the image:\n")
     assert files(failure_report["trace"]) == {use["path"]}
     assert 'json.loads("no json")' in failure_report["trace"]  # from `use`: the sandbox cannot open the file
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ._cause import find_cause
 from ._load import LoadError
 from ._settings import SettingError
 
@@ -20,12 +21,14 @@ MAX_CHAIN = 5
 CAUSE = "\nThat led to:\n"
 
 
-def explain(error: BaseException, use: dict[str, Any], position: str = "") -> dict[str, Any]:
-    """Return the kind, message and trace of `error`.
+def explain(
+    error: BaseException, use: dict[str, Any], position: str = "", *, all_frames: bool = False
+) -> dict[str, Any]:
+    """Return the kind, message and trace of `error`, with its `cause` if a sandbox may be the reason (`_cause`).
 
     The trace has the frames in the plugin's file or package, which `use` names, of `error` and of the exceptions that
-    led to it. If there is no such frame, or the plugin is not known, it has all frames but those of the runtime.
-    `position` is put above it.
+    led to it. With `all_frames`, or if there is no such frame, or the plugin is not known, it has all frames but those
+    of the runtime. `position` is put above it.
     """
     kind, message = type(error).__name__, _text(error)
     if isinstance(error, (LoadError, SettingError)):
@@ -36,15 +39,20 @@ def explain(error: BaseException, use: dict[str, Any], position: str = "") -> di
     if "source" in use:  # the sandbox cannot open the file
         lines = use["source"].splitlines(keepends=True)
         linecache.cache[use["path"]] = (len(use["source"]), None, lines, use["path"])
-    is_authors = _authors_files(use)
-    parts = []
+    is_authors = authors_files(use)
+    parts, hidden = [], 0
     for cause in _chain(error):
         frames = [frame for frame in traceback.extract_tb(cause.__traceback__) if not _is_runtimes(frame.filename)]
-        authors = [frame for frame in frames if is_authors(frame.filename)]
+        authors = [] if all_frames else [frame for frame in frames if is_authors(frame.filename)]
+        hidden += len(frames) - len(authors) if authors else 0
         lines = traceback.format_list(authors or frames) + traceback.format_exception_only(type(cause), cause)
         parts.append("".join(lines))
     text = CAUSE.join(reversed(parts))
-    return {"kind": kind, "message": message, "trace": position + text[-(MAX_TRACE - len(position)) :]}
+    if hidden:
+        position += f"({hidden} frames of libraries are left out; --verbose shows them)\n"
+    explained = {"kind": kind, "message": message, "trace": position + text[-(MAX_TRACE - len(position)) :]}
+    cause_facts = find_cause(_chain(error))
+    return explained if cause_facts is None else {**explained, "cause": cause_facts}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -62,11 +70,11 @@ def _is_runtimes(file: str) -> bool:
     return file.startswith((package, "<frozen"))
 
 
-def _authors_files(use: dict[str, Any]) -> Callable[[str], bool]:
+def authors_files(use: dict[str, Any]) -> Callable[[str], bool]:
     """Return a function that is True for the files of the plugin's author."""
     if "source" in use:
-        path: str = use["path"]
-        return path.__eq__
+        beside = tuple(use.get("modules", {}).values())
+        return lambda name: name == use["path"] or name.startswith(beside)
     top = sys.modules.get(str(use.get("module", "")).partition(".")[0])
     file = getattr(top, "__file__", None)
     if file is None:

@@ -31,6 +31,9 @@ ALIVE_SECONDS = 1.0
 RESERVE_BYTES = 4 << 20
 """Kept free to describe a failure. Without it, a plugin that had filled its memory ended without a word."""
 
+DEBUG = 10
+"""As in the logging module: the operator wants to see everything."""
+
 UNCHANGED_WITHIN = 4 << 20
 """Bytes that a transform may read before `image.unchanged()`: what the engine can still show to other readers."""
 
@@ -273,10 +276,14 @@ class Runtime:
 
     def _fail(self, stage: str, error: BaseException) -> None:
         self._reserve = b""
-        from ._failures import explain
+        from ._cause import is_bug
+        from ._failures import authors_files, explain
 
-        failure = explain(error, self.spec.get("use", {}), self.position() if stage == "run" else "")
+        use = self.spec.get("use", {})
+        position = self.position() if stage == "run" else ""
+        failure = explain(error, use, position, all_frames=self.spec.get("log_level", 20) <= DEBUG)
         failure["stage"] = stage
+        failure["is_bug"] = stage == "configure" and is_bug(error, authors_files(use))
         failure["seen"] = self.bytes_seen()
         if isinstance(error, SettingError):
             failure["key"] = error.key

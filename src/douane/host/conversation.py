@@ -8,6 +8,7 @@ import msgspec
 
 from douane_plugin import API_LEVEL, wire
 
+from .advice import with_advice
 from .failure import Failure
 from .messages import MAX_TRACE, Described, Failed, Violation, name_of
 from .policy import clean, clean_lines
@@ -105,21 +106,23 @@ def check_level(described: Described) -> Unusable | None:
     )
 
 
-def judge_failure(failed: Failed, phase: Phase, unloaded: str) -> Unusable | Failure:
+def judge_failure(failed: Failed, phase: Phase, unloaded: str, advice: str = "") -> Unusable | Failure:
     """Attribute the exception in a FAILED frame to the configuration or to the plugin.
 
-    `unloaded` is the message for code that cannot be loaded.
+    `unloaded` is the message for code that cannot be loaded; `advice` is for the operator, after the exception.
     """
     kind, message = clean(failed.kind, 100), clean(failed.message)
-    trace = clean_lines(failed.trace, MAX_TRACE)
     at_load = phase is Phase.LOADING or failed.stage == "load"
-    if phase is not Phase.RUNNING and (at_load or kind in CONFIGURATION_ERRORS):
+    if phase is not Phase.RUNNING and (at_load or (kind in CONFIGURATION_ERRORS and not failed.is_bug)):
+        trace = clean_lines(failed.trace, MAX_TRACE)
         if kind in ("SettingError", "LoadError"):
             return Unusable(message)
+        said = f"{message}. {advice}" if advice else message
         if at_load:
-            return Unusable(f"{unloaded}: {kind}: {message}", trace)
-        return Unusable(f"its configuration is refused: {message}", trace)
+            return Unusable(f"{unloaded}: {kind}: {said}", trace)
+        return Unusable(f"its configuration is refused: {said}", trace)
+    trace = with_advice(failed.trace or f"{kind}: {message}", advice)
     if kind == "MemoryError":
         return Failure("failed", "plugin-memory", "ran out of its memory", trace)
     fault = "failed; that is a fault of the check, not of the image"
-    return Failure("failed", "plugin-error", fault, trace or f"{kind}: {message}")
+    return Failure("failed", "plugin-error", fault, trace)

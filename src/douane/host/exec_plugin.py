@@ -9,6 +9,7 @@ from douane.errors import PlanError
 from douane.plan.resolve import ResolvedPlugin
 from douane.stream.ring import Ring
 
+from .advice import with_advice
 from .base import Supplies
 from .events import PluginReady
 from .failure import describe_exit
@@ -80,9 +81,13 @@ class ExecPlugin(SandboxedPlugin):
         elif code == ACCEPTS:
             self._finish("accepted", None, None)
         elif code in (self.spec.refuse or REFUSES):
-            self._finish("refused", "refused", reason or f"the check {self.spec.name!r} refused it, and gave no reason")
+            message = reason or f"the check {self.spec.name!r} refused it, and gave no reason"
+            # A program that fails exits with 1, too. That the sandbox is the reason is not for the tenant.
+            advice = self._advice_on_output() if self.spec.refuse is None else ""
+            self._finish("refused", "refused", message, detail=advice or None)
         else:
-            self.fail("failed", "plugin-died", "failed", f"{describe_exit(code)}; {reason}".rstrip("; "))
+            words = f"{describe_exit(code)}; {reason}".rstrip("; ")
+            self.fail("failed", "plugin-died", "failed", with_advice(words, self._advice_on_output()))
 
     def end(self) -> None:
         """See PluginProcess."""

@@ -85,6 +85,9 @@ class PluginLog:
         self.first_line: dict[str, str] = {}
         """The first line of each stream that is not blank."""
 
+        self.last_line: dict[str, str] = {}
+        """The last such line."""
+
     @property
     def is_full(self) -> bool:
         """True if a further line may be dropped."""
@@ -113,8 +116,9 @@ class PluginLog:
 
     def _stream_line(self, name: str, line: bytes) -> None:
         printable = line[:MAX_LINE].decode("utf-8", "backslashreplace")
-        if name not in self.first_line and printable.strip():
-            self.first_line[name] = printable
+        if printable.strip():
+            self.first_line.setdefault(name, printable)
+            self.last_line[name] = printable
         self.line(INFO, printable)
 
     def close(self) -> None:

@@ -198,6 +198,21 @@ class Defer(msgspec.Struct, frozen=True):
     seen: Any = None
 
 
+class Cause(msgspec.Struct, frozen=True):
+    """The facts about an exception that a sandbox may cause."""
+
+    error: str = ""
+    """The class of the exception."""
+
+    errno: int | None = None
+    path: str | None = None
+    module: str | None = None
+    """The module that was not found."""
+
+    calls: Annotated[list[str], msgspec.Meta(max_length=64)] = []
+    """Functions that were running or called, the innermost first."""
+
+
 class Failed(msgspec.Struct, frozen=True):
     """FAILED: the plugin raised an exception of type `kind`."""
 
@@ -205,6 +220,9 @@ class Failed(msgspec.Struct, frozen=True):
     kind: str | None = None
     message: str | None = None
     trace: str | None = None
+    cause: Cause | None = None
+    is_bug: bool = False
+    """A TypeError of a constructor that does not refuse the configuration."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

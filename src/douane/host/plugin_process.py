@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from douane import sandbox
+from douane.plan.code import SourceFile
 from douane.plan.resolve import ResolvedPlugin
 from douane.report import PluginOutcome, Provenance, Verdict, Warned
 from douane.stream.temp_files import ScratchFiles
 
+from .advice import View, advise
 from .clocks import Stopwatch
 from .events import AuditorOverrun, PluginAnswered
 from .failure import Failure
@@ -22,6 +24,7 @@ from .log import LogLine, PluginLog
 from .loop import Loop
 from .messages import MAX_TRACE, Described, Needs, Violation, name_of
 from .policy import clean_lines
+from .program_output import find_cause
 from .sandboxed_process import SandboxedProcess
 
 END_SECONDS = 3.0
@@ -139,6 +142,26 @@ class SandboxedPlugin:
         """See PluginProcess."""
         if self._scratch is not None:
             self._scratch.close()
+
+    def _view(self) -> View:
+        """What the sandbox shows and allows."""
+        target = self.plugin.code.target
+        return View(
+            self.spec,
+            self._sandbox_spec.tier,
+            self._process.visible,
+            file=target.path if isinstance(target, SourceFile) else None,
+            open_files=self._sandbox_spec.bounds.open_files,
+            is_program=self.plugin.code.is_exec,
+        )
+
+    def _advice_on_output(self) -> str:
+        """What the operator should know about the last words of an ended process; empty if nothing."""
+        self._log.close()
+        for lines in (self._log.last_line, self._log.first_line):
+            if advice := advise(find_cause(lines.get("stderr", "")), self._view()):
+                return advice
+        return ""
 
     # the channel
 

@@ -19,6 +19,7 @@ from douane.stream.temp_files import ScratchFiles
 from douane_plugin import wire
 
 from . import messages
+from .advice import advise, with_advice
 from .base import Supplies
 from .conversation import LEVELS, Conversation, Phase, Unusable, check_level, judge_failure
 from .events import PluginReady, TransformDecided
@@ -161,7 +162,8 @@ class PythonPlugin(SandboxedPlugin):
         self._conversation.phase = Phase.CONFIGURING
 
     def _on_failed(self, failed: messages.Failed) -> None:
-        judged = judge_failure(failed, self._conversation.phase, self.UNLOADED)
+        advice = advise(failed.cause, self._view())
+        judged = judge_failure(failed, self._conversation.phase, self.UNLOADED, advice)
         if isinstance(judged, Unusable):
             self._cannot_be_used(judged)
         else:
@@ -242,9 +244,11 @@ class PythonPlugin(SandboxedPlugin):
             self._conclude(self._answer)
         elif self._conversation.phase is Phase.LOADING:
             end = f"{describe_exit(code)} while it was being loaded{self._last_words()}"
-            self._cannot_be_used(Unusable(f"{self.UNLOADED}: {end}"))
+            advice = self._advice_on_output()
+            self._cannot_be_used(Unusable(f"{self.UNLOADED}: {end}{f'. {advice}' if advice else ''}"))
         else:
-            self.fail("failed", "plugin-died", "ended without an answer", describe_exit(code))
+            words = with_advice(describe_exit(code), self._advice_on_output())
+            self.fail("failed", "plugin-died", "ended without an answer", words)
 
     def _last_words(self) -> str:
         """The output of a process that ended before it was loaded."""

@@ -28,6 +28,8 @@ class SandboxedProcess:
         self._process: sandbox.SandboxProcess | None = None
         self._channel: Channel | None = None
         self._on_channel: Callable[[], None] | None = None
+        self.visible: tuple[str, ...] = ()
+        """The files and folders that the sandbox shows; known from the start on."""
 
     def start(
         self,
@@ -65,6 +67,7 @@ class SandboxedProcess:
             theirs.close()
             os.close(stdout)
             os.close(stderr)
+        self.visible = self._process.visible
         self._on_channel = on_channel
         self._loop.watch(self._channel.fileno(), on_channel)
         self._loop.watch(self._process.fileno(), on_end)

@@ -59,6 +59,9 @@ class SandboxProcess:
         self.pid = process.pid
         """The outermost process: bwrap, the keeper, or the plugin itself."""
 
+        self.visible: tuple[str, ...] = ()
+        """The files and folders that the sandbox shows."""
+
         self._leaf: Leaf | None = None
         self.tier: Tier = sandbox.tier
         launcher = self.pid

@@ -98,6 +98,7 @@ def _start(sandbox: SandboxSpec, run: PythonRuntime | Program, descriptors: Desc
         except BaseException:
             running.kill()
             raise
+        running.visible = tuple(spec["read"])
         _send(sender, marshal.dumps(dict(spec), 2))
         return running
 

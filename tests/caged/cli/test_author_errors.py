@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,17 @@ def test_the_tenant_sees_none_of_it(douane: Program, raw: Path, plugin: str) -> 
     assert (result.json["code"], result.json["message"]) == ("plugin-error", sentence)
     assert verdict(result)["message"] == sentence
     assert "failing.py" in verdict(result)["detail"]  # which is the operator's, and says so in docs/exit-codes.md
+
+
+def test_verbose_shows_the_frames_of_libraries(douane: Program, write: Callable[[str, str], Path], raw: Path) -> None:
+    plugin = write(
+        "p.py",
+        "import json\nfrom douane_plugin import Inspector\nclass P(Inspector):\n"
+        "    def inspect(self, image):\n        json.loads('no json')\n",
+    )
+    short = douane.run("check", raw, "--plugin", f"p={plugin}:P").stderr
+    whole = douane.run("check", raw, "--plugin", f"p={plugin}:P", "--verbose").stderr
+    assert "json/decoder.py" not in short
+    assert "frames of libraries are left out; --verbose shows them" in short
+    assert "json/decoder.py" in whole
+    assert "are left out" not in whole

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from douane.host.messages import Cause as SandboxCause
+
 _ids = itertools.count(1)
 
 Cuts = int | tuple[int, ...]
@@ -114,8 +116,9 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `kind` is "accepted", "refused", "incomplete", "deferred" or "failed"; the host adds "hangs" and "died". `error` is
     the class of the exception of a failure, `origin` the place in the contract that raised it, `line` the last line of
-    the plugin in its traceback, `process_cpu` the processor time of the process so far. Lengths are in bytes, times in
-    seconds.
+    the plugin in its traceback; `is_bug` tells a TypeError of the constructor that does not refuse the configuration,
+    and `sandbox_cause` is what a sandbox may be the reason of. `process_cpu` is the processor time of the process so
+    far. Lengths are in bytes, times in seconds.
     """
 
     kind: str
@@ -129,6 +132,8 @@ class Outcome(msgspec.Struct, frozen=True):
     trace: str = ""
     is_configuration: bool = False
     is_program: bool = False
+    is_bug: bool = False
+    sandbox_cause: SandboxCause | None = None
     cause: tuple[str, str, str] | None = None
     properties: dict[str, Any] = {}
     proposed: dict[str, Any] = {}

@@ -18,6 +18,7 @@ import msgspec
 
 from douane import sandbox
 from douane.errors import DouaneError
+from douane.host.advice import advise, with_advice
 from douane.host.frames import Channel
 from douane.host.messages import Violation
 from douane.stream.temp_files import open_unnamed
@@ -94,6 +95,7 @@ class DriverProcess:
 
     def __init__(self, subject: Subject, memory: SharedMemory, clock: float) -> None:
         self._memory = memory
+        self._subject = subject
         self.printed = 0
         spec = subject.sandbox_spec()
         grants = subject.open_grants()
@@ -147,7 +149,7 @@ class DriverProcess:
             )
             kind, payload = self._receive(subject.spec.start)
             if kind != wire.DESCRIBED:
-                raise Unusable(_outcome(payload))
+                raise Unusable(self._outcome(payload))
             subject.described = msgspec.json.decode(payload, type=type(subject.described))
         except BaseException:
             self.close()
@@ -208,11 +210,17 @@ class DriverProcess:
         self._send(wire.IMAGE, {"cases": orders})
         for case in cases:
             printed = self.printed
-            outcome = _outcome(self._receive(seconds)[1])
+            outcome = self._outcome(self._receive(seconds)[1])
             if outcome.id != case.id:
                 raise Died(hangs=False, reason="it answered another case")
             self._drain()
             yield msgspec.structs.replace(outcome, printed=self.printed - printed)
+
+    def _outcome(self, payload: bytes) -> Outcome:
+        """Return the outcome in a frame; its trace ends with what an operator would read about the sandbox."""
+        outcome = _outcome(payload)
+        advice = advise(outcome.sandbox_cause, self._subject.view(self._process.visible))
+        return msgspec.structs.replace(outcome, trace=with_advice(outcome.trace, advice)) if advice else outcome
 
     def close(self) -> None:
         """End the process."""

@@ -53,7 +53,7 @@ class Loading:
                 continue
             self._explain_missing(outcome, grant)
             if outcome.stage == "configure":
-                if outcome.error in CONFIGURATION_ERRORS:
+                if outcome.error in CONFIGURATION_ERRORS and not outcome.is_bug:
                     error = PlanError(f"{self._label}: its configuration is refused: {outcome.message}")
                     error.add_note(outcome.trace)
                     raise error

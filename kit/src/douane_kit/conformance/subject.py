@@ -11,6 +11,7 @@ import msgspec
 
 from douane import sandbox
 from douane.engine import PluginSpec
+from douane.host.advice import View
 from douane.host.messages import Described
 from douane.plan.code import SourceFile
 from douane.plan.grants import open_grant
@@ -101,10 +102,16 @@ class Subject:
             name=self.spec.name,
         )
 
+    def view(self, visible: tuple[str, ...]) -> View:
+        """Return what the sandbox shows and allows, for advice."""
+        target = self.code.target
+        file = target.path if isinstance(target, SourceFile) else None
+        return View(self.spec, self.tier, visible, file=file, open_files=OPEN_FILES)
+
     def sources(self) -> dict[str, str]:
         """Return the text of the plugin's own files by path, its main file first."""
         if isinstance(self.code.target, SourceFile):
-            return {self.code.target.path: self.code.target.source}
+            return {self.code.target.path: self.code.target.source, **self.code.target.sources}
         files: dict[str, str] = {}
         for path in map(Path, self.code.read):
             for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:

@@ -8,8 +8,9 @@ import tempfile
 from typing import Any, Optional
 
 from douane_plugin import wire
+from douane_plugin._cause import is_bug
 from douane_plugin._contract import Defer, Incomplete, Reject
-from douane_plugin._failures import explain
+from douane_plugin._failures import authors_files, explain
 from douane_plugin._image import Image
 from douane_plugin._load import LoadError, describe, load
 from douane_plugin._local import RING_BYTES, SLOT_BYTES, LocalRuntime, Slots
@@ -149,7 +150,8 @@ def _run(runtime: InProcessRuntime, cls: type, settings: dict[str, Any], transfo
         raise run.source.error
     if server_error is not None:
         raise server_error
-    if stage == "configure" and isinstance(failure, (ValueError, TypeError)):
+    is_refusal = stage == "configure" and isinstance(failure, (ValueError, TypeError))
+    if failure is not None and is_refusal and not is_bug(failure, authors_files(runtime.spec["use"])):
         raise WrongConfiguration(f"its configuration is refused: {failure}") from _trimmed(failure)
     failure = runtime.violation or failure
     if failure is None:

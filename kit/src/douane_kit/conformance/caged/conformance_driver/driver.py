@@ -144,7 +144,8 @@ class Driver:
         return {**spec, "grants": grants}
 
     def _failure(self, error: BaseException, stage: str) -> dict[str, Any]:
-        from douane_plugin._failures import explain
+        from douane_plugin._cause import is_bug
+        from douane_plugin._failures import authors_files, explain
 
         explained = explain(error, self._spec["use"])
         failure: dict[str, Any] = {
@@ -153,6 +154,8 @@ class Driver:
             "message": explained["message"],
             "trace": explained["trace"],
             "stage": stage,
+            "is_bug": stage == "configure" and is_bug(error, authors_files(self._spec["use"])),
+            "sandbox_cause": explained.get("cause"),
             "is_configuration": isinstance(error, (SettingError, LoadError)),
         }
         files = [(step.tb_frame.f_code, step.tb_lineno) for step in _steps(error)]
@@ -166,7 +169,7 @@ class Driver:
 def _file_prefixes(use: dict[str, Any]) -> tuple[str, ...]:
     """Return the starts of the paths of the plugin's own files."""
     if "source" in use:
-        return (use["path"],)
+        return (use["path"], *use.get("modules", {}).values())
     file = getattr(sys.modules[use["module"]], "__file__", None) or ""
     return (os.path.dirname(file) + os.sep if "." in use["module"] else file,)
 

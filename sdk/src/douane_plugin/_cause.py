@@ -1,0 +1,86 @@
+"""The facts about an exception from which the engine judges whether the sandbox is its cause."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, Callable, Iterable, Iterator, Optional
+
+MAX_TEXT = 300
+MAX_CALLS = 24
+
+_RAISE = "RAISE_VARARGS"
+
+
+def find_cause(chain: Iterable[BaseException]) -> Optional[dict[str, Any]]:
+    """Return the facts about the first exception of `chain` that a sandbox may cause; None if there is none.
+
+    `error` is its class, `errno` and `path` those of the system call, `module` the module that was not found, and
+    `calls` names of functions: those that were running, the innermost first, and those in the line that failed.
+    """
+    for error in chain:
+        number = getattr(error, "errno", None) if isinstance(error, OSError) else None
+        module = error.name if isinstance(error, ModuleNotFoundError) else None
+        no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
+        if number is None and module is None and not no_thread and not isinstance(error, MemoryError):
+            continue
+        path = getattr(error, "filename", None) if isinstance(error, OSError) else None
+        return {
+            "error": type(error).__name__,
+            "errno": number if isinstance(number, int) and not no_thread else None,
+            "path": _text(path),
+            "module": _text(module),
+            "calls": _calls(error),
+        }
+    return None
+
+
+def _text(value: Any) -> Optional[str]:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return value[:MAX_TEXT] if isinstance(value, str) else None
+
+
+def _calls(error: BaseException) -> list[str]:
+    import linecache
+    import re
+
+    frames = list(_frames(error))
+    if not frames:
+        return []
+    names = [frame.f_code.co_name for frame, _, _ in reversed(frames[-8:])]
+    frame, line, _ = frames[-1]
+    text = linecache.getline(frame.f_code.co_filename, line, frame.f_globals)[:MAX_TEXT]
+    for call in re.findall(r"([A-Za-z_][\w.]*)\s*\(", text):
+        names += call.split(".")
+    return [name[:64] for name in dict.fromkeys(names)][:MAX_CALLS]
+
+
+def _frames(error: BaseException) -> Iterator[tuple[FrameType, int, int]]:
+    """Yield the frames of the traceback, the outermost first: the frame, the line, and the place of its instruction."""
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame, trace.tb_lineno, trace.tb_lasti
+        trace = trace.tb_next
+
+
+def is_bug(error: BaseException, is_authors: Callable[[str], bool]) -> bool:
+    """Return True if `error`, of a constructor, is a TypeError that no author has raised to refuse the configuration.
+
+    An author refuses with a `raise` in a file of the plugin (`is_authors`). The others come from the interpreter or
+    from a library that was called with a wrong type.
+    """
+    if type(error) is not TypeError:
+        return False
+    frames = list(_frames(error))
+    if not any(is_authors(frame.f_code.co_filename) for frame, _, _ in frames):
+        return False  # the call of the constructor itself
+    frame, _, instruction = frames[-1]
+    return not is_authors(frame.f_code.co_filename) or not _raises(frame.f_code.co_code, instruction)
+
+
+def _raises(code: bytes, instruction: int) -> bool:
+    from opcode import opmap
+
+    return 0 <= instruction < len(code) and code[instruction] == opmap[_RAISE]

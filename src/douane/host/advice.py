@@ -1,0 +1,206 @@
+"""Say of an error in a plugin whether the sandbox is its reason, and which key of the plan would allow what failed.
+
+The words of a plugin decide only which of these sentences the operator reads. Nothing that a plugin names is looked up
+on the host, except a module beside its own file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import msgspec
+
+from douane.plan.model import PluginSpec
+from douane.plan.modules import module_beside
+from douane.sandbox import Tier
+from douane.sandbox.syscalls import PROGRAMS, REFUSED, SIGNALS
+from douane.units import show_size
+
+from .messages import MAX_TRACE, Cause
+from .policy import clean, clean_lines
+
+REASON = "The sandbox is the reason: "
+
+_OWN = ("/proc/",)
+"""Folders that are the sandbox's own, where a file is missing for another reason."""
+
+_MAX_NAME = 200
+
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSYS)
+_STARTS = frozenset(
+    (
+        *("_execute_child", "_fork_exec", "fork_exec", "posix_spawn", "posix_spawnp"),
+        *(f"exec{suffix}" for suffix in ("l", "le", "lp", "v", "ve", "vp", "vpe")),
+    )
+)
+_FORKS = frozenset(("fork", "forkpty", "_launch"))
+_CONNECTS = frozenset(("socket", "create_connection", "getaddrinfo", "gethostbyname", "create_server"))
+_CHANGES = frozenset(
+    (
+        *(
+            "mkdir",
+            "makedirs",
+            "mkfifo",
+            "mknod",
+            "rmdir",
+            "rmtree",
+            "remove",
+            "unlink",
+            "rename",
+            "renames",
+            "symlink",
+        ),
+        *("truncate", "chmod", "chown", "utime", "touch", "write_text", "write_bytes", "copyfile", "copytree"),
+        *("mkstemp", "mkdtemp", "_mkstemp_inner", "NamedTemporaryFile", "TemporaryFile", "TemporaryDirectory"),
+    )
+)
+"""Names of functions in Python's standard library, by what they do."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """What a plugin's sandbox shows and allows."""
+
+    spec: PluginSpec
+    tier: Tier
+    visible: tuple[str, ...] = ()
+    """The files and folders that it shows."""
+
+    file: str | None = None
+    """The plugin's own file, if its class is in one."""
+
+    open_files: int = 0
+    is_program: bool = False
+
+
+def advise(cause: Cause | None, view: View) -> str:
+    """A sentence for the operator; empty if the sandbox is not the reason, as far as `cause` shows."""
+    if cause is None:
+        return ""
+    if cause.module is not None:
+        return _about_module(cause.module, view)
+    if view.tier is Tier.OFF:
+        return ""
+    sentence = _about_limit(cause, view) or _about_call(cause, view)
+    return f"{REASON}{sentence}" if sentence else ""
+
+
+def with_advice(words: str, advice: str) -> str:
+    """A plugin's `words`, cleaned and cut so that the advice after them stays whole."""
+    text = clean_lines(words, MAX_TRACE - len(advice) - 1)
+    return "\n".join(filter(None, (text, advice)))
+
+
+def _about_module(module: str, view: View) -> str:
+    """The module that was not found is beside the plugin's file, and the plan does not list it."""
+    entry = module_beside(view.file, module.partition(".")[0]) if view.file is not None else None
+    if entry is None or entry in view.spec.modules or entry.rstrip("/") in view.spec.modules:
+        return ""
+    return (
+        f"{entry} is beside the plugin's file, and the sandbox shows the plugin only what the plan lists: set "
+        f"{_with('modules', view.spec.modules, entry)}"
+    )
+
+
+def _with(key: str, entries: tuple[str, ...], entry: str) -> str:
+    """The key as it must be in the plan, with one more entry."""
+    return f"{key} = [{', '.join(_quoted(text) for text in (*entries, entry))}]"
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(clean(text, _MAX_NAME)).decode()  # a string of JSON is one of TOML
+
+
+def _about_limit(cause: Cause, view: View) -> str:
+    spec, number = view.spec, cause.errno
+    if cause.error == "MemoryError" or number == errno.ENOMEM:
+        return f"it allows {show_size(spec.memory)} of memory; set a larger 'memory' if the plugin needs more"
+    if number == errno.EMFILE:
+        return f"it allows {view.open_files} open files and connections, and no key allows more"
+    if number == errno.EAGAIN and (_FORKS | _STARTS) & set(cause.calls):
+        return f"it allows {spec.processes} processes; set a larger 'processes' if the plugin needs more"
+    if cause.error == "RuntimeError":  # "can't start new thread"
+        return f"it allows {spec.threads} threads; set a larger 'threads' if the plugin needs more"
+    if number == errno.EFBIG:
+        bound = "no file to write" if spec.scratch is None else f"{show_size(spec.scratch)} in a file"
+        return f"it allows {bound}; set a larger 'scratch' if the plugin needs more"
+    return ""
+
+
+def _about_call(cause: Cause, view: View) -> str:
+    calls = set(cause.calls)
+    is_lost = cause.errno == errno.ENOENT
+    if cause.error == "gaierror" or (cause.errno in _REFUSALS and calls & _CONNECTS):
+        return _about_network(view)
+    if not is_lost and cause.errno not in _REFUSALS:
+        return ""
+    if calls & _STARTS or (calls & _FORKS and not is_lost):
+        return _about_program(cause, view)
+    if cause.errno == errno.EROFS or (calls & _CHANGES and not is_lost):
+        return _about_writing(view)
+    if cause.path is None:
+        return "" if is_lost else _about_system_call(cause)
+    return _about_path(cause, view)
+
+
+def _about_network(view: View) -> str:
+    if view.is_program:
+        return "it has no network and makes no sockets, and no key allows them to a program (exec:)"
+    return (
+        "it has no network and makes no sockets. Douane makes the connections of a plugin: set grants = { NAME = "
+        '"tcp:HOST:PORT" }, or "unix:PATH", and use self.grant("NAME")'
+    )
+
+
+def _about_program(cause: Cause, view: View) -> str:
+    programs = view.spec.programs
+    name = os.path.basename(cause.path) if cause.path else ""
+    if name and not any(name == os.path.basename(program) for program in programs):
+        return f"it starts only programs that the plan lists: set {_with('programs', programs, name)}"
+    if name:
+        return ""  # a listed program: its own files are missing
+    if programs:
+        return _about_system_call(cause)
+    return 'it starts no programs and no processes unless the plan lists programs: set programs = ["NAME"]'
+
+
+def _about_writing(view: View) -> str:
+    if view.is_program:
+        return "it lets a program (exec:) write no file here, and no key allows it"
+    return 'it lets the plugin write no file here; scratch = "1GiB" gives it files of its own (self.scratch)'
+
+
+def _about_system_call(cause: Cause) -> str:
+    name = next((call for call in cause.calls if call in REFUSED | PROGRAMS | SIGNALS), None)
+    if cause.errno == errno.ENOSYS:
+        return f"it does not have the system call{f' {name}' if name else ''}, and no key allows it"
+    return f"it refuses the system call{f' {name}' if name else ''}, and no key allows it"
+
+
+def _about_path(cause: Cause, view: View) -> str:
+    path = os.path.normpath(os.path.join("/", cause.path or ""))  # its working directory is /
+    shown = clean(path, _MAX_NAME)
+    if any(path == root or path.startswith(root.rstrip("/") + "/") for root in view.visible):
+        if cause.errno == errno.ENOENT:
+            return ""  # a file that is missing for everybody
+        return f"it shows {shown} for reading only, and nothing can be written there"
+    if path.startswith(_OWN) and cause.errno == errno.ENOENT:
+        return ""
+    is_above = any(root.startswith(path.rstrip("/") + "/") for root in view.visible)
+    if cause.errno == errno.EACCES and view.tier is Tier.FULL and not is_above and not view.is_program:
+        return _about_writing(view)  # what it does not show does not exist there
+    return f"it does not show {shown}{_remedy(path, view)}"
+
+
+def _remedy(path: str, view: View) -> str:
+    """The key that would show `path`."""
+    folder = os.path.dirname(os.path.abspath(view.file)) + "/" if view.file is not None else None
+    if folder is not None and path.startswith(folder):
+        entry, slash, _ = path.removeprefix(folder).partition("/")
+        return f", which is beside the plugin's file: set {_with('modules', view.spec.modules, entry + slash)}"
+    if view.is_program:
+        return ", and no key shows it to a program (exec:)"
+    return (
+        f". If the plugin needs that file, set grants = {{ NAME = {_quoted('file:' + path)} }} and use "
+        'self.grant("NAME")'
+    )
