@@ -22,13 +22,13 @@ CAUSE = "\nThat led to:\n"
 
 
 def explain(
-    error: BaseException, use: dict[str, Any], position: str = "", *, all_frames: bool = False
+    error: BaseException, use: dict[str, Any], position: str = "", *, all_frames: bool = False, remedy: str = ""
 ) -> dict[str, Any]:
     """Return the kind, message and trace of `error`, with its `cause` if a sandbox may be the reason (`_cause`).
 
     The trace has the frames in the plugin's file or package, which `use` names, of `error` and of the exceptions that
     led to it. With `all_frames`, or if there is no such frame, or the plugin is not known, it has all frames but those
-    of the runtime. `position` is put above it.
+    of the runtime. `position` is put above it, and the number of frames that were left out, with the `remedy`.
     """
     kind, message = type(error).__name__, _text(error)
     if isinstance(error, (LoadError, SettingError)):
@@ -49,7 +49,7 @@ def explain(
         parts.append("".join(lines))
     text = CAUSE.join(reversed(parts))
     if hidden:
-        position += f"({hidden} frames of libraries are left out; --verbose shows them)\n"
+        position += f"(frames of libraries that are left out: {hidden}{remedy})\n"
     explained = {"kind": kind, "message": message, "trace": position + text[-(MAX_TRACE - len(position)) :]}
     cause_facts = find_cause(_chain(error))
     return explained if cause_facts is None else {**explained, "cause": cause_facts}

@@ -281,7 +281,8 @@ class Runtime:
 
         use = self.spec.get("use", {})
         position = self.position() if stage == "run" else ""
-        failure = explain(error, use, position, all_frames=self.spec.get("log_level", 20) <= DEBUG)
+        everything = self.spec.get("log_level", 20) <= DEBUG
+        failure = explain(error, use, position, all_frames=everything, remedy="; --verbose shows them")
         failure["stage"] = stage
         failure["is_bug"] = stage == "configure" and is_bug(error, authors_files(use))
         failure["seen"] = self.bytes_seen()

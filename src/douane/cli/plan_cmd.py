@@ -9,7 +9,7 @@ import click
 from douane.units import show_duration, show_size
 
 from .options import PlanOptions, json_option, plan_options, tier_for
-from .output import log_printer, print_json, print_table
+from .output import log_level, log_printer, print_json, print_table
 
 if TYPE_CHECKING:
     from douane.host.base import PluginProcess
@@ -30,7 +30,7 @@ def plan(choice: PlanOptions, as_json: bool) -> None:
 
     effective = choice.plan()
     tier = tier_for(effective, choice.sandbox)
-    processes = probe(effective, tier=tier, emit=log_printer(True))
+    processes = probe(effective, tier=tier, emit=log_printer(True), log_level=log_level(True))
     if as_json:
         print_json(
             {

@@ -14,7 +14,7 @@ from douane.declared import DeclaredImage
 from douane.errors import DouaneError, PlanError
 from douane.host.base import PluginProcess
 from douane.host.launch import launch
-from douane.host.log import LogLine
+from douane.host.log import INFO, LogLine
 from douane.host.options import RunOptions, ignore_log
 from douane.interrupts import INTERRUPTS
 from douane.plan.model import Plan
@@ -84,14 +84,14 @@ def check_declared(plan: Plan, image: DeclaredImage) -> None:
         )
 
 
-def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = ignore_log) -> list[PluginProcess]:
+def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = ignore_log, log_level: int = INFO) -> list[PluginProcess]:
     """Start every plugin of `plan` in its sandbox, configured, and end it: the ended processes, described.
 
     Raises PlanError if a plugin is configured wrongly, DouaneError if it does not start for another reason.
     """
     with (
         INTERRUPTS.deferred(),
-        launch(resolve_plan(plan), tier, RunOptions(emit=emit)) as launched,
+        launch(resolve_plan(plan), tier, RunOptions(emit=emit, log_level=log_level)) as launched,
     ):
         for process in launched.plugins:
             verdict = process.verdict

@@ -18,7 +18,7 @@ GROUP = "douane.plugins"
 
 _MAX_VERSION = 100
 _MALFORMED = (OSError, ValueError, KeyError, TypeError, AttributeError)
-"""What importlib.metadata raises for files that are missing, or not as they should be."""
+"""What reading metadata raises for files that are missing, or not as they should be."""
 
 
 class InstalledPlugin(msgspec.Struct, frozen=True):
@@ -79,42 +79,51 @@ def _entry_points(distribution: Distribution) -> Iterator[EntryPoint]:
 
 @functools.lru_cache(maxsize=256)
 def _version_of(module: str, origin: str, place: _Place) -> str | None:
-    for distribution in distributions(path=list(place.folders)):
-        try:
-            if _has_installed(distribution, module, origin):
-                return _version(distribution)
-        except _MALFORMED:
-            continue
-    return None
+    installed = list(distributions(path=list(place.folders)))
+    for distribution in installed:
+        if _has_installed(distribution, module, origin):
+            return _version(distribution)
+    if any(origin.startswith(_folder(distribution)) for distribution in installed):
+        return None  # a virtual environment may be in the folder of a distribution that is being developed
+    developed = {folder: distribution for distribution in installed if (folder := _developed_in(distribution))}
+    folders = [folder for folder in developed if origin.startswith(os.path.join(folder, ""))]
+    return _version(developed[max(folders, key=len)]) if folders else None
+
+
+def _folder(distribution: Distribution) -> str:
+    """The folder with the metadata, which paths in them begin at; with a slash at its end."""
+    return os.path.join(os.path.abspath(str(distribution.locate_file(""))), "")
 
 
 def _has_installed(distribution: Distribution, module: str, origin: str) -> bool:
-    """True if the metadata of `distribution` name the file `origin`, or the folder that it is developed in."""
-    folder = os.path.join(os.path.abspath(str(distribution.locate_file(""))), "")
-    record = distribution.read_text("RECORD")
-    if record is not None:
-        if origin.startswith(folder) and f"\n{origin.removeprefix(folder)}," in f"\n{record}":
-            return True
-        place = _developed_in(distribution.read_text("direct_url.json"))
-        return place is not None and origin.startswith(os.path.join(place, ""))
-    # Packages of Linux distributions and old installers have no RECORD (PEP 627).
-    names = (distribution.read_text("top_level.txt") or "").split()
-    return origin.startswith(folder) and module.partition(".")[0] in names
+    """True if the metadata of `distribution` name the file `origin`."""
+    folder = _folder(distribution)
+    if not origin.startswith(folder):
+        return False
+    try:
+        record = distribution.read_text("RECORD")
+        if record is not None:
+            return f"\n{origin.removeprefix(folder)}," in f"\n{record}"
+        # Packages of Linux distributions and old installers have no RECORD (PEP 627).
+        return module.partition(".")[0] in (distribution.read_text("top_level.txt") or "").split()
+    except _MALFORMED:
+        return False
 
 
 class _DirectUrl(msgspec.Struct):
     """direct_url.json (PEP 610)."""
 
-    url: str
+    url: str = ""
     dir_info: dict[str, bool] = {}
 
 
-def _developed_in(text: str | None) -> str | None:
-    """The folder of an editable installation, from its direct_url.json."""
-    if text is None:
+def _developed_in(distribution: Distribution) -> str | None:
+    """The folder of an editable installation."""
+    try:
+        source = msgspec.json.decode(distribution.read_text("direct_url.json") or "{}", type=_DirectUrl)
+        parts = urllib.parse.urlsplit(source.url)
+    except _MALFORMED:
         return None
-    source = msgspec.json.decode(text, type=_DirectUrl)
-    parts = urllib.parse.urlsplit(source.url)
     is_folder = parts.scheme == "file" and source.dir_info.get("editable", False)
     return urllib.parse.unquote(parts.path) if is_folder else None
 

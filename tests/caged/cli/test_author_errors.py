@@ -89,6 +89,6 @@ def test_verbose_shows_the_frames_of_libraries(douane: Program, write: Callable[
     short = douane.run("check", raw, "--plugin", f"p={plugin}:P").stderr
     whole = douane.run("check", raw, "--plugin", f"p={plugin}:P", "--verbose").stderr
     assert "json/decoder.py" not in short
-    assert "frames of libraries are left out; --verbose shows them" in short
+    assert re.search(r"frames of libraries that are left out: [1-9]\d*; --verbose shows them", short)
     assert "json/decoder.py" in whole
-    assert "are left out" not in whole
+    assert "left out" not in whole

@@ -121,6 +121,18 @@ def test_a_distribution_that_is_developed_in_a_folder_has_its_version(tmp_path: 
     assert find_code(PluginSpec(name="p", use="vendor_av.check:Check"), path).version == "1.2.dev0"
 
 
+def test_an_environment_in_the_folder_of_a_developed_distribution_has_versions_of_its_own(tmp_path: Path) -> None:
+    site = tmp_path / "source" / ".venv"
+    site.mkdir(parents=True)
+    info = install(site, "a-developed", "9.9", module="unused/x.py")
+    url = (tmp_path / "source").as_uri()
+    info.joinpath("direct_url.json").write_text(f'{{"url": "{url}", "dir_info": {{"editable": true}}}}')
+    install(site, "vendor-av", "1.0")
+    (site / "loose.py").write_text(CHECK)
+    assert version(site) == "1.0"
+    assert version(site, "loose:Check") is None
+
+
 @pytest.mark.parametrize("file", ["METADATA", "RECORD", "entry_points.txt", "direct_url.json"])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"[", b"[douane.plugins]\nno value\n", b'{"url": 1}'])
 def test_metadata_that_cannot_be_read_hide_no_other_distribution(tmp_path: Path, file: str, content: bytes) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from douane.errors import PlanError
+from douane.plan import code
+from douane.plan.modules import Modules
 from douane.report import Report, Verdict
 
 Run = Callable[..., Report]
@@ -128,3 +130,24 @@ def test_a_module_that_is_nowhere_gets_no_advice(run: Run, folder: Path) -> None
     (folder / "av.py").write_text("import helpers_of_nobody\n")
     with pytest.raises(PlanError, match=r"No module named 'helpers_of_nobody'$"):
         run(b"x", toml=plan(folder, ""))
+
+
+def test_a_link_that_appears_after_the_plan_was_read_leads_nowhere(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can write into the folder must not make the plugin read another file."""
+    read_modules = code.read_modules
+
+    def read_and_plant(file: str, entries: tuple[str, ...]) -> Modules:
+        read = read_modules(file, entries)
+        (folder / "rules" / "leak").symlink_to(folder / "secret.txt")
+        return read
+
+    (folder / "av.py").write_text(
+        "from pathlib import Path\nfrom douane_plugin import Inspector\nclass AV(Inspector):\n"
+        "    def inspect(self, image):\n"
+        "        return {'leak': (Path(__file__).parent / 'rules' / 'leak').read_text()}\n"
+    )
+    monkeypatch.setattr(code, "read_modules", read_and_plant)
+    verdict = by_name(run(b"x", toml=plan(folder, 'modules = ["rules/"]')))["av"]
+    assert (verdict.outcome, verdict.properties) == ("failed", {})
