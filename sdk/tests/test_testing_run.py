@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import subprocess
 import sys
 import traceback
@@ -655,3 +656,17 @@ def test_a_run_leaves_no_descriptor_open(tmp_path):
 def test_an_unknown_tier_is_refused(sandbox):
     with pytest.raises(ValueError, match="'strict'"):
         run(Asks, sandbox=sandbox)
+
+
+class WrongCall(Inspector):
+    def __init__(self, depth: int = 1):
+        os.path.join(depth)
+
+    def inspect(self, image):
+        """Never reached."""
+
+
+def test_a_bug_in_the_constructor_is_no_wrong_configuration():
+    with pytest.raises(TypeError, match="expected str") as caught:
+        run(WrongCall, b"")
+    assert not isinstance(caught.value, WrongConfiguration)

@@ -21,7 +21,7 @@ def find_cause(chain: Iterable[BaseException]) -> Optional[dict[str, Any]]:
     """
     for error in chain:
         number = getattr(error, "errno", None) if isinstance(error, OSError) else None
-        module = error.name if isinstance(error, ModuleNotFoundError) else None
+        module = _module(error)
         no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
         if number is None and module is None and not no_thread and not isinstance(error, MemoryError):
             continue
@@ -34,6 +34,13 @@ def find_cause(chain: Iterable[BaseException]) -> Optional[dict[str, Any]]:
             "calls": _calls(error),
         }
     return None
+
+
+def _module(error: BaseException) -> Optional[str]:
+    """Return the module that was not found; ``"."`` for one that was named relative to the plugin's own file."""
+    if isinstance(error, ImportError) and "no known parent package" in str(error):
+        return "."
+    return error.name if isinstance(error, ModuleNotFoundError) else None
 
 
 def _text(value: Any) -> Optional[str]:

@@ -93,6 +93,11 @@ def with_advice(words: str, advice: str) -> str:
 
 def _about_module(module: str, view: View) -> str:
     """The module that was not found is beside the plugin's file, and the plan does not list it."""
+    if module == "." and view.file is not None:
+        return (
+            "A plugin in a file is in no package: write `import helper` for a module beside it, and set "
+            f"{_with('modules', view.spec.modules, 'helper.py')}"
+        )
     entry = module_beside(view.file, module.partition(".")[0]) if view.file is not None else None
     if entry is None or entry in view.spec.modules or entry.rstrip("/") in view.spec.modules:
         return ""

@@ -151,3 +151,10 @@ def test_a_link_that_appears_after_the_plan_was_read_leads_nowhere(
     monkeypatch.setattr(code, "read_modules", read_and_plant)
     verdict = by_name(run(b"x", toml=plan(folder, 'modules = ["rules/"]')))["av"]
     assert (verdict.outcome, verdict.properties) == ("failed", {})
+
+
+@pytest.mark.parametrize("statement", ["from . import helper", "from .helper import answer"])
+def test_a_relative_import_is_explained(run: Run, folder: Path, statement: str) -> None:
+    (folder / "av.py").write_text(f"{statement}\n")
+    with pytest.raises(PlanError, match="A plugin in a file is in no package: write `import helper`"):
+        run(b"x", toml=plan(folder, ""))
