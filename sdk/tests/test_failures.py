@@ -60,6 +60,16 @@ def test_a_plugin_in_a_module_or_a_package(tmp_path, monkeypatch, package):
     assert files(trace) == {str(tmp_path / (f"{name}/rule.py" if package else f"{name}.py"))}
 
 
+def test_a_plugin_in_a_package_without_an_init_file(tmp_path, monkeypatch):
+    (tmp_path / "site_rules_bare" / "deep").mkdir(parents=True)
+    place = tmp_path / "site_rules_bare" / "deep" / "rule.py"
+    place.write_text(SOURCE.format(helper=""))
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    use = {"module": "site_rules_bare.deep.rule", "attribute": "P"}
+    assert files(explain(failure(load(use)), use)["trace"]) == {str(place)}
+
+
 def test_without_a_frame_of_the_author_all_frames_but_the_runtimes_are_shown():
     try:
         json.loads("no json")

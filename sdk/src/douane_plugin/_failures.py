@@ -75,14 +75,16 @@ def authors_files(use: dict[str, Any]) -> Callable[[str], bool]:
     if "source" in use:
         beside = tuple(use.get("modules", {}).values())
         return lambda name: name == use["path"] or name.startswith(beside)
-    top = sys.modules.get(str(use.get("module", "")).partition(".")[0])
-    file = getattr(top, "__file__", None)
+    module = str(use.get("module", ""))
+    file = getattr(sys.modules.get(module.partition(".")[0]), "__file__", None)
+    if file is not None and not os.path.basename(file).startswith("__init__."):
+        return lambda name: bool(name == file)
+    if file is None:  # a package without an __init__ file may have many authors
+        file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
         return lambda name: False
-    if os.path.basename(file).startswith("__init__."):
-        folder = os.path.dirname(file) + os.sep
-        return lambda name: name.startswith(folder)
-    return lambda name: bool(name == file)
+    folder = os.path.dirname(file) + os.sep
+    return lambda name: name.startswith(folder)
 
 
 def _text(error: BaseException) -> str:
