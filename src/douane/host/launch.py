@@ -13,6 +13,7 @@ from douane.plan.source_scan import Kind
 from douane.stream.ring import AUDIT_SLOTS, SLOTS
 from douane.stream.rings import Rings
 from douane.stream.sink import Sink
+from douane.units import KiB, MiB
 
 from .base import PluginProcess, Supplies
 from .events import Event
@@ -25,6 +26,14 @@ from .python_plugin import PythonPlugin, WirePlugin
 
 OPEN_FILES = 64
 """Files, sockets and pipes that a plugin's process may hold open, besides those of the ring."""
+
+TEMPORARY_BYTES = 64 * MiB
+"""The private /tmp of a plugin without `scratch`."""
+
+TEMPORARY_FILES = 4096
+"""Files in it; with `scratch` one more for each BYTES_FOR_EACH_FILE."""
+
+BYTES_FOR_EACH_FILE = 16 * KiB
 
 Until = Literal["ready", "described"]
 
@@ -233,9 +242,12 @@ def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: L
             processes=spec.processes,
             open_files=OPEN_FILES + AUDIT_SLOTS,  # a mapping of a slot holds a descriptor of the ring in CPython
             file_bytes=spec.scratch or 0,
+            temporary_bytes=TEMPORARY_BYTES if spec.scratch is None else spec.scratch,
+            temporary_files=max((spec.scratch or 0) // BYTES_FOR_EACH_FILE, TEMPORARY_FILES),
         ),
         read=plugin.code.read,
         programs=plugin.programs,
+        forks=spec.forks,
         # qemu-img sends with sendmsg(2), too: `convert` connects it to a socket.
         messages=bool(plugin.programs or spec.grants_sockets("tcp")) and not spec.grants_sockets("unix"),
         name=spec.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from douane.plan.model import PluginSpec
-from douane.stream.temp_files import ScratchFiles
+from douane.sandbox import FolderUsage
 from douane.units import MiB, show_duration, show_size
 
 from .clocks import Clock
@@ -29,12 +29,15 @@ class Limits:
         """The plugin has its image: from here on the total counts, and with `stall` the lack of progress."""
         self._clock = Clock(self._spec.stall if stall else None, self._spec.timeout)
 
-    def check_memory(self, process: SandboxedProcess, seconds: float) -> Failure | None:
-        """Measure the process, if `seconds` more since the last time make that due."""
+    def check_use(self, process: SandboxedProcess, scratch_bytes: int, seconds: float) -> Failure | None:
+        """Measure the process and its files, if `seconds` more since the last time make that due."""
         self._unmeasured += seconds
         if self._unmeasured < MEASURE_SECONDS:
             return None
         self._unmeasured = 0.0
+        return self._check_memory(process) or self._check_files(process, scratch_bytes)
+
+    def _check_memory(self, process: SandboxedProcess) -> Failure | None:
         used = process.memory()
         if used <= self._spec.memory + ALLOWANCE_BYTES:
             return None
@@ -45,16 +48,19 @@ class Limits:
             f"{show_size(used)} were in use; raise 'memory' if the plugin needs that",
         )
 
-    def check_scratch(self, scratch: ScratchFiles | None) -> Failure | None:
-        """Measure all scratch files together; the kernel bounds each in its length (RLIMIT_FSIZE)."""
-        if scratch is None or scratch.used() <= scratch.size:
+    def _check_files(self, process: SandboxedProcess, scratch_bytes: int) -> Failure | None:
+        """Compare all files together with their bound; the kernel bounds each in its length (RLIMIT_FSIZE)."""
+        folder = process.temporary() or FolderUsage(0, 0)
+        bounds = process.bounds
+        if folder.files > bounds.temporary_files:
+            reason = f"made more than {bounds.temporary_files} temporary files"
+        elif folder.bytes + scratch_bytes > max(bounds.temporary_bytes, bounds.file_bytes):
+            reason = f"wrote more than its bound of {show_size(bounds.temporary_bytes)} into temporary files"
+        elif folder.is_disk_short:
+            reason = "wrote temporary files without a name until the disk was nearly full"
+        else:
             return None
-        return Failure(
-            "failed",
-            "plugin-scratch",
-            f"wrote more than its bound of {show_size(scratch.size)} into its scratch files",
-            "raise 'scratch' if the plugin needs that",
-        )
+        return Failure("failed", "plugin-scratch", reason, "raise 'scratch' if the plugin needs that")
 
     def check_start(self, seconds: float, *, progress: object) -> Failure | None:
         """Charge `seconds` of loading and configuring."""

@@ -136,6 +136,10 @@ class SandboxedPlugin:
 
     def scratch_used(self) -> int:
         """See PluginProcess."""
+        folder = self._process.temporary()
+        return self._scratch_bytes() + (folder.bytes if folder is not None else 0)
+
+    def _scratch_bytes(self) -> int:
         return self._scratch.used() if self._scratch is not None else 0
 
     def release(self) -> None:
@@ -226,7 +230,7 @@ class SandboxedPlugin:
             return
         self._process.refill()
         # Memory and files are measured until the process is gone, also after its answer.
-        failure = self._limits.check_memory(self._process, seconds) or self._limits.check_scratch(self._scratch)
+        failure = self._limits.check_use(self._process, self._scratch_bytes(), seconds)
         if failure is None and self._lingers is None:
             failure = self._check_clocks(seconds, produced, blocked)
         if failure is not None:

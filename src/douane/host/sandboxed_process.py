@@ -74,6 +74,11 @@ class SandboxedProcess:
         self._pipes.watch()
 
     @property
+    def bounds(self) -> sandbox.Bounds:
+        """The bounds of its sandbox."""
+        return self._sandbox_spec.bounds
+
+    @property
     def is_running(self) -> bool:
         """True from the start to the end."""
         return self._process is not None
@@ -143,6 +148,10 @@ class SandboxedProcess:
     def memory(self) -> int:
         """Bytes that the process and its children use now."""
         return self._process.measure().memory if self._process is not None else 0
+
+    def temporary(self) -> sandbox.FolderUsage | None:
+        """The contents of its private /tmp, if that is a folder on the disk."""
+        return self._process.temporary() if self._process is not None else None
 
     def exit_code(self, seconds: float) -> int | None:
         """The return code of the ended process, waited for at most `seconds`; None if it was not running."""

@@ -143,10 +143,10 @@ def _program(plugin: PluginSpec) -> PluginCode:
         raise PlanError(f"plugin {plugin.name!r}: {scheme}: names no program")
     if scheme == "wire" and plugin.python:
         raise PlanError(f"plugin {plugin.name!r}: 'python' is for Python plugins; a program has its own interpreter")
-    if scheme == "exec" and (plugin.config or plugin.texts or plugin.grants or plugin.python or plugin.scratch):
+    if scheme == "exec" and (plugin.config or plugin.texts or plugin.grants or plugin.python):
         raise PlanError(
             f"plugin {plugin.name!r}: a program takes its settings as arguments (use = 'exec:PROGRAM ARGS'); "
-            "config, grants, scratch and python are for Python plugins"
+            "config, grants and python are for Python plugins"
         )
     if plugin.modules:
         raise _modules_without_file(plugin)

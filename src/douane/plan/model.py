@@ -43,6 +43,9 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     threads: int = 64
     processes: int = 16
+    forks: bool = False
+    """The operator has set `processes`, so the plugin may have some, also without programs."""
+
     python: str | None = None
     """The plugin's interpreter; None is the interpreter of Douane."""
 

@@ -129,6 +129,7 @@ def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
         exempt_roles=tuple(raw.exempt_roles),
         refuse=_statuses(raw, subject),
         own_defaults=tuple(needs),
+        forks=raw.processes is not None,
         base=base,
         **settings,
     )

@@ -16,6 +16,7 @@ from douane.errors import SandboxError, SandboxUnavailable
 from .descriptors import refuse_descriptors
 from .host_limits import explain
 from .interpreter import Interpreter, interpreter
+from .private_folder import FolderUsage
 from .process import SandboxProcess
 from .self_test import SelfTestReport, confirm
 from .spawn import start
@@ -25,6 +26,7 @@ from .usage import Usage
 
 __all__ = [
     "Bounds",
+    "FolderUsage",
     "Interpreter",
     "Layer",
     "Program",

@@ -44,10 +44,10 @@ class Leaf:
         self.memory = self.tasks = False
         """This cgroup enforces the bound."""
 
-    def bound(self, bounds: Bounds, *, programs: bool) -> None:
+    def bound(self, bounds: Bounds, *, forks: bool) -> None:
         """Set memory.max and pids.max, if the kernel has them and accepts the values."""
-        tasks = bounds.threads + (bounds.processes if programs else 0) + _HELPERS
-        self.memory = self._set("memory.max", bounds.memory + _ALLOWANCE)
+        tasks = bounds.threads + (bounds.processes if forks else 0) + _HELPERS
+        self.memory = self._set("memory.max", bounds.memory + bounds.temporary_bytes + _ALLOWANCE)
         self._set("memory.swap.max", 0)  # missing without swap accounting
         self._set("memory.oom.group", 1)  # a sandbox that lost a random process could not be trusted
         self.tasks = self._set("pids.max", tasks)
@@ -88,7 +88,7 @@ class Base(msgspec.Struct, frozen=True):
 
     folder: str
 
-    def leaf(self, bounds: Bounds, *, programs: bool) -> Leaf:
+    def leaf(self, bounds: Bounds, *, forks: bool) -> Leaf:
         """A new leaf with these bounds. Raises OSError."""
         for _ in range(_ATTEMPTS):
             folder = f"{self.folder}/{_PREFIX}{os.getpid()}-{next(_numbers)}"
@@ -99,7 +99,7 @@ class Base(msgspec.Struct, frozen=True):
                 lock = _locked(folder)
                 if os.path.exists(folder):
                     leaf = Leaf(folder, lock)
-                    leaf.bound(bounds, programs=programs)
+                    leaf.bound(bounds, forks=forks)
                     return leaf
                 os.close(lock)
         raise OSError(errno.EBUSY, f"no cgroup could be created in {self.folder}")

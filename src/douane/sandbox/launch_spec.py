@@ -11,11 +11,13 @@ import msgspec
 from douane.errors import SandboxError
 
 from . import seccomp
+from .base_files import ACCOUNTS, DEVICES, USER, host_files
 from .descriptors import Descriptors, can_refuse_descriptors
 from .executables import executables
 from .interpreter import CAGED
 from .landlock import landlock_abi
 from .spec import Program, PythonRuntime, SandboxSpec, Tier
+from .syscalls import Permissions
 from .user import check_executable, fresh_uid, is_public, tasks_of_user
 
 if TYPE_CHECKING:
@@ -51,11 +53,17 @@ class Access(msgspec.Struct, frozen=True):
     """Only root can reach some of `paths`."""
 
     execute: tuple[str, ...]
+    forks: bool
     programs: bool
-    """Fork and exec are allowed."""
+    """Programs can be executed."""
 
     path: tuple[str, ...]
     """The folders of the programs, for PATH."""
+
+    @property
+    def own_user(self) -> bool:
+        """The sandbox has a user of its own."""
+        return self.uid is not None
 
 
 def decide_access(sandbox: SandboxSpec, run: PythonRuntime | Program) -> Access:
@@ -71,7 +79,8 @@ def decide_access(sandbox: SandboxSpec, run: PythonRuntime | Program) -> Access:
     paths = (*sandbox.interpreter.read, CAGED, *map(str, sandbox.read), *allowed.execute)
     read_all = uid is not None and not is_public(paths, parents=sandbox.tier is Tier.STRICT)
     folders = dict.fromkeys(os.path.dirname(os.path.abspath(program)) for program in map(str, sandbox.programs))
-    return Access(uid, paths, read_all, allowed.execute, allowed.programs, tuple(folders))
+    forks = allowed.programs or sandbox.forks
+    return Access(uid, paths, read_all, allowed.execute, forks, allowed.programs, tuple(folders))
 
 
 def launch_spec(
@@ -84,11 +93,13 @@ def launch_spec(
     leash: int,
     engine_fd: int,
     cgroup: str,
+    folder: str,
 ) -> LaunchSpec:
     """The launcher's instructions; `caged.launch_spec` explains the keys. Takes 5 ms the first time.
 
     Raises SandboxError if the seccomp filter cannot be built.
     """
+    bounds, temporary = sandbox.bounds, sandbox.temporary
     spec: LaunchSpec = {
         "tier": sandbox.tier.value,
         "name": sandbox.name,
@@ -103,10 +114,18 @@ def launch_spec(
         "uid": -1 if access.uid is None else access.uid,
         "read_all": access.read_all,
         "limits": _limits(sandbox, access),
+        "forks": access.forks,
         "programs": access.programs,
-        "read": [*access.paths, "/dev/urandom", "/dev/null"],
+        "read": [
+            *access.paths,
+            *host_files(),
+            *(ACCOUNTS if sandbox.tier is Tier.FULL else ()),
+            *DEVICES,
+        ],
         "execute": list(access.execute),
         "write": ["/dev/null"] if access.programs else [],
+        "tmpfs": (bounds.temporary_bytes, bounds.temporary_files) if temporary == "memory" else (0, 0),
+        "folders": [folder] if temporary != "none" else [],
         "readable": list(descriptors.readable),
         "writable": list(descriptors.writable),
         "numbers": {},
@@ -121,20 +140,27 @@ def launch_spec(
         isolated = sandbox.tier is Tier.FULL or landlock_abi() >= SIGNALS_STAY_INSIDE
         spec["numbers"] = seccomp.numbers()
         spec["filter"] = seccomp.filter_program(
-            access.programs,
-            isolated,
-            sandbox.bounds.file_bytes > 0,
-            sandbox.messages and (access.programs or can_refuse_descriptors()),
+            Permissions(
+                signals=isolated,
+                forks=access.forks,
+                programs=access.programs,
+                files=bounds.file_bytes > 0 or temporary != "none",
+                temporary=temporary != "none",
+                messages=sandbox.messages and (access.programs or can_refuse_descriptors()),
+            )
         )
     return spec
 
 
-def environment(access: Access) -> dict[str, str]:
-    """The complete environment of a plugin."""
+def environment(access: Access, folder: str) -> dict[str, str]:
+    """The complete environment of a plugin. `folder` is its private /tmp; empty if it has none."""
     # A library that starts a thread for each core would use up its memory bound on a large host.
-    variables = {"LANG": "C.UTF-8", "OMP_NUM_THREADS": str(min(4, os.cpu_count() or 1))}
+    variables = {"LANG": "C.UTF-8", "TZ": "UTC", "OMP_NUM_THREADS": str(min(4, os.cpu_count() or 1))}
+    variables |= {"USER": USER, "LOGNAME": USER}
     if access.programs:
         variables["PATH"] = ":".join(dict.fromkeys((*access.path, "/usr/bin", "/bin")))
+    if folder:
+        variables |= {"TMPDIR": folder, "HOME": folder}
     return variables
 
 
@@ -146,14 +172,14 @@ def _namespaces(tier: Tier, uid: int | None) -> list[str]:
 
 def _limits(sandbox: SandboxSpec, access: Access) -> list[tuple[str, int, int]]:
     bounds = sandbox.bounds
-    tasks = bounds.threads + (bounds.processes + 1 if access.programs else 0)
+    tasks = bounds.threads + (bounds.processes + 1 if access.forks else 0)
     if access.uid is None and sandbox.tier is Tier.STRICT:
         tasks += tasks_of_user() + _SHARED_USER_TASKS
     return [
         ("data", resource.RLIMIT_DATA, bounds.memory),
         ("address_space", resource.RLIMIT_AS, _ADDRESS_SPACE + bounds.memory),
         ("stack", resource.RLIMIT_STACK, _STACK),
-        ("file_size", resource.RLIMIT_FSIZE, bounds.file_bytes),
+        ("file_size", resource.RLIMIT_FSIZE, max(bounds.file_bytes, bounds.temporary_bytes)),
         ("open_files", resource.RLIMIT_NOFILE, bounds.open_files),
         ("tasks", resource.RLIMIT_NPROC, tasks),
         ("core", resource.RLIMIT_CORE, _NO_CORE),

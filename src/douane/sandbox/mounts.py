@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from .base_files import DEVICES
+from .spec import Temporary
 
 _CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 """What the launcher needs to change from root to another user; it keeps none of them."""
@@ -19,30 +22,55 @@ def command(
     own_user: bool,
     read_all: bool,
     info_fd: int,
+    temporary: Temporary = "none",
+    folder: str = "",
+    files: Mapping[str, int] = {},
 ) -> list[str]:
     """bwrap and its options; append the command.
 
-    `paths` become readable at their own places, including links. With `own_user` (the engine is root) there is no user
+    `paths` become readable at their own places, including links. `temporary` is the kind of the private /tmp: if it is
+    on the disk, `folder` is bound there; a tmpfs is bounded by the launcher, which keeps CAP_SYS_ADMIN until then.
+    `files` are descriptors of what is copied to the paths. With `own_user` (the engine is root) there is no user
     namespace: the launcher gives up root itself, after root has made the paths reachable.
 
     Not --die-with-parent: a bwrap that dies between creating its child and letting it run leaves the child waiting for
     ever. The launcher is process 1 and ends with the engine, and the namespace ends with the launcher.
     """
     words = [bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    capabilities = ["CAP_SYS_ADMIN"] if temporary == "memory" else []
     if own_user:
         words += ["--cap-drop", "ALL"]
-        for capability in (*_CAPABILITIES, *(("CAP_DAC_READ_SEARCH",) if read_all else ())):
-            words += ["--cap-add", capability]
+        capabilities += [*_CAPABILITIES, *(("CAP_DAC_READ_SEARCH",) if read_all else ())]
     else:
         words += ["--unshare-user"]
+    for capability in capabilities:
+        words += ["--cap-add", capability]
     words += ["--hostname", "sandbox", "--as-pid-1", "--new-session", "--info-fd", str(info_fd)]
+    if temporary == "memory":
+        words += ["--tmpfs", "/tmp"]  # noqa: S108  # private
+    elif temporary == "disk":
+        words += ["--bind", folder, "/tmp"]  # noqa: S108  # private
     tree = Tree()
     for path in (*paths, *_LOADERS):
         tree.add(path)
     words += tree.words
-    words += ["--proc", "/proc", "--dir", "/dev", "--dev-bind", "/dev/null", "/dev/null"]
-    words += ["--dev-bind", "/dev/urandom", "/dev/urandom", "--remount-ro", "/", "--chdir", "/"]
+    words += ["--proc", "/proc", "--dir", "/dev"]
+    for path in DEVICES:
+        words += ["--dev-bind", path, path]
+    for path, target in _DEVICE_LINKS:
+        words += ["--symlink", target, path]
+    if temporary != "none":
+        words += ["--symlink", "/tmp", "/dev/shm"]  # noqa: S108  # private: POSIX semaphores and shared memory
+    for path, fd in files.items():
+        words += ["--file", str(fd), path]
+    words += ["--remount-ro", "/", "--chdir", "/"]
     return words
+
+
+_DEVICE_LINKS = (
+    ("/dev/fd", "/proc/self/fd"),
+    *((f"/dev/{name}", f"/proc/self/fd/{number}") for number, name in enumerate(("stdin", "stdout", "stderr"))),
+)
 
 
 class Tree:

@@ -16,6 +16,7 @@ from douane.errors import SandboxError
 
 from . import usage
 from .cgroup import Leaf
+from .private_folder import FolderUsage, PrivateFolder
 from .spec import SandboxSpec, Tier
 from .usage import Usage
 
@@ -47,9 +48,14 @@ class SandboxProcess:
     """A plugin's process and its descendants. Methods may be called from any thread."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], sandbox: SandboxSpec, family: Family, leaf: Leaf | None = None
+        self,
+        process: subprocess.Popen[bytes],
+        sandbox: SandboxSpec,
+        family: Family,
+        leaf: Leaf | None = None,
+        folder: PrivateFolder | None = None,
     ) -> None:
-        """Take over `process`, `family` and `leaf`. The launcher, which still waits, is moved into `leaf`."""
+        """Take over the others. The launcher, which still waits, is moved into `leaf`."""
         self._process = process
         self._name = sandbox.name
         self._leash = family.leash
@@ -62,6 +68,7 @@ class SandboxProcess:
         self.visible: tuple[str, ...] = ()
         """The files and folders that the sandbox shows."""
 
+        self._folder = folder
         self._leaf: Leaf | None = None
         self.tier: Tier = sandbox.tier
         launcher = self.pid
@@ -77,6 +84,8 @@ class SandboxProcess:
             process.wait()
             if leaf is not None:
                 leaf.close()
+            if folder is not None:
+                folder.close()
             raise
         if family.info >= 0:
             os.close(family.info)
@@ -138,6 +147,11 @@ class SandboxProcess:
         measured = usage.of_leaf(leaf.folder, helpers=min(self._depth, 1)) if leaf is not None else None
         return measured or usage.of_tree(self.pid, self._depth)
 
+    def temporary(self) -> FolderUsage | None:
+        """The contents of the private folder on the disk; None without one, or after the end."""
+        with self._lock:
+            return self._folder.used() if self._folder is not None else None
+
     def _close_leash(self) -> None:
         # shutdown, not only close: a process that another thread just forked may have a copy.
         import socket
@@ -163,6 +177,9 @@ class SandboxProcess:
         if self._leaf is not None:
             self._leaf.close()
             self._leaf = None
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
         self._returncode = code
 
     def _after_keeper(self) -> None:

@@ -11,7 +11,7 @@ import os
 
 from douane.errors import SandboxError
 
-from .syscalls import Test, rules
+from .syscalls import Permissions, Test, rules
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
@@ -82,7 +82,7 @@ def numbers() -> dict[str, int]:
 
 
 @functools.cache
-def filter_program(programs: bool, signals: bool, scratch: bool, messages: bool) -> bytes:
+def filter_program(permissions: Permissions) -> bytes:
     """The BPF program, an array of struct sock_filter; see `syscalls.rules`. Takes 5 ms. Raises SandboxError."""
     library = _library()
     context = library.seccomp_init(_ERRNO | _ENOSYS)
@@ -92,7 +92,7 @@ def filter_program(programs: bool, signals: bool, scratch: bool, messages: bool)
         # i386 and x32 calls: this interpreter makes none, so a process that makes one is under attack.
         _check(library.seccomp_attr_set(context, _BAD_ARCH, _KILL_PROCESS), "to kill foreign calls")
         library.seccomp_attr_set(context, _OPTIMIZE, 2)  # a binary tree, for speed; since 2.5
-        for name, errno, tests in rules(programs=programs, signals=signals, scratch=scratch, messages=messages):
+        for name, errno, tests in rules(permissions):
             number = library.seccomp_syscall_resolve_name(name.encode())
             if number == _UNKNOWN:
                 continue  # unknown to this libseccomp: the default refuses it

@@ -12,7 +12,7 @@ from .spec import SandboxSpec, Tier
 
 _REFUSED = "refused"
 _ALWAYS_TRIED = frozenset(
-    ("read /etc/passwd", "create a file", "internet socket", "unix socket", "ptrace", "unshare", "memfd_create")
+    ("read the host's accounts", "create a file", "internet socket", "unix socket", "ptrace", "unshare", "memfd_create")
 )
 
 

@@ -7,12 +7,14 @@ import functools
 import marshal
 import os
 import socket
+import stat
 import subprocess
 from collections.abc import Sequence
 
 from douane.errors import SandboxError, SandboxUnavailable
 
 from . import host_limits
+from .base_files import host_files, synthetic_files
 from .cgroup import Leaf
 from .cgroup_delegation import Absent, delegated
 from .descriptors import Descriptors
@@ -20,8 +22,9 @@ from .executables import find_program
 from .interpreter import CAGED
 from .launch_spec import Access, decide_access, environment, launch_spec
 from .mounts import command
+from .private_folder import PrivateFolder
 from .process import Family, SandboxProcess
-from .spec import Program, PythonRuntime, SandboxSpec, Tier
+from .spec import Program, PythonRuntime, SandboxSpec, Temporary, Tier
 
 _LAUNCHER = "import sys; sys.path.insert(0, sys.argv[1]); import caged.launch; caged.launch.main()"
 _RECEIVED_WITHIN_S = 20
@@ -66,15 +69,20 @@ def start(
 def _start(sandbox: SandboxSpec, run: PythonRuntime | Program, descriptors: Descriptors) -> SandboxProcess:
     access = decide_access(sandbox, run)
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
-        links = _Links(sandbox, access, descriptors, theirs)
         undo = ours.enter_context(contextlib.ExitStack())  # until a SandboxProcess owns these
+        folder = None
+        if sandbox.temporary == "disk":
+            folder = PrivateFolder(access.uid, sandbox.bounds)
+            undo.callback(folder.close)
+        links = _Links(sandbox, access, descriptors, folder, theirs)
         undo.callback(links.family.close)
+        _give_streams(access, descriptors)
         # Not in the arguments, which the plugin (sys.orig_argv) and everybody on the host can read. Not in a pipe,
         # which holds only 4 KiB once the user has used up the space for pipes (pipe(7)).
         sender, receiver = socket.socketpair()
         ours.enter_context(sender)
         theirs.enter_context(receiver)
-        leaf = _leaf(sandbox, access.programs)
+        leaf = _leaf(sandbox, access.forks)
         if leaf is not None:
             undo.callback(leaf.close)
         python = (sandbox.interpreter.executable, "-I", "-S", "-B", "-c", _LAUNCHER, os.path.dirname(CAGED))
@@ -82,7 +90,7 @@ def _start(sandbox: SandboxSpec, run: PythonRuntime | Program, descriptors: Desc
         process = _popen(sandbox.name, words, access, descriptors, links, receiver.fileno())
         theirs.close()  # so that the end of the other side is noticed
         undo.pop_all()
-        running = SandboxProcess(process, sandbox, links.family, leaf)
+        running = SandboxProcess(process, sandbox, links.family, leaf, folder)
         try:
             # The launcher waits for its instructions. The seccomp filter is built while the interpreter starts.
             spec = launch_spec(
@@ -94,6 +102,7 @@ def _start(sandbox: SandboxSpec, run: PythonRuntime | Program, descriptors: Desc
                 leash=links.leash,
                 engine_fd=links.engine_fd,
                 cgroup=running.cgroup,
+                folder=links.visible_folder,
             )
         except BaseException:
             running.kill()
@@ -107,10 +116,20 @@ class _Links:
     """What connects the engine, bwrap and the launcher; descriptors of the other side are closed by `theirs`."""
 
     def __init__(
-        self, sandbox: SandboxSpec, access: Access, descriptors: Descriptors, theirs: contextlib.ExitStack
+        self,
+        sandbox: SandboxSpec,
+        access: Access,
+        descriptors: Descriptors,
+        folder: PrivateFolder | None,
+        theirs: contextlib.ExitStack,
     ) -> None:
         self.words: list[str] = []
         """The command that the launcher's command is appended to."""
+
+        self.visible_folder = ""
+        """The path of the private /tmp, as the plugin sees it; empty if it has none."""
+        if sandbox.temporary != "none":
+            self.visible_folder = folder.path if folder is not None and sandbox.tier is not Tier.FULL else "/tmp"  # noqa: S108
 
         self.stdio = (0, 1, 2)
         self.leash = self.engine_fd = -1
@@ -118,21 +137,28 @@ class _Links:
         self.fds: set[int] = {descriptors.channel, *descriptors.handed}
         """Descriptors that the process inherits."""
 
-        if sandbox.tier is Tier.FULL or access.programs:
+        if sandbox.tier is Tier.FULL or access.forks:
             # A pidfd is valid in another pid namespace, and never means a later process of the same number.
             self.engine_fd = os.pidfd_open(os.getpid())
             theirs.callback(os.close, self.engine_fd)
             self.fds.add(self.engine_fd)
         if sandbox.tier is Tier.FULL:
-            self._add_bwrap(access, descriptors, theirs)
-        elif access.programs:
+            self._add_bwrap(sandbox.temporary, access, descriptors, folder, theirs)
+        elif access.forks:
             near, far = socket.socketpair()
             self.leash = far.detach()
             theirs.callback(os.close, self.leash)
             self.family = Family(leash=near.detach())
             self.fds.add(self.leash)
 
-    def _add_bwrap(self, access: Access, descriptors: Descriptors, theirs: contextlib.ExitStack) -> None:
+    def _add_bwrap(
+        self,
+        temporary: Temporary,
+        access: Access,
+        descriptors: Descriptors,
+        folder: PrivateFolder | None,
+        theirs: contextlib.ExitStack,
+    ) -> None:
         bwrap = bubblewrap()
         info, info_there = os.pipe2(os.O_CLOEXEC)
         theirs.callback(os.close, info_there)
@@ -142,13 +168,43 @@ class _Links:
         self.fds.update((info, info_there))
         self.words = [
             *command(
-                bwrap, access.paths, own_user=access.uid is not None, read_all=access.read_all, info_fd=info_there
+                bwrap,
+                (*access.paths, *host_files()),
+                own_user=access.own_user,
+                read_all=access.read_all,
+                info_fd=info_there,
+                temporary=temporary,
+                folder=folder.path if folder is not None else "",
+                files=self._accounts(access, theirs),
             ),
             "--",
         ]
         # bwrap keeps its own standard descriptors open, which would hide that a plugin closed its input.
         self.stdio = (0 if descriptors.stdin is None else descriptors.stdin, descriptors.stdout, 2)
         self.fds.update(fd for fd in self.stdio if fd > 2)
+
+    def _accounts(self, access: Access, theirs: contextlib.ExitStack) -> dict[str, int]:
+        """Descriptors of /etc/passwd and /etc/group, for bwrap to copy."""
+        uid = os.getuid() if access.uid is None else access.uid
+        gid = os.getgid() if access.uid is None else access.uid
+        fds = {}
+        for path, text in synthetic_files(uid, gid, self.visible_folder or "/").items():
+            fd = os.memfd_create(os.path.basename(path), os.MFD_CLOEXEC)
+            theirs.callback(os.close, fd)
+            os.write(fd, text.encode())
+            os.lseek(fd, 0, os.SEEK_SET)
+            fds[path] = fd
+        self.fds.update(fds.values())
+        return fds
+
+
+def _give_streams(access: Access, descriptors: Descriptors) -> None:
+    """Let the sandbox's own user open /dev/stdin, /dev/stdout and /dev/stderr, which are pipes of the engine's."""
+    if access.uid is None:
+        return
+    for fd in (descriptors.stdin, descriptors.stdout, descriptors.stderr):
+        if fd is not None and stat.S_ISFIFO(os.fstat(fd).st_mode):
+            os.fchown(fd, access.uid, access.uid)
 
 
 def _popen(
@@ -164,7 +220,7 @@ def _popen(
             pass_fds=(receiver, *links.fds),
             close_fds=True,
             start_new_session=True,
-            env=environment(access),
+            env=environment(access, links.visible_folder),
             cwd="/",
         )
     except (OSError, ValueError) as error:
@@ -181,13 +237,13 @@ def _send(sender: socket.socket, instructions: bytes) -> None:
         sender.sendall(len(instructions).to_bytes(4, "little") + instructions)
 
 
-def _leaf(sandbox: SandboxSpec, programs: bool) -> Leaf | None:
+def _leaf(sandbox: SandboxSpec, forks: bool) -> Leaf | None:
     """A cgroup for `sandbox`; None if no cgroup is delegated, or none can be created. The other layers remain."""
     base = delegated() if sandbox.tier is not Tier.OFF else None
     if base is None or isinstance(base, Absent):
         return None
     try:
-        return base.leaf(sandbox.bounds, programs=programs)
+        return base.leaf(sandbox.bounds, forks=forks)
     except OSError:
         return None
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 from .interpreter import Interpreter
 
 MiB = 1 << 20
+
+Temporary = Literal["none", "memory", "disk"]
+"""A private /tmp: a tmpfs, which the kernel bounds, or a folder on the disk, which the engine measures."""
 
 
 class Tier(StrEnum):
@@ -46,7 +50,13 @@ class Bounds(msgspec.Struct, frozen=True):
     """Descriptors of each process: higher numbers cannot be opened (RLIMIT_NOFILE)."""
 
     file_bytes: int = 0
-    """Length of a file that the plugin writes (RLIMIT_FSIZE); it can write only files that were handed to it."""
+    """Length of a file that the plugin writes (RLIMIT_FSIZE), if that is more than `temporary_bytes`."""
+
+    temporary_bytes: int = 64 * MiB
+    """Bytes of the plugin's private /tmp; 0: there is none."""
+
+    temporary_files: int = 4096
+    """Files and folders in it."""
 
 
 class SandboxSpec(msgspec.Struct, frozen=True):
@@ -59,13 +69,23 @@ class SandboxSpec(msgspec.Struct, frozen=True):
     """The plugin's own files and directories, read-only."""
 
     programs: tuple[str | os.PathLike[str], ...] = ()
-    """Programs that the plugin may run; without any, fork and exec are refused."""
+    """Programs that the plugin may run; without any, exec is refused."""
+
+    forks: bool = False
+    """The plugin may have processes of its own; with `programs` it always may."""
 
     messages: bool = False
     """The plugin may call sendmsg(2), which can pass descriptors: only if it holds no unix socket but the channel."""
 
     name: str = "plugin"
     """The plugin's name, for messages."""
+
+    @property
+    def temporary(self) -> Temporary:
+        """The kind of its private /tmp."""
+        if not self.bounds.temporary_bytes:
+            return "none"
+        return "memory" if self.tier is Tier.FULL and not self.bounds.file_bytes else "disk"
 
 
 class PythonRuntime(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-EACCES, EPERM, ENOLCK = 13, 1, 37
+EACCES, EPERM, ENOLCK, EOPNOTSUPP = 13, 1, 37, 95
 
 
 class Test(msgspec.Struct, frozen=True):
@@ -53,11 +53,23 @@ ALLOWED = _names(
 SIGNALS = _names("kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal pidfd_open")
 """Only if a pid namespace or Landlock's signal scope keeps them inside the sandbox."""
 
-PROGRAMS = _names("fork vfork execve execveat")
+FORKS = _names("fork vfork")
+"""Only if the plugin may have processes of its own."""
+
+PROGRAMS = _names("execve execveat")
 """Only if programs are allowed."""
 
 SCRATCH = _names("ftruncate fsync fdatasync")
 """Only if the plugin has a file to write; none of its other writable descriptors has a length."""
+
+_NAMES = _names("mkdir mkdirat rmdir symlink symlinkat rename renameat renameat2 link linkat unlink unlinkat")
+_MODES = _names("chmod fchmod fchmodat fchmodat2 utime utimes utimensat futimesat")
+"""For files in a private /tmp. Landlock and the mounts decide which file a path means, except for _MODES, which
+Landlock does not see: these succeed without changing anything, as copying a file with its mode and times must not
+fail."""
+
+_ATTRIBUTES = _names("getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr")
+"""Landlock does not see these either. They fail as on a file system without extended attributes."""
 
 _FALLOC_PUNCH = 0x01 | 0x02
 """KEEP_SIZE and PUNCH_HOLE free space. Every other mode allocates space, and with KEEP_SIZE even beyond the end of the
@@ -139,30 +151,57 @@ Rule = tuple[str, int | None, tuple[Test, ...]]
 """The call's name, its errno (None: allowed), and conditions that must all hold."""
 
 
-def rules(*, programs: bool, signals: bool, scratch: bool = False, messages: bool = False) -> list[Rule]:
-    """The complete filter. `programs`: fork and exec are allowed. `signals`: another layer isolates signals.
-    `scratch`: the plugin has a file to write. `messages`: sendmsg(2) is allowed, which can pass descriptors."""
-    nothing: frozenset[str] = frozenset()
-    allowed = ALLOWED | (PROGRAMS if programs else nothing) | (SIGNALS if signals else nothing)
-    allowed |= SCRATCH if scratch else nothing
+class Permissions(msgspec.Struct, frozen=True):
+    """What the filter allows beyond the calls that every plugin may make."""
+
+    signals: bool = False
+    """Another layer keeps signals inside."""
+
+    forks: bool = False
+    programs: bool = False
+    files: bool = False
+    """The plugin has scratch files, or a private /tmp."""
+
+    temporary: bool = False
+    """It has a private /tmp."""
+
+    messages: bool = False
+    """sendmsg(2), which can pass descriptors."""
+
+
+def rules(permissions: Permissions) -> list[Rule]:
+    """The complete filter."""
+    optional = (
+        (permissions.forks, FORKS),
+        (permissions.programs, PROGRAMS),
+        (permissions.signals, SIGNALS),
+        (permissions.files, SCRATCH),
+        (permissions.temporary, _NAMES),
+    )
+    allowed = ALLOWED.union(*(names for is_allowed, names in optional if is_allowed))
+    refused = REFUSED.union(*(names for _, names in optional)) - allowed
     table: list[Rule] = [(name, None, ()) for name in sorted(allowed)]
-    refused = REFUSED | (nothing if programs else PROGRAMS) | (nothing if signals else SIGNALS)
-    if scratch:
-        refused -= SCRATCH | {"fallocate"}
+    if permissions.files:
+        refused -= {"fallocate"}
         table.append(("fallocate", None, (Test(1, _FALLOC_PUNCH),)))
+    if permissions.temporary:
+        refused -= _MODES
+        table += [(name, 0, ()) for name in sorted(_MODES)]
     table += [(name, EPERM, ()) for name in sorted(refused)]
+    table += [(name, EOPNOTSUPP, ()) for name in sorted(_ATTRIBUTES)]
     # A lock on a granted file would keep out the service that it belongs to. Programs go on without (flock(2)).
     table.append(("flock", ENOLCK, ()))
-    table += _cloning(programs)
+    table += _cloning(permissions.forks)
+    writes = permissions.programs or permissions.temporary
     for name, flags in (("open", 1), ("openat", 2)):
-        if programs:
+        if writes:
             table += _opening(name, flags)
             continue
         table.append((name, None, (Test(flags, 0, 0o3 | 0o100 | 0o1000 | 0o20000000),)))
         table += [(name, EACCES, (Test(flags, bits, bits),)) for bits in _WRITING]
     table += _memory()
     table += [("fcntl", None, (Test(1, command),)) for command in _FCNTL]
-    if programs:
+    if writes:
         table += [("fcntl", None, (Test(1, command),)) for command in _FCNTL_LOCKS]
     table += [("ioctl", None, (Test(1, request),)) for request in _IOCTL]
     table += [("prctl", None, (Test(0, option),)) for option in _PRCTL]
@@ -171,12 +210,12 @@ def rules(*, programs: bool, signals: bool, scratch: bool = False, messages: boo
     table += [("prlimit64", None, (Test(0, 0), Test(1, _RLIMIT_STACK)))]
     table += [(name, None, (Test(0, 0),)) for name in ("getpgid", "getsid", "getpriority", "getrusage")]
     table += [("getrusage", None, (Test(0, who),)) for who in (1, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)]
-    return table + _sockets(messages)
+    return table + _sockets(permissions.messages)
 
 
 def _opening(name: str, flags: int) -> list[Rule]:
-    """Programs write to /dev/null: Landlock and read-only mounts decide. But before Linux 6.2 (ABI 3) Landlock does not
-    see that a file which is not opened for writing is truncated."""
+    """Landlock and read-only mounts decide what can be opened for writing. But before Linux 6.2 (ABI 3) Landlock does
+    not see that a file which is not opened for writing is truncated."""
     mask = _O_TRUNC | _O_BOTH
     return [
         (name, None, (Test(flags, 0, _O_TRUNC),)),
@@ -185,10 +224,10 @@ def _opening(name: str, flags: int) -> list[Rule]:
     ]
 
 
-def _cloning(programs: bool) -> list[Rule]:
+def _cloning(forks: bool) -> list[Rule]:
     strange = [1 << bit for bit in range(32) if _CLONE_STRANGE >> bit & 1]
     table: list[Rule] = [("clone", EPERM, (Test(0, bit, bit),)) for bit in strange]
-    if programs:
+    if forks:
         return [*table, ("clone", None, (Test(0, 0, _CLONE_STRANGE),))]
     return [
         *table,

@@ -21,6 +21,7 @@ from .mounts import command
 from .self_test import SelfTestReport, confirm
 from .spawn import bubblewrap, start
 from .spec import Bounds, PythonRuntime, SandboxSpec, Tier
+from .syscalls import Permissions
 
 _TRY_WITHIN_S = 20
 
@@ -144,7 +145,7 @@ def _cgroup() -> Layer:
         detail = f"{base.reason}. Without it: {MEMORY_WITHOUT}; {TASKS_WITHOUT}"
         return Layer(Tier.STRICT, "cgroup", False, detail, REMEDY, optional=True)
     try:
-        leaf = base.leaf(Bounds(), programs=False)
+        leaf = base.leaf(Bounds(), forks=False)
     except OSError as error:
         detail = f"no cgroup can be created in {base.folder} ({error.strerror}). Without it: {MEMORY_WITHOUT}"
         return Layer(Tier.STRICT, "cgroup", False, f"{detail}; {TASKS_WITHOUT}", REMEDY, optional=True)
@@ -157,7 +158,7 @@ def _cgroup() -> Layer:
 @functools.cache
 def _libseccomp() -> Layer:
     try:
-        size = len(seccomp.filter_program(False, True, False, False)) // 8
+        size = len(seccomp.filter_program(Permissions(signals=True))) // 8
     except SandboxError as error:
         return Layer(Tier.STRICT, "seccomp", False, str(error), "install libseccomp 2.5 or later")
     return Layer(Tier.STRICT, "seccomp", True, f"a filter of {size} instructions")
@@ -203,7 +204,9 @@ def _begin_trial() -> subprocess.Popen[bytes] | Layer:
         info, info_there = os.pipe2(os.O_CLOEXEC)
     except OSError as error:
         raise SandboxError(f"the sandbox could not be tried: {host_limits.explain(error) or error}") from error
-    words = command(bubblewrap(), [], own_user=os.geteuid() == 0, read_all=False, info_fd=info_there)
+    words = command(
+        bubblewrap(), [], own_user=os.geteuid() == 0, read_all=False, info_fd=info_there, temporary="memory"
+    )
     words = words[: words.index("--proc")]
     try:
         return subprocess.Popen(

@@ -29,6 +29,12 @@ def fresh_uid() -> int | None:
     return first + int.from_bytes(os.urandom(8), "little") % (last - first)
 
 
+def is_fresh(uid: int) -> bool:
+    """True if `uid` can be the user of a sandbox."""
+    first, last = _range()
+    return first <= uid <= last
+
+
 @functools.cache
 def _range() -> tuple[int, int]:
     spans = []

@@ -6,7 +6,6 @@ import tempfile
 
 import pytest
 
-from douane.engine import PlanError
 from douane.errors import DouaneError
 from support.plans import plan_of
 
@@ -54,9 +53,28 @@ def test_a_program_of_the_plugin_writes_to_scratch(run) -> None:
     assert report.temporary_bytes >= 2 * len(data)
 
 
-def test_exec_plugins_have_no_scratch(run) -> None:
-    with pytest.raises(PlanError, match="scratch"):
-        run(b"x", toml='[[plugin]]\nname = "a"\nuse = "exec:/bin/true"\nscratch = "1MiB"\n')
+@pytest.mark.parametrize(
+    ("mebibytes", "scratch", "outcome"), [(8, "", "accepted"), (80, "", "refused"), (80, "96MiB", "accepted")]
+)
+def test_a_program_has_room_for_temporary_files(run, mebibytes: int, scratch: str, outcome: str) -> None:
+    command = f"cat >/dev/null && head -c {mebibytes}M /dev/zero >$TMPDIR/file || exit 10"
+    toml = f'[[plugin]]\nname = "a"\nuse = "exec:/bin/sh -c \'{command}\'"\nrefuse = [10]\n'
+    report = run(b"x", toml=toml + (f'scratch = "{scratch}"\n' if scratch else ""))
+    assert report.outcome == outcome, report
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "for i in 1 2 3 4; do head -c 3M /dev/zero >$TMPDIR/$i; done",
+        "i=0; while [ $i -lt 6000 ]; do i=$((i+1)); : >$TMPDIR/$i; done",
+    ],
+    ids=["bytes", "files"],
+)
+def test_temporary_files_on_the_disk_are_bounded(run, command: str) -> None:
+    toml = f'[[plugin]]\nname = "a"\nuse = "exec:/bin/sh -c \'{command}; sleep 60\'"\nscratch = "4MiB"\n'
+    report = run(b"x", toml=toml)
+    assert (report.outcome, report.code) == ("undecided", "plugin-scratch")
 
 
 def test_without_a_temporary_directory_nothing_starts(run, monkeypatch) -> None:

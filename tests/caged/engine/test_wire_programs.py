@@ -155,7 +155,8 @@ def test_the_process_has_what_the_wire_promises_and_no_more(run, tmp_path):
     (load,) = loads(log)
     lines = [text for _, _, text in log]
     environment = dict(line[4:].split("=", 1) for line in lines if line.startswith("env "))
-    assert environment.keys() <= {"DOUANE_CHANNEL", "LANG", "PATH", "OMP_NUM_THREADS", "LC_CTYPE", "PWD"}
+    same = {"HOME", "LANG", "LOGNAME", "OMP_NUM_THREADS", "PATH", "TMPDIR", "TZ", "USER"}
+    assert environment.keys() <= {"DOUANE_CHANNEL", *same, "LC_CTYPE", "PWD"}
     (opened,) = [{int(fd) for fd in line.split()[1:]} for line in lines if line.startswith("open ")]
     named = {load["rings"][0]["fd"], load["grants"]["rules"]["fd"], *load["scratch"]["fds"]}
     assert opened == {0, 1, 2, int(environment["DOUANE_CHANNEL"]), *named}

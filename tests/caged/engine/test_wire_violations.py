@@ -114,7 +114,7 @@ def test_a_file_that_is_no_program_stops_the_start(run, tmp_path):
         ("wire:/no/such", "", "there is no program '/no/such'"),
         ("wire:'", "", "cannot be split into words"),
         ("wire:/bin/cat", f'python = "{sys.executable}"', "'python' is for Python plugins"),
-        ("exec:/bin/cat", 'scratch = "1MiB"', "a program takes its settings as arguments"),
+        ("exec:/bin/cat", "config = { a = 1 }", "a program takes its settings as arguments"),
     ],
 )
 def test_contradictory_settings_are_an_error(run, use, line, message):

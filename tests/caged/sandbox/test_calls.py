@@ -22,10 +22,17 @@ FORBIDDEN = (
     "quotactl reboot sethostname setdomainname settimeofday clock_settime adjtimex shmget shmat semget msgget "
     "mq_open fanotify_init inotify_init1 seccomp landlock_create_ruleset socket connect bind listen accept accept4 "
     "clone3 openat2 execve execveat fork vfork setuid setgid setgroups setresuid capset setrlimit setsid setpgid "
-    "syslog acct swapon swapoff vmsplice splice tee copy_file_range truncate ftruncate fallocate chmod chown unlink "
-    "rename link symlink mkdir rmdir mknod creat utime setxattr removexattr iopl ioperm modify_ldt io_setup "
+    "syslog acct swapon swapoff vmsplice splice tee copy_file_range truncate fallocate chown "
+    "mknod creat setxattr removexattr iopl ioperm modify_ldt io_setup "
     "sched_setaffinity sched_setscheduler setpriority ioprio_set mlock mlockall sync remap_file_pages"
 )
+
+
+OF_FILES = (
+    "ftruncate unlink rename link symlink mkdir rmdir chmod utime unlinkat renameat renameat2 linkat symlinkat mkdirat "
+    "fchmod fchmodat utimes utimensat fsync fdatasync"
+)
+"""Calls that a plugin may make in its private /tmp."""
 
 
 def numbers(names: str) -> dict[str, int]:
@@ -41,6 +48,12 @@ def test_forbidden_calls_are_refused(tier: sandbox.Tier) -> None:
         assert len(forbidden) > 60
         outcomes = cell.returned("syscalls", forbidden)
     assert {name: errno for name, errno in outcomes.items() if errno not in (EPERM, ENOSYS)} == {}
+
+
+def test_a_plugin_without_a_private_folder_makes_no_files(tier: sandbox.Tier) -> None:
+    with Cell(tier, bounds=sandbox.Bounds(temporary_bytes=0)) as cell:
+        outcomes = cell.returned("syscalls", numbers(OF_FILES))
+    assert {name: errno for name, errno in outcomes.items() if errno != EPERM} == {}
 
 
 def test_programs_allow_no_further_call(tier: sandbox.Tier) -> None:

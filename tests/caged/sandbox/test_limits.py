@@ -66,7 +66,8 @@ def test_open_files_are_bounded(tier: sandbox.Tier) -> None:
 
 
 def test_an_open_file_cannot_be_written(tier: sandbox.Tier, tmp_path: Path) -> None:
-    with (tmp_path / "file").open("w+b") as file, Cell(tier, keep=(file.fileno(),)) as cell:
+    bounds = sandbox.Bounds(temporary_bytes=0)
+    with (tmp_path / "file").open("w+b") as file, Cell(tier, bounds=bounds, keep=(file.fileno(),)) as cell:
         assert cell.ask("write_fd", file.fileno(), 4096).get("refused") == 27  # EFBIG
     assert (tmp_path / "file").stat().st_size == 0
 

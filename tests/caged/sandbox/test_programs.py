@@ -73,17 +73,16 @@ def test_a_shell_script_uses_the_programs_of_the_system(tier: sandbox.Tier, scri
 @pytest.mark.parametrize(
     "command",
     [
-        "cat /etc/passwd",
+        "grep root: /etc/passwd",
+        "cat /etc/shadow",
         "cat /proc/1/environ",
-        "echo x > /tmp/from-the-cage",
-        "echo x > /dev/shm/from-the-cage",
-        "mkdir /tmp/from-the-cage",
+        "echo x > /var/tmp/from-the-cage",
+        "echo x > /usr/from-the-cage",
+        "mkdir /home/from-the-cage",
         "kill -9 -1 && kill -0 1",
         "ls /home",
         "unshare -U true",
         "setsid -w true",
-        "chmod 777 /tmp",
-        "dd if=/dev/zero of=/dev/stdout count=1",
         "mount -t tmpfs none /tmp",
     ],
 )
@@ -91,7 +90,7 @@ def test_a_shell_script_is_as_confined(tier: sandbox.Tier, script: Path, command
     script.write_text(f"#!/bin/sh\nif {command}; then echo through; fi\nexit 0\n")
     run = ProgramRun(tier, str(script))
     assert b"through" not in run.output
-    assert run.report.probes["read /etc/passwd"] == "refused"
+    assert run.report.probes["read the host's accounts"] == "refused"
 
 
 @pytest.mark.parametrize("kernel", ["this", "before Linux 6.3"])

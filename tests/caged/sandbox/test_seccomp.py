@@ -14,11 +14,12 @@ import pytest
 
 from douane.sandbox.caged import layers
 from douane.sandbox.seccomp import filter_program, numbers
+from douane.sandbox.syscalls import Permissions
 
 
 def errno_inside(attempt: Callable[[], object], *, programs: bool) -> int:
     """The errno of `attempt` in a child under the filter; 0 if it succeeds."""
-    program = filter_program(programs=programs, signals=False, scratch=False, messages=False)
+    program = filter_program(Permissions(forks=programs, programs=programs))
     known = numbers()
     child = os.fork()
     if not child:

@@ -32,6 +32,7 @@ class Cell:
         bounds: sandbox.Bounds | None = None,
         read: tuple[Path, ...] = (),
         programs: tuple[Path, ...] = (),
+        forks: bool = False,
         keep: Sequence[int] = (),
         readable: Sequence[int] = (),
         writable: Sequence[int] = (),
@@ -44,6 +45,7 @@ class Cell:
             bounds or sandbox.Bounds(),
             read=(CAGED, *read),
             programs=programs,
+            forks=forks,
             name="cell",
         )
         self.channel, far = socket.socketpair()

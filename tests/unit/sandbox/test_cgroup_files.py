@@ -34,15 +34,15 @@ def test_bounds_are_written_to_the_files_that_exist(tmp_path: Path) -> None:
     for name in files:
         (tmp_path / name).touch()
     leaf = Leaf(str(tmp_path), -1)
-    leaf.bound(sandbox.Bounds(memory=64 * MiB, threads=8, processes=4), programs=True)
+    leaf.bound(sandbox.Bounds(memory=64 * MiB, threads=8, processes=4, temporary_bytes=8 * MiB), forks=True)
     leaf.kill()
-    assert [(tmp_path / name).read_text() for name in files] == [str(192 * MiB), "0", "1", "14", "1"]
+    assert [(tmp_path / name).read_text() for name in files] == [str(200 * MiB), "0", "1", "14", "1"]
     assert leaf.enforced() == (
         "memory of the whole sandbox by memory.max; its threads and processes by pids.max; its end by cgroup.kill"
     )
     (tmp_path / "memory.max").unlink()
     (tmp_path / "pids.max").unlink()
-    leaf.bound(sandbox.Bounds(), programs=False)
+    leaf.bound(sandbox.Bounds(), forks=False)
     assert not (tmp_path / "memory.max").exists()
     assert "RLIMIT_DATA for each process" in leaf.enforced()
     assert "RLIMIT_NPROC" in leaf.enforced()

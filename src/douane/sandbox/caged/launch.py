@@ -72,6 +72,8 @@ def _close(spec: LaunchSpec, layers_report: dict[str, Any]) -> bool:
     layers_report["namespaces"] = spec["namespaces"]
     layers_report["cgroup"] = spec["cgroup"]
     parent = spec["engine"]
+    if spec["tmpfs"][0]:
+        layers.bound_tmpfs(*spec["tmpfs"])
     if tier != "off":
         layers_report["identity"] = layers.become(spec["uid"], spec["read_all"])
         layers.harden()
@@ -88,7 +90,7 @@ def _close(spec: LaunchSpec, layers_report: dict[str, Any]) -> bool:
         raise OSError("this kernel has no Landlock")
     read: list[str | int] = [*spec["read"], *spec["readable"]]
     write: list[str | int] = [*spec["write"], *spec["writable"]]
-    layers_report["landlock"] = layers.landlock(spec["numbers"], abi, read, spec["execute"], write)
+    layers_report["landlock"] = layers.landlock(spec["numbers"], abi, read, spec["execute"], write, spec["folders"])
     layers_report["seccomp"] = layers.seccomp(spec["numbers"], spec["filter"])
     return abi >= 6
 

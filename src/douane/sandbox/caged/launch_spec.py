@@ -39,13 +39,22 @@ class LaunchSpec(TypedDict):
     limits: list[tuple[str, int, int]]
     """(name, resource, value) of each limit."""
 
+    forks: bool
+    """Processes of its own are allowed."""
+
     programs: bool
-    """Fork and exec are allowed."""
+    """Programs can be executed."""
 
     read: list[str]
     execute: list[str]
     write: list[str]
     """Paths that Landlock allows."""
+
+    tmpfs: tuple[int, int]
+    """Bytes and files of the tmpfs at /tmp; (0, 0) if there is none."""
+
+    folders: list[str]
+    """Folders in which Landlock allows to make, change and remove files."""
 
     readable: list[int]
     writable: list[int]

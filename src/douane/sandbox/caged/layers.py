@@ -18,7 +18,12 @@ _CAP_DAC_READ_SEARCH = 2
 _CAP_VERSION_3 = 0x20080522  # linux/capability.h
 _SIGKILL = 9
 
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT = 2, 4, 8, 32
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
+_CHANGE = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 12
+"""REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG, MAKE_SYM; with _REFER, from ABI 2, also from folder to folder."""
+
+_REFER = 1 << 13
 _TRUNCATE = 1 << 14
 _FILE_RIGHTS = ((1, 13), (2, 14), (3, 15), (5, 16))
 """(ABI, number of file system rights it knows): linux/landlock.h, LANDLOCK_ACCESS_FS_*."""
@@ -53,6 +58,14 @@ def become(uid: int, read_all: bool) -> dict[str, Any]:
         identity["capabilities"] = ["CAP_DAC_READ_SEARCH"]
         identity["note"] = "interpreter only root can read"
     return identity
+
+
+def bound_tmpfs(size: int, files: int) -> None:
+    """Bound the tmpfs at /tmp, which bwrap mounts without a bound on its files. Needs CAP_SYS_ADMIN."""
+    flags = _MS_REMOUNT | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    options = f"size={size},nr_inodes={files}".encode()
+    call("mount", b"tmpfs", b"/tmp", b"tmpfs", flags, options)
+    os.chmod("/tmp", 0o1777)  # noqa: S103, S108  # private, and as programs expect it
 
 
 def die_with(parent: int) -> None:
@@ -105,9 +118,11 @@ def landlock(
     read: Iterable[str | int],
     execute: Iterable[str],
     write: Iterable[str | int],
+    folders: Iterable[str],
 ) -> dict[str, Any]:
-    """Deny the file system except `read`, `write` (paths or descriptors) and `execute`; TCP; and signals and abstract
-    sockets to the outside, as far as the kernel's `abi` supports it (landlock(7))."""
+    """Deny the file system except `read`, `write` (paths or descriptors), `execute`, and `folders`, in which files may
+    be made and removed; TCP; and signals and abstract sockets to the outside, as far as the kernel's `abi` supports it
+    (landlock(7))."""
     rights_mask = 0
     for version, count in _FILE_RIGHTS:
         if abi >= version:
@@ -115,12 +130,14 @@ def landlock(
     net = 3 if abi >= 4 else 0
     scoped = 3 if abi >= 6 else 0
     attributes = packed((rights_mask, 8), (net, 8), (scoped, 8))[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
+    truncate = _TRUNCATE if abi >= 3 else 0
     ruleset = call("syscall", numbers["landlock_create_ruleset"], attributes, len(attributes), 0)
     try:
         for rights, paths in (
             (_READ_FILE | _READ_DIR, read),
             (_READ_FILE | _READ_DIR | _EXECUTE, execute),
-            (_READ_FILE | _WRITE_FILE | (_TRUNCATE if abi >= 3 else 0), write),
+            (_READ_FILE | _WRITE_FILE | truncate, write),
+            (_READ_FILE | _READ_DIR | _WRITE_FILE | truncate | _CHANGE | (_REFER if abi >= 2 else 0), folders),
         ):
             for path in paths:
                 _allow(numbers, ruleset, path, rights)

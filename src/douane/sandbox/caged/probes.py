@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from .libc import call
@@ -24,8 +25,8 @@ def attempt(spec: LaunchSpec, isolated: bool) -> dict[str, str]:
     """The result of every probe by name: "refused", or what happened instead. `isolated`: signals stay inside."""
     n = spec["numbers"]
     probes: dict[str, Callable[[], object]] = {
-        "read /etc/passwd": lambda: os.open("/etc/passwd", os.O_RDONLY),
-        "create a file": _create,
+        "read the host's accounts": _read_accounts,
+        "create a file": lambda: _create("/" if spec["tier"] == "full" else "/tmp/"),  # noqa: S108
         "internet socket": lambda: call("socket", _AF_INET, _SOCK_STREAM, 0),
         "unix socket": lambda: call("socket", _AF_UNIX, _SOCK_STREAM, 0),
         "ptrace": lambda: call("ptrace", 0, 0, 0, 0),
@@ -34,8 +35,9 @@ def attempt(spec: LaunchSpec, isolated: bool) -> dict[str, str]:
     }
     if spec["tier"] == "strict" or not spec["programs"]:
         probes["list /"] = lambda: os.listdir("/")
-    if not spec["programs"]:
+    if not spec["forks"]:
         probes["fork"] = lambda: _fork(n)
+    if not spec["programs"]:
         probes["exec"] = lambda: call("syscall", n["execve"], 0, 0, 0)
     if spec["tier"] == "strict" or isolated:
         probes["signal the parent"] = lambda: os.kill(os.getppid(), 0)
@@ -60,8 +62,14 @@ def _outcome(probe: Callable[[], object]) -> str:
     return "succeeded"
 
 
-def _create() -> None:
-    name = f"/tmp/.douane-probe-{os.getpid()}"  # noqa: S108  # exclusive, and must not succeed
+def _read_accounts() -> None:
+    with open("/etc/passwd", "rb") as file:
+        if file.read(7) == b"plugin:":
+            raise PermissionError(errno.EACCES, "these are the sandbox's own")
+
+
+def _create(folder: str) -> None:
+    name = f"{folder}.douane-probe-{os.getpid()}"
     os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     os.unlink(name)
 

@@ -51,6 +51,23 @@ def visible(path):
     return os.path.lexists(path)
 
 
+def _changed(before, attempt, now):
+    """Raise OSError if the attempt succeeds without effect."""
+    attempt()
+    if now() == before:
+        raise PermissionError(1, "nothing was changed")
+
+
+def _chmod(path):
+    mode = os.stat(path).st_mode
+    wanted = 0o777 if mode & 0o777 != 0o777 else 0o770
+    _changed(mode, lambda: os.chmod(path, wanted), lambda: os.stat(path).st_mode)
+
+
+def _touch(path):
+    _changed(os.stat(path).st_mtime_ns, lambda: os.utime(path), lambda: os.stat(path).st_mtime_ns)
+
+
 def write_everywhere(folders):
     """Try to make, change and delete files; return what succeeded."""
     worked = []
@@ -62,9 +79,9 @@ def write_everywhere(folders):
             "mkdir": lambda name=name: os.mkdir(name),
             "symlink": lambda name=name: os.symlink("x", name),
             "fifo": lambda name=name: os.mkfifo(name),
-            "chmod": lambda folder=folder: os.chmod(folder, 0o777),
+            "chmod": lambda folder=folder: _chmod(folder),
             "chown": lambda folder=folder: os.chown(folder, os.getuid(), -1),
-            "utime": lambda folder=folder: os.utime(folder),
+            "utime": lambda folder=folder: _touch(folder),
             "xattr": lambda folder=folder: os.setxattr(folder, "user.x", b"1"),
         }.items():
             try:
@@ -86,7 +103,7 @@ def change(path):
         "unlink": lambda: os.unlink(path),
         "rename": lambda: os.rename(path, path + "x"),
         "link": lambda: os.link(path, path + "y"),
-        "chmod": lambda: os.chmod(path, 0o777),
+        "chmod": lambda: _chmod(path),
     }.items():
         try:
             attempt()
@@ -258,7 +275,7 @@ def ring_attacks(fd, size):
         "reopen for appending": lambda: reopen(os.O_WRONLY | os.O_APPEND),
         "reopen truncating": lambda: reopen(os.O_RDONLY | os.O_TRUNC),
         "seal": lambda: fcntl.fcntl(fd, 1033, 8),
-        "chmod": lambda: os.fchmod(fd, 0o666),
+        "chmod": lambda: _chmod(fd),
         "lock": lambda: fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB),
     }.items():
         try:
@@ -543,3 +560,194 @@ def write_again(fd, flags):
 
 def change_mode(fd, mode):
     os.fchmod(fd, mode)
+
+
+# the private /tmp
+
+
+def put_file(name, size):
+    """Write a file in TMPDIR; return its length."""
+    path = os.path.join(os.environ["TMPDIR"], name)
+    with open(path, "wb", buffering=0) as file:
+        left = size
+        while left:
+            left -= file.write(bytes(min(left, 1 << 16)))
+    return os.path.getsize(path)
+
+
+def make_files(count):
+    """Make empty files in TMPDIR; return how many can be made."""
+    for number in range(count):
+        try:
+            os.close(os.open(os.path.join(os.environ["TMPDIR"], f"file{number}"), os.O_CREAT | os.O_WRONLY, 0o600))
+        except OSError:
+            return number
+    return count
+
+
+def use_files():
+    """What libraries do with temporary files; each line is a use that failed."""
+    import shutil
+    import sqlite3
+    import tempfile
+
+    def plain():
+        with tempfile.TemporaryFile() as file:
+            file.write(b"x")
+
+    def named():
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"x")
+            file.flush()
+            shutil.copy2(file.name, file.name + ".copy")
+            os.replace(file.name + ".copy", file.name + ".moved")
+            os.unlink(file.name + ".moved")
+
+    def folders():
+        with tempfile.TemporaryDirectory() as folder:
+            os.makedirs(os.path.join(folder, "a", "b"))
+            os.symlink("a", os.path.join(folder, "link"))
+            shutil.move(os.path.join(folder, "a", "b"), os.path.join(folder, "c"))
+            shutil.copytree(os.path.join(folder, "a"), os.path.join(folder, "d"))
+
+    def database():
+        path = os.path.join(os.environ["TMPDIR"], "test.sqlite")
+        for mode in ("delete", "wal"):
+            with sqlite3.connect(path) as connection:
+                connection.execute(f"pragma journal_mode = {mode}")
+                connection.execute("create table if not exists t (x)")
+                connection.execute("insert into t values (1)")
+            connection.close()
+        connection = sqlite3.connect(path)
+        (count,) = connection.execute("select count(*) from t").fetchone()
+        connection.close()
+        if count != 2:
+            raise OSError(f"{count} rows")
+        os.unlink(path)
+
+    def home():
+        with open(os.path.expanduser("~/.config"), "w") as file:
+            file.write("x")
+        os.unlink(os.path.expanduser("~/.config"))
+
+    failed = {}
+    for use in (plain, named, folders, database, home):
+        try:
+            use()
+        except Exception as error:
+            failed[use.__name__] = f"{type(error).__name__}: {error}"
+    return failed
+
+
+def hide_files(count, size):
+    """Write files and take their names away, but keep them open; return how many could be written."""
+    for number in range(count):
+        path = os.path.join(os.environ["TMPDIR"], "hidden")
+        try:
+            fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o600)
+            os.unlink(path)
+            os.write(fd, bytes(size))
+        except OSError:
+            return number
+    return count
+
+
+def run_file():
+    """Execute a program that was written to TMPDIR."""
+    path = os.path.join(os.environ["TMPDIR"], "program")
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o755)
+    os.write(fd, b"#!/bin/sh\nexit 0\n")
+    os.close(fd)
+    os.execv(path, [path])
+
+
+def locks():
+    """Use a lock between processes, a pool of threads, and one of processes; each line is a use that failed."""
+    import concurrent.futures
+    import multiprocessing
+    import multiprocessing.pool
+
+    def lock():
+        with multiprocessing.Lock():
+            pass
+
+    def threads():
+        with multiprocessing.pool.ThreadPool(2) as pool:
+            assert pool.map(abs, [-1, -2]) == [1, 2]
+
+    def processes():
+        context = multiprocessing.get_context("fork")
+        with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
+            assert list(pool.map(abs, [-1, -2])) == [1, 2]
+
+    failed = {}
+    for use in (lock, threads, processes):
+        try:
+            use()
+        except Exception as error:
+            failed[use.__name__] = f"{type(error).__name__}: {error}"
+    return failed
+
+
+def base():
+    """What libraries look for outside the plugin's files; each line is something missing."""
+    import getpass
+    import locale
+    import mimetypes
+    import platform
+    import ssl
+    import time
+    import zoneinfo
+
+    def check(value):
+        if not value:
+            raise LookupError("nothing there")
+
+    failed = {}
+    for name, attempt in {
+        "zone": lambda: check(zoneinfo.ZoneInfo("Europe/Paris")),
+        "no zone": lambda: _unknown_zone(zoneinfo),
+        "authorities": lambda: check(ssl.create_default_context().cert_store_stats()["x509_ca"]),
+        "os-release": lambda: check(platform.freedesktop_os_release()["ID"]),
+        "locale": lambda: check(locale.setlocale(locale.LC_ALL, "C.UTF-8")),
+        "types": lambda: check(mimetypes.guess_type("a.html")[0] == "text/html"),
+        "user": lambda: check(getpass.getuser() == "plugin"),
+        "UTC": lambda: check(time.localtime(0).tm_hour == 0),
+        "home": lambda: check(os.path.isdir(os.path.expanduser("~"))),
+    }.items():
+        try:
+            attempt()
+        except Exception as error:
+            failed[name] = f"{type(error).__name__}: {error}"
+    return failed
+
+
+def _unknown_zone(zoneinfo):
+    try:
+        zoneinfo.ZoneInfo("No/Zone")
+    except zoneinfo.ZoneInfoNotFoundError:
+        return
+
+
+def streams():
+    """Open the standard streams by name; each line is one that failed."""
+    failed = {}
+    for name, mode in (("stdin", "rb"), ("stdout", "ab"), ("stderr", "ab"), ("fd/1", "ab")):
+        try:
+            open(f"/dev/{name}", mode, buffering=0).close()
+        except OSError as error:
+            failed[name] = str(error)
+    return failed
+
+
+def link_in_folder(target):
+    os.symlink(target, os.path.join(os.environ["TMPDIR"], "link"))
+    return "linked"
+
+
+def read_in_folder(name):
+    return read(os.path.join(os.environ["TMPDIR"], name))
+
+
+def become(path):
+    os.execv(path, [path])

@@ -1,0 +1,46 @@
+"""What every plugin sees of the system besides its own files: data that libraries look for at fixed places.
+
+Read-only, the same in every tier, as far as the host has it. In tier `full` a plugin also sees accounts of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+_HOST_FILES = (
+    "/etc/ld.so.cache",
+    "/etc/mime.types",
+    "/etc/os-release",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/pki/tls/certs",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/usr/lib/locale/C.UTF-8",
+    "/usr/lib/locale/C.utf8",
+    "/usr/lib/os-release",
+    "/usr/lib/ssl",
+    "/usr/share/zoneinfo",
+)
+"""Public, and the same for every user of the host: time zones, certificate authorities, the C.UTF-8 locale."""
+
+DEVICES = ("/dev/null", "/dev/random", "/dev/urandom", "/dev/zero")
+
+USER = "plugin"
+ACCOUNTS = ("/etc/passwd", "/etc/group")
+"""In tier `full`: files of the sandbox's own."""
+
+
+@functools.cache
+def host_files() -> tuple[str, ...]:
+    """The files and folders of the list that this host has."""
+    return tuple(path for path in _HOST_FILES if os.path.exists(path))
+
+
+def synthetic_files(uid: int, gid: int, home: str) -> dict[str, str]:
+    """The accounts of a sandbox, by path: the plugin's, and nobody, who owns what is foreign."""
+    return {
+        "/etc/passwd": f"{USER}:x:{uid}:{gid}::{home}:/usr/sbin/nologin\nnobody:x:65534:65534::/:/usr/sbin/nologin\n",
+        "/etc/group": f"{USER}:x:{gid}:\nnogroup:x:65534:\n",
+    }

@@ -1,0 +1,195 @@
+"""A folder on the disk that one plugin may write to: its /tmp where a tmpfs cannot be had, or is too small.
+
+The kernel bounds each file (RLIMIT_FSIZE), and the engine measures the whole. It cannot measure files that have no name
+any more: whoever looks for them in /proc needs CAP_SYS_PTRACE, which root in a container lacks, and a mapping does not
+tell how long its file is. Taking names away must work, though: databases do it to commit. So a last bound is the room
+on the file system: a plugin ends when that gets scarce and more of it has gone than the plugin may take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import os
+import stat
+
+import msgspec
+
+from douane.errors import SandboxError
+
+from .spec import Bounds
+from .user import is_fresh
+
+_PREFIX = "douane-plugin-"
+RESERVE_BYTES = 1 << 30
+RESERVE_SHARE = 20
+"""A file system is short of room with less than this, or less than one part of so many."""
+
+_MAX_DEPTH = 32
+"""Levels of folders. A deeper tree counts as too many files."""
+
+_CANDIDATES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  # a folder of our own is made in one of them
+
+
+class FolderUsage(msgspec.Struct, frozen=True):
+    """The contents of a private folder now."""
+
+    bytes: int
+    files: int
+    is_disk_short: bool = False
+    """Little room is left on the file system, and more than the folder's bound has gone since the folder was made."""
+
+
+class PrivateFolder:
+    """A folder of the user `uid` (None: of this user), locked (flock(2)) as long as its engine lives.
+
+    Raises SandboxError if it cannot be made.
+    """
+
+    def __init__(self, uid: int | None, bounds: Bounds) -> None:
+        self._bytes, self._files = bounds.temporary_bytes, bounds.temporary_files
+        parent = _parent()
+        _clear(parent)
+        self.path = f"{parent}/{_PREFIX}{os.urandom(8).hex()}"
+        try:
+            os.mkdir(self.path, 0o700)
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if uid is not None:
+                os.fchown(self._fd, uid, uid)
+            self._room = _room(self._fd)
+        except OSError as error:
+            raise SandboxError(
+                f"no folder for temporary files can be made in {parent}: {error.strerror}; set TMPDIR to another folder"
+            ) from error
+
+    def used(self) -> FolderUsage:
+        """Measure the folder, up to a little more than its bound of files. A folder that cannot be read counts as
+        full."""
+        usage = _Usage(self._files)
+        with contextlib.suppress(FileNotFoundError):
+            usage.add(self._fd, 0)
+        room = _room(self._fd)
+        is_short = room.free < room.reserve and self._room.free - room.free > self._bytes
+        return FolderUsage(usage.bytes, usage.files, is_short)
+
+    def close(self) -> None:
+        """Remove the folder with everything in it. Idempotent. Call it when the plugin's processes have ended."""
+        if self._fd >= 0:
+            _remove(self.path)
+            os.close(self._fd)
+            self._fd = -1
+
+
+class _Room(msgspec.Struct, frozen=True):
+    """Bytes on a file system that users can take, and those of them that should stay free."""
+
+    free: int
+    reserve: int
+
+
+def _room(fd: int) -> _Room:
+    status = os.fstatvfs(fd)
+    return _Room(
+        status.f_bavail * status.f_frsize, min(RESERVE_BYTES, status.f_blocks * status.f_frsize // RESERVE_SHARE)
+    )
+
+
+class _Usage:
+    def __init__(self, most_files: int) -> None:
+        self.bytes = self.files = 0
+        self._most_files = most_files
+
+    def add(self, folder: int, depth: int) -> None:
+        """Add the contents of the folder with the descriptor `folder`, which the plugin changes meanwhile."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if self.files > self._most_files:
+                    return
+                self.files += 1
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                    self.bytes += status.st_blocks * 512
+                    if stat.S_ISDIR(status.st_mode):
+                        self._add_below(folder, entry.name, depth)
+                except FileNotFoundError:
+                    continue
+                except OSError:
+                    self.files = self._most_files + 1
+
+    def _add_below(self, folder: int, name: str, depth: int) -> None:
+        if depth == _MAX_DEPTH:
+            self.files = self._most_files + 1
+            return
+        below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            self.add(below, depth + 1)
+        finally:
+            os.close(below)
+
+
+def forget() -> None:
+    """Look again for a place for the folders, and for abandoned ones there."""
+    _parent.cache_clear()
+    _clear.cache_clear()
+
+
+@functools.cache
+def _parent() -> str:
+    """The first folder in which every user can make a file: TMPDIR, or the system's."""
+    for folder in (os.environ.get("TMPDIR", ""), *_CANDIDATES):
+        if os.path.isabs(folder) and os.access(folder, os.W_OK | os.X_OK) and _is_reachable(folder):
+            return os.path.realpath(folder)
+    raise SandboxError("no folder for temporary files can be used: set TMPDIR to one that every user can enter")
+
+
+def _is_reachable(folder: str) -> bool:
+    if os.geteuid() != 0:
+        return True
+    path = os.path.realpath(folder)
+    while True:
+        if not os.stat(path).st_mode & stat.S_IXOTH:
+            return False
+        if path == "/":
+            return True
+        path = os.path.dirname(path)
+
+
+@functools.cache
+def _clear(parent: str) -> None:
+    """Remove the folders of engines that ended without doing so."""
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(_PREFIX):
+                with contextlib.suppress(OSError):
+                    _remove_abandoned(entry.path)
+
+
+def _remove_abandoned(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        owner = os.fstat(fd).st_uid
+        if owner == os.geteuid() or (os.geteuid() == 0 and is_fresh(owner)):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(path)
+    finally:
+        os.close(fd)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.rmdir(path)  # most plugins leave it empty, and importing shutil takes 3 ms
+        return
+    except OSError:
+        pass
+    import shutil
+
+    def open_up(_function: object, name: str, _error: object) -> None:
+        for folder in (os.path.dirname(name), name):
+            with contextlib.suppress(OSError):
+                if not os.path.islink(folder):
+                    os.chmod(folder, 0o700)
+
+    shutil.rmtree(path, onerror=open_up)
+    shutil.rmtree(path, ignore_errors=True)
