@@ -14,6 +14,7 @@ import msgspec
 from douane.plan.model import PluginSpec
 from douane.plan.modules import module_beside
 from douane.sandbox import Tier
+from douane.sandbox.spec import TEMPORARY_BYTES
 from douane.sandbox.syscalls import PROGRAMS, REFUSED, SIGNALS
 from douane.units import show_size
 
@@ -21,9 +22,6 @@ from .messages import MAX_TRACE, Cause
 from .policy import clean, clean_lines
 
 REASON = "The sandbox is the reason: "
-
-_OWN = ("/proc/",)
-"""Folders that are the sandbox's own, where a file is missing for another reason."""
 
 _MAX_NAME = 200
 
@@ -65,6 +63,9 @@ class View(msgspec.Struct, frozen=True):
     tier: Tier
     visible: tuple[str, ...] = ()
     """The files and folders that it shows."""
+
+    folder: str = ""
+    """The private /tmp."""
 
     file: str | None = None
     """The plugin's own file, if its class is in one."""
@@ -126,9 +127,9 @@ def _about_limit(cause: Cause, view: View) -> str:
         return f"it allows {spec.processes} processes; set a larger 'processes' if the plugin needs more"
     if cause.error == "RuntimeError":  # "can't start new thread"
         return f"it allows {spec.threads} threads; set a larger 'threads' if the plugin needs more"
-    if number == errno.EFBIG:
-        bound = "no file to write" if spec.scratch is None else f"{show_size(spec.scratch)} in a file"
-        return f"it allows {bound}; set a larger 'scratch' if the plugin needs more"
+    if number in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT):
+        bound = spec.scratch if spec.scratch is not None else TEMPORARY_BYTES
+        return f"it allows {show_size(bound)} of temporary files; set a larger 'scratch' if the plugin needs more"
     return ""
 
 
@@ -159,6 +160,7 @@ def _about_network(view: View) -> str:
 
 def _about_program(cause: Cause, view: View) -> str:
     programs = view.spec.programs
+    calls_fork = not _STARTS & set(cause.calls)
     name = os.path.basename(cause.path) if cause.path else ""
     if name and not any(name == os.path.basename(program) for program in programs):
         return f"it starts only programs that the plan lists: set {_with('programs', programs, name)}"
@@ -166,13 +168,15 @@ def _about_program(cause: Cause, view: View) -> str:
         return ""  # a listed program: its own files are missing
     if programs:
         return _about_system_call(cause)
-    return 'it starts no programs and no processes unless the plan lists programs: set programs = ["NAME"]'
+    if calls_fork:
+        return "it has no processes of its own unless the plan says how many: set processes = 4, or list programs"
+    return 'it starts no programs unless the plan lists them: set programs = ["NAME"]'
 
 
 def _about_writing(view: View) -> str:
-    if view.is_program:
-        return "it lets a program (exec:) write no file here, and no key allows it"
-    return 'it lets the plugin write no file here; scratch = "1GiB" gives it files of its own (self.scratch)'
+    """It can write only in its own folder."""
+    more = "" if view.spec.scratch is not None else '; scratch = "1GiB" gives it more room there'
+    return f"it lets the plugin write no file here, only in TMPDIR ({view.folder}){more}"
 
 
 def _about_system_call(cause: Cause) -> str:
@@ -189,18 +193,26 @@ def _about_path(cause: Cause, view: View) -> str:
         if cause.errno == errno.ENOENT:
             return ""  # a file that is missing for everybody
         return f"it shows {shown} for reading only, and nothing can be written there"
-    if path.startswith(_OWN) and cause.errno == errno.ENOENT:
-        return ""
+    if (
+        cause.errno == errno.ENOENT
+        and path.startswith(("/proc/", f"{view.folder or '/proc'}/"))
+        and not _is_beside(path, view)
+    ):
+        return ""  # a file of its own that is not there
     is_above = any(root.startswith(path.rstrip("/") + "/") for root in view.visible)
     if cause.errno == errno.EACCES and view.tier is Tier.FULL and not is_above and not view.is_program:
         return _about_writing(view)  # what it does not show does not exist there
     return f"it does not show {shown}{_remedy(path, view)}"
 
 
+def _is_beside(path: str, view: View) -> bool:
+    return view.file is not None and path.startswith(os.path.dirname(os.path.abspath(view.file)) + "/")
+
+
 def _remedy(path: str, view: View) -> str:
     """The key that would show `path`."""
-    folder = os.path.dirname(os.path.abspath(view.file)) + "/" if view.file is not None else None
-    if folder is not None and path.startswith(folder):
+    if view.file is not None and _is_beside(path, view):
+        folder = os.path.dirname(os.path.abspath(view.file)) + "/"
         entry, slash, _ = path.removeprefix(folder).partition("/")
         return f", which is beside the plugin's file: set {_with('modules', view.spec.modules, entry + slash)}"
     if view.is_program:

@@ -10,10 +10,11 @@ from douane import sandbox
 from douane.errors import PlanError, SandboxError
 from douane.plan.resolve import ResolvedPlan, ResolvedPlugin
 from douane.plan.source_scan import Kind
+from douane.sandbox.spec import TEMPORARY_BYTES, TEMPORARY_FILES
 from douane.stream.ring import AUDIT_SLOTS, SLOTS
 from douane.stream.rings import Rings
 from douane.stream.sink import Sink
-from douane.units import KiB, MiB
+from douane.units import KiB
 
 from .base import PluginProcess, Supplies
 from .events import Event
@@ -27,13 +28,8 @@ from .python_plugin import PythonPlugin, WirePlugin
 OPEN_FILES = 64
 """Files, sockets and pipes that a plugin's process may hold open, besides those of the ring."""
 
-TEMPORARY_BYTES = 64 * MiB
-"""The private /tmp of a plugin without `scratch`."""
-
-TEMPORARY_FILES = 4096
-"""Files in it; with `scratch` one more for each BYTES_FOR_EACH_FILE."""
-
 BYTES_FOR_EACH_FILE = 16 * KiB
+"""With `scratch`, the private /tmp may have one file for each of so many bytes."""
 
 Until = Literal["ready", "described"]
 

@@ -154,6 +154,7 @@ class SandboxedPlugin:
             self.spec,
             self._sandbox_spec.tier,
             self._process.visible,
+            folder=self._process.folder,
             file=target.path if isinstance(target, SourceFile) else None,
             open_files=self._sandbox_spec.bounds.open_files,
             is_program=self.plugin.code.is_exec,

@@ -29,6 +29,7 @@ class SandboxedProcess:
         self._channel: Channel | None = None
         self._on_channel: Callable[[], None] | None = None
         self.visible: tuple[str, ...] = ()
+        self.folder = ""
         """The files and folders that the sandbox shows; known from the start on."""
 
     def start(
@@ -67,7 +68,7 @@ class SandboxedProcess:
             theirs.close()
             os.close(stdout)
             os.close(stderr)
-        self.visible = self._process.visible
+        self.visible, self.folder = self._process.visible, self._process.folder
         self._on_channel = on_channel
         self._loop.watch(self._channel.fileno(), on_channel)
         self._loop.watch(self._process.fileno(), on_end)

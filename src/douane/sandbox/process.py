@@ -68,6 +68,9 @@ class SandboxProcess:
         self.visible: tuple[str, ...] = ()
         """The files and folders that the sandbox shows."""
 
+        self.folder = ""
+        """The path of the private /tmp, as the plugin sees it."""
+
         self._folder = folder
         self._leaf: Leaf | None = None
         self.tier: Tier = sandbox.tier

@@ -107,7 +107,7 @@ def _start(sandbox: SandboxSpec, run: PythonRuntime | Program, descriptors: Desc
         except BaseException:
             running.kill()
             raise
-        running.visible = tuple(spec["read"])
+        running.visible, running.folder = tuple(spec["read"]), links.visible_folder
         _send(sender, marshal.dumps(dict(spec), 2))
         return running
 

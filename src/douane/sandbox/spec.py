@@ -12,6 +12,10 @@ from .interpreter import Interpreter
 
 MiB = 1 << 20
 
+TEMPORARY_BYTES = 64 * MiB
+TEMPORARY_FILES = 4096
+"""The bounds of a private /tmp, if nobody sets others."""
+
 Temporary = Literal["none", "memory", "disk"]
 """A private /tmp: a tmpfs, which the kernel bounds, or a folder on the disk, which the engine measures."""
 
@@ -52,10 +56,10 @@ class Bounds(msgspec.Struct, frozen=True):
     file_bytes: int = 0
     """Length of a file that the plugin writes (RLIMIT_FSIZE), if that is more than `temporary_bytes`."""
 
-    temporary_bytes: int = 64 * MiB
+    temporary_bytes: int = TEMPORARY_BYTES
     """Bytes of the plugin's private /tmp; 0: there is none."""
 
-    temporary_files: int = 4096
+    temporary_files: int = TEMPORARY_FILES
     """Files and folders in it."""
 
 
