@@ -51,8 +51,21 @@ def test_a_missing_module_has_its_name():
     assert find_cause([relative])["module"] == "."
 
 
-def test_memory_and_threads_have_no_number():
-    assert find_cause([MemoryError()])["error"] == "MemoryError"
+class ArrayMemoryError(MemoryError):
+    """As numpy has one."""
+
+
+def test_a_shared_library_that_is_not_there_has_its_name():
+    import ctypes
+
+    cause = find_cause([raised(lambda: ctypes.CDLL("libnosuch.so.1"))])
+    assert (cause["errno"], cause["path"], cause["calls"][0]) == (errno.ENOENT, "libnosuch.so.1", "dlopen")
+
+
+def test_memory_and_threads():
+    for error in (MemoryError(), ArrayMemoryError()):
+        cause = find_cause([error])
+        assert (cause["error"], cause["errno"]) == ("MemoryError", errno.ENOMEM)
     assert find_cause([RuntimeError("can't start new thread")])["errno"] is None
     assert find_cause([RuntimeError("other")]) is None
 

@@ -93,3 +93,14 @@ def test_the_trace_of_a_recursion_or_a_long_chain_is_bounded(tmp_path):
     assert failure_report["trace"].endswith("999\n")
     error.__cause__ = error  # an exception that is its own cause
     assert explain(error, use)["kind"] == "RecursionError"
+
+
+class Unreadable(OSError):
+    def __str__(self):
+        raise KeyError("no text")
+
+
+def test_an_exception_that_cannot_be_read_is_still_explained():
+    explained = explain(Unreadable(2, "x"), {})
+    assert explained["kind"] == "Unreadable"
+    assert "cause" not in explained

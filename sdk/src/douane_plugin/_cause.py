@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 MAX_TEXT = 300
 MAX_CALLS = 24
 
+ENOENT, ENOMEM = 2, 12
+
 _RAISE = "RAISE_VARARGS"
+_NO_LIBRARY = "cannot open shared object file: No such file"
 
 
 def find_cause(chain: Iterable[BaseException]) -> Optional[dict[str, Any]]:
@@ -20,20 +23,33 @@ def find_cause(chain: Iterable[BaseException]) -> Optional[dict[str, Any]]:
     `calls` names of functions: those that were running, the innermost first, and those in the line that failed.
     """
     for error in chain:
-        number = getattr(error, "errno", None) if isinstance(error, OSError) else None
+        number, path = _system_error(error)
         module = _module(error)
-        no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
-        if number is None and module is None and not no_thread and not isinstance(error, MemoryError):
+        if number is None and module is None and not _lacks_thread(error):
             continue
-        path = getattr(error, "filename", None) if isinstance(error, OSError) else None
         return {
-            "error": type(error).__name__,
-            "errno": number if isinstance(number, int) and not no_thread else None,
+            "error": "MemoryError" if isinstance(error, MemoryError) else type(error).__name__,
+            "errno": number,
             "path": _text(path),
             "module": _text(module),
             "calls": _calls(error),
         }
     return None
+
+
+def _system_error(error: BaseException) -> tuple[Optional[int], Any]:
+    """Return the number of the error and the path of a system call; None for what is not known."""
+    if isinstance(error, MemoryError):  # also numpy's, which has a name of its own
+        return ENOMEM, None
+    if isinstance(error, (OSError, ImportError)) and _NO_LIBRARY in str(error):
+        return ENOENT, str(error).partition(":")[0]  # dlopen(3) has a text only
+    if isinstance(error, OSError) and isinstance(error.errno, int):
+        return error.errno, error.filename
+    return None, None
+
+
+def _lacks_thread(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and "start new thread" in str(error)
 
 
 def _module(error: BaseException) -> Optional[str]:
@@ -57,6 +73,8 @@ def _calls(error: BaseException) -> list[str]:
     if not frames:
         return []
     names = [frame.f_code.co_name for frame, _, _ in reversed(frames[-8:])]
+    if _NO_LIBRARY in str(error):
+        names.insert(0, "dlopen")
     frame, line, _ = frames[-1]
     text = linecache.getline(frame.f_code.co_filename, line, frame.f_globals)[:MAX_TEXT]
     for call in re.findall(r"([A-Za-z_][\w.]*)\s*\(", text):

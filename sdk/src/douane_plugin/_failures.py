@@ -51,8 +51,11 @@ def explain(
     if hidden:
         position += f"(frames of libraries that are left out: {hidden}{remedy})\n"
     explained = {"kind": kind, "message": message, "trace": position + text[-(MAX_TRACE - len(position)) :]}
-    cause_facts = find_cause(_chain(error))
-    return explained if cause_facts is None else {**explained, "cause": cause_facts}
+    try:
+        facts = find_cause(_chain(error))
+    except Exception:  # __str__ and errno may be the plugin's own code
+        facts = None
+    return explained if facts is None else {**explained, "cause": facts}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -119,7 +119,7 @@ def _quoted(text: str) -> str:
 
 def _about_limit(cause: Cause, view: View) -> str:
     spec, number = view.spec, cause.errno
-    if cause.error == "MemoryError" or number == errno.ENOMEM:
+    if number == errno.ENOMEM:
         return f"it allows {show_size(spec.memory)} of memory; set a larger 'memory' if the plugin needs more"
     if number == errno.EMFILE:
         return f"it allows {view.open_files} open files and connections, and no key allows more"
@@ -140,6 +140,8 @@ def _about_call(cause: Cause, view: View) -> str:
         return _about_network(view)
     if not is_lost and cause.errno not in _REFUSALS:
         return ""
+    if "dlopen" in calls and cause.path is not None and "/" not in cause.path:
+        return _about_library(cause.path)
     if calls & _STARTS or (calls & _FORKS and not is_lost):
         return _about_program(cause, view)
     if cause.errno == errno.EROFS or (calls & _CHANGES and not is_lost):
@@ -171,6 +173,13 @@ def _about_program(cause: Cause, view: View) -> str:
     if calls_fork:
         return "it has no processes of its own unless the plan says how many: set processes = 4, or list programs"
     return 'it starts no programs unless the plan lists them: set programs = ["NAME"]'
+
+
+def _about_library(name: str) -> str:
+    return (
+        "it shows shared libraries only in the system's own folder of them, and in the plugin's interpreter. Install "
+        f"{clean(name, _MAX_NAME)} in one of them, if it is elsewhere"
+    )
 
 
 def _about_writing(view: View) -> str:

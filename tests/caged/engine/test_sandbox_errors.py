@@ -68,6 +68,7 @@ FAILURES = {
         "",
         "refuses the system call memfd_create, and no key allows it",
     ),
+    "library": ("import ctypes\nctypes.CDLL('libnosuch.so.1')", "", "libnosuch.so.1 in one of them"),
     "memory": ("bytearray(1 << 31)", 'memory = "64MiB"', "64.0 MiB of memory; set a larger 'memory'"),
     "files": ("import os\nfor _ in range(10_000): os.dup(0)", "", "open files and connections, and no key allows more"),
 }
