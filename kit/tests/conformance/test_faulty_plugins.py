@@ -83,6 +83,8 @@ FAULTS = {
         "Catastrophe": "slow-growth",
         "SpacesAtEnd": "slow-growth",
         "AllMatches": "memory-growth",
+        "MapsChunks": "memory-growth",
+        "ChangesMappedFile": "memory-growth",
     },
     "faulty_transforms.py": {
         "StripPerChunk": "depends-on-cuts",

@@ -118,7 +118,8 @@ class Outcome(msgspec.Struct, frozen=True):
     the class of the exception of a failure, `origin` the place in the contract that raised it, `line` the last line of
     the plugin in its traceback; `is_bug` tells a TypeError of the constructor that does not refuse the configuration,
     and `sandbox_cause` is what a sandbox may be the reason of. `process_cpu` is the processor time of the process so
-    far. Lengths are in bytes, times in seconds.
+    far. `peak` is what Python's objects took at most, `resident` all private memory of the processes, as the engine
+    measures it; `next_fd` is the lowest free descriptor afterwards. Lengths are in bytes, times in seconds.
     """
 
     kind: str
@@ -153,6 +154,8 @@ class Outcome(msgspec.Struct, frozen=True):
     cpu: float = 0.0
     wall: float = 0.0
     peak: int = 0
+    resident: int = 0
+    next_fd: int = 0
     process_cpu: float = 0.0
 
     @property

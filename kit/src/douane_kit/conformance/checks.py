@@ -10,6 +10,7 @@ from .cutting import Cutting, Difference, Windows
 from .declarations import FORMATS
 from .findings import Finding, Report, show_image
 from .growth import Growth
+from .measurement import Measurement
 from .programs import through_engine
 from .repeat import Repeat
 from .runner import Runner
@@ -153,13 +154,13 @@ class Checks:
 
     def _check_growth(self, corpus: Sequence[Trial]) -> None:
         self._step("growth")
-        growth = Growth(self._runner, self._subject, self._words, self._seed, self._suspects.note, self._effort)
-        for finding in growth.check(corpus):
+        measure = Measurement(self._runner, self._subject, self._suspects.note)
+        for finding in Growth(measure, self._words, self._seed, self._effort).check(corpus):
             self._suspects.add(finding)
-        self._report.count("measurements of time and memory", growth.count)
-        if growth.largest >= 1 << 20:
-            self._report.count("largest image, in MiB", growth.largest >> 20)
-        self._report.notes += growth.notes
+        self._report.count("measurements of time and memory", measure.count)
+        if measure.largest >= 1 << 20:
+            self._report.count("largest image, in MiB", measure.largest >> 20)
+        self._report.notes += measure.notes
 
     def _check_output(self) -> None:
         self._step("transform")

@@ -32,6 +32,9 @@ START_SECONDS = 30.0
 MEMORY_BYTES = 512 << 20
 """The largest image. The memory is sparse, so that it costs only what an image fills."""
 
+MEASURE_MS = 3
+"""Between two measurements of memory, beside those that the driver asks for."""
+
 MAX_PRINTED_AT_ONCE = 1 << 20
 _F_ADD_SEALS, _F_SEAL_FUTURE_WRITE = 1033, 0x0010
 
@@ -97,6 +100,8 @@ class DriverProcess:
         self._memory = memory
         self._subject = subject
         self.printed = 0
+        self._measures = False
+        self._resident = 0
         spec = subject.sandbox_spec()
         grants = subject.open_grants()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -170,7 +175,10 @@ class DriverProcess:
         remaining = until - time.monotonic()
         if remaining <= 0:
             raise Died(hangs=True)
-        ready = {fd for fd, _ in self._poll.poll(max(1, round(remaining * 1000)))}
+        milliseconds = max(1, round(remaining * 1000))
+        ready = {fd for fd, _ in self._poll.poll(min(milliseconds, MEASURE_MS) if self._measures else milliseconds)}
+        if self._measures:
+            self._resident = max(self._resident, self.memory())
         if self._pipe in ready:
             self._drain()
         if self._channel.fileno() in ready:
@@ -210,11 +218,26 @@ class DriverProcess:
         self._send(wire.IMAGE, {"cases": orders})
         for case in cases:
             printed = self.printed
-            outcome = self._outcome(self._receive(seconds)[1])
+            self._measures, self._resident = case.measure_memory, 0
+            outcome = self._outcome(self._answer(seconds))
+            self._measures = False
             if outcome.id != case.id:
                 raise Died(hangs=False, reason="it answered another case")
             self._drain()
-            yield msgspec.structs.replace(outcome, printed=self.printed - printed)
+            yield msgspec.structs.replace(outcome, printed=self.printed - printed, resident=self._resident)
+
+    def _answer(self, seconds: float) -> bytes:
+        """Return the driver's answer to a case; measure when it asks for that."""
+        kind, payload = self._receive(seconds)
+        while kind == wire.ALIVE:
+            self._resident = max(self._resident, self.memory())
+            self._send(wire.ALIVE, {})
+            kind, payload = self._receive(seconds)
+        return payload
+
+    def memory(self) -> int:
+        """The private memory of the processes in the sandbox, in bytes."""
+        return self._process.measure().memory
 
     def _outcome(self, payload: bytes) -> Outcome:
         """Return the outcome in a frame; its trace ends with what an operator would read about the sandbox."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import collections
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from .cases import USUAL, Case, Facts, Outcome, Trial
 from .driver_process import Died, DriverProcess, SharedMemory
-from .subject import Subject
+from .subject import OPEN_FILES, Subject
 
 CASE_SECONDS = 8.0
 HUNG_SECONDS = 2.0
@@ -22,8 +23,16 @@ MAX_SLOW = 8
 
 SLOW_SECONDS = 2.0
 SMALL_BYTES = 1 << 16
+MAX_NEXT_FD = OPEN_FILES * 2 // 3
+WANT = re.compile(
+    r"memory|too many open files|cannot allocate|temporarily unavailable|can't start new thread|no space left", re.I
+)
+"""An error of a process that is full. In production a process serves one image, and is never full of earlier ones."""
+
 BATCH = 64
 BATCH_BYTES = 8 << 20
+MAX_AGE = 1 << 20
+CASES_A_MEASUREMENT = 16
 
 
 class GaveUp(Exception):
@@ -47,6 +56,14 @@ class Runner:
         self._clock = 0.0
         self.reload = False
         self.processes = 0
+        self.leftovers = ""
+        """The first error that came from what earlier instances had left in the process; empty if there was none."""
+
+        self._age = 0  # cases that the process has run
+        self._max_age = MAX_AGE
+        self._next_fd = 0
+        self._measured_age = self._first_memory = 0
+        self._lasting: set[tuple[str, int]] = set()  # failures for want of something that a new process has, too
         self.hung = 0
         self.dead = 0
         self.overflows = 0
@@ -72,6 +89,7 @@ class Runner:
         if self._process is None:
             self._process = DriverProcess(self._subject, self._memory, self._clock)
             self.processes += 1
+            self._age = self._next_fd = self._measured_age = self._first_memory = 0
         return self._process
 
     def restart(self, clock: float = 0.0) -> None:
@@ -79,6 +97,7 @@ class Runner:
         if self._process is not None:
             self._process.close()
             self._process = None
+            self._age = 0
             self._ended_cpu += self._process_cpu
             self._process_cpu = 0.0
         self._clock = clock
@@ -104,28 +123,70 @@ class Runner:
         batch: list[Case] = []
         size = 0
         for case in cases:
-            if batch and (is_single or len(batch) >= BATCH or size + len(case.data) > BATCH_BYTES):
+            if batch and (is_single or len(batch) >= min(BATCH, self._max_age) or size + len(case.data) > BATCH_BYTES):
                 break
             batch.append(case)
             size += len(case.data)
-        if self._subject.has_sockets:
+        if self._subject.has_sockets or self._is_full() or self._age + len(batch) > self._max_age:
             self.restart(self._clock)
-        process = self.start()
         outcomes: list[Outcome] = []
-        try:
-            for outcome in process.run(batch, reload=self.reload, seconds=seconds):
-                self._count(batch[len(outcomes)], outcome)
+        for outcome in self._answers(batch, seconds):
+            case = batch[len(outcomes)]
+            if not self._may_be_full(outcome):
+                self._count(case, outcome)
                 outcomes.append(outcome)
-        except Died as died:
-            self.restart(self._clock)
-            outcome = Outcome("hangs" if died.hangs else "died", message=died.reason, wall=seconds)
-            self._count(batch[len(outcomes)], outcome)
-            outcomes.append(outcome)
+                continue
+            alone = self._again(case, outcome, seconds)
+            self._count(case, alone)
+            return [*outcomes, alone]
         return outcomes
+
+    def _answers(self, cases: Sequence[Case], seconds: float) -> Iterator[Outcome]:
+        """Yield the outcomes of `cases`; that of a process that dies or hangs is the last one."""
+        try:
+            for outcome in self.start().run(cases, reload=self.reload, seconds=seconds):
+                self._process_cpu = outcome.process_cpu or self._process_cpu
+                self._next_fd = outcome.next_fd
+                self._age += 1
+                yield outcome
+        except Died as died:
+            age = self._age
+            self.restart(self._clock)
+            self._age = age  # for `_may_be_full`; the next start sets it
+            yield Outcome("hangs" if died.hangs else "died", message=died.reason, wall=seconds)
+
+    def _is_full(self) -> bool:
+        """True if earlier instances have left so much in the process that a new one is needed."""
+        if self._process is None or not self._age:
+            return False
+        if self._age >= self._measured_age + CASES_A_MEASUREMENT or not self._measured_age:
+            memory = self._process.memory()
+            self._first_memory = self._first_memory or memory
+            self._measured_age = self._age
+            if memory - self._first_memory > (self._subject.memory_bytes - self._first_memory) // 2:
+                return True
+        return self._next_fd > MAX_NEXT_FD
+
+    def _may_be_full(self, outcome: Outcome) -> bool:
+        """True if the outcome may come from what earlier instances have left in the process."""
+        if self._age <= (outcome.kind == "failed") or (outcome.error, outcome.line) in self._lasting:
+            return False
+        return outcome.kind == "died" or (outcome.kind == "failed" and _is_want(outcome))
+
+    def _again(self, case: Case, outcome: Outcome, seconds: float) -> Outcome:
+        """Run `case` in a new process; that outcome counts."""
+        age = self._age
+        self.restart(self._clock)
+        alone = next(self._answers([case], seconds))
+        if alone.kind == outcome.kind and (alone.error, alone.line) == (outcome.error, outcome.line):
+            self._lasting.add((outcome.error, outcome.line))
+        else:
+            self._max_age = max(1, min(self._max_age, age // 2))
+            self.leftovers = self.leftovers or (outcome.message if outcome.kind == "died" else outcome.describe())
+        return alone
 
     def _count(self, case: Case, outcome: Outcome) -> None:
         self.recent.append((case, outcome))
-        self._process_cpu = outcome.process_cpu or self._process_cpu
         self.hung += outcome.kind == "hangs"
         self.dead += outcome.is_gone
         self.overflows += outcome.event("too-much-output") is not None
@@ -138,3 +199,7 @@ class Runner:
         """End the process, and release the memory."""
         self.restart()
         self._memory.close()
+
+
+def _is_want(outcome: Outcome) -> bool:
+    return WANT.search(f"{outcome.error} {outcome.message}") is not None

@@ -67,6 +67,11 @@ class Subject:
             return case
         return dataclasses.replace(case, facts=dataclasses.replace(case.facts, size=True))
 
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of a process, in bytes."""
+        return self.spec.memory + OVERHEAD_BYTES
+
     def open_grants(self) -> dict[str, tuple[int, str]]:
         """Open all grants, which the caller closes. Raises PlanError, GrantUnavailable."""
         opened: dict[str, tuple[int, str]] = {}
@@ -91,7 +96,7 @@ class Subject:
             tier=self.tier,
             interpreter=self._interpreter,
             bounds=sandbox.Bounds(
-                memory=self.spec.memory + OVERHEAD_BYTES,
+                memory=self.memory_bytes,
                 threads=self.spec.threads,
                 processes=self.spec.processes,
                 open_files=OPEN_FILES,

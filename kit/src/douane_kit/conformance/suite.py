@@ -90,6 +90,11 @@ def _run(
             _give_up(runner, suspects, report, reason)
     finally:
         report.processes = runner.processes
+        if runner.leftovers:
+            report.note(
+                f"after other images in the same process, and not in a new one, the outcome was: {runner.leftovers}; "
+                "its instances leave memory, files or threads behind, no fault while a process serves one image only"
+            )
         runner.close()
 
 

@@ -1,6 +1,7 @@
 """Plugins that get slow, or large."""
 
 import hashlib
+import mmap
 import re
 
 from douane_plugin import Inspector, Reject
@@ -116,3 +117,27 @@ class AllMatches(Inspector):
             places += [base + match.start() for match in re.finditer(rb"MARK", window)]
             base += 65536
         return {"marks": len(places)}
+
+
+class MapsChunks(Inspector):
+    """All chunks in anonymous mappings, which Python's own account of memory does not show."""
+
+    def inspect(self, image):
+        mappings = []
+        for chunk in image:
+            mappings.append(mmap.mmap(-1, len(chunk), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+            mappings[-1].write(bytes(chunk))
+        return {"chunks": bool(mappings)}
+
+
+class ChangesMappedFile(Inspector):
+    """A private mapping of the image, of which each page is written and thereby copied."""
+
+    reads = "random"
+
+    def inspect(self, image):
+        if not image.size:
+            return
+        mapping = mmap.mmap(image.file.fileno(), 0, access=mmap.ACCESS_COPY)
+        for offset in range(0, len(mapping), mmap.PAGESIZE):
+            mapping[offset] = 0

@@ -19,6 +19,7 @@ from douane_plugin._settings import SettingError, arguments
 
 from .clocks import count_sleeps, shift_clock
 from .exceptions import ExceptionTrace
+from .resources import Resources
 from .runtime import CaseRuntime
 
 TYPE_CHECKING = False
@@ -49,6 +50,7 @@ class Driver:
         except BaseException as error:  # whatever the plugin's module raises
             self._channel.send_json(wire.FAILED, self._failure(error, "load"))
             return
+        self._resources = Resources()
         self._channel.send_json(wire.DESCRIBED, description)
         while True:
             for case in self._channel.receive_json(wire.IMAGE)["cases"]:
@@ -85,7 +87,8 @@ class Driver:
         start, end = case["offset"], case["offset"] + case["length"]
         mapping = mmap.mmap(self._spec["image_fd"], end, mmap.MAP_SHARED, mmap.PROT_READ) if end > start else None
         view = memoryview(mapping or b"")[start:end]
-        runtime = CaseRuntime(self._case_spec(), case, view, self._reads, self._slots)
+        meter = self._let_measure if case["measure_memory"] else None
+        runtime = CaseRuntime(self._case_spec(), case, view, self._reads, self._slots, meter)
         if case["measure_memory"]:
             import gc
             import tracemalloc
@@ -104,12 +107,18 @@ class Driver:
         runtime.image = runtime.source = None  # a transform's image and runtime hold each other
         runtime.close_grants()
         self._slots.release(case["length"])
+        outcome["next_fd"] = self._resources.settle()
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
             except (OSError, ValueError):
                 pass  # the plugin has closed it
         return outcome
+
+    def _let_measure(self) -> None:
+        """Wait until the host has measured the memory of this process."""
+        self._channel.send_json(wire.ALIVE, {})
+        self._channel.receive_json(wire.ALIVE)
 
     def _decide(self, runtime: CaseRuntime, case: dict[str, Any], trace: ExceptionTrace) -> dict[str, Any]:
         """Let a new instance of the plugin answer; return the times, and the failure if there is one."""
@@ -125,6 +134,8 @@ class Driver:
                     runtime.decide(plugin, runtime.image)
             else:
                 runtime.decide(plugin, runtime.image)
+            if case["measure_memory"]:
+                self._let_measure()  # while the instance still holds what it has collected
         except BaseException as error:  # sys.exit and KeyboardInterrupt are not verdicts either
             failure = self._failure(error, stage)
         return {**failure, "cpu": time.process_time() - cpu, "wall": time.monotonic() - began}

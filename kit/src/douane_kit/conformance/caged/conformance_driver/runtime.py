@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from douane_plugin._local import Slots
 
 MAX_EVENTS = 50
+CHUNKS_A_MEASUREMENT = 64
 OUTCOMES = {wire.ACCEPT: "accepted", wire.REFUSE: "refused", wire.INCOMPLETE: "incomplete", wire.DEFER: "deferred"}
 
 
@@ -26,13 +27,23 @@ class TooMuchOutput(BaseException):
 class CaseRuntime(LocalRuntime):
     """The runtime for the case `case`, a JSON object of `driver_process.py`, with the image `view`.
 
-    `events` are breaches of the contract by name, some with a detail after a colon.
+    `events` are breaches of the contract by name, some with a detail after a colon. `meter` is called now and then
+    while the plugin reads a stream, and at its end.
     """
 
-    def __init__(self, spec: dict[str, Any], case: dict[str, Any], view: memoryview, reads: str, slots: Slots) -> None:
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        case: dict[str, Any],
+        view: memoryview,
+        reads: str,
+        slots: Slots,
+        meter: Optional[Callable[[], None]] = None,
+    ) -> None:
         choose = _choose(case["cuts"])
         super().__init__(slots, _pieces(view, choose), reads, choose)
         self.spec = spec
+        self._meter = meter
         self.events: list[str] = []
         self.cause: Optional[list[str]] = None
         self.source: Any = None
@@ -78,7 +89,7 @@ class CaseRuntime(LocalRuntime):
         elif reads == "random":
             self.source = super()._source(facts, reads)
         else:
-            self.source = _NotedChunks(self.channel, self.spec["rings"][0], self.note)
+            self.source = _NotedChunks(self.channel, self.spec["rings"][0], self.note, self._meter)
         return self.source
 
     def _refuse(self, kind: int, answer: Any) -> None:
@@ -128,9 +139,12 @@ class CaseRuntime(LocalRuntime):
 class _NotedChunks(Chunks):
     """Chunks that count themselves, and note a kept view even if the plugin hides the exception."""
 
-    def __init__(self, channel: Any, ring: dict[str, int], note: Callable[[str], None]) -> None:
+    def __init__(
+        self, channel: Any, ring: dict[str, int], note: Callable[[str], None], meter: Optional[Callable[[], None]]
+    ) -> None:
         super().__init__(channel, ring["fd"], ring["slot_bytes"])
         self._note = note
+        self._meter = meter
         self.count = 0
 
     def take(self) -> Optional[memoryview]:
@@ -141,6 +155,8 @@ class _NotedChunks(Chunks):
             self._note(f"kept:{viewed[1] if viewed is not None else 0}")
             raise
         self.count += chunk is not None
+        if self._meter is not None and (chunk is None or self.count % CHUNKS_A_MEASUREMENT == 0):
+            self._meter()
         return chunk
 
 
