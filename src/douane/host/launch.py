@@ -29,7 +29,9 @@ OPEN_FILES = 64
 """Files, sockets and pipes that a plugin's process may hold open, besides those of the ring."""
 
 BYTES_FOR_EACH_FILE = 16 * KiB
-"""With `scratch`, the private /tmp may have one file for each of so many bytes."""
+MOST_FILES = 16384
+"""With `scratch`, the private /tmp may have one file for each of so many bytes, up to so many as the engine
+can measure: 16,000 take 80 ms."""
 
 Until = Literal["ready", "described"]
 
@@ -239,7 +241,7 @@ def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: L
             open_files=OPEN_FILES + AUDIT_SLOTS,  # a mapping of a slot holds a descriptor of the ring in CPython
             file_bytes=spec.scratch or 0,
             temporary_bytes=TEMPORARY_BYTES if spec.scratch is None else spec.scratch,
-            temporary_files=max((spec.scratch or 0) // BYTES_FOR_EACH_FILE, TEMPORARY_FILES),
+            temporary_files=min(max((spec.scratch or 0) // BYTES_FOR_EACH_FILE, TEMPORARY_FILES), MOST_FILES),
         ),
         read=plugin.code.read,
         programs=plugin.programs,

@@ -27,6 +27,9 @@ _HOST_FILES = (
 
 DEVICES = ("/dev/null", "/dev/random", "/dev/urandom", "/dev/zero")
 
+LOCAL_TIME = ("/etc/localtime", "/usr/share/zoneinfo/UTC")
+"""In tier `full`: a link, and its target."""
+
 USER = "plugin"
 ACCOUNTS = ("/etc/passwd", "/etc/group")
 """In tier `full`: files of the sandbox's own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
-from .base_files import DEVICES
+from .base_files import DEVICES, LOCAL_TIME
 from .spec import Temporary
 
 _CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
@@ -57,7 +57,7 @@ def command(
     words += ["--proc", "/proc", "--dir", "/dev"]
     for path in DEVICES:
         words += ["--dev-bind", path, path]
-    for path, target in _DEVICE_LINKS:
+    for path, target in (*_DEVICE_LINKS, LOCAL_TIME):
         words += ["--symlink", target, path]
     if temporary != "none":
         words += ["--symlink", "/tmp", "/dev/shm"]  # noqa: S108  # private: POSIX semaphores and shared memory

@@ -13,6 +13,7 @@ import fcntl
 import functools
 import os
 import stat
+import time
 
 import msgspec
 
@@ -25,6 +26,9 @@ _PREFIX = "douane-plugin-"
 RESERVE_BYTES = 1 << 30
 RESERVE_SHARE = 20
 """A file system is short of room with less than this, or less than one part of so many."""
+
+_REST = 9
+"""Pause after each measurement, as a multiple of its time: a tenth of one processor at the most."""
 
 _MAX_DEPTH = 32
 """Levels of folders. A deeper tree counts as too many files."""
@@ -49,6 +53,7 @@ class PrivateFolder:
 
     def __init__(self, uid: int | None, bounds: Bounds) -> None:
         self._bytes, self._files = bounds.temporary_bytes, bounds.temporary_files
+        self._last, self._next = FolderUsage(0, 0), 0.0
         parent = _parent()
         _clear(parent)
         self.path = f"{parent}/{_PREFIX}{os.urandom(8).hex()}"
@@ -66,13 +71,20 @@ class PrivateFolder:
 
     def used(self) -> FolderUsage:
         """Measure the folder, up to a little more than its bound of files. A folder that cannot be read counts as
-        full."""
+        full. If measuring takes long, it is done less often, and the last result is returned meanwhile."""
+        if time.monotonic() < self._next:
+            return self._last
+        begin = time.monotonic()
         usage = _Usage(self._files)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             usage.add(self._fd, 0)
+        except OSError:
+            usage.files = self._files + 1
         room = _room(self._fd)
         is_short = room.free < room.reserve and self._room.free - room.free > self._bytes
-        return FolderUsage(usage.bytes, usage.files, is_short)
+        self._last = FolderUsage(usage.bytes, usage.files, is_short)
+        self._next = time.monotonic() + _REST * (time.monotonic() - begin)
+        return self._last
 
     def close(self) -> None:
         """Remove the folder with everything in it. Idempotent. Call it when the plugin's processes have ended."""

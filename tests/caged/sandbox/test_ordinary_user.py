@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-
 from douane import sandbox
-from support.sandbox.public_python import NOBODY, place_for_everybody, python_for_everybody
+from support.sandbox.public_python import run_as_ordinary_user
 
 
 def test_a_sandbox_without_root_is_closed(tier: sandbox.Tier) -> None:
-    with place_for_everybody() as place:
-        completed = subprocess.run(
-            [python_for_everybody(), "-B", "-m", "support.sandbox.ordinary_user", tier.value],
-            env={"PYTHONPATH": str(place), "PATH": os.environ["PATH"]},
-            cwd=place,
-            user=NOBODY if os.geteuid() == 0 else None,
-            group=NOBODY if os.geteuid() == 0 else None,
-            extra_groups=[] if os.geteuid() == 0 else None,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert completed.stdout == "closed\n", completed.stderr
+    completed = run_as_ordinary_user("support.sandbox.ordinary_user", tier.value)
+    assert completed.stdout == "closed\n", completed.stderr

@@ -53,3 +53,20 @@ def place_for_everybody() -> Iterator[Path]:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def run_as_ordinary_user(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m module` as a user without files; as this user, if that is not root."""
+    user = NOBODY if os.geteuid() == 0 else None
+    with place_for_everybody() as place:
+        return subprocess.run(
+            [python_for_everybody(), "-B", "-m", module, *arguments],
+            env={"PYTHONPATH": str(place), "PATH": os.environ["PATH"]},
+            cwd=place,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
