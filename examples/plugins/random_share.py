@@ -6,10 +6,10 @@
     python = "/opt/douane/numpy/bin/python"
     config = { max_share = 0.9 }
 
-Shows numpy, in the plugin's own virtual environment. Make that once::
+Shows numpy, in the plugin's own virtual environment. Make that once, in a checkout of Douane::
 
     python3 -m venv /opt/douane/numpy
-    /opt/douane/numpy/bin/pip install douane-plugin numpy
+    /opt/douane/numpy/bin/pip install ./sdk numpy
 
 An array over a window is a view of memory that is used again. The plugin drops it before it asks for the next window,
 and keeps only numbers. Windows of one size, without an overlap, make the answer independent of the length of chunks.

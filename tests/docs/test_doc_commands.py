@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ def run_all(steps: list[Step], folder: Path, results: Path) -> list[tuple[int, s
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
         "LANG": "C.UTF-8",
+        "PYTEST_ADDOPTS": "-p no:timeout -p no:xdist",  # the page installs pytest alone
     }
     subprocess.run(
         ["bash", "-c", script], cwd=folder, env=environment, check=True, timeout=SECONDS, stdin=subprocess.DEVNULL
@@ -79,10 +81,17 @@ def matches(lines: list[str], output: str) -> bool:
     return re.fullmatch(pattern, "".join(plain(line) + "\n" for line in output.splitlines())) is not None
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/testing-plugins.md", "docs/plugin-command.md"])
-def test_the_commands_of_a_page_do_what_it_shows(name, tmp_path):
-    folder, results = tmp_path / "try", tmp_path / "results"
-    folder.mkdir()
+PAGES = ["README.md", "docs/tutorial.md", "docs/testing-plugins.md", "docs/plugin-command.md"]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [*((name, "elsewhere") for name in PAGES), *((name, "checkout") for name in PAGES[1:3])]
+)
+def test_the_commands_of_a_page_do_what_it_shows(name, place, tmp_path):
+    folder, results = tmp_path / place / "try", tmp_path / "results"
+    folder.mkdir(parents=True)
+    if place == "checkout":
+        shutil.copy(TOP / "pyproject.toml", folder.parent)  # of which pytest takes its settings
     results.mkdir()
     steps = [step for steps in steps_of(name, folder) for step in steps or []]
     assert steps, f"{name} shows no command"
@@ -97,19 +106,35 @@ def test_the_commands_of_a_page_do_what_it_shows(name, tmp_path):
     assert not problems, "\n\n".join(problems)
 
 
-def test_the_tutorial_installs_what_exists_and_leaves_the_checkout(tmp_path):
-    """Inside the checkout, pytest would read Douane's own settings, some of which need plugins of pytest."""
+def test_the_tutorial_installs_what_exists_in_the_checkout(tmp_path):
     install = next(block.text for block in blocks(page("docs/tutorial.md")) if "bin/activate" in block.text)
     checkout, log = tmp_path / "douane", tmp_path / "pip.log"
     (checkout / ".venv" / "bin").mkdir(parents=True)
     (checkout / ".venv" / "bin" / "activate").write_text(f'pip() {{ printf "%s\\n" "$@" >>"{log}"; }}\n')
-    ended = subprocess.run(
-        ["bash", "-c", f"set -e\n{install}\npwd"], cwd=checkout, capture_output=True, check=True, text=True
-    )
-    assert checkout not in [Path(ended.stdout.strip()), *Path(ended.stdout.strip()).parents]
-    folders = [word for word in log.read_text().split() if word.startswith(".")]
+    subprocess.run(["bash", "-c", f"set -e\n{install}"], cwd=checkout, capture_output=True, check=True)
+    installed = log.read_text().split()[1:]
+    folders = [word for word in installed if word.startswith(".")]
     assert folders
     assert all((TOP / folder / "pyproject.toml").is_file() for folder in folders)
+    text = page("docs/tutorial.md").partition("bin/activate")[0]
+    assert all(word in text for word in (*installed, "douane-kit", "hypothesis"))
+
+
+def test_no_text_installs_from_a_package_index_what_no_index_has():
+    names = r"(douane|douane-plugin|douane-kit)"
+    command = re.compile(rf"pip install (?:[^`\n]*\s)?['\"]?{names}(?:\[\w+\])?(?=['\"`\s]|==|$)", re.M)
+    files = subprocess.run(
+        ["git", "ls-files", "*.md", "*.py", "*.in", "*.sh", "*.toml"],
+        cwd=TOP,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+    assert command.search("run `/opt/x/bin/pip install douane-plugin numpy`")
+    assert command.search("pip install 'douane[author]'")
+    assert not command.search("pip install ./sdk ./douane")
+    texts = {name: (TOP / name).read_text() for name in files if name != "tests/docs/test_doc_commands.py"}
+    assert [name for name, text in texts.items() if command.search(text)] == []
 
 
 @pytest.mark.parametrize(

@@ -28,5 +28,5 @@ def require_kit(command: str) -> None:
     if importlib.util.find_spec("douane_kit") is None:
         raise KitMissing(
             f"`{command}` needs the distribution douane-kit, which is not installed: "
-            "run `pip install 'douane[author]'`, or `pip install ./kit` in a checkout of Douane"
+            "run `pip install ./kit` in a checkout of Douane"
         )

@@ -128,8 +128,8 @@ def _running() -> Interpreter:
         import douane_plugin
     except ImportError:
         raise SandboxError(
-            f"{sys.executable} has no douane_plugin: run `{sys.executable} -m pip install douane-plugin` "
-            "(in a checkout of Douane: ./sdk instead of the name)"
+            f"{sys.executable} has no douane_plugin: in a checkout of Douane, run "
+            f"`{sys.executable} -m pip install ./sdk`"
         ) from None
     # The entries before the standard library depend on how this process was started: a script's folder, PYTHONPATH.
     archive = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
@@ -191,9 +191,8 @@ def _examined(executable: str) -> Interpreter:
     prefix = environment_of(executable).prefix
     if not any(os.path.isfile(os.path.join(entry, "douane_plugin", "__init__.py")) for entry in answer.path):
         raise SandboxError(
-            f"{executable} has no douane_plugin: run `{executable} -m pip install douane-plugin` "
-            "(in a checkout of Douane: ./sdk instead of the name). Paths that only an `import` line in a .pth file "
-            "adds are not used: such lines are not run"
+            f"{executable} has no douane_plugin: in a checkout of Douane, run `{executable} -m pip install ./sdk`. "
+            "Paths that only an `import` line in a .pth file adds are not used: such lines are not run"
         )
     return _described(answer, prefix)
 

@@ -97,7 +97,7 @@ def test_a_named_pipe_as_a_path_file_does_not_block(environment: Path) -> None:
 
 
 def test_an_environment_without_the_contract_gets_the_install_command(environment: Path) -> None:
-    with pytest.raises(sandbox.SandboxError, match="-m pip install douane-plugin"):
+    with pytest.raises(sandbox.SandboxError, match=r"-m pip install \./sdk`"):
         sandbox.interpreter(environment / "bin" / "python")
 
 

@@ -84,12 +84,14 @@ def _write(folder: Path, kind: Kind, values: dict[str, str]) -> list[Path]:
             path.chmod(0o755)
         written.append(path)
     name, module = values["name"], values["module"]
+    settings = folder / "pytest.ini"
+    settings.write_text((_TEMPLATES / "pytest.ini.in").read_text("utf-8"), encoding="utf-8")
     readme = folder / "README.md"
     text = Template((_TEMPLATES / ("README-program.md.in" if kind.is_program else "README.md.in")).read_text("utf-8"))
     values |= {"compile": f"cc -O2 -o {name} {module}.c\n" if kind.what == "c" else ""}
     values |= {"program": f"./{name}" if kind.what == "c" else f"./{name}.sh"}
     readme.write_text(text.substitute(values), encoding="utf-8")
-    return [*written, readme]
+    return [*written, settings, readme]
 
 
 def _meaning(name: str, module: str, cls: str) -> str:

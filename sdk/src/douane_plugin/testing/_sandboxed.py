@@ -72,8 +72,8 @@ def _engine() -> tuple[Any, Any]:
             raise
         state = "has no" if error.name == "douane" else "has an older release of the"
         raise NoSandbox(
-            f"{sys.executable} {state} distribution 'douane', which has the sandbox: install it there "
-            "(`pip install douane`, Python 3.11 or newer), or run in this process, without `sandbox`"
+            f"{sys.executable} {state} distribution 'douane', which has the sandbox: install it there (`pip install "
+            "./sdk .` in a checkout of Douane, Python 3.11 or newer), or run in this process, without `sandbox`"
         ) from error
 
 

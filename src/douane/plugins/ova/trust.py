@@ -79,7 +79,7 @@ def load_anchors(file: BinaryIO) -> list[Certificate]:
     except ImportError as error:
         raise ValueError(
             "signatures are to be verified, and the package cryptography is not installed for this plugin "
-            f"({error}); install douane[signatures]"
+            f"({error}); install cryptography, or in a checkout of Douane '.[signatures]'"
         ) from error
     data = file.read(_MAX_ANCHORS_BYTES + 1)
     if len(data) > _MAX_ANCHORS_BYTES:
