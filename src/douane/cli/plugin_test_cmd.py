@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 import click
 
 from douane.errors import PlanError
 
+from .conformance_report import print_again, print_conformance
 from .findings_file import read_findings
 from .options import json_option, parse_properties, plugin_of_plan, sandbox_option, tier_for
-from .output import plain, print_json, say
+from .output import print_json, say
 from .plugin_cmd import require_kit
 
 if TYPE_CHECKING:
     from douane.engine import PluginSpec
-    from douane_kit.conformance import Finding, Report
+    from douane_kit.conformance import Report
 
 FINDINGS, UNDECIDED = 1, 3
 """Exit codes."""
@@ -71,6 +73,8 @@ STEPS = {
 @click.option("--config", "-c", metavar="FILE", help="Test a plugin of this plan, as it is configured there.")
 @click.option("--name", metavar="NAME", help="The plugin's name in the plan.")
 @sandbox_option
+@click.option("--save", "folder", metavar="DIR", help="Save the images of the findings in DIR, to run them again.")
+@click.option("--again", metavar="FILE", help="Run only the input of a finding that --save has written.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Start the search elsewhere.")
 @json_option
 @click.pass_context
@@ -85,34 +89,50 @@ def test(
     config: str | None,
     name: str | None,
     sandbox: str | None,
+    folder: str | None,
+    again: str | None,
     seed: int,
     as_json: bool,
 ) -> None:
     """Run the conformance suite on a plugin.
 
-    Reports each problem with the smallest image that shows it. SPEC is module:Class, path/to/file.py:Class or
-    'exec:PROGRAM ARGS'. Omit SPEC with --config and --name.
+    Reports each problem with the smallest image that shows it; --save keeps that image. SPEC is module:Class,
+    path/to/file.py:Class or 'exec:PROGRAM ARGS'. Omit SPEC with --config and --name.
 
     Exit codes: 0 no findings, 1 findings, 2 wrong usage or configuration, 3 the suite could not run.
     """
     require_kit("douane plugin test")
     from douane.engine import Plan
-    from douane_kit.conformance import declare, examine
+    from douane_kit.conformance import declare, examine, load, run_again
 
     plugin = _spec(spec, config, name, settings, grants)
     declared = declare(parse_properties(properties), read_findings(findings) if findings is not None else {})
     data = [_read(image) for image in images]
     tier = tier_for(Plan(plugins=(plugin,), minimum_sandbox="off"), sandbox)
+    if again is not None:
+        saved, cases = load(again)
+        result = run_again(plugin, tier, saved, cases)
+        if as_json:
+            print_json({"code": saved.code, **result.to_json()})
+        else:
+            print_again(saved.code, result)
+        ctx.exit(FINDINGS if result.is_fault else 0)
 
     def step(name: str) -> None:
         if not as_json:
             say(f"{plugin.name}: {STEPS.get(name, name)} ...")
 
     report = examine(plugin, tier, images=data, declared=declared, seed=seed, step=step)
+    paths = _save_all(report, folder) if folder is not None else []
+    command = ["douane", "plugin", "test", *_words(spec, settings, grants, config, name, sandbox)]
+    commands = {number: shlex.join([*command, "--again", path]) for number, path in enumerate(paths, 1)}
     if as_json:
-        print_json(report.to_json())
+        listed = report.to_json()
+        for number, text in commands.items():
+            listed["findings"][number - 1]["again"] = text
+        print_json(listed)
     else:
-        print_conformance(report)
+        print_conformance(report, commands)
     ctx.exit(FINDINGS if report.findings else UNDECIDED if report.cut_short else 0)
 
 
@@ -143,6 +163,33 @@ def _spec(
     return msgspec.structs.replace(plugin, texts=texts, grants=granted)
 
 
+def _save_all(report: Report, folder: str) -> list[str]:
+    """Save the findings; return the paths of their JSON files. Raises PlanError."""
+    from douane_kit.conformance import save
+
+    try:
+        return [save(finding, folder, number) for number, finding in enumerate(report.findings, 1)]
+    except OSError as error:
+        raise PlanError(f"--save {folder}: {error.filename} cannot be written: {error.strerror}") from error
+
+
+def _words(
+    spec: str | None,
+    settings: tuple[str, ...],
+    grants: tuple[str, ...],
+    config: str | None,
+    name: str | None,
+    sandbox: str | None,
+) -> list[str]:
+    """The words of the command line that choose the plugin and its configuration."""
+    words = [] if spec is None else [spec]
+    for option, values in (("--set", settings), ("--grant", grants)):
+        words += [word for value in values for word in (option, value)]
+    for option, value in (("--config", config), ("--name", name), ("--sandbox", sandbox)):
+        words += [option, value] if value is not None else []
+    return words
+
+
 def _read(path: str) -> bytes:
     """The bytes of an image that the author named. Raises PlanError."""
     try:
@@ -153,42 +200,3 @@ def _read(path: str) -> bytes:
     if len(data) > LARGEST_IMAGE:
         say(f"{path}: only its first {LARGEST_IMAGE >> 20} MiB are used")
     return data[:LARGEST_IMAGE]
-
-
-def print_conformance(report: Report) -> None:
-    """Print `report` for a person."""
-    click.echo(f"{report.plugin} ({plain(report.use)}), sandbox {report.tier}, seed {report.seed}")
-    verdicts = ", ".join(f"{number} {kind}" for kind, number in sorted(report.verdicts.items()))
-    if verdicts:
-        click.echo(f"  verdicts on the images that were tried: {verdicts}")
-    for what, number in report.checks.items():
-        click.echo(f"  {what}: {number}")
-    for note in report.notes:
-        click.echo(f"  note: {plain(note)}")
-    for warning in report.warnings:
-        click.echo(f"  warning: {warning.code}: {plain(warning.text)}")
-    for number, finding in enumerate(report.findings, 1):
-        click.echo("")
-        _print_finding(number, finding)
-    click.echo("")
-    count = len(report.findings)
-    summary = "no findings" if not count else "1 finding" if count == 1 else f"{count} findings"
-    if report.warnings:
-        summary += ", 1 warning" if len(report.warnings) == 1 else f", {len(report.warnings)} warnings"
-    click.echo(f"{summary}, after {report.seconds:.0f} s")
-
-
-def _print_finding(number: int, finding: Finding) -> None:
-    click.echo(f"{number}. {finding.code}: {plain(finding.what)}")
-    image = dict(finding.image)
-    if image:
-        content = image.get("hex") or plain(str(image.get("recipe", "")))
-        click.echo(f"   image: {image.get('size', 0)} bytes{': ' if content else ''}{content}")
-        for key in ("cuts", "declared"):
-            if image.get(key):
-                click.echo(f"   {key}: {plain(str(image[key]))}")
-    for outcome in finding.outcomes:
-        click.echo(f"   outcome: {plain(outcome)}")
-    for line in finding.trace.splitlines()[-12:]:
-        click.echo(f"   | {plain(line)}" if line == line.lstrip() else f"   |   {plain(line)}")
-    click.echo(f"   fix: {finding.mend}")

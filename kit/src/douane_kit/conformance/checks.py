@@ -11,7 +11,7 @@ from .declarations import FORMATS
 from .findings import Finding, Report, show_image
 from .growth import Growth
 from .measurement import Measurement
-from .programs import through_engine
+from .programs import disagrees, through_engine
 from .repeat import Repeat
 from .runner import Runner
 from .search import Search
@@ -119,13 +119,15 @@ class Checks:
         missed = windows.check(self._subject.head)
         self._report.count("positions of the same text compared", windows.count)
         if missed is not None:
-            (_, first, case, second), size = missed
+            (uncut, first, case, second), size = missed
             text = (
                 f"it finds a text elsewhere in the image, and misses it across offset {size}: the plugin's own pieces "
                 "overlap too little"
             )
             outcomes = (f"before it: {first.describe()}", f"across it: {second.describe()}")
-            self._suspects.add(Finding("depends-on-cuts", text, show_image(case), outcomes))
+            self._suspects.add(
+                Finding("depends-on-cuts", text, show_image(case), outcomes, "", "differ", lambda: (uncut, case))
+            )
 
     def _is_known(self, outcome: Outcome) -> bool:
         """True if the difference is a fault that another finding reports: the cuts only bring it to light."""
@@ -149,7 +151,15 @@ class Checks:
         subject = "its answer" if first.kind == second.kind == "accepted" else "its verdict"
         text = f"{subject} depends on where the image is cut into chunks"
         self._suspects.add(
-            Finding("depends-on-cuts", text, show_image(cut), outcomes, (second.trace or first.trace)[-1500:])
+            Finding(
+                "depends-on-cuts",
+                text,
+                show_image(cut),
+                outcomes,
+                (second.trace or first.trace)[-1500:],
+                "differ",
+                lambda: (dataclasses.replace(cut, cuts=0), cut),
+            )
         )
 
     def _check_growth(self, corpus: Sequence[Trial]) -> None:
@@ -186,10 +196,12 @@ class Checks:
         for case, outcome in zip(cases, self._runner.run(cases), strict=True):
             verdict, _ = through_engine(spec, self._subject.tier, case)
             self._report.count("images through the engine", 1)
-            if verdict is None or verdict.outcome == "stopped" or outcome.proposed:
-                continue  # the operator decides about what is proposed
-            if verdict.outcome in ("failed", "timeout") and outcome.kind not in ("failed", "hangs", "died"):
+            if verdict is not None and disagrees(verdict, outcome):
                 text = f"the engine disagrees: {verdict.outcome}, {verdict.detail or verdict.message}"
                 outcomes = (f"the suite: {outcome.describe()}", f"the engine: {verdict.outcome} {verdict.code}")
-                self._suspects.add(Finding("engine-differs", text, show_image(case), outcomes))
+                self._suspects.add(_of_engine(text, case, outcomes))
                 return
+
+
+def _of_engine(text: str, case: Case, outcomes: tuple[str, ...]) -> Finding:
+    return Finding("engine-differs", text, show_image(case), outcomes, "", "engine", lambda: (case,))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from .cases import Case, cut_offsets
+
+Check = Literal["outcome", "differ", "repeat", "time", "memory", "chatter", "same", "engine", "program"]
+"""How a run on the same input shows whether the fault is still there; `again` has a function for each."""
 
 HEX_BYTES = 64
 MAX_PARTS = 12
@@ -66,7 +70,8 @@ class Finding:
     """A fault of the plugin.
 
     `what` is a sentence; `image` describes the smallest image that shows it (size, hex or recipe, cuts, declared);
-    `outcomes` are the plugin's outcomes on it.
+    `outcomes` are the plugin's outcomes on it. `cases` returns the input, and `check` says how a run on that shows the
+    fault.
     """
 
     code: str
@@ -74,6 +79,8 @@ class Finding:
     image: dict[str, Any] = field(default_factory=dict)
     outcomes: tuple[str, ...] = ()
     trace: str = ""
+    check: Check = "outcome"
+    cases: Callable[[], tuple[Case, ...]] = tuple
 
     @property
     def mend(self) -> str:

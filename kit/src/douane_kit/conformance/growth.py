@@ -15,6 +15,7 @@ from .words import Words
 STEEP = 3.2
 """Time that is in proportion to the image doubles with it; time that goes with its square takes 4 times as long."""
 
+CONFIRMED_STEEP = 3.0
 SURE_SECONDS = 0.3
 CLOCK_SECONDS = 16.0
 CHATTER_CHUNKS = 4096
@@ -93,14 +94,15 @@ class Growth:
                 break
             fastest.append(min(answered))
         ratios = [larger / max(smaller, 1e-6) for smaller, larger in itertools.pairwise(fastest)]
-        if len(ratios) < 2 or min(ratios[-2:]) < 3.0:
+        if len(ratios) < 2 or min(ratios[-2:]) < CONFIRMED_STEEP:
             return None
         times = ", ".join(f"{cpu:.3g} s for {measured} bytes" for measured, cpu in zip(sizes, fastest, strict=False))
         return self._slow(family, sizes[-1], f"processor time: {times}", runs[-1])
 
     def _slow(self, family: Family, size: int, text: str, outcome: Outcome) -> Finding:
         text = f"its time grows faster than the image ({text})"
-        return Finding("slow-growth", text, self._measure.image(family, size), (outcome.describe(),))
+        cases = self._measure.cases_of(family, size)
+        return Finding("slow-growth", text, self._measure.image(family, size), (outcome.describe(),), "", "time", cases)
 
     # chatter
 
@@ -110,7 +112,7 @@ class Growth:
             return None
         outcome = self._measure.run(family, size, cuts=256)
         amount = outcome.printed + outcome.logged
-        if outcome.chunks < 1000 or amount < 8 * outcome.chunks:
+        if not is_chatter(outcome):
             return None
         text = f"it prints and logs {amount} bytes for an image of {outcome.chunks} chunks, so some for each chunk"
         return Finding(
@@ -118,4 +120,12 @@ class Growth:
             text,
             {**self._measure.image(family, size), "cuts": "chunks of 256 bytes"},
             (outcome.describe(),),
+            "",
+            "chatter",
+            self._measure.cases_of(family, size, cuts=256),
         )
+
+
+def is_chatter(outcome: Outcome) -> bool:
+    """Return True if the plugin prints and logs some bytes for each chunk."""
+    return outcome.chunks >= 1000 and outcome.printed + outcome.logged >= 8 * outcome.chunks

@@ -53,6 +53,10 @@ class Measurement:
             self._judge_all([(case, outcome)])
         return outcome
 
+    def cases_of(self, family: Family, size: int, cuts: int = CHUNK_BYTES) -> Callable[[], tuple[Case, ...]]:
+        """Return a function that makes the image anew, as it may be large."""
+        return lambda: (Case(family.make(size), cuts, self.facts(family)),)
+
     def image(self, family: Family, size: int) -> dict[str, object]:
         """Return the description of an image for a finding."""
         image = show_image(Case(b"", facts=self.facts(family)))

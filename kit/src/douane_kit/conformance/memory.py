@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .cases import Outcome
 from .families import Family
 from .findings import Finding
 from .measurement import KiB, Measurement, MiB
@@ -93,7 +94,8 @@ class Memory:
                 continue
             pairs = [f"{peak[index] >> 10} KiB for {size >> 20} MiB" for size, peak in zip(sizes, peaks, strict=True)]
             text = f"{KINDS[index].what}: {', '.join(pairs)}"
-            return Finding("memory-growth", text, self._measure.image(family, sizes[1]))
+            cases = self._measure.cases_of(family, sizes[1])
+            return Finding("memory-growth", text, self._measure.image(family, sizes[1]), (), "", "memory", cases)
         if sizes[0] < 96 * MiB:
             self._measure.notes.append("memory could be measured for small images only: the plugin is slow")
         return None
@@ -108,10 +110,14 @@ class Memory:
                 self._measure.runner.restart()
                 self._measure.run(family, self._measure.fitting(256 * KiB, 1)[0], measure_memory=True)
             outcome = self._measure.run(family, size, measure_memory=True, seconds=MEASURED_SECONDS)
-            if outcome.kind == "died" or outcome.error == "MemoryError":
-                peaks.append((OUT_OF_MEMORY, OUT_OF_MEMORY))
-            elif outcome.kind == "hangs":
+            if outcome.kind == "hangs":
                 return None
-            else:
-                peaks.append((outcome.peak, outcome.resident))
+            peaks.append(peaks_of(outcome))
         return (peaks[0], peaks[1]) if len(peaks) == 2 else None
+
+
+def peaks_of(outcome: Outcome) -> Peaks:
+    """Return the largest amounts of memory of a case that was measured."""
+    if outcome.kind == "died" or outcome.error == "MemoryError":
+        return (OUT_OF_MEMORY, OUT_OF_MEMORY)
+    return (outcome.peak, outcome.resident)

@@ -14,7 +14,7 @@ from douane.declared import DeclaredImage
 from douane.engine import FileSource, Plan, PluginSpec, RunOptions, Verdict, inspect_image
 
 from . import images
-from .cases import Case, Facts
+from .cases import Case, Facts, Outcome
 from .findings import Finding, Report
 
 _F_ADD_SEALS, _F_SEAL_ALL_WRITES = 1033, 0x0002 | 0x0004 | 0x0008
@@ -60,14 +60,15 @@ def check_program(
     codes: set[str] = set()
     for name, data in _images(samples, report.seed):
         answers = []
+        case = Case(data, facts=declared)
         for _ in range(2):
-            verdict, printed = through_engine(spec, tier, Case(data, facts=declared))
+            verdict, printed = through_engine(spec, tier, case)
             report.count("runs through the engine", 1)
             if verdict is None:
                 continue
             report.verdicts[verdict.outcome] += 1
             answers.append((verdict.outcome, verdict.code, verdict.message))
-            finding = _judge(name, data, verdict, printed)
+            finding = judge_verdict(name, case, verdict, printed)
             if finding is not None and verdict.outcome == "failed":
                 failures.append(finding)
             if finding is not None and finding.code not in codes:
@@ -77,13 +78,22 @@ def check_program(
             codes.add("not-deterministic")
             outcomes = tuple(f"{outcome} {message or ''}".strip() for outcome, _, message in answers)
             text = "the same image gets two answers"
-            report.findings.append(Finding("not-deterministic", text, _image(name, data), outcomes))
+            report.findings.append(_finding("not-deterministic", text, name, case, outcomes))
     if failures and len(failures) == report.verdicts.total():
         number, first = len(failures), failures[0]
         text = f"it fails on every image that was tried, {number} of {number}; the first error: {first.what}"
         report.findings[:] = [dataclasses.replace(first, code="fails-always", what=text)]
     else:
         report.warn_of_one_answer()
+
+
+def disagrees(verdict: Verdict, outcome: Outcome) -> bool:
+    """Return True if the engine gives no answer where the suite got one.
+
+    Not for an answer with proposed properties, about which the operator decides.
+    """
+    is_fault = verdict.outcome in ("failed", "timeout") and outcome.kind not in ("failed", "hangs", "died")
+    return is_fault and not outcome.proposed
 
 
 def _images(samples: Sequence[bytes], seed: int) -> list[tuple[str, bytes]]:
@@ -105,7 +115,9 @@ def _images(samples: Sequence[bytes], seed: int) -> list[tuple[str, bytes]]:
     return chosen
 
 
-def _judge(name: str, data: bytes, verdict: Verdict, printed: int) -> Finding | None:
+def judge_verdict(name: str, case: Case, verdict: Verdict, printed: int) -> Finding | None:
+    """Return the fault that a verdict on the image `name` shows, or None."""
+    data = case.data
     message = verdict.message or ""
     code, text = None, ""
     if verdict.outcome == "timeout":
@@ -120,8 +132,10 @@ def _judge(name: str, data: bytes, verdict: Verdict, printed: int) -> Finding | 
     elif printed > LOG_BYTES:
         code, text = "floods", f"it prints {printed} bytes and more for an image of {len(data)} bytes"
     outcomes = (f"{verdict.outcome}: {message}".rstrip(": "),)
-    return Finding(code, text, _image(name, data), outcomes) if code is not None else None
+    return _finding(code, text, name, case, outcomes) if code is not None else None
 
 
-def _image(name: str, data: bytes) -> dict[str, object]:
-    return {"size": len(data), "recipe": name, **({"hex": data.hex()} if len(data) <= 64 else {})}
+def _finding(code: str, text: str, name: str, case: Case, outcomes: tuple[str, ...]) -> Finding:
+    data = case.data
+    image = {"size": len(data), "recipe": name, **({"hex": data.hex()} if len(data) <= 64 else {})}
+    return Finding(code, text, image, outcomes, "", "program", lambda: (case,))

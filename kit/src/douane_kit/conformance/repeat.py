@@ -24,6 +24,10 @@ class Repeat:
 
     def check(self, cases: Sequence[Case]) -> Finding | None:
         """Return a finding for the first case with two answers, or None."""
+        finding = self._compare(cases)
+        return finding and dataclasses.replace(finding, check="repeat", cases=lambda: tuple(cases[:MAX_CASES]))
+
+    def _compare(self, cases: Sequence[Case]) -> Finding | None:
         chosen = [dataclasses.replace(case, trace=False) for case in cases[:MAX_CASES]]
         expected = [self._run_alone(case) for case in chosen]
         self._runner.restart()

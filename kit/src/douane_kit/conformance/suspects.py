@@ -46,7 +46,12 @@ class Suspects:
 
     def _add_fault(self, fault: Fault, case: Case, outcome: Outcome, code: str | None = None) -> None:
         finding = Finding(
-            code or fault.code, fault.text, show_image(case), (outcome.describe(),), outcome.trace[-1500:]
+            code or fault.code,
+            fault.text,
+            show_image(case),
+            (outcome.describe(),),
+            outcome.trace[-1500:],
+            cases=lambda: (case,),
         )
         self.add(finding)
 

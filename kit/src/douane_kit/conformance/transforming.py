@@ -54,7 +54,7 @@ class Transforming:
             return None
         case, outcome, output = short[0]
         text = f"of {len(case.data)} bytes without a pattern it yields {len(output)}, and is silent about the rest"
-        return Finding("loses-bytes", text, show_image(case), (outcome.describe(),))
+        return _finding("loses-bytes", text, case, outcome)
 
     def _containers(self, facts: Facts) -> Finding | None:
         content = images.payload(self._seed)
@@ -68,7 +68,7 @@ class Transforming:
                     text = (
                         f"of a {name} file with {len(content)} bytes it makes {len(output)}, and is silent about that"
                     )
-                    return Finding("loses-bytes", text, show_image(case, f"a {name} file"), (outcome.describe(),))
+                    return _finding("loses-bytes", text, case, outcome, f"a {name} file")
                 continue
             cut = [data[: len(data) * tenths // 10] for tenths in (3, 5, 7, 9)]
             for case, outcome, output in self._outputs([Case(d, 4096, facts, output=OUTPUT_BYTES) for d in cut]):
@@ -78,5 +78,9 @@ class Transforming:
                         f"{len(output)} bytes, and is silent about that"
                     )
                     recipe = f"the first {len(case.data)} bytes of a {name} file"
-                    return Finding("short-image", text, show_image(case, recipe), (outcome.describe(),))
+                    return _finding("short-image", text, case, outcome, recipe)
         return None
+
+
+def _finding(code: str, text: str, case: Case, outcome: Outcome, recipe: str = "") -> Finding:
+    return Finding(code, text, show_image(case, recipe), (outcome.describe(),), "", "same", lambda: (case,))
