@@ -11,7 +11,6 @@ import click
 from douane.errors import PlanError
 
 from .conformance_report import print_again, print_conformance
-from .findings_file import read_findings
 from .options import json_option, parse_properties, plugin_of_plan, sandbox_option, tier_for
 from .output import print_json, say
 from .plugin_cmd import require_kit
@@ -104,6 +103,8 @@ def test(
     require_kit("douane plugin test")
     from douane.engine import Plan
     from douane_kit.conformance import declare, examine, load, run_again
+
+    from .findings_file import read_findings
 
     plugin = _spec(spec, config, name, settings, grants)
     declared = declare(parse_properties(properties), read_findings(findings) if findings is not None else {})
