@@ -10,6 +10,8 @@ import os
 
 _HOST_FILES = (
     "/etc/ld.so.cache",
+    "/etc/magic",
+    "/etc/magic.mime",
     "/etc/mime.types",
     "/etc/os-release",
     "/etc/pki/ca-trust/extracted",
@@ -17,13 +19,18 @@ _HOST_FILES = (
     "/etc/ssl/cert.pem",
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
+    "/usr/lib/file",
     "/usr/lib/locale/C.UTF-8",
     "/usr/lib/locale/C.utf8",
     "/usr/lib/os-release",
     "/usr/lib/ssl",
+    "/usr/share/file",
+    "/usr/share/misc/magic",
+    "/usr/share/misc/magic.mgc",
     "/usr/share/zoneinfo",
 )
-"""Public, and the same for every user of the host: time zones, certificate authorities, the C.UTF-8 locale."""
+"""Public, and the same for every user of the host: time zones, certificate authorities, the C.UTF-8
+locale, file types of file(1)."""
 
 DEVICES = ("/dev/null", "/dev/random", "/dev/urandom", "/dev/zero")
 

@@ -84,11 +84,13 @@ def _close(spec: LaunchSpec, layers_report: dict[str, Any]) -> bool:
     layers.die_with(parent)
     if tier == "off":
         return False
-    layers_report["limits"] = layers.limit(spec["limits"])
     abi = layers.landlock_abi(spec["numbers"])
     if not abi:
         raise OSError("this kernel has no Landlock")
-    read: list[str | int] = [*spec["read"], *spec["readable"]]
+    own_files = layers.pin_own_files(inherited=bool(spec["argv"]))
+    layers_report["limits"] = layers.limit(spec["limits"])
+    bounds = layers.own_bounds() if tier == "strict" else []
+    read: list[str | int] = [*spec["read"], *spec["readable"], *own_files, *bounds]
     write: list[str | int] = [*spec["write"], *spec["writable"]]
     layers_report["landlock"] = layers.landlock(spec["numbers"], abi, read, spec["execute"], write, spec["folders"])
     layers_report["seccomp"] = layers.seccomp(spec["numbers"], spec["filter"])
@@ -153,6 +155,10 @@ def _python(spec: LaunchSpec) -> None:
     sys.argv[:] = [spec["name"]]
     if hasattr(sys, "orig_argv"):  # Python 3.10
         sys.orig_argv[:] = [sys.orig_argv[0], spec["name"]]
+    if spec["tier"] == "strict" and spec["folders"]:
+        from . import semaphores
+
+        semaphores.install(spec["folders"][0])
     package = __name__.partition(".")[0]
     for name in [name for name in sys.modules if name == package or name.startswith(package + ".")]:
         del sys.modules[name]  # a plugin may have a module of that name

@@ -19,6 +19,7 @@ _CAP_VERSION_3 = 0x20080522  # linux/capability.h
 _SIGKILL = 9
 
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT = 2, 4, 8, 32
+_RLIMIT_NOFILE, _F_DUPFD, _F_DUPFD_CLOEXEC = 7, 0, 1030
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
 _CHANGE = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 12
 """REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG, MAKE_SYM; with _REFER, from ABI 2, also from folder to folder."""
@@ -110,6 +111,52 @@ def landlock_abi(numbers: dict[str, int]) -> int:
         return call("syscall", numbers["landlock_create_ruleset"], 0, 0, 1)
     except OSError:
         return 0
+
+
+_ABOUT_ITSELF = ("cgroup", "fd", "maps", "stat", "statm", "status")
+"""What a process may read about itself in /proc/self."""
+
+_PINS_BELOW = 1024
+
+
+def pin_own_files(inherited: bool) -> list[int]:
+    """Descriptors (O_PATH) of the files in /proc/self that the plugin may read, for Landlock's rules.
+
+    They stay open: a rule belongs to an inode, and procfs makes another inode for a file that nobody holds. They get
+    high numbers, which no plugin expects to use. `inherited`: a program that this process becomes has them, too.
+    """
+    room = Memory(bytes(16))
+    call("getrlimit", _RLIMIT_NOFILE, room.address)
+    lowest = min(int.from_bytes(room.content()[:8], "little"), _PINS_BELOW) - len(_ABOUT_ITSELF)
+    pins = []
+    for name in _ABOUT_ITSELF:
+        fd = os.open(f"/proc/self/{name}", os.O_PATH | os.O_CLOEXEC)
+        try:
+            pins.append(call("fcntl", fd, _F_DUPFD if inherited else _F_DUPFD_CLOEXEC, lowest))
+        finally:
+            os.close(fd)
+    return pins
+
+
+_BOUNDS = {
+    "": ("cpu.max", "memory.high", "memory.max"),
+    "cpu": ("cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares"),
+    "memory": ("memory.limit_in_bytes", "memory.soft_limit_in_bytes"),
+}
+"""Files of a cgroup with the bounds of its processes, by controller; "" is cgroup v2."""
+
+
+def own_bounds() -> list[str]:
+    """The files with the bounds of this process's cgroups, and of the root: libraries choose their number of threads
+    and their memory by them, and some fail if a file is refused that exists."""
+    with open("/proc/self/cgroup") as file:
+        memberships = [line.rstrip("\n").split(":", 2) for line in file]
+    files = []
+    for _, controllers, path in memberships:
+        for controller in controllers.split(","):
+            for name in _BOUNDS.get(controller, ()):
+                files += [f"/sys/fs/cgroup/{controller}{place}/{name}" for place in {path.rstrip("/"), ""}]
+    return files
 
 
 def landlock(

@@ -662,7 +662,7 @@ def run_file():
 
 
 def locks():
-    """Use a lock between processes, a pool of threads, and one of processes; each line is a use that failed."""
+    """Use what multiprocessing makes of semaphores; each line is a use that failed."""
     import concurrent.futures
     import multiprocessing
     import multiprocessing.pool
@@ -680,8 +680,46 @@ def locks():
         with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
             assert list(pool.map(abs, [-1, -2])) == [1, 2]
 
+    def queue():
+        context = multiprocessing.get_context("fork")
+        answers = context.Queue()
+        child = context.Process(target=answers.put, args=(7,))
+        child.start()
+        assert answers.get(timeout=60) == 7
+        child.join()
+        assert answers.qsize() == 0
+
+    def bounded():
+        semaphore = multiprocessing.BoundedSemaphore(2)
+        assert semaphore.acquire() and semaphore.acquire(timeout=60)
+        assert not semaphore.acquire(block=False)
+        assert not semaphore.acquire(timeout=0.01)
+        semaphore.release()
+        semaphore.release()
+        try:
+            semaphore.release()
+        except ValueError:
+            return
+        raise AssertionError("released too often")
+
+    def recursive():
+        recursive = multiprocessing.RLock()
+        with recursive, recursive, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            assert not pool.submit(recursive.acquire, False).result()
+        try:
+            recursive.release()
+        except AssertionError:
+            return
+        raise OSError("released though nobody held it")
+
+    def condition():
+        condition = multiprocessing.Condition()
+        with condition:
+            assert not condition.wait(timeout=0.01)
+            condition.notify_all()
+
     failed = {}
-    for use in (lock, threads, processes):
+    for use in (lock, threads, processes, queue, bounded, recursive, condition):
         try:
             use()
         except Exception as error:
