@@ -17,6 +17,7 @@ from .plugin_cmd import require_kit
 
 if TYPE_CHECKING:
     from douane.engine import PluginSpec
+    from douane.sandbox import Tier
     from douane_kit.conformance import Report
 
 FINDINGS, UNDECIDED = 1, 3
@@ -102,7 +103,7 @@ def test(
     """
     require_kit("douane plugin test")
     from douane.engine import Plan
-    from douane_kit.conformance import declare, examine, load, run_again
+    from douane_kit.conformance import declare, examine
 
     from .findings_file import read_findings
 
@@ -111,13 +112,7 @@ def test(
     data = [_read(image) for image in images]
     tier = tier_for(Plan(plugins=(plugin,), minimum_sandbox="off"), sandbox)
     if again is not None:
-        saved, cases = load(again)
-        result = run_again(plugin, tier, saved, cases)
-        if as_json:
-            print_json({"code": saved.code, **result.to_json()})
-        else:
-            print_again(saved.code, result)
-        ctx.exit(FINDINGS if result.is_fault else 0)
+        ctx.exit(FINDINGS if _still_fails(plugin, tier, again, as_json=as_json) else 0)
 
     def step(name: str) -> None:
         if not as_json:
@@ -135,6 +130,19 @@ def test(
     else:
         print_conformance(report, commands)
     ctx.exit(FINDINGS if report.findings else UNDECIDED if report.cut_short else 0)
+
+
+def _still_fails(plugin: PluginSpec, tier: Tier, path: str, *, as_json: bool) -> bool:
+    """Run the input of the finding saved in `path`; print and return whether it is still there. Raises PlanError."""
+    from douane_kit.conformance import load, run_again
+
+    finding, cases = load(path)
+    result = run_again(plugin, tier, finding, cases)
+    if as_json:
+        print_json({"code": finding.code, **result.to_json()})
+    else:
+        print_again(finding.code, result)
+    return result.is_fault
 
 
 def _spec(
