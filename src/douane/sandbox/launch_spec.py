@@ -11,7 +11,7 @@ import msgspec
 from douane.errors import SandboxError
 
 from . import seccomp
-from .base_files import ACCOUNTS, DEVICES, USER, host_files
+from .base_files import USER, readable_files
 from .descriptors import Descriptors, can_refuse_descriptors
 from .executables import executables
 from .interpreter import CAGED
@@ -118,9 +118,7 @@ def launch_spec(
         "programs": access.programs,
         "read": [
             *access.paths,
-            *host_files(),
-            *(ACCOUNTS if sandbox.tier is Tier.FULL else ()),
-            *DEVICES,
+            *readable_files(sandbox.tier),
         ],
         "execute": list(access.execute),
         "write": ["/dev/null"] if access.programs else [],

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from douane.errors import SandboxError, SandboxUnavailable
 
 from . import host_limits
-from .base_files import host_files, synthetic_files
+from .base_files import shown_files, synthetic_files
 from .cgroup import Leaf
 from .cgroup_delegation import Absent, delegated
 from .descriptors import Descriptors
@@ -169,7 +169,7 @@ class _Links:
         self.words = [
             *command(
                 bwrap,
-                (*access.paths, *host_files()),
+                (*access.paths, *shown_files()),
                 own_user=access.own_user,
                 read_all=access.read_all,
                 info_fd=info_there,
