@@ -28,9 +28,9 @@ class Handed:
         if name not in self._grants:
             target = self._targets[name]
             if target["kind"] == "socket":
-                import socket
+                from ._granted_socket import open_granted_socket
 
-                self._grants[name] = socket.socket(fileno=target["fd"])
+                self._grants[name] = open_granted_socket(name, target)
             else:
                 self._grants[name] = os.fdopen(target["fd"], "rb")
         return self._grants[name]
@@ -53,3 +53,5 @@ class Handed:
                 self._grants[name].close()
             else:
                 os.close(target["fd"])
+            if target.get("connect_fd") is not None:
+                os.close(target["connect_fd"])

@@ -96,6 +96,7 @@ def _row(number: int, process: PluginProcess) -> tuple[str, ...]:
         f"{name} = {settings[name]!r}" if name in settings else f"{name} = {text} (default)"
         for name, text in {**defaults, **dict.fromkeys(settings, "")}.items()
     )
+    folders = spec.socket_folders()
     return (
         str(number),
         spec.name,
@@ -106,6 +107,9 @@ def _row(number: int, process: PluginProcess) -> tuple[str, ...]:
         f"start {show_duration(spec.start)}, stall {show_duration(spec.stall)}, total {show_duration(spec.timeout)}",
         _resources(spec),
         config,
-        ", ".join(f"{name} = {target}" for name, target in spec.grants.items())
+        ", ".join(
+            f"{name} = {target}" + (f" (path {folders[name]}/*)" if name in folders else "")
+            for name, target in spec.grants.items()
+        )
         + (f" (as {spec.connect_as})" if spec.connect_as is not None else ""),
     )

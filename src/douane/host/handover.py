@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator
 
 import msgspec
 
-from douane.plan.grants import open_grant
+from douane.plan.grants import connect_grant, open_grant
 from douane.plan.model import PluginSpec
 
 from .base import Supplies
+from .broker import Broker
 from .messages import SentGrant, SentRing
 
 
@@ -25,11 +27,12 @@ class Handover(msgspec.Struct, frozen=True):
     def fds(self) -> list[int]:
         """All of them."""
         image = [self.image_fd] if self.image_fd is not None else []
-        return [ring.fd for ring in self.rings] + [grant.fd for grant in self.grants.values()] + image
+        controls = [grant.connect_fd for grant in self.grants.values() if grant.connect_fd is not None]
+        return [ring.fd for ring in self.rings] + [grant.fd for grant in self.grants.values()] + controls + image
 
 
 @contextlib.contextmanager
-def handover(spec: PluginSpec, supplies: Supplies, *, needs_file: bool) -> Iterator[Handover]:
+def handover(spec: PluginSpec, supplies: Supplies, broker: Broker | None, *, needs_file: bool) -> Iterator[Handover]:
     """Open the plugin's descriptors, and close them at the end of the block.
 
     Raises PlanError for a grant that cannot be opened, GrantUnavailable if its service does not answer, and SinkError.
@@ -40,7 +43,7 @@ def handover(spec: PluginSpec, supplies: Supplies, *, needs_file: bool) -> Itera
             closing.callback(os.close, fd)
             return fd
 
-        grants = _open_grants(spec, close_later)
+        grants = _open_grants(spec, broker, close_later)
         image_fd = close_later(supplies.open_file()) if needs_file else None
         # Each plugin has its own open file: the offset of a shared one would be a channel between plugins.
         rings = [
@@ -50,9 +53,20 @@ def handover(spec: PluginSpec, supplies: Supplies, *, needs_file: bool) -> Itera
         yield Handover(rings, grants, image_fd)
 
 
-def _open_grants(spec: PluginSpec, close_later: Callable[[int], int]) -> dict[str, SentGrant]:
+def _open_grants(spec: PluginSpec, broker: Broker | None, close_later: Callable[[int], int]) -> dict[str, SentGrant]:
+    folders = spec.socket_folders()
     grants = {}
     for name in spec.grants:
         fd, kind = open_grant(spec, name)
-        grants[name] = SentGrant(close_later(fd), kind)
+        control = broker.controls.get(name) if broker is not None else None
+        grants[name] = SentGrant(close_later(fd), kind, control, folders.get(name))
     return grants
+
+
+def make_broker(spec: PluginSpec) -> Broker | None:
+    """The broker of a plugin with granted sockets, which has begun; None for other plugins."""
+    names = spec.granted_sockets()
+    if not names:
+        return None
+    targets = {name: functools.partial(connect_grant, spec, name) for name in names}
+    return Broker(spec.name, targets, spec.socket_folders())

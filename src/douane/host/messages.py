@@ -39,6 +39,11 @@ class SentGrant(msgspec.Struct, frozen=True):
 
     fd: int
     kind: str
+    connect_fd: int | None = None
+    """A socket over which the plugin asks for further connections."""
+
+    socket_folder: str | None = None
+    """The folder of the path at which libraries can connect."""
 
 
 class SentRing(msgspec.Struct, frozen=True):

@@ -66,9 +66,10 @@ class SandboxedPlugin:
         readable: Sequence[int] = (),
         writable: Sequence[int] = (),
         stdin: int | None = None,
+        calls: int | None = None,
     ) -> None:
         callbacks = {"on_channel": self._on_channel, "on_end": self._on_process_end}
-        self._process.start(code, keep, readable, writable, stdin, **callbacks)
+        self._process.start(code, keep, readable, writable, stdin, calls, **callbacks)
 
     def stop(self) -> None:
         """See PluginProcess."""

@@ -21,11 +21,12 @@ from douane_plugin import wire
 from . import messages
 from .advice import advise, with_advice
 from .base import Supplies
+from .broker import Broker
 from .conversation import LEVELS, Conversation, Phase, Unusable, check_level, judge_failure
 from .events import PluginReady, TransformDecided
 from .failure import describe_exit
 from .frames import pack
-from .handover import Handover, handover
+from .handover import Handover, handover, make_broker
 from .log import LogLine
 from .loop import Loop
 from .messages import Violation
@@ -48,17 +49,22 @@ class PythonPlugin(SandboxedPlugin):
         self._conversation = Conversation()
         self._answer: messages.Answer | None = None
         self._reader: ChannelReader | None = None
+        self._broker: Broker | None = None
 
     # start
 
     def start(self, supplies: Supplies) -> None:
         """See PluginProcess."""
+        self._broker = make_broker(self.spec)
         try:
-            with handover(self.spec, supplies, needs_file=self.needs == "file") as handed:
+            with handover(self.spec, supplies, self._broker, needs_file=self.needs == "file") as handed:
                 load = self._spawn_with(handed, supplies.log_level)
         except GrantUnavailable as error:
             self.fail("failed", error.code, "could not reach a service that it needs", str(error))
             return
+        finally:
+            if self._broker is not None:
+                self._broker.close_handed()
         self._process.send(pack(wire.LOAD, load))
 
     def _spawn_with(self, handed: Handover, log_level: int) -> messages.Load:
@@ -68,9 +74,11 @@ class PythonPlugin(SandboxedPlugin):
         if self.is_transform:
             self.output, output_fd = open_large_pipe()
         output = [output_fd] if output_fd is not None else []
+        calls = self._broker.calls if self._broker is not None else None
         readable = [handed.image_fd] if handed.image_fd is not None else []
         try:
-            self._spawn(self._code(), handed.fds() + output, readable, scratch.fds if scratch is not None else [])
+            writable = scratch.fds if scratch is not None else []
+            self._spawn(self._code(), handed.fds() + output, readable, writable, calls=calls)
         finally:
             for fd in output:
                 os.close(fd)
@@ -259,6 +267,12 @@ class PythonPlugin(SandboxedPlugin):
             self.fail("failed", "plugin-protocol", "closed its channel without an answer")
         else:
             super()._on_lingering()
+
+    def end(self) -> None:
+        """See PluginProcess."""
+        super().end()
+        if self._broker is not None:
+            self._broker.close()
 
     def release(self) -> None:
         """See PluginProcess."""

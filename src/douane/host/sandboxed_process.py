@@ -39,11 +39,12 @@ class SandboxedProcess:
         readable: Sequence[int] = (),
         writable: Sequence[int] = (),
         stdin: int | None = None,
+        calls: int | None = None,
         *,
         on_channel: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
-        """Start the process. Descriptors in `keep` and `stdin` stay the caller's to close.
+        """Start the process. Descriptors in `keep`, `stdin` and `calls` stay the caller's to close.
 
         `on_channel` is called when the channel can be read, `on_end` when the process has ended. Raises SandboxError.
         """
@@ -61,6 +62,7 @@ class SandboxedProcess:
                 readable=readable,
                 writable=writable,
                 stdin=stdin,
+                calls=calls,
                 stdout=stdout,
                 stderr=stderr,
             )

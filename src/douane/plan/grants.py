@@ -22,11 +22,23 @@ def open_grant(spec: PluginSpec, name: str) -> tuple[int, str]:
     """
     target = spec.grants[name]
     kind, _, address = target.partition(":")
-    subject = f"plugin {spec.name!r}: grant {name!r}"
+    subject = _subject(spec, name)
     if kind not in ("file", "unix", "tcp") or not address:
         raise PlanError(f"{subject} is written file:PATH, unix:PATH or tcp:HOST:PORT, not {target!r:.100}")
     if kind == "file":
         return _open_file(subject, spec.path(address)), "file"
+    return connect_grant(spec, name).detach(), "socket"
+
+
+def _subject(spec: PluginSpec, name: str) -> str:
+    return f"plugin {spec.name!r}: grant {name!r}"
+
+
+def connect_grant(spec: PluginSpec, name: str) -> socket.socket:
+    """Make a connection to the target of the grant `name`, which is not a file. Raises as :func:`open_grant` does."""
+    target = spec.grants[name]
+    kind, _, address = target.partition(":")
+    subject = _subject(spec, name)
     try:
         if kind == "unix":
             peer = connect_unix(spec.path(address), CONNECT_SECONDS, spec.connect_as)
@@ -40,7 +52,7 @@ def open_grant(spec: PluginSpec, name: str) -> tuple[int, str]:
             f"{subject}: {target} does not answer ({error.strerror or error}); check that its service runs"
         ) from error
     peer.settimeout(None)  # a plugin expects a blocking socket, and the flag lives in the shared description
-    return peer.detach(), "socket"
+    return peer
 
 
 def _open_file(subject: str, path: str) -> int:

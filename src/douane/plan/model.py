@@ -67,6 +67,9 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     grants: dict[str, str] = {}
     """The targets of granted resources (``unix:/run/x.sock``), by name."""
 
+    socket_paths: tuple[str, ...] = ()
+    """The sockets in `grants` that libraries in the sandbox can connect to at a path."""
+
     connect_as: str | None = None
     """The user as whom Unix sockets in `grants` are connected; None is the user of Douane."""
 
@@ -112,12 +115,23 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
         """True if the plugin is granted a socket of this kind, ``unix`` or ``tcp``."""
         return any(target.startswith(f"{kind}:") for target in self.grants.values())
 
+    def granted_sockets(self) -> tuple[str, ...]:
+        """The names of all grants that are sockets."""
+        return tuple(name for name, target in self.grants.items() if target.startswith(("unix:", "tcp:")))
+
+    def socket_folders(self) -> dict[str, str]:
+        """The folder in the sandbox of each grant in `socket_paths`, by name. It exists nowhere: the engine answers the
+        calls of connect(2)."""
+        return {name: f"/sockets/{name}" for name in self.socket_paths}
+
     def config_digest(self) -> str:
         """SHA-256 (hex) of the plugin's configuration, grants included, in a canonical form."""
         # What most plugins do not have is left out, so that their digests stay as they are.
         user = [self.connect_as] if self.connect_as is not None else []
         refuse = [self.refuse] if self.refuse is not None else []
-        canonical = msgspec.json.encode([self.config, self.texts, self.grants, *user, *refuse], order="deterministic")
+        paths = [{"socket_paths": self.socket_paths}] if self.socket_paths else []
+        settings = [self.config, self.texts, self.grants, *user, *refuse, *paths]
+        canonical = msgspec.json.encode(settings, order="deterministic")
         return hashlib.sha256(canonical).hexdigest()
 
 

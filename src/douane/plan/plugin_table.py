@@ -24,6 +24,7 @@ MIN_MEMORY = 32 * MiB
 _MAX_STATUS = 125
 
 PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}", re.ASCII)
+_SOCKET_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]{0,47}", re.ASCII)
 _PATTERN = re.compile(r"[a-zA-Z0-9_.:-]{1,255}\*?|\*", re.ASCII)
 
 
@@ -48,6 +49,7 @@ class PluginTable(msgspec.Struct, forbid_unknown_fields=True):
     refuse: list[int] | None = None
     config: dict[str, Any] = {}
     grants: dict[str, str] = {}
+    socket_paths: list[str] = []
     connect_as: str | None = None
     max_output: str | int | None = None
     max_ratio: float | None = None
@@ -115,6 +117,7 @@ def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
             )
     if raw.connect_as is not None and not any(target.startswith("unix:") for target in raw.grants.values()):
         raise PlanError(f"{subject}: 'connect_as' is for grants of the form unix:PATH, and there is none")
+    _check_socket_paths(raw, subject)
     return PluginSpec(
         name=raw.name,
         use=raw.use,
@@ -124,6 +127,7 @@ def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
         may_set=tuple(raw.may_set),
         config=raw.config,
         grants=raw.grants,
+        socket_paths=tuple(dict.fromkeys(raw.socket_paths)),
         connect_as=raw.connect_as,
         only=_doors(raw, subject),
         exempt_roles=tuple(raw.exempt_roles),
@@ -133,6 +137,20 @@ def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
         base=base,
         **settings,
     )
+
+
+def _check_socket_paths(raw: PluginTable, subject: str) -> None:
+    for name in raw.socket_paths:
+        target = raw.grants.get(name)
+        if target is None:
+            raise PlanError(f"{subject}: 'socket_paths' lists names of grants, and there is no grant {name!r:.60}")
+        if not target.startswith(("unix:", "tcp:")):
+            raise PlanError(f"{subject}: 'socket_paths' is for grants of the form unix:PATH or tcp:HOST:PORT")
+        if not _SOCKET_NAME.fullmatch(name):
+            raise PlanError(
+                f"{subject}: the name of a grant in 'socket_paths' is a part of a path, and has at most 48 of "
+                f"a-z A-Z 0-9 _ . - and no dot at its beginning, not {name!r:.60}"
+            )
 
 
 def _doors(raw: PluginTable, subject: str) -> tuple[Door, ...]:

@@ -13,6 +13,7 @@ and a line in `tiers.examine`.
 
 from douane.errors import SandboxError, SandboxUnavailable
 
+from .connect_calls import ConnectCall, receive_call
 from .descriptors import refuse_descriptors
 from .host_limits import explain
 from .interpreter import Interpreter, interpreter
@@ -26,6 +27,7 @@ from .usage import Usage
 
 __all__ = [
     "Bounds",
+    "ConnectCall",
     "FolderUsage",
     "Interpreter",
     "Layer",
@@ -45,6 +47,7 @@ __all__ = [
     "expect",
     "explain",
     "interpreter",
+    "receive_call",
     "refuse_descriptors",
     "start",
 ]

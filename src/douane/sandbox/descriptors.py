@@ -29,6 +29,7 @@ class Descriptors(msgspec.Struct, frozen=True):
     stdin: int | None
     stdout: int
     stderr: int
+    calls: int | None = None
 
     def check(self) -> None:
         """Raise SandboxError for a descriptor that leads elsewhere; protect `readable` memory against writing."""

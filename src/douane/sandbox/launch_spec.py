@@ -126,6 +126,8 @@ def launch_spec(
         "folders": [folder] if temporary != "none" else [],
         "readable": list(descriptors.readable),
         "writable": list(descriptors.writable),
+        "calls": -1 if descriptors.calls is None else descriptors.calls,
+        "calls_filter": b"",
         "numbers": {},
         "filter": b"",
         "sys_path": list(sandbox.interpreter.sys_path),
@@ -137,6 +139,8 @@ def launch_spec(
     if sandbox.tier is not Tier.OFF:
         isolated = sandbox.tier is Tier.FULL or landlock_abi() >= SIGNALS_STAY_INSIDE
         spec["numbers"] = seccomp.numbers()
+        if descriptors.calls is not None:
+            spec["calls_filter"] = seccomp.calls_filter()
         spec["filter"] = seccomp.filter_program(
             Permissions(
                 signals=isolated,
@@ -144,6 +148,7 @@ def launch_spec(
                 programs=access.programs,
                 files=bounds.file_bytes > 0 or temporary != "none",
                 temporary=temporary != "none",
+                connects=descriptors.calls is not None,
                 messages=sandbox.messages and (access.programs or can_refuse_descriptors()),
             )
         )

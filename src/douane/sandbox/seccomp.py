@@ -16,6 +16,7 @@ from .syscalls import Permissions, Test, rules
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
 _KILL_PROCESS = 0x80000000
+_NOTIFY = 0x7FC00000
 _ENOSYS = 38
 _BAD_ARCH, _OPTIMIZE = 2, 8  # enum scmp_filter_attr, seccomp.h
 _LESS, _EQUAL, _MASKED = 2, 4, 7  # enum scmp_compare
@@ -82,6 +83,23 @@ def numbers() -> dict[str, int]:
 
 
 @functools.cache
+def calls_filter() -> bytes:
+    """The BPF program that has the kernel stop connect(2) and ask; other filters decide about all else."""
+    library = _library()
+    context = library.seccomp_init(_ALLOW)
+    if not context:
+        raise SandboxError("libseccomp could not start a filter: the host is out of memory")
+    try:
+        _check(library.seccomp_attr_set(context, _BAD_ARCH, _KILL_PROCESS), "to kill foreign calls")
+        number = library.seccomp_syscall_resolve_name(b"connect")
+        nothing = (_Comparison * 1)()
+        _check(library.seccomp_rule_add_array(context, _NOTIFY, number, 0, nothing), "to stop connect")
+        return _exported(library, context)
+    finally:
+        library.seccomp_release(context)
+
+
+@functools.cache
 def filter_program(permissions: Permissions) -> bytes:
     """The BPF program, an array of struct sock_filter; see `syscalls.rules`. Takes 5 ms. Raises SandboxError."""
     library = _library()
@@ -102,12 +120,16 @@ def filter_program(permissions: Permissions) -> bytes:
                 library.seccomp_rule_add_array(context, action, number, len(tests), comparisons),
                 f"a rule for {name}",
             )
-        with open(os.memfd_create("filter"), "r+b") as file:
-            _check(library.seccomp_export_bpf(context, file.fileno()), "to export its filter")
-            file.seek(0)
-            return file.read()
+        return _exported(library, context)
     finally:
         library.seccomp_release(context)
+
+
+def _exported(library: ctypes.CDLL, context: object) -> bytes:
+    with open(os.memfd_create("filter"), "r+b") as file:
+        _check(library.seccomp_export_bpf(context, file.fileno()), "to export its filter")
+        file.seek(0)
+        return file.read()
 
 
 def _comparison(test: Test) -> _Comparison:

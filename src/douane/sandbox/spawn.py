@@ -17,6 +17,7 @@ from . import host_limits
 from .base_files import shown_files, synthetic_files
 from .cgroup import Leaf
 from .cgroup_delegation import Absent, delegated
+from .connect_calls import can_read_calls
 from .descriptors import Descriptors
 from .executables import find_program
 from .interpreter import CAGED
@@ -39,6 +40,7 @@ def start(
     readable: Sequence[int] = (),
     writable: Sequence[int] = (),
     stdin: int | None = None,
+    calls: int | None = None,
     stdout: int,
     stderr: int,
 ) -> SandboxProcess:
@@ -48,14 +50,18 @@ def start(
     executed, unless the program speaks. keep: further descriptors, which keep their numbers; sockets must be connected
     streams, because a datagram socket can send to anybody. readable: descriptors whose file may be opened again through
     /proc/self/fd/N, for reading only. writable: files without a name that may be opened again for writing as well, up
-    to `Bounds.file_bytes`. stdin: None for an empty one. The process inherits nothing else; its environment is a fixed
+    to `Bounds.file_bytes`. stdin: None for an empty one. calls: the
+    launcher's end of a socket, to send the descriptor that tells of calls of connect(2) (`connect_calls`), if libraries
+    may call it. The process inherits nothing else; its environment is a fixed
     minimum, its working directory is /.
 
     Call it from a thread that outlives the sandbox: the kernel kills the process when the thread that started it ends
     (PR_SET_PDEATHSIG(2const)).
     """
-    descriptors = Descriptors(channel, tuple(keep), tuple(readable), tuple(writable), stdin, stdout, stderr)
+    descriptors = Descriptors(channel, tuple(keep), tuple(readable), tuple(writable), stdin, stdout, stderr, calls)
     try:
+        if calls is not None:
+            _check_calls(sandbox)
         descriptors.check()
         lowest = os.dup(channel)
         os.close(lowest)
@@ -112,6 +118,20 @@ def _start(sandbox: SandboxSpec, run: PythonRuntime | Program, descriptors: Desc
         return running
 
 
+def _check_calls(sandbox: SandboxSpec) -> None:
+    if not can_read_calls():
+        raise SandboxError(
+            f"{sandbox.name}: 'socket_paths' needs the capability CAP_SYS_PTRACE, which Douane lacks here, to read "
+            "where a library connects to: give it (docker run --cap-add SYS_PTRACE), run Douane as an ordinary user, "
+            "or leave 'socket_paths' out and use self.grant(...).connect()"
+        )
+    if sandbox.tier is Tier.OFF:
+        raise SandboxError(
+            f"{sandbox.name}: 'socket_paths' needs the tier full or strict: without a sandbox, nothing stops a "
+            "library's connect(2) and asks Douane; use self.grant(...).connect()"
+        )
+
+
 class _Links:
     """What connects the engine, bwrap and the launcher; descriptors of the other side are closed by `theirs`."""
 
@@ -135,6 +155,8 @@ class _Links:
         self.leash = self.engine_fd = -1
         self.family = Family()
         self.fds: set[int] = {descriptors.channel, *descriptors.handed}
+        if descriptors.calls is not None:
+            self.fds.add(descriptors.calls)
         """Descriptors that the process inherits."""
 
         if sandbox.tier is Tier.FULL or access.forks:

@@ -165,6 +165,9 @@ class Permissions(msgspec.Struct, frozen=True):
     temporary: bool = False
     """It has a private /tmp."""
 
+    connects: bool = False
+    """Another filter stops each connect(2), and the engine answers it (`connect_calls`)."""
+
     messages: bool = False
     """sendmsg(2), which can pass descriptors."""
 
@@ -187,6 +190,9 @@ def rules(permissions: Permissions) -> list[Rule]:
     if permissions.temporary:
         refused -= _MODES
         table += [(name, 0, ()) for name in sorted(_MODES)]
+    if permissions.connects:
+        refused -= {"socket", "connect"}
+        table += _connecting()
     table += [(name, EPERM, ()) for name in sorted(refused)]
     table += [(name, EOPNOTSUPP, ()) for name in sorted(_ATTRIBUTES)]
     # A lock on a granted file would keep out the service that it belongs to. Programs go on without (flock(2)).
@@ -243,6 +249,16 @@ def _memory() -> list[Rule]:
         ("mmap", None, (Test(3, 0x20, 0x21 | 0x100 | 0x40000),)),
         *(("mmap", EPERM, (Test(3, bits, bits),)) for bits in _MAP_UNCOUNTED),
         *(("madvise", None, (Test(2, advice),)) for advice in _MADVISE),
+    ]
+
+
+def _connecting() -> list[Rule]:
+    """A Unix stream socket, which leads nowhere before it is connected. A datagram socket could send at once."""
+    return [
+        ("connect", None, ()),
+        ("socket", None, (Test(0, 1), Test(1, 1, _SOCK_STREAM_MASK), Test(2, 0))),
+        ("socket", EPERM, (Test(0, 0),)),
+        *(("socket", EPERM, (Test(0, 1 << bit, 1 << bit),)) for bit in range(1, 16)),
     ]
 
 

@@ -10,7 +10,9 @@ import tempfile
 from pathlib import Path
 
 from douane import sandbox
+from douane.host.broker import Broker
 from support.sandbox.process import Cell, ring, wait_until_nobody_holds
+from support.services import Service
 
 REFUSED = (1, 2, 3, 13, 38)
 
@@ -34,6 +36,22 @@ def check(tier: sandbox.Tier) -> None:
         assert cell.returned("start_threads", 8) == 8
         assert cell.ask("allocate", 1 << 30)["raised"] == "MemoryError"
         assert cell.report.layers["identity"]["own_user"] is False
+    check_calls(tier)
+
+
+def check_calls(tier: sandbox.Tier) -> None:
+    """The engine can read where a library connects to, and that is all that a library can connect to."""
+    with Service() as service, Service(unix=True) as stranger:
+        port = int(service.target.rpartition(":")[2])
+        broker = Broker("cell", {"svc": lambda: socket.create_connection(("127.0.0.1", port))}, {"svc": "/sockets/svc"})
+        try:
+            with Cell(tier, calls=broker.calls) as cell:
+                assert cell.returned("shout_at", "/sockets/svc/socket", "hello") == "HELLO"
+                assert cell.refused("connect_path", stranger.target.removeprefix("unix:")) in REFUSED
+                assert cell.refused("read", f"/proc/{os.getpid()}/mem") in REFUSED
+        finally:
+            broker.close()
+        assert (service.accepted, stranger.accepted) == (1, 0)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "own")
         file.write_text("pass")

@@ -36,6 +36,7 @@ class Cell:
         keep: Sequence[int] = (),
         readable: Sequence[int] = (),
         writable: Sequence[int] = (),
+        calls: int | None = None,
         interpreter: sandbox.Interpreter | None = None,
     ) -> None:
         base = interpreter or sandbox.interpreter()
@@ -60,6 +61,7 @@ class Cell:
                     keep=keep,
                     readable=readable,
                     writable=writable,
+                    calls=calls,
                     stdout=written,
                     stderr=written,
                 )

@@ -67,7 +67,7 @@ def _close(spec: LaunchSpec, layers_report: dict[str, Any]) -> bool:
         if fd != number:
             os.dup2(fd, number)
     keep = {0, 1, 2, spec["channel"], *spec["keep"]}
-    close_all_but(keep | {fd for fd in (spec["leash"], spec["engine_fd"]) if fd >= 0})
+    close_all_but(keep | {fd for fd in (spec["leash"], spec["engine_fd"], spec["calls"]) if fd >= 0})
     tier = spec["tier"]
     layers_report["namespaces"] = spec["namespaces"]
     layers_report["cgroup"] = spec["cgroup"]
@@ -76,7 +76,7 @@ def _close(spec: LaunchSpec, layers_report: dict[str, Any]) -> bool:
         layers.bound_tmpfs(*spec["tmpfs"])
     if tier != "off":
         layers_report["identity"] = layers.become(spec["uid"], spec["read_all"])
-        layers.harden()
+        layers.harden(readable=spec["calls"] >= 0 and spec["uid"] < 0)
     if spec["engine_fd"] >= 0:
         from . import keeper
 
@@ -93,6 +93,8 @@ def _close(spec: LaunchSpec, layers_report: dict[str, Any]) -> bool:
     read: list[str | int] = [*spec["read"], *spec["readable"], *own_files, *bounds]
     write: list[str | int] = [*spec["write"], *spec["writable"]]
     layers_report["landlock"] = layers.landlock(spec["numbers"], abi, read, spec["execute"], write, spec["folders"])
+    if spec["calls"] >= 0:
+        layers.stop_calls(spec["numbers"], spec["calls_filter"], spec["calls"])
     layers_report["seccomp"] = layers.seccomp(spec["numbers"], spec["filter"])
     return abi >= 6
 

@@ -60,6 +60,12 @@ class LaunchSpec(TypedDict):
     writable: list[int]
     """Descriptors of `keep` whose files may be opened again."""
 
+    calls: int
+    """A socket to send the descriptor that tells of calls of connect(2); -1 if these are refused."""
+
+    calls_filter: bytes
+    """The filter that stops them."""
+
     numbers: dict[str, int]
     """Numbers of system calls."""
 

@@ -20,6 +20,8 @@ _SIGKILL = 9
 
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT = 2, 4, 8, 32
 _RLIMIT_NOFILE, _F_DUPFD, _F_DUPFD_CLOEXEC = 7, 0, 1030
+_NEW_LISTENER = 1 << 3  # SECCOMP_FILTER_FLAG_NEW_LISTENER, seccomp(2)
+_SOL_SOCKET, _SCM_RIGHTS = 1, 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
 _CHANGE = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 12
 """REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG, MAKE_SYM; with _REFER, from ABI 2, also from folder to folder."""
@@ -79,10 +81,12 @@ def die_with(parent: int) -> None:
         os._exit(70)
 
 
-def harden() -> None:
-    """Get no privileges by exec, and let no other process of this user look inside."""
+def harden(*, readable: bool) -> None:
+    """Get no privileges by exec, and let no other process of this user look inside, unless the engine, which is one,
+    must read this one's memory (`readable`). Other sandboxes cannot even then: Landlock keeps them from tracing."""
     call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if not readable:
+        call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def limit(limits: list[tuple[str, int, int]]) -> dict[str, int]:
@@ -219,3 +223,18 @@ def seccomp(numbers: dict[str, int], program: bytes) -> int:
     fprog = packed((len(program) // 8, 8), (memory.address, 8))
     call("syscall", numbers["seccomp"], 1, 1, fprog)  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC
     return len(program) // 8
+
+
+def stop_calls(numbers: dict[str, int], program: bytes, channel: int) -> None:
+    """Have the kernel stop the calls that the BPF `program` names, and send the descriptor that tells of them over the
+    socket `channel`, which is closed. A call fails when nobody holds that descriptor any more (seccomp_unotify(2))."""
+    memory = Memory(program)
+    fprog = packed((len(program) // 8, 8), (memory.address, 8))
+    listener = call("syscall", numbers["seccomp"], 1, _NEW_LISTENER, fprog)
+    byte = Memory(b"\0")
+    vector = Memory(packed((byte.address, 8), (1, 8)))
+    control = Memory(packed((20, 8), (_SOL_SOCKET, 4), (_SCM_RIGHTS, 4), (listener, 4), (0, 4)))
+    header = packed((0, 8), (0, 8), (vector.address, 8), (1, 8), (control.address, 8), (24, 8), (0, 8))
+    call("sendmsg", channel, header, 0)
+    os.close(listener)
+    os.close(channel)

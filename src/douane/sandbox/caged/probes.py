@@ -28,7 +28,7 @@ def attempt(spec: LaunchSpec, isolated: bool) -> dict[str, str]:
         "read the host's accounts": _read_accounts,
         "create a file": lambda: _create("/" if spec["tier"] == "full" else "/tmp/"),  # noqa: S108
         "internet socket": lambda: call("socket", _AF_INET, _SOCK_STREAM, 0),
-        "unix socket": lambda: call("socket", _AF_UNIX, _SOCK_STREAM, 0),
+        "unix socket": _connect_elsewhere if spec["calls"] >= 0 else lambda: call("socket", _AF_UNIX, _SOCK_STREAM, 0),
         "ptrace": lambda: call("ptrace", 0, 0, 0, 0),
         "unshare": lambda: call("unshare", 0),
         "memfd_create": lambda: call("syscall", n["memfd_create"], 0, 0),
@@ -72,6 +72,20 @@ def _create(folder: str) -> None:
     name = f"{folder}.douane-probe-{os.getpid()}"
     os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     os.unlink(name)
+
+
+def _connect_elsewhere() -> None:
+    """The engine refuses it with EPERM. The kernel would look for the path, and answer ENOENT."""
+    fd = call("socket", _AF_UNIX, _SOCK_STREAM, 0)
+    try:
+        call("connect", fd, b"\1\0/nowhere/socket\0", 18)
+    except OSError as error:
+        if error.errno == errno.EPERM:
+            raise
+        text = f"the engine does not decide about connect(2): {os.strerror(error.errno or 0)}"
+        raise RuntimeError(text) from error
+    finally:
+        os.close(fd)
 
 
 def _fork(numbers: dict[str, int]) -> None:

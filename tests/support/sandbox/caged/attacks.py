@@ -145,6 +145,90 @@ def connect(port):
         return "connected"
 
 
+def _address(text):
+    """A struct sockaddr_un; @ at the beginning is an abstract name."""
+    path = text.encode()
+    if path.startswith(b"@"):
+        path = b"\0" + path[1:]
+    return b"\1\0" + path + (b"" if len(path) >= 108 else b"\0")
+
+
+def connect_path(text, fd=None):
+    """Connect a new socket, or the descriptor `fd`, to a path, as a C library does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+        address = _address(text)
+        _checked(libc.connect(made.fileno() if fd is None else fd, address, len(address)))
+        return "connected"
+
+
+def shout_at(text, message):
+    """Connect to a path with the interpreter's own socket, send, and return the answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+        made.connect(text)
+        made.sendall(message.encode())
+        return made.recv(100).decode()
+
+
+def keeps_flags(text):
+    """The flags of a socket before it is connected to a path, and after."""
+    import fcntl
+
+    flags = []
+    for blocking in (True, False):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+            made.setblocking(blocking)
+            os.set_inheritable(made.fileno(), blocking)
+            before = fcntl.fcntl(made, fcntl.F_GETFL), fcntl.fcntl(made, fcntl.F_GETFD)
+            made.connect(text)
+            flags.append(before == (fcntl.fcntl(made, fcntl.F_GETFL), fcntl.fcntl(made, fcntl.F_GETFD)))
+    return flags
+
+
+def connect_memory(address, length):
+    """Connect to an address that is not in this process's memory."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+        _checked(libc.connect(made.fileno(), ctypes.c_void_p(address), length))
+
+
+def connect_racing(allowed, forbidden, count):
+    """Change the address while it is read; return how many calls succeeded."""
+    room = ctypes.create_string_buffer(max(len(_address(allowed)), len(_address(forbidden))) + 1)
+    ended = threading.Event()
+
+    def flip():
+        while not ended.is_set():
+            for each in (allowed, forbidden):
+                ctypes.memmove(room, _address(each), len(_address(each)))
+
+    thread = threading.Thread(target=flip)
+    thread.start()
+    worked = 0
+    for _ in range(count):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+            worked += libc.connect(made.fileno(), room, len(room)) == 0
+    ended.set()
+    thread.join()
+    return worked
+
+
+def listen_at(text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+        made.bind(text)
+        made.listen()
+
+
+def send_unconnected(text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+        made.sendto(b"x", text)
+
+
+def send_descriptor(text):
+    """Send a descriptor over a connection to a path."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+        made.connect(text)
+        socket.send_fds(made, [b"x"], [0])
+
+
 def reconnect(fd, port):
     """Connect a granted socket to another address."""
     with socket.socket(fileno=os.dup(fd)) as granted:
