@@ -68,6 +68,12 @@ test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: in
 	@$(COMPILE)
 	$(GLANCE_PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m glance tests/glance $(ARGS)
 
+.PHONY: test-libraries
+test-libraries: $(VENV_DEV)  ## plugins with the libraries that operators use, in both tiers: installs them, 400 MB
+	@scripts/libraries-env.sh
+	@$(COMPILE)
+	$(PYTEST) $(PARALLEL) -m libraries tests/libraries $(ARGS)
+
 .PHONY: test-tempest
 test-tempest: $(VENV_DEV)  ## OpenStack's own tests of the image service, with Douane in it and without: the same results
 	@scripts/glance-env.sh postgresql keystone clients tempest 33
@@ -131,8 +137,8 @@ clean:  ## remove caches and what was built
 	find src sdk kit tests bench examples scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: distclean
-distclean: clean  ## the same, and .venv and .glance
-	rm -rf .venv .glance
+distclean: clean  ## the same, and .venv, .glance and .libraries
+	rm -rf .venv .glance .libraries
 
 $(VENV_RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml sdk/pyproject.toml scripts/setup.sh
 	@scripts/setup.sh runtime

@@ -1,0 +1,5 @@
+"""`python -m douane` is the command `douane`."""
+
+from douane.cli.main import run
+
+run()
