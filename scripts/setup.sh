@@ -98,6 +98,9 @@ if [ "$purpose" = dev ]; then
     need gcc compiles                                                              # the plugins that are written in C
     need libc6-dev compiles
     need clamav-daemon is_program clamd                                            # the example that asks it
+    for program in clamav:clamscan gpgv:gpgv gpg:gpg file:file; do
+        need "${program%:*}" is_program "${program#*:}"                            # programs with files of their own
+    done
 fi
 if [ "${#missing[@]}" -gt 0 ]; then
     install "${missing[@]}"

@@ -4,6 +4,7 @@
   * PlanError                    ``wrong-configuration``, exit code 2
   * SandboxError                 ``sandbox-failed``
     + SandboxUnavailable
+    + GrantReplaced
   * GrantUnavailable             ``grant-unavailable``
   * SourceError                  ``unreadable``, or one of its `codes`
   * LimitExceeded                ``transform-limit``
@@ -58,6 +59,10 @@ class SandboxError(DouaneError):
 
 class SandboxUnavailable(SandboxError):
     """This machine does not give the tier that was requested; the message names the missing layer."""
+
+
+class GrantReplaced(SandboxError):
+    """A granted file or folder was replaced while the sandbox was built: another attempt shows the plugin the new."""
 
 
 class GrantUnavailable(DouaneError):

@@ -27,6 +27,26 @@ class Warned(msgspec.Struct, frozen=True):
     """For the tenant."""
 
 
+class GrantedContent(msgspec.Struct, frozen=True):
+    """A granted file or folder, as it was when the plugin was started."""
+
+    kind: str
+    """``file`` or ``dir``."""
+
+    bytes: int
+    """The length of the file, or of all files in the folder."""
+
+    modified: str
+    """The time of its last change, in UTC; of a folder, of the last change of anything in it."""
+
+    sha256: str | None = None
+    """Of a file, digest (hex) of its content; None if it is longer than 64 MiB. Of a folder, of its listing: the names,
+    kinds, lengths and times of all that is in it."""
+
+    files: int | None = None
+    """The number of files and folders in a folder."""
+
+
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """What exactly was run: enough to say later whether it would be the same today."""
 
@@ -50,6 +70,9 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
     config_sha256: str | None = None
     """Digest (hex) of its configuration, grants included."""
+
+    grants: dict[str, GrantedContent] = {}
+    """The granted files and folders, by name."""
 
     sandbox: str
     """The tier of its sandbox."""

@@ -40,9 +40,11 @@ def test_a_file_begins_with_the_lines_that_use_it(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.suffix != ".c"], ids=name_of)
 def test_the_lines_are_a_valid_plan(path: Path, program: Run, tmp_path: Path) -> None:
-    """The lines are unchanged, except for the interpreter with numpy and the socket of a daemon."""
+    """The lines are unchanged, except for the interpreter with numpy, the socket of a daemon, and a database."""
     text = synopsis(path).replace("plugins/", f"{PLUGINS}/").replace("file:rules/", f"file:{EXAMPLES}/rules/")
-    text = text.replace("/opt/douane/numpy/bin/python", sys.executable)
+    text = text.replace("/opt/douane/numpy/bin/python", sys.executable).replace(
+        "/var/lib/clamav", str(EXAMPLES / "rules")
+    )
     plan = tmp_path / "plan.toml"
     # A short path: a socket's has 107 characters at most (unix(7)).
     with socket.socket(socket.AF_UNIX) as daemon, TemporaryDirectory(dir="/tmp") as folder:

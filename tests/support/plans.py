@@ -20,7 +20,7 @@ def toml_value(value: object) -> str:
 
 def plugin(use: str, name: str = "", **keys: object) -> str:
     """A ``[[plugin]]`` table, named like the plugin unless `name` is given."""
-    lines = ["[[plugin]]", f'name = "{name or use}"', f'use = "{use}"']
+    lines = ["[[plugin]]", f'name = "{name or use}"', f"use = {toml_value(use)}"]
     return "\n".join([*lines, *(f"{key} = {toml_value(value)}" for key, value in keys.items())]) + "\n"
 
 

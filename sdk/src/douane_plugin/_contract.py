@@ -209,11 +209,12 @@ class _Plugin:
             self._douane.alive()
 
     def grant(self, name: str) -> Any:
-        """Return the open file or socket that the operator's configuration binds to `name`.
+        """Return the open file, the folder or the socket that the operator's configuration binds to `name`.
 
-        A ``file:`` grant is a file object, open for reading bytes; a ``unix:`` or ``tcp:`` grant is a connected
-        ``socket.socket``. Every call returns the same object. Raises LookupError, with the names of all grants, if
-        there is none of that name.
+        A ``file:`` grant is a file object, open for reading bytes, and its `path` is where a library or a program can
+        open the same file. A ``dir:`` grant is an ``os.PathLike`` with the folder's `path`: the plugin can read all
+        that is in it. A ``unix:`` or ``tcp:`` grant is a connected ``socket.socket``. Every call returns the same
+        object. Raises LookupError, with the names of all grants, if there is none of that name.
         """
         if self._douane is None:
             raise LookupError(f"no grant named {name!r}: the plugin runs outside of Douane")

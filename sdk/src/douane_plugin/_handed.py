@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ._granted import GrantedFile, GrantedFolder
 from ._scratch import Scratch
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ class Handed:
         self._scratch: tuple[Scratch, ...] = ()
 
     def grant(self, name: str) -> Any:
-        """Return the file or socket of the grant `name`. Raises LookupError."""
+        """Return the file, folder or socket of the grant `name`. Raises LookupError."""
         if name not in self._targets:
             names = ", ".join(self._targets) or "nothing"
             raise LookupError(f"the operator's configuration grants {names} to this plugin, not {name!r}")
@@ -31,8 +32,10 @@ class Handed:
                 from ._granted_socket import open_granted_socket
 
                 self._grants[name] = open_granted_socket(name, target)
+            elif target["kind"] == "dir":
+                self._grants[name] = GrantedFolder(name, target["path"])
             else:
-                self._grants[name] = os.fdopen(target["fd"], "rb")
+                self._grants[name] = GrantedFile(target["fd"], name, target.get("path"))
         return self._grants[name]
 
     @property
@@ -49,6 +52,8 @@ class Handed:
     def close_grants(self) -> None:
         """Close the files and sockets of all grants, opened or not."""
         for name, target in self._targets.items():
+            if "fd" not in target:
+                continue
             if name in self._grants:
                 self._grants[name].close()
             else:

@@ -56,6 +56,11 @@ def plan(choice: PlanOptions, as_json: bool) -> None:
                 f"{process.spec.name}: exit status 1 refuses the image, and programs that fail exit with 1 as well: "
                 "let it refuse by another status, and set refuse = [10]"
             )
+        if private := process.private_grants():
+            click.echo(
+                f"{process.spec.name}: not every user can read all of {', '.join(private)}; if Douane is root, the "
+                "plugin keeps the capability CAP_DAC_READ_SEARCH (`chmod -R a+rX` avoids that)"
+            )
     if not can_refuse(processes):
         click.echo('every image is let in, whatever the plugins say: none has mode = "enforce"')
 

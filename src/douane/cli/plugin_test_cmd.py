@@ -56,7 +56,7 @@ STEPS = {
     "grants",
     metavar="NAME=TARGET",
     multiple=True,
-    help="Grant file:PATH, unix:PATH or tcp:HOST:PORT. Repeatable.",
+    help="Grant file:PATH, dir:PATH, unix:PATH or tcp:HOST:PORT. Repeatable.",
 )
 @click.option(
     "--property",

@@ -13,6 +13,7 @@ import msgspec
 
 from douane.plan.model import PluginSpec
 from douane.plan.modules import module_beside
+from douane.plan.path_grants import granted_path
 from douane.sandbox import Tier
 from douane.sandbox.spec import TEMPORARY_BYTES
 from douane.sandbox.syscalls import PROGRAMS, REFUSED, SIGNALS
@@ -201,6 +202,11 @@ def _about_path(cause: Cause, view: View) -> str:
     if any(path == root or path.startswith(root.rstrip("/") + "/") for root in view.visible):
         if cause.errno == errno.ENOENT:
             return ""  # a file that is missing for everybody
+        if cause.errno == errno.EACCES and _is_granted(path, view):
+            return (
+                f"it shows {shown} for reading only. It shows neither the target of a link that leaves a granted "
+                "folder, nor a granted file that was replaced after the start: grant that, too, or its folder (dir:)"
+            )
         return f"it shows {shown} for reading only, and nothing can be written there"
     if (
         cause.errno == errno.ENOENT
@@ -214,6 +220,11 @@ def _about_path(cause: Cause, view: View) -> str:
     return f"it does not show {shown}{_remedy(path, view)}"
 
 
+def _is_granted(path: str, view: View) -> bool:
+    granted = [place for name in view.spec.grants if (place := granted_path(view.spec, name)) is not None]
+    return any(path == place or path.startswith(f"{place}/") for place in granted)
+
+
 def _is_beside(path: str, view: View) -> bool:
     return view.file is not None and path.startswith(os.path.dirname(os.path.abspath(view.file)) + "/")
 
@@ -224,9 +235,10 @@ def _remedy(path: str, view: View) -> str:
         folder = os.path.dirname(os.path.abspath(view.file)) + "/"
         entry, slash, _ = path.removeprefix(folder).partition("/")
         return f", which is beside the plugin's file: set {_with('modules', view.spec.modules, entry + slash)}"
+    target = _quoted("file:" + path)
     if view.is_program:
-        return ", and no key shows it to a program (exec:)"
+        return f". If the program needs it, set grants = {{ NAME = {target} }}, or dir: for a folder"
     return (
-        f". If the plugin needs that file, set grants = {{ NAME = {_quoted('file:' + path)} }} and use "
-        'self.grant("NAME")'
+        f". If the plugin needs it, set grants = {{ NAME = {target} }}, or dir: for a folder, and use "
+        'self.grant("NAME").path'
     )

@@ -96,6 +96,12 @@ class PluginProcess(Protocol):
     def provenance(self) -> Provenance:
         """The provenance of the plugin: its code, configuration and sandbox."""
 
+    def private_grants(self) -> tuple[str, ...]:
+        """The paths of granted files and folders that not every user can read."""
+
+    def has_current_grants(self) -> bool:
+        """False if a granted file or folder has been replaced since the start."""
+
     def scratch_used(self) -> int:
         """Bytes that the scratch files take on the disk now."""
 

@@ -13,6 +13,7 @@ from .advice import with_advice
 from .base import Supplies
 from .events import PluginReady
 from .failure import describe_exit
+from .handover import opened_grants
 from .log import LogLine
 from .loop import Loop
 from .messages import ImageFacts
@@ -41,7 +42,8 @@ class ExecPlugin(SandboxedPlugin):
         """See PluginProcess."""
         read, self._stdin = open_large_pipe()
         try:
-            self._spawn(sandbox.Program(self.plugin.code.argv), stdin=read)
+            with opened_grants(self.spec) as grants:
+                self._spawn(sandbox.Program(self.plugin.code.argv), stdin=read, grants=grants)
         finally:
             os.close(read)
 

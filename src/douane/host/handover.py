@@ -1,4 +1,4 @@
-"""The descriptors that a plugin's process is handed at its start."""
+"""What a plugin's process is handed at its start: descriptors, and the paths that its sandbox shows."""
 
 from __future__ import annotations
 
@@ -9,26 +9,47 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from douane.plan.grants import connect_grant, open_grant
+from douane import sandbox
+from douane.plan.grants import check_target, connect_grant
 from douane.plan.model import PluginSpec
+from douane.plan.path_grants import is_path_target, open_path_grant
+from douane.report import GrantedContent
 
 from .base import Supplies
 from .broker import Broker
 from .messages import SentGrant, SentRing
 
 
+class OpenGrants(msgspec.Struct, frozen=True):
+    """The grants of a plugin. This process's copies of the descriptors are closed when the plugin's process has its
+    own."""
+
+    sent: dict[str, SentGrant]
+    """For LOAD."""
+
+    paths: tuple[sandbox.GrantedPath, ...]
+    """For the sandbox."""
+
+    contents: dict[str, GrantedContent]
+    """For the report."""
+
+    def fds(self) -> list[int]:
+        """The descriptors that the plugin's process gets."""
+        controls = [grant.connect_fd for grant in self.sent.values() if grant.connect_fd is not None]
+        return [grant.fd for grant in self.sent.values() if isinstance(grant.fd, int)] + controls
+
+
 class Handover(msgspec.Struct, frozen=True):
     """This process's copies of the descriptors. They are closed when the plugin's process has its own."""
 
     rings: list[SentRing]
-    grants: dict[str, SentGrant]
+    grants: OpenGrants
     image_fd: int | None
 
     def fds(self) -> list[int]:
         """All of them."""
         image = [self.image_fd] if self.image_fd is not None else []
-        controls = [grant.connect_fd for grant in self.grants.values() if grant.connect_fd is not None]
-        return [ring.fd for ring in self.rings] + [grant.fd for grant in self.grants.values()] + controls + image
+        return [ring.fd for ring in self.rings] + self.grants.fds() + image
 
 
 @contextlib.contextmanager
@@ -43,7 +64,7 @@ def handover(spec: PluginSpec, supplies: Supplies, broker: Broker | None, *, nee
             closing.callback(os.close, fd)
             return fd
 
-        grants = _open_grants(spec, broker, close_later)
+        grants = _open_all(spec, broker, close_later)
         image_fd = close_later(supplies.open_file()) if needs_file else None
         # Each plugin has its own open file: the offset of a shared one would be a channel between plugins.
         rings = [
@@ -53,14 +74,37 @@ def handover(spec: PluginSpec, supplies: Supplies, broker: Broker | None, *, nee
         yield Handover(rings, grants, image_fd)
 
 
-def _open_grants(spec: PluginSpec, broker: Broker | None, close_later: Callable[[int], int]) -> dict[str, SentGrant]:
+@contextlib.contextmanager
+def opened_grants(spec: PluginSpec) -> Iterator[OpenGrants]:
+    """Open the grants alone, and close them at the end of the block. Raises PlanError, GrantUnavailable."""
+    with contextlib.ExitStack() as closing:
+
+        def close_later(fd: int) -> int:
+            closing.callback(os.close, fd)
+            return fd
+
+        yield _open_all(spec, None, close_later)
+
+
+def _open_all(spec: PluginSpec, broker: Broker | None, close_later: Callable[[int], int]) -> OpenGrants:
     folders = spec.socket_folders()
-    grants = {}
-    for name in spec.grants:
-        fd, kind = open_grant(spec, name)
-        control = broker.controls.get(name) if broker is not None else None
-        grants[name] = SentGrant(close_later(fd), kind, control, folders.get(name))
-    return grants
+    sent: dict[str, SentGrant] = {}
+    paths, contents = [], {}
+    for name, target in spec.grants.items():
+        check_target(f"plugin {spec.name!r}: grant {name!r}", target)
+        if not is_path_target(target):
+            fd = close_later(connect_grant(spec, name).detach())
+            control = broker.controls.get(name) if broker is not None else None
+            sent[name] = SentGrant("socket", fd, connect_fd=control, socket_folder=folders.get(name))
+            continue
+        grant = open_path_grant(spec, name)
+        close_later(grant.fd)
+        kind = grant.content.kind
+        sent[name] = SentGrant(kind, grant.fd if kind == "file" else msgspec.UNSET, path=grant.path or msgspec.UNSET)
+        contents[name] = grant.content
+        if grant.granted is not None:
+            paths.append(grant.granted)
+    return OpenGrants(sent, tuple(paths), contents)
 
 
 def make_broker(spec: PluginSpec) -> Broker | None:

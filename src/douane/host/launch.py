@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Literal
 
 from douane import sandbox
-from douane.errors import PlanError, SandboxError
+from douane.errors import GrantReplaced, PlanError, SandboxError
 from douane.plan.resolve import ResolvedPlan, ResolvedPlugin
 from douane.plan.source_scan import Kind
 from douane.sandbox.spec import TEMPORARY_BYTES, TEMPORARY_FILES
@@ -32,6 +32,10 @@ BYTES_FOR_EACH_FILE = 16 * KiB
 MOST_FILES = 16384
 """With `scratch`, the private /tmp may have one file for each of so many bytes, up to so many as the engine
 can measure: 16,000 take 80 ms."""
+
+_ATTEMPTS = 4
+"""Starts of all plugins: a kind that the source does not show takes a second one, and so does a granted file that is
+replaced meanwhile."""
 
 Until = Literal["ready", "described"]
 
@@ -86,7 +90,8 @@ def _launch(
     until: Until,
     stores_received: bool,
 ) -> Launched:
-    for _ in range(2):
+    replaced: GrantReplaced | None = None
+    for _ in range(_ATTEMPTS):
         launched = Launched(resolved, tier, options, sink, stores_received=stores_received)
         try:
             launched.start(until)
@@ -95,10 +100,14 @@ def _launch(
                 _WORKING.add(tier)
                 return launched
             resolved = resolved.with_kinds(launched.kinds())
+        except GrantReplaced as error:
+            replaced = error
         except BaseException:
             launched.close()
             raise
         launched.close()
+    if replaced is not None:
+        raise replaced
     raise PlanError("a plugin describes itself differently each time it is loaded; its class must be the same")
 
 
@@ -186,9 +195,9 @@ class Launched:
         return {plugin.spec.name: Kind(plugin.is_transform, plugin.needs == "file") for plugin in self.plugins}
 
     def are_alive(self) -> bool:
-        """False if a plugin has ended, or failed, while it waited for an image."""
+        """False if a plugin has ended, or failed, while it waited for an image, or if a granted file was replaced."""
         self.loop.poll(_ignore)
-        return all(plugin.verdict is None for plugin in self.plugins)
+        return all(plugin.verdict is None and plugin.has_current_grants() for plugin in self.plugins)
 
     def measure_disk(self) -> None:
         """Note how much temporary files take now."""

@@ -34,11 +34,16 @@ class Violation(Exception):
 # engine -> plugin
 
 
-class SentGrant(msgspec.Struct, frozen=True):
-    """A granted resource: the descriptor, and ``file`` or ``socket``."""
+class SentGrant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A granted resource. `kind` is ``file``, ``dir`` or ``socket``."""
 
-    fd: int
     kind: str
+    fd: int | msgspec.UnsetType = msgspec.UNSET
+    """The open file or the connection; a folder has none, as a descriptor of it would lead to its parents."""
+
+    path: str | msgspec.UnsetType = msgspec.UNSET
+    """Where the plugin finds the file or folder."""
+
     connect_fd: int | None = None
     """A socket over which the plugin asks for further connections."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from douane import sandbox
 from douane.plan.code import SourceFile
+from douane.plan.path_grants import is_current
 from douane.plan.resolve import ResolvedPlugin
 from douane.report import PluginOutcome, Provenance, Verdict, Warned
 from douane.stream.temp_files import ScratchFiles
@@ -19,6 +20,7 @@ from .advice import View, advise
 from .clocks import Stopwatch
 from .events import AuditorOverrun, PluginAnswered
 from .failure import Failure
+from .handover import OpenGrants
 from .limits import Limits
 from .log import LogLine, PluginLog
 from .loop import Loop
@@ -44,6 +46,7 @@ class SandboxedPlugin:
         self.verdict: Verdict | None = None
         self.output: int | None = None
         self.becomes: dict[str, str] = {}
+        self._grants = OpenGrants({}, (), {})
         self._warnings: list[Warned] = []
         self._loop = loop
         self._sandbox_spec = sandbox_spec
@@ -67,9 +70,12 @@ class SandboxedPlugin:
         writable: Sequence[int] = (),
         stdin: int | None = None,
         calls: int | None = None,
+        *,
+        grants: OpenGrants,
     ) -> None:
+        self._grants = grants
         callbacks = {"on_channel": self._on_channel, "on_end": self._on_process_end}
-        self._process.start(code, keep, readable, writable, stdin, calls, **callbacks)
+        self._process.start(code, keep, readable, writable, stdin, calls, granted=grants.paths, **callbacks)
 
     def stop(self) -> None:
         """See PluginProcess."""
@@ -120,8 +126,17 @@ class SandboxedPlugin:
             version=self.plugin.code.version,
             code_sha256=self.plugin.code.code_sha256,
             config_sha256=self.spec.config_digest(),
+            grants=self._grants.contents,
             sandbox=self._sandbox_spec.tier.value,
         )
+
+    def private_grants(self) -> tuple[str, ...]:
+        """See PluginProcess."""
+        return tuple(granted.path for granted in self._grants.paths if granted.is_private)
+
+    def has_current_grants(self) -> bool:
+        """See PluginProcess."""
+        return all(is_current(granted) for granted in self._grants.paths)
 
     def end(self) -> None:
         """See PluginProcess."""

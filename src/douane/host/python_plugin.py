@@ -78,7 +78,7 @@ class PythonPlugin(SandboxedPlugin):
         readable = [handed.image_fd] if handed.image_fd is not None else []
         try:
             writable = scratch.fds if scratch is not None else []
-            self._spawn(self._code(), handed.fds() + output, readable, writable, calls=calls)
+            self._spawn(self._code(), handed.fds() + output, readable, writable, calls=calls, grants=handed.grants)
         finally:
             for fd in output:
                 os.close(fd)
@@ -91,7 +91,7 @@ class PythonPlugin(SandboxedPlugin):
             use=target,
             config=self.spec.config,
             texts=self.spec.texts,
-            grants=handed.grants,
+            grants=handed.grants.sent,
             rings=handed.rings,
             image_fd=handed.image_fd,
             output_fd=output_fd,

@@ -6,6 +6,8 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
+
 from douane import sandbox
 from douane_plugin import wire
 
@@ -41,13 +43,16 @@ class SandboxedProcess:
         stdin: int | None = None,
         calls: int | None = None,
         *,
+        granted: Sequence[sandbox.GrantedPath] = (),
         on_channel: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
         """Start the process. Descriptors in `keep`, `stdin` and `calls` stay the caller's to close.
 
-        `on_channel` is called when the channel can be read, `on_end` when the process has ended. Raises SandboxError.
+        `granted` are paths that its sandbox shows as well. `on_channel` is called when the channel can be read,
+        `on_end` when the process has ended. Raises SandboxError.
         """
+        self._sandbox_spec = msgspec.structs.replace(self._sandbox_spec, granted=tuple(granted))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
         sandbox.refuse_descriptors(ours)

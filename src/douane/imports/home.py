@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from douane.catalog import Catalog, Task
 from douane.errors import CatalogError, PlanError
+from douane.plan.own_folders import default_home, register
 from douane.stores import Store, open_store
 
 from .recovery import recover
 
-
-def default_home() -> Path:
-    """``DOUANE_HOME``, or ``douane`` in the XDG data directory (XDG Base Directory Specification 0.8)."""
-    home = os.environ.get("DOUANE_HOME")
-    if home:
-        return Path(home)
-    data_home = os.environ.get("XDG_DATA_HOME")
-    base = Path(data_home) if data_home and os.path.isabs(data_home) else Path.home() / ".local" / "share"
-    return base / "douane"
+__all__ = ["Home", "default_home"]
 
 
 class Home:
@@ -34,6 +26,7 @@ class Home:
     def __init__(self, path: Path, store: str | None = None) -> None:
         """Open it; `store` is the URL of another store. Raises PlanError, which says what to do."""
         self.path = path
+        register(path)
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

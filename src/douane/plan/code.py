@@ -16,6 +16,7 @@ from .builtin import BUILT_IN, PACKAGE
 from .model import PluginSpec
 from .module_files import loadable_files, module_files, package_folder
 from .modules import read_modules
+from .path_grants import filled_in, is_path_target
 from .source_scan import Kind, scan_kind
 
 if TYPE_CHECKING:
@@ -143,10 +144,15 @@ def _program(plugin: PluginSpec) -> PluginCode:
         raise PlanError(f"plugin {plugin.name!r}: {scheme}: names no program")
     if scheme == "wire" and plugin.python:
         raise PlanError(f"plugin {plugin.name!r}: 'python' is for Python plugins; a program has its own interpreter")
-    if scheme == "exec" and (plugin.config or plugin.texts or plugin.grants or plugin.python):
+    if scheme == "exec" and (plugin.config or plugin.texts or plugin.python):
         raise PlanError(
             f"plugin {plugin.name!r}: a program takes its settings as arguments (use = 'exec:PROGRAM ARGS'); "
-            "config, grants and python are for Python plugins"
+            "config and python are for Python plugins"
+        )
+    if scheme == "exec" and not all(is_path_target(target) for target in plugin.grants.values()):
+        raise PlanError(
+            f"plugin {plugin.name!r}: a program (exec:) can be granted files and folders (file:PATH, dir:PATH); "
+            "connections are for Python plugins and wire:"
         )
     if plugin.modules:
         raise _modules_without_file(plugin)
@@ -161,7 +167,7 @@ def _program(plugin: PluginSpec) -> PluginCode:
     if not os.access(program, os.X_OK):
         raise PlanError(f"plugin {plugin.name!r}: {program} is not executable (chmod +x)")
     path = os.path.abspath(program)  # not the target of a link: unxz, zcat and others look at the name of their call
-    argv = (path, *words[1:])
+    argv = (path, *filled_in(plugin, tuple(words[1:])))
     digest = _digest(plugin, {path: path})
     return PluginCode(WireProgram(argv) if scheme == "wire" else ExecProgram(argv), digest)
 

@@ -1,10 +1,8 @@
-"""Open the resources that the operator grants a plugin, before its sandbox is closed."""
+"""Connect the services that the operator grants a plugin, before its sandbox is closed; files are in `path_grants`."""
 
 from __future__ import annotations
 
-import os
 import socket
-import stat
 
 from douane.errors import GrantUnavailable, PlanError
 
@@ -13,32 +11,18 @@ from .model import PluginSpec
 
 CONNECT_SECONDS = 10.0
 
-
-def open_grant(spec: PluginSpec, name: str) -> tuple[int, str]:
-    """Open the grant `name` of `spec`: the descriptor, and ``file`` or ``socket``.
-
-    Its target is ``file:PATH``, ``unix:PATH`` or ``tcp:HOST:PORT``. Raises PlanError for another form and for a file
-    that cannot be opened, and GrantUnavailable if the other side does not answer.
-    """
-    target = spec.grants[name]
-    kind, _, address = target.partition(":")
-    subject = _subject(spec, name)
-    if kind not in ("file", "unix", "tcp") or not address:
-        raise PlanError(f"{subject} is written file:PATH, unix:PATH or tcp:HOST:PORT, not {target!r:.100}")
-    if kind == "file":
-        return _open_file(subject, spec.path(address)), "file"
-    return connect_grant(spec, name).detach(), "socket"
-
-
-def _subject(spec: PluginSpec, name: str) -> str:
-    return f"plugin {spec.name!r}: grant {name!r}"
+KINDS = ("file", "dir", "unix", "tcp")
 
 
 def connect_grant(spec: PluginSpec, name: str) -> socket.socket:
-    """Make a connection to the target of the grant `name`, which is not a file. Raises as :func:`open_grant` does."""
+    """Connect the grant `name` of `spec`, whose target is ``unix:PATH`` or ``tcp:HOST:PORT``.
+
+    Raises PlanError for another form, and GrantUnavailable if the other side does not answer.
+    """
     target = spec.grants[name]
     kind, _, address = target.partition(":")
-    subject = _subject(spec, name)
+    subject = f"plugin {spec.name!r}: grant {name!r}"
+    check_target(subject, target)
     try:
         if kind == "unix":
             peer = connect_unix(spec.path(address), CONNECT_SECONDS, spec.connect_as)
@@ -55,13 +39,8 @@ def connect_grant(spec: PluginSpec, name: str) -> socket.socket:
     return peer
 
 
-def _open_file(subject: str, path: str) -> int:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
-    except OSError as error:
-        raise PlanError(f"{subject}: {path} cannot be opened: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise PlanError(f"{subject}: {path} is not a regular file")
-    os.set_blocking(fd, True)
-    return fd
+def check_target(subject: str, target: str) -> None:
+    """Raise PlanError unless `target` has a form that a grant may have."""
+    kind, _, address = target.partition(":")
+    if kind not in KINDS or not address:
+        raise PlanError(f"{subject} is written file:PATH, dir:PATH, unix:PATH or tcp:HOST:PORT, not {target!r:.100}")

@@ -21,7 +21,7 @@ from .private_folder import FolderUsage
 from .process import SandboxProcess
 from .self_test import SelfTestReport, confirm
 from .spawn import start
-from .spec import Bounds, Program, PythonRuntime, SandboxSpec, Tier
+from .spec import Bounds, GrantedPath, Program, PythonRuntime, SandboxSpec, Tier
 from .tiers import Layer, available, choose, examine, expect
 from .usage import Usage
 
@@ -29,6 +29,7 @@ __all__ = [
     "Bounds",
     "ConnectCall",
     "FolderUsage",
+    "GrantedPath",
     "Interpreter",
     "Layer",
     "Program",

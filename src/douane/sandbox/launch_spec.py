@@ -77,7 +77,10 @@ def decide_access(sandbox: SandboxSpec, run: PythonRuntime | Program) -> Access:
         for program in allowed.execute:
             check_executable(sandbox.name, program)
     paths = (*sandbox.interpreter.read, CAGED, *map(str, sandbox.read), *allowed.execute)
-    read_all = uid is not None and not is_public(paths, parents=sandbox.tier is Tier.STRICT)
+    granted = tuple(granted.path for granted in sandbox.granted)
+    is_private = any(granted.is_private for granted in sandbox.granted)
+    parents = sandbox.tier is Tier.STRICT
+    read_all = uid is not None and (is_private or not is_public((*paths, *granted), parents=parents))
     folders = dict.fromkeys(os.path.dirname(os.path.abspath(program)) for program in map(str, sandbox.programs))
     forks = allowed.programs or sandbox.forks
     return Access(uid, paths, read_all, allowed.execute, forks, allowed.programs, tuple(folders))
@@ -118,8 +121,10 @@ def launch_spec(
         "programs": access.programs,
         "read": [
             *access.paths,
+            *(granted.path for granted in sandbox.granted),
             *readable_files(sandbox.tier),
         ],
+        "granted": [(granted.path, granted.device, granted.inode) for granted in sandbox.granted],
         "execute": list(access.execute),
         "write": ["/dev/null"] if access.programs else [],
         "tmpfs": (bounds.temporary_bytes, bounds.temporary_files) if temporary == "memory" else (0, 0),

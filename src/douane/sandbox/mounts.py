@@ -25,12 +25,14 @@ def command(
     temporary: Temporary = "none",
     folder: str = "",
     files: Mapping[str, int] = {},
+    granted: Iterable[str] = (),
 ) -> list[str]:
     """bwrap and its options; append the command.
 
     `paths` become readable at their own places, including links. `temporary` is the kind of the private /tmp: if it is
     on the disk, `folder` is bound there; a tmpfs is bounded by the launcher, which keeps CAP_SYS_ADMIN until then.
-    `files` are descriptors of what is copied to the paths. With `own_user` (the engine is root) there is no user
+    `files` are descriptors of what is copied to the paths. `granted` are paths like the others, except that they may
+    have vanished: the launcher looks. With `own_user` (the engine is root) there is no user
     namespace: the launcher gives up root itself, after root has made the paths reachable.
 
     Not --die-with-parent: a bwrap that dies between creating its child and letting it run leaves the child waiting for
@@ -53,6 +55,8 @@ def command(
     tree = Tree()
     for path in (*paths, *_LOADERS):
         tree.add(path)
+    for path in granted:
+        tree.add(path, option="--ro-bind-try")
     words += tree.words
     words += ["--proc", "/proc", "--dir", "/dev"]
     for path in DEVICES:
@@ -81,11 +85,11 @@ class Tree:
         self._created: set[str] = {"/"}
         self._bound: list[str] = []
 
-    def add(self, path: str) -> None:
-        """Make `path` readable: bind the target of its links, and create each link on the way."""
-        self._walk(os.path.abspath(path), 0)
+    def add(self, path: str, option: str = "--ro-bind") -> None:
+        """Make `path` readable: bind the target of its links by `option`, and create each link on the way."""
+        self._walk(os.path.abspath(path), option, 0)
 
-    def _walk(self, path: str, depth: int) -> None:
+    def _walk(self, path: str, option: str, depth: int) -> None:
         if depth > 40:  # as in path_resolution(7)
             return
         parts = path.strip("/").split("/")
@@ -99,7 +103,7 @@ class Tree:
                     self._created.add(prefix)
                     self.words += ["--symlink", target, prefix]
                 resolved = os.path.join(os.path.dirname(prefix), target, *parts[index + 1 :])
-                self._walk(os.path.normpath(resolved), depth + 1)
+                self._walk(os.path.normpath(resolved), option, depth + 1)
                 return
             if not is_visible and index < len(parts) - 1 and prefix not in self._created:
                 self._created.add(prefix)
@@ -107,7 +111,7 @@ class Tree:
         if not self._covered(path) and os.path.exists(path):
             self._bound.append(path)
             self._created.add(path)
-            self.words += ["--ro-bind", path, path]
+            self.words += [option, path, path]
 
     def _covered(self, path: str) -> bool:
         return any(path == bound or path.startswith(bound + "/") for bound in self._bound)

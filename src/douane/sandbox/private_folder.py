@@ -141,6 +141,16 @@ class _Usage:
             os.close(below)
 
 
+def places() -> tuple[str, ...]:
+    """The folders in which private folders may be."""
+    return tuple(dict.fromkeys(os.path.realpath(folder) for folder in _places() if os.path.isdir(folder)))
+
+
+def is_private_folder(path: str) -> bool:
+    """True for the private folder of a plugin, and for what is in it."""
+    return any(part.startswith(_PREFIX) for part in path.split("/"))
+
+
 def forget() -> None:
     """Look again for a place for the folders, and for abandoned ones there."""
     _parent.cache_clear()
@@ -150,10 +160,14 @@ def forget() -> None:
 @functools.cache
 def _parent() -> str:
     """The first folder in which every user can make a file: TMPDIR, or the system's."""
-    for folder in (os.environ.get("TMPDIR", ""), *_CANDIDATES):
-        if os.path.isabs(folder) and os.access(folder, os.W_OK | os.X_OK) and _is_reachable(folder):
+    for folder in _places():
+        if os.access(folder, os.W_OK | os.X_OK) and _is_reachable(folder):
             return os.path.realpath(folder)
     raise SandboxError("no folder for temporary files can be used: set TMPDIR to one that every user can enter")
+
+
+def _places() -> tuple[str, ...]:
+    return tuple(folder for folder in (os.environ.get("TMPDIR", ""), *_CANDIDATES) if os.path.isabs(folder))
 
 
 def _is_reachable(folder: str) -> bool:

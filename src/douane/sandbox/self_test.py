@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from douane.errors import SandboxError
+from douane.errors import GrantReplaced, SandboxError
 
 from .spec import SandboxSpec, Tier
 
@@ -29,6 +29,9 @@ class SelfTestReport(msgspec.Struct, frozen=True):
     error: str = ""
     """Why the sandbox could not be closed; empty if it is closed."""
 
+    replaced: str = ""
+    """A granted path that does not lead to the file any more that the engine has opened."""
+
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for the operator about weaknesses of this sandbox."""
@@ -38,13 +41,15 @@ class SelfTestReport(msgspec.Struct, frozen=True):
 
 def confirm(payload: bytes, sandbox: SandboxSpec) -> SelfTestReport:
     """Check the payload of the CAGED frame. Raises SandboxError, which names the attempt that succeeded, or what is
-    missing."""
+    missing; GrantReplaced if a granted path leads elsewhere than when it was opened."""
     try:
         report = msgspec.json.decode(payload, type=SelfTestReport)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SandboxError(
             f"{sandbox.name}: the process sent no report of its sandbox ({payload[:80]!r}); nothing was loaded"
         ) from error
+    if report.replaced:
+        raise GrantReplaced(f"{sandbox.name}: {report.error}")
     if report.error:
         raise SandboxError(f"{sandbox.name}: {report.error}")
     if report.tier is not sandbox.tier:

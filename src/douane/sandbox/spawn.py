@@ -25,7 +25,7 @@ from .launch_spec import Access, decide_access, environment, launch_spec
 from .mounts import command
 from .private_folder import PrivateFolder
 from .process import Family, SandboxProcess
-from .spec import Program, PythonRuntime, SandboxSpec, Temporary, Tier
+from .spec import Program, PythonRuntime, SandboxSpec, Tier
 
 _LAUNCHER = "import sys; sys.path.insert(0, sys.argv[1]); import caged.launch; caged.launch.main()"
 _RECEIVED_WITHIN_S = 20
@@ -165,7 +165,7 @@ class _Links:
             theirs.callback(os.close, self.engine_fd)
             self.fds.add(self.engine_fd)
         if sandbox.tier is Tier.FULL:
-            self._add_bwrap(sandbox.temporary, access, descriptors, folder, theirs)
+            self._add_bwrap(sandbox, access, descriptors, folder, theirs)
         elif access.forks:
             near, far = socket.socketpair()
             self.leash = far.detach()
@@ -175,7 +175,7 @@ class _Links:
 
     def _add_bwrap(
         self,
-        temporary: Temporary,
+        sandbox: SandboxSpec,
         access: Access,
         descriptors: Descriptors,
         folder: PrivateFolder | None,
@@ -195,9 +195,10 @@ class _Links:
                 own_user=access.own_user,
                 read_all=access.read_all,
                 info_fd=info_there,
-                temporary=temporary,
+                temporary=sandbox.temporary,
                 folder=folder.path if folder is not None else "",
                 files=self._accounts(access, theirs),
+                granted=[granted.path for granted in sandbox.granted],
             ),
             "--",
         ]

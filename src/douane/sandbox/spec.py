@@ -63,6 +63,20 @@ class Bounds(msgspec.Struct, frozen=True):
     """Files and folders in it."""
 
 
+class GrantedPath(msgspec.Struct, frozen=True):
+    """A file or folder that the plugin may read at its own place."""
+
+    path: str
+    """Absolute."""
+
+    device: int
+    inode: int
+    """The file that the path leads to, which must still be the same when the sandbox is closed."""
+
+    is_private: bool
+    """Not every user can read all of it."""
+
+
 class SandboxSpec(msgspec.Struct, frozen=True):
     """A sandbox that `start` builds."""
 
@@ -71,6 +85,9 @@ class SandboxSpec(msgspec.Struct, frozen=True):
     bounds: Bounds = Bounds()
     read: tuple[str | os.PathLike[str], ...] = ()
     """The plugin's own files and directories, read-only."""
+
+    granted: tuple[GrantedPath, ...] = ()
+    """What the operator grants by path, read-only."""
 
     programs: tuple[str | os.PathLike[str], ...] = ()
     """Programs that the plugin may run; without any, exec is refused."""

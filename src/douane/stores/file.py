@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from douane.errors import StoreError
+from douane.plan.own_folders import register
 
 from .base import Staged
 from .copying import copy_dense, copy_sparse
@@ -38,6 +39,7 @@ class FileStore:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+        register(root)
         self._staging = os.path.join(os.path.abspath(root), "staging")
         self._images = os.path.join(os.path.abspath(root), "images")
 

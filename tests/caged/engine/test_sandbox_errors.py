@@ -104,7 +104,10 @@ def test_an_error_while_the_plugin_is_imported_names_the_sandbox(run: Run, tmp_p
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
-        ("exec:/bin/sh -c 'cat /etc/shadow'", "it does not show /etc/shadow, and no key shows it to a program"),
+        (
+            "exec:/bin/sh -c 'cat /etc/shadow'",
+            'show /etc/shadow. If the program needs it, set grants = { NAME = "file:',
+        ),
         (f"exec:{sys.executable} -I -S -c 'open(\"/etc/shadow\")'", "it does not show /etc/shadow"),
         ("exec:/bin/sh -c 'no-such-tool; exit 4'", r'set programs = \["no-such-tool"\]'),
         ("exec:/bin/sh -c 'echo no rules >&2; exit 4'", "^$"),

@@ -38,6 +38,7 @@ class Cell:
         writable: Sequence[int] = (),
         calls: int | None = None,
         interpreter: sandbox.Interpreter | None = None,
+        granted: tuple[sandbox.GrantedPath, ...] = (),
     ) -> None:
         base = interpreter or sandbox.interpreter()
         self.cage = sandbox.SandboxSpec(
@@ -47,6 +48,7 @@ class Cell:
             read=(CAGED, *read),
             programs=programs,
             forks=forks,
+            granted=granted,
             name="cell",
         )
         self.channel, far = socket.socketpair()

@@ -102,7 +102,10 @@ def test_only_in_full_an_access_error_means_that_the_plugin_wanted_to_write() ->
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("cat: /etc/shadow: No such file or directory", "does not show /etc/shadow, and no key shows it to a program"),
+        (
+            "cat: /etc/shadow: No such file or directory",
+            'show /etc/shadow. If the program needs it, set grants = { NAME = "file:',
+        ),
         ("PermissionError: [Errno 13] Permission denied: '/etc/shadow'", "does not show /etc/shadow"),
         ("/usr/bin/clamscan: cannot open /var/lib/clamav/main.cvd: Permission denied", "show /var/lib/clamav/main.cvd"),
         ("mktemp: failed to create file via template \u2018/tmp/a.XX\u2019: Read-only file system", "write no file"),

@@ -20,6 +20,7 @@ from douane import sandbox
 from douane.errors import DouaneError
 from douane.host.advice import advise, with_advice
 from douane.host.frames import Channel
+from douane.host.handover import opened_grants
 from douane.host.messages import Violation
 from douane.stream.temp_files import open_unnamed
 from douane_plugin import wire
@@ -102,8 +103,9 @@ class DriverProcess:
         self.printed = 0
         self._measures = False
         self._resident = 0
-        spec = subject.sandbox_spec()
-        grants = subject.open_grants()
+        opened = contextlib.ExitStack()
+        grants = opened.enter_context(opened_grants(subject.spec))
+        spec = msgspec.structs.replace(subject.sandbox_spec(), granted=grants.paths)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         image_fd = os.open(f"/proc/self/fd/{memory.fd}", os.O_RDONLY | os.O_CLOEXEC)
         self._pipe, write_end = os.pipe2(os.O_CLOEXEC)
@@ -114,7 +116,7 @@ class DriverProcess:
                 spec,
                 sandbox.PythonRuntime(ENTRY),
                 channel=theirs.fileno(),
-                keep=[fd for fd, _ in grants.values()],
+                keep=grants.fds(),
                 readable=[image_fd],
                 writable=[memory.ring_fd, *(scratch.fds if scratch is not None else [])],
                 stdout=write_end,
@@ -126,7 +128,8 @@ class DriverProcess:
             raise
         finally:
             theirs.close()
-            for fd in (write_end, image_fd, *(fd for fd, _ in grants.values())):
+            opened.close()
+            for fd in (write_end, image_fd):
                 os.close(fd)
         self._channel = Channel(ours)
         self._poll = select.poll()
@@ -145,7 +148,7 @@ class DriverProcess:
                     "texts": subject.spec.texts,
                     "name": subject.spec.name,
                     "log_level": 20,
-                    "grants": {name: {"fd": fd, "kind": kind} for name, (fd, kind) in grants.items()},
+                    "grants": msgspec.to_builtins(grants.sent),
                     "scratch": {"fds": scratch.fds, "bytes": scratch.size} if scratch is not None else None,
                     "rings": [{"fd": memory.ring_fd, "slot_bytes": SLOT_BYTES}],
                     "image_fd": image_fd,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,7 @@ from douane.engine import PluginSpec
 from douane.host.advice import View
 from douane.host.messages import Described
 from douane.plan.code import SourceFile
-from douane.plan.grants import open_grant
+from douane.plan.path_grants import is_path_target
 from douane.plan.resolve import resolve_plugin
 from douane.stream.temp_files import ScratchFiles
 
@@ -59,7 +58,7 @@ class Subject:
     @property
     def has_sockets(self) -> bool:
         """True if a grant is a socket: its conversation serves one image, so every case needs a new process."""
-        return any(not target.startswith("file:") for target in self.spec.grants.values())
+        return not all(is_path_target(target) for target in self.spec.grants.values())
 
     def possible(self, case: Case) -> Case:
         """Return `case` as the engine could send it: a plugin that reads at random gets a file, whose size is known."""
@@ -71,18 +70,6 @@ class Subject:
     def memory_bytes(self) -> int:
         """The memory of a process, in bytes."""
         return self.spec.memory + OVERHEAD_BYTES
-
-    def open_grants(self) -> dict[str, tuple[int, str]]:
-        """Open all grants, which the caller closes. Raises PlanError, GrantUnavailable."""
-        opened: dict[str, tuple[int, str]] = {}
-        try:
-            for name in self.spec.grants:
-                opened[name] = open_grant(self.spec, name)
-        except BaseException:
-            for fd, _ in opened.values():
-                os.close(fd)
-            raise
-        return opened
 
     def scratch(self) -> ScratchFiles | None:
         """Return the scratch files, which all processes share one after the other; None if the plugin has none."""

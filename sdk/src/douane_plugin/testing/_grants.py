@@ -1,4 +1,4 @@
-"""Grants made of plain objects: a file with given bytes, or a socket that a function of the test serves."""
+"""Grants made of plain objects: a file with given bytes, a folder, or a socket that a function of the test serves."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ class Grants:
             ):
                 raise TypeError(
                     f"the grant {name!r} is {value!r:.100}; for a file, give bytes, str, a pathlib.Path or an open "
-                    "file, for a socket a function that serves it, or an object with serve(connection)"
+                    "file, for a folder a pathlib.Path, for a socket a function that serves it, or an object with "
+                    "serve(connection)"
                 )
 
     def open(self) -> dict[str, dict[str, Any]]:
@@ -128,32 +129,48 @@ class Grants:
                 server = self._server(name, value)
                 if server is not None:
                     opened[name] = {"fd": server.connect(), "kind": "socket"}
+                elif _is_folder(value):
+                    opened[name] = {"kind": "dir", "path": os.path.abspath(value)}
                 else:
-                    opened[name] = {"fd": _open(name, value), "kind": "file"}
+                    path = self._path_of(len(opened), value)
+                    opened[name] = {"fd": _open(name, path), "kind": "file", "path": path}
         except BaseException:
             for grant in opened.values():
-                os.close(grant["fd"])
+                if "fd" in grant:
+                    os.close(grant["fd"])
             raise
         return opened
 
     def targets(self) -> dict[str, str]:
-        """Return ``file:`` and ``unix:`` targets by name, as an operator writes them."""
+        """Return ``file:``, ``dir:`` and ``unix:`` targets by name, as an operator writes them."""
         targets: dict[str, str] = {}
-        # pytest's folder may have too long a path: the address of a Unix socket has at most 107 bytes (unix(7)).
-        self._folder = tempfile.TemporaryDirectory(prefix="douane-")
         for number, (name, value) in enumerate(self._grants.items()):
-            path = os.path.join(self._folder.name, str(number))
             server = self._server(name, value)
             if server is not None:
+                path = self._place(number)
                 server.listen(path)
                 targets[name] = "unix:" + path
-            elif isinstance(value, os.PathLike):
-                targets[name] = "file:" + os.path.abspath(value)
+            elif _is_folder(value):
+                targets[name] = "dir:" + os.path.abspath(value)
             else:
-                with open(path, "wb") as file:
-                    file.write(content(value))
-                targets[name] = "file:" + path
+                targets[name] = "file:" + self._path_of(number, value)
         return targets
+
+    def _place(self, number: int) -> str:
+        # pytest's folder may have too long a path: the address of a Unix socket has at most 107 bytes (unix(7)).
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="douane-")
+        return os.path.join(self._folder.name, str(number))
+
+    def _path_of(self, number: int, value: Any) -> str:
+        """Return the path of a granted file, which is made if the test gives only its content."""
+        if isinstance(value, os.PathLike):
+            place: str = os.path.abspath(value)
+            return place
+        path = self._place(number)
+        with open(path, "wb") as file:
+            file.write(content(value))
+        return path
 
     def _server(self, name: str, value: Any) -> Optional[_Server]:
         if isinstance(value, (bytes, bytearray, str, os.PathLike)) or hasattr(value, "read"):
@@ -172,17 +189,16 @@ class Grants:
         return next((server.error for server in self._servers if server.error is not None), None)
 
 
-def _open(name: str, value: Any) -> int:
+def _is_folder(value: Any) -> bool:
+    return isinstance(value, os.PathLike) and os.path.isdir(value)
+
+
+def _open(name: str, path: str) -> int:
     """Return a read-only descriptor of the granted file. Raises WrongConfiguration."""
-    if isinstance(value, os.PathLike):
-        try:
-            return os.open(value, os.O_RDONLY)
-        except OSError as error:
-            raise WrongConfiguration(f"the grant {name!r}: {value} cannot be opened: {error.strerror}") from None
-    with tempfile.TemporaryFile() as file:
-        file.write(content(value))
-        file.flush()
-        return os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY)
+    try:
+        return os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise WrongConfiguration(f"the grant {name!r}: {path} cannot be opened: {error.strerror}") from None
 
 
 def content(value: Any) -> bytes:

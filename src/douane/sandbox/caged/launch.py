@@ -35,6 +35,9 @@ def main() -> None:
             failed = [f"{name}: {result}" for name, result in report["probes"].items() if result != probes.REFUSED]
             if failed:
                 broken = f"the sandbox is not closed ({'; '.join(failed)})"
+        if replaced := _replaced(spec):
+            report["replaced"] = replaced
+            broken = broken or f"{replaced} was replaced or removed while the sandbox was built"
     except Exception as error:  # after any error the sandbox is not closed, and the engine must know
         broken = f"the sandbox could not be closed ({error})"
     if broken:
@@ -97,6 +100,18 @@ def _close(spec: LaunchSpec, layers_report: dict[str, Any]) -> bool:
         layers.stop_calls(spec["numbers"], spec["calls_filter"], spec["calls"])
     layers_report["seccomp"] = layers.seccomp(spec["numbers"], spec["filter"])
     return abi >= 6
+
+
+def _replaced(spec: LaunchSpec) -> str:
+    """The first granted path that no longer leads to the file that the engine has opened; empty if there is none."""
+    for path, device, inode in spec["granted"]:
+        try:
+            status = os.stat(path)
+        except OSError:
+            return path
+        if (status.st_dev, status.st_ino) != (device, inode):
+            return path
+    return ""
 
 
 def _send(channel: int, report: dict[str, Any]) -> None:

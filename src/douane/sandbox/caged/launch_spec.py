@@ -50,6 +50,9 @@ class LaunchSpec(TypedDict):
     write: list[str]
     """Paths that Landlock allows."""
 
+    granted: list[tuple[str, int, int]]
+    """Path, device and inode of what the operator grants by path; the paths are in `read` as well."""
+
     tmpfs: tuple[int, int]
     """Bytes and files of the tmpfs at /tmp; (0, 0) if there is none."""
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP = 1, 4, 8, 24
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 38, 47
 _PR_CAP_AMBIENT_RAISE, _PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
+_PR_SET_SECUREBITS, _NO_SETUID_FIXUP = 28, 4
 _CAP_DAC_READ_SEARCH = 2
 _CAP_VERSION_3 = 0x20080522  # linux/capability.h
 _SIGKILL = 9
@@ -35,12 +36,14 @@ _FILE_RIGHTS = ((1, 13), (2, 14), (3, 15), (5, 16))
 def become(uid: int, read_all: bool) -> dict[str, Any]:
     """Become the user `uid` (-1: stay) without any capability, and without a way to get one.
 
-    With `read_all` CAP_DAC_READ_SEARCH stays, so that another user can read an interpreter that only root can reach.
-    Landlock, which ignores capabilities, still decides which files can be read.
+    With `read_all` CAP_DAC_READ_SEARCH stays, so that another user can read an interpreter or a granted file that only
+    root can reach. Landlock, which ignores capabilities, still decides which files can be read.
     """
     keep = 1 << _CAP_DAC_READ_SEARCH if read_all else 0
     if uid >= 0:
         call("prctl", _PR_SET_KEEPCAPS, 1 if keep else 0, 0, 0, 0)
+        if keep:
+            call("prctl", _PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0)  # access(2) heeds the capability only then
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         for capability in range(64):
@@ -59,7 +62,7 @@ def become(uid: int, read_all: bool) -> dict[str, Any]:
     identity: dict[str, Any] = {"uid": os.getuid(), "own_user": uid >= 0, "capabilities": []}
     if keep:
         identity["capabilities"] = ["CAP_DAC_READ_SEARCH"]
-        identity["note"] = "interpreter only root can read"
+        identity["note"] = "it reads files that only root can read"
     return identity
 
 

@@ -147,7 +147,7 @@ class Driver:
         for name, grant in spec["grants"].items():
             if grant["kind"] == "file":
                 os.lseek(grant["fd"], 0, os.SEEK_SET)
-            grants[name] = {"fd": os.dup(grant["fd"]), "kind": grant["kind"]}
+            grants[name] = {**grant, "fd": os.dup(grant["fd"])} if "fd" in grant else grant
         for fd in (spec["scratch"] or {}).get("fds", ()):
             os.ftruncate(fd, 0)
             os.lseek(fd, 0, os.SEEK_SET)

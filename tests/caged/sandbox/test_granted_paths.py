@@ -1,0 +1,122 @@
+"""A plugin reads what it is granted by path, at the same path in every tier, and nothing beside it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from douane import sandbox
+from douane.errors import GrantReplaced
+from support.sandbox.granted_folder import attack, granted, make
+from support.sandbox.process import Cell
+from support.sandbox.public_python import run_as_ordinary_user
+
+
+def test_a_granted_folder_is_closed(tier: sandbox.Tier, tmp_path: Path) -> None:
+    attack(tier, *make(tmp_path))
+
+
+def test_a_granted_folder_of_an_ordinary_user_is_closed(tier: sandbox.Tier) -> None:
+    done = run_as_ordinary_user("support.sandbox.granted_folder", tier.value)
+    assert done.stdout == "closed\n", done.stderr
+
+
+def test_a_folder_that_only_its_owner_can_read_is_readable(tier: sandbox.Tier, tmp_path: Path) -> None:
+    folder, secret = make(tmp_path)
+    for path in (folder / "file", folder / "deep", folder, tmp_path):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        if os.geteuid() == 0:
+            os.chown(path, 12345, 12345)
+    attack(tier, folder, secret)
+
+
+def test_only_a_private_grant_needs_a_capability(tier: sandbox.Tier, tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & 0o777 == 0o700:
+            folder.chmod(0o711)
+    file = tmp_path / "file"
+    file.write_text("content")
+    for mode, capabilities in ((0o644, []), (0o600, ["CAP_DAC_READ_SEARCH"])):
+        file.chmod(mode)
+        with Cell(tier, granted=granted(f"file:{file}")) as cell:
+            assert cell.returned("read", str(file)) == b"content".hex()
+            if os.geteuid() == 0 and sandbox.interpreter().executable.startswith("/usr/"):
+                assert cell.report.layers["identity"]["capabilities"] == capabilities
+
+
+def test_a_granted_file_has_no_neighbours(tier: sandbox.Tier, tmp_path: Path) -> None:
+    folder, secret = make(tmp_path)
+    with Cell(tier, granted=granted(f"file:{folder}/file")) as cell:
+        assert cell.returned("read", f"{folder}/file") == b"content".hex()
+        assert cell.refused("read", f"{folder}/deep/file") in (2, 13)
+        assert cell.refused("read", str(secret)) in (2, 13)
+        assert cell.returned("change", f"{folder}/file") == []
+
+
+def test_a_grant_may_be_named_by_a_link(tier: sandbox.Tier, tmp_path: Path) -> None:
+    folder, _ = make(tmp_path)
+    link = tmp_path / "current"
+    link.symlink_to("granted")
+    with Cell(tier, granted=granted(f"dir:{link}")) as cell:
+        assert cell.returned("read", f"{link}/file") == b"content".hex()
+        assert cell.refused("read", f"{link}/relative") in (2, 13)
+    with Cell(tier, granted=granted(f"file:{folder}/relative")) as cell:
+        assert cell.returned("read", f"{folder}/relative") == b"secret".hex()
+
+
+def test_files_that_are_replaced_in_a_folder_are_seen(tier: sandbox.Tier, tmp_path: Path) -> None:
+    folder, _ = make(tmp_path)
+    with Cell(tier, granted=granted(f"dir:{folder}")) as cell:
+        assert cell.returned("read", f"{folder}/file") == b"content".hex()
+        (tmp_path / "new").write_text("newer")
+        os.rename(tmp_path / "new", folder / "file")
+        assert cell.returned("read", f"{folder}/file") == b"newer".hex()
+
+
+def test_a_file_that_is_replaced_is_the_old_one_or_none(tier: sandbox.Tier, tmp_path: Path) -> None:
+    folder, _ = make(tmp_path)
+    with Cell(tier, granted=granted(f"file:{folder}/file")) as cell:
+        (tmp_path / "new").write_text("newer")
+        os.rename(tmp_path / "new", folder / "file")
+        if tier is sandbox.Tier.FULL:
+            assert cell.returned("read", f"{folder}/file") == b"content".hex()
+        else:
+            assert cell.refused("read", f"{folder}/file") == 13
+
+
+@pytest.mark.parametrize("kind", ["file", "dir"])
+@pytest.mark.parametrize("happens", ["replaced", "removed"])
+def test_what_changes_before_the_sandbox_is_closed_starts_nothing(
+    tier: sandbox.Tier, tmp_path: Path, kind: str, happens: str
+) -> None:
+    folder, _ = make(tmp_path)
+    target = folder / "file" if kind == "file" else folder
+    paths = granted(f"{kind}:{target}")
+    os.rename(target, tmp_path / "old")
+    if happens == "replaced":
+        target.write_text("other") if kind == "file" else target.mkdir()
+    with pytest.raises(GrantReplaced, match="was replaced or removed"):
+        Cell(tier, granted=paths)
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_sqlite_reads_a_database_by_path(tier: sandbox.Tier, tmp_path: Path, mode: str) -> None:
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    with sqlite3.connect(folder / "allowed.db") as writer:
+        writer.execute(f"pragma journal_mode = {mode}")
+        writer.execute("create table allowed (name text)")
+        writer.execute("insert into allowed values ('a name')")
+        writer.commit()
+        assert (folder / "allowed.db-wal").exists() == (mode == "wal")
+        with Cell(tier, granted=granted(f"dir:{folder}")) as cell:
+            assert cell.returned("leaving.query", f"{folder}/allowed.db", "mode=ro") == "a name"
+            writer.execute("update allowed set name = 'another'")
+            writer.commit()
+            assert cell.returned("leaving.query", f"{folder}/allowed.db", "mode=ro") == "another"
+    writer.close()
+    with Cell(tier, granted=granted(f"file:{folder}/allowed.db")) as cell:
+        assert cell.returned("leaving.query", f"{folder}/allowed.db", "mode=ro&immutable=1") == "another"
