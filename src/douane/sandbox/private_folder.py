@@ -48,13 +48,14 @@ class FolderUsage(msgspec.Struct, frozen=True):
 class PrivateFolder:
     """A folder of the user `uid` (None: of this user), locked (flock(2)) as long as its engine lives.
 
-    Raises SandboxError if it cannot be made.
+    `is_mounted`: the plugin sees it at another path, so its user need not be able to reach this one.
+    Raises SandboxError if the folder cannot be made.
     """
 
-    def __init__(self, uid: int | None, bounds: Bounds) -> None:
+    def __init__(self, uid: int | None, bounds: Bounds, *, is_mounted: bool) -> None:
         self._bytes, self._files = bounds.temporary_bytes, bounds.temporary_files
         self._last, self._next = FolderUsage(0, 0), 0.0
-        parent = _parent()
+        parent = _parent(uid is None or is_mounted)
         _clear(parent)
         self.path = f"{parent}/{_PREFIX}{os.urandom(8).hex()}"
         try:
@@ -158,10 +159,11 @@ def forget() -> None:
 
 
 @functools.cache
-def _parent() -> str:
-    """The first folder in which every user can make a file: TMPDIR, or the system's."""
+def _parent(is_private: bool) -> str:
+    """The first folder in which a folder can be made: TMPDIR, or the system's; every user can reach it, unless
+    `is_private`."""
     for folder in _places():
-        if os.access(folder, os.W_OK | os.X_OK) and _is_reachable(folder):
+        if os.access(folder, os.W_OK | os.X_OK) and (is_private or _is_reachable(folder)):
             return os.path.realpath(folder)
     raise SandboxError("no folder for temporary files can be used: set TMPDIR to one that every user can enter")
 
@@ -171,8 +173,6 @@ def _places() -> tuple[str, ...]:
 
 
 def _is_reachable(folder: str) -> bool:
-    if os.geteuid() != 0:
-        return True
     path = os.path.realpath(folder)
     while True:
         if not os.stat(path).st_mode & stat.S_IXOTH:

@@ -78,7 +78,7 @@ def _start(sandbox: SandboxSpec, run: PythonRuntime | Program, descriptors: Desc
         undo = ours.enter_context(contextlib.ExitStack())  # until a SandboxProcess owns these
         folder = None
         if sandbox.temporary == "disk":
-            folder = PrivateFolder(access.uid, sandbox.bounds)
+            folder = PrivateFolder(access.uid, sandbox.bounds, is_mounted=sandbox.tier is Tier.FULL)
             undo.callback(folder.close)
         links = _Links(sandbox, access, descriptors, folder, theirs)
         undo.callback(links.family.close)

@@ -129,6 +129,13 @@ def test_links_out_of_the_folder_are_not_followed(tier: sandbox.Tier, tmp_path: 
     assert secret.stat().st_size == MIB
 
 
+def test_in_full_the_folder_may_be_where_only_the_engine_can_enter(folders: Path) -> None:
+    folders.chmod(0o700)
+    with Cell(sandbox.Tier.FULL, bounds=LARGE) as cell:
+        assert cell.returned("put_file", "file", 4096) == 4096
+        assert [path.name.startswith("douane-plugin-") for path in folders.iterdir()] == [True]
+
+
 def test_without_a_folder_nothing_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
     monkeypatch.setattr(private_folder, "_CANDIDATES", ())
