@@ -102,6 +102,10 @@ def granted(header: dict[str, Any], place: Path) -> Iterator[dict[str, str]]:
                 (place / name).write_bytes(bytes.fromhex(grant["hex"]))
                 grants[name] = f"file:{place / name}"
                 continue
+            if grant["kind"] == "dir":
+                make_folder(place / name, grant["files"])
+                grants[name] = f"dir:{place / name}"
+                continue
             service = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             path = place / f"{name}.socket"
             path.unlink(missing_ok=True)
@@ -112,6 +116,13 @@ def granted(header: dict[str, Any], place: Path) -> Iterator[dict[str, str]]:
             stack.callback(service.shutdown, socket.SHUT_RDWR)
             grants[name] = f"unix:{path}"
         yield grants
+
+
+def make_folder(folder: Path, files: dict[str, str]) -> None:
+    """A folder with files, whose contents are hexadecimal digits by name."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(bytes.fromhex(content))
 
 
 def _serve(service: socket.socket, grant: dict[str, Any]) -> None:

@@ -112,7 +112,7 @@ class Player:
             keys.append("scratch")
         if keys:
             raise Mismatch(f"LOAD is another one in {keys}")
-        fds = [grant["fd"] for grant in load["grants"].values()]
+        fds = [grant["fd"] for grant in load["grants"].values() if "fd" in grant]
         fds += [ring["fd"] for ring in load["rings"]]
         fds += [load[key] for key in ("image_fd", "output_fd") if load[key] is not None]
         fds += load["scratch"]["fds"] if load["scratch"] else []

@@ -159,6 +159,16 @@ RECORDINGS: dict[str, dict[str, Any]] = {
         },
         expected={**ACCEPTED, "properties": {"recorded.rules": "some rules", "recorded.answer": "PONG"}},
     ),
+    "granted-paths": _stream(
+        "a file and a folder by path",
+        "granted_paths.py:GrantedPaths",
+        SMALL,
+        granted={
+            "rules": {"kind": "file", "hex": b"some rules".hex()},
+            "lists": {"kind": "dir", "files": {"a": b"list a".hex(), "deep/b": b"list b".hex()}},
+        },
+        expected={**ACCEPTED, "properties": {"recorded.rules": "some rules", "recorded.lists": "list a, list b"}},
+    ),
     "scratch": _stream("two scratch files", "scratch.py:Writes", SMALL, plan={"scratch": "8MiB"}, expected=ACCEPTED),
     "transform": _stream(
         "a new image, becomes, a warning, properties",

@@ -9,6 +9,7 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import zlib
 from typing import Any
@@ -89,6 +90,9 @@ class _Engine:
         self.load = conversation.sent_by("engine")[0].json
         self.moves: list[tuple[int, int]] = []
         self.threads: list[threading.Thread] = []
+        self.folder = tempfile.TemporaryDirectory()
+        self.paths: dict[str, str] = {}
+        """Where the granted files and folders are here, by name."""
         self.ring: mmap.mmap | None = None
         self.buffer = b""
         self.ready = self.ended = False
@@ -121,6 +125,7 @@ class _Engine:
             channel.close()
             if self.ring is not None:
                 self.ring.close()
+            self.folder.cleanup()
         return self.played
 
     def _hand_out(self) -> None:
@@ -144,7 +149,16 @@ class _Engine:
             self.moves.append((os.memfd_create("scratch"), fd))
         for name, sent in load["grants"].items():
             recorded = self.conversation.header["granted"][name]
-            if recorded["kind"] == "file":
+            path = os.path.join(self.folder.name, name)
+            if recorded["kind"] == "dir":
+                for each, content in recorded["files"].items():
+                    _write(os.path.join(path, each), bytes.fromhex(content))
+                self.paths[name] = path
+            elif "path" in sent:
+                _write(path, bytes.fromhex(recorded["hex"]))
+                self.moves.append((os.open(path, os.O_RDONLY), sent["fd"]))
+                self.paths[name] = path
+            elif recorded["kind"] == "file":
                 end, fd = os.pipe()
                 os.write(fd, bytes.fromhex(recorded["hex"]))
                 os.close(fd)
@@ -165,8 +179,10 @@ class _Engine:
     def _converse(self) -> None:
         for frame in self.conversation.sent_by("engine"):
             payload = frame.payload
+            if frame.kind == LOAD and self.paths:
+                payload = json.dumps(self._with_paths(frame.json)).encode()
             if frame.kind in (LOAD, IMAGE) and self.unknown:
-                payload = json.dumps(with_unknown(frame.json)).encode()
+                payload = json.dumps(with_unknown(json.loads(payload))).encode()
             if frame.kind == IMAGE:
                 self._hear(lambda: self.ready)
             elif frame.kind == DATA:
@@ -180,6 +196,14 @@ class _Engine:
             except (BrokenPipeError, ConnectionResetError):
                 break  # it has answered, and ended
         self._hear(lambda: False)
+
+    def _with_paths(self, load: Any) -> Any:
+        """LOAD with the paths at which the granted files and folders are here."""
+        grants = {
+            name: {**sent, "path": self.paths[name]} if name in self.paths else sent
+            for name, sent in load["grants"].items()
+        }
+        return {**load, "grants": grants}
 
     def _lay(self, at: int, place: int, length: int) -> None:
         """Put bytes into the ring, when it has let go of what stood there."""
@@ -223,6 +247,12 @@ class _Engine:
             self.released = frame.numbers[0]
         elif frame.kind == PROGRESS and frame.numbers[0] > self.sent:
             played.faults.append(f"PROGRESS {frame.numbers}; {self.sent} were sent")
+
+
+def _write(path: str, content: bytes) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content)
 
 
 def _answer(near: socket.socket, asks: bytes, answers: bytes) -> None:
