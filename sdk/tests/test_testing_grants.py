@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 
 import pytest
 
 from douane_plugin import Inspector
+from douane_plugin._granted import GrantedFile
 from douane_plugin.testing import Replies, WrongConfiguration, run
 
 
@@ -50,6 +52,44 @@ def test_a_file_grant_is_given_as_content_path_or_open_file(kind, tmp_path):
         for _ in range(2):
             assert run(Reads, grants={"rules": granted}).properties == {"rules": "deny all"}
         assert file.tell() == 3
+
+
+class Opens(Inspector):
+    """Opens its grants again, by their paths."""
+
+    def inspect(self, image):
+        file, folder = self.grant("rules"), self.grant("lists")
+        assert isinstance(file.name, str) and file.name == file.path
+        with open(file.path, "rb") as again:
+            assert again.read() == file.read()
+        with open(os.path.join(folder, "deep", "list")) as listed:
+            return {"listed": listed.read(), "same": os.fspath(folder) == folder.path, "names": len(os.listdir(folder))}
+
+
+@pytest.mark.parametrize("kind", ["bytes", "str", "path", "BytesIO"])
+def test_granted_files_and_folders_have_a_path(kind, tmp_path):
+    path = tmp_path / "rules"
+    path.write_text("deny all")
+    (tmp_path / "lists" / "deep").mkdir(parents=True)
+    (tmp_path / "lists" / "deep" / "list").write_text("some names")
+    rules = {"bytes": b"deny all", "str": "deny all", "path": path, "BytesIO": io.BytesIO(b"deny all")}[kind]
+    result = run(Opens, grants={"lists": tmp_path / "lists", "rules": rules})
+    assert result.properties == {"listed": "some names", "same": True, "names": 1}
+
+
+def test_a_plugin_without_its_folder_gets_the_names_of_all_grants(tmp_path):
+    with pytest.raises(LookupError, match="grants rules to this plugin, not 'lists'"):
+        run(Opens, grants={"rules": tmp_path})
+
+
+def test_a_file_without_a_path_says_so(tmp_path):
+    """As an engine from before grants had paths hands it over."""
+    path = tmp_path / "rules"
+    path.write_text("deny all")
+    with GrantedFile(os.open(path, os.O_RDONLY), "rules", None) as file:
+        assert (file.name, file.read()) == ("rules", b"deny all")
+        with pytest.raises(LookupError, match="'rules' has no path here"):
+            file.path  # noqa: B018  # raises
 
 
 def test_a_granted_file_is_read_only():

@@ -114,6 +114,40 @@ def test_a_missing_grant_is_reported_and_exits_with_3(plugin_test, tmp_path):
     assert plugin_test(f"{plugin}:Rules", "--grant", f"rules=file:{rules}").returncode == 0
 
 
+NEEDS_FOLDER = """
+import os
+from douane_plugin import Inspector, Reject
+
+class Listed(Inspector):
+    reads = "head:16"
+
+    def inspect(self, image):
+        folder = self.grant("lists")
+        names = set(os.listdir(folder))
+        with open(os.path.join(folder.path, "list"), "rb") as file:
+            listed = file.read().split()
+        with open(self.grant("list").path, "rb") as file:
+            assert file.read() == self.grant("list").read()
+        if image.read(4) in listed:
+            raise Reject("listed", "this image is on the list; choose another")
+        return {"names": len(names)}
+"""
+
+
+def test_a_plugin_with_a_granted_folder_is_tested_in_every_process(plugin_test, tmp_path):
+    plugin = tmp_path / "listed.py"
+    plugin.write_text(NEEDS_FOLDER)
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    (folder / "list").write_text("QFI\xfb ABCD")
+    grants = ("--grant", f"lists=dir:{folder}", "--grant", f"list=file:{folder}/list")
+    ended = plugin_test(f"{plugin}:Listed", *grants, "--json")
+    assert ended.returncode == 0, ended.stdout
+    report = json.loads(ended.stdout)
+    assert report["checks"]["images through the engine"] > 0
+    assert "failed" not in report["verdicts"]
+
+
 def test_a_plugin_of_a_plan_keeps_its_configuration(plugin_test, tmp_path):
     plan = tmp_path / "douane.toml"
     plan.write_text(

@@ -147,6 +147,15 @@ def test_grants_are_real_files_and_sockets(kind, tmp_path):
         }
 
 
+@pytest.mark.parametrize("sandbox", ["off", "strict", "full"])
+def test_granted_folders_have_the_same_path_in_both_places(sandbox, tmp_path):
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    (folder / "list").write_text("some names")
+    result = in_both(trial_plugins.ByPath, grants={"lists": folder, "rules": "PING"}, sandbox=sandbox)
+    assert result.properties == {"same": True, "listed": "some names"}
+
+
 def test_an_exception_of_a_server_is_raised():
     with pytest.raises(AssertionError, match="expected b'STAT', not b'PING'"):
         run(trial_plugins.Grants, grants={"rules": "PING", "daemon": Replies((b"STAT", b""))}, sandbox="strict")

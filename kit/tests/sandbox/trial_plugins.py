@@ -147,6 +147,15 @@ class Grants(Inspector):
         return {"answer": daemon.recv(100).decode()}
 
 
+class ByPath(Inspector):
+    """Opens its granted file and folder by their paths."""
+
+    def inspect(self, image):
+        folder, file = self.grant("lists"), self.grant("rules")
+        with open(file.path, "rb") as again, open(f"{folder.path}/list", "rb") as listed:
+            return {"same": again.read() == file.read(), "listed": listed.read().decode()}
+
+
 class Scratches(Inspector):
     """Writes `length` bytes, which may be more than there is room for."""
 

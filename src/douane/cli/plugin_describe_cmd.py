@@ -126,6 +126,8 @@ def _print(description: Described) -> None:
         click.echo(f"{plain(description.use)}: a program, which reads the image on its standard input")
         click.echo("Exit status 0 accepts; 1 refuses, with the first line of standard error; any other is a failure.")
         click.echo(f"  code         sha256 {description.code_sha256}")
+        if description.requests is not None and description.requests.grants:
+            click.echo(f"  asks for     grants {plain(', '.join(description.requests.grants))}")
         return
     kind = "a transform" if description.kind == "transform" else "an inspector"
     click.echo(f"{plain(description.cls or description.use)}: {kind}")

@@ -6,6 +6,8 @@ import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from douane import sandbox
 from douane.errors import DouaneError
 from douane.host.launch import launch
@@ -13,6 +15,7 @@ from douane.host.log import LogLine
 from douane.host.options import RunOptions, ignore_log
 from douane.plan.code import PluginCode
 from douane.plan.model import Plan, PluginSpec
+from douane.plan.path_grants import placeholders
 from douane.plan.resolve import resolve_plan
 from douane.plan.source_scan import Requests, scan_requests
 
@@ -41,10 +44,14 @@ def describe(spec: PluginSpec, *, tier: sandbox.Tier, emit: LogLine = ignore_log
 
     Raises PlanError if it cannot be found or loaded, DouaneError if it does not answer, SandboxError.
     """
+    names = placeholders(spec.use) if spec.use.startswith("exec:") else ()
+    # A program is not started here, so its grants need not be there either.
+    spec = msgspec.structs.replace(spec, grants={**{name: f"file:/{name}" for name in names}, **spec.grants})
     resolved = resolve_plan(Plan(plugins=(spec,)), complete=False)
     code = resolved.plugins[0].code
     if code.is_exec:
-        return Described(spec.use, "program", code_sha256=code.code_sha256, sandbox=tier.value)
+        asked = Requests(grants=names)
+        return Described(spec.use, "program", code_sha256=code.code_sha256, sandbox=tier.value, requests=asked)
     with launch(resolved, tier, RunOptions(emit=emit), until="described") as launched:
         [process] = launched.plugins
     described, verdict = process.described, process.verdict

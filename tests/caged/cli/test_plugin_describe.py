@@ -109,6 +109,10 @@ def test_what_comes_with_douane_can_be_described(tmp_path: Path, name: str) -> N
 def test_a_program_tells_what_it_can(tmp_path: Path) -> None:
     description = described("exec:/bin/true", cwd=tmp_path)
     assert (description["kind"], description["schema"]) == ("program", None)
+    description = described("exec:/bin/cat {grant:keys} --db={grant:db} {grant:keys}", cwd=tmp_path)
+    assert description["grants"] == ["keys", "db"]
+    ended = describe("exec:/bin/cat {grant:keys}", cwd=tmp_path)
+    assert "asks for     grants keys\n" in ended.stdout
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class Loading:
         if grant:
             raise NotRun(
                 f"{self._label} needs the grant {grant!r}, and cannot run without; give it one: "
-                f"--grant {grant}=file:PATH (or unix:PATH, tcp:HOST:PORT)"
+                f"--grant {grant}=file:PATH (or dir:PATH, unix:PATH, tcp:HOST:PORT)"
             )
         if outcome.event("no-scratch"):
             raise NotRun(
