@@ -46,6 +46,9 @@ class GrantedContent(msgspec.Struct, frozen=True):
     files: int | None = None
     """The number of files and folders in a folder."""
 
+    path: str | None = None
+    """Where the plugin finds it; None if it has only the open file."""
+
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """What exactly was run: enough to say later whether it would be the same today."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from douane.errors import PlanError
+from douane.plan.own_folders import register
 
 from .proof.key import read_key
 
@@ -80,6 +81,8 @@ def read_settings(options: Mapping[str, str], environ: Mapping[str, str] = os.en
         raise PlanError(f"'sandbox' is one of {', '.join(_TIERS)}, not {sandbox!r}")
     if state is not None and not Path(state).is_dir():
         raise PlanError(f"'state' names {state}, which is no directory; make it, owned by the user that runs Glance")
+    if state is not None:
+        register(state)
     properties, again = boolean("properties", "true"), boolean("again", "false")
     settings = Settings(config, sandbox, agent, state, properties, again, imports == "guarded", get("key"))
     settings.read_key()

@@ -53,6 +53,24 @@ def test_a_program_that_refuses_by_status_1_is_named(douane: Program, write: Cal
     assert sentence not in douane.run("plan", "--config", write("plan.toml", table + "refuse = [10]\n")).text
 
 
+def test_the_plan_shows_granted_files_and_names_private_ones(
+    douane: Program, write: Callable[[str, str], Path]
+) -> None:
+    public, private = write("public", "a"), write("private", "b")
+    public.chmod(0o644)
+    private.chmod(0o600)
+    config = write(
+        "plan.toml",
+        '[[plugin]]\nname = "tool"\nuse = "exec:/bin/cat {grant:a} {grant:b}"\nrefuse = [10]\n'
+        f'grants = {{ a = "file:{public}", b = "file:{private}" }}\n',
+    )
+    text = douane.run("plan", "--config", config).text
+    assert f"a = file:{public}, b = file:{private}" in text
+    assert f"tool: not every user can read all of {private}; if Douane is root" in text
+    grants = douane.run("plan", "--config", config, "--json").json["plugins"][0]["ran"]["grants"]
+    assert [grants[name]["path"] for name in ("a", "b")] == [str(public), str(private)]
+
+
 def test_a_plan_that_refuses_no_image_says_so(douane: Program, write: Callable[[str, str], Path]) -> None:
     plugins = "".join(
         f'[[plugin]]\nname = "{mode}"\nuse = "{PLUGINS}/echo.py:Echo"\nmode = "{mode}"\n' for mode in ("audit", "warn")

@@ -64,6 +64,7 @@ def test_the_report_says_what_was_granted(run, folder):
     assert (file.kind, file.bytes, file.sha256) == ("file", 9, hashlib.sha256(b"some text").hexdigest())
     assert file.modified == "2023-11-14T22:13:20.000000+00:00"
     assert (data.kind, data.files, data.bytes) == ("dir", 2, 9)
+    assert (data.path, file.path) == (str(folder), f"{folder}/text")
     assert granted() == (data, file)
     (folder / "text").write_text("same size")
     newer, newer_file = granted()

@@ -110,3 +110,14 @@ def test_the_digest_depends_neither_on_the_place_nor_on_caches(package: Path, tm
     (package / "__pycache__/av.cpython-311.pyc").write_bytes(b"")
     shutil.copytree(tmp_path / "vendor", tmp_path / "copy" / "vendor")
     assert digest(tmp_path / "copy", "vendor.checks.av:AV") == digest(tmp_path, "vendor.checks.av:AV") == before
+
+
+@pytest.mark.parametrize("scheme", ["exec", "wire"])
+def test_the_paths_of_grants_stand_in_the_arguments_of_programs(scheme: str, tmp_path: Path) -> None:
+    spec = PluginSpec(
+        name="scan",
+        use=f"{scheme}:/bin/true --db={{grant:db}} '{{grant:keys}}'",
+        grants={"db": "dir:a folder", "keys": "file:/srv/keys"},
+        base=str(tmp_path),
+    )
+    assert find_code(spec, ()).argv == ("/bin/true", f"--db={tmp_path}/a folder", "/srv/keys")

@@ -1,0 +1,65 @@
+"""No plugin is granted the folders in which Douane keeps images and what it knows of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from douane.errors import PlanError
+from douane.glance.settings import read_settings
+from douane.imports import Home
+from douane.plan import own_folders
+from douane.plan.model import PluginSpec
+from douane.plan.path_grants import open_path_grant
+from douane.stores import open_store
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(own_folders, "_registered", set())
+    monkeypatch.setenv("DOUANE_HOME", str(tmp_path / "default"))
+
+
+def is_refused(folder: Path) -> bool:
+    spec = PluginSpec(name="p", use="u", grants={"data": f"dir:{folder}"})
+    try:
+        os.close(open_path_grant(spec, "data").fd)
+    except PlanError as error:
+        return "Douane's own data" in str(error)
+    return False
+
+
+def make(place: Path, name: str) -> Path:
+    folder = place / name / "folder"
+    (folder / "deep").mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["home", "store", "state", "default"])
+def test_a_folder_of_douanes_own_is_refused_with_what_is_around_and_in_it(tmp_path: Path, kind: str) -> None:
+    folder = make(tmp_path, kind)
+    if kind == "home":
+        Home(folder).close()
+    elif kind == "store":
+        open_store(f"file:{folder}")
+    elif kind == "state":
+        read_settings({"config": "/etc/douane.toml", "state": str(folder)}, {})
+    else:
+        os.rename(tmp_path / kind, tmp_path / "moved")
+        folder = tmp_path / "default"
+        os.rename(tmp_path / "moved" / "folder", folder)
+    assert [is_refused(each) for each in (folder, folder / "deep", folder.parent)] == [True, True, True]
+    assert not is_refused(make(tmp_path, "other"))
+
+
+def test_a_user_without_a_home_has_no_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOUANE_HOME")
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert own_folders.registered() == ()
