@@ -23,6 +23,7 @@ from . import (
     kill_engine,
     plugin_start,
     qcow2_to_raw,
+    reused_process,
     start_up,
     table,
 )
@@ -37,6 +38,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "refusal": early_refusal.measure,
     "command": start_up.measure,
     "start": plugin_start.measure,
+    "reuse": reused_process.measure,
     "formats": examination_speed.measure,
     "gzip": gzip_decompression.measure,
     "qcow2": qcow2_to_raw.measure,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 from douane_plugin import Image, Inspector, Reject
@@ -58,3 +59,17 @@ class Cling(Inspector):
         except BaseException:
             while True:
                 time.sleep(3600)
+
+
+@functools.cache
+def load_model() -> int:
+    """What a plugin with a large model does when it loads."""
+    time.sleep(1)
+    return 1
+
+
+class Model(Touch):
+    """Load for a second, once in a process."""
+
+    def __init__(self) -> None:
+        self.model = load_model()

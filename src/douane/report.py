@@ -80,6 +80,9 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: str
     """The tier of its sandbox."""
 
+    earlier_images: int = 0
+    """Images that its process had served before this one (`reuse`)."""
+
 
 class Verdict(msgspec.Struct, kw_only=True):
     """One plugin's answer, or what happened instead."""

@@ -1,8 +1,9 @@
-"""Frames to and from the engine over one descriptor, with no import but `os`."""
+"""Frames to and from the engine over one descriptor, with no import but `os` and `sys`."""
 
 from __future__ import annotations
 
 import os
+import sys
 
 from . import wire
 from ._json import dumps, loads
@@ -10,6 +11,10 @@ from ._json import dumps, loads
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+_MAX_DESCRIPTORS = 253
+"""As many as one message can carry (SCM_MAX_FD, unix(7))."""
 
 
 class Closed(Exception):
@@ -24,6 +29,7 @@ class Channel:
 
         self._fd = fd
         self._buffer = bytearray()
+        self._descriptors: list[int] = []
         self._lock = allocate_lock()
 
     def has_more(self) -> bool:
@@ -46,6 +52,33 @@ class Channel:
         payload = bytes(buffer[wire.HEADER_BYTES : end])
         del buffer[:end]
         return kind, payload
+
+    def receive_with_descriptors(self) -> tuple[int, bytes]:
+        """Receive as :meth:`receive` does, and keep the descriptors that come with the frames. Raises Closed."""
+        import _socket
+
+        descriptors: list[int] = []
+        connection = _socket.socket(fileno=self._fd)
+        try:
+            buffer = self._buffer
+            while not self.has_more():
+                part, messages, _, _ = connection.recvmsg(1 << 16, _socket.CMSG_SPACE(4 * _MAX_DESCRIPTORS))
+                for _, _, data in messages:
+                    descriptors += [
+                        int.from_bytes(data[index : index + 4], sys.byteorder) for index in range(0, len(data), 4)
+                    ]
+                if not part:
+                    raise Closed
+                buffer += part
+        finally:
+            connection.detach()
+        self._descriptors += descriptors
+        return self.receive()
+
+    def take_descriptors(self) -> list[int]:
+        """Return the descriptors that have come, in order; they are the caller's now."""
+        descriptors, self._descriptors = self._descriptors, []
+        return descriptors
 
     def receive_json(self, expected: int) -> dict[str, Any]:
         """Wait for a frame of the type `expected`, and return its JSON object. Raises Closed, or ValueError."""

@@ -136,6 +136,15 @@ class Chunks:
         if slot is not None and self._in_use(slot):
             self._viewed = (slot, self._start)
 
+    def close(self) -> bool:
+        """Unmap the ring; False if the plugin still has a view of it."""
+        try:
+            for mapping in self._mappings.values():
+                mapping.close()
+        except BufferError:
+            return False
+        return True
+
     def report(self) -> None:
         """Send the engine the offset up to which the plugin has released the bytes."""
         offset = self._viewed[1] if self._viewed is not None else self._end

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import logging
     from typing import Any, Optional
 
+    from ._reuse import Before
     from ._scratch import Scratch
 
 ALIVE_SECONDS = 1.0
@@ -76,6 +77,7 @@ class Runtime:
         self._has_output = False
         self._is_unchanged = False
         self._reserve = b""
+        self._chunks: Optional[Chunks] = None
 
     # methods behind those of the plugin: self.log, self.warn, self.grant ...
 
@@ -155,26 +157,57 @@ class Runtime:
         self.spec = self._channel.receive_json(wire.LOAD)
         reopen_streams()
         self._reserve = bytes(RESERVE_BYTES)  # calloc(3): counts for RLIMIT_DATA, and takes no page of memory
-        stage = "load"
+        before = None
+        if self.spec.get("reuse"):
+            from ._reuse import Before
+
+            before = Before()
         try:
             cls = load(self.spec["use"])
             description = describe(cls)
             description["level"] = API_LEVEL
+            if before is not None:
+                description["reuse"] = True
             self._channel.send_json(wire.DESCRIBED, description)
             check_level(description)
-            stage = "configure"
+        except Closed:
+            raise
+        except Defer as answer:
+            self._defer(answer)
+            return
+        except BaseException as error:
+            self._fail("load", error)
+            return
+        is_answered = self.serve(cls, description["reads"], before)
+        if is_answered and before is not None:
+            from ._reuse import serve_further
+
+            serve_further(self, cls, description["reads"], before)
+
+    def serve(self, cls: type, reads: str, before: Optional[Before] = None) -> bool:
+        """Configure a new instance, show it an image, and send its answer. Return False if it failed.
+
+        `before` notes the state of the process between the two. Raises Closed if the engine hangs up.
+        """
+        self._reserve = self._reserve or bytes(RESERVE_BYTES)
+        stage = "configure"
+        try:
             plugin = self.instantiate(cls, arguments(cls, self.spec.get("config", {}), self.spec.get("texts", {})))
+            if before is not None:
+                before.note(self.spec)
             self._channel.send(wire.READY)
             facts = self._channel.receive_json(wire.IMAGE)
             stage = "run"
-            self.image = self.make_image(facts, description["reads"], isinstance(plugin, Transform))
+            self.image = self.make_image(facts, reads, isinstance(plugin, Transform))
             self.decide(plugin, self.image)
+            return True
         except Closed:
             raise
         except Defer as answer:  # raised in the constructor; the engine calls it a breach of the protocol
             self._defer(answer)
         except BaseException as error:  # sys.exit(0) and KeyboardInterrupt are not verdicts either
             self._fail(stage, error)
+        return False
 
     def instantiate(self, cls: type, settings: dict[str, Any]) -> Any:
         """Return an instance of `cls` that is bound to this runtime before its constructor runs."""
@@ -199,7 +232,8 @@ class Runtime:
         if reads in ("nothing", "findings"):
             return NoChunks()
         ring = self.spec["rings"][facts["ring"]]
-        return Chunks(self._channel, ring["fd"], ring["slot_bytes"])
+        self._chunks = Chunks(self._channel, ring["fd"], ring["slot_bytes"])
+        return self._chunks
 
     def decide(self, plugin: Any, image: Image) -> None:
         """Send the answer of `plugin` to `image`. Raises what the plugin raises, unless that is an answer."""

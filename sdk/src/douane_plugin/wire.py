@@ -25,6 +25,7 @@ BECOMES = 8  # JSON: disk_format, container_format, properties (transforms)
 UNCHANGED = 9  # empty: the image stays as it is (transforms, before any output)
 BEGIN = 10  # empty: the transform's first output follows, so UNCHANGED cannot
 ALIVE = 11  # empty: the plugin works, though no other frame shows it; resets the stall clock
+IDLE = 12  # empty: the answer is complete, and the process can serve another image (only if LOAD has "reuse")
 ACCEPT = 16  # JSON: properties, proposed, documents, seen; the last frame of the conversation, like all below
 REFUSE = 17  # JSON: code, message, documents
 DEFER = 18  # JSON: retry_after (s), message, documents
@@ -37,6 +38,7 @@ IMAGE = 65  # JSON: name, size, disk_format, container_format, properties, owner
 DATA = 66  # binary: image offset, offset in the ring, length
 HOLE = 67  # binary: image offset, length; the bytes are zero and not in the ring
 END = 68  # binary: image offset, 1 if the image goes on after it (`head:N`) else 0
+NEXT = 69  # JSON: the descriptors for another image, which come with it; only after IDLE
 
 TYPES = {value: name for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)}
 

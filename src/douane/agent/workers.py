@@ -13,6 +13,8 @@ from collections.abc import Callable
 from douane.declared import DeclaredImage
 from douane.engine import RunOptions, WarmRun, inspect_image
 from douane.errors import DouaneError
+from douane.host.parked_process import ParkedProcess
+from douane.host.pool import ProcessPool
 from douane.plan.binding import ANYBODY, Sender
 from douane.report import Report
 from douane.stream.sink import Sink
@@ -53,9 +55,9 @@ class Job:
 class _WarmRun:
     """A run of the plan `served` that waits for its image."""
 
-    def __init__(self, served: ServedPlan) -> None:
+    def __init__(self, served: ServedPlan, pool: ProcessPool[ParkedProcess]) -> None:
         self.served = served
-        self.run = WarmRun(served.plan, RunOptions(tier=served.tier, emit=emit))
+        self.run = WarmRun(served.plan, RunOptions(tier=served.tier, emit=emit, pool=pool))
 
 
 class Workers:
@@ -99,22 +101,25 @@ class Workers:
 
     def _work(self) -> None:
         warm: _WarmRun | None = None
+        pool: ProcessPool[ParkedProcess] = ProcessPool()
         try:
             while True:
-                warm = self._ready(warm)
+                warm = self._ready(warm, pool)
+                pool.check()
                 try:
                     job = self._jobs.get(timeout=CHECK_SECONDS)
                 except queue.Empty:
                     continue
                 if job is None:
                     return
-                warm = self._ready(warm, start=False)
-                self._inspect(job, warm)  # a run that was used is closed by `_ready`
+                warm = self._ready(warm, pool, start=False)
+                self._inspect(job, warm, pool)  # a run that was used is closed by `_ready`
                 if not self._stay():
                     return
         finally:
             if warm is not None:
                 warm.run.close()
+            pool.close()
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
@@ -125,7 +130,7 @@ class Workers:
             self._idle_count += is_needed
             return is_needed
 
-    def _ready(self, warm: _WarmRun | None, *, start: bool = True) -> _WarmRun | None:
+    def _ready(self, warm: _WarmRun | None, pool: ProcessPool[ParkedProcess], *, start: bool = True) -> _WarmRun | None:
         """A run that can take an image: `warm`, or with `start` a new one. None if there is none; the next image's
         inspection then starts the plugins, and its client learns what is wrong with them."""
         try:
@@ -135,14 +140,14 @@ class Workers:
                 warm.run.close()
             served = self._current_plan()
             if start and self._warm and not served.holds_connections:
-                return _WarmRun(served)
+                return _WarmRun(served, pool)
         except DouaneError as error:
             log.error("the plugins cannot be started: %s", error)
         except Exception:  # whatever it is: without this thread, images would wait for a worker that is gone
             log.exception("the plugins cannot be started")
         return None
 
-    def _inspect(self, job: Job, warm: _WarmRun | None) -> None:
+    def _inspect(self, job: Job, warm: _WarmRun | None, pool: ProcessPool[ParkedProcess]) -> None:
         try:
             source = job.make_source()
 
@@ -153,7 +158,7 @@ class Workers:
             if warm is not None and warm.served is job.served and job.sink is None and plan is job.served.plan:
                 job.report = warm.run.inspect(source, job.declared, progress=progress)
             else:
-                options = RunOptions(tier=job.served.tier, emit=emit, progress=progress)
+                options = RunOptions(tier=job.served.tier, emit=emit, progress=progress, pool=pool)
                 job.report = inspect_image(plan, job.declared, source, job.sink, options)
         except BaseException as error:  # the client learns of it, and the thread goes on with the next image
             job.error = error

@@ -51,6 +51,11 @@ def plan(choice: PlanOptions, as_json: bool) -> None:
         if process.spec.own_defaults:
             keys = ", ".join(process.spec.own_defaults)
             click.echo(f"{process.spec.name}: the plugin's own values, which its table does not set: {keys}")
+        if process.spec.reuse > 1:
+            click.echo(
+                f"{process.spec.name}: in the agent, a process of it serves up to {process.spec.reuse} images, so that "
+                "an image may influence the verdicts on later ones"
+            )
         if process.plugin.code.is_exec and process.spec.refuse is None:
             click.echo(
                 f"{process.spec.name}: exit status 1 refuses the image, and programs that fail exit with 1 as well: "
@@ -88,7 +93,8 @@ def _binding(spec: PluginSpec) -> str:
 def _resources(spec: PluginSpec) -> str:
     scratch = f", scratch {show_size(spec.scratch)}" if spec.scratch is not None else ""
     programs = f", programs {' '.join(spec.programs)}" if spec.programs else ""
-    return f"memory {show_size(spec.memory)}{scratch}{programs}"
+    reuse = f", a process for {spec.reuse} images" if spec.reuse > 1 else ""
+    return f"memory {show_size(spec.memory)}{scratch}{programs}{reuse}"
 
 
 def _row(number: int, process: PluginProcess) -> tuple[str, ...]:

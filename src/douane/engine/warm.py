@@ -31,8 +31,9 @@ class WarmRun:
         self._launched: Launched | None = launch(resolve_plan(plan), options.tier, options)
 
     def is_usable(self) -> bool:
-        """False if a plugin has ended while it waited, or the image has come: make another one."""
-        return self._launched is not None and self._launched.are_alive()
+        """False if a plugin has ended or was used before and waited long, or the image has come: make another one."""
+        launched = self._launched
+        return launched is not None and launched.are_alive() and not launched.has_waited_long()
 
     def inspect(self, source: Source, image: DeclaredImage, *, progress: Progress | None = None) -> Report:
         """Let the image of `source` through; once. `source` is closed."""

@@ -15,12 +15,14 @@ from typing import Protocol
 import msgspec
 
 from douane.errors import PlanError
-from douane.plan.model import PluginSpec
+from douane.plan.model import Plan, PluginSpec
 from douane.plan.resolve import ResolvedPlugin
 from douane.report import PluginOutcome, Provenance, Verdict
 from douane.stream.ring import Ring
 
 from .messages import Described, ImageFacts, Needs
+from .parked_process import ParkedProcess
+from .pool import ProcessPool
 
 
 class Supplies(msgspec.Struct, frozen=True):
@@ -33,6 +35,11 @@ class Supplies(msgspec.Struct, frozen=True):
     """Open, for reading, the file that will hold the image as its stage reads it. The caller closes the descriptor."""
 
     log_level: int
+    pool: ProcessPool[ParkedProcess] | None = None
+    """Where the processes of its plan wait between images; None if each process serves one."""
+
+    plan: Plan | None = None
+    """The plan of the run, for `pool`."""
 
 
 class PluginProcess(Protocol):
@@ -65,6 +72,9 @@ class PluginProcess(Protocol):
 
     output: int | None
     """The read end of a transform's output."""
+
+    earlier_images: int
+    """The images that its process had served before this one."""
 
     def start(self, supplies: Supplies) -> None:
         """Start the process. Raises PlanError, SandboxError, SinkError."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -59,6 +60,11 @@ class Channel:
         """Send `frame`, or keep what does not fit now for :meth:`flush`."""
         self._outbox += frame
         self.flush()
+
+    def send_with_descriptors(self, frame: bytes, fds: Sequence[int]) -> None:
+        """Send `frame` with copies of `fds`, at once: nothing may wait for :meth:`flush`. Raises OSError."""
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
+        self._outbox = frame[self.socket.sendmsg([frame], [rights]) :]
 
     def flush(self) -> None:
         """Send as much of the kept bytes as fits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from types import TracebackType
 from typing import Literal
 
@@ -23,7 +24,9 @@ from .log import Emitter, LogLine
 from .loop import Loop
 from .options import RunOptions
 from .policy import AUDIT_SECONDS, weigh
+from .pool import IDLE_SECONDS
 from .python_plugin import PythonPlugin, WirePlugin
+from .reusable_plugin import ReusablePlugin, ReusableWirePlugin
 
 OPEN_FILES = 64
 """Files, sockets and pipes that a plugin's process may hold open, besides those of the ring."""
@@ -97,6 +100,7 @@ def _launch(
             launched.start(until)
             if until == "described" or not launched.is_misjudged():
                 launched.check_bindings()
+                launched.check_reuse()
                 _WORKING.add(tier)
                 return launched
             resolved = resolved.with_kinds(launched.kinds())
@@ -131,6 +135,8 @@ class Launched:
 
         self._emitter = Emitter(options.emit)
         self._log_level = options.log_level
+        self._pool = options.pool
+        self._launched_at = time.monotonic()
         self._elapsed = 0.0
         self._others_ready = 0.0
         self._closed = False
@@ -148,7 +154,8 @@ class Launched:
         for plugin in self.plugins:
             stage = plugin.plugin.stage
             open_file = functools.partial(self.rings.open_file, stage)
-            plugin.start(Supplies(self.rings.rings[: stage + 1], open_file, self._log_level))
+            pool = self._pool if plugin.spec.reuse > 1 else None
+            plugin.start(Supplies(self.rings.rings[: stage + 1], open_file, self._log_level, pool, self.plan))
         self.loop.run(_ignore, self._are_ready if until == "ready" else self._are_described, self._tick)
         for plugin in self.plugins:
             if plugin.error is not None and not (until == "described" and plugin.described):
@@ -190,6 +197,19 @@ class Launched:
                     "'exempt_roles', which are for transforms"
                 )
 
+    def check_reuse(self) -> None:
+        """Raise PlanError for a plugin whose process cannot serve several images."""
+        for plugin in self.plugins:
+            if plugin.spec.reuse == 1:
+                continue
+            if plugin.is_transform:
+                reason = "its output is the image, which no other image may influence"
+            elif plugin.needs == "file":
+                reason = "it reads at random, and its sandbox cannot be opened for the file of another image"
+            else:
+                continue
+            raise PlanError(f"plugin {plugin.spec.name!r}: 'reuse' must be 1: {reason}")
+
     def kinds(self) -> dict[str, Kind]:
         """The kinds that the plugins have shown, by name."""
         return {plugin.spec.name: Kind(plugin.is_transform, plugin.needs == "file") for plugin in self.plugins}
@@ -198,6 +218,11 @@ class Launched:
         """False if a plugin has ended, or failed, while it waited for an image, or if a granted file was replaced."""
         self.loop.poll(_ignore)
         return all(plugin.verdict is None and plugin.has_current_grants() for plugin in self.plugins)
+
+    def has_waited_long(self) -> bool:
+        """True if a process that has served images before has waited too long for this one."""
+        waited = time.monotonic() - self._launched_at
+        return waited > IDLE_SECONDS and any(plugin.earlier_images for plugin in self.plugins)
 
     def measure_disk(self) -> None:
         """Note how much temporary files take now."""
@@ -262,5 +287,5 @@ def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: L
     if plugin.code.is_exec:
         return ExecPlugin(plugin, sandbox_spec, loop, emit)
     if plugin.code.argv:
-        return WirePlugin(plugin, sandbox_spec, loop, emit)
-    return PythonPlugin(plugin, sandbox_spec, loop, emit)
+        return (ReusableWirePlugin if spec.reuse > 1 else WirePlugin)(plugin, sandbox_spec, loop, emit)
+    return (ReusablePlugin if spec.reuse > 1 else PythonPlugin)(plugin, sandbox_spec, loop, emit)

@@ -79,6 +79,15 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     image_fd: int | None
     output_fd: int | None
     scratch: SentScratch | None
+    reuse: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class Next(msgspec.Struct, frozen=True):
+    """NEXT: what another image brings. Each `fd` is an index into the descriptors that come with the frame."""
+
+    log_level: int
+    grants: dict[str, SentGrant]
+    rings: list[SentRing]
 
 
 class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +135,8 @@ class Described(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     cls: str = ""
     doc: str = ""
     takes_any: bool = False
+    reuse: bool = False
+    """The runtime can serve further images."""
 
     @property
     def is_transform(self) -> bool:

@@ -9,6 +9,8 @@ import msgspec
 from douane.sandbox import Tier
 
 from .log import INFO, LogLine
+from .parked_process import ParkedProcess
+from .pool import ProcessPool
 
 Progress = Callable[[int, int | None], None]
 """Called about ten times a second with the bytes received and the size of the image (None: unknown). What it raises
@@ -29,5 +31,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Receives what plugins print and log."""
 
     progress: Progress | None = None
+    pool: ProcessPool[ParkedProcess] | None = None
+    """The processes of earlier images in this thread that may serve another one. Without it, none does."""
+
     log_level: int = INFO
     """The lowest level that plugins log, as in the logging module."""

@@ -73,6 +73,20 @@ class OutputPipes:
             os.set_blocking(fd, False)
         return stdout, stderr
 
+    def adopt(self, fds: dict[str, int]) -> None:
+        """Take over the pipes of a process that runs already."""
+        self._fds = dict(fds)
+
+    def give_up(self) -> dict[str, int]:
+        """Read once more, and leave the pipes, whose process runs on, to the caller."""
+        for name, fd in self._fds.items():
+            self._rate.drop(fd)
+            with contextlib.suppress(BlockingIOError):
+                self._log.stream(name, os.read(fd, READ_BYTES))
+        fds, self._fds = self._fds, {}
+        self._log.close()
+        return fds
+
     def watch(self) -> None:
         """Have the loop read the pipes."""
         for name, fd in self._fds.items():

@@ -5,6 +5,7 @@ Subclasses speak with the process: they implement the methods that raise NotImpl
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,6 +48,7 @@ class SandboxedPlugin:
         self.output: int | None = None
         self.becomes: dict[str, str] = {}
         self._grants = OpenGrants({}, (), {})
+        self.earlier_images = 0
         self._warnings: list[Warned] = []
         self._loop = loop
         self._sandbox_spec = sandbox_spec
@@ -74,7 +76,8 @@ class SandboxedPlugin:
         grants: OpenGrants,
     ) -> None:
         self._grants = grants
-        callbacks = {"on_channel": self._on_channel, "on_end": self._on_process_end}
+        on_end: Callable[[], None] = functools.partial(self._on_process_end, self._process)
+        callbacks = {"on_channel": self._on_channel, "on_end": on_end}
         self._process.start(code, keep, readable, writable, stdin, calls, granted=grants.paths, **callbacks)
 
     def stop(self) -> None:
@@ -128,6 +131,7 @@ class SandboxedPlugin:
             config_sha256=self.spec.config_digest(),
             grants=self._grants.contents,
             sandbox=self._sandbox_spec.tier.value,
+            earlier_images=self.earlier_images,
         )
 
     def private_grants(self) -> tuple[str, ...]:
@@ -191,15 +195,16 @@ class SandboxedPlugin:
         self._handle_frames()
 
     def _handle_frames(self) -> None:
+        process = self._process
         try:
-            for kind, payload in self._process.frames():
+            for kind, payload in process.frames():
                 if self._is_sandboxed:
                     self._on_frame(kind, payload)
                 else:
                     self._process.confirm(kind, payload)
                     self._is_sandboxed = True
                     self._on_sandboxed()
-                if self.verdict is not None:
+                if self.verdict is not None or self._process is not process:
                     return
         except Violation as error:
             self._fail_protocol(f"{error}")
@@ -210,11 +215,13 @@ class SandboxedPlugin:
     def _fail_protocol(self, detail: str) -> None:
         self.fail("failed", "plugin-protocol", "broke off the conversation with Douane", detail)
 
-    def _on_process_end(self) -> None:
+    def _on_process_end(self, process: SandboxedProcess) -> None:
         """Read the remaining frames of the ended process, then conclude."""
-        self._process.receive_rest()
+        if self._process is not process:
+            return  # it was replaced: the loop had found its channel and its end at the same time
+        process.receive_rest()
         self._handle_frames()
-        if self.verdict is None and (code := self._process.exit_code(END_SECONDS)) is not None:
+        if self.verdict is None and self._process is process and (code := process.exit_code(END_SECONDS)) is not None:
             self._on_exit(code)
 
     def _expect_end(self) -> None:

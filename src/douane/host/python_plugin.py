@@ -58,14 +58,18 @@ class PythonPlugin(SandboxedPlugin):
         self._broker = make_broker(self.spec)
         try:
             with handover(self.spec, supplies, self._broker, needs_file=self.needs == "file") as handed:
-                load = self._spawn_with(handed, supplies.log_level)
+                frame = self._begin(handed, supplies)
         except GrantUnavailable as error:
             self.fail("failed", error.code, "could not reach a service that it needs", str(error))
             return
         finally:
             if self._broker is not None:
                 self._broker.close_handed()
-        self._process.send(pack(wire.LOAD, load))
+        self._process.send(frame)
+
+    def _begin(self, handed: Handover, supplies: Supplies) -> bytes:
+        """Start the process, and return the frame to send when this process's copies of the descriptors are closed."""
+        return pack(wire.LOAD, self._spawn_with(handed, supplies.log_level))
 
     def _spawn_with(self, handed: Handover, log_level: int) -> messages.Load:
         """Start the process and return the LOAD message for it."""

@@ -81,6 +81,32 @@ class SandboxedProcess:
         self._loop.watch(self._process.fileno(), on_end)
         self._pipes.watch()
 
+    def adopt(
+        self,
+        process: sandbox.SandboxProcess,
+        channel: Channel,
+        pipes: dict[str, int],
+        *,
+        on_channel: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        """Go on with a process that has served an image, in place of :meth:`start`."""
+        self._channel, self._process = channel, process
+        self._pipes.adopt(pipes)
+        self._on_channel = on_channel
+        self._loop.watch(self._channel.fileno(), on_channel)
+        self._loop.watch(self._process.fileno(), on_end)
+        self._pipes.watch()
+
+    def give_up(self) -> tuple[sandbox.SandboxProcess, Channel, dict[str, int]]:
+        """Leave the running process to the caller: it, its channel and its pipes. There is nothing to end then."""
+        process, channel = self._process, self._channel
+        assert process is not None and channel is not None
+        self._loop.forget(process.fileno())
+        self._rate.drop(channel.fileno())
+        self._process = self._channel = None
+        return process, channel, self._pipes.give_up()
+
     @property
     def bounds(self) -> sandbox.Bounds:
         """The bounds of its sandbox."""
@@ -102,6 +128,12 @@ class SandboxedProcess:
         """Send a frame, at once or as soon as there is room."""
         if self._channel is not None:
             self._channel.send(frame)
+            self._watch_channel(self._channel)
+
+    def send_with_descriptors(self, frame: bytes, fds: Sequence[int]) -> None:
+        """Send a frame with copies of `fds`. Raises OSError."""
+        if self._channel is not None:
+            self._channel.send_with_descriptors(frame, fds)
             self._watch_channel(self._channel)
 
     def _watch_channel(self, channel: Channel) -> None:
@@ -155,7 +187,11 @@ class SandboxedProcess:
 
     def memory(self) -> int:
         """Bytes that the process and its children use now."""
-        return self._process.measure().memory if self._process is not None else 0
+        return self.usage().memory
+
+    def usage(self) -> sandbox.Usage:
+        """What the process and its children use now."""
+        return self._process.measure() if self._process is not None else sandbox.Usage(0, 0, 0)
 
     def temporary(self) -> sandbox.FolderUsage | None:
         """The contents of its private /tmp, if that is a folder on the disk."""

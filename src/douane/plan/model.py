@@ -85,6 +85,9 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     scratch: int | None = None
     """Bytes of temporary files; None is no such files."""
 
+    reuse: int = 1
+    """Images that a process of the plugin may serve, one after the other."""
+
     only: tuple[Door, ...] = DOORS
     """The doors that a transform is for."""
 

@@ -20,6 +20,9 @@ T = TypeVar("T")
 MAX_COUNT = 1_000_000
 """Limit of counts in the configuration: more is a mistyped number."""
 MIN_MEMORY = 32 * MiB
+MAX_REUSE = 100
+"""A load that is shared by 100 images costs each of them one percent of itself. A process may keep the rings of all its
+images (16 MiB each), which its own memory does not count."""
 
 _MAX_STATUS = 125
 
@@ -55,6 +58,7 @@ class PluginTable(msgspec.Struct, forbid_unknown_fields=True):
     max_ratio: float | None = None
     may_set: list[str] = []
     scratch: str | int | None = None
+    reuse: int | None = None
     only: str | list[str] | None = None
     exempt_roles: list[str] = []
 
@@ -198,6 +202,13 @@ def _quantities(raw: PluginTable, subject: str) -> dict[str, Any]:
             if not 1 <= value <= MAX_COUNT:
                 raise PlanError(f"{subject}: {key!r} is at least 1 and at most {MAX_COUNT}, not {value!r}")
             quantities[key] = value
+    if raw.reuse is not None:
+        if not 1 <= raw.reuse <= MAX_REUSE:
+            raise PlanError(
+                f"{subject}: 'reuse' is the number of images that a process may serve, from 1 to {MAX_REUSE}, "
+                f"not {raw.reuse!r}"
+            )
+        quantities["reuse"] = raw.reuse
     if quantities.get("memory", MIN_MEMORY) < MIN_MEMORY:
         raise PlanError(f"{subject}: 'memory' is at least 32MiB: a Python needs that before the plugin's first line")
     return quantities

@@ -11,7 +11,8 @@ from douane import sandbox
 from douane.errors import PlanError, SandboxError
 from douane.sandbox.executables import find_program
 
-from .code import PluginCode, find_code
+from .builtin import PACKAGE
+from .code import ModuleClass, PluginCode, find_code
 from .model import Plan, PluginSpec
 from .source_scan import Kind
 
@@ -91,6 +92,8 @@ def resolve_plugin(spec: PluginSpec, kind: Kind | None = None) -> ResolvedPlugin
     except SandboxError as error:
         raise PlanError(f"plugin {spec.name!r}: {error}") from error
     code = find_code(spec, interpreter.sys_path)
+    if spec.reuse > 1:
+        _check_reuse(spec, code)
     programs = _programs(spec, code)
     if kind is None or code.is_exec:
         kind = code.kind
@@ -112,6 +115,18 @@ def _programs(spec: PluginSpec, code: PluginCode) -> tuple[str, ...]:
             raise PlanError(f"plugin {spec.name!r}: program {program!r} was not found on PATH; {remedy}")
         paths.append(os.path.abspath(path))
     return tuple(paths)
+
+
+def _check_reuse(spec: PluginSpec, code: PluginCode) -> None:
+    if code.is_exec:
+        reason = "a program that reads its standard input ends with the image"
+    elif isinstance(code.target, ModuleClass) and code.target.module.startswith(f"{PACKAGE}."):
+        reason = "built-in plugins load nothing that takes long"
+    elif spec.socket_paths:
+        reason = "the paths in 'socket_paths' are answered for the image that the process was started with"
+    else:
+        return
+    raise PlanError(f"plugin {spec.name!r}: 'reuse' must be 1: {reason}")
 
 
 def _check_transform(spec: PluginSpec) -> None:

@@ -14,7 +14,7 @@ and a line in `tiers.examine`.
 from douane.errors import SandboxError, SandboxUnavailable
 
 from .connect_calls import ConnectCall, receive_call
-from .descriptors import refuse_descriptors
+from .descriptors import check_grants, refuse_descriptors
 from .host_limits import explain
 from .interpreter import Interpreter, interpreter
 from .private_folder import FolderUsage
@@ -42,6 +42,7 @@ __all__ = [
     "Tier",
     "Usage",
     "available",
+    "check_grants",
     "choose",
     "confirm",
     "examine",

@@ -7,6 +7,7 @@ import functools
 import os
 import socket
 import stat
+from collections.abc import Iterable
 
 import msgspec
 
@@ -33,8 +34,7 @@ class Descriptors(msgspec.Struct, frozen=True):
 
     def check(self) -> None:
         """Raise SandboxError for a descriptor that leads elsewhere; protect `readable` memory against writing."""
-        for fd in self.keep:
-            _check_grant(fd)
+        check_grants(self.keep)
         for fd in self.readable:
             _protect(fd)
         for fd in self.writable:
@@ -64,6 +64,12 @@ def can_refuse_descriptors() -> bool:
     """True if :func:`refuse_descriptors` works on this kernel."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         return refuse_descriptors(probe)
+
+
+def check_grants(fds: Iterable[int]) -> None:
+    """Raise SandboxError for a descriptor that leads elsewhere."""
+    for fd in fds:
+        _check_grant(fd)
 
 
 def _check_grant(fd: int) -> None:

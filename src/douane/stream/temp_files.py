@@ -67,6 +67,12 @@ class ScratchFiles:
         """Bytes that the files take on the disk now."""
         return sum(map(disk_bytes, self.fds))
 
+    def empty(self) -> None:
+        """Empty the files, and set their offset, which the plugin's descriptors share, to the beginning."""
+        for fd in self.fds:
+            os.ftruncate(fd, 0)
+            os.lseek(fd, 0, os.SEEK_SET)
+
     def close(self) -> None:
         """Empty the files and close them, after the end of the plugin's process. Idempotent.
 

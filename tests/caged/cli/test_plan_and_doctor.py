@@ -109,6 +109,17 @@ def test_the_plan_shows_the_values_that_a_built_in_plugin_brings(
     assert examined["own_defaults"] == []
 
 
+def test_the_plan_names_the_plugins_whose_processes_serve_several_images(
+    douane: Program, write: Callable[[str, str], Path]
+) -> None:
+    table = f'[[plugin]]\nname = "model"\nuse = "{PLUGINS}/echo.py:Echo"\n'
+    sentence = "model: in the agent, a process of it serves up to 20 images"
+    result = douane.run("plan", "--config", write("plan.toml", f"{table}reuse = 20\n"))
+    assert sentence in result.text and "memory 512.0 MiB, a process for 20 images" in result.text
+    assert sentence not in douane.run("plan", "--config", write("plan.toml", table)).text
+    assert douane.run("plan", "--config", "plan.toml", "--json").json["plugins"][0]["reuse"] == 1
+
+
 def test_a_plan_that_could_not_be_run_is_no_plan(douane: Program) -> None:
     result = douane.run("plan", "--json", "-p", f"{PLUGINS}/echo.py:Picky")
     assert result.code == 2
