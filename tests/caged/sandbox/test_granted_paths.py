@@ -7,9 +7,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from douane import sandbox
 from douane.errors import GrantReplaced
+from douane.sandbox import launch_spec
 from support.sandbox.granted_folder import attack, granted, make
 from support.sandbox.process import Cell
 from support.sandbox.public_python import run_as_ordinary_user
@@ -33,18 +35,24 @@ def test_a_folder_that_only_its_owner_can_read_is_readable(tier: sandbox.Tier, t
     attack(tier, folder, secret)
 
 
-def test_only_a_private_grant_needs_a_capability(tier: sandbox.Tier, tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_mode & 0o777 == 0o700:
-            folder.chmod(0o711)
-    file = tmp_path / "file"
-    file.write_text("content")
-    for mode, capabilities in ((0o644, []), (0o600, ["CAP_DAC_READ_SEARCH"])):
-        file.chmod(mode)
-        with Cell(tier, granted=granted(f"file:{file}")) as cell:
-            assert cell.returned("read", str(file)) == b"content".hex()
-            if os.geteuid() == 0 and sandbox.interpreter().executable.startswith("/usr/"):
-                assert cell.report.layers["identity"]["capabilities"] == capabilities
+@pytest.mark.parametrize("target", ["file", "dir"])
+def test_only_a_private_grant_needs_a_capability(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    """In the tier full the folders that lead there do not matter."""
+    monkeypatch.setattr(launch_spec, "fresh_uid", lambda: 0x70000000)
+    folder, _ = make(tmp_path)
+    path = folder / "file" if target == "file" else folder
+    interpreter = replace(sandbox.interpreter(), read=("/usr/lib",))
+    for mode, is_private in ((0o644, False), (0o640, True)):
+        (folder / "file").chmod(mode)
+        spec = sandbox.SandboxSpec(sandbox.Tier.FULL, interpreter, granted=granted(f"{target}:{path}"))
+        access = launch_spec.decide_access(spec, sandbox.PythonRuntime("x:y"))
+        assert access.read_all is is_private
+    for parent in (folder, tmp_path):
+        parent.chmod(0o755)
+    (folder / "file").chmod(0o644)
+    tmp_path.chmod(0o700)
+    strict = replace(spec, tier=sandbox.Tier.STRICT, granted=granted(f"{target}:{path}"))
+    assert launch_spec.decide_access(strict, sandbox.PythonRuntime("x:y")).read_all
 
 
 def test_a_granted_file_has_no_neighbours(tier: sandbox.Tier, tmp_path: Path) -> None:
@@ -120,3 +128,5 @@ def test_sqlite_reads_a_database_by_path(tier: sandbox.Tier, tmp_path: Path, mod
     writer.close()
     with Cell(tier, granted=granted(f"file:{folder}/allowed.db")) as cell:
         assert cell.returned("leaving.query", f"{folder}/allowed.db", "mode=ro&immutable=1") == "another"
+        if mode == "wal":  # SQLite would have to make -wal and -shm, and says so
+            assert cell.ask("leaving.query", f"{folder}/allowed.db", "mode=ro")["raised"] == "OperationalError"

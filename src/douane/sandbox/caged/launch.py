@@ -37,7 +37,7 @@ def main() -> None:
                 broken = f"the sandbox is not closed ({'; '.join(failed)})"
         if replaced := _replaced(spec):
             report["replaced"] = replaced
-            broken = broken or f"{replaced} was replaced or removed while the sandbox was built"
+            broken = broken or f"{replaced} was replaced or removed while the sandbox was built; try again"
     except Exception as error:  # after any error the sandbox is not closed, and the engine must know
         broken = f"the sandbox could not be closed ({error})"
     if broken:

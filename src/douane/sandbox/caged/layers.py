@@ -43,7 +43,10 @@ def become(uid: int, read_all: bool) -> dict[str, Any]:
     if uid >= 0:
         call("prctl", _PR_SET_KEEPCAPS, 1 if keep else 0, 0, 0, 0)
         if keep:
-            call("prctl", _PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0)  # access(2) heeds the capability only then
+            try:  # noqa: SIM105  # contextlib would be one more import
+                call("prctl", _PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0)
+            except OSError:
+                pass  # without the right, access(2) does not heed the capability; open(2) does
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         for capability in range(64):
