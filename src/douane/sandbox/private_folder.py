@@ -20,6 +20,7 @@ import msgspec
 from douane.errors import SandboxError
 
 from .spec import Bounds
+from .tree_removal import remove_tree
 from .user import is_fresh
 
 _PREFIX = "douane-plugin-"
@@ -33,6 +34,8 @@ _REST = 9
 _MAX_DEPTH = 32
 """Levels of folders. A deeper tree counts as too many files."""
 
+_ATTEMPTS = 3
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CANDIDATES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  # a folder of our own is made in one of them
 
 
@@ -57,11 +60,8 @@ class PrivateFolder:
         self._last, self._next = FolderUsage(0, 0), 0.0
         parent = _parent(uid is None or is_mounted)
         _clear(parent)
-        self.path = f"{parent}/{_PREFIX}{os.urandom(8).hex()}"
         try:
-            os.mkdir(self.path, 0o700)
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path, self._fd = _make(parent)
             if uid is not None:
                 os.fchown(self._fd, uid, uid)
             self._room = _room(self._fd)
@@ -90,7 +90,8 @@ class PrivateFolder:
     def close(self) -> None:
         """Remove the folder with everything in it. Idempotent. Call it when the plugin's processes have ended."""
         if self._fd >= 0:
-            _remove(self.path)
+            with contextlib.suppress(OSError):  # the next engine tries again
+                remove_tree(self.path, self._fd)
             os.close(self._fd)
             self._fd = -1
 
@@ -135,7 +136,7 @@ class _Usage:
         if depth == _MAX_DEPTH:
             self.files = self._most_files + 1
             return
-        below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        below = os.open(name, _FOLDER, dir_fd=folder)
         try:
             self.add(below, depth + 1)
         finally:
@@ -182,6 +183,27 @@ def _is_reachable(folder: str) -> bool:
         path = os.path.dirname(path)
 
 
+def _make(parent: str) -> tuple[str, int]:
+    """A new folder, and its locked descriptor. Until it is locked, an engine that starts may take it for abandoned."""
+    for attempt in range(_ATTEMPTS):
+        path = f"{parent}/{_PREFIX}{os.urandom(8).hex()}"
+        os.mkdir(path, 0o700)
+        fd = -1
+        try:
+            fd = os.open(path, _FOLDER)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.stat(path)  # raises if it was removed before it was locked
+            return path, fd
+        except OSError:
+            if fd >= 0:
+                os.close(fd)
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError
+
+
 @functools.cache
 def _clear(parent: str) -> None:
     """Remove the folders of engines that ended without doing so."""
@@ -193,29 +215,11 @@ def _clear(parent: str) -> None:
 
 
 def _remove_abandoned(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = os.open(path, _FOLDER)
     try:
         owner = os.fstat(fd).st_uid
         if owner == os.geteuid() or (os.geteuid() == 0 and is_fresh(owner)):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(path)
+            remove_tree(path, fd)
     finally:
         os.close(fd)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.rmdir(path)  # most plugins leave it empty, and importing shutil takes 3 ms
-        return
-    except OSError:
-        pass
-    import shutil
-
-    def open_up(_function: object, name: str, _error: object) -> None:
-        for folder in (os.path.dirname(name), name):
-            with contextlib.suppress(OSError):
-                if not os.path.islink(folder):
-                    os.chmod(folder, 0o700)
-
-    shutil.rmtree(path, onerror=open_up)
-    shutil.rmtree(path, ignore_errors=True)

@@ -109,6 +109,39 @@ def test_the_folder_of_a_killed_engine_is_removed_by_the_next(folders: Path) -> 
     assert sorted(folders.iterdir()) == [foreign]
 
 
+def test_a_tree_of_any_depth_is_removed(tier: sandbox.Tier, folders: Path) -> None:
+    with Cell(tier, bounds=LARGE) as cell:
+        assert cell.returned("leave_hostile_tree", 3000) == 3000
+    assert list(folders.iterdir()) == []
+
+
+def test_a_deep_tree_of_a_killed_engine_is_removed_by_the_next(folders: Path) -> None:
+    abandoned = folders / "douane-plugin-0123456789abcdef"
+    abandoned.mkdir()
+    place = os.getcwd()
+    try:
+        os.chdir(abandoned)
+        for _ in range(3000):
+            os.mkdir("n" * 100)
+            os.chdir("n" * 100)
+    finally:
+        os.chdir(place)
+    with Cell(sandbox.Tier.STRICT):
+        assert not abandoned.exists()
+
+
+def test_the_folder_of_another_user_is_not_removed(folders: Path) -> None:
+    decoy = folders / "douane-plugin-0123456789abcdef"
+    decoy.mkdir()
+    (folders / "douane-plugin-link").symlink_to("/etc")
+    (folders / "douane-plugin-file").touch()
+    if os.geteuid() == 0:
+        os.chown(decoy, 65532, 65532)
+    with Cell(sandbox.Tier.STRICT):
+        assert decoy.exists() == (os.geteuid() == 0)
+    assert os.path.exists("/etc/passwd")
+
+
 def test_a_folder_that_is_in_use_is_not_removed(folders: Path) -> None:
     with Cell(sandbox.Tier.STRICT, bounds=LARGE) as cell:
         private_folder.forget()

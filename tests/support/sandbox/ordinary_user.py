@@ -11,6 +11,7 @@ from pathlib import Path
 
 from douane import sandbox
 from douane.host.broker import Broker
+from douane.sandbox import private_folder
 from support.sandbox.process import Cell, ring, wait_until_nobody_holds
 from support.services import Service
 
@@ -58,11 +59,27 @@ def check_calls(tier: sandbox.Tier) -> None:
         with Cell(tier, read=(Path(folder),)) as cell:  # its user owns these, and still cannot change them
             assert cell.returned("change", str(file)) == []
             assert cell.returned("write_everywhere", [folder]) == []
+    check_folder(tier)
     with Cell(tier, programs=(Path("/bin/sh"),)) as cell:
         assert cell.refused("kill", cell.process.pid, signal.SIGKILL) in REFUSED
         assert cell.returned("stray", "setsid") == "left"
         cell.process.kill()
         wait_until_nobody_holds(cell.output)
+
+
+def check_folder(tier: sandbox.Tier) -> None:
+    """What a plugin leaves in its private folder is removed, also what its own user may not enter."""
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["TMPDIR"] = place
+        private_folder.forget()
+        with Cell(tier, bounds=sandbox.Bounds(file_bytes=1 << 20, temporary_bytes=1 << 20)) as cell:
+            assert cell.returned("leave_hostile_tree", 1500) == 1500
+            usage = cell.process.temporary()
+            assert usage is not None
+            assert usage.files > 4096
+        assert os.listdir(place) == []
+        del os.environ["TMPDIR"]
+        private_folder.forget()
 
 
 if __name__ == "__main__":

@@ -669,6 +669,25 @@ def make_files(count):
     return count
 
 
+def leave_hostile_tree(depth):
+    """Make folders in TMPDIR that are hard to remove: `depth` levels, without modes, with strange names; return how
+    deep they are."""
+    top = os.environ["TMPDIR"]
+    os.makedirs(os.path.join(top, "locked", "inner"))
+    os.close(os.open(os.path.join(top, "locked", "inner", "file"), os.O_CREAT | os.O_WRONLY, 0))
+    os.mkdir(os.path.join(top, "locked", "closed"), 0)
+    os.mkdir(os.path.join(top, "closed"), 0)
+    for name in (b"line\nbreak", b"\xff\xfe", b"-rf", b"n" * 255):
+        os.symlink("/", os.path.join(os.fsencode(top), name))
+    os.chdir(top)
+    for _ in range(depth):
+        os.mkdir("n" * 200)
+        os.chdir("n" * 200)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, 0o600))
+    os.chdir("/")
+    return depth
+
+
 def use_files():
     """What libraries do with temporary files; each line is a use that failed."""
     import shutil
