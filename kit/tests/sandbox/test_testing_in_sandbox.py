@@ -15,6 +15,7 @@ import trial_plugins
 from douane.plugins.checksum import Checksum
 from douane_plugin import Inspector
 from douane_plugin.testing import (
+    Address,
     Cuts,
     NoSandbox,
     PluginFailed,
@@ -24,6 +25,7 @@ from douane_plugin.testing import (
     image_bytes,
     run,
 )
+from support.services import Service
 
 FACTS = {
     "name": "n",
@@ -154,6 +156,21 @@ def test_granted_folders_have_the_same_path_in_both_places(sandbox, tmp_path):
     (folder / "list").write_text("some names")
     result = in_both(trial_plugins.ByPath, grants={"lists": folder, "rules": "PING"}, sandbox=sandbox)
     assert result.properties == {"same": True, "listed": "some names"}
+
+
+def test_a_plugin_makes_connections_in_the_sandbox_as_in_process():
+    daemon = Replies((b"PING", b"PONG"))
+    plan = {"socket_paths": ["daemon"]}
+    assert in_both(trial_plugins.Connects, grants={"daemon": daemon}, plan=plan).properties == {"answers": "PONG PONG"}
+    with pytest.raises(AssertionError, match="expected b'STAT', not b'PING'"):
+        run(trial_plugins.Connects, grants={"daemon": Replies((b"STAT", b""))}, plan=plan, sandbox="strict")
+
+
+def test_a_real_service_is_granted_in_the_sandbox_as_in_process():
+    with Service() as service:
+        grants = {"daemon": Address(service.target)}
+        plan = {"socket_paths": ["daemon"]}
+        assert in_both(trial_plugins.Connects, grants=grants, plan=plan).properties == {"answers": "PING PING"}
 
 
 def test_an_exception_of_a_server_is_raised():

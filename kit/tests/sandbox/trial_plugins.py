@@ -156,6 +156,24 @@ class ByPath(Inspector):
             return {"same": again.read() == file.read(), "listed": listed.read().decode()}
 
 
+class Connects(Inspector):
+    """Asks over two connections, one of them at a path."""
+
+    reads = "nothing"
+
+    def inspect(self, image):
+        import socket
+
+        grant = self.grant("daemon")
+        with grant.connect() as first, socket.socket(socket.AF_UNIX) as second:
+            second.connect(grant.socket_path)
+            answers = []
+            for connection in (first, second):
+                connection.sendall(b"PING")
+                answers.append(connection.recv(100).decode())
+        return {"answers": " ".join(answers)}
+
+
 class Scratches(Inspector):
     """Writes `length` bytes, which may be more than there is room for."""
 

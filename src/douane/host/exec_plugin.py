@@ -42,7 +42,7 @@ class ExecPlugin(SandboxedPlugin):
         """See PluginProcess."""
         read, self._stdin = open_large_pipe()
         try:
-            with opened_grants(self.spec) as grants:
+            with opened_grants(self.spec, None) as grants:
                 self._spawn(sandbox.Program(self.plugin.code.argv), stdin=read, grants=grants)
         finally:
             os.close(read)

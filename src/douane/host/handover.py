@@ -75,7 +75,7 @@ def handover(spec: PluginSpec, supplies: Supplies, broker: Broker | None, *, nee
 
 
 @contextlib.contextmanager
-def opened_grants(spec: PluginSpec) -> Iterator[OpenGrants]:
+def opened_grants(spec: PluginSpec, broker: Broker | None) -> Iterator[OpenGrants]:
     """Open the grants alone, and close them at the end of the block. Raises PlanError, GrantUnavailable."""
     with contextlib.ExitStack() as closing:
 
@@ -83,7 +83,7 @@ def opened_grants(spec: PluginSpec) -> Iterator[OpenGrants]:
             closing.callback(os.close, fd)
             return fd
 
-        yield _open_all(spec, None, close_later)
+        yield _open_all(spec, broker, close_later)
 
 
 def _open_all(spec: PluginSpec, broker: Broker | None, close_later: Callable[[int], int]) -> OpenGrants:

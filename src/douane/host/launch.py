@@ -280,8 +280,7 @@ def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: L
         read=plugin.code.read,
         programs=plugin.programs,
         forks=spec.forks,
-        # qemu-img sends with sendmsg(2), too: `convert` connects it to a socket.
-        messages=bool(plugin.programs or spec.grants_sockets("tcp")) and not spec.grants_sockets("unix"),
+        messages=spec.may_send_messages(bool(plugin.programs)),
         name=spec.name,
     )
     if plugin.code.is_exec:

@@ -118,6 +118,11 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
         """True if the plugin is granted a socket of this kind, ``unix`` or ``tcp``."""
         return any(target.startswith(f"{kind}:") for target in self.grants.values())
 
+    def may_send_messages(self, has_programs: bool) -> bool:
+        """True if the plugin may call sendmsg(2), which can pass descriptors. Programs do: `convert` connects qemu-img
+        to a socket."""
+        return (has_programs or self.grants_sockets("tcp")) and not self.grants_sockets("unix")
+
     def granted_sockets(self) -> tuple[str, ...]:
         """The names of all grants that are sockets."""
         return tuple(name for name, target in self.grants.items() if target.startswith(("unix:", "tcp:")))

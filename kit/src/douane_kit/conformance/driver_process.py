@@ -20,7 +20,7 @@ from douane import sandbox
 from douane.errors import DouaneError
 from douane.host.advice import advise, with_advice
 from douane.host.frames import Channel
-from douane.host.handover import opened_grants
+from douane.host.handover import make_broker, opened_grants
 from douane.host.messages import Violation
 from douane.stream.temp_files import open_unnamed
 from douane_plugin import wire
@@ -104,7 +104,12 @@ class DriverProcess:
         self._measures = False
         self._resident = 0
         opened = contextlib.ExitStack()
-        grants = opened.enter_context(opened_grants(subject.spec))
+        self._broker = make_broker(subject.spec)
+        try:
+            grants = opened.enter_context(opened_grants(subject.spec, self._broker))
+        except BaseException:
+            self._end_broker()
+            raise
         spec = msgspec.structs.replace(subject.sandbox_spec(), granted=grants.paths)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         image_fd = os.open(f"/proc/self/fd/{memory.fd}", os.O_RDONLY | os.O_CLOEXEC)
@@ -119,16 +124,20 @@ class DriverProcess:
                 keep=grants.fds(),
                 readable=[image_fd],
                 writable=[memory.ring_fd, *(scratch.fds if scratch is not None else [])],
+                calls=self._broker.calls if self._broker is not None else None,
                 stdout=write_end,
                 stderr=write_end,
             )
         except BaseException:
             ours.close()
             os.close(self._pipe)
+            self._end_broker()
             raise
         finally:
             theirs.close()
             opened.close()
+            if self._broker is not None:
+                self._broker.close_handed()
             for fd in (write_end, image_fd):
                 os.close(fd)
         self._channel = Channel(ours)
@@ -248,9 +257,14 @@ class DriverProcess:
         advice = advise(outcome.sandbox_cause, self._subject.view(self._process.visible))
         return msgspec.structs.replace(outcome, trace=with_advice(outcome.trace, advice)) if advice else outcome
 
+    def _end_broker(self) -> None:
+        if self._broker is not None:
+            self._broker.close()
+
     def close(self) -> None:
         """End the process."""
         self._process.kill()
+        self._end_broker()
         self._channel.close()
         os.close(self._pipe)
 

@@ -91,6 +91,7 @@ class Subject:
             ),
             read=(*self.code.read, CAGED),
             programs=self._programs,
+            messages=self.spec.may_send_messages(bool(self._programs)),
             name=self.spec.name,
         )
 

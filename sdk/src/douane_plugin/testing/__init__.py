@@ -13,15 +13,16 @@ installed, every pytest run has the fixtures ``douane_run`` and ``douane_image``
 """
 
 from ._cuts import assert_same_for_all_cuts, run_all_cuts
-from ._grants import Replies
 from ._pieces import Cuts
 from ._result import LogLine, NoSandbox, PluginFailed, Result, Warned, WrongConfiguration
 from ._run import run
 from ._run_spec import Declared
+from ._services import Address, Replies
 from .images import KINDS, image_bytes
 
 __all__ = [
     "KINDS",
+    "Address",
     "Cuts",
     "Declared",
     "LogLine",

@@ -3,113 +3,24 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
-import threading
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 from ._result import WrongConfiguration
-
-SERVER_SECONDS = 10.0
-"""Seconds that a server may go on after the plugin has ended."""
-
-
-class Replies:
-    """A server for a granted socket that follows a script: ``Replies((b"zPING\\0", b"PONG\\0"))``.
-
-    Each pair is (request, reply), both bytes; ``b""`` stands for nothing. The server reads exactly the bytes of the
-    request, and then sends the reply. The attribute `received` (bytes) holds all that it has read. If the plugin
-    sends other bytes, or hangs up too early, ``run`` raises AssertionError. After the last pair the server hangs up.
-    """
-
-    def __init__(self, *pairs: tuple[bytes, bytes]) -> None:
-        self._pairs = pairs
-        self.received = b""
-
-    def serve(self, connection: socket.socket) -> None:
-        """Follow the script on `connection`, a connected socket. Raises AssertionError."""
-        self.received = b""
-        for number, (expected, reply) in enumerate(self._pairs, 1):
-            request = b""
-            while len(request) < len(expected):
-                part = connection.recv(len(expected) - len(request))
-                if not part:
-                    raise AssertionError(
-                        f"step {number}: expected {expected!r:.100}, but the plugin hung up after {request!r:.100}"
-                    )
-                request += part
-                self.received += part
-            if request != expected:
-                raise AssertionError(f"step {number}: expected {expected!r:.100}, not {request!r:.100}")
-            connection.sendall(reply)
-
-
-class _Server:
-    """A thread that serves connections; `error` is the exception that ended it."""
-
-    def __init__(self, name: str, serve: Callable[[socket.socket], Any]) -> None:
-        self.name = name
-        self.error: Optional[BaseException] = None
-        self._serve = serve
-        self._listener: Optional[socket.socket] = None
-        self._thread: Optional[threading.Thread] = None
-
-    def connect(self) -> int:
-        """Serve one connection; return the descriptor of the plugin's end."""
-        ours, theirs = socket.socketpair()
-        self._start(lambda: self._serve_one(ours))
-        return theirs.detach()
-
-    def listen(self, path: str) -> None:
-        """Serve any number of connections, one after the other, at the Unix socket `path`."""
-        listener = self._listener = socket.socket(socket.AF_UNIX)
-        listener.bind(path)
-        listener.listen()
-        self._start(lambda: self._serve_all(listener))
-
-    def _start(self, work: Callable[[], None]) -> None:
-        self._thread = threading.Thread(target=work, name=f"grant {self.name}", daemon=True)
-        self._thread.start()
-
-    def _serve_all(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:  # shut down: the run is over
-                return
-            # Douane starts a plugin again if it has misjudged its kind: only the last connection counts.
-            self.error = None
-            self._serve_one(connection)
-
-    def _serve_one(self, connection: socket.socket) -> None:
-        try:
-            with connection:
-                self._serve(connection)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the plugin has hung up
-        except BaseException as error:  # `run` raises it: an assertion of the test, for example
-            self.error = error
-
-    def close(self) -> None:
-        """Wait for the end of the thread; the plugin's end of the connection is closed."""
-        if self._listener is not None:
-            self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-        if self._thread is not None:
-            self._thread.join(SERVER_SECONDS)
-            if self._thread.is_alive() and self.error is None:
-                self.error = RuntimeError(
-                    f"the server of the grant {self.name!r} still runs {SERVER_SECONDS:g} s after the plugin has ended "
-                    "and hung up; return from it when it receives b''"
-                )
+from ._services import Address, Server
 
 
 class Grants:
-    """The grants of one run. Raises TypeError for a value that cannot be one."""
+    """The grants of one run. Raises TypeError for a value that cannot be one.
 
-    def __init__(self, grants: Optional[Mapping[str, Any]]) -> None:
+    `socket_paths` has the names of sockets to which libraries can connect at a path, as in the operator's
+    configuration; that is for a run in process alone.
+    """
+
+    def __init__(self, grants: Optional[Mapping[str, Any]], socket_paths: Sequence[str] = ()) -> None:
         self._grants = dict(grants or {})
-        self._servers: list[_Server] = []
+        self._socket_paths = tuple(socket_paths)
+        self._servers: list[Server] = []
         self._folder: Optional[tempfile.TemporaryDirectory[str]] = None
         for name, value in self._grants.items():
             if not isinstance(value, (bytes, bytearray, str, os.PathLike)) and not (
@@ -120,6 +31,9 @@ class Grants:
                     "file, for a folder a pathlib.Path, for a socket a function that serves it, or an object with "
                     "serve(connection)"
                 )
+        for name in self._socket_paths:
+            if name not in self._grants:
+                raise WrongConfiguration(f"'socket_paths' lists names of grants, and there is no grant {name!r:.60}")
 
     def open(self) -> dict[str, dict[str, Any]]:
         """Return open descriptors by name, as in a LOAD frame. Raises WrongConfiguration."""
@@ -128,7 +42,7 @@ class Grants:
             for name, value in self._grants.items():
                 server = self._server(name, value)
                 if server is not None:
-                    opened[name] = {"fd": server.connect(), "kind": "socket"}
+                    opened[name] = self._open_socket(name, server, len(opened))
                 elif _is_folder(value):
                     opened[name] = {"kind": "dir", "path": os.path.abspath(value)}
                 else:
@@ -136,19 +50,32 @@ class Grants:
                     opened[name] = {"fd": _open(name, path), "kind": "file", "path": path}
         except BaseException:
             for grant in opened.values():
-                if "fd" in grant:
-                    os.close(grant["fd"])
+                for key in ("fd", "connect_fd"):
+                    if grant.get(key) is not None:
+                        os.close(grant[key])
             raise
         return opened
+
+    def _open_socket(self, name: str, server: Server, number: int) -> dict[str, Any]:
+        folder = None
+        if name in self._socket_paths:
+            folder = self._place(number)
+            server.offer_folder(folder)
+        if isinstance(self._grants[name], Address):
+            _check_service(name, self._grants[name])
+        return {"fd": server.connect(), "kind": "socket", "connect_fd": server.control(), "socket_folder": folder}
 
     def targets(self) -> dict[str, str]:
         """Return ``file:``, ``dir:`` and ``unix:`` targets by name, as an operator writes them."""
         targets: dict[str, str] = {}
         for number, (name, value) in enumerate(self._grants.items()):
+            if isinstance(value, Address):
+                targets[name] = value.target
+                continue
             server = self._server(name, value)
             if server is not None:
                 path = self._place(number)
-                server.listen(path)
+                server.listen(path, may_restart=True)
                 targets[name] = "unix:" + path
             elif _is_folder(value):
                 targets[name] = "dir:" + os.path.abspath(value)
@@ -172,11 +99,11 @@ class Grants:
             file.write(content(value))
         return path
 
-    def _server(self, name: str, value: Any) -> Optional[_Server]:
+    def _server(self, name: str, value: Any) -> Optional[Server]:
         if isinstance(value, (bytes, bytearray, str, os.PathLike)) or hasattr(value, "read"):
             return None
         serve = getattr(value, "serve", None)
-        server = _Server(name, serve if callable(serve) else value)
+        server = Server(name, serve if callable(serve) else value)
         self._servers.append(server)
         return server
 
@@ -191,6 +118,17 @@ class Grants:
 
 def _is_folder(value: Any) -> bool:
     return isinstance(value, os.PathLike) and os.path.isdir(value)
+
+
+def _check_service(name: str, address: Address) -> None:
+    """Raise WrongConfiguration if the service of a grant does not answer, as the engine fails the plugin then."""
+    try:
+        address._connect().close()
+    except OSError as error:
+        raise WrongConfiguration(
+            f"the grant {name!r}: {address.target} does not answer ({error.strerror or error}); check that its service "
+            "runs"
+        ) from None
 
 
 def _open(name: str, path: str) -> int:

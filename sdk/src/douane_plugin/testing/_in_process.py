@@ -41,7 +41,7 @@ class InProcessRuntime(LocalRuntime):
     def __init__(self, run: RunSpec, cls: type, reads: str, transforms: bool) -> None:
         self.run = run
         self.reads = reads
-        self.grants = Grants(run.grants)
+        self.grants = Grants(run.grants, run.plan.get("socket_paths", ()))
         self.violation: Optional[_Violation] = None
         self._ring = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
         self._ring.truncate(RING_BYTES)

@@ -45,7 +45,7 @@ def run(
     `grants`
         By name: bytes or str (the content of a file), a pathlib.Path, or an open file; for a socket, a function of
         the other end, a connected ``socket.socket``, that runs in a thread of its own, or an object with
-        ``serve(connection)``.
+        ``serve(connection)``; or the :class:`Address` of a real service.
     `declared`
         A :class:`Declared`, or a mapping with some of its fields.
     `findings`
@@ -62,7 +62,7 @@ def run(
         the class anew, so the class must be at the top level of its file.
     `plan`
         Further keys of the plugin's table in the configuration (``{"memory": "64MiB", "timeout": "5s"}``), for the
-        sandbox. They have no effect in process.
+        sandbox. In process only ``socket_paths`` has an effect.
     `raise_on_failure`
         True: if the plugin fails, raise its exception here, with its own traceback. False: return a result with the
         outcome ``"failed"``.

@@ -147,7 +147,11 @@ class Driver:
         for name, grant in spec["grants"].items():
             if grant["kind"] == "file":
                 os.lseek(grant["fd"], 0, os.SEEK_SET)
-            grants[name] = {**grant, "fd": os.dup(grant["fd"])} if "fd" in grant else grant
+            copy = dict(grant)
+            for key in ("fd", "connect_fd"):
+                if grant.get(key) is not None:
+                    copy[key] = os.dup(grant[key])
+            grants[name] = copy
         for fd in (spec["scratch"] or {}).get("fds", ()):
             os.ftruncate(fd, 0)
             os.lseek(fd, 0, os.SEEK_SET)
