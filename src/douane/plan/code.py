@@ -11,12 +11,14 @@ import msgspec
 from douane import __version__
 from douane.errors import PlanError
 from douane.sandbox.executables import find_program
+from douane.units import GiB, MiB
 
 from .builtin import BUILT_IN, PACKAGE
 from .model import PluginSpec
 from .module_files import loadable_files, module_files, package_folder
 from .modules import read_modules
 from .path_grants import filled_in, is_path_target
+from .regular_files import parts_of_regular, read_regular
 from .source_scan import Kind, scan_kind
 
 if TYPE_CHECKING:
@@ -54,6 +56,15 @@ class ExecProgram(msgspec.Struct, frozen=True):
 
     argv: tuple[str, ...]
 
+
+_MAX_SOURCE = 16 * MiB
+"""Length of the file of a class, which is parsed."""
+
+_MAX_CODE = 16 * GiB
+"""Length of all files whose digest is taken: a package may have large libraries."""
+
+_MAX_LISTED = 100
+"""Names of installed plugins in an error."""
 
 FORMAT = ModuleClass(*BUILT_IN["format"].split(":"))
 
@@ -189,7 +200,7 @@ def _installed(plugin: PluginSpec, sys_path: tuple[str, ...]) -> InstalledPlugin
     where = f" for {plugin.python}" if plugin.python is not None else ""
     raise PlanError(
         f"plugin {plugin.name!r}: there is no installed plugin {plugin.use!r}{where}; installed are: "
-        f"{', '.join(sorted({*BUILT_IN, *installed}))}"
+        f"{', '.join(sorted({*BUILT_IN, *installed})[:_MAX_LISTED])}"
     )
 
 
@@ -262,25 +273,33 @@ def _version(module: str, origin: str, sys_path: tuple[str, ...]) -> str | None:
 
 def _digest(plugin: PluginSpec, files: dict[str, str]) -> str:
     """The digest of the contents of `files`, by the names that tell them apart."""
-    contents: dict[str, bytes] = {}
-    for name, path in files.items():
+    total, room = hashlib.sha256(), _MAX_CODE
+    for name, path in sorted(files.items()):
         try:
-            contents[name] = _read(path)
+            size, parts = parts_of_regular(path, room)
+            room -= size
+            if len(files) > 1:
+                total.update(_heading(name, size))
+            for part in parts:
+                total.update(part)
         except OSError as error:
             raise PlanError(f"plugin {plugin.name!r}: {path} cannot be read: {error.strerror}") from error
-    return _digest_of(contents)
+    return total.hexdigest()
 
 
 def _digest_of(contents: dict[str, bytes]) -> str:
-    """The digest of `contents`, by name; of a single file, of its content alone."""
+    """The same, of contents that have been read."""
     total = hashlib.sha256()
     for name, content in sorted(contents.items()):
         if len(contents) > 1:
-            total.update(os.fsencode(f"{name}\0{len(content)}\0"))
+            total.update(_heading(name, len(content)))
         total.update(content)
     return total.hexdigest()
 
 
+def _heading(name: str, size: int) -> bytes:
+    return os.fsencode(f"{name}\0{size}\0")
+
+
 def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+    return read_regular(path, _MAX_SOURCE)

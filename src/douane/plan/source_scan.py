@@ -11,7 +11,11 @@ from collections.abc import Iterator
 import msgspec
 
 from douane.errors import PlanError
+from douane.units import MiB
 
+from .regular_files import read_regular
+
+_MAX_SOURCE = 16 * MiB
 _BASES = ("Inspector", "Transform")
 _STARTERS = {
     "subprocess": ("Popen", "call", "check_call", "check_output", "run"),
@@ -115,8 +119,7 @@ def only_class(path: str) -> str:
     A class whose name begins with an underscore counts only if there is no other class: it is a base.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            names = _plugins(parse_source(file.read()))
+        names = _plugins(parse_source(read_regular(path, _MAX_SOURCE).decode()))
     except OSError as error:
         raise PlanError(f"{path} cannot be read: {error.strerror}") from error
     except _UNREADABLE as error:
