@@ -69,7 +69,8 @@ test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: in
 	$(GLANCE_PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m glance tests/glance $(ARGS)
 
 .PHONY: test-libraries
-test-libraries: $(VENV_DEV)  ## plugins with the libraries that operators use, in both tiers: installs them, 400 MB
+test-libraries: $(VENV_DEV)  ## plugins with the libraries that operators use, in both tiers: installs them, 400 MB, and PostgreSQL
+	@scripts/glance-env.sh postgresql
 	@scripts/libraries-env.sh
 	@$(COMPILE)
 	$(PYTEST) $(PARALLEL) -m libraries tests/libraries $(ARGS)

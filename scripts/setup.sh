@@ -97,6 +97,7 @@ if [ "$purpose" = dev ]; then
     done
     need gcc compiles                                                              # the plugins that are written in C
     need libc6-dev compiles
+    need redis-server is_program redis-server                                      # a service that plugins ask
     need clamav-daemon is_program clamd                                            # the example that asks it
     for program in clamav:clamscan gpgv:gpgv gpg:gpg file:file; do
         need "${program%:*}" is_program "${program#*:}"                            # programs with files of their own

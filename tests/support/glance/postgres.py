@@ -38,6 +38,11 @@ class Postgres:
             self._owner,
         )
 
+    @property
+    def folder(self) -> Path:
+        """The folder of its Unix socket."""
+        return self._folder
+
     def start(self) -> None:
         """Create the cluster and start it. Raises RuntimeError or DidNotStart."""
         how = ("--auth=trust", "--no-sync", "-E", "UTF8", "--no-locale")
