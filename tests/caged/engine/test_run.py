@@ -268,7 +268,7 @@ def test_a_service_that_does_not_answer_is_a_failure(run, tmp_path):
     [
         ("file:gone", "gone cannot be opened: No such file"),
         ("file:.", "is not a regular file"),
-        ("http://x", "is written file:PATH, unix:PATH or tcp:HOST:PORT"),
+        ("http://x", "is written file:PATH, dir:PATH, unix:PATH or tcp:HOST:PORT"),
         ("tcp:localhost", "is written tcp:HOST:PORT"),
     ],
 )
