@@ -94,7 +94,7 @@ def _fields(struct: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def granted(header: dict[str, Any], place: Path) -> Iterator[dict[str, str]]:
-    """The grants of `header` as a plan writes them: files, and a service that answers once."""
+    """The grants of `header` as a plan writes them: files, and a service that answers once on each connection."""
     grants: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         for name, grant in header.get("granted", {}).items():
@@ -132,6 +132,11 @@ def _serve(service: socket.socket, grant: dict[str, Any]) -> None:
             peer, _ = service.accept()
         except OSError:
             return  # the test is over
-        with peer:
-            if peer.recv(len(asks), socket.MSG_WAITALL) == asks:
-                peer.sendall(bytes.fromhex(grant["answers"]))
+        answers = bytes.fromhex(grant["answers"])
+        threading.Thread(target=_answer, args=(peer, asks, answers), daemon=True).start()
+
+
+def _answer(peer: socket.socket, asks: bytes, answers: bytes) -> None:
+    with peer:
+        if peer.recv(len(asks), socket.MSG_WAITALL) == asks:
+            peer.sendall(answers)

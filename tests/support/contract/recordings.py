@@ -169,6 +169,17 @@ RECORDINGS: dict[str, dict[str, Any]] = {
         },
         expected={**ACCEPTED, "properties": {"recorded.rules": "some rules", "recorded.lists": "list a, list b"}},
     ),
+    "granted-connections": _stream(
+        "further connections, and connections at a path",
+        "granted_connections.py:GrantedConnections",
+        SMALL,
+        granted={
+            "daemon": {"kind": "socket", "asks": b"PING\n".hex(), "answers": b"PONG\n".hex()},
+            "plain": {"kind": "socket", "asks": b"PING\n".hex(), "answers": b"PONG\n".hex()},
+        },
+        plan={"socket_paths": ["daemon"]},
+        expected={**ACCEPTED, "properties": {"recorded.answers": "PONG PONG PONG PONG"}},
+    ),
     "scratch": _stream("two scratch files", "scratch.py:Writes", SMALL, plan={"scratch": "8MiB"}, expected=ACCEPTED),
     "transform": _stream(
         "a new image, becomes, a warning, properties",

@@ -93,6 +93,8 @@ class _Engine:
         self.folder = tempfile.TemporaryDirectory()
         self.paths: dict[str, str] = {}
         """Where the granted files and folders are here, by name."""
+        self.socket_folders: dict[str, str] = {}
+        self.listeners: list[socket.socket] = []
         self.ring: mmap.mmap | None = None
         self.buffer = b""
         self.ready = self.ended = False
@@ -125,6 +127,9 @@ class _Engine:
             channel.close()
             if self.ring is not None:
                 self.ring.close()
+            for listener in self.listeners:
+                listener.shutdown(socket.SHUT_RDWR)
+                listener.close()
             self.folder.cleanup()
         return self.played
 
@@ -164,9 +169,25 @@ class _Engine:
                 os.close(fd)
                 self.moves.append((end, sent["fd"]))
             else:
-                near, far = socket.socketpair()
-                self.moves.append((far.detach(), sent["fd"]))
-                self._thread(_answer, near, bytes.fromhex(recorded["asks"]), bytes.fromhex(recorded["answers"]))
+                self._serve(name, sent, bytes.fromhex(recorded["asks"]), bytes.fromhex(recorded["answers"]))
+
+    def _serve(self, name: str, sent: Any, asks: bytes, answers: bytes) -> None:
+        """A service, its further connections, and the path at which libraries find it."""
+        near, far = socket.socketpair()
+        self.moves.append((far.detach(), sent["fd"]))
+        self._thread(_answer, near, asks, answers)
+        if sent.get("connect_fd") is not None:
+            near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.moves.append((far.detach(), sent["connect_fd"]))
+            self._thread(_connect, near, asks, answers)
+        if sent.get("socket_folder") is not None:
+            listener = socket.socket(socket.AF_UNIX)
+            self.socket_folders[name] = os.path.join(self.folder.name, name)
+            os.mkdir(self.socket_folders[name])
+            listener.bind(os.path.join(self.socket_folders[name], "socket"))
+            listener.listen()
+            threading.Thread(target=_accept, args=(listener, asks, answers), daemon=True).start()
+            self.listeners.append(listener)
 
     def _thread(self, target: Any, *args: Any) -> None:
         self.threads.append(threading.Thread(target=target, args=args, daemon=True))
@@ -179,7 +200,7 @@ class _Engine:
     def _converse(self) -> None:
         for frame in self.conversation.sent_by("engine"):
             payload = frame.payload
-            if frame.kind == LOAD and self.paths:
+            if frame.kind == LOAD and (self.paths or self.socket_folders):
                 payload = json.dumps(self._with_paths(frame.json)).encode()
             if frame.kind in (LOAD, IMAGE) and self.unknown:
                 payload = json.dumps(with_unknown(json.loads(payload))).encode()
@@ -198,11 +219,14 @@ class _Engine:
         self._hear(lambda: False)
 
     def _with_paths(self, load: Any) -> Any:
-        """LOAD with the paths at which the granted files and folders are here."""
-        grants = {
-            name: {**sent, "path": self.paths[name]} if name in self.paths else sent
-            for name, sent in load["grants"].items()
-        }
+        """LOAD with the paths at which the granted files, folders and sockets are here."""
+        grants = {}
+        for name, sent in load["grants"].items():
+            grants[name] = dict(sent)
+            if name in self.paths:
+                grants[name]["path"] = self.paths[name]
+            if name in self.socket_folders:
+                grants[name]["socket_folder"] = self.socket_folders[name]
         return {**load, "grants": grants}
 
     def _lay(self, at: int, place: int, length: int) -> None:
@@ -259,6 +283,25 @@ def _answer(near: socket.socket, asks: bytes, answers: bytes) -> None:
     with near:
         if near.recv(len(asks), socket.MSG_WAITALL) == asks:
             near.sendall(answers)
+
+
+def _connect(control: socket.socket, asks: bytes, answers: bytes) -> None:
+    """A connection for each request."""
+    with control:
+        while control.recv(16):
+            near, far = socket.socketpair()
+            with far:
+                socket.send_fds(control, [bytes(4)], [far.fileno()])
+            threading.Thread(target=_answer, args=(near, asks, answers), daemon=True).start()
+
+
+def _accept(listener: socket.socket, asks: bytes, answers: bytes) -> None:
+    while True:
+        try:
+            near, _ = listener.accept()
+        except OSError:
+            return  # the test is over
+        _answer(near, asks, answers)
 
 
 def output_of(conversation: Conversation) -> bytes:
