@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 
@@ -68,15 +69,18 @@ class ConnectCall(msgspec.Struct, frozen=True):
 
 def receive_call(listener: int) -> ConnectCall | None:
     """The call that waits; None if its caller has ended. Raises OSError if no process is left that could call."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    events = next((event for _, event in poll.poll(0)), 0)
+    if not events & select.POLLIN:  # before Linux 6.11, receiving would wait for ever if all processes have ended
+        if events:
+            raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
+        return None
     buffer = bytearray(_CALL.size)
     try:
         fcntl.ioctl(listener, _RECEIVE, buffer)
-    except InterruptedError:
+    except (FileNotFoundError, InterruptedError):
         return None
-    except OSError as error:
-        if error.errno == errno.ENOENT and not _has_hung_up(listener):
-            return None
-        raise
     number, pid, _flags, _call, _architecture, _address, fd, address, length, *_ = _CALL.unpack(buffer)
     fd &= 0xFFFFFFFF
     try:
@@ -104,14 +108,6 @@ def _read(pid: int, fd: int, address: int, length: int) -> tuple[str | None, int
     if len(content) < 3 or int.from_bytes(content[:2], "little") != socket.AF_UNIX or not content[2]:
         return None, flags
     return os.fsdecode(content[2:].split(b"\0", 1)[0]), flags
-
-
-def _has_hung_up(listener: int) -> bool:
-    import select
-
-    poll = select.poll()
-    poll.register(listener, 0)
-    return bool(poll.poll(0))
 
 
 def can_read_calls() -> bool:

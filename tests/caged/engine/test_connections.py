@@ -12,7 +12,9 @@ import pytest
 
 from douane.errors import PlanError
 from douane.host.connection_budget import OPEN_AT_ONCE
+from support import wire_programs
 from support.services import Service
+from support.wire_programs import compiled
 
 PLUGINS = Path(__file__).parent / "plugins" / "connecting.py"
 
@@ -132,3 +134,12 @@ def test_paths_of_what_is_no_socket_are_a_wrong_configuration(run, grants, paths
     toml = f'[[plugin]]\nname = "p"\nuse = "{PLUGINS}:ByPath"\ngrants = {grants}\nsocket_paths = {paths}\n'
     with pytest.raises(PlanError, match=sentence):
         run(b"x", toml=toml)
+
+
+@pytest.mark.usefixtures("wire_c")
+def test_a_program_in_another_language_makes_connections(run, service, nothing_left) -> None:
+    grants = f'grants = {{ svc = "{service.target}" }}'
+    report = run(b"image", toml=wire_programs.plan(f"wire:{compiled('ask')}", grants, 'socket_paths = ["svc"]'))
+    assert report.outcome == "accepted", report
+    assert report.properties == {"wired.asked": "HELLO", "wired.at_path": "HELLO"}
+    assert service.accepted == 3
