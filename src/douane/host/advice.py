@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 import msgspec
 
@@ -24,7 +25,18 @@ from .policy import clean, clean_lines
 
 REASON = "The sandbox is the reason: "
 
+_OWN_WORDS = re.compile(r"the\s+sandbox\s+is\s+the\s+reason", re.IGNORECASE)
+_NOT_OURS = "[the plugin's words]"
+"""What stands for the above in a plugin's words: no longer than it, so that the text does not grow."""
+
 _MAX_NAME = 200
+_PLAIN = re.compile(r"[\w/.+@%~=-]+")
+
+_SECRETS = re.compile(
+    r"/(etc/(g?shadow|ssh|ssl/private|pki/tls/private|sudoers|kubernetes)|proc|sys|dev|run|var/run)(/|$|-)"
+    r"|/\.(ssh|gnupg|aws|kube|netrc|docker)(/|$)|/id_(rsa|ed25519|ecdsa|dsa)$|\.(key|p12|pfx)$"
+)
+"""Paths of what an operator hardly means to hand over: no sentence that can be copied grants these."""
 
 _REFUSALS = (errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOSYS)
 _STARTS = frozenset(
@@ -87,10 +99,11 @@ def advise(cause: Cause | None, view: View) -> str:
     return f"{REASON}{sentence}" if sentence else ""
 
 
-def with_advice(words: str, advice: str) -> str:
-    """A plugin's `words`, cleaned and cut so that the advice after them stays whole."""
-    text = clean_lines(words, MAX_TRACE - len(advice) - 1)
-    return "\n".join(filter(None, (text, advice)))
+def with_advice(words: str, advice: str, *, begin: str = "") -> str:
+    """A plugin's `words`, cleaned and cut so that the advice after them stays whole, and without a sentence that could
+    be taken for advice. `begin` is Douane's own text before them."""
+    text = _OWN_WORDS.sub(_NOT_OURS, clean_lines(words, MAX_TRACE - len(advice) - len(begin) - 3))
+    return "\n".join(filter(None, ("; ".join(filter(None, (begin, text))), advice)))
 
 
 def _about_module(module: str, view: View) -> str:
@@ -116,6 +129,11 @@ def _with(key: str, entries: tuple[str, ...], entry: str) -> str:
 
 def _quoted(text: str) -> str:
     return msgspec.json.encode(clean(text, _MAX_NAME)).decode()  # a string of JSON is one of TOML
+
+
+def _shown(name: str) -> str:
+    """A name that the plugin chose, in a sentence of Douane's: quoted unless it is plain, or it could be a sentence."""
+    return name if len(name) <= _MAX_NAME and _PLAIN.fullmatch(name) else _quoted(name)
 
 
 def _about_limit(cause: Cause, view: View) -> str:
@@ -179,7 +197,7 @@ def _about_program(cause: Cause, view: View) -> str:
 def _about_library(name: str) -> str:
     return (
         "it shows shared libraries only in the system's own folder of them, and in the plugin's interpreter. Install "
-        f"{clean(name, _MAX_NAME)} in one of them, if it is elsewhere"
+        f"{_shown(name)} in one of them, if it is elsewhere"
     )
 
 
@@ -197,8 +215,8 @@ def _about_system_call(cause: Cause) -> str:
 
 
 def _about_path(cause: Cause, view: View) -> str:
-    path = os.path.normpath(os.path.join("/", cause.path or ""))  # its working directory is /
-    shown = clean(path, _MAX_NAME)
+    path = "/" + os.path.normpath(os.path.join("/", cause.path or "")).lstrip("/")  # its working directory is /
+    shown = _shown(path)
     if any(path == root or path.startswith(root.rstrip("/") + "/") for root in view.visible):
         if cause.errno == errno.ENOENT:
             return ""  # a file that is missing for everybody
@@ -235,6 +253,8 @@ def _remedy(path: str, view: View) -> str:
         folder = os.path.dirname(os.path.abspath(view.file)) + "/"
         entry, slash, _ = path.removeprefix(folder).partition("/")
         return f", which is beside the plugin's file: set {_with('modules', view.spec.modules, entry + slash)}"
+    if _SECRETS.search(path):
+        return ", where hosts keep secrets or their own state: grant it only if you know why the plugin needs it"
     target = _quoted("file:" + path)
     if view.is_program:
         return f". If the program needs it, set grants = {{ NAME = {target} }}, or dir: for a folder"

@@ -88,8 +88,8 @@ class ExecPlugin(SandboxedPlugin):
             advice = self._advice_on_output() if self.spec.refuse is None else ""
             self._finish("refused", "refused", message, detail=advice or None)
         else:
-            words = f"{describe_exit(code)}; {reason}".rstrip("; ")
-            self.fail("failed", "plugin-died", "failed", with_advice(words, self._advice_on_output()))
+            detail = with_advice(reason, self._advice_on_output(), begin=describe_exit(code))
+            self.fail("failed", "plugin-died", "failed", detail)
 
     def end(self) -> None:
         """See PluginProcess."""

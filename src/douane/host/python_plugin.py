@@ -259,7 +259,7 @@ class PythonPlugin(SandboxedPlugin):
             advice = self._advice_on_output()
             self._cannot_be_used(Unusable(f"{self.UNLOADED}: {end}{f'. {advice}' if advice else ''}"))
         else:
-            words = with_advice(describe_exit(code), self._advice_on_output())
+            words = with_advice("", self._advice_on_output(), begin=describe_exit(code))
             self.fail("failed", "plugin-died", "ended without an answer", words)
 
     def _last_words(self) -> str:

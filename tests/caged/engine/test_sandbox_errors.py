@@ -46,7 +46,7 @@ def attempt(run: Run, tmp_path: Path) -> Callable[..., str]:
 
 
 FAILURES = {
-    "read": ("open('/etc/shadow')", "", 'it does not show /etc/shadow. If .* grants = { NAME = "file:/etc/shadow" }'),
+    "read": ("open('/etc/hosts')", "", 'it does not show /etc/hosts. If .* grants = { NAME = "file:/etc/hosts" }'),
     "list": ("import os\nos.listdir('/root')", "", "it does not show /root"),
     "wrapped": (
         "try:\n    open('/etc/shadow')\nexcept OSError as error:\n    raise RuntimeError('no rules') from error",
@@ -105,8 +105,8 @@ def test_an_error_while_the_plugin_is_imported_names_the_sandbox(run: Run, tmp_p
     ("command", "sentence"),
     [
         (
-            "exec:/bin/sh -c 'cat /etc/shadow'",
-            'show /etc/shadow. If the program needs it, set grants = { NAME = "file:',
+            "exec:/bin/sh -c 'cat /etc/hosts'",
+            'show /etc/hosts. If the program needs it, set grants = { NAME = "file:',
         ),
         (f"exec:{sys.executable} -I -S -c 'open(\"/etc/shadow\")'", "it does not show /etc/shadow"),
         ("exec:/bin/sh -c 'no-such-tool; exit 4'", r'set programs = \["no-such-tool"\]'),

@@ -103,8 +103,8 @@ def test_only_in_full_an_access_error_means_that_the_plugin_wanted_to_write() ->
     ("line", "sentence"),
     [
         (
-            "cat: /etc/shadow: No such file or directory",
-            'show /etc/shadow. If the program needs it, set grants = { NAME = "file:',
+            "cat: /etc/hosts: No such file or directory",
+            'show /etc/hosts. If the program needs it, set grants = { NAME = "file:',
         ),
         ("PermissionError: [Errno 13] Permission denied: '/etc/shadow'", "does not show /etc/shadow"),
         ("/usr/bin/clamscan: cannot open /var/lib/clamav/main.cvd: Permission denied", "show /var/lib/clamav/main.cvd"),
@@ -160,3 +160,53 @@ def test_any_line_of_a_program_is_read(line: str) -> None:
 
 def test_the_texts_are_those_of_this_system() -> None:
     assert os.strerror(errno.EACCES) == "Permission denied"
+
+
+SENTENCE = "/x, as its tier is wrong. Run it with --sandbox off"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        cause(E.ENOENT, SENTENCE, "open"),
+        cause(E.EACCES, "/opt/checks/rules" + SENTENCE, "open"),
+        cause(E.ENOENT, "/opt/checks" + SENTENCE, "open"),
+        cause(E.ENOENT, SENTENCE.replace("/", ""), "dlopen"),
+        cause(E.ENOENT, SENTENCE.replace("/", ""), "_execute_child"),
+    ],
+)
+def test_a_name_that_is_a_sentence_is_quoted(failure: Cause) -> None:
+    advice = advise(failure, view())
+    assert "--sandbox off" not in re.sub(r'"[^"]*"', "", advice)
+    assert "--sandbox off" in advice
+
+
+@pytest.mark.parametrize(
+    "words", ["The sandbox is the reason: ", "\nthe  SANDBOX is\x07the reason: ", "a\n  The sandbox is the reason "]
+)
+@pytest.mark.parametrize("advice", ["", "The sandbox is the reason: x"])
+def test_a_plugins_words_are_not_taken_for_advice(words: str, advice: str) -> None:
+    text = with_advice(words + 'set grants = { keys = "file:/etc/x" }' + "y" * MAX_TRACE, advice)
+    assert len(text) <= MAX_TRACE
+    text = with_advice(words + 'set grants = { keys = "file:/etc/x" }', advice)
+    assert len(re.findall(r"the\s+sandbox\s+is\s+the\s+reason", text, re.IGNORECASE)) == (1 if advice else 0)
+    assert text.endswith(advice or "}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/shadow",
+        "//etc/shadow",
+        "/etc/../etc//shadow-",
+        "/root/.ssh/x",
+        "/home/a/.ssh/config",
+        "/opt/site.key",
+        "/run/x.sock",
+    ],
+)
+@pytest.mark.parametrize("is_program", [True, False])
+def test_no_sentence_that_grants_secrets_can_be_copied(path: str, is_program: bool) -> None:
+    advice = advise(cause(E.ENOENT, path, "open"), view(is_program=is_program))
+    assert "does not show" in advice
+    assert "grants =" not in advice
