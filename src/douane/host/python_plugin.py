@@ -55,6 +55,8 @@ class PythonPlugin(SandboxedPlugin):
 
     def start(self, supplies: Supplies) -> None:
         """See PluginProcess."""
+        if self._broker is not None:  # a process of an earlier image has just been replaced
+            self._broker.close()
         self._broker = make_broker(self.spec)
         try:
             with handover(self.spec, supplies, self._broker, needs_file=self.needs == "file") as handed:

@@ -23,6 +23,7 @@ from douane.sandbox import Tier
 from douane_plugin import wire
 from support.plans import plan_of, plugin
 from support.processes import SECONDS, wait_for_end
+from support.services import Service
 from support.wire_programs import ACCEPT, begin, frame, speaker
 
 PLUGINS = Path(__file__).parent / "plugins" / "keeping.py"
@@ -138,6 +139,15 @@ def test_a_class_that_can_be_made_once_only_gets_a_new_process(host: Host) -> No
     report = host.inspect(b"second")
     assert process_of(report, "onceonly") != first and earlier(report) == 0
     assert any("serves no further one" in line and "it was made before" in line for line in host.log)
+
+
+def test_a_process_that_is_replaced_leaves_no_broker(host: Host) -> None:
+    with Service() as service:
+        host.config.write_text(plan_of("keeping:OnceOnly", reuse=9, grants={"service": service.target}))
+        for _ in range(3):
+            assert process_of(host.inspect(b"image"), "onceonly")
+        assert any("serves no further one" in line for line in host.log)
+        assert [thread.name for thread in threading.enumerate() if thread.name.startswith("broker")] == []
 
 
 def test_the_end_of_a_process_that_was_replaced_is_not_that_of_the_new_one(
