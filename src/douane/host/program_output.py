@@ -14,32 +14,33 @@ _NUMBERS = (
 )
 _TEXTS = {os.strerror(number).lower(): number for number in _NUMBERS}
 _MEMORY = ("memoryerror", "bad_alloc", "out of memory", "memory exhausted")
-_PYTHON = re.compile(r"\[Errno (\d{1,3})\]")
-_PATH = re.compile(r"(?<![\w./])/[^\s:'\"\u2018\u2019`,;)]+")
-_NOT_FOUND = re.compile(r"(?:^|[\s:])([\w.+-]{1,100}): (?:command )?not found$")
+_PYTHON = r"\[Errno (\d{1,3})\]"
+_PATH = r"(?<![\w./])/[^\s:'\"\u2018\u2019`,;)]+"
+_NOT_FOUND = r"(?:^|[\s:])([\w.+-]{1,100}): (?:command )?not found$"
 _CALLS = (
-    (re.compile(r"\bfork\b|\bclone\b|\bcreate (a )?(new )?process"), "fork"),
-    (re.compile(r"\bsocket\b|\bconnect\b|\bresolve\b", re.IGNORECASE), "socket"),
-    (re.compile(r"\b(cannot|can't|failed to|unable to) (create|remove|rename|make|write)", re.IGNORECASE), "mkdir"),
+    (r"\bfork\b|\bclone\b|\bcreate (a )?(new )?process", "fork"),
+    (r"(?i)\bsocket\b|\bconnect\b|\bresolve\b", "socket"),
+    (r"(?i)\b(cannot|can't|failed to|unable to) (create|remove|rename|make|write)", "mkdir"),
 )
-"""Words of a message, and the function of :mod:`.advice` that they stand for."""
+"""Words of a message, and the function of :mod:`.advice` that they stand for. The expressions are compiled when a
+plugin has failed, and not at each start."""
 
 
 def find_cause(line: str) -> Cause | None:
     """Read one line of standard error; None if it names no error that a sandbox may cause."""
     text = line.strip()
-    if missing := _NOT_FOUND.search(text):
+    if missing := re.search(_NOT_FOUND, text):
         return Cause(errno=errno.ENOENT, path=missing[1], calls=["execve"])
     lowered = text.lower()
     if any(words in lowered for words in _MEMORY):
         return Cause(errno=errno.ENOMEM)
-    if python := _PYTHON.search(text):
+    if python := re.search(_PYTHON, text):
         number, end = int(python[1]), len(text)
     else:
         places = [(lowered.rfind(words), number) for words, number in _TEXTS.items() if words in lowered]
         if not places:
             return None
         end, number = max(places)
-    paths = _PATH.findall(text[:end])
-    calls = [name for pattern, name in _CALLS if pattern.search(text)]
+    paths = re.findall(_PATH, text[:end])
+    calls = [name for pattern, name in _CALLS if re.search(pattern, text)]
     return Cause(errno=number, path=paths[-1] if paths else None, calls=calls)

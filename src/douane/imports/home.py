@@ -6,12 +6,20 @@ from pathlib import Path
 
 from douane.catalog import Catalog, Task
 from douane.errors import CatalogError, PlanError
-from douane.plan.own_folders import default_home, register
+from douane.plan import own_folders
 from douane.stores import Store, open_store
 
 from .recovery import recover
 
 __all__ = ["Home", "default_home"]
+
+
+def default_home() -> Path:
+    """The home directory if none is named. Raises PlanError for a user who has no home."""
+    home = own_folders.default_home()
+    if home.startswith("~"):
+        raise PlanError("this user has no home directory for images: choose a folder with --home or DOUANE_HOME")
+    return Path(home)
 
 
 class Home:
@@ -26,7 +34,7 @@ class Home:
     def __init__(self, path: Path, store: str | None = None) -> None:
         """Open it; `store` is the URL of another store. Raises PlanError, which says what to do."""
         self.path = path
-        register(path)
+        own_folders.register(path)
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

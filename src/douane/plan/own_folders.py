@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from pathlib import Path
 
 _registered: set[str] = set()
 
@@ -17,16 +15,18 @@ def register(folder: str | os.PathLike[str]) -> None:
 def registered() -> tuple[str, ...]:
     """These folders, and the default home, whether or not this process uses it."""
     folders = set(_registered)
-    with contextlib.suppress(RuntimeError):  # a user who has no home
-        folders.add(os.path.realpath(default_home()))
+    home = default_home()
+    if os.path.isabs(home):  # not that of a user who has no home
+        folders.add(os.path.realpath(home))
     return tuple(sorted(folders))
 
 
-def default_home() -> Path:
-    """``DOUANE_HOME``, or ``douane`` in the XDG data directory (XDG Base Directory Specification 0.8)."""
+def default_home() -> str:
+    """``DOUANE_HOME``, or ``douane`` in the XDG data directory (XDG Base Directory Specification 0.8). It begins with
+    ``~`` for a user who has no home."""
     home = os.environ.get("DOUANE_HOME")
     if home:
-        return Path(home)
+        return home
     data_home = os.environ.get("XDG_DATA_HOME")
-    base = Path(data_home) if data_home and os.path.isabs(data_home) else Path.home() / ".local" / "share"
-    return base / "douane"
+    base = data_home if data_home and os.path.isabs(data_home) else os.path.expanduser("~/.local/share")
+    return os.path.join(base, "douane")
