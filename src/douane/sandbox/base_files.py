@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import stat
 
 from .spec import Tier
 
@@ -41,6 +42,9 @@ _TOLERATED = (
 """As public, and unnecessary. In tier `full` they do not exist, which libraries expect of such files; in `strict` they
 could only be refused, which libraries take for an error."""
 
+_FILLED = ("/etc/", "/usr/lib/ssl")
+"""Where an administrator puts files; elsewhere packages do."""
+
 DEVICES = ("/dev/null", "/dev/random", "/dev/urandom", "/dev/zero")
 
 LOCAL_TIME = ("/etc/localtime", "/usr/share/zoneinfo/UTC")
@@ -57,9 +61,50 @@ def shown_files() -> tuple[str, ...]:
     return tuple(path for path in _SHOWN if os.path.exists(path))
 
 
-def readable_files(tier: Tier) -> tuple[str, ...]:
-    """What a plugin may read in `tier`; what does not exist there does not matter."""
-    return (*shown_files(), *(ACCOUNTS if tier is Tier.FULL else _TOLERATED), *DEVICES)
+def readable_files(tier: Tier, *, read_all: bool = False) -> tuple[str, ...]:
+    """What a plugin may read in `tier`; what does not exist there does not matter. `read_all`: its process reads files
+    whatever their mode, so what is not for everybody is left out."""
+    host = (*shown_files(), *(() if tier is Tier.FULL else _TOLERATED))
+    if read_all:
+        host = tuple(path for shown in host for path in _public(shown))
+    return (*host, *(ACCOUNTS if tier is Tier.FULL else ()), *DEVICES)
+
+
+def _public(path: str) -> list[str]:
+    """`path`; if it is a folder that administrators fill and something in it is not for everybody, such as a private
+    key beside the certificates, the files in it that are. Links lead to what has a rule of its own, or to nothing."""
+    real = os.path.realpath(path)
+    if not real.startswith(_FILLED):
+        return [path]
+    files: list[str] = []
+    try:
+        is_all = _add_public(real, files) if os.path.isdir(real) else _is_public(os.stat(real))
+    except OSError:  # missing, or changed meanwhile
+        is_all = False
+    return [path] if is_all else files
+
+
+def _add_public(folder: str, files: list[str]) -> bool:
+    """Add the files in `folder` that everybody can read; False if that is not all that there is."""
+    if not _is_public(os.stat(folder)):
+        return False
+    is_all = True
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                continue
+            if entry.is_dir():
+                is_all &= _add_public(entry.path, files)
+            elif _is_public(entry.stat()):
+                files.append(entry.path)
+            else:
+                is_all = False
+    return is_all
+
+
+def _is_public(status: os.stat_result) -> bool:
+    needed = 0o005 if stat.S_ISDIR(status.st_mode) else 0o004
+    return status.st_mode & needed == needed
 
 
 def synthetic_files(uid: int, gid: int, home: str) -> dict[str, str]:

@@ -122,7 +122,7 @@ def launch_spec(
         "read": [
             *access.paths,
             *(granted.path for granted in sandbox.granted),
-            *readable_files(sandbox.tier),
+            *readable_files(sandbox.tier, read_all=access.read_all),
         ],
         "granted": [(granted.path, granted.device, granted.inode) for granted in sandbox.granted],
         "execute": list(access.execute),
