@@ -3,7 +3,8 @@
 The kernel bounds each file (RLIMIT_FSIZE), and the engine measures the whole. It cannot measure files that have no name
 any more: whoever looks for them in /proc needs CAP_SYS_PTRACE, which root in a container lacks, and a mapping does not
 tell how long its file is. Taking names away must work, though: databases do it to commit. So a last bound is the room
-on the file system: a plugin ends when that gets scarce and more of it has gone than the plugin may take.
+on the file system, and the host's memory if the folder is there: a plugin ends when that gets scarce and more room has
+gone than the plugin may take.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class PrivateFolder:
             if uid is not None:
                 os.fchown(self._fd, uid, uid)
             self._room = _room(self._fd)
+            self._is_in_memory = _is_in_memory(os.fstat(self._fd).st_dev)
         except OSError as error:
             raise SandboxError(
                 f"no folder for temporary files can be made in {parent}: {error.strerror}; set TMPDIR to another folder"
@@ -82,7 +84,8 @@ class PrivateFolder:
         except OSError:
             usage.files = self._files + 1
         room = _room(self._fd)
-        is_short = room.free < room.reserve and self._room.free - room.free > self._bytes
+        is_short = room.is_short or (self._is_in_memory and _memory().is_short)
+        is_short &= self._room.free - room.free > self._bytes
         self._last = FolderUsage(usage.bytes, usage.files, is_short)
         self._next = time.monotonic() + _REST * (time.monotonic() - begin)
         return self._last
@@ -102,12 +105,38 @@ class _Room(msgspec.Struct, frozen=True):
     free: int
     reserve: int
 
+    @property
+    def is_short(self) -> bool:
+        """Less is free than should be."""
+        return self.free < self.reserve
+
 
 def _room(fd: int) -> _Room:
     status = os.fstatvfs(fd)
-    return _Room(
-        status.f_bavail * status.f_frsize, min(RESERVE_BYTES, status.f_blocks * status.f_frsize // RESERVE_SHARE)
-    )
+    return _with_reserve(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
+
+
+def _with_reserve(free: int, size: int) -> _Room:
+    return _Room(free, min(RESERVE_BYTES, size // RESERVE_SHARE))
+
+
+def _memory() -> _Room:
+    """The same of the host's memory."""
+    kibibytes = {}
+    with open("/proc/meminfo") as file:
+        for line in file:
+            name, _, amount = line.partition(":")
+            kibibytes[name] = int(amount.split()[0])
+    return _with_reserve(kibibytes["MemAvailable"] * 1024, kibibytes["MemTotal"] * 1024)
+
+
+@functools.cache
+def _is_in_memory(device: int) -> bool:
+    """True if the file system `device` is a tmpfs: half of the memory by default, and files without a name fill it."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo") as file:
+        mounts = [line.partition(" - ") for line in file]
+    return any(mount.split()[2] == number and rest.startswith("tmpfs ") for mount, _, rest in mounts)
 
 
 class _Usage:

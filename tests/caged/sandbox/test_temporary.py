@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,25 @@ def test_files_without_a_name_cannot_fill_the_disk(monkeypatch: pytest.MonkeyPat
         assert usage is not None
         assert usage.bytes == 0
         assert usage.is_disk_short
+
+
+def test_files_without_a_name_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        os.chmod(place, 0o1777)
+        monkeypatch.setenv("TMPDIR", place)
+        private_folder.forget()
+        with Cell(sandbox.Tier.STRICT, bounds=LARGE) as cell:
+            assert cell.returned("hide_files", 16, MIB) == 16
+            before = cell.process.temporary()
+            assert before is not None
+            assert not before.is_disk_short
+            assert private_folder._memory().free > private_folder._memory().reserve > 0
+            monkeypatch.setattr(private_folder, "_memory", lambda: private_folder._Room(1, 2))
+            usage = cell.process.temporary()
+            while usage == before:  # it is not measured all the time
+                usage = cell.process.temporary()
+            assert usage is not None
+            assert usage.is_disk_short
 
 
 def test_a_written_file_cannot_be_executed(tier: sandbox.Tier, bounds: sandbox.Bounds) -> None:
