@@ -121,7 +121,6 @@ def launch_spec(
         "programs": access.programs,
         "read": [
             *access.paths,
-            *(granted.path for granted in sandbox.granted),
             *readable_files(sandbox.tier, read_all=access.read_all),
         ],
         "granted": [(granted.path, granted.device, granted.inode) for granted in sandbox.granted],

@@ -113,7 +113,8 @@ def _start(sandbox: SandboxSpec, run: PythonRuntime | Program, descriptors: Desc
         except BaseException:
             running.kill()
             raise
-        running.visible, running.folder = tuple(spec["read"]), links.visible_folder
+        running.visible = (*spec["read"], *(granted.path for granted in sandbox.granted))
+        running.folder = links.visible_folder
         _send(sender, marshal.dumps(dict(spec), 2))
         return running
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from douane import sandbox
-from douane.errors import GrantReplaced
+from douane.errors import DouaneError, GrantReplaced
 from douane.sandbox import launch_spec
 from support.sandbox.granted_folder import attack, granted, make
-from support.sandbox.process import Cell
+from support.sandbox.process import Cell, Ended
 from support.sandbox.public_python import run_as_ordinary_user
 
 
@@ -108,6 +111,39 @@ def test_what_changes_before_the_sandbox_is_closed_starts_nothing(
         target.write_text("other") if kind == "file" else target.mkdir()
     with pytest.raises(GrantReplaced, match="was replaced or removed"):
         Cell(tier, granted=paths)
+
+
+SWAPS = """
+import ctypes, sys
+library = ctypes.CDLL(None)
+one, other = (name.encode() for name in sys.argv[1:])
+print(flush=True)
+while True:
+    library.renameat2(-100, one, -100, other, 2)  # RENAME_EXCHANGE
+"""
+
+
+def test_a_path_that_leads_elsewhere_for_a_moment_opens_nothing_else(tier: sandbox.Tier, tmp_path: Path) -> None:
+    """Whoever keeps a granted folder up to date could let its path lead to another folder while the rule is made."""
+    for name in ("rules", "secrets"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("x")
+    status = (tmp_path / "rules").stat()
+    current, other = tmp_path / "current", tmp_path / "other"
+    current.symlink_to(tmp_path / "rules")
+    other.symlink_to(tmp_path / "secrets")
+    feed = sandbox.GrantedPath(str(current), status.st_dev, status.st_ino, True)
+    words = [sys.executable, "-c", SWAPS, str(current), str(other)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as swapping:
+        try:
+            assert swapping.stdout is not None
+            swapping.stdout.readline()
+            for _ in range(30):
+                with contextlib.suppress(DouaneError, Ended), Cell(tier, granted=(feed,)) as cell:
+                    assert cell.refused("read", str(tmp_path / "secrets" / "secrets")) in (2, 13)
+                    assert cell.refused("read", str(current / "secrets")) in (2, 13)
+        finally:
+            swapping.kill()
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])

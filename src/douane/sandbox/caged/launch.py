@@ -29,13 +29,13 @@ def main() -> None:
     report: dict[str, Any] = {"tier": spec["tier"], "layers": {}, "probes": {}}
     broken = ""
     try:
-        isolated = _close(spec, report["layers"])
+        isolated, replaced = _close(spec, report["layers"])
         if spec["tier"] != "off":
             report["probes"] = probes.attempt(spec, isolated)
             failed = [f"{name}: {result}" for name, result in report["probes"].items() if result != probes.REFUSED]
             if failed:
                 broken = f"the sandbox is not closed ({'; '.join(failed)})"
-        if replaced := _replaced(spec):
+        if replaced:
             report["replaced"] = replaced
             broken = broken or f"{replaced} was replaced or removed while the sandbox was built; try again"
     except Exception as error:  # after any error the sandbox is not closed, and the engine must know
@@ -64,8 +64,9 @@ def _received(fd: int) -> bytes:
     return message[4:]
 
 
-def _close(spec: LaunchSpec, layers_report: dict[str, Any]) -> bool:
-    """Put the layers on, outermost first; each leaves what the next one needs. Return whether signals stay inside."""
+def _close(spec: LaunchSpec, layers_report: dict[str, Any]) -> tuple[bool, str]:
+    """Put the layers on, outermost first; each leaves what the next one needs. Return whether signals stay inside, and
+    a granted path that leads to another file now."""
     for number, fd in enumerate(spec["stdio"]):
         if fd != number:
             os.dup2(fd, number)
@@ -85,33 +86,46 @@ def _close(spec: LaunchSpec, layers_report: dict[str, Any]) -> bool:
 
         parent = keeper.split(spec["engine_fd"], spec["leash"])
     layers.die_with(parent)
+    granted, replaced = _open_granted(spec)
     if tier == "off":
-        return False
+        for fd in granted:
+            os.close(fd)
+        return False, replaced
     abi = layers.landlock_abi(spec["numbers"])
     if not abi:
         raise OSError("this kernel has no Landlock")
     own_files = layers.pin_own_files(inherited=bool(spec["argv"]))
     layers_report["limits"] = layers.limit(spec["limits"])
     bounds = layers.own_bounds() if tier == "strict" else []
-    read: list[str | int] = [*spec["read"], *spec["readable"], *own_files, *bounds]
+    read: list[str | int] = [*spec["read"], *granted, *spec["readable"], *own_files, *bounds]
     write: list[str | int] = [*spec["write"], *spec["writable"]]
     layers_report["landlock"] = layers.landlock(spec["numbers"], abi, read, spec["execute"], write, spec["folders"])
+    for fd in granted:
+        os.close(fd)
     if spec["calls"] >= 0:
         layers.stop_calls(spec["numbers"], spec["calls_filter"], spec["calls"])
     layers_report["seccomp"] = layers.seccomp(spec["numbers"], spec["filter"])
-    return abi >= 6
+    return abi >= 6, replaced
 
 
-def _replaced(spec: LaunchSpec) -> str:
-    """The first granted path that no longer leads to the file that the engine has opened; empty if there is none."""
+def _open_granted(spec: LaunchSpec) -> tuple[list[int], str]:
+    """A descriptor (O_PATH) of each granted path, and the first path that no longer leads to the file that the engine
+    has opened; empty if there is none. The rule is made for the file that is compared: a path could lead to another
+    file for the rule, and back again for the comparison."""
+    fds, replaced = [], ""
     for path, device, inode in spec["granted"]:
         try:
-            status = os.stat(path)
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:
-            return path
-        if (status.st_dev, status.st_ino) != (device, inode):
-            return path
-    return ""
+            replaced = replaced or path
+            continue
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) == (device, inode):
+            fds.append(fd)
+        else:
+            os.close(fd)
+            replaced = replaced or path
+    return fds, replaced
 
 
 def _send(channel: int, report: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ class LaunchSpec(TypedDict):
     """Paths that Landlock allows."""
 
     granted: list[tuple[str, int, int]]
-    """Path, device and inode of what the operator grants by path; the paths are in `read` as well."""
+    """Path, device and inode of what the operator grants by path: readable if the path leads there."""
 
     tmpfs: tuple[int, int]
     """Bytes and files of the tmpfs at /tmp; (0, 0) if there is none."""
