@@ -16,7 +16,7 @@ def registered() -> tuple[str, ...]:
     """These folders, and the default home, whether or not this process uses it."""
     folders = set(_registered)
     home = default_home()
-    if os.path.isabs(home):  # not that of a user who has no home
+    if not home.startswith("~"):  # a user without a home; a relative DOUANE_HOME is a folder
         folders.add(os.path.realpath(home))
     return tuple(sorted(folders))
 

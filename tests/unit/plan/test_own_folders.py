@@ -54,6 +54,13 @@ def test_a_folder_of_douanes_own_is_refused_with_what_is_around_and_in_it(tmp_pa
     assert not is_refused(make(tmp_path, "other"))
 
 
+def test_a_home_may_be_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make(tmp_path, "home")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOUANE_HOME", "home")
+    assert is_refused(folder)
+
+
 def test_a_user_without_a_home_has_no_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOUANE_HOME")
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
