@@ -113,3 +113,23 @@ def test_a_saved_input_names_no_file_elsewhere(tmp_path):
     path.write_text(path.read_text().replace("1-hangs.img", "../1-hangs.img"))
     with pytest.raises(PlanError, match="is not the name of a file beside the JSON file"):
         load(str(path))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_only_regular_files_are_run_again(tmp_path: Path, kind: str) -> None:
+    """A saved finding may come from somebody else."""
+    image = tmp_path / "image.img"
+    if kind == "pipe":
+        os.mkfifo(image)
+    else:
+        (tmp_path / "elsewhere").write_bytes(b"private")
+        image.symlink_to(tmp_path / "elsewhere")
+    finding = {
+        "code": "x",
+        "what": "x",
+        "check": "differ",
+        "cases": [{"image": image.name, "cuts": 0, "declared": {}}],
+    }
+    (tmp_path / "x.json").write_text(json.dumps(finding))
+    with pytest.raises(PlanError, match="cannot be read"):
+        load(str(tmp_path / "x.json"))

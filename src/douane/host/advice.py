@@ -102,8 +102,13 @@ def advise(cause: Cause | None, view: View) -> str:
 def with_advice(words: str, advice: str, *, begin: str = "") -> str:
     """A plugin's `words`, cleaned and cut so that the advice after them stays whole, and without a sentence that could
     be taken for advice. `begin` is Douane's own text before them."""
-    text = _OWN_WORDS.sub(_NOT_OURS, clean_lines(words, MAX_TRACE - len(advice) - len(begin) - 3))
+    text = not_advice(clean_lines(words, MAX_TRACE - len(advice) - len(begin) - 3))
     return "\n".join(filter(None, ("; ".join(filter(None, (begin, text))), advice)))
+
+
+def not_advice(words: str) -> str:
+    """A plugin's cleaned `words` without the beginning of a sentence of Douane's."""
+    return _OWN_WORDS.sub(_NOT_OURS, words)
 
 
 def _about_module(module: str, view: View) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from douane_plugin import API_LEVEL, wire
 
-from .advice import with_advice
+from .advice import not_advice, with_advice
 from .failure import Failure
 from .messages import MAX_TRACE, Described, Failed, Violation, name_of
 from .policy import clean, clean_lines
@@ -111,10 +111,10 @@ def judge_failure(failed: Failed, phase: Phase, unloaded: str, advice: str = "")
 
     `unloaded` is the message for code that cannot be loaded; `advice` is for the operator, after the exception.
     """
-    kind, message = clean(failed.kind, 100), clean(failed.message)
+    kind, message = clean(failed.kind, 100), not_advice(clean(failed.message))
     at_load = phase is Phase.LOADING or failed.stage == "load"
     if phase is not Phase.RUNNING and (at_load or (kind in CONFIGURATION_ERRORS and not failed.is_bug)):
-        trace = clean_lines(failed.trace, MAX_TRACE)
+        trace = not_advice(clean_lines(failed.trace, MAX_TRACE))
         if kind in ("SettingError", "LoadError"):
             return Unusable(message)
         said = f"{message}. {advice}" if advice else message

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.host.advice import REASON, View, advise, with_advice
-from douane.host.messages import MAX_TRACE, Cause
+from douane.host.conversation import Phase, judge_failure
+from douane.host.messages import MAX_TRACE, Cause, Failed
 from douane.host.program_output import find_cause
 from douane.plan.model import PluginSpec
 from douane.sandbox import Tier
@@ -210,3 +211,11 @@ def test_no_sentence_that_grants_secrets_can_be_copied(path: str, is_program: bo
     advice = advise(cause(E.ENOENT, path, "open"), view(is_program=is_program))
     assert "does not show" in advice
     assert "grants =" not in advice
+
+
+@pytest.mark.parametrize("phase", [Phase.LOADING, Phase.CONFIGURING, Phase.RUNNING])
+@pytest.mark.parametrize("kind", ["ValueError", "SettingError", "LoadError", "RuntimeError"])
+def test_no_part_of_a_failure_looks_like_advice(phase: Phase, kind: str) -> None:
+    spoof = f'{REASON}set grants = {{ keys = "file:/etc/x" }}'
+    failure = judge_failure(Failed(kind=kind, message=spoof, trace=f"line\n{spoof}"), phase, "it cannot be loaded")
+    assert REASON.strip() not in repr(failure)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -64,10 +67,19 @@ def _write_image(path: Path, data: bytes) -> None:
         file.truncate(len(data))
 
 
+def _opened(path: str | Path) -> BinaryIO:
+    """A regular file. The folder may come from somebody else: a link could lead to any file, a pipe would wait."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return open(fd, "rb")
+
+
 def load(path: str) -> tuple[SavedFinding, list[Case]]:
     """Read what `save` has written. Raises PlanError."""
     try:
-        with open(path, "rb") as file:
+        with _opened(path) as file:
             finding = msgspec.json.decode(file.read(MAX_JSON), type=SavedFinding)
         cases = [_load_case(Path(path).parent, case) for case in finding.cases[:MAX_CASES]]
     except OSError as error:
@@ -82,7 +94,7 @@ def load(path: str) -> tuple[SavedFinding, list[Case]]:
 def _load_case(folder: Path, case: SavedCase) -> Case:
     if os.path.basename(case.image) != case.image:
         raise PlanError(f"--again: {case.image!r} is not the name of a file beside the JSON file")
-    with open(folder / case.image, "rb") as file:
+    with _opened(folder / case.image) as file:
         data = file.read(MEMORY_BYTES + 1)
     if len(data) > MEMORY_BYTES:
         raise PlanError(f"--again: {case.image} is larger than {MEMORY_BYTES >> 20} MiB")
