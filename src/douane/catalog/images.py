@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exc, insert, upd
 
 from douane.errors import CatalogError, Conflict, NotFound
 
-from . import rows, states, values
+from . import fields, rows, states, values
 from .database import Database
 from .records import Image, now
 from .schema import images, properties, tasks
@@ -31,6 +31,12 @@ class Images:
         properties: Mapping[str, str] | None = None,
         owner: str | None = None,
         image_id: str | None = None,
+        visibility: str = "shared",
+        protected: bool = False,
+        hidden: bool = False,
+        min_disk: int = 0,
+        min_ram: int = 0,
+        tags: Iterable[str] = (),
     ) -> Image:
         """Create a queued image from the declared facts; `image_id` is a UUID, by default a new one.
 
@@ -39,11 +45,19 @@ class Images:
         with self._database.write() as connection:
             return insert_image(
                 connection,
-                name=name,
-                disk_format=disk_format,
-                container_format=container_format,
-                properties=properties,
-                owner=owner,
+                {
+                    "name": name,
+                    "disk_format": disk_format,
+                    "container_format": container_format,
+                    "owner": owner,
+                    "visibility": visibility,
+                    "protected": protected,
+                    "hidden": hidden,
+                    "min_disk": min_disk,
+                    "min_ram": min_ram,
+                },
+                properties=properties or {},
+                tags=tags,
                 image_id=image_id,
             )
 
@@ -113,10 +127,10 @@ class Images:
                     f"the field {name!r:.80} cannot be edited; only {', '.join(_EDITABLE)} and properties can",
                     code="reserved",
                 )
-        row = _fields(changes)
+        row = fields.columns(changes)
         additions = values.tenant_properties(set_properties or {})
         removals = {values.text("the name of a property", name) for name in remove_properties} - set(additions)
-        what = states.EDIT_FORMAT if {"disk_format", "container_format"} & set(row) else states.EDIT
+        what = states.EDIT_FORMAT if fields.FORMATS & set(row) else states.EDIT
         with self._database.write() as connection:
             states.step(connection, image_id, what, row)
             rows.refuse_plugins_properties(connection, image_id, {*additions, *removals})
@@ -158,46 +172,36 @@ class Images:
             return rows.image(connection, image_id)
 
 
-def _fields(changes: Mapping[str, object]) -> dict[str, str | None]:
-    """The tenant's fields that are named in `changes`, checked."""
-    formats = values.formats(changes.get("disk_format"), changes.get("container_format"))
-    row = {name: formats[name] for name in formats if name in changes}
-    if "name" in changes:
-        name = changes["name"]
-        row["name"] = None if name is None else values.text("the name", name, empty=True)
-    return row
-
-
 def insert_image(
     connection: Connection,
+    declared: Mapping[str, object],
     *,
-    name: str | None,
-    disk_format: str | None,
-    container_format: str | None,
-    properties: Mapping[str, str] | None,
-    owner: str | None,
-    image_id: str | None,
+    properties: Mapping[str, str],
+    tags: Iterable[str] = (),
+    image_id: str | None = None,
 ) -> Image:
-    """Write a queued image inside a transaction; see :meth:`Images.create_image`."""
-    tenant_properties = values.tenant_properties(properties or {})
+    """Write a queued image with the `declared` fields inside a transaction; see :meth:`Images.create_image`."""
+    tenant_properties = values.tenant_properties(properties)
+    image_tags = values.words("a tag", tags)
     at = now()
+    key = values.identifier(image_id if image_id is not None else str(uuid.uuid4()))
     row = {
-        "id": values.identifier(image_id if image_id is not None else str(uuid.uuid4())),
+        "id": key,
         "status": "queued",
-        "owner": values.optional_text("the owner", owner),
         "token": 0,
         "created_at": at,
         "updated_at": at,
-        **_fields({"name": name, "disk_format": disk_format, "container_format": container_format}),
+        **fields.columns(declared),
     }
     try:
         connection.execute(insert(images).values(row))
     except exc.IntegrityError as error:
         raise Conflict(
-            f"an image {row['id']} exists or existed; ids are never used twice",
+            f"an image {key} exists or existed; ids are never used twice",
             code="exists",
             actual="exists",
             expected="no such image",
         ) from error
-    rows.insert_properties(connection, str(row["id"]), {name: (value, "") for name, value in tenant_properties.items()})
-    return rows.image(connection, str(row["id"]))
+    rows.insert_properties(connection, key, {name: (value, "") for name, value in tenant_properties.items()})
+    rows.insert_tags(connection, key, image_tags)
+    return rows.image(connection, key)

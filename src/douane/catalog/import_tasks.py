@@ -11,7 +11,7 @@ from douane.errors import CatalogError
 from . import rows, states, values
 from .database import Database
 from .images import insert_image
-from .records import Image, Task, now, task_of
+from .records import COMMAND_LINE, Image, ImportRequest, Task, now, task_of
 from .schema import images, tasks
 from .states import Owner
 
@@ -23,14 +23,23 @@ class ImportTasks:
 
     _database: Database
 
-    def begin_import(self, image_id: str, *, method: str, plan: Any, on_failure: str, total: int | None = None) -> Task:
+    def begin_import(
+        self,
+        image_id: str,
+        *,
+        method: str,
+        plan: Any,
+        on_failure: str,
+        total: int | None = None,
+        request: ImportRequest = COMMAND_LINE,
+    ) -> Task:
         """Start an import of a queued image: a new task with a new token owns it from now on.
 
         `plan` is the exact plan, as JSON; `on_failure` is "requeue" or "remove"; `total` is the announced size in
         bytes, if known. Of several concurrent calls one wins. Raises NotFound, Conflict.
         """
         with self._database.write() as connection:
-            return _begin(connection, image_id, str(uuid.uuid4()), method, plan, on_failure, total)
+            return _begin(connection, image_id, str(uuid.uuid4()), method, plan, on_failure, total, request)
 
     def begin_new_import(
         self,
@@ -45,23 +54,28 @@ class ImportTasks:
         container_format: str | None = None,
         properties: Mapping[str, str] | None = None,
         owner: str | None = None,
+        visibility: str = "private",
+        request: ImportRequest = COMMAND_LINE,
     ) -> tuple[Image, Task]:
         """Create an image and begin its import in one step: the image is never merely queued.
 
-        `task_id` is a UUID of the caller, so that bytes can be staged under it before the task exists. The other
-        arguments are those of `create_image` and `begin_import`. Raises Conflict (``exists``), BadValue.
+        `task_id` is a UUID of the caller, so that bytes can be staged under it before the task exists. Without another
+        `visibility` only the owner sees the image, and no project if there is no owner. The other arguments are those
+        of `create_image` and `begin_import`. Raises Conflict (``exists``), BadValue.
         """
         with self._database.write() as connection:
             image = insert_image(
                 connection,
-                name=name,
-                disk_format=disk_format,
-                container_format=container_format,
-                properties=properties,
-                owner=owner,
-                image_id=None,
+                {
+                    "name": name,
+                    "disk_format": disk_format,
+                    "container_format": container_format,
+                    "owner": owner,
+                    "visibility": visibility,
+                },
+                properties=properties or {},
             )
-            task = _begin(connection, image.id, values.identifier(task_id), method, plan, on_failure, total)
+            task = _begin(connection, image.id, values.identifier(task_id), method, plan, on_failure, total, request)
             return rows.image(connection, image.id), task
 
     def progress(self, task: Task, received: int, total: int | None = None) -> None:
@@ -124,13 +138,15 @@ class ImportTasks:
             states.own_task(connection, _owner(task), row, doing="make ready to publish", at_step="receiving")
             return rows.task(connection, task.id)
 
-    def activate(self, task: Task) -> Image:
+    def activate(self, task: Task, stores: Sequence[str] | None = None) -> Image:
         """Make the image active, with the recorded results; the task ends as "accepted".
 
-        The bytes must be published in the store before. Idempotent for the same worker. Raises Conflict: then the image
-        is not this worker's, and if the image is deleted, the published bytes must be deleted, too.
+        The bytes must be published before in `stores`, by default in all stores of the task. Idempotent for the same
+        worker. Raises Conflict: then the image is not this worker's, and if the image is deleted, the published bytes
+        must be deleted, too.
         """
         owner = _owner(task)
+        holding = None if stores is None else values.words("the id of a store", stores)
         with self._database.write() as connection:
             current = rows.task(connection, task.id)
             if current.outcome == "accepted" and current.token == task.token:
@@ -141,6 +157,7 @@ class ImportTasks:
                 "size": current.size,
                 "virtual_size": current.virtual_size,
                 "digests": values.json("the digests", current.digests),
+                **values.digest_columns(current.digests),
                 "code": None,
                 "message": None,
                 "failed_stores": None,
@@ -150,6 +167,7 @@ class ImportTasks:
                     row[name] = getattr(current, name)
             states.step(connection, current.image_id, states.ACTIVATE, row, owner)
             rows.apply_import(connection, current.image_id, current.properties)
+            rows.set_stores(connection, current.image_id, current.stores if holding is None else holding)
             states.own_task(connection, owner, {"step": "done", "outcome": "accepted"}, doing="activate")
             return rows.image(connection, current.image_id)
 
@@ -217,7 +235,14 @@ class ImportTasks:
 
 
 def _begin(
-    connection: Connection, image_id: str, task_id: str, method: str, plan: Any, on_failure: str, total: int | None
+    connection: Connection,
+    image_id: str,
+    task_id: str,
+    method: str,
+    plan: Any,
+    on_failure: str,
+    total: int | None,
+    request: ImportRequest,
 ) -> Task:
     time = now()
     row = {
@@ -231,6 +256,7 @@ def _begin(
         "total": values.optional_number("the total", total),
         "created_at": time,
         "updated_at": time,
+        **values.import_request(request),
     }
     fresh = {
         "task_id": task_id,

@@ -1,12 +1,14 @@
 """The records that the catalog returns: frozen, ready for JSON (msgspec)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
 Status = Literal["queued", "uploading", "importing", "active", "deactivated", "deleted"]
+Visibility = Literal["public", "community", "shared", "private"]
+MemberStatus = Literal["pending", "accepted", "rejected"]
 Step = Literal["receiving", "publishing", "done"]
 OnFailure = Literal["requeue", "remove"]
 
@@ -18,6 +20,26 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     status: Status
     owner: str | None
+    visibility: Visibility
+    """Who may see the image beside its owner: everybody ("public", and "community", which lists leave out), the members
+    ("shared"), or nobody ("private")."""
+
+    protected: bool
+    """True: the image cannot be deleted."""
+
+    hidden: bool
+    """True: lists leave the image out."""
+
+    min_disk: int
+    """Gibibytes of disk that a server needs for this image; 0 for no such need."""
+
+    min_ram: int
+    """Mebibytes."""
+
+    tags: list[str]
+    stores: list[str]
+    """The ids of the stores that hold the bytes; of a deleted image, those where they may still be."""
+
     disk_format: str | None
     container_format: str | None
     size: int | None
@@ -43,6 +65,31 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str | None
     """The import that owns the image now."""
 
+    created_at: str
+    updated_at: str
+
+    @property
+    def checksum(self) -> str | None:
+        """The MD5 of the bytes, if the plan has it computed."""
+        return self.digests.get("md5")
+
+    @property
+    def os_hash_algo(self) -> str | None:
+        """The name of the strongest digest: Glance's secure hash, which clients verify by this name."""
+        return strongest_digest(self.digests)
+
+    @property
+    def os_hash_value(self) -> str | None:
+        """The digest that `os_hash_algo` names."""
+        return self.digests.get(self.os_hash_algo or "")
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A project that an image is shared with, at the time it was read. Times are UTC, RFC 3339."""
+
+    image_id: str
+    project: str
+    status: MemberStatus
     created_at: str
     updated_at: str
 
@@ -81,8 +128,38 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     properties: dict[str, tuple[str | None, str]]
     """Value and plugin, by name."""
 
+    owner: str | None
+    """The project that requested the import, `user_id` its user; None for an import on the command line."""
+
+    user_id: str | None
+    request_id: str | None
+    """The id of the HTTP request."""
+
+    import_req: Any
+    """The request's body as it was sent, or None."""
+
+    stores: list[str]
+    """The ids of the stores that the image is imported into."""
+
+    expires_at: str | None
+    """When the record of an ended task may be removed; None: it stays."""
+
     created_at: str
     updated_at: str
+
+
+class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Who requested an import, and into which stores: facts of a task that the catalog only keeps."""
+
+    owner: str | None = None
+    user_id: str | None = None
+    request_id: str | None = None
+    import_req: Any = None
+    stores: tuple[str, ...] = ("file",)
+    expires_at: str | None = None
+
+
+COMMAND_LINE = ImportRequest()
 
 
 def now() -> str:
@@ -90,12 +167,22 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
+def strongest_digest(digests: Mapping[str, str]) -> str | None:
+    """The name of the digest with the most digits, in the order of names among equals; None without digests."""
+    return max(sorted(digests), key=lambda name: len(digests[name]), default=None)
+
+
 def to_json(value: Any) -> str:
     """JSON text of `value`. Raises TypeError or ValueError if msgspec cannot encode it."""
     return msgspec.json.encode(value).decode()
 
 
-def image_of(row: Mapping[str, Any], properties: Mapping[str, Mapping[str, str]]) -> Image:
+def image_of(
+    row: Mapping[str, Any],
+    properties: Mapping[str, Mapping[str, str]],
+    tags: Sequence[str] = (),
+    stores: Sequence[str] = (),
+) -> Image:
     """The record of a row of ``images``; `properties` maps a source ("" is the tenant) to names and values."""
     merged = dict(properties.get("", {}))
     sources: dict[str, str] = {}
@@ -110,6 +197,8 @@ def image_of(row: Mapping[str, Any], properties: Mapping[str, Mapping[str, str]]
             "failed_stores": _json(row["failed_stores"], []),
             "properties": dict(sorted(merged.items())),
             "sources": dict(sorted(sources.items())),
+            "tags": sorted(tags),
+            "stores": sorted(stores),
         },
         Image,
     )
@@ -124,6 +213,8 @@ def task_of(row: Mapping[str, Any]) -> Task:
             "report": _json(row["report"], None),
             "digests": _json(row["digests"], {}),
             "properties": _json(row["properties"], {}),
+            "import_req": _json(row["import_req"], None),
+            "stores": _json(row["stores"], []),
         },
         Task,
     )

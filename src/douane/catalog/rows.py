@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, delete, insert, select
 
 from douane.errors import CatalogError, NotFound
 
 from .records import Image, Task, image_of, task_of
-from .schema import images, properties, tasks
+from .schema import images, properties, stores, tags, tasks
 
 
 def insert_properties(connection: Connection, image_id: str, entries: Mapping[str, tuple[str, str]]) -> None:
@@ -18,6 +18,21 @@ def insert_properties(connection: Connection, image_id: str, entries: Mapping[st
     ]
     if rows:
         connection.execute(insert(properties), rows)
+
+
+def insert_tags(connection: Connection, image_id: str, entries: Iterable[str]) -> None:
+    """Add tags that the image does not have."""
+    rows = [{"image_id": image_id, "tag": tag} for tag in entries]
+    if rows:
+        connection.execute(insert(tags), rows)
+
+
+def set_stores(connection: Connection, image_id: str, entries: Iterable[str]) -> None:
+    """Replace the stores that hold the image's bytes."""
+    connection.execute(delete(stores).where(stores.c.image_id == image_id))
+    rows = [{"image_id": image_id, "store": store} for store in entries]
+    if rows:
+        connection.execute(insert(stores), rows)
 
 
 def apply_import(connection: Connection, image_id: str, entries: Mapping[str, tuple[str | None, str]]) -> None:
@@ -63,10 +78,28 @@ def image(connection: Connection, image_id: str) -> Image:
 
 
 def images_where(connection: Connection, where: ColumnElement[bool]) -> list[Image]:
-    """The images for which `where` holds, oldest first, with their properties: two statements in all."""
+    """The images for which `where` holds, oldest first, with their properties: four statements in all."""
     by_image: dict[str, dict[str, dict[str, str]]] = {}
     matching = select(properties).join(images, images.c.id == properties.c.image_id).where(where)
     for row in connection.execute(matching):
         by_image.setdefault(row.image_id, {}).setdefault(row.source, {})[row.name] = row.value
+    image_tags = _words(connection, tags.c.tag, where)
+    image_stores = _words(connection, stores.c.store, where)
     rows = connection.execute(select(images).where(where).order_by(images.c.created_at, images.c.id))
-    return [image_of(row._asdict(), by_image.get(row.id, {})) for row in rows]
+    return [
+        image_of(row._asdict(), by_image.get(row.id, {}), image_tags.get(row.id, ()), image_stores.get(row.id, ()))
+        for row in rows
+    ]
+
+
+def _words(connection: Connection, column: Column[str], where: ColumnElement[bool]) -> dict[str, list[str]]:
+    """The words in `column`, of ``tags`` or ``stores``, by image."""
+    by_image: dict[str, list[str]] = {}
+    matching = (
+        select(column.table.c.image_id, column)
+        .select_from(column.table.join(images, images.c.id == column.table.c.image_id))
+        .where(where)
+    )
+    for image_id, word in connection.execute(matching):
+        by_image.setdefault(image_id, []).append(word)
+    return by_image

@@ -3,7 +3,19 @@
 Times are RFC 3339 text and JSON is text: both mean the same in SQLite and PostgreSQL.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+)
 
 metadata = MetaData()
 
@@ -27,10 +39,22 @@ images = Table(
     Column("token", BigInteger, nullable=False),
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
+    # A row that names no visibility is closed: an image that came on the command line has no owner, so that no project
+    # sees it before an operator says which may.
+    Column("visibility", String(16), nullable=False, server_default="private"),
+    Column("protected", Boolean, nullable=False, server_default=false()),
+    Column("hidden", Boolean, nullable=False, server_default=false()),
+    Column("min_disk", BigInteger, nullable=False, server_default="0"),
+    Column("min_ram", BigInteger, nullable=False, server_default="0"),
+    # Copies of two of the digests, to find images by.
+    Column("checksum", String(255)),
+    Column("os_hash_algo", String(255)),
+    Column("os_hash_value", String(255)),
     CheckConstraint(
         "status IN ('queued', 'uploading', 'importing', 'active', 'deactivated', 'deleted')",
         name="known_status",
     ),
+    CheckConstraint("visibility IN ('public', 'community', 'shared', 'private')", name="known_visibility"),
     CheckConstraint("status <> 'importing' OR task_id IS NOT NULL", name="importing_has_a_task"),
     CheckConstraint("status NOT IN ('active', 'deactivated') OR size IS NOT NULL", name="active_has_a_size"),
 )
@@ -46,6 +70,35 @@ properties = Table(
     Column("source", String(255), primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id"), primary_key=True),
+    Column("tag", String(255), primary_key=True),
+)
+Index("tags_by_tag", tags.c.tag, tags.c.image_id)
+
+members = Table(
+    "members",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id"), primary_key=True),
+    Column("project", String(255), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("updated_at", String(32), nullable=False),
+    CheckConstraint("status IN ('pending', 'accepted', 'rejected')", name="known_member_status"),
+)
+Index("members_by_project", members.c.project, members.c.status, members.c.image_id)
+
+# The rows of a deleted image stay until its bytes are gone from that store.
+stores = Table(
+    "stores",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id"), primary_key=True),
+    Column("store", String(255), primary_key=True),
+)
+Index("stores_by_store", stores.c.store, stores.c.image_id)
 
 tasks = Table(
     "tasks",
@@ -71,6 +124,12 @@ tasks = Table(
     Column("properties", Text),
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
+    Column("owner", String(255)),
+    Column("user_id", String(255)),
+    Column("request_id", String(255)),
+    Column("import_req", Text),
+    Column("stores", Text),
+    Column("expires_at", String(32)),
     CheckConstraint("on_failure IN ('requeue', 'remove')", name="known_on_failure"),
     CheckConstraint("step IN ('receiving', 'publishing', 'done')", name="known_step"),
     CheckConstraint("(step = 'done') = (outcome IS NOT NULL)", name="done_has_an_outcome"),

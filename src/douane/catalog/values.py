@@ -6,7 +6,7 @@ from typing import Any
 
 from douane.errors import BadValue
 
-from .records import to_json
+from .records import ImportRequest, strongest_digest, to_json
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # RFC 9562, section 4, lower case
 NAME_LIMIT = 255
@@ -96,6 +96,40 @@ def formats(disk_format: object, container_format: object) -> dict[str, str | No
     return {
         "disk_format": optional_text("the disk format", disk_format, FORMAT_LIMIT),
         "container_format": optional_text("the container format", container_format, FORMAT_LIMIT),
+    }
+
+
+def flag(what: str, value: object) -> bool:
+    """True or False."""
+    if isinstance(value, bool):
+        return value
+    raise BadValue(f"{what} must be true or false, not {value!r:.40}")
+
+
+def words(what: str, value: Iterable[object]) -> list[str]:
+    """Different texts, such as tags or ids of stores, in order."""
+    return sorted({text(what, word) for word in value})
+
+
+def digest_columns(digests: Mapping[str, str]) -> dict[str, str | None]:
+    """The columns by which an image is found by its digests."""
+    strongest = strongest_digest(digests)
+    return {
+        "checksum": digests.get("md5"),
+        "os_hash_algo": strongest,
+        "os_hash_value": digests.get(strongest or ""),
+    }
+
+
+def import_request(request: ImportRequest) -> dict[str, str | None]:
+    """The columns of a task that say who requested the import."""
+    return {
+        "owner": optional_text("the owner", request.owner),
+        "user_id": optional_text("the user", request.user_id),
+        "request_id": optional_text("the request's id", request.request_id),
+        "import_req": None if request.import_req is None else json("the request", request.import_req),
+        "stores": json("the stores", words("the id of a store", request.stores)),
+        "expires_at": optional_text("the time of expiry", request.expires_at, 32),
     }
 
 

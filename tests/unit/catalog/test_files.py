@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, inspect
 
 from douane.catalog import Catalog, database
 from douane.catalog.database import Database
@@ -23,8 +23,8 @@ ADDS_A_COLUMN = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -39,6 +39,24 @@ def tables(path: Path) -> dict[str, str]:
         return {name: " ".join(sql.split()) for name, sql in rows if name != "alembic_version"}
 
 
+def structure(path: Path) -> dict[str, object]:
+    """Tables, columns in order, constraints and indexes. A column that was added later stands at the end of the SQL."""
+    engine = create_engine(f"sqlite:///{path}")
+    inspector = inspect(engine)
+    names = [name for name in inspector.get_table_names() if name != "alembic_version"]
+    declared: dict[str, object] = {
+        name: (
+            [{**column, "type": str(column["type"])} for column in inspector.get_columns(name)],
+            inspector.get_pk_constraint(name),
+            inspector.get_foreign_keys(name),
+            sorted((check["name"], check["sqltext"]) for check in inspector.get_check_constraints(name)),
+        )
+        for name in names
+    }
+    engine.dispose()
+    return declared | {name: sql for name, sql in tables(path).items() if "INDEX" in sql}
+
+
 def refused(path: Path | str) -> CatalogError:
     with pytest.raises(CatalogError) as caught:
         Catalog(path)
@@ -50,7 +68,7 @@ def test_the_migrations_make_the_declared_tables(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'declared'}")
     metadata.create_all(engine)
     engine.dispose()
-    assert tables(tmp_path / "migrated") == tables(tmp_path / "declared")
+    assert structure(tmp_path / "migrated") == structure(tmp_path / "declared")
     newest = max(file.name for file in (MIGRATIONS / "versions").glob("r*.py"))
     assert newest.startswith(f"r{database.HEAD}_")
 
@@ -72,7 +90,10 @@ def test_catalogs_of_all_earlier_releases_open_with_their_content(tmp_path: Path
         assert (images["waiting"].code, images["waiting"].failed_stores) == ("virus", ["file"])
         assert images["in"].properties == {"mine": "1", "format.seen": "qcow2"}
         assert (images["in"].size, images["in"].digests) == (5, {"sha256": "ab" * 32})
+        assert {image.visibility for image in images.values()} == {"private"}
+        assert [image.stores for image in images.values()] == [[], [], ["file"], ["file"], []]
         (task,) = catalog.unfinished()
+        assert (task.stores, task.owner, task.import_req) == (["file"], None, None)
         assert catalog.activate(make_ready(catalog, catalog.take_over(task))).status == "active"
 
 
@@ -81,14 +102,14 @@ def test_a_catalog_of_a_later_release_is_refused(tmp_path: Path, monkeypatch: py
     with Catalog(path) as catalog:
         image = catalog.create_image(name="kept", properties={"a": "b"})
     with monkeypatch.context() as later:
-        later.setattr(database, "HEAD", "0002")
+        later.setattr(database, "HEAD", "0003")
         Database(path, migrate=partial(upgrade, directory=_later_migrations(tmp_path / "50% later", "pass"))).close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT name, colour FROM images").fetchall() == [("kept", "grey")]
     content = path.read_bytes()
     error = refused(path)
     assert error.code == "catalog-newer"
-    assert "made by a later release of Douane (revision 0002; this one knows up to 0001); upgrade Douane" in str(error)
+    assert "made by a later release of Douane (revision 0003; this one knows up to 0002); upgrade Douane" in str(error)
     assert path.read_bytes() == content
     assert image.name == "kept"
 
@@ -99,7 +120,7 @@ def test_a_failed_upgrade_changes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         catalog.create_image(name="kept")
     original = tables(path)
     with monkeypatch.context() as later:
-        later.setattr(database, "HEAD", "0002")
+        later.setattr(database, "HEAD", "0003")
         broken = partial(upgrade, directory=_later_migrations(tmp_path / "later", "raise ZeroDivisionError"))
         with pytest.raises(ZeroDivisionError):
             Database(path, migrate=broken)
@@ -110,7 +131,7 @@ def test_a_failed_upgrade_changes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 def _later_migrations(directory: Path, end: str) -> Path:
     shutil.copytree(MIGRATIONS, directory, ignore=shutil.ignore_patterns("__pycache__"))
-    (directory / "versions" / "r0002_colour.py").write_text(ADDS_A_COLUMN.format(end=end))
+    (directory / "versions" / "r0003_colour.py").write_text(ADDS_A_COLUMN.format(end=end))
     return directory
 
 

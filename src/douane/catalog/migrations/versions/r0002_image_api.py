@@ -1,0 +1,80 @@
+"""What the Image API shows: visibility, protection, tags, members, stores, and who requested an import."""
+
+import json
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+DIGESTS = sa.table(
+    "images",
+    sa.column("id", sa.String),
+    sa.column("status", sa.String),
+    sa.column("digests", sa.Text),
+    sa.column("checksum", sa.String),
+    sa.column("os_hash_algo", sa.String),
+    sa.column("os_hash_value", sa.String),
+)
+STORES = sa.table("stores", sa.column("image_id", sa.String), sa.column("store", sa.String))
+
+
+def upgrade() -> None:
+    """Bring a catalog from the revision before to this one."""
+    # Columns are added in place: SQLite can rebuild a table that others refer to only without its foreign keys, and
+    # those cannot be switched off inside a transaction (sqlite.org/lang_altertable.html, "Making Other Kinds Of ...").
+    op.execute(
+        "ALTER TABLE images ADD COLUMN visibility VARCHAR(16) DEFAULT 'private' NOT NULL "
+        "CONSTRAINT known_visibility CHECK (visibility IN ('public', 'community', 'shared', 'private'))"
+    )
+    for name in ("protected", "hidden"):
+        op.add_column("images", sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false()))
+    for name in ("min_disk", "min_ram"):
+        op.add_column("images", sa.Column(name, sa.BigInteger, nullable=False, server_default="0"))
+    for name in ("checksum", "os_hash_algo", "os_hash_value"):
+        op.add_column("images", sa.Column(name, sa.String(255)))
+    for name in ("owner", "user_id", "request_id"):
+        op.add_column("tasks", sa.Column(name, sa.String(255)))
+    for name in ("import_req", "stores"):
+        op.add_column("tasks", sa.Column(name, sa.Text))
+    op.add_column("tasks", sa.Column("expires_at", sa.String(32)))
+    op.create_table(
+        "tags",
+        sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id"), primary_key=True),
+        sa.Column("tag", sa.String(255), primary_key=True),
+    )
+    op.create_index("tags_by_tag", "tags", ["tag", "image_id"])
+    op.create_table(
+        "members",
+        sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id"), primary_key=True),
+        sa.Column("project", sa.String(255), primary_key=True),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("created_at", sa.String(32), nullable=False),
+        sa.Column("updated_at", sa.String(32), nullable=False),
+        sa.CheckConstraint("status IN ('pending', 'accepted', 'rejected')", name="known_member_status"),
+    )
+    op.create_index("members_by_project", "members", ["project", "status", "image_id"])
+    op.create_table(
+        "stores",
+        sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id"), primary_key=True),
+        sa.Column("store", sa.String(255), primary_key=True),
+    )
+    op.create_index("stores_by_store", "stores", ["store", "image_id"])
+    _fill(op.get_bind())
+
+
+def _fill(connection: sa.Connection) -> None:
+    """The digests by which images are found, and the only store that the revision before knew."""
+    for row in connection.execute(sa.select(DIGESTS).where(DIGESTS.c.digests.is_not(None))).all():
+        digests = json.loads(row.digests)
+        strongest = max(sorted(digests), key=lambda name: len(digests[name]), default=None)
+        columns = {
+            "checksum": digests.get("md5"),
+            "os_hash_algo": strongest,
+            "os_hash_value": digests.get(strongest),
+        }
+        connection.execute(sa.update(DIGESTS).where(DIGESTS.c.id == row.id).values(columns))
+    with_bytes = sa.select(DIGESTS.c.id, sa.literal("file")).where(DIGESTS.c.status.in_(("active", "deactivated")))
+    connection.execute(sa.update(sa.table("tasks", sa.column("stores", sa.Text))).values(stores='["file"]'))
+    connection.execute(sa.insert(STORES).from_select(["image_id", "store"], with_bytes))
