@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.server
 import os
 import shutil
@@ -32,8 +33,9 @@ import grpc
 server = grpc.server(futures.ThreadPoolExecutor(2))
 echo = grpc.unary_unary_rpc_method_handler(lambda request, context: request)
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("tests.Echo", {"Echo": echo}),))
-print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+port = server.add_insecure_port(sys.argv[1])
 server.start()
+print(port, flush=True)
 sys.stdin.read()
 """
 
@@ -59,11 +61,15 @@ def http_server() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def grpc_server() -> Iterator[str]:
-    with subprocess.Popen([PYTHON, "-c", _GRPC_SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+def grpc_server(*, unix: bool = False) -> Iterator[str]:
+    folder = tempfile.mkdtemp(prefix="douane-grpc-", dir="/tmp")
+    words = [PYTHON, "-c", _GRPC_SERVER, f"unix:{folder}/socket" if unix else "127.0.0.1:0"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
-        yield f"tcp:127.0.0.1:{int(server.stdout.readline())}"
+        port = int(server.stdout.readline())
+        yield f"unix:{folder}/socket" if unix else f"tcp:127.0.0.1:{port}"
         server.kill()
+    shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
@@ -93,6 +99,7 @@ SERVICES: dict[str, Callable[[], contextlib.AbstractContextManager[str]]] = {
     "Psycopg": postgres_server,
     "Httpx": http_server,
     "Grpc": grpc_server,
+    "Grpc on a Unix socket": functools.partial(grpc_server, unix=True),
     "Redis": redis_server,
 }
 
@@ -104,7 +111,12 @@ def test_a_library_reaches_its_service(name: str, tier: sandbox.Tier, tmp_path: 
     image.write_bytes(os.urandom(IMAGE_BYTES))
     plan = tmp_path / "plan.toml"
     with SERVICES[name]() as target:
-        lines = [f'use = "{PLUGINS}:{name}"', f'python = "{PYTHON}"', 'start = "5m"', 'stall = "5m"']
+        lines = [
+            f'use = "{PLUGINS}:{name.split(maxsplit=1)[0]}"',
+            f'python = "{PYTHON}"',
+            'start = "5m"',
+            'stall = "5m"',
+        ]
         grants = [f'grants = {{ service = "{target}" }}', 'socket_paths = ["service"]']
         plan.write_text("\n".join(["[[plugin]]", 'name = "asks"', *lines, *grants]))
         report = inspect_image(

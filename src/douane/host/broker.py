@@ -3,7 +3,8 @@
 A plugin asks in two ways. It sends a byte over the control socket of a grant: the socket says which grant is meant, so
 the byte has no meaning. Or a library in its process calls connect(2) with a path of `socket_paths`: the kernel stops
 the call and tells the broker (`douane.sandbox.connect_calls`). Both get the descriptor of a connected socket. The
-broker keeps none, reads no byte that is sent over a connection, and has no frames to parse.
+broker keeps none, and has no frames to parse. It reads no byte that is sent over a connection, except for a plugin with
+`socket_paths` and a grant on a Unix socket (`connection_relay.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -27,6 +28,7 @@ from douane import sandbox
 from douane.errors import DouaneError
 
 from .connection_budget import ConnectionBudget
+from .connection_relay import ConnectionRelay
 
 Connect = Callable[[], socket.socket]
 Answer = Callable[[socket.socket | OSError], None]
@@ -55,13 +57,17 @@ class Broker:
 
     `targets` connects each grant, by name. `controls` has the plugin's end of the control socket of each. `calls` is
     the launcher's end of a socket for the plugin's calls of connect(2); None if `folders`, the folder of each grant's
-    socket by grant, is empty.
+    socket by grant, is empty. Connections of the grants `relayed` are copied (`connection_relay`), not handed over.
     """
 
-    def __init__(self, name: str, targets: Mapping[str, Connect], folders: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, targets: Mapping[str, Connect], folders: Mapping[str, str], relayed: Iterable[str] = ()
+    ) -> None:
         self.controls: dict[str, int] = {}
         self.calls: int | None = None
         self._targets = dict(targets)
+        self._relayed = frozenset(relayed)
+        self._relay = ConnectionRelay(name)
         self._folders = {folder: grant for grant, folder in folders.items()}
         self._budget = ConnectionBudget(time.monotonic())
         self._connecting = 0
@@ -101,7 +107,17 @@ class Broker:
             self._is_closing = True
             os.eventfd_write(self._wake_fd, 1)
         self._thread.join()
+        self._relay.close()
         self.close_handed()
+
+    def for_plugin(self, grant: str, connection: socket.socket) -> socket.socket:
+        """What the plugin gets of a connection to the target of `grant`: itself, or a socket that is relayed to it."""
+        if grant not in self._relayed:
+            return connection
+        near, far = socket.socketpair()
+        sandbox.refuse_descriptors(near)
+        self._relay.add(near, connection)
+        return far
 
     # the thread
 
@@ -236,7 +252,8 @@ class Broker:
 
     def _open_now(self) -> int:
         with open(f"/proc/self/fdinfo/{self._open.fileno()}") as file:
-            return sum(line.startswith("tfd:") for line in file)
+            handed_over = sum(line.startswith("tfd:") for line in file)
+        return handed_over + self._relay.count
 
     def _start(self, request: _Request) -> None:
         # A thread for each, so that a target that hangs holds up no other. There are at most OPEN_AT_ONCE.
@@ -278,8 +295,9 @@ class Broker:
         if isinstance(made.result, OSError):
             made.request.answer(made.result)
             return
-        with made.result as connection:
-            self._open.register(connection, 0)
+        with self.for_plugin(made.request.grant, made.result) as connection:
+            if connection is made.result:
+                self._open.register(connection, 0)
             made.request.answer(connection)
 
 

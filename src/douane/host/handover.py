@@ -93,7 +93,9 @@ def _open_all(spec: PluginSpec, broker: Broker | None, close_later: Callable[[in
     for name, target in spec.grants.items():
         check_target(f"plugin {spec.name!r}: grant {name!r}", target)
         if not is_path_target(target):
-            fd = close_later(connect_grant(spec, name).detach())
+            connection = connect_grant(spec, name)
+            connection = broker.for_plugin(name, connection) if broker is not None else connection
+            fd = close_later(connection.detach())
             control = broker.controls.get(name) if broker is not None else None
             sent[name] = SentGrant("socket", fd, connect_fd=control, socket_folder=folders.get(name))
             continue
@@ -113,4 +115,4 @@ def make_broker(spec: PluginSpec) -> Broker | None:
     if not names:
         return None
     targets = {name: functools.partial(connect_grant, spec, name) for name in names}
-    return Broker(spec.name, targets, spec.socket_folders())
+    return Broker(spec.name, targets, spec.socket_folders(), spec.relayed_sockets())

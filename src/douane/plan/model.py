@@ -120,8 +120,14 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     def may_send_messages(self, has_programs: bool) -> bool:
         """True if the plugin may call sendmsg(2), which can pass descriptors. Programs do: `convert` connects qemu-img
-        to a socket."""
-        return (has_programs or self.grants_sockets("tcp")) and not self.grants_sockets("unix")
+        to a socket. Libraries that connect at a path do, too."""
+        may_need = has_programs or self.grants_sockets("tcp") or bool(self.socket_paths)
+        return may_need and not (self.grants_sockets("unix") and not self.relayed_sockets())
+
+    def relayed_sockets(self) -> tuple[str, ...]:
+        """The grants whose bytes the engine copies: Unix sockets, which could carry descriptors, of a plugin that may
+        call sendmsg(2) because of its `socket_paths`."""
+        return tuple(name for name, target in self.grants.items() if self.socket_paths and target.startswith("unix:"))
 
     def granted_sockets(self) -> tuple[str, ...]:
         """The names of all grants that are sockets."""

@@ -115,6 +115,25 @@ def test_a_library_connects_at_a_path(run, service, nothing_left) -> None:
     }
 
 
+def test_no_descriptor_reaches_the_service_of_a_plugin_that_may_send_messages(run, nothing_left) -> None:
+    received: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        while True:
+            data, fds, _, _ = socket.recv_fds(connection, 1 << 16, 8)
+            received.extend(fds)
+            if not data:
+                return
+            connection.sendall(data.upper())
+
+    with Service(serve, unix=True) as service:
+        report = run(b"image", toml=plan("SendsDescriptors", service.target, 'socket_paths = ["svc"]'))
+        assert report.outcome == "accepted", report
+        assert report.properties["asks.answers"] == "BYTES BYTES BYTES"
+        assert service.hung_up(3)
+    assert received == []
+
+
 def test_without_the_key_there_is_no_path(run, service, nothing_left) -> None:
     report = run(b"image", toml=plan("ByAPathThatIsNotThere", service.target))
     assert report.code == "plugin-error"

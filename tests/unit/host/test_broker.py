@@ -7,10 +7,12 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from douane.host import connection_budget
 from douane.host.broker import Broker
 from douane.host.connection_budget import OPEN_AT_ONCE
 from douane_plugin._granted_socket import GrantedSocket, open_granted_socket
@@ -20,10 +22,11 @@ from support.services import Service
 class Asker:
     """The plugin's end of a broker with the grants `svc` and `other`."""
 
-    def __init__(self, **targets: Service | str) -> None:
+    def __init__(self, relayed: bool = False, **targets: Service | str) -> None:
         self.targets = targets
         self.release = threading.Event()
-        self.broker = Broker("test", {name: lambda name=name: self._connect(name) for name in targets}, {})
+        connects = {name: lambda name=name: self._connect(name) for name in targets}
+        self.broker = Broker("test", connects, {}, targets if relayed else ())
         self.grants = {name: self._grant(name) for name in targets}
         self.broker.close_handed()
 
@@ -59,8 +62,8 @@ class Asker:
 
 
 @contextlib.contextmanager
-def asker(**targets: Service | str) -> Iterator[Asker]:
-    made = Asker(**targets)
+def asker(relayed: bool = False, **targets: Service | str) -> Iterator[Asker]:
+    made = Asker(relayed, **targets)
     try:
         yield made
     finally:
@@ -71,6 +74,14 @@ def asker(**targets: Service | str) -> Iterator[Asker]:
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
     with Service(unix=request.param) as service:
         yield service
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    for _ in range(6000):
+        if is_true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it does not happen")
 
 
 def talk(connection: socket.socket, text: bytes) -> bytes:
@@ -105,16 +116,38 @@ def test_threads_may_ask_at_the_same_time(service: Service) -> None:
     assert sorted(answers, key=int) == [b"%d" % number for number in range(20)]
 
 
-def test_connections_that_are_closed_make_room(service: Service) -> None:
-    with asker(svc=service) as plugin:
-        for _ in range(2):
+@pytest.mark.parametrize("relayed", [False, True], ids=["handed over", "relayed"])
+def test_connections_that_are_closed_make_room(service: Service, relayed: bool) -> None:
+    with asker(relayed, svc=service) as plugin:
+        for turn in range(2):
+            if relayed:
+                assert service.hung_up(turn * OPEN_AT_ONCE)
+                wait_until(lambda: plugin.broker._relay.count == 0)
             connections = [plugin.grants["svc"].connect() for _ in range(OPEN_AT_ONCE)]
             with pytest.raises(ConnectionRefusedError, match="close some"):
                 plugin.grants["svc"].connect()
             for connection in connections:
                 connection.close()
+        wait_until(lambda: plugin.broker._relay.count == 0)
         with plugin.grants["svc"].connect() as connection:
             assert talk(connection, b"x") == b"X"
+
+
+def test_a_relayed_connection_counts_until_the_service_has_taken_its_last_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_budget, "OPEN_AT_ONCE", 3)
+    release = threading.Event()
+    with Service(lambda _: bool(release.wait()), unix=True) as service, asker(True, svc=service) as plugin:
+        for _ in range(3):
+            with plugin.grants["svc"].connect() as connection:
+                connection.settimeout(1)  # until nobody takes more: the relay, and the service's socket are full
+                with contextlib.suppress(TimeoutError):
+                    while True:
+                        connection.send(bytes(1 << 16))
+        with pytest.raises(ConnectionRefusedError, match="close some"):
+            plugin.grants["svc"].connect()
+        release.set()
 
 
 def test_a_copy_of_a_connection_counts_until_it_is_closed(service: Service) -> None:

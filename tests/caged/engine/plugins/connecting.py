@@ -141,6 +141,27 @@ class ByPath(Inspector):
         return {"answer": answer, "path": grant.socket_path, "folder": os.path.dirname(grant.socket_path)}
 
 
+class SendsDescriptors(Inspector):
+    """Sends its standard input over each kind of connection, and then bytes by sendmsg, as gRPC does."""
+
+    reads = "nothing"
+
+    def inspect(self, image):
+        grant = self.grant("svc")
+        by_path = socket.socket(socket.AF_UNIX)
+        by_path.connect(grant.socket_path)
+        answers = []
+        for connection in (grant, grant.connect(), by_path):
+            try:
+                socket.send_fds(connection, [b"with a descriptor"], [0])
+                answers.append(connection.recv(100).decode())
+            except OSError:
+                answers.append("refused")
+            connection.sendmsg([b"bytes"])
+            answers.append(connection.recv(100).decode())
+        return {"answers": " ".join(answers[1::2])}
+
+
 class ByAPathThatIsNotThere(Inspector):
     """Asks for the path of a grant that has none."""
 
