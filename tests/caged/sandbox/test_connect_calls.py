@@ -57,8 +57,8 @@ def test_each_name_in_the_folder_leads_to_the_service(tier: sandbox.Tier, servic
         assert inside.returned("shout_at", PATH, "hello") == "HELLO"
         assert inside.returned("shout_at", "/sockets/svc/.s.PGSQL.5432", "again") == "AGAIN"
         assert inside.returned("keeps_flags", PATH) == [True, True]
-    assert service.accepted == 4
     assert service.hung_up(4)
+    assert service.accepted == 4
 
 
 def test_no_other_path_is_reached(tier: sandbox.Tier, service: Service, stranger: Service) -> None:
