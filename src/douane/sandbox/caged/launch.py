@@ -186,6 +186,10 @@ def _python(spec: LaunchSpec) -> None:
     sys.argv[:] = [spec["name"]]
     if hasattr(sys, "orig_argv"):  # Python 3.10
         sys.orig_argv[:] = [sys.orig_argv[0], spec["name"]]
+    if spec["tier"] != "off" and spec["folders"]:
+        from . import modes
+
+        modes.install()
     if spec["tier"] == "strict" and spec["folders"]:
         from . import semaphores
 

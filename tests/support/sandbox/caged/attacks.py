@@ -690,6 +690,7 @@ def leave_hostile_tree(depth):
 
 def use_files():
     """What libraries do with temporary files; each line is a use that failed."""
+    import pathlib
     import shutil
     import sqlite3
     import tempfile
@@ -733,8 +734,23 @@ def use_files():
             file.write("x")
         os.unlink(os.path.expanduser("~/.config"))
 
+    def marker():
+        path = pathlib.Path(os.environ["TMPDIR"], "marker")
+        path.touch()
+        path.touch()
+        path.chmod(0o600)
+        os.utime(path, (1, 1), follow_symlinks=False)
+        os.chmod(path.name, 0o600, dir_fd=os.open(path.parent, os.O_RDONLY))
+        path.unlink()
+        for change in (lambda: path.chmod(0o600), lambda: os.utime(path), lambda: os.fchmod(1 << 20, 0o600)):
+            try:
+                change()
+            except OSError:
+                continue
+            raise OSError("a file that is missing was changed")
+
     failed = {}
-    for use in (plain, named, folders, database, home):
+    for use in (plain, named, folders, database, home, marker):
         try:
             use()
         except Exception as error:
