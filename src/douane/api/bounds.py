@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from douane.catalog.query import Quotas
 
 BODY_BYTES = 256 * 1024
 """Of a JSON body: 128 properties with values of 1 KiB fit."""
@@ -31,10 +31,5 @@ URL = 2048
 STORES = 64
 """Stores that an import may name."""
 
-
-class Quotas(msgspec.Struct, frozen=True, kw_only=True):
-    """How many parts an image may have; the operator may change them."""
-
-    properties: int = 128
-    tags: int = 128
-    members: int = 128
+QUOTAS = Quotas(properties=128, tags=128, members=128)
+"""Glance's defaults; the operator may change them."""

@@ -6,7 +6,9 @@ from typing import Any, cast
 
 import msgspec
 
-from .bounds import NAME
+from douane.catalog.records import Visibility
+
+from .bounds import NAME, QUOTAS
 from .errors import HttpError, bad_request, forbidden, quoted
 from .identifiers import read_uuid
 from .image_fields import (
@@ -21,7 +23,7 @@ from .image_fields import (
     is_finding,
 )
 from .json_body import is_text, read_object
-from .rights import Identity, Visibility, may_publish
+from .rights import Identity, may_publish
 
 
 class NewImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +89,7 @@ def read_new_image(body: bytes, identity: Identity, rules: ImageRules, *, store:
         id=image_id,
         tags=check_tags(fields.get("tags", []), rules.quotas),
         properties=properties,
-        dropped=dropped[: rules.quotas.properties],
+        dropped=dropped[: QUOTAS.properties],
         store=read_store_header(store),
         **cast(dict[str, Any], values),
     )

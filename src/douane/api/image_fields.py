@@ -7,17 +7,21 @@ from typing import Any
 
 import msgspec
 
-from .bounds import NAME, NUMBER, VALUE, Quotas
+from douane.catalog.fields import VISIBILITIES
+from douane.catalog.query import Quotas
+
+from .bounds import NAME, NUMBER, QUOTAS, VALUE
 from .errors import bad_request, forbidden, over_quota, quoted
 from .json_body import is_text, kind
 
 FieldValue = str | int | bool | None
 """Of every field but `tags`."""
 
-VISIBILITIES = ("private", "shared", "community", "public")
 FORMATS = ("disk_format", "container_format")
 EDITABLE = ("name", "visibility", "owner", "protected", "os_hidden", "min_disk", "min_ram", *FORMATS, "tags")
 """Base fields that a client may write."""
+COLUMNS = {"os_hidden": "hidden"}
+"""Names of the catalog where they differ."""
 
 READ_ONLY = frozenset({
     "id", "status", "checksum", "size", "virtual_size", "created_at", "updated_at", "direct_url", "self", "file",
@@ -54,7 +58,7 @@ class ImageRules(msgspec.Struct, frozen=True, kw_only=True):
     If findings are properties of images, Nova and Cinder copy them from an image to its snapshots: a refusal would
     make each snapshot fail.
     """
-    quotas: Quotas = Quotas()
+    quotas: Quotas = QUOTAS
 
 
 def is_finding(name: str, rules: ImageRules) -> bool:
@@ -124,12 +128,9 @@ def check_tag(value: Any) -> str:
     return tag
 
 
-def check_count(noun: str, count: int, limit: int, previous: int = 0) -> None:
-    """Raise HttpError 413 if an image would have too many of something, and not fewer than `previous`.
-
-    An image that had more before the operator lowered the limit can still lose some.
-    """
-    if count > limit and count > previous:
+def check_count(noun: str, count: int, limit: int | None) -> None:
+    """Raise HttpError 413 if an image would have more than `limit` of something; None: unlimited."""
+    if limit is not None and count > limit:
         raise over_quota(f"The image would have {count} {noun}; at most {limit} are allowed.")
 
 

@@ -7,13 +7,12 @@ Everything is allowed to an admin. Nobody may change or read what is not visible
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import msgspec
 
-from .errors import forbidden, not_found
+from douane.catalog.records import Image, Status, Visibility
 
-Visibility = Literal["private", "shared", "community", "public"]
+from .errors import forbidden, not_found
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +49,7 @@ class ImageAccess(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     owner: str | None
     visibility: Visibility
-    status: str
+    status: Status
     protected: bool = False
     is_member: bool = False
     """The identity's project is a member of the image, whatever it answered."""
@@ -60,6 +59,18 @@ def make_identity(user_id: str | None, project_id: str | None, roles: Iterable[s
     """An identity; empty strings are the same as None, and roles are compared in lower case."""
     names = frozenset(role.strip().lower() for role in roles)
     return Identity(user_id=user_id or None, project_id=project_id or None, roles=names - {""})
+
+
+def image_access(image: Image, *, is_member: bool) -> ImageAccess:
+    """The access to an image of the catalog, for an identity whose project is a member of it, or is not."""
+    return ImageAccess(
+        id=image.id,
+        owner=image.owner,
+        visibility=image.visibility,
+        status=image.status,
+        protected=image.protected,
+        is_member=is_member,
+    )
 
 
 def is_owner(identity: Identity, image: ImageAccess) -> bool:

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from douane.api.bounds import Quotas
 from douane.api.create import NewImage, read_new_image, read_store_header
 from douane.api.errors import HttpError
 from douane.api.image_fields import ImageRules, SiteProperty
 from douane.api.rights import make_identity
+from douane.catalog.query import Quotas
 
 TENANT = make_identity("u1", "p1", ["member", "reader"])
 ADMIN = make_identity("u0", "p0", ["admin"])

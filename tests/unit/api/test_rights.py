@@ -9,6 +9,7 @@ import pytest
 from douane.api import rights
 from douane.api.errors import HttpError
 from douane.api.rights import Identity, ImageAccess, make_identity
+from douane.catalog.records import Visibility
 
 WHO = {
     "admin": make_identity("u", "ops", ["Admin", "Member", "Reader"]),
@@ -22,7 +23,7 @@ WHO = {
 }
 
 
-def image(visibility: rights.Visibility, who: str, **fields: object) -> ImageAccess:
+def image(visibility: Visibility, who: str, **fields: object) -> ImageAccess:
     values: dict[str, object] = {"id": "i1", "owner": "p1", "status": "active", **fields}
     return ImageAccess(visibility=visibility, is_member=who == "member", **values)  # type: ignore[arg-type]
 
@@ -49,7 +50,7 @@ VIEW = {
 
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("visibility", ["private", "shared", "community", "public"])
-def test_who_sees_an_image(who: str, visibility: rights.Visibility) -> None:
+def test_who_sees_an_image(who: str, visibility: Visibility) -> None:
     expected = 200 if visibility in VIEW[who].split() else 404
     assert status(lambda: rights.require_view(WHO[who], image(visibility, who))) == expected
 
@@ -107,7 +108,7 @@ def test_who_shares_an_image(who: str, code: int) -> None:
 
 
 @pytest.mark.parametrize("visibility", ["private", "community", "public"])
-def test_only_a_shared_image_has_members(visibility: rights.Visibility) -> None:
+def test_only_a_shared_image_has_members(visibility: Visibility) -> None:
     assert status(lambda: rights.require_sharing(WHO["owner"], image(visibility, "owner"))) == 403
 
 
