@@ -33,6 +33,7 @@ class Service:
         self._ended = threading.Condition()
         self._ended_count = 0
         self._open: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
         self._folder: Path | None = None
         if unix:
             # Not pytest's folder: every user may enter this one, and its path is short (unix(7)).
@@ -57,7 +58,9 @@ class Service:
                 return
             self.accepted += 1
             self._open.add(connection)
-            threading.Thread(target=self._serve_one, args=(connection,), daemon=True).start()
+            thread = threading.Thread(target=self._serve_one, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _serve_one(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
@@ -72,6 +75,20 @@ class Service:
         with self._ended:
             return self._ended.wait_for(lambda: self._ended_count >= count, 60)
 
+    def settle(self) -> None:
+        """Wait until all clients have hung up, also those that have not been accepted yet."""
+        kind, _, address = self.target.partition(":")
+        with socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET, socket.SOCK_STREAM) as last:
+            try:
+                last.connect(address if kind == "unix" else ("127.0.0.1", int(address.rpartition(":")[2])))
+            except OSError:  # stopped
+                return
+            last.sendall(b"the last one")
+            last.shutdown(socket.SHUT_WR)
+            while last.recv(1 << 16):
+                pass
+        assert self.hung_up(self.accepted)
+
     def stop(self) -> None:
         """Accept no more, and end all connections."""
         with contextlib.suppress(OSError):
@@ -81,6 +98,9 @@ class Service:
         for connection in list(self._open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(60)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

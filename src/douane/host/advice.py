@@ -180,7 +180,8 @@ def _about_network(view: View) -> str:
         return "it has no network and makes no sockets, and no key allows them to a program (exec:)"
     return (
         "it has no network and makes no sockets. Douane makes the connections of a plugin: set grants = { NAME = "
-        '"tcp:HOST:PORT" }, or "unix:PATH", and use self.grant("NAME")'
+        '"tcp:HOST:PORT" }, or "unix:PATH", and use self.grant("NAME"); for a library that makes its own connections, '
+        'set socket_paths = ["NAME"] as well, and use self.grant("NAME").socket_path'
     )
 
 

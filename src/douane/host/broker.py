@@ -67,7 +67,7 @@ class Broker:
         self.calls: int | None = None
         self._targets = dict(targets)
         self._relayed = frozenset(relayed)
-        self._relay = ConnectionRelay(name)
+        self._relay = ConnectionRelay(name) if self._relayed else None
         self._folders = {folder: grant for grant, folder in folders.items()}
         self._budget = ConnectionBudget(time.monotonic())
         self._connecting = 0
@@ -107,12 +107,13 @@ class Broker:
             self._is_closing = True
             os.eventfd_write(self._wake_fd, 1)
         self._thread.join()
-        self._relay.close()
+        if self._relay is not None:
+            self._relay.close()
         self.close_handed()
 
     def for_plugin(self, grant: str, connection: socket.socket) -> socket.socket:
         """What the plugin gets of a connection to the target of `grant`: itself, or a socket that is relayed to it."""
-        if grant not in self._relayed:
+        if self._relay is None or grant not in self._relayed:
             return connection
         near, far = socket.socketpair()
         sandbox.refuse_descriptors(near)
@@ -253,7 +254,7 @@ class Broker:
     def _open_now(self) -> int:
         with open(f"/proc/self/fdinfo/{self._open.fileno()}") as file:
             handed_over = sum(line.startswith("tfd:") for line in file)
-        return handed_over + self._relay.count
+        return handed_over + (self._relay.count if self._relay is not None else 0)
 
     def _start(self, request: _Request) -> None:
         # A thread for each, so that a target that hangs holds up no other. There are at most OPEN_AT_ONCE.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,12 +27,19 @@ def service(request: pytest.FixtureRequest) -> Iterator[Service]:
         yield service
 
 
+@pytest.fixture
+def settled(service: Service, nothing_left: None) -> Iterator[None]:
+    """Nothing is left, also in the service, whose threads are in this process."""
+    yield
+    service.settle()
+
+
 def plan(cls: str, target: str, *lines: str, gate: str = "") -> str:
     grants = f'svc = "{target}"' + (f', gate = "{gate}"' if gate else "")
     return "\n".join(["[[plugin]]", 'name = "asks"', f'use = "{PLUGINS}:{cls}"', f"grants = {{ {grants} }}", *lines])
 
 
-def test_each_connection_is_a_new_one(run, service, nothing_left) -> None:
+def test_each_connection_is_a_new_one(run, service, settled) -> None:
     report = run(os.urandom(3 << 20), toml=plan("Asks", service.target, 'config = { words = ["a", "b", "c"] }'))
     assert report.outcome == "accepted", report
     assert report.properties["asks.answers"] == "A B C"
@@ -38,7 +47,7 @@ def test_each_connection_is_a_new_one(run, service, nothing_left) -> None:
     assert service.hung_up(4)
 
 
-def test_threads_and_processes_ask_at_the_same_time(run, service, nothing_left) -> None:
+def test_threads_and_processes_ask_at_the_same_time(run, service, settled) -> None:
     words = [f"w{number}" for number in range(12)]
     config = f"config = {{ words = {words}, threads = true }}"
     report = run(b"image", toml=plan("Asks", service.target, config))
@@ -79,14 +88,14 @@ def test_an_http_server_that_hangs_up_is_asked_again(run, requests, nothing_left
         assert service.accepted == 1 + -(-3 // requests)
 
 
-def test_no_more_connections_than_allowed(run, service, nothing_left) -> None:
+def test_no_more_connections_than_allowed(run, service, settled) -> None:
     report = run(b"image", toml=plan("Hoards", service.target))
     assert report.properties["asks.connections"] == OPEN_AT_ONCE, report
     assert "no more are allowed at once" in report.properties["asks.reason"]
     assert service.hung_up(OPEN_AT_ONCE + 1)  # they end with the plugin
 
 
-def test_a_service_that_goes_down_is_an_error_with_its_reason(run, service, nothing_left) -> None:
+def test_a_service_that_goes_down_is_an_error_with_its_reason(run, service, settled) -> None:
     def stop_it(connection: socket.socket) -> None:
         connection.recv(10)
         service.stop()
@@ -99,13 +108,33 @@ def test_a_service_that_goes_down_is_an_error_with_its_reason(run, service, noth
     assert any("does not answer" in text and "check that its service runs" in text for _, _, text in log), log
 
 
-def test_a_plugin_that_is_ended_hangs_up(run, service, nothing_left) -> None:
+def test_a_plugin_that_is_ended_hangs_up(run, service, settled) -> None:
     report = run(b"image", toml=plan("Hangs", service.target, 'timeout = "1s"'))
     assert report.verdicts[0].outcome == "timeout"
     assert service.hung_up(2)
 
 
-def test_a_library_connects_at_a_path(run, service, nothing_left) -> None:
+@pytest.mark.parametrize("paths", [[], ["svc"]], ids=["handed over", "with paths"])
+def test_connections_end_with_an_engine_that_is_killed(tier, tmp_path, service, settled, paths) -> None:
+    asked = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        while connection.recv(10):
+            asked.set()
+
+    with Service(serve, unix=service.target.startswith("unix:")) as hanging:
+        config = tmp_path / "plan.toml"
+        config.write_text(plan("Hangs", hanging.target, f"socket_paths = {paths}"))
+        image = tmp_path / "image"
+        image.write_bytes(b"image")
+        words = [sys.executable, "-m", "douane", "check", str(image), "--config", str(config), "--sandbox", str(tier)]
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as engine:
+            assert asked.wait(60)
+            engine.kill()
+        assert hanging.hung_up(2)
+
+
+def test_a_library_connects_at_a_path(run, service, settled) -> None:
     report = run(b"image", toml=plan("ByPath", service.target, 'socket_paths = ["svc"]'))
     assert report.outcome == "accepted", report
     assert report.properties == {
@@ -134,7 +163,7 @@ def test_no_descriptor_reaches_the_service_of_a_plugin_that_may_send_messages(ru
     assert received == []
 
 
-def test_without_the_key_there_is_no_path(run, service, nothing_left) -> None:
+def test_without_the_key_there_is_no_path(run, service, settled) -> None:
     report = run(b"image", toml=plan("ByAPathThatIsNotThere", service.target))
     assert report.code == "plugin-error"
     assert 'socket_paths = ["svc"]' in (report.verdicts[0].detail or "")
@@ -156,7 +185,7 @@ def test_paths_of_what_is_no_socket_are_a_wrong_configuration(run, grants, paths
 
 
 @pytest.mark.usefixtures("wire_c")
-def test_a_program_in_another_language_makes_connections(run, service, nothing_left) -> None:
+def test_a_program_in_another_language_makes_connections(run, service, settled) -> None:
     grants = f'grants = {{ svc = "{service.target}" }}'
     report = run(b"image", toml=wire_programs.plan(f"wire:{compiled('ask')}", grants, 'socket_paths = ["svc"]'))
     assert report.outcome == "accepted", report

@@ -122,13 +122,13 @@ def test_connections_that_are_closed_make_room(service: Service, relayed: bool) 
         for turn in range(2):
             if relayed:
                 assert service.hung_up(turn * OPEN_AT_ONCE)
-                wait_until(lambda: plugin.broker._relay.count == 0)
+                wait_until(lambda: plugin.broker._open_now() == 0)
             connections = [plugin.grants["svc"].connect() for _ in range(OPEN_AT_ONCE)]
             with pytest.raises(ConnectionRefusedError, match="close some"):
                 plugin.grants["svc"].connect()
             for connection in connections:
                 connection.close()
-        wait_until(lambda: plugin.broker._relay.count == 0)
+        wait_until(lambda: plugin.broker._open_now() == 0)
         with plugin.grants["svc"].connect() as connection:
             assert talk(connection, b"x") == b"X"
 
