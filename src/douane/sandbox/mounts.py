@@ -42,7 +42,9 @@ def command(
     capabilities = ["CAP_SYS_ADMIN"] if temporary == "memory" else []
     if own_user:
         words += ["--cap-drop", "ALL"]
-        capabilities += [*_CAPABILITIES, *(("CAP_DAC_READ_SEARCH",) if read_all else ())]
+        # The folder at /tmp is closed to all but the plugin's user; the interpreter may be below /tmp.
+        passes = read_all or temporary == "disk"
+        capabilities += [*_CAPABILITIES, *(("CAP_DAC_READ_SEARCH",) if passes else ())]
     else:
         words += ["--unshare-user"]
     for capability in capabilities:

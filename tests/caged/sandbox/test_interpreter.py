@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 import douane_plugin
 from douane import sandbox
+from douane.sandbox import launch_spec, spawn
+from douane.sandbox.interpreter import CAGED
 from support.sandbox.process import Cell
 
 
@@ -50,6 +53,30 @@ def test_a_virtual_environment_has_its_own_libraries(tier: sandbox.Tier, environ
     with Cell(tier, interpreter=interpreter) as cell:
         assert cell.returned("only_there.answer") == 42
         assert cell.returned("only_there.prefix") == str(environment)
+
+
+def test_douane_may_be_installed_below_tmp_where_a_private_folder_is_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the plugin's user can enter the folder, and the launcher is root until it becomes that user.
+
+    The interpreter is the system's, which every user can read: the plugin keeps no capability for it.
+    """
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & 0o777 == 0o700:
+            folder.chmod(0o711)
+    environment = tmp_path / "venv"
+    subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(environment)], check=True)
+    shutil.copytree(douane_plugin.__path__[0], site_packages(environment) / "douane_plugin")
+    launcher = shutil.copytree(CAGED, tmp_path / "douane" / "caged")
+    for module in (launch_spec, spawn):
+        monkeypatch.setattr(module, "CAGED", str(launcher))
+    bounds = sandbox.Bounds(temporary_bytes=4 << 20, temporary_files=64, file_bytes=4 << 20)
+    with Cell(
+        sandbox.Tier.FULL, interpreter=sandbox.interpreter(environment / "bin" / "python"), bounds=bounds
+    ) as cell:
+        assert cell.returned("use_files") == {}
+        assert cell.report.layers["identity"]["capabilities"] == []
 
 
 def test_no_code_installed_in_the_environment_runs(environment: Path, tmp_path: Path) -> None:
