@@ -79,7 +79,7 @@ class ExecPlugin(SandboxedPlugin):
         self._log.close()
         reason = clean(self._log.first_line.get("stderr"))
         if not self.ready:
-            self.fail("failed", "plugin-died", "could not be started", f"{describe_exit(code)}; {reason}")
+            self.fail("failed", "plugin-died", "could not be started", f"{describe_exit(code)}; {self._log.reason()}")
         elif code == ACCEPTS:
             self._finish("accepted", None, None)
         elif code in (self.spec.refuse or REFUSES):
@@ -88,7 +88,7 @@ class ExecPlugin(SandboxedPlugin):
             advice = self._advice_on_output() if self.spec.refuse is None else ""
             self._finish("refused", "refused", message, detail=advice or None)
         else:
-            detail = with_advice(reason, self._advice_on_output(), begin=describe_exit(code))
+            detail = with_advice(self._log.reason(), self._advice_on_output(), begin=describe_exit(code))
             self.fail("failed", "plugin-died", "failed", detail)
 
     def end(self) -> None:

@@ -23,6 +23,9 @@ BYTES_A_TICK = MiB // 10
 MAX_WAITING = 2000
 CLOSE_SECONDS = 1.0
 
+TRACEBACK = "Traceback (most recent call last):"
+"""The first line that Python writes about an error that nobody has caught."""
+
 
 class Emitter:
     """A :data:`LogLine` that never blocks: it hands lines to another one in a thread of its own.
@@ -87,6 +90,11 @@ class PluginLog:
 
         self.last_line: dict[str, str] = {}
         """The last such line."""
+
+    def reason(self) -> str:
+        """The line of standard error that says why the plugin failed: Python writes it last, others first."""
+        first = clean(self.first_line.get("stderr"))
+        return clean(self.last_line.get("stderr")) if first == TRACEBACK else first
 
     @property
     def is_full(self) -> bool:

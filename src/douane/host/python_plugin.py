@@ -265,8 +265,10 @@ class PythonPlugin(SandboxedPlugin):
             self.fail("failed", "plugin-died", "ended without an answer", words)
 
     def _last_words(self) -> str:
-        """The output of a process that ended before it was loaded."""
-        return ""
+        """What a process that ended before it was loaded wrote about the reason."""
+        self._log.close()
+        words = self._log.reason()
+        return f": {words:.300}" if words else ""
 
     def _on_lingering(self) -> None:
         if self._answer is None:
@@ -318,9 +320,3 @@ class WirePlugin(PythonPlugin):
     def _code(self) -> sandbox.Program:
         """The launcher executes the program in place of itself, when the sandbox is closed."""
         return sandbox.Program(self.plugin.code.argv, speaks=True)
-
-    def _last_words(self) -> str:
-        """A program that does not run says why on standard error."""
-        self._log.close()
-        words = clean(self._log.first_line.get("stderr"))
-        return f": {words:.300}" if words else ""

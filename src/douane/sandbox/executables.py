@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 
 import msgspec
@@ -16,14 +17,17 @@ _SCRIPT_FOLDERS = ("/bin", "/usr/bin", "/usr/lib", "/lib", "/lib64", "/usr/lib64
 
 _SHELLS = frozenset(("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"))
 
+_PYTHON = re.compile(r"python3?(\.\d+)?")
+
 _PT_INTERP = 3
 
 
 class Executables(msgspec.Struct, frozen=True):
-    """What can be executed and read; `programs` tells if fork and exec are allowed at all."""
+    """What can be executed and read, and what only read; `programs` tells if fork and exec are allowed at all."""
 
     programs: bool
     execute: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
 
 
 def executables(sandbox: SandboxSpec, run: PythonRuntime | Program) -> Executables:
@@ -34,10 +38,12 @@ def executables(sandbox: SandboxSpec, run: PythonRuntime | Program) -> Executabl
             raise SandboxError(f"{sandbox.name}: the path of a program must be absolute, not {run.argv[:1]!r:.80}")
         programs[run.argv[0]] = None
     execute: dict[str, None] = {}
+    read: dict[str, None] = {}
     for program in programs:
         if not os.access(program, os.X_OK) or not os.path.isfile(program):
             raise SandboxError(f"{sandbox.name}: the program {program} does not exist or is not executable")
         execute[program] = None
+        read.update(dict.fromkeys(_python_libraries(program)))
         try:
             with open(program, "rb") as file:
                 head = file.read(4096)
@@ -49,10 +55,27 @@ def executables(sandbox: SandboxSpec, run: PythonRuntime | Program) -> Executabl
             execute.update(dict.fromkeys(filter(os.path.exists, _SCRIPT_FOLDERS)))
             words = head[2:].split(b"\n", 1)[0].split()
             if words and os.path.isabs(words[0]):
-                execute[os.fsdecode(words[0])] = None
+                interpreter = os.fsdecode(words[0])
+                execute[interpreter] = None
+                read.update(dict.fromkeys(_python_libraries(interpreter)))
         elif loader := _loader(head):
             execute[loader] = None
-    return Executables(programs=bool(programs), execute=tuple(execute))
+    return Executables(programs=bool(programs), execute=tuple(execute), read=tuple(read))
+
+
+def _python_libraries(program: str) -> list[str]:
+    """What a Python reads before any script: its own library, and the virtual environment that it belongs to."""
+    real = os.path.realpath(program)
+    name = os.path.basename(real)
+    if not _PYTHON.fullmatch(name):
+        return []
+    prefix = os.path.dirname(os.path.dirname(real))
+    places = [f"{prefix}/{folder}/{library}" for folder in ("lib", "lib64") for library in (name, "python3")]
+    environment = os.path.dirname(os.path.dirname(program))
+    settings = f"{environment}/pyvenv.cfg"
+    if os.path.isfile(settings):
+        places += [settings, f"{environment}/lib", f"{environment}/lib64"]
+    return [place for place in places if os.path.exists(place)]
 
 
 def find_program(name: str) -> str | None:

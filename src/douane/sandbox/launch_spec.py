@@ -76,7 +76,7 @@ def decide_access(sandbox: SandboxSpec, run: PythonRuntime | Program) -> Access:
     if uid is not None:
         for program in allowed.execute:
             check_executable(sandbox.name, program)
-    paths = (*sandbox.interpreter.read, CAGED, *map(str, sandbox.read), *allowed.execute)
+    paths = (*sandbox.interpreter.read, CAGED, *map(str, sandbox.read), *allowed.execute, *allowed.read)
     granted = tuple(granted.path for granted in sandbox.granted)
     is_private = any(granted.is_private for granted in sandbox.granted)
     parents = sandbox.tier is Tier.STRICT

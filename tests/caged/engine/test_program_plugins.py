@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import venv
 
 import pytest
 
@@ -38,8 +39,27 @@ def test_only_the_listed_statuses_refuse(run, status, outcome):
 
 
 def test_a_traceback_is_no_refusal_if_the_plan_lists_another_status(run):
-    use = f"exec:{sys.executable} -c 'import no_such_module'"
-    assert run(b"x", toml=f'[[plugin]]\nname = "tool"\nuse = "{use}"\nrefuse = [10]\n').outcome == "undecided"
+    use = f"exec:{sys.executable} -I -S -c 'import no_such_module'"
+    report = run(b"x", toml=f'[[plugin]]\nname = "tool"\nuse = "{use}"\nrefuse = [10]\n')
+    assert report.outcome == "undecided"
+    assert report.verdicts[0].detail == (
+        "it exited with status 1; ModuleNotFoundError: No module named 'no_such_module'"
+    )  # the first line of a traceback says nothing
+
+
+@pytest.mark.parametrize("use", ["exec:{folder}/rules.py", "exec:{folder}/venv/bin/python {{grant:script}}"])
+def test_a_python_program_has_the_libraries_of_its_virtual_environment(run, tmp_path, use):
+    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
+    [libraries] = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (libraries / "its_own.py").write_text("import json, sys\ndef refuses(data):\n    return b'mark' in data\n")
+    script = tmp_path / "rules.py"
+    script.write_text(
+        f"#!{tmp_path}/venv/bin/python\nimport sys, its_own\nsys.exit(10 * its_own.refuses(sys.stdin.buffer.read()))\n"
+    )
+    script.chmod(0o755)
+    plan = f'[[plugin]]\nname = "rules"\nuse = "{use.format(folder=tmp_path)}"\nrefuse = [10]\n'
+    plan += f'grants = {{ script = "file:{script}" }}\n'
+    assert [run(data, toml=plan).outcome for data in (b"x", b"a mark")] == ["accepted", "refused"]
 
 
 def test_granted_programs_are_on_the_path(run, tmp_path):
