@@ -93,8 +93,15 @@ def _binding(spec: PluginSpec) -> str:
 def _resources(spec: PluginSpec) -> str:
     scratch = f", scratch {show_size(spec.scratch)}" if spec.scratch is not None else ""
     programs = f", programs {' '.join(spec.programs)}" if spec.programs else ""
+    processes = f", processes {spec.processes}" if spec.forks else ""
+    modules = f", modules {' '.join(spec.modules)}" if spec.modules else ""
+    python = f", python {spec.python}" if spec.python is not None else ""
     reuse = f", a process for {spec.reuse} images" if spec.reuse > 1 else ""
-    return f"memory {show_size(spec.memory)}{scratch}{programs}{reuse}"
+    return f"memory {show_size(spec.memory)}{scratch}{programs}{processes}{modules}{python}{reuse}"
+
+
+def _statuses(spec: PluginSpec) -> str:
+    return f", refuses by {', '.join(map(str, spec.refuse))}" if spec.refuse is not None else ""
 
 
 def _row(number: int, process: PluginProcess) -> tuple[str, ...]:
@@ -112,7 +119,7 @@ def _row(number: int, process: PluginProcess) -> tuple[str, ...]:
         str(number),
         spec.name,
         spec.use,
-        f"{kind}, reads {process.reads}{_binding(spec)}",
+        f"{kind}, reads {process.reads}{_statuses(spec)}{_binding(spec)}",
         spec.mode,
         f"error {spec.on_error}, timeout {spec.on_timeout}, incomplete {spec.on_incomplete}",
         f"start {show_duration(spec.start)}, stall {show_duration(spec.stall)}, total {show_duration(spec.timeout)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def test_the_plan_shows_what_was_written_and_what_was_not(douane: Program, write
     assert program["use"] == "exec:/bin/true"
     text = douane.run(*args).text
     for words in ("number = 3", "text = 'a b'", "part = 0.5 (default)", "64.0 MiB", "total 3 min", "error warn"):
+        assert words in text
+
+
+def test_the_plan_shows_what_else_a_plugin_may_use(douane: Program, write: Callable[[str, str], Path]) -> None:
+    write("helper.py", "")
+    write("p.py", "from douane_plugin import Inspector\nclass P(Inspector):\n    def inspect(self, image): pass\n")
+    tables = (
+        '[[plugin]]\nname = "p"\nuse = "p.py:P"\nmodules = ["helper.py"]\nprocesses = 3\n'
+        f'python = "{sys.executable}"\n[[plugin]]\nname = "tool"\nuse = "exec:/bin/true"\nrefuse = [10, 11]\n'
+    )
+    text = douane.run("plan", "--config", write("plan.toml", tables)).text
+    for words in ("processes 3", "modules helper.py", f"python {sys.executable}", "reads stream, refuses by 10, 11"):
         assert words in text
 
 
