@@ -11,15 +11,14 @@ from douane import sandbox
 from douane.errors import GrantReplaced, PlanError, SandboxError
 from douane.plan.resolve import ResolvedPlan, ResolvedPlugin
 from douane.plan.source_scan import Kind
-from douane.sandbox.spec import TEMPORARY_BYTES, TEMPORARY_FILES
 from douane.stream.ring import AUDIT_SLOTS, SLOTS
 from douane.stream.rings import Rings
 from douane.stream.sink import Sink
-from douane.units import KiB
 
 from .base import PluginProcess, Supplies
 from .events import Event
 from .exec_plugin import ExecPlugin
+from .limits import bounds_of
 from .log import Emitter, LogLine
 from .loop import Loop
 from .options import RunOptions
@@ -30,11 +29,6 @@ from .reusable_plugin import ReusablePlugin, ReusableWirePlugin
 
 OPEN_FILES = 64
 """Files, sockets and pipes that a plugin's process may hold open, besides those of the ring."""
-
-BYTES_FOR_EACH_FILE = 16 * KiB
-MOST_FILES = 16384
-"""With `scratch`, the private /tmp may have one file for each of so many bytes, up to so many as the engine
-can measure: 16,000 take 80 ms."""
 
 _ATTEMPTS = 4
 """Starts of all plugins: a kind that the source does not show takes a second one, and so does a granted file that is
@@ -268,15 +262,8 @@ def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: L
     sandbox_spec = sandbox.SandboxSpec(
         tier=tier,
         interpreter=plugin.interpreter,
-        bounds=sandbox.Bounds(
-            memory=spec.memory,
-            threads=spec.threads,
-            processes=spec.processes,
-            open_files=OPEN_FILES + AUDIT_SLOTS,  # a mapping of a slot holds a descriptor of the ring in CPython
-            file_bytes=spec.scratch or 0,
-            temporary_bytes=TEMPORARY_BYTES if spec.scratch is None else spec.scratch,
-            temporary_files=min(max((spec.scratch or 0) // BYTES_FOR_EACH_FILE, TEMPORARY_FILES), MOST_FILES),
-        ),
+        # A mapping of a slot holds a descriptor of the ring in CPython.
+        bounds=bounds_of(spec, memory=spec.memory, open_files=OPEN_FILES + AUDIT_SLOTS),
         read=plugin.code.read,
         programs=plugin.programs,
         forks=spec.forks,

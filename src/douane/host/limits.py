@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from douane.plan.model import PluginSpec
-from douane.sandbox import FolderUsage
-from douane.units import MiB, show_duration, show_size
+from douane.sandbox import Bounds, FolderUsage
+from douane.sandbox.spec import TEMPORARY_BYTES, TEMPORARY_FILES
+from douane.units import KiB, MiB, show_duration, show_size
 
 from .clocks import Clock
 from .failure import Failure
@@ -15,6 +16,25 @@ MEASURE_SECONDS = 0.1
 
 ALLOWANCE_BYTES = 64 * MiB
 """For page tables, and for pages of libraries that are written while they load. RLIMIT_DATA has no allowance."""
+
+BYTES_FOR_EACH_FILE = 16 * KiB
+MOST_FILES = 16384
+"""With `scratch`, the private /tmp may have one file for each of so many bytes, up to so many as the engine
+can measure: 16,000 take 80 ms."""
+
+
+def bounds_of(spec: PluginSpec, *, memory: int, open_files: int) -> Bounds:
+    """The bounds of a sandbox by the keys of the plan. `memory` is in bytes."""
+    scratch = spec.scratch or 0
+    return Bounds(
+        memory=memory,
+        threads=spec.threads,
+        processes=spec.processes,
+        open_files=open_files,
+        file_bytes=scratch,
+        temporary_bytes=TEMPORARY_BYTES if spec.scratch is None else scratch,
+        temporary_files=min(max(scratch // BYTES_FOR_EACH_FILE, TEMPORARY_FILES), MOST_FILES),
+    )
 
 
 class Limits:

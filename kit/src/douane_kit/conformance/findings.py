@@ -60,7 +60,7 @@ MENDS = {
     "died": "nothing may end the process: no os._exit, no signal, no more memory than its limit",
     "too-many-warnings": "warn once for each kind of thing; an image may get 100 warnings",
     "engine-differs": "run the image through the engine: `douane check FILE --plugin SPEC`",
-    "fails-as-program": "exit with 0 to accept, with 1 and a line on standard error to refuse",
+    "fails-as-program": "exit with 0 to accept; to refuse, with a status of `refuse` and a line on standard error",
 }
 """The remedy for each code of a finding."""
 

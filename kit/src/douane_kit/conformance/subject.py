@@ -11,6 +11,7 @@ import msgspec
 from douane import sandbox
 from douane.engine import PluginSpec
 from douane.host.advice import View
+from douane.host.limits import bounds_of
 from douane.host.messages import Described
 from douane.plan.code import SourceFile
 from douane.plan.path_grants import is_path_target
@@ -82,15 +83,10 @@ class Subject:
         return sandbox.SandboxSpec(
             tier=self.tier,
             interpreter=self._interpreter,
-            bounds=sandbox.Bounds(
-                memory=self.memory_bytes,
-                threads=self.spec.threads,
-                processes=self.spec.processes,
-                open_files=OPEN_FILES,
-                file_bytes=self.spec.scratch or 0,
-            ),
+            bounds=bounds_of(self.spec, memory=self.memory_bytes, open_files=OPEN_FILES),
             read=(*self.code.read, CAGED),
             programs=self._programs,
+            forks=self.spec.forks,
             messages=self.spec.may_send_messages(bool(self._programs)),
             name=self.spec.name,
         )
