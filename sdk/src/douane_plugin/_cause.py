@@ -13,6 +13,9 @@ MAX_CALLS = 24
 ENOENT, ENOMEM = 2, 12
 
 _RAISE = "RAISE_VARARGS"
+_NO_DATABASE = ("unable to open database file", "attempt to write a readonly database")
+"""Texts of SQLite, whose exceptions have neither an error number nor a path."""
+
 _NO_LIBRARY = "cannot open shared object file: No such file"
 
 
@@ -25,7 +28,7 @@ def find_cause(chain: Iterable[BaseException]) -> Optional[dict[str, Any]]:
     for error in chain:
         number, path = _system_error(error)
         module = _module(error)
-        if number is None and module is None and not _lacks_thread(error):
+        if number is None and module is None and not _lacks_thread(error) and not _lacks_database(error):
             continue
         return {
             "error": "MemoryError" if isinstance(error, MemoryError) else type(error).__name__,
@@ -50,6 +53,10 @@ def _system_error(error: BaseException) -> tuple[Optional[int], Any]:
 
 def _lacks_thread(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "start new thread" in str(error)
+
+
+def _lacks_database(error: BaseException) -> bool:
+    return type(error).__name__ == "OperationalError" and any(text in str(error) for text in _NO_DATABASE)
 
 
 def _module(error: BaseException) -> Optional[str]:

@@ -12,6 +12,7 @@ import re
 
 import msgspec
 
+from douane.plan.builtin import BUILT_IN
 from douane.plan.model import PluginSpec
 from douane.plan.modules import module_beside
 from douane.plan.path_grants import granted_path
@@ -119,11 +120,26 @@ def _about_module(module: str, view: View) -> str:
             f"{_with('modules', view.spec.modules, 'helper.py')}"
         )
     entry = module_beside(view.file, module.partition(".")[0]) if view.file is not None else None
-    if entry is None or entry in view.spec.modules or entry.rstrip("/") in view.spec.modules:
+    if entry is None:
+        return _about_interpreter(module, view)
+    if entry in view.spec.modules or entry.rstrip("/") in view.spec.modules:
         return ""
     return (
         f"{entry} is beside the plugin's file, and the sandbox shows the plugin only what the plan lists: set "
         f"{_with('modules', view.spec.modules, entry)}"
+    )
+
+
+def _about_interpreter(module: str, view: View) -> str:
+    """Whoever forgets `python` reads that a library is missing which is installed, elsewhere."""
+    if module == "." or view.is_program or view.spec.use in BUILT_IN:
+        return ""
+    name = _shown(module)
+    if view.spec.python is not None:
+        return f"{name} is not installed for {view.spec.python}"
+    return (
+        f"{name} is not installed in Douane's own interpreter. If another one has it, and douane_plugin, set "
+        'python = "PATH"'
     )
 
 
@@ -133,7 +149,8 @@ def _with(key: str, entries: tuple[str, ...], entry: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return msgspec.json.encode(clean(text, _MAX_NAME)).decode()  # a string of JSON is one of TOML
+    printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in clean(text, _MAX_NAME))
+    return msgspec.json.encode(printable).decode()  # a string of JSON is one of TOML
 
 
 def _shown(name: str) -> str:
@@ -159,6 +176,10 @@ def _about_limit(cause: Cause, view: View) -> str:
 
 def _about_call(cause: Cause, view: View) -> str:
     calls = set(cause.calls)
+    if cause.error == "OperationalError":
+        return _about_database()
+    if "shm_open" in calls and cause.errno == errno.EACCES and view.tier is not Tier.FULL:
+        return "it has no POSIX shared memory in this tier, and no key allows it; tier full has it"
     is_lost = cause.errno == errno.ENOENT
     if cause.error == "gaierror" or (cause.errno in _REFUSALS and calls & _CONNECTS):
         return _about_network(view)
@@ -185,6 +206,14 @@ def _about_network(view: View) -> str:
     )
 
 
+def _about_database() -> str:
+    return (
+        "it shows a database only if it is granted, for reading only. Open it with "
+        'sqlite3.connect(f"file:{path}?mode=ro", uri=True); with &immutable=1 if it is in WAL mode, and its folder is '
+        "not granted or nobody else has it open"
+    )
+
+
 def _about_program(cause: Cause, view: View) -> str:
     programs = view.spec.programs
     calls_fork = not _STARTS & set(cause.calls)
@@ -195,6 +224,11 @@ def _about_program(cause: Cause, view: View) -> str:
         return ""  # a listed program: its own files are missing
     if programs:
         return _about_system_call(cause)
+    if "spawnv_passfds" in cause.calls:
+        return (
+            "multiprocessing starts Python anew here, for shared memory or by its start method (the method fork does "
+            "not), and it starts only programs that the plan lists: set programs to the plugin's interpreter"
+        )
     if calls_fork:
         return "it has no processes of its own unless the plan says how many: set processes = 4, or list programs"
     return 'it starts no programs unless the plan lists them: set programs = ["NAME"]'

@@ -17,6 +17,7 @@ _MEMORY = ("memoryerror", "bad_alloc", "out of memory", "memory exhausted")
 _PYTHON = r"\[Errno (\d{1,3})\]"
 _PATH = r"(?<![\w./])/[^\s:'\"\u2018\u2019`,;)]+"
 _NOT_FOUND = r"(?:^|[\s:])([\w.+-]{1,100}): (?:command )?not found$"
+_UNOPENED = r"(?i)\b(?:cannot|can't|could not|couldn't|unable to|failed to) open\b[^/]{0,40}(?=/)"
 _CALLS = (
     (r"\bfork\b|\bclone\b|\bcreate (a )?(new )?process", "fork"),
     (r"(?i)\bsocket\b|\bconnect\b|\bresolve\b", "socket"),
@@ -39,8 +40,11 @@ def find_cause(line: str) -> Cause | None:
     else:
         places = [(lowered.rfind(words), number) for words, number in _TEXTS.items() if words in lowered]
         if not places:
-            return None
+            unopened = re.search(_UNOPENED, text)
+            paths = re.findall(_PATH, text[unopened.end() :]) if unopened else []
+            return Cause(errno=errno.ENOENT, path=paths[0]) if paths else None
         end, number = max(places)
-    paths = re.findall(_PATH, text[:end])
+    before, after = re.findall(_PATH, text[:end]), re.findall(_PATH, text[end:])
+    path = before[-1] if before else (after[0] if after else None)  # "X: No such file"; some write "No such file: X"
     calls = [name for pattern, name in _CALLS if re.search(pattern, text)]
-    return Cause(errno=number, path=paths[-1] if paths else None, calls=calls)
+    return Cause(errno=number, path=path, calls=calls)

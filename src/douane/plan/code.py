@@ -197,10 +197,11 @@ def _installed(plugin: PluginSpec, sys_path: tuple[str, ...]) -> InstalledPlugin
     installed = installed_plugins(sys_path)
     if plugin.use in installed:
         return installed[plugin.use]
-    where = f" for {plugin.python}" if plugin.python is not None else ""
+    where = f" for {plugin.python}" if plugin.python is not None else " in Douane's own interpreter"
+    remedy = "" if plugin.python is not None else '. If it is installed in another one, set python = "PATH"'
     raise PlanError(
         f"plugin {plugin.name!r}: there is no installed plugin {plugin.use!r}{where}; installed are: "
-        f"{', '.join(sorted({*BUILT_IN, *installed})[:_MAX_LISTED])}"
+        f"{', '.join(sorted({*BUILT_IN, *installed})[:_MAX_LISTED])}{remedy}"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
 
 import msgspec
@@ -16,8 +15,6 @@ _SCRIPT_FOLDERS = ("/bin", "/usr/bin", "/usr/lib", "/lib", "/lib64", "/usr/lib64
 """What a script may use: the system's programs and libraries."""
 
 _SHELLS = frozenset(("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"))
-
-_PYTHON = re.compile(r"python3?(\.\d+)?")
 
 _PT_INTERP = 3
 
@@ -67,7 +64,7 @@ def _python_libraries(program: str) -> list[str]:
     """What a Python reads before any script: its own library, and the virtual environment that it belongs to."""
     real = os.path.realpath(program)
     name = os.path.basename(real)
-    if not _PYTHON.fullmatch(name):
+    if not name.startswith("python") or name.removeprefix("python").strip("0123456789."):
         return []
     prefix = os.path.dirname(os.path.dirname(real))
     places = [f"{prefix}/{folder}/{library}" for folder in ("lib", "lib64") for library in (name, "python3")]

@@ -70,6 +70,16 @@ FAILURES = {
     ),
     "library": ("import ctypes\nctypes.CDLL('libnosuch.so.1')", "", "libnosuch.so.1 in one of them"),
     "memory": ("bytearray(1 << 31)", 'memory = "64MiB"', "64.0 MiB of memory; set a larger 'memory'"),
+    "database": (
+        "import sqlite3\nsqlite3.connect('file:/etc/x.db?mode=ro', uri=True).execute('select 1')",
+        "",
+        "a database only if it is granted",
+    ),
+    "spawned process": (
+        "import multiprocessing\np = multiprocessing.get_context('spawn').Process(target=print)\np.start()",
+        "",
+        "starts Python anew here",
+    ),
     "files": ("import os\nfor _ in range(10_000): os.dup(0)", "", "open files and connections, and no key allows more"),
 }
 
@@ -85,7 +95,6 @@ def test_an_error_of_the_sandbox_names_it_and_the_key(attempt: Callable[..., str
     "code",
     [
         "import os\nopen(os.__file__ + '.gone')",
-        "import importlib\nimportlib.import_module('no_such_module')",
         "raise ValueError('[Errno 13] Permission denied')",
         "raise OSError(22, 'Invalid argument', '/etc/shadow')",
         "{}['key']",

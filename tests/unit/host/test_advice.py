@@ -63,6 +63,12 @@ E = errno
         (cause(E.EAGAIN, None, "fork"), {"processes": 3, "programs": ("a",)}, "3 processes; set a larger 'processes'"),
         (cause(None, None, "start", error="RuntimeError"), {"threads": 5}, "5 threads; set a larger 'threads'"),
         (cause(E.EFBIG), {}, "set a larger 'scratch'"),
+        (cause(None, None, error="OperationalError"), {}, "a database only if it is granted, for reading only"),
+        (
+            cause(E.EPERM, None, "_fork_exec", "spawnv_passfds"),
+            {},
+            "starts Python anew here.* the plugin's interpreter",
+        ),
     ],
 )
 def test_the_sandbox_is_named_with_the_key(tier: Tier, failure: Cause, settings: dict, sentence: str) -> None:
@@ -88,6 +94,25 @@ def test_the_sandbox_is_named_with_the_key(tier: Tier, failure: Cause, settings:
 )
 def test_other_errors_stay_as_they_are(tier: Tier, failure: Cause | None) -> None:
     assert advise(failure, view(tier, programs=("gpg",))) == ""
+
+
+def test_only_full_has_shared_memory_with_a_name() -> None:
+    failure = cause(E.EACCES, "/psm_1", "__init__", "_posixshmem", "shm_open")
+    assert "tier full has it" in advise(failure, view(Tier.STRICT))
+
+
+def missing(module: str, **settings: object) -> str:
+    return advise(Cause(error="ModuleNotFoundError", module=module), view(**settings))  # type: ignore[arg-type]
+
+
+def test_a_missing_library_is_said_of_the_interpreter_that_lacks_it() -> None:
+    assert missing("yara") == (
+        "yara is not installed in Douane's own interpreter. If another one has it, and douane_plugin, set "
+        'python = "PATH"'
+    )
+    assert (
+        missing("dissect.extfs", python="/opt/av/bin/python") == "dissect.extfs is not installed for /opt/av/bin/python"
+    )
 
 
 def test_without_a_sandbox_it_is_never_the_reason() -> None:
@@ -118,6 +143,8 @@ def test_only_in_full_an_access_error_means_that_the_plugin_wanted_to_write() ->
         ("tool: Too many open files", "70 open files"),
         ("nc: cannot create socket: Operation not permitted", "no network"),
         ("tool: Function not implemented", "does not have the system call"),
+        ("LibClamAV Error: cl_load(): No such file or directory: /var/lib/clamav", "does not show /var/lib/clamav"),
+        ("LibClamAV Error: cli_loaddbdir: Can't open directory /var/lib/clamav", "does not show /var/lib/clamav"),
     ],
 )
 def test_the_last_words_of_a_program_are_understood(line: str, sentence: str) -> None:
