@@ -49,3 +49,15 @@ class AnswerParts:
         """Add the documents to the frame of an answer, whichever it is."""
         if self._documents:
             frame["documents"] = self._documents
+
+
+def inspected_properties(answer: Any) -> dict[str, Any]:
+    """Return what `inspect` returned as properties. Raises TypeError."""
+    if answer is None:
+        return {}
+    if not hasattr(answer, "keys"):
+        raise TypeError(
+            f"inspect() returned {answer!r:.60}; return None or a mapping of properties to accept, "
+            "raise Reject to refuse"
+        )
+    return dict(answer)

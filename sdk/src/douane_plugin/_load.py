@@ -14,7 +14,7 @@ from _frozen_importlib_external import (
     spec_from_file_location,
 )
 
-from ._contract import Inspector, Transform
+from ._contract import API_LEVEL, Inspector, Transform
 from ._settings import parameters
 
 TYPE_CHECKING = False
@@ -193,3 +193,9 @@ def check_reads(reads: Any, transform: bool) -> str:
         else "'nothing', 'findings', 'head:N' (N bytes, 1 or more), 'stream' or 'random'"
     )
     raise LoadError(f"reads = {reads!r:.60} is not one of {expected}")
+
+
+def check_level(description: dict[str, Any]) -> None:
+    """Raise LoadError if the plugin needs a later level of the contract than this package has."""
+    if description["api"] > API_LEVEL:
+        raise LoadError(f"it needs contract level {description['api']}; this douane_plugin has level {API_LEVEL}")

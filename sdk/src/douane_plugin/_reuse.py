@@ -9,18 +9,32 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 
 from . import wire
 from ._channel import Closed
 from ._json import loads
+from ._streams import flush_streams, reopen_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, Optional
+    from typing import Any, Iterator, Optional, Protocol
 
     from ._channel import Channel
-    from ._runtime import Runtime
+
+    class Runtime(Protocol):
+        """What this module uses of :class:`._runtime.Runtime`, which uses this module."""
+
+        spec: dict[str, Any]
+        image: Any
+        _channel: Channel
+        _chunks: Any
+
+        def __init__(self, channel: Channel) -> None: ...
+
+        def serve(self, cls: type, reads: str) -> bool: ...
+
+        def _open_handed(self) -> Any: ...
+
 
 _MOST_DESCRIPTORS = 4096
 _DESCRIPTORS = ("fd", "connect_fd")
@@ -103,13 +117,7 @@ def _give_back(runtime: Runtime) -> bool:
 
 
 def _flush() -> None:
-    from ._runtime import reopen_streams
-
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass  # nobody reads the stream any more
+    flush_streams()
     reopen_streams()
 
 

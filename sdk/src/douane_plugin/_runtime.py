@@ -7,18 +7,18 @@ it.
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from . import wire
-from ._answer import AnswerParts
+from ._answer import AnswerParts, inspected_properties
 from ._channel import Channel, Closed
 from ._chunks import Chunks, FileChunks, NoChunks
 from ._contract import API_LEVEL, Defer, Incomplete, Reject, Transform
 from ._handed import Handed
 from ._image import Image
-from ._load import LoadError, describe, load
+from ._load import check_level, describe, load
 from ._settings import SettingError, arguments
+from ._streams import flush_streams, reopen_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,22 +45,8 @@ def main(channel_fd: int) -> None:
         Runtime(Channel(channel_fd)).converse()
     except Closed:
         pass  # the engine has gone or needs no more
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass  # nobody reads the stream any more
+    flush_streams()
     os._exit(0)  # not sys.exit: a thread of the plugin's must not delay the end
-
-
-def reopen_streams() -> None:
-    """Make `sys.stdout` and `sys.stderr` anew, over descriptors 1 and 2.
-
-    The descriptors may have been replaced since the interpreter started. A text stream that believes its pipe to be a
-    seekable file fails at its first flush (ESPIPE).
-    """
-    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 class Runtime:
@@ -242,7 +228,7 @@ class Runtime:
                 self._transform(plugin, image)
                 self._finish(wire.ACCEPT, self._parts.accept(self._parts.properties))
             else:
-                self._finish(wire.ACCEPT, self._parts.accept(_properties(plugin.inspect(image))))
+                self._finish(wire.ACCEPT, self._parts.accept(inspected_properties(plugin.inspect(image))))
         except Reject as answer:
             self._refuse(wire.REFUSE, answer)
         except Incomplete as answer:
@@ -323,21 +309,3 @@ class Runtime:
         if isinstance(error, SettingError):
             failure["key"] = error.key
         self._channel.send_json(wire.FAILED, failure)
-
-
-def check_level(description: dict[str, Any]) -> None:
-    """Raise LoadError if the plugin needs a later level of the contract than this package has."""
-    if description["api"] > API_LEVEL:
-        raise LoadError(f"it needs contract level {description['api']}; this douane_plugin has level {API_LEVEL}")
-
-
-def _properties(answer: Any) -> dict[str, Any]:
-    """Return what `inspect` returned as properties. Raises TypeError."""
-    if answer is None:
-        return {}
-    if not hasattr(answer, "keys"):
-        raise TypeError(
-            f"inspect() returned {answer!r:.60}; return None or a mapping of properties to accept, "
-            "raise Reject to refuse"
-        )
-    return dict(answer)

@@ -12,10 +12,9 @@ from douane_plugin._cause import is_bug
 from douane_plugin._contract import Defer, Incomplete, Reject
 from douane_plugin._failures import authors_files, explain
 from douane_plugin._image import Image
-from douane_plugin._load import LoadError, describe, load
+from douane_plugin._load import LoadError, check_level, describe, load
 from douane_plugin._local import RING_BYTES, SLOT_BYTES, LocalRuntime, Slots
 from douane_plugin._rules import BadProperties, check_documents, check_properties, check_proposed, clean
-from douane_plugin._runtime import check_level
 from douane_plugin._settings import SettingError, arguments
 
 from ._grants import Grants

@@ -14,8 +14,8 @@ import time
 from douane_plugin import API_LEVEL, Transform, wire
 from douane_plugin._load import LoadError, describe, load
 from douane_plugin._local import Slots
-from douane_plugin._runtime import reopen_streams
 from douane_plugin._settings import SettingError, arguments
+from douane_plugin._streams import reopen_streams
 
 from .clocks import count_sleeps, shift_clock
 from .exceptions import ExceptionTrace
