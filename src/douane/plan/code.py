@@ -250,7 +250,10 @@ def _module(
             "or set python = to the interpreter that has it"
         )
     folder = package_folder(module, origin)
-    files = loadable_files(folder) if folder else {os.path.basename(origin): origin}
+    try:
+        files = loadable_files(folder) if folder else {os.path.basename(origin): origin}
+    except PlanError as error:
+        raise PlanError(f"plugin {plugin.name!r}: {error}") from error
     parents = [path for path in origins if path is not None and path not in files.values()]
     files |= {f"parent {number}": path for number, path in enumerate(parents)}  # they run before it
     kind = scan_kind(_read(origin).decode(errors="replace"), attribute) if origin.endswith(".py") else Kind()

@@ -5,7 +5,12 @@ from __future__ import annotations
 import importlib.machinery
 import os
 
+from douane.errors import PlanError
+
 from .builtin import PACKAGE
+
+MAX_DEPTH = 64
+"""Levels of folders in a package."""
 
 _LOADABLE = (".py", ".pyc", ".so")
 
@@ -25,11 +30,14 @@ def package_folder(module: str, origin: str) -> str | None:
 def loadable_files(folder: str) -> dict[str, str]:
     """The files in `folder` and below, also behind links, that an import may run: names in the folder, and paths.
 
-    Without __pycache__, which nothing of a plugin is loaded from (`douane_plugin._load`).
+    Without __pycache__, which nothing of a plugin is loaded from (`douane_plugin._load`). Raises PlanError, without the
+    name of the plugin, for folders that are too deep.
     """
     files: dict[str, str] = {}
     entered = {os.path.realpath(folder)}
     for parent, folders, names in os.walk(folder, followlinks=True):
+        if folders and parent.count("/") - folder.count("/") >= MAX_DEPTH:
+            raise PlanError(f"{folder} has folders that are more than {MAX_DEPTH} levels deep")
         targets = {name: os.path.realpath(os.path.join(parent, name)) for name in folders if name != "__pycache__"}
         folders[:] = [name for name in sorted(targets) if targets[name] not in entered]
         entered |= set(targets.values())

@@ -12,6 +12,8 @@ import msgspec
 from douane.errors import PlanError
 from douane.units import MiB
 
+from .module_files import MAX_DEPTH
+
 MAX_FILES = 10_000
 MAX_BYTES = 64 * MiB
 """All files of a plugin's `modules` together. They are read for each image; larger data is for a grant."""
@@ -109,8 +111,10 @@ def _irregular(path: str) -> PlanError:
     )
 
 
-def _files(folder: str) -> Iterator[str]:
+def _files(folder: str, depth: int = 0) -> Iterator[str]:
     """The files in `folder` and below, in order. Raises PlanError for anything else."""
+    if depth > MAX_DEPTH:
+        raise PlanError(f"'modules' covers {folder}, which is more than {MAX_DEPTH} levels deep")
     try:
         with os.scandir(folder) as scan:
             listed = sorted(scan, key=lambda entry: entry.name)
@@ -119,7 +123,7 @@ def _files(folder: str) -> Iterator[str]:
     for entry in listed:
         if entry.is_dir(follow_symlinks=False):
             if entry.name != _CACHES:
-                yield from _files(entry.path)
+                yield from _files(entry.path, depth + 1)
         elif entry.is_file(follow_symlinks=False):
             yield entry.path
         else:

@@ -103,3 +103,19 @@ def test_one_distribution_registers_a_bounded_number_of_plugins(info: Path) -> N
     with pytest.raises(PlanError) as caught:
         find_code(PluginSpec(name="p", use="missing"), (str(info.parent),))
     assert len(str(caught.value)) < 5000
+
+
+def test_folders_that_are_too_deep_are_refused(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    for name in ("__init__.py", "check.py", "../plugin.py"):
+        (package / name).write_text("class Check: pass\n")
+    inside = PluginSpec(name="p", use="package.check:Check")
+    beside = PluginSpec(name="p", use=f"{tmp_path}/plugin.py:Check", modules=("package/",))
+    os.makedirs(package / "/".join("d" * 64))
+    for spec in (inside, beside):
+        find_code(spec, (str(tmp_path),))
+    os.makedirs(package / "/".join("d" * 66))
+    for spec in (inside, beside):
+        with pytest.raises(PlanError, match=r"'p': .*more than 64 levels deep"):
+            find_code(spec, (str(tmp_path),))
