@@ -18,7 +18,7 @@ from douane.stream.ring import Ring
 from douane.stream.temp_files import ScratchFiles
 from douane_plugin import wire
 
-from . import messages
+from . import decoding, messages
 from .advice import advise, with_advice
 from .base import Supplies
 from .broker import Broker
@@ -134,29 +134,29 @@ class PythonPlugin(SandboxedPlugin):
     def _on_frame(self, kind: int, payload: bytes) -> None:
         self._conversation.check(kind, is_transform=self.is_transform)
         if kind in (wire.RELEASE, wire.PROGRESS):
-            self._on_offset(kind, messages.decode_offset(kind, payload))
+            self._on_offset(kind, decoding.decode_offset(kind, payload))
         elif kind == wire.LOG:
-            line = messages.decode(kind, payload, messages.Logged)
+            line = decoding.decode(kind, payload, messages.Logged)
             self._log.line(line.bounded_level, line.message)
             self._signs_of_life += 1
         elif kind == wire.ALIVE:
             self._signs_of_life += 1
         elif kind == wire.DESCRIBED:
-            self._on_described(messages.decode_description(payload))
+            self._on_described(decoding.decode_description(payload))
         elif kind == wire.READY:
             self._conversation.phase = Phase.READY
             self.ready = True
             self._loop.post(PluginReady(self.spec.name, self.needs, self.misjudged))
         elif kind == wire.FAILED:
-            self._on_failed(messages.decode(kind, payload, messages.Failed))
+            self._on_failed(decoding.decode(kind, payload, messages.Failed))
         elif kind == wire.WARN:
-            self._on_warn(messages.decode(kind, payload, messages.Warn))
+            self._on_warn(decoding.decode(kind, payload, messages.Warn))
         elif kind == wire.BECOMES:
-            self.becomes.update(messages.decode(kind, payload, messages.Becomes).formats())
+            self.becomes.update(decoding.decode(kind, payload, messages.Becomes).formats())
         elif kind in (wire.BEGIN, wire.UNCHANGED):
             self._decide(unchanged=kind == wire.UNCHANGED)
         else:
-            self._on_answer(messages.decode_answer(kind, payload))
+            self._on_answer(decoding.decode_answer(kind, payload))
 
     def _on_offset(self, kind: int, offset: int) -> None:
         reader = self._reader
@@ -193,7 +193,7 @@ class PythonPlugin(SandboxedPlugin):
     def _on_warn(self, warning: messages.Warn) -> None:
         if len(self._warnings) >= wire.MAX_WARNINGS:
             raise Violation(f"it gave more than {wire.MAX_WARNINGS} warnings")
-        self._warnings.append(Warned(messages.valid_code(warning.code), clean(warning.message)))
+        self._warnings.append(Warned(decoding.valid_code(warning.code), clean(warning.message)))
 
     def _decide(self, *, unchanged: bool) -> None:
         self._conversation.decide(unchanged=unchanged)

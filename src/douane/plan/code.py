@@ -11,14 +11,15 @@ import msgspec
 from douane import __version__
 from douane.errors import PlanError
 from douane.sandbox.executables import find_program
-from douane.units import GiB, MiB
+from douane.units import MiB
 
 from .builtin import BUILT_IN, PACKAGE
+from .code_digest import digest_of_contents, digest_of_files
 from .model import PluginSpec
 from .module_files import loadable_files, module_files, package_folder
 from .modules import read_modules
 from .path_grants import filled_in, is_path_target
-from .regular_files import parts_of_regular, read_regular
+from .regular_files import read_regular
 from .source_scan import Kind, scan_kind
 
 if TYPE_CHECKING:
@@ -59,9 +60,6 @@ class ExecProgram(msgspec.Struct, frozen=True):
 
 _MAX_SOURCE = 16 * MiB
 """Length of the file of a class, which is parsed."""
-
-_MAX_CODE = 16 * GiB
-"""Length of all files whose digest is taken: a package may have large libraries."""
 
 _MAX_LISTED = 100
 """Names of installed plugins in an error."""
@@ -179,7 +177,7 @@ def _program(plugin: PluginSpec) -> PluginCode:
         raise PlanError(f"plugin {plugin.name!r}: {program} is not executable (chmod +x)")
     path = os.path.abspath(program)  # not the target of a link: unxz, zcat and others look at the name of their call
     argv = (path, *filled_in(plugin, tuple(words[1:])))
-    digest = _digest(plugin, {path: path})
+    digest = digest_of_files(plugin, {path: path})
     return PluginCode(WireProgram(argv) if scheme == "wire" else ExecProgram(argv), digest)
 
 
@@ -235,7 +233,7 @@ def _file(plugin: PluginSpec, path: str, attribute: str) -> PluginCode:
     except PlanError as error:
         raise PlanError(f"plugin {plugin.name!r}: {error}") from error
     contents = {os.path.relpath(place, os.path.dirname(full)): data for place, data in modules.contents.items()}
-    digest = _digest_of({**contents, os.path.basename(full): content})
+    digest = digest_of_contents({**contents, os.path.basename(full): content})
     return PluginCode(target, digest, kind, read=modules.read)
 
 
@@ -259,7 +257,7 @@ def _module(
     kind = scan_kind(_read(origin).decode(errors="replace"), attribute) if origin.endswith(".py") else Kind()
     return PluginCode(
         ModuleClass(module, attribute),
-        _digest(plugin, files),
+        digest_of_files(plugin, files),
         kind,
         read=(folder,) if folder else (origin,),
         origin=origin,
@@ -273,36 +271,6 @@ def _version(module: str, origin: str, sys_path: tuple[str, ...]) -> str | None:
     from .distributions import version_of
 
     return version_of(module, origin, sys_path)
-
-
-def _digest(plugin: PluginSpec, files: dict[str, str]) -> str:
-    """The digest of the contents of `files`, by the names that tell them apart."""
-    total, room = hashlib.sha256(), _MAX_CODE
-    for name, path in sorted(files.items()):
-        try:
-            size, parts = parts_of_regular(path, room)
-            room -= size
-            if len(files) > 1:
-                total.update(_heading(name, size))
-            for part in parts:
-                total.update(part)
-        except OSError as error:
-            raise PlanError(f"plugin {plugin.name!r}: {path} cannot be read: {error.strerror}") from error
-    return total.hexdigest()
-
-
-def _digest_of(contents: dict[str, bytes]) -> str:
-    """The same, of contents that have been read."""
-    total = hashlib.sha256()
-    for name, content in sorted(contents.items()):
-        if len(contents) > 1:
-            total.update(_heading(name, len(content)))
-        total.update(content)
-    return total.hexdigest()
-
-
-def _heading(name: str, size: int) -> bytes:
-    return os.fsencode(f"{name}\0{size}\0")
 
 
 def _read(path: str) -> bytes:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.host import messages
+from douane.host.decoding import decode, decode_answer, decode_description, decode_offset
 from douane.host.frames import Channel, pack
-from douane.host.messages import Refuse, Violation, decode, decode_answer, decode_description, decode_offset
+from douane.host.messages import Refuse, Violation
 from douane_plugin import wire
 
 
