@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ import pytest
 from douane.errors import PlanError
 from douane.host.connection_budget import OPEN_AT_ONCE
 from support import wire_programs
-from support.services import Service
+from support.services import Service, shout
 from support.wire_programs import compiled
 
 PLUGINS = Path(__file__).parent / "plugins" / "connecting.py"
@@ -191,3 +193,22 @@ def test_a_program_in_another_language_makes_connections(run, service, settled) 
     assert report.outcome == "accepted", report
     assert report.properties == {"wired.asked": "HELLO", "wired.at_path": "HELLO"}
     assert service.accepted == 3
+
+
+@pytest.mark.parametrize("paths", [[], ["svc"]], ids=["handed over", "with paths"])
+def test_further_connections_are_made_as_the_chosen_user(run, nothing_left, paths) -> None:
+    clients: list[tuple[int, int]] = []
+
+    def serve(connection: socket.socket) -> None:
+        _, uid, gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        clients.append((uid, gid))
+        shout(connection)
+
+    name = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    account = pwd.getpwnam(name)
+    lines = [f'connect_as = "{name}"', f"socket_paths = {paths}", 'config = { words = ["a", "b"] }']
+    with Service(serve, unix=True) as service:
+        report = run(b"image", toml=plan("Asks", service.target, *lines))
+        assert report.properties["asks.answers"] == "A B", report
+        service.settle()
+    assert clients[:3] == [(account.pw_uid, account.pw_gid)] * 3
