@@ -15,7 +15,9 @@
   * CatalogError                 ``catalog-io``, or one of its `codes`
     + BadValue                   ``bad-value``
     + NotFound                   ``not-found``
-    + Conflict                   ``wrong-state``, ``lost-task`` or ``exists``
+    + Protected                  ``protected``
+    + OverQuota                  ``over-quota``
+    + Conflict                   ``wrong-state``, or one of its `codes`
   * AgentError                   ``agent-protocol``, or the code that the agent sent
     + AgentUnavailable           ``agent-unavailable``
     + ClientGone                 ``client-gone``
@@ -135,16 +137,30 @@ class NotFound(CatalogError):
     code = "not-found"
 
 
+class Protected(CatalogError):
+    """The image is protected, and cannot be deleted."""
+
+    code = "protected"
+
+
+class OverQuota(CatalogError):
+    """A change would add more to the image than is allowed."""
+
+    code = "over-quota"
+
+
 class Conflict(CatalogError):
     """The image or task is not in the state that the caller expects; nothing was changed.
 
     ``wrong-state``: the image or task is in another state. ``lost-task``: the task ended, or another worker took it
-    over, so the worker must stop and discard its bytes. ``exists``: the id was used before. `actual` and `expected` are
-    state names, or short phrases.
+    over, so the worker must stop and discard its bytes. ``exists``: the id was used before, or the project is a member.
+    ``not-shared``: an image of another visibility has no members. ``property-exists``, ``property-missing``: an edit
+    required the contrary. ``last-copy``: no other store holds the image. `actual` and `expected` are state names, or
+    short phrases.
     """
 
     code = "wrong-state"
-    codes = frozenset({"lost-task", "exists"})
+    codes = frozenset({"lost-task", "exists", "not-shared", "property-exists", "property-missing", "last-copy"})
 
     def __init__(self, message: str, *, code: str | None = None, actual: str, expected: str) -> None:
         super().__init__(message, code=code)

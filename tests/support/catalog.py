@@ -2,11 +2,12 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from sqlalchemy import Engine, event
 
-from douane.catalog import Catalog, Task
+from douane.catalog import Catalog, Image, Task
+from douane.catalog.query import RemoveProperty, SetField, SetProperty
 
 from .processes import in_child, is_killed
 
@@ -27,6 +28,25 @@ def make_ready(catalog: Catalog, task: Task, size: int = 5) -> Task:
         container_format="bare",
         virtual_size=10 * size,
         properties={"format.seen": ("qcow2", "format")},
+    )
+
+
+def edit(
+    catalog: Catalog,
+    image_id: str,
+    changes: Mapping[str, object] | None = None,
+    *,
+    set_properties: Mapping[str, str] | None = None,
+    remove_properties: Iterable[str] = (),
+) -> Image:
+    """Edit fields and properties; a property that is to be removed need not exist."""
+    return catalog.edit(
+        image_id,
+        [
+            *(SetField(name, value) for name, value in (changes or {}).items()),
+            *(RemoveProperty(name, present=False) for name in remove_properties),
+            *(SetProperty(name, value) for name, value in (set_properties or {}).items()),
+        ],
     )
 
 

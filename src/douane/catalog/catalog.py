@@ -4,11 +4,13 @@ from pathlib import Path
 from types import TracebackType
 
 from .database import Database
+from .edits import Edits
 from .images import Images
 from .import_tasks import ImportTasks
+from .members import Members
 
 
-class Catalog(Images, ImportTasks):
+class Catalog(Images, Edits, Members, ImportTasks):
     """The catalog in one SQLite file, made or migrated when it is opened.
 
     Safe for threads and for several processes at once; open another after fork(2). Every failure is a CatalogError:

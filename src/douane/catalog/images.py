@@ -1,19 +1,18 @@
-"""Images: create, read, find, edit, delete, deactivate."""
+"""Images: create, read, find, delete, deactivate; edits are in `edits.py`, queries of the Image API in `find.py`."""
 
 import uuid
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exc, insert, update
+from sqlalchemy import ColumnElement, Connection, and_, exc, insert, update
 
 from douane.errors import CatalogError, Conflict, NotFound
 
 from . import fields, rows, states, values
 from .database import Database
 from .records import Image, now
-from .schema import images, properties, tasks
+from .schema import images, tasks
 
 _FILTERS = ("name", "status", "owner", "disk_format", "container_format")
-_EDITABLE = ("name", "disk_format", "container_format")
 _STATUSES = (*states.LIVE, "deleted")
 
 
@@ -106,44 +105,11 @@ class Images:
             )
         return matches[0]
 
-    def edit(
-        self,
-        image_id: str,
-        *,
-        changes: Mapping[str, str | None] | None = None,
-        set_properties: Mapping[str, str] | None = None,
-        remove_properties: Iterable[str] = (),
-    ) -> Image:
-        """Change what a tenant may change: `changes` of name, disk_format, container_format; and properties.
-
-        Only the named fields are written. Legal in every state but "deleted"; the formats only while "queued". Removing
-        a property that does not exist is no error. Raises NotFound; Conflict (``wrong-state``); CatalogError
-        (``reserved``) for any other field, and for a property that a plugin set.
-        """
-        changes = dict(changes or {})
-        for name in changes:
-            if name not in _EDITABLE:
-                raise CatalogError(
-                    f"the field {name!r:.80} cannot be edited; only {', '.join(_EDITABLE)} and properties can",
-                    code="reserved",
-                )
-        row = fields.columns(changes)
-        additions = values.tenant_properties(set_properties or {})
-        removals = {values.text("the name of a property", name) for name in remove_properties} - set(additions)
-        what = states.EDIT_FORMAT if fields.FORMATS & set(row) else states.EDIT
-        with self._database.write() as connection:
-            states.step(connection, image_id, what, row)
-            rows.refuse_plugins_properties(connection, image_id, {*additions, *removals})
-            mine = and_(properties.c.image_id == image_id, properties.c.source == "")
-            for name in sorted({*additions, *removals}):
-                connection.execute(delete(properties).where(mine, properties.c.name == name))
-            rows.insert_properties(connection, image_id, {name: (value, "") for name, value in additions.items()})
-            return rows.image(connection, image_id)
-
     def delete(self, image_id: str) -> Image:
         """Delete the image, in any state; a running import is cancelled, and notices at its next step.
 
-        The caller deletes the bytes in the store afterwards. Raises NotFound, and Conflict if the image is deleted.
+        The caller deletes the bytes in the image's stores afterwards. Raises NotFound; Protected; Conflict if the image
+        is deleted.
         """
         with self._database.write() as connection:
             states.step(connection, image_id, states.DELETE, {})

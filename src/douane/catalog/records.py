@@ -204,6 +204,11 @@ def image_of(
     )
 
 
+def member_of(row: Mapping[str, Any]) -> Member:
+    """The record of a row of ``members``."""
+    return msgspec.convert({name: row[name] for name in Member.__struct_fields__}, Member)
+
+
 def task_of(row: Mapping[str, Any]) -> Task:
     """The record of a row of ``tasks``."""
     return msgspec.convert(

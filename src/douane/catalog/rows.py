@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, insert, select
 
-from douane.errors import CatalogError, NotFound
+from douane.errors import NotFound
 
 from .records import Image, Task, image_of, task_of
 from .schema import images, properties, stores, tags, tasks
@@ -46,19 +46,6 @@ def apply_import(connection: Connection, image_id: str, entries: Mapping[str, tu
         connection.execute(delete(properties).where(tenant))
     remaining = {name: (value, source) for name, (value, source) in entries.items() if value is not None}
     insert_properties(connection, image_id, remaining)
-
-
-def refuse_plugins_properties(connection: Connection, image_id: str, names: Iterable[str]) -> None:
-    """Raise CatalogError (``reserved``) if a plugin set one of `names` on the image."""
-    plugins = select(properties.c.name, properties.c.source).where(
-        properties.c.image_id == image_id, properties.c.source != "", properties.c.name.in_(sorted(names))
-    )
-    row = connection.execute(plugins).first()
-    if row is not None:
-        raise CatalogError(
-            f"the property {row.name!r:.80} was set by the plugin {row.source} and cannot be edited",
-            code="reserved",
-        )
 
 
 def task(connection: Connection, task_id: str) -> Task:

@@ -26,8 +26,22 @@ No step leads into "uploading" yet: it is for the Image API, where bytes arrive 
 "deleted" is final: the row stays, so that an id is never used twice, and so that left-over bytes are known to belong to
 no image.
 
-Edits change fields, never the state. They are legal in every state but "deleted"; edits of the two formats only in
-"queued", because later the formats are a result of the import.
+The step "delete" is refused while the image is protected; the end of an import is not.
+
+These steps keep the state. They hold the image's row until the end of the transaction, so that what they read with it
+cannot change in between:
+
+=====================  =============================  ==========================================================
+step                   legal in                       and also
+=====================  =============================  ==========================================================
+edit                   every state but "deleted"      fields, tags and the tenant's properties, all or none
+edit of a format       queued                         later, the formats are a result of the import
+add_member             every state but "deleted"      the visibility must be "shared"
+answer_member,         every state but "deleted"      the member must exist
+remove_member
+add_store              active, deactivated            the copy is complete in that store
+remove_store           active, deactivated, deleted   not the last copy, unless the image is deleted
+=====================  =============================  ==========================================================
 
 Every change of state is one ``UPDATE … WHERE id AND status [AND task_id AND token]`` whose count of rows
 decides. A process that dies before the commit has changed nothing; the token of a process that was too slow is void,
@@ -39,7 +53,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
 
-from douane.errors import Conflict, NotFound
+from douane.errors import CatalogError, Conflict, NotFound, Protected
 
 from .records import now
 from .schema import images, tasks
@@ -48,12 +62,15 @@ LIVE = ("queued", "uploading", "importing", "active", "deactivated")
 
 
 class Step(NamedTuple):
-    """A row of the table: the step in words, its start states, its end state, and whether a task must own the image."""
+    """A row of the tables: the step in words, its start states, its end state (None: it stays), whether a task must own
+    the image, whether protection refuses the step, and whether the image counts as updated."""
 
     doing: str
     start: tuple[str, ...]
     end: str | None
     by_task: bool = False
+    unprotected: bool = False
+    updates: bool = True
 
 
 BEGIN_IMPORT = Step("start an import of", ("queued",), "importing")
@@ -61,11 +78,14 @@ TAKE_OVER = Step("take over the import of", ("importing",), "importing", by_task
 ACTIVATE = Step("activate", ("importing",), "active", by_task=True)
 REQUEUE = Step("requeue", ("importing",), "queued", by_task=True)
 REMOVE = Step("remove", ("importing",), "deleted", by_task=True)
-DELETE = Step("delete", LIVE, "deleted")
+DELETE = Step("delete", LIVE, "deleted", unprotected=True)
 DEACTIVATE = Step("deactivate", ("active",), "deactivated")
 REACTIVATE = Step("reactivate", ("deactivated",), "active")
 EDIT = Step("edit", LIVE, None)
 EDIT_FORMAT = Step("change the format of", ("queued",), None)
+SHARE = Step("change the members of", LIVE, None, updates=False)
+COPY = Step("add a copy of", ("active", "deactivated"), None)
+FORGET_COPY = Step("remove a copy of", ("active", "deactivated", "deleted"), None)
 
 
 class Owner(NamedTuple):
@@ -80,13 +100,15 @@ def step(
 ) -> None:
     """Take one step of the table on the image, with `values` for other columns, in the caller's transaction.
 
-    Raises NotFound, or Conflict with the actual and the expected state; then nothing was changed.
+    Raises NotFound, Protected, or Conflict with the actual and the expected state; then nothing was changed.
     """
     assert what.by_task == (owner is not None), "a step that a task takes needs its owner, and no other step has one"
     statement = update(images).where(images.c.id == image_id, images.c.status.in_(what.start))
     if owner is not None:
         statement = statement.where(images.c.task_id == owner.task_id, images.c.token == owner.token)
-    changes = dict(values, updated_at=now())
+    if what.unprotected:
+        statement = statement.where(images.c.protected.is_(False))
+    changes = dict(values, updated_at=now() if what.updates else images.c.updated_at)
     if what.end is not None:
         changes["status"] = what.end
         if what.end != "importing":
@@ -136,10 +158,13 @@ def lost(connection: Connection, owner: Owner, doing: str, at_step: str | None =
     )
 
 
-def _refusal(connection: Connection, image_id: str, what: Step, owner: Owner | None) -> NotFound | Conflict:
-    actual = connection.execute(select(images.c.status).where(images.c.id == image_id)).scalar()
-    if actual is None:
+def _refusal(connection: Connection, image_id: str, what: Step, owner: Owner | None) -> CatalogError:
+    row = connection.execute(select(images.c.status, images.c.protected).where(images.c.id == image_id)).first()
+    if row is None:
         return NotFound(f"there is no image {image_id}")
+    actual = row.status
+    if what.unprotected and row.protected and actual in what.start:
+        return Protected(f"cannot {what.doing} image {image_id}: it is protected; remove the protection first")
     expected = " or ".join(what.start)
     if owner is not None:
         why = lost(connection, owner, what.doing)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from douane.catalog import Catalog
 from douane.errors import Conflict
-from support.catalog import begin, dies_at, make_ready
+from support.catalog import begin, dies_at, edit, make_ready
 from support.processes import concurrently
 
 
@@ -94,7 +94,7 @@ def test_edits_during_an_import_lose_nothing(tmp_path: Path) -> None:
     def tenant(who: str) -> None:
         with Catalog(path) as mine:
             for count in range(25):
-                mine.edit(image_id, set_properties={f"{who}{count}": "1"}, remove_properties=[f"{who}{count - 1}"])
+                edit(mine, image_id, set_properties={f"{who}{count}": "1"}, remove_properties=[f"{who}{count - 1}"])
 
     def worker() -> None:
         with Catalog(path) as mine:
@@ -133,7 +133,7 @@ def _import(path: Path, image_id: str) -> None:
     with Catalog(path) as catalog:
         task = begin(catalog, image_id)
         catalog.progress(task, 1, 2)
-        catalog.edit(image_id, changes={"name": "edited"})
+        edit(catalog, image_id, changes={"name": "edited"})
         make_ready(catalog, task)
         catalog.activate(task)
 

@@ -4,6 +4,7 @@ import json
 import re
 import stat
 import uuid
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 
 from douane.catalog import Catalog
 from douane.errors import CatalogError, Conflict, NotFound
-from support.catalog import begin, make_ready
+from support.catalog import begin, edit, make_ready
 
 
 @pytest.fixture
@@ -110,9 +111,10 @@ def test_any_wording_of_a_plugin_ends_the_import(catalog: Catalog) -> None:
 def test_an_edit_during_an_import_is_not_lost(catalog: Catalog) -> None:
     image = catalog.create_image(name="before", properties={"keep": "1", "drop": "1", "change": "1"})
     task = begin(catalog, image.id)
-    catalog.edit(image.id, changes={"name": "after"})
+    edit(catalog, image.id, changes={"name": "after"})
     make_ready(catalog, task)
-    catalog.edit(
+    edit(
+        catalog,
         image.id,
         set_properties={"change": "2", "new": "2", "format.seen": "mine"},
         remove_properties=["drop", "x"],
@@ -120,7 +122,7 @@ def test_an_edit_during_an_import_is_not_lost(catalog: Catalog) -> None:
     active = catalog.activate(task)
     assert active.name == "after"
     assert active.properties == {"keep": "1", "change": "2", "new": "2", "format.seen": "qcow2"}, "a finding wins"
-    edited = catalog.edit(image.id, changes={"name": None}, set_properties={"keep": "3"})
+    edited = edit(catalog, image.id, changes={"name": None}, set_properties={"keep": "3"})
     assert (edited.name, edited.properties["keep"], edited.status) == (None, "3", "active")
 
 
@@ -129,31 +131,31 @@ def test_the_properties_of_plugins_cannot_be_edited(catalog: Catalog) -> None:
     task = begin(catalog, image.id)
     make_ready(catalog, task)
     catalog.activate(task)
-    for edit in ({"set_properties": {"format.seen": "raw"}}, {"remove_properties": ["format.seen"]}):
+    for changes in ({"set_properties": {"format.seen": "raw"}}, {"remove_properties": ["format.seen"]}):
         with pytest.raises(CatalogError, match="set by the plugin format") as caught:
-            catalog.edit(image.id, changes={"name": "not this either"}, **edit)
+            edit(catalog, image.id, changes={"name": "not this either"}, **changes)
         assert caught.value.code == "reserved"
     assert catalog.image(image.id).name == "x"
     assert catalog.image(image.id).properties == {"format.seen": "qcow2"}
 
 
 @pytest.mark.parametrize(
-    "name", ["status", "id", "size", "virtual_size", "digests", "owner", "task_id", "token", "code", "created_at", "x"]
+    "name", ["status", "id", "size", "virtual_size", "digests", "task_id", "token", "tags", "code", "created_at", "x"]
 )
 def test_reserved_fields_cannot_be_edited(catalog: Catalog, name: str) -> None:
     image = catalog.create_image(name="x")
     with pytest.raises(CatalogError, match="cannot be edited") as caught:
-        catalog.edit(image.id, changes={"name": "y", name: "active"})
+        edit(catalog, image.id, changes={"name": "y", name: "active"})
     assert caught.value.code == "reserved"
     assert catalog.image(image.id) == image
 
 
 def test_formats_can_be_edited_only_while_queued(catalog: Catalog) -> None:
     image = catalog.create_image(name="x", disk_format="raw")
-    assert catalog.edit(image.id, changes={"disk_format": "vmdk"}).disk_format == "vmdk"
+    assert edit(catalog, image.id, changes={"disk_format": "vmdk"}).disk_format == "vmdk"
     begin(catalog, image.id)
     with pytest.raises(Conflict) as caught:
-        catalog.edit(image.id, changes={"name": "y", "disk_format": "raw"}, set_properties={"a": "b"})
+        edit(catalog, image.id, changes={"name": "y", "disk_format": "raw"}, set_properties={"a": "b"})
     assert (caught.value.actual, caught.value.expected) == ("importing", "queued")
     assert (catalog.image(image.id).name, catalog.image(image.id).properties) == ("x", {})
 
@@ -270,7 +272,14 @@ def test_a_size_is_a_count_of_bytes(catalog: Catalog, size: object) -> None:
 
 def test_unknown_ids_are_not_found(catalog: Catalog) -> None:
     missing = str(uuid.uuid4())
-    for ask in (catalog.image, catalog.edit, catalog.delete, catalog.deactivate, catalog.reactivate, catalog.task):
+    for ask in (
+        catalog.image,
+        partial(edit, catalog),
+        catalog.delete,
+        catalog.deactivate,
+        catalog.reactivate,
+        catalog.task,
+    ):
         with pytest.raises(NotFound, match=missing):
             ask(missing)
     with pytest.raises(NotFound, match=missing):

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from douane.catalog import Catalog, Task
 from douane.errors import CatalogError
-from support.catalog import begin, make_ready
+from support.catalog import begin, edit, make_ready
 
 NAMES = st.sampled_from(["os_distro", "hw_disk_bus", "format.seen"])
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
@@ -122,28 +122,28 @@ class CatalogMachine(RuleBasedStateMachine):
     def rename(self, image: str, name: str) -> None:
         model = self.model[image]
         code = "wrong-state" if model.status == "deleted" else None
-        if self.expect(code, self.catalog.edit, image, changes={"name": name}):
+        if self.expect(code, edit, self.catalog, image, changes={"name": name}):
             model.name = name
 
     @rule(image=images, format=st.sampled_from(["raw", "qcow2", "vmdk"]))
     def declare_format(self, image: str, format: str) -> None:
         model = self.model[image]
         code = None if model.status == "queued" else "wrong-state"
-        if self.expect(code, self.catalog.edit, image, changes={"disk_format": format}):
+        if self.expect(code, edit, self.catalog, image, changes={"disk_format": format}):
             model.disk_format = format
 
     @rule(image=images, name=NAMES, value=WORDS)
     def set_property(self, image: str, name: str, value: str) -> None:
         model = self.model[image]
         code = "wrong-state" if model.status == "deleted" else "reserved" if name in model.theirs else None
-        if self.expect(code, self.catalog.edit, image, set_properties={name: value}):
+        if self.expect(code, edit, self.catalog, image, set_properties={name: value}):
             model.mine[name] = value
 
     @rule(image=images, name=NAMES)
     def remove_property(self, image: str, name: str) -> None:
         model = self.model[image]
         code = "wrong-state" if model.status == "deleted" else "reserved" if name in model.theirs else None
-        if self.expect(code, self.catalog.edit, image, remove_properties=[name]):
+        if self.expect(code, edit, self.catalog, image, remove_properties=[name]):
             model.mine.pop(name, None)
 
     @rule(image=images, choice=st.sampled_from(["deactivate", "reactivate", "deactivate", "reactivate", "delete"]))
