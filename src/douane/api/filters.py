@@ -75,8 +75,8 @@ def read_image_list(query_string: str, identity: Identity, *, page: int = DEFAUL
         "marker": _marker(single.get("marker")),
         **_filters({name: value for name, value in single.items() if name not in _ONCE_ONLY}),
     }
-    kept = tuple((name, value) for name, value in parameters if name != "marker")
-    return ImageList(query=ImageQuery(**fields), parameters=kept)
+    lasting = tuple((name, value) for name, value in parameters if name != "marker")
+    return ImageList(query=ImageQuery(**fields), parameters=lasting)
 
 
 def split_list(value: str) -> tuple[str, ...]:
@@ -153,8 +153,8 @@ def _words(name: str, value: str) -> tuple[str, ...]:
     elif colon and operator == "eq":
         words = (rest,)
     elif colon and operator in (*_COMPARISONS, "in"):
-        known = "in: and eq:" if name in _LISTED else "eq:"
-        raise bad_request(f"The filter {quoted(name)} does not take the operator '{operator}:'; it takes {known}.")
+        operators = "in: and eq:" if name in _LISTED else "eq:"
+        raise bad_request(f"The filter {quoted(name)} does not take the operator '{operator}:'; it takes {operators}.")
     else:
         words = (value,)
     return tuple(read_uuid(word) or word for word in words) if name == "id" else words

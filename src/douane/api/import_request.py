@@ -63,16 +63,16 @@ def read_import(body: bytes, methods: Sequence[str], *, store_header: str | None
     )
 
 
-def choose_stores(order: ImportOrder, known: Sequence[str], default: str, holding: Sequence[str] = ()) -> list[str]:
+def choose_stores(order: ImportOrder, store_ids: Sequence[str], default: str, holding: Sequence[str] = ()) -> list[str]:
     """The stores to write, in the operator's order; `holding` have the image already (`copy-image`).
 
     Raises HttpError 409 for a store that is not known, as Glance does.
     """
     for store in order.stores:
-        if store not in known:
-            raise conflict(f"There is no store {quoted(store)}; the stores are {', '.join(known)}.")
-    chosen = known if order.all_stores else (order.stores or (default,))
-    return [store for store in known if store in chosen and store not in holding]
+        if store not in store_ids:
+            raise conflict(f"There is no store {quoted(store)}; the stores are {', '.join(store_ids)}.")
+    chosen = store_ids if order.all_stores else (order.stores or (default,))
+    return [store for store in store_ids if store in chosen and store not in holding]
 
 
 def require_import_status(order: ImportOrder, status: str, disk_format: str | None, container: str | None) -> None:
@@ -94,8 +94,8 @@ def _method(method: dict[str, Any], methods: Sequence[str]) -> Method:
     name = method["name"]
     if isinstance(name, str) and name in METHODS and name in methods:
         return name
-    known = ", ".join(name for name in METHODS if name in methods) or "none"
-    raise bad_request(f"The import method {quoted(name)} is not known or not enabled; enabled: {known}.")
+    enabled = ", ".join(name for name in METHODS if name in methods) or "none"
+    raise bad_request(f"The import method {quoted(name)} is not known or not enabled; enabled: {enabled}.")
 
 
 def _flag(fields: dict[str, Any], name: str, default: bool) -> bool:

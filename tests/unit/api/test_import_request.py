@@ -100,7 +100,7 @@ def test_all_stores_and_the_header_contradict_each_other() -> None:
         order({"method": DIRECT, "all_stores": True}, "a")
 
 
-KNOWN = ["ceph", "file", "s3"]
+STORE_IDS = ["ceph", "file", "s3"]
 
 
 @pytest.mark.parametrize(
@@ -108,18 +108,18 @@ KNOWN = ["ceph", "file", "s3"]
     [
         ({}, (), ["file"]),
         ({"stores": ["s3", "ceph"]}, (), ["ceph", "s3"]),
-        ({"all_stores": True}, (), KNOWN),
+        ({"all_stores": True}, (), STORE_IDS),
         ({"all_stores": True}, ("file",), ["ceph", "s3"]),
         ({"stores": ["file"]}, ("file",), []),
     ],
 )
 def test_the_stores_that_are_written(fields: dict[str, Any], holding: tuple[str, ...], chosen: list[str]) -> None:
-    assert choose_stores(order({"method": DIRECT, **fields}), KNOWN, "file", holding) == chosen
+    assert choose_stores(order({"method": DIRECT, **fields}), STORE_IDS, "file", holding) == chosen
 
 
 def test_a_store_that_does_not_exist_is_a_conflict() -> None:
     with pytest.raises(HttpError, match="no store 'tape'; the stores are ceph, file, s3") as error:
-        choose_stores(order({"method": DIRECT, "stores": ["tape"]}), KNOWN, "file")
+        choose_stores(order({"method": DIRECT, "stores": ["tape"]}), STORE_IDS, "file")
     assert error.value.status == 409
 
 
