@@ -107,6 +107,12 @@ STATUS_OF_CODE: dict[str, int] = {
     "exists": 409,
     "ambiguous": 409,
     "in-use": 409,
+    "property-exists": 409,
+    "property-missing": 409,
+    "protected": 403,
+    "not-shared": 403,
+    "last-copy": 403,
+    "over-quota": 413,
     "bad-name": 400,
     "truncated": 400,
     "longer-than-announced": 400,
@@ -134,6 +140,8 @@ BROKEN_CODES: frozenset[str] = frozenset({
 
 def http_error(error: errors.DouaneError) -> HttpError:
     """The answer to a request that ended with one of Douane's own errors."""
+    if isinstance(error, errors.Conflict) and error.actual == "deleted":
+        return not_found(f"{error}.")
     if error.code in STATUS_OF_CODE and not _is_server_side(error):
         return HttpError(STATUS_OF_CODE[error.code], str(error), code=error.code)
     if error.code in BROKEN_CODES:

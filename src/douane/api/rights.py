@@ -50,7 +50,6 @@ class ImageAccess(msgspec.Struct, frozen=True, kw_only=True):
     owner: str | None
     visibility: Visibility
     status: Status
-    protected: bool = False
     is_member: bool = False
     """The identity's project is a member of the image, whatever it answered."""
 
@@ -68,7 +67,6 @@ def image_access(image: Image, *, is_member: bool) -> ImageAccess:
         owner=image.owner,
         visibility=image.visibility,
         status=image.status,
-        protected=image.protected,
         is_member=is_member,
     )
 
@@ -101,20 +99,16 @@ def require_view(identity: Identity, image: ImageAccess) -> None:
 
 
 def require_change(identity: Identity, image: ImageAccess, action: str = "change") -> None:
-    """Raise HttpError 404 or 403 if the identity may not change, upload, import, share or delete the image."""
+    """Raise HttpError 404 or 403 if the identity may not change, upload, import, share or delete the image.
+
+    That a protected image is not deleted, and that only a shared one has members, are rules of the catalog.
+    """
     require_view(identity, image)
     if identity.is_admin or (is_owner(identity, image) and identity.is_member):
         return
     if is_owner(identity, image):
         raise forbidden(f"You may not {action} image {image.id}: this needs the role member in its project.")
     raise forbidden(f"You may not {action} image {image.id}: only its owner may.")
-
-
-def require_delete(identity: Identity, image: ImageAccess) -> None:
-    """As :func:`require_change`; 403 also for a protected image, of an admin as well (no. 10)."""
-    require_change(identity, image, "delete")
-    if image.protected:
-        raise forbidden(f"Image {image.id} is protected; set 'protected' to false before you delete it.")
 
 
 def require_download(identity: Identity, image: ImageAccess) -> None:
@@ -144,13 +138,6 @@ def require_member_list(identity: Identity, image: ImageAccess) -> None:
     """Raise HttpError 404 unless the identity may read the list of members (no. 14): the owner, and members."""
     if not (may_see(identity, image) and (identity.is_admin or is_owner(identity, image) or image.is_member)):
         raise no_image(image.id)
-
-
-def require_sharing(identity: Identity, image: ImageAccess) -> None:
-    """Raise HttpError 404 or 403 unless the identity may add and remove members (no. 13 and 16)."""
-    require_change(identity, image, "share")
-    if image.visibility != "shared":
-        raise forbidden(f"Image {image.id} is {image.visibility}; only a shared image has members.")
 
 
 def require_member_answer(identity: Identity, image: ImageAccess, member: str) -> None:

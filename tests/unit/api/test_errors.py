@@ -65,6 +65,12 @@ def test_every_error_has_a_status_and_an_error_of_the_server_hides_its_sentence(
         (errors.NotFound("x"), 404),
         (errors.BadValue("x"), 400),
         (errors.Conflict("x", actual="a", expected="b"), 409),
+        (errors.Conflict("x", code="property-missing", actual="a", expected="b"), 409),  # no. 9
+        (errors.Conflict("x", code="not-shared", actual="a", expected="b"), 403),  # no. 13
+        (errors.Conflict("x", code="last-copy", actual="a", expected="b"), 403),  # no. 27
+        (errors.Conflict("x", actual="deleted", expected="queued"), 404),  # no. 8
+        (errors.Protected("x"), 403),  # no. 10
+        (errors.OverQuota("x"), 413),
         (errors.CatalogError("x", code="reserved"), 403),
         (errors.ImageDeleted("x"), 410),  # no. 17: deleted meanwhile
         (errors.SourceError("x", code="truncated"), 400),
