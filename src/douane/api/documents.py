@@ -1,0 +1,223 @@
+"""The documents of images, members and tasks (1.2, 1.6, no. 13 to 15, 21 and 22), made from the catalog's records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from douane.catalog.records import Image, Member, Task
+
+from .image_fields import READ_ONLY, RESERVED, RESERVED_PREFIXES
+
+Document = dict[str, Any]
+
+LOCATION_METHOD = "location-import"
+"""The method of a task that takes bytes from a location (no. 28)."""
+_TENANTS_REPORT = (
+    "outcome", "code", "message", "received", "stored", "disk_format", "container_format", "virtual_size", "properties",
+    "proposed", "seconds", "retry_after",
+)  # fmt: skip
+_TENANTS_VERDICT = (
+    "plugin", "outcome", "code", "message", "mode", "warnings", "properties", "proposed", "bytes_seen", "bytes_total",
+    "seconds", "retry_after", "decisive",
+)  # fmt: skip
+"""A report without what is the operator's: tracebacks, documents, and the code, paths and sandbox of plugins."""
+
+
+class ImageView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a document of an image shows beside its record."""
+
+    task: Task | None = None
+    """The task that imports or copies the image now."""
+
+    outcome: Literal["refused", "deferred", "undecided"] = "refused"
+    """Of the last task, if it failed."""
+
+    default_store: str = "file"
+    staged_size: int | None = None
+    """Bytes that are staged and not imported yet."""
+
+    findings: bool = False
+    """Show the properties that plugins set. Terraform plans the removal of properties that it does not know, so by
+    default only the task has them."""
+
+    direct_url: str | None = None
+    """Where the bytes are, if the operator and the identity's role allow it (no. 30)."""
+
+
+PLAIN = ImageView()
+
+
+def image_document(image: Image, view: ImageView = PLAIN) -> Document:
+    """The document of an image: base fields and properties side by side, without an object around them.
+
+    A failed import shows ``douane_outcome``, ``douane_code`` and ``douane_reason`` while the image waits for another
+    try; nothing of them stays after a success.
+    """
+    path = f"/v2/images/{image.id}"
+    document: Document = {
+        **_properties(image, view),
+        **_progress(image, view),
+        **_reason(image, view),
+        "id": image.id,
+        "name": image.name,
+        "status": image.status,
+        "visibility": image.visibility,
+        "owner": image.owner,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "size": image.size if image.size is not None else view.staged_size,
+        "virtual_size": image.virtual_size,
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "protected": image.protected,
+        "os_hidden": image.hidden,
+        "checksum": image.checksum,
+        "os_hash_algo": image.os_hash_algo,
+        "os_hash_value": image.os_hash_value,
+        "tags": list(image.tags),
+        "created_at": time_text(image.created_at),
+        "updated_at": time_text(image.updated_at),
+        "self": path,
+        "file": f"{path}/file",
+        "schema": "/v2/schemas/image",
+    }
+    if image.status in ("active", "deactivated") and image.stores:
+        document["stores"] = ",".join(image.stores)
+    if view.direct_url is not None:
+        document["direct_url"] = view.direct_url
+    return document
+
+
+def image_list_document(documents: Iterable[Document], first: str, following: str | None) -> Document:
+    """A page of images (no. 7), with the paths of the first and the next page."""
+    links = {"next": following} if following is not None else {}
+    return {"images": list(documents), "first": first, **links, "schema": "/v2/schemas/images"}
+
+
+def member_document(member: Member) -> Document:
+    """The document of a member (no. 13)."""
+    return {
+        "member_id": member.project,
+        "image_id": member.image_id,
+        "status": member.status,
+        "created_at": time_text(member.created_at),
+        "updated_at": time_text(member.updated_at),
+        "schema": "/v2/schemas/member",
+    }
+
+
+def member_list_document(members: Iterable[Member]) -> Document:
+    """The members of an image (no. 14)."""
+    return {"members": [member_document(member) for member in members], "schema": "/v2/schemas/members"}
+
+
+def task_document(task: Task, *, is_admin: bool, waits: bool = False) -> Document:
+    """The document of a task (1.6); `waits`: no worker has begun. An admin sees the report whole.
+
+    Keys without a value are left out: gophercloud reads `expires_at` as a time.
+    """
+    document = task_stub(task, waits=waits)
+    optional = {"image_id": task.image_id, "request_id": task.request_id, "user_id": task.user_id}
+    return {
+        **document,
+        **{name: value for name, value in optional.items() if value},
+        "input": {
+            "image_id": task.image_id,
+            "import_req": task.import_req if isinstance(task.import_req, dict) else {},
+            "backend": list(task.stores),
+        },
+        "result": _report(task.report, is_admin),
+        "message": task.message or "",
+    }
+
+
+def task_stub(task: Task, *, waits: bool = False) -> Document:
+    """A task in the list of all tasks (no. 22): without input, result and message."""
+    document = {
+        "id": task.id,
+        "type": "location_import" if task.method == LOCATION_METHOD else "api_image_import",
+        "status": _task_status(task, waits),
+        "owner": task.owner or "",
+        "created_at": time_text(task.created_at),
+        "updated_at": time_text(task.updated_at),
+        "self": f"/v2/tasks/{task.id}",
+        "schema": "/v2/schemas/task",
+    }
+    return {**document, "expires_at": time_text(task.expires_at)} if task.expires_at else document
+
+
+def task_list_document(documents: Iterable[Document]) -> Document:
+    """The tasks of an image (no. 21)."""
+    return {"tasks": list(documents), "schema": "/v2/schemas/tasks"}
+
+
+def time_text(time: str) -> str:
+    """A time of the catalog with whole seconds, as Glance shows times."""
+    return time[:19] + "Z"
+
+
+def _properties(image: Image, view: ImageView) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in image.properties.items()
+        if (view.findings or name not in image.sources)
+        and name not in READ_ONLY
+        and name not in RESERVED
+        and not name.startswith(RESERVED_PREFIXES)
+    }
+
+
+def _progress(image: Image, view: ImageView) -> dict[str, str]:
+    """Glance's own properties, which Nova and Tempest poll: they are empty, and not absent, outside of imports."""
+    task = view.task
+    failed = list(image.failed_stores)
+    if image.code is not None and not failed:
+        failed = [view.default_store]
+    if task is None:
+        return {"os_glance_importing_to_stores": "", "os_glance_failed_import": ",".join(failed)}
+    waiting = [store for store in task.stores if store not in image.stores and store not in failed]
+    return {
+        "os_glance_importing_to_stores": ",".join(waiting),
+        "os_glance_failed_import": ",".join(failed),
+        "os_glance_import_task": task.id,
+    }
+
+
+def _reason(image: Image, view: ImageView) -> dict[str, str]:
+    if image.code is None or image.status not in ("queued", "uploading"):
+        return {}
+    return {
+        "douane_outcome": view.outcome,
+        "douane_code": image.code,
+        "douane_reason": image.message or image.code,
+    }
+
+
+def _task_status(task: Task, waits: bool) -> str:
+    if task.outcome is None:
+        return "pending" if waits else "processing"
+    return "success" if task.outcome == "accepted" else "failure"
+
+
+def _report(report: Any, is_admin: bool) -> Document | None:
+    if not isinstance(report, dict):
+        return None
+    if is_admin:
+        return report
+    verdicts = report.get("verdicts")
+    chosen = _chosen(report, _TENANTS_REPORT)
+    return {
+        **chosen,
+        "verdicts": [
+            _chosen(verdict, _TENANTS_VERDICT)
+            for verdict in (verdicts if isinstance(verdicts, list) else [])
+            if isinstance(verdict, dict)
+        ],
+    }
+
+
+def _chosen(fields: Mapping[str, Any], names: Iterable[str]) -> Document:
+    return {name: fields[name] for name in names if name in fields}
