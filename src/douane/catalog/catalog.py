@@ -5,12 +5,13 @@ from types import TracebackType
 
 from .database import Database
 from .edits import Edits
+from .find import Find
 from .images import Images
 from .import_tasks import ImportTasks
 from .members import Members
 
 
-class Catalog(Images, Edits, Members, ImportTasks):
+class Catalog(Images, Find, Edits, Members, ImportTasks):
     """The catalog in one SQLite file, made or migrated when it is opened.
 
     Safe for threads and for several processes at once; open another after fork(2). Every failure is a CatalogError:

@@ -17,6 +17,18 @@ DIGESTS = sa.table(
     sa.column("os_hash_algo", sa.String),
     sa.column("os_hash_value", sa.String),
 )
+NOT_DELETED = sa.text("status != 'deleted'")
+SORT_KEYS: dict[str, list[str | sa.TextClause]] = {
+    "created_at": ["created_at", "id"],
+    "updated_at": ["updated_at", "created_at", "id"],
+    "name": [sa.text("coalesce(name, '')"), "created_at", "id"],
+    "size": [sa.text("coalesce(size, -1)"), "created_at", "id"],
+    "status": ["status", "created_at", "id"],
+    "disk_format": [sa.text("coalesce(disk_format, '')"), "created_at", "id"],
+    "container_format": [sa.text("coalesce(container_format, '')"), "created_at", "id"],
+    "id": ["id"],
+}
+FILTERS = ("checksum", "os_hash_algo", "os_hash_value", "virtual_size", "min_disk", "min_ram", "protected", "hidden")
 STORES = sa.table("stores", sa.column("image_id", sa.String), sa.column("store", sa.String))
 
 
@@ -62,6 +74,19 @@ def upgrade() -> None:
     )
     op.create_index("stores_by_store", "stores", ["store", "image_id"])
     _fill(op.get_bind())
+    op.create_index("properties_by_value", "properties", ["name", sa.text("substr(value, 1, 255)"), "image_id"])
+    op.drop_index("images_by_status", "images")
+    for key, columns in SORT_KEYS.items():
+        if key != "id":
+            _partial(f"images_by_{key}", columns)
+        _partial(f"images_by_owner_and_{key}", ["owner", *columns])
+        _partial(f"images_by_visibility_and_{key}", ["visibility", *columns])
+    for name in FILTERS:
+        _partial(f"images_by_{name}", [name])
+
+
+def _partial(name: str, columns: list[str | sa.TextClause]) -> None:
+    op.create_index(name, "images", columns, sqlite_where=NOT_DELETED, postgresql_where=NOT_DELETED)
 
 
 def _fill(connection: sa.Connection) -> None:

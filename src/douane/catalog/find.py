@@ -1,0 +1,126 @@
+"""Find images: the filters, the order and the pages of the Image API.
+
+A query is answered in one of two ways. If a filter matches few images, those are read and sorted. Otherwise each part
+of the view is read in the order of the query, from an index, until the page is full, and the parts are merged. So the
+time depends on the page and not on the catalog, except for filters that match many images each, but few together.
+"""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, union_all
+
+from douane.errors import BadValue
+
+from . import rows, values, views
+from .conditions import conditions
+from .database import Database
+from .query import ImageQuery, SortKey
+from .records import Image
+from .schema import NOT_DELETED, SORT_KEYS, images
+
+FEW = 1000
+"""So many images are read and sorted in about 2 ms."""
+
+
+class Find:
+    """The query of images; a part of :class:`~douane.catalog.Catalog`."""
+
+    _database: Database
+
+    def find_images(self, query: ImageQuery) -> list[Image]:
+        """The images that match, in the order of the query, at most `limit`.
+
+        Raises BadValue: for a value that no image can have, an unknown field, or a marker that names no image of the
+        view.
+        """
+        keys = sort_keys(query)
+        limit = values.optional_number("the limit", query.limit)
+        filters = conditions(query)
+        parts = views.parts(query)
+        with self._database.read() as connection:
+            after = [] if query.marker is None else _after(keys, _marker(connection, query, keys))
+            plain = [each.plain for each in filters]
+            few = _few(connection, [each.selective for each in filters if each.selective is not None])
+            if few is not None:
+                parts, plain = [or_(false(), *parts)], [*plain, images.c.id.in_(few)]
+                after = [or_(*after)] if after else []
+            scans = [
+                _scan([part, *plain, *start], keys, limit)
+                for part in parts
+                for start in ([[each] for each in after] if query.marker is not None else [[]])
+            ]
+            ids = _merged(connection, scans, keys, limit)
+            page = {image.id: image for image in rows.images_where(connection, images.c.id.in_(ids))} if ids else {}
+            return [page[image_id] for image_id in ids]
+
+
+class Key(NamedTuple):
+    """A sort key: its name, its expression and its direction."""
+
+    name: str
+    expression: ColumnElement[Any]
+    descending: bool
+
+    def ordered(self, expression: ColumnElement[Any] | None = None) -> ColumnElement[Any]:
+        """The expression, or another for it, as a part of ORDER BY."""
+        by = self.expression if expression is None else expression
+        return by.desc() if self.descending else by.asc()
+
+
+def sort_keys(query: ImageQuery) -> list[Key]:
+    """The keys of the query and those that decide between equal images; the id is the last. Raises BadValue."""
+    keys = list(query.sort) or [SortKey("created_at")]
+    ties = keys[0].descending if len(keys) == 1 else True
+    sorted_by: dict[str, Key] = {}
+    for key in (*keys, SortKey("created_at", ties), SortKey("id", ties)):
+        name = values.one_of("a sort key", key.field, SORT_KEYS)
+        if name in sorted_by:
+            continue
+        sorted_by[name] = Key(name, SORT_KEYS[name], values.flag("the direction", key.descending))
+        if name == "id":
+            break
+    return list(sorted_by.values())
+
+
+def _few(connection: Connection, selective: list[ColumnElement[bool]]) -> list[str] | None:
+    """The ids for which the first selective filter holds; None if each filter matches many."""
+    for each in selective:
+        ids = connection.execute(select(images.c.id).where(NOT_DELETED, each).limit(FEW + 1)).scalars().all()
+        if len(ids) <= FEW:
+            return list(ids)
+    return None
+
+
+def _marker(connection: Connection, query: ImageQuery, keys: list[Key]) -> list[Any]:
+    """The values of the sort keys of the marker."""
+    marker = values.text("the marker", query.marker)
+    matching = select(*(key.expression for key in keys)).where(images.c.id == marker, NOT_DELETED)
+    row = connection.execute(matching.where(views.may_be_marker(query))).first()
+    if row is None:
+        raise BadValue(f"the marker {marker!r:.80} is no image that is listed here")
+    return list(row)
+
+
+def _after(keys: list[Key], marker: list[Any]) -> list[ColumnElement[bool]]:
+    """The images after the marker, as ranges that do not overlap and that an index serves: equal in all keys up to one,
+    and beyond in that."""
+    ranges = []
+    for n, key in enumerate(keys):
+        equal = [other.expression == value for other, value in zip(keys[:n], marker, strict=False)]
+        beyond = key.expression < marker[n] if key.descending else key.expression > marker[n]
+        ranges.append(and_(*equal, beyond))
+    return ranges
+
+
+def _scan(where: list[ColumnElement[bool]], keys: list[Key], limit: int | None) -> Any:
+    columns = [key.expression.label(key.name) for key in keys]
+    scan = select(*columns).where(NOT_DELETED, *where).order_by(*(key.ordered() for key in keys))
+    return select(scan.limit(limit).subquery())
+
+
+def _merged(connection: Connection, scans: list[Any], keys: list[Key], limit: int | None) -> list[str]:
+    if not scans or limit == 0:
+        return []
+    merged = union_all(*scans).subquery()
+    page = select(merged.c.id).order_by(*(key.ordered(merged.c[key.name]) for key in keys)).limit(limit)
+    return list(connection.execute(page).scalars())

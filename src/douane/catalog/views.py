@@ -1,0 +1,62 @@
+"""What a query's view sees, as parts that do not overlap, and that an index reads in the order of the query."""
+
+from sqlalchemy import ColumnElement, and_, or_, select, true
+
+from . import values
+from .fields import VISIBILITIES
+from .query import ImageQuery
+from .schema import images, members
+
+_OPEN = ("public", "community")
+
+
+def parts(query: ImageQuery) -> list[ColumnElement[bool]]:
+    """The conditions of the parts: an image that the query may list is in one of them. Raises BadValue."""
+    asked = query.visibility
+    if asked is not None:
+        values.one_of("the visibility", asked, ("all", *VISIBILITIES))
+    values.one_of("the member status", query.member_status, ("all", "pending", "accepted", "rejected"))
+    mine = None if query.project is None else images.c.owner == values.text("the project", query.project)
+    if query.everything:
+        return _everything(query, mine)
+    shown = ("public",) if asked is None else _OPEN if asked == "all" else (asked,)
+    others = true() if mine is None else images.c.owner.is_distinct_from(query.project)
+    seen: list[ColumnElement[bool]] = []
+    if mine is not None:
+        seen.append(mine if asked in (None, "all") else and_(mine, images.c.visibility == asked))
+    seen += [and_(images.c.visibility == each, others) for each in shown if each in _OPEN]
+    if mine is not None and asked in (None, "all", "shared"):
+        seen.append(and_(_shared_with(query), images.c.visibility.concat("") == "shared", others))
+    return seen
+
+
+def _everything(query: ImageQuery, mine: ColumnElement[bool] | None) -> list[ColumnElement[bool]]:
+    owners = query.text.get("owner", ())
+    if query.visibility in (None, "all"):
+        # Written without an index: those of visibility and owner are not in the order of the query here.
+        listed = images.c.visibility.concat("") != "community"
+        if mine is not None:
+            listed = or_(listed, mine)
+        rest = true() if query.visibility == "all" else listed
+    else:
+        rest = images.c.visibility == query.visibility
+    if len(owners) == 1:
+        return [and_(images.c.owner == owners[0], rest)]
+    return [rest]
+
+
+def may_be_marker(query: ImageQuery) -> ColumnElement[bool]:
+    """The images that the view sees if it knows their ids."""
+    if query.everything:
+        return true()
+    if query.project is None:
+        return images.c.visibility.in_(_OPEN)
+    shared = and_(_shared_with(query, any_status=True), images.c.visibility == "shared")
+    return or_(images.c.visibility.in_(_OPEN), images.c.owner == query.project, shared)
+
+
+def _shared_with(query: ImageQuery, *, any_status: bool = False) -> ColumnElement[bool]:
+    memberships = select(members.c.image_id).where(members.c.project == query.project)
+    if query.member_status != "all" and not any_status:
+        memberships = memberships.where(members.c.status == query.member_status)
+    return images.c.id.in_(memberships)
