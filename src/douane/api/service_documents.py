@@ -18,9 +18,9 @@ PREFIXES = frozenset({"v2", *VERSIONS})
 STORE_PROPERTIES: dict[str, tuple[str, ...]] = {
     "file": ("data_dir", "chunk_size", "thin_provisioning"),
     "rbd": ("chunk_size", "pool", "thin_provisioning", "fsid"),
-    "s3": ("bucket", "endpoint", "region", "chunk_size"),
+    "s3": ("bucket", "region", "chunk_size"),
 }
-"""What an administrator sees of a store. Credentials are in none of these."""
+"""What an administrator sees of a store. No credentials: an endpoint is left out, because its URL may hold some."""
 MEBIBYTE = 1 << 20
 UNLIMITED = -1
 

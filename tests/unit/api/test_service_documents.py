@@ -37,6 +37,7 @@ RBD = StoreInfo(
     properties={"pool": "images", "fsid": "f", "user": "admin", "key": "secret"},
 )
 FILE = StoreInfo(id="a-file", type="file", is_default=True, properties={"data_dir": "/srv/store"})
+S3 = StoreInfo(id="s3", type="s3", properties={"bucket": "b", "endpoint": "https://key:secret@s3.test"})
 WEB = StoreInfo(id="web", type="http", is_read_only=True, properties={"password": "secret"})
 
 
@@ -57,13 +58,14 @@ def test_a_weight_comes_before_the_name() -> None:
 
 
 def test_the_detail_of_a_store_has_no_credentials() -> None:
-    stores = stores_document([RBD, FILE, WEB], detail=True)["stores"]
+    stores = stores_document([RBD, FILE, S3, WEB], detail=True)["stores"]
     assert [store["properties"] for store in stores] == [
         {"data_dir": "/srv/store"},
         {"pool": "images", "fsid": "f"},
+        {"bucket": "b"},
         {},
     ]
-    assert [(store["type"], store["weight"]) for store in stores] == [("file", 0), ("rbd", 0), ("http", 0)]
+    assert [(store["type"], store["weight"]) for store in stores] == [("file", 0), ("rbd", 0), ("s3", 0), ("http", 0)]
 
 
 def test_usage_is_in_mebibytes() -> None:
