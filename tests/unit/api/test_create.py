@@ -7,12 +7,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from douane.api.create import NewImage, read_new_image, read_store_header
+from douane.api.documents import image_document
 from douane.api.errors import HttpError
 from douane.api.image_fields import ImageRules, SiteProperty
 from douane.api.rights import make_identity
+from douane.api.schemas import image_schema
+from douane.catalog import Catalog
 from douane.catalog.query import Quotas
+from support.json_schema import violations
 
 TENANT = make_identity("u1", "p1", ["member", "reader"])
 ADMIN = make_identity("u0", "p0", ["admin"])
@@ -129,3 +135,42 @@ def test_the_header_for_a_store(value: str | None, store: str | None) -> None:
 def test_a_header_that_names_no_store(value: str) -> None:
     with pytest.raises(HttpError, match="not the name of a store"):
         read_store_header(value)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.uuids().map(str) | TEXT,
+        "name": st.none() | TEXT,
+        "visibility": st.sampled_from(["private", "shared", "community", "public"]),
+        "protected": st.booleans(),
+        "os_hidden": st.booleans(),
+        "min_disk": st.integers(-1, 2**31),
+        "disk_format": st.sampled_from([None, "raw", "floppy"]),
+        "tags": st.lists(TEXT, max_size=3),
+    },
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(fields=FIELDS, properties=st.dictionaries(TEXT, TEXT, max_size=3))
+def test_the_catalog_keeps_every_image_that_is_read(
+    catalog: Catalog, fields: dict[str, Any], properties: dict[str, str]
+) -> None:
+    try:
+        new = create({**properties, **fields}, ADMIN)
+    except HttpError as error:
+        assert error.status in (400, 403, 413)
+        return
+    values = {
+        name: getattr(new, name)
+        for name in new.__struct_fields__
+        if name not in ("id", "os_hidden", "dropped", "store")
+    }
+    image = catalog.create_image(image_id=new.id, hidden=new.os_hidden, **values)
+    document = image_document(image)
+    assert list(violations(document, image_schema(RULES))) == []
+    expected = {name: value for name, value in {**properties, **fields}.items() if name != "tags"}
+    assert {name: document[name] for name in expected} == expected
+    assert set(document["tags"]) == set(fields.get("tags", []))

@@ -7,12 +7,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from douane.api.errors import HttpError
 from douane.api.filters import read_image_list, split_list
 from douane.api.rights import make_identity
+from douane.catalog import Catalog, Image
 from douane.catalog.query import ImageQuery, SortKey, TimeBound
 
 TENANT = make_identity("u", "p1", ["reader"])
@@ -236,3 +237,32 @@ def test_an_offset_of_time_is_turned_into_utc() -> None:
     zone = query("created_at=2026-01-02T00:00:00-05:30").times[0].time
     assert zone == datetime(2026, 1, 2, 5, 30, tzinfo=UTC)
     assert zone.utcoffset() == timedelta(0)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(fields=QUERIES.filter(lambda fields: "marker" not in fields))
+def test_the_catalog_answers_any_query_that_is_read(catalog: Catalog, fields: dict[str, Any]) -> None:
+    written = read_image_list(urlencode(write(fields)), ADMIN).query
+    assert catalog.find_images(written) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["id=x", "id=in:x,,y", "status=killed", "status=", "owner=", "size_min=9223372036854775807", "name=" + "x" * 9000],
+)
+def test_a_value_that_no_image_has_matches_nothing(catalog: Catalog, image: Image, text: str) -> None:
+    assert catalog.find_images(read_image_list(text, ADMIN).query) == []
+    assert catalog.find_images(read_image_list("", ADMIN).query) == [image]
+
+
+def test_the_links_lead_through_all_pages(catalog: Catalog) -> None:
+    names = {catalog.create_image(name=f"image {index}", owner="p1", tags=["é&"]).id for index in range(5)}
+    link: str | None = "/v2/images?limit=2&sort=name:asc&tag=%C3%A9%26"
+    pages = []
+    while link is not None:
+        page = read_image_list(urlsplit(link).query, TENANT)
+        ids = [image.id for image in catalog.find_images(page.query)]
+        pages.append(ids)
+        link = page.next(ids)
+    assert [len(ids) for ids in pages] == [2, 2, 1]
+    assert {image_id for ids in pages for image_id in ids} == names
