@@ -27,6 +27,9 @@ log = logging.getLogger("douane")
 CHECK_SECONDS = 5.0
 """How often a waiting run is checked: do its plugins still live, and is its plan still served?"""
 
+CHECK_IDLE_SECONDS = 0.5
+"""How often processes between two images (`reuse`) are measured: one that an image took over could write files."""
+
 
 class Job:
     """One image to be inspected. A worker sets `ended`; then `report` or `error` is there."""
@@ -107,7 +110,7 @@ class Workers:
                 warm = self._ready(warm, pool)
                 pool.check()
                 try:
-                    job = self._jobs.get(timeout=CHECK_SECONDS)
+                    job = self._jobs.get(timeout=CHECK_IDLE_SECONDS if len(pool) else CHECK_SECONDS)
                 except queue.Empty:
                     continue
                 if job is None:

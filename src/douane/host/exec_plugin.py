@@ -9,7 +9,7 @@ from douane.errors import PlanError
 from douane.plan.resolve import ResolvedPlugin
 from douane.stream.ring import Ring
 
-from .advice import with_advice
+from .advice import not_advice, with_advice
 from .base import Supplies
 from .events import PluginReady
 from .failure import describe_exit
@@ -79,7 +79,12 @@ class ExecPlugin(SandboxedPlugin):
         self._log.close()
         reason = clean(self._log.first_line.get("stderr"))
         if not self.ready:
-            self.fail("failed", "plugin-died", "could not be started", f"{describe_exit(code)}; {self._log.reason()}")
+            self.fail(
+                "failed",
+                "plugin-died",
+                "could not be started",
+                f"{describe_exit(code)}; {not_advice(self._log.reason())}",
+            )
         elif code == ACCEPTS:
             self._finish("accepted", None, None)
         elif code in (self.spec.refuse or REFUSES):

@@ -56,7 +56,7 @@ class ParkedProcess:
 
     def is_fit(self) -> bool:
         """True if the process has said that it is idle, and has no more threads and processes than when it was loaded.
-        Its memory is within its bound.
+        Its memory and its temporary files are within their bounds.
 
         What it printed meanwhile is dropped: its image has been answered.
         """
@@ -75,6 +75,9 @@ class ParkedProcess:
                     return False
                 time.sleep(_PAUSE_S)  # a thread that was joined is still on its way out of the kernel
         except Violation:
+            return False
+        folder = self.process.temporary()
+        if folder is not None and folder.is_over:
             return False
         self._empty_scratch()
         return self._drop_output() and self.process.poll() is None

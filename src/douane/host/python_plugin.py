@@ -19,7 +19,7 @@ from douane.stream.temp_files import ScratchFiles
 from douane_plugin import wire
 
 from . import decoding, messages
-from .advice import advise, with_advice
+from .advice import advise, not_advice, with_advice
 from .base import Supplies
 from .broker import Broker
 from .conversation import LEVELS, Conversation, Phase, Unusable, check_level, judge_failure
@@ -267,7 +267,7 @@ class PythonPlugin(SandboxedPlugin):
     def _last_words(self) -> str:
         """What a process that ended before it was loaded wrote about the reason."""
         self._log.close()
-        words = self._log.reason()
+        words = not_advice(self._log.reason())
         return f": {words:.300}" if words else ""
 
     def _on_lingering(self) -> None:

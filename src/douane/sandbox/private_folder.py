@@ -48,6 +48,9 @@ class FolderUsage(msgspec.Struct, frozen=True):
     is_disk_short: bool = False
     """Little room is left on the file system, and more than the folder's bound has gone since the folder was made."""
 
+    is_over: bool = False
+    """It has more than its bounds allow, or the disk is short."""
+
 
 class PrivateFolder:
     """A folder of the user `uid` (None: of this user), locked (flock(2)) as long as its engine lives.
@@ -86,7 +89,8 @@ class PrivateFolder:
         room = _room(self._fd)
         is_short = room.is_short or (self._is_in_memory and _memory().is_short)
         is_short &= self._room.free - room.free > self._bytes
-        self._last = FolderUsage(usage.bytes, usage.files, is_short)
+        is_over = is_short or usage.bytes > self._bytes or usage.files > self._files
+        self._last = FolderUsage(usage.bytes, usage.files, is_short, is_over)
         self._next = time.monotonic() + _REST * (time.monotonic() - begin)
         return self._last
 

@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,33 @@ def test_warnings_and_log_lines_are_those_of_the_image(host: Host) -> None:
     counts = [len(host.inspect(image).verdicts[0].warnings) for image in (b"warn", b"none", b"warn")]
     assert counts == [1, 0, 1]
     assert [line for line in host.log if line.startswith("saw")] == ["saw 4 bytes"] * 3
+
+
+def test_a_process_that_writes_files_between_images_ends(host: Host) -> None:
+    host.config.write_text(plan_of("keeping:Keeping", reuse=9, scratch="1MiB"))
+    first = process_of(host.inspect(b"first"))
+    host.pool.check()
+    ends = [os.pidfd_open(pid) for pid in host.idle()]
+    [(_, parked)] = host.pool._idle
+    folder = parked.process._folder
+    assert folder is not None
+    Path(folder.path, "file").write_bytes(bytes(2 << 20))
+    wait_until_measured(parked)
+    host.pool.check()
+    assert host.idle() == []
+    assert wait_for_end(ends)
+    assert process_of(host.inspect(b"second")) != first
+
+
+def wait_until_measured(parked: ParkedProcess) -> None:
+    """The folder is not measured all the time."""
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        usage = parked.process.temporary()
+        assert usage is not None
+        if usage.bytes:
+            return
+    raise AssertionError("the file is not measured")
 
 
 def test_a_process_that_is_killed_between_images_is_replaced(host: Host) -> None:
