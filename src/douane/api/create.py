@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -93,6 +94,19 @@ def read_new_image(body: bytes, identity: Identity, rules: ImageRules, *, store:
         store=read_store_header(store),
         **cast(dict[str, Any], values),
     )
+
+
+def created_headers(image_id: str, methods: Sequence[str], store_ids: Sequence[str]) -> dict[str, str]:
+    """The headers of the answer: openstacksdk refuses `use_import` if the methods do not list it.
+
+    A header without a value is left out, as Glance does.
+    """
+    headers = {
+        "Location": f"/v2/images/{image_id}",
+        "OpenStack-image-import-methods": ",".join(methods),
+        "OpenStack-image-store-ids": ",".join(store_ids),
+    }
+    return {name: value for name, value in headers.items() if value}
 
 
 def read_store_header(value: str | None) -> str | None:

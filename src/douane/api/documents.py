@@ -154,6 +154,11 @@ def task_list_document(documents: Iterable[Document]) -> Document:
     return {"tasks": list(documents), "schema": "/v2/schemas/tasks"}
 
 
+def location_list_document(locations: Iterable[tuple[str, str]]) -> list[Document]:
+    """Where the bytes are, for services (no. 29): pairs of a URL and the id of its store."""
+    return [{"url": url, "metadata": {"store": store}} for url, store in locations]
+
+
 def time_text(time: str) -> str:
     """A time of the catalog with whole seconds, as Glance shows times."""
     return time[:19] + "Z"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from douane.api.create import NewImage, read_new_image, read_store_header
+from douane.api.create import NewImage, created_headers, read_new_image, read_store_header
 from douane.api.documents import image_document
 from douane.api.errors import HttpError
 from douane.api.image_fields import ImageRules, SiteProperty
@@ -171,3 +171,12 @@ def test_the_catalog_keeps_every_image_that_is_read(
     expected = {name: value for name, value in {**properties, **fields}.items() if name not in ("tags", "id")}
     assert {name: document[name] for name in expected} == expected
     assert set(document["tags"]) == set(fields.get("tags", []))
+
+
+def test_the_answer_says_what_can_come_next() -> None:
+    assert created_headers("i1", ["glance-direct", "web-download"], ["a", "b"]) == {
+        "Location": "/v2/images/i1",
+        "OpenStack-image-import-methods": "glance-direct,web-download",
+        "OpenStack-image-store-ids": "a,b",
+    }
+    assert "OpenStack-image-import-methods" not in created_headers("i1", [], ["a"])

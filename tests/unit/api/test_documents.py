@@ -12,6 +12,7 @@ from douane.api.documents import (
     ImageView,
     image_document,
     image_list_document,
+    location_list_document,
     member_document,
     member_list_document,
     task_document,
@@ -211,3 +212,9 @@ def test_the_list_of_all_tasks_has_no_input_and_no_result(task: Task) -> None:
 
 def test_a_task_that_registers_a_location(task: Task) -> None:
     assert task_stub(msgspec.structs.replace(task, method="location-import"))["type"] == "location_import"
+
+
+def test_locations_name_their_stores() -> None:
+    assert location_list_document([("rbd://f/p/i/snap", "ceph")]) == [
+        {"url": "rbd://f/p/i/snap", "metadata": {"store": "ceph"}}
+    ]
