@@ -108,7 +108,7 @@ def _by_failure(outcome: Outcome) -> Fault:
         return Fault("reads-undeclared", line, message)
     if outcome.origin == "_runtime:_transform" and error == "ValueError":
         return Fault("unchanged-misused", "yield", "it called image.unchanged() and then yielded bytes")
-    if outcome.origin in ("_runtime:_transform", "_runtime:_properties"):
+    if outcome.origin in ("_runtime:_transform", "_answer:inspected_properties"):
         return Fault("wrong-return", line, message)
     if outcome.origin == "_runtime:_finish" or contract == "_json":
         return Fault("bad-properties", error, message)
