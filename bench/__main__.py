@@ -13,6 +13,7 @@ from douane.engine import DouaneError
 
 from . import (
     bytes_to_disk,
+    catalog_queries,
     early_refusal,
     engine_memory,
     examination_speed,
@@ -44,6 +45,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "qcow2": qcow2_to_raw.measure,
     "written": bytes_to_disk.measure,
     "kill": kill_engine.measure,
+    "catalog": catalog_queries.measure,
 }
 ONLY_WHEN_NAMED: dict[str, Callable[[Settings], list[Row]]] = {"glance": glance_upload.measure}
 """Measurements that need more than `make bench` installs."""

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, get_args
 
-from sqlalchemy import ColumnElement, and_, case, exists, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, literal_column, or_, select
 
 from douane.errors import BadValue
 
 from . import values
 from .query import ImageQuery, NumberField, TextField, TimeBound
-from .schema import SORT_KEYS, VALUE_START, images, properties, tags
+from .schema import NOT_DELETED, SORT_KEYS, VALUE_START, images, properties, tags
 
 LIMIT = 128
 """Conditions and values of lists in one query."""
@@ -23,13 +23,18 @@ LIMIT = 128
 _NUMBERS: tuple[str, ...] = get_args(NumberField)
 _TEXTS: tuple[str, ...] = get_args(TextField)
 _PREFIX = 255
+_ORDERED = frozenset({"name", "status", "disk_format", "container_format"})
 
 
 class Condition(NamedTuple):
-    """A condition on the row of an image: without an index, and with one, or None where none would help."""
+    """A filter: as a condition on the row of an image, for which no index is used; and as the ids of the images that
+    match, from an index and so that a limit ends the reading early, or None where no index would help. The ids may name
+    further images."""
 
     plain: ColumnElement[bool]
-    selective: ColumnElement[bool] | None
+    selective: Select[tuple[str]] | None
+    ordered: ColumnElement[bool] | None = None
+    """The condition where an index has the images that match in the order of their creation."""
 
 
 def conditions(query: ImageQuery) -> list[Condition]:
@@ -46,24 +51,27 @@ def _texts(query: ImageQuery) -> Iterator[Condition]:
         values.one_of("a filter", name, _TEXTS)
         wanted = [values.text(f"the filter {name}", value, values.VALUE_LIMIT, empty=True) for value in allowed]
         column = images.c[name]
-        # A missing name sorts like an empty one, and is none.
         key = SORT_KEYS.get(name, column)
-        yield Condition(_unindexed_text(column).in_(wanted), and_(key.in_(wanted), column.is_not(None)))
+        yield Condition(
+            _unindexed_text(column).in_(wanted),
+            _ids(key.in_(wanted)),
+            key == wanted[0] if name in _ORDERED and len(wanted) == 1 and wanted != [""] else None,
+        )
 
 
 def _numbers(query: ImageQuery) -> Iterator[Condition]:
     for name, number in query.equal.items():
         column, key = _number_column(name)
         value = values.number(f"the filter {name}", number)
-        yield Condition(_unindexed_number(column) == value, key == value)
+        yield Condition(_unindexed_number(column) == value, _ids(key == value))
     for name, number in query.at_least.items():
         column, key = _number_column(name)
         value = values.number(f"the filter {name}_min", number)
-        yield Condition(_unindexed_number(column) >= value, key >= value)
+        yield Condition(_unindexed_number(column) >= value, _ids(key >= value))
     for name, number in query.at_most.items():
         column, key = _number_column(name)
         value = values.number(f"the filter {name}_max", number)
-        yield Condition(_unindexed_number(column) <= value, and_(key <= value, column.is_not(None)))
+        yield Condition(_unindexed_number(column) <= value, _ids(key <= value, key >= 0))
 
 
 def _number_column(name: str) -> tuple[ColumnElement[int], ColumnElement[int]]:
@@ -76,7 +84,7 @@ def _time(bound: TimeBound) -> Condition:
     if not isinstance(bound.time, datetime) or bound.time.tzinfo is None:
         raise BadValue(f"the filter {bound.field} must be a time with its zone")
     column = images.c[bound.field]
-    return Condition(_compared(_unindexed_text(column), bound), _compared(column, bound))
+    return Condition(_compared(_unindexed_text(column), bound), _ids(_compared(column, bound)))
 
 
 def _compared(column: ColumnElement[str], bound: TimeBound) -> ColumnElement[bool]:
@@ -111,7 +119,7 @@ def _flags(query: ImageQuery) -> Iterator[Condition]:
             column = images.c[name]
             wanted: ColumnElement[int] = literal_column("1" if values.flag(f"the filter {name}", flag) else "0")
             number = case((column.is_(True), literal_column("1")), else_=literal_column("0"))
-            yield Condition(number == wanted, column.is_(True) if flag else None)
+            yield Condition(number == wanted, _ids(column.is_(True)) if flag else None)
 
 
 def _rows(query: ImageQuery) -> Iterator[Condition]:
@@ -119,7 +127,7 @@ def _rows(query: ImageQuery) -> Iterator[Condition]:
     for tag in query.tags:
         wanted = values.text("a tag", tag, values.VALUE_LIMIT, empty=True)
         has_tag = exists().where(tags.c.image_id == images.c.id, tags.c.tag == wanted)
-        yield Condition(has_tag, images.c.id.in_(select(tags.c.image_id).where(tags.c.tag == wanted)))
+        yield Condition(has_tag, select(tags.c.image_id).where(tags.c.tag == wanted))
     hiding = properties.alias("hiding")
     for name, value in query.properties.items():
         values.text("the name of a property", name, values.VALUE_LIMIT, empty=True)
@@ -134,8 +142,13 @@ def _rows(query: ImageQuery) -> Iterator[Condition]:
         start = value[:_PREFIX]
         yield Condition(
             exists().where(properties.c.image_id == images.c.id, same, shown),
-            images.c.id.in_(select(properties.c.image_id).where(VALUE_START.in_([start]), same, shown)),
+            # Without the value itself, which SQLite would put into the expression and then not know the index.
+            select(properties.c.image_id).where(properties.c.name == name, VALUE_START.in_([start])),
         )
+
+
+def _ids(*where: ColumnElement[bool]) -> Select[tuple[str]]:
+    return select(images.c.id.label("image_id")).where(NOT_DELETED, *where)
 
 
 def _unindexed_text(column: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -1,6 +1,6 @@
 """What a query's view sees, as parts that do not overlap, and that an index reads in the order of the query."""
 
-from sqlalchemy import ColumnElement, and_, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, true
 
 from . import values
 from .fields import VISIBILITIES
@@ -10,8 +10,11 @@ from .schema import images, members
 _OPEN = ("public", "community")
 
 
-def parts(query: ImageQuery) -> list[ColumnElement[bool]]:
-    """The conditions of the parts: an image that the query may list is in one of them. Raises BadValue."""
+def parts(query: ImageQuery, *, many_memberships: bool) -> list[ColumnElement[bool]]:
+    """The conditions of the parts: an image that the query may list is in one of them. Raises BadValue.
+
+    Images that are shared with the project are read from its memberships, or if those are many, in the query's order.
+    """
     asked = query.visibility
     if asked is not None:
         values.one_of("the visibility", asked, ("all", *VISIBILITIES))
@@ -26,7 +29,9 @@ def parts(query: ImageQuery) -> list[ColumnElement[bool]]:
         seen.append(mine if asked in (None, "all") else and_(mine, images.c.visibility == asked))
     seen += [and_(images.c.visibility == each, others) for each in shown if each in _OPEN]
     if mine is not None and asked in (None, "all", "shared"):
-        seen.append(and_(_shared_with(query), images.c.visibility.concat("") == "shared", others))
+        visibility = images.c.visibility if many_memberships else images.c.visibility.concat("")
+        shared = _shared_with(query) if many_memberships else images.c.id.in_(memberships(query))
+        seen.append(and_(shared, visibility == "shared", others))
     return seen
 
 
@@ -55,8 +60,14 @@ def may_be_marker(query: ImageQuery) -> ColumnElement[bool]:
     return or_(images.c.visibility.in_(_OPEN), images.c.owner == query.project, shared)
 
 
+def memberships(query: ImageQuery) -> Select[tuple[str]]:
+    """The images that the project is a member of, with an answer that the query asks for."""
+    mine = select(members.c.image_id).where(members.c.project == query.project)
+    return mine if query.member_status == "all" else mine.where(members.c.status == query.member_status)
+
+
 def _shared_with(query: ImageQuery, *, any_status: bool = False) -> ColumnElement[bool]:
-    memberships = select(members.c.image_id).where(members.c.project == query.project)
+    member = and_(members.c.image_id == images.c.id, members.c.project == query.project)
     if query.member_status != "all" and not any_status:
-        memberships = memberships.where(members.c.status == query.member_status)
-    return images.c.id.in_(memberships)
+        member = and_(member, members.c.status == query.member_status)
+    return exists().where(member)

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, inspect
 from douane.catalog import Catalog, database
 from douane.catalog.database import Database
 from douane.catalog.migrate import MIGRATIONS, upgrade
+from douane.catalog.query import ImageQuery
 from douane.catalog.schema import metadata
 from douane.errors import CatalogError
 from support.catalog import begin, make_ready
@@ -90,7 +91,12 @@ def test_catalogs_of_all_earlier_releases_open_with_their_content(tmp_path: Path
         assert (images["waiting"].code, images["waiting"].failed_stores) == ("virus", ["file"])
         assert images["in"].properties == {"mine": "1", "format.seen": "qcow2"}
         assert (images["in"].size, images["in"].digests) == (5, {"sha256": "ab" * 32})
-        assert {image.visibility for image in images.values()} == {"private"}
+        first = old.stem == "0001"
+        assert {image.visibility for image in images.values()} == {"private" if first else "shared"}
+        assert images["in"].tags == ([] if first else ["kept"])
+        assert [member.project for member in catalog.members(images["waiting"].id)] == ([] if first else ["you"])
+        newest = ImageQuery(everything=True, visibility="all", text={"os_hash_value": ("ab" * 32,)})
+        assert [image.name for image in catalog.find_images(newest)] == ["asleep", "in"]
         assert [image.stores for image in images.values()] == [[], [], ["file"], ["file"], []]
         (task,) = catalog.unfinished()
         assert (task.stores, task.owner, task.import_req) == (["file"], None, None)
@@ -237,4 +243,6 @@ def make_example(path: Path) -> None:
         for name in ("in", "asleep"):
             catalog.activate(make_ready(catalog, begin(catalog, ids[name])))
         catalog.deactivate(ids["asleep"])
+        catalog.add_tag(ids["in"], "kept")
+        catalog.add_member(ids["waiting"], "you")
         catalog.delete(ids["gone"])

@@ -161,6 +161,7 @@ thorough = settings(max_examples=400, deadline=None, suppress_health_check=[Heal
 def test_a_query_lists_what_a_plain_filter_lists(records: Records, query: ImageQuery, few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(find, "FEW", few)
+        patch.setattr(find, "FEW_MEMBERSHIPS", few)
         images = records.catalog.find_images(structs(query, limit=None))
     assert [image.id for image in images] == expected(records, query)
     by_id = {image.id: image for image in records.images}
@@ -173,6 +174,7 @@ def test_pages_have_every_image_once_in_order(records: Records, query: ImageQuer
     pages: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(find, "FEW", few)
+        patch.setattr(find, "FEW_MEMBERSHIPS", few)
         marker = None
         while page := records.catalog.find_images(structs(query, limit=limit, marker=marker)):
             assert len(page) <= limit
