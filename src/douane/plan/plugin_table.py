@@ -89,7 +89,7 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
         key = path.rstrip("`") or "it"
-        raise PlanError(f"{where}: {subject}: {key!r} is wrong: {reason[0].lower()}{reason[1:]}") from error
+        raise PlanError(f"{where}: {subject}: {key!r} is wrong: {_in_words(reason)}") from error
     paths = (raw.use, raw.python or "", *(raw.programs or ()), *raw.modules, *raw.grants.values())
     if any("\0" in text for text in paths):
         raise PlanError(f"{where}: {subject}: a path or command holds a NUL character")
@@ -99,6 +99,27 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
             "properties begin with it)"
         )
     return _complete(raw, f"{where}: {subject}", base)
+
+
+_KINDS = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "an integer",
+    "object": "a table",
+    "str": "a string",
+}
+
+
+def _in_words(reason: str) -> str:
+    """What msgspec says of a wrong type (``Expected `array | null`, got `int```), in the words of TOML."""
+
+    def kinds(match: re.Match[str]) -> str:
+        names = [_KINDS.get(name, name) for name in match[1].split(" | ") if name != "null"]  # TOML has no null
+        return " or ".join(names)
+
+    words = re.sub(r"`([a-z |]+)`", kinds, reason)
+    return words[0].lower() + words[1:]
 
 
 def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:

@@ -98,7 +98,10 @@ PLUGIN = '[[plugin]]\nname = "a"\nuse = "format"\n'
         (PLUGIN + "memory = '1KiB'\n", "plugin 'a': 'memory' is at least 32MiB"),
         (PLUGIN + "memory = 'lots'\n", "plugin 'a': 'memory' is a size"),
         (PLUGIN + "threads = 0\n", "plugin 'a': 'threads' is at least 1"),
-        (PLUGIN + "config = 3\n", "plugin 'a': 'config' is wrong"),
+        (PLUGIN + "config = 3\n", "plugin 'a': 'config' is wrong: expected a table, got an integer"),
+        (PLUGIN + "refuse = 10\n", "plugin 'a': 'refuse' is wrong: expected a list, got an integer"),
+        (PLUGIN + "threads = 'many'\n", "plugin 'a': 'threads' is wrong: expected an integer, got a string"),
+        (PLUGIN + "memory = true\n", "plugin 'a': 'memory' is wrong: expected an integer or a string, got"),
         (PLUGIN + "grants = { a = 1 }\n", "plugin 'a': 'grants"),
         (PLUGIN + "mode = 'audit'\non_error = 'reject'\n", "plugin 'a': mode = 'audit' never refuses"),
         (
