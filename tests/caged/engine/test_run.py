@@ -474,7 +474,11 @@ def test_an_unknown_contract_level_stops_the_start(run):
         (f"{PLUGINS}/good.py:Nothere", (), "there is no 'Nothere' in .*good.py; it has: .*Count, Digest"),
         (f"{PLUGINS}/gone.py:Gone", (), "gone.py cannot be read: No such file"),
         ("nosuchmodule:Thing", (), "there is no module 'nosuchmodule'"),
-        ("nosuchplugin", (), "no installed plugin 'nosuchplugin'; installed are: checksum, .*format, limits"),
+        (
+            "nosuchplugin",
+            (),
+            "no installed plugin 'nosuchplugin' in Douane's own interpreter; installed are: checksum, .*format, limits",
+        ),
         (f"{PLUGINS}/good.py", (), r"good.py' names a file and no class; write .*/good.py:CLASS"),
         ("checks/no-page.sh", (), "is a path; write exec:checks/no-page.sh if it is a program"),
         ("exec:/no/such/program", (), "there is no program '/no/such/program'"),

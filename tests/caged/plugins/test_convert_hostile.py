@@ -105,7 +105,7 @@ def test_all_transforms_in_one_run(tmp_path: Path, qemu_img: Any, tier: str) -> 
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
-def test_an_engine_that_is_killed_leaves_neither_a_process_nor_a_file(program: Program, tier: str) -> None:
+def test_an_engine_that_is_killed_leaves_no_process_and_no_file_after_the_next_run(program: Program, tier: str) -> None:
     plan = program.place / "plan.toml"
     plan.write_text(plan_of(config='to = "qcow2"'))
     words = ("check", "-", "-c", plan, "--sandbox", tier, "--disk-format", "raw", "--size", len(DISK))
@@ -119,3 +119,4 @@ def test_an_engine_that_is_killed_leaves_neither_a_process_nor_a_file(program: P
     engine.kill()
     engine.communicate()
     assert wait_for_end(processes), "a process outlived the engine"
+    program.clear_up(plan, tier)

@@ -228,7 +228,9 @@ def test_a_killed_qemu_img_is_a_failure(tmp_path: Path, qemu_img: Any, tier: str
 
 
 @pytest.mark.parametrize("tier", ["strict", "full"])
-def test_an_engine_killed_during_the_conversion_leaves_nothing(program: Program, qemu_img: Any, tier: str) -> None:
+def test_an_engine_killed_during_the_conversion_leaves_nothing_after_the_next_run(
+    program: Program, qemu_img: Any, tier: str
+) -> None:
     image, plan = program.place / "image", program.place / "plan.toml"
     image.write_bytes(large(qemu_img))
     plan.write_text(plan_of(config='to = "qcow2", always = true, compression = "zlib"'))
@@ -239,6 +241,7 @@ def test_an_engine_killed_during_the_conversion_leaves_nothing(program: Program,
     engine.kill()
     engine.communicate()
     assert wait_for_end(processes), "a process outlived the engine"
+    program.clear_up(plan, tier)
 
 
 def converting(engine: int) -> list[int]:

@@ -94,7 +94,7 @@ def test_a_tag_covers_every_byte_of_a_staged_file(tmp_path: Path) -> None:
     for _ in range(2):
         assert staged.has_tag(key, tag)
     assert not staged.has_tag(os.urandom(32), tag)
-    for changed in (data[:-1], data + b"\0", b"\1" + data[1:], data[:-1] + bytes([data[-1] ^ 1]), b""):
+    for changed in (data[:-1], data + b"\0", bytes([data[0] ^ 1]) + data[1:], data[:-1] + bytes([data[-1] ^ 1]), b""):
         assert not staged.has_tag(key, tag_of(key, changed))
     staged.close()
 
