@@ -107,7 +107,7 @@ def _field_change(action: Action, name: str, value: Any, is_v20: bool, rules: Im
         raise conflict(f"The image already has the attribute '{name}'; use 'replace'.")
     if name == "tags":
         return SetTags(tuple(check_tags(value, rules.quotas)))
-    return SetField(COLUMNS.get(name, name), check_value(name, value, rules))  # type: ignore[arg-type]
+    return SetField(COLUMNS.get(name, name), check_value(name, value, rules))  # type: ignore[arg-type]  # check_value refuses names that are no fields
 
 
 def _v20_action(operation: dict[str, Any]) -> tuple[Action, Any]:

@@ -49,13 +49,13 @@ def conditions(query: ImageQuery) -> list[Condition]:
 def _texts(query: ImageQuery) -> Iterator[Condition]:
     for name, allowed in query.text.items():
         values.one_of("a filter", name, _TEXTS)
-        wanted = [values.text(f"the filter {name}", value, values.VALUE_LIMIT, empty=True) for value in allowed]
+        texts = [values.text(f"the filter {name}", value, values.VALUE_LIMIT, empty=True) for value in allowed]
         column = images.c[name]
         key = SORT_KEYS.get(name, column)
         yield Condition(
-            _unindexed_text(column).in_(wanted),
-            _ids(key.in_(wanted)),
-            key == wanted[0] if name in _ORDERED and len(wanted) == 1 and wanted != [""] else None,
+            _unindexed_text(column).in_(texts),
+            _ids(key.in_(texts)),
+            key == texts[0] if name in _ORDERED and len(texts) == 1 and texts != [""] else None,
         )
 
 
@@ -125,9 +125,9 @@ def _flags(query: ImageQuery) -> Iterator[Condition]:
 def _rows(query: ImageQuery) -> Iterator[Condition]:
     """Conditions on the rows of other tables."""
     for tag in query.tags:
-        wanted = values.text("a tag", tag, values.VALUE_LIMIT, empty=True)
-        has_tag = exists().where(tags.c.image_id == images.c.id, tags.c.tag == wanted)
-        yield Condition(has_tag, select(tags.c.image_id).where(tags.c.tag == wanted))
+        text = values.text("a tag", tag, values.VALUE_LIMIT, empty=True)
+        has_tag = exists().where(tags.c.image_id == images.c.id, tags.c.tag == text)
+        yield Condition(has_tag, select(tags.c.image_id).where(tags.c.tag == text))
     hiding = properties.alias("hiding")
     for name, value in query.properties.items():
         values.text("the name of a property", name, values.VALUE_LIMIT, empty=True)

@@ -138,10 +138,10 @@ class Broker:
     def _close_all(self) -> None:
         with self._lock:  # after this, `_post` closes what it is given
             self._is_closing = True
-            made = list(self._made)
+            connections = list(self._made)
             os.close(self._wake_fd)
-        for each in made:
-            _discard(each.result)
+        for connection in connections:
+            _discard(connection.result)
         self._selector.close()
         for end in self._ours:
             end.close()

@@ -24,7 +24,7 @@ class _End:
         connection.setblocking(False)
         self.socket = connection
         self.fd = connection.fileno()
-        self.other: _End = self
+        self.peer: _End = self
         self.unsent = memoryview(b"")
         self.has_ended = False
         """It sends no more bytes."""
@@ -38,19 +38,19 @@ class _End:
     @property
     def events(self) -> int:
         """The epoll events to wait for; a hang-up is reported in any case."""
-        reads = not self.has_ended and not self.other.unsent
+        reads = not self.has_ended and not self.peer.unsent
         return (select.EPOLLIN if reads else 0) | (select.EPOLLOUT if self.unsent else 0)
 
     def receive(self) -> bool:
         """Take what it has sent, if the other end has taken all before; False if there is nothing. Raises OSError."""
-        if self.has_ended or self.other.unsent:
+        if self.has_ended or self.peer.unsent:
             return False
         try:
             data = self.socket.recv(BUFFER_BYTES)
         except BlockingIOError:
             return False
         self.has_ended = not data
-        self.other.unsent = memoryview(data)
+        self.peer.unsent = memoryview(data)
         return True
 
     def send(self) -> None:
@@ -60,7 +60,7 @@ class _End:
         elif self.unsent:
             with contextlib.suppress(BlockingIOError):
                 self.unsent = self.unsent[self.socket.send(self.unsent) :]
-        if self.other.has_ended and not self.unsent and not self.is_shut:
+        if self.peer.has_ended and not self.unsent and not self.is_shut:
             self.is_shut = True
             with contextlib.suppress(OSError):  # it has hung up
                 self.socket.shutdown(socket.SHUT_WR)
@@ -83,15 +83,15 @@ class ConnectionRelay:
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll.register(self._wake_fd, select.EPOLLIN)
 
-    def add(self, one: socket.socket, another: socket.socket) -> None:
-        """Copy between two connected sockets from here on, until one of them hangs up; both are the relay's now."""
+    def add(self, plugin: socket.socket, service: socket.socket) -> None:
+        """Copy between the plugin's connection and the service's until one side hangs up. Takes over both sockets."""
         with self._lock:
             if self._is_closing:
-                one.close()
-                another.close()
+                plugin.close()
+                service.close()
                 return
             self.count += 1
-            self._added.append((one, another))
+            self._added.append((plugin, service))
             os.eventfd_write(self._wake_fd, 1)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"relay of {self._name}", daemon=True)
@@ -106,9 +106,9 @@ class ConnectionRelay:
             os.eventfd_write(self._wake_fd, 1)
         if self._thread is not None:
             self._thread.join()
-        for one, another in self._added:
-            one.close()
-            another.close()
+        for plugin, service in self._added:
+            plugin.close()
+            service.close()
         os.close(self._wake_fd)
         self._epoll.close()
 
@@ -130,10 +130,10 @@ class ConnectionRelay:
             added, self._added = self._added, []
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake_fd)
-        for pair in added:
-            one, another = (_End(each) for each in pair)
-            one.other, another.other = another, one
-            for end in (one, another):
+        for sockets in added:
+            plugin, service = map(_End, sockets)
+            plugin.peer, service.peer = service, plugin
+            for end in (plugin, service):
                 self._ends[end.fd] = end
                 self._epoll.register(end.fd, end.events)
 
@@ -142,27 +142,27 @@ class ConnectionRelay:
             if events & (select.EPOLLHUP | select.EPOLLERR):
                 end.is_gone = True
             # What a side that has hung up left is taken at once: there are no events of it any more.
-            while self._move(end) and (end.is_gone or end.other.is_gone):
+            while self._move(end) and (end.is_gone or end.peer.is_gone):
                 pass
         except OSError:
             self._drop(end)
             return
         # Bytes of a side that has hung up still reach the other; then there is nobody to answer to.
-        gone = next((each for each in (end, end.other) if each.is_gone), None)
-        is_over = end.has_ended and end.other.has_ended and not end.unsent and not end.other.unsent
-        if is_over or (gone is not None and gone.has_ended and not gone.other.unsent):
+        gone = next((each for each in (end, end.peer) if each.is_gone), None)
+        is_over = end.has_ended and end.peer.has_ended and not end.unsent and not end.peer.unsent
+        if is_over or (gone is not None and gone.has_ended and not gone.peer.unsent):
             self._drop(end)
             return
-        for each in (end, end.other):
+        for each in (end, end.peer):
             self._watch(each)
 
     def _move(self, end: _End) -> bool:
         """Move what can be moved now; False if nothing more was there. Raises OSError."""
         moved = False
-        for each in (end, end.other):
-            each.other.send()
+        for each in (end, end.peer):
+            each.peer.send()
             moved = each.receive() or moved
-            each.other.send()
+            each.peer.send()
         return moved
 
     def _watch(self, end: _End) -> None:
@@ -176,7 +176,7 @@ class ConnectionRelay:
     def _drop(self, end: _End) -> None:
         with self._lock:
             self.count -= 1
-        for each in (end, end.other):
+        for each in (end, end.peer):
             del self._ends[each.fd]
             with contextlib.suppress(FileNotFoundError):
                 self._epoll.unregister(each.fd)

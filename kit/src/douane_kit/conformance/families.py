@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class Families:
             start = case.data
             yield Family(
                 f"{start[:16].hex()}... and bytes without a pattern",
-                lambda size, start=start: (start + long_filler(size, seed))[:size],  # type: ignore[misc]  # binds the loop's value
+                functools.partial(_beginning_with, start, seed),
                 case.facts,
             )
         repeated = {"spaces": b" ", "letters a": b"a", "digits 0": b"0", "line ends": b"\n", "ff": b"\xff"}
@@ -86,3 +87,7 @@ class Families:
 
 def _repeat(piece: bytes) -> Callable[[int], bytes]:
     return lambda size: (piece * (size // len(piece) + 1))[:size]
+
+
+def _beginning_with(start: bytes, seed: int, size: int) -> bytes:
+    return (start + long_filler(size, seed))[:size]

@@ -2,6 +2,8 @@
 
 import mmap
 
+from typing import ClassVar
+
 from douane_plugin import Inspector, Reject
 
 
@@ -24,7 +26,7 @@ class OpenFiles(Inspector):
     """A library that keeps a file open for each of its objects."""
 
     reads = "head:512"
-    handles = []  # noqa: RUF012
+    handles: ClassVar = []
 
     def inspect(self, image):
         self.handles.append(open("/dev/null", "rb"))
