@@ -40,9 +40,10 @@ compile() {
     check_and_tidy "$file"
 }
 
-compile dev 3.11 pyproject.toml --group dev
+service=(--extra serve --extra keystone --extra postgresql)
+compile dev 3.11 pyproject.toml "${service[@]}" --group dev
 # Parts of dev.txt, and with the same versions: `make demo` installs these two and later `make test` adds the rest.
-compile runtime 3.11 pyproject.toml --constraints requirements/dev.txt
+compile runtime 3.11 pyproject.toml --extra serve --constraints requirements/dev.txt
 compile build 3.11 --group build --constraints requirements/dev.txt
 compile sdk-test 3.9 --group sdk-test
 compile lock 3.11 --group lock
