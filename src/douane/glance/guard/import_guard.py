@@ -108,7 +108,7 @@ def _load_problem() -> str | None:
     from stevedore import named
 
     errors: list[str] = []
-    manager = named.NamedExtensionManager(
+    manager: named.NamedExtensionManager[Any] = named.NamedExtensionManager(
         GROUP,
         names=[NAME],
         invoke_on_load=False,
