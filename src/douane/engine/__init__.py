@@ -15,6 +15,7 @@ from douane.report import Report, Verdict
 from douane.stream.push_source import PushSource, RunEnded
 from douane.stream.sink import Sink
 from douane.stream.source import FileSource, StreamSource, open_source
+from douane.stream.target import Target
 
 from .inspect import can_refuse, choose_tier, inspect_image, plan_digest, probe
 from .live import Inspection
@@ -36,6 +37,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "StreamSource",
+    "Target",
     "Verdict",
     "WarmRun",
     "can_refuse",

@@ -22,6 +22,7 @@ from douane.plan.resolve import resolve_plan
 from douane.report import Report
 from douane.stream.sink import Sink
 from douane.stream.source import Source
+from douane.stream.target import Target
 from douane.units import KiB
 
 from .outcome import make_report
@@ -34,12 +35,19 @@ DEFAULTS = RunOptions()
 
 
 def inspect_image(
-    plan: Plan, image: DeclaredImage, source: Source, sink: Sink | None = None, options: RunOptions = DEFAULTS
+    plan: Plan,
+    image: DeclaredImage,
+    source: Source,
+    sink: Sink | None = None,
+    options: RunOptions = DEFAULTS,
+    *,
+    targets: Sequence[Target] = (),
 ) -> Report:
-    """Run the image of `source` through `plan`, once, and write the result to `sink`, durably, if there is one.
+    """Run the image of `source` through `plan`, once, and write the result to `sink` and `targets`, if there are any.
 
     The report's outcome is "accepted" only if every byte was read and written and every plugin that has a say
-    said yes. `source` is closed. Raises PlanError if a plugin cannot be used as it is configured: nothing has
+    said yes. `sink` is a target that is required; each of the others says afterwards whether it holds the result,
+    durably. `source` is closed. Raises PlanError if a plugin cannot be used as it is configured: nothing has
     been read then. Every other failure is an outcome, "undecided". Call it from a thread that outlives the call:
     the kernel ends the plugin processes when the thread that started them ends.
     """
@@ -47,8 +55,10 @@ def inspect_image(
     with contextlib.closing(source), INTERRUPTS.deferred():
         check_declared(plan, image)
         resolved = resolve_plan(plan)  # reads files, starts nothing
+        if sink is not None:
+            targets = (Target(sink), *targets)
         with (
-            launch(resolved, options.tier, options, sink) as launched,  # plugin processes, ready for the image
+            launch(resolved, options.tier, options, targets) as launched,  # plugin processes, ready for the image
             Run(launched, source, image, progress=options.progress) as run,
         ):
             run.go()

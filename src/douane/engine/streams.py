@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -18,6 +19,7 @@ from douane.stream.reader import ThreadReader
 from douane.stream.ring import Ring
 from douane.stream.rings import Rings
 from douane.stream.source import FileSource, Source
+from douane.stream.target import Target
 from douane.stream.writer import Writer
 
 from .events import FilePassedOn, FileWritten, OutputEnded, ReaderEnded, SourceEnded, SpoolFailed
@@ -47,6 +49,9 @@ class Streams:
         self._auditor_pins: dict[str, LateReaderPin] = {}
         self._feeds: list[Feed] = []
         self._readers: list[ThreadReader] = []
+        self._counting: list[ThreadReader] = []
+        self._targets_lock = threading.Lock()
+        self._target_error: DouaneError | None = None
         self._stored_ring: Ring | None = None
         self._received_by: list[Digest] = []
         self._stored_by: list[Digest] = []
@@ -65,29 +70,51 @@ class Streams:
             self._stored_by = list(shared.values())
             if ring_number == 0:
                 self._received_by = self._stored_by
-        sink = self._rings.sink_of(stage)
-        if sink is not None:
-            post = self._writer_post(stage)
-            self._start(Writer(ring, sink, post, read_again=self._rings.is_read_again(stage)))
+        spool = self._rings.spool_of(stage)
+        if spool is not None:
+            self._start(Writer(ring, spool, self._spool_post(stage), read_again=True), counts=False)
+        for target in self._rings.targets_of(stage):
+            read_again = self._rings.is_read_again(target)
+            post = self._target_post(stage, target, read_again=read_again)
+            self._start(Writer(ring, target.sink, post, read_again=read_again), counts=False)
 
     def _digest(self, ring: Ring, algorithm: str) -> Digest:
         digest = Digest(ring, algorithm, lambda reader: self._post(ReaderEnded(reader.error)))
         self._start(digest)
         return digest
 
-    def _writer_post(self, stage: int) -> Callable[[ThreadReader], None]:
+    def _spool_post(self, stage: int) -> Callable[[ThreadReader], None]:
         def post(reader: ThreadReader) -> None:
-            if reader.error is not None and reader.spools:
+            if reader.error is not None:
                 self._post(SpoolFailed(stage, reader.error))
-            elif reader.error is None and isinstance(reader, Writer) and reader.size is not None:
-                self._post(FileWritten(stage, reader.size))
             else:
-                self._post(ReaderEnded(reader.error))
+                self._post(_written(stage, reader))
 
         return post
 
-    def _start(self, reader: ThreadReader) -> None:
+    def _target_post(self, stage: int, target: Target, *, read_again: bool) -> Callable[[ThreadReader], None]:
+        """The failure of a target that is not required is no error of the run, unless it was the last target."""
+
+        def post(reader: ThreadReader) -> None:
+            with self._targets_lock:
+                target.error = reader.error
+                target.size = reader.size if isinstance(reader, Writer) else None
+                targets = self._rings.targets_of(stage)
+                ends_run = target.required or all(other.error is not None for other in targets)
+                if reader.error is not None and ends_run:
+                    self._target_error = self._target_error or reader.error
+            if reader.error is not None:
+                self._post(ReaderEnded(reader.error if ends_run else None))
+            else:
+                self._post(_written(stage, reader) if read_again else ReaderEnded(None))
+
+        return post
+
+    def _start(self, reader: ThreadReader, *, counts: bool = True) -> None:
+        """`counts`: an error of `reader` is one of the run."""
         self._readers.append(reader)
+        if counts:
+            self._counting.append(reader)
         reader.start()
 
     def all_read(self) -> bool:
@@ -175,10 +202,10 @@ class Streams:
             reader.cancel()
 
     def join(self) -> DouaneError | None:
-        """Wait for the readers, after :meth:`stop`; the first error among them."""
+        """Wait for the readers, after :meth:`stop`; the first error among them that is one of the run."""
         for reader in self._readers:
             reader.join()
-        return next((reader.error for reader in self._readers if reader.error is not None and not reader.spools), None)
+        return next((reader.error for reader in self._counting if reader.error is not None), self._target_error)
 
     def received(self, *, complete: bool) -> Bytes:
         """The bytes that arrived, after the end; `complete` if that is all of the image."""
@@ -200,6 +227,12 @@ class Streams:
             output, stage.output = stage.output, None
             if output is not None:
                 output.close()
+
+
+def _written(stage: int, reader: ThreadReader) -> Event:
+    """The file of `stage` is complete, or its writer was cancelled."""
+    size = reader.size if isinstance(reader, Writer) else None
+    return ReaderEnded(None) if size is None else FileWritten(stage, size)
 
 
 def _bytes(ring: Ring, digests: Sequence[Digest], *, complete: bool) -> Bytes:

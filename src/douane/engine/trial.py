@@ -26,6 +26,7 @@ from douane.plan.resolve import resolve_plan
 from douane.report import Verdict
 from douane.stream.ring import Ring, RingStopped
 from douane.stream.sink import TempSink
+from douane.stream.target import Target
 
 from .inspect import check_declared, choose_tier
 from .run import Run
@@ -84,7 +85,7 @@ def try_plugin(
     options = RunOptions(emit=emit, log_level=logging.DEBUG)
     with (
         contextlib.closing(TempSink("for the test")) as output,
-        launch(resolved, chosen, options, output, stores_received=False) as launched,
+        launch(resolved, chosen, options, [Target(output)], stores_received=False) as launched,
         Run(launched, _Pieces(pieces, size), image, until="answered", findings=findings) as run,
     ):
         run.go()

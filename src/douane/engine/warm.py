@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 
 from douane.declared import DeclaredImage
 from douane.errors import DouaneError
@@ -13,6 +14,7 @@ from douane.plan.model import Plan
 from douane.plan.resolve import resolve_plan
 from douane.report import Report
 from douane.stream.source import Source
+from douane.stream.target import Target
 
 from .inspect import DEFAULTS, check_declared
 from .outcome import make_report
@@ -22,7 +24,8 @@ from .run import Run
 class WarmRun:
     """The plugin processes of one run, for one image. Made, used and closed by one thread, with which they end.
 
-    Nothing is stored: whoever has the image keeps it. Raises as :func:`inspect_image` does.
+    A plugin that reads at random has a temporary file of its own, also beside targets: its sandbox was closed before
+    they were there. Raises as :func:`inspect_image` does.
     """
 
     def __init__(self, plan: Plan, options: RunOptions = DEFAULTS) -> None:
@@ -35,8 +38,15 @@ class WarmRun:
         launched = self._launched
         return launched is not None and launched.are_alive() and not launched.has_waited_long()
 
-    def inspect(self, source: Source, image: DeclaredImage, *, progress: Progress | None = None) -> Report:
-        """Let the image of `source` through; once. `source` is closed."""
+    def inspect(
+        self,
+        source: Source,
+        image: DeclaredImage,
+        *,
+        progress: Progress | None = None,
+        targets: Sequence[Target] = (),
+    ) -> Report:
+        """Let the image of `source` through, and write the result to all `targets`; once. `source` is closed."""
         started = time.monotonic()
         launched, self._launched = self._launched, None
         with contextlib.closing(source):
@@ -44,6 +54,7 @@ class WarmRun:
                 raise DouaneError("these plugins have had their image")
             with launched:
                 check_declared(self._plan, image)
+                launched.rings.add_targets(targets)
                 with Run(launched, source, image, progress=progress) as run:
                     run.go()
                     return make_report(run, started)

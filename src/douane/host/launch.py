@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Literal
 
@@ -13,7 +14,7 @@ from douane.plan.resolve import ResolvedPlan, ResolvedPlugin
 from douane.plan.source_scan import Kind
 from douane.stream.ring import AUDIT_SLOTS, SLOTS
 from douane.stream.rings import Rings
-from douane.stream.sink import Sink
+from douane.stream.target import Target
 
 from .base import PluginProcess, Supplies
 from .events import Event
@@ -44,7 +45,7 @@ def launch(
     resolved: ResolvedPlan,
     tier: sandbox.Tier | None,
     options: RunOptions,
-    sink: Sink | None = None,
+    targets: Sequence[Target] = (),
     *,
     until: Until = "ready",
     stores_received: bool = True,
@@ -60,36 +61,36 @@ def launch(
     """
     try:
         if tier is not None:
-            return _launch(resolved, tier, options, sink, until, stores_received)
-        return _launch_in_best(resolved, options, sink, until, stores_received)
+            return _launch(resolved, tier, options, targets, until, stores_received)
+        return _launch_in_best(resolved, options, targets, until, stores_received)
     except OSError as error:
         raise SandboxError(f"the plugins could not be started: {sandbox.explain(error) or error}") from error
 
 
 def _launch_in_best(
-    resolved: ResolvedPlan, options: RunOptions, sink: Sink | None, until: Until, stores_received: bool
+    resolved: ResolvedPlan, options: RunOptions, targets: Sequence[Target], until: Until, stores_received: bool
 ) -> Launched:
     minimum = sandbox.Tier(resolved.plan.minimum_sandbox)
     expected = sandbox.expect(minimum)
     try:
-        return _launch(resolved, expected, options, sink, until, stores_received)
+        return _launch(resolved, expected, options, targets, until, stores_received)
     except SandboxError:
         if expected in _WORKING or (supported := sandbox.choose(None, minimum)) is expected:
             raise
-    return _launch(resolved, supported, options, sink, until, stores_received)
+    return _launch(resolved, supported, options, targets, until, stores_received)
 
 
 def _launch(
     resolved: ResolvedPlan,
     tier: sandbox.Tier,
     options: RunOptions,
-    sink: Sink | None,
+    targets: Sequence[Target],
     until: Until,
     stores_received: bool,
 ) -> Launched:
     replaced: GrantReplaced | None = None
     for _ in range(_ATTEMPTS):
-        launched = Launched(resolved, tier, options, sink, stores_received=stores_received)
+        launched = Launched(resolved, tier, options, targets, stores_received=stores_received)
         try:
             launched.start(until)
             if until == "described" or not launched.is_misjudged():
@@ -117,7 +118,7 @@ class Launched:
         resolved: ResolvedPlan,
         tier: sandbox.Tier,
         options: RunOptions,
-        sink: Sink | None,
+        targets: Sequence[Target],
         *,
         stores_received: bool,
     ) -> None:
@@ -137,7 +138,7 @@ class Launched:
         audited = any(plugin.spec.mode == "audit" for plugin in resolved.plugins)
         slots = AUDIT_SLOTS if audited else SLOTS
         try:
-            self.rings = Rings(resolved.stages, slots, sink, stores_received=stores_received)
+            self.rings = Rings(resolved.stages, slots, targets, stores_received=stores_received)
         except BaseException:
             self.loop.close()
             raise

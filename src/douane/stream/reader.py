@@ -18,8 +18,6 @@ class ThreadReader:
     """
 
     essential = True
-    spools = False
-    """True for the writer of a temporary file, not of the one that is stored."""
 
     def __init__(self, ring: Ring, name: str, ended: Callable[[ThreadReader], None]) -> None:
         self.released = 0

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .ring import Ring
-from .sink import Sink, TempSink
+from .sink import TempSink
+from .target import Target
 from .temp_files import disk_bytes
 
 
 class Rings:
     """The memory and the files that a run's processes are started with.
 
-    The last stage's file is `sink`, if there is one. With `stores_received` False an image that no transform has
+    What the last stage reads is written to every target. With `stores_received` False an image that no transform has
     changed is not stored.
     """
 
-    def __init__(self, stages: int, slots: int, sink: Sink | None, *, stores_received: bool = True) -> None:
+    def __init__(
+        self, stages: int, slots: int, targets: Sequence[Target] = (), *, stores_received: bool = True
+    ) -> None:
         self.rings: list[Ring] = []
-        self._sinks: list[Sink | None] = [None] * stages
-        if stores_received or stages > 1:
-            self._sinks[-1] = sink
-        self._spools: list[TempSink] = []
-        self._read_again: set[int] = set()
+        self._stores = stores_received or stages > 1
+        self._targets: tuple[Target, ...] = ()
+        self._spools: dict[int, TempSink] = {}
+        self._read_again: Target | None = None
+        self.add_targets(targets)
         try:
             for _ in range(stages):
                 self.rings.append(Ring(slots))  # memory is only used where something is written
         except BaseException:
             self.close()
             raise
+
+    def add_targets(self, targets: Sequence[Target]) -> None:
+        """Write the stored bytes to `targets`, too; before the last stage begins."""
+        if self._stores:
+            self._targets += tuple(targets)
 
     def __len__(self) -> int:
         return len(self.rings)
@@ -36,27 +46,32 @@ class Rings:
 
     def open_file(self, stage: int) -> int:
         """A read-only descriptor of the file for what `stage` reads; the caller closes it. Raises SinkError."""
-        self._read_again.add(stage)
-        sink = self._sinks[stage]
-        if sink is None:
+        if stage == len(self.rings) - 1 and stage not in self._spools:
+            # A target that is not required may fail while the run goes on, and with it who reads its file.
+            self._read_again = next((target for target in self._targets if target.required), None)
+            if self._read_again is not None:
+                return self._read_again.sink.open_read()
+        if stage not in self._spools:
             # Never the source itself: its owner can still write it, but all plugins must see the same bytes, which are
             # also those that are stored if a transform leaves the image unchanged.
-            spool = TempSink("for plugins that read it at random")
-            self._spools.append(spool)
-            self._sinks[stage] = sink = spool
-        return sink.open_read()
+            self._spools[stage] = TempSink("for plugins that read it at random")
+        return self._spools[stage].open_read()
 
-    def sink_of(self, stage: int) -> Sink | None:
-        """The file that what `stage` reads is written to, if any."""
-        return self._sinks[stage]
+    def spool_of(self, stage: int) -> TempSink | None:
+        """The temporary file that what `stage` reads is written to, if any."""
+        return self._spools.get(stage)
 
-    def is_read_again(self, stage: int) -> bool:
-        """True if the file of `stage` will be read after it is written."""
-        return stage in self._read_again
+    def targets_of(self, stage: int) -> tuple[Target, ...]:
+        """The targets that what `stage` reads is written to: all targets for the last stage, none for another."""
+        return self._targets if stage == len(self.rings) - 1 else ()
+
+    def is_read_again(self, target: Target) -> bool:
+        """True if plugins read the file of `target` after it is written."""
+        return target is self._read_again
 
     def spooled(self) -> int:
         """Bytes that the files without a name take on the disk now."""
-        return sum(disk_bytes(spool.fd) for spool in self._spools)
+        return sum(disk_bytes(spool.fd) for spool in self._spools.values())
 
     def stop(self) -> None:
         """Have every thread that fills a ring end. Idempotent."""
@@ -67,6 +82,6 @@ class Rings:
         """Give the memory and the files back, when all threads that use them have ended. Idempotent."""
         for ring in self.rings:
             ring.close()
-        for spool in self._spools:
+        for spool in self._spools.values():
             spool.close()
-        self.rings, self._spools = [], []
+        self.rings, self._spools = [], {}

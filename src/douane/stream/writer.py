@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .reader import ThreadReader
 from .ring import Chunk, Ring
-from .sink import Sink, TempSink
+from .sink import Sink
 from .zeros import data_runs
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ class Writer(ThreadReader):
         super().__init__(ring, "writer", ended)
         self._sink = sink
         self.size: int | None = None
-        self.spools = isinstance(sink, TempSink)
         self._direct = not read_again and _bypass_cache(sink.fd)
         self._pending: deque[tuple[int, list[Future[None]]]] = deque()
         self._pool = None
