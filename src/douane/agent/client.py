@@ -15,24 +15,12 @@ from typing import TypeVar
 
 from douane.declared import DeclaredImage
 from douane.engine import Report, RunEnded
+from douane.engine.served_plan import PlanFacts
 from douane.errors import AgentError, AgentUnavailable
 from douane.plan.binding import ANYBODY, Sender
+from douane.stream.connection import Connection, Hangup, wait_until_ready
 
-from .protocol import (
-    Connection,
-    End,
-    Failed,
-    Hangup,
-    InspectReply,
-    InspectRequest,
-    PlanFacts,
-    PlanReply,
-    PlanRequest,
-    Reported,
-    Started,
-    Waiting,
-    wait_until_ready,
-)
+from .protocol import End, Failed, InspectReply, InspectRequest, PlanReply, PlanRequest, Reported, Started, Waiting
 
 _T = TypeVar("_T")
 _PIPE_BYTES = 1 << 20

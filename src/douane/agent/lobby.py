@@ -8,8 +8,9 @@ import threading
 import time
 
 from douane.errors import AgentError
+from douane.stream.connection import Connection, Hangup
 
-from .protocol import Connection, Failed, Hangup
+from .protocol import Failed
 
 log = logging.getLogger("douane")
 

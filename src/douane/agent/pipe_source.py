@@ -10,10 +10,11 @@ import time
 
 from douane.engine import StreamSource
 from douane.errors import AgentError, SourceError
+from douane.stream.connection import Connection, Hangup
 from douane.stream.ring import Ring, RingStopped
 from douane.stream.source import read_stream
 
-from .protocol import Connection, End, Hangup
+from .protocol import End
 from .slots import Arrival, Pace, Place, Slots
 
 END_SECONDS = 30.0

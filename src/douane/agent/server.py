@@ -11,13 +11,14 @@ import threading
 import time
 from dataclasses import dataclass
 
+from douane.engine.served_plan import ServedPlan
 from douane.errors import DouaneError
+from douane.stream.connection import Connection, Hangup
 from douane.units import KiB
 
 from .listener import Listener
 from .lobby import Lobby
-from .protocol import Connection, Failed, Hangup
-from .served_plan import ServedPlan
+from .protocol import Failed
 from .session import Desk, Session, busy
 from .slots import Slots
 from .workers import Workers

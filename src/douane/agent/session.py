@@ -14,28 +14,16 @@ from typing import Any
 import msgspec
 
 from douane.engine import FileSource
+from douane.engine.served_plan import ServedPlan
 from douane.errors import AgentError, ClientGone, DouaneError
 from douane.sandbox import refuse_descriptors
+from douane.stream.connection import Connection, Hangup, close_received, convert
 from douane.stream.sink import FileSink
 from douane.stream.source import Source
 
 from .client_image import check_image, check_result
 from .pipe_source import START_BYTES, PipeSource, half_capacity, pending_bytes
-from .protocol import (
-    VERSION,
-    Connection,
-    Failed,
-    Hangup,
-    InspectRequest,
-    PlanRequest,
-    Reported,
-    Request,
-    Started,
-    Waiting,
-    close_received,
-    convert,
-)
-from .served_plan import ServedPlan
+from .protocol import VERSION, Failed, InspectRequest, PlanRequest, Reported, Request, Started, Waiting
 from .slots import Arrival, Pace, Place, Slots
 from .workers import Job, Workers
 

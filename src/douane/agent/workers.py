@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from douane.declared import DeclaredImage
 from douane.engine import RunOptions, WarmRun, inspect_image
+from douane.engine.served_plan import ServedPlan, emit
 from douane.errors import DouaneError
 from douane.host.parked_process import ParkedProcess
 from douane.host.pool import ProcessPool
@@ -19,8 +20,6 @@ from douane.plan.binding import ANYBODY, Sender
 from douane.report import Report
 from douane.stream.sink import Sink
 from douane.stream.source import Source
-
-from .served_plan import ServedPlan, emit
 
 log = logging.getLogger("douane")
 

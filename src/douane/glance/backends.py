@@ -9,9 +9,9 @@ import threading
 import msgspec
 
 from douane.agent import Agent, AgentInspection, ServedPlan, has_green_threads
-from douane.agent.served_plan import emit
 from douane.declared import DeclaredImage
 from douane.engine import FileSource, Inspection, Report, RunOptions, Sink, inspect_image, load_plan
+from douane.engine.served_plan import emit
 from douane.errors import DouaneError, PlanError
 from douane.plan.binding import ANYBODY, Sender
 from douane.stream.digest import ALGORITHMS

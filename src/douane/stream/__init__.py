@@ -10,4 +10,7 @@ What a newcomer implements, and passes to `douane.engine.inspect_image`:
   (`push_source.py`) for images that a server receives.
 * `Sink` (`sink.py`): a file that keeps what comes out. `FileSink` is one for any open file; a store's is `Staged`.
 * `Reader` (`ring.py`): attached with `Ring.attach`. `ThreadReader` is one with a thread of its own.
+
+`Target` (`target.py`) is one of several sinks of a run. `connection.py` is beside all that: how processes of a host
+exchange messages and descriptors.
 """

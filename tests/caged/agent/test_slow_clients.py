@@ -15,10 +15,11 @@ import pytest
 
 from douane.agent import Agent, AgentInspection
 from douane.agent.lobby import MAX_SILENT
-from douane.agent.protocol import Connection, Failed, InspectReply, InspectRequest, Reported, Started, Waiting
+from douane.agent.protocol import Failed, InspectReply, InspectRequest, Reported, Started, Waiting
 from douane.declared import DeclaredImage
 from douane.engine import RunEnded
 from douane.errors import AgentError
+from douane.stream.connection import Connection
 from support.agent import StartAgent, plan
 from support.waiting import until
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from douane.agent.lobby import MAX_SILENT, Lobby
-from douane.agent.protocol import Connection
 from douane.errors import AgentError
+from douane.stream.connection import Connection
 from support.waiting import until
 
 

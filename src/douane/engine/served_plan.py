@@ -1,4 +1,4 @@
-"""A plan for an image service, which takes digests of its own: each plugin was started once to try the plan."""
+"""A plan that an image service uses for many images: each plugin was started once to try it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,31 @@ from collections.abc import Sequence
 
 import msgspec
 
-from douane.engine import Plan, can_refuse, choose_tier, load_plan, plan_digest, probe
 from douane.errors import PlanError
 from douane.host.base import PluginProcess
+from douane.plan.model import Plan
+from douane.plan.parse import load_plan
 from douane.sandbox import Tier
 
-from .protocol import PlanFacts
+from .inspect import can_refuse, choose_tier, plan_digest, probe
 
 log = logging.getLogger("douane")
+
+
+class PlanFacts(msgspec.Struct, tag_field="state", tag="done"):
+    """The plan that the agent serves."""
+
+    transforms: bool
+    """True if an image may change on its way."""
+    digest: str
+    """SHA-256 (hex) of the plugins, their settings and their code."""
+    tier: str
+    plugins: list[str]
+    """Names, in order; each plugin owns the properties ``NAME.*``."""
+    can_refuse: bool = True
+    """False if the plan lets every image in, whatever its plugins say."""
+    upload_transforms: dict[str, list[str]] = {}
+    """The transforms that an upload may need: by name, the roles of senders who are exempt."""
 
 
 class ServedPlan(msgspec.Struct, frozen=True):
@@ -25,10 +42,11 @@ class ServedPlan(msgspec.Struct, frozen=True):
     facts: PlanFacts
 
     @classmethod
-    def load(cls, config: str | None, sandbox: str | None) -> ServedPlan:
+    def load(cls, config: str | None, sandbox: str | None, *, digests: bool = False) -> ServedPlan:
         """Read the plan `config` and start each plugin once, so that a broken plugin shows now and not with an image.
 
-        `sandbox` is a tier, or None for the best that this host supports. Raises PlanError or DouaneError.
+        `sandbox` is a tier, or None for the best that this host supports. With `digests` the plan's own are taken;
+        without, those that its host needs, which takes digests itself. Raises PlanError or DouaneError.
         """
         plan = load_plan(config)
         if not plan.plugins:
@@ -42,7 +60,7 @@ class ServedPlan(msgspec.Struct, frozen=True):
         )
         if not facts.can_refuse:
             log.warning('%s has no plugin with mode = "enforce": every image is let in', config)
-        return cls(plan.for_image_service(transforms=transforms), tier, facts)
+        return cls(plan if digests else plan.for_image_service(transforms=transforms), tier, facts)
 
     @property
     def holds_connections(self) -> bool:
