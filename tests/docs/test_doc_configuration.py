@@ -12,6 +12,7 @@ import pytest
 
 from douane.cli.check_cmd import check
 from douane.cli.import_cmd import import_
+from douane.imports import setting_structs as serve
 from douane.plan import parse, plugin_table
 from douane.plan.builtin import BUILT_IN, NEEDS, needs_of
 from douane.units import parse_duration, parse_size
@@ -62,6 +63,25 @@ def test_the_other_tables_have_the_keys_and_defaults_of_the_code(name, keys):
     effective = parse.parse_plan({}, where="test", base="")
     for key, row in rows.items():
         assert default(row) == comparable(getattr(effective, fields.get(key, key)))
+
+
+SERVE_TABLES = {
+    "[serve]": serve.ServeSettings,
+    "[serve.stores.NAME]": serve.StoreSettings,
+    "[serve.quota]": serve.QuotaSettings,
+    "[serve.keystone]": serve.KeystoneSettings,
+    "[serve.web_download]": serve.WebDownloadSettings,
+}
+TABLES_INSIDE = {"stores", "quota", "keystone", "web_download"}
+
+
+@pytest.mark.parametrize("heading", SERVE_TABLES)
+def test_the_tables_of_the_service_have_the_keys_and_defaults_of_the_code(heading):
+    rows = table(heading)
+    fields = {field.name: field for field in msgspec.structs.fields(SERVE_TABLES[heading])}
+    assert set(rows) == set(fields) - (TABLES_INSIDE if heading == "[serve]" else set())
+    for key, row in rows.items():
+        assert default(row) == (... if fields[key].required else comparable(fields[key].default)), key
 
 
 def test_warn_is_the_default_outside_of_enforce():

@@ -21,13 +21,25 @@ COLUMNS = ("", "plugin", "use", "is", "mode", "on", "clocks", "resources", "conf
 @click.command()
 @plan_options
 @json_option
-def plan(choice: PlanOptions, as_json: bool) -> None:
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the configuration file, for editors, and end.")
+def plan(choice: PlanOptions, as_json: bool, schema: bool) -> None:
     """Show the effective plan, with all defaults.
 
-    Loads and configures every plugin in its sandbox.
+    Loads and configures every plugin in its sandbox, and checks the settings of `douane serve`.
     """
+    if schema:
+        from .plan_schema import plan_schema
+
+        print_json(plan_schema())
+        return
     from douane.engine import can_refuse, probe
 
+    if choice.config is not None:
+        from pathlib import Path
+
+        from douane.imports.settings import load_settings
+
+        load_settings(choice.config, Path())
     effective = choice.plan()
     tier = tier_for(effective, choice.sandbox)
     processes = probe(effective, tier=tier, emit=log_printer(True), log_level=log_level(True))

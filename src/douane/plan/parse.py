@@ -17,7 +17,7 @@ from .builtin import needs_of
 from .model import Plan, PluginSpec, TierName
 from .plugin_table import PLUGIN_NAME, converted, read_plugin, refuse_unknown
 
-_TABLES = ("import", "sandbox", "plugin")
+_TABLES = ("import", "sandbox", "plugin", "serve")
 _IMPORT = ("deadline", "digests", "received_digests")
 _SANDBOX = ("minimum",)
 _TIERS: tuple[str, ...] = get_args(TierName)
@@ -34,7 +34,7 @@ def load_plan(path: str | None, *, extra: Sequence[str] = (), settings: Sequence
     if path is None:
         table, where, base = {"plugin": [dict(plugin) for plugin in DEFAULT_PLUGINS]}, "the built-in plan", ""
     else:
-        table, where, base = _read_toml(path), path, os.path.dirname(os.path.realpath(path))
+        table, where, base = read_toml(path), path, os.path.dirname(os.path.realpath(path))
     plan = parse_plan(table, where=where, base=base)
     added = [_from_command_line(spec) for spec in extra]
     replaced = {plugin.name for plugin in added} if path is None else set()
@@ -53,7 +53,8 @@ def load_plan(path: str | None, *, extra: Sequence[str] = (), settings: Sequence
 def parse_plan(table: Mapping[str, Any], *, where: str, base: str) -> Plan:
     """The plan in a decoded TOML document. Raises PlanError.
 
-    `where` names the document in errors; `base` is the folder at which relative paths begin.
+    `where` names the document in errors; `base` is the folder at which relative paths begin. The table ``[serve]`` is
+    no part of the plan, and is read by `douane.imports.settings_file`.
     """
     refuse_unknown(table, _TABLES, where, "")
     importing = _table(table, "import", _IMPORT, where)
@@ -83,7 +84,8 @@ def _digests(table: Mapping[str, Any], key: str, default: Sequence[str], where: 
     return tuple(dict.fromkeys(listed))
 
 
-def _read_toml(path: str) -> dict[str, Any]:
+def read_toml(path: str) -> dict[str, Any]:
+    """The decoded TOML document at `path`. Raises PlanError."""
     import tomllib
 
     try:

@@ -89,7 +89,7 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
         key = path.rstrip("`") or "it"
-        raise PlanError(f"{where}: {subject}: {key!r} is wrong: {_in_words(reason)}") from error
+        raise PlanError(f"{where}: {subject}: {key!r} is wrong: {in_words(reason)}") from error
     paths = (raw.use, raw.python or "", *(raw.programs or ()), *raw.modules, *raw.grants.values())
     if any("\0" in text for text in paths):
         raise PlanError(f"{where}: {subject}: a path or command holds a NUL character")
@@ -111,7 +111,7 @@ _KINDS = {
 }
 
 
-def _in_words(reason: str) -> str:
+def in_words(reason: str) -> str:
     """What msgspec says of a wrong type (``Expected `array | null`, got `int```), in the words of TOML."""
 
     def kinds(match: re.Match[str]) -> str:

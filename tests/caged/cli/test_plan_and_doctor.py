@@ -161,3 +161,22 @@ def test_the_doctor_says_how_to_get_what_is_missing(douane: Program) -> None:
     assert not missing["ok"]
     assert "install" in missing["remedy"]
     assert "best tier: strict" in douane.run("doctor", env=env).text
+
+
+def test_the_settings_of_the_service_are_checked_by_plan_and_ignored_by_check(
+    douane: Program, qcow2: Path, write: Callable[[str, str], Path]
+) -> None:
+    plan = '[[plugin]]\nname = "format"\nuse = "format"\n'
+    good = write("good.toml", plan + '[serve]\nworkers = 2\n[serve.stores.a]\nurl = "file:images"\n')
+    wrong = write("wrong.toml", plan + '[serve]\nworkers = "two"\n')
+    assert douane.run("plan", "--config", good).code == 0
+    refused = douane.run("plan", "--config", wrong)
+    assert refused.code == 2 and "[serve] 'workers' is wrong: expected an integer, got a string" in refused.stderr
+    for config in (good, wrong):
+        assert douane.run("check", qcow2, "--config", config).code == 0
+
+
+def test_the_schema_of_the_configuration_is_printed_without_a_plan(douane: Program) -> None:
+    schema = douane.run("plan", "--schema", "--config", "/no/such/file").json
+    assert set(schema["properties"]) == {"import", "sandbox", "plugin", "serve"}
+    assert schema["properties"]["serve"]["additionalProperties"] is False

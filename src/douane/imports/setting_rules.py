@@ -1,0 +1,96 @@
+"""What the settings of `douane serve` must be, beyond their types."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from douane.errors import PlanError
+
+from .setting_structs import ServeSettings
+
+MAX_WORKERS = 1024
+MAX_ATTEMPTS = 100
+MAX_WEIGHT = 1_000_000
+MAX_COUNT = 2**31 - 1
+MAX_PORT = 65_535
+
+
+def check_settings(settings: ServeSettings, where: str) -> None:
+    """Raise PlanError, which names the wrong setting of the document `where`."""
+    for path, value, least, most in _numbers(settings):
+        if value is not None and not least <= value <= most:
+            raise PlanError(f"{where}: {path} is wrong: expected {least} to {most}, got {value}")
+    for path, url, schemes in _urls(settings):
+        if url is not None and not _is_url(url, schemes):
+            kinds = " or ".join(f"{scheme}://" for scheme in schemes)
+            raise PlanError(f"{where}: {path} is wrong: expected a URL that begins with {kinds}, and has a host")
+    for path, values in (
+        ("[serve] 'enabled_methods'", settings.enabled_methods),
+        ("[serve.web_download] 'schemes'", settings.web_download.schemes),
+        ("[serve.web_download] 'ports'", settings.web_download.ports),
+    ):
+        if len(set(values)) != len(values):
+            raise PlanError(f"{where}: {path} is wrong: a value is listed twice")
+    for name in ("schemes", "ports"):
+        if not getattr(settings.web_download, name):
+            raise PlanError(
+                f"{where}: [serve.web_download] {name!r} is empty, so nothing could be downloaded; to switch the "
+                "method off, leave it out of [serve] enabled_methods"
+            )
+    _check_default_store(settings, where)
+
+
+def _check_default_store(settings: ServeSettings, where: str) -> None:
+    defaults = [name for name, store in settings.stores.items() if store.default]
+    if len(defaults) > 1:
+        raise PlanError(f"{where}: [serve.stores] two stores have default = true: {defaults[0]} and {defaults[1]}")
+    if len(settings.stores) > 1 and not defaults:
+        raise PlanError(
+            f"{where}: [serve.stores] no store has default = true; write it in the table of the store for imports that "
+            "name none"
+        )
+    urls: dict[str, str] = {}
+    for name, store in settings.stores.items():
+        if store.url in urls:
+            raise PlanError(f"{where}: [serve.stores] {urls[store.url]} and {name} are the same place")
+        urls[store.url] = name
+
+
+def _numbers(settings: ServeSettings) -> list[tuple[str, int | None, int, int]]:
+    """Each integer that has bounds: its name, its value, the least and the greatest."""
+    download, quota = settings.web_download, settings.quota
+    return [
+        ("[serve] 'workers'", settings.workers, 1, MAX_WORKERS),
+        ("[serve.quota] 'image_count'", quota.image_count, 0, MAX_COUNT),
+        ("[serve.quota] 'image_count_uploading'", quota.image_count_uploading, 0, MAX_COUNT),
+        ("[serve.web_download] 'attempts'", download.attempts, 1, MAX_ATTEMPTS),
+        ("[serve.web_download] 'redirects'", download.redirects, 0, MAX_ATTEMPTS),
+        *(("[serve.web_download] 'ports'", port, 1, MAX_PORT) for port in download.ports),
+        *(
+            (f"[serve.stores.{name}] 'weight'", store.weight, -MAX_WEIGHT, MAX_WEIGHT)
+            for name, store in settings.stores.items()
+        ),
+    ]
+
+
+def _urls(settings: ServeSettings) -> list[tuple[str, str | None, tuple[str, ...]]]:
+    """Each URL: its name, its value, and the schemes that it may have."""
+    web = ("http", "https")
+    urls: list[tuple[str, str | None, tuple[str, ...]]] = [
+        ("[serve] 'public_endpoint'", settings.public_endpoint, web),
+        ("[serve.web_download] 'proxy'", settings.web_download.proxy, ("http",)),
+    ]
+    if settings.keystone is not None:
+        urls += [
+            ("[serve.keystone] 'auth_url'", settings.keystone.auth_url, web),
+            ("[serve.keystone] 'www_authenticate_uri'", settings.keystone.www_authenticate_uri, web),
+        ]
+    return urls
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
