@@ -10,6 +10,9 @@ BODY_DEPTH = 12
 """Of arrays and objects inside each other; no call needs more than 4."""
 QUERY_BYTES = 16 * 1024
 QUERY_FIELDS = 128
+PATH_BYTES = 2048
+HEADERS_BYTES = 64 * 1024
+"""Of all headers together: tokens have a few KiB."""
 LIST_ITEMS = 256
 """Values in a list of a filter (``id=in:…``)."""
 SORT_KEYS = 8

@@ -74,6 +74,12 @@ class Store(Protocol):
     def exists(self, image_id: str) -> bool:
         """True if the store has the image."""
 
+    def open(self, image_id: str) -> int:
+        """A read-only descriptor of the image, for pread(2); the caller closes it. ``not-found``."""
+
+    def location(self, image_id: str) -> str | None:
+        """The URL by which services of the cloud can read the image without this service; None if there is none."""
+
     def size(self, image_id: str) -> int:
         """The length of the image in bytes. ``not-found``."""
 

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from douane.errors import StoreError
 from douane.plan.own_folders import register
@@ -208,6 +209,10 @@ class FileStore:
             os.close(fd)
             raise StoreError(f"cannot read the image: {path} is not a file; something else wrote there", code="damaged")
         return fd
+
+    def location(self, image_id: str) -> str:
+        """The file's URL, which a service with the same file system can open."""
+        return f"file://{quote(os.path.join(self._images, checked_id(image_id)))}"
 
     def size(self, image_id: str) -> int:
         """The image's length in bytes, holes included."""

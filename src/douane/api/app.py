@@ -1,0 +1,66 @@
+"""The application: routes, and what happens with every request and every error."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Any
+
+import falcon
+from falcon.asgi import App, Request, Response
+
+from douane.errors import DouaneError
+
+from .errors import HttpError, error_body, http_error, method_not_allowed, not_found
+from .front import Front
+from .middleware import RequestContext, Sender
+from .routes import ROUTES
+from .routes.versions import UnknownPath
+from .service import Service
+
+log = logging.getLogger("douane.api")
+
+
+def make_app(service: Service) -> Front:
+    """The ASGI application of a service."""
+    middleware: Any = [RequestContext(), Sender(service)]
+    app: App[Request, Response] = App(middleware=middleware)
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.auto_parse_form_urlencoded = False
+    app.resp_options.default_media_type = "application/json"
+    for route in ROUTES:
+        app.add_route(route.path, route.resource(service))
+    app.add_sink(UnknownPath(service).answer, "/")
+    app.add_error_handler(Exception, _answer_error)
+    app.add_error_handler(falcon.HTTPError, _answer_error)  # falcon has a handler of its own for these
+    return Front(app, service.options.silence)
+
+
+async def _answer_error(req: Request, resp: Response, error: Exception, _params: dict[str, Any]) -> None:
+    answer = as_http_error(error)
+    request_id = getattr(req.context, "request_id", None)
+    if answer.status >= 500:
+        # The operator's half of the sentence: it may name folders and hosts.
+        log.error("%s %s %s: %s", request_id, req.method, req.path, answer.detail or answer.message)
+    resp.status = answer.status
+    resp.data = error_body(answer)
+    resp.text = resp.stream = None
+    resp.content_type = "application/json"
+    for name, value in answer.headers.items():
+        resp.set_header(name, value)
+
+
+def as_http_error(error: Exception) -> HttpError:
+    """The answer to a request that ended with `error`."""
+    if isinstance(error, HttpError):
+        return error
+    if isinstance(error, DouaneError):
+        return http_error(error)
+    if isinstance(error, falcon.HTTPMethodNotAllowed):
+        return method_not_allowed(error.headers["Allow"].replace(", OPTIONS", ""))  # type: ignore[index]  # falcon sets it
+    if isinstance(error, falcon.HTTPRouteNotFound):
+        return not_found("There is no such path.")
+    if isinstance(error, falcon.HTTPError):
+        return HttpError(error.status_code, error.description or error.title or "The request cannot be understood.")
+    log.error("an error that no code foresaw:\n%s", "".join(traceback.format_exception(error)))
+    return http_error(DouaneError(f"{type(error).__name__}: {error}"))

@@ -1,0 +1,72 @@
+"""The outermost part of the application: what must happen before the framework sees a request, and after its answer.
+
+The framework would wait for the first piece of a body before it routes, and would end with the answer. Here the body
+stays unread until a resource wants it, and what is left of a refused upload is thrown away after the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from .bounds import HEADERS_BYTES
+from .errors import HttpError, bad_request
+from .paths import read_path
+from .request_body import Receive, RequestBody
+
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+BODY = "douane.body"
+REFUSAL = "douane.refusal"
+"""Keys of the scope: the body, and an HttpError that was raised before routing."""
+
+
+class Front:
+    """An ASGI application around another."""
+
+    def __init__(self, application: Application, silence: float) -> None:
+        """`silence` is how many seconds a client may send nothing of its body."""
+        self._application = application
+        self._silence = silence
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        body = RequestBody(receive, headers, self._silence)
+        scope[BODY] = body
+        try:
+            check_headers(scope["headers"])
+            scope["path"] = read_path(scope.get("raw_path") or scope["path"].encode(), scope["path"])
+        except HttpError as error:
+            scope[REFUSAL] = error
+        await self._application(scope, body.asgi_receive, _closing(send, body))
+        await body.drain()
+
+
+def check_headers(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raise HttpError 400 or 431 for headers that two programs could understand in two ways, or that are too long."""
+    if sum(len(name) + len(value) for name, value in headers) > HEADERS_BYTES:
+        raise HttpError(431, f"The headers have more than {HEADERS_BYTES} bytes.")
+    names = [name for name, _ in headers]
+    for name in (b"content-length", b"transfer-encoding", b"host", b"x-auth-token"):
+        if names.count(name) > 1:
+            raise bad_request(f"The header {name.decode().title()} occurs more than once.")
+    if b"content-length" in names and b"transfer-encoding" in names:
+        raise bad_request("The request has a Content-Length and a Transfer-Encoding; it may have one of them.")
+    for name, value in headers:
+        if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise HttpError(501, "The only Transfer-Encoding that is known is 'chunked'.")
+
+
+def _closing(send: Send, body: RequestBody) -> Send:
+    """`send`, which says that the connection ends if the answer comes before the end of the body (RFC 9112, 9.3)."""
+
+    async def sending(message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start" and not body.is_complete:
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return sending

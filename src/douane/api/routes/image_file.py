@@ -1,0 +1,62 @@
+"""``/v2/images/{id}/file``: download the bytes of an image (no. 18)."""
+
+from __future__ import annotations
+
+import os
+
+from falcon.asgi import Request, Response
+
+from douane.api.download import Download, answer_download
+from douane.api.downloading import ImageStream
+from douane.api.errors import http_error
+from douane.api.rights import Identity, require_download
+from douane.errors import StoreError
+
+from .base import Resource, answer_empty, identity_of
+
+
+class ImageFile(Resource):
+    """The bytes of an image."""
+
+    async def on_get(self, req: Request, resp: Response, image_id: str) -> None:
+        """All bytes or a range of them; 204 if there are none."""
+        headers = (req.get_header("Range"), req.get_header("Content-Range"), req.get_header("If-Range"))
+        prefer = tuple((req.get_param("prefer") or "").split(","))
+        download, fd = await self.service.pool.run(self._open, identity_of(req), image_id, headers, prefer)
+        answer_empty(resp, download.status, download.headers)
+        if fd is not None:
+            resp.stream = ImageStream(self.service.io, fd, download.start, download.stop, req.context.body)
+
+    def _open(
+        self,
+        identity: Identity,
+        image_id: str,
+        headers: tuple[str | None, str | None, str | None],
+        prefer: tuple[str, ...],
+    ) -> tuple[Download, int | None]:
+        """The answer, and a descriptor of the bytes, which the caller closes."""
+        image, access = self.service.visible(identity, image_id)
+        require_download(identity, access)
+        download = answer_download(image, range_header=headers[0], content_range=headers[1], if_range=headers[2])
+        if download.status == 204 or download.start == download.stop:
+            return download, None
+        return download, self._open_first(image.id, self._in_order(image.stores, prefer), download.stop)
+
+    def _in_order(self, holding: list[str], prefer: tuple[str, ...]) -> list[str]:
+        stores = [store for store in self.service.stores.ids if store in holding]
+        return [*(store for store in prefer if store in stores), *(store for store in stores if store not in prefer)]
+
+    def _open_first(self, image_id: str, stores: list[str], stop: int) -> int:
+        """A descriptor from the first store that can give one. Raises HttpError 503 if none can."""
+        error = StoreError(f"no store of this service holds the image {image_id}", code="not-found")
+        for store in stores:
+            try:
+                fd = self.service.stores[store].open(image_id)
+            except StoreError as failure:
+                error = failure
+                continue
+            if os.fstat(fd).st_size >= stop:
+                return fd
+            os.close(fd)
+            error = StoreError(f"the image {image_id} in the store {store} is too short", code="damaged")
+        raise http_error(error)

@@ -1,0 +1,87 @@
+"""What the resources of the API need: the catalog, the stores, and what the operator decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Event
+
+from douane.catalog import Catalog, Image
+from douane.errors import NotFound
+
+from .auth import Authenticator
+from .bounds import NAME
+from .documents import Document, ImageView, image_document
+from .identifiers import read_uuid
+from .image_fields import ImageRules
+from .import_request import METHODS
+from .pool import Pool
+from .rights import Identity, ImageAccess, image_access, no_image, require_view
+from .store_set import StoreSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiOptions:
+    """What the operator decided about the API."""
+
+    public_endpoint: str | None = None
+    trusts_proxy: bool = False
+    """True: the headers X-Forwarded-Proto and X-Forwarded-Host are those of a proxy of the operator."""
+
+    methods: tuple[str, ...] = METHODS
+    rules: ImageRules = field(default_factory=ImageRules)
+    image_count: int | None = None
+    """Images that a project may have; None: unlimited."""
+
+    shows_findings: bool = False
+    silence: float = 60.0
+    """Seconds that a client may send nothing of a body."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One image service. Its methods use the database: call them in the pool."""
+
+    catalog: Catalog
+    stores: StoreSet
+    authenticator: Authenticator
+    options: ApiOptions = field(default_factory=ApiOptions)
+    pool: Pool = field(default_factory=Pool)
+    """For the database and for tokens."""
+
+    io: Pool = field(default_factory=Pool)
+    """For the bytes of images: a slow store does not hold up the others."""
+
+    draining: Event = field(default_factory=Event)
+    """Set when the process is about to end: load balancers send new requests elsewhere."""
+
+    def visible(self, identity: Identity, image_id: str) -> tuple[Image, ImageAccess]:
+        """The image, if the identity may see it. Raises HttpError 404 if not, and for an id that is no UUID."""
+        key = read_uuid(image_id)
+        if key is None:
+            raise no_image(image_id[:NAME])
+        try:
+            image = self.catalog.image(key)
+        except NotFound:
+            raise no_image(key) from None
+        access = image_access(image, is_member=self._is_member(identity, image))
+        if image.status == "deleted":
+            raise no_image(key)
+        require_view(identity, access)
+        return image, access
+
+    def document(self, image: Image) -> Document:
+        """The image as clients see it."""
+        task = None if image.task_id is None else self.catalog.task(image.task_id)
+        was_refused = image.code is None or any(last.outcome == "refused" for last in self.catalog.tasks(image.id)[-1:])
+        view = ImageView(
+            task=task,
+            outcome="refused" if was_refused else "undecided",
+            default_store=self.stores.default,
+            findings=self.options.shows_findings,
+        )
+        return image_document(image, view)
+
+    def _is_member(self, identity: Identity, image: Image) -> bool:
+        if identity.project_id is None or image.visibility != "shared" or image.owner == identity.project_id:
+            return False
+        return any(member.project == identity.project_id for member in self.catalog.members(image.id))
