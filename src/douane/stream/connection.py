@@ -33,8 +33,9 @@ class Hangup(Exception):
 
 class Connection:
     """One end of a connection. `patience`: seconds that a line may take to come or go before the other side counts as
-    gone; None: no limit. `max_line_bytes`: the longest line that is received; None: no limit, for the side that reads
-    reports. A report is bounded where the plugins' answers are received, for every host alike."""
+    gone; None: no limit; 0: for an event loop, which calls `receive_pending` and `take_line`. `max_line_bytes`: the
+    longest line that is received; None: no limit, for the side that reads reports. A report is bounded where the
+    plugins' answers are received, for every host alike."""
 
     def __init__(
         self, sock: socket.socket, *, patience: float | None = None, max_line_bytes: int | None = None
@@ -71,16 +72,22 @@ class Connection:
     def receive_fields(self) -> tuple[dict[str, Any], list[int]]:
         """The next line, as an object, and its descriptors, which the caller closes. Raises Hangup, AgentError."""
         end = time.monotonic() + self._patience if self._patience is not None else None
-        fields: object = None
         try:
-            while b"\n" not in self._buffer:
+            while (line := self.take_line()) is None:
                 self._wait(end)
                 self.receive_pending()
-            line, _, rest = self._buffer.partition(b"\n")
-            self._buffer = rest
-            fields = json.loads(line)
         except OSError as error:
             raise Hangup(str(error)) from error
+        return line
+
+    def take_line(self) -> tuple[dict[str, Any], list[int]] | None:
+        """As `receive_fields`, of what was received before; None if no line is whole. Raises AgentError."""
+        if b"\n" not in self._buffer:
+            return None
+        text, _, rest = self._buffer.partition(b"\n")
+        self._buffer = rest
+        try:
+            fields = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise AgentError(f"a line is not JSON: {error}") from error
         if not isinstance(fields, dict):
