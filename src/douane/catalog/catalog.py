@@ -5,13 +5,21 @@ from types import TracebackType
 
 from .database import Database
 from .edits import Edits
+from .endings import Endings
 from .find import Find
 from .images import Images
 from .import_tasks import ImportTasks
+from .leases import Leases
 from .members import Members
+from .queued_imports import QueuedImports
+from .task_list import TaskList
+from .uploads import Uploads
+from .usage import ProjectUsage
 
 
-class Catalog(Images, Find, Edits, Members, ImportTasks):
+class Catalog(
+    Images, Find, Edits, Members, ImportTasks, Uploads, QueuedImports, Leases, Endings, TaskList, ProjectUsage
+):
     """The catalog in one SQLite file, made or migrated when it is opened.
 
     Safe for threads and for several processes at once; open another after fork(2). Every failure is a CatalogError:

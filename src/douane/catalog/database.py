@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 
 from douane.errors import BadValue, CatalogError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in ``migrations/versions``, which this release reads and writes."""
 
 BUSY_SECONDS = 30.0

@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, Connection, and_, exc, insert, update
 
 from douane.errors import CatalogError, Conflict, NotFound
 
-from . import fields, rows, states, values
+from . import fields, rows, states, usage, values
+from .begin import NO_LEASE
 from .database import Database
 from .records import Image, now
 from .schema import images, tasks
@@ -36,13 +37,15 @@ class Images:
         min_disk: int = 0,
         min_ram: int = 0,
         tags: Iterable[str] = (),
+        quota: int | None = None,
     ) -> Image:
-        """Create a queued image from the declared facts; `image_id` is a UUID, by default a new one.
+        """Create a queued image from the declared facts; `image_id` is a UUID, by default a new one. `quota` is the
+        number of images that `owner` may have then.
 
-        Raises Conflict (``exists``) if the id was ever used, and BadValue.
+        Raises Conflict (``exists``) if the id was ever used, BadValue, and OverQuota.
         """
         with self._database.write() as connection:
-            return insert_image(
+            image = insert_image(
                 connection,
                 {
                     "name": name,
@@ -59,6 +62,8 @@ class Images:
                 tags=tags,
                 image_id=image_id,
             )
+            usage.check_count(connection, owner, quota)
+            return image
 
     def image(self, image_id: str) -> Image:
         """The image with this id, also a deleted image. Raises NotFound."""
@@ -120,6 +125,7 @@ class Images:
                 "code": "image-deleted",
                 "message": "the image was deleted while it was being imported",
                 "updated_at": now(),
+                **NO_LEASE,
             }
             running = and_(tasks.c.image_id == image_id, tasks.c.outcome.is_(None))
             connection.execute(update(tasks).where(running).values(ended))

@@ -1,19 +1,13 @@
-"""Import tasks: begin, report progress, publish, fail, take over."""
+"""Import tasks: begin, report progress, publish, fail."""
 
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
-
-from douane.errors import CatalogError
-
-from . import rows, states, values
+from . import begin, results, rows, states, values
+from .begin import NO_LEASE, NewTask, owner_of
 from .database import Database
 from .images import insert_image
-from .records import COMMAND_LINE, Image, ImportRequest, Task, now, task_of
-from .schema import images, tasks
-from .states import Owner
+from .records import COMMAND_LINE, Image, ImportRequest, Task
 
 _FAILURES = ("refused", "undecided", "cancelled")
 
@@ -39,7 +33,8 @@ class ImportTasks:
         bytes, if known. Of several concurrent calls one wins. Raises NotFound, Conflict.
         """
         with self._database.write() as connection:
-            return _begin(connection, image_id, str(uuid.uuid4()), method, plan, on_failure, total, request)
+            new = NewTask(method=method, plan=plan, on_failure=on_failure, total=total, request=request)
+            return begin.begin(connection, image_id, states.BEGIN_IMPORT, new)
 
     def begin_new_import(
         self,
@@ -75,7 +70,15 @@ class ImportTasks:
                 },
                 properties=properties or {},
             )
-            task = _begin(connection, image.id, values.identifier(task_id), method, plan, on_failure, total, request)
+            new = NewTask(
+                task_id=values.identifier(task_id),
+                method=method,
+                plan=plan,
+                on_failure=on_failure,
+                total=total,
+                request=request,
+            )
+            task = begin.begin(connection, image.id, states.BEGIN_IMPORT, new)
             return rows.image(connection, image.id), task
 
     def progress(self, task: Task, received: int, total: int | None = None) -> None:
@@ -88,7 +91,7 @@ class ImportTasks:
         if total is not None:
             row["total"] = values.number("the total", total)
         with self._database.write() as connection:
-            states.own_task(connection, _owner(task), row, doing="report progress")
+            states.own_task(connection, owner_of(task), row, doing="report progress")
 
     def note(self, task: Task, *, message: str | None = None, report: Any = None) -> None:
         """Record a sentence, or a preliminary report, for a running task. Raises Conflict (``lost-task``)."""
@@ -98,7 +101,7 @@ class ImportTasks:
         if report is not None:
             row["report"] = values.json("the report", report)
         with self._database.write() as connection:
-            states.own_task(connection, _owner(task), row, doing="note something")
+            states.own_task(connection, owner_of(task), row, doing="note something")
 
     def ready_to_publish(
         self,
@@ -118,24 +121,18 @@ class ImportTasks:
         name to (value, plugin), or to (value, "") for a property of the image itself, where None removes it. Raises
         Conflict (``lost-task``; ``wrong-state`` if the results are recorded already).
         """
-        checked = {
-            values.text("a digest's name", name): values.text("a digest", value) for name, value in digests.items()
-        }
-        row = {
-            "step": "publishing",
-            "report": values.json("the report", report),
-            "size": values.number("the size", size),
-            "virtual_size": values.optional_number("the virtual size", virtual_size),
-            "digests": values.json("the digests", checked),
-            "properties": values.json("the properties", values.import_properties(properties or {})),
-            **{
-                name: value
-                for name, value in values.formats(disk_format, container_format).items()
-                if value is not None
-            },
-        }
+        row = results.result_columns(
+            report=report,
+            size=values.number("the size", size),
+            digests=digests,
+            disk_format=disk_format,
+            container_format=container_format,
+            virtual_size=virtual_size,
+            properties=properties,
+        )
+        row["step"] = "publishing"
         with self._database.write() as connection:
-            states.own_task(connection, _owner(task), row, doing="make ready to publish", at_step="receiving")
+            states.own_task(connection, owner_of(task), row, doing="make ready to publish", at_step="receiving")
             return rows.task(connection, task.id)
 
     def activate(self, task: Task, stores: Sequence[str] | None = None) -> Image:
@@ -145,7 +142,7 @@ class ImportTasks:
         worker. Raises Conflict: then the image is not this worker's, and if the image is deleted, the published bytes
         must be deleted, too.
         """
-        owner = _owner(task)
+        owner = owner_of(task)
         holding = None if stores is None else values.words("the id of a store", stores)
         with self._database.write() as connection:
             current = rows.task(connection, task.id)
@@ -168,7 +165,7 @@ class ImportTasks:
             states.step(connection, current.image_id, states.ACTIVATE, row, owner)
             rows.apply_import(connection, current.image_id, current.properties)
             rows.set_stores(connection, current.image_id, current.stores if holding is None else holding)
-            states.own_task(connection, owner, {"step": "done", "outcome": "accepted"}, doing="activate")
+            states.own_task(connection, owner, {"step": "done", "outcome": "accepted", **NO_LEASE}, doing="activate")
             return rows.image(connection, current.image_id)
 
     def fail(
@@ -187,89 +184,17 @@ class ImportTasks:
         `outcome` is "refused", "undecided" or "cancelled". Idempotent for the same worker. Raises Conflict
         (``lost-task``).
         """
-        owner = _owner(task)
+        owner = owner_of(task)
         failure = {"code": values.sentence(code, values.NAME_LIMIT), "message": values.sentence(message)}
         stores = values.json("the failed stores", [values.sentence(name, values.NAME_LIMIT) for name in failed_stores])
-        ended = {"step": "done", "outcome": values.one_of("the outcome", outcome, _FAILURES), **failure}
+        ended = {"step": "done", "outcome": values.one_of("the outcome", outcome, _FAILURES), **failure, **NO_LEASE}
         if report is not None:
-            try:
-                ended["report"] = values.json("the report", report)
-            except CatalogError as error:  # the end of an import is recorded with or without its report
-                ended["report"] = values.json("the report", {"unreadable": values.sentence(error)})
+            ended["report"] = results.report_column(report)
         with self._database.write() as connection:
             current = rows.task(connection, task.id)
             if current.token == task.token and current.outcome in _FAILURES:
                 return rows.image(connection, current.image_id)
-            what = states.REQUEUE if current.on_failure == "requeue" else states.REMOVE
+            what = states.end_of(current)
             states.step(connection, current.image_id, what, {**failure, "failed_stores": stores}, owner)
             states.own_task(connection, owner, ended, doing=what.doing)
             return rows.image(connection, current.image_id)
-
-    def take_over(self, task: Task) -> Task:
-        """Become the task's worker instead of a worker that died, whose token is void from now on.
-
-        Of several concurrent calls one wins. Raises NotFound, Conflict (``lost-task``).
-        """
-        owner = _owner(task)
-        with self._database.write() as connection:
-            states.step(connection, task.image_id, states.TAKE_OVER, {"token": task.token + 1}, owner)
-            states.own_task(connection, owner, {"token": task.token + 1}, doing="take over")
-            return rows.task(connection, task.id)
-
-    def unfinished(self) -> list[Task]:
-        """All running tasks, oldest first; the claim on its staged bytes shows whether a worker lives."""
-        with self._database.read() as connection:
-            query = select(tasks).where(tasks.c.outcome.is_(None)).order_by(tasks.c.created_at, tasks.c.id)
-            return [task_of(row._asdict()) for row in connection.execute(query)]
-
-    def task(self, task_id: str) -> Task:
-        """The task with this id. Raises NotFound."""
-        with self._database.read() as connection:
-            return rows.task(connection, task_id)
-
-    def tasks(self, image_id: str) -> list[Task]:
-        """All tasks of the image, oldest first."""
-        with self._database.read() as connection:
-            query = select(tasks).where(tasks.c.image_id == image_id).order_by(tasks.c.token)
-            return [task_of(row._asdict()) for row in connection.execute(query)]
-
-
-def _begin(
-    connection: Connection,
-    image_id: str,
-    task_id: str,
-    method: str,
-    plan: Any,
-    on_failure: str,
-    total: int | None,
-    request: ImportRequest,
-) -> Task:
-    time = now()
-    row = {
-        "id": task_id,
-        "image_id": image_id,
-        "method": values.text("the import method", method, values.FORMAT_LIMIT),
-        "plan": values.json("the plan", plan),
-        "on_failure": values.one_of("on_failure", on_failure, ("requeue", "remove")),
-        "step": "receiving",
-        "done": 0,
-        "total": values.optional_number("the total", total),
-        "created_at": time,
-        "updated_at": time,
-        **values.import_request(request),
-    }
-    fresh = {
-        "task_id": task_id,
-        "token": images.c.token + 1,
-        "code": None,
-        "message": None,
-        "failed_stores": None,
-    }
-    states.step(connection, image_id, states.BEGIN_IMPORT, fresh)
-    token = connection.execute(select(images.c.token).where(images.c.id == image_id)).scalar_one()
-    connection.execute(insert(tasks).values({**row, "token": token}))
-    return rows.task(connection, task_id)
-
-
-def _owner(task: Task) -> Owner:
-    return Owner(task.id, task.token)

@@ -121,3 +121,16 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True):
     properties: int | None = None
     tags: int | None = None
     members: int | None = None
+
+
+class UploadQuotas(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that a project may have after the beginning of an upload or an import; None: unlimited."""
+
+    uploading: int | None = None
+    """Uploads, imports and copies that have not ended."""
+
+    size_total: int | None = None
+    """Bytes in all stores."""
+
+    staged_total: int | None = None
+    """Bytes that are staged and not imported."""

@@ -6,10 +6,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from douane.declared import DeclaredImage
+
 Status = Literal["queued", "uploading", "importing", "active", "deactivated", "deleted"]
 Visibility = Literal["public", "community", "shared", "private"]
 MemberStatus = Literal["pending", "accepted", "rejected"]
-Step = Literal["receiving", "publishing", "done"]
+Step = Literal["waiting", "receiving", "staged", "publishing", "done"]
+Verdict = Literal["accepted", "refused", "undecided"]
+TaskStatus = Literal["pending", "processing", "success", "failure"]
 OnFailure = Literal["requeue", "remove"]
 
 
@@ -63,7 +67,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
     failed_stores: list[str]
     task_id: str | None
-    """The import that owns the image now."""
+    """The import or the copying that owns the image now."""
 
     created_at: str
     updated_at: str
@@ -144,6 +148,33 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str | None
     """When the record of an ended task may be removed; None: it stays."""
 
+    worker: str | None
+    """Who works on it, until `lease_until` on the database's clock. None: it waits, it has ended, or it is an import on
+    the command line."""
+
+    lease_until: str | None
+    attempts: int
+    """How many workers have begun to run it."""
+
+    staged_key: str | None
+    """The key under which this attempt stages its bytes."""
+
+    source: Any
+    """What another attempt can begin with: ``{"spool": key}``, ``{"url": …}`` or ``{"staged": key, "store": id}``."""
+
+    requested: bool
+    """False: bytes were staged, and their import has not been requested yet."""
+
+    plan_digest: str | None
+    """The digest of the plan that the verdict is of."""
+
+    declared: DeclaredImage | None
+    """The image's facts when the worker began. The worker judges by these, and never by the image as it is now: a
+    verdict on staged bytes holds as long as they are the same."""
+
+    verdict: Verdict | None
+    """The verdict on staged bytes; None: they have to be run (again)."""
+
     created_at: str
     updated_at: str
 
@@ -157,14 +188,21 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     import_req: Any = None
     stores: tuple[str, ...] = ("file",)
     expires_at: str | None = None
+    roles: tuple[str, ...] = ()
+    """The user's roles, which plugins see."""
 
 
 COMMAND_LINE = ImportRequest()
 
 
 def now() -> str:
-    """The current time, UTC, RFC 3339 with six digits: text sorts in the order of time."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    """The current time, as :func:`time_text`."""
+    return time_text(datetime.now(UTC))
+
+
+def time_text(time: datetime) -> str:
+    """A time with its zone as UTC, RFC 3339 with six digits: text sorts in the order of time."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def strongest_digest(digests: Mapping[str, str]) -> str | None:
@@ -220,6 +258,8 @@ def task_of(row: Mapping[str, Any]) -> Task:
             "properties": _json(row["properties"], {}),
             "import_req": _json(row["import_req"], None),
             "stores": _json(row["stores"], []),
+            "source": _json(row["source"], None),
+            "declared": _json(row["declared"], None),
         },
         Task,
     )

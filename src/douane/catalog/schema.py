@@ -20,6 +20,7 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
+    true,
 )
 
 metadata = MetaData()
@@ -172,9 +173,28 @@ tasks = Table(
     Column("import_req", Text),
     Column("stores", Text),
     Column("expires_at", String(32)),
+    # Who works on the task, and until when without another heartbeat, on the database's clock. An import on the command
+    # line has neither: there, the claim on the staged bytes counts.
+    Column("worker", String(255)),
+    Column("lease_until", String(32)),
+    Column("attempts", BigInteger, nullable=False, server_default="0"),
+    # Under which key this attempt stages its bytes, and from which bytes or URL another attempt can begin.
+    Column("staged_key", String(36)),
+    Column("source", Text),
+    # False: bytes were staged, and their import has not been requested yet.
+    Column("requested", Boolean, nullable=False, server_default=true()),
+    # What the verdict on staged bytes depends on: the plan, and the image's facts when the worker began.
+    Column("plan_digest", String(255)),
+    Column("declared", Text),
+    Column("verdict", String(16)),
     CheckConstraint("on_failure IN ('requeue', 'remove')", name="known_on_failure"),
-    CheckConstraint("step IN ('receiving', 'publishing', 'done')", name="known_step"),
+    CheckConstraint("step IN ('waiting', 'receiving', 'staged', 'publishing', 'done')", name="known_step"),
     CheckConstraint("(step = 'done') = (outcome IS NOT NULL)", name="done_has_an_outcome"),
+    CheckConstraint("(worker IS NULL) = (lease_until IS NULL)", name="worker_has_a_lease"),
+    CheckConstraint("step NOT IN ('waiting', 'staged', 'done') OR worker IS NULL", name="waiting_has_no_worker"),
 )
+UNFINISHED = tasks.c.outcome.is_(None)
 Index("tasks_by_image", tasks.c.image_id, tasks.c.created_at)
-Index("tasks_by_outcome", tasks.c.outcome)
+Index("tasks_by_creation", tasks.c.created_at, tasks.c.id)
+Index("tasks_by_expiry", tasks.c.expires_at)
+Index("tasks_unfinished", tasks.c.created_at, tasks.c.id, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)

@@ -8,25 +8,57 @@ from         to           step              and also
 (nothing)    queued       create_image
 queued       importing    begin_import      a new task owns the image, with a token greater than any before;
                                             the last failure is forgotten
-importing    importing    take_over         the old token must fit; a greater token replaces it
+queued       importing    begin_upload      as above, for bytes that are imported as they arrive (``upload``)
+queued       uploading    begin_upload      as above, for bytes whose import is requested later (``glance-direct``)
+queued       importing    begin_queued      as above; the task waits for a worker
+uploading    importing    request_import    the task is at "staged": it is requested now, and goes to "publishing"
+                                            (its verdict holds) or to "waiting" (to be run again, or copied)
+uploading    queued       request_import    the staged bytes were refused; code, message and failed stores are set
 importing    active       activate          task and token must fit, the task is at "publishing"; size,
                                             digests, formats and plugins' properties come from the task
-importing    queued       fail (requeue)    task and token must fit; code, message and failed stores are set
+uploading,   queued       fail (requeue)    task and token must fit; code, message and failed stores are set
+importing
 importing    deleted      fail (remove)     as above
-importing    deleted      delete            the task ends as "cancelled": its worker's next step is refused
+uploading,   queued       cancel            the task is not at "publishing"; it ends as "cancelled": its worker's
+importing                                   next step is refused
+uploading,   deleted      delete            as above, at every step of the task
+importing
 queued       deleted      delete
-uploading    deleted      delete
 active       deleted      delete
 deactivated  deleted      delete
 active       deactivated  deactivate
 deactivated  active       reactivate
 ===========  ===========  ================  ==================================================================
 
-No step leads into "uploading" yet: it is for the Image API, where bytes arrive before their import is requested.
 "deleted" is final: the row stays, so that an id is never used twice, and so that left-over bytes are known to belong to
 no image.
 
 The step "delete" is refused while the image is protected; the end of an import is not.
+
+A task of an image goes through these steps. Where a worker is named, it holds a lease: others leave the task alone
+until the lease has ended, on the database's clock (`leases.py`):
+
+==========  ==========  =====================  ===================================================================
+from        to          step                   and also
+==========  ==========  =====================  ===================================================================
+(nothing)   receiving   begin_import,          for the command line without a worker, for a server with one
+                        begin_upload
+(nothing)   waiting     begin_queued
+waiting     receiving   claim                  a worker, a greater token, a new key for the staged bytes
+receiving   receiving   take                   another worker, a greater token, a new key for the staged bytes
+receiving,  (stays)     take_over              the lease has ended, or there is none; a greater token
+publishing
+receiving   waiting     release                there is a source from which another worker can begin
+receiving   staged      record_staged          verdict and results; no worker any more
+receiving   publishing  ready_to_publish       results: from here, any worker can complete the import
+staged      publishing, request_import         a greater token
+            waiting
+(any)       done        activate, fail,        with the outcome
+                        cancel, finish_copy,
+                        delete
+==========  ==========  =====================  ===================================================================
+
+An image that is being copied to further stores (begin_queued of ``copy-image``) has a task, too, and stays active.
 
 These steps keep the state. They hold the image's row until the end of the transaction, so that what they read with it
 cannot change in between:
@@ -55,30 +87,48 @@ from sqlalchemy import Connection, select, update
 
 from douane.errors import CatalogError, Conflict, NotFound, Protected
 
-from .records import now
+from .records import Task, now
 from .schema import images, tasks
 
 LIVE = ("queued", "uploading", "importing", "active", "deactivated")
 
 
 class Step(NamedTuple):
-    """A row of the tables: the step in words, its start states, its end state (None: it stays), whether a task must own
-    the image, whether protection refuses the step, and whether the image counts as updated."""
+    """A row of the tables: the step in words, its start states, and its end state (None: it stays)."""
 
     doing: str
     start: tuple[str, ...]
     end: str | None
     by_task: bool = False
-    unprotected: bool = False
-    updates: bool = True
+    """A task must own the image."""
 
+    unowned: bool = False
+    """No task may own the image."""
+
+    frees: bool = False
+    """No task owns the image afterwards."""
+
+    unprotected: bool = False
+    """Protection refuses the step."""
+
+    updates: bool = True
+    """The image counts as updated."""
+
+
+_OWNED = ("uploading", "importing", "active", "deactivated")
 
 BEGIN_IMPORT = Step("start an import of", ("queued",), "importing")
-TAKE_OVER = Step("take over the import of", ("importing",), "importing", by_task=True)
-ACTIVATE = Step("activate", ("importing",), "active", by_task=True)
-REQUEUE = Step("requeue", ("importing",), "queued", by_task=True)
-REMOVE = Step("remove", ("importing",), "deleted", by_task=True)
-DELETE = Step("delete", LIVE, "deleted", unprotected=True)
+BEGIN_STAGE = Step("stage data for", ("queued",), "uploading")
+BEGIN_COPY = Step("copy", ("active",), None, unowned=True, updates=False)
+TAKE_OVER = Step("take over the import of", _OWNED, None, by_task=True, updates=False)
+RECORD_STAGED = Step("record the staged data of", ("uploading",), None, by_task=True)
+LOOK_AT_STAGED = Step("import the staged data of", ("uploading",), None, updates=False)
+REQUEST_IMPORT = Step("import the staged data of", ("uploading",), "importing", by_task=True)
+ACTIVATE = Step("activate", ("importing",), "active", by_task=True, frees=True)
+REQUEUE = Step("requeue", ("uploading", "importing"), "queued", by_task=True, frees=True)
+REMOVE = Step("remove", ("importing",), "deleted", by_task=True, frees=True)
+END_COPY = Step("end the copying of", ("active", "deactivated"), None, by_task=True, frees=True)
+DELETE = Step("delete", LIVE, "deleted", frees=True, unprotected=True)
 DEACTIVATE = Step("deactivate", ("active",), "deactivated")
 REACTIVATE = Step("reactivate", ("deactivated",), "active")
 EDIT = Step("edit", LIVE, None)
@@ -86,6 +136,13 @@ EDIT_FORMAT = Step("change the format of", ("queued",), None)
 SHARE = Step("change the members of", LIVE, None, updates=False)
 COPY = Step("add a copy of", ("active", "deactivated"), None)
 FORGET_COPY = Step("remove a copy of", ("active", "deactivated", "deleted"), None)
+
+
+def end_of(task: Task) -> Step:
+    """The step of the image at the end of a task that was not accepted."""
+    if task.method == "copy-image":
+        return END_COPY
+    return REQUEUE if task.on_failure == "requeue" else REMOVE
 
 
 class Owner(NamedTuple):
@@ -106,13 +163,17 @@ def step(
     statement = update(images).where(images.c.id == image_id, images.c.status.in_(what.start))
     if owner is not None:
         statement = statement.where(images.c.task_id == owner.task_id, images.c.token == owner.token)
+    if what.unowned:
+        statement = statement.where(images.c.task_id.is_(None))
     if what.unprotected:
         statement = statement.where(images.c.protected.is_(False))
     changes = dict(values, updated_at=now() if what.updates else images.c.updated_at)
     if what.end is not None:
         changes["status"] = what.end
-        if what.end != "importing":
-            changes["task_id"] = None
+    if what.end == "queued":
+        changes["size"] = None  # of staged bytes
+    if what.frees:
+        changes["task_id"] = None
     if connection.execute(statement.values(changes)).rowcount != 1:
         raise _refusal(connection, image_id, what, owner)
 
@@ -159,7 +220,9 @@ def lost(connection: Connection, owner: Owner, doing: str, at_step: str | None =
 
 
 def _refusal(connection: Connection, image_id: str, what: Step, owner: Owner | None) -> CatalogError:
-    row = connection.execute(select(images.c.status, images.c.protected).where(images.c.id == image_id)).first()
+    row = connection.execute(
+        select(images.c.status, images.c.protected, images.c.task_id).where(images.c.id == image_id)
+    ).first()
     if row is None:
         return NotFound(f"there is no image {image_id}")
     actual = row.status
@@ -170,6 +233,12 @@ def _refusal(connection: Connection, image_id: str, what: Step, owner: Owner | N
         why = lost(connection, owner, what.doing)
         if isinstance(why, NotFound) or why.code == "lost-task":
             return why
+    if what.unowned and row.task_id is not None and actual in what.start:
+        return Conflict(
+            f"cannot {what.doing} image {image_id}: the task {row.task_id} works on it",
+            actual="with a task",
+            expected="without a task",
+        )
     return Conflict(
         f"cannot {what.doing} image {image_id}: it is {actual}, and must be {expected}",
         actual=actual,

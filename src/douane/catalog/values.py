@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from douane.errors import BadValue
 
 from .records import ImportRequest, strongest_digest, to_json
@@ -89,6 +91,11 @@ def json(what: str, value: Any) -> str:
         return to_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadValue(f"{what} cannot be written as JSON: {error}") from error
+
+
+def from_json(text: str) -> Any:
+    """The value of JSON text that the catalog wrote."""
+    return msgspec.json.decode(text)
 
 
 def formats(disk_format: object, container_format: object) -> dict[str, str | None]:

@@ -20,12 +20,13 @@ from douane.errors import CatalogError
 from support.catalog import begin, make_ready
 
 OLD = Path(__file__).parent / "databases"
+LATER = f"{int(database.HEAD) + 1:04}"
 ADDS_A_COLUMN = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "{later}"
+down_revision = "{head}"
 
 
 def upgrade():
@@ -108,14 +109,15 @@ def test_a_catalog_of_a_later_release_is_refused(tmp_path: Path, monkeypatch: py
     with Catalog(path) as catalog:
         image = catalog.create_image(name="kept", properties={"a": "b"})
     with monkeypatch.context() as later:
-        later.setattr(database, "HEAD", "0003")
+        later.setattr(database, "HEAD", LATER)
         Database(path, migrate=partial(upgrade, directory=_later_migrations(tmp_path / "50% later", "pass"))).close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT name, colour FROM images").fetchall() == [("kept", "grey")]
     content = path.read_bytes()
     error = refused(path)
     assert error.code == "catalog-newer"
-    assert "made by a later release of Douane (revision 0003; this one knows up to 0002); upgrade Douane" in str(error)
+    assert f"(revision {LATER}; this one knows up to {database.HEAD}); upgrade Douane" in str(error)
+    assert "made by a later release of Douane" in str(error)
     assert path.read_bytes() == content
     assert image.name == "kept"
 
@@ -126,7 +128,7 @@ def test_a_failed_upgrade_changes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         catalog.create_image(name="kept")
     original = tables(path)
     with monkeypatch.context() as later:
-        later.setattr(database, "HEAD", "0003")
+        later.setattr(database, "HEAD", LATER)
         broken = partial(upgrade, directory=_later_migrations(tmp_path / "later", "raise ZeroDivisionError"))
         with pytest.raises(ZeroDivisionError):
             Database(path, migrate=broken)
@@ -137,7 +139,9 @@ def test_a_failed_upgrade_changes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 def _later_migrations(directory: Path, end: str) -> Path:
     shutil.copytree(MIGRATIONS, directory, ignore=shutil.ignore_patterns("__pycache__"))
-    (directory / "versions" / "r0003_colour.py").write_text(ADDS_A_COLUMN.format(end=end))
+    newest = int(LATER) - 1
+    content = ADDS_A_COLUMN.format(end=end, later=LATER, head=f"{newest:04}")
+    (directory / "versions" / f"r{LATER}_colour.py").write_text(content)
     return directory
 
 

@@ -1,0 +1,82 @@
+"""The end of tasks from outside: cancelled, expired, and the removal of their records."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+
+from douane.errors import BadValue, Conflict
+
+from . import begin, rows, states, values
+from .begin import NO_LEASE
+from .clock import database_time
+from .database import Database
+from .records import Task, task_of, time_text
+from .schema import UNFINISHED, tasks
+
+REMOVED_AT_ONCE = 1000
+
+
+class Endings:
+    """The ends that nobody's worker decides; a part of :class:`~douane.catalog.Catalog`."""
+
+    _database: Database
+
+    def cancel(self, image_or_task_id: str, *, message: str) -> Task:
+        """Cancel the import or the copying of an image, named by its own id or by that of the image.
+
+        The worker's token is void from now on. The image becomes "queued" (or "deleted", as `on_failure` said); one
+        that is being copied stays as it is. Nobody else discards the staged bytes: those of keys that no task has go
+        with the next sweep. Raises NotFound; Conflict if nothing is running, or if the import is at "publishing": then
+        it was accepted, and is about to be active.
+        """
+        with self._database.write() as connection:
+            task = _running(connection, image_or_task_id)
+            owner = begin.owner_of(task)
+            failure = {"code": "cancelled", "message": values.sentence(message)}
+            stores = values.json("the failed stores", task.stores if task.requested else [])
+            what = {**failure, "failed_stores": stores, "token": task.token + 1}
+            states.step(connection, task.image_id, states.end_of(task), what, owner)
+            if task.step == "publishing":
+                raise Conflict(
+                    f"cannot cancel import task {task.id}: the image was accepted, and is being published",
+                    actual=task.step,
+                    expected="an earlier step",
+                )
+            ended = {"step": "done", "outcome": "cancelled", "token": task.token + 1, **failure, **NO_LEASE}
+            states.own_task(connection, owner, ended, doing="cancel", at_step=task.step)
+            return rows.task(connection, task.id)
+
+    def expired_staged(self, older_than_s: float) -> list[Task]:
+        """The tasks whose bytes were staged longer ago, and whose import nobody requested: the caller ends them by
+        `fail`, which is refused if an import is requested meanwhile, and discards the bytes."""
+        if not isinstance(older_than_s, int | float) or isinstance(older_than_s, bool):
+            raise BadValue(f"the age of staged data must be a number of seconds, not {older_than_s!r:.40}")
+        old = tasks.c.updated_at <= database_time(-older_than_s)
+        with self._database.read() as connection:
+            query = select(tasks).where(UNFINISHED, tasks.c.step == "staged", old)
+            return [
+                task_of(row._asdict()) for row in connection.execute(query.order_by(tasks.c.created_at, tasks.c.id))
+            ]
+
+    def remove_ended(self, now: datetime | None = None) -> int:
+        """Remove the records of ended tasks whose time of expiry has passed, 1,000 at most; how many were removed."""
+        if now is not None and now.tzinfo is None:
+            raise BadValue("the time must have its zone")
+        time = database_time() if now is None else time_text(now)
+        with self._database.write() as connection:
+            expired = select(tasks.c.id).where(tasks.c.outcome.is_not(None), tasks.c.expires_at <= time)
+            gone = tasks.c.id.in_(expired.order_by(tasks.c.expires_at).limit(REMOVED_AT_ONCE))
+            return connection.execute(delete(tasks).where(gone)).rowcount
+
+
+def _running(connection: Connection, image_or_task_id: str) -> Task:
+    row = connection.execute(select(tasks).where(tasks.c.id == image_or_task_id)).first()
+    if row is None:
+        rows.image(connection, image_or_task_id)
+        return begin.current_task(connection, image_or_task_id)
+    task = task_of(row._asdict())
+    if task.outcome is not None:
+        raise Conflict(
+            f"the import task {task.id} has ended ({task.outcome})", actual=task.outcome, expected="a running task"
+        )
+    return task

@@ -1,0 +1,167 @@
+"""Leases: which worker owns a task, and until when, on the database's clock only.
+
+A worker owns a task while its lease lasts and the token that it was given is the task's. Every step of a worker names
+its token, so a worker that lost its task changes nothing, however late it comes.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, or_, select, update
+
+from douane.errors import BadValue, Conflict
+
+from . import begin, rows, states, values
+from .begin import NO_LEASE, owner_of
+from .clock import LEASE_SECONDS, database_time
+from .database import Database
+from .records import Task, task_of
+from .schema import UNFINISHED, images, tasks
+from .states import Owner
+
+_CANDIDATES = 16
+"""Waiting tasks that a worker tries before it gives way to the workers that took them."""
+
+
+class Leases:
+    """The operations of workers on the tasks they hold; a part of :class:`~douane.catalog.Catalog`."""
+
+    _database: Database
+
+    def claim(self, worker: str, methods: Sequence[str] | None = None) -> Task | None:
+        """Become the worker of the oldest task that waits, of one of `methods` if they are named; None: none waits.
+
+        The task gets a greater token, a lease, a new `staged_key`, the image's facts as they are now, and one attempt
+        more.
+        """
+        waiting = [UNFINISHED, tasks.c.step == "waiting"]
+        if methods is not None:
+            waiting.append(tasks.c.method.in_(list(methods)))
+        with self._database.write() as connection:
+            for task in _oldest(connection, waiting):
+                try:
+                    return _receive(connection, task, worker, at_step="waiting")
+                except Conflict:  # another worker was faster
+                    continue
+        return None
+
+    def take(self, task_id: str, token: int, worker: str) -> Task:
+        """Become the worker of a task that its holder hands over, with the holder's `token`, as with `claim`.
+
+        Raises NotFound, Conflict (``lost-task``, ``wrong-state``).
+        """
+        with self._database.write() as connection:
+            task = rows.task(connection, task_id)
+            if task.token != token or task.outcome is not None:
+                raise states.lost(connection, Owner(task_id, token), "take over")
+            return _receive(connection, task, worker, at_step="receiving")
+
+    def hold(self, worker: str) -> int:
+        """The worker's heartbeat: all its leases last another 20 seconds. The number of its tasks."""
+        return self._lease(worker, LEASE_SECONDS)
+
+    def release_worker(self, worker: str) -> int:
+        """The worker's process is gone: all its leases end now. The number of its tasks."""
+        return self._lease(worker, 0.0)
+
+    def release(self, task: Task, *, source: Any = None, undo_attempt: bool = False) -> Task:
+        """Let the task wait for another worker, who begins with `source`, by default with the recorded one.
+
+        `undo_attempt`: the attempt does not count, because the worker itself has to stop. Raises Conflict
+        (``lost-task``, ``wrong-state``), and BadValue if there is nothing to begin with.
+        """
+        row: dict[str, Any] = {"step": "waiting", **NO_LEASE}
+        if source is not None:
+            row["source"] = values.json("the source", source)
+        with self._database.write() as connection:
+            current = rows.task(connection, task.id)
+            if source is None and current.source is None and current.method != "copy-image":
+                raise BadValue(
+                    f"the task {task.id} cannot wait: there are no bytes with which another worker can begin"
+                )
+            if undo_attempt:
+                row["attempts"] = max(current.attempts - 1, 0)
+            states.own_task(connection, owner_of(task), row, doing="wait", at_step="receiving")
+            return rows.task(connection, task.id)
+
+    def is_current(self, task: Task) -> bool:
+        """False if the task has ended or belongs to another worker: then its worker stops, and discards its bytes."""
+        matching = select(tasks.c.id).where(tasks.c.id == task.id, tasks.c.token == task.token, UNFINISHED)
+        with self._database.read() as connection:
+            return connection.execute(matching).first() is not None
+
+    def dead_tasks(self) -> list[Task]:
+        """The tasks whose workers died: their leases have ended. Oldest first."""
+        matching = select(tasks).where(UNFINISHED, tasks.c.lease_until <= database_time())
+        with self._database.read() as connection:
+            return [
+                task_of(row._asdict()) for row in connection.execute(matching.order_by(tasks.c.created_at, tasks.c.id))
+            ]
+
+    def take_over(self, task: Task, worker: str | None = None) -> Task:
+        """Become the task's worker instead of a worker that died, whose token is void from now on.
+
+        Its `staged_key` stays, so that the bytes of the dead worker can be published or discarded. Without `worker`
+        there is no lease: an import on the command line. Of several concurrent calls one wins. Raises NotFound;
+        Conflict: ``lost-task``, or ``wrong-state`` while the lease lasts.
+        """
+        owner = owner_of(task)
+        row = {"token": task.token + 1, **(NO_LEASE if worker is None else begin.lease(worker))}
+        with self._database.write() as connection:
+            states.step(connection, task.image_id, states.TAKE_OVER, {"token": task.token + 1}, owner)
+            unheld = or_(tasks.c.lease_until.is_(None), tasks.c.lease_until <= database_time())
+            statement = select(tasks.c.id).where(tasks.c.id == task.id, unheld).with_for_update()
+            if connection.execute(statement).first() is None:
+                raise Conflict(
+                    f"cannot take over import task {task.id}: the lease of its worker lasts",
+                    actual="with a worker",
+                    expected="without a worker",
+                )
+            states.own_task(connection, owner, row, doing="take over")
+            return rows.task(connection, task.id)
+
+    def staged_keys(self) -> set[str]:
+        """All keys under which bytes of unfinished tasks may lie in a store: those of the bytes, and of their source.
+
+        Keys are recorded before the first byte. So a key that a store listed before this call, and that is not among
+        these, belongs to no task.
+        """
+        matching = select(tasks.c.id, tasks.c.staged_key, tasks.c.source).where(UNFINISHED)
+        keys: set[str] = set()
+        with self._database.read() as connection:
+            for row in connection.execute(matching):
+                source = {} if row.source is None else values.from_json(row.source)
+                keys.update(key for key in (row.id, row.staged_key, source.get("spool"), source.get("staged")) if key)
+        return keys
+
+    def _lease(self, worker: str, seconds: float) -> int:
+        held = [UNFINISHED, tasks.c.worker == values.text("the worker", worker)]
+        with self._database.write() as connection:
+            statement = update(tasks).where(*held).values(lease_until=database_time(seconds))
+            return connection.execute(statement).rowcount
+
+
+def _oldest(connection: Connection, waiting: list[ColumnElement[bool]]) -> list[Task]:
+    oldest = select(tasks).join(images, images.c.task_id == tasks.c.id).where(*waiting)
+    # PostgreSQL: an image that another worker is just taking is passed over. SQLite has one writer at a time.
+    oldest = oldest.order_by(tasks.c.created_at, tasks.c.id).with_for_update(skip_locked=True, of=images)
+    return [task_of(row._asdict()) for row in connection.execute(oldest.limit(_CANDIDATES))]
+
+
+def _receive(connection: Connection, task: Task, worker: str, at_step: str) -> Task:
+    owner = owner_of(task)
+    states.step(connection, task.image_id, states.TAKE_OVER, {"token": task.token + 1}, owner)
+    row: dict[str, Any] = {
+        "step": "receiving",
+        "token": task.token + 1,
+        "attempts": task.attempts + 1,
+        "staged_key": str(uuid.uuid4()),
+        "done": 0,
+        **begin.lease(worker),
+    }
+    if task.verdict is None:
+        roles = () if task.declared is None else task.declared.roles
+        row["declared"] = begin.declared(connection, task.image_id, roles)
+    states.own_task(connection, owner, row, doing="take", at_step=at_step)
+    return rows.task(connection, task.id)

@@ -1,0 +1,74 @@
+"""Imports by workers: leases, staged bytes whose import is not requested yet, copies."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+KEPT = (
+    "id", "image_id", "method", "plan", "on_failure", "step", "done", "total", "report", "outcome", "code", "message",
+    "token", "size", "virtual_size", "digests", "disk_format", "container_format", "properties", "created_at",
+    "updated_at", "owner", "user_id", "request_id", "import_req", "stores", "expires_at",
+)  # fmt: skip
+UNFINISHED = sa.text("outcome IS NULL")
+
+
+def upgrade() -> None:
+    """Bring a catalog from the revision before to this one."""
+    # SQLite cannot change a constraint of a table. No other table refers to this one, so it can be made anew
+    # (sqlite.org/lang_altertable.html, "Making Other Kinds Of Table Schema Changes").
+    op.create_table(
+        "tasks_anew",
+        sa.Column("id", sa.String(36), primary_key=True),
+        sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id"), nullable=False),
+        sa.Column("method", sa.String(64), nullable=False),
+        sa.Column("plan", sa.Text, nullable=False),
+        sa.Column("on_failure", sa.String(16), nullable=False),
+        sa.Column("step", sa.String(16), nullable=False),
+        sa.Column("done", sa.BigInteger, nullable=False),
+        sa.Column("total", sa.BigInteger),
+        sa.Column("report", sa.Text),
+        sa.Column("outcome", sa.String(16)),
+        sa.Column("code", sa.String(255)),
+        sa.Column("message", sa.Text),
+        sa.Column("token", sa.BigInteger, nullable=False),
+        sa.Column("size", sa.BigInteger),
+        sa.Column("virtual_size", sa.BigInteger),
+        sa.Column("digests", sa.Text),
+        sa.Column("disk_format", sa.String(64)),
+        sa.Column("container_format", sa.String(64)),
+        sa.Column("properties", sa.Text),
+        sa.Column("created_at", sa.String(32), nullable=False),
+        sa.Column("updated_at", sa.String(32), nullable=False),
+        sa.Column("owner", sa.String(255)),
+        sa.Column("user_id", sa.String(255)),
+        sa.Column("request_id", sa.String(255)),
+        sa.Column("import_req", sa.Text),
+        sa.Column("stores", sa.Text),
+        sa.Column("expires_at", sa.String(32)),
+        sa.Column("worker", sa.String(255)),
+        sa.Column("lease_until", sa.String(32)),
+        sa.Column("attempts", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("staged_key", sa.String(36)),
+        sa.Column("source", sa.Text),
+        sa.Column("requested", sa.Boolean, nullable=False, server_default=sa.true()),
+        sa.Column("plan_digest", sa.String(255)),
+        sa.Column("declared", sa.Text),
+        sa.Column("verdict", sa.String(16)),
+        sa.CheckConstraint("on_failure IN ('requeue', 'remove')", name="known_on_failure"),
+        sa.CheckConstraint("step IN ('waiting', 'receiving', 'staged', 'publishing', 'done')", name="known_step"),
+        sa.CheckConstraint("(step = 'done') = (outcome IS NOT NULL)", name="done_has_an_outcome"),
+        sa.CheckConstraint("(worker IS NULL) = (lease_until IS NULL)", name="worker_has_a_lease"),
+        sa.CheckConstraint("step NOT IN ('waiting', 'staged', 'done') OR worker IS NULL", name="waiting_has_no_worker"),
+    )
+    columns = ", ".join(KEPT)
+    op.execute(f"INSERT INTO tasks_anew ({columns}) SELECT {columns} FROM tasks")  # noqa: S608 -- constants
+    op.drop_table("tasks")
+    op.rename_table("tasks_anew", "tasks")
+    op.create_index("tasks_by_image", "tasks", ["image_id", "created_at"])
+    op.create_index("tasks_by_creation", "tasks", ["created_at", "id"])
+    op.create_index("tasks_by_expiry", "tasks", ["expires_at"])
+    op.create_index(
+        "tasks_unfinished", "tasks", ["created_at", "id"], sqlite_where=UNFINISHED, postgresql_where=UNFINISHED
+    )

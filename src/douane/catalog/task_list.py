@@ -1,0 +1,85 @@
+"""Read import tasks: one, those of an image, and pages of all."""
+
+from sqlalchemy import and_, or_, select
+
+from douane.errors import BadValue
+
+from . import rows, values
+from .database import Database
+from .records import Task, TaskStatus, task_of
+from .schema import UNFINISHED, tasks
+
+_SHOWN = or_(tasks.c.requested, tasks.c.outcome.is_not(None))
+_STATUSES = {
+    "pending": and_(UNFINISHED, tasks.c.step.in_(("waiting", "staged"))),
+    "processing": and_(UNFINISHED, tasks.c.step.in_(("receiving", "publishing"))),
+    "success": tasks.c.outcome == "accepted",
+    "failure": and_(tasks.c.outcome.is_not(None), tasks.c.outcome != "accepted"),
+}
+
+
+class TaskList:
+    """The queries of tasks; a part of :class:`~douane.catalog.Catalog`."""
+
+    _database: Database
+
+    def unfinished(self) -> list[Task]:
+        """The running imports of the command line, oldest first: they have no lease, and the claim on its staged bytes
+        shows whether a process lives. A server's tasks are not among them."""
+        alone = [UNFINISHED, tasks.c.worker.is_(None), tasks.c.step.in_(("receiving", "publishing"))]
+        with self._database.read() as connection:
+            query = select(tasks).where(*alone).order_by(tasks.c.created_at, tasks.c.id)
+            return [task_of(row._asdict()) for row in connection.execute(query)]
+
+    def task(self, task_id: str) -> Task:
+        """The task with this id. Raises NotFound."""
+        with self._database.read() as connection:
+            return rows.task(connection, task_id)
+
+    def tasks(self, image_id: str, requested_only: bool = True) -> list[Task]:
+        """The tasks of the image, oldest first; with `requested_only` without that of a stage whose import nobody
+        requested yet."""
+        with self._database.read() as connection:
+            query = select(tasks).where(tasks.c.image_id == image_id).order_by(tasks.c.token)
+            if requested_only:
+                query = query.where(_SHOWN)
+            return [task_of(row._asdict()) for row in connection.execute(query)]
+
+    def all_tasks(
+        self,
+        *,
+        status: TaskStatus | None = None,
+        method: str | None = None,
+        owner: str | None = None,
+        image_id: str | None = None,
+        descending: bool = True,
+        limit: int | None = 25,
+        marker: str | None = None,
+        requested_only: bool = True,
+    ) -> list[Task]:
+        """A page of the tasks of all images in the order of their creation, by default the newest first; without their
+        plans and reports. `marker` is the id of the last task of the page before.
+
+        Raises BadValue: for an unknown status, or a marker that is no task.
+        """
+        where = [_SHOWN] if requested_only else []
+        if status is not None:
+            where.append(_STATUSES[values.one_of("the status", status, _STATUSES)])
+        for column, value in ((tasks.c.method, method), (tasks.c.owner, owner), (tasks.c.image_id, image_id)):
+            if value is not None:
+                where.append(column == values.text(f"the filter {column.name}", value))
+        values.optional_number("the limit", limit)
+        columns = [column for column in tasks.c if column.name not in ("plan", "report")]
+        with self._database.read() as connection:
+            if marker is not None:
+                row = connection.execute(select(tasks.c.created_at).where(tasks.c.id == marker)).first()
+                if row is None:
+                    raise BadValue(f"the marker {marker!r:.80} is no task that is listed here")
+                time = tasks.c.created_at
+                beyond = (time < row.created_at, tasks.c.id < marker)
+                if not descending:
+                    beyond = (time > row.created_at, tasks.c.id > marker)
+                where.append(or_(beyond[0], and_(time == row.created_at, beyond[1])))
+            order = [column.desc() if descending else column.asc() for column in (tasks.c.created_at, tasks.c.id)]
+            query = select(*columns).where(*where).order_by(*order).limit(limit)
+            return [task_of({**row._asdict(), "plan": None, "report": None}) for row in connection.execute(query)]

@@ -1,0 +1,120 @@
+"""What a project uses, and its quotas of uploads. The figures are Glance's (``glance/quota/keystone.py``)."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+
+from douane.errors import OverQuota
+
+from . import values
+from .database import Database
+from .query import UploadQuotas
+from .records import Task
+from .schema import NOT_DELETED, UNFINISHED, images, stores, tasks
+
+_UNSTAGED = ("upload", "copy-image", "file")
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What the images of a project take."""
+
+    count: int
+    """Images that are not deleted."""
+
+    size_total: int
+    """Bytes: the size of each image, times the number of the stores that hold it."""
+
+    staged_total: int
+    """Bytes that are staged, or announced, for imports that have not ended."""
+
+    uploading: int
+    """Images that bytes are received or copied for, or whose staged bytes are kept."""
+
+
+class ProjectUsage:
+    """The usage of projects; a part of :class:`~douane.catalog.Catalog`."""
+
+    _database: Database
+
+    def usage(self, owner: str | None) -> Usage:
+        """What the images of the project `owner` take; None: those of no project."""
+        values.optional_text("the owner", owner)
+        with self._database.read() as connection:
+            staged, uploading = _unfinished(connection, owner)
+            return Usage(
+                count=count(connection, owner),
+                size_total=_size_total(connection, owner),
+                staged_total=staged,
+                uploading=uploading,
+            )
+
+
+def count(connection: Connection, owner: str | None) -> int:
+    """The images of the project that are not deleted."""
+    return _number(connection, select(func.count()).select_from(images).where(_mine(owner)))
+
+
+def check(connection: Connection, task: Task, quotas: UploadQuotas | None) -> None:
+    """Raise OverQuota if the project of the task's image is over a quota, now that the task has begun.
+
+    Bytes of an unknown number need room for at least one.
+    """
+    if quotas is None:
+        return
+    owner = connection.execute(select(images.c.owner).where(images.c.id == task.image_id)).scalar()
+    lock(connection, owner)
+    # A copy has the size of its image.
+    size = connection.execute(select(images.c.size).where(images.c.id == task.image_id)).scalar() or task.size
+    size = task.total if size is None else size
+    staged, uploading = _unfinished(connection, owner)
+    if task.step != "done":
+        _check("uploads at once", uploading, quotas.uploading)
+        added = 1 if size is None else size
+        if quotas.size_total is not None and (task.requested or task.method == "upload"):
+            _check("bytes of images", _size_total(connection, owner) + added * len(task.stores), quotas.size_total)
+        if task.method not in _UNSTAGED:
+            _check("bytes of staged data", staged + (1 if size is None else 0), quotas.staged_total)
+
+
+def check_count(connection: Connection, owner: str | None, quota: int | None) -> None:
+    """Raise OverQuota if the project has more images than its quota allows, now that another was made."""
+    if quota is not None:
+        lock(connection, owner)
+        _check("images", count(connection, owner), quota)
+
+
+def lock(connection: Connection, owner: str | None) -> None:
+    """Hold the project's quotas until the end of the transaction. In SQLite, the transaction has the only lock."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"douane quota {owner}", 0))))
+
+
+def _check(what: str, used: int, quota: int | None) -> None:
+    if quota is not None and used > quota:
+        raise OverQuota(f"the project would have {used} {what}; at most {quota} are allowed")
+
+
+def _mine(owner: str | None) -> ColumnElement[bool]:
+    return and_(images.c.owner.is_(None) if owner is None else images.c.owner == owner, NOT_DELETED)
+
+
+def _size_total(connection: Connection, owner: str | None) -> int:
+    held = select(func.sum(images.c.size)).select_from(images.join(stores, stores.c.image_id == images.c.id))
+    return _number(connection, held.where(_mine(owner)))
+
+
+def _unfinished(connection: Connection, owner: str | None) -> tuple[int, int]:
+    """Bytes that are staged, and the number of unfinished tasks."""
+    announced = func.coalesce(tasks.c.total, 0)
+    received = case((tasks.c.done > announced, tasks.c.done), else_=announced)
+    size = case((tasks.c.method.in_(_UNSTAGED), 0), else_=func.coalesce(tasks.c.size, received))
+    matching = select(func.coalesce(func.sum(size), 0), func.count()).select_from(
+        tasks.join(images, images.c.task_id == tasks.c.id)
+    )
+    staged, uploading = connection.execute(matching.where(UNFINISHED, _mine(owner))).one()
+    return int(staged), int(uploading)
+
+
+def _number(connection: Connection, query: Select[Any]) -> int:
+    return int(connection.execute(query).scalar() or 0)

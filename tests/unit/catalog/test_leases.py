@@ -1,0 +1,176 @@
+"""Leases: one worker a task, whose death is seen, and whose late steps change nothing."""
+
+import sqlite3
+import uuid
+from pathlib import Path
+
+import pytest
+
+from douane.catalog import Catalog, ImportRequest, Task
+from douane.errors import BadValue, Conflict, NotFound
+from support.catalog import PLAN, begin, make_ready, record_staged
+
+URL = {"url": "https://images.example/x.qcow2"}
+
+
+@pytest.fixture
+def catalog(tmp_path: Path):
+    with Catalog(tmp_path / "catalog.sqlite") as opened:
+        yield opened
+
+
+def download(catalog: Catalog, method: str = "web-download") -> Task:
+    image = catalog.create_image(name="x", disk_format="raw", container_format="bare")
+    return catalog.begin_queued(image.id, method=method, plan=PLAN, source=URL, request=ImportRequest())
+
+
+def lost(call, *args: object, **kwargs: object) -> bool:
+    with pytest.raises(Conflict) as caught:
+        call(*args, **kwargs)
+    return caught.value.code == "lost-task"
+
+
+def test_a_waiting_import_is_claimed_once_and_the_oldest_first(catalog: Catalog) -> None:
+    tasks = [download(catalog) for _ in range(3)]
+    assert {task.step for task in tasks} == {"waiting"}
+    claimed = [catalog.claim(worker) for worker in ("a", "b", "c", "d")]
+    assert [task and task.id for task in claimed] == [*(task.id for task in tasks), None]
+    first = claimed[0]
+    assert first is not None
+    assert (first.worker, first.step, first.attempts, first.token) == ("a", "receiving", 1, tasks[0].token + 1)
+    assert str(uuid.UUID(first.staged_key)) == first.staged_key
+    assert first.source == URL
+    assert catalog.image(first.image_id).status == "importing"
+
+
+def test_a_worker_claims_only_the_methods_it_names(catalog: Catalog) -> None:
+    download(catalog)
+    assert catalog.claim("a", methods=["copy-image"]) is None
+    assert catalog.claim("a", methods=["copy-image", "web-download"]) is not None
+
+
+def test_a_lease_lasts_twenty_seconds_on_the_clock_of_the_database(catalog: Catalog, tmp_path: Path) -> None:
+    download(catalog)
+    task = catalog.claim("a")
+    assert task is not None
+    with sqlite3.connect(tmp_path / "catalog.sqlite") as connection:
+        query = "SELECT (julianday(lease_until) - julianday('now')) * 86400 FROM tasks"
+        ((remaining,),) = connection.execute(query)
+    assert 0 < remaining <= 20.002
+    assert catalog.dead_tasks() == []
+
+
+def test_a_dead_worker_is_seen_and_its_late_steps_change_nothing(catalog: Catalog) -> None:
+    download(catalog)
+    old = catalog.claim("a")
+    assert old is not None
+    with pytest.raises(Conflict, match="the lease of its worker lasts"):
+        catalog.take_over(old, "b")
+    assert catalog.release_worker("a") == 1
+    assert [task.id for task in catalog.dead_tasks()] == [old.id]
+    new = catalog.take_over(old, "b")
+    assert (new.worker, new.token, new.staged_key) == ("b", old.token + 1, old.staged_key)
+    assert catalog.dead_tasks() == []
+    assert lost(catalog.take_over, old, "c")
+    assert lost(catalog.progress, old, 5)
+    assert lost(make_ready, catalog, old)
+    assert lost(catalog.fail, old, outcome="undecided", code="late", message="late")
+    assert lost(catalog.release, old)
+    assert not catalog.is_current(old)
+    assert catalog.is_current(new)
+    waiting = catalog.release(new)
+    assert (waiting.step, waiting.worker, waiting.lease_until) == ("waiting", None, None)
+    again = catalog.claim("c")
+    assert again is not None
+    assert (again.attempts, again.id) == (2, old.id)
+    assert again.staged_key != old.staged_key
+
+
+def test_a_heartbeat_renews_the_leases_of_one_worker(catalog: Catalog) -> None:
+    for _ in range(3):
+        download(catalog)
+    mine = [catalog.claim("a"), catalog.claim("a")]
+    other = catalog.claim("b")
+    assert other is not None
+    assert catalog.release_worker("a") == 2
+    assert catalog.release_worker("b") == 1
+    assert catalog.hold("a") == 2
+    assert [task.id for task in catalog.dead_tasks()] == [other.id]
+    assert {catalog.task(task.id).worker for task in mine if task} == {"a"}
+    assert catalog.hold("nobody") == 0
+
+
+def test_an_upload_is_handed_over_by_its_token(catalog: Catalog) -> None:
+    image = catalog.create_image(name="x")
+    request = ImportRequest()
+    door = catalog.begin_upload(image.id, method="glance-direct", plan=PLAN, worker="door", request=request)
+    worker = catalog.take(door.id, door.token, "w")
+    assert (worker.worker, worker.step, worker.attempts) == ("w", "receiving", 1)
+    assert worker.staged_key != door.staged_key
+    assert lost(catalog.take, door.id, door.token, "w")
+    assert lost(record_staged, catalog, door)
+    assert record_staged(catalog, worker).step == "staged"
+    with pytest.raises(NotFound):
+        catalog.take(image.id, 1, "w")
+
+
+def test_a_spooled_upload_waits_with_its_bytes(catalog: Catalog) -> None:
+    image = catalog.create_image(name="x")
+    request = ImportRequest()
+    door = catalog.begin_upload(image.id, method="glance-direct", plan=PLAN, worker="door", request=request)
+    with pytest.raises(BadValue, match="cannot wait"):
+        catalog.release(door)
+    waiting = catalog.release(door, source={"spool": door.staged_key})
+    assert (waiting.step, waiting.source) == ("waiting", {"spool": door.staged_key})
+    worker = catalog.claim("w")
+    assert worker is not None
+    assert catalog.staged_keys() == {door.id, door.staged_key, worker.staged_key}
+    draining = catalog.release(worker, undo_attempt=True)
+    assert (draining.attempts, draining.source) == (0, {"spool": door.staged_key})
+    again = catalog.claim("w2")
+    assert again is not None
+    assert record_staged(catalog, again).verdict == "accepted"
+    assert catalog.image(image.id).status == "uploading"
+
+
+def test_a_dead_worker_of_accepted_bytes_leaves_them_to_be_published(catalog: Catalog) -> None:
+    download(catalog)
+    claimed = catalog.claim("a")
+    assert claimed is not None
+    ready = make_ready(catalog, claimed)
+    catalog.release_worker("a")
+    (dead,) = catalog.dead_tasks()
+    assert (dead.step, dead.staged_key) == ("publishing", ready.staged_key)
+    taken = catalog.take_over(dead, "b")
+    assert lost(catalog.activate, ready)
+    assert catalog.activate(taken).status == "active"
+    assert catalog.staged_keys() == set()
+
+
+def test_the_command_line_recovers_its_own_imports_only(catalog: Catalog) -> None:
+    alone = begin(catalog, catalog.create_image(name="x").id)
+    download(catalog)
+    claimed = catalog.claim("a")
+    download(catalog)
+    catalog.release_worker("a")
+    assert claimed is not None
+    assert [task.id for task in catalog.unfinished()] == [alone.id]
+    assert [task.id for task in catalog.dead_tasks()] == [claimed.id]
+
+
+def test_a_finished_task_has_no_worker(catalog: Catalog) -> None:
+    for end in ("activate", "fail", "cancel", "delete"):
+        download(catalog)
+        task = catalog.claim("a")
+        assert task is not None
+        if end == "activate":
+            catalog.activate(make_ready(catalog, task))
+        elif end == "fail":
+            catalog.fail(task, outcome="refused", code="no", message="no")
+        elif end == "cancel":
+            catalog.cancel(task.id, message="no")
+        else:
+            catalog.delete(task.image_id)
+        ended = catalog.task(task.id)
+        assert (ended.step, ended.worker, ended.lease_until) == ("done", None, None)
+    assert catalog.hold("a") == 0
