@@ -28,7 +28,7 @@ SERVICE = "service@services"
 class HeaderAuthentication:
     """The sender is who the header X-Auth-Token says: roles with commas, "@", and a project."""
 
-    def identify(self, headers: Mapping[str, str], remote: str) -> Identity:
+    def identify(self, headers: Mapping[str, str], method: str, path: str) -> Identity:
         roles, _, project = headers["x-auth-token"].partition("@")
         return make_identity("u1", project, roles.split(","))
 
@@ -81,6 +81,4 @@ class Api:
 
     def close(self) -> None:
         """Close the catalog and the threads."""
-        self.service.pool.close()
-        self.service.io.close()
-        self.catalog.close()
+        self.service.close()

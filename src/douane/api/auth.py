@@ -16,7 +16,7 @@ LOCAL_PROJECT = "local"
 class Authenticator(Protocol):
     """Says who sends a request."""
 
-    def identify(self, headers: Mapping[str, str], remote: str) -> Identity:
+    def identify(self, headers: Mapping[str, str], method: str, path: str) -> Identity:
         """The sender of a request with these headers, whose names are in lower case. Called in a thread.
 
         Raises HttpError 401 or 403, and 503 if that cannot be said now.
@@ -31,7 +31,7 @@ class NoAuthentication:
         self._any_host = any_host
         self._identity = make_identity("local", LOCAL_PROJECT, ("admin", "member", "reader"))
 
-    def identify(self, headers: Mapping[str, str], remote: str) -> Identity:
+    def identify(self, headers: Mapping[str, str], method: str, path: str) -> Identity:
         """The administrator, unless a web page of another site makes a browser send the request."""
         host = headers.get("host", "")
         if not self._any_host and not is_loopback_name(host):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from threading import Event
 
+import msgspec
+
 from douane.catalog import Catalog, Image
+from douane.engine.served_plan import ServedPlan
 from douane.errors import NotFound
 
 from .auth import Authenticator
@@ -37,22 +40,49 @@ class ApiOptions:
     """Seconds that a client may send nothing of a body."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Service:
     """One image service. Its methods use the database: call them in the pool."""
 
-    catalog: Catalog
-    stores: StoreSet
-    authenticator: Authenticator
-    options: ApiOptions = field(default_factory=ApiOptions)
-    pool: Pool = field(default_factory=Pool)
-    """For the database and for tokens."""
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        stores: StoreSet,
+        authenticator: Authenticator,
+        options: ApiOptions | None = None,
+        served: ServedPlan | None = None,
+    ) -> None:
+        """`served` is the plan; without one, nothing can be uploaded or imported."""
+        self.catalog = catalog
+        self.stores = stores
+        self.authenticator = authenticator
+        self.options = options or ApiOptions()
+        self.rules = self.options.rules
+        """The operator's rules for images, with the names of the plan's plugins."""
 
-    io: Pool = field(default_factory=Pool)
-    """For the bytes of images: a slow store does not hold up the others."""
+        self.served: ServedPlan | None = None
+        self.pool = Pool()
+        """For the database and for tokens."""
 
-    draining: Event = field(default_factory=Event)
-    """Set when the process is about to end: load balancers send new requests elsewhere."""
+        self.io = Pool()
+        """For the bytes of images: a slow store does not hold up the others."""
+
+        self.draining = Event()
+        """Set when the process is about to end: load balancers send new requests elsewhere."""
+
+        if served is not None:
+            self.use_plan(served)
+
+    def use_plan(self, served: ServedPlan) -> None:
+        """Serve this plan from now on."""
+        self.rules = msgspec.structs.replace(self.options.rules, plugins=frozenset(served.facts.plugins))
+        self.served = served
+
+    def close(self) -> None:
+        """Wait for the calls that run, and close the catalog. Idempotent."""
+        self.pool.close()
+        self.io.close()
+        self.catalog.close()
 
     def visible(self, identity: Identity, image_id: str) -> tuple[Image, ImageAccess]:
         """The image, if the identity may see it. Raises HttpError 404 if not, and for an id that is no UUID."""

@@ -47,6 +47,7 @@ class Douane(LazyGroup):
         "plan": "plan_cmd:plan",
         "plugin": "plugin_cmd:plugin",
         "save": "images_cmd:save",
+        "serve": "serve_cmd:serve",
         "show": "images_cmd:show",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

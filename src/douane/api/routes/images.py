@@ -36,7 +36,7 @@ class Images(Resource):
         identity = identity_of(req)
         service = self.service
         body = await read_body(req)
-        new = read_new_image(body, identity, service.options.rules, store=req.get_header(STORE_HEADER))
+        new = read_new_image(body, identity, service.rules, store=req.get_header(STORE_HEADER))
         if new.store is not None and new.store not in service.stores:
             raise bad_request(f"There is no store {quoted(new.store)}; the stores are {', '.join(service.stores.ids)}.")
         document = await service.pool.run(self._create, new)
@@ -79,7 +79,7 @@ class Image(Resource):
         """Change it (no. 9): all operations or none."""
         identity = identity_of(req)
         body = await read_body(req)
-        changes = read_changes(req.content_type, body, self.service.options.rules)
+        changes = read_changes(req.content_type, body, self.service.rules)
         answer(resp, await self.service.pool.run(self._change, identity, image_id, changes))
 
     async def on_delete(self, req: Request, resp: Response, image_id: str) -> None:
@@ -96,7 +96,7 @@ class Image(Resource):
         require_change(identity, access)
         require_rights(changes, image, identity)
         if changes:
-            image = self.service.catalog.edit(image.id, changes, self.service.options.rules.quotas)
+            image = self.service.catalog.edit(image.id, changes, self.service.rules.quotas)
         return self.service.document(image)
 
     def _delete(self, identity: Identity, image_id: str) -> None:

@@ -41,7 +41,7 @@ class Members(Resource):
     def _add(self, identity: Identity, image_id: str, project: str) -> Document:
         image, access = self.service.visible(identity, image_id)
         require_change(identity, access, "share")
-        return member_document(self.service.catalog.add_member(image.id, project, self.service.options.rules.quotas))
+        return member_document(self.service.catalog.add_member(image.id, project, self.service.rules.quotas))
 
 
 class Member(Resource):

@@ -17,7 +17,7 @@ class Schemas(Resource):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        rules = service.options.rules
+        rules = service.rules
         self._schemas = {
             "image": schemas.image_schema(rules),
             "images": schemas.images_schema(rules),

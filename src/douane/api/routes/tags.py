@@ -26,7 +26,7 @@ class Tag(Resource):
     def _add(self, identity: Identity, image_id: str, tag: str) -> None:
         image, access = self.service.visible(identity, image_id)
         require_change(identity, access)
-        self.service.catalog.add_tag(image.id, tag, self.service.options.rules.quotas)
+        self.service.catalog.add_tag(image.id, tag, self.service.rules.quotas)
 
     def _remove(self, identity: Identity, image_id: str, tag: str) -> None:
         image, access = self.service.visible(identity, image_id)

@@ -1,0 +1,80 @@
+"""Processes that the supervisor keeps running: they are started again when they die, within bounds."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from douane.errors import DouaneError
+
+log = logging.getLogger("douane.serve")
+
+RESTARTS = 5
+"""So many times in `RESTART_SECONDS` a process is started again; one that dies more often would never work."""
+RESTART_SECONDS = 60.0
+
+
+class Command(NamedTuple):
+    """A command line, and the descriptors that the process inherits; the supervisor closes its `own` after that."""
+
+    arguments: Sequence[str]
+    fds: tuple[int, ...]
+    own: tuple[int, ...] = ()
+
+
+class Child:
+    """One process. `command` is called at each start."""
+
+    def __init__(self, name: str, command: Callable[[], Command], *, nice: int = 0) -> None:
+        self.name = name
+        self._command = command
+        self._nice = nice
+        self._starts: deque[float] = deque(maxlen=RESTARTS + 1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.pidfd = -1
+        """Readable when the process has ended; -1 without a process."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process id; None without a process."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start the process. Raises DouaneError if it died too often."""
+        now = time.monotonic()
+        if len(self._starts) > RESTARTS and now - self._starts[0] < RESTART_SECONDS:
+            raise DouaneError(
+                f"{self.name} ended {RESTARTS} times within {RESTART_SECONDS:.0f} seconds; its messages above say why"
+            )
+        self._starts.append(now)
+        command = self._command()
+        # A group of its own: Ctrl-C in a terminal is for the supervisor, who ends the others in their order.
+        self._process = subprocess.Popen(
+            command.arguments, pass_fds=command.fds, stdin=subprocess.DEVNULL, process_group=0
+        )
+        for fd in command.own:
+            os.close(fd)
+        self.pidfd = os.pidfd_open(self._process.pid)
+        if self._nice:
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, self._nice)
+        log.info("%s started as process %d", self.name, self._process.pid)
+
+    def reap(self) -> int | None:
+        """The exit code if the process has ended, which is forgotten then; None while it runs."""
+        if self._process is None or (code := self._process.poll()) is None:
+            return None
+        self._process = None
+        os.close(self.pidfd)
+        self.pidfd = -1
+        return code
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process, if there is one."""
+        if self._process is not None:
+            self._process.send_signal(number)

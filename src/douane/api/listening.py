@@ -1,0 +1,33 @@
+"""The socket that a service listens on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from douane.errors import PlanError
+from douane.imports.setting_values import Address
+
+BACKLOG = 1024
+
+
+def listen(address: Address) -> socket.socket:
+    """A socket that listens at `address`. Raises PlanError."""
+    try:
+        family, _, _, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server((str(place[0]), int(place[1])), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or os.strerror(error.errno or 0)
+        hint = (
+            "end the other program, or choose another --listen" if error.errno == errno.EADDRINUSE else "see --listen"
+        )
+        raise PlanError(f"cannot listen on {address}: {reason}; {hint}") from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL of a service that listens there."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

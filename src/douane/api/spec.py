@@ -1,0 +1,22 @@
+"""What the supervisor tells the processes that it starts: one JSON document on their command line."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class DoorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """How a door serves."""
+
+    home: str
+    config: str | None
+    listen_fd: int
+    """The socket, which listens already: no connection is lost while a door starts again."""
+
+    ready_fd: int
+    """A pipe; one byte is written when the door answers requests."""
+
+    life_fd: int
+    """A pipe that ends when the supervisor is gone."""
+
+    url: str

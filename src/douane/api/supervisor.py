@@ -1,0 +1,208 @@
+"""The supervisor: the process of `douane serve` itself. It starts the door and the workers, and ends them.
+
+It answers no request and reads no image, so it lives when they die.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from douane.engine.served_plan import ServedPlan
+from douane.errors import DouaneError, PlanError
+from douane.imports.settings import ServeSettings, load_settings
+from douane.plan import own_folders
+
+from .assembly import make_service
+from .children import Child, Command
+from .home_lock import HomeLock
+from .listening import listen, url_of
+from .plan_file import write_plan_file
+from .spec import DoorSpec
+
+log = logging.getLogger("douane.serve")
+
+_RESTART_DELAY = 0.2
+_KILL_SECONDS = 10.0
+"""How long a process may take to end after its time was over, before it is killed."""
+
+
+class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The command line of `douane serve`."""
+
+    home: Path
+    config: str | None = None
+    listen: str | None = None
+    workers: int | None = None
+    sandbox: str | None = None
+
+
+class Supervisor:
+    """A running service."""
+
+    def __init__(self, options: ServeOptions, say: Callable[[str], None]) -> None:
+        """`say` prints a sentence for the person who started the service."""
+        self._options = options
+        self._say = say
+        self._stack = ExitStack()
+        self._selector = selectors.DefaultSelector()
+        self._is_stopping = False
+        self._must_reload = False
+        self._deadline = float("inf")
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises PlanError or DouaneError if that is impossible; nothing runs then."""
+        with self._stack:
+            self._prepare()
+            try:
+                self._door.start()
+                self._watch()
+            finally:
+                self._end()
+
+    def _prepare(self) -> None:
+        options = self._options
+        _make_home(options.home)
+        own_folders.register(options.home)
+        lock = HomeLock(options.home)
+        self._stack.callback(lock.close)
+        self._settings = self._load_settings()
+        served = ServedPlan.load(options.config, options.sandbox, digests=True)
+        write_plan_file(options.home, served)
+        # The catalog is made, and a wrong store or an unknown database shows now, before anything listens.
+        make_service(options.home, self._settings, served).close()
+        self._listener = listen(self._settings.listen)
+        self._stack.callback(self._listener.close)
+        self._url = url_of(self._listener)
+        life_read, life_write = os.pipe()
+        self._life_fd = life_read
+        for fd in (life_read, life_write):
+            self._stack.callback(os.close, fd)
+        self._door = Child("the door", self._door_command)
+        self._children = [self._door]
+        self._catch_signals()
+
+    def _load_settings(self) -> ServeSettings:
+        options = self._options
+        return load_settings(options.config, options.home, listen=options.listen, workers=options.workers)
+
+    def _door_command(self) -> Command:
+        ready_read, ready_write = os.pipe()
+        self._selector.register(ready_read, selectors.EVENT_READ, self._ready)
+        spec = DoorSpec(
+            home=str(self._options.home),
+            config=self._options.config,
+            listen_fd=self._listener.fileno(),
+            ready_fd=ready_write,
+            life_fd=self._life_fd,
+            url=self._url,
+        )
+        arguments = [sys.executable, "-m", "douane.api.door", msgspec.json.encode(spec).decode()]
+        return Command(arguments, (self._listener.fileno(), ready_write, self._life_fd), own=(ready_write,))
+
+    def _ready(self, fd: int) -> None:
+        answers = os.read(fd, 1)
+        self._selector.unregister(fd)
+        os.close(fd)
+        if answers:
+            self._say(f"douane serves the Image API at {self._url} (home {self._options.home})")
+
+    def _catch_signals(self) -> None:
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for fd in (wake_read, wake_write):
+            self._stack.callback(os.close, fd)
+        # The kernel may hand a signal to any thread, and the main thread would sleep on (signal.set_wakeup_fd).
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self._stack.callback(signal.set_wakeup_fd, -1)
+        self._selector.register(wake_read, selectors.EVENT_READ, lambda fd: os.read(fd, 512))
+        signal.signal(signal.SIGTERM, lambda *_: self._stop())
+        signal.signal(signal.SIGINT, lambda *_: self._stop())
+        signal.signal(signal.SIGHUP, lambda *_: self._request_reload())
+
+    def _stop(self) -> None:
+        """Begin to end; a second signal ends at once. Called in a signal's handler."""
+        now = time.monotonic()
+        self._deadline = now if self._is_stopping else now + self._settings.grace
+        self._is_stopping = True
+
+    def _request_reload(self) -> None:
+        self._must_reload = True
+
+    def _watch(self) -> None:
+        """Start again what dies, until a signal says stop."""
+        while not self._is_stopping:
+            self._wait(None)
+            if self._must_reload:
+                self._must_reload = False
+                self._reload()
+            for child in self._children:
+                code = child.reap()
+                if code is not None and not self._is_stopping:
+                    log.error("%s ended with code %d; it is started again", child.name, code)
+                    time.sleep(_RESTART_DELAY)
+                    child.start()
+
+    def _wait(self, seconds: float | None) -> None:
+        """Wait for a signal, a message, or the end of a process."""
+        watched = [child.pidfd for child in self._children if child.pidfd >= 0]
+        for fd in watched:
+            self._selector.register(fd, selectors.EVENT_READ, None)
+        try:
+            events = self._selector.select(seconds)
+        finally:
+            for fd in watched:
+                self._selector.unregister(fd)
+        for key, _ in events:
+            if key.data is not None:
+                key.data(key.fd)
+
+    def _reload(self) -> None:
+        """Read the configuration again. If it cannot be served, the old one stays."""
+        try:
+            self._load_settings()
+            served = ServedPlan.load(self._options.config, self._options.sandbox, digests=True)
+            write_plan_file(self._options.home, served)
+        except DouaneError as error:
+            log.error("the new configuration cannot be used, so the old one is still served: %s", error)
+            return
+        log.info("the configuration was read again")
+        for child in self._children:
+            child.send(signal.SIGHUP)
+
+    def _end(self) -> None:
+        """End the processes: the door first, because its uploads need the workers."""
+        for group in ([self._door], self._children[1:]):
+            self._end_group(group)
+
+    def _end_group(self, group: list[Child]) -> None:
+        for child in group:
+            child.send(signal.SIGTERM)
+        killed = False
+        while any(child.pidfd >= 0 for child in group):
+            seconds = self._deadline - time.monotonic()
+            if seconds <= 0 and not killed:
+                killed = True
+                log.warning("the time to end is over: what still runs is ended now")
+                for child in group:
+                    child.send(signal.SIGKILL)
+            self._wait(max(seconds, 0) if not killed and seconds < 1e6 else None)
+            for child in group:
+                child.reap()
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlanError(
+            f"the home directory {home} cannot be made: {error.strerror}; choose another with --home or DOUANE_HOME"
+        ) from error

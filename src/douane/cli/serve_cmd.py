@@ -1,0 +1,60 @@
+"""`douane serve`: the Image API."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import click
+
+from douane.errors import PlanError
+
+from .options import home_option, sandbox_option
+
+_NEEDED = ("falcon", "granian", "httpx", "jinja2", "prometheus_client", "structlog")
+
+
+@click.command("serve")
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Where to listen; port 0 is any free port. Default: 127.0.0.1:9292."
+)
+@home_option
+@click.option(
+    "--config", "-c", metavar="FILE", help="The plan and the table [serve], a TOML file. Default: the format inspector."
+)
+@click.option("--workers", type=int, metavar="N", help="Imports that run at once. Default: one for each processor.")
+@sandbox_option
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    listen: str | None,
+    home: str | None,
+    config: str | None,
+    workers: int | None,
+    sandbox: str | None,
+) -> None:
+    """Serve the OpenStack Image API, with every image through the plan.
+
+    Runs until SIGTERM or Ctrl-C, and finishes uploads within a grace. SIGHUP reads the configuration again.
+    """
+    import logging
+    from pathlib import Path
+
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise PlanError(
+            f"douane serve needs {', '.join(missing)}, which this installation does not have: "
+            "pip install 'douane[serve]'"
+        )
+    from douane.api.supervisor import ServeOptions, Supervisor
+    from douane.imports import default_home
+
+    path = home or ctx.obj
+    options = ServeOptions(
+        home=Path(path).absolute() if path else default_home(),
+        config=config,
+        listen=listen,
+        workers=workers,
+        sandbox=sandbox,
+    )
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("douane").setLevel(logging.INFO)  # other packages: warnings only
+    Supervisor(options, click.echo).run()

@@ -1,0 +1,110 @@
+"""The process `douane serve`: how it starts, how it ends, and what happens when parts of it die."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from support.processes import SECONDS
+from support.serve import Serve, serving
+from support.waiting import until
+
+DOOR = "douane.api.door"
+
+
+def refusal(*words: str) -> tuple[int, str]:
+    """The exit code and the messages of a service that does not start."""
+    done = subprocess.run(
+        [sys.executable, "-m", "douane", "serve", *words], capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_prints_its_url_answers_and_ends_without_leaving_a_process(tmp_path: Path, number: signal.Signals) -> None:
+    serve = Serve(tmp_path / "home")
+    assert serve.client.get("/healthcheck").json() == {"status": "ok"}
+    assert serve.client.get("/v2/images").json()["images"] == []
+    assert serve.stop(number) == 0
+    assert "Traceback" not in serve.log.read_text()
+
+
+def test_a_home_has_one_service(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as serve:
+        code, message = refusal("--home", str(tmp_path / "home"), "--listen", "127.0.0.1:0")
+        assert code == 2
+        assert f"process {serve.process.pid}" in message
+        assert serve.client.get("/healthcheck").status_code == 200
+    with serving(tmp_path / "home") as again:
+        assert again.client.get("/healthcheck").status_code == 200
+
+
+def test_a_port_that_another_program_has_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        code, message = refusal("--home", str(tmp_path / "home"), "--listen", f"127.0.0.1:{other.getsockname()[1]}")
+    assert code == 2
+    assert "cannot listen on" in message
+
+
+@pytest.mark.parametrize("text", ["[[plugin]]\nname = 'n'\nuse = 'nonsense'\n", "[serve]\nnonsense = 1\n", "not toml"])
+def test_it_does_not_start_with_a_plan_or_settings_that_cannot_be_loaded(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.toml").write_text(text)
+    words = ("--home", str(tmp_path / "home"), "--listen", "127.0.0.1:0", "--config", str(tmp_path / "plan.toml"))
+    code, message = refusal(*words)
+    assert code == 2
+    assert "Traceback" not in message
+
+
+def test_other_machines_are_not_let_in_without_authentication(tmp_path: Path) -> None:
+    code, message = refusal("--home", str(tmp_path / "home"), "--listen", "0.0.0.0:0")
+    assert code == 2
+    assert "Keystone" in message
+
+
+def test_a_reload_that_cannot_be_served_leaves_the_old_plan(tmp_path: Path) -> None:
+    config = tmp_path / "plan.toml"
+    config.write_text("[[plugin]]\nname = 'format'\nuse = 'format'\n")
+    with serving(tmp_path / "home", config) as serve:
+        config.write_text("[[plugin]]\nname = 'n'\nuse = 'nonsense'\n")
+        serve.process.send_signal(signal.SIGHUP)
+        until("the refusal is logged", lambda: "the old one is still served" in serve.log.read_text())
+        assert serve.client.get("/healthcheck").status_code == 200
+        config.write_text("[[plugin]]\nuse = 'format'\nname = 'renamed'\n")
+        serve.process.send_signal(signal.SIGHUP)
+        until("the new one is logged", lambda: "was read again" in serve.log.read_text())
+
+        def is_reserved() -> bool:
+            return serve.client.post("/v2/images", json={"renamed.x": "1"}).status_code == 403
+
+        until("the door knows the new plan", is_reserved)
+
+
+def test_a_door_that_dies_is_started_again_and_no_connection_is_refused(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as serve:
+        image_id = serve.create()
+        door = serve.process_of(DOOR)
+        door.kill()
+        # The socket is the supervisor's: this waits in its queue until the new door accepts.
+        serve.client.close()
+        with serve.connect() as connection:
+            connection.sendall(f"GET /v2/images/{image_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert b"200 OK" in connection.recv(1 << 16)
+        assert serve.process_of(DOOR).pid != door.pid
+
+
+def test_all_processes_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    serve = Serve(tmp_path / "home")
+    started = serve.processes()
+    serve.process.kill()
+    serve.process.wait(SECONDS)
+    _, alive = psutil.wait_procs(started, timeout=SECONDS)
+    assert not alive
+    with serving(tmp_path / "home") as again:
+        assert again.client.get("/healthcheck").status_code == 200
