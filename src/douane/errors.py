@@ -74,10 +74,17 @@ class GrantUnavailable(DouaneError):
 
 
 class SourceError(DouaneError):
-    """The image could not be read, or changed while it was read."""
+    """The image could not be read, or changed while it was read.
+
+    On the web: ``not-allowed`` is a URL that the operator's rules refuse, ``not-downloaded`` a server that cannot be
+    reached or does not have the image, ``wrong-digest`` an image with another digest than the URL asks for.
+    """
 
     code = "unreadable"
-    codes = frozenset({"truncated", "longer-than-announced", "changed-while-read", "too-slow"})
+    codes = frozenset({
+        "truncated", "longer-than-announced", "changed-while-read", "too-slow", "not-allowed", "not-downloaded",
+        "wrong-digest",
+    })  # fmt: skip
 
 
 class LimitExceeded(DouaneError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ _TENANTS_VERDICT = (
     "seconds", "retry_after", "decisive",
 )  # fmt: skip
 """A report without what is the operator's: tracebacks, documents, and the code, paths and sandbox of plugins."""
+_CREDENTIALS = re.compile(r"^([^/?#]*//)[^/?#]*@")
 
 
 class ImageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +128,7 @@ def task_document(task: Task, *, is_admin: bool, waits: bool = False) -> Documen
         **{name: value for name, value in optional.items() if value},
         "input": {
             "image_id": task.image_id,
-            "import_req": task.import_req if isinstance(task.import_req, dict) else {},
+            "import_req": _import_req(task.import_req),
             "backend": list(task.stores),
         },
         "result": _report(task.report, is_admin),
@@ -222,6 +224,16 @@ def _report(report: Any, is_admin: bool) -> Document | None:
             if isinstance(verdict, dict)
         ],
     }
+
+
+def _import_req(request: Any) -> Document:
+    """The request as it was sent, without the user and the password in its URL: who may see the image sees the task."""
+    if not isinstance(request, dict):
+        return {}
+    method = request.get("method")
+    if not isinstance(method, dict) or not isinstance(method.get("uri"), str):
+        return request
+    return {**request, "method": {**method, "uri": _CREDENTIALS.sub(r"\1", method["uri"], count=1)}}
 
 
 def _chosen(fields: Mapping[str, Any], names: Iterable[str]) -> Document:

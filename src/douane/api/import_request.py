@@ -36,8 +36,13 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True):
     """As it was sent: tasks show it."""
 
 
-def read_import(body: bytes, methods: Sequence[str], *, store_header: str | None = None) -> ImportOrder:
-    """The request in `body`; `methods` are enabled, `store_header` is X-Image-Meta-Store. Raises HttpError 400."""
+def read_import(
+    body: bytes, methods: Sequence[str], *, store_header: str | None = None, credentials: bool = False
+) -> ImportOrder:
+    """The request in `body`; `methods` are enabled, `store_header` is X-Image-Meta-Store. Raises HttpError 400.
+
+    `credentials`: the operator allows a user and a password in the URL.
+    """
     fields = read_object(body)
     method = fields.get("method")
     if "method" not in fields:
@@ -55,7 +60,7 @@ def read_import(body: bytes, methods: Sequence[str], *, store_header: str | None
         raise bad_request("The import with 'copy-image' names no store; 'stores' or 'all_stores' is expected.")
     return ImportOrder(
         method=name,
-        uri=_uri(method.get("uri")) if name == "web-download" else None,
+        uri=_uri(method.get("uri"), credentials) if name == "web-download" else None,
         stores=stores,
         all_stores=all_stores,
         all_stores_must_succeed=_flag(fields, "all_stores_must_succeed", True),
@@ -118,7 +123,7 @@ def _stores(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
-def _uri(value: Any) -> str:
+def _uri(value: Any, credentials: bool) -> str:
     if not isinstance(value, str) or not value:
         raise bad_request("The import with 'web-download' has no 'uri'; an https or http URL is expected.")
     if len(value) > URL:
@@ -132,7 +137,7 @@ def _uri(value: Any) -> str:
         raise _no_url(value) from None
     if parts.scheme.lower() not in ("https", "http") or not host:
         raise _no_url(value)
-    if parts.username is not None or parts.password is not None:
+    if not credentials and (parts.username is not None or parts.password is not None):
         raise bad_request(f"The 'uri' of the import, for {quoted(host, NAME)}, has a user's name; it may have none.")
     return value
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from douane.stream.source import Source, open_source
 
+from .setting_structs import ServeSettings
+
 
 class FromFile:
     """See :class:`~douane.imports.base.ImportMethod`."""
 
-    def open(self, location: str, *, size: int | None = None) -> Source:
+    def open(self, location: str, *, size: int | None = None, settings: ServeSettings | None = None) -> Source:
         """Open the path `location`, or standard input for ``-``."""
         return open_source(location, size=size)

@@ -10,7 +10,7 @@ from douane.stream.source import Source, StreamSource
 class FromText:
     """See `douane.imports.base.ImportMethod`."""
 
-    def open(self, location: str, *, size: int | None = None) -> Source:
+    def open(self, location: str, *, size: int | None = None, settings: object = None) -> Source:
         reader, writer = os.pipe()
         os.write(writer, location.encode())
         os.close(writer)

@@ -218,3 +218,18 @@ def test_locations_name_their_stores() -> None:
     assert location_list_document([("rbd://f/p/i/snap", "ceph")]) == [
         {"url": "rbd://f/p/i/snap", "metadata": {"store": "ceph"}}
     ]
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://user:secret@a.test/x@y?z=@", "https://a.test/x@y?z=@"),
+        ("https://a:b@c:secret@a.test", "https://a.test"),
+        ("https://a.test/x@y", "https://a.test/x@y"),
+        ("https://a.test?x=y@z", "https://a.test?x=y@z"),
+    ],
+)
+def test_a_task_shows_no_credentials_of_the_url(task: Task, uri: str, shown: str) -> None:
+    request = {"method": {"name": "web-download", "uri": uri}, "stores": ["a"]}
+    document = task_document(msgspec.structs.replace(task, import_req=request), is_admin=True)
+    assert document["input"]["import_req"] == {"method": {"name": "web-download", "uri": shown}, "stores": ["a"]}

@@ -162,3 +162,8 @@ def test_any_object_is_an_import_or_is_refused(fields: dict[str, Any]) -> None:
         assert order(fields).method in METHODS
     except HttpError as error:
         assert error.status == 400
+
+
+def test_a_url_with_credentials_is_read_where_the_operator_allows_it():
+    body = b'{"method": {"name": "web-download", "uri": "https://u:p@a.test/"}}'
+    assert read_import(body, ["web-download"], credentials=True).uri == "https://u:p@a.test/"

@@ -6,7 +6,6 @@ import fcntl
 import os
 import select
 import threading
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -15,46 +14,7 @@ from hypothesis import strategies as st
 from douane.engine import PlanError, SourceError, open_source
 from douane.stream.ring import SLOT_BYTES, Chunk, Ring, RingStopped
 from douane.stream.source import MIN_HOLE_BYTES, StreamSource
-
-
-class Reader:
-    """Copies every chunk at once."""
-
-    essential = True
-
-    def __init__(self, ring: Ring) -> None:
-        self.released = 0
-        self.content = b""
-        self.holes = 0
-        self._ring = ring
-
-    def push(self, chunks: Sequence[Chunk]) -> None:
-        for chunk in chunks:
-            length = chunk.end - chunk.start
-            if chunk.place is None:
-                self.content += bytes(length)
-                self.holes += length
-            else:
-                self.content += bytes(self._ring.view[chunk.place : chunk.place + length])
-            self.released = chunk.end
-
-    def finish(self, size: int) -> None:
-        pass
-
-    def overrun(self) -> None:
-        pass
-
-
-def pump(source) -> Reader:
-    ring = Ring()
-    reader = Reader(ring)
-    ring.attach(reader)
-    try:
-        source.pump(ring)
-    finally:
-        source.close()
-        ring.close()
-    return reader
+from support.ring_reader import Reader, pump
 
 
 @settings(deadline=None, max_examples=40)
