@@ -1,4 +1,4 @@
-"""Recovery: finish or undo the imports of processes that died, and delete bytes that belong to no image."""
+"""Recovery: finish or undo the command line's imports whose processes died, and delete bytes that belong to no image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ BYTES_LOST = ("not-found", "damaged")
 
 
 def recover(catalog: Catalog, store: Store) -> list[Task]:
-    """Finish or undo the imports of dead processes; return the tasks that were ended. Harmless beside live imports.
+    """Finish or undo the imports of dead processes; return the tasks that were ended. Harmless beside live imports, and
+    beside a server, whose tasks have leases and are settled by its workers.
 
     The process of a live import holds a claim on its staged bytes. An import at the step "publishing" has its verdict,
     and all its bytes are durable: it is finished. Any other import is undone.
@@ -66,13 +67,12 @@ def _publish(store: Store, key: str, size: int, image_id: str) -> None:
 
 
 def _sweep(catalog: Catalog, store: Store) -> None:
-    """Delete staged bytes without a live task, and published bytes of deleted images."""
-    for key in list(store.staged_keys()):
-        try:
-            in_use = catalog.task(key).outcome is None
-        except NotFound:
-            in_use = False
-        if not in_use:
+    """Delete staged bytes without an unfinished task, and published bytes of deleted images."""
+    # In this order: a key is recorded before its first byte, or the store's claim on the bytes keeps them.
+    keys = list(store.staged_keys())
+    in_use = catalog.staged_keys()
+    for key in keys:
+        if key not in in_use:
             store.discard(key)
     for image_id in list(store.image_ids()):
         try:
