@@ -2,7 +2,10 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
 
 from sqlalchemy import Engine, event
 
@@ -12,6 +15,14 @@ from douane.catalog.query import RemoveProperty, SetField, SetProperty
 from .processes import in_child, is_killed
 
 PLAN = {"plugins": [{"name": "format", "digest": "00"}]}
+
+
+@cache
+def empty_catalog() -> bytes:
+    """The file of a new catalog: its creation is tested elsewhere, and takes longer than all the rest."""
+    with tempfile.TemporaryDirectory(prefix="douane-test-") as directory:
+        Catalog(Path(directory) / "catalog.sqlite").close()
+        return (Path(directory) / "catalog.sqlite").read_bytes()
 
 
 def begin(catalog: Catalog, image_id: str, on_failure: str = "requeue") -> Task:

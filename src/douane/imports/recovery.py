@@ -1,4 +1,4 @@
-"""Recovery: finish or undo the command line's imports whose processes died, and delete bytes that belong to no image."""
+"""Recovery: finish or undo imports of the command line whose process died, and delete bytes of no image."""
 
 from __future__ import annotations
 

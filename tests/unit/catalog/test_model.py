@@ -2,7 +2,6 @@
 
 import tempfile
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from hypothesis.stateful import (
 
 from douane.catalog import Catalog, Task
 from douane.errors import CatalogError
-from support.catalog import begin, edit, make_ready
+from support.catalog import begin, edit, empty_catalog, make_ready
 
 NAMES = st.sampled_from(["os_distro", "hw_disk_bus", "format.seen"])
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
@@ -56,14 +55,6 @@ class ModelTask:
     lost: bool = False  # the image was deleted while it ran
 
 
-@cache
-def _empty_catalog() -> bytes:
-    """A new catalog: its creation is tested elsewhere, and takes longer than all the rest."""
-    with tempfile.TemporaryDirectory(prefix="douane-test-") as directory:
-        Catalog(Path(directory) / "catalog.sqlite").close()
-        return (Path(directory) / "catalog.sqlite").read_bytes()
-
-
 class CatalogMachine(RuleBasedStateMachine):
     """Every rule predicts the result of an operation and compares it; the invariants compare the whole state."""
 
@@ -74,7 +65,7 @@ class CatalogMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.directory = tempfile.TemporaryDirectory(prefix="douane-test-")
         self.path = Path(self.directory.name) / "catalog.sqlite"
-        self.path.write_bytes(_empty_catalog())
+        self.path.write_bytes(empty_catalog())
         self.catalog = Catalog(self.path)
         self.model: dict[str, ModelImage] = {}
         self.model_tasks: dict[str, ModelTask] = {}
