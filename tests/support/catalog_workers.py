@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import select
 
 from douane.catalog import Catalog, Image, ImportRequest, Task
@@ -22,14 +22,13 @@ from .catalog import PLAN, make_ready, record_staged
 
 WORKERS = ("door", "a", "b")
 OTHER_PLAN = {"plugins": []}
+IMAGES = st.runner().flatmap(lambda machine: st.sampled_from(machine.choices()))
+HANDLES = st.runner().flatmap(lambda machine: st.sampled_from(machine.claims()))
 FAILURE = {"outcome": "undecided", "code": "cut", "message": "the sender gave up"}
 
 
 class Workers(RuleBasedStateMachine):
     """A subclass opens the catalog."""
-
-    images = Bundle("images")
-    handles = Bundle("handles")
 
     def open_catalog(self) -> Catalog:
         raise NotImplementedError
@@ -39,6 +38,23 @@ class Workers(RuleBasedStateMachine):
         self.catalog = self.open_catalog()
         self.names: dict[str, str] = {}
         self.tokens: dict[str, int] = {}
+        self.handles: list[Task] = []  # all that workers ever had
+        for _ in range(2):
+            self.create()
+        self.begin_upload(next(iter(self.names)), "glance-direct")
+
+    def choices(self) -> list[str]:
+        """The images, mostly those that exist."""
+        return [image_id for image_id in self.names if self.status(image_id) != "deleted"] * 3 + list(self.names)
+
+    def claims(self) -> list[Task]:
+        """What workers have in hand: mostly their current tasks, else those that they lost."""
+        return [handle for handle in self.handles if self.catalog.is_current(handle)] * 5 + self.handles
+
+    def keep(self, handle: Task | None) -> Task | None:
+        """Remember what a worker got."""
+        self.handles += [] if handle is None else [handle]
+        return handle
 
     def teardown(self) -> None:
         if hasattr(self, "catalog"):
@@ -76,57 +92,57 @@ class Workers(RuleBasedStateMachine):
     # -- tenants
 
     @precondition(lambda self: len(self.names) < 4)
-    @rule(target=images)
-    def create(self) -> str:
+    @rule()
+    def create(self) -> None:
         image = self.catalog.create_image(name="new", owner="p")
         self.names[image.id] = "new"
-        return image.id
 
-    @rule(image=images, name=st.sampled_from("xyz"))
+    @rule(image=IMAGES, name=st.sampled_from("xyz"))
     def rename(self, image: str, name: str) -> None:
         if self.expect(self.status(image) != "deleted", self.catalog.edit, image, [SetField("name", name)]):
             self.names[image] = name
 
-    @rule(image=images)
+    @rule(image=IMAGES)
     def declare_a_format(self, image: str) -> None:
         change = [SetField("disk_format", "raw")]
         self.expect(self.status(image) == "queued", self.catalog.edit, image, change)
 
-    @rule(image=images)
+    @rule(image=IMAGES)
     def deactivate_or_reactivate(self, image: str) -> None:
         status = self.status(image)
         call = self.catalog.reactivate if status == "deactivated" else self.catalog.deactivate
         self.expect(status in ("active", "deactivated"), call, image)
 
-    @rule(image=images, seldom=st.integers(0, 3))
+    @rule(image=IMAGES, seldom=st.integers(0, 7))
     def delete(self, image: str, seldom: int) -> None:
-        if seldom == 0:
+        if seldom == 7:  # hypothesis prefers 0
             self.expect(self.status(image) != "deleted", self.catalog.delete, image)
 
-    @rule(target=handles, image=images, method=st.sampled_from(["glance-direct", "upload"]))
-    def begin_upload(self, image: str, method: str) -> Any:
+    @rule(image=IMAGES, method=st.sampled_from(["glance-direct", "upload"]))
+    def begin_upload(self, image: str, method: str) -> None:
         fits = self.status(image) == "queued"
         begun = {"method": method, "plan": PLAN, "worker": "door", "request": ImportRequest()}
-        return self.expect(fits, self.catalog.begin_upload, image, **begun) or multiple()
+        self.keep(self.expect(fits, self.catalog.begin_upload, image, **begun))
 
-    @rule(image=images, method=st.sampled_from(["web-download", "copy-image"]))
-    def begin_queued(self, image: str, method: str) -> None:
+    @rule(image=IMAGES, wrong=st.integers(0, 3))
+    def begin_queued(self, image: str, wrong: int) -> None:
         now = self.catalog.image(image)
+        method = "copy-image" if (now.status == "active") != (wrong == 3) else "web-download"
         fits = now.status == "queued" if method == "web-download" else now.status == "active" and now.task_id is None
         source = {"url": "http://x"} if method == "web-download" else None
         begun = {"method": method, "plan": PLAN, "request": ImportRequest(stores=("ceph",)), "source": source}
         self.expect(fits, self.catalog.begin_queued, image, **begun)
 
-    @rule(target=handles, image=images, plan=st.sampled_from([PLAN, PLAN, OTHER_PLAN]), copies=st.booleans())
-    def request_import(self, image: str, plan: Any, copies: bool) -> Any:
+    @rule(image=IMAGES, plan=st.sampled_from([PLAN, PLAN, OTHER_PLAN]), copies=st.booleans())
+    def request_import(self, image: str, plan: Any, copies: bool) -> None:
         now = self.catalog.image(image)
         fits = now.status == "uploading" and self.catalog.task(now.task_id or "").step == "staged"
         stores = ("ceph", "file") if copies else ("file",)
         wanted = {"request": ImportRequest(stores=stores), "plan": plan, "worker": "door"}
         before = None if now.task_id is None else self.catalog.task(now.task_id)
-        task = self.expect(fits, self.catalog.request_import, image, **wanted)
+        task = self.keep(self.expect(fits, self.catalog.request_import, image, **wanted))
         if task is None:
-            return multiple()
+            return
         assert before is not None and before.declared is not None
         if before.verdict != "accepted":
             assert (task.step, task.outcome, self.status(image)) == ("done", before.verdict, "queued")
@@ -134,9 +150,8 @@ class Workers(RuleBasedStateMachine):
             holds = plan == PLAN and before.declared.name == self.names[image]
             assert task.verdict == ("accepted" if holds else None)
             assert task.step == ("publishing" if holds and not copies else "waiting")
-        return task
 
-    @rule(image=images, by_task=st.booleans())
+    @rule(image=IMAGES, by_task=st.booleans())
     def cancel(self, image: str, by_task: bool) -> None:
         now = self.catalog.image(image)
         fits = now.task_id is not None and self.catalog.task(now.task_id).step != "publishing"
@@ -148,52 +163,55 @@ class Workers(RuleBasedStateMachine):
 
     # -- workers
 
-    @rule(target=handles, worker=st.sampled_from(WORKERS))
-    def claim(self, worker: str) -> Any:
+    @rule(worker=st.sampled_from(WORKERS))
+    def claim(self, worker: str) -> None:
         waiting = [task for task in self.unfinished() if task.step == "waiting"]
-        task = self.catalog.claim(worker)
+        task = self.keep(self.catalog.claim(worker))
         assert (task and task.id) == (waiting[0].id if waiting else None), "the oldest"
-        if task is None:
-            return multiple()
-        assert task.token > waiting[0].token
-        return task
+        assert task is None or task.token > waiting[0].token
 
-    @rule(target=handles, handle=handles, worker=st.sampled_from(WORKERS))
-    def take(self, handle: Task, worker: str) -> Any:
+    @precondition(lambda self: self.handles)
+    @rule(handle=HANDLES, worker=st.sampled_from(WORKERS))
+    def take(self, handle: Task, worker: str) -> None:
         fits = self.owns(handle, "receiving")
-        return self.expect(fits, self.catalog.take, handle.id, handle.token, worker) or multiple()
+        self.keep(self.expect(fits, self.catalog.take, handle.id, handle.token, worker))
 
-    @rule(handle=handles, spool=st.booleans())
+    @precondition(lambda self: self.handles)
+    @rule(handle=HANDLES, spool=st.booleans())
     def release(self, handle: Task, spool: bool) -> None:
         source = {"spool": handle.staged_key} if spool else None
         now = self.catalog.task(handle.id)
         fits = self.owns(handle, "receiving") and (spool or now.source is not None or now.method == "copy-image")
         self.expect(fits, self.catalog.release, handle, source=source)
 
-    @rule(handle=handles, verdict=st.sampled_from(["accepted", "accepted", "refused", "undecided"]))
+    @precondition(lambda self: self.handles)
+    @rule(handle=HANDLES, verdict=st.sampled_from(["accepted", "accepted", "refused", "undecided"]))
     def record_staged(self, handle: Task, verdict: str) -> None:
         fits = self.owns(handle, "receiving") and self.status(handle.image_id) == "uploading"
         refused = {} if verdict == "accepted" else {"size": None, "store": None}
         self.expect(fits, record_staged, self.catalog, handle, outcome=verdict, **refused)
 
-    @rule(handle=handles, then=st.booleans())
+    @precondition(lambda self: self.handles)
+    @rule(handle=HANDLES, then=st.booleans())
     def make_ready(self, handle: Task, then: bool) -> None:
         importing = self.status(handle.image_id) == "importing"
         if importing or not self.owns(handle, "receiving"):  # no worker publishes what nobody asked to import
-            ready = self.expect(self.owns(handle, "receiving"), make_ready, self.catalog, handle)
+            ready = self.keep(self.expect(self.owns(handle, "receiving"), make_ready, self.catalog, handle))
             if ready is not None and then:
                 self.activate(ready)
 
-    @rule(handle=handles)
+    @precondition(lambda self: self.handles)
+    @rule(handle=HANDLES)
     def activate(self, handle: Task) -> None:
         now = self.catalog.task(handle.id)
-        again = now.outcome == "accepted" and now.token == handle.token and now.method != "copy-image"
+        again = now.outcome == "accepted" and now.token == handle.token
         fits = again or self.owns(handle, "publishing")
         image = self.expect(fits, self.catalog.activate, handle, ["file"])
         if image is not None and not again:
             assert (image.status, image.stores, image.size) == ("active", ["file"], 5)
 
-    @rule(handle=handles)
+    @precondition(lambda self: self.handles)
+    @rule(handle=HANDLES)
     def fail(self, handle: Task) -> None:
         now = self.catalog.task(handle.id)
         again = now.outcome in ("refused", "undecided", "cancelled") and now.token == handle.token
@@ -203,7 +221,8 @@ class Workers(RuleBasedStateMachine):
         if image is not None and not again:
             assert image.status == ("queued" if before.status in ("uploading", "importing") else before.status)
 
-    @rule(handle=handles, failed=st.booleans())
+    @precondition(lambda self: self.handles)
+    @rule(handle=HANDLES, failed=st.booleans())
     def finish_copy(self, handle: Task, failed: bool) -> None:
         if handle.method == "copy-image":
             fits = self.owns(handle, "receiving")
@@ -211,7 +230,8 @@ class Workers(RuleBasedStateMachine):
             image = self.expect(fits, self.catalog.finish_copy, handle, stores, ["ceph"] if failed else [])
             assert image is None or failed or "ceph" in image.stores
 
-    @rule(handle=handles)
+    @precondition(lambda self: self.handles)
+    @rule(handle=HANDLES)
     def report_progress(self, handle: Task) -> None:
         unfinished = self.owns(handle, "waiting", "receiving", "staged", "publishing")
         assert self.catalog.is_current(handle) == unfinished
@@ -232,19 +252,43 @@ class Workers(RuleBasedStateMachine):
         dead = {task.id for task in self.catalog.dead_tasks()}
         assert held <= dead if dies else not held & dead
 
-    @rule(target=handles, worker=st.sampled_from(WORKERS), handle=handles)
-    def take_over(self, worker: str, handle: Task) -> Any:
+    @precondition(lambda self: self.handles)
+    @rule(worker=st.sampled_from(WORKERS), handle=HANDLES)
+    def take_over(self, worker: str, handle: Task) -> None:
         dead = any(task.id == handle.id and task.token == handle.token for task in self.catalog.dead_tasks())
-        unleased = self.owns(handle, "waiting", "staged")
-        if unleased:  # nobody may: there is no dead worker
-            return multiple()
-        return self.expect(dead, self.catalog.take_over, handle, worker) or multiple()
+        if not self.owns(handle, "waiting", "staged"):  # those have no worker who could be dead
+            self.keep(self.expect(dead, self.catalog.take_over, handle, worker))
 
     @rule(worker=st.sampled_from(WORKERS))
     def sweep(self, worker: str) -> None:
         for dead in self.catalog.dead_tasks():
             settle(self.catalog, dead, worker)
         assert self.catalog.dead_tasks() == []
+
+    @rule(image=IMAGES, steps=st.integers(1, 7), method=st.sampled_from(["glance-direct", "upload"]))
+    def go_on(self, image: str, steps: int, method: str) -> None:
+        """The usual next steps of an image, so that the later states are reached often."""
+        for _ in range(steps):
+            now = self.catalog.image(image)
+            task = None if now.task_id is None else self.catalog.task(now.task_id)
+            if now.status == "queued":
+                self.begin_upload(image, method)
+            elif task is None:
+                self.begin_queued(image, 1)
+            elif task.step == "waiting":
+                self.claim("b")
+            elif task.step == "staged":
+                self.request_import(image, PLAN, copies=False)
+            else:
+                self.handles.append(task)
+                if task.step == "publishing":
+                    self.activate(task)
+                elif task.method == "copy-image":
+                    self.finish_copy(task, failed=False)
+                elif now.status == "uploading":
+                    self.record_staged(task, "accepted")
+                else:
+                    self.make_ready(task, then=False)
 
     # -- at all times
 
