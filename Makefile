@@ -63,8 +63,8 @@ test-corpus: $(VENV_DEV)  ## the tests on a folder of real images: DOUANE_CORPUS
 # ARGS=--all-versions: more of the tests in each Glance, and in gunicorn beside uwsgi and mod_wsgi.
 GLANCE_PYTHON := .glance/clients/bin/python
 .PHONY: test-glance
-test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: installs them, PostgreSQL, MariaDB and Apache
-	@scripts/glance-env.sh postgresql mariadb mod-wsgi keystone clients 33 31 29
+test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: installs them, PostgreSQL, MariaDB, Apache and Go
+	@scripts/glance-env.sh postgresql mariadb golang mod-wsgi keystone clients tempest 33 31 29
 	@$(COMPILE)
 	$(GLANCE_PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m glance tests/glance $(ARGS)
 
@@ -138,8 +138,8 @@ clean:  ## remove caches and what was built
 	find src sdk kit tests bench examples scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: distclean
-distclean: clean  ## the same, and .venv, .glance and .libraries
-	rm -rf .venv .glance .libraries
+distclean: clean  ## the same, and .venv, .glance, .libraries and .openstack
+	rm -rf .venv .glance .libraries .openstack
 
 $(VENV_RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml sdk/pyproject.toml scripts/setup.sh
 	@scripts/setup.sh runtime

@@ -8,6 +8,7 @@
 #   scripts/glance-env.sh mod-wsgi      mod_wsgi, and the system's Apache to put it in
 #   scripts/glance-env.sh postgresql    no environment: the system's package, if PostgreSQL's server is not there
 #   scripts/glance-env.sh mariadb       the same for MariaDB's server
+#   scripts/glance-env.sh golang        the same for the compiler of a client that is written in Go
 #
 # An environment whose requirements file has not changed since is left as it is. All are of one Python: PYTHON, or the
 # one that .venv is of. uwsgi and mod_wsgi are built from source, once, with gcc. What the system lacks is installed with apt-get
@@ -42,6 +43,7 @@ has_headers() { "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("
 has_apxs() { command -v apxs apxs2 >/dev/null; }
 has_postgresql() { [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ] || command -v postgres >/dev/null; }
 
+has_go() { command -v go >/dev/null; }
 has_mariadb() { command -v mariadbd || [ -x /usr/sbin/mariadbd ]; } >/dev/null
 
 # ---- the installer ----------------------------------------------------------------------------------------------
@@ -118,6 +120,7 @@ for name in "$@"; do
         mod-wsgi) mod_wsgi ;;
         postgresql) need postgresql has_postgresql ;;
         mariadb) need mariadb-server has_mariadb ;;
-        *) stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb." ;;
+        golang) need golang-go has_go ;;
+        *) stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb, golang." ;;
     esac
 done

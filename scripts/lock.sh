@@ -54,6 +54,7 @@ for version in 33 31 29; do
 done
 compile clients 3.11 pyproject.toml --group glance-clients
 compile keystone 3.11 --group keystone
+compile openstack 3.11 --group openstack
 compile libraries 3.11 --group libraries
 compile tempest 3.11 --group tempest
 compile uwsgi 3.11 --group uwsgi
