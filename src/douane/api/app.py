@@ -25,7 +25,6 @@ def make_app(service: Service) -> Front:
     """The ASGI application of a service."""
     middleware: Any = [RequestContext(), Sender(service)]
     app: App[Request, Response] = App(middleware=middleware)
-    app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = "application/json"
     for route in ROUTES:

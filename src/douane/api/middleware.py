@@ -46,7 +46,7 @@ class Sender:
 
     async def process_request(self, req: Request, resp: Response) -> None:
         """Set `req.context.identity`. Raises HttpError 401, 403 or 503."""
-        if req.path.startswith(_API):
+        if req.path.startswith(_API) and req.path != _API:
             identify = self._service.authenticator.identify
             req.context.identity = await self._service.pool.run(identify, req.headers_lower, req.method, req.path)
 

@@ -22,11 +22,16 @@ def api(tmp_path: Path) -> Iterator[Api]:
     opened.close()
 
 
-@pytest.mark.parametrize("path", ["/", "/v2", "/v3/images", "/v9", "/nonsense"])
+@pytest.mark.parametrize("path", ["/", "/v2", "/v2/", "/v3/images", "/v9", "/nonsense"])
 def test_the_root_and_unknown_segments_list_the_versions_as_choices(api: Api, path: str) -> None:
     response = api.request("GET", path, sender=None)
     assert response.status_code == 300
     assert response.json()["versions"][0]["links"][0]["href"] == "http://image.example/v2/"
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_an_empty_id_is_no_image_and_not_the_list_of_images(api: Api, method: str) -> None:
+    assert api.request(method, "/v2/images/").status_code == 404
 
 
 def test_versions_are_200(api: Api) -> None:
