@@ -5,12 +5,33 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .downloads import Downloads
 from .environments import Environment
 from .keystone import PASSWORD, Keystone
+
+GLANCE = {
+    "import_image": "true",
+    "os_glance_reserved": "true",
+    "manage_locations": "true",
+    "http_store_enabled": "true",
+    "store_weight_enabled": "true",
+    # Its tests of lists send random bytes as an image of any format.
+    "image_format_enforcement": "false",
+}
+"""What a Glance of these tests offers: Tempest's section ``image-feature-enabled``."""
+DOUANE_SERVE = {
+    "import_image": "true",
+    "os_glance_reserved": "true",
+    "manage_locations": "false",
+    "http_store_enabled": "false",
+    "store_weight_enabled": "false",
+    "image_format_enforcement": "false",
+}
+"""What `douane serve` offers."""
 
 RUN = Path(__file__).with_name("tempest_run.py")
 CONTAINERS = ("bare", "ovf")
@@ -27,15 +48,21 @@ class Outcome:
 
 
 def run_tempest(
-    folder: Path, keystone: Keystone, downloads: Downloads, expression: str = "", *, is_cached: bool = False
+    folder: Path,
+    keystone: Keystone,
+    downloads: Downloads,
+    expression: str = "",
+    *,
+    is_cached: bool = False,
+    features: Mapping[str, str] = GLANCE,
 ) -> dict[str, Outcome]:
-    """Run the tests whose names match the regular `expression` against the Glance in Keystone's catalog.
+    """Run the tests whose names match the regular `expression` against the image service in Keystone's catalog.
 
     Creates `folder`. Returns the outcomes by the names of the tests. Raises AssertionError if Tempest fails, or finds
     no test.
     """
     folder.mkdir()
-    (folder / "tempest.conf").write_text(_conf(folder, keystone, downloads, is_cached=is_cached))
+    (folder / "tempest.conf").write_text(_conf(folder, keystone, downloads, features, is_cached=is_cached))
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -44,7 +71,8 @@ def run_tempest(
         "OS_TEST_TIMEOUT": "300",
     }
     results = folder / "results"
-    argv = [str(Environment("tempest").path / "bin" / "python"), str(RUN), str(results), expression]
+    # -P: this folder has a module `tempest` of its own.
+    argv = [Environment("tempest").program("python"), "-P", str(RUN), str(results), expression]
     with (folder / "output").open("wb") as output:
         process = subprocess.run(argv, env=env, cwd=folder, stdout=output, stderr=output, timeout=1800, check=False)
     output_text = (folder / "output").read_text(errors="replace")[-4000:]
@@ -54,7 +82,9 @@ def run_tempest(
     return {outcome.test: outcome for outcome in outcomes}
 
 
-def _conf(folder: Path, keystone: Keystone, downloads: Downloads, *, is_cached: bool) -> str:
+def _conf(
+    folder: Path, keystone: Keystone, downloads: Downloads, features: Mapping[str, str], *, is_cached: bool
+) -> str:
     sections: dict[str, dict[str, str]] = {
         "DEFAULT": {"log_file": str(folder / "tempest.log"), "use_stderr": "false"},
         "auth": {
@@ -79,15 +109,7 @@ def _conf(folder: Path, keystone: Keystone, downloads: Downloads, *, is_cached: 
             "build_timeout": "120",
             "image_caching_enabled": str(is_cached).lower(),
         },
-        "image-feature-enabled": {
-            "import_image": "true",
-            "os_glance_reserved": "true",
-            "manage_locations": "true",
-            "http_store_enabled": "true",
-            "store_weight_enabled": "true",
-            # Its tests of lists send random bytes as an image of any format.
-            "image_format_enforcement": "false",
-        },
+        "image-feature-enabled": dict(features),
         "oslo_concurrency": {"lock_path": str(folder / "locks")},
     }
     return "\n".join(
