@@ -11,11 +11,10 @@ import threading
 from collections.abc import Callable
 
 from douane.declared import DeclaredImage
-from douane.engine import RunOptions, WarmRun, inspect_image
-from douane.engine.served_plan import ServedPlan, emit
+from douane.engine import Target
+from douane.engine.plan_runner import PlanRunner
+from douane.engine.served_plan import ServedPlan
 from douane.errors import DouaneError
-from douane.host.parked_process import ParkedProcess
-from douane.host.pool import ProcessPool
 from douane.plan.binding import ANYBODY, Sender
 from douane.report import Report
 from douane.stream.sink import Sink
@@ -52,14 +51,6 @@ class Job:
         self.ended = threading.Event()
         self.report: Report | None = None
         self.error: BaseException | None = None
-
-
-class _WarmRun:
-    """A run of the plan `served` that waits for its image."""
-
-    def __init__(self, served: ServedPlan, pool: ProcessPool[ParkedProcess]) -> None:
-        self.served = served
-        self.run = WarmRun(served.plan, RunOptions(tier=served.tier, emit=emit, pool=pool))
 
 
 class Workers:
@@ -102,26 +93,21 @@ class Workers:
         self._idle_count += 1
 
     def _work(self) -> None:
-        warm: _WarmRun | None = None
-        pool: ProcessPool[ParkedProcess] = ProcessPool()
+        runner = PlanRunner(self._current_plan, warm=self._warm)
         try:
             while True:
-                warm = self._ready(warm, pool)
-                pool.check()
+                runner.prepare()
                 try:
-                    job = self._jobs.get(timeout=CHECK_IDLE_SECONDS if len(pool) else CHECK_SECONDS)
+                    job = self._jobs.get(timeout=CHECK_IDLE_SECONDS if runner.keeps_processes else CHECK_SECONDS)
                 except queue.Empty:
                     continue
                 if job is None:
                     return
-                warm = self._ready(warm, pool, start=False)
-                self._inspect(job, warm, pool)  # a run that was used is closed by `_ready`
+                _inspect(job, runner)
                 if not self._stay():
                     return
         finally:
-            if warm is not None:
-                warm.run.close()
-            pool.close()
+            runner.close()
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
@@ -132,39 +118,23 @@ class Workers:
             self._idle_count += is_needed
             return is_needed
 
-    def _ready(self, warm: _WarmRun | None, pool: ProcessPool[ParkedProcess], *, start: bool = True) -> _WarmRun | None:
-        """A run that can take an image: `warm`, or with `start` a new one. None if there is none; the next image's
-        inspection then starts the plugins, and its client learns what is wrong with them."""
-        try:
-            if warm is not None:
-                if warm.served is self._current_plan() and warm.run.is_usable():
-                    return warm
-                warm.run.close()
-            served = self._current_plan()
-            if start and self._warm and not served.holds_connections:
-                return _WarmRun(served, pool)
-        except DouaneError as error:
-            log.error("the plugins cannot be started: %s", error)
-        except Exception:  # whatever it is: without this thread, images would wait for a worker that is gone
-            log.exception("the plugins cannot be started")
-        return None
 
-    def _inspect(self, job: Job, warm: _WarmRun | None, pool: ProcessPool[ParkedProcess]) -> None:
-        try:
-            source = job.make_source()
+def _inspect(job: Job, runner: PlanRunner) -> None:
+    def progress(_position: int, _size: int | None) -> None:
+        job.check_client()
 
-            def progress(_position: int, _size: int | None) -> None:
-                job.check_client()
-
-            plan = job.served.plan.for_sender(job.sender)
-            if warm is not None and warm.served is job.served and job.sink is None and plan is job.served.plan:
-                job.report = warm.run.inspect(source, job.declared, progress=progress)
-            else:
-                options = RunOptions(tier=job.served.tier, emit=emit, progress=progress, pool=pool)
-                job.report = inspect_image(plan, job.declared, source, job.sink, options)
-        except BaseException as error:  # the client learns of it, and the thread goes on with the next image
-            job.error = error
-            if not isinstance(error, DouaneError):
-                log.exception("an inspection failed")
-        finally:
-            job.ended.set()
+    try:
+        job.report = runner.inspect(
+            job.served,
+            job.make_source(),
+            job.declared,
+            sender=job.sender,
+            progress=progress,
+            targets=() if job.sink is None else (Target(job.sink),),
+        )
+    except BaseException as error:  # the client learns of it, and the thread goes on with the next image
+        job.error = error
+        if not isinstance(error, DouaneError):
+            log.exception("an inspection failed")
+    finally:
+        job.ended.set()

@@ -2,9 +2,10 @@
 
 `inspect.py` has the whole way on one page. `run.py` hands the events of a run to `decisions.py`, which has no I/O, and
 executes the actions that it answers; `stage.py` is the state that it decides by, `streams.py` the threads of the run.
-`live.py` inspects an image that is sent piece by piece, `warm.py` has plugins wait for an image, `served_plan.py` is a
-plan for many images; `describe.py` and `trial.py` launch and run one plugin alone. A new kind of event or action is a
-class in `events.py` or `actions.py`, and a case in `decisions.py` or `run.py`.
+`live.py` inspects an image that is sent piece by piece, `warm.py` has plugins wait for an image; `served_plan.py` is a
+plan for many images, which `plan_runner.py` lets through it one after the other. `describe.py` and `trial.py` launch
+and run one plugin alone. A new kind of event or action is a class in `events.py` or `actions.py`, and a case in
+`decisions.py` or `run.py`.
 """
 
 from douane.errors import DouaneError, PlanError, SandboxError, SinkError, SourceError

@@ -1,0 +1,96 @@
+"""Image after image through a plan that may be replaced meanwhile, with plugins that are started before their image."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from douane.declared import DeclaredImage
+from douane.errors import DouaneError
+from douane.host.options import Progress, RunOptions
+from douane.host.parked_process import ParkedProcess
+from douane.host.pool import ProcessPool
+from douane.plan.binding import ANYBODY, Sender
+from douane.report import Report
+from douane.stream.source import Source
+from douane.stream.target import Target
+
+from .inspect import inspect_image
+from .served_plan import ServedPlan, emit
+from .warm import WarmRun
+
+log = logging.getLogger("douane")
+
+
+class PlanRunner:
+    """Made, used and closed by one thread: the kernel ends plugin processes with the thread that started them."""
+
+    def __init__(self, current_plan: Callable[[], ServedPlan], *, warm: bool = True) -> None:
+        """`current_plan` returns the plan that is served now. With `warm`, `prepare` starts plugins."""
+        self._current_plan = current_plan
+        self._warm = warm
+        self._run: tuple[ServedPlan, WarmRun] | None = None
+        self._pool: ProcessPool[ParkedProcess] = ProcessPool()
+
+    def prepare(self) -> None:
+        """Have plugins of the current plan wait for the next image, if that can be; called at times while there is none.
+
+        What is wrong with a plugin is logged. The next image's inspection then starts the plugins, and whoever sent it
+        learns of it.
+        """
+        try:
+            self._drop_unusable()
+            served = self._current_plan()
+            if self._run is None and self._warm and not served.holds_connections:
+                self._run = served, WarmRun(served.plan, RunOptions(tier=served.tier, emit=emit, pool=self._pool))
+        except DouaneError as error:
+            log.error("the plugins cannot be started: %s", error)
+        except Exception:  # whatever it is: without this thread, images would wait for a worker that is gone
+            log.exception("the plugins cannot be started")
+        self._pool.check()
+
+    @property
+    def keeps_processes(self) -> bool:
+        """True if processes of earlier images wait (`reuse`): measure them often, by `prepare`."""
+        return len(self._pool) > 0
+
+    def inspect(
+        self,
+        served: ServedPlan,
+        source: Source,
+        declared: DeclaredImage,
+        *,
+        sender: Sender = ANYBODY,
+        progress: Progress | None = None,
+        targets: Sequence[Target] = (),
+    ) -> Report:
+        """The image of `source` through `served`, as far as that is for `sender`; see :func:`inspect_image`."""
+        self._drop_unusable()
+        plan = served.plan.for_sender(sender)
+        if self._run is not None and self._run[0] is served and plan is served.plan:
+            (_, run), self._run = self._run, None
+            try:
+                return run.inspect(source, declared, progress=progress, targets=targets)
+            finally:
+                run.close()
+        options = RunOptions(tier=served.tier, emit=emit, progress=progress, pool=self._pool)
+        return inspect_image(plan, declared, source, None, options, targets=targets)
+
+    def _drop_unusable(self) -> None:
+        if self._run is None:
+            return
+        served, run = self._run
+        try:
+            if served is self._current_plan() and run.is_usable():
+                return
+        except Exception:  # the next image starts its plugins itself
+            log.exception("the plugins that waited for an image cannot be looked at")
+        self._run = None
+        run.close()
+
+    def close(self) -> None:
+        """End all processes. Idempotent."""
+        if self._run is not None:
+            (_, run), self._run = self._run, None
+            run.close()
+        self._pool.close()
