@@ -135,12 +135,12 @@ class ImportTasks:
             states.own_task(connection, owner_of(task), row, doing="make ready to publish", at_step="receiving")
             return rows.task(connection, task.id)
 
-    def activate(self, task: Task, stores: Sequence[str] | None = None) -> Image:
+    def activate(self, task: Task, stores: Sequence[str] | None = None, failed_stores: Sequence[str] = ()) -> Image:
         """Make the image active, with the recorded results; the task ends as "accepted".
 
-        The bytes must be published before in `stores`, by default in all stores of the task. Idempotent for the same
-        worker. Raises Conflict: then the image is not this worker's, and if the image is deleted, the published bytes
-        must be deleted, too.
+        The bytes must be published before in `stores`, by default in all stores of the task; in those of
+        `failed_stores` they are not. Idempotent for the same worker. Raises Conflict: then the image is not this
+        worker's, and if the image is deleted, the published bytes must be deleted, too.
         """
         owner = owner_of(task)
         holding = None if stores is None else values.words("the id of a store", stores)
@@ -157,7 +157,7 @@ class ImportTasks:
                 **values.digest_columns(current.digests),
                 "code": None,
                 "message": None,
-                "failed_stores": None,
+                "failed_stores": values.json("the failed stores", values.words("the id of a store", failed_stores)),
             }
             for name in ("disk_format", "container_format"):
                 if getattr(current, name) is not None:

@@ -33,7 +33,7 @@ class PlanRunner:
         self._pool: ProcessPool[ParkedProcess] = ProcessPool()
 
     def prepare(self) -> None:
-        """Have plugins of the current plan wait for the next image, if that can be; called at times while there is none.
+        """Have plugins of the current plan wait for the next image, if that can be; called while there is none.
 
         What is wrong with a plugin is logged. The next image's inspection then starts the plugins, and whoever sent it
         learns of it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import uuid
 from dataclasses import dataclass
 
@@ -13,14 +12,14 @@ from douane.catalog import Image, Task
 from douane.declared import DeclaredImage
 from douane.engine import Plan, Report, RunOptions, inspect_image
 from douane.errors import BadValue, Conflict, DouaneError, ImageDeleted, PlanError
-from douane.host.options import Progress
-from douane.report import PropertyValue
 from douane.stores import Staged
 from douane.stream.source import Source
 
 from .home import Home
+from .publishing import finish_import
+from .results import results_of
+from .task_progress import TaskProgress
 
-PROGRESS_SECONDS = 2.0
 CANCELLED = "cancelled"
 
 
@@ -85,7 +84,8 @@ class _ImageImport:
     def run(self, plan: Plan, declared: DeclaredImage, source: Source, options: RunOptions) -> Imported:
         """Inspect, then publish or end the task. Whatever happens, nothing is left unfinished."""
         try:
-            options = msgspec.structs.replace(options, progress=self._progress(options.progress))
+            progress = TaskProgress(self._home.catalog, self._task, display=options.progress)
+            options = msgspec.structs.replace(options, progress=progress)
             report = inspect_image(plan, declared, source, self._staged, options)
             if report.outcome == "accepted":
                 return Imported(report, self._publish(report))
@@ -103,44 +103,11 @@ class _ImageImport:
             self._end(CANCELLED, code=CANCELLED, message=message)
             raise
 
-    def _progress(self, display: Progress | None) -> Progress:
-        """Report progress to `display` at once, and to the catalog every other second."""
-        last = time.monotonic()
-
-        def progress(received: int, total: int | None) -> None:
-            nonlocal last
-            if display is not None:
-                display(received, total)
-            if time.monotonic() - last >= PROGRESS_SECONDS:
-                last = time.monotonic()
-                with contextlib.suppress(Conflict):  # deleted meanwhile: publishing will notice
-                    self._home.catalog.progress(self._task, received, total)
-
-        return progress
-
     def _publish(self, report: Report) -> Image:
         """The steps to "active". Recovery completes them if the process dies between two of them."""
-        catalog, store = self._home.catalog, self._home.store
-        ready = catalog.ready_to_publish(
-            self._task,
-            report=report.to_json(),
-            size=report.stored.size,
-            digests=report.stored.digests(),
-            disk_format=report.disk_format,
-            container_format=report.container_format,
-            virtual_size=report.virtual_size,
-            properties=_properties(report),
-        )
-        store.publish(self._staged, ready.image_id)
-        try:
-            return catalog.activate(ready)
-        except Conflict:
-            image = catalog.image(ready.image_id)
-            if image.status == "active":
-                return image  # another process's recovery took the last step
-            if image.status == "deleted":
-                store.delete(ready.image_id)  # deleted during its import: its bytes go, too
-            raise
+        ready = self._home.catalog.ready_to_publish(self._task, **results_of(report))
+        held = dict.fromkeys(ready.stores, self._staged)
+        return finish_import(self._home.catalog, lambda _store_id: self._home.store, ready, held=held)
 
     def _end(self, outcome: str, *, code: str | None, message: str | None, report: Report | None = None) -> None:
         self._staged.discard()
@@ -152,17 +119,3 @@ class _ImageImport:
                 message=message or "the image could not be decided",
                 report=report.to_json() if report is not None else None,
             )
-
-
-def _properties(report: Report) -> dict[str, tuple[str | None, str]]:
-    """Each property's value (None removes it) and plugin ("" for a property of the image itself), by name."""
-    properties: dict[str, tuple[str | None, str]] = {
-        name: (None if proposed.value is None else _text(proposed.value), "")
-        for name, proposed in report.proposed.items()
-    }
-    properties.update({key: (_text(value), key.partition(".")[0]) for key, value in report.properties.items()})
-    return properties
-
-
-def _text(value: PropertyValue) -> str:
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)

@@ -8,6 +8,8 @@ from douane.catalog import Catalog, Task
 from douane.errors import Conflict, NotFound, StoreError
 from douane.stores import Store
 
+from .publishing import keys_in, publish_staged
+
 INTERRUPTED = "interrupted"
 BYTES_LOST = ("not-found", "damaged")
 """Codes of the store after which another attempt cannot help."""
@@ -41,8 +43,7 @@ def _settle(catalog: Catalog, store: Store, task: Task) -> bool:
     """False if that has to wait: the image was accepted and its bytes exist, but it cannot be published now."""
     if task.step == "publishing" and task.size is not None:
         try:
-            if not store.exists(task.image_id):
-                _publish(store, task.id, task.size, task.image_id)
+            publish_staged(store, keys_in(task, "file"), task, catalog, task.size)
             catalog.activate(task)
             return True
         except StoreError as error:
@@ -58,22 +59,9 @@ def _settle(catalog: Catalog, store: Store, task: Task) -> bool:
     return True
 
 
-def _publish(store: Store, key: str, size: int, image_id: str) -> None:
-    staged = store.adopt(key, size)
-    try:
-        store.publish(staged, image_id)
-    finally:
-        staged.close()  # not discarded: the next start publishes what could not be published now
-
-
 def _sweep(catalog: Catalog, store: Store) -> None:
-    """Delete staged bytes without an unfinished task, and published bytes of deleted images."""
-    # In this order: a key is recorded before its first byte, or the store's claim on the bytes keeps them.
-    keys = list(store.staged_keys())
-    in_use = catalog.staged_keys()
-    for key in keys:
-        if key not in in_use:
-            store.discard(key)
+    """Delete staged bytes without a live task, and published bytes of deleted images."""
+    delete_unused_keys(catalog, store)
     for image_id in list(store.image_ids()):
         try:
             deleted = catalog.image(image_id).status == "deleted"
@@ -81,3 +69,13 @@ def _sweep(catalog: Catalog, store: Store) -> None:
             deleted = False  # of another catalog: never delete bytes of unknown images
         if deleted:
             store.delete(image_id)
+
+
+def delete_unused_keys(catalog: Catalog, store: Store) -> None:
+    """Delete the staged bytes in `store` that no process claims and no task has."""
+    # In this order: a key is recorded before its first byte, or the claim of its process keeps the bytes.
+    keys = list(store.staged_keys())
+    used = catalog.staged_keys() if keys else set()
+    for key in keys:
+        if key not in used:
+            store.discard(key)

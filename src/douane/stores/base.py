@@ -62,6 +62,9 @@ class Store(Protocol):
     def is_abandoned(self, key: str) -> bool:
         """True if there are staged bytes that no living process claims."""
 
+    def open_staged(self, key: str) -> int:
+        """A read-only descriptor of staged bytes, claimed or not; the caller closes it. ``not-found``."""
+
     def discard(self, key: str) -> bool:
         """Delete abandoned staged bytes; False if they are claimed, or not there."""
 
@@ -90,8 +93,9 @@ class Store(Protocol):
         ``not-found``, ``target-full``, ``target-closed``.
         """
 
-    def delete(self, image_id: str) -> None:
-        """Delete the image for good. Idempotent."""
+    def delete(self, image_id: str, *, only: int | None = None) -> None:
+        """Delete the image for good. Idempotent. With `only`, a descriptor that `open` gave: only that very image, and
+        not another that was published since."""
 
     def image_ids(self) -> Iterator[str]:
         """The ids of all images, in no order."""

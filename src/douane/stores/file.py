@@ -115,6 +115,12 @@ class FileStore:
         finally:
             os.close(fd)
 
+    def open_staged(self, key: str) -> int:
+        """A read-only descriptor of the staged file, which holds no lock."""
+        path = os.path.join(self._staging, checked_id(key))
+        with explained("read the staged image", path):
+            return os.open(path, _READ)
+
     def discard(self, key: str) -> bool:
         """Delete a staged file whose owner is dead; False if its owner lives or another process deleted it."""
         path = os.path.join(self._staging, checked_id(key))
@@ -247,10 +253,12 @@ class FileStore:
         finally:
             os.close(source)
 
-    def delete(self, image_id: str) -> None:
+    def delete(self, image_id: str, *, only: int | None = None) -> None:
         """Delete the image's bytes for good (fsync of the directory). A process that has it open can read on."""
         path = os.path.join(self._images, checked_id(image_id))
         with explained("delete the image", path):
+            if only is not None and not is_name_of(path, only):
+                return
             try:
                 os.unlink(path)
             except FileNotFoundError:

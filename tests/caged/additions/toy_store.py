@@ -72,7 +72,16 @@ class ToyStore:
     def copy_to(self, image_id: str, fd: int, *, name: str = "the output", sparse: bool = False) -> int:
         return os.write(fd, (self.folder / f"{image_id}.image").read_bytes())
 
-    def delete(self, image_id: str) -> None:
+    def open(self, image_id: str) -> int:
+        return os.open(self.folder / f"{image_id}.image", os.O_RDONLY)
+
+    def location(self, image_id: str) -> str | None:
+        return None
+
+    def open_staged(self, key: str) -> int:
+        return os.open(self.folder / f"{key}.staged", os.O_RDONLY)
+
+    def delete(self, image_id: str, *, only: int | None = None) -> None:
         (self.folder / f"{image_id}.image").unlink(missing_ok=True)
 
     def image_ids(self) -> Iterator[str]:

@@ -1,0 +1,227 @@
+"""One attempt of a task by a worker: its bytes through the plan into the stores, or as they are into further stores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from douane.catalog import Catalog, Task
+from douane.declared import DeclaredImage
+from douane.engine import FileSource, Report
+from douane.engine.plan_runner import PlanRunner
+from douane.engine.served_plan import ServedPlan
+from douane.errors import BadValue, CatalogError, Conflict, DouaneError, NotFound
+from douane.plan.binding import Sender
+from douane.report import Outcome
+from douane.stores import Store
+from douane.stream.source import Source
+
+from .copies import copy_bytes, copy_image
+from .inline_messages import Done
+from .publishing import finish_import, needs_all_stores
+from .results import recorded_results, results_of
+from .service_stores import Stores
+from .settings import ServeSettings
+from .staged_copies import StagedCopies
+from .task_progress import TaskProgress
+from .task_sources import NAME, discard_task_source, open_task_source, staged_source
+
+log = logging.getLogger("douane")
+
+COPY_IMAGE = "copy-image"
+UPLOAD = "upload"
+RETRY_SECONDS = 30.0
+"""When a catalog that is away has probably come back, and another worker has looked at the task."""
+
+
+class Stopped(Exception):
+    """A signal, not an error: the worker has to end, and gives its task back."""
+
+
+class Runs:
+    """The attempts of one worker, one after the other, in one thread."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        stores: Stores,
+        settings: ServeSettings,
+        runner: PlanRunner,
+        current_plan: Callable[[], ServedPlan],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check` is called at times during an attempt, and raises Stopped if the worker has to end."""
+        self._catalog = catalog
+        self._stores = stores
+        self._settings = settings
+        self._runner = runner
+        self._current_plan = current_plan
+        self._check = check
+
+    def run(self, task: Task, sent: Callable[[], Source] | None = None) -> Done:
+        """The attempt of `task`, which this worker owns; `sent` is the image that comes through a pipe.
+
+        Its end is in the catalog then; or the catalog is away, and another worker finds the task when its lease ends.
+        """
+        try:
+            return self._attempt(task, sent)
+        except Stopped:
+            return self._give_back(task)
+        except (Conflict, NotFound) as error:
+            return self._lost(task, error)
+        except DouaneError as error:
+            if isinstance(error, CatalogError) and not isinstance(error, BadValue):
+                return _unrecorded(task, error)
+            return self._fail(task, "undecided", error.code, str(error))
+        except Exception as error:  # a fault of ours, or of the system: the image is not let in, and the worker goes on
+            log.exception("import task %s failed", task.id)
+            return self._fail(task, "undecided", DouaneError.code, f"the import failed: {error}")
+
+    def _attempt(self, task: Task, sent: Callable[[], Source] | None) -> Done:
+        progress = TaskProgress(self._catalog, task, check=self._check)
+        if task.method == COPY_IMAGE:
+            return copy_image(self._catalog, self.store_of, task, progress)
+        if task.verdict == "accepted" and sent is None:
+            return self._store_again(task, progress)
+        return self._judge(task, sent, progress)
+
+    def store_of(self, store_id: str) -> Store:
+        """The store with this id. Raises BadValue."""
+        return self._stores.by_id(store_id).store
+
+    @property
+    def _default_store(self) -> str:
+        return self._stores.default.id
+
+    # bytes that go through the plan
+
+    def _judge(self, task: Task, sent: Callable[[], Source] | None, progress: TaskProgress) -> Done:
+        required = needs_all_stores(task)
+        with StagedCopies(self.store_of, self._store_ids(task), key_of(task), required=required) as copies:
+            source = sent() if sent is not None else self._open_source(task, progress)
+            served = self._current_plan()
+            report = self._runner.inspect(
+                served,
+                source,
+                task.declared or DeclaredImage(),
+                sender=sender_of(task),
+                progress=progress,
+                targets=list(copies.targets.values()),
+            )
+            if report.outcome == "accepted":
+                copies.keep()
+                done = self._accept(task, report, served, copies)
+            else:
+                done = self._refuse(task, report, served)
+        discard_task_source(task, self.store_of, self._default_store)
+        return done
+
+    def _store_ids(self, task: Task) -> list[str]:
+        """Until the import is requested, the bytes lie in one store."""
+        if task.requested:
+            return list(task.stores)
+        return [next((store_id for store_id in task.stores if store_id in self._stores), self._default_store)]
+
+    def _open_source(self, task: Task, progress: TaskProgress) -> Source:
+        return open_task_source(task, self.store_of, self._default_store, self._settings, progress.require_current)
+
+    def _accept(self, task: Task, report: Report, served: ServedPlan, copies: StagedCopies) -> Done:
+        results = results_of(report)
+        if task.requested:
+            ready = self._catalog.ready_to_publish(task, **results)
+            image = finish_import(self._catalog, self.store_of, ready, failed=copies.failed)
+            return Done("accepted", image_status=image.status)
+        [store_id] = copies.targets
+        self._catalog.record_staged(
+            task, outcome="accepted", store=store_id, plan_digest=served.facts.digest, **results
+        )
+        return Done("accepted", image_status="uploading")
+
+    def _refuse(self, task: Task, report: Report, served: ServedPlan) -> Done:
+        code, message = report.code or "undecided", report.message or "the image could not be decided"
+        if task.requested or report.outcome != "refused" or self._settings.refuse_at_stage:
+            return self._fail(task, report.outcome, code, message, report)
+        results = results_of(report)
+        results["digests"] = {}
+        self._catalog.record_staged(
+            task, outcome="refused", code=code, message=message, plan_digest=served.facts.digest, **results
+        )
+        return Done("refused", code, message, report.retry_after, image_status="uploading")
+
+    # bytes whose verdict holds
+
+    def _store_again(self, task: Task, progress: TaskProgress) -> Done:
+        """Staged bytes into the stores in which they do not lie yet."""
+        staged = staged_source(task)
+        assert staged is not None, "bytes with a verdict are staged"
+        key, store_id = staged
+        further = [wanted for wanted in task.stores if wanted != store_id]
+        with StagedCopies(self.store_of, further, key_of(task), required=needs_all_stores(task)) as copies:
+            if further:
+                source = FileSource(self.store_of(store_id or self._default_store).open_staged(key), NAME)
+                copy_bytes(source, list(copies.targets.values()), task.size or 0, task.digests, progress)
+            copies.keep()
+            ready = self._catalog.ready_to_publish(task, **recorded_results(task))
+            image = finish_import(self._catalog, self.store_of, ready, failed=copies.failed)
+        discard_task_source(task, self.store_of, self._default_store)
+        return Done("accepted", image_status=image.status)
+
+    # ends
+
+    def _fail(self, task: Task, outcome: Outcome, code: str, message: str, report: Report | None = None) -> Done:
+        ended = "undecided" if outcome == "accepted" else outcome
+        try:
+            image = self._catalog.fail(
+                task,
+                outcome=ended,
+                code=code,
+                message=message,
+                report=None if report is None else report.to_json(),
+                failed_stores=task.stores if task.requested else (),
+            )
+        except (Conflict, NotFound) as error:
+            return self._lost(task, error)
+        except CatalogError as error:
+            return _unrecorded(task, error)
+        return Done(ended, code, message, None if report is None else report.retry_after, image.status)
+
+    def _lost(self, task: Task, error: DouaneError) -> Done:
+        """The task has ended, or is another worker's. What was staged and kept goes with the next sweep, unless the
+        other worker publishes it."""
+        log.info("import task %s is not this worker's any more: %s", task.id, error)
+        try:
+            current = self._catalog.task(task.id)
+            image = self._catalog.image(task.image_id)
+        except CatalogError:
+            return Done("cancelled", "lost-task", str(error))
+        message = current.message or str(error)
+        return Done("cancelled", current.code or "lost-task", message, image_status=image.status)
+
+    def _give_back(self, task: Task) -> Done:
+        """The worker ends: another begins again, if the bytes are still there for it."""
+        message = "the import was interrupted: the service is being stopped; import the image again"
+        if task.source is None and task.method != COPY_IMAGE:
+            return self._fail(task, "undecided", "interrupted", message)
+        try:
+            self._catalog.release(task, undo_attempt=True)
+        except CatalogError as error:
+            return self._lost(task, error)
+        return Done("undecided", "interrupted", message)
+
+
+def _unrecorded(task: Task, error: CatalogError) -> Done:
+    """The catalog is away: the lease ends, and another worker completes the import, or begins again, or ends it."""
+    log.error("the state of import task %s cannot be recorded: %s", task.id, error)
+    return Done("undecided", error.code, str(error), RETRY_SECONDS)
+
+
+def key_of(task: Task) -> str:
+    """The key under which the attempt stages its bytes."""
+    assert task.staged_key is not None, "a task that a worker owns has a key"
+    return task.staged_key
+
+
+def sender_of(task: Task) -> Sender:
+    """Who sends the image, by which the plan leaves out transforms that are not for it."""
+    roles = () if task.declared is None else task.declared.roles
+    return Sender("upload" if task.method == UPLOAD else "import", roles)

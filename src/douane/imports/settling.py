@@ -1,0 +1,107 @@
+"""What idle workers do: complete, repeat or end the tasks of workers that died, and delete bytes that no task has."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+from douane.catalog import Catalog, Task
+from douane.errors import BadValue, Conflict, DouaneError, NotFound, StoreError
+from douane.stores import Store
+
+from .publishing import finish_import, opened_image
+from .recovery import INTERRUPTED, delete_unused_keys
+from .service_stores import Stores
+from .task_sources import discard_task_source
+
+log = logging.getLogger("douane")
+
+MAX_ATTEMPTS = 3
+"""An image on which so many workers died is not tried again."""
+
+
+class Settling:
+    """The idle work of the worker named `worker`. Every method is harmless beside other workers and live imports."""
+
+    def __init__(self, catalog: Catalog, stores: Stores, worker: str) -> None:
+        self._catalog = catalog
+        self._stores = stores
+        self._worker = worker
+
+    def settle_dead_tasks(self) -> int:
+        """Take over the tasks whose leases have ended; how many there were."""
+        dead = self._catalog.dead_tasks()
+        for task in dead:
+            with contextlib.suppress(Conflict, NotFound):  # another worker was faster, or its own came back in time
+                self._settle(self._catalog.take_over(task, self._worker))
+        return len(dead)
+
+    def end_expired(self, staged_seconds: float) -> None:
+        """End the tasks whose staged bytes nobody imported in time, and remove the records of old tasks."""
+        for task in self._catalog.expired_staged(staged_seconds):
+            with contextlib.suppress(Conflict, NotFound):  # imported at this moment
+                self._catalog.fail(
+                    task,
+                    outcome="cancelled",
+                    code="expired",
+                    message="the staged data was not imported in time, and is deleted; upload the image again",
+                )
+                self._discard(task)
+        self._catalog.remove_ended()
+
+    def delete_remnants(self) -> None:
+        """Delete the staged bytes in all stores that belong to no task."""
+        for each in self._stores:
+            try:
+                delete_unused_keys(self._catalog, each.store)
+            except StoreError as error:
+                log.error("the store %s cannot be swept: %s", each.id, error)
+
+    def _settle(self, task: Task) -> None:
+        log.warning("import task %s: its worker is gone at the step %s", task.id, task.step)
+        if task.step == "publishing":
+            with contextlib.suppress(StoreError, BadValue):  # the import has ended, with that error
+                finish_import(self._catalog, self._store_of, task)
+            self._discard(task)
+            return
+        self._discard_attempt(task)
+        can_repeat = task.source is not None or task.method == "copy-image"
+        if can_repeat and task.attempts < MAX_ATTEMPTS:
+            self._catalog.release(task)
+            return
+        again = "the worker of this import ended several times" if can_repeat else "the import was interrupted"
+        self._catalog.fail(
+            task,
+            outcome="undecided",
+            code=INTERRUPTED,
+            message=f"{again} before the image was decided; import the image again",
+            failed_stores=task.stores if task.requested else (),
+        )
+        self._discard(task)
+        if task.method == "copy-image":
+            self._delete_copies(task)
+
+    def _store_of(self, store_id: str) -> Store:
+        return self._stores.by_id(store_id).store
+
+    def _discard_attempt(self, task: Task) -> None:
+        """The bytes of the attempt. A worker that is only paused still claims them: a later sweep deletes them."""
+        for each in self._stores:
+            if task.staged_key is not None:
+                with contextlib.suppress(DouaneError):
+                    each.store.discard(task.staged_key)
+
+    def _discard(self, task: Task) -> None:
+        """All staged bytes of a task that has ended."""
+        self._discard_attempt(task)
+        discard_task_source(task, self._store_of, self._stores.default.id)
+
+    def _delete_copies(self, task: Task) -> None:
+        """Copies that a dead worker published, and that the catalog never knew."""
+        image = self._catalog.image(task.image_id)
+        for store_id in task.stores:
+            if store_id not in image.stores and image.task_id is None:
+                with contextlib.suppress(DouaneError):
+                    store = self._store_of(store_id)
+                    with opened_image(store, image.id) as copy:
+                        store.delete(image.id, only=copy)

@@ -1,0 +1,102 @@
+"""Where the bytes of a task come from, if they do not come through a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+
+from douane.catalog import Task
+from douane.engine import FileSource
+from douane.errors import DouaneError, StoreError
+from douane.stream.source import Source
+
+from .base import open_import
+from .publishing import StoreOf
+from .settings import ServeSettings
+
+NAME = "the image"
+"""What messages to a tenant call it."""
+
+CHECK_SECONDS = 0.5
+
+
+def staged_source(task: Task) -> tuple[str, str | None] | None:
+    """The key of the staged bytes that `task` begins with, and the id of their store (None: the default store)."""
+    source = task.source if isinstance(task.source, dict) else {}
+    key = source.get("staged") or source.get("spool")
+    return (key, source.get("store")) if isinstance(key, str) else None
+
+
+def open_task_source(
+    task: Task, store_of: StoreOf, default_store: str, settings: ServeSettings, check: Callable[[], None]
+) -> Source:
+    """The source of `task`; the caller closes it. `check` is called while a server is being connected to.
+
+    Raises what `check` raises, and DouaneError if there are no bytes.
+    """
+    staged = staged_source(task)
+    if staged is not None:
+        key, store_id = staged
+        return FileSource(store_of(store_id or default_store).open_staged(key), NAME)
+    url = task.source.get("url") if isinstance(task.source, dict) else None
+    if not isinstance(url, str):
+        raise StoreError(f"import task {task.id} has no bytes to begin with: import the image again", code="not-found")
+    return _open_while_checking(lambda: open_import(task.method, url, settings=settings), check)
+
+
+def discard_task_source(task: Task, store_of: StoreOf, default_store: str) -> None:
+    """Delete the staged bytes that `task` began with, when it has ended. What stays goes with the next sweep."""
+    staged = staged_source(task)
+    if staged is not None:
+        key, store_id = staged
+        with contextlib.suppress(DouaneError):
+            store_of(store_id or default_store).discard(key)
+
+
+def _open_while_checking(make: Callable[[], Source], check: Callable[[], None]) -> Source:
+    """Connecting may take as long as a server likes to be silent; an import that is cancelled does not wait for it."""
+    opening = _Opening(make)
+    threading.Thread(target=opening.run, name="douane-open", daemon=True).start()
+    try:
+        while not opening.ended.wait(CHECK_SECONDS):
+            check()
+    except BaseException:
+        opening.give_up()
+        raise
+    return opening.result()
+
+
+class _Opening:
+    def __init__(self, make: Callable[[], Source]) -> None:
+        self.ended = threading.Event()
+        self._make = make
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._source: Source | None = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            source = self._make()
+        except BaseException as error:  # whatever it is, `result` raises it
+            self._error = error
+        else:
+            with self._lock:
+                if self._given_up:
+                    source.close()
+                else:
+                    self._source = source
+        self.ended.set()
+
+    def give_up(self) -> None:
+        with self._lock:
+            self._given_up = True
+            source, self._source = self._source, None
+        if source is not None:
+            source.close()
+
+    def result(self) -> Source:
+        if self._source is None:
+            raise self._error or DouaneError("the image could not be opened")
+        return self._source

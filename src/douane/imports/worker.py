@@ -1,0 +1,228 @@
+"""A worker of the service: one import at a time, from a door as it comes, or from the queue.
+
+``python -m douane.imports.worker SPEC`` runs it, with a :class:`WorkerSpec` as JSON. SIGTERM and SIGINT end it: what it
+runs may take the time of grace, and is given back after that. SIGHUP has it read its plan again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from douane.catalog import Catalog, Task
+from douane.engine.plan_runner import PlanRunner
+from douane.engine.served_plan import ServedPlan
+from douane.errors import CatalogError, DouaneError
+from douane.plan import own_folders
+
+from .heartbeat import Heartbeat
+from .inline_messages import Done
+from .runs import Runs, Stopped
+from .service_stores import open_stores
+from .settings import ServeSettings, load_settings
+from .settling import Settling
+from .task_sources import NAME
+from .worker_side import DoorConnection, accept_door
+from .worker_spec import WorkerSpec
+
+log = logging.getLogger("douane")
+
+NICENESS = 10
+"""The door answers small calls in a millisecond beside busy workers then (IMAGE-API: 0.9 ms against 78 ms)."""
+
+POLL_SECONDS = 1.0
+"""A wake-up may be lost, or come from another machine: a worker looks by itself, at slightly different times."""
+
+SETTLE_SECONDS = 2.0
+SWEEP_SECONDS = 60.0
+
+
+class Worker:
+    """One worker; made, run and closed by the main thread."""
+
+    def __init__(self, spec: WorkerSpec, settings: ServeSettings, served: ServedPlan) -> None:
+        self._spec = spec
+        self._settings = settings
+        self._served = served
+        self._stop_at: float | None = None
+        self._must_reload = False
+        self._settle_at = self._sweep_at = 0.0
+        self._closing = ExitStack()
+        catalog = Catalog(settings.database or Path(spec.home) / "catalog.sqlite3")
+        self._closing.callback(catalog.close)
+        stores = open_stores(settings)
+        self._catalog = catalog
+        self._runner = PlanRunner(lambda: self._served)
+        self._closing.callback(self._runner.close)
+        self._runs = Runs(catalog, stores, settings, self._runner, lambda: self._served, self._check)
+        self._settling = Settling(catalog, stores, spec.name)
+        self._heartbeat = Heartbeat(catalog, spec.name)
+        self._closing.callback(self._heartbeat.close)
+        self._doors = socket.socket(fileno=spec.listen_fd)
+        self._doors.setblocking(False)
+        self._wake = socket.socket(fileno=spec.wake_fd)
+        self._wake.setblocking(False)
+        self._signals, self._signal_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    # signals
+
+    def catch_signals(self) -> None:
+        """SIGTERM, SIGINT and SIGHUP are this worker's from now on."""
+        signal.set_wakeup_fd(self._signal_fd, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGINT, lambda *_: self.stop())
+        signal.signal(signal.SIGHUP, lambda *_: self._request_reload())
+
+    def stop(self) -> None:
+        """Begin to end; a second call ends at once. Safe in a signal's handler."""
+        now = time.monotonic()
+        self._stop_at = now if self._stop_at is not None else now + self._settings.grace
+
+    def _request_reload(self) -> None:
+        self._must_reload = True
+
+    def _check(self) -> None:
+        """Raises Stopped when the time of grace is over. Called by runs."""
+        if self._stop_at is None and self._is_alone():
+            self.stop()
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            raise Stopped
+
+    def _is_alone(self) -> bool:
+        """True if the supervisor is gone."""
+        return self._spec.life_fd is not None and _has_ended(self._spec.life_fd)
+
+    # work
+
+    def run(self) -> None:
+        """Work until a signal, or the end of the supervisor, says stop."""
+        with self._closing:
+            while self._stop_at is None and not self._is_alone():
+                if self._must_reload:
+                    self._reload()
+                try:
+                    if not (self._serve_door() or self._take_task()):
+                        self._idle()
+                except CatalogError as error:
+                    log.error("worker %s cannot use the catalog: %s", self._spec.name, error)
+                    self._wait(POLL_SECONDS)
+
+    def _serve_door(self) -> bool:
+        """Run the upload of a door that waits; False if none does."""
+        if not select.select([self._doors], [], [], 0)[0]:
+            return False
+        door = accept_door(self._doors, self._spec.name)
+        if door is None:
+            return False
+        try:
+            with self._heartbeat.working():
+                self._run_upload(door)
+        finally:
+            door.close()
+        return True
+
+    def _run_upload(self, door: DoorConnection) -> None:
+        try:
+            task = self._catalog.take(door.task_id, door.token, self._spec.name)
+        except CatalogError as error:  # deleted or cancelled meanwhile; or the catalog is away, and the lease ends
+            log.info("the upload of import task %s is not taken: %s", door.task_id, error)
+            door.end(Done("cancelled", error.code, str(error)))
+            return
+        door.begin()
+        door.end(self._runs.run(task, lambda: door.source(NAME, task.total)))
+
+    def _take_task(self) -> bool:
+        """Run the oldest task that waits; False if none does."""
+        with self._heartbeat.working():
+            task = self._catalog.claim(self._spec.name)
+            if task is not None:
+                self._run_queued(task)
+        return task is not None
+
+    def _run_queued(self, task: Task) -> None:
+        done = self._runs.run(task)
+        log.info("import task %s (%s): %s", task.id, task.method, done.message or done.outcome)
+
+    def _idle(self) -> None:
+        """Look after what dead workers have left, keep plugins ready, and wait for work."""
+        now = time.monotonic()
+        if now >= self._settle_at:
+            self._settle_at = now + _about(SETTLE_SECONDS)
+            with self._heartbeat.working():
+                if self._settling.settle_dead_tasks():
+                    return
+        if now >= self._sweep_at:
+            self._sweep_at = now + _about(SWEEP_SECONDS)
+            self._settling.end_expired(self._settings.staged_expiry)
+            self._settling.delete_remnants()
+        self._runner.prepare()
+        self._wait(_about(POLL_SECONDS))
+
+    def _wait(self, seconds: float) -> None:
+        poll = select.poll()
+        life = () if self._spec.life_fd is None else (self._spec.life_fd,)
+        for fd in (self._doors.fileno(), self._wake.fileno(), self._signals, *life):
+            poll.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(seconds * 1000)}
+        if self._wake.fileno() in ready:
+            _drain(self._wake)
+        if self._signals in ready:
+            os.read(self._signals, 512)
+
+    def _reload(self) -> None:
+        self._must_reload = False
+        try:
+            self._served = ServedPlan.load(self._spec.config, self._spec.sandbox, digests=True)
+        except DouaneError as error:
+            log.error("worker %s keeps its plan, since the new plan cannot be used: %s", self._spec.name, error)
+
+
+def _about(seconds: float) -> float:
+    """Not all workers at the same time."""
+    return seconds * random.uniform(0.8, 1.2)
+
+
+def _has_ended(pipe: int) -> bool:
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _drain(wake: socket.socket) -> None:
+    """Take one wake-up; others are for other workers."""
+    try:
+        wake.recv(64)
+    except OSError:  # another worker was faster
+        return
+
+
+def main(spec: WorkerSpec) -> None:
+    """Work until SIGTERM. Raises DouaneError if the worker cannot begin."""
+    os.nice(NICENESS)
+    for fd in (spec.listen_fd, spec.wake_fd, *(() if spec.life_fd is None else (spec.life_fd,))):
+        os.set_inheritable(fd, False)
+    own_folders.register(Path(spec.home))
+    settings = load_settings(spec.config, Path(spec.home))
+    served = ServedPlan.load(spec.config, spec.sandbox, digests=True)
+    worker = Worker(spec, settings, served)
+    worker.catch_signals()
+    worker.run()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    try:
+        main(msgspec.json.decode(sys.argv[1], type=WorkerSpec))
+    except DouaneError as error:
+        log.error("the worker cannot begin: %s", error)
+        sys.exit(error.exit_code)

@@ -1,0 +1,26 @@
+"""What the supervisor tells a worker that it starts: one JSON document on its command line."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker of the service. ``python -m douane.imports.worker SPEC`` runs it."""
+
+    name: str
+    """Of this very process: the leases of its tasks bear it, so another process never has the same."""
+
+    home: str
+    config: str | None = None
+    sandbox: str | None = None
+    """The tier; None: the best that this host supports."""
+
+    listen_fd: int
+    """The Unix socket on which all workers accept doors (``run/workers.sock`` in the home)."""
+
+    wake_fd: int
+    """The datagram socket that receives a message for each new task in the queue (``run/wake.sock``)."""
+
+    life_fd: int | None = None
+    """A pipe that ends when the supervisor is gone: the worker ends, too."""
