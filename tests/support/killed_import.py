@@ -40,11 +40,11 @@ BOUNDARIES: dict[str, tuple[Any, str]] = {
 }
 
 
-def die_at(boundary: str) -> None:
-    """Patch the function that `boundary` names, so that this process is killed there."""
+def die_at(boundary: str, number: signal.Signals = signal.SIGKILL) -> None:
+    """Patch the function that `boundary` names, so that this process gets a signal there: it is killed, or paused."""
     when, _, rest = boundary.partition(":")
-    name, _, number = rest.partition("#")
-    remaining = int(number or 1)
+    name, _, call = rest.partition("#")
+    remaining = int(call or 1)
     owner, attribute = BOUNDARIES[name]
     real: Callable[..., Any] = getattr(owner, attribute)
 
@@ -52,10 +52,10 @@ def die_at(boundary: str) -> None:
         nonlocal remaining
         remaining -= 1
         if remaining == 0 and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         result = real(*args, **keywords)
-        if remaining == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if remaining == 0 and when == "after":
+            os.kill(os.getpid(), number)
         return result
 
     setattr(owner, attribute, patched)

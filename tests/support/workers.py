@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ import msgspec
 
 from douane.catalog import Catalog, Image, ImportRequest, Task
 from douane.engine.served_plan import ServedPlan
-from douane.imports.inline import Done, WorkerConnection, reach_worker
+from douane.imports.inline import Done, reach_worker
 from douane.imports.service_stores import Stores, open_stores
 from douane.imports.settings import load_settings
 from douane.imports.worker_spec import WorkerSpec
@@ -77,7 +77,13 @@ class Site:
             f"config = {{ seconds = {seconds} }}\n[serve]\n{self._serve}\n{tables}"
         )
 
-    def start(self, name: str, *, program: Sequence[str] = ("-m", "douane.imports.worker")) -> subprocess.Popen[bytes]:
+    def start(
+        self,
+        name: str,
+        *,
+        program: Sequence[str] = ("-m", "douane.imports.worker"),
+        life_fd: int | None = None,
+    ) -> subprocess.Popen[bytes]:
         """A worker process."""
         spec = WorkerSpec(
             name=name,
@@ -85,10 +91,11 @@ class Site:
             config=str(self.config),
             listen_fd=self._doors.fileno(),
             wake_fd=self._wake.fileno(),
+            life_fd=life_fd,
         )
         process = subprocess.Popen(
             [sys.executable, *program, msgspec.json.encode(spec).decode()],
-            pass_fds=(spec.listen_fd, spec.wake_fd),
+            pass_fds=(spec.listen_fd, spec.wake_fd, *(() if life_fd is None else (life_fd,))),
             process_group=0,
         )
         self.processes.append(process)
@@ -134,6 +141,11 @@ class Site:
         staged.close()
         return self.catalog.release(task, source={"spool": task.staged_key, "store": store})
 
+    def copy(self, image_id: str, stores: tuple[str, ...], **request: object) -> str:
+        """Queue a copy to further stores; the id of its task."""
+        req = ImportRequest(stores=stores, import_req=dict(request) or None)
+        return self.catalog.begin_queued(image_id, method="copy-image", plan=None, request=req).id
+
     def bytes_in(self, store: str, image: Image) -> bytes:
         """The image in a store."""
         fd = self.stores.by_id(store).store.open(image.id)
@@ -169,6 +181,9 @@ class Site:
         self.catalog.close()
 
 
+MakeSite = Callable[..., Site]
+
+
 class Upload:
     """An upload to a worker, step by step."""
 
@@ -197,9 +212,13 @@ class Upload:
 
     def end(self) -> Done:
         """The image is complete: the worker's last reply."""
+        self.end_without_reply()
+        return self.outcome()
+
+    def end_without_reply(self) -> None:
+        """The image is complete."""
         self.close_pipe()
         self._do(self.connection.end())
-        return self.outcome()
 
     def outcome(self) -> Done:
         """The worker's last reply."""
@@ -238,6 +257,3 @@ def send(site: Site, task: Task, data: bytes) -> Done:
     with upload(site, task) as opened:
         opened.send(data)
         return opened.end()
-
-
-__all__ = ["Site", "Upload", "WorkerConnection", "send", "upload"]

@@ -17,6 +17,9 @@ from douane.stores import Staged, Store
 
 log = logging.getLogger("douane")
 
+CLAIMED = "in-use"
+"""The store's code for staged bytes that another process claims."""
+
 StoreOf = Callable[[str], Store]
 """The store with an id. Raises BadValue for an id that no store has."""
 
@@ -33,7 +36,8 @@ def finish_import(
 
     By the id of a store, `held` are staged bytes that the caller still claims, and `failed` why there are none. If a
     store fails, and the request says that all must succeed, or if none succeeds, the import is ended as "undecided",
-    and StoreError (or BadValue) is raised. Raises Conflict if the task is not this worker's any more.
+    and StoreError (or BadValue) is raised. Raises Conflict if the task is not this worker's any more, and StoreError
+    (``in-use``) if a worker that had the task before is just publishing: nothing has ended then, try again later.
     """
     assert task.size is not None, "a task at the step publishing has its results"
     published, failures = _publish_everywhere(catalog, store_of, task, held or {}, dict(failed or {}))
@@ -71,6 +75,8 @@ def _publish_everywhere(
                 publish_staged(store, keys_in(task, store_id), task, catalog, task.size or 0)
             published[store_id] = store
         except (StoreError, BadValue) as error:
+            if error.code == CLAIMED:
+                raise
             log.error("import task %s: the store %s failed: %s", task.id, store_id, error)
             failures[store_id] = error
     return published, failures

@@ -18,7 +18,7 @@ from douane.stream.source import Source
 
 from .copies import copy_bytes, copy_image
 from .inline_messages import Done
-from .publishing import finish_import, needs_all_stores
+from .publishing import CLAIMED, finish_import, needs_all_stores
 from .results import recorded_results, results_of
 from .service_stores import Stores
 from .settings import ServeSettings
@@ -70,7 +70,7 @@ class Runs:
         except (Conflict, NotFound) as error:
             return self._lost(task, error)
         except DouaneError as error:
-            if isinstance(error, CatalogError) and not isinstance(error, BadValue):
+            if error.code == CLAIMED or (isinstance(error, CatalogError) and not isinstance(error, BadValue)):
                 return _unrecorded(task, error)
             return self._fail(task, "undecided", error.code, str(error))
         except Exception as error:  # a fault of ours, or of the system: the image is not let in, and the worker goes on
@@ -209,8 +209,9 @@ class Runs:
         return Done("undecided", "interrupted", message)
 
 
-def _unrecorded(task: Task, error: CatalogError) -> Done:
-    """The catalog is away: the lease ends, and another worker completes the import, or begins again, or ends it."""
+def _unrecorded(task: Task, error: DouaneError) -> Done:
+    """The catalog is away, or the bytes are claimed: the lease ends, and another worker completes the import, or begins
+    again, or ends it."""
     log.error("the state of import task %s cannot be recorded: %s", task.id, error)
     return Done("undecided", error.code, str(error), RETRY_SECONDS)
 

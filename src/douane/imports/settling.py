@@ -9,7 +9,7 @@ from douane.catalog import Catalog, Task
 from douane.errors import BadValue, Conflict, DouaneError, NotFound, StoreError
 from douane.stores import Store
 
-from .publishing import finish_import, opened_image
+from .publishing import CLAIMED, finish_import, opened_image
 from .recovery import INTERRUPTED, delete_unused_keys
 from .service_stores import Stores
 from .task_sources import discard_task_source
@@ -60,8 +60,11 @@ class Settling:
     def _settle(self, task: Task) -> None:
         log.warning("import task %s: its worker is gone at the step %s", task.id, task.step)
         if task.step == "publishing":
-            with contextlib.suppress(StoreError, BadValue):  # the import has ended, with that error
+            try:
                 finish_import(self._catalog, self._store_of, task)
+            except (StoreError, BadValue) as error:  # the import has ended with that error, unless
+                if error.code == CLAIMED:
+                    return  # when our lease has ended, it is tried again
             self._discard(task)
             return
         self._discard_attempt(task)

@@ -162,7 +162,7 @@ class Worker:
                 if self._settling.settle_dead_tasks():
                     return
         if now >= self._sweep_at:
-            self._sweep_at = now + _about(SWEEP_SECONDS)
+            self._sweep_at = now + _about(min(SWEEP_SECONDS, self._settings.staged_expiry / 4))
             self._settling.end_expired(self._settings.staged_expiry)
             self._settling.delete_remnants()
         self._runner.prepare()

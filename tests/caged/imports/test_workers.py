@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from douane.catalog import ImportRequest
 from douane.imports.publishing import finish_import
 from support.waiting import until
-from support.workers import Site, send, upload
+from support.workers import MakeSite, send, upload
 
 IMAGE = os.urandom(3 << 20)
 BAD = b"bad" + bytes(1 << 20)
-MakeSite = Callable[..., Site]
-
-
-@pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[MakeSite]:
-    sites: list[Site] = []
-
-    def make(**options: object) -> Site:
-        sites.append(Site(tmp_path, **options))  # type: ignore[arg-type]
-        return sites[-1]
-
-    yield make
-    for site in sites:
-        site.close()
 
 
 def test_staged_bytes_are_judged_as_they_come_and_imported_without_another_run(make_site: MakeSite) -> None:
@@ -160,7 +144,7 @@ def test_a_store_that_fails_costs_only_itself_unless_all_must_succeed(
         site.request_import(image, ("a", "b", "c"), **flag)
     else:
         send(site, site.begin(image, "upload"), IMAGE)
-        copy(site, image.id, ("b", "c"), **flag)
+        site.copy(image.id, ("b", "c"), **flag)
     until("the task has ended", lambda: site.catalog.tasks(image.id)[-1].outcome is not None)
     result = site.catalog.image(image.id)
     if all_must:
@@ -175,23 +159,12 @@ def test_a_store_that_fails_costs_only_itself_unless_all_must_succeed(
     assert list(site.stores.by_id("c").store.staged_keys()) == []
 
 
-def copy(site: Site, image_id: str, stores: tuple[str, ...], **request: object) -> str:
-    """Queue a copy to further stores; the id of its task."""
-    task = site.catalog.begin_queued(
-        image_id,
-        method="copy-image",
-        plan=None,
-        request=ImportRequest(stores=stores, import_req=dict(request) or None),
-    )
-    return task.id
-
-
 def test_an_image_is_copied_to_further_stores(make_site: MakeSite) -> None:
     site = make_site(stores=("a", "b"))
     site.start("worker-1")
     image = site.new_image()
     send(site, site.begin(image, "upload"), IMAGE)
-    task = copy(site, image.id, ("a", "b"))
+    task = site.copy(image.id, ("a", "b"))
     until("the task has ended", lambda: site.catalog.task(task).outcome == "accepted")
     assert site.catalog.image(image.id).stores == ["a", "b"]
     assert site.bytes_in("b", image) == IMAGE
@@ -204,7 +177,7 @@ def test_a_damaged_image_is_not_copied(make_site: MakeSite, tmp_path: Path) -> N
     send(site, site.begin(image, "upload"), IMAGE)
     with open(tmp_path / "store-a" / "images" / image.id, "r+b") as file:
         file.write(b"another byte")
-    task = copy(site, image.id, ("b",))
+    task = site.copy(image.id, ("b",))
     until("the task has ended", lambda: site.catalog.task(task).outcome is not None)
     ended, copied = site.catalog.task(task), site.catalog.image(image.id)
     assert (ended.outcome, ended.code) == ("undecided", "damaged")
