@@ -12,9 +12,9 @@ import httpx
 from douane.api.app import make_app
 from douane.api.rights import Identity, make_identity
 from douane.api.service import ApiOptions, Service
-from douane.api.service_documents import StoreInfo
-from douane.api.store_set import StoreSet
 from douane.catalog import Catalog, Image
+from douane.imports.service_stores import ServiceStore, Stores
+from douane.imports.settings import StoreSettings
 from douane.stores import open_store
 
 ADMIN = "admin@p0"
@@ -39,10 +39,12 @@ class Api:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.catalog = Catalog(folder / "catalog.sqlite")
         self.stores = {name: open_store(f"file:{folder / name}") for name in ("file", "second")}
-        infos = {name: StoreInfo(id=name, type="file", is_default=name == "file") for name in self.stores}
+        opened = tuple(
+            ServiceStore(name, store, StoreSettings(url=f"file:{folder / name}")) for name, store in self.stores.items()
+        )
         self.service = Service(
             catalog=self.catalog,
-            stores=StoreSet(infos, self.stores),
+            stores=Stores(opened, "file"),
             authenticator=HeaderAuthentication(),
             options=ApiOptions(**options),
         )

@@ -5,24 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 from douane.catalog import Catalog
+from douane.catalog.query import UploadQuotas
 from douane.engine.served_plan import ServedPlan
+from douane.imports.service_stores import open_stores
 from douane.imports.settings import ServeSettings
-from douane.stores import open_store
 
 from .auth import Authenticator, NoAuthentication
 from .image_fields import ImageRules
+from .plan_file import RUN
 from .service import ApiOptions, Service
-from .service_documents import StoreInfo
-from .store_set import StoreSet
+from .uploads import UploadPlace
 
 CATALOG = "catalog.sqlite3"
 
 
 def make_service(home: Path, settings: ServeSettings, served: ServedPlan) -> Service:
     """The service. Raises DouaneError if the catalog or a store cannot be opened."""
+    stores = open_stores(settings)
+    run = home / RUN
+    quota = settings.quota
     return Service(
         catalog=Catalog(settings.database or home / CATALOG),
-        stores=make_stores(settings),
+        stores=stores,
         authenticator=make_authenticator(settings),
         options=ApiOptions(
             public_endpoint=settings.public_endpoint,
@@ -30,25 +34,18 @@ def make_service(home: Path, settings: ServeSettings, served: ServedPlan) -> Ser
             rules=ImageRules(drop_inherited_findings=settings.show_findings),
             shows_findings=settings.show_findings,
             silence=settings.client_timeout,
+            image_count=quota.image_count,
+            upload_quotas=UploadQuotas(
+                uploading=quota.image_count_uploading,
+                size_total=quota.image_size_total,
+                staged_total=quota.image_stage_total,
+            ),
+            max_image_size=settings.max_image_size,
+            task_expiry=settings.task_expiry,
         ),
         served=served,
+        place=UploadPlace(workers=run / "workers.sock", wake=run / "wake.sock", store=stores.default.store),
     )
-
-
-def make_stores(settings: ServeSettings) -> StoreSet:
-    """The stores of the settings."""
-    infos = {
-        name: StoreInfo(
-            id=name,
-            type=store.url.partition(":")[0],
-            description=store.description,
-            is_default=name == settings.default_store,
-            weight=store.weight,
-            properties={"data_dir": store.url.partition(":")[2]},
-        )
-        for name, store in settings.stores.items()
-    }
-    return StoreSet(infos, {name: open_store(store.url) for name, store in settings.stores.items()})
 
 
 def make_authenticator(settings: ServeSettings) -> Authenticator:

@@ -156,6 +156,12 @@ def task_list_document(documents: Iterable[Document]) -> Document:
     return {"tasks": list(documents), "schema": "/v2/schemas/tasks"}
 
 
+def task_page_document(stubs: Iterable[Document], first: str, following: str | None) -> Document:
+    """A page of all tasks (no. 22)."""
+    links = {"next": following} if following is not None else {}
+    return {"tasks": list(stubs), "first": first, **links, "schema": "/v2/schemas/tasks"}
+
+
 def location_list_document(locations: Iterable[tuple[str, str]]) -> list[Document]:
     """Where the bytes are, for services (no. 29): pairs of a URL and the id of its store."""
     return [{"url": url, "metadata": {"store": store}} for url, store in locations]

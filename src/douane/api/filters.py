@@ -60,7 +60,7 @@ class ImageList(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_image_list(query_string: str, identity: Identity, *, page: int = DEFAULT_PAGE) -> ImageList:
     """The request in `query_string`. Raises HttpError 400 for every value that cannot be used."""
-    parameters = _parameters(query_string)
+    parameters = read_parameters(query_string)
     lists: dict[str, list[str]] = {}
     for name, value in parameters:
         lists.setdefault(name, []).append(value)
@@ -97,7 +97,8 @@ def split_list(value: str) -> tuple[str, ...]:
         position += 1
 
 
-def _parameters(query_string: str) -> list[tuple[str, str]]:
+def read_parameters(query_string: str) -> list[tuple[str, str]]:
+    """The names and values in a query string, in their order. Raises HttpError 400."""
     if len(query_string) > QUERY_BYTES:
         raise bad_request(f"The query string has more than {QUERY_BYTES} characters.")
     try:

@@ -42,8 +42,15 @@ class Front:
             scope["path"] = read_path(scope.get("raw_path") or scope["path"].encode(), scope["path"])
         except HttpError as error:
             scope[REFUSAL] = error
-        await self._application(scope, body.asgi_receive, _closing(send, body))
-        await body.drain()
+        answer = Answer(send, body)
+        try:
+            await self._application(scope, body.asgi_receive, answer.send)
+            await body.drain()
+        finally:
+            # An error's traceback holds the framework's frames, in a cycle that lives until the next collection. With
+            # the server's own objects in it, a connection that is to be closed would stay open until then.
+            body.release()
+            answer.release()
 
 
 def check_headers(headers: Sequence[tuple[bytes, bytes]]) -> None:
@@ -61,12 +68,22 @@ def check_headers(headers: Sequence[tuple[bytes, bytes]]) -> None:
             raise HttpError(501, "The only Transfer-Encoding that is known is 'chunked'.")
 
 
-def _closing(send: Send, body: RequestBody) -> Send:
-    """`send`, which says that the connection ends if the answer comes before the end of the body (RFC 9112, 9.3)."""
+class Answer:
+    """The sending side of one request."""
 
-    async def sending(message: Mapping[str, Any]) -> None:
-        if message["type"] == "http.response.start" and not body.is_complete:
+    def __init__(self, send: Send, body: RequestBody) -> None:
+        self._send: Send | None = send
+        self._body = body
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Send an event. The answer says that the connection ends if the rest of the body would have to be skipped (RFC
+        9112, section 9.3), and after every chunked body: the server below takes a request with both lengths as chunked,
+        without a word, and must not read another from that connection (section 6.1)."""
+        assert self._send is not None, "the request has not ended"
+        if message["type"] == "http.response.start" and (self._body.is_chunked or not self._body.is_complete):
             message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
-        await send(message)
+        await self._send(message)
 
-    return sending
+    def release(self) -> None:
+        """Forget the server's side. Idempotent."""
+        self._send = None

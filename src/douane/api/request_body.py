@@ -11,6 +11,11 @@ from .errors import HttpError, over_quota
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
+
+async def _ended() -> dict[str, Any]:
+    return {"type": "http.disconnect"}
+
+
 DRAINED_BYTES = 32 << 20
 """So much of a refused upload is read and thrown away, so that its client reads the answer and not "broken pipe"."""
 DRAINED_SECONDS = 10.0
@@ -38,6 +43,10 @@ class RequestBody:
         self.is_complete = not self.exists
         self._began = False
         self._is_lost = False
+
+    def release(self) -> None:
+        """Forget the server's side of the request, which has ended. Idempotent."""
+        self._receive = _ended
 
     async def asgi_receive(self) -> dict[str, Any]:
         """What the framework gets, which asks before it routes: to wait for a body there would be to wait for a silent

@@ -8,8 +8,10 @@ from threading import Event
 import msgspec
 
 from douane.catalog import Catalog, Image
+from douane.catalog.query import UploadQuotas
 from douane.engine.served_plan import ServedPlan
 from douane.errors import NotFound
+from douane.imports.service_stores import Stores
 
 from .auth import Authenticator
 from .bounds import NAME
@@ -19,7 +21,7 @@ from .image_fields import ImageRules
 from .import_request import METHODS
 from .pool import Pool
 from .rights import Identity, ImageAccess, image_access, no_image, require_view
-from .store_set import StoreSet
+from .uploads import UploadPlace, Uploads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,13 @@ class ApiOptions:
     image_count: int | None = None
     """Images that a project may have; None: unlimited."""
 
+    upload_quotas: UploadQuotas | None = None
+    max_image_size: int | None = None
+    """Bytes; None: unlimited."""
+
+    task_expiry: float = 48 * 3600.0
+    """Seconds that the record of a task is kept."""
+
     shows_findings: bool = False
     silence: float = 60.0
     """Seconds that a client may send nothing of a body."""
@@ -47,12 +56,13 @@ class Service:
         self,
         *,
         catalog: Catalog,
-        stores: StoreSet,
+        stores: Stores,
         authenticator: Authenticator,
         options: ApiOptions | None = None,
         served: ServedPlan | None = None,
+        place: UploadPlace | None = None,
     ) -> None:
-        """`served` is the plan; without one, nothing can be uploaded or imported."""
+        """`served` is the plan, `place` says where uploads go; without them, nothing can be uploaded or imported."""
         self.catalog = catalog
         self.stores = stores
         self.authenticator = authenticator
@@ -70,6 +80,7 @@ class Service:
         self.draining = Event()
         """Set when the process is about to end: load balancers send new requests elsewhere."""
 
+        self.uploads = None if place is None else Uploads(catalog, place, self.pool, self.io)
         if served is not None:
             self.use_plan(served)
 
@@ -106,7 +117,7 @@ class Service:
         view = ImageView(
             task=task,
             outcome="refused" if was_refused else "undecided",
-            default_store=self.stores.default,
+            default_store=self.stores.default.id,
             findings=self.options.shows_findings,
         )
         return image_document(image, view)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,11 @@ class WorkerConnection:
             self._connection.send(End())
         except Hangup:
             return
+
+    def give_up(self) -> None:
+        """The image will not be complete: the worker undoes its attempt, and replies. Idempotent."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
 
     async def reply(self) -> Reply:
         """The next reply: Begun once, then Done. Raises Hangup if the worker is gone, AgentError for another line."""

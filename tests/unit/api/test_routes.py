@@ -270,3 +270,33 @@ def test_a_client_id_that_is_too_long_is_431(api: Api) -> None:
 @pytest.mark.parametrize("path", ["/v2/images/a%2Fb", "/v2/images/%2e%2e/x", "/v2/images/a%00", "/v2/images/%FF"])
 def test_paths_that_two_programs_could_read_in_two_ways_are_refused(api: Api, path: str) -> None:
     assert api.request("GET", path).status_code in (400, 404)
+
+
+def test_all_tasks_have_pages_for_administrators(api: Api) -> None:
+    created = []
+    for _ in range(3):
+        image_id = api.create(disk_format="raw", container_format="bare")["id"]
+        api.activate(image_id, b"abc")
+        created.append(api.request("GET", f"/v2/images/{image_id}/tasks").json()["tasks"][0]["id"])
+    page = api.request("GET", "/v2/tasks?limit=2&sort_dir=asc&status=success", ADMIN).json()
+    rest = api.request("GET", page["next"], ADMIN).json()
+    assert [task["id"] for task in page["tasks"] + rest["tasks"]] == created
+    assert "message" not in page["tasks"][0]
+    assert api.request("GET", "/v2/tasks").status_code == 403
+
+
+@pytest.mark.parametrize("query", ["status=x", "type=x", "limit=-1", "marker=x", "nonsense=1", "sort_key=id"])
+def test_a_wrong_query_of_tasks_is_400(api: Api, query: str) -> None:
+    assert api.request("GET", f"/v2/tasks?{query}", ADMIN).status_code == 400
+
+
+def test_usage_and_the_quota_of_images(tmp_path: Path) -> None:
+    api = Api(tmp_path, image_count=1)
+    image_id = api.create(disk_format="raw", container_format="bare")["id"]
+    api.activate(image_id, b"abc")
+    assert api.request("POST", "/v2/images", json={}).status_code == 413
+    usage = api.request("GET", "/v2/info/usage").json()["usage"]
+    assert usage["image_count_total"] == {"limit": 1, "usage": 1}
+    assert usage["image_size_total"] == {"limit": -1, "usage": 1}
+    assert api.request("GET", "/v2/info/usage", OTHER).json()["usage"]["image_count_total"]["usage"] == 0
+    api.close()

@@ -8,12 +8,13 @@ from .copies import Copy
 from .health import Healthcheck
 from .image_file import ImageFile
 from .images import Deactivate, Image, Images, Reactivate
-from .info import ImportInfo, Stores, StoresDetail
+from .info import ImportInfo, Stores, StoresDetail, Usage
 from .locations import Locations
 from .members import Member, Members
 from .schemas import MetadefSchemas, Schemas
 from .tags import Tag
-from .tasks import ImageTasks, Task
+from .tasks import ImageTasks, Task, Tasks
+from .uploads import Stage
 from .versions import VersionChoices, Versions
 
 ROUTES = (
@@ -27,15 +28,18 @@ ROUTES = (
     Route("/v2/images/{image_id}/actions/deactivate", Deactivate, "prevent downloads of an image"),
     Route("/v2/images/{image_id}/actions/reactivate", Reactivate, "allow downloads of an image again"),
     Route("/v2/images/{image_id}/file", ImageFile, "the bytes of an image"),
+    Route("/v2/images/{image_id}/stage", Stage, "bring bytes before their import is requested"),
     Route("/v2/images/{image_id}/tags/{tag}", Tag, "add and remove a tag"),
     Route("/v2/images/{image_id}/members", Members, "list the members of an image, and share it"),
     Route("/v2/images/{image_id}/members/{member}", Member, "read, answer and remove a membership"),
     Route("/v2/images/{image_id}/tasks", ImageTasks, "the import tasks of an image"),
     Route("/v2/images/{image_id}/locations", Locations, "where the bytes are, for services"),
+    Route("/v2/tasks", Tasks, "all import tasks, for administrators"),
     Route("/v2/tasks/{task_id}", Task, "an import task, for administrators"),
     Route("/v2/info/import", ImportInfo, "the import methods"),
     Route("/v2/info/stores", Stores, "the stores"),
     Route("/v2/info/stores/detail", StoresDetail, "the stores, for administrators"),
+    Route("/v2/info/usage", Usage, "quotas, and what the project uses"),
     Route("/v2/stores/{store_id}/{image_id}", Copy, "remove a copy from a store"),
 )
 """Path template, resource and summary: the OpenAPI document is generated from it, too."""

@@ -28,4 +28,4 @@ class Copy(Resource):
         if image.status != "active":
             raise conflict(f"The image is {image.status}; copies of an active image can be removed.")
         self.service.catalog.remove_store(image.id, store_id)
-        stores[store_id].delete(image.id)
+        stores.by_id(store_id).store.delete(image.id)

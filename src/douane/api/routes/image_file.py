@@ -1,8 +1,9 @@
-"""``/v2/images/{id}/file``: download the bytes of an image (no. 18)."""
+"""``/v2/images/{id}/file``: upload and download the bytes of an image (no. 17 and 18)."""
 
 from __future__ import annotations
 
 import os
+from typing import ClassVar
 
 from falcon.asgi import Request, Response
 
@@ -13,10 +14,18 @@ from douane.api.rights import Identity, require_download
 from douane.errors import StoreError
 
 from .base import Resource, answer_empty, identity_of
+from .uploads import receive
 
 
 class ImageFile(Resource):
     """The bytes of an image."""
+
+    bodies: ClassVar = frozenset({"PUT"})
+
+    async def on_put(self, req: Request, resp: Response, image_id: str) -> None:
+        """Receive them, and answer when the image is active (no. 17)."""
+        await receive(self.service, req, image_id, "upload")
+        answer_empty(resp)
 
     async def on_get(self, req: Request, resp: Response, image_id: str) -> None:
         """All bytes or a range of them; 204 if there are none."""
@@ -51,7 +60,7 @@ class ImageFile(Resource):
         error = StoreError(f"no store of this service holds the image {image_id}", code="not-found")
         for store in stores:
             try:
-                fd = self.service.stores[store].open(image_id)
+                fd = self.service.stores.by_id(store).store.open(image_id)
             except StoreError as failure:
                 error = failure
                 continue

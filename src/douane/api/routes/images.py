@@ -15,7 +15,7 @@ from douane.api.rights import Identity, require_change
 from douane.catalog.query import Change
 
 from .base import Resource, answer, answer_empty, identity_of, read_body
-from .removal import delete_bytes
+from .removal import delete_bytes, staged_keys
 
 STORE_HEADER = "X-Image-Meta-Store"
 
@@ -62,6 +62,7 @@ class Images(Resource):
             container_format=new.container_format,
             tags=new.tags,
             properties=new.properties,
+            quota=self.service.options.image_count,
         )
         return self.service.document(image)
 
@@ -102,7 +103,8 @@ class Image(Resource):
     def _delete(self, identity: Identity, image_id: str) -> None:
         image, access = self.service.visible(identity, image_id)
         require_change(identity, access, "delete")
-        delete_bytes(self.service, self.service.catalog.delete(image.id))
+        keys = staged_keys(self.service, image)
+        delete_bytes(self.service, self.service.catalog.delete(image.id), keys)
 
 
 class Deactivate(Resource):

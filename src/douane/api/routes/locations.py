@@ -39,7 +39,7 @@ class Locations(Resource):
     def _list(self, identity: Identity, image_id: str) -> list[Document]:
         image, _ = self.service.visible(identity, image_id)
         stores = self.service.stores
-        urls = [(stores[store].location(image.id), store) for store in image.stores if store in stores]
+        urls = [(stores.by_id(store).store.location(image.id), store) for store in image.stores if store in stores]
         return location_list_document((url, store) for url, store in urls if url is not None)
 
     def _require_queued(self, identity: Identity, image_id: str) -> None:

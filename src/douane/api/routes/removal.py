@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterable, Iterator
 
 from douane.api.service import Service
 from douane.catalog import Image
@@ -11,12 +13,34 @@ from douane.errors import DouaneError
 log = logging.getLogger("douane.api")
 
 
-def delete_bytes(service: Service, image: Image) -> None:
-    """Delete the bytes of a deleted image in all its stores. What fails is logged; the clean-up tries again."""
+def staged_keys(service: Service, image: Image) -> list[str]:
+    """The keys of bytes that are staged for the image, before it is deleted."""
+    if image.task_id is None:
+        return []
+    task = service.catalog.task(image.task_id)
+    source = task.source if isinstance(task.source, dict) else {}
+    return [key for key in (task.staged_key, source.get("spool"), source.get("staged")) if isinstance(key, str)]
+
+
+def delete_bytes(service: Service, image: Image, keys: Iterable[str]) -> None:
+    """Delete the bytes of a deleted image in all its stores, and those staged under `keys`.
+
+    What fails is logged; the clean-up of the workers tries again. Bytes that a worker writes just now are its own: it
+    discards them when it notices.
+    """
     for store_id in image.stores:
-        try:
-            if store_id in service.stores:
-                service.stores[store_id].delete(image.id)
+        if store_id in service.stores:
+            with _logged(image, store_id):
+                service.stores.by_id(store_id).store.delete(image.id)
                 service.catalog.remove_store(image.id, store_id)
-        except DouaneError as error:
-            log.error("the bytes of the deleted image %s stay in the store %s: %s", image.id, store_id, error)
+    for key in keys:
+        with _logged(image, service.stores.default.id):
+            service.stores.default.store.discard(key)
+
+
+@contextlib.contextmanager
+def _logged(image: Image, store_id: str) -> Iterator[None]:
+    try:
+        yield
+    except DouaneError as error:
+        log.error("the bytes of the deleted image %s stay in the store %s: %s", image.id, store_id, error)

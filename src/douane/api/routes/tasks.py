@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from falcon.asgi import Request, Response
 
-from douane.api.documents import Document, task_document, task_list_document
+from douane.api.documents import Document, task_document, task_list_document, task_page_document, task_stub
 from douane.api.errors import not_found
 from douane.api.identifiers import read_uuid
 from douane.api.rights import Identity, require_admin
+from douane.api.task_list import TaskListRequest, read_task_list
 from douane.errors import NotFound
 
 from .base import Resource, answer, identity_of
+
+WAITING = "waiting"
+"""The step of a task that no worker has begun."""
 
 
 class ImageTasks(Resource):
@@ -23,7 +27,30 @@ class ImageTasks(Resource):
     def _list(self, identity: Identity, image_id: str) -> Document:
         image, _ = self.service.visible(identity, image_id)
         tasks = self.service.catalog.tasks(image.id)
-        return task_list_document(task_document(task, is_admin=identity.is_admin) for task in tasks)
+        return task_list_document(
+            task_document(task, is_admin=identity.is_admin, waits=task.step == WAITING) for task in tasks
+        )
+
+
+class Tasks(Resource):
+    """All tasks, for administrators."""
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        """A page of them, without input, result and message."""
+        require_admin(identity_of(req), "list tasks")
+        request = read_task_list(req.query_string)
+        answer(resp, await self.service.pool.run(self._page, request))
+
+    def _page(self, request: TaskListRequest) -> Document:
+        tasks = self.service.catalog.all_tasks(
+            status=request.status,
+            method=request.method,
+            descending=request.descending,
+            limit=request.limit,
+            marker=request.marker,
+        )
+        stubs = [task_stub(task, waits=task.step == WAITING) for task in tasks]
+        return task_page_document(stubs, request.first(), request.next([task.id for task in tasks]))
 
 
 class Task(Resource):
@@ -41,4 +68,4 @@ class Task(Resource):
             task = self.service.catalog.task(key or "")
         except NotFound:
             raise not_found("There is no such task.") from None
-        return task_document(task, is_admin=True)
+        return task_document(task, is_admin=True, waits=task.step == WAITING)

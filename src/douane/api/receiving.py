@@ -1,0 +1,99 @@
+"""One upload from its headers to its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from douane.catalog import Image, ImportRequest, Task
+from douane.catalog.records import time_text
+
+from .empty_image import make_empty_image
+from .errors import HttpError, bad_request, quoted
+from .image_body import ImageBody
+from .request_body import RequestBody
+from .rights import Identity, require_change
+from .service import Service
+from .upload import Upload, require_queued
+from .upload_answers import UploadMethod, require_accepted
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who uploads, and by which request."""
+
+    identity: Identity
+    request_id: str
+
+
+async def receive_upload(
+    service: Service, sender: Sender, image_id: str, method: UploadMethod, upload: Upload, request_body: RequestBody
+) -> None:
+    """Receive the bytes of an image, and have them run. Raises HttpError, and DouaneError, if they are not let in."""
+    if service.uploads is None or service.served is None:
+        raise HttpError(503, "This service takes no uploads at the moment.", headers={"Retry-After": "60"})
+    async with service.uploads.admitted(upload.announced):
+        image = await service.pool.run(_require_right, service, sender.identity, image_id, upload)
+        body = ImageBody(request_body, upload, service.options.max_image_size)
+        begin = _begin(service, sender, image, method, upload)
+        make_empty = None
+        if method == "upload" and (image.disk_format, image.container_format) == ("raw", "bare"):
+
+            def make_empty() -> None:
+                make_empty_image(service, begin)
+
+        end = await service.uploads.run(body, begin, make_empty)
+    require_accepted(end, method)
+
+
+def request_of(
+    service: Service, sender: Sender, stores: tuple[str, ...], import_req: object | None = None
+) -> ImportRequest:
+    """The facts of a request that its task keeps."""
+    identity = sender.identity
+    expires = datetime.now(UTC) + timedelta(seconds=service.options.task_expiry)
+    return ImportRequest(
+        owner=identity.project_id,
+        user_id=identity.user_id,
+        request_id=sender.request_id,
+        import_req=import_req,
+        stores=stores,
+        expires_at=time_text(expires),
+        roles=tuple(sorted(identity.roles)),
+    )
+
+
+def _require_right(service: Service, identity: Identity, image_id: str, upload: Upload) -> Image:
+    image, access = service.visible(identity, image_id)
+    require_change(identity, access, "upload data to")
+    require_queued(image.status)
+    if upload.store is not None and upload.store not in service.stores:
+        stores = ", ".join(service.stores.ids)
+        raise bad_request(f"There is no store {quoted(upload.store)}; the stores are {stores}.")
+    for name, value in (("disk_format", image.disk_format), ("container_format", image.container_format)):
+        if value is None:
+            raise bad_request(f"The image has no '{name}'; set it before the upload.")
+    return image
+
+
+def _begin(
+    service: Service, sender: Sender, image: Image, method: UploadMethod, upload: Upload
+) -> Callable[[str, int | None], Task]:
+    served = service.served
+    assert served is not None, "without a plan nothing is received"
+    stores = (upload.store or service.stores.default.id,)
+
+    def begin(worker: str, size: int | None) -> Task:
+        return service.catalog.begin_upload(
+            image.id,
+            method=method,
+            plan=msgspec.to_builtins(served.plan),
+            plan_digest=served.facts.digest,
+            worker=worker,
+            total=upload.announced if upload.announced is not None else size,
+            request=request_of(service, sender, stores),
+            quotas=service.options.upload_quotas,
+        )
+
+    return begin

@@ -1,0 +1,92 @@
+"""The query string of ``GET /v2/tasks`` (no. 22)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast, get_args
+from urllib.parse import urlencode
+
+import msgspec
+
+from douane.catalog.records import TaskStatus
+
+from .bounds import DEFAULT_PAGE, PAGE
+from .documents import LOCATION_METHOD
+from .errors import bad_request, quoted
+from .filters import read_parameters
+from .identifiers import read_uuid
+
+PATH = "/v2/tasks"
+_STATUSES = get_args(TaskStatus)
+_TYPES = {"location_import": LOCATION_METHOD, "api_image_import": None}
+_KNOWN = ("status", "type", "sort_key", "sort_dir", "limit", "marker")
+
+
+class TaskListRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for a page of tasks."""
+
+    status: TaskStatus | None
+    method: str | None
+    descending: bool
+    limit: int
+    marker: str | None
+    parameters: tuple[tuple[str, str], ...]
+    """As the client sent them, without the marker, for the links."""
+
+    def first(self) -> str:
+        """The path of the first page."""
+        return _link(self.parameters)
+
+    def next(self, ids: Sequence[str]) -> str | None:
+        """The path of the next page, or None if the page with these `ids` was not full."""
+        if not ids or len(ids) < self.limit:
+            return None
+        return _link((*self.parameters, ("marker", ids[-1])))
+
+
+def read_task_list(query_string: str) -> TaskListRequest:
+    """The request in `query_string`. Raises HttpError 400."""
+    parameters = read_parameters(query_string)
+    fields: dict[str, Any] = {}
+    for name, value in parameters:
+        if name not in _KNOWN:
+            raise bad_request(f"The parameter {quoted(name)} is not known; the parameters are {', '.join(_KNOWN)}.")
+        if name in fields:
+            raise bad_request(f"The parameter {quoted(name)} occurs more than once.")
+        fields[name] = value
+    for name, words in (("status", _STATUSES), ("type", tuple(_TYPES)), ("sort_dir", ("asc", "desc"))):
+        if name in fields and fields[name] not in words:
+            raise bad_request(
+                f"The parameter '{name}' is {quoted(fields[name])}; one of {', '.join(words)} is expected."
+            )
+    if fields.get("sort_key", "created_at") != "created_at":
+        raise bad_request("Tasks are sorted by created_at only.")
+    return TaskListRequest(
+        status=cast("TaskStatus | None", fields.get("status")),
+        method=_TYPES.get(fields.get("type", "")),
+        descending=fields.get("sort_dir", "desc") == "desc",
+        limit=_limit(fields.get("limit")),
+        marker=_marker(fields.get("marker")),
+        parameters=tuple((name, value) for name, value in parameters if name != "marker"),
+    )
+
+
+def _limit(value: str | None) -> int:
+    if value is None:
+        return DEFAULT_PAGE
+    if value.isascii() and value.isdigit():
+        return PAGE if len(value) > 9 else min(int(value), PAGE)
+    raise bad_request(f"The parameter 'limit' is {quoted(value)}; a whole number from 0 on is expected.")
+
+
+def _marker(value: str | None) -> str | None:
+    if value is None:
+        return None
+    marker = read_uuid(value)
+    if marker is None:
+        raise bad_request(f"The parameter 'marker' is {quoted(value)}; the id of a task is expected.")
+    return marker
+
+
+def _link(parameters: Sequence[tuple[str, str]]) -> str:
+    return f"{PATH}?{urlencode(parameters)}" if parameters else PATH

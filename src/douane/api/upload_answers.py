@@ -1,0 +1,38 @@
+"""The answer to an upload whose run has ended."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from douane.imports.inline import Done
+
+from .errors import BROKEN_CODES, STATUS_OF_CODE, UNAVAILABLE_CODES, HttpError
+
+UploadMethod = Literal["glance-direct", "upload"]
+
+REFUSED_UPLOAD = 422
+REFUSED_STAGE = 400
+
+
+def require_accepted(end: Done, method: UploadMethod) -> None:
+    """Raise the HttpError that says why the image was not let in.
+
+    A staged image that was refused is not an error yet, unless the operator wants so: its import will fail. An image
+    that could not be judged is 500 and never 503: keystoneauth repeats a request after 503, when the file that it sends
+    is at its end.
+    """
+    if end.outcome == "accepted" or (method == "glance-direct" and end.image_status == "uploading"):
+        return
+    code = end.code or end.outcome
+    message = end.message or "The image was not let in."
+    if end.outcome == "refused":
+        raise HttpError(REFUSED_STAGE if method == "glance-direct" else REFUSED_UPLOAD, message, code=code)
+    if end.outcome == "cancelled":
+        raise HttpError(410 if code == "image-deleted" else 409, message, code=code)
+    if code in STATUS_OF_CODE:
+        raise HttpError(STATUS_OF_CODE[code], message, code=code)
+    if code in UNAVAILABLE_CODES | BROKEN_CODES:
+        # The sentence may name folders and hosts: it is the operator's.
+        detail, message = message, "The image could not be checked or stored. Nothing was kept; try again later."
+        raise HttpError(500, message, code=code, detail=detail)
+    raise HttpError(500, message, code=code)
