@@ -7,14 +7,15 @@ from pathlib import Path
 from douane.catalog import Catalog
 from douane.catalog.query import UploadQuotas
 from douane.engine.served_plan import ServedPlan
+from douane.imports.plan_file import RUN
 from douane.imports.service_stores import open_stores
 from douane.imports.settings import ServeSettings
 
 from .auth import Authenticator, NoAuthentication
 from .image_fields import ImageRules
-from .plan_file import RUN
 from .service import ApiOptions, Service
 from .uploads import UploadPlace
+from .worker_sockets import DOORS, WAKE
 
 CATALOG = "catalog.sqlite3"
 
@@ -44,7 +45,7 @@ def make_service(home: Path, settings: ServeSettings, served: ServedPlan) -> Ser
             task_expiry=settings.task_expiry,
         ),
         served=served,
-        place=UploadPlace(workers=run / "workers.sock", wake=run / "wake.sock", store=stores.default.store),
+        place=UploadPlace(workers=run / DOORS, wake=run / WAKE, store=stores.default.store),
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -31,10 +33,9 @@ class Command(NamedTuple):
 class Child:
     """One process. `command` is called at each start."""
 
-    def __init__(self, name: str, command: Callable[[], Command], *, nice: int = 0) -> None:
+    def __init__(self, name: str, command: Callable[[], Command]) -> None:
         self.name = name
         self._command = command
-        self._nice = nice
         self._starts: deque[float] = deque(maxlen=RESTARTS + 1)
         self._process: subprocess.Popen[bytes] | None = None
         self.pidfd = -1
@@ -61,8 +62,6 @@ class Child:
         for fd in command.own:
             os.close(fd)
         self.pidfd = os.pidfd_open(self._process.pid)
-        if self._nice:
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, self._nice)
         log.info("%s started as process %d", self.name, self._process.pid)
 
     def reap(self) -> int | None:
@@ -78,3 +77,24 @@ class Child:
         """Send a signal to the process, if there is one."""
         if self._process is not None:
             self._process.send_signal(number)
+
+
+class WorkerChild(Child):
+    """A worker. Each of its processes has a name of its own, by which its leases are released when it is gone."""
+
+    def __init__(self, name: str, command: Callable[[str], Command], release: Callable[[str], None]) -> None:
+        super().__init__(name, self._named)
+        self._make_command = command
+        self._release = release
+        self._process_name = ""
+
+    def _named(self) -> Command:
+        self._process_name = f"{socket.gethostname()}-{uuid.uuid4()}"
+        return self._make_command(self._process_name)
+
+    def reap(self) -> int | None:
+        """See :meth:`Child.reap`."""
+        code = super().reap()
+        if code is not None:
+            self._release(self._process_name)
+        return code

@@ -22,12 +22,12 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from douane.errors import DouaneError
+from douane.imports.plan_file import read_plan_file
 from douane.imports.settings import load_settings
 
 from .app import make_app
 from .assembly import make_service
 from .listening import BACKLOG
-from .plan_file import read_plan_file
 from .spec import DoorSpec
 
 log = logging.getLogger("douane.serve")

@@ -113,6 +113,8 @@ class Service:
     def document(self, image: Image) -> Document:
         """The image as clients see it."""
         task = None if image.task_id is None else self.catalog.task(image.task_id)
+        if task is not None and not task.requested:
+            task = None  # staged: nobody has asked for the import yet
         was_refused = image.code is None or any(last.outcome == "refused" for last in self.catalog.tasks(image.id)[-1:])
         view = ImageView(
             task=task,

@@ -11,7 +11,7 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,15 +19,17 @@ import msgspec
 
 from douane.engine.served_plan import ServedPlan
 from douane.errors import DouaneError, PlanError
+from douane.imports.plan_file import write_plan_file
 from douane.imports.settings import ServeSettings, load_settings
+from douane.imports.worker_spec import WorkerSpec
 from douane.plan import own_folders
 
 from .assembly import make_service
-from .children import Child, Command
+from .children import Child, Command, WorkerChild
 from .home_lock import HomeLock
 from .listening import listen, url_of
-from .plan_file import write_plan_file
 from .spec import DoorSpec
+from .worker_sockets import WorkerSockets
 
 log = logging.getLogger("douane.serve")
 
@@ -64,7 +66,8 @@ class Supervisor:
         with self._stack:
             self._prepare()
             try:
-                self._door.start()
+                for child in self._children:
+                    child.start()
                 self._watch()
             finally:
                 self._end()
@@ -79,7 +82,9 @@ class Supervisor:
         served = ServedPlan.load(options.config, options.sandbox, digests=True)
         write_plan_file(options.home, served)
         # The catalog is made, and a wrong store or an unknown database shows now, before anything listens.
-        make_service(options.home, self._settings, served).close()
+        service = make_service(options.home, self._settings, served)
+        self._stack.callback(service.close)
+        self._catalog = service.catalog
         self._listener = listen(self._settings.listen)
         self._stack.callback(self._listener.close)
         self._url = url_of(self._listener)
@@ -87,8 +92,14 @@ class Supervisor:
         self._life_fd = life_read
         for fd in (life_read, life_write):
             self._stack.callback(os.close, fd)
+        self._sockets = WorkerSockets(options.home)
+        self._stack.callback(self._sockets.close)
         self._door = Child("the door", self._door_command)
-        self._children = [self._door]
+        self._workers = [
+            WorkerChild(f"worker {number + 1}", self._worker_command, self._release)
+            for number in range(self._settings.worker_count)
+        ]
+        self._children: list[Child] = [self._door, *self._workers]
         self._catch_signals()
 
     def _load_settings(self) -> ServeSettings:
@@ -108,6 +119,26 @@ class Supervisor:
         )
         arguments = [sys.executable, "-m", "douane.api.door", msgspec.json.encode(spec).decode()]
         return Command(arguments, (self._listener.fileno(), ready_write, self._life_fd), own=(ready_write,))
+
+    def _worker_command(self, name: str) -> Command:
+        spec = WorkerSpec(
+            name=name,
+            home=str(self._options.home),
+            config=self._options.config,
+            sandbox=self._options.sandbox,
+            listen_fd=self._sockets.doors.fileno(),
+            wake_fd=self._sockets.wake.fileno(),
+            life_fd=self._life_fd,
+        )
+        arguments = [sys.executable, "-m", "douane.imports.worker", msgspec.json.encode(spec).decode()]
+        return Command(arguments, (spec.listen_fd, spec.wake_fd, self._life_fd))
+
+    def _release(self, name: str) -> None:
+        """The process of this worker is gone: another worker looks after its task at once, and not in 20 seconds."""
+        try:
+            self._catalog.release_worker(name)
+        except DouaneError as error:
+            log.error("the leases of the worker %s stay until they end: %s", name, error)
 
     def _ready(self, fd: int) -> None:
         answers = os.read(fd, 1)
@@ -180,10 +211,10 @@ class Supervisor:
 
     def _end(self) -> None:
         """End the processes: the door first, because its uploads need the workers."""
-        for group in ([self._door], self._children[1:]):
+        for group in ([self._door], list(self._workers)):
             self._end_group(group)
 
-    def _end_group(self, group: list[Child]) -> None:
+    def _end_group(self, group: Sequence[Child]) -> None:
         for child in group:
             child.send(signal.SIGTERM)
         killed = False
