@@ -123,7 +123,7 @@ class Runs:
         return [next((store_id for store_id in task.stores if store_id in self._stores), self._default_store)]
 
     def _open_source(self, task: Task, progress: TaskProgress) -> Source:
-        return open_task_source(task, self.store_of, self._default_store, self._settings, progress.require_current)
+        return open_task_source(task, self.store_of, self._default_store, self._settings, progress.check)
 
     def _accept(self, task: Task, report: Report, served: ServedPlan, copies: StagedCopies) -> Done:
         results = results_of(report)

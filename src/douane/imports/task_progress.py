@@ -53,10 +53,15 @@ class TaskProgress:
                 self._recorded_at = now
                 self._catalog.progress(self._task, received, total)
             else:
-                self.require_current()
+                self._require_current()
 
-    def require_current(self) -> None:
-        """Raise Conflict (``lost-task``) unless the task is still this worker's; CatalogError."""
+    def check(self) -> None:
+        """Raise what a run would be ended by, also CatalogError: for work before the first byte."""
+        if self._check is not None:
+            self._check()
+        self._require_current()
+
+    def _require_current(self) -> None:
         if not self._catalog.is_current(self._task):
             raise Conflict(
                 f"import task {self._task.id} has ended, or another worker has taken it over; what was received is "
