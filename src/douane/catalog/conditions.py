@@ -36,6 +36,9 @@ class Condition(NamedTuple):
     ordered: ColumnElement[bool] | None = None
     """The condition where an index has the images that match in the order of their creation."""
 
+    covered: ColumnElement[bool] | None = None
+    """The condition where an index has the images that match, and with them all that every list asks."""
+
 
 def conditions(query: ImageQuery) -> list[Condition]:
     """All filters of the query but those of its view. Raises BadValue."""
@@ -54,8 +57,9 @@ def _texts(query: ImageQuery) -> Iterator[Condition]:
         key = SORT_KEYS.get(name, column)
         yield Condition(
             _unindexed_text(column).in_(texts),
-            _ids(key.in_(texts)),
+            matching_ids(key.in_(texts)),
             key == texts[0] if name in _ORDERED and len(texts) == 1 and texts != [""] else None,
+            key.in_(texts) if name == "status" else None,
         )
 
 
@@ -63,15 +67,16 @@ def _numbers(query: ImageQuery) -> Iterator[Condition]:
     for name, number in query.equal.items():
         column, key = _number_column(name)
         value = values.number(f"the filter {name}", number)
-        yield Condition(_unindexed_number(column) == value, _ids(key == value))
+        yield Condition(_unindexed_number(column) == value, matching_ids(key == value))
     for name, number in query.at_least.items():
         column, key = _number_column(name)
         value = values.number(f"the filter {name}_min", number)
-        yield Condition(_unindexed_number(column) >= value, _ids(key >= value))
+        covered = key >= value if name == "min_ram" else None
+        yield Condition(_unindexed_number(column) >= value, matching_ids(key >= value), covered=covered)
     for name, number in query.at_most.items():
         column, key = _number_column(name)
         value = values.number(f"the filter {name}_max", number)
-        yield Condition(_unindexed_number(column) <= value, _ids(key <= value, key >= 0))
+        yield Condition(_unindexed_number(column) <= value, matching_ids(key <= value, key >= 0))
 
 
 def _number_column(name: str) -> tuple[ColumnElement[int], ColumnElement[int]]:
@@ -84,7 +89,7 @@ def _time(bound: TimeBound) -> Condition:
     if not isinstance(bound.time, datetime) or bound.time.tzinfo is None:
         raise BadValue(f"the filter {bound.field} must be a time with its zone")
     column = images.c[bound.field]
-    return Condition(_compared(_unindexed_text(column), bound), _ids(_compared(column, bound)))
+    return Condition(_compared(_unindexed_text(column), bound), matching_ids(_compared(column, bound)))
 
 
 def _compared(column: ColumnElement[str], bound: TimeBound) -> ColumnElement[bool]:
@@ -119,7 +124,8 @@ def _flags(query: ImageQuery) -> Iterator[Condition]:
             column = images.c[name]
             wanted: ColumnElement[int] = literal_column("1" if values.flag(f"the filter {name}", flag) else "0")
             number = case((column.is_(True), literal_column("1")), else_=literal_column("0"))
-            yield Condition(number == wanted, _ids(column.is_(True)) if flag else None)
+            is_set = column.is_(True)
+            yield Condition(number == wanted, matching_ids(is_set) if flag else None, covered=is_set if flag else None)
 
 
 def _rows(query: ImageQuery) -> Iterator[Condition]:
@@ -147,7 +153,8 @@ def _rows(query: ImageQuery) -> Iterator[Condition]:
         )
 
 
-def _ids(*where: ColumnElement[bool]) -> Select[tuple[str]]:
+def matching_ids(*where: ColumnElement[bool]) -> Select[tuple[str]]:
+    """The ids of the images for which a condition holds."""
     return select(images.c.id.label("image_id")).where(NOT_DELETED, *where)
 
 

@@ -3,6 +3,7 @@
 Times are RFC 3339 text and JSON is text: both mean the same in SQLite and PostgreSQL.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -86,19 +87,32 @@ def _partial(name: str, *columns: ColumnElement[Any]) -> None:
     Index(name, *columns, sqlite_where=NOT_DELETED, postgresql_where=NOT_DELETED)
 
 
+# What is asked of every image of a list, whatever else is asked: in the indexes that are read for it, so that the rows
+# of images that do not match are not read.
+TESTED = tuple(images.c[name] for name in ("hidden", "protected", "min_ram", "status", "owner", "visibility"))
+
+
+def _covering(name: str, *columns: ColumnElement[Any], tested: Sequence[ColumnElement[Any]] = TESTED) -> None:
+    _partial(name, *columns, *(column for column in tested if column is not columns[0]))
+
+
 # One index for each order and each part of a view (everything, one owner's images, those of one visibility): the
 # newest 25 of 100,000 are read in the time of the newest 25 of 1,000.
 for _key, _expression in SORT_KEYS.items():
     _ties = [images.c[name] for name in ("created_at", "id") if name != _key] if _key != "id" else []
     if _key != "id":
-        _partial(f"images_by_{_key}", _expression, *_ties)
-    _partial(f"images_by_owner_and_{_key}", images.c.owner, _expression, *_ties)
-    _partial(f"images_by_visibility_and_{_key}", images.c.visibility, _expression, *_ties)
+        _covering(f"images_by_{_key}", _expression, *_ties, tested=TESTED if _key == "status" else ())
+    _listed: Sequence[ColumnElement[Any]] = TESTED if _key == "created_at" else ()
+    _covering(f"images_by_owner_and_{_key}", images.c.owner, _expression, *_ties, tested=_listed)
+    # Of many images that are shared, few are shared with the project: most of what is read here is passed over.
+    _listed = _listed or [images.c[name] for name in ("hidden", "status", "owner") if name != _key]
+    _covering(f"images_by_visibility_and_{_key}", images.c.visibility, _expression, *_ties, tested=_listed)
 
-# Indexes of filters that may match few images.
-_FILTERS = ("checksum", "os_hash_algo", "os_hash_value", "virtual_size", "min_disk", "min_ram", "protected", "hidden")
-for _name in _FILTERS:
-    _partial(f"images_by_{_name}", images.c[_name])
+# Indexes of filters that may match few images; those of `conditions.COVERED` are also read for a few thousand.
+for _name in ("checksum", "os_hash_algo", "os_hash_value", "virtual_size", "min_disk"):
+    _partial(f"images_by_{_name}", images.c[_name], images.c.id)
+for _name in ("min_ram", "protected", "hidden"):
+    _covering(f"images_by_{_name}", images.c[_name], images.c.created_at, images.c.id)
 
 # A tenant's property (source "") and a plugin's of the same name are two rows: neither can overwrite the
 # other.

@@ -150,6 +150,7 @@ QUERIES = st.builds(
     | st.dictionaries(st.sampled_from(["os", "bus"]), st.sampled_from(["1", "2", "x" * 300, "x" * 299]), max_size=2),
     sort=SORTS.map(lambda keys: tuple({key.field: key for key in keys}.values())),
 )
+ENTRIES = st.sampled_from([0, 1000])
 FEW = st.sampled_from([0, 20, 1000])
 """0: images are always read in order; 1000: every filter is read first."""
 
@@ -157,11 +158,12 @@ thorough = settings(max_examples=400, deadline=None, suppress_health_check=[Heal
 
 
 @thorough
-@given(query=QUERIES, few=FEW)
-def test_a_query_lists_what_a_plain_filter_lists(records: Records, query: ImageQuery, few: int) -> None:
+@given(query=QUERIES, few=FEW, entries=ENTRIES)
+def test_a_query_lists_what_a_plain_filter_lists(records: Records, query: ImageQuery, few: int, entries: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(find, "FEW", few)
         patch.setattr(find, "FEW_MEMBERSHIPS", few)
+        patch.setattr(find, "FEW_ENTRIES", entries)
         images = records.catalog.find_images(structs(query, limit=None))
     assert [image.id for image in images] == expected(records, query)
     by_id = {image.id: image for image in records.images}
@@ -169,12 +171,15 @@ def test_a_query_lists_what_a_plain_filter_lists(records: Records, query: ImageQ
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(query=QUERIES, few=FEW, limit=st.integers(1, 40))
-def test_pages_have_every_image_once_in_order(records: Records, query: ImageQuery, few: int, limit: int) -> None:
+@given(query=QUERIES, few=FEW, entries=ENTRIES, limit=st.integers(1, 40))
+def test_pages_have_every_image_once_in_order(
+    records: Records, query: ImageQuery, few: int, entries: int, limit: int
+) -> None:
     pages: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(find, "FEW", few)
         patch.setattr(find, "FEW_MEMBERSHIPS", few)
+        patch.setattr(find, "FEW_ENTRIES", entries)
         marker = None
         while page := records.catalog.find_images(structs(query, limit=limit, marker=marker)):
             assert len(page) <= limit

@@ -12,6 +12,17 @@ KEPT = (
     "updated_at", "owner", "user_id", "request_id", "import_req", "stores", "expires_at",
 )  # fmt: skip
 UNFINISHED = sa.text("outcome IS NULL")
+NOT_DELETED = sa.text("status != 'deleted'")
+TESTED = ("hidden", "protected", "min_ram", "status", "owner", "visibility")
+SHARED: dict[str, list[str | sa.TextClause]] = {
+    "updated_at": ["updated_at", "created_at", "id"],
+    "name": [sa.text("coalesce(name, '')"), "created_at", "id"],
+    "size": [sa.text("coalesce(size, -1)"), "created_at", "id"],
+    "status": ["status", "created_at", "id"],
+    "disk_format": [sa.text("coalesce(disk_format, '')"), "created_at", "id"],
+    "container_format": [sa.text("coalesce(container_format, '')"), "created_at", "id"],
+    "id": ["id"],
+}
 
 
 def upgrade() -> None:
@@ -72,3 +83,26 @@ def upgrade() -> None:
     op.create_index(
         "tasks_unfinished", "tasks", ["created_at", "id"], sqlite_where=UNFINISHED, postgresql_where=UNFINISHED
     )
+    _cover()
+
+
+def _cover() -> None:
+    """Make the indexes anew that are read for many images, with what is asked of every image."""
+    covering = {
+        "images_by_owner_and_created_at": ["owner", "created_at", "id"],
+        "images_by_visibility_and_created_at": ["visibility", "created_at", "id"],
+        "images_by_status": ["status", "created_at", "id"],
+        **{f"images_by_{name}": [name, "created_at", "id"] for name in ("min_ram", "protected", "hidden")},
+    }
+    for name, columns in covering.items():
+        _remake(name, [*columns, *(column for column in TESTED if column != columns[0])])
+    for key, columns_of_key in SHARED.items():
+        listed = [column for column in ("hidden", "status", "owner") if column != key]
+        _remake(f"images_by_visibility_and_{key}", ["visibility", *columns_of_key, *listed])
+    for name in ("checksum", "os_hash_algo", "os_hash_value", "virtual_size", "min_disk"):
+        _remake(f"images_by_{name}", [name, "id"])
+
+
+def _remake(name: str, columns: list[str | sa.TextClause]) -> None:
+    op.drop_index(name, "images")
+    op.create_index(name, "images", columns, sqlite_where=NOT_DELETED, postgresql_where=NOT_DELETED)
