@@ -81,6 +81,12 @@ test-tempest: $(VENV_DEV)  ## OpenStack's own tests of the image service, with D
 	@$(COMPILE)
 	$(GLANCE_PYTHON) -m pytest -m tempest tests/glance $(ARGS)
 
+.PHONY: test-browser
+test-browser: $(VENV_DEV)  ## the page for people in a real Chromium: installs it, 300 MB
+	@scripts/glance-env.sh chromium
+	@$(COMPILE)
+	$(PYTEST) -m browser tests/serve $(ARGS)
+
 .PHONY: sdk-test
 sdk-test: $(VENV_DEV)  ## the plugin contract's tests, on every Python from 3.9 on that is found here
 	@scripts/sdk-test.sh $(ARGS)

@@ -9,6 +9,7 @@
 #   scripts/glance-env.sh postgresql    no environment: the system's package, if PostgreSQL's server is not there
 #   scripts/glance-env.sh mariadb       the same for MariaDB's server
 #   scripts/glance-env.sh golang        the same for the compiler of a client that is written in Go
+#   scripts/glance-env.sh chromium      the same for a browser
 #
 # An environment whose requirements file has not changed since is left as it is. All are of one Python: PYTHON, or the
 # one that .venv is of. uwsgi and mod_wsgi are built from source, once, with gcc. What the system lacks is installed with apt-get
@@ -19,7 +20,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'glance-env: %s\n' "$*"; }
 stop() { printf 'glance-env: %s\n' "$*" >&2; exit 1; }
 
-[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb..."
+[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb|golang|chromium..."
 folder=${DOUANE_GLANCE_ENVS:-.glance}
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3)
@@ -44,6 +45,7 @@ has_apxs() { command -v apxs apxs2 >/dev/null; }
 has_postgresql() { [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ] || command -v postgres >/dev/null; }
 
 has_go() { command -v go >/dev/null; }
+has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 has_mariadb() { command -v mariadbd || [ -x /usr/sbin/mariadbd ]; } >/dev/null
 
 # ---- the installer ----------------------------------------------------------------------------------------------
@@ -121,6 +123,10 @@ for name in "$@"; do
         postgresql) need postgresql has_postgresql ;;
         mariadb) need mariadb-server has_mariadb ;;
         golang) need golang-go has_go ;;
-        *) stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb, golang." ;;
+        chromium) need chromium has_chromium ;;
+        *)
+            stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb, golang," \
+                "chromium."
+            ;;
     esac
 done

@@ -1,13 +1,13 @@
 """Read import tasks: one, those of an image, and pages of all."""
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 
 from douane.errors import BadValue
 
 from . import rows, values
 from .database import Database
 from .records import Task, TaskStatus, task_of
-from .schema import UNFINISHED, tasks
+from .schema import UNFINISHED, images, tasks
 
 _SHOWN = or_(tasks.c.requested, tasks.c.outcome.is_not(None))
 _STATUSES = {
@@ -16,6 +16,10 @@ _STATUSES = {
     "success": tasks.c.outcome == "accepted",
     "failure": and_(tasks.c.outcome.is_not(None), tasks.c.outcome != "accepted"),
 }
+
+
+SEARCHED = 10_000
+"""Tasks in which a search looks for text: no index helps it."""
 
 
 class TaskList:
@@ -52,6 +56,9 @@ class TaskList:
         method: str | None = None,
         owner: str | None = None,
         image_id: str | None = None,
+        outcome: str | None = None,
+        code: str | None = None,
+        search: str | None = None,
         descending: bool = True,
         limit: int | None = 25,
         marker: str | None = None,
@@ -60,12 +67,21 @@ class TaskList:
         """A page of the tasks of all images in the order of their creation, by default the newest first; without their
         plans and reports. `marker` is the id of the last task of the page before.
 
+        `search` is text in the name of the image, or in the message, or the beginning of the id of the task, its image
+        or its request. It is looked for in the :data:`SEARCHED` tasks after the marker, in the order of the page.
+
         Raises BadValue: for an unknown status, or a marker that is no task.
         """
         where = [_SHOWN] if requested_only else []
         if status is not None:
             where.append(_STATUSES[values.one_of("the status", status, _STATUSES)])
-        for column, value in ((tasks.c.method, method), (tasks.c.owner, owner), (tasks.c.image_id, image_id)):
+        for column, value in (
+            (tasks.c.method, method),
+            (tasks.c.owner, owner),
+            (tasks.c.image_id, image_id),
+            (tasks.c.outcome, outcome),
+            (tasks.c.code, code),
+        ):
             if value is not None:
                 where.append(column == values.text(f"the filter {column.name}", value))
         values.optional_number("the limit", limit)
@@ -82,4 +98,13 @@ class TaskList:
                 where.append(or_(beyond[0], and_(time == row.created_at, beyond[1])))
             order = [column.desc() if descending else column.asc() for column in (tasks.c.created_at, tasks.c.id)]
             query = select(*columns).where(*where).order_by(*order).limit(limit)
+            if search is not None:
+                scope = select(tasks.c.id).where(*where).order_by(*order).limit(SEARCHED).subquery()
+                query = query.where(tasks.c.id.in_(select(scope.c.id)), _holds(values.text("the search", search)))
             return [task_of({**row._asdict(), "plan": None, "report": None}) for row in connection.execute(query)]
+
+
+def _holds(text: str) -> ColumnElement[bool]:
+    named = exists().where(images.c.id == tasks.c.image_id, images.c.name.icontains(text, autoescape=True))
+    begins = (column.startswith(text, autoescape=True) for column in (tasks.c.id, tasks.c.image_id, tasks.c.request_id))
+    return or_(named, tasks.c.message.icontains(text, autoescape=True), *begins)

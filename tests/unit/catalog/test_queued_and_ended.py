@@ -178,6 +178,28 @@ def test_records_of_ended_tasks_are_removed_after_their_time(catalog: Catalog) -
     assert {task.id for task in catalog.all_tasks()} == {tasks[never], running.id}
 
 
+def test_tasks_are_searched_by_outcome_code_and_text(catalog: Catalog) -> None:
+    def ended(name: str | None, code: str, message: str) -> str:
+        image = catalog.create_image(name=name)
+        request = ImportRequest(request_id=f"req-{code}")
+        task = catalog.begin_import(image.id, method="x", plan=PLAN, on_failure="requeue", request=request)
+        catalog.fail(task, outcome="refused" if code == "bad" else "undecided", code=code, message=message)
+        return task.id
+
+    bad, slow = ended("Über 100%_a", "bad", "a backing file"), ended(None, "slow", "too SLOW")
+
+    def search(**filters: str) -> list[str]:
+        return [task.id for task in catalog.all_tasks(**filters)]  # type: ignore[arg-type]
+
+    assert search(outcome="refused") == search(code="bad") == [bad]
+    assert search(outcome="refused", code="slow") == []
+    for text in ("100%_", "BACKING", "backing file", "req-bad", bad[:10], catalog.task(bad).image_id):
+        assert search(search=text) == [bad], text
+    assert search(search="slow") == [slow]
+    assert search(search="_") == [bad]
+    assert search(search="100%x") == search(search="eq-bad") == search(search="%a") == []
+
+
 def test_all_tasks_are_listed_in_pages(catalog: Catalog) -> None:
     request = ImportRequest(owner="p")
     ids = [

@@ -14,6 +14,7 @@ from .members import Member, Members
 from .schemas import MetadefSchemas, Schemas
 from .tags import Tag
 from .tasks import ImageTasks, Task, Tasks
+from .ui import ImportList, ImportPage, Live, Login, Logout, StaticFile
 from .uploads import Stage
 from .versions import VersionChoices, Versions
 
@@ -41,5 +42,11 @@ ROUTES = (
     Route("/v2/info/stores/detail", StoresDetail, "the stores, for administrators"),
     Route("/v2/info/usage", Usage, "quotas, and what the project uses"),
     Route("/v2/stores/{store_id}/{image_id}", Copy, "remove a copy from a store"),
+    Route("/ui", ImportList, "the page for people: the list of imports"),
+    Route("/ui/imports/{task_id}", ImportPage, "the page of one import"),
+    Route("/ui/live", Live, "the progress of imports, for the script of the page"),
+    Route("/ui/login", Login, "the form that takes a token"),
+    Route("/ui/logout", Logout, "the end of a session"),
+    Route("/ui/static/{name}", StaticFile, "the style sheet, the script and the icon of the page"),
 )
 """Path template, resource and summary: the OpenAPI document is generated from it, too."""

@@ -38,7 +38,8 @@ class UnknownPath:
 
     async def answer(self, req: Request, resp: Response | None, **_: Any) -> None:
         """Answer 300 or 404."""
-        if (req.path.startswith("/v2/") and req.path != "/v2/") or req.method != "GET":
+        is_known = req.path.startswith(("/v2/", "/ui/")) and req.path != "/v2/"
+        if is_known or req.method != "GET":
             raise not_found("There is no such path.")
         assert resp is not None, "only a WebSocket has no answer"
         answer(resp, versions_document(_base(req, self._service.options)), 300)

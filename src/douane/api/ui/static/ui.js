@@ -1,0 +1,56 @@
+"use strict";
+// Live progress: asks every two seconds about the imports on this page that run. When one ends, the page is loaded again,
+// unless somebody is writing in it. Everything can be read without this file.
+const SECONDS = 2;
+
+function show(part, live) {
+  const bar = part.querySelector("[data-bar]");
+  if (bar) {
+    bar.hidden = live.percent === null;
+    if (live.percent !== null) bar.value = live.percent;
+  }
+  const put = (selector, text) => {
+    const place = part.querySelector(selector);
+    if (place && place.textContent !== text) place.textContent = text;
+  };
+  put("[data-bytes]", live.progress);
+  put("[data-sentence]", live.sentence);
+  put("[data-slow-name]", live.slow);
+  const slow = part.querySelector("[data-slow]");
+  if (slow) slow.hidden = !live.slow;
+}
+
+async function look() {
+  const parts = new Map([...document.querySelectorAll("[data-live]")].map((part) => [part.dataset.live, part]));
+  if (!parts.size) return;
+  const answer = await fetch("/ui/live?ids=" + [...parts.keys()].slice(0, 100).join(","), { credentials: "same-origin" });
+  if (!answer.ok) throw new Error(String(answer.status));
+  let changed = "";
+  for (const live of (await answer.json()).imports) {
+    const part = parts.get(live.id);
+    if (!part) continue;
+    show(part, live);
+    if (live.state !== part.dataset.state) changed = live.state;
+  }
+  const news = document.querySelector("[data-news]");
+  if (changed && !(document.activeElement instanceof HTMLInputElement)) {
+    window.location.reload();
+  } else if (changed && news) {
+    news.textContent = "An import is " + changed + " now. Load the page again to see all of it.";
+  }
+}
+
+async function watch() {
+  for (;;) {
+    await new Promise((resume) => setTimeout(resume, SECONDS * 1000));
+    if (document.hidden) continue;
+    try {
+      await look();
+    } catch (error) {
+      const news = document.querySelector("[data-news]");
+      if (news) news.textContent = "The progress cannot be read at the moment.";
+    }
+  }
+}
+
+watch();
