@@ -24,7 +24,7 @@ from .service_stores import Stores
 from .settings import ServeSettings
 from .staged_copies import StagedCopies
 from .task_progress import TaskProgress
-from .task_sources import NAME, discard_task_source, open_task_source, staged_source
+from .task_sources import NAME, discard_attempt, discard_task_source, open_task_source, staged_source
 
 log = logging.getLogger("douane")
 
@@ -96,10 +96,15 @@ class Runs:
     # bytes that go through the plan
 
     def _judge(self, task: Task, sent: Callable[[], Source] | None, progress: TaskProgress) -> Done:
-        required = needs_all_stores(task)
-        with StagedCopies(self.store_of, self._store_ids(task), key_of(task), required=required) as copies:
+        served = self._current_plan()
+        with StagedCopies(
+            self.store_of,
+            self._store_ids(task),
+            key_of(task),
+            required=needs_all_stores(task),
+            present=None if served.facts.transforms else self._staged_source(task),
+        ) as copies:
             source = sent() if sent is not None else self._open_source(task, progress)
-            served = self._current_plan()
             report = self._runner.inspect(
                 served,
                 source,
@@ -113,7 +118,7 @@ class Runs:
                 done = self._accept(task, report, served, copies)
             else:
                 done = self._refuse(task, report, served)
-        discard_task_source(task, self.store_of, self._default_store)
+        discard_task_source(task, self._stores)
         return done
 
     def _store_ids(self, task: Task) -> list[str]:
@@ -121,6 +126,10 @@ class Runs:
         if task.requested:
             return list(task.stores)
         return [next((store_id for store_id in task.stores if store_id in self._stores), self._default_store)]
+
+    def _staged_source(self, task: Task) -> tuple[str, str] | None:
+        staged = staged_source(task)
+        return None if staged is None else (staged[1] or self._default_store, staged[0])
 
     def _open_source(self, task: Task, progress: TaskProgress) -> Source:
         return open_task_source(task, self.store_of, self._default_store, self._settings, progress.check)
@@ -131,7 +140,7 @@ class Runs:
             ready = self._catalog.ready_to_publish(task, **results)
             image = finish_import(self._catalog, self.store_of, ready, failed=copies.failed)
             return Done("accepted", image_status=image.status)
-        [store_id] = copies.targets
+        [store_id] = copies.store_ids
         self._catalog.record_staged(
             task, outcome="accepted", store=store_id, plan_digest=served.facts.digest, **results
         )
@@ -163,7 +172,7 @@ class Runs:
             copies.keep()
             ready = self._catalog.ready_to_publish(task, **recorded_results(task))
             image = finish_import(self._catalog, self.store_of, ready, failed=copies.failed)
-        discard_task_source(task, self.store_of, self._default_store)
+        discard_task_source(task, self._stores)
         return Done("accepted", image_status=image.status)
 
     # ends
@@ -183,6 +192,8 @@ class Runs:
             return self._lost(task, error)
         except CatalogError as error:
             return _unrecorded(task, error)
+        discard_attempt(task, self._stores)
+        discard_task_source(task, self._stores)
         return Done(ended, code, message, None if report is None else report.retry_after, image.status)
 
     def _lost(self, task: Task, error: DouaneError) -> Done:

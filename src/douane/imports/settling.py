@@ -12,7 +12,7 @@ from douane.stores import Store
 from .publishing import CLAIMED, finish_import, opened_image
 from .recovery import INTERRUPTED, delete_unused_keys
 from .service_stores import Stores
-from .task_sources import discard_task_source
+from .task_sources import discard_attempt, discard_task_source
 
 log = logging.getLogger("douane")
 
@@ -67,7 +67,7 @@ class Settling:
                     return  # when our lease has ended, it is tried again
             self._discard(task)
             return
-        self._discard_attempt(task)
+        discard_attempt(task, self._stores)
         can_repeat = task.source is not None or task.method == "copy-image"
         if can_repeat and task.attempts < MAX_ATTEMPTS:
             self._catalog.release(task)
@@ -87,17 +87,10 @@ class Settling:
     def _store_of(self, store_id: str) -> Store:
         return self._stores.by_id(store_id).store
 
-    def _discard_attempt(self, task: Task) -> None:
-        """The bytes of the attempt. A worker that is only paused still claims them: a later sweep deletes them."""
-        for each in self._stores:
-            if task.staged_key is not None:
-                with contextlib.suppress(DouaneError):
-                    each.store.discard(task.staged_key)
-
     def _discard(self, task: Task) -> None:
         """All staged bytes of a task that has ended."""
-        self._discard_attempt(task)
-        discard_task_source(task, self._store_of, self._stores.default.id)
+        discard_attempt(task, self._stores)
+        discard_task_source(task, self._stores)
 
     def _delete_copies(self, task: Task) -> None:
         """Copies that a dead worker published, and that the catalog never knew."""

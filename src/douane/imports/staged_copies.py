@@ -19,8 +19,18 @@ class StagedCopies:
     """Staged in every store that works; if all are `required`, none may fail. A context manager that discards them,
     unless `keep` was called."""
 
-    def __init__(self, store_of: StoreOf, store_ids: Sequence[str], key: str, *, required: bool) -> None:
-        """Raises StoreError or BadValue if a store that is required fails, or if all do."""
+    def __init__(
+        self,
+        store_of: StoreOf,
+        store_ids: Sequence[str],
+        key: str,
+        *,
+        required: bool,
+        present: tuple[str, str] | None = None,
+    ) -> None:
+        """`present`: the id of a store, and the key under which it has the very bytes already, which it need not write
+        again. Raises StoreError or BadValue if a store that is required fails, or if all do."""
+        self._present = present
         self.targets: dict[str, Target] = {}
         """By the id of the store."""
         self._staged: dict[str, Staged] = {}
@@ -37,6 +47,8 @@ class StagedCopies:
 
     def _stage(self, store_of: StoreOf, store_id: str, key: str, *, required: bool) -> None:
         try:
+            if self._link(store_of, store_id, key):
+                return
             staged = store_of(store_id).stage(key)
         except (StoreError, BadValue) as error:
             if required:
@@ -46,6 +58,22 @@ class StagedCopies:
             return
         self._staged[store_id] = staged
         self.targets[store_id] = Target(staged, required=required)
+
+    def _link(self, store_of: StoreOf, store_id: str, key: str) -> bool:
+        """True if the store has the bytes under `key`, too, from now on. Where that fails, they are written."""
+        if self._present is None or self._present[0] != store_id:
+            return False
+        try:
+            self._staged[store_id] = store_of(store_id).link_staged(self._present[1], key)
+        except StoreError as error:
+            log.info("the store %s writes bytes again that it has: %s", store_id, error)
+            return False
+        return True
+
+    @property
+    def store_ids(self) -> list[str]:
+        """The stores that have the bytes, or receive them."""
+        return list(self._staged)
 
     @property
     def failed(self) -> dict[str, DouaneError]:
@@ -58,7 +86,7 @@ class StagedCopies:
         them. In stores that failed they are discarded."""
         self._kept = True
         for store_id, staged in self._staged.items():
-            if self.targets[store_id].size is None:
+            if store_id in self.targets and self.targets[store_id].size is None:
                 _discard(staged, store_id)
             staged.close()
 

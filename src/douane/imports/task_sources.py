@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import threading
 from collections.abc import Callable
 
 from douane.catalog import Task
 from douane.engine import FileSource
 from douane.errors import DouaneError, StoreError
+from douane.stores import Store
 from douane.stream.source import Source
 
 from .base import open_import
 from .publishing import StoreOf
+from .service_stores import Stores
 from .settings import ServeSettings
+
+log = logging.getLogger("douane")
 
 NAME = "the image"
 """What messages to a tenant call it."""
@@ -45,13 +49,29 @@ def open_task_source(
     return _open_while_checking(lambda: open_import(task.method, url, settings=settings), check)
 
 
-def discard_task_source(task: Task, store_of: StoreOf, default_store: str) -> None:
-    """Delete the staged bytes that `task` began with, when it has ended. What stays goes with the next sweep."""
+def discard_attempt(task: Task, stores: Stores) -> None:
+    """Delete the bytes that the last attempt of `task` has staged. What is claimed stays: by a worker that is only
+    paused, or by the caller."""
+    if task.staged_key is not None:
+        for each in stores:
+            _discard(each.store, task.staged_key)
+
+
+def discard_task_source(task: Task, stores: Stores) -> None:
+    """Delete the staged bytes that `task` began with, when it has ended or has them under another key."""
     staged = staged_source(task)
     if staged is not None:
         key, store_id = staged
-        with contextlib.suppress(DouaneError):
-            store_of(store_id or default_store).discard(key)
+        store_id = store_id or stores.default.id
+        if store_id in stores:
+            _discard(stores.by_id(store_id).store, key)
+
+
+def _discard(store: Store, key: str) -> None:
+    try:
+        store.discard(key)
+    except StoreError as error:  # what stays goes with the next sweep
+        log.error("staged bytes cannot be deleted: %s", error)
 
 
 def _open_while_checking(make: Callable[[], Source], check: Callable[[], None]) -> Source:

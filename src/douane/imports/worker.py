@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
 from douane.errors import CatalogError, DouaneError
 from douane.plan import own_folders
+from douane.stream.source import Source
 
 from .heartbeat import Heartbeat
 from .inline_messages import Done
@@ -139,19 +141,22 @@ class Worker:
             door.end(Done("cancelled", error.code, str(error)))
             return
         door.begin()
-        door.end(self._runs.run(task, lambda: door.source(NAME, task.total)))
+        door.end(self._run(task, lambda: door.source(NAME, task.total)))
 
     def _take_task(self) -> bool:
         """Run the oldest task that waits; False if none does."""
         with self._heartbeat.working():
             task = self._catalog.claim(self._spec.name)
             if task is not None:
-                self._run_queued(task)
+                self._run(task)
         return task is not None
 
-    def _run_queued(self, task: Task) -> None:
-        done = self._runs.run(task)
+    def _run(self, task: Task, sent: Callable[[], Source] | None = None) -> Done:
+        done = self._runs.run(task, sent)
         log.info("import task %s (%s): %s", task.id, task.method, done.message or done.outcome)
+        if done.outcome == "cancelled":
+            self._sweep_at = 0.0  # whoever ended the task has left its bytes to us
+        return done
 
     def _idle(self) -> None:
         """Look after what dead workers have left, keep plugins ready, and wait for work."""

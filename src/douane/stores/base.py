@@ -65,6 +65,10 @@ class Store(Protocol):
     def open_staged(self, key: str) -> int:
         """A read-only descriptor of staged bytes, claimed or not; the caller closes it. ``not-found``."""
 
+    def link_staged(self, key: str, new_key: str) -> Staged:
+        """The finished bytes under `key`, claimed, under `new_key` as well: nothing is copied. ``not-found``,
+        ``in-use``; a store that cannot do it says ``store-unwritable``, and the bytes are copied."""
+
     def discard(self, key: str) -> bool:
         """Delete abandoned staged bytes; False if they are claimed, or not there."""
 

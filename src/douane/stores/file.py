@@ -23,7 +23,7 @@ from .paths import (
     sync_directory,
     unlink_quietly,
 )
-from .staging_file import StagingFile, try_lock
+from .staging_file import StagingFile, link_staging, try_lock
 
 # O_NONBLOCK: never wait for a FIFO that another program made there.
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -120,6 +120,11 @@ class FileStore:
         path = os.path.join(self._staging, checked_id(key))
         with explained("read the staged image", path):
             return os.open(path, _READ)
+
+    def link_staged(self, key: str, new_key: str) -> StagingFile:
+        """See `Store`: the same file, by link(2), and its lock."""
+        path, new_path = (os.path.join(self._staging, checked_id(each)) for each in (key, new_key))
+        return link_staging(new_key, path, new_path)
 
     def discard(self, key: str) -> bool:
         """Delete a staged file whose owner is dead; False if its owner lives or another process deleted it."""

@@ -100,6 +100,20 @@ class StagingFile:
         self.discard()
 
 
+def link_staging(key: str, path: str, new_path: str) -> StagingFile:
+    """The staged file at `path`, claimed, under a second name; the names are deleted one by one. Raises StoreError."""
+    with explained("stage the image again", path):
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            if not try_lock(fd):
+                raise StoreError(f"the staged image {path} belongs to an import that is running", code="in-use")
+            os.link(path, new_path, follow_symlinks=False)
+        except BaseException:
+            os.close(fd)
+            raise
+    return StagingFile(key, fd, new_path)
+
+
 def try_lock(fd: int, *, shared: bool = False) -> bool:
     """Take the flock of `fd` if no process holds it. `shared` only tests, in parallel with other tests."""
     try:

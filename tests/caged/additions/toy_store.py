@@ -55,6 +55,9 @@ class ToyStore:
     def is_abandoned(self, key: str) -> bool:
         return (self.folder / f"{key}.staged").exists()
 
+    def link_staged(self, key: str, new_key: str) -> ToyStaged:
+        raise StoreError("this store copies", code="store-unwritable")
+
     def discard(self, key: str) -> bool:
         (self.folder / f"{key}.staged").unlink(missing_ok=True)
         return True

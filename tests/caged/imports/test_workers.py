@@ -80,6 +80,26 @@ def test_an_upload_is_imported_or_refused(make_site: MakeSite, data: bytes, way:
     site.nothing_staged()
 
 
+@pytest.mark.parametrize("method", ["upload", "glance-direct"])
+def test_the_bytes_of_a_file_are_stored_without_being_written_again(
+    make_site: MakeSite, tmp_path: Path, method: str
+) -> None:
+    site = make_site(stores=("a", "b"))
+    image = site.new_image()
+    task = site.begin(image, method, ("a", "b") if method == "upload" else ("a",))
+    site.queue(task, IMAGE)
+    kept = (tmp_path / "store-a" / "staging" / str(task.staged_key)).stat().st_ino
+    site.start("worker-1")
+    if method == "glance-direct":
+        until("it is staged", lambda: site.catalog.task(task.id).step == "staged")
+        assert len(site.staged()) == 1
+        site.request_import(image, ("a", "b"))
+    site.until_status(image, "active")
+    assert [site.bytes_in(store, image) for store in "ab"] == [IMAGE] * 2
+    assert (tmp_path / "store-a" / "images" / image.id).stat().st_ino == kept
+    site.nothing_staged()
+
+
 @pytest.mark.parametrize("cut", ["the pipe", "the connection"])
 def test_an_upload_that_its_sender_gives_up_leaves_a_queued_image(make_site: MakeSite, cut: str) -> None:
     site = make_site()
