@@ -138,3 +138,59 @@ def test_finishing_sets_the_size(tmp_path: Path) -> None:
     image_id = put(store, [(0, b"12345678")], 10)
     assert read_all(store, image_id) == b"12345678\0\0"
     assert store.size(image_id) == 10
+
+
+def test_staged_bytes_are_read_while_they_are_claimed_and_afterwards(tmp_path: Path) -> None:
+    store, key = FileStore(tmp_path / "store"), new_id()
+    with store.stage(key) as staged:
+        os.pwrite(staged.fd, b"bytes", 0)
+        with os.fdopen(store.open_staged(key), "rb") as file:
+            assert file.read() == b"bytes"
+    with pytest.raises(StoreError) as caught:
+        store.open_staged(key)
+    assert caught.value.code == "not-found"
+
+
+@pytest.mark.parametrize("first", ["the old name", "the new name"])
+def test_staged_bytes_with_two_names_are_published_once_and_leave_nothing(tmp_path: Path, first: str) -> None:
+    store, key, new_key, image_id = FileStore(tmp_path / "store"), new_id(), new_id(), new_id()
+    staged = store.stage(key)
+    os.pwrite(staged.fd, b"bytes", 0)
+    staged.finish(5)
+    with pytest.raises(StoreError) as caught:
+        store.link_staged(key, new_key)
+    assert caught.value.code == "in-use"
+    staged.close()
+    linked = store.link_staged(key, new_key)
+    assert not store.discard(key)  # claimed under both names
+    linked.close()
+    if first == "the old name":
+        assert store.discard(key)
+    store.publish(store.adopt(new_key, 5), image_id)
+    assert store.discard(key) == (first == "the new name")
+    assert read_all(store, image_id) == b"bytes"
+    assert list(store.staged_keys()) == []
+
+
+def test_a_second_name_that_is_discarded_leaves_the_first(tmp_path: Path) -> None:
+    store, key = FileStore(tmp_path / "store"), new_id()
+    staged = store.stage(key)
+    staged.finish(5)
+    staged.close()
+    store.link_staged(key, new_id()).discard()
+    assert list(store.staged_keys()) == [key]
+
+
+def test_only_the_image_that_was_opened_is_deleted(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    image_id = put(store, [(0, b"old")], 3)
+    old = store.open(image_id)
+    store.delete(image_id)
+    put(store, [(0, b"new")], 3, image_id)
+    store.delete(image_id, only=old)
+    os.close(old)
+    assert read_all(store, image_id) == b"new"
+    new = store.open(image_id)
+    store.delete(image_id, only=new)
+    os.close(new)
+    assert not store.exists(image_id)
