@@ -13,7 +13,9 @@ from douane.errors import DouaneError
 
 from .errors import HttpError, error_body, http_error, method_not_allowed, not_found
 from .front import Front
+from .image_fields import ImageRules
 from .middleware import RequestContext, Sender
+from .openapi import openapi_document
 from .routes import ROUTES
 from .routes.versions import UnknownPath
 from .service import Service
@@ -27,6 +29,8 @@ def make_app(service: Service) -> Front:
     app: App[Request, Response] = App(middleware=middleware)
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = "application/json"
+    # Without the properties of the site: whoever has no token reads it.
+    service.openapi = openapi_document(ROUTES, ImageRules())
     for route in ROUTES:
         app.add_route(route.path, route.resource(service))
     app.add_sink(UnknownPath(service).answer, "/")

@@ -70,6 +70,9 @@ class Service:
         self.rules = self.options.rules
         """The operator's rules for images, with the names of the plan's plugins."""
 
+        self.openapi: Document = {}
+        """The description of the API, which the application sets."""
+
         self.served: ServedPlan | None = None
         self.pool = Pool()
         """For the database and for tokens."""

@@ -11,6 +11,7 @@ from .images import Deactivate, Image, Images, Reactivate
 from .info import ImportInfo, Stores, StoresDetail, Usage
 from .locations import Locations
 from .members import Member, Members
+from .openapi import OpenApi
 from .schemas import MetadefSchemas, Schemas
 from .tags import Tag
 from .tasks import ImageTasks, Task, Tasks
@@ -22,6 +23,7 @@ ROUTES = (
     Route("/", VersionChoices, "the versions of the API, as choices"),
     Route("/versions", Versions, "the versions of the API"),
     Route("/healthcheck", Healthcheck, "whether the service answers"),
+    Route("/openapi.json", OpenApi, "the description of the API for programs"),
     Route("/v2/schemas/{name}", Schemas, "JSON schemas of images, members and tasks"),
     Route("/v2/schemas/metadefs/{name}", MetadefSchemas, "JSON schemas of metadata definitions"),
     Route("/v2/images", Images, "list and create images"),
