@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -50,13 +51,20 @@ class Serve:
     def process_of(self, module: str) -> psutil.Process:
         """The first process that runs this module of Douane, as soon as there is one."""
 
-        def find() -> psutil.Process | None:
-            for process in psutil.Process(self.process.pid).children():
-                if module in process.cmdline():
-                    return process
-            return None
+        return until(f"a process runs {module}", lambda: self._processes_of(module))[0]
 
-        return until(f"a process runs {module}", find)  # type: ignore[return-value]  # until returns what is true
+    def kill(self, module: str) -> None:
+        """Kill all processes that run this module of Douane, without a warning."""
+        for process in self._processes_of(module):
+            process.kill()
+
+    def _processes_of(self, module: str) -> list[psutil.Process]:
+        running = []
+        for process in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+                if module in process.cmdline():
+                    running.append(process)
+        return running
 
     def connect(self) -> socket.socket:
         """A plain connection, for requests that no client would send."""

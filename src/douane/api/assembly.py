@@ -7,7 +7,7 @@ from pathlib import Path
 from douane.catalog import Catalog
 from douane.catalog.query import UploadQuotas
 from douane.engine.served_plan import ServedPlan
-from douane.imports.plan_file import RUN
+from douane.imports.plan_file import NO_IMPORTS, RUN
 from douane.imports.service_stores import open_stores
 from douane.imports.settings import ServeSettings
 
@@ -20,8 +20,11 @@ from .worker_sockets import DOORS, WAKE
 CATALOG = "catalog.sqlite3"
 
 
-def make_service(home: Path, settings: ServeSettings, served: ServedPlan) -> Service:
-    """The service. Raises DouaneError if the catalog or a store cannot be opened."""
+def make_service(home: Path, settings: ServeSettings, served: ServedPlan, name: str = "door") -> Service:
+    """The service; `name` is that of this process, as the holder of tasks.
+
+    Raises DouaneError if the catalog or a store cannot be opened.
+    """
     stores = open_stores(settings)
     run = home / RUN
     quota = settings.quota
@@ -45,7 +48,9 @@ def make_service(home: Path, settings: ServeSettings, served: ServedPlan) -> Ser
             task_expiry=settings.task_expiry,
         ),
         served=served,
-        place=UploadPlace(workers=run / DOORS, wake=run / WAKE, store=stores.default.store),
+        settings=settings,
+        stop_file=run / NO_IMPORTS,
+        place=UploadPlace(holder=name, workers=run / DOORS, wake=run / WAKE, store=stores.default.store),
     )
 
 

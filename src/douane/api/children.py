@@ -79,8 +79,8 @@ class Child:
             self._process.send_signal(number)
 
 
-class WorkerChild(Child):
-    """A worker. Each of its processes has a name of its own, by which its leases are released when it is gone."""
+class NamedChild(Child):
+    """A door or a worker. Each process has a name of its own, by which its leases are released when it is gone."""
 
     def __init__(self, name: str, command: Callable[[str], Command], release: Callable[[str], None]) -> None:
         super().__init__(name, self._named)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -34,6 +35,7 @@ log = logging.getLogger("douane.serve")
 
 HEADER_SECONDS = 15
 """How long the headers of a request may take, and how long an open connection may wait for the next request."""
+CONNECTIONS = 4096
 BUFFER_BYTES = 512 * 1024
 """Of a connection; headers that do not fit are 431."""
 
@@ -46,6 +48,8 @@ class DoorServer(Server):
             application,
             interface=Interfaces.ASGINL,
             websockets=False,
+            # The number of connections: others wait in the socket's queue, small calls with them.
+            backpressure=CONNECTIONS,
             http=HTTPModes.http1,
             log_enabled=False,
             http1_settings=HTTP1Settings(
@@ -56,7 +60,8 @@ class DoorServer(Server):
 
     def _init_shared_socket(self) -> None:
         # Granian's own worker processes get their socket so; its type stub lacks the constructor.
-        self._shd: Any = SocketHolder(self._listener.fileno(), False, BACKLOG)  # type: ignore[call-arg]
+        # It closes the descriptor when it accepts no more.
+        self._shd: Any = SocketHolder(os.dup(self._listener.fileno()), False, BACKLOG)  # type: ignore[call-arg]
         self._ssp = None
 
 
@@ -68,7 +73,7 @@ class Door:
         self._listener = socket.socket(fileno=spec.listen_fd)
         home = Path(spec.home)
         settings = load_settings(spec.config, home)
-        self._service = make_service(home, settings, read_plan_file(home))
+        self._service = make_service(home, settings, read_plan_file(home), spec.name)
         self._server = DoorServer(make_app(self._service), self._listener)
 
     async def serve(self) -> None:
@@ -87,6 +92,7 @@ class Door:
     def _stop(self) -> None:
         asyncio.get_running_loop().remove_reader(self._spec.life_fd)
         self._service.draining.set()
+        self._listener.close()
         self._server.stop()  # type: ignore[no-untyped-call]
 
     def _reload(self) -> None:
@@ -110,11 +116,18 @@ class Door:
 
 def main() -> None:
     """Run a door."""
+    _allow_descriptors()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("douane").setLevel(logging.INFO)
     spec = msgspec.json.decode(sys.argv[1], type=DoorSpec)
     asyncio.run(Door(spec).serve())
+
+
+def _allow_descriptors() -> None:
+    """As many as the system gives: each upload has two or three."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

@@ -27,12 +27,23 @@ class Sender(msgspec.Struct, frozen=True):
     request_id: str
 
 
+def require_imports(service: Service) -> None:
+    """Raise HttpError 503 while the operator has stopped new imports, and if there is no plan."""
+    if service.served is None or service.uploads is None or service.imports_are_stopped():
+        raise HttpError(
+            503,
+            "This service takes no new images at the moment: its operator has stopped imports. Repeat the request "
+            "later.",
+            headers={"Retry-After": "60"},
+        )
+
+
 async def receive_upload(
     service: Service, sender: Sender, image_id: str, method: UploadMethod, upload: Upload, request_body: RequestBody
 ) -> None:
     """Receive the bytes of an image, and have them run. Raises HttpError, and DouaneError, if they are not let in."""
-    if service.uploads is None or service.served is None:
-        raise HttpError(503, "This service takes no uploads at the moment.", headers={"Retry-After": "60"})
+    require_imports(service)
+    assert service.uploads is not None, "it takes images"
     async with service.uploads.admitted(upload.announced):
         image = await service.pool.run(_require_right, service, sender.identity, image_id, upload)
         body = ImageBody(request_body, upload, service.options.max_image_size)

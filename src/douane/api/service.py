@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
 
 import msgspec
@@ -12,6 +13,7 @@ from douane.catalog.query import UploadQuotas
 from douane.engine.served_plan import ServedPlan
 from douane.errors import NotFound
 from douane.imports.service_stores import Stores
+from douane.imports.settings import ServeSettings
 
 from .auth import Authenticator
 from .bounds import NAME
@@ -61,11 +63,15 @@ class Service:
         options: ApiOptions | None = None,
         served: ServedPlan | None = None,
         place: UploadPlace | None = None,
+        settings: ServeSettings | None = None,
+        stop_file: Path | None = None,
     ) -> None:
         """`served` is the plan, `place` says where uploads go; without them, nothing can be uploaded or imported."""
         self.catalog = catalog
         self.stores = stores
         self.authenticator = authenticator
+        self.settings = settings
+        self._stop_file = stop_file
         self.options = options or ApiOptions()
         self.rules = self.options.rules
         """The operator's rules for images, with the names of the plan's plugins."""
@@ -91,6 +97,10 @@ class Service:
         """Serve this plan from now on."""
         self.rules = msgspec.structs.replace(self.options.rules, plugins=frozenset(served.facts.plugins))
         self.served = served
+
+    def imports_are_stopped(self) -> bool:
+        """True while the operator's switch is there: a file, `stop_file`."""
+        return self._stop_file is not None and self._stop_file.exists()
 
     def close(self) -> None:
         """Wait for the calls that run, and close the catalog. Idempotent."""

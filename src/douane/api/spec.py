@@ -8,6 +8,9 @@ import msgspec
 class DoorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How a door serves."""
 
+    name: str
+    """Of this very process: the leases of its tasks bear it."""
+
     home: str
     config: str | None
     listen_fd: int

@@ -25,7 +25,7 @@ from douane.imports.worker_spec import WorkerSpec
 from douane.plan import own_folders
 
 from .assembly import make_service
-from .children import Child, Command, WorkerChild
+from .children import Child, Command, NamedChild
 from .home_lock import HomeLock
 from .listening import listen, url_of
 from .spec import DoorSpec
@@ -94,9 +94,9 @@ class Supervisor:
             self._stack.callback(os.close, fd)
         self._sockets = WorkerSockets(options.home)
         self._stack.callback(self._sockets.close)
-        self._door = Child("the door", self._door_command)
+        self._door = NamedChild("the door", self._door_command, self._release)
         self._workers = [
-            WorkerChild(f"worker {number + 1}", self._worker_command, self._release)
+            NamedChild(f"worker {number + 1}", self._worker_command, self._release)
             for number in range(self._settings.worker_count)
         ]
         self._children: list[Child] = [self._door, *self._workers]
@@ -106,10 +106,11 @@ class Supervisor:
         options = self._options
         return load_settings(options.config, options.home, listen=options.listen, workers=options.workers)
 
-    def _door_command(self) -> Command:
+    def _door_command(self, name: str) -> Command:
         ready_read, ready_write = os.pipe()
         self._selector.register(ready_read, selectors.EVENT_READ, self._ready)
         spec = DoorSpec(
+            name=name,
             home=str(self._options.home),
             config=self._options.config,
             listen_fd=self._listener.fileno(),
@@ -134,11 +135,11 @@ class Supervisor:
         return Command(arguments, (spec.listen_fd, spec.wake_fd, self._life_fd))
 
     def _release(self, name: str) -> None:
-        """The process of this worker is gone: another worker looks after its task at once, and not in 20 seconds."""
+        """This process is gone: a worker looks after its tasks at once, and not in 20 seconds."""
         try:
             self._catalog.release_worker(name)
         except DouaneError as error:
-            log.error("the leases of the worker %s stay until they end: %s", name, error)
+            log.error("the leases of %s stay until they end: %s", name, error)
 
     def _ready(self, fd: int) -> None:
         answers = os.read(fd, 1)
@@ -211,7 +212,9 @@ class Supervisor:
 
     def _end(self) -> None:
         """End the processes: the door first, because its uploads need the workers."""
-        for group in ([self._door], list(self._workers)):
+        # The door closes its own: then new connections are refused, and do not wait in a queue that nobody reads.
+        self._listener.close()
+        for group in ([self._door], self._workers):
             self._end_group(group)
 
     def _end_group(self, group: Sequence[Child]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -41,6 +40,9 @@ Begin = Callable[[str, int | None], Task]
 class UploadPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Where uploads go: the sockets of the workers, and the store of the bytes that are not imported yet."""
 
+    holder: str
+    """The name of this door, as the holder of a task."""
+
     workers: Path
     wake: Path
     store: Store
@@ -54,7 +56,7 @@ class Uploads:
         self._place = place
         self._pool = pool
         self._io = io
-        self._name = f"door-{uuid.uuid4()}"
+        self.name = place.holder
         self._count = 0
         self._heads = 0
         self._held = 0
@@ -90,9 +92,9 @@ class Uploads:
             size = body.received if body.is_complete else None
             worker = await reach_worker(self._place.workers) if is_fast else None
             if worker is None:
-                return await self._spooled(await self._pool.run(begin, self._name, size), body)
+                return await self._spooled(await self._pool.run(begin, self.name, size), body)
             with contextlib.closing(worker):
-                return await self._inline(await self._pool.run(begin, self._name, size), worker, body)
+                return await self._inline(await self._pool.run(begin, self.name, size), worker, body)
         finally:
             await body.close()
 
@@ -130,6 +132,9 @@ class Uploads:
             with self._holding():
                 await spool(body, self._place.store, task.staged_key, self._io)
                 await self._pool.run(self._catalog.release, task, source={"spool": task.staged_key})
+        except Conflict:  # cancelled, or the image was deleted: the task says which
+            await self._io.run(self._place.store.discard, task.staged_key)
+            return await wait_for_verdict(self._catalog, task, self._pool)
         except HttpError as error:
             await self._undo(task, error.code or "truncated", error.message)
             raise
@@ -139,8 +144,12 @@ class Uploads:
         except BaseException:
             await asyncio.shield(self._undo(task, "truncated", "the upload was cut off; upload the image again"))
             raise
-        wake_workers(self._place.wake)
+        self.wake_workers()
         return await wait_for_verdict(self._catalog, task, self._pool)
+
+    def wake_workers(self) -> None:
+        """A task waits."""
+        wake_workers(self._place.wake)
 
     @contextlib.contextmanager
     def _holding(self) -> Iterator[None]:
@@ -156,7 +165,7 @@ class Uploads:
     async def _beat(self) -> None:
         while self._held:
             try:
-                await self._pool.run(self._catalog.hold, self._name)
+                await self._pool.run(self._catalog.hold, self.name)
             except (DouaneError, HttpError) as error:
                 log.error("the leases of uploads cannot be renewed: %s", error)
             await asyncio.sleep(HEARTBEAT_SECONDS)

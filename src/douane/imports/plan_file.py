@@ -15,6 +15,10 @@ from douane.errors import PlanError
 
 NAME = "plan.json"
 RUN = "run"
+"""The folder in the home with what belongs to the running service."""
+
+NO_IMPORTS = "no-imports"
+"""While this file is in the folder, the service takes no new images (`douane drain`)."""
 
 
 def write_plan_file(home: Path, served: ServedPlan) -> None:

@@ -8,6 +8,7 @@ from .copies import Copy
 from .health import Healthcheck
 from .image_file import ImageFile
 from .images import Deactivate, Image, Images, Reactivate
+from .imports import CancelImport, Import
 from .info import ImportInfo, Stores, StoresDetail, Usage
 from .locations import Locations
 from .members import Member, Members
@@ -30,6 +31,8 @@ ROUTES = (
     Route("/v2/images/{image_id}", Image, "read, change and delete an image"),
     Route("/v2/images/{image_id}/actions/deactivate", Deactivate, "prevent downloads of an image"),
     Route("/v2/images/{image_id}/actions/reactivate", Reactivate, "allow downloads of an image again"),
+    Route("/v2/images/{image_id}/actions/cancel_import", CancelImport, "cancel the import of an image"),
+    Route("/v2/images/{image_id}/import", Import, "import staged bytes, a URL, or an image into further stores"),
     Route("/v2/images/{image_id}/file", ImageFile, "the bytes of an image"),
     Route("/v2/images/{image_id}/stage", Stage, "bring bytes before their import is requested"),
     Route("/v2/images/{image_id}/tags/{tag}", Tag, "add and remove a tag"),
