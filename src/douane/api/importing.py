@@ -61,7 +61,7 @@ def begin_import(
     if task.step == "publishing":
         _finish(service, task, store_of)
     elif task.outcome is not None:
-        discard_task_source(task, store_of, service.stores.default.id)
+        discard_task_source(task, service.stores)
     return task
 
 
@@ -77,7 +77,7 @@ def cancel_import(service: Service, identity: Identity, image_id: str) -> None:
         raise conflict(f"No import of image {image.id} is running.")
     who = "an administrator" if identity.is_admin else "its owner"
     task = service.catalog.cancel(running.id, message=f"the import was cancelled by {who}")
-    discard_task_source(task, _store_of(service), service.stores.default.id)
+    discard_task_source(task, service.stores)
 
 
 def _finish(service: Service, task: Task, store_of: Callable[[str], Store]) -> None:

@@ -92,6 +92,8 @@ class Uploads:
             size = body.received if body.is_complete else None
             worker = await reach_worker(self._place.workers) if is_fast else None
             if worker is None:
+                reason = "no worker is free" if is_fast else "its client is slow"
+                log.info("an upload is kept in a file until it is whole: %s", reason)
                 return await self._spooled(await self._pool.run(begin, self.name, size), body)
             with contextlib.closing(worker):
                 return await self._inline(await self._pool.run(begin, self.name, size), worker, body)
