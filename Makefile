@@ -69,11 +69,11 @@ test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: in
 	$(GLANCE_PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m glance tests/glance $(ARGS)
 
 .PHONY: test-libraries
-test-libraries: $(VENV_DEV)  ## plugins with the libraries that operators use, in both tiers: installs them, 400 MB, and PostgreSQL
+test-libraries: $(VENV_DEV)  ## plugins with the libraries that operators use, and the catalog in PostgreSQL: installs them, 400 MB, and PostgreSQL
 	@scripts/glance-env.sh postgresql
 	@scripts/libraries-env.sh
 	@$(COMPILE)
-	$(PYTEST) $(PARALLEL) -m libraries tests/libraries $(ARGS)
+	$(PYTEST) $(PARALLEL) -m libraries tests/libraries tests/unit/catalog $(ARGS)
 
 .PHONY: test-tempest
 test-tempest: $(VENV_DEV)  ## OpenStack's own tests of the image service, with Douane in it and without: the same results

@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import TracebackType
 
+from .contention import retried
 from .database import Database
 from .edits import Edits
 from .endings import Endings
@@ -17,10 +18,11 @@ from .uploads import Uploads
 from .usage import ProjectUsage
 
 
+@retried
 class Catalog(
     Images, Find, Edits, Members, ImportTasks, Uploads, QueuedImports, Leases, Endings, TaskList, ProjectUsage
 ):
-    """The catalog in one SQLite file, made or migrated when it is opened.
+    """The catalog in a SQLite file or a PostgreSQL database, made or migrated when it is opened.
 
     Safe for threads and for several processes at once; open another after fork(2). Every failure is a CatalogError:
     NotFound and Conflict for requests that do not fit the state. See :mod:`douane.catalog.states`.

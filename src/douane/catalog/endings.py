@@ -11,7 +11,7 @@ from .begin import NO_LEASE
 from .clock import database_time
 from .database import Database
 from .records import Task, task_of, time_text
-from .schema import UNFINISHED, tasks
+from .schema import UNFINISHED, images, tasks
 
 REMOVED_AT_ONCE = 1000
 
@@ -70,11 +70,15 @@ class Endings:
 
 
 def _running(connection: Connection, image_or_task_id: str) -> Task:
-    row = connection.execute(select(tasks).where(tasks.c.id == image_or_task_id)).first()
-    if row is None:
-        rows.image(connection, image_or_task_id)
-        return begin.current_task(connection, image_or_task_id)
-    task = task_of(row._asdict())
+    """The task that runs, which cannot end or change its worker before the transaction ends."""
+    named = select(tasks.c.image_id).where(tasks.c.id == image_or_task_id)
+    image_id = connection.execute(named).scalar() or image_or_task_id
+    # The row of the image is held: every end and every change of the worker changes it first.
+    connection.execute(select(images.c.id).where(images.c.id == image_id).with_for_update())
+    if image_id == image_or_task_id:
+        rows.image(connection, image_id)
+        return begin.current_task(connection, image_id)
+    task = rows.task(connection, image_or_task_id)
     if task.outcome is not None:
         raise Conflict(
             f"the import task {task.id} has ended ({task.outcome})", actual=task.outcome, expected="a running task"

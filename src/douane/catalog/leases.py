@@ -4,6 +4,7 @@ A worker owns a task while its lease lasts and the token that it was given is th
 its token, so a worker that lost its task changes nothing, however late it comes.
 """
 
+import contextlib
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from .records import Task, task_of
 from .schema import UNFINISHED, images, tasks
 from .states import Owner
 
-_CANDIDATES = 16
+_ATTEMPTS = 16
 """Waiting tasks that a worker tries before it gives way to the workers that took them."""
 
 
@@ -39,11 +40,12 @@ class Leases:
         if methods is not None:
             waiting.append(tasks.c.method.in_(list(methods)))
         with self._database.write() as connection:
-            for task in _oldest(connection, waiting):
-                try:
+            for _ in range(_ATTEMPTS):
+                task = _oldest(connection, waiting)
+                if task is None:
+                    break
+                with contextlib.suppress(Conflict):  # another worker, or its end, was faster
                     return _receive(connection, task, worker, at_step="waiting")
-                except Conflict:  # another worker was faster
-                    continue
         return None
 
     def take(self, task_id: str, token: int, worker: str) -> Task:
@@ -142,11 +144,12 @@ class Leases:
             return connection.execute(statement).rowcount
 
 
-def _oldest(connection: Connection, waiting: list[ColumnElement[bool]]) -> list[Task]:
+def _oldest(connection: Connection, waiting: list[ColumnElement[bool]]) -> Task | None:
     oldest = select(tasks).join(images, images.c.task_id == tasks.c.id).where(*waiting)
+    oldest = oldest.order_by(tasks.c.created_at, tasks.c.id).limit(1)
     # PostgreSQL: an image that another worker is just taking is passed over. SQLite has one writer at a time.
-    oldest = oldest.order_by(tasks.c.created_at, tasks.c.id).with_for_update(skip_locked=True, of=images)
-    return [task_of(row._asdict()) for row in connection.execute(oldest.limit(_CANDIDATES))]
+    row = connection.execute(oldest.with_for_update(skip_locked=True, of=images)).first()
+    return None if row is None else task_of(row._asdict())
 
 
 def _receive(connection: Connection, task: Task, worker: str, at_step: str) -> Task:

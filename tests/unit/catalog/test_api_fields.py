@@ -1,18 +1,10 @@
 """The fields of images and tasks that the Image API shows."""
 
-from pathlib import Path
-
 import pytest
 
 from douane.catalog import Catalog, ImportRequest
 from douane.errors import CatalogError
 from support.catalog import PLAN, begin, make_ready
-
-
-@pytest.fixture
-def catalog(tmp_path: Path):
-    with Catalog(tmp_path / "catalog.sqlite") as opened:
-        yield opened
 
 
 def test_an_image_of_the_api_is_shared_and_one_of_the_command_line_is_private(catalog: Catalog) -> None:

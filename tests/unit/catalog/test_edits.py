@@ -13,12 +13,6 @@ from douane.errors import CatalogError, Conflict, NotFound, OverQuota, Protected
 from support.catalog import begin, make_ready
 
 
-@pytest.fixture
-def catalog(tmp_path: Path):
-    with Catalog(tmp_path / "catalog.sqlite") as opened:
-        yield opened
-
-
 def test_each_base_field_can_be_edited(catalog: Catalog) -> None:
     image = catalog.create_image(name="x", owner="me")
     edited = catalog.edit(

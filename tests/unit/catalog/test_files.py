@@ -3,8 +3,10 @@
 import os
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
 
@@ -188,12 +190,42 @@ def test_paths_that_cannot_hold_a_catalog_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://u:secret@h/d", "sqlite://", "sqlite:///:memory:", "://", "mysql+x://h/d"]
+    "url",
+    [
+        "mysql://u:secret@h/d",
+        "mysql+x://h/d",
+        "postgresql://u:secret@h:port/d",
+        "://u:secret@h",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "://",
+    ],
 )
 def test_other_databases_are_refused_without_showing_the_password(url: str) -> None:
     error = refused(url)
     assert error.code == "bad-value"
-    assert "secret" not in str(error)
+    assert "secret" not in shown(error)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:secret@127.0.0.1:1/d", "postgresql://127.0.0.1:1/d?user=u&password=secret"]
+)
+def test_a_server_that_cannot_be_reached_is_named_without_the_password(url: str) -> None:
+    error = refused(url)
+    assert error.code == "catalog-io"
+    assert str(error).startswith("the catalog d on 127.0.0.1 failed (")
+    assert "secret" not in shown(error)
+
+
+def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    error = refused("postgresql://u:secret@h/d")
+    assert "pip install 'douane[postgresql]'" in str(error)
+
+
+def shown(error: BaseException) -> str:
+    """All that a traceback shows."""
+    return "".join(traceback.format_exception(error))
 
 
 def test_a_url_names_the_same_file_as_a_path(tmp_path: Path) -> None:
@@ -250,3 +282,13 @@ def make_example(path: Path) -> None:
         catalog.add_tag(ids["in"], "kept")
         catalog.add_member(ids["waiting"], "you")
         catalog.delete(ids["gone"])
+
+
+def test_only_the_owner_can_read_the_catalog(tmp_path: Path) -> None:
+    with Catalog(tmp_path / "home" / "catalog.sqlite") as catalog:
+        catalog.create_image(name="x")
+        files = list((tmp_path / "home").iterdir())
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in files}
+    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
+    assert {file.name for file in files} >= {"catalog.sqlite", "catalog.sqlite-wal"}
+    assert modes == {0o600}

@@ -36,8 +36,8 @@ class Records:
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Records]:
-    with Catalog(tmp_path_factory.mktemp("catalog") / "catalog.sqlite") as catalog:
+def records(long_database: str) -> Iterator[Records]:
+    with Catalog(long_database) as catalog:
         fill(catalog, 240)
         yield Records(catalog)
 

@@ -2,10 +2,8 @@
 
 import json
 import re
-import stat
 import uuid
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,12 +11,6 @@ import pytest
 from douane.catalog import Catalog
 from douane.errors import CatalogError, Conflict, NotFound
 from support.catalog import begin, edit, make_ready
-
-
-@pytest.fixture
-def catalog(tmp_path: Path):
-    with Catalog(tmp_path / "home" / "catalog.sqlite") as opened:
-        yield opened
 
 
 def test_a_new_image_is_queued_with_the_declared_facts(catalog: Catalog) -> None:
@@ -285,11 +277,3 @@ def test_unknown_ids_are_not_found(catalog: Catalog) -> None:
     with pytest.raises(NotFound, match=missing):
         begin(catalog, missing)
     assert catalog.unfinished() == []
-
-
-def test_only_the_owner_can_read_the_catalog(tmp_path: Path, catalog: Catalog) -> None:
-    catalog.create_image(name="x")
-    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
-    files = list((tmp_path / "home").iterdir())
-    assert {file.name for file in files} >= {"catalog.sqlite", "catalog.sqlite-wal"}
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}

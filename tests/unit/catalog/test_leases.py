@@ -1,22 +1,18 @@
 """Leases: one worker a task, whose death is seen, and whose late steps change nothing."""
 
-import sqlite3
+import re
 import uuid
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 
 from douane.catalog import Catalog, ImportRequest, Task
+from douane.catalog.clock import database_time
 from douane.errors import BadValue, Conflict, NotFound
 from support.catalog import PLAN, begin, make_ready, record_staged
 
 URL = {"url": "https://images.example/x.qcow2"}
-
-
-@pytest.fixture
-def catalog(tmp_path: Path):
-    with Catalog(tmp_path / "catalog.sqlite") as opened:
-        yield opened
 
 
 def download(catalog: Catalog, method: str = "web-download") -> Task:
@@ -49,14 +45,19 @@ def test_a_worker_claims_only_the_methods_it_names(catalog: Catalog) -> None:
     assert catalog.claim("a", methods=["copy-image", "web-download"]) is not None
 
 
-def test_a_lease_lasts_twenty_seconds_on_the_clock_of_the_database(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_lease_lasts_twenty_seconds_on_the_clock_of_the_database(catalog: Catalog) -> None:
     download(catalog)
+    with catalog._database.read() as connection:
+        earliest = connection.execute(select(database_time(20))).scalar_one()
     task = catalog.claim("a")
+    with catalog._database.read() as connection:
+        latest = connection.execute(select(database_time(20))).scalar_one()
     assert task is not None
-    with sqlite3.connect(tmp_path / "catalog.sqlite") as connection:
-        query = "SELECT (julianday(lease_until) - julianday('now')) * 86400 FROM tasks"
-        ((remaining,),) = connection.execute(query)
-    assert 0 < remaining <= 20.002
+    assert task.lease_until is not None
+    assert earliest <= task.lease_until <= latest
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", latest)
+    seconds = datetime.fromisoformat(latest) - datetime.now(UTC)
+    assert 15 < seconds.total_seconds() <= 21, "the database of this machine has this machine's clock"
     assert catalog.dead_tasks() == []
 
 

@@ -1,19 +1,11 @@
 """Members of a shared image, and the copies of an image in stores."""
 
-from pathlib import Path
-
 import pytest
 
 from douane.catalog import Catalog
 from douane.catalog.query import Quotas, SetField
 from douane.errors import CatalogError, Conflict, NotFound, OverQuota
 from support.catalog import begin, make_ready
-
-
-@pytest.fixture
-def catalog(tmp_path: Path):
-    with Catalog(tmp_path / "catalog.sqlite") as opened:
-        yield opened
 
 
 def active(catalog: Catalog) -> str:

@@ -1,21 +1,15 @@
 """Imports that wait, copies, cancellation, expiry, and the list of tasks."""
 
-import sqlite3
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from douane.catalog import Catalog, ImportRequest, Task
+from douane.catalog.schema import tasks
 from douane.errors import CatalogError, Conflict, NotFound
 from support.catalog import PLAN, begin, make_ready, record_staged
-
-
-@pytest.fixture
-def catalog(tmp_path: Path):
-    with Catalog(tmp_path / "catalog.sqlite") as opened:
-        yield opened
 
 
 def active(catalog: Catalog) -> str:
@@ -137,11 +131,11 @@ def test_staged_data_and_copies_can_be_cancelled_but_not_an_accepted_import(cata
         catalog.cancel(str(uuid.uuid4()), message="no")
 
 
-def test_staged_data_expires_unless_its_import_is_requested(catalog: Catalog, tmp_path: Path) -> None:
+def test_staged_data_expires_unless_its_import_is_requested(catalog: Catalog) -> None:
     old, requested, fresh = staged(catalog), staged(catalog), staged(catalog)
-    with sqlite3.connect(tmp_path / "catalog.sqlite") as connection:
-        query = "UPDATE tasks SET updated_at = '2026-01-01T00:00:00.000000Z' WHERE id <> ?"
-        connection.execute(query, (fresh.id,))
+    with catalog._database.write() as connection:
+        aged = update(tasks).where(tasks.c.id != fresh.id)
+        connection.execute(aged.values(updated_at="2026-01-01T00:00:00.000000Z"))
     assert {task.id for task in catalog.expired_staged(3600)} == {old.id, requested.id}
     expired = {task.id: task for task in catalog.expired_staged(3600)}
     catalog.request_import(requested.image_id, request=ImportRequest(), plan=PLAN, worker="door")
@@ -163,7 +157,7 @@ def test_records_of_ended_tasks_are_removed_after_their_time(catalog: Catalog) -
         return task.id
 
     past, future, never = "2026-01-01T00:00:00Z", "2999-01-01T00:00:00Z", None
-    tasks = {expires_at: ended(expires_at) for expires_at in (past, future, never)}
+    ids = {expires_at: ended(expires_at) for expires_at in (past, future, never)}
     running = catalog.begin_import(
         catalog.create_image(name="x").id,
         method="x",
@@ -173,9 +167,9 @@ def test_records_of_ended_tasks_are_removed_after_their_time(catalog: Catalog) -
     )
     assert catalog.remove_ended() == 1
     with pytest.raises(NotFound):
-        catalog.task(tasks[past])
+        catalog.task(ids[past])
     assert catalog.remove_ended(datetime(2999, 1, 2, tzinfo=UTC)) == 1
-    assert {task.id for task in catalog.all_tasks()} == {tasks[never], running.id}
+    assert {task.id for task in catalog.all_tasks()} == {ids[never], running.id}
 
 
 def test_tasks_are_searched_by_outcome_code_and_text(catalog: Catalog) -> None:

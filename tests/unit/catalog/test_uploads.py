@@ -1,7 +1,5 @@
 """Uploads: bytes are staged, judged, and imported when that is requested."""
 
-from pathlib import Path
-
 import pytest
 
 from douane.catalog import Catalog, ImportRequest, Task, UploadQuotas
@@ -11,12 +9,6 @@ from support.catalog import PLAN, make_ready
 from support.catalog import record_staged as stage
 
 REQUEST = ImportRequest(owner="p", user_id="u", request_id="req-1", import_req={"method": {}}, stores=("file",))
-
-
-@pytest.fixture
-def catalog(tmp_path: Path):
-    with Catalog(tmp_path / "catalog.sqlite") as opened:
-        yield opened
 
 
 def upload(catalog: Catalog, method: str = "glance-direct", **arguments: object) -> Task:

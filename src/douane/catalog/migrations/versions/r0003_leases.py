@@ -84,6 +84,16 @@ def upgrade() -> None:
         "tasks_unfinished", "tasks", ["created_at", "id"], sqlite_where=UNFINISHED, postgresql_where=UNFINISHED
     )
     _cover()
+    if op.get_bind().dialect.name == "postgresql":
+        _compare_bytes()
+
+
+def _compare_bytes() -> None:
+    """Sort text as SQLite does, whatever the language of the database: pages and times depend on it."""
+    for table in ("images", "properties", "tags", "members", "stores", "tasks"):
+        for column in sa.inspect(op.get_bind()).get_columns(table):
+            if isinstance(column["type"], sa.String):
+                op.execute(f'ALTER TABLE {table} ALTER COLUMN {column["name"]} TYPE {column["type"]} COLLATE "C"')
 
 
 def _cover() -> None:

@@ -1,0 +1,97 @@
+"""PostgreSQL, for several machines, by psycopg 3.
+
+Writing transactions are at READ COMMITTED: every step is an UPDATE with its conditions, which are evaluated again
+after a wait for another transaction. Nothing needs a session: no advisory lock outlives its transaction, and no
+statement is prepared, so PgBouncer may pool the connections.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from douane.errors import CatalogError
+
+LOCK_SECONDS = 30
+"""How long a statement waits for the transaction of another process; all transactions are short."""
+
+_MIGRATION = 0x646F75616E65  # any number that is Douane's: "douane"
+_POOL = 2
+_POOL_OVERFLOW = 8
+
+
+class PostgreSQL:
+    """A database of a server, as :class:`~douane.catalog.database.Database` uses it."""
+
+    retries = True
+    exists = True
+
+    def __init__(self, url: URL) -> None:
+        try:
+            import psycopg  # noqa: F401 -- only to say what to install
+        except ImportError as error:
+            raise CatalogError(
+                "the catalog in PostgreSQL needs psycopg; install it with: pip install 'douane[postgresql]'",
+                code="catalog-unwritable",
+            ) from error
+        where = url.host or url.query.get("host") or "this machine"
+        self.name = f"{url.database or ''} on {where if isinstance(where, str) else ','.join(where)}"
+        self.engine = _engine(url)
+
+    def prepare(self, check: Callable[[], None]) -> None:
+        """The operator makes the database; only look into it."""
+        check()
+
+    def begin_migration(self, connection: Connection) -> None:
+        """Let no other process migrate at once."""
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
+
+    def prepared(self) -> None:
+        """The server makes its data durable."""
+
+    def tables(self, connection: Connection) -> set[str]:
+        """The names of all tables in the schema that is used."""
+        rows = connection.exec_driver_sql("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+        return {row[0] for row in rows}
+
+    def explain(self, error: BaseException | None) -> CatalogError:
+        """The CatalogError for an error of the driver or of the system."""
+        # Without the server's detail and context, which quote the values of rows.
+        words = str(getattr(getattr(error, "diag", None), "message_primary", None) or error).strip()
+        state = getattr(error, "sqlstate", None) or ""
+        code, advice = _reason(state)
+        return CatalogError(f"the catalog {self.name} failed ({words}); {advice}", code=code)
+
+
+def _reason(state: str) -> tuple[str, str]:
+    """The code and the advice for an SQLSTATE (PostgreSQL's documentation, appendix A)."""
+    if state in ("40001", "40P01", "55P03"):
+        return "catalog-busy", "other transactions held it for long; try again"
+    if state.startswith("53"):
+        if state == "53100":
+            return "catalog-full", "make room on the server's disk, then try again"
+        return "catalog-busy", "the server has no resources left; try again, or allow more connections"
+    if state.startswith("XX"):
+        return "catalog-damaged", "look at the server's log; the database may have to be restored from a backup"
+    if state in ("25006", "42501", "3D000") or state.startswith("28"):
+        return "catalog-unwritable", "give its user the right to connect, to make tables and to write"
+    return "catalog-io", "see that the server runs and can be reached, and look at its log"
+
+
+def _engine(url: URL) -> Engine:
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        isolation_level="READ COMMITTED",
+        pool_size=_POOL,
+        max_overflow=_POOL_OVERFLOW,
+        pool_pre_ping=True,  # the server may have been restarted
+        hide_parameters=True,
+        connect_args={"connect_timeout": 10, "application_name": "douane", "prepare_threshold": None},
+    )
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    if connection.get_execution_options().get("douane_read_only", False):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
