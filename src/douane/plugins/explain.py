@@ -7,7 +7,7 @@ import json
 from douane_plugin import Incomplete, Reject
 
 from ._image_format import ImageFormat
-from .format import Format, properties
+from .format import Format, clean, properties
 from .formats.examination import Examination
 from .formats.registry import FORMATS
 
@@ -81,19 +81,19 @@ def _matches(examination: Examination | InnerExamination, worth: dict[str, str],
                 "format": match.name,
                 "disk_format": match.disk_format,
                 "kind": match.kind,
-                "variant": _text(match.variant[:200]),
+                "variant": clean(match.variant[:200]),
                 "at": match.at,
                 "virtual_size": match.virtual_size,
                 "fields": [
-                    {"name": _text(field.name), "value": _value(field.value), "offset": field.offset}
+                    {"name": clean(field.name), "value": _value(field.value), "offset": field.offset}
                     for field in match.fields[:count]
                 ],
                 "findings": [
-                    {"code": row.code, "worth": worth[row.code], "detail": _text(row.detail), "offset": row.offset}
+                    {"code": row.code, "worth": worth[row.code], "detail": clean(row.detail), "offset": row.offset}
                     for row in findings[:count]
                 ],
                 "inside": [
-                    {"name": _text(name[:200]), "formats": _matches(inner, worth, count)}
+                    {"name": clean(name[:200]), "formats": _matches(inner, worth, count)}
                     for name, inner in match.inner[:count]
                 ],
                 "left_out": left_out,
@@ -121,10 +121,5 @@ def _matches(examination: Examination | InnerExamination, worth: dict[str, str],
 def _value(value: int | str) -> int | str:
     """The value of a field as a document can hold it: an integer of at most 64 bits, or text."""
     if isinstance(value, str) or not -(1 << 63) <= value < 1 << 64:
-        return _text(str(value))
+        return clean(str(value))
     return value
-
-
-def _text(text: str) -> str:
-    """Text from the image, without NUL and halves of surrogate pairs, which a document cannot hold."""
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()

@@ -33,6 +33,10 @@ MAX_VARIANT = 200
 MAX_SIZE = (1 << 63) - 1
 """The largest size of a file (off_t), and of a property. A larger disk is refused, unless the operator allows it."""
 
+MAX_FINDINGS, MAX_SUBJECT, MAX_DETAIL = 40, 100, 400
+"""Findings in the document, and characters of each: a character takes at most 12 bytes of JSON, and documents may have
+256 KiB."""
+
 STEP_BYTES = 1 << 20
 PROVISIONAL = ("raw", "iso")
 """Formats at the beginning of an image that may still be a VHD of fixed size: any disk with a footer at its end."""
@@ -62,6 +66,9 @@ class Format(Inspector):
     Properties: ``disk_format`` (Glance's name), and where they are known ``virtual_size`` (bytes), ``detected`` (more
     precise than the disk format: ``gpt``, ``gzip``, ``luks2``), ``variant``, ``container_format`` (``bare`` or ``ova``)
     and ``partition_table`` (``gpt`` or ``mbr``).
+
+    Attaches the document ``findings``, if there are any: a list of objects with ``code``, ``worth`` (``refuse``,
+    ``warn`` or ``pass``), ``subject``, ``detail`` and ``offset`` (bytes, or null).
 
     Refuses with ``empty``, ``format-mismatch`` (it differs from the declared format), ``format-not-allowed``,
     ``format-ambiguous`` (two formats in one file; an ISO image with a partition table is normal and passes), and for a
@@ -103,6 +110,15 @@ class Format(Inspector):
     def inspect(self, image: Image) -> dict[str, str | int]:
         """Return the properties. Raises Reject and Incomplete."""
         examination = Examination(FORMATS, image.size)
+        try:
+            self._examine(image, examination)
+            self.judge(image, examination)
+        finally:
+            self._attach_findings(examination)
+        return properties(examination)
+
+    def _examine(self, image: Image, examination: Examination) -> None:
+        """Read the image. Raises Reject as soon as it cannot be accepted any more."""
         judged = 0
         for chunk in image:
             # Judge at the same offsets however the image is cut into chunks: otherwise the first of two findings
@@ -120,8 +136,21 @@ class Format(Inspector):
                 if examination.position == STEP_BYTES:
                     self._compare_early(image, ImageFormat(examination))
         examination.finish()
-        self.judge(image, examination)
-        return properties(examination)
+
+    def _attach_findings(self, examination: Examination) -> None:
+        """Attach the findings with their offsets, which sentences do not have."""
+        rows = [
+            {
+                "code": finding.code,
+                "worth": self.worth[finding.code],
+                "subject": clean(subject[:MAX_SUBJECT]),
+                "detail": clean(finding.detail[:MAX_DETAIL]),
+                "offset": finding.offset,
+            }
+            for finding, subject in _by_rank(examination)[:MAX_FINDINGS]
+        ]
+        if rows:
+            self.attach("findings", rows)
 
     def judge(self, image: Image, examination: Examination) -> None:
         """Judge the whole image. Raises Reject and Incomplete."""
@@ -169,6 +198,11 @@ class Format(Inspector):
             if self.worth[finding.code] == WARN and finding.code not in warned:
                 warned.add(finding.code)
                 self.warn(finding.code, f"{subject}: {sentence(finding)}"[:1000])
+
+
+def clean(text: str) -> str:
+    """Text from the image, without NUL and halves of surrogate pairs, which a document cannot hold."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def _by_rank(examination: Examination) -> list[tuple[Finding, str]]:
