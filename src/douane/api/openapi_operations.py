@@ -211,7 +211,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET": Operation(answers={200: "Locations"}),
         "POST": Operation(answers={202: ""}, bodies={JSON: LOCATION}),
     },
-    "/v2/images/{image_id}/actions/cancel": {"POST": Operation(answers={204: ""})},
+    "/v2/images/{image_id}/actions/cancel_import": {"POST": Operation(answers={204: ""})},
     "/v2/tasks": {"GET": Operation(answers={200: "TaskList"}, query=_TASK_FILTERS)},
     "/v2/tasks/{task_id}": _get("Task"),
     "/v2/info/import": _get("Document"),

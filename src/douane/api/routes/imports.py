@@ -24,7 +24,9 @@ class Import(Resource):
         service = self.service
         identity = identity_of(req)
         header = req.get_header("X-Image-Meta-Store")
-        order = read_import(await read_body(req), service.options.methods, store_header=header)
+        credentials = service.settings is not None and service.settings.web_download.credentials
+        methods = service.options.methods
+        order = read_import(await read_body(req), methods, store_header=header, credentials=credentials)
         image, stores = await service.pool.run(check_import, service, identity, image_id, order)
         require_imports(service)
         size = None
