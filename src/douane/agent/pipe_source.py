@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import array
 import fcntl
 import select
-import termios
 import time
 
 from douane.engine import StreamSource
 from douane.errors import AgentError, SourceError
 from douane.stream.connection import Connection, Hangup
 from douane.stream.ring import Ring, RingStopped
-from douane.stream.source import read_stream
+from douane.stream.source import pending_bytes, read_stream
 
 from .protocol import End
 from .slots import Arrival, Pace, Place, Slots
@@ -23,13 +21,6 @@ _STEP_SECONDS = 0.25
 """How often an image without a slot is looked at; its pipe takes up what comes meanwhile."""
 START_BYTES = 1 << 16
 """So much in the first moment counts as a flow; also the piece in which Glance's server reads an image."""
-
-
-def pending_bytes(fd: int) -> int:
-    """Bytes that a pipe holds now (ioctl_pipe(2), FIONREAD)."""
-    count = array.array("i", [0])
-    fcntl.ioctl(fd, termios.FIONREAD, count)
-    return count[0]
 
 
 def half_capacity(fd: int) -> int:

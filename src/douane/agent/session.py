@@ -19,10 +19,10 @@ from douane.errors import AgentError, ClientGone, DouaneError
 from douane.sandbox import refuse_descriptors
 from douane.stream.connection import Connection, Hangup, close_received, convert
 from douane.stream.sink import FileSink
-from douane.stream.source import Source
+from douane.stream.source import Source, pending_bytes
 
 from .client_image import check_image, check_result
-from .pipe_source import START_BYTES, PipeSource, half_capacity, pending_bytes
+from .pipe_source import START_BYTES, PipeSource, half_capacity
 from .protocol import VERSION, Failed, InspectRequest, PlanRequest, Reported, Request, Started, Waiting
 from .slots import Arrival, Pace, Place, Slots
 from .workers import Job, Workers

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from douane.errors import BadValue, Conflict
 
@@ -47,6 +47,12 @@ class Leases:
                 with contextlib.suppress(Conflict):  # another worker, or its end, was faster
                     return _receive(connection, task, worker, at_step="waiting")
         return None
+
+    def waiting_count(self) -> int:
+        """How many tasks wait for a worker."""
+        waiting = select(func.count()).select_from(tasks).where(UNFINISHED, tasks.c.step == "waiting")
+        with self._database.read() as connection:
+            return int(connection.execute(waiting).scalar_one())
 
     def take(self, task_id: str, token: int, worker: str) -> Task:
         """Become the worker of a task that its holder hands over, with the holder's `token`, as with `claim`.

@@ -65,8 +65,8 @@ def plan(choice: PlanOptions, as_json: bool, schema: bool) -> None:
             click.echo(f"{process.spec.name}: the plugin's own values, which its table does not set: {keys}")
         if process.spec.reuse > 1:
             click.echo(
-                f"{process.spec.name}: in the agent, one process of the plugin serves up to {process.spec.reuse} "
-                "images, so that an image may influence the verdicts on later ones"
+                f"{process.spec.name}: in the agent and in a service, one process of the plugin serves up to "
+                f"{process.spec.reuse} images, so that an image may influence the verdicts on later ones"
             )
         if process.plugin.code.is_exec and process.spec.refuse is None:
             click.echo(

@@ -25,6 +25,7 @@ from .settings import ServeSettings
 from .staged_copies import StagedCopies
 from .task_progress import TaskProgress
 from .task_sources import NAME, discard_attempt, discard_task_source, open_task_source, staged_source
+from .worker_side import SentUpload
 
 log = logging.getLogger("douane")
 
@@ -58,7 +59,7 @@ class Runs:
         self._current_plan = current_plan
         self._check = check
 
-    def run(self, task: Task, sent: Callable[[], Source] | None = None) -> Done:
+    def run(self, task: Task, sent: SentUpload | None = None) -> Done:
         """The attempt of `task`, which this worker owns; `sent` is the image that comes through a pipe.
 
         Its end is in the catalog then; or the catalog is away, and another worker finds the task when its lease ends.
@@ -77,8 +78,9 @@ class Runs:
             log.exception("import task %s failed", task.id)
             return self._fail(task, "undecided", DouaneError.code, f"the import failed: {error}")
 
-    def _attempt(self, task: Task, sent: Callable[[], Source] | None) -> Done:
-        progress = TaskProgress(self._catalog, task, check=self._check)
+    def _attempt(self, task: Task, sent: SentUpload | None) -> Done:
+        watch = None if sent is None else sent.watch
+        progress = TaskProgress(self._catalog, task, display=watch, check=self._check)
         if task.method == COPY_IMAGE:
             return copy_image(self._catalog, self.store_of, task, progress)
         if task.verdict == "accepted" and sent is None:
@@ -95,7 +97,7 @@ class Runs:
 
     # bytes that go through the plan
 
-    def _judge(self, task: Task, sent: Callable[[], Source] | None, progress: TaskProgress) -> Done:
+    def _judge(self, task: Task, sent: SentUpload | None, progress: TaskProgress) -> Done:
         served = self._current_plan()
         with StagedCopies(
             self.store_of,
@@ -104,7 +106,7 @@ class Runs:
             required=needs_all_stores(task),
             present=None if served.facts.transforms else self._staged_source(task),
         ) as copies:
-            source = sent() if sent is not None else self._open_source(task, progress)
+            source = sent.source() if sent is not None else self._open_source(task, progress)
             report = self._runner.inspect(
                 served,
                 source,

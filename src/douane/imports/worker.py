@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,16 +24,16 @@ from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
 from douane.errors import CatalogError, DouaneError
 from douane.plan import own_folders
-from douane.stream.source import Source
 
 from .heartbeat import Heartbeat
 from .inline_messages import Done
 from .runs import Runs, Stopped
+from .sender_pace import SenderPace
 from .service_stores import open_stores
 from .settings import ServeSettings, load_settings
 from .settling import Settling
 from .task_sources import NAME
-from .worker_side import DoorConnection, accept_door
+from .worker_side import DoorConnection, SentUpload, accept_door
 from .worker_spec import WorkerSpec
 
 log = logging.getLogger("douane")
@@ -44,6 +43,9 @@ NICENESS = 10
 
 POLL_SECONDS = 1.0
 """A wake-up may be lost, or come from another machine: a worker looks by itself, at slightly different times."""
+
+KEPT_SECONDS = 0.5
+"""How often processes between two images (`reuse`) are measured: one that an image took over could write files."""
 
 SETTLE_SECONDS = 2.0
 SWEEP_SECONDS = 60.0
@@ -141,7 +143,8 @@ class Worker:
             door.end(Done("cancelled", error.code, str(error)))
             return
         door.begin()
-        door.end(self._run(task, lambda: door.source(NAME, task.total)))
+        pace = SenderPace(lambda: self._catalog.waiting_count() > 0)
+        door.end(self._run(task, door.upload(NAME, task.total, pace)))
 
     def _take_task(self) -> bool:
         """Run the oldest task that waits; False if none does."""
@@ -151,7 +154,7 @@ class Worker:
                 self._run(task)
         return task is not None
 
-    def _run(self, task: Task, sent: Callable[[], Source] | None = None) -> Done:
+    def _run(self, task: Task, sent: SentUpload | None = None) -> Done:
         done = self._runs.run(task, sent)
         log.info("import task %s (%s): %s", task.id, task.method, done.message or done.outcome)
         if done.outcome == "cancelled":
@@ -171,7 +174,7 @@ class Worker:
             self._settling.end_expired(self._settings.staged_expiry)
             self._settling.delete_remnants()
         self._runner.prepare()
-        self._wait(_about(POLL_SECONDS))
+        self._wait(_about(KEPT_SECONDS if self._runner.keeps_processes else POLL_SECONDS))
 
     def _wait(self, seconds: float) -> None:
         poll = select.poll()

@@ -7,13 +7,15 @@ import os
 import select
 import socket
 import stat
+from collections.abc import Callable
 
 from douane.errors import AgentError, SourceError
 from douane.stream.connection import Connection, Hangup, close_received, convert
 from douane.stream.ring import Ring
-from douane.stream.source import StreamSource
+from douane.stream.source import StreamSource, pending_bytes
 
 from .inline_messages import MAX_LINE_BYTES, Begun, Done, End, Ready, RunRequest
+from .sender_pace import SenderPace
 
 LINE_SECONDS = 5.0
 """How long a line of a door may take to come: it has what it sends at hand."""
@@ -59,10 +61,14 @@ class DoorConnection:
         with contextlib.suppress(Hangup):
             self._connection.send(Begun())
 
-    def source(self, name: str, size: int | None) -> SentImage:
-        """The image in the pipe, once: the source owns the pipe then. `size` as it was announced, if it was."""
-        pipe, self._pipe = self._pipe, -1
-        return SentImage(pipe, name, size, self._connection)
+    def upload(self, name: str, size: int | None, pace: SenderPace) -> SentUpload:
+        """The image in the pipe; `size` as it was announced, if it was."""
+
+        def source() -> SentImage:
+            pipe, self._pipe = self._pipe, -1
+            return SentImage(pipe, name, size, self._connection)
+
+        return SentUpload(source, pace)
 
     def end(self, done: Done) -> None:
         """Tell the door how the attempt ended."""
@@ -77,12 +83,35 @@ class DoorConnection:
         self._connection.close()
 
 
+class SentUpload:
+    """An upload that comes as it is run. `source` may be called once: the source owns the pipe then."""
+
+    def __init__(self, make_source: Callable[[], SentImage], pace: SenderPace) -> None:
+        self._make_source = make_source
+        self._pace = pace
+        self._source: SentImage | None = None
+
+    def source(self) -> SentImage:
+        """The image."""
+        self._source = self._make_source()
+        return self._source
+
+    def watch(self, received: int, _total: int | None) -> None:
+        """The progress of the run. Raises SourceError if the sender is too slow."""
+        if self._source is not None:
+            self._pace.observe(received, is_idle=self._source.is_idle())
+
+
 class SentImage(StreamSource):
     """The pipe that a door fills. Its end counts only if the door then says that the image is complete."""
 
     def __init__(self, fd: int, name: str, size: int | None, connection: Connection) -> None:
         super().__init__(fd, name, size)
         self._connection = connection
+
+    def is_idle(self) -> bool:
+        """True if the pipe is empty. For the thread of the run, which closes the source afterwards."""
+        return pending_bytes(self._fd) == 0
 
     def pump(self, ring: Ring) -> None:
         """See :class:`Source`. Raises SourceError if the sender gave up."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import errno
+import fcntl
 import os
 import select
 import stat
+import termios
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -182,6 +185,13 @@ def fill_slot(
         if arrived is not None:
             arrived(count)
     return filled
+
+
+def pending_bytes(fd: int) -> int:
+    """Bytes that a pipe holds now (ioctl_pipe(2), FIONREAD)."""
+    count = array.array("i", [0])
+    fcntl.ioctl(fd, termios.FIONREAD, count)
+    return count[0]
 
 
 def read_stream(fd: int, view: memoryview) -> int | None:

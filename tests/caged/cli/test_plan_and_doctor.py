@@ -126,7 +126,7 @@ def test_the_plan_names_the_plugins_whose_processes_serve_several_images(
     douane: Program, write: Callable[[str, str], Path]
 ) -> None:
     table = f'[[plugin]]\nname = "model"\nuse = "{PLUGINS}/echo.py:Echo"\n'
-    sentence = "model: in the agent, one process of the plugin serves up to 20 images"
+    sentence = "model: in the agent and in a service, one process of the plugin serves up to 20 images"
     result = douane.run("plan", "--config", write("plan.toml", f"{table}reuse = 20\n"))
     assert sentence in result.text and "memory 512.0 MiB, a process for 20 images" in result.text
     assert sentence not in douane.run("plan", "--config", write("plan.toml", table)).text

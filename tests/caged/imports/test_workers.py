@@ -250,6 +250,20 @@ def test_an_image_that_is_deleted_meanwhile_leaves_nothing(make_site: MakeSite) 
     assert list(site.stores.by_id("a").store.image_ids()) == []
 
 
+def test_a_silent_sender_gives_its_worker_up_when_others_wait(make_site: MakeSite) -> None:
+    site = make_site()
+    site.start("worker-1")
+    silent, waiting = site.new_image(), site.new_image()
+    with upload(site, site.begin(silent, "upload")) as opened:
+        opened.send(IMAGE)
+        site.queue(site.begin(waiting, "upload"), IMAGE)
+        done = opened.outcome()
+    assert (done.outcome, done.code, done.image_status) == ("undecided", "too-slow", "queued")
+    site.until_status(waiting, "active")
+    assert site.status(silent) == "queued"
+    site.nothing_staged()
+
+
 def test_a_worker_that_has_to_end_gives_its_queued_task_back(make_site: MakeSite) -> None:
     site = make_site(serve='grace = "1s"', seconds=0.5)
     process = site.start("worker-1")

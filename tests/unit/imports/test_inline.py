@@ -13,6 +13,7 @@ import pytest
 
 from douane.errors import SourceError
 from douane.imports.inline import Begun, Done, Hangup, WorkerConnection, reach_worker, short_path
+from douane.imports.sender_pace import SenderPace
 from douane.imports.worker_side import DoorConnection, accept_door
 from douane.stream.ring import Ring
 from support.waiting import until
@@ -65,7 +66,7 @@ def work(listener: socket.socket) -> Iterator[Callable[[Work], list[DoorConnecti
 def read(door: DoorConnection, size: int | None = None) -> bytes | SourceError:
     """What a run receives of the door's image."""
     ring = Ring()
-    source = door.source("the image", size)
+    source = door.upload("the image", size, SenderPace(lambda: False)).source()
     try:
         source.pump(ring)
         return bytes(ring.view[: ring.size])
