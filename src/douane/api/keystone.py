@@ -69,7 +69,7 @@ class KeystoneAuthentication:
         except ImportError as error:
             raise PlanError(
                 f"[serve.keystone] needs {error.name}, which this installation does not have: "
-                "pip install 'douane[serve,keystone]'"
+                "run `pip install '.[serve,keystone]'` in a checkout of Douane"
             ) from error
         config = cfg.ConfigOpts()
         config([], project="douane", default_config_files=[], default_config_dirs=[])

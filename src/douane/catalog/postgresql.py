@@ -30,7 +30,7 @@ class PostgreSQL:
             import psycopg  # noqa: F401 -- only to say what to install
         except ImportError as error:
             raise CatalogError(
-                "the catalog in PostgreSQL needs psycopg; install it with: pip install 'douane[postgresql]'",
+                "the catalog in PostgreSQL needs psycopg: run `pip install '.[postgresql]'` in a checkout of Douane",
                 code="catalog-unwritable",
             ) from error
         where = url.host or url.query.get("host") or "this machine"

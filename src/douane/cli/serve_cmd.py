@@ -42,7 +42,7 @@ def serve(
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise PlanError(
             f"douane serve needs {', '.join(missing)}, which this installation does not have: "
-            "pip install 'douane[serve]'"
+            "run `pip install '.[serve]'` in a checkout of Douane"
         )
     from douane.api.supervisor import ServeOptions, Supervisor
     from douane.imports import default_home

@@ -220,7 +220,7 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password(url: str)
 def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     error = refused("postgresql://u:secret@h/d")
-    assert "pip install 'douane[postgresql]'" in str(error)
+    assert "pip install '.[postgresql]'" in str(error)
 
 
 def shown(error: BaseException) -> str:

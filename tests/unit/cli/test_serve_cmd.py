@@ -19,4 +19,4 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch:
     result = CliRunner().invoke(serve_cmd.serve, [])
     assert isinstance(result.exception, PlanError)
     assert "granian" in str(result.exception)
-    assert "pip install 'douane[serve]'" in str(result.exception)
+    assert "pip install '.[serve]'" in str(result.exception)
