@@ -41,6 +41,7 @@ class Judge(Inspector):
                 raise Reject("bad", "the image says that it is bad")
             size += len(chunk)
             time.sleep(self.seconds)
+        self.log.info("read %d bytes", size)
         return {"bytes": size}
 """
 

@@ -216,8 +216,8 @@ def _task_status(task: Task, waits: bool) -> str:
 
 
 def _report(report: Any, is_admin: bool) -> Document | None:
-    if not isinstance(report, dict):
-        return None
+    if not isinstance(report, dict) or "running" in report:
+        return None  # or it is that of a run that has not ended
     if is_admin:
         return report
     verdicts = report.get("verdicts")

@@ -59,7 +59,7 @@ def inspect_image(
             targets = (Target(sink), *targets)
         with (
             launch(resolved, options.tier, options, targets) as launched,  # plugin processes, ready for the image
-            Run(launched, source, image, progress=options.progress) as run,
+            Run(launched, source, image, progress=options.progress, watch=options.watch) as run,
         ):
             run.go()
             return make_report(run, started)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from douane.declared import DeclaredImage
 from douane.errors import DouaneError
-from douane.host.options import Progress, RunOptions
+from douane.host.options import Progress, RunOptions, Watch
 from douane.host.parked_process import ParkedProcess
 from douane.host.pool import ProcessPool
 from douane.plan.binding import ANYBODY, Sender
@@ -21,6 +22,9 @@ from .warm import WarmRun
 
 log = logging.getLogger("douane")
 
+LOG_LINES, LOG_LINE = 200, 400
+"""Lines that are kept of one image, and characters of each: 80 KB at most, beside a report."""
+
 
 class PlanRunner:
     """Made, used and closed by one thread: the kernel ends plugin processes with the thread that started them."""
@@ -31,6 +35,16 @@ class PlanRunner:
         self._warm = warm
         self._run: tuple[ServedPlan, WarmRun] | None = None
         self._pool: ProcessPool[ParkedProcess] = ProcessPool()
+        self._lines: deque[str] = deque(maxlen=LOG_LINES)
+
+    @property
+    def log_lines(self) -> list[str]:
+        """The last lines that the plugins of the last image logged and printed, each with its plugin."""
+        return list(self._lines)
+
+    def _emit(self, plugin: str, level: int, text: str) -> None:
+        emit(plugin, level, text)
+        self._lines.append(f"{plugin}: {text}"[:LOG_LINE])
 
     def prepare(self) -> None:
         """Have plugins of the current plan wait for the next image, if that can be; called while there is none.
@@ -42,7 +56,9 @@ class PlanRunner:
             self._drop_unusable()
             served = self._current_plan()
             if self._run is None and self._warm and not served.holds_connections:
-                self._run = served, WarmRun(served.plan, RunOptions(tier=served.tier, emit=emit, pool=self._pool))
+                self._lines.clear()
+                options = RunOptions(tier=served.tier, emit=self._emit, pool=self._pool)
+                self._run = served, WarmRun(served.plan, options)
         except DouaneError as error:
             log.error("the plugins cannot be started: %s", error)
         except Exception:  # whatever it is: without this thread, images would wait for a worker that is gone
@@ -62,6 +78,7 @@ class PlanRunner:
         *,
         sender: Sender = ANYBODY,
         progress: Progress | None = None,
+        watch: Watch | None = None,
         targets: Sequence[Target] = (),
     ) -> Report:
         """The image of `source` through `served`, as far as that is for `sender`; see :func:`inspect_image`."""
@@ -70,10 +87,11 @@ class PlanRunner:
         if self._run is not None and self._run[0] is served and plan is served.plan:
             (_, run), self._run = self._run, None
             try:
-                return run.inspect(source, declared, progress=progress, targets=targets)
+                return run.inspect(source, declared, progress=progress, watch=watch, targets=targets)
             finally:
                 run.close()
-        options = RunOptions(tier=served.tier, emit=emit, progress=progress, pool=self._pool)
+        self._lines.clear()
+        options = RunOptions(tier=served.tier, emit=self._emit, progress=progress, watch=watch, pool=self._pool)
         return inspect_image(plan, declared, source, None, options, targets=targets)
 
     def _drop_unusable(self) -> None:

@@ -11,7 +11,7 @@ from douane.errors import DouaneError
 from douane.host.base import PluginProcess
 from douane.host.events import Event, PluginAnswered, PluginReady
 from douane.host.launch import Launched
-from douane.host.options import Progress
+from douane.host.options import Progress, Watch
 from douane.report import Verdict
 from douane.stream.source import Source
 
@@ -51,10 +51,11 @@ class Run:
         image: DeclaredImage,
         *,
         progress: Progress | None = None,
+        watch: Watch | None = None,
         until: Until = "stored",
         findings: Mapping[str, Any] | None = None,
     ) -> None:
-        """`progress` is called about ten times a second; for `until` and `findings` see :class:`Decisions`."""
+        """`progress` and `watch` are called about ten times a second; for the others see :class:`Decisions`."""
         self.launched = launched
         self.source = source
         self.error: DouaneError | None = None
@@ -70,6 +71,7 @@ class Run:
         )
         self.all_received = False
         self._progress = progress
+        self._watch = watch
         self._all_read = False
         self._processes = {process.spec.name: process for process in launched.plugins}
 
@@ -144,7 +146,28 @@ class Run:
         self._post_full_rings()
         if self._progress is not None:
             self._progress(self.launched.rings[0].size, self.source.size)
+        if self._watch is not None:
+            self._watch(self.waits_for())
         self.launched.loop.post(Tick(seconds))
+
+    def waits_for(self) -> str | None:
+        """The plugin that holds up the image: a ring is full because of it, or all bytes are there and it has not
+        answered. None if the image itself comes slowly."""
+        for stage in self.decisions.stages:
+            ring = self.launched.rings[stage.ring] if stage.ring is not None else None
+            if ring is None or not (ring.is_full or ring.ended):
+                continue
+            undecided = [
+                self._processes[plugin.name] for plugin in stage.plugins if not self._has_answered(plugin.name)
+            ]
+            if undecided:
+                return min(undecided, key=lambda process: process.position()).spec.name
+        return None
+
+    def _has_answered(self, plugin: str) -> bool:
+        process = self._processes[plugin]
+        blocked = process.plugin.kind.is_transform and self.streams.is_blocked(process.plugin.stage)
+        return process.verdict is not None or blocked
 
     def _post_full_rings(self) -> None:
         for stage in self.decisions.stages:

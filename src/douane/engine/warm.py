@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from douane.declared import DeclaredImage
 from douane.errors import DouaneError
 from douane.host.launch import Launched, launch
-from douane.host.options import Progress, RunOptions
+from douane.host.options import Progress, RunOptions, Watch
 from douane.plan.model import Plan
 from douane.plan.resolve import resolve_plan
 from douane.report import Report
@@ -29,7 +29,7 @@ class WarmRun:
     """
 
     def __init__(self, plan: Plan, options: RunOptions = DEFAULTS) -> None:
-        """`progress` comes with the image."""
+        """`progress` and `watch` come with the image."""
         self._plan = plan
         self._launched: Launched | None = launch(resolve_plan(plan), options.tier, options)
 
@@ -44,6 +44,7 @@ class WarmRun:
         image: DeclaredImage,
         *,
         progress: Progress | None = None,
+        watch: Watch | None = None,
         targets: Sequence[Target] = (),
     ) -> Report:
         """Let the image of `source` through, and write the result to all `targets`; once. `source` is closed."""
@@ -55,7 +56,7 @@ class WarmRun:
             with launched:
                 check_declared(self._plan, image)
                 launched.rings.add_targets(targets)
-                with Run(launched, source, image, progress=progress) as run:
+                with Run(launched, source, image, progress=progress, watch=watch) as run:
                     run.go()
                     return make_report(run, started)
 

@@ -88,6 +88,9 @@ class PluginProcess(Protocol):
         `produced` bytes of output have been read; `blocked` says that a transform waits for those after it.
         """
 
+    def position(self) -> int:
+        """The bytes of the image that the plugin has read."""
+
     def caught_up(self) -> bool:
         """True if the plugin has read all bytes that were sent to it."""
 

@@ -16,6 +16,9 @@ Progress = Callable[[int, int | None], None]
 """Called about ten times a second with the bytes received and the size of the image (None: unknown). What it raises
 ends the run."""
 
+Watch = Callable[[str | None], None]
+"""Called about ten times a second with the plugin that holds up the image, or None."""
+
 
 def ignore_log(plugin: str, level: int, text: str) -> None:
     """Drop a log line."""
@@ -31,6 +34,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Receives what plugins print and log."""
 
     progress: Progress | None = None
+    watch: Watch | None = None
     pool: ProcessPool[ParkedProcess] | None = None
     """The processes of earlier images in this thread that may serve another one. Without it, none does."""
 

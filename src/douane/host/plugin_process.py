@@ -277,6 +277,10 @@ class SandboxedPlugin:
 
     # for subclasses
 
+    def position(self) -> int:
+        """See PluginProcess."""
+        return self._position()
+
     def caught_up(self) -> bool:
         """See PluginProcess."""
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from douane.catalog import Task
@@ -23,10 +24,16 @@ class Results(TypedDict):
     properties: Properties
 
 
-def results_of(report: Report) -> Results:
+def report_document(report: Report, log_lines: Sequence[str] = ()) -> dict[str, Any]:
+    """The report as the catalog keeps it, with the lines of plugins under ``log``: the operator reads them."""
+    document = report.to_json()
+    return {**document, "log": list(log_lines)} if log_lines else document
+
+
+def results_of(report: Report, log_lines: Sequence[str] = ()) -> Results:
     """The results in the report of a run."""
     return Results(
-        report=report.to_json(),
+        report=report_document(report, log_lines),
         size=report.stored.size,
         digests=report.stored.digests(),
         disk_format=report.disk_format,

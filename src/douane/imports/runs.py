@@ -19,7 +19,7 @@ from douane.stream.source import Source
 from .copies import copy_bytes, copy_image
 from .inline_messages import Done
 from .publishing import CLAIMED, finish_import, needs_all_stores
-from .results import recorded_results, results_of
+from .results import recorded_results, report_document, results_of
 from .service_stores import Stores
 from .settings import ServeSettings
 from .staged_copies import StagedCopies
@@ -113,6 +113,7 @@ class Runs:
                 task.declared or DeclaredImage(),
                 sender=sender_of(task),
                 progress=progress,
+                watch=progress.watch,
                 targets=list(copies.targets.values()),
             )
             if report.outcome == "accepted":
@@ -137,7 +138,7 @@ class Runs:
         return open_task_source(task, self.store_of, self._default_store, self._settings, progress.check)
 
     def _accept(self, task: Task, report: Report, served: ServedPlan, copies: StagedCopies) -> Done:
-        results = results_of(report)
+        results = results_of(report, self._runner.log_lines)
         if task.requested:
             ready = self._catalog.ready_to_publish(task, **results)
             image = finish_import(self._catalog, self.store_of, ready, failed=copies.failed)
@@ -152,7 +153,7 @@ class Runs:
         code, message = report.code or "undecided", report.message or "the image could not be decided"
         if task.requested or report.outcome != "refused" or self._settings.refuse_at_stage:
             return self._fail(task, report.outcome, code, message, report)
-        results = results_of(report)
+        results = results_of(report, self._runner.log_lines)
         results["digests"] = {}
         self._catalog.record_staged(
             task, outcome="refused", code=code, message=message, plan_digest=served.facts.digest, **results
@@ -187,7 +188,7 @@ class Runs:
                 outcome=ended,
                 code=code,
                 message=message,
-                report=None if report is None else report.to_json(),
+                report=None if report is None else report_document(report, self._runner.log_lines),
                 failed_stores=task.stores if task.requested else (),
             )
         except (Conflict, NotFound) as error:

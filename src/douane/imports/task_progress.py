@@ -37,6 +37,8 @@ class TaskProgress:
         self._display = display
         self._check = check
         self._recorded_at = self._checked_at = time.monotonic()
+        self._slow: str | None = None
+        self._recorded_slow: str | None = None
 
     def __call__(self, received: int, total: int | None) -> None:
         """`received` bytes of `total` have arrived."""
@@ -52,8 +54,19 @@ class TaskProgress:
             if now - self._recorded_at >= RECORD_SECONDS:
                 self._recorded_at = now
                 self._catalog.progress(self._task, received, total)
+                self._record_slow()
             else:
                 self._require_current()
+
+    def watch(self, plugin: str | None) -> None:
+        """`plugin` holds up the image now."""
+        self._slow = plugin
+
+    def _record_slow(self) -> None:
+        """A preliminary report, for people who wait: the report of the run replaces it."""
+        if self._slow != self._recorded_slow:
+            self._recorded_slow = self._slow
+            self._catalog.note(self._task, report={"running": {"waits_for": self._slow}})
 
     def check(self) -> None:
         """Raise what a run would be ended by, also CatalogError: for work before the first byte."""

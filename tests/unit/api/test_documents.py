@@ -233,3 +233,8 @@ def test_a_task_shows_no_credentials_of_the_url(task: Task, uri: str, shown: str
     request = {"method": {"name": "web-download", "uri": uri}, "stores": ["a"]}
     document = task_document(msgspec.structs.replace(task, import_req=request), is_admin=True)
     assert document["input"]["import_req"] == {"method": {"name": "web-download", "uri": shown}, "stores": ["a"]}
+
+
+def test_a_preliminary_report_is_no_result(task: Task) -> None:
+    running = msgspec.structs.replace(task, report={"running": {"waits_for": "antivirus"}})
+    assert [task_document(running, is_admin=is_admin)["result"] for is_admin in (True, False)] == [None, None]

@@ -57,7 +57,7 @@ def import_row(task: Task, image: Image | None) -> ImportRow:
         project=task.owner or "",
         percent=None if is_over else percent(task),
         progress="" if is_over else progress_text(task),
-        slow="" if is_over else slow_plugin(task),
+        slow=slow_plugin(task) if state_word(task) == "running" else "",
         begin=time_words(task.created_at),
         begin_machine=task.created_at,
         duration=duration_text(task.created_at, task.updated_at) if is_over else "",
