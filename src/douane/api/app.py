@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import traceback
 from typing import Any
 
@@ -20,12 +19,10 @@ from .routes import ROUTES
 from .routes.versions import UnknownPath
 from .service import Service
 
-log = logging.getLogger("douane.api")
-
 
 def make_app(service: Service) -> Front:
     """The ASGI application of a service."""
-    middleware: Any = [RequestContext(), Sender(service)]
+    middleware: Any = [RequestContext(service.metrics), Sender(service)]
     app: App[Request, Response] = App(middleware=middleware)
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = "application/json"
@@ -41,10 +38,7 @@ def make_app(service: Service) -> Front:
 
 async def _answer_error(req: Request, resp: Response, error: Exception, _params: dict[str, Any]) -> None:
     answer = as_http_error(error)
-    request_id = getattr(req.context, "request_id", None)
-    if answer.status >= 500:
-        # The operator's half of the sentence: it may name folders and hosts.
-        log.error("%s %s %s: %s", request_id, req.method, req.path, answer.detail or answer.message)
+    req.context.error = answer
     resp.status = answer.status
     resp.data = error_body(answer)
     resp.text = resp.stream = None
@@ -65,5 +59,5 @@ def as_http_error(error: Exception) -> HttpError:
         return not_found("There is no such path.")
     if isinstance(error, falcon.HTTPError):
         return HttpError(error.status_code, error.description or error.title or "The request cannot be understood.")
-    log.error("an error that no code foresaw:\n%s", "".join(traceback.format_exception(error)))
-    return http_error(DouaneError(f"{type(error).__name__}: {error}"))
+    # The operator's half of the answer: the client learns no more than the request's id.
+    return http_error(DouaneError("".join(traceback.format_exception(error))))

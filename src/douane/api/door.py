@@ -24,6 +24,7 @@ from granian.server.embed import Server
 
 from douane.errors import DouaneError
 from douane.imports.plan_file import read_plan_file
+from douane.imports.service_log import configure_log
 from douane.imports.settings import load_settings
 
 from .app import make_app
@@ -118,8 +119,7 @@ def main() -> None:
     """Run a door."""
     _allow_descriptors()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("douane").setLevel(logging.INFO)
+    configure_log("door")
     spec = msgspec.json.decode(sys.argv[1], type=DoorSpec)
     asyncio.run(Door(spec).serve())
 

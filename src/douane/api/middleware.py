@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from falcon.asgi import Request, Response
 
-from .errors import bad_request
+from .errors import HttpError, bad_request
 from .front import BODY, REFUSAL
+from .metrics import Metrics
 from .request_body import RequestBody
 from .request_ids import HEADER, make_request_id, read_global_id
 from .routes.base import Resource
@@ -20,10 +22,17 @@ _API = "/v2/"
 
 
 class RequestContext:
-    """Give each request its id, and each answer the header with it. The outermost part: errors have ids, too."""
+    """Give each request its id, each answer the header with it, and the log a line. The outermost part: errors have
+    ids, too."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
     async def process_request(self, req: Request, resp: Response) -> None:
-        """Make the id; refuse what was found wrong before the framework saw the request."""
+        """Make the id; refuse what was wrong before the framework saw the request."""
+        req.context.began = time.monotonic()
+        req.context.error = None
+        req.context.global_id = None
         req.context.request_id = make_request_id()
         req.context.body = req.scope[BODY]
         req.context.identity = None
@@ -32,10 +41,27 @@ class RequestContext:
             raise refusal
 
     async def process_response(self, req: Request, resp: Response, resource: object, req_succeeded: bool) -> None:
-        """Show the id. An empty answer has no type."""
+        """Show the id, and log the answer. An empty answer has no type."""
         resp.set_header(HEADER, req.context.request_id)
         if resp.data is None and resp.stream is None and resp.text is None:
             resp.content_type = None
+        seconds = time.monotonic() - req.context.began
+        self._metrics.observe_request(req.method, req.uri_template, resp.status_code, seconds)
+        _log_answer(req, resp.status_code, seconds)
+
+
+def _log_answer(req: Request, status: int, seconds: float) -> None:
+    """A line with what a client may know as `tenant`, and with what only the operator may know as `operator`."""
+    facts: dict[str, Any] = {"request_id": req.context.request_id, "status": status, "seconds": round(seconds, 4)}
+    if req.context.global_id is not None:
+        facts["global_request_id"] = req.context.global_id
+    if (identity := req.context.identity) is not None:
+        facts |= {"project": identity.project_id, "user": identity.user_id}
+    error: HttpError | None = req.context.error
+    if error is not None:
+        facts |= {"code": error.code, "tenant": error.message, "operator": error.detail}
+    level = logging.ERROR if status >= 500 and status != 503 else logging.WARNING if status >= 500 else logging.INFO
+    log.log(level, "%s %s", req.method, req.path, extra=facts)
 
 
 class Sender:

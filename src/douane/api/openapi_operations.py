@@ -133,7 +133,7 @@ MEMBER_STATUS: Schema = {
 _PATCHES = {V21_PATCH: PATCH_LIST, V20_PATCH: OLD_PATCH_LIST}
 _TASK_FILTERS = {
     **PAGES,
-    "sort_key": {"type": "string", "enum": ["created_at", "updated_at", "id"]},
+    "sort_key": {"type": "string", "enum": ["created_at"]},
     "status": {"type": "string", "enum": ["pending", "processing", "success", "failure"]},
     "type": {"type": "string", "enum": ["api_image_import", "location_import"]},
 }

@@ -21,6 +21,7 @@ from .documents import Document, ImageView, image_document
 from .identifiers import read_uuid
 from .image_fields import ImageRules
 from .import_request import METHODS
+from .metrics import Metrics
 from .pool import Pool
 from .rights import Identity, ImageAccess, image_access, no_image, require_view
 from .uploads import UploadPlace, Uploads
@@ -89,7 +90,8 @@ class Service:
         self.draining = Event()
         """Set when the process is about to end: load balancers send new requests elsewhere."""
 
-        self.uploads = None if place is None else Uploads(catalog, place, self.pool, self.io)
+        self.metrics = Metrics(catalog, settings.worker_count if settings is not None else 0)
+        self.uploads = None if place is None else Uploads(catalog, place, self.pool, self.io, self.metrics)
         if served is not None:
             self.use_plan(served)
 

@@ -22,6 +22,7 @@ from douane.stores import Store
 from .errors import RETRY_AFTER, HttpError
 from .image_body import ImageBody
 from .inline_upload import send_to_worker
+from .metrics import Metrics
 from .pool import Pool
 from .spool import require_room, spool
 from .task_waiting import wait_for_verdict, wake_workers
@@ -51,12 +52,13 @@ class UploadPlace(msgspec.Struct, frozen=True, kw_only=True):
 class Uploads:
     """The uploads of one door."""
 
-    def __init__(self, catalog: Catalog, place: UploadPlace, pool: Pool, io: Pool) -> None:
+    def __init__(self, catalog: Catalog, place: UploadPlace, pool: Pool, io: Pool, metrics: Metrics) -> None:
         self._catalog = catalog
         self._place = place
         self._pool = pool
         self._io = io
         self.name = place.holder
+        self._metrics = metrics
         self._count = 0
         self._heads = 0
         self._held = 0
@@ -72,11 +74,13 @@ class Uploads:
                 headers={"Retry-After": str(RETRY_AFTER)},
             )
         self._count += 1
+        self._metrics.uploads.set(self._count)
         try:
             await self._io.run(require_room, self._place.store, announced)
             yield
         finally:
             self._count -= 1
+            self._metrics.uploads.set(self._count)
 
     async def run(self, body: ImageBody, begin: Begin, make_empty: Callable[[], None] | None = None) -> Done:
         """Receive the body, and have it run. `make_empty` makes the image active if the body is empty.
@@ -99,6 +103,7 @@ class Uploads:
                 return await self._inline(await self._pool.run(begin, self.name, size), worker, body)
         finally:
             await body.close()
+            self._metrics.upload_bytes.inc(body.received)
 
     async def _receive_head(self, body: ImageBody) -> bool:
         """True if the client is fast. The memory of heads is bounded: each counts until it has been passed on."""

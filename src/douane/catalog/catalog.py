@@ -13,6 +13,7 @@ from .import_tasks import ImportTasks
 from .leases import Leases
 from .members import Members
 from .queued_imports import QueuedImports
+from .statistics import Statistics
 from .task_list import TaskList
 from .uploads import Uploads
 from .usage import ProjectUsage
@@ -20,7 +21,18 @@ from .usage import ProjectUsage
 
 @retried
 class Catalog(
-    Images, Find, Edits, Members, ImportTasks, Uploads, QueuedImports, Leases, Endings, TaskList, ProjectUsage
+    Images,
+    Find,
+    Edits,
+    Members,
+    ImportTasks,
+    Uploads,
+    QueuedImports,
+    Leases,
+    Endings,
+    TaskList,
+    ProjectUsage,
+    Statistics,
 ):
     """The catalog in a SQLite file or a PostgreSQL database, made or migrated when it is opened.
 

@@ -40,6 +40,7 @@ class Douane(LazyGroup):
         "check": "check_cmd:check",
         "delete": "images_cmd:delete",
         "doctor": "doctor_cmd:doctor",
+        "drain": "drain_cmd:drain",
         "glance": "glance_cmd:glance",
         "images": "images_cmd:images",
         "import": "import_cmd:import_",

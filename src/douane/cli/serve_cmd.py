@@ -23,6 +23,9 @@ _NEEDED = ("falcon", "granian", "httpx", "jinja2", "prometheus_client", "structl
 )
 @click.option("--workers", type=int, metavar="N", help="Imports that run at once. Default: one for each processor.")
 @sandbox_option
+@click.option(
+    "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="One line an event."
+)
 @click.pass_context
 def serve(
     ctx: click.Context,
@@ -31,12 +34,13 @@ def serve(
     config: str | None,
     workers: int | None,
     sandbox: str | None,
+    log_format: str,
 ) -> None:
     """Serve the OpenStack Image API, with every image through the plan.
 
     Runs until SIGTERM or Ctrl-C, and finishes uploads within a grace. SIGHUP reads the configuration again.
     """
-    import logging
+    import os
     from pathlib import Path
 
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
@@ -46,6 +50,7 @@ def serve(
         )
     from douane.api.supervisor import ServeOptions, Supervisor
     from douane.imports import default_home
+    from douane.imports.service_log import VARIABLE, configure_log
 
     path = home or ctx.obj
     options = ServeOptions(
@@ -55,6 +60,6 @@ def serve(
         workers=workers,
         sandbox=sandbox,
     )
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("douane").setLevel(logging.INFO)  # other packages: warnings only
+    os.environ[VARIABLE] = log_format  # the door and the workers inherit it
+    configure_log("supervisor")
     Supervisor(options, click.echo).run()

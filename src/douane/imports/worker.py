@@ -29,6 +29,7 @@ from .heartbeat import Heartbeat
 from .inline_messages import Done
 from .runs import Runs, Stopped
 from .sender_pace import SenderPace
+from .service_log import configure_log
 from .service_stores import open_stores
 from .settings import ServeSettings, load_settings
 from .settling import Settling
@@ -228,7 +229,7 @@ def main(spec: WorkerSpec) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    configure_log("worker")
     try:
         main(msgspec.json.decode(sys.argv[1], type=WorkerSpec))
     except DouaneError as error:

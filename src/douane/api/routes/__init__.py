@@ -12,6 +12,7 @@ from .imports import CancelImport, Import
 from .info import ImportInfo, Stores, StoresDetail, Usage
 from .locations import Locations
 from .members import Member, Members
+from .metrics import MetricsPage
 from .openapi import OpenApi
 from .schemas import MetadefSchemas, Schemas
 from .tags import Tag
@@ -24,6 +25,7 @@ ROUTES = (
     Route("/", VersionChoices, "the versions of the API, as choices"),
     Route("/versions", Versions, "the versions of the API"),
     Route("/healthcheck", Healthcheck, "whether the service answers"),
+    Route("/metrics", MetricsPage, "metrics for Prometheus"),
     Route("/openapi.json", OpenApi, "the description of the API for programs"),
     Route("/v2/schemas/{name}", Schemas, "JSON schemas of images, members and tasks"),
     Route("/v2/schemas/metadefs/{name}", MetadefSchemas, "JSON schemas of metadata definitions"),

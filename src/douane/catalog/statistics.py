@@ -1,0 +1,33 @@
+"""What metrics count: tasks that ended, and tasks that have not, by step."""
+
+from sqlalchemy import func, select
+
+from . import values
+from .database import Database
+from .records import Task, task_of
+from .schema import ENDED, UNFINISHED, tasks
+
+
+class Statistics:
+    """The queries of metrics; a part of :class:`~douane.catalog.Catalog`."""
+
+    _database: Database
+
+    def ended_since(self, time: str, limit: int = 1000) -> list[Task]:
+        """The tasks that ended at `time` (as in `updated_at`) or later, the first `limit` of them, without their plans.
+
+        Clocks of several machines differ, and a transaction is seen later than its time: a caller who follows the ends
+        looks back some time, and leaves out those that it has seen.
+        """
+        values.text("the time", time, 32)
+        columns = [column for column in tasks.c if column.name != "plan"]
+        query = select(*columns).where(ENDED, tasks.c.updated_at >= time)
+        with self._database.read() as connection:
+            ended = connection.execute(query.order_by(tasks.c.updated_at, tasks.c.id).limit(limit))
+            return [task_of({**row._asdict(), "plan": None}) for row in ended]
+
+    def unfinished_by_step(self) -> dict[str, int]:
+        """The number of tasks that have not ended, by their step."""
+        query = select(tasks.c.step, func.count()).where(UNFINISHED).group_by(tasks.c.step)
+        with self._database.read() as connection:
+            return {step: int(count) for step, count in connection.execute(query)}
