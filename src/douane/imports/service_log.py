@@ -23,6 +23,8 @@ def configure_log(process: str) -> None:
 
     def name_process(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
         event["process"] = process
+        # A path and a plugin's sentence are others' words: they cannot begin a line of their own.
+        event["event"] = "".join(letter if letter.isprintable() else "\ufffd" for letter in str(event["event"]))
         return event
 
     json = os.environ.get(VARIABLE) == "json"
