@@ -55,6 +55,10 @@ def probe(url: str, settings: ServeSettings, *, resolver: Resolver = system_reso
             answer.close()
     except BROKEN as error:
         raise SourceError(explain(parsed, error), code="not-downloaded") from error
+    except SourceError as error:
+        if error.code == "too-slow":  # the server is, and not the client whom the answer is for
+            raise SourceError(f"{parsed.host} does not answer in time: {error}", code="not-downloaded") from error
+        raise
 
 
 class WebSource:

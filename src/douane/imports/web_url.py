@@ -111,7 +111,7 @@ def _parse(text: str, settings: WebDownloadSettings, *, with_credentials: bool, 
         raise refused(subject, "it has a user or a password")
     port = DEFAULT_PORTS[parts.scheme] if port is None else port
     if port not in settings.ports:
-        raise refused(subject, f"port {port} is none of {', '.join(map(str, settings.ports))}")
+        raise refused(subject, f"its port {port} is not one of {', '.join(map(str, settings.ports))}")
     reason = AddressRules(settings).refuse_name(host, resolved_here=settings.proxy is None)
     if reason is not None:
         raise refused(subject, reason)

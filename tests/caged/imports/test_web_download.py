@@ -426,6 +426,15 @@ def test_a_resolver_that_does_not_answer_ends_with_the_time_of_the_probe():
     ended.set()
 
 
+def test_a_server_that_does_not_answer_the_probe_is_not_there():
+    ended = threading.Event()
+    with WebServer(lambda r, c: ended.wait(60)) as server:  # type: ignore[arg-type, return-value]
+        with pytest.raises(SourceError, match=f"{HOST} does not answer in time") as caught:
+            probe(url(server), settings(server.port, probe_timeout=Duration(0.3)), resolver=resolver())
+        ended.set()
+    assert caught.value.code == "not-downloaded"
+
+
 def test_the_probe_reads_the_beginning_only():
     with WebServer(image(CONTENT)) as server:
         seen = probe(url(server), settings(server.port), resolver=resolver())

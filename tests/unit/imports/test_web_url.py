@@ -34,7 +34,7 @@ REFUSED = [
     ("https://", "no host"),
     ("https:///x", "no host"),
     ("https://a.org:99999/", "a wrong port"),
-    ("https://a.org:22/", "port 22 is none of 443, 80"),
+    ("https://a.org:22/", "its port 22 is not one of 443, 80"),
     ("https://user@a.org/", "it has a user or a password"),
     ("https://:secret@a.org/", "it has a user or a password"),
     ("https://a.org\\@127.0.0.1/", "characters that no URL has"),
