@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ipaddress
 import os
@@ -535,3 +536,57 @@ def test_the_systems_resolver_is_checked_as_well():
             with pytest.raises(SourceError, match="does not pass filtering: its address is not public"):
                 probe(f"http://{spelling}:{server.port}/", settings(server.port, allow=()))
         assert server.accepted == 1
+
+
+def test_chunks_that_break_off_are_never_a_shorter_image():
+    def broken(request: Request, connection: socket.socket) -> None:
+        connection.sendall(
+            b'HTTP/1.1 200 OK\r\nETag: "v1"\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n' + CONTENT[:1000]
+        )
+        if request.number:
+            return
+        connection.sendall(b"\r\n")
+
+    with WebServer(broken) as server:
+        error = failure(server)
+    assert error.code == "changed-while-read" and "it answered 200 when the rest was asked for" in str(error)
+    with WebServer(on_resume(part(1000, SIZE, SIZE))) as server:
+        assert download(server) == CONTENT
+
+
+def tunnel(request: Request, connection: socket.socket) -> None:
+    """A proxy that resolves every name to loopback."""
+    assert request.method == "CONNECT"
+    with socket.create_connection(("127.0.0.1", int(request.target.rpartition(":")[2]))) as far:
+        connection.sendall(b"HTTP/1.1 200 X\r\n\r\n")
+
+        def copy(source: socket.socket, target: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while data := source.recv(65536):
+                    target.sendall(data)
+            for each in (source, target):  # also if one side broke: the other thread would wait for ever
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+        back = threading.Thread(target=copy, args=(far, connection), daemon=True)
+        back.start()
+        copy(connection, far)
+        back.join(60)
+
+
+def test_https_by_the_operators_proxy_is_a_tunnel_to_the_host(tmp_path):
+    context, trust = tls(tmp_path)
+    with WebServer(image(CONTENT), context) as server, WebServer(tunnel) as proxy:
+        through = {"proxy": f"http://127.0.0.1:{proxy.port}", "allow": (parse_host_rule(HOST),), **trust}
+        source = WebSource(f"https://{HOST}:{server.port}/", settings(server.port, **through), resolver=no_names)
+        assert pump(source).content == CONTENT
+        assert [each.target for each in proxy.requests] == [f"{HOST}:{server.port}"]
+    with WebServer(lambda r, c: reply(c, 403)) as proxy:
+        through["proxy"] = f"http://127.0.0.1:{proxy.port}"
+        with pytest.raises(SourceError, match=f"the proxy does not reach {HOST}"):
+            WebSource(f"https://{HOST}:{server.port}/", settings(server.port, **through), resolver=no_names)
+
+
+def no_names(host: str, port: int) -> list[Any]:
+    assert host == "127.0.0.1", "only the proxy's own address is resolved here"
+    return [ipaddress.ip_address(host)]
