@@ -69,8 +69,7 @@ class Find:
                 for start in ([[each] for each in after] if query.marker is not None else [[]])
             ]
             ids = _merged(connection, scans, keys, limit)
-            page = {image.id: image for image in rows.images_where(connection, images.c.id.in_(ids))} if ids else {}
-            return [page[image_id] for image_id in ids]
+            return rows.images_by_id(connection, ids)
 
 
 class Key(NamedTuple):

@@ -1,6 +1,6 @@
 """Read and write the rows of one image or task, inside the caller's transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, insert, select
 
@@ -8,6 +8,9 @@ from douane.errors import NotFound
 
 from .records import Image, Task, image_of, task_of
 from .schema import images, properties, stores, tags, tasks
+
+BATCH = 10_000
+"""Ids in one statement: PostgreSQL takes 65,535 values, SQLite of Debian 250,000."""
 
 
 def insert_properties(connection: Connection, image_id: str, entries: Mapping[str, tuple[str, str]]) -> None:
@@ -62,6 +65,15 @@ def image(connection: Connection, image_id: str) -> Image:
     if not matches:
         raise NotFound(f"there is no image {image_id!r:.80}")
     return matches[0]
+
+
+def images_by_id(connection: Connection, ids: Sequence[str]) -> list[Image]:
+    """The images with these ids, in their order."""
+    by_id: dict[str, Image] = {}
+    for start in range(0, len(ids), BATCH):
+        batch = images_where(connection, images.c.id.in_(ids[start : start + BATCH]))
+        by_id.update((image.id, image) for image in batch)
+    return [by_id[image_id] for image_id in ids]
 
 
 def images_where(connection: Connection, where: ColumnElement[bool]) -> list[Image]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from douane.catalog import Catalog, Image, find
+from douane.catalog import Catalog, Image, find, rows
 from douane.catalog.query import ImageQuery, NumberField, SortField, SortKey, TextField, TimeBound
 from douane.errors import BadValue
 from support.catalog_rows import PROJECTS, START, fill
@@ -245,3 +245,13 @@ def test_ids_are_a_filter(records: Records) -> None:
 
 def test_a_page_of_no_images_is_empty(records: Records) -> None:
     assert records.catalog.find_images(ImageQuery(everything=True, limit=0)) == []
+
+
+def test_a_list_without_a_limit_may_have_more_images_than_a_statement_values(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = ImageQuery(everything=True, visibility="all", hidden=None, limit=None)
+    everything = records.catalog.find_images(query)
+    monkeypatch.setattr(rows, "BATCH", 7)
+    assert records.catalog.find_images(query) == everything
+    assert len(everything) > 100
