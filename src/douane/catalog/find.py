@@ -26,6 +26,9 @@ pages of filters that match as many took twice the time (100,000 images, SQLite)
 FEW_ENTRIES = 6_000
 """So many entries of an index are read and tested in about the time of a page of a project with 1,000 memberships."""
 
+_MANY_VALUES = ("created_at", "updated_at", "name", "size", "id")
+"""Sort keys of which few images have the same value."""
+
 FEW_MEMBERSHIPS = 300
 """So many images that are shared with a project are read and sorted: 5 ms for each 1,000."""
 
@@ -54,12 +57,17 @@ class Find:
             covered = None
             if few is not None:
                 plain.append(images.c.id.in_(few))
-            elif keys[0].name == "created_at":
-                plain = [each.plain if each.ordered is None else each.ordered for each in filters]
-                covered = _covered(connection, filters)
+            else:
+                if keys[0].name == "created_at":
+                    plain = [each.plain if each.ordered is None else each.ordered for each in filters]
+                    covered = _covered(connection, filters)
                 if covered is not None:
                     parts = views.parts(query, many_memberships=True)
                     plain.append(covered)
+                elif query.marker is None and selective and _has_many_memberships(connection, query):
+                    page = _first_page(connection, query, plain, keys, limit)
+                    if page is not None:
+                        return rows.images_by_id(connection, page)
             if few is not None or covered is not None:
                 parts = [or_(false(), *parts)]
                 after = [or_(*after)] if after else []
@@ -114,6 +122,24 @@ def _covered(connection: Connection, filters: list[Condition]) -> ColumnElement[
         if _count(connection, matching_ids(covered), FEW_ENTRIES + 1) <= FEW_ENTRIES:
             return covered
     return None
+
+
+def _first_page(
+    connection: Connection, query: ImageQuery, plain: list[ColumnElement[bool]], keys: list[Key], limit: int | None
+) -> list[str] | None:
+    """The page, if it lies within the first shared images in the order of the query; None: not all of it does."""
+    key = keys[0]
+    if limit is None or key.name not in _MANY_VALUES:
+        return None
+    shared = select(key.expression).where(NOT_DELETED, images.c.visibility == "shared")
+    ordered = shared.order_by(*(each.ordered() for each in keys))
+    last = connection.execute(ordered.limit(1).offset(FEW_ENTRIES)).scalar()
+    if last is None:
+        return None
+    near = key.expression >= last if key.descending else key.expression <= last
+    parts = views.parts(query, many_memberships=True)
+    ids = _merged(connection, [_scan([part, *plain, near], keys, limit) for part in parts], keys, limit)
+    return ids if len(ids) == limit else None
 
 
 def _has_many_memberships(connection: Connection, query: ImageQuery) -> bool:
