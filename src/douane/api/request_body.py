@@ -16,7 +16,7 @@ async def _ended() -> dict[str, Any]:
     return {"type": "http.disconnect"}
 
 
-DRAINED_BYTES = 32 << 20
+DRAINED_BYTES = 16 << 20
 """So much of a refused upload is read and thrown away, so that its client reads the answer and not "broken pipe"."""
 DRAINED_SECONDS = 10.0
 
