@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -16,6 +17,14 @@ from support.serve import Serve, serving
 from support.waiting import until
 
 DOOR = "douane.api.door"
+WORKER = "douane.imports.worker"
+
+
+def answers(serve: Serve) -> bool:
+    try:
+        return serve.client.get("/healthcheck").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def refusal(*words: str) -> tuple[int, str]:
@@ -76,6 +85,15 @@ def test_a_reload_that_cannot_be_served_leaves_the_old_plan(tmp_path: Path) -> N
         serve.process.send_signal(signal.SIGHUP)
         until("the refusal is logged", lambda: "the old one is still served" in serve.log.read_text())
         assert serve.client.get("/healthcheck").status_code == 200
+        for module in (WORKER, DOOR):
+            serve.kill(module)  # those that are started instead do not read the broken file
+        until("the door answers again", lambda: answers(serve))
+        response = serve.client.put(
+            f"/v2/images/{serve.create()}/file",
+            content=b"x" * 512,
+            headers={"Content-Type": "application/octet-stream"},
+        )
+        assert response.status_code == 204
         config.write_text("[[plugin]]\nuse = 'format'\nname = 'renamed'\n")
         serve.process.send_signal(signal.SIGHUP)
         until("the new one is logged", lambda: "was read again" in serve.log.read_text())

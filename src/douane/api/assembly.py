@@ -7,7 +7,7 @@ from pathlib import Path
 from douane.catalog import Catalog
 from douane.catalog.query import UploadQuotas
 from douane.engine.served_plan import ServedPlan
-from douane.imports.plan_file import NO_IMPORTS, RUN
+from douane.imports.service_file import NO_IMPORTS, RUN
 from douane.imports.service_stores import open_stores
 from douane.imports.settings import ServeSettings
 

@@ -23,9 +23,8 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from douane.errors import DouaneError
-from douane.imports.plan_file import read_plan_file
+from douane.imports.service_file import read_service_file
 from douane.imports.service_log import configure_log
-from douane.imports.settings import load_settings
 
 from .app import make_app
 from .assembly import make_service
@@ -73,8 +72,8 @@ class Door:
         self._spec = spec
         self._listener = socket.socket(fileno=spec.listen_fd)
         home = Path(spec.home)
-        settings = load_settings(spec.config, home)
-        self._service = make_service(home, settings, read_plan_file(home), spec.name)
+        service = read_service_file(home)
+        self._service = make_service(home, service.settings, service.served, spec.name)
         self._server = DoorServer(make_app(self._service), self._listener)
 
     async def serve(self) -> None:
@@ -99,7 +98,7 @@ class Door:
     def _reload(self) -> None:
         """Take the plan that the supervisor has tried. Requests that have begun keep the plan they began with."""
         try:
-            self._service.use_plan(read_plan_file(Path(self._spec.home)))
+            self._service.use_plan(read_service_file(Path(self._spec.home)).served)
         except DouaneError as error:
             log.error("the new plan cannot be used, so the old one is still served: %s", error)
 

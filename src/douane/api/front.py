@@ -6,6 +6,8 @@ stays unread until a resource wants it, and what is left of a refused upload is 
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,12 +16,18 @@ from .errors import HttpError, bad_request
 from .paths import read_path
 from .request_body import Receive, RequestBody
 
+log = logging.getLogger("douane.api")
+
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 BODY = "douane.body"
 REFUSAL = "douane.refusal"
 """Keys of the scope: the body, and an HttpError that was raised before routing."""
+
+
+class ClientStalled(Exception):
+    """The client reads nothing of its answer."""
 
 
 class Front:
@@ -42,10 +50,12 @@ class Front:
             scope["path"] = read_path(scope.get("raw_path") or scope["path"].encode(), scope["path"])
         except HttpError as error:
             scope[REFUSAL] = error
-        answer = Answer(send, body)
+        answer = Answer(send, body, self._silence)
         try:
             await self._application(scope, body.asgi_receive, answer.send)
             await body.drain()
+        except ClientStalled:
+            log.info("a client read nothing for %.0f seconds, and was dropped", self._silence)
         finally:
             # An error's traceback holds the framework's frames, in a cycle that lives until the next collection. With
             # the server's own objects in it, a connection that is to be closed would stay open until then.
@@ -71,8 +81,9 @@ def check_headers(headers: Sequence[tuple[bytes, bytes]]) -> None:
 class Answer:
     """The sending side of one request."""
 
-    def __init__(self, send: Send, body: RequestBody) -> None:
+    def __init__(self, send: Send, body: RequestBody, silence: float) -> None:
         self._send: Send | None = send
+        self._silence = silence
         self._body = body
 
     async def send(self, message: Mapping[str, Any]) -> None:
@@ -82,7 +93,15 @@ class Answer:
         assert self._send is not None, "the request has not ended"
         if message["type"] == "http.response.start" and (self._body.is_chunked or not self._body.is_complete):
             message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
-        await self._send(message)
+        if not message.get("more_body"):
+            await self._send(message)
+            return
+        # A client that reads nothing would hold an open file for ever.
+        try:
+            async with asyncio.timeout(self._silence):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientStalled from None
 
     def release(self) -> None:
         """Forget the server's side. Idempotent."""

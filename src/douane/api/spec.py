@@ -12,7 +12,6 @@ class DoorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Of this very process: the leases of its tasks bear it."""
 
     home: str
-    config: str | None
     listen_fd: int
     """The socket, which listens already: no connection is lost while a door starts again."""
 

@@ -19,7 +19,7 @@ import msgspec
 
 from douane.engine.served_plan import ServedPlan
 from douane.errors import DouaneError, PlanError
-from douane.imports.plan_file import write_plan_file
+from douane.imports.service_file import ServiceFile, write_service_file
 from douane.imports.settings import ServeSettings, load_settings
 from douane.imports.worker_spec import WorkerSpec
 from douane.plan import own_folders
@@ -80,7 +80,7 @@ class Supervisor:
         self._stack.callback(lock.close)
         self._settings = self._load_settings()
         served = ServedPlan.load(options.config, options.sandbox, digests=True)
-        write_plan_file(options.home, served)
+        write_service_file(options.home, ServiceFile(self._settings, served))
         # The catalog is made, and a wrong store or an unknown database shows now, before anything listens.
         service = make_service(options.home, self._settings, served)
         self._stack.callback(service.close)
@@ -112,7 +112,6 @@ class Supervisor:
         spec = DoorSpec(
             name=name,
             home=str(self._options.home),
-            config=self._options.config,
             listen_fd=self._listener.fileno(),
             ready_fd=ready_write,
             life_fd=self._life_fd,
@@ -125,8 +124,6 @@ class Supervisor:
         spec = WorkerSpec(
             name=name,
             home=str(self._options.home),
-            config=self._options.config,
-            sandbox=self._options.sandbox,
             listen_fd=self._sockets.doors.fileno(),
             wake_fd=self._sockets.wake.fileno(),
             life_fd=self._life_fd,
@@ -200,9 +197,9 @@ class Supervisor:
     def _reload(self) -> None:
         """Read the configuration again. If it cannot be served, the old one stays."""
         try:
-            self._load_settings()
+            settings = self._load_settings()
             served = ServedPlan.load(self._options.config, self._options.sandbox, digests=True)
-            write_plan_file(self._options.home, served)
+            write_service_file(self._options.home, ServiceFile(settings, served))
         except DouaneError as error:
             log.error("the new configuration cannot be used, so the old one is still served: %s", error)
             return

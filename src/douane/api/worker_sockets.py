@@ -8,7 +8,7 @@ from pathlib import Path
 
 from douane.errors import PlanError
 from douane.imports.inline_messages import short_path
-from douane.imports.plan_file import RUN
+from douane.imports.service_file import RUN
 
 DOORS = "workers.sock"
 WAKE = "wake.sock"

@@ -31,7 +31,7 @@ def drain(ctx: click.Context, home: str | None, config: str | None, undo: bool, 
 
     from douane.catalog import Catalog
     from douane.imports import default_home
-    from douane.imports.plan_file import NO_IMPORTS, RUN
+    from douane.imports.service_file import NO_IMPORTS, RUN
     from douane.imports.settings import load_settings
 
     path = home or ctx.obj

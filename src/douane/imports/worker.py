@@ -29,6 +29,7 @@ from .heartbeat import Heartbeat
 from .inline_messages import Done
 from .runs import Runs, Stopped
 from .sender_pace import SenderPace
+from .service_file import ServiceFile, read_service_file
 from .service_log import configure_log
 from .service_stores import open_stores
 from .settings import ServeSettings, load_settings
@@ -191,7 +192,7 @@ class Worker:
     def _reload(self) -> None:
         self._must_reload = False
         try:
-            self._served = ServedPlan.load(self._spec.config, self._spec.sandbox, digests=True)
+            self._served = _load(self._spec).served
         except DouaneError as error:
             log.error("worker %s keeps its plan, since the new plan cannot be used: %s", self._spec.name, error)
 
@@ -215,15 +216,21 @@ def _drain(wake: socket.socket) -> None:
         return
 
 
+def _load(spec: WorkerSpec) -> ServiceFile:
+    if spec.config is None:
+        return read_service_file(Path(spec.home))
+    settings = load_settings(spec.config, Path(spec.home))
+    return ServiceFile(settings, ServedPlan.load(spec.config, spec.sandbox, digests=True))
+
+
 def main(spec: WorkerSpec) -> None:
     """Work until SIGTERM. Raises DouaneError if the worker cannot begin."""
     os.nice(NICENESS)
     for fd in (spec.listen_fd, spec.wake_fd, *(() if spec.life_fd is None else (spec.life_fd,))):
         os.set_inheritable(fd, False)
     own_folders.register(Path(spec.home))
-    settings = load_settings(spec.config, Path(spec.home))
-    served = ServedPlan.load(spec.config, spec.sandbox, digests=True)
-    worker = Worker(spec, settings, served)
+    service = _load(spec)
+    worker = Worker(spec, service.settings, service.served)
     worker.catch_signals()
     worker.run()
 

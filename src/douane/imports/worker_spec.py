@@ -13,6 +13,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     home: str
     config: str | None = None
+    """The configuration file; None: what the supervisor keeps in the home (`service_file.py`)."""
+
     sandbox: str | None = None
     """The tier; None: the best that this host supports."""
 

@@ -57,9 +57,9 @@ def test_a_start_without_descriptors_fails_and_leaves_none_open(
     tier: sandbox.Tier, image: Path, tmp_path: Path, nothing_left: None, free: int
 ) -> None:
     """An agent goes on after it: what each such image left open would add up."""
-    plan_file = tmp_path / "plan.toml"
-    plan_file.write_text(plan_of("good:Count", "good:Upper", "good:Random"))
-    plan = load_plan(str(plan_file))
+    service_file = tmp_path / "plan.toml"
+    service_file.write_text(plan_of("good:Count", "good:Upper", "good:Random"))
+    plan = load_plan(str(service_file))
     source = FileSource(os.open(image, os.O_RDONLY), "image")
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))
