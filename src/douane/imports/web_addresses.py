@@ -80,6 +80,7 @@ def embedded(address: Address) -> Iterator[IPv4Address]:
     elif address in _NAT64_LOCAL:  # of whatever length the operator's prefix is (RFC 6052, section 2.2)
         yield IPv4Address(low)
         yield IPv4Address((number >> 64 & 0xFFFF) << 16 | number >> 40 & 0xFFFF)
+        yield IPv4Address((number >> 64 & 0xFF) << 24 | number >> 32 & 0xFF_FFFF)
         yield IPv4Address(number >> 24 & 0xFFFF_FFFF)
     elif address in _SIX_TO_FOUR:
         yield IPv4Address(number >> 80 & 0xFFFF_FFFF)

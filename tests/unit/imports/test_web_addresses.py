@@ -77,6 +77,20 @@ def test_a_denied_network_is_denied_in_every_form_even_if_private_addresses_are_
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "::ffff:1.2.3.4", "::ffff:0:1.2.3.4", "::1.2.3.4", "64:ff9b::1.2.3.4", "2002:102:304::1",
+        "64:ff9b:1:102:3:400::", "64:ff9b:1:1:2:304::", "64:ff9b:1:0:1:203:400::", "64:ff9b:1::1.2.3.4",
+        "2001:0:102:304::1", "2001:0:4136:e378:8000:63bf:fefd:fcfb", "2a00::5efe:1.2.3.4", "2a00::200:5efe:1.2.3.4",
+    ],
+)  # fmt: skip
+def test_the_ipv4_address_inside_is_taken_out_in_every_form(text):
+    assert IPv4Address("1.2.3.4") in set(embedded(ipaddress.ip_address(text)))
+    denied = rules(deny=["1.2.3.0/24"], private=True)
+    assert denied.refuse_addresses("a", [ipaddress.ip_address(text)]) == "the operator denies its address"
+
+
 def rules(allow=(), deny=(), **settings) -> AddressRules:
     lists = {name: tuple(map(parse_host_rule, texts)) for name, texts in (("allow", allow), ("deny", deny))}
     return AddressRules(WebDownloadSettings(**lists, **settings))
