@@ -28,6 +28,8 @@ SERVICE = "service@services"
 class HeaderAuthentication:
     """The sender is who the header X-Auth-Token says: roles with commas, "@", and a project."""
 
+    waits = True
+
     def identify(self, headers: Mapping[str, str], method: str, path: str) -> Identity:
         roles, _, project = headers["x-auth-token"].partition("@")
         return make_identity("u1", project, roles.split(","))

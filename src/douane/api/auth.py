@@ -16,8 +16,11 @@ LOCAL_PROJECT = "local"
 class Authenticator(Protocol):
     """Says who sends a request."""
 
+    waits: bool
+    """True if the answer may come over the network: then it is called in a thread."""
+
     def identify(self, headers: Mapping[str, str], method: str, path: str) -> Identity:
-        """The sender of a request with these headers, whose names are in lower case. Called in a thread.
+        """The sender of a request with these headers, whose names are in lower case.
 
         Raises HttpError 401 or 403, and 503 if that cannot be said now.
         """
@@ -25,6 +28,8 @@ class Authenticator(Protocol):
 
 class NoAuthentication:
     """Everybody who can connect is an administrator of the project "local"."""
+
+    waits = False
 
     def __init__(self, *, any_host: bool = False) -> None:
         """`any_host`: the service is reached by other names than those of loopback, because the operator said so."""

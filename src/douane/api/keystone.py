@@ -61,6 +61,8 @@ def _now() -> float:
 class KeystoneAuthentication:
     """The identity of a token, and the role `service` of a service token. Safe for threads."""
 
+    waits = True
+
     def __init__(self, settings: KeystoneSettings) -> None:
         """Keystone is asked at the first request. Raises PlanError: the extra, or the password, is missing."""
         try:

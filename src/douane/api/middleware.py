@@ -73,8 +73,7 @@ class Sender:
     async def process_request(self, req: Request, resp: Response) -> None:
         """Set `req.context.identity`. Raises HttpError 401, 403 or 503."""
         if req.path.startswith(_API) and req.path != _API:
-            identify = self._service.authenticator.identify
-            req.context.identity = await self._service.pool.run(identify, req.headers_lower, req.method, req.path)
+            req.context.identity = await self._service.identify(req.headers_lower, req.method, req.path)
 
     async def process_resource(self, req: Request, resp: Response, resource: Any, params: dict[str, Any]) -> None:
         """Refuse a body where none belongs: another program on the way might take it for the next request."""

@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Pool:
     """A bounded number of threads, and a bounded number of calls that wait for one."""
 
-    def __init__(self, threads: int = 8, waiting: int = 512) -> None:
+    def __init__(self, threads: int = 8, waiting: int = 4096) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="douane-api")
         self._limit = threads + waiting
         self._calls = 0

@@ -16,6 +16,7 @@ from .image_body import ImageBody
 from .request_body import RequestBody
 from .rights import Identity, require_change
 from .service import Service
+from .spool import require_room
 from .upload import Upload, require_queued
 from .upload_answers import UploadMethod, require_accepted
 
@@ -44,7 +45,7 @@ async def receive_upload(
     """Receive the bytes of an image, and have them run. Raises HttpError, and DouaneError, if they are not let in."""
     require_imports(service)
     assert service.uploads is not None, "it takes images"
-    async with service.uploads.admitted(upload.announced):
+    with service.uploads.admitted():
         image = await service.pool.run(_require_right, service, sender.identity, image_id, upload)
         body = ImageBody(request_body, upload, service.options.max_image_size)
         begin = _begin(service, sender, image, method, upload)
@@ -85,6 +86,7 @@ def _require_right(service: Service, identity: Identity, image_id: str, upload: 
     for name, value in (("disk_format", image.disk_format), ("container_format", image.container_format)):
         if value is None:
             raise bad_request(f"The image has no '{name}'; set it before the upload.")
+    require_room(service.stores.default.store, upload.announced)
     return image
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -99,6 +100,13 @@ class Service:
         """Serve this plan from now on."""
         self.rules = msgspec.structs.replace(self.options.rules, plugins=frozenset(served.facts.plugins))
         self.served = served
+
+    async def identify(self, headers: Mapping[str, str], method: str, path: str) -> Identity:
+        """Who sends a request; names of `headers` are in lower case. Raises HttpError 401, 403 or 503."""
+        authenticator = self.authenticator
+        if authenticator.waits:
+            return await self.pool.run(authenticator.identify, headers, method, path)
+        return authenticator.identify(headers, method, path)
 
     def imports_are_stopped(self) -> bool:
         """True while the operator's switch is there: a file, `stop_file`."""

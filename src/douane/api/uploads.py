@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,7 @@ from .image_body import ImageBody
 from .inline_upload import send_to_worker
 from .metrics import Metrics
 from .pool import Pool
-from .spool import require_room, spool
+from .spool import spool
 from .task_waiting import wait_for_verdict, wake_workers
 
 log = logging.getLogger("douane.api")
@@ -64,9 +64,9 @@ class Uploads:
         self._held = 0
         self._heartbeat: asyncio.Task[None] | None = None
 
-    @contextlib.asynccontextmanager
-    async def admitted(self, announced: int | None) -> AsyncIterator[None]:
-        """Count an upload while it lasts. Raises HttpError 503 if there are too many, or if there is no room."""
+    @contextlib.contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Count an upload while it lasts. Raises HttpError 503 if there are too many."""
         if self._count >= UPLOADS_AT_ONCE:
             raise HttpError(
                 503,
@@ -76,7 +76,6 @@ class Uploads:
         self._count += 1
         self._metrics.uploads.set(self._count)
         try:
-            await self._io.run(require_room, self._place.store, announced)
             yield
         finally:
             self._count -= 1
