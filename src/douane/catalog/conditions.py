@@ -7,13 +7,13 @@ is.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 
 from douane.errors import BadValue
 
-from . import values
+from . import unindexed, values
 from .query import ImageQuery, NumberField, TextField, TimeBound
 from .schema import NOT_DELETED, SORT_KEYS, VALUE_START, images, properties, tags
 
@@ -56,7 +56,7 @@ def _texts(query: ImageQuery) -> Iterator[Condition]:
         column = images.c[name]
         key = SORT_KEYS.get(name, column)
         yield Condition(
-            _unindexed_text(column).in_(texts),
+            unindexed.unindexed_text(column).in_(texts),
             matching_ids(key.in_(texts)),
             key == texts[0] if name in _ORDERED and len(texts) == 1 and texts != [""] else None,
             key.in_(texts) if name == "status" else None,
@@ -67,16 +67,16 @@ def _numbers(query: ImageQuery) -> Iterator[Condition]:
     for name, number in query.equal.items():
         column, key = _number_column(name)
         value = values.number(f"the filter {name}", number)
-        yield Condition(_unindexed_number(column) == value, matching_ids(key == value))
+        yield Condition(unindexed.unindexed_number(column) == value, matching_ids(key == value))
     for name, number in query.at_least.items():
         column, key = _number_column(name)
         value = values.number(f"the filter {name}_min", number)
         covered = key >= value if name == "min_ram" else None
-        yield Condition(_unindexed_number(column) >= value, matching_ids(key >= value), covered=covered)
+        yield Condition(unindexed.unindexed_number(column) >= value, matching_ids(key >= value), covered=covered)
     for name, number in query.at_most.items():
         column, key = _number_column(name)
         value = values.number(f"the filter {name}_max", number)
-        yield Condition(_unindexed_number(column) <= value, matching_ids(key <= value, key >= 0))
+        yield Condition(unindexed.unindexed_number(column) <= value, matching_ids(key <= value, key >= 0))
 
 
 def _number_column(name: str) -> tuple[ColumnElement[int], ColumnElement[int]]:
@@ -89,7 +89,7 @@ def _time(bound: TimeBound) -> Condition:
     if not isinstance(bound.time, datetime) or bound.time.tzinfo is None:
         raise BadValue(f"the filter {bound.field} must be a time with its zone")
     column = images.c[bound.field]
-    return Condition(_compared(_unindexed_text(column), bound), matching_ids(_compared(column, bound)))
+    return Condition(_compared(unindexed.unindexed_text(column), bound), matching_ids(_compared(column, bound)))
 
 
 def _compared(column: ColumnElement[str], bound: TimeBound) -> ColumnElement[bool]:
@@ -122,10 +122,10 @@ def _flags(query: ImageQuery) -> Iterator[Condition]:
     for name, flag in (("hidden", query.hidden), ("protected", query.protected)):
         if flag is not None:
             column = images.c[name]
-            wanted: ColumnElement[int] = literal_column("1" if values.flag(f"the filter {name}", flag) else "0")
-            number = case((column.is_(True), literal_column("1")), else_=literal_column("0"))
-            is_set = column.is_(True)
-            yield Condition(number == wanted, matching_ids(is_set) if flag else None, covered=is_set if flag else None)
+            wanted = values.flag(f"the filter {name}", flag)
+            plain = unindexed.is_set(column) if wanted else unindexed.is_not_set(column)
+            indexed = column.is_(True) if wanted else None
+            yield Condition(plain, None if indexed is None else matching_ids(indexed), covered=indexed)
 
 
 def _rows(query: ImageQuery) -> Iterator[Condition]:
@@ -156,11 +156,3 @@ def _rows(query: ImageQuery) -> Iterator[Condition]:
 def matching_ids(*where: ColumnElement[bool]) -> Select[tuple[str]]:
     """The ids of the images for which a condition holds."""
     return select(images.c.id.label("image_id")).where(NOT_DELETED, *where)
-
-
-def _unindexed_text(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return column.concat(literal_column("''"))
-
-
-def _unindexed_number(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return column + literal_column("0")

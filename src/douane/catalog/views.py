@@ -6,6 +6,7 @@ from . import values
 from .fields import VISIBILITIES
 from .query import ImageQuery
 from .schema import images, members
+from .unindexed import unindexed_text
 
 _OPEN = ("public", "community")
 
@@ -29,7 +30,7 @@ def parts(query: ImageQuery, *, many_memberships: bool) -> list[ColumnElement[bo
         seen.append(mine if asked in (None, "all") else and_(mine, images.c.visibility == asked))
     seen += [and_(images.c.visibility == each, others) for each in shown if each in _OPEN]
     if mine is not None and asked in (None, "all", "shared"):
-        visibility = images.c.visibility if many_memberships else images.c.visibility.concat("")
+        visibility = images.c.visibility if many_memberships else unindexed_text(images.c.visibility)
         shared = _shared_with(query) if many_memberships else images.c.id.in_(memberships(query))
         seen.append(and_(shared, visibility == "shared", others))
     return seen
@@ -39,7 +40,7 @@ def _everything(query: ImageQuery, mine: ColumnElement[bool] | None) -> list[Col
     owners = query.text.get("owner", ())
     if query.visibility in (None, "all"):
         # Written without an index: those of visibility and owner are not in the order of the query here.
-        listed = images.c.visibility.concat("") != "community"
+        listed = unindexed_text(images.c.visibility) != "community"
         if mine is not None:
             listed = or_(listed, mine)
         rest = true() if query.visibility == "all" else listed
