@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from douane.api.children import RESTARTS
 from support.processes import SECONDS
 from support.serve import Serve, serving
 from support.waiting import until
@@ -126,3 +127,23 @@ def test_all_processes_end_when_the_supervisor_is_killed(tmp_path: Path) -> None
     assert not alive
     with serving(tmp_path / "home") as again:
         assert again.client.get("/healthcheck").status_code == 200
+
+
+def test_a_service_whose_workers_die_again_and_again_ends_with_a_sentence(tmp_path: Path) -> None:
+    serve = Serve(tmp_path / "home", None, "--workers", "1")
+    started = serve.processes()
+    seen: set[int] = set()
+    while serve.process.poll() is None:
+        try:
+            worker = serve.process_of(WORKER)
+        except psutil.NoSuchProcess:
+            break
+        if worker.pid not in seen:
+            seen.add(worker.pid)
+            worker.kill()
+        if len(seen) > RESTARTS:
+            break
+    assert serve.process.wait(SECONDS) == 3
+    assert "worker 1 ended" in serve.log.read_text()
+    _, alive = psutil.wait_procs(started, timeout=SECONDS)
+    assert not alive

@@ -209,6 +209,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """End the processes: the door first, because its uploads need the workers."""
+        self._deadline = min(self._deadline, time.monotonic() + self._settings.grace)
         # The door closes its own: then new connections are refused, and do not wait in a queue that nobody reads.
         self._listener.close()
         for group in ([self._door], self._workers):
@@ -225,7 +226,7 @@ class Supervisor:
                 log.warning("the time to end is over: what still runs is ended now")
                 for child in group:
                     child.send(signal.SIGKILL)
-            self._wait(max(seconds, 0) if not killed and seconds < 1e6 else None)
+            self._wait(None if killed else max(seconds, 0))
             for child in group:
                 child.reap()
 
