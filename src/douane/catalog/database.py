@@ -140,6 +140,9 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except (exc.DataError, UnicodeEncodeError) as error:
+            # An id that was not checked, with a character that no database has in text: a NUL, half a surrogate pair.
+            raise BadValue("a value has a character that is not text, or does not fit its column") from error
         except exc.DBAPIError as error:
             raise self._server.explain(error.orig) from error
         except (sqlite3.Error, OSError) as error:

@@ -277,3 +277,21 @@ def test_unknown_ids_are_not_found(catalog: Catalog) -> None:
     with pytest.raises(NotFound, match=missing):
         begin(catalog, missing)
     assert catalog.unfinished() == []
+
+
+@pytest.mark.parametrize("bad", ["a\0b", "\ud800", "x" * 70000, "' OR 1=1 --"])
+def test_an_id_that_no_image_can_have_is_refused_everywhere(catalog: Catalog, bad: str) -> None:
+    for call in (
+        catalog.image,
+        catalog.delete,
+        catalog.deactivate,
+        catalog.task,
+        partial(edit, catalog),
+        partial(begin, catalog),
+        partial(catalog.cancel, message="no"),
+        partial(catalog.add_store, store="s"),
+        partial(catalog.take, token=1, worker="w"),
+    ):
+        with pytest.raises(CatalogError) as caught:
+            call(bad)
+        assert caught.value.code in ("bad-value", "not-found")
