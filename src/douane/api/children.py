@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from douane.errors import DouaneError
@@ -79,17 +81,26 @@ class Child:
             self._process.send_signal(number)
 
 
-class NamedChild(Child):
-    """A door or a worker. Each process has a name of its own, by which its leases are released when it is gone."""
+def group_of(home: Path) -> str:
+    """How the names of the processes begin that serve this home on this host."""
+    return f"{socket.gethostname()}-{hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]}-"
 
-    def __init__(self, name: str, command: Callable[[str], Command], release: Callable[[str], None]) -> None:
+
+class NamedChild(Child):
+    """A door or a worker. Each process has a name of its own, by which its leases are released when it is gone; it
+    begins with `group`."""
+
+    def __init__(
+        self, name: str, group: str, command: Callable[[str], Command], release: Callable[[str], None]
+    ) -> None:
         super().__init__(name, self._named)
+        self._group = group
         self._make_command = command
         self._release = release
         self._process_name = ""
 
     def _named(self) -> Command:
-        self._process_name = f"{socket.gethostname()}-{uuid.uuid4()}"
+        self._process_name = f"{self._group}{uuid.uuid4()}"
         return self._make_command(self._process_name)
 
     def reap(self) -> int | None:

@@ -25,7 +25,7 @@ from douane.imports.worker_spec import WorkerSpec
 from douane.plan import own_folders
 
 from .assembly import make_service
-from .children import Child, Command, NamedChild
+from .children import Child, Command, NamedChild, group_of
 from .home_lock import HomeLock
 from .listening import listen, url_of
 from .spec import DoorSpec
@@ -94,9 +94,12 @@ class Supervisor:
             self._stack.callback(os.close, fd)
         self._sockets = WorkerSockets(options.home)
         self._stack.callback(self._sockets.close)
-        self._door = NamedChild("the door", self._door_command, self._release)
+        group = group_of(options.home)
+        # Nobody else serves this home now: what a killed service left is looked after at once, and not in 20 seconds.
+        self._catalog.release_group(group)
+        self._door = NamedChild("the door", group, self._door_command, self._release)
         self._workers = [
-            NamedChild(f"worker {number + 1}", self._worker_command, self._release)
+            NamedChild(f"worker {number + 1}", group, self._worker_command, self._release)
             for number in range(self._settings.worker_count)
         ]
         self._children: list[Child] = [self._door, *self._workers]

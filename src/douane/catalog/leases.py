@@ -67,11 +67,16 @@ class Leases:
 
     def hold(self, worker: str) -> int:
         """The worker's heartbeat: all its leases last another 20 seconds. The number of its tasks."""
-        return self._lease(worker, LEASE_SECONDS)
+        return self._set_leases(_of(worker), LEASE_SECONDS)
 
     def release_worker(self, worker: str) -> int:
         """The worker's process is gone: all its leases end now. The number of its tasks."""
-        return self._lease(worker, 0.0)
+        return self._set_leases(_of(worker), 0.0)
+
+    def release_group(self, group: str) -> int:
+        """All workers whose names begin with `group` are gone: their leases end now. The number of their tasks."""
+        start = tasks.c.worker.startswith(values.text("the group", group), autoescape=True)
+        return self._set_leases(start, 0.0)
 
     def release(self, task: Task, *, source: Any = None, undo_attempt: bool = False) -> Task:
         """Let the task wait for another worker, who begins with `source`, by default with the recorded one.
@@ -143,11 +148,14 @@ class Leases:
                 keys.update(key for key in (row.id, row.staged_key, source.get("spool"), source.get("staged")) if key)
         return keys
 
-    def _lease(self, worker: str, seconds: float) -> int:
-        held = [UNFINISHED, tasks.c.worker == values.text("the worker", worker)]
+    def _set_leases(self, held: ColumnElement[bool], seconds: float) -> int:
         with self._database.write() as connection:
-            statement = update(tasks).where(*held).values(lease_until=database_time(seconds))
+            statement = update(tasks).where(UNFINISHED, held).values(lease_until=database_time(seconds))
             return connection.execute(statement).rowcount
+
+
+def _of(worker: str) -> ColumnElement[bool]:
+    return tasks.c.worker == values.text("the worker", worker)
 
 
 def _oldest(connection: Connection, waiting: list[ColumnElement[bool]]) -> Task | None:

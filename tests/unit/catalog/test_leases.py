@@ -87,6 +87,14 @@ def test_a_dead_worker_is_seen_and_its_late_steps_change_nothing(catalog: Catalo
     assert again.staged_key != old.staged_key
 
 
+def test_the_leases_of_all_processes_of_a_killed_service_end_at_once(catalog: Catalog) -> None:
+    for name in ("host-1_a-x", "host-1_a-y", "host-1xa-z", "host-1_b-x"):
+        download(catalog)
+        assert catalog.claim(name) is not None
+    assert catalog.release_group("host-1_a-") == 2
+    assert {task.worker for task in catalog.dead_tasks()} == {"host-1_a-x", "host-1_a-y"}
+
+
 def test_a_heartbeat_renews_the_leases_of_one_worker(catalog: Catalog) -> None:
     for _ in range(3):
         download(catalog)
