@@ -9,13 +9,12 @@ from typing import Any, Literal
 import msgspec
 
 from douane.catalog.records import Image, Member, Task
+from douane.imports.locations import LOCATION_IMPORT, MARK, MARKED_BY
 
 from .image_fields import READ_ONLY, RESERVED, RESERVED_PREFIXES
 
 Document = dict[str, Any]
 
-LOCATION_METHOD = "location-import"
-"""The method of a task that takes bytes from a location (no. 28)."""
 _TENANTS_REPORT = (
     "outcome", "code", "message", "received", "stored", "disk_format", "container_format", "virtual_size", "properties",
     "proposed", "seconds", "retry_after",
@@ -56,7 +55,7 @@ def image_document(image: Image, view: ImageView = PLAIN) -> Document:
     """The document of an image: base fields and properties side by side, without an object around them.
 
     A failed import shows ``douane_outcome``, ``douane_code`` and ``douane_reason`` while the image waits for another
-    try; nothing of them stays after a success.
+    try; nothing of them stays after a success. ``douane_not_inspected`` stays: no plugin has read these bytes.
     """
     path = f"/v2/images/{image.id}"
     document: Document = {
@@ -88,6 +87,8 @@ def image_document(image: Image, view: ImageView = PLAIN) -> Document:
     }
     if image.status in ("active", "deactivated") and image.stores:
         document["stores"] = ",".join(image.stores)
+    if image.sources.get(MARK) == MARKED_BY:
+        document |= {MARK: image.properties[MARK], "size": None}
     if view.direct_url is not None:
         document["direct_url"] = view.direct_url
     return document
@@ -140,7 +141,7 @@ def task_stub(task: Task, *, waits: bool = False) -> Document:
     """A task in the list of all tasks (no. 22): without input, result and message."""
     document = {
         "id": task.id,
-        "type": "location_import" if task.method == LOCATION_METHOD else "api_image_import",
+        "type": "location_import" if task.method == LOCATION_IMPORT else "api_image_import",
         "status": _task_status(task, waits),
         "owner": task.owner or "",
         "created_at": time_text(task.created_at),

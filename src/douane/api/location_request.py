@@ -11,8 +11,8 @@ from .bounds import URL
 from .errors import bad_request, quoted
 from .json_body import kind, read_object
 
-Algorithm = Literal["md5", "sha1", "sha256", "sha512"]
-_DIGITS: dict[Algorithm, int] = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+Algorithm = Literal["md5", "sha256", "sha512"]
+_DIGITS: dict[Algorithm, int] = {"md5": 32, "sha256": 64, "sha512": 128}
 _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.ASCII | re.IGNORECASE)
 

@@ -120,7 +120,7 @@ LOCATION: Schema = {
         "url": {"type": "string", "maxLength": URL},
         "validation_data": {
             "type": "object",
-            "properties": {"os_hash_algo": {"enum": ["md5", "sha1", "sha256", "sha512"]}, "os_hash_value": TEXT},
+            "properties": {"os_hash_algo": {"enum": ["md5", "sha256", "sha512"]}, "os_hash_value": TEXT},
         },
     },
 }

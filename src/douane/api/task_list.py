@@ -9,16 +9,16 @@ from urllib.parse import urlencode
 import msgspec
 
 from douane.catalog.records import TaskStatus
+from douane.imports.locations import LOCATION_IMPORT
 
 from .bounds import DEFAULT_PAGE, PAGE
-from .documents import LOCATION_METHOD
 from .errors import bad_request, quoted
 from .filters import read_parameters
 from .identifiers import read_uuid
 
 PATH = "/v2/tasks"
 _STATUSES = get_args(TaskStatus)
-_TYPES = {"location_import": LOCATION_METHOD, "api_image_import": None}
+_TYPES = {"location_import": LOCATION_IMPORT, "api_image_import": None}
 _KNOWN = ("status", "type", "sort_key", "sort_dir", "limit", "marker")
 
 

@@ -18,6 +18,7 @@ from douane.stream.source import Source
 
 from .copies import copy_bytes, copy_image
 from .inline_messages import Done
+from .locations import location_of, with_digest, wrong_digest
 from .publishing import CLAIMED, finish_import, needs_all_stores
 from .results import recorded_results, report_document, results_of
 from .service_stores import Stores
@@ -98,7 +99,8 @@ class Runs:
     # bytes that go through the plan
 
     def _judge(self, task: Task, sent: SentUpload | None, progress: TaskProgress) -> Done:
-        served = self._current_plan()
+        location = location_of(task)
+        served = with_digest(self._current_plan(), location)
         with StagedCopies(
             self.store_of,
             self._store_ids(task),
@@ -116,7 +118,10 @@ class Runs:
                 watch=progress.watch,
                 targets=list(copies.targets.values()),
             )
-            if report.outcome == "accepted":
+            mismatch = wrong_digest(location, report, NAME) if report.outcome == "accepted" else None
+            if mismatch is not None:
+                done = self._fail(task, "undecided", mismatch.code, str(mismatch), report)
+            elif report.outcome == "accepted":
                 copies.keep()
                 done = self._accept(task, report, served, copies)
             else:

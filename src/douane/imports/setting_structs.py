@@ -127,6 +127,9 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     without_keystone: bool = False
     """Serve on an address that others can reach, though every client is an administrator."""
 
+    foreign_locations: Literal["deny", "allow"] = "deny"
+    """Register locations that no store of this service has, uninspected, and those that are another image's bytes."""
+
     enabled_methods: tuple[ServedMethod, ...] = ("glance-direct", "web-download", "copy-image")
     refuse_at_stage: bool = False
     show_findings: bool = False

@@ -13,6 +13,7 @@ from douane.stores import Store
 from douane.stream.source import Source
 
 from .base import open_import
+from .locations import location_of, open_location
 from .publishing import StoreOf
 from .service_stores import Stores
 from .settings import ServeSettings
@@ -43,6 +44,9 @@ def open_task_source(
     if staged is not None:
         key, store_id = staged
         return FileSource(store_of(store_id or default_store).open_staged(key), NAME)
+    location = location_of(task)
+    if location is not None:
+        return open_location(task, location, store_of, NAME)
     url = task.source.get("url") if isinstance(task.source, dict) else None
     if not isinstance(url, str):
         raise StoreError(f"import task {task.id} has no bytes to begin with: import the image again", code="not-found")

@@ -87,6 +87,11 @@ class Store(Protocol):
     def location(self, image_id: str) -> str | None:
         """The URL by which services of the cloud can read the image without this service; None if there is none."""
 
+    def open_location(self, url: str, *, images: bool) -> int | None:
+        """A read-only descriptor of the bytes at `url`, which another service wrote into this store; the caller closes
+        it. None if the URL leads to another place. ``not-found``, ``in-use`` for bytes that are being received, and for
+        those of an image unless `images` may be read."""
+
     def size(self, image_id: str) -> int:
         """The length of the image in bytes. ``not-found``."""
 

@@ -6,13 +6,13 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 from douane.errors import StoreError
 from douane.plan.own_folders import register
 
 from .base import Staged
 from .copying import copy_dense, copy_sparse
+from .file_locations import FileLocations
 from .os_errors import explain, explained, free_bytes
 from .paths import (
     checked_id,
@@ -30,7 +30,7 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _STAGE_ATTEMPTS = 64
 
 
-class FileStore:
+class FileStore(FileLocations):
     """A store in the directory `root`, made on first use (mode 0700; files 0600).
 
     Safe for several threads and processes at once on a local file system. For the methods see
@@ -220,10 +220,6 @@ class FileStore:
             os.close(fd)
             raise StoreError(f"cannot read the image: {path} is not a file; something else wrote there", code="damaged")
         return fd
-
-    def location(self, image_id: str) -> str:
-        """The file's URL, which a service with the same file system can open."""
-        return f"file://{quote(os.path.join(self._images, checked_id(image_id)))}"
 
     def size(self, image_id: str) -> int:
         """The image's length in bytes, holes included."""

@@ -69,6 +69,9 @@ class ToyStore:
     def exists(self, image_id: str) -> bool:
         return (self.folder / f"{image_id}.image").exists()
 
+    def open_location(self, url: str, *, images: bool) -> int | None:
+        return None
+
     def size(self, image_id: str) -> int:
         return (self.folder / f"{image_id}.image").stat().st_size
 

@@ -9,7 +9,8 @@ from falcon.asgi import Request, Response
 
 from douane.api.download import Download, answer_download
 from douane.api.downloading import ImageStream
-from douane.api.errors import http_error
+from douane.api.errors import http_error, not_found
+from douane.api.locating import foreign_location
 from douane.api.rights import Identity, require_download
 from douane.errors import StoreError
 
@@ -46,6 +47,8 @@ class ImageFile(Resource):
         """The answer, and a descriptor of the bytes, which the caller closes."""
         image, access = self.service.visible(identity, image_id)
         require_download(identity, access)
+        if foreign_location(image) is not None:
+            raise not_found("The bytes of this image lie at a location that this service does not read.")
         download = answer_download(image, range_header=headers[0], content_range=headers[1], if_range=headers[2])
         if download.status == 204 or download.start == download.stop:
             return download, None
