@@ -28,11 +28,9 @@ def require_accepted(end: Done, method: UploadMethod) -> None:
     if end.outcome == "refused":
         raise HttpError(REFUSED_STAGE if method == "glance-direct" else REFUSED_UPLOAD, message, code=code)
     if end.outcome == "cancelled":
-        raise HttpError(410 if code == "image-deleted" else 409, message, code=code)
+        if code in UNAVAILABLE_CODES | BROKEN_CODES:
+            raise HttpError(500, message, code=code, detail=end.detail)
+        raise HttpError(410 if code == "image-deleted" else 409, message, code=code, detail=end.detail)
     if code in STATUS_OF_CODE:
-        raise HttpError(STATUS_OF_CODE[code], message, code=code)
-    if code in UNAVAILABLE_CODES | BROKEN_CODES:
-        # The sentence may name folders and hosts: it is the operator's.
-        detail, message = message, "The image could not be checked or stored. Nothing was kept; try again later."
-        raise HttpError(500, message, code=code, detail=detail)
-    raise HttpError(500, message, code=code)
+        raise HttpError(STATUS_OF_CODE[code], message, code=code, detail=end.detail)
+    raise HttpError(500, message, code=code, detail=end.detail)

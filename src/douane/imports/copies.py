@@ -15,6 +15,7 @@ from douane.sandbox import Tier
 from douane.stream.digest import ALGORITHMS
 from douane.stream.source import Source
 
+from .failures import failure_of
 from .inline_messages import Done
 from .publishing import StoreOf, needs_all_stores, opened_image, publish_staged
 from .staged_copies import StagedCopies
@@ -104,8 +105,15 @@ def _publish_copies(
 
 def _end(catalog: Catalog, task: Task, holding: Sequence[str], failures: Mapping[str, DouaneError]) -> Done:
     store_id, error = next(iter(failures.items()), (None, None))
-    code = None if error is None else error.code
-    message = None if error is None else f"the image could not be stored in {store_id!r}: {error}"
-    image = catalog.finish_copy(task, holding, sorted(failures), code=code, message=message)
+    why = None if error is None else failure_of(error, store_id)
+    code, message, detail = (None, None, None) if why is None else (why.code, why.message, why.detail)
+    report = None if why is None else why.document()
+    image = catalog.finish_copy(task, holding, sorted(failures), code=code, message=message, report=report)
     outcome = "accepted" if holding or not failures else "undecided"
-    return Done("accepted" if outcome == "accepted" else "undecided", code, message, image_status=image.status)
+    return Done(
+        "accepted" if outcome == "accepted" else "undecided",
+        code,
+        message,
+        image_status=image.status,
+        detail=detail,
+    )

@@ -67,6 +67,8 @@ class Done(msgspec.Struct, tag_field="state", tag="done"):
     """Seconds."""
     image_status: str | None = None
     """The image's state afterwards, as far as the worker knows it."""
+    detail: str | None = None
+    """What only the operator may read; `code` and `message` are for the tenant."""
 
 
 Reply = Begun | Done

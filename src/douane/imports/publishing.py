@@ -15,6 +15,8 @@ from douane.catalog import Catalog, Image, Task
 from douane.errors import BadValue, Conflict, DouaneError, StoreError
 from douane.stores import Staged, Store
 
+from .failures import failure_of
+
 log = logging.getLogger("douane")
 
 CLAIMED = "in-use"
@@ -138,11 +140,13 @@ def _take_back(catalog: Catalog, task: Task, published: Mapping[str, Store], fai
     with contextlib.ExitStack() as opened:
         copies = [(store, opened.enter_context(opened_image(store, task.image_id))) for store in published.values()]
         store_id, error = next(iter(failed.items()))
+        why = failure_of(error, store_id)
         catalog.fail(
             task,
             outcome="undecided",
-            code=error.code,
-            message=f"the image could not be stored in {store_id!r}: {error}",
+            code=why.code,
+            message=why.message,
+            report={**task.report, "detail": why.detail} if isinstance(task.report, dict) else why.document(),
             failed_stores=sorted(failed),
         )
         for store, copy in copies:

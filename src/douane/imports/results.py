@@ -8,6 +8,8 @@ from typing import Any, TypedDict
 from douane.catalog import Task
 from douane.report import PropertyValue, Report
 
+from .failures import failure_in
+
 Properties = dict[str, tuple[str | None, str]]
 """Each property's value (None removes it) and plugin ("" for a property of the image itself), by name."""
 
@@ -25,8 +27,14 @@ class Results(TypedDict):
 
 
 def report_document(report: Report, log_lines: Sequence[str] = ()) -> dict[str, Any]:
-    """The report as the catalog keeps it, with the lines of plugins under ``log``: the operator reads them."""
+    """The report as the catalog keeps it: with the lines of plugins under ``log``, and what else only the operator may
+    read of a failure under ``detail``."""
     document = report.to_json()
+    if report.outcome != "accepted":
+        why = failure_in(report)
+        document["message"] = why.message
+        if why.detail is not None:
+            document["detail"] = why.detail
     return {**document, "log": list(log_lines)} if log_lines else document
 
 

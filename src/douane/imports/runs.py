@@ -17,6 +17,7 @@ from douane.stores import Store
 from douane.stream.source import Source
 
 from .copies import copy_bytes, copy_image
+from .failures import Failure, failure_in, failure_of
 from .inline_messages import Done
 from .locations import location_of, with_digest, wrong_digest
 from .publishing import CLAIMED, finish_import, needs_all_stores
@@ -74,10 +75,10 @@ class Runs:
         except DouaneError as error:
             if error.code == CLAIMED or (isinstance(error, CatalogError) and not isinstance(error, BadValue)):
                 return _unrecorded(task, error)
-            return self._fail(task, "undecided", error.code, str(error))
+            return self._fail(task, "undecided", failure_of(error))
         except Exception as error:  # a fault of ours, or of the system: the image is not let in, and the worker goes on
             log.exception("import task %s failed", task.id)
-            return self._fail(task, "undecided", DouaneError.code, f"the import failed: {error}")
+            return self._fail(task, "undecided", failure_of(DouaneError(f"the import failed: {error}")))
 
     def _attempt(self, task: Task, sent: SentUpload | None) -> Done:
         watch = None if sent is None else sent.watch
@@ -120,7 +121,7 @@ class Runs:
             )
             mismatch = wrong_digest(location, report, NAME) if report.outcome == "accepted" else None
             if mismatch is not None:
-                done = self._fail(task, "undecided", mismatch.code, str(mismatch), report)
+                done = self._fail(task, "undecided", failure_of(mismatch), report)
             elif report.outcome == "accepted":
                 copies.keep()
                 done = self._accept(task, report, served, copies)
@@ -155,15 +156,15 @@ class Runs:
         return Done("accepted", image_status="uploading")
 
     def _refuse(self, task: Task, report: Report, served: ServedPlan) -> Done:
-        code, message = report.code or "undecided", report.message or "the image could not be decided"
+        why = failure_in(report)
         if task.requested or report.outcome != "refused" or self._settings.refuse_at_stage:
-            return self._fail(task, report.outcome, code, message, report)
+            return self._fail(task, report.outcome, why, report)
         results = results_of(report, self._runner.log_lines)
         results["digests"] = {}
         self._catalog.record_staged(
-            task, outcome="refused", code=code, message=message, plan_digest=served.facts.digest, **results
+            task, outcome="refused", code=why.code, message=why.message, plan_digest=served.facts.digest, **results
         )
-        return Done("refused", code, message, report.retry_after, image_status="uploading")
+        return Done("refused", why.code, why.message, report.retry_after, image_status="uploading")
 
     # bytes whose verdict holds
 
@@ -185,15 +186,15 @@ class Runs:
 
     # ends
 
-    def _fail(self, task: Task, outcome: Outcome, code: str, message: str, report: Report | None = None) -> Done:
+    def _fail(self, task: Task, outcome: Outcome, why: Failure, report: Report | None = None) -> Done:
         ended = "undecided" if outcome == "accepted" else outcome
         try:
             image = self._catalog.fail(
                 task,
                 outcome=ended,
-                code=code,
-                message=message,
-                report=None if report is None else report_document(report, self._runner.log_lines),
+                code=why.code,
+                message=why.message,
+                report=why.document() if report is None else report_document(report, self._runner.log_lines),
                 failed_stores=task.stores if task.requested else (),
             )
         except (Conflict, NotFound) as error:
@@ -202,7 +203,8 @@ class Runs:
             return _unrecorded(task, error)
         discard_attempt(task, self._stores)
         discard_task_source(task, self._stores)
-        return Done(ended, code, message, None if report is None else report.retry_after, image.status)
+        retry_after = None if report is None else report.retry_after
+        return Done(ended, why.code, why.message, retry_after, image.status, why.detail)
 
     def _lost(self, task: Task, error: DouaneError) -> Done:
         """The task has ended, or is another worker's. What was staged and kept goes with the next sweep, unless the
@@ -220,7 +222,7 @@ class Runs:
         """The worker ends: another begins again, if the bytes are still there for it."""
         message = "the import was interrupted: the service is being stopped; import the image again"
         if task.source is None and task.method != COPY_IMAGE:
-            return self._fail(task, "undecided", "interrupted", message)
+            return self._fail(task, "undecided", Failure(code="interrupted", message=message))
         try:
             self._catalog.release(task, undo_attempt=True)
         except CatalogError as error:
@@ -232,7 +234,8 @@ def _unrecorded(task: Task, error: DouaneError) -> Done:
     """The catalog is away, or the bytes are claimed: the lease ends, and another worker completes the import, or begins
     again, or ends it."""
     log.error("the state of import task %s cannot be recorded: %s", task.id, error)
-    return Done("undecided", error.code, str(error), RETRY_SECONDS)
+    why = failure_of(error)
+    return Done("undecided", why.code, why.message, RETRY_SECONDS, detail=why.detail)
 
 
 def key_of(task: Task) -> str:

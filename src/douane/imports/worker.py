@@ -25,6 +25,7 @@ from douane.engine.served_plan import ServedPlan
 from douane.errors import CatalogError, DouaneError
 from douane.plan import own_folders
 
+from .failures import failure_of
 from .heartbeat import Heartbeat
 from .inline_messages import Done
 from .runs import Runs, Stopped
@@ -142,7 +143,8 @@ class Worker:
             task = self._catalog.take(door.task_id, door.token, self._spec.name)
         except CatalogError as error:  # deleted or cancelled meanwhile; or the catalog is away, and the lease ends
             log.info("the upload of import task %s is not taken: %s", door.task_id, error)
-            door.end(Done("cancelled", error.code, str(error)))
+            why = failure_of(error)
+            door.end(Done("cancelled", why.code, why.message, detail=why.detail))
             return
         door.begin()
         pace = SenderPace(lambda: self._catalog.waiting_count() > 0)
@@ -158,7 +160,7 @@ class Worker:
 
     def _run(self, task: Task, sent: SentUpload | None = None) -> Done:
         done = self._runs.run(task, sent)
-        log.info("import task %s (%s): %s", task.id, task.method, done.message or done.outcome)
+        log.info("import task %s (%s): %s", task.id, task.method, done.detail or done.message or done.outcome)
         if done.outcome == "cancelled":
             self._sweep_at = 0.0  # whoever ended the task has left its bytes to us
         return done

@@ -112,6 +112,8 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     virtual_size: int | None = None
     seconds: float | None = None
     sandbox: str | None = None
+    detail: str | None = None
+    """Of a failure of the service: its reason, for the operator."""
     log: list[str] = []
     """Lines of plugins, for the operator."""
 
@@ -181,6 +183,7 @@ def _facts(task: Task, report: ReportView, identity: Identity) -> list[tuple[str
     if identity.is_admin:
         lease = f"{task.worker}, lease until {task.lease_until}" if task.worker else ""
         pairs += [
+            ("Reason for the operator", report.detail),
             ("Sandbox", report.sandbox),
             ("Worker", lease),
             ("Attempts", str(task.attempts) if task.attempts else ""),

@@ -20,6 +20,8 @@ TOKENS = {
 
 
 class TokenAuthentication:
+    waits = True
+
     def identify(self, headers: Mapping[str, str], method: str, path: str) -> Identity:
         if headers.get("x-auth-token") not in TOKENS:
             raise unauthenticated("http://keystone/v3")
