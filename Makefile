@@ -24,7 +24,8 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
-demo: $(VENV_RUNTIME)  ## see an image checked, refused, imported and given back
+demo: $(VENV_RUNTIME)  ## see images checked, refused, imported and given back, also in the image service with the client openstack
+	@scripts/openstack-env.sh
 	@$(COMPILE)
 	@scripts/demo.sh
 

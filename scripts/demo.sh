@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Douane from end to end, in a minute: the README's plugin, a good disk and a hostile one.
-# Prints each command before it runs it, and stops at the first that does not end as it should. Everything happens in
-# a temporary folder that is removed at the end; --keep leaves it. `make demo` prepares what this needs.
+# Douane from end to end, in a minute: the README's plugin, a good disk and a hostile one, on the command line and in
+# the image service with the client `openstack`. Prints each command before it runs it, and stops at the first that does
+# not end as it should. Everything happens in a temporary folder that is removed at the end; --keep leaves it.
+# `make demo` prepares what this needs.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-PATH=$top/.venv/bin:$PATH
+PATH=$top/.venv/bin:$top/.openstack/bin:$PATH
 
 keep=
 case ${1:-} in
@@ -14,8 +15,10 @@ case ${1:-} in
 esac
 
 here=$(mktemp -d "${TMPDIR:-/tmp}/douane-demo.XXXXXX")
+service=                                 # the process id of `douane serve`, while it runs
 clean_up() {
     local status=$?
+    if [ -n "$service" ]; then kill "$service" && wait "$service" || true; fi
     if [ -n "$keep" ]; then echo "All of it is in $here"; else rm -rf "$here"; fi
     [ $status -eq 0 ] || echo "The demo stopped at the command above (status $status)." >&2
 }
@@ -99,4 +102,66 @@ run 0 du -h disk.raw saved.raw
 note "Holes are preserved."
 run 0 douane delete "$id"
 
-title "Next: write your own plugin, docs/tutorial.md"
+title "The same plan in the image service, with OpenStack's own client"
+printf '\n$ douane serve --config douane.toml --listen 127.0.0.1:0 &\n'
+douane serve --config douane.toml --listen 127.0.0.1:0 > serve.out 2> serve.log &
+service=$!
+until [ -s serve.out ]; do
+    if ! kill -0 "$service" 2>/dev/null; then
+        service=
+        echo "douane serve ended before it answered:" >&2
+        cat serve.log >&2
+        exit 1
+    fi
+    sleep 0.1
+done
+cat serve.out
+url=$(grep -Eo 'http://[^ ]+' serve.out)
+export OS_AUTH_TYPE=none OS_ENDPOINT=$url
+printf '\n$ export OS_AUTH_TYPE=none OS_ENDPOINT=%s\n' "$url"
+
+# The client takes a standard input that is no terminal for the image's bytes; /dev/ptmx is a terminal everywhere.
+client() { run "$@" < /dev/ptmx; }
+# newest PATH KEY: the first of a list that the API answers with, newest first.
+newest() { python -c 'import json, sys, urllib.request
+print(json.load(urllib.request.urlopen(sys.argv[1]))[sys.argv[2]][0]["id"])' "$url$1" "$2"; }
+# ended ID: wait until the import of an image is over, which the client does not wait for.
+ended() { python -c 'import json, sys, time, urllib.request
+while json.load(urllib.request.urlopen(sys.argv[1]))["status"] in ("uploading", "importing"): time.sleep(0.1)' "$url/v2/images/$1"; }
+
+raw=(--disk-format raw --container-format bare)
+columns=(-c id -c name -c status -c size -c checksum)
+title "An upload that is refused: the client shows the plugin's sentence"
+client 1 openstack image create "${raw[@]}" --file blank.raw blank
+title "An upload that is accepted"
+client 0 openstack image create "${raw[@]}" --file disk.raw "${columns[@]}" disk
+
+title "Import: the plan runs while the image is staged"
+client 0 openstack image create "${raw[@]}" "${columns[@]}" imported
+id=$(newest /v2/images images)
+client 0 openstack image stage --file disk.raw "$id"
+client 0 openstack image import --method glance-direct "${columns[@]}" "$id"
+ended "$id"
+client 0 openstack image show "${columns[@]}" "$id"
+
+title "An import that is refused: the task has the verdict"
+client 0 openstack image create "${raw[@]}" --import --file blank.raw "${columns[@]}" blank
+ended "$(newest /v2/images images)"
+client 0 openstack image task list
+client 0 openstack image task show -c id -c status -c message "$(newest /v2/tasks tasks)"
+client 0 openstack image list
+note "An image that was refused is queued: it can be uploaded again."
+
+title "The page for people, $url/ui"
+python "$top/scripts/page_text.py" "$url/ui"
+
+title "SIGTERM ends the service, after the uploads that run"
+printf '\n$ kill %s\n' "$service"
+kill "$service"
+status=0
+wait "$service" || status=$?
+service=
+[ $status -eq 0 ] || { echo "douane serve ended with exit status $status." >&2; exit 1; }
+tail -n 2 serve.log
+
+title "Next: write your own plugin, docs/tutorial.md, or serve images, docs/serve.md"

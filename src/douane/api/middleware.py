@@ -60,6 +60,7 @@ def _log_answer(req: Request, status: int, seconds: float) -> None:
     error: HttpError | None = req.context.error
     if error is not None:
         facts |= {"code": error.code, "tenant": error.message, "operator": error.detail}
+    facts = {name: fact for name, fact in facts.items() if fact is not None}
     level = logging.ERROR if status >= 500 and status != 503 else logging.WARNING if status >= 500 else logging.INFO
     log.log(level, "%s %s", req.method, req.path, extra=facts)
 

@@ -213,10 +213,13 @@ class Supervisor:
     def _end(self) -> None:
         """End the processes: the door first, because its uploads need the workers."""
         self._deadline = min(self._deadline, time.monotonic() + self._settings.grace)
+        seconds = max(self._deadline - time.monotonic(), 0)
+        log.info("ending: uploads that have begun have %.0f seconds; a second signal ends them now", seconds)
         # The door closes its own: then new connections are refused, and do not wait in a queue that nobody reads.
         self._listener.close()
         for group in ([self._door], self._workers):
             self._end_group(group)
+        log.info("ended")
 
     def _end_group(self, group: Sequence[Child]) -> None:
         for child in group:
