@@ -94,6 +94,12 @@ def test_what_only_the_operator_may_read_is_in_the_log_and_not_in_the_answer(ser
     assert "store-a" not in str(line["tenant"])
 
 
+def test_a_line_of_the_log_has_no_empty_facts(serve: Serve) -> None:
+    assert serve.client.get("/v2/images/absent").status_code == 404
+    line = next(line for line in reversed(log_lines(serve)) if line.get("tenant") == "There is no image absent.")
+    assert None not in line.values()
+
+
 def test_the_id_of_the_client_is_beside_ours(serve: Serve) -> None:
     response = serve.client.get("/v2/images", headers={"X-Openstack-Request-Id": "req-of-the-client"})
     request_id = response.headers["x-openstack-request-id"]

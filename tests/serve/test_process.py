@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -13,6 +15,7 @@ import psutil
 import pytest
 
 from douane.api.children import RESTARTS
+from support.judged import upload_in_background
 from support.processes import SECONDS
 from support.serve import Serve, serving
 from support.waiting import until
@@ -43,7 +46,10 @@ def test_it_prints_its_url_answers_and_ends_without_leaving_a_process(tmp_path: 
     assert serve.client.get("/healthcheck").json() == {"status": "ok"}
     assert serve.client.get("/v2/images").json()["images"] == []
     assert serve.stop(number) == 0
-    assert "Traceback" not in serve.log.read_text()
+    log = serve.log.read_text()
+    assert "Traceback" not in log
+    assert "ending: uploads that have begun have 60 seconds" in log
+    assert "ended" in log.splitlines()[-1]
 
 
 def test_a_home_has_one_service(tmp_path: Path) -> None:
@@ -60,7 +66,7 @@ def test_a_port_that_another_program_has_is_refused_with_a_sentence(tmp_path: Pa
     with socket.create_server(("127.0.0.1", 0)) as other:
         code, message = refusal("--home", str(tmp_path / "home"), "--listen", f"127.0.0.1:{other.getsockname()[1]}")
     assert code == 2
-    assert "cannot listen on" in message
+    assert "Address already in use; end the other program" in message
 
 
 @pytest.mark.parametrize("text", ["[[plugin]]\nname = 'n'\nuse = 'nonsense'\n", "[serve]\nnonsense = 1\n", "not toml"])
@@ -76,6 +82,56 @@ def test_other_machines_are_not_let_in_without_authentication(tmp_path: Path) ->
     code, message = refusal("--home", str(tmp_path / "home"), "--listen", "0.0.0.0:0")
     assert code == 2
     assert "Keystone" in message
+
+
+def write_stores(folder: Path, default: str) -> Path:
+    """A plan with two stores: `one`, which can be written, and `two`, whose folder cannot be made."""
+    (folder / "no-folder").touch()
+    config = folder / "stores.toml"
+    tables = [
+        f"[serve.stores.{name}]\nurl = 'file:{place}'\ndefault = {str(name == default).lower()}\n"
+        for name, place in (("one", folder / "one"), ("two", folder / "no-folder" / "two"))
+    ]
+    config.write_text("[[plugin]]\nname = 'format'\nuse = 'format'\n" + "".join(tables))
+    return config
+
+
+def test_it_does_not_start_if_its_default_store_cannot_be_written(tmp_path: Path) -> None:
+    config = write_stores(tmp_path, "two")
+    code, message = refusal("--home", str(tmp_path / "home"), "--listen", "127.0.0.1:0", "--config", str(config))
+    assert code == 2
+    assert f"the default store two (file:{tmp_path}/no-folder/two) cannot be used" in message
+
+
+def test_the_log_names_another_store_that_cannot_be_written(tmp_path: Path) -> None:
+    with serving(tmp_path / "home", write_stores(tmp_path, "one")) as serve:
+        assert serve.client.get("/healthcheck").status_code == 200
+        assert f"imports into the store two (file:{tmp_path}/no-folder/two) will fail" in serve.log.read_text()
+    assert list((tmp_path / "one" / "staging").iterdir()) == []
+
+
+def test_an_echo_of_the_signal_does_not_cut_uploads_off(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as serve:
+        image_id = serve.create()
+        has_begun, may_end = threading.Event(), threading.Event()
+
+        def pieces() -> Iterator[bytes]:
+            yield bytes(1 << 20)
+            has_begun.set()
+            may_end.wait(SECONDS)
+            yield bytes(1 << 20)
+
+        upload, statuses = upload_in_background(serve, image_id, pieces())
+        assert has_begun.wait(SECONDS)
+        until("the upload has begun", lambda: serve.image(image_id)["status"] == "importing")
+        serve.process.send_signal(signal.SIGTERM)
+        serve.process.send_signal(signal.SIGINT)
+        until("the service ends", lambda: "ending: " in serve.log.read_text())
+        may_end.set()
+        upload.join(SECONDS)
+        assert statuses == [204]
+        assert serve.process.wait(SECONDS) == 0
+        assert "killed" not in serve.log.read_text()
 
 
 def test_a_reload_that_cannot_be_served_leaves_the_old_plan(tmp_path: Path) -> None:

@@ -20,7 +20,10 @@ def listen(address: Address) -> socket.socket:
         )[0]
         return socket.create_server((str(place[0]), int(place[1])), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = error.strerror or os.strerror(error.errno or 0)
+        # socket.create_server puts the address into the text of a system's error; names that do not resolve have
+        # negative numbers and a text of their own.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         hint = (
             "end the other program, or choose another --listen" if error.errno == errno.EADDRINUSE else "see --listen"
         )

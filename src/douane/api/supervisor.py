@@ -20,6 +20,7 @@ import msgspec
 from douane.engine.served_plan import ServedPlan
 from douane.errors import DouaneError, PlanError
 from douane.imports.service_file import ServiceFile, write_service_file
+from douane.imports.service_stores import try_stores
 from douane.imports.settings import ServeSettings, load_settings
 from douane.imports.worker_spec import WorkerSpec
 from douane.plan import own_folders
@@ -34,8 +35,8 @@ from .worker_sockets import WorkerSockets
 log = logging.getLogger("douane.serve")
 
 _RESTART_DELAY = 0.2
-_KILL_SECONDS = 10.0
-"""How long a process may take to end after its time was over, before it is killed."""
+_SAME_WISH_SECONDS = 1.0
+"""Signals within this time are one wish to end: `timeout` sends its signal to the process and to its group."""
 
 
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ class Supervisor:
         self._stack = ExitStack()
         self._selector = selectors.DefaultSelector()
         self._is_stopping = False
+        self._stop_time = 0.0
         self._must_reload = False
         self._deadline = float("inf")
 
@@ -84,6 +86,7 @@ class Supervisor:
         # The catalog is made, and a wrong store or an unknown database shows now, before anything listens.
         service = make_service(options.home, self._settings, served)
         self._stack.callback(service.close)
+        try_stores(service.stores)
         self._catalog = service.catalog
         self._listener = listen(self._settings.listen)
         self._stack.callback(self._listener.close)
@@ -161,10 +164,14 @@ class Supervisor:
         signal.signal(signal.SIGHUP, lambda *_: self._request_reload())
 
     def _stop(self) -> None:
-        """Begin to end; a second signal ends at once. Called in a signal's handler."""
+        """Begin to end; a second signal ends at once, if it is no echo of the first. Called in a signal's handler."""
         now = time.monotonic()
-        self._deadline = now if self._is_stopping else now + self._settings.grace
-        self._is_stopping = True
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._stop_time = now
+            self._deadline = now + self._settings.grace
+        elif now - self._stop_time >= _SAME_WISH_SECONDS:
+            self._deadline = now
 
     def _request_reload(self) -> None:
         self._must_reload = True
@@ -229,7 +236,8 @@ class Supervisor:
             seconds = self._deadline - time.monotonic()
             if seconds <= 0 and not killed:
                 killed = True
-                log.warning("the time to end is over: what still runs is ended now")
+                names = ", ".join(child.name for child in group if child.pidfd >= 0)
+                log.warning("the time to end is over: killed: %s", names)
                 for child in group:
                     child.send(signal.SIGKILL)
             self._wait(None if killed else max(seconds, 0))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from douane.errors import BadValue
+from douane.errors import BadValue, PlanError, StoreError
 from douane.stores import Store, open_store
 
 from .settings import ServeSettings, StoreSettings
+
+log = logging.getLogger("douane.serve")
 
 
 @dataclass(frozen=True)
@@ -55,3 +59,21 @@ def open_stores(settings: ServeSettings) -> Stores:
         for name in settings.store_order
     )
     return Stores(ordered, settings.default_store)
+
+
+def try_stores(stores: Stores) -> None:
+    """Stage nothing in each store, so that a wrong folder shows before the first image.
+
+    Raises PlanError for the default store, unless it is full: images can be read and deleted then. Of the others, the
+    log says that imports into them will fail.
+    """
+    for store in stores:
+        name = f"{store.id} ({store.settings.url})"
+        try:
+            staged = store.store.stage(str(uuid.uuid4()))
+            staged.discard()
+            staged.close()
+        except StoreError as error:
+            if store is stores.default and error.code != "store-full":
+                raise PlanError(f"the default store {name} cannot be used: {error}") from error
+            log.error("imports into the store %s will fail: %s", name, error)
