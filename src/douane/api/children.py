@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -22,6 +23,8 @@ log = logging.getLogger("douane.serve")
 RESTARTS = 5
 """So many times in `RESTART_SECONDS` a process is started again; one that dies more often would never work."""
 RESTART_SECONDS = 60.0
+START_SECONDS = 40.0
+"""How much later than others the first sign of life may come: a busy machine takes its time to start a process."""
 
 
 class Command(NamedTuple):
@@ -88,12 +91,16 @@ def group_of(home: Path) -> str:
 
 class NamedChild(Child):
     """A door or a worker. Each process has a name of its own, by which its leases are released when it is gone; it
-    begins with `group`."""
+    begins with `group`. `command` is called with that name, and the pipe in which the process gives signs of life."""
 
     def __init__(
-        self, name: str, group: str, command: Callable[[str], Command], release: Callable[[str], None]
+        self, name: str, group: str, command: Callable[[str, int], Command], release: Callable[[str], None]
     ) -> None:
         super().__init__(name, self._named)
+        self.beat_fd = -1
+        """Readable when the process gave a sign of life; -1 without a process."""
+
+        self.beaten_at = 0.0
         self._group = group
         self._make_command = command
         self._release = release
@@ -101,11 +108,38 @@ class NamedChild(Child):
 
     def _named(self) -> Command:
         self._process_name = f"{self._group}{uuid.uuid4()}"
-        return self._make_command(self._process_name)
+        self.beat_fd, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.beaten_at = time.monotonic() + START_SECONDS
+        command = self._make_command(self._process_name, write_end)
+        return Command(command.arguments, (*command.fds, write_end), own=(*command.own, write_end))
+
+    def take_beats(self, _fd: int) -> None:
+        """Read the signs of life that wait."""
+        with contextlib.suppress(BlockingIOError):
+            if os.read(self.beat_fd, 4096):
+                self.beaten_at = time.monotonic()
+            else:
+                self._forget_beats()
+
+    def kill_if_silent(self, seconds: float) -> None:
+        """Kill a process that has given no sign of life for so long: it may hold what all others wait for."""
+        silent = time.monotonic() - self.beaten_at
+        if self.pid is not None and silent > seconds:
+            log.error(
+                "%s (process %d) gave no sign of life for %.0f seconds: it is killed", self.name, self.pid, silent
+            )
+            self.beaten_at = time.monotonic()
+            self.send(signal.SIGKILL)
+
+    def _forget_beats(self) -> None:
+        if self.beat_fd >= 0:
+            os.close(self.beat_fd)
+            self.beat_fd = -1
 
     def reap(self) -> int | None:
         """See :meth:`Child.reap`."""
         code = super().reap()
         if code is not None:
+            self._forget_beats()
             self._release(self._process_name)
         return code

@@ -28,6 +28,7 @@ from douane.imports.service_log import configure_log
 
 from .app import make_app
 from .assembly import make_service
+from .door_pulse import DoorPulse
 from .listening import BACKLOG
 from .spec import DoorSpec
 
@@ -75,6 +76,8 @@ class Door:
         service = read_service_file(home)
         self._service = make_service(home, service.settings, service.served, spec.name)
         self._server = DoorServer(make_app(self._service), self._listener)
+        os.set_inheritable(spec.beat_fd, False)
+        self._pulse = DoorPulse(self._ask_health, spec.beat_fd)
 
     async def serve(self) -> None:
         """Answer requests until SIGTERM, or until the supervisor is gone; requests that have begun are finished."""
@@ -83,11 +86,16 @@ class Door:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.add_reader(self._spec.life_fd, self._stop)
         ready = asyncio.create_task(self._report_ready())
+        pulse = asyncio.create_task(self._pulse.run())
         try:
             await self._server.serve()
         finally:
             ready.cancel()
+            pulse.cancel()
             self._service.close()
+
+    async def _ask_health(self) -> None:
+        await self._service.pool.run(self._service.catalog.unfinished_by_step)
 
     def _stop(self) -> None:
         asyncio.get_running_loop().remove_reader(self._spec.life_fd)

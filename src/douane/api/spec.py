@@ -21,4 +21,7 @@ class DoorSpec(msgspec.Struct, frozen=True, kw_only=True):
     life_fd: int
     """A pipe that ends when the supervisor is gone."""
 
+    beat_fd: int
+    """A pipe for signs of life (`imports/pulse.py`)."""
+
     url: str

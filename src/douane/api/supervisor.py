@@ -17,8 +17,10 @@ from pathlib import Path
 
 import msgspec
 
+from douane.catalog.clock import LEASE_SECONDS
 from douane.engine.served_plan import ServedPlan
 from douane.errors import DouaneError, PlanError
+from douane.imports.pulse import BEAT_SECONDS
 from douane.imports.service_file import ServiceFile, write_service_file
 from douane.imports.service_stores import try_stores
 from douane.imports.settings import ServeSettings, load_settings
@@ -105,14 +107,14 @@ class Supervisor:
             NamedChild(f"worker {number + 1}", group, self._worker_command, self._release)
             for number in range(self._settings.worker_count)
         ]
-        self._children: list[Child] = [self._door, *self._workers]
+        self._children = [self._door, *self._workers]
         self._catch_signals()
 
     def _load_settings(self) -> ServeSettings:
         options = self._options
         return load_settings(options.config, options.home, listen=options.listen, workers=options.workers)
 
-    def _door_command(self, name: str) -> Command:
+    def _door_command(self, name: str, beat_fd: int) -> Command:
         ready_read, ready_write = os.pipe()
         self._selector.register(ready_read, selectors.EVENT_READ, self._ready)
         spec = DoorSpec(
@@ -121,18 +123,20 @@ class Supervisor:
             listen_fd=self._listener.fileno(),
             ready_fd=ready_write,
             life_fd=self._life_fd,
+            beat_fd=beat_fd,
             url=self._url,
         )
         arguments = [sys.executable, "-m", "douane.api.door", msgspec.json.encode(spec).decode()]
         return Command(arguments, (self._listener.fileno(), ready_write, self._life_fd), own=(ready_write,))
 
-    def _worker_command(self, name: str) -> Command:
+    def _worker_command(self, name: str, beat_fd: int) -> Command:
         spec = WorkerSpec(
             name=name,
             home=str(self._options.home),
             listen_fd=self._sockets.doors.fileno(),
             wake_fd=self._sockets.wake.fileno(),
             life_fd=self._life_fd,
+            beat_fd=beat_fd,
         )
         arguments = [sys.executable, "-m", "douane.imports.worker", msgspec.json.encode(spec).decode()]
         return Command(arguments, (spec.listen_fd, spec.wake_fd, self._life_fd))
@@ -178,8 +182,10 @@ class Supervisor:
 
     def _watch(self) -> None:
         """Start again what dies, until a signal says stop."""
+        self._looked_at = time.monotonic()
         while not self._is_stopping:
-            self._wait(None)
+            self._wait(BEAT_SECONDS)
+            self._kill_silent()
             if self._must_reload:
                 self._must_reload = False
                 self._reload()
@@ -190,11 +196,21 @@ class Supervisor:
                     time.sleep(_RESTART_DELAY)
                     child.start()
 
+    def _kill_silent(self) -> None:
+        now = time.monotonic()
+        late, self._looked_at = now - self._looked_at > 2 * BEAT_SECONDS, now
+        for child in self._children:
+            if late:  # this process had to wait, too: perhaps the whole machine was stopped
+                child.beaten_at = now
+            child.kill_if_silent(LEASE_SECONDS)
+
     def _wait(self, seconds: float | None) -> None:
-        """Wait for a signal, a message, or the end of a process."""
-        watched = [child.pidfd for child in self._children if child.pidfd >= 0]
-        for fd in watched:
-            self._selector.register(fd, selectors.EVENT_READ, None)
+        """Wait for a signal, a message, a sign of life, or the end of a process."""
+        watched: dict[int, Callable[[int], None] | None] = {child.pidfd: None for child in self._children}
+        watched |= {child.beat_fd: child.take_beats for child in self._children}
+        watched.pop(-1, None)
+        for fd, action in watched.items():
+            self._selector.register(fd, selectors.EVENT_READ, action)
         try:
             events = self._selector.select(seconds)
         finally:

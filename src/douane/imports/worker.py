@@ -28,6 +28,7 @@ from douane.plan import own_folders
 from .failures import failure_of
 from .heartbeat import Heartbeat
 from .inline_messages import Done
+from .pulse import Pulse
 from .runs import Runs, Stopped
 from .sender_pace import SenderPace
 from .service_file import ServiceFile, read_service_file
@@ -228,8 +229,11 @@ def _load(spec: WorkerSpec) -> ServiceFile:
 def main(spec: WorkerSpec) -> None:
     """Work until SIGTERM. Raises DouaneError if the worker cannot begin."""
     os.nice(NICENESS)
-    for fd in (spec.listen_fd, spec.wake_fd, *(() if spec.life_fd is None else (spec.life_fd,))):
-        os.set_inheritable(fd, False)
+    for fd in (spec.listen_fd, spec.wake_fd, spec.life_fd, spec.beat_fd):
+        if fd is not None:
+            os.set_inheritable(fd, False)
+    if spec.beat_fd is not None:
+        Pulse(spec.beat_fd)
     own_folders.register(Path(spec.home))
     service = _load(spec)
     worker = Worker(spec, service.settings, service.served)

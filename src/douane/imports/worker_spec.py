@@ -26,3 +26,6 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     life_fd: int | None = None
     """A pipe that ends when the supervisor is gone: the worker ends, too."""
+
+    beat_fd: int | None = None
+    """A pipe for signs of life (`pulse.py`)."""
