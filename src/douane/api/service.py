@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
 import msgspec
 
-from douane.catalog import Catalog, Image
+from douane.catalog import Catalog, Image, Task
 from douane.catalog.query import UploadQuotas
 from douane.engine.served_plan import ServedPlan
 from douane.errors import NotFound
@@ -135,17 +135,24 @@ class Service:
 
     def document(self, image: Image) -> Document:
         """The image as clients see it."""
-        task = None if image.task_id is None else self.catalog.task(image.task_id)
-        if task is not None and not task.requested:
-            task = None  # staged: nobody has asked for the import yet
-        was_refused = image.code is None or any(last.outcome == "refused" for last in self.catalog.tasks(image.id)[-1:])
-        view = ImageView(
-            task=task,
+        return self.documents([image])[0]
+
+    def documents(self, images: Sequence[Image]) -> list[Document]:
+        """The images as clients see them. Their tasks are one question to the catalog, however many they are."""
+        with_task = [image.id for image in images if image.task_id is not None or image.code is not None]
+        last = self.catalog.last_tasks(with_task) if with_task else {}
+        return [image_document(image, self._view(image, last.get(image.id))) for image in images]
+
+    def _view(self, image: Image, last: Task | None) -> ImageView:
+        """`last` is the task that was requested last, also if it has ended; while bytes are staged, it is an older
+        one."""
+        was_refused = image.code is None or (last is not None and last.outcome == "refused")
+        return ImageView(
+            task=last if last is not None and last.id == image.task_id else None,
             outcome="refused" if was_refused else "undecided",
             default_store=self.stores.default.id,
             findings=self.options.shows_findings,
         )
-        return image_document(image, view)
 
     def _is_member(self, identity: Identity, image: Image) -> bool:
         if identity.project_id is None or image.visibility != "shared" or image.owner == identity.project_id:

@@ -1,6 +1,8 @@
 """Read import tasks: one, those of an image, and pages of all."""
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from douane.errors import BadValue
 
@@ -48,6 +50,22 @@ class TaskList:
             if requested_only:
                 query = query.where(_SHOWN)
             return [task_of(row._asdict()) for row in connection.execute(query)]
+
+    def last_tasks(self, image_ids: Iterable[str]) -> dict[str, Task]:
+        """The last task of each image that has one, by the id of the image; as `tasks` they are requested or have
+        ended. Without their plans and reports."""
+        ids = list(image_ids)
+        columns = [column for column in tasks.c if column.name not in ("plan", "report")]
+        last: dict[str, Task] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(ids), rows.BATCH):
+                of_images = and_(tasks.c.image_id.in_(ids[start : start + rows.BATCH]), _SHOWN)
+                newest = select(tasks.c.image_id, func.max(tasks.c.token).label("token")).where(of_images)
+                greatest = newest.group_by(tasks.c.image_id).subquery()
+                is_last = and_(tasks.c.image_id == greatest.c.image_id, tasks.c.token == greatest.c.token)
+                for row in connection.execute(select(*columns).join(greatest, is_last)):
+                    last[row.image_id] = task_of({**row._asdict(), "plan": None, "report": None})
+        return last
 
     def all_tasks(
         self,

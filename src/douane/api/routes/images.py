@@ -45,7 +45,7 @@ class Images(Resource):
 
     def _page(self, request: ImageList) -> Document:
         images = self.service.catalog.find_images(request.query)
-        documents = [self.service.document(image) for image in images]
+        documents = self.service.documents(images)
         return image_list_document(documents, request.first(), request.next([image.id for image in images]))
 
     def _create(self, new: NewImage) -> Document:
