@@ -25,7 +25,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
 def statements() -> Iterator[list[str]]:
     seen: list[str] = []
 
-    def count(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def count(_c: Any, _cursor: Any, statement: str, _p: Any, _x: Any, _many: bool) -> None:
         seen.append(statement)
 
     event.listen(Engine, "before_cursor_execute", count)
@@ -37,7 +37,7 @@ def statements() -> Iterator[list[str]]:
 
 def make(api: Api, outcome: str | None, *, stage: bool = False) -> str:
     """An image whose last import ended with `outcome`, or runs; or whose bytes are just staged."""
-    image = api.catalog.create_image(owner="p1", disk_format="raw", container_format="bare")
+    image = api.catalog.create_image(name="n", owner="p1", disk_format="raw", container_format="bare")
     for last in ("undecided", outcome):  # the task before must not count
         if stage and last is None:
             request = ImportRequest(owner="p1")
@@ -67,7 +67,7 @@ def test_a_page_costs_as_many_statements_with_many_failed_images_as_with_few(api
 def test_every_image_of_a_page_shows_its_own_last_task(api: Api) -> None:
     ids = {each: make(api, each) for each in ("refused", "undecided", "cancelled")}
     running, staging = make(api, None), make(api, None, stage=True)
-    fresh = api.catalog.create_image(owner="p1").id
+    fresh = api.catalog.create_image(name="n", owner="p1").id
     shown = documents(api)
     for outcome, image_id in ids.items():
         assert shown[image_id]["douane_outcome"] == ("refused" if outcome == "refused" else "undecided")
