@@ -12,6 +12,7 @@ from douane.catalog.records import Image, Member, Task
 from douane.imports.locations import LOCATION_IMPORT, MARK, MARKED_BY
 
 from .image_fields import READ_ONLY, RESERVED, RESERVED_PREFIXES
+from .task_progress import progress_document
 
 Document = dict[str, Any]
 
@@ -117,13 +118,16 @@ def member_list_document(members: Iterable[Member]) -> Document:
     return {"members": [member_document(member) for member in members], "schema": "/v2/schemas/members"}
 
 
-def task_document(task: Task, *, is_admin: bool, waits: bool = False) -> Document:
-    """The document of a task (1.6); `waits`: no worker has begun. An admin sees the report whole.
+def task_document(task: Task, *, is_admin: bool, is_owner: bool = False, waits: bool = False) -> Document:
+    """The document of a task (1.6); `waits`: no worker has begun. An admin sees the report whole; an admin and the
+    owner of the image see the ``progress`` of a run, which is an extension.
 
     Keys without a value are left out: gophercloud reads `expires_at` as a time.
     """
     document = task_stub(task, waits=waits)
-    optional = {"image_id": task.image_id, "request_id": task.request_id, "user_id": task.user_id}
+    optional: Document = {"image_id": task.image_id, "request_id": task.request_id, "user_id": task.user_id}
+    if is_admin or is_owner:
+        optional["progress"] = progress_document(task)
     return {
         **document,
         **{name: value for name, value in optional.items() if value},

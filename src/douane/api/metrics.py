@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from douane.catalog import Catalog, Task
 from douane.catalog.records import now, time_text
+
+from .task_progress import slow_plugin
 
 LOOK_BACK = timedelta(seconds=60)
 """Clocks of machines differ, and a transaction is seen later than its time."""
@@ -67,6 +70,9 @@ class Metrics:
         self._tasks = Gauge(
             "douane_import_tasks", "Imports that have not ended, by step.", ("step",), registry=registry
         )
+        self._held_up = Gauge(
+            "douane_imports_held_up", "Imports that run and wait for this plugin.", ("plugin",), registry=registry
+        )
         Gauge("douane_workers", "Imports that can run at once.", registry=registry).set(workers)
 
     def observe_request(self, method: str, route: str | None, status: int, seconds: float) -> None:
@@ -82,6 +88,11 @@ class Metrics:
         counts = self._catalog.unfinished_by_step()
         for step in STEPS:
             self._tasks.labels(step).set(counts.get(step, 0))
+        held_up = Counted(map(slow_plugin, self._catalog.running_reports()))
+        self._held_up.clear()
+        for plugin, count in held_up.items():
+            if plugin:
+                self._held_up.labels(self._bounded("plugin", plugin)).inc(count)
         return generate_latest(self._registry)
 
     def _ended(self) -> Iterator[Task]:

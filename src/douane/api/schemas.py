@@ -25,7 +25,7 @@ IMAGE_STATUSES = (
 """Glance's words; some of them no image of Douane has."""
 TASK_TYPES = ("api_image_import", "location_import", "import")
 TASK_STATUSES = ("pending", "processing", "success", "failure")
-_LISTED_TASK = ("input", "result", "message")
+_LISTED_TASK = ("input", "result", "progress", "message")
 """What a list of tasks leaves out."""
 
 
@@ -84,6 +84,7 @@ def task_schema() -> Schema:
             "status": {**_text("How far the task is"), "enum": list(TASK_STATUSES)},
             "input": {**blob, "description": "The request"},
             "result": {**blob, "description": "The report: what each plugin said"},
+            "progress": {**blob, "description": "Bytes, per cent, and the plugin that the run waits for"},
             "owner": _text("The project that requested the task"),
             "message": _text("Why the task failed"),
             "image_id": _text("The image"),

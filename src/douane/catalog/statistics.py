@@ -1,5 +1,7 @@
 """What metrics count: tasks that ended, and tasks that have not, by step."""
 
+from typing import Any
+
 from sqlalchemy import func, select
 
 from . import values
@@ -31,3 +33,10 @@ class Statistics:
         query = select(tasks.c.step, func.count()).where(UNFINISHED).group_by(tasks.c.step)
         with self._database.read() as connection:
             return {step: int(count) for step, count in connection.execute(query)}
+
+    def running_reports(self, limit: int = 1000) -> list[Any]:
+        """The preliminary reports of the tasks that workers run, the first `limit` of them."""
+        query = select(tasks.c.report).where(UNFINISHED, tasks.c.step == "receiving", tasks.c.report.is_not(None))
+        with self._database.read() as connection:
+            reports = connection.execute(query.order_by(tasks.c.created_at, tasks.c.id).limit(limit)).scalars()
+            return [values.from_json(report) for report in reports]

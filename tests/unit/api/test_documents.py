@@ -210,6 +210,25 @@ def test_the_list_of_all_tasks_has_no_input_and_no_result(task: Task) -> None:
     assert not {"input", "result", "message"} & stub.keys()
 
 
+@pytest.mark.parametrize(
+    ("rights", "shown"),
+    [
+        ({"is_admin": True}, True),
+        ({"is_admin": False, "is_owner": True}, True),
+        ({"is_admin": False}, False),
+    ],
+)
+def test_the_progress_of_a_run_is_for_its_owner_and_administrators(
+    task: Task, rights: dict[str, bool], shown: bool
+) -> None:
+    report = {"running": {"waits_for": "judge"}}
+    running = msgspec.structs.replace(task, step="receiving", outcome=None, done=7, total=10, report=report)
+    document = task_document(running, **rights)  # type: ignore[arg-type]
+    expected = {"bytes": 7, "total": 10, "percent": 70, "waits_for": "judge"}
+    assert document.get("progress") == (expected if shown else None)
+    assert "progress" not in task_document(msgspec.structs.replace(running, step="waiting"), **rights)  # type: ignore[arg-type]
+
+
 def test_a_task_that_registers_a_location(task: Task) -> None:
     assert task_stub(msgspec.structs.replace(task, method="location-import"))["type"] == "location_import"
 

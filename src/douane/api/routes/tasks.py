@@ -7,7 +7,7 @@ from falcon.asgi import Request, Response
 from douane.api.documents import Document, task_document, task_list_document, task_page_document, task_stub
 from douane.api.errors import not_found
 from douane.api.identifiers import read_uuid
-from douane.api.rights import Identity, require_admin
+from douane.api.rights import Identity, is_owner, require_admin
 from douane.api.task_list import TaskListRequest, read_task_list
 from douane.errors import NotFound
 
@@ -25,10 +25,11 @@ class ImageTasks(Resource):
         answer(resp, await self.service.pool.run(self._list, identity_of(req), image_id))
 
     def _list(self, identity: Identity, image_id: str) -> Document:
-        image, _ = self.service.visible(identity, image_id)
+        image, access = self.service.visible(identity, image_id)
+        owns = is_owner(identity, access)
         tasks = self.service.catalog.tasks(image.id)
         return task_list_document(
-            task_document(task, is_admin=identity.is_admin, waits=task.step == WAITING) for task in tasks
+            task_document(task, is_admin=identity.is_admin, is_owner=owns, waits=task.step == WAITING) for task in tasks
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from douane.api.rights import Identity
+from douane.api.task_progress import slow_plugin
 from douane.catalog.records import Image, Task
 
 from .words import duration_text, explain_state, method_word, percent, progress_text, state_word, time_words
@@ -57,7 +58,7 @@ def import_row(task: Task, image: Image | None) -> ImportRow:
         project=task.owner or "",
         percent=None if is_over else percent(task),
         progress="" if is_over else progress_text(task),
-        slow=slow_plugin(task) if state_word(task) == "running" else "",
+        slow=slow_plugin(task.report) if state_word(task) == "running" else "",
         begin=time_words(task.created_at),
         begin_machine=task.created_at,
         duration=duration_text(task.created_at, task.updated_at) if is_over else "",
@@ -79,13 +80,6 @@ def live_document(rows: list[ImportRow]) -> dict[str, Any]:
             for row in rows
         ]
     }
-
-
-def slow_plugin(task: Task) -> str:
-    """The plugin that held up the run when it was last looked at; of a report that is not complete yet."""
-    running = task.report.get("running") if isinstance(task.report, dict) else None
-    name = running.get("waits_for") if isinstance(running, dict) else None
-    return name if isinstance(name, str) else ""
 
 
 def may_see_task(identity: Identity, task: Task, *, sees_image: bool) -> bool:

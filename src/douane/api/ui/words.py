@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from douane.api.task_progress import percent_of
 from douane.catalog.records import Task
 from douane.units import show_duration, show_size
 
@@ -66,9 +67,7 @@ def method_word(method: str) -> str:
 
 def percent(task: Task) -> int | None:
     """How much of the image has arrived; None if its size is not known, or nothing is there to be shown."""
-    if not task.total or (not task.done and state_word(task) == "waiting"):
-        return None
-    return min(100, task.done * 100 // task.total)
+    return None if not task.done and state_word(task) == "waiting" else percent_of(task)
 
 
 def progress_text(task: Task) -> str:
