@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.doc_pages import page, spans
 from support.judged import OCTETS, write_config
 from support.processes import SECONDS
 from support.serve import Serve, serving
@@ -63,6 +64,14 @@ def test_metrics_count_each_import_once_by_outcome_and_code(serve: Serve) -> Non
     assert first["douane_import_tasks", "waiting"] == 0
     assert first["douane_workers",] == 2
     assert first["douane_http_requests_total", "PUT", "/v2/images/{image_id}/file", "422"] >= 1
+
+
+def test_every_metric_is_in_the_documents(serve: Serve) -> None:
+    put(serve, GOOD)
+    names = {line.split()[2] for line in serve.client.get("/metrics").text.splitlines() if line.startswith("# TYPE")}
+    documented = {name for name in spans(page("docs/serve.md")) if name.startswith("douane_")}
+    assert names <= documented, names - documented
+    assert "douane_imports_total" in names
 
 
 def test_an_unknown_path_makes_no_metric_of_its_own(serve: Serve) -> None:

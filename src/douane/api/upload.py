@@ -42,6 +42,11 @@ def read_upload(
     length = _size("Content-Length", content_length)
     size = _size("X-OpenStack-Image-Size", image_size)
     if length is not None and size is not None and length != size:
+        if length == 0:  # keystoneauth repeats a request after 503, and its file is at its end by then
+            raise bad_request(
+                f"The body is empty, and the header X-OpenStack-Image-Size announces {size} bytes: the client "
+                "repeated an upload, and its file was at its end. Upload the image again."
+            )
         raise bad_request(f"The header X-OpenStack-Image-Size is {size}, and Content-Length is {length}.")
     announced = length if length is not None else size
     if limit is not None and announced is not None and announced > limit:

@@ -48,6 +48,7 @@ def test_the_header_names_a_store() -> None:
         ({"image_size": "٣"}, 400, "a number of bytes"),
         ({"image_size": str(2**63)}, 400, "a number of bytes"),
         ({"content_length": "9" * 5000}, 400, "a number of bytes"),
+        ({"content_length": "0", "image_size": "8"}, 400, "its file was at its end"),
         ({"content_length": "7", "image_size": "8"}, 400, "is 8, and Content-Length is 7"),
         ({"content_length": "8", "limit": 7}, 413, "more than 7 bytes"),
         ({"image_size": "8", "limit": 7}, 413, "more than 7 bytes"),
