@@ -36,6 +36,13 @@ def test_a_request_with_both_lengths_is_chunked_and_is_the_last_of_its_connectio
     assert serve.client.get("/v2/images?name=hidden").json()["images"] == []
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v2/tasks"), ("PUT", "/v2/images")])
+def test_a_method_that_a_path_does_not_know_is_405_also_with_a_body(serve: Serve, method: str, path: str) -> None:
+    response = serve.client.request(method, path, json={})
+    assert response.status_code == 405
+    assert "GET" in response.headers["Allow"]
+
+
 @pytest.mark.parametrize("lengths", [b"Content-Length: 2\r\nContent-Length: 3\r\n", b"Content-Length: 2, 3\r\n"])
 def test_two_different_lengths_are_refused(serve: Serve, lengths: bytes) -> None:
     assert status_of(serve.exchange(b"POST /v2/images HTTP/1.1\r\n" + HOST + JSON + lengths + b"\r\n{} ")) == 400

@@ -142,6 +142,15 @@ def test_drain_stops_new_imports_and_waits_for_the_others(tmp_path: Path) -> Non
         assert serve.client.put(f"/v2/images/{other}/file", content=GOOD, headers=OCTETS).status_code == 204
 
 
+def test_a_service_that_starts_with_imports_stopped_says_so(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with serving(home):
+        drain = [sys.executable, "-m", "douane", "drain", "--home", str(home)]
+        subprocess.run(drain, timeout=SECONDS, check=True)
+    with serving(home) as again:
+        assert "new imports are stopped" in again.log.read_text()
+
+
 def test_drain_of_a_home_without_a_service_says_so(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "douane", "drain", "--home", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)

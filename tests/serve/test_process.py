@@ -172,6 +172,7 @@ def test_a_door_that_dies_is_started_again_and_no_connection_is_refused(tmp_path
             connection.sendall(f"GET /v2/images/{image_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             assert b"200 OK" in connection.recv(1 << 16)
         assert serve.process_of(DOOR).pid != door.pid
+        assert "the door has ended: it was killed by SIGKILL" in serve.log.read_text()
 
 
 def test_all_processes_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:

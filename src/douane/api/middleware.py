@@ -79,5 +79,6 @@ class Sender:
     async def process_resource(self, req: Request, resp: Response, resource: Any, params: dict[str, Any]) -> None:
         """Refuse a body where none belongs: another program on the way might take it for the next request."""
         body: RequestBody = req.context.body
-        if isinstance(resource, Resource) and req.method not in resource.bodies and body.exists:
+        is_known = hasattr(resource, f"on_{req.method.lower()}")  # other methods are 405, with a body and without
+        if is_known and isinstance(resource, Resource) and req.method not in resource.bodies and body.exists:
             raise bad_request(f"A {req.method} of this path has no body.")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 from douane.stores import Staged, Store
+from douane.units import show_size
 
 from .errors import RETRY_AFTER, HttpError
 from .image_body import ImageBody
@@ -41,7 +42,7 @@ def require_room(store: Store, size: int | None) -> None:
             503,
             "The image service has no room for this upload at the moment; repeat the request later.",
             headers={"Retry-After": str(12 * RETRY_AFTER)},
-            detail=f"the store has {room} bytes free",
+            detail=f"the store has {show_size(room)} free, and uploads leave {show_size(RESERVE_BYTES)}",
         )
 
 

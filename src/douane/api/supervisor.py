@@ -20,8 +20,9 @@ import msgspec
 from douane.catalog.clock import LEASE_SECONDS
 from douane.engine.served_plan import ServedPlan
 from douane.errors import DouaneError, PlanError
+from douane.host.failure import describe_exit
 from douane.imports.pulse import BEAT_SECONDS
-from douane.imports.service_file import ServiceFile, write_service_file
+from douane.imports.service_file import NO_IMPORTS, RUN, ServiceFile, write_service_file
 from douane.imports.service_stores import try_stores
 from douane.imports.settings import ServeSettings, load_settings
 from douane.imports.worker_spec import WorkerSpec
@@ -153,6 +154,8 @@ class Supervisor:
         self._selector.unregister(fd)
         os.close(fd)
         if answers:
+            if (switch := self._options.home / RUN / NO_IMPORTS).exists():
+                log.warning("new imports are stopped (%s): `douane drain --undo` takes them again", switch)
             self._say(f"douane serves the Image API at {self._url} (home {self._options.home})")
 
     def _catch_signals(self) -> None:
@@ -192,7 +195,7 @@ class Supervisor:
             for child in self._children:
                 code = child.reap()
                 if code is not None and not self._is_stopping:
-                    log.error("%s ended with code %d; it is started again", child.name, code)
+                    log.error("%s has ended: %s; it is started again", child.name, describe_exit(code))
                     time.sleep(_RESTART_DELAY)
                     child.start()
 

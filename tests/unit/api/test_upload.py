@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from douane.api.errors import HttpError
+from douane.api.spool import require_room
 from douane.api.upload import Upload, read_upload, require_queued, require_received
+from douane.stores.file import FileStore
 
 
 def upload(**headers: Any) -> Upload:
@@ -79,3 +82,12 @@ def test_a_body_of_another_size_is_no_image(received: int) -> None:
     with pytest.raises(HttpError, match="announced 7 bytes") as error:
         require_received(upload(image_size="7"), received)
     assert error.value.status == 400
+
+
+def test_an_upload_without_room_is_503_and_the_operator_reads_what_has_to_stay_free(tmp_path: Path) -> None:
+    require_room(FileStore(tmp_path), None)
+    with pytest.raises(HttpError) as error:
+        require_room(FileStore(tmp_path), 2**62)
+    assert error.value.status == 503
+    assert int(error.value.headers["Retry-After"]) > 0
+    assert "free, and uploads leave 256.0 MiB" in (error.value.detail or "")
