@@ -70,3 +70,15 @@ def test_a_client_that_stops_reading_is_dropped_and_the_download_is_not_taken_fo
     assert status_of(received) == 200
     assert len(received) < 48 << 20
     assert "Traceback" not in serve.log.read_text()
+
+
+def test_clients_that_read_nothing_cost_little_memory(serve: Serve, image_id: str) -> None:
+    door = serve.process_of(DOOR)
+    before = most = door.memory_info().rss
+    with contextlib.ExitStack() as clients:
+        for _ in range(24):
+            clients.enter_context(serve.connect()).sendall(request(image_id))
+        until("a file is open", lambda: is_open(serve, image_id))
+        while is_open(serve, image_id):
+            most = max(most, door.memory_info().rss)
+    assert most - before < 24 * (4 << 20)

@@ -42,9 +42,17 @@ class NoAuthentication:
         if not self._any_host and not is_loopback_name(host):
             raise forbidden(f"This service answers to the names of loopback only, not to {quoted(host)}.")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if is_foreign_origin(origin, host):
             raise forbidden(f"A page of {quoted(origin)} may not use this service.")
         return self._identity
+
+
+def is_foreign_origin(origin: str | None, host: str) -> bool:
+    """True if a browser sends the request for a page of another site than `host`: by the headers Origin and Host."""
+    try:
+        return origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    except ValueError:
+        return True
 
 
 def is_loopback_name(host: str) -> bool:

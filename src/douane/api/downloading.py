@@ -10,14 +10,45 @@ from .pool import Pool
 from .request_body import RequestBody
 
 PIECE = 1 << 20
+FIRST_PIECE = 64 << 10
+LEAST_PIECE = 16 << 10
+
+BUFFERED = 8
+"""Pieces that the server below takes from a download whose client reads nothing: it counts pieces, not bytes."""
+
+TRUSTED = 32
+"""A client may be sent pieces of a 32nd of what it has taken: more than the sockets hold, which take some MiB of
+everybody, then is memory for those only who read."""
+
+MEMORY = 256 << 20
+"""What all downloads together may have in memory, about."""
+
+
+class Downloads:
+    """The downloads of a process, and how large their pieces are."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def piece(self, taken: int) -> int:
+        """The size of the next piece of a client that took so many bytes before.
+
+        Large pieces are fast: 700 MB/s by 1 MiB, 230 MB/s by 64 KiB. A client that reads nothing costs 0.5 MiB then,
+        and not 8.
+        """
+        share = MEMORY // (BUFFERED * max(1, self.count))
+        return max(LEAST_PIECE, min(PIECE, max(FIRST_PIECE, taken // TRUSTED), share))
 
 
 class ImageStream:
     """The bytes of an open file from `start` up to, and without, `stop`. It ends early if the client goes away."""
 
-    def __init__(self, pool: Pool, fd: int, start: int, stop: int, body: RequestBody) -> None:
+    def __init__(self, pool: Pool, fd: int, start: int, stop: int, body: RequestBody, downloads: Downloads) -> None:
         """`fd` is closed at the end."""
         self._pool = pool
+        self._downloads = downloads
+        self._start = start
+        downloads.count += 1
         self._fd = fd
         self._offset = start
         self._stop = stop
@@ -33,7 +64,8 @@ class ImageStream:
             self._gone = asyncio.create_task(self._body.disconnected())
         if self._offset >= self._stop or self._gone.done():
             raise StopAsyncIteration
-        piece = await self._pool.run(os.pread, self._fd, min(PIECE, self._stop - self._offset), self._offset)
+        size = min(self._downloads.piece(self._offset - self._start), self._stop - self._offset)
+        piece = await self._pool.run(os.pread, self._fd, size, self._offset)
         if not piece:
             # An answer that is shorter than its length: the client sees that it was cut off.
             raise StopAsyncIteration
@@ -47,3 +79,4 @@ class ImageStream:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            self._downloads.count -= 1

@@ -19,6 +19,7 @@ from douane.imports.settings import ServeSettings
 from .auth import Authenticator
 from .bounds import NAME
 from .documents import Document, ImageView, image_document
+from .downloading import Downloads
 from .identifiers import read_uuid
 from .image_fields import ImageRules
 from .import_request import METHODS
@@ -88,6 +89,7 @@ class Service:
         self.io = Pool()
         """For the bytes of images: a slow store does not hold up the others."""
 
+        self.downloads = Downloads()
         self.draining = Event()
         """Set when the process is about to end: load balancers send new requests elsewhere."""
 

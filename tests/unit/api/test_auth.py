@@ -119,6 +119,7 @@ def test_a_page_of_another_site_may_not_use_the_browser_of_somebody_here() -> No
     authentication = NoAuthentication()
     assert refusal(authentication, host="localhost:9292", origin="https://evil.example").status == 403
     assert refusal(authentication, host="localhost:9292", origin="null").status == 403
+    assert refusal(authentication, host="localhost:9292", origin="http://[").status == 403
     own = {"host": "localhost:9292", "origin": "http://localhost:9292"}
     assert authentication.identify(own, "POST", "/v2/images").is_admin
 

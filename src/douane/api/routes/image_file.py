@@ -35,7 +35,9 @@ class ImageFile(Resource):
         download, fd = await self.service.pool.run(self._open, identity_of(req), image_id, headers, prefer)
         answer_empty(resp, download.status, download.headers)
         if fd is not None:
-            resp.stream = ImageStream(self.service.io, fd, download.start, download.stop, req.context.body)
+            resp.stream = ImageStream(
+                self.service.io, fd, download.start, download.stop, req.context.body, self.service.downloads
+            )
 
     def _open(
         self,

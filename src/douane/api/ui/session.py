@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
+from douane.api.auth import is_foreign_origin
 from douane.api.errors import bad_request, forbidden, quoted
 
 COOKIE = "douane_token"
@@ -58,10 +59,6 @@ def require_own_origin(headers: Mapping[str, str]) -> None:
 
     Browsers send Origin with every POST, and Sec-Fetch-Site as well.
     """
-    origin, host = headers.get("origin"), headers.get("host", "")
-    try:
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
-    except ValueError:
-        foreign = True
-    if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+    if is_foreign_origin(origin, headers.get("host", "")) or site not in ("same-origin", "none"):
         raise forbidden(f"The form was sent by another site, {quoted(origin or 'unknown')}.")
