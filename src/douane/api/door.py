@@ -23,6 +23,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from douane.errors import DouaneError
+from douane.imports import tracing
 from douane.imports.service_file import read_service_file
 from douane.imports.service_log import configure_log
 
@@ -127,8 +128,10 @@ def main() -> None:
     _allow_descriptors()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_log("door")
+    tracing.configure("door")
     spec = msgspec.json.decode(sys.argv[1], type=DoorSpec)
     asyncio.run(Door(spec).serve())
+    tracing.close()
 
 
 def _allow_descriptors() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
+from douane.imports import tracing
+
 from .errors import HttpError, bad_request
 from .front import BODY, REFUSAL
 from .metrics import Metrics
@@ -19,6 +21,8 @@ from .service import Service
 log = logging.getLogger("douane.api")
 
 _API = "/v2/"
+TRACEPARENT = 64
+"""Characters; a traceparent has 55."""
 
 
 class RequestContext:
@@ -32,6 +36,7 @@ class RequestContext:
         """Make the id; refuse what was wrong before the framework saw the request."""
         req.context.began = time.monotonic()
         req.context.error = None
+        req.context.step = tracing.begin(req.method, _one_header(req, "traceparent"), is_server=True)
         req.context.global_id = None
         req.context.request_id = make_request_id()
         req.context.body = req.scope[BODY]
@@ -48,6 +53,28 @@ class RequestContext:
         seconds = time.monotonic() - req.context.began
         self._metrics.observe_request(req.method, req.uri_template, resp.status_code, seconds)
         _log_answer(req, resp.status_code, seconds)
+        _end_step(req, resp.status_code)
+
+
+def _one_header(req: Request, name: str) -> str | None:
+    """The header as a trace context may have it (W3C, 3.2): short, and in ASCII."""
+    value = req.get_header(name)
+    return value if value is not None and len(value) <= TRACEPARENT and value.isascii() else None
+
+
+def _end_step(req: Request, status: int) -> None:
+    """End the request's step of its trace. The names are those of the OpenTelemetry conventions for HTTP servers."""
+    step: tracing.Span = req.context.step
+    step.set(
+        http__request__method=req.method,
+        http__route=req.uri_template,
+        http__response__status_code=status,
+        url__path=req.path,
+        douane__request_id=req.context.request_id,
+    )
+    if status >= 500:
+        step.fail(f"status {status}")
+    step.end()
 
 
 def _log_answer(req: Request, status: int, seconds: float) -> None:

@@ -9,6 +9,8 @@ import msgspec
 
 from douane.catalog import Image, ImportRequest, Task
 from douane.catalog.records import time_text
+from douane.imports import tracing
+from douane.imports.inline import Done
 
 from .empty_image import make_empty_image
 from .errors import HttpError, bad_request, quoted
@@ -26,6 +28,8 @@ class Sender(msgspec.Struct, frozen=True):
 
     identity: Identity
     request_id: str
+    trace: str | None = None
+    """The step of the trace, for those that follow."""
 
 
 def require_imports(service: Service) -> None:
@@ -44,6 +48,20 @@ async def receive_upload(
 ) -> None:
     """Receive the bytes of an image, and have them run. Raises HttpError, and DouaneError, if they are not let in."""
     require_imports(service)
+    step = tracing.begin("upload", sender.trace)
+    step.set(douane__method=method, douane__image_id=image_id)
+    sender = msgspec.structs.replace(sender, trace=step.traceparent)
+    try:
+        end = await _receive(service, sender, image_id, method, upload, request_body)
+        step.set(douane__outcome=end.outcome, douane__code=end.code)
+        require_accepted(end, method)
+    finally:
+        step.end()
+
+
+async def _receive(
+    service: Service, sender: Sender, image_id: str, method: UploadMethod, upload: Upload, request_body: RequestBody
+) -> Done:
     assert service.uploads is not None, "it takes images"
     with service.uploads.admitted():
         image = await service.pool.run(_require_right, service, sender.identity, image_id, upload)
@@ -55,8 +73,7 @@ async def receive_upload(
             def make_empty() -> None:
                 make_empty_image(service, begin)
 
-        end = await service.uploads.run(body, begin, make_empty)
-    require_accepted(end, method)
+        return await service.uploads.run(body, begin, make_empty)
 
 
 def request_of(
@@ -72,6 +89,7 @@ def request_of(
         import_req=import_req,
         stores=stores,
         expires_at=time_text(expires),
+        trace=sender.trace,
         roles=tuple(sorted(identity.roles)),
     )
 

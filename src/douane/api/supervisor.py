@@ -21,6 +21,7 @@ from douane.catalog.clock import LEASE_SECONDS
 from douane.engine.served_plan import ServedPlan
 from douane.errors import DouaneError, PlanError
 from douane.host.failure import describe_exit
+from douane.imports import tracing
 from douane.imports.pulse import BEAT_SECONDS
 from douane.imports.service_file import NO_IMPORTS, RUN, ServiceFile, write_service_file
 from douane.imports.service_stores import try_stores
@@ -79,6 +80,7 @@ class Supervisor:
 
     def _prepare(self) -> None:
         options = self._options
+        tracing.check()
         _make_home(options.home)
         own_folders.register(options.home)
         lock = HomeLock(options.home)

@@ -148,6 +148,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str | None
     """When the record of an ended task may be removed; None: it stays."""
 
+    trace: str | None = None
+    """The step of a trace that requested the import: a W3C traceparent."""
+
     worker: str | None
     """Who works on it, until `lease_until` on the database's clock. None: it waits, it has ended, or it is an import on
     the command line."""
@@ -188,6 +191,9 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     import_req: Any = None
     stores: tuple[str, ...] = ("file",)
     expires_at: str | None = None
+    trace: str | None = None
+    """A W3C traceparent."""
+
     roles: tuple[str, ...] = ()
     """The user's roles, which plugins see."""
 

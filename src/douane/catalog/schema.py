@@ -201,6 +201,8 @@ tasks = Table(
     Column("plan_digest", String(255)),
     Column("declared", Text),
     Column("verdict", String(16)),
+    # The step of a trace that requested the import.
+    Column("trace", String(64)),
     CheckConstraint("on_failure IN ('requeue', 'remove')", name="known_on_failure"),
     CheckConstraint("step IN ('waiting', 'receiving', 'staged', 'publishing', 'done')", name="known_step"),
     CheckConstraint("(step = 'done') = (outcome IS NOT NULL)", name="done_has_an_outcome"),

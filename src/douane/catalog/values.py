@@ -137,6 +137,7 @@ def import_request(request: ImportRequest) -> dict[str, str | None]:
         "import_req": None if request.import_req is None else json("the request", request.import_req),
         "stores": json("the stores", words("the id of a store", request.stores)),
         "expires_at": optional_text("the time of expiry", request.expires_at, 32),
+        "trace": optional_text("the trace", request.trace, 64),
     }
 
 

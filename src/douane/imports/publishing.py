@@ -15,6 +15,7 @@ from douane.catalog import Catalog, Image, Task
 from douane.errors import BadValue, Conflict, DouaneError, StoreError
 from douane.stores import Staged, Store
 
+from . import tracing
 from .failures import failure_of
 
 log = logging.getLogger("douane")
@@ -42,7 +43,15 @@ def finish_import(
     (``in-use``) if a worker that had the task before is just publishing: nothing has ended then, try again later.
     """
     assert task.size is not None, "a task at the step publishing has its results"
-    published, failures = _publish_everywhere(catalog, store_of, task, held or {}, dict(failed or {}))
+    with tracing.span("publish", task.trace) as step:
+        step.set(douane__task_id=task.id, douane__image_id=task.image_id, douane__stores=",".join(task.stores))
+        return _finish(catalog, store_of, task, held or {}, dict(failed or {}))
+
+
+def _finish(
+    catalog: Catalog, store_of: StoreOf, task: Task, held: Mapping[str, Staged], failed: dict[str, DouaneError]
+) -> Image:
+    published, failures = _publish_everywhere(catalog, store_of, task, held, failed)
     if failures and (needs_all_stores(task) or not published):
         _take_back(catalog, task, published, failures)
         raise next(iter(failures.values()))

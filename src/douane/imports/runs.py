@@ -16,6 +16,7 @@ from douane.report import Outcome
 from douane.stores import Store
 from douane.stream.source import Source
 
+from . import tracing
 from .copies import copy_bytes, copy_image
 from .failures import Failure, failure_in, failure_of
 from .inline_messages import Done
@@ -110,6 +111,7 @@ class Runs:
             present=None if served.facts.transforms else self._staged_source(task),
         ) as copies:
             source = sent.source() if sent is not None else self._open_source(task, progress)
+            began_ns = tracing.now_ns()
             report = self._runner.inspect(
                 served,
                 source,
@@ -119,6 +121,7 @@ class Runs:
                 watch=progress.watch,
                 targets=list(copies.targets.values()),
             )
+            tracing.record_plugins(report, began_ns)
             mismatch = wrong_digest(location, report, NAME) if report.outcome == "accepted" else None
             if mismatch is not None:
                 done = self._fail(task, "undecided", failure_of(mismatch), report)

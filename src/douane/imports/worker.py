@@ -25,6 +25,7 @@ from douane.engine.served_plan import ServedPlan
 from douane.errors import CatalogError, DouaneError
 from douane.plan import own_folders
 
+from . import tracing
 from .failures import failure_of
 from .heartbeat import Heartbeat
 from .inline_messages import Done
@@ -160,7 +161,10 @@ class Worker:
         return task is not None
 
     def _run(self, task: Task, sent: SentUpload | None = None) -> Done:
-        done = self._runs.run(task, sent)
+        with tracing.span("run", task.trace) as step:
+            step.set(douane__task_id=task.id, douane__image_id=task.image_id, douane__method=task.method)
+            done = self._runs.run(task, sent)
+            step.set(douane__outcome=done.outcome, douane__code=done.code, douane__attempt=task.attempts)
         log.info("import task %s (%s): %s", task.id, task.method, done.detail or done.message or done.outcome)
         if done.outcome == "cancelled":
             self._sweep_at = 0.0  # whoever ended the task has left its bytes to us
@@ -236,9 +240,11 @@ def main(spec: WorkerSpec) -> None:
         Pulse(spec.beat_fd)
     own_folders.register(Path(spec.home))
     service = _load(spec)
+    tracing.configure("worker")
     worker = Worker(spec, service.settings, service.served)
     worker.catch_signals()
     worker.run()
+    tracing.close()
 
 
 if __name__ == "__main__":

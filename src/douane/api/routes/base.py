@@ -16,6 +16,7 @@ from douane.api.bounds import BODY_BYTES
 from douane.api.request_body import RequestBody
 from douane.api.rights import Identity
 from douane.api.service import Service
+from douane.imports.tracing import Span
 
 
 class Resource:
@@ -41,6 +42,12 @@ def identity_of(req: Request) -> Identity:
     identity = req.context.identity
     assert isinstance(identity, Identity), "paths of the API are reached with an identity only"
     return identity
+
+
+def trace_of(req: Request) -> str | None:
+    """The step of the trace that the request is, for those that follow."""
+    step: Span = req.context.step
+    return step.traceparent
 
 
 async def read_body(req: Request) -> bytes:

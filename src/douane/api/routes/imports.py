@@ -11,7 +11,7 @@ from douane.api.importing import begin_import, cancel_import, check_import
 from douane.api.receiving import Sender, require_imports
 from douane.imports.web_download import probe
 
-from .base import Resource, answer_empty, identity_of, read_body
+from .base import Resource, answer_empty, identity_of, read_body, trace_of
 
 
 class Import(Resource):
@@ -32,7 +32,7 @@ class Import(Resource):
         size = None
         if order.uri is not None and service.settings is not None:
             size = (await service.io.run(probe, order.uri, service.settings)).size
-        sender = Sender(identity, req.context.request_id)
+        sender = Sender(identity, req.context.request_id, trace_of(req))
         task = await service.pool.run(begin_import, service, sender, image, stores, order, size)
         if task.step == "waiting" and service.uploads is not None:
             service.uploads.wake_workers()

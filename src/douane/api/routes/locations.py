@@ -11,7 +11,7 @@ from douane.api.location_request import read_location
 from douane.api.receiving import Sender, require_imports
 from douane.api.rights import require_service
 
-from .base import Resource, answer, answer_empty, identity_of, read_body
+from .base import Resource, answer, answer_empty, identity_of, read_body, trace_of
 
 
 class Locations(Resource):
@@ -30,7 +30,7 @@ class Locations(Resource):
         require_service(identity)
         location = read_location(await read_body(req))
         require_imports(service)
-        sender = Sender(identity, req.context.request_id)
+        sender = Sender(identity, req.context.request_id, trace_of(req))
         task = await service.pool.run(register_location, service, sender, image_id, location)
         if task.step == "waiting" and service.uploads is not None:
             service.uploads.wake_workers()

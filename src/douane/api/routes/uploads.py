@@ -12,7 +12,7 @@ from douane.api.service import Service
 from douane.api.upload import read_upload
 from douane.api.upload_answers import UploadMethod
 
-from .base import Resource, answer_empty, identity_of
+from .base import Resource, answer_empty, identity_of, trace_of
 
 
 async def receive(service: Service, req: Request, image_id: str, method: UploadMethod) -> None:
@@ -25,7 +25,7 @@ async def receive(service: Service, req: Request, image_id: str, method: UploadM
         store=req.get_header("X-Image-Meta-Store"),
         limit=service.options.max_image_size,
     )
-    sender = Sender(identity_of(req), req.context.request_id)
+    sender = Sender(identity_of(req), req.context.request_id, trace_of(req))
     await receive_upload(service, sender, image_id, method, upload, req.context.body)
 
 
