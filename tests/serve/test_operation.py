@@ -103,6 +103,12 @@ def test_what_only_the_operator_may_read_is_in_the_log_and_not_in_the_answer(ser
     assert "store-a" not in str(line["tenant"])
 
 
+def test_the_end_of_an_import_is_in_the_log_with_its_image_outcome_and_code(serve: Serve) -> None:
+    image_id = put(serve, BAD)
+    ends = [line for line in log_lines(serve) if line.get("image") == image_id]
+    assert [(line["outcome"], line["code"]) for line in ends] == [("refused", "bad")]
+
+
 def test_a_line_of_the_log_has_no_empty_facts(serve: Serve) -> None:
     assert serve.client.get("/v2/images/absent").status_code == 404
     line = next(line for line in reversed(log_lines(serve)) if line.get("tenant") == "There is no image absent.")

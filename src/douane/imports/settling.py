@@ -46,6 +46,7 @@ class Settling:
                     code="expired",
                     message="the staged data was not imported in time, and is deleted; upload the image again",
                 )
+                log.info("import task %s: its staged data expired", task.id, extra={"image": task.image_id})
                 self._discard(task)
         self._catalog.remove_ended()
 

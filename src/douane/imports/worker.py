@@ -165,7 +165,9 @@ class Worker:
             step.set(douane__task_id=task.id, douane__image_id=task.image_id, douane__method=task.method)
             done = self._runs.run(task, sent)
             step.set(douane__outcome=done.outcome, douane__code=done.code, douane__attempt=task.attempts)
-        log.info("import task %s (%s): %s", task.id, task.method, done.detail or done.message or done.outcome)
+        facts = {"image": task.image_id, "outcome": done.outcome, **({"code": done.code} if done.code else {})}
+        reason = done.detail or done.message or done.outcome
+        log.info("import task %s (%s): %s", task.id, task.method, reason, extra=facts)
         if done.outcome == "cancelled":
             self._sweep_at = 0.0  # whoever ended the task has left its bytes to us
         return done

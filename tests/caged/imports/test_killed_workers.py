@@ -209,10 +209,13 @@ def test_a_worker_ends_with_its_supervisor(make_site: MakeSite) -> None:
     assert process.wait() == 0
 
 
-def test_staged_bytes_that_nobody_imports_are_deleted_in_time(make_site: MakeSite) -> None:
+def test_staged_bytes_that_nobody_imports_are_deleted_in_time(
+    make_site: MakeSite, capfd: pytest.CaptureFixture[str]
+) -> None:
     site = make_site(serve='staged_expiry = "1s"')
     site.start("worker-1")
     image = site.new_image()
     assert send(site, site.begin(image), IMAGE).outcome == "accepted"
     assert site.until_status(image, "queued").code == "expired"
     site.nothing_staged()
+    assert "its staged data expired" in capfd.readouterr().err
