@@ -126,7 +126,7 @@ def answers(image: Image, tmp_path: Path) -> Iterator[Answers]:
     answers.add("POST", "/images", document, 201)
     answers.add("GET", "/images", image_list_document([document], "/v2/images", None))
     answers.add("GET", f"{path}/members", member_list_document([member]))
-    answers.add("GET", f"{path}/tasks", task_list_document([task_document(task, is_admin=False)]))
+    answers.add("GET", f"{path}/tasks", task_list_document([task_document(task, is_admin=False, is_owner=True)]))
     answers.add("POST", f"{path}/import", b"", 202)
     answers.add("GET", "/info/import", import_info_document(METHODS))
     answers.add("GET", "/info/stores", stores_document([StoreInfo(id="a", type="file", is_default=True)]))

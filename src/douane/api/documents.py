@@ -25,6 +25,7 @@ _TENANTS_VERDICT = (
     "seconds", "retry_after", "decisive",
 )  # fmt: skip
 """A report without what is the operator's: tracebacks, documents, and the code, paths and sandbox of plugins."""
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
 _CREDENTIALS = re.compile(r"^([^/?#]*//)[^/?#]*@")
 
 
@@ -120,20 +121,25 @@ def member_list_document(members: Iterable[Member]) -> Document:
 
 def task_document(task: Task, *, is_admin: bool, is_owner: bool = False, waits: bool = False) -> Document:
     """The document of a task (1.6); `waits`: no worker has begun. An admin sees the report whole; an admin and the
-    owner of the image see the ``progress`` of a run, which is an extension.
+    owner of the image see the ``progress`` of a run, which is an extension. Others, who see a public or shared image,
+    read nothing of who requested its import, and no query of its URL: that of a signed URL is a key to the bytes.
 
     Keys without a value are left out: gophercloud reads `expires_at` as a time.
     """
     document = task_stub(task, waits=waits)
-    optional: Document = {"image_id": task.image_id, "request_id": task.request_id, "user_id": task.user_id}
+    optional: Document = {"image_id": task.image_id}
     if is_admin or is_owner:
-        optional["progress"] = progress_document(task)
+        optional |= {
+            "request_id": task.request_id,
+            "user_id": task.user_id,
+            "progress": progress_document(task),
+        }
     return {
         **document,
         **{name: value for name, value in optional.items() if value},
         "input": {
             "image_id": task.image_id,
-            "import_req": _import_req(task.import_req),
+            "import_req": _import_req(task.import_req, with_query=is_admin or is_owner),
             "backend": list(task.stores),
         },
         "result": _report(task.report, is_admin),
@@ -237,14 +243,15 @@ def _report(report: Any, is_admin: bool) -> Document | None:
     }
 
 
-def _import_req(request: Any) -> Document:
+def _import_req(request: Any, *, with_query: bool) -> Document:
     """The request as it was sent, without the user and the password in its URL: who may see the image sees the task."""
     if not isinstance(request, dict):
         return {}
     method = request.get("method")
     if not isinstance(method, dict) or not isinstance(method.get("uri"), str):
         return request
-    return {**request, "method": {**method, "uri": _CREDENTIALS.sub(r"\1", method["uri"], count=1)}}
+    uri = _CREDENTIALS.sub(r"\1", method["uri"], count=1)
+    return {**request, "method": {**method, "uri": uri if with_query else _QUERY.sub("", uri)}}
 
 
 def _chosen(fields: Mapping[str, Any], names: Iterable[str]) -> Document:

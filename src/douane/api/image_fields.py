@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,8 +64,15 @@ class ImageRules(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_finding(name: str, rules: ImageRules) -> bool:
     """True for names that belong to Douane and its plugins."""
-    plugin, dot, _ = name.partition(".")
-    return name.startswith("douane_") or (bool(dot) and plugin in rules.plugins)
+    plugin, dot, _ = plain_name(name).partition(".")
+    return plain_name(name).startswith("douane_") or (bool(dot) and plugin in {each.lower() for each in rules.plugins})
+
+
+def plain_name(name: str) -> str:
+    """The name without what people and other programs overlook: case, other forms of a letter, invisible characters and
+    spaces around it. A verdict must not be forged by a name that looks like its own."""
+    visible = "".join(letter for letter in unicodedata.normalize("NFKC", name) if letter.isprintable())
+    return visible.strip().lower()
 
 
 def check_name(name: str, rules: ImageRules) -> None:
@@ -73,7 +81,8 @@ def check_name(name: str, rules: ImageRules) -> None:
         raise bad_request("The name of a property is empty.")
     if name in READ_ONLY:
         raise forbidden(f"The attribute {quoted(name)} is read-only.")
-    if name in RESERVED or name.startswith(RESERVED_PREFIXES) or is_finding(name, rules):
+    plain = plain_name(name)
+    if plain in RESERVED or plain.startswith(RESERVED_PREFIXES) or is_finding(name, rules):
         raise forbidden(f"The attribute {quoted(name)} is reserved; only the image service writes it.")
     if len(name) > NAME:
         raise bad_request(f"The name of a property has {len(name)} characters; at most {NAME} are allowed.")

@@ -156,7 +156,7 @@ def test_members(catalog: Catalog, image: Image) -> None:
 
 
 def test_a_task_that_runs(image: Image, task: Task) -> None:
-    document = task_document(task, is_admin=False)
+    document = task_document(task, is_admin=False, is_owner=True)
     fits(document, task_schema())
     assert (document["type"], document["status"], document["message"]) == ("api_image_import", "processing", "")
     assert document["input"] == {"image_id": image.id, "import_req": BODY, "backend": ["a", "b"]}
@@ -257,3 +257,16 @@ def test_a_task_shows_no_credentials_of_the_url(task: Task, uri: str, shown: str
 def test_a_preliminary_report_is_no_result(task: Task) -> None:
     running = msgspec.structs.replace(task, report={"running": {"waits_for": "antivirus"}})
     assert [task_document(running, is_admin=is_admin)["result"] for is_admin in (True, False)] == [None, None]
+
+
+def test_who_only_sees_an_image_reads_no_signature_and_nobody_of_its_import(task: Task) -> None:
+    uri = "https://user:pw@cdn.example/a.img?X-Amz-Signature=secret#part"
+    request = {"method": {"name": "web-download", "uri": uri}}
+    task = msgspec.structs.replace(task, import_req=request)
+    other = task_document(task, is_admin=False)
+    assert other["input"]["import_req"]["method"]["uri"] == "https://cdn.example/a.img"
+    assert "user_id" not in other and "request_id" not in other
+    for is_admin in (True, False):
+        whole = task_document(task, is_admin=is_admin, is_owner=not is_admin)
+        assert whole["input"]["import_req"]["method"]["uri"].endswith("?X-Amz-Signature=secret#part")
+        assert (whole["user_id"], whole["request_id"]) == ("u1", "req-1")

@@ -13,6 +13,7 @@ import msgspec
 from falcon.asgi import Request, Response
 
 from douane.api.bounds import BODY_BYTES
+from douane.api.errors import HttpError, quoted
 from douane.api.request_body import RequestBody
 from douane.api.rights import Identity
 from douane.api.service import Service
@@ -51,7 +52,10 @@ def trace_of(req: Request) -> str | None:
 
 
 async def read_body(req: Request) -> bytes:
-    """The whole body of a call that takes a document. Raises HttpError 413, 408 or 400."""
+    """The whole body of a call that takes a document. Raises HttpError 415, 413, 408 or 400."""
+    encoding = req.get_header("Content-Encoding")
+    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
+        raise HttpError(415, f"The encoding {quoted(encoding)} is not known; send the document as it is.")
     body: RequestBody = req.context.body
     return await body.read_all(BODY_BYTES)
 
