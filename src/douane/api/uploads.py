@@ -31,7 +31,7 @@ log = logging.getLogger("douane.api")
 
 HEARTBEAT_SECONDS = 5.0
 UPLOADS_AT_ONCE = 2000
-HEADS_AT_ONCE = 16
+HEADS_AT_ONCE = 8
 """Uploads whose first bytes are held in memory at once; others go to a file from their first byte."""
 
 Begin = Callable[[str, int | None], Task]
