@@ -25,6 +25,7 @@ from . import (
     plugin_start,
     qcow2_to_raw,
     reused_process,
+    service,
     start_up,
     table,
 )
@@ -46,6 +47,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "written": bytes_to_disk.measure,
     "kill": kill_engine.measure,
     "catalog": catalog_queries.measure,
+    "serve": service.measure,
 }
 ONLY_WHEN_NAMED: dict[str, Callable[[Settings], list[Row]]] = {"glance": glance_upload.measure}
 """Measurements that need more than `make bench` installs."""
