@@ -100,7 +100,8 @@ class Streams:
                 target.error = reader.error
                 target.size = reader.size if isinstance(reader, Writer) else None
                 targets = self._rings.targets_of(stage)
-                ends_run = target.required or all(other.error is not None for other in targets)
+                is_last = all(other.error is not None and not other.spare for other in targets)
+                ends_run = target.required or is_last
                 if reader.error is not None and ends_run:
                     self._target_error = self._target_error or reader.error
             if reader.error is not None:

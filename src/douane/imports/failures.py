@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from douane.errors import CatalogError, Conflict, DouaneError, LimitExceeded, SourceError
+from douane.errors import CatalogError, Conflict, DouaneError, LimitExceeded, NotFound, SourceError
 from douane.report import Report
 
 TENANTS_CODES = frozenset({
@@ -78,8 +78,8 @@ def general_sentence(code: str, store_id: str | None = None) -> str:
 
 
 def _is_for_the_tenant(error: DouaneError) -> bool:
-    if isinstance(error, Conflict):
-        return True  # it names states and tasks
+    if isinstance(error, Conflict | NotFound):
+        return True  # it names states and ids
     if isinstance(error, CatalogError):
         return False
     return isinstance(error, SourceError | LimitExceeded) and error.code in TENANTS_CODES

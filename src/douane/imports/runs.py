@@ -177,8 +177,9 @@ class Runs:
         assert staged is not None, "bytes with a verdict are staged"
         key, store_id = staged
         further = [wanted for wanted in task.stores if wanted != store_id]
-        with StagedCopies(self.store_of, further, key_of(task), required=needs_all_stores(task)) as copies:
-            if further:
+        required, has_spare = needs_all_stores(task), len(further) < len(task.stores)
+        with StagedCopies(self.store_of, further, key_of(task), required=required, spare=has_spare) as copies:
+            if copies.targets:
                 source = FileSource(self.store_of(store_id or self._default_store).open_staged(key), NAME)
                 copy_bytes(source, list(copies.targets.values()), task.size or 0, task.digests, progress)
             copies.keep()

@@ -27,9 +27,11 @@ class StagedCopies:
         *,
         required: bool,
         present: tuple[str, str] | None = None,
+        spare: bool = False,
     ) -> None:
         """`present`: the id of a store, and the key under which it has the very bytes already, which it need not write
-        again. Raises StoreError or BadValue if a store that is required fails, or if all do."""
+        again. `spare`: a store that is not among these has them, too. Raises StoreError or BadValue if a store that is
+        required fails, or if all do and no other has them."""
         self._present = present
         self.targets: dict[str, Target] = {}
         """By the id of the store."""
@@ -39,8 +41,11 @@ class StagedCopies:
         try:
             for store_id in store_ids:
                 self._stage(store_of, store_id, key, required=required)
-            if store_ids and not self._staged:
+            if store_ids and not self._staged and not spare:
                 raise next(iter(self._errors.values()))
+            has_linked = len(self._staged) > len(self.targets)
+            for target in self.targets.values():
+                target.spare = spare or has_linked
         except BaseException:
             self.discard()
             raise

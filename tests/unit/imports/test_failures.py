@@ -17,7 +17,8 @@ def classes(error: type[errors.DouaneError]) -> list[type[errors.DouaneError]]:
 
 
 CASES = sorted({(error, code) for error in classes(errors.DouaneError) for code in {error.code, *error.codes}}, key=str)
-OF_THE_IMAGE = (errors.SourceError, errors.LimitExceeded, errors.Conflict)
+OF_THE_IMAGE = (errors.SourceError, errors.LimitExceeded)
+OF_STATES = (errors.Conflict, errors.NotFound)
 
 
 def report(code: str, outcome: str = "undecided", *verdicts: Verdict) -> Report:
@@ -42,7 +43,7 @@ def test_a_tenant_reads_the_sentence_of_an_error_about_the_image_only(
     raised = error(SECRET, code=code, actual="a", expected="b") if is_conflict else error(SECRET, code=code)  # type: ignore[call-arg]
     why = failure_of(raised)
     assert why.code == code
-    if issubclass(error, OF_THE_IMAGE) and (is_conflict or code in TENANTS_CODES):
+    if issubclass(error, OF_STATES) or (issubclass(error, OF_THE_IMAGE) and code in TENANTS_CODES):
         assert (why.message, why.detail) == (SECRET, None)
         assert why.document() is None
     else:
