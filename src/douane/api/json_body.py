@@ -66,9 +66,18 @@ def is_text(value: str) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _DoubleKey(next(name for name in names if names.count(name) > 1))
+        raise _DoubleKey(first_double([name for name, _ in pairs]))
     return value
+
+
+def first_double(names: list[str]) -> str:
+    """In one pass: a body may have tens of thousands of keys, and the event loop waits."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise AssertionError("the caller has seen that a key occurs twice")
 
 
 def _no_constant(name: str) -> None:

@@ -21,6 +21,10 @@ from .service import Service
 log = logging.getLogger("douane.api")
 
 _API = "/v2/"
+PROTECTION = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+"""Of every answer that says nothing else. The bytes of an image come from the origin of the pages, and are no script
+and no page, whatever they look like; and no cache on the way may give one client's answer to another: it does not know
+that X-Auth-Token is a key."""
 TRACEPARENT = 64
 """Characters; a traceparent has 55."""
 
@@ -48,6 +52,9 @@ class RequestContext:
     async def process_response(self, req: Request, resp: Response, resource: object, req_succeeded: bool) -> None:
         """Show the id, and log the answer. An empty answer has no type."""
         resp.set_header(HEADER, req.context.request_id)
+        for name, value in PROTECTION.items():
+            if resp.get_header(name) is None:
+                resp.set_header(name, value)
         if resp.data is None and resp.stream is None and resp.text is None:
             resp.content_type = None
         seconds = time.monotonic() - req.context.began

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from douane.api.bounds import BODY_DEPTH
 from douane.api.errors import HttpError
-from douane.api.json_body import read_json, read_object
+from douane.api.json_body import first_double, read_json, read_object
 from douane.api.request_ids import make_request_id, read_global_id
 
 
@@ -83,3 +83,29 @@ def test_a_global_id_that_is_too_long_is_refused() -> None:
     with pytest.raises(HttpError, match="64 characters") as error:
         read_global_id("req-" + "a" * 61)
     assert error.value.status == 431
+
+
+class Counted(str):
+    """A key that counts how often it is compared."""
+
+    __slots__ = ()
+    comparisons = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.comparisons += 1
+        return str.__eq__(self, other)
+
+
+def test_a_key_that_occurs_twice_is_looked_for_in_one_pass() -> None:
+    """20,000 keys compared each with each would hold up all other requests for seconds."""
+    names = [Counted(number) for number in range(2000)]
+    Counted.comparisons = 0
+    assert first_double([*names, Counted("twice"), Counted("twice")]) == "twice"
+    assert Counted.comparisons < 4 * len(names)
+
+
+def test_the_key_that_occurs_twice_is_named() -> None:
+    body = "{" + ",".join(f'"k{number}": 1' for number in range(2000)) + ', "x": 1, "x": 2}'
+    with pytest.raises(HttpError, match="'x' twice"):
+        read_json(body.encode())

@@ -296,3 +296,17 @@ def test_usage_and_the_quota_of_images(tmp_path: Path) -> None:
     assert usage["image_size_total"] == {"limit": -1, "usage": 1}
     assert api.request("GET", "/v2/info/usage", OTHER).json()["usage"]["image_count_total"]["usage"] == 0
     api.close()
+
+
+@pytest.mark.parametrize("path", ["/v2/images", "/v2/images/nothing", "/versions", "/healthcheck", "/ui", "/nonsense"])
+def test_every_answer_is_kept_by_no_cache_and_taken_for_nothing_else(api: Api, path: str) -> None:
+    headers = api.request("GET", path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_the_bytes_of_an_image_are_no_script_of_the_pages(api: Api) -> None:
+    image_id = api.create(disk_format="raw", container_format="bare")["id"]
+    api.activate(image_id, b"alert(1)")
+    headers = api.request("GET", f"/v2/images/{image_id}/file").headers
+    assert (headers["content-type"], headers["x-content-type-options"]) == ("application/octet-stream", "nosniff")
