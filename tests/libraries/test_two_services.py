@@ -1,0 +1,130 @@
+"""Two services with one catalog in PostgreSQL and the same stores: what one begins, the other goes on with."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+
+from support.glance.postgres import Postgres
+from support.judged import OCTETS, settled, upload_in_background, write_config
+from support.processes import SECONDS
+from support.serve import Serve, serving
+from support.waiting import until
+
+pytestmark = pytest.mark.libraries
+
+IMAGE = bytes(range(256)) * 8192
+LARGE = bytes(64 << 20)
+Pair = tuple[Serve, Serve]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with ExitStack() as stack:
+        server = Postgres()
+        stack.callback(server.stop)
+        server.start()
+        yield server
+
+
+def start(stack: ExitStack, folder: Path, postgres: Postgres, seconds: float = 0.0) -> Pair:
+    url = postgres.create(f"douane-{folder.name}").replace("psycopg2", "psycopg")
+    config = write_config(folder, f'database = "{url}"', seconds=seconds)
+    first, second = (stack.enter_context(serving(folder / home, config)) for home in ("first", "second"))
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Pair]:
+    with ExitStack() as stack:
+        yield start(stack, tmp_path_factory.mktemp("pair"), postgres)
+
+
+def stage(serve: Serve, data: bytes = IMAGE) -> str:
+    image_id = serve.create()
+    assert serve.client.put(f"/v2/images/{image_id}/stage", content=data, headers=OCTETS).status_code == 204
+    return image_id
+
+
+def request_import(serve: Serve, image_id: str, **fields: object) -> int:
+    body = {"method": {"name": "glance-direct"}, **fields}
+    return serve.client.post(f"/v2/images/{image_id}/import", json=body).status_code
+
+
+def staged(serve: Serve) -> list[Path]:
+    folders = (serve.home.parent / store / "staging" for store in ("store-a", "store-b"))
+    return [path for folder in folders if folder.exists() for path in folder.iterdir()]
+
+
+@pytest.mark.parametrize("fields", [{}, {"all_stores": True}])
+def test_bytes_that_are_staged_at_one_are_imported_at_the_other(pair: Pair, fields: dict[str, object]) -> None:
+    first, second = pair
+    image_id = stage(first)
+    assert request_import(second, image_id, **fields) == 202
+    assert settled(second, image_id)["status"] == "active"
+    for serve in pair:
+        assert serve.client.get(f"/v2/images/{image_id}/file").content == IMAGE
+
+
+def test_bytes_that_are_staged_at_one_are_deleted_at_the_other(pair: Pair) -> None:
+    first, second = pair
+    image_id = stage(first)
+    assert staged(first)
+    assert second.client.delete(f"/v2/images/{image_id}").status_code == 204
+    assert first.client.get(f"/v2/images/{image_id}").status_code == 404
+    until("no bytes are left", lambda: not staged(first))
+
+
+def test_an_image_of_one_is_copied_by_the_other(pair: Pair) -> None:
+    first, second = pair
+    image_id = first.create()
+    assert first.client.put(f"/v2/images/{image_id}/file", content=IMAGE, headers=OCTETS).status_code == 204
+    body = {"method": {"name": "copy-image"}, "stores": ["b"]}
+    assert second.client.post(f"/v2/images/{image_id}/import", json=body).status_code == 202
+    assert settled(second, image_id)["stores"] == "a,b"
+
+
+def test_an_upload_at_one_is_cancelled_at_the_other(tmp_path: Path, postgres: Postgres) -> None:
+    with ExitStack() as stack:
+        first, second = start(stack, tmp_path, postgres, seconds=0.5)
+        image_id = first.create()
+        thread, statuses = upload_in_background(first, image_id, LARGE)
+        until("its bytes arrive", lambda: (second.tasks(image_id) or [{}])[0].get("progress", {}).get("bytes"))
+        assert second.client.post(f"/v2/images/{image_id}/actions/cancel_import").status_code == 204
+        thread.join()
+        assert statuses == [409]
+        assert first.image(image_id)["status"] == "queued"
+        until("no bytes are left", lambda: not staged(first))
+
+
+def test_what_a_service_was_doing_that_is_gone_for_good_is_finished_by_the_other(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    with ExitStack() as stack:
+        first, second = start(stack, tmp_path, postgres, seconds=0.2)
+        waiting, cut = stage(first), first.create()
+        until("the bytes are staged", lambda: first.image(waiting)["status"] == "uploading")
+        stack.enter_context(begin_upload(first, cut))
+        until("its bytes arrive", lambda: (second.tasks(cut) or [{}])[0].get("progress", {}).get("bytes"))
+        processes = [psutil.Process(first.process.pid), *first.processes()]
+        for process in processes:
+            process.kill()
+        first.process.wait(SECONDS)
+        assert request_import(second, waiting) == 202
+        assert settled(second, waiting)["status"] == "active"
+        assert settled(second, cut)["status"] == "queued"  # when the lease of the worker that is gone has ended
+        assert second.client.put(f"/v2/images/{cut}/file", content=IMAGE, headers=OCTETS).status_code == 204
+        until("no bytes are left", lambda: not staged(second))
+
+
+def begin_upload(serve: Serve, image_id: str) -> socket.socket:
+    """The connection of an upload whose end does not come."""
+    connection = serve.connect()
+    head = f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+    connection.sendall(f"{head}Content-Length: {len(LARGE)}\r\n\r\n".encode() + LARGE[: 16 << 20])
+    return connection
