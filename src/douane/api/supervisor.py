@@ -129,7 +129,7 @@ class Supervisor:
             beat_fd=beat_fd,
             url=self._url,
         )
-        arguments = [sys.executable, "-m", "douane.api.door", msgspec.json.encode(spec).decode()]
+        arguments = [sys.executable, "-P", "-m", "douane.api.door", msgspec.json.encode(spec).decode()]
         return Command(arguments, (self._listener.fileno(), ready_write, self._life_fd), own=(ready_write,))
 
     def _worker_command(self, name: str, beat_fd: int) -> Command:
@@ -141,7 +141,7 @@ class Supervisor:
             life_fd=self._life_fd,
             beat_fd=beat_fd,
         )
-        arguments = [sys.executable, "-m", "douane.imports.worker", msgspec.json.encode(spec).decode()]
+        arguments = [sys.executable, "-P", "-m", "douane.imports.worker", msgspec.json.encode(spec).decode()]
         return Command(arguments, (spec.listen_fd, spec.wake_fd, self._life_fd))
 
     def _release(self, name: str) -> None:
