@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--wait/--no-wait", default=True, help="Wait until no import runs or waits.")
 @click.pass_context
 def drain(ctx: click.Context, home: str | None, config: str | None, undo: bool, wait: bool) -> None:
-    """Stop new uploads and imports, while everything else goes on.
+    """Stop new uploads and imports; everything else goes on.
 
     Clients get 503 with Retry-After. Imports that have begun, and those that wait for a worker, come to their end;
     staged data stays. The switch is a file in the home, and stays after a restart: --undo removes it.

@@ -36,7 +36,7 @@ def serve(
     sandbox: str | None,
     log_format: str,
 ) -> None:
-    """Serve the OpenStack Image API, with every image through the plan.
+    """Serve the Image API; every image passes the plan.
 
     Runs until SIGTERM or Ctrl-C, and finishes uploads within a grace. SIGHUP reads the configuration again.
     """

@@ -18,13 +18,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from .tracing import Value
+from .trace_types import Value
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class OtelSpan:
-    """See `tracing.Span`."""
+    """See `trace_types.Span`."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
@@ -33,23 +33,23 @@ class OtelSpan:
         self.traceparent = carrier.get("traceparent")
 
     def set(self, **attributes: Value) -> None:
-        """See `tracing.Span`."""
+        """See `trace_types.Span`."""
         for name, value in attributes.items():
             if value is not None:
                 self._span.set_attribute(name.replace("__", "."), value)
 
     def fail(self, message: str) -> None:
-        """See `tracing.Span`."""
+        """See `trace_types.Span`."""
         self._span.set_status(trace.StatusCode.ERROR, message)
 
     def end(self) -> None:
-        """See `tracing.Span`."""
+        """See `trace_types.Span`."""
         if self._span.is_recording():
             self._span.end()
 
 
 class OtelTracer:
-    """See `tracing.Tracer`."""
+    """See `trace_types.Tracer`."""
 
     def __init__(self, process: str) -> None:
         facts: dict[str, str | int] = {
@@ -64,25 +64,25 @@ class OtelTracer:
         self._tracer = self._provider.get_tracer("douane")
 
     def begin(self, name: str, parent: str | None, *, is_server: bool) -> OtelSpan:
-        """See `tracing.Tracer`."""
+        """See `trace_types.Tracer`."""
         kind = trace.SpanKind.SERVER if is_server else trace.SpanKind.INTERNAL
         return OtelSpan(self._tracer.start_span(name, _context_of(parent), kind=kind))
 
     @contextlib.contextmanager
     def within(self, name: str, parent: str | None) -> Iterator[OtelSpan]:
-        """See `tracing.Tracer`."""
+        """See `trace_types.Tracer`."""
         is_inner = trace.get_current_span().get_span_context().is_valid
         context = None if is_inner else _context_of(parent)
         with self._tracer.start_as_current_span(name, context, record_exception=False) as span:
             yield OtelSpan(span)
 
     def record(self, name: str, begin_ns: int, end_ns: int, attributes: Mapping[str, Value]) -> None:
-        """See `tracing.Tracer`."""
+        """See `trace_types.Tracer`."""
         known = {key: value for key, value in attributes.items() if value is not None}
         self._tracer.start_span(name, start_time=begin_ns, attributes=known).end(end_ns)
 
     def close(self) -> None:
-        """See `tracing.Tracer`."""
+        """See `trace_types.Tracer`."""
         self._provider.shutdown()
 
 

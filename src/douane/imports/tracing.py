@@ -13,50 +13,19 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from typing import Protocol
 
 from douane.errors import PlanError
 from douane.report import Report
+
+from .trace_types import Span, Tracer, Value
+
+__all__ = ["Span", "begin", "check", "close", "configure", "is_wanted", "now_ns", "record_plugins", "span"]
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 HTTP = "http/protobuf"
 CLOSE_SECONDS = 3.0
 """How long a process that ends waits for a collector."""
-
-Value = str | int | float | bool | None
-
-
-class Span(Protocol):
-    """One step that is being traced."""
-
-    traceparent: str | None
-    """By which a step in another process becomes part of the same trace; None without tracing."""
-
-    def set(self, **attributes: Value) -> None:
-        """Add facts; None is left out. Two underscores stand for a dot."""
-
-    def fail(self, message: str) -> None:
-        """The step failed by a fault of the service."""
-
-    def end(self) -> None:
-        """The step has ended. Idempotent."""
-
-
-class Tracer(Protocol):
-    """Makes spans; `otel_tracer.py` has the one that does."""
-
-    def begin(self, name: str, parent: str | None, *, is_server: bool) -> Span:
-        """A span of an asyncio task."""
-
-    def within(self, name: str, parent: str | None) -> contextlib.AbstractContextManager[Span]:
-        """A span of this thread: others that begin inside are its children."""
-
-    def record(self, name: str, begin_ns: int, end_ns: int, attributes: Mapping[str, Value]) -> None:
-        """A step of the past, within the span of this thread."""
-
-    def close(self) -> None:
-        """Send what was not sent yet."""
 
 
 class NoSpan:
