@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from bench.harness import MiB, Row, Settings
 from bench.workspace import random_image
@@ -44,10 +45,10 @@ def measure(settings: Settings) -> list[Row]:
     ]
 
 
-def _import(server: Server, image: object) -> str:
+def _import(server: Server, image: Path) -> str:
     image_id = server.create()
     for _ in range(100):
-        answer = server.upload(image_id, "file", image)  # type: ignore[arg-type]  # a Path, from the pool's lambda
+        answer = server.upload(image_id, "file", image)
         if answer.status != 503:  # 503 asks to come again, which every client does
             break
         time.sleep(0.5)

@@ -63,7 +63,7 @@ class DoorServer(Server):
     def _init_shared_socket(self) -> None:
         # Granian's own worker processes get their socket so; its type stub lacks the constructor.
         # It closes the descriptor when it accepts no more.
-        self._shd: Any = SocketHolder(os.dup(self._listener.fileno()), False, BACKLOG)  # type: ignore[call-arg]
+        self._shd: Any = SocketHolder(os.dup(self._listener.fileno()), False, BACKLOG)  # type: ignore[call-arg]  # see above
         self._ssp = None
 
 
@@ -102,7 +102,7 @@ class Door:
         asyncio.get_running_loop().remove_reader(self._spec.life_fd)
         self._service.draining.set()
         self._listener.close()
-        self._server.stop()  # type: ignore[no-untyped-call]
+        self._server.stop()  # type: ignore[no-untyped-call]  # of Granian
 
     def _reload(self) -> None:
         """Take the plan that the supervisor has tried. Requests that have begun keep the plan they began with."""

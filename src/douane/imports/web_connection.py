@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import httpcore
@@ -143,8 +144,7 @@ class Stream(httpcore.NetworkStream):
         self._pace.begin_phase(self._pace.stall)
         view = memoryview(buffer)
         while view:
-            rest = view
-            view = view[self._attempt(lambda: self._socket.send(rest), select.POLLOUT) :]  # noqa: B023
+            view = view[self._attempt(partial(self._socket.send, view), select.POLLOUT) :]
 
     def close(self) -> None:
         """See :class:`httpcore.NetworkStream`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
     """Makes a home for workers; they end with the test."""
     sites: list[Site] = []
 
-    def make(**options: object) -> Site:
-        sites.append(Site(tmp_path, **options))  # type: ignore[arg-type]
+    def make(**options: Any) -> Site:
+        sites.append(Site(tmp_path, **options))
         return sites[-1]
 
     yield make
