@@ -40,7 +40,7 @@ def measure(settings: Settings) -> list[Row]:
     what = f"{count} imports of {image.stat().st_size // MiB} MiB at once"
     return [
         Row(f"{what}: failed", len(failures), count, "imports", "", 0.0, timed=False, note="; ".join(failures[:3])),
-        Row(f"{what}: memory of all processes", memory.most, MAX_MEMORY, "the bound", "MiB", 1.0, timed=False),
+        Row(f"{what}: memory of all processes", memory.peak, MAX_MEMORY, "the bound", "MiB", 1.0, timed=False),
         Row("small call beside them, p99", calls.p99(), idle, "idle", "ms", max_ratio=20.0),
     ]
 
@@ -62,11 +62,11 @@ class _Memory:
         self._server = server
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.most = 0.0
+        self.peak = 0.0
 
     def _run(self) -> None:
         while not self._stop.wait(0.5):
-            self.most = max(self.most, self._server.memory())
+            self.peak = max(self.peak, self._server.memory())
 
     def __enter__(self) -> _Memory:
         self._thread.start()

@@ -28,11 +28,11 @@ START_SECONDS = 40.0
 
 
 class Command(NamedTuple):
-    """A command line, and the descriptors that the process inherits; the supervisor closes its `own` after that."""
+    """A command line, the descriptors that the process inherits, and those that the supervisor closes then."""
 
     arguments: Sequence[str]
     fds: tuple[int, ...]
-    own: tuple[int, ...] = ()
+    parent_fds: tuple[int, ...] = ()
 
 
 class Child:
@@ -64,7 +64,7 @@ class Child:
         self._process = subprocess.Popen(
             command.arguments, pass_fds=command.fds, stdin=subprocess.DEVNULL, process_group=0
         )
-        for fd in command.own:
+        for fd in command.parent_fds:
             os.close(fd)
         self.pidfd = os.pidfd_open(self._process.pid)
         log.info("%s started as process %d", self.name, self._process.pid)
@@ -111,7 +111,7 @@ class NamedChild(Child):
         self.beat_fd, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.beaten_at = time.monotonic() + START_SECONDS
         command = self._make_command(self._process_name, write_end)
-        return Command(command.arguments, (*command.fds, write_end), own=(*command.own, write_end))
+        return Command(command.arguments, (*command.fds, write_end), parent_fds=(*command.parent_fds, write_end))
 
     def take_beats(self, _fd: int) -> None:
         """Read the signs of life that wait."""

@@ -71,8 +71,8 @@ def read_image_list(query_string: str, identity: Identity, *, page: int = DEFAUL
         "everything": identity.is_admin,
         "sort": read_order(single.get("sort"), lists.get("sort_key", []), lists.get("sort_dir", [])),
         "tags": tuple(_text("tag", tag, NAME) for tag in lists.get("tag", [])),
-        "limit": _limit(single.get("limit"), page),
-        "marker": _marker(single.get("marker")),
+        "limit": read_limit(single.get("limit"), page),
+        "marker": read_marker(single.get("marker"), "an image"),
         **_filters({name: value for name, value in single.items() if name not in _ONCE_ONLY}),
     }
     lasting = tuple((name, value) for name, value in parameters if name != "marker")
@@ -195,7 +195,8 @@ def _word(name: str, value: str, words: tuple[str, ...]) -> str:
     raise bad_request(f"The filter '{name}' is {quoted(value)}; it must be one of {', '.join(words)}.")
 
 
-def _limit(value: str | None, page: int) -> int:
+def read_limit(value: str | None, page: int) -> int:
+    """The parameter ``limit``, cut to a page; `page` without one. Raises HttpError 400."""
     if value is None:
         return min(page, PAGE)
     if value.isascii() and value.isdigit():
@@ -203,12 +204,13 @@ def _limit(value: str | None, page: int) -> int:
     raise bad_request(f"The parameter 'limit' is {quoted(value)}; a whole number from 0 on is expected.")
 
 
-def _marker(value: str | None) -> str | None:
+def read_marker(value: str | None, noun: str) -> str | None:
+    """The parameter ``marker``: the id of `noun`. Raises HttpError 400."""
     if value is None:
         return None
     marker = read_uuid(value)
     if marker is None:
-        raise bad_request(f"The parameter 'marker' is {quoted(value)}; the id of an image is expected.")
+        raise bad_request(f"The parameter 'marker' is {quoted(value)}; the id of {noun} is expected.")
     return marker
 
 

@@ -130,7 +130,7 @@ class Supervisor:
             url=self._url,
         )
         arguments = [sys.executable, "-P", "-m", "douane.api.door", msgspec.json.encode(spec).decode()]
-        return Command(arguments, (self._listener.fileno(), ready_write, self._life_fd), own=(ready_write,))
+        return Command(arguments, (self._listener.fileno(), ready_write, self._life_fd), parent_fds=(ready_write,))
 
     def _worker_command(self, name: str, beat_fd: int) -> Command:
         spec = WorkerSpec(

@@ -11,10 +11,9 @@ import msgspec
 from douane.catalog.records import TaskStatus
 from douane.imports.locations import LOCATION_IMPORT
 
-from .bounds import DEFAULT_PAGE, PAGE
+from .bounds import DEFAULT_PAGE
 from .errors import bad_request, quoted
-from .filters import read_parameters
-from .identifiers import read_uuid
+from .filters import read_limit, read_marker, read_parameters
 
 PATH = "/v2/tasks"
 _STATUSES = get_args(TaskStatus)
@@ -65,27 +64,10 @@ def read_task_list(query_string: str) -> TaskListRequest:
         status=cast("TaskStatus | None", fields.get("status")),
         method=_TYPES.get(fields.get("type", "")),
         descending=fields.get("sort_dir", "desc") == "desc",
-        limit=_limit(fields.get("limit")),
-        marker=_marker(fields.get("marker")),
+        limit=read_limit(fields.get("limit"), DEFAULT_PAGE),
+        marker=read_marker(fields.get("marker"), "a task"),
         parameters=tuple((name, value) for name, value in parameters if name != "marker"),
     )
-
-
-def _limit(value: str | None) -> int:
-    if value is None:
-        return DEFAULT_PAGE
-    if value.isascii() and value.isdigit():
-        return PAGE if len(value) > 9 else min(int(value), PAGE)
-    raise bad_request(f"The parameter 'limit' is {quoted(value)}; a whole number from 0 on is expected.")
-
-
-def _marker(value: str | None) -> str | None:
-    if value is None:
-        return None
-    marker = read_uuid(value)
-    if marker is None:
-        raise bad_request(f"The parameter 'marker' is {quoted(value)}; the id of a task is expected.")
-    return marker
 
 
 def _link(parameters: Sequence[tuple[str, str]]) -> str:

@@ -148,9 +148,9 @@ class Leases:
                 keys.update(key for key in (row.id, row.staged_key, source.get("spool"), source.get("staged")) if key)
         return keys
 
-    def _set_leases(self, held: ColumnElement[bool], seconds: float) -> int:
+    def _set_leases(self, whose: ColumnElement[bool], seconds: float) -> int:
         with self._database.write() as connection:
-            statement = update(tasks).where(UNFINISHED, held).values(lease_until=database_time(seconds))
+            statement = update(tasks).where(UNFINISHED, whose).values(lease_until=database_time(seconds))
             return connection.execute(statement).rowcount
 
 

@@ -100,8 +100,8 @@ def _mine(owner: str | None) -> ColumnElement[bool]:
 
 
 def _size_total(connection: Connection, owner: str | None) -> int:
-    held = select(func.sum(images.c.size)).select_from(images.join(stores, stores.c.image_id == images.c.id))
-    return _number(connection, held.where(_mine(owner)))
+    total = select(func.sum(images.c.size)).select_from(images.join(stores, stores.c.image_id == images.c.id))
+    return _number(connection, total.where(_mine(owner)))
 
 
 def _unfinished(connection: Connection, owner: str | None) -> tuple[int, int]:

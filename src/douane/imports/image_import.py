@@ -106,8 +106,8 @@ class _ImageImport:
     def _publish(self, report: Report) -> Image:
         """The steps to "active". Recovery completes them if the process dies between two of them."""
         ready = self._home.catalog.ready_to_publish(self._task, **results_of(report))
-        held = dict.fromkeys(ready.stores, self._staged)
-        return finish_import(self._home.catalog, lambda _store_id: self._home.store, ready, held=held)
+        claimed = dict.fromkeys(ready.stores, self._staged)
+        return finish_import(self._home.catalog, lambda _store_id: self._home.store, ready, claimed=claimed)
 
     def _end(self, outcome: str, *, code: str | None, message: str | None, report: Report | None = None) -> None:
         self._staged.discard()

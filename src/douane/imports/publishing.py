@@ -32,12 +32,12 @@ def finish_import(
     store_of: StoreOf,
     task: Task,
     *,
-    held: Mapping[str, Staged] | None = None,
+    claimed: Mapping[str, Staged] | None = None,
     failed: Mapping[str, DouaneError] | None = None,
 ) -> Image:
     """Publish the bytes of `task` in all its stores, and activate the image.
 
-    By the id of a store, `held` are staged bytes that the caller still claims, and `failed` why there are none. If a
+    By the id of a store, `claimed` are staged bytes that the caller still claims, and `failed` why there are none. If a
     store fails, and the request says that all must succeed, or if none succeeds, the import is ended as "undecided",
     and StoreError (or BadValue) is raised. Raises Conflict if the task is not this worker's any more, and StoreError
     (``in-use``) if a worker that had the task before is just publishing: nothing has ended then, try again later.
@@ -45,13 +45,13 @@ def finish_import(
     assert task.size is not None, "a task at the step publishing has its results"
     with tracing.span("publish", task.trace) as step:
         step.set(douane__task_id=task.id, douane__image_id=task.image_id, douane__stores=",".join(task.stores))
-        return _finish(catalog, store_of, task, held or {}, dict(failed or {}))
+        return _finish(catalog, store_of, task, claimed or {}, dict(failed or {}))
 
 
 def _finish(
-    catalog: Catalog, store_of: StoreOf, task: Task, held: Mapping[str, Staged], failed: dict[str, DouaneError]
+    catalog: Catalog, store_of: StoreOf, task: Task, claimed: Mapping[str, Staged], failed: dict[str, DouaneError]
 ) -> Image:
-    published, failures = _publish_everywhere(catalog, store_of, task, held, failed)
+    published, failures = _publish_everywhere(catalog, store_of, task, claimed, failed)
     if failures and (needs_all_stores(task) or not published):
         _take_back(catalog, task, published, failures)
         raise next(iter(failures.values()))
@@ -71,7 +71,7 @@ def _publish_everywhere(
     catalog: Catalog,
     store_of: StoreOf,
     task: Task,
-    held: Mapping[str, Staged],
+    claimed: Mapping[str, Staged],
     failures: dict[str, DouaneError],
 ) -> tuple[dict[str, Store], dict[str, DouaneError]]:
     published: dict[str, Store] = {}
@@ -80,8 +80,8 @@ def _publish_everywhere(
             continue
         try:
             store = store_of(store_id)
-            if store_id in held:
-                _replace(store, held[store_id], task, catalog)
+            if store_id in claimed:
+                _replace(store, claimed[store_id], task, catalog)
             else:
                 publish_staged(store, keys_in(task, store_id), task, catalog, task.size or 0)
             published[store_id] = store

@@ -17,9 +17,9 @@ MAX_PORT = 65_535
 
 def check_settings(settings: ServeSettings, where: str) -> None:
     """Raise PlanError, which names the wrong setting of the document `where`."""
-    for path, value, least, most in _numbers(settings):
-        if value is not None and not least <= value <= most:
-            raise PlanError(f"{where}: {path} is wrong: expected {least} to {most}, got {value}")
+    for path, value, minimum, maximum in _numbers(settings):
+        if value is not None and not minimum <= value <= maximum:
+            raise PlanError(f"{where}: {path} is wrong: expected {minimum} to {maximum}, got {value}")
     for path, url, schemes in _urls(settings):
         if url is not None and not _is_url(url, schemes):
             kinds = " or ".join(f"{scheme}://" for scheme in schemes)

@@ -83,8 +83,8 @@ class Pace:
     def wait(self, fd: int, events: int, seconds: float | None = None) -> None:
         """Wait for `fd`, at most `seconds`. Raises Stalled, RingStopped, and SourceError ``too-slow``."""
         begin = time.monotonic()
-        most = self.stall if seconds is None else min(seconds, self.stall)
-        ready = self._poll({fd: events}, min(self.left(), most))
+        longest = self.stall if seconds is None else min(seconds, self.stall)
+        ready = self._poll({fd: events}, min(self.left(), longest))
         self._waited += time.monotonic() - begin
         self._check_rate()
         if not ready:

@@ -89,8 +89,8 @@ def parse_redirect(location: str, base: WebUrl, settings: WebDownloadSettings) -
     url = _parse(text, settings, with_credentials=False, via=base.host)
     if base.scheme == "https" and url.scheme != "https":
         raise refused(subject, f"it leads from https to {url.scheme}, to the host {url.host}")
-    kept = base.authorization if url.origin == base.origin else None
-    return msgspec.structs.replace(url, authorization=kept, digest=base.digest)
+    authorization = base.authorization if url.origin == base.origin else None
+    return msgspec.structs.replace(url, authorization=authorization, digest=base.digest)
 
 
 def _parse(text: str, settings: WebDownloadSettings, *, with_credentials: bool, via: str | None = None) -> WebUrl:
