@@ -65,7 +65,7 @@ class ImageRules(msgspec.Struct, frozen=True, kw_only=True):
 def is_finding(name: str, rules: ImageRules) -> bool:
     """True for names that belong to Douane and its plugins."""
     plugin, dot, _ = plain_name(name).partition(".")
-    return plain_name(name).startswith("douane_") or (bool(dot) and plugin in {each.lower() for each in rules.plugins})
+    return plain_name(name).startswith("douane_") or (bool(dot) and plugin in {name.lower() for name in rules.plugins})
 
 
 def plain_name(name: str) -> str:

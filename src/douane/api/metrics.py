@@ -135,7 +135,7 @@ class Metrics:
 
 def _verdicts(report: Any) -> list[dict[str, Any]]:
     verdicts = report.get("verdicts") if isinstance(report, dict) else None
-    return [each for each in verdicts if isinstance(each, dict)] if isinstance(verdicts, list) else []
+    return [verdict for verdict in verdicts if isinstance(verdict, dict)] if isinstance(verdicts, list) else []
 
 
 def _seconds(task: Task) -> float:

@@ -43,7 +43,7 @@ class Condition(NamedTuple):
 def conditions(query: ImageQuery) -> list[Condition]:
     """All filters of the query but those of its view. Raises BadValue."""
     declared = [*_texts(query), *_numbers(query), *map(_time, query.times), *_flags(query), *_rows(query)]
-    count = len(declared) + sum(len(each) for each in query.text.values())
+    count = len(declared) + sum(len(values) for values in query.text.values())
     if count > LIMIT:
         raise BadValue(f"the query has {count} conditions and values; at most {LIMIT} are allowed")
     return declared

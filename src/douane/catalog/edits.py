@@ -103,7 +103,7 @@ class Edits:
         def remove(editable: Editable) -> None:
             if tag not in editable.tags:
                 raise NotFound(f"the image {image_id} has no tag {tag!r:.80}")
-            editable.tags = [each for each in editable.tags if each != tag]
+            editable.tags = [name for name in editable.tags if name != tag]
 
         return self._edit(image_id, states.EDIT, remove, UNLIMITED)
 

@@ -48,18 +48,18 @@ class Find:
         limit = values.optional_number("the limit", query.limit)
         filters = conditions(query)
         with self._database.read() as connection:
-            selective = [each.selective for each in filters if each.selective is not None]
+            selective = [condition.selective for condition in filters if condition.selective is not None]
             # With filters, an index in the query's order could be read to its end for a handful of images.
             parts = views.parts(query, many_memberships=not selective and _has_many_memberships(connection, query))
             after = [] if query.marker is None else _after(keys, _marker(connection, query, keys))
-            plain = [each.plain for each in filters]
+            plain = [condition.plain for condition in filters]
             few = _few(connection, selective)
             covered = None
             if few is not None:
                 plain.append(images.c.id.in_(few))
             else:
                 if keys[0].name == "created_at":
-                    plain = [each.plain if each.ordered is None else each.ordered for each in filters]
+                    plain = [part.plain if part.ordered is None else part.ordered for part in filters]
                     covered = _covered(connection, filters)
                 if covered is not None:
                     parts = views.parts(query, many_memberships=True)
@@ -74,7 +74,7 @@ class Find:
             scans = [
                 _scan([part, *plain, *start], keys, limit)
                 for part in parts
-                for start in ([[each] for each in after] if query.marker is not None else [[]])
+                for start in ([[bound] for bound in after] if query.marker is not None else [[]])
             ]
             ids = _merged(connection, scans, keys, limit)
             return rows.images_by_id(connection, ids)
@@ -110,15 +110,15 @@ def sort_keys(query: ImageQuery) -> list[Key]:
 
 def _few(connection: Connection, selective: list[Select[tuple[str]]]) -> list[str] | None:
     """The ids that the first selective filter has; None if each filter has many."""
-    for each in selective:
-        if _count(connection, each, FEW + 1) <= FEW:
-            return [row.image_id for row in connection.execute(each)]
+    for ids in selective:
+        if _count(connection, ids, FEW + 1) <= FEW:
+            return [row.image_id for row in connection.execute(ids)]
     return None
 
 
 def _covered(connection: Connection, filters: list[Condition]) -> ColumnElement[bool] | None:
     """The first filter whose index alone says for all of its images, which are not many, which the query lists."""
-    for covered in [each.covered for each in filters if each.covered is not None]:
+    for covered in [condition.covered for condition in filters if condition.covered is not None]:
         if _count(connection, matching_ids(covered), FEW_ENTRIES + 1) <= FEW_ENTRIES:
             return covered
     return None
@@ -132,7 +132,7 @@ def _first_page(
     if limit is None or key.name not in _MANY_VALUES:
         return None
     shared = select(key.expression).where(NOT_DELETED, images.c.visibility == "shared")
-    ordered = shared.order_by(*(each.ordered() for each in keys))
+    ordered = shared.order_by(*(key.ordered() for key in keys))
     last = connection.execute(ordered.limit(1).offset(FEW_ENTRIES)).scalar()
     if last is None:
         return None

@@ -28,7 +28,7 @@ def parts(query: ImageQuery, *, many_memberships: bool) -> list[ColumnElement[bo
     seen: list[ColumnElement[bool]] = []
     if mine is not None:
         seen.append(mine if asked in (None, "all") else and_(mine, images.c.visibility == asked))
-    seen += [and_(images.c.visibility == each, others) for each in shown if each in _OPEN]
+    seen += [and_(images.c.visibility == visibility, others) for visibility in shown if visibility in _OPEN]
     if mine is not None and asked in (None, "all", "shared"):
         visibility = images.c.visibility if many_memberships else unindexed_text(images.c.visibility)
         shared = _shared_with(query) if many_memberships else images.c.id.in_(memberships(query))

@@ -68,7 +68,7 @@ def _of(kind: inspect.Type) -> dict[str, Any]:
     if isinstance(kind, inspect.DictType):
         return {"type": "object", "additionalProperties": _of(kind.value_type)}
     if isinstance(kind, inspect.UnionType):  # TOML has no null
-        kinds = [_of(each) for each in kind.types if not isinstance(each, inspect.NoneType)]
+        kinds = [_of(member) for member in kind.types if not isinstance(member, inspect.NoneType)]
         return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     if isinstance(kind, inspect.StructType):
         fields = {field.encode_name: field for field in kind.fields}

@@ -148,21 +148,21 @@ class ConnectionRelay:
             self._drop(end)
             return
         # Bytes of a side that has hung up still reach the other; then there is nobody to answer to.
-        gone = next((each for each in (end, end.peer) if each.is_gone), None)
+        gone = next((side for side in (end, end.peer) if side.is_gone), None)
         is_over = end.has_ended and end.peer.has_ended and not end.unsent and not end.peer.unsent
         if is_over or (gone is not None and gone.has_ended and not gone.peer.unsent):
             self._drop(end)
             return
-        for each in (end, end.peer):
-            self._watch(each)
+        for side in (end, end.peer):
+            self._watch(side)
 
     def _move(self, end: _End) -> bool:
         """Move what can be moved now; False if nothing more was there. Raises OSError."""
         moved = False
-        for each in (end, end.peer):
-            each.peer.send()
-            moved = each.receive() or moved
-            each.peer.send()
+        for side in (end, end.peer):
+            side.peer.send()
+            moved = side.receive() or moved
+            side.peer.send()
         return moved
 
     def _watch(self, end: _End) -> None:
@@ -176,8 +176,8 @@ class ConnectionRelay:
     def _drop(self, end: _End) -> None:
         with self._lock:
             self.count -= 1
-        for each in (end, end.peer):
-            del self._ends[each.fd]
+        for side in (end, end.peer):
+            del self._ends[side.fd]
             with contextlib.suppress(FileNotFoundError):
-                self._epoll.unregister(each.fd)
-            each.socket.close()
+                self._epoll.unregister(side.fd)
+            side.socket.close()

@@ -53,11 +53,11 @@ def find_location(stores: Stores, url: str, *, images: bool) -> tuple[str, int] 
 
     Raises StoreError if they may not be read, or are not there.
     """
-    for each in stores:
-        fd = each.store.open_location(url, images=images)
+    for place in stores:
+        fd = place.store.open_location(url, images=images)
         if fd is not None:
             try:
-                return each.id, os.fstat(fd).st_size
+                return place.id, os.fstat(fd).st_size
             finally:
                 os.close(fd)
     return None

@@ -52,11 +52,11 @@ class Settling:
 
     def delete_remnants(self) -> None:
         """Delete the staged bytes in all stores that belong to no task."""
-        for each in self._stores:
+        for place in self._stores:
             try:
-                delete_unused_keys(self._catalog, each.store)
+                delete_unused_keys(self._catalog, place.store)
             except StoreError as error:
-                log.error("the store %s cannot be swept: %s", each.id, error)
+                log.error("the store %s cannot be swept: %s", place.id, error)
 
     def _settle(self, task: Task) -> None:
         log.warning("import task %s: its worker is gone at the step %s", task.id, task.step)

@@ -57,8 +57,8 @@ def discard_attempt(task: Task, stores: Stores) -> None:
     """Delete the bytes that the last attempt of `task` has staged. What is claimed stays: by a worker that is only
     paused, or by the caller."""
     if task.staged_key is not None:
-        for each in stores:
-            _discard(each.store, task.staged_key)
+        for place in stores:
+            _discard(place.store, task.staged_key)
 
 
 def discard_task_source(task: Task, stores: Stores) -> None:

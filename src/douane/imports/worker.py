@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -56,6 +57,25 @@ SETTLE_SECONDS = 2.0
 SWEEP_SECONDS = 60.0
 
 
+class Turns:
+    """Kinds of work, each a function that does one piece of it if there is one.
+
+    What was done last has its turn last, so that an endless line of uploads does not hold up the queue.
+    """
+
+    def __init__(self, *kinds: Callable[[], bool]) -> None:
+        self._kinds = list(kinds)
+
+    def take(self) -> bool:
+        """Do one piece of work; False if there is none."""
+        for kind in list(self._kinds):
+            if kind():
+                self._kinds.remove(kind)
+                self._kinds.append(kind)
+                return True
+        return False
+
+
 class Worker:
     """One worker; made, run and closed by the main thread."""
 
@@ -66,6 +86,7 @@ class Worker:
         self._stop_at: float | None = None
         self._must_reload = False
         self._settle_at = self._sweep_at = 0.0
+        self._turns = Turns(self._serve_door, self._take_task)
         self._closing = ExitStack()
         catalog = Catalog(settings.database or Path(spec.home) / "catalog.sqlite3")
         self._closing.callback(catalog.close)
@@ -120,7 +141,7 @@ class Worker:
                 if self._must_reload:
                     self._reload()
                 try:
-                    if not (self._serve_door() or self._take_task()):
+                    if not self._turns.take():
                         self._idle()
                 except CatalogError as error:
                     log.error("worker %s cannot use the catalog: %s", self._spec.name, error)

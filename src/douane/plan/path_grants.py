@@ -164,7 +164,7 @@ def _refuse_folder(subject: str, path: str, status: os.stat_result) -> None:
     elif any(_is_in(real, folder) for folder in _SYSTEM) or _is_on_proc(status):
         reason = "the host's processes and devices are no data"
     elif any(_is_in(folder, real) for folder in (*_SYSTEM, *_OWN_IN_SANDBOX)):
-        reason = f"it holds {next(each for each in (*_SYSTEM, *_OWN_IN_SANDBOX) if _is_in(each, real))}"
+        reason = f"it holds {next(folder for folder in (*_SYSTEM, *_OWN_IN_SANDBOX) if _is_in(folder, real))}"
     elif any(_is_in(folder, real) for folder in places()) or is_private_folder(real):
         reason = "it holds the temporary files of all plugins"
     else:

@@ -123,7 +123,7 @@ class FileStore(FileLocations):
 
     def link_staged(self, key: str, new_key: str) -> StagingFile:
         """See `Store`: the same file, by link(2), and its lock."""
-        path, new_path = (os.path.join(self._staging, checked_id(each)) for each in (key, new_key))
+        path, new_path = (os.path.join(self._staging, checked_id(name)) for name in (key, new_key))
         return link_staging(new_key, path, new_path)
 
     def discard(self, key: str) -> bool:
