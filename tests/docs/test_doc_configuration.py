@@ -12,7 +12,7 @@ import pytest
 
 from douane.cli.check_cmd import check
 from douane.cli.import_cmd import import_
-from douane.imports import setting_structs as serve
+from douane.imports.settings import structs as serve
 from douane.plan import parse, plugin_table
 from douane.plan.builtin import BUILT_IN, NEEDS, needs_of
 from douane.units import parse_duration, parse_size

@@ -7,7 +7,7 @@ import os
 import socket
 
 from douane.errors import PlanError
-from douane.imports.setting_values import Address
+from douane.imports.settings.values import Address
 
 BACKLOG = 1024
 

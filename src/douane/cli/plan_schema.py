@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from msgspec import inspect
 
-from douane.imports.setting_structs import ServeSettings
-from douane.imports.setting_values import Address, Duration, FilePath, HostRule, Size
+from douane.imports.settings.structs import ServeSettings
+from douane.imports.settings.values import Address, Duration, FilePath, HostRule, Size
 from douane.plan.model import TierName
 from douane.plan.plugin_table import PluginTable
 from douane.stream.digest import ALGORITHMS

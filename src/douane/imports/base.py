@@ -8,12 +8,12 @@ from typing import Protocol, cast
 from douane.errors import PlanError
 from douane.stream.source import Source
 
-from .setting_structs import ServeSettings
+from .settings.structs import ServeSettings
 
 DEFAULTS = ServeSettings()
 METHODS = {
     "file": "douane.imports.from_file:FromFile",
-    "web-download": "douane.imports.web_download:WebDownload",
+    "web-download": "douane.imports.web.download:WebDownload",
 }
 """The class of each import method, by the name that import tasks record. The class is called without arguments."""
 

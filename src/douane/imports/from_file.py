@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from douane.stream.source import Source, open_source
 
-from .setting_structs import ServeSettings
+from .settings.structs import ServeSettings
 
 
 class FromFile:

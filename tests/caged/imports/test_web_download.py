@@ -16,11 +16,12 @@ import msgspec
 import pytest
 
 from douane.errors import SourceError
-from douane.imports import web_connection, web_download
 from douane.imports.base import open_import
-from douane.imports.setting_structs import ServeSettings, WebDownloadSettings
-from douane.imports.setting_values import Duration, Size, parse_host_rule
-from douane.imports.web_download import WebSource, probe
+from douane.imports.settings.structs import ServeSettings, WebDownloadSettings
+from douane.imports.settings.values import Duration, Size, parse_host_rule
+from douane.imports.web import connection as web_connection
+from douane.imports.web import download as web_download
+from douane.imports.web.download import WebSource, probe
 from douane.stream.ring import Ring, RingStopped
 from support.ring_reader import Reader, pump
 from support.web_server import Request, Script, WebServer, image, reply, server_context

@@ -12,8 +12,8 @@ from douane.api.errors import HttpError
 from douane.api.keystone import KeystoneAuthentication, TokenCache
 from douane.api.rights import Identity
 from douane.errors import PlanError
-from douane.imports.setting_values import FilePath
 from douane.imports.settings import KeystoneSettings
+from douane.imports.settings.values import FilePath
 from support.fake_keystone import FakeKeystone
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from douane.cli.plan_schema import plan_schema
 from douane.errors import BadValue, PlanError
 from douane.imports.service_stores import open_stores
-from douane.imports.setting_values import parse_address, parse_host_rule
 from douane.imports.settings import ServeSettings, load_settings, parse_settings
+from douane.imports.settings.values import parse_address, parse_host_rule
 from support.doc_pages import TOP, blocks
 
 PLAN = '[[plugin]]\nname = "format"\nuse = "format"\n'

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from douane.imports.setting_structs import WebDownloadSettings
-from douane.imports.setting_values import parse_host_rule
-from douane.imports.web_addresses import AddressRules, embedded, is_public, parse_literal
+from douane.imports.settings.structs import WebDownloadSettings
+from douane.imports.settings.values import parse_host_rule
+from douane.imports.web.addresses import AddressRules, embedded, is_public, parse_literal
 
 PUBLIC_4 = "93.184.216.34"
 PRIVATE = [

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.errors import SourceError
-from douane.imports.setting_structs import WebDownloadSettings
-from douane.imports.web_url import WebUrl, parse_redirect, parse_url
+from douane.imports.settings.structs import WebDownloadSettings
+from douane.imports.web.url import WebUrl, parse_redirect, parse_url
 
 PLAIN = WebDownloadSettings()
 SHA256 = "ab" * 32

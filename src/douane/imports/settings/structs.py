@@ -10,7 +10,7 @@ import msgspec
 from douane.errors import PlanError
 from douane.units import MiB
 
-from .setting_values import Address, Duration, FilePath, HostRule, Size
+from .values import Address, Duration, FilePath, HostRule, Size
 
 ServedMethod = Literal["glance-direct", "web-download", "copy-image"]
 SERVED_METHODS: tuple[str, ...] = get_args(ServedMethod)

@@ -10,9 +10,9 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import msgspec
 
 from douane.errors import SourceError
+from douane.imports.settings.structs import WebDownloadSettings
 
-from .setting_structs import WebDownloadSettings
-from .web_addresses import AddressRules, parse_literal
+from .addresses import AddressRules, parse_literal
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
 DIGESTS = ("sha256", "sha512", "sha384", "sha1", "md5")

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import httpcore
 
 from douane.errors import SourceError
+from douane.imports.settings.structs import WebDownloadSettings
 from douane.stream.ring import RingStopped
 
-from .setting_structs import WebDownloadSettings
-from .web_addresses import Address, AddressRules
-from .web_url import WebUrl, refused
+from .addresses import Address, AddressRules
+from .url import WebUrl, refused
 
 T = TypeVar("T")
 

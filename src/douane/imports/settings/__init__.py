@@ -1,6 +1,6 @@
 """The settings of `douane serve`: the table ``[serve]`` of the configuration file.
 
-The structs are in `setting_structs.py`. Every error is a sentence that names the wrong setting.
+The structs are in `structs.py`. Every error is a sentence that names the wrong setting.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from douane.errors import PlanError
 from douane.plan.parse import read_toml
 from douane.plan.plugin_table import in_words, refuse_unknown
 
-from .setting_rules import check_settings
-from .setting_structs import KeystoneSettings, QuotaSettings, ServeSettings, StoreSettings, WebDownloadSettings
-from .setting_values import FilePath, parse_address, parse_value
+from .rules import check_settings
+from .structs import KeystoneSettings, QuotaSettings, ServeSettings, StoreSettings, WebDownloadSettings
+from .values import FilePath, parse_address, parse_value
 
 __all__ = [
     "DEFAULT_STORE", "KeystoneSettings", "QuotaSettings", "ServeSettings", "StoreSettings", "WebDownloadSettings",

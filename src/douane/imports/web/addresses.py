@@ -9,8 +9,8 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from .setting_structs import WebDownloadSettings
-from .setting_values import HostRule
+from douane.imports.settings.structs import WebDownloadSettings
+from douane.imports.settings.values import HostRule
 
 Address = IPv4Address | IPv6Address
 

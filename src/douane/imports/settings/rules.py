@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from douane.errors import PlanError
 
-from .setting_structs import ServeSettings
+from .structs import ServeSettings
 
 MAX_WORKERS = 1024
 MAX_ATTEMPTS = 100

@@ -13,14 +13,14 @@ import ssl
 import msgspec
 
 from douane.errors import SourceError
+from douane.imports.settings.structs import ServeSettings, WebDownloadSettings
 from douane.stream.ring import Ring
 from douane.stream.wakeups import Wakeups
 from douane.units import show_exact_size
 
-from .setting_structs import ServeSettings, WebDownloadSettings
-from .web_connection import Pace, Resolver, system_resolver
-from .web_request import BROKEN, Answer, WebClient, explain
-from .web_url import WebUrl, parse_url
+from .connection import Pace, Resolver, system_resolver
+from .request import BROKEN, Answer, WebClient, explain
+from .url import WebUrl, parse_url
 
 BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0

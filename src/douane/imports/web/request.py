@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 import httpcore
 
 from douane.errors import SourceError
+from douane.imports.settings.structs import WebDownloadSettings
 
-from .setting_structs import WebDownloadSettings
-from .web_connection import Pace, Resolver, Stalled, open_connection
-from .web_url import DEFAULT_PORTS, WebUrl, parse_redirect
+from .connection import Pace, Resolver, Stalled, open_connection
+from .url import DEFAULT_PORTS, WebUrl, parse_redirect
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 USER_AGENT = "douane-web-download"
