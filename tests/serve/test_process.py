@@ -16,7 +16,7 @@ import pytest
 
 from douane.api.children import RESTARTS
 from support.judged import upload_in_background
-from support.processes import SECONDS
+from support.processes import SECONDS, become_subreaper
 from support.serve import Serve, serving
 from support.waiting import until
 
@@ -173,6 +173,16 @@ def test_a_door_that_dies_is_started_again_and_no_connection_is_refused(tmp_path
             assert b"200 OK" in connection.recv(1 << 16)
         assert serve.process_of(DOOR).pid != door.pid
         assert "the door has ended: it was killed by SIGKILL" in serve.log.read_text()
+
+
+def test_the_plugins_of_a_killed_worker_are_not_left_in_the_table_of_processes(tmp_path: Path) -> None:
+    become_subreaper()  # we wait for nobody, as process 1 of many containers
+    with serving(tmp_path / "home") as serve:
+        worker = serve.process_of(WORKER)
+        plugins = until("plugins are warm", worker.children)
+        worker.kill()
+        until("nobody is left", lambda: not any(psutil.pid_exists(plugin.pid) for plugin in plugins))
+        assert until("it answers", lambda: answers(serve))
 
 
 def test_all_processes_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:

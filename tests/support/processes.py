@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 NOBODY = 65534
 PR_SET_CHILD_SUBREAPER = 36
 SECONDS = 300
@@ -44,6 +46,15 @@ def descendants(pid: int) -> dict[int, str]:
             names[child] = Path(f"/proc/{child}/comm").read_text().strip()
         names |= descendants(child)
     return names
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process runs. One that has ended is gone, even where nobody has reaped it: process 1 of a container may
+    reap none."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def command_of(pid: int) -> str:

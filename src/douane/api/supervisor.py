@@ -29,6 +29,7 @@ from douane.imports.settings import ServeSettings, load_settings
 from douane.imports.worker_spec import WorkerSpec
 from douane.plan import own_folders
 
+from . import orphans
 from .assembly import make_service
 from .children import Child, Command, NamedChild, group_of
 from .home_lock import HomeLock
@@ -71,6 +72,7 @@ class Supervisor:
         """Serve until SIGTERM or SIGINT. Raises PlanError or DouaneError if that is impossible; nothing runs then."""
         with self._stack:
             self._prepare()
+            orphans.adopt()
             try:
                 for child in self._children:
                     child.start()
@@ -200,6 +202,7 @@ class Supervisor:
                     log.error("%s has ended: %s; it is started again", child.name, describe_exit(code))
                     time.sleep(_RESTART_DELAY)
                     child.start()
+            orphans.reap([child.pid for child in self._children])
 
     def _kill_silent(self) -> None:
         now = time.monotonic()

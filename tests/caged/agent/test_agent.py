@@ -19,6 +19,7 @@ from douane.engine import RunEnded
 from douane.errors import AgentError, AgentUnavailable
 from douane.plan.binding import DOORS, Sender
 from support.agent import StartAgent, plan
+from support.processes import lives
 from support.waiting import until
 
 MIB = 1 << 20
@@ -202,8 +203,7 @@ def test_a_killed_agent_lets_no_image_in(start_agent: StartAgent, image: Path) -
         except RunEnded:
             inspection.result()
     assert plugin_processes
-    _, alive = psutil.wait_procs(plugin_processes, timeout=600)
-    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    until("its plugins are gone", lambda: not any(lives(plugin) for plugin in plugin_processes))
     with pytest.raises(AgentUnavailable, match="start `douane agent`"):
         inspect(agent, image)
 

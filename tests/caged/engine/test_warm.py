@@ -15,6 +15,7 @@ from douane.declared import DeclaredImage
 from douane.engine import DouaneError, RunOptions, WarmRun, load_plan, open_source
 from douane.sandbox import Tier
 from support.plans import plan_of
+from support.processes import lives
 from support.waiting import until
 
 Make = Callable[..., WarmRun]
@@ -81,4 +82,4 @@ def test_closing_a_warm_run_ends_its_plugins(make: Make) -> None:
     started = [child for child in psutil.Process().children(recursive=True) if child not in earlier]
     warm.close()
     assert started
-    assert not [process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert not [process for process in started if lives(process)]

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from douane.catalog import Image, Task
+from support.processes import lives
 from support.waiting import until
 from support.workers import MakeSite, Site, Upload, send, upload
 
@@ -83,7 +84,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_an_upload_leaves_a_usable_imag
     site.start("worker-2")
     assert site.until_status(image, "queued").code == "interrupted"
     is_usable_again(site, image)
-    until("its plugins are gone", lambda: not any(plugin.is_running() for plugin in plugins))
+    until("its plugins are gone", lambda: not any(lives(plugin) for plugin in plugins))
 
 
 @pytest.mark.parametrize("boundary", [*BEFORE_READY, *FROM_READY])
