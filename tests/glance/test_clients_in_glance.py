@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from support.glance.clients import ClientOutput, run_client, sdk
+from support.glance.clients import ClientOutput, run_client, sdk, text_of
 from support.glance.images import settled
 from support.glance.keystone import Keystone, Tenant
 from support.glance.site import Site, is_as_new
@@ -35,11 +35,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("client") / "image"
     path.write_bytes(DATA)
     return str(path)
-
-
-def text_of(output: ClientOutput) -> str:
-    """The output in one line, without the frames of tables."""
-    return re.sub(r"[\s|+]+", " ", output.out + output.err)
 
 
 def openstack(site: Site, tenant: Tenant, *words: str) -> ClientOutput:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from support.glance.clients import ClientOutput, run_client, sdk
+from support.glance.clients import ClientOutput, run_client, sdk, text_of
 from support.glance.douane_service import DouaneService
 from support.glance.downloads import Downloads
 from support.glance.go_client import terraform
@@ -46,11 +46,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("client") / "image"
     path.write_bytes(DATA)
     return str(path)
-
-
-def text_of(output: ClientOutput) -> str:
-    """The output in one line, without the frames of tables."""
-    return re.sub(r"[\s|+]+", " ", output.out + output.err)
 
 
 def openstack(service: DouaneService, tenant: Tenant, *words: str) -> ClientOutput:

@@ -12,6 +12,7 @@ from support.glance.glance_config import GlanceConfig
 from support.glance.glance_server import Glance, StartGlance
 from support.glance.images import create, put
 from support.glance.keystone import Keystone
+from support.glance.plans import TEMPEST
 from support.glance.processes import run
 from support.glance.site import with_douane
 from support.glance.tempest import Outcome, run_tempest
@@ -19,19 +20,6 @@ from support.glance.wsgi_servers import Serving
 
 pytestmark = [pytest.mark.tempest, pytest.mark.timeout(3600)]
 
-# Tempest sends random bytes as images of any format, so `format` must refuse none of them.
-ACCEPTING = """
-[[plugin]]
-name = "format"
-use = "format"
-mode = "warn"
-on_incomplete = "warn"
-
-[[plugin]]
-name = "limits"
-use = "limits"
-config = { max_size = "1GiB" }
-"""
 EVERYTHING = ""
 WITH_DATA = "Import|MultiStore|StoreWeight|BasicOperations|ImageLocations|ImageCaching|ListUserImages|ImageTask|Hash"
 """Names of the classes whose images have data. The others, mostly about tags, members and definitions of metadata,
@@ -78,7 +66,7 @@ def test_tempest_sees_no_difference(
     expression = EVERYTHING if request.config.getoption("--all-versions") else WITH_DATA
     downloads.add("http-image", image_bytes("raw", 64 << 10))
     downloads.add("http-qcow2-image", image_bytes("qcow2"))
-    (tmp_path / "douane.toml").write_text(ACCEPTING)
+    (tmp_path / "douane.toml").write_text(TEMPEST)
     inspecting = with_douane(tmp_path / "state", {"config": str(tmp_path / "douane.toml")})
 
     def outcomes(name: str, config: GlanceConfig, disk_format: str | None) -> dict[str, Outcome]:

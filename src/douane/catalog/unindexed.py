@@ -11,26 +11,28 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 
-class unindexed_text(FunctionElement[Any]):
+class _SameType(FunctionElement[Any]):
+    """A value of the type of its column."""
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+class unindexed_text(_SameType):
     """The text of a column."""
 
     name = "unindexed_text"
     inherit_cache = True
 
-    def __init__(self, column: ColumnElement[Any]) -> None:
-        super().__init__(column)
-        self.type = column.type
 
-
-class unindexed_number(FunctionElement[Any]):
+class unindexed_number(_SameType):
     """The number of a column."""
 
     name = "unindexed_number"
     inherit_cache = True
-
-    def __init__(self, column: ColumnElement[Any]) -> None:
-        super().__init__(column)
-        self.type = column.type
 
 
 class is_set(FunctionElement[bool]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,11 @@ class ClientOutput:
     status: int
     out: str
     err: str
+
+
+def text_of(output: ClientOutput) -> str:
+    """The output in one line, without the frames of tables."""
+    return re.sub(r"[\s|+]+", " ", output.out + output.err)
 
 
 def run_client(tenant: Tenant, program: str, *arguments: str, image_port: int | None = None) -> ClientOutput:

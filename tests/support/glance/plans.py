@@ -26,3 +26,17 @@ name = "unpack"
 use = "decompress"
 {INSPECT}
 """
+
+# Tempest sends random bytes as images of any format, so `format` must refuse none of them.
+TEMPEST = """
+[[plugin]]
+name = "format"
+use = "format"
+mode = "warn"
+on_incomplete = "warn"
+
+[[plugin]]
+name = "limits"
+use = "limits"
+config = { max_size = "1GiB" }
+"""
