@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from douane.catalog.records import Image, Member, Task
+from douane.catalog.records import CopyFacts, Image, Member, Task
 from douane.imports.locations import LOCATION_IMPORT, MARK, MARKED_BY
 
 from .image_fields import READ_ONLY, RESERVED, RESERVED_PREFIXES
@@ -89,6 +89,8 @@ def image_document(image: Image, view: ImageView = PLAIN) -> Document:
     }
     if image.status in ("active", "deactivated") and image.stores:
         document["stores"] = ",".join(image.stores)
+    if image.variants:
+        document["douane_variants"] = msgspec.json.encode(image.variants).decode()
     if image.sources.get(MARK) == MARKED_BY:
         document |= {MARK: image.properties[MARK], "size": None}
     if view.direct_url is not None:
@@ -173,9 +175,13 @@ def task_page_document(stubs: Iterable[Document], first: str, following: str | N
     return {"tasks": list(stubs), "first": first, **links, "schema": "/v2/schemas/tasks"}
 
 
-def location_list_document(locations: Iterable[tuple[str, str]]) -> list[Document]:
-    """Where the bytes are, for services (no. 29): pairs of a URL and the id of its store."""
-    return [{"url": url, "metadata": {"store": store}} for url, store in locations]
+def location_list_document(
+    locations: Iterable[tuple[str, str]], variants: Mapping[str, CopyFacts] | None = None
+) -> list[Document]:
+    """Where the bytes are, for services (no. 29): pairs of a URL and the id of its store. The metadata of a store that
+    holds a variant of the image have the facts of its bytes."""
+    facts = {store: msgspec.to_builtins(variant) for store, variant in (variants or {}).items()}
+    return [{"url": url, "metadata": {"store": store, **facts.get(store, {})}} for url, store in locations]
 
 
 def time_text(time: str) -> str:

@@ -12,6 +12,8 @@ from douane.catalog import Image, Task
 from douane.errors import Conflict, DouaneError
 from douane.imports.publishing import finish_import
 from douane.imports.task_sources import discard_task_source
+from douane.imports.variants import group_stores
+from douane.plan import binding
 from douane.stores import Store
 
 from .errors import conflict
@@ -56,7 +58,10 @@ def begin_import(
     if order.method != "glance-direct":
         source = {"url": order.uri} if order.uri is not None else None
         return service.catalog.begin_queued(image.id, method=order.method, source=source, total=size, **common)
-    task = service.catalog.request_import(image.id, worker=uploads.name, **common)
+    door = binding.Sender("import", tuple(sender.identity.roles))
+    bound = [group for group in group_stores(served.plan, door, stores) if group.is_bound]
+    transformed = [store for group in bound for store in group.stores]
+    task = service.catalog.request_import(image.id, worker=uploads.name, transformed=transformed, **common)
     store_of = _store_of(service)
     if task.step == "publishing":
         _finish(service, task, store_of)

@@ -32,7 +32,7 @@ def list_locations(service: Service, identity: Identity, image_id: str) -> list[
     urls = [(stores.by_id(store).store.location(image.id), store) for store in image.stores if store in stores]
     known = [(url, store) for url, store in urls if url is not None]
     foreign = foreign_location(image)
-    return location_list_document([*known, *([(foreign, "")] if foreign is not None else [])])
+    return location_list_document([*known, *([(foreign, "")] if foreign is not None else [])], image.variants)
 
 
 def register_location(service: Service, sender: Sender, image_id: str, wanted: NewLocation) -> Task:

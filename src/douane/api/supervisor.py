@@ -28,6 +28,7 @@ from douane.imports.service_stores import try_stores
 from douane.imports.settings import ServeSettings, load_settings
 from douane.imports.worker_spec import WorkerSpec
 from douane.plan import own_folders
+from douane.plan.bound_plugins import check_stores
 
 from . import orphans
 from .assembly import make_service
@@ -88,7 +89,7 @@ class Supervisor:
         lock = HomeLock(options.home)
         self._stack.callback(lock.close)
         self._settings = self._load_settings()
-        served = ServedPlan.load(options.config, options.sandbox, digests=True)
+        served = self._load_plan(self._settings)
         write_service_file(options.home, ServiceFile(self._settings, served))
         # The catalog is made, and a wrong store or an unknown database shows now, before anything listens.
         service = make_service(options.home, self._settings, served)
@@ -118,6 +119,11 @@ class Supervisor:
     def _load_settings(self) -> ServeSettings:
         options = self._options
         return load_settings(options.config, options.home, listen=options.listen, workers=options.workers)
+
+    def _load_plan(self, settings: ServeSettings) -> ServedPlan:
+        served = ServedPlan.load(self._options.config, self._options.sandbox, digests=True)
+        check_stores(served.plan, settings.store_order)
+        return served
 
     def _door_command(self, name: str, beat_fd: int) -> Command:
         ready_read, ready_write = os.pipe()
@@ -232,7 +238,7 @@ class Supervisor:
         """Read the configuration again. If it cannot be served, the old one stays."""
         try:
             settings = self._load_settings()
-            served = ServedPlan.load(self._options.config, self._options.sandbox, digests=True)
+            served = self._load_plan(settings)
             write_service_file(self._options.home, ServiceFile(settings, served))
         except DouaneError as error:
             log.error("the new configuration cannot be used, so the old one is still served: %s", error)

@@ -8,7 +8,7 @@ there and `database.HEAD`.
 
 from .catalog import Catalog
 from .query import UploadQuotas
-from .records import Image, ImportRequest, Member, Task
+from .records import CopyFacts, Image, ImportRequest, Member, Task
 from .usage import Usage
 
-__all__ = ["Catalog", "Image", "ImportRequest", "Member", "Task", "UploadQuotas", "Usage"]
+__all__ = ["Catalog", "CopyFacts", "Image", "ImportRequest", "Member", "Task", "UploadQuotas", "Usage"]

@@ -7,7 +7,7 @@ from . import begin, results, rows, states, values
 from .begin import NO_LEASE, NewTask, owner_of
 from .database import Database
 from .images import insert_image
-from .records import COMMAND_LINE, Image, ImportRequest, Task
+from .records import COMMAND_LINE, CopyFacts, Image, ImportRequest, Task, Verdict
 
 _FAILURES = ("refused", "undecided", "cancelled")
 
@@ -114,12 +114,16 @@ class ImportTasks:
         container_format: str | None = None,
         virtual_size: int | None = None,
         properties: Mapping[str, tuple[str | None, str]] | None = None,
+        variants: Mapping[str, CopyFacts] | None = None,
+        verdict: Verdict | None = None,
     ) -> Task:
         """Record all results of the import: from now on, any worker that takes the task over may finish it.
 
         `size` and `virtual_size` are in bytes; a format that is None leaves the declared format; `properties` maps a
-        name to (value, plugin), or to (value, "") for a property of the image itself, where None removes it. Raises
-        Conflict (``lost-task``; ``wrong-state`` if the results are recorded already).
+        name to (value, plugin), or to (value, "") for a property of the image itself, where None removes it.
+        `variants`, by store, are the copies that differ. `verdict` is that of the staged bytes, if these are the bytes
+        to publish, and not those of another run. Raises Conflict (``lost-task``; ``wrong-state`` if the results are
+        recorded already).
         """
         row = results.result_columns(
             report=report,
@@ -130,7 +134,7 @@ class ImportTasks:
             virtual_size=virtual_size,
             properties=properties,
         )
-        row["step"] = "publishing"
+        row |= {"step": "publishing", "verdict": verdict, "variants": values.json("the variants", variants or {})}
         with self._database.write() as connection:
             states.own_task(connection, owner_of(task), row, doing="make ready to publish", at_step="receiving")
             return rows.task(connection, task.id)
@@ -164,7 +168,8 @@ class ImportTasks:
                     row[name] = getattr(current, name)
             states.step(connection, current.image_id, states.ACTIVATE, row, owner)
             rows.apply_import(connection, current.image_id, current.properties)
-            rows.set_stores(connection, current.image_id, current.stores if holding is None else holding)
+            holding = current.stores if holding is None else holding
+            rows.set_stores(connection, current.image_id, holding, current.variants)
             states.own_task(connection, owner, {"step": "done", "outcome": "accepted", **NO_LEASE}, doing="activate")
             return rows.image(connection, current.image_id)
 

@@ -99,7 +99,7 @@ class Members:
         """Record that a store no longer holds the image; the caller deletes the bytes there afterwards.
 
         Of a deleted image, every store can be removed. Raises NotFound, also if the store does not hold the image;
-        Conflict (``last-copy``) if no other store has it.
+        Conflict (``last-copy``) if no other store has it, or only what a transform made of it.
         """
         with self._database.write() as connection:
             states.step(connection, image_id, states.FORGET_COPY, {})
@@ -107,9 +107,10 @@ class Members:
             if connection.execute(matching).rowcount != 1:
                 raise NotFound(f"the store {store!r:.80} holds no copy of image {image_id}")
             image = rows.image(connection, image_id)
-            if not image.stores and image.status != "deleted":
+            if not image.own_stores and image.status != "deleted":
+                others = f"; {', '.join(image.stores)} hold what was made of it" if image.stores else ""
                 raise Conflict(
-                    f"the store {store} holds the last copy of image {image_id}; delete the image instead",
+                    f"the store {store} holds the last copy of image {image_id}{others}; delete the image instead",
                     code="last-copy",
                     actual="the last copy",
                     expected="a copy elsewhere",

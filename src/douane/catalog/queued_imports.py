@@ -1,15 +1,15 @@
 """Imports that wait for a worker from the beginning, and copies to further stores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from . import begin, rows, states, usage, values
 from .begin import NO_LEASE, NewTask
 from .database import Database
 from .query import UploadQuotas
-from .records import Image, ImportRequest, Task
+from .records import CopyFacts, Image, ImportRequest, Task
 from .schema import stores as store_rows
 
 COPY = "copy-image"
@@ -66,8 +66,10 @@ class QueuedImports:
         code: str | None = None,
         message: str | None = None,
         report: Any = None,
+        variants: Mapping[str, CopyFacts] | None = None,
     ) -> Image:
         """End the copying of an image: `stores` hold it, too, from now on; in those of `failed` nothing was published.
+        `variants`, by store, are the copies that a transform made.
 
         The task ends as "accepted" if any store has a copy or none failed, otherwise as "undecided". Raises Conflict
         (``lost-task``): then the published copies must be deleted.
@@ -90,7 +92,6 @@ class QueuedImports:
             present = set(
                 connection.execute(select(store_rows.c.store).where(store_rows.c.image_id == task.image_id)).scalars()
             )
-            fresh = [{"image_id": task.image_id, "store": store} for store in holding if store not in present]
-            if fresh:
-                connection.execute(insert(store_rows), fresh)
+            fresh = [store for store in holding if store not in present]
+            rows.add_stores(connection, task.image_id, fresh, variants or {})
             return rows.image(connection, task.image_id)

@@ -17,6 +17,21 @@ TaskStatus = Literal["pending", "processing", "success", "failure"]
 OnFailure = Literal["requeue", "remove"]
 
 
+class CopyFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts of the bytes of one copy."""
+
+    size: int
+    """Bytes."""
+
+    virtual_size: int | None
+    """Bytes; None if not known."""
+
+    disk_format: str | None
+    container_format: str | None
+    digests: dict[str, str]
+    """Hexadecimal digits, by the name of the algorithm."""
+
+
 class Image(msgspec.Struct, frozen=True, kw_only=True):
     """An image at the time it was read. Times are UTC, RFC 3339."""
 
@@ -43,6 +58,9 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[str]
     stores: list[str]
     """The ids of the stores that hold the bytes; of a deleted image, those where they may still be."""
+
+    variants: dict[str, CopyFacts]
+    """By store, the copies that are not the image's own bytes: a transform made them for this store."""
 
     disk_format: str | None
     container_format: str | None
@@ -71,6 +89,22 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
     created_at: str
     updated_at: str
+
+    @property
+    def facts(self) -> CopyFacts:
+        """The facts of the image's own bytes."""
+        return CopyFacts(
+            size=self.size or 0,
+            virtual_size=self.virtual_size,
+            disk_format=self.disk_format,
+            container_format=self.container_format,
+            digests=self.digests,
+        )
+
+    @property
+    def own_stores(self) -> list[str]:
+        """The ids of the stores that hold the image's own bytes."""
+        return [store for store in self.stores if store not in self.variants]
 
     @property
     def checksum(self) -> str | None:
@@ -176,7 +210,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     verdict on staged bytes holds as long as they are the same."""
 
     verdict: Verdict | None
-    """The verdict on staged bytes; None: they have to be run (again)."""
+    """The verdict on staged bytes, if they are what is published; None: they have to be run (again)."""
+
+    variants: dict[str, CopyFacts] = {}
+    """By store, the copies of this import that differ from the image."""
 
     created_at: str
     updated_at: str
@@ -225,9 +262,11 @@ def image_of(
     row: Mapping[str, Any],
     properties: Mapping[str, Mapping[str, str]],
     tags: Sequence[str] = (),
-    stores: Sequence[str] = (),
+    stores: Mapping[str, CopyFacts | None] | None = None,
 ) -> Image:
-    """The record of a row of ``images``; `properties` maps a source ("" is the tenant) to names and values."""
+    """The record of a row of ``images``; `properties` maps a source ("" is the tenant) to names and values, `stores` an
+    id to the facts of a copy that is not the image's own bytes."""
+    copies = stores or {}
     merged = dict(properties.get("", {}))
     sources: dict[str, str] = {}
     for source in sorted(properties):
@@ -242,10 +281,16 @@ def image_of(
             "properties": dict(sorted(merged.items())),
             "sources": dict(sorted(sources.items())),
             "tags": sorted(tags),
-            "stores": sorted(stores),
+            "stores": sorted(copies),
+            "variants": {store: facts for store, facts in sorted(copies.items()) if facts is not None},
         },
         Image,
     )
+
+
+def copy_facts_of(text: str | None) -> CopyFacts | None:
+    """The record of the column ``facts`` of ``stores``."""
+    return None if text is None else msgspec.json.decode(text, type=CopyFacts)
 
 
 def member_of(row: Mapping[str, Any]) -> Member:
@@ -266,6 +311,7 @@ def task_of(row: Mapping[str, Any]) -> Task:
             "stores": _json(row["stores"], []),
             "source": _json(row["source"], None),
             "declared": _json(row["declared"], None),
+            "variants": _json(row["variants"], {}),
         },
         Task,
     )

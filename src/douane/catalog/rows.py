@@ -1,12 +1,13 @@
 """Read and write the rows of one image or task, inside the caller's transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, insert, select
 
 from douane.errors import NotFound
 
-from .records import Image, Task, image_of, task_of
+from .records import CopyFacts, Image, Task, copy_facts_of, image_of, task_of, to_json
 from .schema import images, properties, stores, tags, tasks
 
 BATCH = 10_000
@@ -30,10 +31,23 @@ def insert_tags(connection: Connection, image_id: str, entries: Iterable[str]) -
         connection.execute(insert(tags), rows)
 
 
-def set_stores(connection: Connection, image_id: str, entries: Iterable[str]) -> None:
-    """Replace the stores that hold the image's bytes."""
+def set_stores(
+    connection: Connection, image_id: str, entries: Iterable[str], variants: Mapping[str, CopyFacts]
+) -> None:
+    """Replace the stores that hold the image's bytes, or a variant of them."""
     connection.execute(delete(stores).where(stores.c.image_id == image_id))
-    rows = [{"image_id": image_id, "store": store} for store in entries]
+    add_stores(connection, image_id, entries, variants)
+
+
+def add_stores(
+    connection: Connection, image_id: str, entries: Iterable[str], variants: Mapping[str, CopyFacts]
+) -> None:
+    """Add stores that do not hold the image yet."""
+    rows: list[dict[str, str | int | None]] = []
+    for store in entries:
+        facts = variants.get(store)
+        text, size = (None, None) if facts is None else (to_json(facts), facts.size)
+        rows.append({"image_id": image_id, "store": store, "facts": text, "size": size})
     if rows:
         connection.execute(insert(stores), rows)
 
@@ -82,23 +96,22 @@ def images_where(connection: Connection, where: ColumnElement[bool]) -> list[Ima
     matching = select(properties).join(images, images.c.id == properties.c.image_id).where(where)
     for row in connection.execute(matching):
         by_image.setdefault(row.image_id, {}).setdefault(row.source, {})[row.name] = row.value
-    image_tags = _words(connection, tags.c.tag, where)
-    image_stores = _words(connection, stores.c.store, where)
+    image_tags: dict[str, list[str]] = {}
+    for image_id, tag in connection.execute(_matching(where, tags.c.image_id, tags.c.tag)):
+        image_tags.setdefault(image_id, []).append(tag)
+    copies: dict[str, dict[str, CopyFacts | None]] = {}
+    for image_id, store, facts in connection.execute(
+        _matching(where, stores.c.image_id, stores.c.store, stores.c.facts)
+    ):
+        copies.setdefault(image_id, {})[store] = copy_facts_of(facts)
     rows = connection.execute(select(images).where(where).order_by(images.c.created_at, images.c.id))
     return [
-        image_of(row._asdict(), by_image.get(row.id, {}), image_tags.get(row.id, ()), image_stores.get(row.id, ()))
+        image_of(row._asdict(), by_image.get(row.id, {}), image_tags.get(row.id, ()), copies.get(row.id))
         for row in rows
     ]
 
 
-def _words(connection: Connection, column: Column[str], where: ColumnElement[bool]) -> dict[str, list[str]]:
-    """The words in `column`, of ``tags`` or ``stores``, by image."""
-    by_image: dict[str, list[str]] = {}
-    matching = (
-        select(column.table.c.image_id, column)
-        .select_from(column.table.join(images, images.c.id == column.table.c.image_id))
-        .where(where)
-    )
-    for image_id, word in connection.execute(matching):
-        by_image.setdefault(image_id, []).append(word)
-    return by_image
+def _matching(where: ColumnElement[bool], image_id: Column[str], *columns: Column[str]) -> Any:
+    """The columns of a table of ``image_id``, for the images for which `where` holds."""
+    joined = image_id.table.join(images, images.c.id == image_id)
+    return select(image_id, *columns).select_from(joined).where(where)

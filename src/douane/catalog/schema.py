@@ -154,6 +154,9 @@ stores = Table(
     metadata,
     Column("image_id", String(36), ForeignKey("images.id"), primary_key=True),
     Column("store", String(255), primary_key=True),
+    # The facts of a copy that a transform made for this store, and its size; of most copies they are the image's.
+    Column("facts", Text),
+    Column("size", BigInteger),
 )
 Index("stores_by_store", stores.c.store, stores.c.image_id)
 
@@ -203,6 +206,8 @@ tasks = Table(
     Column("verdict", String(16)),
     # The step of a trace that requested the import.
     Column("trace", String(64)),
+    # By store, the facts of the copies that differ from the image.
+    Column("variants", Text),
     CheckConstraint("on_failure IN ('requeue', 'remove')", name="known_on_failure"),
     CheckConstraint("step IN ('waiting', 'receiving', 'staged', 'publishing', 'done')", name="known_step"),
     CheckConstraint("(step = 'done') = (outcome IS NOT NULL)", name="done_has_an_outcome"),

@@ -1,6 +1,6 @@
 """Uploads: bytes that arrive before their import is requested, or with it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -116,9 +116,10 @@ class Uploads:
         worker: str,
         plan_digest: str | None = None,
         quotas: UploadQuotas | None = None,
+        transformed: Collection[str] = (),
     ) -> Task:
-        """Request the import of the staged bytes into the stores of `request`. The task that is returned says what
-        happens next:
+        """Request the import of the staged bytes into the stores of `request`; those of `transformed` get what a
+        transform makes of them. The task that is returned says what happens next:
 
         - "publishing": the verdict holds, and the bytes lie in the only store. `worker` owns the task: it publishes,
           and calls `activate`.
@@ -146,9 +147,10 @@ class Uploads:
             else:
                 facts = begin.declared(connection, image_id, request.roles)
                 unchanged = staged.plan_digest == digest and facts == to_json(staged.declared)
-                if not unchanged:
+                if not unchanged or set(request.stores) <= set(transformed):  # no store takes the bytes as they are
                     row.update(verdict=None, plan=text, plan_digest=digest, declared=facts)
                 ready = unchanged and list(request.stores) == [staged.source["store"]]
+                ready = ready and not set(request.stores) & set(transformed)
                 row.update({"step": "publishing", **begin.lease(worker)} if ready else {"step": "waiting"})
                 _import(connection, staged, row)
             task = rows.task(connection, staged.id)

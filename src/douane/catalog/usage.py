@@ -23,7 +23,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Images that are not deleted."""
 
     size_total: int
-    """Bytes: the size of each image, times the number of the stores that hold it."""
+    """Bytes: the sizes of all copies in all stores."""
 
     staged_total: int
     """Bytes that are staged, or announced, for imports that have not ended."""
@@ -100,7 +100,8 @@ def _mine(owner: str | None) -> ColumnElement[bool]:
 
 
 def _size_total(connection: Connection, owner: str | None) -> int:
-    total = select(func.sum(images.c.size)).select_from(images.join(stores, stores.c.image_id == images.c.id))
+    size = func.coalesce(stores.c.size, images.c.size)
+    total = select(func.sum(size)).select_from(images.join(stores, stores.c.image_id == images.c.id))
     return _number(connection, total.where(_mine(owner)))
 
 

@@ -38,7 +38,7 @@ def check(
     """
     from douane.engine import inspect_image, open_source
 
-    plan = choice.plan()
+    plan = choice.plan_of_run()
     declared = image.declared(file)
     source = open_source(file, size=image.size)
     tier = run_tier(plan, choice.sandbox)

@@ -52,7 +52,7 @@ def import_(
     """
     from douane.interrupts import INTERRUPTS
 
-    plan = choice.plan()
+    plan = choice.plan_of_run()
     declared = image.declared(file, name)
     tier = tier_for(plan, choice.sandbox)
     with open_home(ctx, home) as store_home:

@@ -38,6 +38,16 @@ class PlanOptions(NamedTuple):
 
         return load_plan(self.config, extra=self.plugins, settings=self.settings)
 
+    def plan_of_run(self) -> Plan:
+        """The plan without the plugins that are bound to stores of a service, which a message names. Raises
+        PlanError."""
+        from douane.plan.binding import ANYBODY
+
+        plan = self.plan()
+        if bound := [plugin.name for plugin in plan.plugins if plugin.stores]:
+            click.echo(f"left out, since 'stores' binds them to stores of the service: {', '.join(bound)}", err=True)
+        return plan.for_sender(ANYBODY)
+
 
 class ImageOptions(NamedTuple):
     """The options that declare facts about an image."""

@@ -38,8 +38,9 @@ def plan(choice: PlanOptions, as_json: bool, schema: bool) -> None:
         from pathlib import Path
 
         from douane.imports.settings import load_settings
+        from douane.plan.bound_plugins import check_stores
 
-        load_settings(choice.config, Path())
+        check_stores(choice.plan(), load_settings(choice.config, Path()).store_order)
     effective = choice.plan()
     tier = tier_for(effective, choice.sandbox)
     processes = probe(effective, tier=tier, emit=log_printer(True), log_level=log_level(True))
@@ -99,7 +100,9 @@ def _entry(process: PluginProcess) -> dict[str, Any]:
 
 def _binding(spec: PluginSpec) -> str:
     doors = f", only {' and '.join(spec.only)}" if len(spec.only) == 1 else ""
-    return doors + (f", not for the role {' or '.join(spec.exempt_roles)}" if spec.exempt_roles else "")
+    roles = f", not for the role {' or '.join(spec.exempt_roles)}" if spec.exempt_roles else ""
+    stores = f", only for the store {' or '.join(spec.stores)}" if spec.stores else ""
+    return doors + roles + stores
 
 
 def _resources(spec: PluginSpec) -> str:

@@ -12,6 +12,7 @@ from douane.host.options import Progress, RunOptions, Watch
 from douane.host.parked_process import ParkedProcess
 from douane.host.pool import ProcessPool
 from douane.plan.binding import ANYBODY, Sender
+from douane.plan.model import Plan
 from douane.report import Report
 from douane.stream.source import Source
 from douane.stream.target import Target
@@ -33,7 +34,7 @@ class PlanRunner:
         """`current_plan` returns the plan that is served now. With `warm`, `prepare` starts plugins."""
         self._current_plan = current_plan
         self._warm = warm
-        self._run: tuple[ServedPlan, WarmRun] | None = None
+        self._run: tuple[ServedPlan, Plan, WarmRun] | None = None
         self._pool: ProcessPool[ParkedProcess] = ProcessPool()
         self._lines: deque[str] = deque(maxlen=LOG_LINES)
 
@@ -58,7 +59,8 @@ class PlanRunner:
             if self._run is None and self._warm and not served.holds_connections:
                 self._lines.clear()
                 options = RunOptions(tier=served.tier, emit=self._emit, pool=self._pool)
-                self._run = served, WarmRun(served.plan, options)
+                plan = served.plan.for_sender(ANYBODY)  # without what is bound to stores
+                self._run = served, plan, WarmRun(plan, options)
         except DouaneError as error:
             log.error("the plugins cannot be started: %s", error)
         except Exception:  # whatever it is: without this thread, images would wait for a worker that is gone
@@ -84,8 +86,8 @@ class PlanRunner:
         """The image of `source` through `served`, as far as that is for `sender`; see :func:`inspect_image`."""
         self._drop_unusable()
         plan = served.plan.for_sender(sender)
-        if self._run is not None and self._run[0] is served and plan is served.plan:
-            (_, run), self._run = self._run, None
+        if self._run is not None and self._run[0] is served and plan == self._run[1]:
+            (_, _, run), self._run = self._run, None
             try:
                 return run.inspect(source, declared, progress=progress, watch=watch, targets=targets)
             finally:
@@ -94,10 +96,27 @@ class PlanRunner:
         options = RunOptions(tier=served.tier, emit=self._emit, progress=progress, watch=watch, pool=self._pool)
         return inspect_image(plan, declared, source, None, options, targets=targets)
 
+    def make_variant(
+        self,
+        served: ServedPlan,
+        sender: Sender,
+        source: Source,
+        declared: DeclaredImage,
+        *,
+        progress: Progress | None = None,
+        watch: Watch | None = None,
+        targets: Sequence[Target] = (),
+    ) -> Report:
+        """The image of `source`, which was accepted, through the plugins that are bound to the store of `sender`."""
+        assert sender.store is not None, "a variant is made for a store"
+        plan = served.plan.for_sender(sender).for_variant(sender.store)
+        options = RunOptions(tier=served.tier, emit=self._emit, progress=progress, watch=watch, pool=self._pool)
+        return inspect_image(plan, declared, source, None, options, targets=targets)
+
     def _drop_unusable(self) -> None:
         if self._run is None:
             return
-        served, run = self._run
+        served, _, run = self._run
         try:
             if served is self._current_plan() and run.is_usable():
                 return
@@ -109,6 +128,6 @@ class PlanRunner:
     def close(self) -> None:
         """End all processes. Idempotent."""
         if self._run is not None:
-            (_, run), self._run = self._run, None
+            (_, _, run), self._run = self._run, None
             run.close()
         self._pool.close()

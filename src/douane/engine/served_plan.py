@@ -22,7 +22,7 @@ class PlanFacts(msgspec.Struct, tag_field="state", tag="done"):
     """The plan that the agent serves."""
 
     transforms: bool
-    """True if an image may change on its way."""
+    """True if an image may change on its way, whichever store it goes into."""
     digest: str
     """SHA-256 (hex) of the plugins, their settings and their code."""
     tier: str
@@ -53,19 +53,23 @@ class ServedPlan(msgspec.Struct, frozen=True):
             raise PlanError(f"{config} has no plugin: every image would be let in; write one")
         tier = choose_tier(plan, sandbox)
         processes = probe(plan, tier=tier, emit=emit)
-        transforms = any(process.is_transform for process in processes)
+        transforms = any(process.is_transform and not process.spec.stores for process in processes)
         names = [process.spec.name for process in processes]
         facts = PlanFacts(
             transforms, plan_digest(processes), tier.value, names, can_refuse(processes), _upload_transforms(processes)
         )
         if not facts.can_refuse:
             log.warning('%s has no plugin with mode = "enforce": every image is let in', config)
+        bound = [process.spec.name for process in processes if process.spec.stores]
+        if bound and not digests:
+            log.warning("left out, since 'stores' binds them to stores of `douane serve`: %s", ", ".join(bound))
         return cls(plan if digests else plan.for_image_service(transforms=transforms), tier, facts)
 
     @property
     def holds_connections(self) -> bool:
         """True if a plugin is granted a connection. Its other end would not wait for the next image for ever."""
-        targets = (target for spec in self.plan.plugins for target in spec.grants.values())
+        unbound = (spec for spec in self.plan.plugins if not spec.stores)
+        targets = (target for spec in unbound for target in spec.grants.values())
         return any(target.startswith(("unix:", "tcp:")) for target in targets)
 
 
@@ -73,7 +77,7 @@ def _upload_transforms(processes: Sequence[PluginProcess]) -> dict[str, list[str
     return {
         process.spec.name: list(process.spec.exempt_roles)
         for process in processes
-        if process.is_transform and "upload" in process.spec.only
+        if process.is_transform and "upload" in process.spec.only and not process.spec.stores
     }
 
 

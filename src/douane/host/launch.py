@@ -10,6 +10,7 @@ from typing import Literal
 
 from douane import sandbox
 from douane.errors import GrantReplaced, PlanError, SandboxError
+from douane.plan.bound_plugins import check_bindings
 from douane.plan.resolve import ResolvedPlan, ResolvedPlugin
 from douane.plan.source_scan import Kind
 from douane.stream.ring import AUDIT_SLOTS, SLOTS
@@ -184,13 +185,8 @@ class Launched:
         return any(plugin.misjudged for plugin in self.plugins)
 
     def check_bindings(self) -> None:
-        """Raise PlanError for an inspector that is bound: some images would not be inspected."""
-        for plugin in self.plugins:
-            if plugin.spec.is_bound and not plugin.is_transform:
-                raise PlanError(
-                    f"plugin {plugin.spec.name!r} is an inspector, which sees every image: remove 'only' and "
-                    "'exempt_roles', which are for transforms"
-                )
+        """Raise PlanError for a plugin that may not be bound as it is; see :mod:`douane.plan.binding`."""
+        check_bindings([(plugin.spec, plugin.is_transform) for plugin in self.plugins])
 
     def check_reuse(self) -> None:
         """Raise PlanError for a plugin whose process cannot serve several images."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from douane.catalog import Catalog, Image, Task
+from douane.catalog import Catalog, CopyFacts, Image, Task
 from douane.declared import DeclaredImage
 from douane.engine import FileSource, Plan, RunOptions, Target, inspect_image
 from douane.errors import Conflict, DouaneError, StoreError
@@ -18,7 +18,9 @@ from douane.stream.source import Source
 from .failures import failure_of
 from .inline_messages import Done
 from .publishing import StoreOf, needs_all_stores, opened_image, publish_staged
+from .results import Made, with_reports
 from .staged_copies import StagedCopies
+from .variants import Group
 
 log = logging.getLogger("douane")
 
@@ -43,25 +45,38 @@ def copy_bytes(
         )
 
 
-def copy_image(catalog: Catalog, store_of: StoreOf, task: Task, progress: Progress) -> Done:
+def copy_image(
+    catalog: Catalog,
+    store_of: StoreOf,
+    task: Task,
+    progress: Progress,
+    group: Callable[[Sequence[str]], list[Group]],
+    make: Callable[[Sequence[Group], CopyFacts, Callable[[], Source]], Made],
+) -> Done:
     """The method ``copy-image``: from a store that has the image into those stores of `task` that do not.
 
-    Raises Conflict (``lost-task``) if the task is not this worker's any more, DouaneError for other failures.
+    `group` groups the stores by what they get, and `make` makes the variants. Raises Conflict (``lost-task``) if the
+    task is not this worker's any more, Rejected, DouaneError for other failures.
     """
     image = catalog.image(task.image_id)
     missing = [store_id for store_id in task.stores if store_id not in image.stores]
+    groups = group(missing)
+    plain = [store_id for each in groups if not each.is_bound for store_id in each.stores]
+    required = needs_all_stores(task)
     assert task.staged_key is not None, "a claimed task has a key"
-    with StagedCopies(store_of, missing, task.staged_key, required=needs_all_stores(task)) as copies:
-        if missing:
+    with StagedCopies(store_of, plain, task.staged_key, required=required, spare=plain != missing) as copies:
+        if copies.targets:
             source = _open_copy(store_of, image)
             copy_bytes(source, list(copies.targets.values()), image.size or 0, image.digests, progress)
         copies.keep()
-        return _publish_copies(catalog, store_of, task, image, missing, copies.failed)
+        bound = [each for each in groups if each.is_bound]
+        made = make(bound, image.facts, lambda: _open_copy(store_of, image))
+        return _publish_copies(catalog, store_of, task, image, missing, {**copies.failed, **made.failed}, made)
 
 
 def _open_copy(store_of: StoreOf, image: Image) -> Source:
     error: DouaneError = StoreError(f"no store holds the image {image.id}", code="not-found")
-    for store_id in image.stores:
+    for store_id in image.own_stores:
         try:
             return FileSource(store_of(store_id).open(image.id), f"the image in {store_id!r}")
         except DouaneError as failure:
@@ -76,6 +91,7 @@ def _publish_copies(
     image: Image,
     missing: Sequence[str],
     failed: Mapping[str, DouaneError],
+    made: Made,
 ) -> Done:
     failures = dict(failed)
     with contextlib.ExitStack() as opened:
@@ -83,16 +99,17 @@ def _publish_copies(
         for store_id in missing:
             if store_id in failures:
                 continue
+            facts = made.variants.get(store_id, image.facts)
             try:
                 store = store_of(store_id)
-                publish_staged(store, [task.staged_key or ""], task, catalog, image.size or 0)
+                publish_staged(store, [task.staged_key or ""], task, catalog, facts.size)
                 published[store_id] = (store, opened.enter_context(opened_image(store, image.id)))
             except StoreError as error:
                 log.error("import task %s: the store %s failed: %s", task.id, store_id, error)
                 failures[store_id] = error
         holding = [] if failures and needs_all_stores(task) else list(published)
         try:
-            done = _end(catalog, task, holding, failures)
+            done = _end(catalog, task, holding, failures, made)
         except Conflict:
             holding = []
             raise
@@ -103,12 +120,16 @@ def _publish_copies(
     return done
 
 
-def _end(catalog: Catalog, task: Task, holding: Sequence[str], failures: Mapping[str, DouaneError]) -> Done:
+def _end(catalog: Catalog, task: Task, holding: Sequence[str], failures: Mapping[str, DouaneError], made: Made) -> Done:
     store_id, error = next(iter(failures.items()), (None, None))
     why = None if error is None else failure_of(error, store_id)
     code, message, detail = (None, None, None) if why is None else (why.code, why.message, why.detail)
     report = None if why is None else why.document()
-    image = catalog.finish_copy(task, holding, sorted(failures), code=code, message=message, report=report)
+    if made.reports:
+        report = with_reports(report or {"outcome": "accepted", "verdicts": []}, made.reports)
+    image = catalog.finish_copy(
+        task, holding, sorted(failures), code=code, message=message, report=report, variants=made.variants
+    )
     outcome = "accepted" if holding or not failures else "undecided"
     return Done(
         "accepted" if outcome == "accepted" else "undecided",

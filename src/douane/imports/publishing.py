@@ -83,7 +83,7 @@ def _publish_everywhere(
             if store_id in claimed:
                 _replace(store, claimed[store_id], task, catalog)
             else:
-                publish_staged(store, keys_in(task, store_id), task, catalog, task.size or 0)
+                publish_staged(store, keys_in(task, store_id), task, catalog, size_in(task, store_id))
             published[store_id] = store
         except (StoreError, BadValue) as error:
             if error.code == CLAIMED:
@@ -99,12 +99,19 @@ def needs_all_stores(task: Task) -> bool:
     return not isinstance(request, dict) or request.get("all_stores_must_succeed") is not False
 
 
+def size_in(task: Task, store_id: str) -> int:
+    """The bytes that `task` publishes in a store."""
+    return task.variants[store_id].size if store_id in task.variants else task.size or 0
+
+
 def keys_in(task: Task, store_id: str) -> list[str]:
     """The keys under which the accepted bytes of `task` may be staged in a store, the likeliest first.
 
     Staged bytes whose verdict holds are published from where they lie; in further stores they are copies.
     """
     keys = [task.staged_key or task.id]
+    if store_id in task.variants:
+        return keys
     if task.verdict == "accepted" and isinstance(task.source, dict) and task.source.get("store") == store_id:
         keys.append(task.source["staged"])
     return list(dict.fromkeys(keys))

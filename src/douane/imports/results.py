@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from douane.catalog import Task
+import msgspec
+
+from douane.catalog import CopyFacts, Task
+from douane.errors import DouaneError
 from douane.report import PropertyValue, Report
 
 from .failures import failure_in
@@ -14,8 +17,8 @@ Properties = dict[str, tuple[str | None, str]]
 """Each property's value (None removes it) and plugin ("" for a property of the image itself), by name."""
 
 
-class Results(TypedDict):
-    """The arguments of `Catalog.ready_to_publish` and `Catalog.record_staged`."""
+class StagedResults(TypedDict):
+    """Arguments of `Catalog.record_staged`."""
 
     report: Any
     size: int
@@ -24,6 +27,28 @@ class Results(TypedDict):
     container_format: str | None
     virtual_size: int | None
     properties: Properties
+
+
+class Results(StagedResults):
+    """Arguments of `Catalog.ready_to_publish`."""
+
+    variants: dict[str, CopyFacts]
+
+
+class Made(msgspec.Struct):
+    """The variants of an image that were made, and their runs, by the id of the store."""
+
+    variants: dict[str, CopyFacts] = {}
+    """Only copies that differ from the image."""
+
+    reports: dict[str, Report] = {}
+    failed: dict[str, DouaneError] = {}
+
+
+def with_reports(document: Mapping[str, Any], reports: Mapping[str, Report]) -> dict[str, Any]:
+    """The report of an import, with those of its variants, by store, under ``variants``."""
+    variants = {store: report.to_json() for store, report in reports.items()}
+    return {**document, "variants": variants} if variants else dict(document)
 
 
 def report_document(report: Report, log_lines: Sequence[str] = ()) -> dict[str, Any]:
@@ -38,9 +63,9 @@ def report_document(report: Report, log_lines: Sequence[str] = ()) -> dict[str, 
     return {**document, "log": list(log_lines)} if log_lines else document
 
 
-def results_of(report: Report, log_lines: Sequence[str] = ()) -> Results:
+def staged_results(report: Report, log_lines: Sequence[str] = ()) -> StagedResults:
     """The results in the report of a run."""
-    return Results(
+    return StagedResults(
         report=report_document(report, log_lines),
         size=report.stored.size,
         digests=report.stored.digests(),
@@ -51,18 +76,42 @@ def results_of(report: Report, log_lines: Sequence[str] = ()) -> Results:
     )
 
 
-def recorded_results(task: Task) -> Results:
-    """The results of an earlier run of the same bytes, which the task keeps."""
+def results_of(report: Report, log_lines: Sequence[str] = (), made: Made | None = None) -> Results:
+    """The results in the report of a run, with the variants that were made of its image."""
+    results = staged_results(report, log_lines)
+    return _with_variants(results, made or Made())
+
+
+def recorded_facts(task: Task) -> CopyFacts:
+    """The facts of bytes that were accepted before, which the task keeps."""
     assert task.size is not None, "a task without results was never accepted"
-    return Results(
-        report=task.report,
+    return CopyFacts(
         size=task.size,
-        digests=task.digests,
+        virtual_size=task.virtual_size,
         disk_format=task.disk_format,
         container_format=task.container_format,
-        virtual_size=task.virtual_size,
+        digests=task.digests,
+    )
+
+
+def recorded_results(task: Task, made: Made) -> Results:
+    """The results of an earlier run of the same bytes, which the task keeps, and their variants."""
+    facts = recorded_facts(task)
+    results = StagedResults(
+        report=task.report,
+        size=facts.size,
+        digests=facts.digests,
+        disk_format=facts.disk_format,
+        container_format=facts.container_format,
+        virtual_size=facts.virtual_size,
         properties=task.properties,
     )
+    return _with_variants(results, made)
+
+
+def _with_variants(results: StagedResults, made: Made) -> Results:
+    results["report"] = with_reports(results["report"], made.reports)
+    return Results(**results, variants=made.variants)
 
 
 def _properties(report: Report) -> Properties:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from douane.catalog import Catalog, Task
 from douane.declared import DeclaredImage
@@ -22,12 +25,13 @@ from .failures import Failure, failure_in, failure_of
 from .inline_messages import Done
 from .locations import location_of, with_digest, wrong_digest
 from .publishing import CLAIMED, finish_import, needs_all_stores
-from .results import recorded_results, report_document, results_of
+from .results import recorded_facts, recorded_results, report_document, results_of, staged_results
 from .service_stores import Stores
 from .settings import ServeSettings
 from .staged_copies import StagedCopies
 from .task_progress import TaskProgress
 from .task_sources import NAME, discard_attempt, discard_task_source, open_task_source, staged_source
+from .variants import Group, Rejected, VariantRuns, facts_of, group_stores
 from .worker_side import SentUpload
 
 log = logging.getLogger("douane")
@@ -71,6 +75,8 @@ class Runs:
             return self._attempt(task, sent)
         except Stopped:
             return self._give_back(task)
+        except Rejected as signal:
+            return self._fail(task, signal.report.outcome, failure_in(signal.report), signal.report)
         except (Conflict, NotFound) as error:
             return self._lost(task, error)
         except DouaneError as error:
@@ -84,11 +90,13 @@ class Runs:
     def _attempt(self, task: Task, sent: SentUpload | None) -> Done:
         watch = None if sent is None else sent.watch
         progress = TaskProgress(self._catalog, task, display=watch, check=self._check)
+        served = self._current_plan()
         if task.method == COPY_IMAGE:
-            return copy_image(self._catalog, self.store_of, task, progress)
-        if task.verdict == "accepted" and sent is None:
-            return self._store_again(task, progress)
-        return self._judge(task, sent, progress)
+            groups = functools.partial(group_stores, served.plan, sender_of(task))
+            return copy_image(self._catalog, self.store_of, task, progress, groups, self._variants(task, served))
+        if task.verdict == "accepted" and sent is None and not self._groups(task, served)[0].is_bound:
+            return self._store_again(task, served, progress)
+        return self._judge(task, served, sent, progress)
 
     def store_of(self, store_id: str) -> Store:
         """The store with this id. Raises BadValue."""
@@ -100,15 +108,17 @@ class Runs:
 
     # bytes that go through the plan
 
-    def _judge(self, task: Task, sent: SentUpload | None, progress: TaskProgress) -> Done:
+    def _judge(self, task: Task, served: ServedPlan, sent: SentUpload | None, progress: TaskProgress) -> Done:
         location = location_of(task)
-        served = with_digest(self._current_plan(), location)
+        served = with_digest(served, location)
+        own, *others = self._groups(task, served)
+        sender = msgspec.structs.replace(sender_of(task), store=own.stores[0] if own.is_bound else None)
         with StagedCopies(
             self.store_of,
-            self._store_ids(task),
+            own.stores,
             key_of(task),
             required=needs_all_stores(task),
-            present=None if served.facts.transforms else self._staged_source(task),
+            present=None if served.facts.transforms or own.is_bound else self._staged_source(task),
         ) as copies:
             source = sent.source() if sent is not None else self._open_source(task, progress)
             began_ns = tracing.now_ns()
@@ -116,7 +126,7 @@ class Runs:
                 served,
                 source,
                 task.declared or DeclaredImage(),
-                sender=sender_of(task),
+                sender=sender,
                 progress=progress,
                 watch=progress.watch,
                 targets=list(copies.targets.values()),
@@ -127,7 +137,7 @@ class Runs:
                 done = self._fail(task, "undecided", failure_of(mismatch), report)
             elif report.outcome == "accepted":
                 copies.keep()
-                done = self._accept(task, report, served, copies)
+                done = self._accept(task, report, served, copies, others)
             else:
                 done = self._refuse(task, report, served)
         discard_task_source(task, self._stores)
@@ -146,23 +156,45 @@ class Runs:
     def _open_source(self, task: Task, progress: TaskProgress) -> Source:
         return open_task_source(task, self.store_of, self._default_store, self._settings, progress.check)
 
-    def _accept(self, task: Task, report: Report, served: ServedPlan, copies: StagedCopies) -> Done:
-        results = results_of(report, self._runner.log_lines)
+    def _groups(self, task: Task, served: ServedPlan) -> list[Group]:
+        """The stores by what they get. Until the import is requested, nobody knows them: the bytes stay as they are."""
+        stores = self._store_ids(task)
+        if not task.requested:
+            return [Group(tuple(stores), False)]
+        return group_stores(served.plan, sender_of(task), stores)
+
+    def _variants(self, task: Task, served: ServedPlan) -> VariantRuns:
+        progress = TaskProgress(self._catalog, task, check=self._check)
+        return VariantRuns(task, served, self._runner, self.store_of, sender_of(task), progress)
+
+    def _accept(
+        self, task: Task, report: Report, served: ServedPlan, copies: StagedCopies, others: Sequence[Group]
+    ) -> Done:
         if task.requested:
-            ready = self._catalog.ready_to_publish(task, **results)
-            image = finish_import(self._catalog, self.store_of, ready, failed=copies.failed)
+            holding = next(store_id for store_id in copies.store_ids if store_id not in copies.failed)
+            facts = facts_of(report, task.declared or DeclaredImage())
+            made = self._variants(task, served)(others, facts, self._opener(holding, key_of(task)))
+            ready = self._catalog.ready_to_publish(task, **results_of(report, self._runner.log_lines, made))
+            image = finish_import(self._catalog, self.store_of, ready, failed={**copies.failed, **made.failed})
             return Done("accepted", image_status=image.status)
         [store_id] = copies.store_ids
         self._catalog.record_staged(
-            task, outcome="accepted", store=store_id, plan_digest=served.facts.digest, **results
+            task,
+            outcome="accepted",
+            store=store_id,
+            plan_digest=served.facts.digest,
+            **staged_results(report, self._runner.log_lines),
         )
         return Done("accepted", image_status="uploading")
+
+    def _opener(self, store_id: str, key: str) -> Callable[[], Source]:
+        return lambda: FileSource(self.store_of(store_id).open_staged(key), NAME)
 
     def _refuse(self, task: Task, report: Report, served: ServedPlan) -> Done:
         why = failure_in(report)
         if task.requested or report.outcome != "refused" or self._settings.refuse_at_stage:
             return self._fail(task, report.outcome, why, report)
-        results = results_of(report, self._runner.log_lines)
+        results = staged_results(report, self._runner.log_lines)
         results["digests"] = {}
         self._catalog.record_staged(
             task, outcome="refused", code=why.code, message=why.message, plan_digest=served.facts.digest, **results
@@ -171,20 +203,22 @@ class Runs:
 
     # bytes whose verdict holds
 
-    def _store_again(self, task: Task, progress: TaskProgress) -> Done:
+    def _store_again(self, task: Task, served: ServedPlan, progress: TaskProgress) -> Done:
         """Staged bytes into the stores in which they do not lie yet."""
         staged = staged_source(task)
         assert staged is not None, "bytes with a verdict are staged"
         key, store_id = staged
-        further = [wanted for wanted in task.stores if wanted != store_id]
-        required, has_spare = needs_all_stores(task), len(further) < len(task.stores)
+        own, *others = self._groups(task, served)
+        further = [wanted for wanted in own.stores if wanted != store_id]
+        required, has_spare = needs_all_stores(task), len(further) < len(own.stores)
+        open_staged = self._opener(store_id or self._default_store, key)
         with StagedCopies(self.store_of, further, key_of(task), required=required, spare=has_spare) as copies:
             if copies.targets:
-                source = FileSource(self.store_of(store_id or self._default_store).open_staged(key), NAME)
-                copy_bytes(source, list(copies.targets.values()), task.size or 0, task.digests, progress)
+                copy_bytes(open_staged(), list(copies.targets.values()), task.size or 0, task.digests, progress)
             copies.keep()
-            ready = self._catalog.ready_to_publish(task, **recorded_results(task))
-            image = finish_import(self._catalog, self.store_of, ready, failed=copies.failed)
+            made = self._variants(task, served)(others, recorded_facts(task), open_staged)
+            ready = self._catalog.ready_to_publish(task, verdict=task.verdict, **recorded_results(task, made))
+            image = finish_import(self._catalog, self.store_of, ready, failed={**copies.failed, **made.failed})
         discard_task_source(task, self._stores)
         return Done("accepted", image_status=image.status)
 

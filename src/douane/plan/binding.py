@@ -1,6 +1,8 @@
-"""Plugins that are not for every image: by the door that an image comes through, and by the roles of its sender.
+"""Plugins that are not for every image: by the door that an image comes through, by the roles of its sender, and by the
+store that it goes into.
 
-Only transforms can be bound. An inspector sees every image, or a door would be open.
+Only transforms can be bound, and the inspectors of what a transform makes for a store. Any other inspector sees every
+image, or a door would be open.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ class Sender(msgspec.Struct, frozen=True):
 
     roles: tuple[str, ...] = ()
     """The roles of the user, and of the service that sends the image for the user."""
+
+    store: str | None = None
+    """The id of the store that the image goes into. None: no store, or one that is not known yet; then no plugin counts
+    that is bound to stores."""
 
 
 ANYBODY = Sender()

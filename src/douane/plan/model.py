@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from typing import Any, Literal
 
@@ -94,6 +95,9 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     exempt_roles: tuple[str, ...] = ()
     """A transform leaves the images of senders alone who have one of these roles."""
 
+    stores: tuple[str, ...] = ()
+    """The ids of the stores that the plugin is for; empty: for all images, wherever they go."""
+
     own_defaults: tuple[str, ...] = ()
     """The settings that the configuration leaves out, and whose values are those that a built-in plugin needs."""
 
@@ -103,12 +107,13 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_bound(self) -> bool:
         """True if there are images that the plugin is not for."""
-        return self.only != DOORS or bool(self.exempt_roles)
+        return self.only != DOORS or bool(self.exempt_roles) or bool(self.stores)
 
     def is_for(self, sender: Sender) -> bool:
         """True if the images of `sender` go through the plugin. Roles are compared as oslo.policy does."""
         exempt = {role.lower() for role in self.exempt_roles} & {role.lower() for role in sender.roles}
-        return (sender.door is None or sender.door in self.only) and not exempt
+        is_stored = not self.stores or sender.store in self.stores
+        return (sender.door is None or sender.door in self.only) and not exempt and is_stored
 
     def path(self, text: str) -> str:
         """A path of the configuration: ``~`` is the home directory, a relative path begins at `base`."""
@@ -168,6 +173,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """The plan that the images of `sender` go through; this object itself if that is all of it."""
         plugins = tuple(plugin for plugin in self.plugins if plugin.is_for(sender))
         return self if len(plugins) == len(self.plugins) else msgspec.structs.replace(self, plugins=plugins)
+
+    def bound_to(self, store: str) -> tuple[str, ...]:
+        """The names of the plugins that are bound to `store`, in order."""
+        return tuple(plugin.name for plugin in self.plugins if store in plugin.stores)
+
+    def for_variant(self, store: str) -> Plan:
+        """The plan by which `store` gets an image that the plugins for all stores have passed: those that are bound to
+        the store, and the inspectors after them."""
+        later = itertools.dropwhile(lambda plugin: store not in plugin.stores, self.plugins)
+        plugins = tuple(plugin for plugin in later if not plugin.stores or store in plugin.stores)
+        return msgspec.structs.replace(self, plugins=plugins)
 
     def for_image_service(self, *, transforms: bool) -> Plan:
         """This plan for a host that digests what it stores: no digests, or only SHA-256 if a transform may change the

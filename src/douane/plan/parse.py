@@ -44,8 +44,8 @@ def load_plan(path: str | None, *, extra: Sequence[str] = (), settings: Sequence
         raise PlanError(f"{where} has no plugin, so nothing would be checked; add a [[plugin]] table")
     if all(plugin.is_bound for plugin in plugins):
         raise PlanError(
-            f"{where}: every plugin has 'only' or 'exempt_roles', so some images would not be checked at all; these "
-            "are for transforms: add an inspector without them, such as format"
+            f"{where}: every plugin has 'only', 'exempt_roles' or 'stores', so some images would not be checked at "
+            "all; these are for transforms: add an inspector without them, such as format"
         )
     return msgspec.structs.replace(plan, plugins=tuple(_apply_settings(plugins, settings)))
 

@@ -61,6 +61,7 @@ class PluginTable(msgspec.Struct, forbid_unknown_fields=True):
     reuse: int | None = None
     only: str | list[str] | None = None
     exempt_roles: list[str] = []
+    stores: list[str] | None = None
 
 
 def refuse_unknown(table: Mapping[str, Any], keys: Iterable[str], where: str, prefix: str) -> None:
@@ -156,6 +157,7 @@ def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
         connect_as=raw.connect_as,
         only=_doors(raw, subject),
         exempt_roles=tuple(raw.exempt_roles),
+        stores=_stores(raw, subject),
         refuse=_statuses(raw, subject),
         own_defaults=tuple(needs),
         forks=raw.processes is not None,
@@ -185,6 +187,14 @@ def _doors(raw: PluginTable, subject: str) -> tuple[Door, ...]:
     if not listed or any(door not in DOORS for door in listed):
         raise PlanError(f"{subject}: 'only' is a door, or a list of doors, of {', '.join(DOORS)}, not {raw.only!r:.60}")
     return tuple(door for door in DOORS if door in listed)
+
+
+def _stores(raw: PluginTable, subject: str) -> tuple[str, ...]:
+    if raw.stores is None:
+        return ()
+    if not raw.stores or "" in raw.stores:
+        raise PlanError(f"{subject}: 'stores' lists the ids of stores ([serve.stores.ID]); without it, all are meant")
+    return tuple(dict.fromkeys(raw.stores))
 
 
 def _statuses(raw: PluginTable, subject: str) -> tuple[int, ...] | None:

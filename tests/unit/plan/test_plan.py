@@ -113,7 +113,7 @@ PLUGIN = '[[plugin]]\nname = "a"\nuse = "format"\n'
         (PLUGIN + "exempt_roles = 'admin'\n", "plugin 'a': 'exempt_roles' is wrong"),
         (
             PLUGIN + "only = 'import'\n",
-            "every plugin has 'only' or 'exempt_roles', so some images would not be checked",
+            "every plugin has 'only', 'exempt_roles' or 'stores', so some images would not be checked",
         ),
         (PLUGIN + PLUGIN, "two plugins are named 'a'"),
         ("[[plugin]]\nname = 'Big'\nuse = 'format'\n", "plugin 'Big': a name begins with"),

@@ -54,7 +54,7 @@ class ImageFile(Resource):
         download = answer_download(image, range_header=headers[0], content_range=headers[1], if_range=headers[2])
         if download.status == 204 or download.start == download.stop:
             return download, None
-        return download, self._open_first(image.id, self._in_order(image.stores, prefer), download.stop)
+        return download, self._open_first(image.id, self._in_order(image.own_stores, prefer), download.stop)
 
     def _in_order(self, holding: list[str], prefer: tuple[str, ...]) -> list[str]:
         stores = [store for store in self.service.stores.ids if store in holding]

@@ -176,7 +176,7 @@ def _facts(task: Task, report: ReportView, identity: Identity) -> list[tuple[str
         ("Container format", report.container_format),
         ("Size of the disk", size),
         ("Duration of the run", "" if report.seconds is None else show_duration(report.seconds)),
-        ("Stores", ", ".join(task.stores)),
+        ("Stores", ", ".join(_store_text(task, store) for store in task.stores)),
         ("Requested by", task.user_id),
         ("Request", task.request_id),
     ]
@@ -190,6 +190,13 @@ def _facts(task: Task, report: ReportView, identity: Identity) -> list[tuple[str
             ("Step", task.step),
         ]
     return [(name, value) for name, value in pairs if value]
+
+
+def _store_text(task: Task, store: str) -> str:
+    facts = task.variants.get(store)
+    return (
+        store if facts is None else f"{store} (as {facts.disk_format or 'other bytes'}, {show_exact_size(facts.size)})"
+    )
 
 
 def _read(value: Any, kind: Any) -> Any:
