@@ -29,17 +29,17 @@ def begin(catalog: Catalog, image_id: str, on_failure: str = "requeue") -> Task:
     return catalog.begin_import(image_id, method="direct", plan=PLAN, on_failure=on_failure)
 
 
-def make_ready(catalog: Catalog, task: Task, size: int = 5) -> Task:
-    return catalog.ready_to_publish(
-        task,
-        report={"verdicts": []},
-        size=size,
-        digests={"sha256": "ab" * 32},
-        disk_format="qcow2",
-        container_format="bare",
-        virtual_size=10 * size,
-        properties={"format.seen": ("qcow2", "format")},
-    )
+def make_ready(catalog: Catalog, task: Task, size: int = 5, **changes: object) -> Task:
+    results: dict[str, object] = {
+        "report": {"verdicts": []},
+        "size": size,
+        "digests": {"sha256": "ab" * 32},
+        "disk_format": "qcow2",
+        "container_format": "bare",
+        "virtual_size": 10 * size,
+        "properties": {"format.seen": ("qcow2", "format")},
+    }
+    return catalog.ready_to_publish(task, **(results | changes))
 
 
 def record_staged(catalog: Catalog, task: Task, **changes: object) -> Task:

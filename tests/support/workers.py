@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 PLUGIN = """
 import time
-from douane_plugin import Inspector, Reject
+from douane_plugin import Inspector, Reject, Transform
 
 class Judge(Inspector):
     def __init__(self, seconds: float = 0.0):
@@ -43,19 +43,40 @@ class Judge(Inspector):
             time.sleep(self.seconds)
         self.log.info("read %d bytes", size)
         return {"bytes": size}
+
+class Twice(Transform):
+    def transform(self, image):
+        kept = []
+        for chunk in image:
+            kept.append(bytes(chunk))
+            if kept[0][:4] == b"once":
+                raise Reject("once", "it must not be there twice")
+            if kept[0][:5] == b"crash":
+                raise RuntimeError("broken")
+            yield chunk
+        yield from kept
 """
 
 
 class Site:
     """A home with a catalog, stores and a plan, and the workers that were started for it. Close it."""
 
-    def __init__(self, place: Path, *, stores: Sequence[str] = ("a",), serve: str = "", seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        place: Path,
+        *,
+        stores: Sequence[str] = ("a",),
+        serve: str = "",
+        seconds: float = 0.0,
+        twice: Sequence[str] = (),
+    ) -> None:
+        """`twice`: the stores that get the image twice, one after the other, by a transform."""
         self.place = place
         self.home = place / "home"
         (self.home / "run").mkdir(parents=True)
         (place / "judge.py").write_text(PLUGIN)
         self.config = place / "douane.toml"
-        self._stores, self._serve = stores, serve
+        self._stores, self._serve, self._twice = stores, serve, twice
         self.write_config(seconds)
         self.catalog = Catalog(self.home / "catalog.sqlite3")
         self.stores: Stores = open_stores(load_settings(str(self.config), self.home))
@@ -75,8 +96,13 @@ class Site:
         )
         self.config.write_text(
             f'[import]\ndigests = ["sha256"]\n[[plugin]]\nname = "judge"\nuse = "{self.place}/judge.py:Judge"\n'
-            f"config = {{ seconds = {seconds} }}\n[serve]\n{self._serve}\n{tables}"
+            f"config = {{ seconds = {seconds} }}\n{self._transform()}[serve]\n{self._serve}\n{tables}"
         )
+
+    def _transform(self) -> str:
+        if not self._twice:
+            return ""
+        return f'[[plugin]]\nname = "twice"\nuse = "{self.place}/judge.py:Twice"\nstores = {list(self._twice)}\n'
 
     def start(
         self,
@@ -123,7 +149,14 @@ class Site:
             request=ImportRequest(stores=tuple(stores), import_req=req or None),
         )
 
-    def request_import(self, image: Image, stores: Sequence[str] = ("a",), digest: str = "", **req: object) -> Task:
+    def request_import(
+        self,
+        image: Image,
+        stores: Sequence[str] = ("a",),
+        digest: str = "",
+        transformed: Sequence[str] = (),
+        **req: object,
+    ) -> Task:
         """Request the import of staged bytes, as a door does."""
         return self.catalog.request_import(
             image.id,
@@ -131,6 +164,7 @@ class Site:
             plan=msgspec.to_builtins(self.served.plan),
             plan_digest=digest or self.served.facts.digest,
             worker="door",
+            transformed=transformed,
         )
 
     def queue(self, task: Task, data: bytes, store: str = "a") -> Task:

@@ -110,6 +110,23 @@ def test_the_plan_shows_whom_a_transform_is_for(douane: Program, write: Callable
     assert [plugin["exempt_roles"] for plugin in plugins[:2]] == [[], ["service", "admin"]]
 
 
+def test_a_transform_for_some_stores_is_shown_and_left_out_on_the_command_line(
+    douane: Program, write: Callable[[str, str], Path]
+) -> None:
+    inspector = '[[plugin]]\nname = "format"\nuse = "format"\n'
+    bound = '[[plugin]]\nname = "to-raw"\nuse = "convert"\nstores = ["fast"]\n'
+    write("bound.toml", f'{inspector}{bound}[serve.stores.fast]\nurl = "file:fast"\ndefault = true\n')
+    assert "only for the store fast" in douane.run("plan", "--config", "bound.toml").text
+    write("image", "an image")
+    result = douane.run("check", "image", "--config", "bound.toml")
+    assert result.code == 0
+    assert "left out, since 'stores' binds them to stores of the service: to-raw" in result.err
+    write("wrong.toml", inspector + bound)
+    wrong = douane.run("plan", "--config", "wrong.toml")
+    assert wrong.code == 2
+    assert "'to-raw' is bound to the store 'fast', which is not configured; the stores are: file" in wrong.err
+
+
 def test_the_plan_shows_the_values_that_a_built_in_plugin_brings(
     douane: Program, write: Callable[[str, str], Path]
 ) -> None:

@@ -28,7 +28,7 @@ from douane.api.schemas import (
     task_schema,
     tasks_schema,
 )
-from douane.catalog import Catalog, Image, ImportRequest, Task
+from douane.catalog import Catalog, CopyFacts, Image, ImportRequest, Task
 from support.json_schema import violations
 
 RULES = ImageRules()
@@ -237,6 +237,13 @@ def test_locations_name_their_stores() -> None:
     assert location_list_document([("rbd://f/p/i/snap", "ceph")]) == [
         {"url": "rbd://f/p/i/snap", "metadata": {"store": "ceph"}}
     ]
+
+
+def test_a_location_of_a_variant_says_what_lies_there() -> None:
+    facts = CopyFacts(size=7, virtual_size=None, disk_format="raw", container_format="bare", digests={"sha256": "ab"})
+    [own, variant] = location_list_document([("file:///a", "file"), ("rbd://x", "ceph")], {"ceph": facts})
+    assert own["metadata"] == {"store": "file"}
+    assert variant["metadata"] == {"store": "ceph", **msgspec.to_builtins(facts)}
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """Uploads: bytes are staged, judged, and imported when that is requested."""
 
+import msgspec
 import pytest
 
-from douane.catalog import Catalog, ImportRequest, Task, UploadQuotas
+from douane.catalog import Catalog, CopyFacts, ImportRequest, Task, UploadQuotas
 from douane.catalog.query import SetField, SetProperty
 from douane.errors import BadValue, CatalogError, Conflict, NotFound, OverQuota
 from support.catalog import PLAN, make_ready
@@ -46,6 +47,31 @@ def test_an_import_of_judged_bytes_needs_no_further_run(catalog: Catalog) -> Non
     assert (image.status, image.size, image.disk_format, image.stores) == ("active", 5, "qcow2", ["file"])
     assert image.properties == {"format.seen": "qcow2"}
     assert [(each.outcome, each.worker) for each in catalog.tasks(task.image_id)] == [("accepted", None)]
+
+
+@pytest.mark.parametrize(
+    ("stores", "transformed", "verdict"),
+    [(("file",), ("file",), None), (("file", "ceph"), ("ceph",), "accepted"), (("ceph", "lvm"), ("ceph", "lvm"), None)],
+)
+def test_stores_with_a_transform_need_a_worker(
+    catalog: Catalog, stores: tuple[str, ...], transformed: tuple[str, ...], verdict: str | None
+) -> None:
+    task = stage(catalog, upload(catalog))
+    waiting = request(catalog, task, request=msgspec.structs.replace(REQUEST, stores=stores), transformed=transformed)
+    assert (waiting.step, waiting.worker, waiting.verdict) == ("waiting", None, verdict)
+
+
+def test_a_copy_that_a_transform_made_has_facts_of_its_own(catalog: Catalog) -> None:
+    facts = CopyFacts(size=7, virtual_size=9, disk_format="raw", container_format="bare", digests={"sha256": "ab"})
+    begun = upload(catalog, "upload", request=ImportRequest(stores=("file", "ceph")))
+    task = make_ready(catalog, begun, variants={"ceph": facts})
+    assert task.variants == {"ceph": facts}
+    image = catalog.activate(task)
+    assert (image.stores, image.own_stores, image.variants) == (["ceph", "file"], ["file"], {"ceph": facts})
+    assert catalog.usage(image.owner).size_total == (image.size or 0) + 7
+    with pytest.raises(Conflict, match="ceph hold what was made of it"):
+        catalog.remove_store(image.id, "file")
+    assert catalog.remove_store(image.id, "ceph").variants == {}
 
 
 @pytest.mark.parametrize("change", ["plan", "plan_digest", "name", "property", "roles"])

@@ -7,6 +7,7 @@ import pytest
 
 from douane.engine import PlanError
 from douane.plan.binding import Sender
+from douane.plan.bound_plugins import check_bindings, check_stores
 from douane.plan.parse import load_plan
 from douane.plan.resolve import resolve_plan
 
@@ -108,6 +109,8 @@ PLUGIN = '[[plugin]]\nname = "a"\nuse = "format"\n'
             PLUGIN + "only = 'stage'\n",
             "plugin 'a': 'only' is a door, or a list of doors, of upload, import, not 'stage'",
         ),
+        (PLUGIN + "stores = []\n", "plugin 'a': 'stores' lists the ids of stores"),
+        (PLUGIN + "stores = 'ceph'\n", "plugin 'a': 'stores' is wrong: expected a list, got a string"),
         (PLUGIN + "only = []\n", "plugin 'a': 'only' is a door"),
         (PLUGIN + "only = [1]\n", r"plugin 'a': 'only\[0\]' is wrong"),
         (PLUGIN + "exempt_roles = 'admin'\n", "plugin 'a': 'exempt_roles' is wrong"),
@@ -197,6 +200,61 @@ def test_a_transform_is_for_doors_and_not_for_exempt_roles(write, sender, names)
     bound = plan.for_sender(sender)
     assert [plugin.name for plugin in bound.plugins] == names
     assert (bound is plan) == (len(names) == 3)
+
+
+VARIANTS = PLUGIN + "".join(
+    f'[[plugin]]\nname = "{name}"\nuse = "{name}.py:{name.title()}"\n{more}'
+    for name, more in [
+        ("unpack", ""),
+        ("convert", 'stores = ["ceph", "lvm"]\n'),
+        ("raw", 'stores = ["ceph"]\n'),
+        ("last", ""),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("store", "names", "variant"),
+    [
+        (None, ["a", "unpack", "last"], None),
+        ("file", ["a", "unpack", "last"], []),
+        ("ceph", ["a", "unpack", "convert", "raw", "last"], ["convert", "raw", "last"]),
+        ("lvm", ["a", "unpack", "convert", "last"], ["convert", "last"]),
+    ],
+)
+def test_a_store_gets_what_the_plugins_that_are_bound_to_it_make(write, store, names, variant):
+    plan = load_plan(write(VARIANTS))
+    assert [plugin.name for plugin in plan.for_sender(Sender(store=store)).plugins] == names
+    if store is not None:
+        assert [plugin.name for plugin in plan.for_variant(store).plugins] == variant
+        assert plan.bound_to(store) == tuple(name for name in variant if name in ("convert", "raw"))
+
+
+@pytest.mark.parametrize(
+    ("transforms", "sentence"),
+    [
+        ({"unpack", "convert"}, None),
+        ({"unpack", "convert", "last"}, "'last' transforms the image for all stores, and stands after 'convert'"),
+        ({"unpack"}, "'convert' is an inspector, which sees every image, unless"),
+        ({"unpack", "raw"}, "'convert' is an inspector, which sees every image, unless"),
+    ],
+)
+def test_inspectors_are_bound_only_after_a_transform_for_the_same_stores(write, transforms, sentence):
+    plugins = [(plugin, plugin.name in transforms) for plugin in load_plan(write(VARIANTS)).plugins]
+    if sentence is None:
+        check_bindings(plugins)
+        return
+    with pytest.raises(PlanError, match=sentence):
+        check_bindings(plugins)
+
+
+def test_a_store_that_is_not_configured_is_named(write):
+    plan = load_plan(write(VARIANTS))
+    check_stores(plan, ["ceph", "lvm"])
+    with pytest.raises(
+        PlanError, match="'convert' is bound to the store 'lvm', which is not configured; the stores are: ceph"
+    ):
+        check_stores(plan, ["ceph"])
 
 
 @pytest.mark.parametrize("refuse", ["[]", "[0]", "[126]", "[-1]", "[10, 255]"])
