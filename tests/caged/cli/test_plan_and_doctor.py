@@ -120,11 +120,11 @@ def test_a_transform_for_some_stores_is_shown_and_left_out_on_the_command_line(
     write("image", "an image")
     result = douane.run("check", "image", "--config", "bound.toml")
     assert result.code == 0
-    assert "left out, since 'stores' binds them to stores of the service: to-raw" in result.err
+    assert "left out, since 'stores' binds them to stores of the service: to-raw" in result.stderr
     write("wrong.toml", inspector + bound)
     wrong = douane.run("plan", "--config", "wrong.toml")
     assert wrong.code == 2
-    assert "'to-raw' is bound to the store 'fast', which is not configured; the stores are: file" in wrong.err
+    assert "'to-raw' is bound to the store 'fast', which is not configured; the stores are: file" in wrong.stderr
 
 
 def test_the_plan_shows_the_values_that_a_built_in_plugin_brings(
