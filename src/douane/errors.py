@@ -117,8 +117,9 @@ class StoreError(DouaneError):
 
     code = "store-io"
     codes = frozenset({
-        "store-full", "store-unwritable", "store-unreadable", "store-busy", "not-found", "exists", "in-use", "bad-name",
-        "not-finished", "damaged", "target-full", "target-unwritable", "target-io", "target-closed",
+        "store-away", "store-full", "store-unwritable", "store-unreadable", "store-busy", "not-found", "exists",
+        "in-use", "bad-name", "not-finished", "damaged", "target-full", "target-unwritable", "target-io",
+        "target-closed",
     })  # fmt: skip
 
 

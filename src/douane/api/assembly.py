@@ -25,11 +25,12 @@ def make_service(home: Path, settings: ServeSettings, served: ServedPlan, name: 
 
     Raises DouaneError if the catalog or a store cannot be opened.
     """
-    stores = open_stores(settings)
+    catalog = Catalog(settings.database or home / CATALOG)
+    stores = open_stores(settings, catalog)
     run = home / RUN
     quota = settings.quota
     return Service(
-        catalog=Catalog(settings.database or home / CATALOG),
+        catalog=catalog,
         stores=stores,
         authenticator=make_authenticator(settings),
         options=ApiOptions(

@@ -1,5 +1,6 @@
 """What metrics count: tasks that ended, and tasks that have not, by step."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import func, select
@@ -7,7 +8,7 @@ from sqlalchemy import func, select
 from . import values
 from .database import Database
 from .records import Task, task_of
-from .schema import ENDED, UNFINISHED, tasks
+from .schema import ENDED, UNFINISHED, stores, tasks
 
 
 class Statistics:
@@ -27,6 +28,12 @@ class Statistics:
         with self._database.read() as connection:
             ended = connection.execute(query.order_by(tasks.c.updated_at, tasks.c.id).limit(limit))
             return [task_of({**row._asdict(), "plan": None}) for row in ended]
+
+    def holding_stores(self, ids: Iterable[str]) -> set[str]:
+        """Those of the stores `ids` that hold images."""
+        with self._database.read() as connection:
+            held = (select(stores.c.store).where(stores.c.store == store_id).limit(1) for store_id in ids)
+            return {store_id for query in held for store_id in connection.execute(query).scalars()}
 
     def unfinished_by_step(self) -> dict[str, int]:
         """The number of tasks that have not ended, by their step."""

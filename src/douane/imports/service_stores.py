@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from douane.catalog import Catalog
 from douane.errors import BadValue, PlanError, StoreError
 from douane.stores import Store, open_store
 
@@ -52,12 +53,17 @@ class Stores:
             raise BadValue(f"there is no store {store_id!r:.80}; the stores are: {', '.join(self.ids)}") from None
 
 
-def open_stores(settings: ServeSettings) -> Stores:
-    """Open every store of `settings`. Raises PlanError for a URL that no store understands, and StoreError."""
+def open_stores(settings: ServeSettings, catalog: Catalog | None = None) -> Stores:
+    """Open every store of `settings`; those that hold images by `catalog` are not made anew if they are away. Raises
+    PlanError for a URL that no store understands, StoreError, CatalogError."""
     ordered = tuple(
         ServiceStore(name, open_store(settings.stores[name].url), settings.stores[name])
         for name in settings.store_order
     )
+    holding = set() if catalog is None else catalog.holding_stores(settings.store_order)
+    for place in ordered:
+        if place.id in holding:
+            place.store.expect_images()
     return Stores(ordered, settings.default_store)
 
 

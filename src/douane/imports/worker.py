@@ -90,7 +90,7 @@ class Worker:
         self._closing = ExitStack()
         catalog = Catalog(settings.database or Path(spec.home) / "catalog.sqlite3")
         self._closing.callback(catalog.close)
-        stores = open_stores(settings)
+        stores = open_stores(settings, catalog)
         self._catalog = catalog
         self._runner = PlanRunner(lambda: self._served)
         self._closing.callback(self._runner.close)

@@ -78,6 +78,10 @@ class Store(Protocol):
         Never replaces an image (``exists``). May be repeated with the same bytes after a crash, by way of `adopt`.
         """
 
+    def expect_images(self) -> None:
+        """The store has had images before: from now on, one that looks new is not made anew, but is away
+        (``store-away``)."""
+
     def exists(self, image_id: str) -> bool:
         """True if the store has the image."""
 

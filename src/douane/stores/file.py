@@ -13,24 +13,23 @@ from douane.plan.own_folders import register
 from .base import Staged
 from .copying import copy_dense, copy_sparse
 from .file_locations import FileLocations
-from .os_errors import explain, explained, free_bytes
+from .os_errors import explain, explained
 from .paths import (
     checked_id,
-    is_id,
     is_name_of,
-    make_directory,
     open_existing,
     sync_directory,
     unlink_quietly,
 )
 from .staging_file import StagingFile, link_staging, try_lock
+from .store_directory import StoreDirectory
 
 # O_NONBLOCK: never wait for a FIFO that another program made there.
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _STAGE_ATTEMPTS = 64
 
 
-class FileStore(FileLocations):
+class FileStore(FileLocations, StoreDirectory):
     """A store in the directory `root`, made on first use (mode 0700; files 0600).
 
     Safe for several threads and processes at once on a local file system. For the methods see
@@ -39,10 +38,8 @@ class FileStore(FileLocations):
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
+        super().__init__(root)
         register(root)
-        self._staging = os.path.join(os.path.abspath(root), "staging")
-        self._images = os.path.join(os.path.abspath(root), "images")
 
     # -- staging ---------------------------------------------------------------------------------------------
 
@@ -75,6 +72,7 @@ class FileStore(FileLocations):
     def adopt(self, key: str, size: int) -> StagingFile:
         """Take over a finished staged file whose owner is dead, to publish it; it must have `size` bytes."""
         path = os.path.join(self._staging, checked_id(key))
+        self._require_present()
         with explained("take over the staged image", path):
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         staged = StagingFile(key, fd, path)
@@ -118,6 +116,7 @@ class FileStore(FileLocations):
     def open_staged(self, key: str) -> int:
         """A read-only descriptor of the staged file, which holds no lock."""
         path = os.path.join(self._staging, checked_id(key))
+        self._require_present()
         with explained("read the staged image", path):
             return os.open(path, _READ)
 
@@ -207,6 +206,7 @@ class FileStore(FileLocations):
         try:
             fd = os.open(path, _READ)
         except FileNotFoundError as error:
+            self._require_present()
             raise StoreError(f"the store {self.root} has no image {image_id}", code="not-found") from error
         except PermissionError as error:
             raise StoreError(
@@ -235,6 +235,7 @@ class FileStore(FileLocations):
         try:
             os.lstat(path)
         except FileNotFoundError:
+            self._require_present()
             return False
         except OSError as error:
             raise explain(error, "look for the image", path) from error
@@ -263,6 +264,7 @@ class FileStore(FileLocations):
             try:
                 os.unlink(path)
             except FileNotFoundError:
+                self._require_present()
                 if not os.path.isdir(self._images):
                     return
             # Also if it was gone: the process that unlinked it may have died before its fsync.
@@ -271,24 +273,3 @@ class FileStore(FileLocations):
     def image_ids(self) -> Iterator[str]:
         """The ids of all images, in no order; files with other names are ignored."""
         return self._ids(self._images)
-
-    def free(self) -> int | None:
-        """Bytes that can still be written to the store's file system; None if that is not known."""
-        path = os.path.abspath(self.root)
-        while not os.path.exists(path) and path != os.path.dirname(path):
-            path = os.path.dirname(path)
-        return free_bytes(path)
-
-    def _make_directories(self) -> None:
-        for path in (self._staging, self._images):
-            if not os.path.isdir(path):
-                with explained("make the store's directory", path):
-                    make_directory(path)
-
-    def _ids(self, directory: str) -> Iterator[str]:
-        with explained("list the store", directory):
-            try:
-                names = os.listdir(directory)
-            except FileNotFoundError:
-                return
-        yield from (name for name in names if is_id(name))
