@@ -53,6 +53,8 @@ class Twice(Transform):
                 raise Reject("once", "it must not be there twice")
             if kept[0][:5] == b"crash":
                 raise RuntimeError("broken")
+            while kept[0][:4] == b"slow":
+                time.sleep(0.1)
             yield chunk
         yield from kept
 """

@@ -113,8 +113,9 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = ignore_log, log_lev
 
 def can_refuse(processes: Sequence[PluginProcess]) -> bool:
     """False if a plan as :func:`probe` found it lets every image in, whatever its plugins say (``mode = "audit"`` or
-    ``"warn"``)."""
-    return any(process.is_transform or process.spec.mode == "enforce" for process in processes)
+    ``"warn"``). Plugins that are bound to stores do not count: other stores have the image without them."""
+    unbound = [process for process in processes if not process.spec.stores]
+    return any(process.is_transform or process.spec.mode == "enforce" for process in unbound)
 
 
 def plan_digest(processes: Sequence[PluginProcess]) -> str:

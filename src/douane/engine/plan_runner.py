@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from douane.declared import DeclaredImage
 from douane.errors import DouaneError
@@ -27,6 +31,16 @@ LOG_LINES, LOG_LINE = 200, 400
 """Lines that are kept of one image, and characters of each: 80 KB at most, beside a report."""
 
 
+class _Waiting(NamedTuple):
+    """Plugins that wait for an image."""
+
+    served: ServedPlan
+    plan: Plan
+    run: WarmRun
+    lines: deque[str]
+    """What they have printed so far."""
+
+
 class PlanRunner:
     """Made, used and closed by one thread: the kernel ends plugin processes with the thread that started them."""
 
@@ -34,18 +48,18 @@ class PlanRunner:
         """`current_plan` returns the plan that is served now. With `warm`, `prepare` starts plugins."""
         self._current_plan = current_plan
         self._warm = warm
-        self._run: tuple[ServedPlan, Plan, WarmRun] | None = None
+        self._run: _Waiting | None = None
         self._pool: ProcessPool[ParkedProcess] = ProcessPool()
-        self._lines: deque[str] = deque(maxlen=LOG_LINES)
+        self._lines = _new_lines()
 
     @property
     def log_lines(self) -> list[str]:
         """The last lines that the plugins of the last image logged and printed, each with its plugin."""
         return list(self._lines)
 
-    def _emit(self, plugin: str, level: int, text: str) -> None:
-        emit(plugin, level, text)
-        self._lines.append(f"{plugin}: {text}"[:LOG_LINE])
+    def new_log(self) -> None:
+        """Forget the lines of the last image: the next is another, and no run of `inspect` begins it."""
+        self._lines = _new_lines()
 
     def prepare(self) -> None:
         """Have plugins of the current plan wait for the next image, if that can be; called while there is none.
@@ -57,10 +71,10 @@ class PlanRunner:
             self._drop_unusable()
             served = self._current_plan()
             if self._run is None and self._warm and not served.holds_connections:
-                self._lines.clear()
-                options = RunOptions(tier=served.tier, emit=self._emit, pool=self._pool)
+                lines = _new_lines()
+                options = RunOptions(tier=served.tier, emit=functools.partial(_emit, lines), pool=self._pool)
                 plan = served.plan.for_sender(ANYBODY)  # without what is bound to stores
-                self._run = served, plan, WarmRun(plan, options)
+                self._run = _Waiting(served, plan, WarmRun(plan, options), lines)
         except DouaneError as error:
             log.error("the plugins cannot be started: %s", error)
         except Exception:  # whatever it is: without this thread, images would wait for a worker that is gone
@@ -86,15 +100,15 @@ class PlanRunner:
         """The image of `source` through `served`, as far as that is for `sender`; see :func:`inspect_image`."""
         self._drop_unusable()
         plan = served.plan.for_sender(sender)
-        if self._run is not None and self._run[0] is served and plan == self._run[1]:
-            (_, _, run), self._run = self._run, None
+        if self._run is not None and self._run.served is served and plan == self._run.plan:
+            waiting, self._run = self._run, None
+            self._lines = waiting.lines
             try:
-                return run.inspect(source, declared, progress=progress, watch=watch, targets=targets)
+                return waiting.run.inspect(source, declared, progress=progress, watch=watch, targets=targets)
             finally:
-                run.close()
-        self._lines.clear()
-        options = RunOptions(tier=served.tier, emit=self._emit, progress=progress, watch=watch, pool=self._pool)
-        return inspect_image(plan, declared, source, None, options, targets=targets)
+                waiting.run.close()
+        self.new_log()
+        return inspect_image(plan, declared, source, None, self._options(served, progress, watch), targets=targets)
 
     def make_variant(
         self,
@@ -103,22 +117,30 @@ class PlanRunner:
         source: Source,
         declared: DeclaredImage,
         *,
+        received_digests: Sequence[str] = (),
         progress: Progress | None = None,
         watch: Watch | None = None,
         targets: Sequence[Target] = (),
     ) -> Report:
-        """The image of `source`, which was accepted, through the plugins that are bound to the store of `sender`."""
+        """The image of `source`, which was accepted, through the plugins that are bound to the store of `sender`.
+
+        Its lines follow those of the run before; see `new_log`. `received_digests` are those of the report.
+        """
         assert sender.store is not None, "a variant is made for a store"
         plan = served.plan.for_sender(sender).for_variant(sender.store)
-        options = RunOptions(tier=served.tier, emit=self._emit, progress=progress, watch=watch, pool=self._pool)
-        return inspect_image(plan, declared, source, None, options, targets=targets)
+        plan = msgspec.structs.replace(plan, received_digests=tuple(received_digests))
+        return inspect_image(plan, declared, source, None, self._options(served, progress, watch), targets=targets)
+
+    def _options(self, served: ServedPlan, progress: Progress | None, watch: Watch | None) -> RunOptions:
+        emit = functools.partial(_emit, self._lines)
+        return RunOptions(tier=served.tier, emit=emit, progress=progress, watch=watch, pool=self._pool)
 
     def _drop_unusable(self) -> None:
         if self._run is None:
             return
-        served, _, run = self._run
+        run = self._run.run
         try:
-            if served is self._current_plan() and run.is_usable():
+            if self._run.served is self._current_plan() and run.is_usable():
                 return
         except Exception:  # the next image starts its plugins itself
             log.exception("the plugins that waited for an image cannot be looked at")
@@ -128,6 +150,15 @@ class PlanRunner:
     def close(self) -> None:
         """End all processes. Idempotent."""
         if self._run is not None:
-            (_, _, run), self._run = self._run, None
-            run.close()
+            waiting, self._run = self._run, None
+            waiting.run.close()
         self._pool.close()
+
+
+def _new_lines() -> deque[str]:
+    return deque(maxlen=LOG_LINES)
+
+
+def _emit(lines: deque[str], plugin: str, level: int, text: str) -> None:
+    emit(plugin, level, text)
+    lines.append(f"{plugin}: {text}"[:LOG_LINE])

@@ -38,9 +38,10 @@ def finish_import(
     """Publish the bytes of `task` in all its stores, and activate the image.
 
     By the id of a store, `claimed` are staged bytes that the caller still claims, and `failed` why there are none. If a
-    store fails, and the request says that all must succeed, or if none succeeds, the import is ended as "undecided",
-    and StoreError (or BadValue) is raised. Raises Conflict if the task is not this worker's any more, and StoreError
-    (``in-use``) if a worker that had the task before is just publishing: nothing has ended then, try again later.
+    store fails, and the request says that all must succeed, or if no store has the image's own bytes, the import is
+    ended as "undecided", and StoreError (or BadValue) is raised. Raises Conflict if the task is not this worker's any
+    more, and StoreError (``in-use``) if a worker that had the task before is just publishing: nothing has ended then,
+    try again later.
     """
     assert task.size is not None, "a task at the step publishing has its results"
     with tracing.span("publish", task.trace) as step:
@@ -52,7 +53,8 @@ def _finish(
     catalog: Catalog, store_of: StoreOf, task: Task, claimed: Mapping[str, Staged], failed: dict[str, DouaneError]
 ) -> Image:
     published, failures = _publish_everywhere(catalog, store_of, task, claimed, failed)
-    if failures and (needs_all_stores(task) or not published):
+    has_own = any(store_id not in task.variants for store_id in published)
+    if failures and (needs_all_stores(task) or not has_own):
         _take_back(catalog, task, published, failures)
         raise next(iter(failures.values()))
     try:

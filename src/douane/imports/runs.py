@@ -92,6 +92,7 @@ class Runs:
         progress = TaskProgress(self._catalog, task, display=watch, check=self._check)
         served = self._current_plan()
         if task.method == COPY_IMAGE:
+            self._runner.new_log()
             groups = functools.partial(group_stores, served.plan, sender_of(task))
             return copy_image(self._catalog, self.store_of, task, progress, groups, self._variants(task, served))
         if task.verdict == "accepted" and sent is None and not self._groups(task, served)[0].is_bound:
@@ -208,6 +209,7 @@ class Runs:
         staged = staged_source(task)
         assert staged is not None, "bytes with a verdict are staged"
         key, store_id = staged
+        self._runner.new_log()
         own, *others = self._groups(task, served)
         further = [wanted for wanted in own.stores if wanted != store_id]
         required, has_spare = needs_all_stores(task), len(further) < len(own.stores)
@@ -217,7 +219,9 @@ class Runs:
                 copy_bytes(open_staged(), list(copies.targets.values()), task.size or 0, task.digests, progress)
             copies.keep()
             made = self._variants(task, served)(others, recorded_facts(task), open_staged)
-            ready = self._catalog.ready_to_publish(task, verdict=task.verdict, **recorded_results(task, made))
+            # Of no use for a store that gets a variant: without one, it must not get the staged bytes instead.
+            verdict = task.verdict if has_spare else None
+            ready = self._catalog.ready_to_publish(task, verdict=verdict, **recorded_results(task, made))
             image = finish_import(self._catalog, self.store_of, ready, failed={**copies.failed, **made.failed})
         discard_task_source(task, self._stores)
         return Done("accepted", image_status=image.status)
@@ -265,6 +269,7 @@ class Runs:
             self._catalog.release(task, undo_attempt=True)
         except CatalogError as error:
             return self._lost(task, error)
+        discard_attempt(task, self._stores)  # the next attempt has another key
         return Done("undecided", "interrupted", message)
 
 

@@ -17,9 +17,10 @@ from douane.declared import DeclaredImage
 from douane.engine import Report
 from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
-from douane.errors import BadValue, DouaneError, StoreError
+from douane.errors import BadValue, CatalogError, DouaneError, StoreError
 from douane.plan.binding import Sender
 from douane.plan.model import Plan
+from douane.stream.digest import ALGORITHMS
 from douane.stream.source import Source
 
 from .failures import failure_in
@@ -89,8 +90,9 @@ class VariantRuns:
         for group in groups:
             try:
                 self._make(made, group, image, declared, open_image)
-            except (StoreError, BadValue) as error:
-                if self._required:
+            except DouaneError as error:
+                is_lost = isinstance(error, CatalogError) and not isinstance(error, BadValue)
+                if self._required or is_lost:
                     raise
                 _fail(made, group, error)
         return made
@@ -105,11 +107,14 @@ class VariantRuns:
                 msgspec.structs.replace(self._sender, store=group.stores[0]),
                 open_image(),
                 declared,
+                received_digests=_known(image),
                 progress=self._progress,
                 watch=self._progress.watch,
                 targets=list(copies.targets.values()),
             )
             made.reports.update(dict.fromkeys(group.stores, report))
+            if report.outcome == "accepted":
+                _require_undamaged(image, report)
             if report.outcome == "accepted":
                 copies.keep()
                 _record(made, copies, image, report)
@@ -131,10 +136,26 @@ def facts_of(report: Report, declared: DeclaredImage | CopyFacts) -> CopyFacts:
     )
 
 
+def _known(image: CopyFacts) -> tuple[str, ...]:
+    """The digests by which the image is known again: the strongest that the catalog has."""
+    return tuple(sorted(image.digests.keys() & set(ALGORITHMS), key=ALGORITHMS.index)[-1:])
+
+
+def _require_undamaged(image: CopyFacts, report: Report) -> None:
+    """Raise StoreError (``damaged``) if what was read is not the image: it has lain in a store, perhaps for years."""
+    digests = report.received.digests()
+    if report.received.size == image.size and all(digests[name] == image.digests[name] for name in _known(image)):
+        return
+    raise StoreError(
+        "the image is damaged in its store: its size or its digest is not that which the catalog has", code="damaged"
+    )
+
+
 def _record(made: Made, copies: StagedCopies, image: CopyFacts, report: Report) -> None:
     made.failed.update(copies.failed)
     facts = facts_of(report, image)
-    if image.digests and facts == msgspec.structs.replace(image, virtual_size=facts.virtual_size):
+    has_formats = (facts.disk_format, facts.container_format) == (image.disk_format, image.container_format)
+    if image.digests and has_formats and not report.is_transformed:
         return  # the plugins left it as it is; without digests, nobody knows
     made.variants.update((store, facts) for store in copies.store_ids if store not in copies.failed)
 

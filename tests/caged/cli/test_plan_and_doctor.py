@@ -97,6 +97,9 @@ def test_a_plan_that_refuses_no_image_says_so(douane: Program, write: Callable[[
         result = douane.run("plan", "--config", write("plan.toml", plugins + more))
         assert result.code == 0
         assert sentence not in result.text
+    # Other stores have the image without the plugins that are bound to this one.
+    bound = '[[plugin]]\nname="u"\nuse="decompress"\nstores=["fast"]\n[serve.stores.fast]\nurl="file:/srv/fast"\n'
+    assert sentence in douane.run("plan", "--config", write("plan.toml", plugins + bound)).text
 
 
 def test_the_plan_shows_whom_a_transform_is_for(douane: Program, write: Callable[[str, str], Path]) -> None:

@@ -59,7 +59,7 @@ def test_a_default_store_with_a_transform_keeps_staged_bytes_as_they_came(make_s
     site = make_site(stores=("b", "a"), twice=("b",))
     site.start("worker-1")
     image = site.new_image()
-    assert send(site, site.begin(image), IMAGE).outcome == "accepted"
+    assert send(site, site.begin(image, stores=("b",)), IMAGE).outcome == "accepted"
     site.request_import(image, ("b", "a"), transformed=("b",))
     is_complete(site, image)
 
@@ -133,7 +133,7 @@ def test_staged_bytes_of_a_default_store_are_not_taken_for_its_variant_after_a_c
     site = make_site(stores=("b", "a"), twice=("b",))
     first = site.start("worker-1")
     image = site.new_image()
-    assert send(site, site.begin(image), IMAGE).outcome == "accepted"
+    assert send(site, site.begin(image, stores=("b",)), IMAGE).outcome == "accepted"
     site.kill(first, "worker-1")
     site.request_import(image, ("b",), transformed=("b",))
     second = site.start("worker-2", program=(str(PROGRAM), boundary, "SIGKILL"))
