@@ -30,6 +30,8 @@ class Answer:
 
     status: int
     body: bytes
+    retry_after: str | None = None
+    """The header Retry-After, which every 503 must have."""
 
     def json(self) -> Any:
         """The body, decoded."""
@@ -68,6 +70,11 @@ class Server:
         """Of the process that was started."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """True if it ended by itself."""
+        return self._process.poll() is not None
+
     def _wait_until_ready(self) -> None:
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end:
@@ -91,7 +98,7 @@ class Server:
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
-            return Answer(response.status, response.read())
+            return Answer(response.status, response.read(), response.headers["Retry-After"])
 
     def must(self, method: str, path: str, document: Any = None) -> Any:
         """Send JSON; the decoded answer. Raises WrongOutcome unless the status is 2xx."""
@@ -118,7 +125,7 @@ class Server:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may answer before the end
                 connection.sock.sendfile(file)
             response = connection.getresponse()
-            return Answer(response.status, response.read())
+            return Answer(response.status, response.read(), response.headers["Retry-After"])
 
     def start_import(self, image: str, **request: Any) -> None:
         """Import the staged data."""

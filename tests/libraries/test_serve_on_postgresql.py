@@ -1,12 +1,15 @@
-"""`douane serve` with its catalog in PostgreSQL: imports succeed, also after the server ended all connections."""
+"""`douane serve` with its catalog in PostgreSQL: imports succeed, also after the server ended all connections, or was
+killed and started again."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import create_engine
 
@@ -16,6 +19,8 @@ from support.waiting import until
 
 pytestmark = pytest.mark.libraries
 
+DOOR = "douane.api.door"
+WORKER = "douane.imports.worker"
 CONFIG = """
 [serve]
 database = "{url}"
@@ -28,12 +33,17 @@ use = "limits"
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
+def server() -> Iterator[Postgres]:
     with ExitStack() as stack:
-        server = Postgres()
-        stack.callback(server.stop)
-        server.start()
-        yield server.create("douane").replace("psycopg2", "psycopg")
+        started = Postgres()
+        stack.callback(started.stop)
+        started.start()
+        yield started
+
+
+@pytest.fixture
+def url(server: Postgres) -> str:
+    return server.create("douane").replace("psycopg2", "psycopg")
 
 
 def imported(service: Serve, content: bytes) -> str:
@@ -65,3 +75,75 @@ def test_images_are_imported_also_after_all_connections_ended(tmp_path: Path, ur
         assert {row[0] for row in rows} == {first, second}
     engine.dispose()
     assert not list((tmp_path / "home").glob("*.sqlite*"))
+
+
+def answer_of(service: Serve) -> httpx.Response | None:
+    """The answer to a small call; None if the door is just being started."""
+    try:
+        return service.client.get("/v2/images")
+    except httpx.TransportError:
+        return None
+
+
+def is_unavailable(service: Serve) -> bool:
+    answer = answer_of(service)
+    return answer is not None and answer.status_code == 503 and "Retry-After" in answer.headers
+
+
+def test_door_and_workers_that_start_while_the_database_is_away_wait_for_it(
+    tmp_path: Path, server: Postgres, url: str
+) -> None:
+    config = tmp_path / "douane.toml"
+    config.write_text(CONFIG.format(url=url))
+    with serving(tmp_path / "home", config) as service:
+        first = imported(service, os.urandom(300_000))
+        server.crash()
+        until("the door says when to come again", lambda: is_unavailable(service))
+        for module in (DOOR, WORKER):
+            killed = service.process_of(module).pid
+            service.kill(module)
+            until("it is started again", lambda killed=killed, module=module: service.process_of(module).pid != killed)
+        worker = service.process_of(WORKER).pid
+        until("the new door says when to come again", lambda: is_unavailable(service))
+        until("the new worker has looked for work", lambda: "cannot use the catalog" in log_since(service, worker))
+        assert service.process_of(WORKER).pid == worker, (
+            "a worker that ends is started again until the service gives up"
+        )
+        server.start_again()
+        until("the door answers", lambda: (answer := answer_of(service)) is not None and answer.status_code == 200)
+        assert service.image(first)["status"] == "active"
+        imported(service, os.urandom(300_000))
+
+
+def log_since(service: Serve, pid: int) -> str:
+    """The log since the start of this process."""
+    return service.log.read_text().partition(f"started as process {pid}")[2]
+
+
+def test_an_upload_waits_for_its_verdict_while_the_database_is_away(tmp_path: Path, server: Postgres, url: str) -> None:
+    config = tmp_path / "douane.toml"
+    config.write_text(CONFIG.format(url=url))
+    content = os.urandom(300_000)
+    with serving(tmp_path / "home", config) as service, ThreadPoolExecutor() as pool:
+        image_id = service.create()
+        worker = service.process_of(WORKER)
+        worker.suspend()  # nobody takes the upload, so it is kept in a file
+        path, octets = f"/v2/images/{image_id}/file", {"Content-Type": "application/octet-stream"}
+        upload = pool.submit(service.client.put, path, content=content, headers=octets)
+        until("the upload is kept", lambda: "is kept in a file" in service.log.read_text() and service.staged())
+        until("it waits for a worker", lambda: waiting(server) == 1)
+        server.crash()
+        until("the door has asked for the verdict", lambda: "cannot be read now" in service.log.read_text())
+        server.start_again()
+        worker.resume()
+        assert upload.result().status_code == 204
+        assert service.client.get(path).content == content
+
+
+def waiting(server: Postgres) -> int:
+    """The number of tasks that wait for a worker."""
+    engine = create_engine(server.url("douane").replace("psycopg2", "psycopg"))
+    with engine.connect() as connection:
+        count: int = connection.exec_driver_sql("SELECT count(*) FROM tasks WHERE step = 'waiting'").scalar_one()
+    engine.dispose()
+    return count

@@ -247,7 +247,7 @@ class Workers(RuleBasedStateMachine):
     @rule(worker=st.sampled_from(WORKERS), dies=st.booleans())
     def beat_or_die(self, worker: str, dies: bool) -> None:
         held = {task.id for task in self.unfinished() if task.worker == worker}
-        count = self.catalog.release_worker(worker) if dies else self.catalog.hold(worker)
+        count = self.catalog.release_worker(worker) if dies else self.catalog.hold(worker, held)
         assert count == len(held)
         dead = {task.id for task in self.catalog.dead_tasks()}
         assert held <= dead if dies else not held & dead

@@ -20,13 +20,15 @@ from .worker_sockets import DOORS, WAKE
 CATALOG = "catalog.sqlite3"
 
 
-def make_service(home: Path, settings: ServeSettings, served: ServedPlan, name: str = "door") -> Service:
-    """The service; `name` is that of this process, as the holder of tasks.
+def make_service(
+    home: Path, settings: ServeSettings, served: ServedPlan, name: str = "door", *, is_checked: bool = False
+) -> Service:
+    """The service; `name` is that of this process, as the holder of tasks. `is_checked`: the supervisor has made one.
 
     Raises DouaneError if the catalog or a store cannot be opened.
     """
-    catalog = Catalog(settings.database or home / CATALOG)
-    stores = open_stores(settings, catalog)
+    catalog = Catalog(settings.database or home / CATALOG, is_checked=is_checked)
+    stores = open_stores(settings, catalog, is_checked=is_checked)
     run = home / RUN
     quota = settings.quota
     return Service(

@@ -75,7 +75,7 @@ class Door:
         self._listener = socket.socket(fileno=spec.listen_fd)
         home = Path(spec.home)
         service = read_service_file(home)
-        self._service = make_service(home, service.settings, service.served, spec.name)
+        self._service = make_service(home, service.settings, service.served, spec.name, is_checked=True)
         self._server = DoorServer(make_app(self._service), self._listener)
         os.set_inheritable(spec.beat_fd, False)
         self._pulse = DoorPulse(self._ask_health, spec.beat_fd)

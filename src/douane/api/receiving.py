@@ -9,6 +9,7 @@ import msgspec
 
 from douane.catalog import Image, ImportRequest, Task
 from douane.catalog.records import time_text
+from douane.errors import DouaneError
 from douane.imports import tracing
 from douane.imports.inline import Done
 
@@ -20,7 +21,7 @@ from .rights import Identity, require_change
 from .service import Service
 from .spool import require_room
 from .upload import Upload, require_queued
-from .upload_answers import UploadMethod, require_accepted
+from .upload_answers import UploadMethod, after_body, require_accepted
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -73,7 +74,10 @@ async def _receive(
             def make_empty() -> None:
                 make_empty_image(service, begin)
 
-        return await service.uploads.run(body, begin, make_empty)
+        try:
+            return await service.uploads.run(body, begin, make_empty)
+        except (DouaneError, HttpError) as error:
+            raise after_body(error, body.received) from error
 
 
 def request_of(

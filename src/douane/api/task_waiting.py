@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
+import time
 from itertools import chain, repeat
 from pathlib import Path
 
 from douane.catalog import Catalog, Task
+from douane.errors import CatalogError
 from douane.imports.inline import Done
 from douane.imports.inline_messages import short_path
 
+from .errors import UNAVAILABLE_CODES
 from .pool import Pool
 
+log = logging.getLogger("douane.api")
+
+AWAY_SECONDS = 60.0
+"""A database that is started again, or whose standby takes over, is back by then."""
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Between two looks at the task, in seconds; then the last again."""
 
 
 async def wait_for_verdict(catalog: Catalog, task: Task, pool: Pool) -> Done:
-    """The end of the task, or the verdict on its staged bytes. Raises NotFound if the record of the task is gone."""
+    """The end of the task, or the verdict on its staged bytes. Raises NotFound if the record of the task is gone, and
+    CatalogError if the catalog is away for `AWAY_SECONDS`: the bytes are kept, and so is the verdict."""
+    asked_at = time.monotonic()
     for pause in chain(PAUSES, repeat(PAUSES[-1])):
-        end = await pool.run(_verdict, catalog, task.id)
-        if end is not None:
-            return end
+        try:
+            end = await pool.run(_verdict, catalog, task.id)
+        except CatalogError as error:
+            if error.code not in UNAVAILABLE_CODES or time.monotonic() - asked_at > AWAY_SECONDS:
+                raise
+            log.warning("the verdict of task %s cannot be read now: %s", task.id, error)
+        else:
+            asked_at = time.monotonic()
+            if end is not None:
+                return end
         await asyncio.sleep(pause)
     raise AssertionError("there is no end to the pauses")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from douane.errors import DouaneError
 from douane.imports.inline import Done
 
-from .errors import BROKEN_CODES, STATUS_OF_CODE, UNAVAILABLE_CODES, HttpError
+from .errors import BROKEN_CODES, STATUS_OF_CODE, UNAVAILABLE_CODES, HttpError, http_error
 
 UploadMethod = Literal["glance-direct", "upload"]
 
@@ -34,3 +35,18 @@ def require_accepted(end: Done, method: UploadMethod) -> None:
     if code in STATUS_OF_CODE:
         raise HttpError(STATUS_OF_CODE[code], message, code=code, detail=end.detail)
     raise HttpError(500, message, code=code, detail=end.detail)
+
+
+def after_body(error: DouaneError | HttpError, received: int) -> DouaneError | HttpError:
+    """The error to raise instead of `error` when `received` bytes of a body were read: 503 becomes 500, see above.
+
+    The catalog may know more than the door, which could not ask it: the image need not be queued again yet.
+    """
+    answer = error if isinstance(error, HttpError) else http_error(error)
+    if answer.status != 503 or not received:
+        return error
+    message = (
+        "The image could not be checked or stored at the moment. Look at its status, and upload it again when it is "
+        "'queued'."
+    )
+    return HttpError(500, message, code=error.code or "undecided", detail=answer.detail or answer.message)

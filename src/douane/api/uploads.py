@@ -61,7 +61,7 @@ class Uploads:
         self._metrics = metrics
         self._count = 0
         self._heads = 0
-        self._held = 0
+        self._held: set[str] = set()
         self._heartbeat: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
@@ -135,7 +135,7 @@ class Uploads:
     async def _spooled(self, task: Task, body: ImageBody) -> Done:
         assert task.staged_key is not None, "the task of an upload has a key"
         try:
-            with self._holding():
+            with self._holding(task):
                 await spool(body, self._place.store, task.staged_key, self._io)
                 await self._pool.run(self._catalog.release, task, source={"spool": task.staged_key})
         except Conflict:  # cancelled, or the image was deleted: the task says which
@@ -158,20 +158,20 @@ class Uploads:
         wake_workers(self._place.wake)
 
     @contextlib.contextmanager
-    def _holding(self) -> Iterator[None]:
-        """Renew the leases of this door's tasks meanwhile."""
-        self._held += 1
+    def _holding(self, task: Task) -> Iterator[None]:
+        """Renew the door's lease of this task meanwhile."""
+        self._held.add(task.id)
         if self._heartbeat is None:
             self._heartbeat = asyncio.create_task(self._beat())
         try:
             yield
         finally:
-            self._held -= 1
+            self._held.discard(task.id)
 
     async def _beat(self) -> None:
         while self._held:
             try:
-                await self._pool.run(self._catalog.hold, self.name)
+                await self._pool.run(self._catalog.hold, self.name, list(self._held))
             except (DouaneError, HttpError) as error:
                 log.error("the leases of uploads cannot be renewed: %s", error)
             await asyncio.sleep(HEARTBEAT_SECONDS)

@@ -40,9 +40,13 @@ class Catalog(
     NotFound and Conflict for requests that do not fit the state. See :mod:`douane.catalog.states`.
     """
 
-    def __init__(self, path_or_url: Path | str) -> None:
-        """Open the catalog. Raises CatalogError: of a later release, without permission, damaged, …."""
-        self._database = Database(path_or_url)
+    def __init__(self, path_or_url: Path | str, *, is_checked: bool = False) -> None:
+        """Open the catalog. Raises CatalogError: of a later release, without permission, damaged, ….
+
+        `is_checked`: another process of the same service has opened it, so that a server that is away now is no reason
+        not to begin.
+        """
+        self._database = Database(path_or_url, is_checked=is_checked)
 
     def close(self) -> None:
         """Close the database. Idempotent."""

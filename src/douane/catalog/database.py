@@ -56,13 +56,19 @@ class Database:
     Safe for threads; not for use in a child after fork(2).
     """
 
-    def __init__(self, path_or_url: Path | str, migrate: Callable[[Connection], None] | None = None) -> None:
-        """Open the database, after making or migrating it if necessary. `migrate` replaces the package's migrations."""
+    def __init__(
+        self, path_or_url: Path | str, migrate: Callable[[Connection], None] | None = None, *, is_checked: bool = False
+    ) -> None:
+        """Open the database, after making or migrating it if necessary. `migrate` replaces the package's migrations.
+
+        `is_checked`: another process of the same service has just done so. Then nothing is asked of the server, which
+        may be away: the first transaction says so.
+        """
         self._server = server_of(path_or_url)
         self._engine = self._server.engine
         try:
             with self._explained():
-                if not self._server.exists or self._revision() != HEAD:
+                if not self._server.exists or not (is_checked or self._revision() == HEAD):
                     self._prepare(migrate or _package_migrations)
         except BaseException:
             self.close()

@@ -6,10 +6,10 @@ its token, so a worker that lost its task changes nothing, however late it comes
 
 import contextlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from douane.errors import BadValue, Conflict
 
@@ -65,9 +65,13 @@ class Leases:
                 raise states.lost(connection, Owner(task_id, token), "take over")
             return _receive(connection, task, worker, at_step="receiving")
 
-    def hold(self, worker: str) -> int:
-        """The worker's heartbeat: all its leases last another 20 seconds. The number of its tasks."""
-        return self._set_leases(_of(worker), LEASE_SECONDS)
+    def hold(self, worker: str, task_ids: Collection[str]) -> int:
+        """The worker's heartbeat: its leases of these tasks last another 20 seconds. The number of them it still has.
+
+        A task that is not named is one that the worker does not work on, whatever the catalog says: the catalog was
+        away when it began or ended. Its lease ends, and somebody looks after it.
+        """
+        return self._set_leases(and_(_of(worker), tasks.c.id.in_(list(task_ids))), LEASE_SECONDS)
 
     def release_worker(self, worker: str) -> int:
         """The worker's process is gone: all its leases end now. The number of its tasks."""

@@ -23,29 +23,30 @@ class Heartbeat:
         self._catalog = catalog
         self._worker = worker
         self._seconds = seconds
-        self._working = False
+        self._task_id: str | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="douane-heartbeat", daemon=True)
         self._thread.start()
 
     @contextlib.contextmanager
-    def working(self) -> Iterator[None]:
-        """Renew the leases in this block. Outside, the worker holds no task: one whose end could not be recorded is
-        found by others when its lease ends."""
-        self._working = True
+    def working(self, task_id: str) -> Iterator[None]:
+        """Renew the lease of this task in the block, and of no other: one whose end could not be recorded is found by
+        others when its lease ends, however busy this worker is."""
+        self._task_id = task_id
         try:
             yield
         finally:
-            self._working = False
+            self._task_id = None
 
     def _beat(self) -> None:
         while not self._ended.wait(self._seconds):
-            if not self._working:
+            task_id = self._task_id
+            if task_id is None:
                 continue
             try:
-                self._catalog.hold(self._worker)
+                self._catalog.hold(self._worker, [task_id])
             except CatalogError as error:
-                log.error("the leases of worker %s cannot be renewed: %s", self._worker, error)
+                log.error("the lease of worker %s cannot be renewed: %s", self._worker, error)
 
     def close(self) -> None:
         """End the thread."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from douane.catalog import Catalog
-from douane.errors import BadValue, PlanError, StoreError
+from douane.errors import BadValue, CatalogError, PlanError, StoreError
 from douane.stores import Store, open_store
 
 from .settings import ServeSettings, StoreSettings
@@ -53,18 +53,39 @@ class Stores:
             raise BadValue(f"there is no store {store_id!r:.80}; the stores are: {', '.join(self.ids)}") from None
 
 
-def open_stores(settings: ServeSettings, catalog: Catalog | None = None) -> Stores:
-    """Open every store of `settings`; those that hold images by `catalog` are not made anew if they are away. Raises
-    PlanError for a URL that no store understands, StoreError, CatalogError."""
+def open_stores(settings: ServeSettings, catalog: Catalog | None = None, *, is_checked: bool = False) -> Stores:
+    """Open every store of `settings`; those that hold images by `catalog` are not made anew if they are away.
+
+    `is_checked`: the supervisor has opened them, so that a catalog that is away now is no reason not to begin. Raises
+    PlanError for a URL that no store understands, StoreError, CatalogError.
+    """
     ordered = tuple(
         ServiceStore(name, open_store(settings.stores[name].url), settings.stores[name])
         for name in settings.store_order
     )
-    holding = set() if catalog is None else catalog.holding_stores(settings.store_order)
+    holding = set() if catalog is None else _holding(settings, catalog, is_checked=is_checked)
     for place in ordered:
         if place.id in holding:
             place.store.expect_images()
     return Stores(ordered, settings.default_store)
+
+
+def _holding(settings: ServeSettings, catalog: Catalog, *, is_checked: bool) -> set[str]:
+    try:
+        return catalog.holding_stores(settings.store_order)
+    except CatalogError as error:
+        if not is_checked:
+            raise
+        # Nobody can say which stores hold images; and the supervisor has made those that were new.
+        log.warning("all stores are expected to hold images: %s", error)
+        return set(settings.store_order)
+
+
+def delete_copy(catalog: Catalog, stores: Stores, image_id: str, store_id: str) -> None:
+    """Delete the bytes of a deleted image in one store, and record it. Raises StoreError, and CatalogError: NotFound if
+    it is recorded already."""
+    stores.by_id(store_id).store.delete(image_id)
+    catalog.remove_store(image_id, store_id)
 
 
 def try_stores(stores: Stores) -> None:

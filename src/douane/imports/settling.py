@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 
 from douane.catalog import Catalog, Task
 from douane.errors import BadValue, Conflict, DouaneError, NotFound, StoreError
@@ -11,7 +12,7 @@ from douane.stores import Store
 
 from .publishing import CLAIMED, finish_import, opened_image
 from .recovery import INTERRUPTED, delete_unused_keys
-from .service_stores import Stores
+from .service_stores import Stores, delete_copy
 from .task_sources import discard_attempt, discard_task_source
 
 log = logging.getLogger("douane")
@@ -20,20 +21,31 @@ MAX_ATTEMPTS = 3
 """An image on which so many workers died is not tried again."""
 
 
+Working = Callable[[str], contextlib.AbstractContextManager[None]]
+
+
+def _without_lease(_task_id: str) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
 class Settling:
     """The idle work of the worker named `worker`. Every method is harmless beside other workers and live imports."""
 
-    def __init__(self, catalog: Catalog, stores: Stores, worker: str) -> None:
+    def __init__(self, catalog: Catalog, stores: Stores, worker: str, working: Working = _without_lease) -> None:
+        """`working` renews the worker's lease of a task, named by its id, in its block."""
         self._catalog = catalog
         self._stores = stores
         self._worker = worker
+        self._working = working
 
     def settle_dead_tasks(self) -> int:
         """Take over the tasks whose leases have ended; how many there were."""
         dead = self._catalog.dead_tasks()
         for task in dead:
             with contextlib.suppress(Conflict, NotFound):  # another worker was faster, or its own came back in time
-                self._settle(self._catalog.take_over(task, self._worker))
+                taken = self._catalog.take_over(task, self._worker)
+                with self._working(taken.id):
+                    self._settle(taken)
         return len(dead)
 
     def end_expired(self, staged_seconds: float) -> None:
@@ -57,6 +69,21 @@ class Settling:
                 delete_unused_keys(self._catalog, place.store)
             except StoreError as error:
                 log.error("the store %s cannot be swept: %s", place.id, error)
+
+    def delete_copies_of_deleted(self) -> None:
+        """Delete the bytes of deleted images that are still in a store: the door that had to do it died, or the store
+        or the catalog was away."""
+        for image_id, store_id in self._catalog.copies_of_deleted():
+            if store_id not in self._stores:
+                continue  # its configuration may come back
+            try:
+                delete_copy(self._catalog, self._stores, image_id, store_id)
+            except NotFound:
+                continue  # another worker, or the door, was faster
+            except StoreError as error:
+                log.error("the bytes of the deleted image %s stay in the store %s: %s", image_id, store_id, error)
+            else:
+                log.info("the bytes of the deleted image %s are gone from the store %s", image_id, store_id)
 
     def _settle(self, task: Task) -> None:
         log.warning("import task %s: its worker is gone at the step %s", task.id, task.step)

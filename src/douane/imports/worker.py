@@ -55,6 +55,9 @@ KEPT_SECONDS = 0.5
 
 SETTLE_SECONDS = 2.0
 SWEEP_SECONDS = 60.0
+FIRST_COPIES_SECONDS = 10.0
+COPIES_SECONDS = 600.0
+"""How often a worker looks for copies of deleted images, of which there are none unless something went wrong."""
 
 
 class Turns:
@@ -86,18 +89,22 @@ class Worker:
         self._stop_at: float | None = None
         self._must_reload = False
         self._settle_at = self._sweep_at = 0.0
+        self._copies_at = time.monotonic() + _about(FIRST_COPIES_SECONDS)
         self._turns = Turns(self._serve_door, self._take_task)
         self._closing = ExitStack()
-        catalog = Catalog(settings.database or Path(spec.home) / "catalog.sqlite3")
+        # The supervisor has opened the catalog. Its server may be away now: a worker that ended for that would be
+        # started again until the service gives up, and the server is back in a moment.
+        is_checked = spec.config is None
+        catalog = Catalog(settings.database or Path(spec.home) / "catalog.sqlite3", is_checked=is_checked)
         self._closing.callback(catalog.close)
-        stores = open_stores(settings, catalog)
+        stores = open_stores(settings, catalog, is_checked=is_checked)
         self._catalog = catalog
         self._runner = PlanRunner(lambda: self._served)
         self._closing.callback(self._runner.close)
         self._runs = Runs(catalog, stores, settings, self._runner, lambda: self._served, self._check)
-        self._settling = Settling(catalog, stores, spec.name)
         self._heartbeat = Heartbeat(catalog, spec.name)
         self._closing.callback(self._heartbeat.close)
+        self._settling = Settling(catalog, stores, spec.name, self._heartbeat.working)
         self._doors = socket.socket(fileno=spec.listen_fd)
         self._doors.setblocking(False)
         self._wake = socket.socket(fileno=spec.wake_fd)
@@ -155,7 +162,7 @@ class Worker:
         if door is None:
             return False
         try:
-            with self._heartbeat.working():
+            with self._heartbeat.working(door.task_id):
                 self._run_upload(door)
         finally:
             door.close()
@@ -175,11 +182,12 @@ class Worker:
 
     def _take_task(self) -> bool:
         """Run the oldest task that waits; False if none does."""
-        with self._heartbeat.working():
-            task = self._catalog.claim(self._spec.name)
-            if task is not None:
-                self._run(task)
-        return task is not None
+        task = self._catalog.claim(self._spec.name)
+        if task is None:
+            return False
+        with self._heartbeat.working(task.id):
+            self._run(task)
+        return True
 
     def _run(self, task: Task, sent: SentUpload | None = None) -> Done:
         with tracing.span("run", task.trace) as step:
@@ -198,13 +206,15 @@ class Worker:
         now = time.monotonic()
         if now >= self._settle_at:
             self._settle_at = now + _about(SETTLE_SECONDS)
-            with self._heartbeat.working():
-                if self._settling.settle_dead_tasks():
-                    return
+            if self._settling.settle_dead_tasks():
+                return
         if now >= self._sweep_at:
             self._sweep_at = now + _about(min(SWEEP_SECONDS, self._settings.staged_expiry / 4))
             self._settling.end_expired(self._settings.staged_expiry)
             self._settling.delete_remnants()
+        if now >= self._copies_at:
+            self._copies_at = now + _about(COPIES_SECONDS)
+            self._settling.delete_copies_of_deleted()
         self._runner.prepare()
         self._wait(_about(KEPT_SECONDS if self._runner.keeps_processes else POLL_SECONDS))
 

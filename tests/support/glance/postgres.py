@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -10,7 +11,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from .processes import ServerProcess, run
+from .processes import DidNotStart, ServerProcess, run
+
+RESTARTS = 100
+"""A server that is killed leaves its memory to processes that have not noticed yet; a new one refuses to start."""
 
 
 class Postgres:
@@ -54,6 +58,17 @@ class Postgres:
         self._server.stop(signal.SIGINT)
         shutil.rmtree(self._folder, ignore_errors=True)
         self._server.log.unlink(missing_ok=True)
+
+    def crash(self, signal_number: signal.Signals = signal.SIGKILL) -> None:
+        """End the server's first process without a checkpoint; SIGQUIT is what `pg_ctl stop -m immediate` sends."""
+        self._server.kill_leader(signal_number)
+
+    def start_again(self) -> None:
+        """Start it on its data after a crash. Raises DidNotStart."""
+        for _ in range(RESTARTS):
+            with contextlib.suppress(DidNotStart):
+                return self._server.start(self._is_ready)
+        raise DidNotStart(self._server.tail())
 
     def create(self, name: str, template: str = "template1") -> str:
         """Create a database, a copy of `template`; return its URL for SQLAlchemy."""

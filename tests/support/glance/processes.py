@@ -115,6 +115,12 @@ class ServerProcess:
             while _alive_in_group(self._process.pid):
                 time.sleep(0.01)
 
+    def kill_leader(self, signal_number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to the process that was started, which ends it, and wait; the rest of the group learns it."""
+        assert self._process is not None
+        self._process.send_signal(signal_number)
+        self._process.wait(60)
+
     def _kill_group(self) -> None:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):

@@ -97,3 +97,16 @@ def test_an_image_without_bytes_has_no_copies(catalog: Catalog) -> None:
     image = catalog.create_image(name="x")
     with pytest.raises(Conflict, match="it is queued, and must be active or deactivated"):
         catalog.add_store(image.id, "file")
+
+
+def test_copies_of_deleted_images_are_listed_until_they_are_gone(catalog: Catalog) -> None:
+    image_id, kept = active(catalog), active(catalog)
+    catalog.add_store(image_id, "slow")
+    assert catalog.copies_of_deleted() == []
+    catalog.delete(image_id)
+    assert sorted(catalog.copies_of_deleted()) == [(image_id, "file"), (image_id, "slow")]
+    catalog.remove_store(image_id, "file")
+    assert catalog.copies_of_deleted() == [(image_id, "slow")]
+    catalog.remove_store(image_id, "slow")
+    assert catalog.copies_of_deleted() == []
+    assert catalog.image(kept).stores == ["file"]

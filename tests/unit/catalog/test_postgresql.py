@@ -46,7 +46,7 @@ def test_a_deadlock_is_resolved_by_another_attempt(url: str) -> None:
             ids.append(catalog.begin_upload(image.id, **upload).id)
         engine = create_engine(url.replace("psycopg2", "psycopg"))
         held: list[int] = []
-        heartbeat = threading.Thread(target=lambda: held.append(catalog.hold("w")))
+        heartbeat = threading.Thread(target=lambda: held.append(catalog.hold("w", ids)))
         lock = text("SELECT id FROM tasks WHERE id = :id FOR UPDATE")
         # This transaction is never the victim: it checks for a deadlock later than the other.
         with engine.begin() as other:

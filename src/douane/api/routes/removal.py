@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from douane.api.service import Service
 from douane.catalog import Image
 from douane.errors import DouaneError
+from douane.imports.service_stores import delete_copy
 
 log = logging.getLogger("douane.api")
 
@@ -25,14 +26,13 @@ def staged_keys(service: Service, image: Image) -> list[str]:
 def delete_bytes(service: Service, image: Image, keys: Iterable[str]) -> None:
     """Delete the bytes of a deleted image in all its stores, and those staged under `keys`.
 
-    What fails is logged; the clean-up of the workers tries again. Bytes that a worker writes just now are its own: it
-    discards them when it notices.
+    What fails is logged, and a worker tries again (`Settling.delete_copies_of_deleted`). Bytes that a worker writes
+    just now are its own: it discards them when it notices.
     """
     for store_id in image.stores:
         if store_id in service.stores:
             with _logged(image, store_id):
-                service.stores.by_id(store_id).store.delete(image.id)
-                service.catalog.remove_store(image.id, store_id)
+                delete_copy(service.catalog, service.stores, image.id, store_id)
     for key in keys:
         with _logged(image, service.stores.default.id):
             service.stores.default.store.discard(key)
