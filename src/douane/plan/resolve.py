@@ -54,13 +54,13 @@ def resolve_plan(plan: Plan, kinds: Mapping[str, Kind] | None = None, *, complet
     that follow transforms.
     """
     plugins: list[ResolvedPlugin] = []
-    unexamined: str | None = None  # the transform whose output no format inspector has seen yet
+    unexamined: PluginSpec | None = None  # the transform whose output no format inspector has seen yet
     for spec in plan.plugins:
         plugin = resolve_plugin(spec, (kinds or {}).get(spec.name))
         if complete and unexamined is not None and plugin.kind.is_transform:
             plugins.append(_format_after(unexamined, plan, plugins))
         if plugin.kind.is_transform:
-            unexamined = spec.name
+            unexamined = spec
         elif plugin.code.is_format:
             unexamined = None
         plugins.append(plugin)
@@ -78,11 +78,12 @@ def _in_stages(plugins: list[ResolvedPlugin]) -> tuple[ResolvedPlugin, ...]:
     return tuple(placed)
 
 
-def _format_after(transform: str, plan: Plan, plugins: list[ResolvedPlugin]) -> ResolvedPlugin:
+def _format_after(transform: PluginSpec, plan: Plan, plugins: list[ResolvedPlugin]) -> ResolvedPlugin:
     # What a transform says of its own output is a claim: the format is determined again, from the bytes.
     used = {spec.name for spec in plan.plugins} | {plugin.spec.name for plugin in plugins}
-    names = (f"format-after-{transform}"[:48], *(f"format-again-{number}" for number in range(len(used) + 1)))
-    return resolve_plugin(PluginSpec(name=next(name for name in names if name not in used), use="format"))
+    names = (f"format-after-{transform.name}"[:48], *(f"format-again-{number}" for number in range(len(used) + 1)))
+    name = next(name for name in names if name not in used)
+    return resolve_plugin(PluginSpec(name=name, use="format", stores=transform.stores))
 
 
 def resolve_plugin(spec: PluginSpec, kind: Kind | None = None) -> ResolvedPlugin:
