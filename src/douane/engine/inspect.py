@@ -17,6 +17,7 @@ from douane.host.launch import launch
 from douane.host.log import INFO, LogLine
 from douane.host.options import RunOptions, ignore_log
 from douane.interrupts import INTERRUPTS
+from douane.plan.bound_plugins import check_order
 from douane.plan.model import Plan
 from douane.plan.resolve import resolve_plan
 from douane.report import Report
@@ -108,6 +109,7 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = ignore_log, log_lev
             # Its constructor died, a service that it needs is down, or it was too slow.
             if verdict is not None and verdict.outcome in ("failed", "timeout"):
                 raise DouaneError(f"{verdict.message}: {(verdict.detail or '').rstrip()}")
+        check_order([(process.spec, process.is_transform) for process in launched.plugins])
         return launched.plugins
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from douane.catalog import Catalog, Task
-from douane.declared import DeclaredImage
 from douane.engine import FileSource, Report
 from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
@@ -30,7 +29,7 @@ from .service_stores import Stores
 from .settings import ServeSettings
 from .staged_copies import StagedCopies
 from .task_progress import TaskProgress
-from .task_sources import NAME, discard_attempt, discard_task_source, open_task_source, staged_source
+from .task_sources import NAME, declared_of, discard_attempt, discard_task_source, open_task_source, staged_source
 from .variants import Group, Rejected, VariantRuns, facts_of, group_stores
 from .worker_side import SentUpload
 
@@ -126,7 +125,7 @@ class Runs:
             report = self._runner.inspect(
                 served,
                 source,
-                task.declared or DeclaredImage(),
+                declared_of(task),
                 sender=sender,
                 progress=progress,
                 watch=progress.watch,
@@ -173,7 +172,7 @@ class Runs:
     ) -> Done:
         if task.requested:
             holding = next(store_id for store_id in copies.store_ids if store_id not in copies.failed)
-            facts = facts_of(report, task.declared or DeclaredImage())
+            facts = facts_of(report, declared_of(task))
             made = self._variants(task, served)(others, facts, self._opener(holding, key_of(task)))
             ready = self._catalog.ready_to_publish(task, **results_of(report, self._runner.log_lines, made))
             image = finish_import(self._catalog, self.store_of, ready, failed={**copies.failed, **made.failed})

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from douane.catalog import Task
+from douane.declared import DeclaredImage
 from douane.engine import FileSource
 from douane.errors import DouaneError, StoreError
 from douane.stores import Store
@@ -31,6 +32,17 @@ def staged_source(task: Task) -> tuple[str, str | None] | None:
     source = task.source if isinstance(task.source, dict) else {}
     key = source.get("staged") or source.get("spool")
     return (key, source.get("store")) if isinstance(key, str) else None
+
+
+def declared_of(task: Task) -> DeclaredImage:
+    """What the image is said to be. Transforms may have made staged bytes something else: that is what they are."""
+    declared = task.declared or DeclaredImage()
+    if task.size is None or staged_source(task) is None:
+        return declared
+    disk_format, container_format = task.disk_format, task.container_format
+    return declared.replace(
+        disk_format=disk_format or declared.disk_format, container_format=container_format or declared.container_format
+    )
 
 
 def open_task_source(

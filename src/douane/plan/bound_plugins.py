@@ -11,9 +11,23 @@ from .model import Plan, PluginSpec
 
 
 def check_bindings(plugins: Iterable[tuple[PluginSpec, bool]]) -> None:
-    """Raise PlanError for a binding that would let images pass unseen, or that has no clear meaning.
+    """Raise PlanError for a binding by which images of some senders would pass unseen.
 
-    `plugins`: those of a plan, in order, each with True for a transform.
+    `plugins`: those of a run, each with True for a transform.
+    """
+    for spec, is_transform in plugins:
+        if not is_transform and (spec.only != DOORS or spec.exempt_roles):
+            raise PlanError(
+                f"plugin {spec.name!r} is an inspector, which sees every image: remove 'only' and 'exempt_roles', "
+                "which are for transforms"
+            )
+
+
+def check_order(plugins: Iterable[tuple[PluginSpec, bool]]) -> None:
+    """Raise PlanError for plugins that are bound to stores where that lets images pass unseen, or has no clear meaning.
+
+    `plugins`: those of a whole plan, in order, each with True for a transform. A run may lack the transform that an
+    inspector follows, since it is not for this sender.
     """
     earlier: list[PluginSpec] = []
     for spec, is_transform in plugins:
@@ -45,11 +59,6 @@ def _check_transform(spec: PluginSpec, earlier: Collection[PluginSpec]) -> None:
 
 
 def _check_inspector(spec: PluginSpec, earlier: Collection[PluginSpec]) -> None:
-    if spec.only != DOORS or spec.exempt_roles:
-        raise PlanError(
-            f"plugin {spec.name!r} is an inspector, which sees every image: remove 'only' and 'exempt_roles', which "
-            "are for transforms"
-        )
     if any(not any(store in transform.stores for transform in earlier) for store in spec.stores):
         raise PlanError(
             f"plugin {spec.name!r} is an inspector, which sees every image, unless it inspects what a transform makes "

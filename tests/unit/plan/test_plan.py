@@ -7,7 +7,7 @@ import pytest
 
 from douane.engine import PlanError
 from douane.plan.binding import Sender
-from douane.plan.bound_plugins import check_bindings, check_stores
+from douane.plan.bound_plugins import check_order, check_stores
 from douane.plan.parse import load_plan
 from douane.plan.resolve import resolve_plan
 
@@ -242,10 +242,10 @@ def test_a_store_gets_what_the_plugins_that_are_bound_to_it_make(write, store, n
 def test_inspectors_are_bound_only_after_a_transform_for_the_same_stores(write, transforms, sentence):
     plugins = [(plugin, plugin.name in transforms) for plugin in load_plan(write(VARIANTS)).plugins]
     if sentence is None:
-        check_bindings(plugins)
+        check_order(plugins)
         return
     with pytest.raises(PlanError, match=sentence):
-        check_bindings(plugins)
+        check_order(plugins)
 
 
 def test_a_store_that_is_not_configured_is_named(write):
