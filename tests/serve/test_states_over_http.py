@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from support.serve import Serve
+from support.workers import PLUGIN
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -40,9 +41,13 @@ class Service:
         self._config = folder / "douane.toml"
         stores = "".join(
             f'[serve.stores.{name}]\nurl = "file:{folder / name}"\ndefault = {default}\n'
-            for name, default in (("a", "true"), ("b", "false"))
+            for name, default in (("a", "true"), ("b", "false"), ("c", "false"))
         )
-        self._config.write_text(f'[[plugin]]\nname = "format"\nuse = "format"\n{stores}\n')
+        (folder / "judge.py").write_text(PLUGIN)
+        plugins = '[[plugin]]\nname = "format"\nuse = "format"\n'
+        twice = f'[[plugin]]\nname = "twice"\nuse = "{folder}/judge.py:Twice"\nstores = ["c"]\n'
+        self._config.write_text(f"{plugins}{twice}{stores}\n")
+        self._folder = folder
         self.serve = Serve(self._home, self._config)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response | None:
@@ -51,6 +56,10 @@ class Service:
             return httpx.request(method, self.serve.url + path, timeout=120, **options)
         except httpx.TransportError:
             return None
+
+    def stored(self, store: str, image: str) -> bytes:
+        """What a store has of an image."""
+        return (self._folder / store / "images" / image).read_bytes()
 
     def kill_all(self) -> None:
         """kill -9 of every process; then start it again."""
@@ -110,7 +119,7 @@ class Calls(RuleBasedStateMachine):
         request = {"method": {"name": "glance-direct"}, **({"all_stores": True} if everywhere else {})}
         self._call("POST", f"/v2/images/{image}/import", json=request)
 
-    @rule(image=images, store=st.sampled_from(("a", "b")))
+    @rule(image=images, store=st.sampled_from(("a", "b", "c")))
     def copy(self, image: str, store: str) -> None:
         self._call("POST", f"/v2/images/{image}/import", json={"method": {"name": "copy-image"}, "stores": [store]})
 
@@ -162,6 +171,7 @@ class Calls(RuleBasedStateMachine):
                 response = self._must("PUT", f"/v2/images/{image}/file", content=DATA, headers=OCTETS)
                 assert response.status_code == 204, response.text
             self._check_bytes(image)
+            self._check_copies(image)
             assert self._must("DELETE", f"/v2/images/{image}").status_code == 204
 
     def _settled(self, image: str) -> str:
@@ -181,6 +191,14 @@ class Calls(RuleBasedStateMachine):
         response = self._call("GET", f"/v2/images/{image}/file")
         if status == "active" and response is not None and response.status_code == 200:
             assert response.content == DATA
+
+    def _check_copies(self, image: str) -> None:
+        """Each store has the bytes that the catalog says; that of the transform has the image twice."""
+        document = self._must("GET", f"/v2/images/{image}").json()
+        variants = json.loads(document.get("douane_variants", "{}"))
+        for store in document["stores"].split(","):
+            assert self.service.stored(store, image) == DATA * (2 if store == "c" else 1)
+            assert (store in variants) == (store == "c")
 
     def _status(self, image: str) -> str:
         response = self._call("GET", f"/v2/images/{image}")
