@@ -1,7 +1,8 @@
 """Stage and import of one image, against `tee` into a file and the same sums at once; three stores against one.
 
-An import of a URL knows its stores when the bytes come, and writes them all from one read. Staged bytes are in the
-default store when the stores are named, so an import into others reads them again: a row for information.
+An import of a URL knows its stores when the bytes come, and writes them all from one read. So do staged bytes if the
+operator has named the stores (``stage_stores``). Otherwise they are in the default store when the stores are named, and
+an import into others reads them again: a row for information.
 """
 
 from __future__ import annotations
@@ -39,15 +40,18 @@ def measure(settings: Settings) -> list[Row]:
     image = random_image(settings.directory / "upload", settings.size(1 * GiB, 64 * MiB))
     size = image.stat().st_size
     names = ("a", "b", "c")
-    config = folder / "douane.toml"
-    config.write_text(PLAN)
-    stores_config(config, folder, names)
+    config = _config(folder, names)
+    staging_config = _config(folder / "staging", names, '[serve]\nstage_stores = "all"\n')
     written: list[float] = []
     with image.open("rb") as file:
         sha512 = hashlib.file_digest(file, "sha512").hexdigest()
-    with FileServer(image) as web, Server(folder / "home", _with_download(config, web.port)) as server:
+    with (
+        FileServer(image) as web,
+        Server(folder / "home", _with_download(config, web.port)) as server,
+        Server(folder / "staging-home", staging_config) as staging,
+    ):
 
-        def serve(stores: tuple[str, ...]) -> Callable[[], float]:
+        def serve(server: Server, stores: tuple[str, ...]) -> Callable[[], float]:
             def run() -> float:
                 before = server.usage()
                 seconds = timed(lambda: _upload(server, image, stores, sha512))
@@ -60,10 +64,11 @@ def measure(settings: Settings) -> list[Row]:
         samples = in_turn(
             settings.times(5),
             {
-                "serve": serve(names[:1]),
+                "serve": serve(server, names[:1]),
                 "tee": lambda: _tee(image, folder / "copy"),
                 "URL, one store": lambda: _download(server, web, names[:1], sha512),
                 "URL, three stores": lambda: _download(server, web, names, sha512),
+                "staged in three stores": serve(staging, names),
                 "staged, three stores": lambda: _settled(lambda: _upload(server, image, names, sha512)),
             },
         )
@@ -77,9 +82,19 @@ def measure(settings: Settings) -> list[Row]:
     return [
         row(what, "serve", "tee", "tee into a file and the sums at once", 0.9),
         row("web-download to three stores", "URL, three stores", "URL, one store", "to one store", 1.15),
+        row(
+            "stage and import to three stores, `stage_stores`", "staged in three stores", "serve", "to one store", 1.15
+        ),
         row("stage, then import to three stores", "staged, three stores", "serve", "to the default store", None),
         Row("bytes written for each byte stored", max(written), 1.0, "1", "", 1.02, timed=False),
     ]
+
+
+def _config(folder: Path, names: tuple[str, ...], settings: str = "") -> Path:
+    folder.mkdir(exist_ok=True)
+    config = folder / "douane.toml"
+    config.write_text(PLAN + settings)
+    return stores_config(config, folder, names)
 
 
 def _upload(server: Server, image: Path, stores: tuple[str, ...], sha512: str) -> None:

@@ -7,6 +7,7 @@ BOUNDARY is ``before:NAME`` or ``after:NAME`` of :data:`BOUNDARIES`, followed by
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ BOUNDARIES: dict[str, tuple[Any, str]] = {
     "inspect": (image_import, "inspect_image"),
     "finish": (StagingFile, "finish"),
     "ready": (Catalog, "ready_to_publish"),
+    "record": (Catalog, "record_staged"),
     "publish": (FileStore, "publish"),
     "link": (os, "link"),
     "sync": (store_file, "sync_directory"),
@@ -44,17 +46,17 @@ def die_at(boundary: str, number: signal.Signals = signal.SIGKILL) -> None:
     """Patch the function that `boundary` names, so that this process gets a signal there: it is killed, or paused."""
     when, _, rest = boundary.partition(":")
     name, _, call = rest.partition("#")
-    remaining = int(call or 1)
+    calls = itertools.count(1)  # of any thread: each store has its own
+    wanted = int(call or 1)
     owner, attribute = BOUNDARIES[name]
     real: Callable[..., Any] = getattr(owner, attribute)
 
     def patched(*args: Any, **keywords: Any) -> Any:
-        nonlocal remaining
-        remaining -= 1
-        if remaining == 0 and when == "before":
+        is_wanted = next(calls) == wanted
+        if is_wanted and when == "before":
             os.kill(os.getpid(), number)
         result = real(*args, **keywords)
-        if remaining == 0 and when == "after":
+        if is_wanted and when == "after":
             os.kill(os.getpid(), number)
         return result
 

@@ -47,6 +47,7 @@ def make_service(
                 size_total=quota.image_size_total,
                 staged_total=quota.image_stage_total,
             ),
+            staging_stores=settings.staging_stores,
             max_image_size=settings.max_image_size,
             task_expiry=settings.task_expiry,
         ),

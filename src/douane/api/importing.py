@@ -12,13 +12,12 @@ from douane.catalog import Image, Task
 from douane.errors import Conflict, DouaneError
 from douane.imports.publishing import finish_import
 from douane.imports.task_sources import discard_task_source
-from douane.imports.variants import group_stores
-from douane.plan import binding
+from douane.imports.variants import bound_stores
 from douane.stores import Store
 
 from .errors import conflict
 from .import_request import ImportOrder, choose_stores, require_import_status
-from .receiving import Sender, request_of
+from .receiving import Sender, import_door, request_of
 from .rights import Identity, require_admin, require_change
 from .service import Service
 
@@ -58,9 +57,7 @@ def begin_import(
     if order.method != "glance-direct":
         source = {"url": order.uri} if order.uri is not None else None
         return service.catalog.begin_queued(image.id, method=order.method, source=source, total=size, **common)
-    door = binding.Sender("import", tuple(sender.identity.roles))
-    bound = [group for group in group_stores(served.plan, door, stores) if group.is_bound]
-    transformed = [store for group in bound for store in group.stores]
+    transformed = bound_stores(served.plan, import_door(sender), stores)
     task = service.catalog.request_import(image.id, worker=uploads.name, transformed=transformed, **common)
     store_of = _store_of(service)
     if task.step == "publishing":
@@ -92,6 +89,18 @@ def _finish(service: Service, task: Task, store_of: Callable[[str], Store]) -> N
         finish_import(service.catalog, store_of, task)
     except (DouaneError, Conflict) as error:
         log.error("import task %s: %s", task.id, error)
+        if not _has_ended(service, task):
+            return
+    # In stores that the request does not name, or that failed, the staged bytes are still there.
+    discard_task_source(task, service.stores)
+
+
+def _has_ended(service: Service, task: Task) -> bool:
+    """False also if that cannot be known: then the sweeps of the workers delete what nobody needs."""
+    try:
+        return service.catalog.task(task.id).outcome is not None
+    except DouaneError:
+        return False
 
 
 def _store_of(service: Service) -> Callable[[str], Store]:

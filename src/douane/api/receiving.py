@@ -12,6 +12,8 @@ from douane.catalog.records import time_text
 from douane.errors import DouaneError
 from douane.imports import tracing
 from douane.imports.inline import Done
+from douane.imports.variants import bound_stores
+from douane.plan import binding
 
 from .empty_image import make_empty_image
 from .errors import HttpError, bad_request, quoted
@@ -112,12 +114,29 @@ def _require_right(service: Service, identity: Identity, image_id: str, upload: 
     return image
 
 
+def import_door(sender: Sender) -> binding.Sender:
+    """The sender of a staged image, as plugins are bound to senders."""
+    return binding.Sender("import", tuple(sender.identity.roles))
+
+
+def _stores(service: Service, sender: Sender, method: UploadMethod, upload: Upload) -> tuple[str, ...]:
+    """The stores that the bytes are written into as they come: the one that the client names, and when they are staged,
+    those that the operator chose, except stores that will get what a transform makes of the image."""
+    chosen: list[str] = []
+    if method == "glance-direct" and service.served is not None:
+        chosen = list(service.options.staging_stores)
+        bound = bound_stores(service.served.plan, import_door(sender), chosen)
+        chosen = [store for store in chosen if store not in bound]
+    named = [] if upload.store is None else [upload.store]
+    return tuple(named + chosen) or (service.stores.default.id,)
+
+
 def _begin(
     service: Service, sender: Sender, image: Image, method: UploadMethod, upload: Upload
 ) -> Callable[[str, int | None], Task]:
     served = service.served
     assert served is not None, "without a plan nothing is received"
-    stores = (upload.store or service.stores.default.id,)
+    stores = _stores(service, sender, method, upload)
 
     def begin(worker: str, size: int | None) -> Task:
         return service.catalog.begin_upload(

@@ -43,6 +43,9 @@ class ApiOptions:
     """Images that a project may have; None: unlimited."""
 
     upload_quotas: UploadQuotas | None = None
+    staging_stores: tuple[str, ...] = ()
+    """The stores that staged bytes are written into as they come; empty: the default store."""
+
     max_image_size: int | None = None
     """Bytes; None: unlimited."""
 

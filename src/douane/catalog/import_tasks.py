@@ -7,7 +7,7 @@ from . import begin, results, rows, states, values
 from .begin import NO_LEASE, NewTask, owner_of
 from .database import Database
 from .images import insert_image
-from .records import COMMAND_LINE, CopyFacts, Image, ImportRequest, Task, Verdict
+from .records import COMMAND_LINE, CopyFacts, Image, ImportRequest, Task
 
 _FAILURES = ("refused", "undecided", "cancelled")
 
@@ -115,15 +115,13 @@ class ImportTasks:
         virtual_size: int | None = None,
         properties: Mapping[str, tuple[str | None, str]] | None = None,
         variants: Mapping[str, CopyFacts] | None = None,
-        verdict: Verdict | None = None,
     ) -> Task:
         """Record all results of the import: from now on, any worker that takes the task over may finish it.
 
         `size` and `virtual_size` are in bytes; a format that is None leaves the declared format; `properties` maps a
         name to (value, plugin), or to (value, "") for a property of the image itself, where None removes it.
-        `variants`, by store, are the copies that differ. `verdict` is that of the staged bytes, if these are the bytes
-        to publish, and not those of another run. Raises Conflict (``lost-task``; ``wrong-state`` if the results are
-        recorded already).
+        `variants`, by store, are the copies that differ. All are staged under the task's `staged_key`. Raises Conflict
+        (``lost-task``; ``wrong-state`` if the results are recorded already).
         """
         row = results.result_columns(
             report=report,
@@ -134,7 +132,7 @@ class ImportTasks:
             virtual_size=virtual_size,
             properties=properties,
         )
-        row |= {"step": "publishing", "verdict": verdict, "variants": values.json("the variants", variants or {})}
+        row |= {"step": "publishing", "verdict": None, "variants": values.json("the variants", variants or {})}
         with self._database.write() as connection:
             states.own_task(connection, owner_of(task), row, doing="make ready to publish", at_step="receiving")
             return rows.task(connection, task.id)

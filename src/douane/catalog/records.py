@@ -177,7 +177,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The request's body as it was sent, or None."""
 
     stores: list[str]
-    """The ids of the stores that the image is imported into."""
+    """The ids of the stores that the image is imported into; until the import is requested, of those that it is staged
+    in."""
 
     expires_at: str | None
     """When the record of an ended task may be removed; None: it stays."""
@@ -197,7 +198,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The key under which this attempt stages its bytes."""
 
     source: Any
-    """What another attempt can begin with: ``{"spool": key}``, ``{"url": …}`` or ``{"staged": key, "store": id}``."""
+    """What another attempt can begin with: ``{"spool": key}``, ``{"url": …}`` or ``{"staged": key, "store": id}``;
+    with "stores", a list of ids, if several have the staged bytes."""
 
     requested: bool
     """False: bytes were staged, and their import has not been requested yet."""

@@ -1,6 +1,6 @@
 """Uploads: bytes that arrive before their import is requested, or with it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from .begin import NO_LEASE, NewTask
 from .database import Database
 from .query import UploadQuotas
 from .records import ImportRequest, Task, to_json
+from .staged_source import staged_source, stores_of
 
 _VERDICTS = ("accepted", "refused", "undecided")
 
@@ -34,7 +35,7 @@ class Uploads:
         plan_digest: str | None = None,
     ) -> Task:
         """Begin to receive the bytes of a queued image, which becomes "uploading" (``glance-direct``: the import is
-        requested later) or "importing" (``upload``).
+        requested later) or "importing" (``upload``). The bytes are staged in the stores of `request`.
 
         `worker` holds the task by a lease, and the bytes are staged under the task's `staged_key`. `plan_digest` is by
         default the digest of `plan`. Raises NotFound, Conflict, BadValue, OverQuota.
@@ -67,6 +68,7 @@ class Uploads:
         size: int | None,
         digests: Mapping[str, str],
         store: str | None = None,
+        further_stores: Sequence[str] = (),
         disk_format: str | None = None,
         container_format: str | None = None,
         virtual_size: int | None = None,
@@ -75,9 +77,9 @@ class Uploads:
     ) -> Task:
         """Record the verdict on staged bytes and all results of the run; the task waits for the request to import.
 
-        Accepted bytes lie in `store` under the task's `staged_key`. `plan_digest` is that of the plan which the run
-        used, by default the recorded one. The other arguments are those of `ready_to_publish`. Raises Conflict
-        (``lost-task``, ``wrong-state``), BadValue.
+        Accepted bytes lie in `store`, and in `further_stores`, under the task's `staged_key`. `plan_digest` is that of
+        the plan which the run used, by default the recorded one. The other arguments are those of `ready_to_publish`.
+        Raises Conflict (``lost-task``, ``wrong-state``), BadValue.
         """
         verdict = values.one_of("the verdict", outcome, _VERDICTS)
         accepted = verdict == "accepted"
@@ -88,7 +90,7 @@ class Uploads:
             "verdict": verdict,
             "code": None if code is None else values.sentence(code, values.NAME_LIMIT),
             "message": None if message is None else values.sentence(message),
-            "source": values.json("the source", {"staged": task.staged_key, "store": store}) if accepted else None,
+            "source": None if store is None or not accepted else _source(task, [store, *further_stores]),
             "plan_digest": task.plan_digest if plan_digest is None else begin.digest_of("", plan_digest),
             **NO_LEASE,
             **results.result_columns(
@@ -121,7 +123,7 @@ class Uploads:
         """Request the import of the staged bytes into the stores of `request`; those of `transformed` get what a
         transform makes of them. The task that is returned says what happens next:
 
-        - "publishing": the verdict holds, and the bytes lie in the only store. `worker` owns the task: it publishes,
+        - "publishing": the verdict holds, and the bytes lie in all these stores. `worker` owns the task: it publishes,
           and calls `activate`.
         - "waiting": for a worker, who runs the staged bytes again (`verdict` is None), or copies them ("accepted").
         - "done": they were refused. The image is "queued" again, and the caller discards the bytes.
@@ -149,13 +151,17 @@ class Uploads:
                 unchanged = staged.plan_digest == digest and facts == to_json(staged.declared)
                 if not unchanged or set(request.stores) <= set(transformed):  # no store takes the bytes as they are
                     row.update(verdict=None, plan=text, plan_digest=digest, declared=facts)
-                ready = unchanged and list(request.stores) == [staged.source["store"]]
+                ready = unchanged and set() < set(request.stores) <= set(stores_of(staged.source))
                 ready = ready and not set(request.stores) & set(transformed)
                 row.update({"step": "publishing", **begin.lease(worker)} if ready else {"step": "waiting"})
                 _import(connection, staged, row)
             task = rows.task(connection, staged.id)
             usage.check(connection, task, quotas)
             return task
+
+
+def _source(task: Task, stores: Sequence[str]) -> str:
+    return values.json("the source", staged_source(task.staged_key, values.words("the id of a store", stores)))
 
 
 def _import(connection: Connection, staged: Task, row: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, or_, select
 
 from douane.errors import OverQuota
 
@@ -12,6 +12,7 @@ from .database import Database
 from .query import UploadQuotas
 from .records import Task
 from .schema import NOT_DELETED, UNFINISHED, images, stores, tasks
+from .staged_source import stores_of
 
 _UNSTAGED = ("upload", "copy-image", "file")
 
@@ -26,7 +27,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes: the sizes of all copies in all stores."""
 
     staged_total: int
-    """Bytes that are staged, or announced, for imports that have not ended."""
+    """Bytes that are staged, or announced, for imports that have not ended: in each store in which they are staged."""
 
     uploading: int
     """Images that bytes are received or copied for, or whose staged bytes are kept."""
@@ -113,8 +114,25 @@ def _unfinished(connection: Connection, owner: str | None) -> tuple[int, int]:
     matching = select(func.coalesce(func.sum(size), 0), func.count()).select_from(
         tasks.join(images, images.c.task_id == tasks.c.id)
     )
-    staged, uploading = connection.execute(matching.where(UNFINISHED, _mine(owner))).one()
-    return int(staged), int(uploading)
+    mine = and_(UNFINISHED, _mine(owner))
+    staged, uploading = connection.execute(matching.where(mine)).one()
+    return int(staged) + _in_further_stores(connection, size, mine), int(uploading)
+
+
+def _in_further_stores(connection: Connection, size: ColumnElement[int], mine: ColumnElement[bool]) -> int:
+    """Bytes of copies that are staged, or announced, beside the first."""
+    # The lists are JSON text, which the databases read in different ways: they are counted here, where there are any.
+    has_several = or_(tasks.c.stores.contains(","), tasks.c.source.contains('"stores":'))
+    rows = select(size.label("size"), tasks.c.step, tasks.c.requested, tasks.c.stores, tasks.c.source).select_from(
+        tasks.join(images, images.c.task_id == tasks.c.id)
+    )
+    return sum(row.size * (_copies(row) - 1) for row in connection.execute(rows.where(mine, has_several)))
+
+
+def _copies(row: Row[Any]) -> int:
+    holding = [] if row.source is None else stores_of(values.from_json(row.source))
+    receives = not row.requested and row.step != "staged"
+    return len(holding) or (len(values.from_json(row.stores)) if receives else 1)
 
 
 def _number(connection: Connection, query: Select[Any]) -> int:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from douane.catalog import Catalog, Image, Task
+from douane.catalog.staged_source import stores_of
 from douane.errors import BadValue, Conflict, DouaneError, StoreError
 from douane.stores import Staged, Store
 
@@ -101,6 +102,11 @@ def needs_all_stores(task: Task) -> bool:
     return not isinstance(request, dict) or request.get("all_stores_must_succeed") is not False
 
 
+def needs_all_of(task: Task, store_ids: Sequence[str]) -> bool:
+    """Until the import is requested, a store that fails may never be asked for: the others keep the bytes."""
+    return needs_all_stores(task) if task.requested else len(store_ids) == 1
+
+
 def size_in(task: Task, store_id: str) -> int:
     """The bytes that `task` publishes in a store."""
     return task.variants[store_id].size if store_id in task.variants else task.size or 0
@@ -114,7 +120,7 @@ def keys_in(task: Task, store_id: str) -> list[str]:
     keys = [task.staged_key or task.id]
     if store_id in task.variants:
         return keys
-    if task.verdict == "accepted" and isinstance(task.source, dict) and task.source.get("store") == store_id:
+    if task.verdict == "accepted" and store_id in stores_of(task.source):
         keys.append(task.source["staged"])
     return list(dict.fromkeys(keys))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from douane.catalog import Catalog, Task
-from douane.engine import FileSource, Report
+from douane.engine import Report
 from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
 from douane.errors import BadValue, CatalogError, Conflict, DouaneError, NotFound
@@ -23,13 +23,22 @@ from .copies import copy_bytes, copy_image
 from .failures import Failure, failure_in, failure_of
 from .inline_messages import Done
 from .locations import location_of, with_digest, wrong_digest
-from .publishing import CLAIMED, finish_import, needs_all_stores
+from .publishing import CLAIMED, finish_import, needs_all_of, needs_all_stores
 from .results import recorded_facts, recorded_results, report_document, results_of, staged_results
 from .service_stores import Stores
 from .settings import ServeSettings
 from .staged_copies import StagedCopies
 from .task_progress import TaskProgress
-from .task_sources import NAME, declared_of, discard_attempt, discard_task_source, open_task_source, staged_source
+from .task_sources import (
+    NAME,
+    declared_of,
+    discard_attempt,
+    discard_task_source,
+    open_staged,
+    open_task_source,
+    staged_copies_of,
+    staged_source,
+)
 from .variants import Group, Rejected, VariantRuns, facts_of, group_stores
 from .worker_side import SentUpload
 
@@ -117,8 +126,8 @@ class Runs:
             self.store_of,
             own.stores,
             key_of(task),
-            required=needs_all_stores(task),
-            present=None if served.facts.transforms or own.is_bound else self._staged_source(task),
+            required=needs_all_of(task, own.stores),
+            present=None if served.facts.transforms or own.is_bound else staged_copies_of(task, self._default_store),
         ) as copies:
             source = sent.source() if sent is not None else self._open_source(task, progress)
             began_ns = tracing.now_ns()
@@ -144,14 +153,10 @@ class Runs:
         return done
 
     def _store_ids(self, task: Task) -> list[str]:
-        """Until the import is requested, the bytes lie in one store."""
+        """Until the import is requested, the stores in which the bytes are staged: those that exist, or the default."""
         if task.requested:
             return list(task.stores)
-        return [next((store_id for store_id in task.stores if store_id in self._stores), self._default_store)]
-
-    def _staged_source(self, task: Task) -> tuple[str, str] | None:
-        staged = staged_source(task)
-        return None if staged is None else (staged[1] or self._default_store, staged[0])
+        return [store_id for store_id in task.stores if store_id in self._stores] or [self._default_store]
 
     def _open_source(self, task: Task, progress: TaskProgress) -> Source:
         return open_task_source(task, self.store_of, self._default_store, self._settings, progress.check)
@@ -171,24 +176,25 @@ class Runs:
         self, task: Task, report: Report, served: ServedPlan, copies: StagedCopies, others: Sequence[Group]
     ) -> Done:
         if task.requested:
-            holding = next(store_id for store_id in copies.store_ids if store_id not in copies.failed)
+            holding = copies.store_ids[0]
             facts = facts_of(report, declared_of(task))
-            made = self._variants(task, served)(others, facts, self._opener(holding, key_of(task)))
+            open_kept = functools.partial(open_staged, self.store_of, key_of(task), [holding])
+            made = self._variants(task, served)(others, facts, open_kept)
             ready = self._catalog.ready_to_publish(task, **results_of(report, self._runner.log_lines, made))
             image = finish_import(self._catalog, self.store_of, ready, failed={**copies.failed, **made.failed})
             return Done("accepted", image_status=image.status)
-        [store_id] = copies.store_ids
+        for failed, error in copies.failed.items():
+            log.error("import task %s: its bytes are not staged in the store %s: %s", task.id, failed, error)
+        store_id, *further = copies.store_ids
         self._catalog.record_staged(
             task,
             outcome="accepted",
             store=store_id,
+            further_stores=further,
             plan_digest=served.facts.digest,
             **staged_results(report, self._runner.log_lines),
         )
         return Done("accepted", image_status="uploading")
-
-    def _opener(self, store_id: str, key: str) -> Callable[[], Source]:
-        return lambda: FileSource(self.store_of(store_id).open_staged(key), NAME)
 
     def _refuse(self, task: Task, report: Report, served: ServedPlan) -> Done:
         why = failure_in(report)
@@ -205,22 +211,25 @@ class Runs:
 
     def _store_again(self, task: Task, served: ServedPlan, progress: TaskProgress) -> Done:
         """Staged bytes into the stores in which they do not lie yet."""
-        staged = staged_source(task)
+        staged = staged_source(task, self._default_store)
         assert staged is not None, "bytes with a verdict are staged"
-        key, store_id = staged
+        key, holding = staged
         self._runner.new_log()
         own, *others = self._groups(task, served)
-        further = [wanted for wanted in own.stores if wanted != store_id]
-        required, has_spare = needs_all_stores(task), len(further) < len(own.stores)
-        open_staged = self._opener(store_id or self._default_store, key)
-        with StagedCopies(self.store_of, further, key_of(task), required=required, spare=has_spare) as copies:
+        open_source = functools.partial(open_staged, self.store_of, key, holding)
+        with StagedCopies(
+            self.store_of,
+            own.stores,
+            key_of(task),
+            required=needs_all_stores(task),
+            present=staged_copies_of(task, self._default_store),
+        ) as copies:
             if copies.targets:
-                copy_bytes(open_staged(), list(copies.targets.values()), task.size or 0, task.digests, progress)
+                copy_bytes(open_source(), list(copies.targets.values()), task.size or 0, task.digests, progress)
             copies.keep()
-            made = self._variants(task, served)(others, recorded_facts(task), open_staged)
-            # Of no use for a store that gets a variant: without one, it must not get the staged bytes instead.
-            verdict = task.verdict if has_spare else None
-            ready = self._catalog.ready_to_publish(task, verdict=verdict, **recorded_results(task, made))
+            made = self._variants(task, served)(others, recorded_facts(task), open_source)
+            # Under this attempt's key only: a store without its variant must not get the staged bytes instead.
+            ready = self._catalog.ready_to_publish(task, **recorded_results(task, made))
             image = finish_import(self._catalog, self.store_of, ready, failed={**copies.failed, **made.failed})
         discard_task_source(task, self._stores)
         return Done("accepted", image_status=image.status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from douane.engine import Target
 from douane.errors import BadValue, DouaneError, StoreError
@@ -26,13 +26,13 @@ class StagedCopies:
         key: str,
         *,
         required: bool,
-        present: tuple[str, str] | None = None,
+        present: Mapping[str, str] | None = None,
         spare: bool = False,
     ) -> None:
-        """`present`: the id of a store, and the key under which it has the very bytes already, which it need not write
+        """`present`: by the id of a store, the key under which it has the very bytes already, which it need not write
         again. `spare`: a store that is not among these has them, too. Raises StoreError or BadValue if a store that is
         required fails, or if all do and no other has them."""
-        self._present = present
+        self._present = present or {}
         self.targets: dict[str, Target] = {}
         """By the id of the store."""
         self._staged: dict[str, Staged] = {}
@@ -66,10 +66,10 @@ class StagedCopies:
 
     def _link(self, store_of: StoreOf, store_id: str, key: str) -> bool:
         """True if the store has the bytes under `key`, too, from now on. Where that fails, they are written."""
-        if self._present is None or self._present[0] != store_id:
+        if store_id not in self._present:
             return False
         try:
-            self._staged[store_id] = store_of(store_id).link_staged(self._present[1], key)
+            self._staged[store_id] = store_of(store_id).link_staged(self._present[store_id], key)
         except StoreError as error:
             log.info("the store %s writes bytes again that it has: %s", store_id, error)
             return False
@@ -77,8 +77,8 @@ class StagedCopies:
 
     @property
     def store_ids(self) -> list[str]:
-        """The stores that have the bytes, or receive them."""
-        return list(self._staged)
+        """The stores that have the bytes, or receive them, and have not failed."""
+        return [store_id for store_id in self._staged if store_id not in self.failed]
 
     @property
     def failed(self) -> dict[str, DouaneError]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from douane.catalog import Task
+from douane.catalog.staged_source import stores_of
 from douane.declared import DeclaredImage
 from douane.engine import FileSource
 from douane.errors import DouaneError, StoreError
@@ -27,17 +28,38 @@ NAME = "the image"
 CHECK_SECONDS = 0.5
 
 
-def staged_source(task: Task) -> tuple[str, str | None] | None:
-    """The key of the staged bytes that `task` begins with, and the id of their store (None: the default store)."""
+def staged_source(task: Task, default_store: str) -> tuple[str, list[str]] | None:
+    """The key of the staged bytes that `task` begins with, and the ids of the stores that have them."""
+    key = _source_key(task)
+    return None if key is None else (key, stores_of(task.source) or [default_store])
+
+
+def staged_copies_of(task: Task, default_store: str) -> dict[str, str]:
+    """The same by store: its key for the bytes."""
+    key, store_ids = staged_source(task, default_store) or ("", [])
+    return dict.fromkeys(store_ids, key)
+
+
+def _source_key(task: Task) -> str | None:
     source = task.source if isinstance(task.source, dict) else {}
     key = source.get("staged") or source.get("spool")
-    return (key, source.get("store")) if isinstance(key, str) else None
+    return key if isinstance(key, str) else None
+
+
+def open_staged(store_of: StoreOf, key: str, store_ids: Sequence[str]) -> Source:
+    """The bytes under `key` in the first of the stores that can be read. Raises the error of the last."""
+    for store_id in store_ids[:-1]:
+        try:
+            return FileSource(store_of(store_id).open_staged(key), NAME)
+        except DouaneError as error:
+            log.error("the staged bytes %s are read from another store than %s: %s", key, store_id, error)
+    return FileSource(store_of(store_ids[-1]).open_staged(key), NAME)
 
 
 def declared_of(task: Task) -> DeclaredImage:
     """What the image is said to be. Transforms may have made staged bytes something else: that is what they are."""
     declared = task.declared or DeclaredImage()
-    if task.size is None or staged_source(task) is None:
+    if task.size is None or _source_key(task) is None:
         return declared
     disk_format, container_format = task.disk_format, task.container_format
     return declared.replace(
@@ -52,10 +74,9 @@ def open_task_source(
 
     Raises what `check` raises, and DouaneError if there are no bytes.
     """
-    staged = staged_source(task)
+    staged = staged_source(task, default_store)
     if staged is not None:
-        key, store_id = staged
-        return FileSource(store_of(store_id or default_store).open_staged(key), NAME)
+        return open_staged(store_of, *staged)
     location = location_of(task)
     if location is not None:
         return open_location(task, location, store_of, NAME)
@@ -74,13 +95,14 @@ def discard_attempt(task: Task, stores: Stores) -> None:
 
 
 def discard_task_source(task: Task, stores: Stores) -> None:
-    """Delete the staged bytes that `task` began with, when it has ended or has them under another key."""
-    staged = staged_source(task)
+    """Delete the staged bytes that `task` began with, when it has ended or has them under another key; also in stores
+    that it was not imported into."""
+    staged = staged_source(task, stores.default.id)
     if staged is not None:
-        key, store_id = staged
-        store_id = store_id or stores.default.id
-        if store_id in stores:
-            _discard(stores.by_id(store_id).store, key)
+        key, store_ids = staged
+        for store_id in store_ids:
+            if store_id in stores:
+                _discard(stores.by_id(store_id).store, key)
 
 
 def _discard(store: Store, key: str) -> None:

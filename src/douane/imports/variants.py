@@ -59,6 +59,11 @@ def group_stores(plan: Plan, sender: Sender, stores: Sequence[str]) -> list[Grou
     return [Group(tuple(groups[bound]), bool(bound)) for bound in ordered]
 
 
+def bound_stores(plan: Plan, sender: Sender, stores: Sequence[str]) -> list[str]:
+    """Those of the stores that get what a transform makes of the image."""
+    return [store for group in group_stores(plan, sender, stores) if group.is_bound for store in group.stores]
+
+
 class VariantRuns:
     """The runs that make the variants of one import."""
 

@@ -106,6 +106,26 @@ def test_further_stores_are_filled_without_another_run(catalog: Catalog) -> None
     assert (waiting.step, waiting.verdict, waiting.size, waiting.stores) == ("waiting", "accepted", 5, ["ceph", "file"])
 
 
+@pytest.mark.parametrize("wanted", [("a",), ("b", "c"), ("a", "b", "c")])
+def test_bytes_that_are_staged_in_all_stores_of_the_request_need_no_worker(
+    catalog: Catalog, wanted: tuple[str, ...]
+) -> None:
+    task = stage(catalog, upload(catalog), store="b", further_stores=["c", "a"])
+    assert task.source == {"staged": task.staged_key, "store": "a", "stores": ["a", "b", "c"]}
+    ready = request(catalog, task, request=ImportRequest(stores=wanted))
+    assert (ready.step, ready.stores, ready.source) == ("publishing", list(wanted), task.source)
+    assert catalog.activate(ready, wanted).stores == list(wanted)
+
+
+@pytest.mark.parametrize("wanted", [("d",), ("a", "d")])
+def test_bytes_that_are_not_staged_in_a_store_of_the_request_wait_for_a_worker(
+    catalog: Catalog, wanted: tuple[str, ...]
+) -> None:
+    task = stage(catalog, upload(catalog), store="a", further_stores=["b"])
+    waiting = request(catalog, task, request=ImportRequest(stores=wanted))
+    assert (waiting.step, waiting.verdict, waiting.source) == ("waiting", "accepted", task.source)
+
+
 def test_the_import_of_refused_bytes_fails_at_once(catalog: Catalog) -> None:
     task = stage(catalog, upload(catalog), outcome="refused", code="virus", message="Eicar", size=None, store=None)
     assert (task.step, task.verdict, task.outcome) == ("staged", "refused", None)
@@ -246,6 +266,34 @@ def test_the_usage_of_a_project_counts_stores_and_staged_bytes(catalog: Catalog)
     assert (usage.count, usage.size_total, usage.staged_total, usage.uploading) == (5, 15, 12, 3)
     empty = catalog.usage(None)
     assert (empty.count, empty.size_total, empty.staged_total, empty.uploading) == (0, 0, 0, 0)
+
+
+def test_staged_bytes_count_in_each_store_in_which_they_lie(catalog: Catalog) -> None:
+    def staged_total() -> int:
+        return catalog.usage("p").staged_total
+
+    several = ImportRequest(stores=("a", "b", "c"))
+    task = upload(catalog, total=5, request=several)
+    assert staged_total() == 15
+    task = stage(catalog, task, store="a", further_stores=["c"])  # "b" has failed
+    assert staged_total() == 10
+    waiting = request(catalog, task, request=ImportRequest(stores=("a", "b", "c", "d")))
+    assert (waiting.step, staged_total()) == ("waiting", 10)
+    refused = stage(catalog, upload(catalog, request=several), outcome="refused", code="bad", message="bad", store=None)
+    assert staged_total() == 15
+    for ended in (waiting, refused):
+        catalog.delete(ended.image_id)
+    image = catalog.create_image(name="x", owner="p")
+    catalog.begin_queued(image.id, method="web-download", plan=PLAN, request=several, source={"url": "x"}, total=7)
+    assert staged_total() == 7
+
+
+def test_an_upload_that_is_staged_in_several_stores_needs_room_in_the_quota_for_each(catalog: Catalog) -> None:
+    several = ImportRequest(stores=("a", "b", "c"))
+    quotas = UploadQuotas(staged_total=14)
+    with pytest.raises(OverQuota, match="15 bytes of staged data; at most 14"):
+        upload(catalog, total=5, request=several, quotas=quotas)
+    assert upload(catalog, total=4, request=several, quotas=quotas).total == 4
 
 
 def test_a_quota_of_images_counts_those_of_the_owner(catalog: Catalog) -> None:

@@ -65,6 +65,15 @@ def test_stores_are_ordered_by_weight_and_name_and_one_is_the_default(tmp_path):
         stores.by_id("d")
 
 
+@pytest.mark.parametrize(
+    ("setting", "stores"), [("", ()), ("[]", ()), ('"all"', ("b", "a")), ('["a"]', ("a",)), ('["a", "b"]', ("a", "b"))]
+)
+def test_the_stores_for_staged_bytes_are_named_or_all(tmp_path, setting, stores):
+    key = f"[serve]\nstage_stores = {setting}\n" if setting else ""
+    tables = "[serve.stores.b]\nurl = 'file:b'\ndefault = true\n[serve.stores.a]\nurl = 'file:a'\n"
+    assert load(tmp_path, key + tables).staging_stores == stores
+
+
 def test_the_password_is_the_text_of_its_file_without_the_end_of_the_line(tmp_path):
     (tmp_path / "secret").write_text(" pass word\n")
     keystone = load(tmp_path, KEYSTONE).keystone
@@ -94,6 +103,10 @@ WRONG = [
     ),
     ("[serve]\npublic_endpoint = 'images.example.org'", "'public_endpoint' is wrong: expected a URL that begins"),
     ("[serve]\nstores = []", "stores are written [serve.stores.NAME], a table for each"),
+    ("[serve]\nstage_stores = 'every'", "[serve] 'stage_stores' is wrong: invalid enum value 'every'"),
+    ("[serve]\nstage_stores = 3", "[serve] 'stage_stores' is wrong: expected a string or a list, got an integer"),
+    ("[serve]\nstage_stores = ['a']", "'stage_stores' is wrong: there is no store 'a'; the stores are: file"),
+    ("[serve]\nstage_stores = ['file', 'file']", "[serve] 'stage_stores' is wrong: a value is listed twice"),
     ("[serve.stores]\na = 3", "serve.stores.a is a table, written [serve.stores.a]"),
     ("[serve.stores.a]\ndefault = true", "[serve.stores.a] has no 'url'"),
     ("[serve.stores.'a,b']\nurl = 'file:x'", "[serve.stores] 'a,b' is not a name"),

@@ -34,8 +34,9 @@ def delete_bytes(service: Service, image: Image, keys: Iterable[str]) -> None:
             with _logged(image, store_id):
                 delete_copy(service.catalog, service.stores, image.id, store_id)
     for key in keys:
-        with _logged(image, service.stores.default.id):
-            service.stores.default.store.discard(key)
+        for place in service.stores:
+            with _logged(image, place.id):
+                place.store.discard(key)
 
 
 @contextlib.contextmanager

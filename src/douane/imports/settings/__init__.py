@@ -17,7 +17,7 @@ from douane.errors import PlanError
 from douane.plan.parse import read_toml
 from douane.plan.plugin_table import in_words, refuse_unknown
 
-from .rules import check_settings
+from .rules import DEFAULT_STORE, check_settings
 from .structs import KeystoneSettings, QuotaSettings, ServeSettings, StoreSettings, WebDownloadSettings
 from .values import FilePath, parse_address, parse_value
 
@@ -25,9 +25,6 @@ __all__ = [
     "DEFAULT_STORE", "KeystoneSettings", "QuotaSettings", "ServeSettings", "StoreSettings", "WebDownloadSettings",
     "load_settings", "parse_settings",
 ]  # fmt: skip
-
-DEFAULT_STORE = "file"
-"""The id of the only store, if the file names none."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 

@@ -8,6 +8,9 @@ from douane.errors import PlanError
 
 from .structs import ServeSettings
 
+DEFAULT_STORE = "file"
+"""The id of the only store, if the file names none."""
+
 MAX_WORKERS = 1024
 MAX_ATTEMPTS = 100
 MAX_WEIGHT = 1_000_000
@@ -26,6 +29,7 @@ def check_settings(settings: ServeSettings, where: str) -> None:
             raise PlanError(f"{where}: {path} is wrong: expected a URL that begins with {kinds}, and has a host")
     for path, values in (
         ("[serve] 'enabled_methods'", settings.enabled_methods),
+        ("[serve] 'stage_stores'", () if settings.stage_stores == "all" else settings.stage_stores),
         ("[serve.web_download] 'schemes'", settings.web_download.schemes),
         ("[serve.web_download] 'ports'", settings.web_download.ports),
     ):
@@ -38,6 +42,19 @@ def check_settings(settings: ServeSettings, where: str) -> None:
                 "method off, leave it out of [serve] enabled_methods"
             )
     _check_default_store(settings, where)
+    _check_stage_stores(settings, where)
+
+
+def _check_stage_stores(settings: ServeSettings, where: str) -> None:
+    if settings.stage_stores == "all":
+        return
+    names = tuple(settings.stores) or (DEFAULT_STORE,)
+    for name in settings.stage_stores:
+        if name not in names:
+            raise PlanError(
+                f"{where}: [serve] 'stage_stores' is wrong: there is no store {name!r:.80}; the stores are: "
+                f"{', '.join(names)}"
+            )
 
 
 def _check_default_store(settings: ServeSettings, where: str) -> None:

@@ -133,6 +133,9 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     enabled_methods: tuple[ServedMethod, ...] = ("glance-direct", "web-download", "copy-image")
     refuse_at_stage: bool = False
     show_findings: bool = False
+    stage_stores: Literal["all"] | tuple[str, ...] = ()
+    """The stores that staged bytes are written into as they come; empty: the default store."""
+
     max_image_size: Size = Size(1024 * 1024 * MiB)
     staged_expiry: Duration = Duration(24 * _HOUR)
     task_expiry: Duration = Duration(48 * _HOUR)
@@ -154,6 +157,11 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def default_store(self) -> str:
         """The id of the store of an import that names none."""
         return next((name for name, store in self.stores.items() if store.default), next(iter(self.stores)))
+
+    @property
+    def staging_stores(self) -> tuple[str, ...]:
+        """The ids in `stage_stores`, or of all stores."""
+        return tuple(self.stores) if self.stage_stores == "all" else self.stage_stores
 
     @property
     def store_order(self) -> tuple[str, ...]:
