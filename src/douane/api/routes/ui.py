@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from falcon.asgi import Request, Response
 
+from douane.api.documents import Document
 from douane.api.errors import HttpError, bad_request, http_error, not_found
 from douane.api.identifiers import read_uuid
 from douane.api.rights import Identity
@@ -77,6 +78,22 @@ class Page(Resource):
                 task = self.service.catalog.task(task.id)  # lists have no reports
         return import_row(task, self.image(task))
 
+    def listed(self, identity: Identity, filters: Filters, limit: int) -> list[Task]:
+        """The tasks of the list, the newest first."""
+        owner = (filters.project or None) if identity.is_admin else identity.project_id
+        if not identity.is_admin and (owner is None or not identity.is_reader):
+            return []
+        return self.service.catalog.all_tasks(
+            status=filters.status,
+            outcome=filters.outcome or None,
+            code=filters.code or None,
+            search=filters.text or None,
+            owner=owner,
+            marker=filters.marker or None,
+            limit=limit,
+            requested_only=False,
+        )
+
     def visible_task(self, identity: Identity, task_id: str) -> Task:
         """The task, if the identity may see it. Raises HttpError 404."""
         try:
@@ -103,25 +120,10 @@ class ImportList(Page):
 
     def _page(self, identity: Identity, login: bool, query: str) -> str:
         filters = read_filters(query, identity)
-        tasks = self._tasks(identity, filters)
+        tasks = self.listed(identity, filters, PAGE + 1)
         following = filters.query(marker=tasks[PAGE - 1].id) if len(tasks) > PAGE else None
         rows = [self.row(task) for task in tasks[:PAGE]]
         return list_page(identity, rows, filters, following=following, login=login)
-
-    def _tasks(self, identity: Identity, filters: Filters) -> list[Task]:
-        owner = (filters.project or None) if identity.is_admin else identity.project_id
-        if not identity.is_admin and (owner is None or not identity.is_reader):
-            return []
-        return self.service.catalog.all_tasks(
-            status=filters.status,
-            outcome=filters.outcome or None,
-            code=filters.code or None,
-            search=filters.text or None,
-            owner=owner,
-            marker=filters.marker or None,
-            limit=PAGE + 1,
-            requested_only=False,
-        )
 
 
 class ImportPage(Page):
@@ -140,12 +142,20 @@ class Live(Page):
     """What the script of a page asks."""
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        """The progress of the imports in ``ids``, as JSON; those that the identity may not see are left out."""
+        """The progress of the imports in ``ids``, as JSON; those that the identity may not see are left out. With the
+        query of a list in ``newest``, also the id of its first import; empty if there is none."""
         ids = (req.get_param("ids") or "").split(",")
         if len(ids) > MAX_LIVE:
             raise bad_request(f"The query names more than {MAX_LIVE} imports.")
         identity = await self.identify(req)
-        answer(resp, live_document(await self.service.pool.run(self._rows, identity, ids)), headers=HEADERS)
+        query = req.get_param("newest")
+        answer(resp, await self.service.pool.run(self._document, identity, ids, query), headers=HEADERS)
+
+    def _document(self, identity: Identity, ids: list[str], query: str | None) -> Document:
+        if query is None:
+            return live_document(self._rows(identity, ids), None)
+        newest = self.listed(identity, read_filters(query, identity), 1)
+        return live_document(self._rows(identity, ids), newest[0].id if newest else "")
 
     def _rows(self, identity: Identity, ids: list[str]) -> list[ImportRow]:
         rows = []

@@ -63,7 +63,7 @@ def list_page(
         states=STATES,
         outcomes=OUTCOMES,
         following=following,
-        is_live=any(not row.is_over for row in rows),
+        is_live=not filters.marker or any(not row.is_over for row in rows),
         login=login,
     )
 

@@ -65,9 +65,10 @@ def import_row(task: Task, image: Image | None) -> ImportRow:
     )
 
 
-def live_document(rows: list[ImportRow]) -> dict[str, Any]:
-    """What the script shows of imports: the same words as in the page."""
+def live_document(rows: list[ImportRow], newest: str | None) -> dict[str, Any]:
+    """What the script shows of imports: the same words as in the page; and the id of the newest of a list."""
     return {
+        "newest": newest,
         "imports": [
             {
                 "id": row.id,
@@ -78,7 +79,7 @@ def live_document(rows: list[ImportRow]) -> dict[str, Any]:
                 "slow": row.slow,
             }
             for row in rows
-        ]
+        ],
     }
 
 

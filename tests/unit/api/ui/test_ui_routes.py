@@ -105,7 +105,20 @@ def test_live_progress_is_of_visible_imports_only(api: Api) -> None:
     assert "waits for the plugin" in get(api, "/ui", "token-of-p1").text
     assert get(api, "/ui/live?ids=" + "," * 200, "token-of-p1").status_code == 400
     assert get(api, f"/ui/live?ids={running.id}", None).status_code == 401
-    assert get(api, "/ui/live", "token-of-p1").json() == {"imports": []}
+    assert get(api, "/ui/live", "token-of-p1").json() == {"newest": None, "imports": []}
+
+
+def test_live_progress_says_which_import_is_the_newest_of_a_list(api: Api) -> None:
+    def newest(query: str) -> str:
+        newest = get(api, f"/ui/live?ids=&newest={query}", "token-of-p1").json()["newest"]
+        assert isinstance(newest, str)
+        return newest
+
+    assert newest("") == ""
+    mine = ended(api, "p1", "mine")
+    ended(api, "p2", "other")
+    assert (newest(""), newest("text%3Dmine"), newest("text%3Dabsent")) == (mine, mine, "")
+    assert get(api, "/ui/live?ids=&newest=nonsense%3D1", "token-of-p1").status_code == 400
 
 
 def test_a_page_without_a_token_leads_to_the_form_and_back(api: Api) -> None:

@@ -1,6 +1,7 @@
 "use strict";
-// Live progress: asks every two seconds about the imports on this page that run. When one ends, the page is loaded again,
-// unless somebody is writing in it. Everything can be read without this file.
+// Live progress: asks every two seconds about the imports on this page that run, and on the first page of the list which
+// import is the newest. When one ends, or is new, the page is loaded again, unless somebody is writing in it. Everything
+// can be read without this file.
 const SECONDS = 2;
 
 function show(part, live) {
@@ -22,21 +23,26 @@ function show(part, live) {
 
 async function look() {
   const parts = new Map([...document.querySelectorAll("[data-live]")].map((part) => [part.dataset.live, part]));
-  if (!parts.size) return;
-  const answer = await fetch("/ui/live?ids=" + [...parts.keys()].slice(0, 100).join(","), { credentials: "same-origin" });
+  const list = document.querySelector("[data-newest]");
+  if (!parts.size && !list) return;
+  const query = new URLSearchParams({ ids: [...parts.keys()].slice(0, 100).join(",") });
+  if (list) query.set("newest", window.location.search.slice(1));
+  const answer = await fetch("/ui/live?" + query, { credentials: "same-origin" });
   if (!answer.ok) throw new Error(String(answer.status));
-  let changed = "";
-  for (const live of (await answer.json()).imports) {
+  const body = await answer.json();
+  let news = "";
+  for (const live of body.imports) {
     const part = parts.get(live.id);
     if (!part) continue;
     show(part, live);
-    if (live.state !== part.dataset.state) changed = live.state;
+    if (live.state !== part.dataset.state) news = "An import is " + live.state + " now.";
   }
-  const news = document.querySelector("[data-news]");
-  if (changed && !(document.activeElement instanceof HTMLInputElement)) {
+  if (list && body.newest !== list.dataset.newest) news = news || "The list has changed.";
+  const place = document.querySelector("[data-news]");
+  if (news && !(document.activeElement instanceof HTMLInputElement)) {
     window.location.reload();
-  } else if (changed && news) {
-    news.textContent = "An import is " + changed + " now. Load the page again to see all of it.";
+  } else if (news && place) {
+    place.textContent = news + " Load the page again to see all of it.";
   }
 }
 
