@@ -37,7 +37,6 @@ from .task_sources import (
     open_staged,
     open_task_source,
     staged_copies_of,
-    staged_source,
 )
 from .variants import Group, Rejected, VariantRuns, facts_of, group_stores
 from .worker_side import SentUpload
@@ -129,7 +128,11 @@ class Runs:
             required=needs_all_of(task, own.stores),
             present=None if served.facts.transforms or own.is_bound else staged_copies_of(task, self._default_store),
         ) as copies:
-            source = sent.source() if sent is not None else self._open_source(task, progress)
+            source: Source
+            if sent is not None:
+                source = sent.source()
+            else:
+                source = open_task_source(task, self.store_of, self._default_store, self._settings, progress.check)
             began_ns = tracing.now_ns()
             report = self._runner.inspect(
                 served,
@@ -158,9 +161,6 @@ class Runs:
             return list(task.stores)
         return [store_id for store_id in task.stores if store_id in self._stores] or [self._default_store]
 
-    def _open_source(self, task: Task, progress: TaskProgress) -> Source:
-        return open_task_source(task, self.store_of, self._default_store, self._settings, progress.check)
-
     def _groups(self, task: Task, served: ServedPlan) -> list[Group]:
         """The stores by what they get. Until the import is requested, nobody knows them: the bytes stay as they are."""
         stores = self._store_ids(task)
@@ -178,7 +178,7 @@ class Runs:
         if task.requested:
             holding = copies.store_ids[0]
             facts = facts_of(report, declared_of(task))
-            open_kept = functools.partial(open_staged, self.store_of, key_of(task), [holding])
+            open_kept = functools.partial(open_staged, self.store_of, {holding: key_of(task)})
             made = self._variants(task, served)(others, facts, open_kept)
             ready = self._catalog.ready_to_publish(task, **results_of(report, self._runner.log_lines, made))
             image = finish_import(self._catalog, self.store_of, ready, failed={**copies.failed, **made.failed})
@@ -211,18 +211,16 @@ class Runs:
 
     def _store_again(self, task: Task, served: ServedPlan, progress: TaskProgress) -> Done:
         """Staged bytes into the stores in which they do not lie yet."""
-        staged = staged_source(task, self._default_store)
-        assert staged is not None, "bytes with a verdict are staged"
-        key, holding = staged
+        present = staged_copies_of(task, self._default_store)
         self._runner.new_log()
         own, *others = self._groups(task, served)
-        open_source = functools.partial(open_staged, self.store_of, key, holding)
+        open_source = functools.partial(open_staged, self.store_of, present)
         with StagedCopies(
             self.store_of,
             own.stores,
             key_of(task),
             required=needs_all_stores(task),
-            present=staged_copies_of(task, self._default_store),
+            present=present,
         ) as copies:
             if copies.targets:
                 copy_bytes(open_source(), list(copies.targets.values()), task.size or 0, task.digests, progress)

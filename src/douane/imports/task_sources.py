@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from douane.catalog import Task
 from douane.catalog.staged_source import stores_of
@@ -28,16 +28,10 @@ NAME = "the image"
 CHECK_SECONDS = 0.5
 
 
-def staged_source(task: Task, default_store: str) -> tuple[str, list[str]] | None:
-    """The key of the staged bytes that `task` begins with, and the ids of the stores that have them."""
-    key = _source_key(task)
-    return None if key is None else (key, stores_of(task.source) or [default_store])
-
-
 def staged_copies_of(task: Task, default_store: str) -> dict[str, str]:
-    """The same by store: its key for the bytes."""
-    key, store_ids = staged_source(task, default_store) or ("", [])
-    return dict.fromkeys(store_ids, key)
+    """The key of the staged bytes that `task` begins with, by the id of each store that has them."""
+    key = _source_key(task)
+    return {} if key is None else dict.fromkeys(stores_of(task.source) or [default_store], key)
 
 
 def _source_key(task: Task) -> str | None:
@@ -46,14 +40,15 @@ def _source_key(task: Task) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def open_staged(store_of: StoreOf, key: str, store_ids: Sequence[str]) -> Source:
-    """The bytes under `key` in the first of the stores that can be read. Raises the error of the last."""
-    for store_id in store_ids[:-1]:
+def open_staged(store_of: StoreOf, keys: Mapping[str, str]) -> Source:
+    """The staged bytes in the first store that can be read; `keys` is by store. Raises the error of the last."""
+    *others, last = keys
+    for store_id in others:
         try:
-            return FileSource(store_of(store_id).open_staged(key), NAME)
+            return FileSource(store_of(store_id).open_staged(keys[store_id]), NAME)
         except DouaneError as error:
-            log.error("the staged bytes %s are read from another store than %s: %s", key, store_id, error)
-    return FileSource(store_of(store_ids[-1]).open_staged(key), NAME)
+            log.error("staged bytes are read from another store than %s: %s", store_id, error)
+    return FileSource(store_of(last).open_staged(keys[last]), NAME)
 
 
 def declared_of(task: Task) -> DeclaredImage:
@@ -74,9 +69,9 @@ def open_task_source(
 
     Raises what `check` raises, and DouaneError if there are no bytes.
     """
-    staged = staged_source(task, default_store)
-    if staged is not None:
-        return open_staged(store_of, *staged)
+    staged = staged_copies_of(task, default_store)
+    if staged:
+        return open_staged(store_of, staged)
     location = location_of(task)
     if location is not None:
         return open_location(task, location, store_of, NAME)
@@ -97,12 +92,9 @@ def discard_attempt(task: Task, stores: Stores) -> None:
 def discard_task_source(task: Task, stores: Stores) -> None:
     """Delete the staged bytes that `task` began with, when it has ended or has them under another key; also in stores
     that it was not imported into."""
-    staged = staged_source(task, stores.default.id)
-    if staged is not None:
-        key, store_ids = staged
-        for store_id in store_ids:
-            if store_id in stores:
-                _discard(stores.by_id(store_id).store, key)
+    for store_id, key in staged_copies_of(task, stores.default.id).items():
+        if store_id in stores:
+            _discard(stores.by_id(store_id).store, key)
 
 
 def _discard(store: Store, key: str) -> None:
