@@ -237,16 +237,19 @@ def _report(report: Any, is_admin: bool) -> Document | None:
         return None  # or it is that of a run that has not ended
     if is_admin:
         return report
+    variants = report.get("variants")
+    by_store = {store: _tenants(run) for store, run in variants.items()} if isinstance(variants, dict) else {}
+    return {**_tenants(report), **({"variants": by_store} if by_store else {})}
+
+
+def _tenants(report: Any) -> Document:
+    """The parts of the report of a run that are a tenant's, too."""
+    if not isinstance(report, dict):
+        return {}
     verdicts = report.get("verdicts")
-    chosen = _chosen(report, _TENANTS_REPORT)
-    return {
-        **chosen,
-        "verdicts": [
-            _chosen(verdict, _TENANTS_VERDICT)
-            for verdict in (verdicts if isinstance(verdicts, list) else [])
-            if isinstance(verdict, dict)
-        ],
-    }
+    listed = verdicts if isinstance(verdicts, list) else []
+    chosen = [_chosen(verdict, _TENANTS_VERDICT) for verdict in listed if isinstance(verdict, dict)]
+    return {**_chosen(report, _TENANTS_REPORT), "verdicts": chosen}
 
 
 def _import_req(request: Any, *, with_query: bool) -> Document:

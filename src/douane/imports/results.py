@@ -45,12 +45,6 @@ class Made(msgspec.Struct):
     failed: dict[str, DouaneError] = {}
 
 
-def with_reports(document: Mapping[str, Any], reports: Mapping[str, Report]) -> dict[str, Any]:
-    """The report of an import, with those of its variants, by store, under ``variants``."""
-    variants = {store: report.to_json() for store, report in reports.items()}
-    return {**document, "variants": variants} if variants else dict(document)
-
-
 def report_document(report: Report, log_lines: Sequence[str] = ()) -> dict[str, Any]:
     """The report as the catalog keeps it: with the lines of plugins under ``log``, and what else only the operator may
     read of a failure under ``detail``."""
@@ -61,6 +55,24 @@ def report_document(report: Report, log_lines: Sequence[str] = ()) -> dict[str, 
         if why.detail is not None:
             document["detail"] = why.detail
     return {**document, "log": list(log_lines)} if log_lines else document
+
+
+def with_reports(document: Mapping[str, Any], reports: Mapping[str, Report]) -> dict[str, Any]:
+    """The report of an import, with those of its variants, by store, under ``variants``."""
+    variants = {store: report_document(report) for store, report in reports.items()}
+    return {**document, "variants": variants} if variants else dict(document)
+
+
+def rejected_document(
+    variant: Report, stores: Sequence[str], image: Report | None, log_lines: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The report of an import that the run of the variant for `stores` ended; `image` is that of the image itself, if
+    there was a run of it."""
+    document = report_document(variant, log_lines)
+    ending = ("outcome", "code", "message", "detail", "log")
+    ended: dict[str, Any] = {name: document[name] for name in ending if name in document}
+    own: dict[str, Any] = {"verdicts": []} if image is None else report_document(image)
+    return with_reports({**own, **ended}, dict.fromkeys(stores, variant))
 
 
 def staged_results(report: Report, log_lines: Sequence[str] = ()) -> StagedResults:

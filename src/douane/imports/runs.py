@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,6 @@ from douane.engine import Report
 from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
 from douane.errors import BadValue, CatalogError, Conflict, DouaneError, NotFound
-from douane.plan.binding import Sender
 from douane.report import Outcome
 from douane.stores import Store
 from douane.stream.source import Source
@@ -24,10 +24,11 @@ from .failures import Failure, failure_in, failure_of
 from .inline_messages import Done
 from .locations import location_of, with_digest, wrong_digest
 from .publishing import CLAIMED, finish_import, needs_all_of, needs_all_stores
-from .results import recorded_facts, recorded_results, report_document, results_of, staged_results
+from .results import recorded_facts, recorded_results, rejected_document, report_document, results_of, staged_results
 from .service_stores import Stores
 from .settings import ServeSettings
 from .staged_copies import StagedCopies
+from .task_facts import key_of, sender_of
 from .task_progress import TaskProgress
 from .task_sources import (
     NAME,
@@ -44,7 +45,6 @@ from .worker_side import SentUpload
 log = logging.getLogger("douane")
 
 COPY_IMAGE = "copy-image"
-UPLOAD = "upload"
 RETRY_SECONDS = 30.0
 """When a catalog that is away has probably come back, and another worker has looked at the task."""
 
@@ -83,7 +83,8 @@ class Runs:
         except Stopped:
             return self._give_back(task)
         except Rejected as signal:
-            return self._fail(task, signal.report.outcome, failure_in(signal.report), signal.report)
+            report = rejected_document(signal.report, signal.stores, signal.image, self._runner.log_lines)
+            return self._fail(task, signal.report.outcome, failure_in(signal.report), signal.report, report)
         except (Conflict, NotFound) as error:
             return self._lost(task, error)
         except DouaneError as error:
@@ -179,7 +180,11 @@ class Runs:
             holding = copies.store_ids[0]
             facts = facts_of(report, declared_of(task))
             open_kept = functools.partial(open_staged, self.store_of, {holding: key_of(task)})
-            made = self._variants(task, served)(others, facts, open_kept)
+            try:
+                made = self._variants(task, served)(others, facts, open_kept)
+            except Rejected as signal:
+                signal.image = report
+                raise
             ready = self._catalog.ready_to_publish(task, **results_of(report, self._runner.log_lines, made))
             image = finish_import(self._catalog, self.store_of, ready, failed={**copies.failed, **made.failed})
             return Done("accepted", image_status=image.status)
@@ -234,15 +239,20 @@ class Runs:
 
     # ends
 
-    def _fail(self, task: Task, outcome: Outcome, why: Failure, report: Report | None = None) -> Done:
+    def _fail(
+        self, task: Task, outcome: Outcome, why: Failure, report: Report | None = None, document: Any = None
+    ) -> Done:
+        """`document` is kept, by default that of `report`."""
         ended = "undecided" if outcome == "accepted" else outcome
+        if document is None:
+            document = why.document() if report is None else report_document(report, self._runner.log_lines)
         try:
             image = self._catalog.fail(
                 task,
                 outcome=ended,
                 code=why.code,
                 message=why.message,
-                report=why.document() if report is None else report_document(report, self._runner.log_lines),
+                report=document,
                 failed_stores=task.stores if task.requested else (),
             )
         except (Conflict, NotFound) as error:
@@ -285,15 +295,3 @@ def _unrecorded(task: Task, error: DouaneError) -> Done:
     log.error("the state of import task %s cannot be recorded: %s", task.id, error)
     why = failure_of(error)
     return Done("undecided", why.code, why.message, RETRY_SECONDS, detail=why.detail)
-
-
-def key_of(task: Task) -> str:
-    """The key under which the attempt stages its bytes."""
-    assert task.staged_key is not None, "a task that a worker owns has a key"
-    return task.staged_key
-
-
-def sender_of(task: Task) -> Sender:
-    """Who sends the image, by which the plan leaves out transforms that are not for it."""
-    roles = () if task.declared is None else task.declared.roles
-    return Sender("upload" if task.method == UPLOAD else "import", roles)

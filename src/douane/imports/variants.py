@@ -41,12 +41,14 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Rejected(Exception):
-    """A signal, not an error: a run that makes a variant ends the import, since a plugin refused, or failed for a store
-    that must not fail. `report` is that of the run."""
+    """A signal, not an error: a run that makes a variant for `stores` ends the import. A plugin refused, or failed for
+    a store that must not fail. `report` is that of the run, `image` that of the run before it, if there was one."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, stores: Sequence[str]) -> None:
         super().__init__(report.message)
         self.report = report
+        self.stores = stores
+        self.image: Report | None = None
 
 
 def group_stores(plan: Plan, sender: Sender, stores: Sequence[str]) -> list[Group]:
@@ -124,7 +126,7 @@ class VariantRuns:
                 copies.keep()
                 _record(made, copies, image, report)
             elif self._required or report.outcome == "refused":
-                raise Rejected(report)
+                raise Rejected(report, group.stores)
             else:
                 why = failure_in(report)
                 _fail(made, group, DouaneError(why.detail or why.message, code=why.code))

@@ -90,6 +90,10 @@ def test_what_the_transform_does_not_let_through_is_nowhere(
         done = send(site, site.begin(image, "upload", BOTH), data)
         assert (done.outcome, done.code) == (outcome, code)
         assert site.until_status(image, "queued").code == code
+        [task] = site.catalog.tasks(image.id)
+        assert (task.report["outcome"], task.report["code"]) == (outcome, code)
+        assert [verdict["plugin"] for verdict in task.report["verdicts"]] == ["judge"]
+        assert task.report["variants"]["b"]["verdicts"][0]["plugin"] == "twice"
         assert list(site.stores.by_id("a").store.image_ids()) == []
     else:
         assert send(site, site.begin(image, "upload"), data).outcome == "accepted"

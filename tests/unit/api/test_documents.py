@@ -204,6 +204,12 @@ def test_a_report_of_another_form_breaks_no_document(task: Task, report: Any) ->
     fits(task_document(msgspec.structs.replace(task, report=report), is_admin=False), task_schema())
 
 
+def test_a_tenant_reads_the_verdicts_on_variants_and_not_what_is_the_operators(task: Task) -> None:
+    ended = msgspec.structs.replace(task, report={**REPORT, "variants": {"ceph": REPORT, "other": 1}})
+    tenants = task_document(msgspec.structs.replace(task, report=REPORT), is_admin=False)["result"]
+    assert task_document(ended, is_admin=False)["result"] == {**tenants, "variants": {"ceph": tenants, "other": {}}}
+
+
 def test_the_list_of_all_tasks_has_no_input_and_no_result(task: Task) -> None:
     stub = task_stub(task)
     fits({"tasks": [stub]}, tasks_schema())

@@ -116,6 +116,8 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     """Of a failure of the service: its reason, for the operator."""
     log: list[str] = []
     """Lines of plugins, for the operator."""
+    variants: dict[str, ReportView] = {}
+    """The runs that made variants of the image, by store."""
 
 
 class ImportDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +128,9 @@ class ImportDetail(msgspec.Struct, frozen=True, kw_only=True):
     image_exists: bool
     stores: list[str]
     verdicts: list[VerdictView]
+    variants: list[tuple[str, list[VerdictView]]]
+    """Verdicts on what a store gets instead of the image, by its id."""
+
     findings: list[tuple[str, FindingRow]]
     """With the plugin that noticed each."""
 
@@ -146,6 +151,7 @@ def import_detail(task: Task, image: Image | None, identity: Identity) -> Import
         image_exists=image is not None and image.status != "deleted",
         stores=list(task.stores),
         verdicts=report.verdicts,
+        variants=[(store, run.verdicts) for store, run in sorted(report.variants.items())],
         findings=findings_of(task.report)[:MAX_FINDINGS],
         received=report.received,
         stored=report.stored,

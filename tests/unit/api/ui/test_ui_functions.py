@@ -194,6 +194,16 @@ def test_a_page_is_a_whole_document_with_headings_labels_and_captions():
     assert "No import fits" in list_page(TENANT, [], Filters(code="x"), following=None, login=True)
 
 
+def test_what_the_plugins_say_of_a_variant_stands_under_its_store():
+    report = {**REPORT, "variants": {"ceph": {**REPORT, "verdicts": [{**VERDICT, "plugin": "to-raw"}]}}}
+    for identity in (ADMIN, TENANT):
+        detail = import_detail(task(step="done", outcome="refused", report=report), None, identity)
+        html = import_page(identity, detail, login=False)
+        variant = html.partition("Variant for the store <bdi>ceph</bdi>")[2]
+        assert "to-raw" in variant
+        assert "Traceback" not in variant.partition("For the operator")[0]
+
+
 def test_the_policy_allows_nothing_inside_of_a_page_nor_from_other_hosts():
     policy = HEADERS["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy and "*" not in policy
