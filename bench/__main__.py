@@ -49,8 +49,12 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "catalog": catalog_queries.measure,
     "serve": service.measure,
 }
-ONLY_WHEN_NAMED: dict[str, Callable[[Settings], list[Row]]] = {"glance": glance_upload.measure}
-"""Measurements that need more than `make bench` installs."""
+ONLY_WHEN_NAMED: dict[str, Callable[[Settings], list[Row]]] = {
+    "glance": glance_upload.measure,
+    "catalog-postgresql": catalog_queries.measure_postgresql,
+    **service.PARTS,
+}
+"""Measurements that need more than `make bench` installs, and the parts of `serve`."""
 NEEDED_BYTES = 10 * GiB
 NEEDED_BYTES_QUICK = 1 * GiB
 """An image, one copy of it, and the image of the next measurement."""

@@ -1,45 +1,59 @@
-"""A page of images in a catalog of 100,000 against the same page in one of 1,000."""
+"""A page of images in a catalog of 100,000 (SQLite) or 1,000,000 (PostgreSQL) against the same page in one of 1,000."""
 
 from __future__ import annotations
 
-import random
-import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
-from sqlalchemy import insert
+from sqlalchemy import func, select
 
 from douane.catalog import Catalog
 from douane.catalog.query import ImageQuery, SortKey, TimeBound
-from douane.catalog.schema import images, members, properties, tags
+from douane.catalog.schema import NOT_DELETED, SORT_KEYS, images
 
-from .harness import Row, Settings, in_turn, medians, timed
+from .catalog_rows import ME, START, fill, fill_postgresql
+from .driving import WrongOutcome
+from .harness import Row, Settings, in_turn, medians, progress, timed
+from .postgresql import create, postgresql
 
 MAX_RATIO = 3.0
-FEW, MANY = 1_000, 100_000
-START = datetime(2026, 1, 1, tzinfo=UTC)
-ME = "project-0"
-BATCH = 10_000
+FEW, MANY, MANY_POSTGRESQL = 1_000, 100_000, 1_000_000
 
 
 def measure(settings: Settings) -> list[Row]:
-    """Rows of milliseconds, one for each kind of query."""
+    """Rows of milliseconds, one for each kind of query, with SQLite."""
     many = MANY // 10 if settings.quick else MANY
-    with _catalog(settings.directory / "few", FEW) as small, _catalog(settings.directory / "many", many) as large:
-        rows = []
-        for name, (few_query, many_query) in _queries(small, large).items():
-            against = f"{FEW:,} images"
-            runs: dict[str, Callable[[], float]] = {
-                name: lambda query=many_query: 1000 * timed(partial(large.find_images, query)),
-                against: lambda query=few_query: 1000 * timed(partial(small.find_images, query)),
-            }
-            samples = in_turn(settings.times(40, 5), runs)
-            middle = medians(samples)
-            rows.append(
-                Row(name, middle[name], middle[against], against, "ms", max_ratio=MAX_RATIO, samples=dict(samples))
-            )
+    with Catalog(settings.directory / "few") as small, Catalog(settings.directory / "many") as large:
+        fill(small, FEW)
+        fill(large, many)
+        return _rows(settings, small, large)
+
+
+def measure_postgresql(settings: Settings) -> list[Row]:
+    """The same with PostgreSQL, and ten times as many images. Raises WrongOutcome if it is not installed."""
+    many = MANY_POSTGRESQL // 100 if settings.quick else MANY_POSTGRESQL
+    with postgresql() as server:
+        if server is None:
+            raise WrongOutcome("PostgreSQL's server is not installed: scripts/glance-env.sh postgresql")
+        with Catalog(create(server, "few")) as small, Catalog(create(server, "many")) as large:
+            for catalog, count in ((small, FEW), (large, many)):
+                progress(f"  making {count:,} images")
+                fill_postgresql(catalog, count)
+            return _rows(settings, small, large)
+
+
+def _rows(settings: Settings, small: Catalog, large: Catalog) -> list[Row]:
+    rows = []
+    against = f"{FEW:,} images"
+    for name, (few_query, many_query) in _queries(small, large).items():
+        runs: dict[str, Callable[[], float]] = {
+            name: lambda query=many_query: 1000 * timed(partial(large.find_images, query)),
+            against: lambda query=few_query: 1000 * timed(partial(small.find_images, query)),
+        }
+        samples = in_turn(settings.times(40, 5), runs)
+        middle = medians(samples)
+        rows.append(Row(name, middle[name], middle[against], against, "ms", max_ratio=MAX_RATIO, samples=dict(samples)))
     return rows
 
 
@@ -51,13 +65,24 @@ def _queries(small: Catalog, large: Catalog) -> dict[str, tuple[ImageQuery, Imag
         queries[name] = (query, query)
     for view in ({"project": ME}, {"everything": True}):
         for key in ("created_at", "name"):
-            query = ImageQuery(**view, sort=(SortKey(key),), limit=None)
-            markers = [catalog.find_images(query) for catalog in (small, large)]
             few, many = (
-                ImageQuery(**view, sort=(SortKey(key),), marker=listed[len(listed) // 2].id) for listed in markers
+                ImageQuery(**view, sort=(SortKey(key),), marker=_middle(catalog, view, key))
+                for catalog in (small, large)
             )
             queries[f"a page in the middle by {key}, {_name(view)}"] = (few, many)
     return queries
+
+
+def _middle(catalog: Catalog, view: dict[str, object], key: str) -> str:
+    """The id of an image in the middle of the list."""
+    seen = [NOT_DELETED, images.c.hidden.is_(False), images.c.visibility != "community"]
+    if "project" in view:
+        seen.append(images.c.owner == ME)
+    with catalog._database.read() as connection:
+        count = connection.execute(select(func.count()).select_from(images).where(*seen)).scalar_one()
+        ordered = select(images.c.id).where(*seen).order_by(SORT_KEYS[key].desc(), images.c.created_at.desc())
+        middle: str = connection.execute(ordered.offset(count // 2).limit(1)).scalar_one()
+        return middle
 
 
 def _name(view: dict[str, object]) -> str:
@@ -104,71 +129,3 @@ def _arguments() -> Iterator[tuple[str, dict]]:
         }
         for name, arguments in filters.items():
             yield f"{name}, {_name(view)}", {**view, **arguments}
-
-
-def _catalog(path: Path, count: int) -> Catalog:
-    """A catalog as in a cloud: a tenth of the images are mine, one in a hundred is public, and one shared with me."""
-    chance = random.Random(0)
-    catalog = Catalog(path)
-    for start in range(0, count, BATCH):
-        numbers = range(start, min(start + BATCH, count))
-        ids = {n: str(uuid.UUID(int=chance.getrandbits(128), version=4)) for n in numbers}
-        rows = {n: _image(ids[n], n, chance) for n in numbers}
-        with catalog._database.write() as connection:
-            connection.execute(insert(images), list(rows.values()))
-            connection.execute(
-                insert(properties),
-                [
-                    {"image_id": row["id"], "name": name, "source": "", "value": value}
-                    for n, row in rows.items()
-                    for name, value in (
-                        ("os_type", "plan9" if n % 10_000 == 5 else chance.choice(("linux", "windows"))),
-                        ("hw_disk_bus", "virtio"),
-                    )
-                ],
-            )
-            connection.execute(
-                insert(tags),
-                [{"image_id": ids[n], "tag": "rare" if n % 10_000 == 5 else "third"} for n in numbers if n % 3 == 2],
-            )
-            shared = [row for row in rows.values() if row["visibility"] == "shared" and chance.random() < 0.017]
-            connection.execute(
-                insert(members),
-                [
-                    {
-                        "image_id": row["id"],
-                        "project": ME,
-                        "status": chance.choice(("accepted", "accepted", "pending")),
-                        "created_at": row["created_at"],
-                        "updated_at": row["created_at"],
-                    }
-                    for row in shared
-                ],
-            )
-    return catalog
-
-
-def _image(image_id: str, number: int, chance: random.Random) -> dict[str, object]:
-    created = START + timedelta(seconds=number, microseconds=chance.randrange(1_000_000))
-    at = created.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-    return {
-        "id": image_id,
-        "name": "common" if chance.random() < 0.2 else f"image-{number}",
-        "status": chance.choices(("active", "queued", "deactivated"), (97, 2, 1))[0],
-        "owner": ME if chance.random() < 0.1 else f"project-{chance.randrange(1, 1000)}",
-        "disk_format": chance.choices(("qcow2", "raw", "vmdk"), (80, 18, 2))[0],
-        "container_format": "bare",
-        "size": chance.randrange(1, 1_000_000),
-        "digests": "{}",
-        "checksum": f"{number:032x}",
-        "os_hash_algo": "sha512",
-        "os_hash_value": f"{number:0128x}",
-        "token": 0,
-        "created_at": at,
-        "updated_at": at,
-        "visibility": chance.choices(("shared", "private", "public", "community"), (88, 10, 1, 1))[0],
-        "protected": chance.random() < 0.01,
-        "hidden": chance.random() < 0.01,
-        "min_disk": 0,
-        "min_ram": chance.choices((0, 512), (95, 5))[0],
-    }

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from bench import table
 from bench.harness import MiB, Row, Settings, progress
+from bench.postgresql import Postgres, create, postgresql
 from bench.workspace import random_image
 
 from .kill_clients import SETTLE_SECONDS, Client, Results
 from .server import Server
-from .victims import Postgres, Victims, postgresql
+from .victims import Victims
 
 CLIENTS = 4
 """Imports at a time."""
@@ -68,7 +69,7 @@ def kill_at_random(folder: Path, image: Path, count: int, seed: int = 0, databas
     chance = random.Random(seed)
     result = Kills()
     config = folder / "douane.toml"
-    url = "" if database is None else f'database = "{database.create("killed").replace("psycopg2", "psycopg")}"\n'
+    url = "" if database is None else f'database = "{create(database, "killed")}"\n'
     config.write_text(f"{PLAN}\n[serve]\nworkers = {WORKERS}\n{url}")
     with Server(folder / "home", config) as server:
         victims = Victims(server, WORKERS, database, chance)

@@ -7,39 +7,19 @@ import itertools
 import os
 import random
 import signal
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.driving import WrongOutcome
+from bench.postgresql import Postgres
 
 from .server import Server
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
-
-from support.glance.postgres import Postgres  # the folder is added above
 
 CRASHES = (signal.SIGKILL, signal.SIGQUIT)
 """In turn: `kill -9` of the postmaster, and what `pg_ctl stop -m immediate` sends it."""
 AWAY_SECONDS = 1.5
 """The longest time before the database is started again."""
-
-
-@contextlib.contextmanager
-def postgresql() -> Iterator[Postgres | None]:
-    """A server of our own; None if PostgreSQL is not installed."""
-    try:
-        server = Postgres()
-    except FileNotFoundError:
-        yield None
-        return
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 class Child(NamedTuple):
