@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.harness import MiB, Row, Settings
+from bench.harness import MiB, Row, Settings, progress
 from bench.workspace import random_image
 
 from .server import Server, SmallCalls, idle_p99
@@ -37,6 +38,8 @@ def measure(settings: Settings) -> list[Row]:
         with memory, SmallCalls(server) as calls, ThreadPoolExecutor(count) as pool:
             results = list(pool.map(lambda _: _import(server, image), range(count)))
     failures = [result for result in results if result != "active"]
+    for reason, number in Counter(failures).most_common():
+        progress(f"  FAILED {number} times: {reason}")
     what = f"{count} imports of {image.stat().st_size // MiB} MiB at once"
     return [
         Row(f"{what}: failed", len(failures), count, "imports", "", 0.0, timed=False, note="; ".join(failures[:3])),
@@ -52,7 +55,10 @@ def _import(server: Server, image: Path) -> str:
         if answer.status != 503:  # 503 asks to come again, which every client does
             break
         time.sleep(0.5)
-    return server.settled(image_id) if answer.status == 204 else f"{answer.status} {answer.body!r:.200}"
+    if answer.status != 204:
+        return f"{answer.status} {answer.body!r:.200}"
+    status = server.settled(image_id)
+    return status if status == "active" else f"{status}: {server.must('GET', f'/v2/images/{image_id}')}"
 
 
 class _Memory:

@@ -80,11 +80,16 @@ class Server:
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 raise driving.WrongOutcome(f"`douane serve` ended: {self.log()}")
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.request("GET", "/healthcheck").status == 200:
-                    return
+            if self.answers():
+                return
             time.sleep(0.05)
         raise driving.WrongOutcome(f"`douane serve` does not answer: {self.log()}")
+
+    def answers(self) -> bool:
+        """True if the door answers now."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.request("GET", "/healthcheck").status == 200
+        return False
 
     def log(self) -> str:
         """The end of its log."""
