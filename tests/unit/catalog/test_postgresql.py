@@ -36,6 +36,18 @@ def test_a_server_that_ended_all_connections_is_reached_again(url: str) -> None:
         assert catalog.image(image.id) == image
 
 
+def test_no_transaction_starts_parallel_workers_which_would_read_pages_in_advance(url: str) -> None:
+    with Catalog(url) as catalog:
+        for transaction in (catalog._database.read, catalog._database.write):
+            with transaction() as connection:
+                shown = connection.exec_driver_sql("SHOW max_parallel_workers_per_gather").scalar_one()
+                isolation = connection.exec_driver_sql("SHOW transaction_isolation").scalar_one()
+                waits = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+            is_read = transaction == catalog._database.read
+            assert (shown, waits) == ("0", "30s")
+            assert isolation == ("repeatable read" if is_read else "read committed")
+
+
 def test_a_deadlock_is_resolved_by_another_attempt(url: str) -> None:
     request = ImportRequest()
     with Catalog(url) as catalog:
