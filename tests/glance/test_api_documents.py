@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from douane.api.create import NewImage, read_new_image
-from douane.api.documents import (
+from douane.api.documents.records import (
     ImageView,
     image_document,
     image_list_document,
@@ -27,14 +26,15 @@ from douane.api.documents import (
     task_document,
     task_list_document,
 )
+from douane.api.documents.schemas import image_schema, images_schema, member_schema
+from douane.api.documents.service_documents import StoreInfo, import_info_document, stores_document, versions_document
 from douane.api.errors import HttpError, error_body
-from douane.api.filters import read_image_list
-from douane.api.image_fields import ImageRules
-from douane.api.import_request import METHODS, read_import
-from douane.api.patch import read_changes
-from douane.api.rights import make_identity
-from douane.api.schemas import image_schema, images_schema, member_schema
-from douane.api.service_documents import StoreInfo, import_info_document, stores_document, versions_document
+from douane.api.identity.rights import make_identity
+from douane.api.requests.create import NewImage, read_new_image
+from douane.api.requests.filters import read_image_list
+from douane.api.requests.image_fields import ImageRules
+from douane.api.requests.import_request import METHODS, read_import
+from douane.api.requests.patch import read_changes
 from douane.catalog import Catalog, Image, ImportRequest
 from douane.catalog.query import ImageQuery, RemoveProperty, SetField, SetProperty, SetTags, SortKey
 

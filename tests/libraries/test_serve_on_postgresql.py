@@ -19,7 +19,7 @@ from support.waiting import until
 
 pytestmark = pytest.mark.libraries
 
-DOOR = "douane.api.door"
+DOOR = "douane.api.process.door"
 WORKER = "douane.imports.worker"
 CONFIG = """
 [serve]

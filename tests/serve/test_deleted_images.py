@@ -14,7 +14,7 @@ from support.waiting import until
 DIES = """
 import os, signal, sys
 
-if "douane.api.door" in sys.orig_argv:
+if "douane.api.process.door" in sys.orig_argv:
     from douane.stores import file
 
     def die(*arguments, **more):

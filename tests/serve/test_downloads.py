@@ -11,7 +11,7 @@ from support.serve import Serve, read_to_end, status_of
 from support.waiting import until
 
 OCTETS = {"Content-Type": "application/octet-stream"}
-DOOR = "douane.api.door"
+DOOR = "douane.api.process.door"
 
 
 @pytest.fixture(scope="module")

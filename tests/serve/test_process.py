@@ -14,13 +14,13 @@ import httpx
 import psutil
 import pytest
 
-from douane.api.children import RESTARTS
+from douane.api.process.children import RESTARTS
 from support.judged import upload_in_background
 from support.processes import SECONDS, become_subreaper
 from support.serve import Serve, serving
 from support.waiting import until
 
-DOOR = "douane.api.door"
+DOOR = "douane.api.process.door"
 WORKER = "douane.imports.worker"
 
 

@@ -148,7 +148,7 @@ class Calls(RuleBasedStateMachine):
 
     @rule()
     def kill_the_door(self) -> None:
-        self.service.serve.kill("douane.api.door")
+        self.service.serve.kill("douane.api.process.door")
 
     @rule()
     def kill_everything(self) -> None:

@@ -12,7 +12,7 @@ from support.judged import OCTETS, upload_in_background, write_config
 from support.serve import Serve, serving
 from support.waiting import until
 
-DOOR = "douane.api.door"
+DOOR = "douane.api.process.door"
 IMAGE = bytes(range(256)) * 8192
 
 STOPS_ITSELF = """

@@ -75,7 +75,7 @@ def test_a_header_that_is_no_trace_begins_a_new_one(tmp_path: Path, collector: C
 
 def test_without_a_collector_nothing_is_imported() -> None:
     program = (
-        "import sys, douane.api.door, douane.imports.worker\n"
+        "import sys, douane.api.process.door, douane.imports.worker\n"
         "from douane.imports import tracing\n"
         "tracing.configure('door')\n"
         "with tracing.span('x') as step: step.set(a=1)\n"

@@ -18,7 +18,7 @@ from support.waiting import until
 GOOD = bytes(range(256)) * 8192
 BAD = b"bad" + bytes(1 << 20)
 WORKER = "douane.imports.worker"
-DOOR = "douane.api.door"
+DOOR = "douane.api.process.door"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from douane.api.app import make_app
-from douane.api.rights import Identity, make_identity
+from douane.api.identity.rights import Identity, make_identity
 from douane.api.service import ApiOptions, Service
 from douane.catalog import Catalog, Image
 from douane.imports.service_stores import ServiceStore, Stores

@@ -14,7 +14,7 @@ from typing import Any
 
 from douane.api.app import make_app
 from douane.api.assembly import make_service
-from douane.api.door import DoorServer
+from douane.api.process.door import DoorServer
 from douane.imports.settings import load_settings
 
 

@@ -10,11 +10,11 @@ from falcon.asgi import App, Request, Response
 
 from douane.errors import DouaneError
 
+from .documents.openapi import openapi_document
 from .errors import HttpError, error_body, http_error, method_not_allowed, not_found
 from .front import Front
-from .image_fields import ImageRules
 from .middleware import RequestContext, Sender
-from .openapi import openapi_document
+from .requests.image_fields import ImageRules
 from .routes import ROUTES
 from .routes.versions import UnknownPath
 from .service import Service

@@ -11,11 +11,11 @@ from douane.imports.service_file import NO_IMPORTS, RUN
 from douane.imports.service_stores import open_stores
 from douane.imports.settings import ServeSettings
 
-from .auth import Authenticator, NoAuthentication
-from .image_fields import ImageRules
+from .identity.auth import Authenticator, NoAuthentication
+from .process.worker_sockets import DOORS, WAKE
+from .requests.image_fields import ImageRules
 from .service import ApiOptions, Service
-from .uploads import UploadPlace
-from .worker_sockets import DOORS, WAKE
+from .transfer.uploads import UploadPlace
 
 CATALOG = "catalog.sqlite3"
 
@@ -62,6 +62,6 @@ def make_authenticator(settings: ServeSettings) -> Authenticator:
     """Keystone, if it is configured."""
     if settings.keystone is None:
         return NoAuthentication(any_host=settings.without_keystone)
-    from .keystone import KeystoneAuthentication
+    from .identity.keystone import KeystoneAuthentication
 
     return KeystoneAuthentication(settings.keystone)

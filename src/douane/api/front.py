@@ -11,10 +11,10 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from .bounds import HEADERS_BYTES
+from .documents.paths import read_path
 from .errors import HttpError, bad_request
-from .paths import read_path
-from .request_body import Receive, RequestBody
+from .requests.bounds import HEADERS_BYTES
+from .transfer.request_body import Receive, RequestBody
 
 log = logging.getLogger("douane.api")
 

@@ -16,10 +16,10 @@ from douane.imports.variants import bound_stores
 from douane.stores import Store
 
 from .errors import conflict
-from .import_request import ImportOrder, choose_stores, require_import_status
-from .receiving import Sender, import_door, request_of
-from .rights import Identity, require_admin, require_change
+from .identity.rights import Identity, require_admin, require_change
+from .requests.import_request import ImportOrder, choose_stores, require_import_status
 from .service import Service
+from .transfer.receiving import Sender, import_door, request_of
 
 log = logging.getLogger("douane.api")
 

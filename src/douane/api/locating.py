@@ -11,13 +11,13 @@ from douane.catalog import Image, Task
 from douane.errors import StoreError
 from douane.imports.locations import LOCATION_IMPORT, MARK, MARKED_BY, PLACE, Location, find_location
 
-from .documents import Document, location_list_document
+from .documents.records import Document, location_list_document
 from .errors import HttpError, bad_request, conflict, forbidden, over_quota
-from .location_request import NewLocation
-from .receiving import Sender, request_of
-from .rights import Identity, require_change, require_service
+from .identity.rights import Identity, require_change, require_service
+from .requests.location_request import NewLocation
 from .service import Service
-from .spool import require_room
+from .transfer.receiving import Sender, request_of
+from .transfer.spool import require_room
 
 log = logging.getLogger("douane.api")
 

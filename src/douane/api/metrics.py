@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from douane.catalog import Catalog, Task
 from douane.catalog.records import now, time_text
 
-from .task_progress import slow_plugin
+from .documents.task_progress import slow_plugin
 
 LOOK_BACK = timedelta(seconds=60)
 """Clocks of machines differ, and a transaction is seen later than its time."""

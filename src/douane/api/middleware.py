@@ -13,10 +13,10 @@ from douane.imports import tracing
 from .errors import HttpError, bad_request
 from .front import BODY, REFUSAL
 from .metrics import Metrics
-from .request_body import RequestBody
 from .request_ids import HEADER, make_request_id, read_global_id
 from .routes.base import Resource
 from .service import Service
+from .transfer.request_body import RequestBody
 
 log = logging.getLogger("douane.api")
 

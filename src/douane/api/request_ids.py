@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from uuid import UUID, uuid4
 
-from .bounds import REQUEST_ID
 from .errors import HttpError
+from .requests.bounds import REQUEST_ID
 
 HEADER = "X-Openstack-Request-Id"
 _GLOBAL = re.compile(r"req-[0-9A-Za-z-]{1,60}")

@@ -16,17 +16,17 @@ from douane.errors import NotFound
 from douane.imports.service_stores import Stores
 from douane.imports.settings import ServeSettings
 
-from .auth import Authenticator
-from .bounds import NAME
-from .documents import Document, ImageView, image_document
-from .downloading import Downloads
-from .identifiers import read_uuid
-from .image_fields import ImageRules
-from .import_request import METHODS
+from .documents.records import Document, ImageView, image_document
+from .identity.auth import Authenticator
+from .identity.rights import Identity, ImageAccess, image_access, no_image, require_view
 from .metrics import Metrics
 from .pool import Pool
-from .rights import Identity, ImageAccess, image_access, no_image, require_view
-from .uploads import UploadPlace, Uploads
+from .requests.bounds import NAME
+from .requests.identifiers import read_uuid
+from .requests.image_fields import ImageRules
+from .requests.import_request import METHODS
+from .transfer.downloading import Downloads
+from .transfer.uploads import UploadPlace, Uploads
 
 
 @dataclass(frozen=True, kw_only=True)

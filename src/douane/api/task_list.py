@@ -11,9 +11,9 @@ import msgspec
 from douane.catalog.records import TaskStatus
 from douane.imports.locations import LOCATION_IMPORT
 
-from .bounds import DEFAULT_PAGE
 from .errors import bad_request, quoted
-from .filters import read_limit, read_marker, read_parameters
+from .requests.bounds import DEFAULT_PAGE
+from .requests.filters import read_limit, read_marker, read_parameters
 
 PATH = "/v2/tasks"
 _STATUSES = get_args(TaskStatus)

@@ -48,7 +48,7 @@ def serve(
             f"douane serve needs {', '.join(missing)}, which this installation does not have: "
             "run `pip install '.[serve]'` in a checkout of Douane"
         )
-    from douane.api.supervisor import ServeOptions, Supervisor
+    from douane.api.process.supervisor import ServeOptions, Supervisor
     from douane.imports import default_home
     from douane.imports.service_log import VARIABLE, configure_log
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from douane.api.documents import image_document, task_document
+from douane.api.documents.records import image_document, task_document
 from douane.catalog import Catalog
 from support.waiting import until
 from support.workers import MakeSite, Site, send

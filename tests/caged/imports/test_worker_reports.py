@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from douane.api.documents import task_document
-from douane.api.rights import make_identity
+from douane.api.documents.records import task_document
+from douane.api.identity.rights import make_identity
 from douane.api.ui.detail import import_detail
 from douane.api.ui.rows import import_row
 from support.waiting import until

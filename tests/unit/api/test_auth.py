@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from douane.api.auth import NoAuthentication
 from douane.api.errors import HttpError
-from douane.api.keystone import KeystoneAuthentication, TokenCache
-from douane.api.rights import Identity
+from douane.api.identity.auth import NoAuthentication
+from douane.api.identity.keystone import KeystoneAuthentication, TokenCache
+from douane.api.identity.rights import Identity
 from douane.errors import PlanError
 from douane.imports.settings import KeystoneSettings
 from douane.imports.settings.values import FilePath

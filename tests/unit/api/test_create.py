@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from douane.api.create import NewImage, created_headers, read_new_image, read_store_header
-from douane.api.documents import image_document
+from douane.api.documents.records import image_document
+from douane.api.documents.schemas import image_schema
 from douane.api.errors import HttpError
-from douane.api.image_fields import ImageRules, SiteProperty
-from douane.api.rights import make_identity
-from douane.api.schemas import image_schema
+from douane.api.identity.rights import make_identity
+from douane.api.requests.create import NewImage, created_headers, read_new_image, read_store_header
+from douane.api.requests.image_fields import ImageRules, SiteProperty
 from douane.catalog import Catalog
 from douane.catalog.query import Quotas
 from support.json_schema import violations

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from douane.api.documents import (
+from douane.api.documents.records import (
     ImageView,
     image_document,
     image_list_document,
@@ -19,8 +19,7 @@ from douane.api.documents import (
     task_list_document,
     task_stub,
 )
-from douane.api.image_fields import ImageRules
-from douane.api.schemas import (
+from douane.api.documents.schemas import (
     image_schema,
     images_schema,
     member_schema,
@@ -28,6 +27,7 @@ from douane.api.schemas import (
     task_schema,
     tasks_schema,
 )
+from douane.api.requests.image_fields import ImageRules
 from douane.catalog import Catalog, CopyFacts, Image, ImportRequest, Task
 from support.json_schema import violations
 

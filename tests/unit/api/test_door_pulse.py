@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from douane.api.door_pulse import DoorPulse
+from douane.api.process.door_pulse import DoorPulse
 
 
 @pytest.fixture

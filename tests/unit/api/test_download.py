@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from douane.api.base_url import base_url
-from douane.api.download import Download, answer_download
+from douane.api.documents.base_url import base_url
 from douane.api.errors import HttpError
+from douane.api.transfer.download import Download, answer_download
 from douane.catalog import Image
 
 DIGESTS = {"md5": "0" * 32, "sha256": "1" * 64}

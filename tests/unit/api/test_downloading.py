@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.api.downloading import BUFFERED, FIRST_PIECE, LEAST_PIECE, MEMORY, PIECE, Downloads
+from douane.api.transfer.downloading import BUFFERED, FIRST_PIECE, LEAST_PIECE, MEMORY, PIECE, Downloads
 
 
 def downloads(count: int) -> Downloads:

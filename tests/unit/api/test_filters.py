@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from douane.api.errors import HttpError
-from douane.api.filters import read_image_list, split_list
-from douane.api.rights import make_identity
+from douane.api.identity.rights import make_identity
+from douane.api.requests.filters import read_image_list, split_list
 from douane.catalog import Catalog, Image
 from douane.catalog.query import ImageQuery, SortKey, TimeBound
 

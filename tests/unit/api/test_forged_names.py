@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from douane.api.image_fields import ImageRules
+from douane.api.requests.image_fields import ImageRules
 from support.api import OWNER, Api
 
 V21 = {"Content-Type": "application/openstack-images-v2.1-json-patch"}

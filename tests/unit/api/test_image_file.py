@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from douane.api.downloading import PIECE
+from douane.api.transfer.downloading import PIECE
 from support.api import ADMIN, OTHER, OWNER, READER, Api
 
 CONTENT = bytes(range(256)) * 12_000

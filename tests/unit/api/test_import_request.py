@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.api.errors import HttpError
-from douane.api.import_request import METHODS, ImportOrder, choose_stores, read_import, require_import_status
+from douane.api.requests.import_request import METHODS, ImportOrder, choose_stores, read_import, require_import_status
 
 DIRECT = {"name": "glance-direct"}
 WEB = {"name": "web-download", "uri": "https://images.test/a.qcow2?x=1"}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.api.bounds import BODY_DEPTH
 from douane.api.errors import HttpError
-from douane.api.json_body import first_double, read_json, read_object
 from douane.api.request_ids import make_request_id, read_global_id
+from douane.api.requests.bounds import BODY_DEPTH
+from douane.api.requests.json_body import first_double, read_json, read_object
 
 
 @pytest.mark.parametrize(

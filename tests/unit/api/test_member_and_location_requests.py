@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from douane.api.errors import HttpError
-from douane.api.location_request import NewLocation, read_location
-from douane.api.member_requests import read_answer, read_member, read_new_member
+from douane.api.requests.location_request import NewLocation, read_location
+from douane.api.requests.member_requests import read_answer, read_member, read_new_member
 
 
 def encode(value: Any) -> bytes:

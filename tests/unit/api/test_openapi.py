@@ -9,9 +9,9 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from douane.api.image_fields import ImageRules
-from douane.api.openapi import methods_of, openapi_document, shown
-from douane.api.openapi_operations import OPERATIONS
+from douane.api.documents.openapi import methods_of, openapi_document, shown
+from douane.api.documents.openapi_operations import OPERATIONS
+from douane.api.requests.image_fields import ImageRules
 from douane.api.routes import ROUTES
 from support.api import ADMIN, Api
 
@@ -30,7 +30,7 @@ def document():
 
 def test_every_method_of_every_route_is_described():
     for path, resource, _ in shown(ROUTES):
-        assert path in OPERATIONS, f"describe {path} in api/openapi_operations.py"
+        assert path in OPERATIONS, f"describe {path} in api/documents/openapi_operations.py"
         methods = {method for method, _ in methods_of(resource)}
         assert methods <= OPERATIONS[path].keys(), path
         for method in methods:

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from douane.api.errors import HttpError, http_error
-from douane.api.image_fields import EDITABLE, READ_ONLY, ImageRules
-from douane.api.patch import V20, V21, read_changes, read_pointer, require_rights
-from douane.api.rights import Identity, make_identity
+from douane.api.identity.rights import Identity, make_identity
+from douane.api.requests.image_fields import EDITABLE, READ_ONLY, ImageRules
+from douane.api.requests.patch import V20, V21, read_changes, read_pointer, require_rights
 from douane.catalog import Catalog, Image
 from douane.catalog.query import Change, Quotas, RemoveProperty, SetField, SetProperty, SetTags
 from douane.errors import DouaneError

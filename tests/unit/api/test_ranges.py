@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.api.errors import HttpError
-from douane.api.ranges import ByteRange, read_range
+from douane.api.requests.ranges import ByteRange, read_range
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from douane.api import rights
 from douane.api.errors import HttpError
-from douane.api.rights import Identity, ImageAccess, make_identity
+from douane.api.identity import rights
+from douane.api.identity.rights import Identity, ImageAccess, make_identity
 from douane.catalog.records import Image, Visibility
 
 WHO = {

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from douane.api.image_fields import EDITABLE, READ_ONLY, ImageRules, SiteProperty
-from douane.api.metadef_schemas import metadef_schemas
-from douane.api.schemas import image_schema, images_schema, member_schema, members_schema, task_schema, tasks_schema
+from douane.api.documents.metadef_schemas import metadef_schemas
+from douane.api.documents.schemas import (
+    image_schema,
+    images_schema,
+    member_schema,
+    members_schema,
+    task_schema,
+    tasks_schema,
+)
+from douane.api.requests.image_fields import EDITABLE, READ_ONLY, ImageRules, SiteProperty
 from support.json_schema import violations
 
 RULES = ImageRules(

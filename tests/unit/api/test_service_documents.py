@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from douane.api.service_documents import (
+from douane.api.documents.service_documents import (
     PREFIXES,
     Quantity,
     StoreInfo,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from douane.api.errors import HttpError
-from douane.api.spool import require_room
-from douane.api.upload import Upload, read_upload, require_queued, require_received
+from douane.api.transfer.spool import require_room
+from douane.api.transfer.upload import Upload, read_upload, require_queued, require_received
 from douane.stores.file import FileStore
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from douane.api.errors import UNAVAILABLE_CODES, HttpError, over_quota
-from douane.api.upload_answers import after_body
+from douane.api.transfer.upload_answers import after_body
 from douane.errors import CatalogError, DouaneError, StoreError
 
 AWAY = CatalogError("the catalog at db.example failed", code="catalog-io")

@@ -10,7 +10,7 @@ import pytest
 
 from douane.api.metrics import Metrics
 from douane.api.pool import Pool
-from douane.api.uploads import UploadPlace, Uploads
+from douane.api.transfer.uploads import UploadPlace, Uploads
 from douane.catalog import Catalog, ImportRequest, Task
 from douane.imports.heartbeat import Heartbeat
 from douane.stores import open_store

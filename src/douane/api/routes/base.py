@@ -12,11 +12,11 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 from falcon.asgi import Request, Response
 
-from douane.api.bounds import BODY_BYTES
 from douane.api.errors import HttpError, quoted
-from douane.api.request_body import RequestBody
-from douane.api.rights import Identity
+from douane.api.identity.rights import Identity
+from douane.api.requests.bounds import BODY_BYTES
 from douane.api.service import Service
+from douane.api.transfer.request_body import RequestBody
 from douane.imports.tracing import Span
 
 

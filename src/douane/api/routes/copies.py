@@ -5,7 +5,7 @@ from __future__ import annotations
 from falcon.asgi import Request, Response
 
 from douane.api.errors import conflict, quoted
-from douane.api.rights import Identity, require_admin
+from douane.api.identity.rights import Identity, require_admin
 
 from .base import Resource, answer_empty, identity_of
 

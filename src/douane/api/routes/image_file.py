@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from falcon.asgi import Request, Response
 
-from douane.api.download import Download, answer_download
-from douane.api.downloading import ImageStream
 from douane.api.errors import http_error, not_found
+from douane.api.identity.rights import Identity, require_download
 from douane.api.locating import foreign_location
-from douane.api.rights import Identity, require_download
+from douane.api.transfer.download import Download, answer_download
+from douane.api.transfer.downloading import ImageStream
 from douane.errors import StoreError
 
 from .base import Resource, answer_empty, identity_of

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from falcon.asgi import Request, Response
 
-from douane.api.create import NewImage, created_headers, read_new_image
-from douane.api.documents import Document, image_list_document
+from douane.api.documents.records import Document, image_list_document
 from douane.api.errors import HttpError, bad_request, quoted
-from douane.api.filters import ImageList, read_image_list
-from douane.api.patch import read_changes, require_rights
-from douane.api.rights import Identity, require_change
+from douane.api.identity.rights import Identity, require_change
+from douane.api.requests.create import NewImage, created_headers, read_new_image
+from douane.api.requests.filters import ImageList, read_image_list
+from douane.api.requests.patch import read_changes, require_rights
 from douane.catalog.query import Change
 
 from .base import Resource, answer, answer_empty, identity_of, read_body

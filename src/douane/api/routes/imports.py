@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from falcon.asgi import Request, Response
 
-from douane.api.import_request import read_import
 from douane.api.importing import begin_import, cancel_import, check_import
-from douane.api.receiving import Sender, require_imports
+from douane.api.requests.import_request import read_import
+from douane.api.transfer.receiving import Sender, require_imports
 from douane.imports.web.download import probe
 
 from .base import Resource, answer_empty, identity_of, read_body, trace_of

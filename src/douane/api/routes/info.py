@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from falcon.asgi import Request, Response
 
-from douane.api.rights import require_admin
-from douane.api.service_documents import Quantity, import_info_document, stores_document, usage_document
-from douane.api.service_documents import Usage as ProjectUsage
-from douane.api.store_infos import store_infos
+from douane.api.documents.service_documents import Quantity, import_info_document, stores_document, usage_document
+from douane.api.documents.service_documents import Usage as ProjectUsage
+from douane.api.documents.store_infos import store_infos
+from douane.api.identity.rights import require_admin
 from douane.catalog.query import UploadQuotas
 
 from .base import Resource, answer, identity_of

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from falcon.asgi import Request, Response
 
+from douane.api.identity.rights import require_service
 from douane.api.locating import list_locations, register_location
-from douane.api.location_request import read_location
-from douane.api.receiving import Sender, require_imports
-from douane.api.rights import require_service
+from douane.api.requests.location_request import read_location
+from douane.api.transfer.receiving import Sender, require_imports
 
 from .base import Resource, answer, answer_empty, identity_of, read_body, trace_of
 

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from falcon.asgi import Request, Response
 
-from douane.api.documents import Document, member_document, member_list_document
+from douane.api.documents.records import Document, member_document, member_list_document
 from douane.api.errors import not_found
-from douane.api.member_requests import read_answer, read_member, read_new_member
-from douane.api.rights import Identity, is_owner, require_change, require_member_answer, require_member_list
+from douane.api.identity.rights import Identity, is_owner, require_change, require_member_answer, require_member_list
+from douane.api.requests.member_requests import read_answer, read_member, read_new_member
 from douane.catalog.records import MemberStatus
 
 from .base import Resource, answer, answer_empty, identity_of, read_body

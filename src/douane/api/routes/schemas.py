@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from falcon.asgi import Request, Response
 
-from douane.api import schemas
+from douane.api.documents import schemas
+from douane.api.documents.metadef_schemas import metadef_schemas
 from douane.api.errors import not_found
-from douane.api.metadef_schemas import metadef_schemas
 from douane.api.service import Service
 
 from .base import Resource, answer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from falcon.asgi import Request, Response
 
-from douane.api.image_fields import check_tag
-from douane.api.rights import Identity, require_change
+from douane.api.identity.rights import Identity, require_change
+from douane.api.requests.image_fields import check_tag
 
 from .base import Resource, answer_empty, identity_of
 

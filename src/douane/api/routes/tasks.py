@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from falcon.asgi import Request, Response
 
-from douane.api.documents import Document, task_document, task_list_document, task_page_document, task_stub
+from douane.api.documents.records import Document, task_document, task_list_document, task_page_document, task_stub
 from douane.api.errors import not_found
-from douane.api.identifiers import read_uuid
-from douane.api.rights import Identity, is_owner, require_admin
+from douane.api.identity.rights import Identity, is_owner, require_admin
+from douane.api.requests.identifiers import read_uuid
 from douane.api.task_list import TaskListRequest, read_task_list
 from douane.errors import NotFound
 

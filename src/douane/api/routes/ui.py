@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from falcon.asgi import Request, Response
 
-from douane.api.documents import Document
+from douane.api.documents.records import Document
 from douane.api.errors import HttpError, bad_request, http_error, not_found
-from douane.api.identifiers import read_uuid
-from douane.api.rights import Identity
+from douane.api.identity.rights import Identity
+from douane.api.requests.identifiers import read_uuid
 from douane.api.ui.detail import import_detail
 from douane.api.ui.filters import PAGE, Filters, read_filters
 from douane.api.ui.render import (

@@ -7,10 +7,10 @@ from typing import ClassVar
 from falcon.asgi import Request, Response
 
 from douane.api.errors import not_found
-from douane.api.receiving import Sender, receive_upload
 from douane.api.service import Service
-from douane.api.upload import read_upload
-from douane.api.upload_answers import UploadMethod
+from douane.api.transfer.receiving import Sender, receive_upload
+from douane.api.transfer.upload import read_upload
+from douane.api.transfer.upload_answers import UploadMethod
 
 from .base import Resource, answer_empty, identity_of, trace_of
 

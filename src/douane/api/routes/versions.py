@@ -6,10 +6,10 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
-from douane.api.base_url import base_url
+from douane.api.documents.base_url import base_url
+from douane.api.documents.service_documents import versions_document
 from douane.api.errors import not_found
 from douane.api.service import ApiOptions, Service
-from douane.api.service_documents import versions_document
 
 from .base import Resource, answer
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from douane.api.documents import task_document
-from douane.api.rights import Identity
+from douane.api.documents.records import task_document
+from douane.api.identity.rights import Identity
 from douane.catalog.records import Image, Task
 from douane.units import show_duration, show_exact_size
 

@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from douane.api.bounds import NAME, QUERY_BYTES, QUERY_FIELDS
 from douane.api.errors import bad_request, quoted
-from douane.api.identifiers import read_uuid
-from douane.api.rights import Identity
+from douane.api.identity.rights import Identity
+from douane.api.requests.bounds import NAME, QUERY_BYTES, QUERY_FIELDS
+from douane.api.requests.identifiers import read_uuid
 from douane.catalog.records import TaskStatus
 
 State = Literal["", "waiting", "running", "accepted", "not-accepted"]

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from douane.api.rights import Identity
+from douane.api.identity.rights import Identity
 
 from .detail import ImportDetail
 from .filters import OUTCOMES, STATES, Filters

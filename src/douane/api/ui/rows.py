@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from douane.api.rights import Identity
-from douane.api.task_progress import slow_plugin
+from douane.api.documents.task_progress import slow_plugin
+from douane.api.identity.rights import Identity
 from douane.catalog.records import Image, Task
 
 from .words import duration_text, explain_state, method_word, percent, progress_text, state_word, time_words

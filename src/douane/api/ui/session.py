@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
-from douane.api.auth import is_foreign_origin
 from douane.api.errors import bad_request, forbidden, quoted
+from douane.api.identity.auth import is_foreign_origin
 
 COOKIE = "douane_token"
 LOGIN_BYTES = 8192

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from douane.api.task_progress import percent_of
+from douane.api.documents.task_progress import percent_of
 from douane.catalog.records import Task
 from douane.units import show_duration, show_size
 

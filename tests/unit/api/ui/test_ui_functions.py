@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.api.errors import HttpError
-from douane.api.rights import make_identity
+from douane.api.identity.rights import make_identity
 from douane.api.ui.detail import import_detail
 from douane.api.ui.filters import Filters, read_filters
 from douane.api.ui.render import HEADERS, error_page, import_page, list_page, login_page, static_file

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from douane.api.errors import unauthenticated
-from douane.api.rights import Identity, make_identity
+from douane.api.identity.rights import Identity, make_identity
 from douane.catalog import ImportRequest
 from support.api import Api
 

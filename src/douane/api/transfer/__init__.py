@@ -1,0 +1,1 @@
+"""The bytes of images: uploads, inline or spooled, and downloads."""
