@@ -87,6 +87,29 @@ def test_one_import_into_several_stores(serve: Serve, fields: dict[str, object])
         assert (serve.home.parent / f"store-{name}" / "images" / image_id).read_bytes() == GOOD
 
 
+def created_for(serve: Serve, store: str) -> str:
+    fields = {"name": "n", "disk_format": "raw", "container_format": "bare"}
+    response = serve.client.post("/v2/images", json=fields, headers={"X-Image-Meta-Store": store})
+    assert response.status_code == 201
+    return str(response.json()["id"])
+
+
+@pytest.mark.parametrize(("stores", "holding"), [({}, "b"), ({"stores": ["a"]}, "a"), ({"all_stores": True}, "a,b")])
+def test_an_image_that_was_made_for_a_store_is_imported_there_if_the_import_names_none(
+    serve: Serve, stores: dict[str, object], holding: str
+) -> None:
+    image_id = created_for(serve, "b")
+    assert serve.client.put(f"/v2/images/{image_id}/stage", content=GOOD, headers=OCTETS).status_code == 204
+    assert request_import(serve, image_id, **stores).status_code == 202
+    assert settled(serve, image_id)["stores"] == holding
+
+
+def test_an_upload_goes_into_the_store_that_the_image_was_made_for(serve: Serve) -> None:
+    image_id = created_for(serve, "b")
+    assert serve.client.put(f"/v2/images/{image_id}/file", content=GOOD, headers=OCTETS).status_code == 204
+    assert serve.image(image_id)["stores"] == "b"
+
+
 def test_an_active_image_is_copied_to_a_further_store(serve: Serve) -> None:
     image_id = stage(serve, GOOD)
     request_import(serve, image_id)

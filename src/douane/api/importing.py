@@ -19,7 +19,7 @@ from .errors import conflict
 from .identity.rights import Identity, require_admin, require_change
 from .requests.import_request import ImportOrder, choose_stores, require_import_status
 from .service import Service
-from .transfer.receiving import Sender, import_door, request_of
+from .transfer.receiving import Sender, default_store, import_door, request_of
 
 log = logging.getLogger("douane.api")
 
@@ -34,7 +34,7 @@ def check_import(service: Service, identity: Identity, image_id: str, order: Imp
     else:
         require_change(identity, access, "import")
     require_import_status(order, image.status, image.disk_format, image.container_format)
-    stores = choose_stores(order, service.stores.ids, service.stores.default.id, holding)
+    stores = choose_stores(order, service.stores.ids, default_store(service, image), holding)
     if not stores:
         raise conflict(f"The image is in these stores already: {', '.join(image.stores)}.")
     return image, stores

@@ -16,7 +16,7 @@ from douane.errors import BadValue, CatalogError
 
 from .sqlite import SQLite, file_path
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision in ``migrations/versions``, which this release reads and writes."""
 
 

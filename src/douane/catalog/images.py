@@ -38,9 +38,10 @@ class Images:
         min_ram: int = 0,
         tags: Iterable[str] = (),
         quota: int | None = None,
+        wanted_store: str | None = None,
     ) -> Image:
         """Create a queued image from the declared facts; `image_id` is a UUID, by default a new one. `quota` is the
-        number of images that `owner` may have then.
+        number of images that `owner` may have then, `wanted_store` the store of imports that name none.
 
         Raises Conflict (``exists``) if the id was ever used, BadValue, and OverQuota.
         """
@@ -61,6 +62,7 @@ class Images:
                 properties=properties or {},
                 tags=tags,
                 image_id=image_id,
+                wanted_store=wanted_store,
             )
             usage.check_count(connection, owner, quota)
             return image
@@ -151,6 +153,7 @@ def insert_image(
     properties: Mapping[str, str],
     tags: Iterable[str] = (),
     image_id: str | None = None,
+    wanted_store: str | None = None,
 ) -> Image:
     """Write a queued image with the `declared` fields inside a transaction; see :meth:`Images.create_image`."""
     tenant_properties = values.tenant_properties(properties)
@@ -163,6 +166,7 @@ def insert_image(
         "token": 0,
         "created_at": at,
         "updated_at": at,
+        "wanted_store": values.optional_text("the id of a store", wanted_store),
         **fields.columns(declared),
     }
     try:

@@ -84,6 +84,9 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
     message: str | None
     failed_stores: list[str]
+    wanted_store: str | None
+    """The id of the store of imports that name none; None: the default store."""
+
     task_id: str | None
     """The import or the copying that owns the image now."""
 

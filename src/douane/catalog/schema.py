@@ -57,6 +57,8 @@ images = Table(
     Column("checksum", String(255)),
     Column("os_hash_algo", String(255)),
     Column("os_hash_value", String(255)),
+    # The store of imports that name none, if the image was made with one.
+    Column("wanted_store", String(255)),
     CheckConstraint(
         "status IN ('queued', 'uploading', 'importing', 'active', 'deactivated', 'deleted')",
         name="known_status",

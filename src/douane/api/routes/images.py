@@ -58,6 +58,7 @@ class Images(Resource):
             hidden=new.os_hidden,
             min_disk=new.min_disk,
             min_ram=new.min_ram,
+            wanted_store=new.store,
             disk_format=new.disk_format,
             container_format=new.container_format,
             tags=new.tags,

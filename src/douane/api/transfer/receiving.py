@@ -119,7 +119,17 @@ def import_door(sender: Sender) -> binding.Sender:
     return binding.Sender("import", tuple(sender.identity.roles))
 
 
-def _stores(service: Service, sender: Sender, method: UploadMethod, upload: Upload) -> tuple[str, ...]:
+def default_store(service: Service, image: Image) -> str:
+    """The store of an upload or an import that names none."""
+    return _wanted_store(service, image) or service.stores.default.id
+
+
+def _wanted_store(service: Service, image: Image) -> str | None:
+    """The store that the image was made for, if it is still there."""
+    return image.wanted_store if image.wanted_store in service.stores else None
+
+
+def _stores(service: Service, sender: Sender, image: Image, method: UploadMethod, upload: Upload) -> tuple[str, ...]:
     """The stores that the bytes are written into as they come: the one that the client names, and when they are staged,
     those that the operator chose, except stores that will get what a transform makes of the image."""
     chosen: list[str] = []
@@ -127,8 +137,9 @@ def _stores(service: Service, sender: Sender, method: UploadMethod, upload: Uplo
         chosen = list(service.options.staging_stores)
         bound = bound_stores(service.served.plan, import_door(sender), chosen)
         chosen = [store for store in chosen if store not in bound]
-    named = [] if upload.store is None else [upload.store]
-    return tuple(named + chosen) or (service.stores.default.id,)
+    named = upload.store or _wanted_store(service, image)
+    stores = [*([] if named is None else [named]), *chosen]
+    return tuple(dict.fromkeys(stores)) or (service.stores.default.id,)
 
 
 def _begin(
@@ -136,7 +147,7 @@ def _begin(
 ) -> Callable[[str, int | None], Task]:
     served = service.served
     assert served is not None, "without a plan nothing is received"
-    stores = _stores(service, sender, method, upload)
+    stores = _stores(service, sender, image, method, upload)
 
     def begin(worker: str, size: int | None) -> Task:
         return service.catalog.begin_upload(
