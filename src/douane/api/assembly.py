@@ -7,12 +7,11 @@ from pathlib import Path
 from douane.catalog import Catalog
 from douane.catalog.query import UploadQuotas
 from douane.engine.served_plan import ServedPlan
-from douane.imports.service_file import NO_IMPORTS, RUN
+from douane.imports.service_file import DOORS, NO_IMPORTS, RUN, WAKE
 from douane.imports.service_stores import open_stores
 from douane.imports.settings import ServeSettings
 
 from .identity.auth import Authenticator, NoAuthentication
-from .process.worker_sockets import DOORS, WAKE
 from .requests.image_fields import ImageRules
 from .service import ApiOptions, Service
 from .transfer.uploads import UploadPlace

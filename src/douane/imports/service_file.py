@@ -25,6 +25,10 @@ NO_IMPORTS = "no-imports"
 """While this file is in the folder, the service takes no new images (`douane drain`)."""
 
 
+DOORS, WAKE = "workers.sock", "wake.sock"
+"""The sockets in the folder by which doors reach workers."""
+
+
 class ServiceFile(msgspec.Struct, frozen=True):
     """Settings and plan of a service."""
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from douane.errors import PlanError
 from douane.imports.inline_messages import short_path
-from douane.imports.service_file import RUN
+from douane.imports.service_file import DOORS, RUN, WAKE
 
-DOORS = "workers.sock"
-WAKE = "wake.sock"
 _WAITING = 64
 """Doors that wait for a worker that is free; they give up after a moment."""
 
