@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from support.serve import Serve
+from support.sizes import ALL
 from support.workers import PLUGIN
 
 pytestmark = pytest.mark.timeout(1800)
@@ -30,7 +31,7 @@ STATES = {"queued", "uploading", "importing", "active", "deactivated"}
 POLLS = 600
 """Of a fifth of a second each: many leases long. An image that has not settled by then is stuck."""
 
-EXAMPLES = 60 if os.environ.get("DOUANE_TESTS") == "all" else 4
+EXAMPLES = 60 if ALL else 3
 
 
 class Service:

@@ -12,6 +12,7 @@ import pytest
 
 from douane.catalog import Image, Task
 from support.processes import lives
+from support.sizes import part
 from support.waiting import until
 from support.workers import MakeSite, Site, Upload, send, upload
 
@@ -87,7 +88,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_an_upload_leaves_a_usable_imag
     until("its plugins are gone", lambda: not any(lives(plugin) for plugin in plugins))
 
 
-@pytest.mark.parametrize("boundary", [*BEFORE_READY, *FROM_READY])
+@pytest.mark.parametrize("boundary", part([*BEFORE_READY, *FROM_READY], 3))
 def test_an_upload_whose_worker_is_killed_is_undone_or_finished(make_site: MakeSite, boundary: str) -> None:
     site = make_site()
     first = start_to_fail(site, "worker-1", boundary, "SIGKILL")
@@ -105,7 +106,7 @@ def test_an_upload_whose_worker_is_killed_is_undone_or_finished(make_site: MakeS
         is_complete(site, image)
 
 
-@pytest.mark.parametrize("boundary", [*BEFORE_READY, "after:ready", "after:link", "before:activate"])
+@pytest.mark.parametrize("boundary", part([*BEFORE_READY, "after:ready", "after:link", "before:activate"], 2))
 def test_a_queued_task_whose_worker_is_killed_is_done_by_another(make_site: MakeSite, boundary: str) -> None:
     site = make_site()
     image = site.new_image()
@@ -173,7 +174,18 @@ def test_a_worker_that_is_paused_in_the_middle_changes_nothing_when_it_comes_bac
 
 @pytest.mark.parametrize(
     "boundary",
-    ["before:ready", "after:ready", "before:adopt", "after:adopt", "after:link", "after:publish", "before:activate"],
+    part(
+        [
+            "before:ready",
+            "after:ready",
+            "before:adopt",
+            "after:adopt",
+            "after:link",
+            "after:publish",
+            "before:activate",
+        ],
+        3,
+    ),
 )
 def test_a_worker_that_is_paused_at_any_step_of_publishing_changes_nothing_later(
     make_site: MakeSite, boundary: str

@@ -13,6 +13,7 @@ import pytest
 from douane.catalog import Image, Task
 from douane.imports.publishing import finish_import
 from douane.imports.settling import Settling
+from support.sizes import part
 from support.waiting import until
 from support.workers import MakeSite, Site, Upload, send, upload
 
@@ -184,7 +185,7 @@ def test_an_image_that_is_deleted_while_it_is_staged_leaves_nothing(make_site: M
 
 
 # Each store finishes its own file: the worker is killed at one store, when others have the bytes or not.
-@pytest.mark.parametrize("boundary", ["before:finish", "after:finish#2", "after:finish#3", "before:record"])
+@pytest.mark.parametrize("boundary", part(["before:finish", "after:finish#2", "after:finish#3", "before:record"], 2))
 @pytest.mark.parametrize("way", ["as it comes", "from a file"])
 def test_a_worker_that_is_killed_while_it_stages_leaves_nothing_in_any_store(
     make_site: MakeSite, boundary: str, way: str
@@ -236,7 +237,7 @@ PUBLISHING = [
 ]
 
 
-@pytest.mark.parametrize("boundary", PUBLISHING)
+@pytest.mark.parametrize("boundary", part(PUBLISHING, 3))
 @pytest.mark.parametrize("wanted", [ALL, ("b", "c")], ids=["all", "two"])
 def test_a_worker_that_is_killed_while_it_publishes_staged_bytes_is_replaced(
     make_site: MakeSite, boundary: str, wanted: tuple[str, ...]
@@ -255,7 +256,7 @@ def test_a_worker_that_is_killed_while_it_publishes_staged_bytes_is_replaced(
 
 
 @pytest.mark.parametrize(
-    "boundary", ["before:finish", "before:ready", "after:ready", "after:publish", "after:publish#2"]
+    "boundary", part(["before:finish", "before:ready", "after:ready", "after:publish", "after:publish#2"], 2)
 )
 def test_a_worker_that_is_killed_while_it_copies_to_a_further_store_is_replaced(
     make_site: MakeSite, boundary: str

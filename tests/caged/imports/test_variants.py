@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from douane.catalog import Image
+from support.sizes import part
 from support.waiting import until
 from support.workers import MakeSite, Site, send
 
@@ -117,7 +118,8 @@ def test_a_store_that_may_fail_goes_without_the_variant_that_a_crash_prevents(ma
 
 
 @pytest.mark.parametrize(
-    "boundary", ["after:finish", "before:ready", "after:ready", "after:link", "after:publish", "before:activate"]
+    "boundary",
+    part(["after:finish", "before:ready", "after:ready", "after:link", "after:publish", "before:activate"], 2),
 )
 def test_a_worker_that_dies_between_the_steps_leaves_both_copies_or_none(make_site: MakeSite, boundary: str) -> None:
     site = make_site(stores=BOTH, twice=("b",))

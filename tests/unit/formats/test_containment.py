@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from support.images.iso import BLOCK, disc, iso, volume_blocks
 from support.images.partitions import gpt_disk, mbr_entry, mbr_sector
 from support.images.qcow2 import handmade
 from support.images.tar import END, tar_header, tar_member, with_checksum
+from support.sizes import ALL
 
-ALL = os.environ.get("DOUANE_TESTS") == "all"
 SIZES = (40, 120, 450, 600, 700, 1450)
 """MiB: the block of a VHD begins at 3584 from 513 to 768, that of a VDI from 641 to 768; the first cluster of a qcow2
 with clusters of 512, 1024 and 2048 bytes is at 32 KiB with 120, 450 and 1450."""
