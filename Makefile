@@ -40,7 +40,7 @@ test: $(VENV_DEV) lint docs-check  ## all checks and all tests: what has to pass
 
 .PHONY: test-all
 test-all: export DOUANE_TESTS := all
-test-all: test  ## the same, with every plugin of the conformance suite's own tests: ten minutes more
+test-all: test  ## the same, with all cases of long tests, of which make test runs a fixed part: a quarter of an hour more
 
 .PHONY: test-fast
 test-fast: $(VENV_DEV)  ## the tests that start no process: under two minutes; the last failures first, stops at the first one
