@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import signal
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from douane.imports.worker_side import LINE_SECONDS
 from support.judged import OCTETS, settled, upload_in_background, write_config
 from support.serve import Serve, serving
 from support.waiting import until
@@ -244,3 +248,15 @@ def _is_refused(serve: Serve) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def test_an_upload_waits_longer_for_the_catalog_than_its_worker_and_is_run_all_the_same(serve: Serve) -> None:
+    image_id = serve.create()
+    with contextlib.closing(sqlite3.connect(serve.home / "catalog.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # as many other uploads that begin
+        thread, statuses = upload_in_background(serve, image_id, GOOD)
+        time.sleep(LINE_SECONDS + 2)
+        other.execute("ROLLBACK")
+    thread.join()
+    assert statuses == [204]
+    assert serve.client.get(f"/v2/images/{image_id}/file").content == GOOD

@@ -8,7 +8,8 @@ import fcntl
 import os
 
 from douane.catalog import Task
-from douane.imports.inline import Done, WorkerConnection
+from douane.errors import AgentError
+from douane.imports.inline import Done, Hangup, WorkerConnection
 
 from .image_body import ImageBody
 
@@ -18,18 +19,29 @@ SETTLE_SECONDS = 10.0
 """How long a worker may take to put the image back into its queue after an upload that was cut off."""
 
 
+class NotBegun(Exception):
+    """The worker was gone before it began: of the body, nothing was sent. The door waited for the catalog for longer
+    than the worker waited for the door, or the worker died."""
+
+
 async def send_to_worker(worker: WorkerConnection, task: Task, body: ImageBody) -> Done:
     """The end of the run that `worker` makes of the body, which may come before the body has ended.
 
-    Raises the HttpError of the body, when the worker has undone the task; Hangup or AgentError if the worker is gone.
+    Raises the HttpError of the body, when the worker has undone the task; NotBegun, or Hangup or AgentError if the
+    worker is gone later.
     """
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     pipe = Pipe(write_fd)
     try:
         try:
             await worker.run(task.id, task.token, read_fd)
+            begun = await worker.reply()
+        except (Hangup, AgentError) as gone:
+            raise NotBegun(str(gone)) from gone
         finally:
             os.close(read_fd)
+        if isinstance(begun, Done):
+            return begun
         replies = asyncio.create_task(_done(worker))
         sending = asyncio.create_task(_send(pipe, worker, body))
         try:

@@ -24,7 +24,7 @@ from douane.imports.inline import Done, Hangup, WorkerConnection, reach_worker
 from douane.stores import Store
 
 from .image_body import ImageBody
-from .inline_upload import send_to_worker
+from .inline_upload import NotBegun, send_to_worker
 from .spool import spool
 
 log = logging.getLogger("douane.api")
@@ -118,6 +118,9 @@ class Uploads:
     async def _inline(self, task: Task, worker: WorkerConnection, body: ImageBody) -> Done:
         try:
             return await send_to_worker(worker, task, body)
+        except NotBegun as error:
+            log.info("an upload is kept in a file until it is whole: worker %s did not begin: %s", worker.worker, error)
+            return await self._spooled(task, body)
         except (Hangup, AgentError) as error:
             log.error("the worker %s of the upload to image %s is gone: %s", worker.worker, task.image_id, error)
             # If it died before it took the task, nobody else would end it; if it had taken it, this changes nothing.
