@@ -11,7 +11,8 @@ from pathlib import Path
 from bench.harness import MiB, Row, Settings, progress
 from bench.workspace import random_image
 
-from .server import Server, SmallCalls, idle_p99
+from .server import Server
+from .small_calls import SmallCalls, idle_p99
 
 MAX_MEMORY = 600.0
 CONFIG = """

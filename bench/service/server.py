@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -198,44 +197,6 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class SmallCalls:
-    """Calls of ``GET /v2/images?limit=1`` one after the other, in a thread, with the seconds of each."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._stop = threading.Event()
-        self.seconds: list[float] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            start = time.perf_counter()
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                self._server.request("GET", "/v2/images?limit=1")
-            self.seconds.append(time.perf_counter() - start)
-            self._stop.wait(0.02)
-
-    def __enter__(self) -> SmallCalls:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def p99(self) -> float:
-        """Milliseconds that 99 of 100 calls do not exceed."""
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000
-
-
-def idle_p99(server: Server, seconds: float = 5.0) -> float:
-    """The same, of a service that has nothing else to do."""
-    with SmallCalls(server) as calls:
-        time.sleep(seconds)
-    return calls.p99()
 
 
 def stores_config(path: Path, folder: Path, names: Sequence[str]) -> Path:

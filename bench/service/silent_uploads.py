@@ -10,7 +10,8 @@ import time
 
 from bench.harness import Row, Settings
 
-from .server import Server, SmallCalls, idle_p99
+from .server import Server
+from .small_calls import SmallCalls, idle_p99
 
 SILENT_SECONDS = 10
 DROP_SECONDS = 3 * SILENT_SECONDS
