@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from douane.catalog import Catalog
 from douane.imports.worker_side import LINE_SECONDS
 from support.judged import OCTETS, settled, upload_in_background, write_config
 from support.serve import Serve, serving
@@ -190,8 +191,9 @@ def test_a_refusal_in_the_first_bytes_ends_a_long_upload_early(serve: Serve) -> 
 def test_an_upload_whose_worker_is_killed_is_an_error_and_the_image_is_queued(tmp_path: Path) -> None:
     with serving(tmp_path / "home", write_config(tmp_path, seconds=0.2)) as serve:
         image_id = serve.create()
-        thread, statuses = upload_in_background(serve, image_id, GOOD * 8)
-        until("the run has begun", lambda: serve.image(image_id)["status"] == "importing")
+        with Catalog(serve.home / "catalog.sqlite3") as catalog:
+            thread, statuses = upload_in_background(serve, image_id, GOOD * 8)
+            until("a worker has it", lambda: any(task.attempts for task in catalog.tasks(image_id)))
         serve.kill(WORKER)
         thread.join()
         assert statuses == [500]

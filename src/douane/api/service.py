@@ -89,6 +89,10 @@ class Service:
         self.pool = Pool()
         """For the database and for tokens."""
 
+        self.uploading = Pool()
+        """For the tasks of uploads. Where many begin at once, each waits for the others' transactions; other calls must
+        not."""
+
         self.io = Pool()
         """For the bytes of images: a slow store does not hold up the others."""
 
@@ -97,7 +101,7 @@ class Service:
         """Set when the process is about to end: load balancers send new requests elsewhere."""
 
         self.metrics = Metrics(catalog, settings.worker_count if settings is not None else 0)
-        self.uploads = None if place is None else Uploads(catalog, place, self.pool, self.io, self.metrics)
+        self.uploads = None if place is None else Uploads(catalog, place, self.uploading, self.io, self.metrics)
         if served is not None:
             self.use_plan(served)
 
@@ -119,8 +123,8 @@ class Service:
 
     def close(self) -> None:
         """Wait for the calls that run, and close the catalog. Idempotent."""
-        self.pool.close()
-        self.io.close()
+        for pool in (self.pool, self.uploading, self.io):
+            pool.close()
         self.catalog.close()
 
     def visible(self, identity: Identity, image_id: str) -> tuple[Image, ImageAccess]:

@@ -17,7 +17,7 @@ import msgspec
 from douane.api.errors import RETRY_AFTER, HttpError
 from douane.api.metrics import Metrics
 from douane.api.pool import Pool
-from douane.api.task_waiting import wait_for_verdict, wake_workers
+from douane.api.task_waiting import Verdicts, wake_workers
 from douane.catalog import Catalog, Task
 from douane.errors import AgentError, CatalogError, Conflict, DouaneError, NotFound
 from douane.imports.inline import Done, Hangup, WorkerConnection, reach_worker
@@ -57,6 +57,7 @@ class Uploads:
         self._place = place
         self._pool = pool
         self._io = io
+        self._verdicts = Verdicts(catalog, pool)
         self.name = place.holder
         self._metrics = metrics
         self._count = 0
@@ -143,7 +144,7 @@ class Uploads:
                 await self._pool.run(self._catalog.release, task, source={"spool": task.staged_key})
         except Conflict:  # cancelled, or the image was deleted: the task says which
             await self._io.run(self._place.store.discard, task.staged_key)
-            return await wait_for_verdict(self._catalog, task, self._pool)
+            return await self._verdicts.wait(task)
         except HttpError as error:
             await self._undo(task, error.code or "truncated", error.message)
             raise
@@ -154,7 +155,7 @@ class Uploads:
             await asyncio.shield(self._undo(task, "truncated", "the upload was cut off; upload the image again"))
             raise
         self.wake_workers()
-        return await wait_for_verdict(self._catalog, task, self._pool)
+        return await self._verdicts.wait(task)
 
     def wake_workers(self) -> None:
         """A task waits."""
