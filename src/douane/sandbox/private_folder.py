@@ -63,6 +63,9 @@ class PrivateFolder:
         self._bytes, self._files = bounds.temporary_bytes, bounds.temporary_files
         self._last, self._next = FolderUsage(0, 0), 0.0
         parent = _parent(uid is None or is_mounted)
+        if not os.path.isdir(parent):  # a cleaner of temporary files has removed it since
+            forget()
+            parent = _parent(uid is None or is_mounted)
         _clear(parent)
         try:
             self.path, self._fd = _make(parent)

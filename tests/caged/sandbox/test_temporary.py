@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def bounds(request: pytest.FixtureRequest) -> sandbox.Bounds:
 
 
 @pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where the folders on the disk are made."""
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_mode & 0o777 == 0o700:
@@ -36,7 +37,9 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.chmod(0o1777)
     monkeypatch.setenv("TMPDIR", str(place))
     private_folder.forget()
-    return place
+    yield place
+    monkeypatch.undo()
+    private_folder.forget()  # this one is removed with the test
 
 
 def test_libraries_use_temporary_files(tier: sandbox.Tier, bounds: sandbox.Bounds, folders: Path) -> None:
@@ -207,6 +210,15 @@ def test_libraries_find_what_every_system_has(tier: sandbox.Tier) -> None:
     with Cell(tier) as cell:
         assert cell.returned("base") == {}
         assert os.environ["TMPDIR"] not in cell.returned("environment").values()
+
+
+def test_a_folder_that_was_removed_is_looked_for_again(tier: sandbox.Tier, tmp_path: Path, folders: Path) -> None:
+    with Cell(tier, bounds=LARGE):
+        pass
+    folders.rename(tmp_path / "removed")
+    with Cell(tier, bounds=LARGE) as cell:
+        assert cell.returned("use_files") == {}
+    (tmp_path / "removed").rename(folders)
 
 
 def test_the_standard_streams_have_names(tier: sandbox.Tier) -> None:
