@@ -56,7 +56,8 @@ class Serve:
     def kill(self, module: str) -> None:
         """Kill all processes that run this module of Douane, without a warning."""
         for process in self._processes_of(module):
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def _processes_of(self, module: str) -> list[psutil.Process]:
         running = []
