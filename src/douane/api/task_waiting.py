@@ -7,9 +7,10 @@ import contextlib
 import logging
 import socket
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from douane.catalog import Catalog, Task
+from douane.catalog import Task
 from douane.catalog.task_list import TaskEnd
 from douane.errors import CatalogError, DouaneError, NotFound
 from douane.imports.inline import Done
@@ -29,8 +30,9 @@ PAUSES = (0.05, 0.1, 0.2, 0.4)
 class Verdicts:
     """Those who wait for the verdicts of tasks. Used in the event loop."""
 
-    def __init__(self, catalog: Catalog, pool: Pool) -> None:
-        self._catalog = catalog
+    def __init__(self, ends: Callable[[Sequence[str]], Mapping[str, TaskEnd]], pool: Pool) -> None:
+        """`ends` is :meth:`Catalog.ends`, called in the pool."""
+        self._ends = ends
         self._pool = pool
         self._waiting: dict[str, asyncio.Future[Done]] = {}
         self._looks = 0
@@ -67,7 +69,7 @@ class Verdicts:
 
     async def _look(self) -> None:
         asked = list(self._waiting)
-        ends = await self._pool.run(self._catalog.ends, asked)
+        ends = await self._pool.run(self._ends, asked)
         for task_id in asked:
             verdict = self._waiting.get(task_id)
             if verdict is None or verdict.done():
@@ -101,4 +103,4 @@ def wake_workers(path: Path) -> None:
 
 
 def _done(end: TaskEnd) -> Done:
-    return Done(end.outcome or "undecided", end.code, end.message, image_status=end.image_status)  # type: ignore[arg-type]  # the catalog knows no other outcomes
+    return Done(end.outcome or "undecided", end.code, end.message, image_status=end.image_status)

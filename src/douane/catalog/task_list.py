@@ -1,6 +1,7 @@
 """Read import tasks: one, those of an image, and pages of all."""
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
@@ -9,7 +10,7 @@ from douane.errors import BadValue
 
 from . import rows, values
 from .database import Database
-from .records import Task, TaskStatus, task_of
+from .records import Task, TaskStatus, Verdict, task_of
 from .schema import UNFINISHED, images, tasks
 
 _SHOWN = or_(tasks.c.requested, tasks.c.outcome.is_not(None))
@@ -31,7 +32,7 @@ ENDS_AT_ONCE = 1000
 class TaskEnd(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a task has ended, and how."""
 
-    outcome: str | None
+    outcome: Verdict | Literal["cancelled"] | None
     """None while there is no verdict; that on staged bytes counts."""
 
     code: str | None
@@ -61,7 +62,7 @@ class TaskList:
                 some = tasks.c.id.in_(ids[start : start + ENDS_AT_ONCE])
                 query = select(*columns, images.c.status).join(images, images.c.id == tasks.c.image_id).where(some)
                 for row in connection.execute(query):
-                    staged = (row.verdict or "undecided") if row.step == "staged" else None
+                    staged: Verdict | None = (row.verdict or "undecided") if row.step == "staged" else None
                     status = "uploading" if row.step == "staged" else row.status
                     ended[row.id] = TaskEnd(
                         outcome=row.outcome or staged, code=row.code, message=row.message, image_status=status

@@ -50,18 +50,18 @@ def copy_image(
     store_of: StoreOf,
     task: Task,
     progress: Progress,
-    group: Callable[[Sequence[str]], list[Group]],
+    group_of: Callable[[Sequence[str]], list[Group]],
     make: Callable[[Sequence[Group], CopyFacts, Callable[[], Source]], Made],
 ) -> Done:
     """The method ``copy-image``: from a store that has the image into those stores of `task` that do not.
 
-    `group` groups the stores by what they get, and `make` makes the variants. Raises Conflict (``lost-task``) if the
+    `group_of` groups the stores by what they get, and `make` makes the variants. Raises Conflict (``lost-task``) if the
     task is not this worker's any more, Rejected, DouaneError for other failures.
     """
     image = catalog.image(task.image_id)
     missing = [store_id for store_id in task.stores if store_id not in image.stores]
-    groups = group(missing)
-    plain = [store_id for each in groups if not each.is_bound for store_id in each.stores]
+    groups = group_of(missing)
+    plain = [store_id for group in groups if not group.is_bound for store_id in group.stores]
     required = needs_all_stores(task)
     assert task.staged_key is not None, "a claimed task has a key"
     with StagedCopies(store_of, plain, task.staged_key, required=required, spare=plain != missing) as copies:
@@ -69,7 +69,7 @@ def copy_image(
             source = _open_copy(store_of, image)
             copy_bytes(source, list(copies.targets.values()), image.size or 0, image.digests, progress)
         copies.keep()
-        bound = [each for each in groups if each.is_bound]
+        bound = [group for group in groups if group.is_bound]
         made = make(bound, image.facts, lambda: _open_copy(store_of, image))
         return _publish_copies(catalog, store_of, task, image, missing, {**copies.failed, **made.failed}, made)
 

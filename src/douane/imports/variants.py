@@ -122,7 +122,6 @@ class VariantRuns:
             made.reports.update(dict.fromkeys(group.stores, report))
             if report.outcome == "accepted":
                 _require_undamaged(image, report)
-            if report.outcome == "accepted":
                 copies.keep()
                 _record(made, copies, image, report)
             elif self._required or report.outcome == "refused":

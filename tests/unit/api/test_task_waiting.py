@@ -49,7 +49,7 @@ def test_all_who_wait_are_answered_by_the_same_look(catalog: Catalog) -> None:
     watched = Watched(catalog)
 
     async def wait() -> list[str]:
-        verdicts = Verdicts(watched, Pool())  # type: ignore[arg-type]  # it has what is used of a catalog
+        verdicts = Verdicts(watched.ends, Pool())
         waiting = [asyncio.create_task(verdicts.wait(task)) for task in tasks]
         while not watched.looks:
             await asyncio.sleep(0.01)
@@ -67,7 +67,7 @@ def test_who_waits_for_a_task_that_is_gone_learns_it(catalog: Catalog) -> None:
     gone = Task(**{**{name: getattr(task, name) for name in task.__struct_fields__}, "id": "0" * 8 + task.id[8:]})
 
     async def wait() -> None:
-        await Verdicts(catalog, Pool()).wait(gone)
+        await Verdicts(catalog.ends, Pool()).wait(gone)
 
     with pytest.raises(NotFound, match="there is no import task"):
         asyncio.run(wait())
@@ -79,7 +79,7 @@ def test_a_catalog_that_is_away_for_too_long_ends_the_wait(catalog: Catalog, mon
     watched.error = CatalogError("the database is away", code="catalog-busy")
 
     async def wait() -> None:
-        await Verdicts(watched, Pool()).wait(begun(catalog))  # type: ignore[arg-type]  # it has what is used of a catalog
+        await Verdicts(watched.ends, Pool()).wait(begun(catalog))
 
     with pytest.raises(CatalogError, match="is away"):
         asyncio.run(wait())

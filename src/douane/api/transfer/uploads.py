@@ -57,7 +57,7 @@ class Uploads:
         self._place = place
         self._pool = pool
         self._io = io
-        self._verdicts = Verdicts(catalog, pool)
+        self._verdicts = Verdicts(catalog.ends, pool)
         self.name = place.holder
         self._metrics = metrics
         self._count = 0
