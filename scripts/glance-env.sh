@@ -10,6 +10,7 @@
 #   scripts/glance-env.sh mariadb       the same for MariaDB's server
 #   scripts/glance-env.sh golang        the same for the compiler of a client that is written in Go
 #   scripts/glance-env.sh chromium      the same for a browser
+#   scripts/glance-env.sh ceph          the same for Ceph: monitor, OSD, S3 gateway, and its library for Python
 #
 # An environment whose requirements file has not changed since is left as it is. All are of one Python: PYTHON, or the
 # one that .venv is of. uwsgi and mod_wsgi are built from source, once, with gcc. What the system lacks is installed with apt-get
@@ -20,7 +21,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'glance-env: %s\n' "$*"; }
 stop() { printf 'glance-env: %s\n' "$*" >&2; exit 1; }
 
-[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb|golang|chromium..."
+[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb|golang|chromium|ceph..."
 folder=${DOUANE_GLANCE_ENVS:-.glance}
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3)
@@ -46,6 +47,8 @@ has_postgresql() { [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ] |
 
 has_go() { command -v go >/dev/null; }
 has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
+has() { command -v "$1"; } >/dev/null
+has_rbd_library() { /usr/bin/python3 -c 'import rados, rbd'; }
 has_mariadb() { command -v mariadbd || [ -x /usr/sbin/mariadbd ]; } >/dev/null
 
 # ---- the installer ----------------------------------------------------------------------------------------------
@@ -124,9 +127,14 @@ for name in "$@"; do
         mariadb) need mariadb-server has_mariadb ;;
         golang) need golang-go has_go ;;
         chromium) need chromium has_chromium ;;
+        ceph)
+            for program in ceph-mon ceph-osd radosgw; do need "$program" has "$program"; done
+            need ceph-common has ceph
+            need python3-rbd has_rbd_library
+            ;;
         *)
             stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb, golang," \
-                "chromium."
+                "chromium, ceph."
             ;;
     esac
 done
