@@ -70,6 +70,8 @@ def _of(kind: inspect.Type) -> dict[str, Any]:
     if isinstance(kind, inspect.UnionType):  # TOML has no null
         kinds = [_of(member) for member in kind.types if not isinstance(member, inspect.NoneType)]
         return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    if isinstance(kind, inspect.Metadata):
+        return {**_of(kind.type), **(kind.extra_json_schema or {})}
     if isinstance(kind, inspect.StructType):
         fields = {field.encode_name: field for field in kind.fields}
         required = [name for name, field in fields.items() if field.required]

@@ -14,6 +14,7 @@ from douane.units import MiB, parse_duration, parse_size
 from .binding import DOORS, Door
 from .builtin import needs_of
 from .model import Mode, OnFailure, PluginSpec
+from .wrong_value import wrong_value
 
 T = TypeVar("T")
 
@@ -88,9 +89,8 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
     try:
         raw = msgspec.convert(entry, PluginTable)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$.")
-        key = path.rstrip("`") or "it"
-        raise PlanError(f"{where}: {subject}: {key!r} is wrong: {in_words(reason)}") from error
+        key, words = wrong_value(error, PluginTable)
+        raise PlanError(f"{where}: {subject}: {key!r} is wrong: {words}") from error
     paths = (raw.use, raw.python or "", *(raw.programs or ()), *raw.modules, *raw.grants.values())
     if any("\0" in text for text in paths):
         raise PlanError(f"{where}: {subject}: a path or command holds a NUL character")
@@ -100,27 +100,6 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
             "properties begin with it)"
         )
     return _complete(raw, f"{where}: {subject}", base)
-
-
-_KINDS = {
-    "array": "a list",
-    "bool": "true or false",
-    "float": "a number",
-    "int": "an integer",
-    "object": "a table",
-    "str": "a string",
-}
-
-
-def in_words(reason: str) -> str:
-    """What msgspec says of a wrong type (``Expected `array | null`, got `int```), in the words of TOML."""
-
-    def kinds(match: re.Match[str]) -> str:
-        names = [_KINDS.get(name, name) for name in match[1].split(" | ") if name != "null"]  # TOML has no null
-        return " or ".join(names)
-
-    words = re.sub(r"`([a-z |]+)`", kinds, reason)
-    return words[0].lower() + words[1:]
 
 
 def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:

@@ -15,7 +15,8 @@ import msgspec
 
 from douane.errors import PlanError
 from douane.plan.parse import read_toml
-from douane.plan.plugin_table import in_words, refuse_unknown
+from douane.plan.plugin_table import refuse_unknown
+from douane.plan.wrong_value import wrong_value
 
 from .rules import DEFAULT_STORE, check_settings
 from .structs import KeystoneSettings, QuotaSettings, ServeSettings, StoreSettings, WebDownloadSettings
@@ -108,9 +109,9 @@ class _Reader:
         try:
             return msgspec.convert(table, kind, dec_hook=lambda wanted, value: parse_value(wanted, value, self._base))
         except msgspec.ValidationError as error:
-            reason, _, key = str(error).partition(" - at `$.")
-            name = key.rstrip("`").partition("[")[0]
-            raise PlanError(f"{self._where}: [{path}] {name!r} is wrong: {in_words(reason)}") from error
+            key, words = wrong_value(error, kind)
+            name = key.partition("[")[0]
+            raise PlanError(f"{self._where}: [{path}] {name!r} is wrong: {words}") from error
 
     def store(self, name: str, table: Any) -> StoreSettings:
         """The store of ``[serve.stores.NAME]``, with the path of a file store from the folder of the document."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -133,7 +133,9 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     enabled_methods: tuple[ServedMethod, ...] = ("glance-direct", "web-download", "copy-image")
     refuse_at_stage: bool = False
     show_findings: bool = False
-    stage_stores: Literal["all"] | tuple[str, ...] = ()
+    stage_stores: Annotated[
+        Literal["all"] | tuple[str, ...], msgspec.Meta(description="a list of stores, or 'all'")
+    ] = ()
     """The stores that staged bytes are written into as they come; empty: the default store."""
 
     max_image_size: Size = Size(1024 * 1024 * MiB)
