@@ -37,6 +37,12 @@ class Staged(Protocol):
     def explain(self, error: OSError) -> StoreError:
         """The error to raise instead of `error`, which a write to `fd` raised."""
 
+    def keep(self, size: int) -> None:
+        """Make the first `size` bytes durable; more may follow. They are there for `Store.resume` if this process dies.
+
+        An object store ends a segment here.
+        """
+
     def finish(self, size: int) -> None:
         """All is written: set the length to `size` bytes and make the bytes durable."""
 
@@ -55,6 +61,13 @@ class Store(Protocol):
 
     def adopt(self, key: str, size: int) -> Staged:
         """Claim finished staged bytes whose owner is dead, to publish them. ``not-found``, ``in-use``, ``damaged``."""
+
+    def resume(self, key: str, offset: int) -> Staged:
+        """Claim unfinished staged bytes that nobody claims, cut them to the first `offset`, and append from there.
+
+        An object store begins another segment, and what lies behind `offset` is no part of the bytes. ``not-found``;
+        ``in-use``, also where the former holder is about to let them go; ``damaged`` if there are fewer bytes.
+        """
 
     def staged_keys(self) -> Iterator[str]:
         """The keys of all staged bytes, claimed or abandoned."""

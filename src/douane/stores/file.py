@@ -71,20 +71,9 @@ class FileStore(FileLocations, StoreDirectory):
 
     def adopt(self, key: str, size: int) -> StagingFile:
         """Take over a finished staged file whose owner is dead, to publish it; it must have `size` bytes."""
-        path = os.path.join(self._staging, checked_id(key))
-        self._require_present()
-        with explained("take over the staged image", path):
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        staged = StagingFile(key, fd, path)
+        staged = self._claim(key)
         try:
-            with explained("take over the staged image", path):
-                unclaimed = try_lock(fd)
-                exists = is_name_of(path, fd)
-                actual = os.fstat(fd).st_size
-            if not unclaimed:
-                raise StoreError(f"the staged image {key} belongs to an import that is running", code="in-use")
-            if not exists:
-                raise StoreError(f"the staged image {key} was deleted by another process", code="not-found")
+            actual = staged.size()
             if actual != size:
                 raise StoreError(
                     f"the staged image {key} has {actual} bytes, not {size}: import it again",
@@ -95,6 +84,34 @@ class FileStore(FileLocations, StoreDirectory):
             staged.close()
             raise
         return staged
+
+    def resume(self, key: str, offset: int) -> StagingFile:
+        """See `Store`: the same file, and its lock."""
+        staged = self._claim(key)
+        try:
+            staged.cut(offset)
+        except BaseException:
+            staged.close()
+            raise
+        return staged
+
+    def _claim(self, key: str) -> StagingFile:
+        path = os.path.join(self._staging, checked_id(key))
+        self._require_present()
+        with explained("take over the staged image", path):
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            with explained("take over the staged image", path):
+                unclaimed = try_lock(fd)
+                exists = is_name_of(path, fd)
+            if not unclaimed:
+                raise StoreError(f"the staged image {key} belongs to an import that is running", code="in-use")
+            if not exists:
+                raise StoreError(f"the staged image {key} was deleted by another process", code="not-found")
+        except BaseException:
+            os.close(fd)
+            raise
+        return StagingFile(key, fd, path)
 
     def staged_keys(self) -> Iterator[str]:
         """The keys of all staged files; files with other names are ignored."""

@@ -54,9 +54,15 @@ class StagingFile:
         Raises StoreError. After a failed fsync the kernel may have dropped the dirty pages and report success
         next time (fsync(2), "ERRORS" and "NOTES"), so a staged file that failed once can only be discarded.
         """
+        self.keep(size)
+        self.finished = True
+
+    def keep(self, size: int) -> None:
+        """See `Staged`: as `finish`, and more bytes may follow."""
         self._require_open()
         if self._failure is not None:
             raise StoreError(f"{self._failure} (an earlier failure: discard it and import again)")
+        self.finished = False
         try:
             os.ftruncate(self.fd, size)
             os.fsync(self.fd)
@@ -64,7 +70,14 @@ class StagingFile:
             failure = explain(error, "bring the image to the disk", self.path, needed=size)
             self._failure = str(failure)
             raise failure from error
-        self.finished = True
+
+    def cut(self, size: int) -> None:
+        """Forget what is behind the first `size` bytes. Raises StoreError, ``damaged`` if there are fewer."""
+        actual = self.size()
+        if actual < size:
+            raise StoreError(f"the staged image {self.key} has {actual} bytes, and {size} were kept", code="damaged")
+        with explained("cut the staged image", self.path):
+            os.ftruncate(self.fd, size)
 
     def discard(self) -> None:
         """Delete the file and close it. Idempotent; does nothing after publishing.

@@ -194,3 +194,65 @@ def test_only_the_image_that_was_opened_is_deleted(tmp_path: Path) -> None:
     store.delete(image_id, only=new)
     os.close(new)
     assert not store.exists(image_id)
+
+
+def half_written(store: FileStore) -> str:
+    """The key of staged bytes of which the first three were kept, and whose holder is gone."""
+    key = new_id()
+    staged = store.stage(key)
+    os.pwrite(staged.fd, b"abc", 0)
+    staged.keep(3)
+    os.pwrite(staged.fd, b"lost", 3)
+    staged.close()
+    return key
+
+
+def test_unfinished_bytes_are_cut_to_what_was_kept_and_go_on_from_there(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    key = half_written(store)
+    staged = store.resume(key, 3)
+    os.pwrite(staged.fd, b"d", 3)
+    staged.finish(4)
+    store.publish(staged, image_id := new_id())
+    assert read_all(store, image_id) == b"abcd"
+
+
+def test_bytes_that_are_only_kept_are_not_published(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    staged = store.stage(new_id())
+    staged.finish(0)
+    staged.keep(0)
+    with pytest.raises(StoreError, match="is not finished"):
+        store.publish(staged, new_id())
+    staged.discard()
+
+
+def test_unfinished_bytes_go_on_at_one_place_only(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    key = half_written(store)
+    staged = store.resume(key, 3)
+    with pytest.raises(StoreError) as caught:
+        store.resume(key, 3)
+    assert caught.value.code == "in-use"
+    assert staged.size() == 3
+    staged.discard()
+
+
+def test_fewer_bytes_than_were_kept_are_damage_and_stay_as_they_are(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    key = half_written(store)
+    with pytest.raises(StoreError) as caught:
+        store.resume(key, 8)
+    assert caught.value.code == "damaged"
+    staged = store.resume(key, 7)
+    assert staged.size() == 7
+    staged.discard()
+
+
+def test_bytes_that_were_discarded_do_not_go_on(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    key = half_written(store)
+    assert store.discard(key)
+    with pytest.raises(StoreError) as caught:
+        store.resume(key, 3)
+    assert caught.value.code == "not-found"
