@@ -25,7 +25,7 @@ LABEL_VALUES = 200
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600)
 IMPORT_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 PLUGIN_SECONDS = (0.001, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
-STEPS = ("waiting", "receiving", "staged", "publishing")
+STEPS = ("waiting", "open", "receiving", "staged", "publishing")
 
 
 class Metrics:

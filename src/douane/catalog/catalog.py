@@ -12,6 +12,7 @@ from .images import Images
 from .import_tasks import ImportTasks
 from .leases import Leases
 from .members import Members
+from .open_uploads import OpenUploads
 from .queued_imports import QueuedImports
 from .statistics import Statistics
 from .task_list import TaskList
@@ -27,6 +28,7 @@ class Catalog(
     Members,
     ImportTasks,
     Uploads,
+    OpenUploads,
     QueuedImports,
     Leases,
     Endings,

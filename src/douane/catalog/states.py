@@ -46,6 +46,8 @@ from        to          step                   and also
 (nothing)   waiting     begin_queued
 waiting     receiving   claim                  a worker, a greater token, a new key for the staged bytes
 receiving   receiving   take                   another worker, a greater token, a new key for the staged bytes
+receiving   (stays)     open_upload            the client of an upload holds it, until its bytes come or time is over
+receiving   (stays)     take_upload            an open upload; whoever holds it, a greater token
 receiving,  (stays)     take_over              the lease has ended, or there is none; a greater token
 publishing
 receiving   waiting     release                there is a source from which another worker can begin

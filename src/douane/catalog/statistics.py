@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from . import values
 from .database import Database
+from .open_source import CLIENT
 from .records import Task, task_of
 from .schema import ENDED, UNFINISHED, stores, tasks
 
@@ -36,8 +37,9 @@ class Statistics:
             return {store_id for query in held for store_id in connection.execute(query).scalars()}
 
     def unfinished_by_step(self) -> dict[str, int]:
-        """The number of tasks that have not ended, by their step."""
-        query = select(tasks.c.step, func.count()).where(UNFINISHED).group_by(tasks.c.step)
+        """The number of tasks that have not ended, by their step; "open" are uploads whose clients are away."""
+        step = case((tasks.c.worker == CLIENT, "open"), else_=tasks.c.step).label("step")
+        query = select(step, func.count()).where(UNFINISHED).group_by(step)
         with self._database.read() as connection:
             return {step: int(count) for step, count in connection.execute(query)}
 

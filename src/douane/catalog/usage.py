@@ -9,6 +9,7 @@ from douane.errors import OverQuota
 
 from . import values
 from .database import Database
+from .open_source import BEGINNING, is_open
 from .query import UploadQuotas
 from .records import Task
 from .schema import NOT_DELETED, UNFINISHED, images, stores, tasks
@@ -67,14 +68,17 @@ def check(connection: Connection, task: Task, quotas: UploadQuotas | None) -> No
     lock(connection, owner)
     # A copy has the size of its image.
     size = connection.execute(select(images.c.size).where(images.c.id == task.image_id)).scalar() or task.size
-    size = task.total if size is None else size
+    announced = task.total
+    if is_open(task):  # its client may announce nothing, or too little
+        announced = max(task.done, task.total or 0) or None
+    size = announced if size is None else size
     staged, uploading = _unfinished(connection, owner)
     if task.step != "done":
         _check("uploads at once", uploading, quotas.uploading)
         added = 1 if size is None else size
         if quotas.size_total is not None and (task.requested or task.method == "upload"):
             _check("bytes of images", _size_total(connection, owner) + added * len(task.stores), quotas.size_total)
-        if task.method not in _UNSTAGED:
+        if task.method not in _UNSTAGED or is_open(task):
             _check("bytes of staged data", staged + (1 if size is None else 0), quotas.staged_total)
 
 
@@ -110,7 +114,8 @@ def _unfinished(connection: Connection, owner: str | None) -> tuple[int, int]:
     """Bytes that are staged, and the number of unfinished tasks."""
     announced = func.coalesce(tasks.c.total, 0)
     received = case((tasks.c.done > announced, tasks.c.done), else_=announced)
-    size = case((tasks.c.method.in_(_UNSTAGED), 0), else_=func.coalesce(tasks.c.size, received))
+    is_kept = func.coalesce(tasks.c.source, "").startswith(BEGINNING, autoescape=True)
+    size = case((and_(tasks.c.method.in_(_UNSTAGED), ~is_kept), 0), else_=func.coalesce(tasks.c.size, received))
     matching = select(func.coalesce(func.sum(size), 0), func.count()).select_from(
         tasks.join(images, images.c.task_id == tasks.c.id)
     )

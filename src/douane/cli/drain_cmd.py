@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from douane.catalog import Catalog
 
 
+KEPT = ("staged", "open")
+"""Steps of tasks whose bytes are kept, and that nobody works on until their client comes back."""
+
+
 @click.command("drain")
 @home_option
 @click.option("--config", "-c", metavar="FILE", help="The configuration of the service, if it names a database.")
@@ -25,7 +29,8 @@ def drain(ctx: click.Context, home: str | None, config: str | None, undo: bool, 
     """Stop new uploads and imports; everything else goes on.
 
     Clients get 503 with Retry-After. Imports that have begun, and those that wait for a worker, come to their end;
-    staged data stays. The switch is a file in the home, and stays after a restart: --undo removes it.
+    staged data stays, and so do uploads that their clients have not completed. The switch is a file in the home, and
+    stays after a restart: --undo removes it.
     """
     from pathlib import Path
 
@@ -55,7 +60,7 @@ def _wait(catalog: Catalog) -> None:
     import time
 
     last = None
-    while count := sum(number for step, number in catalog.unfinished_by_step().items() if step != "staged"):
+    while count := sum(number for step, number in catalog.unfinished_by_step().items() if step not in KEPT):
         if count != last:
             say(f"douane: {count} imports run or wait")
         last = count

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from douane.catalog import Catalog, Task
+from douane.catalog.open_source import CLIENT, is_open
 from douane.errors import BadValue, Conflict, DouaneError, NotFound, StoreError
 from douane.stores import Store
 
@@ -45,21 +46,17 @@ class Settling:
             with contextlib.suppress(Conflict, NotFound):  # another worker was faster, or its own came back in time
                 taken = self._catalog.take_over(task, self._worker)
                 with self._working(taken.id):
-                    self._settle(taken)
+                    if is_open(taken):
+                        self._settle_open(taken, is_expired=task.worker == CLIENT)
+                    else:
+                        self._settle(taken)
         return len(dead)
 
     def end_expired(self, staged_seconds: float) -> None:
         """End the tasks whose staged bytes nobody imported in time, and remove the records of old tasks."""
         for task in self._catalog.expired_staged(staged_seconds):
             with contextlib.suppress(Conflict, NotFound):  # imported at this moment
-                self._catalog.fail(
-                    task,
-                    outcome="cancelled",
-                    code="expired",
-                    message="the staged data was not imported in time, and is deleted; upload the image again",
-                )
-                log.info("import task %s: its staged data expired", task.id, extra={"image": task.image_id})
-                self._discard(task)
+                self._expire(task, "the staged data was not imported in time, and is deleted; upload the image again")
         self._catalog.remove_ended()
 
     def delete_remnants(self) -> None:
@@ -84,6 +81,18 @@ class Settling:
                 log.error("the bytes of the deleted image %s stay in the store %s: %s", image_id, store_id, error)
             else:
                 log.info("the bytes of the deleted image %s are gone from the store %s", image_id, store_id)
+
+    def _settle_open(self, task: Task, *, is_expired: bool) -> None:
+        """An open upload: its door is gone, and its client may go on elsewhere; or its client never came back."""
+        if not is_expired:
+            self._catalog.leave_upload(task)
+            return
+        self._expire(task, "the upload was not completed in time, and is deleted; upload the image again")
+
+    def _expire(self, task: Task, message: str) -> None:
+        self._catalog.fail(task, outcome="cancelled", code="expired", message=message)
+        log.info("import task %s: its data expired", task.id, extra={"image": task.image_id})
+        self._discard(task)
 
     def _settle(self, task: Task) -> None:
         log.warning("import task %s: its worker is gone at the step %s", task.id, task.step)
