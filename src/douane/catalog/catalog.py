@@ -4,6 +4,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .contention import retried
+from .copies import Copies
 from .database import Database
 from .edits import Edits
 from .endings import Endings
@@ -35,6 +36,7 @@ class Catalog(
     TaskList,
     ProjectUsage,
     Statistics,
+    Copies,
 ):
     """The catalog in a SQLite file or a PostgreSQL database, made or migrated when it is opened.
 

@@ -41,6 +41,7 @@ class Douane(LazyGroup):
         "delete": "images_cmd:delete",
         "doctor": "doctor_cmd:doctor",
         "drain": "drain_cmd:drain",
+        "fsck": "fsck_cmd:fsck",
         "glance": "glance_cmd:glance",
         "images": "images_cmd:images",
         "import": "import_cmd:import_",

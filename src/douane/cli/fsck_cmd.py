@@ -1,0 +1,126 @@
+"""`douane fsck`: check the stores against the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from douane.errors import PlanError
+from douane.units import show_size
+
+from .options import home_option, json_option
+from .output import print_json, print_table, progress_bar, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from douane.catalog import Catalog
+    from douane.imports.fsck import Result
+    from douane.imports.settings import ServeSettings
+
+
+@click.command("fsck")
+@home_option
+@click.option("--config", "-c", metavar="FILE", help="The configuration of the service, which names its stores.")
+@click.option("--digests", is_flag=True, help="Read all bytes, and compare their digests with those of the catalog.")
+@click.option("--store", metavar="ID", help="Check this store only.")
+@click.option("--repair", "do_repair", is_flag=True, help="Repair what can be repaired without a loss.")
+@json_option
+@click.pass_context
+def fsck(
+    ctx: click.Context,
+    home: str | None,
+    config: str | None,
+    digests: bool,
+    store: str | None,
+    do_repair: bool,
+    as_json: bool,
+) -> None:
+    """Check the stores against the catalog.
+
+    It says what to do about each fault.
+
+    Nothing is changed without --repair, and a service may run meanwhile. --repair deletes staged bytes of no import
+    and bytes of deleted images, and removes the record of a missing copy when another copy is complete.
+
+    Exit codes: 0 no fault, 1 faults, 3 a store could not be checked.
+    """
+    from pathlib import Path
+
+    from douane.imports import default_home
+    from douane.imports.fsck import Check, CheckOptions, repair
+    from douane.imports.fsck.decisions import exit_code
+    from douane.imports.service_stores import open_stores
+    from douane.imports.settings import load_settings
+
+    path = home or ctx.obj
+    folder = Path(path).absolute() if path else default_home()
+    settings = load_settings(config, folder)
+    if store is not None and store not in settings.stores:
+        raise PlanError(f"there is no store {store!r:.80}; the stores are: {', '.join(settings.store_order)}")
+    with ExitStack() as stack:
+        catalog = stack.enter_context(_open_catalog(settings, folder))
+        stores = open_stores(settings, catalog)
+        progress = _progress(stack, catalog, visible=digests and not as_json)
+        result = Check(catalog, stores, CheckOptions(digests=digests, store=store), progress).run()
+        if do_repair:
+            repair(catalog, stores, result)
+    code = exit_code(result)
+    if as_json:
+        from msgspec import to_builtins
+
+        print_json({**to_builtins(result), "exit_code": code})
+    else:
+        _print(result)
+    ctx.exit(code)
+
+
+def _open_catalog(settings: ServeSettings, folder: Path) -> Catalog:
+    from douane.catalog import Catalog
+
+    place = settings.database or folder / "catalog.sqlite3"
+    if settings.database is None and not (folder / "catalog.sqlite3").exists():
+        raise PlanError(f"{folder} has no catalog: name the home of the images with --home, or --config")
+    return Catalog(place)
+
+
+def _progress(stack: ExitStack, catalog: Catalog, *, visible: bool) -> Callable[[int], None]:
+    update = stack.enter_context(progress_bar("reading", visible=visible))
+    if update is None:
+        return lambda length: None
+    _, total = catalog.copied_bytes()
+    position = 0
+
+    def advance(length: int) -> None:
+        nonlocal position
+        position += length
+        update(position, total)
+
+    return advance
+
+
+def _print(result: Result) -> None:
+    if result.faults:
+        rows = (
+            (
+                fault.code,
+                fault.store or "-",
+                fault.image or fault.key or fault.task or "-",
+                fault.message,
+                "repaired" if fault.repaired else fault.remedy,
+            )
+            for fault in result.faults
+        )
+        print_table(("fault", "store", "image or key", "what", "what to do"), rows, colours={"repaired": "green"})
+    if result.unlisted:
+        say(f"douane: {result.unlisted} more faults are not listed; repair these and check again")
+    for summary in result.stores:
+        read = f", {summary.digests} of them read ({show_size(summary.bytes_read)})" if summary.digests else ""
+        say(f"douane: {summary.id}: {summary.copies} copies{read}, {summary.intact} intact; {summary.staged} staged")
+    repaired = sum(fault.repaired for fault in result.faults)
+    say(f"douane: {result.open_faults} faults{f', {repaired} repaired' if repaired else ''}")
+    if not result.is_complete:
+        say("douane: a store could not be checked, so there may be more faults")
