@@ -53,7 +53,13 @@ def make_service(
         served=served,
         settings=settings,
         stop_file=run / NO_IMPORTS,
-        place=UploadPlace(holder=name, workers=run / DOORS, wake=run / WAKE, store=stores.default.store),
+        place=UploadPlace(
+            holder=name,
+            workers=run / DOORS,
+            wake=run / WAKE,
+            store=stores.default.store,
+            store_id=stores.default.id,
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from douane.errors import Conflict
 
 from . import rows, states, values
 from .clock import LEASE_SECONDS, database_time
+from .needs import needs_of
 from .records import ImportRequest, Task, now, to_json
 from .schema import images, properties, tasks
 
@@ -68,6 +69,15 @@ def begin(connection: Connection, image_id: str, what: states.Step, new: NewTask
     states.step(connection, image_id, what, fresh)
     token = connection.execute(select(images.c.token).where(images.c.id == image_id)).scalar_one()
     row.update(token=token, declared=declared(connection, image_id, new.request.roles))
+    if new.step == "waiting":
+        row["needs"] = needs_of(
+            connection,
+            image_id,
+            method=new.method,
+            source=new.source,
+            stores=new.request.stores,
+            requested=new.requested,
+        )
     connection.execute(insert(tasks).values(row))
     return rows.task(connection, new.task_id)
 

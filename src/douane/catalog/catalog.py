@@ -3,12 +3,14 @@
 from pathlib import Path
 from types import TracebackType
 
+from .chores import Chores
 from .contention import retried
 from .copies import Copies
 from .database import Database
 from .edits import Edits
 from .endings import Endings
 from .find import Find
+from .identities import StoreIdentities
 from .images import Images
 from .import_tasks import ImportTasks
 from .leases import Leases
@@ -19,6 +21,7 @@ from .statistics import Statistics
 from .task_list import TaskList
 from .uploads import Uploads
 from .usage import ProjectUsage
+from .workers import Workers
 
 
 @retried
@@ -32,6 +35,9 @@ class Catalog(
     OpenUploads,
     QueuedImports,
     Leases,
+    Workers,
+    Chores,
+    StoreIdentities,
     Endings,
     TaskList,
     ProjectUsage,

@@ -16,7 +16,7 @@ from douane.errors import BadValue, CatalogError
 
 from .sqlite import SQLite, file_path
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest revision in ``migrations/versions``, which this release reads and writes."""
 
 
@@ -68,7 +68,7 @@ class Database:
         self._engine = self._server.engine
         try:
             with self._explained():
-                if not self._server.exists or not (is_checked or self._revision() == HEAD):
+                if not self._server.exists or not (is_checked or self._is_usable()):
                     self._prepare(migrate or _package_migrations)
         except BaseException:
             self.close()
@@ -99,19 +99,28 @@ class Database:
             yield connection
 
     def _prepare(self, migrate: Callable[[Connection], None]) -> None:
-        self._server.prepare(lambda: self._check(self._revision()))
+        self._server.prepare(self._check)
         # Several processes may come here at once: the first one migrates, in one transaction, and the others find the
         # newest revision.
         with self._engine.begin() as connection:
             self._server.begin_migration(connection)
-            if self._revision_of(connection) != HEAD:
+            if not self._is_usable_in(connection, self._revision_of(connection)):
                 migrate(connection)
         self._server.prepared()
 
-    def _revision(self) -> str | None:
+    def _is_usable(self) -> bool:
         with self._engine.connect() as connection:
             connection.execution_options(douane_read_only=True)
-            return self._revision_of(connection)
+            return self._is_usable_in(connection, self._revision_of(connection))
+
+    def _is_usable_in(self, connection: Connection, revision: str | None) -> bool:
+        """True for the newest revision, and for a later one that says that this release may use it, too."""
+        if revision is None or not revision.isdecimal() or int(revision) <= int(HEAD):
+            return revision == HEAD
+        if "marks" not in self._server.tables(connection):
+            return False
+        row = connection.exec_driver_sql("SELECT value FROM marks WHERE name = 'oldest_revision'").first()
+        return row is not None and str(row[0]).isdecimal() and int(row[0]) <= int(HEAD)
 
     def _revision_of(self, connection: Connection) -> str | None:
         """The revision of the database; None if it is empty. Raises CatalogError if it is another program's."""
@@ -126,8 +135,13 @@ class Database:
         row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
         return None if row is None else str(row[0])
 
-    def _check(self, revision: str | None) -> None:
-        """Refuse other databases, and catalogs of a later release, before anything is changed."""
+    def _check(self) -> None:
+        """Refuse other databases, and catalogs of a later release that this one must not use, before anything is
+        changed."""
+        with self._engine.connect() as connection:
+            connection.execution_options(douane_read_only=True)
+            revision = self._revision_of(connection)
+            is_usable = self._is_usable_in(connection, revision)
         if revision is None:
             return
         if not revision.isdecimal():
@@ -135,7 +149,7 @@ class Database:
                 f"{self._server.name} is not a catalog of Douane (its revision is {revision!r}); name another",
                 code="catalog-foreign",
             )
-        if int(revision) > int(HEAD):
+        if int(revision) > int(HEAD) and not is_usable:
             raise CatalogError(
                 f"the catalog {self._server.name} was made by a later release of Douane (revision {revision}; "
                 f"this one knows up to {HEAD}); upgrade Douane, or name another home",

@@ -17,12 +17,20 @@ from . import begin, rows, states, values
 from .begin import NO_LEASE, owner_of
 from .clock import LEASE_SECONDS, database_time
 from .database import Database
+from .needs import can_run, needs_of
 from .records import Task, task_of
-from .schema import UNFINISHED, images, tasks
+from .schema import UNFINISHED, images, tasks, workers
 from .states import Owner
+from .workers import in_grace, is_halted, is_silent
 
 _ATTEMPTS = 16
 """Waiting tasks that a worker tries before it gives way to the workers that took them."""
+
+_KINDS = 256
+"""Different needs that a worker looks at in one claim."""
+
+RELEASED = "1970-01-01T00:00:00.000Z"
+"""The lease of a worker that is known to be gone."""
 
 
 class Leases:
@@ -30,23 +38,43 @@ class Leases:
 
     _database: Database
 
-    def claim(self, worker: str, methods: Sequence[str] | None = None) -> Task | None:
-        """Become the worker of the oldest task that waits, of one of `methods` if they are named; None: none waits.
+    def claim(
+        self, worker: str, methods: Sequence[str] | None = None, *, reached: Collection[str] | None = None
+    ) -> Task | None:
+        """Become the worker of the oldest task that waits, and that a worker can run which reaches the stores of
+        `reached` (None: all); of one of `methods` if they are named. None: none waits, or the worker is cordoned.
 
         The task gets a greater token, a lease, a new `staged_key`, the image's facts as they are now, and one attempt
         more.
         """
-        waiting = [UNFINISHED, tasks.c.step == "waiting"]
+        waiting = [UNFINISHED, tasks.c.step == "waiting", ~is_halted(worker)]
         if methods is not None:
             waiting.append(tasks.c.method.in_(list(methods)))
+        unfit: set[str] = set()
+        while len(unfit) < _KINDS:
+            # Needs that it cannot meet are passed over from then on. To read all that differ first would read all
+            # tasks that wait for each claim.
+            fitting = waiting if not unfit else [*waiting, _has_other_needs(unfit)]
+            task, is_mine = self._claim(worker, fitting, reached)
+            if task is None or is_mine:
+                return task
+            unfit.add(task.needs or "")
+        return None
+
+    def _claim(
+        self, worker: str, waiting: list[ColumnElement[bool]], reached: Collection[str] | None
+    ) -> tuple[Task | None, bool]:
+        """The oldest of these tasks, and whether it is the worker's now, or one that it cannot run."""
         with self._database.write() as connection:
             for _ in range(_ATTEMPTS):
                 task = _oldest(connection, waiting)
                 if task is None:
                     break
+                if not can_run(task.needs, reached):
+                    return task, False
                 with contextlib.suppress(Conflict):  # another worker, or its end, was faster
-                    return _receive(connection, task, worker, at_step="waiting")
-        return None
+                    return _receive(connection, task, worker, at_step="waiting"), True
+        return None, False
 
     def waiting_count(self) -> int:
         """How many tasks wait for a worker."""
@@ -71,16 +99,22 @@ class Leases:
         A task that is not named is one that the worker does not work on, whatever the catalog says: the catalog was
         away when it began or ended. Its lease ends, and somebody looks after it.
         """
-        return self._set_leases(and_(_of(worker), tasks.c.id.in_(list(task_ids))), LEASE_SECONDS)
+        name = values.text("the worker", worker)
+        mine = and_(UNFINISHED, tasks.c.worker == name, tasks.c.id.in_(list(task_ids)))
+        with self._database.write() as connection:
+            held = update(tasks).where(mine).values(lease_until=database_time(LEASE_SECONDS))
+            return connection.execute(held).rowcount
 
     def release_worker(self, worker: str) -> int:
         """The worker's process is gone: all its leases end now. The number of its tasks."""
-        return self._set_leases(_of(worker), 0.0)
+        name = values.text("the worker", worker)
+        return self._end_leases(tasks.c.worker == name, workers.c.name == name)
 
     def release_group(self, group: str) -> int:
         """All workers whose names begin with `group` are gone: their leases end now. The number of their tasks."""
-        start = tasks.c.worker.startswith(values.text("the group", group), autoescape=True)
-        return self._set_leases(start, 0.0)
+        name = values.text("the group", group)
+        mine, ours = (column.startswith(name, autoescape=True) for column in (tasks.c.worker, workers.c.name))
+        return self._end_leases(mine, ours)
 
     def release(self, task: Task, *, source: Any = None, undo_attempt: bool = False) -> Task:
         """Let the task wait for another worker, who begins with `source`, by default with the recorded one.
@@ -97,6 +131,14 @@ class Leases:
                 raise BadValue(
                     f"the task {task.id} cannot wait: there are no bytes with which another worker can begin"
                 )
+            row["needs"] = needs_of(
+                connection,
+                current.image_id,
+                method=current.method,
+                source=current.source if source is None else source,
+                stores=current.stores,
+                requested=current.requested,
+            )
             if undo_attempt:
                 row["attempts"] = max(current.attempts - 1, 0)
             states.own_task(connection, owner_of(task), row, doing="wait", at_step="receiving")
@@ -109,8 +151,9 @@ class Leases:
             return connection.execute(matching).first() is not None
 
     def dead_tasks(self) -> list[Task]:
-        """The tasks whose workers died: their leases have ended. Oldest first."""
-        matching = select(tasks).where(UNFINISHED, tasks.c.lease_until <= database_time())
+        """The tasks whose workers died: their leases have ended, and not because nobody could reach the database.
+        Oldest first."""
+        matching = select(tasks).where(UNFINISHED, is_dead())
         with self._database.read() as connection:
             return [
                 task_of(row._asdict()) for row in connection.execute(matching.order_by(tasks.c.created_at, tasks.c.id))
@@ -127,7 +170,7 @@ class Leases:
         row = {"token": task.token + 1, **(NO_LEASE if worker is None else begin.lease(worker))}
         with self._database.write() as connection:
             states.step(connection, task.image_id, states.TAKE_OVER, {"token": task.token + 1}, owner)
-            unheld = or_(tasks.c.lease_until.is_(None), tasks.c.lease_until <= database_time())
+            unheld = or_(tasks.c.lease_until.is_(None), is_dead())
             statement = select(tasks.c.id).where(tasks.c.id == task.id, unheld).with_for_update()
             if connection.execute(statement).first() is None:
                 raise Conflict(
@@ -152,14 +195,22 @@ class Leases:
                 keys.update(key for key in (row.id, row.staged_key, source.get("spool"), source.get("staged")) if key)
         return keys
 
-    def _set_leases(self, whose: ColumnElement[bool], seconds: float) -> int:
+    def _end_leases(self, of_tasks: ColumnElement[bool], of_workers: ColumnElement[bool]) -> int:
         with self._database.write() as connection:
-            statement = update(tasks).where(UNFINISHED, whose).values(lease_until=database_time(seconds))
-            return connection.execute(statement).rowcount
+            connection.execute(update(workers).where(of_workers).values(state="gone"))
+            ended = update(tasks).where(UNFINISHED, of_tasks).values(lease_until=RELEASED)
+            return connection.execute(ended).rowcount
 
 
-def _of(worker: str) -> ColumnElement[bool]:
-    return tasks.c.worker == values.text("the worker", worker)
+def is_dead() -> ColumnElement[bool]:
+    """The worker of a task is gone: somebody who knows has said so, or its lease has ended while others' heartbeats
+    came."""
+    ended = and_(tasks.c.lease_until <= database_time(), ~is_silent(), ~in_grace())
+    return or_(tasks.c.lease_until == RELEASED, ended)
+
+
+def _has_other_needs(unfit: Collection[str]) -> ColumnElement[bool]:
+    return or_(tasks.c.needs.is_(None), tasks.c.needs.not_in(sorted(unfit)))
 
 
 def _oldest(connection: Connection, waiting: list[ColumnElement[bool]]) -> Task | None:

@@ -220,6 +220,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     variants: dict[str, CopyFacts] = {}
     """By store, the copies of this import that differ from the image."""
 
+    needs: str | None = None
+    """What the worker has to reach while the task waits; see :mod:`douane.catalog.needs`."""
+
     created_at: str
     updated_at: str
 

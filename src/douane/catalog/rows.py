@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, delete, insert, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, and_, delete, exc, insert, select
 
 from douane.errors import NotFound
 
@@ -115,3 +115,16 @@ def _matching(where: ColumnElement[bool], image_id: Column[str], *columns: Colum
     """The columns of a table of ``image_id``, for the images for which `where` holds."""
     joined = image_id.table.join(images, images.c.id == image_id)
     return select(image_id, *columns).select_from(joined).where(where)
+
+
+def insert_once(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Add a row, unless one with its primary key is there, or is just being added by another process; False then."""
+    keys = [column == row[column.name] for column in table.primary_key]
+    if connection.execute(select(*table.primary_key).where(*keys)).first() is not None:
+        return False
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(table).values(**row))
+    except exc.IntegrityError:
+        return False
+    return True

@@ -210,6 +210,8 @@ tasks = Table(
     Column("trace", String(64)),
     # By store, the facts of the copies that differ from the image.
     Column("variants", Text),
+    # Which stores a worker has to reach to run the task while it waits (`needs.py`).
+    Column("needs", Text),
     CheckConstraint("on_failure IN ('requeue', 'remove')", name="known_on_failure"),
     CheckConstraint("step IN ('waiting', 'receiving', 'staged', 'publishing', 'done')", name="known_step"),
     CheckConstraint("(step = 'done') = (outcome IS NOT NULL)", name="done_has_an_outcome"),
@@ -223,3 +225,49 @@ Index("tasks_by_expiry", tasks.c.expires_at)
 ENDED = tasks.c.outcome.is_not(None)
 Index("tasks_by_end", tasks.c.updated_at, tasks.c.id, sqlite_where=ENDED, postgresql_where=ENDED)
 Index("tasks_unfinished", tasks.c.created_at, tasks.c.id, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)
+
+# The processes that run imports; `seen_at`, of the last heartbeat, is on the database's clock.
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("version", String(64), nullable=False),
+    # The ids of the stores that it reaches.
+    Column("stores", Text),
+    Column("state", String(16), nullable=False),
+    Column("started_at", String(32), nullable=False),
+    Column("seen_at", String(32), nullable=False),
+    CheckConstraint("state IN ('active', 'cordoned', 'drained', 'gone')", name="known_worker_state"),
+)
+# Machines, and single workers, that take no new import; also those that are just being started again.
+cordons = Table(
+    "cordons",
+    metadata,
+    Column("place", String(255), primary_key=True),
+    Column("created_at", String(32), nullable=False),
+)
+store_identities = Table(
+    "store_identities",
+    metadata,
+    Column("store", String(255), primary_key=True),
+    Column("identity", String(255), nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+# Recurring work, with the lease of the worker that does it now.
+chores = Table(
+    "chores",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("worker", String(255)),
+    Column("lease_until", String(32), nullable=False),
+    Column("due_at", String(32), nullable=False),
+)
+# Facts about the catalog itself: which releases may use it, and until when no lease counts as ended.
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", String(255), nullable=False),
+)

@@ -10,6 +10,7 @@ from douane.errors import BadValue, Conflict
 from . import begin, results, rows, states, usage, values
 from .begin import NO_LEASE, NewTask
 from .database import Database
+from .needs import needs_text
 from .query import UploadQuotas
 from .records import ImportRequest, Task, to_json
 from .staged_source import staged_source, stores_of
@@ -153,7 +154,11 @@ class Uploads:
                     row.update(verdict=None, plan=text, plan_digest=digest, declared=facts)
                 ready = unchanged and set() < set(request.stores) <= set(stores_of(staged.source))
                 ready = ready and not set(request.stores) & set(transformed)
-                row.update({"step": "publishing", **begin.lease(worker)} if ready else {"step": "waiting"})
+                if ready:
+                    row.update(step="publishing", **begin.lease(worker))
+                else:
+                    needs = needs_text(stores_of(staged.source), request.stores)
+                    row.update(step="waiting", needs=needs)
                 _import(connection, staged, row)
             task = rows.task(connection, staged.id)
             usage.check(connection, task, quotas)

@@ -1,13 +1,20 @@
-"""The heartbeat of a worker: its leases last while it works, and no longer."""
+"""The heartbeat of a worker: its leases last while it works, and no longer; and the catalog knows that it is there."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import random
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import msgspec
+
+from douane import __version__
 from douane.catalog import Catalog
+from douane.catalog.worker_record import WorkerState
 from douane.errors import CatalogError
 
 log = logging.getLogger("douane")
@@ -16,15 +23,28 @@ HEARTBEAT_SECONDS = 5.0
 """A lease lasts 20 seconds: three heartbeats may be lost."""
 
 
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """As what a worker joins the others."""
+
+    name: str
+    host: str = msgspec.field(default_factory=socket.gethostname)
+    stores: Sequence[str] | None = None
+    """The stores that it reaches."""
+
+
 class Heartbeat:
     """A thread of its own, so that nothing that a run waits for costs the worker its task."""
 
-    def __init__(self, catalog: Catalog, worker: str, seconds: float = HEARTBEAT_SECONDS) -> None:
+    def __init__(self, catalog: Catalog, worker: Identity, seconds: float = HEARTBEAT_SECONDS) -> None:
         self._catalog = catalog
         self._worker = worker
         self._seconds = seconds
         self._task_id: str | None = None
+        self.state: WorkerState = "active"
+        """As the last heartbeat read it."""
+
         self._ended = threading.Event()
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._beat, name="douane-heartbeat", daemon=True)
         self._thread.start()
 
@@ -38,15 +58,37 @@ class Heartbeat:
         finally:
             self._task_id = None
 
+    @property
+    def is_halted(self) -> bool:
+        """The worker is cordoned."""
+        return self.state in ("cordoned", "drained")
+
+    def beat(self) -> WorkerState:
+        """One heartbeat, which joins the others if the catalog does not know this worker. Raises CatalogError."""
+        with self._lock:  # of the thread, and of a worker that waits for the end of its cordon
+            state = self._catalog.beat(self._worker.name)
+            if state is None:
+                state = self._catalog.join(
+                    self._worker.name,
+                    host=self._worker.host,
+                    pid=os.getpid(),
+                    version=__version__,
+                    stores=self._worker.stores,
+                )
+            self.state = state
+            return state
+
     def _beat(self) -> None:
-        while not self._ended.wait(self._seconds):
+        pause = 0.0
+        while not self._ended.wait(pause):
+            pause = self._seconds * random.uniform(0.8, 1.0)  # not all workers at the same time
             task_id = self._task_id
-            if task_id is None:
-                continue
             try:
-                self._catalog.hold(self._worker, [task_id])
+                if task_id is not None:
+                    self._catalog.hold(self._worker.name, [task_id])
+                self.beat()
             except CatalogError as error:
-                log.error("the lease of worker %s cannot be renewed: %s", self._worker, error)
+                log.error("the lease of worker %s cannot be renewed: %s", self._worker.name, error)
 
     def close(self) -> None:
         """End the thread."""

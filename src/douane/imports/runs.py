@@ -157,10 +157,13 @@ class Runs:
         return done
 
     def _store_ids(self, task: Task) -> list[str]:
-        """Until the import is requested, the stores in which the bytes are staged: those that exist, or the default."""
+        """Until the import is requested, the stores in which the bytes are staged: those that this worker reaches, or
+        the one that they were kept in."""
         if task.requested:
             return list(task.stores)
-        return [store_id for store_id in task.stores if store_id in self._stores] or [self._default_store]
+        reached = [store_id for store_id in task.stores if store_id in self._stores]
+        kept = [store_id for store_id in staged_copies_of(task, self._default_store) if store_id in self._stores]
+        return reached or kept[:1] or [self._default_store]
 
     def _groups(self, task: Task, served: ServedPlan) -> list[Group]:
         """The stores by what they get. Until the import is requested, nobody knows them: the bytes stay as they are."""

@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from douane.plan import own_folders
 
 from . import tracing
 from .failures import failure_of
-from .heartbeat import Heartbeat
+from .heartbeat import Heartbeat, Identity
 from .inline_messages import Done
 from .pulse import Pulse
 from .runs import Runs, Stopped
@@ -39,6 +38,7 @@ from .service_stores import open_stores
 from .settings import ServeSettings, load_settings
 from .settling import Settling
 from .task_sources import NAME
+from .turns import Turns
 from .worker_side import DoorConnection, SentUpload, accept_door
 from .worker_spec import WorkerSpec
 
@@ -58,25 +58,6 @@ SWEEP_SECONDS = 60.0
 FIRST_COPIES_SECONDS = 10.0
 COPIES_SECONDS = 600.0
 """How often a worker looks for copies of deleted images, of which there are none unless something went wrong."""
-
-
-class Turns:
-    """Kinds of work, each a function that does one piece of it if there is one.
-
-    What was done last has its turn last, so that an endless line of uploads does not hold up the queue.
-    """
-
-    def __init__(self, *kinds: Callable[[], bool]) -> None:
-        self._kinds = list(kinds)
-
-    def take(self) -> bool:
-        """Do one piece of work; False if there is none."""
-        for kind in list(self._kinds):
-            if kind():
-                self._kinds.remove(kind)
-                self._kinds.append(kind)
-                return True
-        return False
 
 
 class Worker:
@@ -102,7 +83,9 @@ class Worker:
         self._runner = PlanRunner(lambda: self._served)
         self._closing.callback(self._runner.close)
         self._runs = Runs(catalog, stores, settings, self._runner, lambda: self._served, self._check)
-        self._heartbeat = Heartbeat(catalog, spec.name)
+        self._reached = stores.ids
+        host = {} if spec.host is None else {"host": spec.host}
+        self._heartbeat = Heartbeat(catalog, Identity(name=spec.name, stores=stores.ids, **host))
         self._closing.callback(self._heartbeat.close)
         self._settling = Settling(catalog, stores, spec.name, self._heartbeat.working)
         self._doors = socket.socket(fileno=spec.listen_fd)
@@ -148,11 +131,22 @@ class Worker:
                 if self._must_reload:
                     self._reload()
                 try:
-                    if not self._turns.take():
+                    if self._heartbeat.is_halted:
+                        self._stay_drained()
+                    elif not self._turns.take():
                         self._idle()
                 except CatalogError as error:
                     log.error("worker %s cannot use the catalog: %s", self._spec.name, error)
                     self._wait(POLL_SECONDS)
+
+    def _stay_drained(self) -> None:
+        """A cordoned worker says that it runs nothing, and begins nothing until the catalog says otherwise."""
+        if self._catalog.drained(self._spec.name):
+            log.info("worker %s is cordoned: it runs nothing, and begins nothing", self._spec.name)
+            while self._stop_at is None and not self._is_alone() and self._heartbeat.is_halted:
+                self._wait(POLL_SECONDS, accepts=False)
+                self._heartbeat.beat()
+        self._heartbeat.beat()
 
     def _serve_door(self) -> bool:
         """Run the upload of a door that waits; False if none does."""
@@ -182,7 +176,7 @@ class Worker:
 
     def _take_task(self) -> bool:
         """Run the oldest task that waits; False if none does."""
-        task = self._catalog.claim(self._spec.name)
+        task = self._catalog.claim(self._spec.name, reached=self._reached)
         if task is None:
             return False
         with self._heartbeat.working(task.id):
@@ -218,10 +212,12 @@ class Worker:
         self._runner.prepare()
         self._wait(_about(KEPT_SECONDS if self._runner.keeps_processes else POLL_SECONDS))
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, *, accepts: bool = True) -> None:
+        """Wait for a signal, and if the worker `accepts` work, for work."""
         poll = select.poll()
         life = () if self._spec.life_fd is None else (self._spec.life_fd,)
-        for fd in (self._doors.fileno(), self._wake.fileno(), self._signals, *life):
+        work = (self._doors.fileno(), self._wake.fileno()) if accepts else ()
+        for fd in (self._signals, *life, *work):
             poll.register(fd, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(seconds * 1000)}
         if self._wake.fileno() in ready:

@@ -11,6 +11,9 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """Of this very process: the leases of its tasks bear it, so another process never has the same."""
 
+    host: str | None = None
+    """The machine, as people name it; None: the host's name."""
+
     home: str
     config: str | None = None
     """The configuration file; None: what the supervisor keeps in the home (`service_file.py`)."""

@@ -37,6 +37,9 @@ def upgrade():
 """
 
 
+INCOMPATIBLE = f"op.execute(\"UPDATE marks SET value = '{LATER}' WHERE name = 'oldest_revision'\")"
+
+
 def tables(path: Path) -> dict[str, str]:
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
@@ -112,7 +115,8 @@ def test_a_catalog_of_a_later_release_is_refused(tmp_path: Path, monkeypatch: py
         image = catalog.create_image(name="kept", properties={"a": "b"})
     with monkeypatch.context() as later:
         later.setattr(database, "HEAD", LATER)
-        Database(path, migrate=partial(upgrade, directory=_later_migrations(tmp_path / "50% later", "pass"))).close()
+        later_release = _later_migrations(tmp_path / "50% later", INCOMPATIBLE)
+        Database(path, migrate=partial(upgrade, directory=later_release)).close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT name, colour FROM images").fetchall() == [("kept", "grey")]
     content = path.read_bytes()
@@ -122,6 +126,23 @@ def test_a_catalog_of_a_later_release_is_refused(tmp_path: Path, monkeypatch: py
     assert "made by a later release of Douane" in str(error)
     assert path.read_bytes() == content
     assert image.name == "kept"
+
+
+def test_an_older_release_goes_on_with_a_catalog_that_a_compatible_one_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "catalog.sqlite"
+    with Catalog(path) as running:
+        with monkeypatch.context() as later:
+            later.setattr(database, "HEAD", LATER)
+            Database(path, migrate=partial(upgrade, directory=_later_migrations(tmp_path / "later", "pass"))).close()
+        running.create_image(name="of one that ran")
+        with Catalog(path) as starting:
+            starting.create_image(name="of one that starts")
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT name, colour FROM images ORDER BY name").fetchall()
+        assert rows == [("of one that ran", "grey"), ("of one that starts", "grey")]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(LATER,)]
 
 
 def test_a_failed_upgrade_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

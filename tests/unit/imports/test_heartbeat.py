@@ -12,7 +12,7 @@ from douane.api.metrics import Metrics
 from douane.api.pool import Pool
 from douane.api.transfer.uploads import UploadPlace, Uploads
 from douane.catalog import Catalog, ImportRequest, Task
-from douane.imports.heartbeat import Heartbeat
+from douane.imports.heartbeat import Heartbeat, Identity
 from douane.stores import open_store
 from support.catalog import PLAN
 from support.waiting import until
@@ -38,7 +38,7 @@ def dead(catalog: Catalog) -> set[str]:
 
 def test_a_worker_does_not_hold_a_task_whose_end_it_could_not_record(catalog: Catalog) -> None:
     unrecorded, current = held_by(catalog, "w"), held_by(catalog, "w")
-    heartbeat = Heartbeat(catalog, "w", seconds=0.01)
+    heartbeat = Heartbeat(catalog, Identity(name="w"), seconds=0.01)
     try:
         with heartbeat.working(current.id):
             until("the lease is renewed", lambda: current.id not in dead(catalog))
@@ -50,7 +50,7 @@ def test_a_worker_does_not_hold_a_task_whose_end_it_could_not_record(catalog: Ca
 def test_a_door_does_not_hold_a_task_whose_end_it_could_not_record(catalog: Catalog, tmp_path: Path) -> None:
     unrecorded, current = held_by(catalog, "door"), held_by(catalog, "door")
     store = open_store(f"file:{tmp_path / 'store'}")
-    place = UploadPlace(holder="door", workers=tmp_path / "workers", wake=tmp_path / "wake", store=store)
+    place = UploadPlace(holder="door", workers=tmp_path / "workers", wake=tmp_path / "wake", store=store, store_id="a")
     pool = Pool()
 
     async def receive() -> None:
@@ -64,3 +64,17 @@ def test_a_door_does_not_hold_a_task_whose_end_it_could_not_record(catalog: Cata
     finally:
         pool.close()
     assert dead(catalog) == {unrecorded.id}
+
+
+def test_a_worker_joins_and_joins_again_when_it_is_forgotten(catalog: Catalog) -> None:
+    heartbeat = Heartbeat(catalog, Identity(name="w", host="one", stores=["a"]), seconds=0.01)
+    try:
+        until("it has joined", lambda: [worker.stores for worker in catalog.workers()] == [["a"]])
+        catalog.release_worker("w")  # a supervisor that was mistaken
+        until("it has joined again", lambda: [worker.host for worker in catalog.workers()] == ["one"])
+        catalog.cordon("one")
+        until("it knows that it is cordoned", lambda: heartbeat.is_halted)
+        catalog.uncordon("one")
+        until("it knows that it is not", lambda: not heartbeat.is_halted)
+    finally:
+        heartbeat.close()

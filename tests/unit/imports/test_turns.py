@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from douane.imports.worker import Turns
+from douane.imports.turns import Turns
 
 
 def test_an_endless_line_of_uploads_does_not_hold_up_the_queue() -> None:

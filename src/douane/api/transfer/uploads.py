@@ -47,6 +47,7 @@ class UploadPlace(msgspec.Struct, frozen=True, kw_only=True):
     workers: Path
     wake: Path
     store: Store
+    store_id: str
 
 
 class Uploads:
@@ -138,10 +139,11 @@ class Uploads:
 
     async def _spooled(self, task: Task, body: ImageBody) -> Done:
         assert task.staged_key is not None, "the task of an upload has a key"
+        source = {"spool": task.staged_key, "store": self._place.store_id}
         try:
             with self._holding(task):
                 await spool(body, self._place.store, task.staged_key, self._io)
-                await self._pool.run(self._catalog.release, task, source={"spool": task.staged_key})
+                await self._pool.run(self._catalog.release, task, source=source)
         except Conflict:  # cancelled, or the image was deleted: the task says which
             await self._io.run(self._place.store.discard, task.staged_key)
             return await self._verdicts.wait(task)

@@ -71,3 +71,9 @@ def upgrade() -> None:
     )
     op.create_index("tasks_by_image", "tasks", ["image_id", "created_at"])
     op.create_index("tasks_by_outcome", "tasks", ["outcome"])
+
+
+def downgrade() -> None:
+    """Bring a catalog from this revision to none: nothing is kept."""
+    for table in ("tasks", "properties", "images"):
+        op.drop_table(table)

@@ -5,6 +5,8 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
+from douane.errors import CatalogError
+
 revision = "0002"
 down_revision = "0001"
 
@@ -103,3 +105,25 @@ def _fill(connection: sa.Connection) -> None:
     with_bytes = sa.select(DIGESTS.c.id, sa.literal("file")).where(DIGESTS.c.status.in_(("active", "deactivated")))
     connection.execute(sa.update(sa.table("tasks", sa.column("stores", sa.Text))).values(stores='["file"]'))
     connection.execute(sa.insert(STORES).from_select(["image_id", "store"], with_bytes))
+
+
+def downgrade() -> None:
+    """Bring a catalog from this revision to the one before. Raises CatalogError if it cannot say where bytes are."""
+    elsewhere = sa.select(sa.func.count()).select_from(STORES).where(STORES.c.store != "file")
+    if op.get_bind().execute(elsewhere).scalar_one():
+        raise CatalogError("the catalog has images in several stores, which the older release does not know")
+    op.drop_index("properties_by_value", "properties")
+    for key in SORT_KEYS:
+        if key != "id":
+            op.drop_index(f"images_by_{key}", "images")
+        for kind in ("owner", "visibility"):
+            op.drop_index(f"images_by_{kind}_and_{key}", "images")
+    for name in FILTERS:
+        op.drop_index(f"images_by_{name}", "images")
+    op.create_index("images_by_status", "images", ["status", "created_at"])
+    for table in ("stores", "members", "tags"):
+        op.drop_table(table)
+    for name in ("owner", "user_id", "request_id", "import_req", "stores", "expires_at"):
+        op.drop_column("tasks", name)
+    for name in ("visibility", "protected", "hidden", "min_disk", "min_ram", *FILTERS[:3]):
+        op.drop_column("images", name)

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from douane.errors import CatalogError
+
 revision = "0003"
 down_revision = "0002"
 
@@ -92,7 +94,7 @@ def _compare_bytes() -> None:
     """Sort text as SQLite does, whatever the language of the database: pages and times depend on it."""
     for table in ("images", "properties", "tags", "members", "stores", "tasks"):
         for column in sa.inspect(op.get_bind()).get_columns(table):
-            if isinstance(column["type"], sa.String):
+            if isinstance(column["type"], sa.String) and column["type"].collation is None:
                 op.execute(f'ALTER TABLE {table} ALTER COLUMN {column["name"]} TYPE {column["type"]} COLLATE "C"')
 
 
@@ -116,3 +118,49 @@ def _cover() -> None:
 def _remake(name: str, columns: list[str | sa.TextClause]) -> None:
     op.drop_index(name, "images")
     op.create_index(name, "images", columns, sqlite_where=NOT_DELETED, postgresql_where=NOT_DELETED)
+
+
+def downgrade() -> None:
+    """Bring a catalog from this revision to the one before. Raises CatalogError while imports wait."""
+    connection = op.get_bind()
+    unknown = "SELECT count(*) FROM tasks WHERE step IN ('waiting', 'staged')"
+    if connection.exec_driver_sql(unknown).scalar_one():
+        raise CatalogError(
+            "the catalog has imports that wait for a worker, which the older release does not know; end or delete them "
+            "first"
+        )
+    _make_tasks_as_before(connection)
+    for name in ("min_ram", "protected", "hidden", "checksum", "os_hash_algo", "os_hash_value", "virtual_size"):
+        _remake(f"images_by_{name}", [name])
+    _remake("images_by_min_disk", ["min_disk"])
+    for key, columns in SHARED.items():
+        _remake(f"images_by_visibility_and_{key}", ["visibility", *columns])
+    for kind in ("owner", "visibility"):
+        _remake(f"images_by_{kind}_and_created_at", [kind, "created_at", "id"])
+    _remake("images_by_status", ["status", "created_at", "id"])
+
+
+def _make_tasks_as_before(connection: sa.Connection) -> None:
+    columns = [column for column in sa.inspect(connection).get_columns("tasks") if column["name"] in KEPT]
+    op.create_table(
+        "tasks_anew",
+        *(
+            sa.Column(
+                column["name"],
+                column["type"],
+                *([sa.ForeignKey("images.id")] if column["name"] == "image_id" else []),
+                primary_key=column["name"] == "id",
+                nullable=column["nullable"],
+            )
+            for column in columns
+        ),
+        sa.CheckConstraint("on_failure IN ('requeue', 'remove')", name="known_on_failure"),
+        sa.CheckConstraint("step IN ('receiving', 'publishing', 'done')", name="known_step"),
+        sa.CheckConstraint("(step = 'done') = (outcome IS NOT NULL)", name="done_has_an_outcome"),
+    )
+    names = ", ".join(KEPT)
+    op.execute(f"INSERT INTO tasks_anew ({names}) SELECT {names} FROM tasks")  # noqa: S608 -- constants
+    op.drop_table("tasks")
+    op.rename_table("tasks_anew", "tasks")
+    op.create_index("tasks_by_image", "tasks", ["image_id", "created_at"])
+    op.create_index("tasks_by_outcome", "tasks", ["outcome"])

@@ -12,3 +12,8 @@ ENDED = sa.text("outcome IS NOT NULL")
 def upgrade() -> None:
     """Bring a catalog from the revision before to this one."""
     op.create_index("tasks_by_end", "tasks", ["updated_at", "id"], sqlite_where=ENDED, postgresql_where=ENDED)
+
+
+def downgrade() -> None:
+    """Bring a catalog from this revision to the one before."""
+    op.drop_index("tasks_by_end", "tasks")

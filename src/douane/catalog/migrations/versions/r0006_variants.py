@@ -12,3 +12,9 @@ def upgrade() -> None:
     op.add_column("tasks", sa.Column("variants", sa.Text))
     op.add_column("stores", sa.Column("facts", sa.Text))
     op.add_column("stores", sa.Column("size", sa.BigInteger))
+
+
+def downgrade() -> None:
+    """Bring a catalog from this revision to the one before."""
+    for table, column in (("stores", "size"), ("stores", "facts"), ("tasks", "variants")):
+        op.drop_column(table, column)
