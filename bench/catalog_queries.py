@@ -1,18 +1,23 @@
-"""A page of images in a catalog of 100,000 (SQLite) or 1,000,000 (PostgreSQL) against the same page in one of 1,000."""
+"""A page of images in a catalog of 100,000 (SQLite) or 1,000,000 (PostgreSQL) against the same page in one of 1,000.
+
+Both pages have the same number of images: where 1,000 images have too few of a kind, another 1,000 with more are taken.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import func, select
 
 from douane.catalog import Catalog
 from douane.catalog.query import ImageQuery, SortKey, TimeBound
 from douane.catalog.schema import NOT_DELETED, SORT_KEYS, images
 
-from .catalog_rows import ME, START, fill, fill_postgresql
+from .catalog_rows import FREQUENT, KNOWN, ME, START, USUAL, fill, fill_postgresql
 from .driving import WrongOutcome
 from .harness import Row, Settings, in_turn, medians, progress, timed
 from .postgresql import create, postgresql
@@ -21,13 +26,25 @@ MAX_RATIO = 3.0
 FEW, MANY, MANY_POSTGRESQL = 1_000, 100_000, 1_000_000
 
 
+class Catalogs(NamedTuple):
+    """Two catalogs of 1,000 images, and one of many."""
+
+    small: Catalog
+    frequent: Catalog
+    """Small, and of what few images have, it has more."""
+
+    large: Catalog
+
+
 def measure(settings: Settings) -> list[Row]:
     """Rows of milliseconds, one for each kind of query, with SQLite."""
     many = MANY // 10 if settings.quick else MANY
-    with Catalog(settings.directory / "few") as small, Catalog(settings.directory / "many") as large:
+    folder = settings.directory
+    with Catalog(folder / "few") as small, Catalog(folder / "frequent") as frequent, Catalog(folder / "many") as large:
         fill(small, FEW)
+        fill(frequent, FEW, FREQUENT)
         fill(large, many)
-        return _rows(settings, small, large)
+        return _rows(settings, Catalogs(small, frequent, large))
 
 
 def measure_postgresql(settings: Settings) -> list[Row]:
@@ -36,25 +53,49 @@ def measure_postgresql(settings: Settings) -> list[Row]:
     with postgresql() as server:
         if server is None:
             raise WrongOutcome("PostgreSQL's server is not installed: scripts/glance-env.sh postgresql")
-        with Catalog(create(server, "few")) as small, Catalog(create(server, "many")) as large:
-            for catalog, count in ((small, FEW), (large, many)):
+        urls = [create(server, name) for name in Catalogs._fields]
+        with Catalog(urls[0]) as small, Catalog(urls[1]) as frequent, Catalog(urls[2]) as large:
+            for catalog, count, shares in (
+                (small, FEW, USUAL),
+                (frequent, FEW, FREQUENT),
+                (large, many, USUAL),
+            ):
                 progress(f"  making {count:,} images")
-                fill_postgresql(catalog, count)
-            return _rows(settings, small, large)
+                fill_postgresql(catalog, count, shares)
+            return _rows(settings, Catalogs(small, frequent, large))
 
 
-def _rows(settings: Settings, small: Catalog, large: Catalog) -> list[Row]:
+def _rows(settings: Settings, catalogs: Catalogs) -> list[Row]:
     rows = []
     against = f"{FEW:,} images"
-    for name, (few_query, many_query) in _queries(small, large).items():
+    for name, queries in _queries(catalogs.small, catalogs.large).items():
+        (few, few_query), (large, many_query) = _with_equal_pages(catalogs, *queries)
         runs: dict[str, Callable[[], float]] = {
-            name: lambda query=many_query: 1000 * timed(partial(large.find_images, query)),
-            against: lambda query=few_query: 1000 * timed(partial(small.find_images, query)),
+            name: lambda query=many_query, catalog=large: 1000 * timed(partial(catalog.find_images, query)),
+            against: lambda query=few_query, catalog=few: 1000 * timed(partial(catalog.find_images, query)),
         }
         samples = in_turn(settings.times(40, 5), runs)
         middle = medians(samples)
         rows.append(Row(name, middle[name], middle[against], against, "ms", max_ratio=MAX_RATIO, samples=dict(samples)))
     return rows
+
+
+def _with_equal_pages(
+    catalogs: Catalogs, few_query: ImageQuery, many_query: ImageQuery
+) -> tuple[tuple[Catalog, ImageQuery], tuple[Catalog, ImageQuery]]:
+    """The same page of a small and of the large catalog, with the same number of images."""
+    small = catalogs.small
+    of_small, of_large = len(small.find_images(few_query)), len(catalogs.large.find_images(many_query))
+    if of_small < of_large:
+        small = catalogs.frequent
+        of_small = len(small.find_images(few_query))
+    size = min(of_small, of_large)
+    if of_small != of_large:
+        few_query, many_query = (msgspec.structs.replace(query, limit=size) for query in (few_query, many_query))
+    sizes = len(small.find_images(few_query)), len(catalogs.large.find_images(many_query))
+    if sizes != (size, size) or (max(of_small, of_large) > 0) != (size > 0):
+        raise WrongOutcome(f"the pages have {sizes} images, and cannot be compared: {many_query}")
+    return (small, few_query), (catalogs.large, many_query)
 
 
 def _queries(small: Catalog, large: Catalog) -> dict[str, tuple[ImageQuery, ImageQuery]]:
@@ -101,12 +142,12 @@ def _arguments() -> Iterator[tuple[str, dict]]:
             "status active": {"text": {"status": ("active",)}},
             "status queued": {"text": {"status": ("queued",)}},
             "status in a list": {"text": {"status": ("queued", "deactivated")}},
-            "name of one": {"text": {"name": ("image-7",)}},
+            "name of one": {"text": {"name": (f"image-{KNOWN}",)}},
             "name of a fifth": {"text": {"name": ("common",)}},
             "name of none": {"text": {"name": ("absent",)}},
             "disk format": {"text": {"disk_format": ("vmdk",)}},
-            "checksum": {"text": {"checksum": (f"{7:032x}",)}},
-            "hash": {"text": {"os_hash_value": (f"{7:0128x}",)}},
+            "checksum": {"text": {"checksum": (f"{KNOWN:032x}",)}},
+            "hash": {"text": {"os_hash_value": (f"{KNOWN:0128x}",)}},
             "hash algorithm of none": {"text": {"os_hash_algo": ("md5",)}},
             "visibility public": {"visibility": "public"},
             "visibility shared": {"visibility": "shared"},
