@@ -1,4 +1,4 @@
-"""The command line. `main.py` is the entry point, `NAME_cmd.py` a command, `NAME_report.py` what a command prints.
+"""The command line. `main.py` has the group of commands, `NAME_cmd.py` a command, `NAME_report.py` what it prints.
 
 A command is a click command in a module of its own and a line in `main.py` (or in `plugin_cmd.py`). Its module is
 imported when the command runs or is listed, so it imports the engine inside its function.

@@ -66,7 +66,7 @@ def douane(ctx: click.Context, home: str | None) -> None:
 
 
 def run() -> None:
-    """Run the `douane` command and exit. The entry point of the distribution."""
+    """Run the `douane` command and exit."""
     _fill_standard_descriptors()
     end_on_signals()
     code = _run()
