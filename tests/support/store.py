@@ -1,5 +1,6 @@
 """Images in a FileStore, for tests."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from douane.stores import FileStore
+from douane.stores import FileStore, Store, StoredBytes
 
 
 def new_id() -> str:
@@ -26,9 +27,16 @@ def put(store: FileStore, extents: list[tuple[int, bytes]], size: int, image_id:
     return image_id
 
 
-def read_all(store: FileStore, image_id: str) -> bytes:
-    with os.fdopen(store.open(image_id), "rb") as file:
-        return file.read()
+def read_all(store: Store, image_id: str) -> bytes:
+    return content_of(store.open(image_id))
+
+
+def content_of(stored: StoredBytes) -> bytes:
+    """All bytes, which are closed."""
+    with contextlib.closing(stored):
+        data = bytearray(stored.size)
+        assert stored.read_into(memoryview(data), 0) == stored.size
+        return bytes(data)
 
 
 @contextmanager

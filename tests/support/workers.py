@@ -22,6 +22,7 @@ from douane.imports.service_stores import Stores, open_stores
 from douane.imports.settings import load_settings
 from douane.imports.worker_spec import WorkerSpec
 
+from .store import read_all
 from .waiting import until
 
 Result = TypeVar("Result")
@@ -185,9 +186,7 @@ class Site:
 
     def bytes_in(self, store: str, image: Image) -> bytes:
         """The image in a store."""
-        fd = self.stores.by_id(store).store.open(image.id)
-        with os.fdopen(fd, "rb") as file:
-            return file.read()
+        return read_all(self.stores.by_id(store).store, image.id)
 
     def staged(self) -> list[str]:
         """The keys of all staged bytes."""

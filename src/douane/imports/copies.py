@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from douane.catalog import Catalog, CopyFacts, Image, Task
 from douane.declared import DeclaredImage
-from douane.engine import FileSource, Plan, RunOptions, Target, inspect_image
+from douane.engine import Plan, RunOptions, Target, inspect_image
 from douane.errors import Conflict, DouaneError, StoreError
 from douane.host.options import Progress
 from douane.sandbox import Tier
 from douane.stream.digest import ALGORITHMS
 from douane.stream.source import Source
+from douane.stream.stored_source import source_of
 
 from .failures import failure_of
 from .inline_messages import Done
@@ -78,7 +79,7 @@ def _open_copy(store_of: StoreOf, image: Image) -> Source:
     error: DouaneError = StoreError(f"no store holds the image {image.id}", code="not-found")
     for store_id in image.own_stores:
         try:
-            return FileSource(store_of(store_id).open(image.id), f"the image in {store_id!r}")
+            return source_of(store_of(store_id).open(image.id), f"the image in {store_id!r}")
         except DouaneError as failure:
             error = failure
     raise error

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 
 import msgspec
 
 from douane.catalog import Task
-from douane.engine import FileSource, Report
+from douane.engine import Report
 from douane.engine.served_plan import ServedPlan
 from douane.errors import SourceError, StoreError
+from douane.stream.source import Source
+from douane.stream.stored_source import source_of
 
 from .publishing import StoreOf
 from .service_stores import Stores
@@ -54,28 +56,26 @@ def find_location(stores: Stores, url: str, *, images: bool) -> tuple[str, int] 
     Raises StoreError if they may not be read, or are not there.
     """
     for place in stores:
-        fd = place.store.open_location(url, images=images)
-        if fd is not None:
-            try:
-                return place.id, os.fstat(fd).st_size
-            finally:
-                os.close(fd)
+        stored = place.store.open_location(url, images=images)
+        if stored is not None:
+            with contextlib.closing(stored):
+                return place.id, stored.size
     return None
 
 
-def open_location(task: Task, location: Location, store_of: StoreOf, name: str) -> FileSource:
+def open_location(task: Task, location: Location, store_of: StoreOf, name: str) -> Source:
     """The source of the bytes, which the caller closes. Raises SourceError if they are not those that were registered.
 
     What the store says names folders, so it is for the operator.
     """
     try:
-        fd = store_of(location.store).open_location(location.url, images=location.images)
+        stored = store_of(location.store).open_location(location.url, images=location.images)
     except StoreError as error:
         log.error("import task %s: %s", task.id, error)
-        fd = None
-    if fd is None:
+        stored = None
+    if stored is None:
         raise SourceError(f"the location of {name} cannot be read any more")
-    source = FileSource(fd, name)
+    source = source_of(stored, name)
     if source.size == task.total:
         return source
     source.close()

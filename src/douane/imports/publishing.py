@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from douane.catalog import Catalog, Image, Task
 from douane.catalog.staged_source import stores_of
 from douane.errors import BadValue, Conflict, DouaneError, StoreError
-from douane.stores import Staged, Store
+from douane.stores import Staged, Store, StoredBytes
 
 from . import tracing
 from .failures import failure_of
@@ -178,10 +177,7 @@ def _take_back(catalog: Catalog, task: Task, published: Mapping[str, Store], fai
 
 
 @contextlib.contextmanager
-def opened_image(store: Store, image_id: str) -> Iterator[int]:
-    """A descriptor of the image in `store`, to tell it from another that is published later. Raises StoreError."""
-    fd = store.open(image_id)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+def opened_image(store: Store, image_id: str) -> Iterator[StoredBytes]:
+    """The image in `store`, opened to tell it from another that is published later. Raises StoreError."""
+    with contextlib.closing(store.open(image_id)) as image:
+        yield image

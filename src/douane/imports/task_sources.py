@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from douane.catalog import Task
 from douane.catalog.staged_source import stores_of
 from douane.declared import DeclaredImage
-from douane.engine import FileSource
 from douane.errors import DouaneError, StoreError
 from douane.stores import Store
 from douane.stream.source import Source
+from douane.stream.stored_source import source_of
 
 from .base import open_import
 from .locations import location_of, open_location
@@ -45,10 +45,10 @@ def open_staged(store_of: StoreOf, keys: Mapping[str, str]) -> Source:
     *others, last = keys
     for store_id in others:
         try:
-            return FileSource(store_of(store_id).open_staged(keys[store_id]), NAME)
+            return source_of(store_of(store_id).open_staged(keys[store_id]), NAME)
         except DouaneError as error:
             log.error("staged bytes are read from another store than %s: %s", store_id, error)
-    return FileSource(store_of(last).open_staged(keys[last]), NAME)
+    return source_of(store_of(last).open_staged(keys[last]), NAME)
 
 
 def declared_of(task: Task) -> DeclaredImage:

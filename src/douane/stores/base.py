@@ -21,6 +21,24 @@ def open_store(url: str) -> "Store":
     return cast(Store, getattr(import_module(module), name)(location))
 
 
+class StoredBytes(Protocol):
+    """Bytes of a store, open to be read at any offset, also by several threads at once. Who opened them closes them."""
+
+    @property
+    def size(self) -> int:
+        """The number of bytes when they were opened."""
+
+    @property
+    def fd(self) -> int | None:
+        """The fast path: a read-only descriptor of the same bytes for pread(2), if they are a file; -1 once closed."""
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """Fill `view` with the bytes from `offset` on; the number of bytes, which is less only at their end."""
+
+    def close(self) -> None:
+        """Read no more. Idempotent; a read that runs in another thread may end with an error, and does no harm."""
+
+
 class Staged(Protocol):
     """Bytes that are being received, and that nobody can see yet. A `douane.stream.sink.Sink` for the engine."""
 
@@ -28,14 +46,20 @@ class Staged(Protocol):
     """The UUID that they are staged under."""
 
     @property
-    def fd(self) -> int:
-        """A descriptor to write to at any offset (pwrite(2)); unwritten ranges are holes."""
+    def fd(self) -> int | None:
+        """The fast path: a descriptor for pwrite(2) at any offset, by several threads at once; None if there is no
+        file. -1 once closed."""
 
-    def open_read(self) -> int:
-        """A read-only descriptor of the same bytes; the caller closes it."""
+    def write(self, view: memoryview, offset: int) -> None:
+        """Write all of `view` at `offset`, behind what was written before; unwritten ranges are holes. The memory of
+        `view` is the caller's again on return. Without `fd`, it is called by one thread at a time."""
+
+    def open_read(self) -> int | None:
+        """A read-only descriptor of the same bytes, which the caller closes; None if they cannot be read back as a
+        file before they are published."""
 
     def explain(self, error: OSError) -> StoreError:
-        """The error to raise instead of `error`, which a write to `fd` raised."""
+        """The error to raise instead of `error`, which `finish` raised."""
 
     def keep(self, size: int) -> None:
         """Make the first `size` bytes durable; more may follow. They are there for `Store.resume` if this process dies.
@@ -75,8 +99,8 @@ class Store(Protocol):
     def is_abandoned(self, key: str) -> bool:
         """True if there are staged bytes that no living process claims."""
 
-    def open_staged(self, key: str) -> int:
-        """A read-only descriptor of staged bytes, claimed or not; the caller closes it. ``not-found``."""
+    def open_staged(self, key: str) -> StoredBytes:
+        """Finished staged bytes, claimed or not. ``not-found``."""
 
     def link_staged(self, key: str, new_key: str) -> Staged:
         """The finished bytes under `key`, claimed, under `new_key` as well: nothing is copied. ``not-found``,
@@ -91,6 +115,10 @@ class Store(Protocol):
         Never replaces an image (``exists``). May be repeated with the same bytes after a crash, by way of `adopt`.
         """
 
+    def identity(self) -> str:
+        """A name that no other store has, wherever this one is reached from; made with the store, and then kept in it.
+        A store of the same URL on another machine has another."""
+
     def expect_images(self) -> None:
         """The store has had images before: from now on, one that looks new is not made anew, but is away
         (``store-away``)."""
@@ -98,16 +126,16 @@ class Store(Protocol):
     def exists(self, image_id: str) -> bool:
         """True if the store has the image."""
 
-    def open(self, image_id: str) -> int:
-        """A read-only descriptor of the image, for pread(2); the caller closes it. ``not-found``."""
+    def open(self, image_id: str) -> StoredBytes:
+        """The image. ``not-found``."""
 
     def location(self, image_id: str) -> str | None:
         """The URL by which services of the cloud can read the image without this service; None if there is none."""
 
-    def open_location(self, url: str, *, images: bool) -> int | None:
-        """A read-only descriptor of the bytes at `url`, which another service wrote into this store; the caller closes
-        it. None if the URL leads to another place. ``not-found``, ``in-use`` for bytes that are being received, and for
-        those of an image unless `images` may be read."""
+    def open_location(self, url: str, *, images: bool) -> StoredBytes | None:
+        """The bytes at `url`, which another service wrote into this store. None if the URL leads to another place.
+        ``not-found``, ``in-use`` for bytes that are being received, and for those of an image unless `images` may be
+        read."""
 
     def size(self, image_id: str) -> int:
         """The length of the image in bytes. ``not-found``."""
@@ -119,9 +147,9 @@ class Store(Protocol):
         ``not-found``, ``target-full``, ``target-closed``.
         """
 
-    def delete(self, image_id: str, *, only: int | None = None) -> None:
-        """Delete the image for good. Idempotent. With `only`, a descriptor that `open` gave: only that very image, and
-        not another that was published since."""
+    def delete(self, image_id: str, *, only: StoredBytes | None = None) -> None:
+        """Delete the image for good. Idempotent. With `only`, which `open` gave: only that very image, and not another
+        that was published since."""
 
     def image_ids(self) -> Iterator[str]:
         """The ids of all images, in no order."""

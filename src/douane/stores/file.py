@@ -1,5 +1,6 @@
 """Images in a directory: ``staging/`` has the images that are being received, ``images/`` the others."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -10,7 +11,8 @@ from pathlib import Path
 from douane.errors import StoreError
 from douane.plan.own_folders import register
 
-from .base import Staged
+from . import store_id
+from .base import Staged, StoredBytes
 from .copying import copy_dense, copy_sparse
 from .file_locations import FileLocations
 from .os_errors import explain, explained
@@ -23,6 +25,7 @@ from .paths import (
 )
 from .staging_file import StagingFile, link_staging, try_lock
 from .store_directory import StoreDirectory
+from .stored_file import StoredFile
 
 # O_NONBLOCK: never wait for a FIFO that another program made there.
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -40,6 +43,11 @@ class FileStore(FileLocations, StoreDirectory):
     def __init__(self, root: Path | str) -> None:
         super().__init__(root)
         register(root)
+
+    def identity(self) -> str:
+        """See `Store`: a UUID in the file ``store-id``; a store that has none yet gets it now."""
+        self._make_directories()
+        return store_id.read_or_make(os.path.abspath(self.root))
 
     # -- staging ---------------------------------------------------------------------------------------------
 
@@ -130,12 +138,12 @@ class FileStore(FileLocations, StoreDirectory):
         finally:
             os.close(fd)
 
-    def open_staged(self, key: str) -> int:
-        """A read-only descriptor of the staged file, which holds no lock."""
+    def open_staged(self, key: str) -> StoredFile:
+        """The staged file; its descriptor holds no lock."""
         path = os.path.join(self._staging, checked_id(key))
         self._require_present()
         with explained("read the staged image", path):
-            return os.open(path, _READ)
+            return StoredFile(os.open(path, _READ), path)
 
     def link_staged(self, key: str, new_key: str) -> StagingFile:
         """See `Store`: the same file, by link(2), and its lock."""
@@ -217,8 +225,8 @@ class FileStore(FileLocations, StoreDirectory):
 
     # -- images ----------------------------------------------------------------------------------------------
 
-    def open(self, image_id: str) -> int:
-        """A read-only descriptor of the image; the caller closes it. Raises StoreError (``not-found``)."""
+    def open(self, image_id: str) -> StoredFile:
+        """The image's file. Raises StoreError (``not-found``)."""
         path = os.path.join(self._images, checked_id(image_id))
         try:
             fd = os.open(path, _READ)
@@ -236,15 +244,12 @@ class FileStore(FileLocations, StoreDirectory):
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise StoreError(f"cannot read the image: {path} is not a file; something else wrote there", code="damaged")
-        return fd
+        return StoredFile(fd, path)
 
     def size(self, image_id: str) -> int:
         """The image's length in bytes, holes included."""
-        fd = self.open(image_id)
-        try:
-            return os.fstat(fd).st_size
-        finally:
-            os.close(fd)
+        with contextlib.closing(self.open(image_id)) as image:
+            return image.size
 
     def exists(self, image_id: str) -> bool:
         """True if the store has the image."""
@@ -260,23 +265,19 @@ class FileStore(FileLocations, StoreDirectory):
 
     def copy_to(self, image_id: str, fd: int, *, name: str = "the output", sparse: bool = False) -> int:
         """Write the image to `fd`; with `sparse`, the two files share blocks where the file system can."""
-        source = self.open(image_id)
-        try:
-            size = os.fstat(source).st_size
+        with contextlib.closing(self.open(image_id)) as image:
             if sparse:
-                with explained("save the image", name, needed=size, side="target"):
-                    copy_sparse(source, fd, size)
+                with explained("save the image", name, needed=image.size, side="target"):
+                    copy_sparse(image.fd, fd, image.size)
             else:
-                copy_dense(source, fd, size, name)
-            return size
-        finally:
-            os.close(source)
+                copy_dense(image.fd, fd, image.size, name)
+            return image.size
 
-    def delete(self, image_id: str, *, only: int | None = None) -> None:
+    def delete(self, image_id: str, *, only: StoredBytes | None = None) -> None:
         """Delete the image's bytes for good (fsync of the directory). A process that has it open can read on."""
         path = os.path.join(self._images, checked_id(image_id))
         with explained("delete the image", path):
-            if only is not None and not is_name_of(path, only):
+            if only is not None and (only.fd is None or not is_name_of(path, only.fd)):
                 return
             try:
                 os.unlink(path)

@@ -9,6 +9,8 @@ from douane.errors import StoreError
 
 from .os_errors import explained
 from .paths import checked_id
+from .store_id import NAME as STORE_ID
+from .stored_file import StoredFile
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: never wait for a FIFO. O_NOFOLLOW: a link is refused, and not followed to what only this process may read.
@@ -24,17 +26,20 @@ class FileLocations:
         """The file's URL, which a service with the same file system can open."""
         return f"file://{quote(os.path.join(os.path.abspath(self.root), 'images', checked_id(image_id)))}"
 
-    def open_location(self, url: str, *, images: bool) -> int | None:
+    def open_location(self, url: str, *, images: bool) -> StoredFile | None:
         """See `Store`: a file below `root`, with one name, to which no link leads."""
         names = path_below(os.fspath(self.root), url)
         if names is None:
             return None
+        if names == [STORE_ID]:
+            raise StoreError(f"cannot read the location: {STORE_ID} is the store's own file", code="store-unreadable")
         if names[0] == "staging" or (names[0] == "images" and not images):
             raise StoreError(
                 f"cannot read the location: {names[0]}/ in the store {self.root} has bytes of other images",
                 code="in-use",
             )
-        return open_below(os.path.abspath(self.root), names)
+        root = os.path.abspath(self.root)
+        return StoredFile(open_below(root, names), os.path.join(root, *names))
 
 
 def path_below(root: str, url: str) -> list[str] | None:

@@ -26,6 +26,15 @@ class StagingFile:
         self.finished = False
         self._failure: str | None = None
 
+    def write(self, view: memoryview, offset: int) -> None:
+        """See `Staged`. Raises StoreError."""
+        try:
+            while view:
+                written = os.pwrite(self.fd, view, offset)
+                view, offset = view[written:], offset + written
+        except OSError as error:
+            raise self.explain(error) from error
+
     def open_read(self) -> int:
         """See `Staged`; the descriptor does not hold the lock. Raises StoreError if the file was closed or replaced."""
         self._require_open()

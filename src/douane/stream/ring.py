@@ -157,6 +157,11 @@ class Ring:
         """True while the writing thread waits for a reader to release a slot."""
         return self._waiting
 
+    @property
+    def stopped(self) -> bool:
+        """True once the run has ended."""
+        return self._stopped
+
     def waits_for(self, reader: Reader) -> bool:
         """True while the writing thread waits for a slot, and `reader` is among the readers that hold the oldest."""
         with self.changed:

@@ -47,15 +47,28 @@ class Rings:
     def open_file(self, stage: int) -> int:
         """A read-only descriptor of the file for what `stage` reads; the caller closes it. Raises SinkError."""
         if stage == len(self.rings) - 1 and stage not in self._spools:
-            # A target that is not required may fail while the run goes on, and with it who reads its file.
-            self._read_again = next((target for target in self._targets if target.required), None)
-            if self._read_again is not None:
-                return self._read_again.sink.open_read()
+            fd = self._open_target()
+            if fd is not None:
+                return fd
         if stage not in self._spools:
             # Never the source itself: its owner can still write it, but all plugins must see the same bytes, which are
             # also those that are stored if a transform leaves the image unchanged.
             self._spools[stage] = TempSink("for plugins that read it at random")
         return self._spools[stage].open_read()
+
+    def _open_target(self) -> int | None:
+        """A descriptor of the bytes that a target keeps, of the first that can give one.
+
+        A target that is not required may fail while the run goes on, and with it who reads its file.
+        """
+        targets = (self._read_again,) if self._read_again is not None else self._targets
+        for target in targets:
+            if target.required:
+                fd = target.sink.open_read()
+                if fd is not None:
+                    self._read_again = target
+                    return fd
+        return None
 
     def spool_of(self, stage: int) -> TempSink | None:
         """The temporary file that what `stage` reads is written to, if any."""

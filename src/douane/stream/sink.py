@@ -11,20 +11,25 @@ from .temp_files import open_unnamed, temp_folder
 
 
 class Sink(Protocol):
-    """A file that the writer fills at any offset. Unwritten ranges are holes."""
+    """What the writer fills, in ascending order of offsets. Unwritten ranges are holes."""
 
     @property
-    def fd(self) -> int:
-        """The descriptor to write to."""
+    def fd(self) -> int | None:
+        """The fast path: a descriptor for pwrite(2) at any offset, by several threads at once; None if it is no
+        file."""
 
-    def open_read(self) -> int:
-        """A read-only descriptor of the same file; the caller closes it."""
+    def write(self, view: memoryview, offset: int) -> None:
+        """Write all of `view`, whose memory is the caller's again on return. Without `fd`, it is called by one thread
+        at a time, and never for an offset before the end of what was written. Raises DouaneError."""
+
+    def open_read(self) -> int | None:
+        """A read-only descriptor of the same bytes, which the caller closes; None if they cannot be read back."""
 
     def finish(self, size: int) -> None:
         """All is written; `size` is the number of bytes, holes at the end included. Durable on return."""
 
     def explain(self, error: OSError) -> DouaneError:
-        """The error to raise instead of `error`, which a write to `fd` raised: what failed, and what to do."""
+        """The error to raise instead of `error`, which `finish` raised: what failed, and what to do."""
 
 
 class FileSink:
@@ -33,6 +38,15 @@ class FileSink:
     def __init__(self, fd: int, name: str) -> None:
         self.fd = fd
         self.name = name
+
+    def write(self, view: memoryview, offset: int) -> None:
+        """See :class:`Sink`."""
+        try:
+            while view:
+                written = os.pwrite(self.fd, view, offset)
+                view, offset = view[written:], offset + written
+        except OSError as error:
+            raise self.explain(error) from error
 
     def open_read(self) -> int:
         """See :class:`Sink`."""

@@ -33,7 +33,7 @@ _WRITE_ENDED = Chunk(0, 0, None)
 
 
 class Writer(ThreadReader):
-    """Writes a ring to a file. Holes, and blocks that are zero, are not written: they stay holes.
+    """Writes a ring to a sink. Holes, and blocks that are zero, are not written: they stay holes.
 
     Unless the file will be `read_again` soon, the writes bypass the page cache: 4 GiB through the cache took 8.5 s of a
     processor on the machine of docs/benchmarks.md, more than any digest, and 0.4 s around it; and the cache keeps what
@@ -46,7 +46,7 @@ class Writer(ThreadReader):
         super().__init__(ring, "writer", ended)
         self._sink = sink
         self.size: int | None = None
-        self._direct = not read_again and _bypass_cache(sink.fd)
+        self._direct = not read_again and sink.fd is not None and _bypass_cache(sink.fd)
         self._pending: deque[tuple[int, list[Future[None]]]] = deque()
         self._pool = None
         if self._direct:
@@ -79,6 +79,7 @@ class Writer(ThreadReader):
     def _write_run(self, view: memoryview, offset: int, writes: list[Future[None]]) -> None:
         if self._direct and (offset % DIRECT_BLOCK_BYTES or len(view) % DIRECT_BLOCK_BYTES):
             self._flush()
+            assert self._sink.fd is not None, "only a file's cache is bypassed"
             _use_cache(self._sink.fd)
             self._direct = False
         if self._direct and self._pool is not None:
@@ -94,12 +95,7 @@ class Writer(ThreadReader):
 
     def _write(self, view: memoryview, offset: int) -> None:
         with view:
-            written = 0
-            while written < len(view):
-                try:
-                    written += os.pwrite(self._sink.fd, view[written:], offset + written)
-                except OSError as error:
-                    raise self._sink.explain(error) from error
+            self._sink.write(view, offset)
 
     def _finish(self, size: int) -> None:
         self._flush()

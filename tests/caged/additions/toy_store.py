@@ -17,6 +17,9 @@ class ToyStaged:
         self.path = path
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
 
+    def write(self, view: memoryview, offset: int) -> None:
+        os.pwrite(self.fd, view, offset)
+
     def open_read(self) -> int:
         return os.open(self.path, os.O_RDONLY)
 
@@ -36,12 +39,33 @@ class ToyStaged:
             self.fd = -1
 
 
+class ToyBytes:
+    """See `douane.stores.base.StoredBytes`: a store need not have files."""
+
+    fd = None
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        piece = self._data[offset : offset + len(view)]
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        pass
+
+
 class ToyStore:
     """See `douane.stores.base.Store`. For one process at a time."""
 
     def __init__(self, location: str) -> None:
         self.folder = Path(location)
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def identity(self) -> str:
+        return str(self.folder)
 
     def stage(self, key: str) -> ToyStaged:
         return ToyStaged(key, self.folder / f"{key}.staged")
@@ -69,7 +93,7 @@ class ToyStore:
     def exists(self, image_id: str) -> bool:
         return (self.folder / f"{image_id}.image").exists()
 
-    def open_location(self, url: str, *, images: bool) -> int | None:
+    def open_location(self, url: str, *, images: bool) -> ToyBytes | None:
         return None
 
     def size(self, image_id: str) -> int:
@@ -78,16 +102,16 @@ class ToyStore:
     def copy_to(self, image_id: str, fd: int, *, name: str = "the output", sparse: bool = False) -> int:
         return os.write(fd, (self.folder / f"{image_id}.image").read_bytes())
 
-    def open(self, image_id: str) -> int:
-        return os.open(self.folder / f"{image_id}.image", os.O_RDONLY)
+    def open(self, image_id: str) -> ToyBytes:
+        return ToyBytes((self.folder / f"{image_id}.image").read_bytes())
 
     def location(self, image_id: str) -> str | None:
         return None
 
-    def open_staged(self, key: str) -> int:
-        return os.open(self.folder / f"{key}.staged", os.O_RDONLY)
+    def open_staged(self, key: str) -> ToyBytes:
+        return ToyBytes((self.folder / f"{key}.staged").read_bytes())
 
-    def delete(self, image_id: str, *, only: int | None = None) -> None:
+    def delete(self, image_id: str, *, only: ToyBytes | None = None) -> None:
         (self.folder / f"{image_id}.image").unlink(missing_ok=True)
 
     def image_ids(self) -> Iterator[str]:

@@ -40,7 +40,7 @@ def test_a_read_only_disk_can_be_read_but_not_written(tmp_path: Path) -> None:
         "from douane.stores import FileStore\n"
         "from douane.errors import StoreError\n"
         "store = FileStore(Path(sys.argv[1]))\n"
-        f"print(os.read(store.open({image_id!r}), 9))\n"
+        f"print(os.read(store.open({image_id!r}).fd, 9))\n"
         f"for ask in (lambda: store.stage(str(uuid.uuid4())), lambda: store.delete({image_id!r})):\n"
         "    try:\n"
         "        ask()\n"

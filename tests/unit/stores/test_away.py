@@ -12,6 +12,7 @@ from douane.stores.file import FileStore
 
 KEY, IMAGE = (str(uuid.UUID(int=number)) for number in (1, 2))
 CALLS: dict[str, Callable[[FileStore], object]] = {
+    "identity": lambda store: store.identity(),
     "stage": lambda store: store.stage(KEY),
     "adopt": lambda store: store.adopt(KEY, 0),
     "open_staged": lambda store: store.open_staged(KEY),

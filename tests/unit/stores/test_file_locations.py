@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from douane.errors import StoreError
 from douane.stores.file import FileStore
 from douane.stores.file_locations import path_below
+from support.store import content_of
 
 IMAGE = str(uuid.UUID(int=7))
 
@@ -27,11 +28,8 @@ def store(tmp_path: Path) -> FileStore:
 
 
 def content(store: FileStore, url: str, *, images: bool = False) -> bytes | None:
-    fd = store.open_location(url, images=images)
-    if fd is None:
-        return None
-    with os.fdopen(fd, "rb") as file:
-        return file.read()
+    stored = store.open_location(url, images=images)
+    return None if stored is None else content_of(stored)
 
 
 def test_a_file_that_another_service_wrote_into_the_store_is_opened(store: FileStore) -> None:
@@ -95,3 +93,10 @@ def test_no_url_leads_out_of_the_store(names: list[str]) -> None:
         path = os.path.join("/srv/store", *below)
         assert os.path.normpath(path) == path
         assert path.startswith("/srv/store/")
+
+
+def test_the_identity_of_the_store_is_no_location(store: FileStore) -> None:
+    store.identity()
+    with pytest.raises(StoreError) as error:
+        content(store, f"file://{quote(str(store.root / 'store-id'))}", images=True)
+    assert error.value.code == "store-unreadable"

@@ -8,7 +8,7 @@ import pytest
 
 from douane.errors import StoreError
 from douane.stores import FileStore
-from support.store import new_id, put, read_all
+from support.store import content_of, new_id, put, read_all
 
 BYTES = b"an image" * 1000
 
@@ -120,8 +120,7 @@ def test_deleting_is_idempotent(tmp_path: Path) -> None:
     store.delete(image_id)
     store.delete(image_id)
     assert not store.exists(image_id)
-    assert os.pread(reader, 1, 0) == b"x", "a process that has it open can read on"
-    os.close(reader)
+    assert content_of(reader) == b"x", "a process that has it open can read on"
     for ask in (store.open, store.size):
         with pytest.raises(StoreError) as caught:
             ask(image_id)
@@ -131,11 +130,11 @@ def test_deleting_is_idempotent(tmp_path: Path) -> None:
 def test_only_regular_files_are_opened_and_only_for_reading(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     image_id = put(store, [(0, b"x")], 1)
-    fd = store.open(image_id)
+    image = store.open(image_id)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.write(fd, b"y")
-    assert not os.get_inheritable(fd)
-    os.close(fd)
+        os.write(image.fd, b"y")
+    assert not os.get_inheritable(image.fd)
+    image.close()
     for trap in (os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/passwd", path)):
         trapped = new_id()
         trap(tmp_path / "images" / trapped)

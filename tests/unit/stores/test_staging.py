@@ -8,7 +8,7 @@ import pytest
 
 from douane.errors import StoreError
 from douane.stores import FileStore, save
-from support.store import new_id, put, read_all
+from support.store import content_of, new_id, put, read_all
 
 
 def test_an_unused_store_is_empty_and_queries_create_nothing(tmp_path: Path) -> None:
@@ -144,8 +144,7 @@ def test_staged_bytes_are_read_while_they_are_claimed_and_afterwards(tmp_path: P
     store, key = FileStore(tmp_path / "store"), new_id()
     with store.stage(key) as staged:
         os.pwrite(staged.fd, b"bytes", 0)
-        with os.fdopen(store.open_staged(key), "rb") as file:
-            assert file.read() == b"bytes"
+        assert content_of(store.open_staged(key)) == b"bytes"
     with pytest.raises(StoreError) as caught:
         store.open_staged(key)
     assert caught.value.code == "not-found"
@@ -188,11 +187,11 @@ def test_only_the_image_that_was_opened_is_deleted(tmp_path: Path) -> None:
     store.delete(image_id)
     put(store, [(0, b"new")], 3, image_id)
     store.delete(image_id, only=old)
-    os.close(old)
+    old.close()
     assert read_all(store, image_id) == b"new"
     new = store.open(image_id)
     store.delete(image_id, only=new)
-    os.close(new)
+    new.close()
     assert not store.exists(image_id)
 
 

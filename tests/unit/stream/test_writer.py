@@ -16,19 +16,17 @@ from hypothesis import strategies as st
 from douane.errors import SinkError
 from douane.stream import writer
 from douane.stream.ring import Ring
+from douane.stream.sink import FileSink, Sink
 from douane.stream.writer import Writer
 
 KiB, MiB = 1 << 10, 1 << 20
 NOISE = hashlib.shake_256(b"noise").digest(3 * MiB)
 
 
-class Target:
+class Target(FileSink):
     def __init__(self, folder: str) -> None:
-        self.fd = os.open(folder, os.O_RDWR | os.O_TMPFILE, 0o600)
+        super().__init__(os.open(folder, os.O_RDWR | os.O_TMPFILE, 0o600), "the target")
         self.finished: int | None = None
-
-    def open_read(self) -> int:
-        return os.dup(self.fd)
 
     def finish(self, size: int) -> None:
         os.ftruncate(self.fd, size)
@@ -42,7 +40,7 @@ class Target:
             return file.read()
 
 
-def write(target: Target, pieces: list[bytes | int], *, read_again: bool = False) -> Writer:
+def write(target: Sink, pieces: list[bytes | int], *, read_again: bool = False) -> Writer:
     """Pieces: bytes, or the length of a hole."""
     ring = Ring()
     reader = Writer(ring, target, lambda _: None, read_again=read_again)
@@ -71,6 +69,30 @@ def expected(pieces: list[bytes | int]) -> bytes:
     return b"".join(bytes(piece) if isinstance(piece, int) else piece for piece in pieces)
 
 
+class Parts:
+    """A sink that is no file: it keeps what it was given, which must come in order."""
+
+    fd = None
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.finished: int | None = None
+
+    def write(self, view: memoryview, offset: int) -> None:
+        assert offset >= len(self.data)
+        self.data += bytes(offset - len(self.data)) + view
+
+    def open_read(self) -> None:
+        return None
+
+    def finish(self, size: int) -> None:
+        self.data += bytes(size - len(self.data))
+        self.finished = size
+
+    def explain(self, error: OSError) -> SinkError:
+        raise AssertionError("it raises its own errors")
+
+
 @pytest.fixture(params=["on the disk", "in memory"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path) if request.param == "on the disk" else "/dev/shm"
@@ -97,6 +119,9 @@ def test_the_file_equals_the_ring(pieces: list[bytes | int]) -> None:
         assert reader.size == target.finished == len(expected(pieces))
         assert target.content() == expected(pieces)
         os.close(target.fd)
+    parts = Parts()
+    assert write(parts, pieces).size == parts.finished
+    assert parts.data == expected(pieces), "what is no file receives the pieces in order"
 
 
 def test_a_file_that_is_read_again_stays_in_the_cache(folder: str) -> None:

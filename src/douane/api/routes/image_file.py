@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import ClassVar
 
 from falcon.asgi import Request, Response
@@ -13,6 +12,7 @@ from douane.api.locating import foreign_location
 from douane.api.transfer.download import Download, answer_download
 from douane.api.transfer.downloading import ImageStream
 from douane.errors import StoreError
+from douane.stores import StoredBytes
 
 from .base import Resource, answer_empty, identity_of
 from .uploads import receive
@@ -32,11 +32,11 @@ class ImageFile(Resource):
         """All bytes or a range of them; 204 if there are none."""
         headers = (req.get_header("Range"), req.get_header("Content-Range"), req.get_header("If-Range"))
         prefer = tuple((req.get_param("prefer") or "").split(","))
-        download, fd = await self.service.pool.run(self._open, identity_of(req), image_id, headers, prefer)
+        download, stored = await self.service.pool.run(self._open, identity_of(req), image_id, headers, prefer)
         answer_empty(resp, download.status, download.headers)
-        if fd is not None:
+        if stored is not None:
             resp.stream = ImageStream(
-                self.service.io, fd, download.start, download.stop, req.context.body, self.service.downloads
+                self.service.io, stored, download.start, download.stop, req.context.body, self.service.downloads
             )
 
     def _open(
@@ -45,8 +45,8 @@ class ImageFile(Resource):
         image_id: str,
         headers: tuple[str | None, str | None, str | None],
         prefer: tuple[str, ...],
-    ) -> tuple[Download, int | None]:
-        """The answer, and a descriptor of the bytes, which the caller closes."""
+    ) -> tuple[Download, StoredBytes | None]:
+        """The answer, and the bytes, which the caller closes."""
         image, access = self.service.visible(identity, image_id)
         require_download(identity, access)
         if foreign_location(image) is not None:
@@ -60,17 +60,17 @@ class ImageFile(Resource):
         stores = [store for store in self.service.stores.ids if store in holding]
         return [*(store for store in prefer if store in stores), *(store for store in stores if store not in prefer)]
 
-    def _open_first(self, image_id: str, stores: list[str], stop: int) -> int:
-        """A descriptor from the first store that can give one. Raises HttpError 503 if none can."""
+    def _open_first(self, image_id: str, stores: list[str], stop: int) -> StoredBytes:
+        """The bytes in the first store that can give them. Raises HttpError 503 if none can."""
         error = StoreError(f"no store of this service holds the image {image_id}", code="not-found")
         for store in stores:
             try:
-                fd = self.service.stores.by_id(store).store.open(image_id)
+                stored = self.service.stores.by_id(store).store.open(image_id)
             except StoreError as failure:
                 error = failure
                 continue
-            if os.fstat(fd).st_size >= stop:
-                return fd
-            os.close(fd)
+            if stored.size >= stop:
+                return stored
+            stored.close()
             error = StoreError(f"the image {image_id} in the store {store} is too short", code="damaged")
         raise http_error(error)

@@ -1,14 +1,19 @@
-"""The bytes of a download, read from an open file in a thread, piece by piece."""
+"""The bytes of a download, read from a store in a thread, piece by piece."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 
 from douane.api.pool import Pool
+from douane.errors import StoreError
+from douane.stores import StoredBytes
 
 from .request_body import RequestBody
+
+log = logging.getLogger("douane.serve")
 
 PIECE = 1 << 20
 FIRST_PIECE = 64 << 10
@@ -42,15 +47,18 @@ class Downloads:
 
 
 class ImageStream:
-    """The bytes of an open file from `start` up to, and without, `stop`. It ends early if the client goes away."""
+    """The bytes from `start` up to, and without, `stop`. It ends early if the client goes away, or the store fails."""
 
-    def __init__(self, pool: Pool, fd: int, start: int, stop: int, body: RequestBody, downloads: Downloads) -> None:
-        """`fd` is closed at the end."""
+    def __init__(
+        self, pool: Pool, stored: StoredBytes, start: int, stop: int, body: RequestBody, downloads: Downloads
+    ) -> None:
+        """`stored` is closed at the end."""
         self._pool = pool
         self._downloads = downloads
         self._start = start
         downloads.count += 1
-        self._fd = fd
+        self._stored: StoredBytes | None = stored
+        self._next: asyncio.Task[bytes] | None = None
         self._offset = start
         self._stop = stop
         self._body = body
@@ -63,21 +71,41 @@ class ImageStream:
         if self._gone is None:
             # The server takes the bytes of an answer that nobody reads without an error.
             self._gone = asyncio.create_task(self._body.disconnected())
-        if self._offset >= self._stop or self._gone.done():
+        if self._offset >= self._stop or self._gone.done() or self._stored is None:
             raise StopAsyncIteration
-        size = min(self._downloads.piece(self._offset - self._start), self._stop - self._offset)
-        piece = await self._pool.run(os.pread, self._fd, size, self._offset)
+        piece = await (self._next or self._read(self._stored))
+        self._next = None
         if not piece:
             # An answer that is shorter than its length: the client sees that it was cut off.
             raise StopAsyncIteration
         self._offset += len(piece)
+        if self._stored.fd is None and self._offset < self._stop:
+            # A server takes some milliseconds for each request: it is asked while this piece is sent.
+            self._next = asyncio.ensure_future(self._read(self._stored))
         return piece
 
+    async def _read(self, stored: StoredBytes) -> bytes:
+        size = min(self._downloads.piece(self._offset - self._start), self._stop - self._offset)
+        try:
+            return await self._pool.run(read_piece, stored, size, self._offset)
+        except StoreError as error:
+            log.error("a download ends before its end: %s", error)
+            return b""
+
     async def close(self) -> None:
-        """Close the file. Idempotent."""
-        if self._gone is not None:
-            self._gone.cancel()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Close the bytes. Idempotent."""
+        for task in (self._gone, self._next):
+            if task is not None:
+                task.cancel()
+        if self._stored is not None:
+            self._stored.close()
+            self._stored = None
             self._downloads.count -= 1
+
+
+def read_piece(stored: StoredBytes, size: int, offset: int) -> bytes:
+    """At most `size` bytes from `offset` on. Raises OSError, StoreError."""
+    if stored.fd is not None:
+        return os.pread(stored.fd, size, offset)
+    piece = bytearray(size)
+    return bytes(memoryview(piece)[: stored.read_into(memoryview(piece), offset)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from douane.api.errors import RETRY_AFTER, HttpError
@@ -65,12 +64,6 @@ async def _copy(body: ImageBody, store: Store, staged: Staged, pool: Pool) -> in
 
 def _write(store: Store, staged: Staged, offset: int, pieces: list[bytes], size: int) -> None:
     require_room(store, size)
-    try:
-        for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                written = os.pwrite(staged.fd, view, offset)
-                offset += written
-                view = view[written:]
-    except OSError as error:
-        raise staged.explain(error) from error
+    for piece in pieces:
+        staged.write(memoryview(piece), offset)
+        offset += len(piece)

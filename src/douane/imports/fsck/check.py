@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from douane.catalog import Catalog
 from douane.catalog.copies import ImageCopies
 from douane.errors import StoreError
 from douane.imports.locations import MARKED_BY, PLACE
+from douane.imports.publishing import opened_image
 from douane.imports.service_stores import ServiceStore, Stores
 
 from . import decisions
@@ -164,11 +164,8 @@ class Check:
             self._progress(length)
 
         try:
-            fd = self._stores.by_id(store).store.open(image.id)
-            try:
-                digest = digest_of(fd, look.size, name, count)
-            finally:
-                os.close(fd)
+            with opened_image(self._stores.by_id(store).store, image.id) as stored:
+                digest = digest_of(stored, look.size, name, count)
         except StoreError as error:
             return Look(error=error)
         summary.digests += 1
