@@ -88,6 +88,12 @@ test-browser: $(VENV_DEV)  ## the page for people in a real Chromium: installs i
 	@$(COMPILE)
 	$(PYTEST) -m browser tests/serve $(ARGS)
 
+.PHONY: test-deploy
+test-deploy: $(VENV_DEV)  ## units of systemd in a real systemd, the Helm chart, proxies and alerts: gets the tools, 250 MB, and needs root
+	@scripts/deploy-env.sh
+	@$(COMPILE)
+	$(PYTEST) -m deploy tests/deploy $(ARGS)
+
 .PHONY: sdk-test
 sdk-test: $(VENV_DEV)  ## the plugin contract's tests, on every Python from 3.9 on that is found here
 	@scripts/sdk-test.sh $(ARGS)
@@ -145,8 +151,8 @@ clean:  ## remove caches and what was built
 	find src sdk kit tests bench examples scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: distclean
-distclean: clean  ## the same, and .venv, .glance, .libraries and .openstack
-	rm -rf .venv .glance .libraries .openstack
+distclean: clean  ## the same, and .venv, .glance, .libraries, .openstack and .deploy
+	rm -rf .venv .glance .libraries .openstack .deploy
 
 $(VENV_RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml sdk/pyproject.toml scripts/setup.sh
 	@scripts/setup.sh runtime

@@ -55,6 +55,7 @@ done
 compile clients 3.11 pyproject.toml --group glance-clients
 compile keystone 3.11 --group keystone
 compile openstack 3.11 --group openstack
+compile deploy 3.11 --group deploy
 compile libraries 3.11 --group libraries
 compile tempest 3.11 --group tempest
 compile uwsgi 3.11 --group uwsgi
