@@ -18,6 +18,7 @@ from .begin import NO_LEASE, owner_of
 from .clock import LEASE_SECONDS, database_time
 from .database import Database
 from .needs import can_run, needs_of
+from .open_source import CLIENT
 from .records import Task, task_of
 from .schema import UNFINISHED, images, tasks, workers
 from .states import Owner
@@ -204,9 +205,9 @@ class Leases:
 
 def is_dead() -> ColumnElement[bool]:
     """The worker of a task is gone: somebody who knows has said so, or its lease has ended while others' heartbeats
-    came."""
-    ended = and_(tasks.c.lease_until <= database_time(), ~is_silent(), ~in_grace())
-    return or_(tasks.c.lease_until == RELEASED, ended)
+    came. The client of an open upload sends no heartbeats."""
+    had_time = or_(tasks.c.worker == CLIENT, and_(~is_silent(), ~in_grace()))
+    return or_(tasks.c.lease_until == RELEASED, and_(tasks.c.lease_until <= database_time(), had_time))
 
 
 def _has_other_needs(unfit: Collection[str]) -> ColumnElement[bool]:

@@ -21,7 +21,12 @@ _NEEDED = ("falcon", "granian", "httpx", "jinja2", "prometheus_client", "structl
 @click.option(
     "--config", "-c", metavar="FILE", help="The plan and the table [serve], a TOML file. Default: the format inspector."
 )
-@click.option("--workers", type=int, metavar="N", help="Imports that run at once. Default: one for each processor.")
+@click.option(
+    "--workers",
+    type=int,
+    metavar="N",
+    help="Imports that run at once; 0: machines with douane worker run them. Default: one for each processor.",
+)
 @sandbox_option
 @click.option(
     "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="One line an event."

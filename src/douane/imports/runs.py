@@ -28,7 +28,7 @@ from .results import recorded_facts, recorded_results, rejected_document, report
 from .service_stores import Stores
 from .settings import ServeSettings
 from .staged_copies import StagedCopies
-from .task_facts import key_of, sender_of
+from .task_facts import key_of, sender_of, warn_of_another_plan
 from .task_progress import TaskProgress
 from .task_sources import (
     NAME,
@@ -38,6 +38,7 @@ from .task_sources import (
     open_staged,
     open_task_source,
     staged_copies_of,
+    staging_stores,
 )
 from .variants import Group, Rejected, VariantRuns, facts_of, group_stores
 from .worker_side import SentUpload
@@ -119,6 +120,7 @@ class Runs:
 
     def _judge(self, task: Task, served: ServedPlan, sent: SentUpload | None, progress: TaskProgress) -> Done:
         location = location_of(task)
+        warn_of_another_plan(task, served.facts.digest)
         served = with_digest(served, location)
         own, *others = self._groups(task, served)
         sender = msgspec.structs.replace(sender_of(task), store=own.stores[0] if own.is_bound else None)
@@ -157,13 +159,9 @@ class Runs:
         return done
 
     def _store_ids(self, task: Task) -> list[str]:
-        """Until the import is requested, the stores in which the bytes are staged: those that this worker reaches, or
-        the one that they were kept in."""
         if task.requested:
             return list(task.stores)
-        reached = [store_id for store_id in task.stores if store_id in self._stores]
-        kept = [store_id for store_id in staged_copies_of(task, self._default_store) if store_id in self._stores]
-        return reached or kept[:1] or [self._default_store]
+        return staging_stores(task, self._stores)
 
     def _groups(self, task: Task, served: ServedPlan) -> list[Group]:
         """The stores by what they get. Until the import is requested, nobody knows them: the bytes stay as they are."""

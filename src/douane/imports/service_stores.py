@@ -88,11 +88,11 @@ def delete_copy(catalog: Catalog, stores: Stores, image_id: str, store_id: str) 
     catalog.remove_store(image_id, store_id)
 
 
-def try_stores(stores: Stores) -> None:
+def try_stores(stores: Stores, *, needs_default: bool = True) -> None:
     """Stage nothing in each store, so that a wrong folder shows before the first image.
 
-    Raises PlanError for the default store, unless it is full: images can be read and deleted then. Of the others, the
-    log says that imports into them will fail.
+    Raises PlanError for the default store if it is needed, unless it is full: images can be read and deleted then. Of
+    the others, the log says that imports into them will fail.
     """
     for store in stores:
         name = f"{store.id} ({store.settings.url})"
@@ -101,6 +101,6 @@ def try_stores(stores: Stores) -> None:
             staged.discard()
             staged.close()
         except StoreError as error:
-            if store is stores.default and error.code != "store-full":
+            if needs_default and store is stores.default and error.code != "store-full":
                 raise PlanError(f"the default store {name} cannot be used: {error}") from error
             log.error("imports into the store %s will fail: %s", name, error)

@@ -40,6 +40,14 @@ def _source_key(task: Task) -> str | None:
     return key if isinstance(key, str) else None
 
 
+def staging_stores(task: Task, stores: Stores) -> list[str]:
+    """Until the import is requested, the stores in which the bytes are staged: those that this worker reaches, or the
+    one that they were kept in."""
+    reached = [store_id for store_id in task.stores if store_id in stores]
+    kept = [store_id for store_id in staged_copies_of(task, stores.default.id) if store_id in stores]
+    return reached or kept[:1] or [stores.default.id]
+
+
 def open_staged(store_of: StoreOf, keys: Mapping[str, str]) -> Source:
     """The staged bytes in the first store that can be read; `keys` is by store. Raises the error of the last."""
     *others, last = keys

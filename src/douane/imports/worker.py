@@ -88,10 +88,8 @@ class Worker:
         self._heartbeat = Heartbeat(catalog, Identity(name=spec.name, stores=stores.ids, **host))
         self._closing.callback(self._heartbeat.close)
         self._settling = Settling(catalog, stores, spec.name, self._heartbeat.working)
-        self._doors = socket.socket(fileno=spec.listen_fd)
-        self._doors.setblocking(False)
-        self._wake = socket.socket(fileno=spec.wake_fd)
-        self._wake.setblocking(False)
+        self._doors = _inherited(spec.listen_fd)
+        self._wake = _inherited(spec.wake_fd)
         self._signals, self._signal_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     # signals
@@ -150,7 +148,7 @@ class Worker:
 
     def _serve_door(self) -> bool:
         """Run the upload of a door that waits; False if none does."""
-        if not select.select([self._doors], [], [], 0)[0]:
+        if self._doors is None or not select.select([self._doors], [], [], 0)[0]:
             return False
         door = accept_door(self._doors, self._spec.name)
         if door is None:
@@ -216,11 +214,11 @@ class Worker:
         """Wait for a signal, and if the worker `accepts` work, for work."""
         poll = select.poll()
         life = () if self._spec.life_fd is None else (self._spec.life_fd,)
-        work = (self._doors.fileno(), self._wake.fileno()) if accepts else ()
+        work = [sock.fileno() for sock in (self._doors, self._wake) if sock is not None and accepts]
         for fd in (self._signals, *life, *work):
             poll.register(fd, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(seconds * 1000)}
-        if self._wake.fileno() in ready:
+        if self._wake is not None and self._wake.fileno() in ready:
             _drain(self._wake)
         if self._signals in ready:
             os.read(self._signals, 512)
@@ -242,6 +240,14 @@ def _has_ended(pipe: int) -> bool:
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _inherited(fd: int | None) -> socket.socket | None:
+    if fd is None:
+        return None
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    return sock
 
 
 def _drain(wake: socket.socket) -> None:

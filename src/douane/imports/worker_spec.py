@@ -21,10 +21,11 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: str | None = None
     """The tier; None: the best that this host supports."""
 
-    listen_fd: int
-    """The Unix socket on which all workers accept doors (``run/workers.sock`` in the home)."""
+    listen_fd: int | None = None
+    """The Unix socket on which all workers accept doors (``run/workers.sock`` in the home); None: there is no door on
+    this machine."""
 
-    wake_fd: int
+    wake_fd: int | None = None
     """The datagram socket that receives a message for each new task in the queue (``run/wake.sock``)."""
 
     life_fd: int | None = None

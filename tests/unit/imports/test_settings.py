@@ -91,7 +91,7 @@ WRONG = [
     ("[serve]\nlisten = '127.0.0.1:70000'", "[serve] 'listen' is wrong"),
     ("[serve]\nlisten = '[1.2.3.4]:80'", "[serve] 'listen' is wrong"),
     ("[serve]\nlisten = '0.0.0.0:9292'", "other machines can reach 0.0.0.0:9292"),
-    ("[serve]\nworkers = 0", "[serve] 'workers' is wrong: expected 1 to 1024, got 0"),
+    ("[serve]\nworkers = -1", "[serve] 'workers' is wrong: expected 0 to 1024, got -1"),
     ("[serve]\nworkers = true", "[serve] 'workers' is wrong: expected an integer, got true or false"),
     ("[serve]\nmax_image_size = '8 gigs'", "[serve] 'max_image_size' is wrong: expected a size such as 4096"),
     ("[serve]\ngrace = '-3s'", "[serve] 'grace' is wrong: expected a duration such as '30s'"),
@@ -162,8 +162,9 @@ def test_an_address_for_others_needs_keystone_or_a_second_word(tmp_path):
 def test_options_of_the_command_line_count_more_than_the_file(tmp_path):
     settings = load(tmp_path, "[serve]\nlisten = '127.0.0.1:1'\nworkers = 3", listen="localhost:2", workers=7)
     assert (settings.listen.port, settings.worker_count) == (2, 7)
-    with pytest.raises(PlanError, match="'workers' is wrong: expected 1 to 1024, got 0"):
-        load(tmp_path, "", workers=0)
+    with pytest.raises(PlanError, match="'workers' is wrong: expected 0 to 1024, got -1"):
+        load(tmp_path, "", workers=-1)
+    assert load(tmp_path, "", workers=0).worker_count == 0, "other machines have them"
 
 
 @pytest.mark.parametrize(

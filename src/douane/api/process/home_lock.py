@@ -21,7 +21,8 @@ class HomeLock:
             holder = os.read(self._fd, 20).decode("ascii", "replace").strip() or "unknown"
             self.close()
             raise PlanError(
-                f"another douane serve (process {holder}) runs on the home {home}; end it, or choose another --home"
+                f"another douane serve or worker (process {holder}) runs on the home {home}; end it, or choose "
+                "another --home"
             ) from error
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)

@@ -23,6 +23,12 @@ class WorkerSockets:
         self.wake = _bound(home / RUN / WAKE, socket.SOCK_DGRAM)
         self.doors.listen(_WAITING)
 
+    @staticmethod
+    def remove(home: Path) -> None:
+        """Without workers there are no sockets: a door need not wait to learn that nobody answers."""
+        for name in (DOORS, WAKE):
+            (home / RUN / name).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Close them. Idempotent."""
         self.doors.close()

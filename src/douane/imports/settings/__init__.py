@@ -24,7 +24,7 @@ from .values import FilePath, parse_address, parse_value
 
 __all__ = [
     "DEFAULT_STORE", "KeystoneSettings", "QuotaSettings", "ServeSettings", "StoreSettings", "WebDownloadSettings",
-    "load_settings", "parse_settings",
+    "is_shared_database", "load_settings", "parse_settings",
 ]  # fmt: skip
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -61,6 +61,11 @@ def load_settings(
             "administrator; configure Keystone, listen on 127.0.0.1, or write [serve] without_keystone = true"
         )
     return settings
+
+
+def is_shared_database(settings: ServeSettings) -> bool:
+    """True if the catalog is in a database server, which other machines reach, too."""
+    return settings.database is not None and not settings.database.startswith("sqlite")
 
 
 def parse_settings(table: Any, *, where: str, base: str) -> ServeSettings:

@@ -77,7 +77,7 @@ def _numbers(settings: ServeSettings) -> list[tuple[str, int | None, int, int]]:
     """Each integer that has bounds: its name, its value, the least and the greatest."""
     download, quota = settings.web_download, settings.quota
     return [
-        ("[serve] 'workers'", settings.workers, 1, MAX_WORKERS),
+        ("[serve] 'workers'", settings.workers, 0, MAX_WORKERS),
         ("[serve.quota] 'image_count'", quota.image_count, 0, MAX_COUNT),
         ("[serve.quota] 'image_count_uploading'", quota.image_count_uploading, 0, MAX_COUNT),
         ("[serve.web_download] 'attempts'", download.attempts, 1, MAX_ATTEMPTS),

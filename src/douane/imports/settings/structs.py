@@ -118,7 +118,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     listen: Address = Address("127.0.0.1:9292")
     workers: int | None = None
-    """Imports that run at once; None: one for each processor."""
+    """Imports that run at once; None: one for each processor. 0: workers of other machines run them."""
 
     public_endpoint: str | None = None
     database: str | None = None
@@ -153,7 +153,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @property
     def worker_count(self) -> int:
         """Imports that run at once."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0)) if self.workers is None else self.workers
 
     @property
     def default_store(self) -> str:
