@@ -34,3 +34,13 @@ def _postgresql(element: database_time, compiler: Any, **options: Any) -> str:
     seconds = compiler.process(element.clauses, **options)
     moment = f"(clock_timestamp() + make_interval(secs => {seconds})) AT TIME ZONE 'UTC'"
     return f"""to_char({moment}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+
+
+@compiles(database_time, "mysql")
+def _mariadb(element: database_time, compiler: Any, **options: Any) -> str:
+    # Not UTC_TIMESTAMP, which is the time at which the statement began: it may have waited for a lock since. The time
+    # zone of every connection is UTC (`mariadb.py`).
+    seconds = compiler.process(element.clauses, **options)
+    moment = f"SYSDATE(3) + INTERVAL {seconds} SECOND"
+    # The percent signs are those of the driver's parameters, too.
+    return f"CONCAT(LEFT(DATE_FORMAT({moment}, '%%Y-%%m-%%dT%%H:%%i:%%s.%%f'), 23), 'Z')"

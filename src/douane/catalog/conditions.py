@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 from douane.errors import BadValue
 
 from . import unindexed, values
+from .expressions import is_true
 from .query import ImageQuery, NumberField, TextField, TimeBound
 from .schema import NOT_DELETED, SORT_KEYS, VALUE_START, images, properties, tags
 
@@ -39,6 +40,9 @@ class Condition(NamedTuple):
     covered: ColumnElement[bool] | None = None
     """The condition where an index has the images that match, and with them all that every list asks."""
 
+    column: str | None = None
+    """The column with which the index of `ordered` or `covered` begins."""
+
 
 def conditions(query: ImageQuery) -> list[Condition]:
     """All filters of the query but those of its view. Raises BadValue."""
@@ -60,6 +64,7 @@ def _texts(query: ImageQuery) -> Iterator[Condition]:
             matching_ids(key.in_(texts)),
             key == texts[0] if name in _ORDERED and len(texts) == 1 and texts != [""] else None,
             key.in_(texts) if name == "status" else None,
+            name,
         )
 
 
@@ -72,7 +77,9 @@ def _numbers(query: ImageQuery) -> Iterator[Condition]:
         column, key = _number_column(name)
         value = values.number(f"the filter {name}_min", number)
         covered = key >= value if name == "min_ram" else None
-        yield Condition(unindexed.unindexed_number(column) >= value, matching_ids(key >= value), covered=covered)
+        yield Condition(
+            unindexed.unindexed_number(column) >= value, matching_ids(key >= value), covered=covered, column=name
+        )
     for name, number in query.at_most.items():
         column, key = _number_column(name)
         value = values.number(f"the filter {name}_max", number)
@@ -124,8 +131,8 @@ def _flags(query: ImageQuery) -> Iterator[Condition]:
             column = images.c[name]
             wanted = values.flag(f"the filter {name}", flag)
             plain = unindexed.is_set(column) if wanted else unindexed.is_not_set(column)
-            indexed = column.is_(True) if wanted else None
-            yield Condition(plain, None if indexed is None else matching_ids(indexed), covered=indexed)
+            indexed = is_true(column) if wanted else None
+            yield Condition(plain, None if indexed is None else matching_ids(indexed), covered=indexed, column=name)
 
 
 def _rows(query: ImageQuery) -> Iterator[Condition]:

@@ -1,4 +1,4 @@
-"""Open the database: SQLite or PostgreSQL, made or migrated by the first process that opens it.
+"""Open the database: SQLite, PostgreSQL or MariaDB, made or migrated by the first process that opens it.
 
 A catalog at the newest revision is opened without Alembic, whose import alone takes longer than the rest.
 """
@@ -6,7 +6,7 @@ A catalog at the newest revision is opened without Alembic, whose import alone t
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -37,8 +37,8 @@ class Server(Protocol):
     def prepare(self, check: Callable[[], None]) -> None:
         """Before the first migration; `check` refuses a database that must not be changed."""
 
-    def begin_migration(self, connection: Connection) -> None:
-        """Let no other process migrate at once."""
+    def migrating(self) -> AbstractContextManager[Connection]:
+        """A connection on which no other process migrates at once: in one transaction, if the database has such."""
 
     def prepared(self) -> None:
         """After the migration."""
@@ -94,16 +94,15 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction, rolled back if the block raises. In SQLite it holds the only write lock from its start; in
-        PostgreSQL it holds the rows that it changed: change the image's row first, then read what depends on it."""
+        PostgreSQL and MariaDB it holds the rows that it changed: change the image's row first, then read what depends
+        on it."""
         with self._explained(), self._engine.begin() as connection:
             yield connection
 
     def _prepare(self, migrate: Callable[[Connection], None]) -> None:
         self._server.prepare(self._check)
-        # Several processes may come here at once: the first one migrates, in one transaction, and the others find the
-        # newest revision.
-        with self._engine.begin() as connection:
-            self._server.begin_migration(connection)
+        # Several processes may come here at once: the first one migrates, and the others find the newest revision.
+        with self._server.migrating() as connection:
             if not self._is_usable_in(connection, self._revision_of(connection)):
                 migrate(connection)
         self._server.prepared()
@@ -170,8 +169,8 @@ class Database:
 
 
 def server_of(path_or_url: Path | str) -> Server:
-    """The database that a path names, or a URL: ``sqlite:////var/lib/douane/catalog.sqlite`` or
-    ``postgresql://USER:PASSWORD@HOST/DATABASE``.
+    """The database that a path names, or a URL: ``sqlite:////var/lib/douane/catalog.sqlite``,
+    ``postgresql://USER:PASSWORD@HOST/DATABASE`` or ``mysql://USER:PASSWORD@HOST/DATABASE``, which is MariaDB.
 
     Raises BadValue for other databases. No message has the URL, which may hold a password.
     """
@@ -183,8 +182,9 @@ def server_of(path_or_url: Path | str) -> Server:
         backend = url.get_backend_name()
     except (exc.ArgumentError, ValueError):
         raise BadValue(
-            "the URL of the catalog's database cannot be read; it is sqlite:///FILE, or "
-            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE with percent signs for special characters"
+            "the URL of the catalog's database cannot be read; it is sqlite:///FILE, "
+            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE or mysql://USER:PASSWORD@HOST:PORT/DATABASE with percent "
+            "signs for special characters"
         ) from None  # whose text has the URL
     if backend == "sqlite":
         return SQLite(file_path(url.database or ""))
@@ -192,8 +192,13 @@ def server_of(path_or_url: Path | str) -> Server:
         from .postgresql import PostgreSQL  # the driver is an extra, and takes time to import
 
         return PostgreSQL(url)
+    if backend in ("mysql", "mariadb"):
+        from .mariadb import MariaDB
+
+        return MariaDB(url)
     raise BadValue(
-        f"the catalog cannot be kept in {backend}; name a file, sqlite:///FILE, or postgresql://HOST/DATABASE"
+        f"the catalog cannot be kept in {backend}; name a file, sqlite:///FILE, postgresql://HOST/DATABASE or "
+        "mysql://HOST/DATABASE"
     )
 
 

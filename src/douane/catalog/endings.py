@@ -65,7 +65,8 @@ class Endings:
         time = database_time() if now is None else time_text(now)
         with self._database.write() as connection:
             expired = select(tasks.c.id).where(tasks.c.outcome.is_not(None), tasks.c.expires_at <= time)
-            gone = tasks.c.id.in_(expired.order_by(tasks.c.expires_at).limit(REMOVED_AT_ONCE))
+            some = expired.order_by(tasks.c.expires_at).limit(REMOVED_AT_ONCE).subquery()
+            gone = tasks.c.id.in_(select(some.c.id))  # MariaDB has no LIMIT in a subquery of IN itself
             return connection.execute(delete(tasks).where(gone)).rowcount
 
 

@@ -215,9 +215,10 @@ def _has_other_needs(unfit: Collection[str]) -> ColumnElement[bool]:
 
 
 def _oldest(connection: Connection, waiting: list[ColumnElement[bool]]) -> Task | None:
-    oldest = select(tasks).join(images, images.c.task_id == tasks.c.id).where(*waiting)
+    of_task = and_(images.c.id == tasks.c.image_id, images.c.task_id == tasks.c.id)
+    oldest = select(tasks).join(images, of_task).where(*waiting)
     oldest = oldest.order_by(tasks.c.created_at, tasks.c.id).limit(1)
-    # PostgreSQL: an image that another worker is just taking is passed over. SQLite has one writer at a time.
+    # An image that another worker is just taking is passed over. SQLite has one writer at a time.
     row = connection.execute(oldest.with_for_update(skip_locked=True, of=images)).first()
     return None if row is None else task_of(row._asdict())
 

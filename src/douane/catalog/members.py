@@ -11,6 +11,7 @@ from douane.errors import Conflict, NotFound
 from . import rows, states, values
 from .database import Database
 from .edits import UNLIMITED, check_quota
+from .holding import hold_image
 from .query import Quotas
 from .records import Image, Member, member_of, now
 from .schema import images, members, stores
@@ -34,6 +35,7 @@ class Members:
         row = {"project": values.text("the project", project), "status": "pending", "created_at": at, "updated_at": at}
         with self._database.write() as connection:
             states.step(connection, image_id, states.SHARE, {})
+            hold_image(connection, image_id)
             _require_shared(connection, image_id)
             counted = select(func.count()).select_from(members).where(members.c.image_id == image_id)
             count = connection.execute(counted).scalar_one()
@@ -57,6 +59,7 @@ class Members:
         row = {"status": values.one_of("the status of a member", status, _STATUSES), "updated_at": now()}
         with self._database.write() as connection:
             states.step(connection, image_id, states.SHARE, {})
+            hold_image(connection, image_id)
             matching = update(members).where(members.c.image_id == image_id, members.c.project == project)
             if connection.execute(matching.values(row)).rowcount != 1:
                 raise _no_member(image_id, project)
@@ -66,6 +69,7 @@ class Members:
         """No longer share the image with the project. Raises NotFound, and Conflict if the image is deleted."""
         with self._database.write() as connection:
             states.step(connection, image_id, states.SHARE, {})
+            hold_image(connection, image_id)
             matching = delete(members).where(members.c.image_id == image_id, members.c.project == project)
             if connection.execute(matching).rowcount != 1:
                 raise _no_member(image_id, project)

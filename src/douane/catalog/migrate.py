@@ -6,17 +6,27 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
+from douane.errors import CatalogError
+
+from .mariadb_migration import BASELINE, make_baseline
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(connection: Connection, directory: Path = MIGRATIONS) -> None:
-    """Run the missing migrations of `directory` in the transaction that `connection` is in."""
-    command.upgrade(_config(connection, directory), "head")
+def upgrade(connection: Connection, directory: Path = MIGRATIONS, revision: str = "head") -> None:
+    """Run the missing migrations of `directory` on the connection that `Server.migrating` gives."""
+    if connection.dialect.name == "mysql":
+        make_baseline(connection)
+    command.upgrade(_config(connection, directory), revision)
 
 
 def downgrade(connection: Connection, revision: str, directory: Path = MIGRATIONS) -> None:
-    """Undo the migrations after `revision`, in the transaction that `connection` is in. What the older release does not
-    know is lost."""
+    """Undo the migrations after `revision`, on the same connection. What the older release does not know is lost.
+
+    Raises CatalogError if no older release could use the database.
+    """
+    if connection.dialect.name == "mysql" and int(revision) < int(BASELINE):
+        raise CatalogError(f"a catalog in MariaDB begins with revision {BASELINE}: no older release can use it")
     command.downgrade(_config(connection, directory), revision)
 
 

@@ -5,7 +5,8 @@ after a wait for another transaction. Nothing needs a session: no advisory lock 
 statement is prepared, so PgBouncer may pool the connections.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
@@ -41,9 +42,12 @@ class PostgreSQL:
         """The operator makes the database; only look into it."""
         check()
 
-    def begin_migration(self, connection: Connection) -> None:
-        """Let no other process migrate at once."""
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A transaction in which no other process migrates at once."""
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
+            yield connection
 
     def prepared(self) -> None:
         """The server makes its data durable."""

@@ -1,6 +1,7 @@
 """The tables as they are now, for SQLAlchemy Core; their history is in ``migrations/versions``.
 
-Times are RFC 3339 text and JSON is text: both mean the same in SQLite and PostgreSQL.
+Times are RFC 3339 text and JSON is text: both mean the same in every database. MariaDB's tables are in
+``migrations/mariadb``, with further columns for the expressions and conditions of these indexes.
 """
 
 from collections.abc import Sequence
@@ -19,10 +20,11 @@ from sqlalchemy import (
     Table,
     Text,
     false,
-    func,
     literal_column,
     true,
 )
+
+from .expressions import is_live, or_least, start_of
 
 metadata = MetaData()
 
@@ -68,21 +70,20 @@ images = Table(
     CheckConstraint("status NOT IN ('active', 'deactivated') OR size IS NOT NULL", name="active_has_a_size"),
 )
 
-# The expressions by which images are sorted: a missing value sorts before every other in every database. An index is
-# used only for a query with the very words of the index, literals included; so `find.py` takes them from here.
+# By what images are sorted.
 _NO_TEXT: ColumnElement[str] = literal_column("''")
 _NO_NUMBER: ColumnElement[int] = literal_column("-1")
 SORT_KEYS: dict[str, ColumnElement[Any]] = {
     "created_at": images.c.created_at,
     "updated_at": images.c.updated_at,
-    "name": func.coalesce(images.c.name, _NO_TEXT),
-    "size": func.coalesce(images.c.size, _NO_NUMBER),
+    "name": or_least(images.c.name, _NO_TEXT),
+    "size": or_least(images.c.size, _NO_NUMBER),
     "status": images.c.status,
-    "disk_format": func.coalesce(images.c.disk_format, _NO_TEXT),
-    "container_format": func.coalesce(images.c.container_format, _NO_TEXT),
+    "disk_format": or_least(images.c.disk_format, _NO_TEXT),
+    "container_format": or_least(images.c.container_format, _NO_TEXT),
     "id": images.c.id,
 }
-NOT_DELETED = images.c.status != literal_column("'deleted'")
+NOT_DELETED = is_live(images.c.status)
 
 
 def _partial(name: str, *columns: ColumnElement[Any]) -> None:
@@ -126,8 +127,7 @@ properties = Table(
     Column("source", String(255), primary_key=True),
     Column("value", Text, nullable=False),
 )
-# The beginning of the value only: an entry of PostgreSQL's index has room for some 2,700 bytes.
-VALUE_START = func.substr(properties.c.value, literal_column("1"), literal_column("255"))
+VALUE_START = start_of(properties.c.value)
 Index("properties_by_value", properties.c.name, VALUE_START, properties.c.image_id)
 
 tags = Table(

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -40,8 +40,9 @@ class SQLite:
         check()
         self._set_wal()
 
-    def begin_migration(self, connection: Connection) -> None:
-        """Let no other process migrate at once: the transaction has the write lock from its start."""
+    def migrating(self) -> AbstractContextManager[Connection]:
+        """A transaction, which has the only write lock from its start."""
+        return self.engine.begin()
 
     def prepared(self) -> None:
         """Make sure that a new file survives a power cut."""

@@ -9,6 +9,7 @@ from douane.errors import OverQuota
 
 from . import values
 from .database import Database
+from .holding import hold_quotas
 from .open_source import BEGINNING, is_open
 from .query import UploadQuotas
 from .records import Task
@@ -65,7 +66,7 @@ def check(connection: Connection, task: Task, quotas: UploadQuotas | None) -> No
     if quotas is None:
         return
     owner = connection.execute(select(images.c.owner).where(images.c.id == task.image_id)).scalar()
-    lock(connection, owner)
+    hold_quotas(connection, owner)
     # A copy has the size of its image.
     size = connection.execute(select(images.c.size).where(images.c.id == task.image_id)).scalar() or task.size
     announced = task.total
@@ -85,14 +86,8 @@ def check(connection: Connection, task: Task, quotas: UploadQuotas | None) -> No
 def check_count(connection: Connection, owner: str | None, quota: int | None) -> None:
     """Raise OverQuota if the project has more images than its quota allows, now that another was made."""
     if quota is not None:
-        lock(connection, owner)
+        hold_quotas(connection, owner)
         _check("images", count(connection, owner), quota)
-
-
-def lock(connection: Connection, owner: str | None) -> None:
-    """Hold the project's quotas until the end of the transaction. In SQLite, the transaction has the only lock."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"douane quota {owner}", 0))))
 
 
 def _check(what: str, used: int, quota: int | None) -> None:

@@ -1,5 +1,7 @@
 """What a query's view sees, as parts that do not overlap, and that an index reads in the order of the query."""
 
+from typing import NamedTuple
+
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, true
 
 from . import values
@@ -11,8 +13,16 @@ from .unindexed import unindexed_text
 _OPEN = ("public", "community")
 
 
-def parts(query: ImageQuery, *, many_memberships: bool) -> list[ColumnElement[bool]]:
-    """The conditions of the parts: an image that the query may list is in one of them. Raises BadValue.
+class Part(NamedTuple):
+    """A part of a view."""
+
+    condition: ColumnElement[bool]
+    column: str | None
+    """The column that has one value in this part: the indexes that begin with it have the images in any order."""
+
+
+def parts(query: ImageQuery, *, many_memberships: bool) -> list[Part]:
+    """The parts: an image that the query may list is in one of them. Raises BadValue.
 
     Images that are shared with the project are read from its memberships, or if those are many, in the query's order.
     """
@@ -25,18 +35,20 @@ def parts(query: ImageQuery, *, many_memberships: bool) -> list[ColumnElement[bo
         return _everything(query, mine)
     shown = ("public",) if asked is None else _OPEN if asked == "all" else (asked,)
     others = true() if mine is None else images.c.owner.is_distinct_from(query.project)
-    seen: list[ColumnElement[bool]] = []
+    seen: list[Part] = []
     if mine is not None:
-        seen.append(mine if asked in (None, "all") else and_(mine, images.c.visibility == asked))
-    seen += [and_(images.c.visibility == visibility, others) for visibility in shown if visibility in _OPEN]
+        seen.append(Part(mine if asked in (None, "all") else and_(mine, images.c.visibility == asked), "owner"))
+    for visibility in shown:
+        if visibility in _OPEN:
+            seen.append(Part(and_(images.c.visibility == visibility, others), "visibility"))
     if mine is not None and asked in (None, "all", "shared"):
-        visibility = images.c.visibility if many_memberships else unindexed_text(images.c.visibility)
-        shared = _shared_with(query) if many_memberships else images.c.id.in_(memberships(query))
-        seen.append(and_(shared, visibility == "shared", others))
+        shared = images.c.visibility if many_memberships else unindexed_text(images.c.visibility)
+        with_me = _shared_with(query) if many_memberships else images.c.id.in_(memberships(query))
+        seen.append(Part(and_(with_me, shared == "shared", others), "visibility" if many_memberships else "id"))
     return seen
 
 
-def _everything(query: ImageQuery, mine: ColumnElement[bool] | None) -> list[ColumnElement[bool]]:
+def _everything(query: ImageQuery, mine: ColumnElement[bool] | None) -> list[Part]:
     owners = query.text.get("owner", ())
     if query.visibility in (None, "all"):
         # Written without an index: those of visibility and owner are not in the order of the query here.
@@ -47,8 +59,8 @@ def _everything(query: ImageQuery, mine: ColumnElement[bool] | None) -> list[Col
     else:
         rest = images.c.visibility == query.visibility
     if len(owners) == 1:
-        return [and_(images.c.owner == owners[0], rest)]
-    return [rest]
+        return [Part(and_(images.c.owner == owners[0], rest), "owner")]
+    return [Part(rest, "visibility" if query.visibility not in (None, "all") else None)]
 
 
 def may_be_marker(query: ImageQuery) -> ColumnElement[bool]:

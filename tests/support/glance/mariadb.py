@@ -1,10 +1,11 @@
-"""A MariaDB: Glance makes its tables there with utf8mb3, which has no character beyond U+FFFF."""
+"""A MariaDB: Glance makes its tables there with utf8mb3, which has no character beyond U+FFFF; Douane with utf8mb4."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -50,10 +51,27 @@ class MariaDb:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._server.log.unlink(missing_ok=True)
 
+    @property
+    def folder(self) -> Path:
+        """The folder of its Unix socket."""
+        return self._folder
+
+    def crash(self, signal_number: signal.Signals = signal.SIGKILL) -> None:
+        """End the server without writing what it has in memory."""
+        self._server.kill_leader(signal_number)
+
+    def start_again(self) -> None:
+        """Start it on its data after a crash. Raises DidNotStart."""
+        self._server.start(self._is_ready)
+
+    def create(self, name: str) -> str:
+        """Create a database; return its URL for SQLAlchemy."""
+        self.execute(f"CREATE DATABASE `{name}`")
+        return self.url(name)
+
     def prepare(self, name: str, template: str, fill: Callable[[str], None]) -> str:
         """Create a database, and `fill` it; return its URL. A MariaDB has no templates."""
-        self._sql(f"CREATE DATABASE `{name}`")
-        fill(self.url(name))
+        fill(self.create(name))
         return self.url(name)
 
     def url(self, name: str) -> str:
@@ -62,13 +80,14 @@ class MariaDb:
 
     def drop(self, name: str) -> None:
         """Remove a database."""
-        self._sql(f"DROP DATABASE IF EXISTS `{name}`")
+        self.execute(f"DROP DATABASE IF EXISTS `{name}`")
 
-    def _sql(self, statement: str) -> str:
+    def execute(self, statement: str) -> str:
+        """The output of a statement, by the client of the command line, which is no part of what is tested."""
         return run(["mariadb", "--no-defaults", f"--socket={self._socket}", "--user=root", "-e", statement], self._env)
 
     def _is_ready(self) -> bool:
         try:
-            return bool(self._sql("SELECT 1"))
+            return bool(self.execute("SELECT 1"))
         except RuntimeError:
             return False

@@ -1,57 +1,67 @@
-"""The databases of the catalog's tests: a file of SQLite, and with ``-m libraries`` a database of PostgreSQL."""
+"""The databases of the catalog's tests: a file of SQLite, and with ``-m libraries`` databases of PostgreSQL and
+MariaDB."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from douane.catalog import Catalog
-from support.catalog_postgresql import on
+from support.catalog_servers import SERVERS, Server, on, running
+from support.glance.mariadb import MariaDb
 from support.glance.postgres import Postgres
 
-ON_POSTGRESQL = pytest.param("postgresql", marks=[pytest.mark.libraries])
+ON_SERVERS = [pytest.param(name, marks=[pytest.mark.libraries]) for name in SERVERS]
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres() -> Iterator[Server]:
     """A server of its own."""
-    with ExitStack() as stack:
-        server = Postgres()
-        stack.callback(server.stop)
-        server.start()
+    with running("postgresql") as server:
         yield server
 
 
-@pytest.fixture(params=["sqlite", ON_POSTGRESQL])
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """A server of its own."""
+    with running("mariadb") as server:
+        yield server
+
+
+def server_of(request: pytest.FixtureRequest) -> Postgres | MariaDb:
+    server: Postgres | MariaDb = request.getfixturevalue({"postgresql": "postgres"}.get(request.param, request.param))
+    return server
+
+
+@pytest.fixture(params=["sqlite", *ON_SERVERS])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The path, or the URL, of a database for one test."""
     if request.param == "sqlite":
         yield str(tmp_path / "home" / "catalog.sqlite")
     else:
-        with on(request.getfixturevalue("postgres")) as url:
+        with on(server_of(request)) as url:
             yield url
 
 
-@pytest.fixture(params=["sqlite", ON_POSTGRESQL], scope="module")
+@pytest.fixture(params=["sqlite", *ON_SERVERS], scope="module")
 def long_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same for all tests of a module."""
     if request.param == "sqlite":
         yield str(tmp_path_factory.mktemp("catalog") / "catalog.sqlite")
     else:
-        with on(request.getfixturevalue("postgres")) as url:
+        with on(server_of(request)) as url:
             yield url
 
 
-@pytest.fixture(params=["sqlite", ON_POSTGRESQL])
+@pytest.fixture(params=["sqlite", *ON_SERVERS])
 def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database in which no catalog was made."""
     if request.param == "sqlite":
         yield str(tmp_path / "home" / "catalog.sqlite")
     else:
-        server: Postgres = request.getfixturevalue("postgres")
+        server = server_of(request)
         yield server.create("catalog-unmade")
         server.drop("catalog-unmade")
 

@@ -213,8 +213,9 @@ def test_paths_that_cannot_hold_a_catalog_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "mysql://u:secret@h/d",
-        "mysql+x://h/d",
+        "oracle://u:secret@h/d",
+        "mssql+x://h/d",
+        "mysql://u:secret@h:port/d",
         "postgresql://u:secret@h:port/d",
         "://u:secret@h",
         "sqlite://",
@@ -229,7 +230,13 @@ def test_other_databases_are_refused_without_showing_the_password(url: str) -> N
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://u:secret@127.0.0.1:1/d", "postgresql://127.0.0.1:1/d?user=u&password=secret"]
+    "url",
+    [
+        "postgresql://u:secret@127.0.0.1:1/d",
+        "postgresql://127.0.0.1:1/d?user=u&password=secret",
+        "mysql://u:secret@127.0.0.1:1/d",
+        "mariadb://127.0.0.1:1/d?user=u&password=secret",
+    ],
 )
 def test_a_server_that_cannot_be_reached_is_named_without_the_password(url: str) -> None:
     error = refused(url)
@@ -238,10 +245,13 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password(url: str)
     assert "secret" not in shown(error)
 
 
-def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    error = refused("postgresql://u:secret@h/d")
-    assert "pip install '.[postgresql]'" in str(error)
+@pytest.mark.parametrize(("scheme", "driver"), [("postgresql", "psycopg"), ("mariadb", "pymysql")])
+def test_without_the_driver_it_is_said_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, driver: str
+) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)
+    error = refused(f"{scheme}://u:secret@h/d")
+    assert f"pip install '.[{scheme}]'" in str(error)
 
 
 def shown(error: BaseException) -> str:

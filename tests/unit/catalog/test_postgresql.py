@@ -10,7 +10,7 @@ from douane.catalog import Catalog, ImportRequest, contention, database
 from douane.catalog.query import ImageQuery, SetField, SortKey
 from douane.errors import CatalogError
 from support.catalog import PLAN
-from support.catalog_postgresql import on
+from support.catalog_servers import on
 from support.glance.postgres import Postgres
 
 pytestmark = pytest.mark.libraries

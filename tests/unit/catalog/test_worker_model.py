@@ -8,7 +8,7 @@ from hypothesis import settings
 
 from douane.catalog import Catalog
 from support.catalog import empty_catalog
-from support.catalog_postgresql import on
+from support.catalog_servers import on
 from support.catalog_workers import Workers
 from support.glance.postgres import Postgres
 

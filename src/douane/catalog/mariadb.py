@@ -1,0 +1,165 @@
+"""MariaDB 10.6 or later, for several machines, alone or as a cluster of Galera, by PyMySQL.
+
+Writing transactions are at READ COMMITTED, as in PostgreSQL: every step is an UPDATE with its conditions, which are
+evaluated again after a wait for another transaction. Nothing needs a lock that a cluster does not replicate: no
+GET_LOCK, no LOCK TABLES. In a cluster another node's transaction shows as a deadlock, also at COMMIT: the operation is
+taken again.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import NullPool
+
+from douane.errors import CatalogError
+
+from .mariadb_errors import explained, is_connection_of_no_use
+from .mariadb_migration import LOCKS, one_at_a_time
+
+LOCK_SECONDS = 30
+"""How long a statement waits for the transaction of another process; all transactions are short."""
+
+LEAST_VERSION = (10, 6)
+"""The first with SKIP LOCKED."""
+
+_ANSWER_SECONDS = 3 * LOCK_SECONDS
+"""After which a server that answers nothing is away."""
+_POOL = 2
+_POOL_OVERFLOW = 8
+_MIGRATION_LOCK_SECONDS = 3600
+"""A statement of a process that was killed goes on: the next one waits for its end."""
+
+
+class MariaDB:
+    """A database of a server, as :class:`~douane.catalog.database.Database` uses it."""
+
+    retries = True
+    exists = True
+
+    def __init__(self, url: URL) -> None:
+        try:
+            import pymysql  # noqa: F401 -- only to say what to install
+        except ImportError as error:
+            raise CatalogError(
+                "the catalog in MariaDB needs PyMySQL: run `pip install '.[mariadb]'` in a checkout of Douane",
+                code="catalog-unwritable",
+            ) from error
+        where = url.host or url.query.get("unix_socket") or "this machine"
+        self.name = f"{url.database or ''} on {where if isinstance(where, str) else ','.join(where)}"
+        self._url = url
+        self.engine = _engine(url)
+
+    def prepare(self, check: Callable[[], None]) -> None:
+        """The operator makes the database; only look into it."""
+        check()
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A connection on which this process alone migrates: there, every statement is a transaction of its own."""
+        engine = _migration_engine(self._url)
+        try:
+            with one_at_a_time(engine) as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+    def prepared(self) -> None:
+        """The server makes its data durable."""
+
+    def tables(self, connection: Connection) -> set[str]:
+        """The names of all tables but that of the locks, which is there before the catalog is made."""
+        return set(connection.exec_driver_sql("SHOW TABLES").scalars()) - {LOCKS}
+
+    def explain(self, error: BaseException | None) -> CatalogError:
+        """The CatalogError for an error of the driver or of the system."""
+        return explained(error, self.name)
+
+
+def _engine(url: URL) -> Engine:
+    engine = create_engine(
+        _address(url),
+        isolation_level="REPEATABLE READ",  # of transactions that read: one state of the whole catalog
+        pool_size=_POOL,
+        max_overflow=_POOL_OVERFLOW,
+        pool_pre_ping=True,  # the server may have been restarted
+        hide_parameters=True,
+        connect_args=_arguments(read_timeout=_ANSWER_SECONDS, write_timeout=_ANSWER_SECONDS),
+    )
+    event.listen(engine, "connect", _configured(LOCK_SECONDS))
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", _leave_node)
+    return engine
+
+
+def _migration_engine(url: URL) -> Engine:
+    """Connections that wait for statements of any length."""
+    engine = create_engine(
+        _address(url),
+        isolation_level="AUTOCOMMIT",
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args=_arguments(),
+    )
+    event.listen(engine, "connect", _configured(_MIGRATION_LOCK_SECONDS))
+    return engine
+
+
+def _address(url: URL) -> URL:
+    # Connections have the character set of the tables, whatever the URL says: OpenStack's often say utf8.
+    return url.set(drivername="mysql+pymysql").difference_update_query(["charset", "collation"])
+
+
+def _arguments(**timeouts: int) -> dict[str, Any]:
+    return {"connect_timeout": 10, "charset": "utf8mb4", "collation": "utf8mb4_nopad_bin", **timeouts}
+
+
+def _configured(lock_seconds: int) -> Callable[[DBAPIConnection, object], None]:
+    """What a new connection begins with: whatever the server's defaults are."""
+    # SIMULTANEOUS_ASSIGNMENT: an UPDATE computes all values from the row as it was, as in every other database.
+    modes = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,SIMULTANEOUS_ASSIGNMENT"
+    # exists_to_in: a condition on the rows of other tables is tested image by image, in the order of the list, and not
+    # by making a table of all images for which it holds.
+    settings = (
+        f"sql_mode = '{modes}', time_zone = '+00:00', default_storage_engine = InnoDB, "
+        "optimizer_switch = 'exists_to_in=off', "
+        f"innodb_lock_wait_timeout = {lock_seconds}, lock_wait_timeout = {lock_seconds}"
+    )
+
+    def configure(connection: DBAPIConnection, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'wsrep_on')")
+        facts = dict(cursor.fetchall())
+        _check_version(str(facts.get("version")))
+        # What another node has acknowledged is seen: a door answers for what a client wrote at another.
+        in_order = ", wsrep_sync_wait = 7" if facts.get("wsrep_on") == "ON" else ""
+        cursor.execute(f"SET SESSION {settings}{in_order}")
+        cursor.close()
+        connection.commit()
+
+    return configure
+
+
+def _check_version(version: str) -> None:
+    numbers = tuple(int(part) for part in version.partition("-")[0].split(".")[:2] if part.isdecimal())
+    if "mariadb" not in version.lower() or numbers < LEAST_VERSION:
+        least = ".".join(map(str, LEAST_VERSION))
+        raise CatalogError(
+            f"the catalog needs MariaDB {least} or later, or another database; this server is of version {version:.60}",
+            code="catalog-unwritable",
+        )
+
+
+def _begin(connection: Connection) -> None:
+    if connection.get_execution_options().get("douane_read_only", False):
+        connection.exec_driver_sql("START TRANSACTION READ ONLY")
+    else:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
+def _leave_node(context: ExceptionContext) -> None:
+    if is_connection_of_no_use(context.original_exception):
+        context.is_disconnect = True
