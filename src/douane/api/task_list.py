@@ -1,4 +1,4 @@
-"""The query string of ``GET /v2/tasks`` (no. 22)."""
+"""The query strings of ``GET /v2/tasks`` (no. 22) and ``GET /v2/images/{id}/tasks`` (no. 21)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .requests.bounds import DEFAULT_PAGE
 from .requests.filters import read_limit, read_marker, read_parameters
 
 PATH = "/v2/tasks"
+IMAGE_PAGE = 100
+"""Tasks of one image: clients of Glance know no pages of them, and the last task is what they want."""
 _STATUSES = get_args(TaskStatus)
 _TYPES = {"location_import": LOCATION_IMPORT, "api_image_import": None}
 _KNOWN = ("status", "type", "sort_key", "sort_dir", "limit", "marker")
@@ -67,6 +69,27 @@ def read_task_list(query_string: str) -> TaskListRequest:
         limit=read_limit(fields.get("limit"), DEFAULT_PAGE),
         marker=read_marker(fields.get("marker"), "a task"),
         parameters=tuple((name, value) for name, value in parameters if name != "marker"),
+    )
+
+
+class ImageTasksRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for a page of the tasks of an image: the last ones, or those before the marker."""
+
+    limit: int
+    marker: str | None
+
+    def next(self, image_id: str, ids: Sequence[str]) -> str | None:
+        """The path of the page with the tasks before these `ids`, or None if the page was not full."""
+        if not ids or len(ids) < self.limit:
+            return None
+        return f"/v2/images/{image_id}/tasks?{urlencode({'limit': self.limit, 'marker': ids[0]})}"
+
+
+def read_image_tasks(query_string: str) -> ImageTasksRequest:
+    """The request in `query_string`; other parameters mean nothing here, as in Glance. Raises HttpError 400."""
+    fields = dict(read_parameters(query_string))
+    return ImageTasksRequest(
+        limit=read_limit(fields.get("limit"), IMAGE_PAGE), marker=read_marker(fields.get("marker"), "a task")
     )
 
 

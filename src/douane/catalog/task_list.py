@@ -74,13 +74,26 @@ class TaskList:
         with self._database.read() as connection:
             return rows.task(connection, task_id)
 
-    def tasks(self, image_id: str, requested_only: bool = True) -> list[Task]:
+    def tasks(
+        self, image_id: str, requested_only: bool = True, *, limit: int | None = None, marker: str | None = None
+    ) -> list[Task]:
         """The tasks of the image, oldest first; with `requested_only` without that of a stage whose import nobody
-        requested yet."""
+        requested yet. With a `limit`, the last ones: of all, or of those before the task `marker`.
+
+        Raises BadValue if the marker is no task of the image.
+        """
+        where = [tasks.c.image_id == image_id, *([_SHOWN] if requested_only else [])]
         with self._database.read() as connection:
-            query = select(tasks).where(tasks.c.image_id == image_id).order_by(tasks.c.token)
-            if requested_only:
-                query = query.where(_SHOWN)
+            if marker is not None:
+                of_marker = select(tasks.c.token).where(tasks.c.id == marker, tasks.c.image_id == image_id)
+                token = connection.execute(of_marker).scalar()
+                if token is None:
+                    raise BadValue(f"the marker {marker!r:.80} is no task of this image")
+                where.append(tasks.c.token < token)
+            # The tokens alone are sorted, without the plans and reports.
+            last = select(tasks.c.token).where(*where).order_by(tasks.c.token.desc()).limit(limit).subquery()
+            of_page = and_(tasks.c.image_id == image_id, tasks.c.token.in_(select(last.c.token)))
+            query = select(tasks).where(of_page).order_by(tasks.c.token)
             return [task_of(row._asdict()) for row in connection.execute(query)]
 
     def last_tasks(self, image_ids: Iterable[str]) -> dict[str, Task]:

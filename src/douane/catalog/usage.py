@@ -87,7 +87,9 @@ def check_count(connection: Connection, owner: str | None, quota: int | None) ->
     """Raise OverQuota if the project has more images than its quota allows, now that another was made."""
     if quota is not None:
         hold_quotas(connection, owner)
-        _check("images", count(connection, owner), quota)
+        # No more are read than the quota allows: at each new image, and while other new images of the project wait.
+        some = select(images.c.id).where(_mine(owner)).limit(quota + 1).subquery()
+        _check("images", _number(connection, select(func.count()).select_from(some)), quota)
 
 
 def _check(what: str, used: int, quota: int | None) -> None:

@@ -281,6 +281,29 @@ def test_all_tasks_have_pages_for_administrators(api: Api) -> None:
     assert api.request("GET", "/v2/tasks").status_code == 403
 
 
+def test_the_tasks_of_an_image_have_pages_and_the_first_has_the_last_tasks(api: Api) -> None:
+    image_id = api.create(disk_format="raw", container_format="bare")["id"]
+    for _ in range(4):
+        task = api.catalog.begin_import(image_id, method="file", plan={}, on_failure="requeue")
+        api.catalog.fail(task, outcome="refused", code="virus", message="Eicar")
+    path = f"/v2/images/{image_id}/tasks"
+    everything = api.request("GET", path).json()
+    ids = [task["id"] for task in everything["tasks"]]
+    assert len(ids) == 4
+    assert "next" not in everything
+    page = api.request("GET", f"{path}?limit=3").json()
+    rest = api.request("GET", page["next"]).json()
+    assert [task["id"] for task in page["tasks"]] == ids[1:]
+    assert [task["id"] for task in rest["tasks"]] == ids[:1]
+    assert "next" not in rest
+
+
+@pytest.mark.parametrize("query", ["limit=x", "marker=x", f"marker={uuid4()}"])
+def test_a_wrong_page_of_the_tasks_of_an_image_is_400(api: Api, query: str) -> None:
+    image_id = api.create(disk_format="raw", container_format="bare")["id"]
+    assert api.request("GET", f"/v2/images/{image_id}/tasks?{query}").status_code == 400
+
+
 @pytest.mark.parametrize("query", ["status=x", "type=x", "limit=-1", "marker=x", "nonsense=1", "sort_key=id"])
 def test_a_wrong_query_of_tasks_is_400(api: Api, query: str) -> None:
     assert api.request("GET", f"/v2/tasks?{query}", ADMIN).status_code == 400

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from douane.catalog import Catalog
-from douane.errors import CatalogError, Conflict, NotFound
+from douane.errors import BadValue, CatalogError, Conflict, NotFound
 from support.catalog import begin, edit, make_ready
 
 
@@ -88,6 +88,22 @@ def test_a_refused_image_has_the_reason_until_the_next_import_begins(catalog: Ca
     clean = catalog.image(image.id)
     assert (clean.status, clean.code, clean.message, clean.failed_stores) == ("importing", None, None, [])
     assert [task.id for task in catalog.tasks(image.id)] == [task.id, second.id]
+
+
+def test_the_last_tasks_of_an_image_and_those_before(catalog: Catalog) -> None:
+    image, other = catalog.create_image(name="x"), catalog.create_image(name="y")
+    ids = []
+    for _ in range(5):
+        task = begin(catalog, image.id)
+        catalog.fail(task, outcome="refused", code="virus", message="Eicar")
+        ids.append(task.id)
+    elsewhere = begin(catalog, other.id)
+    assert [task.id for task in catalog.tasks(image.id, limit=2)] == ids[3:]
+    assert [task.id for task in catalog.tasks(image.id, limit=2, marker=ids[3])] == ids[1:3]
+    assert [task.id for task in catalog.tasks(image.id, limit=2, marker=ids[1])] == ids[:1]
+    assert catalog.tasks(image.id, limit=0) == []
+    with pytest.raises(BadValue, match="no task of this image"):
+        catalog.tasks(image.id, marker=elsewhere.id)
 
 
 def test_any_wording_of_a_plugin_ends_the_import(catalog: Catalog) -> None:

@@ -131,6 +131,10 @@ MEMBER_STATUS: Schema = {
     "properties": {"status": {"enum": ["pending", "accepted", "rejected"]}},
 }
 _PATCHES = {V21_PATCH: PATCH_LIST, V20_PATCH: OLD_PATCH_LIST}
+_PAGES_OF_TASKS: dict[str, Schema] = {
+    "limit": PAGES["limit"],
+    "marker": {**UUID, "description": "The id of the first of the page before: this one has the tasks before it."},
+}
 _TASK_FILTERS = {
     **PAGES,
     "sort_key": {"type": "string", "enum": ["created_at"]},
@@ -206,7 +210,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         ),
         "DELETE": Operation(answers={204: ""}),
     },
-    "/v2/images/{image_id}/tasks": _get("Tasks"),
+    "/v2/images/{image_id}/tasks": _get("Tasks", query=_PAGES_OF_TASKS),
     "/v2/images/{image_id}/locations": {
         "GET": Operation(answers={200: "Locations"}),
         "POST": Operation(answers={202: ""}, bodies={JSON: LOCATION}),

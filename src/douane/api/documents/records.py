@@ -164,9 +164,10 @@ def task_stub(task: Task, *, waits: bool = False) -> Document:
     return {**document, "expires_at": time_text(task.expires_at)} if task.expires_at else document
 
 
-def task_list_document(documents: Iterable[Document]) -> Document:
-    """The tasks of an image (no. 21)."""
-    return {"tasks": list(documents), "schema": "/v2/schemas/tasks"}
+def task_list_document(documents: Iterable[Document], following: str | None = None) -> Document:
+    """A page of the tasks of an image (no. 21), with the path of the next page."""
+    links = {"next": following} if following is not None else {}
+    return {"tasks": list(documents), **links, "schema": "/v2/schemas/tasks"}
 
 
 def task_page_document(stubs: Iterable[Document], first: str, following: str | None) -> Document:

@@ -8,7 +8,7 @@ from douane.api.documents.records import Document, task_document, task_list_docu
 from douane.api.errors import not_found
 from douane.api.identity.rights import Identity, is_owner, require_admin
 from douane.api.requests.identifiers import read_uuid
-from douane.api.task_list import TaskListRequest, read_task_list
+from douane.api.task_list import ImageTasksRequest, TaskListRequest, read_image_tasks, read_task_list
 from douane.errors import NotFound
 
 from .base import Resource, answer, identity_of
@@ -21,16 +21,18 @@ class ImageTasks(Resource):
     """The import tasks of an image."""
 
     async def on_get(self, req: Request, resp: Response, image_id: str) -> None:
-        """All tasks, the oldest first, for whoever sees the image."""
-        answer(resp, await self.service.pool.run(self._list, identity_of(req), image_id))
+        """A page of the last tasks, the oldest first, for whoever sees the image; the next page has those before."""
+        request = read_image_tasks(req.query_string)
+        answer(resp, await self.service.pool.run(self._list, identity_of(req), image_id, request))
 
-    def _list(self, identity: Identity, image_id: str) -> Document:
+    def _list(self, identity: Identity, image_id: str, request: ImageTasksRequest) -> Document:
         image, access = self.service.visible(identity, image_id)
         owns = is_owner(identity, access)
-        tasks = self.service.catalog.tasks(image.id)
-        return task_list_document(
+        tasks = self.service.catalog.tasks(image.id, limit=request.limit, marker=request.marker)
+        documents = [
             task_document(task, is_admin=identity.is_admin, is_owner=owns, waits=task.step == WAITING) for task in tasks
-        )
+        ]
+        return task_list_document(documents, request.next(image.id, [task.id for task in tasks]))
 
 
 class Tasks(Resource):
