@@ -89,7 +89,8 @@ def check_count(connection: Connection, owner: str | None, quota: int | None) ->
         hold_quotas(connection, owner)
         # No more are read than the quota allows: at each new image, and while other new images of the project wait.
         some = select(images.c.id).where(_mine(owner)).limit(quota + 1).subquery()
-        _check("images", _number(connection, select(func.count()).select_from(some)), quota)
+        if _number(connection, select(func.count()).select_from(some)) > quota:
+            raise OverQuota(f"the project would have more than {quota} images, which are the most that are allowed")
 
 
 def _check(what: str, used: int, quota: int | None) -> None:

@@ -12,7 +12,6 @@ import time
 
 from douane_plugin import Inspector, Transform
 
-
 TRIES = 200
 PAUSE = 0.05
 
