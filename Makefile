@@ -88,6 +88,12 @@ test-browser: $(VENV_DEV)  ## the page for people in a real Chromium: installs i
 	@$(COMPILE)
 	$(PYTEST) -m browser tests/serve $(ARGS)
 
+.PHONY: test-stores
+test-stores: $(VENV_DEV)  ## the stores in a real Ceph of one machine: installs it, 200 MB
+	@scripts/glance-env.sh ceph
+	@$(COMPILE)
+	$(PYTEST) -m stores tests/stores $(ARGS)
+
 .PHONY: test-deploy
 test-deploy: $(VENV_DEV)  ## units of systemd in a real systemd, the Helm chart, proxies and alerts: gets the tools, 250 MB, and needs root
 	@scripts/deploy-env.sh

@@ -72,6 +72,7 @@ class Ceph:
 
     def start_osd(self) -> None:
         """Start the OSD, and wait until it is up."""
+        self.ceph("osd", "down", "0")  # of one that was killed, the monitor has not heard yet
         self._start("osd", "ceph-osd", "-i", "0")
         self._wait("the OSD", lambda: self.ceph("osd", "stat")["num_up_osds"] == 1)
 
@@ -106,7 +107,7 @@ class Ceph:
     def add_client(self, name: str, *caps: str) -> Path:
         """Make ``client.NAME`` with pairs of capabilities such as ``"osd", "profile rbd pool=images"``; its keyring."""
         path = self.folder / f"ceph.client.{name}.keyring"
-        self.ceph("auth", "get-or-create", f"client.{name}", *caps, "-o", str(path))
+        self._run("ceph", *self._options, "auth", "get-or-create", f"client.{name}", *caps, "-o", path)
         return path
 
     # the S3 gateway
@@ -195,7 +196,8 @@ def _listens(port: int) -> bool:
     return True
 
 
-# One machine, one copy, no second chance: what a test needs. The memory target is the least that an OSD accepts.
+# One machine, one copy, no second chance: what a test needs. The memory target is the least that an OSD accepts. The
+# watch of a client that is gone ends after 5 seconds and not 30; an OSD that is started again waits 4 and not 16.
 _CONF = """
 [global]
 fsid = {fsid}
@@ -225,6 +227,8 @@ osd pool default pg num = 8
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 osd memory target = 939524096
+osd client watch timeout = 5
+osd heartbeat grace = 5
 mon osd full ratio = 0.98
 mon osd nearfull ratio = 0.97
 """

@@ -107,6 +107,7 @@ STATUS_OF_CODE: dict[str, int] = {
     "exists": 409,
     "ambiguous": 409,
     "in-use": 409,
+    "image-in-use": 409,
     "property-exists": 409,
     "property-missing": 409,
     "protected": 403,

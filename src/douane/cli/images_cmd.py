@@ -7,6 +7,7 @@ import stat
 
 import click
 
+from douane.errors import StoreError
 from douane.units import show_size
 
 from .options import home_option, json_option
@@ -120,6 +121,10 @@ def delete(ctx: click.Context, image_ids: tuple[str, ...], home: str | None, as_
         matches = [find_image(store_home, image_id) for image_id in image_ids]
         deleted = list({image.id: image for image in matches}.values())
         for image in deleted:
+            if store_home.store.clones(image.id):
+                raise StoreError(
+                    f"the image {image.id} has clones in the store: delete these first", code="image-in-use"
+                )
             store_home.catalog.delete(image.id)
             store_home.store.delete(image.id)
     if as_json:

@@ -68,7 +68,11 @@ def _sweep(catalog: Catalog, store: Store) -> None:
         except NotFound:
             deleted = False  # of another catalog: never delete bytes of unknown images
         if deleted:
-            store.delete(image_id)
+            try:
+                store.delete(image_id)
+            except StoreError as error:
+                if error.code != "image-in-use":  # until its clones are gone
+                    raise
 
 
 def delete_unused_keys(catalog: Catalog, store: Store) -> None:

@@ -60,8 +60,8 @@ def open_stores(settings: ServeSettings, catalog: Catalog | None = None, *, is_c
     PlanError for a URL that no store understands, StoreError, CatalogError.
     """
     ordered = tuple(
-        ServiceStore(name, open_store(settings.stores[name].url), settings.stores[name])
-        for name in settings.store_order
+        ServiceStore(name, open_store(store.url, store.options), store)
+        for name, store in ((name, settings.stores[name]) for name in settings.store_order)
     )
     holding = set() if catalog is None else _holding(settings, catalog, is_checked=is_checked)
     for place in ordered:

@@ -78,7 +78,8 @@ class Settling:
             except NotFound:
                 continue  # another worker, or the door, was faster
             except StoreError as error:
-                log.error("the bytes of the deleted image %s stay in the store %s: %s", image_id, store_id, error)
+                level = logging.INFO if error.code == "image-in-use" else logging.ERROR  # until its clones are gone
+                log.log(level, "the bytes of the deleted image %s stay in the store %s: %s", image_id, store_id, error)
             else:
                 log.info("the bytes of the deleted image %s are gone from the store %s", image_id, store_id)
 

@@ -1,6 +1,6 @@
 """The protocols of a store, and the table of stores. Every method raises StoreError when it fails."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -8,17 +8,37 @@ from douane.errors import PlanError, StoreError
 
 STORES = {
     "file": "douane.stores.file:FileStore",
+    "rbd": "douane.stores.rbd:open_pool",
 }
-"""The class of each kind of store, by the scheme of its URL. The class is called with the rest of the URL."""
+"""The class or function of each kind of store, by the scheme of its URL: it is called with the rest of the URL, and
+with the options."""
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "file": (),
+    "rbd": ("ceph_conf", "user", "keyring", "chunk_size", "python", "timeout", "processes"),
+}
+"""The names of the options of each kind of store."""
 
 
-def open_store(url: str) -> "Store":
-    """The store at `url`, such as ``file:/var/lib/douane/store``. Raises PlanError for another scheme."""
+def open_store(url: str, options: Mapping[str, object] | None = None) -> "Store":
+    """The store at `url`, such as ``file:/var/lib/douane/store``. Raises PlanError for another scheme or an option that
+    this kind of store does not have."""
+    options = options or {}
+    scheme, location = check_options(url, options)
+    module, _, name = STORES[scheme].partition(":")
+    return cast(Store, getattr(import_module(module), name)(location, **options))
+
+
+def check_options(url: str, options: Mapping[str, object]) -> tuple[str, str]:
+    """The scheme of the URL and its rest, if there is such a kind of store, and it has these options. Raises
+    PlanError."""
     scheme, _, location = url.partition(":")
     if scheme not in STORES:
         raise PlanError(f"there is no store of the kind {scheme!r}; the kinds are: {', '.join(STORES)}")
-    module, _, name = STORES[scheme].partition(":")
-    return cast(Store, getattr(import_module(module), name)(location))
+    for option in options:
+        if option not in OPTIONS[scheme]:
+            raise PlanError(f"{option!r} is no setting of a store of the kind {scheme!r}")
+    return scheme, location
 
 
 class StoredBytes(Protocol):
@@ -137,6 +157,10 @@ class Store(Protocol):
         ``not-found``, ``in-use`` for bytes that are being received, and for those of an image unless `images` may be
         read."""
 
+    def clones(self, image_id: str) -> int:
+        """How many others in the store depend on the image's bytes, such as volumes that are clones of it: while there
+        are any, `delete` raises ``image-in-use``. 0 if the image is not there."""
+
     def size(self, image_id: str) -> int:
         """The length of the image in bytes. ``not-found``."""
 
@@ -149,7 +173,7 @@ class Store(Protocol):
 
     def delete(self, image_id: str, *, only: StoredBytes | None = None) -> None:
         """Delete the image for good. Idempotent. With `only`, which `open` gave: only that very image, and not another
-        that was published since."""
+        that was published since. ``image-in-use``."""
 
     def image_ids(self) -> Iterator[str]:
         """The ids of all images, in no order."""

@@ -246,6 +246,10 @@ class FileStore(FileLocations, StoreDirectory):
             raise StoreError(f"cannot read the image: {path} is not a file; something else wrote there", code="damaged")
         return StoredFile(fd, path)
 
+    def clones(self, image_id: str) -> int:
+        """None: whoever copied the file, or shares its blocks, has bytes of its own."""
+        return 0
+
     def size(self, image_id: str) -> int:
         """The image's length in bytes, holes included."""
         with contextlib.closing(self.open(image_id)) as image:

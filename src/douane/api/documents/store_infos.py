@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from douane.imports.service_stores import Stores
+from douane.imports.settings import StoreSettings
 
 from .service_documents import StoreInfo
 
@@ -16,7 +17,12 @@ def store_infos(stores: Stores) -> list[StoreInfo]:
             description=store.settings.description,
             is_default=store.id == stores.default.id,
             weight=store.settings.weight,
-            properties={"data_dir": store.settings.url.partition(":")[2]},
+            properties=_properties(store.settings),
         )
         for store in stores
     ]
+
+
+def _properties(settings: StoreSettings) -> dict[str, str]:
+    scheme, _, location = settings.url.partition(":")
+    return {"pool": location.removeprefix("//")} if scheme == "rbd" else {"data_dir": location}

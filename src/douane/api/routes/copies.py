@@ -8,6 +8,7 @@ from douane.api.errors import conflict, quoted
 from douane.api.identity.rights import Identity, require_admin
 
 from .base import Resource, answer_empty, identity_of
+from .removal import require_no_clones
 
 
 class Copy(Resource):
@@ -27,5 +28,6 @@ class Copy(Resource):
             raise conflict(f"There is no store {quoted(store_id)}; the stores are {', '.join(stores.ids)}.")
         if image.status != "active":
             raise conflict(f"The image is {image.status}; copies of an active image can be removed.")
+        require_no_clones(self.service, image, [store_id])
         self.service.catalog.remove_store(image.id, store_id)
         stores.by_id(store_id).store.delete(image.id)

@@ -15,7 +15,7 @@ from douane.api.requests.patch import read_changes, require_rights
 from douane.catalog.query import Change
 
 from .base import Resource, answer, answer_empty, identity_of, read_body
-from .removal import delete_bytes, staged_keys
+from .removal import delete_bytes, require_no_clones, staged_keys
 
 STORE_HEADER = "X-Image-Meta-Store"
 
@@ -104,6 +104,8 @@ class Image(Resource):
     def _delete(self, identity: Identity, image_id: str) -> None:
         image, access = self.service.visible(identity, image_id)
         require_change(identity, access, "delete")
+        if not image.protected:  # else the catalog refuses it
+            require_no_clones(self.service, image, image.stores)
         keys = staged_keys(self.service, image)
         delete_bytes(self.service, self.service.catalog.delete(image.id), keys)
 

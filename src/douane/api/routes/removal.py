@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterable, Iterator
 
+from douane.api.errors import conflict
 from douane.api.service import Service
 from douane.catalog import Image
 from douane.errors import DouaneError
@@ -21,6 +22,15 @@ def staged_keys(service: Service, image: Image) -> list[str]:
     task = service.catalog.task(image.task_id)
     source = task.source if isinstance(task.source, dict) else {}
     return [key for key in (task.staged_key, source.get("spool"), source.get("staged")) if isinstance(key, str)]
+
+
+def require_no_clones(service: Service, image: Image, store_ids: Iterable[str]) -> None:
+    """Refuse to delete bytes that volumes or servers of the cloud depend on. Raises HttpError, StoreError."""
+    for store_id in store_ids:
+        if store_id in service.stores and service.stores.by_id(store_id).store.clones(image.id):
+            raise conflict(
+                f"The image is in use in the store {store_id}: volumes or servers are clones of it. Delete these first."
+            )
 
 
 def delete_bytes(service: Service, image: Image, keys: Iterable[str]) -> None:

@@ -17,6 +17,7 @@ from douane.errors import PlanError
 from douane.plan.parse import read_toml
 from douane.plan.plugin_table import refuse_unknown
 from douane.plan.wrong_value import wrong_value
+from douane.stores.base import check_options
 
 from .rules import DEFAULT_STORE, check_settings
 from .structs import KeystoneSettings, QuotaSettings, ServeSettings, StoreSettings, WebDownloadSettings
@@ -132,6 +133,10 @@ class _Reader:
                 f"{self._where}: [serve.stores.{name}] 'url' is wrong: expected the URL of a store, such as "
                 f"file:/var/lib/douane/{name}, not {settings.url!r:.60}"
             )
+        try:
+            check_options(settings.url, settings.options)
+        except PlanError as error:
+            raise PlanError(f"{self._where}: [serve.stores.{name}]: {error}") from error
         if scheme != "file":
             return settings
         path = parse_value(FilePath, location, self._base)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 from douane.errors import PlanError
+from douane.stores.base import OPTIONS
 from douane.units import MiB
 
 from .values import Address, Duration, FilePath, HostRule, Size
@@ -30,6 +31,30 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     weight: int = 0
     """Heavier stores are listed first."""
+
+    ceph_conf: FilePath | None = None
+    """``rbd:``. These have the defaults of :class:`douane.stores.rbd.RbdOptions`."""
+
+    user: str | None = None
+    keyring: FilePath | None = None
+    chunk_size: Size | None = None
+    python: FilePath | None = None
+    timeout: Duration | None = None
+    processes: int | None = None
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The options of this kind of store, as far as they are set."""
+        names = sorted({name for names in OPTIONS.values() for name in names})
+        plain = {name: _plain(getattr(self, name)) for name in names}
+        return {name: value for name, value in plain.items() if value is not None}
+
+
+def _plain(value: object) -> object:
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
 
 
 class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,123 @@
+"""A cluster that is away or full, and helpers that hang: no call waits for ever, and afterwards all goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from douane.errors import StoreError
+from support.ceph import Ceph, running_ceph
+from support.waiting import until
+
+from .conftest import Pool
+from .test_rbd import DATA, code_of, new_id, put, read, write
+
+pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("ceph")]
+
+
+@pytest.fixture(scope="module")
+def ceph() -> Iterator[Ceph]:
+    """A cluster of its own, whose parts are stopped."""
+    with running_ceph() as cluster:
+        yield cluster
+
+
+def write_much(pool: Pool) -> None:
+    with pool.store.stage(new_id()) as staged:
+        for number in range(80):
+            staged.write(memoryview(DATA), number * len(DATA))
+        staged.finish(80 * len(DATA))
+
+
+def test_a_full_pool_says_so_and_takes_bytes_again_when_there_is_room(pool: Pool) -> None:
+    image_id = put(pool)
+    ratios = {"nearfull": "0.0001", "backfillfull": "0.0002", "full": "0.0003"}
+    for name, ratio in ratios.items():
+        pool.ceph.ceph("osd", f"set-{name}-ratio", ratio)
+
+    def flags() -> list[str]:
+        pools = pool.ceph.ceph("osd", "dump")["pools"]
+        return next(each["flags_names"].split(",") for each in pools if each["pool_name"] == pool.name)
+
+    until("the pool is full", lambda: "full" in flags())
+    assert code_of(lambda: write_much(pool)) == "store-full"
+    assert read(pool, image_id) == DATA
+    for name, ratio in {"full": "0.98", "backfillfull": "0.97", "nearfull": "0.96"}.items():
+        pool.ceph.ceph("osd", f"set-{name}-ratio", ratio)
+    until("the pool is not full", lambda: "full" not in flags())
+    assert read(pool, put(pool)) == DATA
+
+
+def test_an_osd_that_dies_in_the_middle_fails_the_import_and_comes_back(pool: Pool) -> None:
+    image_id = put(pool)
+    staged = pool.store.stage(new_id())
+    staged.write(memoryview(DATA), 0)
+    stored = pool.store.open(image_id)
+    pool.ceph.stop("osd")
+    try:
+
+        def write_on() -> None:
+            for number in range(1, 80):
+                staged.write(memoryview(DATA), number * len(DATA))
+            staged.finish(80 * len(DATA))
+
+        assert code_of(write_on) == "store-away"
+        assert code_of(lambda: staged.finish(len(DATA))) == "store-io"  # it can only be discarded
+        staged.discard()
+        assert code_of(lambda: stored.read_into(memoryview(bytearray(9)), 0)) == "store-away"
+        stored.close()
+        assert code_of(lambda: pool.store.exists(image_id)) == "store-away"
+        assert code_of(lambda: pool.store.stage(new_id())) == "store-away"
+    finally:
+        pool.ceph.start_osd()
+    until("the image can be read again", lambda: _is_readable(pool, image_id))
+    assert read(pool, put(pool)) == DATA
+    # Its process was killed, and the OSD knows it only by a watch, which ends after 30 seconds.
+    until("the claim has ended", lambda: pool.store.discard(staged.key))
+    assert list(pool.store.staged_keys()) == []
+
+
+def _is_readable(pool: Pool, image_id: str) -> bool:
+    try:
+        return read(pool, image_id) == DATA
+    except StoreError as error:
+        assert error.code == "store-away"
+        return False
+
+
+def test_a_helper_that_is_paused_is_given_up(pool: Pool) -> None:
+    staged = write(pool, {0: DATA}, len(DATA))
+    helper = staged.helper()
+    helper._seconds = 0.2
+    os.kill(helper.pid, signal.SIGSTOP)
+    assert code_of(lambda: staged.finish(len(DATA))) == "store-away"
+    staged.close()
+    assert read(pool, put(pool)) == DATA
+
+
+def test_a_helper_that_is_killed_fails_its_import_only(pool: Pool) -> None:
+    staged, other = pool.store.stage(new_id()), pool.store.stage(new_id())
+    os.kill(staged.helper().pid, signal.SIGKILL)
+
+    def write_on() -> None:
+        for number in range(80):
+            staged.write(memoryview(DATA), number * len(DATA))
+
+    assert code_of(write_on) == "store-io"
+    staged.close()
+    other.write(memoryview(DATA), 0)
+    other.finish(len(DATA))
+    image_id = new_id()
+    pool.store.publish(other, image_id)
+    assert read(pool, image_id) == DATA
+
+
+def test_a_cluster_without_its_monitor_is_away(pool: Pool) -> None:
+    image_id = put(pool)
+    pool.ceph.stop("mon")
+    fresh = type(pool.store)(pool.options)
+    assert code_of(lambda: fresh.exists(image_id)) == "store-away"
+    assert code_of(fresh.identity) == "store-away"
