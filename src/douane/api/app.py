@@ -43,7 +43,7 @@ async def _answer_error(req: Request, resp: Response, error: Exception, _params:
     resp.status = answer.status
     resp.data = error_body(answer)
     resp.text = resp.stream = None
-    resp.content_type = "application/json"
+    resp.content_type = answer.media_type
     for name, value in answer.headers.items():
         resp.set_header(name, value)
 
@@ -55,7 +55,8 @@ def as_http_error(error: Exception) -> HttpError:
     if isinstance(error, DouaneError):
         return http_error(error)
     if isinstance(error, falcon.HTTPMethodNotAllowed):
-        return method_not_allowed(error.headers["Allow"].replace(", OPTIONS", ""))  # type: ignore[index]  # falcon sets it
+        # falcon adds its own OPTIONS at the end
+        return method_not_allowed(error.headers["Allow"].removesuffix(", OPTIONS"))  # type: ignore[index]  # falcon sets it
     if isinstance(error, falcon.HTTPRouteNotFound):
         return not_found("There is no such path.")
     if isinstance(error, falcon.HTTPError):

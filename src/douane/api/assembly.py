@@ -48,6 +48,7 @@ def make_service(
             ),
             staging_stores=settings.staging_stores,
             max_image_size=settings.max_image_size,
+            open_seconds=settings.staged_expiry,
             task_expiry=settings.task_expiry,
         ),
         served=served,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,7 @@ class HttpError(Exception):
     """A request ends with this status code and this sentence, which the client may read.
 
     `code` is a code of docs/exit-codes.md, sent in the header ``X-Douane-Code``. `detail` is for the operator's log.
+    `problem` makes the answer a problem document (RFC 9457) with these members.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class HttpError(Exception):
         headers: Mapping[str, str] | None = None,
         code: str | None = None,
         detail: str | None = None,
+        problem: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -41,6 +44,12 @@ class HttpError(Exception):
         self.headers = {**(headers or {}), **({"X-Douane-Code": code} if code else {})}
         self.code = code
         self.detail = detail
+        self.problem = problem
+
+    @property
+    def media_type(self) -> str:
+        """The type of the body."""
+        return "application/json" if self.problem is None else "application/problem+json"
 
 
 def quoted(value: object, limit: int = 60) -> str:
@@ -95,7 +104,8 @@ def error_body(error: HttpError) -> bytes:
         title = HTTPStatus(error.status).phrase
     except ValueError:
         title = "Error"
-    return msgspec.json.encode({"error": {"code": error.status, "title": title, "message": error.message}})
+    document = {"error": {"code": error.status, "title": title, "message": error.message}}
+    return msgspec.json.encode({**(error.problem or {}), **document})
 
 
 STATUS_OF_CODE: dict[str, int] = {

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from douane.catalog import Image, Task
+from douane.catalog.open_source import was_never_complete
 from douane.errors import Conflict, DouaneError
 from douane.imports.publishing import finish_import
-from douane.imports.task_sources import discard_task_source
+from douane.imports.task_sources import discard_attempt, discard_task_source
 from douane.imports.variants import bound_stores
 from douane.stores import Store
 
@@ -79,6 +80,8 @@ def cancel_import(service: Service, identity: Identity, image_id: str) -> None:
         raise conflict(f"No import of image {image.id} is running.")
     who = "an administrator" if identity.is_admin else "its owner"
     task = service.catalog.cancel(running.id, message=f"the import was cancelled by {who}")
+    if was_never_complete(task):  # no worker has its bytes; a door that receives them notices
+        discard_attempt(task, service.stores)
     discard_task_source(task, service.stores)
 
 

@@ -49,6 +49,9 @@ class ApiOptions:
     max_image_size: int | None = None
     """Bytes; None: unlimited."""
 
+    open_seconds: float = 24 * 3600.0
+    """Seconds that an upload stays open after a byte, for its client to go on with."""
+
     task_expiry: float = 48 * 3600.0
     """Seconds that the record of a task is kept."""
 

@@ -33,8 +33,8 @@ def is_open(task: Task) -> bool:
 
 
 def was_never_complete(task: Task) -> bool:
-    """True of an upload that ended before all its bytes had come."""
-    return task.outcome is not None and _is_partial(task)
+    """True of an upload that ended before all its bytes had come. An image without a byte is accepted by the door."""
+    return task.outcome not in (None, "accepted") and _is_partial(task)
 
 
 def _is_partial(task: Task) -> bool:

@@ -72,7 +72,9 @@ def test_a_method_that_a_path_does_not_know_is_405_with_those_that_it_knows(api:
     response = api.request(method, path, ADMIN)
     assert response.status_code == 405
     known = {
-        name for name in ("GET", "PUT", "POST", "PATCH", "DELETE") if hasattr(route.resource, f"on_{name.lower()}")
+        name
+        for name in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS")
+        if hasattr(route.resource, f"on_{name.lower()}")
     }
     assert set(response.headers["allow"].split(", ")) == known
 

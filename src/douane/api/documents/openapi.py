@@ -17,12 +17,12 @@ from .schemas import image_schema, member_schema, task_schema
 Route = tuple[str, type, str]
 """Path template, resource and summary: a row of the table of routes."""
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PAGES_PREFIX = "/ui"
 """The pages for people are no part of the API."""
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
-_UUIDS = frozenset({"image_id", "task_id"})
+_UUIDS = frozenset({"image_id", "task_id", "upload_id"})
 _HYPER = ("name", "links")
 """Members of the schemas for clients that are no JSON Schema of today."""
 

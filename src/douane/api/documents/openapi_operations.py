@@ -12,6 +12,7 @@ import msgspec
 
 from douane.api.requests.bounds import LIST_ITEMS, NAME, PAGE, URL
 from douane.api.requests.import_request import METHODS
+from douane.api.transfer.resumable import INTEROP_VERSION, PART_TYPE
 from douane.catalog.fields import VISIBILITIES
 
 from .metadef_schemas import metadef_schemas
@@ -72,6 +73,18 @@ IMAGE_FILTERS: dict[str, Schema] = {
 SENT_BYTES: dict[str, Schema] = {
     "X-OpenStack-Image-Size": {**COUNT, "description": "The size that is announced, if the body comes in chunks."},
     "X-Image-Meta-Store": {**TEXT, "description": "The store to keep the bytes in."},
+    "Upload-Complete": {
+        "type": "string",
+        "enum": ["?0", "?1"],
+        "description": "?0: the body is a first part, which may be empty; the answer 201 names the upload.",
+    },
+    "Upload-Length": {**COUNT, "description": "Bytes of the whole image, if the body is a part."},
+    "Upload-Draft-Interop-Version": {"type": "integer", "enum": [INTEROP_VERSION], "description": "Beside ?0."},
+}
+SENT_PART: dict[str, Schema] = {
+    "Upload-Offset": {**COUNT, "description": "Where the part begins: the bytes that are kept."},
+    "Upload-Complete": {"type": "string", "enum": ["?0", "?1"], "description": "?1 with the last part."},
+    "Upload-Length": {**COUNT, "description": "Bytes of the whole image."},
 }
 
 PATCH_LIST: Schema = {
@@ -177,7 +190,8 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/v2/images/{image_id}/actions/deactivate": {"POST": Operation(answers={204: ""})},
     "/v2/images/{image_id}/actions/reactivate": {"POST": Operation(answers={204: ""})},
     "/v2/images/{image_id}/file": {
-        "PUT": Operation(answers={204: ""}, bodies={BYTES: {}}, headers=SENT_BYTES),
+        "PUT": Operation(answers={201: "", 204: ""}, bodies={BYTES: {}}, headers=SENT_BYTES),
+        "OPTIONS": Operation(answers={204: ""}),
         "GET": Operation(
             answers={200: "bytes", 204: "", 206: "bytes"},
             query={"prefer": TEXT},
@@ -185,7 +199,15 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         ),
     },
     "/v2/images/{image_id}/stage": {
-        "PUT": Operation(answers={204: ""}, bodies={BYTES: {}}, headers=SENT_BYTES),
+        "PUT": Operation(answers={201: "", 204: ""}, bodies={BYTES: {}}, headers=SENT_BYTES),
+        "OPTIONS": Operation(answers={204: ""}),
+    },
+    "/v2/images/{image_id}/uploads/{upload_id}": {
+        "HEAD": Operation(answers={204: ""}),
+        "GET": Operation(answers={204: ""}),
+        "PATCH": Operation(answers={204: ""}, bodies={PART_TYPE: {}}, headers=SENT_PART),
+        "DELETE": Operation(answers={204: ""}),
+        "OPTIONS": Operation(answers={204: ""}),
     },
     "/v2/images/{image_id}/import": {
         "POST": Operation(

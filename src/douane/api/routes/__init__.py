@@ -18,7 +18,7 @@ from .schemas import MetadefSchemas, Schemas
 from .tags import Tag
 from .tasks import ImageTasks, Task, Tasks
 from .ui import ImportList, ImportPage, Live, Login, Logout, StaticFile
-from .uploads import Stage
+from .uploads import OpenUpload, Stage
 from .versions import VersionChoices, Versions
 
 ROUTES = (
@@ -37,6 +37,7 @@ ROUTES = (
     Route("/v2/images/{image_id}/import", Import, "import staged bytes, a URL, or an image into further stores"),
     Route("/v2/images/{image_id}/file", ImageFile, "the bytes of an image"),
     Route("/v2/images/{image_id}/stage", Stage, "bring bytes before their import is requested"),
+    Route("/v2/images/{image_id}/uploads/{upload_id}", OpenUpload, "an upload whose bytes come in several requests"),
     Route("/v2/images/{image_id}/tags/{tag}", Tag, "add and remove a tag"),
     Route("/v2/images/{image_id}/members", Members, "list the members of an image, and share it"),
     Route("/v2/images/{image_id}/members/{member}", Member, "read, answer and remove a membership"),

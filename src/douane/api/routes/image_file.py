@@ -15,7 +15,7 @@ from douane.errors import StoreError
 from douane.stores import StoredBytes
 
 from .base import Resource, answer_empty, identity_of
-from .uploads import receive
+from .uploads import answer_limits, receive
 
 
 class ImageFile(Resource):
@@ -24,9 +24,12 @@ class ImageFile(Resource):
     bodies: ClassVar = frozenset({"PUT"})
 
     async def on_put(self, req: Request, resp: Response, image_id: str) -> None:
-        """Receive them, and answer when the image is active (no. 17)."""
-        await receive(self.service, req, image_id, "upload")
-        answer_empty(resp)
+        """Receive them, and answer when the image is active (no. 17), or begin an open upload."""
+        await receive(self.service, req, resp, image_id, "upload")
+
+    async def on_options(self, req: Request, resp: Response, image_id: str) -> None:
+        """Say which limits open uploads have."""
+        answer_limits(self.service, resp, "GET, OPTIONS, PUT")
 
     async def on_get(self, req: Request, resp: Response, image_id: str) -> None:
         """All bytes or a range of them; 204 if there are none."""

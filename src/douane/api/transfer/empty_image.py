@@ -14,10 +14,14 @@ _REPORT = {"outcome": "accepted", "message": "The image has no bytes, so no plug
 
 def make_empty_image(service: Service, begin: Callable[[str, int | None], Task]) -> None:
     """Make the image active with the size 0. Raises DouaneError."""
+    publish_empty(service, begin("empty-image", 0))
+
+
+def publish_empty(service: Service, task: Task) -> Task:
+    """Make the image of `task` active with the size 0; the task as it ends. Raises DouaneError."""
     served = service.served
     assert served is not None, "without a plan nothing is received"
     digests = {name: hashlib.new(name, b"", usedforsecurity=False).hexdigest() for name in served.plan.digests}
-    task = begin("empty-image", 0)
     assert task.staged_key is not None, "the task of an upload has a key"
     store = service.stores.by_id(task.stores[0]).store
     try:
@@ -39,3 +43,4 @@ def make_empty_image(service: Service, begin: Callable[[str, int | None], Task])
         )
         raise
     service.catalog.activate(ready)
+    return service.catalog.task(task.id)

@@ -67,9 +67,9 @@ async def _receive(
 ) -> Done:
     assert service.uploads is not None, "it takes images"
     with service.uploads.admitted():
-        image = await service.pool.run(_require_right, service, sender.identity, image_id, upload)
+        image = await service.pool.run(require_right, service, sender.identity, image_id, upload)
         body = ImageBody(request_body, upload, service.options.max_image_size)
-        begin = _begin(service, sender, image, method, upload)
+        begin = task_maker(service, sender, image, method, upload)
         make_empty = None
         if method == "upload" and (image.disk_format, image.container_format) == ("raw", "bare"):
 
@@ -100,7 +100,8 @@ def request_of(
     )
 
 
-def _require_right(service: Service, identity: Identity, image_id: str, upload: Upload) -> Image:
+def require_right(service: Service, identity: Identity, image_id: str, upload: Upload) -> Image:
+    """The image that may get these bytes. Raises HttpError 403, 404, 409, 410, 400 or 503."""
     image, access = service.visible(identity, image_id)
     require_change(identity, access, "upload data to")
     require_queued(image.status)
@@ -142,9 +143,10 @@ def _stores(service: Service, sender: Sender, image: Image, method: UploadMethod
     return tuple(dict.fromkeys(stores)) or (service.stores.default.id,)
 
 
-def _begin(
+def task_maker(
     service: Service, sender: Sender, image: Image, method: UploadMethod, upload: Upload
 ) -> Callable[[str, int | None], Task]:
+    """What makes the task of an upload: `Begin` of `uploads`."""
     served = service.served
     assert served is not None, "without a plan nothing is received"
     stores = _stores(service, sender, image, method, upload)

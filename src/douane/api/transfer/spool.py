@@ -56,13 +56,14 @@ async def _copy(body: ImageBody, store: Store, staged: Staged, pool: Pool) -> in
             pieces.append(piece)
             waiting += len(piece)
         if pieces and (piece is None or waiting >= WRITTEN_AT_ONCE):
-            await pool.run(_write, store, staged, offset, pieces, waiting)
+            await pool.run(write_pieces, store, staged, offset, pieces, waiting)
             offset, pieces, waiting = offset + waiting, [], 0
         if piece is None:
             return offset
 
 
-def _write(store: Store, staged: Staged, offset: int, pieces: list[bytes], size: int) -> None:
+def write_pieces(store: Store, staged: Staged, offset: int, pieces: list[bytes], size: int) -> None:
+    """Write pieces of `size` bytes at `offset`. Raises StoreError, HttpError 503 for a full disk."""
     require_room(store, size)
     for piece in pieces:
         staged.write(memoryview(piece), offset)

@@ -26,6 +26,7 @@ from douane.stores import Store
 from .image_body import ImageBody
 from .inline_upload import NotBegun, send_to_worker
 from .spool import spool
+from .turns import Turns
 
 log = logging.getLogger("douane.api")
 
@@ -50,6 +51,15 @@ class UploadPlace(msgspec.Struct, frozen=True, kw_only=True):
     store_id: str
 
 
+def failure_words(error: BaseException) -> tuple[str, str]:
+    """Code and sentence for the task of an upload that `error` ended."""
+    if isinstance(error, HttpError):
+        return error.code or "truncated", error.message
+    if isinstance(error, DouaneError):
+        return error.code, "the upload could not be kept; upload the image again"
+    return "truncated", "the upload was cut off; upload the image again"
+
+
 class Uploads:
     """The uploads of one door."""
 
@@ -60,6 +70,7 @@ class Uploads:
         self._io = io
         self._verdicts = Verdicts(catalog.ends, pool)
         self.name = place.holder
+        self.turns = Turns(lambda: catalog.holdings(place.holder), pool)
         self._metrics = metrics
         self._count = 0
         self._heads = 0
@@ -126,7 +137,7 @@ class Uploads:
         except (Hangup, AgentError) as error:
             log.error("the worker %s of the upload to image %s is gone: %s", worker.worker, task.image_id, error)
             # If it died before it took the task, nobody else would end it; if it had taken it, this changes nothing.
-            await self._undo(task, "undecided", "the worker of the upload is gone")
+            await self.undo(task, "undecided", "the worker of the upload is gone")
             raise HttpError(
                 500,
                 "The image could not be checked, because a part of this service ended. Nothing was kept; upload it "
@@ -134,29 +145,27 @@ class Uploads:
                 code="undecided",
             ) from error
         except BaseException:
-            await asyncio.shield(self._undo(task, "truncated", "the upload was cut off; upload the image again"))
+            await asyncio.shield(self.undo(task, "truncated", "the upload was cut off; upload the image again"))
             raise
 
     async def _spooled(self, task: Task, body: ImageBody) -> Done:
         assert task.staged_key is not None, "the task of an upload has a key"
         source = {"spool": task.staged_key, "store": self._place.store_id}
         try:
-            with self._holding(task):
+            with self.holding(task):
                 await spool(body, self._place.store, task.staged_key, self._io)
                 await self._pool.run(self._catalog.release, task, source=source)
         except Conflict:  # cancelled, or the image was deleted: the task says which
             await self._io.run(self._place.store.discard, task.staged_key)
             return await self._verdicts.wait(task)
-        except HttpError as error:
-            await self._undo(task, error.code or "truncated", error.message)
-            raise
-        except DouaneError as error:
-            await self._undo(task, error.code, "the upload could not be kept; upload the image again")
-            raise
-        except BaseException:
-            await asyncio.shield(self._undo(task, "truncated", "the upload was cut off; upload the image again"))
+        except BaseException as error:
+            await asyncio.shield(self.undo(task, *failure_words(error)))
             raise
         self.wake_workers()
+        return await self._verdicts.wait(task)
+
+    async def verdict(self, task: Task) -> Done:
+        """Wait for the verdict on a task that waits for a worker, or that a worker runs."""
         return await self._verdicts.wait(task)
 
     def wake_workers(self) -> None:
@@ -164,7 +173,7 @@ class Uploads:
         wake_workers(self._place.wake)
 
     @contextlib.contextmanager
-    def _holding(self, task: Task) -> Iterator[None]:
+    def holding(self, task: Task) -> Iterator[None]:
         """Renew the door's lease of this task meanwhile."""
         self._held.add(task.id)
         if self._heartbeat is None:
@@ -183,7 +192,7 @@ class Uploads:
             await asyncio.sleep(HEARTBEAT_SECONDS)
         self._heartbeat = None
 
-    async def _undo(self, task: Task, code: str, message: str) -> None:
+    async def undo(self, task: Task, code: str, message: str) -> None:
         """Let the image be queued again; nothing if another has the task by now."""
 
         def fail() -> None:
