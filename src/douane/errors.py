@@ -22,6 +22,7 @@
     + AgentUnavailable           ``agent-unavailable``
     + ClientGone                 ``client-gone``
   * NotPrinted                   ``not-printed``
+  * UploadError                  ``upload-failed``, or one of its `codes`
   * KitMissing                   ``not-run``
 
 ``str()`` of an error is one sentence: what happened, to what, and what to do next. docs/exit-codes.md explains every
@@ -204,6 +205,18 @@ class NotPrinted(DouaneError):
     """The image is active, but its id could not be printed."""
 
     code = "not-printed"
+
+
+class UploadError(DouaneError):
+    """`douane upload` could not bring the image to the service, or does not know whether it did.
+
+    ``not-authorized``: Keystone or the service does not let the user. ``request-refused``: the service refused what was
+    requested, such as a name. ``service-away``: it could not be reached for too long. ``sums-differ``: the image in the
+    service has other bytes than the file.
+    """
+
+    code = "upload-failed"
+    codes = frozenset({"not-authorized", "request-refused", "service-away", "sums-differ"})
 
 
 class KitMissing(DouaneError):

@@ -13,8 +13,9 @@ import pytest
 
 from support.glance.postgres import Postgres
 from support.judged import OCTETS, settled, upload_in_background, write_config
+from support.open_uploads import append, begin_part, offset_of, opened
 from support.processes import SECONDS
-from support.serve import Serve, serving
+from support.serve import Serve, read_to_end, serving, status_of
 from support.waiting import until
 
 pytestmark = pytest.mark.libraries
@@ -130,3 +131,49 @@ def begin_upload(serve: Serve, image_id: str) -> socket.socket:
     head = f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
     connection.sendall(f"{head}Content-Length: {len(LARGE)}\r\n\r\n".encode() + LARGE[: 16 << 20])
     return connection
+
+
+@pytest.mark.parametrize("door", ["file", "stage"])
+def test_an_upload_that_began_at_one_goes_on_at_the_other(pair: Pair, door: str) -> None:
+    first, second = pair
+    image_id = first.create()
+    path = opened(first, image_id, door, length=len(IMAGE), first=IMAGE[:1000])
+    assert append(second, path, IMAGE[1000:5000], 1000).headers["upload-offset"] == "5000"
+    assert offset_of(first, path) == 5000
+    assert append(first, path, IMAGE[5000:], 5000, last=True).headers["upload-complete"] == "?1"
+    assert append(second, path, b"", len(IMAGE), last=True).headers["upload-complete"] == "?1"
+    if door == "stage":
+        assert request_import(second, image_id) == 202
+    assert settled(second, image_id)["status"] == "active"
+    assert second.client.get(f"/v2/images/{image_id}/file").content == IMAGE
+
+
+def test_of_two_that_append_at_two_doors_the_later_wins_and_bytes_never_mix(pair: Pair) -> None:
+    first, second = pair
+    image_id = first.create()
+    path = opened(first, image_id, length=len(IMAGE))
+    with begin_part(first, path, 0, len(IMAGE), b"w" * 700_000) as earlier:
+        until("bytes arrive", lambda: any(path.stat().st_size >= 512 << 10 for path in staged(first)))
+        response = append(second, path, IMAGE, 0, last=True)  # it waits until the first has let the bytes go
+        assert (response.status_code, response.headers["upload-complete"]) == (204, "?1")
+        assert status_of(read_to_end(earlier)) == 409
+    assert first.client.get(f"/v2/images/{image_id}/file").content == IMAGE
+
+
+def test_an_upload_whose_service_is_gone_for_good_goes_on_at_the_other(tmp_path: Path, postgres: Postgres) -> None:
+    with ExitStack() as stack:
+        first, second = start(stack, tmp_path, postgres)
+        image_id = first.create()
+        path = opened(first, image_id, length=len(IMAGE), first=IMAGE[:1000])
+        assert append(first, path, IMAGE[1000:9000], 1000).status_code == 204
+        with begin_part(first, path, 9000, len(IMAGE), IMAGE[9000:]):
+            until("it is received", lambda: second.tasks(image_id)[0]["progress"]["bytes"] == 9000)
+            for process in [psutil.Process(first.process.pid), *first.processes()]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        first.process.wait(SECONDS)
+        offset = offset_of(second, path)
+        assert offset == 9000  # what was received after it is lost, and was never said to be kept
+        assert append(second, path, IMAGE[offset:], offset, last=True).status_code == 204
+        assert second.client.get(f"/v2/images/{image_id}/file").content == IMAGE
+        until("no bytes are left", lambda: not staged(second))

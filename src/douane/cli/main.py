@@ -52,6 +52,7 @@ class Douane(LazyGroup):
         "serve": "serve_cmd:serve",
         "show": "images_cmd:show",
         "worker": "worker_cmd:worker",
+        "upload": "upload_cmd:upload",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -55,7 +55,7 @@ def test_a_door_does_not_hold_a_task_whose_end_it_could_not_record(catalog: Cata
 
     async def receive() -> None:
         uploads = Uploads(catalog, place, pool, pool, Metrics(catalog, 1))
-        with uploads._holding(current):
+        with uploads.holding(current):
             while current.id in dead(catalog):
                 await asyncio.sleep(0.01)
 

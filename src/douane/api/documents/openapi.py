@@ -45,7 +45,7 @@ def openapi_document(routes: Iterable[Route], rules: ImageRules) -> dict[str, An
         "components": {
             "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
             "schemas": _components(rules),
-            "responses": {"Error": {"description": "An error, with a sentence.", "content": _json("Error")}},
+            "responses": {"Error": {"description": "An error, with a sentence.", "content": _error_content()}},
         },
     }
 
@@ -129,6 +129,12 @@ def _json(schema: str) -> dict[str, Any]:
     return {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
 
 
+def _error_content() -> dict[str, Any]:
+    """Errors of the calls of resumable uploads are problems (RFC 9457), with the member ``error`` of all errors."""
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {**_json("Error"), **problem}
+
+
 def _components(rules: ImageRules) -> dict[str, Any]:
     image = {"type": "object", **_plain(image_schema(rules))}
     sent = {name: schema for name, schema in image["properties"].items() if name not in READ_ONLY or name == "id"}
@@ -152,6 +158,17 @@ def _components(rules: ImageRules) -> dict[str, Any]:
         "Versions": _list("versions", "Document"),
         "Document": {"type": "object"},
         "Error": {"type": "object", "required": ["error"], "properties": {"error": error}},
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "error"],
+            "properties": {
+                "type": {"type": "string", "format": "uri"},
+                "title": {"type": "string"},
+                "expected-offset": {"type": "integer"},
+                "provided-offset": {"type": "integer"},
+                "error": error,
+            },
+        },
     }
 
 
