@@ -51,8 +51,8 @@ class Douane(LazyGroup):
         "save": "images_cmd:save",
         "serve": "serve_cmd:serve",
         "show": "images_cmd:show",
-        "worker": "worker_cmd:worker",
         "upload": "upload_cmd:upload",
+        "worker": "worker_cmd:worker",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
