@@ -178,6 +178,8 @@ class SandboxedProcess:
         if kind != wire.CAGED:
             raise Violation(f"its first frame is {name_of(kind)}, not CAGED")
         sandbox.confirm(payload, self._sandbox_spec)
+        if self._process is not None:
+            self._process.give_way()
 
     # the process
 

@@ -24,6 +24,7 @@ from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
 from douane.errors import CatalogError, DouaneError
 from douane.plan import own_folders
+from douane.sandbox.priority import give_way
 
 from . import tracing
 from .failures import failure_of
@@ -267,7 +268,7 @@ def _load(spec: WorkerSpec) -> ServiceFile:
 
 def main(spec: WorkerSpec) -> None:
     """Work until SIGTERM. Raises DouaneError if the worker cannot begin."""
-    os.nice(NICENESS)
+    give_way(NICENESS)
     for fd in (spec.listen_fd, spec.wake_fd, spec.life_fd, spec.beat_fd):
         if fd is not None:
             os.set_inheritable(fd, False)

@@ -14,7 +14,7 @@ import msgspec
 
 from douane.errors import SandboxError
 
-from . import usage
+from . import priority, usage
 from .cgroup import Leaf
 from .private_folder import FolderUsage, PrivateFolder
 from .spec import SandboxSpec, Tier
@@ -95,6 +95,7 @@ class SandboxProcess:
         if self._leaf is None and leaf is not None:
             leaf.close()
         self._depth = 2 if family.init else 1 if self._leash >= 0 else 0
+        self._session = launcher
 
     def fileno(self) -> int:
         """A pidfd: readable when the process has ended (pidfd_open(2))."""
@@ -143,6 +144,11 @@ class SandboxProcess:
         """Which bounds the cgroup enforces, for a person; empty without a cgroup, or after the end."""
         leaf = self._leaf
         return leaf.enforced() if leaf is not None else ""
+
+    def give_way(self) -> None:
+        """Be as nice to others as this process. Call it when the sandbox is built: its session exists then."""
+        if self._session and self.poll() is None:
+            priority.let_give_way(self._session)
 
     def measure(self) -> Usage:
         """What the processes use now; all zero after the end."""

@@ -60,9 +60,10 @@ class Child:
             )
         self._starts.append(now)
         command = self._command()
-        # A group of its own: Ctrl-C in a terminal is for the supervisor, who ends the others in their order.
+        # A session of its own: Ctrl-C in a terminal is for the supervisor, who ends the others in their order. And the
+        # kernel divides the processors among sessions: the door's does not pay for what the workers take.
         self._process = subprocess.Popen(
-            command.arguments, pass_fds=command.fds, stdin=subprocess.DEVNULL, process_group=0
+            command.arguments, pass_fds=command.fds, stdin=subprocess.DEVNULL, start_new_session=True
         )
         for fd in command.parent_fds:
             os.close(fd)

@@ -1,0 +1,15 @@
+"""The priority of a session."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def niceness_of_session(pid: int) -> int:
+    """Of the process's session (sched(7), "The autogroup feature"); that of the process if the kernel has none."""
+    try:
+        text = Path(f"/proc/{pid}/autogroup").read_text()
+    except FileNotFoundError:
+        return os.getpriority(os.PRIO_PROCESS, pid)
+    return int(text.rpartition(" ")[2])
