@@ -42,8 +42,10 @@ compile() {
 
 service=(--extra serve --extra keystone --extra postgresql --extra mariadb --extra tracing)
 compile dev 3.11 pyproject.toml "${service[@]}" --group dev
-# Parts of dev.txt, and with the same versions: `make demo` installs these two and later `make test` adds the rest.
+# Parts of dev.txt, and with the same versions: `make demo` installs two of these and later `make test` adds the rest; the
+# container image has `service`.
 compile runtime 3.11 pyproject.toml --extra serve --constraints requirements/dev.txt
+compile service 3.11 pyproject.toml "${service[@]}" --constraints requirements/dev.txt
 compile build 3.11 --group build --constraints requirements/dev.txt
 compile sdk-test 3.9 --group sdk-test
 compile lock 3.11 --group lock
