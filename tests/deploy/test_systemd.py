@@ -20,7 +20,7 @@ from support.waiting import until
 
 pytestmark = pytest.mark.deploy
 
-SERVE = "douane-serve.service"
+SERVE, WORKER = "douane-serve.service", "douane-worker.service"
 MAX_EXPOSURE = 35
 """Of 100, as `systemd-analyze security` counts. A unit without any of the settings has 96."""
 
@@ -103,12 +103,12 @@ def unit(service: Unit) -> Unit:
 
 
 def test_systemd_takes_every_line_of_the_units(machine: Machine) -> None:
-    checked = machine.attempt("systemd-analyze", "verify", "--man=no", SERVE)
+    checked = machine.attempt("systemd-analyze", "verify", "--man=no", SERVE, WORKER)
     assert checked.stdout + checked.stderr == ""
     assert checked.returncode == 0
 
 
-@pytest.mark.parametrize("name", [SERVE])
+@pytest.mark.parametrize("name", [SERVE, WORKER])
 def test_a_unit_is_exposed_to_little(name: str) -> None:
     words = ["systemd-analyze", "security", "--offline=true", f"--threshold={MAX_EXPOSURE}", str(UNITS / name)]
     measured = subprocess.run(words, capture_output=True, text=True, check=False)
