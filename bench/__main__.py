@@ -22,6 +22,7 @@ from . import (
     gzip_decompression,
     import_against_tee,
     kill_engine,
+    machines,
     plugin_start,
     qcow2_to_raw,
     reused_process,
@@ -53,8 +54,10 @@ ONLY_WHEN_NAMED: dict[str, Callable[[Settings], list[Row]]] = {
     "glance": glance_upload.measure,
     "catalog-postgresql": catalog_queries.measure_postgresql,
     **service.PARTS,
+    "machines": machines.measure,
+    **machines.PARTS,
 }
-"""Measurements that need more than `make bench` installs, and the parts of `serve`."""
+"""Measurements that need more than `make bench` installs, and the parts of `serve` and `machines`."""
 NEEDED_BYTES = 10 * GiB
 NEEDED_BYTES_QUICK = 1 * GiB
 """An image, one copy of it, and the image of the next measurement."""

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from support.judged import settled, write_config
-from support.open_uploads import PART, VERSION, WHOLE, append, begin, begin_part, offset_of, opened
+from support.open_uploads import IMAGE, PART, VERSION, append, begin, begin_part, offset_of, opened
 from support.serve import Serve, read_to_end, serving, status_of
 from support.waiting import until
 
@@ -105,16 +105,16 @@ def test_the_offset_ends_a_part_whose_line_is_dead(judged: Serve) -> None:
 def test_of_two_that_append_at_once_the_later_wins_and_bytes_never_mix(judged: Serve) -> None:
     image_id = judged.create()
     path = opened(judged, image_id)
-    wrong = b"w" * 600_000
-    with begin_part(judged, path, 0, len(DATA), wrong) as earlier:
+    earlier_bytes = b"w" * 600_000
+    with begin_part(judged, path, 0, len(DATA), earlier_bytes) as earlier:
         until("bytes arrive", lambda: any(os.stat(path).st_size for path in staged(judged)))
         response = append(judged, path, DATA, 0, last=True)  # the earlier part is put away first
         assert response.status_code == 409
-        kept = response.json()["expected-offset"]
+        offset = response.json()["expected-offset"]
         assert status_of(read_to_end(earlier)) == 409
-    response = append(judged, path, DATA[kept:], kept, last=True)
+    response = append(judged, path, DATA[offset:], offset, last=True)
     assert response.status_code == 204
-    assert content(judged, image_id) == wrong[:kept] + DATA[kept:]
+    assert content(judged, image_id) == earlier_bytes[:offset] + DATA[offset:]
 
 
 def test_an_offset_that_is_not_the_end_of_what_is_kept_is_a_problem(judged: Serve) -> None:
@@ -259,7 +259,7 @@ def test_a_first_part_that_is_cut_off_leaves_nothing(judged: Serve) -> None:
     image_id = judged.create()
     with judged.connect() as connection:
         head = f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(DATA)}\r\n"
-        lines = [f"{name}: {value}\r\n" for name, value in {**WHOLE, "Upload-Complete": "?0"}.items()]
+        lines = [f"{name}: {value}\r\n" for name, value in {**IMAGE, "Upload-Complete": "?0"}.items()]
         connection.sendall(f"{head}{''.join(lines)}\r\n".encode() + DATA[:1_000_000])
         until("bytes arrive", lambda: judged.image(image_id)["status"] == "importing")
     is_queued_without_bytes(judged, image_id)
@@ -268,7 +268,7 @@ def test_a_first_part_that_is_cut_off_leaves_nothing(judged: Serve) -> None:
 @pytest.mark.parametrize("version", [None, "7", "x"])
 def test_a_first_part_of_another_version_of_the_draft_is_refused(judged: Serve, version: str | None) -> None:
     image_id = judged.create()
-    headers = {**WHOLE, "Upload-Complete": "?0", "Upload-Draft-Interop-Version": version}
+    headers = {**IMAGE, "Upload-Complete": "?0", "Upload-Draft-Interop-Version": version}
     headers = {name: value for name, value in headers.items() if value is not None}
     response = judged.client.put(f"/v2/images/{image_id}/file", content=b"part", headers=headers)
     assert response.status_code == 400 and "version 8" in response.text
@@ -277,7 +277,7 @@ def test_a_first_part_of_another_version_of_the_draft_is_refused(judged: Serve, 
 
 def test_an_upload_that_says_it_is_whole_is_an_ordinary_upload(judged: Serve) -> None:
     image_id = judged.create()
-    headers = {**WHOLE, "Upload-Complete": "?1", "Upload-Length": str(len(DATA))}
+    headers = {**IMAGE, "Upload-Complete": "?1", "Upload-Length": str(len(DATA))}
     response = judged.client.put(f"/v2/images/{image_id}/file", content=DATA, headers=headers)
     assert (response.status_code, response.headers["upload-complete"]) == (204, "?1")
     assert content(judged, image_id) == DATA

@@ -40,8 +40,8 @@ class BreakingProxy:
     def _relay_sent(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(1 << 18):
-                if (kept := self._count(len(data))) is not None:
-                    server.sendall(data[:kept])
+                if (passing := self._count(len(data))) is not None:
+                    server.sendall(data[:passing])
                     _reset(client)
                     server.shutdown(socket.SHUT_WR)  # what has come through stays with the server
                     return
@@ -49,15 +49,15 @@ class BreakingProxy:
             server.shutdown(socket.SHUT_WR)
 
     def _count(self, size: int) -> int | None:
-        """How many of the next bytes come through before the line breaks; None if it does not."""
+        """How many of the next bytes come through earlier the line breaks; None if it does not."""
         with self._lock:
-            before, self.sent = self.sent, self.sent + size
+            earlier, self.sent = self.sent, self.sent + size
             if not self._breaks or self._breaks[0] > self.sent:
                 return None
-            kept = max(0, self._breaks.pop(0) - before)
-            self.sent = before + kept
+            passing = max(0, self._breaks.pop(0) - earlier)
+            self.sent = earlier + passing
             self.broken += 1
-            return kept
+            return passing
 
     def close(self) -> None:
         """Accept no more."""

@@ -10,7 +10,7 @@ import httpx
 from .serve import Serve
 
 VERSION = {"Upload-Draft-Interop-Version": "8"}
-WHOLE = {"Content-Type": "application/octet-stream", **VERSION}
+IMAGE = {"Content-Type": "application/octet-stream", **VERSION}
 PART = {"Content-Type": "application/partial-upload", **VERSION}
 
 
@@ -18,7 +18,7 @@ def begin(
     serve: Serve, image_id: str, door: str = "file", *, length: int | None = None, first: bytes = b""
 ) -> httpx.Response:
     """The answer to the request that begins an upload."""
-    headers = {**WHOLE, "Upload-Complete": "?0"}
+    headers = {**IMAGE, "Upload-Complete": "?0"}
     if length is not None:
         headers["Upload-Length"] = str(length)
     return serve.client.put(f"/v2/images/{image_id}/{door}", content=first, headers=headers)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from douane.catalog import Catalog
 
 
-KEPT = ("staged", "open")
+KEPT_STEPS = ("staged", "open")
 """Steps of tasks whose bytes are kept, and that nobody works on until their client comes back."""
 
 
@@ -60,7 +60,7 @@ def _wait(catalog: Catalog) -> None:
     import time
 
     last = None
-    while count := sum(number for step, number in catalog.unfinished_by_step().items() if step not in KEPT):
+    while count := sum(number for step, number in catalog.unfinished_by_step().items() if step not in KEPT_STEPS):
         if count != last:
             say(f"douane: {count} imports run or wait")
         last = count

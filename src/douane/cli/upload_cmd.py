@@ -137,15 +137,15 @@ def _shown_progress(file: str, *, as_json: bool) -> Iterator[ShowProgress]:
 
 
 def _lines(*, quiet: bool) -> ShowProgress:
-    shown = 0
+    last_tenth = 0
 
     def show(position: int, total: int | None) -> None:
-        nonlocal shown
+        nonlocal last_tenth
         if quiet or not total:
             return
         tenth = position * 100 // total // _LINE_PER_CENT
-        if tenth > shown:
-            shown = tenth
+        if tenth > last_tenth:
+            last_tenth = tenth
             say(f"upload: {tenth * _LINE_PER_CENT} % of {show_size(total)}")
 
     return show

@@ -94,9 +94,13 @@ class Images:
         body: dict[str, Any] = {"method": {"name": "glance-direct"}}
         if store is not None:
             body["stores"] = [store]
-        answer = self.ask("POST", f"/v2/images/{image_id}/import", JSON, json.dumps(body).encode())
-        # Also 409: the answer to an attempt before may have been lost. The status of the image says it.
-        if answer.status not in (202, 409):
+        path = f"/v2/images/{image_id}/import"
+        while (answer := self.ask("POST", path, JSON, json.dumps(body).encode())).status == 409:
+            # The bytes are still inspected; or an attempt before was heard, and its answer was lost.
+            if self.image(image_id).get("status") != "uploading":
+                return
+            self._patience.wait(f"the image service answers: {answer.sentence()}", answer.headers)
+        if answer.status != 202:
             raise UploadError(f"the import is refused: {answer.sentence()}", code="request-refused")
 
     def limits(self, path: str) -> dict[str, int] | None:

@@ -20,7 +20,7 @@ from .sums import Sums
 
 PIECE = 1 << 20
 NOTICE_SECONDS = 20
-_WHOLE = {"Content-Type": "application/octet-stream"}
+_IMAGE = {"Content-Type": "application/octet-stream"}
 _PART = {"Content-Type": "application/partial-upload", **VERSION}
 
 ShowProgress = Callable[[int, int | None], None]
@@ -146,7 +146,7 @@ class _Resumable:
 
     def _begin(self) -> None:
         headers = {
-            **_WHOLE,
+            **_IMAGE,
             **VERSION,
             **self._target.headers,
             "Upload-Complete": "?0",
@@ -213,7 +213,7 @@ class _Resumable:
 
 def _send_at_once(images: Images, target: Target, file: SentFile, patience: Patience) -> Answer | None:
     """An upload in one request, which begins anew if the line breaks: as often as the file can be read again."""
-    headers = {**_WHOLE, **target.headers}
+    headers = {**_IMAGE, **target.headers}
     if file.size is not None:
         headers["Content-Length"] = str(file.size)
     while True:

@@ -39,7 +39,7 @@ def is_staged(answer: Answer | None, image: Mapping[str, Any]) -> bool:
 
 def wait_for_end(images: Images, image_id: str, seconds: float) -> Ended:
     """Wait until nothing works on the image. Raises UploadError if nothing changes for `seconds`."""
-    before: tuple[Any, ...] = ()
+    earlier: tuple[Any, ...] = ()
     changed_at = time.monotonic()
     while True:
         image = images.image(image_id)
@@ -47,8 +47,8 @@ def wait_for_end(images: Images, image_id: str, seconds: float) -> Ended:
             return end_of(images, image)
         task = images.last_task(image_id)
         now = (image.get("status"), task.get("status"), task.get("updated_at"), str(task.get("progress")))
-        if now != before:
-            before, changed_at = now, time.monotonic()
+        if now != earlier:
+            earlier, changed_at = now, time.monotonic()
         elif time.monotonic() - changed_at > seconds:
             raise UploadError(
                 f"the import of the image {image_id} has not gone forward for {seconds:.0f} seconds",
@@ -76,12 +76,12 @@ def compare_sums(sums: Mapping[str, str], image: Mapping[str, Any], task: Mappin
     A transform may have made the image something else; then what it was made of counts, which the task says. Raises
     UploadError ``sums-differ``.
     """
-    shown = _received(task) or _shown(image)
-    common = [name for name in sums if shown.get(name)]
+    theirs = _received(task) or _image_digests(image)
+    common = [name for name in sums if theirs.get(name)]
     for name in common:
-        if shown[name] != sums[name]:
+        if theirs[name] != sums[name]:
             raise UploadError(
-                f"the image {image.get('id')} has other bytes than the file: its {name} is {shown[name]}, and that of "
+                f"the image {image.get('id')} has other bytes than the file: its {name} is {theirs[name]}, and that of "
                 f"the file is {sums[name]}; delete the image, and upload the file again",
                 code="sums-differ",
             )
@@ -94,7 +94,7 @@ def _received(task: Mapping[str, Any]) -> dict[str, Any]:
     return dict(received) if isinstance(received, dict) and received.get("complete") else {}
 
 
-def _shown(image: Mapping[str, Any]) -> dict[str, Any]:
+def _image_digests(image: Mapping[str, Any]) -> dict[str, Any]:
     digests = {"md5": image.get("checksum")}
     if isinstance(image.get("os_hash_algo"), str):
         digests[str(image["os_hash_algo"])] = image.get("os_hash_value")

@@ -59,14 +59,14 @@ def test_the_later_request_wins_and_the_earlier_records_nothing_more(catalog: Ca
 
 def test_only_bytes_prolong_the_time_of_an_open_upload(catalog: Catalog) -> None:
     task = opened(catalog)
-    taken = catalog.take_upload(task.id, "door")
-    left = catalog.leave_upload(taken)
-    assert left.lease_until == task.lease_until
-    taken = catalog.take_upload(task.id, "door")
-    prolonged = catalog.record_offset(taken, 5, seconds=2 * DAY)
+    current = catalog.take_upload(task.id, "door")
+    returned = catalog.leave_upload(current)
+    assert returned.lease_until == task.lease_until
+    current = catalog.take_upload(task.id, "door")
+    prolonged = catalog.record_offset(current, 5, seconds=2 * DAY)
     assert catalog.leave_upload(prolonged).lease_until == expiry_of(prolonged) > expiry_of(task)
-    taken = catalog.take_upload(task.id, "door")
-    assert catalog.leave_upload(taken).lease_until == expiry_of(prolonged)
+    current = catalog.take_upload(task.id, "door")
+    assert catalog.leave_upload(current).lease_until == expiry_of(prolonged)
 
 
 def test_a_complete_upload_waits_for_a_worker_and_takes_no_more(catalog: Catalog) -> None:
@@ -84,13 +84,13 @@ def test_a_complete_upload_waits_for_a_worker_and_takes_no_more(catalog: Catalog
 
 def test_an_upload_that_was_cancelled_takes_no_more_and_frees_its_image(catalog: Catalog) -> None:
     task = opened(catalog)
-    taken = catalog.take_upload(task.id, "door")
+    current = catalog.take_upload(task.id, "door")
     ended = catalog.cancel(task.id, message="the owner cancelled it")
     assert was_never_complete(ended) and not is_open(ended)
     assert catalog.image(task.image_id).status == "queued"
     assert catalog.staged_keys() == set()
     with pytest.raises(Conflict):
-        catalog.record_offset(taken, 5, seconds=DAY)
+        catalog.record_offset(current, 5, seconds=DAY)
     with pytest.raises(Conflict):
         catalog.take_upload(task.id, "door")
     with pytest.raises(NotFound):
@@ -115,10 +115,10 @@ def test_the_bytes_of_open_uploads_count_as_staged_whatever_was_announced(catalo
     task = opened(catalog, method, offset=10, length=None)
     assert catalog.usage("p").staged_total == 10
     quotas = UploadQuotas(staged_total=50)
-    taken = catalog.take_upload(task.id, "door")
-    catalog.record_offset(taken, 50, seconds=DAY, quotas=quotas)
+    current = catalog.take_upload(task.id, "door")
+    catalog.record_offset(current, 50, seconds=DAY, quotas=quotas)
     with pytest.raises(OverQuota, match="51 bytes of staged data"):
-        catalog.record_offset(taken, 51, seconds=DAY, quotas=quotas)
+        catalog.record_offset(current, 51, seconds=DAY, quotas=quotas)
     assert catalog.task(task.id).done == 50
     opened(catalog, method, length=30)
     assert catalog.usage("p").staged_total == 80

@@ -46,10 +46,10 @@ def test_an_upload_whose_door_died_waits_for_its_client_again(home: Home, settli
     home.catalog.take_upload(task.id, "door")
     home.catalog.release_worker("door")
     assert settling.settle_dead_tasks() == 1
-    left = home.catalog.task(task.id)
-    assert (left.worker, left.lease_until, left.done, left.outcome) == (CLIENT, task.lease_until, 3, None)
+    current = home.catalog.task(task.id)
+    assert (current.worker, current.lease_until, current.done, current.outcome) == (CLIENT, task.lease_until, 3, None)
     settling.delete_remnants()
-    home.store.resume(left.staged_key, 3).close()
+    home.store.resume(current.staged_key, 3).close()
     assert settling.settle_dead_tasks() == 0
 
 

@@ -118,7 +118,7 @@ async def look(service: Service, identity: Identity, image_id: str, upload_id: s
     task = await service.pool.run(_require_upload, service, identity, image_id, upload_id)
     if is_open(task):
         async with uploads_of(service).turns.turn(task.id):
-            task = await service.pool.run(_left, service, task.id)
+            task = await service.pool.run(_leave_to_client, service, task.id)
     return _state(service, task)
 
 
@@ -216,7 +216,7 @@ def _is_upload_of(task: Task, image: Image) -> bool:
     return is_open(task) or (task.total is not None and (task.step != "receiving" or task.source is not None))
 
 
-def _left(service: Service, task_id: str) -> Task:
+def _leave_to_client(service: Service, task_id: str) -> Task:
     """The task, when no door appends to it: nothing is in flight any more that could change its offset."""
     task = service.catalog.task(task_id)
     if not is_open(task) or task.worker == CLIENT:

@@ -69,7 +69,7 @@ class Turns:
     """The turns of one door; used in the event loop."""
 
     def __init__(self, holdings: Callable[[], set[str]], pool: Pool) -> None:
-        """`holdings` are the ids of the tasks that this door holds, asked in the pool."""
+        """`holdings` are the ids of the tasks that this door holds, receivers in the pool."""
         self._holdings = holdings
         self._pool = pool
         self._current: dict[str, Turn] = {}
@@ -104,13 +104,13 @@ class Turns:
     async def _look_again_and_again(self) -> None:
         while self._received:
             await asyncio.sleep(LOOK_SECONDS)
-            asked = dict(self._received)
+            receivers = dict(self._received)
             try:
                 holdings = await self._pool.run(self._holdings)
             except (DouaneError, HttpError) as error:
                 log.warning("who holds the open uploads cannot be read now: %s", error)
                 continue
-            for upload_id, turn in asked.items():
+            for upload_id, turn in receivers.items():
                 if upload_id not in holdings and self._received.get(upload_id) is turn:
                     turn.stop()
         self._watch = None

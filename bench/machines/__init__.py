@@ -1,0 +1,19 @@
+"""Measurements of many machines and long lines: ``python -m bench machines``, each against another in the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.harness import Row, Settings
+
+from . import broken_lines
+
+PARTS: dict[str, Callable[[Settings], list[Row]]] = {
+    "machines-broken-lines": broken_lines.measure,
+}
+"""Each can be measured by its own name, too."""
+
+
+def measure(settings: Settings) -> list[Row]:
+    """The rows of all parts."""
+    return [row for part in PARTS.values() for row in part(settings)]
