@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from douane.imports.worker import NICENESS
-from support.priority import niceness_of_session
+from douane.imports.worker import NICENESS, SESSION_NICENESS
+from support.priority import niceness_of_session, nicer_by
 from support.serve import Serve, serving
 
 DOOR = "douane.api.process.door"
@@ -50,5 +50,5 @@ def test_a_worker_and_its_plugins_are_nice(serve: Serve) -> None:
     worker = serve.process_of(WORKER)
     processes = [worker, *worker.children(recursive=True)]
     assert len(processes) > 1, "a process of the plugin waits for the next image"
-    assert {process.nice() for process in processes} == {NICENESS}
-    assert niceness_of_session(worker.pid) == NICENESS
+    assert {process.nice() for process in processes} == {nicer_by(NICENESS)}
+    assert niceness_of_session(worker.pid) == SESSION_NICENESS

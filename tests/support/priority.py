@@ -13,3 +13,8 @@ def niceness_of_session(pid: int) -> int:
     except FileNotFoundError:
         return os.getpriority(os.PRIO_PROCESS, pid)
     return int(text.rpartition(" ")[2])
+
+
+def nicer_by(niceness: int) -> int:
+    """Of a process that is nicer than this one; 19 is the most (nice(2))."""
+    return min(19, os.getpriority(os.PRIO_PROCESS, 0) + niceness)

@@ -18,27 +18,34 @@ _PAUSE_S = 0.1
 """The kernel changes one session in a tenth of a second, unless an administrator asks (EAGAIN)."""
 
 
-def give_way(niceness: int) -> None:
+def give_way(niceness: int, of_session: int) -> None:
     """Be nice to others from now on, with all later children; the session, too, if this process leads it."""
     os.nice(niceness)
     if os.getsid(0) != os.getpid():
         return  # it has other processes
     for _ in range(_TRIES):
-        if _set_niceness_of_session(os.getpid(), niceness) != errno.EAGAIN:
+        if _set_niceness_of_session(os.getpid(), of_session) != errno.EAGAIN:
             return
         time.sleep(_PAUSE_S)
 
 
 def let_give_way(leader: int) -> None:
-    """Give the session of the process `leader`, which it leads, the niceness of this process, if that can be done at
-    once."""
-    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    """Make the session of the process `leader`, which it leads, as nice as the session of this process, if that can be
+    done at once."""
+    niceness = _niceness_of_own_session()
     if niceness > 0:
         _set_niceness_of_session(leader, niceness)
 
 
+def _niceness_of_own_session() -> int:
+    try:
+        return int(Path("/proc/self/autogroup").read_text().rpartition(" ")[2])
+    except (OSError, ValueError):  # without the feature, there is no such file
+        return 0
+
+
 def _set_niceness_of_session(leader: int, niceness: int) -> int:
-    """0, or the number of the error; without the feature, there is no such file."""
+    """0, or the number of the error."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         try:
             Path(f"/proc/{leader}/autogroup").write_text(str(niceness))
