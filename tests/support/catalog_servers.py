@@ -8,11 +8,13 @@ from contextlib import ExitStack, contextmanager
 
 from douane.catalog import Catalog
 
+from .galera import Galera
 from .glance.mariadb import MariaDb
 from .glance.postgres import Postgres
 
-Server = Postgres | MariaDb
-SERVERS: dict[str, type[Server]] = {"postgresql": Postgres, "mariadb": MariaDb}
+Server = Postgres | MariaDb | Galera
+SERVERS: dict[str, type[Server]] = {"postgresql": Postgres, "mariadb": MariaDb, "galera": Galera}
+MARKS = {"postgresql": "libraries", "mariadb": "libraries", "galera": "galera"}
 
 
 @contextmanager

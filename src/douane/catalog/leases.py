@@ -5,13 +5,14 @@ its token, so a worker that lost its task changes nothing, however late it comes
 """
 
 import contextlib
+import random
 import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
-from douane.errors import BadValue, Conflict
+from douane.errors import BadValue, CatalogError, Conflict
 
 from . import begin, rows, states, values
 from .begin import NO_LEASE, owner_of
@@ -26,6 +27,10 @@ from .workers import in_grace, is_halted, is_silent
 
 _ATTEMPTS = 16
 """Waiting tasks that a worker tries before it gives way to the workers that took them."""
+
+_SPREADS = (1, 8, 32)
+"""Of how many of the oldest tasks a worker tries one. The nodes of a cluster of MariaDB do not see each other's locks:
+if all workers of both tried the oldest, one of them would get it, and the others a conflict."""
 
 _KINDS = 256
 """Different needs that a worker looks at in one claim."""
@@ -66,11 +71,25 @@ class Leases:
         self, worker: str, waiting: list[ColumnElement[bool]], reached: Collection[str] | None
     ) -> tuple[Task | None, bool]:
         """The oldest of these tasks, and whether it is the worker's now, or one that it cannot run."""
+        for spread in _SPREADS if self._database.retries else ():
+            try:
+                return self._claim_of(worker, waiting, reached, spread)
+            except CatalogError as error:
+                if error.code != "catalog-busy":
+                    raise
+        return self._claim_of(worker, waiting, reached, 1)
+
+    def _claim_of(
+        self, worker: str, waiting: list[ColumnElement[bool]], reached: Collection[str] | None, spread: int
+    ) -> tuple[Task | None, bool]:
         with self._database.write() as connection:
             for _ in range(_ATTEMPTS):
-                task = _oldest(connection, waiting)
-                if task is None:
+                narrowed = waiting if spread == 1 else _any_of_first(connection, waiting, spread)
+                task = None if narrowed is None else _oldest(connection, narrowed)
+                if task is None and (narrowed is None or narrowed is waiting):
                     break
+                if task is None:
+                    continue  # another worker was faster
                 if not can_run(task.needs, reached):
                     return task, False
                 with contextlib.suppress(Conflict):  # another worker, or its end, was faster
@@ -212,6 +231,15 @@ def is_dead() -> ColumnElement[bool]:
 
 def _has_other_needs(unfit: Collection[str]) -> ColumnElement[bool]:
     return or_(tasks.c.needs.is_(None), tasks.c.needs.not_in(sorted(unfit)))
+
+
+def _any_of_first(
+    connection: Connection, waiting: list[ColumnElement[bool]], count: int
+) -> list[ColumnElement[bool]] | None:
+    """The condition of one of the `count` oldest tasks; None if none waits."""
+    oldest = select(tasks.c.id).where(*waiting).order_by(tasks.c.created_at, tasks.c.id).limit(count)
+    ids = list(connection.execute(oldest).scalars())
+    return [*waiting, tasks.c.id == random.choice(ids)] if ids else None
 
 
 def _oldest(connection: Connection, waiting: list[ColumnElement[bool]]) -> Task | None:

@@ -135,7 +135,7 @@ def _configured(lock_seconds: int) -> Callable[[DBAPIConnection, object], None]:
         facts = dict(cursor.fetchall())
         _check_version(str(facts.get("version")))
         # What another node has acknowledged is seen: a door answers for what a client wrote at another.
-        in_order = ", wsrep_sync_wait = 7" if facts.get("wsrep_on") == "ON" else ""
+        in_order = ", wsrep_sync_wait = 15" if facts.get("wsrep_on") == "ON" else ""
         cursor.execute(f"SET SESSION {settings}{in_order}")
         cursor.close()
         connection.commit()

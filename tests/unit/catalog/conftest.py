@@ -1,5 +1,5 @@
-"""The databases of the catalog's tests: a file of SQLite, and with ``-m libraries`` databases of PostgreSQL and
-MariaDB."""
+"""The databases of the catalog's tests: a file of SQLite, with ``-m libraries`` databases of PostgreSQL and MariaDB,
+and with ``-m galera`` those of a cluster."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from douane.catalog import Catalog
-from support.catalog_servers import SERVERS, Server, on, running
-from support.glance.mariadb import MariaDb
-from support.glance.postgres import Postgres
+from support.catalog_servers import MARKS, SERVERS, Server, on, running
 
-ON_SERVERS = [pytest.param(name, marks=[pytest.mark.libraries]) for name in SERVERS]
+ON_SERVERS = [pytest.param(name, marks=[getattr(pytest.mark, MARKS[name])]) for name in SERVERS]
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +28,15 @@ def mariadb() -> Iterator[Server]:
         yield server
 
 
-def server_of(request: pytest.FixtureRequest) -> Postgres | MariaDb:
-    server: Postgres | MariaDb = request.getfixturevalue({"postgresql": "postgres"}.get(request.param, request.param))
+@pytest.fixture(scope="session")
+def galera() -> Iterator[Server]:
+    """A cluster of its own."""
+    with running("galera") as server:
+        yield server
+
+
+def server_of(request: pytest.FixtureRequest) -> Server:
+    server: Server = request.getfixturevalue({"postgresql": "postgres"}.get(request.param, request.param))
     return server
 
 
