@@ -53,6 +53,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
 ONLY_WHEN_NAMED: dict[str, Callable[[Settings], list[Row]]] = {
     "glance": glance_upload.measure,
     "catalog-postgresql": catalog_queries.measure_postgresql,
+    "catalog-mariadb": catalog_queries.measure_mariadb,
     **service.PARTS,
     "machines": machines.measure,
     **machines.PARTS,

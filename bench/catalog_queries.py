@@ -1,4 +1,5 @@
-"""A page of images in a catalog of 100,000 (SQLite) or 1,000,000 (PostgreSQL) against the same page in one of 1,000.
+"""A page of images in a catalog of 100,000 (SQLite, MariaDB) or 1,000,000 (PostgreSQL) against the same page in one of
+1,000.
 
 Both pages have the same number of images: where 1,000 images have too few of a kind, another 1,000 with more are taken.
 """
@@ -17,10 +18,10 @@ from douane.catalog import Catalog
 from douane.catalog.query import ImageQuery, SortKey, TimeBound
 from douane.catalog.schema import NOT_DELETED, SORT_KEYS, images
 
-from .catalog_rows import FREQUENT, KNOWN, ME, START, USUAL, fill, fill_postgresql
+from .catalog_rows import FREQUENT, KNOWN, ME, START, USUAL, Shares, fill, fill_mariadb, fill_postgresql
+from .databases import create, database
 from .driving import WrongOutcome
 from .harness import Row, Settings, in_turn, medians, progress, timed
-from .postgresql import create, postgresql
 
 MAX_RATIO = 3.0
 FEW, MANY, MANY_POSTGRESQL = 1_000, 100_000, 1_000_000
@@ -50,9 +51,18 @@ def measure(settings: Settings) -> list[Row]:
 def measure_postgresql(settings: Settings) -> list[Row]:
     """The same with PostgreSQL, and ten times as many images. Raises WrongOutcome if it is not installed."""
     many = MANY_POSTGRESQL // 100 if settings.quick else MANY_POSTGRESQL
-    with postgresql() as server:
-        if server is None:
-            raise WrongOutcome("PostgreSQL's server is not installed: scripts/glance-env.sh postgresql")
+    return _measure_on("postgresql", settings, many, fill_postgresql)
+
+
+def measure_mariadb(settings: Settings) -> list[Row]:
+    """The same with MariaDB, and as many images as in SQLite. Raises WrongOutcome if it is not installed."""
+    return _measure_on("mariadb", settings, MANY // 10 if settings.quick else MANY, fill_mariadb)
+
+
+def _measure_on(
+    kind: str, settings: Settings, many: int, fill_with: Callable[[Catalog, int, Shares], None]
+) -> list[Row]:
+    with database(kind) as server:
         urls = [create(server, name) for name in Catalogs._fields]
         with Catalog(urls[0]) as small, Catalog(urls[1]) as frequent, Catalog(urls[2]) as large:
             for catalog, count, shares in (
@@ -61,7 +71,7 @@ def measure_postgresql(settings: Settings) -> list[Row]:
                 (large, many, USUAL),
             ):
                 progress(f"  making {count:,} images")
-                fill_postgresql(catalog, count, shares)
+                fill_with(catalog, count, shares)
             return _rows(settings, Catalogs(small, frequent, large))
 
 

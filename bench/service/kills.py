@@ -1,7 +1,7 @@
 """kill -9 of doors, workers and the database at random instants of imports: no image is lost, doubled or stuck.
 
-Twice: with the catalog in SQLite, which is a part of the processes that are killed, and in a PostgreSQL that is killed,
-too, and started again.
+With the catalog in SQLite, which is a part of the processes that are killed, and in a PostgreSQL and a MariaDB that are
+killed, too, and started again.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import table
+from bench.databases import NAMES, DatabaseServer, NotInstalled, create, database
 from bench.harness import MiB, Row, Settings, progress
-from bench.postgresql import Postgres, create, postgresql
 from bench.workspace import random_image
 
 from .kill_clients import SETTLE_SECONDS, Client, Results
@@ -40,17 +40,21 @@ class Kills(Results):
 
 
 def measure(settings: Settings) -> list[Row]:
-    """A row for each database: the faults of all kills. Without PostgreSQL, SQLite has all of them."""
+    """A row for each database: the faults of all kills."""
     folder = settings.directory / "serve-kills"
     folder.mkdir()
     image = random_image(settings.directory / "killed", settings.size(8 * MiB, 1 * MiB))
-    with postgresql() as database:
-        if database is None:
-            progress("  PostgreSQL is not installed: the kills of the database are left out")
-            return [_row(kill_at_random(folder / "sqlite", image, settings.times(1000, 20), settings.seed), "SQLite")]
-        kills = kill_at_random(folder / "postgresql", image, settings.times(1000, 20), settings.seed, database)
-        rows = [_row(kills, "PostgreSQL")]
-    return [*rows, _row(kill_at_random(folder / "sqlite", image, settings.times(200, 20), settings.seed), "SQLite")]
+    rows = []
+    for kind, count in (("postgresql", 1000), ("mariadb", 200)):
+        try:
+            with database(kind) as server:
+                kills = kill_at_random(folder / kind, image, settings.times(count, 20), settings.seed, server)
+        except NotInstalled as error:
+            progress(f"  the kills of the database are left out: {error}")
+        else:
+            rows.append(_row(kills, NAMES[kind]))
+    kills = kill_at_random(folder / "sqlite", image, settings.times(200 if rows else 1000, 20), settings.seed)
+    return [*rows, _row(kills, "SQLite")]
 
 
 def _row(result: Kills, name: str) -> Row:
@@ -63,16 +67,18 @@ def _row(result: Kills, name: str) -> Row:
     return Row(what, len(result.faults), result.kills, "kills", "", max_ratio=0.0, timed=False, note=note)
 
 
-def kill_at_random(folder: Path, image: Path, count: int, seed: int = 0, database: Postgres | None = None) -> Kills:
-    """Kill `count` processes of a service, and of its `database`, while clients import `image` until then."""
+def kill_at_random(
+    folder: Path, image: Path, count: int, seed: int = 0, database_server: DatabaseServer | None = None
+) -> Kills:
+    """Kill `count` processes of a service, its `database_server` included, while clients import `image` until then."""
     folder.mkdir()
     chance = random.Random(seed)
     result = Kills()
     config = folder / "douane.toml"
-    url = "" if database is None else f'database = "{create(database, "killed")}"\n'
+    url = "" if database_server is None else f'database = "{create(database_server, "killed")}"\n'
     config.write_text(f"{PLAN}\n[serve]\nworkers = {WORKERS}\n{url}")
     with Server(folder / "home", config) as server:
-        victims = Victims(server, WORKERS, database, chance)
+        victims = Victims(server, WORKERS, database_server, chance)
         stop = threading.Event()
         clients = [Client(server, image, stop, result, chance.randrange(1 << 30)) for _ in range(CLIENTS)]
         for client in clients:

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.databases import DatabaseServer
 from bench.driving import WrongOutcome
-from bench.postgresql import Postgres
 
 from .server import Server
 
 CRASHES = (signal.SIGKILL, signal.SIGQUIT)
-"""In turn: `kill -9` of the postmaster, and what `pg_ctl stop -m immediate` sends it."""
+"""In turn: `kill -9` of the first process, and what `pg_ctl stop -m immediate` sends it; MariaDB ends in order then."""
 AWAY_SECONDS = 1.5
 """The longest time before the database is started again."""
 
@@ -33,7 +33,7 @@ class Child(NamedTuple):
 class Victims:
     """Kills processes of a service in turn; `database` is the server of its catalog, if there is one."""
 
-    def __init__(self, server: Server, workers: int, database: Postgres | None, chance: random.Random) -> None:
+    def __init__(self, server: Server, workers: int, database: DatabaseServer | None, chance: random.Random) -> None:
         self._server = server
         self._database = database
         self._chance = chance

@@ -1,19 +1,18 @@
-"""`douane serve` with its catalog in PostgreSQL: imports succeed, also after the server ended all connections, or was
-killed and started again."""
+"""`douane serve` with its catalog in PostgreSQL and in MariaDB: imports succeed, also after the server ended all
+connections, or was killed and started again."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import create_engine
 
-from support.glance.postgres import Postgres
+from douane.catalog import Catalog
+from support.catalog_servers import DatabaseServer, create, end_connections, running
 from support.serve import Serve, serving
 from support.waiting import until
 
@@ -32,18 +31,15 @@ use = "limits"
 """
 
 
-@pytest.fixture
-def server() -> Iterator[Postgres]:
-    with ExitStack() as stack:
-        started = Postgres()
-        stack.callback(started.stop)
-        started.start()
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
+    with running(request.param) as started:
         yield started
 
 
 @pytest.fixture
-def url(server: Postgres) -> str:
-    return server.create("douane").replace("psycopg2", "psycopg")
+def url(server: DatabaseServer) -> str:
+    return create(server, "douane")
 
 
 def imported(service: Serve, content: bytes) -> str:
@@ -63,17 +59,12 @@ def imported(service: Serve, content: bytes) -> str:
 def test_images_are_imported_also_after_all_connections_ended(tmp_path: Path, url: str) -> None:
     config = tmp_path / "douane.toml"
     config.write_text(CONFIG.format(url=url))
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with serving(tmp_path / "home", config) as service:
         first = imported(service, os.urandom(300_000))
-        with engine.connect() as connection:
-            ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'douane'"
-            assert connection.exec_driver_sql(ended).scalar_one() > 0
+        assert end_connections(url) > 0
         second = imported(service, os.urandom(300_000))
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql("SELECT id FROM images WHERE status = 'active'")
-        assert {row[0] for row in rows} == {first, second}
-    engine.dispose()
+    with Catalog(url) as catalog:
+        assert {image.id for image in catalog.images(status="active")} == {first, second}
     assert not list((tmp_path / "home").glob("*.sqlite*"))
 
 
@@ -91,7 +82,7 @@ def is_unavailable(service: Serve) -> bool:
 
 
 def test_door_and_workers_that_start_while_the_database_is_away_wait_for_it(
-    tmp_path: Path, server: Postgres, url: str
+    tmp_path: Path, server: DatabaseServer, url: str
 ) -> None:
     config = tmp_path / "douane.toml"
     config.write_text(CONFIG.format(url=url))
@@ -120,7 +111,9 @@ def log_since(service: Serve, pid: int) -> str:
     return service.log.read_text().partition(f"started as process {pid}")[2]
 
 
-def test_an_upload_waits_for_its_verdict_while_the_database_is_away(tmp_path: Path, server: Postgres, url: str) -> None:
+def test_an_upload_waits_for_its_verdict_while_the_database_is_away(
+    tmp_path: Path, server: DatabaseServer, url: str
+) -> None:
     config = tmp_path / "douane.toml"
     config.write_text(CONFIG.format(url=url))
     content = os.urandom(300_000)
@@ -131,7 +124,7 @@ def test_an_upload_waits_for_its_verdict_while_the_database_is_away(tmp_path: Pa
         path, octets = f"/v2/images/{image_id}/file", {"Content-Type": "application/octet-stream"}
         upload = pool.submit(service.client.put, path, content=content, headers=octets)
         until("the upload is kept", lambda: "is kept in a file" in service.log.read_text() and service.staged())
-        until("it waits for a worker", lambda: waiting(server) == 1)
+        until("it waits for a worker", lambda: waiting(url) == 1)
         server.crash()
         until("the door has asked for the verdict", lambda: "cannot be read now" in service.log.read_text())
         server.start_again()
@@ -140,10 +133,7 @@ def test_an_upload_waits_for_its_verdict_while_the_database_is_away(tmp_path: Pa
         assert service.client.get(path).content == content
 
 
-def waiting(server: Postgres) -> int:
+def waiting(url: str) -> int:
     """The number of tasks that wait for a worker."""
-    engine = create_engine(server.url("douane").replace("psycopg2", "psycopg"))
-    with engine.connect() as connection:
-        count: int = connection.exec_driver_sql("SELECT count(*) FROM tasks WHERE step = 'waiting'").scalar_one()
-    engine.dispose()
-    return count
+    with Catalog(url) as catalog:
+        return catalog.waiting_count()
