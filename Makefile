@@ -70,11 +70,17 @@ test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: in
 	$(GLANCE_PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m glance tests/glance $(ARGS)
 
 .PHONY: test-libraries
-test-libraries: $(VENV_DEV)  ## plugins with the libraries that operators use, and the catalog in PostgreSQL: installs them, 400 MB, and PostgreSQL
-	@scripts/glance-env.sh postgresql
+test-libraries: $(VENV_DEV)  ## plugins with the libraries that operators use, and the catalog in PostgreSQL and MariaDB: installs all, 600 MB
+	@scripts/glance-env.sh postgresql mariadb
 	@scripts/libraries-env.sh
 	@$(COMPILE)
 	$(PYTEST) $(PARALLEL) -m libraries tests/libraries tests/unit/catalog $(ARGS)
+
+.PHONY: test-galera
+test-galera: $(VENV_DEV)  ## the tests of the catalog in a cluster of two MariaDB servers, both written at once: installs Galera
+	@scripts/glance-env.sh mariadb galera
+	@$(COMPILE)
+	$(PYTEST) -m galera tests/unit/catalog $(ARGS)
 
 .PHONY: test-tempest
 test-tempest: $(VENV_DEV)  ## OpenStack's own tests of the image service, with Douane in it and without: the same results

@@ -8,6 +8,7 @@
 #   scripts/glance-env.sh mod-wsgi      mod_wsgi, and the system's Apache to put it in
 #   scripts/glance-env.sh postgresql    no environment: the system's package, if PostgreSQL's server is not there
 #   scripts/glance-env.sh mariadb       the same for MariaDB's server
+#   scripts/glance-env.sh galera        what makes a cluster of it
 #   scripts/glance-env.sh golang        the same for the compiler of a client that is written in Go
 #   scripts/glance-env.sh chromium      the same for a browser
 #   scripts/glance-env.sh ceph          the same for Ceph: monitor, OSD, S3 gateway, and its library for Python
@@ -21,7 +22,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'glance-env: %s\n' "$*"; }
 stop() { printf 'glance-env: %s\n' "$*" >&2; exit 1; }
 
-[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb|golang|chromium|ceph..."
+[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb|galera|golang|chromium|ceph..."
 folder=${DOUANE_GLANCE_ENVS:-.glance}
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3)
@@ -49,6 +50,7 @@ has_go() { command -v go >/dev/null; }
 has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 has() { command -v "$1"; } >/dev/null
 has_rbd_library() { /usr/bin/python3 -c 'import rados, rbd'; }
+has_galera() { [ -n "$(compgen -G '/usr/lib*/galera/libgalera_smm.so')" ]; }
 has_mariadb() { command -v mariadbd || [ -x /usr/sbin/mariadbd ]; } >/dev/null
 
 # ---- the installer ----------------------------------------------------------------------------------------------
@@ -125,6 +127,7 @@ for name in "$@"; do
         mod-wsgi) mod_wsgi ;;
         postgresql) need postgresql has_postgresql ;;
         mariadb) need mariadb-server has_mariadb ;;
+        galera) need galera-4 has_galera ;;
         golang) need golang-go has_go ;;
         chromium) need chromium has_chromium ;;
         ceph)
@@ -133,8 +136,8 @@ for name in "$@"; do
             need python3-rbd has_rbd_library
             ;;
         *)
-            stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb, golang," \
-                "chromium, ceph."
+            stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb, galera," \
+                "golang, chromium, ceph."
             ;;
     esac
 done

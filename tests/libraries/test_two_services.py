@@ -1,4 +1,4 @@
-"""Two services with one catalog in PostgreSQL and the same stores: what one begins, the other goes on with."""
+"""Two services with one catalog in PostgreSQL or MariaDB, and the same stores: what one begins, the other continues."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.glance.postgres import Postgres
+from support.catalog_servers import DatabaseServer, create, running
 from support.judged import OCTETS, settled, upload_in_background, write_config
 from support.open_uploads import append, begin_part, offset_of, opened
 from support.processes import SECONDS
@@ -26,25 +26,28 @@ Pair = tuple[Serve, Serve]
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with ExitStack() as stack:
-        server = Postgres()
-        stack.callback(server.stop)
-        server.start()
-        yield server
+def postgresql() -> Iterator[DatabaseServer]:
+    with running("postgresql") as started:
+        yield started
 
 
-def start(stack: ExitStack, folder: Path, postgres: Postgres, seconds: float = 0.0) -> Pair:
-    url = postgres.create(f"douane-{folder.name}").replace("psycopg2", "psycopg")
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[DatabaseServer]:
+    with running("mariadb") as started:
+        yield started
+
+
+def start(stack: ExitStack, folder: Path, server: DatabaseServer, seconds: float = 0.0) -> Pair:
+    url = create(server, f"douane-{folder.name}"[:64])
     config = write_config(folder, f'database = "{url}"', seconds=seconds)
     first, second = (stack.enter_context(serving(folder / home, config)) for home in ("first", "second"))
     return first, second
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Pair]:
+@pytest.fixture(scope="module", params=["postgresql", "mariadb"])
+def pair(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Pair]:
     with ExitStack() as stack:
-        yield start(stack, tmp_path_factory.mktemp("pair"), postgres)
+        yield start(stack, tmp_path_factory.mktemp("pair"), request.getfixturevalue(request.param))
 
 
 def stage(serve: Serve, data: bytes = IMAGE) -> str:
@@ -91,9 +94,9 @@ def test_an_image_of_one_is_copied_by_the_other(pair: Pair) -> None:
     assert settled(second, image_id)["stores"] == "a,b"
 
 
-def test_an_upload_at_one_is_cancelled_at_the_other(tmp_path: Path, postgres: Postgres) -> None:
+def test_an_upload_at_one_is_cancelled_at_the_other(tmp_path: Path, postgresql: DatabaseServer) -> None:
     with ExitStack() as stack:
-        first, second = start(stack, tmp_path, postgres, seconds=0.5)
+        first, second = start(stack, tmp_path, postgresql, seconds=0.5)
         image_id = first.create()
         thread, statuses = upload_in_background(first, image_id, LARGE)
         until("its bytes arrive", lambda: (second.tasks(image_id) or [{}])[0].get("progress", {}).get("bytes"))
@@ -105,10 +108,10 @@ def test_an_upload_at_one_is_cancelled_at_the_other(tmp_path: Path, postgres: Po
 
 
 def test_what_a_service_was_doing_that_is_gone_for_good_is_finished_by_the_other(
-    tmp_path: Path, postgres: Postgres
+    tmp_path: Path, postgresql: DatabaseServer
 ) -> None:
     with ExitStack() as stack:
-        first, second = start(stack, tmp_path, postgres, seconds=0.2)
+        first, second = start(stack, tmp_path, postgresql, seconds=0.2)
         waiting, cut = stage(first), first.create()
         until("the bytes are staged", lambda: first.image(waiting)["status"] == "uploading")
         stack.enter_context(begin_upload(first, cut))
@@ -160,9 +163,11 @@ def test_of_two_that_append_at_two_doors_the_later_wins_and_bytes_never_mix(pair
     assert first.client.get(f"/v2/images/{image_id}/file").content == IMAGE
 
 
-def test_an_upload_whose_service_is_gone_for_good_goes_on_at_the_other(tmp_path: Path, postgres: Postgres) -> None:
+def test_an_upload_whose_service_is_gone_for_good_goes_on_at_the_other(
+    tmp_path: Path, postgresql: DatabaseServer
+) -> None:
     with ExitStack() as stack:
-        first, second = start(stack, tmp_path, postgres)
+        first, second = start(stack, tmp_path, postgresql)
         image_id = first.create()
         path = opened(first, image_id, length=len(IMAGE), first=IMAGE[:1000])
         assert append(first, path, IMAGE[1000:9000], 1000).status_code == 204
