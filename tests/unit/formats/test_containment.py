@@ -37,7 +37,7 @@ def warned_or_refused(path: Path) -> set[str]:
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_content_of_a_container_is_no_second_format(tmp_path: Path, container: str) -> None:
     disks = DISKS if ALL else ("all", "gpt", "bootless-iso")
-    for name, size in itertools.product(disks, EVERY_SIZE if ALL else SIZES):
+    for name, size in itertools.product(disks, EVERY_SIZE if ALL else SIZES[1::2]):
         if (container == "vhd-fixed" and name in BOTH_WAYS | {"zip", "fixed-vhd"}) or (size == 1 and name == "gpt"):
             continue
         DISKS[name](tmp_path / "disk", size * MIB)
