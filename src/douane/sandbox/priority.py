@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 import time
-from pathlib import Path
 
 _TRIES = 20
 _PAUSE_S = 0.1
@@ -39,7 +38,8 @@ def let_give_way(leader: int) -> None:
 
 def _niceness_of_own_session() -> int:
     try:
-        return int(Path("/proc/self/autogroup").read_text().rpartition(" ")[2])
+        with open("/proc/self/autogroup") as file:
+            return int(file.read().rpartition(" ")[2])
     except (OSError, ValueError):  # without the feature, there is no such file
         return 0
 
@@ -48,7 +48,8 @@ def _set_niceness_of_session(leader: int, niceness: int) -> int:
     """0, or the number of the error."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         try:
-            Path(f"/proc/{leader}/autogroup").write_text(str(niceness))
+            with open(f"/proc/{leader}/autogroup", "w") as file:
+                file.write(str(niceness))
         except OSError as error:
             return error.errno or 0
     return 0
