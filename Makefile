@@ -95,8 +95,8 @@ test-browser: $(VENV_DEV)  ## the page for people in a real Chromium: installs i
 	$(PYTEST) -m browser tests/serve $(ARGS)
 
 .PHONY: test-stores
-test-stores: $(VENV_DEV)  ## the stores in a real Ceph of one machine: installs it, 200 MB
-	@scripts/glance-env.sh ceph
+test-stores: $(VENV_DEV)  ## the stores in a real Ceph of one machine and in moto's server: installs them, 200 MB
+	@scripts/glance-env.sh ceph clients
 	@$(COMPILE)
 	$(PYTEST) -m stores tests/stores $(ARGS)
 

@@ -40,7 +40,7 @@ compile() {
     check_and_tidy "$file"
 }
 
-service=(--extra serve --extra keystone --extra postgresql --extra mariadb --extra tracing)
+service=(--extra serve --extra keystone --extra postgresql --extra mariadb --extra s3 --extra tracing)
 compile dev 3.11 pyproject.toml "${service[@]}" --group dev
 # Parts of dev.txt, and with the same versions: `make demo` installs two of these and later `make test` adds the rest; the
 # container image has `service`.

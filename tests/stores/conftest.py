@@ -1,15 +1,19 @@
-"""A real Ceph with a pool, for the tests of a session, and a store in it."""
+"""The stores that every test of this folder runs on, and their servers, which are started once."""
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from douane.stores.rbd import RbdOptions, RbdStore
 from support.ceph import Ceph, running_ceph
+from support.s3_server import S3Server, gateway_of, moto_server
+from support.store_places import PLACES, Place
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +64,50 @@ class Pool:
 def pool(ceph: Ceph, request: pytest.FixtureRequest) -> Pool:
     """A pool for the tests of a module."""
     return Pool(ceph, request.module.__name__.rpartition(".")[2].replace("_", "-"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every store, or those of which the mark ``only_stores`` says that they have something."""
+    if "place" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("only_stores")
+        has: Callable[[type[Place]], bool] = mark.args[0] if mark is not None else lambda _: True
+        params = [
+            pytest.param(name, marks=[pytest.mark.stores, pytest.mark.xdist_group(kind.server)] if kind.server else [])
+            for name, kind in PLACES.items()
+            if has(kind)
+        ]
+        metafunc.parametrize("place", params, indirect=True)
+
+
+@pytest.fixture
+def kills(place: Place) -> int:
+    """How often a process is killed. A server takes a second for each."""
+    if os.environ.get("DOUANE_TESTS") == "all":
+        return 200
+    return 16 if place.server is None else 8
+
+
+@pytest.fixture(scope="session")
+def start_server(request: pytest.FixtureRequest) -> Iterator[Callable[[str], S3Server]]:
+    """The server with this name, running."""
+    running: dict[str, S3Server] = {}
+    with ExitStack() as stack:
+
+        def start(name: str) -> S3Server:
+            if name not in running:
+                is_ceph = name == "s3-ceph"
+                running[name] = (
+                    gateway_of(request.getfixturevalue("ceph")) if is_ceph else stack.enter_context(moto_server())
+                )
+            return running[name]
+
+        yield start
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path, start_server: Callable[[str], S3Server]) -> Iterator[Place]:
+    """An empty place for a store."""
+    kind = PLACES[request.param]
+    place = kind(tmp_path, start_server(kind.server) if kind.server else None)
+    yield place
+    place.close()

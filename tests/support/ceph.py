@@ -124,9 +124,12 @@ class Ceph:
 
     def add_account(self, name: str = "douane") -> S3Account:
         """A new user of the gateway."""
-        output = self._run("radosgw-admin", *self._options, "user", "create", f"--uid={name}", f"--display-name={name}")
-        key = json.loads(output)["keys"][0]
+        key = json.loads(self.admin("user", "create", f"--uid={name}", f"--display-name={name}"))["keys"][0]
         return S3Account(key["access_key"], key["secret_key"])
+
+    def admin(self, *command: str) -> str:
+        """The output of ``radosgw-admin COMMAND``."""
+        return self._run("radosgw-admin", *self._options, *command)
 
     # inside
 

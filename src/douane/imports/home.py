@@ -46,6 +46,12 @@ class Home:
         except CatalogError as error:
             raise PlanError(f"the catalog in {path} cannot be opened: {error}") from error
         self.store = open_store(store or f"file:{path / 'store'}")
+        if getattr(self.store, "needs_leases", False):
+            self.catalog.close()
+            raise PlanError(
+                f"the store {store} is for `douane serve` and `douane worker` only: it does not see which imports of "
+                "the command line are running; name a folder"
+            )
 
     def recover(self) -> list[Task]:
         """Finish or undo the imports of processes that died; see :func:`~douane.imports.recovery.recover`."""

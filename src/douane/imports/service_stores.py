@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from douane.catalog import Catalog
@@ -88,6 +88,11 @@ def delete_copy(catalog: Catalog, stores: Stores, image_id: str, store_id: str) 
     catalog.remove_store(image_id, store_id)
 
 
+def _advice(store: Store) -> list[str]:
+    advice: Callable[[], list[str]] | None = getattr(store, "advice", None)
+    return [] if advice is None else advice()
+
+
 def try_stores(stores: Stores, *, needs_default: bool = True) -> None:
     """Stage nothing in each store, so that a wrong folder shows before the first image.
 
@@ -100,6 +105,8 @@ def try_stores(stores: Stores, *, needs_default: bool = True) -> None:
             staged = store.store.stage(str(uuid.uuid4()))
             staged.discard()
             staged.close()
+            for sentence in _advice(store.store):
+                log.warning("the store %s: %s", name, sentence)
         except StoreError as error:
             if needs_default and store is stores.default and error.code != "store-full":
                 raise PlanError(f"the default store {name} cannot be used: {error}") from error

@@ -9,6 +9,7 @@ from douane.errors import PlanError, StoreError
 STORES = {
     "file": "douane.stores.file:FileStore",
     "rbd": "douane.stores.rbd:open_pool",
+    "s3": "douane.stores.s3.store:S3Store",
 }
 """The class or function of each kind of store, by the scheme of its URL: it is called with the rest of the URL, and
 with the options."""
@@ -16,7 +17,11 @@ with the options."""
 OPTIONS: dict[str, tuple[str, ...]] = {
     "file": (),
     "rbd": ("ceph_conf", "user", "keyring", "chunk_size", "python", "timeout", "processes"),
-}
+    "s3": (
+        "endpoint", "region", "credentials_file", "ca_file", "path_style", "unsigned_payload", "timeout",
+        "connect_timeout", "retries",
+    ),
+}  # fmt: skip
 """The names of the options of each kind of store."""
 
 
@@ -26,7 +31,14 @@ def open_store(url: str, options: Mapping[str, object] | None = None) -> "Store"
     options = options or {}
     scheme, location = check_options(url, options)
     module, _, name = STORES[scheme].partition(":")
-    return cast(Store, getattr(import_module(module), name)(location, **options))
+    try:
+        kind = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise PlanError(
+            f"a store of the kind {scheme!r} needs {error.name}, which this installation does not have: run "
+            f"`pip install '.[{scheme}]'` in a checkout of Douane"
+        ) from error
+    return cast(Store, kind(location, **options))
 
 
 def check_options(url: str, options: Mapping[str, object]) -> tuple[str, str]:

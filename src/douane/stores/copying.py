@@ -3,13 +3,20 @@
 import errno
 import fcntl
 import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 from douane.errors import StoreError
 
+from .base import StoredBytes
 from .os_errors import explained
 
 BLOCK = 1 << 20
+READ_AHEAD = 4
+"""Blocks that are read at a time from a store that is no file system."""
+
 _ZEROS = bytes(BLOCK)
 # _IOW(0x94, 9, int), linux/fs.h; ioctl_ficlone(2). Python 3.11 does not name it.
 _FICLONE = 0x40049409
@@ -126,3 +133,34 @@ def _write_out(fd: int, view: memoryview, name: str) -> int:
         with explained("write the image", name, side="target"):
             view = view[os.write(fd, view) :]
     return length
+
+
+def copy_stored(stored: StoredBytes, target: int, name: str, *, sparse: bool) -> int:
+    """Write bytes that are no file to `target`, in order, and close them; their length. With `sparse`, blocks of zeros
+    become holes. Raises StoreError."""
+    with closing(stored), ThreadPoolExecutor(READ_AHEAD, "douane-read") as threads:
+        pending: deque[tuple[int, memoryview, Future[int]]] = deque()
+        offset = 0
+        while offset < stored.size or pending:
+            while offset < stored.size and len(pending) < READ_AHEAD:
+                block = memoryview(bytearray(min(4 * BLOCK, stored.size - offset)))
+                pending.append((offset, block, threads.submit(stored.read_into, block, offset)))
+                offset += len(block)
+            start, block, read = pending.popleft()
+            if read.result() != len(block):
+                raise StoreError(f"the image in the store ended behind byte {start}", code="damaged")
+            _pass_on(target, block, start, name, sparse=sparse)
+        if sparse:
+            with explained("write the image", name, side="target"):
+                os.ftruncate(target, stored.size)
+        return stored.size
+
+
+def _pass_on(target: int, block: memoryview, offset: int, name: str, *, sparse: bool) -> None:
+    for at in range(0, len(block), BLOCK):
+        piece = block[at : at + BLOCK]
+        if not sparse:
+            _write_out(target, piece, name)
+        elif piece != memoryview(_ZEROS)[: len(piece)]:
+            with explained("write the image", name, side="target"):
+                _write_all(target, bytes(piece), offset + at)

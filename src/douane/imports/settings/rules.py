@@ -84,6 +84,10 @@ def _numbers(settings: ServeSettings) -> list[tuple[str, int | None, int, int]]:
         ("[serve.web_download] 'redirects'", download.redirects, 0, MAX_ATTEMPTS),
         *(("[serve.web_download] 'ports'", port, 1, MAX_PORT) for port in download.ports),
         *(
+            (f"[serve.stores.{name}] 'retries'", store.retries, 0, MAX_ATTEMPTS)
+            for name, store in settings.stores.items()
+        ),
+        *(
             (f"[serve.stores.{name}] 'weight'", store.weight, -MAX_WEIGHT, MAX_WEIGHT)
             for name, store in settings.stores.items()
         ),
@@ -97,6 +101,7 @@ def _urls(settings: ServeSettings) -> list[tuple[str, str | None, tuple[str, ...
         ("[serve] 'public_endpoint'", settings.public_endpoint, web),
         ("[serve.web_download] 'proxy'", settings.web_download.proxy, ("http",)),
     ]
+    urls += [(f"[serve.stores.{name}] 'endpoint'", store.endpoint, web) for name, store in settings.stores.items()]
     if settings.keystone is not None:
         urls += [
             ("[serve.keystone] 'auth_url'", settings.keystone.auth_url, web),

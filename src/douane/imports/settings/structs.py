@@ -42,6 +42,17 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     timeout: Duration | None = None
     processes: int | None = None
 
+    endpoint: str | None = None
+    """``s3:``. These have the defaults of :class:`douane.stores.s3.options.S3Options`."""
+
+    region: str | None = None
+    credentials_file: FilePath | None = None
+    ca_file: FilePath | None = None
+    path_style: bool | None = None
+    unsigned_payload: bool | None = None
+    connect_timeout: Duration | None = None
+    retries: int | None = None
+
     @property
     def options(self) -> dict[str, object]:
         """The options of this kind of store, as far as they are set."""
@@ -51,7 +62,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def _plain(value: object) -> object:
-    for kind in (int, float, str):
+    for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)
     return value

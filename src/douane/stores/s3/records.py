@@ -1,0 +1,106 @@
+"""What lies where in the bucket, and the JSON objects that say which bytes are staged and which are an image.
+
+Below the prefix: ``store-id``; ``staging/KEY``, made before the first byte of a key and deleted when the bytes are
+an image or are gone; ``data/ORIGIN/NAME``, a segment; ``held/ORIGIN/KEY``, empty: KEY needs the segments of ORIGIN, the
+key that they were written under; ``images/ID``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from douane.errors import StoreError
+
+STORE_ID = "store-id"
+STAGING, IMAGES, DATA, HELD = "staging/", "images/", "data/", "held/"
+OWN_FOLDERS = (STAGING, IMAGES, DATA, HELD)
+
+
+class Segment(msgspec.Struct, frozen=True, array_like=True):
+    """An object with a part of the bytes."""
+
+    name: str
+    start: int
+    """Its offset in the image."""
+
+    length: int
+
+    @property
+    def end(self) -> int:
+        """The offset behind it."""
+        return self.start + self.length
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The content of ``staging/KEY`` and of ``images/ID``. What no segment has is a hole."""
+
+    key: str
+    origin: str
+    """The key that the segments were written under."""
+
+    size: int = 0
+    segments: tuple[Segment, ...] = ()
+    finished: bool = False
+    writer: str = ""
+    """Of staged bytes: a name that the process that writes them has made up."""
+
+    image: str | None = None
+    """Of staged bytes: the image that they become, or were."""
+
+    deleted: bool = False
+    """Of staged bytes: they are being deleted, and some may be gone."""
+
+    @property
+    def is_one_object(self) -> bool:
+        """True if one object has all the bytes, and nothing else."""
+        return len(self.segments) == 1 and (self.segments[0].start, self.segments[0].length) == (0, self.size)
+
+    def cut(self, size: int) -> Record:
+        """The same without what is behind the first `size` bytes."""
+        kept = tuple(
+            Segment(segment.name, segment.start, min(segment.end, size) - segment.start)
+            for segment in self.segments
+            if segment.start < size
+        )
+        return msgspec.structs.replace(self, size=size, segments=kept, finished=False)
+
+
+def staging(key: str) -> str:
+    """The object that says what is staged under `key`."""
+    return f"{STAGING}{key}"
+
+
+def image(image_id: str) -> str:
+    """The object that makes bytes the image `image_id`."""
+    return f"{IMAGES}{image_id}"
+
+
+def data(origin: str, name: str = "") -> str:
+    """A segment; without a name, what the paths of all segments of `origin` begin with."""
+    return f"{DATA}{origin}/{name}"
+
+
+def held(origin: str, key: str = "") -> str:
+    """The mark that `key` needs the segments of `origin`; without a key, what the paths of all marks begin with."""
+    return f"{HELD}{origin}/{key}"
+
+
+def encode(record: Record) -> bytes:
+    """The content of an object."""
+    return msgspec.json.encode(record)
+
+
+def decode(content: bytes, path: str) -> Record:
+    """The record in the object at `path`. Raises StoreError (``damaged``): somebody else wrote there."""
+    try:
+        record = msgspec.json.decode(content, type=Record)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise StoreError(f"the object {path} is not one of this store: {error}", code="damaged") from error
+    offset = 0
+    for segment in record.segments:
+        if segment.start < offset or segment.length <= 0:
+            raise StoreError(f"the object {path} is not one of this store: its segments overlap", code="damaged")
+        offset = segment.end
+    if offset > record.size:
+        raise StoreError(f"the object {path} is not one of this store: it has more than its size", code="damaged")
+    return record
