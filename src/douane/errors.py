@@ -118,8 +118,8 @@ class StoreError(DouaneError):
 
     code = "store-io"
     codes = frozenset({
-        "store-away", "store-full", "store-unwritable", "store-unreadable", "store-busy", "not-found", "exists",
-        "in-use", "image-in-use", "bad-name", "not-finished", "damaged", "target-full", "target-unwritable",
+        "store-another", "store-away", "store-full", "store-unwritable", "store-unreadable", "store-busy", "not-found",
+        "exists", "in-use", "image-in-use", "bad-name", "not-finished", "damaged", "target-full", "target-unwritable",
         "target-io", "target-closed",
     })  # fmt: skip
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from douane.catalog import Catalog
 from support.glance.postgres import Postgres
 from support.judged import OCTETS, settled
 from support.machines import WorkerMachine, refusal, working, write_machine_config
+from support.processes import SECONDS
 from support.serve import Serve, serving
 from support.waiting import until
 
@@ -159,6 +164,121 @@ def test_a_worker_that_is_stopped_finishes_what_it_runs(site: Site) -> None:
     assert settled(door, image_id)["status"] == "active"
     (task,) = site.catalog.all_tasks(limit=None, requested_only=False)
     assert task.attempts == 1
+
+
+def test_an_import_goes_to_the_machine_that_reaches_its_stores(site: Site) -> None:
+    shared = site.stores("a")
+    door = site.door({**shared, **site.stores("b", on="one")})
+    # A folder of the same name on another machine: another store.
+    two = site.worker("two", {**shared, **site.stores("b", on="two")})
+    site.joined("two")
+    assert "is not the one" not in two.log.read_text()
+    image_id = staged(door)
+    import_(door, image_id, stores=["b"])
+    until("nobody can run it", lambda: stranded(site) == 1)
+    assert door.image(image_id)["status"] == "importing"
+    one = site.worker("one", {**shared, **site.stores("b", on="one")})
+    document = settled(door, image_id)
+    assert (document["status"], document["stores"]) == ("active", "b")
+    (task,) = [task for task in site.catalog.tasks(image_id) if task.outcome == "accepted"]
+    assert task.attempts == 2, "once to inspect it, and once to copy it"
+    assert door.client.get(f"/v2/images/{image_id}/file").content == IMAGE
+    assert not (site.folder / "two" / "b").exists()
+    assert one.process.poll() is None
+
+
+def test_a_service_does_not_start_with_another_default_store(site: Site) -> None:
+    with serving(site.folder / "first-home", site.config("first", site.stores("a"))):
+        pass
+    (site.folder / "other" / "a" / "images").mkdir(parents=True)
+    config = site.config("second", site.stores("a", on="other"))
+    words = ("--home", str(site.folder / "second-home"), "--listen", "127.0.0.1:0", "--config", str(config))
+    code, message = refusal("serve", *words)
+    assert code == 2
+    assert "is not the one that the catalog means" in message
+    assert "`douane stores forget a`" in message
+    assert "another" in run_cli(site, "stores", config=config)
+    run_cli(site, "stores", "forget", "a", config=config)
+    with serving(site.folder / "second-home", config) as door:
+        uploaded(door)
+    assert "reached" in run_cli(site, "stores", config=config)
+
+
+def run_cli(site: Site, *words: str, config: Path | None = None) -> str:
+    """What a command prints, for the catalog of the site."""
+    chosen = config or site.folder / "door" / "douane.toml"
+    done = subprocess.run(
+        [sys.executable, "-m", "douane", *words, "--config", str(chosen), "--home", str(site.folder / "cli")],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def stranded(site: Site) -> int:
+    groups = json.loads(run_cli(site, "workers", "--json"))["stranded"]
+    return sum(group["count"] for group in groups)
+
+
+def test_a_cordoned_machine_finishes_and_begins_nothing(site: Site) -> None:
+    stores = site.stores("a")
+    door = site.door(stores)
+    site.worker("one", stores, seconds=0.05)
+    image_id = begin_slow_upload(door)
+    until("it runs", lambda: [running.tasks for running in site.catalog.workers() if running.tasks])
+    drain = subprocess.Popen(
+        [sys.executable, "-m", "douane", "workers", "drain", "one", "--config", str(site.folder / "door/douane.toml")]
+    )
+    until("it is cordoned", lambda: site.catalog.cordoned_places() == ["one"])
+    waiting = begin_slow_upload(door)
+    assert drain.wait(SECONDS) == 0
+    assert door.image(image_id)["status"] == "active"
+    (worker,) = json.loads(run_cli(site, "workers", "--json"))["workers"]
+    assert (worker["host"], worker["state"], worker["tasks"]) == ("one", "drained", [])
+    until("the other upload waits", lambda: site.catalog.waiting_count() == 1)
+    assert "drained" in run_cli(site, "workers")
+    run_cli(site, "workers", "uncordon", "one")
+    assert settled(door, waiting)["status"] == "active"
+
+
+def test_two_machines_are_upgraded_one_after_the_other_without_a_lost_import(site: Site) -> None:
+    stores = site.stores("a", "b")
+    door = site.door(stores)
+    machines = {name: site.worker(name, stores, seconds=0.005) for name in ("one", "two")}
+    site.joined("one", "two")
+    ended, results, image_ids = threading.Event(), [], []
+
+    def upload_and_import() -> None:
+        while not ended.is_set():
+            image_id = staged(door)
+            image_ids.append(image_id)
+            import_(door, image_id, all_stores=True)
+            results.append(settled(door, image_id)["status"])
+
+    with ThreadPoolExecutor(4) as pool:
+        streams = [pool.submit(upload_and_import) for _ in range(4)]
+        for name, machine in machines.items():
+            before = len(results)
+            until("imports go on", lambda before=before: len(results) > before + 4)
+            run_cli(site, "workers", "drain", name)
+            assert machine.stop() == 0
+            run_cli(site, "workers", "uncordon", name)
+            site.worker(name, stores, seconds=0.005)
+            site.joined("one", "two")
+        ended.set()
+        for stream in streams:
+            stream.result()
+    assert set(results) == {"active"}
+    assert len(results) == len(image_ids)
+    for image_id in image_ids:
+        assert [(task.outcome, task.attempts) for task in site.catalog.tasks(image_id)] == [("accepted", 2)], (
+            "none again"
+        )
+        assert door.client.get(f"/v2/images/{image_id}/file").content == IMAGE
+    until("no bytes are left", lambda: not [path for each in stores.values() for path in (each / "staging").iterdir()])
 
 
 def test_a_machine_of_workers_needs_a_database_that_others_reach(tmp_path: Path) -> None:

@@ -139,9 +139,9 @@ STATUS_OF_CODE: dict[str, int] = {
 
 UNAVAILABLE_CODES: frozenset[str] = frozenset({
     "agent-protocol", "agent-unavailable", "busy", "catalog-busy", "catalog-full", "catalog-io", "catalog-unwritable",
-    "changed-while-read", "deadline", "grant-unavailable", "not-finished", "sandbox-failed", "store-away",
-    "store-busy", "store-failed", "store-full", "store-io", "store-unreadable", "store-unwritable", "target-closed",
-    "target-full", "target-io", "target-unwritable", "temporary-full", "temporary-unusable",
+    "changed-while-read", "deadline", "grant-unavailable", "not-finished", "sandbox-failed", "store-another",
+    "store-away", "store-busy", "store-failed", "store-full", "store-io", "store-unreadable", "store-unwritable",
+    "target-closed", "target-full", "target-io", "target-unwritable", "temporary-full", "temporary-unusable",
 })  # fmt: skip
 """503: the service, its stores or its database; the sentence may name folders, so only the operator's log has it."""
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import TracebackType
 
+from .at_work import WorkInHand
 from .chores import Chores
 from .contention import retried
 from .copies import Copies
@@ -36,6 +37,7 @@ class Catalog(
     QueuedImports,
     Leases,
     Workers,
+    WorkInHand,
     Chores,
     StoreIdentities,
     Endings,

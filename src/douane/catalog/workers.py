@@ -43,7 +43,7 @@ class Workers:
             "host": values.text("the host", host),
             "pid": values.number("the process", pid),
             "version": values.text("the version", version, 64),
-            "stores": None if stores is None else values.json("the stores", values.words("the id of a store", stores)),
+            "stores": _stores(stores),
             "started_at": now(),
             "seen_at": database_time(),
         }
@@ -55,12 +55,14 @@ class Workers:
             connection.execute(insert(workers).values(**row, state=state))
         return state
 
-    def beat(self, name: str) -> WorkerState | None:
-        """The heartbeat of a worker, whether it runs anything or not; None if it has to join (again)."""
+    def beat(self, name: str, stores: Collection[str] | None = None) -> WorkerState | None:
+        """The heartbeat of a worker, whether it runs anything or not, with the stores that it reaches now; None if it
+        has to join (again)."""
+        row = {"seen_at": database_time(), "stores": _stores(stores)}
         with self._database.write() as connection:
             _begin_grace_after_silence(connection)
             alive = and_(workers.c.name == name, workers.c.state != "gone")
-            if connection.execute(update(workers).where(alive).values(seen_at=database_time())).rowcount != 1:
+            if connection.execute(update(workers).where(alive).values(row)).rowcount != 1:
                 return None
             state: WorkerState = connection.execute(select(workers.c.state).where(workers.c.name == name)).scalar_one()
             return state
@@ -127,6 +129,10 @@ def in_grace() -> ColumnElement[bool]:
 def is_halted(worker: str) -> ColumnElement[bool]:
     """The worker is cordoned."""
     return exists(select(workers.c.name).where(workers.c.name == worker, workers.c.state.in_(("cordoned", "drained"))))
+
+
+def _stores(stores: Collection[str] | None) -> str | None:
+    return None if stores is None else values.json("the stores", values.words("the id of a store", stores))
 
 
 def _begin_grace_after_silence(connection: Connection) -> None:

@@ -37,6 +37,7 @@ class Douane(LazyGroup):
     cls=Douane,
     places={
         "agent": "agent_cmd:agent",
+        "catalog": "catalog_cmd:catalog",
         "check": "check_cmd:check",
         "delete": "images_cmd:delete",
         "doctor": "doctor_cmd:doctor",
@@ -51,8 +52,10 @@ class Douane(LazyGroup):
         "save": "images_cmd:save",
         "serve": "serve_cmd:serve",
         "show": "images_cmd:show",
+        "stores": "stores_cmd:stores",
         "upload": "upload_cmd:upload",
         "worker": "worker_cmd:worker",
+        "workers": "workers_cmd:workers",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

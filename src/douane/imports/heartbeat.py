@@ -8,7 +8,7 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -28,16 +28,22 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     host: str = msgspec.field(default_factory=socket.gethostname)
-    stores: Sequence[str] | None = None
-    """The stores that it reaches."""
 
 
 class Heartbeat:
     """A thread of its own, so that nothing that a run waits for costs the worker its task."""
 
-    def __init__(self, catalog: Catalog, worker: Identity, seconds: float = HEARTBEAT_SECONDS) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        worker: Identity,
+        reached: Callable[[], Sequence[str] | None] = lambda: None,
+        seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        """`reached` says which stores the worker reaches now."""
         self._catalog = catalog
         self._worker = worker
+        self._reached = reached
         self._seconds = seconds
         self._task_id: str | None = None
         self.state: WorkerState = "active"
@@ -66,14 +72,15 @@ class Heartbeat:
     def beat(self) -> WorkerState:
         """One heartbeat, which joins the others if the catalog does not know this worker. Raises CatalogError."""
         with self._lock:  # of the thread, and of a worker that waits for the end of its cordon
-            state = self._catalog.beat(self._worker.name)
+            stores = self._reached()
+            state = self._catalog.beat(self._worker.name, stores)
             if state is None:
                 state = self._catalog.join(
                     self._worker.name,
                     host=self._worker.host,
                     pid=os.getpid(),
                     version=__version__,
-                    stores=self._worker.stores,
+                    stores=stores,
                 )
             self.state = state
             return state

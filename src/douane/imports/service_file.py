@@ -34,6 +34,8 @@ class ServiceFile(msgspec.Struct, frozen=True):
 
     settings: ServeSettings
     served: ServedPlan
+    identities: dict[str, str] = {}
+    """Of the stores, as the catalog has them, by id."""
 
 
 def write_service_file(home: Path, service: ServiceFile) -> None:

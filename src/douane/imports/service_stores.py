@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from douane.catalog import Catalog
@@ -12,6 +13,7 @@ from douane.errors import BadValue, CatalogError, PlanError, StoreError
 from douane.stores import Store, open_store
 
 from .settings import ServeSettings, StoreSettings
+from .store_guard import StoreGuard
 
 log = logging.getLogger("douane.serve")
 
@@ -23,6 +25,8 @@ class ServiceStore:
     id: str
     store: Store
     settings: StoreSettings
+    guard: StoreGuard | None = None
+    """What `store` is behind, in a service."""
 
 
 class Stores:
@@ -59,10 +63,7 @@ def open_stores(settings: ServeSettings, catalog: Catalog | None = None, *, is_c
     `is_checked`: the supervisor has opened them, so that a catalog that is away now is no reason not to begin. Raises
     PlanError for a URL that no store understands, StoreError, CatalogError.
     """
-    ordered = tuple(
-        ServiceStore(name, open_store(store.url, store.options), store)
-        for name, store in ((name, settings.stores[name]) for name in settings.store_order)
-    )
+    ordered = tuple(_guarded(name, settings.stores[name]) for name in settings.store_order)
     holding = set() if catalog is None else _holding(settings, catalog, is_checked=is_checked)
     for place in ordered:
         if place.id in holding:
@@ -70,15 +71,49 @@ def open_stores(settings: ServeSettings, catalog: Catalog | None = None, *, is_c
     return Stores(ordered, settings.default_store)
 
 
+def _guarded(name: str, settings: StoreSettings) -> ServiceStore:
+    guard = StoreGuard(open_store(settings.url, settings.options))
+    return ServiceStore(name, guard.as_store, settings, guard)
+
+
 def _holding(settings: ServeSettings, catalog: Catalog, *, is_checked: bool) -> set[str]:
     try:
-        return catalog.holding_stores(settings.store_order)
+        return catalog.holding_stores(settings.store_order) | set(catalog.store_identities())
     except CatalogError as error:
         if not is_checked:
             raise
         # Nobody can say which stores hold images; and the supervisor has made those that were new.
         log.warning("all stores are expected to hold images: %s", error)
         return set(settings.store_order)
+
+
+def know_stores(stores: Stores, catalog: Catalog) -> dict[str, str]:
+    """Compare the identities of the stores with those of the catalog, which learns new ones; those that are known then.
+    A store that is another one is refused from now on. Raises CatalogError."""
+    recorded = dict(catalog.store_identities())
+    for place in stores:
+        with contextlib.suppress(StoreError):  # it is away, which shows when it is used
+            learn_identity(place, catalog, recorded)
+    return recorded
+
+
+def learn_identity(place: ServiceStore, catalog: Catalog, recorded: dict[str, str]) -> None:
+    """Compare a store with the recorded identity, or record it. Raises StoreError if the store cannot say its identity,
+    CatalogError."""
+    if place.guard is None:
+        return
+    identity = place.guard.compare(place.id, place.settings.url, recorded)
+    if place.id not in recorded:
+        recorded[place.id] = catalog.know_store(place.id, identity)
+        place.guard.compare(place.id, place.settings.url, recorded)  # another process may have been faster
+
+
+def compare_stores(stores: Stores, recorded: Mapping[str, str]) -> None:
+    """Refuse stores that are others than the recorded ones, without the catalog."""
+    for place in stores:
+        if place.guard is not None:
+            with contextlib.suppress(StoreError):
+                place.guard.compare(place.id, place.settings.url, recorded)
 
 
 def delete_copy(catalog: Catalog, stores: Stores, image_id: str, store_id: str) -> None:
@@ -101,6 +136,11 @@ def try_stores(stores: Stores, *, needs_default: bool = True) -> None:
     """
     for store in stores:
         name = f"{store.id} ({store.settings.url})"
+        if store.guard is not None and store.guard.refusal is not None:
+            if needs_default and store is stores.default:
+                raise PlanError(store.guard.refusal)
+            log.error("%s; this machine does not use it", store.guard.refusal)
+            continue
         try:
             staged = store.store.stage(str(uuid.uuid4()))
             staged.discard()

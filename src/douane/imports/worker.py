@@ -31,12 +31,13 @@ from .failures import failure_of
 from .heartbeat import Heartbeat, Identity
 from .inline_messages import Done
 from .pulse import Pulse
+from .reach import Reach
 from .runs import Runs, Stopped
 from .sender_pace import SenderPace
 from .service_file import ServiceFile, read_service_file
 from .service_log import configure_log
 from .service_stores import open_stores
-from .settings import ServeSettings, load_settings
+from .settings import is_shared_database, load_settings
 from .settling import Settling
 from .task_sources import NAME
 from .turns import Turns
@@ -68,10 +69,10 @@ COPIES_SECONDS = 600.0
 class Worker:
     """One worker; made, run and closed by the main thread."""
 
-    def __init__(self, spec: WorkerSpec, settings: ServeSettings, served: ServedPlan) -> None:
+    def __init__(self, spec: WorkerSpec, service: ServiceFile) -> None:
         self._spec = spec
-        self._settings = settings
-        self._served = served
+        settings = self._settings = service.settings
+        self._served = service.served
         self._stop_at: float | None = None
         self._must_reload = False
         self._settle_at = self._sweep_at = 0.0
@@ -85,12 +86,14 @@ class Worker:
         self._closing.callback(catalog.close)
         stores = open_stores(settings, catalog, is_checked=is_checked)
         self._catalog = catalog
+        self._stores = stores
         self._runner = PlanRunner(lambda: self._served)
         self._closing.callback(self._runner.close)
         self._runs = Runs(catalog, stores, settings, self._runner, lambda: self._served, self._check)
-        self._reached = stores.ids
+        self._reach = Reach(stores, catalog, service.identities, spec.name, alone=not is_shared_database(settings))
+        self._closing.callback(self._reach.close)
         host = {} if spec.host is None else {"host": spec.host}
-        self._heartbeat = Heartbeat(catalog, Identity(name=spec.name, stores=stores.ids, **host))
+        self._heartbeat = Heartbeat(catalog, Identity(name=spec.name, **host), lambda: self._reach.ids)
         self._closing.callback(self._heartbeat.close)
         self._settling = Settling(catalog, stores, spec.name, self._heartbeat.working)
         self._doors = _inherited(spec.listen_fd)
@@ -167,6 +170,8 @@ class Worker:
 
     def _run_upload(self, door: DoorConnection) -> None:
         try:
+            if self._lacks_stores(door.task_id):
+                return  # nothing was begun: the door keeps the upload for a worker of another machine
             task = self._catalog.take(door.task_id, door.token, self._spec.name)
         except CatalogError as error:  # deleted or cancelled meanwhile; or the catalog is away, and the lease ends
             log.info("the upload of import task %s is not taken: %s", door.task_id, error)
@@ -177,9 +182,18 @@ class Worker:
         pace = SenderPace(lambda: self._catalog.waiting_count() > 0)
         door.end(self._run(task, door.upload(NAME, task.total, pace)))
 
+    def _lacks_stores(self, task_id: str) -> bool:
+        """True if an upload has to be written into stores that this worker does not reach."""
+        reached = self._reach.ids
+        if len(reached) == len(self._stores.ids):
+            return False
+        task = self._catalog.task(task_id)
+        missing = set(task.stores) - set(reached)
+        return bool(missing) and (task.requested or missing == set(task.stores))
+
     def _take_task(self) -> bool:
         """Run the oldest task that waits; False if none does."""
-        task = self._catalog.claim(self._spec.name, reached=self._reached)
+        task = self._catalog.claim(self._spec.name, reached=self._reach.ids)
         if task is None:
             return False
         with self._heartbeat.working(task.id):
@@ -281,7 +295,7 @@ def main(spec: WorkerSpec) -> None:
     own_folders.register(Path(spec.home))
     service = _load(spec)
     tracing.configure("worker")
-    worker = Worker(spec, service.settings, service.served)
+    worker = Worker(spec, service)
     worker.catch_signals()
     worker.run()
     tracing.close()

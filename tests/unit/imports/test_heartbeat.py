@@ -67,9 +67,12 @@ def test_a_door_does_not_hold_a_task_whose_end_it_could_not_record(catalog: Cata
 
 
 def test_a_worker_joins_and_joins_again_when_it_is_forgotten(catalog: Catalog) -> None:
-    heartbeat = Heartbeat(catalog, Identity(name="w", host="one", stores=["a"]), seconds=0.01)
+    reached = ["a"]
+    heartbeat = Heartbeat(catalog, Identity(name="w", host="one"), lambda: reached, seconds=0.01)
     try:
         until("it has joined", lambda: [worker.stores for worker in catalog.workers()] == [["a"]])
+        reached.append("b")
+        until("it says what it reaches", lambda: [worker.stores for worker in catalog.workers()] == [["a", "b"]])
         catalog.release_worker("w")  # a supervisor that was mistaken
         until("it has joined again", lambda: [worker.host for worker in catalog.workers()] == ["one"])
         catalog.cordon("one")

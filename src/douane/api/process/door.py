@@ -28,6 +28,7 @@ from douane.errors import DouaneError
 from douane.imports import tracing
 from douane.imports.service_file import read_service_file
 from douane.imports.service_log import configure_log
+from douane.imports.service_stores import compare_stores
 
 from .door_pulse import DoorPulse
 from .listening import BACKLOG
@@ -76,6 +77,7 @@ class Door:
         home = Path(spec.home)
         service = read_service_file(home)
         self._service = make_service(home, service.settings, service.served, spec.name, is_checked=True)
+        compare_stores(self._service.stores, service.identities)
         self._server = DoorServer(make_app(self._service), self._listener)
         os.set_inheritable(spec.beat_fd, False)
         self._pulse = DoorPulse(self._ask_health, spec.beat_fd)

@@ -25,6 +25,7 @@ from douane.host.failure import describe_exit
 from douane.imports import tracing
 from douane.imports.pulse import BEAT_SECONDS
 from douane.imports.service_file import ServiceFile, write_service_file
+from douane.imports.service_stores import Stores, know_stores, try_stores
 from douane.imports.settings import ServeSettings
 from douane.imports.worker_spec import WorkerSpec
 from douane.plan import own_folders
@@ -58,6 +59,7 @@ class Supervision:
     def __init__(self, say: Callable[[str], None]) -> None:
         """`say` prints a sentence for the person who started the command."""
         self._say = say
+        self._identities: dict[str, str] = {}
         self._stack = ExitStack()
         self._selector = selectors.DefaultSelector()
         self._is_stopping = False
@@ -112,12 +114,21 @@ class Supervision:
         self._stack.callback(lock.close)
         self._settings = self._load_settings()
         served = self._load_plan(self._settings)
-        write_service_file(self.home, ServiceFile(self._settings, served))
+        self._write(self._settings, served)
         life_read, life_write = os.pipe()
         self._life_fd = life_read
         for fd in (life_read, life_write):
             self._stack.callback(os.close, fd)
         return served
+
+    def _compare_stores(self, stores: Stores, served: ServedPlan, *, needs_default: bool) -> None:
+        """Let all processes know which stores are the catalog's, and try them. Raises PlanError."""
+        self._identities = know_stores(stores, self._catalog)
+        self._write(self._settings, served)
+        try_stores(stores, needs_default=needs_default)
+
+    def _write(self, settings: ServeSettings, served: ServedPlan) -> None:
+        write_service_file(self.home, ServiceFile(settings, served, self._identities))
 
     def _load_plan(self, settings: ServeSettings) -> ServedPlan:
         served = ServedPlan.load(self.config, self.sandbox, digests=True)
@@ -221,7 +232,7 @@ class Supervision:
         try:
             settings = self._load_settings()
             served = self._load_plan(settings)
-            write_service_file(self.home, ServiceFile(settings, served))
+            self._write(settings, served)
         except DouaneError as error:
             log.error("the new configuration cannot be used, so the old one is still served: %s", error)
             return

@@ -14,7 +14,6 @@ import msgspec
 from douane.api.assembly import make_service
 from douane.errors import PlanError
 from douane.imports.service_file import NO_IMPORTS, RUN
-from douane.imports.service_stores import try_stores
 from douane.imports.settings import ServeSettings, is_shared_database, load_settings
 
 from .children import Command, NamedChild, group_of
@@ -51,8 +50,8 @@ class Supervisor(Supervision):
         # The catalog is made, and a wrong store or an unknown database shows now, before anything listens.
         service = make_service(self.home, self._settings, served)
         self._stack.callback(service.close)
-        try_stores(service.stores)
         self._catalog = service.catalog
+        self._compare_stores(service.stores, served, needs_default=True)
         self._listener = listen(self._settings.listen)
         self._stack.callback(self._listener.close)
         self._url = url_of(self._listener)

@@ -10,7 +10,7 @@ import msgspec
 
 from douane.catalog import Catalog
 from douane.errors import PlanError
-from douane.imports.service_stores import open_stores, try_stores
+from douane.imports.service_stores import open_stores
 from douane.imports.settings import ServeSettings, is_shared_database, load_settings
 
 from .children import group_of
@@ -49,12 +49,12 @@ class WorkerMachine(Supervision):
         return settings
 
     def _prepare(self) -> None:
-        self._take_home()
+        served = self._take_home()
         assert self._settings.database is not None, "it is shared"
         self._catalog = Catalog(self._settings.database)
         self._stack.callback(self._catalog.close)
         stores = open_stores(self._settings, self._catalog)
-        try_stores(stores, needs_default=False)
+        self._compare_stores(stores, served, needs_default=False)
         group = group_of(self.home)
         # Nobody else runs workers in this home now: what killed ones left is looked after at once.
         self._catalog.release_group(group)

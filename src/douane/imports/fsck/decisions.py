@@ -15,7 +15,7 @@ READABLE = ("active", "deactivated")
 CLEAN, FAULTY, INCOMPLETE = 0, 1, 3
 """Exit codes of the command."""
 
-STORE_CODES = frozenset({"store-away", "store-unreadable", "store-busy", "store-io"})
+STORE_CODES = frozenset({"store-another", "store-away", "store-unreadable", "store-busy", "store-io"})
 """Errors of the store itself. What they say of one image holds for all: it is not looked at further."""
 
 _RESTORE = "restore the bytes from a backup, or delete the image and import it again"
