@@ -15,7 +15,7 @@ from .service_catalog import config_option, keep_options, service_place
 @json_option
 @click.pass_context
 def catalog(ctx: click.Context, home: str | None, config: str | None, as_json: bool) -> None:
-    """Show the revision of the catalog, and the oldest release that may use it."""
+    """Show the revision of the catalog, and who may use it."""
     keep_options(ctx, home, config)
     if ctx.invoked_subcommand is not None:
         return
