@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,14 +124,19 @@ def test_a_renaming_that_ended_between_its_steps_is_completed(pool: Pool, *, is_
     assert image_id not in pool.names()
 
 
-def test_an_image_that_is_cloned_while_it_is_deleted_stays(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("clone_format", ["1", "2"])
+def test_the_bytes_of_an_image_that_is_cloned_while_it_is_deleted_stay(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clone_format: str
+) -> None:
     image_id = put(pool)
     plain = Helper.call
+    pool.ceph.ceph("osd", "set-require-min-compat-client", "mimic")
 
     def call(helper: Helper, command: str, **arguments: Any) -> Any:
         answer = plain(helper, command, **arguments)
         if command == "clones":
-            pool.ceph.rbd("clone", f"{pool.name}/{image_id}@snap", f"{pool.name}/late")
+            names = f"{pool.name}/{image_id}@snap", f"{pool.name}/late"
+            pool.ceph.rbd("clone", *names, "--rbd-default-clone-format", clone_format)
         return answer
 
     with monkeypatch.context() as patch:
@@ -138,6 +144,10 @@ def test_an_image_that_is_cloned_while_it_is_deleted_stays(pool: Pool, monkeypat
         with pytest.raises(StoreError) as caught:
             pool.store.delete(image_id)
     assert caught.value.code == "image-in-use"
-    assert read(pool, image_id) == DATA
+    with pytest.raises(StoreError) as caught:
+        pool.store.delete(image_id)
+    assert caught.value.code == "image-in-use"
+    assert pool.save("late", tmp_path) == DATA
     pool.rbd("rm", "late", "--no-progress")
     pool.store.delete(image_id)
+    assert image_id not in pool.names()

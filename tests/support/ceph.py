@@ -62,13 +62,17 @@ class Ceph:
         monmap = self.folder / "monmap"
         self._run("monmaptool", "--create", "--addv", "a", f"[v2:127.0.0.1:{port}]", "--fsid", self.fsid, monmap)
         self._run("ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", self.keyring, *self._options)
-        self._start("mon", "ceph-mon", "-i", "a")
+        self.start_mon()
         self.ceph("mon", "enable-msgr2")
         osd = str(uuid.uuid4())
         self.ceph("osd", "new", osd)
         self.ceph("auth", "import", "-i", str(self.keyring))
         self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd, *self._options)
         self.start_osd()
+
+    def start_mon(self) -> None:
+        """Start the monitor; commands wait until it answers."""
+        self._start("mon", "ceph-mon", "-i", "a")
 
     def start_osd(self) -> None:
         """Start the OSD, and wait until it is up."""

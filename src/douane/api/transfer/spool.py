@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from douane.api.errors import RETRY_AFTER, HttpError
@@ -27,9 +28,10 @@ async def spool(body: ImageBody, store: Store, key: str, pool: Pool) -> int:
         size = await _copy(body, store, staged, pool)
         await pool.run(staged.finish, size)
     except BaseException:
-        staged.discard()
+        # In a thread, also if this task is cancelled: an object store takes its time, and the door has other clients.
+        await asyncio.shield(pool.run(staged.discard))
         raise
-    staged.close()
+    await pool.run(staged.close)
     return size
 
 

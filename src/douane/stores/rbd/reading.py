@@ -29,6 +29,7 @@ class RbdBytes:
         self._buffer = memoryview(bytearray(READ))
         self._start = self._end = 0  # the range of the image that is in the buffer
         self._awaited: int | None = None
+        self._is_closed = False
         try:
             opened = self._helper.call("open", name=name, snap=snap, read_only=True)
         except HelperError as error:
@@ -41,7 +42,7 @@ class RbdBytes:
     def read_into(self, view: memoryview, offset: int) -> int:
         """See `StoredBytes`."""
         with self._lock:
-            if self._helper is None:
+            if self._helper is None or self._is_closed:
                 raise StoreError("cannot read the image: it was closed", code="store-unreadable")
             filled = 0
             try:
@@ -80,8 +81,14 @@ class RbdBytes:
             helper.receive(memoryview(bytearray(READ)))
 
     def close(self) -> None:
-        """See `StoredBytes`."""
-        with self._lock:
+        """See `StoredBytes`. It does not wait: a door closes downloads between the events of others, and the cluster
+        may be away."""
+        if not self._is_closed:
+            self._is_closed = True
+            threading.Thread(target=self._close, name="douane-rbd-close", daemon=True).start()
+
+    def _close(self) -> None:
+        with self._lock:  # a read in another thread comes to its end first
             if self._helper is None:
                 return
             try:

@@ -172,8 +172,11 @@ class RbdStore:
 
     def size(self, image_id: str) -> int:
         """See `Store`."""
-        with contextlib.closing(self.open(image_id)) as stored:
-            return stored.size
+        name = checked_id(image_id)
+        with self._helpers.borrowed(f"read the size of the image {image_id}") as helper:
+            size = int(helper.call("open", name=name, snap=steps.SNAP, read_only=True)["size"])
+            helper.call("close")
+        return size
 
     def clones(self, image_id: str) -> int:
         """See `Store`."""
