@@ -101,10 +101,11 @@ test-stores: $(VENV_DEV)  ## the stores in a real Ceph of one machine and in mot
 	$(PYTEST) -m stores tests/stores $(ARGS)
 
 .PHONY: test-deploy
-test-deploy: $(VENV_DEV)  ## units of systemd in a real systemd, the Helm chart, proxies and alerts: gets the tools, 250 MB, and needs root
+test-deploy: $(VENV_DEV)  ## units of systemd in a real systemd, the Helm chart, proxies, alerts, backups: gets the tools, 250 MB, and needs root
+	@scripts/glance-env.sh postgresql mariadb
 	@scripts/deploy-env.sh
 	@$(COMPILE)
-	$(PYTEST) -m deploy tests/deploy $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m deploy tests/deploy $(ARGS)
 
 .PHONY: sdk-test
 sdk-test: $(VENV_DEV)  ## the plugin contract's tests, on every Python from 3.9 on that is found here

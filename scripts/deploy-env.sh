@@ -51,6 +51,8 @@ take() {
 need systemd /lib/systemd/systemd
 need qemu-utils /usr/bin/qemu-img
 need bubblewrap /usr/bin/bwrap
+need rsync /usr/bin/rsync
+need sqlite3 /usr/bin/sqlite3
 take promtool prometheus usr/bin/promtool
 take nginx nginx usr/sbin/nginx
 "$target/bin/nginx" -v 2>/dev/null || stop "nginx does not run: install its libraries, libpcre2-8-0 and libssl3."

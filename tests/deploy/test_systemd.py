@@ -179,7 +179,10 @@ def test_a_password_reaches_the_service_as_a_credential_that_no_other_user_reads
     machine = unit.machine
     machine.write("/etc/douane/keystone-password", "secret\n", "600")
     drop_in = "/etc/systemd/system/douane-serve.service.d/keystone.conf"
-    machine.write(drop_in, "[Service]\nLoadCredential=keystone-password:/etc/douane/keystone-password\n")
+    machine.write(
+        drop_in,
+        "[Service]\nLoadCredential=keystone-password:/etc/douane/keystone-password\nEnvironment=PGSERVICEFILE=%d/x\n",
+    )
     place = "/run/credentials/douane-serve.service/keystone-password"
     keystone = f'auth_url = "http://127.0.0.1:{free_port()}/v3"\nusername = "douane"\npassword_file = "{place}"\n'
     unit.configure(f"{unit.plan}\n[serve.keystone]\n{keystone}")
@@ -187,6 +190,8 @@ def test_a_password_reaches_the_service_as_a_credential_that_no_other_user_reads
         machine.run("systemctl", "daemon-reload")
         unit.start()
         assert unit.client.get("/v2/images").status_code == 401
+        folder = place.rpartition("/")[0]
+        assert f"PGSERVICEFILE={folder}/x" in machine.show(SERVE, "Environment").split()
         entry = ["nsenter", f"--target={machine.show(SERVE, 'MainPID')}", "--mount"]
         reader = ["setpriv", "--clear-groups", "--inh-caps=-all"]
         service, other = ["--reuid=douane", "--regid=douane"], ["--reuid=65534", "--regid=65534"]
