@@ -12,6 +12,7 @@ ATTEMPTS = 5
 _PAUSE = 0.02
 
 Class = TypeVar("Class", bound=type)
+Result = TypeVar("Result")
 
 
 def retried(catalog: Class) -> Class:
@@ -34,16 +35,21 @@ def _retried(operation: Callable[..., Any]) -> Callable[..., Any]:
         # Iterators are used up by the first attempt.
         arguments = tuple(map(_kept, arguments))
         named = {name: _kept(value) for name, value in named.items()}
-        for attempt in range(1, ATTEMPTS):
-            try:
-                return operation(self, *arguments, **named)
-            except CatalogError as error:
-                if error.code != "catalog-busy":
-                    raise
-            time.sleep(random.uniform(0, _PAUSE * 2**attempt))
-        return operation(self, *arguments, **named)
+        return taken_again(lambda: operation(self, *arguments, **named))
 
     return call
+
+
+def taken_again(operation: Callable[[], Result]) -> Result:
+    """What the operation returns, which is taken again, a few times, while others get into its way."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return operation()
+        except CatalogError as error:
+            if error.code != "catalog-busy":
+                raise
+        time.sleep(random.uniform(0, _PAUSE * 2**attempt))
+    return operation()
 
 
 def _kept(value: Any) -> Any:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, exc, make_url
 
 from douane.errors import BadValue, CatalogError
 
+from .contention import taken_again
 from .sqlite import SQLite, file_path
 
 HEAD = "0008"
@@ -66,10 +67,15 @@ class Database:
         """
         self._server = server_of(path_or_url)
         self._engine = self._server.engine
-        try:
+
+        def prepare() -> None:
             with self._explained():
                 if not self._server.exists or not (is_checked or self._is_usable()):
                     self._prepare(migrate or _package_migrations)
+
+        try:
+            # What was done of a migration stays or is repeated.
+            taken_again(prepare) if self.retries else prepare()
         except BaseException:
             self.close()
             raise

@@ -2,10 +2,11 @@
 
 from douane.errors import CatalogError
 
+DEADLOCK = 1213
 _BUSY = frozenset({
     1020,  # the row has changed since the transaction's snapshot
     1205,  # a lock was waited for too long
-    1213,  # a deadlock; in a cluster another node's transaction came first, which may show at COMMIT
+    DEADLOCK,  # in a cluster another node's transaction came first, which may show at COMMIT
     1412,  # a table was changed by a migration
 })  # fmt: skip
 _NO_ROOM_FOR_CONNECTIONS = frozenset({1040, 1203, 1226, 1041, 1135})

@@ -14,11 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, column, event, exc, insert, table, update
+from sqlalchemy import Connection, Engine, Insert, Update, column, event, exc, insert, table, update
 
 from douane.errors import CatalogError
 
 from .clock import database_time
+from .mariadb_errors import DEADLOCK
 
 LOCKS = "locks"
 MIGRATION = "migration"
@@ -108,23 +109,18 @@ def _make_locks(connection: Connection) -> None:
     connection.exec_driver_sql(_MAKE_LOCKS)
     first = {"name": MIGRATION, "held_until": ""}
     with suppress(exc.IntegrityError):
-        connection.execute(insert(_locks).values(first))
+        _change(connection, insert(_locks).values(first))
 
 
 def _take(connection: Connection, holder: str) -> bool:
     taken = update(_locks).where(_free).values(holder=holder, held_until=database_time(LEASE_SECONDS))
-    try:
-        return connection.execute(taken).rowcount == 1
-    except exc.OperationalError as error:
-        if getattr(error.orig, "args", [0])[0] == 1213:  # another node's process was faster
-            return False
-        raise
+    return _change(connection, taken) == 1
 
 
 def _renew(connection: Connection, holder: str) -> None:
     mine = (_locks.c.name == MIGRATION) & (_locks.c.holder == holder)
     renewed = update(_locks).where(mine).values(held_until=database_time(LEASE_SECONDS), changes=_locks.c.changes + 1)
-    if connection.execute(renewed).rowcount != 1:
+    if _change(connection, renewed) != 1:
         raise CatalogError(
             "another process migrates the catalog now, because this one was stopped for long; start it again",
             code="catalog-busy",
@@ -133,7 +129,18 @@ def _renew(connection: Connection, holder: str) -> None:
 
 def _release(connection: Connection, holder: str) -> None:
     mine = (_locks.c.name == MIGRATION) & (_locks.c.holder == holder)
-    connection.execute(update(_locks).where(mine).values(holder=None, held_until=""))
+    _change(connection, update(_locks).where(mine).values(holder=None, held_until=""))
+
+
+def _change(connection: Connection, statement: Insert | Update) -> int:
+    """How many rows of the locks the statement changes, when no other node changes them."""
+    while True:
+        try:
+            return connection.execute(statement).rowcount
+        except exc.OperationalError as error:
+            if getattr(error.orig, "args", (0,))[0] != DEADLOCK:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 @contextmanager

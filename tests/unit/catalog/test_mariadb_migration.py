@@ -1,12 +1,15 @@
 """Migrations in MariaDB, whose changes of tables are no transaction: killed at every statement, and in two at once."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import pymysql
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
 from douane.catalog import Catalog, database, mariadb_migration
 from douane.catalog.database import Database
@@ -150,6 +153,25 @@ def test_a_migration_that_was_killed_at_any_statement_is_completed_by_the_next_p
     assert "longtext" in structure(whole)["colours"]
     assert "utf8mb4_nopad_bin" in structure(whole)["colours"]
     assert "images_by_min_disk" not in structure(whole)["images"]
+
+
+@pytest.mark.parametrize("word", [" locks ", "CREATE TABLE IF NOT EXISTS tags", "INSERT IGNORE INTO alembic_version"])
+def test_a_migration_that_another_node_was_faster_than_is_taken_again(
+    unmade: Callable[[], str], monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    execute = MySQLDialect_pymysql.do_execute
+    attempts: Counter[str] = Counter()
+
+    def conflict(self, cursor, statement, parameters, context=None) -> None:
+        attempts[statement] += 1
+        if word in statement and "CREATE TABLE IF NOT EXISTS locks" not in statement and attempts[statement] == 1:
+            raise pymysql.err.OperationalError(1213, "WSREP: no")
+        execute(self, cursor, statement, parameters, context)
+
+    monkeypatch.setattr(MySQLDialect_pymysql, "do_execute", conflict)
+    with Catalog(unmade()) as catalog:
+        assert catalog.images() == []
+    assert any(word in statement and count > 1 for statement, count in attempts.items())
 
 
 def test_a_process_that_was_stopped_while_another_one_migrated_changes_nothing_more(
