@@ -105,6 +105,12 @@ class Database:
         with self._explained(), self._engine.begin() as connection:
             yield connection
 
+    @contextmanager
+    def migrate(self) -> Iterator[Connection]:
+        """The connection of :meth:`Server.migrating`."""
+        with self._explained(), self._server.migrating() as connection:
+            yield connection
+
     def _prepare(self, migrate: Callable[[Connection], None]) -> None:
         self._server.prepare(self._check)
         # Several processes may come here at once: the first one migrates, and the others find the newest revision.

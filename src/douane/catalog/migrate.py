@@ -4,13 +4,18 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+from sqlalchemy import ColumnClause, Connection, column, select, table, update
 
 from douane.errors import CatalogError
 
 from .mariadb_migration import BASELINE, make_baseline
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_REVISION: ColumnClause[str] = column("version_num")
+_VERSIONS = table("alembic_version", _REVISION)
 
 
 def upgrade(connection: Connection, directory: Path = MIGRATIONS, revision: str = "head") -> None:
@@ -25,9 +30,18 @@ def downgrade(connection: Connection, revision: str, directory: Path = MIGRATION
 
     Raises CatalogError if no older release could use the database.
     """
-    if connection.dialect.name == "mysql" and int(revision) < int(BASELINE):
+    config = _config(connection, directory)
+    if connection.dialect.name != "mysql":
+        command.downgrade(config, revision)
+        return
+    if int(revision) < int(BASELINE):
         raise CatalogError(f"a catalog in MariaDB begins with revision {BASELINE}: no older release can use it")
-    command.downgrade(_config(connection, directory), revision)
+    current = connection.execute(select(_REVISION)).scalar_one()
+    with Operations.context(MigrationContext.configure(connection)):
+        for script in ScriptDirectory.from_config(config).iterate_revisions(current, revision):
+            # First of all: a release that finds half of a revision undone does it again.
+            connection.execute(update(_VERSIONS).values(version_num=script.down_revision))
+            script.module.downgrade()
 
 
 def _config(connection: Connection, directory: Path) -> Config:

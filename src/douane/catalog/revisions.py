@@ -25,7 +25,8 @@ def read_revisions(path_or_url: Path | str) -> tuple[str, str]:
 
 
 def downgrade(path_or_url: Path | str, revision: str) -> None:
-    """Undo all migrations after `revision`, in one transaction. Raises BadValue, CatalogError."""
+    """Undo all migrations after `revision`. Raises BadValue; CatalogError, and then nothing was undone, but in MariaDB,
+    where the next opening of the catalog does again what was undone."""
     from .migrate import downgrade as bring_down
 
     current, _ = read_revisions(path_or_url)
@@ -37,7 +38,7 @@ def downgrade(path_or_url: Path | str, revision: str) -> None:
         )
     database = Database(path_or_url, is_checked=True)
     try:
-        with database.write() as connection:
+        with database.migrate() as connection:
             bring_down(connection, revision)
     finally:
         database.close()

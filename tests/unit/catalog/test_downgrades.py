@@ -10,9 +10,10 @@ from sqlalchemy import create_engine, inspect
 
 from douane.catalog import Catalog, ImportRequest
 from douane.catalog import database as database_module
-from douane.catalog.database import Database, server_of
+from douane.catalog.database import Database
 from douane.catalog.mariadb_migration import BASELINE
-from douane.catalog.migrate import downgrade, upgrade
+from douane.catalog.migrate import upgrade
+from douane.catalog.revisions import downgrade
 from douane.errors import CatalogError
 from support.catalog import PLAN, begin, make_ready
 
@@ -28,10 +29,7 @@ def at_revision(place: str, revision: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def bring_down(place: str, revision: str) -> None:
-    server = server_of(place)
-    with server.migrating() as connection:
-        downgrade(connection, revision)
-    server.engine.dispose()
+    downgrade(place, revision)
 
 
 def never_was(place: str, revision: str) -> bool:

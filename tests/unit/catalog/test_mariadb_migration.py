@@ -13,7 +13,9 @@ from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
 from douane.catalog import Catalog, database, mariadb_migration
 from douane.catalog.database import Database
+from douane.catalog.mariadb_migration import BASELINE
 from douane.catalog.migrate import MIGRATIONS, upgrade
+from douane.catalog.revisions import downgrade
 from douane.errors import CatalogError
 from support.catalog import dies_at
 from support.catalog_servers import on
@@ -153,6 +155,26 @@ def test_a_migration_that_was_killed_at_any_statement_is_completed_by_the_next_p
     assert "longtext" in structure(whole)["colours"]
     assert "utf8mb4_nopad_bin" in structure(whole)["colours"]
     assert "images_by_min_disk" not in structure(whole)["images"]
+
+
+def test_a_catalog_whose_way_back_was_killed_at_any_statement_is_that_of_this_release_again(
+    unmade: Callable[[], str],
+) -> None:
+    def make() -> str:
+        url = unmade()
+        Catalog(url).close()
+        return url
+
+    whole = make()
+    expected = structure(whole)
+    count = statements(lambda: downgrade(whole, BASELINE))
+    for number in numbers(count):
+        url = make()
+        assert dies_at(number, lambda url=url: downgrade(url, BASELINE))
+        with Catalog(url) as catalog:
+            catalog.create_image(name="x")
+            assert catalog.workers() == []
+        assert structure(url) == expected
 
 
 @pytest.mark.parametrize("word", [" locks ", "CREATE TABLE IF NOT EXISTS tags", "INSERT IGNORE INTO alembic_version"])
