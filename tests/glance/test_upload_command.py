@@ -52,9 +52,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def upload(credentials: Mapping[str, str], url: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+def upload(credentials: Mapping[str, str], url: str | None, *words: str | Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-    argv = [sys.executable, "-m", "douane", "upload", "--url", url, *map(str, words)]
+    place = [] if url is None else ["--url", url]
+    argv = [sys.executable, "-m", "douane", "upload", *place, *map(str, words)]
     environment |= credentials
     return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
 
@@ -99,8 +100,9 @@ def test_a_password_is_enough_for_the_service(
 def test_an_application_credential_is_enough_for_the_service(
     service: DouaneService, keystone: Keystone, image: Path
 ) -> None:
-    credentials = application_credential(keystone.tenant("credential"))
-    ended = upload(credentials, f"http://127.0.0.1:{service.port}", image)
+    credentials = application_credential(keystone.tenant("other"))
+    keystone.publish(service.port)
+    ended = upload(credentials, None, image)  # the catalog says where
     assert ended.returncode == 0, ended.stderr
 
 
@@ -118,7 +120,7 @@ def test_the_upload_of_another_project_is_not_there(
     broken.close()
     assert ended.returncode == 3
     image_id = ended.stderr.split("image ", 1)[1].split()[0]
-    stranger = keystone.tenant("stranger")
+    stranger = keystone.tenant("other")
     ended = upload(stranger.credentials, url, image, "--image", image_id)
     assert ended.returncode == 3 and "There is no image" in ended.stderr
     ended = upload(tenant.credentials, url, image, "--image", image_id)

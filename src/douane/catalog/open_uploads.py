@@ -65,15 +65,19 @@ class OpenUploads:
         seconds: float,
         length: int | None = None,
         quotas: UploadQuotas | None = None,
+        leaves: bool = False,
     ) -> Task:
         """Record that `offset` bytes are durable, and the length if it is known by now. The upload may stay open for
-        another `seconds`. Raises Conflict (``lost-task``), and OverQuota; then nothing is recorded."""
+        another `seconds`; with `leaves`, the request is over as well. Raises Conflict (``lost-task``), and OverQuota;
+        then nothing is recorded."""
         row: dict[str, Any] = {"done": values.number("the offset", offset)}
         if length is not None:
             row["total"] = values.number("the length", length)
         with self._database.write() as connection:
             until = _time_in(connection, seconds)
             row["source"] = values.json("the source", open_source(task.staged_key, until))
+            if leaves:
+                row.update(_lease_until(until))
             return _change(connection, task, row, "record the offset", quotas)
 
     def leave_upload(self, task: Task) -> Task:

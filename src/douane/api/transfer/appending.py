@@ -129,7 +129,7 @@ async def _receive(service: Service, part: Part, turn: Turn, order: PartHeaders,
     try:
         await part.receive(body, turn)
         if not order.is_last:
-            await part.keep()
+            await part.keep(leaves=True)
         elif part.offset == 0 and await service.pool.run(_takes_empty, service, part.task):
             await part.keep(0)
             await part.discard()

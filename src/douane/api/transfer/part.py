@@ -62,6 +62,7 @@ class Part:
         """Why the upload cannot go on: more bytes came than were announced, or than the service takes."""
 
         self._recorded_at = time.monotonic()
+        self._has_left = False
         self._pieces: list[bytes] = []
         self._waiting = 0
 
@@ -83,8 +84,9 @@ class Part:
                     self._place.may_go_on()
         await self._write()
 
-    async def keep(self, length: int | None = None) -> None:
+    async def keep(self, length: int | None = None, *, leaves: bool = False) -> None:
         """Bring what was received to the disk, and record it; `length` is that of the whole image, if it is known now.
+        With `leaves`, the request is over, and the upload is its client's again.
 
         Raises Superseded if the task is another's, or has ended; OverQuota.
         """
@@ -100,11 +102,13 @@ class Part:
             seconds=place.seconds,
             length=length,
             quotas=place.quotas,
+            leaves=leaves,
         )
         try:
             self.task = await to_its_end(record)
         except Conflict as error:
             raise Superseded from error
+        self._has_left = leaves
         self.recorded = self.offset
         self._recorded_at = time.monotonic()
 
@@ -127,7 +131,8 @@ class Part:
         place = self._place
         try:
             await self._keep_rest()
-            await place.pool.run(place.catalog.leave_upload, self.task)
+            if not self._has_left:
+                await place.pool.run(place.catalog.leave_upload, self.task)
         except (Superseded, Conflict):
             await self._discard_if_ended()
         except (DouaneError, HttpError) as error:
@@ -154,10 +159,11 @@ class Part:
             self._staged.close()
 
     async def _keep_rest(self) -> None:
+        """Keep what is not recorded yet, and leave."""
         try:
             await self._write()
             if self.offset > self.recorded:
-                await self.keep()
+                await self.keep(leaves=True)
         except OverQuota:
             return
         except (DouaneError, HttpError) as error:
