@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -132,6 +133,20 @@ def test_metrics_are_had_from_doors_and_not_by_the_proxy(proxy: httpx.Client, do
         line.split()[-1] for door in doors for line in door.client.get("/metrics").text.splitlines() if name in line
     }
     assert len(counts) == 1, "every door counts all imports of the catalog"
+
+
+def test_a_machine_is_drained_and_takes_imports_again(proxy: httpx.Client, doors: list[Serve]) -> None:
+    config = str(doors[0].home.parent / "douane.toml")
+
+    def workers(*words: str) -> str:
+        command = [sys.executable, "-m", "douane", "workers", *words, "--config", config]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    workers("drain", "worker")
+    assert "drained" in workers()
+    workers("uncordon", "worker")
+    assert "drained" not in workers()
+    assert proxy.put(f"/v2/images/{create(proxy)}/file", content=GOOD, headers=OCTETS).status_code == 204
 
 
 def test_the_site_goes_on_when_a_door_ends(proxy: httpx.Client, doors: list[Serve]) -> None:
