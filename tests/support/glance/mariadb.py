@@ -82,9 +82,19 @@ class MariaDb:
         """Remove a database."""
         self.execute(f"DROP DATABASE IF EXISTS `{name}`")
 
+    def copy(self, name: str, to: str) -> str:
+        """Restore a backup of a database as another one; return its URL."""
+        url = self.create(to)
+        backup = run(["mariadb-dump", *self._client(), "--single-transaction", name], self._env)
+        run(["mariadb", *self._client(), to], self._env, backup)
+        return url
+
+    def _client(self) -> tuple[str, ...]:
+        return ("--no-defaults", f"--socket={self._socket}", "--user=root")
+
     def execute(self, statement: str) -> str:
         """The output of a statement, by the client of the command line, which is no part of what is tested."""
-        return run(["mariadb", "--no-defaults", f"--socket={self._socket}", "--user=root", "-e", statement], self._env)
+        return run(["mariadb", *self._client(), "-e", statement], self._env)
 
     def _is_ready(self) -> bool:
         try:

@@ -38,11 +38,9 @@ def is_free(port: int) -> bool:
         return True
 
 
-def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
-    """Run a program to its end, and return its output. Raises RuntimeError with the output."""
-    process = subprocess.run(
-        argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False
-    )
+def run(argv: Sequence[str], env: Mapping[str, str] | None = None, stdin: str = "") -> str:
+    """Run a program to its end with `stdin`, and return its output. Raises RuntimeError with the output."""
+    process = subprocess.run(argv, env=env, input=stdin, capture_output=True, text=True, timeout=300, check=False)
     if process.returncode:
         raise RuntimeError(f"{argv} ended with {process.returncode}:\n{process.stdout}\n{process.stderr}")
     return process.stdout

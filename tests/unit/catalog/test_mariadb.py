@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from douane.catalog import Catalog, ImportRequest, contention, database, mariadb
 from douane.catalog.clock import database_time
+from douane.catalog.query import ImageQuery, SortKey
 from douane.catalog.schema import metadata
 from douane.errors import CatalogError
 from support.catalog import PLAN
@@ -296,3 +298,21 @@ def test_what_reads_sees_one_state_and_what_writes_sees_what_others_have_written
                 other.add_tag(image.id, tag)
                 after = connection.execute(text("SELECT tag FROM tags")).scalars().all()
             assert (before, after) == (([], []) if tag == "a" else (["a"], ["a", "b"]))
+
+
+def test_a_backup_is_restored_with_all_that_lists_need(mariadb: MariaDb, url: str, tmp_path: Path) -> None:
+    with Catalog(url) as catalog:
+        catalog.create_image(name="\U0001f600", properties={"p": "v"})
+        catalog.create_image(name=None)
+        listed = catalog.find_images(ImageQuery(everything=True, visibility="all", sort=(SortKey("name"),)))
+    options = tmp_path / "my.cnf"
+    options.write_text(f"[client]\nuser = root\nsocket = {mariadb.folder / 'socket'}\n")
+    try:
+        mariadb.copy(str(make_url(url).database), "restored")
+        with Catalog(f"mariadb://localhost/restored?read_default_file={options}") as restored:
+            query = ImageQuery(everything=True, visibility="all", sort=(SortKey("name"),))
+            assert restored.find_images(query) == listed
+            query = ImageQuery(everything=True, visibility="all", properties={"p": "v"})
+            assert [image.name for image in restored.find_images(query)] == ["\U0001f600"]
+    finally:
+        mariadb.drop("restored")

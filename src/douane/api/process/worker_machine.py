@@ -44,7 +44,7 @@ class WorkerMachine(Supervision):
         if not is_shared_database(settings):
             raise PlanError(
                 f"{options.config}: the workers of a machine of their own need a catalog that other machines reach: "
-                "write [serve] database, a URL of PostgreSQL; `douane serve` has workers itself"
+                "write [serve] database, a URL of PostgreSQL or MariaDB; `douane serve` has workers itself"
             )
         return settings
 
