@@ -102,18 +102,23 @@ class Turns:
             del self._received[upload_id]
 
     async def _look_again_and_again(self) -> None:
-        while self._received:
-            await asyncio.sleep(LOOK_SECONDS)
-            receivers = dict(self._received)
-            try:
-                holdings = await self._pool.run(self._holdings)
-            except (DouaneError, HttpError) as error:
-                log.warning("who holds the open uploads cannot be read now: %s", error)
-                continue
-            for upload_id, turn in receivers.items():
-                if upload_id not in holdings and self._received.get(upload_id) is turn:
-                    turn.stop()
-        self._watch = None
+        try:
+            while self._received:
+                await asyncio.sleep(LOOK_SECONDS)
+                await self._look()
+        finally:
+            self._watch = None
+
+    async def _look(self) -> None:
+        receivers = dict(self._received)
+        try:
+            holdings = await self._pool.run(self._holdings)
+        except (DouaneError, HttpError) as error:
+            log.warning("who holds the open uploads cannot be read now: %s", error)
+            return
+        for upload_id, turn in receivers.items():
+            if upload_id not in holdings and self._received.get(upload_id) is turn:
+                turn.stop()
 
 
 async def to_its_end(call: Coroutine[object, object, T]) -> T:
