@@ -88,12 +88,14 @@ def kills(place: Place) -> int:
 
 
 @pytest.fixture(scope="session")
-def start_server(request: pytest.FixtureRequest) -> Iterator[Callable[[str], S3Server]]:
+def start_server(request: pytest.FixtureRequest) -> Iterator[Callable[[str], S3Server | Ceph]]:
     """The server with this name, running."""
     running: dict[str, S3Server] = {}
     with ExitStack() as stack:
 
-        def start(name: str) -> S3Server:
+        def start(name: str) -> S3Server | Ceph:
+            if name == "rbd":
+                return request.getfixturevalue("ceph")
             if name not in running:
                 is_ceph = name == "s3-ceph"
                 running[name] = (
@@ -105,7 +107,9 @@ def start_server(request: pytest.FixtureRequest) -> Iterator[Callable[[str], S3S
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path, start_server: Callable[[str], S3Server]) -> Iterator[Place]:
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, start_server: Callable[[str], S3Server | Ceph]
+) -> Iterator[Place]:
     """An empty place for a store."""
     kind = PLACES[request.param]
     place = kind(tmp_path, start_server(kind.server) if kind.server else None)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from douane.errors import StoreError
@@ -16,6 +19,7 @@ from support import killed_store
 from support.killed_store import SIZE, content
 from support.store import content_of, new_id
 from support.store_places import Place
+from support.waiting import until
 
 PROGRAM = Path(killed_store.__file__)
 
@@ -23,11 +27,28 @@ PROGRAM = Path(killed_store.__file__)
 def run(place: Place, key: str, image: str, point: int) -> tuple[int, str]:
     """The status and the output of the program."""
     arguments = [place.url, json.dumps(place.options()), key, image, str(point)]
-    ended = subprocess.run(
-        [sys.executable, PROGRAM, *arguments], check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    # In a session of its own: the processes that it started, which end after it, are known by that.
+    program = subprocess.Popen(
+        [sys.executable, PROGRAM, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
-    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
-    return ended.returncode, ended.stdout
+    output, errors = program.communicate()
+    assert program.returncode in (0, -signal.SIGKILL), errors
+    until("its processes have ended", lambda: not _session(program.pid))
+    return program.returncode, output
+
+
+def _session(leader: int) -> list[int]:
+    members = []
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(pid) == leader:
+                members.append(pid)
+    return members
 
 
 @pytest.mark.parametrize("takes_over", [True, False], ids=["taken over", "swept"])

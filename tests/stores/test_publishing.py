@@ -140,6 +140,7 @@ def test_only_the_image_that_was_opened_is_deleted(place: Place) -> None:
     assert place.leftovers() == []
 
 
+@pytest.mark.only_stores(lambda kind: kind.can_link)
 def test_what_is_linked_lives_as_long_as_a_key_or_an_image_needs_it(place: Place) -> None:
     data = random.Random(1).randbytes(9 * MiB)
     for last in ("original", "copy"):
@@ -160,6 +161,7 @@ def test_what_is_linked_lives_as_long_as_a_key_or_an_image_needs_it(place: Place
         assert place.leftovers() == []
 
 
+@pytest.mark.only_stores(lambda kind: kind.can_link)
 def test_a_key_that_is_gone_is_not_linked(place: Place) -> None:
     store = place.store()
     assert code_of(lambda: store.link_staged(new_id(), new_id())) == "not-found"

@@ -313,3 +313,20 @@ def test_a_client_that_may_only_read_cannot_stage(pool: Pool) -> None:
     store = RbdStore(msgspec.structs.replace(pool.options, user="reader", keyring=str(keyring)))
     assert store.size(image_id) == len(DATA)
     assert code_of(lambda: store.stage(new_id())) == "store-unwritable"
+
+
+def test_an_image_that_is_deleted_while_it_is_read_is_not_read_as_zeros(pool: Pool) -> None:
+    data = DATA * 20
+    image_id = put(pool, {0: data}, len(data))
+    stored = pool.store.open(image_id)
+    view = memoryview(bytearray(MiB))
+    assert stored.read_into(view, 0) == MiB
+    pool.store.delete(image_id)
+
+    def read_on() -> None:
+        for offset in range(0, len(data), MiB):
+            length = stored.read_into(view, offset)
+            assert view[:length] == data[offset : offset + length]
+
+    assert code_of(read_on) == "not-found"
+    stored.close()

@@ -25,20 +25,9 @@ def write_much(pool: Pool) -> None:
 
 def test_a_full_pool_says_so_and_takes_bytes_again_when_there_is_room(pool: Pool) -> None:
     image_id = put(pool)
-    ratios = {"nearfull": "0.0001", "backfillfull": "0.0002", "full": "0.0003"}
-    for name, ratio in ratios.items():
-        pool.ceph.ceph("osd", f"set-{name}-ratio", ratio)
-
-    def flags() -> list[str]:
-        pools = pool.ceph.ceph("osd", "dump")["pools"]
-        return next(each["flags_names"].split(",") for each in pools if each["pool_name"] == pool.name)
-
-    until("the pool is full", lambda: "full" in flags())
-    assert code_of(lambda: write_much(pool)) == "store-full"
-    assert read(pool, image_id) == DATA
-    for name, ratio in {"full": "0.98", "backfillfull": "0.97", "nearfull": "0.96"}.items():
-        pool.ceph.ceph("osd", f"set-{name}-ratio", ratio)
-    until("the pool is not full", lambda: "full" not in flags())
+    with pool.ceph.full(pool.name):
+        assert code_of(lambda: write_much(pool)) == "store-full"
+        assert read(pool, image_id) == DATA
     assert read(pool, put(pool)) == DATA
 
 

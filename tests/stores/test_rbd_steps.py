@@ -86,8 +86,13 @@ def test_deleting_is_completed_whatever_step_it_ended_at(pool: Pool, monkeypatch
             has_died = dies_at(patch, number, answered=False)
             with contextlib.suppress(Died):
                 pool.store.delete(image_id)
-        pool.store.delete(image_id)
+        if pool.store.exists(image_id):
+            assert read(pool, image_id) == DATA
+            pool.store.delete(image_id)
         assert not pool.store.exists(image_id)
+        pool.store.publish(write(pool, {0: b"another"}, 7), image_id)  # whatever is left of the first
+        assert read(pool, image_id) == b"another"
+        pool.store.delete(image_id)
         assert image_id not in pool.names()
     assert number > 5
 
@@ -111,7 +116,7 @@ def test_a_renaming_that_ended_between_its_steps_is_completed(pool: Pool, *, is_
     old, new = f"rbd_id.staging-{staged.key}", f"rbd_id.{image_id}"
     rados = ["rados", "-c", str(pool.ceph.conf), "-p", pool.name]
     if is_listed:
-        steps.publish(staged.helper(), staged.name, image_id)
+        steps.publish(staged.helper(), staged.name, image_id, pool.options)
         subprocess.run([*rados, "cp", new, old], check=True, timeout=60)
     else:
         subprocess.run([*rados, "cp", old, new], check=True, timeout=60)

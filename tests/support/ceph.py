@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -87,6 +88,33 @@ class Ceph:
             process.kill()
             process.wait(_END_SECONDS)
 
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """For a while, one process stands still."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._processes[name].send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def full(self, pool: str) -> Iterator[None]:
+        """For a while, a pool takes no more bytes, as if the OSD were full."""
+
+        def is_full() -> bool:
+            pools = self.ceph("osd", "dump")["pools"]
+            return any("full" in each["flags_names"].split(",") for each in pools if each["pool_name"] == pool)
+
+        for kind, ratio in (("nearfull", "0.0001"), ("backfillfull", "0.0002"), ("full", "0.0003")):
+            self.ceph("osd", f"set-{kind}-ratio", ratio)
+        self._wait("the full pool", is_full)
+        try:
+            yield
+        finally:
+            for kind, ratio in (("full", "0.98"), ("backfillfull", "0.97"), ("nearfull", "0.96")):
+                self.ceph("osd", f"set-{kind}-ratio", ratio)
+            self._wait("room in the pool", lambda: not is_full())
+
     def close(self) -> None:
         """Kill everything."""
         for name in list(self._processes):
@@ -103,6 +131,10 @@ class Ceph:
         """Make a pool for images."""
         self.ceph("osd", "pool", "create", name, "8", "8")
         self._run("rbd", *self._options, "pool", "init", name)
+
+    def has_pool(self, name: str) -> bool:
+        """True if there is a pool of this name."""
+        return name in self.ceph("osd", "pool", "ls")
 
     def rbd(self, *command: str) -> str:
         """The output of ``rbd COMMAND``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from urllib.parse import urlsplit
 
 from douane.stores import Store, open_store
 
-from .ceph import S3Account
+from .ceph import Ceph, S3Account
 from .relay import Mode, Relay
 from .s3_server import S3Server, credentials_file
+from .waiting import until
 
 _RULE = """<LifecycleConfiguration><Rule><ID>uploads</ID><Filter><Prefix>{prefix}</Prefix></Filter>
 <Status>{status}</Status><AbortIncompleteMultipartUpload><DaysAfterInitiation>2</DaysAfterInitiation>
@@ -35,6 +37,9 @@ class Place:
 
     part_bytes: ClassVar[int] = 1 << 20
     """Where the lengths of what it writes at a time end."""
+
+    can_link: ClassVar[bool] = True
+    """True if staged bytes can have two keys."""
 
     url: str
 
@@ -62,6 +67,9 @@ class Place:
         """For a while, it takes no more bytes."""
         raise NotImplementedError
 
+    def settle(self) -> None:
+        """Wait until the claims of those that are gone have ended, and sweep what they claimed."""
+
     def put_foreign(self, name: str, content: bytes) -> str:
         """Have another service write something into the store; its URL."""
         raise NotImplementedError
@@ -71,7 +79,7 @@ class Place:
 
 
 class FilePlace(Place):
-    def __init__(self, folder: Path, server: S3Server | None) -> None:
+    def __init__(self, folder: Path, server: Ceph | S3Server | None) -> None:
         self.folder = folder / "store"
         self.url = f"file:{self.folder}"
 
@@ -111,8 +119,8 @@ class S3Place(Place):
     part_bytes = 8 << 20
     prefix = "douane/images"
 
-    def __init__(self, folder: Path, server: S3Server | None) -> None:
-        assert server is not None
+    def __init__(self, folder: Path, server: Ceph | S3Server | None) -> None:
+        assert isinstance(server, S3Server)
         self._folder = folder
         self.s3 = server
         self.relay = Relay(urlsplit(server.url).port or 80)
@@ -177,8 +185,70 @@ class MotoPlace(S3Place):
     server = "s3-moto"
 
 
+class RbdPlace(Place):
+    """A pool for all tests, which each leaves empty."""
+
+    server = "rbd"
+    keeps_open_images = False
+    can_link = False
+    part_bytes = 8 << 20
+    pool = "douane"
+
+    def __init__(self, folder: Path, server: Ceph | S3Server | None) -> None:
+        assert isinstance(server, Ceph)
+        self._folder = folder
+        self.ceph = server
+        self.url = f"rbd:{self.pool}"
+        if not server.has_pool(self.pool):
+            server.make_pool(self.pool)
+        self._keyring = server.add_client("douane", "mon", "profile rbd", "osd", f"profile rbd pool={self.pool}")
+
+    def options(self) -> dict[str, object]:
+        return {
+            "ceph_conf": str(self.ceph.conf),
+            "user": "douane",
+            "keyring": str(self._keyring),
+            "timeout": 1.5,
+        }
+
+    def leftovers(self) -> list[str]:
+        return sorted(self.ceph.rbd("ls", self.pool).split())
+
+    @contextmanager
+    def away(self, mode: Mode = "refusing") -> Iterator[None]:
+        with self.ceph.paused("osd"):
+            yield
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        with self.ceph.full(self.pool):
+            yield
+
+    def settle(self) -> None:
+        store = self.store()
+        until("nothing is claimed", lambda: all(store.is_abandoned(key) for key in store.staged_keys()))
+
+    def put_foreign(self, name: str, content: bytes) -> str:
+        name = name.replace("/", "-")
+        source = self._folder / "foreign"
+        source.write_bytes(content)
+        self.ceph.rbd("import", "--no-progress", str(source), f"{self.pool}/{name}")
+        self.ceph.rbd("snap", "create", "--no-progress", f"{self.pool}/{name}@snap")
+        return f"rbd://{self.ceph.fsid}/{self.pool}/{name}/snap"
+
+    def close(self) -> None:
+        self.settle()
+        for name in self.leftovers():
+            for snapshot in json.loads(self.ceph.rbd("snap", "ls", f"{self.pool}/{name}", "--format", "json")):
+                if snapshot["protected"] == "true":
+                    self.ceph.rbd("snap", "unprotect", f"{self.pool}/{name}@{snapshot['name']}")
+            self.ceph.rbd("snap", "purge", "--no-progress", f"{self.pool}/{name}")
+            self.ceph.rbd("rm", "--no-progress", f"{self.pool}/{name}")
+
+
 PLACES: dict[str, type[Place]] = {
     "file": FilePlace,
+    "rbd": RbdPlace,
     "s3-ceph": CephGatewayPlace,
     "s3-moto": MotoPlace,
 }

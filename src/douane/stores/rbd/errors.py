@@ -22,7 +22,9 @@ def explain(
     failure = f"cannot {doing} (pool {options.pool})"
     number = error.number
     if number in _FULL or (number == errno.ETIMEDOUT and is_full()):
-        return StoreError(f"{failure}: it is full, or over its quota; delete images or make room", code="store-full")
+        return StoreError(
+            f"{failure}: it is full, or over its quota; delete images or make room, then try again", code="store-full"
+        )
     if number in AWAY:
         return StoreError(
             f"{failure}: the cluster of {options.ceph_conf} does not answer ({error}); look at `ceph status`",

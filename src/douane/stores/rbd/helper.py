@@ -10,6 +10,7 @@ whoever gets it ends this process. So does the end of the socket, also in the mi
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -88,6 +89,7 @@ class Helper:
         self.ioctx: Any = None
         self.image: Any = None
         self.writes: Any = None
+        self.snapshot: tuple[str, str, Any] | None = None
 
     def run(self) -> None:
         while True:
@@ -107,6 +109,9 @@ class Helper:
                 self.answer(describe(error))
             else:
                 self.answer({"ok": answer})
+
+    def end(self) -> None:
+        """Give up the claim on the image; otherwise others see it for 30 seconds."""
         self.do_close()
         if self.ioctx is not None:
             self.ioctx.close()
@@ -165,6 +170,10 @@ class Helper:
     def do_open(self, name: str, snap: str | None, read_only: bool) -> dict[str, Any]:
         self.do_close()
         self.image = self.rbd.Image(self.ioctx, name, snapshot=snap, read_only=read_only)
+        if snap is not None:
+            key = f"snapshot_{self.image.snap_get_id(snap):016x}"
+            header = "rbd_header." + self.image.id()
+            self.snapshot = (header, key, self.record(header, key))
         stat = self.image.stat()
         if not read_only:
             self.writes = Writes(self.image, stat["obj_size"], self.write_failed)
@@ -179,15 +188,31 @@ class Helper:
 
     def do_read(self, offset: int, length: int) -> None:
         data = self.image.read(offset, length)
+        # Objects that are missing are read as zeros, also those of an image that was deleted meanwhile. Before its
+        # objects go, the snapshot is unprotected, which is in this record.
+        if self.snapshot is not None and self.record(*self.snapshot[:2]) != self.snapshot[2]:
+            raise OSError(errno.ENOENT, "the image was deleted while it was read")
         with self.sending:
             self.sock.sendall(json.dumps({"ok": len(data)}).encode() + b"\n")
             self.sock.sendall(data)
         raise Answered
 
     def do_close(self) -> None:
-        image, self.image, self.writes = self.image, None, None
+        image, self.image, self.writes, self.snapshot = self.image, None, None, None
         if image is not None:
             image.close()
+
+    def record(self, header: str, key: str) -> Any:
+        """The header's record of a snapshot; None if it is gone."""
+        import rados
+
+        with rados.ReadOpCtx() as operation:
+            values, _ = self.ioctx.get_omap_vals_by_keys(operation, (key,))
+            try:
+                self.ioctx.operate_read_op(operation, header)
+            except rados.ObjectNotFound:
+                return None
+            return dict(values).get(key)
 
     def do_list(self) -> None:
         names = self.rbd.RBD().list(self.ioctx)
@@ -284,10 +309,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=int(sys.argv[1]))
     threading.Thread(target=end_with, args=(sock,), daemon=True).start()
-    try:
-        Helper(sock).run()
-    except (SystemExit, BrokenPipeError, ConnectionResetError):
-        os._exit(1)
+    helper = Helper(sock)
+    # The other side may go in the middle of a command.
+    with contextlib.suppress(SystemExit, BrokenPipeError, ConnectionResetError):
+        helper.run()
+    helper.end()
     os._exit(0)
 
 

@@ -21,7 +21,7 @@ class Commands(Protocol):
         """The answer. Raises HelperError."""
 
 
-def publish(helper: Commands, name: str, new_name: str) -> None:
+def publish(helper: Commands, name: str, new_name: str, options: RbdOptions) -> None:
     """Protect a snapshot of the image `name`, and rename the image: it becomes visible in one step, with its snapshot.
 
     Raises HelperError: ENOENT if there is no image `name`, EEXIST if there is another image `new_name`.
@@ -34,9 +34,15 @@ def publish(helper: Commands, name: str, new_name: str) -> None:
     try:
         helper.call("rename", name=name, new_name=new_name)
     except HelperError as error:
-        if error.number != errno.EEXIST or not _is_half_renamed(helper, name, new_name):
+        if error.number != errno.EEXIST:
             raise
-        _finish_renaming(helper, name, new_name)
+        if _is_half_renamed(helper, name, new_name):
+            _finish_renaming(helper, name, new_name)
+        elif _is_half_deleted(helper, new_name):
+            delete(helper, new_name, options)
+            helper.call("rename", name=name, new_name=new_name)
+        else:
+            raise
 
 
 def delete(helper: Commands, name: str, options: RbdOptions) -> bool:
@@ -93,6 +99,13 @@ def _is_half_renamed(helper: Commands, name: str, new_name: str) -> bool:
     ids = [helper.call("open", name=each, snap=None, read_only=True)["id"] for each in (name, new_name)]
     helper.call("close")
     return bool(ids[0] == ids[1])
+
+
+def _is_half_deleted(helper: Commands, name: str) -> bool:
+    """True if an image has lost its snapshot, with which every image gets its name, and nobody writes to it."""
+    watchers = helper.call("open", name=name, snap=None, read_only=True)["watchers"]
+    helper.call("close")
+    return not watchers and SNAP not in helper.call("snapshots", name=name)
 
 
 def _finish_renaming(helper: Commands, name: str, new_name: str) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from collections.abc import Iterator
 from urllib.parse import quote, unquote
 
 from douane.errors import StoreError
 from douane.stores.base import Staged
-from douane.stores.os_errors import explained
+from douane.stores.copying import copy_stored
 from douane.stores.paths import checked_id, is_id
 
 from . import steps
@@ -18,7 +17,7 @@ from .errors import explain
 from .options import RbdOptions
 from .pool import Helpers
 from .process import Helper, HelperError
-from .reading import READ, RbdBytes
+from .reading import RbdBytes
 from .staging import PREFIX, RbdStaging
 
 
@@ -91,7 +90,10 @@ class RbdStore:
 
     def link_staged(self, key: str, new_key: str) -> RbdStaging:
         """See `Store`."""
-        raise StoreError(f"the pool {self._options.pool} has no second name for {key}", code="store-unwritable")
+        checked_id(new_key)
+        raise StoreError(
+            f"the pool {self._options.pool} has no second name for {checked_id(key)}", code="store-unwritable"
+        )
 
     def discard(self, key: str) -> bool:
         """See `Store`."""
@@ -129,7 +131,7 @@ class RbdStore:
                 f"the staged image {staged.key} is not finished, so it is not published", code="not-finished"
             )
         try:
-            steps.publish(staged.helper(), staged.name, image_id)
+            steps.publish(staged.helper(), staged.name, image_id, self._options)
         except HelperError as error:
             raise explain(error, f"publish the image {image_id}", self._options, self._helpers.is_full) from error
         staged.close()
@@ -154,12 +156,12 @@ class RbdStore:
         """See `Store`."""
         with self._helpers.borrowed(f"look for the image {image_id}") as helper:
             try:
-                helper.call("snapshots", name=checked_id(image_id))
+                # An image without it was half deleted.
+                return steps.SNAP in helper.call("snapshots", name=checked_id(image_id))
             except HelperError as error:
                 if error.number == errno.ENOENT:
                     return False
                 raise
-        return True
 
     def open(self, image_id: str) -> RbdBytes:
         """See `Store`."""
@@ -202,17 +204,7 @@ class RbdStore:
 
     def copy_to(self, image_id: str, fd: int, *, name: str = "the output", sparse: bool = False) -> int:
         """See `Store`."""
-        view = memoryview(bytearray(READ))
-        with contextlib.closing(self.open(image_id)) as stored:
-            offset = 0
-            while length := stored.read_into(view, offset):
-                with explained("save the image", name, needed=stored.size, side="target"):
-                    _write(fd, view[:length], offset, sparse=sparse)
-                offset += length
-            if sparse:
-                with explained("save the image", name, needed=stored.size, side="target"):
-                    os.ftruncate(fd, stored.size)
-            return stored.size
+        return copy_stored(self.open(image_id), fd, name, sparse=sparse)
 
     def delete(self, image_id: str, *, only: object = None) -> None:
         """See `Store`. An image with clones stays (``image-in-use``)."""
@@ -251,11 +243,3 @@ class RbdStore:
             if isinstance(error, HelperError):
                 raise explain(error, doing, self._options, self._helpers.is_full) from error
             raise
-
-
-def _write(fd: int, view: memoryview, offset: int, *, sparse: bool) -> None:
-    if sparse and not any(view):
-        return
-    while view:
-        count = os.pwrite(fd, view, offset) if sparse else os.write(fd, view)
-        view, offset = view[count:], offset + count
