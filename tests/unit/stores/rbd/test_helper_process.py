@@ -167,7 +167,7 @@ def _runs(pid: int) -> bool:
 
 
 def test_a_child_of_a_fork_starts_helpers_of_its_own(program: Program) -> None:
-    script = "while line(): send({'ok': {}})"
+    script = "while line(): send({'ok': {'snap': True}})"
     store = RbdStore(program(script))
     assert store.exists("00000000-0000-0000-0000-000000000000")
     (idle,) = store._helpers._idle
