@@ -146,7 +146,8 @@ UNAVAILABLE_CODES: frozenset[str] = frozenset({
 """503: the service, its stores or its database; the sentence may name folders, so only the operator's log has it."""
 
 BROKEN_CODES: frozenset[str] = frozenset({
-    "catalog-damaged", "catalog-foreign", "catalog-newer", "client-gone", "damaged", "error", "not-printed", "not-run",
+    "catalog-damaged", "catalog-foreign", "catalog-newer", "client-gone", "damaged", "error", "not-authorized",
+    "not-printed", "not-run", "request-refused", "service-away", "sums-differ", "upload-failed",
     "wrong-configuration",
 })  # fmt: skip
 """500: repeating the request would not help."""
