@@ -48,7 +48,7 @@ def explain(
         return StoreError(f"{failure}: it exists already, and nothing is ever replaced", code="exists")
     if number == errno.EBUSY:
         return StoreError(f"{failure}: another process has it open ({error})", code="in-use")
-    return StoreError(f"{failure}: {error}; look at `ceph status`", code="store-io")
+    return StoreError(f"{failure}: {error}; look at `ceph status`")
 
 
 def explain_connection(error: HelperError, options: RbdOptions) -> StoreError:
