@@ -48,6 +48,10 @@ class TaskPlaces(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[str]
     """The stores that have the bytes with which it begins."""
 
+    needs: str | None
+    """What a worker that begins it must reach, as :func:`douane.catalog.needs.can_run` reads it; None: nothing, or a
+    worker has it."""
+
 
 class Copies:
     """The queries of recorded copies; a part of :class:`~douane.catalog.Catalog`."""
@@ -69,7 +73,15 @@ class Copies:
 
     def task_places(self) -> list[TaskPlaces]:
         """The stores of all tasks that have not ended, oldest first."""
-        columns = (tasks.c.id, tasks.c.image_id, tasks.c.stores, tasks.c.source, tasks.c.requested)
+        columns = (
+            tasks.c.id,
+            tasks.c.image_id,
+            tasks.c.stores,
+            tasks.c.source,
+            tasks.c.requested,
+            tasks.c.step,
+            tasks.c.needs,
+        )
         query = select(*columns).where(UNFINISHED).order_by(tasks.c.created_at, tasks.c.id)
         with self._database.read() as connection:
             return [
@@ -78,6 +90,7 @@ class Copies:
                     image_id=row.image_id,
                     targets=from_json(row.stores) if row.stores and row.requested else [],
                     sources=stores_of(from_json(row.source)) if row.source else [],
+                    needs=row.needs if row.step == "waiting" else None,
                 )
                 for row in connection.execute(query)
             ]

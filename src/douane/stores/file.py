@@ -49,6 +49,11 @@ class FileStore(FileLocations, StoreDirectory):
         self._make_directories()
         return store_id.read_or_make(os.path.abspath(self.root))
 
+    def read_identity(self) -> str | None:
+        """The identity, if the store has one; nothing is made."""
+        self._require_present()
+        return store_id.read(os.path.abspath(self.root))
+
     # -- staging ---------------------------------------------------------------------------------------------
 
     def stage(self, key: str) -> StagingFile:

@@ -28,6 +28,11 @@ def read_or_make(root: str) -> str:
     return identity
 
 
+def read(root: str) -> str | None:
+    """The identity of the store in the directory `root`; None if it has none. Nothing is made. Raises StoreError."""
+    return _read(os.path.join(root, NAME))
+
+
 def _read(path: str) -> str | None:
     with explained("read the store's identity", path):
         try:

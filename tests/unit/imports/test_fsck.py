@@ -275,3 +275,45 @@ def test_files_that_are_no_images_are_left_alone(site: Site) -> None:
     note.write_text("of somebody else")
     assert site.repaired() == []
     assert note.exists()
+
+
+def test_another_store_at_the_same_place_is_named_and_nothing_in_it_is_repaired(site: Site) -> None:
+    image_id, spare = site.add("a", "b"), site.add("a", "b")
+    for name, store in site.files.items():
+        site.catalog.know_store(name, store.identity())
+    assert site.faults() == []
+    site.path("b", spare).unlink()
+    (site.folder / "b" / "store-id").unlink()
+    result = site.check()
+    repair(site.catalog, site.opened, result)
+    assert codes(result.faults) == [("store-replaced", "b")]
+    assert not result.is_complete
+    assert not (site.folder / "b" / "store-id").exists()
+    (site.folder / "b" / "store-id").write_text(str(uuid.uuid4()))
+    assert codes(site.faults()) == [("store-replaced", "b")]
+    assert all(site.catalog.image(each).stores == ["a", "b"] for each in (image_id, spare))
+
+
+def test_a_copy_in_another_store_is_no_reason_to_forget_one(site: Site) -> None:
+    image_id, _ = site.add("a", "b"), site.add("a")
+    site.catalog.know_store("b", site.files["b"].identity())
+    (site.folder / "b" / "store-id").write_text(str(uuid.uuid4()))
+    site.path("a", image_id).unlink()
+    faults = site.repaired()
+    assert sorted(codes(faults)) == [("bytes-missing", "a"), ("store-replaced", "b")]
+    assert not any(fault.repaired for fault in faults)
+    assert site.catalog.image(image_id).stores == ["a", "b"]
+
+
+def test_a_task_that_no_running_worker_can_begin_is_named(site: Site) -> None:
+    image = site.catalog.create_image(name="x")
+    source = {"url": "https://example.org/x"}
+    request = ImportRequest(stores=("b",))
+    task = site.catalog.begin_queued(image.id, method="web-download", plan=PLAN, source=source, request=request)
+    assert site.faults() == []
+    site.catalog.join("one", host="h", pid=1, version="1", stores=["a"])
+    (fault,) = site.faults()
+    assert (fault.code, fault.task) == ("task-stuck", task.id)
+    assert "needs: b" in fault.message
+    site.catalog.join("two", host="h", pid=2, version="1", stores=["a", "b"])
+    assert site.faults() == []

@@ -15,6 +15,7 @@ from douane.errors import StoreError
 from douane.imports.locations import MARKED_BY, PLACE
 from douane.imports.publishing import opened_image
 from douane.imports.service_stores import ServiceStore, Stores
+from douane.stores import FileStore
 
 from . import decisions
 from .decisions import Look
@@ -57,17 +58,32 @@ class Check:
 
     def run(self) -> Result:
         """Check everything. Raises CatalogError."""
+        identities = self._catalog.store_identities()
         for place in self._checked:
             with self._reachable(place.id):
-                self._check_stored(place)
-                self._check_staged(place)
+                if self._is_itself(place, identities.get(place.id)):
+                    self._check_stored(place)
+                    self._check_staged(place)
         self._check_recorded()
         if self._options.store is None:
+            workers = [worker.stores for worker in self._catalog.workers() if worker.state == "active"]
             for task in self._catalog.task_places():
-                fault = decisions.judge_task(task, self._stores.ids)
+                fault = decisions.judge_task(task, self._stores.ids, workers)
                 if fault is not None and self._catalog.task(task.id).outcome is None:
                     self._note(fault)
         return self.result
+
+    def _is_itself(self, place: ServiceStore, recorded: str | None) -> bool:
+        if recorded is None:
+            return True
+        place.store.expect_images()  # so that no identity is made
+        actual = place.store.read_identity() if isinstance(place.store, FileStore) else place.store.identity()
+        fault = decisions.judge_identity(place.id, recorded, actual)
+        if fault is not None:
+            self.result.is_complete = False
+            self._unreachable.add(place.id)
+            self._note(fault)
+        return fault is None
 
     # -- what lies in the stores ------------------------------------------------------------------------------------
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from douane.catalog.copies import ImageCopies, TaskPlaces
+from douane.catalog.needs import Needs, can_run
 from douane.catalog.records import strongest_digest
 from douane.errors import StoreError
 
@@ -134,8 +137,33 @@ def judge_unconfigured(store: str, copies: int) -> Fault:
     )
 
 
-def judge_task(task: TaskPlaces, configured: Collection[str]) -> Fault | None:
-    """The fault of a task whose stores no worker can reach: none of those with its bytes, or none that it is for."""
+def judge_identity(store: str, recorded: str, actual: str | None) -> Fault | None:
+    """The fault of a store that is another one than the catalog knows by this id."""
+    if actual == recorded:
+        return None
+    return Fault(
+        code="store-replaced",
+        store=store,
+        message=f"the store is not the one that the catalog knows by this name ({actual or 'it has no identity'})",
+        remedy="mount or configure the right store; nothing in this one is checked or repaired",
+    )
+
+
+def judge_task(
+    task: TaskPlaces, configured: Collection[str], reached: Collection[Collection[str] | None] = ()
+) -> Fault | None:
+    """The fault of a task that nobody can finish: its stores are not configured, or no worker reaches them.
+
+    `reached` are the stores of each worker that runs; None: all. Empty: no service runs, which is no fault.
+    """
+    if reached and not any(can_run(task.needs, stores) for stores in reached):
+        return Fault(
+            code="task-stuck",
+            image=task.image_id,
+            task=task.id,
+            message=f"no worker reaches the stores that the import task needs: {_names_in(task.needs)}",
+            remedy="start a worker that reaches them (`douane workers` lists what each reaches), or cancel the import",
+        )
     for stores in (task.sources, task.targets):
         if stores and not set(stores) & set(configured):
             return Fault(
@@ -146,6 +174,11 @@ def judge_task(task: TaskPlaces, configured: Collection[str]) -> Fault | None:
                 remedy="name the stores in [serve.stores], or cancel the import",
             )
     return None
+
+
+def _names_in(needs: str | None) -> str:
+    wanted = msgspec.json.decode(needs or "{}", type=Needs)
+    return ", ".join(sorted({*wanted.staged, *wanted.to}))
 
 
 def may_forget(image: ImageCopies, store: str, sizes: Mapping[str, int | None], damaged: Collection[str]) -> bool:

@@ -17,6 +17,9 @@ from .faults import Fault, Result
 def repair(catalog: Catalog, stores: Stores, result: Result) -> None:
     """Repair the faults of `result`, and mark those that are repaired. What cannot be repaired says why."""
     damaged = {(fault.image, fault.store) for fault in result.faults if fault.image and fault.store}
+    # Copies in a store with a fault of its own count for nothing: it is away, or another one.
+    unknown = {fault.store for fault in result.faults if fault.store and fault.image is None and fault.key is None}
+    damaged |= {(fault.image, store) for fault in result.faults if fault.image for store in unknown}
     intact = {summary.id for summary in result.stores if summary.intact}
     for number, fault in enumerate(result.faults):
         if fault.repair is None:
