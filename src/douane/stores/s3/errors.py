@@ -71,7 +71,7 @@ def explain(error: BaseException, doing: str, place: str, path: str) -> StoreErr
         return StoreError(
             f"{failure} does not answer ({_connection(text, status)}); try again later", code="store-away"
         )
-    return StoreError(f"{failure} answers {status} {code} about {path}", code="store-io")
+    return StoreError(f"{failure} answers {status} {code} about {path}")
 
 
 def _connection(text: str, status: int | None) -> str:

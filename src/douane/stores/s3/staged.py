@@ -52,7 +52,7 @@ class S3Staged:
         """See `Staged`."""
         self._require_open()
         if offset < self._position:
-            raise StoreError("the bytes of an object are written in order", code="store-io")
+            raise StoreError("the bytes of an object are written in order")
         self._reach(offset)
         # obstore goes on reading the memory that it was given, and that of `view` is the caller's again.
         self._append(bytes(view))
