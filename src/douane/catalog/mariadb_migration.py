@@ -30,7 +30,7 @@ BASELINE = "0007"
 """The revision of the oldest catalogs in MariaDB: `migrations/mariadb/0007.sql` makes it from nothing."""
 
 _FILE = Path(__file__).parent / "migrations" / "mariadb" / f"{BASELINE}.sql"
-_OPTIONS = "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+_OPTIONS = "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 _MAKE_LOCKS = f"""
 CREATE TABLE IF NOT EXISTS {LOCKS} (
     name VARCHAR(320) NOT NULL PRIMARY KEY,

@@ -52,7 +52,7 @@ def upgrade():
 @pytest.fixture(autouse=True)
 def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was killed holds the migration for so long."""
-    monkeypatch.setattr(mariadb_migration, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(mariadb_migration, "LEASE_SECONDS", 0.4)
     monkeypatch.setattr(mariadb_migration, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(mariadb_migration, "POLL_SECONDS", 0.02)
 
@@ -97,8 +97,8 @@ def statements(body: Callable[[], None]) -> int:
 
 
 def numbers(count: int) -> range:
-    """At which statements to kill: all, or some eight."""
-    return range(count) if ALL else range(3, count, max(count // 8, 1))
+    """At which statements to kill: all, or some four."""
+    return range(count) if ALL else range(3, count, max(count // 4, 1))
 
 
 def test_a_catalog_whose_making_was_killed_at_any_statement_is_made_by_the_next_process(

@@ -5,7 +5,7 @@ import pytest
 from douane.catalog.mariadb_migration import repeatable
 from douane.errors import CatalogError
 
-TABLE = "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+TABLE = "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_names_are_sorted_by_their_characters_numbers_and_equal_only_to_themselv
             assert names(catalog, query) == [name]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
 @given(st.sets(TEXT, min_size=1, max_size=8), TEXT)
 def test_texts_that_differ_are_different_keys(opened: Catalog, words: set[str], other: str) -> None:
     image_id = opened.create_image(name="x", properties={word: word for word in words}, tags=words).id
