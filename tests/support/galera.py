@@ -52,7 +52,7 @@ class Galera:
             for path in (self._folder / str(number), self._data(number)):
                 path.mkdir()
                 self._own(path)
-        make = ["mariadb-install-db", "--no-defaults", f"--datadir={self._data(0)}"]
+        make = ["mariadb-install-db", "--no-defaults", f"--datadir={self._data(0)}", f"--tmpdir={self._data(0).parent}"]
         as_user = ["setpriv", f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups", "--"]
         how = ("--auth-root-authentication-method=normal", "--skip-test-db")
         run([*(as_user if os.geteuid() == 0 else []), *make, *how], self._env)
@@ -112,6 +112,7 @@ class Galera:
             [
                 *("mariadbd", "--no-defaults", "--skip-networking", "--innodb-flush-method=nosync"),
                 *(f"--datadir={self._data(number)}", f"--socket={self.socket(number)}"),
+                f"--tmpdir={self._data(number).parent}",  # a server that starts removes all temporary tables there
                 *("--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--wsrep-on=ON"),
                 *(f"--wsrep-provider={self._library}", f"--wsrep-provider-options={provider}"),
                 *(f"--wsrep-cluster-name={self._name[:24]}", f"--wsrep-cluster-address=gcomm://{others}"),

@@ -37,7 +37,9 @@ class MariaDb:
         )
 
     def _options(self) -> tuple[str, ...]:
-        return ("--no-defaults", f"--datadir={self._folder / 'data'}", f"--user={self._user}")
+        # A server that starts removes the temporary tables in its folder for them, whosever they are.
+        own = f"--tmpdir={self._folder}"
+        return ("--no-defaults", f"--datadir={self._folder / 'data'}", f"--user={self._user}", own)
 
     def start(self) -> None:
         """Create its tables and start it. Raises RuntimeError or DidNotStart."""
