@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from bench.harness import Row, Settings
 
-from . import broken_lines, rbd_against_import
+from . import broken_lines, object_store, rbd_against_import
 
 PARTS: dict[str, Callable[[Settings], list[Row]]] = {
     "machines-broken-lines": broken_lines.measure,
     "machines-rbd": rbd_against_import.measure,
+    "machines-object-store": object_store.measure,
 }
 """Each can be measured by its own name, too."""
 
