@@ -20,7 +20,7 @@ from support.serve import Serve, serving
 from support.store_places import S3Place
 from support.waiting import until
 
-pytestmark = pytest.mark.only_stores(lambda kind: issubclass(kind, S3Place))
+pytestmark = pytest.mark.only_stores(lambda kind: kind.server == "s3-ceph")
 
 MiB = 1 << 20
 DATA = random.Random(5).randbytes(20 * MiB) + bytes(20 * MiB) + b"end"
@@ -211,7 +211,6 @@ def test_a_server_that_goes_away_fails_the_upload_and_comes_back(place: S3Place,
     until("nothing is left", lambda: place.leftovers() == [] and place.unfinished_uploads() == 0)
 
 
-@pytest.mark.only_stores(lambda kind: kind.server == "s3-ceph")  # moto's are words of every log
 def test_credentials_are_in_no_log_and_in_no_catalog(place: S3Place, serve: Serve) -> None:
     upload(serve)
     with place.away():
