@@ -25,6 +25,8 @@ class Request:
     method: str
     target: str
     headers: dict[str, str]
+    begin: bytes = b""
+    """What came of the content with the headers."""
 
 
 Script = Callable[[Request, socket.socket], None]
@@ -62,10 +64,11 @@ class WebServer(Service):
             if not data:
                 return None
             head += data
-        first, *lines = head.split(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+        head, _, begin = head.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
         method, target, _ = first.split(" ")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        return Request(len(self.requests), method, target, headers)
+        return Request(len(self.requests), method, target, headers, begin)
 
 
 def reply(connection: socket.socket, status: int, body: bytes = b"", **headers: object) -> None:

@@ -18,7 +18,7 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 
 def answer(request: Request, connection: socket.socket) -> None:
     """A bucket in which only the identity is missing at first, and every object can be made."""
-    length = int(request.headers.get("content-length", 0))
+    length = int(request.headers.get("content-length", 0)) - len(request.begin)
     while length > 0:
         length -= len(connection.recv(length))
     status = b"404 Not Found" if request.method == "GET" else b"200 OK"
