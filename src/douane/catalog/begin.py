@@ -15,6 +15,7 @@ from .clock import LEASE_SECONDS, database_time
 from .needs import needs_of
 from .records import ImportRequest, Task, now, to_json
 from .schema import images, properties, tasks
+from .waking import wake_workers
 
 
 class NewTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +80,8 @@ def begin(connection: Connection, image_id: str, what: states.Step, new: NewTask
             requested=new.requested,
         )
     connection.execute(insert(tasks).values(row))
+    if new.step == "waiting":
+        wake_workers(connection)
     return rows.task(connection, new.task_id)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import or_, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from . import values
 from .clock import database_time
@@ -18,6 +18,17 @@ class Chores:
 
     _database: Database
 
+    def due_chores(self) -> list[str]:
+        """The names of the chores that are due, and that nobody does."""
+        due = select(chores.c.name).where(_is_free(), chores.c.due_at <= database_time())
+        with self._database.read() as connection:
+            return list(connection.execute(due.order_by(chores.c.due_at, chores.c.name)).scalars())
+
+    def hasten_chores(self) -> None:
+        """All chores are due now: something ended that may have left work."""
+        with self._database.write() as connection:
+            connection.execute(update(chores).values(due_at=LONG_AGO))
+
     def take_chore(self, name: str, worker: str, *, lease_s: float) -> bool:
         """True if the chore is due, and is this worker's for `lease_s` seconds: nobody else does it then.
 
@@ -25,8 +36,7 @@ class Chores:
         ended; one that is late does it beside another, so every chore must be harmless then.
         """
         values.text("the chore", name, 64)
-        free = or_(chores.c.worker.is_(None), chores.c.lease_until <= database_time())
-        due = update(chores).where(chores.c.name == name, free, chores.c.due_at <= database_time())
+        due = update(chores).where(chores.c.name == name, _is_free(), chores.c.due_at <= database_time())
         lease = {"worker": values.text("the worker", worker), "lease_until": database_time(lease_s)}
         with self._database.write() as connection:
             return connection.execute(due.values(**lease)).rowcount == 1
@@ -43,3 +53,7 @@ class Chores:
             for name in sorted(names):
                 row = {"name": values.text("the chore", name, 64), "lease_until": LONG_AGO, "due_at": LONG_AGO}
                 insert_once(connection, chores, row)
+
+
+def _is_free() -> ColumnElement[bool]:
+    return or_(chores.c.worker.is_(None), chores.c.lease_until <= database_time())

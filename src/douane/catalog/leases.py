@@ -23,6 +23,7 @@ from .open_source import CLIENT
 from .records import Task, task_of
 from .schema import UNFINISHED, images, tasks, workers
 from .states import Owner
+from .waking import wake_workers
 from .workers import in_grace, is_halted, is_silent
 
 _ATTEMPTS = 16
@@ -162,6 +163,7 @@ class Leases:
             if undo_attempt:
                 row["attempts"] = max(current.attempts - 1, 0)
             states.own_task(connection, owner_of(task), row, doing="wait", at_step="receiving")
+            wake_workers(connection)
             return rows.task(connection, task.id)
 
     def is_current(self, task: Task) -> bool:

@@ -14,6 +14,7 @@ from .needs import needs_text
 from .query import UploadQuotas
 from .records import ImportRequest, Task, to_json
 from .staged_source import staged_source, stores_of
+from .waking import wake_workers
 
 _VERDICTS = ("accepted", "refused", "undecided")
 
@@ -159,6 +160,7 @@ class Uploads:
                 else:
                     needs = needs_text(stores_of(staged.source), request.stores)
                     row.update(step="waiting", needs=needs)
+                    wake_workers(connection)
                 _import(connection, staged, row)
             task = rows.task(connection, staged.id)
             usage.check(connection, task, quotas)

@@ -15,8 +15,8 @@ from douane.report import Report
 
 TENANTS_CODES = frozenset({
     "cancelled", "empty", "engine-failed", "expired", "image-deleted", "interrupted",
-    "longer-than-announced", "not-allowed", "not-downloaded", "too-slow", "transform-limit", "truncated", "unreadable",
-    "wrong-digest",
+    "longer-than-announced", "no-worker", "not-allowed", "not-downloaded", "too-slow", "transform-limit", "truncated",
+    "unreadable", "wrong-digest",
 })  # fmt: skip
 """Codes of failures that no plugin decided, and whose sentence is made for the tenant."""
 

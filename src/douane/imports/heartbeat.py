@@ -49,6 +49,9 @@ class Heartbeat:
         self.state: WorkerState = "active"
         """As the last heartbeat read it."""
 
+        self.joined = threading.Event()
+        """Set when the catalog knows the worker, which knows whether it is cordoned then."""
+
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._beat, name="douane-heartbeat", daemon=True)
@@ -83,6 +86,7 @@ class Heartbeat:
                     stores=stores,
                 )
             self.state = state
+            self.joined.set()
             return state
 
     def _beat(self) -> None:

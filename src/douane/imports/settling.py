@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from douane.catalog import Catalog, Task
+from douane.catalog.needs import can_run
 from douane.catalog.open_source import CLIENT, is_open
 from douane.errors import BadValue, Conflict, DouaneError, NotFound, StoreError
 from douane.stores import Store
@@ -22,7 +23,16 @@ MAX_ATTEMPTS = 3
 """An image on which so many workers died is not tried again."""
 
 
+NO_WORKER = "no-worker"
+"""The code of an import that no worker could run."""
+
 Working = Callable[[str], contextlib.AbstractContextManager[None]]
+
+
+def _can_settle(task: Task, reached: Collection[str]) -> bool:
+    """An accepted image is published, and copies of dead workers are deleted, by a worker that reaches the stores."""
+    has_bytes = task.step == "publishing" or task.method == "copy-image"
+    return not has_bytes or set(task.stores) <= set(reached)
 
 
 def _without_lease(_task_id: str) -> contextlib.AbstractContextManager[None]:
@@ -32,16 +42,26 @@ def _without_lease(_task_id: str) -> contextlib.AbstractContextManager[None]:
 class Settling:
     """The idle work of the worker named `worker`. Every method is harmless beside other workers and live imports."""
 
-    def __init__(self, catalog: Catalog, stores: Stores, worker: str, working: Working = _without_lease) -> None:
-        """`working` renews the worker's lease of a task, named by its id, in its block."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        stores: Stores,
+        worker: str,
+        working: Working = _without_lease,
+        reached: Callable[[], Collection[str]] | None = None,
+    ) -> None:
+        """`working` renews the worker's lease of a task, named by its id, in its block. `reached` are the stores that
+        the worker reaches now, by default all."""
+        self._reached = reached or (lambda: stores.ids)
         self._catalog = catalog
         self._stores = stores
         self._worker = worker
         self._working = working
 
     def settle_dead_tasks(self) -> int:
-        """Take over the tasks whose leases have ended; how many there were."""
-        dead = self._catalog.dead_tasks()
+        """Take over the tasks whose leases have ended, and whose stores this worker reaches; how many there were."""
+        reached = self._reached()
+        dead = [task for task in self._catalog.dead_tasks() if _can_settle(task, reached)]
         for task in dead:
             with contextlib.suppress(Conflict, NotFound):  # another worker was faster, or its own came back in time
                 taken = self._catalog.take_over(task, self._worker)
@@ -59,20 +79,43 @@ class Settling:
                 self._expire(task, "the staged data was not imported in time, and is deleted; upload the image again")
         self._catalog.remove_ended()
 
+    def end_stranded(self, patience: float) -> None:
+        """End the tasks that have waited for so long, in seconds, and that no worker can run: none reaches their
+        stores."""
+        reaching = [worker.stores for worker in self._catalog.workers()]
+        waiting = {group.needs for group in self._catalog.waiting_needs()}
+        unmet = [needs for needs in waiting if needs and not any(can_run(needs, stores) for stores in reaching)]
+        for task in self._catalog.waiting_with(unmet, patience) if unmet else ():
+            with contextlib.suppress(Conflict, NotFound):  # a worker came for it at this moment
+                self._catalog.fail(
+                    task,
+                    outcome="undecided",
+                    code=NO_WORKER,
+                    message="no worker of the image service reaches the stores that this import needs; import the "
+                    "image again",
+                    failed_stores=task.stores if task.requested else (),
+                )
+                log.error("import task %s ends: no worker reaches the stores that it needs: %s", task.id, task.needs)
+                self._discard(task)
+
     def delete_remnants(self) -> None:
-        """Delete the staged bytes in all stores that belong to no task."""
-        for place in self._stores:
-            try:
-                delete_unused_keys(self._catalog, place.store)
-            except StoreError as error:
-                log.error("the store %s cannot be swept: %s", place.id, error)
+        """Delete the staged bytes that belong to no task, in all stores that the worker reaches."""
+        for store_id in self._reached():
+            self.delete_remnants_in(store_id)
+
+    def delete_remnants_in(self, store_id: str) -> None:
+        """The same in one store."""
+        try:
+            delete_unused_keys(self._catalog, self._store_of(store_id))
+        except StoreError as error:
+            log.error("the store %s cannot be swept: %s", store_id, error)
 
     def delete_copies_of_deleted(self) -> None:
         """Delete the bytes of deleted images that are still in a store: the door that had to do it died, or the store
         or the catalog was away."""
         for image_id, store_id in self._catalog.copies_of_deleted():
-            if store_id not in self._stores:
-                continue  # its configuration may come back
+            if store_id not in self._reached():
+                continue  # another worker reaches it, or its configuration comes back
             try:
                 delete_copy(self._catalog, self._stores, image_id, store_id)
             except NotFound:

@@ -19,6 +19,7 @@ from .locations import location_of, open_location
 from .publishing import StoreOf
 from .service_stores import Stores
 from .settings import ServeSettings
+from .store_guard import ANOTHER
 
 log = logging.getLogger("douane")
 
@@ -108,8 +109,9 @@ def discard_task_source(task: Task, stores: Stores) -> None:
 def _discard(store: Store, key: str) -> None:
     try:
         store.discard(key)
-    except StoreError as error:  # what stays goes with the next sweep
-        log.error("staged bytes cannot be deleted: %s", error)
+    except StoreError as error:  # what stays goes with the next sweep of a worker that reaches the store
+        if error.code != ANOTHER:
+            log.error("staged bytes cannot be deleted: %s", error)
 
 
 def _open_while_checking(make: Callable[[], Source], check: Callable[[], None]) -> Source:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import random
-import select
 import signal
-import socket
 import sys
 import time
 from contextlib import ExitStack
@@ -20,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from douane.catalog import Catalog, Task
+from douane.catalog.waking import listen
 from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
 from douane.errors import CatalogError, DouaneError
@@ -27,6 +26,7 @@ from douane.plan import own_folders
 from douane.sandbox.priority import give_way
 
 from . import tracing
+from .chores import Chores
 from .failures import failure_of
 from .heartbeat import Heartbeat, Identity
 from .inline_messages import Done
@@ -41,6 +41,7 @@ from .settings import is_shared_database, load_settings
 from .settling import Settling
 from .task_sources import NAME
 from .turns import Turns
+from .wakeups import Wakeups
 from .worker_side import DoorConnection, SentUpload, accept_door
 from .worker_spec import WorkerSpec
 
@@ -60,10 +61,6 @@ KEPT_SECONDS = 0.5
 """How often processes between two images (`reuse`) are measured: one that an image took over could write files."""
 
 SETTLE_SECONDS = 2.0
-SWEEP_SECONDS = 60.0
-FIRST_COPIES_SECONDS = 10.0
-COPIES_SECONDS = 600.0
-"""How often a worker looks for copies of deleted images, of which there are none unless something went wrong."""
 
 
 class Worker:
@@ -75,8 +72,8 @@ class Worker:
         self._served = service.served
         self._stop_at: float | None = None
         self._must_reload = False
-        self._settle_at = self._sweep_at = 0.0
-        self._copies_at = time.monotonic() + _about(FIRST_COPIES_SECONDS)
+        self._settle_at = self._chores_at = 0.0
+        self._must_sweep = False
         self._turns = Turns(self._serve_door, self._take_task)
         self._closing = ExitStack()
         # The supervisor has opened the catalog. Its server may be away now: a worker that ended for that would be
@@ -95,16 +92,21 @@ class Worker:
         host = {} if spec.host is None else {"host": spec.host}
         self._heartbeat = Heartbeat(catalog, Identity(name=spec.name, **host), lambda: self._reach.ids)
         self._closing.callback(self._heartbeat.close)
-        self._settling = Settling(catalog, stores, spec.name, self._heartbeat.working)
-        self._doors = _inherited(spec.listen_fd)
-        self._wake = _inherited(spec.wake_fd)
-        self._signals, self._signal_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._settling = Settling(catalog, stores, spec.name, self._heartbeat.working, lambda: self._reach.ids)
+        self._chores = Chores(
+            catalog, stores, self._settling, spec.name, settings.staged_expiry, lambda: self._reach.ids
+        )
+        place = settings.database or ""
+        listener = listen(place) if settings.notify else None
+        if listener is not None:
+            self._closing.callback(listener.close)
+        self._wakeups = Wakeups(spec, listener)
 
     # signals
 
     def catch_signals(self) -> None:
         """SIGTERM, SIGINT and SIGHUP are this worker's from now on."""
-        signal.set_wakeup_fd(self._signal_fd, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wakeups.signal_fd, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGINT, lambda *_: self.stop())
         signal.signal(signal.SIGHUP, lambda *_: self._request_reload())
@@ -119,23 +121,21 @@ class Worker:
 
     def _check(self) -> None:
         """Raises Stopped when the time of grace is over. Called by runs."""
-        if self._stop_at is None and self._is_alone():
+        if self._stop_at is None and self._wakeups.is_alone:
             self.stop()
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
             raise Stopped
-
-    def _is_alone(self) -> bool:
-        """True if the supervisor is gone."""
-        return self._spec.life_fd is not None and _has_ended(self._spec.life_fd)
 
     # work
 
     def run(self) -> None:
         """Work until a signal, or the end of the supervisor, says stop."""
         with self._closing:
-            while self._stop_at is None and not self._is_alone():
+            while self._stop_at is None and not self._wakeups.is_alone:
                 if self._must_reload:
                     self._reload()
+                if not self._heartbeat.joined.wait(POLL_SECONDS):
+                    continue  # the catalog is away, and may have a cordon for this worker
                 try:
                     if self._heartbeat.is_halted:
                         self._stay_drained()
@@ -143,22 +143,22 @@ class Worker:
                         self._idle()
                 except CatalogError as error:
                     log.error("worker %s cannot use the catalog: %s", self._spec.name, error)
-                    self._wait(POLL_SECONDS)
+                    self._wakeups.wait(POLL_SECONDS)
 
     def _stay_drained(self) -> None:
         """A cordoned worker says that it runs nothing, and begins nothing until the catalog says otherwise."""
         if self._catalog.drained(self._spec.name):
             log.info("worker %s is cordoned: it runs nothing, and begins nothing", self._spec.name)
-            while self._stop_at is None and not self._is_alone() and self._heartbeat.is_halted:
-                self._wait(POLL_SECONDS, accepts=False)
+            while self._stop_at is None and not self._wakeups.is_alone and self._heartbeat.is_halted:
+                self._wakeups.wait(POLL_SECONDS, accepts=False)
                 self._heartbeat.beat()
         self._heartbeat.beat()
 
     def _serve_door(self) -> bool:
         """Run the upload of a door that waits; False if none does."""
-        if self._doors is None or not select.select([self._doors], [], [], 0)[0]:
+        if self._wakeups.doors is None or not self._wakeups.has_door:
             return False
-        door = accept_door(self._doors, self._spec.name)
+        door = accept_door(self._wakeups.doors, self._spec.name)
         if door is None:
             return False
         try:
@@ -209,7 +209,7 @@ class Worker:
         reason = done.detail or done.message or done.outcome
         log.info("import task %s (%s): %s", task.id, task.method, reason, extra=facts)
         if done.outcome == "cancelled":
-            self._sweep_at = 0.0  # whoever ended the task has left its bytes to us
+            self._must_sweep = True  # whoever ended the task has left its bytes to us
         return done
 
     def _idle(self) -> None:
@@ -219,28 +219,14 @@ class Worker:
             self._settle_at = now + _about(SETTLE_SECONDS)
             if self._settling.settle_dead_tasks():
                 return
-        if now >= self._sweep_at:
-            self._sweep_at = now + _about(min(SWEEP_SECONDS, self._settings.staged_expiry / 4))
-            self._settling.end_expired(self._settings.staged_expiry)
+        if self._must_sweep:
+            self._must_sweep = False
             self._settling.delete_remnants()
-        if now >= self._copies_at:
-            self._copies_at = now + _about(COPIES_SECONDS)
-            self._settling.delete_copies_of_deleted()
+        if now >= self._chores_at:
+            self._chores_at = now + _about(self._chores.pause)
+            self._chores.run_due()
         self._runner.prepare()
-        self._wait(_about(KEPT_SECONDS if self._runner.keeps_processes else POLL_SECONDS))
-
-    def _wait(self, seconds: float, *, accepts: bool = True) -> None:
-        """Wait for a signal, and if the worker `accepts` work, for work."""
-        poll = select.poll()
-        life = () if self._spec.life_fd is None else (self._spec.life_fd,)
-        work = [sock.fileno() for sock in (self._doors, self._wake) if sock is not None and accepts]
-        for fd in (self._signals, *life, *work):
-            poll.register(fd, select.POLLIN)
-        ready = {fd for fd, _ in poll.poll(seconds * 1000)}
-        if self._wake is not None and self._wake.fileno() in ready:
-            _drain(self._wake)
-        if self._signals in ready:
-            os.read(self._signals, 512)
+        self._wakeups.wait(_about(KEPT_SECONDS if self._runner.keeps_processes else POLL_SECONDS))
 
     def _reload(self) -> None:
         self._must_reload = False
@@ -253,28 +239,6 @@ class Worker:
 def _about(seconds: float) -> float:
     """Not all workers at the same time."""
     return seconds * random.uniform(0.8, 1.2)
-
-
-def _has_ended(pipe: int) -> bool:
-    poll = select.poll()
-    poll.register(pipe, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _inherited(fd: int | None) -> socket.socket | None:
-    if fd is None:
-        return None
-    sock = socket.socket(fileno=fd)
-    sock.setblocking(False)
-    return sock
-
-
-def _drain(wake: socket.socket) -> None:
-    """Take one wake-up; others are for other workers."""
-    try:
-        wake.recv(64)
-    except OSError:  # another worker was faster
-        return
 
 
 def _load(spec: WorkerSpec) -> ServiceFile:

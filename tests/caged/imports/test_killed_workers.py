@@ -231,4 +231,4 @@ def test_staged_bytes_that_nobody_imports_are_deleted_in_time(
     assert send(site, site.begin(image), IMAGE).outcome == "accepted"
     assert site.until_status(image, "queued").code == "expired"
     site.nothing_staged()
-    assert "its staged data expired" in capfd.readouterr().err
+    assert "its data expired" in capfd.readouterr().err

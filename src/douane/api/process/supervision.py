@@ -158,6 +158,7 @@ class Supervision:
         """This process is gone: a worker looks after its tasks at once, and not in 20 seconds."""
         try:
             self._catalog.release_worker(name)
+            self._catalog.hasten_chores()
         except DouaneError as error:
             log.error("the leases of %s stay until they end: %s", name, error)
 

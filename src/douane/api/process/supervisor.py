@@ -64,6 +64,7 @@ class Supervisor(Supervision):
             WorkerSockets.remove(self.home)
         # Nobody else serves this home now: what a killed service left is looked after at once, and not in 20 seconds.
         self._catalog.release_group(group)
+        self._catalog.hasten_chores()
         door = NamedChild("the door", group, self._door_command, self._release)
         self._groups = ([door], self._make_workers(group, self._settings.worker_count))
 

@@ -58,6 +58,7 @@ class WorkerMachine(Supervision):
         group = group_of(self.home)
         # Nobody else runs workers in this home now: what killed ones left is looked after at once.
         self._catalog.release_group(group)
+        self._catalog.hasten_chores()
         self._groups = (self._make_workers(group, self._settings.worker_count, self._options.host),)
 
     def _announce(self) -> None:

@@ -160,6 +160,9 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     database: str | None = None
     """The URL of the catalog; None: SQLite in the home directory."""
 
+    notify: bool = True
+    """Let PostgreSQL wake idle workers, by a connection of its own for each."""
+
     without_keystone: bool = False
     """Serve on an address that others can reach, though every client is an administrator."""
 
