@@ -6,6 +6,8 @@ import hashlib
 import json
 import random
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support.breaking_proxy import BreakingProxy
 from support.fake_keystone import FakeKeystone
 from support.images.qcow2 import qcow2_of_one_cluster
 from support.judged import OCTETS, settled
@@ -155,6 +158,22 @@ def test_an_upload_that_waits_for_a_worker_is_spooled_in_the_object_store(place:
     for image_id in (first, second):
         serve.client.delete(f"/v2/images/{image_id}")
     until("nothing is left", lambda: place.leftovers() == [])
+
+
+def test_an_upload_over_a_line_that_breaks_continues_in_the_object_store(
+    place: S3Place, serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "disk.raw").write_bytes(DATA)
+    proxy = BreakingProxy(serve.address, [12 * MiB, 25 * MiB, 33 * MiB])
+    words = [sys.executable, "-m", "douane", "upload", str(tmp_path / "disk.raw"), "--url", proxy.url]
+    ended = subprocess.run(words, check=False, capture_output=True, text=True)
+    proxy.close()
+    assert ended.returncode == 0, ended.stderr
+    assert proxy.broken == 3
+    image_id = ended.stdout.strip()
+    assert download(serve, image_id) == DATA
+    assert serve.client.delete(f"/v2/images/{image_id}").status_code == 204
+    until("nothing is left", lambda: place.leftovers() == [] and place.unfinished_uploads() == 0)
 
 
 def half(serve: Serve, image_id: str, arrived: threading.Event, go_on: threading.Event) -> threading.Thread:
