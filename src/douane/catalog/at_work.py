@@ -27,6 +27,17 @@ class HeldTask(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None
 
 
+class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that waits for a worker."""
+
+    id: str
+    image_id: str
+    method: str
+    needs: str | None
+    """The stores that its worker has to reach; see :mod:`douane.catalog.needs`."""
+    created_at: str
+
+
 class WaitingWork(msgspec.Struct, frozen=True):
     """Tasks that wait, by what they need of a worker."""
 
@@ -46,6 +57,14 @@ class WorkInHand:
         with self._database.read() as connection:
             rows = connection.execute(held.order_by(tasks.c.created_at, tasks.c.id))
             return [HeldTask(**row._asdict()) for row in rows]
+
+    def waiting(self, limit: int = 1000) -> list[WaitingTask]:
+        """The tasks that wait for a worker, oldest first."""
+        columns = [tasks.c[name] for name in WaitingTask.__struct_fields__]
+        query = select(*columns).where(UNFINISHED, tasks.c.step == "waiting")
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(tasks.c.created_at, tasks.c.id).limit(limit))
+            return [WaitingTask(**row._asdict()) for row in rows]
 
     def waiting_needs(self) -> list[WaitingWork]:
         """What the tasks need that wait for a worker, and how many they are."""

@@ -46,10 +46,16 @@ class Leases:
     _database: Database
 
     def claim(
-        self, worker: str, methods: Sequence[str] | None = None, *, reached: Collection[str] | None = None
+        self,
+        worker: str,
+        methods: Sequence[str] | None = None,
+        *,
+        reached: Collection[str] | None = None,
+        task_id: str | None = None,
     ) -> Task | None:
         """Become the worker of the oldest task that waits, and that a worker can run which reaches the stores of
-        `reached` (None: all); of one of `methods` if they are named. None: none waits, or the worker is cordoned.
+        `reached` (None: all); of one of `methods` if they are named, or of the very task `task_id`. None: none waits,
+        or the worker is cordoned.
 
         The task gets a greater token, a lease, a new `staged_key`, the image's facts as they are now, and one attempt
         more.
@@ -57,6 +63,8 @@ class Leases:
         waiting = [UNFINISHED, tasks.c.step == "waiting", ~is_halted(worker)]
         if methods is not None:
             waiting.append(tasks.c.method.in_(list(methods)))
+        if task_id is not None:
+            waiting.append(tasks.c.id == task_id)
         unfit: set[str] = set()
         while len(unfit) < _KINDS:
             # Needs that it cannot meet are passed over from then on. To read all that differ first would read all

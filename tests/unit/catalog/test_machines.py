@@ -11,6 +11,7 @@ from douane.catalog import Catalog, ImportRequest, Task
 from douane.catalog.clock import LEASE_SECONDS, database_time
 from douane.catalog.leases import RELEASED
 from douane.catalog.needs import can_run, needs_text
+from douane.catalog.port import TaskQueue
 from douane.catalog.records import time_text
 from douane.catalog.schema import chores, marks, tasks, workers
 from douane.catalog.workers import SEEN_SECONDS, SILENCE_SECONDS
@@ -326,3 +327,27 @@ def test_a_chore_whose_worker_died_is_done_by_another(catalog: Catalog) -> None:
 
 def test_a_chore_that_nobody_knows_is_nobodys(catalog: Catalog) -> None:
     assert not catalog.take_chore("unknown", "a", lease_s=60)
+
+
+# -- another queue
+
+
+def test_another_scheduler_runs_imports_by_the_five_methods_of_the_port(catalog: Catalog) -> None:
+    queue_of_the_site: TaskQueue = catalog
+    first, second, third = queue(catalog, "a"), queue(catalog, "b"), queue(catalog, "a")
+    offered = queue_of_the_site.waiting()
+    assert [task.id for task in offered] == [first.id, second.id, third.id]
+    assert [can_run(task.needs, ["a"]) for task in offered] == [True, False, True]
+    task = queue_of_the_site.claim("t", task_id=third.id, reached=["a"])
+    assert task is not None and task.id == third.id
+    assert queue_of_the_site.claim("t", task_id=third.id) is None, "it was started twice"
+    assert queue_of_the_site.claim("t", task_id=second.id, reached=["a"]) is None
+    assert queue_of_the_site.hold("t", [third.id]) == 1
+    queue_of_the_site.release(task, undo_attempt=True)
+    assert queue_of_the_site.hold("t", [third.id]) == 0
+    again = queue_of_the_site.claim("u", task_id=third.id)
+    assert again is not None and (again.token, again.attempts) == (task.token + 1, 1)
+    with pytest.raises(Conflict):
+        queue_of_the_site.fail(task, outcome="undecided", code="late", message="an old token")
+    queue_of_the_site.fail(again, outcome="undecided", code="given-up", message="the scheduler gave it up")
+    assert [task.id for task in queue_of_the_site.waiting()] == [first.id, second.id]
