@@ -177,14 +177,14 @@ def test_an_import_goes_to_the_machine_that_reaches_its_stores(site: Site) -> No
     import_(door, image_id, stores=["b"])
     until("nobody can run it", lambda: stranded(site) == 1)
     assert door.image(image_id)["status"] == "importing"
-    one = site.worker("one", {**shared, **site.stores("b", on="one")})
+    later = site.worker("one", {**shared, **site.stores("b", on="one")})
     document = settled(door, image_id)
     assert (document["status"], document["stores"]) == ("active", "b")
     (task,) = [task for task in site.catalog.tasks(image_id) if task.outcome == "accepted"]
     assert task.attempts == 2, "once to inspect it, and once to copy it"
     assert door.client.get(f"/v2/images/{image_id}/file").content == IMAGE
     assert not (site.folder / "two" / "b").exists()
-    assert one.process.poll() is None
+    assert later.process.poll() is None
 
 
 def test_a_service_does_not_start_with_another_default_store(site: Site) -> None:
@@ -207,15 +207,15 @@ def test_a_service_does_not_start_with_another_default_store(site: Site) -> None
 def run_cli(site: Site, *words: str, config: Path | None = None) -> str:
     """What a command prints, for the catalog of the site."""
     chosen = config or site.folder / "door" / "douane.toml"
-    done = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "douane", *words, "--config", str(chosen), "--home", str(site.folder / "cli")],
         capture_output=True,
         text=True,
         timeout=SECONDS,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 def stranded(site: Site) -> int:
@@ -261,8 +261,8 @@ def test_two_machines_are_upgraded_one_after_the_other_without_a_lost_import(sit
     with ThreadPoolExecutor(4) as pool:
         streams = [pool.submit(upload_and_import) for _ in range(4)]
         for name, machine in machines.items():
-            before = len(results)
-            until("imports go on", lambda before=before: len(results) > before + 4)
+            count = len(results)
+            until("imports go on", lambda count=count: len(results) > count + 4)
             run_cli(site, "workers", "drain", name)
             assert machine.stop() == 0
             run_cli(site, "workers", "uncordon", name)

@@ -37,7 +37,7 @@ class Machines(Workers):
     def begin(self) -> None:
         self.patched = ExitStack()
         self.patched.enter_context(set_clocks())
-        self.seen: dict[str, float] = {}  # the last heartbeat of each process, also of those that are gone
+        self.heartbeats: dict[str, float] = {}  # the last heartbeat of each process, also of those that are gone
         self.living: set[str] = set()
         self.cordoned: set[str] = set()
         self.states: dict[str, str] = {}
@@ -59,12 +59,12 @@ class Machines(Workers):
     # -- what the model predicts
 
     def is_silent(self) -> bool:
-        return not any(time > self.clock.now - SILENCE_SECONDS for time in self.seen.values())
+        return not any(time > self.clock.now - SILENCE_SECONDS for time in self.heartbeats.values())
 
     def note_heartbeat(self, worker: str) -> None:
         if self.is_silent():
             self.grace_until = self.clock.now + LEASE_SECONDS
-        self.seen[worker] = self.clock.now
+        self.heartbeats[worker] = self.clock.now
 
     def is_dead(self, task: Task) -> bool:
         if task.lease_until is None or task.lease_until == RELEASED:
@@ -111,11 +111,11 @@ class Machines(Workers):
     @rule(worker=NAMES)
     def beat(self, worker: str) -> None:
         """As the thread of a worker does, which joins if the catalog does not know it."""
-        known = worker in self.living
+        is_member = worker in self.living
         silent = self.is_silent()
         state = self.catalog.beat(worker)
-        assert (state is not None) == known
-        if known:
+        assert (state is not None) == is_member
+        if is_member:
             self.note_heartbeat(worker)
             assert state == self.states[worker]
         elif silent:
@@ -132,7 +132,7 @@ class Machines(Workers):
         count = self.catalog.cordon(place)
         self.cordoned.add(place)
         hit = {worker for worker in self.living if place in (worker, HOSTS[worker])}
-        assert count == len({worker for worker in hit if self.seen[worker] > self.clock.now - 60.0})
+        assert count == len({worker for worker in hit if self.heartbeats[worker] > self.clock.now - 60.0})
         for worker in hit:
             if self.states[worker] == "active":
                 self.states[worker] = "cordoned"
@@ -172,19 +172,21 @@ class Machines(Workers):
         """Nobody takes over what a living worker has: all come back within the time of a lease."""
         for worker in sorted(workers):
             self.join(worker)
-        held = {task.id: task for task in self.unfinished() if task.worker in workers and task.lease_until != RELEASED}
+        leased = {
+            task.id: task for task in self.unfinished() if task.worker in workers and task.lease_until != RELEASED
+        }
         for worker in sorted(workers):
-            self.catalog.hold(worker, [task.id for task in held.values() if task.worker == worker])
+            self.catalog.hold(worker, [task.id for task in leased.values() if task.worker == worker])
         self.clock.step(seconds)
-        first, *others = sorted(workers)
+        first, *later = sorted(workers)
         self.beat(first)
-        assert not {task.id for task in self.catalog.dead_tasks()} & set(held)
+        assert not {task.id for task in self.catalog.dead_tasks()} & set(leased)
         self.clock.step(6.0)
-        for worker in [*others, first]:
-            self.catalog.hold(worker, [task.id for task in held.values() if task.worker == worker])
+        for worker in [*later, first]:
+            self.catalog.hold(worker, [task.id for task in leased.values() if task.worker == worker])
             self.beat(worker)
         self.clock.step(3.0)
-        assert not {task.id for task in self.catalog.dead_tasks()} & set(held)
+        assert not {task.id for task in self.catalog.dead_tasks()} & set(leased)
 
     # -- doubled messages
 
@@ -204,21 +206,21 @@ class Machines(Workers):
             "take": lambda: self.catalog.take(handle.id, handle.token, "b"),
         }
         for _ in range(2):
-            before = self.rows()
+            content = self.rows()
             try:
                 result = calls[doing]()
             except Exception as error:
                 assert getattr(error, "code", None) in ("lost-task", "wrong-state"), error
-                assert self.rows() == before
+                assert self.rows() == content
                 continue
             if doing in ("make_ready", "take"):
                 self.keep(result)
-        before = self.rows()
+        content = self.rows()
         try:
             calls[doing]()
         except Exception as error:
             assert getattr(error, "code", None) in ("lost-task", "wrong-state"), error
-        assert self.rows() == before
+        assert self.rows() == content
 
     # -- at all times
 
@@ -231,14 +233,14 @@ class Machines(Workers):
     def everything_ends(self) -> None:
         """All machines lose their power at once: a new one begins, and nothing is stuck."""
         self.clock.step(LEAST_SECONDS + self.set_back)
-        held = {task.id for task in self.unfinished() if task.worker is not None}
+        leased = {task.id for task in self.unfinished() if task.worker is not None}
         released = {task.id for task in self.unfinished() if task.lease_until == RELEASED}
         self.catalog.join("new", host="new", pid=1, version="1")
         assert {task.id for task in self.catalog.dead_tasks()} == released
         for _ in range(4):
             self.clock.step(5.5)
             assert self.catalog.beat("new") == "active"
-        assert {task.id for task in self.catalog.dead_tasks()} == held
+        assert {task.id for task in self.catalog.dead_tasks()} == leased
         super().everything_ends()
         self.clock.step(FORGOTTEN_SECONDS + 1)
         self.catalog.forget_workers()

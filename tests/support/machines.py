@@ -95,7 +95,7 @@ def working(folder: Path, config: Path, *options: str) -> Iterator[WorkerMachine
 
 def refusal(command: str, *words: str) -> tuple[int, str]:
     """The exit code and the messages of a `douane serve` or `douane worker` that does not start."""
-    done = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "douane", command, *words],
         capture_output=True,
         text=True,
@@ -103,5 +103,5 @@ def refusal(command: str, *words: str) -> tuple[int, str]:
         check=False,
         env={**os.environ, "DOUANE_HOME": "/nonexistent"},
     )
-    assert done.stdout == ""
-    return done.returncode, done.stderr
+    assert ended.stdout == ""
+    return ended.returncode, ended.stderr

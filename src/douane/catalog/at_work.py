@@ -53,9 +53,9 @@ class WorkInHand:
     def held_tasks(self) -> list[HeldTask]:
         """The tasks that somebody holds, oldest first."""
         columns = [tasks.c[name] for name in HeldTask.__struct_fields__]
-        held = select(*columns).where(UNFINISHED, tasks.c.worker.is_not(None))
+        leased = select(*columns).where(UNFINISHED, tasks.c.worker.is_not(None))
         with self._database.read() as connection:
-            rows = connection.execute(held.order_by(tasks.c.created_at, tasks.c.id))
+            rows = connection.execute(leased.order_by(tasks.c.created_at, tasks.c.id))
             return [HeldTask(**row._asdict()) for row in rows]
 
     def waiting(self, limit: int = 1000) -> list[WaitingTask]:

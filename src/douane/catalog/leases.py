@@ -131,8 +131,8 @@ class Leases:
         name = values.text("the worker", worker)
         mine = and_(UNFINISHED, tasks.c.worker == name, tasks.c.id.in_(list(task_ids)))
         with self._database.write() as connection:
-            held = update(tasks).where(mine).values(lease_until=database_time(LEASE_SECONDS))
-            return connection.execute(held).rowcount
+            renewed = update(tasks).where(mine).values(lease_until=database_time(LEASE_SECONDS))
+            return connection.execute(renewed).rowcount
 
     def release_worker(self, worker: str) -> int:
         """The worker's process is gone: all its leases end now. The number of its tasks."""

@@ -32,8 +32,8 @@ def can_run(needs: str | None, reached: Collection[str] | None) -> bool:
     """True if a worker that reaches these stores (None: all) can run a task with these needs."""
     if needs is None or reached is None:
         return True
-    wanted = msgspec.json.decode(needs, type=Needs)
-    return set(wanted.to) <= set(reached) and (not wanted.staged or not set(reached).isdisjoint(wanted.staged))
+    parsed = msgspec.json.decode(needs, type=Needs)
+    return set(parsed.to) <= set(reached) and (not parsed.staged or not set(reached).isdisjoint(parsed.staged))
 
 
 def needs_text(staged: Iterable[str], to: Iterable[str]) -> str | None:

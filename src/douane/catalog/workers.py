@@ -88,8 +88,8 @@ class Workers:
         """Let the workers of a machine, or one worker, begin imports again; how many there are now."""
         with self._database.write() as connection:
             connection.execute(delete(cordons).where(cordons.c.place == place))
-            others = exists(select(cordons.c.place).where(cordons.c.place.in_((workers.c.host, workers.c.name))))
-            halted = and_(_at(place), workers.c.state.in_(("cordoned", "drained")), ~others)
+            is_cordoned = exists(select(cordons.c.place).where(cordons.c.place.in_((workers.c.host, workers.c.name))))
+            halted = and_(_at(place), workers.c.state.in_(("cordoned", "drained")), ~is_cordoned)
             connection.execute(update(workers).where(halted).values(state="active"))
             return len(connection.execute(select(workers.c.name).where(_at(place), _living())).all())
 
@@ -98,11 +98,11 @@ class Workers:
         query = select(workers).where(_living()).order_by(workers.c.host, workers.c.name)
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-            held: dict[str, list[str]] = {}
+            task_ids: dict[str, list[str]] = {}
             holding = select(tasks.c.worker, tasks.c.id).where(UNFINISHED, tasks.c.worker.is_not(None))
             for worker, task_id in connection.execute(holding.order_by(tasks.c.created_at, tasks.c.id)):
-                held.setdefault(worker, []).append(task_id)
-            return [worker_of(row._asdict(), held.get(row.name, ())) for row in rows]
+                task_ids.setdefault(worker, []).append(task_id)
+            return [worker_of(row._asdict(), task_ids.get(row.name, ())) for row in rows]
 
     def cordoned_places(self) -> list[str]:
         """The machines and workers that are cordoned."""

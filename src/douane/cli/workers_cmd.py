@@ -117,13 +117,13 @@ def _document(catalog: Catalog) -> dict[str, Any]:
     from douane.catalog.needs import can_run
 
     listed = catalog.workers()
-    held: dict[str, list[dict[str, Any]]] = {}
+    by_worker: dict[str, list[dict[str, Any]]] = {}
     for task in catalog.held_tasks():
-        held.setdefault(task.worker, []).append(to_builtins(task))
+        by_worker.setdefault(task.worker, []).append(to_builtins(task))
     able = [worker.stores for worker in listed if worker.state == "active"]
     waiting = catalog.waiting_needs()
     return {
-        "workers": [{**to_builtins(worker), "tasks": held.get(worker.name, [])} for worker in listed],
+        "workers": [{**to_builtins(worker), "tasks": by_worker.get(worker.name, [])} for worker in listed],
         "cordoned": catalog.cordoned_places(),
         "waiting": sum(group.count for group in waiting),
         "stranded": [

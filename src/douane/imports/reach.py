@@ -41,7 +41,7 @@ class Reach:
         """`recorded` are the identities of stores that the catalog is known to have. `alone`: no other machine has
         workers."""
         self._alone = alone
-        self._seen: set[str] = set()
+        self._ever_reached: set[str] = set()
         self._stores = stores
         self._catalog = catalog
         self._recorded = dict(recorded)
@@ -69,7 +69,7 @@ class Reach:
             state = "away"
         if state != "away":
             return state == "reached"
-        return store_id not in self._elsewhere and (self._alone or store_id in self._seen)
+        return store_id not in self._elsewhere and (self._alone or store_id in self._ever_reached)
 
     def _run(self, has_looked: threading.Event) -> None:
         while True:
@@ -86,7 +86,7 @@ class Reach:
                 self._say(place, state)
             self._states[place.id] = state
             if state == "reached":
-                self._seen.add(place.id)
+                self._ever_reached.add(place.id)
         self._looking = None
         if "away" in self._states.values():
             self._ask_others()
@@ -115,8 +115,10 @@ class Reach:
             workers = self._catalog.workers()
         except CatalogError:
             return  # nothing is claimed, either
-        others = [worker.stores or () for worker in workers if worker.name != self._worker and worker.state == "active"]
-        self._elsewhere = frozenset(store_id for stores in others for store_id in stores)
+        elsewhere = [
+            worker.stores or () for worker in workers if worker.name != self._worker and worker.state == "active"
+        ]
+        self._elsewhere = frozenset(store_id for stores in elsewhere for store_id in stores)
 
     def close(self) -> None:
         """End the thread, unless a store holds it up."""
