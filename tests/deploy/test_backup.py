@@ -105,9 +105,9 @@ def test_a_backup_beside_imports_has_the_bytes_of_every_active_image(backup: Bac
         uploads = Uploads(serve)
         try:
             uploads.wait_for(COUNT)
-            before = dict(uploads.digests)
+            in_backup = dict(uploads.digests)
             backup.dump(site / "home", tmp_path / "dump")  # the catalog first
-            uploads.wait_for(len(before) + COUNT)
+            uploads.wait_for(len(in_backup) + COUNT)
             copy_store(site / "images", elsewhere / "images")
         finally:
             uploads.stop()
@@ -115,10 +115,10 @@ def test_a_backup_beside_imports_has_the_bytes_of_every_active_image(backup: Bac
     listed = faults(elsewhere / "home", config)
     # Images that came after the dump have bytes that the catalog does not know. No fault says that bytes are missing.
     assert [fault for fault in listed if fault["code"].startswith(("bytes-", "no-copies"))] == []
-    assert not {fault["image"] for fault in listed if fault["code"] == "image-unknown"} & set(before)
+    assert not {fault["image"] for fault in listed if fault["code"] == "image-unknown"} & set(in_backup)
     with serving(elsewhere / "home", config) as serve:
         active = [image["id"] for image in serve.client.get("/v2/images?limit=1000&status=active").json()["images"]]
-        assert set(before) <= set(active)
+        assert set(in_backup) <= set(active)
         for image_id in active:
             data = serve.client.get(f"/v2/images/{image_id}/file").content
             assert hashlib.sha512(data).hexdigest() == uploads.digests[image_id]

@@ -45,16 +45,16 @@ def validated(parts: list[Document], folder: Path) -> subprocess.CompletedProces
 
 
 def test_kubernetes_knows_every_key_of_every_document(parts: list[Document], tmp_path: Path) -> None:
-    known = [part for part in parts if part["kind"] != "ServiceMonitor"]
-    assert len(known) >= 9
-    checked = validated(known, tmp_path)
+    standard = [part for part in parts if part["kind"] != "ServiceMonitor"]
+    assert len(standard) >= 9
+    checked = validated(standard, tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_the_validator_refuses_a_key_that_kubernetes_does_not_know(tmp_path: Path) -> None:
-    wrong = of_kind(documents(rendered(None)), "Deployment")[DOOR]
-    wrong["spec"]["template"]["spec"]["securityContexts"] = {}
-    assert validated([wrong], tmp_path).returncode != 0
+    deployment = of_kind(documents(rendered(None)), "Deployment")[DOOR]
+    deployment["spec"]["template"]["spec"]["securityContexts"] = {}
+    assert validated([deployment], tmp_path).returncode != 0
 
 
 def test_douane_takes_each_command_of_the_chart(parts: list[Document]) -> None:

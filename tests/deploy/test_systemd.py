@@ -194,9 +194,9 @@ def test_a_password_reaches_the_service_as_a_credential_that_no_other_user_reads
         assert f"PGSERVICEFILE={folder}/x" in machine.show(SERVE, "Environment").split()
         entry = ["nsenter", f"--target={machine.show(SERVE, 'MainPID')}", "--mount"]
         reader = ["setpriv", "--clear-groups", "--inh-caps=-all"]
-        service, other = ["--reuid=douane", "--regid=douane"], ["--reuid=65534", "--regid=65534"]
+        service, nobody = ["--reuid=douane", "--regid=douane"], ["--reuid=65534", "--regid=65534"]
         assert machine.run(*entry, *reader, *service, "cat", place) == "secret\n"
-        assert machine.attempt(*entry, *reader, *other, "cat", place).returncode == 1
+        assert machine.attempt(*entry, *reader, *nobody, "cat", place).returncode == 1
     finally:
         machine.run("systemctl", "stop", SERVE)
         machine.run("rm", drop_in)

@@ -70,11 +70,11 @@ def application_credential(tenant: Tenant) -> dict[str, str]:
     answer = post(f"{url}/auth/tokens", {"auth": {"identity": identity, "scope": scope}})
     token, document = answer.headers["X-Subject-Token"], json.load(answer)
     place = f"{url}/users/{document['token']['user']['id']}/application_credentials"
-    made = json.load(post(place, secret, token))["application_credential"]
+    credential = json.load(post(place, secret, token))["application_credential"]
     return {
         "OS_AUTH_URL": tenant.auth_url,
         "OS_AUTH_TYPE": "v3applicationcredential",
-        "OS_APPLICATION_CREDENTIAL_ID": made["id"],
+        "OS_APPLICATION_CREDENTIAL_ID": credential["id"],
         "OS_APPLICATION_CREDENTIAL_SECRET": "s3cret",
     }
 

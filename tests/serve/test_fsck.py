@@ -27,11 +27,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 def fsck(serve: Serve, *options: str) -> tuple[int, dict[str, Any]]:
     words = ["fsck", "--home", str(serve.home), "--config", str(serve.home.parent / "douane.toml"), "--json", *options]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "douane", *words], capture_output=True, text=True, timeout=SECONDS, check=False
     )
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
+    assert process.stdout, process.stderr
+    return process.returncode, json.loads(process.stdout)
 
 
 def upload(serve: Serve) -> str:
@@ -69,11 +69,11 @@ def test_images_that_come_and_go_meanwhile_are_no_faults(serve: Serve) -> None:
 
 
 def test_a_damaged_copy_is_forgotten_and_copied_again(serve: Serve) -> None:
-    image_id, other = upload(serve), upload(serve)
+    image_id, second_id = upload(serve), upload(serve)
     copy = {"method": {"name": "copy-image"}, "stores": ["b"]}
-    for each in (image_id, other):
-        assert serve.client.post(f"/v2/images/{each}/import", json=copy).status_code == 202
-        settled(serve, each)
+    for copied_id in (image_id, second_id):
+        assert serve.client.post(f"/v2/images/{copied_id}/import", json=copy).status_code == 202
+        settled(serve, copied_id)
     (serve.home.parent / "store-b" / "images" / image_id).unlink()
     code, result = fsck(serve)
     assert (code, [fault["code"] for fault in result["faults"]]) == (1, ["bytes-missing"])
@@ -95,7 +95,7 @@ def test_a_store_that_is_away_ends_with_another_code(serve: Serve) -> None:
 
 def test_a_home_without_a_catalog_is_refused_and_not_made(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "douane", "fsck", "--home", str(tmp_path / "none")]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "has no catalog" in done.stderr
+    process = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "has no catalog" in process.stderr
     assert not (tmp_path / "none").exists()

@@ -305,9 +305,9 @@ def test_a_part_whose_headers_are_wrong_is_refused(judged: Serve, headers: dict[
 
 def test_an_ordinary_upload_is_no_upload_resource(judged: Serve) -> None:
     image_id = judged.create()
-    other = judged.create()
-    path = opened(judged, other)
-    for place in (path.replace(other, image_id), f"/v2/images/{image_id}/uploads/x", f"{path[:-1]}/"):
+    other_id = judged.create()
+    path = opened(judged, other_id)
+    for place in (path.replace(other_id, image_id), f"/v2/images/{image_id}/uploads/x", f"{path[:-1]}/"):
         assert judged.client.head(place, headers=VERSION).status_code == 404
 
 

@@ -123,11 +123,11 @@ def test_what_another_service_wrote_is_opened_by_its_url_and_what_the_store_wrot
     assert content_of(location) == b"foreign"
     assert store.open_location(url.replace("disk.img", "../disk.img"), images=True) is None
     assert store.open_location("https://example.org/disk.img", images=True) is None
-    own = store.location(image)
-    assert own is not None
+    url = store.location(image)
+    assert url is not None
     with pytest.raises(Exception, match="cannot read the location") as raised:
-        store.open_location(own, images=False)
+        store.open_location(url, images=False)
     assert raised.value.code == "in-use"  # type: ignore[attr-defined]
-    allowed = store.open_location(own, images=True)
+    allowed = store.open_location(url, images=True)
     assert allowed is not None
     assert content_of(allowed) == b"secret"

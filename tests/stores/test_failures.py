@@ -70,16 +70,16 @@ def test_a_store_that_is_away_is_neither_empty_nor_new(place: Place) -> None:
 def test_a_full_store_says_so_and_keeps_what_it_has(place: Place) -> None:
     store = place.store()
     key, image = prepared(store)
-    before = place.leftovers()
+    names = place.leftovers()
     with place.full():
         with pytest.raises(StoreError) as raised:
             write(store, new_id(), 20 * MiB)
         assert raised.value.code == "store-full"
         assert "then try again" in str(raised.value) or "raise it" in str(raised.value)
     place.settle()
-    if place.leftovers() != before:  # a claim that had not ended kept it
+    if place.leftovers() != names:  # a claim that had not ended kept it
         assert [store.discard(staged) for staged in list(store.staged_keys()) if staged != key] == [True]
-    assert place.leftovers() == before
+    assert place.leftovers() == names
     assert content_of(store.open(image)) == content_of(store.open_staged(key))
     write(store, new_id(), 2 * MiB)
 
@@ -133,23 +133,23 @@ def test_wrong_credentials_are_named_and_never_shown(
     with pytest.raises(StoreError, match="the secret key is wrong") as raised:
         calls(store, key, image)[call]()
     assert raised.value.code == "store-unreadable"
-    shown = "".join(traceback.format_exception(raised.value)) + caplog.text + repr(store) + repr(vars(store))
-    assert secret not in shown
-    assert place.s3.account.access_key not in shown
+    text = "".join(traceback.format_exception(raised.value)) + caplog.text + repr(store) + repr(vars(store))
+    assert secret not in text
+    assert place.s3.account.access_key not in text
     assert content_of(place.store().open(image)) == b"\xaa" * 4 * MiB
 
 
 @pytest.mark.only_stores(lambda kind: issubclass(kind, S3Place))
 def test_a_store_that_had_images_and_whose_bucket_is_another_is_away(place: S3Place) -> None:
     key, image = prepared(place.store())
-    other = type(place)(place._folder, place.s3)
-    store = other.store()
+    other_place = type(place)(place._folder, place.s3)
+    store = other_place.store()
     store.expect_images()
     for name, call in calls(store, key, image).items():
         with pytest.raises(StoreError, match="is gone") as raised:
             call()
         assert raised.value.code == "store-away", name
-    assert other.leftovers() == []
+    assert other_place.leftovers() == []
 
 
 @pytest.mark.only_stores(lambda kind: issubclass(kind, S3Place))

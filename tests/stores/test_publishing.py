@@ -48,10 +48,10 @@ def test_an_image_is_not_seen_before_it_is_published(place: Place) -> None:
         assert {code_of(lambda: store.open(image)), code_of(lambda: store.size(image))} == {"not-found"}
         staged.finish(9 * MiB)
     store.publish(staged, image)
-    other = place.store()
-    assert other.exists(image)
-    assert list(other.image_ids()) == [image]
-    assert list(other.staged_keys()) == []
+    second_store = place.store()
+    assert second_store.exists(image)
+    assert list(second_store.image_ids()) == [image]
+    assert list(second_store.staged_keys()) == []
     assert code_of(lambda: store.publish(staged, new_id())) == "not-found"
 
 
@@ -172,13 +172,13 @@ def test_a_key_that_is_gone_is_not_linked(place: Place) -> None:
 def test_claimed_bytes_are_left_alone(place: Place) -> None:
     store, key = place.store(), new_id()
     staged = finished(store, key, b"claimed")
-    other = place.store()
-    assert not other.is_abandoned(key)
-    assert not other.discard(key)
-    assert code_of(lambda: other.adopt(key, 7)) == "in-use"
+    second_store = place.store()
+    assert not second_store.is_abandoned(key)
+    assert not second_store.discard(key)
+    assert code_of(lambda: second_store.adopt(key, 7)) == "in-use"
     staged.close()
-    assert other.is_abandoned(key)
-    assert other.discard(key)
+    assert second_store.is_abandoned(key)
+    assert second_store.discard(key)
 
 
 @pytest.mark.only_stores(lambda kind: not kind.has_claims)

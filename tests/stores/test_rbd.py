@@ -274,14 +274,14 @@ def test_locations_lead_to_snapshots_of_this_pool_only(pool: Pool) -> None:
     url = location.replace(image_id, f"staging-{staged.key}")
     assert code_of(lambda: pool.store.open_location(url, images=True)) == "in-use"
     staged.discard()
-    for other in (
+    for url in (
         "file:///etc/passwd",
         location.replace(pool.name, "other"),
         "rbd://a",
         location + "/x",
         f"rbd:{image_id}",
     ):
-        assert pool.store.open_location(other, images=True) is None
+        assert pool.store.open_location(url, images=True) is None
 
 
 def test_images_of_others_in_the_pool_are_no_images(pool: Pool) -> None:

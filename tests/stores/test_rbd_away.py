@@ -79,7 +79,7 @@ def test_a_helper_that_is_paused_is_given_up(pool: Pool) -> None:
 
 
 def test_a_helper_that_is_killed_fails_its_import_only(pool: Pool) -> None:
-    staged, other = pool.store.stage(new_id()), pool.store.stage(new_id())
+    staged, second = pool.store.stage(new_id()), pool.store.stage(new_id())
     os.kill(staged.helper().pid, signal.SIGKILL)
 
     def write_on() -> None:
@@ -88,10 +88,10 @@ def test_a_helper_that_is_killed_fails_its_import_only(pool: Pool) -> None:
 
     assert code_of(write_on) == "store-io"
     staged.close()
-    other.write(memoryview(DATA), 0)
-    other.finish(len(DATA))
+    second.write(memoryview(DATA), 0)
+    second.finish(len(DATA))
     image_id = new_id()
-    pool.store.publish(other, image_id)
+    pool.store.publish(second, image_id)
     assert read(pool, image_id) == DATA
 
 

@@ -87,9 +87,9 @@ def test_one_read_goes_into_both_stores_and_copies_go_either_way(place: S3Place,
     image_id = stage_and_import(serve, "objects", "files")
     assert serve.image(image_id)["stores"] == "files,objects"
     assert {download(serve, image_id, prefer=store) for store in ("files", "objects")} == {DATA}
-    for only, other in (("objects", "files"), ("files", "objects")):
+    for only, target in (("objects", "files"), ("files", "objects")):
         single = stage_and_import(serve, only)
-        copy = {"method": {"name": "copy-image"}, "stores": [other]}
+        copy = {"method": {"name": "copy-image"}, "stores": [target]}
         assert serve.client.post(f"/v2/images/{single}/import", json=copy).status_code == 202
         until("the copy is there", lambda single=single: serve.image(single)["stores"] == "files,objects")
         assert {download(serve, single, prefer=store) for store in ("files", "objects")} == {DATA}
@@ -212,7 +212,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_an_upload_leaves_nothing(place
 
 
 def test_a_server_that_goes_away_fails_the_upload_and_comes_back(place: S3Place, serve: Serve) -> None:
-    kept = upload(serve)
+    kept_id = upload(serve)
     image_id, arrived, go_on = serve.create(), threading.Event(), threading.Event()
     thread = half(serve, image_id, arrived, go_on)
     assert arrived.wait(300)
@@ -220,13 +220,13 @@ def test_a_server_that_goes_away_fails_the_upload_and_comes_back(place: S3Place,
         go_on.set()
         thread.join()
         until("the image can be uploaded again", lambda: serve.image(image_id)["status"] == "queued")
-        assert serve.client.get(f"/v2/images/{kept}/file").status_code == 503
+        assert serve.client.get(f"/v2/images/{kept_id}/file").status_code == 503
     assert "does not answer" in serve.log.read_text()
-    assert download(serve, kept) == DATA
+    assert download(serve, kept_id) == DATA
     assert serve.client.put(f"/v2/images/{image_id}/file", content=DATA, headers=OCTETS).status_code == 204
     assert download(serve, image_id) == DATA
-    for each in (kept, image_id):
-        serve.client.delete(f"/v2/images/{each}")
+    for deleted_id in (kept_id, image_id):
+        serve.client.delete(f"/v2/images/{deleted_id}")
     until("nothing is left", lambda: place.leftovers() == [] and place.unfinished_uploads() == 0)
 
 
@@ -238,10 +238,10 @@ def test_credentials_are_in_no_log_and_in_no_catalog(place: S3Place, serve: Serv
     assert serve.stop() == 0
     account = place.s3.account
     with sqlite3.connect(serve.home / "catalog.sqlite3") as catalog:
-        shown = serve.log.read_text() + "\n".join(catalog.iterdump())
-    assert "AbortIncompleteMultipartUpload" in shown, "the service warns at its start"
-    assert account.secret_key not in shown
-    assert account.access_key not in shown
+        text = serve.log.read_text() + "\n".join(catalog.iterdump())
+    assert "AbortIncompleteMultipartUpload" in text, "the service warns at its start"
+    assert account.secret_key not in text
+    assert account.access_key not in text
 
 
 def test_an_object_that_a_service_wrote_is_registered_by_its_url(place: S3Place, tmp_path: Path) -> None:

@@ -82,10 +82,10 @@ def sparse_qcow2(folder: Path) -> bytes:
 
 def fsck(serve: Serve, *options: str) -> tuple[int, list[dict[str, Any]]]:
     words = ["fsck", "--home", str(serve.home), "--config", str(serve.home.parent / "plan.toml"), "--json", *options]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "douane", *words], capture_output=True, text=True, timeout=SECONDS, check=False
     )
-    return done.returncode, json.loads(done.stdout)["faults"]
+    return process.returncode, json.loads(process.stdout)["faults"]
 
 
 def test_an_image_is_raw_in_the_pool_and_a_server_can_be_cloned_from_it(
@@ -126,7 +126,7 @@ def test_an_image_in_the_pool_is_downloaded_whole_and_in_parts(serve: Serve) -> 
         response = serve.client.get(path, headers={"Range": part})
         assert (response.status_code, response.content) == (206, expected)
     stores = serve.client.get("/v2/info/stores/detail").json()["stores"]
-    assert next(each for each in stores if each["id"] == "ceph")["properties"] == {"pool": "test-serve-rbd"}
+    assert next(store for store in stores if store["id"] == "ceph")["properties"] == {"pool": "test-serve-rbd"}
 
 
 def test_many_downloads_at_once_have_the_same_bytes(serve: Serve) -> None:
@@ -145,15 +145,15 @@ def test_many_downloads_at_once_have_the_same_bytes(serve: Serve) -> None:
 
 
 def test_fsck_reads_the_pool(serve: Serve, pool: Pool) -> None:
-    image_id, other = uploaded(serve), uploaded(serve)
+    image_id, second_id = uploaded(serve), uploaded(serve)
     assert fsck(serve, "--digests") == (0, [])
     pool.ceph.rbd("snap", "unprotect", f"{pool.name}/{image_id}@snap")
     pool.ceph.rbd("snap", "purge", "--no-progress", f"{pool.name}/{image_id}")
     pool.rbd("rm", image_id, "--no-progress")
     code, faults = fsck(serve)
     assert (code, [(fault["code"], fault["image"]) for fault in faults]) == (1, [("bytes-missing", image_id)])
-    for each in (image_id, other):
-        assert serve.client.delete(f"/v2/images/{each}").status_code == 204
+    for deleted_id in (image_id, second_id):
+        assert serve.client.delete(f"/v2/images/{deleted_id}").status_code == 204
     assert fsck(serve) == (0, [])
 
 

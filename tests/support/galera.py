@@ -29,7 +29,7 @@ class Galera:
         if self._library is None or shutil.which("mariadbd", path=self._env["PATH"]) is None:
             raise FileNotFoundError("Galera is not installed: apt-get install mariadb-server galera-4")
         self._folder = Path(tempfile.mkdtemp(prefix="douane-galera-"))
-        self._own(self._folder)
+        self._give_to_user(self._folder)
         self._folder.chmod(0o755)
         # Galera needs a port for the cluster, one for changes that a node missed, one for its first state.
         self._ports = [[free_port() for _ in range(3)] for _ in range(NODES)]
@@ -51,7 +51,7 @@ class Galera:
         for number in range(NODES):
             for path in (self._folder / str(number), self._data(number)):
                 path.mkdir()
-                self._own(path)
+                self._give_to_user(path)
         make = ["mariadb-install-db", "--no-defaults", f"--datadir={self._data(0)}", f"--tmpdir={self._data(0).parent}"]
         as_user = ["setpriv", f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups", "--"]
         how = ("--auth-root-authentication-method=normal", "--skip-test-db")
@@ -100,13 +100,13 @@ class Galera:
     def _data(self, number: int) -> Path:
         return self._folder / str(number) / "data"
 
-    def _own(self, path: Path) -> None:
+    def _give_to_user(self, path: Path) -> None:
         if os.geteuid() == 0:
             shutil.chown(path, self._user)
 
     def _node(self, number: int) -> ServerProcess:
         cluster, missed, state = self._ports[number]
-        others = ",".join(f"127.0.0.1:{ports[0]}" for ports in self._ports[:number])
+        addresses = ",".join(f"127.0.0.1:{ports[0]}" for ports in self._ports[:number])
         provider = f"gmcast.listen_addr=tcp://127.0.0.1:{cluster};ist.recv_addr=127.0.0.1:{missed};gcache.size=32M"
         return ServerProcess(
             [
@@ -115,7 +115,7 @@ class Galera:
                 f"--tmpdir={self._data(number).parent}",  # a server that starts removes all temporary tables there
                 *("--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--wsrep-on=ON"),
                 *(f"--wsrep-provider={self._library}", f"--wsrep-provider-options={provider}"),
-                *(f"--wsrep-cluster-name={self._name[:24]}", f"--wsrep-cluster-address=gcomm://{others}"),
+                *(f"--wsrep-cluster-name={self._name[:24]}", f"--wsrep-cluster-address=gcomm://{addresses}"),
                 *(f"--wsrep-node-address=127.0.0.1:{cluster}", "--wsrep-sst-method=rsync"),
                 f"--wsrep-sst-receive-address=127.0.0.1:{state}",
             ],

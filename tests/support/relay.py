@@ -47,9 +47,9 @@ class Relay:
     def _break_off(self) -> None:
         with self._lock:
             sockets, self._sockets = self._sockets, set()
-        for each in sockets:
+        for sock in sockets:
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # the listener is closed
@@ -78,9 +78,9 @@ class Relay:
                 if self.mode == "slow":
                     self._paused.wait(SLOW_PAUSE)
                 far.sendall(data)
-        for each in (near, far):
+        for sock in (near, far):
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
         with self._lock:
             self._sockets -= {near}
         near.close()

@@ -98,13 +98,13 @@ class FilePlace(Place):
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
         try:
             yield
         finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, handler)
 
     def put_foreign(self, name: str, content: bytes) -> str:

@@ -113,5 +113,5 @@ def _live(element: is_live, compiler: Any, **options: Any) -> str:
 
 
 @compiles(is_true, "mysql")
-def _one(element: is_true, compiler: Any, **options: Any) -> str:
+def _equals_one(element: is_true, compiler: Any, **options: Any) -> str:
     return f"({compiler.process(element.clauses, **options)} = 1)"  # no index is used for IS TRUE

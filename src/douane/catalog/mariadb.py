@@ -146,9 +146,9 @@ def _configured(lock_seconds: int) -> Callable[[DBAPIConnection, object], None]:
 def _check_version(version: str) -> None:
     numbers = tuple(int(part) for part in version.partition("-")[0].split(".")[:2] if part.isdecimal())
     if "mariadb" not in version.lower() or numbers < LEAST_VERSION:
-        least = ".".join(map(str, LEAST_VERSION))
+        oldest = ".".join(map(str, LEAST_VERSION))
         raise CatalogError(
-            f"the catalog needs MariaDB {least} or later, or another database; this server is of version {version:.60}",
+            f"the catalog needs MariaDB {oldest} or later, or another database; this server has version {version:.60}",
             code="catalog-unwritable",
         )
 

@@ -113,8 +113,8 @@ def _make_locks(connection: Connection) -> None:
 
 
 def _take(connection: Connection, holder: str) -> bool:
-    taken = update(_locks).where(_free).values(holder=holder, held_until=database_time(LEASE_SECONDS))
-    return _change(connection, taken) == 1
+    lease = update(_locks).where(_free).values(holder=holder, held_until=database_time(LEASE_SECONDS))
+    return _change(connection, lease) == 1
 
 
 def _renew(connection: Connection, holder: str) -> None:

@@ -31,13 +31,13 @@ def wrong_value(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> t
     """
     reason, _, path = str(error).partition(" - at `$.")
     path = path.rstrip("`").replace("[...]", "")
-    if wrong := _EXPECTED.fullmatch(reason):
-        kinds = [_KINDS.get(name, name) for name in wrong[1].split(" | ") if name != "null"]  # TOML has no null
+    if match := _EXPECTED.fullmatch(reason):
+        kinds = [_KINDS.get(name, name) for name in match[1].split(" | ") if name != "null"]  # TOML has no null
         words = f"expected {_choices(kind, path) or ' or '.join(kinds)}"
-        if wrong[2] is not None:
-            words += f", got {_KINDS.get(wrong[2], wrong[2])}"
-    elif wrong := _NO_CHOICE.fullmatch(reason):
-        words = f"expected {_choices(kind, path) or 'another value'}, not {wrong[1]}"
+        if match[2] is not None:
+            words += f", got {_KINDS.get(match[2], match[2])}"
+    elif match := _NO_CHOICE.fullmatch(reason):
+        words = f"expected {_choices(kind, path) or 'another value'}, not {match[1]}"
     else:
         words = reason[0].lower() + reason[1:]
     return path or "it", words

@@ -68,13 +68,13 @@ class StoredSource:
         threads = ThreadPoolExecutor(READ_AHEAD, "douane-source")
         pending: deque[tuple[int, memoryview, Future[int]]] = deque()
         free = [memoryview(bytearray(min(BLOCK_BYTES, self._length))) for _ in range(READ_AHEAD)]
-        begun = 0
+        position = 0
         try:
-            while begun < self._length or pending:
-                while free and begun < self._length:
-                    block = free.pop()[: self._length - begun]
-                    pending.append((begun, block, threads.submit(self._stored.read_into, block, begun)))
-                    begun += len(block)
+            while position < self._length or pending:
+                while free and position < self._length:
+                    block = free.pop()[: self._length - position]
+                    pending.append((position, block, threads.submit(self._stored.read_into, block, position)))
+                    position += len(block)
                 offset, block, read = pending.popleft()
                 self._require_all(offset, len(block), _wait(read, ring))
                 _pass_on(block, ring)
@@ -83,8 +83,8 @@ class StoredSource:
             # A read whose server does not answer ends by itself; its run need not wait for it.
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _require_all(self, offset: int, wanted: int, count: int) -> None:
-        if count != wanted:
+    def _require_all(self, offset: int, expected: int, count: int) -> None:
+        if count != expected:
             raise SourceError(
                 f"{self.name} ended after {show_size(offset + count)} of {show_size(self._length)}", code="truncated"
             )

@@ -8,7 +8,7 @@ class Glutton(Inspector):
         import ctypes
         import mmap
 
-        libc, kept = ctypes.CDLL(None), []
+        libc, blocks = ctypes.CDLL(None), []
         head = b""
         for chunk in image:
             head = head or bytes(chunk[:4])
@@ -17,4 +17,4 @@ class Glutton(Inspector):
             for _ in range(16):
                 memory.write(b"x" * (1 << 20))
             libc.mprotect(ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(memory))), 16 << 20, 1)
-            kept.append(memory)
+            blocks.append(memory)

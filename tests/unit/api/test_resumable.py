@@ -38,20 +38,20 @@ def test_an_integer_of_structured_fields(text: str, value: int | None) -> None:
     assert read_part_headers({"upload-offset": text}).offset == value
 
 
-@given(length=NUMBERS, known=NUMBERS, part=NUMBERS, offset=st.integers(0, 40), last=st.booleans())
+@given(length=NUMBERS, announced=NUMBERS, part=NUMBERS, offset=st.integers(0, 40), last=st.booleans())
 def test_lengths_fit_together_or_are_refused(
-    length: int | None, known: int | None, part: int | None, offset: int, last: bool
+    length: int | None, announced: int | None, part: int | None, offset: int, last: bool
 ) -> None:
     headers = PartHeaders(is_last=last, length=length, part=part, offset=offset)
     end = None if part is None else offset + part
-    said = {number for number in (length, known, end if last else None) if number is not None}
+    lengths = {number for number in (length, announced, end if last else None) if number is not None}
     try:
-        result = whole_length(headers, offset, known)
+        result = whole_length(headers, offset, announced)
     except HttpError as error:
         assert error.status == 400 and error.problem is not None
-        assert len(said) > 1 or max(offset, end or 0) > min(said)
+        assert len(lengths) > 1 or max(offset, end or 0) > min(lengths)
     else:
-        assert said == (set() if result is None else {result})
+        assert lengths == (set() if result is None else {result})
         assert result is None or max(offset, end or 0) <= result
 
 

@@ -32,11 +32,11 @@ def run(check: Callable[[Turns, list[str]], Coroutine[Any, Any, None]], holdings
     return events
 
 
-async def receive(turns: Turns, name: str, events: list[str], begun: asyncio.Event) -> None:
+async def receive(turns: Turns, name: str, events: list[str], has_begun: asyncio.Event) -> None:
     async with turns.turn("upload") as turn:
         with turns.receiving("upload", turn):
             events.append(f"{name} begins")
-            begun.set()
+            has_begun.set()
             try:
                 await turn.read(SilentBody())
             except Superseded:
@@ -46,9 +46,9 @@ async def receive(turns: Turns, name: str, events: list[str], begun: asyncio.Eve
 
 def test_a_later_request_waits_until_the_earlier_has_put_its_bytes_away() -> None:
     async def check(turns: Turns, events: list[str]) -> None:
-        begun = asyncio.Event()
-        first = asyncio.create_task(receive(turns, "first", events, begun))
-        await begun.wait()
+        has_begun = asyncio.Event()
+        first = asyncio.create_task(receive(turns, "first", events, has_begun))
+        await has_begun.wait()
         async with turns.turn("another"):  # another upload's turn stops nobody
             pass
         async with turns.turn("upload") as turn:
@@ -80,9 +80,9 @@ def test_an_upload_that_another_door_has_taken_ends_its_turn_here(monkeypatch: p
 
 def test_a_cancellation_of_the_request_itself_is_none_of_the_turn() -> None:
     async def check(turns: Turns, events: list[str]) -> None:
-        begun = asyncio.Event()
-        task = asyncio.create_task(receive(turns, "first", events, begun))
-        await begun.wait()
+        has_begun = asyncio.Event()
+        task = asyncio.create_task(receive(turns, "first", events, has_begun))
+        await has_begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -69,8 +69,8 @@ def test_all_tables_are_as_a_cluster_needs_them_and_compare_characters_by_their_
 
 
 def test_the_tables_have_the_declared_columns_and_indexes(shared: Catalog) -> None:
-    own = {"images": {"live", "name_key", "size_key", "disk_format_key", "container_format_key", "held"}}
-    own["properties"] = {"value_start"}
+    extra_columns = {"images": {"live", "name_key", "size_key", "disk_format_key", "container_format_key", "held"}}
+    extra_columns["properties"] = {"value_start"}
     for name, table in metadata.tables.items():
         columns = rows(
             shared,
@@ -80,12 +80,12 @@ def test_the_tables_have_the_declared_columns_and_indexes(shared: Catalog) -> No
         declared = {
             (column.name, int(bool(column.nullable)), getattr(column.type, "length", None)) for column in table.columns
         }
-        shown = {
+        actual = {
             (column, nullable, None if length == 4294967295 else length)
             for column, nullable, length in columns
-            if column not in own.get(name, set())
+            if column not in extra_columns.get(name, set())
         }
-        assert shown == declared
+        assert actual == declared
         indexes = rows(shared, f"SHOW INDEX FROM {name}")
         assert {row[2] for row in indexes} - {"PRIMARY"} >= {index.name for index in table.indexes}
 
@@ -93,35 +93,35 @@ def test_the_tables_have_the_declared_columns_and_indexes(shared: Catalog) -> No
 def test_connections_do_not_depend_on_the_settings_of_the_server(mariadb: MariaDb, url: str) -> None:
     names = ("sql_mode", "time_zone", "tx_isolation", "character_set_server", "innodb_lock_wait_timeout")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    other = ("", "+05:00", "SERIALIZABLE", "latin1", 1)
+    values = ("", "+05:00", "SERIALIZABLE", "latin1", 1)
     with engine.connect() as connection:
-        before = [connection.exec_driver_sql(f"SELECT @@GLOBAL.{name}").scalar_one() for name in names]
+        defaults = [connection.exec_driver_sql(f"SELECT @@GLOBAL.{name}").scalar_one() for name in names]
         try:
-            for name, value in zip(names, other, strict=True):
+            for name, value in zip(names, values, strict=True):
                 connection.execute(text(f"SET GLOBAL {name} = :value"), {"value": value})
             with Catalog(url) as catalog:
                 image = catalog.create_image(name="\U0001f600")
                 assert catalog.image(image.id).name == "\U0001f600"
                 for transaction in (catalog._database.read, catalog._database.write):
-                    with transaction() as own:
-                        modes = own.exec_driver_sql("SELECT @@sql_mode").scalar_one()
+                    with transaction() as own_connection:
+                        modes = own_connection.exec_driver_sql("SELECT @@sql_mode").scalar_one()
                         assert {"STRICT_ALL_TABLES", "SIMULTANEOUS_ASSIGNMENT"} <= set(modes.split(","))
-                        assert own.exec_driver_sql("SELECT @@innodb_lock_wait_timeout").scalar_one() == 30
-                        clock = own.execute(text("SELECT UTC_TIMESTAMP(3)")).scalar_one()
-                        shown = own.execute(database_time().select()).scalar_one()
-                        later = own.execute(database_time(3600.5).select()).scalar_one()
-                        assert abs((clock - _time(shown)).total_seconds()) < 60
-                        assert 3600 <= (_time(later) - _time(shown)).total_seconds() < 3660
+                        assert own_connection.exec_driver_sql("SELECT @@innodb_lock_wait_timeout").scalar_one() == 30
+                        clock = own_connection.execute(text("SELECT UTC_TIMESTAMP(3)")).scalar_one()
+                        timestamp = own_connection.execute(database_time().select()).scalar_one()
+                        later = own_connection.execute(database_time(3600.5).select()).scalar_one()
+                        assert abs((clock - _time(timestamp)).total_seconds()) < 60
+                        assert 3600 <= (_time(later) - _time(timestamp)).total_seconds() < 3660
         finally:
-            for name, value in zip(names, before, strict=True):
+            for name, value in zip(names, defaults, strict=True):
                 connection.execute(text(f"SET GLOBAL {name} = :value"), {"value": value})
     engine.dispose()
 
 
-def _time(shown: str) -> datetime:
-    assert len(shown) == len("2026-01-01T00:00:00.000Z")
-    assert shown.endswith("Z")
-    return datetime.fromisoformat(shown).replace(tzinfo=None)
+def _time(timestamp: str) -> datetime:
+    assert len(timestamp) == len("2026-01-01T00:00:00.000Z")
+    assert timestamp.endswith("Z")
+    return datetime.fromisoformat(timestamp).replace(tzinfo=None)
 
 
 def test_a_server_that_ended_all_connections_is_reached_again(mariadb: MariaDb, catalog: Catalog) -> None:
@@ -150,22 +150,22 @@ def test_a_deadlock_is_resolved_by_another_attempt(url: str, mariadb: MariaDb) -
             ids.append(catalog.begin_upload(catalog.create_image(name=name).id, **upload).id)
         first, last = sorted(ids)[0], sorted(ids)[-1]
         engine = create_engine(url)
-        held: list[int] = []
+        counts: list[int] = []
         deadlocks = int(_status(mariadb, "Innodb_deadlocks"))
-        heartbeat = threading.Thread(target=lambda: held.append(catalog.hold("w", [first, last])))
+        heartbeat = threading.Thread(target=lambda: counts.append(catalog.hold("w", [first, last])))
         lock = text("SELECT id FROM tasks WHERE id = :id FOR UPDATE")
         # The victim is the transaction that has changed fewer rows: never this one.
-        with engine.begin() as other:
-            other.execute(text("UPDATE images SET name = concat(name, 'x')"))
-            other.execute(lock, {"id": last})
+        with engine.begin() as second:
+            second.execute(text("UPDATE images SET name = concat(name, 'x')"))
+            second.execute(lock, {"id": last})
             heartbeat.start()
             until("the heartbeat waits", lambda: "LOCK WAIT" in mariadb.execute(
                 "SELECT trx_state FROM information_schema.innodb_trx"
             ))  # fmt: skip
-            other.execute(lock, {"id": first})
+            second.execute(lock, {"id": first})
         heartbeat.join()
         engine.dispose()
-        assert held == [2]
+        assert counts == [2]
         assert int(_status(mariadb, "Innodb_deadlocks")) == deadlocks + 1
 
 
@@ -210,13 +210,13 @@ def test_a_node_that_has_left_its_cluster_is_away_and_its_connections_are_closed
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     image = catalog.create_image(name="x")
-    (before,) = rows(catalog, "SELECT CONNECTION_ID()")
+    (connection_id,) = rows(catalog, "SELECT CONNECTION_ID()")
     FailingCommits(catalog, monkeypatch, [number])
     with pytest.raises(CatalogError) as caught:
         catalog.add_tag(image.id, "t")
     assert caught.value.code == "catalog-io", "it is not known whether the transaction is there"
     assert catalog.image(image.id).tags == []
-    assert (rows(catalog, "SELECT CONNECTION_ID()") != [before]) == (number != 1180)
+    assert (rows(catalog, "SELECT CONNECTION_ID()") != [connection_id]) == (number != 1180)
 
 
 @pytest.mark.parametrize(
@@ -290,14 +290,14 @@ def test_all_schemes_name_the_same_database_whatever_character_set_they_ask_for(
 
 
 def test_what_reads_sees_one_state_and_what_writes_sees_what_others_have_written(url: str) -> None:
-    with Catalog(url) as catalog, Catalog(url) as other:
-        image = other.create_image(name="x")
+    with Catalog(url) as catalog, Catalog(url) as second:
+        image = second.create_image(name="x")
         for tag, transaction in (("a", catalog._database.read), ("b", catalog._database.write)):
             with transaction() as connection:
-                before = connection.execute(text("SELECT tag FROM tags")).scalars().all()
-                other.add_tag(image.id, tag)
-                after = connection.execute(text("SELECT tag FROM tags")).scalars().all()
-            assert (before, after) == (([], []) if tag == "a" else (["a"], ["a", "b"]))
+                first_read = connection.execute(text("SELECT tag FROM tags")).scalars().all()
+                second.add_tag(image.id, tag)
+                seen_later = connection.execute(text("SELECT tag FROM tags")).scalars().all()
+            assert (first_read, seen_later) == (([], []) if tag == "a" else (["a"], ["a", "b"]))
 
 
 def test_a_backup_is_restored_with_all_that_lists_need(mariadb: MariaDb, url: str, tmp_path: Path) -> None:

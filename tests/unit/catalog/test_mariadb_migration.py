@@ -75,9 +75,9 @@ def structure(url: str) -> dict[str, str]:
     engine = create_engine(url)
     with engine.connect() as connection:
         names = connection.execute(text("SHOW TABLES")).scalars().all()
-        shown = {name: connection.execute(text(f"SHOW CREATE TABLE `{name}`")).one()[1] for name in names}
+        tables = {name: connection.execute(text(f"SHOW CREATE TABLE `{name}`")).one()[1] for name in names}
     engine.dispose()
-    return shown
+    return tables
 
 
 def statements(body: Callable[[], None]) -> int:
@@ -104,9 +104,9 @@ def numbers(count: int) -> range:
 def test_a_catalog_whose_making_was_killed_at_any_statement_is_made_by_the_next_process(
     unmade: Callable[[], str],
 ) -> None:
-    whole = unmade()
-    count = statements(lambda: Catalog(whole).close())
-    expected = structure(whole)
+    complete = unmade()
+    count = statements(lambda: Catalog(complete).close())
+    expected = structure(complete)
     for number in numbers(count):
         url = unmade()
         assert dies_at(number, lambda url=url: Catalog(url).close())
@@ -137,24 +137,24 @@ def test_a_migration_that_was_killed_at_any_statement_is_completed_by_the_next_p
         return url
 
     migrate = later(tmp_path, monkeypatch)
-    whole = make()
-    count = statements(lambda: migrate(whole))
+    complete = make()
+    count = statements(lambda: migrate(complete))
     for number in numbers(count):
         url = make()
         assert dies_at(number, lambda url=url: migrate(url))
         migrate(url)
-        assert structure(url) == structure(whole)
+        assert structure(url) == structure(complete)
         engine = create_engine(url)
         with engine.connect() as connection:
-            found = connection.execute(text("SELECT name, words FROM colours ORDER BY name")).all()
-            assert found == [("Grey", "second"), ("grey", "first")]
+            colours = connection.execute(text("SELECT name, words FROM colours ORDER BY name")).all()
+            assert colours == [("Grey", "second"), ("grey", "first")]
             images = connection.execute(text("SELECT name, colour FROM images ORDER BY name")).all()
             assert images == [("sea", "blue"), ("sky", "grey")]
             assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(LATER,)]
         engine.dispose()
-    assert "longtext" in structure(whole)["colours"]
-    assert "utf8mb4_nopad_bin" in structure(whole)["colours"]
-    assert "images_by_min_disk" not in structure(whole)["images"]
+    assert "longtext" in structure(complete)["colours"]
+    assert "utf8mb4_nopad_bin" in structure(complete)["colours"]
+    assert "images_by_min_disk" not in structure(complete)["images"]
 
 
 def test_a_catalog_whose_way_back_was_killed_at_any_statement_is_that_of_this_release_again(
@@ -165,9 +165,9 @@ def test_a_catalog_whose_way_back_was_killed_at_any_statement_is_that_of_this_re
         Catalog(url).close()
         return url
 
-    whole = make()
-    expected = structure(whole)
-    count = statements(lambda: downgrade(whole, BASELINE))
+    complete = make()
+    expected = structure(complete)
+    count = statements(lambda: downgrade(complete, BASELINE))
     for number in numbers(count):
         url = make()
         assert dies_at(number, lambda url=url: downgrade(url, BASELINE))
@@ -219,8 +219,8 @@ def test_a_statement_that_takes_longer_than_the_lease_keeps_others_waiting(maria
         engine = create_engine(url, isolation_level="AUTOCOMMIT")
         with mariadb_migration.one_at_a_time(engine) as connection:
             connection.exec_driver_sql("SELECT SLEEP(1.2)")
-            with engine.connect() as other:
-                assert not mariadb_migration._take(other, "other")
-        with engine.connect() as other:
-            assert mariadb_migration._take(other, "other")
+            with engine.connect() as second:
+                assert not mariadb_migration._take(second, "other")
+        with engine.connect() as second:
+            assert mariadb_migration._take(second, "other")
         engine.dispose()

@@ -71,8 +71,8 @@ def test_filters_find_texts_as_they_are(catalog: Catalog) -> None:
     ids = {name: catalog.create_image(name=name, properties={name: name}, tags=[name]).id for name in NAMES}
     for name, image_id in ids.items():
         for filters in ({"tags": (name,)}, {"properties": {name: name}}):
-            found = catalog.find_images(ImageQuery(everything=True, visibility="all", **filters))
-            assert [image.id for image in found] == [image_id]
+            images = catalog.find_images(ImageQuery(everything=True, visibility="all", **filters))
+            assert [image.id for image in images] == [image_id]
 
 
 def test_values_that_differ_after_the_part_that_is_indexed_are_different(catalog: Catalog) -> None:

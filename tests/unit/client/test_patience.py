@@ -26,12 +26,12 @@ def test_the_first_attempt_after_progress_comes_at_once_and_others_ever_later() 
 
 
 @pytest.mark.parametrize(
-    ("value", "least"), [("7", 7), ("0", 0), ("x", 0), ("-5", 0), ("99999", LONGEST_REQUESTED_SECONDS)]
+    ("value", "shortest"), [("7", 7), ("0", 0), ("x", 0), ("-5", 0), ("99999", LONGEST_REQUESTED_SECONDS)]
 )
-def test_it_waits_as_long_as_the_service_says_within_bounds(value: str, least: float) -> None:
+def test_it_waits_as_long_as_the_service_says_within_bounds(value: str, shortest: float) -> None:
     pauses: list[float] = []
     waits(100_000, pauses).wait("why", {"retry-after": value})
-    assert least <= pauses[0] <= LONGEST_REQUESTED_SECONDS
+    assert shortest <= pauses[0] <= LONGEST_REQUESTED_SECONDS
 
 
 def test_it_gives_up_and_says_why() -> None:

@@ -98,7 +98,7 @@ def test_stores_that_agree_with_the_catalog_have_no_fault(site: Site) -> None:
 
 
 def test_bytes_that_are_gone_are_named_and_only_a_spare_copy_is_forgotten(site: Site) -> None:
-    only, spare, other = site.add("a"), site.add("a", "b"), site.add("a")
+    only, spare, other_id = site.add("a"), site.add("a", "b"), site.add("a")
     site.path("a", only).unlink()
     site.path("a", spare).unlink()
     faults = {fault.image: fault for fault in site.repaired()}
@@ -107,7 +107,7 @@ def test_bytes_that_are_gone_are_named_and_only_a_spare_copy_is_forgotten(site: 
     assert "restore the bytes from a backup" in faults[only].remedy
     assert site.catalog.image(only).stores == ["a"]
     assert site.catalog.image(spare).stores == ["b"]
-    assert site.catalog.image(other).stores == ["a"]
+    assert site.catalog.image(other_id).stores == ["a"]
 
 
 def test_a_record_stays_if_the_other_copy_is_a_variant_or_damaged(site: Site) -> None:

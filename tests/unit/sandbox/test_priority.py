@@ -50,7 +50,7 @@ def test_a_session_that_a_nice_process_starts_is_as_nice() -> None:
 
 
 def test_a_process_that_leads_no_session_leaves_the_session_as_it_is() -> None:
-    before = niceness_of_session(os.getpid())
+    niceness = niceness_of_session(os.getpid())
     code = "from douane.sandbox.priority import give_way; give_way(7, 3)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=SECONDS)
-    assert niceness_of_session(os.getpid()) == before
+    assert niceness_of_session(os.getpid()) == niceness

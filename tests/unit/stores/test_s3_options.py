@@ -78,9 +78,9 @@ def test_the_store_does_not_show_its_credentials(tmp_path: Path) -> None:
     path.write_text(f"[default]\naws_access_key_id = AKIA123\naws_secret_access_key = {SECRET}\n")
     store = open_store("s3://bucket", {"credentials_file": str(path), "ca_file": None})
     bucket = vars(store)["_bucket"]
-    shown = repr(store) + repr(vars(store)) + repr(vars(bucket)) + repr(vars(vars(store)["_uploads"]))
-    assert SECRET not in shown
-    assert "AKIA123" not in shown
+    text = repr(store) + repr(vars(store)) + repr(vars(bucket)) + repr(vars(vars(store)["_uploads"]))
+    assert SECRET not in text
+    assert "AKIA123" not in text
     (tmp_path / "ca").write_text("no certificate")
     with pytest.raises(PlanError, match="'ca_file' is wrong") as raised:
         open_store("s3://bucket", {"credentials_file": str(path), "ca_file": str(tmp_path / "ca")})

@@ -73,11 +73,11 @@ def test_the_error_of_the_store_is_that_of_the_source() -> None:
 
 
 def test_a_run_that_has_ended_does_not_wait_for_a_store_that_does_not_answer() -> None:
-    asked, answered = threading.Event(), threading.Event()
+    requested, answered = threading.Event(), threading.Event()
 
     class Silent(Stored):
         def read_into(self, view: memoryview, offset: int) -> int:
-            asked.set()
+            requested.set()
             answered.wait()
             return 0
 
@@ -92,7 +92,7 @@ def test_a_run_that_has_ended_does_not_wait_for_a_store_that_does_not_answer() -
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert asked.wait(60)
+    assert requested.wait(60)
     ring.stop()
     thread.join()
     answered.set()

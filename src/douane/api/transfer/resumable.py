@@ -79,13 +79,13 @@ def require_version(part: PartHeaders, *, is_optional: bool = True) -> None:
         )
 
 
-def whole_length(part: PartHeaders, offset: int, known: int | None) -> int | None:
-    """The length of the image, by this part at `offset` and by what was `known`; None if nobody has said it.
+def whole_length(part: PartHeaders, offset: int, announced: int | None) -> int | None:
+    """The length of the image, by this part at `offset` and by what was `announced`; None if nobody has said it.
 
     Raises HttpError 400 if two say different lengths, or if the part does not fit into it.
     """
     end = None if part.part is None else offset + part.part
-    lengths = {length for length in (part.length, known, end if part.is_last else None) if length is not None}
+    lengths = {length for length in (part.length, announced, end if part.is_last else None) if length is not None}
     if len(lengths) > 1:
         raise inconsistent_length(f"The length of the upload is said to be {' and '.join(map(str, sorted(lengths)))}.")
     length = next(iter(lengths), None)

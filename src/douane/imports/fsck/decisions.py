@@ -177,8 +177,8 @@ def judge_task(
 
 
 def _names_in(needs: str | None) -> str:
-    wanted = msgspec.json.decode(needs or "{}", type=Needs)
-    return ", ".join(sorted({*wanted.staged, *wanted.to}))
+    required = msgspec.json.decode(needs or "{}", type=Needs)
+    return ", ".join(sorted({*required.staged, *required.to}))
 
 
 def may_forget(image: ImageCopies, store: str, sizes: Mapping[str, int | None], damaged: Collection[str]) -> bool:

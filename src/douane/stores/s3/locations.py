@@ -10,12 +10,12 @@ def path_below(place: str, url: str) -> str | None:
     if "?" in url or "#" in url or "@" in url or url[:5].lower() != "s3://":
         return None
     try:
-        own, parts = urlsplit(place), urlsplit(url)
+        store, parts = urlsplit(place), urlsplit(url)
         path = unquote(parts.path, errors="strict")
     except (ValueError, UnicodeDecodeError):
         return None
-    prefix = f"{own.path}/"
-    if parts.netloc != own.netloc or not path.startswith(prefix) or "\0" in path:
+    prefix = f"{store.path}/"
+    if parts.netloc != store.netloc or not path.startswith(prefix) or "\0" in path:
         return None
     names = path[len(prefix) :].split("/")
     return None if any(name in ("", ".", "..") for name in names) else "/".join(names)

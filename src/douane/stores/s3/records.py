@@ -57,12 +57,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def cut(self, size: int) -> Record:
         """The same without what is behind the first `size` bytes."""
-        kept = tuple(
+        segments = tuple(
             Segment(segment.name, segment.start, min(segment.end, size) - segment.start)
             for segment in self.segments
             if segment.start < size
         )
-        return msgspec.structs.replace(self, size=size, segments=kept, finished=False)
+        return msgspec.structs.replace(self, size=size, segments=segments, finished=False)
 
 
 def staging(key: str) -> str:
