@@ -281,6 +281,25 @@ def test_two_machines_are_upgraded_one_after_the_other_without_a_lost_import(sit
     until("no bytes are left", lambda: not [path for each in stores.values() for path in (each / "staging").iterdir()])
 
 
+def test_an_import_stays_with_its_machine_when_the_database_was_away(site: Site) -> None:
+    stores = site.stores("a")
+    door = site.door(stores)
+    site.worker("one", stores, seconds=0.1)
+    image_id = begin_slow_upload(door)
+    until("it runs", lambda: [running.tasks for running in site.catalog.workers() if running.tasks])
+    site.worker("two", stores)
+    site.joined("one", "two")
+    with site.catalog._database.write() as connection:  # as after 100 seconds in which nobody reached it
+        for table, column in (("tasks", "lease_until"), ("workers", "seen_at"), ("marks", "value")):
+            earlier = f"to_char({column}::timestamp - interval '100 s', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+            chosen = "name = 'grace_until'" if table == "marks" else f"{column} > '2000'"
+            connection.exec_driver_sql(f"UPDATE {table} SET {column} = {earlier} WHERE {chosen}")
+    assert site.catalog.dead_tasks() == []
+    assert settled(door, image_id)["status"] == "active"
+    (task,) = site.catalog.all_tasks(limit=None, requested_only=False)
+    assert (task.outcome, task.attempts) == ("accepted", 1), "nobody took it over"
+
+
 def test_a_machine_of_workers_needs_a_database_that_others_reach(tmp_path: Path) -> None:
     config = tmp_path / "plan.toml"
     config.write_text("[[plugin]]\nname = 'format'\nuse = 'format'\n")
