@@ -33,6 +33,9 @@ _SPREADS = (1, 8, 32)
 """Of how many of the oldest tasks a worker tries one. The nodes of a cluster of MariaDB do not see each other's locks:
 if all workers of both tried the oldest, one of them would get it, and the others a conflict."""
 
+_LOOKED_AT = 128
+"""Waiting tasks of which one is taken: more than claim at the same moment."""
+
 _KINDS = 256
 """Different needs that a worker looks at in one claim."""
 
@@ -253,12 +256,14 @@ def _any_of_first(
 
 
 def _oldest(connection: Connection, waiting: list[ColumnElement[bool]]) -> Task | None:
-    of_task = and_(images.c.id == tasks.c.image_id, images.c.task_id == tasks.c.id)
-    oldest = select(tasks).join(images, of_task).where(*waiting)
-    oldest = oldest.order_by(tasks.c.created_at, tasks.c.id).limit(1)
-    # An image that another worker is just taking is passed over. SQLite has one writer at a time.
+    # Of the oldest, by an index: a join of all that waits with the images took 60 ms where 10,000 waited.
+    some = select(tasks.c.id, tasks.c.image_id, tasks.c.created_at).where(*waiting)
+    first = some.order_by(tasks.c.created_at, tasks.c.id).limit(_LOOKED_AT).subquery()
+    owned = and_(images.c.id == first.c.image_id, images.c.task_id == first.c.id)
+    oldest = select(first.c.id).join(images, owned).order_by(first.c.created_at, first.c.id).limit(1)
+    # PostgreSQL: an image that another worker is just taking is passed over. SQLite has one writer at a time.
     row = connection.execute(oldest.with_for_update(skip_locked=True, of=images)).first()
-    return None if row is None else task_of(row._asdict())
+    return None if row is None else rows.task(connection, row.id)
 
 
 def _receive(connection: Connection, task: Task, worker: str, at_step: str) -> Task:
