@@ -240,3 +240,21 @@ def test_the_identity_is_made_once_and_another_place_has_another(place: Place) -
         thread.join()
     assert len(identities) == 1
     assert place.store().identity() in identities
+
+
+def test_bytes_whose_holder_is_not_confirmed_stay_as_they_are(place: Place) -> None:
+    key = new_id()
+    staged = place.store().stage(key)
+    staged.write(memoryview(b"abcdef"), 0)
+    staged.keep(6)
+    staged.close()
+
+    def confirm() -> None:
+        raise LookupError("another has it")
+
+    with pytest.raises(LookupError):
+        place.store().resume(key, 3, confirm)
+    staged = place.store().resume(key, 6)
+    staged.finish(6)
+    assert content_of(place.store().open_staged(key)) == b"abcdef"
+    staged.discard()

@@ -57,6 +57,14 @@ class OpenUploads:
             states.own_task(connection, owner_of(task), row, doing="go on with the upload", at_step="receiving")
             return rows.task(connection, task.id)
 
+    def confirm_upload(self, task: Task) -> None:
+        """Whoever took the upload as `task` still has it. Raises NotFound; Conflict (``lost-task``) if another has
+        taken it, or if it is complete, or has ended."""
+        with self._database.read() as connection:
+            current = rows.task(connection, task.id)
+            if current.token != task.token or not is_open(current):
+                raise states.lost(connection, owner_of(task), "go on with the upload", "receiving")
+
     def record_offset(
         self,
         task: Task,

@@ -1,6 +1,6 @@
 """The protocols of a store, and the table of stores. Every method raises StoreError when it fails."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -118,8 +118,9 @@ class Store(Protocol):
     def adopt(self, key: str, size: int) -> Staged:
         """Claim finished staged bytes whose owner is dead, to publish them. ``not-found``, ``in-use``, ``damaged``."""
 
-    def resume(self, key: str, offset: int) -> Staged:
+    def resume(self, key: str, offset: int, confirm: Callable[[], None] | None = None) -> Staged:
         """Claim unfinished staged bytes that nobody claims, cut them to the first `offset`, and append from there.
+        `confirm` is called when they are claimed, and before anything is changed; if it raises, all stays as it is.
 
         An object store begins another segment, and what lies behind `offset` is no part of the bytes. ``not-found``;
         ``in-use``, also where the former holder is about to let them go; ``damaged`` if there are fewer bytes.

@@ -5,7 +5,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from douane.errors import StoreError
@@ -98,10 +98,12 @@ class FileStore(FileLocations, StoreDirectory):
             raise
         return staged
 
-    def resume(self, key: str, offset: int) -> StagingFile:
+    def resume(self, key: str, offset: int, confirm: Callable[[], None] | None = None) -> StagingFile:
         """See `Store`: the same file, and its lock."""
         staged = self._claim(key)
         try:
+            if confirm is not None:
+                confirm()
             staged.cut(offset)
         except BaseException:
             staged.close()

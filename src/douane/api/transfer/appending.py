@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import cast
 
 from douane.api.errors import HttpError, http_error, not_found
@@ -78,7 +79,7 @@ async def append_part(
         try:
             length = _require_order(task, order, place)
             await service.io.run(require_room, place.store, order.part)
-            staged = await _claim(task, place)
+            staged = await claim_bytes(task, place)
         except BaseException:
             await to_its_end(_leave(task, place))
             raise
@@ -95,13 +96,17 @@ def _require_order(task: Task, order: PartHeaders, place: PartPlace) -> int | No
     return length
 
 
-async def _claim(task: Task, place: PartPlace) -> Staged:
-    """The staged bytes, cut to the offset. Raises HttpError 503 if another door does not let them go, and 410 if they
-    are lost: then the upload has ended."""
+async def claim_bytes(task: Task, place: PartPlace) -> Staged:
+    """The staged bytes, cut to the offset. Raises Superseded if another door has taken the task by the time that the
+    bytes are claimed: then it may have appended to them, and they may have a verdict. HttpError 503 if another door
+    does not let them go, and 410 if they are lost: then the upload has ended."""
     deadline = time.monotonic() + CLAIM_SECONDS
+    confirm = partial(place.catalog.confirm_upload, task)
     while True:
         try:
-            return await to_its_end(place.io.run(place.store.resume, task.staged_key or "", task.done))
+            return await to_its_end(place.io.run(place.store.resume, task.staged_key or "", task.done, confirm))
+        except Conflict as error:
+            raise Superseded from error
         except StoreError as error:
             if error.code in BYTES_LOST:
                 message = "the bytes of the upload are lost; upload the image again"
@@ -128,6 +133,8 @@ async def _receive(service: Service, part: Part, turn: Turn, order: PartHeaders,
     body = ImageBody(request_body, UNBOUNDED, None)
     try:
         await part.receive(body, turn)
+        if order.is_last:
+            part.require_whole()
         if not order.is_last:
             await part.keep(leaves=True)
         elif part.offset == 0 and await service.pool.run(_takes_empty, service, part.task):
@@ -140,7 +147,7 @@ async def _receive(service: Service, part: Part, turn: Turn, order: PartHeaders,
             return task
     except (HttpError, DouaneError) as error:
         await to_its_end(part.end() if part.exceeds is not None else part.leave())
-        raise _answer(error, part) from error
+        raise part_answer(error, part) from error
     except BaseException:
         await to_its_end(part.leave())
         raise
@@ -150,7 +157,7 @@ async def _receive(service: Service, part: Part, turn: Turn, order: PartHeaders,
     return part.task
 
 
-def _answer(error: HttpError | DouaneError, part: Part) -> HttpError:
+def part_answer(error: HttpError | DouaneError, part: Part) -> HttpError:
     """The answer to a part that was not received to its end: with the offset from which the client can go on."""
     answer = error if isinstance(error, HttpError) else http_error(error)
     if answer.status == 408:

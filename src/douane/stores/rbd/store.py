@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote, unquote
 
 from douane.errors import StoreError
@@ -52,11 +52,13 @@ class RbdStore:
         staged.finished = True
         return staged
 
-    def resume(self, key: str, offset: int) -> RbdStaging:
+    def resume(self, key: str, offset: int, confirm: Callable[[], None] | None = None) -> RbdStaging:
         """See `Store`."""
         helper, actual = self._claim(key)
         staged = RbdStaging(self._helpers, self._options, key, helper, actual)
         try:
+            if confirm is not None:
+                confirm()
             if actual < offset:
                 raise StoreError(f"the staged image {key} has {actual} bytes, and {offset} were kept", code="damaged")
             staged.keep(offset)

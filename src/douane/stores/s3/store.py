@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -111,9 +111,11 @@ class S3Store:
             raise StoreError(f"the staged image {key} has {state}, not {size}: import it again", code="damaged")
         return S3Staged(self._bucket, record, self.discard)
 
-    def resume(self, key: str, offset: int) -> S3Staged:
+    def resume(self, key: str, offset: int, confirm: Callable[[], None] | None = None) -> S3Staged:
         """See `Store`. Whoever wrote before can neither keep nor finish anything under this key any more."""
         record = self._staged(key, "continue the staged image")
+        if confirm is not None:
+            confirm()
         if record.size < offset:
             raise StoreError(f"the staged image {key} has {record.size} bytes, and {offset} were kept", code="damaged")
         record = msgspec.structs.replace(record.cut(offset), writer=uuid.uuid4().hex)
