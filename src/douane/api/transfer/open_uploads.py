@@ -16,9 +16,8 @@ from douane.catalog.open_source import CLIENT, expiry_of, is_open, was_never_com
 from douane.errors import Conflict, DouaneError, NotFound
 from douane.imports import tracing
 from douane.imports.inline import Done
-from douane.stores import Staged
 
-from .appending import UNBOUNDED, append_part, creation_limits, part_place, uploads_of
+from .appending import UNBOUNDED, append_part, creation_limits, part_answer, part_place, uploads_of
 from .image_body import ImageBody
 from .part import Part
 from .receiving import Sender, require_imports, require_right, task_maker
@@ -72,8 +71,9 @@ async def create(
     part: PartHeaders,
     request_body: RequestBody,
 ) -> OpenUpload:
-    """Begin an open upload of an image with its first part, which may be empty. If the request breaks off, nothing is
-    kept: its client could not know the resource. Raises HttpError, DouaneError."""
+    """Begin an open upload of an image with its first part, which may be empty. If the request breaks off, what was
+    made durable meanwhile is kept: the next request of this kind is told where (`_require_no_other`). Raises HttpError,
+    DouaneError."""
     require_imports(service)
     uploads = uploads_of(service)
     with uploads.admitted():
@@ -83,34 +83,49 @@ async def create(
         require_size(length, part, 0, creation_limits(service))
         begin = task_maker(service, sender, image, method, upload)
         task = await service.uploading.run(begin, uploads.name, length)
-        assert task.staged_key is not None, "the task of an upload has a key"
-        place = part_place(service)
-        body = ImageBody(request_body, UNBOUNDED, None)
-        staged: Staged | None = None
-        try:
-            with uploads.holding(task):
-                staged = await to_its_end(service.io.run(place.store.stage, task.staged_key))
-                received = Part(place, task, staged, length)
-                await received.receive(body, Turn())
-                await to_its_end(service.io.run(staged.keep, received.offset))
-                opened = service.uploading.run(
-                    service.catalog.open_upload,
-                    task,
-                    offset=received.offset,
-                    length=length,
-                    seconds=place.seconds,
-                    quotas=place.quotas,
-                )
-                task = await to_its_end(opened)
-        except BaseException as error:
-            if staged is not None:
-                staged.discard()
-            await to_its_end(uploads.undo(task, *failure_words(error)))
-            raise
-        finally:
-            service.metrics.upload_bytes.inc(body.received)
-        staged.close()
+        # From the first record on, others know of the upload, and may go on with it.
+        async with uploads.turns.turn(task.id) as turn:
+            with uploads.holding(task), uploads.turns.receiving(task.id, turn):
+                task = await _receive_first(service, task, length, turn, request_body)
         return _state(service, task)
+
+
+async def _receive_first(
+    service: Service, task: Task, length: int | None, turn: Turn, request_body: RequestBody
+) -> Task:
+    """The open upload with its first part."""
+    assert task.staged_key is not None, "the task of an upload has a key"
+    place = part_place(service)
+    body = ImageBody(request_body, UNBOUNDED, None)
+    received: Part | None = None
+    try:
+        staged = await to_its_end(service.io.run(place.store.stage, task.staged_key))
+        received = Part(place, task, staged, length)
+        await received.receive(body, turn)
+        await to_its_end(service.io.run(staged.keep, received.offset))
+        opened = service.uploading.run(
+            service.catalog.open_upload,
+            task,
+            offset=received.offset,
+            length=length,
+            seconds=place.seconds,
+            quotas=place.quotas,
+        )
+        task = await to_its_end(opened)
+    except BaseException as error:
+        if received is not None and received.recorded:
+            await to_its_end(received.end() if received.exceeds is not None else received.leave())
+            if isinstance(error, (HttpError, DouaneError)):
+                raise part_answer(error, received) from error
+            raise
+        if received is not None:
+            await to_its_end(received.discard())
+        await to_its_end(uploads_of(service).undo(task, *failure_words(error)))
+        raise
+    finally:
+        service.metrics.upload_bytes.inc(body.received)
+    staged.close()
+    return task
 
 
 async def look(service: Service, identity: Identity, image_id: str, upload_id: str) -> OpenUpload:
@@ -144,7 +159,7 @@ async def append(
                 raise
             finally:
                 step.end()
-        elif not part.is_last or part.part or part.offset != task.total:  # its answer may have been lost
+        elif not await _asks_again(task, part, request_body):
             raise wrong_offset(task.total or 0, part.offset or 0, is_complete=True)
         if not is_open(task):
             await _require_accepted(uploads, task)
@@ -161,6 +176,13 @@ async def cancel(service: Service, identity: Identity, image_id: str, upload_id:
         ended = await service.pool.run(service.catalog.cancel, task.id, message=message)
         # What another door still writes, it discards itself when it notices.
         await service.io.run(service.stores.default.store.discard, ended.staged_key or "")
+
+
+async def _asks_again(task: Task, part: PartHeaders, request_body: RequestBody) -> bool:
+    """True for the empty last part of a complete upload, whose answer may have been lost."""
+    if not part.is_last or part.part or part.offset != task.total:
+        return False
+    return await request_body.read() is None  # it may come in chunks, whose length no header says
 
 
 async def _require_accepted(uploads: Uploads, task: Task) -> None:

@@ -112,10 +112,14 @@ class Part:
         self.recorded = self.offset
         self._recorded_at = time.monotonic()
 
-    async def complete(self) -> Task:
-        """All bytes have come: the task waits for a worker. Raises HttpError 400 if they are fewer than announced."""
+    def require_whole(self) -> None:
+        """Raise HttpError 400 if fewer bytes have come than were announced."""
         if self._length is not None and self._length != self.offset:
             raise inconsistent_length(f"The upload has {self._length} bytes, and {self.offset} arrived.")
+
+    async def complete(self) -> Task:
+        """All bytes have come: the task waits for a worker. Raises HttpError 400 if they are fewer than announced."""
+        self.require_whole()
         await self.keep(self.offset)
         await to_its_end(self._place.io.run(self._staged.finish, self.offset))
         self._staged.close()

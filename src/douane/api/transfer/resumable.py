@@ -28,7 +28,7 @@ _PROBLEMS = "https://iana.org/assignments/http-problem-types#"
 
 
 class PartHeaders(msgspec.Struct, frozen=True, kw_only=True):
-    """The headers of a request that brings a part of an image. A header whose value is malformed counts as absent."""
+    """The headers of a request that brings a part of an image."""
 
     is_last: bool | None = None
     """The header Upload-Complete."""
@@ -44,12 +44,15 @@ class PartHeaders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_part_headers(headers: Mapping[str, str]) -> PartHeaders:
-    """Names of `headers` are in lower case."""
-    is_last = _BOOLEAN.fullmatch(headers.get("upload-complete", "").strip())
+    """Names of `headers` are in lower case. Raises HttpError 400 for a malformed value: if it counted as absent, as
+    structured fields permit, a part would be taken for the whole image, or a length would not be compared."""
+    is_last = _header_value(headers, "Upload-Complete", _BOOLEAN, "?0, or ?1 with the last part")
+    offset = _header_value(headers, "Upload-Offset", _INTEGER, "the offset of the part, such as 0")
+    length = _header_value(headers, "Upload-Length", _INTEGER, "the bytes of the image")
     return PartHeaders(
-        is_last=None if is_last is None else is_last[1] == "1",
-        offset=_integer(headers.get("upload-offset")),
-        length=_integer(headers.get("upload-length")),
+        is_last=None if is_last is None else is_last == "1",
+        offset=None if offset is None else int(offset),
+        length=None if length is None else int(length),
         part=_integer(headers.get("content-length")),
         version=headers.get("upload-draft-interop-version"),
     )
@@ -127,10 +130,12 @@ def require_append(part: PartHeaders, content_type: str | None, content_encoding
 def wrong_offset(expected: int, provided: int, *, is_complete: bool = False) -> HttpError:
     """409: the part does not begin where the kept bytes end."""
     title = "offset from request does not match offset of resource"
-    why = "The upload is complete, and has" if is_complete else "The upload has"
+    message = f"The upload has {expected} bytes, and the part begins at {provided}."
+    if is_complete:
+        message = f"The upload is complete, and has {expected} bytes; no part at {provided} can follow."
     return HttpError(
         409,
-        f"{why} {expected} bytes, and the part begins at {provided}.",
+        message,
         headers={"Upload-Offset": str(expected), "Upload-Complete": "?0"},
         problem={
             "type": f"{_PROBLEMS}mismatching-upload-offset",
@@ -176,6 +181,16 @@ def state_headers(offset: int, length: int | None, *, is_complete: bool) -> dict
 def seconds_until(time: str) -> float:
     """`time` is a time of the catalog."""
     return (datetime.fromisoformat(time) - datetime.now(UTC)).total_seconds()
+
+
+def _header_value(headers: Mapping[str, str], name: str, form: re.Pattern[str], example: str) -> str | None:
+    value = headers.get(name.lower())
+    if value is None:
+        return None
+    match = form.fullmatch(value.strip())
+    if match is None:
+        raise bad_request(f"The header {name} is {quoted(value)}; one value is expected: {example}.")
+    return match[1]
 
 
 def _integer(value: Any) -> int | None:
