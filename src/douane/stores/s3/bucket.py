@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 PART_BYTES = 8 << 20
+RECORD_BYTES = 1 << 20
+"""Of a small object: a record of 1,000 segments has 50 KB."""
+
 PARTS_AT_ONCE = 4
 """Parts in memory, for each image that is written, beside the part that is being filled."""
 
@@ -29,10 +32,15 @@ class Bucket:
         self.place = place
 
     def read(self, path: str, doing: str) -> bytes | None:
-        """The content of a small object; None if it does not exist."""
+        """The content of a small object; None if it does not exist. ``damaged`` if it is not small."""
         try:
             with explained(doing, self.place, path):
-                return bytes(obstore.get(self._client, path).bytes())
+                found = obstore.get(self._client, path)
+                if found.meta["size"] > RECORD_BYTES:
+                    raise StoreError(
+                        f"the object {path} in {self.place} is not one of this store: it is too long", code="damaged"
+                    )
+                return bytes(found.bytes())
         except StoreError as error:
             if error.code == "not-found":
                 return None
@@ -90,11 +98,21 @@ class Bucket:
             return int(obstore.head(self._client, path)["size"])
 
     def names(self, folder: str, doing: str) -> Iterator[str]:
-        """The names of the objects in a folder, without it."""
+        """The names of the objects in a folder, without it. S3 lists in the order of the names: a list without order
+        might have no end."""
+        last = ""
         with explained(doing, self.place, folder):
             for page in obstore.list(self._client, folder):
                 for meta in page:
-                    yield str(meta["path"]).removeprefix(folder)
+                    path = str(meta["path"])
+                    if path <= last or not path.startswith(folder):
+                        raise StoreError(
+                            f"cannot {doing}: {self.place} answers with a list that has no order, or has objects of "
+                            "other folders",
+                            code="store-unreadable",
+                        )
+                    last = path
+                    yield path.removeprefix(folder)
 
     def delete(self, paths: Sequence[str], doing: str) -> None:
         """Delete objects, whether they exist or not."""

@@ -7,13 +7,18 @@ key that they were written under; ``images/ID``.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from douane.errors import StoreError
+from douane.stores.paths import is_id
 
 STORE_ID = "store-id"
 STAGING, IMAGES, DATA, HELD = "staging/", "images/", "data/", "held/"
 OWN_FOLDERS = (STAGING, IMAGES, DATA, HELD)
+_NAME = re.compile(r"[0-9]{4,6}-[0-9a-f]{8}")
+"""Of a segment, as `staged.py` makes it."""
 
 
 class Segment(msgspec.Struct, frozen=True, array_like=True):
@@ -95,12 +100,25 @@ def decode(content: bytes, path: str) -> Record:
     try:
         record = msgspec.json.decode(content, type=Record)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise StoreError(f"the object {path} is not one of this store: {error}", code="damaged") from error
+        raise _damaged(path, str(error)) from error
+    if not (is_id(record.key) and is_id(record.origin) and (record.image is None or is_id(record.image))):
+        raise _damaged(path, "its ids are none")
     offset = 0
     for segment in record.segments:
+        if not _NAME.fullmatch(segment.name):
+            raise _damaged(path, "a segment has a wrong name")
         if segment.start < offset or segment.length <= 0:
-            raise StoreError(f"the object {path} is not one of this store: its segments overlap", code="damaged")
+            raise _damaged(path, "its segments overlap")
         offset = segment.end
-    if offset > record.size:
-        raise StoreError(f"the object {path} is not one of this store: it has more than its size", code="damaged")
+    if not offset <= record.size < 1 << 63:
+        raise _damaged(path, "its size is wrong")
+    folder, _, name = path.partition("/")
+    if (folder + "/" == STAGING and record.key != name) or (
+        folder + "/" == IMAGES and (not record.finished or record.deleted)
+    ):
+        raise _damaged(path, "it does not belong there")
     return record
+
+
+def _damaged(path: str, reason: str) -> StoreError:
+    return StoreError(f"the object {path} is not one of this store: {reason}", code="damaged")

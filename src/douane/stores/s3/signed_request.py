@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
+import socket
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
@@ -60,7 +63,7 @@ def ask(
     ca: str | None = None,
     timeout: float,
 ) -> tuple[int, bytes]:
-    """The status and the content of the answer. Raises OSError if there is none."""
+    """The status and the content of the answer. Raises OSError if there is none after `timeout` seconds."""
     text = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(query.items()))
     url = f"{url}?{text}" if text else url
     parts = urlsplit(url)
@@ -71,13 +74,40 @@ def ask(
     else:
         connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
     try:
-        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-        connection.request(
-            method, target, body=content, headers=signer.headers(method, url, content, datetime.now(UTC))
-        )
-        answer = connection.getresponse()
-        return answer.status, answer.read(ANSWER_BYTES)
+        with _ended_after(timeout, connection):
+            target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+            connection.request(
+                method, target, body=content, headers=signer.headers(method, url, content, datetime.now(UTC))
+            )
+            answer = connection.getresponse()
+            return answer.status, answer.read(ANSWER_BYTES)
     except http.client.HTTPException as error:
-        raise OSError(f"the server's answer is no HTTP: {error!r}") from error
+        raise OSError(f"the server's answer is no HTTP: {error!r:.200}") from error
     finally:
         connection.close()
+
+
+@contextmanager
+def _ended_after(seconds: float, connection: http.client.HTTPConnection) -> Iterator[None]:
+    """Raise TimeoutError if the block takes longer: the timeout of a socket begins again with each byte."""
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        if connection.sock is not None:
+            with suppress(OSError):
+                # Not the method of an SSLSocket, which another thread reads.
+                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if not is_late.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if is_late.is_set():
+        raise TimeoutError(f"there is no whole answer after {seconds:g} seconds")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from urllib.parse import quote
 from xml.etree.ElementTree import Element, ParseError
 
 import defusedxml
@@ -39,7 +40,7 @@ class Uploads:
         for upload in [] if root is None else _all(root, "Upload")[:MAX_ABORTED]:
             key, upload_id = _text(upload, "Key"), _text(upload, "UploadId")
             if key.startswith(self._prefix + folder) and upload_id:
-                self._ask("DELETE", f"{self._url}/{key}", {"uploadId": upload_id})
+                self._ask("DELETE", f"{self._url}/{quote(key)}", {"uploadId": upload_id})
 
     def advice(self) -> str | None:
         """What the operator should do about the bucket's rule; None if there is one, or if that cannot be seen."""
@@ -98,7 +99,7 @@ def _signer(options: S3Options) -> Signer | None:
 def _parse(answer: bytes) -> Element | None:
     try:
         root: Element = fromstring(answer)
-    except (ParseError, defusedxml.DefusedXmlException):
+    except (ParseError, defusedxml.DefusedXmlException, LookupError, ValueError):  # the last two: unknown encodings
         return None
     return root
 
