@@ -100,6 +100,12 @@ test-stores: $(VENV_DEV)  ## the stores in a real Ceph of one machine and in mot
 	@$(COMPILE)
 	$(PYTEST) -m stores tests/stores $(ARGS)
 
+.PHONY: test-machines
+test-machines: $(VENV_DEV)  ## a site of several hosts that faults strike, failovers and cut lines: installs PostgreSQL, and needs root
+	@scripts/glance-env.sh postgresql clients
+	@$(COMPILE)
+	$(PYTEST) -m machines tests/machines $(ARGS)
+
 .PHONY: test-deploy
 test-deploy: $(VENV_DEV)  ## units of systemd in a real systemd, the Helm chart, proxies, alerts, backups: gets the tools, 250 MB, and needs root
 	@scripts/glance-env.sh postgresql mariadb

@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 from bench.harness import Row, Settings
 
-from . import broken_lines, object_store, rbd_against_import
+from . import broken_lines, chaos, claims, large_site, object_store, rbd_against_import, two_cores
 
 PARTS: dict[str, Callable[[Settings], list[Row]]] = {
     "machines-broken-lines": broken_lines.measure,
     "machines-rbd": rbd_against_import.measure,
     "machines-object-store": object_store.measure,
+    "machines-claims": claims.measure,
+    "machines-cores": two_cores.measure,
+    "machines-chaos": chaos.measure,
+    "machines-site": large_site.measure,
 }
 """Each can be measured by its own name, too."""
 

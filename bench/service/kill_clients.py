@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import http.client
+import json
 import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from bench.driving import WrongOutcome
 
-from .server import Answer, Server
+from .server import Answer
 
 SETTLE_SECONDS = 120.0
 """How long an image may take to be usable again: leases last 20 seconds."""
 KEPT = 10
 """Images of each client that live on beside further kills before they are looked at, and deleted."""
 PAUSE_SECONDS = 0.2
+
+
+class Service(Protocol):
+    """What imports: a :class:`~bench.service.server.Server`, or a site of several."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True if it ended by itself."""
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Send a request on a new connection."""
+
+    def upload(self, image: str, door: str, data: Path) -> Answer:
+        """PUT `door` (``file`` or ``stage``)."""
+
+    def log(self) -> str:
+        """The end of its log."""
 
 
 @dataclass
@@ -40,6 +61,9 @@ class Results:
     """Answers that do not say what to do: a 503 without Retry-After, or a 500 that is not about an upload. After bytes
     of an image, 503 would be wrong: some clients send the request again, with a file that is at its end."""
 
+    remaining: list[str] = field(default_factory=list)
+    """Active images that were not deleted."""
+
     @property
     def faults(self) -> list[str]:
         """All of them."""
@@ -49,7 +73,19 @@ class Results:
 class Client(threading.Thread):
     """Imports one image after the other, as a client that repeats what failed."""
 
-    def __init__(self, server: Server, image: Path, stop: threading.Event, results: Results, seed: int) -> None:
+    def __init__(
+        self,
+        server: Service,
+        image: Path,
+        stop: threading.Event,
+        results: Results,
+        seed: int,
+        *,
+        stores: Sequence[str] = (),
+        kept_share: float = 0.0,
+    ) -> None:
+        """`stores`: imports go into one or several of these. `kept_share`: so many of the active images are not
+        deleted."""
         super().__init__(daemon=True)
         self._server = server
         self._image = image
@@ -57,6 +93,8 @@ class Client(threading.Thread):
         self._stop_event = stop
         self._results = results
         self._chance = random.Random(seed)
+        self._stores = list(stores)
+        self._kept_share = kept_share
         self._images: deque[tuple[str, bool]] = deque()
         """Ids, and whether the client was told that the image is active."""
 
@@ -96,7 +134,10 @@ class Client(threading.Thread):
         return self._settled(image) == "active"
 
     def _start_import(self, image: str) -> Answer:
-        body = b'{"method": {"name": "glance-direct"}}'
+        request: dict[str, object] = {"method": {"name": "glance-direct"}}
+        if self._stores:
+            request["stores"] = self._chance.sample(self._stores, self._chance.randint(1, len(self._stores)))
+        body = json.dumps(request).encode()
         return self._server.request("POST", f"/v2/images/{image}/import", body, _JSON)
 
     def _look_at(self, image: str, is_told: bool) -> None:
@@ -109,6 +150,9 @@ class Client(threading.Thread):
             body = self._patiently(lambda: self._server.request("GET", f"/v2/images/{image}/file")).body
             if body != self._data:
                 self._results.lost.append(f"{image} is active and has {len(body)} other bytes")
+            if self._chance.random() < self._kept_share:
+                self._results.remaining.append(image)
+                return
         elif is_told:
             self._results.lost.append(f"{image} was said to be active, and is {status}")
         elif status != "queued":

@@ -148,15 +148,15 @@ class Ceph:
 
     # the S3 gateway
 
-    def start_gateway(self) -> str:
+    def start_gateway(self, address: str = "127.0.0.1") -> str:
         """Start the gateway; its URL."""
         port = free_port()
         self._start(
             "rgw", "radosgw", "-n", "client.admin", "--rgw-data", self.folder / "rgw",
-            "--rgw-frontends", f"beast endpoint=127.0.0.1:{port}",
+            "--rgw-frontends", f"beast endpoint={address}:{port}",
         )  # fmt: skip
-        self._wait("the gateway", lambda: _listens(port))
-        return f"http://127.0.0.1:{port}"
+        self._wait("the gateway", lambda: _listens(address, port))
+        return f"http://{address}:{port}"
 
     def add_account(self, name: str = "douane") -> S3Account:
         """A new user of the gateway."""
@@ -227,9 +227,9 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _listens(port: int) -> bool:
+def _listens(address: str, port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 5).close()
+        socket.create_connection((address, port), 5).close()
     except OSError:
         return False
     return True

@@ -42,14 +42,18 @@ def write_machine_config(
 class WorkerMachine:
     """A running `douane worker`."""
 
-    def __init__(self, folder: Path, config: Path, *options: str) -> None:
-        """Start it, and wait until it says that it runs."""
+    def __init__(self, folder: Path, config: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
+        """Start it, and wait until it says that it runs. `env` is added to the environment."""
         self.name = folder.name
         self.log = folder / "worker.log"
         words = [sys.executable, "-m", "douane", "worker", "--home", str(folder / "home"), "--config", str(config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*words, "--name", self.name, *options], stdout=subprocess.PIPE, stderr=log, text=True
+                [*words, "--name", self.name, *options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, **(env or {})},
             )
         assert self.process.stdout is not None
         self.greeting = self.process.stdout.readline()

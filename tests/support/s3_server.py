@@ -51,28 +51,28 @@ class S3Server:
         return self.ask("GET", f"/{bucket}", {"uploads": ""}).count(b"<UploadId>")
 
 
-def gateway_of(ceph: Ceph) -> S3Server:
+def gateway_of(ceph: Ceph, address: str = "127.0.0.1") -> S3Server:
     """The gateway of a Ceph, started."""
-    return S3Server(ceph.start_gateway(), ceph.add_account(), ceph)
+    return S3Server(ceph.start_gateway(address), ceph.add_account(), ceph)
 
 
 @contextmanager
-def moto_server() -> Iterator[S3Server]:
+def moto_server(address: str = "127.0.0.1") -> Iterator[S3Server]:
     """moto's server, which keeps objects in memory and believes every signature."""
     port = free_port()
     with tempfile.TemporaryFile() as log:
         program = Environment("clients").program("moto_server")
         process = subprocess.Popen(
-            [program, "-H", "127.0.0.1", "-p", str(port)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [program, "-H", address, "-p", str(port)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
         try:
             deadline = time.monotonic() + SECONDS
-            while not answers("127.0.0.1", port):
+            while not answers(address, port):
                 if process.poll() is not None or time.monotonic() > deadline:
                     log.seek(0)
                     raise RuntimeError(f"moto's server does not start: {log.read()[-2000:]!r}")
                 time.sleep(0.1)
-            yield S3Server(f"http://127.0.0.1:{port}", S3Account("any", "any"))
+            yield S3Server(f"http://{address}:{port}", S3Account("any", "any"))
         finally:
             process.kill()
             process.wait()

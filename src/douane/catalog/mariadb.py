@@ -23,6 +23,9 @@ from .mariadb_migration import LOCKS, one_at_a_time
 LOCK_SECONDS = 30
 """How long a statement waits for the transaction of another process; all transactions are short."""
 
+IDLE_SECONDS = 20
+"""After which the server ends a transaction whose client says nothing (`postgresql.py`)."""
+
 LEAST_VERSION = (10, 6)
 """The first with SKIP LOCKED."""
 
@@ -126,7 +129,8 @@ def _configured(lock_seconds: int) -> Callable[[DBAPIConnection, object], None]:
     settings = (
         f"sql_mode = '{modes}', time_zone = '+00:00', default_storage_engine = InnoDB, "
         "optimizer_switch = 'exists_to_in=off', "
-        f"innodb_lock_wait_timeout = {lock_seconds}, lock_wait_timeout = {lock_seconds}"
+        f"innodb_lock_wait_timeout = {lock_seconds}, lock_wait_timeout = {lock_seconds}, "
+        f"idle_transaction_timeout = {IDLE_SECONDS}"
     )
 
     def configure(connection: DBAPIConnection, _record: object) -> None:

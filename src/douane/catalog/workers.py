@@ -122,8 +122,11 @@ def is_silent() -> ColumnElement[bool]:
 
 
 def in_grace() -> ColumnElement[bool]:
-    """The database was away a moment ago."""
-    return exists(select(marks.c.name).where(marks.c.name == GRACE_UNTIL, marks.c.value > database_time()))
+    """The database was away a moment ago. A grace that ends later than one that begins now was given by a clock that
+    has been set back since: with it, the leases of living workers end later, too."""
+    latest = database_time(LEASE_SECONDS)
+    lasting = marks.c.value.between(database_time(), latest)
+    return exists(select(marks.c.name).where(marks.c.name == GRACE_UNTIL, lasting))
 
 
 def is_halted(worker: str) -> ColumnElement[bool]:

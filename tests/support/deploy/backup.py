@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support.glance.mariadb import MariaDb
-from support.glance.postgres import Postgres, _programs
+from support.glance.postgres import Postgres, programs
 
 
 def command(*words: str, to: Path | None = None, source: Path | None = None) -> None:
@@ -44,13 +44,13 @@ class PostgresBackup:
 
     def dump(self, home: Path, dump: Path) -> None:
         """Write the state of one moment."""
-        command(f"{_programs()}/pg_dump", *self._place, "--format=custom", f"--file={dump}", "douane")
+        command(f"{programs()}/pg_dump", *self._place, "--format=custom", f"--file={dump}", "douane")
 
     def restore(self, dump: Path, home: Path) -> str:
         """Fill a new database."""
         url = self._server.create("restored").replace("psycopg2", "psycopg")
         command(
-            f"{_programs()}/pg_restore", *self._place, "--exit-on-error", "--no-owner", "--dbname=restored", str(dump)
+            f"{programs()}/pg_restore", *self._place, "--exit-on-error", "--no-owner", "--dbname=restored", str(dump)
         )
         return url
 

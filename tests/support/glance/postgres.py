@@ -23,10 +23,9 @@ class Postgres:
     def __init__(self) -> None:
         # Not pytest's folder: a Unix socket's path has at most 107 bytes (unix(7)).
         self._folder = Path(tempfile.mkdtemp(prefix="douane-pg-"))
-        self._bin = _programs()
-        self._owner = None
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            self._owner = next(name for name in ("postgres", "nobody") if _is_user(name))
+        self._bin = programs()
+        self._owner = owner()
+        if self._owner is not None:
             # A Glance of our group, without the right to ignore permissions, must reach the socket, too.
             shutil.chown(self._folder, self._owner, os.getegid())
             self._folder.chmod(0o710)
@@ -38,7 +37,7 @@ class Postgres:
                 *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=300"),
             ],
             self._folder.with_suffix(".log"),
-            _plain_environment(),
+            plain_environment(),
             self._owner,
         )
 
@@ -100,14 +99,23 @@ class Postgres:
             return False
 
     def _run(self, program: str, *arguments: str) -> str:
-        argv = [f"{self._bin}/{program}", *arguments]
-        if self._owner is not None:
-            argv = ["setpriv", "--reuid", self._owner, "--regid", self._owner, "--clear-groups", "--", *argv]
-            argv[4] = str(pwd.getpwnam(self._owner).pw_gid)
-        return run(argv, _plain_environment())
+        return run_as(self._owner, f"{self._bin}/{program}", *arguments)
 
 
-def _programs() -> str:
+def run_as(user: str | None, *words: str) -> str:
+    """Run a program as `user` (None: as we are), and return its output. Raises RuntimeError."""
+    if user is not None:
+        group = str(pwd.getpwnam(user).pw_gid)
+        words = ("setpriv", "--reuid", user, "--regid", group, "--clear-groups", "--", *words)
+    return run(words, plain_environment())
+
+
+def owner() -> str | None:
+    """The user of the server; None: we are no root, as whom PostgreSQL refuses to run."""
+    return next(name for name in ("postgres", "nobody") if _is_user(name)) if os.geteuid() == 0 else None
+
+
+def programs() -> str:
     """Debian keeps the server's programs out of PATH, in a folder for each version."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     path = str(folders[-1]) if folders else shutil.which("postgres")
@@ -120,5 +128,6 @@ def _is_user(name: str) -> bool:
     return any(entry.pw_name == name for entry in pwd.getpwall())
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
+    """Of programs that must not see ours."""
     return {"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": "/nonexistent"}

@@ -57,9 +57,10 @@ def let_pass(catalog: Catalog, seconds: float, *, beats: bool) -> None:
                     connection.execute(change)
 
 
-def let_grace_end(catalog: Catalog) -> None:
+def let_grace_end(catalog: Catalog, seconds: float = 0.0) -> None:
+    """The grace lasts another `seconds`."""
     with catalog._database.write() as connection:
-        connection.execute(update(marks).where(marks.c.name == "grace_until").values(value=database_time()))
+        connection.execute(update(marks).where(marks.c.name == "grace_until").values(value=database_time(seconds)))
 
 
 # -- needs
@@ -238,6 +239,16 @@ def test_leases_that_end_while_others_live_are_taken(catalog: Catalog) -> None:
     let_grace_end(catalog)
     assert [dead.id for dead in catalog.dead_tasks()] == [task.id]
     assert catalog.take_over(task, "v").worker == "v"
+
+
+@pytest.mark.parametrize(("seconds", "is_dead"), [(LEASE_SECONDS - 1, False), (LEASE_SECONDS + 60, True)])
+def test_a_grace_from_before_the_clock_was_set_back_is_over(catalog: Catalog, seconds: float, is_dead: bool) -> None:
+    queue(catalog, "a")
+    join(catalog, "w")
+    assert catalog.claim("w") is not None
+    let_pass(catalog, LEASE_SECONDS + 1, beats=True)
+    let_grace_end(catalog, seconds)
+    assert bool(catalog.dead_tasks()) == is_dead
 
 
 def test_leases_that_ended_while_the_database_was_away_are_not_taken_at_once(catalog: Catalog) -> None:
