@@ -1,15 +1,35 @@
-"""The folders with Douane's own data, which no plugin may be granted: the catalog, the store, the state."""
+"""The folders with Douane's own data, which no plugin may be granted: the catalog, the store, the state; and the files
+with the credentials of stores."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 _registered: set[str] = set()
+_secrets: set[str] = set()
 
 
 def register(folder: str | os.PathLike[str]) -> None:
     """Note that `folder` holds data of this process's own: images of all tenants, or what it believes about them."""
     _registered.add(os.path.realpath(folder))
+
+
+def register_secret(path: str | os.PathLike[str]) -> None:
+    """Note that the file at `path` has credentials of this process's own."""
+    _secrets.add(os.path.realpath(path))
+
+
+def secret_at(path: str, status: os.stat_result) -> str | None:
+    """The file with credentials that is at `path`, by whatever name, or is in this folder; `status` is its stat."""
+    real = os.path.realpath(path)
+    for secret in sorted(_secrets):
+        if secret.startswith(real.rstrip("/") + "/"):
+            return secret
+        with suppress(OSError):
+            if os.path.samestat(os.stat(secret), status):
+                return secret
+    return None
 
 
 def registered() -> tuple[str, ...]:

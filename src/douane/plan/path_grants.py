@@ -22,7 +22,7 @@ from douane.sandbox.private_folder import is_private_folder, places
 from douane.units import MiB
 
 from .model import PluginSpec
-from .own_folders import registered
+from .own_folders import registered, secret_at
 
 MAX_FILES = 20_000
 """Files and folders in a granted folder. Looking at so many takes 80 ms at each start of the plugin."""
@@ -101,6 +101,8 @@ def open_path_grant(spec: PluginSpec, name: str) -> PathGrant:
     fd = _open(subject, place, is_folder=kind == "dir")
     try:
         status = os.fstat(fd)
+        if (secret := secret_at(place, status)) is not None:
+            raise PlanError(f"{subject}: {place} cannot be granted: {secret} has the credentials of a store")
         path = granted_path(spec, name)
         if kind == "dir":
             _refuse_folder(subject, place, status)

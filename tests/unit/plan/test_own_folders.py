@@ -19,6 +19,7 @@ from douane.stores import open_store
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(own_folders, "_registered", set())
+    monkeypatch.setattr(own_folders, "_secrets", set())
     monkeypatch.setenv("DOUANE_HOME", str(tmp_path / "default"))
 
 
@@ -68,3 +69,27 @@ def test_a_user_without_a_home_has_no_default_folder(monkeypatch: pytest.MonkeyP
     assert own_folders.registered() == ()
     with pytest.raises(PlanError, match="DOUANE_HOME"):
         default_home()
+
+
+@pytest.mark.parametrize("kind", ["s3", "rbd"])
+def test_the_credentials_of_a_store_are_granted_to_no_plugin(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "etc" / "rules").mkdir(parents=True)
+    secret, plain = tmp_path / "etc" / "secret", tmp_path / "etc" / "plain"
+    secret.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    plain.write_text("rules")
+    (tmp_path / "link").symlink_to(secret)
+    os.link(secret, tmp_path / "name")
+    options: dict[str, object] = {"credentials_file": str(secret)} if kind == "s3" else {"keyring": str(secret)}
+    open_store("s3://bucket/prefix" if kind == "s3" else "rbd:images", options)
+
+    def refusal(target: str) -> str:
+        spec = PluginSpec(name="p", use="u", grants={"data": target})
+        try:
+            os.close(open_path_grant(spec, "data").fd)
+        except PlanError as error:
+            return str(error)
+        return ""
+
+    for target in (f"file:{secret}", f"file:{tmp_path}/link", f"file:{tmp_path}/name", f"dir:{tmp_path}/etc"):
+        assert "has the credentials of a store" in refusal(target), target
+    assert [refusal(f"file:{plain}"), refusal(f"dir:{tmp_path}/etc/rules")] == ["", ""]

@@ -85,9 +85,19 @@ class Child:
             self._process.send_signal(number)
 
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
 def group_of(home: Path) -> str:
-    """How the names of the processes begin that serve this home on this host."""
-    return f"{socket.gethostname()}-{hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]}-"
+    """How the names of the processes begin that serve this home on this host, since it was started.
+
+    Whoever takes the home ends the leases of all such names. Machines that were copied from each other have the same
+    host name and the same paths, so it has what only one machine has: the number that the kernel made at its start.
+    """
+    started = _BOOT_ID.read_bytes()
+    status = home.stat()
+    place = b"\0".join((started, f"{status.st_dev}:{status.st_ino}".encode(), os.fsencode(home.resolve())))
+    return f"{socket.gethostname()}-{hashlib.sha256(place).hexdigest()[:12]}-"
 
 
 class NamedChild(Child):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote, unquote
 
 from douane.errors import StoreError
+from douane.plan.own_folders import register_secret
 from douane.stores.base import Staged
 from douane.stores.copying import copy_stored
 from douane.stores.paths import checked_id, is_id
@@ -30,6 +31,8 @@ class RbdStore:
 
     def __init__(self, options: RbdOptions) -> None:
         self._options = options
+        # The second is where Ceph looks if nothing says otherwise.
+        register_secret(options.keyring or f"/etc/ceph/ceph.client.{options.user}.keyring")
         self._helpers = Helpers(options)
         self._fsid: str | None = None
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from douane.errors import StoreError
+from douane.plan.own_folders import register_secret
 from douane.stores.base import Staged, StoredBytes
 from douane.stores.copying import copy_stored
 from douane.stores.paths import checked_id, is_id
@@ -35,6 +36,8 @@ class S3Store:
         """`location`: ``//BUCKET/PREFIX``. Connects to nothing. Raises PlanError."""
         self._name, self._prefix = split_location(location)
         self.options = S3Options(**options)  # type: ignore[arg-type]
+        if self.options.credentials_file is not None:
+            register_secret(self.options.credentials_file)
         self.place = f"s3://{self._name}/{self._prefix}".rstrip("/")
         self._bucket = Bucket(open_bucket(self._name, self._prefix, self.options), self.place)
         self._uploads = Uploads(self._name, self._prefix, self.options)
