@@ -32,7 +32,7 @@ class Pool:
         ceph.make_pool(name)
         self.keyring = ceph.add_client(name, "mon", "profile rbd", "osd", f"profile rbd pool={name}")
         self.options = RbdOptions(
-            pool=name, ceph_conf=str(ceph.conf), user=name, keyring=str(self.keyring), timeout=4.0
+            pool=name, ceph_conf=str(ceph.conf), user=name, keyring=str(self.keyring), timeout=2.0
         )
         self.store = RbdStore(self.options)
 
@@ -40,7 +40,7 @@ class Pool:
         """The keys of a store in a configuration file."""
         return (
             f'url = "rbd:{self.name}"\nceph_conf = "{self.ceph.conf}"\nuser = "{self.name}"\n'
-            f'keyring = "{self.keyring}"\ntimeout = "4s"\n'
+            f'keyring = "{self.keyring}"\ntimeout = "2s"\n'
         )
 
     def rbd(self, command: str, image: str, *options: str) -> str:

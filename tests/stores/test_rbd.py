@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -169,6 +170,31 @@ def test_staged_bytes_are_seen_by_nobody_and_the_first_publisher_wins(pool: Pool
     first.discard()
     assert not {first.key, second.key} & set(pool.store.staged_keys())
     assert pool.store.exists(image_id)
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_of_publishers_at_the_same_moment_one_wins_and_its_bytes_are_the_image(pool: Pool, attempt: int) -> None:
+    image_id, begin = new_id(), threading.Barrier(4)
+    staged = [write(pool, {0: bytes([number])}, 1) for number in range(4)]
+    winners: list[int] = []
+
+    def publish(number: int) -> None:
+        begin.wait()
+        with contextlib.suppress(StoreError):
+            pool.store.publish(staged[number], image_id)
+            winners.append(number)
+
+    threads = [threading.Thread(target=publish, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(winners) == 1
+    assert read(pool, image_id) == bytes(winners)
+    for each in staged:
+        each.discard()
+    assert read(pool, image_id) == bytes(winners)
+    pool.store.delete(image_id)
 
 
 def test_unfinished_bytes_are_not_published(pool: Pool) -> None:

@@ -116,7 +116,7 @@ def test_a_renaming_that_ended_between_its_steps_is_completed(pool: Pool, *, is_
     old, new = f"rbd_id.staging-{staged.key}", f"rbd_id.{image_id}"
     rados = ["rados", "-c", str(pool.ceph.conf), "-p", pool.name]
     if is_listed:
-        steps.publish(staged.helper(), staged.name, image_id, pool.options)
+        steps.publish(staged.helper(), staged.name, image_id)
         subprocess.run([*rados, "cp", new, old], check=True, timeout=60)
     else:
         subprocess.run([*rados, "cp", old, new], check=True, timeout=60)

@@ -236,7 +236,8 @@ def _listens(address: str, port: int) -> bool:
 
 
 # One machine, one copy, no second chance: what a test needs. The memory target is the least that an OSD accepts. The
-# watch of a client that is gone ends after 5 seconds and not 30; an OSD that is started again waits 4 and not 16.
+# watch of a client that is gone ends after 5 seconds and not 30; an OSD that is started again waits 4 and not 16. The
+# monitor gathers no proposals: a snapshot takes 0.1 seconds and not 0.5.
 _CONF = """
 [global]
 fsid = {fsid}
@@ -268,6 +269,8 @@ osd crush chooseleaf type = 0
 osd memory target = 939524096
 osd client watch timeout = 5
 osd heartbeat grace = 5
+paxos propose interval = 0.05
+paxos min wait = 0.01
 mon osd full ratio = 0.98
 mon osd nearfull ratio = 0.97
 """

@@ -19,12 +19,17 @@ import signal
 import socket
 import sys
 import threading
+import time
 from typing import Any
 
 MAX_LINE = 1 << 16
 MAX_PIECE = 8 << 20
 PIECES_IN_FLIGHT = 4
 NAMES_IN_A_LINE = 500
+LOCK_SECONDS = 120
+"""After which the lock of a helper that died in a renaming is gone."""
+
+LOCK_WAITING_SECONDS = 20.0
 CLOSING_SECONDS = 60.0
 """For the end of the image that is open, after the other side has gone."""
 
@@ -249,15 +254,53 @@ class Helper:
         with self.rbd.Image(self.ioctx, name, snapshot=snap, read_only=True) as image:
             return len(list(image.list_children2()))
 
-    def do_rename(self, name: str, new_name: str) -> None:
-        self.rbd.RBD().rename(self.ioctx, name, new_name)
+    def do_rename(self, name: str, new_name: str, snap: str) -> None:
+        """Rename an image that has the snapshot; what is left of a renaming or a deletion that ended between its steps
+        is no obstacle. Two renamings to one name at once both succeed in librbd, so the second waits for the first."""
+        lock = "douane.rename." + new_name
+        self.lock(lock)
+        try:
+            self.rename(name, new_name, snap)
+        finally:
+            self.ioctx.remove_object(lock)  # and the lock with it: only its holder does so
 
-    def do_forget_name(self, name: str) -> None:
-        """Delete the object that leads from a name to an image, which has another name as well."""
-        self.ioctx.remove_object("rbd_id." + name)
+    def lock(self, name: str) -> None:
+        import rados
 
-    def do_is_listed(self, name: str) -> bool:
-        return name in self.rbd.RBD().list(self.ioctx)
+        deadline = time.monotonic() + LOCK_WAITING_SECONDS
+        while True:
+            try:
+                self.ioctx.lock_exclusive(name, "rename", "douane", duration=LOCK_SECONDS)
+                return
+            except rados.ObjectBusy:
+                if time.monotonic() > deadline:
+                    raise
+                self.alive()
+                time.sleep(0.05)
+
+    def rename(self, name: str, new_name: str, snap: str) -> None:
+        rename = self.rbd.RBD().rename
+        try:
+            rename(self.ioctx, name, new_name)
+        except self.rbd.ImageExists:
+            with self.rbd.Image(self.ioctx, new_name, read_only=True) as image:
+                id_of_new, watchers = image.id(), list(image.watchers_list())
+                snapshots = [each["name"] for each in image.list_snaps()]
+            with self.rbd.Image(self.ioctx, name, read_only=True) as image:
+                id_of_old = image.id()
+            if id_of_new == id_of_old:
+                # librbd writes the new name, then changes the list of names, then deletes the old name.
+                if new_name in self.rbd.RBD().list(self.ioctx):
+                    self.ioctx.remove_object("rbd_id." + name)
+                    return
+                self.ioctx.remove_object("rbd_id." + new_name)
+            elif snap not in snapshots and not snapshots and not watchers:
+                self.rbd.RBD().remove(
+                    self.ioctx, new_name, on_progress=self.alive
+                )  # half deleted: all have the snapshot
+            else:
+                raise
+            rename(self.ioctx, name, new_name)
 
     def do_remove(self, name: str) -> None:
         self.rbd.RBD().remove(self.ioctx, name, on_progress=self.alive)

@@ -21,7 +21,7 @@ class Commands(Protocol):
         """The answer. Raises HelperError."""
 
 
-def publish(helper: Commands, name: str, new_name: str, options: RbdOptions) -> None:
+def publish(helper: Commands, name: str, new_name: str) -> None:
     """Protect a snapshot of the image `name`, and rename the image: it becomes visible in one step, with its snapshot.
 
     Raises HelperError: ENOENT if there is no image `name`, EEXIST if there is another image `new_name`.
@@ -31,18 +31,7 @@ def publish(helper: Commands, name: str, new_name: str, options: RbdOptions) -> 
         helper.call("make_snapshot", name=name, snap=SNAP)
     if not snapshots.get(SNAP):
         helper.call("protect", name=name, snap=SNAP)
-    try:
-        helper.call("rename", name=name, new_name=new_name)
-    except HelperError as error:
-        if error.number != errno.EEXIST:
-            raise
-        if _is_half_renamed(helper, name, new_name):
-            _finish_renaming(helper, name, new_name)
-        elif _is_half_deleted(helper, new_name):
-            delete(helper, new_name, options)
-            helper.call("rename", name=name, new_name=new_name)
-        else:
-            raise
+    helper.call("rename", name=name, new_name=new_name, snap=SNAP)
 
 
 def delete(helper: Commands, name: str, options: RbdOptions) -> bool:
@@ -92,26 +81,3 @@ def in_use(name: str, options: RbdOptions) -> StoreError:
         f"{SNAP}): delete these volumes first, or flatten them",
         code="image-in-use",
     )
-
-
-def _is_half_renamed(helper: Commands, name: str, new_name: str) -> bool:
-    """True if both names lead to one image: a renaming ended between its steps."""
-    ids = [helper.call("open", name=each, snap=None, read_only=True)["id"] for each in (name, new_name)]
-    helper.call("close")
-    return bool(ids[0] == ids[1])
-
-
-def _is_half_deleted(helper: Commands, name: str) -> bool:
-    """True if an image has lost its snapshot, with which every image gets its name, and nobody writes to it."""
-    watchers = helper.call("open", name=name, snap=None, read_only=True)["watchers"]
-    helper.call("close")
-    return not watchers and SNAP not in helper.call("snapshots", name=name)
-
-
-def _finish_renaming(helper: Commands, name: str, new_name: str) -> None:
-    """librbd writes the new name, then changes the list of names, then deletes the old name."""
-    if helper.call("is_listed", name=new_name):
-        helper.call("forget_name", name=name)
-        return
-    helper.call("forget_name", name=new_name)
-    helper.call("rename", name=name, new_name=new_name)

@@ -136,7 +136,7 @@ class RbdStore:
                 f"the staged image {staged.key} is not finished, so it is not published", code="not-finished"
             )
         try:
-            steps.publish(staged.helper(), staged.name, image_id, self._options)
+            steps.publish(staged.helper(), staged.name, image_id)
         except HelperError as error:
             raise explain(error, f"publish the image {image_id}", self._options, self._helpers.is_full) from error
         staged.close()
