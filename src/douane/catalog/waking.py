@@ -77,7 +77,10 @@ class TaskListener:
     def _connect(self) -> psycopg.Connection:
         import psycopg
 
-        return psycopg.connect(self._url, autocommit=True, **_OPTIONS)  # type: ignore[arg-type]  # of libpq
+        # As the catalog's own connections: libpq reads a URL with several hosts in another way.
+        url = make_url(self._url).set(drivername="postgresql+psycopg")
+        _, options = url.get_dialect()().create_connect_args(url)
+        return psycopg.connect(**{**_OPTIONS, **options}, autocommit=True)
 
     def _ring(self) -> None:
         with contextlib.suppress(BlockingIOError):  # it is full: the worker has not looked yet
@@ -89,5 +92,4 @@ def listen(path_or_url: Path | str) -> TaskListener | None:
     text = os.fspath(path_or_url)
     if "://" not in text or make_url(text).get_backend_name() != "postgresql":
         return None
-    # Of libpq: the URL without the name of the driver.
-    return TaskListener(make_url(text).set(drivername="postgresql").render_as_string(hide_password=False))
+    return TaskListener(text)
