@@ -94,18 +94,19 @@ class Leases:
     def _claim_of(
         self, worker: str, waiting: list[ColumnElement[bool]], reached: Collection[str] | None, spread: int
     ) -> tuple[Task | None, bool]:
-        with self._database.write() as connection:
-            for _ in range(_ATTEMPTS):
+        for _ in range(_ATTEMPTS):
+            # Another worker, or its end, may be faster. Then the whole transaction is undone, since the image may have
+            # its new token already.
+            with contextlib.suppress(Conflict), self._database.write() as connection:
                 narrowed = waiting if spread == 1 else _any_of_first(connection, waiting, spread)
                 task = None if narrowed is None else _oldest(connection, narrowed)
                 if task is None and (narrowed is None or narrowed is waiting):
                     break
                 if task is None:
-                    continue  # another worker was faster
+                    continue
                 if not can_run(task.needs, reached):
                     return task, False
-                with contextlib.suppress(Conflict):  # another worker, or its end, was faster
-                    return _receive(connection, task, worker, at_step="waiting"), True
+                return _receive(connection, task, worker, at_step="waiting"), True
         return None, False
 
     def waiting_count(self) -> int:

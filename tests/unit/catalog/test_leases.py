@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from douane.catalog import Catalog, ImportRequest, Task
+from douane.catalog import Catalog, ImportRequest, Task, leases, rows
 from douane.catalog.clock import database_time
 from douane.errors import BadValue, Conflict, NotFound
 from support.catalog import PLAN, begin, make_ready, record_staged
@@ -37,6 +37,18 @@ def test_a_waiting_import_is_claimed_once_and_the_oldest_first(catalog: Catalog)
     assert str(uuid.UUID(first.staged_key)) == first.staged_key
     assert first.source == URL
     assert catalog.image(first.image_id).status == "importing"
+
+
+def test_a_worker_that_comes_late_to_a_task_takes_nothing_from_the_one_that_has_it(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download(catalog)
+    owned = catalog.claim("a")
+    assert owned is not None
+    # What a worker reads first is older than what it reads next: another may have claimed the task in between.
+    monkeypatch.setattr(leases, "_oldest", lambda connection, _waiting: rows.task(connection, owned.id))
+    assert catalog.claim("b") is None
+    assert catalog.activate(make_ready(catalog, owned)).status == "active"
 
 
 def test_a_worker_claims_only_the_methods_it_names(catalog: Catalog) -> None:
