@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from douane.catalog import Catalog
+from douane.catalog import Catalog, ImportRequest, waking
 from douane.errors import CatalogError
 from support.network import Host, hosts
 from support.processes import SECONDS
@@ -51,6 +52,30 @@ def test_images_survive_a_failover_and_the_catalog_finds_the_new_primary(
         pair.fail_over()  # back, with the data of the first failover
         image_ids.append(until("the first host is used again", lambda: created(catalog)))
         assert [catalog.image(image_id).id for image_id in image_ids] == image_ids
+
+
+def test_waking_finds_the_primary_among_several_hosts(
+    network: dict[str, Host], pair: ReplicatedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waking, "RETRY_SECONDS", 0.1)
+    url = pair.create("douane")
+    with network["worker"].inside(), Catalog(url) as catalog:
+        listener = waking.listen(url)
+        assert listener is not None
+        try:
+            for fail_over in (lambda: None, pair.fail_over):
+                fail_over()
+                assert select.select([listener.fd], [], [], SECONDS)[0], "it listens: it rings once by itself"
+                listener.drain()
+                image_id = until("the primary is used", lambda: created(catalog))
+                source = {"url": "http://x"}
+                catalog.begin_queued(
+                    image_id, method="web-download", plan={}, request=ImportRequest(stores=("a",)), source=source
+                )
+                assert select.select([listener.fd], [], [], SECONDS)[0], "it rings for a task"
+                listener.drain()
+        finally:
+            listener.close()
 
 
 def test_a_connection_over_a_line_that_is_cut_is_given_up(network: dict[str, Host], pair: ReplicatedPostgres) -> None:
