@@ -9,7 +9,7 @@ from typing import Any
 
 from douane.errors import UploadError
 
-from .http import Answer, Line
+from .http import Answer, Line, number
 from .patience import Patience
 from .tokens import Access
 
@@ -74,6 +74,8 @@ class Images:
             return None
         if answer.status != 200 or not isinstance(document, dict):
             raise UploadError(f"the image {image_id} cannot be read: {answer.sentence()}", code="request-refused")
+        if str(document.get("id")).lower() != image_id.lower():
+            raise UploadError(f"the service answers with another image than {image_id}", code="request-refused")
         return document
 
     def image(self, image_id: str) -> dict[str, Any]:
@@ -110,7 +112,12 @@ class Images:
         if text is None or answer.headers.get("upload-draft-interop-version", "8") != "8" or answer.status >= 300:
             return None
         pairs = (part.strip().partition("=") for part in text.split(","))
-        return {name: int(value) for name, _, value in pairs if value.isascii() and value.isdigit()}
+        limits = {name: number(value) for name, _, value in pairs}
+        return {name: value for name, value in limits.items() if value is not None}
+
+    def path_of(self, location: str, path: str) -> str:
+        """The path of a `location` in an answer to a request of `path`. Raises UploadError for another server."""
+        return self._line.path_of(location, path)
 
     def close(self) -> None:
         """Close the connection. Idempotent."""

@@ -78,11 +78,15 @@ def _send(
         images.request_import(image_id, order.store)
         answer = None
     if answer is not None and answer.status >= 300:
-        return Result(end=end_of(images, images.image(image_id), answer), sums=sums, compared=[])
+        end = end_of(images, images.image(image_id), answer)
+        if end.outcome != "accepted":
+            return Result(end=end, sums=sums, compared=[])
     end = wait_for_end(images, image_id, order.patience)
     if end.outcome != "accepted":
         return Result(end=end, sums=sums, compared=[])
     if file.size is not None and file.size != file.sums.position:
         raise UploadError(f"{file.name} has changed while it was sent")
     compared = compare_sums(sums, end.image, images.last_task(image_id))
+    if not compared and answer is not None and answer.status >= 300:  # the bytes that it has may be any
+        raise UploadError(f"the upload is refused: {answer.sentence()}", code="request-refused")
     return Result(end=end, sums=sums, compared=compared)

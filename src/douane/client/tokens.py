@@ -118,8 +118,8 @@ class Access:
     def _endpoint(self, catalog: Any) -> str:
         interface = (self._get("OS_INTERFACE") or self._get("OS_ENDPOINT_TYPE") or "public").removesuffix("URL")
         region = self._get("OS_REGION_NAME")
-        for service in catalog:
-            for endpoint in service.get("endpoints", []) if service.get("type") == "image" else []:
+        for service in _objects(catalog):
+            for endpoint in _objects(service.get("endpoints")) if service.get("type") == "image" else []:
                 fits = endpoint.get("interface") == interface and region in (None, endpoint.get("region_id"))
                 if fits and isinstance(endpoint.get("url"), str):
                     return str(endpoint["url"])
@@ -134,3 +134,7 @@ class Access:
         if value is None:
             raise PlanError(f"the environment variable {name} is not set; Keystone needs it for these credentials")
         return value
+
+
+def _objects(values: Any) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []

@@ -13,7 +13,7 @@ import msgspec
 
 from douane.errors import UploadError
 
-from .http import Answer
+from .http import Answer, number
 from .images import VERSION, Images
 from .patience import Patience
 from .sums import Sums
@@ -154,8 +154,11 @@ class _Resumable:
         }
         answer = self._images.ask("PUT", self._target.path, headers, b"")
         place = answer.headers.get("location")
+        if answer.status in (201, 409) and place:
+            place = self._images.path_of(place, self._target.path)
         if answer.status == 201 and place:
-            self._place, self._offset = place, _number(answer.headers.get("upload-offset")) or 0
+            self._place = place
+            self._go_to(number(answer.headers.get("upload-offset")) or 0)
         elif (
             answer.status == 409 and place
         ):  # it was begun before: by an attempt whose answer was lost, or by another run
@@ -166,10 +169,10 @@ class _Resumable:
     def _is_complete(self) -> bool:
         """Ask for the offset."""
         answer = self._images.ask("HEAD", self._place, VERSION)
-        offset = _number(answer.headers.get("upload-offset"))
+        offset = number(answer.headers.get("upload-offset"))
         if answer.status >= 300 or offset is None:
             raise UploadError(f"the upload cannot go on: {answer.sentence()}")
-        length = _number(answer.headers.get("upload-length"))
+        length = number(answer.headers.get("upload-length"))
         if length not in (None, self._size) or offset > self._size:
             raise UploadError(
                 f"the upload of the image is of another file: it has {length or offset} bytes, and {self._file.name} "
@@ -192,9 +195,10 @@ class _Resumable:
         """The answer, if it is about the image; otherwise go on, or raise UploadError."""
         if answer.headers.get("upload-complete") == "?1":
             return answer
-        offset = _number(answer.headers.get("upload-offset"))
+        offset = number(answer.headers.get("upload-offset"))
         if answer.status < 300 and offset is not None:
-            self._go_to(offset)
+            if not self._go_to(offset):
+                self._patience.wait(f"the image service has kept nothing new, and goes on at {offset}")
             return None
         self._offset = None
         if answer.status in (408, 409, 425, 429) or answer.status >= 500:
@@ -202,11 +206,16 @@ class _Resumable:
             return None
         raise UploadError(f"the upload is refused: {answer.sentence()}", code="request-refused")
 
-    def _go_to(self, offset: int) -> None:
-        if offset > self._furthest:
-            self._furthest = offset
-            self._patience.reset()
+    def _go_to(self, offset: int) -> bool:
+        """True if it went forward. Raises UploadError if the service has more than the file."""
+        if offset > self._size:
+            raise UploadError(f"the service says that it has {offset} bytes, and {self._file.name} has {self._size}")
         self._offset = offset
+        if offset <= self._furthest:
+            return False
+        self._furthest = offset
+        self._patience.reset()
+        return True
 
     _furthest = 0
 
@@ -242,7 +251,3 @@ def _is_queued(images: Images, image_id: str) -> bool:
             return bool(status == "queued")
         time.sleep(1.0)
     return False
-
-
-def _number(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isascii() and value.isdigit() else None

@@ -14,6 +14,7 @@ from .http import Answer
 from .images import Images
 
 POLL_SECONDS = 0.5
+_NOT_LET_IN = ("refused", "undecided", "cancelled")
 _BUSY = ("importing", "uploading", "saving")
 
 
@@ -61,13 +62,15 @@ def end_of(images: Images, image: dict[str, Any], answer: Answer | None = None) 
     """What the image says of its last attempt, or the answer to the upload."""
     if image.get("status") in ("active", "deactivated"):
         return Ended(outcome="accepted", code=None, message=None, image=image)
-    outcome = image.get("douane_outcome") or ("refused" if answer is not None and answer.status == 422 else "undecided")
+    outcome = image.get("douane_outcome")
+    if outcome not in _NOT_LET_IN:  # elsewhere than in Douane anybody may set such a property
+        outcome = "refused" if answer is not None and answer.status == 422 else "undecided"
     code, message = image.get("douane_code"), image.get("douane_reason")
     if answer is not None and answer.status >= 300:
         code, message = answer.headers.get("x-douane-code") or code, answer.sentence()
     if message is None:  # Glance says it in the task, if anywhere
         message = images.last_task(str(image.get("id"))).get("message") or "the service did not let the image in"
-    return Ended(outcome=str(outcome), code=code or "upload-failed", message=str(message), image=image)
+    return Ended(outcome=outcome, code=str(code or "upload-failed"), message=str(message), image=image)
 
 
 def compare_sums(sums: Mapping[str, str], image: Mapping[str, Any], task: Mapping[str, Any]) -> list[str]:
@@ -81,8 +84,9 @@ def compare_sums(sums: Mapping[str, str], image: Mapping[str, Any], task: Mappin
     for name in common:
         if theirs[name] != sums[name]:
             raise UploadError(
-                f"the image {image.get('id')} has other bytes than the file: its {name} is {theirs[name]}, and that of "
-                f"the file is {sums[name]}; delete the image, and upload the file again",
+                f"the image {image.get('id')} has other bytes than the file: its {name} is "
+                f"{theirs[name]!s:.140}, and that of the file is {sums[name]}; delete the image, and upload the file "
+                "again",
                 code="sums-differ",
             )
     return common
