@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -144,7 +145,19 @@ def test_a_machine_is_drained_and_takes_imports_again(proxy: httpx.Client, doors
 
     workers("drain", "worker")
     assert "drained" in workers()
-    workers("uncordon", "worker")
+    image_id = create(proxy)
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            upload = threads.submit(proxy.put, f"/v2/images/{image_id}/file", content=GOOD, headers=OCTETS)
+            waiting = 'douane_import_tasks{step="waiting"} 1.0'
+            until(
+                "the upload waits",
+                lambda: all(waiting in door.client.get("/metrics").text.splitlines() for door in doors),
+            )
+            assert not upload.done()
+        finally:
+            workers("uncordon", "worker")
+        assert upload.result().status_code == 204
     assert "drained" not in workers()
     assert proxy.put(f"/v2/images/{create(proxy)}/file", content=GOOD, headers=OCTETS).status_code == 204
 

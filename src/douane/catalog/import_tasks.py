@@ -115,8 +115,11 @@ class ImportTasks:
         virtual_size: int | None = None,
         properties: Mapping[str, tuple[str | None, str]] | None = None,
         variants: Mapping[str, CopyFacts] | None = None,
+        plan_digest: str | None = None,
     ) -> Task:
         """Record all results of the import: from now on, any worker that takes the task over may finish it.
+
+        `plan_digest` is that of the plan that judged the bytes, by default that of the request.
 
         `size` and `virtual_size` are in bytes; a format that is None leaves the declared format; `properties` maps a
         name to (value, plugin), or to (value, "") for a property of the image itself, where None removes it.
@@ -132,6 +135,8 @@ class ImportTasks:
             virtual_size=virtual_size,
             properties=properties,
         )
+        if plan_digest is not None:
+            row["plan_digest"] = begin.digest_of("", plan_digest)
         row |= {"step": "publishing", "verdict": None, "variants": values.json("the variants", variants or {})}
         with self._database.write() as connection:
             states.own_task(connection, owner_of(task), row, doing="make ready to publish", at_step="receiving")

@@ -186,7 +186,8 @@ class Runs:
             except Rejected as signal:
                 signal.image = report
                 raise
-            ready = self._catalog.ready_to_publish(task, **results_of(report, self._runner.log_lines, made))
+            results = results_of(report, self._runner.log_lines, made)
+            ready = self._catalog.ready_to_publish(task, plan_digest=served.facts.digest, **results)
             image = finish_import(self._catalog, self.store_of, ready, failed={**copies.failed, **made.failed})
             return Done("accepted", image_status=image.status)
         for failed, error in copies.failed.items():

@@ -126,6 +126,16 @@ def test_staged_bytes_are_run_again_when_the_plan_is_another(make_site: MakeSite
     site.nothing_staged()
 
 
+def test_a_task_has_the_digest_of_the_plan_that_judged(make_site: MakeSite) -> None:
+    site = make_site()
+    site.start("worker-1")
+    image = site.new_image()
+    send(site, site.begin(image), IMAGE)
+    task = site.request_import(image, digest="of the door")
+    site.until_status(image, "active")
+    assert site.catalog.task(task.id).plan_digest == site.served.facts.digest
+
+
 def test_staged_bytes_are_copied_to_further_stores_without_another_run(make_site: MakeSite) -> None:
     site = make_site(stores=("a", "b", "c"))
     site.start("worker-1")
