@@ -15,27 +15,16 @@ import pytest
 from douane.errors import StoreError
 from douane.stores.s3.store import S3Store
 from douane.stores.s3.uploads import Uploads
-from support.web_server import Request, Script, WebServer, reply
+from support.s3_memory import Query, S3Memory, listing, send
+from support.store import content_of, new_id
+from support.web_server import Request, Script, WebServer
 
 ID, OTHER = "11111111-2222-4333-8444-555555555555", "11111111-2222-4333-8444-666666666666"
 RECORD = {"key": OTHER, "origin": OTHER, "size": 8, "segments": [["0000-0123abcd", 0, 8]], "finished": True}
-ENTRY = "<Contents><Key>p/images/{}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
 
 
 class Serve(Protocol):
     def __call__(self, script: Script, timeout: float = 60.0) -> S3Store: ...
-
-
-def send(connection: socket.socket, status: int, body: bytes, **headers: object) -> None:
-    reply(
-        connection,
-        status,
-        body,
-        ETag='"x"',
-        Last_Modified="Thu, 01 Jan 2026 00:00:00 GMT",
-        Connection="close",
-        **headers,
-    )
 
 
 @pytest.fixture
@@ -109,12 +98,7 @@ def test_a_list_that_never_ends_is_not_followed(serve: Serve) -> None:
 
     def script(request: Request, connection: socket.socket) -> None:
         pages.append(request.target)
-        more = "true" if len(pages) < 200 else "false"
-        body = (
-            f"<ListBucketResult><IsTruncated>{more}</IsTruncated><NextContinuationToken>same</NextContinuationToken>"
-            f"{ENTRY.format(ID)}</ListBucketResult>"
-        )
-        send(connection, 200, body.encode())
+        send(connection, 200, listing([f"p/images/{ID}"], "same" if len(pages) < 200 else None))
 
     with pytest.raises(StoreError, match="list that has no order") as raised:
         list(serve(script).image_ids())
@@ -162,3 +146,27 @@ def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(serve: Serve, head:
         assert gone.wait(30), "the store hung up, and the server did not end its answer"
     finally:
         gone.set()
+
+
+def test_bytes_that_another_key_needs_stay_when_the_server_answers_with_no_list(serve: Serve) -> None:
+    memory = S3Memory()
+    store, key, image = serve(memory), new_id(), new_id()
+    staged = store.stage(key)
+    staged.write(memoryview(b"image"), 0)
+    staged.finish(5)
+    staged.close()
+    store.publish(store.link_staged(key, new_id()), image)
+
+    def no_list(request: Request, query: Query) -> bytes | None:
+        return b"<Error><Code>InternalError</Code></Error>" if "list-type" in query else None
+
+    memory.bend = no_list
+    with pytest.raises(StoreError, match="a list that lacks") as raised:
+        store.discard(key)
+    assert raised.value.code == "store-unreadable"
+    memory.bend = None
+    assert content_of(store.open(image)) == b"image"
+    assert store.discard(key)
+    assert content_of(store.open(image)) == b"image"
+    store.delete(image)
+    assert list(memory.objects) == ["/bucket/p/store-id"]

@@ -114,6 +114,14 @@ class Bucket:
                     last = path
                     yield path.removeprefix(folder)
 
+    def require_listed(self, folder: str, name: str, doing: str) -> None:
+        """Raise StoreError if the list of a folder lacks an object that is there: obstore takes an answer that is no
+        list for an empty one, by which bytes that others need would be deleted."""
+        if name not in self.names(folder, doing):
+            raise StoreError(
+                f"cannot {doing}: {self.place} answers with a list that lacks {folder}{name}", code="store-unreadable"
+            )
+
     def delete(self, paths: Sequence[str], doing: str) -> None:
         """Delete objects, whether they exist or not."""
         if paths:

@@ -177,10 +177,14 @@ class S3Store:
         """Delete the bytes, unless another key needs them. May be repeated: the object in staging/, which says that
         they are being deleted, goes last."""
         doing = "delete the bytes of an image"
-        self._bucket.delete([held(record.origin, record.key)], doing)
+        mark = held(record.origin, record.key)
+        self._bucket.write(mark, b"", doing)
+        self._bucket.require_listed(held(record.origin), record.key, doing)
+        self._bucket.delete([mark], doing)
         if not any(self._bucket.names(held(record.origin), doing)):
             folder = records.data(record.origin)
-            self._bucket.delete([folder + name for name in self._bucket.names(folder, doing)], doing)
+            names = {*self._bucket.names(folder, doing), *(segment.name for segment in record.segments)}
+            self._bucket.delete([folder + name for name in sorted(names)], doing)
         self._bucket.delete([staging(record.key)], doing)
 
     # -- publishing ------------------------------------------------------------------------------------------
