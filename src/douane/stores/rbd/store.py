@@ -108,8 +108,8 @@ class RbdStore:
                 return False
             try:
                 return steps.delete(helper, name, self._options)
-            except StoreError as error:
-                if error.code != "in-use":
+            except HelperError as error:
+                if error.number != errno.EBUSY:
                     raise
                 return False  # claimed at this moment
 

@@ -200,3 +200,10 @@ def test_wrong_options_are_refused(url: str, options: dict[str, object], sentenc
 def test_a_store_of_each_spelling_is_the_pool() -> None:
     assert isinstance(open_store("rbd:images", {"user": "glance"}), RbdStore)
     assert isinstance(open_store("rbd://images"), RbdStore)
+
+
+def test_staged_bytes_that_are_claimed_while_they_are_deleted_stay(program: Program) -> None:
+    opened, busy = {"size": 0, "id": "1", "watchers": 0}, {"errno": errno.EBUSY, "message": "it has watchers"}
+    answers = {"open": {"ok": opened}, "close": {"ok": None}, "snapshots": {"ok": {}}, "remove": busy}
+    store = RbdStore(program(f"while True: send({answers!r}[line()['command']])"))
+    assert not store.discard("3f2504e0-4f89-41d3-9a0c-0305e82c3301")
