@@ -10,6 +10,7 @@ from .records import CopyFacts, Status, copy_facts_of
 from .rows import BATCH
 from .schema import UNFINISHED, images, stores, tasks
 from .staged_source import stores_of
+from .states import READABLE
 from .values import from_json
 
 
@@ -60,7 +61,7 @@ class Copies:
 
     def readable_copies(self, marker: str = "", limit: int = 1000) -> list[ImageCopies]:
         """Active and deactivated images in the order of their ids, from the first behind `marker`, at most `limit`."""
-        readable = images.c.status.in_(("active", "deactivated"))
+        readable = images.c.status.in_(READABLE)
         page = select(images.c.id).where(images.c.id > marker, readable).order_by(images.c.id).limit(limit)
         with self._database.read() as connection:
             ids = list(connection.execute(page).scalars())

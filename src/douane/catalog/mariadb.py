@@ -19,46 +19,25 @@ from douane.errors import CatalogError
 
 from .mariadb_errors import explained, is_connection_of_no_use
 from .mariadb_migration import LOCKS, one_at_a_time
-
-LOCK_SECONDS = 30
-"""How long a statement waits for the transaction of another process; all transactions are short."""
-
-IDLE_SECONDS = 20
-"""After which the server ends a transaction whose client says nothing (`postgresql.py`)."""
+from .server import ENGINE_OPTIONS, IDLE_SECONDS, LOCK_SECONDS, DatabaseServer, require_driver
 
 LEAST_VERSION = (10, 6)
 """The first with SKIP LOCKED."""
 
 _ANSWER_SECONDS = 3 * LOCK_SECONDS
 """After which a server that answers nothing is away."""
-_POOL = 2
-_POOL_OVERFLOW = 8
 _MIGRATION_LOCK_SECONDS = 3600
 """A statement of a process that was killed goes on: the next one waits for its end."""
 
 
-class MariaDB:
+class MariaDB(DatabaseServer):
     """A database of a server, as :class:`~douane.catalog.database.Database` uses it."""
 
-    retries = True
-    exists = True
-
     def __init__(self, url: URL) -> None:
-        try:
-            import pymysql  # noqa: F401 -- only to say what to install
-        except ImportError as error:
-            raise CatalogError(
-                "the catalog in MariaDB needs PyMySQL: run `pip install '.[mariadb]'` in a checkout of Douane",
-                code="catalog-unwritable",
-            ) from error
-        where = url.host or url.query.get("unix_socket") or "this machine"
-        self.name = f"{url.database or ''} on {where if isinstance(where, str) else ','.join(where)}"
+        require_driver("pymysql", database="MariaDB", driver="PyMySQL", extra="mariadb")
+        super().__init__(url, "unix_socket")
         self._url = url
         self.engine = _engine(url)
-
-    def prepare(self, check: Callable[[], None]) -> None:
-        """The operator makes the database; only look into it."""
-        check()
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
@@ -69,9 +48,6 @@ class MariaDB:
                 yield connection
         finally:
             engine.dispose()
-
-    def prepared(self) -> None:
-        """The server makes its data durable."""
 
     def tables(self, connection: Connection) -> set[str]:
         """The names of all tables but that of the locks, which is there before the catalog is made."""
@@ -86,11 +62,8 @@ def _engine(url: URL) -> Engine:
     engine = create_engine(
         _address(url),
         isolation_level="REPEATABLE READ",  # of transactions that read: one state of the whole catalog
-        pool_size=_POOL,
-        max_overflow=_POOL_OVERFLOW,
-        pool_pre_ping=True,  # the server may have been restarted
-        hide_parameters=True,
         connect_args=_arguments(read_timeout=_ANSWER_SECONDS, write_timeout=_ANSWER_SECONDS),
+        **ENGINE_OPTIONS,
     )
     event.listen(engine, "connect", _configured(LOCK_SECONDS))
     event.listen(engine, "begin", _begin)

@@ -5,50 +5,29 @@ after a wait for another transaction. Nothing needs a session: no advisory lock 
 statement is prepared, so PgBouncer may pool the connections.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from douane.errors import CatalogError
 
-LOCK_SECONDS = 30
-"""How long a statement waits for the transaction of another process; all transactions are short."""
-
-IDLE_SECONDS = 20
-"""After which the server ends a transaction whose client says nothing: it is stopped, or its line is cut, and its rows
-are locked. No transaction waits between two statements."""
+from .server import ENGINE_OPTIONS, IDLE_SECONDS, LOCK_SECONDS, DatabaseServer, require_driver
 
 _CONNECTING = {"connect_timeout": 10, "tcp_user_timeout": 15_000, "keepalives_idle": 5, "keepalives_interval": 5}
 """A line that is cut without a word is given up after 15 seconds, and not after the quarter of an hour for which TCP
 sends again: then the process connects anew, perhaps to another node."""
 
 _MIGRATION = 0x646F75616E65  # any number that is Douane's: "douane"
-_POOL = 2
-_POOL_OVERFLOW = 8
 
 
-class PostgreSQL:
+class PostgreSQL(DatabaseServer):
     """A database of a server, as :class:`~douane.catalog.database.Database` uses it."""
 
-    retries = True
-    exists = True
-
     def __init__(self, url: URL) -> None:
-        try:
-            import psycopg  # noqa: F401 -- only to say what to install
-        except ImportError as error:
-            raise CatalogError(
-                "the catalog in PostgreSQL needs psycopg: run `pip install '.[postgresql]'` in a checkout of Douane",
-                code="catalog-unwritable",
-            ) from error
-        where = url.host or url.query.get("host") or "this machine"
-        self.name = f"{url.database or ''} on {where if isinstance(where, str) else ','.join(where)}"
+        require_driver("psycopg", database="PostgreSQL", driver="psycopg", extra="postgresql")
+        super().__init__(url, "host")
         self.engine = _engine(url)
-
-    def prepare(self, check: Callable[[], None]) -> None:
-        """The operator makes the database; only look into it."""
-        check()
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
@@ -56,9 +35,6 @@ class PostgreSQL:
         with self.engine.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
             yield connection
-
-    def prepared(self) -> None:
-        """The server makes its data durable."""
 
     def tables(self, connection: Connection) -> set[str]:
         """The names of all tables in the schema that is used."""
@@ -93,15 +69,12 @@ def _engine(url: URL) -> Engine:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         isolation_level="READ COMMITTED",
-        pool_size=_POOL,
-        max_overflow=_POOL_OVERFLOW,
-        pool_pre_ping=True,  # the server may have been restarted
-        hide_parameters=True,
         connect_args={
             **{name: value for name, value in _CONNECTING.items() if name not in url.query},
             "application_name": "douane",
             "prepare_threshold": None,
         },
+        **ENGINE_OPTIONS,
     )
     event.listen(engine, "begin", _begin)
     return engine

@@ -8,11 +8,10 @@ from sqlalchemy import select
 from . import begin, rows, states, usage, values
 from .begin import NO_LEASE, NewTask
 from .database import Database
+from .needs import COPY
 from .query import UploadQuotas
 from .records import CopyFacts, Image, ImportRequest, Task
 from .schema import stores as store_rows
-
-COPY = "copy-image"
 
 
 class QueuedImports:

@@ -93,6 +93,8 @@ from .records import Task, now
 from .schema import images, tasks
 
 LIVE = ("queued", "uploading", "importing", "active", "deactivated")
+READABLE = ("active", "deactivated")
+"""The states of an image that has bytes."""
 
 
 class Step(NamedTuple):
@@ -117,7 +119,7 @@ class Step(NamedTuple):
     """The image counts as updated."""
 
 
-_OWNED = ("uploading", "importing", "active", "deactivated")
+_OWNED = ("uploading", "importing", *READABLE)
 
 BEGIN_IMPORT = Step("start an import of", ("queued",), "importing")
 BEGIN_STAGE = Step("stage data for", ("queued",), "uploading")
@@ -129,15 +131,15 @@ REQUEST_IMPORT = Step("import the staged data of", ("uploading",), "importing", 
 ACTIVATE = Step("activate", ("importing",), "active", by_task=True, frees=True)
 REQUEUE = Step("requeue", ("uploading", "importing"), "queued", by_task=True, frees=True)
 REMOVE = Step("remove", ("importing",), "deleted", by_task=True, frees=True)
-END_COPY = Step("end the copying of", ("active", "deactivated"), None, by_task=True, frees=True)
+END_COPY = Step("end the copying of", READABLE, None, by_task=True, frees=True)
 DELETE = Step("delete", LIVE, "deleted", frees=True, unprotected=True)
 DEACTIVATE = Step("deactivate", ("active",), "deactivated")
 REACTIVATE = Step("reactivate", ("deactivated",), "active")
 EDIT = Step("edit", LIVE, None)
 EDIT_FORMAT = Step("change the format of", ("queued",), None)
 SHARE = Step("change the members of", LIVE, None, updates=False)
-COPY = Step("add a copy of", ("active", "deactivated"), None)
-FORGET_COPY = Step("remove a copy of", ("active", "deactivated", "deleted"), None)
+COPY = Step("add a copy of", READABLE, None)
+FORGET_COPY = Step("remove a copy of", (*READABLE, "deleted"), None)
 
 
 def end_of(task: Task) -> Step:

@@ -10,11 +10,11 @@ import msgspec
 from douane.catalog.copies import ImageCopies, TaskPlaces
 from douane.catalog.needs import Needs, can_run
 from douane.catalog.records import strongest_digest
+from douane.catalog.states import READABLE
 from douane.errors import StoreError
 
 from .faults import Fault, Result
 
-READABLE = ("active", "deactivated")
 CLEAN, FAULTY, INCOMPLETE = 0, 1, 3
 """Exit codes of the command."""
 
