@@ -36,9 +36,10 @@ def catalog(ctx: click.Context, home: str | None, config: str | None, as_json: b
 @config_option
 @click.pass_context
 def downgrade(ctx: click.Context, revision: str, home: str | None, config: str | None) -> None:
-    """Bring the catalog back to an older REVISION, for a release that cannot use this one.
+    """Bring the catalog back to an older REVISION.
 
-    End all services and workers first, and make a backup: what the older release does not know is lost.
+    It is for a release that cannot use this one. End all services and workers first, and make a backup: what the older
+    release does not know is lost.
     """
     from douane.catalog.revisions import downgrade as bring_down
 

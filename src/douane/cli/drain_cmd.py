@@ -26,7 +26,9 @@ KEPT_STEPS = ("staged", "open")
 @click.option("--wait/--no-wait", default=True, help="Wait until no import runs or waits.")
 @click.pass_context
 def drain(ctx: click.Context, home: str | None, config: str | None, undo: bool, wait: bool) -> None:
-    """Stop new uploads and imports; everything else goes on.
+    """Stop new uploads and imports of a service.
+
+    Everything else goes on. To take a machine with workers out, use `douane workers drain`.
 
     Clients get 503 with Retry-After. Imports that have begun, and those that wait for a worker, come to their end;
     staged data stays, and so do uploads that their clients have not completed. The switch is a file in the home, and

@@ -13,18 +13,16 @@ from douane.units import show_size
 
 from .options import home_option, json_option
 from .output import print_json, print_table, progress_bar, say
+from .service_catalog import config_option, service_catalog
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from douane.catalog import Catalog
     from douane.imports.fsck import Result
-    from douane.imports.settings import ServeSettings
 
 
 @click.command("fsck")
 @home_option
-@click.option("--config", "-c", metavar="FILE", help="The configuration of the service, which names its stores.")
+@config_option
 @click.option("--digests", is_flag=True, help="Read all bytes, and compare their digests with those of the catalog.")
 @click.option("--store", metavar="ID", help="Check this store only.")
 @click.option("--repair", "do_repair", is_flag=True, help="Repair what can be repaired without a loss.")
@@ -41,28 +39,21 @@ def fsck(
 ) -> None:
     """Check the stores against the catalog.
 
-    It says what to do about each fault.
+    The table of faults says what to do about each.
 
     Nothing is changed without --repair, and a service may run meanwhile. --repair deletes staged bytes of no import
     and bytes of deleted images, and removes the record of a missing copy when another copy is complete.
 
     Exit codes: 0 no fault, 1 faults, 3 a store could not be checked.
     """
-    from pathlib import Path
-
-    from douane.imports import default_home
     from douane.imports.fsck import Check, CheckOptions, repair
     from douane.imports.fsck.decisions import exit_code
     from douane.imports.service_stores import open_stores
-    from douane.imports.settings import load_settings
 
-    path = home or ctx.obj
-    folder = Path(path).absolute() if path else default_home()
-    settings = load_settings(config, folder)
-    if store is not None and store not in settings.stores:
-        raise PlanError(f"there is no store {store!r:.80}; the stores are: {', '.join(settings.store_order)}")
     with ExitStack() as stack:
-        catalog = stack.enter_context(_open_catalog(settings, folder))
+        catalog, settings = stack.enter_context(service_catalog(ctx, home, config))
+        if store is not None and store not in settings.stores:
+            raise PlanError(f"there is no store {store!r:.80}; the stores are: {', '.join(settings.store_order)}")
         stores = open_stores(settings, catalog)
         progress = _progress(stack, catalog, visible=digests and not as_json)
         result = Check(catalog, stores, CheckOptions(digests=digests, store=store), progress).run()
@@ -76,15 +67,6 @@ def fsck(
     else:
         _print(result)
     ctx.exit(code)
-
-
-def _open_catalog(settings: ServeSettings, folder: Path) -> Catalog:
-    from douane.catalog import Catalog
-
-    place = settings.database or folder / "catalog.sqlite3"
-    if settings.database is None and not (folder / "catalog.sqlite3").exists():
-        raise PlanError(f"{folder} has no catalog: name the home of the images with --home, or --config")
-    return Catalog(place)
 
 
 def _progress(stack: ExitStack, catalog: Catalog, *, visible: bool) -> Callable[[int], None]:

@@ -97,7 +97,9 @@ def verify(
     paste: str | None,
     as_json: bool,
 ) -> None:
-    """Check the proofs of IMAGES (ids), or of all active images: did Douane accept them, and write their properties?
+    """Check the proofs of IMAGES (ids), or of all active images.
+
+    Did Douane accept them, and write their properties?
 
     Run it as the user that runs Glance. The exit code is 1 if an image is not proven.
     """
@@ -132,7 +134,9 @@ def verify(
 @click.argument("file", required=False)
 @site_options
 def protection(file: str | None, files: tuple[str, ...], dirs: tuple[str, ...], paste: str | None) -> None:
-    """Write the property protection file FILE, by which only Douane may set its properties. Without FILE, print it.
+    """Write the property protection file FILE, or print it.
+
+    By it, only Douane may set its properties.
 
     The file also contains the rules that Glance is configured with, and may replace the file that holds them. Name it
     in glance-api.conf, as property_protection_file, and restart Glance.

@@ -50,7 +50,10 @@ def stores(ctx: click.Context, home: str | None, config: str | None, as_json: bo
 @config_option
 @click.pass_context
 def forget(ctx: click.Context, store: str, home: str | None, config: str | None) -> None:
-    """Forget the identity of a store that was replaced for good; the next service or worker records the new one."""
+    """Forget the identity of a store that was replaced for good.
+
+    The next service or worker that starts records the new one.
+    """
     from douane.errors import BadValue
 
     with service_catalog(ctx, home, config) as (catalog, _):

@@ -8,21 +8,25 @@ import click
 
 from douane.errors import PlanError
 
-from .options import home_option, sandbox_option
+from .options import sandbox_option
 
 _NEEDED = ("sqlalchemy", "structlog")
 
 
 @click.command("worker")
 @click.option("--config", "-c", metavar="FILE", required=True, help="The plan and the table [serve], a TOML file.")
-@home_option
+@click.option(
+    "--home",
+    type=click.Path(),
+    help="Directory for the files of the running process. Default: $DOUANE_HOME, else the XDG data directory.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
     help="Imports that run at once. Default: [serve] workers, or one for each processor.",
 )
-@click.option("--name", metavar="HOST", help="What to call this machine. Default: its host name.")
+@click.option("--name", metavar="HOST", help="The name of this machine in `douane workers`. Default: its host name.")
 @sandbox_option
 @click.option(
     "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="One line an event."
@@ -39,8 +43,8 @@ def worker(
 ) -> None:
     """Run imports of a `douane serve` on another machine.
 
-    Both name the same database server in [serve] database. The home has only files of the running process. Runs until
-    SIGTERM or Ctrl-C, and finishes its imports within a grace. SIGHUP reads the plan again.
+    Both name the same database server in [serve] database. Runs until SIGTERM or Ctrl-C, and has [serve] grace to
+    finish its imports then. SIGHUP reads the plan again.
     """
     import os
     from pathlib import Path

@@ -64,9 +64,9 @@ def workers(ctx: click.Context, home: str | None, config: str | None, as_json: b
 @config_option
 @click.pass_context
 def cordon(ctx: click.Context, place: str, home: str | None, config: str | None) -> None:
-    """Let the workers of a machine begin no new import; what runs goes on.
+    """Let the workers of a machine begin no new import.
 
-    It holds for workers that are started there later, too, until `uncordon`.
+    What runs goes on. It holds for workers that are started there later, too, until `uncordon`.
     """
     with service_catalog(ctx, home, config) as (catalog, _):
         say(f"douane: {place} is cordoned ({catalog.cordon(place)} workers); `douane workers uncordon {place}` ends it")
@@ -91,7 +91,7 @@ def uncordon(ctx: click.Context, place: str, home: str | None, config: str | Non
 def drain(ctx: click.Context, place: str, home: str | None, config: str | None) -> None:
     """Cordon a machine, and wait until its workers run nothing.
 
-    Then it can be stopped without giving an import back.
+    Then it can be stopped without giving an import back. Services take requests meanwhile: `douane drain` stops those.
     """
     import time
 

@@ -129,6 +129,8 @@ class _Resumable:
         self._offset: int | None = None
         """Where the service goes on; None: it has to be asked."""
 
+        self._furthest = 0
+
     def send(self) -> Answer | None:
         self._begin()
         while True:
@@ -159,9 +161,8 @@ class _Resumable:
         if answer.status == 201 and place:
             self._place = place
             self._go_to(number(answer.headers.get("upload-offset")) or 0)
-        elif (
-            answer.status == 409 and place
-        ):  # it was begun before: by an attempt whose answer was lost, or by another run
+        elif answer.status == 409 and place:
+            # It was begun before: by an attempt whose answer was lost, or by another run.
             self._place, self._offset = place, None
         else:
             raise UploadError(f"the upload is refused: {answer.sentence()}", code="request-refused")
@@ -216,8 +217,6 @@ class _Resumable:
         self._furthest = offset
         self._patience.reset()
         return True
-
-    _furthest = 0
 
 
 def _send_at_once(images: Images, target: Target, file: SentFile, patience: Patience) -> Answer | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -12,7 +13,6 @@ import pytest
 
 from douane import __version__
 from douane.cli.main import douane
-from douane.cli.plugin_cmd import plugin
 
 LOADED = """
 import atexit, sys
@@ -75,7 +75,14 @@ def test_the_version_is_that_of_the_distribution() -> None:
     assert __version__ == project["version"]
 
 
-@pytest.mark.parametrize("group", [douane, plugin], ids=["douane", "plugin"])
+def groups(group: click.Group) -> list[click.Group]:
+    """A group and all groups of commands in it."""
+    context = click.Context(group)
+    commands = [group.get_command(context, name) for name in group.list_commands(context)]
+    return [group, *chain.from_iterable(groups(command) for command in commands if isinstance(command, click.Group))]
+
+
+@pytest.mark.parametrize("group", groups(douane), ids=lambda group: group.name)
 def test_the_list_of_commands_cuts_no_line(group: click.Group) -> None:
     context = click.Context(group)
     for name in group.list_commands(context):
