@@ -258,3 +258,26 @@ def test_bytes_whose_holder_is_not_confirmed_stay_as_they_are(place: Place) -> N
     staged.finish(6)
     assert content_of(place.store().open_staged(key)) == b"abcdef"
     staged.discard()
+
+
+def test_what_is_cut_takes_no_space_and_others_follow(place: Place) -> None:
+    key = new_id()
+    staged = place.store().stage(key)
+    staged.write(memoryview(b"abc"), 0)
+    staged.keep(3)
+    for lost in (b"lost", b"also lost"):
+        staged.write(memoryview(lost), 3)
+        staged.keep(3 + len(lost))
+        staged.cut(3)
+    staged.write(memoryview(b"not kept"), 3)
+    staged.cut(3)
+    with pytest.raises(StoreError) as raised:
+        staged.cut(4)
+    assert raised.value.code == "damaged"
+    staged.write(memoryview(b"de"), 3)
+    staged.finish(5)
+    assert content_of(place.store().open_staged(key)) == b"abcde"
+    image = new_id()
+    place.store().publish(staged, image)
+    place.store().delete(image)
+    assert place.leftovers() == []

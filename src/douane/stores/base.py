@@ -99,6 +99,10 @@ class Staged(Protocol):
         An object store ends a segment here.
         """
 
+    def cut(self, size: int) -> None:
+        """Forget what is behind the first `size` bytes, which are kept: it takes no space any more. ``damaged`` if
+        there are fewer."""
+
     def finish(self, size: int) -> None:
         """All is written: set the length to `size` bytes and make the bytes durable."""
 

@@ -169,11 +169,18 @@ class Part:
             if self.offset > self.recorded:
                 await self.keep(leaves=True)
         except OverQuota:
-            return
+            await self._cut()
         except (DouaneError, HttpError) as error:
             if isinstance(error, Superseded):
                 raise
             log.error("the last bytes of a part of the upload %s are not kept: %s", self.task.id, error)
+
+    async def _cut(self) -> None:
+        """Let bytes go that the project has no quota for: nobody counts them, and each attempt would add others."""
+        try:
+            await to_its_end(self._place.io.run(self._staged.cut, self.recorded))
+        except (DouaneError, HttpError) as error:
+            log.error("bytes over a quota of the upload %s cannot be deleted: %s", self.task.id, error)
 
     async def _discard_if_ended(self) -> None:
         with contextlib.suppress(DouaneError, HttpError):

@@ -66,6 +66,12 @@ class RbdStaging:
         except HelperError as error:
             raise self._failed(error) from error
 
+    def cut(self, size: int) -> None:
+        """See `Staged`."""
+        if size > self._size:
+            raise StoreError(f"the staged image {self.key} has {self._size} bytes, and not {size}", code="damaged")
+        self.keep(size)
+
     def finish(self, size: int) -> None:
         """See `Staged`."""
         self.keep(size)

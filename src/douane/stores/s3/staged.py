@@ -110,10 +110,24 @@ class S3Staged:
         self._require_open()
         self._reach(size)
         self._end_segment()
+        self._write_record(msgspec.structs.replace(self.record, size=size, finished=finished))
+
+    def cut(self, size: int) -> None:
+        """See `Staged`: the segments behind it are deleted, when the record does not name them any more."""
+        self._require_open()
+        if self._position < size:
+            raise StoreError(f"the staged image {self.key} has {self._position} bytes, and not {size}", code="damaged")
+        self._abort()
+        behind = [segment.name for segment in self.record.segments if segment.start >= size]
+        self._write_record(self.record.cut(size))
+        self._start = self._position = size
+        paths = [data(self.record.origin, name) for name in behind]
+        self._bucket.delete(paths, "delete what is behind the staged image")
+
+    def _write_record(self, record: Record) -> None:
         current = self._bucket.record(staging(self.key), "finish the staged image")
         if current is None or current.writer != self.record.writer:
             raise StoreError(f"the staged image {self.key} was taken over by another process", code="in-use")
-        record = msgspec.structs.replace(self.record, size=size, finished=finished)
         self._bucket.write_record(staging(self.key), record, "finish the staged image")
         self.record = record
 
