@@ -196,4 +196,9 @@ class Client(threading.Thread):
 
 
 _JSON = {"Content-Type": "application/json"}
-_OF_UPLOADS = (b"a part of this service ended", b"could not check or store", b"could not be checked or stored")
+_OF_UPLOADS = (
+    b"a part of this service ended",
+    b"could not check or store",
+    b"could not be checked or stored",
+    b"the image could not be stored",
+)

@@ -22,7 +22,7 @@ from .site import Site
 from .striking import Striking
 from .take_over import TakeOvers
 
-CLIENTS = 6
+CLIENTS = 16
 KEPT_SHARE = 0.1
 """Of the active images, those that are not deleted before `douane fsck` has compared their digests."""
 TAKE_OVER_SECONDS = 2.0
@@ -47,7 +47,7 @@ def measure(settings: Settings) -> list[Row]:
     folder.mkdir()
     folder.chmod(0o755)
     settings.directory.chmod(0o755)  # the database's user reads its clock there
-    image = random_image(settings.directory / "struck", settings.size(8 * MiB, 2 * MiB))
+    image = random_image(settings.directory / "struck", 2 * MiB)
     result = strike_imports(
         folder,
         image,
@@ -91,11 +91,15 @@ def _drive(
     for client in clients:
         client.start()
     next_report = 0
+    printed: set[str] = set()
     try:
         with striking:
             while result.imports < imports or not striking.has_struck_with_all:
                 time.sleep(0.5)
                 striking.check()
+                for fault in set(result.faults) - printed:
+                    progress(f"  FAULT: {fault}")
+                    printed.add(fault)
                 if not any(client.is_alive() for client in clients):
                     raise WrongOutcome(f"all clients have given up: {result.wrong[:3]}\n{site.log()}")
                 if result.imports >= next_report:

@@ -16,9 +16,9 @@ import time
 from typing import Any
 
 from douane.catalog import Catalog, Task
+from douane.catalog.waking import TaskListener, listen
 from douane.errors import DouaneError
 from douane.imports.heartbeat import HEARTBEAT_SECONDS, Heartbeat, Identity
-from douane.imports.settling import Settling
 from douane.imports.task_progress import CHECK_SECONDS, RECORD_SECONDS
 from douane.imports.worker import POLL_SECONDS, SETTLE_SECONDS
 
@@ -50,7 +50,7 @@ class SleepingWorker(threading.Thread):
         self._heartbeat = Heartbeat(
             self._catalog, Identity(name=name, host=name), lambda: ["file"], HEARTBEAT_SECONDS / speed
         )
-        self._settling = Settling(self._catalog, (), name)  # type: ignore[arg-type]  # the runs have no bytes
+        self._listener = _listening(url)
         self.claims: list[float] = []
         """Seconds of each claim that got a task."""
         self.waits: list[float] = []
@@ -72,10 +72,12 @@ class SleepingWorker(threading.Thread):
                     continue
                 if time.monotonic() >= settle_at:
                     settle_at = time.monotonic() + SETTLE_SECONDS / self._speed
-                    self._settling.settle_dead_tasks()
+                    self._catalog.dead_tasks()
             except DouaneError as error:
                 self.errors[error.code] = self.errors.get(error.code, 0) + 1
-            self._is_over.wait(POLL_SECONDS / self._speed * self._chance.uniform(0.8, 1.2))
+            select.select([self._listener.fd], [], [], POLL_SECONDS / self._speed * self._chance.uniform(0.8, 1.2))
+            self._listener.drain()
+        self._listener.close()
         self._heartbeat.close()
         self._catalog.close()
 
@@ -94,6 +96,12 @@ class SleepingWorker(threading.Thread):
                 elif not self._catalog.is_current(task):
                     return
             self._catalog.activate(self._catalog.ready_to_publish(task, **RESULTS), ["file"])
+
+
+def _listening(url: str) -> TaskListener:
+    listener = listen(url)
+    assert listener is not None, "it is PostgreSQL"
+    return listener
 
 
 def main(url: str, name: str, count: int, speed: float) -> None:

@@ -20,7 +20,7 @@ RESTARTS = 100
 class Postgres:
     """A server on a Unix socket in a folder that no other user may enter; `stop` deletes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, connections: int = 300) -> None:
         # Not pytest's folder: a Unix socket's path has at most 107 bytes (unix(7)).
         self._folder = Path(tempfile.mkdtemp(prefix="douane-pg-"))
         self._bin = programs()
@@ -34,7 +34,7 @@ class Postgres:
         self._server = ServerProcess(
             [
                 *(f"{self._bin}/postgres", "-D", str(self._data), "-k", str(self._folder)),
-                *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=300"),
+                *("-c", "listen_addresses=", "-c", "fsync=off", "-c", f"max_connections={connections}"),
             ],
             self._folder.with_suffix(".log"),
             plain_environment(),
