@@ -4,7 +4,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,10 +24,9 @@ from .paths import (
 )
 from .staging_file import StagingFile, link_staging, try_lock
 from .store_directory import StoreDirectory
-from .stored_file import StoredFile
+from .stored_file import READ, StoredFile, open_image
 
 # O_NONBLOCK: never wait for a FIFO that another program made there.
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _STAGE_ATTEMPTS = 64
 
 
@@ -136,7 +134,7 @@ class FileStore(FileLocations, StoreDirectory):
         """True if a staged file exists and no process holds its lock: its import died."""
         path = os.path.join(self._staging, checked_id(key))
         with explained("look at the staged image", path):
-            fd = open_existing(path, _READ)
+            fd = open_existing(path, READ)
         if fd is None:
             return False
         try:
@@ -150,7 +148,7 @@ class FileStore(FileLocations, StoreDirectory):
         path = os.path.join(self._staging, checked_id(key))
         self._require_present()
         with explained("read the staged image", path):
-            return StoredFile(os.open(path, _READ), path)
+            return StoredFile(os.open(path, READ), path)
 
     def link_staged(self, key: str, new_key: str) -> StagingFile:
         """See `Store`: the same file, by link(2), and its lock."""
@@ -236,22 +234,10 @@ class FileStore(FileLocations, StoreDirectory):
         """The image's file. Raises StoreError (``not-found``)."""
         path = os.path.join(self._images, checked_id(image_id))
         try:
-            fd = os.open(path, _READ)
+            return open_image(path)
         except FileNotFoundError as error:
             self._require_present()
             raise StoreError(f"the store {self.root} has no image {image_id}", code="not-found") from error
-        except PermissionError as error:
-            raise StoreError(
-                f"cannot read the image: {path} does not let user {os.geteuid()} in; run as the user who "
-                "owns the store",
-                code="store-unreadable",
-            ) from error
-        except OSError as error:
-            raise explain(error, "read the image", path) from error
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise StoreError(f"cannot read the image: {path} is not a file; something else wrote there", code="damaged")
-        return StoredFile(fd, path)
 
     def clones(self, image_id: str) -> int:
         """None: whoever copied the file, or shares its blocks, has bytes of its own."""
