@@ -36,6 +36,12 @@ def can_run(needs: str | None, reached: Collection[str] | None) -> bool:
     return set(parsed.to) <= set(reached) and (not parsed.staged or not set(reached).isdisjoint(parsed.staged))
 
 
+def stores_in(needs: str | None) -> list[str]:
+    """The ids of the stores in these needs, for messages."""
+    required = msgspec.json.decode(needs or "{}", type=Needs)
+    return sorted({*required.staged, *required.to})
+
+
 def needs_text(staged: Iterable[str], to: Iterable[str]) -> str | None:
     """The text of these needs."""
     needs = Needs(tuple(sorted(set(staged))), tuple(sorted(set(to))))

@@ -31,6 +31,8 @@ def workers(ctx: click.Context, home: str | None, config: str | None, as_json: b
     keep_options(ctx, home, config)
     if ctx.invoked_subcommand is not None:
         return
+    from douane.catalog.needs import stores_in
+
     with service_catalog(ctx, home, config) as (catalog, _):
         document = _document(catalog)
     if as_json:
@@ -54,8 +56,9 @@ def workers(ctx: click.Context, home: str | None, config: str | None, as_json: b
         colours={"active": "green", "cordoned": "yellow", "drained": "yellow"},
     )
     for group in document["stranded"]:
-        count, needs = group["count"], group["needs"]
-        say(f"douane: no worker can run {count} imports that wait, since none reaches these stores: {needs}")
+        stores = ", ".join(stores_in(group["needs"]))
+        reach = f" that reaches the stores {stores}" if stores else ""
+        say(f"douane: {group['count']} imports wait for a worker{reach}, and there is none")
 
 
 @workers.command("cordon")

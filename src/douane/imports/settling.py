@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from douane.catalog import Catalog, Task
-from douane.catalog.needs import can_run
+from douane.catalog.needs import can_run, stores_in
 from douane.catalog.open_source import CLIENT, is_open
 from douane.errors import BadValue, Conflict, DouaneError, NotFound, StoreError
 from douane.stores import Store
@@ -95,7 +95,11 @@ class Settling:
                     "image again",
                     failed_stores=task.stores if task.requested else (),
                 )
-                log.error("import task %s ends: no worker reaches the stores that it needs: %s", task.id, task.needs)
+                log.error(
+                    "import task %s ends: no worker reaches the stores that it needs: %s",
+                    task.id,
+                    ", ".join(stores_in(task.needs)),
+                )
                 self._discard(task)
 
     def delete_remnants(self) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-import msgspec
-
 from douane.catalog.copies import ImageCopies, TaskPlaces
-from douane.catalog.needs import Needs, can_run
+from douane.catalog.needs import can_run, stores_in
 from douane.catalog.records import strongest_digest
 from douane.catalog.states import READABLE
 from douane.errors import StoreError
@@ -161,7 +159,7 @@ def judge_task(
             code="task-stuck",
             image=task.image_id,
             task=task.id,
-            message=f"no worker reaches the stores that the import task needs: {_names_in(task.needs)}",
+            message=f"no worker reaches the stores that the import task needs: {', '.join(stores_in(task.needs))}",
             remedy="start a worker that reaches them (`douane workers` lists what each reaches), or cancel the import",
         )
     for stores in (task.sources, task.targets):
@@ -174,11 +172,6 @@ def judge_task(
                 remedy="name the stores in [serve.stores], or cancel the import",
             )
     return None
-
-
-def _names_in(needs: str | None) -> str:
-    required = msgspec.json.decode(needs or "{}", type=Needs)
-    return ", ".join(sorted({*required.staged, *required.to}))
 
 
 def may_forget(image: ImageCopies, store: str, sizes: Mapping[str, int | None], damaged: Collection[str]) -> bool:
