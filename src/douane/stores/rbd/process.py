@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 
@@ -24,6 +24,39 @@ PROGRAM = str(Path(__file__).with_name("helper.py"))
 MAX_LINE = 1 << 20
 _STARTING_SECONDS = 60.0
 _END_SECONDS = 10.0
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Connected(TypedDict):
+    fsid: str
+    has_pool: bool
+
+
+class _Opened(TypedDict):
+    size: _Count
+    id: str
+    watchers: _Count
+
+
+class _Room(TypedDict):
+    free: _Count | None
+    is_full: bool
+
+
+_ANSWERS: dict[str, Any] = {
+    "connect": _Connected,
+    "create": _Opened,
+    "open": _Opened,
+    "snapshots": dict[str, bool],
+    "clones": _Count,
+    "is_listed": bool,
+    "room": _Room,
+    "list": list[str],
+    "read": _Count,
+}
+"""What the answers to commands are; those to others say nothing."""
 
 
 class HelperError(Exception):
@@ -89,7 +122,7 @@ class Helper:
         while True:
             answer = self._line()
             if "ok" in answer:
-                return answer["ok"]
+                return self._checked(answer["ok"], command)
             if "errno" in answer:
                 raise self._failed(answer)
 
@@ -102,7 +135,7 @@ class Helper:
                 raise self._failed(answer)
             if "ok" in answer:
                 return
-            yield from answer.get("names", ())
+            yield from self._checked(answer.get("names", []), "list")
 
     def write(self, view: memoryview, offset: int) -> None:
         """Have bytes written; `call("flush")` waits for them. Raises HelperError, also for earlier writes."""
@@ -122,9 +155,9 @@ class Helper:
         HelperError."""
         answer = self._line()
         if "ok" not in answer:
-            raise HelperError(int(answer.get("errno", errno.EIO)), str(answer.get("message")))
-        length = int(answer["ok"])
-        if not 0 <= length <= len(view):
+            raise self._failed(answer)
+        length: int = self._checked(answer["ok"], "read")
+        if length > len(view):
             raise self._broken("the helper answered with more than was asked for")
         ready = min(length, len(self._pending))
         view[:ready] = self._pending[:ready]
@@ -196,11 +229,20 @@ class Helper:
             raise self._broken("the helper process does not answer", errno.ETIMEDOUT)
 
     def _failed(self, answer: dict[str, Any]) -> HelperError:
-        error = HelperError(int(answer.get("errno", errno.EIO)), str(answer.get("message", "a wrong answer")))
+        number = answer.get("errno")
+        if not isinstance(number, int) or number not in errno.errorcode:
+            number = errno.EIO
+        error = HelperError(number, str(answer.get("message", "a wrong answer"))[:2000])
         # A client that lost its OSD may keep on asking the old address: seen with an OSD that was started again.
         if error.number in AWAY or answer.get("command") == "write":
             self.is_broken = True
         return error
+
+    def _checked(self, answer: Any, command: str) -> Any:
+        try:
+            return msgspec.convert(answer, _ANSWERS.get(command, Any))
+        except msgspec.ValidationError:
+            raise self._broken("the helper's answer cannot be read") from None
 
     def _broken(self, message: str, number: int = errno.EPIPE) -> HelperError:
         self.is_broken = True

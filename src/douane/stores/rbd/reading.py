@@ -92,8 +92,9 @@ class RbdBytes:
             if self._helper is None:
                 return
             try:
-                self._drop_awaited(self._helper)
-                self._helper.call("close")
+                if not self._helper.is_broken:
+                    self._drop_awaited(self._helper)
+                    self._helper.call("close")
             except HelperError:
                 self._helper.is_broken = True
             self._release()

@@ -207,3 +207,42 @@ def test_staged_bytes_that_are_claimed_while_they_are_deleted_stay(program: Prog
     answers = {"open": {"ok": opened}, "close": {"ok": None}, "snapshots": {"ok": {}}, "remove": busy}
     store = RbdStore(program(f"while True: send({answers!r}[line()['command']])"))
     assert not store.discard("3f2504e0-4f89-41d3-9a0c-0305e82c3301")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{'ok': None}",
+        "{'ok': {}}",
+        "{'ok': {'size': -5, 'id': 'a', 'watchers': 0}}",
+        "{'ok': {'size': 5, 'id': 7, 'watchers': 0}}",
+        "{'errno': 'x'}",
+        "{'errno': None, 'message': 5}",
+        "{'errno': 10 ** 30}",
+    ],
+)
+@pytest.mark.parametrize("connects", [True, False])
+def test_an_answer_of_another_kind_is_an_error_of_the_store(program: Program, answer: str, connects: bool) -> None:
+    store = RbdStore(program("line()", f"send({answer})", "line()", connects=connects))
+    with pytest.raises(StoreError) as raised:
+        store.open("11111111-2222-4333-8444-555555555555")
+    assert raised.value.code in ("store-io", "store-unwritable"), "a code of a store"
+
+
+def test_names_that_are_none_are_an_error_of_the_store(program: Program) -> None:
+    with pytest.raises(StoreError, match="cannot be read"):
+        list(RbdStore(program("line()", "send({'names': [5]})", "line()")).image_ids())
+
+
+def test_an_image_whose_helper_is_broken_is_closed_without_asking_it(program: Program) -> None:
+    opened = "send({'ok': {'size': 9, 'id': 'a', 'watchers': 0}})"
+    image = RbdStore(program("line()", opened, "line()", "raw(b'no json\\n')", "time.sleep(100)")).open(
+        "11111111-2222-4333-8444-555555555555"
+    )
+    helper = image._helper
+    assert helper is not None
+    with pytest.raises(StoreError):
+        image.read_into(memoryview(bytearray(9)), 0)
+    os.kill(helper.pid, signal.SIGSTOP)
+    image.close()
+    until("the helper is gone", lambda: not psutil.pid_exists(helper.pid))
