@@ -98,7 +98,7 @@ test-browser: $(VENV_DEV)  ## the page for people in a real Chromium: installs i
 test-stores: $(VENV_DEV)  ## the stores in a real Ceph of one machine and in moto's server: installs them, 200 MB
 	@scripts/glance-env.sh ceph clients
 	@$(COMPILE)
-	$(PYTEST) -m stores tests/stores $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m stores tests/stores $(ARGS)
 
 .PHONY: test-machines
 test-machines: $(VENV_DEV)  ## a site of several hosts that faults strike, failovers and cut lines: installs PostgreSQL, and needs root

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ import pytest
 from douane.stores.rbd import RbdOptions, RbdStore
 from support.ceph import Ceph, running_ceph
 from support.s3_server import S3Server, gateway_of, moto_server
+from support.sizes import ALL
 from support.store_places import PLACES, Place
 
 
@@ -74,7 +74,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         params = [
             pytest.param(name, marks=[pytest.mark.stores, pytest.mark.xdist_group(kind.server)] if kind.server else [])
             for name, kind in PLACES.items()
-            if has(kind)
+            if has(kind) and (ALL or not kind.is_further)
         ]
         metafunc.parametrize("place", params, indirect=True)
 
@@ -82,9 +82,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def kills(place: Place) -> int:
     """How often a process is killed. A server takes a second for each."""
-    if os.environ.get("DOUANE_TESTS") == "all":
+    if ALL:
         return 200
-    return 16 if place.server is None else 8
+    return 16 if place.server is None else 4
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,9 @@ class Place:
     server: ClassVar[str | None] = None
     """The name of the server that it needs."""
 
+    is_further: ClassVar[bool] = False
+    """True if another server runs the same tests of the same store: only `make test-all` takes both."""
+
     has_claims: ClassVar[bool] = True
     """True if a store sees which staged bytes a living process has claimed."""
 
@@ -183,6 +186,7 @@ class CephGatewayPlace(S3Place):
 
 class MotoPlace(S3Place):
     server = "s3-moto"
+    is_further = True
 
 
 class RbdPlace(Place):
