@@ -21,6 +21,8 @@ _KINDS = {
 }
 _EXPECTED = re.compile(r"Expected `([a-z |]+)`(?:, got `([a-z]+)`)?")
 _NO_CHOICE = re.compile(r"Invalid enum value (.*)", re.DOTALL)
+_SHOWN = 60
+"""Characters of a value in a sentence."""
 
 
 def wrong_value(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> tuple[str, str]:
@@ -37,7 +39,7 @@ def wrong_value(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> t
         if match[2] is not None:
             words += f", got {_KINDS.get(match[2], match[2])}"
     elif match := _NO_CHOICE.fullmatch(reason):
-        words = f"expected {_choices(kind, path) or 'another value'}, not {match[1]}"
+        words = f"expected {_choices(kind, path) or 'another value'}, not {match[1]:.{_SHOWN}}"
     else:
         words = reason[0].lower() + reason[1:]
     return path or "it", words

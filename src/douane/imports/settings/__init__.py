@@ -139,5 +139,9 @@ class _Reader:
             raise PlanError(f"{self._where}: [serve.stores.{name}]: {error}") from error
         if scheme != "file":
             return settings
+        if "\0" in location:
+            raise PlanError(
+                f"{self._where}: [serve.stores.{name}] 'url' is wrong: expected a path without NUL characters"
+            )
         path = parse_value(FilePath, location, self._base)
         return msgspec.structs.replace(settings, url=f"file:{path}")
