@@ -3,7 +3,6 @@
 from pathlib import Path
 from types import TracebackType
 
-from .at_work import WorkInHand
 from .chores import Chores
 from .contention import retried
 from .copies import Copies
@@ -20,6 +19,7 @@ from .open_uploads import OpenUploads
 from .queued_imports import QueuedImports
 from .statistics import Statistics
 from .task_list import TaskList
+from .task_queries import TaskQueries
 from .uploads import Uploads
 from .usage import ProjectUsage
 from .workers import Workers
@@ -37,7 +37,7 @@ class Catalog(
     QueuedImports,
     Leases,
     Workers,
-    WorkInHand,
+    TaskQueries,
     Chores,
     StoreIdentities,
     Endings,

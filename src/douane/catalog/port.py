@@ -1,8 +1,8 @@
 """What a worker needs of a queue, in five methods: where another scheduler, such as Temporal, is put in.
 
-The catalog has them (`at_work.py`, `leases.py`, `import_tasks.py`). A scheduler of a site decides which task runs where
-and when; who owns a task stays the catalog's decision, by lease and token, so that an image is never published twice
-whatever the scheduler does. docs/queue.md has an example.
+The catalog has them (`task_queries.py`, `leases.py`, `import_tasks.py`). A scheduler of a site decides which task runs
+where and when; who owns a task stays the catalog's decision, by lease and token, so that an image is never published
+twice, whatever the scheduler does. docs/queue.md has an example.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
-from .at_work import WaitingTask
 from .records import Image, Task
+from .task_queries import WaitingTask
 
 
 class TaskQueue(Protocol):

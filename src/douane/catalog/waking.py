@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CHANNEL = "douane_tasks"
 RETRY_SECONDS = 5.0
-"""After the connection was lost. A server that does not allow LISTEN, such as PgBouncer, is asked as seldom."""
+"""After the connection was lost. A server that does not allow LISTEN, such as PgBouncer, is asked no more often."""
 
 LOOK_SECONDS = 0.5
 """How often the thread looks whether it has to end."""

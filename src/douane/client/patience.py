@@ -16,17 +16,17 @@ LONGEST_REQUESTED_SECONDS = 600.0
 
 
 class Patience:
-    """The attempts since something last went forward."""
+    """The attempts since the last progress."""
 
     def __init__(self, seconds: float, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> None:
-        """Give up when nothing went forward for `seconds`; `say` tells the person why it waits."""
+        """Give up after `seconds` without progress; `say` tells the person why it waits."""
         self._seconds = seconds
         self._say = say
         self._sleep = sleep
         self.reset()
 
     def reset(self) -> None:
-        """It went forward."""
+        """There was progress: the next attempt may come at once."""
         self._attempts = 0
         self._since = time.monotonic()
 

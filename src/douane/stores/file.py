@@ -240,7 +240,7 @@ class FileStore(FileLocations, StoreDirectory):
             raise StoreError(f"the store {self.root} has no image {image_id}", code="not-found") from error
 
     def clones(self, image_id: str) -> int:
-        """None: whoever copied the file, or shares its blocks, has bytes of its own."""
+        """0: whoever copied the file, or shares its blocks, has bytes of its own."""
         return 0
 
     def size(self, image_id: str) -> int:

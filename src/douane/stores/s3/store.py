@@ -256,7 +256,7 @@ class S3Store:
         return S3Object(self._bucket, path)
 
     def clones(self, image_id: str) -> int:
-        """None: no object depends on another."""
+        """0: no object depends on another."""
         return 0
 
     def size(self, image_id: str) -> int:

@@ -1,4 +1,4 @@
-"""What workers hold, and what waits for them."""
+"""Which tasks workers have, and which wait for a worker."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class WaitingWork(msgspec.Struct, frozen=True):
     count: int
 
 
-class WorkInHand:
-    """The queries on work; a part of :class:`~douane.catalog.Catalog`."""
+class TaskQueries:
+    """The queries of tasks that are run or wait; a part of :class:`~douane.catalog.Catalog`."""
 
     _database: Database
 
