@@ -15,6 +15,7 @@ from .clock import LEASE_SECONDS, database_time
 from .needs import needs_of
 from .records import ImportRequest, Task, now, to_json
 from .schema import images, properties, tasks
+from .staged_keys import new_key
 from .waking import wake_workers
 
 
@@ -59,7 +60,7 @@ def begin(connection: Connection, image_id: str, what: states.Step, new: NewTask
         **values.import_request(new.request),
     }
     if new.worker is not None:
-        row.update(lease(new.worker), staged_key=str(uuid.uuid4()))
+        row.update(lease(new.worker), staged_key=new_key(connection))
     fresh = {
         "task_id": new.task_id,
         "token": images.c.token + 1,

@@ -6,8 +6,7 @@ its token, so a worker that lost its task changes nothing, however late it comes
 
 import contextlib
 import random
-import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
@@ -22,6 +21,7 @@ from .needs import can_run, needs_of
 from .open_source import CLIENT
 from .records import Task, task_of
 from .schema import UNFINISHED, images, tasks, workers
+from .staged_keys import catalog_tag, is_of_another, new_key
 from .states import Owner
 from .waking import wake_workers
 from .workers import in_grace, is_halted, is_silent
@@ -229,6 +229,12 @@ class Leases:
                 keys.update(key for key in (row.id, row.staged_key, source.get("spool"), source.get("staged")) if key)
         return keys
 
+    def keys_of_others(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys that another catalog made: their bytes are not remnants of this one."""
+        with self._database.read() as connection:
+            tag = catalog_tag(connection)
+        return {key for key in keys if is_of_another(key, tag)}
+
     def _end_leases(self, of_tasks: ColumnElement[bool], of_workers: ColumnElement[bool]) -> int:
         with self._database.write() as connection:
             connection.execute(update(workers).where(of_workers).values(state="gone"))
@@ -274,7 +280,7 @@ def _receive(connection: Connection, task: Task, worker: str, at_step: str) -> T
         "step": "receiving",
         "token": task.token + 1,
         "attempts": task.attempts + 1,
-        "staged_key": str(uuid.uuid4()),
+        "staged_key": new_key(connection),
         "done": 0,
         **begin.lease(worker),
     }

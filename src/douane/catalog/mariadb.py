@@ -6,6 +6,7 @@ GET_LOCK, no LOCK TABLES. In a cluster another node's transaction shows as a dea
 taken again.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +38,7 @@ class MariaDB(DatabaseServer):
         require_driver("pymysql", database="MariaDB", driver="PyMySQL", extra="mariadb")
         super().__init__(url, "unix_socket")
         self._url = url
+        _check_option_file(url.query.get("read_default_file"))
         self.engine = _engine(url)
 
     @contextmanager
@@ -56,6 +58,19 @@ class MariaDB(DatabaseServer):
     def explain(self, error: BaseException | None) -> CatalogError:
         """The CatalogError for an error of the driver or of the system."""
         return explained(error, self.name)
+
+
+def _check_option_file(path: object) -> None:
+    """PyMySQL passes over a file that it cannot read, and goes on without the password in it."""
+    if not isinstance(path, str):
+        return
+    try:
+        open(os.path.expanduser(path), "rb").close()
+    except OSError as error:
+        raise CatalogError(
+            f"the file {path} that read_default_file names in [serve] database cannot be read: {error.strerror}",
+            code="catalog-unwritable",
+        ) from error
 
 
 def _engine(url: URL) -> Engine:

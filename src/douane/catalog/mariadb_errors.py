@@ -14,6 +14,8 @@ _FULL = frozenset({1021, 1114})
 _DAMAGED = frozenset({1033, 1034, 1035, 1194, 1195, 1712, 1877, 1932})
 _READ_ONLY = frozenset({1290, 1792, 1836})
 _UNWRITABLE = _READ_ONLY | {1044, 1045, 1049, 1130, 1142, 1143, 1227, 1665, 1698}
+_NO_SUCH_DATABASE, _NO_DATABASE_NAMED = 1049, 1046
+_WRONG_CREDENTIALS = frozenset({1045, 1698})
 _CLUSTER = 1047
 """The node does not belong to the part of the cluster that may answer."""
 _SAYS_VALUES = frozenset({1062, 1452, 1366, 1406, 4025})
@@ -56,6 +58,12 @@ def _reason(number: int, words: str) -> tuple[str, str]:
         return "catalog-damaged", "look at the server's log; the database may have to be restored from a backup"
     if number == 1665:
         return "catalog-unwritable", "set binlog_format of the server to ROW or MIXED"
+    if number == _NO_SUCH_DATABASE:
+        return "catalog-unwritable", "make the database (CREATE DATABASE), or name another in [serve] database"
+    if number == _NO_DATABASE_NAMED:
+        return "catalog-unwritable", "name the database in [serve] database: mysql://HOST/DATABASE"
+    if number in _WRONG_CREDENTIALS:
+        return "catalog-unwritable", "correct the user or the password, or give the user the right to connect"
     if number in _UNWRITABLE:
         return "catalog-unwritable", "give its user the right to connect, to make and to change tables, and to write"
     if number == _CLUSTER:

@@ -46,12 +46,17 @@ class PostgreSQL(DatabaseServer):
         # Without the server's detail and context, which quote the values of rows.
         words = str(getattr(getattr(error, "diag", None), "message_primary", None) or error).strip()
         state = getattr(error, "sqlstate", None) or ""
-        code, advice = _reason(state)
+        code, advice = _reason(state, words)
         return CatalogError(f"the catalog {self.name} failed ({words}); {advice}", code=code)
 
 
-def _reason(state: str) -> tuple[str, str]:
+def _reason(state: str, words: str) -> tuple[str, str]:
     """The code and the advice for an SQLSTATE (PostgreSQL's documentation, appendix A)."""
+    # A connection that fails has no SQLSTATE in psycopg 3, only the words of the server or of libpq. The code stays
+    # that of a server that is away: an operator who mends a password does not have to start everything again.
+    for text, advice in _CONNECTION_ADVICE:
+        if not state and text in words:
+            return "catalog-io", advice
     if state in ("40001", "40P01", "55P03"):
         return "catalog-busy", "other transactions held it for long; try again"
     if state.startswith("53"):
@@ -63,6 +68,18 @@ def _reason(state: str) -> tuple[str, str]:
     if state in ("25006", "42501", "3D000") or state.startswith("28"):
         return "catalog-unwritable", "give its user the right to connect, to make tables and to write"
     return "catalog-io", "see that the server runs and can be reached, and look at its log"
+
+
+_CONNECTION_ADVICE = (
+    ("password authentication failed", "correct the user or the password, in the file that libpq reads"),
+    ("no password supplied", "write the password into the file that libpq reads (~/.pgpass, or PGSERVICEFILE)"),
+    ("no pg_hba.conf entry", "let the server take connections of this machine and user (pg_hba.conf)"),
+    ("role ", "make the user (createuser), or name another in [serve] database"),
+    ("database ", "make the database (createdb), or name another in [serve] database"),
+    ("definition of service", "write the service into the file that PGSERVICEFILE names, or correct its name"),
+    ("service file", "set PGSERVICEFILE to the file that has the service"),
+)
+"""What to do about a connection that was refused, by words of the refusal; the first that fits."""
 
 
 def _engine(url: URL) -> Engine:

@@ -35,7 +35,9 @@ class DatabaseServer:
     def __init__(self, url: URL, socket_option: str) -> None:
         """`socket_option` is the part of the URL's query that names a host or a socket instead of the URL's host."""
         where = url.host or url.query.get(socket_option) or "this machine"
-        self.name = f"{url.database or ''} on {where if isinstance(where, str) else ','.join(where)}"
+        service = url.query.get("service")
+        database = url.database or (f"of the service {service}" if service else "without a name")
+        self.name = f"{database} on {where if isinstance(where, str) else ','.join(where)}"
 
     def prepare(self, check: Callable[[], None]) -> None:
         """The operator makes the database; only look into it."""

@@ -100,9 +100,15 @@ def _print(result: Result) -> None:
     if result.unlisted:
         say(f"douane: {result.unlisted} more faults are not listed; repair these and check again")
     for summary in result.stores:
+        if not summary.is_checked and not summary.copies:
+            say(f"douane: {summary.id}: not checked")
+            continue
+        partly = "" if summary.is_checked else "; not checked to the end"
         read = f", {summary.digests} of them read ({show_size(summary.bytes_read)})" if summary.digests else ""
-        say(f"douane: {summary.id}: {summary.copies} copies{read}, {summary.intact} intact; {summary.staged} staged")
+        seen = f"{summary.copies} copies{read}, {summary.intact} intact; {summary.staged} staged"
+        say(f"douane: {summary.id}: {seen}{partly}")
     repaired = sum(fault.repaired for fault in result.faults)
-    say(f"douane: {result.open_faults} faults{f', {repaired} repaired' if repaired else ''}")
+    faults = "1 fault" if result.open_faults == 1 else f"{result.open_faults} faults"
+    say(f"douane: {faults}{f', {repaired} repaired' if repaired else ''}")
     if not result.is_complete:
         say("douane: a store could not be checked, so there may be more faults")

@@ -11,6 +11,7 @@ from douane.units import show_size
 from .options import home_option, json_option
 from .output import print_json, print_table, say
 from .service_catalog import config_option, keep_options, service_catalog
+from .stranded import number_of, why_stranded
 
 if TYPE_CHECKING:
     from douane.catalog import Catalog
@@ -31,8 +32,6 @@ def workers(ctx: click.Context, home: str | None, config: str | None, as_json: b
     keep_options(ctx, home, config)
     if ctx.invoked_subcommand is not None:
         return
-    from douane.catalog.needs import stores_in
-
     with service_catalog(ctx, home, config) as (catalog, _):
         document = _document(catalog)
     if as_json:
@@ -55,10 +54,13 @@ def workers(ctx: click.Context, home: str | None, config: str | None, as_json: b
         ),
         colours={"active": "green", "cordoned": "yellow", "drained": "yellow"},
     )
+    running = document["workers"]
     for group in document["stranded"]:
-        stores = ", ".join(stores_in(group["needs"]))
-        reach = f" that reaches the stores {stores}" if stores else ""
-        say(f"douane: {group['count']} imports wait for a worker{reach}, and there is none")
+        say(f"douane: {why_stranded(group['count'], group['needs'], running)}")
+    present = {name for worker in running for name in (worker["host"], worker["name"])}
+    for place in document["cordoned"]:
+        if place not in present:
+            say(f"douane: {place} is cordoned, and no worker runs there; `douane workers uncordon {place}` ends it")
 
 
 @workers.command("cordon")
@@ -72,7 +74,13 @@ def cordon(ctx: click.Context, place: str, home: str | None, config: str | None)
     What runs goes on. It holds for workers that are started there later, too, until `uncordon`.
     """
     with service_catalog(ctx, home, config) as (catalog, _):
-        say(f"douane: {place} is cordoned ({catalog.cordon(place)} workers); `douane workers uncordon {place}` ends it")
+        count = catalog.cordon(place)
+        say(
+            f"douane: {place} is cordoned ({number_of(count, 'worker')}); `douane workers uncordon {place}` ends it"
+            if count
+            else f"douane: {_nobody_at(catalog, place)}; it is cordoned for workers that start there, until `douane "
+            f"workers uncordon {place}`"
+        )
 
 
 @workers.command("uncordon")
@@ -83,7 +91,12 @@ def cordon(ctx: click.Context, place: str, home: str | None, config: str | None)
 def uncordon(ctx: click.Context, place: str, home: str | None, config: str | None) -> None:
     """Let the workers of a machine begin imports again."""
     with service_catalog(ctx, home, config) as (catalog, _):
-        say(f"douane: {place} is not cordoned any more ({catalog.uncordon(place)} workers)")
+        count = catalog.uncordon(place)
+        say(
+            f"douane: {place} is not cordoned any more ({number_of(count, 'worker')})"
+            if count
+            else f"douane: {_nobody_at(catalog, place)}; it is not cordoned"
+        )
 
 
 @workers.command("drain")
@@ -99,11 +112,12 @@ def drain(ctx: click.Context, place: str, home: str | None, config: str | None) 
     import time
 
     with service_catalog(ctx, home, config) as (catalog, _):
-        catalog.cordon(place)
+        if not catalog.cordon(place):
+            say(f"douane: {_nobody_at(catalog, place)}: is that its name?")
         last = None
         while busy := [worker for worker in _at(catalog, place) if worker.state != "drained"]:
             if len(busy) != last:
-                say(f"douane: {len(busy)} workers of {place} have not come to an end yet")
+                say(f"douane: waiting for {number_of(len(busy), 'worker')} of {place}")
             last = len(busy)
             time.sleep(WAIT_SECONDS)
     say(f"douane: {place} runs nothing; `douane workers uncordon {place}` lets it begin imports again")
@@ -111,6 +125,11 @@ def drain(ctx: click.Context, place: str, home: str | None, config: str | None) 
 
 def _at(catalog: Catalog, place: str) -> list[Any]:
     return [worker for worker in catalog.workers() if place in (worker.host, worker.name)]
+
+
+def _nobody_at(catalog: Catalog, place: str) -> str:
+    hosts = sorted({worker.host for worker in catalog.workers()})
+    return f"no worker runs at {place} (workers run at: {', '.join(hosts) or 'no machine'})"
 
 
 def _document(catalog: Catalog) -> dict[str, Any]:

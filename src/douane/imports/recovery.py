@@ -75,11 +75,15 @@ def _sweep(catalog: Catalog, store: Store) -> None:
                     raise
 
 
-def delete_unused_keys(catalog: Catalog, store: Store) -> None:
-    """Delete the staged bytes in `store` that no process claims and no task has."""
+def delete_unused_keys(catalog: Catalog, store: Store) -> int:
+    """Delete the staged bytes in `store` that no process claims and no task has. How many stay since they are another
+    catalog's."""
     # In this order: a key is recorded before its first byte, or the claim of its process keeps the bytes.
     keys = list(store.staged_keys())
     used = catalog.staged_keys() if keys else set()
-    for key in keys:
-        if key not in used:
+    unused = [key for key in keys if key not in used]
+    others = catalog.keys_of_others(unused) if unused else set()
+    for key in unused:
+        if key not in others:
             store.discard(key)
+    return len(others)

@@ -128,11 +128,12 @@ def _advice(store: Store) -> list[str]:
     return [] if advice is None else advice()
 
 
-def try_stores(stores: Stores, *, needs_default: bool = True) -> None:
+def try_stores(stores: Stores, *, needs_default: bool = True, has_others: bool = False) -> None:
     """Stage nothing in each store, so that a wrong folder shows before the first image.
 
     Raises PlanError for the default store if it is needed, unless it is full: images can be read and deleted then. Of
-    the others, the log says that imports into them will fail.
+    the others, the log says that imports into them will fail; or, with `has_others`, that workers of other machines may
+    run them.
     """
     for store in stores:
         name = f"{store.id} ({store.settings.url})"
@@ -150,4 +151,7 @@ def try_stores(stores: Stores, *, needs_default: bool = True) -> None:
         except StoreError as error:
             if needs_default and store is stores.default and error.code != "store-full":
                 raise PlanError(f"the default store {name} cannot be used: {error}") from error
-            log.error("imports into the store %s will fail: %s", name, error)
+            if has_others:
+                log.error("this machine does not reach the store %s, and leaves its imports to others: %s", name, error)
+            else:
+                log.error("imports into the store %s will fail: %s", name, error)

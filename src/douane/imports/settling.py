@@ -57,6 +57,8 @@ class Settling:
         self._stores = stores
         self._worker = worker
         self._working = working
+        self._shared: set[str] = set()
+        """The stores of which the log said that another catalog uses them, too."""
 
     def settle_dead_tasks(self) -> int:
         """Take over the tasks whose leases have ended, and whose stores this worker reaches; how many there were."""
@@ -110,9 +112,17 @@ class Settling:
     def delete_remnants_in(self, store_id: str) -> None:
         """The same in one store."""
         try:
-            delete_unused_keys(self._catalog, self._store_of(store_id))
+            foreign = delete_unused_keys(self._catalog, self._store_of(store_id))
         except StoreError as error:
             log.error("the store %s cannot be swept: %s", store_id, error)
+        else:
+            if foreign and store_id not in self._shared:
+                self._shared.add(store_id)
+                log.error(
+                    "the store %s has staged bytes of another catalog, which are left alone: do all services with this "
+                    "store name the same [serve] database? `douane fsck` lists them",
+                    store_id,
+                )
 
     def delete_copies_of_deleted(self) -> None:
         """Delete the bytes of deleted images that are still in a store: the door that had to do it died, or the store

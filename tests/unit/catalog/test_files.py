@@ -254,6 +254,22 @@ def test_without_the_driver_it_is_said_what_to_install(
     assert f"pip install '.[{scheme}]'" in str(error)
 
 
+def test_a_file_of_options_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    error = refused(f"mysql://h/d?read_default_file={tmp_path}/my.cnf")
+    assert f"the file {tmp_path}/my.cnf that read_default_file names" in str(error)
+    assert "No such file" in str(error)
+
+
+def test_a_service_that_the_file_of_postgresql_does_not_have_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services").write_text("[other]\nhost=127.0.0.1\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    error = refused("postgresql:///?service=douane")
+    assert str(error).startswith("the catalog of the service douane on this machine failed (")
+    assert str(error).endswith("write the service into the file that PGSERVICEFILE names, or correct its name")
+
+
 def shown(error: BaseException) -> str:
     """All that a traceback shows."""
     return "".join(traceback.format_exception(error))

@@ -251,7 +251,7 @@ def test_no_message_quotes_the_values_of_rows(catalog: Catalog) -> None:
 
 
 def test_a_database_that_does_not_exist_is_named(mariadb: MariaDb) -> None:
-    with pytest.raises(CatalogError, match=r"the catalog absent on \S+ failed \(Unknown database 'absent'\)"):
+    with pytest.raises(CatalogError, match=r"the catalog absent on \S+ failed \(Unknown database 'absent'\); make the"):
         Catalog(mariadb.url("absent"))
 
 

@@ -146,7 +146,9 @@ def test_errors_of_the_server_have_the_codes_of_the_catalog(url: str, state: str
 
 
 def test_a_database_that_does_not_exist_is_named(postgres: Postgres) -> None:
-    with pytest.raises(CatalogError, match=r"the catalog absent on /tmp/\S+ failed \(.*absent.*does not exist"):
+    with pytest.raises(
+        CatalogError, match=r"the catalog absent on /tmp/\S+ failed \(.*absent.*does not exist.*\); make the database"
+    ):
         Catalog(postgres.url("absent"))
 
 

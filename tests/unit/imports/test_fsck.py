@@ -13,6 +13,7 @@ import pytest
 from douane.catalog import Catalog, CopyFacts, ImportRequest
 from douane.errors import StoreError
 from douane.imports.fsck import Check, CheckOptions, Fault, Result, repair
+from douane.imports.recovery import delete_unused_keys
 from douane.imports.service_stores import ServiceStore, Stores
 from douane.imports.settings import StoreSettings
 from douane.stores import FileStore
@@ -183,6 +184,35 @@ def test_staged_bytes_of_no_import_are_deleted_if_asked(site: Site) -> None:
     assert not path.exists()
 
 
+def test_staged_bytes_of_another_catalog_are_named_and_stay(site: Site, tmp_path: Path) -> None:
+    other = Catalog(tmp_path / "other.sqlite3")
+    try:
+        image = other.create_image(name="x")
+        upload = other.begin_upload(
+            image.id, method="glance-direct", plan=PLAN, worker="door", request=ImportRequest(stores=("a",))
+        )
+    finally:
+        other.close()
+    assert upload.staged_key is not None
+    path = site.staged("a", upload.staged_key)
+    site.add("a")
+    assert codes(site.repaired()) == [("staged-elsewhere", "a")]
+    assert delete_unused_keys(site.catalog, site.files["a"]) == 1
+    assert path.exists()
+
+
+def test_staged_bytes_of_the_catalog_itself_do_not_stay(site: Site) -> None:
+    image = site.catalog.create_image(name="x")
+    upload = site.catalog.begin_upload(
+        image.id, method="glance-direct", plan=PLAN, worker="door", request=ImportRequest(stores=("a",))
+    )
+    assert upload.staged_key is not None
+    path = site.staged("a", upload.staged_key)
+    site.catalog.fail(upload, outcome="undecided", code="interrupted", message="it was interrupted")
+    assert delete_unused_keys(site.catalog, site.files["a"]) == 0
+    assert not path.exists()
+
+
 def test_what_running_imports_have_is_no_fault(site: Site) -> None:
     image = site.catalog.create_image(name="x")
     upload = site.catalog.begin_upload(
@@ -220,6 +250,7 @@ def test_a_store_that_is_away_is_one_fault_and_the_check_is_incomplete(site: Sit
     result = site.check()
     assert codes(result.faults) == [("store-away", "b")]
     assert not result.is_complete
+    assert {summary.id: summary.is_checked for summary in result.stores} == {"a": True, "b": False}
     repair(site.catalog, site.opened, result)
     assert all(image.stores == ["a", "b"] for image in site.catalog.images())
 

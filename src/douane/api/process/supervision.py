@@ -26,7 +26,7 @@ from douane.imports import tracing
 from douane.imports.pulse import BEAT_SECONDS
 from douane.imports.service_file import ServiceFile, write_service_file
 from douane.imports.service_stores import Stores, know_stores, try_stores
-from douane.imports.settings import ServeSettings
+from douane.imports.settings import ServeSettings, is_shared_database
 from douane.imports.worker_spec import WorkerSpec
 from douane.plan import own_folders
 from douane.plan.bound_plugins import check_stores
@@ -125,7 +125,7 @@ class Supervision:
         """Let all processes know which stores are the catalog's, and try them. Raises PlanError."""
         self._identities = know_stores(stores, self._catalog)
         self._write(self._settings, served)
-        try_stores(stores, needs_default=needs_default)
+        try_stores(stores, needs_default=needs_default, has_others=is_shared_database(self._settings))
 
     def _write(self, settings: ServeSettings, served: ServedPlan) -> None:
         write_service_file(self.home, ServiceFile(settings, served, self._identities))

@@ -63,4 +63,5 @@ class WorkerMachine(Supervision):
 
     def _announce(self) -> None:
         count, stores = self._settings.worker_count, ", ".join(self._settings.store_order)
-        self._say(f"douane runs {count} workers as {self._options.host} (home {self.home}; stores {stores})")
+        workers = "1 worker" if count == 1 else f"{count} workers"
+        self._say(f"douane runs {workers} as {self._options.host} (home {self.home}; stores {stores})")

@@ -80,8 +80,7 @@ class Check:
         actual = place.store.read_identity() if isinstance(place.store, FileStore) else place.store.identity()
         fault = decisions.judge_identity(place.id, recorded, actual)
         if fault is not None:
-            self.result.is_complete = False
-            self._unreachable.add(place.id)
+            self._leave_out(place.id)
             self._note(fault)
         return fault is None
 
@@ -108,14 +107,17 @@ class Check:
         for _ in range(2):
             # In this order: a key is recorded before its first byte, or the claim of its process keeps the bytes.
             used = self._catalog.staged_keys() if suspects else set()
-            faults = [fault for key in suspects if (fault := self._judge_staged(key, used, place)) is not None]
+            others = self._catalog.keys_of_others(suspects) if suspects else set()
+            faults = [fault for key in suspects if (fault := self._judge_staged(key, used, others, place)) is not None]
             suspects = [fault.key for fault in faults if fault.key is not None]
         for fault in faults:
             self._note(fault)
 
-    def _judge_staged(self, key: str, used: set[str], place: ServiceStore) -> Fault | None:
+    def _judge_staged(self, key: str, used: set[str], others: set[str], place: ServiceStore) -> Fault | None:
         if key in used:
             return None
+        if key in others:
+            return decisions.staged_elsewhere(key, place.id)
         return decisions.judge_staged(key, used, place.id, is_abandoned=place.store.is_abandoned(key))
 
     # -- what the catalog records -----------------------------------------------------------------------------------
@@ -207,10 +209,15 @@ class Check:
             self._note_unreachable(store, error)
 
     def _note_unreachable(self, store: str, error: StoreError) -> None:
-        self.result.is_complete = False
         if store not in self._unreachable:
-            self._unreachable.add(store)
+            self._leave_out(store)
             self._note(decisions.judge_store(store, error))
+
+    def _leave_out(self, store: str) -> None:
+        self.result.is_complete = False
+        self._unreachable.add(store)
+        if store in self._summaries:
+            self._summaries[store].is_checked = False
 
 
 def _pages(ids: Iterable[str]) -> Iterator[list[str]]:

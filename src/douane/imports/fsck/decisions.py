@@ -115,6 +115,18 @@ def judge_staged(key: str, used: Collection[str], store: str, *, is_abandoned: b
     )
 
 
+def staged_elsewhere(key: str, store: str) -> Fault:
+    """The fault of staged bytes of another catalog."""
+    return Fault(
+        code="staged-elsewhere",
+        store=store,
+        key=key,
+        message="staged bytes of another catalog",
+        remedy="name the same [serve] database in every service on this store; or if that catalog is gone for good, "
+        "delete the bytes by hand",
+    )
+
+
 def judge_store(store: str, error: StoreError) -> Fault:
     """The fault of a store that cannot be looked at."""
     return Fault(

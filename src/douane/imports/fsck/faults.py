@@ -63,6 +63,8 @@ class StoreSummary(msgspec.Struct, kw_only=True):
     """Those whose digest was compared."""
 
     bytes_read: int = 0
+    is_checked: bool = True
+    """False: the store, or a part of it, could not be looked at."""
 
 
 class Result(msgspec.Struct, kw_only=True):

@@ -11,6 +11,8 @@ from .structs import ServeSettings
 DEFAULT_STORE = "file"
 """The id of the only store, if the file names none."""
 
+DATABASES = ("postgresql", "mysql", "mariadb", "sqlite")
+
 MAX_WORKERS = 1024
 MAX_ATTEMPTS = 100
 MAX_WEIGHT = 1_000_000
@@ -41,8 +43,22 @@ def check_settings(settings: ServeSettings, where: str) -> None:
                 f"{where}: [serve.web_download] {name!r} is empty, so nothing could be downloaded; to switch the "
                 "method off, leave it out of [serve] enabled_methods"
             )
+    _check_database(settings.database, where)
     _check_default_store(settings, where)
     _check_stage_stores(settings, where)
+
+
+def _check_database(url: str | None, where: str) -> None:
+    """A database that no catalog can be in is a wrong setting, and not a server that may come back."""
+    if url is None:
+        return
+    scheme, colon, _ = url.partition("://")
+    if not colon or scheme.partition("+")[0] not in DATABASES:
+        # Without the URL, which may have a password.
+        raise PlanError(
+            f"{where}: [serve] 'database' is wrong: expected a URL that begins with postgresql://, mysql:// or "
+            "mariadb://, such as postgresql://HOST/DATABASE"
+        )
 
 
 def _check_stage_stores(settings: ServeSettings, where: str) -> None:

@@ -69,7 +69,9 @@ def explain(error: BaseException, doing: str, place: str, path: str) -> StoreErr
         return StoreError(f"{failure} is overloaded ({code or status}); import fewer at once", code="store-away")
     if status is None or status >= 500:
         return StoreError(
-            f"{failure} does not answer ({_connection(text, status)}); try again later", code="store-away"
+            f"{failure} does not answer ({_connection(text, status)}); see that the server at 'endpoint' runs and can "
+            "be reached, then try again",
+            code="store-away",
         )
     return StoreError(f"{failure} answers {status} {code} about {path}")
 
