@@ -55,12 +55,14 @@ def find_location(stores: Stores, url: str, *, images: bool) -> tuple[str, int] 
 
     Raises StoreError if they may not be read, or are not there.
     """
+    found: tuple[str, int] | None = None
+    # Every store is asked: in a store within another, such as a longer prefix of a bucket, the bytes may be an image's.
     for place in stores:
         stored = place.store.open_location(url, images=images)
         if stored is not None:
             with contextlib.closing(stored):
-                return place.id, stored.size
-    return None
+                found = found or (place.id, stored.size)
+    return found
 
 
 def open_location(task: Task, location: Location, store_of: StoreOf, name: str) -> Source:

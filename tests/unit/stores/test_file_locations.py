@@ -12,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.errors import StoreError
+from douane.imports.locations import find_location
+from douane.imports.service_stores import ServiceStore, Stores
+from douane.imports.settings import StoreSettings
 from douane.stores.file import FileStore
 from douane.stores.file_locations import path_below
 from support.store import content_of
@@ -100,3 +103,22 @@ def test_the_identity_of_the_store_is_no_location(store: FileStore) -> None:
     with pytest.raises(StoreError) as error:
         content(store, f"file://{quote(str(store.root / 'store-id'))}", images=True)
     assert error.value.code == "store-unreadable"
+
+
+@pytest.mark.parametrize("heavier", ["outer", "inner"])
+def test_the_images_of_a_store_in_another_store_are_no_location(tmp_path: Path, heavier: str) -> None:
+    """`find_location` asks every store, whichever comes first."""
+    inner = FileStore(tmp_path / "store" / "inner")
+    (inner.root / "images").mkdir(parents=True)
+    (inner.root / "images" / IMAGE).write_bytes(b"abc")
+    (inner.root / "by-nova").write_bytes(b"abcd")
+    places = {"outer": FileStore(tmp_path / "store"), "inner": inner}
+    ordered = sorted(places, key=lambda name: name != heavier)
+    stores = Stores(
+        tuple(ServiceStore(name, places[name], StoreSettings(url=f"file:{places[name].root}")) for name in ordered),
+        ordered[0],
+    )
+    with pytest.raises(StoreError) as raised:
+        find_location(stores, inner.location(IMAGE), images=False)
+    assert raised.value.code == "in-use"
+    assert find_location(stores, f"file://{inner.root}/by-nova", images=False) == (heavier, 4)

@@ -170,3 +170,33 @@ def test_bytes_that_another_key_needs_stay_when_the_server_answers_with_no_list(
     assert content_of(store.open(image)) == b"image"
     store.delete(image)
     assert list(memory.objects) == ["/bucket/p/store-id"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "store-id",
+        "site/store-id",
+        f"staging/{ID}",
+        f"images/{ID}",
+        f"data/{ID}/0000-0123abcd",
+        f"site/data/{ID}/0000-0123abcd",
+        f"a/b/staging/{ID}",
+        f"site/%64ata/{ID}/0000-0123abcd",
+    ],
+)
+def test_what_a_store_wrote_is_no_location_also_if_its_prefix_is_longer(serve: Serve, path: str) -> None:
+    memory = S3Memory()
+    memory.objects[f"/bucket/p/{path.replace('%64', 'd')}"] = b"bytes of another tenant"
+    with pytest.raises(StoreError) as raised:
+        serve(memory).open_location(f"s3://bucket/p/{path}", images=False)
+    assert raised.value.code == "in-use"
+
+
+@pytest.mark.parametrize("path", ["nova/disk", f"nova/{ID}", "nova/images/disk", f"nova/data-{ID}"])
+def test_what_another_service_wrote_is_a_location(serve: Serve, path: str) -> None:
+    memory = S3Memory()
+    memory.objects[f"/bucket/p/{path}"] = b"a snapshot"
+    stored = serve(memory).open_location(f"s3://bucket/p/{path}", images=False)
+    assert stored is not None
+    assert content_of(stored) == b"a snapshot"

@@ -15,7 +15,7 @@ from douane.stores.paths import checked_id, is_id
 
 from . import records
 from .bucket import Bucket
-from .locations import path_below
+from .locations import is_of_a_store, path_below
 from .options import S3Options, open_bucket, split_location
 from .records import Record, encode, held, staging
 from .staged import S3Staged
@@ -249,10 +249,8 @@ class S3Store:
         path = path_below(self.place, url)
         if path is None:
             return None
-        if path == records.STORE_ID or (
-            path.startswith(records.OWN_FOLDERS) and not (images and path.startswith(records.DATA))
-        ):
-            raise StoreError(f"cannot read the location: {path} in {self.place} is the store's own", code="in-use")
+        if is_of_a_store(path, images=images):
+            raise StoreError(f"cannot read the location: {path} in {self.place} is a store's own", code="in-use")
         return S3Object(self._bucket, path)
 
     def clones(self, image_id: str) -> int:
