@@ -9,7 +9,7 @@ import click
 from douane.units import show_size
 
 from .options import home_option, json_option
-from .output import print_json, print_table, say
+from .output import plain, print_json, print_table, say
 from .service_catalog import config_option, keep_options, service_catalog
 from .stranded import number_of, why_stranded
 
@@ -128,7 +128,7 @@ def _at(catalog: Catalog, place: str) -> list[Any]:
 
 
 def _nobody_at(catalog: Catalog, place: str) -> str:
-    hosts = sorted({worker.host for worker in catalog.workers()})
+    hosts = sorted({plain(worker.host) for worker in catalog.workers()})
     return f"no worker runs at {place} (workers run at: {', '.join(hosts) or 'no machine'})"
 
 

@@ -28,7 +28,7 @@ def path_below(place: str, url: str) -> str | None:
 
 
 def is_of_a_store(path: str, *, images: bool) -> bool:
-    """True if a store wrote the object at `path`: this one, or another whose prefix begins with this one's. The bytes of
+    """True if a store wrote the object at `path`: this one, or another with a longer prefix in this bucket. Bytes of
     images do not count if `images` may be read."""
     if path.rpartition("/")[2] == STORE_ID:
         return True
