@@ -85,6 +85,15 @@ def test_bytes_that_are_complete_and_may_have_a_verdict_stay(doors: Doors) -> No
     assert doors.content() == b"abcdefg"
 
 
+def test_bytes_that_a_worker_has_taken_meanwhile_are_not_said_to_be_lost(doors: Doors) -> None:
+    late = doors.catalog.take_upload(doors.task_id, "door-1")
+    doors.goes_on("door-2", b"defg")
+    doors.store.discard(doors.key)
+    with pytest.raises(Superseded):
+        doors.claim(late)
+    assert doors.catalog.task(doors.task_id).outcome is None
+
+
 def test_the_request_that_has_the_upload_gets_its_bytes_cut_to_the_offset(doors: Doors) -> None:
     staged = doors.store.resume(doors.key, 3)
     staged.write(memoryview(b"lost"), 3)

@@ -111,7 +111,10 @@ async def claim_bytes(task: Task, place: PartPlace) -> Staged:
             if error.code in BYTES_LOST:
                 message = "the bytes of the upload are lost; upload the image again"
                 end = place.catalog.fail
-                await place.pool.run(end, task, outcome="undecided", code=error.code, message=message)
+                try:
+                    await place.pool.run(end, task, outcome="undecided", code=error.code, message=message)
+                except Conflict:  # not lost: another door has completed the upload, and a worker has taken them
+                    raise Superseded from error
                 raise HttpError(410, f"{message[0].upper()}{message[1:]}.", detail=str(error)) from error
             if error.code != "in-use":
                 raise
