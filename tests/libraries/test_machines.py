@@ -98,7 +98,7 @@ def test_a_door_without_workers_has_its_images_imported_by_another_machine(site:
     stores = site.stores("a", "b")
     door = site.door(stores)
     worker = site.worker("one", stores)
-    assert "1 workers as one" in worker.greeting
+    assert "1 worker as one" in worker.greeting
     site.joined("one")
     for image_id in (uploaded(door), staged(door)):
         if door.image(image_id)["status"] == "uploading":

@@ -57,7 +57,7 @@ class WorkerMachine:
             )
         assert self.process.stdout is not None
         self.greeting = self.process.stdout.readline()
-        assert "workers as" in self.greeting, f"it did not start: {self.greeting!r}\n{self.log.read_text()}"
+        assert self.greeting.startswith("douane runs "), f"it did not start: {self.greeting!r}\n{self.log.read_text()}"
 
     def workers(self) -> list[psutil.Process]:
         """Its worker processes."""
