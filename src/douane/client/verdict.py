@@ -40,16 +40,18 @@ def is_staged(answer: Answer | None, image: Mapping[str, Any]) -> bool:
 
 def wait_for_end(images: Images, image_id: str, seconds: float) -> Ended:
     """Wait until nothing works on the image. Raises UploadError if nothing changes for `seconds`."""
-    earlier: tuple[Any, ...] = ()
+    seen: set[int] = set()  # a state that comes again is no progress
     changed_at = time.monotonic()
     while True:
         image = images.image(image_id)
         if image.get("status") not in _BUSY and not image.get("os_glance_importing_to_stores"):
             return end_of(images, image)
         task = images.last_task(image_id)
-        now = (image.get("status"), task.get("status"), task.get("updated_at"), str(task.get("progress")))
-        if now != earlier:
-            earlier, changed_at = now, time.monotonic()
+        fields = (image.get("status"), task.get("status"), task.get("updated_at"), task.get("progress"))
+        state = hash(str(fields))
+        if state not in seen:
+            seen.add(state)
+            changed_at = time.monotonic()
         elif time.monotonic() - changed_at > seconds:
             raise UploadError(
                 f"the import of the image {image_id} has not gone forward for {seconds:.0f} seconds",

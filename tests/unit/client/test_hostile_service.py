@@ -218,6 +218,18 @@ def test_an_image_that_had_other_bytes_before_is_not_the_file(tmp_path: Path, su
     assert ("has other bytes" if sums else "it has bytes") in sentence(script, tmp_path)
 
 
+def test_an_import_that_goes_back_and_forth_is_given_up(tmp_path: Path) -> None:
+    polls = iter(range(1_000_000))
+
+    def get(headers: Mapping[str, str]) -> bytes:
+        task = {"status": "processing", "updated_at": ["x", {"y": []}][next(polls) // 2 % 2]}
+        return answer(200, {"id": IMAGE, "status": "importing", "tasks": [task]})
+
+    assert "has not gone forward" in sentence(
+        service(PATCH=lambda _: answer(204, Upload_Complete="?1"), GET=get), tmp_path
+    )
+
+
 def drips() -> Iterator[bytes]:
     yield b"HTTP/1.1 200 X\r\n"
     while True:
