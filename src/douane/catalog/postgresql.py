@@ -5,6 +5,7 @@ after a wait for another transaction. Nothing needs a session: no advisory lock 
 statement is prepared, so PgBouncer may pool the connections.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -55,7 +56,7 @@ def _reason(state: str, words: str) -> tuple[str, str]:
     # A connection that fails has no SQLSTATE in psycopg 3, only the words of the server or of libpq. The code stays
     # that of a server that is away: an operator who mends a password does not have to start everything again.
     for text, advice in _CONNECTION_ADVICE:
-        if not state and text in words:
+        if not state and re.search(text, words):
             return "catalog-io", advice
     if state in ("40001", "40P01", "55P03"):
         return "catalog-busy", "other transactions held it for long; try again"
@@ -73,13 +74,13 @@ def _reason(state: str, words: str) -> tuple[str, str]:
 _CONNECTION_ADVICE = (
     ("password authentication failed", "correct the user or the password, in the file that libpq reads"),
     ("no password supplied", "write the password into the file that libpq reads (~/.pgpass, or PGSERVICEFILE)"),
-    ("no pg_hba.conf entry", "let the server take connections of this machine and user (pg_hba.conf)"),
-    ("role ", "make the user (createuser), or name another in [serve] database"),
-    ("database ", "make the database (createdb), or name another in [serve] database"),
+    (r"no pg_hba\.conf entry", "let the server take connections of this machine and user (pg_hba.conf)"),
+    ('role ".*" does not exist', "make the user (createuser), or name another in [serve] database"),
+    ('database ".*" does not exist', "make the database (createdb), or name another in [serve] database"),
     ("definition of service", "write the service into the file that PGSERVICEFILE names, or correct its name"),
     ("service file", "set PGSERVICEFILE to the file that has the service"),
 )
-"""What to do about a connection that was refused, by words of the refusal; the first that fits."""
+"""What to do about a refused connection, by words of the refusal (regular expressions); the first that fits."""
 
 
 def _engine(url: URL) -> Engine:

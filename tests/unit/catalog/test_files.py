@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, make_url
 
 from douane.catalog import Catalog, database
 from douane.catalog.database import Database
 from douane.catalog.migrate import MIGRATIONS, upgrade
+from douane.catalog.postgresql import PostgreSQL
 from douane.catalog.query import ImageQuery
 from douane.catalog.schema import metadata
 from douane.errors import CatalogError
@@ -268,6 +269,26 @@ def test_a_service_that_the_file_of_postgresql_does_not_have_is_named(
     error = refused("postgresql:///?service=douane")
     assert str(error).startswith("the catalog of the service douane on this machine failed (")
     assert str(error).endswith("write the service into the file that PGSERVICEFILE names, or correct its name")
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ('FATAL:  password authentication failed for user "u"', "correct the user or the password"),
+        ("fe_sendauth: no password supplied", "write the password into the file"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.7"', "let the server take connections"),
+        ('FATAL:  role "u" does not exist', "make the user"),
+        ('FATAL:  database "d" does not exist', "make the database"),
+        ('service file "/etc/none" not found', "set PGSERVICEFILE"),
+        ("FATAL:  the database system is starting up", "see that the server runs"),
+        ("Connection refused", "see that the server runs"),
+    ],
+)
+def test_a_refused_connection_to_postgresql_says_what_to_do(words: str, advice: str) -> None:
+    server = PostgreSQL(make_url("postgresql://h/d"))
+    error = server.explain(OSError(f"connection failed: {words}"))
+    assert error.code == "catalog-io"  # a process that runs waits for it
+    assert f"{words}); {advice}" in str(error)
 
 
 def shown(error: BaseException) -> str:

@@ -171,8 +171,9 @@ def judge_task(
             code="task-stuck",
             image=task.image_id,
             task=task.id,
-            message=f"no worker reaches the stores that the import task needs: {', '.join(stores_in(task.needs))}",
-            remedy="start a worker that reaches them (`douane workers` lists what each reaches), or cancel the import",
+            message="no worker that takes imports reaches the stores that the task needs: "
+            + ", ".join(stores_in(task.needs)),
+            remedy="start or uncordon a worker that reaches them (`douane workers` lists all), or cancel the import",
         )
     for stores in (task.sources, task.targets):
         if stores and not set(stores) & set(configured):
