@@ -89,6 +89,7 @@ from sqlalchemy import Connection, select, update
 
 from douane.errors import CatalogError, Conflict, NotFound, Protected
 
+from .clock import database_time
 from .records import Task, now
 from .schema import images, tasks
 
@@ -187,6 +188,7 @@ def own_task(
 ) -> None:
     """Change columns of a running task that `owner` holds, in the caller's transaction.
 
+    The time of the change is the database's, with which ages of tasks are compared: a machine may be wrong by days.
     Raises NotFound, or Conflict (``lost-task``, or ``wrong-state`` if the task is not at the step `at_step`).
     """
     statement = update(tasks).where(
@@ -194,7 +196,7 @@ def own_task(
     )
     if at_step is not None:
         statement = statement.where(tasks.c.step == at_step)
-    if connection.execute(statement.values(dict(values, updated_at=now()))).rowcount != 1:
+    if connection.execute(statement.values(dict(values, updated_at=database_time()))).rowcount != 1:
         raise lost(connection, owner, doing, at_step)
 
 

@@ -147,6 +147,17 @@ def test_staged_data_expires_unless_its_import_is_requested(catalog: Catalog) ->
     assert catalog.expired_staged(3600) == []
 
 
+def test_staged_data_of_a_machine_whose_clock_is_wrong_does_not_expire_at_once(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("douane.catalog.states.now", lambda: "2020-01-01T00:00:00.000000Z")
+    task = staged(catalog)
+    assert catalog.expired_staged(3600) == []
+    ended = catalog.fail(catalog.task(task.id), outcome="cancelled", code="expired", message="nobody imported it")
+    assert ended.status == "queued"
+    assert catalog.task(task.id).updated_at > "2021"
+
+
 def test_records_of_ended_tasks_are_removed_after_their_time(catalog: Catalog) -> None:
     def ended(expires_at: str | None) -> str:
         image = catalog.create_image(name="x")
