@@ -1,16 +1,10 @@
-"""Claims a second: 16 processes that claim tasks, while 10,000 wait in a PostgreSQL.
-
-    python -m bench.machines.claims URL NAME SECONDS
-
-is one of these processes: it says when it is ready, begins with a line on its standard input, and prints its claims.
-"""
+"""Claims a second: 16 processes (`claimer.py`) that claim tasks, while 10,000 wait in a PostgreSQL."""
 
 from __future__ import annotations
 
 import statistics
 import subprocess
 import sys
-import time
 import uuid
 from contextlib import ExitStack
 
@@ -64,7 +58,7 @@ def _rate(url: str, waiting: int, seconds: float) -> float:
 
 
 def _start(stack: ExitStack, url: str, name: str, seconds: float) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", __name__, url, name, str(seconds)]
+    words = [sys.executable, "-m", "bench.machines.claimer", url, name, str(seconds)]
     claimer = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     stack.callback(claimer.wait)
     stack.callback(claimer.kill)
@@ -86,20 +80,3 @@ def queue(catalog: Catalog, count: int) -> None:
             connection.execute(insert(images), [{**image_row, "id": i, "task_id": t} for i, t in pairs])
             connection.execute(insert(tasks), [{**task_row, "id": t, "image_id": i} for i, t in pairs])
         connection.exec_driver_sql("ANALYZE")
-
-
-def claim(url: str, name: str, seconds: float) -> None:
-    """One claimer; see the module."""
-    with Catalog(url, is_checked=True) as catalog:
-        catalog.join(name, host="bench", pid=1, version="1")
-        print("ready", flush=True)
-        sys.stdin.readline()
-        end = time.monotonic() + seconds
-        count = 0
-        while time.monotonic() < end and catalog.claim(name) is not None:
-            count += 1
-    print(count)
-
-
-if __name__ == "__main__":
-    claim(sys.argv[1], sys.argv[2], float(sys.argv[3]))

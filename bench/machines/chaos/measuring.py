@@ -27,6 +27,8 @@ KEPT_SHARE = 0.1
 """Of the active images, those that are not deleted before `douane fsck` has compared their digests."""
 TAKE_OVER_SECONDS = 2.0
 SHOWN_EVERY = 50
+MAX_SECONDS = 1800.0
+"""After which the count is taken, however few imports a busy machine has begun."""
 
 
 @dataclass
@@ -94,7 +96,8 @@ def _drive(
     printed: set[str] = set()
     try:
         with striking:
-            while result.imports < imports or not striking.has_struck_with_all:
+            end = time.monotonic() + MAX_SECONDS
+            while time.monotonic() < end and (result.imports < imports or not striking.has_struck_with_all):
                 time.sleep(0.5)
                 striking.check()
                 for fault in set(result.faults) - printed:

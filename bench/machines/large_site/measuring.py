@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from bench.catalog_rows import fill_postgresql
 from bench.databases import create
@@ -45,13 +48,13 @@ def measure(settings: Settings) -> list[Row]:
             fill_postgresql(catalog, count)
         rows = []
         for speed in (2,) if settings.quick else SPEEDS:
-            rows += _rows(speed, _run(url, folder / f"door-{speed}", speed, settings))
+            rows += _rows(speed, _run(postgres, url, folder / f"door-{speed}", speed, settings))
         return rows
     finally:
         postgres.stop()
 
 
-def _run(url: str, folder: Path, speed: float, settings: Settings) -> dict[str, Any]:
+def _run(postgres: Postgres, url: str, folder: Path, speed: float, settings: Settings) -> dict[str, Any]:
     folder.mkdir()
     config = folder / "douane.toml"
     config.write_text(
@@ -70,13 +73,13 @@ def _run(url: str, folder: Path, speed: float, settings: Settings) -> dict[str, 
         arrivals = stack.enter_context(_Process(f"{modules}.arrivals", url, IMPORTS_AN_HOUR / 3600 * speed))
         time.sleep(WARM_UP_SECONDS)
         calls = [stack.enter_context(_Process(f"{modules}.calls", door.port)) for _ in range(2)]
-        statistics_before, start = _statistics(catalog), time.monotonic()
+        statistics_before, start = _statistics(catalog, postgres), time.monotonic()
         connections, waiting = 0, []
         while time.monotonic() - start < window:
             time.sleep(1.0)
             connections = max(connections, _connections(catalog))
             waiting.append(catalog.waiting_count())
-        statistics_after, seconds = _statistics(catalog), time.monotonic() - start
+        statistics_after, seconds = _statistics(catalog, postgres), time.monotonic() - start
         answers = [each.end() for each in calls]
         arrived = arrivals.end()
         worked = [each.end() for each in workers]
@@ -84,6 +87,7 @@ def _run(url: str, folder: Path, speed: float, settings: Settings) -> dict[str, 
         "seconds": seconds,
         "transactions": statistics_after["transactions"] - statistics_before["transactions"],
         "imports": statistics_after["imports"] - statistics_before["imports"],
+        "processor": statistics_after["processor"] - statistics_before["processor"],
         "connections": connections,
         "waiting": waiting,
         "calls": _merged([each["seconds"] for each in answers]),
@@ -109,6 +113,14 @@ def _rows(speed: float, result: dict[str, Any]) -> list[Row]:
         Row(f"{name}: imports a second", imports / seconds, aim, "arrive", "", timed=False, note=note),
         Row(f"{name}: transactions an import", result["transactions"] / imports, 1, "1", "", timed=False),
         Row(f"{name}: transactions a second", result["transactions"] / seconds, 1, "1", "", timed=False),
+        Row(
+            f"{name}: processor time of the database for a transaction",
+            result["processor"] / max(result["transactions"], 1) * 1000,
+            1,
+            "1",
+            "ms",
+            timed=False,
+        ),
         _latency(f"{name}: a claim", result["claims"]),
         _latency(f"{name}: wait for a worker", result["waits"]),
     ]
@@ -143,13 +155,25 @@ class _Process:
         self._process.wait()
 
 
-def _statistics(catalog: Catalog) -> dict[str, int]:
+def _statistics(catalog: Catalog, postgres: Postgres) -> dict[str, float]:
     with catalog._database.read() as connection:
         number = connection.exec_driver_sql(
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
         ).scalar_one()
         imports = connection.exec_driver_sql("SELECT count(*) FROM tasks WHERE outcome = 'accepted'").scalar_one()
-    return {"transactions": int(number), "imports": int(imports)}
+    return {"transactions": int(number), "imports": int(imports), "processor": _processor_seconds(postgres.pid)}
+
+
+def _processor_seconds(pid: int) -> float:
+    """Of a process, and of its children that have ended and that have not."""
+    total = 0.0
+    for process in (psutil.Process(pid), *psutil.Process(pid).children()):
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+            if process.pid == pid:
+                total += times.children_user + times.children_system
+    return total
 
 
 def _connections(catalog: Catalog) -> int:

@@ -46,6 +46,11 @@ class Postgres:
         """The folder of its Unix socket."""
         return self._folder
 
+    @property
+    def pid(self) -> int:
+        """Of its first process, whose children are the connections."""
+        return self._server.pid
+
     def start(self) -> None:
         """Create the cluster and start it. Raises RuntimeError or DidNotStart."""
         how = ("--auth=trust", "--no-sync", "-E", "UTF8", "--no-locale")
