@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from douane.errors import PlanError
-from douane.plan.own_folders import register
+from douane.own_folders import register
 
 from .proof.key import read_key
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from douane import own_folders
 from douane.catalog import Catalog, Task
 from douane.errors import CatalogError, PlanError
-from douane.plan import own_folders
 from douane.stores import Store, open_store
 
 from .recovery import recover

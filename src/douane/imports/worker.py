@@ -17,12 +17,12 @@ from pathlib import Path
 
 import msgspec
 
+from douane import own_folders
 from douane.catalog import Catalog, Task
 from douane.catalog.waking import listen
 from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
 from douane.errors import CatalogError, DouaneError
-from douane.plan import own_folders
 from douane.sandbox.priority import give_way
 
 from . import tracing

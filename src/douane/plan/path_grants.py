@@ -16,13 +16,13 @@ import msgspec
 
 from douane import sandbox
 from douane.errors import PlanError
+from douane.own_folders import registered, secret_at
 from douane.report import GrantedContent
 from douane.sandbox.base_files import ACCOUNTS, LOCAL_TIME
 from douane.sandbox.private_folder import is_private_folder, places
 from douane.units import MiB
 
 from .model import PluginSpec
-from .own_folders import registered, secret_at
 
 MAX_FILES = 20_000
 """Files and folders in a granted folder. Looking at so many takes 80 ms at each start of the plugin."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from douane.errors import StoreError
-from douane.plan.own_folders import register
+from douane.own_folders import register
 
 from . import store_id
 from .base import Staged, StoredBytes

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from douane import own_folders
 from douane.engine import PlanError, RunOptions, WarmRun, load_plan
 from douane.host import sandboxed_process
-from douane.plan import own_folders
 from support.plans import plugin
 
 PLUGINS = Path(__file__).parent / "plugins" / "paths.py"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from douane import own_folders
 from douane.catalog import Catalog
 from douane.catalog.clock import LEASE_SECONDS
 from douane.engine.served_plan import ServedPlan
@@ -28,7 +29,6 @@ from douane.imports.service_file import ServiceFile, write_service_file
 from douane.imports.service_stores import Stores, know_stores, try_stores
 from douane.imports.settings import ServeSettings, is_shared_database
 from douane.imports.worker_spec import WorkerSpec
-from douane.plan import own_folders
 from douane.plan.bound_plugins import check_stores
 
 from . import orphans

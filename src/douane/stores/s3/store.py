@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from douane.errors import StoreError
-from douane.plan.own_folders import register_secret
+from douane.own_folders import register_secret
 from douane.stores.base import Staged, StoredBytes
 from douane.stores.copying import copy_stored
 from douane.stores.paths import checked_id, is_id

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from douane import own_folders
 from douane.errors import PlanError
 from douane.glance.settings import read_settings
 from douane.imports import Home, default_home
-from douane.plan import own_folders
 from douane.plan.model import PluginSpec
 from douane.plan.path_grants import open_path_grant
 from douane.stores import open_store
