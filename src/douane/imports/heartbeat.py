@@ -22,6 +22,8 @@ log = logging.getLogger("douane")
 HEARTBEAT_SECONDS = 5.0
 """A lease lasts 20 seconds: three heartbeats may be lost."""
 
+_NOT_JOINED = "worker %s cannot use the catalog: %s"
+
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """As what a worker joins the others."""
@@ -99,7 +101,8 @@ class Heartbeat:
                     self._catalog.hold(self._worker.name, [task_id])
                 self.beat()
             except CatalogError as error:
-                log.error("the lease of worker %s cannot be renewed: %s", self._worker.name, error)
+                problem = "the lease of worker %s cannot be renewed: %s" if self.joined.is_set() else _NOT_JOINED
+                log.error(problem, self._worker.name, error)
 
     def close(self) -> None:
         """End the thread."""
