@@ -84,7 +84,7 @@ def kills(place: Place) -> int:
     """How often a process is killed. A server takes a second for each."""
     if ALL:
         return 200
-    return 16 if place.server is None else 4
+    return 16 if place.server is None else 8
 
 
 @pytest.fixture(scope="session")
