@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,10 +80,10 @@ def application_credential(tenant: Tenant) -> dict[str, str]:
     }
 
 
-def post(url: str, document: object, token: str = "") -> urllib.request.addinfourl:  # type: ignore[name-defined]
+def post(url: str, document: object, token: str = "") -> Any:
     headers = {"Content-Type": "application/json", **({"X-Auth-Token": token} if token else {})}
     request = urllib.request.Request(url, json.dumps(document).encode(), headers)
-    return urllib.request.urlopen(request, timeout=SECONDS)  # type: ignore[no-any-return]
+    return urllib.request.urlopen(request, timeout=SECONDS)
 
 
 @pytest.mark.parametrize("ways", [(), ("--import",)], ids=["file", "import"])

@@ -9,8 +9,9 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,11 +46,13 @@ def words(*more: str | Path) -> list[str]:
     return [sys.executable, "-m", "douane", "upload", *map(str, more)]
 
 
-def upload(url: str | None, *more: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+def upload(
+    url: str | None, *more: str | Path, env: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
     environment = {**CLEAN, **({} if url is None else {"OS_ENDPOINT": url})}
-    environment |= options.pop("env", {})  # type: ignore[call-overload]  # a dictionary
+    environment |= env or {}
     options = {"capture_output": True, "text": True, "timeout": SECONDS, **options}
-    return subprocess.run(words(*more), env=environment, check=False, **options)  # type: ignore[call-overload]  # as above
+    return subprocess.run(words(*more), env=environment, check=False, **options)
 
 
 def content(serve: Serve, image_id: str) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from douane.errors import StoreError
 from douane.stores import Store, save
 from support.store import content_of, new_id
 from support.store_places import Place
@@ -125,9 +126,9 @@ def test_what_another_service_wrote_is_opened_by_its_url_and_what_the_store_wrot
     assert store.open_location("https://example.org/disk.img", images=True) is None
     url = store.location(image)
     assert url is not None
-    with pytest.raises(Exception, match="cannot read the location") as raised:
+    with pytest.raises(StoreError, match="cannot read the location") as raised:
         store.open_location(url, images=False)
-    assert raised.value.code == "in-use"  # type: ignore[attr-defined]
+    assert raised.value.code == "in-use"
     allowed = store.open_location(url, images=True)
     assert allowed is not None
     assert content_of(allowed) == b"secret"

@@ -11,6 +11,7 @@ import selectors
 import signal
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,7 +43,7 @@ _SAME_WISH_SECONDS = 1.0
 """Signals within this time are one wish to end: `timeout` sends its signal to the process and to its group."""
 
 
-class Supervision:
+class Supervision(ABC):
     """A process that keeps others running; a subclass says which."""
 
     _ending = "imports that have begun"
@@ -71,19 +72,21 @@ class Supervision:
 
     # what a subclass says
 
+    @abstractmethod
     def _load_settings(self) -> ServeSettings:
         """The configuration. Raises PlanError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _prepare(self) -> None:
         """Open everything, and set `_groups`. Raises PlanError or DouaneError."""
-        raise NotImplementedError
 
     def _announce(self) -> None:
-        """All processes have been started."""
+        """All processes have been started. By default, nobody is told."""
+        return
 
     def _close_doors(self) -> None:
-        """The processes are about to be ended: no new work is accepted."""
+        """The processes are about to be ended: no new work is accepted. By default, there are no doors."""
+        return
 
     # from the start to the end
 
