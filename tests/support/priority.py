@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 
 def niceness_of_session(pid: int) -> int:
-    """Of the process's session (sched(7), "The autogroup feature"); that of the process if the kernel has none."""
-    try:
+    """Of the process's session (sched(7), "The autogroup feature"); that of the process if the kernel has no autogroups,
+    or has put the process into none: the file is empty then."""
+    with contextlib.suppress(FileNotFoundError):
         text = Path(f"/proc/{pid}/autogroup").read_text()
-    except FileNotFoundError:
-        return os.getpriority(os.PRIO_PROCESS, pid)
-    return int(text.rpartition(" ")[2])
+        if text:
+            return int(text.rpartition(" ")[2])
+    return os.getpriority(os.PRIO_PROCESS, pid)
 
 
 def nicer_by(niceness: int) -> int:
