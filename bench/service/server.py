@@ -141,10 +141,11 @@ class Server:
         return status
 
     def settled(self, image: str, seconds: float = 300) -> str:
-        """The status after the import that runs now."""
+        """The status after the import that runs now. It is not asked for more often, because each answer takes
+        milliseconds of the processors that the import needs."""
         end = time.monotonic() + seconds
         while (status := self.status(image)) in ("importing", "uploading") and time.monotonic() < end:
-            time.sleep(0.005)
+            time.sleep(0.03)
         return status
 
     def delete(self, image: str) -> None:
