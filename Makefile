@@ -71,7 +71,7 @@ test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: in
 
 .PHONY: test-libraries
 test-libraries: $(VENV_DEV)  ## plugins with the libraries that operators use, and the catalog in PostgreSQL and MariaDB: installs all, 600 MB
-	@scripts/glance-env.sh postgresql mariadb
+	@scripts/glance-env.sh postgresql mariadb pgbouncer
 	@scripts/libraries-env.sh
 	@$(COMPILE)
 	$(PYTEST) $(PARALLEL) -m libraries tests/libraries tests/unit/catalog $(ARGS)

@@ -22,7 +22,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'glance-env: %s\n' "$*"; }
 stop() { printf 'glance-env: %s\n' "$*" >&2; exit 1; }
 
-[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb|galera|golang|chromium|ceph..."
+[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb|pgbouncer|galera|golang|chromium|ceph..."
 folder=${DOUANE_GLANCE_ENVS:-.glance}
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3)
@@ -51,6 +51,7 @@ has_chromium() { command -v chromium || command -v chromium-browser || command -
 has() { command -v "$1"; } >/dev/null
 has_rbd_library() { /usr/bin/python3 -c 'import rados, rbd'; }
 has_galera() { [ -n "$(compgen -G '/usr/lib*/galera/libgalera_smm.so')" ]; }
+has_pgbouncer() { command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; } >/dev/null
 has_mariadb() { command -v mariadbd || [ -x /usr/sbin/mariadbd ]; } >/dev/null
 
 # ---- the installer ----------------------------------------------------------------------------------------------
@@ -127,6 +128,7 @@ for name in "$@"; do
         mod-wsgi) mod_wsgi ;;
         postgresql) need postgresql has_postgresql ;;
         mariadb) need mariadb-server has_mariadb ;;
+        pgbouncer) need pgbouncer has_pgbouncer ;;
         galera) need galera-4 has_galera ;;
         golang) need golang-go has_go ;;
         chromium) need chromium has_chromium ;;
@@ -137,7 +139,7 @@ for name in "$@"; do
             ;;
         *)
             stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb, galera," \
-                "golang, chromium, ceph."
+                "pgbouncer, golang, chromium, ceph."
             ;;
     esac
 done

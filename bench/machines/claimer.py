@@ -2,7 +2,8 @@
 
     python -m bench.machines.claimer URL NAME SECONDS
 
-says when it is ready, begins with a line on its standard input, and prints the number of its claims.
+claims one task, for which it connects and its statements are compiled, says that it is ready, begins with a line on its
+standard input, and prints the number of its claims from then on.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ def claim(url: str, name: str, seconds: float) -> None:
     """See the module."""
     with Catalog(url, is_checked=True) as catalog:
         catalog.join(name, host="bench", pid=1, version="1")
+        catalog.claim(name)
         print("ready", flush=True)
         sys.stdin.readline()
         end = time.monotonic() + seconds

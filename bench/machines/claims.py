@@ -51,8 +51,8 @@ def _rate(url: str, waiting: int, seconds: float) -> float:
             claimer.stdin.flush()
         counts = [int(claimer.communicate()[0]) for claimer in claimers]
         remaining = catalog.waiting_count()
-    if remaining + sum(counts) != waiting or not remaining:
-        raise WrongOutcome(f"{sum(counts)} claims and {remaining} tasks that wait, of {waiting}")
+    if remaining + sum(counts) + CLAIMERS != waiting or not remaining:
+        raise WrongOutcome(f"{CLAIMERS} + {sum(counts)} claims and {remaining} tasks that wait, of {waiting}")
     progress(f"  {sum(counts)} claims in {seconds:.0f} s, {min(counts)} to {max(counts)} of each claimer")
     return sum(counts) / seconds
 

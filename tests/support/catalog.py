@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, event
 
-from douane.catalog import Catalog, Image, Task
+from douane.catalog import Catalog, Image, ImportRequest, Task
 from douane.catalog.query import RemoveProperty, SetField, SetProperty
 
 from .processes import in_child, is_killed
@@ -27,6 +27,15 @@ def empty_catalog() -> bytes:
 
 def begin(catalog: Catalog, image_id: str, on_failure: str = "requeue") -> Task:
     return catalog.begin_import(image_id, method="direct", plan=PLAN, on_failure=on_failure)
+
+
+URL = {"url": "https://images.example/x.qcow2"}
+
+
+def download(catalog: Catalog, method: str = "web-download") -> Task:
+    """A new image, whose import waits for a worker."""
+    image = catalog.create_image(name="x", disk_format="raw", container_format="bare")
+    return catalog.begin_queued(image.id, method=method, plan=PLAN, source=URL, request=ImportRequest())
 
 
 def make_ready(catalog: Catalog, task: Task, size: int = 5, **changes: object) -> Task:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def niceness_of_session(pid: int) -> int:
-    """Of the process's session (sched(7), "The autogroup feature"); that of the process if the kernel has no autogroups,
-    or has put the process into none: the file is empty then."""
+    """Of the process's session (sched(7), "The autogroup feature"); that of the process if the kernel has none, or has
+    put the process into none: the file is empty then."""
     with contextlib.suppress(FileNotFoundError):
         text = Path(f"/proc/{pid}/autogroup").read_text()
         if text:

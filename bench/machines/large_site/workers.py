@@ -20,7 +20,7 @@ from douane.catalog.waking import TaskListener, listen
 from douane.errors import DouaneError
 from douane.imports.heartbeat import HEARTBEAT_SECONDS, Heartbeat, Identity
 from douane.imports.task_progress import CHECK_SECONDS, RECORD_SECONDS
-from douane.imports.worker import POLL_SECONDS, SETTLE_SECONDS
+from douane.imports.worker import LISTENING_POLL_SECONDS, SETTLE_SECONDS
 
 MEDIAN_SECONDS = 15.0
 SPREAD = 0.9
@@ -60,23 +60,27 @@ class SleepingWorker(threading.Thread):
 
     def run(self) -> None:
         """Claim and sleep until the end."""
-        settle_at = time.monotonic()
+        settle_at = look_at = time.monotonic()
         while not self._is_over.is_set():
             try:
                 start = time.monotonic()
-                task = self._catalog.claim(self._name, reached=["file"])
-                if task is not None:
-                    self.claims.append(time.monotonic() - start)
-                    self._work(task)
-                    self.busy += time.monotonic() - start
-                    continue
+                if start >= look_at:
+                    task = self._catalog.claim(self._name, reached=["file"])
+                    if task is not None:
+                        self.claims.append(time.monotonic() - start)
+                        self._work(task)
+                        self.busy += time.monotonic() - start
+                        continue
+                    look_at = start + LISTENING_POLL_SECONDS / self._speed * self._chance.uniform(0.8, 1.2)
                 if time.monotonic() >= settle_at:
                     settle_at = time.monotonic() + SETTLE_SECONDS / self._speed
                     self._catalog.dead_tasks()
             except DouaneError as error:
                 self.errors[error.code] = self.errors.get(error.code, 0) + 1
-            select.select([self._listener.fd], [], [], POLL_SECONDS / self._speed * self._chance.uniform(0.8, 1.2))
-            self._listener.drain()
+            pause = max(min(look_at, settle_at) - time.monotonic(), 0.0)
+            if select.select([self._listener.fd], [], [], pause)[0]:
+                self._listener.drain()
+                look_at = 0.0
         self._listener.close()
         self._heartbeat.close()
         self._catalog.close()

@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, and_, bindparam, insert, select
 
 from douane.declared import DeclaredImage
 from douane.errors import Conflict
@@ -15,6 +15,7 @@ from .clock import LEASE_SECONDS, database_time
 from .needs import needs_of
 from .records import ImportRequest, Task, now, to_json
 from .schema import images, properties, tasks
+from .server import PREPARED
 from .staged_keys import new_key
 from .waking import wake_workers
 
@@ -106,19 +107,28 @@ def digest_of(plan: str, digest: str | None) -> str:
 
 def declared(connection: Connection, image_id: str, roles: tuple[str, ...] = ()) -> str:
     """The image's facts now, as the column of a task has them."""
-    image = connection.execute(select(images).where(images.c.id == image_id)).one()
-    mine = select(properties.c.name, properties.c.value).where(
-        properties.c.image_id == image_id, properties.c.source == ""
-    )
+    lines = connection.execute(_FACTS, {"of_image": image_id}).all()
+    name, disk_format, container_format, owner, _, _ = lines[0]
     facts = DeclaredImage(
-        name=image.name,
-        disk_format=image.disk_format,
-        container_format=image.container_format,
-        properties={row.name: row.value for row in connection.execute(mine.order_by(properties.c.name))},
-        owner=image.owner,
+        name=name,
+        disk_format=disk_format,
+        container_format=container_format,
+        properties={key: value for *_, key, value in lines if key is not None},
+        owner=owner,
         roles=tuple(values.words("a role", roles)),
     )
     return to_json(facts)
+
+
+_FACTS = (
+    select(images.c.name, images.c.disk_format, images.c.container_format, images.c.owner)
+    .add_columns(properties.c.name, properties.c.value)
+    .outerjoin_from(images, properties, and_(properties.c.image_id == images.c.id, properties.c.source == ""))
+    .where(images.c.id == bindparam("of_image"))
+    .order_by(properties.c.name)
+    .execution_options(**PREPARED)
+)
+"""The facts of an image, and one of its tenant's properties in each row: one statement, made once."""
 
 
 def current_task(connection: Connection, image_id: str) -> Task:

@@ -17,7 +17,7 @@ from douane.errors import BadValue, CatalogError
 from .contention import taken_again
 from .sqlite import SQLite, file_path
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest revision in ``migrations/versions``, which this release reads and writes."""
 
 

@@ -43,8 +43,7 @@ class Endings:
                     expected="an earlier step",
                 )
             ended = {"step": "done", "outcome": "cancelled", "token": task.token + 1, **failure, **NO_LEASE}
-            states.own_task(connection, owner, ended, doing="cancel", at_step=task.step)
-            return rows.task(connection, task.id)
+            return states.changed_task(connection, owner, ended, doing="cancel", at_step=task.step)
 
     def expired_staged(self, older_than_s: float) -> list[Task]:
         """The tasks whose bytes were staged longer ago, and whose import nobody requested: the caller ends them by

@@ -139,8 +139,9 @@ class ImportTasks:
             row["plan_digest"] = begin.digest_of("", plan_digest)
         row |= {"step": "publishing", "verdict": None, "variants": values.json("the variants", variants or {})}
         with self._database.write() as connection:
-            states.own_task(connection, owner_of(task), row, doing="make ready to publish", at_step="receiving")
-            return rows.task(connection, task.id)
+            return states.changed_task(
+                connection, owner_of(task), row, doing="make ready to publish", at_step="receiving"
+            )
 
     def activate(self, task: Task, stores: Sequence[str] | None = None, failed_stores: Sequence[str] = ()) -> Image:
         """Make the image active, with the recorded results; the task ends as "accepted".

@@ -5,12 +5,13 @@ its token, so a worker that lost its task changes nothing, however late it comes
 """
 
 import contextlib
-import random
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
+from douane.declared import DeclaredImage
 from douane.errors import BadValue, CatalogError, Conflict
 
 from . import begin, rows, states, values
@@ -20,11 +21,12 @@ from .database import Database
 from .needs import can_run, needs_of
 from .open_source import CLIENT
 from .records import Task, task_of
-from .schema import UNFINISHED, images, tasks, workers
+from .schema import UNFINISHED, WAITING, tasks, workers
 from .staged_keys import catalog_tag, is_of_another, new_key
 from .states import Owner
+from .waiting_tasks import COLUMNS, Claimable, Wanted, oldest, one_of_oldest
 from .waking import wake_workers
-from .workers import in_grace, is_halted, is_silent
+from .workers import in_grace, is_silent
 
 _ATTEMPTS = 16
 """Waiting tasks that a worker tries before it gives way to the workers that took them."""
@@ -32,9 +34,6 @@ _ATTEMPTS = 16
 _SPREADS = (1, 8, 32)
 """Of how many of the oldest tasks a worker tries one. The nodes of a cluster of MariaDB do not see each other's locks:
 if all workers of both tried the oldest, one of them would get it, and the others a conflict."""
-
-_LOOKED_AT = 128
-"""Waiting tasks of which one is taken: more than claim at the same moment."""
 
 _KINDS = 256
 """Different needs that a worker looks at in one claim."""
@@ -63,55 +62,50 @@ class Leases:
         The task gets a greater token, a lease, a new `staged_key`, the image's facts as they are now, and one attempt
         more.
         """
-        waiting = [UNFINISHED, tasks.c.step == "waiting", ~is_halted(worker)]
-        if methods is not None:
-            waiting.append(tasks.c.method.in_(list(methods)))
-        if task_id is not None:
-            waiting.append(tasks.c.id == task_id)
-        unfit: set[str] = set()
-        while len(unfit) < _KINDS:
+        wanted = Wanted(worker=worker, methods=methods, task_id=task_id)
+        while len(wanted.unfit) < _KINDS:
+            task, claimed = self._claim(wanted, reached)
+            if task is None or claimed is not None:
+                return claimed
             # Needs that it cannot meet are passed over from then on. To read all that differ first would read all
             # tasks that wait for each claim.
-            fitting = waiting if not unfit else [*waiting, _has_other_needs(unfit)]
-            task, is_mine = self._claim(worker, fitting, reached)
-            if task is None or is_mine:
-                return task
-            unfit.add(task.needs or "")
+            wanted = msgspec.structs.replace(wanted, unfit=wanted.unfit | {task.needs or ""})
         return None
 
-    def _claim(
-        self, worker: str, waiting: list[ColumnElement[bool]], reached: Collection[str] | None
-    ) -> tuple[Task | None, bool]:
-        """The oldest of these tasks, and whether it is the worker's now, or one that it cannot run."""
+    def _claim(self, wanted: Wanted, reached: Collection[str] | None) -> tuple[Claimable | None, Task | None]:
+        """The oldest of these tasks, and the same if it is the worker's now, and not one that it cannot run."""
         for spread in _SPREADS if self._database.retries else ():
             try:
-                return self._claim_of(worker, waiting, reached, spread)
+                return self._claim_of(wanted, reached, spread)
             except CatalogError as error:
                 if error.code != "catalog-busy":
                     raise
-        return self._claim_of(worker, waiting, reached, 1)
+        return self._claim_of(wanted, reached, 1)
 
     def _claim_of(
-        self, worker: str, waiting: list[ColumnElement[bool]], reached: Collection[str] | None, spread: int
-    ) -> tuple[Task | None, bool]:
+        self, wanted: Wanted, reached: Collection[str] | None, spread: int
+    ) -> tuple[Claimable | None, Task | None]:
         for _ in range(_ATTEMPTS):
             # Another worker, or its end, may be faster. Then the whole transaction is undone, since the image may have
             # its new token already.
             with contextlib.suppress(Conflict), self._database.write() as connection:
-                narrowed = waiting if spread == 1 else _any_of_first(connection, waiting, spread)
-                task = None if narrowed is None else _oldest(connection, narrowed)
-                if task is None and (narrowed is None or narrowed is waiting):
+                narrowed: Wanted | None = wanted
+                if spread > 1:
+                    task_id = one_of_oldest(connection, wanted, spread)
+                    narrowed = None if task_id is None else msgspec.structs.replace(wanted, task_id=task_id)
+                task = None if narrowed is None else oldest(connection, narrowed)
+                if task is None and (narrowed is None or narrowed is wanted):
                     break
                 if task is None:
                     continue
                 if not can_run(task.needs, reached):
-                    return task, False
-                return _receive(connection, task, worker, at_step="waiting"), True
-        return None, False
+                    return task, None
+                return task, _receive(connection, task, wanted.worker, at_step="waiting")
+        return None, None
 
     def waiting_count(self) -> int:
         """How many tasks wait for a worker."""
-        waiting = select(func.count()).select_from(tasks).where(UNFINISHED, tasks.c.step == "waiting")
+        waiting = select(func.count()).select_from(tasks).where(WAITING)
         with self._database.read() as connection:
             return int(connection.execute(waiting).scalar_one())
 
@@ -124,7 +118,8 @@ class Leases:
             task = rows.task(connection, task_id)
             if task.token != token or task.outcome is not None:
                 raise states.lost(connection, Owner(task_id, token), "take over")
-            return _receive(connection, task, worker, at_step="receiving")
+            row = connection.execute(select(*COLUMNS).where(tasks.c.id == task_id)).one()
+            return _receive(connection, Claimable(*row), worker, at_step="receiving")
 
     def hold(self, worker: str, task_ids: Collection[str]) -> int:
         """The worker's heartbeat: its leases of these tasks last another 20 seconds. The number of them it still has.
@@ -174,9 +169,8 @@ class Leases:
             )
             if undo_attempt:
                 row["attempts"] = max(current.attempts - 1, 0)
-            states.own_task(connection, owner_of(task), row, doing="wait", at_step="receiving")
             wake_workers(connection)
-            return rows.task(connection, task.id)
+            return states.changed_task(connection, owner_of(task), row, doing="wait", at_step="receiving")
 
     def is_current(self, task: Task) -> bool:
         """False if the task has ended or belongs to another worker: then its worker stops, and discards its bytes."""
@@ -212,8 +206,7 @@ class Leases:
                     actual="with a worker",
                     expected="without a worker",
                 )
-            states.own_task(connection, owner, row, doing="take over")
-            return rows.task(connection, task.id)
+            return states.changed_task(connection, owner, row, doing="take over")
 
     def staged_keys(self) -> set[str]:
         """All keys under which bytes of unfinished tasks may lie in a store: those of the bytes, and of their source.
@@ -249,32 +242,8 @@ def is_dead() -> ColumnElement[bool]:
     return or_(tasks.c.lease_until == RELEASED, and_(tasks.c.lease_until <= database_time(), had_time))
 
 
-def _has_other_needs(unfit: Collection[str]) -> ColumnElement[bool]:
-    return or_(tasks.c.needs.is_(None), tasks.c.needs.not_in(sorted(unfit)))
-
-
-def _any_of_first(
-    connection: Connection, waiting: list[ColumnElement[bool]], count: int
-) -> list[ColumnElement[bool]] | None:
-    """The condition of one of the `count` oldest tasks; None if none waits."""
-    oldest = select(tasks.c.id).where(*waiting).order_by(tasks.c.created_at, tasks.c.id).limit(count)
-    ids = list(connection.execute(oldest).scalars())
-    return [*waiting, tasks.c.id == random.choice(ids)] if ids else None
-
-
-def _oldest(connection: Connection, waiting: list[ColumnElement[bool]]) -> Task | None:
-    # Of the oldest, by an index: a join of all that waits with the images took 60 ms where 10,000 waited.
-    some = select(tasks.c.id, tasks.c.image_id, tasks.c.created_at).where(*waiting)
-    first = some.order_by(tasks.c.created_at, tasks.c.id).limit(_LOOKED_AT).subquery()
-    owned = and_(images.c.id == first.c.image_id, images.c.task_id == first.c.id)
-    oldest = select(first.c.id).join(images, owned).order_by(first.c.created_at, first.c.id).limit(1)
-    # PostgreSQL: an image that another worker is just taking is passed over. SQLite has one writer at a time.
-    row = connection.execute(oldest.with_for_update(skip_locked=True, of=images)).first()
-    return None if row is None else rows.task(connection, row.id)
-
-
-def _receive(connection: Connection, task: Task, worker: str, at_step: str) -> Task:
-    owner = owner_of(task)
+def _receive(connection: Connection, task: Claimable, worker: str, at_step: str) -> Task:
+    owner = Owner(task.id, task.token)
     states.step(connection, task.image_id, states.TAKE_OVER, {"token": task.token + 1}, owner)
     row: dict[str, Any] = {
         "step": "receiving",
@@ -285,7 +254,6 @@ def _receive(connection: Connection, task: Task, worker: str, at_step: str) -> T
         **begin.lease(worker),
     }
     if task.verdict is None:
-        roles = () if task.declared is None else task.declared.roles
+        roles = () if task.declared is None else msgspec.json.decode(task.declared, type=DeclaredImage).roles
         row["declared"] = begin.declared(connection, task.image_id, roles)
-    states.own_task(connection, owner, row, doing="take", at_step=at_step)
-    return rows.task(connection, task.id)
+    return states.changed_task(connection, owner, row, doing="take", at_step=at_step)

@@ -7,6 +7,7 @@ _BUSY = frozenset({
     1020,  # the row has changed since the transaction's snapshot
     1205,  # a lock was waited for too long
     DEADLOCK,  # in a cluster another node's transaction came first, which may show at COMMIT
+    1305,  # a savepoint is gone: the same, of a transaction that had one
     1412,  # a table was changed by a migration
 })  # fmt: skip
 _NO_ROOM_FOR_CONNECTIONS = frozenset({1040, 1203, 1226, 1041, 1135})

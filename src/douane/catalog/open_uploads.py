@@ -54,8 +54,9 @@ class OpenUploads:
             token = {"token": task.token + 1}
             states.step(connection, task.image_id, states.TAKE_OVER, token, owner_of(task))
             row = {**token, **begin.lease(worker)}
-            states.own_task(connection, owner_of(task), row, doing="go on with the upload", at_step="receiving")
-            return rows.task(connection, task.id)
+            return states.changed_task(
+                connection, owner_of(task), row, doing="go on with the upload", at_step="receiving"
+            )
 
     def confirm_upload(self, task: Task) -> None:
         """Whoever took the upload as `task` still has it. Raises NotFound; Conflict (``lost-task``) if another has
@@ -106,8 +107,7 @@ class OpenUploads:
 def _change(
     connection: Connection, task: Task, row: dict[str, Any], doing: str, quotas: UploadQuotas | None = None
 ) -> Task:
-    states.own_task(connection, owner_of(task), row, doing=doing, at_step="receiving")
-    changed = rows.task(connection, task.id)
+    changed = states.changed_task(connection, owner_of(task), row, doing=doing, at_step="receiving")
     usage.check(connection, changed, quotas)
     return changed
 

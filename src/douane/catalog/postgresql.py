@@ -1,23 +1,36 @@
 """PostgreSQL, for several machines, by psycopg 3.
 
 Writing transactions are at READ COMMITTED: every step is an UPDATE with its conditions, which are evaluated again
-after a wait for another transaction. Nothing needs a session: no advisory lock outlives its transaction, and no
-statement is prepared, so PgBouncer may pool the connections.
+after a wait for another transaction. Nothing needs a session: no advisory lock outlives its transaction, and statements
+are prepared on the server's own connections only, so PgBouncer may pool the connections.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from douane.errors import CatalogError
 
-from .server import ENGINE_OPTIONS, IDLE_SECONDS, LOCK_SECONDS, DatabaseServer, require_driver
+from .server import (
+    ENGINE_OPTIONS,
+    IDLE_SECONDS,
+    LOCK_SECONDS,
+    PREPARED,
+    DatabaseServer,
+    require_driver,
+)
+from .waking import is_direct
 
 _CONNECTING = {"connect_timeout": 10, "tcp_user_timeout": 15_000, "keepalives_idle": 5, "keepalives_interval": 5}
 """A line that is cut without a word is given up after 15 seconds, and not after the quarter of an hour for which TCP
 sends again: then the process connects anew, perhaps to another node."""
+
+_NEVER_BY_ITSELF = 1 << 30
+"""Executions after which psycopg prepares a statement that does not ask for it: those of lists are planned for their
+values, which decide what index is read."""
 
 _MIGRATION = 0x646F75616E65  # any number that is Douane's: "douane"
 
@@ -94,8 +107,26 @@ def _engine(url: URL) -> Engine:
         },
         **ENGINE_OPTIONS,
     )
+    event.listen(engine, "connect", _allow_prepared)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "do_execute", _execute_prepared)
     return engine
+
+
+def _allow_prepared(connection: Any, _: Any) -> None:
+    """Behind a pool, the next transaction may go to a process that knows nothing of what this one has prepared."""
+    if is_direct(connection):
+        connection.prepare_threshold = _NEVER_BY_ITSELF
+    connection.rollback()
+
+
+def _execute_prepared(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Let the server keep the plans of the few statements that ask for it. Without that, PostgreSQL spent half of its
+    time for a claim on parsing and planning."""
+    if not PREPARED.items() <= context.execution_options.items():
+        return False
+    cursor.execute(statement, parameters, prepare=True)
+    return True
 
 
 def _begin(connection: Connection) -> None:

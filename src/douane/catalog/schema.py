@@ -219,12 +219,16 @@ tasks = Table(
     CheckConstraint("step NOT IN ('waiting', 'staged', 'done') OR worker IS NULL", name="waiting_has_no_worker"),
 )
 UNFINISHED = tasks.c.outcome.is_(None)
+WAITING = tasks.c.step == literal_column("'waiting'")
+"""Not a parameter of the statement: SQLite reads a partial index only where the query has its very condition."""
+
 Index("tasks_by_image", tasks.c.image_id, tasks.c.created_at)
 Index("tasks_by_creation", tasks.c.created_at, tasks.c.id)
 Index("tasks_by_expiry", tasks.c.expires_at)
 ENDED = tasks.c.outcome.is_not(None)
 Index("tasks_by_end", tasks.c.updated_at, tasks.c.id, sqlite_where=ENDED, postgresql_where=ENDED)
 Index("tasks_unfinished", tasks.c.created_at, tasks.c.id, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)
+Index("tasks_waiting", tasks.c.step, tasks.c.created_at, sqlite_where=WAITING, postgresql_where=WAITING)
 
 # The processes that run imports; `seen_at`, of the last heartbeat, is on the database's clock.
 workers = Table(

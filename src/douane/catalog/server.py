@@ -26,6 +26,10 @@ ENGINE_OPTIONS: dict[str, Any] = {
 """Those of `create_engine` for short transactions."""
 
 
+PREPARED: dict[str, Any] = {"douane_prepared": True}
+"""Execution options of statements that are executed so often that the server should keep their plans, if it can."""
+
+
 class DatabaseServer:
     """A database of a server: the part of :class:`~douane.catalog.database.Server` that is the same for all."""
 

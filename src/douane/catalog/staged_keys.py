@@ -21,7 +21,7 @@ _VARIANT = 0b10
 
 def new_key(connection: Connection) -> str:
     """A new key of this catalog, which gets its identity with the first one."""
-    tag = catalog_tag(connection)
+    tag = _known_tag(connection)
     if tag is None:
         insert_once(connection, marks, {"name": CATALOG_ID, "value": str(uuid.uuid4())})
         tag = catalog_tag(connection)
@@ -35,6 +35,14 @@ def catalog_tag(connection: Connection) -> str | None:
     """What the keys of this catalog begin with; None if it has made none."""
     value = connection.execute(select(marks.c.value).where(marks.c.name == CATALOG_ID)).scalar()
     return None if value is None else str(value)[:_TAG_CHARACTERS]
+
+
+def _known_tag(connection: Connection) -> str | None:
+    """The same. It never changes, so a connection is asked once: each claim has a key."""
+    known: str | None = connection.info.get(CATALOG_ID)
+    if known is None and (known := catalog_tag(connection)) is not None:
+        connection.info[CATALOG_ID] = known
+    return known
 
 
 def is_of_another(key: str, tag: str | None) -> bool:

@@ -83,15 +83,18 @@ so it changes nothing either.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Update, bindparam, select, update
 
 from douane.errors import CatalogError, Conflict, NotFound, Protected
 
+from . import rows
 from .clock import database_time
-from .records import Task, now
+from .records import Task, now, task_of
 from .schema import images, tasks
+from .server import PREPARED
 
 LIVE = ("queued", "uploading", "importing", "active", "deactivated")
 READABLE = ("active", "deactivated")
@@ -165,13 +168,9 @@ def step(
     Raises NotFound, Protected, or Conflict with the actual and the expected state; then nothing was changed.
     """
     assert what.by_task == (owner is not None), "a step that a task takes needs its owner, and no other step has one"
-    statement = update(images).where(images.c.id == image_id, images.c.status.in_(what.start))
+    parameters: dict[str, Any] = {"of_image": image_id}
     if owner is not None:
-        statement = statement.where(images.c.task_id == owner.task_id, images.c.token == owner.token)
-    if what.unowned:
-        statement = statement.where(images.c.task_id.is_(None))
-    if what.unprotected:
-        statement = statement.where(images.c.protected.is_(False))
+        parameters |= {"of_task": owner.task_id, "of_token": owner.token}
     changes = dict(values, updated_at=now() if what.updates else images.c.updated_at)
     if what.end is not None:
         changes["status"] = what.end
@@ -179,8 +178,20 @@ def step(
         changes["size"] = None  # of staged bytes
     if what.frees:
         changes["task_id"] = None
-    if connection.execute(statement.values(changes)).rowcount != 1:
+    if connection.execute(_update_of_image(what).values(changes), parameters).rowcount != 1:
         raise _refusal(connection, image_id, what, owner)
+
+
+@cache
+def _update_of_image(what: Step) -> Update:
+    statement = update(images).where(images.c.id == bindparam("of_image"), images.c.status.in_(what.start))
+    if what.by_task:
+        statement = statement.where(images.c.task_id == bindparam("of_task"), images.c.token == bindparam("of_token"))
+    if what.unowned:
+        statement = statement.where(images.c.task_id.is_(None))
+    if what.unprotected:
+        statement = statement.where(images.c.protected.is_(False))
+    return statement.execution_options(**PREPARED)
 
 
 def own_task(
@@ -191,13 +202,36 @@ def own_task(
     The time of the change is the database's, with which ages of tasks are compared: a machine may be wrong by days.
     Raises NotFound, or Conflict (``lost-task``, or ``wrong-state`` if the task is not at the step `at_step`).
     """
-    statement = update(tasks).where(
-        tasks.c.id == owner.task_id, tasks.c.token == owner.token, tasks.c.outcome.is_(None)
-    )
-    if at_step is not None:
-        statement = statement.where(tasks.c.step == at_step)
-    if connection.execute(statement.values(dict(values, updated_at=database_time()))).rowcount != 1:
+    if connection.execute(*_change_of_task(owner, values, at_step)).rowcount != 1:
         raise lost(connection, owner, doing, at_step)
+
+
+def changed_task(
+    connection: Connection, owner: Owner, values: Mapping[str, Any], *, doing: str, at_step: str | None = None
+) -> Task:
+    """As `own_task`, and the task as it is then: in one statement where the database has such, as all but MariaDB."""
+    if not connection.dialect.update_returning:
+        own_task(connection, owner, values, doing=doing, at_step=at_step)
+        return rows.task(connection, owner.task_id)
+    statement, parameters = _change_of_task(owner, values, at_step)
+    row = connection.execute(statement.returning(tasks), parameters).first()
+    if row is None:
+        raise lost(connection, owner, doing, at_step)
+    return task_of(row._asdict())
+
+
+def _change_of_task(owner: Owner, values: Mapping[str, Any], at_step: str | None) -> tuple[Update, dict[str, Any]]:
+    parameters: dict[str, Any] = {"of_task": owner.task_id, "of_token": owner.token}
+    if at_step is not None:
+        parameters["at_step"] = at_step
+    return _update_of_task(at_step is not None).values(dict(values, updated_at=database_time())), parameters
+
+
+@cache
+def _update_of_task(by_step: bool) -> Update:
+    mine = (tasks.c.id == bindparam("of_task"), tasks.c.token == bindparam("of_token"), tasks.c.outcome.is_(None))
+    statement = update(tasks).where(*mine).execution_options(**PREPARED)
+    return statement.where(tasks.c.step == bindparam("at_step")) if by_step else statement
 
 
 def lost(connection: Connection, owner: Owner, doing: str, at_step: str | None = None) -> NotFound | Conflict:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from .clock import database_time
 from .database import Database
 from .records import Task, task_of
-from .schema import UNFINISHED, tasks
+from .schema import UNFINISHED, WAITING, tasks
 
 STRANDED_AT_ONCE = 1000
 
@@ -61,14 +61,14 @@ class TaskQueries:
     def waiting(self, limit: int = 1000) -> list[WaitingTask]:
         """The tasks that wait for a worker, oldest first."""
         columns = [tasks.c[name] for name in WaitingTask.__struct_fields__]
-        query = select(*columns).where(UNFINISHED, tasks.c.step == "waiting")
+        query = select(*columns).where(WAITING)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(tasks.c.created_at, tasks.c.id).limit(limit))
             return [WaitingTask(**row._asdict()) for row in rows]
 
     def waiting_needs(self) -> list[WaitingWork]:
         """What the tasks need that wait for a worker, and how many they are."""
-        waiting = select(tasks.c.needs, func.count()).where(UNFINISHED, tasks.c.step == "waiting")
+        waiting = select(tasks.c.needs, func.count()).where(WAITING)
         with self._database.read() as connection:
             return [
                 WaitingWork(needs, int(count)) for needs, count in connection.execute(waiting.group_by(tasks.c.needs))
@@ -77,7 +77,7 @@ class TaskQueries:
     def waiting_with(self, needs: Collection[str], older_than_s: float) -> list[Task]:
         """The tasks that have waited for longer, and that have one of these needs; 1,000 at most."""
         old = [tasks.c.needs.in_(sorted(needs)), tasks.c.updated_at <= database_time(-older_than_s)]
-        query = select(tasks).where(UNFINISHED, tasks.c.step == "waiting", *old)
+        query = select(tasks).where(WAITING, *old)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(tasks.c.created_at, tasks.c.id).limit(STRANDED_AT_ONCE))
             return [task_of(row._asdict()) for row in rows]

@@ -108,8 +108,7 @@ class Uploads:
         owner = begin.owner_of(task)
         with self._database.write() as connection:
             states.step(connection, task.image_id, states.RECORD_STAGED, {"size": size if accepted else None}, owner)
-            states.own_task(connection, owner, row, doing="record staged data", at_step="receiving")
-            return rows.task(connection, task.id)
+            return states.changed_task(connection, owner, row, doing="record staged data", at_step="receiving")
 
     def request_import(
         self,

@@ -1,6 +1,6 @@
 """Waking the idle workers of all machines: LISTEN and NOTIFY of PostgreSQL.
 
-Whatever is lost, workers look by themselves after a second.
+Whatever is lost, workers look by themselves: after a second, or after ten while they listen.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ class TaskListener:
 
     def __init__(self, url: str) -> None:
         self.fd, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.is_listening = False
+        """While it is True, the worker that waits is told of every task."""
+
         self._url = url
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="douane-listener", daemon=True)
@@ -68,10 +71,13 @@ class TaskListener:
         while not self._ended.is_set():
             with contextlib.suppress(psycopg.Error, OSError), self._connect() as connection:
                 connection.execute(f"LISTEN {CHANNEL}")
+                self.is_listening = is_direct(connection)
                 self._ring()  # what came while nobody listened
                 while not self._ended.is_set():
                     for _ in connection.notifies(timeout=LOOK_SECONDS):
                         self._ring()
+            self.is_listening = False
+            self._ring()  # the worker looks by itself from now on
             self._ended.wait(RETRY_SECONDS * random.uniform(0.8, 1.2))
 
     def _connect(self) -> psycopg.Connection:
@@ -85,6 +91,13 @@ class TaskListener:
     def _ring(self) -> None:
         with contextlib.suppress(BlockingIOError):  # it is full: the worker has not looked yet
             os.write(self._write_end, b".")
+
+
+def is_direct(connection: psycopg.Connection) -> bool:
+    """False if a pool, such as PgBouncer, stands between, and each transaction may go to another process of the server:
+    a pool names another process than the one that answers."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row is not None and row[0] == connection.info.backend_pid
 
 
 def listen(path_or_url: Path | str) -> TaskListener | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, delete, exists, insert, or_, select, update
 
 from . import values
 from .clock import LEASE_SECONDS, database_time
@@ -129,7 +129,7 @@ def in_grace() -> ColumnElement[bool]:
     return exists(select(marks.c.name).where(marks.c.name == GRACE_UNTIL, lasting))
 
 
-def is_halted(worker: str) -> ColumnElement[bool]:
+def is_halted(worker: str | BindParameter[str]) -> ColumnElement[bool]:
     """The worker is cordoned."""
     return exists(select(workers.c.name).where(workers.c.name == worker, workers.c.state.in_(("cordoned", "drained"))))
 

@@ -22,6 +22,13 @@ class Wakeups:
         self._wake = _inherited(spec.wake_fd)
         self._life = spec.life_fd
         self._listener = listener
+        self.may_have_task = True
+        """Since this was set to False, something has said that a task may wait."""
+
+    @property
+    def is_told_of_tasks(self) -> bool:
+        """True while the database says of each task that it waits."""
+        return self._listener is not None and self._listener.is_listening
 
     @property
     def is_alone(self) -> bool:
@@ -42,8 +49,10 @@ class Wakeups:
         ready = _ready([*always, *(work if accepts else [])], seconds)
         if self._wake is not None and self._wake.fileno() in ready:
             _drain(self._wake)
+            self.may_have_task = True
         if self._listener is not None and self._listener.fd in ready:
             self._listener.drain()
+            self.may_have_task = True
         if self.signals in ready:
             os.read(self.signals, 512)
 

@@ -57,10 +57,15 @@ imports beside other busy sessions of the host took up to 1.6 times as long."""
 POLL_SECONDS = 1.0
 """A wake-up may be lost, or come from another machine: a worker looks by itself, at slightly different times."""
 
+LISTENING_POLL_SECONDS = 10.0
+"""How often it looks while the database tells it of tasks: with 100 idle workers, most of what the database did was to
+say each second that nothing waits."""
+
 KEPT_SECONDS = 0.5
 """How often processes between two images (`reuse`) are measured: one that an image took over could write files."""
 
 SETTLE_SECONDS = 2.0
+MIN_PAUSE_SECONDS = 0.05
 
 
 class Worker:
@@ -72,7 +77,10 @@ class Worker:
         self._served = service.served
         self._stop_at: float | None = None
         self._must_reload = False
-        self._settle_at = self._chores_at = 0.0
+        self._settle_at = self._chores_at = self._look_at = 0.0
+        self._looked_with: tuple[str, ...] = ()
+        """The stores that it reached when it looked for a task last."""
+
         self._must_sweep = False
         self._turns = Turns(self._serve_door, self._take_task)
         self._closing = ExitStack()
@@ -144,6 +152,7 @@ class Worker:
                 except CatalogError as error:
                     log.error("worker %s cannot use the catalog: %s", self._spec.name, error)
                     self._wakeups.wait(POLL_SECONDS)
+                    self._wakeups.may_have_task = True
 
     def _stay_drained(self) -> None:
         """A cordoned worker says that it runs nothing, and begins nothing until the catalog says otherwise."""
@@ -152,6 +161,7 @@ class Worker:
             while self._stop_at is None and not self._wakeups.is_alone and self._heartbeat.is_halted:
                 self._wakeups.wait(POLL_SECONDS, accepts=False)
                 self._heartbeat.beat()
+            self._wakeups.may_have_task = True
         self._heartbeat.beat()
 
     def _serve_door(self) -> bool:
@@ -192,10 +202,18 @@ class Worker:
         return bool(missing) and (task.requested or missing == set(task.stores))
 
     def _take_task(self) -> bool:
-        """Run the oldest task that waits; False if none does."""
-        task = self._catalog.claim(self._spec.name, reached=self._reach.ids)
-        if task is None:
+        """Run the oldest task that waits; False if none does, or if it is not time to look."""
+        reached, now = self._reach.ids, time.monotonic()
+        if now < self._look_at and reached == self._looked_with and not self._wakeups.may_have_task:
             return False
+        self._wakeups.may_have_task = False  # before the look: what comes meanwhile is looked for again
+        self._looked_with = reached
+        task = self._catalog.claim(self._spec.name, reached=reached)
+        if task is None:
+            poll = LISTENING_POLL_SECONDS if self._wakeups.is_told_of_tasks else POLL_SECONDS
+            self._look_at = now + _about(poll)
+            return False
+        self._look_at = 0.0
         with self._heartbeat.working(task.id):
             self._run(task)
         return True
@@ -226,7 +244,14 @@ class Worker:
             self._chores_at = now + _about(self._chores.pause)
             self._chores.run_due()
         self._runner.prepare()
-        self._wakeups.wait(_about(KEPT_SECONDS if self._runner.keeps_processes else POLL_SECONDS))
+        self._wakeups.wait(self._pause())
+
+    def _pause(self) -> float:
+        """Until there is something to look at: a task, processes of plugins, or what dead workers have left."""
+        if self._runner.keeps_processes:
+            return _about(KEPT_SECONDS)
+        rest = min(self._look_at, self._settle_at, self._chores_at) - time.monotonic()
+        return max(rest, MIN_PAUSE_SECONDS)
 
     def _reload(self) -> None:
         self._must_reload = False

@@ -7,17 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from douane.catalog import Catalog, ImportRequest, Task, leases, rows
+from douane.catalog import Catalog, ImportRequest, leases
 from douane.catalog.clock import database_time
+from douane.catalog.waiting_tasks import Claimable
 from douane.errors import BadValue, Conflict, NotFound
-from support.catalog import PLAN, begin, make_ready, record_staged
-
-URL = {"url": "https://images.example/x.qcow2"}
-
-
-def download(catalog: Catalog, method: str = "web-download") -> Task:
-    image = catalog.create_image(name="x", disk_format="raw", container_format="bare")
-    return catalog.begin_queued(image.id, method=method, plan=PLAN, source=URL, request=ImportRequest())
+from support.catalog import PLAN, URL, begin, download, make_ready, record_staged
 
 
 def lost(call, *args: object, **kwargs: object) -> bool:
@@ -46,7 +40,8 @@ def test_a_worker_that_comes_late_to_a_task_takes_nothing_from_the_one_that_has_
     owned = catalog.claim("a")
     assert owned is not None
     # What a worker reads first is older than what it reads next: another may have claimed the task in between.
-    monkeypatch.setattr(leases, "_oldest", lambda connection, _waiting: rows.task(connection, owned.id))
+    seen = Claimable(owned.id, owned.image_id, owned.token, owned.attempts, needs=None, verdict=None, declared=None)
+    monkeypatch.setattr(leases, "oldest", lambda _connection, _wanted: seen)
     assert catalog.claim("b") is None
     assert catalog.activate(make_ready(catalog, owned)).status == "active"
 

@@ -2,16 +2,18 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
-from douane.catalog import Catalog, ImportRequest, contention, database
+from douane.catalog import Catalog, ImportRequest, Task, contention, database
 from douane.catalog.query import ImageQuery, SetField, SortKey
 from douane.errors import CatalogError
-from support.catalog import PLAN
+from support.catalog import PLAN, download
 from support.catalog_servers import on
 from support.glance.postgres import Postgres
+from support.pgbouncer import pooled
 
 pytestmark = pytest.mark.libraries
 
@@ -46,6 +48,37 @@ def test_no_transaction_starts_parallel_workers_which_would_read_pages_in_advanc
             is_read = transaction == catalog._database.read
             assert (shown, waits) == ("0", "30s")
             assert isolation == ("repeatable read" if is_read else "read committed")
+
+
+def prepared_statements(catalog: Catalog) -> int:
+    with catalog._database.read() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar_one()
+
+
+def test_the_server_keeps_the_plans_of_the_statements_of_a_claim(url: str) -> None:
+    with Catalog(url) as catalog:
+        download(catalog)
+        assert catalog.claim("a") is not None
+        assert prepared_statements(catalog) >= 4
+
+
+def test_behind_a_pool_that_gives_each_transaction_another_connection_claims_go_on(postgres: Postgres) -> None:
+    with on(postgres) as direct, pooled(postgres, make_url(direct).database, connections=3) as url:
+        catalogs = [Catalog(url, is_checked=True) for _ in range(6)]
+        for _ in range(24):
+            download(catalogs[0])
+        claimed = [task for _ in range(4) for task in in_threads(catalogs)]
+        assert len({task.id for task in claimed}) == 24
+        assert sum(prepared_statements(catalog) for catalog in catalogs) == 0
+        for catalog in catalogs:
+            catalog.close()
+
+
+def in_threads(catalogs: list[Catalog]) -> list[Task]:
+    """A claim of each, all at once."""
+    with ThreadPoolExecutor(len(catalogs)) as pool:
+        names = [f"worker-{number}" for number in range(len(catalogs))]
+        return [task for task in pool.map(Catalog.claim, catalogs, names) if task is not None]
 
 
 def test_a_deadlock_is_resolved_by_another_attempt(url: str) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 
 from douane.catalog import Catalog, ImportRequest, waking
 from douane.catalog.waking import TaskListener, listen
-from support.catalog import PLAN, record_staged
+from support.catalog import PLAN, download, record_staged
 from support.catalog_servers import on
 from support.glance.postgres import Postgres
+from support.pgbouncer import pooled
 from support.processes import SECONDS
 from support.waiting import until
 
@@ -49,10 +51,13 @@ def rings(listener: TaskListener) -> bool:
     return ready
 
 
-def download(catalog: Catalog) -> None:
-    request = ImportRequest(stores=("a",))
-    image = catalog.create_image(name="x")
-    catalog.begin_queued(image.id, method="web-download", plan=PLAN, request=request, source={"url": "http://x"})
+@pytest.mark.libraries
+def test_behind_a_pool_nobody_relies_on_notifications(postgres: Postgres) -> None:
+    with on(postgres) as direct, pooled(postgres, make_url(direct).database, connections=2) as url:
+        for place, is_listening in ((direct, True), (url, False)):
+            with contextlib.closing(TaskListener(place)) as listener:
+                assert rings(listener), "it listens"
+                assert listener.is_listening == is_listening
 
 
 @pytest.mark.libraries
