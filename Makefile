@@ -13,7 +13,7 @@ WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadgroup
 
 # Plugins run where they can write no bytecode, and would compile the same modules at every start.
-COMPILE := $(BIN)/python -m compileall -q src sdk/src kit/src
+COMPILE := $(BIN)/python -m compileall -q src sdk/src guest/src kit/src
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -45,7 +45,7 @@ test-all: test  ## the same, with all cases of long tests, of which make test ru
 .PHONY: test-fast
 test-fast: $(VENV_DEV)  ## the tests that start no process: under two minutes; the last failures first, stops at the first one
 	@$(COMPILE)
-	$(PYTEST) $(PARALLEL) tests/unit sdk/tests kit/tests/conformance/test_conformance_units.py --failed-first --exitfirst $(ARGS)
+	$(PYTEST) $(PARALLEL) tests/unit sdk/tests guest/tests kit/tests/conformance/test_conformance_units.py --failed-first --exitfirst $(ARGS)
 
 # Exit status 5 is pytest's "nothing was collected".
 .PHONY: test-corpus
@@ -166,17 +166,17 @@ lock:  ## write requirements/ anew from pyproject.toml (UPGRADE=1: the newest ve
 
 .PHONY: clean
 clean:  ## remove caches and what was built
-	rm -rf build dist sdk/dist kit/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find src sdk kit tests bench examples scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	rm -rf build dist sdk/dist guest/dist kit/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src sdk guest kit tests bench examples scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: distclean
 distclean: clean  ## the same, and .venv, .glance, .libraries, .openstack and .deploy
 	rm -rf .venv .glance .libraries .openstack .deploy
 
-$(VENV_RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml sdk/pyproject.toml scripts/setup.sh
+$(VENV_RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml sdk/pyproject.toml guest/pyproject.toml scripts/setup.sh
 	@scripts/setup.sh runtime
 	@touch $@
 
-$(VENV_DEV): requirements/dev.txt pyproject.toml sdk/pyproject.toml kit/pyproject.toml scripts/setup.sh
+$(VENV_DEV): requirements/dev.txt pyproject.toml sdk/pyproject.toml guest/pyproject.toml kit/pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
 	@touch $(VENV_RUNTIME) $@

@@ -21,7 +21,10 @@ called both other others thing things here done before after behind beside above
 EMPTY = frozenset(_WORDS.split())
 MAX_SHARE = 0.007
 """Of all bound names. svcs, httpx, click, mitmproxy, borg and unblob have less."""
-ROOTS = ("src", "sdk/src", "kit/src", "bench", "scripts", "examples", "tests", "sdk/tests", "kit/tests")
+ROOTS = (
+    *("src", "sdk/src", "guest/src", "kit/src", "bench", "scripts", "examples"),
+    *("tests", "sdk/tests", "guest/tests", "kit/tests"),
+)
 FROZEN = "tests/contract/level1"
 """The plugins of the recorded contract, which are never edited."""
 SHORT_LINES = 3

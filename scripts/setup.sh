@@ -12,8 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 purpose=${1:-}
 case $purpose in
-    runtime) locks=(runtime build) projects=(./sdk .) ;;
-    dev) locks=(dev) projects=(./sdk . ./kit) ;;
+    runtime) locks=(runtime build) projects=(./sdk ./guest .) ;;
+    dev) locks=(dev) projects=(./sdk ./guest . ./kit) ;;
     *) echo "usage: $0 runtime|dev" >&2; exit 2 ;;
 esac
 

@@ -1,0 +1,1 @@
+"""Containers: the disk inside an image file."""

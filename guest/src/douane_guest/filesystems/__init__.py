@@ -1,0 +1,1 @@
+"""File systems, one module or package each."""

@@ -1,0 +1,7 @@
+"""The file systems: one line each."""
+
+from __future__ import annotations
+
+OPENERS: tuple[str, ...] = ()
+"""Modules of this package with the functions `probe` and `open` (:class:`~.base.Opener`); asked in this order, all of
+them: a disk on which two say yes is ambiguous."""

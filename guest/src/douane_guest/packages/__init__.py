@@ -1,0 +1,1 @@
+"""Package databases of guests, one module each."""

@@ -1,0 +1,1 @@
+"""Volumes over partitions: LVM, md; and what is encrypted."""
