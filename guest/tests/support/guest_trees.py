@@ -28,8 +28,8 @@ class Facts(NamedTuple):
 
 
 def make_tree(root: Path, *, names: str = "bytes", extents: int = 300, folder_size: int = 1000) -> None:
-    """Fill a folder: holes, many extents, odd names (`names`: "bytes", or "unicode" where names are UTF-16), links, a big
-    folder, a deep one, hard links, set-id bits, and devices if we are root."""
+    """Fill a folder: holes, many extents, odd names (`names`: "bytes", or "unicode" where names are UTF-16), links, a
+    big folder, a deep one, hard links, set-id bits, and devices if we are root."""
     chance = random.Random(17)
     root.mkdir(parents=True, exist_ok=True)
     (root / "etc").mkdir()
