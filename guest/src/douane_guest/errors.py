@@ -10,6 +10,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import lzma
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
 
 class GuestError(Exception):
     """A part of the disk that cannot be read. `code` is one word for programs, the text is a sentence."""
@@ -41,3 +52,42 @@ class TooMuch(GuestError):
     """A bound was reached (`budget.py`): the rest of the part is unread."""
 
     code = "guest-too-much"
+
+
+DAMAGE = (
+    *(struct.error, zlib.error, lzma.LZMAError, EOFError),
+    *(IndexError, KeyError, ValueError, OverflowError, ZeroDivisionError, RecursionError),
+)
+"""What Python and its decompressors raise for bytes that are not what they should be. MemoryError is not among them:
+sizes are checked before (`budget.check_size`)."""
+
+
+def only_guest_errors(function: Callable[Args, Result]) -> Callable[Args, Result]:
+    """For each function, method and generator function that callers of this package use: `DAMAGE` leaves as Broken.
+
+    It is the last net. A reader checks offsets, counts and lengths before it uses them.
+    """
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def generate(*args: Args.args, **kwargs: Args.kwargs) -> Any:
+            try:
+                yield from function(*args, **kwargs)
+            except DAMAGE as error:
+                raise Broken(sentence_of(error)) from error
+
+        return cast("Callable[Args, Result]", generate)
+
+    @functools.wraps(function)
+    def call(*args: Args.args, **kwargs: Args.kwargs) -> Result:
+        try:
+            return function(*args, **kwargs)
+        except DAMAGE as error:
+            raise Broken(sentence_of(error)) from error
+
+    return call
+
+
+def sentence_of(error: BaseException) -> str:
+    """Why a structure was refused by Python itself."""
+    return f"a structure contradicts itself: {type(error).__name__}: {error}"
