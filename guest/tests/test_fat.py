@@ -92,7 +92,7 @@ def test_every_file_of_a_small_tree_is_read(tmp_path, megabytes, options):
 
 
 def test_every_file_of_a_large_tree_is_read(tmp_path):
-    make_tree(tmp_path / "tree", names="unicode")
+    make_tree(tmp_path / "tree", names="unicode", folder_size=300)
     (tmp_path / "tree" / "\N{GRINNING FACE}").unlink()  # mtools writes half of its surrogate pair
     image = make_fat(tmp_path / "image", 128, "-F", "32", "-s", "2")
     fill(image, tmp_path / "tree")

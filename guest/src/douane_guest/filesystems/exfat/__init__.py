@@ -1,0 +1,22 @@
+"""exFAT. The bitmap of clusters and the table of capital letters are not needed to read it."""
+
+from __future__ import annotations
+
+from douane_guest.budget import Budget
+from douane_guest.errors import only_guest_errors
+from douane_guest.source import Source
+
+from .boot import BOOT_BYTES, MAGIC, read
+from .filesystem import ExFat
+
+
+@only_guest_errors
+def probe(source: Source) -> bool:
+    """See :class:`~douane_guest.filesystems.base.Opener`."""
+    return source.size >= BOOT_BYTES and source.pread(3, len(MAGIC)) == MAGIC
+
+
+@only_guest_errors
+def open(source: Source, budget: Budget) -> ExFat:
+    """See :class:`~douane_guest.filesystems.base.Opener`."""
+    return ExFat(source, read(source), budget)

@@ -1,0 +1,103 @@
+"""Files and folders of an exFAT file system, as Linux' exfat shows them with its default options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from douane_guest.budget import Budget
+from douane_guest.errors import Broken, TooMuch, only_guest_errors
+from douane_guest.filesystems.base import FILE, FOLDER, Entry, Node, Unread
+from douane_guest.filesystems.fat.names import from_utf16
+from douane_guest.filesystems.fat.table import Clusters, Table
+from douane_guest.source import Source
+
+from .boot import Boot
+from .folder import LABEL, RECORD, Ref, items
+
+_READ_ONLY, _FOLDER = 0x01, 0x10
+_FOLDER_BYTES = 256 << 20
+"""The most that a folder may have (specification, section 6.1)."""
+
+_LABEL_UNITS = 11
+
+
+class ExFat:
+    """See :class:`~douane_guest.filesystems.base.FileSystem`."""
+
+    name = "exfat"
+
+    @only_guest_errors
+    def __init__(self, source: Source, boot: Boot, budget: Budget) -> None:
+        self._boot = boot
+        self._budget = budget
+        table = Table(source, boot.table, 0, boot.clusters, budget)
+        self._clusters = Clusters(source, table, boot.data, boot.cluster)
+        self.root = Ref(0, _FOLDER, 0, boot.root_cluster, 0, 0, chained=True)
+        self.uuid = f"{boot.serial >> 16:04X}-{boot.serial & 0xFFFF:04X}"
+        self.label = self._find_label()
+        self.clean = not boot.dirty
+        self.unread: list[Unread] = []
+        """Always empty: there is no log, so nothing of an unclean file system lies elsewhere."""
+
+    @only_guest_errors
+    def node(self, ref: Ref) -> Node:
+        """See the base."""
+        if ref.attributes & _FOLDER:
+            return Node(ref, FOLDER, 0o755, 0, 0, 0, ref.mtime_ns, detail=ref)
+        mode = 0o555 if ref.attributes & _READ_ONLY else 0o755
+        return Node(ref, FILE, mode, 0, 0, ref.size, ref.mtime_ns, detail=ref)
+
+    @only_guest_errors
+    def entries(self, node: Node) -> Iterator[Entry]:
+        """See the base."""
+        twice: set[bytes] = set()
+        for item in items(self._records(node.detail)):
+            name = from_utf16(item.name)
+            if name in twice:
+                raise Broken(f"a folder has two entries with the name {name!r}")
+            twice.add(name)
+            yield Entry(name, item.ref)
+
+    def target(self, node: Node) -> bytes:
+        """See the base: exFAT has no links."""
+        raise Broken("exFAT has no links")
+
+    @only_guest_errors
+    def chunks(self, node: Node, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """See the base. What was never written is a hole."""
+        ref: Ref = node.detail
+        if ref.valid == 0:
+            return
+        for offset, _, data in self._clusters.pieces(ref.cluster, ref.valid, start, chained=ref.chained):
+            yield offset, data
+
+    def xattrs(self, node: Node) -> dict[bytes, bytes]:
+        """See the base: exFAT has none."""
+        return {}
+
+    def place(self, node: Node) -> int:
+        """See the base."""
+        return self._clusters.place(node.detail.cluster) if node.detail.cluster >= 2 else 0
+
+    def _records(self, ref: Ref) -> Iterator[tuple[int, bytes]]:
+        """Those of a folder, with their places."""
+        size = ref.size if ref.place else None
+        if size is not None and size > _FOLDER_BYTES:
+            raise TooMuch(f"a folder has {size} bytes, more than exFAT allows")
+        if size == 0:
+            return
+        for offset, place, data in self._clusters.pieces(ref.cluster, size, chained=ref.chained):
+            if offset > _FOLDER_BYTES:
+                raise TooMuch("a folder has more bytes than exFAT allows")
+            self._budget.step(len(data) // RECORD)
+            for start in range(0, len(data) - RECORD + 1, RECORD):
+                yield place + start, data[start : start + RECORD]
+
+    def _find_label(self) -> str:
+        for _, record in self._records(self.root):
+            if record[0] == 0:
+                break
+            if record[0] == LABEL:
+                units = min(record[1], _LABEL_UNITS)
+                return record[2 : 2 + 2 * units].decode("utf-16-le", "replace")
+        return ""
