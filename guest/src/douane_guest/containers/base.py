@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from douane_guest.budget import Budget
 from douane_guest.source import Source
 
 
@@ -25,5 +26,18 @@ class Disk(Source, Protocol):
     format: str
     """``qcow2``, ``vmdk``, ``raw``, ..."""
 
+    sector_size: int
+    """Bytes of a sector of the disk to its guest: 512, or what the container states."""
+
     def extents(self) -> Iterator[Extent]:
         """The ranges that are allocated, ascending; everything else is zero."""
+
+
+class Container(Protocol):
+    """A module of a container has a function `probe`, and a function `open`."""
+
+    def probe(self, source: Source) -> bool:
+        """True if the file is such a container. Raises nothing but Broken from the source."""
+
+    def open(self, source: Source, budget: Budget) -> Disk:
+        """Read its header."""
