@@ -1,1 +1,1 @@
-"""Partition tables: MBR with logical partitions, GPT."""
+"""Partition tables: MBR with logical partitions, GPT. `find.partitions` reads whichever a disk has."""
