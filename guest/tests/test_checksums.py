@@ -1,0 +1,52 @@
+"""Checksums in Python alone give what their definitions give."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from douane_guest.checksums import LONG, SHORT, crc32c, crc32c_raw, xxhash64
+
+GENERATOR = 0x11EDC6F41
+
+
+def crc_by_bits(data: bytes, state: int) -> int:
+    for byte in data:
+        state ^= byte
+        for _ in range(8):
+            state = (state >> 1) ^ (0x82F63B78 if state & 1 else 0)
+    return state
+
+
+def test_crc32c_of_the_check_string():
+    assert crc32c(b"123456789") == 0xE3069283
+
+
+def test_crc32c_goes_on_where_it_ended():
+    assert crc32c(b"56789", crc32c(b"1234")) == 0xE3069283
+
+
+@given(st.integers(0, 400) | st.sampled_from([999, 4064, 5001]), st.integers(0, 2**32 - 1), st.randoms())
+def test_folding_gives_what_a_step_for_each_bit_gives(length, state, chance):
+    data = chance.randbytes(length)
+    assert crc32c_raw(data, state) == crc_by_bits(data, state)
+
+
+@pytest.mark.parametrize("exponents", [LONG.exponents, SHORT.exponents])
+def test_the_multiples_are_multiples_of_the_generator(exponents):
+    value = sum(1 << exponent for exponent in exponents) + 1
+    while value.bit_length() >= GENERATOR.bit_length():
+        value ^= GENERATOR << (value.bit_length() - GENERATOR.bit_length())
+    assert value == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b"", 0xEF46DB3751D8E999),
+        (b"a", 0xD24EC4F1A98C6E5B),
+        (b"as", 0x1C330FB2D66BE179),
+        (b"Call me Ishmael. Some years ago--never mind how long precisely-", 0x02A2E85470D6FD96),
+    ],
+)
+def test_xxhash64_of_published_examples(data, value):
+    assert xxhash64(data) == value
