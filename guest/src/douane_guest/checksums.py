@@ -1,9 +1,9 @@
 """CRC32C and xxHash64 in Python alone.
 
-`crc32c` takes no step for each byte. It takes the block as a polynomial over GF(2), held in one integer, and folds it with
-sparse multiples of the generator: if x^n + x^b + x^c + 1 is a multiple, then x^n can be replaced by three lower terms, which
-are two shifts of a long integer and exclusive ors. Squaring a multiple doubles its exponents, so that two multiples serve
-for all lengths. 16 KiB take 0.05 ms in place of 1.2 ms.
+`crc32c` takes no step for each byte. It takes the block as a polynomial over GF(2), held in one integer, and folds it
+with sparse multiples of the generator: if x^n + x^b + x^c + 1 is a multiple, then x^n can be replaced by three lower
+terms, which are two shifts of a long integer and exclusive ors. Squaring a multiple doubles its exponents, so that two
+multiples serve for all lengths. 16 KiB take 0.07 ms in place of 1.4 ms.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class _Multiple(NamedTuple):
 
 LONG = _Multiple((7951, 1808, 261))
 SHORT = _Multiple((299, 142, 134, 62, 21))
-"""Found by a search of all multiples of four terms below 8000 and of six terms below 330: of each kind, the one with the
-widest gap below its first exponent, which is what a fold takes off."""
+"""Found by a search of all multiples of four terms below 8000 and of six terms below 330: of each kind, the one with
+the widest gap below its first exponent, which is what a fold takes off."""
 
 _FOLDS = tuple(LONG.doubled(times) for times in range(12, -1, -1)) + tuple(
     SHORT.doubled(times) for times in range(4, -1, -1)
@@ -38,7 +38,8 @@ _WORTH = 64
 
 def _table() -> tuple[int, ...]:
     values = []
-    for value in range(256):
+    for byte in range(256):
+        value = byte
         for _ in range(8):
             value = (value >> 1) ^ (_REFLECTED if value & 1 else 0)
         values.append(value)

@@ -1,0 +1,104 @@
+"""Nodes of trees: read, verified, and kept for a while."""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from operator import add, lt
+from typing import NamedTuple
+
+from douane_guest.budget import Budget
+from douane_guest.errors import Broken
+
+from .checksum import checksum
+from .chunks import ChunkMap
+from .keys import Key
+from .superblock import Superblock
+
+HEADER = struct.Struct("<32s16sQQ16sQQIB")
+ITEM = struct.Struct("<QBQII")
+_POINTER = struct.Struct("<QBQQQ")
+_CACHE_BYTES = 2 << 20
+"""Of nodes as they are stored; with their keys they take four times as much."""
+
+
+class Node(NamedTuple):
+    """A leaf, or an inner node."""
+
+    level: int
+    keys: list[Key]
+    data: bytes
+    offsets: list[int]
+    """Of a leaf: where in `data` an item begins."""
+
+    sizes: tuple[int, ...]
+    pointers: tuple[int, ...]
+    """Of an inner node: logical addresses of its children."""
+
+    generations: tuple[int, ...]
+    address: int
+
+
+class NodeReader:
+    """The nodes of all trees of a file system."""
+
+    def __init__(self, chunks: ChunkMap, superblock: Superblock, budget: Budget) -> None:
+        self._chunks = chunks
+        self._superblock = superblock
+        self._budget = budget
+        self._cache: OrderedDict[tuple[int, int, int], Node] = OrderedDict()
+        self._capacity = max(_CACHE_BYTES // superblock.node_size, 16)
+
+    def read(self, address: int, level: int, generation: int) -> Node:
+        """The node at a logical address. Raises Broken unless a copy has the level and generation of its pointer."""
+        key = (address, level, generation)
+        node = self._cache.get(key)
+        if node is not None:
+            self._cache.move_to_end(key)
+            return node
+        self._budget.step()
+        node = self._verified(address, level, generation)
+        self._budget.step(len(node.keys))
+        self._cache[key] = node
+        if len(self._cache) > self._capacity:
+            self._cache.popitem(last=False)
+        return node
+
+    def _verified(self, address: int, level: int, generation: int) -> Node:
+        if address % self._superblock.sector_size:
+            raise Broken(f"a node is at the logical address {address}")
+        fault = ""
+        for data in self._chunks.copies(address, self._superblock.node_size):
+            fields = HEADER.unpack_from(data)
+            if not fields[0].startswith(checksum(self._superblock.checksum_type, data[32:])):
+                fault = "a wrong checksum"
+            elif fields[1] != self._superblock.node_uuid or fields[2] != address:
+                fault = "another address or file system in its header"
+            elif fields[5] != generation:
+                fault = f"generation {fields[5]} in place of {generation}"
+            elif fields[8] != level:
+                fault = f"level {fields[8]} in place of {level}"
+            else:
+                return parse(data, fields[7], level, address)
+        raise Broken(f"the node at the logical address {address} has {fault}")
+
+
+def parse(data: bytes, count: int, level: int, address: int) -> Node:
+    """A node whose header is verified."""
+    each = _POINTER.size if level else ITEM.size
+    if HEADER.size + count * each > len(data) or (level and not count):
+        raise Broken(f"the node at the logical address {address} has {count} items")
+    if not count:
+        return Node(level, [], data, [], (), (), (), address)
+    room = memoryview(data)[HEADER.size : HEADER.size + count * each]
+    numbers, kinds, places, first, second = zip(*(_POINTER if level else ITEM).iter_unpack(room), strict=True)
+    keys = list(zip(numbers, kinds, places, strict=True))
+    if not all(map(lt, keys, keys[1:])):
+        raise Broken(f"the keys of the node at the logical address {address} do not ascend")
+    if level:
+        return Node(level, keys, b"", [], (), first, second, address)
+    # Items fill a leaf from its end on, without gaps: the kernel's tree checker refuses all else.
+    ends = list(map(add, first, second))
+    if ends[0] != len(data) - HEADER.size or ends[1:] != list(first[:-1]) or first[-1] < count * each:
+        raise Broken(f"the items of the leaf at the logical address {address} overlap, or leave gaps")
+    return Node(level, keys, data, [HEADER.size + offset for offset in first], second, (), (), address)
