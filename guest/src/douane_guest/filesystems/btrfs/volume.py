@@ -66,7 +66,7 @@ class Btrfs:
     def node(self, ref: Ref) -> Node:
         """See `base.FileSystem`."""
         if len(ref) > 2:
-            return Node(ref, FOLDER, 0o555, 0, 0, 0, 0)
+            return Node(ref, FOLDER, 0o755, 0, 0, 0, 0)
         item = self._subvolumes.tree(ref[0]).find((ref[1], INODE_ITEM, 0))
         if item is None:
             raise Broken(f"inode {ref[1]} of subvolume {ref[0]} is not there")
