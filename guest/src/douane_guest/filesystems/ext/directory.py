@@ -1,0 +1,60 @@
+"""Folders: blocks of entries, read from the first to the last; the tree of hashes (htree) hides in unused entries."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+from douane_guest.budget import Budget
+from douane_guest.errors import Broken, TooMuch
+from douane_guest.filesystems.base import Entry
+
+MAX_FOLDED = 1_000_000
+"""Names of a folder that ignores case, which are kept to see doubles."""
+
+
+def entries(data: bytes, inodes: int, filetype: bool, budget: Budget) -> Iterator[Entry]:
+    """The entries of a block, or of a part of an inline folder. `inodes`: the largest number; `filetype`: the length
+    of a name is one byte and not two."""
+    place, end = 0, len(data)
+    while place < end:
+        if place + 8 > end:
+            raise Broken("the last entry of a folder is cut off")
+        inode = int.from_bytes(data[place : place + 4], "little")
+        length = data[place + 4] | data[place + 5] << 8
+        if end == 65536:
+            # 16 bits cannot say 65,536: the two lowest ones, which are otherwise 0, stand above the others.
+            length = end if length in (0, 65535) else length & 65532 | (length & 3) << 16
+        name_length = data[place + 6] if filetype else data[place + 6] | data[place + 7] << 8
+        if length & 3 or length < 12 or length < name_length + 8 or place + length > end:
+            raise Broken("an entry of a folder has a wrong length")
+        budget.step()
+        if inode:
+            name = data[place + 8 : place + 8 + name_length]
+            if inode > inodes or not name or b"/" in name or b"\0" in name or name_length > 255:
+                raise Broken(f"an entry of a folder has the name {name[:300]!r} and the inode {inode}")
+            if name not in (b".", b".."):
+                yield Entry(name, inode)
+        place += length
+
+
+def without_doubles(listed: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries of a folder that ignores case. Raises Broken for two names that are the same there."""
+    names: set[bytes] = set()
+    for entry in listed:
+        key = folded(entry.name)
+        if key in names:
+            raise Broken(f"a folder that ignores case has the name {entry.name!r} twice")
+        if len(names) >= MAX_FOLDED:
+            raise TooMuch(f"a folder that ignores case has more than {MAX_FOLDED} names")
+        names.add(key)
+        yield entry
+
+
+def folded(name: bytes) -> bytes:
+    """The name without case and composition; one that is not UTF-8 stays as it is."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return name
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold()).encode()

@@ -1,0 +1,130 @@
+"""Where the blocks of a file are: trees of extents (ext4), and blocks of block numbers (ext2, ext3).
+
+Both give runs ``(logical, physical, count)`` in ascending order; holes and unwritten extents are left out.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from douane_guest.budget import Budget
+from douane_guest.errors import Broken
+
+from .blocks import Blocks
+
+EXTENT_MAGIC = 0xF30A
+MAX_DEPTH = 5
+"""Of a tree of extents: enough for 2^32 blocks of 1,024 bytes."""
+WRITTEN = 32768
+"""A longer extent is an unwritten one, of `length - WRITTEN` blocks."""
+DIRECT = 12
+END = 1 << 32
+
+HEADER = struct.Struct("<HHHHI")
+EXTENT = struct.Struct("<IHHI")
+INDEX = struct.Struct("<IIHH")
+
+
+class Run(NamedTuple):
+    """Blocks that follow each other in the file and on the disk."""
+
+    logical: int
+    physical: int
+    length: int
+
+
+def extent_runs(blocks: Blocks, budget: Budget, root: bytes, start: int, end: int) -> Iterator[Run]:
+    """The runs of a tree of extents whose root is the inode's 60 bytes, as far as they touch blocks [start, end)."""
+    yield from _extent_node(blocks, budget, root, (0, END), (start, end), None)
+
+
+def _extent_node(
+    blocks: Blocks, budget: Budget, data: bytes, bounds: tuple[int, int], wanted: tuple[int, int], depth: int | None
+) -> Iterator[Run]:
+    """A node whose keys must lie in `bounds`: each block is at one place only, where the kernel looks for it."""
+    magic, entries, most, level, _ = HEADER.unpack_from(data)
+    if magic != EXTENT_MAGIC or entries > most or 12 + 12 * most > len(data):
+        raise Broken("a node of a tree of extents has no magic number, or more entries than it can have")
+    if level > MAX_DEPTH or (depth is not None and level != depth):
+        raise Broken(f"a node of a tree of extents has the depth {level}")
+    budget.step(entries + 1)
+    body = memoryview(data)[12 : 12 + 12 * entries]
+    if not level:
+        yield from _leaf(blocks, body, bounds, wanted)
+        return
+    keys = [(logical, low | high << 32) for logical, low, high, _ in INDEX.iter_unpack(body)]
+    limits = [logical for logical, _ in keys[1:]] + [bounds[1]]
+    floor = bounds[0]
+    for (logical, place), limit in zip(keys, limits, strict=True):
+        if not floor <= logical < limit <= bounds[1]:
+            raise Broken("the keys of a tree of extents are not in order")
+        if logical < wanted[1] and limit > wanted[0]:
+            yield from _extent_node(blocks, budget, blocks.read(place), (logical, limit), wanted, level - 1)
+        floor = limit
+
+
+def _leaf(blocks: Blocks, body: memoryview, bounds: tuple[int, int], wanted: tuple[int, int]) -> Iterator[Run]:
+    floor, limit = bounds
+    for logical, length, high, low in EXTENT.iter_unpack(body):
+        count = length if length <= WRITTEN else length - WRITTEN
+        if logical < floor or not count or logical + count > limit:
+            raise Broken("the extents of a file overlap, are empty, or are not in order")
+        floor = logical + count
+        physical = low | high << 32
+        blocks.check(physical, count)
+        if length <= WRITTEN and floor > wanted[0] and logical < wanted[1]:
+            yield Run(logical, physical, count)
+
+
+def indirect_runs(blocks: Blocks, budget: Budget, root: bytes, start: int, end: int) -> Iterator[Run]:
+    """The runs of a file of ext2 or ext3: 12 blocks, then one of block numbers, one of such, and one of those."""
+    numbers = struct.unpack("<15I", root)
+    each = blocks.size // 4
+    yield from _pointers(blocks, numbers[:DIRECT], 0, (start, end))
+    position = DIRECT
+    for level, number in enumerate(numbers[DIRECT:]):
+        if position >= end:
+            return
+        if number:
+            yield from _indirect(blocks, budget, number, position, (start, end), level)
+        position += each ** (level + 1)
+
+
+def _indirect(
+    blocks: Blocks, budget: Budget, number: int, position: int, wanted: tuple[int, int], level: int
+) -> Iterator[Run]:
+    """The runs below an indirect block; `level` 0: it has numbers of data blocks."""
+    each = blocks.size // 4
+    covers = each**level
+    if position >= wanted[1] or position + covers * each <= wanted[0]:
+        return
+    budget.step(each)
+    numbers = struct.unpack(f"<{each}I", blocks.read(number))
+    if not level:
+        yield from _pointers(blocks, numbers, position, wanted)
+        return
+    for index, below in enumerate(numbers):
+        if below:
+            yield from _indirect(blocks, budget, below, position + index * covers, wanted, level - 1)
+
+
+def _pointers(blocks: Blocks, numbers: tuple[int, ...], position: int, wanted: tuple[int, int]) -> Iterator[Run]:
+    """Runs of block numbers that follow each other; 0 is a hole."""
+    first, count = numbers[0], len(numbers)
+    if first and position + count <= wanted[1] and numbers == tuple(range(first, first + count)):
+        blocks.check(first, count)  # usual in large files, and compared in C
+        yield Run(position, first, count)
+        return
+    index = max(wanted[0] - position, 0)
+    count = min(count, wanted[1] - position)
+    while index < count:
+        physical = numbers[index]
+        begin = index
+        index += 1
+        if physical:
+            while index < count and numbers[index] == physical + index - begin:
+                index += 1
+            blocks.check(physical, index - begin)
+            yield Run(position + begin, physical, index - begin)

@@ -1,0 +1,248 @@
+"""An open ext file system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from douane_guest.budget import Budget
+from douane_guest.errors import Broken, Unsupported, only_guest_errors
+from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread
+from douane_guest.source import Source
+
+from . import attributes, directory, inodes, journal, superblock
+from .blocks import Blocks, Replayed
+from .inodes import ENCRYPTED, EXTENTS, FOLDED, INLINE, Inodes, flags_of
+from .log import MAGIC, Log, read_header
+from .mapping import Run, extent_runs, indirect_runs
+from .superblock import Superblock
+
+PIECE = 1 << 20
+INLINE_HEAD = 60
+"""Bytes of an inline file, or of a tree's root, or of a short link, inside of the inode."""
+MAX_BLOCK_NUMBER = 1 << 32
+
+
+@only_guest_errors
+def probe(source: Source) -> bool:
+    """True if there is a superblock of ext."""
+    return source.size >= 2048 and source.pread(1024 + 56, 2) == superblock.MAGIC.to_bytes(2, "little")
+
+
+@only_guest_errors
+def open_ext(source: Source, budget: Budget) -> ExtSystem:
+    """Open it, and replay its journal in memory if it was not unmounted."""
+    block = read_superblock(source)
+    unread: list[Unread] = []
+    clean = not block.incompat & superblock.RECOVER and block.state & 3 == superblock.VALID
+    files = ExtSystem(source, block, budget)
+    if block.compat & superblock.HAS_JOURNAL:
+        places = replay_journal(files, block, budget, unread)
+        if places:
+            replayed = Replayed(source, source.size, block.block_size, places, MAGIC)
+            after = read_superblock(replayed)
+            if not block.same_shape(after):
+                raise Broken("the journal changes the shape of the file system")
+            files = ExtSystem(replayed, after, budget)
+            block = after
+    elif not block.state & superblock.VALID:
+        add_unclean(unread, "it was not unmounted and has no journal: a check of it can change what is in it")
+    if block.state & superblock.ERRORS:
+        add_unclean(unread, "the kernel has seen errors in it: a check of it can change what is in it")
+    files.clean, files.unread = clean, unread
+    return files
+
+
+def read_superblock(source: Source) -> Superblock:
+    """The superblock of a source."""
+    if source.size < superblock.PLACE + superblock.SIZE:
+        raise Broken("the disk is too small for a superblock of ext")
+    return superblock.parse(source.pread(superblock.PLACE, superblock.SIZE), source.size)
+
+
+def add_unclean(unread: list[Unread], why: str) -> None:
+    """Note that what the virtual machine sees may differ."""
+    unread.append(Unread("journal", "guest-unclean", why))
+
+
+def replay_journal(files: ExtSystem, block: Superblock, budget: Budget, unread: list[Unread]) -> dict[int, int]:
+    """Which blocks are read from the journal."""
+    needed = bool(block.incompat & superblock.RECOVER)
+    if not block.journal_inode:
+        add_unclean(unread, "its journal is on another device")
+        return {}
+    raw = files.inodes.raw(block.journal_inode)
+    count = files.size_of(raw) // block.block_size
+    log = Log(files.source, block.block_size, list(files.runs(raw, 0, count)))
+    header = read_header(log, count)
+    if not needed:
+        if header.start:
+            # Linux does not replay it, and a check at boot does.
+            add_unclean(unread, "its journal has transactions, and its superblock says that they are not needed")
+        return {}
+    replay = journal.replay(log, header, block.blocks, budget)
+    if replay.fast_commits:
+        add_unclean(unread, "its journal has fast commits, which are not replayed")
+    return replay.places
+
+
+class ExtSystem:
+    """See :class:`~douane_guest.filesystems.base.FileSystem`."""
+
+    def __init__(self, source: Source, block: Superblock, budget: Budget) -> None:
+        self.name = block.kind
+        self.uuid = block.uuid_text
+        self.label = block.label
+        self.root = inodes.ROOT
+        self.clean = True
+        self.unread: list[Unread] = []
+        self.source = source
+        self._block = block
+        self._budget = budget
+        self._blocks = Blocks(source, block.block_size, block.blocks)
+        self.inodes = Inodes(block, self._blocks)
+        self._filetype = bool(block.incompat & superblock.FILETYPE)
+
+    @only_guest_errors
+    def node(self, ref: int) -> Node:
+        """What stat(2) shows of an inode."""
+        return self.inodes.node(ref)
+
+    @only_guest_errors
+    def entries(self, node: Node) -> Iterator[Entry]:
+        """The entries of a folder."""
+        if node.kind != FOLDER:
+            raise Broken("only a folder has entries")
+        flags = flags_of(node.detail)
+        self._refuse_encrypted(flags, "the names in a folder")
+        listed = self._entries(node, flags)
+        yield from directory.without_doubles(listed) if flags & FOLDED else listed
+
+    def _entries(self, node: Node, flags: int) -> Iterator[Entry]:
+        count = self._block.inodes
+        if flags & INLINE:
+            # Its first four bytes are the inode of the folder above; the second part is a list of its own.
+            first, second = self._inline_parts(node)
+            yield from directory.entries(first[4:], count, self._filetype, self._budget)
+            yield from directory.entries(second, count, self._filetype, self._budget)
+            return
+        size = self._block.block_size
+        if node.size % size:
+            raise Broken("the size of a folder is not one of blocks")
+        for run in self.runs(node.detail, 0, node.size // size):
+            for number in range(run.physical, run.physical + run.length):
+                yield from directory.entries(self._blocks.read(number), count, self._filetype, self._budget)
+
+    @only_guest_errors
+    def target(self, node: Node) -> bytes:
+        """The target of a link: in the inode if it is short, else in its first block."""
+        if node.kind != LINK:
+            raise Broken("only a link has a target")
+        raw: bytes = node.detail
+        self._refuse_encrypted(flags_of(raw), "the target of a link")
+        if not 0 < node.size <= self._block.block_size:
+            raise Broken(f"a link has a target of {node.size} bytes")
+        if flags_of(raw) & INLINE:
+            target = b"".join(self._inline_parts(node))[: node.size]
+        elif self._is_short(node):
+            target = raw[40 : 40 + node.size] if node.size < INLINE_HEAD else b""
+        else:
+            target = b"".join(data for _, data in self._pieces(node, 0))
+        if len(target) != node.size or b"\0" in target:
+            raise Broken("the target of a link has not the length that its inode says")
+        return target
+
+    def _is_short(self, node: Node) -> bool:
+        """True if a link has no block but the one of its attributes."""
+        if self._block.incompat & superblock.EA_INODE:
+            return node.size < INLINE_HEAD
+        sectors = self.inodes.sectors(node.detail)
+        return not sectors or (sectors == self._block.cluster_size // 512 and self._attribute_block(node) != 0)
+
+    @only_guest_errors
+    def chunks(self, node: Node, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """The bytes of a file; see :class:`~douane_guest.filesystems.base.FileSystem`."""
+        if node.kind != FILE:
+            raise Broken("only a file has bytes")
+        flags = flags_of(node.detail)
+        self._refuse_encrypted(flags, "a file")
+        if flags & INLINE:
+            data = b"".join(self._inline_parts(node))[: node.size]
+            if data:
+                yield 0, data
+            return
+        yield from self._pieces(node, start)
+
+    def _pieces(self, node: Node, start: int) -> Iterator[tuple[int, bytes]]:
+        size, end = self._block.block_size, node.size
+        source, step = self.source, self._budget.step
+        for run in self.runs(node.detail, start // size, -(-end // size)):
+            place, offset = run.physical * size, run.logical * size
+            last = min(offset + run.length * size, end)
+            if offset < start:
+                skipped = (start - offset) // PIECE * PIECE
+                place, offset = place + skipped, offset + skipped
+            while offset < last:
+                step()
+                count = min(PIECE, last - offset)
+                yield offset, source.pread(place, count)
+                place, offset = place + count, offset + count
+
+    def runs(self, raw: bytes, start: int, end: int) -> Iterator[Run]:
+        """Where the blocks [start, end) of an inode are."""
+        walk = extent_runs if flags_of(raw) & EXTENTS else indirect_runs
+        return walk(self._blocks, self._budget, raw[40:100], start, min(end, MAX_BLOCK_NUMBER))
+
+    def size_of(self, raw: bytes) -> int:
+        """The size of a file that no folder names."""
+        return int.from_bytes(raw[4:8], "little") | int.from_bytes(raw[108:112], "little") << 32
+
+    @only_guest_errors
+    def xattrs(self, node: Node) -> dict[bytes, bytes]:
+        """Extended attributes, as getxattr(2) shows them."""
+        return attributes.visible(self._attributes(node), self._attribute_value)
+
+    def _attributes(self, node: Node) -> list[attributes.Attribute]:
+        listed = attributes.in_inode(node.detail)
+        number = self._attribute_block(node)
+        if number:
+            listed += attributes.in_block(self._blocks.read(number))
+        return listed
+
+    def _attribute_block(self, node: Node) -> int:
+        return inodes.attribute_block(node.detail, self._block.hurd)
+
+    def _attribute_value(self, number: int, size: int) -> bytes:
+        """The bytes of a value that is a file of its own."""
+        raw = self.inodes.raw(number)
+        if not flags_of(raw) & inodes.EA_INODE or self.size_of(raw) != size:
+            raise Broken(f"the inode {number} has not the value of an extended attribute")
+        value = bytearray(size)
+        block_size = self._block.block_size
+        for run in self.runs(raw, 0, -(-size // block_size)):
+            offset = run.logical * block_size
+            count = min(run.length * block_size, size - offset)
+            value[offset : offset + count] = self.source.pread(run.physical * block_size, count)
+        return bytes(value)
+
+    def _inline_parts(self, node: Node) -> tuple[bytes, bytes]:
+        """The two parts of an inline file or folder: 60 bytes of the inode, and an attribute."""
+        raw: bytes = node.detail
+        for attribute in attributes.in_inode(raw):
+            if (attribute.prefix, attribute.name) == attributes.SYSTEM_DATA:
+                if attribute.inode:
+                    raise Broken("the bytes of an inline file are in another inode")
+                # A size beyond both parts means zeros: mke2fs writes a file of zeros in this way.
+                return raw[40:100], attribute.value
+        raise Broken("an inline file has no attribute with its bytes")
+
+    @only_guest_errors
+    def place(self, node: Node) -> int:
+        """Where the bytes of a file begin; 0 for one that has none outside of its inode."""
+        if node.kind != FILE or not node.size or flags_of(node.detail) & INLINE:
+            return 0
+        run = next(self.runs(node.detail, 0, -(-node.size // self._block.block_size)), None)
+        return run.physical * self._block.block_size if run else 0
+
+    def _refuse_encrypted(self, flags: int, what: str) -> None:
+        if flags & ENCRYPTED:
+            raise Unsupported(f"{what} is encrypted, and its key is not in the image", "guest-encrypted")
