@@ -11,7 +11,9 @@ import sys
 
 import pytest
 
+from douane.errors import StoreError
 from douane.stores.s3 import staged as s3_staged
+from douane.stores.s3.records import OWN_FOLDERS
 from douane.stores.s3.store import S3Store
 from support.store import content_of, new_id
 from support.store_places import S3Place
@@ -124,3 +126,45 @@ def test_the_environment_has_credentials_too(place: S3Place, monkeypatch: pytest
     assert store.identity() == place.store().identity()
     assert "AbortIncompleteMultipartUpload" in store.advice()[0]
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in repr(vars(store))
+
+
+@ONLY_S3
+def test_a_writer_whose_bytes_were_discarded_before_it_came_leaves_nothing(
+    place: S3Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_staged, "SEGMENT_BYTES", 16 * MiB)
+    late, other = place.store(), place.store()
+    key = new_id()
+    staged = late.stage(key)
+    for offset in range(0, 17 * MiB, MiB):
+        staged.write(memoryview(bytes([1]) * MiB), offset)
+    assert other.discard(key)
+    with pytest.raises(StoreError, match="taken over"):
+        staged.finish(17 * MiB)
+    staged.discard()
+    assert objects_of(late, key) == []
+
+
+@ONLY_S3
+def test_a_writer_that_was_stopped_while_it_began_finds_its_bytes_discarded(
+    place: S3Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, other = place.store(), place.store()
+    key = new_id()
+    write = late._bucket.write
+
+    def stopped(path: str, content: bytes, doing: str) -> None:
+        monkeypatch.undo()
+        assert other.discard(key)
+        write(path, content, doing)
+
+    late.identity()
+    monkeypatch.setattr(late._bucket, "write", stopped)
+    with pytest.raises(StoreError, match="taken over"):
+        late.stage(key)
+    assert objects_of(late, key) == []
+
+
+def objects_of(store: S3Store, key: str) -> list[str]:
+    names = [name for folder in OWN_FOLDERS for name in store._bucket.names(folder, "look")]
+    return [name for name in names if key in name]

@@ -47,6 +47,8 @@ class S3Staged:
         self._segment = ""
         self._start = self._position = record.size
         self._failure: str | None = None
+        self._recorded = set(record.segments)
+        """The segments that the object in staging/ has named: whoever took the bytes over may need them."""
 
     def write(self, view: memoryview, offset: int) -> None:
         """See `Staged`."""
@@ -130,6 +132,7 @@ class S3Staged:
             raise StoreError(f"the staged image {self.key} was taken over by another process", code="in-use")
         self._bucket.write_record(staging(self.key), record, "finish the staged image")
         self.record = record
+        self._recorded = set(record.segments)
 
     def discard(self) -> None:
         """See `Staged`."""
@@ -137,6 +140,7 @@ class S3Staged:
             try:
                 self._abort()
                 self._discard(self.key)
+                self._delete_unrecorded()
             finally:
                 self.is_open = False
 
@@ -145,6 +149,12 @@ class S3Staged:
         if self.is_open:
             self.is_open = False
             self._abort()
+            self._delete_unrecorded()
+
+    def _delete_unrecorded(self) -> None:
+        """Delete the segments that only this object knows: the bytes may have been discarded before they came."""
+        names = [segment.name for segment in self.record.segments if segment not in self._recorded]
+        self._bucket.delete([data(self.record.origin, name) for name in names], "delete unrecorded bytes")
 
     def _abort(self) -> None:
         """End an upload, so that the server forgets its parts."""

@@ -96,7 +96,14 @@ class S3Store:
         return self._hold(record)
 
     def _hold(self, record: Record) -> S3Staged:
-        self._bucket.write(held(record.origin, record.key), b"", "stage the image")
+        mark = held(record.origin, record.key)
+        self._bucket.write(mark, b"", "stage the image")
+        # This process may have been stopped for longer than its lease: then the bytes were discarded.
+        current = self._bucket.record(staging(record.key), "stage the image")
+        if current is None:
+            self._bucket.delete([mark], "stage the image")
+        if current is None or current.writer != record.writer:
+            raise StoreError(f"the staged image {record.key} was taken over by another process", code="in-use")
         return S3Staged(self._bucket, record, self.discard)
 
     def _staged(self, key: str, doing: str) -> Record:
@@ -195,9 +202,7 @@ class S3Store:
         if not isinstance(staged, S3Staged):
             raise TypeError("a staged image is published by the store that staged it")
         if not staged.record.finished:
-            raise StoreError(
-                f"the staged image {staged.key} is not finished, so it is not published", code="not-finished"
-            )
+            raise StoreError(f"the staged image {staged.key} is not finished: not published", code="not-finished")
         if not staged.is_open:
             raise StoreError(f"the staged image {staged.key} was published or discarded already", code="not-found")
         self._require_present()
