@@ -56,6 +56,16 @@ def walk_all(system: FileSystem) -> Iterator[bytes]:
         yield path
 
 
+def place_in(data: bytes, ranges: list[tuple[int, int]], chance: random.Random) -> int:
+    """A byte of a range; one that is not zero, if ten attempts meet one, because tables are mostly padding."""
+    for _ in range(10):
+        offset, length = chance.choice(ranges)
+        place = offset + chance.randrange(length)
+        if data[place]:
+            break
+    return place
+
+
 def mutants(
     data: bytes, opener: Callable[[Source, Budget], FileSystem], count: int, *, steps: int, most: int = 1 << 16
 ) -> int:
@@ -71,8 +81,7 @@ def mutants(
     for _ in range(count):
         changes = {}
         for _ in range(chance.choice((1, 1, 2, 4, 16))):
-            offset, length = chance.choice(ranges)
-            changes[offset + chance.randrange(length)] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
+            changes[place_in(data, ranges, chance)] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
         budget = Budget(steps=steps, entries=50_000, delivered=200 << 20)
         try:
             for _ in walk_all(opener(Changed(data, changes), budget)):
