@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from douane_guest import lzo
 from douane_guest.compression import inflate, unlz4, unxz, unzstd
 from douane_guest.errors import Broken, Unsupported
 from douane_guest.source import Source
@@ -23,7 +24,7 @@ def lzma_is_old(_data: bytes, _most: int) -> bytes:
     raise Unsupported("the squashfs is compressed with lzma, which Linux never read")
 
 
-DECOMPRESS: dict[int, Decompress] = {1: inflate, 2: lzma_is_old, 4: unxz, 5: unlz4, 6: unzstd}
+DECOMPRESS: dict[int, Decompress] = {1: inflate, 2: lzma_is_old, 3: lzo.decompress, 4: unxz, 5: unlz4, 6: unzstd}
 """By the number in the superblock."""
 
 
