@@ -21,7 +21,6 @@ from douane_guest.errors import Broken, GuestError, TooMuch, Unsupported
 from douane_guest.filesystems import btrfs
 from douane_guest.filesystems.btrfs import compression
 from douane_guest.filesystems.btrfs.directory import Name, names
-from douane_guest.filesystems.btrfs.tree import Item
 from douane_guest.source import BytesSource, FileSource
 
 DATA = Path(__file__).parent / "data" / "btrfs"
@@ -260,20 +259,20 @@ def bounded():
 
 def walk_all(source, budget):
     system = btrfs.open(source, budget)
-    waiting, seen = [system.root], set()
+    waiting, visited = [system.root], set()
     while waiting:
         ref = waiting.pop()
-        if ref in seen:
+        if ref in visited:
             continue
-        seen.add(ref)
+        visited.add(ref)
         node = system.node(ref)
         system.xattrs(node)
         system.place(node)
         if node.kind == "dir":
             waiting += [entry.ref for entry in system.entries(node)]
         elif node.kind == "file":
-            for before, after in pairwise(system.chunks(node)):
-                assert before[0] + len(before[1]) <= after[0]
+            for first, second in pairwise(system.chunks(node)):
+                assert first[0] + len(first[1]) <= second[0]
         elif node.kind == "link":
             system.target(node)
     list(system.subvolumes())
@@ -334,7 +333,7 @@ class FakeItems:
         return dict(self._items).get(key)
 
     def items(self, first, last):
-        return (Item(key, data) for key, data in self._items if first <= key <= last)
+        return ((key, data) for key, data in self._items if first <= key <= last)
 
     def floor(self, key):
         return max((item[0] for item in self._items if item[0] <= key), default=(0, 0, 0))
@@ -383,7 +382,7 @@ def test_an_extent_that_is_shared_a_million_times_ends_at_the_bound():
 
         def items(self, first, last):
             item = _HEAD.pack(1, 131072, 0, 0, 0, 1) + _TAIL.pack(1 << 20, 131072, 0, 131072)
-            return (Item((257, 108, number * 131072), item) for number in range(1_000_000))
+            return (((257, 108, number * 131072), item) for number in range(1_000_000))
 
     reader = FileReader(Zeros(), 4096, Budget(delivered=4 << 20))
     with pytest.raises(TooMuch):

@@ -8,6 +8,7 @@ multiples serve for all lengths. 16 KiB take 0.07 ms in place of 1.4 ms.
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ SHORT = _Multiple((299, 142, 134, 62, 21))
 """Found by a search of all multiples of four terms below 8000 and of six terms below 330: of each kind, the one with
 the widest gap below its first exponent, which is what a fold takes off."""
 
-_FOLDS = tuple(LONG.doubled(times) for times in range(12, -1, -1)) + tuple(
+_EXPONENTS = tuple(LONG.doubled(times) for times in range(12, -1, -1)) + tuple(
     SHORT.doubled(times) for times in range(4, -1, -1)
 )
 _WORTH = 64
@@ -51,14 +52,16 @@ _TABLE = _table()
 
 def crc32c_raw(data: bytes, state: int) -> int:
     """The register after `data`, neither complemented before nor after."""
-    length = len(data) * 8 + 32
-    if length > 8 * _WORTH:
+    if len(data) > _WORTH:
         value = int.from_bytes(data, "little") ^ state
-        state = 0
-        for exponents in _FOLDS:
-            value, length = _fold(value, length, exponents)
-        rest = value.to_bytes(length // 8, "little")
-        data, last = rest[:-4], int.from_bytes(rest[-4:], "little")
+        folds, size = _folds(len(data))
+        for count, mask, shifts in folds:
+            high = value & mask
+            value >>= count
+            for shift in shifts:
+                value ^= high << shift
+        rest = value.to_bytes(size, "little")
+        data, last, state = rest[:-4], int.from_bytes(rest[-4:], "little"), 0
     else:
         last = 0
     table = _TABLE
@@ -67,17 +70,27 @@ def crc32c_raw(data: bytes, state: int) -> int:
     return state ^ last
 
 
-def _fold(value: int, length: int, exponents: tuple[int, ...]) -> tuple[int, int]:
-    """Take whole bytes of the highest degrees off a polynomial of `length` bits, whose highest degree is bit 0."""
-    first = exponents[0]
-    while (count := min(first - exponents[1], length - first) & ~7) >= _WORTH:
-        high = value & ((1 << count) - 1)
-        value >>= count
-        for exponent in exponents[1:]:
-            value ^= high << (first - exponent - count)
-        value ^= high << (first - count)
-        length -= count
-    return value, length
+class _Fold(NamedTuple):
+    bits: int
+    """Of the highest degrees, which are the lowest of the integer; whole bytes."""
+
+    mask: int
+    shifts: tuple[int, ...]
+    """Where they are added again, after the integer was shifted."""
+
+
+@functools.lru_cache(maxsize=64)
+def _folds(size: int) -> tuple[tuple[_Fold, ...], int]:
+    """What is done with `size` bytes, and how many bytes are left, with the 4 that make room for the remainder."""
+    length = size * 8 + 32
+    folds = []
+    for exponents in _EXPONENTS:
+        first, second = exponents[:2]
+        while (count := min(first - second, length - first) & ~7) >= _WORTH:
+            shifts = tuple(first - exponent - count for exponent in (*exponents[1:], 0))
+            folds.append(_Fold(count, (1 << count) - 1, shifts))
+            length -= count
+    return tuple(folds), length // 8
 
 
 def crc32c(data: bytes, seed: int = 0) -> int:

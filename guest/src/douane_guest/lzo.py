@@ -11,10 +11,10 @@ _LITERALS = 4
 """The state after a run of literals; below it, it is the number of literals that followed a match."""
 
 
-def decompress(data: bytes, most: int) -> bytes:
-    """At most `most` bytes. Raises Broken for more, for a stream without its end, and for bytes behind its end."""
+def decompress(data: bytes, limit: int) -> bytes:
+    """At most `limit` bytes. Raises Broken for more, for a stream without its end, and for bytes behind its end."""
     try:
-        output, end = _decompress(data, most)
+        output, end = _decompress(data, limit)
     except IndexError:
         raise Broken("an LZO stream ends before its end mark") from None
     if end != len(data):
@@ -22,7 +22,7 @@ def decompress(data: bytes, most: int) -> bytes:
     return output
 
 
-def _decompress(data: bytes, most: int) -> tuple[bytes, int]:
+def _decompress(data: bytes, limit: int) -> tuple[bytes, int]:
     output = bytearray()
     position = 0
     state = 0
@@ -32,7 +32,7 @@ def _decompress(data: bytes, most: int) -> tuple[bytes, int]:
         position = 2
     if data[position] > _VERSION:
         length = data[position] - _VERSION
-        position = _literals(output, data, position + 1, length, most)
+        position = _literals(output, data, position + 1, length, limit)
         state = min(length, _LITERALS)
     while True:
         code = data[position]
@@ -64,7 +64,7 @@ def _decompress(data: bytes, most: int) -> tuple[bytes, int]:
             length = code
             if not length:
                 length, position = _long(data, position, 15)
-            position = _literals(output, data, position, length + 3, most)
+            position = _literals(output, data, position, length + 3, limit)
             state = _LITERALS
             continue
         else:
@@ -73,8 +73,10 @@ def _decompress(data: bytes, most: int) -> tuple[bytes, int]:
             position += 1
             following = code & 3
         start = len(output) - distance
-        if start < 0 or len(output) + length > most:
-            raise Broken(f"an LZO stream has a match of {length} bytes, {distance} before byte {len(output)} of {most}")
+        if start < 0 or len(output) + length > limit:
+            raise Broken(
+                f"an LZO stream has a match of {length} bytes, {distance} before byte {len(output)} of {limit}"
+            )
         if distance >= length:
             output += output[start : start + length]
         else:
@@ -82,7 +84,7 @@ def _decompress(data: bytes, most: int) -> tuple[bytes, int]:
             output += (period * (length // distance + 1))[:length]
         state = following
         if following:
-            position = _literals(output, data, position, following, most)
+            position = _literals(output, data, position, following, limit)
 
 
 def _long(data: bytes, position: int, base: int) -> tuple[int, int]:
@@ -93,9 +95,9 @@ def _long(data: bytes, position: int, base: int) -> tuple[int, int]:
     return base + 255 * (position - start) + data[position], position + 1
 
 
-def _literals(output: bytearray, data: bytes, position: int, count: int, most: int) -> int:
+def _literals(output: bytearray, data: bytes, position: int, count: int, limit: int) -> int:
     end = position + count
-    if end > len(data) or len(output) + count > most:
+    if end > len(data) or len(output) + count > limit:
         raise Broken(f"an LZO stream has {count} literals at byte {position} of {len(data)}")
     output += data[position:end]
     return end

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 from douane_guest import lzo
+from douane_guest.compression import ZSTD
 from douane_guest.errors import Broken, Unsupported
 
-MOST = 128 << 10
+MAX_EXTENT = 128 << 10
 """Bytes of an extent, before and after compression: BTRFS_MAX_UNCOMPRESSED, BTRFS_MAX_COMPRESSED."""
 
 _WORD = 4
+_WINDOW_LOG = 17
 
 
 def decompress(kind: int, data: bytes, size: int, sector_size: int) -> bytes:
@@ -38,26 +39,16 @@ def _zlib(data: bytes, size: int) -> bytes:
 
 
 def _zstd(data: bytes, size: int) -> bytes:
-    library = _zstd_library()
-    decoder = library.ZstdDecompressor(options={library.DecompressionParameter.window_log_max: 17})
+    if ZSTD is None:
+        raise Unsupported("files compressed with zstd need the library backports.zstd, or Python 3.14")
+    decoder = ZSTD.ZstdDecompressor(options={ZSTD.DecompressionParameter.window_log_max: _WINDOW_LOG})
     try:
         output: bytes = decoder.decompress(data, size)
-    except library.ZstdError as error:
+    except ZSTD.ZstdError as error:
         raise Broken(f"a compressed extent is damaged: {error}") from None
     if len(output) < size and not decoder.eof:
         raise Broken("a compressed extent ends within its stream")
     return output
-
-
-def _zstd_library() -> Any:
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # Python 3.14
-    except ImportError:
-        try:
-            from backports import zstd
-        except ImportError:
-            raise Unsupported("files compressed with zstd need the library backports.zstd, or Python 3.14") from None
-    return zstd
 
 
 def _lzo(data: bytes, size: int, sector_size: int) -> bytes:

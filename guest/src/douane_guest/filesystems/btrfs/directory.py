@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,12 +16,19 @@ from douane_guest.budget import Budget
 from douane_guest.checksums import crc32c_raw
 from douane_guest.errors import Broken, Unsupported
 
-from .inode import NAMED, named_parts
+from .inode import NAMED
 from .keys import DIR_INDEX, DIR_ITEM, INODE_ITEM, LAST, ROOT_ITEM
 from .tree import Items
 
 _ENCRYPTED = 0x80
 _NAME_SEED = 0xFFFFFFFE
+_MAX_NAME = 255
+_DOTS = (b".", b"..")
+_TRANSACTION = 17
+"""Where the number of the transaction is in an entry: 8 bytes after the key."""
+
+_SIZES = struct.Struct("<HH")
+_SIZES_OFFSET = 25
 _IN_MEMORY = 100_000
 """Names of a folder that are compared one by one; those of larger folders are compared by a keyed sum."""
 
@@ -42,71 +50,84 @@ def names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
     """The names of the folder `number`, in the order in which they were added. Raises Broken if the items differ."""
     hashed = _Hashed()
     for key, item in items.items((number, DIR_ITEM, 0), (number, DIR_ITEM, LAST)):
-        parts = named_parts(item)
-        budget.step(len(parts))
-        for name, data, target, kind, flags in parts:
-            hashed.add(key[2], _checked(name, data, target, kind, flags))
+        for part in _entries(item):
+            budget.step()
+            hashed.add(key[2], part)
     for _, item in items.items((number, DIR_INDEX, 0), (number, DIR_INDEX, LAST)):
-        # Not `named_parts`: there is one name in each item, and this is the loop that decides how fast a walk is.
         if len(item) <= NAMED.size:
             raise Broken("an item ends within an entry")
         target, kind, _, _, data_size, name_size, flags = NAMED.unpack_from(item)
         name = item[NAMED.size :]
         if name_size != len(name) or data_size:
             raise Broken("an item of a folder has more than a name")
-        entry = _checked(name, b"", target, kind, flags)
-        hashed.remove(entry)
-        yield entry
+        if flags & _ENCRYPTED:
+            raise Unsupported("the names of a folder are encrypted", "guest-encrypted")
+        if name_size > _MAX_NAME or b"/" in name or b"\0" in name or name in _DOTS:
+            raise Broken(f"a folder has the name {name[:300]!r}")
+        if kind not in (INODE_ITEM, ROOT_ITEM):
+            raise Broken(f"the name {name!r} leads to an item of type {kind}")
+        hashed.remove(item, name)
+        yield Name(name, target, kind == ROOT_ITEM)
     hashed.check_empty()
 
 
-def _checked(name: bytes, data: bytes, target: int, kind: int, flags: int) -> Name:
-    if flags & _ENCRYPTED:
-        raise Unsupported("the names of a folder are encrypted", "guest-encrypted")
-    if not name or len(name) > 255 or b"/" in name or b"\0" in name or name in (b".", b"..") or data:
-        raise Broken(f"a folder has the name {name[:300]!r}")
-    if kind not in (INODE_ITEM, ROOT_ITEM):
-        raise Broken(f"the name {name!r} leads to an item of type {kind}")
-    return Name(name, target, kind == ROOT_ITEM)
+def _entries(item: bytes) -> Iterator[bytes]:
+    """The entries of an item: more than one if names have the same hash."""
+    position = 0
+    while position < len(item):
+        if position + NAMED.size > len(item):
+            raise Broken("an item ends within an entry")
+        data_size, name_size = _SIZES.unpack_from(item, position + _SIZES_OFFSET)
+        end = position + NAMED.size + data_size + name_size
+        if end > len(item):
+            raise Broken("a name is longer than its item")
+        yield item[position:end]
+        position = end
 
 
 class _Hashed:
-    """The names by their hashes, from which those by their numbers are taken away."""
+    """The entries by their hashes, from which those by their numbers are taken away. They are the same bytes, but for
+    the number of the transaction."""
 
     def __init__(self) -> None:
-        self._names: dict[bytes, Name] = {}
+        self._entries: set[bytes] = set()
+        self._names: set[bytes] = set()
         self._last_key = -1
         self._same_key: set[bytes] = set()
         self._secret = b""
         self._sum = 0
 
-    def add(self, key: int, entry: Name) -> None:
-        if len(self._names) < _IN_MEMORY:
-            if entry.name in self._names:
-                raise Broken(f"the name {entry.name!r} is twice in a folder")
-            self._names[entry.name] = entry
+    def add(self, key: int, part: bytes) -> None:
+        entry = part[:_TRANSACTION] + part[_TRANSACTION + 8 :]
+        if len(self._entries) < _IN_MEMORY:
+            self._entries.add(entry)
             return
         if key != self._last_key:
             self._last_key = key
             self._same_key = set()
         # With right hashes, equal names have equal keys.
-        if key != name_hash(entry.name) or entry.name in self._same_key or entry.name in self._names:
-            raise Broken(f"the name {entry.name!r} is twice in a folder, or has a wrong hash")
-        self._same_key.add(entry.name)
+        name = part[NAMED.size :]
+        if key != name_hash(name) or name in self._same_key:
+            raise Broken(f"the name {name!r} is twice in a folder, or has a wrong hash")
+        self._same_key.add(name)
         self._sum += self._digest(entry)
 
-    def remove(self, entry: Name) -> None:
-        if self._names.pop(entry.name, None) == entry:
-            return
-        if not self._secret:
-            raise Broken(f"the two items of the name {entry.name!r} differ")
-        self._sum -= self._digest(entry)
+    def remove(self, part: bytes, name: bytes) -> None:
+        entry = part[:_TRANSACTION] + part[_TRANSACTION + 8 :]
+        if entry in self._entries:
+            self._entries.remove(entry)
+            if name in self._names:
+                raise Broken(f"the name {name!r} is twice in a folder")
+            self._names.add(name)
+        elif self._secret:
+            self._sum -= self._digest(entry)
+        else:
+            raise Broken(f"the two items of the name {name!r} differ")
 
     def check_empty(self) -> None:
-        if self._names or self._sum:
+        if self._entries or self._sum:
             raise Broken("a folder has names that can be opened and are not listed, or the reverse")
 
-    def _digest(self, entry: Name) -> int:
+    def _digest(self, entry: bytes) -> int:
         self._secret = self._secret or os.urandom(16)
-        text = b"%d %d %b" % (entry.number, entry.is_subvolume, entry.name)
-        return int.from_bytes(hashlib.blake2b(text, digest_size=16, key=self._secret).digest(), "little")
+        return int.from_bytes(hashlib.blake2b(entry, digest_size=16, key=self._secret).digest(), "little")

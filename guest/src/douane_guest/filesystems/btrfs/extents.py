@@ -10,7 +10,7 @@ from douane_guest.budget import Budget
 from douane_guest.errors import Broken, Unsupported
 
 from .chunks import ChunkMap
-from .compression import MOST, decompress
+from .compression import MAX_EXTENT, decompress
 from .keys import EXTENT_DATA, LAST, Key
 from .tree import Items
 
@@ -46,15 +46,15 @@ def parse_extent(key: Key, item: bytes, sector_size: int) -> FileExtent:
     """An item of a file. Raises Broken where the kernel's tree checker refuses it."""
     if len(item) < _HEAD.size:
         raise Broken(f"an extent of inode {key[0]} has an item of {len(item)} bytes")
-    _, plain_size, compression, encryption, other, kind = _HEAD.unpack_from(item)
+    _, plain_size, compression, encryption, encoding, kind = _HEAD.unpack_from(item)
     if encryption:
         raise Unsupported("a file is encrypted", "guest-encrypted")
-    if other:
-        raise Unsupported(f"a file has the encoding {other}, which is not known")
+    if encoding:
+        raise Unsupported(f"a file has the encoding {encoding}, which is not known")
     start = key[2]
     if kind == INLINE:
         inline = item[_HEAD.size :]
-        if start or plain_size > MOST or not (compression or plain_size == len(inline)):
+        if start or plain_size > MAX_EXTENT or not (compression or plain_size == len(inline)):
             raise Broken(f"the inline extent of inode {key[0]} at {start} has {len(inline)} of {plain_size} bytes")
         return FileExtent(0, plain_size, kind, compression, plain_size, 0, len(inline), 0, inline)
     if kind not in (REGULAR, PREALLOCATED) or len(item) != _HEAD.size + _TAIL.size:
@@ -64,7 +64,7 @@ def parse_extent(key: Key, item: bytes, sector_size: int) -> FileExtent:
         raise Broken(f"an extent of inode {key[0]} is not one of whole sectors: {count} bytes at {start}")
     if address and skip + count > (plain_size if compression else stored_size):
         raise Broken(f"an extent of inode {key[0]} is shorter than its part in the file")
-    if address and compression and max(plain_size, stored_size) > MOST:
+    if address and compression and max(plain_size, stored_size) > MAX_EXTENT:
         raise Broken(f"a compressed extent of inode {key[0]} has {plain_size} bytes")
     return FileExtent(start, count, kind, compression, plain_size, address, stored_size, skip, b"")
 

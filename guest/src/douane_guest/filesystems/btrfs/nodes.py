@@ -18,7 +18,7 @@ from .superblock import Superblock
 HEADER = struct.Struct("<32s16sQQ16sQQIB")
 ITEM = struct.Struct("<QBQII")
 _POINTER = struct.Struct("<QBQQQ")
-_CACHE_BYTES = 2 << 20
+_CACHE_BYTES = 4 << 20
 """Of nodes as they are stored; with their keys they take four times as much."""
 
 
@@ -28,8 +28,8 @@ class Node(NamedTuple):
     level: int
     keys: list[Key]
     data: bytes
-    offsets: list[int]
-    """Of a leaf: where in `data` an item begins."""
+    offsets: tuple[int, ...]
+    """Of a leaf: where behind the header of `data` an item begins."""
 
     sizes: tuple[int, ...]
     pointers: tuple[int, ...]
@@ -85,20 +85,20 @@ class NodeReader:
 
 def parse(data: bytes, count: int, level: int, address: int) -> Node:
     """A node whose header is verified."""
-    each = _POINTER.size if level else ITEM.size
-    if HEADER.size + count * each > len(data) or (level and not count):
+    item_size = _POINTER.size if level else ITEM.size
+    if HEADER.size + count * item_size > len(data) or (level and not count):
         raise Broken(f"the node at the logical address {address} has {count} items")
     if not count:
-        return Node(level, [], data, [], (), (), (), address)
-    room = memoryview(data)[HEADER.size : HEADER.size + count * each]
+        return Node(level, [], data, (), (), (), (), address)
+    room = memoryview(data)[HEADER.size : HEADER.size + count * item_size]
     numbers, kinds, places, first, second = zip(*(_POINTER if level else ITEM).iter_unpack(room), strict=True)
     keys = list(zip(numbers, kinds, places, strict=True))
     if not all(map(lt, keys, keys[1:])):
         raise Broken(f"the keys of the node at the logical address {address} do not ascend")
     if level:
-        return Node(level, keys, b"", [], (), first, second, address)
+        return Node(level, keys, b"", (), (), first, second, address)
     # Items fill a leaf from its end on, without gaps: the kernel's tree checker refuses all else.
     ends = list(map(add, first, second))
-    if ends[0] != len(data) - HEADER.size or ends[1:] != list(first[:-1]) or first[-1] < count * each:
+    if ends[0] != len(data) - HEADER.size or ends[1:] != list(first[:-1]) or first[-1] < count * item_size:
         raise Broken(f"the items of the leaf at the logical address {address} overlap, or leave gaps")
-    return Node(level, keys, data, [HEADER.size + offset for offset in first], second, (), (), address)
+    return Node(level, keys, data, first, second, (), (), address)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from douane_guest.errors import Broken
 
 from .keys import LAST, Key
-from .nodes import Node, NodeReader
+from .nodes import HEADER, Node, NodeReader
 
 _END: Key = (LAST, 255, LAST)
 
 
-class Item(NamedTuple):
-    """An item of a leaf."""
-
-    key: Key
-    data: bytes
+Item = tuple[Key, bytes]
+"""A plain tuple: a walk makes hundreds of thousands."""
 
 
 class Items(Protocol):
@@ -72,7 +69,7 @@ class Tree:
         node = self.leaf(key)
         index = bisect_left(node.keys, key)
         if index < len(node.keys) and node.keys[index] == key:
-            start = node.offsets[index]
+            start = HEADER.size + node.offsets[index]
             return node.data[start : start + node.sizes[index]]
         return None
 
@@ -86,8 +83,8 @@ class Tree:
             stop = bisect_right(node.keys, last)
             keys, offsets, sizes, data = node.keys, node.offsets, node.sizes, node.data
             for index in range(start, stop):
-                offset = offsets[index]
-                yield Item(keys[index], data[offset : offset + sizes[index]])
+                offset = HEADER.size + offsets[index]
+                yield keys[index], data[offset : offset + sizes[index]]
             if high > last or high == _END:
                 return
             position = high
