@@ -21,7 +21,6 @@ from douane import own_folders
 from douane.catalog import Catalog, Task
 from douane.catalog.waking import listen
 from douane.engine.plan_runner import PlanRunner
-from douane.engine.served_plan import ServedPlan
 from douane.errors import CatalogError, DouaneError
 from douane.sandbox.priority import give_way
 
@@ -34,16 +33,16 @@ from .pulse import Pulse
 from .reach import Reach
 from .runs import Runs, Stopped
 from .sender_pace import SenderPace
-from .service_file import ServiceFile, read_service_file
+from .service_file import ServiceFile
 from .service_log import configure_log
 from .service_stores import open_stores
-from .settings import is_shared_database, load_settings
+from .settings import is_shared_database
 from .settling import Settling
 from .task_sources import NAME
 from .turns import Turns
 from .wakeups import Wakeups
 from .worker_side import DoorConnection, SentUpload, accept_door
-from .worker_spec import WorkerSpec
+from .worker_spec import WorkerSpec, service_of
 
 log = logging.getLogger("douane")
 
@@ -147,7 +146,9 @@ class Worker:
                 try:
                     if self._heartbeat.is_halted:
                         self._stay_drained()
-                    elif not self._turns.take():
+                        continue
+                    self._settle()  # also where work never ends: nobody may be idle
+                    if not self._turns.take():
                         self._idle()
                 except CatalogError as error:
                     log.error("worker %s cannot use the catalog: %s", self._spec.name, error)
@@ -231,12 +232,8 @@ class Worker:
         return done
 
     def _idle(self) -> None:
-        """Look after what dead workers have left, keep plugins ready, and wait for work."""
+        """Do what recurs, keep plugins ready, and wait for work."""
         now = time.monotonic()
-        if now >= self._settle_at:
-            self._settle_at = now + _about(SETTLE_SECONDS)
-            if self._settling.settle_dead_tasks():
-                return
         if self._must_sweep:
             self._must_sweep = False
             self._settling.delete_remnants()
@@ -245,6 +242,13 @@ class Worker:
             self._chores.run_due()
         self._runner.prepare()
         self._wakeups.wait(self._pause())
+
+    def _settle(self) -> None:
+        """Look after what dead workers have left, every two seconds."""
+        if time.monotonic() >= self._settle_at:
+            self._settle_at = time.monotonic() + _about(SETTLE_SECONDS)
+            if self._settling.settle_dead_tasks():
+                self._wakeups.may_have_task = True
 
     def _pause(self) -> float:
         """Until there is something to look at: a task, processes of plugins, or what dead workers have left."""
@@ -256,7 +260,7 @@ class Worker:
     def _reload(self) -> None:
         self._must_reload = False
         try:
-            self._served = _load(self._spec).served
+            self._served = service_of(self._spec).served
         except DouaneError as error:
             log.error("worker %s keeps its plan, since the new plan cannot be used: %s", self._spec.name, error)
 
@@ -264,13 +268,6 @@ class Worker:
 def _about(seconds: float) -> float:
     """Not all workers at the same time."""
     return seconds * random.uniform(0.8, 1.2)
-
-
-def _load(spec: WorkerSpec) -> ServiceFile:
-    if spec.config is None:
-        return read_service_file(Path(spec.home))
-    settings = load_settings(spec.config, Path(spec.home))
-    return ServiceFile(settings, ServedPlan.load(spec.config, spec.sandbox, digests=True))
 
 
 def main(spec: WorkerSpec) -> None:
@@ -282,7 +279,7 @@ def main(spec: WorkerSpec) -> None:
     if spec.beat_fd is not None:
         Pulse(spec.beat_fd)
     own_folders.register(Path(spec.home))
-    service = _load(spec)
+    service = service_of(spec)
     tracing.configure("worker")
     worker = Worker(spec, service)
     worker.catch_signals()

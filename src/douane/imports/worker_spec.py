@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
+
+from douane.engine.served_plan import ServedPlan
+
+from .service_file import ServiceFile, read_service_file
+from .settings import load_settings
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,3 +40,12 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     beat_fd: int | None = None
     """A pipe for signs of life (`pulse.py`)."""
+
+
+def service_of(spec: WorkerSpec) -> ServiceFile:
+    """Settings and plan of the worker: as the supervisor tried them, or from the file that the spec names. Raises
+    DouaneError."""
+    if spec.config is None:
+        return read_service_file(Path(spec.home))
+    settings = load_settings(spec.config, Path(spec.home))
+    return ServiceFile(settings, ServedPlan.load(spec.config, spec.sandbox, digests=True))
