@@ -1,7 +1,7 @@
 """Stored images: of file systems that only a kernel or a FUSE program can fill, which a test machine may not have.
 
-``python guest/tests/support/guest_stored.py FOLDER`` makes them again: as root, with loop devices, exfat-fuse and
-ntfs-3g. The tree in them is made again by each test, and is the truth.
+``python guest/tests/support/guest_stored.py FOLDER [NAME...]`` makes them again: as root, with loop
+devices, exfat-fuse and ntfs-3g. The tree in them is made again by each test, and is the truth.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import lzma
 import os
+import random
+import struct
 import subprocess
 import sys
 import tempfile
@@ -94,19 +96,74 @@ def make_exfat(image: Path) -> None:
         compact_tree(root)
 
 
-MAKERS = {"exfat": make_exfat}
+def fill_ntfs(root: Path) -> None:
+    """The tree, and what only NTFS has; `add_to_truth` of the test says what is expected."""
+    compact_tree(root)
+    os.link(root / "lines", root / "folder/hard link")
+    (root / "one:stream").write_bytes(b"a stream")
+    (root / "one:large").write_bytes(lines(2000, "stream"))
+    (root / "folder:of a folder").write_bytes(b"a stream of a folder")
+    os.symlink("folder/target", root / "linux link")
+    os.mkfifo(root / "fifo")
+    os.mknod(root / "null", 0o020666, os.makedev(1, 3))
+    names = "\\??\\C:\\Users".encode("utf-16-le"), "C:\\Users".encode("utf-16-le")
+    paths = names[0] + b"\0\0" + names[1] + b"\0\0"
+    where = struct.pack("<HHHH", 0, len(names[0]), len(names[0]) + 2, len(names[1]))
+    (root / "junction").mkdir()
+    set_reparse(root / "junction", 0xA0000003, where + paths)
+    (root / "symlink").write_bytes(b"")
+    set_reparse(root / "symlink", 0xA000000C, where + struct.pack("<I", 1) + paths)
+    (root / "wof").write_bytes(b"")
+    set_reparse(root / "wof", 0x80000017, struct.pack("<IIII", 1, 2, 1, 0))
+    os.setxattr(root / "Grüße, 世界", "system.ntfs_dos_name", b"GRUSS~1")
+    os.setxattr(root / "one", "system.ntfs_ea", struct.pack("<IBBH", 20, 0, 4, 5) + b"NAME\0value\0\0")
+    with (root / "fragments").open("wb") as file:
+        for number in range(1200):
+            os.pwrite(file.fileno(), fragment(number), number * 1536)
 
 
-def main(folder: Path) -> None:
-    """Make all of them."""
-    for name, make in MAKERS.items():
+def fragment(number: int) -> bytes:
+    return (b"%06d\n" % number).ljust(512, b".")
+
+
+def set_reparse(path: Path, tag: int, data: bytes) -> None:
+    os.setxattr(path, "system.ntfs_reparse_data", struct.pack("<IHH", tag, len(data), 0) + data)
+
+
+def fill_compressed(root: Path) -> None:
+    """Files that NTFS compresses: with parts that cannot be, holes, and an end within a unit."""
+    os.setxattr(root, "system.ntfs_attrib_be", (0x810).to_bytes(4, "big"))
+    compact_tree(root)
+    noise = random.Random(17).randbytes(70_000)
+    (root / "mixed").write_bytes(lines(9000, "before") + noise + bytes(200_000) + lines(9001, "after"))
+    (root / "noise").write_bytes(noise)
+    (root / "runs").write_bytes(b"".join(bytes([byte]) * (byte * 37) for byte in range(256)) + b"abc" * 9999)
+
+
+def make_ntfs(image: Path) -> None:
+    empty(image, "mkfs.ntfs", "-F", "-Q", "-c", "512", "-L", "Label ü")
+    with mounted(image, "ntfs-3g", "-o", "streams_interface=windows,special_files=wsl,permissions") as root:
+        fill_ntfs(root)
+
+
+def make_compressed(image: Path) -> None:
+    empty(image, "mkfs.ntfs", "-F", "-Q", "-C")
+    with mounted(image, "ntfs-3g", "-o", "compression") as root:
+        fill_compressed(root)
+
+
+MAKERS = {"exfat": make_exfat, "ntfs": make_ntfs, "ntfs-compressed": make_compressed}
+
+
+def main(folder: Path, *names: str) -> None:
+    """Make all of them, or some."""
+    for name in names or MAKERS:
         image = folder / name
-        make(image)
+        MAKERS[name](image)
         packed = lzma.compress(image.read_bytes(), preset=9)
         (DATA / f"{name}.img.xz").write_bytes(packed)
         print(name, len(packed))
-        image.unlink()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

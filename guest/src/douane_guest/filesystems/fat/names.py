@@ -63,8 +63,12 @@ def checksum_of(short: bytes) -> int:
 
 def from_utf16(name: bytes) -> bytes:
     """A name as UTF-8; half a surrogate pair stays as it is. Raises Broken for one that no path can have."""
-    text = name.decode("utf-16-le", "surrogatepass").encode("utf-8", "surrogatepass")
-    return check(text)
+    return check(utf8(name))
+
+
+def utf8(text: bytes) -> bytes:
+    """UTF-16 as UTF-8; half a surrogate pair stays as it is."""
+    return text.decode("utf-16-le", "surrogatepass").encode("utf-8", "surrogatepass")
 
 
 def check(name: bytes) -> bytes:

@@ -1,0 +1,160 @@
+"""Files and folders of an NTFS volume, as Linux' ntfs3 shows them with its default options, and their streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from douane_guest.budget import Budget
+from douane_guest.errors import Broken, GuestError, TooMuch, Unsupported, only_guest_errors
+from douane_guest.filesystems.base import BLOCK, CHAR, FIFO, FILE, FOLDER, KINDS, LINK, SOCKET, Entry, Node, Unread
+from douane_guest.filesystems.fat.names import from_utf16
+from douane_guest.source import Source
+
+from . import attributes, index
+from .boot import Boot
+from .mft import File, Table
+from .record import Type
+from .reparse import Reparse
+from .stream import Disk, pieces, runs_of, size_of
+from .volume import ROOT, VOLUME, troubles
+
+_FIRST_OF_USERS = 16
+_NODES = 512
+_TYPE = 0o170000
+_SPECIAL = (CHAR, BLOCK, FIFO, SOCKET)
+_HIBERNATION = "hiberfil.sys".encode("utf-16-le")
+
+
+class Ref(NamedTuple):
+    """A file, or a stream of it."""
+
+    number: int
+    sequence: int
+    stream: str
+
+
+class Detail(NamedTuple):
+    """What is kept of a file."""
+
+    file: File
+    reparse: Reparse | None
+
+
+class Ntfs:
+    """See :class:`~douane_guest.filesystems.base.FileSystem`."""
+
+    name = "ntfs"
+
+    @only_guest_errors
+    def __init__(self, source: Source, boot: Boot, budget: Budget) -> None:
+        self._disk = Disk(source, boot.cluster, boot.clusters, budget)
+        self._table = Table(self._disk, boot)
+        self._nodes: dict[Ref, Node] = {}
+        root = self._table.file(ROOT)
+        self.root = Ref(ROOT, root.record.sequence, "")
+        self.uuid = f"{boot.serial:016X}"
+        volume = self._table.file(VOLUME)
+        self.label = (volume.value(Type.VOLUME_NAME) or b"").decode("utf-16-le", "replace")
+        self.unread: list[Unread] = list(troubles(self._disk, self._table, volume, self._hibernation(root)))
+        self.clean = not self.unread
+
+    @only_guest_errors
+    def node(self, ref: Ref) -> Node:
+        """See the base."""
+        node = self._nodes.get(ref)
+        if node is None:
+            node = self._read_node(ref)
+            while len(self._nodes) >= _NODES:
+                del self._nodes[next(iter(self._nodes))]
+            self._nodes[ref] = node
+        return node
+
+    @only_guest_errors
+    def entries(self, node: Node) -> Iterator[Entry]:
+        """See the base. The streams of a file follow it as ``file:stream``; the volume's own files are left out."""
+        with_colon: set[bytes] = set()
+        for entry in self._names(node):
+            if b":" in entry.name:
+                if entry.name in with_colon:
+                    raise Broken(f"a folder of NTFS has a file and a stream, both with the name {entry.name!r}")
+                with_colon.add(entry.name)
+            yield entry
+
+    @only_guest_errors
+    def target(self, node: Node) -> bytes:
+        """See the base."""
+        if node.detail.reparse is None or node.kind != LINK:
+            raise Broken("the file of NTFS is no link")
+        return bytes(node.detail.reparse.target)
+
+    @only_guest_errors
+    def chunks(self, node: Node, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """See the base."""
+        if node.detail.reparse is not None and node.detail.reparse.unread and not node.ref.stream:
+            raise Unsupported(node.detail.reparse.unread)
+        yield from pieces(self._disk, node.detail.file.parts(Type.DATA, node.ref.stream), start)
+
+    @only_guest_errors
+    def xattrs(self, node: Node) -> dict[bytes, bytes]:
+        """See the base."""
+        return {} if node.ref.stream else attributes.extended(self._disk, node.detail.file)
+
+    @only_guest_errors
+    def place(self, node: Node) -> int:
+        """See the base."""
+        parts = node.detail.file.parts(Type.DATA, node.ref.stream)
+        if not parts or parts[0].extent is None:
+            return 0
+        first = next((run.cluster for run in runs_of(self._disk, parts) if run.cluster is not None), 0)
+        return first * self._disk.cluster
+
+    def _read_node(self, ref: Ref) -> Node:
+        file = self._table.file(ref.number, ref.sequence)
+        point = attributes.reparse(self._disk, file)
+        basic = attributes.basic(file)
+        data = file.parts(Type.DATA, ref.stream)
+        if ref.stream and not data:
+            raise Broken(f"a file of NTFS has no stream {ref.stream!r}")
+        size = size_of(data)
+        if ref.stream:
+            return Node(ref, FILE, 0o755, 0, 0, size, basic.mtime_ns, 1, None, Detail(file, point))
+        kind = FOLDER if file.record.folder else FILE
+        if point and point.kind:
+            kind, size = point.kind, len(point.target)
+        linux = attributes.linux(self._disk, file)
+        mode, uid, gid = linux.owner or (0o777 if kind == LINK else 0o755, 0, 0)
+        if kind == FILE and KINDS.get(mode & _TYPE) in _SPECIAL:
+            kind = KINDS[mode & _TYPE]
+        device = linux.device if kind in (CHAR, BLOCK) else None
+        size = size if kind in (FILE, LINK) else 0
+        return Node(ref, kind, mode & 0o7777, uid, gid, size, basic.mtime_ns, basic.links, device, Detail(file, point))
+
+    def _names(self, node: Node) -> Iterator[Entry]:
+        if node.ref == self.root:
+            yield from self._streams(b"", node.ref)
+        for name in index.names(self._disk, node.detail.file):
+            if name.number >= _FIRST_OF_USERS:
+                text = from_utf16(name.name)
+                ref = Ref(name.number, name.sequence, "")
+                yield Entry(text, ref)
+                yield from self._streams(text, ref)
+
+    def _streams(self, name: bytes, ref: Ref) -> Iterator[Entry]:
+        try:
+            file: File = self.node(ref).detail.file
+        except TooMuch:
+            raise
+        except GuestError:
+            return  # whoever asks for the node is told
+        for stream in dict.fromkeys(one.name for one in file.attributes if one.type == Type.DATA and one.name):
+            yield Entry(
+                name + b":" + from_utf16(stream.encode("utf-16-le", "surrogatepass")), ref._replace(stream=stream)
+            )
+
+    def _hibernation(self, root: File) -> File | None:
+        """The file to which Windows writes its memory."""
+        for name in index.names(self._disk, root):
+            if name.name.lower() == _HIBERNATION:
+                return self._table.file(name.number, name.sequence)
+        return None

@@ -1,0 +1,135 @@
+"""Folders: trees of names, whose root is in the record, and whose other nodes are blocks of an attribute."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from douane_guest.errors import Broken, TooMuch
+
+from .mft import File
+from .record import NUMBER, Type, restore
+from .stream import Disk, Map
+
+NAME = "$I30"
+_ROOT = struct.Struct("<III4x")
+_BLOCK = struct.Struct("<4sHHQQ")
+_HEADER = struct.Struct("<III")
+_ENTRY = struct.Struct("<QHHH2x")
+_NAME = struct.Struct("<BB")
+_NAME_PLACE = 64
+_CHILD, _LAST = 1, 2
+_DOS = 2
+_DEPTH = 32
+_SMALLEST_UNIT = 512
+_MOST_BITMAP = 8 << 20
+
+
+class Name(NamedTuple):
+    """A name in a folder."""
+
+    number: int
+    sequence: int
+    name: bytes
+    """In UTF-16."""
+
+
+class _Item(NamedTuple):
+    """An entry of a node: a name, or the block of a node that is before it."""
+
+    name: Name | None
+    child: int | None
+
+
+class Blocks:
+    """The nodes of a folder but for its root."""
+
+    def __init__(self, disk: Disk, folder: File, size: int) -> None:
+        parts, bitmap = folder.parts(Type.INDEX_ALLOCATION, NAME), folder.parts(Type.BITMAP, NAME)
+        if not parts or not bitmap:
+            raise Broken("a folder of NTFS has nodes, and no place for them")
+        if not 512 <= size <= 64 << 10 or size & (size - 1):
+            raise Broken(f"a folder of NTFS has nodes of {size} bytes")
+        self._size = size
+        self._unit = disk.cluster if size >= disk.cluster else _SMALLEST_UNIT
+        self._map = Map(disk, parts)
+        used = Map(disk, bitmap)
+        if used.size > _MOST_BITMAP:
+            raise TooMuch("a folder of NTFS has more nodes than are read")
+        self._used = used.read(0, used.size)
+        self._visited = bytearray(used.size)
+
+    def read(self, unit: int) -> list[_Item]:
+        """The node in a block. Raises Broken for one that was visited before, or is marked as free."""
+        place = unit * self._unit
+        index, into = divmod(place, self._size)
+        byte, bit = index >> 3, 1 << (index & 7)
+        if into or byte >= len(self._used) or not self._used[byte] & bit or self._visited[byte] & bit:
+            raise Broken(f"the node {index} of a folder of NTFS is free, or has two parents")
+        self._visited[byte] |= bit
+        data = bytes(restore(self._map.read(place, self._size), b"INDX"))
+        if _BLOCK.unpack_from(data)[4] != unit:
+            raise Broken("a node of a folder of NTFS lies at the place of another")
+        return _items(data, _BLOCK.size)
+
+
+def names(disk: Disk, folder: File) -> Iterator[Name]:
+    """All names of a folder in their order, but for those that are there for DOS alone."""
+    root = folder.value(Type.INDEX_ROOT, NAME)
+    if root is None:
+        raise Broken("a folder of NTFS has no names, not even none")
+    kind, _, size = _ROOT.unpack_from(root)
+    if kind != Type.FILE_NAME:
+        raise Broken("a folder of NTFS is in the order of something that is no name")
+    blocks: Blocks | None = None
+    waiting = [iter(_items(root, _ROOT.size))]
+    while waiting:
+        item = next(waiting[-1], None)
+        if item is None:
+            waiting.pop()
+        elif item.child is not None:
+            disk.budget.step()
+            if len(waiting) > _DEPTH:
+                raise Broken("a folder of NTFS is a tree that is too deep")
+            blocks = blocks or Blocks(disk, folder, size)
+            waiting.append(iter(blocks.read(item.child)))
+        elif item.name is not None:
+            disk.budget.step()
+            yield item.name
+
+
+def _items(data: bytes, header: int) -> list[_Item]:
+    """The entries of a node."""
+    first, used, _ = _HEADER.unpack_from(data, header)
+    place, end = header + first, header + used
+    if end > len(data):
+        raise Broken("a node of a folder of NTFS is longer than its block")
+    items: list[_Item] = []
+    while place + _ENTRY.size <= end:
+        reference, length, key_length, flags = _ENTRY.unpack_from(data, place)
+        after = place + length
+        if length < _ENTRY.size + (8 if flags & _CHILD else 0) or length & 7 or after > end:
+            raise Broken("an entry of a folder of NTFS is longer than its node, or too short")
+        if flags & _CHILD:
+            items.append(_Item(None, int.from_bytes(data[after - 8 : after], "little")))
+        if flags & _LAST:
+            return items
+        key = data[place + _ENTRY.size : place + _ENTRY.size + key_length]
+        if name := _name(key, reference, length - _ENTRY.size):
+            items.append(_Item(name, None))
+        place = after
+    raise Broken("a node of a folder of NTFS has no last entry")
+
+
+def _name(key: bytes, reference: int, most: int) -> Name | None:
+    """None for a name that is there for DOS alone: the same file has another."""
+    if not _NAME_PLACE + 2 < len(key) <= most:
+        raise Broken("an entry of a folder of NTFS has no name")
+    length, space = _NAME.unpack_from(key, _NAME_PLACE)
+    start = _NAME_PLACE + 2
+    if space > 3 or start + 2 * length > len(key):
+        raise Broken("the name in an entry of a folder of NTFS is longer than the entry")
+    if space == _DOS:
+        return None
+    return Name(reference & NUMBER, reference >> 48, key[start : start + 2 * length])
