@@ -12,7 +12,9 @@ from guest_trees import Facts, truth
 
 from douane_guest.budget import Budget
 from douane_guest.filesystems import ext
-from douane_guest.source import FileSource
+from douane_guest.filesystems.ext import log
+from douane_guest.filesystems.ext.opening import read_superblock
+from douane_guest.source import BytesSource, FileSource
 
 
 def make_ext(image: Path, *options: str, tree: Path | None = None, size: str = "96M") -> Path:
@@ -81,3 +83,20 @@ def content(system: ext.ExtSystem, path: str) -> bytes:
     for offset, piece in system.chunks(node):
         data[offset : offset + len(piece)] = piece
     return bytes(data)
+
+
+def journal_of(data: bytes) -> tuple[log.Log, log.Header]:
+    """The journal of an image."""
+    source = BytesSource(data)
+    block = read_superblock(source)
+    files = ext.ExtSystem(source, block, Budget())
+    raw = files.inodes.raw(8)
+    count = files.size_of(raw) // block.block_size
+    blocks = log.Log(source, block.block_size, list(files.runs(8, raw, 0, count)))
+    return blocks, log.read_header(blocks, count)
+
+
+def without_replay(data: bytes) -> ext.ExtSystem:
+    """The image as its blocks are, without its journal."""
+    source = BytesSource(data)
+    return ext.ExtSystem(source, read_superblock(source), Budget())

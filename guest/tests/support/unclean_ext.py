@@ -28,6 +28,10 @@ CASES = {
     "checksums of transactions": (["-t", "ext4", "-O", "^metadata_csum", *SMALL], "journal_checksum"),
     "commits without waiting": (["-t", "ext4", "-O", "^64bit", *SMALL], "data=writeback,journal_async_commit"),
     "fast commits": (["-t", "ext4", "-O", "fast_commit", "-b", "1024", "-J", "size=2"], "data=ordered"),
+    "fast commits at the end": (
+        ["-t", "ext4", "-O", "fast_commit", "-b", "1024", "-J", "size=2,fast_commit_size=256"],
+        "data=ordered",
+    ),
     "many features": (["-t", "ext4", "-O", "inline_data,orphan_file,ea_inode,bigalloc", *SMALL], "data=ordered"),
 }
 
@@ -66,6 +70,29 @@ def fill(folder: Path) -> None:
         sync(folder / name)
 
 
+def change_with_fast_commits(folder: Path) -> None:
+    """Changes that the kernel writes as fast commits, each synced by its file."""
+    folders = [folder / "folder1", folder / "folder3"]
+    for index in range(12):
+        write(folders[index % 2] / f"fast{index}", b"fast %d " % index * (index * 200))
+    (folder / "made").mkdir()
+    (folder / "made/below").mkdir()
+    write(folder / "made/below/file", b"in a folder of a fast commit")
+    os.rename(folders[0] / "fast2", folder / "made/moved")
+    os.link(folders[1] / "fast3", folder / "made/second")
+    os.unlink(folders[1] / "fast5")
+    with (folders[0] / "fast8").open("r+b") as file:
+        file.truncate(1500)
+    with (folders[1] / "fast9").open("r+b") as file:
+        file.seek(30_000)
+        file.write(b"behind a hole")
+        file.seek(0)
+        file.write(b"OVER")
+    for index in (8, 9, 6, 7):
+        sync(folders[index % 2] / f"fast{index}")
+    write(folders[1] / "last", b"the last one")
+
+
 def write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     sync(path)
@@ -88,6 +115,9 @@ def taken_while_mounted(case: str, folder: Path) -> Unclean | None:
         if root is None:
             return None
         fill(root)
+        if "at the end" in case:
+            sync(root)
+            change_with_fast_commits(root)
         shutil.copyfile(image, copy)
     data = copy.read_bytes()
     with mounted(copy, "rw") as root:  # replays the journal; the bytes above are those before

@@ -6,7 +6,8 @@ refuse.
 
 from __future__ import annotations
 
-from .system import open_ext as open
-from .system import probe
+from .opening import open_ext as open
+from .opening import probe
+from .system import ExtSystem
 
-__all__ = ["open", "probe"]
+__all__ = ["ExtSystem", "open", "probe"]

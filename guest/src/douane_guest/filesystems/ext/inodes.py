@@ -43,12 +43,17 @@ class Inodes:
         self._size = block.inode_size
         self._each = gcd(block.group_inodes, CHUNK)
         self._chunks: dict[int, bytes] = {}
+        self.changed: dict[int, bytes] = {}
+        """Inodes that fast commits have written."""
+
         self._large_folders = bool(block.incompat & LARGE_DIR)
 
     def raw(self, number: int) -> bytes:
         """The bytes of an inode."""
         if not 0 < number <= self._block.inodes:
             raise Broken(f"there is no inode {number}")
+        if number in self.changed:
+            return self.changed[number]
         index, inner = divmod(number - 1, self._each)
         chunk = self._chunks.get(index)
         if chunk is None:

@@ -21,7 +21,6 @@ from .log import (
     CHECKSUM_3,
     COMMIT,
     DESCRIPTOR,
-    FAST_COMMIT,
     HEADER,
     MAGIC,
     REVOKE,
@@ -38,7 +37,6 @@ ESCAPED, SAME_UUID, LAST = 1, 2, 8
 """Flags of a record. ESCAPED: the block begins with the magic number, which the journal has zeros for."""
 MAX_BLOCKS = 262_144
 """Blocks that are replayed, at most: 1 GiB of 4 KiB, the largest journal that mke2fs makes."""
-FAST_HEAD = 9
 START = 0xFFFFFFFF
 
 
@@ -66,14 +64,14 @@ class Replay(NamedTuple):
     places: dict[int, int]
     """Where blocks are: the byte of the disk, or ``~byte`` for escaped ones."""
 
-    fast_commits: bool
-    """True if there are fast commits behind the last transaction; they are not in `places`."""
+    transaction: int | None
+    """The number of the one that would be next, which fast commits have; None if there was nothing to replay."""
 
 
 def replay(log: Log, header: Header, blocks: int, budget: Budget) -> Replay:
     """Replay the transactions of a journal for a file system of `blocks` blocks."""
     if not header.start:
-        return Replay({}, fast_commits=False)
+        return Replay({}, None)
     end = last_transaction(log, header, budget)
     places: dict[int, int] = {}
     revoked: set[int] = set()
@@ -104,7 +102,7 @@ def replay(log: Log, header: Header, blocks: int, budget: Budget) -> Replay:
                 places[record.number] = ~byte if record.escaped else byte
             place = following(header, place)
         check_count(len(places))
-    return Replay(places, has_fast_commits(log, header, end))
+    return Replay(places, end)
 
 
 def check_count(count: int) -> None:
@@ -222,11 +220,3 @@ def check_copy(log: Log, header: Header, sequence: int, record: Record, place: i
     checksum = crc32c(log.read(place), crc32c(sequence.to_bytes(4, "big"), header.seed))
     if record.checksum != (checksum if header.incompat & CHECKSUM_3 else checksum & 0xFFFF):
         raise Broken(f"a block of the journal has a wrong checksum, in transaction {sequence}")
-
-
-def has_fast_commits(log: Log, header: Header, end: int) -> bool:
-    """True if the first block of the fast commits begins with a head that follows the last transaction."""
-    if not header.incompat & FAST_COMMIT or header.last + 1 >= header.length:
-        return False
-    tag, _, _, transaction = struct.unpack_from("<HHII", log.read(header.last + 1))
-    return bool(tag == FAST_HEAD and transaction == end)

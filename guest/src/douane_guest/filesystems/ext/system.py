@@ -9,10 +9,10 @@ from douane_guest.errors import Broken, Unsupported, only_guest_errors
 from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread
 from douane_guest.source import Source
 
-from . import attributes, directory, inodes, journal, superblock
-from .blocks import Blocks, Replayed
+from . import attributes, directory, inodes, superblock
+from .blocks import Blocks
+from .fast_commits import Changes
 from .inodes import ENCRYPTED, EXTENTS, FOLDED, INLINE, Inodes, flags_of
-from .log import MAGIC, Log, read_header
 from .mapping import Run, extent_runs, indirect_runs
 from .superblock import Superblock
 
@@ -20,69 +20,6 @@ PIECE = 1 << 20
 INLINE_HEAD = 60
 """Bytes of an inline file, or of a tree's root, or of a short link, inside of the inode."""
 MAX_BLOCK_NUMBER = 1 << 32
-
-
-@only_guest_errors
-def probe(source: Source) -> bool:
-    """True if there is a superblock of ext."""
-    return source.size >= 2048 and source.pread(1024 + 56, 2) == superblock.MAGIC.to_bytes(2, "little")
-
-
-@only_guest_errors
-def open_ext(source: Source, budget: Budget) -> ExtSystem:
-    """Open it, and replay its journal in memory if it was not unmounted."""
-    block = read_superblock(source)
-    unread: list[Unread] = []
-    clean = not block.incompat & superblock.RECOVER and block.state & 3 == superblock.VALID
-    files = ExtSystem(source, block, budget)
-    if block.compat & superblock.HAS_JOURNAL:
-        places = replay_journal(files, block, budget, unread)
-        if places:
-            replayed = Replayed(source, source.size, block.block_size, places, MAGIC)
-            after = read_superblock(replayed)
-            if not block.same_shape(after):
-                raise Broken("the journal changes the shape of the file system")
-            files = ExtSystem(replayed, after, budget)
-            block = after
-    elif not block.state & superblock.VALID:
-        add_unclean(unread, "it was not unmounted and has no journal: a check of it can change what is in it")
-    if block.state & superblock.ERRORS:
-        add_unclean(unread, "the kernel has seen errors in it: a check of it can change what is in it")
-    files.clean, files.unread = clean, unread
-    return files
-
-
-def read_superblock(source: Source) -> Superblock:
-    """The superblock of a source."""
-    if source.size < superblock.PLACE + superblock.SIZE:
-        raise Broken("the disk is too small for a superblock of ext")
-    return superblock.parse(source.pread(superblock.PLACE, superblock.SIZE), source.size)
-
-
-def add_unclean(unread: list[Unread], why: str) -> None:
-    """Note that what the virtual machine sees may differ."""
-    unread.append(Unread("journal", "guest-unclean", why))
-
-
-def replay_journal(files: ExtSystem, block: Superblock, budget: Budget, unread: list[Unread]) -> dict[int, int]:
-    """Which blocks are read from the journal."""
-    needed = bool(block.incompat & superblock.RECOVER)
-    if not block.journal_inode:
-        add_unclean(unread, "its journal is on another device")
-        return {}
-    raw = files.inodes.raw(block.journal_inode)
-    count = files.size_of(raw) // block.block_size
-    log = Log(files.source, block.block_size, list(files.runs(raw, 0, count)))
-    header = read_header(log, count)
-    if not needed:
-        if header.start:
-            # Linux does not replay it, and a check at boot does.
-            add_unclean(unread, "its journal has transactions, and its superblock says that they are not needed")
-        return {}
-    replay = journal.replay(log, header, block.blocks, budget)
-    if replay.fast_commits:
-        add_unclean(unread, "its journal has fast commits, which are not replayed")
-    return replay.places
 
 
 class ExtSystem:
@@ -100,6 +37,7 @@ class ExtSystem:
         self._budget = budget
         self._blocks = Blocks(source, block.block_size, block.blocks)
         self.inodes = Inodes(block, self._blocks)
+        self.changes = Changes(self.inodes, self._blocks, budget)
         self._filetype = bool(block.incompat & superblock.FILETYPE)
 
     @only_guest_errors
@@ -115,6 +53,8 @@ class ExtSystem:
         flags = flags_of(node.detail)
         self._refuse_encrypted(flags, "the names in a folder")
         listed = self._entries(node, flags)
+        if node.ref in self.changes.names or node.ref in self.changes.new_folders:
+            listed = self.changes.changed_entries(node.ref, listed)
         yield from directory.without_doubles(listed) if flags & FOLDED else listed
 
     def _entries(self, node: Node, flags: int) -> Iterator[Entry]:
@@ -128,7 +68,7 @@ class ExtSystem:
         size = self._block.block_size
         if node.size % size:
             raise Broken("the size of a folder is not one of blocks")
-        for run in self.runs(node.detail, 0, node.size // size):
+        for run in self.runs(node.ref, node.detail, 0, node.size // size):
             for number in range(run.physical, run.physical + run.length):
                 yield from directory.entries(self._blocks.read(number), count, self._filetype, self._budget)
 
@@ -175,7 +115,7 @@ class ExtSystem:
     def _pieces(self, node: Node, start: int) -> Iterator[tuple[int, bytes]]:
         size, end = self._block.block_size, node.size
         source, step = self.source, self._budget.step
-        for run in self.runs(node.detail, start // size, -(-end // size)):
+        for run in self.runs(node.ref, node.detail, start // size, -(-end // size)):
             place, offset = run.physical * size, run.logical * size
             last = min(offset + run.length * size, end)
             if offset < start:
@@ -187,10 +127,16 @@ class ExtSystem:
                 yield offset, source.pread(place, count)
                 place, offset = place + count, offset + count
 
-    def runs(self, raw: bytes, start: int, end: int) -> Iterator[Run]:
+    def runs(self, number: int, raw: bytes, start: int, end: int) -> Iterator[Run]:
         """Where the blocks [start, end) of an inode are."""
+        if number in self.changes.runs:
+            return self.changes.changed_runs(number, start, end)
         walk = extent_runs if flags_of(raw) & EXTENTS else indirect_runs
         return walk(self._blocks, self._budget, raw[40:100], start, min(end, MAX_BLOCK_NUMBER))
+
+    def all_runs(self, number: int) -> Iterator[Run]:
+        """All blocks of an inode."""
+        return self.runs(number, self.inodes.raw(number), 0, MAX_BLOCK_NUMBER)
 
     def size_of(self, raw: bytes) -> int:
         """The size of a file that no folder names."""
@@ -218,7 +164,7 @@ class ExtSystem:
             raise Broken(f"the inode {number} has not the value of an extended attribute")
         value = bytearray(size)
         block_size = self._block.block_size
-        for run in self.runs(raw, 0, -(-size // block_size)):
+        for run in self.runs(number, raw, 0, -(-size // block_size)):
             offset = run.logical * block_size
             count = min(run.length * block_size, size - offset)
             value[offset : offset + count] = self.source.pread(run.physical * block_size, count)
@@ -240,7 +186,7 @@ class ExtSystem:
         """Where the bytes of a file begin; 0 for one that has none outside of its inode."""
         if node.kind != FILE or not node.size or flags_of(node.detail) & INLINE:
             return 0
-        run = next(self.runs(node.detail, 0, -(-node.size // self._block.block_size)), None)
+        run = next(self.runs(node.ref, node.detail, 0, -(-node.size // self._block.block_size)), None)
         return run.physical * self._block.block_size if run else 0
 
     def _refuse_encrypted(self, flags: int, what: str) -> None:
