@@ -107,12 +107,11 @@ def fill_subvolumes(top: Path) -> None:
     run("btrfs", "subvolume", "set-default", top / "@")
 
 
-def change_with_log(top: Path) -> None:
-    """Changes that are only in the log tree: each file and folder is synced, the file system is not."""
+def before_log(top: Path) -> Path:
+    """What is committed before a log begins."""
     logged = top / "folder"
-    (top / "gone").mkdir()
-    for number in range(20):
-        (logged / f"before {number}").write_bytes(b"before %d" % number * (1 if number % 2 else 2000))
+    for number in range(12):
+        (logged / f"before {number}").write_bytes(b"before %d" % number * (1 if number % 2 else 4000))
     os.setxattr(logged / "before 1", "user.removed", b"x")
     os.setxattr(logged / "before 1", "user.changed", b"x")
     (logged / "under").mkdir()
@@ -120,7 +119,16 @@ def change_with_log(top: Path) -> None:
     os.link(logged / "before 7", logged / "second name")
     (logged / "swap a").write_bytes(b"a")
     (logged / "swap b").write_bytes(b"b")
+    (top / "other").mkdir()
+    with (logged / "parts").open("wb") as file:
+        file.write(b"0123456789abcdef" * 20_000)
     os.sync()
+    return logged
+
+
+def log_contents(top: Path) -> None:
+    """New files, and files whose bytes, sizes and attributes change."""
+    logged = before_log(top)
     for number in range(30):
         sync(logged / f"after {number}", b"after %d " % number * (1 if number % 2 else 3000))
     with (logged / "before 0").open("r+b") as file:
@@ -133,16 +141,68 @@ def change_with_log(top: Path) -> None:
         file.write(b"appended" * 5000)
         file.flush()
         os.fsync(file.fileno())
+    with (logged / "parts").open("r+b") as file:
+        for number in (3, 9, 40):
+            os.pwrite(file.fileno(), b"part %d" % number * 500, number * 4096)
+            os.fsync(file.fileno())
+        run("fallocate", "--punch-hole", "-o", 100 * 1024, "-l", 64 * 1024, logged / "parts")
+        os.fsync(file.fileno())
+    with (logged / "sparse").open("wb") as file:
+        os.pwrite(file.fileno(), b"island" * 1000, 1 << 20)
+        file.truncate(2 << 20)
+        os.posix_fallocate(file.fileno(), 2 << 20, 1 << 20)
+        os.fsync(file.fileno())
     os.removexattr(logged / "before 1", "user.removed")
     os.setxattr(logged / "before 1", "user.changed", b"y")
     os.setxattr(logged / "before 1", "user.new", b"z")
     (logged / "before 1").chmod(0o600)
+    os.chown(logged / "before 1", 7, 8)
     sync_path(logged / "before 1")
+    run("truncate", "-s", 10, logged / "before 6")
+    sync_path(logged / "before 6")
+
+
+def log_folder(top: Path) -> None:
+    """A folder that is synced after names were added to it and removed from it."""
+    logged = before_log(top)
     (logged / "before 3").unlink()
-    (logged / "before 5").rename(logged / "renamed")
-    sync_path(logged / "renamed")
+    (logged / "before 5").unlink()
+    for number in range(8):
+        (logged / f"new {number}").write_bytes(b"new %d" % number)
+    (logged / "a link").symlink_to("before 0")
+    (logged / "sub").mkdir()
+    (logged / "sub" / "file").write_bytes(b"in a new folder")
+    os.mkfifo(logged / "fifo")
+    sync_path(logged)
+
+
+def log_links(top: Path) -> None:
+    """Hard links that are added and removed."""
+    logged = before_log(top)
     os.link(logged / "before 6", logged / "new link")
     sync_path(logged / "before 6")
+    os.link(logged / "before 4", top / "other" / "new link")
+    sync_path(logged / "before 4")
+
+
+def log_renamed(top: Path) -> None:
+    """A file with another name in its folder."""
+    logged = before_log(top)
+    (logged / "before 5").rename(logged / "renamed")
+    sync_path(logged / "renamed")
+
+
+def log_replaced(top: Path) -> None:
+    """A file that is written beside another and takes its name, as editors and package managers do."""
+    logged = before_log(top)
+    sync(logged / "before 1.new", b"the new version")
+    (logged / "before 1.new").rename(logged / "before 1")
+    sync_path(logged)
+
+
+def log_everything(top: Path) -> None:
+    """What makes the kernel commit in between is part of it: the last changes are in the log."""
+    logged = before_log(top)
     (logged / "second name").unlink()
     sync_path(logged / "before 7")
     (logged / "under" / "moved").rename(top / "moved up")
@@ -157,8 +217,14 @@ def change_with_log(top: Path) -> None:
     sync(logged / "sub" / "file", b"in a new folder")
     (logged / "a link").symlink_to("before 0")
     sync_path(logged)
-    (top / "gone").rmdir()
+    (top / "other").rmdir()
     sync_path(top)
+
+
+LOGS = {
+    fill.__name__.replace("_", "-"): fill
+    for fill in (log_contents, log_folder, log_links, log_renamed, log_replaced, log_everything)
+}
 
 
 def sync(path: Path, data: bytes) -> None:
@@ -209,13 +275,18 @@ def make(
 def main() -> None:
     target = Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
+    if len(sys.argv) > 2:  # a log's name: for experiments
+        make(target, sys.argv[2], LOGS[sys.argv[2]], unclean=True)
+        return
     for kind in ("zlib", "lzo", "zstd"):
         make(target, kind, fill_files, options=f"compress-force={kind}")
     make(target, "holes", fill_files, mkfs="-O ^no-holes -d dup --csum xxhash")
     make(target, "mixed", fill_files, mkfs="-M -m dup -d dup --csum sha256")
     make(target, "subvolumes", fill_subvolumes)
-    make(target, "log", change_with_log, unclean=True)
-    make(target, "log-holes", change_with_log, mkfs="-O ^no-holes --csum blake2", unclean=True)
+    for name, change in LOGS.items():
+        make(target, name, change, unclean=True)
+    make(target, "log-contents-holes", log_contents, mkfs="-O ^no-holes --csum blake2", unclean=True)
+    make(target, "log-contents-zstd", log_contents, options="compress-force=zstd", unclean=True)
 
 
 if __name__ == "__main__":

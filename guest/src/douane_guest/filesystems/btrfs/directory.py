@@ -50,7 +50,7 @@ def names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
     """The names of the folder `number`, in the order in which they were added. Raises Broken if the items differ."""
     hashed = _Hashed()
     for key, item in items.items((number, DIR_ITEM, 0), (number, DIR_ITEM, LAST)):
-        for part in _entries(item):
+        for part in entries_of(item):
             budget.step()
             hashed.add(key[2], part)
     for _, item in items.items((number, DIR_INDEX, 0), (number, DIR_INDEX, LAST)):
@@ -71,7 +71,7 @@ def names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
     hashed.check_empty()
 
 
-def _entries(item: bytes) -> Iterator[bytes]:
+def entries_of(item: bytes) -> Iterator[bytes]:
     """The entries of an item: more than one if names have the same hash."""
     position = 0
     while position < len(item):

@@ -33,7 +33,7 @@ MAX_LEVEL = 7
 _METADATA_UUID_FEATURE = 1 << 10
 _READ = sum(1 << bit for bit in (*range(12), 16))
 """Incompatible features that change nothing here, or that are read: all up to RAID1C34, and simple quotas."""
-NO_HOLES = 1 << 9
+_NO_HOLES = 1 << 9
 _NOT_READ = {
     1 << 12: ("zones", "guest-unknown"),
     1 << 13: ("the second version of the extent tree", "guest-unknown"),
@@ -67,6 +67,7 @@ class Superblock(NamedTuple):
     sector_size: int
     node_size: int
     checksum_type: int
+    has_no_holes: bool
     system_chunks: bytes
 
 
@@ -124,6 +125,7 @@ def read_superblock(source: Source) -> Superblock:
         sector_size=sector_size,
         node_size=node_size,
         checksum_type=checksum_type,
+        has_no_holes=bool(incompatible & _NO_HOLES),
         system_chunks=data[_CHUNKS_OFFSET : _CHUNKS_OFFSET + chunks_size],
     )
 

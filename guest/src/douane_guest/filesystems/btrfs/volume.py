@@ -14,6 +14,7 @@ from .directory import names
 from .extents import INLINE, FileReader
 from .inode import named_parts, parse_inode
 from .keys import CHUNK_ITEM, CHUNK_TREE_OBJECT, FIRST_FREE, INODE_ITEM, LAST, XATTR_ITEM
+from .log import replay
 from .nodes import NodeReader
 from .subvolumes import Subvolume, Subvolumes
 from .superblock import Superblock, read_superblock
@@ -51,11 +52,17 @@ class Btrfs:
         self._files = FileReader(self._chunks, superblock.sector_size, budget)
         self._subvolumes = Subvolumes(nodes, superblock, budget)
         if superblock.log_root:
-            why = "files that were synced last are in a log tree, which is not replayed"
-            self.unread.append(Unread("btrfs", "guest-unclean", why))
+            self._replay(nodes, superblock)
         self.root: Ref = (self._subvolumes.default(), FIRST_FREE)
         if self.node(self.root).kind != FOLDER:
             raise Broken("the root of the default subvolume is not a folder")
+
+    def _replay(self, nodes: NodeReader, superblock: Superblock) -> None:
+        try:
+            replay_safely(nodes, superblock, self._subvolumes, self._budget)
+        except GuestError as error:
+            why = f"files that were synced last are in a log tree, which cannot be replayed: {error.why}"
+            self.unread.append(Unread("btrfs", "guest-unclean", why))
 
     @only_guest_errors
     def subvolumes(self) -> Iterator[Subvolume]:
@@ -146,6 +153,9 @@ class Btrfs:
         except GuestError:
             return 0
         return 0
+
+
+replay_safely = only_guest_errors(replay)
 
 
 def _chunks(nodes: NodeReader, superblock: Superblock) -> Iterator[Chunk]:
