@@ -1,0 +1,103 @@
+"""RPM's packages: the header of each, from a database in sqlite, ndb, or Berkeley DB.
+
+Source: rpm's "Package Header format" (docs/manual/hregions.md, format_header.md) and its tags.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+
+from douane_guest.budget import Budget, check_size
+from douane_guest.errors import Broken, Unsupported
+from douane_guest.source import Source
+from douane_guest.tree import Tree
+
+from . import berkeley, ndb, sqlite
+from .base import Package, text
+
+FOLDERS = ("var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm")
+PATHS = tuple(f"{folder}/{name}" for folder in FOLDERS for name in ("rpmdb.sqlite", "Packages.db", "Packages"))
+MAX_TAGS = 65536
+_NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE = 1000, 1001, 1002, 1003, 1022, 1044
+_NUMBER, _TEXT, _TRANSLATED = 4, 6, 9
+_ENTRY = struct.Struct(">IIiI")
+
+
+def read(tree: Tree, budget: Budget) -> Iterator[Package]:
+    """See :class:`~.base.Reader`. A folder that is a link to another one is read once."""
+    visited = set()
+    for folder in FOLDERS:
+        for name, headers in _BACKENDS.items():
+            path = f"{folder}/{name}"
+            try:
+                item = tree.stat(path)
+            except OSError:
+                continue
+            key = (item.volume.name, item.node.ref)
+            if item.node.kind != "file" or key in visited:
+                continue
+            visited.add(key)
+            for blob in headers(tree, path, budget):
+                package = parse_header(blob, item.path)
+                if package is not None:
+                    yield package
+
+
+def _from_sqlite(tree: Tree, path: str, budget: Budget) -> Iterator[bytes]:
+    log: Source | None = None
+    try:
+        log = tree.open(f"{path}-wal")
+    except OSError:
+        log = None
+    try:
+        journal = tree.open(f"{path}-journal")
+        if journal.size >= 8 and journal.pread(0, 8) == sqlite.JOURNAL_MAGIC:
+            raise Unsupported(f"{path} has changes that were not finished, in its journal", "guest-unclean")
+    except OSError:
+        pass
+    database = sqlite.Database(tree.open(path), log, budget)
+    for values in database.rows("Packages"):
+        if len(values) != 2 or not isinstance(values[1], bytes):
+            raise Broken("the table of packages of rpm has other columns than a number and a header")
+        yield values[1]
+
+
+_BACKENDS: dict[str, Callable[[Tree, str, Budget], Iterator[bytes]]] = {
+    "rpmdb.sqlite": _from_sqlite,
+    "Packages.db": lambda tree, path, budget: ndb.blobs(tree.open(path), budget),
+    "Packages": lambda tree, path, budget: berkeley.values(tree.open(path), budget),
+}
+
+
+def parse_header(blob: bytes, path: str) -> Package | None:
+    """The package of a header; None for one without a name."""
+    if len(blob) < 8:
+        raise Broken(f"a header of rpm has {len(blob)} bytes")
+    count, length = struct.unpack(">II", blob[:8])
+    check_size(length, "a header of rpm")
+    if count > MAX_TAGS or 8 + 16 * count + length > len(blob):
+        raise Broken(f"a header of rpm has {count} tags and {length} bytes of data")
+    data = blob[8 + 16 * count :][:length]
+    fields: dict[int, str] = {}
+    for tag, kind, offset, number in _ENTRY.iter_unpack(blob[8 : 8 + 16 * count]):
+        if tag not in (_NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE) or tag in fields:
+            continue
+        if not 0 <= offset < length or not number:
+            raise Broken(f"the tag {tag} of a header of rpm has no place in its data")
+        if kind in (_TEXT, _TRANSLATED):
+            fields[tag] = text(data[offset : data.find(b"\0", offset)])
+        elif kind == _NUMBER:
+            fields[tag] = str(int.from_bytes(data[offset : offset + 4], "big"))
+    if not fields.get(_NAME):
+        return None
+    version = f"{fields.get(_VERSION, '')}-{fields.get(_RELEASE, '')}"
+    if fields.get(_EPOCH, "0") != "0":
+        version = f"{fields[_EPOCH]}:{version}"
+    return Package("rpm", fields[_NAME], version, fields.get(_ARCH, ""), _source_name(fields.get(_SOURCE, "")), path)
+
+
+def _source_name(file: str) -> str:
+    """The name in ``bash-5.2-1.fc41.src.rpm``."""
+    parts = file.rsplit("-", 2)
+    return parts[0] if len(parts) == 3 else ""

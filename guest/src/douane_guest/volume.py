@@ -1,0 +1,198 @@
+"""A volume: a file system in its place on the disk; and what its folders hold."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from typing import NamedTuple
+
+from .budget import Budget
+from .errors import Broken, GuestError, TooMuch
+from .files import GuestFile
+from .filesystems.base import FOLDER, LINK, FileSystem, Node
+from .source import Source
+from .unread import UnreadParts
+
+FOLDING = frozenset({"vfat", "fat", "msdos", "exfat", "ntfs"})
+"""File systems on which the guest finds a file by its name in any case."""
+MAX_NAMES = 1_000_000
+"""Names of a folder that are kept to see one that is there twice."""
+
+
+class Place(NamedTuple):
+    """An object with its path in the volume: `b""` is the root folder, others have no leading slash."""
+
+    path: bytes
+    node: Node
+
+
+class Item(NamedTuple):
+    """An object of a guest."""
+
+    volume: Volume
+    path: str
+    """From the root of its tree, with a leading slash; other bytes than UTF-8 by surrogateescape."""
+
+    node: Node
+
+    def open(self) -> GuestFile:
+        """The bytes of a file."""
+        return self.volume.open_node(self.node)
+
+    @property
+    def link(self) -> str | None:
+        """The target of a link, None for anything else."""
+        return to_text(self.volume.target(self.node)) if self.node.kind == LINK else None
+
+
+class Volume:
+    """A file system: `name` is the place (``disk``, ``p1``, ``vg/lv``, ``md/0``)."""
+
+    def __init__(self, name: str, source: Source, system: FileSystem, budget: Budget, unread: UnreadParts) -> None:
+        self.name = name
+        self.source = source
+        self.system = system
+        self.size = source.size
+        self._budget = budget
+        self._unread = unread
+        self.partition_uuid = ""
+        self.partition_label = ""
+        for part in system.unread:
+            unread.add(f"{name}: {part.where}" if part.where else name, part.code, part.why)
+
+    @property
+    def filesystem(self) -> str:
+        """The kernel's word: ``ext4``."""
+        return self.system.name
+
+    @property
+    def uuid(self) -> str:
+        """As blkid shows it."""
+        return self.system.uuid
+
+    @property
+    def label(self) -> str:
+        """Of the file system."""
+        return self.system.label
+
+    @property
+    def clean(self) -> bool:
+        """False: it was not unmounted."""
+        return self.system.clean
+
+    @property
+    def folds_case(self) -> bool:
+        """True where the guest finds a file by its name in any case."""
+        return self.system.name in FOLDING
+
+    def open_node(self, node: Node) -> GuestFile:
+        """The bytes of a file."""
+        return GuestFile(self.system, node, self._budget)
+
+    def target(self, node: Node) -> bytes:
+        """Where a link leads."""
+        return self.system.target(node)
+
+    def child(self, folder: Node, name: bytes) -> Node | None:
+        """The object with that name, None if there is none. Where case is folded and no name is equal, the one name
+        that is equal without case."""
+        lookup = getattr(self.system, "lookup", None)
+        if lookup is not None and not self.folds_case:
+            ref = lookup(folder, name)
+            return None if ref is None else self.system.node(ref)
+        folded = fold(name) if self.folds_case else None
+        exact, similar = [], []
+        for entry in self.system.entries(folder):
+            self._budget.step()
+            if entry.name == name:
+                exact.append(entry.ref)
+            elif folded is not None and fold(entry.name) == folded:
+                similar.append(entry.ref)
+        matches = exact or similar
+        if len(matches) > 1:
+            raise Broken(f"a folder has the name {name!r} twice")
+        return self.system.node(matches[0]) if matches else None
+
+    def walk(
+        self, top: Node | None = None, path: bytes = b"", without: Container[bytes] = frozenset()
+    ) -> Iterator[Place]:
+        """Every object below a folder, the folder first; each folder once. What cannot be read is listed as unread,
+        and the walk goes on. `without`: paths that are left out with all that is below them."""
+        try:
+            top = self.system.node(self.system.root) if top is None else top
+        except GuestError as error:
+            self._unread.add_error(self.place(path), error)
+            return
+        visited = {top.ref}
+        waiting = [(Place(path, top), 0)]
+        yield Place(path, top)
+        while waiting:
+            folder, depth = waiting.pop()
+            if depth >= self._budget.depth:
+                self._unread.add(self.place(folder.path), TooMuch.code, f"the folder lies deeper than {depth} folders")
+                continue
+            below = []
+            for item in self.items(folder):
+                if item.path in without:
+                    continue
+                if item.node.kind == FOLDER:
+                    if item.node.ref in visited:
+                        why = "the folder is in two folders, or in itself"
+                        self._unread.add(self.place(item.path), Broken.code, why)
+                        continue
+                    visited.add(item.node.ref)
+                    below.append((item, depth + 1))
+                yield item
+            waiting += reversed(below)
+
+    def items(self, folder: Place) -> Iterator[Place]:
+        """The objects in a folder that can be read; the others are listed as unread."""
+        seen: set[bytes] = set()
+        try:
+            for entry in self.system.entries(folder.node):
+                self._budget.entry()
+                path = folder.path + b"/" + entry.name if folder.path else entry.name
+                try:
+                    check_name(entry.name)
+                    self._check_new(seen, entry.name)
+                    node = self.system.node(entry.ref)
+                except TooMuch:
+                    raise
+                except GuestError as error:
+                    self._unread.add_error(self.place(path), error)
+                    continue
+                yield Place(path, node)
+        except GuestError as error:
+            self._unread.add_error(self.place(folder.path), error)
+
+    def _check_new(self, seen: set[bytes], name: bytes) -> None:
+        key = name if not self.folds_case or self.system.name == "ntfs" else fold(name)
+        if key in seen:
+            raise Broken(f"the folder has the name {name!r} twice")
+        if len(seen) >= MAX_NAMES:
+            raise TooMuch(f"the folder has more than {MAX_NAMES} names")
+        seen.add(key)
+
+    def place(self, path: bytes) -> str:
+        """Where something is, for `unread`."""
+        return f"{self.name}:/{to_text(path)}"
+
+
+def to_text(path: bytes) -> str:
+    """Bytes of the guest as text."""
+    return path.decode("utf-8", "surrogateescape")
+
+
+def to_bytes(path: str) -> bytes:
+    """Text as bytes of the guest."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def fold(name: bytes) -> bytes:
+    """The name without case. Simple folding in UTF-8: enough to see that names may be the same for the guest."""
+    return to_bytes(to_text(name).casefold())
+
+
+def check_name(name: bytes) -> None:
+    """Raises Broken for a name that cannot be in a path."""
+    if not name or name in (b".", b"..") or b"/" in name or b"\0" in name:
+        raise Broken(f"a name in a folder is {name!r}")
