@@ -36,6 +36,9 @@ class Linux(NamedTuple):
     device: tuple[int, int] | None
 
 
+_NOTHING_OF_LINUX = Linux(None, None)
+
+
 def basic(file: File) -> Basic:
     """The time of the last change, and the number of names without those that are for DOS alone."""
     value = file.value(Type.STANDARD_INFORMATION)
@@ -73,7 +76,9 @@ def extended(disk: Disk, file: File) -> dict[bytes, bytes]:
 
 def linux(disk: Disk, file: File) -> Linux:
     """From the extended attributes."""
-    values = extended(disk, file) if file.parts(Type.EA) else {}
+    if not file.parts(Type.EA):
+        return _NOTHING_OF_LINUX
+    values = extended(disk, file)
     mode, uid, gid = (values.get(name, b"") for name in (b"$LXMOD", b"$LXUID", b"$LXGID"))
     device = values.get(b"$LXDEV", b"")
     return Linux(

@@ -147,7 +147,7 @@ class Ntfs:
             raise
         except GuestError:
             return  # whoever asks for the node is told
-        for stream in dict.fromkeys(one.name for one in file.attributes if one.type == Type.DATA and one.name):
+        for stream in file.streams():
             yield Entry(
                 name + b":" + from_utf16(stream.encode("utf-16-le", "surrogatepass")), ref._replace(stream=stream)
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from douane_guest.errors import Broken, TooMuch
@@ -34,15 +34,18 @@ class _Listed(NamedTuple):
     instance: int
 
 
-class File(NamedTuple):
+class File:
     """A file: its first record, and all attributes of it, those with the same type and name in their order."""
 
-    record: Record
-    attributes: tuple[Attribute, ...]
+    def __init__(self, record: Record, attributes: Iterable[Attribute]) -> None:
+        self.record = record
+        self.attributes: dict[tuple[int, str], list[Attribute]] = {}
+        for attribute in attributes:
+            self.attributes.setdefault(attribute[:2], []).append(attribute)
 
     def parts(self, kind: int, name: str = "") -> list[Attribute]:
         """An attribute."""
-        return [attribute for attribute in self.attributes if attribute.type == kind and attribute.name == name]
+        return self.attributes.get((kind, name), [])
 
     def value(self, kind: int, name: str = "") -> bytes | None:
         """That of an attribute that must be resident; None if the file has it not."""
@@ -51,6 +54,10 @@ class File(NamedTuple):
                 raise Broken(f"the attribute {kind:#x} of record {self.record.number} of NTFS is not in its record")
             return attribute.value
         return None
+
+    def streams(self) -> list[str]:
+        """The names of those of its streams that have one."""
+        return [name for kind, name in self.attributes if kind == Type.DATA and name]
 
 
 class Table:
@@ -96,7 +103,7 @@ class Table:
             size += len(attributes[-1].value or b"") + (len(extent.pairs) if (extent := attributes[-1].extent) else 0)
             if size > _MOST_PACKED:
                 raise TooMuch(f"record {number} of NTFS has more than {_MOST_PACKED} bytes of attributes")
-        return File(first, tuple(attributes))
+        return File(first, attributes)
 
     def _load(self, number: int) -> Record:
         self._disk.budget.step()

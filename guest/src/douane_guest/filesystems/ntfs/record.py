@@ -14,6 +14,7 @@ _ATTRIBUTE = struct.Struct("<IIBBHHH")
 _RESIDENT = struct.Struct("<IH")
 _EXTENDED = struct.Struct("<QQHB5xQQQ")
 _STRIDE = 512
+_END = b"\xff\xff\xff\xff"
 _IN_USE, _FOLDER = 1, 2
 NUMBER = (1 << 48) - 1
 """The part of a reference that is a number; the 16 bits above it count how often the record was used."""
@@ -107,31 +108,31 @@ def parse(data: bytes, number: int) -> Record:
 
 
 def _attributes(data: bytes, place: int) -> Iterator[Attribute]:
-    while place + 4 <= len(data):
-        if data[place : place + 4] == b"\xff\xff\xff\xff":
-            return
+    while place + _ATTRIBUTE.size <= len(data) and data[place : place + 4] != _END:
         kind, length, outside, name_length, name_place, flags, instance = _ATTRIBUTE.unpack_from(data, place)
-        if length < 24 or length & 7 or place + length > len(data):
+        after = place + length
+        if length < 24 or length & 7 or after > len(data):
             raise Broken(f"an attribute of NTFS has {length} bytes, more than its record, or too few")
-        body = data[place : place + length]
-        if name_length and name_place + 2 * name_length > length:
-            raise Broken("the name of an attribute of NTFS lies outside of it")
-        name = (
-            body[name_place : name_place + 2 * name_length].decode("utf-16-le", "surrogatepass") if name_length else ""
-        )
+        name = ""
+        if name_length:
+            start = place + name_place
+            if start + 2 * name_length > after:
+                raise Broken("the name of an attribute of NTFS lies outside of it")
+            name = data[start : start + 2 * name_length].decode("utf-16-le", "surrogatepass")
         if outside:
-            yield Attribute(kind, name, flags, None, _extent(body), instance)
+            yield Attribute(kind, name, flags, None, _extent(data[place:after]), instance)
         else:
-            yield Attribute(kind, name, flags, _value(body), None, instance)
-        place += length
-    raise Broken("the attributes of a record of NTFS have no end")
+            yield Attribute(kind, name, flags, _value(data, place, after), None, instance)
+        place = after
+    if data[place : place + 4] != _END:
+        raise Broken("the attributes of a record of NTFS have no end")
 
 
-def _value(body: bytes) -> bytes:
-    length, start = _RESIDENT.unpack_from(body, 16)
-    if start + length > len(body):
+def _value(data: bytes, place: int, after: int) -> bytes:
+    length, start = _RESIDENT.unpack_from(data, place + 16)
+    if place + start + length > after:
         raise Broken("the value of an attribute of NTFS lies outside of it")
-    return body[start : start + length]
+    return data[place + start : place + start + length]
 
 
 def _extent(body: bytes) -> Extent:

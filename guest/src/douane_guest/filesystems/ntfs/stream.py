@@ -59,6 +59,8 @@ def pieces(disk: Disk, parts: Sequence[Attribute], start: int = 0) -> Iterator[t
     if head.flags & _ENCRYPTED:
         raise Unsupported("the file is encrypted by NTFS", "guest-encrypted")
     if head.extent is None:
+        if len(parts) > 1:
+            raise Broken("a file of NTFS has two streams with the same name")
         if head.value:
             yield 0, head.value
         return
