@@ -79,16 +79,16 @@ def test_every_entry_is_the_one_that_was_packed_and_that_the_kernel_shows(tree, 
     name, options = CASES[case]
     image = make_ext(tmp_path / "image", *options, tree=tree)
     with opened(image) as system:
-        shown = listing(system)
+        displayed = listing(system)
         assert (system.name, system.clean, system.unread) == (name, True, [])
     kernel = kernel_truth(image)
     image.unlink()
     if kernel:
-        assert shown == kernel
+        assert displayed == kernel
     drop = (b"lost+found", *INLINE_HOLES) if "inline" in case else (b"lost+found",)
-    wanted = packed(tree, case)
-    shown[b""] = shown[b""]._replace(mtime_ns=wanted[b""].mtime_ns)  # the time of mke2fs
-    assert without(shown, drop=drop) == wanted
+    expected = packed(tree, case)
+    displayed[b""] = displayed[b""]._replace(mtime_ns=expected[b""].mtime_ns)  # the time of mke2fs
+    assert without(displayed, drop=drop) == expected
 
 
 def test_label_and_uuid_are_those_that_were_set(tmp_path):
@@ -103,23 +103,23 @@ def test_extended_attributes_are_those_that_were_set(tmp_path, options):
     root = tmp_path / "tree"
     root.mkdir()
     (root / "file").write_bytes(b"x")
-    wanted = {b"user.short": b"1", b"user.empty": b"", b"user.long": bytes(range(200)) * 12}
+    expected = {b"user.short": b"1", b"user.empty": b"", b"user.long": bytes(range(200)) * 12}
     if "ea_inode" in str(options):
-        wanted[b"user.huge"] = b"h" * 4096  # as many as debugfs takes, and more than the block of attributes has
+        expected[b"user.huge"] = b"h" * 4096  # as many as debugfs takes, and more than the block of attributes has
     acl = struct.pack("<IHHIHHIHHIHHIHHI", 2, *(1, 6, -1 & 0xFFFFFFFF), *(2, 4, 1000), *(4, 4, 0xFFFFFFFF),
                       *(16, 4, 0xFFFFFFFF), *(32, 0, 0xFFFFFFFF))  # fmt: skip
     image = make_ext(tmp_path / "image", "-t", "ext4", "-b", "4096", *options, tree=root, size="16M")
-    for name, value in wanted.items():
+    for name, value in expected.items():
         (tmp_path / "value").write_bytes(value)
         debugfs(image, f"ea_set -f {tmp_path}/value /file {name.decode()}")
     (tmp_path / "value").write_bytes(acl)
     debugfs(image, f"ea_set -f {tmp_path}/value /file system.posix_acl_access")
     with opened(image) as system:
-        assert system.xattrs(node_at(system, "file")) == wanted | {b"system.posix_acl_access": acl}
+        assert system.xattrs(node_at(system, "file")) == expected | {b"system.posix_acl_access": acl}
 
 
 @pytest.mark.parametrize(
-    ("seconds", "extra", "wanted"),
+    ("seconds", "extra", "expected"),
     [
         (1_700_000_000, 123_456_789 << 2, 1_700_000_000_123_456_789),
         (-1, 0, -1_000_000_000),
@@ -127,11 +127,11 @@ def test_extended_attributes_are_those_that_were_set(tmp_path, options):
         (2**31 - 1, 3 | 999_999_999 << 2, (2**31 - 1 + 3 * 2**32) * 10**9 + 999_999_999),
     ],
 )
-def test_times_have_nanoseconds_and_two_more_bits_of_seconds(tmp_path, seconds, extra, wanted):
+def test_times_have_nanoseconds_and_two_more_bits_of_seconds(tmp_path, seconds, extra, expected):
     image = make_ext(tmp_path / "image", "-t", "ext4", "-O", "^metadata_csum", size="8M")
     debugfs(image, "mkdir new", f"sif new mtime_lo {seconds & 0xFFFFFFFF}", f"sif new mtime_extra {extra}")
     with opened(image) as system:
-        assert node_at(system, "new").mtime_ns == wanted
+        assert node_at(system, "new").mtime_ns == expected
 
 
 def test_names_and_bytes_of_what_is_encrypted_are_refused_as_encrypted(tmp_path, tree):

@@ -23,10 +23,10 @@ def tag(kind: int, value: bytes) -> bytes:
     return struct.pack("<HH", kind, len(value)) + value
 
 
-def changed(*records: tuple[int, bytes], features: int = 0, behind: int = 0, checksum: int = 0) -> bytes:
-    """The image with other fast commits. `behind`: of so many transactions before."""
+def changed(*records: tuple[int, bytes], features: int = 0, age: int = 0, checksum: int = 0) -> bytes:
+    """The image with other fast commits. `age`: of so many transactions before."""
     log, header = journal_of(DATA)
-    transaction = journal.replay(log, header, 8192, Budget()).transaction - behind
+    transaction = journal.replay(log, header, 8192, Budget()).transaction - age
     data = tag(HEAD, struct.pack("<II", features, transaction)) + b"".join(tag(*record) for record in records)
     data += struct.pack("<HHI", TAIL, 1024 - len(data) - 4, transaction)
     data += struct.pack("<I", crc32c(data, 0) ^ checksum)
@@ -40,7 +40,7 @@ def opened(*records: tuple[int, bytes], **changes: int) -> ext.ExtSystem:
 
 def test_a_fast_commit_of_an_older_transaction_is_left_out():
     plain = listing(opened())
-    assert listing(opened((LINK, struct.pack("<II", 2, 12) + b"new"), behind=1)) == plain
+    assert listing(opened((LINK, struct.pack("<II", 2, 12) + b"new"), age=1)) == plain
     assert listing(opened((LINK, struct.pack("<II", 2, 12) + b"new"))).keys() - plain.keys() >= {b"new"}
 
 
@@ -83,8 +83,8 @@ def test_names_are_taken_away_only_from_the_inode_that_they_name():
     system = opened()
     refs = {entry.name: entry.ref for entry in system.entries(system.node(2))}
     name, number = b"late0", refs[b"late0"]
-    kept = opened((UNLINK, struct.pack("<II", 2, refs[b"late1"]) + name))
-    assert name in listing_names(kept)
+    unchanged = opened((UNLINK, struct.pack("<II", 2, refs[b"late1"]) + name))
+    assert name in listing_names(unchanged)
     removed = opened((LINK, struct.pack("<II", 2, number) + b"b"), (UNLINK, struct.pack("<II", 2, number) + name))
     assert listing_names(removed) == listing_names(system) - {name} | {b"b"}
 

@@ -26,15 +26,15 @@ MAGIC = bytes.fromhex("c03b3998")
 
 def check(unclean: Unclean, case: str) -> None:
     system = ext.open(BytesSource(unclean.data), Budget())
-    shown = listing(system)
+    displayed = listing(system)
     assert not system.clean
-    assert comparable(shown, case) == comparable(unclean.truth, case)
+    assert comparable(displayed, case) == comparable(unclean.truth, case)
     assert system.unread == []
     try:
         plain = listing(without_replay(unclean.data))
     except Broken:
         return
-    assert plain != shown, f"the image of {case} has nothing in its journal"
+    assert plain != displayed, f"the image of {case} has nothing in its journal"
 
 
 def comparable(facts, case: str):
@@ -103,13 +103,13 @@ def test_a_log_that_debugfs_wrote_changes_what_a_check_would_change(tmp_path, ve
     replayed = tmp_path / "replayed"
     shutil.copyfile(image, replayed)
     subprocess.run(["e2fsck", "-fy", "-E", "journal_only", replayed], capture_output=True, check=True)
-    wanted = replayed.read_bytes()
+    expected = replayed.read_bytes()
     with opened(image) as system:
         assert not system.clean
         for block in range(5000, 5006):
-            assert system.source.pread(block * BLOCK, BLOCK) == wanted[block * BLOCK : (block + 1) * BLOCK]
+            assert system.source.pread(block * BLOCK, BLOCK) == expected[block * BLOCK : (block + 1) * BLOCK]
         # A read that begins and ends inside of blocks gets the same bytes.
-        assert system.source.pread(5000 * BLOCK - 7, 4 * BLOCK) == wanted[5000 * BLOCK - 7 : 5004 * BLOCK - 7]
+        assert system.source.pread(5000 * BLOCK - 7, 4 * BLOCK) == expected[5000 * BLOCK - 7 : 5004 * BLOCK - 7]
 
 
 def changed_commit(case: str) -> bytes:
@@ -136,7 +136,7 @@ def test_a_commit_that_did_not_wait_and_has_a_wrong_checksum_ends_the_log():
 def test_each_changed_byte_of_a_log_with_checksums_is_noticed_or_ends_the_log():
     data = stored("ext4").data
     blocks, header = journal_of(data)
-    whole = journal.replay(blocks, header, 8192, Budget()).places
+    all_places = journal.replay(blocks, header, 8192, Budget()).places
     for part in list(journal.parts(blocks, header, Budget()))[:6]:
         # The kernel accepts a commit block of which only the fields reached the disk.
         for inner in (0, 5, 11, 12, 30, 59 if part.kind == log.COMMIT else 1023):
@@ -146,7 +146,7 @@ def test_each_changed_byte_of_a_log_with_checksums_is_noticed_or_ends_the_log():
                 system = ext.open(mutant, Budget())
             except Broken:
                 continue
-            assert getattr(system.source, "_places", {}) != whole
+            assert getattr(system.source, "_places", {}) != all_places
 
 
 def test_a_journal_that_the_superblock_does_not_need_is_listed_as_unread():

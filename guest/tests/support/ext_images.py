@@ -26,16 +26,16 @@ def make_ext(image: Path, *options: str, tree: Path | None = None, size: str = "
 
 def debugfs(image: Path, *commands: str) -> str:
     """Run commands on an image, writing."""
-    done = subprocess.run(
+    process = subprocess.run(
         ["debugfs", "-w", "-f", "-", str(image)], input="\n".join(commands), capture_output=True, text=True, check=True
     )
-    return done.stdout
+    return process.stdout
 
 
 def run(*command: str) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise OSError(f"{command}: {done.stderr}")
+    process = subprocess.run(command, check=False, capture_output=True, text=True)
+    if process.returncode:
+        raise OSError(f"{command}: {process.stderr}")
 
 
 @contextlib.contextmanager

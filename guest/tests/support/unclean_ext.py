@@ -48,10 +48,10 @@ def fill(folder: Path) -> None:
     and used again; at the end what only the journal has."""
     body = b"".join(b"a line %d\n" % number for number in range(300))
     for number in range(8):
-        below = folder / f"folder{number}"
-        below.mkdir()
+        subfolder = folder / f"folder{number}"
+        subfolder.mkdir()
         for index in range(20):
-            write(below / f"file{index}", bytes.fromhex("c03b3998") + b"%d %d " % (number, index) + body)
+            write(subfolder / f"file{index}", bytes.fromhex("c03b3998") + b"%d %d " % (number, index) + body)
         if number % 2:
             shutil.rmtree(folder / f"folder{number - 1}")
     sync(folder)

@@ -74,32 +74,32 @@ def entries(data: bytes, place: int) -> Iterator[Attribute]:
 
 def visible(attributes: list[Attribute], read_value: Callable[[int, int], bytes]) -> dict[bytes, bytes]:
     """What listxattr(2) and getxattr(2) show. `read_value`: the bytes of a value in an inode."""
-    shown: dict[bytes, bytes] = {}
+    values: dict[bytes, bytes] = {}
     for attribute in attributes:
         prefix = PREFIXES.get(attribute.prefix)
         if prefix is None:
             continue
         name = prefix + attribute.name
-        if name in shown:
+        if name in values:
             raise Broken(f"an inode has the attribute {name!r} twice")
         value = read_value(attribute.inode, attribute.size) if attribute.inode else attribute.value
-        shown[name] = acl(value) if attribute.prefix in ACLS else value
-    return shown
+        values[name] = acl(value) if attribute.prefix in ACLS else value
+    return values
 
 
 def acl(stored: bytes) -> bytes:
     """An access control list as getxattr(2) shows it: ext4 leaves out the ids of entries that have none."""
     if len(stored) < 4 or stored[:4] != b"\x01\0\0\0":
         raise Broken("an access control list is not of version 1")
-    shown = bytearray(b"\x02\0\0\0")
+    converted = bytearray(b"\x02\0\0\0")
     place = 4
     while place < len(stored):
         tag = int.from_bytes(stored[place : place + 2], "little")
         length = 8 if tag in (2, 8) else 4  # a user or a group with its id
         if place + length > len(stored):
             raise Broken("an access control list is cut off")
-        shown += stored[place : place + length]
+        converted += stored[place : place + length]
         if length == 4:
-            shown += b"\xff\xff\xff\xff"
+            converted += b"\xff\xff\xff\xff"
         place += length
-    return bytes(shown)
+    return bytes(converted)

@@ -19,7 +19,7 @@ class Blocks:
         self.size = size
         self.count = count
         self._cache: dict[int, bytes] = {}
-        self._most = max(MAX_CACHED // size, 8)
+        self._capacity = max(MAX_CACHED // size, 8)
 
     def read(self, number: int) -> bytes:
         """A block. Raises Broken if it lies outside of the file system."""
@@ -27,7 +27,7 @@ class Blocks:
         if data is None:
             self.check(number, 1)
             data = self.source.pread(number * self.size, self.size)
-            if len(self._cache) >= self._most:
+            if len(self._cache) >= self._capacity:
                 del self._cache[next(iter(self._cache))]
             self._cache[number] = data
         return data

@@ -101,18 +101,18 @@ class Changes:
         runs = self.runs[number]
         self._budget.step(len(runs))
         end = logical + count
-        kept = []
+        remaining = []
         for old in runs:
             if old.logical < logical:
-                kept.append(Run(old.logical, old.physical, min(old.length, logical - old.logical)))
+                remaining.append(Run(old.logical, old.physical, min(old.length, logical - old.logical)))
             if old.logical + old.length > end:
                 skipped = max(end - old.logical, 0)
-                kept.append(Run(old.logical + skipped, old.physical + skipped, old.length - skipped))
+                remaining.append(Run(old.logical + skipped, old.physical + skipped, old.length - skipped))
         if run:
-            kept.append(run)
-        kept.sort()
+            remaining.append(run)
+        remaining.sort()
         self._add()
-        self.runs[number] = kept
+        self.runs[number] = remaining
 
     def _set_name(self, kind: int, parent: int, number: int, name: bytes) -> None:
         if not 0 < len(name) <= 255 or b"/" in name or b"\0" in name or name in (b".", b".."):

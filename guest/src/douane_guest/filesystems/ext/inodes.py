@@ -41,7 +41,7 @@ class Inodes:
         self._block = block
         self._blocks = blocks
         self._size = block.inode_size
-        self._each = gcd(block.group_inodes, CHUNK)
+        self._chunk_inodes = gcd(block.group_inodes, CHUNK)
         self._chunks: dict[int, bytes] = {}
         self.changed: dict[int, bytes] = {}
         """Inodes that fast commits have written."""
@@ -54,7 +54,7 @@ class Inodes:
             raise Broken(f"there is no inode {number}")
         if number in self.changed:
             return self.changed[number]
-        index, inner = divmod(number - 1, self._each)
+        index, inner = divmod(number - 1, self._chunk_inodes)
         chunk = self._chunks.get(index)
         if chunk is None:
             chunk = self._read_chunk(index)
@@ -62,10 +62,10 @@ class Inodes:
         return chunk[start : start + self._size]
 
     def _read_chunk(self, index: int) -> bytes:
-        group, inner = divmod(index * self._each, self._block.group_inodes)
+        group, inner = divmod(index * self._chunk_inodes, self._block.group_inodes)
         size = self._block.block_size
         start = self._table(group) * size + inner * self._size
-        count = self._each * self._size
+        count = self._chunk_inodes * self._size
         self._blocks.check(start // size, -(-(start % size + count) // size))
         chunk = self._blocks.source.pread(start, count)
         if len(self._chunks) >= MAX_CHUNKS:
@@ -76,9 +76,9 @@ class Inodes:
     def _table(self, group: int) -> int:
         """The first block of the inode table of a group."""
         block = self._block
-        each = block.block_size // block.descriptor_size
-        data = self._blocks.read(self._descriptors(group // each))
-        start = group % each * block.descriptor_size
+        block_groups = block.block_size // block.descriptor_size
+        data = self._blocks.read(self._descriptors(group // block_groups))
+        start = group % block_groups * block.descriptor_size
         low = int.from_bytes(data[start + 8 : start + 12], "little")
         if block.incompat & BIT64:
             low |= int.from_bytes(data[start + 0x28 : start + 0x2C], "little") << 32

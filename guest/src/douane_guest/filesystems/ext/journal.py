@@ -160,10 +160,10 @@ def last_transaction(log: Log, header: Header, budget: Budget) -> int:
         if header.compat & CHECKSUM_1:
             if end is not None:
                 raise Broken(f"the transaction {end} of the journal has a wrong checksum, and others follow it")
-            right, total = transaction_is_right(part.data, total), START
+            intact, total = transaction_is_right(part.data, total), START
         else:
-            right = commit_is_right(header, part.data)
-        if not right:
+            intact = commit_is_right(header, part.data)
+        if not intact:
             if time < last_time:
                 return sequence if end is None else end
             if not header.incompat & ASYNC_COMMIT:

@@ -21,7 +21,7 @@ DESCRIPTOR, COMMIT, SUPERBLOCK_1, SUPERBLOCK_2, REVOKE = 1, 2, 3, 4, 5
 CHECKSUM_1 = 0x1
 """The one feature that may be ignored ("compat"): a checksum of all blocks of a transaction, in its commit block."""
 BIT64, ASYNC_COMMIT, CHECKSUM_2, CHECKSUM_3, FAST_COMMIT = 0x2, 0x4, 0x8, 0x10, 0x20
-KNOWN = 0x3F
+KNOWN_FEATURES = 0x3F
 HEADER = struct.Struct(">III")
 FIELDS = struct.Struct(">12x5I4xIII16s")
 CRC32C = 4
@@ -98,8 +98,9 @@ def read_header(log: Log, blocks: int) -> Header:
     size, length, first, sequence, start, compat, incompat, ro_compat, uuid = FIELDS.unpack_from(data)
     if kind == SUPERBLOCK_1:
         compat = incompat = ro_compat = 0
-    if incompat & ~KNOWN or ro_compat:
-        raise Unsupported(f"the journal has the features {incompat & ~KNOWN:#x} and {ro_compat:#x}", "guest-unclean")
+    if incompat & ~KNOWN_FEATURES or ro_compat:
+        unknown = incompat & ~KNOWN_FEATURES
+        raise Unsupported(f"the journal has the features {unknown:#x} and {ro_compat:#x}", "guest-unclean")
     if incompat & CHECKSUM_2 and incompat & CHECKSUM_3:
         raise Broken("the journal has checksums of two kinds")
     if incompat & (CHECKSUM_2 | CHECKSUM_3) and (
@@ -133,14 +134,14 @@ def commit_is_right(header: Header, data: bytes) -> bool:
     if not header.checksums:
         return True
     fields = data[:16] + bytes(4) + data[20:60]
-    wanted = be32(data, 16)
-    return any(crc32c(fields + rest, header.seed) == wanted for rest in (data[60:], bytes(len(data) - 60)))
+    checksum = be32(data, 16)
+    return any(crc32c(fields + rest, header.seed) == checksum for rest in (data[60:], bytes(len(data) - 60)))
 
 
 def transaction_is_right(data: bytes, total: int) -> bool:
     """True if a commit block (of the oldest kind of checksums) has the checksum of its transaction, or none."""
-    wanted, kind = be32(data, 16), data[12:14]
-    return (kind == b"\1\4" and wanted == reverse(total)) or (kind == b"\0\0" and not wanted)
+    checksum, kind = be32(data, 16), data[12:14]
+    return (kind == b"\1\4" and checksum == reverse(total)) or (kind == b"\0\0" and not checksum)
 
 
 def add_block(total: int, data: bytes) -> int:

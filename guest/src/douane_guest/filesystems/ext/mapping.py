@@ -41,18 +41,18 @@ def extent_runs(blocks: Blocks, budget: Budget, root: bytes, start: int, end: in
 
 
 def _extent_node(
-    blocks: Blocks, budget: Budget, data: bytes, bounds: tuple[int, int], wanted: tuple[int, int], depth: int | None
+    blocks: Blocks, budget: Budget, data: bytes, bounds: tuple[int, int], window: tuple[int, int], depth: int | None
 ) -> Iterator[Run]:
     """A node whose keys must lie in `bounds`: each block is at one place only, where the kernel looks for it."""
-    magic, entries, most, level, _ = HEADER.unpack_from(data)
-    if magic != EXTENT_MAGIC or entries > most or 12 + 12 * most > len(data):
+    magic, entries, capacity, level, _ = HEADER.unpack_from(data)
+    if magic != EXTENT_MAGIC or entries > capacity or 12 + 12 * capacity > len(data):
         raise Broken("a node of a tree of extents has no magic number, or more entries than it can have")
     if level > MAX_DEPTH or (depth is not None and level != depth):
         raise Broken(f"a node of a tree of extents has the depth {level}")
     budget.step(entries + 1)
     body = memoryview(data)[12 : 12 + 12 * entries]
     if not level:
-        yield from _leaf(blocks, body, bounds, wanted)
+        yield from _leaf(blocks, body, bounds, window)
         return
     keys = [(logical, low | high << 32) for logical, low, high, _ in INDEX.iter_unpack(body)]
     limits = [logical for logical, _ in keys[1:]] + [bounds[1]]
@@ -60,12 +60,12 @@ def _extent_node(
     for (logical, place), limit in zip(keys, limits, strict=True):
         if not floor <= logical < limit <= bounds[1]:
             raise Broken("the keys of a tree of extents are not in order")
-        if logical < wanted[1] and limit > wanted[0]:
-            yield from _extent_node(blocks, budget, blocks.read(place), (logical, limit), wanted, level - 1)
+        if logical < window[1] and limit > window[0]:
+            yield from _extent_node(blocks, budget, blocks.read(place), (logical, limit), window, level - 1)
         floor = limit
 
 
-def _leaf(blocks: Blocks, body: memoryview, bounds: tuple[int, int], wanted: tuple[int, int]) -> Iterator[Run]:
+def _leaf(blocks: Blocks, body: memoryview, bounds: tuple[int, int], window: tuple[int, int]) -> Iterator[Run]:
     floor, limit = bounds
     for logical, length, high, low in EXTENT.iter_unpack(body):
         count = length if length <= WRITTEN else length - WRITTEN
@@ -74,14 +74,14 @@ def _leaf(blocks: Blocks, body: memoryview, bounds: tuple[int, int], wanted: tup
         floor = logical + count
         physical = low | high << 32
         blocks.check(physical, count)
-        if length <= WRITTEN and floor > wanted[0] and logical < wanted[1]:
+        if length <= WRITTEN and floor > window[0] and logical < window[1]:
             yield Run(logical, physical, count)
 
 
 def indirect_runs(blocks: Blocks, budget: Budget, root: bytes, start: int, end: int) -> Iterator[Run]:
     """The runs of a file of ext2 or ext3: 12 blocks, then one of block numbers, one of such, and one of those."""
     numbers = struct.unpack("<15I", root)
-    each = blocks.size // 4
+    pointers = blocks.size // 4
     yield from _pointers(blocks, numbers[:DIRECT], 0, (start, end))
     position = DIRECT
     for level, number in enumerate(numbers[DIRECT:]):
@@ -89,36 +89,36 @@ def indirect_runs(blocks: Blocks, budget: Budget, root: bytes, start: int, end: 
             return
         if number:
             yield from _indirect(blocks, budget, number, position, (start, end), level)
-        position += each ** (level + 1)
+        position += pointers ** (level + 1)
 
 
 def _indirect(
-    blocks: Blocks, budget: Budget, number: int, position: int, wanted: tuple[int, int], level: int
+    blocks: Blocks, budget: Budget, number: int, position: int, window: tuple[int, int], level: int
 ) -> Iterator[Run]:
     """The runs below an indirect block; `level` 0: it has numbers of data blocks."""
-    each = blocks.size // 4
-    covers = each**level
-    if position >= wanted[1] or position + covers * each <= wanted[0]:
+    pointers = blocks.size // 4
+    covers = pointers**level
+    if position >= window[1] or position + covers * pointers <= window[0]:
         return
-    budget.step(each)
-    numbers = struct.unpack(f"<{each}I", blocks.read(number))
+    budget.step(pointers)
+    numbers = struct.unpack(f"<{pointers}I", blocks.read(number))
     if not level:
-        yield from _pointers(blocks, numbers, position, wanted)
+        yield from _pointers(blocks, numbers, position, window)
         return
-    for index, below in enumerate(numbers):
-        if below:
-            yield from _indirect(blocks, budget, below, position + index * covers, wanted, level - 1)
+    for index, child in enumerate(numbers):
+        if child:
+            yield from _indirect(blocks, budget, child, position + index * covers, window, level - 1)
 
 
-def _pointers(blocks: Blocks, numbers: tuple[int, ...], position: int, wanted: tuple[int, int]) -> Iterator[Run]:
+def _pointers(blocks: Blocks, numbers: tuple[int, ...], position: int, window: tuple[int, int]) -> Iterator[Run]:
     """Runs of block numbers that follow each other; 0 is a hole."""
     first, count = numbers[0], len(numbers)
-    if first and position + count <= wanted[1] and numbers == tuple(range(first, first + count)):
+    if first and position + count <= window[1] and numbers == tuple(range(first, first + count)):
         blocks.check(first, count)  # usual in large files, and compared in C
         yield Run(position, first, count)
         return
-    index = max(wanted[0] - position, 0)
-    count = min(count, wanted[1] - position)
+    index = max(window[0] - position, 0)
+    count = min(count, window[1] - position)
     while index < count:
         physical = numbers[index]
         begin = index

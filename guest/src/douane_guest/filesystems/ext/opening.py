@@ -66,10 +66,10 @@ def replay_journal(files: ExtSystem, block: Superblock, budget: Budget, unread: 
     replay = journal.replay(log, header, block.blocks, budget)
     if replay.places:
         source = Replayed(files.source, files.source.size, block.block_size, replay.places, MAGIC)
-        after = read_superblock(source)
-        if not block.same_shape(after):
+        replayed = read_superblock(source)
+        if not block.same_shape(replayed):
             raise Broken("the journal changes the shape of the file system")
-        block, files = after, ExtSystem(source, after, budget)
+        block, files = replayed, ExtSystem(source, replayed, budget)
     if header.incompat & FAST_COMMIT and replay.transaction is not None:
         return replay_fast_commits(files, block, budget, unread, (log, header, replay.transaction))
     return files

@@ -87,9 +87,9 @@ class Superblock(NamedTuple):
             return "ext4"
         return "ext3" if self.compat & HAS_JOURNAL else "ext2"
 
-    def same_shape(self, other: Superblock) -> bool:
+    def same_shape(self, second: Superblock) -> bool:
         """True if both place blocks and inodes alike."""
-        return self[2:10] == other[2:10]
+        return self[2:10] == second[2:10]
 
 
 def parse(data: bytes, disk_size: int) -> Superblock:
