@@ -92,7 +92,7 @@ need qemu-utils command -v qemu-img                                             
 if [ "$purpose" = dev ]; then
     need zstd command -v zstd                                                      # unpacks what test-corpus reads
     need zip command -v zip                                                        # the zip archives of people
-    for program in fdisk:sfdisk gdisk:sgdisk dosfstools:mkfs.fat udftools:mkudffs xorriso:xorriso e2fsprogs:mkfs.ext4 \
+    for program in fdisk:sfdisk gdisk:sgdisk dosfstools:mkfs.fat udftools:mkudffs xorriso:xorriso genisoimage:genisoimage e2fsprogs:mkfs.ext4 \
         xfsprogs:mkfs.xfs btrfs-progs:mkfs.btrfs squashfs-tools:mksquashfs erofs-utils:mkfs.erofs ntfs-3g:mkfs.ntfs \
         exfatprogs:mkfs.exfat mtools:mcopy lvm2:lvm mdadm:mdadm; do
         need "${program%:*}" is_program "${program#*:}"                            # the disks of the tests
