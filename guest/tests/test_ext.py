@@ -220,6 +220,22 @@ def test_a_file_of_2_to_60_bytes_costs_nothing_and_an_extent_that_repeats_is_bro
             assert list(system.chunks(node_at(system, "big"))) == [], flags
 
 
+def test_inodes_as_large_as_a_block_of_64k_are_not_read_by_the_hundred(tmp_path):
+    image = make_ext(tmp_path / "image", "-t", "ext4", "-b", "65536", "-I", "65536", "-N", "64", size="64M")
+
+    class Largest(BytesSource):
+        count = 0
+
+        def pread(self, offset, count):
+            self.count = max(self.count, count)
+            return super().pread(offset, count)
+
+    source = Largest(image.read_bytes())
+    system = ext.open(source, Budget())
+    assert {entry.name for entry in system.entries(system.node(2))} == {b"lost+found"}
+    assert source.count == 65536
+
+
 def test_a_block_of_numbers_that_names_itself_ends_with_its_steps(tmp_path):
     image = make_ext(tmp_path / "image", "-t", "ext2", "-b", "1024", size="8M")
     data = bytearray(image.read_bytes())

@@ -8,7 +8,7 @@ from guest_trees import listing
 from unclean_ext import stored
 
 from douane_guest.budget import Budget
-from douane_guest.errors import Broken
+from douane_guest.errors import Broken, TooMuch
 from douane_guest.filesystems import ext
 from douane_guest.filesystems.ext import fast_commits, journal
 from douane_guest.filesystems.ext.checksum import crc32c
@@ -77,6 +77,19 @@ def test_what_is_not_replayed_is_listed_as_unread_and_nothing_of_it_is_shown(rec
 def test_records_that_contradict_the_file_system_are_broken(record):
     with pytest.raises(Broken):
         opened(record)
+
+
+def test_more_bytes_and_names_than_the_bounds_are_too_much(monkeypatch):
+    link = (LINK, struct.pack("<II", 2, 12) + b"new")
+    monkeypatch.setattr(fast_commits, "MAX_NAMES", 3)
+    with pytest.raises(TooMuch, match="names"):
+        listing_names(opened(link))
+    monkeypatch.setattr(fast_commits, "MAX_CHANGES", 1)
+    with pytest.raises(TooMuch, match="changes"):
+        opened(link)
+    monkeypatch.setattr(fast_commits, "MAX_BYTES", 20)
+    with pytest.raises(TooMuch, match="bytes"):
+        opened(link)
 
 
 def test_names_are_taken_away_only_from_the_inode_that_they_name():

@@ -26,6 +26,9 @@ NO_EXTENTS = struct.pack("<HHHHI", 0xF30A, 0, 4, 0, 0) + bytes(48)
 """The root of a tree of a file that has no blocks."""
 MAX_CHANGES = 100_000
 """Names, inodes and runs that are kept."""
+MAX_NAMES = 200_000
+MAX_BYTES = 16 << 20
+"""Of fast commits: mke2fs makes room for a 64th of the journal, which has at most 1 GiB."""
 FOLDER_MODE = 0o040000
 RunsOf = Callable[[int], Iterator[Run]]
 """The runs of an inode without its changes."""
@@ -144,8 +147,10 @@ class Changes:
         """The entries of a folder after its changes."""
         listed: dict[bytes, int] = {}
         for entry in () if number in self.new_folders else entries:
-            if len(listed) > MAX_CHANGES or entry.name in listed:
-                raise Broken(f"a folder that fast commits change has the name {entry.name!r} twice, or too many")
+            if entry.name in listed:
+                raise Broken(f"a folder has the name {entry.name!r} twice")
+            if len(listed) >= MAX_NAMES:
+                raise TooMuch(f"a folder that fast commits change has more than {MAX_NAMES} names")
             listed[entry.name] = entry.ref
         for change in self.names.get(number, ()):
             if change.added:
@@ -160,7 +165,11 @@ def records(log: Log, header: Header, transaction: int, budget: Budget) -> list[
     complete: list[tuple[int, bytes]] = []
     waiting: list[tuple[int, bytes]] = []
     total = 0
+    size = 0
     for kind, value, data in tags(log, header, budget):
+        size += len(data)
+        if size > MAX_BYTES:
+            raise TooMuch(f"the fast commits have more than {MAX_BYTES} bytes")
         if kind == HEAD:
             features, number = struct.unpack_from("<II", value)
             if features:

@@ -29,8 +29,8 @@ HEAD = struct.Struct("<HHI8xi4xHHII")
 TAIL = struct.Struct("<I4xHHHH")
 """High size at 108, then high sectors, high attribute block, high user, high group at 116."""
 MTIME_EXTRA = 0x88
-CHUNK = 128
-"""Inodes that are read at once, at most."""
+CHUNK = 1 << 15
+"""Bytes of an inode table that are read at once, at most; an inode may be as large as a block of 64 KiB."""
 MAX_CHUNKS = 64
 
 
@@ -41,7 +41,7 @@ class Inodes:
         self._block = block
         self._blocks = blocks
         self._size = block.inode_size
-        self._chunk_inodes = gcd(block.group_inodes, CHUNK)
+        self._chunk_inodes = gcd(block.group_inodes, max(CHUNK // block.inode_size, 1))
         self._chunks: dict[int, bytes] = {}
         self.changed: dict[int, bytes] = {}
         """Inodes that fast commits have written."""

@@ -19,6 +19,8 @@ MAX_DEPTH = 5
 """Of a tree of extents: enough for 2^32 blocks of 1,024 bytes."""
 WRITTEN = 32768
 """A longer extent is an unwritten one, of `length - WRITTEN` blocks."""
+NODE_STEPS = 20
+"""What a node costs beside its entries: trees of empty nodes would be nearly free else."""
 DIRECT = 12
 END = 1 << 32
 
@@ -49,7 +51,7 @@ def _extent_node(
         raise Broken("a node of a tree of extents has no magic number, or more entries than it can have")
     if level > MAX_DEPTH or (depth is not None and level != depth):
         raise Broken(f"a node of a tree of extents has the depth {level}")
-    budget.step(entries + 1)
+    budget.step(entries + NODE_STEPS)
     body = memoryview(data)[12 : 12 + 12 * entries]
     if not level:
         yield from _leaf(blocks, body, bounds, window)
