@@ -114,6 +114,18 @@ def test_a_volume_that_is_made_of_itself_is_broken() -> None:
     assert isinstance(volumes["guest-vg/raid1"], Broken)
 
 
+@pytest.mark.parametrize(("field", "origin_code"), [("cow_store", ""), ("merging_store", "guest-unclean")])
+def test_a_snapshot_is_unread_and_so_is_an_origin_into_which_it_is_merged(field: str, origin_code: str) -> None:
+    section = (
+        'snapshot0 { status = ["READ", "WRITE", "VISIBLE"] segment_count = 1 segment1 { start_extent = 0 '
+        f'extent_count = 1 type = "snapshot" origin = "origin" {field} = "striped" }} }}'
+    )
+    volumes = volumes_of(with_text(lambda text: text.replace(b"linear {", section.encode() + b" linear {", 1)))
+    assert "guest-vg/snapshot0" not in volumes
+    assert isinstance(volumes["guest-vg/striped"], Unsupported)
+    assert getattr(volumes["guest-vg/origin"], "code", "") == origin_code
+
+
 def test_devices_that_describe_the_group_differently_are_broken() -> None:
     counter = iter(range(100))
     windows = with_text(lambda text: text.replace(b"striped {", b"str%d {" % next(counter)))

@@ -87,7 +87,6 @@ make_lvm() {
   volume raid10 --type raid10 --mirrors 1 --stripes 2 --stripesize 16k --size 2m --nosync
   volume origin --size 1m
   lvextend --size +3m $GROUP/linear $last; fill linear
-  lvcreate --snapshot --yes --size 1m --name snapshot $GROUP/origin </dev/null
   lvcreate --yes --type thin-pool --size 8m --chunksize 64k --name pool $GROUP </dev/null
   lvcreate --yes --wipesignatures n --thin --virtualsize 63m --name thin $GROUP/pool </dev/null
   for start in 0 3 5 62; do

@@ -37,7 +37,6 @@ RAID_LAYOUTS = {
 }
 """Level and layout by the kind of a segment: dm-raid.rst."""
 _UNREAD = {
-    "snapshot": "it is a snapshot",
     "cache": "it is cached",
     "cache-pool": "it is a cache",
     "writecache": "its writes are cached",
@@ -65,14 +64,36 @@ class GroupVolumes:
 
     def visible(self) -> Iterator[tuple[str, Source | GuestError]]:
         """Each volume that the guest shows, by ``group/volume``; in its place the reason if it cannot be read."""
+        unread = self._snapshots()
         for volume in self._group.volumes.values():
-            if not volume.visible or any(segment.kind.endswith("-pool") for segment in volume.segments):
+            kinds = {segment.kind for segment in volume.segments}
+            if not volume.visible or "snapshot" in kinds or any(kind.endswith("-pool") for kind in kinds):
                 continue
             name = f"{self._group.name}/{volume.name}"
+            if volume.name in unread:
+                yield name, unread[volume.name]
+                continue
             try:
                 yield name, self._volume(volume.name, 0)
             except GuestError as error:
                 yield name, error
+
+    def _snapshots(self) -> dict[str, GuestError]:
+        """Why volumes that take part in a snapshot are not read, by name. The snapshot has a volume of its own, which
+        refers to the one with its changes; an origin into which they are merged is not what its blocks say."""
+        unread: dict[str, GuestError] = {}
+        for volume in self._group.volumes.values():
+            for segment in volume.segments:
+                if segment.kind != "snapshot":
+                    continue
+                origin = text_of(segment.fields, "origin")
+                merging = segment.fields.get("merging_store")
+                changes = str(merging) if merging is not None else text_of(segment.fields, "cow_store")
+                unread[changes] = Unsupported(f"the logical volume is a snapshot of {origin}, which is not read")
+                if merging is not None:
+                    why = f"the snapshot {changes} was being merged into the logical volume"
+                    unread[origin] = Unsupported(why, "guest-unclean")
+        return unread
 
     def _volume(self, name: str, depth: int) -> Source:
         volume = self._group.volumes.get(name)

@@ -1,0 +1,168 @@
+"""From the bytes of a disk to its volumes: groups and arrays in partitions; and the version of Windows."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from memory_filesystem import MemorySystem, folder, text
+from volume_pattern import Patched, members_of
+
+from douane_guest.budget import Budget
+from douane_guest.discovery import Device, Discovery
+from douane_guest.errors import Broken, GuestError, Unsupported
+from douane_guest.guest import Guest, open_guest
+from douane_guest.hive import Hive
+from douane_guest.roots import parse_fstab, volume_of
+from douane_guest.source import BytesSource, Source
+from douane_guest.unread import UnreadParts
+from douane_guest.volume import Volume
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def ext4(tmp_path: Path) -> bytes:
+    """A file system of 2 MiB with a system in it."""
+    (tmp_path / "root/etc").mkdir(parents=True)
+    (tmp_path / "root/etc/os-release").write_text("ID=example\n")
+    image = tmp_path / "ext4"
+    image.touch()
+    os.truncate(image, 2 * MIB)
+    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-d", tmp_path / "root", image], check=True)
+    return image.read_bytes()
+
+
+def discover(devices: list[Source]) -> tuple[Discovery, UnreadParts]:
+    unread = UnreadParts()
+    discovery = Discovery(Budget(), unread)
+    discovery.explore([Device(f"p{number}", source) for number, source in enumerate(devices, 1)])
+    return discovery, unread
+
+
+def test_a_system_on_a_logical_volume_is_found_and_the_other_volumes_are_told(ext4: bytes) -> None:
+    windows = members_of("lvm").windows
+    first_extent = MIB
+    discovery, unread = discover([Patched(windows[0], {first_extent: ext4}), *windows[1:]])
+    assert [(volume.name, volume.filesystem) for volume in discovery.volumes] == [("guest-vg/linear", "ext4")]
+    guest = Guest(None, discovery.volumes, Budget(), unread)
+    assert guest.os == {"ID": "example"}
+    codes = {part.where: part.code for part in unread}
+    assert codes["guest-vg/striped"] == "guest-unknown"
+    assert codes["guest-vg/thin"] == "guest-unknown"
+
+
+@pytest.mark.parametrize("name", ["md-raid1-1.0", "md-raid1-1.1", "md-raid5-ls"])
+def test_an_array_is_one_device_and_its_members_are_none(name: str) -> None:
+    discovery, unread = discover(members_of(name).windows)
+    assert not discovery.volumes
+    assert [(part.where, part.code) for part in unread] == [("md/77", "guest-unknown")]
+
+
+def test_a_member_beside_a_partition_table_makes_the_disk_ambiguous() -> None:
+    window = members_of("md-raid1-1.2").windows[0]
+    entry = struct.pack("<BBHBBHII", 0, 0, 0, 0x83, 0, 0, 4096, 512)
+    disk = Patched(window, {446: entry, 510: b"\x55\xaa"})
+    guest = open_guest(disk)
+    assert any(part.where == "disk" and "ambiguous" in part.why for part in guest.unread)
+
+
+def test_fstab_is_read_with_its_escapes_and_names_of_devices() -> None:
+    lines = parse_fstab(
+        b"# x\n/dev/mapper/a--b-c /my\\040files ext4 defaults,subvol=@x 0 0\nproc /proc proc\n/dev/sda3 none swap\n"
+    )
+    assert [(line.device, line.path, line.options.get("subvol")) for line in lines] == [
+        ("/dev/mapper/a--b-c", b"my files", "@x"),
+        ("proc", b"proc", None),
+    ]
+    volumes = [
+        Volume(name, BytesSource(b""), MemorySystem({}, uuid=name), Budget(), UnreadParts())
+        for name in ("a-b/c", "p3", "md/0")
+    ]
+    names = {
+        "/dev/mapper/a--b-c": "a-b/c",
+        "/dev/a-b/c": "a-b/c",
+        "/dev/nvme0n1p3": "p3",
+        "/dev/sda3": "p3",
+        "/dev/md0": "md/0",
+    }
+    for device, name in {**names, "UUID=P3": "p3", "/dev/disk/by-uuid/p3": "p3"}.items():
+        volume = volume_of(device, volumes)
+        assert volume is not None, device
+        assert volume.name == name
+    assert volume_of("/dev/sda4", volumes) is None
+    with pytest.raises(Broken, match="several"):
+        volume_of("LABEL=", [*volumes, *volumes]) or volume_of("UUID=p3", [*volumes, *volumes])
+
+
+class HiveBuilder:
+    """Cells of a hive, one behind the other."""
+
+    def __init__(self) -> None:
+        self.cells = b""
+
+    def cell(self, data: bytes) -> int:
+        offset = len(self.cells) + 32
+        size = -(-(len(data) + 4) // 8) * 8
+        self.cells += struct.pack("<i", -size) + data.ljust(size - 4, b"\0")
+        return offset
+
+    def key(self, name: str, children: list[int], values: list[int]) -> int:
+        below = self.cell(
+            struct.pack("<2sH", b"lh", len(children)) + b"".join(struct.pack("<II", c, 0) for c in children)
+        )
+        table = self.cell(b"".join(struct.pack("<I", value) for value in values) or b"\0")
+        fields = struct.pack("<2sHQIIIIII", b"nk", 0x20, 0, 0, 0, len(children), 0, below, 0)
+        fields += struct.pack("<IIIIIIIIIHH", len(values), table, 0, 0, 0, 0, 0, 0, 0, len(name), 0)
+        return self.cell(fields[:72] + struct.pack("<HH", len(name), 0) + name.encode())
+
+    def value(self, name: str, value: str | int) -> int:
+        if isinstance(value, int):
+            head = struct.pack("<2sHIIIHH", b"vk", len(name), 4 | 1 << 31, value, 4, 1, 0)
+        else:
+            data = value.encode("utf-16-le") + b"\0\0"
+            head = struct.pack("<2sHIIIHH", b"vk", len(name), len(data), self.cell(data), 1, 1, 0)
+        return self.cell(head + name.encode())
+
+    def hive(self, root: int) -> bytes:
+        head = b"regf".ljust(36, b"\0") + struct.pack("<I", root)
+        return head.ljust(4096, b"\0") + b"hbin".ljust(32, b"\0") + self.cells.ljust(8192, b"\0")
+
+
+def windows_hive() -> bytes:
+    builder = HiveBuilder()
+    values = {
+        "ProductName": "Windows Server 2022",
+        "CurrentBuild": "20348",
+        "CurrentMajorVersionNumber": 10,
+        "CurrentMinorVersionNumber": 0,
+    }
+    version = builder.key("CurrentVersion", [], [builder.value(name, value) for name, value in values.items()])
+    microsoft = builder.key("Microsoft", [builder.key("Windows NT", [version], [])], [])
+    return builder.hive(builder.key("ROOT", [microsoft], []))
+
+
+def test_the_version_of_windows_is_in_its_registry() -> None:
+    system = MemorySystem(
+        {"WINDOWS": folder({"system32": folder({"config": folder({"software": text(windows_hive())})})})}, name="ntfs"
+    )
+    unread = UnreadParts()
+    guest = Guest(None, [Volume("p1", BytesSource(b""), system, Budget(), unread)], Budget(), unread)
+    assert guest.os == {"ID": "windows", "NAME": "Windows Server 2022", "BUILD_ID": "20348", "VERSION_ID": "10.0"}
+
+
+def test_a_hive_that_lacks_a_key_is_unread_and_mutants_raise_the_three_exceptions_alone() -> None:
+    content = windows_hive()
+    with pytest.raises(Unsupported, match="no key"):
+        Hive(BytesSource(content), Budget()).key(["Microsoft", "Other"])
+    for place in range(4096, 4096 + 900):
+        mutant = bytearray(content)
+        mutant[place] ^= 0xFF
+        hive = Hive(BytesSource(bytes(mutant)), Budget(steps=10_000))
+        try:
+            hive.values(hive.key(["Microsoft", "Windows NT", "CurrentVersion"]))
+        except GuestError:
+            continue

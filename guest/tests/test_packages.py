@@ -1,0 +1,195 @@
+"""Databases of packages. Those of rpm are from rpm 4.18 (SQLite), and from db_load of its headers (Berkeley DB)."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import random
+import sqlite3
+import struct
+from pathlib import Path
+
+import pytest
+from memory_filesystem import MemorySystem, Object, folder, text
+
+from douane_guest.budget import Budget
+from douane_guest.errors import GuestError
+from douane_guest.guest import Guest
+from douane_guest.packages import berkeley, ndb, sqlite
+from douane_guest.packages.rpm import parse_header
+from douane_guest.source import BytesSource
+from douane_guest.unread import UnreadParts
+from douane_guest.volume import Volume
+
+DATA = Path(__file__).parent / "data"
+SQLITE = lzma.decompress((DATA / "rpmdb.sqlite.xz").read_bytes())
+BERKELEY = lzma.decompress((DATA / "rpm-Packages.xz").read_bytes())
+RPMS = {
+    ("alpha", "1.0-2", "noarch", "alpha"),
+    ("beta", "3:1.0-2", "noarch", "beta"),
+    ("gamma", "1.0-2", "noarch", "gamma"),
+}
+
+
+def guest_with(files: dict[str, bytes]) -> Guest:
+    """A guest with these files."""
+    top: dict[str, Object] = {"etc": folder({"passwd": text("")})}
+    root = folder(top)
+    for path, data in files.items():
+        place = root
+        *folders, name = path.split("/")
+        for part in folders:
+            children = dict(place.children)
+            if part.encode() not in children:
+                place.children.append((part.encode(), folder({})))
+            place = dict(place.children)[part.encode()]
+        place.children.append((name.encode(), text(data)))
+    system = MemorySystem({})
+    system.root = root
+    budget, unread = Budget(), UnreadParts()
+    return Guest(None, [Volume("p1", BytesSource(b""), system, budget, unread)], budget, unread)
+
+
+def rpms_of(files: dict[str, bytes]) -> set[tuple[str, ...]]:
+    guest = guest_with(files)
+    packages = guest.packages()
+    assert not list(guest.unread)
+    return {
+        (package.name, package.version, package.arch, package.source) for package in packages if package.kind == "rpm"
+    }
+
+
+def headers() -> list[bytes]:
+    rows = sqlite.Database(BytesSource(SQLITE), None, Budget()).rows("Packages")
+    return [row[1] for row in rows if isinstance(row[1], bytes)]
+
+
+def ndb_of(blobs: list[bytes]) -> bytes:
+    """A database of rpm's own format."""
+    slots, body, block = b"", b"", 4096 // 16
+    for number, blob in enumerate(blobs, 1):
+        room = -(-(len(blob) + 32) // 16)
+        slots += struct.pack("<4sIII", b"Slot", number, block, room)
+        body += (struct.pack("<4sIII", b"BlbS", number, 1, len(blob)) + blob).ljust(room * 16, b"\0")
+        block += room
+    empty = struct.pack("<4sIII", b"Slot", 0, 0, 0)
+    head = struct.pack("<4sIIIIIII", b"RpmP", 0, 1, 1, len(blobs) + 1, 0, 0, 0)
+    return (head + slots + empty * ((4096 - 32 - len(slots)) // 16)) + body
+
+
+def test_rpm_in_three_databases() -> None:
+    assert rpms_of({"var/lib/rpm/rpmdb.sqlite": SQLITE}) == RPMS
+    assert rpms_of({"var/lib/rpm/Packages": BERKELEY}) == RPMS
+    assert rpms_of({"usr/lib/sysimage/rpm/Packages.db": ndb_of(headers())}) == RPMS
+
+
+def test_the_log_of_sqlite_is_applied_up_to_the_last_commit(tmp_path: Path) -> None:
+    path = tmp_path / "rpmdb.sqlite"
+    path.write_bytes(SQLITE)
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("DELETE FROM Packages WHERE hnum = (SELECT min(hnum) FROM Packages)")
+    database.commit()
+    log = (tmp_path / "rpmdb.sqlite-wal").read_bytes()
+    files = {"var/lib/rpm/rpmdb.sqlite": path.read_bytes(), "var/lib/rpm/rpmdb.sqlite-wal": log}
+    remaining = {values[0] for values in database.execute("SELECT hnum FROM Packages")}
+    assert len(rpms_of(files)) == len(remaining) == 2
+    damaged = bytearray(log)
+    damaged[-1] ^= 1
+    assert rpms_of({**files, "var/lib/rpm/rpmdb.sqlite-wal": bytes(damaged)}) == RPMS, "SQLite ignores it as well"
+    database.close()
+
+
+def test_a_large_table_is_read_as_sqlite_reads_it(tmp_path: Path) -> None:
+    chance = random.Random(17)
+    database = sqlite3.connect(tmp_path / "db")
+    database.execute("CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB NOT NULL)")
+    rows = [(number, chance.randbytes(chance.choice((10, 300, 4061, 4062, 5000, 70_000)))) for number in range(1, 400)]
+    database.executemany("INSERT INTO Packages VALUES (?, ?)", rows)
+    database.commit()
+    database.close()
+    result = sqlite.Database(BytesSource((tmp_path / "db").read_bytes()), None, Budget()).rows("Packages")
+    assert [values[1] for values in result] == [blob for _, blob in rows]
+
+
+def test_a_journal_of_sqlite_that_was_not_finished_is_unread() -> None:
+    guest = guest_with({"var/lib/rpm/rpmdb.sqlite": SQLITE, "var/lib/rpm/rpmdb.sqlite-journal": sqlite.JOURNAL_MAGIC})
+    assert not guest.packages()
+    assert [part.code for part in guest.unread] == ["guest-unclean"]
+
+
+@pytest.mark.parametrize("name", ["sqlite", "berkeley", "ndb"])
+def test_mutants_of_a_database_raise_the_three_exceptions_alone(name: str) -> None:
+    chance = random.Random(17)
+    content = {"sqlite": SQLITE, "berkeley": BERKELEY, "ndb": ndb_of(headers())}[name]
+    for _ in range(200):
+        mutant = bytearray(content)
+        for _ in range(chance.randrange(1, 16)):
+            mutant[chance.randrange(min(len(mutant), 4096 * chance.choice((1, 4, 64))))] = chance.randrange(256)
+        source = BytesSource(bytes(mutant))
+        try:
+            if name == "sqlite":
+                blobs = [row[1] for row in sqlite.Database(source, None, Budget(steps=100_000)).rows("Packages")]
+            else:
+                blobs = list((berkeley.values if name == "berkeley" else ndb.blobs)(source, Budget(steps=100_000)))
+            for blob in blobs:
+                if isinstance(blob, bytes):
+                    parse_header(blob, "")
+        except GuestError:
+            continue
+
+
+def test_debian_alpine_and_arch() -> None:
+    guest = guest_with(
+        {
+            "var/lib/dpkg/status": b"Package: a\nStatus: install ok installed\nVersion: 1:2\n"
+            b"Architecture: amd64\nSource: src (1)\n"
+            b"Description: text\n Version: 9\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n",
+            "var/lib/dpkg/status.d/base": b"Package: b\nVersion: 3\n",
+            "var/lib/dpkg/status.d/base.md5sums": b"x",
+            "lib/apk/db/installed": b"C:Q1\nP:musl\nV:1.2-r0\nA:x86_64\no:musl-src\n\nP:zlib\nV:1\n",
+            "var/lib/pacman/local/bash-5-1/desc": b"%NAME%\nbash\n\n%VERSION%\n5-1\n\n%ARCH%\nx86_64\n",
+        }
+    )
+    assert [package[:5] for package in guest.packages()] == [
+        ("deb", "a", "1:2", "amd64", "src"),
+        ("deb", "b", "3", "", ""),
+        ("apk", "musl", "1.2-r0", "x86_64", "musl-src"),
+        ("apk", "zlib", "1", "", ""),
+        ("alpm", "bash", "5-1", "x86_64", ""),
+    ]
+    assert not list(guest.unread)
+
+
+def test_packages_of_languages_in_their_folders_and_everywhere() -> None:
+    guest = guest_with(
+        {
+            "usr/lib/python3/dist-packages/Yaml-6.dist-info/METADATA": b"Name: PyYAML\nVersion: 6.0\n\nName: x\n",
+            "usr/lib/python3.11/site-packages/old.egg-info": b"Name: old\nVersion: 1\n",
+            "usr/lib/node_modules/npm/package.json": json.dumps({"name": "npm", "version": "9"}).encode(),
+            "usr/lib/node_modules/npm/node_modules/@a/b/package.json": json.dumps(
+                {"name": "@a/b", "version": "2"}
+            ).encode(),
+            "usr/lib/node_modules/npm/lib/package.json": b"not of a package",
+            "usr/lib/node_modules/bad/package.json": b"{" * 100_000,
+            "var/lib/gems/3.1.0/specifications/rake-13.0.gemspec": b'  s.name = "rake".freeze\n',
+            "opt/app/lib/python3/site-packages/x-1.dist-info/METADATA": b"Name: x\nVersion: 1\n",
+        }
+    )
+    standard = {(package.kind, package.name, package.version) for package in guest.packages()}
+    assert standard == {
+        ("pypi", "PyYAML", "6.0"),
+        ("pypi", "old", "1"),
+        ("npm", "npm", "9"),
+        ("npm", "@a/b", "2"),
+        ("gem", "rake", "13.0"),
+    }
+    assert [part.where for part in guest.unread] == ["p1:/usr/lib/node_modules/bad/package.json"]
+    everywhere = {(package.kind, package.name, package.version) for package in guest.packages(everywhere=True)}
+    assert everywhere == standard | {("pypi", "x", "1")}
+
+
+def test_a_damaged_database_is_unread_and_the_others_are_read() -> None:
+    guest = guest_with({"var/lib/rpm/Packages": b"x" * 4096, "lib/apk/db/installed": b"P:musl\nV:1\n"})
+    assert [package.name for package in guest.packages()] == ["musl"]
+    assert [part.code for part in guest.unread] == ["guest-broken"]
