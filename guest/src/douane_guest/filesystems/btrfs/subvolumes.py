@@ -22,7 +22,6 @@ from .keys import (
     ROOT_BACKREF,
     ROOT_ITEM,
     ROOT_REF,
-    ROOT_TREE,
     TOP_LEVEL,
 )
 from .nodes import NodeReader
@@ -194,8 +193,3 @@ def _parent_folder(tree: Items, folder: int) -> tuple[int, bytes]:
             break
         return parent, item[skip:]
     raise Broken(f"folder {folder} is in no folder")
-
-
-def is_files(number: int) -> bool:
-    """True for a tree of files."""
-    return number == TOP_LEVEL or (number != ROOT_TREE and FIRST_FREE <= number <= LAST_FREE)
