@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from memory_filesystem import MemorySystem, folder, link, text
@@ -127,6 +128,34 @@ def test_folders_deeper_than_the_bound_are_unread() -> None:
     guest = guest_of(MemorySystem({"etc": folder({"passwd": text("")}), "d": deep}))
     assert len(list(guest.walk("d"))) < 140
     assert codes(guest) == ["guest-too-much"]
+
+
+class Subvolume(NamedTuple):
+    path: bytes
+    ref: object
+
+
+class WithSubvolumes(MemorySystem):
+    """As btrfs: what is mounted by default lies below the top level."""
+
+    def __init__(self, children: dict, default: str) -> None:
+        super().__init__(children, name="btrfs", uuid="x")
+        self.top = self.root
+        self.default = default.encode()
+        self.root = dict(self.top.children)[self.default]
+
+    def subvolumes(self):
+        return iter([Subvolume(b"", self.top), Subvolume(self.default, self.root)])
+
+
+def test_subvolumes_beside_the_default_are_mounted_and_none_is_left_out() -> None:
+    fstab = text("UUID=x / btrfs defaults\nUUID=x /home btrfs subvol=/@home\n")
+    root = folder({"etc": folder({"fstab": fstab}), "home": folder({})})
+    guest = guest_of(WithSubvolumes({"@": root, "@home": folder({"me": text("m")}), "old": text("o")}, "@"))
+    assert guest.read("home/me") == b"m"
+    assert {item.path for item in guest.walk()} == {"/", "/etc", "/etc/fstab", "/home", "/home/me"}
+    assert {item.path for item in guest.walk_volumes()} >= {"/@/etc/fstab", "/@home/me", "/old"}
+    assert not codes(guest)
 
 
 def test_a_system_that_is_mounted_from_several_volumes_of_the_same_uuid_is_told() -> None:

@@ -45,17 +45,18 @@ def find_roots(volumes: list[Volume], unread: UnreadParts) -> list[Tree]:
 
 def tree_of(volume: Volume, base: bytes = b"") -> Tree:
     """A volume, or a folder of it, as a tree. Raises FileNotFoundError if there is no such folder."""
-    root = Tree(Mount(volume, b"", volume.system.node(volume.system.root)))
+    root = Tree(Mount(volume, b"", volume.system.node(volume.top)))
     item = root.stat(to_text(base))
     return Tree(Mount(volume, to_bytes(item.path.lstrip("/")), item.node))
 
 
 def _candidates(volume: Volume) -> Iterator[Tree]:
-    """The root folder; else subvolumes of btrfs, and deployments of OSTree."""
-    tree = tree_of(volume)
+    """The folder that is mounted by default; else subvolumes of btrfs, and deployments of OSTree."""
+    tree = tree_of(volume, volume.default)
     if _is_system(tree):
         yield tree
         return
+    tree = tree_of(volume)
     bases = [item.path for item in tree.glob("ostree/deploy/*/deploy/*") if item.node.kind == FOLDER]
     if volume.filesystem == "btrfs":
         bases += [item.path for item in tree.items() if item.node.kind == FOLDER]
@@ -91,7 +92,7 @@ def _mount_all(root: Tree, volumes: list[Volume], unread: UnreadParts) -> None:
 
 
 def _mount(volume: Volume, line: FstabLine) -> Mount:
-    base = to_bytes(line.options.get("subvol", "")).strip(b"/")
+    base = to_bytes(line.options["subvol"]).strip(b"/") if "subvol" in line.options else volume.default
     item = tree_of(volume).stat(to_text(base))
     return Mount(volume, to_bytes(item.path.lstrip("/")), item.node)
 

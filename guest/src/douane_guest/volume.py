@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .budget import Budget
 from .errors import Broken, GuestError, TooMuch
@@ -80,6 +80,23 @@ class Volume:
         return self.system.clean
 
     @property
+    def top(self) -> Any:
+        """The ref of the folder below which everything is. For btrfs the top level, which may be above the default
+        subvolume: a walk that began at that one would miss the others."""
+        subvolumes = getattr(self.system, "subvolumes", None)
+        return self.system.root if subvolumes is None else next(iter(subvolumes())).ref
+
+    @property
+    def default(self) -> bytes:
+        """The path of the folder that is mounted if nothing else is said."""
+        subvolumes = getattr(self.system, "subvolumes", None)
+        for subvolume in () if subvolumes is None else subvolumes():
+            if subvolume.ref == self.system.root:
+                path: bytes = subvolume.path
+                return path
+        return b""
+
+    @property
     def folds_case(self) -> bool:
         """True where the guest finds a file by its name in any case."""
         return self.system.name in FOLDING
@@ -118,7 +135,7 @@ class Volume:
         """Every object below a folder, the folder first; each folder once. What cannot be read is listed as unread,
         and the walk goes on. `without`: paths that are left out with all that is below them."""
         try:
-            top = self.system.node(self.system.root) if top is None else top
+            top = self.system.node(self.top) if top is None else top
         except GuestError as error:
             self._unread.add_error(self.place(path), error)
             return
