@@ -149,6 +149,16 @@ def test_each_changed_byte_of_a_log_with_checksums_is_noticed_or_ends_the_log():
             assert getattr(system.source, "_places", {}) != all_places
 
 
+@pytest.mark.parametrize("case", ["ext4", "many features"])
+def test_a_changed_copy_of_a_block_is_broken(case):
+    data = stored(case).data
+    blocks, header = journal_of(data)
+    part = next(part for part in journal.parts(blocks, header, Budget()) if part.kind == log.DESCRIPTOR)
+    place = blocks.place(part.place) + 500
+    with pytest.raises(Broken, match="wrong checksum"):
+        ext.open(BytesSource(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]), Budget())
+
+
 def test_a_journal_that_the_superblock_does_not_need_is_listed_as_unread():
     data = bytearray(stored("ext3").data)
     data[1024 + 0x60] &= ~superblock.RECOVER
