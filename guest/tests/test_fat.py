@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from guest_mutants import mutants
+from guest_stored import stored
 from guest_trees import Facts, listing, make_tree, truth
 
 from douane_guest.budget import Budget
@@ -355,3 +356,8 @@ def test_a_hostile_file_system_ends_in_a_guest_error(tmp_path):
     image = make_fat(tmp_path / "image", 2, "-F", "12")
     fill(image, small_tree(tmp_path / "tree"))
     assert mutants(image.read_bytes(), fat.open, 300, steps=300_000, most=512) > 10
+
+
+@pytest.mark.parametrize("name", ["exfat", "ntfs"])
+def test_exfat_and_ntfs_are_not_taken_for_fat(name):
+    assert not fat.probe(BytesSource(stored(name)))
