@@ -20,6 +20,7 @@ from douane_guest.checksums import crc32c
 from douane_guest.errors import Broken, GuestError, TooMuch, Unsupported
 from douane_guest.filesystems import xfs
 from douane_guest.filesystems.base import FILE
+from douane_guest.filesystems.xfs import log_items, overlay
 from douane_guest.filesystems.xfs.log_ring import Ring, find_span
 from douane_guest.source import FileSource
 
@@ -308,6 +309,40 @@ def test_a_record_that_is_damaged_before_the_last_eight_is_told_as_unread():
     first = ring.record(find_span(ring).tail)
     system = opened(changed(source, (place + (first.block + first.headers) * 512 + 40, b"\xff\xfe")))
     assert [(part.where, part.code) for part in system.unread] == [("log", "guest-unclean")]
+
+
+@pytest.mark.parametrize(
+    ("limit", "word"),
+    [(overlay, "_SECTOR_LIMIT"), (log_items, "_MOST_BYTES")],
+    ids=["changes", "transactions"],
+)
+def test_a_log_with_more_than_is_kept_in_memory_is_told_as_unread(monkeypatch, limit, word):
+    monkeypatch.setattr(limit, word, 10)
+    system = opened(load(DATA / "log.image"))
+    (part,) = system.unread
+    assert (part.code, system.clean) == ("guest-unclean", False)
+    assert "kept in memory" in part.why
+
+
+def test_blocks_of_quotas_in_the_log_are_refused_when_they_are_read():
+    """Their replay depends on the options of the mount; no file is in them, unless the log lies."""
+    over = overlay.Overlay(SparseSource(1 << 20, {}))
+    over.doubt(4096, 512)
+    assert over.pread(0, 4096) == bytes(4096)
+    with pytest.raises(Unsupported) as caught:
+        over.pread(4600, 100)
+    assert caught.value.code == "guest-unclean"
+
+
+def test_changes_on_top_of_a_source_are_read_at_every_offset():
+    source = load(DATA / "small.image")
+    over, expected = overlay.Overlay(source), bytearray(source.pread(0, 8192))
+    for place, data in [(0, b"a" * 512), (700, b"b" * 1000), (2048, b"c" * 700), (1500, b"d")]:
+        over.write(place, data)
+        expected[place : place + len(data)] = data
+    for start in (0, 1, 511, 512, 700, 2000, 4096):
+        for count in (0, 1, 511, 513, 1024, 3000):
+            assert over.pread(start, count) == expected[start : start + count]
 
 
 def test_a_log_of_another_file_system_is_told_as_unread():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from douane_guest.budget import Budget
-from douane_guest.errors import Broken, TooMuch
+from douane_guest.errors import Broken, Unsupported
 
 from .log_ring import Ring, Span
 
@@ -107,7 +107,7 @@ def transactions(ring: Ring, span: Span, budget: Budget, *, summed: bool) -> Ite
             if committed:
                 yield committed
         if sum(transaction.size for transaction in pending.values()) > _MOST_BYTES:
-            raise TooMuch("a transaction of the log is larger than what is kept in memory")
+            raise Unsupported("its transactions are larger than what is kept in memory", "guest-unclean")
         at = (at + record.sectors) % ring.sectors
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from douane_guest.errors import DAMAGE, Broken, GuestError, TooMuch, Unsupported, sentence_of
+from douane_guest.errors import DAMAGE, Broken, Unsupported, sentence_of
 from douane_guest.filesystems.base import Unread
 
 from . import log_inode
@@ -43,7 +43,7 @@ class Replay:
         self.intents: dict[tuple[int, bytes], str] = {}
 
     def run(self, ring: Ring, span: Span) -> None:
-        """Raises Broken, Unsupported or TooMuch if it cannot be done to the end."""
+        """Raises Broken or Unsupported if it cannot be done to the end."""
         budget = self._disk.budget
         buffered: list[Transaction] | None = []
         buffered_bytes = 0
@@ -246,9 +246,7 @@ def replayed(disk: Disk) -> tuple[Overlay | None, bool, list[Unread]]:
             raise Unsupported(f"it has features that are not read: {sb.log_incompat:#x}")
         replay = Replay(disk, overlay)
         replay.run(ring, span)
-    except GuestError as error:
-        if isinstance(error, TooMuch) and error.why.startswith("the structures"):
-            raise
+    except (Broken, Unsupported) as error:
         return None, clean, [_unclean(error.why)]
     except DAMAGE as error:
         return None, clean, [_unclean(sentence_of(error))]

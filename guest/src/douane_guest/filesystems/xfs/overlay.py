@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from douane_guest.errors import TooMuch, Unsupported
+from douane_guest.errors import Unsupported
 from douane_guest.source import Source, check_range
 
 _SECTOR = 512
@@ -44,7 +44,7 @@ class Overlay:
         return bytes(patched)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Change bytes. Raises Broken beyond the end, and TooMuch for more changes than are kept."""
+        """Change bytes. Raises Broken beyond the end, and Unsupported for more changes than are kept."""
         check_range(self, offset, len(data))
         start = offset - offset % _SECTOR
         end = offset + len(data)
@@ -57,11 +57,11 @@ class Overlay:
         for at in range(0, len(data), _SECTOR):
             self._sectors[(start + at) // _SECTOR] = data[at : at + _SECTOR]
         if len(self._sectors) > _SECTOR_LIMIT:
-            raise TooMuch("the log changes more than what is kept in memory")
+            raise Unsupported("it changes more than what is kept in memory", "guest-unclean")
 
     def doubt(self, offset: int, count: int) -> None:
         """Bytes that are not known: reading them is refused."""
         check_range(self, offset, count)
         self._doubtful.update(range(offset // _SECTOR, (offset + count + _SECTOR - 1) // _SECTOR))
         if len(self._doubtful) > _SECTOR_LIMIT:
-            raise TooMuch("the log changes more than what is kept in memory")
+            raise Unsupported("it changes more than what is kept in memory", "guest-unclean")
