@@ -192,6 +192,7 @@ CLEAN = {
     "old": ["-m", "bigtime=0,reflink=0,inobtcount=0,finobt=0", "-i", "sparse=0"],
     "block1k": ["-b", "size=1024", "-n", "size=8192"],
     "directory16k": ["-n", "size=16384"],
+    "small-clean": ["-b", "size=1024"],
     "inode2k": ["-i", "size=2048", "-s", "size=4096"],
 }
 UNCLEAN = {
@@ -210,7 +211,7 @@ def make(image: Path, options: list[str], *, unclean: bool) -> tuple[dict, dict]
         file.truncate(SIZE)
     run("mkfs.xfs", "-q", "-L", "label", *options, image)
     with mounted(image, "noatime") as top:
-        small = image.name in {"small", "torn"}
+        small = image.name in {"small", "small-clean", "torn"}
         (fill_small if small else fill)(top)
         if unclean:
             run("sync", "-f", top)

@@ -1,6 +1,7 @@
 """XFS of version 4 and 5, with its log.
 
-Not read: the realtime section and a log on another device (told in `unread`), metadir and zoned file systems (Unsupported).
+Not read: the realtime section and a log on another device (told in `unread`); metadir and zoned file systems
+(Unsupported).
 Checked are the checksums of the superblock and of the records of the log, not those of other blocks: an intruder can
 compute them as well, and a block that only the kernel refuses shows more here, not less.
 """
