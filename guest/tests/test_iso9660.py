@@ -162,11 +162,11 @@ def test_a_file_without_a_last_section_is_broken(tmp_path):
 def test_label_and_uuid_are_those_of_blkid(tree, tmp_path):
     data = pack(tree, tmp_path / "image", *XORRISO, "-R", "-V", "A_LABEL")
     system = opened(data)
-    shown = subprocess.run(
+    output = subprocess.run(
         ["blkid", "-p", "-o", "export", tmp_path / "image"], check=True, capture_output=True, text=True
     ).stdout
-    assert f"LABEL={system.label}\n" in shown
-    assert f"UUID={system.uuid}\n" in shown
+    assert f"LABEL={system.label}\n" in output
+    assert f"UUID={system.uuid}\n" in output
 
 
 @pytest.mark.parametrize("length", [249, 999, 1023])

@@ -75,9 +75,9 @@ def test_an_empty_image_has_its_root_its_label_and_its_uuid(tmp_path, kind):
     system = opened(mkudffs(tmp_path / "image", *EMPTY[kind], "-l", "Label"))
     assert {path for path in listing(system) if path != b"lost+found"} == {b""}
     command = ["blkid", "-p", "-o", "export", tmp_path / "image"]
-    shown = subprocess.run(command, check=True, capture_output=True).stdout.decode()
-    assert f"LABEL={system.label}\n" in shown
-    assert f"UUID={system.uuid}\n" in shown
+    output = subprocess.run(command, check=True, capture_output=True).stdout.decode()
+    assert f"LABEL={system.label}\n" in output
+    assert f"UUID={system.uuid}\n" in output
     assert system.clean
     assert not system.unread
 
@@ -155,11 +155,11 @@ def test_a_volume_that_was_not_unmounted_is_told(tmp_path):
 
 
 def test_blocks_are_where_the_map_of_their_partition_says():
-    below = Physical(100, 50, 512)
-    assert list(below.pieces(3, 1000)) == [(103 * 512, 1000)]
+    base = Physical(100, 50, 512)
+    assert list(base.pieces(3, 1000)) == [(103 * 512, 1000)]
     with pytest.raises(Broken):
-        list(below.pieces(49, 513))
-    below.packet, below.spared = 4, {104: 900}
+        list(base.pieces(49, 513))
+    base.packet, base.spared = 4, {104: 900}
     assert list(Mapped((7, 2), Physical(100, 50, 512), 512).pieces(0, 600)) == [(107 * 512, 512), (102 * 512, 88)]
     within = InFile([(0, Address(0, 1024, 5, 0)), (1024, Address(0, 512, 20, 0))], Physical(100, 50, 512), 512)
     assert list(within.pieces(1, 1024)) == [(106 * 512, 512), (120 * 512, 512)]

@@ -115,7 +115,7 @@ class PackedFile:
             self._extents.append(extent)
             check_size(EXTENT_BYTES * len(self._extents), "the index of the packed inode of the erofs")
         self._starts = [extent.start for extent in self._extents]
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._cache: OrderedDict[int, bytes] = OrderedDict()
 
     def pread(self, offset: int, count: int) -> bytes:
         """See :class:`~douane_guest.source.Source`."""
@@ -133,9 +133,9 @@ class PackedFile:
         return b"".join(pieces)
 
     def _piece(self, number: int) -> bytes:
-        if number not in self._kept:
-            self._kept[number] = self._file.data(self._extents[number])
-            if len(self._kept) > PIECES_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(number)
-        return self._kept[number]
+        if number not in self._cache:
+            self._cache[number] = self._file.data(self._extents[number])
+            if len(self._cache) > PIECES_KEPT:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(number)
+        return self._cache[number]

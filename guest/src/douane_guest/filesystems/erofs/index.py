@@ -125,7 +125,7 @@ def compact_clusters(source: Source, table: Map, count: int) -> Iterator[Cluster
                 missing -= per_pack
 
 
-def pack_clusters(pack: bytes, wanted: int, per_pack: int, table: Map, end: int) -> Iterator[Cluster]:
+def pack_clusters(pack: bytes, count: int, per_pack: int, table: Map, end: int) -> Iterator[Cluster]:
     """The entries of a pack: bits, behind one another, and the block before its first head."""
     bits = (len(pack) - 4) * 8 // per_pack
     number = int.from_bytes(pack[:-4], "little")
@@ -133,7 +133,7 @@ def pack_clusters(pack: bytes, wanted: int, per_pack: int, table: Map, end: int)
     low_bits = max(table.cluster_log, FEWEST_BITS)
     mask = (1 << low_bits) - 1
     lone_head = False
-    for index in range(wanted):
+    for index in range(count):
         value = number >> bits * index
         low, kind = value & mask, value >> low_bits & 3
         if kind != FOLLOWER:

@@ -33,8 +33,8 @@ def plain(data: bytes, extent: Extent, block_size: int, *, interlaced: bool) -> 
     if not interlaced:
         return data[: extent.size]
     skipped = extent.start % block_size
-    right = data[skipped : min(block_size, skipped + extent.size)]
-    return right + data[: extent.size - len(right)]
+    first = data[skipped : min(block_size, skipped + extent.size)]
+    return first + data[: extent.size - len(first)]
 
 
 def algorithm_of(extent: Extent, table: Map) -> int:

@@ -140,12 +140,12 @@ class Erofs:
     def entries(self, node: Node) -> Iterator[Entry]:
         """See the protocol."""
         data = self._small_file(node.detail, "a folder of the erofs")
-        before = b""
+        previous = b""
         for start in range(0, len(data), self._block_size):
             for name, number in self._dirents(data[start : start + self._block_size]):
-                if not name or b"/" in name or name <= before:
+                if not name or b"/" in name or name <= previous:
                     raise Broken(f"a folder of the erofs has the name {name!r}, or has it twice, or is not sorted")
-                before = name
+                previous = name
                 if name not in (b".", b".."):
                     self._budget.entry()
                     yield Entry(name, number)

@@ -106,7 +106,7 @@ def root_area(system: bytes) -> bytes:
 
 def parse(fields: Iterator[tuple[bytes, bytes]]) -> Fields:
     """Raises Broken."""
-    said: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     name, target, target_open = b"", b"", True
     for signature, body in fields:
         match signature:
@@ -115,26 +115,26 @@ def parse(fields: Iterator[tuple[bytes, bytes]]) -> Fields:
                     name += body[1:]
             case b"SL":
                 target, target_open = add_target(target, target_open, body)
-                said["target"] = target
+                values["target"] = target
             case b"PX":
-                said["mode"], said["links"], said["uid"], said["gid"] = FOUR.unpack_from(body)
+                values["mode"], values["links"], values["uid"], values["gid"] = FOUR.unpack_from(body)
             case b"TF":
-                said["mtime"] = modified(body, said.get("mtime"))
+                values["mtime"] = modified(body, values.get("mtime"))
             case b"PN":
                 (high,), (low,) = TWICE.iter_unpack(body[:16])
-                said["device"] = (low >> 8, low & 0xFF) if low > 0xFF and not high else (high, low)
+                values["device"] = (low >> 8, low & 0xFF) if low > 0xFF and not high else (high, low)
             case b"CL":
-                (said["child"],) = TWICE.unpack_from(body)
+                (values["child"],) = TWICE.unpack_from(body)
             case b"RE":
-                said["moved"] = True
+                values["moved"] = True
             case b"SF":
-                said["sparse"] = True
+                values["sparse"] = True
             case b"ZF":
-                (said["real_size"],) = TWICE.unpack_from(body, 4)
-                said["zisofs"] = Zisofs(body[:2], body[3])
+                (values["real_size"],) = TWICE.unpack_from(body, 4)
+                values["zisofs"] = Zisofs(body[:2], body[3])
         if len(name) > LONGEST_NAME or len(target) > LONGEST_TARGET:
             raise Broken("a name or a link of Rock Ridge is too long")
-    return Fields(name or None, **said)
+    return Fields(name or None, **values)
 
 
 def add_target(target: bytes, opened: bool, body: bytes) -> tuple[bytes, bool]:
@@ -152,11 +152,11 @@ def add_target(target: bytes, opened: bool, body: bytes) -> tuple[bytes, bool]:
     return target, opened
 
 
-def modified(body: bytes, before: int | None) -> int | None:
+def modified(body: bytes, previous: int | None) -> int | None:
     """The time of the last change among those of a field."""
     flags = body[0]
     if not flags & MODIFICATION:
-        return before
+        return previous
     size = 17 if flags & LONG_FORM else 7
     start = 1 + (size if flags & CREATION else 0)
     date = body[start : start + size]

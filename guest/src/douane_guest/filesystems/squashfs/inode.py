@@ -49,7 +49,7 @@ class Inode(NamedTuple):
     links: int = 1
     device: int = 0
     xattrs: int = NONE
-    after: tuple[int, int] = (0, 0)
+    list_place: tuple[int, int] = (0, 0)
     """Where the list of blocks, or the target of the link, stands."""
 
 
@@ -77,7 +77,7 @@ def read_inode(metadata: Metadata, start: int, offset: int) -> tuple[Head, str, 
     return head, kind, inode
 
 
-def folder_inode(extended: bool, body: tuple[int, ...], _after: tuple[int, int]) -> Inode:
+def folder_inode(extended: bool, body: tuple[int, ...], _end: tuple[int, int]) -> Inode:
     if extended:
         links, size, start, _parent, _indexes, offset, xattrs = body
         return Inode(start=start, offset=offset, size=size, links=links, xattrs=xattrs)
@@ -85,26 +85,26 @@ def folder_inode(extended: bool, body: tuple[int, ...], _after: tuple[int, int])
     return Inode(start=start, offset=offset, size=size, links=links)
 
 
-def file_inode(extended: bool, body: tuple[int, ...], after: tuple[int, int]) -> Inode:
+def file_inode(extended: bool, body: tuple[int, ...], list_place: tuple[int, int]) -> Inode:
     if extended:
         start, size, _sparse, links, fragment, offset, xattrs = body
-        return Inode(start, offset, fragment, size, links, xattrs=xattrs, after=after)
+        return Inode(start, offset, fragment, size, links, xattrs=xattrs, list_place=list_place)
     start, fragment, offset, size = body
-    return Inode(start, offset, fragment, size, after=after)
+    return Inode(start, offset, fragment, size, list_place=list_place)
 
 
-def link_inode(_extended: bool, body: tuple[int, ...], after: tuple[int, int]) -> Inode:
+def link_inode(_extended: bool, body: tuple[int, ...], list_place: tuple[int, int]) -> Inode:
     links, size = body
     if not 0 < size <= LONGEST_TARGET:
         raise Broken(f"a link of the squashfs has a target of {size} bytes")
-    return Inode(size=size, links=links, after=after)
+    return Inode(size=size, links=links, list_place=list_place)
 
 
-def device_inode(extended: bool, body: tuple[int, ...], _after: tuple[int, int]) -> Inode:
+def device_inode(extended: bool, body: tuple[int, ...], _end: tuple[int, int]) -> Inode:
     return Inode(links=body[0], device=body[1], xattrs=body[2] if extended else NONE)
 
 
-def pipe_inode(extended: bool, body: tuple[int, ...], _after: tuple[int, int]) -> Inode:
+def pipe_inode(extended: bool, body: tuple[int, ...], _end: tuple[int, int]) -> Inode:
     return Inode(links=body[0], xattrs=body[1] if extended else NONE)
 
 
@@ -123,7 +123,7 @@ def read_link_end(metadata: Metadata, extended: bool, inode: Inode) -> Inode:
     """The number of the attributes stands behind the target."""
     if not extended:
         return inode
-    _, start, offset = metadata.read(*inode.after, inode.size)
+    _, start, offset = metadata.read(*inode.list_place, inode.size)
     data, _, _ = metadata.read(start, offset, 4)
     return inode._replace(xattrs=int.from_bytes(data, "little"))
 

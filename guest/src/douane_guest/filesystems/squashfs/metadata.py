@@ -24,14 +24,14 @@ class Metadata:
         self._used = used
         self._decompress = decompress
         self._budget = budget
-        self._kept: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
+        self._cache: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
 
     def block(self, start: int) -> tuple[bytes, int]:
         """The block at a byte of the image, and where the next one starts."""
-        kept = self._kept.get(start)
-        if kept is not None:
-            self._kept.move_to_end(start)
-            return kept
+        cached = self._cache.get(start)
+        if cached is not None:
+            self._cache.move_to_end(start)
+            return cached
         self._budget.step(16)
         if start + 2 > self._used:
             raise Broken(f"a metadata block of the squashfs lies at {start}, beyond its end")
@@ -42,11 +42,11 @@ class Metadata:
         data = self._source.pread(start + 2, count)
         if not head & UNCOMPRESSED:
             data = self._decompress(data, METADATA_BLOCK)
-        kept = data, start + 2 + count
-        self._kept[start] = kept
-        if len(self._kept) > BLOCKS_KEPT:
-            self._kept.popitem(last=False)
-        return kept
+        cached = data, start + 2 + count
+        self._cache[start] = cached
+        if len(self._cache) > BLOCKS_KEPT:
+            self._cache.popitem(last=False)
+        return cached
 
     def read(self, start: int, offset: int, count: int) -> tuple[bytes, int, int]:
         """`count` bytes from `offset` of the block at `start` on, and the place behind them."""

@@ -20,7 +20,7 @@ LARGEST_BLOCK = 1 << 20
 Decompress = Callable[[bytes, int], bytes]
 
 
-def lzma_is_old(_data: bytes, _most: int) -> bytes:
+def lzma_is_old(_data: bytes, _limit: int) -> bytes:
     raise Unsupported("the squashfs is compressed with lzma, which Linux never read")
 
 
@@ -31,7 +31,7 @@ DECOMPRESS: dict[int, Decompress] = {1: inflate, 2: lzma_is_old, 3: lzo.decompre
 class Superblock(NamedTuple):
     magic: bytes
     inodes: int
-    made: int
+    build_time: int
     block_size: int
     fragments: int
     compression: int

@@ -89,7 +89,7 @@ class Squashfs:
             return
         check_size(inode.size, "a folder of the squashfs")
         data, _, _ = self._metadata.read(self._super.folder_table + inode.start, inode.offset, inode.size - DOTS)
-        position, before = 0, b""
+        position, previous = 0, b""
         while position < len(data):
             count, start, _ = RUN.unpack_from(data, position)
             position += RUN.size
@@ -102,16 +102,16 @@ class Squashfs:
                 name = data[position - length - 1 : position]
                 if position > len(data) or b"/" in name or b"\0" in name or name in (b".", b".."):
                     raise Broken(f"a folder of the squashfs has the name {name!r}")
-                if name <= before:
+                if name <= previous:
                     raise Broken(f"the names of a folder of the squashfs are not sorted, or {name!r} comes twice")
-                before = name
+                previous = name
                 yield Entry(name, start << 16 | offset)
 
     @only_guest_errors
     def target(self, node: Node) -> bytes:
         """See the protocol."""
         inode: Inode = node.detail
-        target, _, _ = self._metadata.read(*inode.after, node.size)
+        target, _, _ = self._metadata.read(*inode.list_place, node.size)
         return target
 
     @only_guest_errors
@@ -138,7 +138,7 @@ class Squashfs:
     def _block_sizes(self, inode: Inode, in_tail: int) -> Iterator[int]:
         """The list that stands behind the inode."""
         missing = -(-(inode.size - in_tail) // self._super.block_size)
-        start, offset = inode.after
+        start, offset = inode.list_place
         while missing:
             count = min(missing, SIZES_AT_ONCE)
             self._budget.step(count)
@@ -146,7 +146,7 @@ class Squashfs:
             yield from struct.unpack(f"<{count}I", data)
             missing -= count
 
-    def _data(self, place: int, size: int, most: int, delivered: int) -> bytes:
+    def _data(self, place: int, size: int, limit: int, delivered: int) -> bytes:
         """A block of data; exactly `delivered` bytes if that is not 0."""
         self._budget.step(16)
         count = size & (UNCOMPRESSED - 1)
@@ -155,7 +155,7 @@ class Squashfs:
         self._budget.deliver(delivered)
         data = self._source.pread(place, count)
         if not size & UNCOMPRESSED:
-            data = self._decompress(data, most)
+            data = self._decompress(data, limit)
         if delivered and len(data) != delivered:
             raise Broken(f"a block of the squashfs has {len(data)} bytes instead of {delivered}")
         return data

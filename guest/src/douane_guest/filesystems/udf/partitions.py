@@ -59,9 +59,9 @@ class Physical:
 class Mapped:
     """Blocks of a table: where each is in another partition (VAT)."""
 
-    def __init__(self, table: tuple[int, ...], below: Partition, block_size: int) -> None:
+    def __init__(self, table: tuple[int, ...], base: Partition, block_size: int) -> None:
         self._table = table
-        self._below = below
+        self._base = base
         self._block_size = block_size
 
     def pieces(self, block: int, size: int) -> Iterator[tuple[int, int]]:
@@ -70,7 +70,7 @@ class Mapped:
             count = min(size, self._block_size)
             if block >= len(self._table) or self._table[block] == NOT_MAPPED:
                 raise Broken(f"block {block} of the UDF is not in the table of virtual blocks")
-            yield from self._below.pieces(self._table[block], count)
+            yield from self._base.pieces(self._table[block], count)
             size -= count
             block += 1
 
@@ -78,9 +78,9 @@ class Mapped:
 class InFile:
     """Blocks within a file: metadata, behind one another."""
 
-    def __init__(self, extents: list[tuple[int, Address]], below: Partition, block_size: int) -> None:
+    def __init__(self, extents: list[tuple[int, Address]], base: Partition, block_size: int) -> None:
         self._extents = extents
-        self._below = below
+        self._base = base
         self._block_size = block_size
 
     def pieces(self, block: int, size: int) -> Iterator[tuple[int, int]]:
@@ -94,7 +94,7 @@ class InFile:
                     raise Broken("a block of the metadata of the UDF is not recorded")
                 count = min(size, start + address.size - offset)
                 first = address.block + (offset - start) // self._block_size
-                yield from self._below.pieces(first, count)
+                yield from self._base.pieces(first, count)
                 offset += count
                 size -= count
         if size:
@@ -118,20 +118,20 @@ def open_partitions(
             partitions.append(physical(volume, NUMBERS.unpack_from(entry, 2)[1]))
             continue
         name = entry[5:28].rstrip(b"\0")
-        below = physical(volume, NUMBERS.unpack_from(entry, 36)[1])
+        base = physical(volume, NUMBERS.unpack_from(entry, 36)[1])
         if name == SPARABLE:
-            add_spared(source, volume, entry, below, budget)
-            partitions.append(below)
+            add_spared(source, volume, entry, base, budget)
+            partitions.append(base)
         elif name == VIRTUAL:
-            table = read_vat(source, volume, below, content)
-            partitions.append(Mapped(table, below, volume.block_size))
+            table = read_vat(source, volume, base, content)
+            partitions.append(Mapped(table, base, volume.block_size))
         elif name == METADATA:
             main, mirror = PAIR.unpack_from(entry, 40)
             try:
-                places = extents(below, main)
+                places = extents(base, main)
             except Broken:
-                places = extents(below, mirror)
-            partitions.append(InFile(places, below, volume.block_size))
+                places = extents(base, mirror)
+            partitions.append(InFile(places, base, volume.block_size))
         else:
             raise Unsupported(f"the UDF has a partition of the kind {name!r}")
     return partitions
@@ -143,12 +143,12 @@ def physical(volume: Volume, number: int) -> Physical:
     return Physical(*volume.partitions[number], volume.block_size)
 
 
-def add_spared(source: Source, volume: Volume, entry: bytes, below: Physical, budget: Budget) -> None:
+def add_spared(source: Source, volume: Volume, entry: bytes, base: Physical, budget: Budget) -> None:
     """Read the first sparing table that is intact."""
-    below.packet = int.from_bytes(entry[40:42], "little")
+    base.packet = int.from_bytes(entry[40:42], "little")
     size = int.from_bytes(entry[44:48], "little")
     check_size(size, "a sparing table of the UDF")
-    if not below.packet or not 1 <= entry[42] <= 4:
+    if not base.packet or not 1 <= entry[42] <= 4:
         raise Broken("the sparable partition of the UDF is damaged")
     failure: Broken | None = None
     for place in struct.unpack_from(f"<{entry[42]}I", entry, 48):
@@ -164,17 +164,17 @@ def add_spared(source: Source, volume: Volume, entry: bytes, below: Physical, bu
         for original, elsewhere in PAIR.iter_unpack(data[56 : 56 + 8 * count]):
             budget.step()
             if original < 0xFFFF_FFF0:
-                below.spared[original] = elsewhere
+                base.spared[original] = elsewhere
         return
     raise Broken("the UDF has no sparing table that is intact") from failure
 
 
-def read_vat(source: Source, volume: Volume, below: Physical, content: Content) -> tuple[int, ...]:
+def read_vat(source: Source, volume: Volume, base: Physical, content: Content) -> tuple[int, ...]:
     """The table of virtual blocks: the file whose entry is the last block that was written."""
     last = source.size // volume.block_size - 1
-    for number in range(last, max(last - 4, below.start), -1):
+    for number in range(last, max(last - 4, base.start), -1):
         try:
-            kind, data = content(below, number - below.start)
+            kind, data = content(base, number - base.start)
         except Broken:
             continue
         if kind == VAT_TYPE:

@@ -76,27 +76,27 @@ class Udf:
             raise Broken(f"an address of the UDF names partition {number}, which does not exist")
         return self._partitions[number]
 
-    def _extents_below(self, below: Partition, block: int) -> list[tuple[int, Address]]:
+    def _extents_below(self, base: Partition, block: int) -> list[tuple[int, Address]]:
         """Of a file that is needed to open the partitions."""
-        entry = self._entry_below(below, block)
+        entry = self._entry_below(base, block)
 
         def read(_partition: int, number: int, size: int) -> bytes:
-            return self._read_below(below, number, size)
+            return self._read_below(base, number, size)
 
         return list(extents_of(entry, read, self._volume.block_size, self._budget))
 
-    def _content_below(self, below: Partition, block: int) -> tuple[int, bytes]:
-        entry = self._entry_below(below, block)
+    def _content_below(self, base: Partition, block: int) -> tuple[int, bytes]:
+        entry = self._entry_below(base, block)
         check_size(entry.size, "the table of virtual blocks of the UDF")
         if entry.flags & 7 == INSIDE:
             return entry.type, entry.addresses[: entry.size]
         pieces = [
-            self._read_below(below, address.block, address.size) for _, address in self._extents_below(below, block)
+            self._read_below(base, address.block, address.size) for _, address in self._extents_below(base, block)
         ]
         return entry.type, b"".join(pieces)[: entry.size]
 
-    def _entry_below(self, below: Partition, block: int) -> FileEntry:
-        return entry_of(self._read_below(below, block, self._volume.block_size), block, 0)
+    def _entry_below(self, base: Partition, block: int) -> FileEntry:
+        return entry_of(self._read_below(base, block, self._volume.block_size), block, 0)
 
     def _entry(self, ref: tuple[int, int]) -> FileEntry:
         """The entry at a place, or (strategy 4096) the newest of its chain; the last 256 are kept."""
@@ -109,10 +109,10 @@ class Udf:
             entry = entry_of(data, block, partition)
             if int.from_bytes(data[20:22], "little") != STRATEGY_4096:
                 break
-            behind = self._read(partition, block + 1, size)
-            if not any(behind[:16]) or tag_of(behind, block + 1) != INDIRECT:
+            indirect = self._read(partition, block + 1, size)
+            if not any(indirect[:16]) or tag_of(indirect, block + 1) != INDIRECT:
                 break
-            newer = long_address(behind, 36)
+            newer = long_address(indirect, 36)
             if not newer.size:
                 break
             partition, block = newer.partition, newer.block

@@ -30,7 +30,7 @@ RECOGNITION = 32_768
 STRUCTURE = 2048
 MOST_STRUCTURES = 64
 NSR = (b"NSR02", b"NSR03")
-OTHERS = (b"BEA01", b"CD001", b"BOOT2", b"CDW02", b"TEA01")
+OTHER_STRUCTURES = (b"BEA01", b"CD001", b"BOOT2", b"CDW02", b"TEA01")
 BLOCK_SIZES = (2048, 512, 4096, 1024, 8192, 16384, 32768)
 ANCHOR_BLOCK = 256
 MOST_DESCRIPTORS = 1024
@@ -61,7 +61,7 @@ def is_udf(source: Source) -> bool:
             name = source.pread(place + 1, 5)
             if name in NSR:
                 return True
-            if name not in OTHERS:
+            if name not in OTHER_STRUCTURES:
                 break
     return False
 
@@ -84,14 +84,14 @@ def read_volume(source: Source, budget: Budget) -> Volume:
     """Raises Broken."""
     size, anchor = read_anchor(source)
     try:
-        kept = read_sequence(source, size, extent_at(anchor, 16), budget)
+        descriptors = read_sequence(source, size, extent_at(anchor, 16), budget)
     except Broken:
-        kept = read_sequence(source, size, extent_at(anchor, 24), budget)
-    logical = kept[LOGICAL, 0]
+        descriptors = read_sequence(source, size, extent_at(anchor, 24), budget)
+    logical = descriptors[LOGICAL, 0]
     if int.from_bytes(logical[212:216], "little") != size:
         raise Broken("the logical volume of the UDF has blocks of another size than its anchor")
-    partitions = {number: extent_at(block, 188) for (kind, number), block in kept.items() if kind == PARTITION}
-    primary = kept.get((PRIMARY, 0))
+    partitions = {number: extent_at(block, 188) for (kind, number), block in descriptors.items() if kind == PARTITION}
+    primary = descriptors.get((PRIMARY, 0))
     return Volume(
         block_size=size,
         label=field_text(logical[84:212]),
@@ -111,7 +111,7 @@ def extent_at(data: bytes, position: int) -> tuple[int, int]:
 
 def read_sequence(source: Source, size: int, extent: tuple[int, int], budget: Budget) -> dict[tuple[int, int], bytes]:
     """The descriptors that prevail: of each kind and partition that with the highest number. Raises Broken."""
-    kept: dict[tuple[int, int], bytes] = {}
+    descriptors: dict[tuple[int, int], bytes] = {}
     numbers: dict[tuple[int, int], int] = {}
     length, place = extent
     end = place + length // size
@@ -132,11 +132,11 @@ def read_sequence(source: Source, size: int, extent: tuple[int, int], budget: Bu
             continue
         number, partition = PARTITION_FIELDS.unpack_from(block, 16)
         key = kind, partition if kind == PARTITION else 0
-        if key not in kept or number >= numbers[key]:
-            kept[key], numbers[key] = block, number
-    if (LOGICAL, 0) not in kept:
+        if key not in descriptors or number >= numbers[key]:
+            descriptors[key], numbers[key] = block, number
+    if (LOGICAL, 0) not in descriptors:
         raise Broken("the UDF has no logical volume")
-    return kept
+    return descriptors
 
 
 def maps_of(logical: bytes) -> list[bytes]:
