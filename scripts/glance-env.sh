@@ -113,7 +113,7 @@ make_environment() {
         is_server "$name" && cp "$folder/uwsgi/bin/uwsgi" "$target/bin/"
         cp "$file" "$target/made-from.txt"
     fi
-    local projects=(. sdk)
+    local projects=(. sdk guest)
     has_kit "$name" && projects+=(kit)
     if has_douane "$name" && ! cat "${projects[@]/%//pyproject.toml}" | cmp --quiet - "$target/douane-from.toml"; then
         install_into "$target" --no-deps --no-build-isolation "${projects[@]/#/--editable=./}"

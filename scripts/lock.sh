@@ -35,7 +35,7 @@ compile() {
     shift 2
     echo "Writing $file."
     "$tools/bin/uv" pip compile "$@" --quiet --universal --fork-strategy fewest --python-version "$version" \
-        --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package douane-plugin --no-emit-package douane-kit --no-annotate \
+        --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package douane-plugin --no-emit-package douane-guest --no-emit-package douane-kit --no-annotate \
         --custom-compile-command "make lock" ${UPGRADE:+--upgrade} --output-file "$file" >/dev/null
     check_and_tidy "$file"
 }

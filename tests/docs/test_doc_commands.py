@@ -121,7 +121,7 @@ def test_the_tutorial_installs_what_exists_in_the_checkout(tmp_path):
 
 
 def test_no_text_installs_from_a_package_index_what_no_index_has():
-    names = r"(douane|douane-plugin|douane-kit)"
+    names = r"(douane|douane-plugin|douane-guest|douane-kit)"
     command = re.compile(rf"pip install (?:[^`\n]*\s)?['\"]?{names}(?:\[\w+\])?(?=['\"`\s]|==|$)", re.M)
     files = subprocess.run(
         ["git", "ls-files", "*.md", "*.py", "*.in", "*.sh", "*.toml"],

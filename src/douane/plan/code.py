@@ -16,7 +16,7 @@ from douane.units import MiB
 from .builtin import BUILT_IN, PACKAGE
 from .code_digest import digest_of_contents, digest_of_files
 from .model import PluginSpec
-from .module_files import loadable_files, module_files, package_folder
+from .module_files import loadable_files, module_files, package_folder, shared_package
 from .modules import read_modules
 from .path_grants import filled_in, is_path_target
 from .regular_files import read_regular
@@ -250,6 +250,9 @@ def _module(
     folder = package_folder(module, origin)
     try:
         files = loadable_files(folder) if folder else {os.path.basename(origin): origin}
+        shared = shared_package(module, sys_path)
+        if shared:
+            files |= {f"headers/{name}": path for name, path in loadable_files(shared).items()}
     except PlanError as error:
         raise PlanError(f"plugin {plugin.name!r}: {error}") from error
     parents = [path for path in origins if path is not None and path not in files.values()]

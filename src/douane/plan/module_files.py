@@ -7,7 +7,7 @@ import os
 
 from douane.errors import PlanError
 
-from .builtin import PACKAGE
+from .builtin import PACKAGE, SHARED_PACKAGE
 
 MAX_DEPTH = 64
 """Levels of folders in a package."""
@@ -25,6 +25,15 @@ def package_folder(module: str, origin: str) -> str | None:
         return f"{folder}{separator}".rstrip("/")
     is_package = os.path.basename(origin).partition(".")[0] == "__init__"
     return os.path.dirname(origin) if "." in module or is_package else None
+
+
+def shared_package(module: str, sys_path: tuple[str, ...]) -> str | None:
+    """The folder of the package outside of `plugins` that built-in plugins import: the headers of formats, which the
+    guest view reads as well. None for other plugins, and if it is not installed."""
+    if not module.startswith(f"{PACKAGE}."):
+        return None
+    start = find_module(SHARED_PACKAGE, sys_path)
+    return os.path.dirname(start) if start else None
 
 
 def loadable_files(folder: str) -> dict[str, str]:

@@ -43,7 +43,7 @@ if [ "$prefix" = /usr ]; then home=/usr/bin; else
 fi
 ln -s "$home/$python" "$root/opt/douane/bin/python3"
 printf 'home = %s\ninclude-system-site-packages = false\n' "$home" >"$root/opt/douane/pyvenv.cfg"
-printf '%s\n' /opt/parts/site /opt/parts/checkout/src /opt/parts/checkout/sdk/src \
+printf '%s\n' /opt/parts/site /opt/parts/checkout/src /opt/parts/checkout/sdk/src /opt/parts/checkout/guest/src \
     >"$root/opt/douane/lib/$python/site-packages/douane.pth"
 printf '#!/opt/douane/bin/python3 -B\nfrom douane.cli.main import run\nrun()\n' >"$root/opt/douane/bin/douane"
 chmod 755 "$root/opt/douane/bin/douane"

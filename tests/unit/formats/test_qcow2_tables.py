@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from douane.plugins.formats.qcow2_entries import OFFSET, RESERVED, L2Entries
+from douane.plugins.formats.qcow2_entries import L2Entries
+from douane_guest.headers.qcow2 import OFFSET, RESERVED
 from support.examination import codes, examine, match_of, policies, summary
 from support.images import be, patched
 from support.images.qcow2 import CLUSTER, handmade, with_fields

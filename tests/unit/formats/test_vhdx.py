@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from douane.plugins.formats.crc32c import crc32c as ours
+from douane_guest.headers.crc32c import crc32c as ours
 from support.examination import assert_cuts_agree, codes, details, examine, fields, names, refused
 from support.images import packed_into
 from support.images.vhd import crc32c, vhdx_summed

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import douane
+import douane_guest
 from douane.plan.builtin import BUILT_IN
 from douane.plan.code import find_code
 from douane.plan.model import PluginSpec
@@ -41,17 +42,19 @@ def test_several_threads_find_code_at_the_same_time():
 
 
 @pytest.mark.parametrize("use", BUILT_IN)
-def test_the_digest_of_a_built_in_plugin_covers_the_readers_of_formats(use: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reader", ["douane/plugins/formats/qcow2_header.py", "douane_guest/headers/qcow2.py"])
+def test_the_digest_of_a_built_in_plugin_covers_the_readers_of_formats(use: str, reader: str, tmp_path: Path) -> None:
     """Glance's attestations name the digest of the code that looked at an image: none may survive a new reader."""
     (tmp_path / "douane").mkdir()
     shutil.copy(Path(douane.__file__), tmp_path / "douane")
     shutil.copytree(Path(douane.__file__).parent / "plugins", tmp_path / "douane/plugins")
+    shutil.copytree(Path(douane_guest.__file__).parent, tmp_path / "douane_guest")
     spec = PluginSpec(name=use, use=use)
     original = find_code(spec, (str(tmp_path),))
     assert original.origin is not None
     assert original.origin.startswith(str(tmp_path))
     assert original.code_sha256 == find_code(spec, tuple(sys.path)).code_sha256
-    with (tmp_path / "douane/plugins/formats/qcow2_header.py").open("a") as file:
+    with (tmp_path / reader).open("a") as file:
         file.write("# a new line\n")
     assert find_code(spec, (str(tmp_path),)).code_sha256 != original.code_sha256
 

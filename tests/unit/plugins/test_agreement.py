@@ -19,12 +19,12 @@ from douane.plugins.formats.codes import CODES, REFUSE
 from douane.plugins.formats.examination import Examination
 from douane.plugins.formats.lzma import Lzma
 from douane.plugins.formats.match import Match
-from douane.plugins.formats.qcow2_header import V3_BYTES
 from douane.plugins.formats.qcow2_map import map_of
 from douane.plugins.formats.requests import HEAD_BYTES
 from douane.plugins.formats.vmdk import SPARSE
 from douane.plugins.formats.vmdk_grains import is_streamable
-from douane.plugins.formats.vmdk_sparse import VmdkHeader
+from douane_guest.headers.qcow2 import V3_BYTES
+from douane_guest.headers.vmdk import VmdkHeader
 from douane_plugin import Image, Reject
 from support.examination import codes, examine
 from support.images import ova, patched, qcow2

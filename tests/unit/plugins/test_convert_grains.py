@@ -17,7 +17,7 @@ from douane.plugins._byte_reader import ByteReader
 from douane.plugins.convert.arrival import Arrival
 from douane.plugins.convert.grains import read_disk
 from douane.plugins.formats.vmdk_grains import is_streamable
-from douane.plugins.formats.vmdk_sparse import VmdkHeader
+from douane_guest.headers.vmdk import VmdkHeader
 from douane_plugin import Image, Reject
 from support.plugin_runs import ChunkSource, TransformReport, cut
 

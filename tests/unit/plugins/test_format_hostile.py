@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from douane.plugins.format import Format
-from douane.plugins.formats.crc32c import crc32c
 from douane.plugins.limits import Limits
+from douane_guest.headers.crc32c import crc32c
 from support.images import MIB, patched
 from support.images.headers import luks
 from support.images.iso import iso

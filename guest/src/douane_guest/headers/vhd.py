@@ -23,7 +23,7 @@ _BY_SIZE_BEFORE = (b"win ", b"qem2", b"d2v ", b"CTXS")
 """Creators (and ``tap``) for which qemu up to 9.2 took the current size. For all others it took the geometry, which
 cannot express every size: the end of the disk was missing."""
 
-_VERSION = 0x00010000
+VERSION = 0x00010000
 
 
 class Footer:

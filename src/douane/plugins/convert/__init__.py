@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from douane.plugins._image_format import DISK_FORMATS, QEMU_DRIVERS
 from douane.plugins._literal import Literal
-from douane.plugins.formats.vhd_footer import COOKIE
+from douane_guest.headers.vhd import COOKIE
 from douane_plugin import Reject, Transform
 from douane_plugin._units import parse_size, show_exact_size
 
@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from douane.plugins.formats.vmdk_sparse import VmdkHeader
+    from douane_guest.headers.vmdk import VmdkHeader
     from douane_plugin import Image
 
     Pieces = Iterator[bytes | memoryview]
@@ -137,7 +137,7 @@ class Convert(Transform):
         if match is None or match.name != "vmdk" or match.variant != "streamOptimized":
             return None
         from douane.plugins.formats.vmdk_grains import is_streamable
-        from douane.plugins.formats.vmdk_sparse import VmdkHeader
+        from douane_guest.headers.vmdk import VmdkHeader
 
         header = VmdkHeader(arrival.head(512))
         return header if is_streamable(header) else None

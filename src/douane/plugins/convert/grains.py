@@ -17,7 +17,7 @@ from douane.plugins.formats.vmdk_grains import (
     front_tables,
     has_tables_in_front,
 )
-from douane.plugins.formats.vmdk_stream import GRAIN_DATA_AT, MARKER
+from douane_guest.headers.vmdk import GRAIN_DATA_AT, MARKER
 from douane_plugin import Reject
 
 from .files import zeros
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from douane.plugins._byte_reader import ByteReader
-    from douane.plugins.formats.vmdk_sparse import VmdkHeader
+    from douane_guest.headers.vmdk import VmdkHeader
 
 _NO_GRAIN = 2
 """Table entries below say that a grain is missing, or that it is zero."""

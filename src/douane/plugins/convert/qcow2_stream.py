@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 
-from douane.plugins.formats.qcow2_header import V3_BYTES
 from douane.plugins.formats.qcow2_map import map_of
+from douane_guest.headers.qcow2 import V3_BYTES
 
 from .files import zeros
 

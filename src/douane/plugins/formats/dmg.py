@@ -1,7 +1,8 @@
 """Apple's disk images: chunks in any order, and at the end a trailer that points to their description."""
 
+from douane_guest.headers.numbers import be32, be64
+
 from .base import Format
-from .raw_content import be32, be64
 from .requests import Tail
 
 TYPE_CHECKING = False

@@ -1,7 +1,8 @@
 """The Expert Witness Compression Format: evidence files of forensic tools (specification of libewf)."""
 
+from douane_guest.headers.numbers import u16, u32, u64
+
 from .base import Format
-from .raw_content import u16, u32, u64
 from .requests import Bytes
 
 TYPE_CHECKING = False

@@ -1,7 +1,9 @@
 """File systems and other content of a whole disk without a partition table: one table of signatures."""
 
-from . import boot_sectors
-from .raw_content import Content, be32, read_whole_disk, u16, u32
+from douane_guest.headers import mbr as boot_sectors
+from douane_guest.headers.numbers import be32, u16, u32
+
+from .raw_content import Content, read_whole_disk
 from .requests import HEAD_BYTES, Bytes
 
 TYPE_CHECKING = False

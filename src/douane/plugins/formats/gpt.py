@@ -1,8 +1,10 @@
 """A disk with a GUID partition table (UEFI 2.10, chapter 5.3): a header and its entries at the start, a copy of both at
 the end, and a protective MBR in the first sector, which keeps tools away that do not know GPT."""
 
-from . import boot_sectors, gpt_checks, iso
-from .gpt_checks import GptHeader, GptPartition
+from douane_guest.headers import mbr as boot_sectors
+from douane_guest.headers.gpt import SECTORS, GptHeader, GptPartition
+
+from . import gpt_checks, iso
 from .raw_content import Content
 from .requests import HEAD_BYTES, TAIL_BYTES, Bytes, Tail
 
@@ -10,9 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .match import Match
     from .requests import Reader
-
-SECTORS = (512, 4096)
-"""Sector sizes of disks; the header is in the second sector."""
 
 
 class Gpt(Content):

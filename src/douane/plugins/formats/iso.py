@@ -1,7 +1,9 @@
 """ISO 9660 (ECMA-119), the file system of CDs and DVDs, with Joliet, Rock Ridge, El Torito and UDF."""
 
+from douane_guest.headers.numbers import be32, u16, u32
+
 from .base import Format
-from .raw_content import be32, read_whole_disk, u16, u32
+from .raw_content import read_whole_disk
 from .requests import Bytes, Tail
 
 TYPE_CHECKING = False

@@ -1,6 +1,7 @@
 """The root directory of an ISO 9660 volume: ECMA-119, 9.1, and for Rock Ridge IEEE P1281 (SUSP) 5.3."""
 
-from .raw_content import be32, u32
+from douane_guest.headers.numbers import be32, u32
+
 from .requests import Bytes
 
 TYPE_CHECKING = False

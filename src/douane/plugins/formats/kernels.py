@@ -1,7 +1,9 @@
 """Kernels and initial RAM disks, Glance's ``aki`` and ``ari``: images that are not disks."""
 
-from . import boot_sectors
-from .raw_content import Content, read_whole_disk, u16, u32
+from douane_guest.headers import mbr as boot_sectors
+from douane_guest.headers.numbers import u16, u32
+
+from .raw_content import Content, read_whole_disk
 from .requests import Bytes
 
 TYPE_CHECKING = False

@@ -1,8 +1,11 @@
 """A disk with a DOS partition table in its first sector."""
 
-from . import boot_sectors, iso
-from .boot_sectors import EXTENDED, SECTOR, MbrPartition
-from .raw_content import Content, read_whole_disk, u32
+from douane_guest.headers import mbr as boot_sectors
+from douane_guest.headers.mbr import EXTENDED, SECTOR, MbrPartition
+from douane_guest.headers.numbers import u32
+
+from . import iso
+from .raw_content import Content, read_whole_disk
 from .requests import HEAD_BYTES, Bytes
 
 TYPE_CHECKING = False

@@ -1,7 +1,8 @@
 """Nero's CD images: the tracks, followed by their description (libcdio, lib/driver/image/nrg.c)."""
 
+from douane_guest.headers.numbers import be32, be64
+
 from .base import Format
-from .raw_content import be32, be64
 from .requests import Tail
 
 TYPE_CHECKING = False

@@ -3,8 +3,10 @@
 Format: qemu, docs/interop/qcow2.txt.
 """
 
+from douane_guest.headers.qcow2 import DATA_FILE, LUKS, MAGIC, MAX_BACKING_NAME
+
 from .base import Format
-from .qcow2_header import DATA_FILE, LUKS, MAGIC, MAX_BACKING_NAME, read_header
+from .qcow2_header import read_header
 from .requests import Bytes
 
 TYPE_CHECKING = False
@@ -12,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
+    from douane_guest.headers.qcow2 import Qcow2Header
+
     from .match import Match
-    from .qcow2_header import Qcow2Header
     from .requests import Reader, Request
 
     Region = tuple[int, int, str]

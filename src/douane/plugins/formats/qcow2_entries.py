@@ -5,14 +5,9 @@ is read as one large integer, in which each entry is a digit of 64 (or 128) bits
 all digits; no digit overflows into the next.
 """
 
+from douane_guest.headers.qcow2 import COMPRESSED_BIT, OFFSET, RESERVED
+
 from .tables import numbers
-
-OFFSET = 0x00FF_FFFF_FFFF_FE00
-"""The bits of an L1 or L2 entry that are an offset: L1E_OFFSET_MASK, L2E_OFFSET_MASK in block/qcow2.h."""
-
-COMPRESSED_BIT = 62
-RESERVED = 0x3F00_0000_0000_01FE
-"""L2E_STD_RESERVED_MASK in block/qcow2.h."""
 
 FEW = 16
 

@@ -7,15 +7,12 @@ no other file, and no unknown bit. Nothing here reads a file. The format: qemu, 
 import struct
 from array import array
 
-from .qcow2_entries import OFFSET, L2Entries
-from .qcow2_header import MAGIC, V3_BYTES, Qcow2Header
-from .qcow2_tables import L1_RESERVED
+from douane_guest.headers.qcow2 import L1_RESERVED, MAGIC, OFFSET, V3_BYTES, ZERO_FLAG, Qcow2Header
+
+from .qcow2_entries import L2Entries
 
 MAX_CLUSTERS = 1 << 22
 """Of a disk: 8 bytes are kept for each."""
-
-_ZERO_FLAG = 1
-"""Of an L2 entry: QCOW_OFLAG_ZERO in block/qcow2.h. The cluster reads as zeros, whatever its offset."""
 
 _EVEN = bytes(range(0, 256, 2))
 
@@ -58,7 +55,7 @@ class Qcow2Map:
             if self._version == 2:
                 return None
             for number, flag in enumerate(flags):
-                if flag & _ZERO_FLAG:
+                if flag & ZERO_FLAG:
                     offsets[number] = 0
         return offsets, max(entries.offsets)
 

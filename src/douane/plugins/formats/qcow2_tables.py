@@ -4,18 +4,19 @@ Entries are judged as by ``qemu-img check`` (qemu, block/qcow2-refcount.c): a cl
 outside, as the last cluster of a file need not be written to its end. A cluster that begins outside is damage.
 """
 
-from .qcow2_entries import OFFSET, L2Entries
-from .qcow2_header import DATA_FILE, LUKS, SNAPSHOT_HEADER_BYTES
+from douane_guest.headers.qcow2 import DATA_FILE, L1_RESERVED, LUKS, OFFSET, SNAPSHOT_HEADER_BYTES
+
+from .qcow2_entries import L2Entries
 from .requests import Tail
 from .tables import Table, TableReader, numbers, overlapping_regions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from douane_guest.headers.qcow2 import Qcow2Header
+
     from .match import Match
-    from .qcow2_header import Qcow2Header
     from .requests import Reader
 
-L1_RESERVED = 0x7F00_0000_0000_01FF
 REFCOUNT_OFFSET = 0xFFFF_FFFF_FFFF_FE00
 MAX_SNAPSHOT_EXTRA = 1024
 MAX_ENCRYPTION_HEADER = 16 << 20

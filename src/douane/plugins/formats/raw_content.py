@@ -28,28 +28,3 @@ def read_whole_disk(match: "Match") -> "Reader":
         match.virtual_size = match.size
     yield Tail(0)
     match.virtual_size = match.total
-
-
-def u16(data: bytes, at: int) -> int:
-    """The little-endian 16-bit number at `at`; 0 past the end."""
-    return int.from_bytes(data[at : at + 2], "little")
-
-
-def u32(data: bytes, at: int) -> int:
-    """The little-endian 32-bit number at `at`."""
-    return int.from_bytes(data[at : at + 4], "little")
-
-
-def u64(data: bytes, at: int) -> int:
-    """The little-endian 64-bit number at `at`."""
-    return int.from_bytes(data[at : at + 8], "little")
-
-
-def be32(data: bytes, at: int) -> int:
-    """The big-endian 32-bit number at `at`."""
-    return int.from_bytes(data[at : at + 4], "big")
-
-
-def be64(data: bytes, at: int) -> int:
-    """The big-endian 64-bit number at `at`."""
-    return int.from_bytes(data[at : at + 8], "big")

@@ -1,7 +1,9 @@
 """UDF (ECMA-167 and OSTA's UDF 2.60): the file system of DVDs, beside ISO 9660, and Blu-ray discs."""
 
+from douane_guest.headers.numbers import u16, u32
+
 from .base import Format
-from .raw_content import read_whole_disk, u16, u32
+from .raw_content import read_whole_disk
 from .requests import Bytes
 
 TYPE_CHECKING = False

@@ -2,7 +2,9 @@
 
 from bisect import bisect_left
 from operator import sub
-from struct import unpack_from
+
+from douane_guest.headers import vdi as headers
+from douane_guest.headers.vdi import MAX_BLOCKS, NO_ID, TYPES, VERSION, ZERO, VdiHeader
 
 from .base import Format
 from .requests import Bytes
@@ -13,17 +15,7 @@ if TYPE_CHECKING:
     from .match import Match
     from .requests import Reader
 
-SIGNATURE = 0xBEDA107F
-_VERSION = 0x00010001
-_TYPES = {1: "dynamic", 2: "static", 3: "undo", 4: "differencing"}
-_ZERO = 0xFFFFFFFE
-"""The entry of a discarded block; the next number is the entry of a block that was never allocated."""
-
-_MAX_BLOCKS = 536870784
-"""The limit of qemu: a block map of 2 GiB less a sector (block/vdi.c: VDI_BLOCKS_IN_IMAGE_MAX)."""
 _BLOCK = 1 << 20
-_NO_ID = bytes(16)
-_IDS = {"image": 392, "last snapshot": 408, "link": 424, "parent": 440}
 
 
 class Vdi(Format):
@@ -37,49 +29,49 @@ class Vdi(Format):
     qemu_driver = "vdi"
 
     def begins(self, head: bytes) -> bool:
-        # the rule of qemu (vdi_probe)
-        return head[64:68] == SIGNATURE.to_bytes(4, "little") and len(head) >= 512
+        return headers.begins(head)
 
     def read(self, match: "Match") -> "Reader":
         header = yield Bytes(0, 512, "the header")
-        version, length, kind, flags = unpack_from("<IIII", header, 68)
+        fields = VdiHeader(header)
+        version, kind, flags = fields.version, fields.kind, fields.flags
         match.note("text", repr(header[:64].partition(b"\0")[0])[2:-1], 0)
         match.note("version", f"{version >> 16}.{version & 0xFFFF}", 68)
-        if version != _VERSION:
-            match.find("version", f"version is {version:#x}, but must be {_VERSION:#x}", 68)
+        if version != VERSION:
+            match.find("version", f"version is {version:#x}, but must be {VERSION:#x}", 68)
             return
-        match.variant = _TYPES.get(kind, "")
+        match.variant = TYPES.get(kind, "")
         match.note("type", f"{kind} {match.variant}".strip(), 76)
         match.note("flags", f"{flags:#x}", 80)
         if kind in (3, 4):
-            match.find("parent", f"type is {kind}, {_TYPES[kind]}: it has a parent", 76)
-        elif kind not in _TYPES:
+            match.find("parent", f"type is {kind}, {TYPES[kind]}: it has a parent", 76)
+        elif kind not in TYPES:
             match.find("subformat", f"its type is {kind}, which is not in use", 76, help="convert it to a dynamic disk")
-        for what, at in _IDS.items():
-            identity = header[at : at + 16]
+        for what, at in headers.IDS.items():
+            identity = fields.identity(what)
             match.note(f"identity of the {what}", identity.hex(), at)
             # qemu refuses both (vdi_open); VirtualBox searches an image of that identity
-            if what in ("link", "parent") and identity != _NO_ID:
+            if what in ("link", "parent") and identity != NO_ID:
                 match.find("parent", f"it has the identity of a {what}: {identity.hex()}", at)
-        yield from _read_map(match, header, length)
+        yield from _read_map(match, fields)
 
 
-def _read_map(match: "Match", header: bytes, length: int) -> "Reader":
-    at, data = unpack_from("<II", header, 340)
-    sector, _, size, block, extra, blocks, allocated = unpack_from("<IIQIIII", header, 360)
-    match.virtual_size = -(-size // 512) * 512  # as qemu rounds it (vdi_open)
+def _read_map(match: "Match", header: VdiHeader) -> "Reader":
+    at, data, size = header.map, header.blocks_at, header.size
+    block, extra, blocks, allocated = header.block, header.extra, header.blocks, header.allocated
+    match.virtual_size = header.virtual_size
     match.note("block map", at, 340)
     match.note("data", data, 344)
     match.note("disk size", size, 368)
     match.note("block size", block, 376)
     match.note("blocks", blocks, 384)
     match.note("blocks allocated", allocated, 388)
-    if length + 72 < 392:
-        match.find("header", f"the header has {length} bytes, too few for its fields", 72)
-    if sector != 512:
-        match.find("header", f"a sector has {sector} bytes, but must have 512", 360)
-    if size > _MAX_BLOCKS * _BLOCK:
-        match.find("virtual-size", f"the disk has {size} bytes, but may have at most {_MAX_BLOCKS * _BLOCK}", 368)
+    if header.length + 72 < 392:
+        match.find("header", f"the header has {header.length} bytes, too few for its fields", 72)
+    if header.sector != 512:
+        match.find("header", f"a sector has {header.sector} bytes, but must have 512", 360)
+    if size > MAX_BLOCKS * _BLOCK:
+        match.find("virtual-size", f"the disk has {size} bytes, but may have at most {MAX_BLOCKS * _BLOCK}", 368)
     if extra:
         # VirtualBox reads the data after the extra bytes, qemu reads the extra bytes as data
         match.find("unknown-feature", f"each block has {extra} extra bytes, which some programs read as data", 380)
@@ -90,7 +82,7 @@ def _read_map(match: "Match", header: bytes, length: int) -> "Reader":
         return
     if block != _BLOCK:
         match.find("odd", f"a block has {block} bytes, but qemu reads only blocks of {_BLOCK}", 376)
-    if blocks > _MAX_BLOCKS or size > blocks * block:
+    if blocks > MAX_BLOCKS or size > blocks * block:
         match.find("header", f"{blocks} blocks of {block} bytes do not fit a disk of {size} bytes", 384)
     if allocated > blocks:
         match.find("header", f"{allocated} blocks are allocated, more than all {blocks}", 388)
@@ -126,7 +118,7 @@ class _Map:
         """Check the next piece."""
         entries = sorted(numbers(piece, "<I"))
         self._unread -= len(entries)
-        indexes = entries[: bisect_left(entries, _ZERO)]  # without discarded and unallocated blocks
+        indexes = entries[: bisect_left(entries, ZERO)]  # without discarded and unallocated blocks
         self.used += len(indexes)
         if not indexes:
             return

@@ -2,13 +2,14 @@
 
 from bisect import bisect_left
 from operator import sub
-from struct import unpack_from
+
+from douane_guest.headers import vhd as headers
+from douane_guest.headers.vhd import COOKIE, DIFFERENCING, DYNAMIC, FIXED, VERSION, DynamicHeader, Footer
 
 from . import vhd_footer
 from .base import Format
 from .requests import NO_END, TAIL_BYTES, Bytes, Tail
 from .tables import Table, TableReader, numbers
-from .vhd_footer import COOKIE, DIFFERENCING, DYNAMIC, FIXED, Footer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 _NOWHERE = (1 << 64) - 1
 _UNUSED = 0xFFFFFFFF
-_HEADER_BYTES = 1024
-_VERSION = 0x00010000
 _MAX_BLOCK = 256 << 20
 """Far more than any tool offers; the default in the specification is 2 MiB."""
 
@@ -42,10 +41,10 @@ class Vhd(Format):
         if match.at == "end":
             yield from _read_end(match)
             return
-        data = yield Bytes(0, vhd_footer.BYTES, "the copy of the footer")
+        data = yield Bytes(0, headers.BYTES, "the copy of the footer")
         footer = Footer(data)
         vhd_footer.judge(match, footer, 0, footer.virtual_size)
-        match.variant = vhd_footer.TYPES.get(footer.type, "")
+        match.variant = headers.TYPES.get(footer.type, "")
         if footer.type == FIXED:
             # qemu opens it as dynamic, then reads it from its start as fixed (block/vpc.c)
             match.find("header", "it begins with a footer, but a disk of fixed size has none there", 60)
@@ -54,16 +53,16 @@ class Vhd(Format):
         tail = yield Tail(TAIL_BYTES)
         data = tail.rstrip(b"\0")
         start = tail.rfind(COOKIE)
-        if start < 0 or len(data) > start + vhd_footer.BYTES or len(tail) < start + vhd_footer.BYTES - 1:
+        if start < 0 or len(data) > start + headers.BYTES or len(tail) < start + headers.BYTES - 1:
             detail = "it does not end with its footer" if len(data) else "it ends in zeros, and not with its footer"
-            match.find("truncated", detail, max(0, match.total - vhd_footer.BYTES), help=NO_END)
+            match.find("truncated", detail, max(0, match.total - headers.BYTES), help=NO_END)
             return
-        last = Footer(tail[start : start + vhd_footer.BYTES])
+        last = Footer(tail[start : start + headers.BYTES])
         offset = match.total - len(tail) + start
-        if offset + vhd_footer.BYTES < match.total:
+        if offset + headers.BYTES < match.total:
             # qemu opens it by the copy at the start. Tools fill files up to whole mebibytes.
-            detail = f"{match.total - offset - vhd_footer.BYTES} zeros follow its footer"
-            match.find("trailing-data", detail, offset + vhd_footer.BYTES)
+            detail = f"{match.total - offset - headers.BYTES} zeros follow its footer"
+            match.find("trailing-data", detail, offset + headers.BYTES)
         if not last.is_intact:
             match.find("checksum", "the checksum of the footer at the end is wrong", offset + 64)
         if last.meaning() != footer.meaning():
@@ -75,7 +74,7 @@ def _read_end(match: "Match") -> "Reader":
 
     qemu opens such a disk if the user names the format, and does not recognise it (block/vpc.c: vpc_probe).
     """
-    tail = yield Tail(vhd_footer.BYTES)
+    tail = yield Tail(headers.BYTES)
     start = tail.find(COOKIE, 0, len(COOKIE) + 1)
     if start < 0:
         return
@@ -90,7 +89,7 @@ def _read_end(match: "Match") -> "Reader":
             match.find("odd", f"a fixed disk has the data offset {footer.next:#x}", offset + 16)
     elif footer.type in (DYNAMIC, DIFFERENCING) and footer.is_intact:
         vhd_footer.judge(match, footer, offset, footer.virtual_size)
-        match.variant = vhd_footer.TYPES[footer.type]
+        match.variant = headers.TYPES[footer.type]
         match.find("header", "the copy of the footer at the start is missing", 0)
     else:
         match.name, match.disk_format, match.kind = "vhd-footer", "raw", "content"
@@ -101,18 +100,19 @@ def _read_end(match: "Match") -> "Reader":
 def _read_dynamic(match: "Match", footer: Footer) -> "Reader":
     """Read the header and the block allocation table ("Dynamic Disk Header Format", "Block Allocation Table")."""
     at = footer.next
-    header = yield Bytes(at, _HEADER_BYTES, "the dynamic header")
+    header = yield Bytes(at, DynamicHeader.BYTES, "the dynamic header")
     if header[:8] != b"cxsparse":
         match.find("header", f"the dynamic header begins with {header[:8]!r}", at)
         return
-    table, version, entries, block, stated = unpack_from(">QIIII", header, 16)
+    fields = DynamicHeader(header)
+    table, version, entries, block = fields.table, fields.version, fields.entries, fields.block
     match.note("block allocation table", table, at + 16)
     match.note("entries", entries, at + 28)
     match.note("block size", block, at + 32)
-    if vhd_footer.checksum(header, 36) != stated:
-        match.find("checksum", f"the checksum of the dynamic header, {stated:#x}, is wrong", at + 36)
-    if version != _VERSION:
-        match.find("version", f"version of the dynamic header is {version:#x}, but must be {_VERSION:#x}", at + 24)
+    if not fields.is_intact:
+        match.find("checksum", f"the checksum of the dynamic header, {fields.checksum:#x}, is wrong", at + 36)
+    if version != VERSION:
+        match.find("version", f"version of the dynamic header is {version:#x}, but must be {VERSION:#x}", at + 24)
     if footer.type == DIFFERENCING:
         parent = header[64:576].decode("utf-16-be", "replace").partition("\0")[0]
         match.note("parent", parent, at + 64)
@@ -124,25 +124,24 @@ def _read_dynamic(match: "Match", footer: Footer) -> "Reader":
         return
     if entries * block < footer.virtual_size:
         match.find("header", f"{entries} blocks of {block} bytes are less than {footer.virtual_size}", at + 28)
-    if entries > vhd_footer.MAX_BYTES // block + 1:
+    if entries > headers.MAX_BYTES // block + 1:
         match.find("header", f"{entries} blocks of {block} bytes are more than a disk can have", at + 28)
     end = table + entries * 4
-    if (table < at + _HEADER_BYTES and end > at) or table < vhd_footer.BYTES:
+    if (table < at + DynamicHeader.BYTES and end > at) or table < headers.BYTES:
         match.find("overlap", "the block allocation table overlaps a header", table)
-    reader = TableReader(match, at + _HEADER_BYTES)
+    reader = TableReader(match, at + DynamicHeader.BYTES)
     reader.must_reach(end, "the block allocation table")
-    reader.add(Table(table, entries * 4, "the block allocation table", _Blocks(match, reader, block, end).use))
+    reader.add(Table(table, entries * 4, "the block allocation table", _Blocks(match, reader, fields, end).use))
     yield from reader.read()
 
 
 class _Blocks:
     """Checks the entries of a block allocation table that ends at `end`."""
 
-    def __init__(self, match: "Match", reader: TableReader, block: int, end: int) -> None:
-        self._match, self._reader, self._end, self._block = match, reader, end, block
-        self._bitmap = block // 4096 + 511 & ~511 or 512
-        """Bytes in front of a block: a bit for each sector, up to a whole sector."""
-        self._length = self._bitmap + block
+    def __init__(self, match: "Match", reader: TableReader, header: DynamicHeader, end: int) -> None:
+        self._match, self._reader, self._end = match, reader, end
+        self._block, self._bitmap = header.block, header.bitmap_bytes
+        self._length = self._bitmap + self._block
 
     def use(self, piece: bytes) -> None:
         """Check the next piece."""

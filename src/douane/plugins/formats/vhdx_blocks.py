@@ -6,6 +6,8 @@ entries are checked by the rules that hold for all of them.
 
 from bisect import bisect_right
 
+from douane_guest.headers.vhdx import FULLY_PRESENT, MIB, PARTIALLY_PRESENT
+
 from .tables import numbers
 
 TYPE_CHECKING = False
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from .tables import TableReader
     from .vhdx_metadata import Metadata
 
-_MIB = 1 << 20
-_PRESENT, _PARTLY = 6, 7
 _STATES = bytes(state & 7 for state in range(256))
 _MAX_LOW = 4096
 
@@ -40,21 +40,21 @@ class Blocks:
         states = piece[: len(entries) * 8 : 8].translate(_STATES)
         if 4 in states:
             self._reader.find_once("header", "the block allocation table has an entry in state 4", key="state")
-        self._partly = self._partly or _PARTLY in states
-        places = [entry >> 20 for entry, state in zip(entries, states, strict=True) if state >= _PRESENT]
+        self._partly = self._partly or PARTIALLY_PRESENT in states
+        places = [entry >> 20 for entry, state in zip(entries, states, strict=True) if state >= FULLY_PRESENT]
         if not places:
             return
         different = set(places)
         if len(different) < len(places):
             self._reader.find_once("overlap", "two blocks are in the same place", key="twice")
-        self._highest = max(self._highest, max(different) * _MIB)
-        self._reader.must_reach(self._highest + _MIB, "a block")
-        if min(different) * _MIB >= self._regions_end:
+        self._highest = max(self._highest, max(different) * MIB)
+        self._reader.must_reach(self._highest + MIB, "a block")
+        if min(different) * MIB >= self._regions_end:
             return
         for place in different:
-            start = place * _MIB
+            start = place * MIB
             if start < self._regions_end:
-                self._judge_low(start, _MIB)
+                self._judge_low(start, MIB)
                 if len(self._low) < _MAX_LOW:
                     self._low.add(start)
 

@@ -2,40 +2,29 @@
 
 from struct import unpack_from
 
+from douane_guest.headers.vhdx import (
+    CHUNK_SECTORS,
+    HAS_PARENT,
+    ITEMS,
+    LOGICAL,
+    MAX_DISK,
+    MAX_ITEMS,
+    METADATA_TABLE_BYTES,
+    MIB,
+    PARAMETERS,
+    PARENT,
+    PHYSICAL,
+    REQUIRED_ITEM,
+    SIZE,
+    read_items,
+)
+
 from .requests import MAX_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .match import Match
     from .tables import TableReader
-
-_TABLE_BYTES = 64 << 10
-_MAX_ITEMS = 2047
-_REQUIRED = 4
-_MAX_DISK = 64 << 40
-_MIB = 1 << 20
-_CHUNK_SECTORS = 1 << 23
-"""Sectors between two sector bitmaps in the block allocation table (2.5)."""
-
-_PARAMETERS, _SIZE, _LOGICAL, _PHYSICAL, _PAGE83, _PARENT = (
-    bytes.fromhex(identity)
-    for identity in (
-        "3767a1ca36fa434db3b633f0aa44e76b",
-        "2442a52f1bcd7648b2115dbed83bf4b8",
-        "1dbf41816fa90947ba47f233a8faab5f",
-        "c748a3cd5d4471449cc9e9885251c556",
-        "ab12cabee6b22345 93efc309e000c746".replace(" ", ""),
-        "2d5fd3a80bb34d45abf7d3d84834ab0c",
-    )
-)
-_ITEMS = {
-    _PARAMETERS: ("file parameters", 8),
-    _SIZE: ("virtual disk size", 8),
-    _LOGICAL: ("logical sector size", 4),
-    _PHYSICAL: ("physical sector size", 4),
-    _PAGE83: ("page 83 data", 16),
-    _PARENT: ("parent locator", 0),
-}
 
 
 class Metadata:
@@ -66,7 +55,7 @@ class Metadata:
     def entries(self) -> int:
         """The number of entries that the block allocation table must have (2.5)."""
         blocks = -(-self.size // self.block)
-        ratio = max(1, _CHUNK_SECTORS * self.sector // self.block)
+        ratio = max(1, CHUNK_SECTORS * self.sector // self.block)
         if self.has_parent:
             return -(-blocks // ratio) * (ratio + 1)
         return blocks + (max(blocks, 1) - 1) // ratio
@@ -74,77 +63,79 @@ class Metadata:
     def judge(self) -> None:
         """Check the items and add findings."""
         match, data = self._match, self._data
-        if len(data) < _TABLE_BYTES:
-            match.find("truncated", f"the metadata has {len(data)} bytes, but must have {_TABLE_BYTES}", self._start)
+        if len(data) < METADATA_TABLE_BYTES:
+            match.find(
+                "truncated", f"the metadata has {len(data)} bytes, but must have {METADATA_TABLE_BYTES}", self._start
+            )
             return
         (count,) = unpack_from("<H", data, 10)
         if data[:8] != b"metadata":
             match.find("header", f"the metadata begins with {data[:8]!r}", self._start)
             return
-        if count > _MAX_ITEMS:
-            match.find("header", f"the metadata has {count} items, but may have at most {_MAX_ITEMS}", self._start + 10)
+        if count > MAX_ITEMS:
+            match.find("header", f"the metadata has {count} items, but may have at most {MAX_ITEMS}", self._start + 10)
             return
         items: dict[bytes, bytes] = {}
-        for at in range(32, 32 + count * 32, 32):
-            self._read_item(items, at)
-        for name, (what, _) in _ITEMS.items():
-            if name not in items and name != _PARENT:
+        for number, item in enumerate(read_items(data)):
+            self._read_item(items, self._start + 32 + number * 32, *item)
+        for name, (what, _) in ITEMS.items():
+            if name not in items and name != PARENT:
                 match.find("header", f"it has no {what}", self._start)
         self._read_known(items)
 
-    def _read_item(self, items: "dict[bytes, bytes]", entry: int) -> None:
+    def _read_item(
+        self, items: "dict[bytes, bytes]", offset: int, name: bytes, at: int, length: int, flags: int
+    ) -> None:
         match, data = self._match, self._data
-        name, offset = data[entry : entry + 16], self._start + entry
-        at, length, flags = unpack_from("<III", data, entry + 16)
-        specification = _ITEMS.get(name)
+        specification = ITEMS.get(name)
         if name in items:
             match.find("header", f"the item {name.hex()} appears twice", offset)
             return
         if not specification:
             match.note(f"item {name.hex()}", f"{length} bytes", offset)
-            if flags & _REQUIRED:
+            if flags & REQUIRED_ITEM:
                 match.find("unknown-feature", f"the item {name.hex()} is unknown, but required", offset)
         items[name] = data[at : at + length]
         if specification is None:
             return
         what, min_length = specification
-        if at < _TABLE_BYTES or length < min_length or len(items[name]) < length:
+        if at < METADATA_TABLE_BYTES or length < min_length or len(items[name]) < length:
             match.find("header", f"the {what} has {length} bytes at {at}, which is impossible", offset + 16)
             del items[name]
 
     def _read_known(self, items: "dict[bytes, bytes]") -> None:
         match = self._match
-        sector = int.from_bytes(items.get(_LOGICAL, b"")[:4], "little")
-        physical = int.from_bytes(items.get(_PHYSICAL, b"")[:4], "little")
-        if _SIZE in items:
-            self.size = int.from_bytes(items[_SIZE][:8], "little")
+        sector = int.from_bytes(items.get(LOGICAL, b"")[:4], "little")
+        physical = int.from_bytes(items.get(PHYSICAL, b"")[:4], "little")
+        if SIZE in items:
+            self.size = int.from_bytes(items[SIZE][:8], "little")
             match.virtual_size = self.size
             match.note("virtual disk size", self.size, self._start)
-            if self.size > _MAX_DISK:
-                match.find("virtual-size", f"the disk has {self.size} bytes, more than {_MAX_DISK}", self._start)
-        if _LOGICAL in items:
+            if self.size > MAX_DISK:
+                match.find("virtual-size", f"the disk has {self.size} bytes, more than {MAX_DISK}", self._start)
+        if LOGICAL in items:
             match.note("logical sector size", sector, self._start)
             if sector not in (512, 4096):
                 match.find("header", f"a sector has {sector} bytes, but must have 512 or 4096", self._start)
             elif self.size % sector:
                 match.find("unaligned-size", f"the disk has {self.size} bytes, no multiple of {sector}", self._start)
-        if _PHYSICAL in items and physical not in (512, 4096):
+        if PHYSICAL in items and physical not in (512, 4096):
             match.find("header", f"a physical sector has {physical} bytes, but must have 512 or 4096", self._start)
-        if _PARENT in items:
-            match.find("parent", f"it has a parent locator: {_pairs_of(items[_PARENT])}", self._start)
-        if _PARAMETERS not in items:
+        if PARENT in items:
+            match.find("parent", f"it has a parent locator: {_pairs_of(items[PARENT])}", self._start)
+        if PARAMETERS not in items:
             return
-        block, flags = unpack_from("<II", items[_PARAMETERS])
+        block, flags = unpack_from("<II", items[PARAMETERS])
         match.note("block size", block, self._start)
         match.variant = "differencing" if flags & 2 else "fixed" if flags & 1 else "dynamic"
-        self.has_parent = bool(flags & 2)
-        if flags & 2 and _PARENT not in items:
+        self.has_parent = bool(flags & HAS_PARENT)
+        if flags & HAS_PARENT and PARENT not in items:
             match.find("parent", "it is the difference to a parent that it does not name", self._start)
         if flags & ~3:
             match.find("unknown-feature", f"the file parameters have unknown flags: {flags:#x}", self._start)
-        if not _MIB <= block <= 256 * _MIB or block & block - 1:
+        if not MIB <= block <= 256 * MIB or block & block - 1:
             match.find("header", f"a block has {block} bytes, not a power of 2 from 1 to 256 MiB", self._start)
-        elif sector in (512, 4096) and self.size <= _MAX_DISK:
+        elif sector in (512, 4096) and self.size <= MAX_DISK:
             self.block, self.sector = block, sector
 
 

@@ -6,7 +6,7 @@
 import sys
 from array import array
 
-from .vmdk_sparse import MAX_VERSION, VmdkHeader
+from douane_guest.headers.vmdk import MARKERS, MAX_VERSION, VmdkHeader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ MAX_GRAIN_SECTORS = 2048
 """Of 1 MiB; tools make grains of 64 KiB. One grain is held in memory, packed and not."""
 
 MAX_SECTORS = 1 << 40
-_MARKERS = 1 << 17
 _MAX_ENTRIES = 1 << 16
 _OTHER_FRONT_SECTORS = 1 << 12
 """Of what may precede the grains besides tables: header, description, and what fills up a grain."""
@@ -30,7 +29,7 @@ def is_streamable(header: VmdkHeader) -> bool:
     return (
         0 < header.version <= MAX_VERSION
         and header.compression == 1
-        and bool(header.flags & _MARKERS)
+        and bool(header.flags & MARKERS)
         and 0 < header.grain <= MAX_GRAIN_SECTORS
         and not header.grain & header.grain - 1
         and 0 < header.entries <= _MAX_ENTRIES

@@ -6,6 +6,26 @@ vmdk_add_extent). The stream of a compressed extent is read by `vmdk_stream`.
 
 from struct import unpack_from
 
+from douane_guest.headers.vmdk import (
+    AT_END,
+    COMPRESSED,
+    END_MARKER,
+    FOOTER_BYTES,
+    FOOTER_MARKER,
+    INCOMPATIBLE,
+    MARKERS,
+    MAX_BYTES,
+    MAX_GRAIN_SECTORS,
+    MAX_TABLE_ENTRIES,
+    MAX_TABLES,
+    MAX_VERSION,
+    NEWLINES,
+    REDUNDANT,
+    ZEROED,
+    VmdkHeader,
+)
+from douane_guest.headers.vmdk_descriptor import MAX_BYTES as MAX_DESCRIPTOR
+
 from . import vmdk_descriptor
 from .requests import NO_END, Bytes, Tail
 from .tables import Table, TableReader, numbers, overlapping_regions
@@ -15,54 +35,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .match import Match
     from .requests import Reader
-
-AT_END = (1 << 64) - 1
-"""The offset of the grain directory if the real offset is in the footer."""
-
-MAX_VERSION = 3
-MAX_GRAIN_SECTORS = 0x200000
-MAX_TABLE_ENTRIES = 512
-MAX_TABLES = 32 << 20
-MAX_BYTES = 64 << 40
-"""The limit of VMware is 62 TiB, for extents of other kinds; qemu makes sparse extents of more than 2 TiB."""
-
-_NEWLINES, _REDUNDANT, _ZEROED, _COMPRESSED, _MARKERS = 1, 2, 4, 1 << 16, 1 << 17
-_INCOMPATIBLE = 0xFFFF0000
-"""Flags that a reader must know; the others may be ignored."""
-
-_FOOTER_MARKER, _END_MARKER = (1, 0, 3), (0, 0, 0)
-_FOOTER_BYTES = 1536
-
-
-class VmdkHeader:
-    """The fields of a header or footer of 512 bytes. Offsets and lengths are in sectors."""
-
-    def __init__(self, data: bytes) -> None:
-        self.capacity: int
-        self.grain: int
-        self.entries: int
-        self.directory: int
-        self.overhead: int
-        self.version, self.flags = unpack_from("<II", data, 4)
-        self.capacity, self.grain, self.descriptor, self.descriptor_length = unpack_from("<4Q", data, 12)
-        self.entries, self.redundant, self.directory, self.overhead = unpack_from("<I3Q", data, 44)
-        self.unclean = data[72]
-        self.newlines = data[73:77]
-        (self.compression,) = unpack_from("<H", data, 77)
-
-    @property
-    def tables(self) -> int:
-        """The number of grain tables; raises ZeroDivisionError for an impossible header."""
-        return -(-self.capacity // (self.entries * self.grain))
-
-    @property
-    def disk_bytes(self) -> int:
-        """Bytes of the disk."""
-        return self.capacity * 512
-
-    def geometry(self) -> "tuple[int, ...]":
-        """The values that a footer must share with its header."""
-        return (self.version, self.flags, self.capacity, self.grain, self.entries, self.compression)
 
 
 def read_sparse(match: "Match") -> "Reader":
@@ -87,7 +59,7 @@ def read_sparse(match: "Match") -> "Reader":
     at_end = header.directory == AT_END or bool(stream and header.directory >= header.overhead)
     if not at_end and header.tables:
         tables.add(header.directory, "grain directory")
-        if header.flags & _REDUNDANT:
+        if header.flags & REDUNDANT:
             tables.add(header.redundant, "redundant grain directory")
         _judge_overlap(match, header)
     match.must_reach(header.overhead * 512, "the metadata before the grains")
@@ -98,7 +70,7 @@ def read_sparse(match: "Match") -> "Reader":
         if not at_end:
             stream.compare(tables.count, tables.sum)
     if header.directory == AT_END:
-        footer = yield Tail(_FOOTER_BYTES)
+        footer = yield Tail(FOOTER_BYTES)
         _judge_footer(match, header, footer, stream)
     elif stream and at_end:
         stream.expect_directory(header.directory * 512)
@@ -121,10 +93,10 @@ def _judge_header(match: "Match", header: VmdkHeader) -> bool:
     """Check the header; False if the tables cannot be read."""
     if not 0 < header.version <= MAX_VERSION:
         match.find("version", f"version is {header.version}, but must be 1 to {MAX_VERSION}", 4)
-    unknown = header.flags & _INCOMPATIBLE & ~(_COMPRESSED | _MARKERS)
+    unknown = header.flags & INCOMPATIBLE & ~(COMPRESSED | MARKERS)
     if unknown:
         match.find("unknown-feature", f"unknown flags: {unknown:#x}", 8)
-    if header.flags & _NEWLINES and header.newlines != b"\n \r\n":
+    if header.flags & NEWLINES and header.newlines != b"\n \r\n":
         # the check of the specification for a transfer as text
         help = "upload it again, in binary mode"
         match.find("corrupt", f"a transfer as text changed its line ends: {header.newlines!r}", 73, help=help)
@@ -133,9 +105,9 @@ def _judge_header(match: "Match", header: VmdkHeader) -> bool:
     if header.compression > 1:
         match.find("unknown-feature", f"unknown compression: {header.compression}", 77)
     # qemu uses the algorithm, the specification the flag
-    elif bool(header.flags & _COMPRESSED) != (header.compression == 1):
+    elif bool(header.flags & COMPRESSED) != (header.compression == 1):
         match.find("header", f"flags {header.flags:#x} and compression {header.compression} contradict each other", 77)
-    elif header.compression == 1 and not header.flags & _MARKERS:
+    elif header.compression == 1 and not header.flags & MARKERS:
         match.find("header", "it is compressed without markers, so that the lengths of grains are unknown", 8)
     if not header.capacity and header.descriptor:
         # vmdk_open_vmdk4 in block/vmdk.c takes it for a descriptor, and opens the files that the descriptor names
@@ -169,9 +141,9 @@ def _embed(match: "Match", header: VmdkHeader, start: bytes, reader: TableReader
             match.find("descriptor", "its header has no descriptor, but qemu finds one at 512", 512)
         vmdk_descriptor.find_parent(match, fixed, vmdk_descriptor.QEMU_OFFSET)
         return
-    if length > vmdk_descriptor.MAX_BYTES:
-        match.find("header", f"the descriptor has {length} bytes, but qemu reads {vmdk_descriptor.MAX_BYTES}", 36)
-        length = vmdk_descriptor.MAX_BYTES
+    if length > MAX_DESCRIPTOR:
+        match.find("header", f"the descriptor has {length} bytes, but qemu reads {MAX_DESCRIPTOR}", 36)
+        length = MAX_DESCRIPTOR
     if at != vmdk_descriptor.QEMU_OFFSET:
         if b"CID" in fixed:
             match.find("descriptor", f"qemu finds a second descriptor at 512; the header says {at}", 28)
@@ -201,7 +173,7 @@ def _judge_overlap(match: "Match", header: VmdkHeader) -> None:
         (header.descriptor * 512, header.descriptor_length * 512, "the descriptor"),
         (header.directory * 512, length, "the grain directory"),
     ]
-    if header.flags & _REDUNDANT:
+    if header.flags & REDUNDANT:
         regions.append((header.redundant * 512, length, "the redundant grain directory"))
     for first, second, offset in overlapping_regions(regions):
         match.find("overlap", f"{second} overlaps {first}", offset)
@@ -236,7 +208,7 @@ class _Tables:
         entries = numbers(piece, "<I")
         sectors = set(entries)
         sectors.discard(0)
-        if self._header.flags & _ZEROED:
+        if self._header.flags & ZEROED:
             sectors.discard(1)
         if not sectors:
             return
@@ -245,7 +217,7 @@ class _Tables:
         if counts:
             used = len(entries) - entries.count(0)
             total = sum(entries)
-            if self._header.flags & _ZEROED:
+            if self._header.flags & ZEROED:
                 used -= entries.count(1)
                 total -= entries.count(1)
             self.count += used
@@ -264,15 +236,15 @@ def _judge_footer(match: "Match", header: VmdkHeader, tail: bytes, stream: "Stre
 
     Footer and header must agree: qemu uses the footer, readers of a stream use the header.
     """
-    if len(tail) < _FOOTER_BYTES or match.total % 512:
+    if len(tail) < FOOTER_BYTES or match.total % 512:
         detail = f"its directory should be at the end, but {len(tail)} bytes are no footer"
         match.find("truncated", detail, help=NO_END)
         return
     at = match.total - 1024
     if (
-        unpack_from("<QII", tail) != _FOOTER_MARKER
+        unpack_from("<QII", tail) != FOOTER_MARKER
         or tail[512:516] != b"KDMV"
-        or unpack_from("<QII", tail, 1024) != _END_MARKER
+        or unpack_from("<QII", tail, 1024) != END_MARKER
     ):
         match.find("truncated", "it does not end with its footer, which has the directory", at, help=NO_END)
         return

@@ -1,9 +1,10 @@
 """VMDK: the stream of a compressed extent ("Virtual Disk Format 5.0", VMware, "Stream-Optimized Compressed Sparse
 Extents"): grains, tables, directory and footer, each after a marker."""
 
-from struct import Struct
 from zlib import decompressobj
 from zlib import error as ZlibError
+
+from douane_guest.headers.vmdk import MARKER
 
 from .requests import MAX_BYTES, Bytes
 from .tables import numbers
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
 
     from .match import Match
     from .requests import Reader, Request
-
-MARKER = Struct("<QII")
-"""A sector of the disk and the length of its grain; or a number of sectors, 0, and the type of what follows."""
-
-GRAIN_DATA_AT = 12
-"""Where the packed bytes of a grain begin: behind the length, in place of the type."""
 
 _END, _TABLE, _DIRECTORY, _FOOTER = range(4)
 _NAMES = ("the end", "a grain table", "the grain directory", "the footer")
