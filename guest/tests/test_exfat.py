@@ -230,4 +230,4 @@ def test_what_is_not_exfat_is_not_taken_for_it(data):
 
 
 def test_a_hostile_file_system_ends_in_a_guest_error(image):
-    assert mutants(image, exfat.open, 150, steps=300_000, most=4096) > 10
+    assert mutants(image, exfat.open, 150, steps=300_000, most=64) > 10
