@@ -267,6 +267,12 @@ def test_a_chain_of_thousands_of_records_ends_at_the_bound():
     assert "more than 128" in broken(data)
 
 
+def test_an_extended_partition_that_begins_with_the_table_itself_is_reported_and_not_followed():
+    data = build(100, s0=record(entry(5, 0, 80), entry(0x83, 10, 20)))
+    assert "begins at sector 0" in broken(data)
+    assert ranges(partitions(BytesSource(data), Budget())) == {"p2": (10 * 512, 20 * 512)}
+
+
 def test_two_extended_partitions_are_both_read_and_reported():
     data = build(
         100,

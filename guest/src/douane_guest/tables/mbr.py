@@ -21,7 +21,7 @@ def read_mbr(source: Source, budget: Budget, sector: int, faults: Faults, *, is_
     for number, entry in enumerate(header_fields.read_entries(source.pread(0, header_fields.SECTOR)), 1):
         if not entry.count or entry.kind == header_fields.PROTECTIVE:
             continue
-        if entry.kind in EXTENDED:
+        if entry.kind in EXTENDED and entry.start:
             extended.append(entry)
         elif entry.start:
             _add(source, sector, faults, found, f"p{number}", entry.kind, entry.start, entry.count)
