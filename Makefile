@@ -7,9 +7,10 @@ VENV_DEV := .venv/.made-for-dev
 # `make test ARGS="-k ring"`: more arguments for pytest (or for bench).
 ARGS ?=
 
-# Two workers, which is what two cores can feed; tests that may not run beside each other share an xdist_group.
+# Three workers on two cores, a fifth of whose time two leave unused: many tests wait for processes. Tests that may not
+# run beside each other share an xdist_group.
 PYTEST := $(BIN)/python -m pytest
-WORKERS ?= 2
+WORKERS ?= 3
 PARALLEL := -n $(WORKERS) --dist loadgroup
 
 # Plugins run where they can write no bytecode, and would compile the same modules at every start.
