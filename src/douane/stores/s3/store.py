@@ -181,12 +181,12 @@ class S3Store:
         return True
 
     def _drop(self, record: Record) -> None:
-        """Delete the bytes, unless another key needs them. May be repeated: the object in staging/, which says that
-        they are being deleted, goes last."""
+        """Delete the bytes, unless another key needs them. May be repeated: the object in staging/ goes last."""
         doing = "delete the bytes of an image"
         mark = held(record.origin, record.key)
-        self._bucket.write(mark, b"", doing)
-        self._bucket.require_listed(held(record.origin), record.key, doing)
+        if record.key not in self._bucket.names(held(record.origin), doing):  # a request may come late, when it is gone
+            self._bucket.write(mark, b"", doing)
+            self._bucket.require_listed(held(record.origin), record.key, doing)
         self._bucket.delete([mark], doing)
         if not any(self._bucket.names(held(record.origin), doing)):
             folder = records.data(record.origin)
