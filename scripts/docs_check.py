@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-FOLDERS = (".github", "sdk", "kit", "docs", "bench", "examples", "tests")
+FOLDERS = (".github", "sdk", "guest", "kit", "docs", "bench", "examples", "tests")
 DOCUMENTS = ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
 
 FENCE = re.compile(r"^\s*(```+|~~~+)\s*([\w-]*)")

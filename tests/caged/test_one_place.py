@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import douane
+import douane_guest
 import douane_plugin
 
 ADDITIONS = Path(__file__).with_name("additions")
@@ -55,7 +56,8 @@ class Tree:
         venv.create(place / "venv", symlinks=True)
         self.python = place / "venv" / "bin" / "python"
         [packages] = (place / "venv" / "lib").glob("python*/site-packages")
-        paths = [self.package.parent, Path(douane_plugin.__file__).parents[1], *site.getsitepackages()]
+        others = [Path(str(package.__file__)).parents[1] for package in (douane_plugin, douane_guest)]
+        paths = [self.package.parent, *others, *site.getsitepackages()]
         (packages / "tree.pth").write_text("\n".join(map(str, paths)))
         for folder in (place, place / "tree"):
             folder.chmod(0o755)

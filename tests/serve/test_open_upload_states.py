@@ -149,8 +149,8 @@ class Upload(RuleBasedStateMachine):
     def complete(self, breaks: bool) -> None:
         start = self.offset()
         rest = self.data[start:]
-        if breaks:  # the answer is lost
-            begin_part(self.serve, self.path, start, len(rest), rest).close()
+        if breaks and rest:  # the answer is lost
+            begin_part(self.serve, self.path, start, len(rest), rest, awaits_turn=True).close()
             self.is_over = until("an offset comes", self._look).headers["upload-complete"] == "?1"
             if not self.is_over:
                 return

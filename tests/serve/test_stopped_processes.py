@@ -22,17 +22,18 @@ place = os.environ["STOP_IN_A_TRANSACTION"]
 if "douane.imports.worker" in sys.orig_argv:
     from douane.catalog import states
 
-    own_task = states.own_task
+    changed_task = states.changed_task
 
     def and_stop(*arguments, **more):
-        own_task(*arguments, **more)
+        task = changed_task(*arguments, **more)
         try:
             os.rename(place, place + ".stopped")
         except FileNotFoundError:
-            return
+            return task
         os.kill(os.getpid(), signal.SIGSTOP)
+        return task
 
-    states.own_task = and_stop
+    states.changed_task = and_stop
 """
 
 

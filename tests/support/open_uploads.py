@@ -44,12 +44,19 @@ def offset_of(serve: Serve, path: str) -> int:
     return int(response.headers["upload-offset"])
 
 
-def begin_part(serve: Serve, path: str, offset: int, size: int, data: bytes, *, last: bool = True) -> socket.socket:
-    """The connection of a part of `size` bytes, of which only `data` were sent."""
+def begin_part(
+    serve: Serve, path: str, offset: int, size: int, data: bytes, *, last: bool = True, awaits_turn: bool = False
+) -> socket.socket:
+    """The connection of a part of `size` bytes, of which only `data` were sent; with `awaits_turn`, when the door had
+    begun to read it: otherwise a later request may have its turn first."""
     connection = serve.connect()
     lines = [
         f"PATCH {path} HTTP/1.1", "Host: localhost", "Content-Type: application/partial-upload",
         f"Upload-Offset: {offset}", f"Upload-Complete: ?{int(last)}", f"Content-Length: {size}", "Connection: close",
+        *(["Expect: 100-continue"] if awaits_turn else []),
     ]  # fmt: skip
-    connection.sendall("\r\n".join([*lines, "", ""]).encode() + data)
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    if awaits_turn:
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
+    connection.sendall(data)
     return connection

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parents[2]
-SOURCES = ("src/douane", "sdk/src/douane_plugin", "kit/src/douane_kit")
+SOURCES = ("src/douane", "sdk/src/douane_plugin", "guest/src/douane_guest", "kit/src/douane_kit")
 
 
 def read_modules(folder: Path) -> dict[str, ast.Module]:

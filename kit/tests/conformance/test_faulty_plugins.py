@@ -113,10 +113,18 @@ def test_every_faulty_plugin_is_listed_with_its_code():
         assert list(faults) == classes_in(name)
 
 
+PLAINEST = "SearchesAgain"
+"""The fault that is tested of those with its code: adding to bytes is slow only where the allocator has to move them,
+which is hardly more than other programs' use of the caches."""
+
+
 def chosen() -> list[tuple[str, str, str]]:
-    """Return all faults, or one for each code."""
+    """Return all faults, or one for each third code: each takes ten seconds."""
     every = [(name, plugin, code) for name, all_of in FAULTS.items() for plugin, code in all_of.items()]
-    return every if ALL else list({code: (name, plugin, code) for name, plugin, code in reversed(every)}.values())
+    if ALL:
+        return every
+    ordered = sorted(every[::-1], key=lambda fault: fault[1] == PLAINEST)
+    return sorted({code: (name, plugin, code) for name, plugin, code in ordered}.values())[::3]
 
 
 @pytest.mark.parametrize(("name", "plugin", "code"), chosen())
