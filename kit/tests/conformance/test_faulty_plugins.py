@@ -113,9 +113,9 @@ def test_every_faulty_plugin_is_listed_with_its_code():
         assert list(faults) == classes_in(name)
 
 
-PLAINEST = "SearchesAgain"
-"""The fault that is tested of those with its code: adding to bytes is slow only where the allocator has to move them,
-which is hardly more than other programs' use of the caches."""
+HIDDEN_BY_LOAD = ("AddsUp",)
+"""Adding to bytes is slow only where the allocator has to move them, which is hardly more than what other programs' use
+of the caches costs."""
 
 
 def chosen() -> list[tuple[str, str, str]]:
@@ -123,8 +123,11 @@ def chosen() -> list[tuple[str, str, str]]:
     every = [(name, plugin, code) for name, all_of in FAULTS.items() for plugin, code in all_of.items()]
     if ALL:
         return every
-    ordered = sorted(every[::-1], key=lambda fault: fault[1] == PLAINEST)
-    return sorted({code: (name, plugin, code) for name, plugin, code in ordered}.values())[::3]
+    by_code: dict[str, tuple[str, str, str]] = {}
+    for name, plugin, code in every:
+        if plugin not in HIDDEN_BY_LOAD:
+            by_code.setdefault(code, (name, plugin, code))
+    return sorted(by_code.values())[::3]
 
 
 @pytest.mark.parametrize(("name", "plugin", "code"), chosen())
