@@ -20,7 +20,7 @@ from douane.errors import CatalogError
 
 from .mariadb_errors import explained, is_connection_of_no_use
 from .mariadb_migration import LOCKS, one_at_a_time
-from .server import ENGINE_OPTIONS, IDLE_SECONDS, LOCK_SECONDS, DatabaseServer, require_driver, try_idle_connections
+from .server import ENGINE_OPTIONS, IDLE_SECONDS, LOCK_SECONDS, DatabaseServer, require_driver
 
 LEAST_VERSION = (10, 6)
 """The first with SKIP LOCKED."""
@@ -80,7 +80,6 @@ def _engine(url: URL) -> Engine:
         connect_args=_arguments(read_timeout=_ANSWER_SECONDS, write_timeout=_ANSWER_SECONDS),
         **ENGINE_OPTIONS,
     )
-    try_idle_connections(engine, lambda connection: connection._sock.fileno())  # PyMySQL has no public name for it
     event.listen(engine, "connect", _configured(LOCK_SECONDS))
     event.listen(engine, "begin", _begin)
     event.listen(engine, "handle_error", _leave_node)

@@ -21,7 +21,6 @@ from .server import (
     PREPARED,
     DatabaseServer,
     require_driver,
-    try_idle_connections,
 )
 from .waking import is_direct
 
@@ -108,7 +107,6 @@ def _engine(url: URL) -> Engine:
         },
         **ENGINE_OPTIONS,
     )
-    try_idle_connections(engine, lambda connection: connection.fileno())
     event.listen(engine, "connect", _allow_prepared)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "do_execute", _execute_prepared)

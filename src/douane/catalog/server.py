@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import select
-import time
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from sqlalchemy import URL, Engine, event, exc
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import URL
 
 from douane.errors import CatalogError
 
@@ -24,6 +20,7 @@ are locked. No transaction waits between two statements."""
 ENGINE_OPTIONS: dict[str, Any] = {
     "pool_size": 2,
     "max_overflow": 8,
+    "pool_pre_ping": True,  # the server may have been restarted
     "hide_parameters": True,
 }
 """Those of `create_engine` for short transactions."""
@@ -31,42 +28,6 @@ ENGINE_OPTIONS: dict[str, Any] = {
 
 PREPARED: dict[str, Any] = {"douane_prepared": True}
 """Execution options of statements that are executed so often that the server should keep their plans, if it can."""
-
-
-PING_SECONDS = 1.0
-"""A connection that was idle for longer is tried before it is used: the server may have been restarted. To try it for
-every transaction was half of all that busy workers asked of PostgreSQL."""
-
-_USED = "douane_used"
-
-
-def try_idle_connections(engine: Engine, fd_of: Callable[[Any], int]) -> None:
-    """Let the pool of `engine` replace connections that ended while nobody used them; `fd_of` says which descriptor a
-    connection has."""
-
-    def returned(_: Any, record: ConnectionPoolEntry) -> None:
-        record.info[_USED] = time.monotonic()
-
-    def taken(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
-        idle_s = time.monotonic() - record.info.get(_USED, math.inf)
-        try:
-            if idle_s < PING_SECONDS and not _has_news(fd_of(connection)):
-                return
-            is_alive = engine.dialect.do_ping(connection)
-        except (engine.dialect.loaded_dbapi.Error, AttributeError):  # PyMySQL has no socket then
-            is_alive = False
-        if not is_alive:
-            raise exc.DisconnectionError
-
-    event.listen(engine, "checkin", returned)
-    event.listen(engine, "checkout", taken)
-
-
-def _has_news(fd: int) -> bool:
-    """The server has said something that nobody asked for: that it ends the connection."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 class DatabaseServer:
