@@ -11,6 +11,7 @@ import pytest
 from memory_filesystem import MemorySystem, folder, text
 from volume_pattern import Patched, members_of
 
+from douane_guest.__main__ import main
 from douane_guest.budget import Budget
 from douane_guest.discovery import Device, Discovery
 from douane_guest.errors import Broken, GuestError, Unsupported
@@ -166,3 +167,20 @@ def test_a_hive_that_lacks_a_key_is_unread_and_mutants_raise_the_three_exception
             hive.values(hive.key(["Microsoft", "Windows NT", "CurrentVersion"]))
         except GuestError:
             continue
+
+
+def test_a_file_that_is_not_there_is_named_in_a_sentence(tmp_path, capsys):
+    missing = str(tmp_path / "missing.img")
+    assert main([missing, "ls"]) == 1
+    assert capsys.readouterr().err == f"douane-guest: {missing}: No such file or directory\n"
+
+
+def test_an_interrupt_ends_a_command_without_a_traceback(tmp_path, capsys, monkeypatch):
+    def interrupted(source):
+        raise KeyboardInterrupt
+
+    image = tmp_path / "image"
+    image.write_bytes(bytes(4096))
+    monkeypatch.setattr("douane_guest.__main__.open_guest", interrupted)
+    assert main([str(image), "ls"]) == 130
+    assert capsys.readouterr().err == ""

@@ -19,6 +19,9 @@ from .volume import Item
 UNREAD = 3
 """The exit status if anything could not be read."""
 FAILED = 1
+INTERRUPTED = 130
+"""As a shell shows a program that SIGINT has ended."""
+
 USAGE = 2
 
 
@@ -32,7 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (OSError, GuestError) as error:
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        place = options.image if error.filename is None else error.filename
+        print(f"douane-guest: {place}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
+    except GuestError as error:
         print(f"douane-guest: {error}", file=sys.stderr)
         return FAILED
 

@@ -6,6 +6,7 @@ A container says where a block is (`place`), how a packed one is unpacked (`unpa
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -21,7 +22,7 @@ _KEPT_BYTES = 4 << 20
 """Of unpacked blocks: file systems read the same block many times, a few KiB each."""
 
 
-class BlockDisk:
+class BlockDisk(ABC):
     """A disk of `size` bytes in blocks of `block` bytes; the last one may be shorter."""
 
     format = ""
@@ -32,13 +33,14 @@ class BlockDisk:
         self._source, self._budget, self._block = source, budget, block
         self._unpacked: OrderedDict[int, bytes] = OrderedDict()
 
+    @abstractmethod
     def place(self, number: int) -> int:
         """The offset in the file of a block, or ZERO, or PACKED."""
-        raise NotImplementedError
 
     def unpack(self, number: int) -> bytes:
-        """All bytes of a packed block; called after `place`, with the same number."""
-        raise NotImplementedError
+        """All bytes of a packed block; called after `place`, with the same number. Only for
+        containers that have such."""
+        raise AssertionError("the container has no packed blocks")
 
     def next_used(self, number: int) -> int:
         """The first block from `number` on that may hold data."""

@@ -6,6 +6,7 @@ of the device mapper's dm-raid.rst. All sizes here are bytes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -45,7 +46,7 @@ class Mirror:
         return data
 
 
-class _Chunks:
+class _Chunks(ABC):
     """An array whose bytes are spread in chunks."""
 
     def __init__(self, chunk: int, size: int, budget: Budget) -> None:
@@ -70,8 +71,9 @@ class _Chunks:
             count -= length
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    @abstractmethod
     def _read(self, number: int, skip: int, length: int) -> bytes:
-        raise NotImplementedError
+        """Bytes of the chunk with this number, from `skip` on."""
 
 
 class _Zone(NamedTuple):
