@@ -103,7 +103,7 @@ test-stores: $(VENV_DEV)  ## the stores in a real Ceph of one machine and in mot
 
 .PHONY: test-machines
 test-machines: $(VENV_DEV)  ## a site of several hosts that faults strike, failovers and cut lines: installs PostgreSQL, and needs root
-	@scripts/glance-env.sh postgresql clients
+	@scripts/glance-env.sh postgresql clients network
 	@$(COMPILE)
 	$(PYTEST) -m machines tests/machines $(ARGS)
 

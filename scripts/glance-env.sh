@@ -11,6 +11,7 @@
 #   scripts/glance-env.sh galera        what makes a cluster of it
 #   scripts/glance-env.sh golang        the same for the compiler of a client that is written in Go
 #   scripts/glance-env.sh chromium      the same for a browser
+#   scripts/glance-env.sh network       the same for the programs of networks in a box: namespaces and lines that are cut
 #   scripts/glance-env.sh ceph          the same for Ceph: monitor, OSD, S3 gateway, and its library for Python
 #
 # An environment whose requirements file has not changed since is left as it is. All are of one Python: PYTHON, or the
@@ -22,7 +23,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'glance-env: %s\n' "$*"; }
 stop() { printf 'glance-env: %s\n' "$*" >&2; exit 1; }
 
-[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb|pgbouncer|galera|golang|chromium|ceph..."
+[ $# -gt 0 ] || stop "usage: $0 33|31|29|keystone|clients|tempest|mod-wsgi|postgresql|mariadb|pgbouncer|galera|golang|chromium|network|ceph..."
 folder=${DOUANE_GLANCE_ENVS:-.glance}
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3)
@@ -132,6 +133,10 @@ for name in "$@"; do
         galera) need galera-4 has_galera ;;
         golang) need golang-go has_go ;;
         chromium) need chromium has_chromium ;;
+        network)
+            need iproute2 has ip
+            need iptables has iptables
+            ;;
         ceph)
             for program in ceph-mon ceph-osd radosgw; do need "$program" has "$program"; done
             need ceph-common has ceph
@@ -139,7 +144,7 @@ for name in "$@"; do
             ;;
         *)
             stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb, galera," \
-                "pgbouncer, golang, chromium, ceph."
+                "pgbouncer, golang, chromium, network, ceph."
             ;;
     esac
 done

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import psutil
 import pytest
 
 from support.judged import OCTETS, upload_in_background, write_config
+from support.processes import stop
 from support.serve import Serve, serving
 from support.waiting import until
 
@@ -66,7 +66,7 @@ def test_a_door_that_is_stopped(tmp_path: Path) -> None:
     with serving(tmp_path / "home", write_config(tmp_path)) as serve:
         image_id = serve.create()
         door = serve.process_of(DOOR)
-        door.send_signal(signal.SIGSTOP)
+        stop(door.pid)
         serve.client.close()
         with serve.connect() as connection:
             connection.settimeout(240)

@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from douane.errors import StoreError
+from support.processes import stop
 from support.waiting import until
 
 from .conftest import Pool
@@ -72,7 +73,7 @@ def test_a_helper_that_is_paused_is_given_up(pool: Pool) -> None:
     staged = write(pool, {0: DATA}, len(DATA))
     helper = staged.helper()
     helper._seconds = 0.2
-    os.kill(helper.pid, signal.SIGSTOP)
+    stop(helper.pid)
     assert code_of(lambda: staged.finish(len(DATA))) == "store-away"
     staged.close()
     assert read(pool, put(pool)) == DATA

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .processes import SECONDS
+from .processes import SECONDS, stop
 
 OSD_BYTES = 8 << 30
 """The length of the OSD's sparse file."""
@@ -91,7 +91,7 @@ class Ceph:
     @contextmanager
     def paused(self, name: str) -> Iterator[None]:
         """For a while, one process stands still."""
-        self._processes[name].send_signal(signal.SIGSTOP)
+        stop(self._processes[name].pid)
         try:
             yield
         finally:

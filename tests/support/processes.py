@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -55,6 +56,25 @@ def lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def stop(pid: int) -> None:
+    """SIGSTOP, and wait until every thread stands still: one that runs on another core could still accept a connection."""
+    os.kill(pid, signal.SIGSTOP)
+    for _ in range(SECONDS * 100):
+        if _states(pid) <= {"T"}:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"process {pid} does not stop")
+
+
+def _states(pid: int) -> set[str]:
+    """The states of a process's threads, as in proc(5)."""
+    states = set()
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has just ended
+            states.add(Path(f"/proc/{pid}/task/{task}/stat").read_text().rpartition(") ")[2][0])
+    return states
 
 
 def command_of(pid: int) -> str:

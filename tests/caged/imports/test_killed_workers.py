@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from douane.catalog import Image, Task
-from support.processes import lives
+from support.processes import lives, stop
 from support.sizes import part
 from support.waiting import until
 from support.workers import MakeSite, Site, Upload, send, upload
@@ -158,7 +158,7 @@ def test_a_worker_that_is_paused_in_the_middle_changes_nothing_when_it_comes_bac
     image = site.new_image()
     task = site.queue(site.begin(image, "upload"), LONG)
     until("it runs", lambda: site.catalog.task(task.id).step == "receiving")
-    first.send_signal(signal.SIGSTOP)
+    stop(first.pid)
     site.catalog.release_worker("worker-1")  # as if its lease had ended
     second = site.start("worker-2")
     site.until_status(image, "active")

@@ -18,7 +18,7 @@ from douane.errors import PlanError, StoreError
 from douane.stores import open_store
 from douane.stores.rbd import RbdOptions, RbdStore
 from douane.stores.rbd.process import Helper, HelperError
-from support.processes import SECONDS
+from support.processes import SECONDS, stop
 from support.waiting import until
 
 CONNECTED = "send({'ok': {'fsid': 'f', 'has_pool': True}})"
@@ -243,6 +243,6 @@ def test_an_image_whose_helper_is_broken_is_closed_without_asking_it(program: Pr
     assert helper is not None
     with pytest.raises(StoreError):
         image.read_into(memoryview(bytearray(9)), 0)
-    os.kill(helper.pid, signal.SIGSTOP)
+    stop(helper.pid)
     image.close()
     until("the helper is gone", lambda: not psutil.pid_exists(helper.pid))
