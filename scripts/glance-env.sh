@@ -49,7 +49,7 @@ has_postgresql() { [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ] |
 
 has_go() { command -v go >/dev/null; }
 has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
-has() { command -v "$1"; } >/dev/null
+has() { PATH=$PATH:/usr/sbin:/sbin command -v "$1"; } >/dev/null
 has_rbd_library() { /usr/bin/python3 -c 'import rados, rbd'; }
 has_galera() { [ -n "$(compgen -G '/usr/lib*/galera/libgalera_smm.so')" ]; }
 has_pgbouncer() { command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; } >/dev/null

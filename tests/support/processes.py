@@ -59,7 +59,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 def stop(pid: int) -> None:
-    """SIGSTOP, and wait until every thread stands still: one that runs on another core could still accept a connection."""
+    """SIGSTOP, and wait until all threads stand still: one on another core could still accept a connection."""
     os.kill(pid, signal.SIGSTOP)
     for _ in range(SECONDS * 100):
         if _states(pid) <= {"T"}:
