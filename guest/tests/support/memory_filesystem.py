@@ -14,6 +14,7 @@ class Object:
         self.kind = kind
         self.data = data
         self.size = len(data)
+        self.links = 1
         self.children = [(name.encode(), child) for name, child in (children or {}).items()]
 
 
@@ -42,7 +43,7 @@ class MemorySystem:
         self.unread: list[Unread] = []
 
     def node(self, ref: Object) -> Node:
-        return Node(ref, ref.kind, 0o644, 0, 0, ref.size, 0)
+        return Node(ref, ref.kind, 0o644, 0, 0, ref.size, 0, ref.links)
 
     def entries(self, node: Node) -> Iterator[Entry]:
         for name, child in node.ref.children:
