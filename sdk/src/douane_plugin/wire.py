@@ -52,3 +52,33 @@ MAX_DOCUMENT_DEPTH = 32
 MAX_WARNINGS = 100
 MAX_LOG_TEXT = 8192
 MAX_MESSAGE = 1000
+
+# Records of `reads = "files"`: the bytes of the ring are a sequence of them. A record is a header as that of a frame,
+# and the payload.
+RECORD_VOLUME = 1  # JSON: name, filesystem, uuid, label, clean; all of them precede the first RECORD_ENTRY
+RECORD_ENTRY = 2  # ENTRY_FORMAT, and the byte strings whose lengths it has
+RECORD_DATA = 3  # bytes of the current file, at the current position
+RECORD_HOLE = 4  # u64: that many zeros of the current file
+RECORD_END_OF_FILE = 5  # sha256 of the current file, 32 bytes; empty if it could not be read whole
+RECORD_UNREAD = 6  # JSON: place, code, why; anywhere
+RECORD_END = 7  # u64 entries, u64 unread parts; the last record
+
+RECORD_TYPES = {
+    RECORD_VOLUME: "RECORD_VOLUME",
+    RECORD_ENTRY: "RECORD_ENTRY",
+    RECORD_DATA: "RECORD_DATA",
+    RECORD_HOLE: "RECORD_HOLE",
+    RECORD_END_OF_FILE: "RECORD_END_OF_FILE",
+    RECORD_UNREAD: "RECORD_UNREAD",
+    RECORD_END: "RECORD_END",
+}
+MAX_RECORD = 1 << 20
+"""Longest payload of a record, in bytes."""
+
+ENTRY_FORMAT = "<QqIIIHHIII"
+"""As for Python's `struct`: size, mtime_ns, mode, uid, gid, kind, and the lengths in bytes of the name of the volume,
+of the path, of the link's target and of the path of which the entry is a further name. These four follow, in this
+order."""
+
+ENTRY_KINDS = {8: "file", 4: "dir", 10: "link", 1: "fifo", 12: "socket", 2: "char", 6: "block"}
+"""The numbers of readdir(3)."""
