@@ -1,13 +1,20 @@
-"""What the tests of formats share: qemu-img, which makes real images."""
+"""What all tests share: settings, and qemu-img, which makes real images."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# On a busy machine an example may take seconds. In CI the examples are the same in each run: a failure comes of the
+# change that is tested.
+hypothesis.settings.register_profile("douane", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("douane")
 
 
 @pytest.fixture(scope="session")

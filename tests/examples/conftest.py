@@ -9,12 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import hypothesis
 import pytest
 from example_plugins import EXAMPLES, Check, Run
-
-hypothesis.settings.register_profile("examples", deadline=None)  # on a busy machine an example may take seconds
-hypothesis.settings.load_profile("examples")
 
 
 @pytest.fixture

@@ -31,10 +31,13 @@ def account(site: Site, results: Results) -> None:
 
 
 def sweep(site: Site) -> None:
-    """What idle workers do every minute, and every ten minutes: now, and as often as it takes."""
+    """What idle workers do every minute, every ten minutes, and every six hours: now, and as often as it takes."""
     with site.doors[0].host.inside(), site.catalog() as catalog:
-        settling = Settling(catalog, open_stores(load_settings(str(site.config), site.folder), catalog), "sweep")
+        stores = open_stores(load_settings(str(site.config), site.folder), catalog)
+        settling = Settling(catalog, stores, "sweep")
         settling.delete_remnants()
+        for place in stores:
+            settling.delete_strays_in(place.id)
         settling.delete_copies_of_deleted()
 
 

@@ -16,11 +16,14 @@ SWEEP_SECONDS = 60.0
 COPIES_SECONDS = 600.0
 """How often copies of deleted images are looked for, of which there are none unless something went wrong."""
 
+STRAYS_SECONDS = 21600.0
+"""How often a store is searched for what late requests left: two lists of everything in it."""
+
 LEASE_SECONDS = 300.0
 LOOK_SECONDS = 10.0
 """How often an idle worker asks whether anything is due."""
 
-EXPIRY, COPIES, SWEEP = "expiry", "copies-of-deleted", "sweep:"
+EXPIRY, COPIES, SWEEP, STRAYS = "expiry", "copies-of-deleted", "sweep:", "strays:"
 
 
 class Chores:
@@ -42,6 +45,7 @@ class Chores:
         self._expiry = staged_expiry
         self._reached = reached
         self._sweeps = {f"{SWEEP}{place.id}"[:64]: place.id for place in stores}
+        self._searches = {f"{STRAYS}{place.id}"[:64]: place.id for place in stores}
         self._are_known = False
         self.pause = min(LOOK_SECONDS, staged_expiry / 8)
         """Seconds between two looks."""
@@ -49,7 +53,7 @@ class Chores:
     def run_due(self) -> None:
         """Do what is due and nobody else does. Raises CatalogError."""
         if not self._are_known:
-            self._catalog.add_chores([EXPIRY, COPIES, *self._sweeps])
+            self._catalog.add_chores([EXPIRY, COPIES, *self._sweeps, *self._searches])
             self._are_known = True
         for name in self._catalog.due_chores():
             chore = self._chore(name)
@@ -65,9 +69,11 @@ class Chores:
             return self._end_old, every
         if name == COPIES:
             return self._settling.delete_copies_of_deleted, COPIES_SECONDS
-        store_id = self._sweeps.get(name)
+        store_id = self._sweeps.get(name) or self._searches.get(name)
         if store_id is None or store_id not in self._reached():
             return None
+        if name in self._searches:
+            return lambda: self._settling.delete_strays_in(store_id), STRAYS_SECONDS
         return lambda: self._settling.delete_remnants_in(store_id), every
 
     def _end_old(self) -> None:

@@ -124,6 +124,16 @@ class Settling:
                     store_id,
                 )
 
+    def delete_strays_in(self, store_id: str) -> None:
+        """Delete what late requests have left in one store."""
+        try:
+            strays = self._store_of(store_id).delete_strays()
+        except StoreError as error:
+            log.error("the store %s cannot be searched for what late requests left: %s", store_id, error)
+        else:
+            if strays:
+                log.info("%d marks without bytes, of late requests, are deleted from the store %s", strays, store_id)
+
     def delete_copies_of_deleted(self) -> None:
         """Delete the bytes of deleted images that are still in a store: the door that had to do it died, or the store
         or the catalog was away."""

@@ -146,6 +146,10 @@ class Store(Protocol):
     def discard(self, key: str) -> bool:
         """Delete abandoned staged bytes; False if they are claimed, or not there."""
 
+    def delete_strays(self) -> int:
+        """Delete what requests have left that came when their bytes were gone already; how many things. It reads lists
+        of the whole store, so it is done rarely."""
+
     def publish(self, staged: Staged, image_id: str) -> None:
         """Make finished staged bytes the image `image_id`, visible in one step, and close them.
 

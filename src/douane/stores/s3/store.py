@@ -20,6 +20,7 @@ from .options import S3Options, open_bucket, split_location
 from .records import Record, encode, held, staging
 from .staged import S3Staged
 from .stored import S3Bytes, S3Object
+from .strays import delete_strays
 from .uploads import Uploads
 
 
@@ -193,6 +194,10 @@ class S3Store:
             names = {*self._bucket.names(folder, doing), *(segment.name for segment in record.segments)}
             self._bucket.delete([folder + name for name in sorted(names)], doing)
         self._bucket.delete([staging(record.key)], doing)
+
+    def delete_strays(self) -> int:
+        """See `Store`."""
+        return delete_strays(self._bucket)
 
     # -- publishing ------------------------------------------------------------------------------------------
 
