@@ -41,7 +41,8 @@ compile() {
 }
 
 service=(--extra serve --extra keystone --extra postgresql --extra mariadb --extra s3 --extra tracing)
-compile dev 3.11 pyproject.toml "${service[@]}" --group dev
+inspectors=(--extra signatures --extra yara --extra secrets --extra policy --extra sigstore --extra pkcs11)
+compile dev 3.11 pyproject.toml "${service[@]}" "${inspectors[@]}" --group dev
 # Parts of dev.txt, and with the same versions: `make demo` installs two of these and later `make test` adds the rest; the
 # container image has `service`.
 compile runtime 3.11 pyproject.toml --extra serve --constraints requirements/dev.txt
