@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -30,6 +30,13 @@ FILE_BYTES = 512
 LINKED_FILES = 65536
 LINKED_BYTES = 8 << 20
 """Files with several names whose first name is kept. Those beyond are delivered again: nothing is left out."""
+
+MAX_SIZE = (1 << 63) - 1
+"""Of a file, as off_t has it."""
+MAX_LINK = 64 << 10
+"""Bytes of a link's target that are delivered; Linux follows 4096 at most."""
+ALIVE_BYTES = 256 << 20
+"""Of zeros that are hashed between two calls of `alive`."""
 
 LEAST_DELIVERED = 1 << 30
 DELIVERED_RATIO = 8
@@ -101,15 +108,17 @@ class Bounds(NamedTuple):
 
 
 def bounds_of(guest: Guest, delivered: int | None = None) -> Bounds:
-    """The bounds for a disk, `delivered` if that is given."""
+    """The bounds for a disk; not more than `delivered`, if that is given."""
     size = guest.disk.size if guest.disk is not None else 0
-    default = max(LEAST_DELIVERED, DELIVERED_RATIO * size)
-    return Bounds(default if delivered is None else delivered, max(LEAST_DELIVERED, ZEROS_RATIO * size))
+    bounds = Bounds(max(LEAST_DELIVERED, DELIVERED_RATIO * size), max(LEAST_DELIVERED, ZEROS_RATIO * size))
+    return bounds if delivered is None else Bounds(*(min(bound, delivered) for bound in bounds))
 
 
-def deliver(guest: Guest, bounds: Bounds | None = None) -> Iterator[Event]:
-    """All events of a guest. Raises nothing of `errors.py`: what cannot be read is an event."""
-    return Delivery(guest, bounds or bounds_of(guest)).events()
+def deliver(guest: Guest, bounds: Bounds | None = None, alive: Callable[[], None] | None = None) -> Iterator[Event]:
+    """All events of a guest. Raises nothing of `errors.py`: what cannot be read is an event.
+
+    `alive` is called now and then while there is work and no event."""
+    return Delivery(guest, bounds or bounds_of(guest), alive).events()
 
 
 class Waiting(NamedTuple):
@@ -125,8 +134,9 @@ class Waiting(NamedTuple):
 class Delivery:
     """One pass over a guest."""
 
-    def __init__(self, guest: Guest, bounds: Bounds) -> None:
+    def __init__(self, guest: Guest, bounds: Bounds, alive: Callable[[], None] | None = None) -> None:
         self._guest = guest
+        self._alive = alive
         self._delivered = bounds.delivered
         self._zeros = bounds.zeros
         self._reported = 0
@@ -158,6 +168,9 @@ class Delivery:
             if place.node.kind != FILE:
                 yield from self._other(volume, place)
                 continue
+            if place.node.size > MAX_SIZE:
+                self._guest.unread.add(volume.place(place.path), TooMuch.code, f"the file has {place.node.size} bytes")
+                continue
             waiting = _waiting(volume, place)
             batch.append(waiting)
             size += FILE_BYTES + len(waiting.path) + sys.getsizeof(waiting.node.detail)
@@ -171,7 +184,7 @@ class Delivery:
         link = None
         if place.node.kind == LINK:
             try:
-                link = volume.target(place.node)
+                link = _target(volume, place.node)
             except GuestError as error:
                 self._guest.unread.add_error(volume.place(place.path), error)
         yield from self._news()
@@ -230,9 +243,20 @@ class Delivery:
             return False
         self._zeros -= count
         while count > 0:
+            if count % ALIVE_BYTES < len(ZEROS) and self._alive is not None:
+                self._alive()
             hasher.update(ZEROS[:count] if count < len(ZEROS) else ZEROS)
             count -= len(ZEROS)
         return True
+
+
+def _target(volume: Volume, node: Node) -> bytes:
+    if node.size > MAX_LINK:
+        raise TooMuch(f"the link has a target of {node.size} bytes")
+    target = volume.target(node)
+    if len(target) > MAX_LINK:
+        raise TooMuch(f"the link has a target of {len(target)} bytes")
+    return target
 
 
 def _waiting(volume: Volume, place: Place) -> Waiting:
