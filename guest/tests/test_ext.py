@@ -149,16 +149,6 @@ def test_names_and_bytes_of_what_is_encrypted_are_refused_as_encrypted(tmp_path,
         assert content(system, "small") == (tree / "small").read_bytes()
 
 
-def test_a_folder_that_ignores_case_with_two_equal_names_is_broken(tmp_path):
-    image = make_ext(tmp_path / "image", "-t", "ext4", "-O", "casefold", size="8M")
-    debugfs(image, "mkdir both", "mkdir both/Straße", "mkdir both/STRASSE", "mkdir both/other")
-    with opened(image) as system:
-        assert len(list(system.entries(node_at(system, "both")))) == 3
-    debugfs(image, "sif both flags 0x40080000")
-    with opened(image) as system, pytest.raises(Broken, match="twice"):
-        list(system.entries(node_at(system, "both")))
-
-
 def test_unwritten_extents_are_zeros(tmp_path):
     image = make_ext(tmp_path / "image", "-t", "ext4", size="8M")
     (tmp_path / "data").write_bytes(b"d" * 20_000)

@@ -14,6 +14,8 @@ from memory_filesystem import MemorySystem, folder, link, text
 
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, TooMuch
+from douane_guest.filesystems.base import Node
+from douane_guest.filesystems.folding import Key
 from douane_guest.filesystems.unread import SIGNATURES
 from douane_guest.guest import Guest, open_guest
 from douane_guest.source import BytesSource
@@ -35,6 +37,13 @@ def guest_of(*systems: MemorySystem, budget: Budget | None = None) -> Guest:
 
 def codes(guest: Guest) -> list[str]:
     return [part.code for part in guest.unread]
+
+
+class FoldingSystem(MemorySystem):
+    """It ignores case."""
+
+    def key(self, node: Node) -> Key:
+        return bytes.lower
 
 
 SYSTEM = {
@@ -103,7 +112,7 @@ def test_a_name_that_is_twice_in_a_folder_is_unread_and_no_path() -> None:
 
 
 def test_case_is_folded_where_the_guest_folds_it() -> None:
-    fat = MemorySystem({"ETC": folder({"Passwd": text("p")}), "a": text(""), "A": text("")}, name="vfat")
+    fat = FoldingSystem({"ETC": folder({"Passwd": text("p")}), "a": text(""), "A": text("")})
     guest = guest_of(fat)
     assert guest.read("etc/passwd") == b"p"
     list(guest.walk())

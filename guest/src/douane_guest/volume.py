@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Container, Iterable, Iterator
+from typing import Any, NamedTuple, cast
 
 from .budget import Budget
 from .errors import Broken, GuestError, TooMuch
 from .files import GuestFile
-from .filesystems.base import FOLDER, LINK, FileSystem, Node
+from .filesystems.base import FOLDER, LINK, Entry, FileSystem, Node
+from .filesystems.folding import Key
 from .source import Source
 from .unread import UnreadParts
 
-FOLDING = frozenset({"vfat", "fat", "msdos", "exfat", "ntfs"})
-"""File systems on which the guest finds a file by its name in any case."""
 MAX_NAMES = 1_000_000
 """Names of a folder that are kept to see one that is there twice."""
 
@@ -96,11 +95,6 @@ class Volume:
                 return path
         return b""
 
-    @property
-    def folds_case(self) -> bool:
-        """True where the guest finds a file by its name in any case."""
-        return self.system.name in FOLDING
-
     def open_node(self, node: Node) -> GuestFile:
         """The bytes of a file."""
         return GuestFile(self.system, node, self._budget)
@@ -110,24 +104,24 @@ class Volume:
         return self.system.target(node)
 
     def child(self, folder: Node, name: bytes) -> Node | None:
-        """The object with that name, None if there is none. Where case is folded and no name is equal, the one name
-        that is equal without case."""
-        lookup = getattr(self.system, "lookup", None)
-        if lookup is not None and not self.folds_case:
-            ref = lookup(folder, name)
-            return None if ref is None else self.system.node(ref)
-        folded = fold(name) if self.folds_case else None
-        exact, similar = [], []
-        for entry in self.system.entries(folder):
+        """The object that the guest finds by a name, None if there is none. Raises Broken if it could be one of
+        several: names that are there twice, or that are the same where case is ignored."""
+        key = self._key(folder)
+        names = getattr(self.system, "names", None)
+        entries: Iterable[Entry] = self.system.entries(folder) if names is None else names(folder, name)
+        wanted = name if key is None else key(name)
+        matches = []
+        for entry in entries:
             self._budget.step()
-            if entry.name == name:
-                exact.append(entry.ref)
-            elif folded is not None and fold(entry.name) == folded:
-                similar.append(entry.ref)
-        matches = exact or similar
+            if (entry.name if key is None else key(entry.name)) == wanted and entry.ref not in matches:
+                matches.append(entry.ref)
         if len(matches) > 1:
             raise Broken(f"a folder has the name {name!r} twice")
         return self.system.node(matches[0]) if matches else None
+
+    def _key(self, folder: Node) -> Key | None:
+        key = getattr(self.system, "key", None)
+        return None if key is None else cast("Key | None", key(folder))
 
     def walk(
         self, top: Node | None = None, path: bytes = b"", without: Container[bytes] = frozenset()
@@ -165,12 +159,13 @@ class Volume:
         """The objects in a folder that can be read; the others are listed as unread."""
         seen: set[bytes] = set()
         try:
+            key = None if getattr(self.system, "lists_every_case", False) else self._key(folder.node)
             for entry in self.system.entries(folder.node):
                 self._budget.entry()
                 path = folder.path + b"/" + entry.name if folder.path else entry.name
                 try:
                     check_name(entry.name)
-                    self._check_new(seen, entry.name)
+                    self._check_new(seen, entry.name, key)
                     node = self.system.node(entry.ref)
                 except TooMuch:
                     raise
@@ -181,13 +176,14 @@ class Volume:
         except GuestError as error:
             self._unread.add_error(self.place(folder.path), error)
 
-    def _check_new(self, seen: set[bytes], name: bytes) -> None:
-        key = name if not self.folds_case or self.system.name == "ntfs" else fold(name)
-        if key in seen:
+    @staticmethod
+    def _check_new(seen: set[bytes], name: bytes, key: Key | None) -> None:
+        folded = name if key is None else key(name)
+        if folded in seen:
             raise Broken(f"the folder has the name {name!r} twice")
         if len(seen) >= MAX_NAMES:
             raise TooMuch(f"the folder has more than {MAX_NAMES} names")
-        seen.add(key)
+        seen.add(folded)
 
     def place(self, path: bytes) -> str:
         """Where something is, for `unread`."""
@@ -202,11 +198,6 @@ def to_text(path: bytes) -> str:
 def to_bytes(path: str) -> bytes:
     """Text as bytes of the guest."""
     return path.encode("utf-8", "surrogateescape")
-
-
-def fold(name: bytes) -> bytes:
-    """The name without case. Simple folding in UTF-8: enough to see that names may be the same for the guest."""
-    return to_bytes(to_text(name).casefold())
 
 
 def check_name(name: bytes) -> None:

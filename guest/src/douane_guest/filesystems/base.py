@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 from douane_guest.budget import Budget
+from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source
 
 FILE, FOLDER, LINK, FIFO, SOCKET, CHAR, BLOCK = "file", "dir", "link", "fifo", "socket", "char", "block"
@@ -105,6 +106,20 @@ class FileSystem(Protocol):
 
     def place(self, node: Node) -> int:
         """Where on the disk its bytes begin, to read files in the order of the disk; 0 if unknown."""
+
+
+class Folding(Protocol):
+    """What a file system has in addition if some of its folders ignore case, or if its files have names that no list
+    shows. All of it is optional; `volume.py` asks for it."""
+
+    lists_every_case: bool
+    """True: a folder that ignores case may have names that are the same, and all of them are listed."""
+
+    def key(self, node: Node) -> Key | None:
+        """By what names in a folder are the same; None: by their bytes."""
+
+    def names(self, node: Node, wanted: bytes) -> Iterator[Entry]:
+        """All names by which the guest finds something in a folder, or at least those that may be `wanted`."""
 
 
 class Opener(Protocol):

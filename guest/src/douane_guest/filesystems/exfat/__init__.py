@@ -1,4 +1,4 @@
-"""exFAT. The bitmap of clusters and the table of capital letters are not needed to read it."""
+"""exFAT. The bitmap of clusters is not needed to read it."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 from douane_guest.budget import Budget
@@ -9,16 +10,19 @@ from douane_guest.errors import Broken, TooMuch, only_guest_errors
 from douane_guest.filesystems.base import FILE, FOLDER, Entry, Node, Unread
 from douane_guest.filesystems.fat.names import from_utf16
 from douane_guest.filesystems.fat.table import Clusters, Table
+from douane_guest.filesystems.folding import UNITS, Key, by_table, capitals_of, expanded
 from douane_guest.source import Source
 
 from .boot import Boot
-from .folder import LABEL, RECORD, Ref, items
+from .folder import CAPITALS, LABEL, RECORD, Ref, items
 
 _READ_ONLY, _FOLDER = 0x01, 0x10
 _FOLDER_BYTES = 256 << 20
 """The most that a folder may have (specification, section 6.1)."""
 
 _LABEL_UNITS = 11
+_CAPITALS = struct.Struct("<4xI12xIQ")
+"""Checksum, first cluster and size of the table of capital letters."""
 
 
 class ExFat:
@@ -35,6 +39,7 @@ class ExFat:
         self.root = Ref(0, _FOLDER, 0, boot.root_cluster, 0, 0, chained=True)
         self.uuid = f"{boot.serial >> 16:04X}-{boot.serial & 0xFFFF:04X}"
         self.label = self._find_label()
+        self._key: Key | None = None
         self.clean = not boot.dirty
         self.unread: list[Unread] = []
         """Always empty: there is no log, so nothing of an unclean file system lies elsewhere."""
@@ -57,6 +62,13 @@ class ExFat:
                 raise Broken(f"a folder has two entries with the name {name!r}")
             twice.add(name)
             yield Entry(name, item.ref)
+
+    @only_guest_errors
+    def key(self, node: Node) -> Key:
+        """See the base: by the volume's own table."""
+        if self._key is None:
+            self._key = self._read_capitals()
+        return self._key
 
     def target(self, node: Node) -> bytes:
         """See the base: exFAT has no links."""
@@ -101,3 +113,24 @@ class ExFat:
                 units = min(record[1], _LABEL_UNITS)
                 return record[2 : 2 + 2 * units].decode("utf-16-le", "replace")
         return ""
+
+    def _read_capitals(self) -> Key:
+        for _, record in self._records(self.root):
+            if record[0] == CAPITALS:
+                checksum, cluster, size = _CAPITALS.unpack(record)
+                if not 0 < size <= 2 * UNITS or size % 2:
+                    raise Broken(f"the table of capital letters of the exFAT file system has {size} bytes")
+                data = b"".join(piece for _, _, piece in self._clusters.pieces(cluster, size))
+                if _sum_of(data) != checksum:
+                    raise Broken("the checksum of the table of capital letters of the exFAT file system is wrong")
+                return by_table(capitals_of(expanded(struct.unpack(f"<{size // 2}H", data))))
+            if record[0] == 0:
+                break
+        raise Broken("the exFAT file system has no table of capital letters")
+
+
+def _sum_of(data: bytes) -> int:
+    value = 0
+    for byte in data:
+        value = ((value << 31 | value >> 1) + byte) & 0xFFFFFFFF
+    return value

@@ -13,7 +13,7 @@ LABEL = 0x83
 FILE = 0x85
 _STREAM, _NAME = 0xC0, 0xC1
 _IN_USE, _SECONDARY, _BENIGN = 0x80, 0x40, 0x20
-_BITMAP, _UPCASE = 0x81, 0x82
+_BITMAP, CAPITALS = 0x81, 0x82
 _NAME_UNITS = 15
 _NOT_CHAINED = 2
 _FILE_FIELDS = struct.Struct("<BBHH6xHH5xBxB8x")
@@ -49,7 +49,7 @@ def items(records: Iterable[tuple[int, bytes]]) -> Iterator[Item]:
         kind = record[0]
         if kind == 0:
             return
-        if not kind & _IN_USE or kind in (_BITMAP, _UPCASE, LABEL):
+        if not kind & _IN_USE or kind in (_BITMAP, CAPITALS, LABEL):
             continue
         if kind == FILE:
             yield _read_set(place, record, waiting)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from douane_guest.budget import Budget
-from douane_guest.errors import Broken, TooMuch
+from douane_guest.errors import Broken
 from douane_guest.filesystems.base import Entry
-
-MAX_FOLDED = 1_000_000
-"""Names of a folder that ignores case, which are kept to see doubles."""
 
 
 def entries(data: bytes, inodes: int, filetype: bool, budget: Budget) -> Iterator[Entry]:
@@ -36,25 +32,3 @@ def entries(data: bytes, inodes: int, filetype: bool, budget: Budget) -> Iterato
             if name not in (b".", b".."):
                 yield Entry(name, inode)
         place += length
-
-
-def without_doubles(listed: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries of a folder that ignores case. Raises Broken for two names that are the same there."""
-    names: set[bytes] = set()
-    for entry in listed:
-        key = folded(entry.name)
-        if key in names:
-            raise Broken(f"a folder that ignores case has the name {entry.name!r} twice")
-        if len(names) >= MAX_FOLDED:
-            raise TooMuch(f"a folder that ignores case has more than {MAX_FOLDED} names")
-        names.add(key)
-        yield entry
-
-
-def folded(name: bytes) -> bytes:
-    """The name without case and composition; one that is not UTF-8 stays as it is."""
-    try:
-        text = name.decode()
-    except UnicodeDecodeError:
-        return name
-    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold()).encode()

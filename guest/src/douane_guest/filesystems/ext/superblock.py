@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from douane_guest.errors import Broken, Unsupported
 
+from . import casefold
 from .checksum import crc32c
 
 PLACE = 1024
@@ -69,6 +70,9 @@ class Superblock(NamedTuple):
     reserved_inodes: frozenset[int]
     """Inodes behind the first ordinary one that hold quotas and orphans, and which no folder may name."""
 
+    strict_names: bool
+    """Names in folders that ignore case must be UTF-8."""
+
     @property
     def groups(self) -> int:
         """How many block groups there are."""
@@ -104,6 +108,9 @@ def parse(data: bytes, disk_size: int) -> Superblock:
     if revision == 0:
         first_inode, inode_size, compat, incompat, ro_compat = 11, 128, 0, 0, 0
     check_features(incompat, ro_compat)
+    encoding = int.from_bytes(data[0x27C:0x27E], "little")
+    if incompat & CASEFOLD and encoding != casefold.UTF8_12_1:
+        raise Unsupported(f"the ext file system ignores case by the encoding {encoding}, which is unknown")
     if ro_compat & METADATA_CSUM and crc32c(data[:0x3FC]) != number(data, 0x3FC):
         raise Broken("the checksum of the superblock of ext4 is wrong")
     descriptor_size = 32
@@ -135,6 +142,7 @@ def parse(data: bytes, disk_size: int) -> Superblock:
         first_meta_bg=number(data, 0x104),
         backup_groups=(number(data, 0x24C), number(data, 0x250)),
         reserved_inodes=frozenset(number(data, place) for place in (0x240, 0x244, 0x26C, 0x280)),
+        strict_names=bool(data[0x27E] & casefold.STRICT),
     )
     check_shape(block, disk_size)
     return block

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, Unsupported, only_guest_errors
 from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread
+from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source
 
-from . import attributes, directory, inodes, superblock
+from . import attributes, casefold, directory, inodes, superblock
 from .blocks import Blocks
 from .fast_commits import Changes
 from .inodes import ENCRYPTED, EXTENTS, FOLDED, INLINE, Inodes, flags_of
@@ -55,7 +56,19 @@ class ExtSystem:
         listed = self._entries(node, flags)
         if node.ref in self.changes.names or node.ref in self.changes.new_folders:
             listed = self.changes.changed_entries(node.ref, listed)
-        yield from directory.without_doubles(listed) if flags & FOLDED else listed
+        yield from listed
+
+    def key(self, node: Node) -> Key | None:
+        """See the base."""
+        return casefold.folded if flags_of(node.detail) & FOLDED else None
+
+    @only_guest_errors
+    def names(self, node: Node, wanted: bytes) -> Iterator[Entry]:
+        """See the base. With "strict", the kernel finds no name in a folder that ignores case which is not UTF-8."""
+        strict = self._block.strict_names and flags_of(node.detail) & FOLDED
+        for entry in self.entries(node):
+            if not strict or is_utf8(entry.name):
+                yield entry
 
     def _entries(self, node: Node, flags: int) -> Iterator[Entry]:
         count = self._block.inodes
@@ -192,3 +205,12 @@ class ExtSystem:
     def _refuse_encrypted(self, flags: int, what: str) -> None:
         if flags & ENCRYPTED:
             raise Unsupported(f"{what} is encrypted, and its key is not in the image", "guest-encrypted")
+
+
+def is_utf8(name: bytes) -> bool:
+    """True if a name is text."""
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, only_guest_errors
+from douane_guest.filesystems import folding
 from douane_guest.filesystems.base import FILE, FOLDER, Entry, Node, Unread
+from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source
 
 from . import names
@@ -84,6 +86,19 @@ class Fat:
                 raise Broken(f"a folder has two entries with the name {name!r}")
             twice.add(name)
             yield Entry(name, Ref(place, record))
+
+    def key(self, node: Node) -> Key:
+        """See the base."""
+        return folding.simple
+
+    @only_guest_errors
+    def names(self, node: Node, wanted: bytes) -> Iterator[Entry]:
+        """See the base: a file with a long name is found by its short one, too. Firmware may know no other."""
+        for entry in self.entries(node):
+            yield entry
+            short = names.short_name(entry.ref.record)
+            if short != entry.name:
+                yield Entry(short, entry.ref)
 
     def target(self, node: Node) -> bytes:
         """See the base: FAT has no links."""

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from douane_guest.budget import Budget, check_size
 from douane_guest.errors import Broken, Unsupported, only_guest_errors
+from douane_guest.filesystems import folding
 from douane_guest.filesystems.base import BLOCK, CHAR, FILE, FOLDER, KINDS, LINK, Entry, Node, Unread
+from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source, check_range
 
 from . import rockridge
@@ -184,6 +186,10 @@ class Iso9660:
             elif record.flags & IS_FOLDER:
                 place = record.extent * self._tree.block_size
             yield Entry(name, place)
+
+    def key(self, node: Node) -> Key | None:
+        """See the protocol: Linux ignores the case of Joliet's names alone (fs/isofs/inode.c)."""
+        return folding.ascii_only if self._tree.joliet else None
 
     def _records(self, start: int, size: int) -> Iterator[tuple[int, Record]]:
         """The records of a folder with their places, the first of each file, without "." and ".."."""

@@ -9,15 +9,16 @@ from douane_guest.budget import Budget
 from douane_guest.errors import Broken, GuestError, TooMuch, Unsupported, only_guest_errors
 from douane_guest.filesystems.base import BLOCK, CHAR, FIFO, FILE, FOLDER, KINDS, LINK, SOCKET, Entry, Node, Unread
 from douane_guest.filesystems.fat.names import from_utf16
+from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source
 
-from . import attributes, index
+from . import attributes, capitals, index
 from .boot import Boot
 from .mft import File, Table
 from .record import Type
 from .reparse import Reparse
 from .stream import Disk, pieces, runs_of, size_of
-from .volume import ROOT, VOLUME, troubles
+from .volume import ROOT, UPCASE, VOLUME, troubles
 
 _FIRST_OF_USERS = 16
 _NODES = 512
@@ -45,12 +46,15 @@ class Ntfs:
     """See :class:`~douane_guest.filesystems.base.FileSystem`."""
 
     name = "ntfs"
+    lists_every_case = True
+    """The Linux subsystem and ntfs-3g make names that differ in case alone on purpose."""
 
     @only_guest_errors
     def __init__(self, source: Source, boot: Boot, budget: Budget) -> None:
         self._disk = Disk(source, boot.cluster, boot.clusters, budget)
         self._table = Table(self._disk, boot)
         self._nodes: dict[Ref, Node] = {}
+        self._key: Key | None = None
         root = self._table.file(ROOT)
         self.root = Ref(ROOT, root.record.sequence, "")
         self.uuid = f"{boot.serial:016X}"
@@ -73,8 +77,24 @@ class Ntfs:
     @only_guest_errors
     def entries(self, node: Node) -> Iterator[Entry]:
         """See the base. The streams of a file follow it as ``file:stream``; the volume's own files are left out."""
+        yield from self._checked(node, with_dos=False, with_streams=True)
+
+    @only_guest_errors
+    def names(self, node: Node, wanted: bytes) -> Iterator[Entry]:
+        """See the base: a file is found by its name for DOS, too. To list streams, each file has to be read."""
+        yield from self._checked(node, with_dos=True, with_streams=b":" in wanted)
+
+    @only_guest_errors
+    def key(self, node: Node) -> Key:
+        """See the base: by the volume's own table. A folder that is marked as one that heeds case is no exception: the
+        mark is not documented, so two such names in it are told when one of them is asked for."""
+        if self._key is None:
+            self._key = capitals.read(self._disk, self._table.file(UPCASE))
+        return self._key
+
+    def _checked(self, node: Node, *, with_dos: bool, with_streams: bool) -> Iterator[Entry]:
         with_colon: set[bytes] = set()
-        for entry in self._names(node):
+        for entry in self._names(node, with_dos=with_dos, with_streams=with_streams):
             if b":" in entry.name:
                 if entry.name in with_colon:
                     raise Broken(f"a folder of NTFS has a file and a stream, both with the name {entry.name!r}")
@@ -130,15 +150,16 @@ class Ntfs:
         size = size if kind in (FILE, LINK) else 0
         return Node(ref, kind, mode & 0o7777, uid, gid, size, basic.mtime_ns, basic.links, device, Detail(file, point))
 
-    def _names(self, node: Node) -> Iterator[Entry]:
-        if node.ref == self.root:
+    def _names(self, node: Node, *, with_dos: bool, with_streams: bool) -> Iterator[Entry]:
+        if with_streams and node.ref == self.root:
             yield from self._streams(b"", node.ref)
         for name in index.names(self._disk, node.detail.file):
-            if name.number >= _FIRST_OF_USERS:
+            if name.number >= _FIRST_OF_USERS and (with_dos or not name.for_dos):
                 text = from_utf16(name.name)
                 ref = Ref(name.number, name.sequence, "")
                 yield Entry(text, ref)
-                yield from self._streams(text, ref)
+                if with_streams:
+                    yield from self._streams(text, ref)
 
     def _streams(self, name: bytes, ref: Ref) -> Iterator[Entry]:
         try:

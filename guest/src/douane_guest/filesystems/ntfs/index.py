@@ -34,6 +34,9 @@ class Name(NamedTuple):
     name: bytes
     """In UTF-16."""
 
+    for_dos: bool
+    """The same file has another name."""
+
 
 class _Item(NamedTuple):
     """An entry of a node: a name, or the block of a node that is before it."""
@@ -75,7 +78,7 @@ class Blocks:
 
 
 def names(disk: Disk, folder: File) -> Iterator[Name]:
-    """All names of a folder in their order, but for those that are there for DOS alone."""
+    """All names of a folder in their order."""
     root = folder.value(Type.INDEX_ROOT, NAME)
     if root is None:
         raise Broken("a folder of NTFS has no names, not even none")
@@ -116,20 +119,16 @@ def _items(data: bytes, header: int) -> list[_Item]:
         if flags & _LAST:
             return items
         key = data[place + _ENTRY.size : place + _ENTRY.size + key_length]
-        if name := _name(key, reference, length - _ENTRY.size):
-            items.append(_Item(name, None))
+        items.append(_Item(_name(key, reference, length - _ENTRY.size), None))
         place = after
     raise Broken("a node of a folder of NTFS has no last entry")
 
 
-def _name(key: bytes, reference: int, most: int) -> Name | None:
-    """None for a name that is there for DOS alone: the same file has another."""
+def _name(key: bytes, reference: int, most: int) -> Name:
     if not _NAME_PLACE + 2 < len(key) <= most:
         raise Broken("an entry of a folder of NTFS has no name")
     length, space = _NAME.unpack_from(key, _NAME_PLACE)
     start = _NAME_PLACE + 2
     if space > 3 or start + 2 * length > len(key):
         raise Broken("the name in an entry of a folder of NTFS is longer than the entry")
-    if space == _DOS:
-        return None
-    return Name(reference & NUMBER, reference >> 48, key[start : start + 2 * length])
+    return Name(reference & NUMBER, reference >> 48, key[start : start + 2 * length], space == _DOS)

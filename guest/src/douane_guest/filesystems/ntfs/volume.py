@@ -11,7 +11,7 @@ from .mft import File, Table
 from .record import Type
 from .stream import Disk, pieces
 
-LOG, VOLUME, ROOT = 2, 3, 5
+LOG, VOLUME, ROOT, UPCASE = 2, 3, 5, 10
 _DIRTY = 1
 _PAGES = (4096, 8192, 16384, 32768, 65536)
 _PAGE = struct.Struct("<4sHHQIIH")

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, only_guest_errors
+from douane_guest.filesystems import folding
 from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread
+from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source
 
 from . import attributes, content, directory, inode, superblock
@@ -44,6 +46,10 @@ class Xfs:
         for named in directory.entries(self._disk, node.detail.data_fork, node.size):
             entry()
             yield named
+
+    def key(self, node: Node) -> Key | None:
+        """See the base."""
+        return folding.latin1 if self._superblock.ignores_case else None
 
     @only_guest_errors
     def target(self, node: Node) -> bytes:

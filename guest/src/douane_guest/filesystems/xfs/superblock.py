@@ -56,6 +56,7 @@ class Superblock(NamedTuple):
     log_blocks: int
     log_v2: bool
     log_incompat: int
+    ignores_case: bool
 
     @property
     def uuid_text(self) -> str:
@@ -114,6 +115,7 @@ def parse(source: Source, *, summed: bool = True) -> Superblock:
         log_blocks=log_blocks,
         log_v2=version == 5 or bool(version_bits & _V2_LOG),
         log_incompat=log_incompat if version == 5 else 0,
+        ignores_case=bool(version_bits & _IGNORE_CASE),
     )
     _check_geometry(superblock, inode_log, inodes_per_block)
     if blocks * block_size > source.size:
