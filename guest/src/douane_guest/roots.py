@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .errors import Broken, GuestError
+from .errors import Broken, GuestError, TooMuch, Unsupported
 from .filesystems.base import FOLDER
 from .tree import Mount, Tree
 from .unread import UnreadParts
@@ -14,12 +14,19 @@ from .volume import Volume, to_bytes, to_text
 
 FSTAB = 1 << 20
 MAX_LINES = 1000
+"""Lines that mount something."""
 MAX_SUBVOLUMES = 64
 WINDOWS = "Windows/System32/config/SOFTWARE"
 SIGNS = ("etc/os-release", "usr/lib/os-release", "etc/fstab", "etc/passwd", WINDOWS)
 """Any of these makes a folder the root of a system. With a /usr of its own, os-release may lie in that."""
 _PARTITION = re.compile(r"/dev/(?:[shv]d[a-z]{1,2}|xvd[a-z]{1,2}|(?:nvme\d+n\d+|mmcblk\d+)p)(\d+)")
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
+_FAMILIES = (
+    frozenset({"ext2", "ext3", "ext4"}),
+    frozenset({"vfat", "fat", "msdos"}),
+    frozenset({"ntfs", "ntfs3", "ntfs-3g", "fuseblk"}),
+)
+"""Types of which a driver mounts the others as well."""
 
 
 class FstabLine(NamedTuple):
@@ -28,6 +35,12 @@ class FstabLine(NamedTuple):
     device: str
     path: bytes
     options: dict[str, str]
+    kind: str = "auto"
+
+    @property
+    def at_boot(self) -> bool:
+        """False for a line that waits for a person."""
+        return "noauto" not in self.options or "x-systemd.automount" in self.options
 
 
 def find_roots(volumes: list[Volume], unread: UnreadParts) -> list[Tree]:
@@ -35,22 +48,29 @@ def find_roots(volumes: list[Volume], unread: UnreadParts) -> list[Tree]:
     roots = []
     for volume in volumes:
         try:
-            for root in _candidates(volume):
+            for root in _candidates(volume, unread):
                 _mount_all(root, volumes, unread)
                 roots.append(root)
         except GuestError as error:
             unread.add_error(volume.name, error)
+        except OSError as error:
+            unread.add(volume.name, Broken.code, f"a folder that must be there is not: {error}")
     return roots
 
 
 def tree_of(volume: Volume, base: bytes = b"") -> Tree:
     """A volume, or a folder of it, as a tree. Raises FileNotFoundError if there is no such folder."""
-    root = Tree(Mount(volume, b"", volume.system.node(volume.top)))
+    top = volume.system.node(volume.top)
+    if top.kind != FOLDER:
+        raise Broken(f"the root of the file system is no folder, but a {top.kind}")
+    root = Tree(Mount(volume, b"", top))
     item = root.stat(to_text(base))
+    if item.node.kind != FOLDER:
+        raise Broken(f"{to_text(base)!r} is no folder, but a {item.node.kind}")
     return Tree(Mount(volume, to_bytes(item.path.lstrip("/")), item.node))
 
 
-def _candidates(volume: Volume) -> Iterator[Tree]:
+def _candidates(volume: Volume, unread: UnreadParts) -> Iterator[Tree]:
     """The folder that is mounted by default; else subvolumes of btrfs, and deployments of OSTree."""
     tree = tree_of(volume, volume.default)
     if _is_system(tree):
@@ -60,6 +80,8 @@ def _candidates(volume: Volume) -> Iterator[Tree]:
     bases = [item.path for item in tree.glob("ostree/deploy/*/deploy/*") if item.node.kind == FOLDER]
     if volume.filesystem == "btrfs":
         bases += [item.path for item in tree.items() if item.node.kind == FOLDER]
+    if len(bases) > MAX_SUBVOLUMES:
+        unread.add(f"{volume.name}: systems", TooMuch.code, f"more than {MAX_SUBVOLUMES} folders may hold a system")
     for base in bases[:MAX_SUBVOLUMES]:
         candidate = tree_of(volume, to_bytes(base))
         if _is_system(candidate):
@@ -78,38 +100,91 @@ def _mount_all(root: Tree, volumes: list[Volume], unread: UnreadParts) -> None:
     except GuestError as error:
         unread.add_error(f"{root.volume.name}:/etc/fstab", error)
         return
-    for line in sorted(parse_fstab(text), key=lambda line: line.path.count(b"/")):
+    lines = parse_fstab(text)
+    if len(lines) > MAX_LINES:
+        why = f"it mounts more than the {MAX_LINES} volumes that are looked at"
+        unread.add(f"{root.volume.name}:/etc/fstab", TooMuch.code, why)
+    for line in sorted(lines[:MAX_LINES], key=lambda line: line.path.count(b"/")):
         volume = None
         try:
             volume = volume_of(line.device, volumes)
-            if volume is None or (volume is root.volume and "subvol" not in line.options):
-                continue
-            root.mount(line.path, _mount(volume, line))
+            _mount_line(root, line, volume)
         except OSError:
             continue  # The folder is not in the volume: the guest cannot mount it either.
         except GuestError as error:
             unread.add_error(volume.name if volume else f"{root.volume.name}:/etc/fstab", error)
 
 
+def _mount_line(root: Tree, line: FstabLine, volume: Volume | None) -> None:
+    """Mount what the guest mounts. Raises OSError if it cannot."""
+    if not line.at_boot:
+        return
+    path = _mount_point(root, line.path)
+    if "bind" in line.options or "rbind" in line.options:
+        root.bind(path, line.device)
+    elif line.kind == "overlay":
+        raise Unsupported(f"/etc/fstab mounts an overlay at /{to_text(line.path)}, which is not read")
+    elif volume is None:
+        if line.device.startswith("/") and not line.device.startswith("/dev/") and root.exists(line.device):
+            raise Unsupported(f"/etc/fstab mounts the file {line.device!r}, in which nothing is read")
+    elif not _is_kind(volume.filesystem, line.kind):
+        raise Broken(f"/etc/fstab mounts a {volume.filesystem} as {line.kind}, which the guest refuses")
+    elif volume is not root.volume or line.options.keys() & {"subvol", "subvolid"}:
+        root.mount(path, _mount(volume, line))
+
+
+def _mount_point(root: Tree, path: bytes) -> bytes:
+    """The folder to which the path leads, which is where mount(8) mounts. systemd makes one that is not there."""
+    try:
+        return to_bytes(root.stat(to_text(path)).path.lstrip("/"))
+    except FileNotFoundError:
+        return path
+
+
+def _is_kind(filesystem: str, kind: str) -> bool:
+    """False if the driver that fstab(5) asks for does not mount such a file system."""
+    kinds = kind.split(",")
+    if "auto" in kinds or kind.startswith("no") or filesystem in kinds:
+        return True
+    return any(filesystem in family and not family.isdisjoint(kinds) for family in _FAMILIES)
+
+
 def _mount(volume: Volume, line: FstabLine) -> Mount:
-    base = to_bytes(line.options["subvol"]).strip(b"/") if "subvol" in line.options else volume.default
+    base = _base(volume, line)
     item = tree_of(volume).stat(to_text(base))
     return Mount(volume, to_bytes(item.path.lstrip("/")), item.node)
 
 
+def _base(volume: Volume, line: FstabLine) -> bytes:
+    """The path in the volume that is mounted."""
+    if "subvol" in line.options:
+        return to_bytes(line.options["subvol"]).strip(b"/")
+    number = line.options.get("subvolid", "")
+    subvolumes = getattr(volume.system, "subvolumes", None)
+    if not number or subvolumes is None:
+        return volume.default
+    for subvolume in subvolumes():
+        # The kernel takes 0 for the top level, whose number is 5 (fs/btrfs/super.c).
+        if str(subvolume.number) == number or (number == "0" and not subvolume.path):
+            path: bytes = subvolume.path
+            return path
+    raise FileNotFoundError(f"there is no subvolume {number}")
+
+
 def parse_fstab(text: bytes) -> list[FstabLine]:
-    """The lines that mount a device below the root."""
+    """The lines that mount something below the root."""
     lines = []
-    for row in text.split(b"\n")[:MAX_LINES]:
+    for row in text.split(b"\n"):
         fields = [_ESCAPED.sub(_character, field) for field in row.split()]
         if len(fields) < 2 or fields[0].startswith(b"#") or not fields[1].startswith(b"/"):
             continue
         path = b"/".join(part for part in fields[1].split(b"/") if part not in (b"", b".", b".."))
         options = to_text(fields[3]).split(",") if len(fields) > 3 else []
-        if not path or "bind" in options or "rbind" in options:
+        if not path:
             continue
         pairs = dict(option.partition("=")[::2] for option in options)
-        lines.append(FstabLine(to_text(fields[0]), path, pairs))
+        kind = to_text(fields[2]) if len(fields) > 2 else "auto"
+        lines.append(FstabLine(to_text(fields[0]), path, pairs, kind))
     return lines
 
 

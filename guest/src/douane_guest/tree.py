@@ -78,6 +78,11 @@ class Tree:
         self._mounts[path] = mount
         self._known.clear()
 
+    def bind(self, path: bytes, source: str) -> None:
+        """Show a folder of this tree at another path, too."""
+        step = self._resolve(to_bytes(source), follow=True)
+        self.mount(path, Mount(step.mount.volume, in_volume(self._mounts, step), step.node))
+
     def stat(self, path: str, *, follow: bool = True) -> Item:
         """The object at a path; with `follow` that to which a link leads."""
         step = self._resolve(to_bytes(path), follow)

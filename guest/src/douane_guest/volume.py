@@ -133,6 +133,9 @@ class Volume:
         except GuestError as error:
             self._unread.add_error(self.place(path), error)
             return
+        if top.kind != FOLDER:
+            self._unread.add(self.place(path), Broken.code, f"a {top.kind} is in the place of a folder")
+            return
         visited = {top.ref}
         waiting = [(Place(path, top), 0)]
         yield Place(path, top)
