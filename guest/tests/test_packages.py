@@ -3,51 +3,24 @@
 from __future__ import annotations
 
 import json
-import lzma
 import random
 import sqlite3
-import struct
 from pathlib import Path
 
 import pytest
-from memory_filesystem import MemorySystem, Object, folder, text
+from guest_packages import BERKELEY, SQLITE, guest_with, headers, ndb_of
 
 from douane_guest.budget import Budget
 from douane_guest.errors import GuestError
-from douane_guest.guest import Guest
 from douane_guest.packages import berkeley, ndb, sqlite
 from douane_guest.packages.rpm import parse_header
 from douane_guest.source import BytesSource
-from douane_guest.unread import UnreadParts
-from douane_guest.volume import Volume
 
-DATA = Path(__file__).parent / "data"
-SQLITE = lzma.decompress((DATA / "rpmdb.sqlite.xz").read_bytes())
-BERKELEY = lzma.decompress((DATA / "rpm-Packages.xz").read_bytes())
 RPMS = {
     ("alpha", "1.0-2", "noarch", "alpha"),
     ("beta", "3:1.0-2", "noarch", "beta"),
     ("gamma", "1.0-2", "noarch", "gamma"),
 }
-
-
-def guest_with(files: dict[str, bytes]) -> Guest:
-    """A guest with these files."""
-    top: dict[str, Object] = {"etc": folder({"passwd": text("")})}
-    root = folder(top)
-    for path, data in files.items():
-        place = root
-        *folders, name = path.split("/")
-        for part in folders:
-            children = dict(place.children)
-            if part.encode() not in children:
-                place.children.append((part.encode(), folder({})))
-            place = dict(place.children)[part.encode()]
-        place.children.append((name.encode(), text(data)))
-    system = MemorySystem({})
-    system.root = root
-    budget, unread = Budget(), UnreadParts()
-    return Guest(None, [Volume("p1", BytesSource(b""), system, budget, unread)], budget, unread)
 
 
 def rpms_of(files: dict[str, bytes]) -> set[tuple[str, ...]]:
@@ -57,24 +30,6 @@ def rpms_of(files: dict[str, bytes]) -> set[tuple[str, ...]]:
     return {
         (package.name, package.version, package.arch, package.source) for package in packages if package.kind == "rpm"
     }
-
-
-def headers() -> list[bytes]:
-    rows = sqlite.Database(BytesSource(SQLITE), None, Budget()).rows("Packages")
-    return [row[1] for row in rows if isinstance(row[1], bytes)]
-
-
-def ndb_of(blobs: list[bytes]) -> bytes:
-    """A database of rpm's own format."""
-    slots, body, block = b"", b"", 4096 // 16
-    for number, blob in enumerate(blobs, 1):
-        room = -(-(len(blob) + 32) // 16)
-        slots += struct.pack("<4sIII", b"Slot", number, block, room)
-        body += (struct.pack("<4sIII", b"BlbS", number, 1, len(blob)) + blob).ljust(room * 16, b"\0")
-        block += room
-    empty = struct.pack("<4sIII", b"Slot", 0, 0, 0)
-    head = struct.pack("<4sIIIIIII", b"RpmP", 0, 1, 1, len(blobs) + 1, 0, 0, 0)
-    return (head + slots + empty * ((4096 - 32 - len(slots)) // 16)) + body
 
 
 def test_rpm_in_three_databases() -> None:

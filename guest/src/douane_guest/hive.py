@@ -67,6 +67,7 @@ class Hive:
         size = -struct.unpack("<i", self._source.pread(BASE + offset, 4))[0]
         if not least + 4 <= size <= MAX_CELL:
             raise Broken(f"a cell of the registry at {offset} has {size} bytes")
+        self._budget.step(size // 64)  # many keys may share a large cell
         return self._source.pread(BASE + offset + 4, size - 4)
 
     def _fields(self, cell: int) -> tuple[int, ...]:

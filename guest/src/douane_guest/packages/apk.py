@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from douane_guest.budget import Budget
-from douane_guest.tree import Tree, try_read
+from douane_guest.tree import Tree
 
-from .base import MAX_DATABASE, Package, text
+from .base import Package, paragraphs, text
 
 PATHS = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 
@@ -15,8 +15,7 @@ PATHS = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 def read(tree: Tree, budget: Budget) -> Iterator[Package]:
     """See :class:`~.base.Reader`."""
     for path in PATHS:
-        data = try_read(tree, path, MAX_DATABASE)
-        for paragraph in data.split(b"\n\n") if data else ():
+        for paragraph in paragraphs(tree, path, budget):
             budget.step()
             fields = {line[:2]: text(line[2:]) for line in reversed(paragraph.split(b"\n")) if line[1:2] == b":"}
             if fields.get(b"P:"):

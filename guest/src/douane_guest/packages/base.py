@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from douane_guest.budget import Budget
+from douane_guest.errors import TooMuch
 from douane_guest.tree import Tree
 
 MAX_DATABASE = 64 << 20
 MAX_TEXT = 1 << 20
-"""Of a file that describes a single package."""
+"""Of a file, or a paragraph, that describes a single package."""
+MAX_HEADER = 16 << 20
+"""Of a header of rpm; those of packages with 100,000 files have a few MiB."""
+_PIECE = 256 << 10
 
 
 class Package(NamedTuple):
@@ -39,6 +43,31 @@ class Reader(Protocol):
 
     def read(self, tree: Tree, budget: Budget) -> Iterator[Package]:
         """The packages; none if there is no such database. Damage raises the exceptions of `errors.py`."""
+
+
+def paragraphs(tree: Tree, path: str, budget: Budget, most: int = MAX_DATABASE) -> Iterator[bytes]:
+    """The parts of a text file between empty lines, none if there is no such file. It is never in memory as a whole."""
+    try:
+        file = tree.open(path)
+    except OSError:
+        return
+    if file.size > most:
+        raise TooMuch(f"/{path} has {file.size} bytes, more than the {most} that are read")
+    rest = b""
+    for start in range(0, file.size, _PIECE):
+        budget.step(_PIECE // 64)
+        *parts, rest = (rest + file.pread(start, min(_PIECE, file.size - start))).split(b"\n\n")
+        yield from parts
+        if len(rest) > MAX_TEXT:
+            raise TooMuch(f"/{path} describes a package with more than {MAX_TEXT} bytes")
+    yield rest
+
+
+def check_header(length: int, budget: Budget) -> None:
+    """Raises TooMuch for a header of rpm that is too long; counts steps for its bytes, which many entries may share."""
+    if length > MAX_HEADER:
+        raise TooMuch(f"a header of rpm has {length} bytes, more than the {MAX_HEADER} that are read")
+    budget.step(length // 64)
 
 
 def text(data: bytes) -> str:

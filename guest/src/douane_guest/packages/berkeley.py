@@ -8,13 +8,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from douane_guest.budget import Budget, check_size
+from douane_guest.budget import Budget
 from douane_guest.errors import Broken
 from douane_guest.source import Source
 
+from .base import check_header
+
 MAGIC = 0x061561
 MAX_PAGE = 65536
-_HASH_META, _HASH, _HASH_UNSORTED, _OVERFLOW = 8, 13, 2, 7
+_UNUSED, _HASH_META, _HASH, _HASH_UNSORTED, _OVERFLOW = 0, 8, 13, 2, 7
 _IN_PAGE, _ELSEWHERE = 1, 3
 _HEADER = 26
 SHORTEST = 16
@@ -33,10 +35,12 @@ def values(source: Source, budget: Budget) -> Iterator[bytes]:
     if (last + 1) * size > source.size:
         raise Broken(f"the database of rpm has {last + 1} pages, and its file ends before")
     for number in range(1, last + 1):
-        budget.step()
+        budget.step(size // 64)
         page = source.pread(number * size, size)
         if page[25] in (_HASH, _HASH_UNSORTED):
             yield from _page_values(source, page, order, size, budget)
+        elif page[25] not in (_UNUSED, _OVERFLOW, _HASH_META):
+            raise Broken(f"the database of rpm has a page of the kind {page[25]}")
 
 
 def _page_values(source: Source, page: bytes, order: str, size: int, budget: Budget) -> Iterator[bytes]:
@@ -57,10 +61,12 @@ def _page_values(source: Source, page: bytes, order: str, size: int, budget: Bud
                 raise Broken("an item of the database of rpm is too short")
             first, length = struct.unpack_from(order + "II", item, 4)
             yield _long_value(source, first, length, order, size, budget)
+        elif item[0] != _IN_PAGE:
+            raise Broken(f"the database of rpm has an item of the kind {item[0]}")
 
 
 def _long_value(source: Source, number: int, length: int, order: str, size: int, budget: Budget) -> bytes:
-    check_size(length, "a header of rpm")
+    check_header(length, budget)
     parts: list[bytes] = []
     missing = length
     while missing > 0:

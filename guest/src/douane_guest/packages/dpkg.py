@@ -5,36 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from douane_guest.budget import Budget
-from douane_guest.tree import Tree, try_read
+from douane_guest.errors import Broken
+from douane_guest.tree import Tree
 
-from .base import MAX_DATABASE, MAX_TEXT, Package, text
+from .base import MAX_TEXT, Package, paragraphs, text
 
 PATHS = ("var/lib/dpkg/status", "var/lib/dpkg/status.d/*")
-_FIELDS = (b"package:", b"status:", b"version:", b"architecture:", b"source:")
+_FIELDS = (b"package", b"status", b"version", b"architecture", b"source")
+_REMOVED = ("not-installed", "config-files")
+"""States of which no program is on the disk. In all others, as "unpacked" and "half-configured", some may be."""
 
 
 def read(tree: Tree, budget: Budget) -> Iterator[Package]:
     """See :class:`~.base.Reader`. Packages that are removed but for their settings are left out."""
-    data = try_read(tree, PATHS[0], MAX_DATABASE)
-    if data is not None:
-        yield from parse(data, "/" + PATHS[0], budget, is_status=True)
+    yield from parse(paragraphs(tree, PATHS[0], budget), "/" + PATHS[0], budget, is_status=True)
     for item in tree.glob(PATHS[1]):
-        if item.node.kind == "file" and not item.path.endswith(".md5sums"):
-            yield from parse(item.open().read_all(MAX_TEXT), item.path, budget, is_status=False)
+        if not item.path.endswith(".md5sums"):
+            yield from parse(paragraphs(tree, item.path, budget, MAX_TEXT), item.path, budget, is_status=False)
 
 
-def parse(data: bytes, path: str, budget: Budget, *, is_status: bool) -> Iterator[Package]:
-    """The packages of a status file."""
-    for paragraph in data.split(b"\n\n"):
+def parse(parts: Iterator[bytes], path: str, budget: Budget, *, is_status: bool) -> Iterator[Package]:
+    """The packages of a status file. Raises Broken at its end if a part of it names none."""
+    nameless = 0
+    for paragraph in parts:
         budget.step()
-        fields: dict[bytes, str] = {}
-        for line in paragraph.split(b"\n"):
-            name, sign, value = line.partition(b":")
-            key = name.lower() + sign
-            if key in _FIELDS and key not in fields:
-                fields[key] = text(value.strip())
-        name_of = fields.get(b"package:", "")
-        if not name_of or (is_status and not fields.get(b"status:", "").endswith(" installed")):
+        fields = _fields(paragraph)
+        name = fields.get(b"package", "")
+        if not name:
+            nameless += bool(paragraph.strip())
             continue
-        source = fields.get(b"source:", "").partition(" ")[0]
-        yield Package("deb", name_of, fields.get(b"version:", ""), fields.get(b"architecture:", ""), source, path)
+        if is_status and fields.get(b"status", "").rpartition(" ")[2] in _REMOVED:
+            continue
+        source = fields.get(b"source", "").partition(" ")[0]
+        yield Package("deb", name, fields.get(b"version", ""), fields.get(b"architecture", ""), source, path)
+    if nameless:
+        raise Broken(f"{nameless} parts of {path} describe packages without names")
+
+
+def _fields(paragraph: bytes) -> dict[bytes, str]:
+    """dpkg takes names of fields in any case, and blanks before the colon (lib/dpkg/parse.c)."""
+    fields: dict[bytes, str] = {}
+    for line in paragraph.split(b"\n"):
+        name, sign, value = line.partition(b":")
+        key = name.rstrip().lower()
+        if sign and key in _FIELDS and key not in fields:
+            fields[key] = text(value.strip())
+    return fields

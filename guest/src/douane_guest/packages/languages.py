@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken
-from douane_guest.filesystems.base import FILE, FOLDER
+from douane_guest.filesystems.base import FILE, FOLDER, LINK
 from douane_guest.tree import Tree
 from douane_guest.volume import Item
 
@@ -40,43 +40,57 @@ _GEM_FIELD = re.compile(r"^\s*s\.(name|version)\s*=\s*(?:Gem::Version\.new\()?[\
 def standard_items(tree: Tree) -> Iterator[Item]:
     """What is in the folders where package managers put these packages."""
     for pattern in PYTHON:
-        for folder in _folders(tree, pattern):
-            yield from tree.items(folder)
-    for pattern in RUBY:
-        for folder in _folders(tree, pattern):
-            yield from tree.walk(folder)
-    for pattern in NODE:
-        for folder in _folders(tree, pattern):
-            yield from tree.walk(folder)
+        for path, folder in _folders(tree, pattern):
+            yield from _renamed(tree.items(folder), folder, path)
+    for pattern in (*RUBY, *NODE):
+        for path, folder in _folders(tree, pattern):
+            yield from _renamed(tree.walk(folder), folder, path)
 
 
-def _folders(tree: Tree, pattern: str) -> Iterator[str]:
+def _folders(tree: Tree, pattern: str) -> Iterator[tuple[str, str]]:
+    """Folders that have these names, or to which links with these names lead; and where they are."""
     for item in tree.glob(pattern):
-        if item.node.kind == FOLDER:
-            yield item.path
+        try:
+            target = tree.stat(item.path)
+        except OSError:
+            continue
+        if target.node.kind == FOLDER:
+            yield item.path, target.path
+
+
+def _renamed(items: Iterable[Item], folder: str, path: str) -> Iterator[Item]:
+    """Items of a folder by the path of the link to it."""
+    for item in items:
+        yield item._replace(path=path + item.path[len(folder) :])
 
 
 def read_item(tree: Tree, item: Item, budget: Budget) -> Package | None:
     """The package whose metadata an object is; None if it is none."""
     budget.step()
-    match = _PYTHON_FOLDER.fullmatch(item.path)
-    if match:
-        return _python(tree, item, match[1])
+    python, node, gem = (pattern.fullmatch(item.path) for pattern in (_PYTHON_FOLDER, _NODE_FILE, _GEM_FILE))
+    if not (python or node or gem):
+        return None
+    if item.node.kind == LINK:
+        try:
+            item = tree.stat(item.path)
+        except OSError:
+            return None
+    if python:
+        return _python(tree, item, python[1])
     if item.node.kind != FILE:
         return None
-    if _NODE_FILE.fullmatch(item.path):
-        return _node(item)
-    match = _GEM_FILE.fullmatch(item.path)
-    return _gem(item, match[1]) if match else None
+    return _node(item) if node else _gem(item, gem[1] if gem else "")
 
 
 def _python(tree: Tree, item: Item, stem: str) -> Package | None:
-    path = item.path
-    if item.node.kind == FOLDER:
-        path += "/METADATA" if path.endswith(".dist-info") else "/PKG-INFO"
-    try:
-        file = tree.open(path)
-    except OSError:
+    paths = [f"{item.path}/METADATA", f"{item.path}/PKG-INFO"] if item.node.kind == FOLDER else [item.path]
+    for path in paths:
+        try:
+            file = tree.open(path)
+        except OSError:
+            continue
+        break
+    else:
         return None
     fields: dict[str, str] = {}
     for line in text(file.pread(0, min(file.size, MAX_HEAD))).split("\n"):

@@ -8,9 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from douane_guest.budget import Budget, check_size
+from douane_guest.budget import Budget
 from douane_guest.errors import Broken
 from douane_guest.source import Source
+
+from .base import check_header
 
 PAGE = 4096
 BLOCK = 16
@@ -31,12 +33,12 @@ def blobs(source: Source, budget: Budget) -> Iterator[bytes]:
             if slot != _SLOT:
                 raise Broken(f"page {page} of the database of rpm (ndb) has no slots")
             if package:
-                yield _blob(source, package, block * BLOCK, count * BLOCK)
+                yield _blob(source, package, block * BLOCK, count * BLOCK, budget)
 
 
-def _blob(source: Source, package: int, offset: int, room: int) -> bytes:
+def _blob(source: Source, package: int, offset: int, room: int, budget: Budget) -> bytes:
     magic, number, _, length = struct.unpack("<4sIII", source.pread(offset, 16))
     if magic != _BLOB or number != package or length + 16 > room:
         raise Broken(f"a package of the database of rpm (ndb) is not at {offset}")
-    check_size(length, "a header of rpm")
+    check_header(length, budget)
     return source.pread(offset + 16, length)

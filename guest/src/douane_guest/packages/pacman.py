@@ -17,7 +17,7 @@ def read(tree: Tree, budget: Budget) -> Iterator[Package]:
     """See :class:`~.base.Reader`."""
     for item in tree.glob("var/lib/pacman/local/*"):
         budget.step()
-        data = try_read(tree, f"{item.path}/desc", MAX_TEXT) if item.node.kind == "dir" else None
+        data = try_read(tree, f"{item.path}/desc", MAX_TEXT)
         if data is None:
             continue
         rows = text(data).split("\n")

@@ -14,12 +14,26 @@ from douane_guest.unread import UnreadParts
 from . import languages
 from .base import Package, Reader
 
+MAX_PACKAGES = 50_000
+MAX_TEXT = 16 << 20
+"""Of all names, versions and paths: a list of packages is kept in memory."""
 READERS = ("dpkg", "rpm", "apk", "pacman")
 """Modules of this package with a function `read` (:class:`~.base.Reader`)."""
 
 
 def packages_of(tree: Tree, budget: Budget, unread: UnreadParts, *, everywhere: bool = False) -> Iterator[Package]:
     """The packages of a system. A database that is damaged is listed as unread from where it is."""
+    length = 0
+    for count, package in enumerate(_all_packages(tree, budget, unread, everywhere=everywhere)):
+        length += sum(map(len, package))
+        if count >= MAX_PACKAGES or length > MAX_TEXT:
+            why = f"there are more than {MAX_PACKAGES} packages, or their names have more than {MAX_TEXT} letters"
+            unread.add(f"{tree.volume.name}: packages", TooMuch.code, why)
+            return
+        yield package
+
+
+def _all_packages(tree: Tree, budget: Budget, unread: UnreadParts, *, everywhere: bool) -> Iterator[Package]:
     for name in READERS:
         reader = cast("Reader", import_module(f"douane_guest.packages.{name}"))
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from douane_guest.budget import Budget, check_size
+from douane_guest.budget import Budget
 from douane_guest.errors import Broken, Unsupported
 from douane_guest.source import Source
 from douane_guest.tree import Tree
@@ -39,9 +39,7 @@ def read(tree: Tree, budget: Budget) -> Iterator[Package]:
                 continue
             visited.add(key)
             for blob in headers(tree, path, budget):
-                package = parse_header(blob, item.path)
-                if package is not None:
-                    yield package
+                yield parse_header(blob, item.path)
 
 
 def _from_sqlite(tree: Tree, path: str, budget: Budget) -> Iterator[bytes]:
@@ -70,12 +68,11 @@ _BACKENDS: dict[str, Callable[[Tree, str, Budget], Iterator[bytes]]] = {
 }
 
 
-def parse_header(blob: bytes, path: str) -> Package | None:
-    """The package of a header; None for one without a name."""
+def parse_header(blob: bytes, path: str) -> Package:
+    """The package of a header."""
     if len(blob) < 8:
         raise Broken(f"a header of rpm has {len(blob)} bytes")
     count, length = struct.unpack(">II", blob[:8])
-    check_size(length, "a header of rpm")
     if count > MAX_TAGS or 8 + 16 * count + length > len(blob):
         raise Broken(f"a header of rpm has {count} tags and {length} bytes of data")
     data = blob[8 + 16 * count :][:length]
@@ -90,7 +87,7 @@ def parse_header(blob: bytes, path: str) -> Package | None:
         elif kind == _NUMBER:
             fields[tag] = str(int.from_bytes(data[offset : offset + 4], "big"))
     if not fields.get(_NAME):
-        return None
+        raise Broken("a header of rpm has no name")
     version = f"{fields.get(_VERSION, '')}-{fields.get(_RELEASE, '')}"
     if fields.get(_EPOCH, "0") != "0":
         version = f"{fields[_EPOCH]}:{version}"

@@ -9,15 +9,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from douane_guest.budget import Budget, check_size
-from douane_guest.errors import Broken, Unsupported
+from douane_guest.budget import Budget
+from douane_guest.errors import Broken, TooMuch, Unsupported
 from douane_guest.source import Source
+
+from .base import check_header
 
 MAGIC = b"SQLite format 3\0"
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 MAX_DEPTH = 20
 MAX_COLUMNS = 2000
 MAX_FRAMES = 1 << 18
+_MAGIC_OF_LOG, _VERSION_OF_LOG = 0x377F0682, 3007000
 _LEAF, _INTERIOR = 0x0D, 0x05
 _WIDTHS = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)
 """Bytes of a value by its serial type, up to 9."""
@@ -59,16 +62,20 @@ class Database:
         """Where in the log the last committed content of each page is."""
         head = log.pread(0, 32)
         magic, version, size = struct.unpack_from(">III", head)
-        if magic & ~1 != 0x377F0682 or version != 3007000 or size != self._page_size:
+        if magic & ~1 != _MAGIC_OF_LOG:
             return {}  # SQLite ignores such a log as well.
         order = ">" if magic & 1 else "<"
         sums = _checksum(head[:24], (0, 0), order)
         if sums != struct.unpack_from(">II", head, 24):
             return {}
+        if version != _VERSION_OF_LOG or size != self._page_size:
+            raise Broken("the log of a database of SQLite is of another version, or has pages of another size")
         committed: dict[int, int] = {}
         pending: dict[int, int] = {}
         position = 32
-        while position + 24 + size <= log.size and position < MAX_FRAMES * size:
+        while position + 24 + size <= log.size:
+            if position >= MAX_FRAMES * size:
+                raise TooMuch(f"the log of a database of SQLite has more than {MAX_FRAMES} pages")
             self._budget.step(100)
             frame = log.pread(position, 24 + size)
             sums = _checksum(frame[24:], _checksum(frame[:8], sums, order), order)
@@ -115,7 +122,7 @@ class Database:
     def _payload(self, page: bytes, position: int) -> bytes:
         size, position = _varint(page, position)
         _, position = _varint(page, position)
-        check_size(size, "a row of SQLite")
+        check_header(size, self._budget)
         local = size
         if size > self._usable - 35:
             least = (self._usable - 12) * 32 // 255 - 23
