@@ -1,4 +1,4 @@
-"""VHDX ([MS-VHDX]): fixed and dynamic, with an empty log."""
+"""VHDX ([MS-VHDX]): fixed and dynamic. Its log is replayed in memory."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from douane_guest.source import Source
 
 from .blocks import ZERO, BlockDisk
 from .numbers import Numbers
+from .vhdx_log import replayed
 
 _ZEROS = (0, 1, 2, 3, 5)
 """States of a block without data: not present, undefined, zero, unmapped, and unmapped in version 0.95. What an
@@ -38,7 +39,7 @@ def open(source: Source, budget: Budget) -> VhdxDisk:
     if header.version != 1 or header.log_version:
         raise Unsupported(f"VHDX version {header.version} with a log of version {header.log_version} is not read")
     if header.log != header_fields.NO_LOG:
-        raise Unsupported("the log of the VHDX has changes that are not in the disk yet", "guest-unclean")
+        source = replayed(source, header, budget)
     regions = _regions(source)
     for name, what in ((header_fields.BAT, "block allocation table"), (header_fields.METADATA, "metadata")):
         if name not in regions:
