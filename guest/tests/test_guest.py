@@ -236,6 +236,15 @@ def test_cat_os_and_packages(image: Path) -> None:
     assert run(image, "cat", "nothing").returncode == 1
 
 
+def test_a_path_that_is_not_there_may_be_in_what_could_not_be_read(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"LUKS\xba\xbe\0\2".ljust(MIB, b"\0"))
+    for command in ("ls", "cat"):
+        process = run(disk, command, "/etc/shadow")
+        assert process.returncode == 3
+        assert b"encrypted" in process.stderr
+
+
 def test_ls_ends_with_three_and_says_why_if_anything_is_unread(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.write_bytes(b"LUKS\xba\xbe\0\2".ljust(MIB, b"\0"))

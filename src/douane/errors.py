@@ -23,6 +23,7 @@
     + ClientGone                 ``client-gone``
   * NotPrinted                   ``not-printed``
   * UploadError                  ``upload-failed``, or one of its `codes`
+  * NotShown                     ``not-shown``, or the code of the report
   * KitMissing                   ``not-run``
 
 ``str()`` of an error is one sentence: what happened, to what, and what to do next. docs/exit-codes.md explains every
@@ -104,7 +105,7 @@ class SinkError(DouaneError):
     """The image could not be written to its destination, or to a temporary file on the way."""
 
     code = "store-failed"
-    codes = frozenset({"temporary-full", "temporary-unusable"})
+    codes = frozenset({"temporary-full", "temporary-unusable", "output-closed", "output-failed"})
 
 
 class ImageDeleted(SinkError):
@@ -217,6 +218,19 @@ class UploadError(DouaneError):
 
     code = "upload-failed"
     codes = frozenset({"not-authorized", "request-refused", "service-away", "sums-differ"})
+
+
+class NotShown(DouaneError):
+    """A command that shows an image could not read it, or what was requested is not in it.
+
+    `code` and `exit_code` are those of the run.
+    """
+
+    code = "not-shown"
+
+    def __init__(self, message: str, *, code: str | None = None, exit_code: int = 3) -> None:
+        super().__init__(message, code=code)
+        self.exit_code = exit_code
 
 
 class KitMissing(DouaneError):

@@ -37,6 +37,7 @@ class Douane(LazyGroup):
     cls=Douane,
     places={
         "agent": "agent_cmd:agent",
+        "cat": "guest_cmd:cat",
         "catalog": "catalog_cmd:catalog",
         "check": "check_cmd:check",
         "delete": "images_cmd:delete",
@@ -47,6 +48,7 @@ class Douane(LazyGroup):
         "images": "images_cmd:images",
         "import": "import_cmd:import_",
         "inspect": "inspect_cmd:inspect",
+        "ls": "guest_cmd:ls",
         "plan": "plan_cmd:plan",
         "plugin": "plugin_cmd:plugin",
         "save": "images_cmd:save",

@@ -73,7 +73,18 @@ class ImageOptions(NamedTuple):
         )
 
 
-def _collected(parameter: str, kind: type[PlanOptions | ImageOptions], *options: Callable[[F], F]) -> Callable[[F], F]:
+class ViewOptions(NamedTuple):
+    """The options of a command that shows what is in an image."""
+
+    home: str | None
+    sandbox: str | None
+    verbose: bool
+
+
+Collected = PlanOptions | ImageOptions | ViewOptions
+
+
+def _collected(parameter: str, kind: type[Collected], *options: Callable[[F], F]) -> Callable[[F], F]:
     """Return a decorator that adds `options` to a command, which gets their values as one `kind` named `parameter`."""
 
     def decorate(command: F) -> F:
@@ -100,6 +111,8 @@ home_option = click.option(
     type=click.Path(),
     help="Directory of the catalog and the store. Default: $DOUANE_HOME, else the XDG data directory.",
 )
+
+view_options = _collected("view", ViewOptions, home_option, sandbox_option, verbose_option)
 
 plan_options = _collected(
     "choice",

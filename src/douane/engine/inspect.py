@@ -43,19 +43,21 @@ def inspect_image(
     options: RunOptions = DEFAULTS,
     *,
     targets: Sequence[Target] = (),
+    complete: bool = True,
 ) -> Report:
     """Run the image of `source` through `plan`, once, and write the result to `sink` and `targets`, if there are any.
 
     The report's outcome is "accepted" only if every byte was read and written and every plugin that has a say
     said yes. `sink` is a target that is required; each of the others says afterwards whether it holds the result,
-    durably. `source` is closed. Raises PlanError if a plugin cannot be used as it is configured: nothing has
+    durably. With `complete` False no format inspector looks at the output of a transform: for a plan whose output is
+    no image. `source` is closed. Raises PlanError if a plugin cannot be used as it is configured: nothing has
     been read then. Every other failure is an outcome, "undecided". Call it from a thread that outlives the call:
     the kernel ends the plugin processes when the thread that started them ends.
     """
     started = time.monotonic()
     with contextlib.closing(source), INTERRUPTS.deferred():
         check_declared(plan, image)
-        resolved = resolve_plan(plan)  # reads files, starts nothing
+        resolved = resolve_plan(plan, complete=complete)  # reads files, starts nothing
         if sink is not None:
             targets = (Target(sink), *targets)
         with (

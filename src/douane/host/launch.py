@@ -139,7 +139,9 @@ class Launched:
         audited = any(plugin.spec.mode == "audit" for plugin in resolved.plugins)
         slots = AUDIT_SLOTS if audited else SLOTS
         try:
-            self.rings = Rings(resolved.stages, slots, targets, stores_received=stores_received)
+            self.rings = Rings(
+                resolved.stages, slots, targets, stores_received=stores_received, in_place=options.in_place
+            )
         except BaseException:
             self.loop.close()
             raise

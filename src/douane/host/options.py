@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from douane.sandbox import Tier
+from douane.stream.sink import Sink
 
 from .log import INFO, LogLine
 from .parked_process import ParkedProcess
@@ -37,6 +38,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     watch: Watch | None = None
     pool: ProcessPool[ParkedProcess] | None = None
     """The processes of earlier images in this thread that may serve another one. Without it, none does."""
+
+    in_place: Sink | None = None
+    """The file of an :class:`~douane.stream.in_place.InPlaceSource`, which plugins read instead of a copy."""
 
     log_level: int = INFO
     """The lowest level that plugins log, as in the logging module."""

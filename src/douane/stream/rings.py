@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .ring import Ring
-from .sink import TempSink
+from .sink import Sink, TempSink
 from .target import Target
 from .temp_files import disk_bytes
 
@@ -18,13 +18,21 @@ class Rings:
     """
 
     def __init__(
-        self, stages: int, slots: int, targets: Sequence[Target] = (), *, stores_received: bool = True
+        self,
+        stages: int,
+        slots: int,
+        targets: Sequence[Target] = (),
+        *,
+        stores_received: bool = True,
+        in_place: Sink | None = None,
     ) -> None:
+        """`in_place` is the file of the image itself, for plugins of the first stage that read at random."""
         self.rings: list[Ring] = []
         self._stores = stores_received or stages > 1
         self._targets: tuple[Target, ...] = ()
         self._spools: dict[int, TempSink] = {}
         self._read_again: Target | None = None
+        self._in_place = in_place
         self.add_targets(targets)
         try:
             for _ in range(stages):
@@ -46,6 +54,8 @@ class Rings:
 
     def open_file(self, stage: int) -> int:
         """A read-only descriptor of the file for what `stage` reads; the caller closes it. Raises SinkError."""
+        if stage == 0 and self._in_place is not None and (fd := self._in_place.open_read()) is not None:
+            return fd
         if stage == len(self.rings) - 1 and stage not in self._spools:
             fd = self._open_target()
             if fd is not None:
@@ -70,8 +80,10 @@ class Rings:
                     return fd
         return None
 
-    def spool_of(self, stage: int) -> TempSink | None:
-        """The temporary file that what `stage` reads is written to, if any."""
+    def spool_of(self, stage: int) -> Sink | None:
+        """The temporary file that what `stage` reads is written to, if any; or the file that has it already."""
+        if stage == 0 and self._in_place is not None:
+            return self._in_place
         return self._spools.get(stage)
 
     def targets_of(self, stage: int) -> tuple[Target, ...]:

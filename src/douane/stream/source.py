@@ -97,7 +97,7 @@ class FileSource:
             code="truncated" if final.st_size < initial.st_size else "changed-while-read",
         )
 
-    def file(self) -> int | None:
+    def file(self) -> int:
         """See :class:`Source`."""
         return self._fd
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .output import Output
 from .reader import ThreadReader
 from .ring import Chunk, Ring
 from .sink import Sink
@@ -53,6 +54,12 @@ class Writer(ThreadReader):
             from concurrent.futures import ThreadPoolExecutor
 
             self._pool = ThreadPoolExecutor(PARALLEL_WRITES, "douane-write")
+
+    def cancel(self) -> None:
+        """See :class:`ThreadReader`: also while nobody reads what is written."""
+        super().cancel()
+        if isinstance(self._sink, Output):
+            self._sink.stop()
 
     def _read(self, chunk: Chunk) -> None:
         if chunk is _WRITE_ENDED:

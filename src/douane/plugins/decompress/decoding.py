@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from douane.plugins._byte_reader import ByteReader
     from douane.plugins.formats.requests import Bytes
+    from douane.plugins.ova.file_reader import FileReader
     from douane_plugin import Reject
 
     Header = TypeVar("Header")
@@ -43,7 +44,7 @@ MAX_HEADER_BYTES = 1 << 20
 """How far a header is followed: skippable frames at the beginning may have any length."""
 
 
-def read_header(source: ByteReader, steps: Generator[Bytes, bytes, Header], name: str) -> Header:
+def read_header(source: ByteReader | FileReader, steps: Generator[Bytes, bytes, Header], name: str) -> Header:
     """Run `steps`, a header reader of `formats`, on what comes next in `source`; consume nothing. Raises Reject."""
     data = b""
     try:

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
     from douane.plugins._byte_reader import ByteReader
     from douane.plugins.formats.base import Format
+    from douane.plugins.ova.file_reader import FileReader
 
     Unpacker = Callable[[ByteReader, UnpackLimits], Iterator[bytes]]
 
 LAYERS: tuple[Format, ...] = (*COMPRESSIONS, Zip())
 
 
-def next_layer(source: ByteReader) -> Format | None:
+def next_layer(source: ByteReader | FileReader) -> Format | None:
     """The format that the next bytes are packed in, or None. Nothing is consumed. Raises Reject."""
     head = source.peek(HEAD_BYTES)
     layer = next((layer for layer in LAYERS if layer.begins(head)), None)
