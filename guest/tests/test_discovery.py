@@ -8,10 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from guest_fuzz_images import makers
 from memory_filesystem import MemorySystem, folder, text
 from volume_pattern import Patched, members_of
 from windows_hives import windows_hive
 
+from douane_guest import discovery as discovery_module
 from douane_guest.__main__ import main
 from douane_guest.budget import Budget
 from douane_guest.discovery import Device, Discovery
@@ -22,6 +24,8 @@ from douane_guest.roots import parse_fstab, volume_of
 from douane_guest.source import BytesSource, Source
 from douane_guest.unread import UnreadParts
 from douane_guest.volume import Volume
+from douane_guest.volumes.lvm.label import lvm_crc
+from douane_guest.volumes.md import read_member
 
 MIB = 1 << 20
 
@@ -72,6 +76,47 @@ def test_a_member_beside_a_partition_table_makes_the_disk_ambiguous() -> None:
     assert any(part.where == "disk" and "ambiguous" in part.why for part in guest.unread)
 
 
+def test_two_arrays_of_the_same_name_are_two_volumes(ext4: bytes) -> None:
+    devices: list[Source] = []
+    for version in ("1.1", "1.2"):
+        window = members_of(f"md-raid1-{version}").windows[0]
+        member = read_member(window)
+        assert member is not None
+        devices.append(Patched(window, {member.data_offset: ext4}))
+    discovery, _ = discover(devices)
+    assert sorted(volume.name for volume in discovery.volumes) == ["md/77", "md/77+"]
+
+
+def test_a_physical_volume_of_a_group_that_is_elsewhere_is_unread() -> None:
+    label = bytearray(512)
+    label[32:72] = b"u" * 32 + (8 * MIB).to_bytes(8, "little")
+    label[:32] = struct.pack("<8sQII8s", b"LABELONE", 1, 0, 32, b"LVM2 001")
+    label[16:20] = lvm_crc(bytes(label[20:])).to_bytes(4, "little")
+    disk = bytes(512) + bytes(label) + bytes(8 * MIB - 1024)
+    discovery, unread = discover([BytesSource(disk)])
+    assert not discovery.volumes
+    assert not list(unread), "nothing is in it"
+    _, unread = discover([BytesSource(disk[: 5 * MIB] + b"data" + disk[5 * MIB + 4 :])])
+    assert [part.code for part in unread] == ["guest-unknown"]
+
+
+def test_texts_of_groups_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery_module, "MAX_TEXTS", 100)
+    _, unread = discover(members_of("lvm").windows)
+    assert {part.code for part in unread} == {"guest-too-much"}
+
+
+def test_of_a_disc_with_two_file_systems_udf_comes_first() -> None:
+    disc = makers()["iso-udf"]()
+    guest = open_guest(disc)
+    assert [(volume.filesystem, volume.name) for volume in guest.volumes] == [
+        ("udf", "disk (udf)"),
+        ("iso9660", "disk (iso9660)"),
+    ]
+    assert guest.roots[0].volume.filesystem == "udf"
+    assert not list(guest.unread)
+
+
 def test_fstab_is_read_with_its_escapes_and_names_of_devices() -> None:
     lines = parse_fstab(
         b"# x\n/dev/mapper/a--b-c /my\\040files ext4 defaults,subvol=@x 0 0\nproc /proc proc\n/dev/sda3 none swap\n"
@@ -101,9 +146,8 @@ def test_fstab_is_read_with_its_escapes_and_names_of_devices() -> None:
 
 
 def test_the_version_of_windows_is_in_its_registry() -> None:
-    system = MemorySystem(
-        {"WINDOWS": folder({"system32": folder({"config": folder({"software": text(windows_hive())})})})}, name="ntfs"
-    )
+    config = folder({"SOFTWARE": text(windows_hive())})
+    system = MemorySystem({"Windows": folder({"System32": folder({"config": config})})}, name="ntfs")
     unread = UnreadParts()
     guest = Guest(None, [Volume("p1", BytesSource(b""), system, Budget(), unread)], Budget(), unread)
     assert guest.os == {"ID": "windows", "NAME": "Windows Server 2022", "BUILD_ID": "20348", "VERSION_ID": "10.0"}

@@ -146,6 +146,11 @@ def test_the_text_of_a_million_segments_is_bounded_by_steps() -> None:
         parse(text, Budget(steps=10_000))
 
 
+def test_the_text_of_a_million_values_is_too_much() -> None:
+    with pytest.raises(TooMuch, match="values"):
+        parse(b"l = [" + b"1," * 401_000 + b"1]", Budget())
+
+
 @pytest.mark.parametrize(
     "text",
     [

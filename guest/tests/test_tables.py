@@ -236,6 +236,28 @@ def build(sectors: int, **records: bytes) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.parametrize("boot", [b"\xeb\x52\x90NTFS    ", b"\xeb\x76\x90EXFAT   "])
+def test_partitions_in_the_boot_sector_of_a_file_system_are_listed_and_reported(boot: bytes):
+    disk = bytearray(build(200, s0=record(entry(0x83, 64, 100))))
+    disk[: len(boot)] = boot
+    table = partitions(BytesSource(bytes(disk)), Budget())
+    assert ranges(table) == {"p1": (64 * 512, 100 * 512)}
+    assert "boot sector" in table.unread[0].why
+    disk[446 + 8] = 0
+    disk[446 + 12] = 200
+    assert not partitions(BytesSource(bytes(disk)), Budget()).partitions, (
+        "it is the whole disk, as mkfs.fat --mbr writes it"
+    )
+
+
+def test_partitions_of_a_disk_that_looks_like_a_kernel_are_listed_and_reported():
+    disk = bytearray(build(200, s0=record(entry(0x83, 64, 100))))
+    disk[0x202:0x206] = b"HdrS"
+    table = partitions(BytesSource(bytes(disk)), Budget())
+    assert ranges(table) == {"p1": (64 * 512, 100 * 512)}
+    assert len(table.unread) == 1
+
+
 def test_overlapping_partitions_are_listed_and_reported():
     data = build(100, s0=record(entry(0x83, 10, 30), entry(0x83, 20, 30)))
     assert broken(data) == "the partitions p1 and p2 overlap"

@@ -30,6 +30,10 @@ MAX_DEVICES = 4096
 MAX_LAYERS = 4
 """Arrays of arrays, and groups on them."""
 SCAN = 1 << 20
+MAX_TEXTS = 16 << 20
+"""Of all volume groups."""
+FIRST_EXTENT = 1 << 20
+"""Where the data of a physical volume begin, unless somebody asked for another place."""
 BRIDGE = frozenset({"iso9660", "udf"})
 """A disc may have both on purpose, with the same files. Both are read, for a guest may mount either."""
 
@@ -81,6 +85,7 @@ class Discovery:
         self._devices = 0
         self._members: dict[bytes, list[Member]] = {}
         self._physical: list[PhysicalVolume] = []
+        self._texts: dict[bytes, bytes] = {}
 
     def explore_disk(self, disk: Disk) -> None:
         """Find the volumes of a disk."""
@@ -139,7 +144,7 @@ class Discovery:
         if claims.encryption:
             raise Unsupported(f"the device is encrypted: {claims.encryption}", "guest-encrypted")
         if claims.physical is not None:
-            self._physical.append(claims.physical)
+            self._keep(claims.physical)
         for signature in claims.signatures:
             if signature.name != EMPTY:
                 raise Unsupported(f"the device is {signature.name}, which is not read", signature.code)
@@ -155,9 +160,19 @@ class Discovery:
         except GuestError as error:
             self._unread.add_error(place, error)
             return
+        names = {volume.name for volume in self.volumes}
+        while place in names:
+            place += "+"  # two arrays, or an array and a group, may have the same name
         volume = Volume(place, device.source, system, self._budget, self._unread)
         volume.partition_uuid, volume.partition_label = device.uuid, device.label
         self.volumes.append(volume)
+
+    def _keep(self, physical: PhysicalVolume) -> None:
+        """Keep a physical volume until its group is complete; their texts, which mostly are the same, once."""
+        texts = [self._texts.setdefault(text, text) for text in physical.texts]
+        if sum(map(len, self._texts)) > MAX_TEXTS:
+            raise TooMuch(f"the texts of volume groups have more than {MAX_TEXTS} bytes")
+        self._physical.append(physical._replace(texts=texts))
 
     def _arrays(self) -> Iterator[Device]:
         members, self._members = self._members, {}
@@ -174,7 +189,9 @@ class Discovery:
             return
         names = set()
         try:
-            for group in read_groups(physical, self._budget):
+            groups = read_groups(physical, self._budget)
+            self._check_orphans(physical, {place.uuid for group in groups for place in group.places.values()})
+            for group in groups:
                 if group.name in names:
                     raise Broken(f"two volume groups have the name {group.name}")
                 names.add(group.name)
@@ -185,6 +202,16 @@ class Discovery:
                         yield Device(name, source)
         except GuestError as error:
             self._unread.add_error("LVM2", error)
+
+    def _check_orphans(self, physical: list[PhysicalVolume], uuids: set[str]) -> None:
+        """A physical volume of no group here may belong to one whose text is on another disk."""
+        for volume in physical:
+            start = min(FIRST_EXTENT, volume.source.size)
+            if volume.uuid not in uuids and not is_empty(
+                Window(volume.source, start, volume.source.size - start), self._budget
+            ):
+                why = "its group is described nowhere on this disk, and it is not empty"
+                self._unread.add(f"the physical volume {volume.uuid}", "guest-unknown", why)
 
 
 def claims_of(source: Source, budget: Budget) -> Claims:

@@ -58,12 +58,15 @@ def is_table(head: bytes) -> bool:
     The rules of libblkid (libblkid/src/partitions/dos.c) and Linux (block/partitions/msdos.c): all flags are 0 or 80
     hex, at least one entry is in use, and there is no FAT (``mkfs.fat --mbr`` writes a table into FAT), exFAT or NTFS.
     """
+    return has_entries(head) and not (is_volume_boot_sector(head) or is_kernel_setup(head))
+
+
+def has_entries(head: bytes) -> bool:
+    """True if sector 0 has entries in use as a partition table has them, whatever else it is."""
     if len(head) < SECTOR or not is_signed(head):
         return False
     table = read_entries(head)
-    if any(entry.active not in (0, 0x80) for entry in table) or not used(table):
-        return False
-    return not (is_volume_boot_sector(head) or is_kernel_setup(head))
+    return all(entry.active in (0, 0x80) for entry in table) and bool(used(table))
 
 
 def has_protective(head: bytes) -> bool:

@@ -26,7 +26,10 @@ def partitions(source: Source, budget: Budget, sector_size: int = 512) -> Partit
     gpt = read_gpt(source, sector_size, faults, expected=protected)
     is_iso = source.size >= 32774 and source.pread(*_place(_ISO)) == _ISO[1]
     beside: list[Partition] = []
-    if header_fields.is_table(head):
+    hidden = not header_fields.is_table(head) and _has_hidden_table(source, head, sector_size)
+    if hidden:
+        faults.add("sector 0 is a boot sector, and has a partition table, too: systems differ in which they see")
+    if hidden or header_fields.is_table(head):
         size = gpt[0] if gpt else sector_size
         beside = read_mbr(source, budget, size, faults, is_iso=is_iso)
     if gpt is None:
@@ -40,6 +43,15 @@ def partitions(source: Source, budget: Budget, sector_size: int = 512) -> Partit
         if (partition.start, partition.size) not in ranges:
             found.append(partition._replace(name=f"mbr{partition.name[1:]}"))
     return PartitionTable("gpt", size, tuple(found), tuple(faults.unread))
+
+
+def _has_hidden_table(source: Source, head: bytes, sector_size: int) -> bool:
+    """True for a boot sector whose entries are partitions of this disk: Linux reads them unless it is one of FAT
+    (block/partitions/msdos.c), and GRUB always does. ``mkfs.fat --mbr`` writes an entry that begins at sector 0."""
+    if not header_fields.has_entries(head):
+        return False
+    entries = header_fields.used(header_fields.read_entries(head))
+    return all(entry.start and entry.end * sector_size <= source.size for entry in entries)
 
 
 def _place(signature: tuple[int, bytes]) -> tuple[int, int]:

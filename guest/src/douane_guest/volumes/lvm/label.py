@@ -17,7 +17,7 @@ from douane_guest.source import Source
 SECTOR = 512
 LABEL_SECTORS = 4
 MAX_AREAS = 16
-MAX_TEXT = 16 << 20
+MAX_TEXT = 4 << 20
 """Bytes of the text of a group. One with 10,000 volumes has 4 MiB."""
 _LABEL = struct.Struct("<8sQII8s")
 _LOCATION = struct.Struct("<QQ")
@@ -69,7 +69,7 @@ def read_label(source: Source, budget: Budget) -> PhysicalVolume | None:
     _, rest = _locations(data, start + 40)
     areas, _ = _locations(data, rest)
     texts = [_read_text(source, offset, size, budget) for offset, size in areas]
-    return PhysicalVolume(source, uuid, [text for text in texts if text])
+    return PhysicalVolume(source, uuid, list(dict.fromkeys(text for text in texts if text)))
 
 
 def _locations(data: bytes, position: int) -> tuple[list[tuple[int, int]], int]:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 
 from douane_guest.budget import Budget
-from douane_guest.errors import Broken
+from douane_guest.errors import Broken, TooMuch
 
 Value = int | str | list["int | str"]
 Section = dict[str, "Value | Section"]
 
 MAX_DEPTH = 8
+MAX_VALUES = 200_000
+"""Sections and values of a text, which are kept in memory: 40 MiB. A volume in one segment has 20 to 30."""
 _TOKEN = re.compile(
     r"""(?:\s|\#[^\n]*)*+(?:(?P<sign>[={}\[\],])|"(?P<text>(?:[^"\\]|\\.)*+)"|(?P<number>-?[0-9]++(?:\.[0-9]++)?)"""
     r"""(?![A-Za-z0-9_.+-])|(?P<name>[A-Za-z0-9_.+-]++)|(?P<end>\x00*+\Z))""",
@@ -31,7 +33,7 @@ def parse(text: bytes, budget: Budget) -> Section:
 
 
 def _tokens(text: str, budget: Budget) -> Iterator[Token]:
-    position = 0
+    position = values = 0
     while True:
         budget.step()
         match = _TOKEN.match(text, position)
@@ -39,6 +41,9 @@ def _tokens(text: str, budget: Budget) -> Iterator[Token]:
             raise Broken(f"the text of a volume group has no sense at byte {position}")
         position = match.end()
         kind = match.lastgroup or "end"
+        values += kind != "sign"
+        if values > 2 * MAX_VALUES:  # each has a name
+            raise TooMuch(f"the text of a volume group has more than {MAX_VALUES} values")
         value = match[kind]
         if kind == "end":
             break
