@@ -10,11 +10,11 @@ from sparse_images import BLOCK, SparseSource, load
 
 from douane_guest import lzo
 from douane_guest.budget import Budget
-from douane_guest.checksums import crc32c
 from douane_guest.errors import Broken, GuestError, TooMuch
 from douane_guest.filesystems import btrfs
 from douane_guest.filesystems.btrfs import compression
 from douane_guest.filesystems.btrfs.directory import Name, names
+from douane_guest.headers.crc32c import crc32c
 
 
 def bounded():

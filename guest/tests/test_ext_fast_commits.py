@@ -11,8 +11,9 @@ from douane_guest.budget import Budget
 from douane_guest.errors import Broken, TooMuch
 from douane_guest.filesystems import ext
 from douane_guest.filesystems.ext import fast_commits, journal
-from douane_guest.filesystems.ext.checksum import crc32c
 from douane_guest.filesystems.ext.fast_commits import ADD_RANGE, CREATE, HEAD, INODE, LINK, TAIL, UNLINK
+from douane_guest.filesystems.ext.system import ExtSystem
+from douane_guest.headers.crc32c import crc32c_raw
 from douane_guest.source import BytesSource
 
 CASE = "fast commits at the end"
@@ -29,12 +30,12 @@ def changed(*records: tuple[int, bytes], features: int = 0, age: int = 0, checks
     transaction = journal.replay(log, header, 8192, Budget()).transaction - age
     data = tag(HEAD, struct.pack("<II", features, transaction)) + b"".join(tag(*record) for record in records)
     data += struct.pack("<HHI", TAIL, 1024 - len(data) - 4, transaction)
-    data += struct.pack("<I", crc32c(data, 0) ^ checksum)
+    data += struct.pack("<I", crc32c_raw(data, 0) ^ checksum)
     place = log.place(header.last + 1)
     return DATA[:place] + data + bytes(2048 - len(data)) + DATA[place + 2048 :]
 
 
-def opened(*records: tuple[int, bytes], **changes: int) -> ext.ExtSystem:
+def opened(*records: tuple[int, bytes], **changes: int) -> ExtSystem:
     return ext.open(BytesSource(changed(*records, **changes)), Budget())
 
 
@@ -102,7 +103,7 @@ def test_names_are_taken_away_only_from_the_inode_that_they_name():
     assert listing_names(removed) == listing_names(system) - {name} | {b"b"}
 
 
-def listing_names(system: ext.ExtSystem) -> set[bytes]:
+def listing_names(system: ExtSystem) -> set[bytes]:
     return {entry.name for entry in system.entries(system.node(2))}
 
 

@@ -12,9 +12,9 @@ from guest_disks import convert
 from guest_stored import run
 
 from douane_guest.budget import Budget
-from douane_guest.checksums import crc32c
 from douane_guest.containers.registry import open_disk
 from douane_guest.errors import Broken, GuestError, Unsupported
+from douane_guest.headers.crc32c import crc32c
 from douane_guest.source import BytesSource
 
 MIB, SECTOR = 1 << 20, 4096

@@ -16,12 +16,12 @@ from guest_trees import listing, truth, without
 from sparse_images import SparseSource, load, read_truth
 
 from douane_guest.budget import Budget
-from douane_guest.checksums import crc32c
 from douane_guest.errors import Broken, GuestError, TooMuch, Unsupported
 from douane_guest.filesystems import xfs
 from douane_guest.filesystems.base import FILE
 from douane_guest.filesystems.xfs import log_items, overlay
 from douane_guest.filesystems.xfs.log_ring import Ring, find_span
+from douane_guest.headers.crc32c import crc32c
 from douane_guest.source import FileSource
 
 DATA = Path(__file__).parent / "data/xfs"

@@ -5,10 +5,11 @@ Each function takes the compressed bytes and `limit`, the largest output that th
 
 from __future__ import annotations
 
+import functools
 import importlib
 import lzma
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import lz4block
 from .errors import Broken, Unsupported
@@ -17,8 +18,10 @@ LZMA_MEMORY = 96 << 20
 """For the dictionary of a stream, which is allocated at once."""
 
 
+@functools.cache
 def library(*names: str) -> Any:
-    """The first module of these that is installed, None if none is."""
+    """The first module of these that is installed, None if none is. Imported when it is needed: both together take
+    longer than the packages of a disk."""
     for name in names:
         try:
             return importlib.import_module(name)
@@ -27,8 +30,13 @@ def library(*names: str) -> Any:
     return None
 
 
-LZ4 = library("lz4.block")
-ZSTD = library("compression.zstd", "backports.zstd")
+class Frame(NamedTuple):
+    """What was read of a frame of zstd."""
+
+    output: bytes
+    is_whole: bool
+    rest: bytes
+    """What follows the frame, if it is whole."""
 
 
 def inflate(data: bytes, limit: int, *, wbits: int = zlib.MAX_WBITS) -> bytes:
@@ -57,26 +65,34 @@ def un_lzma(stream: lzma.LZMADecompressor, data: bytes, limit: int) -> bytes:
 
 def unzstd(data: bytes, limit: int, *, padded: bool = False) -> bytes:
     """One zstd frame. `padded`: zeros may follow it."""
-    if ZSTD is None:
-        raise Unsupported("it is compressed with zstd, and no library for that is installed")
-    log = ZSTD.DecompressionParameter.window_log_max
-    stream = ZSTD.ZstdDecompressor(options={log: max(limit.bit_length(), 17)})
-    try:
-        output = stream.decompress(data, limit + 1)
-    except (ZSTD.ZstdError, EOFError) as error:
-        raise Broken(f"a block of zstd is damaged: {error}") from error
-    if not padded and stream.unused_data:
+    frame = zstd_frame(data, limit + 1, max(limit.bit_length(), 17))
+    if not padded and frame.rest:
         raise Broken("bytes follow the frame in a block of zstd")
-    return checked_output(output, limit, stream.eof)
+    return checked_output(frame.output, limit, frame.is_whole)
+
+
+def zstd_frame(data: bytes, most: int, window_log: int) -> Frame:
+    """The first `most` bytes of the first frame in `data`. A frame with a larger window than 2^`window_log` bytes,
+    which the decoder allocates, is Broken."""
+    zstd = library("compression.zstd", "backports.zstd")
+    if zstd is None:
+        raise Unsupported("it is compressed with zstd, for which Python before 3.14 needs backports.zstd")
+    stream = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window_log})
+    try:
+        output = stream.decompress(data, most)
+    except (zstd.ZstdError, EOFError) as error:
+        raise Broken(f"a block of zstd is damaged: {error}") from error
+    return Frame(output, stream.eof, stream.unused_data)
 
 
 def unlz4(data: bytes, limit: int) -> bytes:
     """A bare block of LZ4, which ends where `data` ends."""
-    if LZ4 is None:
+    lz4 = library("lz4.block")
+    if lz4 is None:
         return lz4block.decompress(data, limit)
     try:
-        output: bytes = LZ4.decompress(data, uncompressed_size=limit)
-    except (LZ4.LZ4BlockError, ValueError) as error:
+        output: bytes = lz4.decompress(data, uncompressed_size=limit)
+    except (lz4.LZ4BlockError, ValueError) as error:
         raise Broken(f"a block of lz4 is damaged: {error}") from error
     return output
 

@@ -14,6 +14,7 @@ from douane_guest.budget import Budget
 from douane_guest.filesystems import ext
 from douane_guest.filesystems.ext import log
 from douane_guest.filesystems.ext.opening import read_superblock
+from douane_guest.filesystems.ext.system import ExtSystem
 from douane_guest.source import BytesSource, FileSource
 
 
@@ -39,7 +40,7 @@ def run(*command: str) -> None:
 
 
 @contextlib.contextmanager
-def opened(image: Path, budget: Budget | None = None) -> Iterator[ext.ExtSystem]:
+def opened(image: Path, budget: Budget | None = None) -> Iterator[ExtSystem]:
     """The image, read by the package."""
     with image.open("rb") as file:
         yield ext.open(FileSource(file.fileno()), budget or Budget())
@@ -67,7 +68,7 @@ def kernel_truth(image: Path) -> dict[bytes, Facts] | None:
         return truth(folder) if folder else None
 
 
-def node_at(system: ext.ExtSystem, path: str):
+def node_at(system: ExtSystem, path: str):
     """The object at a path."""
     node = system.node(system.root)
     for name in filter(None, path.split("/")):
@@ -76,7 +77,7 @@ def node_at(system: ext.ExtSystem, path: str):
     return node
 
 
-def content(system: ext.ExtSystem, path: str) -> bytes:
+def content(system: ExtSystem, path: str) -> bytes:
     """The bytes of a file."""
     node = node_at(system, path)
     data = bytearray(node.size)
@@ -89,14 +90,14 @@ def journal_of(data: bytes) -> tuple[log.Log, log.Header]:
     """The journal of an image."""
     source = BytesSource(data)
     block = read_superblock(source)
-    files = ext.ExtSystem(source, block, Budget())
+    files = ExtSystem(source, block, Budget())
     raw = files.inodes.raw(8)
     count = files.size_of(raw) // block.block_size
     blocks = log.Log(source, block.block_size, list(files.runs(8, raw, 0, count)))
     return blocks, log.read_header(blocks, count)
 
 
-def without_replay(data: bytes) -> ext.ExtSystem:
+def without_replay(data: bytes) -> ExtSystem:
     """The image as its blocks are, without its journal."""
     source = BytesSource(data)
-    return ext.ExtSystem(source, read_superblock(source), Budget())
+    return ExtSystem(source, read_superblock(source), Budget())

@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection
 
 from guest_fuzz_images import Image
 
-from douane_guest.checksums import crc32c
 from douane_guest.errors import GuestError
 from douane_guest.filesystems.btrfs.checksum import BLOCK_CHECKSUMS, checksum
 from douane_guest.filesystems.exfat.folder import checksum_of
 from douane_guest.headers import vhd
+from douane_guest.headers.crc32c import crc32c
 from douane_guest.volumes import md
 from douane_guest.volumes.lvm.label import lvm_crc
 

@@ -6,7 +6,7 @@ import binascii
 import struct
 
 from douane_guest.budget import Budget
-from douane_guest.filesystems.udf import Udf
+from douane_guest.filesystems.udf.system import Udf
 from douane_guest.source import BytesSource
 
 INSIDE, SHORT = 3, 0

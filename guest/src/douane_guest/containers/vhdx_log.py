@@ -14,8 +14,8 @@ from struct import Struct
 from typing import NamedTuple
 
 from douane_guest.budget import Budget
-from douane_guest.checksums import crc32c_raw
 from douane_guest.errors import Broken, Unsupported
+from douane_guest.headers.crc32c import crc32c_raw
 from douane_guest.headers.vhdx import MIB, REGION_TABLES, VhdxHeader
 from douane_guest.source import Source, check_range
 

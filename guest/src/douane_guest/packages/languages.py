@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 
@@ -103,6 +102,8 @@ def _python(tree: Tree, item: Item, stem: str) -> Package | None:
 
 
 def _node(item: Item) -> Package | None:
+    import json  # 2 ms
+
     try:
         fields = json.loads(item.open().read_all(MAX_TEXT))
     except (ValueError, RecursionError) as error:

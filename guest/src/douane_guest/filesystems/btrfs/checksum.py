@@ -3,10 +3,11 @@ differs from them, and a reader shows it, so that nothing is hidden."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
-from douane_guest.checksums import crc32c, xxhash64
+from douane_guest.headers.crc32c import crc32c
+
+from .xxhash import xxhash64
 
 
 def _crc32c(data: bytes) -> bytes:
@@ -18,11 +19,15 @@ def _xxhash(data: bytes) -> bytes:
 
 
 def _sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
+    from hashlib import sha256  # 4 ms, and most file systems have CRC32C
+
+    return sha256(data).digest()
 
 
 def _blake2(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=32).digest()
+    from hashlib import blake2b
+
+    return blake2b(data, digest_size=32).digest()
 
 
 BLOCK_CHECKSUMS: dict[int, Callable[[bytes], bytes]] = {0: _crc32c, 1: _xxhash, 2: _sha256, 3: _blake2}

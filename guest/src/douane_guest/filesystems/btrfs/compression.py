@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 
 from douane_guest import lzo
-from douane_guest.compression import ZSTD
+from douane_guest.compression import zstd_frame
 from douane_guest.errors import Broken, Unsupported
 
 MAX_EXTENT = 128 << 10
@@ -39,16 +39,10 @@ def _zlib(data: bytes, size: int) -> bytes:
 
 
 def _zstd(data: bytes, size: int) -> bytes:
-    if ZSTD is None:
-        raise Unsupported("files compressed with zstd need the library backports.zstd, or Python 3.14")
-    decoder = ZSTD.ZstdDecompressor(options={ZSTD.DecompressionParameter.window_log_max: _WINDOW_LOG})
-    try:
-        output: bytes = decoder.decompress(data, size)
-    except ZSTD.ZstdError as error:
-        raise Broken(f"a compressed extent is damaged: {error}") from None
-    if len(output) < size and not decoder.eof:
+    frame = zstd_frame(data, size, _WINDOW_LOG)
+    if len(frame.output) < size and not frame.is_whole:
         raise Broken("a compressed extent ends within its stream")
-    return output
+    return frame.output
 
 
 def _lzo(data: bytes, size: int, sector_size: int) -> bytes:

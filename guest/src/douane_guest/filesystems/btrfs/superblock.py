@@ -7,11 +7,11 @@ well: a copy with a later generation, or for which the first one is damaged, is 
 from __future__ import annotations
 
 import struct
-import uuid
 from typing import NamedTuple
 
 from douane_guest.errors import Broken, Unsupported
 from douane_guest.source import Source
+from douane_guest.uuids import uuid_text
 
 from .checksum import BLOCK_CHECKSUMS, checksum
 
@@ -107,7 +107,7 @@ def read_superblock(source: Source) -> Superblock:
         raise Broken(f"the device has {device_size} bytes, and there are {source.size}")
     _check_copies(source, fsid, generation)
     return Superblock(
-        uuid=str(uuid.UUID(bytes=fsid)),
+        uuid=uuid_text(fsid),
         label=data[_LABEL].split(b"\0", 1)[0].decode("utf-8", "surrogateescape"),
         node_uuid=data[_METADATA_UUID] if incompatible & _METADATA_UUID_FEATURE else fsid,
         generation=generation,

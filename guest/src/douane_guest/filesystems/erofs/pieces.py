@@ -6,7 +6,7 @@ import lzma
 import zlib
 
 from douane_guest import lz4block
-from douane_guest.compression import ZSTD, unlz4
+from douane_guest.compression import unlz4, zstd_frame
 from douane_guest.errors import Broken, Unsupported
 
 from .index import HEAD2, Extent, Map
@@ -84,11 +84,4 @@ def micro_lzma(data: bytes, size: int) -> bytes:
 
 def zstd(data: bytes, size: int) -> bytes:
     """The first `size` bytes of a frame."""
-    if ZSTD is None:
-        raise Unsupported("the erofs is compressed with zstd, and no library for that is installed")
-    options = {ZSTD.DecompressionParameter.window_log_max: max(LARGEST_STORED.bit_length(), size.bit_length())}
-    try:
-        output: bytes = ZSTD.ZstdDecompressor(options=options).decompress(data, size)
-    except (ZSTD.ZstdError, EOFError) as error:
-        raise Broken(f"a piece of the erofs is damaged: {error}") from error
-    return output
+    return zstd_frame(data, size, max(LARGEST_STORED.bit_length(), size.bit_length())).output

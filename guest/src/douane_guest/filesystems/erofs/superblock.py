@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-import uuid
 from typing import NamedTuple
 
 from douane_guest.errors import Broken, Unsupported
 from douane_guest.source import Source
+from douane_guest.uuids import uuid_text
 
 PLACE = 1024
 SUPERBLOCK = struct.Struct("<IIIBBHQQIIII16s16sIHHHBBIQ24x")
@@ -56,6 +56,6 @@ def read_superblock(source: Source) -> Superblock:
     return block
 
 
-def uuid_text(block: Superblock) -> str:
+def uuid_of(block: Superblock) -> str:
     """As blkid shows it; empty if there is none."""
-    return str(uuid.UUID(bytes=block.uuid)) if any(block.uuid) else ""
+    return uuid_text(block.uuid) if any(block.uuid) else ""

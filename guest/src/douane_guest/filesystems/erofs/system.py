@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from douane_guest.budget import Budget, check_size
-from douane_guest.checksums import crc32c
 from douane_guest.errors import Broken, only_guest_errors
 from douane_guest.filesystems.base import BLOCK, CHAR, FILE, KINDS, Entry, Node, Unread
+from douane_guest.headers.crc32c import crc32c
 from douane_guest.source import BytesSource, Source, Window, check_range
 
 from . import xattrs
@@ -30,13 +30,11 @@ from .inode import (
 from .stored import Stored
 from .superblock import (
     FRAGMENTS,
-    MAGIC,
     PLACE,
     PREFIXES_ARE_PLAIN,
-    SUPERBLOCK,
     ZERO_PADDED,
     read_superblock,
-    uuid_text,
+    uuid_of,
 )
 
 HAS_CHECKSUM = 1
@@ -44,18 +42,6 @@ DIRENT = struct.Struct("<QHBx")
 COMPRESSED = (LAYOUT_FULL, LAYOUT_COMPACT)
 LONGEST_TARGET = 4096
 BLOCKS_KEPT = 256
-
-
-@only_guest_errors
-def probe(source: Source) -> bool:
-    """See :class:`~douane_guest.filesystems.base.Opener`."""
-    return source.size >= PLACE + SUPERBLOCK.size and source.pread(PLACE, 4) == MAGIC.to_bytes(4, "little")
-
-
-@only_guest_errors
-def open(source: Source, budget: Budget) -> Erofs:
-    """See :class:`~douane_guest.filesystems.base.Opener`."""
-    return Erofs(source, budget)
 
 
 class Erofs:
@@ -79,7 +65,7 @@ class Erofs:
         self._prefixes: list[bytes] | None = None
         self._packed_source: Source | None = None
         self._stored = Stored(source, block.block_log, block.devices, budget)
-        self.uuid = uuid_text(block)
+        self.uuid = uuid_of(block)
         self.label = block.label.split(b"\0")[0].decode("utf-8", "replace")
         self.root = block.root
 

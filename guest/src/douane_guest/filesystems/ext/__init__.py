@@ -6,8 +6,27 @@ refuse.
 
 from __future__ import annotations
 
-from .opening import open_ext as open
-from .opening import probe
-from .system import ExtSystem
+from typing import TYPE_CHECKING
 
-__all__ = ["ExtSystem", "open", "probe"]
+from douane_guest.budget import Budget
+from douane_guest.errors import only_guest_errors
+from douane_guest.source import Source
+
+if TYPE_CHECKING:
+    from .system import ExtSystem
+
+MAGIC = b"\x53\xef"
+
+
+@only_guest_errors
+def probe(source: Source) -> bool:
+    """See :class:`~douane_guest.filesystems.base.Opener`."""
+    return source.size >= 2048 and source.pread(1024 + 56, 2) == MAGIC
+
+
+@only_guest_errors
+def open(source: Source, budget: Budget) -> ExtSystem:
+    """See :class:`~douane_guest.filesystems.base.Opener`."""
+    from .opening import open_ext
+
+    return open_ext(source, budget)

@@ -9,12 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-UTF8_12_1 = 1
-"""The only encoding that the kernel knows."""
-
-STRICT = 1
-"""Of the flags: a name that is not UTF-8 is not found at all."""
-
 _IGNORABLE = dict.fromkeys(
     (
         *(0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0),

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, TooMuch, Unsupported
 from douane_guest.filesystems.base import Entry
+from douane_guest.headers.crc32c import crc32c_raw
 
 from .blocks import Blocks
-from .checksum import crc32c
 from .inodes import EXTENTS, INLINE, Inodes, flags_of
 from .log import Header, Log
 from .mapping import EXTENT, WRITTEN, Run
@@ -178,7 +178,7 @@ def records(log: Log, header: Header, transaction: int, budget: Budget) -> list[
                 break
         elif kind == TAIL:
             number, checksum = struct.unpack_from("<II", value)
-            if number != transaction or checksum != crc32c(data[:8], total):
+            if number != transaction or checksum != crc32c_raw(data[:8], total):
                 if not complete:
                     raise Broken("the checksum of the first fast commit is wrong")
                 break
@@ -187,7 +187,7 @@ def records(log: Log, header: Header, transaction: int, budget: Budget) -> list[
             continue
         else:
             waiting.append((kind, value))
-        total = crc32c(data, total)
+        total = crc32c_raw(data, total)
     return complete
 
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, TooMuch
+from douane_guest.headers.crc32c import crc32c_raw
 
-from .checksum import crc32c
 from .log import (
     ASYNC_COMMIT,
     BIT64,
@@ -217,6 +217,6 @@ def check_copy(log: Log, header: Header, sequence: int, record: Record, place: i
     """Raises Broken if the copy of a block has not the checksum of its record."""
     if not header.checksums:
         return
-    checksum = crc32c(log.read(place), crc32c(sequence.to_bytes(4, "big"), header.seed))
+    checksum = crc32c_raw(log.read(place), crc32c_raw(sequence.to_bytes(4, "big"), header.seed))
     if record.checksum != (checksum if header.incompat & CHECKSUM_3 else checksum & 0xFFFF):
         raise Broken(f"a block of the journal has a wrong checksum, in transaction {sequence}")

@@ -11,9 +11,9 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from douane_guest.errors import Broken, TooMuch, Unsupported
+from douane_guest.headers.crc32c import crc32c_raw
 from douane_guest.source import Source
 
-from .checksum import crc32c
 from .mapping import Run
 
 MAGIC = bytes.fromhex("c03b3998")
@@ -104,7 +104,7 @@ def read_header(log: Log, blocks: int) -> Header:
     if incompat & CHECKSUM_2 and incompat & CHECKSUM_3:
         raise Broken("the journal has checksums of two kinds")
     if incompat & (CHECKSUM_2 | CHECKSUM_3) and (
-        data[0x50] != CRC32C or crc32c(data[:0xFC] + bytes(4) + data[0x100:1024]) != be32(data, 0xFC)
+        data[0x50] != CRC32C or crc32c_raw(data[:0xFC] + bytes(4) + data[0x100:1024]) != be32(data, 0xFC)
     ):
         raise Broken("the checksum of the journal's superblock is wrong")
     last = length
@@ -116,7 +116,7 @@ def read_header(log: Log, blocks: int) -> Header:
         raise Broken("the superblock of the journal contradicts the journal")
     if start and not first <= start < last:
         raise Broken("the journal begins outside of itself")
-    return Header(length, first, last, sequence, start, compat, incompat, crc32c(uuid))
+    return Header(length, first, last, sequence, start, compat, incompat, crc32c_raw(uuid))
 
 
 def be32(data: bytes, place: int) -> int:
@@ -126,7 +126,7 @@ def be32(data: bytes, place: int) -> int:
 
 def tail_is_right(header: Header, data: bytes) -> bool:
     """True if a descriptor or revoke block ends with its checksum, or needs none."""
-    return not header.checksums or crc32c(data[:-4] + bytes(4), header.seed) == be32(data, len(data) - 4)
+    return not header.checksums or crc32c_raw(data[:-4] + bytes(4), header.seed) == be32(data, len(data) - 4)
 
 
 def commit_is_right(header: Header, data: bytes) -> bool:
@@ -135,7 +135,7 @@ def commit_is_right(header: Header, data: bytes) -> bool:
         return True
     fields = data[:16] + bytes(4) + data[20:60]
     checksum = be32(data, 16)
-    return any(crc32c(fields + rest, header.seed) == checksum for rest in (data[60:], bytes(len(data) - 60)))
+    return any(crc32c_raw(fields + rest, header.seed) == checksum for rest in (data[60:], bytes(len(data) - 60)))
 
 
 def transaction_is_right(data: bytes, total: int) -> bool:

@@ -15,12 +15,6 @@ from .system import ExtSystem
 
 
 @only_guest_errors
-def probe(source: Source) -> bool:
-    """True if there is a superblock of ext."""
-    return source.size >= 2048 and source.pread(1024 + 56, 2) == superblock.MAGIC.to_bytes(2, "little")
-
-
-@only_guest_errors
 def open_ext(source: Source, budget: Budget) -> ExtSystem:
     """Open it, and replay its journal in memory if it was not unmounted."""
     block = read_superblock(source)

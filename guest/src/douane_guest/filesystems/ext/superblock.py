@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import struct
-import uuid
 from typing import NamedTuple
 
 from douane_guest.errors import Broken, Unsupported
-
-from . import casefold
-from .checksum import crc32c
+from douane_guest.headers.crc32c import crc32c_raw
+from douane_guest.uuids import uuid_text
 
 PLACE = 1024
 SIZE = 1024
+UTF8_12_1 = 1
+"""The only encoding of names without case that the kernel knows."""
+
+STRICT_NAMES = 1
+"""Of the flags of the encoding: a name that is not UTF-8 is not found at all."""
 MAGIC = 0xEF53
 VALID, ERRORS = 1, 2
 """Bits of the state: unmounted, and the kernel saw errors."""
@@ -81,7 +84,7 @@ class Superblock(NamedTuple):
     @property
     def uuid_text(self) -> str:
         """As blkid shows it."""
-        return str(uuid.UUID(bytes=self.uuid))
+        return uuid_text(self.uuid)
 
     @property
     def kind(self) -> str:
@@ -109,9 +112,9 @@ def parse(data: bytes, disk_size: int) -> Superblock:
         first_inode, inode_size, compat, incompat, ro_compat = 11, 128, 0, 0, 0
     check_features(incompat, ro_compat)
     encoding = int.from_bytes(data[0x27C:0x27E], "little")
-    if incompat & CASEFOLD and encoding != casefold.UTF8_12_1:
+    if incompat & CASEFOLD and encoding != UTF8_12_1:
         raise Unsupported(f"the ext file system ignores case by the encoding {encoding}, which is unknown")
-    if ro_compat & METADATA_CSUM and crc32c(data[:0x3FC]) != number(data, 0x3FC):
+    if ro_compat & METADATA_CSUM and crc32c_raw(data[:0x3FC]) != number(data, 0x3FC):
         raise Broken("the checksum of the superblock of ext4 is wrong")
     descriptor_size = 32
     if incompat & BIT64:
@@ -142,7 +145,7 @@ def parse(data: bytes, disk_size: int) -> Superblock:
         first_meta_bg=number(data, 0x104),
         backup_groups=(number(data, 0x24C), number(data, 0x250)),
         reserved_inodes=frozenset(number(data, place) for place in (0x240, 0x244, 0x26C, 0x280)),
-        strict_names=bool(data[0x27E] & casefold.STRICT),
+        strict_names=bool(data[0x27E] & STRICT_NAMES),
     )
     check_shape(block, disk_size)
     return block

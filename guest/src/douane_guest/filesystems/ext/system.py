@@ -10,7 +10,7 @@ from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unrea
 from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source
 
-from . import attributes, casefold, directory, inodes, superblock
+from . import attributes, directory, inodes, superblock
 from .blocks import Blocks
 from .fast_commits import Changes
 from .inodes import ENCRYPTED, EXTENTS, FOLDED, INLINE, Inodes, flags_of
@@ -60,7 +60,11 @@ class ExtSystem:
 
     def key(self, node: Node) -> Key | None:
         """See the base."""
-        return casefold.folded if flags_of(node.detail) & FOLDED else None
+        if not flags_of(node.detail) & FOLDED:
+            return None
+        from .casefold import folded  # tables of Unicode, which few file systems need
+
+        return folded
 
     @only_guest_errors
     def names(self, node: Node, wanted: bytes) -> Iterator[Entry]:

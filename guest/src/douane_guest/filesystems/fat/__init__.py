@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, Unsupported, only_guest_errors
 from douane_guest.source import Source
 
 from .boot import BOOT_BYTES, parse
-from .filesystem import Fat
+
+if TYPE_CHECKING:
+    from .filesystem import Fat
 
 
 @only_guest_errors
@@ -27,4 +31,6 @@ def probe(source: Source) -> bool:
 @only_guest_errors
 def open(source: Source, budget: Budget) -> Fat:
     """See :class:`~douane_guest.filesystems.base.Opener`."""
+    from .filesystem import Fat
+
     return Fat(source, parse(source.pread(0, BOOT_BYTES)), budget)

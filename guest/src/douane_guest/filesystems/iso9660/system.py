@@ -17,7 +17,7 @@ from . import rockridge
 from .record import ASSOCIATED, CONTINUES, Record, joliet_name, plain_name, record_of
 from .record import FOLDER as IS_FOLDER
 from .rockridge import Fields, Zisofs
-from .volume import FIRST_DESCRIPTOR, IDENTIFIER, SECTOR, read_trees
+from .volume import SECTOR, read_trees
 from .zisofs import zisofs_chunks
 
 SECTORS_KEPT = 64
@@ -38,19 +38,6 @@ class Detail(NamedTuple):
     sparse: bool = False
     zisofs: Zisofs | None = None
     target: bytes | None = None
-
-
-@only_guest_errors
-def probe(source: Source) -> bool:
-    """See :class:`~douane_guest.filesystems.base.Opener`."""
-    place = FIRST_DESCRIPTOR * SECTOR
-    return source.size >= place + SECTOR and source.pread(place + 1, 5) == IDENTIFIER
-
-
-@only_guest_errors
-def open(source: Source, budget: Budget) -> Iso9660:
-    """See :class:`~douane_guest.filesystems.base.Opener`."""
-    return Iso9660(source, budget)
 
 
 class Iso9660:

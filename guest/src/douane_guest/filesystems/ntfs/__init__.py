@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from douane_guest.budget import Budget
 from douane_guest.errors import only_guest_errors
 from douane_guest.source import Source
 
 from .boot import BOOT_BYTES, MAGIC, parse
-from .filesystem import Ntfs
+
+if TYPE_CHECKING:
+    from .filesystem import Ntfs
 
 
 @only_guest_errors
@@ -19,4 +23,6 @@ def probe(source: Source) -> bool:
 @only_guest_errors
 def open(source: Source, budget: Budget) -> Ntfs:
     """See :class:`~douane_guest.filesystems.base.Opener`."""
+    from .filesystem import Ntfs
+
     return Ntfs(source, parse(source.pread(0, BOOT_BYTES)), budget)

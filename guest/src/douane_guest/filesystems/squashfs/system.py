@@ -14,7 +14,7 @@ from douane_guest.source import Source
 
 from .inode import NONE, Inode, device_numbers, read_inode
 from .metadata import Metadata, Table
-from .superblock import BIG_ENDIAN_MAGIC, DECOMPRESS, MAGIC, NO_TABLE, read_superblock
+from .superblock import DECOMPRESS, NO_TABLE, read_superblock
 from .xattrs import Xattrs
 
 RUN = struct.Struct("<III")
@@ -28,18 +28,6 @@ LONGEST_RUN = 256
 UNCOMPRESSED = 1 << 24
 SIZES_AT_ONCE = 2048
 FRAGMENTS_KEPT = 3
-
-
-@only_guest_errors
-def probe(source: Source) -> bool:
-    """See :class:`~douane_guest.filesystems.base.Opener`."""
-    return source.size >= 96 and source.pread(0, 4) in (MAGIC, BIG_ENDIAN_MAGIC)
-
-
-@only_guest_errors
-def open(source: Source, budget: Budget) -> Squashfs:
-    """See :class:`~douane_guest.filesystems.base.Opener`."""
-    return Squashfs(source, budget)
 
 
 class Squashfs:

@@ -15,7 +15,7 @@ from douane_guest.source import Source
 from .descriptors import FILE_SET, INDIRECT, NAME, Address, expect, long_address, tag_of, text
 from .entry import INSIDE, FileEntry, device_of, entry_of, extents_of
 from .partitions import VIRTUAL, Partition, open_partitions
-from .volume import is_udf, read_volume
+from .volume import read_volume
 
 NAME_HEAD = struct.Struct("<16xHBB16xH")
 DELETED, PARENT = 4, 8
@@ -25,18 +25,6 @@ MOST_INDIRECT = 1024
 ENTRIES_KEPT = 256
 PIECE = 1 << 20
 LONGEST_TARGET = 4096
-
-
-@only_guest_errors
-def probe(source: Source) -> bool:
-    """See :class:`~douane_guest.filesystems.base.Opener`."""
-    return is_udf(source)
-
-
-@only_guest_errors
-def open(source: Source, budget: Budget) -> Udf:
-    """See :class:`~douane_guest.filesystems.base.Opener`."""
-    return Udf(source, budget)
 
 
 class Udf:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import string
 import struct
 from typing import NamedTuple
 
@@ -26,11 +25,6 @@ from .descriptors import (
     tag_of,
 )
 
-RECOGNITION = 32_768
-STRUCTURE = 2048
-MOST_STRUCTURES = 64
-NSR = (b"NSR02", b"NSR03")
-OTHER_STRUCTURES = (b"BEA01", b"CD001", b"BOOT2", b"CDW02", b"TEA01")
 BLOCK_SIZES = (2048, 512, 4096, 1024, 8192, 16384, 32768)
 ANCHOR_BLOCK = 256
 MOST_DESCRIPTORS = 1024
@@ -49,21 +43,6 @@ class Volume(NamedTuple):
     """By number: the first block and the count of blocks."""
 
     clean: bool
-
-
-def is_udf(source: Source) -> bool:
-    """Whether the structures at 32 KiB say so."""
-    for size in (STRUCTURE, 4096):
-        for number in range(MOST_STRUCTURES):
-            place = RECOGNITION + number * size
-            if place + 6 > source.size:
-                break
-            name = source.pread(place + 1, 5)
-            if name in NSR:
-                return True
-            if name not in OTHER_STRUCTURES:
-                break
-    return False
 
 
 def read_anchor(source: Source) -> tuple[int, bytes]:
@@ -170,7 +149,7 @@ def is_closed(source: Source, size: int, extent: tuple[int, int], budget: Budget
 def uuid_of(name: str) -> str:
     """As blkid makes it of the first 16 bytes of the name of the volume set."""
     data = name.encode()[:16]
-    digits = string.hexdigits.encode()
+    digits = b"0123456789abcdefABCDEF"
     if len(data) < 8:
         return ""
     if len(data) == 16 and all(byte in digits for byte in data):

@@ -8,21 +8,27 @@ compute them as well, and a block that only the kernel refuses shows more here, 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from douane_guest.budget import Budget
 from douane_guest.errors import only_guest_errors
 from douane_guest.source import Source
 
-from .filesystem import Xfs
 from .superblock import MAGIC
+
+if TYPE_CHECKING:
+    from .filesystem import Xfs
 
 
 @only_guest_errors
 def probe(source: Source) -> bool:
-    """True for a volume that begins with the superblock of XFS."""
+    """See :class:`~douane_guest.filesystems.base.Opener`."""
     return source.size >= 512 and source.pread(0, 4) == MAGIC
 
 
 @only_guest_errors
 def open(source: Source, budget: Budget) -> Xfs:
-    """Open it. An unclean log is replayed in memory."""
+    """See :class:`~douane_guest.filesystems.base.Opener`."""
+    from .filesystem import Xfs
+
     return Xfs(source, budget)

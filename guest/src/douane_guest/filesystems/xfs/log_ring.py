@@ -12,8 +12,8 @@ import struct
 from typing import NamedTuple
 
 from douane_guest.budget import Budget
-from douane_guest.checksums import crc32c
 from douane_guest.errors import Broken, Unsupported
+from douane_guest.headers.crc32c import crc32c
 from douane_guest.source import Source
 
 SECTOR = 512

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-import uuid
 from typing import NamedTuple
 
-from douane_guest.checksums import crc32c
 from douane_guest.errors import Broken, Unsupported
+from douane_guest.headers.crc32c import crc32c
 from douane_guest.source import Source
+from douane_guest.uuids import uuid_text
 
 MAGIC = b"XFSB"
 _SIZE = 264
@@ -60,7 +60,7 @@ class Superblock(NamedTuple):
 
     @property
     def uuid_text(self) -> str:
-        return str(uuid.UUID(bytes=self.uuid))
+        return uuid_text(self.uuid)
 
 
 def parse(source: Source, *, summed: bool = True) -> Superblock:
