@@ -34,7 +34,7 @@ def entries(draw):
         draw(texts.filter(bool)),
         draw(texts),
         *(kind, draw(u32), draw(u32), draw(u32), size, draw(st.integers(-(2**63), 2**63 - 1))),
-        draw(texts) if kind == "link" else None,
+        draw(st.none() | texts.filter(bool)) if kind == "link" else None,
         same_as,
     )
     return ("entry", entry, content, draw(digests))
@@ -51,6 +51,7 @@ def encode(parts):
     data = b""
     expected = []
     counts = {"entry": 0, "unread": 0}
+    is_complete = True
     for what, *fields in parts:
         if what == "volume":
             data += records.volume_record(*fields)
@@ -64,7 +65,7 @@ def encode(parts):
         entry, content, digest = fields
         data += records.entry_record(entry)
         expected.append(("entry", *facts(entry)))
-        if not entry.has_bytes:
+        if entry.kind != "file" or entry.same_as is not None:
             continue
         for piece in content:
             if isinstance(piece, int):
@@ -75,6 +76,11 @@ def encode(parts):
                 expected.append(("data", piece))
         data += records.end_of_file_record(digest)
         expected.append(("end of file", digest))
+        is_complete = is_complete and digest is not None
+    if not is_complete:
+        data += records.unread_record("p1", "guest-broken", "it is")
+        expected.append(("unread", "p1", "guest-broken", "it is"))
+        counts["unread"] += 1
     data += records.end_record(counts["entry"], counts["unread"])
     return data, expected
 
@@ -174,6 +180,7 @@ VOLUME = records.volume_record("p1", "ext4", "", "", True)
         (records.entry_record(FOLDER) + VOLUME, "after the first entry"),
         (records.entry_record(FOLDER) + records.end_record(0, 0), "1 entries and 0 unread parts came"),
         (records.unread_record("p1", "guest-broken", "why") + records.end_record(0, 0), "1 unread parts came"),
+        (START + records.end_of_file_record(None) + records.end_record(1, 0), "no unread part says why"),
         (struct.pack("<II", 8, 0), "unknown type 8"),
         (struct.pack("<II", wire.RECORD_UNREAD, 2**32 - 1), "4294967295 bytes"),
         (START + struct.pack("<II", wire.RECORD_DATA, wire.MAX_RECORD + 1), "1048577 bytes"),

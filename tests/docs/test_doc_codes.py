@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from douane.cli import main, signals
+from douane.cli.guest_run import UNPACKING
 from douane.plugins import limits
 from douane.plugins.format import HALF_READ
 from douane.plugins.formats.codes import CODES
@@ -17,7 +18,16 @@ from support.doc_pages import TOP, page, section, spans, tables
 
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 RAISED = ("Reject", "Incomplete")
-ENDINGS = {"fail": 1, "finish": 1, "HttpError": 1, "Reason": 1, "Failure": 1, "FailPlugin": 2, "RefuseOutput": 1}
+ENDINGS = {
+    "fail": 1,
+    "finish": 1,
+    "HttpError": 1,
+    "Reason": 1,
+    "Failure": 1,
+    "FailPlugin": 2,
+    "RefuseOutput": 1,
+    "Unsupported": 1,
+}
 """The position of the code among the arguments."""
 PREFIXES = {"side": ("store", "target"), "prefix": ("ova", "tar")}
 
@@ -71,8 +81,8 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def codes_of_the_source() -> set[str]:
-    codes = {*HALF_READ.values(), *limits.HALF_READ}  # which become codes by way of a table
-    for path in [*TOP.glob("src/douane/**/*.py"), *TOP.glob("sdk/src/**/*.py")]:
+    codes = {*HALF_READ.values(), *limits.HALF_READ, *UNPACKING}  # which become codes by way of a table
+    for path in [*TOP.glob("src/douane/**/*.py"), *TOP.glob("sdk/src/**/*.py"), *TOP.glob("guest/src/**/*.py")]:
         if path.parent.name == "formats" or "conformance" in path.parts:
             continue  # findings, which are not told as they are, or have a page of their own
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ class Object:
         self.data = data
         self.size = len(data)
         self.links = 1
-        self.children = [(name.encode(), child) for name, child in (children or {}).items()]
+        self.children = [(name.encode("utf-8", "surrogateescape"), child) for name, child in (children or {}).items()]
 
 
 def folder(children: dict[str, Object]) -> Object:

@@ -19,4 +19,42 @@ from ._contract import API_LEVEL, Defer, Incomplete, Inspector, Reject, Transfor
 from ._image import Image
 from ._scratch import Scratch
 
-__all__ = ["API_LEVEL", "Defer", "Image", "Incomplete", "Inspector", "Reject", "Scratch", "Transform"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._files import ImageFile
+    from ._guest import Guest, GuestDisk, GuestEntry, GuestFile, GuestPackage, GuestRoot, GuestVolume
+    from ._guest_facts import UnreadPart, Volume
+
+__all__ = [
+    "API_LEVEL",
+    "Defer",
+    "Guest",
+    "GuestDisk",
+    "GuestEntry",
+    "GuestFile",
+    "GuestPackage",
+    "GuestRoot",
+    "GuestVolume",
+    "Image",
+    "ImageFile",
+    "Incomplete",
+    "Inspector",
+    "Reject",
+    "Scratch",
+    "Transform",
+    "UnreadPart",
+    "Volume",
+]
+
+_MODULES = {"ImageFile": "_files", "UnreadPart": "_guest_facts", "Volume": "_guest_facts"}
+"""Of names that few plugins use: their modules are imported with the first use, since each start of a plugin would pay.
+Those of all other such names begin with ``Guest``."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = __import__(f"{__name__}.{_MODULES.get(name, '_guest')}", fromlist=["_"])
+    value: object = getattr(module, name)
+    globals()[name] = value
+    return value

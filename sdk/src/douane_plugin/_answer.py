@@ -38,9 +38,11 @@ class AnswerParts:
             )
         self._documents = loads(text)  # a copy: the plugin may go on with its objects
 
-    def accept(self, properties: dict[str, Any]) -> dict[str, Any]:
-        """Return the ACCEPT frame with `properties`."""
+    def accept(self, properties: dict[str, Any], *, unread: bool = False) -> dict[str, Any]:
+        """Return the ACCEPT frame with `properties`. `unread`: the plugin has been shown all unread parts of files."""
         frame: dict[str, Any] = {"properties": properties}
+        if unread:
+            frame["unread"] = True
         if self._proposed:
             frame["proposed"] = self._proposed
         return frame

@@ -6,7 +6,7 @@ import os
 import sys
 
 from . import wire
-from ._json import dumps, loads
+from ._json import dumps_text, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Channel:
 
     def send_json(self, kind: int, value: dict[str, Any]) -> None:
         """Send one frame with `value` as its JSON payload. Raises Closed, or TypeError if JSON has no such value."""
-        self.send(kind, dumps(value).encode())
+        self.send(kind, dumps_text(value).encode())
 
     def send_number(self, kind: int, number: int) -> None:
         """Send one frame with an unsigned 64-bit integer as its payload. Raises Closed."""

@@ -171,6 +171,17 @@ class FileChunks:
         return memoryview(data) if data else None
 
 
+class OnlyFiles:
+    """No chunks, for a plugin with ``reads = "files"``, whose bytes are those of files."""
+
+    ended = True
+    goes_on = True
+
+    def take(self) -> Optional[memoryview]:
+        """Raise ValueError: an iteration that ends at once would look like an empty image."""
+        raise ValueError("reads = 'files': the plugin gets the files of the image (image.files()), not its bytes")
+
+
 class NoChunks:
     """No chunks, for a plugin with ``reads = "nothing"`` or ``"findings"``."""
 

@@ -126,7 +126,11 @@ class _Plugin:
     (:attr:`Image.findings`); the plugin gets its image when all of these have answered;
     ``"head:N"``: the first N bytes (a decimal number);
     ``"stream"``: all bytes once, in order;
-    ``"random"``: a seekable file (:attr:`Image.file`) and its path, after all bytes have arrived.
+    ``"random"``: a seekable file (:attr:`Image.file`) and its path, after all bytes have arrived;
+    ``"guest"``: the same, and what the virtual machine will see in it (:attr:`Image.guest`): volumes, systems,
+    packages, files by path. It needs ``douane-plugin[guest]``;
+    ``"files"``: every file of every volume once, in the order of the disk (:meth:`Image.files`), after all bytes have
+    arrived.
     """
 
     _douane: Any = None  # the runtime; set before __init__ runs

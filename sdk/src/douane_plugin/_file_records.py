@@ -23,19 +23,6 @@ DIGEST_BYTES = 32
 _KIND_NUMBERS = {name: number for number, name in wire.ENTRY_KINDS.items()}
 
 
-class VolumeRecord:
-    """A volume of the image. `name` is its place (``p1``, ``vg/lv``), `clean` None if the file system does not tell."""
-
-    __slots__ = ("clean", "filesystem", "label", "name", "uuid")
-
-    def __init__(self, name: str, filesystem: str, uuid: str, label: str, clean: Optional[bool]) -> None:
-        self.name = name
-        self.filesystem = filesystem
-        self.uuid = uuid
-        self.label = label
-        self.clean = clean
-
-
 class EntryRecord:
     """An entry of a folder. `link` is the target of a link; `same_as` the path under which the file came before."""
 
@@ -64,22 +51,6 @@ class EntryRecord:
         self.mtime_ns = mtime_ns
         self.link = link
         self.same_as = same_as
-
-    @property
-    def has_bytes(self) -> bool:
-        """True for a file under its first name: its bytes follow, and RECORD_END_OF_FILE."""
-        return self.kind == "file" and self.same_as is None
-
-
-class UnreadRecord:
-    """A part of the image that could not be read."""
-
-    __slots__ = ("code", "place", "why")
-
-    def __init__(self, place: str, code: str, why: str) -> None:
-        self.place = place
-        self.code = code
-        self.why = why
 
 
 def volume_record(name: str, filesystem: str, uuid: str, label: str, clean: Optional[bool]) -> bytes:

@@ -6,6 +6,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO, Iterator, Mapping, Optional, Protocol, Union
 
+    from ._files import ImageFile, ImageFiles
+    from ._guest import Guest
+    from ._guest_facts import UnreadPart, Volume
+
     class _Source(Protocol):
         ended: bool
         goes_on: bool
@@ -32,6 +36,7 @@ class Image:
         file: Any = None,
         path: Optional[str] = None,
         transforms: Any = None,
+        files: Optional[ImageFiles] = None,
     ) -> None:
         self._facts = dict(facts)
         self._properties: Mapping[str, str] = _read_only(dict(facts.get("properties") or {}))
@@ -41,6 +46,8 @@ class Image:
         self._file = file
         self._path = path
         self._transforms = transforms
+        self._files = files
+        self._guest: Optional[Guest] = None
         self._rest: Optional[memoryview] = None  # the unread part of the current chunk
         self._lent: Optional[memoryview] = None  # the view that the plugin holds now
         self._offset = 0
@@ -93,8 +100,8 @@ class Image:
 
     @property
     def offset(self) -> int:
-        """The number of bytes that the plugin has been given so far."""
-        return self._offset
+        """The number of bytes that the plugin has been given so far; with ``reads = "files"``, those of files."""
+        return self._files.offset if self._files is not None else self._offset
 
     def __iter__(self) -> Image:
         return self
@@ -227,6 +234,47 @@ class Image:
             raise ValueError(f"image.path is for plugins that declare reads = 'random', not {self._reads!r}")
         return self._path
 
+    @property
+    def guest(self) -> Guest:
+        """What the virtual machine will see in the image, for ``reads = "guest"``: see :class:`Guest`.
+
+        The plugin starts when all bytes have arrived. Raises ValueError for any other ``reads``.
+        """
+        if self._reads != "guest":
+            raise ValueError(f"image.guest is for plugins that declare reads = 'guest', not {self._reads!r}")
+        if self._guest is None:
+            from ._guest import open_guest
+
+            self._guest = open_guest(self.file.fileno())
+        return self._guest
+
+    def files(self) -> Iterator[ImageFile]:
+        """Iterate over all entries of all volumes, in the order of the disk, for ``reads = "files"``.
+
+        See :class:`ImageFile`. An image is read once: a second call goes on where the first one is. Raises
+        :class:`Incomplete` if the reading of the image breaks off, and ValueError for any other ``reads``.
+        """
+        return self._image_files("files()")
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """The volumes of the image that could be opened, for ``reads = "files"``. Raises as :meth:`files` does."""
+        return self._image_files("volumes").volumes
+
+    @property
+    def unread(self) -> tuple[UnreadPart, ...]:
+        """The parts of the image that could not be read, for ``reads = "files"``. Raises as :meth:`files` does.
+
+        The list is complete: what remains of :meth:`files` is skipped, so ask after it. A plugin that returns without
+        having asked, when there are such parts, is answered `Incomplete` in its place.
+        """
+        return self._image_files("unread").unread
+
+    def _image_files(self, member: str) -> ImageFiles:
+        if self._files is None:
+            raise ValueError(f"image.{member} is for plugins that declare reads = 'files', not {self._reads!r}")
+        return self._files
+
     def becomes(
         self,
         *,
@@ -249,6 +297,9 @@ class Image:
         Raises ValueError in an inspector, after a yield, and when too much has been read.
         """
         self._transform("unchanged").unchanged(self._offset)
+
+    def _has_shown_unread(self) -> bool:
+        return self._files is not None and self._files.asked
 
     def _transform(self, method: str) -> Any:
         if self._transforms is None:

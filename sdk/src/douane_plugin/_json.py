@@ -75,6 +75,28 @@ def dumps(value: Any) -> str:
     raise TypeError(f"{value!r:.100} is a {kind.__name__}; only str, int, float and bool can be sent")
 
 
+def dumps_text(value: Any) -> str:
+    """Encode as :func:`dumps` does, for a reader that takes text alone: the engine.
+
+    Half a surrogate pair is no text, and a path of the guest may hold some (`surrogateescape`). They are written as
+    Python shows such bytes: ``caf\\xe9``.
+    """
+    text = dumps(value)
+    return dumps(_without_surrogates(value)) if "\\ud" in text else text
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        from ._guest_facts import printable
+
+        return printable(value)
+    if isinstance(value, (list, tuple)):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return value
+
+
 def _make_string() -> Callable[[str], str]:
     try:
         from _json import encode_basestring_ascii

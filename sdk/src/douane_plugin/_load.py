@@ -168,10 +168,13 @@ def describe(cls: type) -> dict[str, Any]:
         raise LoadError(f"its contract level, api = {api!r:.60}, is not an int of 1 or more")
     transform = issubclass(cls, Transform)
     named, takes_any = parameters(cls)
+    reads = check_reads(getattr(cls, "reads", None), transform)
+    if reads == "guest":
+        check_guest()
     return {
         "api": api,
         "kind": "transform" if transform else "inspector",
-        "reads": check_reads(getattr(cls, "reads", None), transform),
+        "reads": reads,
         "doc": (cls.__doc__ or "").strip()[:4000] if "__doc__" in vars(cls) else "",
         "class": cls.__name__,
         "parameters": [parameter.describe() for parameter in named],
@@ -185,14 +188,25 @@ def check_reads(reads: Any, transform: bool) -> str:
     head = text.startswith("head:") and text[5:].isascii() and text[5:].isdigit() and len(text) <= 23 and text[5] != "0"
     if transform and text in ("stream", "random"):
         return text
-    if not transform and (head or text in ("nothing", "findings", "stream", "random")):
+    if not transform and (head or text in ("nothing", "findings", "stream", "random", "guest", "files")):
         return text
     expected = (
         "'stream' or 'random'"
         if transform
-        else "'nothing', 'findings', 'head:N' (N bytes, 1 or more), 'stream' or 'random'"
+        else "'nothing', 'findings', 'head:N' (N bytes, 1 or more), 'stream', 'random', 'guest' or 'files'"
     )
     raise LoadError(f"reads = {reads!r:.60} is not one of {expected}")
+
+
+def check_guest() -> None:
+    """Import what ``image.guest`` needs, before the image arrives. Raises LoadError if it is not there."""
+    try:
+        __import__("douane_guest.guest")
+    except ImportError as error:
+        raise LoadError(
+            "reads = 'guest' needs the package douane-guest in the plugin's Python, which must be 3.11 or newer: "
+            f"install douane-plugin[guest] there ({error})"
+        ) from None
 
 
 def check_level(description: dict[str, Any]) -> None:

@@ -10,12 +10,14 @@ import os
 
 from . import wire
 from ._chunks import FileChunks
-from ._json import dumps, loads
-from ._runtime import Runtime
+from ._json import dumps_text, loads
+from ._runtime import READS_FILE, Runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Iterator, Optional, Union
+
+    from ._image import Image
 
 SLOT_BYTES = 1 << 20
 """Longest chunk, as in production."""
@@ -108,7 +110,7 @@ class LocalChannel:
 
     def send_json(self, kind: int, value: dict[str, Any]) -> None:
         """Take a frame with JSON, as the engine would decode it. Raises TypeError if JSON has no such value."""
-        value = loads(dumps(value))
+        value = loads(dumps_text(value))
         if kind in (wire.ACCEPT, wire.REFUSE, wire.DEFER, wire.INCOMPLETE):
             self.answer = (kind, value)
         else:
@@ -156,9 +158,15 @@ class LocalRuntime(Runtime):
         self._choose = choose
 
     def _source(self, facts: dict[str, Any], reads: str) -> Any:
-        if reads == "random" and self._choose is not None:
+        if reads in READS_FILE and self._choose is not None:
             return CutFileChunks(self.spec["image_fd"], self._choose)
         return super()._source(facts, reads)
+
+    def check_unread(self, image: Image) -> None:
+        """See :class:`Runtime`; there is no engine that would ask for the unread parts of files."""
+        super().check_unread(image)
+        if image._files is not None:
+            image._files.check_unread()
 
     def close_grants(self) -> None:
         """Close the files and sockets of all grants."""

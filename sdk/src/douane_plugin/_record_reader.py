@@ -7,7 +7,9 @@ stranger, so each length and the order of the records are checked.
 from __future__ import annotations
 
 from . import wire
-from ._file_records import DIGEST_BYTES, END, ENTRY, HEADER, NUMBER, EntryRecord, UnreadRecord, VolumeRecord
+from ._file_records import DIGEST_BYTES, END, ENTRY, HEADER, NUMBER, EntryRecord
+from ._guest_facts import UnreadPart, Volume
+from ._image import _release
 from ._json import loads
 
 TYPE_CHECKING = False
@@ -28,14 +30,15 @@ class BrokenRecords(ValueError):
 class RecordReader:
     """The records of a stream that `take` returns in chunks, in any cutting; None is its end.
 
-    :meth:`next` returns the type of the next record and its value: a :class:`VolumeRecord`, an :class:`EntryRecord`, an
-    :class:`UnreadRecord`; of RECORD_HOLE its length, of RECORD_END_OF_FILE the digest or None, of RECORD_END None. A
+    :meth:`next` returns the type of the next record and its value: a :class:`Volume`, an :class:`EntryRecord`, an
+    :class:`UnreadPart`; of RECORD_HOLE its length, of RECORD_END_OF_FILE the digest or None, of RECORD_END None. A
     record of data comes as one `memoryview` or several, each a part of a chunk: no byte is copied. It is valid until
     :meth:`next` is called again; then it is released, and the chunk before `take` is called.
     """
 
-    def __init__(self, take: Callable[[], Optional[memoryview]]) -> None:
+    def __init__(self, take: Callable[[], Optional[memoryview]], entry_class: type[EntryRecord] = EntryRecord) -> None:
         self._take = take
+        self._entry_class = entry_class
         self._chunk: Optional[memoryview] = None
         self._position = 0
         self._end = 0
@@ -45,15 +48,14 @@ class RecordReader:
         self._file_position = 0
         self._entries = 0
         self._unread = 0
+        self._is_complete = True  # each file came whole
         self._volume_names: dict[bytes, str] = {}
         self.ended = False
 
     def next(self) -> tuple[int, Any]:
         """Return the next record; raises BrokenRecords, and what `take` raises. Not to be called after RECORD_END."""
-        lent = self._lent
-        if lent is not None:
-            self._lent = None
-            _release(lent)
+        if self._lent is not None:
+            self.release()
         if self._data:
             return wire.RECORD_DATA, self._piece()
         position = self._position
@@ -71,6 +73,12 @@ class RecordReader:
             self._data = length
             return kind, self._piece()
         return kind, self._value(kind, self._bytes(length))
+
+    def release(self) -> None:
+        """Revoke the piece of data that :meth:`next` has returned."""
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            _release(lent)
 
     def _value(self, kind: int, payload: bytes) -> Any:
         if kind == wire.RECORD_ENTRY:
@@ -108,11 +116,11 @@ class RecordReader:
         volume_end = ENTRY.size + volume
         path_end = volume_end + path
         link_end = path_end + link
-        entry = EntryRecord(
+        entry = self._entry_class(
             payload[volume_end:path_end].decode("utf-8", "surrogateescape"),
             self._volume_name(payload[ENTRY.size : volume_end]),
             *(kind, mode, uid, gid, size, mtime_ns),
-            payload[path_end:link_end].decode("utf-8", "surrogateescape") if link or kind == "link" else None,
+            payload[path_end:link_end].decode("utf-8", "surrogateescape") if link else None,
             payload[link_end:].decode("utf-8", "surrogateescape") if same_as else None,
         )
         self._entries += 1
@@ -144,6 +152,7 @@ class RecordReader:
             raise BrokenRecords(f"a digest has {len(payload)} bytes")
         if payload and self._file_position != entry.size:
             raise BrokenRecords(f"of a file of {entry.size} bytes, {self._file_position} came, and a digest")
+        self._is_complete = self._is_complete and bool(payload)
         return payload or None
 
     def _check_end(self, entries: int, unread: int) -> None:
@@ -153,6 +162,8 @@ class RecordReader:
             raise BrokenRecords(
                 f"{self._entries} entries and {self._unread} unread parts came, but there are {entries} and {unread}"
             )
+        if not self._is_complete and not unread:
+            raise BrokenRecords("a file could not be read whole, and no unread part says why")
         if self._position < self._end or self._next_chunk():
             raise BrokenRecords("bytes follow the last record")
         self.ended = True
@@ -197,13 +208,6 @@ class RecordReader:
                 return True
 
 
-def _release(view: memoryview) -> None:
-    try:
-        view.release()
-    except BufferError:
-        pass  # an array exports it: Chunks counts the reference
-
-
 def _unpack(layout: Any, payload: bytes, what: str) -> tuple[Any, ...]:
     if len(payload) != layout.size:
         raise BrokenRecords(f"{what} has {len(payload)} bytes, not {layout.size}")
@@ -221,16 +225,16 @@ def _json_of(payload: bytes) -> dict[str, Any]:
     return value
 
 
-def _unread_of(fields: dict[str, Any]) -> UnreadRecord:
-    return UnreadRecord(*[_text(fields, name) for name in ("place", "code", "why")])
+def _unread_of(fields: dict[str, Any]) -> UnreadPart:
+    return UnreadPart(*[_text(fields, name) for name in ("place", "code", "why")])
 
 
-def _volume_of(fields: dict[str, Any]) -> VolumeRecord:
+def _volume_of(fields: dict[str, Any]) -> Volume:
     clean = fields.get("clean")
     if clean is not None and type(clean) is not bool:
         raise BrokenRecords("a volume is neither clean nor not")
     name, filesystem, uuid, label = [_text(fields, name) for name in ("name", "filesystem", "uuid", "label")]
-    return VolumeRecord(name, filesystem, uuid, label, clean)
+    return Volume(name, filesystem, uuid, label, clean)
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

@@ -12,7 +12,7 @@ import time
 from . import wire
 from ._answer import AnswerParts, inspected_properties
 from ._channel import Channel, Closed
-from ._chunks import Chunks, FileChunks, NoChunks
+from ._chunks import Chunks, FileChunks, NoChunks, OnlyFiles
 from ._contract import API_LEVEL, Defer, Incomplete, Reject, Transform
 from ._handed import Handed
 from ._image import Image
@@ -34,6 +34,9 @@ RESERVE_BYTES = 4 << 20
 
 DEBUG = 10
 """As in the logging module: the operator wants to see everything."""
+
+READS_FILE = ("random", "guest")
+"""Values of `reads` for which the plugin gets the file of the image."""
 
 UNCHANGED_WITHIN = 4 << 20
 """Bytes that a transform may read before `image.unchanged()`: what the engine can still show to other readers."""
@@ -204,16 +207,20 @@ class Runtime:
 
     def make_image(self, facts: dict[str, Any], reads: str, transforms: bool) -> Image:
         """Return the image with the declared `facts`, as `reads` shows it."""
+        source = self._source(facts, reads)
+        if reads == "files":
+            from ._files import ImageFiles
+
+            return Image(facts, OnlyFiles(), reads=reads, files=ImageFiles(source.take))
         file = path = None
-        if reads == "random":
+        if reads in READS_FILE:
             fd = self.spec["image_fd"]
             file = os.fdopen(fd, "rb", closefd=False)
             path = f"/proc/self/fd/{fd}"
-        source = self._source(facts, reads)
         return Image(facts, source, reads=reads, file=file, path=path, transforms=self if transforms else None)
 
     def _source(self, facts: dict[str, Any], reads: str) -> Any:
-        if reads == "random":
+        if reads in READS_FILE:
             return FileChunks(self.spec["image_fd"])
         if reads in ("nothing", "findings"):
             return NoChunks()
@@ -228,13 +235,25 @@ class Runtime:
                 self._transform(plugin, image)
                 self._finish(wire.ACCEPT, self._parts.accept(self._parts.properties))
             else:
-                self._finish(wire.ACCEPT, self._parts.accept(inspected_properties(plugin.inspect(image))))
+                properties = inspected_properties(plugin.inspect(image))
+                self.check_unread(image)
+                self._finish(wire.ACCEPT, self._parts.accept(properties, unread=image._has_shown_unread()))
         except Reject as answer:
             self._refuse(wire.REFUSE, answer)
         except Incomplete as answer:
             self._refuse(wire.INCOMPLETE, answer)
         except Defer as answer:
             self._defer(answer)
+
+    def check_unread(self, image: Image) -> None:
+        """Raise Incomplete in the place of an accept if the plugin has not asked what of its guest is unread.
+
+        For a plugin that reads files, the engine does so: it knows the end of the list, here it would be waited for.
+        """
+        if image._reads == "guest":
+            image.guest._check_unread()
+        elif image._files is not None and image._files.failure is not None:
+            raise image._files.failure
 
     def _transform(self, plugin: Transform, image: Image) -> None:
         output = plugin.transform(image)
@@ -272,11 +291,13 @@ class Runtime:
         image = self.image
         if image is None:
             return ""
+        if image._files is not None:
+            return image._files.position()
         offset = image.offset
         if not offset and image._file is not None:
             try:
                 offset = image._file.tell()
-            except ValueError:  # the plugin has closed the file
+            except (ValueError, OSError):  # the plugin, or the test, has closed the file
                 pass
         return f"at offset {offset} of the image:\n"
 

@@ -140,7 +140,7 @@ class Described(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     @property
     def needs(self) -> Needs:
         """The form in which the plugin gets the image."""
-        needs: dict[str, Needs] = {"random": "file", "findings": "findings", "nothing": "nothing"}
+        needs: dict[str, Needs] = {"random": "file", "guest": "file", "findings": "findings", "nothing": "nothing"}
         return needs.get(self.reads, "bytes")
 
     @property

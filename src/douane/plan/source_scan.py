@@ -22,6 +22,9 @@ _STARTERS = {
     "os": ("execv", "execve", "execvp", "execvpe", "posix_spawn", "posix_spawnp"),
 }
 """Functions that start a program; the first argument is its name, or a list that begins with its name."""
+_FILE_READERS = ("random", "guest")
+"""Values of `reads` for which a plugin gets the file of the image."""
+
 _REQUESTS = {"grant": "grants", "propose": "proposes"}
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -70,7 +73,7 @@ def scan_kind(source: str, attribute: str) -> Kind:
     that inherits these facts from another file still works. A plan is resolved for every image, and its plugins' code
     is the same each time: what was parsed once is not parsed again.
     """
-    if "Transform" not in source and "random" not in source:
+    if not any(word in source for word in ("Transform", *_FILE_READERS)):
         return Kind()  # without parsing, which takes 2 ms
     return _parsed_kind(source, attribute)
 
@@ -88,7 +91,7 @@ def _parsed_kind(source: str, attribute: str) -> Kind:
                 reads_file=any(
                     isinstance(line, ast.Assign | ast.AnnAssign)
                     and isinstance(line.value, ast.Constant)
-                    and line.value.value == "random"
+                    and line.value.value in _FILE_READERS
                     for line in node.body
                 ),
             )

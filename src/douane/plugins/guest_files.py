@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from douane_guest.budget import DEPTH, ENTRIES, Budget
-from douane_guest.delivery import Data, End, EndOfFile, Entry, Hole, VolumeSeen, bounds_of, deliver
-from douane_guest.filesystems.base import Unread
+from douane_guest.delivery import Data, bounds_of, deliver
 from douane_guest.guest import open_guest
 from douane_guest.source import FileSource
-from douane_guest.volume import to_text
 from douane_plugin import Transform
-from douane_plugin._file_records import (
-    EntryRecord,
-    data_header,
-    end_of_file_record,
-    end_record,
-    entry_record,
-    hole_record,
-    unread_record,
-    volume_record,
-)
+from douane_plugin._delivery import record_of
+from douane_plugin._file_records import data_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from douane_guest.delivery import Event
     from douane_plugin import Image
 
 DELIVERED = 128 << 30
@@ -33,14 +22,9 @@ DELIVERED = 128 << 30
 
 PIECE_BYTES = 256 << 10
 """Records are written together up to this; each write is a system call, and each of a few bytes would cost as much."""
-MAX_PLACE = 4096
-"""Bytes of the place and of the reason of an unread part that are passed on."""
 LISTED = 200
 LISTED_PLACE = 500
 """Unread parts in the report, and characters of each: a report has room for 256 KiB of documents."""
-
-TIMES = (-(1 << 63), (1 << 63) - 1)
-"""Nanoseconds that a record can hold, to the year 2262. File systems have later times."""
 
 
 class GuestFiles(Transform):
@@ -87,41 +71,6 @@ class GuestFiles(Transform):
             for part in parts[:LISTED]
         ]
         self.attach("unread", {"parts": len(parts), "listed": _as_text(listed)})
-
-
-def record_of(event: Event) -> bytes:
-    """The record of an event."""
-    if isinstance(event, Entry):
-        return entry_record(_entry(event))
-    if isinstance(event, Data):
-        return data_header(len(event.data)) + bytes(event.data)
-    if isinstance(event, EndOfFile):
-        return end_of_file_record(event.digest)
-    if isinstance(event, Hole):
-        return hole_record(event.length)
-    if isinstance(event, Unread):
-        return unread_record(event.where[:MAX_PLACE], event.code, event.why[:MAX_PLACE])
-    if isinstance(event, VolumeSeen):
-        volume = event.volume
-        return volume_record(volume.name, volume.filesystem, volume.uuid, volume.label, volume.clean)
-    assert isinstance(event, End)
-    return end_record(event.entries, event.unread)
-
-
-def _entry(event: Entry) -> EntryRecord:
-    node = event.node
-    return EntryRecord(
-        to_text(event.path),
-        event.volume.name,
-        node.kind,
-        node.mode,
-        node.uid,
-        node.gid,
-        node.size,
-        min(max(node.mtime_ns, TIMES[0]), TIMES[1]),
-        None if event.link is None else to_text(event.link),
-        None if event.same_as is None else to_text(event.same_as),
-    )
 
 
 def _as_text(listed: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 from douane_plugin import wire
 from douane_plugin._cause import is_bug
@@ -15,10 +15,12 @@ from douane_plugin._image import Image
 from douane_plugin._load import LoadError, check_level, describe, load
 from douane_plugin._local import RING_BYTES, SLOT_BYTES, LocalRuntime, Slots
 from douane_plugin._rules import BadProperties, check_documents, check_properties, check_proposed, clean
+from douane_plugin._runtime import READS_FILE
 from douane_plugin._settings import SettingError, arguments
 
 from ._grants import Grants
 from ._pieces import spool
+from ._records import records
 from ._result import LogLine, Output, PluginFailed, Result, Warned, WrongConfiguration
 from ._run_spec import RunSpec
 
@@ -45,11 +47,11 @@ class InProcessRuntime(LocalRuntime):
         self._ring = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
         self._ring.truncate(RING_BYTES)
         self.slots = Slots(self._ring.fileno())
-        super().__init__(self.slots, run.source.pieces(run.choose, run.size), reads, run.choose)
+        self._image_fd: Optional[int] = None
+        super().__init__(self.slots, self._pieces(), reads, run.choose)
         self.output = tempfile.TemporaryFile() if transforms else None  # noqa: SIM115  # the result closes it
         scratch = range(2 if run.scratch else 0)
         self._files = [tempfile.TemporaryFile(buffering=0) for _ in scratch]  # noqa: SIM115  # closed by `close`
-        self._image_fd: Optional[int] = None
         self.spec = {"grants": {}}
         try:
             self._open(cls)
@@ -60,7 +62,7 @@ class InProcessRuntime(LocalRuntime):
     def _open(self, cls: type) -> None:
         """Open the image, the grants and the scratch files."""
         run = self.run
-        self._image_fd = spool(run.source, run.size) if self.reads == "random" else None
+        self._image_fd = spool(run.source, run.size) if self.reads in (*READS_FILE, "files") else None
         fds = [file.fileno() for file in self._files]
         self.spec = {
             "use": {"module": cls.__module__, "attribute": cls.__name__},
@@ -68,9 +70,17 @@ class InProcessRuntime(LocalRuntime):
             "log_level": logging.DEBUG,
             "grants": self.grants.open(),
             "rings": [{"fd": self.slots.fd, "slot_bytes": SLOT_BYTES}],
-            "image_fd": self._image_fd,
+            "image_fd": self._image_fd if self.reads in READS_FILE else None,
             "scratch": {"fds": fds, "bytes": run.scratch} if fds else None,
         }
+
+    def _pieces(self) -> Iterator[Any]:
+        """Yield the image, or the records of its files, in pieces."""
+        run = self.run
+        if self.reads != "files":
+            yield from run.source.pieces(run.choose, run.size)
+        elif self._image_fd is not None:
+            yield from records(self._image_fd).pieces(run.choose, None)
 
     def warn(self, code: str, message: str) -> None:
         """Collect a warning. Raises _Violation if there are too many."""
