@@ -141,3 +141,16 @@ def test_a_link_whose_target_lies_outside_of_it_is_broken(start, length):
     body = struct.pack("<HHHHI", start, length, start, length, 0) + b"a\0"
     with pytest.raises(Broken):
         reparse.parse(struct.pack("<IHH", 0xA000000C, len(body), 0) + body)
+
+
+@pytest.mark.parametrize(
+    ("tag", "word"),
+    [(0x9000601A, "OneDrive"), (0x80000013, "deduplicated"), (0x80000018, "containers"), (0x8000BEEF, "0x8000beef")],
+)
+def test_bytes_that_are_elsewhere_are_told_with_their_place(tag, word):
+    assert word in reparse.parse(struct.pack("<IHH", tag, 0, 0)).unread
+
+
+def test_an_alias_of_an_application_is_a_file_without_bytes():
+    point = reparse.parse(struct.pack("<IHH", 0x8000001B, 4, 0) + bytes(4))
+    assert (point.kind, point.unread, point.overlay) == (None, "", None)

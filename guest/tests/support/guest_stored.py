@@ -1,12 +1,13 @@
 """Stored images: of file systems that only a kernel or a FUSE program can fill, which a test machine may not have.
 
 ``python guest/tests/support/guest_stored.py FOLDER [NAME...]`` makes them again: as root, with loop
-devices, exfat-fuse and ntfs-3g. The tree in them is made again by each test, and is the truth.
+devices, exfat-fuse, ntfs-3g and wimtools. The tree in them is made again by each test, and is the truth.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import lzma
 import os
 import random
@@ -152,7 +153,60 @@ def make_compressed(image: Path) -> None:
         fill_compressed(root)
 
 
-MAKERS = {"exfat": make_exfat, "ntfs": make_ntfs, "ntfs-compressed": make_compressed}
+def make_wof(image: Path) -> None:
+    """Files of the Windows Overlay Filter. Their packed bytes are those that wimlib writes into a WIM image."""
+    empty(image, "mkfs.ntfs", "-F", "-Q", "-c", "512")
+    with mounted(image, "ntfs-3g", "-o", "streams_interface=windows") as root:
+        for name, data in overlay_files().items():
+            for number, (word, size) in WOF_METHODS.items():
+                path = root / f"{name}.{number}"
+                path.write_bytes(b"")
+                os.truncate(path, len(data))
+                (root / f"{path.name}:WofCompressedData").write_bytes(packed_by_wimlib(data, word, size))
+                set_reparse(path, 0x80000017, struct.pack("<IIII", 1, 2, 1, number))
+
+
+WOF_METHODS = {0: ("XPRESS", 4096), 1: ("LZX", 32768), 2: ("XPRESS", 8192), 3: ("XPRESS", 16384)}
+"""Words and sizes of pieces of wimlib, by the numbers in a reparse point."""
+
+
+def overlay_files() -> dict[str, bytes]:
+    """Text, noise that stays as it is, and something like the code of a program, whose calls LZX translates."""
+    chance = random.Random(1)
+    routines = [chance.randbytes(chance.randint(3, 40)) for _ in range(60)]
+    code = b"".join(
+        chance.choice(routines)
+        + b"\xe8"
+        + chance.choice((1000, 2000, 70_000, -5, 13_000_000)).to_bytes(4, "little", signed=True)
+        for _ in range(1500)
+    )
+    return {
+        "lines": lines(5000, "lines"),
+        "code": code,
+        "noise": lines(300, "before") + chance.randbytes(5000) + bytes(70_000),
+        "small": lines(30, "small"),
+    }
+
+
+def packed_by_wimlib(data: bytes, method: str, piece: int) -> bytes:
+    """The resource of a file in a WIM image."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "tree").mkdir()
+        (Path(folder) / "tree/file").write_bytes(data)
+        image = Path(folder) / "image"
+        run("wimcapture", f"{folder}/tree", image, f"--compress={method}", f"--chunk-size={piece}", "--no-acls")
+        wim = image.read_bytes()
+    size, start = int.from_bytes(wim[48:55], "little"), int.from_bytes(wim[56:64], "little")
+    table = wim[start : start + size]
+    entry = table.index(hashlib.sha1(data).digest()) - 30
+    size, start = (
+        int.from_bytes(table[entry : entry + 7], "little"),
+        int.from_bytes(table[entry + 8 : entry + 16], "little"),
+    )
+    return wim[start : start + size]
+
+
+MAKERS = {"exfat": make_exfat, "ntfs": make_ntfs, "ntfs-compressed": make_compressed, "ntfs-wof": make_wof}
 
 
 def main(folder: Path, *names: str) -> None:

@@ -12,7 +12,7 @@ from douane_guest.filesystems.fat.names import from_utf16
 from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source
 
-from . import attributes, capitals, index
+from . import attributes, capitals, index, wof
 from .boot import Boot
 from .mft import File, Table
 from .record import Type
@@ -111,8 +111,12 @@ class Ntfs:
     @only_guest_errors
     def chunks(self, node: Node, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """See the base."""
-        if node.detail.reparse is not None and node.detail.reparse.unread and not node.ref.stream:
-            raise Unsupported(node.detail.reparse.unread)
+        point: Reparse | None = None if node.ref.stream else node.detail.reparse
+        if point is not None and point.unread:
+            raise Unsupported(point.unread)
+        if point is not None and point.overlay is not None:
+            yield from wof.chunks(self._disk, node.detail.file, wof.method(point.overlay), start)
+            return
         yield from pieces(self._disk, node.detail.file.parts(Type.DATA, node.ref.stream), start)
 
     @only_guest_errors
@@ -123,7 +127,9 @@ class Ntfs:
     @only_guest_errors
     def place(self, node: Node) -> int:
         """See the base."""
-        parts = node.detail.file.parts(Type.DATA, node.ref.stream)
+        point = node.detail.reparse
+        stream = wof.STREAM if point and point.overlay is not None and not node.ref.stream else node.ref.stream
+        parts = node.detail.file.parts(Type.DATA, stream)
         if not parts or parts[0].extent is None:
             return 0
         first = next((run.cluster for run in runs_of(self._disk, parts) if run.cluster is not None), 0)

@@ -22,11 +22,21 @@ _KINDS = {
     0x80000026: BLOCK,
 }
 _ELSEWHERE = {
-    0x80000017: "the file is compressed by the Windows Overlay Filter",
     0x80000013: "the file is deduplicated: its bytes are in a store of chunks",
-    0x80000018: "the file's bytes are in a WIM image",
+    0x80000018: "the file is in a layer of Windows' containers, and its bytes in a layer below",
+    0x80000008: "the file's bytes are in a WIM image",
+    0x80000007: "the file's bytes are in a store of single instances",
+    0x80000015: "the file's bytes are with a cloud (OneDrive)",
+    0x80000021: "the file's bytes are with a cloud (OneDrive)",
+    0x9000001C: "the file's bytes are projected by a program (ProjFS)",
 }
+_CLOUD, _CLOUD_MASK = 0x9000001A, 0xFFFF0FFF
+"""Sixteen tags, of which each cloud has one."""
+
+_APPLICATION = 0x8000001B
+"""An alias of an application, which every Windows 10 has: a file without bytes. Linux does not show its target."""
 _OF_MICROSOFT = 0x80000000
+_OVERLAY = 0x80000017
 
 
 class Reparse(NamedTuple):
@@ -41,6 +51,9 @@ class Reparse(NamedTuple):
     unread: str
     """Why the bytes of the file cannot be read; empty if they can."""
 
+    overlay: bytes | None = None
+    """What the Windows Overlay Filter keeps of the file; None if the file is not of it."""
+
 
 def parse(data: bytes) -> Reparse:
     """The value of the attribute."""
@@ -48,11 +61,21 @@ def parse(data: bytes) -> Reparse:
     start = _HEADER.size if tag & _OF_MICROSOFT else _HEADER.size + 16
     if start + length > len(data):
         raise Broken("a reparse point of NTFS is longer than its attribute")
-    kind = _KINDS.get(tag)
-    if kind is None:
-        return Reparse(None, b"", _ELSEWHERE.get(tag, f"the file is a reparse point with the unknown tag {tag:#010x}"))
     body = data[start : start + length]
+    if tag == _OVERLAY:
+        return Reparse(None, b"", "", body)
+    kind = _KINDS.get(tag)
+    if tag == _APPLICATION:
+        return Reparse(None, b"", "")
+    if kind is None:
+        return Reparse(None, b"", _elsewhere(tag))
     return Reparse(kind, _target(tag, body) if kind == LINK else b"", "")
+
+
+def _elsewhere(tag: int) -> str:
+    if tag & _CLOUD_MASK == _CLOUD:
+        return "the file's bytes may be with a cloud (OneDrive)"
+    return _ELSEWHERE.get(tag, f"the file is a reparse point with the unknown tag {tag:#010x}")
 
 
 def _target(tag: int, body: bytes) -> bytes:
