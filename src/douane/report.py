@@ -209,6 +209,9 @@ class Report(msgspec.Struct, kw_only=True):
     sandbox: str
     """The tier of the run."""
 
+    readers: list[Verdict] = []
+    """One for each reader of files: what it was, how long it took, and what it could not read. They have no say."""
+
     temporary_bytes: int = 0
     """The most that temporary files took on the disk at one time."""
 

@@ -88,6 +88,49 @@ class FinishRing(Action, frozen=True):
     ring: int
 
 
+class SendFiles(Action, frozen=True):
+    """Give the plugin its image as records of the files in it, from the ring of the reader of `stage`."""
+
+    plugin: str
+    facts: ImageFacts
+    stage: int
+
+
+class PinFilesForAuditor(Action, frozen=True):
+    """As :class:`PinForAuditor`, in the ring of the reader of `stage`."""
+
+    plugin: str
+    stage: int
+
+
+class TakeFiles(Action, frozen=True):
+    """Fill the ring for the plugins of `stage` that read files with what `reader` writes."""
+
+    stage: int
+    reader: str
+
+
+class EndFiles(Action, frozen=True):
+    """The reader of `stage` has accepted and its process has ended: all of its output is in the pipe."""
+
+    stage: int
+
+
+class FinishFiles(Action, frozen=True):
+    """Tell the plugins of `stage` that read files that there is no more."""
+
+    stage: int
+
+
+class WithdrawAccept(Action, frozen=True):
+    """Replace an accept; `message` is for the tenant."""
+
+    plugin: str
+    outcome: PluginOutcome
+    code: str
+    message: str
+
+
 class StopPlugin(Action, frozen=True):
     """End a plugin that has not answered: the image is decided without it."""
 

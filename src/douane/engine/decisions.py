@@ -13,6 +13,7 @@ from douane.declared import DeclaredImage
 from douane.errors import DeadlineExceeded, DouaneError, LimitExceeded
 from douane.host.events import AuditorOverrun, Event, PluginAnswered, PluginReady, TransformDecided
 from douane.host.policy import AUDIT_SECONDS, weigh
+from douane.report import Verdict
 from douane.units import show_duration
 
 from .actions import (
@@ -32,11 +33,13 @@ from .actions import (
     StopPlugin,
     StopStreams,
     TakeOutput,
+    WithdrawAccept,
 )
 from .delivery import Delivery
 from .events import (
     AllRead,
     FilePassedOn,
+    FilesEnded,
     FileWritten,
     OutputEnded,
     ReaderEnded,
@@ -46,10 +49,14 @@ from .events import (
     SpoolFailed,
     Tick,
 )
+from .file_reading import FileReading
 from .stage import Output, PluginState, Stage, split
 
 Until = Literal["stored", "answered"]
 """When a run ends: when all plugins have answered and the image is stored, or with the answer of its only plugin."""
+
+
+NO_READERS: Mapping[int, str] = {}
 
 
 class RunState(Enum):
@@ -71,8 +78,10 @@ class Decisions:
         deadline: float,
         until: Until = "stored",
         findings: Mapping[str, Any] | None = None,
+        readers: Mapping[int, str] = NO_READERS,
     ) -> None:
-        """`findings` replaces the findings of earlier plugins, for a run of one plugin."""
+        """`findings` replaces the findings of earlier plugins, for a run of one plugin. `readers` are the names of the
+        readers of files, by stage."""
         self.state = RunState.PREPARING
         self.stages: list[Stage] = split(plugins)
         self.decisive: str | None = None
@@ -85,7 +94,8 @@ class Decisions:
         """With `until` "answered": the transform left the image as it is."""
 
         self._plugins = list(plugins)
-        self._delivery = Delivery(self._plugins, self.stages, image, findings)
+        self._files = FileReading(self.stages, readers)
+        self._delivery = Delivery(self._plugins, self.stages, self._files, image, findings)
         self._by_name = {plugin.name: plugin for plugin in plugins}
         self._deadline = deadline
         self._until = until
@@ -126,6 +136,8 @@ class Decisions:
                 return self._fail(error) if error is not None else [FinishRing(0)]
             case OutputEnded(stage, error):
                 return self._on_output_end(self.stages[stage], error)
+            case FilesEnded(stage, error):
+                return self._on_files_end(self.stages[stage], error)
             case FilePassedOn(stage, error):
                 return self._fail(error) if error is not None else [FinishRing(stage + 1)]
             case FileWritten(stage, size):
@@ -149,6 +161,8 @@ class Decisions:
 
     def _on_ready(self, event: PluginReady) -> list[Action]:
         """Send the image to a plugin that became ready. During a run, only an auditor can be this late."""
+        if self._files.stage_of(event.plugin) is not None:
+            return []  # a run begins with readers that are ready
         plugin = self._by_name[event.plugin]
         plugin.ready, plugin.needs = True, event.needs
         if event.misjudged:
@@ -158,11 +172,16 @@ class Decisions:
         actions: list[Action] = []
         if plugin.has_pin:
             plugin.has_pin = False
-            actions += [*self._delivery.send(plugin, stage), ReleaseAuditorPin(plugin.name)]
+            is_late = plugin.needs == "files" and stage.reader is not None and stage.reader.facts is not None
+            send = self._files.send_late if is_late else self._delivery.send
+            actions += [*send(plugin, stage), ReleaseAuditorPin(plugin.name)]
         return [*actions, *self._delivery.send_file(stage), *self._delivery.send_findings()]
 
     def _on_decided(self, event: TransformDecided) -> list[Action]:
         """Start the next stage, on the same bytes or on the transform's output."""
+        reading = self._files.stage_of(event.plugin)
+        if reading is not None:
+            return self._files.on_decided(reading, event)
         plugin = self._by_name[event.plugin]
         stage = self.stages[plugin.stage]
         actions: list[Action] = []
@@ -181,25 +200,60 @@ class Decisions:
 
     def _on_answer(self, event: PluginAnswered) -> list[Action]:
         """Handle an answer or a failure. The plugin releases the ring only after its answer has taken effect."""
+        reading = self._files.stage_of(event.plugin)
+        if reading is not None:
+            return self._on_reader_answer(reading, event)
         plugin, verdict = self._by_name[event.plugin], event.verdict
         if self.state is RunState.DECIDED and plugin.verdict is not None:
             return []  # the outcome stands on the verdicts that it was made of
-        plugin.verdict = verdict
-        actions: list[Action] = []
         if self.state is RunState.DECIDED:
-            pass
-        elif weigh(plugin.spec, verdict, is_transform=plugin.is_transform) != "accepted":
+            plugin.verdict, plugin.held = verdict, None
+            return [ReleasePlugin(plugin.name)]
+        stage = self.stages[plugin.stage]
+        if self._files.must_wait(plugin, stage, event):
+            plugin.held = verdict
+            return [ReleasePlugin(plugin.name)]
+        if withdrawn := self._files.unread_in(plugin, stage, event):
+            plugin.held = verdict
+            return [*withdrawn, ReleasePlugin(plugin.name)]
+        return [*self._settle(plugin, verdict, event.becomes), ReleasePlugin(plugin.name)]
+
+    def _settle(self, plugin: PluginState, verdict: Verdict, becomes: Mapping[str, str]) -> list[Action]:
+        """An answer takes effect."""
+        plugin.verdict, plugin.held = verdict, None
+        stage = self.stages[plugin.stage]
+        if weigh(plugin.spec, verdict, is_transform=plugin.is_transform) != "accepted":
             self.decisive = plugin.name
-            actions = self._end()
-        else:
-            stage = self.stages[plugin.stage]
-            if plugin.is_transform and verdict.outcome == "accepted":
-                self._delivery.take_formats(event.becomes)
-                actions = self._finish_output(stage)
-            elif plugin.is_format:
-                actions = self._delivery.send_file(stage)
-            actions += self._delivery.send_findings()
-        return [*actions, ReleasePlugin(plugin.name)]
+            return self._end()
+        actions: list[Action] = []
+        if plugin.is_transform and verdict.outcome == "accepted":
+            self._delivery.take_formats(becomes)
+            actions = self._finish_output(stage)
+        elif plugin.is_format:
+            actions = self._delivery.send_file(stage)
+        return [*actions, *self._delivery.send_findings(), *self._files.stop_unneeded(stage)]
+
+    # readers of files
+
+    def _on_reader_answer(self, stage: Stage, event: PluginAnswered) -> list[Action]:
+        if self.state is RunState.DECIDED:
+            return [ReleasePlugin(event.plugin)]
+        return [*self._files.on_answer(stage, event), *self._release_held(stage), ReleasePlugin(event.plugin)]
+
+    def _on_files_end(self, stage: Stage, error: DouaneError | None) -> list[Action]:
+        if error is not None and not isinstance(error, LimitExceeded):
+            return self._fail(error)
+        return [*self._files.on_output_end(stage, error), *self._release_held(stage)]
+
+    def _release_held(self, stage: Stage) -> list[Action]:
+        """The accepts that waited for the reader, if it is complete, take effect or are none."""
+        if stage.reader is None or not stage.reader.is_complete:
+            return []
+        accepted, actions = self._files.release_held(stage)
+        for plugin in accepted:
+            if self.state is not RunState.DECIDED and plugin.held is not None:
+                actions += self._settle(plugin, plugin.held, {})
+        return actions
 
     # stages
 
@@ -271,8 +325,15 @@ class Decisions:
     def _end(self) -> list[Action]:
         """Set the final state: no later event changes the outcome."""
         self.state = RunState.DECIDED
-        unanswered = [plugin.name for plugin in self._plugins if plugin.verdict is None]
-        return [StopStreams(), *map(StopPlugin, unanswered)]
+        unanswered = [plugin for plugin in self._plugins if plugin.verdict is None]
+        message = "the check has accepted; the image was decided before it was known whether anything is unread"
+        stopped = [
+            StopPlugin(plugin.name)
+            if plugin.held is None
+            else WithdrawAccept(plugin.name, "stopped", "stopped", message)
+            for plugin in unanswered
+        ]
+        return [StopStreams(), *stopped, *self._files.stop_all()]
 
     # time
 
@@ -290,8 +351,13 @@ class Decisions:
         if self._audit_seconds >= 0:
             return []
         message = "was not done when all else was, and an auditor never holds up an import"
-        late = [plugin.name for plugin in self._plugins if plugin.verdict is None]
-        return [FailPlugin(name, "incomplete", "auditor-too-slow", message) for name in late]
+        late = [plugin for plugin in self._plugins if plugin.verdict is None]
+        return [
+            FailPlugin(plugin.name, "incomplete", "auditor-too-slow", message)
+            if plugin.held is None
+            else WithdrawAccept(plugin.name, "incomplete", "auditor-too-slow", f"the check {plugin.name!r} {message}")
+            for plugin in late
+        ]
 
     def _only_auditors_left(self) -> bool:
         return self._all_read and all(plugin.verdict is not None for plugin in self._plugins if not plugin.is_auditor)

@@ -11,6 +11,7 @@ from douane.declared import DeclaredImage
 from douane.host.messages import ImageFacts
 
 from .actions import Action, PinForAuditor, SendImage
+from .file_reading import FileReading
 from .stage import PluginState, Stage
 
 
@@ -21,6 +22,7 @@ class Delivery:
         self,
         plugins: Sequence[PluginState],
         stages: Sequence[Stage],
+        files: FileReading,
         image: DeclaredImage,
         findings: Mapping[str, Any] | None,
     ) -> None:
@@ -30,6 +32,7 @@ class Delivery:
 
         self._plugins = plugins
         self._stages = stages
+        self._files = files
         self._findings = findings
         self._asking: list[PluginState] = []
 
@@ -40,7 +43,7 @@ class Delivery:
     def send(self, plugin: PluginState, stage: Stage) -> list[Action]:
         """Send the image to a plugin of a started stage, or record that the plugin waits."""
         assert stage.ring is not None
-        if plugin.needs == "file":
+        if plugin.needs in ("file", "files"):
             stage.waiting.append(plugin)
         elif plugin.needs == "findings":
             self._asking.append(plugin)
@@ -52,7 +55,8 @@ class Delivery:
         return []
 
     def send_file(self, stage: Stage) -> list[Action]:
-        """Send the image to plugins that read at random, once the file is complete and the format is known."""
+        """Send the image to plugins that read at random, once the file is complete and the format is known; and to
+        those that read the files in it, with their reader."""
         formats = [plugin.verdict for plugin in stage.plugins if plugin.is_format]
         if stage.ring is None or stage.file_size is None or None in formats:
             return []
@@ -61,9 +65,10 @@ class Delivery:
             # A tool that opens the image receives the identified format and need not guess.
             if verdict is not None and (disk_format := verdict.properties.get(f"{verdict.plugin}.disk_format")):
                 facts = msgspec.structs.replace(facts, disk_format=str(disk_format))
-        ready = [plugin for plugin in stage.waiting if plugin.ready]
-        stage.waiting = [plugin for plugin in stage.waiting if not plugin.ready]
-        return [SendImage(plugin.name, facts, None) for plugin in ready if plugin.verdict is None]
+        actions = self._files.begin(stage, [plugin for plugin in stage.waiting if plugin.needs == "files"], facts)
+        ready = [plugin for plugin in stage.waiting if plugin.ready and plugin.needs == "file"]
+        stage.waiting = [plugin for plugin in stage.waiting if not plugin.ready and plugin.needs == "file"]
+        return [*actions, *(SendImage(plugin.name, facts, None) for plugin in ready if plugin.verdict is None)]
 
     def send_findings(self) -> list[Action]:
         """Send the image to plugins that read findings, once all earlier plugins have answered."""

@@ -32,6 +32,13 @@ class FilePassedOn(Event, frozen=True):
     error: DouaneError | None
 
 
+class FilesEnded(Event, frozen=True):
+    """The output of the reader of files of `stage` has ended, or failed with `error`."""
+
+    stage: int
+    error: DouaneError | None
+
+
 class FileWritten(Event, frozen=True):
     """The file of `stage` is complete, with `size` bytes."""
 

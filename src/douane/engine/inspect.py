@@ -97,8 +97,21 @@ def check_declared(plan: Plan, image: DeclaredImage) -> None:
         )
 
 
-def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = ignore_log, log_level: int = INFO) -> list[PluginProcess]:
-    """Start every plugin of `plan` in its sandbox, configured, and end it: the ended processes, described.
+class Probed(msgspec.Struct, frozen=True):
+    """The ended processes of a plan, described."""
+
+    plugins: list[PluginProcess]
+    readers: list[PluginProcess]
+    """Of files."""
+
+    @property
+    def processes(self) -> list[PluginProcess]:
+        """All of them."""
+        return [*self.plugins, *self.readers]
+
+
+def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = ignore_log, log_level: int = INFO) -> Probed:
+    """Start every plugin of `plan` in its sandbox, configured, and end it.
 
     Raises PlanError if a plugin is configured wrongly, DouaneError if it does not start for another reason.
     """
@@ -106,13 +119,13 @@ def probe(plan: Plan, *, tier: sandbox.Tier, emit: LogLine = ignore_log, log_lev
         INTERRUPTS.deferred(),
         launch(resolve_plan(plan), tier, RunOptions(emit=emit, log_level=log_level)) as launched,
     ):
-        for process in launched.plugins:
+        for process in launched.processes:
             verdict = process.verdict
             # Its constructor died, a service that it needs is down, or it was too slow.
             if verdict is not None and verdict.outcome in ("failed", "timeout"):
                 raise DouaneError(f"{verdict.message}: {(verdict.detail or '').rstrip()}")
         check_order([(process.spec, process.is_transform) for process in launched.plugins])
-        return launched.plugins
+        return Probed(launched.plugins, launched.readers)
 
 
 def can_refuse(processes: Sequence[PluginProcess]) -> bool:
@@ -123,7 +136,7 @@ def can_refuse(processes: Sequence[PluginProcess]) -> bool:
 
 
 def plan_digest(processes: Sequence[PluginProcess]) -> str:
-    """SHA-256 (hex) of a plan as :func:`probe` found it: its plugins, in order, their settings and their code."""
+    """SHA-256 (hex) of a plan as :func:`probe` found it: its processes, in order, their settings and their code."""
     digest = hashlib.sha256()
     for process in processes:
         spec = process.spec

@@ -22,6 +22,7 @@ def make_report(run: Run, started: float) -> Report:
         stored=Bytes(size=0, complete=False),
         sandbox=run.launched.tier.value,
         temporary_bytes=run.launched.temporary_bytes,
+        readers=[reader.verdict for reader in run.launched.readers if reader.verdict is not None],
         seconds=0.0,
     )
     decisive = next((process for process in processes if process.spec.name == run.decisions.decisive), None)

@@ -18,22 +18,28 @@ from douane.stream.source import Source
 from .actions import (
     Action,
     BeginStage,
+    EndFiles,
     EndOutput,
     FailPlugin,
+    FinishFiles,
     FinishRing,
     ForceDecision,
     PassOnFile,
     Pin,
+    PinFilesForAuditor,
     PinForAuditor,
     ReadSource,
     RefuseOutput,
     ReleaseAuditorPin,
     ReleasePin,
     ReleasePlugin,
+    SendFiles,
     SendImage,
     StopPlugin,
     StopStreams,
+    TakeFiles,
     TakeOutput,
+    WithdrawAccept,
 )
 from .decisions import Decisions, RunState, Until
 from .events import AllRead, RingFull, RunStarted, SourceEnded, Tick
@@ -68,16 +74,17 @@ class Run:
             deadline=launched.plan.deadline,
             until=until,
             findings=findings,
+            readers={reader.plugin.stage: reader.spec.name for reader in launched.readers},
         )
         self.all_received = False
         self._progress = progress
         self._watch = watch
         self._all_read = False
-        self._processes = {process.spec.name: process for process in launched.plugins}
+        self._processes = {process.spec.name: process for process in launched.processes}
 
     def go(self) -> None:
         """Let the image through. Returns when it is decided; what came of it is in the attributes and verdicts."""
-        for process in self.launched.plugins:  # events from before the image
+        for process in self.launched.processes:  # events from before the image
             if process.ready:
                 self._handle(PluginReady(process.spec.name, process.needs, process.misjudged))
             if process.verdict is not None:
@@ -104,6 +111,16 @@ class Run:
                 streams.read_source()
             case SendImage(plugin, facts, ring):
                 processes[plugin].send_image(facts, self.launched.rings[ring] if ring is not None else None)
+            case SendFiles(plugin, facts, stage):
+                processes[plugin].send_image(facts, self.launched.rings.files[stage])
+            case PinFilesForAuditor(plugin, stage):
+                streams.pin_files_for_auditor(plugin, stage)
+            case TakeFiles(stage, reader):
+                streams.take_files(stage, processes[reader])
+            case EndFiles(stage):
+                streams.end_files(stage)
+            case FinishFiles(stage):
+                streams.finish_files(stage)
             case Pin(stage, ring):
                 streams.pin(stage, ring)
             case ReleasePin(stage):
@@ -126,6 +143,8 @@ class Run:
                 processes[plugin].stop()
             case FailPlugin(plugin, outcome, code, message, detail):
                 processes[plugin].fail(outcome, code, message, detail)
+            case WithdrawAccept(plugin, outcome, code, message):
+                processes[plugin].withdraw(outcome, code, message)
             case RefuseOutput(plugin, code, message):
                 processes[plugin].refuse(code, message)
             case ReleasePlugin(plugin):
@@ -143,6 +162,11 @@ class Run:
             produced = self.streams.produced(stage) if is_transform else 0
             blocked = is_transform and self.streams.is_blocked(stage)
             process.tick(seconds, produced=produced, blocked=blocked)
+        for reader in self.launched.readers:
+            stage = reader.plugin.stage
+            reader.tick(
+                seconds, produced=self.streams.files_produced(stage), blocked=self.launched.rings.files[stage].is_full
+            )
         self._post_full_rings()
         if self._progress is not None:
             self._progress(self.launched.rings[0].size, self.source.size)
@@ -160,6 +184,11 @@ class Run:
             undecided = [
                 self._processes[plugin.name] for plugin in stage.plugins if not self._has_answered(plugin.name)
             ]
+            reader = stage.reader
+            is_reading = reader is not None and reader.facts is not None and reader.verdict is None
+            if reader is not None and is_reading and not self.launched.rings.files[stage.number].is_full:
+                undecided = [process for process in undecided if process.needs != "files"]
+                undecided.append(self._processes[reader.name])
             if undecided:
                 return min(undecided, key=lambda process: process.position()).spec.name
         return None
@@ -184,6 +213,10 @@ class Run:
         for process in self.launched.plugins:
             if process.verdict is not None:
                 self._complete(process, process.verdict)
+        for reader in self.launched.readers:
+            if reader.verdict is not None:
+                reader.verdict.bytes_seen = self.streams.files_produced(reader.plugin.stage)
+                reader.verdict.bytes_total = self.decisions.stages[reader.plugin.stage].file_size
 
     def _complete(self, process: PluginProcess, verdict: Verdict) -> None:
         number = self.decisions.stages[process.plugin.stage].ring
@@ -191,6 +224,9 @@ class Run:
         announced = self.source.size if number == 0 else None
         verdict.decisive = verdict.plugin == self.decisions.decisive
         verdict.bytes_total = ring.size if ring is not None and ring.ended else announced
+        if process.needs == "files":
+            records = self.launched.rings.files[process.plugin.stage]
+            verdict.bytes_total = records.size if records.ended else None
         if process.needs == "file" and verdict.outcome == "accepted":
             verdict.bytes_seen = verdict.bytes_total or 0  # it could read the whole file; its reads are not counted
 

@@ -52,11 +52,17 @@ class ServedPlan(msgspec.Struct, frozen=True):
         if not plan.plugins:
             raise PlanError(f"{config} has no plugin: every image would be let in; write one")
         tier = choose_tier(plan, sandbox)
-        processes = probe(plan, tier=tier, emit=emit)
+        probed = probe(plan, tier=tier, emit=emit)
+        processes = probed.plugins
         transforms = any(process.is_transform and not process.spec.stores for process in processes)
         names = [process.spec.name for process in processes]
         facts = PlanFacts(
-            transforms, plan_digest(processes), tier.value, names, can_refuse(processes), _upload_transforms(processes)
+            transforms,
+            plan_digest(probed.processes),
+            tier.value,
+            names,
+            can_refuse(processes),
+            _upload_transforms(processes),
         )
         if not facts.can_refuse:
             log.warning('%s has no plugin with mode = "enforce": every image is let in', config)

@@ -8,7 +8,7 @@ from enum import Enum
 import msgspec
 
 from douane.host.base import PluginProcess
-from douane.host.messages import Needs
+from douane.host.messages import ImageFacts, Needs
 from douane.plan.model import PluginSpec
 from douane.report import Verdict
 
@@ -34,6 +34,8 @@ class PluginState(msgspec.Struct):
     """It is an auditor for which the beginning of its ring is kept."""
 
     verdict: Verdict | None = None
+    held: Verdict | None = None
+    """The accept of a plugin that did not look at what could not be read, until the reader of files has ended."""
 
     @classmethod
     def of(cls, process: PluginProcess) -> PluginState:
@@ -50,6 +52,19 @@ class PluginState(msgspec.Struct):
     def is_auditor(self) -> bool:
         """True if the plugin only records."""
         return self.spec.mode == "audit"
+
+
+class FilesReader(msgspec.Struct):
+    """The process that reads the files in the image of a stage for its plugins; see `file_reading.py`."""
+
+    name: str
+    facts: ImageFacts | None = None
+    """Those that it began with; None before it has."""
+
+    output: Output = Output.NONE
+    verdict: Verdict | None = None
+    is_complete: bool = False
+    """All of its output is in the ring, and it says that this is all."""
 
 
 class Stage(msgspec.Struct):
@@ -72,6 +87,12 @@ class Stage(msgspec.Struct):
 
     waiting: list[PluginState] = []
     """Plugins that get the image when the file is written."""
+
+    reader: FilesReader | None = None
+
+    def file_plugins(self) -> list[PluginState]:
+        """The plugins that read files."""
+        return [plugin for plugin in self.plugins if plugin.needs == "files"]
 
     @property
     def transform(self) -> PluginState | None:

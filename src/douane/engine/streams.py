@@ -22,7 +22,7 @@ from douane.stream.source import FileSource, Source
 from douane.stream.target import Target
 from douane.stream.writer import Writer
 
-from .events import FilePassedOn, FileWritten, OutputEnded, ReaderEnded, SourceEnded, SpoolFailed
+from .events import FilePassedOn, FilesEnded, FileWritten, OutputEnded, ReaderEnded, SourceEnded, SpoolFailed
 
 
 class StageStreams(msgspec.Struct):
@@ -31,6 +31,8 @@ class StageStreams(msgspec.Struct):
     ring: int = 0
     pin: Pin | None = None
     output: OutputFeed | None = None
+    files: OutputFeed | None = None
+    """Of the reader of files."""
 
 
 class Streams:
@@ -151,6 +153,37 @@ class Streams:
         if output is not None:
             output.writer_ended()
 
+    def take_files(self, stage: int, reader: PluginProcess) -> None:
+        """Fill the ring for the plugins of `stage` that read files with what their reader writes."""
+        assert reader.output is not None
+        source = self._rings[self._stages[stage].ring]
+        feed = OutputFeed(
+            self._rings.files[stage],
+            reader.output,
+            reader.spec.name,
+            lambda: source.size,
+            max_output=reader.spec.max_output,
+            max_ratio=reader.spec.max_ratio,
+            ended=lambda error: self._post(FilesEnded(stage, error)),
+        )
+        self._stages[stage].files = feed
+        self._feed(feed)
+
+    def end_files(self, stage: int) -> None:
+        """As :meth:`end_output`, of the reader of files."""
+        files = self._stages[stage].files
+        if files is not None:
+            files.writer_ended()
+
+    def finish_files(self, stage: int) -> None:
+        """Tell the plugins that read files that there is no more."""
+        self._rings.files[stage].finish()
+
+    def files_produced(self, stage: int) -> int:
+        """Bytes that the reader of files of `stage` has put out."""
+        files = self._stages[stage].files
+        return files.total if files is not None else 0
+
     def pass_on_file(self, stage: int) -> None:
         """Fill the ring after `stage` with the file that its transform has seen and leaves as it is."""
         source = FileSource(self._rings.open_file(stage), self._source.name)
@@ -190,6 +223,11 @@ class Streams:
         """Keep the beginning of a ring for an auditor that is not ready, until another reader needs the slots."""
         self._auditor_pins[plugin] = LateReaderPin(self._rings[ring], lambda: self._post(AuditorOverrun(plugin)))
 
+    def pin_files_for_auditor(self, plugin: str, stage: int) -> None:
+        """As :meth:`pin_for_auditor`, in the ring of the reader of files."""
+        ring = self._rings.files[stage]
+        self._auditor_pins[plugin] = LateReaderPin(ring, lambda: self._post(AuditorOverrun(plugin)))
+
     def release_auditor_pin(self, plugin: str) -> None:
         """End :meth:`pin_for_auditor`."""
         self._auditor_pins.pop(plugin).drop()
@@ -225,9 +263,10 @@ class Streams:
             feed.join()
         self.join()
         for stage in self._stages:
-            output, stage.output = stage.output, None
-            if output is not None:
-                output.close()
+            outputs, stage.output, stage.files = (stage.output, stage.files), None, None
+            for output in outputs:
+                if output is not None:
+                    output.close()
 
 
 def _written(stage: int, reader: ThreadReader) -> Event:

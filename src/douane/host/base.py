@@ -29,7 +29,8 @@ class Supplies(msgspec.Struct, frozen=True):
     """The parts of a run that a plugin process is started with."""
 
     rings: Sequence[Ring]
-    """The rings of its stage and of the stages before it; IMAGE says which one it reads."""
+    """The rings of its stage and of the stages before it; IMAGE says which one it reads. For a plugin that reads files
+    the ring with their records alone."""
 
     open_file: Callable[[], int]
     """Open, for reading, the file that will hold the image as its stage reads it. The caller closes the descriptor."""
@@ -105,6 +106,9 @@ class PluginProcess(Protocol):
 
     def refuse(self, code: str, message: str) -> None:
         """Refuse the output, also after an accept: a transform may answer before its output exceeds a limit."""
+
+    def withdraw(self, outcome: PluginOutcome, code: str, message: str) -> None:
+        """Replace an accept that has come too early: that of a plugin that did not look at what could not be read."""
 
     def provenance(self) -> Provenance:
         """The provenance of the plugin: its code, configuration and sandbox."""

@@ -13,7 +13,7 @@ from douane_plugin._contract import check_code
 from .messages import MOST_BYTES, MOST_SECONDS, Accept, Answer, Defer, Described, Refuse, Violation, name_of
 from .policy import clean
 
-READS = re.compile(r"nothing|findings|stream|random|guest|head:[1-9][0-9]{0,17}", re.ASCII)
+READS = re.compile(r"nothing|findings|stream|random|guest|files|head:[1-9][0-9]{0,17}", re.ASCII)
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -53,6 +53,7 @@ def decode_answer(kind: int, payload: bytes) -> Answer:
             proposed=accept.proposed or {},
             documents=accept.documents,
             seen=_count(accept.seen),
+            looked_at_unread=accept.unread,
         )
     if kind == wire.DEFER:
         defer = decode(kind, payload, Defer)

@@ -35,6 +35,8 @@ class PluginAnswered(Event, frozen=True):
     plugin: str
     verdict: Verdict
     becomes: dict[str, str] = {}
+    looked_at_unread: bool = False
+    """A plugin that reads files has accepted knowing what of the image could not be read."""
 
 
 class AuditorOverrun(Event, frozen=True):

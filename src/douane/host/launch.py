@@ -26,7 +26,7 @@ from .loop import Loop
 from .options import RunOptions
 from .policy import AUDIT_SECONDS, weigh
 from .pool import IDLE_SECONDS
-from .python_plugin import PythonPlugin, WirePlugin
+from .python_plugin import FilesReader, PythonPlugin, WirePlugin
 from .reusable_plugin import ReusablePlugin, ReusableWirePlugin
 
 OPEN_FILES = 64
@@ -140,28 +140,41 @@ class Launched:
         slots = AUDIT_SLOTS if audited else SLOTS
         try:
             self.rings = Rings(
-                resolved.stages, slots, targets, stores_received=stores_received, in_place=options.in_place
+                resolved.stages,
+                slots,
+                targets,
+                stores_received=stores_received,
+                with_files=[reader.stage for reader in resolved.readers],
+                in_place=options.in_place,
             )
         except BaseException:
             self.loop.close()
             raise
         self.plugins = [make_process(plugin, tier, self.loop, self._emitter) for plugin in resolved.plugins]
+        self.readers = [make_process(reader, tier, self.loop, self._emitter) for reader in resolved.readers]
+        """Of files, for the plugins of their stages. They have no say about the image."""
+
+    @property
+    def processes(self) -> list[PluginProcess]:
+        """All of them."""
+        return [*self.plugins, *self.readers]
 
     def start(self, until: Until) -> None:
         """Start all processes and wait. Raises PlanError for a plugin that cannot be used, unless it was described."""
-        for plugin in self.plugins:
+        for plugin in self.processes:
             stage = plugin.plugin.stage
             open_file = functools.partial(self.rings.open_file, stage)
             pool = self._pool if plugin.spec.reuse > 1 else None
-            plugin.start(Supplies(self.rings.rings[: stage + 1], open_file, self._log_level, pool, self.plan))
+            rings = [self.rings.files[stage]] if plugin.needs == "files" else self.rings.rings[: stage + 1]
+            plugin.start(Supplies(rings, open_file, self._log_level, pool, self.plan))
         self.loop.run(_ignore, self._are_ready if until == "ready" else self._are_described, self._tick)
-        for plugin in self.plugins:
+        for plugin in self.processes:
             if plugin.error is not None and not (until == "described" and plugin.described):
                 raise plugin.error
 
     def _are_ready(self) -> bool:
         """Auditors get a moment more than the others; those that are slower come later, if they still can."""
-        late = [plugin for plugin in self.plugins if not plugin.ready and plugin.verdict is None]
+        late = [plugin for plugin in self.processes if not plugin.ready and plugin.verdict is None]
         if any(plugin.spec.mode != "audit" for plugin in late):
             self._others_ready = self._elapsed
         return self._is_decided() or not late or self._elapsed - self._others_ready > AUDIT_SECONDS
@@ -179,7 +192,7 @@ class Launched:
     def _tick(self, seconds: float) -> None:
         self._elapsed += seconds
         self.measure_disk()
-        for plugin in self.plugins:
+        for plugin in self.processes:
             plugin.tick(seconds, produced=0, blocked=False)
 
     def is_misjudged(self) -> bool:
@@ -205,12 +218,15 @@ class Launched:
 
     def kinds(self) -> dict[str, Kind]:
         """The kinds that the plugins have shown, by name."""
-        return {plugin.spec.name: Kind(plugin.is_transform, plugin.needs == "file") for plugin in self.plugins}
+        return {
+            plugin.spec.name: Kind(plugin.is_transform, plugin.needs == "file", plugin.needs == "files")
+            for plugin in self.plugins
+        }
 
     def are_alive(self) -> bool:
         """False if a plugin has ended, or failed, while it waited for an image, or if a granted file was replaced."""
         self.loop.poll(_ignore)
-        return all(plugin.verdict is None and plugin.has_current_grants() for plugin in self.plugins)
+        return all(plugin.verdict is None and plugin.has_current_grants() for plugin in self.processes)
 
     def has_waited_long(self) -> bool:
         """True if a process that has served images before has waited too long for this one."""
@@ -219,12 +235,12 @@ class Launched:
 
     def measure_disk(self) -> None:
         """Note how much temporary files take now."""
-        used = sum(plugin.scratch_used() for plugin in self.plugins) + self.rings.spooled()
+        used = sum(plugin.scratch_used() for plugin in self.processes) + self.rings.spooled()
         self.temporary_bytes = max(self.temporary_bytes, used)
 
     def end(self) -> None:
         """Kill all processes; their output can still be read. Idempotent."""
-        for plugin in self.plugins:
+        for plugin in self.processes:
             if plugin.verdict is None:
                 plugin.stop()
             plugin.end()
@@ -236,7 +252,7 @@ class Launched:
         self._closed = True
         self.rings.stop()
         self.end()
-        for plugin in self.plugins:
+        for plugin in self.processes:
             plugin.close()
         self.rings.close()
         self.loop.close()
@@ -269,6 +285,8 @@ def make_process(plugin: ResolvedPlugin, tier: sandbox.Tier, loop: Loop, emit: L
         messages=spec.may_send_messages(bool(plugin.programs)),
         name=spec.name,
     )
+    if plugin.code.is_files_reader:
+        return FilesReader(plugin, sandbox_spec, loop, emit)
     if plugin.code.is_exec:
         return ExecPlugin(plugin, sandbox_spec, loop, emit)
     if plugin.code.argv:

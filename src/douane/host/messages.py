@@ -17,8 +17,9 @@ MOST_BYTES = (1 << 63) - 1
 
 MAX_TRACE = 16_000
 
-Needs = Literal["bytes", "file", "findings", "nothing"]
-"""The form in which a plugin gets the image: bytes in order, a file, the findings of others, or only the facts."""
+Needs = Literal["bytes", "file", "files", "findings", "nothing"]
+"""The form in which a plugin gets the image: bytes in order, a file, the files in it as records, the findings of
+others, or only the facts."""
 
 
 class Violation(Exception):
@@ -140,7 +141,13 @@ class Described(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     @property
     def needs(self) -> Needs:
         """The form in which the plugin gets the image."""
-        needs: dict[str, Needs] = {"random": "file", "guest": "file", "findings": "findings", "nothing": "nothing"}
+        needs: dict[str, Needs] = {
+            "random": "file",
+            "guest": "file",
+            "files": "files",
+            "findings": "findings",
+            "nothing": "nothing",
+        }
         return needs.get(self.reads, "bytes")
 
     @property
@@ -193,6 +200,8 @@ class Accept(msgspec.Struct, frozen=True):
     proposed: dict[str, Any] | None = None
     documents: dict[str, Any] = {}
     seen: Any = None
+    unread: bool = False
+    """A plugin that reads files has looked at what could not be read."""
 
 
 class Refuse(msgspec.Struct, frozen=True):
@@ -251,6 +260,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     proposed: Any = {}
     documents: Any = {}
     seen: Any = None
+    looked_at_unread: bool = False
 
 
 def name_of(kind: int) -> str:

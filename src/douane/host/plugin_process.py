@@ -43,7 +43,7 @@ class SandboxedPlugin:
         self.ready = False
         self.described: Described | None = None
         self.is_transform = plugin.kind.is_transform
-        self.needs: Needs = "file" if plugin.kind.reads_file else "bytes"
+        self.needs: Needs = "file" if plugin.kind.reads_file else "files" if plugin.kind.reads_guest_files else "bytes"
         self.verdict: Verdict | None = None
         self.output: int | None = None
         self.becomes: dict[str, str] = {}
@@ -59,6 +59,7 @@ class SandboxedPlugin:
         self._process = SandboxedProcess(sandbox_spec, loop, self._log)
         self._is_sandboxed = False
         self._has_image = False
+        self._looked_at_unread = False
         self._signs_of_life = 0
         self._lingers: float | None = None
 
@@ -93,10 +94,16 @@ class SandboxedPlugin:
         """See PluginProcess."""
         if self.verdict is None:
             self._finish("refused", code, message)
-        elif self.verdict.outcome == "accepted":
-            self.verdict.outcome, self.verdict.code, self.verdict.message = "refused", code, message
-            self.verdict.properties = {}
-            self._loop.post(PluginAnswered(self.spec.name, self.verdict))
+        else:
+            self.withdraw("refused", code, message)
+
+    def withdraw(self, outcome: PluginOutcome, code: str, message: str) -> None:
+        """See PluginProcess."""
+        verdict = self.verdict
+        if verdict is not None and verdict.outcome == "accepted":
+            verdict.outcome, verdict.code, verdict.message = outcome, code, message
+            verdict.properties, verdict.proposed = {}, {}
+            self._loop.post(PluginAnswered(self.spec.name, verdict))
 
     def _finish(self, outcome: PluginOutcome, code: str | None, message: str | None, **fields: Any) -> None:
         """Set the verdict, end the process, post the event. Only the first call counts."""
@@ -116,7 +123,7 @@ class SandboxedPlugin:
             **fields,
         )
         self.end()
-        self._loop.post(PluginAnswered(self.spec.name, self.verdict, self.becomes))
+        self._loop.post(PluginAnswered(self.spec.name, self.verdict, self.becomes, self._looked_at_unread))
 
     def provenance(self) -> Provenance:
         """See PluginProcess."""
@@ -245,7 +252,7 @@ class SandboxedPlugin:
     def _start_image(self) -> None:
         """The plugin has its image: from here on stall and total count."""
         self._has_image = True
-        self._limits.start_image(stall=self.needs == "bytes")
+        self._limits.start_image(stall=self._can_stall())
         self._stopwatch.start()
 
     def tick(self, seconds: float, *, produced: int, blocked: bool) -> None:
@@ -276,6 +283,10 @@ class SandboxedPlugin:
         return self._limits.check_image(seconds, busy=busy, progress=progress, position=position)
 
     # for subclasses
+
+    def _can_stall(self) -> bool:
+        """True if the process shows its progress while it works, so that a lack of it is a failure."""
+        return self.needs in ("bytes", "files")
 
     def position(self) -> int:
         """See PluginProcess."""

@@ -170,7 +170,7 @@ class PythonPlugin(SandboxedPlugin):
         if (unusable := check_level(described)) is not None:
             self._cannot_be_used(unusable)
             return
-        kind = Kind(described.is_transform, described.needs == "file")
+        kind = Kind(described.is_transform, described.needs == "file", described.needs == "files")
         self.misjudged = kind != self.plugin.kind
         self.described, self.is_transform, self.needs = described, described.is_transform, described.needs
         self._conversation.phase = Phase.CONFIGURING
@@ -233,6 +233,7 @@ class PythonPlugin(SandboxedPlugin):
         if answer.outcome == "accepted" and self._process.has_partial_frame():
             self._fail_protocol("it answered, and then sent a part of a frame")
             return
+        self._looked_at_unread = answer.looked_at_unread
         seen = answer.seen if answer.seen is not None else self._position()
         if self._reader is not None:
             seen = min(seen, self._reader.sent)
@@ -310,6 +311,13 @@ class PythonPlugin(SandboxedPlugin):
 
     def _is_clogged(self) -> bool:
         return self._reader is not None and self._reader.clogged
+
+
+class FilesReader(PythonPlugin):
+    """The reader of files: its output shows its progress, though it reads at random."""
+
+    def _can_stall(self) -> bool:
+        return True
 
 
 class WirePlugin(PythonPlugin):

@@ -31,6 +31,14 @@ BUILT_IN = {
 }
 
 
+FILES_READER = "douane.plugins.guest_files:GuestFiles"
+"""The reader of files, which the engine starts for the plugins with ``reads = "files"``. No plan names it: its output
+is no image."""
+
+GUEST_PACKAGE = "douane_guest"
+"""What that reader imports."""
+
+
 class Needs(msgspec.Struct, frozen=True):
     """What a built-in plugin needs: values for keys of its ``[[plugin]]`` table that the operator leaves out."""
 

@@ -13,7 +13,7 @@ from douane.errors import PlanError
 from douane.sandbox.executables import find_program
 from douane.units import MiB
 
-from .builtin import BUILT_IN, PACKAGE
+from .builtin import BUILT_IN, FILES_READER, PACKAGE
 from .code_digest import digest_of_contents, digest_of_files
 from .model import PluginSpec
 from .module_files import loadable_files, module_files, package_folder, shared_package
@@ -65,6 +65,7 @@ _MAX_LISTED = 100
 """Names of installed plugins in an error."""
 
 FORMAT = ModuleClass(*BUILT_IN["format"].split(":"))
+READER = ModuleClass(*FILES_READER.split(":"))
 
 
 class PluginCode(msgspec.Struct, frozen=True):
@@ -106,6 +107,11 @@ class PluginCode(msgspec.Struct, frozen=True):
     def is_format(self) -> bool:
         """True for the built-in format inspector, which determines the format that an image is stored as."""
         return self.target == FORMAT
+
+    @property
+    def is_files_reader(self) -> bool:
+        """True for the reader of files, which is no plugin of a plan."""
+        return self.target == READER
 
     def source(self) -> str | None:
         """The text of the file of the class; None if there is none, or if it cannot be read."""
@@ -252,7 +258,7 @@ def _module(
         files = loadable_files(folder) if folder else {os.path.basename(origin): origin}
         shared = shared_package(module, sys_path)
         if shared:
-            files |= {f"headers/{name}": path for name, path in loadable_files(shared).items()}
+            files |= {f"{os.path.basename(shared)}/{name}": path for name, path in loadable_files(shared).items()}
     except PlanError as error:
         raise PlanError(f"plugin {plugin.name!r}: {error}") from error
     parents = [path for path in origins if path is not None and path not in files.values()]

@@ -154,6 +154,28 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(canonical).hexdigest()
 
 
+class GuestBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """The table ``[guest]``: the bounds of the reader of files, for the plugins with ``reads = "files"``."""
+
+    entries: int = 10_000_000
+    """Files, folders and links of an image."""
+
+    depth: int = 128
+    """Folders in folders."""
+
+    delivered: int = 128 * GiB
+    """Bytes of files."""
+
+    memory: int = 256 * MiB
+    """Bytes. The reader itself takes less than 64 MiB of any image."""
+
+    stall: float = 30.0
+    """Seconds without progress."""
+
+    timeout: float = 600.0
+    """Seconds of work on an image."""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The whole configuration of an import."""
 
@@ -168,6 +190,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds for the whole import."""
 
     minimum_sandbox: TierName = "strict"
+    guest: GuestBounds = GuestBounds()
 
     def for_sender(self, sender: Sender) -> Plan:
         """The plan that the images of `sender` go through; this object itself if that is all of it."""

@@ -14,10 +14,11 @@ from douane.stream.digest import ALGORITHMS
 from douane.units import parse_duration
 
 from .builtin import needs_of
+from .guest_table import GuestTable, read_guest
 from .model import Plan, PluginSpec, TierName
 from .plugin_table import PLUGIN_NAME, converted, read_plugin, refuse_unknown
 
-_TABLES = ("import", "sandbox", "plugin", "serve")
+_TABLES = ("import", "sandbox", "plugin", "guest", "serve")
 _IMPORT = ("deadline", "digests", "received_digests")
 _SANDBOX = ("minimum",)
 _TIERS: tuple[str, ...] = get_args(TierName)
@@ -74,6 +75,7 @@ def parse_plan(table: Mapping[str, Any], *, where: str, base: str) -> Plan:
         received_digests=_digests(importing, "received_digests", digests, where),
         deadline=converted(parse_duration, importing.get("deadline", "24h"), f"{where}: [import] deadline"),
         minimum_sandbox=minimum,
+        guest=read_guest(_table(table, "guest", GuestTable.__struct_fields__, where), where),
     )
 
 

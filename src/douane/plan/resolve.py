@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 
@@ -10,8 +11,9 @@ import msgspec
 from douane import sandbox
 from douane.errors import PlanError, SandboxError
 from douane.sandbox.executables import find_program
+from douane.units import GiB
 
-from .builtin import PACKAGE
+from .builtin import FILES_READER, PACKAGE
 from .code import ModuleClass, PluginCode, find_code
 from .model import Plan, PluginSpec
 from .source_scan import Kind
@@ -37,6 +39,10 @@ class ResolvedPlan(msgspec.Struct, frozen=True):
     complete: bool = True
     """False if no format inspectors were added after transforms."""
 
+    readers: tuple[ResolvedPlugin, ...] = ()
+    """The readers of files: one for each stage that has plugins with ``reads = "files"``. They are no plugins of the
+    plan, and have no verdict on the image."""
+
     def with_kinds(self, kinds: Mapping[str, Kind]) -> ResolvedPlan:
         """The same plan, resolved with what a start of the plugins has shown them to be. Raises PlanError."""
         return resolve_plan(self.plan, kinds, complete=self.complete)
@@ -56,6 +62,11 @@ def resolve_plan(plan: Plan, kinds: Mapping[str, Kind] | None = None, *, complet
     plugins: list[ResolvedPlugin] = []
     unexamined: PluginSpec | None = None  # the transform whose output no format inspector has seen yet
     for spec in plan.plugins:
+        if spec.use == FILES_READER:
+            raise PlanError(
+                f'plugin {spec.name!r}: {spec.use} is started by Douane for plugins with reads = "files", and its '
+                "output is no image; remove it from the plan"
+            )
         plugin = resolve_plugin(spec, (kinds or {}).get(spec.name))
         if complete and unexamined is not None and plugin.kind.is_transform:
             plugins.append(_format_after(unexamined, plan, plugins))
@@ -66,7 +77,31 @@ def resolve_plan(plan: Plan, kinds: Mapping[str, Kind] | None = None, *, complet
         plugins.append(plugin)
     if complete and unexamined is not None:
         plugins.append(_format_after(unexamined, plan, plugins))
-    return ResolvedPlan(plan, _in_stages(plugins), complete)
+    placed = _in_stages(plugins)
+    return ResolvedPlan(plan, placed, complete, _readers(plan, placed))
+
+
+def _readers(plan: Plan, plugins: tuple[ResolvedPlugin, ...]) -> tuple[ResolvedPlugin, ...]:
+    """A reader of files for each stage with plugins that need one."""
+    used = {plugin.spec.name for plugin in plugins}
+    bounds = plan.guest
+    readers = []
+    for stage in sorted({plugin.stage for plugin in plugins if plugin.kind.reads_guest_files}):
+        names = (f"guest-files-{number}" if number else "guest-files" for number in range(len(used) + 1))
+        name = next(name for name in names if name not in used)
+        used.add(name)
+        spec = PluginSpec(
+            name=name,
+            use=FILES_READER,
+            config={"entries": bounds.entries, "depth": bounds.depth, "delivered": bounds.delivered},
+            memory=bounds.memory,
+            stall=bounds.stall,
+            timeout=bounds.timeout,
+            max_output=2 * bounds.delivered + GiB,  # with names and digests; the reader itself counts exactly
+            max_ratio=math.inf,  # it bounds its output by the size of the disk
+        )
+        readers.append(msgspec.structs.replace(resolve_plugin(spec), stage=stage))
+    return tuple(readers)
 
 
 def _in_stages(plugins: list[ResolvedPlugin]) -> tuple[ResolvedPlugin, ...]:

@@ -38,11 +38,19 @@ _MAX_KINDS = 256
 """Classes whose kind is kept: far more than the plugins of one plan."""
 
 
+_TELLING = ("Transform", *_FILE_READERS, '"files"', "'files'")
+"""Without any of these in its source, a class is an inspector that reads a stream."""
+
+
 class Kind(msgspec.Struct, frozen=True):
     """The facts about a class that decide what its process is started with."""
 
     is_transform: bool = False
     reads_file: bool = False
+    """It reads at random, or through the guest view: it gets a descriptor of the image."""
+
+    reads_guest_files: bool = False
+    """It reads the files in the image, from a ring that a reader fills."""
 
 
 class Requests(msgspec.Struct, frozen=True):
@@ -73,7 +81,7 @@ def scan_kind(source: str, attribute: str) -> Kind:
     that inherits these facts from another file still works. A plan is resolved for every image, and its plugins' code
     is the same each time: what was parsed once is not parsed again.
     """
-    if not any(word in source for word in ("Transform", *_FILE_READERS)):
+    if not any(word in source for word in _TELLING):
         return Kind()  # without parsing, which takes 2 ms
     return _parsed_kind(source, attribute)
 
@@ -86,14 +94,15 @@ def _parsed_kind(source: str, attribute: str) -> Kind:
         return Kind()  # the runtime will report what is wrong with the source
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == attribute:
+            constants = {
+                line.value.value
+                for line in node.body
+                if isinstance(line, ast.Assign | ast.AnnAssign) and isinstance(line.value, ast.Constant)
+            }
             return Kind(
                 is_transform=any("Transform" in ast.dump(base) for base in node.bases),
-                reads_file=any(
-                    isinstance(line, ast.Assign | ast.AnnAssign)
-                    and isinstance(line.value, ast.Constant)
-                    and line.value.value in _FILE_READERS
-                    for line in node.body
-                ),
+                reads_file=not constants.isdisjoint(_FILE_READERS),
+                reads_guest_files="files" in constants,
             )
     return Kind()
 

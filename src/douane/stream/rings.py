@@ -25,9 +25,14 @@ class Rings:
         *,
         stores_received: bool = True,
         in_place: Sink | None = None,
+        with_files: Sequence[int] = (),
     ) -> None:
-        """`in_place` is the file of the image itself, for plugins of the first stage that read at random."""
+        """`in_place` is the file of the image itself, for plugins of the first stage that read at random. `with_files`
+        are the stages whose plugins read the files in the image."""
         self.rings: list[Ring] = []
+        self.files: dict[int, Ring] = {}
+        """The rings with the records of files, by stage."""
+
         self._stores = stores_received or stages > 1
         self._targets: tuple[Target, ...] = ()
         self._spools: dict[int, TempSink] = {}
@@ -37,6 +42,8 @@ class Rings:
         try:
             for _ in range(stages):
                 self.rings.append(Ring(slots))  # memory is only used where something is written
+            for stage in with_files:
+                self.files[stage] = Ring(slots)
         except BaseException:
             self.close()
             raise
@@ -100,13 +107,13 @@ class Rings:
 
     def stop(self) -> None:
         """Have every thread that fills a ring end. Idempotent."""
-        for ring in self.rings:
+        for ring in (*self.rings, *self.files.values()):
             ring.stop()
 
     def close(self) -> None:
         """Give the memory and the files back, when all threads that use them have ended. Idempotent."""
-        for ring in self.rings:
+        for ring in (*self.rings, *self.files.values()):
             ring.close()
         for spool in self._spools.values():
             spool.close()
-        self.rings, self._spools = [], {}
+        self.rings, self.files, self._spools = [], {}, {}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.declared import DeclaredImage
-from douane.engine.actions import Action, FailPlugin, SendImage
+from douane.engine.actions import SendImage
 from douane.engine.decisions import Decisions, RunState
 from douane.engine.events import (
     AllRead,
@@ -18,64 +16,14 @@ from douane.engine.events import (
     OutputEnded,
     ReaderEnded,
     RingFull,
-    RunStarted,
     SourceEnded,
     SpoolFailed,
     Tick,
 )
 from douane.engine.stage import PluginState
-from douane.errors import LimitExceeded, SourceError
-from douane.host.events import AuditorOverrun, Event, PluginAnswered, PluginReady, TransformDecided
-from douane.plan.model import PluginSpec
-from douane.report import Verdict
-
-BROKEN = SourceError("the disk is broken")
-START = RunStarted(1000)
-END = SourceEnded(None)
-
-
-def plugin(name: str, **fields: object) -> PluginState:
-    spec = PluginSpec(name=name, use="x", mode=str(fields.pop("mode", "enforce")))
-    return PluginState(spec, **fields)
-
-
-def inspector(name: str, **fields: object) -> PluginState:
-    return plugin(name, **fields)
-
-
-def transform(name: str, **fields: object) -> PluginState:
-    return plugin(name, is_transform=True, **fields)
-
-
-def ready(state: PluginState) -> PluginReady:
-    return PluginReady(state.name, state.needs)
-
-
-def verdict(name: str, outcome: str = "accepted", **properties: str) -> PluginAnswered:
-    return PluginAnswered(name, Verdict(plugin=name, outcome=outcome, properties=properties))
-
-
-def run(states: list[PluginState], *events: Event, **options: object) -> tuple[Decisions, list[str]]:
-    """The decisions of a run whose plugins are ready, and the actions after the last event, as words."""
-    decisions = Decisions(states, DeclaredImage(name="web"), deadline=60.0, **options)
-    actions: list[Action] = []
-    for event in (*(ready(state) for state in states), *events):
-        actions = decisions.handle(event)
-    return decisions, words(actions)
-
-
-def words(actions: Iterable[Action]) -> list[str]:
-    """Actions without what differs in every test: SendImage("a", facts, 0) is "SendImage a 0"."""
-    lines = []
-    for action in actions:
-        fields = [getattr(action, name) for name in action.__struct_fields__ if name not in ("facts", "detail")]
-        if isinstance(action, FailPlugin):
-            fields = [action.plugin, action.outcome, action.code]
-        lines.append(" ".join([type(action).__name__, *map(str, fields)]))
-    return lines
-
-
-A, B, T = "a", "b", "t"
+from douane.errors import LimitExceeded
+from douane.host.events import AuditorOverrun, Event, PluginReady, TransformDecided
+from support.decision_words import BROKEN, END, START, A, B, T, inspector, ready, run, transform, verdict, words
 
 TABLE = [
     pytest.param(
