@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from guest_stored import run, stored
+from guest_xfs import SMALL
 
 from douane_guest.budget import Budget
 from douane_guest.discovery import opener
@@ -20,9 +21,6 @@ from douane_guest.source import BytesSource
 from douane_guest.tree import Tree
 from douane_guest.unread import UnreadParts
 from douane_guest.volume import Volume
-
-SMALL = {"TEST_DIR": "/", "TEST_DEV": "/", "QA_CHECK_FS": "1"}
-"""With these, mkfs.xfs makes file systems below 300 MB, whose logs take no time to write."""
 
 
 def tree(kind: str, data: bytes) -> Tree:
