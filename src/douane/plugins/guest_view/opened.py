@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from douane_guest.unread import UnreadParts
     from douane_plugin import Image
 
-ARCHIVE, COMPRESSED = "guest-archive", "guest-compressed"
+ARCHIVE = "guest-archive"
+COMPRESSED = "guest-compressed"
 """The codes of an image that is packed: the command unpacks it by transforms, and tries again."""
 
 NO_SUCH_PATH = "guest-no-such-path"
