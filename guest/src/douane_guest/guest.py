@@ -46,12 +46,14 @@ class Guest:
     @property
     def os(self) -> dict[str, str]:
         """The fields of os-release, or the version of Windows by the same names; empty if there is no system."""
-        if not self.roots:
-            return {}
+        return self.os_of(self.root) if self.roots else {}
+
+    def os_of(self, root: Tree) -> dict[str, str]:
+        """The same of one of the `roots`."""
         try:
-            return system_of(self.root, self._budget)
+            return system_of(root, self._budget)
         except GuestError as error:
-            self.unread.add_error(f"{self.root.volume.name}: the version of the system", error)
+            self.unread.add_error(f"{root.volume.name}: the version of the system", error)
             return {}
 
     def packages(self, *, everywhere: bool = False) -> Packages:
@@ -59,8 +61,12 @@ class Guest:
         folder, which takes a walk over all files."""
         packages: dict[Package, None] = {}
         for root in self.roots:
-            packages |= dict.fromkeys(packages_of(root, self._budget, self.unread, everywhere=everywhere))
+            packages |= dict.fromkeys(self.packages_of(root, everywhere=everywhere))
         return list(packages)
+
+    def packages_of(self, root: Tree, *, everywhere: bool = False) -> Iterator[Package]:
+        """The same of one of the `roots`."""
+        return packages_of(root, self._budget, self.unread, everywhere=everywhere)
 
     def tree(self, volume: str) -> Tree:
         """A volume by its name, without what the system mounts. Raises KeyError if there is none."""

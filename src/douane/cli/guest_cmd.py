@@ -33,7 +33,9 @@ def ls(
     as_json: bool,
     view: ViewOptions,
 ) -> None:
-    """List files of the guest in IMAGE: those at PATH in its system, or, without PATH, of all volumes.
+    """List files of the guest in IMAGE.
+
+    With PATH those in that folder of its system; without, those of all volumes.
 
     IMAGE is a file, - for standard input, or the id of an image in the store, which may be abbreviated. An archive or a
     compressed image is unpacked first.

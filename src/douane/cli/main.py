@@ -52,6 +52,7 @@ class Douane(LazyGroup):
         "plan": "plan_cmd:plan",
         "plugin": "plugin_cmd:plugin",
         "save": "images_cmd:save",
+        "sbom": "sbom_cmd:sbom",
         "serve": "serve_cmd:serve",
         "show": "images_cmd:show",
         "stores": "stores_cmd:stores",

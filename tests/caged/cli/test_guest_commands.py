@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import signal
@@ -12,11 +13,14 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from support.program import MIB, Program, end
 from support.waiting import until
 
 LUKS = b"LUKS\xba\xbe\0\2".ljust(MIB, b"\0")
+OS_RELEASE = 'ID=example\nVERSION_ID="1"\nPRETTY_NAME="Example \u2028 1"\n'.encode()
 HOLES = b"begin" + bytes(3 * MIB) + b"end"
 
 
@@ -26,7 +30,13 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("guest")
     root = place / "root"
     (root / "etc").mkdir(parents=True)
-    (root / "etc/os-release").write_text("ID=example\n")
+    (root / "var/lib/dpkg").mkdir(parents=True)
+    (root / "usr/lib/node_modules/@b/c").mkdir(parents=True)
+    (root / "etc/os-release").write_bytes(OS_RELEASE)
+    (root / "var/lib/dpkg/status").write_text(
+        "Package: a\nStatus: install ok installed\nVersion: 1:2-3\nArchitecture: all\n"
+    )
+    (root / "usr/lib/node_modules/@b/c/package.json").write_text('{"name": "@b/c", "version": "4"}')
     (root / "etc/empty").touch()
     (root / "etc/a\nb\x1b[2J").write_text("x")
     (root / os.fsdecode(b"\xff")).symlink_to("etc")
@@ -77,7 +87,7 @@ def test_a_file_a_stored_and_a_packed_image_have_the_same_lines(
 def test_the_image_is_read_where_it_is(douane: Program, disk: Path) -> None:
     tracing = ("strace", "-f", "-qq", "-e", "trace=open,openat", "-o", douane.place / "calls")
     result = douane.run("cat", disk, "/etc/os-release", wrap=tuple(map(str, tracing)))
-    assert (result.code, result.stdout) == (0, b"ID=example\n")
+    assert (result.code, result.stdout) == (0, OS_RELEASE)
     assert "O_TMPFILE" not in (douane.place / "calls").read_text()
 
 
@@ -148,3 +158,23 @@ def test_an_image_that_changes_meanwhile_is_told(douane: Program, disk: Path, tm
         result = end(process)
     assert result.code == 3
     assert "changed while it was being read" in result.stderr
+
+
+def test_a_bill_of_materials_is_valid_and_the_same_each_time(douane: Program, disk: Path, tmp_path: Path) -> None:
+    result = douane.run("sbom", disk)
+    assert result.code == 0, result.stderr
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(result.text) is None
+    bill = result.json
+    digest = hashlib.sha256(disk.read_bytes()).hexdigest()
+    assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    purls = [component.get("purl") for component in bill["components"]]
+    assert purls == [None, "pkg:deb/example/a@1:2-3?arch=all&distro=example-1", "pkg:npm/%40b/c@4"]
+    stored = douane.run("sbom", douane.bring_in(disk)[:8])
+    assert stored.json["serialNumber"] == bill["serialNumber"]
+    assert stored.json["components"] == bill["components"]
+
+    encrypted = tmp_path / "luks"
+    encrypted.write_bytes(LUKS)
+    result = douane.run("sbom", encrypted, "--timestamp")
+    assert (result.code, result.json["compositions"][0]["aggregate"]) == (3, "incomplete")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(result.text) is None
