@@ -6,6 +6,8 @@ import struct
 from pathlib import Path
 
 import pytest
+from guest_fuzz_images import image_of
+from guest_fuzz_repair import repair
 from guest_mutants import mutants
 from guest_stored import compact_tree, run, stored
 from guest_trees import Facts, listing, truth
@@ -231,3 +233,22 @@ def test_what_is_not_exfat_is_not_taken_for_it(data):
 
 def test_a_hostile_file_system_ends_in_a_guest_error(image):
     assert mutants(image, exfat.open, 150, steps=300_000, most=64) > 10
+
+
+def test_a_folder_that_says_it_is_empty_is_read_to_the_end_of_its_clusters():
+    """Linux opens its files by their paths."""
+    image = image_of(stored("exfat"))
+    ref, names = folder_of(image)
+    image.pwrite(ref.place + 32 + 24, bytes(8))
+    image.pwrite(ref.place + 32 + 8, bytes(8))
+    repair(image, {ref.place})
+    changed, same = folder_of(image)
+    assert (ref.size > 0, changed.size) == (True, 0)
+    assert len(names) == 200
+    assert same == names
+
+
+def folder_of(image):
+    system = exfat.open(image, Budget())
+    [ref] = [entry.ref for entry in system.entries(system.node(system.root)) if entry.name == b"folder"]
+    return ref, [entry.name for entry in system.entries(system.node(ref))]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from ext_images import content, debugfs, kernel_truth, make_ext, node_at, opened, run
+from guest_fuzz_images import makers
 from guest_mutants import mutants
 from guest_trees import listing, make_tree, truth, without
 
@@ -262,3 +263,17 @@ def test_the_large_file_of_a_check_has_a_tree_of_extents(tmp_path, tree):
     with opened(image) as system:
         assert node_at(system, "extents").detail[46] > 0
     run("e2fsck", "-fn", str(image))
+
+
+def test_a_folder_in_blocks_that_were_never_written_is_broken():
+    """Linux reads its names from there."""
+    image = makers()["ext4"]()
+    system = ext.open(image, Budget())
+    node = node_at(system, "data")
+    place = next(
+        number * 4096 + data.index(node.detail) for number, data in image.blocks.items() if node.detail in data
+    )
+    image.pwrite(place + 40 + 12 + 4 + 1, b"\x80")
+    system = ext.open(image, Budget())
+    with pytest.raises(Broken, match="never written"):
+        list(system.entries(node_at(system, "data")))

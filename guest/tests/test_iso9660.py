@@ -74,7 +74,28 @@ def test_rock_ridge_shows_every_entry_and_digest_of_the_packed_folder(tree, fact
     system = opened(pack(tree, tmp_path / "image", *command))
     listed = without(listing(system), drop=(b"rr_moved",))
     assert with_single_slashes(listed) == with_single_slashes(facts)
-    assert system.hidden_tree == ("-J" in command)
+
+
+def test_files_of_the_tree_that_linux_does_not_show_are_told(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in ("shown", "hidden"):
+        (root / name).write_text(name)
+    system = opened(pack(root, tmp_path / "image", *GENISOIMAGE, "-R", "-J", "-hide", "hidden"))
+    with pytest.raises(Broken, match="two trees"):
+        list(system.entries(system.node(system.root)))
+    assert [entry.name for entry in system.names(system.node(system.root), b"shown")] == [b"shown"]
+
+
+def test_a_descriptor_that_is_none_hides_no_other(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "A long Name").write_text("x")
+    data = bytearray(pack(root, tmp_path / "image", *GENISOIMAGE, "-J"))
+    data[18 * 2048 : 19 * 2048] = data[17 * 2048 : 18 * 2048]
+    data[17 * 2048 : 18 * 2048] = bytes(2048)
+    system = opened(bytes(data))
+    assert [entry.name for entry in system.entries(system.node(system.root))] == [b"A long Name"]
 
 
 def test_folders_that_were_moved_because_they_lay_too_deep_are_at_their_place(tree, facts, tmp_path):

@@ -10,8 +10,10 @@ from guest_mutants import mutants
 from guest_ntfs import DATA, REPARSE, VOLUME_INFORMATION, Volume, copy, make, named, opened, read, refs
 from guest_stored import stored
 
+from douane_guest.budget import Budget
 from douane_guest.errors import Broken, TooMuch, Unsupported
 from douane_guest.filesystems import ntfs
+from douane_guest.filesystems.ntfs import index
 from douane_guest.filesystems.ntfs.stream import runs_of
 from douane_guest.source import BytesSource
 
@@ -173,3 +175,15 @@ def test_a_hostile_volume_ends_in_a_guest_error(which, count):
         return system
 
     assert mutants(stored(which), forgiving, count, steps=100_000) > 5
+
+
+@pytest.mark.parametrize(("number", "name"), [(12, "hidden"), (0, "hidden"), (0, "$MFT")])
+def test_a_file_in_a_record_of_the_volume_is_told(monkeypatch, number, name):
+    """Windows and Linux open it by its path, and do not list it."""
+    system = ntfs.open(BytesSource(stored("ntfs")), Budget())
+    stranger = index.Name(number, 1, name.encode("utf-16-le"), for_dos=False)
+    listed = index.names
+    monkeypatch.setattr(index, "names", lambda *arguments: itertools.chain(listed(*arguments), [stranger]))
+    with pytest.raises(Broken, match="the volume's own"):  # "$MFT" is not in the folder of further files
+        list(system.entries(system.node(system.root)))
+    assert any(entry.name == b"one" for entry in system.names(system.node(system.root), b"one"))

@@ -96,14 +96,21 @@ class ExFat:
         size = ref.size if ref.place else None
         if size is not None and size > _FOLDER_BYTES:
             raise TooMuch(f"a folder has {size} bytes, more than exFAT allows")
-        if size == 0:
+        if size == 0 and not ref.cluster:
             return
-        for offset, place, data in self._clusters.pieces(ref.cluster, size, chained=ref.chained):
-            if offset > _FOLDER_BYTES:
+        # Linux looks a name up in the whole chain (fs/exfat/dir.c), and lists as many bytes as the folder has.
+        position = 0
+        for offset, place, data in self._clusters.pieces(
+            ref.cluster, None if ref.chained else size, chained=ref.chained
+        ):
+            position = offset + len(data)
+            if position > _FOLDER_BYTES:
                 raise TooMuch("a folder has more bytes than exFAT allows")
             self._budget.step(len(data) // RECORD)
             for start in range(0, len(data) - RECORD + 1, RECORD):
                 yield place + start, data[start : start + RECORD]
+        if size is not None and not size <= position < size + self._clusters.size:
+            raise Broken(f"a folder of the exFAT file system has {size} bytes, and {position} in its clusters")
 
     def _find_label(self) -> str:
         for _, record in self._records(self.root):

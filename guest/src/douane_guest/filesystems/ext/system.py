@@ -85,9 +85,15 @@ class ExtSystem:
         size = self._block.block_size
         if node.size % size:
             raise Broken("the size of a folder is not one of blocks")
+        position, gaps = 0, False
         for run in self.runs(node.ref, node.detail, 0, node.size // size):
+            gaps |= run.logical != position
+            position = run.logical + run.length
             for number in range(run.physical, run.physical + run.length):
                 yield from directory.entries(self._blocks.read(number), count, self._filetype, self._budget)
+        if gaps or position < node.size // size:
+            # Linux reads the names in unwritten blocks (fs/ext4/inode.c: ext4_getblk), of a file it would show zeros.
+            raise Broken("a folder has holes, or blocks that were never written")
 
     @only_guest_errors
     def target(self, node: Node) -> bytes:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from douane_guest.budget import Budget, check_size
-from douane_guest.errors import Broken, Unsupported, only_guest_errors
+from douane_guest.errors import Broken, GuestError, Unsupported, only_guest_errors
 from douane_guest.filesystems import folding
 from douane_guest.filesystems.base import BLOCK, CHAR, FILE, FOLDER, KINDS, LINK, Entry, Node, Unread
 from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source, check_range
 
-from . import rockridge
+from . import rockridge, trees
 from .record import ASSOCIATED, CONTINUES, Record, joliet_name, plain_name, record_of
 from .record import FOLDER as IS_FOLDER
 from .rockridge import Fields, Zisofs
@@ -46,7 +46,8 @@ class Iso9660:
     name = "iso9660"
     clean = True
 
-    def __init__(self, source: Source, budget: Budget) -> None:
+    def __init__(self, source: Source, budget: Budget, *, second: bool = False) -> None:
+        """`second`: of two trees of folders that which Linux does not show."""
         self.unread: list[Unread] = []
         self._source = source
         self._budget = budget
@@ -63,10 +64,10 @@ class Iso9660:
             self._tree = joliet
         elif not joliet:
             self._rock = True
-        self.hidden_tree = joliet is not None and self._tree is primary
-        """True: there is a second tree of folders, that of Joliet, which Linux shows only if it is told to. It can have
-        files that the first has not."""
-
+        self._has_two = joliet is not None
+        self._compared: tuple[GuestError | None] | None = None
+        if second and joliet:
+            self._tree, self._rock = (joliet, False) if self._tree is primary else (primary, True)
         self.uuid = primary.uuid
         self.label = primary.label
         self.root = self._tree.root
@@ -153,6 +154,16 @@ class Iso9660:
 
     @only_guest_errors
     def entries(self, node: Node) -> Iterator[Entry]:
+        """See the protocol. Behind those of the root, a second tree is compared with the one that is shown."""
+        yield from self.names(node, b"")
+        if node.ref == self.root and self._has_two:
+            if self._compared is None:
+                self._compared = (trees.fault_of(self, Iso9660(self._source, self._budget, second=True), self._budget),)
+            if self._compared[0]:
+                raise self._compared[0]
+
+    @only_guest_errors
+    def names(self, node: Node, wanted: bytes) -> Iterator[Entry]:
         """See the protocol."""
         names: set[bytes] = set()
         for record_place, record in self._records(node.ref, node.size):

@@ -38,8 +38,13 @@ def read_trees(source: Source) -> tuple[Tree, Tree | None]:
     primary: Tree | None = None
     joliet: Tree | None = None
     for number in range(MOST_DESCRIPTORS):
-        block = source.pread((FIRST_DESCRIPTOR + number) * SECTOR, SECTOR)
-        if block[1:6] != IDENTIFIER or block[0] == TERMINATOR:
+        place = (FIRST_DESCRIPTOR + number) * SECTOR
+        if place + SECTOR > source.size:
+            break
+        block = source.pread(place, SECTOR)
+        if block[1:6] != IDENTIFIER:
+            continue  # as Linux does (fs/isofs/inode.c)
+        if block[0] == TERMINATOR:
             break
         if block[0] == PRIMARY and primary is None:
             primary = tree_of(block, joliet=False)

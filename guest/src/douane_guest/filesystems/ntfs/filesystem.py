@@ -24,6 +24,17 @@ _FIRST_OF_USERS = 16
 _NODES = 512
 _TYPE = 0o170000
 _SPECIAL = (CHAR, BLOCK, FIFO, SOCKET)
+_EXTEND = 11
+_OWN_FILES = frozenset(
+    name.encode("utf-16-le")
+    for name in (
+        *(".", "$MFT", "$MFTMirr", "$LogFile", "$Volume", "$AttrDef", "$Bitmap", "$Boot", "$BadClus", "$Secure"),
+        *("$UpCase", "$Extend", "$Quota"),
+    )
+)
+_IN_EXTEND = frozenset(
+    name.encode("utf-16-le") for name in ("$Quota", "$ObjId", "$Reparse", "$UsnJrnl", "$RmMetadata", "$Deleted")
+)
 _HIBERNATION = "hiberfil.sys".encode("utf-16-le")
 
 
@@ -159,13 +170,27 @@ class Ntfs:
     def _names(self, node: Node, *, with_dos: bool, with_streams: bool) -> Iterator[Entry]:
         if with_streams and node.ref == self.root:
             yield from self._streams(b"", node.ref)
+        strangers = not with_dos and node.ref == self.root and self._has_strangers()
         for name in index.names(self._disk, node.detail.file):
-            if name.number >= _FIRST_OF_USERS and (with_dos or not name.for_dos):
+            if name.number < _FIRST_OF_USERS:
+                strangers |= node.ref != self.root or name.name not in _OWN_FILES
+            elif with_dos or not name.for_dos:
                 text = from_utf16(name.name)
                 ref = Ref(name.number, name.sequence, "")
                 yield Entry(text, ref)
                 if with_streams:
                     yield from self._streams(text, ref)
+
+        if strangers and not with_dos:
+            raise Broken("a folder of NTFS names files as the volume's own, which are not shown, and they are not")
+
+    def _has_strangers(self) -> bool:
+        """True if the folder of further files of the volume has others, which are found by their paths."""
+        try:
+            extend = self._table.file(_EXTEND)
+        except Broken:
+            return False  # before Windows 2000 there was none
+        return extend.record.folder and any(name.name not in _IN_EXTEND for name in index.names(self._disk, extend))
 
     def _streams(self, name: bytes, ref: Ref) -> Iterator[Entry]:
         try:
