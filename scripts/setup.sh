@@ -101,7 +101,7 @@ if [ "$purpose" = dev ]; then
     need libc6-dev compiles
     need redis-server is_program redis-server                                      # a service that plugins ask
     need clamav-daemon is_program clamd                                            # the example that asks it
-    for program in clamav:clamscan gpgv:gpgv gpg:gpg file:file; do
+    for program in clamav:clamscan gpgv:gpgv gpg:gpg minisign:minisign openssl:openssl softhsm2:softhsm2-util file:file; do
         need "${program%:*}" is_program "${program#*:}"                            # programs with files of their own
     done
 fi

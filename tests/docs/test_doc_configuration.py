@@ -16,7 +16,7 @@ from douane.imports.settings import structs as serve
 from douane.plan import parse, plugin_table
 from douane.plan.builtin import BUILT_IN, NEEDS, needs_of
 from douane.units import parse_duration, parse_size
-from support.doc_pages import blocks, page, section, tables
+from support.doc_pages import TOP, blocks, page, section, tables
 
 TEXT = page("docs/configuration.md")
 PARSERS = {"duration": parse_duration, "size": parse_size}
@@ -92,6 +92,7 @@ def test_warn_is_the_default_outside_of_enforce():
 
 
 ALL_BUILT_IN = BUILT_IN
+INSPECTORS = [rows for path in sorted(TOP.glob("docs/inspectors/*.md")) for rows in tables(path.read_text())]
 
 
 @pytest.mark.parametrize("name", ALL_BUILT_IN)
@@ -100,7 +101,7 @@ def test_the_settings_of_the_built_in_inspectors_are_those_of_their_constructors
     parameters = inspect.signature(getattr(__import__(module, fromlist=["_"]), attribute)).parameters
     listed = next(
         rows
-        for rows in tables(section(TEXT, "Built-in plugins"))
+        for rows in (*tables(section(TEXT, "Built-in plugins")), *INSPECTORS)
         if {row[0].strip("`") for row in rows} == set(parameters)
     )
     for row in listed:

@@ -5,6 +5,7 @@ A new built-in plugin is a module (or a package) in `douane.plugins` and a line 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ BUILT_IN = {
     "ova-any-order": "douane.plugins.ova:OvaAnyOrder",
     "properties": "douane.plugins.properties:Properties",
     "qemu-info": "douane.plugins.qemu_info:QemuInfo",
+    "signature": "douane.plugins.signature:Signature",
     "untar": "douane.plugins.untar:Untar",
 }
 
@@ -49,6 +51,9 @@ class Needs(msgspec.Struct, frozen=True):
     memory: int | None = None
     """Bytes."""
 
+    programs_by_grant: Mapping[str, tuple[str, ...]] = {}
+    """The programs that it needs as well where the operator grants it something by that name."""
+
 
 _QEMU_IMG = ("qemu-img",)
 
@@ -65,13 +70,16 @@ NEEDS = {
     "ova": Needs(memory=_MEMORY),
     "ova-any-order": Needs(memory=_MEMORY),
     "qemu-info": Needs(programs=_QEMU_IMG, memory=_MEMORY),
+    "signature": Needs(memory=_MEMORY, programs_by_grant={"gpg": ("gpgv",)}),
 }
 """The needs of built-in plugins for which the defaults of a ``[[plugin]]`` table are not meant."""
 
 
-def needs_of(use: str) -> dict[str, Any]:
+def needs_of(use: str, grants: Collection[str] = ()) -> dict[str, Any]:
     """The needs of the plugin that `use` names, by key of its table: those of a built-in plugin, under its name or as
-    ``module:Class``; none for other plugins."""
+    ``module:Class``, with the grants of these names; none for other plugins."""
     names = [name for name, target in BUILT_IN.items() if use in (name, target)]
     needs = next((NEEDS[name] for name in names if name in NEEDS), Needs())
-    return {key: value for key, value in msgspec.structs.asdict(needs).items() if value}
+    programs = {*needs.programs, *(name for grant in grants for name in needs.programs_by_grant.get(grant, ()))}
+    values = {"programs": tuple(sorted(programs)), "scratch": needs.scratch, "memory": needs.memory}
+    return {key: value for key, value in values.items() if value}

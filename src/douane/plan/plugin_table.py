@@ -103,7 +103,7 @@ def read_plugin(entry: Any, number: int, where: str, base: str) -> PluginSpec:
 
 
 def _complete(raw: PluginTable, subject: str, base: str) -> PluginSpec:
-    needs = {key: value for key, value in needs_of(raw.use).items() if getattr(raw, key) is None}
+    needs = {key: value for key, value in needs_of(raw.use, raw.grants).items() if getattr(raw, key) is None}
     settings: dict[str, Any] = {**_policy(raw, subject), **_quantities(raw, subject), **needs}
     if raw.programs is not None:
         settings["programs"] = tuple(raw.programs)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from douane.plugins.checksum import HEX_DIGITS, Checksum
 from douane_plugin import Reject
 from support.plugin_runs import answer, as_image, cut
+from support.signing import code_of, granted
 
 DATA = bytes(range(256)) * 1000
 
@@ -77,3 +78,52 @@ def test_an_unknown_algorithm_is_an_error_with_the_known_algorithms() -> None:
 def test_a_malformed_size_is_a_configuration_error(size: int | str) -> None:
     with pytest.raises(ValueError, match="'size'"):
         Checksum("a" * 64, size=size)
+
+
+SHA256, SHA512 = (hashlib.new(name, DATA).hexdigest() for name in ("sha256", "sha512"))
+
+
+@pytest.mark.parametrize(
+    ("sums", "name", "code"),
+    [
+        (f"{SHA256}  disk.img\n", "disk.img", None),
+        (f"{SHA256} *disk.img\r\n{'0' * 64} *other.img\r\n", "disk.img", None),
+        (f"{SHA256.upper()}  ./images/disk.img\n", "disk.img", None),
+        (f"# of Fedora\n# disk.img: 5 bytes\nSHA256 (disk.img) = {SHA256}\n", "disk.img", None),
+        (f"SHA2-512(disk (1).img)= {SHA512}\n", "disk (1).img", None),
+        (f"\\{SHA256}  a\\nb\\\\n\n", "a\nb\\n", None),
+        (f"{SHA256}  disk.img\n{SHA512}  disk.img\n", "disk.img", None),
+        (f"{SHA256}  disk.img\n{'0' * 128}  disk.img\n", "disk.img", "checksum-mismatch"),
+        (f"{'0' * 64}  disk.img\n", "disk.img", "checksum-mismatch"),
+        (f"{SHA256}  disk.img\n{SHA256}  b/disk.img\n", "disk.img", None),
+        (f"{SHA256}  disk.img\n{'0' * 64}  b/disk.img\n", "disk.img", "sums-ambiguous"),
+        (f"{SHA256}  disk.img.old\n{SHA256}  a-disk.img\n", "disk.img", "sums-not-listed"),
+        (f"{SHA256}  disk.img\n", "DISK.img", "sums-not-listed"),
+        (f"{SHA256}  disk.img\n", None, "incomplete:sums-no-name"),
+        (f"{SHA256}  disk.img\n", "", "incomplete:sums-no-name"),
+        (f"{hashlib.md5(DATA).hexdigest()}  disk.img\n", "disk.img", "sums-not-listed"),
+    ],
+)
+def test_a_list_of_digests_is_looked_up_by_name(sums: str, name: str | None, code: str | None) -> None:
+    assert code_of(granted(Checksum, {"sums": sums.encode()}), DATA, name=name) == code
+    if name and code is None:
+        assert code_of(granted(Checksum, {"sums": sums.encode()}, name=name), DATA, name="Debian 12") is None
+        assert code_of(granted(Checksum, {"sums": sums.encode()}), DATA + b"x", name=name) == "checksum-mismatch"
+
+
+def test_md5_of_a_list_counts_if_the_site_says_so() -> None:
+    sums = f"MD5 (disk.img) = {hashlib.md5(DATA).hexdigest()}\n".encode()
+    assert code_of(granted(Checksum, {"sums": sums}, algorithm="md5"), DATA, name="disk.img") is None
+
+
+@pytest.mark.parametrize("sums", [b"", b"no digest\n", b"abc  disk.img\n"])
+def test_a_list_without_a_digest_is_a_configuration_error(sums: bytes) -> None:
+    with pytest.raises(ValueError, match="granted as 'sums'"):
+        granted(Checksum, {"sums": sums})
+
+
+def test_a_digest_comes_from_one_place() -> None:
+    with pytest.raises(ValueError, match="'expected' is missing"):
+        Checksum()
+    with pytest.raises(ValueError, match="exclude each other"):
+        granted(Checksum, {"sums": f"{SHA256}  x\n".encode()}, expected=SHA256)

@@ -120,7 +120,7 @@ class Ova(Transform):
                 "'trust' is granted, but no signature is verified: a signature is of the manifest, and 'manifest' is "
                 '"ignore"; leave out one of them, or ignore the signature as well'
             )
-        from .trust import load_anchors
+        from douane.plugins._x509 import load_anchors
 
         return load_anchors(file)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from douane.plugins import _x509
 from douane.plugins.formats import member_names, ovf_manifest
 from douane_plugin import Reject
 
@@ -10,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 MAX_CERTIFICATES = 16
 MIN_KEY_BITS, MAX_KEY_BITS = 1024, 16384
 """Lengths of the RSA keys that are accepted: signatures of OVF 1's time have 1024 bits; longer keys only cost time."""
@@ -29,7 +29,7 @@ class Signature:
 def parse(data: bytes) -> Signature:
     """Read a certificate file. Raises Reject."""
     text = data.decode("utf-8-sig", "replace")
-    head, begin, rest = text.partition(_BEGIN)
+    head, begin, rest = text.partition(_x509.BEGIN)
     lines = [line.strip() for line in head.splitlines() if line.strip()]
     if len(lines) != 1 or not begin:
         raise _invalid("its certificate file is not one line with a signature, followed by a certificate")
@@ -42,21 +42,14 @@ def parse(data: bytes) -> Signature:
         value = bytes.fromhex(digits)
     except ValueError:
         raise _invalid("its signature is not hexadecimal") from None
-    return Signature(algorithm, name[:-1], value, load(begin + rest))
+    return Signature(algorithm, name[:-1], value, _load(begin + rest))
 
 
-def load(text: str, max_count: int = MAX_CERTIFICATES) -> list[Certificate]:
-    """The certificates in PEM. Raises Reject if there is none, one is damaged, or there are too many."""
-    from cryptography import x509
-
-    if text.count(_BEGIN) > max_count:
-        raise _invalid(f"it comes with more than {max_count} certificates")
+def _load(text: str) -> list[Certificate]:
     try:
-        # Only the blocks themselves: text between them is for people.
-        blocks = [f"{_BEGIN}{part.partition(_END)[0]}{_END}\n" for part in text.split(_BEGIN)[1:]]
-        return x509.load_pem_x509_certificates("".join(blocks).encode())
+        return _x509.load(text, MAX_CERTIFICATES)
     except ValueError as error:
-        raise _invalid(f"one of its certificates is damaged: {error!s:.100}") from error
+        raise _invalid(f"its certificates cannot be read: {error!s:.100}") from error
 
 
 def check(signature: Signature, manifest: bytes, name: str) -> None:
