@@ -146,11 +146,23 @@ def test_fstab_is_read_with_its_escapes_and_names_of_devices() -> None:
 
 
 def test_the_version_of_windows_is_in_its_registry() -> None:
-    config = folder({"SOFTWARE": text(windows_hive())})
+    guest = windows_guest(windows_hive())
+    assert guest.os == {"ID": "windows", "NAME": "Windows Server 2022", "BUILD_ID": "20348", "VERSION_ID": "10.0"}
+    assert list(guest.unread) == []
+
+
+def windows_guest(hive: bytes) -> Guest:
+    config = folder({"SOFTWARE": text(hive)})
     system = MemorySystem({"Windows": folder({"System32": folder({"config": config})})}, name="ntfs")
     unread = UnreadParts()
-    guest = Guest(None, [Volume("p1", BytesSource(b""), system, Budget(), unread)], Budget(), unread)
-    assert guest.os == {"ID": "windows", "NAME": "Windows Server 2022", "BUILD_ID": "20348", "VERSION_ID": "10.0"}
+    return Guest(None, [Volume("p1", BytesSource(b""), system, Budget(), unread)], Budget(), unread)
+
+
+def test_a_registry_that_was_not_closed_is_told() -> None:
+    hive = windows_hive()
+    guest = windows_guest(hive[:4] + b"\2" + hive[5:])
+    assert guest.os["BUILD_ID"] == "20348"
+    assert [part.code for part in guest.unread] == ["guest-unclean"]
 
 
 def test_a_hive_that_lacks_a_key_is_unread_and_mutants_raise_the_three_exceptions_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import zlib
 
 import pytest
@@ -124,6 +125,22 @@ def test_a_snapshot_is_unread_and_so_is_an_origin_into_which_it_is_merged(field:
     assert "guest-vg/snapshot0" not in volumes
     assert isinstance(volumes["guest-vg/striped"], Unsupported)
     assert getattr(volumes["guest-vg/origin"], "code", "") == origin_code
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        *(("cache", "cached"), ("writecache", "writes are cached"), ("vdo", "VDO"), ("integrity", "checksums")),
+        *(("error", "error"), ("other", "'other'")),
+    ],
+)
+def test_volumes_with_caches_and_other_layers_are_told_with_their_reason(kind: str, why: str) -> None:
+    section = re.compile(rb'(\bstriped \{.*?type = )"striped"', re.DOTALL)
+    volumes = volumes_of(with_text(lambda text: section.sub(rb'\1"%s"' % kind.encode(), text, count=1)))
+    volume = volumes["guest-vg/striped"]
+    assert isinstance(volume, Unsupported)
+    assert why in volume.why
+    assert not isinstance(volumes["guest-vg/linear"], GuestError)
 
 
 def test_devices_that_describe_the_group_differently_are_broken() -> None:

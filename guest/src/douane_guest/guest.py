@@ -51,7 +51,7 @@ class Guest:
     def os_of(self, root: Tree) -> dict[str, str]:
         """The same of one of the `roots`."""
         try:
-            return system_of(root, self._budget)
+            return system_of(root, self._budget, self.unread)
         except GuestError as error:
             self.unread.add_error(f"{root.volume.name}: the version of the system", error)
             return {}

@@ -8,6 +8,7 @@ from .budget import Budget
 from .hive import Hive
 from .roots import WINDOWS
 from .tree import Tree, try_read
+from .unread import UnreadParts
 
 OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 """os-release(5): the second where the first is not there."""
@@ -23,13 +24,14 @@ _FIELDS = {
 }
 
 
-def system_of(tree: Tree, budget: Budget) -> dict[str, str]:
-    """The fields of os-release; for Windows the same names; empty if neither is there. Damage raises."""
+def system_of(tree: Tree, budget: Budget, unread: UnreadParts) -> dict[str, str]:
+    """The fields of os-release; for Windows the same names; empty if neither is there. Damage raises; a registry that
+    was not closed is listed as unread."""
     for path in OS_RELEASE:
         text = try_read(tree, path, MAX_SIZE)
         if text is not None:
             return parse_os_release(text)
-    return _windows(tree, budget)
+    return _windows(tree, budget, unread)
 
 
 def parse_os_release(text: bytes) -> dict[str, str]:
@@ -46,12 +48,15 @@ def parse_os_release(text: bytes) -> dict[str, str]:
     return fields
 
 
-def _windows(tree: Tree, budget: Budget) -> dict[str, str]:
+def _windows(tree: Tree, budget: Budget, unread: UnreadParts) -> dict[str, str]:
     try:
         file = tree.open(WINDOWS)
     except OSError:
         return {}
     hive = Hive(file, budget)
+    if not hive.clean:
+        why = "the registry was not closed, and its logs are not applied: the version of Windows may be another"
+        unread.add(f"{tree.volume.name}:/{WINDOWS}", "guest-unclean", why)
     values = hive.values(hive.key(_VERSION_KEY))
     fields = {"ID": "windows"}
     for name, field in _FIELDS.items():
