@@ -51,6 +51,7 @@ class Douane(LazyGroup):
         "ls": "guest_cmd:ls",
         "plan": "plan_cmd:plan",
         "plugin": "plugin_cmd:plugin",
+        "policy": "policy_cmd:policy",
         "save": "images_cmd:save",
         "sbom": "sbom_cmd:sbom",
         "serve": "serve_cmd:serve",

@@ -26,6 +26,8 @@ BUILT_IN = {
     "oslo-format": "douane.plugins.oslo_format:OsloFormat",
     "ova": "douane.plugins.ova:Ova",
     "ova-any-order": "douane.plugins.ova:OvaAnyOrder",
+    "guest-policy": "douane.plugins.policy:GuestPolicyRules",
+    "policy": "douane.plugins.policy:PolicyRules",
     "properties": "douane.plugins.properties:Properties",
     "qemu-info": "douane.plugins.qemu_info:QemuInfo",
     "signature": "douane.plugins.signature:Signature",
