@@ -180,3 +180,23 @@ def test_mutants_are_refused_with_the_three_exceptions_within_their_steps(tree, 
         filler.add(b"\x08name%d" % number, b"bytes")
     assert mutants(filler.image(), udf.open, 150, steps=200_000) > 20
     assert mutants(genisoimage(tree, tmp_path / "disc"), udf.open, 30, steps=200_000, most=2048) > 0
+
+
+def test_anchors_for_two_sizes_of_blocks_are_a_contradiction(tmp_path):
+    data = bytearray(mkudffs(tmp_path / "image", *EMPTY["2.01"]))
+    other = 2048 if data[256 * 512 : 256 * 512 + 2] == b"\x02\0" else 512
+    place = 256 * other
+    data[place : place + 512] = tagged(2, 2, 256, bytes(496))
+    with pytest.raises(Broken, match="anchors"):
+        opened(bytes(data))
+
+
+def test_a_name_for_the_folder_above_is_told(tmp_path):
+    filler = Filler(mkudffs(tmp_path / "image", *EMPTY["2.01"]))
+    filler.add(b"\x08hidden", b"bytes")
+    name = bytearray(filler.names[0])
+    name[18] = 8
+    filler.names[0] = tagged(257, 2, filler.root[1], bytes(name[16:]))
+    system = opened(filler.image())
+    with pytest.raises(Broken, match="hidden"):
+        list(system.entries(system.node(system.root)))

@@ -7,7 +7,9 @@ from .errors import TooMuch
 STEPS = 200_000_000
 ENTRIES = 10_000_000
 DEPTH = 128
-STRUCTURE_BYTES = 64 << 20
+FILE_BYTES = 64 << 20
+"""Of a file that a caller reads as a whole without saying how much it may have."""
+STRUCTURE_BYTES = 16 << 20
 """The largest single structure that is kept in memory: a table, a folder's block, a decompressed metadata block."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .budget import STRUCTURE_BYTES, Budget
+from .budget import FILE_BYTES, Budget
 from .containers.base import Disk
 from .containers.registry import open_disk
 from .discovery import Discovery
@@ -76,7 +76,7 @@ class Guest:
         """See :class:`~douane_guest.tree.Tree`, as for all that follow."""
         return self.root.open(path)
 
-    def read(self, path: str, most: int = STRUCTURE_BYTES) -> bytes:
+    def read(self, path: str, most: int = FILE_BYTES) -> bytes:
         """All bytes of a file."""
         return self.root.read(path, most)
 

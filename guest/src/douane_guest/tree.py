@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .budget import STRUCTURE_BYTES
+from .budget import FILE_BYTES
 from .errors import Broken, TooMuch
 from .files import GuestFile
 from .filesystems.base import FILE, FOLDER, LINK, Node
@@ -105,7 +105,7 @@ class Tree:
             raise OSError(errno.ENXIO, "this is a device, a pipe or a socket", path)
         return item.open()
 
-    def read(self, path: str, most: int = STRUCTURE_BYTES) -> bytes:
+    def read(self, path: str, most: int = FILE_BYTES) -> bytes:
         """All bytes of a file. Raises TooMuch if it is larger than `most`."""
         return self.open(path).read_all(most)
 

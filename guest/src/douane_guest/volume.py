@@ -10,11 +10,12 @@ from .errors import Broken, GuestError, TooMuch
 from .files import GuestFile
 from .filesystems.base import FOLDER, LINK, Entry, FileSystem, Node
 from .filesystems.folding import Key
+from .seen import Seen
 from .source import Source
 from .unread import UnreadParts
 
-MAX_NAMES = 1_000_000
-"""Names of a folder that are kept to see one that is there twice."""
+MAX_WAITING = 256
+"""Folders of a level that a walk keeps until it lists them."""
 
 
 class Place(NamedTuple):
@@ -136,31 +137,38 @@ class Volume:
         if top.kind != FOLDER:
             self._unread.add(self.place(path), Broken.code, f"a {top.kind} is in the place of a folder")
             return
-        visited = {top.ref}
-        waiting = [(Place(path, top), 0)]
+        visited = Seen()
+        visited.add(top.ref)
         yield Place(path, top)
+        # Folders whose listing goes on, and behind each those that it has named. A folder with a million of them goes
+        # on when those that were named are done: never more than MAX_WAITING are kept for a level.
+        waiting = [(self.items(Place(path, top)), path, 0)]
         while waiting:
-            folder, depth = waiting.pop()
+            listing, path, depth = waiting[-1]
             if depth >= self._budget.depth:
-                self._unread.add(self.place(folder.path), TooMuch.code, f"the folder lies deeper than {depth} folders")
+                self._unread.add(self.place(path), TooMuch.code, f"the folder lies deeper than {depth} folders")
+                waiting.pop()
                 continue
             below = []
-            for item in self.items(folder):
+            for item in listing:
                 if item.path in without:
                     continue
                 if item.node.kind == FOLDER:
-                    if item.node.ref in visited:
+                    if not visited.add(item.node.ref):
                         why = "the folder is in two folders, or in itself"
                         self._unread.add(self.place(item.path), Broken.code, why)
                         continue
-                    visited.add(item.node.ref)
-                    below.append((item, depth + 1))
+                    below.append((self.items(item), item.path, depth + 1))
                 yield item
+                if len(below) >= MAX_WAITING:
+                    break
+            else:
+                waiting.pop()
             waiting += reversed(below)
 
     def items(self, folder: Place) -> Iterator[Place]:
         """The objects in a folder that can be read; the others are listed as unread."""
-        seen: set[bytes] = set()
+        seen = Seen()
         try:
             key = None if getattr(self.system, "lists_every_case", False) else self._key(folder.node)
             for entry in self.system.entries(folder.node):
@@ -180,13 +188,9 @@ class Volume:
             self._unread.add_error(self.place(folder.path), error)
 
     @staticmethod
-    def _check_new(seen: set[bytes], name: bytes, key: Key | None) -> None:
-        folded = name if key is None else key(name)
-        if folded in seen:
+    def _check_new(seen: Seen, name: bytes, key: Key | None) -> None:
+        if not seen.add(name if key is None else key(name)):
             raise Broken(f"the folder has the name {name!r} twice")
-        if len(seen) >= MAX_NAMES:
-            raise TooMuch(f"the folder has more than {MAX_NAMES} names")
-        seen.add(folded)
 
     def place(self, path: bytes) -> str:
         """Where something is, for `unread`."""

@@ -14,6 +14,7 @@ from .superblock import Decompress
 METADATA_BLOCK = 8192
 UNCOMPRESSED = 0x8000
 BLOCKS_KEPT = 256
+PLACES_KEPT = 4096
 
 
 class Metadata:
@@ -74,19 +75,27 @@ class Table:
 
     def __init__(self, source: Source, metadata: Metadata, start: int, records: int, record: struct.Struct) -> None:
         """`start`: of the list of places, which is not compressed."""
+        self._source = source
+        self._start = start
         self._metadata = metadata
         self._record = record
         self._records = records
         self._per_block = METADATA_BLOCK // record.size
-        blocks = -(-records // self._per_block)
-        check_size(8 * blocks, "a table of the squashfs")
-        self._places = struct.unpack(f"<{blocks}Q", source.pread(start, 8 * blocks))
+        self._places: dict[int, int] = {}
 
     def __getitem__(self, number: int) -> tuple[int, ...]:
         if not 0 <= number < self._records:
             raise Broken(f"number {number} of a table of the squashfs is named, which has {self._records}")
-        data, _ = self._metadata.block(self._places[number // self._per_block])
+        data, _ = self._metadata.block(self._place(number // self._per_block))
         offset = number % self._per_block * self._record.size
         if offset + self._record.size > len(data):
             raise Broken(f"number {number} of a table of the squashfs lies beyond its block")
         return self._record.unpack_from(data, offset)
+
+    def _place(self, index: int) -> int:
+        place = self._places.get(index)
+        if place is None:
+            if len(self._places) >= PLACES_KEPT:
+                self._places.clear()
+            place = self._places[index] = int.from_bytes(self._source.pread(self._start + 8 * index, 8), "little")
+        return place

@@ -7,26 +7,26 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from douane_guest.budget import Budget, check_size
+from douane_guest.budget import Budget
 from douane_guest.errors import Broken, only_guest_errors
 from douane_guest.filesystems.base import BLOCK, CHAR, FILE, Entry, Node, Unread
 from douane_guest.source import Source
 
+from .folder import folder_entries
 from .inode import NONE, Inode, device_numbers, read_inode
 from .metadata import Metadata, Table
 from .superblock import DECOMPRESS, NO_TABLE, read_superblock
 from .xattrs import Xattrs
 
-RUN = struct.Struct("<III")
-ENTRY = struct.Struct("<HhHH")
 FRAGMENT = struct.Struct("<QII")
 ID = struct.Struct("<I")
 DOTS = 3
 """The size of a folder counts "." and "..", which are not stored, with three bytes."""
 
-LONGEST_RUN = 256
 UNCOMPRESSED = 1 << 24
 SIZES_AT_ONCE = 2048
+PIECE = 64 << 10
+"""Of a folder."""
 FRAGMENTS_KEPT = 3
 
 
@@ -75,25 +75,25 @@ class Squashfs:
         inode: Inode = node.detail
         if inode.size <= DOTS:
             return
-        check_size(inode.size, "a folder of the squashfs")
-        data, _, _ = self._metadata.read(self._super.folder_table + inode.start, inode.offset, inode.size - DOTS)
-        position, previous = 0, b""
-        while position < len(data):
-            count, start, _ = RUN.unpack_from(data, position)
-            position += RUN.size
-            if count >= LONGEST_RUN:
-                raise Broken(f"a folder of the squashfs has a run of {count + 1} entries")
-            for _ in range(count + 1):
-                self._budget.entry()
-                offset, _, _, length = ENTRY.unpack_from(data, position)
-                position += ENTRY.size + length + 1
-                name = data[position - length - 1 : position]
-                if position > len(data) or b"/" in name or b"\0" in name or name in (b".", b".."):
-                    raise Broken(f"a folder of the squashfs has the name {name!r}")
-                if name <= previous:
-                    raise Broken(f"the names of a folder of the squashfs are not sorted, or {name!r} comes twice")
-                previous = name
-                yield Entry(name, start << 16 | offset)
+        previous = b""
+        for start, offset, name in folder_entries(self._pieces(inode)):
+            self._budget.entry()
+            if b"/" in name or b"\0" in name or name in (b".", b".."):
+                raise Broken(f"a folder of the squashfs has the name {name!r}")
+            if name <= previous:
+                raise Broken(f"the names of a folder of the squashfs are not sorted, or {name!r} comes twice")
+            previous = name
+            yield Entry(name, start << 16 | offset)
+
+    def _pieces(self, inode: Inode) -> Iterator[bytes]:
+        """The bytes of a folder."""
+        start, offset = self._super.folder_table + inode.start, inode.offset
+        missing = inode.size - DOTS
+        while missing:
+            count = min(missing, PIECE)
+            data, start, offset = self._metadata.read(start, offset, count)
+            yield data
+            missing -= count
 
     @only_guest_errors
     def target(self, node: Node) -> bytes:

@@ -149,8 +149,10 @@ class Udf:
             address = long_address(data, position + 20)
             raw = data[start:end]
             position = end + -(end - position) % 4
-            if marks & (DELETED | PARENT):
+            if marks & DELETED or (marks & PARENT and not length):
                 continue
+            if marks & PARENT:  # Linux does not list it, and opens it by its name (fs/udf/namei.c)
+                raise Broken(f"a folder of the UDF has the name {raw!r} for the folder above it")
             name = text(raw)
             if not name or b"/" in name or b"\0" in name or name in (b".", b"..") or name in names:
                 raise Broken(f"a folder of the UDF has the name {name!r}, or has it twice")

@@ -46,17 +46,26 @@ class Volume(NamedTuple):
 
 
 def read_anchor(source: Source) -> tuple[int, bytes]:
-    """The size of blocks, and the anchor. Raises Broken."""
-    for size in BLOCK_SIZES:
-        last = source.size // size - 1
-        for number in (ANCHOR_BLOCK, last, last - ANCHOR_BLOCK):
-            if number < ANCHOR_BLOCK // 2 or (number + 1) * size > source.size:
-                continue
-            block = source.pread(number * size, size)
-            with contextlib.suppress(Broken):
-                if tag_of(block, number) == ANCHOR:
-                    return size, block
-    raise Broken("the UDF has no anchor")
+    """The size of blocks, and the anchor. Raises Broken, also if there are anchors for several sizes: on a disk Linux
+    begins with the smallest, on a disc with 2048 bytes (fs/udf/super.c)."""
+    anchors = [anchor for size in BLOCK_SIZES if (anchor := _anchor(source, size))]
+    if len(anchors) > 1:
+        raise Broken(f"the UDF has anchors for blocks of {' and of '.join(str(size) for size, _ in anchors)} bytes")
+    if not anchors:
+        raise Broken("the UDF has no anchor")
+    return anchors[0]
+
+
+def _anchor(source: Source, size: int) -> tuple[int, bytes] | None:
+    last = source.size // size - 1
+    for number in (ANCHOR_BLOCK, last, last - ANCHOR_BLOCK):
+        if number < ANCHOR_BLOCK // 2 or (number + 1) * size > source.size:
+            continue
+        block = source.pread(number * size, size)
+        with contextlib.suppress(Broken):
+            if tag_of(block, number) == ANCHOR:
+                return size, block
+    return None
 
 
 def read_volume(source: Source, budget: Budget) -> Volume:
