@@ -49,8 +49,9 @@ def names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
     """The names of the folder `number`, in the order in which they were added. Raises Broken if the items differ."""
     hashed = _Hashed()
     for key, item in items.items((number, DIR_ITEM, 0), (number, DIR_ITEM, LAST)):
-        for part in entries_of(item):
-            budget.step()
+        parts = entries_of(item)
+        budget.step(len(parts))
+        for part in parts:
             hashed.add(key[2], part)
     for _, item in items.items((number, DIR_INDEX, 0), (number, DIR_INDEX, LAST)):
         if len(item) <= NAMED.size:
@@ -70,8 +71,11 @@ def names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
     hashed.check_empty()
 
 
-def entries_of(item: bytes) -> Iterator[bytes]:
+def entries_of(item: bytes) -> list[bytes]:
     """The entries of an item: more than one if names have the same hash."""
+    if len(item) > NAMED.size and sum(_SIZES.unpack_from(item, _SIZES_OFFSET)) == len(item) - NAMED.size:
+        return [item]
+    parts = []
     position = 0
     while position < len(item):
         if position + NAMED.size > len(item):
@@ -80,8 +84,9 @@ def entries_of(item: bytes) -> Iterator[bytes]:
         end = position + NAMED.size + data_size + name_size
         if end > len(item):
             raise Broken("a name is longer than its item")
-        yield item[position:end]
+        parts.append(item[position:end])
         position = end
+    return parts
 
 
 class _Hashed:

@@ -9,6 +9,9 @@ from douane_guest.errors import Broken
 from douane_guest.filesystems.base import BLOCK, CHAR, KINDS, Node
 
 INODE = struct.Struct("<QQQQQIIIIQQQ32s12s12sQI12s")
+_SHOWN = struct.Struct("<16xQ16xIIIIQ72xQI12x")
+"""Those of its fields that stat(2) shows."""
+
 _TYPE = 0o170000
 _MAX_SIZE = (1 << 63) - 1
 _MINOR_BITS = 20
@@ -20,7 +23,7 @@ def parse_inode(ref: Any, item: bytes) -> Node:
     """An inode item."""
     if len(item) != INODE.size:
         raise Broken(f"inode {ref[1]} has an item of {len(item)} bytes")
-    _, _, size, _, _, links, uid, gid, mode, device, _, _, _, _, _, seconds, nanoseconds, _ = INODE.unpack(item)
+    size, links, uid, gid, mode, device, seconds, nanoseconds = _SHOWN.unpack(item)
     kind = KINDS.get(mode & _TYPE)
     if kind is None or mode > 0o177777:
         raise Broken(f"inode {ref[1]} has the mode {mode:o}")

@@ -32,7 +32,7 @@ _ROOT = struct.Struct("<QQQQQQQI17sBB")
 _IDS = struct.Struct("<Q16s16s16s")
 _REFERENCE = struct.Struct("<QQH")
 _READ_ONLY = 1
-_TREES = 64
+_TREES = 16
 
 
 class Subvolume(NamedTuple):

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from douane_guest.errors import Broken
 
 from .keys import LAST, Key
 from .nodes import HEADER, Node, NodeReader
+from .nodes import Item as NodeItem
 
 _END: Key = (LAST, 255, LAST)
+_KEPT = 2
+"""Nodes; of each of 16 trees (`subvolumes.py`)."""
 
 
 Item = tuple[Key, bytes]
 """A plain tuple: a walk makes hundreds of thousands."""
+
+
+class Branch(NamedTuple):
+    """A node on the way to a leaf, and the range of keys that are looked for in it: `high` is not in it."""
+
+    node: Node
+    level: int
+    low: Key
+    high: Key
 
 
 class Items(Protocol):
@@ -37,40 +49,45 @@ class Tree:
     def __init__(self, nodes: NodeReader, address: int, level: int, generation: int) -> None:
         self._nodes = nodes
         self._root = (address, level, generation)
-        self._leaf: Node | None = None
-        self._low: Key = _END
-        self._high: Key = _END
+        self._path: list[Branch] = []
+        """The leaf that was read last, and the node above it. A search begins at the lowest of them in which its key
+        is: folders lead to inodes all over the tree, but mostly below the same node."""
 
     def leaf(self, key: Key) -> Node:
         """The leaf in which `key` is, if it is in the tree."""
-        if self._leaf is not None and self._low <= key < self._high:
-            return self._leaf
-        address, level, generation = self._root
-        low: Key = (0, 0, 0)
-        high = _END
-        node = self._nodes.read(address, level, generation)
+        path = self._path
+        while path and not path[-1].low <= key < path[-1].high:
+            path.pop()
+        if not path:
+            address, level, generation = self._root
+            path.append(Branch(self._nodes.read(address, level, generation), level, (0, 0, 0), _END))
+        node, level, low, high = path[-1]
         while level:
-            index = max(bisect_right(node.keys, key) - 1, 0)
-            first = node.keys[index]
-            if index + 1 < len(node.keys):
-                high = node.keys[index + 1]
+            index = max(_after(node.items, key) - 1, 0)
+            number, kind, place, child, generation = node.items[index]
+            first = (number, kind, place)
+            if index + 1 < len(node.items):
+                high = node.items[index + 1][:3]
             level -= 1
-            node = self._nodes.read(node.pointers[index], level, node.generations[index])
+            node = self._nodes.read(child, level, generation)
             # The kernel compares the first key as well; the last one must be before the next node's, or a search
             # and a walk would show different items.
-            if not node.keys or node.keys[0] != first or node.keys[-1] >= high:
+            if not node.items or node.items[0][:3] != first or node.items[-1] >= high:
                 raise Broken(f"the node at the logical address {node.address} has not the keys of its pointer")
             low = first if key >= first else low
-        self._leaf, self._low, self._high = node, low, high
+            path.append(Branch(node, level, low, high))
+        del path[:-_KEPT]
         return node
 
     def find(self, key: Key) -> bytes | None:
         """See :class:`Items`."""
         node = self.leaf(key)
-        index = bisect_left(node.keys, key)
-        if index < len(node.keys) and node.keys[index] == key:
-            start = HEADER.size + node.offsets[index]
-            return node.data[start : start + node.sizes[index]]
+        index = bisect_left(node.items, key)
+        if index < len(node.items):
+            number, kind, place, offset, size = node.items[index]
+            if (number, kind, place) == key:
+                begin = HEADER.size + offset
+                return node.data[begin : begin + size]
         return None
 
     def items(self, first: Key, last: Key) -> Iterator[Item]:
@@ -78,19 +95,23 @@ class Tree:
         position = first
         while True:
             node = self.leaf(position)
-            high = self._high
-            start = bisect_left(node.keys, position)
-            stop = bisect_right(node.keys, last)
-            keys, offsets, sizes, data = node.keys, node.offsets, node.sizes, node.data
-            for index in range(start, stop):
-                offset = HEADER.size + offsets[index]
-                yield keys[index], data[offset : offset + sizes[index]]
+            high, data = self._path[-1].high, node.data
+            start, stop = bisect_left(node.items, position), _after(node.items, last)
+            for number, kind, place, offset, size in node.items[start:stop]:
+                begin = HEADER.size + offset
+                yield (number, kind, place), data[begin : begin + size]
             if high > last or high == _END:
                 return
             position = high
 
     def floor(self, key: Key) -> Key:
         """See :class:`Items`."""
-        keys = self.leaf(key).keys
-        index = bisect_right(keys, key) - 1
-        return keys[index] if index >= 0 else (0, 0, 0)
+        items = self.leaf(key).items
+        index = _after(items, key) - 1
+        return items[index][:3] if index >= 0 else (0, 0, 0)
+
+
+def _after(items: list[NodeItem], key: Key) -> int:
+    """The index of the first item after those with `key`."""
+    number, kind, place = key
+    return bisect_left(items, (number, kind, place + 1))
