@@ -13,6 +13,7 @@ installed, every pytest run has the fixtures ``douane_run`` and ``douane_image``
 """
 
 from ._cuts import assert_same_for_all_cuts, run_all_cuts
+from ._guest_image import guest_image
 from ._pieces import Cuts
 from ._result import LogLine, NoSandbox, PluginFailed, Result, Warned, WrongConfiguration
 from ._run import run
@@ -33,6 +34,7 @@ __all__ = [
     "Warned",
     "WrongConfiguration",
     "assert_same_for_all_cuts",
+    "guest_image",
     "image_bytes",
     "run",
     "run_all_cuts",

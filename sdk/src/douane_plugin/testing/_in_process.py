@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from typing import Any, Iterator, Optional
+from typing import Any, Optional
 
 from douane_plugin import wire
 from douane_plugin._cause import is_bug
@@ -19,8 +19,8 @@ from douane_plugin._runtime import READS_FILE
 from douane_plugin._settings import SettingError, arguments
 
 from ._grants import Grants
-from ._pieces import spool
-from ._records import records
+from ._pieces import Source, spool
+from ._records import check_guest, record_pieces
 from ._result import LogLine, Output, PluginFailed, Result, Warned, WrongConfiguration
 from ._run_spec import RunSpec
 
@@ -48,7 +48,8 @@ class InProcessRuntime(LocalRuntime):
         self._ring.truncate(RING_BYTES)
         self.slots = Slots(self._ring.fileno())
         self._image_fd: Optional[int] = None
-        super().__init__(self.slots, self._pieces(), reads, run.choose)
+        pieces = record_pieces if reads == "files" else Source.pieces
+        super().__init__(self.slots, pieces(run.source, run.choose, run.size), reads, run.choose)
         self.output = tempfile.TemporaryFile() if transforms else None  # noqa: SIM115  # the result closes it
         scratch = range(2 if run.scratch else 0)
         self._files = [tempfile.TemporaryFile(buffering=0) for _ in scratch]  # noqa: SIM115  # closed by `close`
@@ -62,7 +63,7 @@ class InProcessRuntime(LocalRuntime):
     def _open(self, cls: type) -> None:
         """Open the image, the grants and the scratch files."""
         run = self.run
-        self._image_fd = spool(run.source, run.size) if self.reads in (*READS_FILE, "files") else None
+        self._image_fd = spool(run.source, run.size) if self.reads in READS_FILE else None
         fds = [file.fileno() for file in self._files]
         self.spec = {
             "use": {"module": cls.__module__, "attribute": cls.__name__},
@@ -70,17 +71,9 @@ class InProcessRuntime(LocalRuntime):
             "log_level": logging.DEBUG,
             "grants": self.grants.open(),
             "rings": [{"fd": self.slots.fd, "slot_bytes": SLOT_BYTES}],
-            "image_fd": self._image_fd if self.reads in READS_FILE else None,
+            "image_fd": self._image_fd,
             "scratch": {"fds": fds, "bytes": run.scratch} if fds else None,
         }
-
-    def _pieces(self) -> Iterator[Any]:
-        """Yield the image, or the records of its files, in pieces."""
-        run = self.run
-        if self.reads != "files":
-            yield from run.source.pieces(run.choose, run.size)
-        elif self._image_fd is not None:
-            yield from records(self._image_fd).pieces(run.choose, None)
 
     def warn(self, code: str, message: str) -> None:
         """Collect a warning. Raises _Violation if there are too many."""
@@ -196,6 +189,8 @@ def _prepare(run: RunSpec) -> tuple[type, dict[str, Any], dict[str, Any]]:
         cls = load(_use(run.plugin)) if isinstance(run.plugin, str) else run.plugin
         description = describe(cls)
         check_level(description)
+        if description["reads"] == "files":
+            check_guest()
         return cls, description, arguments(cls, run.config, {})
     except LoadError as error:
         raise WrongConfiguration(str(error)) from None

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+import os
+from typing import Iterator, Optional
 
-from ._pieces import Source
+from ._pieces import Lengths, Piece, Source, spool
 from ._result import WrongConfiguration
 
 
-def records(image_fd: int) -> Source:
-    """Return the records of the files in an image as a source of their bytes. Raises WrongConfiguration."""
+def record_pieces(image: Source, choose: Optional[Lengths], size: Optional[int]) -> Iterator[Piece]:
+    """Yield the records of the files of an image in pieces, as :meth:`Source.pieces` does the image itself."""
+    fd = spool(image, size)
+    try:
+        yield from Source(_records(fd)).pieces(choose, None)
+    finally:
+        os.close(fd)
+
+
+def check_guest() -> None:
+    """Raise WrongConfiguration if this Python cannot read the files of an image."""
     try:
         import douane_guest.delivery  # noqa: F401
     except ImportError as error:
@@ -17,7 +27,6 @@ def records(image_fd: int) -> Source:
             "a test of a plugin with reads = 'files' needs the package douane-guest, and Python 3.11 or newer: install "
             f"douane-plugin[guest] ({error})"
         ) from None
-    return Source(_records(image_fd))
 
 
 def _records(image_fd: int) -> Iterator[bytes]:
