@@ -29,6 +29,7 @@ BUILT_IN = {
     "guest-policy": "douane.plugins.policy:GuestPolicyRules",
     "policy": "douane.plugins.policy:PolicyRules",
     "properties": "douane.plugins.properties:Properties",
+    "provenance": "douane.plugins.provenance:Provenance",
     "qemu-info": "douane.plugins.qemu_info:QemuInfo",
     "signature": "douane.plugins.signature:Signature",
     "untar": "douane.plugins.untar:Untar",
@@ -72,6 +73,7 @@ NEEDS = {
     "ova": Needs(memory=_MEMORY),
     "ova-any-order": Needs(memory=_MEMORY),
     "qemu-info": Needs(programs=_QEMU_IMG, memory=_MEMORY),
+    "provenance": Needs(memory=_MEMORY),
     "signature": Needs(memory=_MEMORY, programs_by_grant={"gpg": ("gpgv",)}),
 }
 """The needs of built-in plugins for which the defaults of a ``[[plugin]]`` table are not meant."""

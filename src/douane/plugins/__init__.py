@@ -3,8 +3,8 @@
 A built-in plugin is a class of the contract, `douane_plugin`, like any operator's plugin. It imports the contract, its
 own parts, `formats` and the shared modules, whose names begin with an underscore; it imports nothing of the engine.
 
-- inspectors: `format`, `limits`, `checksum`, `qemu_info`, `oslo_format`, `properties`, `signature`; `explain` for
-  `douane inspect`
+- inspectors: `format`, `limits`, `checksum`, `qemu_info`, `oslo_format`, `properties`, `signature`, `provenance`;
+  `explain` for `douane inspect`
 - `guest_view`: what `douane ls`, `cat` and `sbom` run
 - transforms: `decompress`, `ova`, `convert`; the parts of each are beside it in its package
 - `formats`: what a file is, for inspectors and transforms alike; the only readers of headers

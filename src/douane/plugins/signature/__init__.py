@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .openstack import Certificates
 
 _MAX_PROPERTY = 1024
+_ENDINGS = (".minisig", ".sig", ".asc", ".gpg", ".sign", ".sigstore.json", ".sigstore", ".bundle")
 
 
 class Signature(Inspector):
@@ -73,12 +74,15 @@ class Signature(Inspector):
         identity: str | None = None,
         issuer: str | None = None,
     ) -> None:
+        from douane.plugins._signature_files import Beside
+
         from .detached import Keys
 
         self.required, self.property, self.name = required, property, name
         self._certificates, self._anchors = self._load_trust()
         self._keys = Keys(self._granted, identity, issuer)
-        self._signatures = self._granted("signatures")
+        signatures = self._granted("signatures")
+        self._signatures = None if signatures is None else Beside(signatures, "signatures", _ENDINGS)
         self._sums, self._sums_signature = self._load_sums()
         sources = (property, self._signatures, self._sums)
         if self._keys and not any(source is not None for source in sources):
@@ -111,18 +115,13 @@ class Signature(Inspector):
 
     def _collect(self, image: Image, checks: list[Check]) -> None:
         """Append to `checks` all signatures that are known before the image. Raises Reject or Incomplete."""
-        from .files import MAX_SIGNATURE_BYTES, read_granted, signatures_beside
-
         name = self.name or image.name
         self._collect_openstack(image, checks)
         if self.property is not None and (value := image.properties.get(self.property)) is not None:
             checks.append(self._keys.check_value(value, f"the property {self.property}"))
-        if hasattr(self._signatures, "read"):
-            data = read_granted(self._signatures, "signatures", MAX_SIGNATURE_BYTES)
-            checks.append(self._keys.check(data, "the file of the signature"))
-        elif self._signatures is not None:
-            for file, data in signatures_beside(self._signatures, name):
-                checks.append(self._keys.check(data, f"the file {file!r:.200}"))
+        if self._signatures:
+            for file, data in self._signatures.of_name(name):
+                checks.append(self._keys.check(data, file))
         if self._sums is not None:
             self._collect_sums(name, checks)
 
@@ -152,7 +151,7 @@ class Signature(Inspector):
 
     @property
     def _by_digest(self) -> bool:
-        return self._signatures is not None and not hasattr(self._signatures, "read")
+        return self._signatures is not None and self._signatures.has_digests
 
     def _read(self, image: Image, checks: list[Check]) -> dict[str, bytes]:
         """The digests of the image that the checks need, all taken while it passes."""
@@ -170,13 +169,11 @@ class Signature(Inspector):
 
     def _named_by_digest(self, digests: dict[str, bytes]) -> list[Check]:
         """The signatures in files that are named by the digest of the image. Raises Reject or Incomplete."""
-        if not self._by_digest:
-            return []
-        from .files import signatures_beside
-
-        checks = []
-        for file, data in signatures_beside(self._signatures, digests["sha256"].hex()):
-            check = self._keys.check(data, f"the file {file}")
+        checks: list[Check] = []
+        if self._signatures is None or not self._by_digest:
+            return checks
+        for file, data in self._signatures.of_digest(digests["sha256"].hex()):
+            check = self._keys.check(data, file)
             if check.update:
                 check.close()
                 raise Reject(
@@ -214,9 +211,8 @@ class Signature(Inspector):
         return Certificates(certificates), load_anchors(trust)
 
     def _load_sums(self) -> tuple[bytes | None, bytes | None]:
+        from douane.plugins._signature_files import MAX_SIGNATURE_BYTES, read_granted
         from douane.plugins._sums import MAX_BYTES
-
-        from .files import MAX_SIGNATURE_BYTES, read_granted
 
         sums, signature = self._granted("sums"), self._granted("sums_signature")
         if sums is None:

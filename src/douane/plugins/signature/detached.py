@@ -6,18 +6,19 @@ import base64
 import binascii
 
 from douane.plugins import _sums
+from douane.plugins._signature_files import MAX_SIGNATURE_BYTES, read_granted
 from douane_plugin import Incomplete
 
 from .check import Check, invalid
-from .files import MAX_SIGNATURE_BYTES, read_granted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from douane.plugins._sigstore import SigstoreTrust
+
     from .gpg import Keyring
-    from .sigstore_bundle import SigstoreTrust
 
 _STRONG = tuple(algorithm for algorithm in _sums.DIGITS if algorithm not in _sums.WEAK)
 
@@ -38,7 +39,7 @@ class Keys:
 
             self.gpg = Keyring(read_granted(file, "gpg", MAX_KEYRING_BYTES))
         if file := grant("sigstore"):
-            from .sigstore_bundle import SigstoreTrust
+            from douane.plugins._sigstore import SigstoreTrust
 
             self.sigstore = SigstoreTrust(file.path, identity, issuer)
 

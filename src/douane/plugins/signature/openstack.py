@@ -12,10 +12,10 @@ import os
 import uuid
 
 from douane.plugins import _x509
+from douane.plugins._signature_files import read_bounded
 from douane_plugin import Incomplete, Reject
 
 from .check import Check, expired, invalid, untrusted, weak
-from .files import read_bounded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,77 @@
+"""Signatures and attestations beside an image, in files that the operator granted."""
+
+from __future__ import annotations
+
+import os
+
+from douane_plugin import Incomplete
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_SIGNATURE_BYTES = 1 << 20
+MAX_NAME_BYTES = 200
+
+
+def read_bounded(path: str, most: int) -> bytes | None:
+    """The content of the file at `path`; None if there is none. Raises Incomplete for one that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(path, str(error.strerror)) from error
+    if len(data) > most:
+        raise _unreadable(path, f"it has more than {most} bytes")
+    return data
+
+
+def read_granted(file: Any, grant: str, most: int) -> bytes:
+    """The content of a granted file. Raises ValueError for the operator if it is longer than `most`."""
+    data: bytes = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"the file that is granted as {grant!r} has more than {most} bytes")
+    return data
+
+
+class Beside:
+    """What the operator granted as `name` to hold what lies beside the images: a folder, or the one file itself.
+
+    Raises ValueError for the operator.
+    """
+
+    def __init__(self, grant: Any, name: str, endings: tuple[str, ...]) -> None:
+        is_file = hasattr(grant, "read")
+        self._content = read_granted(grant, name, MAX_SIGNATURE_BYTES) if is_file else None
+        self._folder = "" if is_file else os.fspath(grant)
+        self._endings = endings
+
+    @property
+    def has_digests(self) -> bool:
+        """True if files may be named by the digest of an image."""
+        return self._content is None
+
+    def of_name(self, name: str | None) -> list[tuple[str, bytes]]:
+        """The files for the image `name`, each with its content. Raises Incomplete."""
+        return self._in_folder(name) if self._content is None else [("the granted file", self._content)]
+
+    def of_digest(self, sha256: str) -> list[tuple[str, bytes]]:
+        """The files for the image with this digest, in hex. Raises Incomplete."""
+        return self._in_folder(sha256) if self._content is None else []
+
+    def _in_folder(self, name: str | None) -> list[tuple[str, bytes]]:
+        # The name is the sender's: it must not lead out of the folder, or to a file that no image is meant by.
+        if not name or "/" in name or "\0" in name or name.startswith(".") or len(os.fsencode(name)) > MAX_NAME_BYTES:
+            return []
+        paths = [os.path.join(self._folder, name + ending) for ending in self._endings]
+        contents = [(f"the file {os.path.basename(path)!r}", read_bounded(path, MAX_SIGNATURE_BYTES)) for path in paths]
+        return [(file, data) for file, data in contents if data is not None]
+
+
+def _unreadable(path: str, why: str) -> Incomplete:
+    return Incomplete(
+        "signature-unreadable",
+        f"this site's file {os.path.basename(path)!r:.200} cannot be read ({why:.100}); ask the operator",
+    )
