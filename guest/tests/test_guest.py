@@ -183,9 +183,28 @@ def test_a_device_that_is_known_and_not_read_is_told_by_its_name(signature) -> N
     assert parts == ([] if signature.name == "swap" else [("disk", signature.code)])
 
 
-@pytest.mark.parametrize("head", [b"LUKS\xba\xbe\0\2", b"\xeb\x58\x90-FVE-FS-"])
+TO_GO = b"\xeb\x58\x90MSWIN4.1".ljust(424, b"\0") + bytes.fromhex("3bd66749292ed84a8399f6a339e3d001")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(b"LUKS\xba\xbe\0\1", b"LUKS\xba\xbe\0\2", bytes(16384) + b"SKUL\xba\xbe\0\2"),
+        *(b"\xeb\x58\x90-FVE-FS-", TO_GO),
+    ],
+    ids=["LUKS1", "LUKS2", "LUKS2, second header", "BitLocker", "BitLocker To Go"],
+)
 def test_an_encrypted_device_is_told(head: bytes) -> None:
     assert codes(open_guest(BytesSource(head.ljust(MIB, b"\0")))) == ["guest-encrypted"]
+
+
+def test_zfs_is_told_by_its_uberblocks() -> None:
+    """At least four in a label, as libblkid asks: fewer may be the bytes of any file."""
+    disk = bytearray(4 * MIB)
+    for slot in range(4):
+        disk[(128 << 10) + slot * 4096 : (128 << 10) + slot * 4096 + 8] = b"\x0c\xb1\xba\0\0\0\0\0"
+        parts = [part.why for part in open_guest(BytesSource(bytes(disk))).unread]
+        assert any("zfs" in why for why in parts) == (slot == 3)
 
 
 def test_an_empty_disk_has_nothing_unread_and_noise_has() -> None:

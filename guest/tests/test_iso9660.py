@@ -173,6 +173,17 @@ def test_a_file_of_several_sections_is_one(tmp_path):
     assert b"".join(piece for _, piece in system.chunks(node)) == b"a" * 2048 + b"b" * 100
 
 
+def test_an_interleaved_file_is_unsupported(tmp_path):
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/file").write_bytes(b"data")
+    image = bytearray(pack(tmp_path / "tree", tmp_path / "image", *GENISOIMAGE, "-R"))
+    system = opened(bytes(image))
+    (entry,) = system.entries(system.node(system.root))
+    image[entry.ref + 26 : entry.ref + 28] = b"\1\1"
+    with pytest.raises(Unsupported, match="interleaved"):
+        list(opened(bytes(image)).chunks(opened(bytes(image)).node(entry.ref)))
+
+
 def test_a_file_without_a_last_section_is_broken(tmp_path):
     data = bytearray(two_sections(tmp_path))
     data[data.rindex(b"AA1.;1") - 8] |= 0x80
