@@ -68,10 +68,11 @@ def _print(
     """Copy the output of `plugin` to standard output. `in_output`: it lists what could not be read."""
     from douane.stream.output import Output
 
-    from .guest_run import end, opened, show, unread_parts
+    from .guest_run import end, opened, say_unpacked, show, unread_parts
 
     with opened(ctx, image, view.home) as opener, contextlib.closing(Output(1)) as output:
         shown = show(opener, view, plugin, config, output)
+        say_unpacked(opener, shown)
     end(ctx, unread_parts(shown.verdict), silent=in_output)
 
 

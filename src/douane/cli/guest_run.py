@@ -135,10 +135,18 @@ def show(
     report = _run(_plan(transforms, plugin, config, digest), opener, source, view, sink)
     if is_file and report.code in UNPACKING:
         report = _run(_plan(UNPACKING[report.code], plugin, config, digest), opener, opener.open(), view, sink)
-    shown = _shown(report)
+    return _shown(report)
+
+
+def say_unpacked(opener: Opener, shown: Shown) -> None:
+    """Say which transforms have unpacked the image, on standard error."""
     for name, facts in shown.unpacked.items():
-        say(f"{opener.name}: unpacked by {name} ({', '.join(f'{key} {value}' for key, value in facts.items())})")
-    return shown
+        say(f"{opener.name}: unpacked by {name} ({pairs(facts)})")
+
+
+def pairs(facts: Mapping[str, Any]) -> str:
+    """The properties of a transform."""
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
 
 
 def _plan(transforms: Sequence[str], plugin: str, config: Config, digest: bool) -> Plan:

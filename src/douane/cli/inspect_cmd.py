@@ -9,7 +9,7 @@ import click
 from douane.errors import PlanError
 
 from .check_cmd import end
-from .options import json_option, name_of, run_options, run_tier, sandbox_option
+from .options import ViewOptions, home_option, json_option, name_of, run_options, run_tier, sandbox_option
 from .output import print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ EXPLAIN = "douane.plugins.explain:Explain"
 )
 @click.option("--disk-format", metavar="F", help="Declare the disk format: raw, qcow2, vmdk, ...")
 @click.option("--container-format", metavar="F", help="Declare the container format: bare, ova, ...")
+@click.option("--guest", is_flag=True, help="Show what the virtual machine will see: its system, accounts, keys.")
+@home_option
 @sandbox_option
 @click.option("--verbose", "-v", is_flag=True, help="Show every field, finding and log line.")
 @json_option
@@ -44,6 +46,8 @@ def inspect(
     settings: tuple[str, ...],
     disk_format: str | None,
     container_format: str | None,
+    guest: bool,
+    home: str | None,
     sandbox: str | None,
     verbose: bool,
     as_json: bool,
@@ -52,7 +56,16 @@ def inspect(
 
     FILE may be - for standard input. Nothing is stored. The exit code is that of `format`: 0 accepted, 1 refused,
     3 undecided.
+
+    With --guest: volumes, systems, packages, accounts, keys, kernels and boot loaders. FILE may be the id of an image
+    in the store then, and the exit code is 3 if any part of the image could not be read.
     """
+    if guest:
+        if config or settings or disk_format or container_format:
+            raise PlanError("--guest takes no settings of `format`, and compares no declared format")
+        from .inspect_guest import inspect_guest
+
+        inspect_guest(ctx, file, ViewOptions(home, sandbox, verbose), as_json=as_json)
     from douane.declared import DeclaredImage
     from douane.engine import inspect_image, open_source
 

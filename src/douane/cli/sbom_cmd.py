@@ -26,11 +26,12 @@ def sbom(ctx: click.Context, image: str, everywhere: bool, timestamp: bool, view
     from douane.stream.sink import TempSink
 
     from .bill import Bill, write_bill
-    from .guest_run import end, opened, show, unread_parts
+    from .guest_run import end, opened, say_unpacked, show, unread_parts
 
     with opened(ctx, image, view.home) as opener, contextlib.closing(TempSink("as components of the bill")) as sink:
         config = {"everywhere": everywhere}
         shown = show(opener, view, "components:Components", config, sink, digest=opener.sha256 is None)
+        say_unpacked(opener, shown)
         unread = unread_parts(shown.verdict)
         bill = Bill(
             name=os.path.basename(opener.name),

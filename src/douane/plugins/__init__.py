@@ -5,7 +5,7 @@ own parts, `formats` and the shared modules, whose names begin with an underscor
 
 - inspectors: `format`, `limits`, `checksum`, `qemu_info`, `oslo_format`, `properties`, `signature`, `provenance`;
   `explain` for `douane inspect`
-- `guest_view`: what `douane ls`, `cat` and `sbom` run
+- `guest_view`: what `douane inspect --guest`, `ls`, `cat` and `sbom` run
 - transforms: `decompress`, `ova`, `convert`; the parts of each are beside it in its package
 - `formats`: what a file is, for inspectors and transforms alike; the only readers of headers
 

@@ -38,6 +38,8 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (root / "usr/lib/node_modules/@b/c/package.json").write_text('{"name": "@b/c", "version": "4"}')
     (root / "etc/empty").touch()
+    (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\ndaemon:x:1:1::/:/bin/sh\nu\x1b[2J:x:9:9::/:/bin/sh\n")
+    (root / "etc/shadow").write_text("root:$6$SALT$SECRET:1::::::\nu\x1b[2J::1::::::\n")
     (root / "etc/a\nb\x1b[2J").write_text("x")
     (root / os.fsdecode(b"\xff")).symlink_to("etc")
     with (root / "holes").open("wb") as file:
@@ -111,7 +113,7 @@ def test_cat_writes_a_file_as_it_is(douane: Program, disk: Path) -> None:
     result = douane.run("cat", disk, "/etc/empty", "--volume", "disk")
     assert (result.code, result.stdout) == (0, b""), result.stderr
     for arguments, words in (
-        (("/etc/shadow",), "/etc/shadow: No such file or directory"),
+        (("/etc/absent",), "/etc/absent: No such file or directory"),
         (("/etc",), "/etc: Is a directory"),
         (("/etc", "--volume", "p1"), "the image has no volume 'p1'; its volumes: disk"),
     ):
@@ -123,7 +125,9 @@ def test_cat_writes_a_file_as_it_is(douane: Program, disk: Path) -> None:
 def test_a_person_sees_rows_and_no_name_drives_the_terminal(douane: Program, disk: Path) -> None:
     result = douane.run("ls", disk, "/etc")
     rows = result.text.splitlines()
-    assert [row.split(":/", 1)[1] for row in rows if '"' not in row] == ["etc/empty", "etc/os-release"]
+    assert [row.split(":/", 1)[1] for row in rows if '"' not in row] == [
+        *("etc/empty", "etc/os-release", "etc/passwd", "etc/shadow")
+    ]
     assert [row for row in rows if row.endswith(' disk:"/etc/a\\nb\\u001b[2J"')]
     assert rows[0].startswith("-rw-r--r-- ")
 
@@ -178,3 +182,38 @@ def test_a_bill_of_materials_is_valid_and_the_same_each_time(douane: Program, di
     result = douane.run("sbom", encrypted, "--timestamp")
     assert (result.code, result.json["compositions"][0]["aggregate"]) == (3, "incomplete")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(result.text) is None
+
+
+def test_a_person_and_a_program_see_the_facts_of_the_guest(douane: Program, disk: Path) -> None:
+    result = douane.run("inspect", "--guest", disk, "--json", "--sandbox", "strict")
+    assert result.code == 0, result.stderr
+    assert (result.json["disk"]["format"], result.json["sandbox"]) == ("raw", "strict")
+    assert [(volume["name"], volume["filesystem"], volume["mounted"]) for volume in result.json["volumes"]] == [
+        ("disk", "ext4", ["/"])
+    ]
+    (system,) = result.json["systems"]
+    assert (system["packages"], system["account_count"], system["machine_id"]) == ({"deb": 1, "npm": 1}, 3, "absent")
+    assert [(account["password"], account["hash"]) for account in system["accounts"]] == [
+        ("set", "sha512"),
+        ("empty", ""),
+    ]
+    assert b"SECRET" not in result.stdout
+
+    result = douane.run("inspect", "--guest", douane.bring_in(disk)[:8])
+    assert result.code == 0, result.stderr
+    for words in ("system on disk: Example", "1 deb, 1 npm", "root (uid 0, /bin/sh): password sha512"):
+        assert words in result.text
+    assert "no password is needed" in result.text
+    assert "\x1b" not in result.text
+    assert "SECRET" not in result.text
+
+
+def test_an_inspection_of_the_guest_that_could_not_read_all_ends_with_3(douane: Program, tmp_path: Path) -> None:
+    image = tmp_path / "luks"
+    image.write_bytes(LUKS)
+    result = douane.run("inspect", "--guest", image)
+    assert result.code == 3
+    assert result.text.endswith("unread: 1\n  disk: the device is encrypted: LUKS2 (guest-encrypted)\n")
+    parts = [{"place": "disk", "code": "guest-encrypted", "why": "the device is encrypted: LUKS2"}]
+    assert douane.run("inspect", "--guest", image, "--json").json["unread"] == {"count": 1, "parts": parts}
+    assert douane.run("inspect", "--guest", image, "--disk-format", "raw").code == 2

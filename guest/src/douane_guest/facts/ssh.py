@@ -1,0 +1,125 @@
+"""Keys of SSH: who may log in with which key (sshd(8), AUTHORIZED_KEYS), and the keys of the host."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from douane_guest.tree import Tree, try_read
+from douane_guest.volume import to_text
+
+from . import TEXT
+from .accounts import Account
+
+CONFIGURATION = "etc/ssh/sshd_config"
+DEFAULT_FILES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
+HOST_KEYS = ("etc/ssh/ssh_host_*_key", "etc/dropbear/dropbear_*_host_key")
+MAX_INCLUDES = 64
+_TYPE = re.compile(r"(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+")
+_OPTIONS = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
+
+
+class PublicKey(NamedTuple):
+    """A public key."""
+
+    type: str
+    fingerprint: str
+    """As ``ssh-keygen -l`` shows it: ``SHA256:...``."""
+
+    comment: str
+
+
+class AuthorizedKey(NamedTuple):
+    """A key that opens an account."""
+
+    account: str
+    path: str
+    key: PublicKey
+
+
+class HostKey(NamedTuple):
+    """A private key of the host."""
+
+    path: str
+    key: PublicKey | None
+    """From the file beside it that ends in ``.pub``, if that is there."""
+
+
+def authorized_keys_of(tree: Tree, accounts: Iterable[Account]) -> list[AuthorizedKey]:
+    """The keys in the files that sshd reads for each account. Lines that sshd would ignore are left out."""
+    patterns = key_files(tree)
+    keys = []
+    for account in accounts:
+        for path in dict.fromkeys(_path(pattern, account) for pattern in patterns):
+            data = try_read(tree, path, TEXT) if path else None
+            for line in (data or b"").split(b"\n"):
+                key = parse_line(to_text(line))
+                if key is not None:
+                    keys.append(AuthorizedKey(account.name, path, key))
+    return keys
+
+
+def key_files(tree: Tree) -> tuple[str, ...]:
+    """The patterns of ``AuthorizedKeysFile``: the first that sshd finds counts. Those under ``Match`` count as well:
+    whom they are for depends on the connection."""
+    values = [value for value in _settings(tree, CONFIGURATION, [MAX_INCLUDES]) if value]
+    files = tuple(word for value in values for word in value.split() if word != "none")
+    return files or DEFAULT_FILES
+
+
+def _settings(tree: Tree, path: str, room: list[int]) -> Iterator[str]:
+    room[0] -= 1
+    data = try_read(tree, path, TEXT) if room[0] >= 0 else None
+    for line in to_text(data or b"").split("\n"):
+        word, _, value = line.strip().replace("=", " ", 1).replace("\t", " ").partition(" ")
+        if word.lower() == "authorizedkeysfile":
+            yield value.strip().replace('"', "")
+        elif word.lower() == "include":
+            for pattern in value.replace('"', "").split():
+                for item in tree.glob(pattern if pattern.startswith("/") else f"etc/ssh/{pattern}"):
+                    yield from _settings(tree, item.path, room)
+
+
+def _path(pattern: str, account: Account) -> str:
+    name = pattern.replace("%h", account.home).replace("%u", account.name).replace("%U", account.uid).replace("%%", "%")
+    if name.startswith("/"):
+        return name
+    return f"{account.home.rstrip('/')}/{name}" if account.home.startswith("/") else ""
+
+
+def parse_line(line: str) -> PublicKey | None:
+    """A line of authorized_keys, or of a file of a public key; None for one that is no key."""
+    words = line.strip()
+    if not words or words.startswith("#"):
+        return None
+    if not _TYPE.match(words):
+        options = _OPTIONS.match(words)
+        words = words[options.end() :].lstrip() if options else ""
+    fields = words.split(None, 2)
+    if len(fields) < 2 or not _TYPE.fullmatch(fields[0]):
+        return None
+    try:
+        blob = base64.b64decode(fields[1], validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    length = int.from_bytes(blob[:4], "big")
+    if blob[4 : 4 + length] != fields[0].encode():
+        return None
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+    return PublicKey(fields[0], f"SHA256:{digest}", fields[2] if len(fields) > 2 else "")
+
+
+def host_keys_of(tree: Tree) -> list[HostKey]:
+    """The private keys of the host that are in the image: each guest that starts from it would have the same."""
+    keys = []
+    for pattern in HOST_KEYS:
+        for item in tree.glob(pattern):
+            if item.node.kind != "file" or not item.node.size:
+                continue
+            line = try_read(tree, f"{item.path}.pub", TEXT)
+            keys.append(HostKey(item.path, parse_line(to_text(line)) if line is not None else None))
+    return keys
