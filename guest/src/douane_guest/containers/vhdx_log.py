@@ -27,6 +27,9 @@ _MOST_LOG = 64 * MIB
 _MOST_CHECKED = 3
 """How often the bytes of the log may be checked: entries of a log that was written do not overlap."""
 
+_MOST_COMPARED = 64 * MIB
+"""Of what two replays change; a range of zeros may be as long as the entry likes."""
+
 _HEAD = Struct("<4sIIIQII16sQQ")
 _DESCRIPTOR = Struct("<4s4s8sQQ")
 _PIECE = 64 << 10
@@ -69,7 +72,10 @@ def replayed(source: Source, header: VhdxHeader, budget: Budget) -> Source:
 
 def _compare(overlay: VhdxOverlay, second: VhdxOverlay, budget: Budget) -> None:
     """Raises Unsupported unless both are the same file."""
-    for offset, count in overlay.changed() + second.changed():
+    spans = overlay.changed() + second.changed()
+    if sum(count for _, count in spans) > _MOST_COMPARED:
+        raise Unsupported("the VHDX was not closed, and programs may differ in how they replay it", _UNCLEAN)
+    for offset, count in spans:
         for start in range(offset, offset + count, _PIECE):
             budget.step(16)
             length = min(_PIECE, offset + count - start)
