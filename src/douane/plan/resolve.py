@@ -100,7 +100,8 @@ def _readers(plan: Plan, plugins: tuple[ResolvedPlugin, ...]) -> tuple[ResolvedP
             max_output=2 * bounds.delivered + GiB,  # with names and digests; the reader itself counts exactly
             max_ratio=math.inf,  # it bounds its output by the size of the disk
         )
-        readers.append(msgspec.structs.replace(resolve_plugin(spec), stage=stage))
+        kind = Kind(is_transform=True, reads_file=True)
+        readers.append(msgspec.structs.replace(resolve_plugin(spec, kind), stage=stage))
     return tuple(readers)
 
 
