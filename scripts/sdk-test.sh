@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the plugin contract's tests on every Python from 3.9 on that is found: on PATH, or among pyenv's versions.
 # The contract supports Pythons that Douane itself does not, so each gets an environment of its own, with the wheel in
-# it as an author would install it, and nothing of Douane. The conversations that were recorded (tests/contract) are
+# it as an author would install it, and nothing of Douane but douane-guest, from Python 3.11 on. The conversations that were recorded (tests/contract) are
 # among the tests, as far as they need only the contract. A Python that is not here is named, not failed; one that takes
 # longer than SDK_TEST_SECONDS (600) has failed. Arguments go to pytest.
 set -euo pipefail
@@ -22,8 +22,9 @@ find_python() {
 }
 
 rm -rf "$out/dist"
-.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$out/dist" ./sdk
-wheel=$(echo "$out"/dist/*.whl)
+.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$out/dist" ./sdk ./guest
+wheel=$(echo "$out"/dist/douane_plugin-*.whl)
+guest=$(echo "$out"/dist/douane_guest-*.whl)
 
 tested=() failed=() absent=()
 for version in 3.9 3.10 3.11 3.12 3.13 3.14; do
@@ -36,7 +37,10 @@ for version in 3.9 3.10 3.11 3.12 3.13 3.14; do
     pip=("$environment/bin/python" -m pip install --quiet --disable-pip-version-check --no-input)
     [ -x "$environment/bin/pytest" ] || "$python" -m venv --clear "$environment"
     "${pip[@]}" --only-binary :all: --require-hashes --requirement requirements/sdk-test.txt
-    "${pip[@]}" --no-deps --force-reinstall "$wheel"
+    case $version in
+        3.9 | 3.10) "${pip[@]}" --no-deps --force-reinstall "$wheel" ;;
+        *) "${pip[@]}" --no-deps --force-reinstall "$wheel" "$guest" ;;
+    esac
     tested+=("$version")
 done
 [ "${#tested[@]}" -gt 0 ] || { echo "No Python from 3.9 on was found that can make virtual environments." >&2; exit 1; }

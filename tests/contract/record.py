@@ -96,6 +96,8 @@ def record(tap: Tap, name: str, header: dict[str, Any]) -> None:
         changes = differences(expected, verdict)
         if changes:
             raise SystemExit(f"{name}: {changes}\n{log}")
+    if (verdict.get("code") or "").startswith("guest-"):
+        del verdict["message"]  # its text is that of `douane_guest`, which is not promised
     header["verdict"] = verdict
     if (output and any(frame.kind == wire.BEGIN for frame in tap.frames)) or name == "transform-empty":
         header["output"] = {"bytes": len(output), "sha256": digest(output), "zlib": zlib.compress(output, 9).hex()}

@@ -46,6 +46,9 @@ def test_a_difference_would_be_seen():
 def test_nothing_of_the_contract_is_left_out():
     plugins = "".join(path.read_text(encoding="utf-8") for path in PLUGINS.glob("*.py"))
     classes = [getattr(douane_plugin, name) for name in ("Image", "Inspector", "Scratch", "Transform")]
+    classes += [getattr(douane_plugin, name) for name in ("ImageFile", "UnreadPart", "Volume")]
+    names_of_guests = ("Guest", "GuestDisk", "GuestEntry", "GuestPackage", "GuestRoot", "GuestVolume")
+    classes += [getattr(douane_plugin, name) for name in names_of_guests]
     names = {name for each in classes for name in dir(each) if not name.startswith("_")}
     used = set(re.findall(r"\w+", plugins))
     assert {*douane_plugin.__all__, *names} <= used

@@ -7,6 +7,7 @@ plugin     FILE:CLASS, below level1/plugins
 plan       the keys of the plugin's table in the plan, but for name, use and grants
 before     uses of plugins that stand before it in the plan
 image      the image's bytes, in pieces: {"hex": ...}, {"zeros": n} or {"hex": ..., "times": n}
+ring       of a plugin that reads files: the bytes of the ring, in such pieces; they are not the image's
 declared   what was declared of the image
 granted    name to {"kind": "file", "hex": ...} or {"kind": "socket", "asks": hex, "answers": hex}
 python     the oldest Python that the plugin can be loaded by
@@ -28,11 +29,12 @@ from typing import Any
 
 LEVEL1 = Path(__file__).parents[2] / "contract" / "level1"
 PLUGINS = LEVEL1 / "plugins"
+BLOCK = 4096
 NAME = "recorded"
 """The plugin's name in every plan."""
 
 DESCRIBED, READY, RELEASE, PROGRESS, LOG, ALIVE, BEGIN = 2, 3, 4, 5, 6, 11, 10
-ACCEPT, FAILED = 16, 20
+ACCEPT, INCOMPLETE, FAILED = 16, 19, 20
 LOAD, IMAGE, DATA, HOLE, END = 64, 65, 66, 67, 68
 BINARY = (READY, RELEASE, PROGRESS, 9, BEGIN, ALIVE, DATA, HOLE, END)
 
@@ -74,6 +76,11 @@ class Conversation:
         """All bytes of the image."""
         return image(self.header["image"])
 
+    @property
+    def ring(self) -> bytes:
+        """All bytes that the engine put into the ring."""
+        return image(self.header["ring"]) if "ring" in self.header else self.image
+
     def sent_by(self, who: str) -> list[Frame]:
         """The frames of one side, in order."""
         return [frame for frame in self.frames if frame.sender == who]
@@ -85,6 +92,19 @@ def image(pieces: list[dict[str, Any]]) -> bytes:
         bytes(piece["zeros"]) if "zeros" in piece else bytes.fromhex(piece["hex"]) * piece.get("times", 1)
         for piece in pieces
     )
+
+
+def pieces(data: bytes) -> list[dict[str, Any]]:
+    """`data` in pieces; long runs of zeros are short ones."""
+    parts: list[dict[str, Any]] = []
+    for number in range(0, len(data), BLOCK):
+        block = data[number : number + BLOCK]
+        if any(block):
+            parts.append({"hex": block.rstrip(b"\0").hex()})
+            block = block[len(block.rstrip(b"\0")) :]
+        if block:
+            parts.append({"zeros": len(block)})
+    return parts
 
 
 def conversations() -> list[Path]:

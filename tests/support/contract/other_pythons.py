@@ -51,10 +51,10 @@ def build(folder: Path, *, later: bool) -> Path:
         assert count == 1
         project.write_text(text)
         channel = source / "src" / "douane_plugin" / "_channel.py"
-        plain = "self.send(kind, dumps(value).encode())"
+        plain = "self.send(kind, dumps_text(value).encode())"
         text = channel.read_text()
         assert text.count(plain) == 1
-        more = 'self.send(kind, dumps({"a_later_key": [1, {"x": None}], **value, "another": "é"}).encode())'
+        more = 'self.send(kind, dumps_text({"a_later_key": [1, {"x": None}], **value, "another": "é"}).encode())'
         channel.write_text(text.replace(plain, more))
     wheels = folder / "wheels"
     words = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]

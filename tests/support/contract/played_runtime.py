@@ -55,7 +55,7 @@ class Player:
         header, frames = json.loads(lines[0]), [json.loads(line) for line in lines[1:]]
         self.expected = b"".join(
             bytes(piece["zeros"]) if "zeros" in piece else bytes.fromhex(piece["hex"]) * piece.get("times", 1)
-            for piece in header["image"]
+            for piece in header.get("ring", header["image"])
         )
         reach, end = 0, None
         for frame in frames:

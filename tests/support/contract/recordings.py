@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .conversation import image
+from douane_guest.delivery import deliver
+from douane_guest.guest import open_guest
+from douane_guest.source import BytesSource
+from douane_plugin._delivery import record_of
+from douane_plugin.testing import guest_image
+
+from .conversation import image, pieces
 
 PATTERN = {"hex": "".join(f"{n:02x}" for n in range(256))}
 SMALL = [{**PATTERN, "times": 12}]
@@ -76,6 +82,34 @@ DOCUMENTS = {
     "notes": {"head": image(SMALL)[:4].hex(), "deep": [[["é", True]]]},
 }
 TEXT = {"plan": {"config": {"text": "forbidden text"}}}
+
+STATUS = "Package: {}\nStatus: install ok installed\nArchitecture: all\nVersion: 5.2\n"
+
+
+def _disk(package: str) -> bytes:
+    """A disk with a system on which a package is installed."""
+    files = {
+        "/etc/os-release": "ID=example\n",
+        "/etc/shadow": "root:*:1::::::\n",
+        "/usr/bin/tool": b"\x7fELF" + bytes(4000) + b"the end".rjust(996, b"."),
+        "/var/lib/dpkg/status": STATUS.format(package),
+    }
+    return guest_image(files, links={"/bin": "usr/bin"}, modes={"/usr/bin/tool": 0o4755})
+
+
+GUEST = _disk("bash")
+WITH_TELNET = _disk("telnetd")
+ENCRYPTED = b"LUKS\xba\xbe\0\2" + bytes(8184)
+
+
+def _guest(about: str, disk: bytes, **more: Any) -> dict[str, Any]:
+    return {"about": about, "plugin": "guests.py:Guests", "image": pieces(disk), "python": [3, 11], **more}
+
+
+def _files(about: str, disk: bytes, **more: Any) -> dict[str, Any]:
+    records = b"".join([record_of(event) for event in deliver(open_guest(BytesSource(disk)))])
+    return {"about": about, "plugin": "files.py:Files", "image": pieces(disk), "ring": pieces(records), **more}
+
 
 RECORDINGS: dict[str, dict[str, Any]] = {
     "windows-refuses": _stream(
@@ -241,6 +275,29 @@ RECORDINGS: dict[str, dict[str, Any]] = {
         python=[3, 10],
         plan={"config": {"number": 1, "either": [2], "names": ["a"], "table": {"b": 0.5}, "how": "fast"}},
         expected=ACCEPTED,
+    ),
+    "guest": _guest("a guest, and a file that is too long to be read", GUEST, expected=ACCEPTED),
+    "guest-refuses": _guest(
+        "a package that is installed", WITH_TELNET, expected={"outcome": "refused", "code": "telnetd"}
+    ),
+    "guest-blind": _guest(
+        "unread parts that the plugin does not ask for",
+        ENCRYPTED,
+        plan={"config": {"how": "blind"}},
+        expected={"plugin": "incomplete", "code": "guest-encrypted"},
+    ),
+    "files": _files("every file once, by each way of reading", GUEST, expected=ACCEPTED),
+    "files-refuses": _files(
+        "a refusal before the end of the files",
+        GUEST,
+        plan={"config": {"how": "refuse"}},
+        expected={"outcome": "refused", "code": "tool"},
+    ),
+    "files-blind": _files(
+        "unread parts that the plugin does not ask for",
+        ENCRYPTED,
+        plan={"config": {"how": "blind"}},
+        expected={"plugin": "incomplete", "code": "guest-encrypted"},
     ),
     "configuration-missing": _unusable("a required parameter is not set", "windows.py:Windows"),
     "configuration-unknown": _unusable(
