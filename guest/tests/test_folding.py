@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from guest_fat import Crafted
 from guest_stored import run, stored
 from guest_xfs import SMALL
 
@@ -163,6 +164,17 @@ def test_fat_finds_a_file_by_its_long_and_by_its_short_name(tmp_path):
     assert opened.list() == ["Long Name ä.efi"]
     assert opened.read("LONG NAME Ä.EFI") == opened.read("longna~1.efi") == b"long"
     assert not opened.exists("other\udce9")
+
+
+def test_a_short_name_of_fat_that_is_the_long_one_of_another_file_is_told(tmp_path):
+    """Firmware and Linux would find one of them; which, depends on their order."""
+    crafted, short = Crafted(tmp_path), b"BOOTX64 EFI"
+    crafted.put(*crafted.long("harmless", short), crafted.record(short))
+    assert tree("fat", bytes(crafted.data)).stat("bootx64.efi").path == "/bootx64.efi"
+    crafted.put(*crafted.long("BOOTX64.EFI", b"BOOTX6~1EFI"), crafted.record(b"BOOTX6~1EFI"))
+    with pytest.raises(Broken, match="twice"):
+        tree("fat", bytes(crafted.data)).stat("bootx64.efi")
+    assert tree("fat", bytes(crafted.data)).list() == ["harmless", "BOOTX64.EFI"]
 
 
 def test_xfs_ignores_case_where_mkfs_was_told_so(tmp_path):
