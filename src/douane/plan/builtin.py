@@ -33,6 +33,8 @@ BUILT_IN = {
     "qemu-info": "douane.plugins.qemu_info:QemuInfo",
     "signature": "douane.plugins.signature:Signature",
     "untar": "douane.plugins.untar:Untar",
+    "yara": "douane.plugins.yara:Yara",
+    "yara-stream": "douane.plugins.yara:YaraStream",
 }
 
 
@@ -74,6 +76,10 @@ NEEDS = {
     "ova-any-order": Needs(memory=_MEMORY),
     "qemu-info": Needs(programs=_QEMU_IMG, memory=_MEMORY),
     "provenance": Needs(memory=_MEMORY),
+    "policy": Needs(memory=_MEMORY),
+    "guest-policy": Needs(memory=_MEMORY),
+    "yara": Needs(memory=_MEMORY),
+    "yara-stream": Needs(memory=_MEMORY),
     "signature": Needs(memory=_MEMORY, programs_by_grant={"gpg": ("gpgv",)}),
 }
 """The needs of built-in plugins for which the defaults of a ``[[plugin]]`` table are not meant."""

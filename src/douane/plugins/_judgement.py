@@ -1,0 +1,99 @@
+"""What an inspector of files has come upon, and the one answer that follows from it."""
+
+from __future__ import annotations
+
+from douane_plugin import Incomplete, Reject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from douane_plugin import Inspector
+
+REFUSE, WARN, NOTE, ALLOW = "refuse", "warn", "note", "allow"
+SEVERITIES = (REFUSE, WARN, NOTE)
+"""What a match means: the image is refused; the tenant is warned; it is in the report alone."""
+
+MAX_SHOWN = 10
+"""Places in a message for the tenant."""
+
+MAX_LISTED = 400
+"""Entries of the attached document, and of the list of what was not looked at."""
+
+MAX_WARNINGS = 50
+MAX_PLACE = 300
+"""Characters of a path in a message."""
+
+
+class Judgement:
+    """Matches and gaps, each with a code, a place and a sentence. A gap is something that was not looked at."""
+
+    def __init__(self, plugin: Inspector, document: str) -> None:
+        """`document` is the name under which all of it is attached to the answer."""
+        self._plugin = plugin
+        self._document = document
+        self._matches: list[tuple[str, str, str, str]] = []
+        self._listed: list[dict[str, Any]] = []
+        self.counts = dict.fromkeys(SEVERITIES, 0)
+        self._gaps: list[tuple[str, str, str]] = []
+        self._gap_count = 0
+
+    def match(self, severity: str, code: str, place: str, sentence: str, **facts: Any) -> None:
+        """Record a match; `facts` are for the operator."""
+        self.counts[severity] += 1
+        if len(self._listed) < MAX_LISTED:
+            entry = {"severity": severity, "code": code, "place": shown_place(place), **facts}
+            self._listed.append(entry)
+        if sum(1 for match in self._matches if match[0] == severity) < MAX_WARNINGS:
+            self._matches.append((severity, code, place, sentence))
+
+    def gap(self, code: str, place: str, why: str) -> None:
+        """Record something that was not looked at, so that the image is not clean."""
+        self._gap_count += 1
+        if len(self._gaps) < MAX_LISTED:
+            self._gaps.append((code, shown_place(place), why))
+
+    def gaps(self, parts: Iterable[Any]) -> None:
+        """The same for the unread parts of an image."""
+        for part in parts:
+            self.gap(part.code, part.place, part.why)
+
+    def answer(self, properties: dict[str, str | int]) -> dict[str, str | int]:
+        """Return the properties of an image that is accepted. Raises Reject for matches, Incomplete for gaps."""
+        self._attach()
+        refusals = [match for match in self._matches if match[0] == REFUSE]
+        if refusals:
+            raise Reject(refusals[0][1], self._refusal(refusals))
+        if self._gaps:
+            code, place, why = self._gaps[0]
+            more = f" and {self._gap_count - 1} more parts" if self._gap_count > 1 else ""
+            raise Incomplete(code, f"{place}{more} could not be looked at: {why}")
+        self._warn()
+        return {**properties, "warnings": self.counts[WARN], "notes": self.counts[NOTE]}
+
+    def _attach(self) -> None:
+        document: dict[str, Any] = {"matches": self._listed, "counts": self.counts}
+        if self._gaps:
+            gaps = [{"code": code, "place": place, "why": why[:MAX_PLACE]} for code, place, why in self._gaps]
+            document |= {"not_looked_at": gaps, "not_looked_at_count": self._gap_count}
+        if self._listed or self._gaps:
+            self._plugin.attach(self._document, document)
+
+    def _refusal(self, refusals: list[tuple[str, str, str, str]]) -> str:
+        shown = "; ".join(f"{shown_place(place)}: {sentence}" for _, _, place, sentence in refusals[:MAX_SHOWN])
+        more = self.counts[REFUSE] - min(len(refusals), MAX_SHOWN)
+        return shown + (f"; and {more} more" if more > 0 else "")
+
+    def _warn(self) -> None:
+        warnings = [match for match in self._matches if match[0] == WARN]
+        for _, code, place, sentence in warnings:
+            self._plugin.warn(code, f"{shown_place(place)}: {sentence}")
+        if self.counts[WARN] > len(warnings):
+            self._plugin.warn(warnings[-1][1], f"and {self.counts[WARN] - len(warnings)} more")
+
+
+def shown_place(place: str) -> str:
+    """A path for people, on one line, and not too long: names in an image may hold anything."""
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in place)
+    return text if len(text) <= MAX_PLACE else "..." + text[-MAX_PLACE:]

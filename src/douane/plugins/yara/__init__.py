@@ -1,0 +1,168 @@
+"""The inspectors `yara` and `yara-stream`: YARA rules on the files in an image, and on its bytes.
+
+`rules` compiles what the operator grants, `scanning` scans a file or a window.
+"""
+
+from __future__ import annotations
+
+from douane.plugins._judgement import SEVERITIES, Judgement
+from douane.plugins._literal import Literal
+from douane_plugin import Incomplete, Inspector
+from douane_plugin._units import parse_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from douane_plugin import Image, ImageFile
+
+    from .scanning import Scanner
+
+GRANT = "rules"
+DOCUMENT = "yara"
+OVERLAP = 1 << 20
+"""Bytes that two windows have in common: what is longer is not matched across their border."""
+
+
+class _YaraInspector(Inspector):
+    def __init__(
+        self,
+        severity: Literal["refuse", "warn", "note"] = "refuse",
+        window: int | str = "32MiB",
+        file_timeout: int = 30,
+        max_matches: int = 10_000,
+    ) -> None:
+        from .rules import compile_rules
+        from .scanning import Scanner
+
+        if severity not in SEVERITIES:
+            raise ValueError(f"'severity' is one of {', '.join(SEVERITIES)}, not {severity!r:.60}")
+        self.window = parse_size(window, "window")
+        if self.window < 4 * OVERLAP:
+            raise ValueError(f"'window' is {4 * OVERLAP >> 20}MiB or more")
+        if not 0 < file_timeout <= 3600:
+            raise ValueError(f"'file_timeout' is 1 to 3600 seconds, not {file_timeout}")
+        try:
+            granted = self.grant(GRANT)
+        except LookupError:
+            raise ValueError(
+                'grant the rules, a file or a folder: grants = { rules = "dir:/etc/douane/yara" }'
+            ) from None
+        self.rules = compile_rules(granted)
+        self.severity = severity
+        self.file_timeout, self.max_matches = file_timeout, max_matches
+        self._scanner_class = Scanner
+
+    def _begin(self) -> tuple[Judgement, Scanner]:
+        judgement = Judgement(self, DOCUMENT)
+        scanner = self._scanner_class(
+            self.rules.rules, judgement, self.severity, timeout=self.file_timeout, max_matches=self.max_matches
+        )
+        return judgement, scanner
+
+    def _answer(self, judgement: Judgement, **counts: int) -> dict[str, str | int]:
+        return judgement.answer({"rules_sha256": self.rules.digest, **counts})
+
+
+class Yara(_YaraInspector):
+    """Refuse an image with files that match YARA rules.
+
+    ``use = "yara"``. It reads the files in the image, each once.
+
+    Configuration:
+
+    ``severity`` (``"refuse"``; or ``"warn"``, ``"note"``)
+        What a match means if its rule does not say so: the metadata ``severity`` of a rule has one of these words.
+    ``window`` (int, or str such as ``"32MiB"``)
+        Longer files are scanned in windows of this size, with 1 MiB in common.
+    ``file_timeout`` (int, seconds; 30)
+        For a file or window. One that takes longer was not looked at.
+    ``max_matches`` (int; 10000)
+        Matches of a pattern in a file, which the condition of a rule may count.
+
+    Grants: ``rules``, a file of rules (source, or compiled by YARA-X), or a folder with files ``*.yar``, ``*.yara``.
+
+    Properties: ``rules_sha256``, ``files``, ``warnings``, ``notes``.
+
+    Refuses with ``yara-match``.
+    """
+
+    reads = "files"
+
+    def inspect(self, image: Image) -> dict[str, str | int]:
+        """Return the properties. Raises Reject, Incomplete."""
+        judgement, scanner = self._begin()
+        count = 0
+        for file in image.files():
+            if file.kind != "file" or file.same_as is not None:
+                continue
+            count += 1
+            try:
+                self._scan(file, scanner)
+            except Incomplete:
+                continue  # it is in `unread`
+        judgement.gaps(image.unread)
+        return self._answer(judgement, files=count)
+
+    def _scan(self, file: ImageFile, scanner: Scanner) -> None:
+        scanner.begin_file(file.volume, file.path)
+        for start, data in windows(file.data(), self.window):
+            scanner.scan(data, start)
+
+
+class YaraStream(_YaraInspector):
+    """Refuse an image whose bytes match YARA rules: for what is in no file, such as a boot sector.
+
+    ``use = "yara-stream"``. It reads the whole image in order, in windows with 1 MiB in common. A packed or compressed
+    image shows nothing of what is in it.
+
+    Configuration:
+
+    ``severity`` (``"refuse"``; or ``"warn"``, ``"note"``)
+        What a match means if its rule does not say so.
+    ``window`` (int, or str such as ``"32MiB"``)
+        The size of a window.
+    ``file_timeout`` (int, seconds; 30)
+        For a window. One that takes longer was not looked at.
+    ``max_matches`` (int; 10000)
+        Matches of a pattern in a window.
+
+    Grants: ``rules``, as those of ``yara``.
+
+    Properties: ``rules_sha256``, ``windows``, ``warnings``, ``notes``.
+
+    Refuses with ``yara-match``.
+    """
+
+    def inspect(self, image: Image) -> dict[str, str | int]:
+        """Return the properties. Raises Reject, Incomplete."""
+        judgement, scanner = self._begin()
+        scanner.begin_file("", "the image")
+        count = 0
+        for start, data in windows(((image.offset - len(chunk), chunk) for chunk in image), self.window):
+            scanner.scan(data, start)
+            count += 1
+        return self._answer(judgement, windows=count)
+
+
+def windows(pieces: Iterable[tuple[int, memoryview]], size: int) -> Iterator[tuple[int, bytes]]:
+    """Windows of at least `size` bytes with `OVERLAP` in common, and the offsets at which they begin. A long hole
+    between the pieces ends a window, so that it costs nothing."""
+    start, window, is_new = 0, bytearray(), False
+    for offset, piece in pieces:
+        hole = offset - start - len(window)
+        if hole > OVERLAP:
+            if is_new:
+                yield start, bytes(window)
+            start, window = offset, bytearray()
+        else:
+            window += bytes(hole)
+        window += piece
+        is_new = True
+        if len(window) >= size:
+            yield start, bytes(window)
+            start += len(window) - OVERLAP
+            del window[:-OVERLAP]
+            is_new = False
+    if is_new:
+        yield start, bytes(window)
