@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Run the plugin contract's tests on every Python from 3.9 on that is found: on PATH, or among pyenv's versions.
 # The contract supports Pythons that Douane itself does not, so each gets an environment of its own, with the wheel in
-# it as an author would install it, and nothing of Douane but douane-guest, from Python 3.11 on. The conversations that were recorded (tests/contract) are
-# among the tests, as far as they need only the contract. A Python that is not here is named, not failed; one that takes
-# longer than SDK_TEST_SECONDS (600) has failed. Arguments go to pytest.
+# it as an author would install it, and nothing of Douane but douane-guest, from Python 3.11 on. The conversations that
+# were recorded (tests/contract) are among the tests, as far as they need only the contract. A Python that is not here
+# is named, not failed; one that takes longer than SDK_TEST_SECONDS (600) has failed. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from douane_plugin.testing import guest_image
+
 ALL = os.environ.get("DOUANE_TESTS") == "all"
 """`make test` runs the suite on two of the new plugins, and `make test-all` on all."""
 
@@ -20,6 +22,8 @@ KINDS = {
     "short-head": ["--reads", "head:64"],
     "one-byte": ["--reads", "head:1"],
     "random": ["--reads", "random"],
+    "guest": ["--reads", "guest"],
+    "files": ["--reads", "files"],
     "nothing": ["--reads", "nothing"],
     "findings": ["--reads", "findings"],
     "transform": ["--transform"],
@@ -57,7 +61,8 @@ def test_the_new_tests_pass_and_none_is_skipped(tmp_path: Path, kind: str) -> No
 def test_the_new_configuration_checks_an_image(tmp_path: Path, kind: str) -> None:
     folder = new_folder(tmp_path, kind)
     image = tmp_path / "image.raw"
-    image.write_bytes(bytes(510) + b"\x55\xaa" + bytes(1 << 20))
+    disk = guest_image({"/a": ""}) if kind in ("guest", "files") else bytes(510) + b"\x55\xaa" + bytes(1 << 20)
+    image.write_bytes(disk)
     words = ("check", str(image), "--config", "douane.toml", "--property", "contact=ops", "--json")
     ended = douane(*words, cwd=folder)
     assert ended.returncode == 0, ended.stdout + ended.stderr

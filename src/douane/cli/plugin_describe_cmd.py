@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 READS = {
     "stream": "the whole image, once, in order",
     "random": "the image as a file, once it is complete",
+    "guest": "what the virtual machine will see, once the image is complete",
+    "files": "every file of the image once, in the order of the disk, once the image is complete",
     "nothing": "no bytes of the image, only what is declared",
     "findings": "no bytes of the image, only what is declared and the findings of earlier plugins",
 }

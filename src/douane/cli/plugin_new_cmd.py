@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.option("--transform", is_flag=True, help="Write a transform, which makes a new image. Default: an inspector.")
 @click.option(
-    "--reads", metavar="WHAT", default="stream", show_default=True, help="stream, head:N, random, nothing or findings."
+    "--reads",
+    metavar="WHAT",
+    default="stream",
+    show_default=True,
+    help="stream, head:N, random, guest, files, nothing or findings.",
 )
 @click.option("--exec", "language", type=click.Choice(("sh", "c")), help="Write a program in this language.")
 @click.option(
@@ -63,7 +67,7 @@ def _kind(transform: bool, reads: str, language: str | None) -> Kind:
     if what == "head" and colon and count.isascii() and count.isdigit() and 0 < int(count) <= 1 << 30:
         return Kind("head", int(count))
     if not colon:
-        for name in ("stream", "random", "nothing", "findings"):
+        for name in ("stream", "random", "guest", "files", "nothing", "findings"):
             if what == name:
                 return Kind(name)
-    raise PlanError(f"--reads {reads}: write stream, random, nothing, findings, or head:512 (bytes)")
+    raise PlanError(f"--reads {reads}: write stream, random, guest, files, nothing, findings, or head:512 (bytes)")

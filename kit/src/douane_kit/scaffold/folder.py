@@ -33,7 +33,7 @@ class BadName(ValueError):
 class Kind:
     """A kind of plugin, or a program in a language. `head` is the N of ``head:N``, in bytes."""
 
-    what: Literal["stream", "head", "random", "nothing", "findings", "transform", "sh", "c"]
+    what: Literal["stream", "head", "random", "guest", "files", "nothing", "findings", "transform", "sh", "c"]
     head: int = 512
 
     @property
