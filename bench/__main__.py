@@ -19,6 +19,7 @@ from . import (
     examination_speed,
     further_inspectors,
     glance_upload,
+    guest_view,
     gzip_decompression,
     import_against_tee,
     kill_engine,
@@ -56,6 +57,7 @@ ONLY_WHEN_NAMED: dict[str, Callable[[Settings], list[Row]]] = {
     "catalog-mariadb": catalog_queries.measure_mariadb,
     **service.PARTS,
     "machines": machines.measure,
+    "guest": guest_view.measure,
     **machines.PARTS,
 }
 """Measurements that need more than `make bench` installs, and the parts of `serve` and `machines`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 
 from douane_plugin import Image, Inspector, Reject
@@ -73,3 +74,50 @@ class Model(Touch):
 
     def __init__(self) -> None:
         self.model = load_model()
+
+
+class GuestPackages(Inspector):
+    """Ask for the system and its packages."""
+
+    reads = "guest"
+
+    def inspect(self, image: Image) -> dict[str, int]:
+        """How many there are, how long it took, and how many bytes of the image were read for it."""
+        count = _CountedReads()
+        start = time.monotonic()
+        packages, system = len(image.guest.packages()), image.guest.os
+        took = time.monotonic() - start
+        if image.guest.unread or not system:
+            raise Reject("unread", "the benchmark's system was not read whole")
+        return {"packages": packages, "microseconds": int(took * 1e6), "bytes": count.bytes}
+
+
+class _CountedReads:
+    """Counts what this process reads by pread(2)."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._pread = os.pread
+        setattr(os, "pread", self.read)  # noqa: B010  # mypy allows no assignment to a module's function
+
+    def read(self, fd: int, count: int, offset: int) -> bytes:
+        data = self._pread(fd, count, offset)
+        self.bytes += len(data)
+        return data
+
+
+class TouchFiles(Inspector):
+    """Read a byte of each chunk of each file."""
+
+    reads = "files"
+
+    def inspect(self, image: Image) -> dict[str, int]:
+        """How many entries and bytes there were."""
+        entries = size = 0
+        for file in image.files():
+            entries += 1
+            for chunk in file:
+                size += len(chunk)
+        if image.unread:
+            raise Reject("unread", "the benchmark's files were not read whole")
+        return {"entries": entries, "bytes": size}

@@ -7,17 +7,13 @@ from collections.abc import Callable, Iterator
 
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken
+from douane_guest.filesystems.ext.attributes import PREFIXES
 
 HEAD = struct.Struct("<IB7x")
 ENTRY = struct.Struct("<BBH")
-NAMES = {
-    1: b"user.",
-    2: b"system.posix_acl_access",
-    3: b"system.posix_acl_default",
-    4: b"trusted.",
-    5: b"lustre.",
-    6: b"security.",
-}
+NAMES = {index: PREFIXES[index] for index in range(1, 7)}
+"""The numbers are those of ext4 (EROFS_XATTR_INDEX_* in erofs_fs.h)."""
+
 LONG_PREFIX = 0x80
 
 Read = Callable[[int, int], bytes]
