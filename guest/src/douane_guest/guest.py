@@ -110,6 +110,7 @@ class Guest:
 def open_guest(source: Source, budget: Budget | None = None) -> Guest:
     """Open the file of an image. What cannot be read is in `unread`; this raises nothing of `errors.py`."""
     budget = budget or Budget()
+    budget.bound_delivered(source.size)
     unread = UnreadParts()
     try:
         disk = open_disk(source, budget)

@@ -104,6 +104,7 @@ class BlockDisk(ABC):
         data = self._unpacked.get(number)
         if data is None:
             self.place(number)
+            self._budget.step(1 + self._block // 4096)
             data = self._unpacked[number] = self.unpack(number)
             if len(self._unpacked) > max(1, _KEPT_BYTES // self._block):
                 self._unpacked.popitem(last=False)

@@ -7,6 +7,8 @@ import zlib
 from douane_guest.compression import zstd_frame
 from douane_guest.errors import Broken
 
+MAX_FRAMES = 64
+"""Of a cluster: qemu writes one. Each costs time, and 200,000 empty ones fit into 2 MiB."""
 _ZSTD_WINDOW_BITS = 24
 """16 MiB, which the decoder allocates. Those who pack a cluster of at most 2 MiB use windows of at most 2 MiB."""
 
@@ -24,8 +26,8 @@ def unpack_zstd(data: bytes, most: int) -> bytes:
     parts: list[bytes] = []
     while most > 0 and data:
         frame = zstd_frame(data, most, _ZSTD_WINDOW_BITS)
-        if not frame.output and not frame.is_whole:
-            break
+        if len(parts) >= MAX_FRAMES or not frame.output:
+            raise Broken(f"a packed block has more than {MAX_FRAMES} frames, or one that is empty")
         parts.append(frame.output)
         most -= len(frame.output)
         data = frame.rest

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from douane_guest.budget import AttributeRoom
 from douane_guest.errors import Broken
 
 MAGIC = 0xEA020000
@@ -61,6 +62,7 @@ def in_block(data: bytes) -> list[Attribute]:
 
 def entries(data: bytes, place: int) -> Iterator[Attribute]:
     """The entries of a list of attributes that begins at `place`; values are at places in `data`."""
+    room = AttributeRoom()
     while place + 4 <= len(data) and data[place : place + 4] != bytes(4):
         if place + ENTRY.size > len(data):
             raise Broken("an extended attribute does not fit its block")
@@ -68,6 +70,7 @@ def entries(data: bytes, place: int) -> Iterator[Attribute]:
         name = data[place + ENTRY.size : place + ENTRY.size + length]
         if len(name) < length or size > MAX_VALUE or (not inode and size and start + size > len(data)):
             raise Broken("an extended attribute does not fit its block")
+        room.take(length + size)
         yield Attribute(index, name, b"" if inode else data[start : start + size], inode, size)
         place += ENTRY.size + (length + 3 & ~3)
 

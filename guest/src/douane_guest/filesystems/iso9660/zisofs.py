@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import struct
+import sys
+from array import array
 from collections.abc import Iterator
 
 from douane_guest.budget import Budget, check_size
@@ -28,7 +30,9 @@ def zisofs_chunks(stored: Source, field: Zisofs, size: int, start: int, budget: 
     block_size = 1 << block_log
     count = -(-size // block_size) + 1
     check_size(4 * count, "the list of blocks of a compressed file")
-    places = struct.unpack(f"<{count}I", stored.pread(head_size * 4, 4 * count))
+    places = array("I", stored.pread(head_size * 4, 4 * count))
+    if sys.byteorder == "big":
+        places.byteswap()
     for number, (begin, end) in enumerate(itertools.pairwise(places)):
         budget.step(16)
         offset = number * block_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from douane_guest.budget import Budget
+from douane_guest.budget import AttributeRoom, Budget
 from douane_guest.errors import Broken
 from douane_guest.source import Source
 
@@ -33,6 +33,7 @@ class Xattrs:
         reference, count, _ = self._lists[number]
         start, offset = self._values + (reference >> 16), reference & 0xFFFF
         attributes: dict[bytes, bytes] = {}
+        room = AttributeRoom()
         for _ in range(count):
             self._budget.step()
             data, start, offset = self._metadata.read(start, offset, NAME.size)
@@ -45,6 +46,7 @@ class Xattrs:
             name = PREFIXES.get(kind & 0xFF, b"") + name
             if kind & 0xFF not in PREFIXES or name in attributes:
                 raise Broken(f"an extended attribute has kind {kind}, or its name comes twice")
+            room.take(len(name) + len(value))
             attributes[name] = value
         return attributes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from douane_guest.budget import AttributeRoom
 from douane_guest.errors import Broken
 
 from .disk import Disk
@@ -26,7 +27,9 @@ def xattrs(disk: Disk, fork: Fork, number: int) -> dict[bytes, bytes]:
         return {}
     pairs = _short(disk, fork.data) if fork.format == LOCAL else _leaves(disk, fork, number)
     values: dict[bytes, bytes] = {}
+    room = AttributeRoom()
     for flags, name, value in pairs:
+        room.take(len(name) + len(value))
         if flags & (_INCOMPLETE | _PARENT):
             continue
         prefix = b"security." if flags & _SECURE else b"trusted." if flags & _ROOT else b"user."
