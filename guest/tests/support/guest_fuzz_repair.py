@@ -180,6 +180,13 @@ def _vhdx(image: Image, changes: Offsets) -> None:
         if any(place <= change < place + size for change in changes):
             data = image.pread(place, size)
             image.pwrite(place + 4, struct.pack("<I", crc32c(data[:4] + bytes(4) + data[8:])))
+    size, start = struct.unpack("<IQ", image.pread((64 << 10) + 68, 12))
+    for place in range(start, start + min(size, 1 << 20), 4096):
+        if image.pread(place, 4) == b"loge":
+            length = struct.unpack("<I", image.pread(place + 8, 4))[0]
+            if any(place <= change < place + length for change in changes) and place + length <= start + size:
+                data = image.pread(place, length)
+                image.pwrite(place + 4, struct.pack("<I", crc32c(data[:4] + bytes(4) + data[8:])))
 
 
 REPAIRERS: tuple[Callable[[Image, Offsets], None], ...] = (
