@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import pytest
 from guest_packages import BERKELEY, guest_with, headers, ndb_of
@@ -182,3 +183,15 @@ def test_a_file_whose_extents_are_shared_a_million_times_is_bounded_by_what_is_d
     file = GuestFile(Endless(), node, Budget(delivered=MIB))  # type: ignore[arg-type]
     with pytest.raises(TooMuch):
         file.sha256()
+
+
+def test_a_database_behind_long_links_is_read_as_the_guest_reads_it() -> None:
+    """Linux takes 40 links of 4,096 bytes; nothing must be missing that it finds."""
+    guest = guest_with({"var/lib/dpkg/real": b"Package: hidden\n", "var/lib/dpkg/x": b""})
+    lib = dict(dict(guest.volumes[0].system.root.children)[b"var"].children)[b"lib"]
+    dpkg = dict(lib.children)[b"dpkg"]
+    names = ["status", *(f"link{number}" for number in range(35)), "real"]
+    for name, target in pairwise(names):
+        dpkg.children.append((name.encode(), link("./" * 2000 + target)))
+    assert [package.name for package in guest.packages()] == ["hidden"]
+    assert not codes(guest)

@@ -16,8 +16,9 @@ from .volume import Item, Place, Volume, to_bytes, to_text
 
 MAX_LINKS = 40
 """As in Linux (path_resolution(7))."""
-MAX_PARTS = 4096
-"""Names in a path, with those of the links on its way."""
+MAX_PARTS = 2048 * (MAX_LINKS + 1)
+"""Names in a path, with those of the links on its way: as many as fit in 4096 bytes each, all that Linux takes. With
+fewer, a file behind long links would be there for the guest, and not here."""
 MAX_TARGET = 4096
 """Bytes of a link's target that is followed."""
 
@@ -209,7 +210,7 @@ class Tree:
         while parts:
             visits += 1
             if visits > MAX_PARTS:
-                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), to_text(path))
+                raise TooMuch(f"the path {to_text(path[:200])!r} has more than {MAX_PARTS} names")
             name = parts.pop()
             if steps[-1].node.kind != FOLDER:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), to_text(path))
