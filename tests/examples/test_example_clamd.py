@@ -11,8 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from clamd_servers import BLOCKED, MARK, STREAM_LIMIT, Answer, real_clamd, receive, small_server, streamed
 from example_plugins import MIB, TIERS, Check
+
+from support.clamd_servers import BLOCKED, MARK, STREAM_LIMIT, Answer, real_clamd, receive, small_server, streamed
 
 PLAN = '[[plugin]]\nname = "clamd"\nuse = "plugins/clamd.py:Clamd"\ngrants = {{ clamd = "unix:{}" }}\n'
 

@@ -19,6 +19,7 @@ SHARED_PACKAGE = "douane_guest.headers"
 
 BUILT_IN = {
     "checksum": "douane.plugins.checksum:Checksum",
+    "clamav": "douane.plugins.clamav:ClamAv",
     "convert": "douane.plugins.convert:Convert",
     "decompress": "douane.plugins.decompress:Decompress",
     "format": "douane.plugins.format:Format",
@@ -72,6 +73,7 @@ kernel's bound (RLIMIT_DATA) counts the stacks of qemu-img's threads as well, us
 
 NEEDS = {
     "convert": Needs(programs=_QEMU_IMG, scratch=_CONVERSION_BYTES, memory=_MEMORY),
+    "clamav": Needs(memory=_MEMORY),
     "ova": Needs(memory=_MEMORY),
     "ova-any-order": Needs(memory=_MEMORY),
     "qemu-info": Needs(programs=_QEMU_IMG, memory=_MEMORY),
