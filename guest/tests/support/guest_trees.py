@@ -43,11 +43,11 @@ def make_tree(root: Path, *, names: str = "bytes", extents: int = 300, folder_si
     (root / "zeros").write_bytes(bytes(1 << 20))
     (root / "text").write_bytes(b"the same line, which can be compressed\n" * 40_000)
     with (root / "hole").open("wb") as file:
-        file.truncate(50 << 20)
-        os.pwrite(file.fileno(), b"middle", 25 << 20)
+        file.truncate(5 << 20)
+        os.pwrite(file.fileno(), b"middle", 5 << 19)
     with (root / "hole at end").open("wb") as file:
         file.write(chance.randbytes(5000))
-        file.truncate(9 << 20)
+        file.truncate(2 << 20)
     with (root / "extents").open("wb") as file:
         for number in range(extents):
             os.pwrite(file.fileno(), chance.randbytes(4096), number * 3 * 4096)
