@@ -30,10 +30,8 @@ from .actions import (
     ReleaseAuditorPin,
     ReleasePin,
     ReleasePlugin,
-    StopPlugin,
     StopStreams,
     TakeOutput,
-    WithdrawAccept,
 )
 from .delivery import Delivery
 from .events import (
@@ -51,6 +49,7 @@ from .events import (
 )
 from .file_reading import FileReading
 from .stage import Output, PluginState, Stage, split
+from .unanswered import drop_slow_auditors, stop_unanswered
 
 Until = Literal["stored", "answered"]
 """When a run ends: when all plugins have answered and the image is stored, or with the answer of its only plugin."""
@@ -325,15 +324,7 @@ class Decisions:
     def _end(self) -> list[Action]:
         """Set the final state: no later event changes the outcome."""
         self.state = RunState.DECIDED
-        unanswered = [plugin for plugin in self._plugins if plugin.verdict is None]
-        message = "the check has accepted; the image was decided before it was known whether anything is unread"
-        stopped = [
-            StopPlugin(plugin.name)
-            if plugin.held is None
-            else WithdrawAccept(plugin.name, "stopped", "stopped", message)
-            for plugin in unanswered
-        ]
-        return [StopStreams(), *stopped, *self._files.stop_all()]
+        return [StopStreams(), *stop_unanswered(self._plugins), *self._files.stop_all()]
 
     # time
 
@@ -348,16 +339,7 @@ class Decisions:
             )
         if self._only_auditors_left():
             self._audit_seconds -= seconds
-        if self._audit_seconds >= 0:
-            return []
-        message = "was not done when all else was, and an auditor never holds up an import"
-        late = [plugin for plugin in self._plugins if plugin.verdict is None]
-        return [
-            FailPlugin(plugin.name, "incomplete", "auditor-too-slow", message)
-            if plugin.held is None
-            else WithdrawAccept(plugin.name, "incomplete", "auditor-too-slow", f"the check {plugin.name!r} {message}")
-            for plugin in late
-        ]
+        return drop_slow_auditors(self._plugins) if self._audit_seconds < 0 else []
 
     def _only_auditors_left(self) -> bool:
         return self._all_read and all(plugin.verdict is not None for plugin in self._plugins if not plugin.is_auditor)

@@ -125,7 +125,8 @@ class FileReading:
         if verdict.outcome == "stopped":
             return []
         said = verdict.message or "it does not say what it could not read"
-        return self._fail(stage, f"{said}: {verdict.detail}" if verdict.detail else said)
+        words = f"{said}: {verdict.detail}" if verdict.detail else said
+        return self._fail(stage, f"{words} (its bounds are in [guest])" if verdict.outcome == "timeout" else words)
 
     def _finish(self, stage: Stage) -> list[Action]:
         """The records are whole once the output has ended *and* the reader has accepted, as for a transform."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from douane.engine import PlanError
 from douane.plan import resolve
 from douane.plan.builtin import FILES_READER
 from douane_plugin import wire
@@ -151,8 +150,3 @@ def test_the_bounds_of_the_reader_are_settings(run, disk) -> None:
     assert verdict(report, "asks").properties["asks.unread"] >= 1
     report = run(str(disk), toml=plan("asks Digests", guest='timeout = "1ms"'))
     assert (report.outcome, report.code) == ("undecided", "guest-reader-failed")
-
-
-def test_no_plan_names_the_reader(run) -> None:
-    with pytest.raises(PlanError, match="started by Douane"):
-        run(b"image", plugins=(FILES_READER,))

@@ -1,0 +1,84 @@
+"""Which readers of files a plan has, and the table [guest]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from douane.errors import PlanError
+from douane.plan.builtin import FILES_READER
+from douane.plan.model import GuestBounds, Plan
+from douane.plan.parse import parse_plan
+from douane.plan.resolve import resolve_plan
+from douane.units import GiB, MiB
+
+INSPECTOR = """from douane_plugin import Inspector
+class Looks(Inspector):
+    reads = "files"
+"""
+
+
+def plan(folder, *plugins: tuple[str, str], guest: dict[str, Any] | None = None, **fields: Any) -> Plan:
+    """A plan of plugins as (name, use); "files" is one that reads files."""
+    (folder / "looks.py").write_text(INSPECTOR)
+    tables = [
+        {"name": name, "use": "looks.py:Looks" if use == "files" else use, **fields.get(name, {})}
+        for name, use in plugins
+    ]
+    return parse_plan({"plugin": tables, "guest": guest or {}}, where="plan.toml", base=str(folder))
+
+
+def readers(resolved) -> list[tuple[str, int]]:
+    return [(reader.spec.name, reader.stage) for reader in resolved.readers]
+
+
+def test_a_stage_has_one_reader_for_all_its_plugins_and_none_without(tmp_path) -> None:
+    assert readers(resolve_plan(plan(tmp_path, ("format", "format")))) == []
+    both = plan(tmp_path, ("a", "files"), ("b", "files"), ("format", "format"))
+    assert readers(resolve_plan(both)) == [("guest-files", 0)]
+    stages = plan(tmp_path, ("guest-files", "files"), ("unpack", "decompress"), ("b", "files"), ("c", "files"))
+    assert readers(resolve_plan(stages)) == [("guest-files-1", 0), ("guest-files-2", 1)]
+
+
+def test_the_variant_of_a_store_has_its_own_reader(tmp_path) -> None:
+    bound = {"stores": ["ceph"]}
+    whole = plan(tmp_path, ("format", "format"), ("raw", "convert"), ("b", "files"), raw=bound, b=bound)
+    assert readers(resolve_plan(whole.for_variant("ceph"))) == [("guest-files", 1)]
+
+
+def test_the_reader_has_the_bounds_of_the_table(tmp_path) -> None:
+    table = {"entries": 5, "depth": 6, "delivered": "1GiB", "memory": "64MiB", "stall": "5s", "timeout": 7}
+    resolved = resolve_plan(plan(tmp_path, ("a", "files"), guest=table))
+    [reader] = resolved.readers
+    assert reader.spec.config == {"entries": 5, "depth": 6, "delivered": GiB}
+    assert (reader.spec.memory, reader.spec.stall, reader.spec.timeout) == (64 * MiB, 5.0, 7.0)
+    assert reader.spec.max_output == 3 * GiB
+    assert plan(tmp_path, ("a", "files")).guest == GuestBounds()
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"entrys": 1}, "did you mean 'entries'"),
+        ({"entries": 0}, "at least 1"),
+        ({"depth": 5000}, "at most 1000"),
+        ({"depth": "deep"}, "'depth' is wrong"),
+        ({"delivered": "much"}, "'delivered' is"),
+        ({"memory": "1MiB"}, "at least 32MiB"),
+        ({"stall": 0}, "'stall' is"),
+    ],
+)
+def test_a_wrong_table_is_a_sentence(tmp_path, table, words) -> None:
+    with pytest.raises(PlanError, match=words):
+        plan(tmp_path, ("a", "files"), guest=table)
+
+
+def test_no_plan_names_the_reader(tmp_path) -> None:
+    with pytest.raises(PlanError, match="started by Douane"):
+        resolve_plan(plan(tmp_path, ("a", FILES_READER)))
+
+
+def test_the_digest_of_the_reader_covers_the_guest_view(tmp_path) -> None:
+    resolved = resolve_plan(plan(tmp_path, ("a", "files"), ("format", "format")))
+    assert resolved.readers[0].code.code_sha256 != resolved.plugins[1].code.code_sha256
