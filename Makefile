@@ -158,7 +158,7 @@ fuzz: $(VENV_DEV)  ## 200,000 mutants of images through the examination of forma
 	@$(BIN)/python tests/fuzz $(ARGS)
 
 .PHONY: fuzz-guest
-fuzz-guest: $(VENV_DEV)  ## 1,000,000 mutants of disks through the guest view, in 3 hours: ARGS="--count 5000 --first 100000"
+fuzz-guest: $(VENV_DEV)  ## 1,000,000 mutants of disks through the guest view, in 2 hours: ARGS="--count 5000 --first 100000"
 	@$(BIN)/python guest/tests/fuzz $(ARGS)
 
 .PHONY: fuzz-corpus

@@ -192,3 +192,21 @@ def test_subvolumes_outside_of_the_default_one_of_a_real_btrfs_are_walked() -> N
     assert outside
     assert any(path.startswith(default + "/") for path in paths)
     assert not list(guest.unread)
+
+
+def test_a_root_inode_that_became_a_file_is_told() -> None:
+    """Mutant 955 of seed 0: the mode of the root of an XFS. NotADirectoryError left `open_guest`."""
+    image = makers()["xfs-small-clean"]()
+    system = open_guest(image).volumes[0].system
+    root = system.root.to_bytes(8, "big")  # an inode has its own number at byte 152
+    [place] = [
+        number * 4096 + start
+        for number, data in image.blocks.items()
+        for start in range(0, 4096, 512)
+        if data[start : start + 2] == b"IN" and data[start + 152 : start + 160] == root
+    ]
+    image.pwrite(place + 2, b"\x81\xa4")
+    guest = open_guest(image)
+    assert not guest.roots
+    assert not list(guest.walk_volumes())
+    assert {part.code for part in guest.unread} == {"guest-broken"}
