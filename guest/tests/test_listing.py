@@ -10,6 +10,8 @@ from memory_filesystem import MemorySystem, link, text
 
 from douane_guest import listing as module
 from douane_guest.budget import Budget
+from douane_guest.containers.base import Extent
+from douane_guest.discovery import is_empty
 from douane_guest.errors import Broken
 from douane_guest.filesystems.base import Node
 from douane_guest.guest import Guest
@@ -54,3 +56,22 @@ def test_a_name_that_drives_a_terminal_is_quoted() -> None:
     rows = sorted(as_row(line, digest=False).decode() for line in listing(guest, Request()))
     assert rows[0].endswith(" p1:/é\n")
     assert rows[1].endswith(' p1:"/a\\nb\\u001b[2J" -> "c\\u009bd"\n')
+
+
+def test_of_an_empty_disk_only_what_is_allocated_is_read() -> None:
+    class Sparse(BytesSource):
+        def __init__(self) -> None:
+            super().__init__(b"")
+            self.size = 1 << 46
+            self.places: list[int] = []
+
+        def extents(self) -> Iterator[Extent]:
+            yield Extent(1 << 45, 8192)
+
+        def pread(self, offset: int, count: int) -> bytes:
+            self.places.append(offset)
+            return bytes(count)
+
+    disk = Sparse()
+    assert is_empty(disk, Budget())
+    assert disk.places == [1 << 45]

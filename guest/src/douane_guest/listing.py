@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -21,9 +22,14 @@ from .volume import Item
 BATCH = 8192
 """Files that are sorted by their place on the disk before they are read: as a walk brings them, each in turn would be
 a seek, and a compressed cluster would be unpacked once for each file in it."""
+BATCH_BYTES = 8 << 20
+"""Of the paths and inodes of these files, whose sizes the image decides."""
 
 MAX_LINKED = 65_536
 """Digests that are kept for other names of the same file."""
+
+LEFT_OUT = object()
+"""In place of the detail of a node that waits, which may have any size: the node is read again."""
 
 _TYPES = {kind: bits for bits, kind in KINDS.items()}
 _NANOSECONDS = 1_000_000_000
@@ -104,6 +110,7 @@ def _items_of_volumes(guest: Guest, recursive: bool) -> Iterator[Item]:
 def in_disk_order(items: Iterable[Item]) -> Iterator[Item]:
     """The items, files among them in the order of the disk as far as :data:`BATCH` reaches."""
     waiting: list[tuple[str, int, int, Item]] = []
+    size = 0
     for number, item in enumerate(items):
         if item.node.kind != FILE:
             yield item
@@ -112,10 +119,15 @@ def in_disk_order(items: Iterable[Item]) -> Iterator[Item]:
             place = item.volume.system.place(item.node)
         except GuestError:
             place = 0  # its digest will say what is wrong with it
-        waiting.append((item.volume.name, place, number, item))
-        if len(waiting) >= BATCH:
+        light = item
+        if not isinstance(item.node.detail, bytes | int | None):
+            light = item._replace(node=item.node._replace(detail=LEFT_OUT))
+        waiting.append((item.volume.name, place, number, light))
+        size += 512 + len(item.path) + sys.getsizeof(light.node.detail)
+        if len(waiting) >= BATCH or size >= BATCH_BYTES:
             yield from (entry[3] for entry in sorted(waiting))
             waiting.clear()
+            size = 0
     yield from (entry[3] for entry in sorted(waiting))
 
 
@@ -133,7 +145,8 @@ class _Digests:
         if key is not None and key in self._linked:
             return self._linked[key]
         digest = _AliveDigest(self._alive)
-        item.open().add_to(digest)
+        node = item.volume.system.node(node.ref) if node.detail is LEFT_OUT else node
+        item.volume.open_node(node).add_to(digest)
         value = digest.hexdigest()
         if key is not None:
             if len(self._linked) >= MAX_LINKED:
