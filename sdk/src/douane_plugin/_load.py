@@ -204,8 +204,8 @@ def check_guest() -> None:
         __import__("douane_guest.guest")
     except ImportError as error:
         raise LoadError(
-            "reads = 'guest' needs the package douane-guest in the plugin's Python, which must be 3.11 or newer: "
-            f"install douane-plugin[guest] there ({error})"
+            "reads = 'guest', and tests of reads = 'files', need the package douane-guest in the plugin's Python, "
+            f"which must be 3.11 or newer: install douane-plugin[guest] there ({error})"
         ) from None
 
 

@@ -73,6 +73,9 @@ class Checks:
             self._report.verdicts.update(outcome.kind for _, outcome in search.trials)
             if not self._suspects.note_failure_of_all(search.trials):
                 self._report.warn_of_one_answer(may_refuse=may_refuse)
+                self._report.warn_of_unread(
+                    sum(outcome.event("unread-unasked") is not None for _, outcome in search.trials)
+                )
                 self._suspects.note(search.trials)
         return search.corpus
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .cases import Case, Facts, Trial
+from .guests import large_file, many_files
 from .images import long_filler, tar_archive, zip_archive
 from .words import Words
 
@@ -33,14 +34,19 @@ class Family:
 class Families:
     """The families for a plugin: plain ones, archives that it may know, its own constants repeated."""
 
-    def __init__(self, words: Words, seed: int, *, is_transform: bool) -> None:
+    def __init__(self, words: Words, seed: int, *, is_transform: bool, looks_into_guest: bool = False) -> None:
         self._words = words
         self._seed = seed
         self._is_transform = is_transform
+        self._looks_into_guest = looks_into_guest
 
     def of(self, corpus: Sequence[Trial]) -> Iterator[Family]:
         """Yield the families; those that begin like images of `corpus` lead deeper into the plugin."""
         seed = self._seed
+        if self._looks_into_guest:
+            yield Family("a disk with a large file", lambda size: large_file(size, seed), is_slow=True)
+            yield Family("a disk with many files", lambda size: many_files(size, seed), is_slow=True)
+            return  # what is no disk with files is not read
         yield Family("bytes without a pattern", lambda size: long_filler(size, seed))
         yield Family("zeros", bytes)
         if self._is_transform or self._knows(b"\x1f\x8b", "gzip"):

@@ -159,6 +159,16 @@ class Report:
             )
             self.warnings.append(Warned("always-refuses", f"{text}checked; {how}"))
 
+    def warn_of_unread(self, number: int) -> None:
+        """Warn if the plugin has not asked for the unread parts of `number` images."""
+        if number:
+            text = (
+                f"it did not ask for the parts that could not be read, and would have accepted {number} images with "
+                "such parts; Douane answered `Incomplete` in its place. If the plugin is to decide itself, ask for "
+                "`unread` at its end"
+            )
+            self.warnings.append(Warned("never-asks-unread", text))
+
     def to_json(self) -> dict[str, Any]:
         """Return the report for --json."""
         return {

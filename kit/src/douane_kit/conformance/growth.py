@@ -26,7 +26,9 @@ class Growth:
 
     def __init__(self, measure: Measurement, words: Words, seed: int, effort: float) -> None:
         self._measure = measure
-        self._families = Families(words, seed, is_transform=measure.subject.described.is_transform)
+        described = measure.subject.described
+        looks_into_guest = measure.subject.looks_into_guest
+        self._families = Families(words, seed, is_transform=described.is_transform, looks_into_guest=looks_into_guest)
         self._effort = effort
 
     def check(self, corpus: Sequence[Trial]) -> list[Finding]:
@@ -59,7 +61,7 @@ class Growth:
             outcome = self._measure.run(family, size)
             if outcome.kind == "hangs":
                 return self._hanging(family, size, seconds.get(size // 2, 0.0), outcome)
-            reads_on = outcome.bytes_seen >= size // 2 or self._measure.subject.described.reads == "random"
+            reads_on = outcome.bytes_seen >= size // 2 or self._measure.subject.reads_file
             if outcome.kind == "died" or (size >= MiB and not reads_on):
                 return None
             seconds[size] = outcome.cpu

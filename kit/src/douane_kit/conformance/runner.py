@@ -119,7 +119,7 @@ class Runner:
 
     def _run_batch(self, cases: Sequence[Case], seconds: float) -> list[Outcome]:
         # A file ends with its image, and a socket serves one conversation: these take one case at a time.
-        is_single = self._subject.described.reads == "random" or self._subject.has_sockets
+        is_single = self._subject.reads_file or self._subject.has_sockets
         batch: list[Case] = []
         size = 0
         for case in cases:

@@ -7,7 +7,7 @@ import itertools
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
-from . import images
+from . import guests, images
 from .cases import NOTHING_DECLARED, USUAL, Case, Facts, Trial, fails_always
 from .declarations import FORMATS, declarations
 from .runner import Runner
@@ -52,7 +52,7 @@ class Search:
         if not self._subject.reads_bytes:
             return
         until = self._runner.spent + SWEEP_SECONDS * self._effort
-        for cases in (self._samples(samples), self._plain(), self._formats(), self._built()):
+        for cases in (self._samples(samples), self._guests(), self._plain(), self._formats(), self._built()):
             self._try(cases, until)
             if len(self.trials) >= ENOUGH_FAILURES and fails_always(self.trials):
                 return
@@ -106,6 +106,11 @@ class Search:
             yield Case(data, facts=NOTHING_DECLARED)
             for size in _truncations(len(data), self._words.offsets, 40):
                 yield Case(data[:size])
+
+    def _guests(self) -> Iterator[Case]:
+        if self._subject.looks_into_guest:
+            for data in guests.disks(self._words.tokens, self._words.texts, self._seed):
+                yield Case(data)
 
     def _formats(self) -> Iterator[Case]:
         for name, data in images.formats(self._seed):

@@ -57,13 +57,23 @@ class Subject:
         return self.described.reads not in ("nothing", "findings")
 
     @property
+    def looks_into_guest(self) -> bool:
+        """True if the plugin sees the files of the guest."""
+        return self.described.reads in ("guest", "files")
+
+    @property
+    def reads_file(self) -> bool:
+        """True if the plugin gets the file of the image: that ends with its image."""
+        return self.described.reads in ("random", "guest")
+
+    @property
     def has_sockets(self) -> bool:
         """True if a grant is a socket: its conversation serves one image, so every case needs a new process."""
         return not all(is_path_target(target) for target in self.spec.grants.values())
 
     def possible(self, case: Case) -> Case:
-        """Return `case` as the engine could send it: a plugin that reads at random gets a file, whose size is known."""
-        if self.described.reads != "random" or case.facts.size:
+        """Return `case` as the engine could send it: a plugin that gets a complete file knows its size."""
+        if not (self.reads_file or self.looks_into_guest) or case.facts.size:
             return case
         return dataclasses.replace(case, facts=dataclasses.replace(case.facts, size=True))
 

@@ -12,7 +12,7 @@ import sys
 import time
 
 from douane_plugin import API_LEVEL, Transform, wire
-from douane_plugin._load import LoadError, describe, load
+from douane_plugin._load import LoadError, check_guest, describe, load
 from douane_plugin._local import Slots
 from douane_plugin._settings import SettingError, arguments
 from douane_plugin._streams import reopen_streams
@@ -65,6 +65,8 @@ class Driver:
         self._modules = [name for name in sys.modules if name not in imported]
         description = describe(self._cls)
         self._reads = description["reads"]
+        if self._reads == "files":
+            check_guest()  # its images are made to records here
         self._prefixes = _file_prefixes(self._spec["use"])
         self._settings = arguments(self._cls, self._spec["config"], self._spec["texts"])
         return {**description, "level": API_LEVEL}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import bisect
 import hashlib
 
-from douane_plugin import wire
+from douane_plugin import Incomplete, wire
 from douane_plugin._chunks import Chunks, NoChunks
 from douane_plugin._local import SLOT_BYTES, LocalRuntime
+from douane_plugin._runtime import READS_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class CaseRuntime(LocalRuntime):
         meter: Optional[Callable[[], None]] = None,
     ) -> None:
         choose = _choose(case["cuts"])
-        super().__init__(slots, _pieces(view, choose), reads, choose)
+        pieces = _record_pieces if reads == "files" else _pieces
+        super().__init__(slots, pieces(view, choose), reads, choose)
         self.spec = spec
         self._meter = meter
         self.events: list[str] = []
@@ -86,11 +88,20 @@ class CaseRuntime(LocalRuntime):
     def _source(self, facts: dict[str, Any], reads: str) -> Any:
         if reads in ("nothing", "findings"):
             self.source = _NotedNoChunks(self.note)
-        elif reads == "random":
+        elif reads in READS_FILE:
             self.source = super()._source(facts, reads)
         else:
             self.source = _NotedChunks(self.channel, self.spec["rings"][0], self.note, self._meter)
         return self.source
+
+    def check_unread(self, image: Any) -> None:
+        """Note that the plugin has not asked for the unread parts."""
+        try:
+            super().check_unread(image)
+        except Incomplete as answer:
+            if answer.code != "guest-reader-failed":
+                self.note("unread-unasked")
+            raise
 
     def _refuse(self, kind: int, answer: Any) -> None:
         self.cause = _cause(answer)
@@ -191,10 +202,45 @@ def _pieces(view: memoryview, choose: Callable[[int, Optional[int]], int]) -> An
         start = end
 
 
+def _record_pieces(view: memoryview, choose: Callable[[int, Optional[int]], int]) -> Any:
+    """Yield the records of the files in an image, cut as `choose` says."""
+    from douane_guest.delivery import deliver
+    from douane_guest.guest import open_guest
+    from douane_plugin._delivery import record_of
+
+    buffer = bytearray()
+    start = 0
+    length = choose(start, None)
+    for event in deliver(open_guest(_ViewSource(view))):
+        buffer += record_of(event)
+        while len(buffer) >= length:
+            yield bytes(buffer[:length])
+            del buffer[:length]
+            start += length
+            length = choose(start, None)
+    if buffer:
+        yield bytes(buffer)
+
+
+class _ViewSource:
+    """An image in memory, of which only what is read is copied."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self.size = len(view)
+
+    def pread(self, offset: int, count: int) -> bytes:
+        """See `douane_guest.source.Source`."""
+        from douane_guest.source import check_range
+
+        check_range(self, offset, count)
+        return bytes(self._view[offset : offset + count])
+
+
 def _cause(answer: BaseException) -> Optional[list[str]]:
     """Return kind, text and repr of the exception that led to an answer, or None."""
     cause = answer.__cause__ or answer.__context__
-    if cause is None or type(cause).__module__.startswith("douane_plugin"):
+    if cause is None or type(cause).__module__.startswith(("douane_plugin", "douane_guest")):
         return None
     try:
         return [type(cause).__name__, str(cause)[:1000], repr(cause)[:1000]]
