@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import struct
+from pathlib import Path
 
 import pytest
 from guest_ntfs import Volume, named, opened, read
 from guest_stored import WOF_METHODS, overlay_files, stored
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from douane_guest.errors import Broken, GuestError, TooMuch, Unsupported
 from douane_guest.filesystems.ntfs import lzx, xpress
@@ -107,3 +110,23 @@ def test_a_piece_of_many_blocks_is_bounded():
     assert lzx.decompress(words, 3) == b"AAA"
     with pytest.raises(TooMuch):
         lzx.decompress(words, 65)
+
+
+def test_lzx_with_aligned_distances_is_unpacked():
+    """Records of 16 bytes, packed by wimlib in one block of that type."""
+    chance = random.Random(0)
+    records = [chance.randbytes(8) for _ in range(40)]
+    expected = b"".join(chance.choice(records) + bytes([number & 7]) * 8 for number in range(300))
+    packed = (Path(__file__).parent / "data/lzx-aligned.bin").read_bytes()
+    assert lzx.decompress(packed, len(expected)) == expected
+
+
+@example(place=50, target=11_999_990)
+@given(place=st.integers(0, 80), target=st.integers(-80, 12_000_000))
+def test_calls_are_made_relative_again(place, target):
+    """What a compressor makes absolute: targets in the file, and those that wrap around its end."""
+    if -place <= target < 12_000_000:
+        absolute = target + place if target < 12_000_000 - place else target - 12_000_000
+        head = b"\xe8" + absolute.to_bytes(4, "little", signed=True)
+        shown = lzx._with_calls(bytearray(bytes(place) + head + bytes(20)))
+        assert shown == bytes(place) + b"\xe8" + target.to_bytes(4, "little", signed=True) + bytes(20)

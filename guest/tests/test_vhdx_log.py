@@ -145,6 +145,10 @@ def sector_of_another(dirty: DirtyVhdx) -> None:
     dirty.entry(1, (0, sector(1)), data_sequence=2)
 
 
+def descriptor_of_another(dirty: DirtyVhdx) -> None:
+    dirty.entry(1, (0, 4096), descriptor_sequence=2)
+
+
 def zeros_of_no_sectors(dirty: DirtyVhdx) -> None:
     dirty.entry(1, (0, 100))
 
@@ -153,7 +157,7 @@ def zeros_of_no_sectors(dirty: DirtyVhdx) -> None:
     "change",
     [
         *(empty, other_tail, earlier_changes_that_are_not_in_the_file, second_entry_with_another_number),
-        *(wrong_checksum, wrong_identity, sector_of_another, zeros_of_no_sectors),
+        *(wrong_checksum, wrong_identity, sector_of_another, descriptor_of_another, zeros_of_no_sectors),
     ],
 )
 def test_a_log_that_is_not_intact_is_told_as_unclean(dirty, change):

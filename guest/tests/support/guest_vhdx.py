@@ -36,12 +36,13 @@ class DirtyVhdx:
     def entry(self, sequence: int, *changes: tuple[int, bytes | int], **fields: int) -> int:
         """Append an entry of changes at offsets of the payload: a sector, or a count of zeros. Returns its place."""
         descriptors, sectors = b"", b""
+        number_of_descriptors = fields.get("descriptor_sequence", sequence)
         for relative, change in changes:
             offset = fields.get("base", self.payload) + relative
             if isinstance(change, int):
-                descriptors += pack("<4sIQQQ", b"zero", 0, change, offset, sequence)
+                descriptors += pack("<4sIQQQ", b"zero", 0, change, offset, number_of_descriptors)
             else:
-                descriptors += pack("<4s4s8sQQ", b"desc", change[-4:], change[:8], offset, sequence)
+                descriptors += pack("<4s4s8sQQ", b"desc", change[-4:], change[:8], offset, number_of_descriptors)
                 number = fields.get("data_sequence", sequence)
                 sectors += pack("<4sI4084sI", b"data", number >> 32, change[8:-4], number & 0xFFFFFFFF)
         length = -(-(64 + len(descriptors)) // SECTOR) * SECTOR + len(sectors)
