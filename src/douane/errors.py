@@ -21,6 +21,8 @@
   * AgentError                   ``agent-protocol``, or the code that the agent sent
     + AgentUnavailable           ``agent-unavailable``
     + ClientGone                 ``client-gone``
+  * EvidenceError                ``not-signed``
+  * NotVerified                  ``summary-invalid``, or one of its `codes`, exit code 1
   * NotPrinted                   ``not-printed``
   * UploadError                  ``upload-failed``, or one of its `codes`
   * NotShown                     ``not-shown``, or the code of the report
@@ -200,6 +202,20 @@ class ClientGone(AgentError):
     """The client of the agent closed its connection before the outcome."""
 
     code = "client-gone"
+
+
+class EvidenceError(DouaneError):
+    """The key of ``[evidence]`` cannot sign now: the image is not let in without its summary."""
+
+    code = "not-signed"
+
+
+class NotVerified(DouaneError):
+    """A summary is not genuine, or not about these bytes."""
+
+    code = "summary-invalid"
+    exit_code = 1
+    codes = frozenset({"summary-untrusted", "summary-verifier", "summary-subject", "summary-result"})
 
 
 class NotPrinted(DouaneError):

@@ -221,6 +221,12 @@ class Report(msgspec.Struct, kw_only=True):
     retry_after: float | None = None
     """Seconds, if the decisive plugin deferred."""
 
+    plan_sha256: str | None = None
+    """Digest (hex) of the plan that the image went through: the plugins, their settings and their code."""
+
+    summary: dict[str, Any] | None = None
+    """The signed summary of an accepted image (an envelope of DSSE), if the plan has ``[evidence]``."""
+
     @property
     def exit_code(self) -> int:
         """The exit code of the command line for this outcome."""

@@ -1,4 +1,4 @@
-"""`douane images`, `show`, `save`, `delete`: the images in the store."""
+"""`douane images`, `show`, `save`, `delete`, `evidence`: the images in the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 
 import click
 
-from douane.errors import StoreError
+from douane.errors import NotFound, StoreError
 from douane.units import show_size
 
 from .options import home_option, json_option
@@ -105,6 +105,26 @@ def save(ctx: click.Context, image_id: str, file: str, home: str | None, as_json
             size = save_image(store_home.store, image.id, Path(file))
     if as_json and file != "-":
         print_json({"id": image.id, "file": file, "size": size})
+
+
+@click.command()
+@click.argument("image_id", metavar="ID")
+@home_option
+@click.pass_context
+def evidence(ctx: click.Context, image_id: str, home: str | None) -> None:
+    """Print the signed summary of an image, for `douane verify`.
+
+    ID may be abbreviated.
+    """
+    with open_home(ctx, home) as store_home:
+        image = find_image(store_home, image_id)
+        tasks = store_home.catalog.tasks(image.id)
+    reports = (task.report for task in reversed(tasks) if task.outcome == "accepted")
+    summaries = (report["summary"] for report in reports if isinstance(report, dict) and report.get("summary"))
+    summary = next(summaries, None)
+    if summary is None:
+        raise NotFound(f"the image {image.id} has no summary: it was imported without [evidence]")
+    print_json(summary)
 
 
 @click.command()

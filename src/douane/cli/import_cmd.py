@@ -50,9 +50,11 @@ def import_(
 
     FILE may be - for standard input. The stored image is active.
     """
+    from douane.evidence import check_evidence
     from douane.interrupts import INTERRUPTS
 
     plan = choice.plan_of_run()
+    check_evidence(plan)
     declared = image.declared(file, name)
     tier = tier_for(plan, choice.sandbox)
     with open_home(ctx, home) as store_home:

@@ -8,6 +8,7 @@ from msgspec import inspect
 
 from douane.imports.settings.structs import ServeSettings
 from douane.imports.settings.values import Address, Duration, FilePath, HostRule, Size
+from douane.plan.evidence_table import EvidenceTable
 from douane.plan.guest_table import GuestTable
 from douane.plan.model import TierName
 from douane.plan.plugin_table import PluginTable
@@ -47,6 +48,7 @@ def plan_schema() -> dict[str, Any]:
             "import": _table({"deadline": _DURATION, "digests": digests, "received_digests": digests}),
             "sandbox": _table({"minimum": {"enum": list(get_args(TierName))}}),
             "plugin": {"type": "array", "items": _of(inspect.type_info(PluginTable))},
+            "evidence": _of(inspect.type_info(EvidenceTable)),
             "guest": _of(inspect.type_info(GuestTable)),
             "serve": _of(inspect.type_info(ServeSettings)),
         }),

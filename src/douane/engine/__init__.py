@@ -18,7 +18,8 @@ from douane.stream.sink import Sink
 from douane.stream.source import FileSource, StreamSource, open_source
 from douane.stream.target import Target
 
-from .inspect import can_refuse, choose_tier, inspect_image, plan_digest, probe
+from .digest_of_plan import plan_digest
+from .inspect import can_refuse, choose_tier, inspect_image, probe
 from .live import Inspection
 from .warm import WarmRun
 

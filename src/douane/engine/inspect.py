@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Sequence
 
@@ -133,14 +132,3 @@ def can_refuse(processes: Sequence[PluginProcess]) -> bool:
     ``"warn"``). Plugins that are bound to stores do not count: other stores have the image without them."""
     unbound = [process for process in processes if not process.spec.stores]
     return any(process.is_transform or process.spec.mode == "enforce" for process in unbound)
-
-
-def plan_digest(processes: Sequence[PluginProcess]) -> str:
-    """SHA-256 (hex) of a plan as :func:`probe` found it: its processes, in order, their settings and their code."""
-    digest = hashlib.sha256()
-    for process in processes:
-        spec = process.spec
-        settings = msgspec.json.encode(msgspec.structs.replace(spec, config={}, texts={}, base=""), order="sorted")
-        code = process.plugin.code.code_sha256
-        digest.update(b"\0".join((settings, spec.config_digest().encode(), code.encode())))
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ from douane.host.base import PluginProcess
 from douane.host.policy import clean, weigh
 from douane.report import Bytes, Outcome, Proposed, Report, Verdict
 
+from .digest_of_plan import plan_digest
 from .run import Run
 
 
@@ -24,6 +25,7 @@ def make_report(run: Run, started: float) -> Report:
         temporary_bytes=run.launched.temporary_bytes,
         readers=[reader.verdict for reader in run.launched.readers if reader.verdict is not None],
         seconds=0.0,
+        plan_sha256=plan_digest(run.launched.processes),
     )
     decisive = next((process for process in processes if process.spec.name == run.decisions.decisive), None)
     if decisive is not None and decisive.verdict is not None:

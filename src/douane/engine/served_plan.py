@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import msgspec
 
 from douane.errors import PlanError
+from douane.evidence import check_evidence
 from douane.host.base import PluginProcess
 from douane.plan.model import Plan
 from douane.plan.parse import load_plan
 from douane.sandbox import Tier
 
-from .inspect import can_refuse, choose_tier, plan_digest, probe
+from .digest_of_plan import plan_digest
+from .inspect import can_refuse, choose_tier, probe
 
 log = logging.getLogger("douane")
 
@@ -64,6 +66,10 @@ class ServedPlan(msgspec.Struct, frozen=True):
             can_refuse(processes),
             _upload_transforms(processes),
         )
+        if digests:
+            check_evidence(plan)
+        elif plan.evidence is not None:
+            log.warning("[evidence] is for `douane import` and `douane serve`; no summaries are signed here")
         if not facts.can_refuse:
             log.warning('%s has no plugin with mode = "enforce": every image is let in', config)
         bound = [process.spec.name for process in processes if process.spec.stores]

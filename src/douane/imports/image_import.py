@@ -12,6 +12,7 @@ from douane.catalog import Image, Task
 from douane.declared import DeclaredImage
 from douane.engine import Plan, Report, RunOptions, inspect_image
 from douane.errors import BadValue, Conflict, DouaneError, ImageDeleted, PlanError
+from douane.evidence import sign_report
 from douane.stores import Staged
 from douane.stream.source import Source
 
@@ -88,6 +89,7 @@ class _ImageImport:
             options = msgspec.structs.replace(options, progress=progress)
             report = inspect_image(plan, declared, source, self._staged, options)
             if report.outcome == "accepted":
+                sign_report(plan, report, self._task.image_id, declared.name)
                 return Imported(report, self._publish(report))
             self._end(report.outcome, code=report.code, message=report.message, report=report)
             return Imported(report, None)

@@ -14,6 +14,7 @@ from douane.engine import Report
 from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
 from douane.errors import BadValue, CatalogError, Conflict, DouaneError, NotFound
+from douane.evidence import sign_report
 from douane.report import Outcome
 from douane.stores import Store
 from douane.stream.source import Source
@@ -177,9 +178,11 @@ class Runs:
     def _accept(
         self, task: Task, report: Report, served: ServedPlan, copies: StagedCopies, others: Sequence[Group]
     ) -> Done:
+        declared = declared_of(task)
+        sign_report(served.plan, report, task.image_id, declared.name)
         if task.requested:
             holding = copies.store_ids[0]
-            facts = facts_of(report, declared_of(task))
+            facts = facts_of(report, declared)
             open_kept = functools.partial(open_staged, self.store_of, {holding: key_of(task)})
             try:
                 made = self._variants(task, served)(others, facts, open_kept)

@@ -18,6 +18,7 @@ from douane.engine import Report
 from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
 from douane.errors import BadValue, CatalogError, DouaneError, StoreError
+from douane.evidence import sign_report
 from douane.plan.binding import Sender
 from douane.plan.model import Plan
 from douane.stream.digest import ALGORITHMS
@@ -122,6 +123,7 @@ class VariantRuns:
             made.reports.update(dict.fromkeys(group.stores, report))
             if report.outcome == "accepted":
                 _require_undamaged(image, report)
+                sign_report(self._served.plan, report, self._task.image_id, declared.name)
                 copies.keep()
                 _record(made, copies, image, report)
             elif self._required or report.outcome == "refused":

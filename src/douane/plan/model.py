@@ -176,6 +176,22 @@ class GuestBounds(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of work on an image."""
 
 
+class EvidenceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The table ``[evidence]``: who signs the summary of an accepted image."""
+
+    key: str
+    """The file of a private key in PEM; or the URI of a key in a token, ``pkcs11:...``."""
+
+    verifier: str
+    """The URI that names this site to those who verify summaries."""
+
+    password_file: str | None = None
+    """The file with the password of the PEM file."""
+
+    policy_uri: str | None = None
+    """Where the site's policy can be read."""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The whole configuration of an import."""
 
@@ -191,6 +207,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     minimum_sandbox: TierName = "strict"
     guest: GuestBounds = GuestBounds()
+    evidence: EvidenceSettings | None = None
+    """None: no summaries."""
 
     def for_sender(self, sender: Sender) -> Plan:
         """The plan that the images of `sender` go through; this object itself if that is all of it."""

@@ -14,11 +14,12 @@ from douane.stream.digest import ALGORITHMS
 from douane.units import parse_duration
 
 from .builtin import needs_of
+from .evidence_table import EvidenceTable, read_evidence
 from .guest_table import GuestTable, read_guest
 from .model import Plan, PluginSpec, TierName
 from .plugin_table import PLUGIN_NAME, converted, read_plugin, refuse_unknown
 
-_TABLES = ("import", "sandbox", "plugin", "guest", "serve")
+_TABLES = ("import", "sandbox", "plugin", "guest", "evidence", "serve")
 _IMPORT = ("deadline", "digests", "received_digests")
 _SANDBOX = ("minimum",)
 _TIERS: tuple[str, ...] = get_args(TierName)
@@ -75,6 +76,9 @@ def parse_plan(table: Mapping[str, Any], *, where: str, base: str) -> Plan:
         received_digests=_digests(importing, "received_digests", digests, where),
         deadline=converted(parse_duration, importing.get("deadline", "24h"), f"{where}: [import] deadline"),
         minimum_sandbox=minimum,
+        evidence=read_evidence(_table(table, "evidence", EvidenceTable.__struct_fields__, where), where, base, digests)
+        if "evidence" in table
+        else None,
         guest=read_guest(_table(table, "guest", GuestTable.__struct_fields__, where), where),
     )
 

@@ -18,7 +18,7 @@ Document = dict[str, Any]
 
 _TENANTS_REPORT = (
     "outcome", "code", "message", "received", "stored", "disk_format", "container_format", "virtual_size", "properties",
-    "proposed", "seconds", "retry_after",
+    "proposed", "seconds", "retry_after", "plan_sha256", "summary",
 )  # fmt: skip
 _TENANTS_VERDICT = (
     "plugin", "outcome", "code", "message", "mode", "warnings", "properties", "proposed", "bytes_seen", "bytes_total",
