@@ -198,5 +198,5 @@ def test_the_settings_of_the_service_are_checked_by_plan_and_ignored_by_check(
 
 def test_the_schema_of_the_configuration_is_printed_without_a_plan(douane: Program) -> None:
     schema = douane.run("plan", "--schema", "--config", "/no/such/file").json
-    assert set(schema["properties"]) == {"import", "sandbox", "plugin", "serve"}
+    assert set(schema["properties"]) == {"import", "sandbox", "plugin", "guest", "evidence", "serve"}
     assert schema["properties"]["serve"]["additionalProperties"] is False
