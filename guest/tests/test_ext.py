@@ -24,6 +24,7 @@ CASES = {
     "ext2 of 1992, with inodes of 128 bytes": ("ext2", ["-t", "ext2", "-r", "0", "-I", "128"]),
     "ext2 blocks of 1k": ("ext2", ["-t", "ext2", "-b", "1024"]),
     "ext2 without types in folders": ("ext2", ["-t", "ext2", "-O", "^filetype"]),
+    "ext4 without types in folders": ("ext4", ["-t", "ext4", "-O", "^filetype"]),
     "ext3": ("ext3", ["-t", "ext3"]),
     "ext4": ("ext4", ["-t", "ext4"]),
     "without extents": ("ext4", ["-t", "ext4", "-O", "^extent,^64bit"]),

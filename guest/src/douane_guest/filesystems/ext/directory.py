@@ -9,9 +9,10 @@ from douane_guest.errors import Broken
 from douane_guest.filesystems.base import Entry
 
 
-def entries(data: bytes, inodes: int, filetype: bool, budget: Budget) -> Iterator[Entry]:
-    """The entries of a block, or of a part of an inline folder. `inodes`: the largest number; `filetype`: the length
-    of a name is one byte and not two."""
+def entries(data: bytes, inodes: int, budget: Budget) -> Iterator[Entry]:
+    """The entries of a block, or of a part of an inline folder. `inodes`: the largest number. The length
+    of a name is one byte, with the feature ``filetype`` and without it, as the kernel has it (fs/ext4/ext4.h): the byte
+    behind it marks the last entry of a block, its checksum, either way."""
     place, end = 0, len(data)
     while place < end:
         if place + 8 > end:
@@ -21,7 +22,7 @@ def entries(data: bytes, inodes: int, filetype: bool, budget: Budget) -> Iterato
         if end == 65536:
             # 16 bits cannot say 65,536: the two lowest ones, which are otherwise 0, stand above the others.
             length = end if length in (0, 65535) else length & 65532 | (length & 3) << 16
-        name_length = data[place + 6] if filetype else data[place + 6] | data[place + 7] << 8
+        name_length = data[place + 6]
         if length & 3 or length < 12 or length < name_length + 8 or place + length > end:
             raise Broken("an entry of a folder has a wrong length")
         budget.step()

@@ -39,7 +39,6 @@ class ExtSystem:
         self._blocks = Blocks(source, block.block_size, block.blocks)
         self.inodes = Inodes(block, self._blocks)
         self.changes = Changes(self.inodes, self._blocks, budget)
-        self._filetype = bool(block.incompat & superblock.FILETYPE)
 
     @only_guest_errors
     def node(self, ref: int) -> Node:
@@ -79,8 +78,8 @@ class ExtSystem:
         if flags & INLINE:
             # Its first four bytes are the inode of the folder above; the second part is a list of its own.
             first, second = self._inline_parts(node)
-            yield from directory.entries(first[4:], count, self._filetype, self._budget)
-            yield from directory.entries(second, count, self._filetype, self._budget)
+            yield from directory.entries(first[4:], count, self._budget)
+            yield from directory.entries(second, count, self._budget)
             return
         size = self._block.block_size
         if node.size % size:
@@ -90,7 +89,7 @@ class ExtSystem:
             gaps |= run.logical != position
             position = run.logical + run.length
             for number in range(run.physical, run.physical + run.length):
-                yield from directory.entries(self._blocks.read(number), count, self._filetype, self._budget)
+                yield from directory.entries(self._blocks.read(number), count, self._budget)
         if gaps or position < node.size // size:
             # Linux reads the names in unwritten blocks (fs/ext4/inode.c: ext4_getblk), of a file it would show zeros.
             raise Broken("a folder has holes, or blocks that were never written")
