@@ -11,6 +11,7 @@ import pytest
 from douane.cli import main, signals
 from douane.cli.guest_run import UNPACKING
 from douane.plugins import limits
+from douane.plugins.clamav import SKIPPED
 from douane.plugins.format import HALF_READ
 from douane.plugins.formats.codes import CODES
 from douane.report import EXIT_CODES, Bytes, Provenance, Report, Verdict, Warned
@@ -24,6 +25,8 @@ ENDINGS = {
     "HttpError": 1,
     "Reason": 1,
     "Failure": 1,
+    "match": 1,
+    "gap": 0,
     "FailPlugin": 2,
     "RefuseOutput": 1,
     "Unsupported": 1,
@@ -81,7 +84,12 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def codes_of_the_source() -> set[str]:
-    codes = {*HALF_READ.values(), *limits.HALF_READ, *UNPACKING}  # which become codes by way of a table
+    codes = {
+        *HALF_READ.values(),
+        *limits.HALF_READ,
+        *UNPACKING,
+        *SKIPPED.values(),
+    }  # which become codes by way of a table
     for path in [*TOP.glob("src/douane/**/*.py"), *TOP.glob("sdk/src/**/*.py"), *TOP.glob("guest/src/**/*.py")]:
         if path.parent.name == "formats" or "conformance" in path.parts:
             continue  # findings, which are not told as they are, or have a page of their own

@@ -65,7 +65,8 @@ def _library() -> Any:
         from cel_expr_python import cel
     except ImportError:
         raise ValueError(
-            "the expressions of a policy need the library cel-expr-python: run `pip install 'douane[policy]'`"
+            "the expressions of a policy need the library cel-expr-python: run `pip install '.[policy]'` in a checkout "
+            "of Douane"
         ) from None
     return cel
 

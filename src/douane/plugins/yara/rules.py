@@ -31,7 +31,9 @@ def compile_rules(grant: Any) -> CompiledRules:
     try:
         import yara_x
     except ImportError:
-        raise ValueError("YARA rules need the library yara-x: run `pip install 'douane[yara]'`") from None
+        raise ValueError(
+            "YARA rules need the library yara-x: run `pip install '.[yara]'` in a checkout of Douane"
+        ) from None
     digest = hashlib.sha256()
     sources = list(_sources(grant))
     if not sources:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CODE = "yara-match"
-TIMEOUT, FAILED = "yara-timeout", "yara-failed"
+TIMEOUT = "yara-timeout"
+FAILED = "yara-failed"
 MAX_METADATA = 20
 
 
