@@ -11,11 +11,11 @@ import msgspec
 from douane.errors import EvidenceError, PlanError
 from douane.plan.evidence_table import PKCS11
 from douane.plan.model import EvidenceSettings, Plan
-from douane.plugins import _x509
 from douane.plugins.attestations.envelope import IN_TOTO, pre_authentication
 from douane.plugins.attestations.keys import fingerprint, hash_of_curve
 from douane.report import Report
 
+from .key_rules import check_length, missing_library
 from .summary import statement_of
 
 MAX_KEY_BYTES = 64 << 10
@@ -103,21 +103,6 @@ class PemSigner:
             return self._key.sign(message, ec.ECDSA(hash_of_curve(self._key.public_key())))
         value: bytes = self._key.sign(message)
         return value
-
-
-def check_length(public_key: Any, place: str) -> None:
-    """Raise PlanError for a key that nobody should trust any more."""
-    try:
-        _x509.check_key(public_key)
-    except _x509.Unfit as error:
-        raise PlanError(f"[evidence] key: {place} {error}; make a longer one") from error
-
-
-def missing_library(name: str, extra: str, error: ImportError) -> PlanError:
-    """The error for a library that is not installed."""
-    return PlanError(
-        f"[evidence] needs the package {name}, which is not installed ({error}): install 'douane[{extra}]'"
-    )
 
 
 def _read(path: str) -> bytes:

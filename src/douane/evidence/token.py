@@ -14,7 +14,7 @@ from douane.errors import EvidenceError, PlanError
 from douane.plan.evidence_table import PKCS11
 from douane.plugins.attestations.keys import fingerprint, hash_of_curve
 
-from .signing import check_length, missing_library
+from .key_rules import check_length, missing_library
 
 _PATH_NAMES, _QUERY_NAMES = ("token", "object"), ("module-path", "pin-source")
 
