@@ -6,8 +6,8 @@ from . import wire
 from ._contract import Incomplete
 from ._file_records import EntryRecord
 from ._guest_facts import UnreadPart, Volume, part_text, unread_answer
-from ._image import _release
 from ._record_reader import BrokenRecords, RecordReader
+from ._views import release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ImageFile(EntryRecord):
                     self._hole -= length
                     view = zeros[:length]
                     yield view
-                    _release(view)
+                    release(view)
             else:
                 yield chunk
 
@@ -129,7 +129,7 @@ class ImageFile(EntryRecord):
         rest, self._rest = self._rest, None
         if rest is not None:
             yield rest
-            _release(rest)
+            release(rest)
         if self._hole:
             yield self._hole
         reader = self._files.reader

@@ -12,7 +12,7 @@ import os
 
 from ._contract import Incomplete
 from ._guest_facts import UnreadPart, Volume, part_text, unread_answer
-from ._image import _read_only
+from ._views import read_only
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class Guest(GuestTree):
         """The fields of os-release(5) of the first system (``ID``, ``VERSION_ID``, ...), Windows' by the same names: a
         read-only mapping of str to str, empty if there is no system, or if it does not tell."""
         if self._os is None:
-            self._os = _read_only(self._guest.os)
+            self._os = read_only(self._guest.os)
         return self._os
 
     def packages(self) -> _List[GuestPackage]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ._views import read_only, release
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO, Iterator, Mapping, Optional, Protocol, Union
@@ -15,9 +17,6 @@ if TYPE_CHECKING:
         goes_on: bool
 
         def take(self) -> Optional[memoryview]: ...
-
-
-_read_only: Any = type(vars(type))  # types.MappingProxyType, without the import
 
 
 class Image:
@@ -39,8 +38,8 @@ class Image:
         files: Optional[ImageFiles] = None,
     ) -> None:
         self._facts = dict(facts)
-        self._properties: Mapping[str, str] = _read_only(dict(facts.get("properties") or {}))
-        self._findings: Mapping[str, Any] = _read_only(dict(facts.get("findings") or {}))
+        self._properties: Mapping[str, str] = read_only(dict(facts.get("properties") or {}))
+        self._findings: Mapping[str, Any] = read_only(dict(facts.get("findings") or {}))
         self._source = source
         self._reads = reads
         self._file = file
@@ -198,13 +197,13 @@ class Image:
             with memoryview(joined) as room:
                 room[:rest] = chunk[start:] if start >= 0 else room[start + carried : start + carried + rest]
             carried = rest
-            _release(chunk)
+            release(chunk)
         if unseen:
             yield self._lend(memoryview(joined)[:carried].toreadonly())
 
     def _revoke(self) -> None:
         if self._lent is not None:
-            _release(self._lent)
+            release(self._lent)
             self._lent = None
 
     def _lend(self, view: memoryview) -> memoryview:
@@ -310,7 +309,7 @@ class Image:
         """Return the unread part of the current chunk, or the next chunk; revoke the view that the plugin holds."""
         lent, self._lent = self._lent, None
         if lent is not None:
-            _release(lent)
+            release(lent)
             del lent
         if self._rest is not None:
             return self._rest
@@ -332,10 +331,3 @@ def _with_room(memory: bytearray, used: int, needed: int) -> bytearray:
         with memoryview(old) as view, memoryview(memory) as room:
             room[:used] = view[:used]
     return memory
-
-
-def _release(view: memoryview) -> None:
-    try:
-        view.release()
-    except BufferError:
-        pass  # an array exports it: Chunks counts the reference. contextlib.suppress would cost start-up time

@@ -9,8 +9,8 @@ from __future__ import annotations
 from . import wire
 from ._file_records import DIGEST_BYTES, END, ENTRY, HEADER, NUMBER, EntryRecord
 from ._guest_facts import UnreadPart, Volume
-from ._image import _release
 from ._json import loads
+from ._views import release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class RecordReader:
         """Revoke the piece of data that :meth:`next` has returned."""
         lent, self._lent = self._lent, None
         if lent is not None:
-            _release(lent)
+            release(lent)
 
     def _value(self, kind: int, payload: bytes) -> Any:
         if kind == wire.RECORD_ENTRY:
@@ -197,7 +197,7 @@ class RecordReader:
         chunk, self._chunk = self._chunk, None
         self._position = self._end = 0
         if chunk is not None:
-            _release(chunk)
+            release(chunk)
             del chunk
         while True:
             chunk = self._take()
