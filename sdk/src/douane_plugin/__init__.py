@@ -15,7 +15,8 @@ The exported names are the contract, at level :data:`API_LEVEL`. Within a level,
 with an underscore are private.
 """
 
-from ._contract import API_LEVEL, Defer, Incomplete, Inspector, Reject, Transform
+from ._contract import API_LEVEL, Inspector, Transform
+from ._exceptions import Defer, Incomplete, Reject
 from ._image import Image
 from ._scratch import Scratch
 

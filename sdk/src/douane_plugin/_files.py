@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import wire
-from ._contract import Incomplete
+from ._exceptions import Incomplete
 from ._file_records import EntryRecord
 from ._guest_facts import UnreadPart, Volume, part_text, unread_answer
 from ._record_reader import BrokenRecords, RecordReader

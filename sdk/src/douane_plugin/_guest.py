@@ -10,7 +10,7 @@ import errno
 import io
 import os
 
-from ._contract import Incomplete
+from ._exceptions import Incomplete
 from ._guest_facts import UnreadPart, Volume, part_text, unread_answer
 from ._views import read_only
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._contract import Incomplete
+from ._exceptions import Incomplete
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

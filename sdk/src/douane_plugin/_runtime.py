@@ -13,7 +13,8 @@ from . import wire
 from ._answer import AnswerParts, inspected_properties
 from ._channel import Channel, Closed
 from ._chunks import Chunks, FileChunks, NoChunks, OnlyFiles
-from ._contract import API_LEVEL, Defer, Incomplete, Reject, Transform
+from ._contract import API_LEVEL, Transform
+from ._exceptions import Defer, Incomplete, Reject
 from ._handed import Handed
 from ._image import Image
 from ._load import check_level, describe, load

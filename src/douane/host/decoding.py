@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from douane_plugin import wire
-from douane_plugin._contract import check_code
+from douane_plugin._exceptions import check_code
 
 from .messages import MOST_BYTES, MOST_SECONDS, Accept, Answer, Defer, Described, Refuse, Violation, name_of
 from .policy import clean

@@ -117,7 +117,7 @@ def _by_failure(outcome: Outcome) -> Fault:
         return Fault("bad-properties", error, message)
     if outcome.origin in ("_contract:check_proposal", "_runtime:propose"):
         return Fault("bad-properties", line, message)
-    if contract == "_contract" and error == "ValueError":
+    if contract in ("_contract", "_exceptions") and error == "ValueError":
         return Fault("bad-answer", line, message)
     if outcome.stage == "configure":
         return Fault("fails-in-constructor", line, f"its constructor fails: {error}: {message}")

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from douane_plugin import wire
 from douane_plugin._cause import is_bug
-from douane_plugin._contract import Defer, Incomplete, Reject
+from douane_plugin._exceptions import Defer, Incomplete, Reject
 from douane_plugin._failures import authors_files, explain
 from douane_plugin._image import Image
 from douane_plugin._load import LoadError, check_level, describe, load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from douane_plugin._contract import check_code, check_message
+from douane_plugin._exceptions import check_code, check_message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
