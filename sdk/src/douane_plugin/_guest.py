@@ -171,7 +171,10 @@ class Guest(GuestTree):
         self._packages: Optional[list[GuestPackage]] = None
         self.volumes = tuple([GuestVolume(volume, self._faults) for volume in guest.volumes])
         self.roots = tuple(
-            [GuestRoot(tree, self.volumes[guest.volumes.index(tree.volume)], self._faults) for tree in guest.roots]
+            [
+                GuestRoot(tree, self.volumes[guest.volumes.index(tree.volume)], self._faults, guest)
+                for tree in guest.roots
+            ]
         )
 
     def _root(self) -> Any:
@@ -230,9 +233,28 @@ class Guest(GuestTree):
 class GuestRoot(GuestTree):
     """A system of the image: its root folder, and what it mounts. `volume` is the volume of the root folder."""
 
-    def __init__(self, tree: Any, volume: GuestVolume, faults: Faults) -> None:
+    def __init__(self, tree: Any, volume: GuestVolume, faults: Faults, guest: Any) -> None:
         super().__init__(tree, faults)
         self.volume = volume
+        self._guest = guest
+        self._os: Optional[Mapping[str, str]] = None
+        self._packages: Optional[list[GuestPackage]] = None
+
+    @property
+    def os(self) -> Mapping[str, str]:
+        """The fields of os-release(5) of this system, as :attr:`Guest.os` has those of the first one."""
+        if self._os is None:
+            self._os = read_only(self._guest.os_of(self._tree))
+        return self._os
+
+    def packages(self) -> _List[GuestPackage]:
+        """Return the installed packages of this system. A database that cannot be read is in :attr:`Guest.unread`."""
+        if self._packages is None:
+            try:
+                self._packages = [GuestPackage(package) for package in self._guest.packages_of(self._tree)]
+            except self._faults.errors as error:
+                raise self._faults.incomplete("the packages", error) from error
+        return list(self._packages)
 
     def __repr__(self) -> str:
         return f"<root on {self.volume.name}>"
@@ -381,10 +403,12 @@ class GuestPackage:
 
     `name`; `version`, with epoch and release; `kind`: ``dpkg``, ``rpm``, ``apk``, ``pacman``, ``python``, ``node`` or
     ``gem``; `architecture`, and `source`, the name of the source package if it is another, both empty if the database
-    does not tell; `path`, the file that says that the package is installed.
+    does not tell; `source_version`, the version of the source package if it is another; `origin`, who made the package
+    (rpm's vendor, dpkg's origin or maintainer, apk's maintainer, pacman's packager), empty if the database does not
+    tell; `path`, the file that says that the package is installed.
     """
 
-    __slots__ = ("architecture", "kind", "name", "path", "source", "version")
+    __slots__ = ("architecture", "kind", "name", "origin", "path", "source", "source_version", "version")
 
     def __init__(self, package: Any) -> None:
         self.name: str = package.name
@@ -393,6 +417,8 @@ class GuestPackage:
         self.architecture: str = package.arch
         self.source: str = package.source
         self.path: str = package.path
+        self.source_version: str = getattr(package, "source_version", "")  # an older douane_guest has none
+        self.origin: str = getattr(package, "origin", "")
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name} {self.version}>"

@@ -19,7 +19,10 @@ from douane_guest.volume import Volume
 from douane_plugin import Guest, Incomplete, Inspector
 from douane_plugin.testing import WrongConfiguration, run
 
-DPKG = "Package: telnetd\nStatus: install ok installed\nArchitecture: amd64\nVersion: 0.17-44\nSource: netkit-telnet\n"
+DPKG = (
+    "Package: telnetd\nStatus: install ok installed\nArchitecture: amd64\nVersion: 0.17-44\n"
+    "Source: netkit-telnet (0.17)\nMaintainer: Debian QA Group\n"
+)
 
 
 class DamagedSystem(MemorySystem):
@@ -62,6 +65,9 @@ def test_a_plugin_sees_systems_packages_and_files(guest):
     package = guest.package("telnetd")
     assert (package.version, package.kind, package.architecture) == ("0.17-44", "dpkg", "amd64")
     assert (package.source, package.path) == ("netkit-telnet", "/var/lib/dpkg/status")
+    assert (package.source_version, package.origin) == ("0.17", "Debian QA Group")
+    root = guest.roots[0]
+    assert (dict(root.os), [package.name for package in root.packages()]) == (dict(guest.os), ["telnetd"])
     assert guest.package("missing") is None
     assert [package.name for package in guest.packages()] == ["telnetd"]
     assert guest.read("etc/shadow") == b"root:*:1::::::\n"

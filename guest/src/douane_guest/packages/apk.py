@@ -26,4 +26,5 @@ def read(tree: Tree, budget: Budget) -> Iterator[Package]:
                     fields.get(b"A:", ""),
                     fields.get(b"o:", ""),
                     "/" + path,
+                    origin=fields.get(b"m:", ""),
                 )

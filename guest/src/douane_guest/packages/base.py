@@ -34,6 +34,13 @@ class Package(NamedTuple):
     path: str = ""
     """The file that says that it is installed."""
 
+    source_version: str = ""
+    """The version of the source package, if it is another."""
+
+    origin: str = ""
+    """Who made it, as the database says: rpm's vendor; dpkg's origin, or else its maintainer; apk's maintainer;
+    pacman's packager."""
+
 
 class Reader(Protocol):
     """A module of this package has a function `read`."""

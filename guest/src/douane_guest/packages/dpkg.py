@@ -11,7 +11,7 @@ from douane_guest.tree import Tree
 from .base import MAX_TEXT, Package, paragraphs, text
 
 PATHS = ("var/lib/dpkg/status", "var/lib/dpkg/status.d/*")
-_FIELDS = (b"package", b"status", b"version", b"architecture", b"source")
+_FIELDS = (b"package", b"status", b"version", b"architecture", b"source", b"origin", b"maintainer")
 _REMOVED = ("not-installed", "config-files")
 """States of which no program is on the disk. In all others, as "unpacked" and "half-configured", some may be."""
 
@@ -36,8 +36,17 @@ def parse(parts: Iterator[bytes], path: str, budget: Budget, *, is_status: bool)
             continue
         if is_status and fields.get(b"status", "").rpartition(" ")[2] in _REMOVED:
             continue
-        source = fields.get(b"source", "").partition(" ")[0]
-        yield Package("deb", name, fields.get(b"version", ""), fields.get(b"architecture", ""), source, path)
+        source, _, source_version = fields.get(b"source", "").partition(" ")
+        yield Package(
+            "deb",
+            name,
+            fields.get(b"version", ""),
+            fields.get(b"architecture", ""),
+            source,
+            path,
+            source_version.strip("() "),
+            fields.get(b"origin") or fields.get(b"maintainer", ""),
+        )
     if nameless:
         raise Broken(f"{nameless} parts of {path} describe packages without names")
 

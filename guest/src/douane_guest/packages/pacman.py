@@ -24,4 +24,5 @@ def read(tree: Tree, budget: Budget) -> Iterator[Package]:
         fields = dict(pairwise(rows))
         if fields.get("%NAME%"):
             arch, base = fields.get("%ARCH%", ""), fields.get("%BASE%", "")
-            yield Package("alpm", fields["%NAME%"], fields.get("%VERSION%", ""), arch, base, f"{item.path}/desc")
+            version, packager = fields.get("%VERSION%", ""), fields.get("%PACKAGER%", "")
+            yield Package("alpm", fields["%NAME%"], version, arch, base, f"{item.path}/desc", origin=packager)

@@ -19,7 +19,7 @@ from .base import Package, text
 FOLDERS = ("var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm")
 PATHS = tuple(f"{folder}/{name}" for folder in FOLDERS for name in ("rpmdb.sqlite", "Packages.db", "Packages"))
 MAX_TAGS = 65536
-_NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE = 1000, 1001, 1002, 1003, 1022, 1044
+_NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE, _VENDOR = 1000, 1001, 1002, 1003, 1022, 1044, 1011
 _NUMBER, _TEXT, _TRANSLATED = 4, 6, 9
 _ENTRY = struct.Struct(">IIiI")
 
@@ -78,7 +78,7 @@ def parse_header(blob: bytes, path: str) -> Package:
     data = blob[8 + 16 * count :][:length]
     fields: dict[int, str] = {}
     for tag, kind, offset, number in _ENTRY.iter_unpack(blob[8 : 8 + 16 * count]):
-        if tag not in (_NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE) or tag in fields:
+        if tag not in (_NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE, _VENDOR) or tag in fields:
             continue
         if not 0 <= offset < length or not number:
             raise Broken(f"the tag {tag} of a header of rpm has no place in its data")
@@ -91,7 +91,8 @@ def parse_header(blob: bytes, path: str) -> Package:
     version = f"{fields.get(_VERSION, '')}-{fields.get(_RELEASE, '')}"
     if fields.get(_EPOCH, "0") != "0":
         version = f"{fields[_EPOCH]}:{version}"
-    return Package("rpm", fields[_NAME], version, fields.get(_ARCH, ""), _source_name(fields.get(_SOURCE, "")), path)
+    source = _source_name(fields.get(_SOURCE, ""))
+    return Package("rpm", fields[_NAME], version, fields.get(_ARCH, ""), source, path, origin=fields.get(_VENDOR, ""))
 
 
 def _source_name(file: str) -> str:
