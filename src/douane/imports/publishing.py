@@ -164,12 +164,14 @@ def _take_back(catalog: Catalog, task: Task, published: Mapping[str, Store], fai
         copies = [(store, opened.enter_context(opened_image(store, task.image_id))) for store in published.values()]
         store_id, error = next(iter(failed.items()))
         why = failure_of(error, store_id)
+        # Without its summary: the image is not let in.
+        report = {**task.report, "detail": why.detail, "summary": None} if isinstance(task.report, dict) else None
         catalog.fail(
             task,
             outcome="undecided",
             code=why.code,
             message=why.message,
-            report={**task.report, "detail": why.detail} if isinstance(task.report, dict) else why.document(),
+            report=report or why.document(),
             failed_stores=sorted(failed),
         )
         for store, copy in copies:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from douane.plugins.attestations import strict_json
 from douane_plugin import Incomplete
 
 TYPE_CHECKING = False
@@ -39,14 +40,15 @@ def read_granted(file: Any, grant: str, most: int) -> bytes:
 class Beside:
     """What the operator granted as `name` to hold what lies beside the images: a folder, or the one file itself.
 
-    Raises ValueError for the operator.
+    A folder may be that of several inspectors: a JSON document with a key in `others` is meant for another. Raises
+    ValueError for the operator.
     """
 
-    def __init__(self, grant: Any, name: str, endings: tuple[str, ...]) -> None:
+    def __init__(self, grant: Any, name: str, endings: tuple[str, ...], others: frozenset[str]) -> None:
         is_file = hasattr(grant, "read")
         self._content = read_granted(grant, name, MAX_SIGNATURE_BYTES) if is_file else None
         self._folder = "" if is_file else os.fspath(grant)
-        self._endings = endings
+        self._endings, self._others = endings, others
 
     @property
     def has_digests(self) -> bool:
@@ -67,7 +69,16 @@ class Beside:
             return []
         paths = [os.path.join(self._folder, name + ending) for ending in self._endings]
         contents = [(f"the file {os.path.basename(path)!r}", read_bounded(path, MAX_SIGNATURE_BYTES)) for path in paths]
-        return [(file, data) for file, data in contents if data is not None]
+        return [(file, data) for file, data in contents if data is not None and not self._is_other(data)]
+
+    def _is_other(self, data: bytes) -> bool:
+        if not data.lstrip().startswith(b"{"):
+            return False
+        try:
+            table = strict_json.parse(data, "the file")
+        except ValueError:  # damaged, or one document on each line: its reader says what is wrong
+            return False
+        return isinstance(table, dict) and bool(table.keys() & self._others)
 
 
 def _unreadable(path: str, why: str) -> Incomplete:

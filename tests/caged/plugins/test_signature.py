@@ -1,8 +1,9 @@
-"""The inspector `signature` in real sandboxes: programs and libraries work there, with the image as received."""
+"""`signature` and `provenance` in real sandboxes: programs and libraries work there, with the image as received."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 from pathlib import Path
 
 from douane.declared import DeclaredImage
@@ -21,6 +22,12 @@ grants = {{ gpg = "file:{keys}", minisign = "file:{minisign}", sigstore = "file:
 certificates = "dir:{folder}", trust = "file:{trust}" }}
 
 [[plugin]]
+name = "provenance"
+use = "provenance"
+config = {{ required = false }}
+grants = {{ keys = "file:{builders}", attestations = "dir:{folder}" }}
+
+[[plugin]]
 name = "unpack"
 use = "decompress"
 """
@@ -37,6 +44,7 @@ def check(image: bytes, name: str, plan: Path, tier: Tier, properties: dict[str,
 
 
 def test_signatures_of_the_image_as_received(tier: Tier, tmp_path: Path) -> None:
+    from unit.plugins.test_provenance import BUILDER, PRIVATE, attested, public
     from unit.plugins.test_signature_openstack import signed
 
     folder, minisign, gpg = tmp_path / "signatures", Minisign(tmp_path), Gpg(tmp_path / "gpg")
@@ -52,8 +60,13 @@ def test_signatures_of_the_image_as_received(tier: Tier, tmp_path: Path) -> None
         gpg.close()
     (folder / f"{UUID}.pem").write_bytes(pem(certificate("vendor", "root")))
     (tmp_path / "trust.pem").write_bytes(pem(certificate("root", ca=True)))
+    (folder / "disk.intoto.jsonl").write_bytes(
+        attested(subject=[{"digest": {"sha256": hashlib.sha256(packed).hexdigest()}}])
+    )
+    (tmp_path / "builders.pem").write_bytes(public(PRIVATE))
     plan = tmp_path / "plan.toml"
     text = PLAN.format(
+        builders=tmp_path / "builders.pem",
         keys=tmp_path / "keys.gpg",
         minisign=tmp_path / "key.pub",
         root=SIGSTORE / "staging_root.json",
@@ -64,6 +77,7 @@ def test_signatures_of_the_image_as_received(tier: Tier, tmp_path: Path) -> None
     report = check(packed, "disk", plan, tier, signed(image=packed))
     assert (report.outcome, report.code) == ("accepted", None), report
     assert report.properties["signature.verified"] == "openstack, minisign, gpg"
+    assert report.properties["provenance.builder"] == BUILDER
     assert report.stored.size == len(disk)
     refused = check(disk, "raw", plan, tier, {})
     assert (refused.outcome, refused.code) == ("refused", "signature-invalid"), refused

@@ -182,6 +182,8 @@ def test_one_of_several_attestations_must_fit(tmp_path: Path) -> None:
         "accept",
         {"verified": "none"},
     )
+    (tmp_path / "disk.sigstore.json").write_bytes((SIGSTORE / "staging-rekor-v2.txt.sigstore.json").read_bytes())
+    assert code_of(plugin, IMAGE, name="disk") == "provenance-missing"  # it is for `signature`
     (tmp_path / "disk.intoto.jsonl").write_bytes(other)
     assert code_of(plugin, IMAGE, name="disk") == "provenance-subject"
     (tmp_path / f"{SHA256}.intoto.jsonl").write_bytes(json.dumps(json.loads(attested()), indent=1).encode())

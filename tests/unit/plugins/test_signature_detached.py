@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from douane.plugins.signature import Signature
 from douane.plugins.signature.ed25519 import StreamedEd25519
+from douane.plugins.signature.gpg import signer_of
+from douane_plugin import Reject
 from support.plugin_runs import answer
 from support.signing import Gpg, Minisign, code_of, granted
 
@@ -165,6 +167,19 @@ def test_gpg(gpg: Any, tmp_path: Path) -> None:
     assert sign(IMAGE, keys, signature[:40]) == sign(IMAGE, keys, b"junk") == "signature-invalid"
 
 
+def test_only_lines_of_gpgv_itself_count() -> None:
+    valid = b"VALIDSIG A 2026-01-01 1 0 4 0 22 8 00 A"
+    good = b"[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG A name\n[GNUPG:] " + valid + b"\n"
+    assert signer_of(good, 0, detached=True) == "A"
+    for end in ("\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"):
+        lines = f"[GNUPG:] NEWSIG\n[GNUPG:] NOTATION_DATA x{end}[GNUPG:] GOODSIG A{end}[GNUPG:] {valid.decode()}\n"
+        with pytest.raises(Reject):
+            signer_of(lines.encode(), 0, detached=True)
+    for more in (b"[GNUPG:] BADSIG B name\n", b"[GNUPG:] PLAINTEXT 62 0 \n", b"[GNUPG:] ERROR verify 1\n"):
+        with pytest.raises(Reject):
+            signer_of(more + good, 0, detached=True)
+
+
 def test_gpg_keys_that_are_not_trusted_any_more(gpg: Any, tmp_path: Path) -> None:
     other = Gpg(tmp_path / "other")
     try:
@@ -205,7 +220,7 @@ def test_signed_lists_of_digests(gpg: Any, minisign: Minisign) -> None:
         assert answer(granted(Signature, keys | grants, required=False), IMAGE) == ("accept", {"verified": "none"})
 
 
-def test_lists_whose_signature_is_wrong(gpg: Any) -> None:
+def test_lists_whose_signature_is_wrong(gpg: Any, tmp_path: Path) -> None:
     keys, name = {"gpg": gpg.public}, {"name": "debian.qcow2"}
     signature = gpg.sign(listed(), "-b")
     for sums, beside in (
@@ -222,6 +237,17 @@ def test_lists_whose_signature_is_wrong(gpg: Any) -> None:
         "sums-not-listed",
         "signature-invalid",
     )
+    # Two messages in one file: the text of the one, the good signature of the other.
+    both = Gpg(tmp_path / "other")
+    try:
+        both.make_key("stranger@example.org")
+        foreign = both.sign(f"{hashlib.sha256(OTHER).hexdigest()}  debian.qcow2\n".encode(), "--clearsign")
+    finally:
+        both.close()
+    for good in (gpg.sign(b"x\n", "--clearsign"), gpg.sign(b"x\n", "--sign", "--armor"), gpg.sign(b"x\n", "--sign")):
+        for sums in (foreign + good, good + foreign):
+            refused = code_of(granted(Signature, {**keys, "sums": sums}), OTHER, **name)
+            assert refused in ("signature-invalid", "signature-untrusted")
     weak = f"{hashlib.sha1(IMAGE).hexdigest()}  debian.qcow2\n".encode()
     grants = {**keys, "sums": weak, "sums_signature": gpg.sign(weak, "-b")}
     assert code_of(granted(Signature, grants), IMAGE, **name) == "sums-not-listed"
@@ -255,7 +281,7 @@ def test_bundles_of_sigstore(name: str, root: str, config: dict[str, str]) -> No
     assert code_of(sigstore(other_root, bundle, **config), image) == "signature-invalid"
 
 
-def test_bundles_of_sigstore_that_are_not_for_the_image() -> None:
+def test_bundles_of_sigstore_that_are_not_for_the_image(tmp_path: Path) -> None:
     inconsistent = (SIGSTORE / "bundle_cve_2022_36056.txt.sigstore").read_bytes()
     image = (SIGSTORE / "bundle_cve_2022_36056.txt").read_bytes()
     signer = {"identity": "william@yossarian.net", "issuer": "https://github.com/login/oauth"}
@@ -265,6 +291,10 @@ def test_bundles_of_sigstore_that_are_not_for_the_image() -> None:
     signer = {"identity": f"https://github.com/sigstore-conformance/{workflow}@refs/heads/main", "issuer": GITHUB}
     image = (SIGSTORE / "provenance.txt").read_bytes()
     assert code_of(sigstore("staging", attestation, **signer), image) == "signature-invalid"
+    # In a folder that `provenance` shares, it is no signature, and no wrong one.
+    (tmp_path / "image.sigstore.json").write_bytes(attestation)
+    shared = granted(Signature, {"sigstore": SIGSTORE / "staging_root.json", "signatures": tmp_path}, **signer)
+    assert code_of(shared, image, name="image") == "signature-missing"
     for text in (b"{}", b"{", b'{"mediaType": 1}', b"[" * 100_000):
         assert code_of(sigstore("staging", b"{" + text, **signer), image) == "signature-invalid"
 

@@ -16,6 +16,9 @@ _ENDINGS = (
     *(".intoto.jsonl", ".intoto.json", ".intoto", ".att", ".provenance.json", ".provenance"),
     *(".sigstore.json", ".sigstore", ".bundle", ".dsse"),
 )
+_SIGNATURES = frozenset({"messageSignature"})
+"""Keys of what is not for this inspector, but for `signature`."""
+
 _MAX_PROPERTY = 1024
 
 
@@ -75,7 +78,9 @@ class Provenance(Inspector):
             raise ValueError("'builders' is empty, so nothing could be accepted; list the ids, or leave it out")
         self.required, self.property, self.name = required, property, name
         attestations = self._granted("attestations")
-        self._attestations = None if attestations is None else Beside(attestations, "attestations", _ENDINGS)
+        self._attestations = (
+            None if attestations is None else Beside(attestations, "attestations", _ENDINGS, _SIGNATURES)
+        )
         self._trust: Trust = Trust(self._granted("keys"), self._granted("sigstore"), identity, issuer)
         self._trust.builders = builders
         if predicate_types is not None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .openstack import Certificates
 
 _MAX_PROPERTY = 1024
+_ATTESTATIONS = frozenset({"dsseEnvelope", "payloadType"})
+"""Keys of what is not for this inspector, but for `provenance`."""
+
 _ENDINGS = (".minisig", ".sig", ".asc", ".gpg", ".sign", ".sigstore.json", ".sigstore", ".bundle")
 
 
@@ -82,7 +85,7 @@ class Signature(Inspector):
         self._certificates, self._anchors = self._load_trust()
         self._keys = Keys(self._granted, identity, issuer)
         signatures = self._granted("signatures")
-        self._signatures = None if signatures is None else Beside(signatures, "signatures", _ENDINGS)
+        self._signatures = None if signatures is None else Beside(signatures, "signatures", _ENDINGS, _ATTESTATIONS)
         self._sums, self._sums_signature = self._load_sums()
         sources = (property, self._signatures, self._sums)
         if self._keys and not any(source is not None for source in sources):

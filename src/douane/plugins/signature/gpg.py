@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ARMOR = b"-----BEGIN PGP SIGNATURE-----"
 CLEARSIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 MAX_KEYRING_BYTES = 8 << 20
+_STATUS = "[GNUPG:] "
 _MAX_STATUS_BYTES = 1 << 20
 _WEAK_HASHES = {"1": "MD5", "2": "SHA-1", "3": "RIPEMD-160"}
 _BINARY = "00"
@@ -101,14 +102,17 @@ def signer_of(status: bytes, code: int, *, detached: bool) -> str:
 
     Of several signatures one must be good, and none wrong; the operator need not have the keys of all.
     """
-    lines = [line[9:].split(" ") for line in status.decode("utf-8", "replace").splitlines() if line[:9] == "[GNUPG:] "]
+    # Names and notations of strangers stand in these lines. gpgv escapes \n, and not what else ends lines in Unicode.
+    texts = [line.decode("utf-8", "replace") for line in status.split(b"\n")]
+    lines = [text.removeprefix(_STATUS).split(" ") for text in texts if text.startswith(_STATUS)]
     words = {line[0] for line in lines}
     if len(status) > _MAX_STATUS_BYTES:
         raise Incomplete("signature-too-much", "the signature of the image has too many parts; sign it once")
     if "BADSIG" in words:
         raise invalid("gpgv says that it is not of these bytes")
-    if detached and "PLAINTEXT" in words:
-        raise invalid("it is a message of its own, and not a detached signature")
+    # Of several messages in a file, a good signature may be of another than the one that was given out.
+    if sum(line[0] == "PLAINTEXT" for line in lines) != (0 if detached else 1) or "ERROR" in words:
+        raise invalid("it is not one detached signature" if detached else "the list is not one signed text")
     valid = [line for line in _good(lines) if len(line) >= 11]
     strong = [line for line in valid if line[8] not in _WEAK_HASHES]
     # A signature of a text does not cover the ends of its lines: an image could be changed there.
