@@ -147,7 +147,8 @@ UNAVAILABLE_CODES: frozenset[str] = frozenset({
 
 BROKEN_CODES: frozenset[str] = frozenset({
     "catalog-damaged", "catalog-foreign", "catalog-newer", "client-gone", "damaged", "error", "not-authorized",
-    "not-printed", "not-run", "not-signed", "request-refused", "service-away", "summary-invalid", "summary-result",
+    "not-printed", "not-run", "not-shown", "not-signed", "output-closed", "output-failed", "request-refused",
+    "service-away", "summary-invalid", "summary-result",
     "summary-subject", "summary-untrusted", "summary-verifier", "sums-differ", "upload-failed",
     "wrong-configuration",
 })  # fmt: skip
