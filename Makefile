@@ -153,6 +153,11 @@ bench: $(VENV_DEV)  ## measure, and print the table of ratios
 formats: $(VENV_DEV)  ## Douane, oslo.utils and qemu-img on labelled images, side by side
 	@$(BIN)/python -m bench.formats $(ARGS)
 
+.PHONY: guest-matrix
+guest-matrix: $(VENV_DEV)  ## what douane-guest reads of images that the real tools make, cell by cell: half an hour; ARGS=--fixed
+	@$(COMPILE)
+	@$(BIN)/python -m bench.guest_matrix $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(VENV_DEV)  ## 200,000 mutants of images through the examination of formats: ARGS="--seed 7"
 	@$(BIN)/python tests/fuzz $(ARGS)

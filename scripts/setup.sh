@@ -94,7 +94,7 @@ if [ "$purpose" = dev ]; then
     need zip command -v zip                                                        # the zip archives of people
     for program in fdisk:sfdisk gdisk:sgdisk dosfstools:mkfs.fat udftools:mkudffs xorriso:xorriso genisoimage:genisoimage e2fsprogs:mkfs.ext4 \
         xfsprogs:mkfs.xfs btrfs-progs:mkfs.btrfs squashfs-tools:mksquashfs erofs-utils:mkfs.erofs ntfs-3g:mkfs.ntfs \
-        exfatprogs:mkfs.exfat mtools:mcopy lvm2:lvm mdadm:mdadm; do
+        exfatprogs:mkfs.exfat mtools:mcopy lvm2:lvm mdadm:mdadm thin-provisioning-tools:thin_restore exfat-fuse:mount.exfat-fuse; do
         need "${program%:*}" is_program "${program#*:}"                            # the disks of the tests
     done
     need gcc compiles                                                              # the plugins that are written in C
