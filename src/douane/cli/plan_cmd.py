@@ -32,7 +32,8 @@ def plan(choice: PlanOptions, as_json: bool, schema: bool) -> None:
 
         print_json(plan_schema())
         return
-    from douane.engine import can_refuse, probe
+    from douane.engine import can_refuse, plan_digest, probe
+    from douane.evidence import check_evidence
 
     if choice.config is not None:
         from pathlib import Path
@@ -42,6 +43,7 @@ def plan(choice: PlanOptions, as_json: bool, schema: bool) -> None:
 
         check_stores(choice.plan(), load_settings(choice.config, Path()).store_order)
     effective = choice.plan()
+    check_evidence(effective)
     tier = tier_for(effective, choice.sandbox)
     probed = probe(effective, tier=tier, emit=log_printer(True), log_level=log_level(True))
     processes = probed.plugins
@@ -50,6 +52,8 @@ def plan(choice: PlanOptions, as_json: bool, schema: bool) -> None:
             {
                 "sandbox": {"tier": tier.value, "minimum": effective.minimum_sandbox},
                 "deadline": effective.deadline,
+                "sha256": plan_digest(probed.processes),
+                "evidence": None if effective.evidence is None else effective.evidence.verifier,
                 "digests": list(effective.digests),
                 "received_digests": list(effective.received_digests),
                 "plugins": [_entry(process) for process in processes],

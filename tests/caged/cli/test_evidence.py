@@ -69,6 +69,12 @@ def test_a_summary_is_verified_anywhere(douane: Program, plan: Path) -> None:
     assert douane.run("verify", douane.place / "missing", summary, "--key", key).code == 3
 
 
+def test_the_digest_of_the_plan_is_that_which_douane_plan_shows(douane: Program, plan: Path, qcow2: Path) -> None:
+    shown = douane.run("plan", "--config", plan, "--json").json
+    assert shown["evidence"] == "https://images.example.org/douane"
+    assert douane.run("check", qcow2, "--config", plan, "--json").json["plan_sha256"] == shown["sha256"]
+
+
 def test_a_key_that_cannot_sign_stops_the_import_before_it_begins(douane: Program, plan: Path) -> None:
     (plan.parent / "key.pem").unlink()
     image = douane.place / "image"
