@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -85,10 +86,24 @@ def plan(choice: PlanOptions, as_json: bool, schema: bool) -> None:
                 f"{process.spec.name}: not every user can read all of {', '.join(private)}; if Douane is root, the "
                 "plugin keeps the capability CAP_DAC_READ_SEARCH (`chmod -R a+rX` avoids that)"
             )
+    for name, transform in _late_verifiers(processes):
+        click.echo(f"{name}: stands after the transform {transform}, and verifies what that makes of an image")
     for reader in probed.readers:
         click.echo(_reader(reader, processes))
     if not can_refuse(processes):
         click.echo('every image is let in, whatever the plugins say: none has mode = "enforce"')
+
+
+def _late_verifiers(processes: list[PluginProcess]) -> Iterator[tuple[str, str]]:
+    """The plugins that verify signatures after a transform, each with that transform."""
+    from douane.plan.builtin import AS_RECEIVED
+
+    transform = None
+    for process in processes:
+        if transform is not None and process.spec.use in AS_RECEIVED:
+            yield process.spec.name, transform
+        if process.is_transform:
+            transform = process.spec.name
 
 
 def _entry(process: PluginProcess) -> dict[str, Any]:

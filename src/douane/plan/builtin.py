@@ -47,6 +47,10 @@ GUEST_PACKAGE = "douane_guest"
 """What that reader imports."""
 
 
+AS_RECEIVED = ("provenance", "signature")
+"""Built-in plugins that verify what others have signed: the image as it was received, which a transform changes."""
+
+
 class Needs(msgspec.Struct, frozen=True):
     """What a built-in plugin needs: values for keys of its ``[[plugin]]`` table that the operator leaves out."""
 

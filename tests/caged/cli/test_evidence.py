@@ -75,6 +75,14 @@ def test_the_digest_of_the_plan_is_that_which_douane_plan_shows(douane: Program,
     assert douane.run("check", qcow2, "--config", plan, "--json").json["plan_sha256"] == shown["sha256"]
 
 
+def test_a_verifier_after_a_transform_is_pointed_out(douane: Program, plan: Path) -> None:
+    grants = '{ keys = "file:key.pub", attestations = "file:key.pub" }'
+    verifier = f'[[plugin]]\nname = "built"\nuse = "provenance"\ngrants = {grants}\n'
+    plan.write_text(plan.read_text() + verifier)
+    shown = douane.run("plan", "--config", plan)
+    assert "built: stands after the transform unpack" in shown.text
+
+
 def test_a_key_that_cannot_sign_stops_the_import_before_it_begins(douane: Program, plan: Path) -> None:
     (plan.parent / "key.pem").unlink()
     image = douane.place / "image"

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from douane.plugins.signature import Signature
 from douane.plugins.signature.ed25519 import StreamedEd25519
 from douane.plugins.signature.gpg import signer_of
-from douane_plugin import Reject
+from douane_plugin import Incomplete, Reject
 from support.plugin_runs import answer
 from support.signing import Gpg, Minisign, code_of, granted
 
@@ -171,6 +171,8 @@ def test_only_lines_of_gpgv_itself_count() -> None:
     valid = b"VALIDSIG A 2026-01-01 1 0 4 0 22 8 00 A"
     good = b"[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG A name\n[GNUPG:] " + valid + b"\n"
     assert signer_of(good, 0, detached=True) == "A"
+    with pytest.raises(Incomplete):  # killed before it said anything
+        signer_of(b"", -9, detached=True)
     for end in ("\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"):
         lines = f"[GNUPG:] NEWSIG\n[GNUPG:] NOTATION_DATA x{end}[GNUPG:] GOODSIG A{end}[GNUPG:] {valid.decode()}\n"
         with pytest.raises(Reject):

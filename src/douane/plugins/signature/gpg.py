@@ -130,6 +130,8 @@ def signer_of(status: bytes, code: int, *, detached: bool) -> str:
     if words & {"NO_PUBKEY", "ERRSIG"}:
         keys = ", ".join(line[1] for line in lines if line[0] == "NO_PUBKEY" and len(line) > 1)
         raise untrusted(f"it does not have the key {keys}" if keys else "gpgv cannot verify signatures of this kind")
+    if code < 0:
+        raise Incomplete("signature-no-gpgv", f"the program that verifies this signature was ended (signal {-code})")
     raise invalid(f"gpgv finds no signature of OpenPGP in it (status {code})")
 
 
