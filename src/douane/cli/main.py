@@ -40,6 +40,7 @@ class Douane(LazyGroup):
         "cat": "guest_cmd:cat",
         "catalog": "catalog_cmd:catalog",
         "check": "check_cmd:check",
+        "cve": "cve_cmd:cve",
         "delete": "images_cmd:delete",
         "doctor": "doctor_cmd:doctor",
         "drain": "drain_cmd:drain",
