@@ -37,7 +37,9 @@ inspect(OsloFormat())
 )
 
 
-@pytest.mark.parametrize("name", ["format", "limits", "explain", "checksum", "oslo_format", "qemu_info"])
+@pytest.mark.parametrize(
+    "name", ["format", "limits", "explain", "checksum", "oslo_format", "provenance", "qemu_info", "signature"]
+)
 def test_a_plugin_stands_on_the_contract_alone(name: str) -> None:
     assert_contract_alone(modules_loaded_by(f"import douane.plugins.{name}"))
 
