@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Douane from end to end, in a minute: the README's plugin, a good disk and a hostile one, on the command line and in
-# the image service with the client `openstack`. Prints each command before it runs it, and stops at the first that does
-# not end as it should. Everything happens in a temporary folder that is removed at the end; --keep leaves it.
+# Douane from end to end, in two minutes: the README's plugin, a good disk and a hostile one, an image that each
+# inspector refuses, on the command line and in the image service with the client `openstack`. Prints each command before
+# it runs it, and stops at the first that does not end as it should. Everything happens in a temporary folder that is
+# removed at the end; --keep leaves it.
 # `make demo` prepares what this needs.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -16,9 +17,11 @@ esac
 
 here=$(mktemp -d "${TMPDIR:-/tmp}/douane-demo.XXXXXX")
 service=                                 # the process id of `douane serve`, while it runs
+scanner=                                 # and of clamd
 clean_up() {
     local status=$?
     if [ -n "$service" ]; then kill "$service" && wait "$service" || true; fi
+    if [ -n "$scanner" ]; then kill "$scanner" && wait "$scanner" || true; fi
     if [ -n "$keep" ]; then echo "All of it is in $here"; else rm -rf "$here"; fi
     [ $status -eq 0 ] || echo "The demo stopped at the command above (status $status)." >&2
 }
@@ -101,6 +104,30 @@ run 0 du -h --apparent-size disk.raw saved.raw
 run 0 du -h disk.raw saved.raw
 note "Holes are preserved."
 run 0 douane delete "$id"
+
+title "The inspectors, each with one image that it refuses"
+clamd=$(PATH=$PATH:/usr/sbin:/sbin command -v clamd || true)
+mkdir inspectors
+python "$top/scripts/demo_inspectors.py" inspectors > inspectors.txt
+while read -r name fault; do
+    if [ "$name" = clamav ]; then
+        if [ -z "$clamd" ]; then
+            note "clamav: not shown, since there is no clamd here (apt-get install clamav-daemon)"
+            continue
+        fi
+        "$clamd" --config-file inspectors/clamd.conf > clamd.log 2>&1 &
+        scanner=$!
+        until [ -S inspectors/clamd.ctl ]; do
+            kill -0 "$scanner" 2>/dev/null || { scanner=; echo "clamd ended:" >&2; cat clamd.log >&2; exit 1; }
+            sleep 0.1
+        done
+    fi
+    printf '\n'
+    note "$name: $fault"
+    sed '/^\[import\]/,/^digests/d; s/^/    /' "inspectors/$name.toml"
+    run 1 douane check "inspectors/$name.img" --config "inspectors/$name.toml"
+done < inspectors.txt
+if [ -n "$scanner" ]; then kill "$scanner" && wait "$scanner" || true; scanner=; fi
 
 title "The same plan in the image service, with OpenStack's own client"
 printf '\n$ douane serve --config douane.toml --listen 127.0.0.1:0 &\n'

@@ -45,7 +45,7 @@ inspectors=(--extra signatures --extra yara --extra secrets --extra policy --ext
 compile dev 3.11 pyproject.toml "${service[@]}" "${inspectors[@]}" --group dev
 # Parts of dev.txt, and with the same versions: `make demo` installs two of these and later `make test` adds the rest; the
 # container image has `service`.
-compile runtime 3.11 pyproject.toml --extra serve --constraints requirements/dev.txt
+compile runtime 3.11 pyproject.toml --extra serve --extra signatures --extra yara --extra secrets --extra policy --constraints requirements/dev.txt
 compile service 3.11 pyproject.toml "${service[@]}" --constraints requirements/dev.txt
 compile build 3.11 --group build --constraints requirements/dev.txt
 compile sdk-test 3.9 --group sdk-test
