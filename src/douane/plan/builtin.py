@@ -32,6 +32,7 @@ BUILT_IN = {
     "properties": "douane.plugins.properties:Properties",
     "provenance": "douane.plugins.provenance:Provenance",
     "qemu-info": "douane.plugins.qemu_info:QemuInfo",
+    "secrets": "douane.plugins.secrets:Secrets",
     "signature": "douane.plugins.signature:Signature",
     "untar": "douane.plugins.untar:Untar",
     "yara": "douane.plugins.yara:Yara",
@@ -86,6 +87,7 @@ NEEDS = {
     "guest-policy": Needs(memory=_MEMORY),
     "yara": Needs(memory=_MEMORY),
     "yara-stream": Needs(memory=_MEMORY),
+    "secrets": Needs(memory=_MEMORY),
     "signature": Needs(memory=_MEMORY, programs_by_grant={"gpg": ("gpgv",)}),
 }
 """The needs of built-in plugins for which the defaults of a ``[[plugin]]`` table are not meant."""

@@ -13,6 +13,8 @@ MAX_DEPTH = 64
 """Levels of folders in a package."""
 
 _LOADABLE = (".py", ".pyc", ".so")
+_RULES = ".toml"
+"""Rules of an inspector beside its code (`secrets`): an image is judged by them as by the code."""
 
 
 def package_folder(module: str, origin: str) -> str | None:
@@ -38,7 +40,8 @@ def shared_package(module: str, sys_path: tuple[str, ...]) -> str | None:
 
 
 def loadable_files(folder: str) -> dict[str, str]:
-    """The files in `folder` and below, also behind links, that an import may run: names in the folder, and paths.
+    """The files in `folder` and below, also behind links, that an import may run, and rules: names in the folder, and
+    paths.
 
     Without __pycache__, which nothing of a plugin is loaded from (`douane_plugin._load`). Raises PlanError, without the
     name of the plugin, for folders that are too deep.
@@ -51,7 +54,7 @@ def loadable_files(folder: str) -> dict[str, str]:
         targets = {name: os.path.realpath(os.path.join(parent, name)) for name in folders if name != "__pycache__"}
         folders[:] = [name for name in sorted(targets) if targets[name] not in entered]
         entered |= set(targets.values())
-        paths = [os.path.join(parent, name) for name in names if name.endswith(_LOADABLE)]
+        paths = [os.path.join(parent, name) for name in names if name.endswith((*_LOADABLE, _RULES))]
         files |= {os.path.relpath(path, folder): path for path in paths}
     return files
 
