@@ -18,6 +18,7 @@ SHARED_PACKAGE = "douane_guest.headers"
 """What built-in plugins import of another distribution of ours; the digest of their code covers it."""
 
 BUILT_IN = {
+    "baseline": "douane.plugins.baseline:Baseline",
     "checksum": "douane.plugins.checksum:Checksum",
     "clamav": "douane.plugins.clamav:ClamAv",
     "convert": "douane.plugins.convert:Convert",
@@ -77,6 +78,7 @@ _MEMORY = 512 * MiB
 kernel's bound (RLIMIT_DATA) counts the stacks of qemu-img's threads as well, used or not."""
 
 NEEDS = {
+    "baseline": Needs(memory=_MEMORY),
     "convert": Needs(programs=_QEMU_IMG, scratch=_CONVERSION_BYTES, memory=_MEMORY),
     "clamav": Needs(memory=_MEMORY),
     "ova": Needs(memory=_MEMORY),

@@ -1,8 +1,8 @@
 """What an operator asks of a system, one fact a module: a function of its tree.
 
 The functions raise the exceptions of `errors.py` where the image cannot be read; what is not there is no error. They
-report and judge nothing. Passwords and private keys never leave them: of a password only the kind of its hash, of a
-key only its fingerprint.
+report and judge nothing. Passwords and private keys are not in what they return: of a password only the kind of its
+hash, of a key only its fingerprint. The exception is `accounts.accounts_with_fields`, to try passwords on hashes.
 """
 
 TEXT = 1 << 20

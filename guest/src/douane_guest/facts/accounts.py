@@ -47,11 +47,16 @@ class Account(NamedTuple):
 
 def accounts_of(tree: Tree, budget: Budget | None = None) -> list[Account]:
     """The accounts in the order of passwd; none if there is no such file."""
+    return [account for account, _ in accounts_with_fields(tree, budget)]
+
+
+def accounts_with_fields(tree: Tree, budget: Budget | None = None) -> list[tuple[Account, str]]:
+    """The same, each with its field of shadow, to try passwords on. It is a secret: show it nowhere."""
     shadow = {row[0]: row[1] for row in _rows(tree, "etc/shadow", 2, budget)}
     accounts = []
     for name, field, uid, _, _, home, shell in _rows(tree, "etc/passwd", 7, budget):
         password = shadow.get(name, "*") if field == "x" else field
-        accounts.append(Account(name, uid, home, shell, *password_of(password)))
+        accounts.append((Account(name, uid, home, shell, *password_of(password)), password))
     return accounts
 
 

@@ -63,25 +63,45 @@ def authorized_keys_of(tree: Tree, accounts: Iterable[Account]) -> list[Authoriz
     return keys
 
 
+class Setting(NamedTuple):
+    """A line of ``sshd_config`` or of a file that it includes."""
+
+    word: str
+    """In small letters: sshd ignores case."""
+
+    value: str
+    path: str
+    conditional: bool
+    """It stands below ``Match``: for whom it counts depends on the connection."""
+
+
+def settings_of(tree: Tree) -> Iterator[Setting]:
+    """The settings of sshd, in its order: of a word outside of ``Match``, the first counts."""
+    return _settings(tree, CONFIGURATION, [MAX_INCLUDES])
+
+
 def key_files(tree: Tree) -> tuple[str, ...]:
     """The patterns of ``AuthorizedKeysFile``: the first that sshd finds counts. Those under ``Match`` count as well:
     whom they are for depends on the connection."""
-    values = [value for value in _settings(tree, CONFIGURATION, [MAX_INCLUDES]) if value]
+    values = [setting.value for setting in settings_of(tree) if setting.word == "authorizedkeysfile"]
     files = tuple(word for value in values for word in value.split() if word != "none")
     return files or DEFAULT_FILES
 
 
-def _settings(tree: Tree, path: str, room: list[int]) -> Iterator[str]:
+def _settings(tree: Tree, path: str, room: list[int], *, conditional: bool = False) -> Iterator[Setting]:
     room[0] -= 1
     data = try_read(tree, path, TEXT) if room[0] >= 0 else None
     for line in to_text(data or b"").split("\n"):
-        word, _, value = line.strip().replace("=", " ", 1).replace("\t", " ").partition(" ")
-        if word.lower() == "authorizedkeysfile":
-            yield value.strip().replace('"', "")
-        elif word.lower() == "include":
-            for pattern in value.replace('"', "").split():
+        word, _, text = line.strip().replace("=", " ", 1).replace("\t", " ").partition(" ")
+        word, value = word.lower(), text.strip().replace('"', "")
+        if word == "match":
+            conditional = value.lower() != "all"
+        elif word == "include":
+            for pattern in value.split():
                 for item in tree.glob(pattern if pattern.startswith("/") else f"etc/ssh/{pattern}"):
-                    yield from _settings(tree, item.path, room)
+                    yield from _settings(tree, item.path, room, conditional=conditional)
+        elif word and not word.startswith("#"):
+            yield Setting(word, value, path, conditional)
 
 
 def _path(pattern: str, account: Account) -> str:

@@ -72,14 +72,14 @@ class Facts:
         settings: list[str] = []
         for root in guest.roots:
             settings += self._rows(_of(root, "the boot loader"), boot.settings_of, root)
-        for tree in self._unmounted():
+        for tree in unmounted(guest):
             settings += self._rows(_of(tree, "the boot loader"), boot.settings_of, tree, boot.VOLUME_SETTINGS)
         return Boot(loaders, list(dict.fromkeys(settings)), first_boot.data_volumes(guest))
 
     def _system(self, root: Tree) -> System:
         guest = self._guest
         accounts = self._rows(_of(root, "the accounts"), accounts_of, root)
-        others = self._unmounted()
+        others = unmounted(guest)
         files = self._rows(_of(root, "the kernels"), kernels.kernels_of, root)
         for tree in others:
             files += self._rows(_of(tree, "the kernels"), kernels.kernels_of, tree, "")
@@ -99,11 +99,6 @@ class Facts:
             ignition=self._fact(_of(root, "ignition"), None, first_boot.ignition_of, (root, *others)),
             cloudbase_init=self._fact(_of(root, "cloudbase-init"), False, first_boot.has_cloudbase_init, root),
         )
-
-    def _unmounted(self) -> list[Tree]:
-        """Volumes that no system mounts by its fstab: an ESP, a /boot that is mounted by its type."""
-        mounted = {name for root in self._guest.roots for name in root.mounts.values()}
-        return [self._guest.tree(volume.name) for volume in self._guest.volumes if volume.name not in mounted]
 
     def _rows(
         self, place: str, collect: Callable[Arguments, list[Fact]], *args: Arguments.args, **kwargs: Arguments.kwargs
@@ -129,6 +124,12 @@ class Facts:
 
 def _of(tree: Tree, fact: str) -> str:
     return f"{tree.volume.name}: {fact}"
+
+
+def unmounted(guest: Guest) -> list[Tree]:
+    """Volumes that no system mounts by its fstab: an ESP, a /boot that is mounted by its type."""
+    mounted = {name for root in guest.roots for name in root.mounts.values()}
+    return [guest.tree(volume.name) for volume in guest.volumes if volume.name not in mounted]
 
 
 def mounted_at(volume: Volume, systems: list[System]) -> list[str]:

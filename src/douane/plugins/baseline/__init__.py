@@ -1,0 +1,107 @@
+"""The inspector `baseline`: what an image for a cloud must have, and must not.
+
+`rules` has the table of rules. `passwords`, `identity`, `logins`, `start`, `leftovers`, `files` and `windows` have the
+facts: functions of a `System`, which yield findings and judge nothing. `checks` runs them, and weighs what they yield.
+"""
+
+from __future__ import annotations
+
+from douane.plugins._judgement import WARN, Judgement
+from douane.plugins._literal import Literal
+from douane_plugin import Inspector
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from douane_guest.guest import Guest
+    from douane_plugin import Image
+
+    from .checks import Checks
+
+DOCUMENT = "baseline"
+HASH = "baseline-hash"
+"""The code of an account with a hash on which no password was tried."""
+
+
+class Baseline(Inspector):
+    """Refuse an image that is not what an image for a cloud should be.
+
+    ``use = "baseline"``. It waits for all bytes, and looks at the systems in the image.
+
+    Configuration:
+
+    ``profile`` (``"auto"``; or ``"debian"``, ``"ubuntu"``, ``"fedora"``, ``"alpine"``, ``"windows"``, ``"linux"``)
+        Whose defaults and lists count; by default os-release says it.
+    ``rules`` (table; none)
+        ``allow``, ``warn`` or ``refuse`` by the name of a rule.
+    ``setuid``, ``capabilities`` (lists of str; none)
+        Further files that may have set-id bits, or capabilities; ``*`` stands for anything.
+    ``cloud_users`` (list of str; none)
+        Further accounts that may become root without a password.
+    ``passwords`` (list of str; none)
+        Further passwords that are well known.
+    ``unread`` (``"incomplete"``; or ``"warn"``)
+        The answer if a part of the image could not be looked at.
+
+    Properties: ``profile`` (of the first system), ``systems``, ``files``, ``warnings``, ``notes``.
+
+    Refuses with ``baseline-`` and the name of the rule.
+    """
+
+    reads = "guest"
+
+    def __init__(
+        self,
+        profile: Literal["auto", "debian", "ubuntu", "fedora", "alpine", "windows", "linux"] = "auto",
+        rules: dict[str, str] | None = None,
+        setuid: list[str] | None = None,
+        capabilities: list[str] | None = None,
+        cloud_users: list[str] | None = None,
+        passwords: list[str] | None = None,
+        unread: Literal["incomplete", "warn"] = "incomplete",
+    ) -> None:
+        from .passwords import Passwords
+        from .rules import check_words
+
+        self.profile = profile
+        self.words = check_words(rules or {})
+        self.setuid, self.capabilities = setuid or [], capabilities or []
+        self.cloud_users = cloud_users or []
+        self.unread = unread
+        self.passwords = Passwords(passwords or [])
+
+    def inspect(self, image: Image) -> dict[str, str | int]:
+        """Return the properties. Raises Reject, Incomplete."""
+        from douane_guest.guest import open_guest
+        from douane_guest.source import FileSource
+
+        from .checks import Checks, Settings
+
+        guest = open_guest(FileSource(image.file.fileno()))
+        judgement = Judgement(self, DOCUMENT)
+        settings = Settings(
+            self.profile,
+            self.words,
+            self.setuid,
+            self.capabilities,
+            self.cloud_users,
+            self.passwords,
+            self.unread,
+        )
+        checks = Checks(guest, judgement, settings, self.alive)
+        checks.run()
+        self._add_unread(guest, judgement, checks)
+        return judgement.answer({"profile": checks.profile, "systems": len(guest.roots), "files": checks.files})
+
+    def _add_unread(self, guest: Guest, judgement: Judgement, checks: Checks) -> None:
+        """What could not be looked at, as gaps or as warnings."""
+        parts = [(part.code, part.where or "the image", part.why) for part in guest.unread]
+        for code, place, why in parts:
+            if self.unread == WARN:
+                judgement.match(WARN, code, place, f"could not be looked at: {why}")
+            else:
+                judgement.gap(code, place, why)
+        for place, why in checks.not_tried:
+            if self.unread == WARN:
+                judgement.match(WARN, HASH, place, f"no password was tried: {why}")
+            else:
+                judgement.gap(HASH, place, f"no password was tried: {why}")

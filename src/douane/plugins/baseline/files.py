@@ -1,0 +1,147 @@
+"""What is looked at for each file: set-id bits, capabilities, labels, who may write; and files that lie anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from douane_guest.errors import GuestError
+from douane_guest.volume import Item
+
+from .privileged import CAPABLE, SETUID, Paths
+from .rules import FEDORA, WINDOWS, Finding
+from .start import AUTORELABEL, selinux_mode
+from .system import System, item_place
+
+WITH_ATTRIBUTES = ("ext2", "ext3", "ext4", "xfs", "btrfs", "erofs", "squashfs")
+CAPABILITY, LABEL = b"security.capability", b"security.selinux"
+SET_ID, WRITABLE, STICKY, EXECUTABLE = 0o6000, 0o002, 0o1000, 0o111
+EMPTY_AT_START = tuple(f"/{name}" for name in ("dev/", "proc/", "sys/", "run/", "tmp/", "lost+found"))
+"""Where the guest mounts something else, or fsck puts what it finds: what is there has no label."""
+SYSTEM_FOLDERS = ("/bin/", "/boot/", "/etc/", "/lib", "/opt/", "/root/", "/sbin/", "/usr/", "/var/")
+FOR_ALL = tuple(f"/var/{name}/" for name in ("tmp", "crash", "lock", "run"))
+"""Of `SYSTEM_FOLDERS`, where everybody may write."""
+EMPTY_LOGS = ("lastlog", "faillog", "tallylog", "README")
+"""Of these the size says nothing."""
+SWAP_AT, SWAP = 4086, b"SWAPSPACE2"
+WINDOWS_SWAP = ("/pagefile.sys", "/swapfile.sys", "/hiberfil.sys")
+ALIVE_EACH = 1000
+
+
+class Files:
+    """Walks over the files of a system once."""
+
+    def __init__(
+        self,
+        system: System,
+        rules: frozenset[str],
+        setuid: list[str],
+        capabilities: list[str],
+        alive: Callable[[], None],
+    ) -> None:
+        """`rules`: those that do not allow everything."""
+        self._system = system
+        self._alive = alive
+        self._setuid = Paths(SETUID[system.profile], setuid)
+        self._capable = Paths(CAPABLE, capabilities)
+        self._asks_capabilities = "capabilities" in rules
+        self._asks_labels = "selinux-labels" in rules and _has_labels(system)
+        self._swap = _swap_files(system)
+        self._groups: dict[str, tuple[str, int]] = {}
+        self.count = 0
+
+    def check(self) -> Iterator[Finding]:
+        """The findings; labels, logs and files that everybody may change are together."""
+        for item in self._system.tree.walk("/"):
+            self.count += 1
+            if not self.count % ALIVE_EACH:
+                self._alive()
+            kind, mode = item.node.kind, item.node.mode
+            if kind == "link":
+                continue
+            if mode & WRITABLE and kind in ("file", "dir") and not (kind == "dir" and mode & STICKY):
+                self._writable(item)
+            if kind == "file":
+                if mode & SET_ID and item.path not in self._setuid:
+                    yield self._privileged("setuid", item, f"has set-id bits (mode {mode:04o})")
+                yield from self._by_name(item)
+            elif kind == "dir" and item.path.endswith("/.git") and item.path.startswith(("/root/", "/home/")):
+                yield Finding("git-folders", item_place(item), "is a repository of git; remove it")
+            if self._asks_labels or (kind == "file" and mode & EXECUTABLE and self._asks_capabilities):
+                yield from self._attributes(item)
+        for rule, (place, count) in self._groups.items():
+            more = f"; and {count - 1} more" if count > 1 else ""
+            yield Finding(rule, place, _SENTENCES[rule] + more)
+
+    def _privileged(self, rule: str, item: Item, what: str) -> Finding:
+        sentence = f"{what}, and is not on the list of such files; remove it, or its bits: chmod a-s"
+        return Finding(rule, item_place(item), sentence)
+
+    def _attributes(self, item: Item) -> Iterator[Finding]:
+        system = item.volume.system
+        if system.name not in WITH_ATTRIBUTES:
+            return
+        try:
+            attributes = system.xattrs(item.node)
+        except GuestError as error:
+            self._system.guest.unread.add_error(item_place(item), error)
+            return
+        if CAPABILITY in attributes and self._asks_capabilities and item.path not in self._capable:
+            sentence = "has capabilities, and is not on the list of such files; remove them: setcap -r"
+            yield Finding("capabilities", item_place(item), sentence)
+        if self._asks_labels and LABEL not in attributes and not item.path.startswith(EMPTY_AT_START):
+            self._group("selinux-labels", item)
+
+    def _writable(self, item: Item) -> None:
+        if item.path.startswith(SYSTEM_FOLDERS) and not item.path.startswith(FOR_ALL):
+            self._group("world-writable", item)
+
+    def _group(self, rule: str, item: Item) -> None:
+        place, count = self._groups.get(rule, (item_place(item), 0))
+        self._groups[rule] = place, count + 1
+
+    def _by_name(self, item: Item) -> Iterator[Finding]:
+        path, size = item.path, item.node.size
+        if not size:
+            return
+        name = path.rpartition("/")[2]
+        if path.startswith("/var/log/") and name not in EMPTY_LOGS:
+            self._group("logs", item)
+        if (name == "core" or (name.startswith("core.") and name[5:].isdigit())) and self._is_core(item):
+            yield Finding("core-dumps", item_place(item), "is the memory of a program that crashed; remove it")
+        if self._is_swap(item, name):
+            yield Finding("swap-files", item_place(item), "holds memory of the builder; remove it")
+
+    def _is_swap(self, item: Item, name: str) -> bool:
+        if self._system.profile == WINDOWS:
+            return item.path.lower() in WINDOWS_SWAP
+        return item.path in self._swap or ("swap" in name and self._holds(item, SWAP_AT, SWAP))
+
+    def _is_core(self, item: Item) -> bool:
+        return self._holds(item, 0, b"\x7fELF") and self._holds(item, 16, b"\4\0")
+
+    def _holds(self, item: Item, offset: int, signature: bytes) -> bool:
+        if item.node.size < offset + len(signature):
+            return False
+        try:
+            return item.open().pread(offset, len(signature)) == signature
+        except GuestError as error:
+            self._system.guest.unread.add_error(item_place(item), error)
+            return False
+
+
+_SENTENCES = {
+    "logs": "is a log of the builder; empty it",
+    "selinux-labels": "has no label of SELinux; label all files: setfiles",
+    "world-writable": "can be changed by everybody; run chmod o-w",
+}
+
+
+def _has_labels(system: System) -> bool:
+    """Whether files need a label: SELinux is on, and the first start does not make them."""
+    mode = selinux_mode(system) or ("enforcing" if system.profile == FEDORA else "disabled")
+    return mode != "disabled" and not system.tree.exists(AUTORELABEL)
+
+
+def _swap_files(system: System) -> frozenset[str]:
+    fields = [line.split() for line in system.lines("etc/fstab")]
+    return frozenset(row[0] for row in fields if len(row) > 2 and row[2] == "swap" and row[0].startswith("/"))
