@@ -28,6 +28,7 @@ from . import (
     qcow2_to_raw,
     reused_process,
     service,
+    site_inspectors,
     start_up,
     table,
 )
@@ -58,6 +59,7 @@ ONLY_WHEN_NAMED: dict[str, Callable[[Settings], list[Row]]] = {
     **service.PARTS,
     "machines": machines.measure,
     "guest": guest_view.measure,
+    "inspectors-site": site_inspectors.measure,
     **machines.PARTS,
 }
 """Measurements that need more than `make bench` installs, and the parts of `serve` and `machines`."""
