@@ -120,7 +120,11 @@ SCENES: dict[str, Scene] = {
     "guest-policy": Scene("the site wants no telnet servers", {"/var/lib/dpkg/status": TELNET}, grants=_guest_policy),
     "yara": Scene("a file matches a rule of the site", {"/opt/worker.conf": MINER}, grants=_rules),
     "clamav": Scene("a virus", {"/usr/bin/tool": VIRUS}, config="max_database_age = 0", grants=_clamd),
-    "baseline": Scene("its builder can still log in as root", {"/root/.ssh/authorized_keys": KEY}),
+    "baseline": Scene(
+        "its builder can still log in as root",
+        {"/root/.ssh/authorized_keys": KEY},
+        config='rules = { kernel = "allow", boot-loader = "allow" }',
+    ),
     "secrets": Scene("a private key was left behind", {"/root/.ssh/id_ed25519": _private_key()}),
 }
 """By inspector, in the order of the demo."""

@@ -18,8 +18,10 @@ from douane.report import Report, Verdict
 from douane.sandbox import Tier
 from support.clamd_servers import MARK, real_clamd
 from support.plans import plan, plugin
+from support.planted_baseline import FAULTS, LOADER, Fault, build
 from support.planted_files import IN_JOURNAL, RULES, archives, make_disk, marked_files
 from support.planted_secrets import Maker, Planted, planted_secrets
+from support.sizes import part
 
 
 def check(folder: Path, image: Path, *plugins: str) -> Report:
@@ -46,22 +48,68 @@ SECRETS = [*planted_secrets(), *more_secrets()]
 MARKED, ARCHIVES = marked_files(), archives(MARK)
 
 
+ALONE = ({"unknown-system"}, {"first-boot", "cloud-init-state"}, {"selinux-autorelabel", "selinux-labels"})
+"""Rules that need an image without the others: what is not run has no state, and what is labelled anew no labels."""
+
+
+def faulty_images() -> list[list[Fault]]:
+    """Faults of the baseline that can be in one image together: of one profile, a rule and a path once each."""
+    images: list[list[Fault]] = []
+    for fault in FAULTS.values():
+        fitting = [group for group in images if all(can_be_together(fault, other) for other in group)]
+        if fitting:
+            fitting[0].append(fault)
+        else:
+            images.append([fault])
+    return sorted(images, key=len, reverse=True)
+
+
+def can_be_together(one: Fault, other: Fault) -> bool:
+    """See `faulty_images`."""
+    paths = [{*fault.files, *fault.modes, *fault.links, *fault.attributes} for fault in (one, other)]
+    rules = [{fault.rule, *fault.also} for fault in (one, other)]
+    if one.profile != other.profile or any(pair <= rules[0] | rules[1] for pair in ALONE):
+        return False
+    return paths[0].isdisjoint(paths[1]) and rules[0].isdisjoint(rules[1])
+
+
+def together(faults: list[Fault]) -> Fault:
+    """All of them as one."""
+    fault = Fault("", profile=faults[0].profile)
+    for item in faults:
+        fault = fault._replace(
+            files={**fault.files, **item.files},
+            modes={**fault.modes, **item.modes},
+            links={**fault.links, **item.links},
+            attributes={**fault.attributes, **item.attributes},
+            loader=item.loader if item.loader != LOADER else fault.loader,
+        )
+    return fault
+
+
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
-    """Of the image with everything."""
+def clamd() -> Iterator[dict[str, str]]:
+    """The grants of a real clamd."""
+    with TemporaryDirectory(dir="/tmp") as folder, real_clamd(Path(folder)) as socket:
+        yield {"clamd": f"unix:{socket}", "conf": f"file:{folder}/clamd.conf"}
+
+
+def site(folder: Path, clamd: dict[str, str], mode: str) -> list[str]:
+    """The inspectors of files."""
+    (folder / "rules.yar").write_text(RULES)
+    return [
+        plugin("secrets", mode=mode),
+        plugin("yara", mode=mode, grants={"rules": f"file:{folder}/rules.yar"}),
+        plugin("clamav", mode=mode, config={"max_database_age": 0}, grants=clamd),
+    ]
+
+
+@pytest.fixture(scope="module")
+def report(clamd: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Of the image with everything that is in files."""
     folder = tmp_path_factory.mktemp("detection")
     files = {**MARKED, **ARCHIVES, **{item.path: item.content for item in SECRETS}}
-    image = make_disk(folder, files)
-    (folder / "rules.yar").write_text(RULES)
-    with TemporaryDirectory(dir="/tmp") as name, real_clamd(Path(name)) as socket:
-        clamd = {"clamd": f"unix:{socket}", "conf": f"file:{name}/clamd.conf"}
-        yield check(
-            folder,
-            image,
-            plugin("secrets", mode="warn"),
-            plugin("yara", mode="warn", grants={"rules": f"file:{folder}/rules.yar"}),
-            plugin("clamav", mode="warn", config={"max_database_age": 0}, grants=clamd),
-        )
+    return check(folder, make_disk(folder, files), *site(folder, clamd, "warn"))
 
 
 def places(report: Report, name: str) -> set[str]:
@@ -82,3 +130,23 @@ def test_all_marks_are_found_also_those_that_only_the_journal_has(report: Report
 
 def test_all_archives_with_a_virus_are_found(report: Report) -> None:
     assert places(report, "clamav") == set(ARCHIVES)
+
+
+@pytest.mark.parametrize("faults", part(faulty_images(), 5), ids=lambda faults: f"{faults[0].profile}-{len(faults)}")
+def test_all_faults_of_an_image_are_found_together(tmp_path: Path, faults: list[Fault]) -> None:
+    image = build(tmp_path / "disk.img", faults[0].profile, together(faults))
+    rules = {rule for fault in faults for rule in (fault.rule, *fault.also)}
+    config: dict[str, object] = {"rules": dict.fromkeys(sorted(rules), "refuse")}
+    if faults[0].profile == "linux" and "unknown-system" not in rules:
+        config["profile"] = "linux"
+    verdict = check(tmp_path, image, plugin("baseline", mode="warn", config=config)).verdicts[0]
+    assert verdict.outcome == "refused", verdict
+    assert {entry["code"].removeprefix("baseline-") for entry in verdict.documents["baseline"]["matches"]} == rules
+
+
+@pytest.mark.parametrize("profile", ["debian", "ubuntu", "fedora", "alpine"])
+def test_no_inspector_refuses_or_warns_of_a_clean_image(tmp_path: Path, clamd: dict[str, str], profile: str) -> None:
+    image = build(tmp_path / "disk.img", profile)
+    report = check(tmp_path, image, *site(tmp_path, clamd, "enforce"), plugin("format"), plugin("baseline"))
+    assert (report.outcome, report.code) == ("accepted", None), report
+    assert [verdict.warnings for verdict in report.verdicts] == [[]] * len(report.verdicts)
