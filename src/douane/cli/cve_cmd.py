@@ -24,8 +24,9 @@ def cve() -> None:
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False), metavar="OSV.zip...")
 def build_database(files: tuple[str, ...], output: str, date: datetime | None) -> None:
-    """Make a database of the advisories in files that OSV exports, such as
-    https://osv-vulnerabilities.storage.googleapis.com/Debian/all.zip.
+    """Make a database of the advisories that OSV exports.
+
+    The files are those of https://osv-vulnerabilities.storage.googleapis.com, such as Debian/all.zip.
 
     The file is replaced when the new one is complete. The same input gives the same bytes.
 
