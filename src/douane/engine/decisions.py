@@ -135,8 +135,8 @@ class Decisions:
                 return self._fail(error) if error is not None else [FinishRing(0)]
             case OutputEnded(stage, error):
                 return self._on_output_end(self.stages[stage], error)
-            case FilesEnded(stage, error):
-                return self._on_files_end(self.stages[stage], error)
+            case FilesEnded(stage, error, size):
+                return self._on_files_end(self.stages[stage], error, size)
             case FilePassedOn(stage, error):
                 return self._fail(error) if error is not None else [FinishRing(stage + 1)]
             case FileWritten(stage, size):
@@ -209,8 +209,8 @@ class Decisions:
             plugin.verdict, plugin.held = verdict, None
             return [ReleasePlugin(plugin.name)]
         stage = self.stages[plugin.stage]
-        if self._files.must_wait(plugin, stage, event):
-            plugin.held = verdict
+        if self._files.must_wait(plugin, stage, verdict):
+            plugin.held, plugin.looked_until = verdict, event.looked_until
             return [ReleasePlugin(plugin.name)]
         if withdrawn := self._files.unread_in(plugin, stage, event):
             plugin.held = verdict
@@ -239,10 +239,10 @@ class Decisions:
             return [ReleasePlugin(event.plugin)]
         return [*self._files.on_answer(stage, event), *self._release_held(stage), ReleasePlugin(event.plugin)]
 
-    def _on_files_end(self, stage: Stage, error: DouaneError | None) -> list[Action]:
+    def _on_files_end(self, stage: Stage, error: DouaneError | None, size: int) -> list[Action]:
         if error is not None and not isinstance(error, LimitExceeded):
             return self._fail(error)
-        return [*self._files.on_output_end(stage, error), *self._release_held(stage)]
+        return [*self._files.on_output_end(stage, error, size), *self._release_held(stage)]
 
     def _release_held(self, stage: Stage) -> list[Action]:
         """The accepts that waited for the reader, if it is complete, take effect or are none."""

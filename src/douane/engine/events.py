@@ -33,10 +33,11 @@ class FilePassedOn(Event, frozen=True):
 
 
 class FilesEnded(Event, frozen=True):
-    """The output of the reader of files of `stage` has ended, or failed with `error`."""
+    """The output of the reader of files of `stage` has ended after `size` bytes, or failed with `error`."""
 
     stage: int
     error: DouaneError | None
+    size: int
 
 
 class FileWritten(Event, frozen=True):

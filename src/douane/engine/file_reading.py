@@ -4,7 +4,9 @@ A stage with plugins that have ``reads = "files"`` has a reader: a process that 
 written, and whose output all of them read in a ring. It is neither a plugin nor a transform: it has no verdict on the
 image. If it fails, the plugins that still need it fail.
 
-An accept of a plugin that does not say that it has looked at what could not be read is held until the reader has ended.
+An accept of such a plugin is held until the reader has ended. Only then is it known whether anything is unread, and
+whether a plugin that says that it has looked at what is unread had been sent all of it by then: a program that speaks the
+wire may say so too early.
 """
 
 from __future__ import annotations
@@ -108,9 +110,10 @@ class FileReading:
         reader.output = Output.FLOWING
         return [TakeFiles(stage.number, reader.name)]
 
-    def on_output_end(self, stage: Stage, error: DouaneError | None) -> list[Action]:
-        """Its output has ended, or has exceeded a limit."""
+    def on_output_end(self, stage: Stage, error: DouaneError | None, size: int) -> list[Action]:
+        """Its output has ended after `size` bytes, or has exceeded a limit."""
         reader = _reader(stage)
+        reader.size = size
         if isinstance(error, LimitExceeded):
             return [RefuseOutput(reader.name, error.code, str(error))]
         reader.output = Output.ENDED
@@ -152,32 +155,31 @@ class FileReading:
 
     # the plugins
 
-    def must_wait(self, plugin: PluginState, stage: Stage, event: PluginAnswered) -> bool:
+    def must_wait(self, plugin: PluginState, stage: Stage, verdict: Verdict) -> bool:
         """True if the answer takes effect when the reader has ended."""
         reader = stage.reader
         is_early = reader is not None and not reader.is_complete
-        return (
-            event.verdict.outcome == "accepted" and plugin.needs == "files" and not event.looked_at_unread and is_early
-        )
+        return verdict.outcome == "accepted" and plugin.needs == "files" and is_early
 
     def unread_in(self, plugin: PluginState, stage: Stage, event: PluginAnswered) -> list[Action]:
         """The accept of a plugin that did not look at what could not be read, after the end of its reader, is none if
         there is anything. Nothing unread is clean."""
         reader = stage.reader
-        if plugin.needs != "files" or event.verdict.outcome != "accepted" or event.looked_at_unread or reader is None:
+        if plugin.needs != "files" or event.verdict.outcome != "accepted" or reader is None:
             return []
-        return self._withdrawn(plugin, reader)
+        return self._withdrawn(plugin, reader, event.looked_until)
 
-    def _withdrawn(self, plugin: PluginState, reader: FilesReader) -> list[Action]:
+    def _withdrawn(self, plugin: PluginState, reader: FilesReader, looked_until: int | None) -> list[Action]:
         unread = unread_of(reader.verdict) if reader.verdict is not None else None
         if unread is None:  # cannot happen: a reader whose document is wrong has failed
             return [WithdrawAccept(plugin.name, "failed", FAILED, "the reader of files does not say what is unread")]
-        if not unread.parts:
+        if not unread.parts or looked_until == reader.size:
             return []
         first = unread.listed[0]
         count = "a part" if unread.parts == 1 else f"{unread.parts} parts"
         message = (
-            f"{count} of the image could not be read, and the check {plugin.name!r} did not ask for them; "
+            f"{count} of the image could not be read, and the check {plugin.name!r} "
+            f"{'did not ask for them' if looked_until is None else 'accepted before all were known'}; "
             f"{'it is' if unread.parts == 1 else 'the first is'} {first.place}: {first.why}"
         )
         return [WithdrawAccept(plugin.name, "incomplete", first.code, message)]
@@ -189,7 +191,7 @@ class FileReading:
         for plugin in stage.file_plugins():
             if plugin.held is None:
                 continue
-            withdrawn = self._withdrawn(plugin, _reader(stage))
+            withdrawn = self._withdrawn(plugin, _reader(stage), plugin.looked_until)
             if not withdrawn:
                 accepted.append(plugin)
             actions += withdrawn

@@ -35,7 +35,10 @@ class PluginState(msgspec.Struct):
 
     verdict: Verdict | None = None
     held: Verdict | None = None
-    """The accept of a plugin that did not look at what could not be read, until the reader of files has ended."""
+    """The accept of a plugin that reads files, until their reader has ended."""
+
+    looked_until: int | None = None
+    """As in :class:`PluginAnswered`, of the accept that is held."""
 
     @classmethod
     def of(cls, process: PluginProcess) -> PluginState:
@@ -62,6 +65,9 @@ class FilesReader(msgspec.Struct):
     """Those that it began with; None before it has."""
 
     output: Output = Output.NONE
+    size: int = 0
+    """Bytes of records, when its output has ended."""
+
     verdict: Verdict | None = None
     is_complete: bool = False
     """All of its output is in the ring, and it says that this is all."""

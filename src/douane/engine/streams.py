@@ -164,7 +164,7 @@ class Streams:
             lambda: source.size,
             max_output=reader.spec.max_output,
             max_ratio=reader.spec.max_ratio,
-            ended=lambda error: self._post(FilesEnded(stage, error)),
+            ended=lambda error: self._post(FilesEnded(stage, error, self.files_produced(stage))),
         )
         self._stages[stage].files = feed
         self._feed(feed)

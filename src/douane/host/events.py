@@ -35,8 +35,9 @@ class PluginAnswered(Event, frozen=True):
     plugin: str
     verdict: Verdict
     becomes: dict[str, str] = {}
-    looked_at_unread: bool = False
-    """A plugin that reads files has accepted knowing what of the image could not be read."""
+    looked_until: int | None = None
+    """A plugin that reads files has accepted, and says that it knows what of the image could not be read: the bytes of
+    records that it had been sent then. None if it does not say so."""
 
 
 class AuditorOverrun(Event, frozen=True):

@@ -59,7 +59,7 @@ class SandboxedPlugin:
         self._process = SandboxedProcess(sandbox_spec, loop, self._log)
         self._is_sandboxed = False
         self._has_image = False
-        self._looked_at_unread = False
+        self._looked_until: int | None = None
         self._signs_of_life = 0
         self._lingers: float | None = None
 
@@ -123,7 +123,7 @@ class SandboxedPlugin:
             **fields,
         )
         self.end()
-        self._loop.post(PluginAnswered(self.spec.name, self.verdict, self.becomes, self._looked_at_unread))
+        self._loop.post(PluginAnswered(self.spec.name, self.verdict, self.becomes, self._looked_until))
 
     def provenance(self) -> Provenance:
         """See PluginProcess."""

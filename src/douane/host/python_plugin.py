@@ -233,10 +233,10 @@ class PythonPlugin(SandboxedPlugin):
         if answer.outcome == "accepted" and self._process.has_partial_frame():
             self._fail_protocol("it answered, and then sent a part of a frame")
             return
-        self._looked_at_unread = answer.looked_at_unread
         seen = answer.seen if answer.seen is not None else self._position()
         if self._reader is not None:
             seen = min(seen, self._reader.sent)
+            self._looked_until = self._reader.sent if answer.looked_at_unread else None
         self._finish(
             answer.outcome,
             answer.code,

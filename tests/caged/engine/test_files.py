@@ -122,6 +122,13 @@ def test_a_program_that_accepts_at_once_says_whether_it_asked(run, unknown, answ
     assert (report.outcome == "accepted") == (code == "accepted")
 
 
+def test_a_program_cannot_have_asked_before_all_records_were_sent(run, disk) -> None:
+    script = speaker(*begin(reads="files"), frame(wire.ACCEPT, {"unread": True}))
+    wired = f"\n[[plugin]]\nname = 'wired'\nuse = \"{script}\"\n"
+    report = run(str(disk), toml=plan(guest="depth = 1") + wired)  # 20 MiB of records, and a folder that is too deep
+    assert (report.outcome, outcomes(report)["wired"]) == ("undecided", "guest-too-much")
+
+
 @pytest.mark.parametrize(
     ("reader", "words"),
     [
