@@ -104,6 +104,7 @@ def test_the_new_plugin_is_described(tmp_path: Path, kind: str) -> None:
     assert description["reads"] == (options[1] if options[:1] == ["--reads"] else "stream")
     assert description["kind"] == ("transform" if kind == "transform" else "inspector")
     assert all(f"``{parameter['name']}``" in description["doc"] for parameter in description["parameters"])
+    assert not any(parameter["required"] for parameter in description["parameters"])  # the commands of its README run
 
 
 def test_a_failed_write_leaves_no_folder(tmp_path: Path) -> None:
