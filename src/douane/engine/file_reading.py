@@ -5,8 +5,8 @@ written, and whose output all of them read in a ring. It is neither a plugin nor
 image. If it fails, the plugins that still need it fail.
 
 An accept of such a plugin is held until the reader has ended. Only then is it known whether anything is unread, and
-whether a plugin that says that it has looked at what is unread had been sent all of it by then: a program that speaks the
-wire may say so too early.
+whether a plugin that says that it has looked at that had been sent all of it: a program that speaks the wire may say so
+too early.
 """
 
 from __future__ import annotations
