@@ -26,7 +26,7 @@ HASHES_OF_TOOR = {
 }
 """By crypt(3)."""
 
-SHA512_OF_A_SECRET = "$6$saltsalt$" + "x" * 86
+MD5_OF_A_SECRET = "$1$saltsalt$" + "x" * 22
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA5hSFd4yr8yQFYdSkWyEG0Vp9cW2iFpTnbrVpsZgcWq somebody"
 VAGRANT_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN1YdxBpNlzxDqfJyw/QKow1F+wvG9hXGoqiysfJOn5Y anybody"
 LABEL = "system_u:object_r:etc_t:s0"
@@ -118,8 +118,8 @@ _SWAP = bytes(4086) + b"SWAPSPACE2"
 
 FAULTS: dict[str, Fault] = {
     "unknown-system": Fault("unknown-system", profile="linux"),
-    "root-password": Fault("root-password", _shadow(root=SHA512_OF_A_SECRET)),
-    "account-password": Fault("account-password", _shadow(user=SHA512_OF_A_SECRET)),
+    "root-password": Fault("root-password", _shadow(root=MD5_OF_A_SECRET)),
+    "account-password": Fault("account-password", _shadow(user=MD5_OF_A_SECRET)),
     "empty-password": Fault("empty-password", _shadow(user="")),
     **{
         f"default-password-{kind}": Fault("default-password", _shadow(user=field), also=("account-password",))

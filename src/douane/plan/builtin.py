@@ -46,7 +46,8 @@ FILES_READER = "douane.plugins.guest_files:GuestFiles"
 is no image."""
 
 GUEST_PACKAGE = "douane_guest"
-"""What that reader imports."""
+GUEST_MODULES = (FILES_READER.partition(":")[0], BUILT_IN["baseline"].partition(":")[0])
+"""The modules that import that package: the digest of their code covers it."""
 
 
 AS_RECEIVED = ("provenance", "signature")

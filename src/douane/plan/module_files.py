@@ -7,7 +7,7 @@ import os
 
 from douane.errors import PlanError
 
-from .builtin import FILES_READER, GUEST_PACKAGE, PACKAGE, SHARED_PACKAGE
+from .builtin import GUEST_MODULES, GUEST_PACKAGE, PACKAGE, SHARED_PACKAGE
 
 MAX_DEPTH = 64
 """Levels of folders in a package."""
@@ -31,11 +31,11 @@ def package_folder(module: str, origin: str) -> str | None:
 
 def shared_package(module: str, sys_path: tuple[str, ...]) -> str | None:
     """The folder of the package outside of `plugins` that built-in plugins import: the headers of formats, which the
-    guest view reads as well, and for the reader of files all of that. None for other plugins, and if it is not
+    guest view reads as well, and for those that read files all of that. None for other plugins, and if it is not
     installed."""
     if not module.startswith(f"{PACKAGE}."):
         return None
-    start = find_module(GUEST_PACKAGE if FILES_READER.startswith(f"{module}:") else SHARED_PACKAGE, sys_path)
+    start = find_module(GUEST_PACKAGE if module in GUEST_MODULES else SHARED_PACKAGE, sys_path)
     return os.path.dirname(start) if start else None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from douane.errors import PlanError
 from douane.plan.builtin import FILES_READER
 from douane.plan.model import GuestBounds, Plan
+from douane.plan.module_files import shared_package
 from douane.plan.parse import parse_plan
 from douane.plan.resolve import resolve_plan
 from douane.units import GiB, MiB
@@ -82,3 +85,15 @@ def test_no_plan_names_the_reader(tmp_path) -> None:
 def test_the_digest_of_the_reader_covers_the_guest_view(tmp_path) -> None:
     resolved = resolve_plan(plan(tmp_path, ("a", "files"), ("format", "format")))
     assert resolved.readers[0].code.code_sha256 != resolved.plugins[1].code.code_sha256
+
+
+@pytest.mark.parametrize(
+    ("module", "folder"),
+    [
+        ("douane.plugins.baseline", "douane_guest"),
+        ("douane.plugins.guest_files", "douane_guest"),
+        ("douane.plugins.format", "headers"),
+    ],
+)
+def test_the_digest_of_a_plugin_that_reads_the_guest_covers_its_reader(module: str, folder: str) -> None:
+    assert Path(shared_package(module, tuple(sys.path)) or "").name == folder

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from douane.plugins._judgement import REFUSE, WARN
 from douane.plugins.baseline import HASH, Baseline
 from douane.plugins.baseline.crypt import Crypt, open_libcrypt
+from douane.plugins.baseline.logins import users_without_password
 from douane.plugins.baseline.privileged import SETUID, Paths
 from douane.plugins.baseline.rules import CODE, LINUX, PROFILES, RULES, profile_of
+from douane.plugins.baseline.windows import password_in
 from douane_plugin import Incomplete, Reject
 from douane_plugin.testing import WrongConfiguration, run
 from support.doc_pages import page, tables
@@ -103,7 +105,7 @@ def test_a_hash_that_cannot_be_computed_is_not_clean(tmp_path: Path, field: str)
 def test_more_accounts_with_passwords_than_are_tried_are_not_clean(tmp_path: Path) -> None:
     names = [f"user{number}" for number in range(5)]
     passwd = "".join(f"{name}:x:1000:1000::/home/{name}:/bin/sh\n" for name in names)
-    shadow = "".join(f"{name}:$6$salt${'x' * 86}:1::::::\n" for name in names)
+    shadow = "".join(f"{name}:$1$salt${'x' * 22}:1::::::\n" for name in names)
     fault = Fault("", {"etc/passwd": passwd, "etc/shadow": shadow})
     assert inspect(build(tmp_path / "disk.img", "debian", fault)).gaps == [HASH]
 
@@ -186,6 +188,44 @@ def test_a_path_is_on_the_list_however_far_usr_is_merged(path: str) -> None:
     assert path in Paths(SETUID["debian"], [])
     assert path.replace("/usr", "").replace("bin/", "bin/x/") not in Paths(SETUID["debian"], [])
     assert "/opt" + path not in Paths(SETUID["debian"], [])
+
+
+@pytest.mark.parametrize(
+    ("line", "users"),
+    [
+        ("user ALL=(ALL) NOPASSWD: ALL", ["user"]),
+        ("user ALL = NOPASSWD:ALL", ["user"]),
+        ("a , %b,\tc ALL=(ALL:ALL) NOPASSWD: SETENV: ALL", ["a", "%b", "c"]),
+        ("user ALL=(ALL) /bin/ls : OTHER = (root) NOPASSWD: ALL", ["user"]),
+        ("user ALL=(ALL) ALL", []),
+        ("user ALL=(ALL) NOPASSWD: /bin/ls, (ALL) /bin/cat", []),
+        ("user ALL=(ALL) NOPASSWD: /bin/ls, PASSWD: ALL", []),
+        ("Defaults secure_path=NOPASSWD:ALL", []),
+    ],
+)
+def test_a_line_of_sudoers_says_who_becomes_root_without_a_password(line: str, users: list[str]) -> None:
+    assert users_without_password(line) == users
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("etc/sudoers", "user ALL=" + "(" * 900_000 + " NOPASSWD:" + " NOPASSWD:" * 10_000),
+        ("etc/sudoers", "a" + " " * 900_000 + "b=NOPASSWD: x"),
+        ("etc/cloud/cloud.cfg", " default_user:\n" * 60_000),
+        ("etc/selinux/config", "\n" * 1_000_000),
+        ("etc/ssh/sshd_config", "Match\n" * 100_000),
+        ("etc/doas.conf", "permit " * 100_000),
+    ],
+)
+def test_a_megabyte_of_anything_is_read_in_linear_time(tmp_path: Path, path: str, text: str) -> None:
+    answer = inspect(build(tmp_path / "disk.img", "debian", Fault("", {path: text})))
+    assert answer.gaps == []
+
+
+def test_an_answer_file_of_a_megabyte_is_read_in_linear_time() -> None:
+    for text in ("<Password " * 100_000, "<Password>" + " " * 1_000_000, "<" + "a" * 1_000_000):
+        assert password_in(text) == ""
 
 
 @settings(max_examples=60, deadline=None)

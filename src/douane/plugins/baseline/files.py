@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from douane_guest.errors import GuestError
 from douane_guest.volume import Item
 
+from .leftovers import FOLDERS, folder_of
 from .privileged import CAPABLE, SETUID, Paths
 from .rules import FEDORA, WINDOWS, Finding
 from .start import AUTORELABEL, selinux_mode
@@ -20,8 +21,6 @@ EMPTY_AT_START = tuple(f"/{name}" for name in ("dev/", "proc/", "sys/", "run/", 
 SYSTEM_FOLDERS = ("/bin/", "/boot/", "/etc/", "/lib", "/opt/", "/root/", "/sbin/", "/usr/", "/var/")
 FOR_ALL = tuple(f"/var/{name}/" for name in ("tmp", "crash", "lock", "run"))
 """Of `SYSTEM_FOLDERS`, where everybody may write."""
-EMPTY_LOGS = ("lastlog", "faillog", "tallylog", "README")
-"""Of these the size says nothing."""
 SWAP_AT, SWAP = 4086, b"SWAPSPACE2"
 WINDOWS_SWAP = ("/pagefile.sys", "/swapfile.sys", "/hiberfil.sys")
 ALIVE_EACH = 1000
@@ -50,7 +49,7 @@ class Files:
         self.count = 0
 
     def check(self) -> Iterator[Finding]:
-        """The findings; labels, logs and files that everybody may change are together."""
+        """The findings; labels, files that everybody may change, and those in a folder of leftovers are together."""
         for item in self._system.tree.walk("/"):
             self.count += 1
             if not self.count % ALIVE_EACH:
@@ -68,9 +67,10 @@ class Files:
                 yield Finding("git-folders", item_place(item), "is a repository of git; remove it")
             if self._asks_labels or (kind == "file" and mode & EXECUTABLE and self._asks_capabilities):
                 yield from self._attributes(item)
-        for rule, (place, count) in self._groups.items():
+        for group, (place, count) in self._groups.items():
+            rule, sentence = FOLDERS.get(group) or (group, _SENTENCES[group])
             more = f"; and {count - 1} more" if count > 1 else ""
-            yield Finding(rule, place, _SENTENCES[rule] + more)
+            yield Finding(rule, place, sentence + more)
 
     def _privileged(self, rule: str, item: Item, what: str) -> Finding:
         sentence = f"{what}, and is not on the list of such files; remove it, or its bits: chmod a-s"
@@ -95,17 +95,18 @@ class Files:
         if item.path.startswith(SYSTEM_FOLDERS) and not item.path.startswith(FOR_ALL):
             self._group("world-writable", item)
 
-    def _group(self, rule: str, item: Item) -> None:
-        place, count = self._groups.get(rule, (item_place(item), 0))
-        self._groups[rule] = place, count + 1
+    def _group(self, group: str, item: Item) -> None:
+        """`group`: a rule, or a folder of `FOLDERS`."""
+        place, count = self._groups.get(group, (item_place(item), 0))
+        self._groups[group] = place, count + 1
 
     def _by_name(self, item: Item) -> Iterator[Finding]:
         path, size = item.path, item.node.size
         if not size:
             return
         name = path.rpartition("/")[2]
-        if path.startswith("/var/log/") and name not in EMPTY_LOGS:
-            self._group("logs", item)
+        if folder := folder_of(path):
+            self._group(folder, item)
         if (name == "core" or (name.startswith("core.") and name[5:].isdigit())) and self._is_core(item):
             yield Finding("core-dumps", item_place(item), "is the memory of a program that crashed; remove it")
         if self._is_swap(item, name):
@@ -130,7 +131,6 @@ class Files:
 
 
 _SENTENCES = {
-    "logs": "is a log of the builder; empty it",
     "selinux-labels": "has no label of SELinux; label all files: setfiles",
     "world-writable": "can be changed by everybody; run chmod o-w",
 }

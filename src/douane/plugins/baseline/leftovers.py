@@ -38,17 +38,6 @@ LEFTOVERS = (
         "names hosts of the builder; remove it",
     ),
     Leftover(
-        "package-caches",
-        ("var/lib/apt/lists/*", "var/cache/apt/*.bin", "var/cache/apt/archives/*.deb"),
-        "is a download of apt; run apt-get clean, and empty /var/lib/apt/lists",
-    ),
-    Leftover(
-        "package-caches",
-        tuple(f"var/cache/{name}" for name in ("dnf/**", "yum/**", "libdnf5/**", "PackageKit/**")),
-        "is a download; run dnf clean all",
-    ),
-    Leftover("package-caches", ("var/cache/apk/**", "etc/apk/cache/**"), "is a download; run apk cache clean"),
-    Leftover(
         "dhcp-leases",
         (
             *("var/lib/dhcp/*.leases*", "var/lib/dhcp3/*.leases*", "var/lib/dhclient/*.lease*"),
@@ -57,21 +46,42 @@ LEFTOVERS = (
         "is a lease of the builder's network; remove it",
     ),
     Leftover(
-        "core-dumps",
-        ("var/lib/systemd/coredump/*", "var/crash/**", "var/lib/apport/coredump/*", "Windows/MEMORY.DMP"),
-        "is the memory of a program that crashed; remove it",
-    ),
-    Leftover(
         "builder-files",
         (
             *_in_homes("anaconda-ks.cfg", "original-ks.cfg", "*-ks.cfg", "*.ks", "preseed.cfg", "packer-*", ".veewee*"),
             *_in_homes("VBoxGuestAdditions*.iso", ".vbox_version", "linux.iso"),
-            *("preseed.cfg", "etc/vagrant_box_build_time", "vagrant/**"),
+            *("preseed.cfg", "etc/vagrant_box_build_time"),
         ),
         "is a file of an installer or a builder; remove it",
     ),
 )
-TEMPORARY = ("tmp", "var/tmp")
+
+FOLDERS = {
+    "/var/lib/apt/lists/": ("package-caches", "is a download of apt; run apt-get clean, and empty /var/lib/apt/lists"),
+    "/var/cache/apt/": ("package-caches", "is a download of apt; run apt-get clean, and empty /var/lib/apt/lists"),
+    "/var/cache/dnf/": ("package-caches", "is a download; run dnf clean all"),
+    "/var/cache/yum/": ("package-caches", "is a download; run yum clean all"),
+    "/var/cache/libdnf5/": ("package-caches", "is a download; run dnf clean all"),
+    "/var/cache/PackageKit/": ("package-caches", "is a download; remove it"),
+    "/var/cache/apk/": ("package-caches", "is a download; run apk cache clean"),
+    "/etc/apk/cache/": ("package-caches", "is a download; run apk cache clean"),
+    "/var/lib/systemd/coredump/": ("core-dumps", "is the memory of a program that crashed; remove it"),
+    "/var/lib/apport/coredump/": ("core-dumps", "is the memory of a program that crashed; remove it"),
+    "/var/crash/": ("core-dumps", "is the memory of a program that crashed; remove it"),
+    "/Windows/MEMORY.DMP": ("core-dumps", "is the memory of a system that crashed; remove it"),
+    "/Windows/Minidump/": ("core-dumps", "is the memory of a system that crashed; remove it"),
+    "/var/log/": ("logs", "is a log of the builder; empty it"),
+    "/tmp/": ("temporary-files", "is a temporary file; remove it"),  # noqa: S108  # of the guest
+    "/var/tmp/": ("temporary-files", "is a temporary file; remove it"),  # noqa: S108  # of the guest
+    "/vagrant/": ("builder-files", "is a file of a builder; remove it"),
+}
+"""Folders, and files, in which a file with content breaks a rule. They are looked at in the walk: a folder may hold
+millions of files."""
+_PREFIXES = tuple(FOLDERS)
+_NO_CONTENT = ("/lock", "/lastlog", "/faillog", "/tallylog", "/README")
+"""A lock; logs whose size says nothing; what explains an empty folder."""
+_EACH_START = tuple(f"/.{name}-unix" for name in ("X11", "ICE", "XIM", "font", "Test"))
+"""Folders that systems make in /tmp at each start."""
 RULES_OF_CARDS = "etc/udev/rules.d/*-net*.rules"
 _ADDRESS = re.compile(r"ATTRS?\{address\}")
 
@@ -80,20 +90,20 @@ def check_leftovers(system: System) -> Iterator[Finding]:
     """Files that builders forget: a finding for each kind."""
     for rule, patterns, sentence in LEFTOVERS:
         items = [item for item in system.items(*patterns) if item.node.kind == "file" and item.node.size]
-        if rule == "package-caches":
-            items = [item for item in items if not item.path.endswith("/lock")]
         yield from _together(rule, items, sentence)
-    for folder in TEMPORARY:
-        yield from _together("temporary-files", _temporary(system, folder), "is a temporary file; remove it")
     for item in system.items(RULES_OF_CARDS):
         if item.node.kind == "file" and any(_ADDRESS.search(line) for line in system.lines(item.path)):
             yield Finding("network-rules", item_place(item), "names a network card of the builder; remove it")
 
 
-def _temporary(system: System, folder: str) -> list[Item]:
-    """What is in a folder, but for the folders that systems make at each start (`.X11-unix`)."""
-    items = system.items(f"{folder}/*")
-    return [item for item in items if item.node.kind == "file" or not item.path.startswith(f"/{folder}/.")]
+def folder_of(path: str) -> str:
+    """The folder of `FOLDERS` in which a file breaks a rule; empty if it breaks none."""
+    if not path.startswith(_PREFIXES):
+        return ""
+    parent = path.rpartition("/")[0]
+    if path.endswith(_NO_CONTENT) or parent.endswith(_EACH_START):
+        return ""
+    return next(folder for folder in FOLDERS if path.startswith(folder))
 
 
 def _together(rule: str, items: list[Item], sentence: str) -> Iterator[Finding]:

@@ -17,8 +17,13 @@ CLOUD_USERS = (
 SUDOERS = ("etc/sudoers", "usr/etc/sudoers", "etc/sudoers.d/*")
 DOAS = ("etc/doas.conf", "etc/doas.d/*.conf")
 CLOUD_SETTINGS = ("etc/cloud/cloud.cfg", "etc/cloud/cloud.cfg.d/*.cfg")
-_NO_PASSWORD = re.compile(r"^(?P<who>(?:[^\s\\,]|\\.)+(?:\s*,\s*(?:[^\s\\,]|\\.)+)*)\s[^=]*=.*\bNOPASSWD\s*:.*\bALL\b")
-_DEFAULT_USER = re.compile(r"^[ \t]*default_user\s*:\s*\n(?:[ \t]+[^\n]*\n)*?[ \t]+name\s*:[ \t]*[\"']?([\w.-]+)", re.M)
+_TAG = re.compile(r"\b(NOPASSWD|PASSWD)\s*:")
+_RUN_AS = re.compile(r"\([^()]*\)")
+_ALL = re.compile(r"\bALL\b")
+_DEFAULT_USER = re.compile(
+    r"^[ \t]*default_user[ \t]*:[ \t]*\n(?:[ \t][^\n]*\n){0,30}?[ \t]+name[ \t]*:[ \t]*[\"']?([\w.-]+)", re.MULTILINE
+)
+"""The expressions take linear time: an image may have a megabyte of anything."""
 
 _SSHD = {
     ("permitrootlogin", "yes"): ("ssh-root-login", "lets root in with a password; set it to prohibit-password"),
@@ -49,8 +54,7 @@ def check_sudo(system: System, added: list[str]) -> Iterator[Finding]:
         if "sudoers.d/" in item.path and ("." in name or name.endswith("~")):
             continue  # sudo leaves them out
         for line in system.lines(item.path):
-            match = _NO_PASSWORD.match(line)
-            users = [user.strip() for user in match["who"].split(",")] if match else []
+            users = users_without_password(line)
             if line.startswith("Defaults") and "!authenticate" in line.replace(" ", ""):
                 users = ["everybody in sudoers"]
             yield from _become_root(item_place(item), [user for user in users if user not in allowed])
@@ -59,6 +63,20 @@ def check_sudo(system: System, added: list[str]) -> Iterator[Finding]:
             words = line.split()
             if words[0] == "permit" and "nopass" in words and not {"cmd", *allowed} & set(words):
                 yield from _become_root(item_place(item), [line[:60]])
+
+
+def users_without_password(line: str) -> list[str]:
+    """The users and groups that a line of sudoers lets run everything without a password."""
+    head, _, rights = line.partition("=")
+    if line.startswith("Defaults") or "NOPASSWD" not in rights:
+        return []
+    _, *tags = _TAG.split(_RUN_AS.sub("", rights))
+    if not any(
+        tag == "NOPASSWD" and _ALL.search(commands) for tag, commands in zip(tags[::2], tags[1::2], strict=True)
+    ):
+        return []
+    users = " ".join(head.split()).replace(" ,", ",").replace(", ", ",").partition(" ")[0]
+    return users.split(",")
 
 
 def _become_root(place: str, users: list[str]) -> Iterator[Finding]:

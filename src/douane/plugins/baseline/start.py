@@ -19,7 +19,7 @@ NT_KERNEL = "Windows/System32/ntoskrnl.exe"
 SELINUX = "etc/selinux/config"
 AUTORELABEL = ".autorelabel"
 _OFF = re.compile(r"\bcloud-init=disabled\b")
-_MODE = re.compile(r"^\s*SELINUX\s*=\s*(\w+)", re.MULTILINE)
+_MODE = re.compile(r"^[ \t]*SELINUX[ \t]*=[ \t]*(\w+)", re.MULTILINE)
 
 
 def check_boot(system: System) -> Iterator[Finding]:

@@ -23,7 +23,9 @@ GENERALIZED = "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE"
 HOST_KEYS = "ProgramData/ssh/ssh_host_*_key"
 KEYS = ("ProgramData/ssh/administrators_authorized_keys", "Users/*/.ssh/authorized_keys")
 MAX_BYTES = 1 << 20
-_PASSWORD = re.compile(r"<(?:\w+:)?(\w*Password)\b[^>]*>\s*(?:<(?:\w+:)?Value\b[^>]*>\s*)?([^<\s][^<]*)", re.IGNORECASE)
+_PASSWORD = re.compile(
+    r"<(?:\w+:)?(\w*Password)\b[^<>]*>\s*(?:<(?:\w+:)?Value\b[^<>]*>\s*)?([^<\s][^<]*)", re.IGNORECASE
+)
 _REMOVED = "*sensitive*data*deleted*"
 """What Windows' setup puts in the place of passwords when it is done."""
 
@@ -31,7 +33,7 @@ _REMOVED = "*sensitive*data*deleted*"
 def check_windows(system: System) -> Iterator[Finding]:
     """What is wrong with an installation of Windows."""
     for item in {item.node.ref: item for item in system.items(*ANSWERS)}.values():
-        if item.node.kind == "file" and (name := _password_in(_text(system, item.path))):
+        if item.node.kind == "file" and (name := password_in(_text(system, item.path))):
             yield Finding("unattend-password", item_place(item), f"has a password ({name}); remove the file")
     if GENERALIZED not in _text(system, STATE):
         yield Finding("sysprep", system.place(STATE), "Windows is not generalized; run sysprep /generalize /oobe")
@@ -53,7 +55,7 @@ def _text(system: System, path: str) -> str:
     return data.decode("utf-16", "replace") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else to_text(data)
 
 
-def _password_in(text: str) -> str:
+def password_in(text: str) -> str:
     """The element of the first password; empty if there is none."""
     for match in _PASSWORD.finditer(text):
         if match[2].strip().lower() != _REMOVED:
