@@ -116,6 +116,19 @@ class Line:
             self.close()
             raise
 
+    def open(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """Request a body that is read from the answer; then close the line. Raises LineBroken."""
+        try:
+            connection = self._connected()
+            every = {"User-Agent": f"douane/{__version__}", **headers}
+            _put_head(connection, "GET", self._target(path), every)
+            connection.endheaders()
+            connection.response_class = _FinalAnswer
+            return connection.getresponse()
+        except (http.client.HTTPException, OSError) as error:
+            self.close()
+            raise LineBroken(f"{type(error).__name__}: {error}") from error
+
     def path_of(self, location: str, path: str) -> str:
         """The path of a `location` that the server has said in an answer to a request of `path`. Raises UploadError if
         it is on another server: nothing is sent there, and least of all a token."""

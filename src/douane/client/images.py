@@ -85,6 +85,19 @@ class Images:
             raise UploadError(f"the service has no image {image_id}", code="request-refused")
         return document
 
+    def page(self, path: str) -> dict[str, Any]:
+        """A page of a list: ``images``, all of them objects, and ``next``, a path of the list if there are more. Raises
+        UploadError."""
+        answer = self.ask("GET", path)
+        document = answer.document()
+        images = document.get("images") if isinstance(document, dict) else None
+        if answer.status != 200 or not isinstance(images, list) or not all(isinstance(each, dict) for each in images):
+            raise UploadError(f"the images cannot be listed: {answer.sentence()}", code="request-refused")
+        more = document.get("next")
+        if more is not None and not (isinstance(more, str) and more.startswith("/v2/images?") and more != path):
+            raise UploadError(f"the service says that its list goes on at {more!a:.200}", code="request-refused")
+        return {"images": images, "next": more}
+
     def last_task(self, image_id: str) -> dict[str, Any]:
         """The last import task of an image; empty where the service shows none."""
         document = self.ask("GET", f"/v2/images/{image_id}/tasks").document()

@@ -1,0 +1,153 @@
+"""The images of a catalog and its stores: those of the command line, and of `douane serve`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from douane.catalog import Catalog, CopyFacts, Image, Task
+from douane.catalog.query import ImageQuery, SortKey
+from douane.catalog.records import strongest_digest
+from douane.declared import DeclaredImage
+from douane.errors import Conflict, DouaneError, NotFound, StoreError
+from douane.imports.service_stores import Stores
+from douane.report import Report
+from douane.stream.source import Source
+from douane.stream.stored_source import source_of
+
+from .fingerprints import recorded_fingerprint
+from .places import Entry
+from .state import Judged, Record
+
+PAGE = 200
+
+
+class CatalogPlace:
+    """See :class:`~douane.rescan.places.Place`."""
+
+    name = "catalog"
+
+    def __init__(self, catalog: Catalog, stores: Stores, images: Sequence[str] = ()) -> None:
+        """`images` are the only ones to judge; none: all active ones."""
+        self._catalog = catalog
+        self._stores = stores
+        self._images = images
+
+    def pages(self) -> Iterator[list[Entry]]:
+        """See Place."""
+        if self._images:
+            active = [image for image in map(self._catalog.image, self._images) if image.status == "active"]
+            yield [entry for image in active for entry in entries_of(image)]
+            return
+        query = ImageQuery(
+            everything=True,
+            visibility="all",
+            hidden=None,
+            text={"status": ("active",)},
+            sort=(SortKey("id", descending=False),),
+            limit=PAGE,
+        )
+        while images := self._catalog.find_images(query):
+            yield [entry for image in images for entry in entries_of(image)]
+            query = msgspec.structs.replace(query, marker=images[-1].id)
+
+    def recorded(self, entry: Entry) -> Judged | None:
+        """See Place: by the report of the last import that let these bytes in."""
+        for task in reversed(self._catalog.tasks(entry.image)):
+            if task.outcome == "accepted" and (judged := judged_of(task, entry)) is not None:
+                return judged
+        return None
+
+    def open(self, entry: Entry) -> Source:
+        """See Place: from the first store that gives them."""
+        failure: DouaneError = StoreError(f"no store has the bytes of the image {entry.image}", code="not-found")
+        for store_id in entry.stores:
+            try:
+                return source_of(self._stores.by_id(store_id).store.open(entry.image), f"the image {entry.image}")
+            except DouaneError as error:
+                failure = error
+        raise failure
+
+    def deactivate(self, entry: Entry) -> bool:
+        """See Place."""
+        with contextlib.suppress(Conflict, NotFound):  # deactivated or deleted meanwhile
+            self._catalog.deactivate(entry.image)
+            return True
+        return False
+
+
+def entries_of(image: Image) -> Iterator[Entry]:
+    """The image's own bytes, and the copies that transforms made of it."""
+    tenant = {name: value for name, value in image.properties.items() if name not in image.sources}
+    declared = DeclaredImage(name=image.name, properties=tenant, owner=image.owner)
+    copies: list[tuple[str | None, list[str], CopyFacts]] = [(None, image.own_stores, image.facts)]
+    copies += [(store, [store], facts) for store, facts in image.variants.items()]
+    for variant_of, stores, facts in copies:
+        if not stores:
+            continue
+        yield Entry(
+            image=image.id,
+            name=image.name,
+            size=facts.size,
+            content=content_of(facts.digests, facts.size),
+            digests=dict(facts.digests),
+            declared=declared.replace(disk_format=facts.disk_format, container_format=facts.container_format),
+            stores=tuple(stores),
+            variant_of=variant_of,
+        )
+
+
+def content_of(digests: Mapping[str, str], size: int) -> str:
+    """The strongest digest. The bytes of an image never change, so one without digests is known by its size."""
+    name = strongest_digest(digests)
+    return f"size:{size}" if name is None else f"{name}:{digests[name]}"
+
+
+def judged_of(task: Task, entry: Entry) -> Judged | None:
+    """The verdicts in the report of an import, if they are of these bytes."""
+    document = (
+        task.report if entry.variant_of is None else (task.report or {}).get("variants", {}).get(entry.variant_of)
+    )
+    try:
+        report = msgspec.convert(document, Report)
+    except msgspec.ValidationError:
+        return None
+    if content_of(report.stored.digests(), report.stored.size) != entry.content:
+        return None
+    verdicts = report.verdicts
+    if report.is_transformed:  # those before the last transform judged other bytes
+        last = max((number for number, each in enumerate(verdicts) if _may_transform(each.ran)), default=-1)
+        verdicts = verdicts[last + 1 :]
+    records = {
+        verdict.plugin: Record(recorded_fingerprint(verdict.ran, report), verdict)
+        for verdict in verdicts
+        if verdict.ran is not None and verdict.outcome in ("accepted", "refused", "incomplete")
+    }
+    return Judged(
+        content=entry.content,
+        declared=_declared_then(task, report, entry),
+        transformed=report.is_transformed,
+        records=records,
+    )
+
+
+def _may_transform(ran: object) -> bool:
+    return getattr(ran, "kind", None) != "inspector"
+
+
+def _declared_then(task: Task, report: Report, entry: Entry) -> str:
+    """The digest of the facts that the import judged by, with those that it set itself."""
+    declared = task.declared
+    if declared is None:
+        return ""
+    properties = dict(declared.properties)
+    for name, proposed in report.proposed.items():
+        properties.pop(name, None)
+        if proposed.value is not None:
+            properties[name] = entry.declared.properties.get(name, "")
+    then = declared.replace(
+        properties=properties, disk_format=report.disk_format, container_format=report.container_format
+    )
+    return msgspec.structs.replace(entry, declared=then).declared_digest
