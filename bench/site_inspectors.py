@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import resource
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +28,11 @@ WALL_RATIO = 1.5
 CPU_SECONDS = 15.0
 CLAMD_RATIO = 1.15
 RULES = 200
+ADVISORIES = 50_000
+OWN = 10
+"""Advisories for each package of the system."""
+
+CRITICAL = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
 CLAMAV = "clamav"
 
 
@@ -48,9 +55,33 @@ def _yara(folder: Path) -> Setup:
     return Setup(grants={"rules": f"file:{folder}/rules.yar"})
 
 
+def _packages(folder: Path) -> Setup:
+    """A database with advisories for other packages, and some for each of the system: repaired, but for every tenth."""
+    names = re.findall(r"^Package: (.+)$", (folder / "tree" / "var/lib/dpkg/status").read_text(), re.MULTILINE)
+    source = random.Random(2)
+    release = re.search(r'^VERSION_ID="?([0-9.]+)', (folder / "tree" / "etc/os-release").read_text(), re.MULTILINE)
+    ecosystem = f"Debian:{release[1] if release else 12}"
+    with zipfile.ZipFile(folder / "osv.zip", "w") as archive:
+        for number in range(ADVISORIES):
+            name = names[number % len(names)] if number < OWN * len(names) else source.randbytes(6).hex()
+            events = [{"introduced": "0"}, {"fixed": "9999" if number % 10 == 0 else "0.0.1"}]
+            ranges = [{"type": "ECOSYSTEM", "events": events}]
+            record = {
+                "id": f"DEBIAN-CVE-2026-{number}",
+                "modified": "2026-11-29T12:00:00Z",
+                "severity": [{"type": "CVSS_V3", "score": CRITICAL}],
+                "affected": [{"package": {"ecosystem": ecosystem, "name": name}, "ranges": ranges}],
+            }
+            archive.writestr(f"{number}.json", json.dumps(record))
+    words = [*driving.COMMAND, "cve", "build", "--output", str(folder / "cve.sqlite"), str(folder / "osv.zip")]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    config = 'max_age = 0, uncovered = "allow", unread = "warn"'
+    return Setup(config, {"cve": f"file:{folder}/cve.sqlite"})
+
+
 INSPECTORS: dict[str, Callable[[Path], Setup]] = {
     "baseline": lambda _: Setup(),
-    "packages": lambda _: Setup(),
+    "packages": _packages,
     "secrets": lambda _: Setup(),
     "yara": _yara,
 }

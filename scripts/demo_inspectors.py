@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +34,7 @@ DEBIAN = {
     "/usr/bin/cloud-init": "#!/usr/bin/python3\n",
 }
 TELNET = "Package: telnetd\nStatus: install ok installed\nArchitecture: amd64\nVersion: 0.17-1\n\n"
+OPENSSL = "Package: libssl3\nStatus: install ok installed\nArchitecture: amd64\nSource: openssl\nVersion: 3.0.1-1\n\n"
 MINER = "a worker of stratum+tcp://pool.example.org:3333\n"
 VIRUS = b"the text that the demo's only signature describes"
 KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 42}= builder\n"
@@ -105,6 +110,23 @@ def _clamd(folder: Path, _: bytes) -> dict[str, str]:
     return {"clamd": f"unix:{folder}/clamd.ctl", "conf": f"file:{folder}/clamd.conf"}
 
 
+def _advisories(folder: Path, _: bytes) -> dict[str, str]:
+    """A database of one advisory, in the form in which OSV exports it, by `douane cve build`."""
+    fixed = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "3.0.2-1"}]}
+    record = {
+        "id": "DEBIAN-CVE-2026-0001",
+        "modified": f"{datetime.now(UTC):%Y-%m-%d}T00:00:00Z",
+        "upstream": ["CVE-2026-0001"],
+        "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],
+        "affected": [{"package": {"ecosystem": "Debian:13", "name": "openssl"}, "ranges": [fixed]}],
+    }
+    with zipfile.ZipFile(folder / "osv.zip", "w") as archive:
+        archive.writestr("DEBIAN-CVE-2026-0001.json", json.dumps(record))
+    words = ["douane", "cve", "build", "--output", str(folder / "cve.sqlite"), str(folder / "osv.zip")]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return {"cve": f"file:{folder}/cve.sqlite"}
+
+
 def _private_key() -> bytes:
     key = Ed25519PrivateKey.generate()
     return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
@@ -125,6 +147,7 @@ SCENES: dict[str, Scene] = {
         {"/root/.ssh/authorized_keys": KEY},
         config='rules = { kernel = "allow", boot-loader = "allow" }',
     ),
+    "packages": Scene("a package has a known vulnerability", {"/var/lib/dpkg/status": OPENSSL}, grants=_advisories),
     "secrets": Scene("a private key was left behind", {"/root/.ssh/id_ed25519": _private_key()}),
 }
 """By inspector, in the order of the demo."""
