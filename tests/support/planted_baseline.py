@@ -42,7 +42,7 @@ _LINUX = {
     "etc/shadow": SHADOW,
     "etc/machine-id": "",
     "etc/fstab": "LABEL=root / ext4 defaults 0 1\n",
-    "etc/ssh/sshd_config": "PermitRootLogin prohibit-password\nPasswordAuthentication no\n",
+    "etc/ssh/sshd_config": "PermitRootLogin prohibit-password\nPasswordAuthentication no\nPermitRootLogin yes\n",
     "etc/sudoers": "root ALL=(ALL:ALL) ALL\n%sudo ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n",
     "etc/sudoers.d/90-cloud-init-users": "debian ALL=(ALL) NOPASSWD:ALL\n",
     "etc/cloud/cloud.cfg": "users:\n  - default\nsystem_info:\n  default_user:\n    name: debian\n",
@@ -52,6 +52,7 @@ _LINUX = {
     "boot/vmlinuz-6.12": "kernel",
     "boot/grub/grub.cfg": "linux /vmlinuz-6.12 root=LABEL=root\n",
     "var/log/wtmp": "",
+    "var/spool/print/.keep": "",
     "tmp/.X11-unix/.keep": "",
 }
 _SYSTEMD = {
@@ -84,7 +85,7 @@ TREES: dict[str, dict[str, str | bytes]] = {
 }
 """The files of a clean image by profile; `etc/shadow` and others are as distributions have them."""
 
-_MODES = {"usr/bin/su": 0o4755, "usr/bin/ping": 0o755}
+_MODES = {"var/spool/print": 0o1777, "usr/bin/su": 0o4755, "usr/bin/ping": 0o755}
 
 
 class Fault(NamedTuple):
