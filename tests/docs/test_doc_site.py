@@ -14,9 +14,11 @@ from tempfile import TemporaryDirectory
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from douane.advisories.building import build
 from douane.plan.builtin import BUILT_IN
 from support.clamd_servers import real_clamd
 from support.doc_pages import TOP, blocks, page
+from support.planted_packages import ADVISORIES, osv_zip
 from support.signing import Gpg, Minisign
 
 PAGE = page("docs/inspectors/site.md")
@@ -36,6 +38,7 @@ def granted_files(folder: Path) -> None:
     (folder / "yara").mkdir()
     (folder / "yara" / "site.yar").write_text('rule planted { strings: $a = "PLANTED" condition: $a }')
     shutil.copy(TOP / "examples" / "policies" / "guest.toml", folder / "guest-policy.toml")
+    build([str(osv_zip(folder / "osv.zip", ADVISORIES))], str(folder / "cve.sqlite"))
     (folder / "minisign.pub").write_bytes(Minisign(folder).public)
     gpg = Gpg(folder / "gpg")
     try:

@@ -30,7 +30,7 @@ MAX_BYTES = 64 << 30
 """Of all advisories, unpacked: all of OSV is 4 GiB."""
 
 _STAGING = """
-CREATE TABLE record (name TEXT PRIMARY KEY, modified TEXT, cves TEXT) WITHOUT ROWID;
+CREATE TABLE record (name TEXT PRIMARY KEY, modified TEXT, cves TEXT, words TEXT) WITHOUT ROWID;
 CREATE TABLE row (name TEXT, system TEXT, package TEXT, severity INT, ranges TEXT);
 CREATE INDEX row_name ON row (name);
 CREATE TABLE cve (name TEXT PRIMARY KEY, severity INT) WITHOUT ROWID;
@@ -40,7 +40,7 @@ _COPY = """
 INSERT INTO result.system (name, advisories)
     SELECT system, count(DISTINCT name) FROM main.row GROUP BY system ORDER BY system;
 INSERT INTO result.advisory (name, cves)
-    SELECT name, cves FROM main.record WHERE name IN (SELECT name FROM main.row) ORDER BY name;
+    SELECT name, words FROM main.record WHERE name IN (SELECT name FROM main.row) ORDER BY name;
 CREATE TABLE main.number (name TEXT PRIMARY KEY, number INT) WITHOUT ROWID;
 INSERT INTO main.number SELECT name, number FROM result.advisory ORDER BY name;
 INSERT INTO result.affected
@@ -142,7 +142,8 @@ class _Staging:
         if not rows:
             self.ignored += 1
         cves = record.cves()
-        execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (record.id, record.modified, json.dumps(cves)))
+        values = record.id, record.modified, json.dumps(cves), " ".join(cves)
+        execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", values)
         self._database.executemany("INSERT INTO row VALUES (?, ?, ?, ?, ?)", [(record.id, *row) for row in rows])
         severity = max((row.severity for row in rows), default=UNKNOWN)
         if severity:

@@ -24,11 +24,10 @@ def cve() -> None:
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False), metavar="OSV.zip...")
 def build_database(files: tuple[str, ...], output: str, date: datetime | None) -> None:
-    """Make a database of the advisories that OSV exports.
+    """Make a database of the advisories in files that OSV exports.
 
-    The files are those of https://osv-vulnerabilities.storage.googleapis.com, such as Debian/all.zip.
-
-    The file is replaced when the new one is complete. The same input gives the same bytes.
+    They are at https://osv-vulnerabilities.storage.googleapis.com/ECOSYSTEM/all.zip. The output is replaced when
+    the new one is complete. The same input gives the same bytes.
 
     Exit codes: 0 written, 2 a file cannot be read, or the database cannot be written.
     """

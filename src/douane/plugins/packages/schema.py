@@ -13,7 +13,8 @@ DATE = "date"
 """The fact that says of which day the advisories are, as ``2026-11-30``."""
 
 INTRODUCED, FIXED, LAST_AFFECTED, LIMIT, EXACTLY = "i", "f", "l", "m", "="
-"""What a bound in `ranges` begins with; the version follows. `ranges` is a list of lists of bounds in JSON."""
+"""What a bound in `ranges` begins with; the version follows. `ranges` is a list of lists of bounds in JSON;
+`cves` has numbers with blanks between."""
 
 TABLES = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
