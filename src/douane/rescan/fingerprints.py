@@ -9,13 +9,12 @@ from typing import Any
 import msgspec
 
 from douane.host.base import PluginProcess
-from douane.plan.builtin import FILES_READER
+from douane.plan.builtin import BUILT_IN, FILES_READER, GUEST_MODULES
 from douane.plan.model import PluginSpec
 from douane.plan.resolve import resolve_plugin
 from douane.plan.source_scan import Kind
 from douane.report import GrantedContent, Provenance, Report
 
-GUEST_VIEWS = ("files", "guest")
 _SERVICES = ("unix:", "tcp:")
 
 
@@ -50,7 +49,7 @@ class Inspector(msgspec.Struct, frozen=True, kw_only=True):
 def inspector_of(process: PluginProcess) -> Inspector:
     """The inspector that `probe` has started and ended."""
     ran = process.provenance()
-    view = _reader_digest() if process.reads in GUEST_VIEWS else ""
+    view = _reader_digest() if _needs_view(ran) else ""
     fingerprint = fingerprint_of(ran, view)
     return Inspector(spec=process.spec, reads=process.reads, fingerprint=fingerprint)
 
@@ -58,7 +57,7 @@ def inspector_of(process: PluginProcess) -> Inspector:
 def recorded_fingerprint(ran: Provenance, report: Report) -> Fingerprint:
     """Of a verdict in the report of an import. A view that the report does not name matches none of today."""
     view = ""
-    if ran.reads in GUEST_VIEWS:
+    if _needs_view(ran):
         readers = [reader.ran.code_sha256 for reader in report.readers if reader.ran is not None]
         view = (readers[-1] if readers else None) or "unknown"
     return fingerprint_of(ran, view)
@@ -83,6 +82,12 @@ def _grants(grants: Mapping[str, GrantedContent]) -> str:
         for name, grant in grants.items()
     }
     return digest_of(contents) if contents else ""
+
+
+def _needs_view(ran: Provenance) -> bool:
+    """True if it looks into the guest, and the digest of its code does not cover the package that reads it."""
+    module = BUILT_IN.get(ran.use, ran.use).partition(":")[0]
+    return ran.reads == "files" or (ran.reads == "guest" and module not in GUEST_MODULES)
 
 
 def _reader_digest() -> str:
