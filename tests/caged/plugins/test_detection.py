@@ -12,14 +12,17 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from douane.advisories import building
 from douane.declared import DeclaredImage
 from douane.engine import RunOptions, inspect_image, load_plan, open_source
+from douane.plugins.packages.clock import today
 from douane.report import Report, Verdict
 from douane.sandbox import Tier
 from support.clamd_servers import MARK, real_clamd
 from support.plans import plan, plugin
 from support.planted_baseline import FAULTS, LOADER, Fault, build
 from support.planted_files import IN_JOURNAL, RULES, archives, make_disk, marked_files
+from support.planted_packages import advisory, affected, osv_zip, planted_tree
 from support.planted_secrets import Maker, Planted, planted_secrets
 from support.sizes import part
 
@@ -44,12 +47,39 @@ def more_secrets() -> list[Planted]:
     ]
 
 
+COVERED = {"uncovered": "allow"}
+"""The database has nothing of some of the systems."""
+
 SECRETS = [*planted_secrets(), *more_secrets()]
 MARKED, ARCHIVES = marked_files(), archives(MARK)
 
 
+PACKAGES = [f"planted-{number}" for number in range(60)]
+VULNERABLE = PACKAGES[1::2]
+
 ALONE = ({"unknown-system"}, {"first-boot", "cloud-init-state"}, {"selinux-autorelabel", "selinux-labels"})
 """Rules that need an image without the others: what is not run has no state, and what is labelled anew no labels."""
+
+
+def status(*, repaired: bool = False) -> str:
+    """A list of Debian's packages: every second one is vulnerable, or none."""
+    version = {0: "1:1.0-2", 1: "1:1.0-2" if repaired else "1:1.0~rc1-2"}
+    return "\n".join(
+        f"Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version[number % 2]}\n"
+        for number, name in enumerate(PACKAGES)
+    )
+
+
+def cve(folder: Path) -> dict[str, str]:
+    """The grants of `packages`: the database that `douane cve build` makes."""
+    systems = [f"Debian:{release}" for release in (12, 13)]
+    records = [
+        advisory(f"CVE-2026-{name}", *(affected(system, name, "fixed 1:1.0-1") for system in systems))
+        for name in PACKAGES
+    ]
+    osv_zip(folder / "osv.zip", records)
+    building.build([str(folder / "osv.zip")], str(folder / "cve.sqlite"), today())
+    return {"cve": f"file:{folder}/cve.sqlite"}
 
 
 def faulty_images() -> list[list[Fault]]:
@@ -98,6 +128,7 @@ def site(folder: Path, clamd: dict[str, str], mode: str) -> list[str]:
     """The inspectors of files."""
     (folder / "rules.yar").write_text(RULES)
     return [
+        plugin("packages", mode=mode, grants=cve(folder), config=COVERED),
         plugin("secrets", mode=mode),
         plugin("yara", mode=mode, grants={"rules": f"file:{folder}/rules.yar"}),
         plugin("clamav", mode=mode, config={"max_database_age": 0}, grants=clamd),
@@ -108,7 +139,8 @@ def site(folder: Path, clamd: dict[str, str], mode: str) -> list[str]:
 def report(clamd: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Of the image with everything that is in files."""
     folder = tmp_path_factory.mktemp("detection")
-    files = {**MARKED, **ARCHIVES, **{item.path: item.content for item in SECRETS}}
+    files = {path: text.encode() for path, text in planted_tree(status()).items()}
+    files |= {**MARKED, **ARCHIVES, **{item.path: item.content for item in SECRETS}}
     return check(folder, make_disk(folder, files), *site(folder, clamd, "warn"))
 
 
@@ -121,6 +153,14 @@ def places(report: Report, name: str) -> set[str]:
 
 def test_all_secrets_are_found(report: Report) -> None:
     assert places(report, "secrets") == {item.path for item in SECRETS}
+
+
+def test_all_vulnerable_packages_are_found_and_no_other(report: Report) -> None:
+    assert places(report, "packages") == {"/var/lib/dpkg/status"}
+    rows = next(verdict for verdict in report.verdicts if verdict.plugin == "packages").documents["vulnerabilities"][
+        "rows"
+    ]
+    assert sorted(row[2] for row in rows) == sorted(VULNERABLE)
 
 
 def test_all_marks_are_found_also_those_that_only_the_journal_has(report: Report) -> None:
@@ -146,7 +186,8 @@ def test_all_faults_of_an_image_are_found_together(tmp_path: Path, faults: list[
 
 @pytest.mark.parametrize("profile", ["debian", "ubuntu", "fedora", "alpine"])
 def test_no_inspector_refuses_or_warns_of_a_clean_image(tmp_path: Path, clamd: dict[str, str], profile: str) -> None:
-    image = build(tmp_path / "disk.img", profile)
+    files = {"var/lib/dpkg/status": status(repaired=True)}
+    image = build(tmp_path / "disk.img", profile, Fault("", files, profile=profile))
     report = check(tmp_path, image, *site(tmp_path, clamd, "enforce"), plugin("format"), plugin("baseline"))
     assert (report.outcome, report.code) == ("accepted", None), report
     assert [verdict.warnings for verdict in report.verdicts] == [[]] * len(report.verdicts)
