@@ -76,16 +76,14 @@ def verify_summary(
 def _summary_of(statement: Statement, key_id: str) -> VerifiedSummary:
     predicate = statement.predicate
     if statement.predicate_type != PREDICATE_TYPE:
-        raise NotVerified(
-            f"the statement is no verification summary, but a {statement.predicate_type!r:.100}", code="summary-invalid"
-        )
+        raise NotVerified(f"the statement is no verification summary, but a {statement.predicate_type!r:.100}")
     levels = predicate.get("verifiedLevels")
     if predicate.get("verificationResult") != PASSED or not isinstance(levels, list) or LEVEL not in levels:
         raise NotVerified("the summary does not say that the image was let in", code="summary-result")
     digest = _table(_table(predicate, "policy"), "digest").get("sha256")
     texts = (_table(predicate, "verifier").get("id"), predicate.get("timeVerified"), predicate.get("resourceUri"))
     if not all(isinstance(text, str) for text in texts):
-        raise NotVerified("the summary lacks its verifier, time or image", code="summary-invalid")
+        raise NotVerified("the summary lacks its verifier, time or image")
     site, time, image = map(str, texts)
     return VerifiedSummary(key_id, site, time, image, digest if isinstance(digest, str) else None, predicate)
 

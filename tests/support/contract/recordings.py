@@ -98,6 +98,7 @@ def _disk(package: str) -> bytes:
 
 
 GUEST = _disk("bash")
+BUILT_AGAIN = _disk("bash\nSource: bash-source (5.1)\nOrigin: Example")
 WITH_TELNET = _disk("telnetd")
 ENCRYPTED = b"LUKS\xba\xbe\0\2" + bytes(8184)
 
@@ -286,6 +287,13 @@ RECORDINGS: dict[str, dict[str, Any]] = {
         plan={"config": {"how": "blind"}},
         expected={"plugin": "incomplete", "code": "guest-encrypted"},
     ),
+    "guest-packages": {
+        "about": "the source and the origin of a package",
+        "plugin": "packages.py:Packages",
+        "image": pieces(BUILT_AGAIN),
+        "python": [3, 11],
+        "expected": ACCEPTED,
+    },
     "files": _files("every file once, by each way of reading", GUEST, expected=ACCEPTED),
     "files-refuses": _files(
         "a refusal before the end of the files",
