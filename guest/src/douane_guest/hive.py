@@ -1,7 +1,7 @@
 """A small reader of a Windows registry hive: a key by its path, and the values of a key.
 
 Source: Maxim Suhanov, "Windows registry file format specification". The transaction logs beside a hive are not
-applied: `clean` says whether there may be any to apply. Seven of eleven hives of running machines were not closed.
+applied: `clean` says whether there may be any to apply. Six of ten real hives were not closed.
 """
 
 from __future__ import annotations

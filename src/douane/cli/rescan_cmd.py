@@ -45,11 +45,12 @@ def rescan(
     home: str | None,
     as_json: bool,
 ) -> None:
-    """Judge stored images by the plan as it is today; list those that would not be let in.
+    """Judge stored images by the plan as it is today.
 
-    All active images, or those named, of the home or of the service that --config describes. An image is read only if
-    an inspector of it, or what that judges by, has changed, and transforms never run. A killed rescan goes on
-    where it was. Nothing is changed without --deactivate, and nothing is ever deleted.
+    It lists those that would not be let in. All active images, or those named, of the home or of the service that
+    --config describes. An image is read only if an inspector of it, or what that judges by, has changed, and
+    transforms never run. A killed rescan goes on where it was. Nothing is changed without --deactivate, and nothing
+    is ever deleted.
 
     Exit codes: 0 all would be let in, 1 an image is refused, 3 an image is undecided.
     """

@@ -19,5 +19,6 @@ def check_length(public_key: Any, place: str) -> None:
 def missing_library(name: str, extra: str, error: ImportError) -> PlanError:
     """The error for a library that is not installed."""
     return PlanError(
-        f"[evidence] needs the package {name}, which is not installed ({error}): install 'douane[{extra}]'"
+        f"[evidence] needs the package {name}, which is not installed ({error}): "
+        f"run `pip install '.[{extra}]'` in a checkout of Douane"
     )

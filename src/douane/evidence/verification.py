@@ -64,7 +64,7 @@ def verify_summary(
             raise NotVerified("no trusted key has signed the summary", code="summary-untrusted")
         statement = Statement.parse(envelope.kind, envelope.payload)
     except ValueError as error:
-        raise NotVerified(f"the summary cannot be read: {error}", code="summary-invalid") from error
+        raise NotVerified(f"the summary cannot be read: {error}") from error
     summary = _summary_of(statement, key_id)
     if verifier is not None and summary.verifier != verifier:
         raise NotVerified(f"the summary is of another site, {summary.verifier!r:.200}", code="summary-verifier")

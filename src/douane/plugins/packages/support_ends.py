@@ -1,8 +1,7 @@
 """The last days on which the makers of systems publish security updates without an extra contract.
 
-Sources, read in November 2026: wiki.debian.org/LTS, ubuntu.com/about/release-cycle, alpinelinux.org/releases,
-docs.fedoraproject.org, access.redhat.com, wiki.centos.org, rockylinux.org, almalinux.org, en.opensuse.org/Lifetime,
-suse.com/lifecycle, aws.amazon.com, oracle.com. The operator's `support_ends` comes first.
+The dates were written down without a look at the makers' pages, so check those that you rely on: the operator's
+`support_ends` comes first.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ class Secrets(Inspector):
             if Secrets._compiled is None or Secrets._compiled[0] != rules.digest:
                 Secrets._compiled = rules.digest, Anchors(rules)
         except ImportError:
-            raise ValueError("secrets need the library hyperscan: run `pip install 'douane[secrets]'`") from None
+            message = "secrets need the library hyperscan: run `pip install '.[secrets]'` in a checkout of Douane"
+            raise ValueError(message) from None
         return Secrets._compiled[1]
 
     def inspect(self, image: Image) -> dict[str, str | int]:
