@@ -12,6 +12,7 @@ import shutil
 import stat
 import subprocess
 import sysconfig
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -185,12 +186,11 @@ def many_entries(folder: Path, count: int) -> Path:
     """A squashfs of `count` empty files in folders of 100,000; made once."""
     path = folder / f"entries-{count}"
     if not path.exists():
-        pseudo = "".join(
-            f"f{number // 100_000}/a-file-with-a-name-of-this-length-{number} f 644 0 0 true\n"
-            for number in range(count)
-        )
-        folders = "".join(f"f{number} d 755 0 0\n" for number in range(-(-count // 100_000)))
-        empty = folder / "empty-tree"
-        empty.mkdir(exist_ok=True)
-        _run(["mksquashfs", str(empty), str(path), "-quiet", "-no-progress", "-pf", "/dev/stdin"], folders + pseudo)
+        # No pseudo files: mksquashfs runs a command for each, and searches all names of the folder.
+        with tempfile.TemporaryDirectory(dir=folder) as tree:
+            for number in range(count):
+                if number % 100_000 == 0:
+                    os.mkdir(f"{tree}/f{number // 100_000}")
+                os.mknod(f"{tree}/f{number // 100_000}/a-file-with-a-name-of-this-length-{number}")
+            _run(["mksquashfs", tree, str(path), "-quiet", "-no-progress"])
     return path
