@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from douane_plugin import Incomplete, Reject
+from douane_plugin._json import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ MAX_SHOWN = 10
 MAX_LISTED = 400
 """Entries of the attached document, and of the list of what was not looked at."""
 
+ROOM = 100 << 10
+"""Bytes of JSON for each of these two lists: all documents of an answer have 256 KiB."""
+
+ENTRY_BYTES = 40
+"""What the names of a gap's members add."""
+
 MAX_WARNINGS = 50
 MAX_PLACE = 300
 """Characters of a path in a message."""
@@ -35,6 +42,7 @@ class Judgement:
         self._document = document
         self._matches: list[tuple[str, str, str, str]] = []
         self._listed: list[dict[str, Any]] = []
+        self._room = {"matches": ROOM, "gaps": ROOM}
         self.counts = dict.fromkeys(SEVERITIES, 0)
         self._gaps: list[tuple[str, str, str]] = []
         self._gap_count = 0
@@ -42,8 +50,8 @@ class Judgement:
     def match(self, severity: str, code: str, place: str, sentence: str, **facts: Any) -> None:
         """Record a match; `facts` are for the operator."""
         self.counts[severity] += 1
-        if len(self._listed) < MAX_LISTED:
-            entry = {"severity": severity, "code": code, "place": shown_place(place), **facts}
+        entry = {"severity": severity, "code": code, "place": shown_place(place), **facts}
+        if len(self._listed) < MAX_LISTED and self._fits("matches", entry):
             self._listed.append(entry)
         if sum(1 for match in self._matches if match[0] == severity) < MAX_WARNINGS:
             self._matches.append((severity, code, place, sentence))
@@ -51,8 +59,14 @@ class Judgement:
     def gap(self, code: str, place: str, why: str) -> None:
         """Record something that was not looked at, so that the image is not clean."""
         self._gap_count += 1
-        if len(self._gaps) < MAX_LISTED:
-            self._gaps.append((code, shown_place(place), why))
+        gap = (code, shown_place(place), why[:MAX_PLACE])
+        if not self._gaps or (len(self._gaps) < MAX_LISTED and self._fits("gaps", gap)):
+            self._gaps.append(gap)
+
+    def _fits(self, kind: str, entry: object) -> bool:
+        if self._room[kind] > 0:
+            self._room[kind] -= len(dumps(entry)) + ENTRY_BYTES
+        return self._room[kind] > 0
 
     def gaps(self, parts: Iterable[Any]) -> None:
         """The same for the unread parts of an image."""
@@ -75,7 +89,7 @@ class Judgement:
     def _attach(self) -> None:
         document: dict[str, Any] = {"matches": self._listed, "counts": self.counts}
         if self._gaps:
-            gaps = [{"code": code, "place": place, "why": why[:MAX_PLACE]} for code, place, why in self._gaps]
+            gaps = [{"code": code, "place": place, "why": why} for code, place, why in self._gaps]
             document |= {"not_looked_at": gaps, "not_looked_at_count": self._gap_count}
         if self._listed or self._gaps:
             self._plugin.attach(self._document, document)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from douane.plugins import yara
 from douane.plugins._judgement import MAX_SHOWN, Judgement, shown_place
 from douane.plugins.yara import Yara, YaraStream, windows
-from douane_plugin import Incomplete, Inspector, Reject
+from douane_plugin import Image, Incomplete, Inspector, Reject
 from douane_plugin.testing import WrongConfiguration, run
 
 RULES = """
@@ -157,6 +157,20 @@ def test_a_judgement_is_bounded_and_keeps_the_worst() -> None:
     assert refused.value.message.count("is bad") == MAX_SHOWN
     assert f"and {5000 - MAX_SHOWN} more" in refused.value.message
     assert "\n" not in refused.value.message
+
+
+def test_the_document_of_a_judgement_fits_into_an_answer() -> None:
+    class Attaching(Inspector):
+        def inspect(self, image: Image) -> None:
+            judgement = Judgement(self, "matches")
+            for number in range(5000):
+                judgement.match("note", "n", f"/{number}" + "\u202e" * 300, "is odd", more="\x01" * 300)
+                judgement.gap("g", "\n" * 300 + str(number), "\u2028" * 300)
+            judgement.answer({})
+
+    result = run(Attaching)
+    assert (result.outcome, result.code) == ("incomplete", "g")
+    assert result.documents["matches"]["not_looked_at_count"] == 5000
 
 
 def test_what_was_not_looked_at_is_no_accept() -> None:
