@@ -241,7 +241,7 @@ def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(Secrets, "_compiled", None)
     monkeypatch.setitem(sys.modules, "hyperscan", None)
-    with pytest.raises(WrongConfiguration, match=r"pip install 'douane\[secrets\]'"):
+    with pytest.raises(WrongConfiguration, match=r"pip install '\.\[secrets\]'"):
         look({"/a": b""})
 
 
