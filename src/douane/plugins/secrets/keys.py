@@ -8,10 +8,6 @@ import re
 
 from . import der
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 CONFIRMED, ENCRYPTED, UNCONFIRMED = "", "encrypted", "unconfirmed"
 """What a text turns out to be: a secret; one behind a passphrase; the form alone. None in place of these: no secret."""
 
