@@ -99,6 +99,8 @@ def _write(paths: Iterable[str], staging: str, result: str, date: str | None) ->
 
 def _members(path: str) -> Iterator[tuple[str, bytes]]:
     total = 0
+    if not zipfile.is_zipfile(path):
+        raise PlanError(f"{path} is no zip file: OSV exports one for each ecosystem, ECOSYSTEM/all.zip")
     try:
         with zipfile.ZipFile(path) as archive:
             for member in sorted(archive.infolist(), key=lambda member: member.filename):
@@ -111,7 +113,7 @@ def _members(path: str) -> Iterator[tuple[str, bytes]]:
                     raise PlanError(f"{path}: {member.filename} is too large for an advisory of OSV")
                 yield member.filename, data
     except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-        raise PlanError(f"{path} is no zip file that can be read: {error}") from error
+        raise PlanError(f"{path} is damaged: {error}; download it again") from error
 
 
 def _record(path: str, name: str, data: bytes) -> Record:

@@ -47,8 +47,10 @@ FILES_READER = "douane.plugins.guest_files:GuestFiles"
 is no image."""
 
 GUEST_PACKAGE = "douane_guest"
-GUEST_MODULES = (FILES_READER.partition(":")[0], BUILT_IN["baseline"].partition(":")[0])
-"""The modules that import that package: the digest of their code covers it."""
+_GUEST_READERS = (FILES_READER, *(BUILT_IN[name] for name in ("baseline", "guest-policy", "packages")))
+GUEST_MODULES = frozenset(target.partition(":")[0] for target in _GUEST_READERS)
+"""The modules of the built-in plugins that read guests by that package: the digest of their code covers it, so that a
+new reader judges again what an older one has read."""
 
 
 AS_RECEIVED = ("provenance", "signature")

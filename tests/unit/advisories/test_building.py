@@ -140,11 +140,15 @@ def test_files_that_cannot_be_read_leave_the_old_database(tmp_path: Path, monkey
     output.write_text("old")
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"PK\x03\x04" + bytes(100))
+    cut = tmp_path / "cut.zip"
+    whole = osv_zip(tmp_path / "whole.zip", ADVISORIES).read_bytes()
+    cut.write_bytes(whole.replace(b"PK\x03\x04", b"PK\x00\x00"))
     bomb = tmp_path / "bomb.zip"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.json", bytes(1 << 20))
     files = {
-        broken: "no zip file",
+        broken: r"broken\.zip is no zip file: OSV exports",
+        cut: r"cut\.zip is damaged: .*; download it again",
         bomb: "too large",
         osv_zip(tmp_path / "odd.zip", [{"id": "X-1"}]): "no advisory of OSV",
         osv_zip(tmp_path / "day.zip", [{"id": "X-1", "modified": "today"}]): "no advisory of OSV",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,9 @@ from typing import Any
 import pytest
 
 from douane.errors import PlanError
-from douane.plan.builtin import FILES_READER
+from douane.plan.builtin import BUILT_IN, FILES_READER, SHARED_PACKAGE
 from douane.plan.model import GuestBounds, Plan
-from douane.plan.module_files import shared_package
+from douane.plan.module_files import find_module, shared_package
 from douane.plan.parse import parse_plan
 from douane.plan.resolve import resolve_plan
 from douane.units import GiB, MiB
@@ -87,13 +89,21 @@ def test_the_digest_of_the_reader_covers_the_guest_view(tmp_path) -> None:
     assert resolved.readers[0].code.code_sha256 != resolved.plugins[1].code.code_sha256
 
 
-@pytest.mark.parametrize(
-    ("module", "folder"),
-    [
-        ("douane.plugins.baseline", "douane_guest"),
-        ("douane.plugins.guest_files", "douane_guest"),
-        ("douane.plugins.format", "headers"),
-    ],
-)
-def test_the_digest_of_a_plugin_that_reads_the_guest_covers_its_reader(module: str, folder: str) -> None:
+@pytest.mark.parametrize("module", sorted({target.partition(":")[0] for target in BUILT_IN.values()}))
+def test_the_digest_of_a_built_in_plugin_covers_the_guest_view_if_it_reads_guests(module: str) -> None:
+    """Else a rescan would take the verdicts of an older reader for those of today."""
+    names = [target.partition(":")[2] for target in BUILT_IN.values() if target.startswith(f"{module}:")]
+    classes = [getattr(importlib.import_module(module), name) for name in names]
+    reads_guest = any(getattr(each, "reads", "") == "guest" for each in classes)
+    own = Path(find_module(module, tuple(sys.path)) or "")
+    sources = own.parent.glob("**/*.py") if own.name == "__init__.py" else [own]
+    imported = {
+        match[1] for file in sources for match in re.finditer(r"^\s*from (douane_guest[.\w]*)", file.read_text(), re.M)
+    }
+    is_reader = reads_guest or any(not f"{each}.".startswith(f"{SHARED_PACKAGE}.") for each in imported)
+    folder = "douane_guest" if is_reader else "headers"
     assert Path(shared_package(module, tuple(sys.path)) or "").name == folder
+
+
+def test_the_digest_of_the_reader_of_files_covers_the_guest_view_too() -> None:
+    assert Path(shared_package(FILES_READER.partition(":")[0], tuple(sys.path)) or "").name == "douane_guest"
