@@ -16,6 +16,10 @@ REFUSE, WARN, NOTE, ALLOW = "refuse", "warn", "note", "allow"
 SEVERITIES = (REFUSE, WARN, NOTE)
 """What a match means: the image is refused; the tenant is warned; it is in the report alone."""
 
+INCOMPLETE = "incomplete"
+UNREAD = (INCOMPLETE, WARN)
+"""The words of the setting `unread`, which all inspectors have: what follows from a gap."""
+
 MAX_SHOWN = 10
 """Places in a message for the tenant."""
 
@@ -36,10 +40,11 @@ MAX_PLACE = 300
 class Judgement:
     """Matches and gaps, each with a code, a place and a sentence. A gap is something that was not looked at."""
 
-    def __init__(self, plugin: Inspector, document: str) -> None:
-        """`document` is the name under which all of it is attached to the answer."""
+    def __init__(self, plugin: Inspector, document: str, unread: str = INCOMPLETE) -> None:
+        """`document` is the name under which all of it is attached to the answer. `unread` is one of `UNREAD`."""
         self._plugin = plugin
         self._document = document
+        self._warns_of_gaps = unread == WARN
         self._matches: list[tuple[str, str, str, str]] = []
         self._listed: list[dict[str, Any]] = []
         self._room = {"matches": ROOM, "gaps": ROOM}
@@ -57,7 +62,10 @@ class Judgement:
             self._matches.append((severity, code, place, sentence))
 
     def gap(self, code: str, place: str, why: str) -> None:
-        """Record something that was not looked at, so that the image is not clean."""
+        """Record something that was not looked at, so that the image is not clean; or of which the tenant is warned."""
+        if self._warns_of_gaps:
+            self.match(WARN, code, place, f"could not be looked at: {why[:MAX_PLACE]}")
+            return
         self._gap_count += 1
         gap = (code, shown_place(place), why[:MAX_PLACE])
         if not self._gaps or (len(self._gaps) < MAX_LISTED and self._fits("gaps", gap)):
@@ -105,6 +113,13 @@ class Judgement:
             self._plugin.warn(code, f"{shown_place(place)}: {sentence}")
         if self.counts[WARN] > len(warnings):
             self._plugin.warn(warnings[-1][1], f"and {self.counts[WARN] - len(warnings)} more")
+
+
+def check_unread(word: object) -> str:
+    """The setting `unread`. Raises ValueError."""
+    if word not in UNREAD:
+        raise ValueError(f"'unread' is one of {', '.join(UNREAD)}, not {word!r:.60}")
+    return str(word)
 
 
 def shown_place(place: str) -> str:

@@ -45,7 +45,7 @@ def inspect(image: Path, **config: Any) -> Answer:
     outcome: dict[str, Any] | Reject | Incomplete
     with image.open("rb") as file:
         try:
-            outcome = inspector.inspect(SimpleNamespace(file=file))  # type: ignore[arg-type]
+            outcome = inspector.inspect(SimpleNamespace(file=file, guest=SimpleNamespace(unread=())))  # type: ignore[arg-type]
         except (Reject, Incomplete) as error:
             outcome = error
     words = {match["code"].removeprefix(CODE): match["severity"] for match in documents["matches"]}

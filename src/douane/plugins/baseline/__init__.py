@@ -6,7 +6,7 @@ facts: functions of a `System`, which yield findings and judge nothing. `checks`
 
 from __future__ import annotations
 
-from douane.plugins._judgement import WARN, Judgement
+from douane.plugins._judgement import WARN, Judgement, check_unread
 from douane.plugins._literal import Literal
 from douane_plugin import Inspector
 
@@ -66,7 +66,7 @@ class Baseline(Inspector):
         self.words = check_words(rules or {})
         self.setuid, self.capabilities = setuid or [], capabilities or []
         self.cloud_users = cloud_users or []
-        self.unread = unread
+        self.unread = check_unread(unread)
         self.passwords = Passwords(passwords or [])
 
     def inspect(self, image: Image) -> dict[str, str | int]:
@@ -77,7 +77,7 @@ class Baseline(Inspector):
         from .checks import Checks, Settings
 
         guest = open_guest(FileSource(image.file.fileno()))
-        judgement = Judgement(self, DOCUMENT)
+        judgement = Judgement(self, DOCUMENT, self.unread)
         settings = Settings(
             self.profile,
             self.words,
@@ -89,19 +89,16 @@ class Baseline(Inspector):
         )
         checks = Checks(guest, judgement, settings, self.alive)
         checks.run()
-        self._add_unread(guest, judgement, checks)
+        _add_unread(guest, judgement, checks)
+        if self.unread == WARN:
+            # What was read here, and more, is in the judgement. The runtime has a guest of its own, of which it asks.
+            list(image.guest.unread)
         return judgement.answer({"profile": checks.profile, "systems": len(guest.roots), "files": checks.files})
 
-    def _add_unread(self, guest: Guest, judgement: Judgement, checks: Checks) -> None:
-        """What could not be looked at, as gaps or as warnings."""
-        parts = [(part.code, part.where or "the image", part.why) for part in guest.unread]
-        for code, place, why in parts:
-            if self.unread == WARN:
-                judgement.match(WARN, code, place, f"could not be looked at: {why}")
-            else:
-                judgement.gap(code, place, why)
-        for place, why in checks.not_tried:
-            if self.unread == WARN:
-                judgement.match(WARN, HASH, place, f"no password was tried: {why}")
-            else:
-                judgement.gap(HASH, place, f"no password was tried: {why}")
+
+def _add_unread(guest: Guest, judgement: Judgement, checks: Checks) -> None:
+    """What could not be looked at."""
+    for part in guest.unread:
+        judgement.gap(part.code, part.where or "the image", part.why)
+    for place, why in checks.not_tried:
+        judgement.gap(HASH, place, f"no password was tried: {why}")

@@ -6,7 +6,8 @@ of the image itself is worthless: clamd says OK of more than 2 GiB without havin
 
 from __future__ import annotations
 
-from douane.plugins._judgement import REFUSE, Judgement
+from douane.plugins._judgement import REFUSE, Judgement, check_unread
+from douane.plugins._literal import Literal
 from douane_plugin import Defer, Incomplete, Inspector
 
 from .database import age_in_days
@@ -38,6 +39,8 @@ class ClamAv(Inspector):
         With older signatures the answer is incomplete. 0: any age.
     ``answer_timeout`` (int, seconds; 300)
         How long clamd may take without any answer.
+    ``unread`` (``"incomplete"``; or ``"warn"``)
+        The answer if a part of the image could not be looked at.
 
     Grants: ``clamd``, its socket; ``conf``, its configuration file, for its limits; ``known``, a list of SHA-256
     digests (lines as of ``sha256sum``) of files that need no scan.
@@ -49,11 +52,17 @@ class ClamAv(Inspector):
 
     reads = "files"
 
-    def __init__(self, max_database_age: int = 7, answer_timeout: int = 300) -> None:
+    def __init__(
+        self,
+        max_database_age: int = 7,
+        answer_timeout: int = 300,
+        unread: Literal["incomplete", "warn"] = "incomplete",
+    ) -> None:
         if max_database_age < 0:
             raise ValueError(f"'max_database_age' is a number of days, not {max_database_age}")
         if not 0 < answer_timeout <= 86400:
             raise ValueError(f"'answer_timeout' is 1 to 86400 seconds, not {answer_timeout}")
+        self.unread = check_unread(unread)
         self.max_database_age, self.answer_timeout = max_database_age, answer_timeout
         try:
             self.limits = parse_limits(self.grant("conf").read().decode("utf-8", "replace"))
@@ -85,7 +94,7 @@ class _Scan:
     def __init__(self, plugin: ClamAv, image: Image) -> None:
         self._plugin = plugin
         self._image = image
-        self._judgement = Judgement(plugin, "clamav")
+        self._judgement = Judgement(plugin, "clamav", plugin.unread)
         self._session = Session(plugin.grant("clamd"), self._judge, plugin.alive, plugin.answer_timeout)
         self._places: dict[int, str] = {}
         self._digests: set[str] = set()

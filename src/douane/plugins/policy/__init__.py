@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from douane.plugins._judgement import INCOMPLETE, MAX_WARNINGS, WARN, check_unread, shown_place
+from douane.plugins._literal import Literal
 from douane_plugin import Incomplete, Inspector, Reject
 
 from .facts import guest_facts, image_facts
@@ -22,6 +24,7 @@ FILE = "policy"
 
 class _PolicyInspector(Inspector):
     sees_guest = False
+    unread = INCOMPLETE
 
     def __init__(self, require: str | None = None, message: str | None = None) -> None:
         from .evaluation import Rules
@@ -54,7 +57,17 @@ class _PolicyInspector(Inspector):
         self._answer([outcome for outcome in failures if outcome.rule.severity == "refuse"])
         for outcome in failures:
             self.warn(outcome.rule.code, outcome.rule.message if outcome.state == UNMET else _undefined(outcome))
-        return {"rules": len(self.rules), "warnings": len(failures)}
+        return {"rules": len(self.rules), "warnings": len(failures) + self._warn_of_unread(image)}
+
+    def _warn_of_unread(self, image: Image) -> int:
+        """If the operator says so, warn of what is unread, and return the number of warnings. Else the runtime answers
+        Incomplete, unless a rule has asked."""
+        if self.unread != WARN:
+            return 0
+        parts = image.guest.unread
+        for part in parts[:MAX_WARNINGS]:
+            self.warn(part.code, f"{shown_place(part.place)}: could not be looked at: {part.why}")
+        return len(parts)
 
     def _answer(self, failures: list[Outcome]) -> None:
         """Raise Reject for rules that are not met, or Incomplete for those that cannot be evaluated."""
@@ -103,10 +116,20 @@ class GuestPolicyRules(_PolicyInspector):
         One expression that must be true.
     ``message`` (str; a sentence with the expression)
         What the tenant is told if it is not.
+    ``unread`` (``"incomplete"``; or ``"warn"``)
+        The answer if a part of the image could not be looked at, and no rule looks at ``guest.unread``.
 
-    Grants, properties and refusals as those of ``policy``. If a part of the image cannot be read, and no rule looks at
-    ``guest.unread``, the answer is incomplete.
+    Grants, properties and refusals as those of ``policy``.
     """
 
     reads = "guest"
     sees_guest = True
+
+    def __init__(
+        self,
+        require: str | None = None,
+        message: str | None = None,
+        unread: Literal["incomplete", "warn"] = "incomplete",
+    ) -> None:
+        self.unread = check_unread(unread)
+        super().__init__(require, message)

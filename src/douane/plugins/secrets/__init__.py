@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from douane.plugins._judgement import Judgement
+from douane.plugins._judgement import Judgement, check_unread
+from douane.plugins._literal import Literal
 from douane_plugin import Incomplete, Inspector
 
 from .matching import Anchors, FileMatcher, TooMany
@@ -37,6 +38,8 @@ class Secrets(Inspector):
         What a secret of that kind means, also behind a passphrase, in place of what the rule says.
     ``allow_paths`` (list of patterns such as ``"/opt/site/**"``; empty)
         Files in which no secret matters.
+    ``unread`` (``"incomplete"``; or ``"warn"``)
+        The answer if a part of the image could not be looked at.
 
     Grants: ``rules`` (optional), a file of TOML with further rules, places and allowed secrets, or a folder of them.
 
@@ -49,9 +52,15 @@ class Secrets(Inspector):
     _compiled: tuple[str, Anchors] | None = None
     """Of the last image, for a process that serves several."""
 
-    def __init__(self, severity: dict[str, str] = {}, allow_paths: list[str] = []) -> None:  # noqa: B006  (the contract)
+    def __init__(
+        self,
+        severity: dict[str, str] = {},  # noqa: B006  (the contract)
+        allow_paths: list[str] = [],  # noqa: B006
+        unread: Literal["incomplete", "warn"] = "incomplete",
+    ) -> None:
         from .rules import WORDS, add_granted, built_in_rules
 
+        self.unread = check_unread(unread)
         rules = built_in_rules()
         try:
             grant = self.grant(GRANT)
@@ -82,7 +91,7 @@ class Secrets(Inspector):
 
     def inspect(self, image: Image) -> dict[str, str | int]:
         """Return the properties. Raises Reject, Incomplete."""
-        judgement = Judgement(self, DOCUMENT)
+        judgement = Judgement(self, DOCUMENT, self.unread)
         files = anchors = 0
         for file in image.files():
             if file.kind != "file" or file.same_as is not None:

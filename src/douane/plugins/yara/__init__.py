@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from douane.plugins._judgement import SEVERITIES, Judgement
+from douane.plugins._judgement import SEVERITIES, Judgement, check_unread
 from douane.plugins._literal import Literal
 from douane_plugin import Incomplete, Inspector
 from douane_plugin._units import parse_size
@@ -31,12 +31,14 @@ class _YaraInspector(Inspector):
         window: int | str = "32MiB",
         file_timeout: int = 30,
         max_matches: int = 10_000,
+        unread: Literal["incomplete", "warn"] = "incomplete",
     ) -> None:
         from .rules import compile_rules
         from .scanning import Scanner
 
         if severity not in SEVERITIES:
             raise ValueError(f"'severity' is one of {', '.join(SEVERITIES)}, not {severity!r:.60}")
+        self.unread = check_unread(unread)
         self.window = parse_size(window, "window")
         if self.window < 4 * OVERLAP:
             raise ValueError(f"'window' is {4 * OVERLAP >> 20}MiB or more")
@@ -54,7 +56,7 @@ class _YaraInspector(Inspector):
         self._scanner_class = Scanner
 
     def _begin(self) -> tuple[Judgement, Scanner]:
-        judgement = Judgement(self, DOCUMENT)
+        judgement = Judgement(self, DOCUMENT, self.unread)
         scanner = self._scanner_class(
             self.rules.rules, judgement, self.severity, timeout=self.file_timeout, max_matches=self.max_matches
         )
@@ -79,6 +81,8 @@ class Yara(_YaraInspector):
         For a file or window. One that takes longer was not looked at.
     ``max_matches`` (int; 10000)
         Matches of a pattern in a file, which the condition of a rule may count.
+    ``unread`` (``"incomplete"``; or ``"warn"``)
+        The answer if a part of the image could not be looked at.
 
     Grants: ``rules``, a file of rules (source, or compiled by YARA-X), or a folder with files ``*.yar``, ``*.yara``.
 
@@ -126,6 +130,8 @@ class YaraStream(_YaraInspector):
         For a window. One that takes longer was not looked at.
     ``max_matches`` (int; 10000)
         Matches of a pattern in a window.
+    ``unread`` (``"incomplete"``; or ``"warn"``)
+        The answer if a window could not be looked at.
 
     Grants: ``rules``, as those of ``yara``.
 
