@@ -62,8 +62,46 @@ say "An ordinary container, without a capability and read-only: strict."
 say "With deploy/container/seccomp.json and unmask=ALL: full."
 
 mkdir -p "$folder/etc"
-printf '[[plugin]]\nname = "format"\nuse = "format"\n\n[serve]\nworkers = 1\n' >"$folder/etc/douane.toml"
+# The built-in plugins that need a library of an extra, or a program; tests/deploy/test_libraries.py has all, without a container.
+cp tests/support/sigstore/production_root.json "$folder/etc/root.json"
+printf 'rule planted { strings: $a = "PLANTED" condition: $a }\n' >"$folder/etc/site.yar"
+mkdir -p "$folder/etc/signatures"
+cat >"$folder/etc/inspectors.toml" <<'PLAN'
+[[plugin]]
+name = "signature"
+use = "signature"
+config = { identity = "someone@example.org", issuer = "https://accounts.google.com" }
+grants = { sigstore = "file:/etc/douane/root.json", signatures = "dir:/etc/douane/signatures" }
+
+[[plugin]]
+name = "gpg"
+use = "signature"
+grants = { gpg = "file:/usr/share/keyrings/debian-archive-keyring.gpg", signatures = "dir:/etc/douane/signatures" }
+
+[[plugin]]
+name = "policy"
+use = "policy"
+config = { require = "true" }
+
+[[plugin]]
+name = "secrets"
+use = "secrets"
+
+[[plugin]]
+name = "yara"
+use = "yara"
+grants = { rules = "file:/etc/douane/site.yar" }
+
+[[plugin]]
+name = "qemu-info"
+use = "qemu-info"
+PLAN
 chmod 755 "$folder" "$folder/etc"
+podman_ run --rm --network none "${closed[@]}" --volume "$folder/etc:/etc/douane:ro" douane plan --config /etc/douane/inspectors.toml >/dev/null ||
+    stop "A built-in plugin does not start in the container."
+say "The inspectors start, with their libraries and programs."
+
+printf '[[plugin]]\nname = "format"\nuse = "format"\n\n[serve]\nworkers = 1\n' >"$folder/etc/douane.toml"
 podman_ run --detach --name douane-check --network none "${closed[@]}" --volume "$folder/etc:/etc/douane:ro" douane >/dev/null
 inside() { podman_ exec -i douane-check /opt/douane/bin/python3 - "$@"; }
 inside <<'PYTHON' || { podman_ logs douane-check >&2; podman_ rm --force douane-check >/dev/null; stop "The service in the container does not work."; }

