@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from guest_trees import Facts, listing, make_tree, truth, without
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, TooMuch, Unsupported
 from douane_guest.filesystems import iso9660
+from douane_guest.filesystems.iso9660 import rockridge
 from douane_guest.source import BytesSource
 
 SECOND = 1_000_000_000
@@ -26,6 +28,7 @@ OWNERS = ("mode", "uid", "gid", "mtime_ns")
 def tree(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("iso") / "tree"
     make_tree(root, extents=20, folder_size=300)
+    (root / ("x" * 255)).rename(root / ("x" * 253))  # Linux shows no longer ones
     os.truncate(root / "hole", 100_000)
     os.truncate(root / "hole at end", 300_000)
     for name in ("link1000", "link1023"):  # genisoimage writes parts of them beyond their field
@@ -57,6 +60,17 @@ def with_single_slashes(facts: dict[bytes, Facts]) -> dict[bytes, Facts]:
         path: fact._replace(target=re.sub(rb"//+", b"/", fact.target).rstrip(b"/") or b"/") if fact.target else fact
         for path, fact in facts.items()
     }
+
+
+def test_a_name_is_as_long_as_linux_shows_it_and_a_device_has_its_numbers():
+    def name(*parts: bytes) -> bytes | None:
+        return rockridge.parse(iter([(b"NM", b"\1" + part) for part in parts])).name
+
+    assert name(b"x" * 200, b"y" * 53) == b"x" * 200 + b"y" * 53
+    assert name(b"x" * 200, b"y" * 54) == b"x" * 200
+    assert name(b"x" * 200, b"y" * 54, b"z") == b"x" * 200
+    assert rockridge.device(struct.pack("<I4xI4x", 0, 259 << 8 | 0x10002C)) == (259, 44)
+    assert rockridge.device(struct.pack("<I4xI4x", 259, 300)) == (259, 300)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from douane_guest.source import Source
 from .record import seconds, seconds_of_long
 
 MOST_CONTINUATIONS = 32
-LONGEST_NAME = 255
+LONGEST_NAME = 253
+"""Linux leaves out the field that would make a name longer, and all that follow it (fs/isofs/rock.c,
+get_rock_ridge_filename)."""
 LONGEST_TARGET = 4095
 XA_SIZE = 14
 NAME_CONTINUES, NAME_IS_DOT = 1, 6
@@ -107,11 +109,13 @@ def root_area(system: bytes) -> bytes:
 def parse(fields: Iterator[tuple[bytes, bytes]]) -> Fields:
     """Raises Broken."""
     values: dict[str, Any] = {}
-    name, target, target_open = b"", b"", True
+    name, name_open = b"", True
+    target, target_open = b"", True
     for signature, body in fields:
         match signature:
             case b"NM":
-                if not body[0] & NAME_IS_DOT:
+                name_open = name_open and (bool(body[0] & NAME_IS_DOT) or len(name + body[1:]) <= LONGEST_NAME)
+                if name_open and not body[0] & NAME_IS_DOT:
                     name += body[1:]
             case b"SL":
                 target, target_open = add_target(target, target_open, body)
@@ -121,8 +125,7 @@ def parse(fields: Iterator[tuple[bytes, bytes]]) -> Fields:
             case b"TF":
                 values["mtime"] = modified(body, values.get("mtime"))
             case b"PN":
-                (high,), (low,) = TWICE.iter_unpack(body[:16])
-                values["device"] = (low >> 8, low & 0xFF) if low > 0xFF and not high else (high, low)
+                values["device"] = device(body)
             case b"CL":
                 (values["child"],) = TWICE.unpack_from(body)
             case b"RE":
@@ -132,9 +135,17 @@ def parse(fields: Iterator[tuple[bytes, bytes]]) -> Fields:
             case b"ZF":
                 (values["real_size"],) = TWICE.unpack_from(body, 4)
                 values["zisofs"] = Zisofs(body[:2], body[3])
-        if len(name) > LONGEST_NAME or len(target) > LONGEST_TARGET:
-            raise Broken("a name or a link of Rock Ridge is too long")
+        if len(target) > LONGEST_TARGET:
+            raise Broken("a link of Rock Ridge is too long")
     return Fields(name or None, **values)
+
+
+def device(body: bytes) -> tuple[int, int]:
+    """The numbers of a device as Linux puts them together: 12 bits and 20, of which programs write others."""
+    (high,), (low,) = TWICE.iter_unpack(body[:16])
+    major, minor = (low >> 8, low & 0xFF) if low > 0xFF and not high else (high, low)
+    number = (major << 20 | minor) & 0xFFFFFFFF
+    return number >> 20, number & 0xFFFFF
 
 
 def add_target(target: bytes, opened: bool, body: bytes) -> tuple[bytes, bool]:
