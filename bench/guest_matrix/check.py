@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,7 +116,7 @@ def build_cell(workshop: Workshop, cell: Cell, room: Path) -> Path:
 
 
 def truths(workshop: Workshop, recipe: Recipe, image: Path) -> Iterable[tuple[str, Listing]]:
-    """What the kernel shows, where it mounts it; and what was packed."""
+    """What the kernel shows, where it mounts it; what other programs show; and what was packed."""
     if recipe.mount is not None:
         kind, options = recipe.mount
         try:
@@ -123,6 +124,9 @@ def truths(workshop: Workshop, recipe: Recipe, image: Path) -> Iterable[tuple[st
                 yield KERNEL, facts_of_folder(folder)
         except NotBuilt:
             pass
+    for opinion in recipe.opinions if workshop.asks_others else ():
+        with suppress(NotBuilt):  # it is not here: the table counts who was asked
+            yield opinion.name, opinion.read(image)
     yield PACKED, workshop.truth(recipe.shape)
 
 
@@ -130,8 +134,12 @@ def pairs(
     recipe: Recipe, expected: Iterable[tuple[str, Listing]], reading: Reading
 ) -> Iterable[tuple[str, Listing, Listing]]:
     """The listings that are compared."""
+    opinions = {opinion.name: opinion for opinion in recipe.opinions}
     for name, truth in expected:
-        if name == KERNEL:
+        if name in opinions:
+            lacks = opinions[name].lacks
+            yield name, comparable(truth, lacks), comparable(reading.listing, lacks)
+        elif name == KERNEL:
             yield name, _without_clock(recipe, truth), _without_clock(recipe, reading.listing)
         else:
             yield name, _as_packed(recipe, truth), _as_packed(recipe, reading.listing)

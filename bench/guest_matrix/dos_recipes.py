@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from .fuse import fuse
+from .opinions import EXFAT_FUSE, FAT, NTFS_3G, SEVEN_ZIP
 from .recipe import Build, Recipe
 from .tree import Shape
-from .workshop import MEBIBYTE, NotBuilt, empty_file, run
+from .workshop import MEBIBYTE, empty_file, run
 
 NAMES = Shape(unix=False, hole=300_000, folder=1000, wide=False)
 WIDE = NAMES._replace(wide=True)
 FLOPPY = NAMES._replace(hole=100_000, extents=20, folder=60)
 OF_UNIX = frozenset({"mode", "uid", "gid", "xattrs", "same_as"})
-FAT = {
+KINDS = {
     "fat12": (8, "-F 12 -s 8", "fat12"),
     "fat12, one table": (8, "-F 12 -s 8 -f 1", "fat12"),
     "fat16": (96, "-F 16 -s 4", "fat16"),
@@ -28,7 +29,7 @@ CLUSTERS = (512, 4096, 32768, 131072)
 
 def recipes() -> Iterator[Recipe]:
     """All of them. mtools writes half of a character beyond 16 bits, and gives folders the time of now."""
-    for name, (size, options, family) in FAT.items():
+    for name, (size, options, family) in KINDS.items():
         yield Recipe(
             name,
             family,
@@ -36,7 +37,7 @@ def recipes() -> Iterator[Recipe]:
             FLOPPY if family == "fat12" else NAMES,
             lacks=OF_UNIX | {"mtime_ns of folders"},
             step_ns=2_000_000_000,
-            change=None,
+            opinions=(FAT,),
         )
     for size in CLUSTERS:
         yield Recipe(
@@ -46,6 +47,7 @@ def recipes() -> Iterator[Recipe]:
             WIDE,
             lacks=OF_UNIX,
             step_ns=2_000_000_000,
+            opinions=(EXFAT_FUSE,),
         )
     for size in (512, 4096, 65536):
         yield _ntfs(f"ntfs clusters of {size}", ("-c", size), ())
@@ -55,7 +57,7 @@ def recipes() -> Iterator[Recipe]:
 
 def _ntfs(name: str, make: tuple[object, ...], options: tuple[str, ...]) -> Recipe:
     build = _with_fuse(("mkfs.ntfs", "-F", "-Q", "-q", *make), ("ntfs-3g", *options), 512)
-    return Recipe(name, "ntfs", build, WIDE, lacks=OF_UNIX, step_ns=100)
+    return Recipe(name, "ntfs", build, WIDE, lacks=OF_UNIX, step_ns=100, opinions=(NTFS_3G, SEVEN_ZIP))
 
 
 def _fat(size: int, options: list[str]) -> Build:
@@ -73,25 +75,3 @@ def _with_fuse(make: tuple[object, ...], mount: tuple[str, ...], size: int) -> B
             run("cp", "-r", "--preserve=timestamps", "--sparse=never", f"{tree}/.", folder)
 
     return build
-
-
-@contextmanager
-def fuse(image: Path, *command: str) -> Iterator[Path]:
-    """The file system in an image, by a program of FUSE; some want a device."""
-    folder = image.with_name(f"{image.name}.mount")
-    folder.mkdir()
-    device = ""
-    try:
-        try:
-            run(*command, image, folder)
-        except NotBuilt:
-            device = run("losetup", "--find", "--show", image).strip()
-            run(*command, device, folder)
-        try:
-            yield folder
-        finally:
-            run("umount", folder)
-    finally:
-        if device:
-            run("losetup", "--detach", device)
-        folder.rmdir()

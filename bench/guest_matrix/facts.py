@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -80,7 +81,12 @@ def _facts_of_path(path: bytes) -> Facts:
     if kind == FILE:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    names = [os.fsencode(name) for name in os.listxattr(path, follow_symlinks=False)]
+    try:
+        names = [os.fsencode(name) for name in os.listxattr(path, follow_symlinks=False)]
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        names = []
     return Facts(
         kind=kind,
         mode=stat.S_IMODE(status.st_mode),

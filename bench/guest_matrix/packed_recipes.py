@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .recipe import SECOND, Recipe, by_program
+from .opinions import ISO9660, JOLIET, UDF, UDF_MOUNT, UDF_OF_UNIX
+from .recipe import MICROSECOND, SECOND, Recipe, by_program
+from .second_kernel import by_second_kernel
 from .tree import Shape
 
 SQUASHFS = {
@@ -46,7 +48,7 @@ EROFS = {
     "lz4, short extents": "-zlz4hc --max-extent-bytes=16384",
     "lzma": "-zlzma",
 }
-DISC = Shape(hole=300_000, extents=300, folder=1000, longest_link=155)
+DISC = Shape(hole=300_000, extents=300, folder=1000, longest_link=155, longest_name=253)
 GENISOIMAGE = ("genisoimage", "-quiet", "-no-pad", "-D")
 LATIN = ("-input-charset", "iso8859-1", "-output-charset", "iso8859-1")
 XORRISO = ("xorriso", "-as", "mkisofs", "-quiet")
@@ -58,7 +60,10 @@ DISCS = {
     "Rock Ridge, level 4": (*XORRISO, "-R", "-iso-level", "4"),
     "Rock Ridge, level 3, with a partition": (*XORRISO, "-R", "-iso-level", "3", "-partition_offset", "16"),
 }
+UDF_VERSIONS = ("0x0102", "0x0150", "0x0200", "0x0201")
+"""Those that Linux writes; mkudffs makes 2.50 and 2.60 as well, and tests put files into them."""
 TEXT = Shape(unix=False, hole=300_000, extents=300, folder=1000, longest_name=60, wide=False)
+UDF_TREE = TEXT._replace(longest_name=120)
 OF_UNIX = frozenset({"mode", "uid", "gid", "xattrs", "same_as"})
 
 
@@ -93,6 +98,7 @@ def recipes() -> Iterator[Recipe]:
             change=_single_slashes,
             volume="disk iso9660" if "with a partition" in name else "",  # which shows the same files
             keeps=lambda path, fact: path != b"block",  # the field has 32 bits, which the kernel splits at the 8th
+            opinions=(ISO9660,),
         )
     yield Recipe(
         "iso9660 Joliet alone",
@@ -101,6 +107,7 @@ def recipes() -> Iterator[Recipe]:
         TEXT,
         lacks=OF_UNIX,
         step_ns=SECOND,
+        opinions=(JOLIET,),
     )
     yield Recipe(
         "udf 1.02, bridge, by genisoimage",
@@ -110,7 +117,19 @@ def recipes() -> Iterator[Recipe]:
         lacks=OF_UNIX,
         step_ns=SECOND,
         volume="udf",
+        opinions=(UDF,),
     )
+    for version in UDF_VERSIONS:
+        make = ("mkudffs", "--utf8", "--media-type=hd", "--blocksize=512", f"--udfrev={version}")
+        yield Recipe(
+            f"udf {version}, filled by the second kernel",
+            "udf",
+            by_second_kernel(UDF_MOUNT, *make, size=64),
+            UDF_TREE,
+            step_ns=MICROSECOND,
+            lacks=frozenset({"xattrs"}),
+            opinions=(UDF_OF_UNIX,),
+        )
 
 
 def _single_slashes(target: bytes) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .facts import Facts
+from .opinions import Opinion
 from .tree import Shape
 from .workshop import MEBIBYTE, empty_file, mounted, run
 
@@ -51,6 +52,9 @@ class Recipe:
 
     is_unread: bool = False
     """True where Douane is to say that it cannot read it."""
+
+    opinions: tuple[Opinion, ...] = ()
+    """Of other programs."""
 
     adds: frozenset[bytes] = frozenset()
     """Paths that the recipe adds to the tree, with all that is below them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .cells import STACKED, Cell, cells
-from .check import EQUAL, NOT_BUILT, REPORTED, Outcome, check_cell, check_recipe, truths
+from .check import EQUAL, NOT_BUILT, REPORTED, SILENT, Outcome, check_cell, check_recipe, truths
 from .registry import recipes
 from .systems import System, check_system, prepare, systems
 from .unclean import Case, cases, check_case
@@ -78,10 +79,9 @@ def jobs(settings: Settings) -> list[Job]:
 def run_matrix(folder: Path, settings: Settings, report: Callable[[Result], None] | None = None) -> list[Result]:
     """Run them. The stacks have the small tree, whose file systems the other part has with the large one."""
     chosen = jobs(settings)
-    large, small = (
-        Workshop(folder / "large", small=settings.fixed or settings.small),
-        Workshop(folder / "small", small=True),
-    )
+    asks = not settings.fixed
+    large = Workshop(folder / "large", small=settings.fixed or settings.small, asks_others=asks)
+    small = Workshop(folder / "small", small=True, asks_others=asks)
     for workshop in (large, small):
         workshop.folder.mkdir()
     families = {job.key.filesystem for job in chosen if isinstance(job.key, Cell)}
@@ -116,7 +116,15 @@ def make_stacked(workshop: Workshop, family: str) -> str:
 
 
 def check(workshop: Workshop, job: Job, missing: dict[str, str]) -> Result:
-    """One cell."""
+    """One cell. An exception is a fault of this cell alone."""
+    try:
+        return _check(workshop, job, missing)
+    except Exception:
+        lines = traceback.format_exc().splitlines()
+        return Result(job.part, job.name, "error", (), EQUAL, Outcome(SILENT, differences=tuple(lines[-8:])))
+
+
+def _check(workshop: Workshop, job: Job, missing: dict[str, str]) -> Result:
     if isinstance(job.key, Case):
         row = "btrfs" if job.key.kind == "btrfs" else job.key.name.split()[1].rstrip(",")
         return Result(job.part, job.name, row, (), EQUAL, check_case(workshop, job.key))

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from .check import EQUAL, KERNEL, NOT_BUILT, REPORTED, SILENT, Outcome
+from .check import EQUAL, KERNEL, NOT_BUILT, PACKED, REPORTED, SILENT, Outcome
 from .facts import MAX_LISTED
 from .run import FILE_SYSTEMS, PARTS, STACKS, SYSTEMS, UNCLEAN, Result
 
 Rows = list[tuple[str, ...]]
-HEAD = ("images", "equal", "reported", "silent differences", "not built", "entries", "compared with the kernel")
+HEAD = (
+    "images",
+    "equal",
+    "reported",
+    "silent differences",
+    "not built",
+    "entries",
+    "compared with the kernel",
+    "with another program",
+)
 STATES = (EQUAL, REPORTED, SILENT, NOT_BUILT)
 TITLES = {
     FILE_SYSTEMS: "File systems in a raw image",
@@ -42,8 +51,14 @@ def _rows(results: Sequence[Result]) -> Iterable[tuple[str, ...]]:
             str(len(chosen)),
             *(str(states[state]) for state in STATES),
             f"{sum(result.outcome.entries for result in chosen):,}",
-            str(sum(KERNEL in result.outcome.truth for result in chosen)),
+            str(sum(KERNEL in truths_of(result) for result in chosen)),
+            str(sum(bool(truths_of(result) - {KERNEL, PACKED}) for result in chosen)),
         )
+
+
+def truths_of(result: Result) -> set[str]:
+    """What it was compared with."""
+    return set(result.outcome.truth.split(" and ")) - {""}
 
 
 def _grid(results: Sequence[Result], row_column: int, head_column: int) -> Rows:

@@ -80,9 +80,11 @@ def can_mount() -> bool:
 class Workshop:
     """The folder in which all cells of a run are built. Trees and file systems in it are made once."""
 
-    def __init__(self, folder: Path, *, small: bool = False) -> None:
+    def __init__(self, folder: Path, *, small: bool = False, asks_others: bool = True) -> None:
         self.folder = folder
         self.small = small
+        self.asks_others = asks_others
+        """Whether programs are asked that take seconds: a second kernel, 7z."""
 
     def tree(self, shape: Shape) -> Path:
         """The folder that is packed."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from douane_guest.filesystems.base import SOCKET
 
 from .facts import Facts
+from .opinions import XFS
 from .recipe import Recipe, by_kernel
+from .second_kernel import Mount, by_second_kernel
 from .tree import Shape
 from .workshop import MEBIBYTE, empty_file, run
 
@@ -64,6 +66,11 @@ def recipes() -> Iterator[Recipe]:
         make = ("mkfs.xfs", "-q", "-f", *options.split())
         title = f"xfs {name}".strip()
         yield Recipe(title, "xfs v5", by_kernel("xfs", "", *make, size=SIZE), SHAPE, mount=("xfs", ""))
+    for name in ("version 4", "version 4, no kinds in folders"):
+        make = ("mkfs.xfs", "-q", "-f", *OLD[name].split())
+        build = by_second_kernel(Mount("xfs"), *make, size=SIZE)
+        title = f"xfs {name}, filled by the second kernel"
+        yield Recipe(title, "xfs v4", build, SHAPE, opinions=(XFS,), keeps=lambda path, fact: fact.kind != SOCKET)
     for name, options in (BY_PROTOTYPE | OLD).items():
         yield Recipe(
             f"xfs {name}",
@@ -71,6 +78,7 @@ def recipes() -> Iterator[Recipe]:
             partial(by_prototype, options=options),
             Shape(longest_link=1023 if name in OLD else LONGEST_LINK, longest_name=200),
             mount=None if name in OLD else ("xfs", ""),
+            opinions=(XFS,) if name in OLD else (),
             lacks=frozenset({"mtime_ns", "xattrs", "same_as", "sticky bit"}),
             keeps=_is_named,
             is_unread="two of them equal" in name,
