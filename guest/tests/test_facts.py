@@ -6,45 +6,19 @@ import base64
 from collections.abc import Iterator
 
 import pytest
-from memory_filesystem import MemorySystem, Object, folder, link, text
+from memory_filesystem import MemorySystem, Object, guest_of, link, tree_of
 
-from douane_guest.budget import Budget
 from douane_guest.errors import Broken
-from douane_guest.facts.accounts import password_of
+from douane_guest.facts.accounts import Account, password_of
 from douane_guest.facts.boot import Loader
 from douane_guest.facts.first_boot import CloudInit, Ignition
 from douane_guest.facts.ssh import PublicKey, parse_line
 from douane_guest.facts.summary import Facts, System
 from douane_guest.filesystems.base import Node
-from douane_guest.guest import Guest
-from douane_guest.source import BytesSource
-from douane_guest.unread import UnreadParts
-from douane_guest.volume import Volume
 
 BLOB = base64.b64encode(b"\0\0\0\x0bssh-ed25519" + b"\0\0\0\x20" + bytes(32)).decode()
 KEY = f"ssh-ed25519 {BLOB}"
 FINGERPRINT = "SHA256:kmYcvdi2GkPeWxB6XLjrZB8JHsy2Hm8luHMFp9GMvqk"
-
-
-def tree_of(files: dict[str, str | bytes | Object]) -> dict[str, Object]:
-    """Folders and files, from paths."""
-    children: dict[str, Object] = {}
-    below: dict[str, dict[str, str | bytes | Object]] = {}
-    for path, content in files.items():
-        name, slash, rest = path.partition("/")
-        if slash:
-            below.setdefault(name, {})[rest] = content
-        else:
-            children[name] = content if isinstance(content, Object) else text(content)
-    return children | {name: folder(tree_of(inner)) for name, inner in below.items()}
-
-
-def guest_of(*systems: MemorySystem) -> Guest:
-    budget, unread = Budget(), UnreadParts()
-    volumes = [
-        Volume(f"p{number}", BytesSource(b""), system, budget, unread) for number, system in enumerate(systems, 1)
-    ]
-    return Guest(None, volumes, budget, unread)
 
 
 def system_of(files: dict[str, str | bytes | Object]) -> System:
@@ -65,6 +39,7 @@ def system_of(files: dict[str, str | bytes | Object]) -> System:
         ("$2b$05$a", ("set", "bcrypt")),
         ("ab.cdefghijkl", ("set", "des")),
         ("_" + "a" * 19, ("set", "bsdi")),
+        ("ab" + "c" * 22, ("set", "bigcrypt")),
         ("$argon2id$x", ("set", "unknown")),
         ("nonsense", ("none", "")),
     ],
@@ -96,6 +71,54 @@ def test_accounts_and_the_keys_that_open_them() -> None:
     ]
 
 
+def test_accounts_are_those_that_the_guest_will_see() -> None:
+    """glibc takes lines without their last fields, and blanks before names; of two lines of shadow the first counts."""
+    system = system_of(
+        {
+            "etc/passwd": " toor::00:0\nroot:x:0:0::/root:/bin/sh\nx:x:+0:0:::\ny:x:1:1:::\nz:x:\n",
+            "etc/shadow": "root:$6$a$b:1::::::\nroot:*:1::::::\n",
+            "var/lib/extrausers/passwd": "root:x:5:5:::\nmore:x:1000:1000:::\n",
+            "var/lib/extrausers/shadow": "more:$y$j9T$a$b:1::::::\n",
+        }
+    )
+    assert [(account.name, account.password, account.is_root) for account in system.accounts] == [
+        ("toor", "empty", True),
+        ("root", "set", True),
+        ("x", "none", True),
+        ("y", "none", False),
+        ("more", "set", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("uid", "is_root"),
+    [("0", True), ("00", True), (" -0", True), ("4294967296", True), ("", True), ("1", False), ("a", False)],
+)
+def test_a_user_is_root_in_whatever_way_its_number_is_written(uid: str, is_root: bool) -> None:
+    assert Account("a", uid, "/", "/bin/sh", "set", "md5").is_root == is_root
+
+
+@pytest.mark.parametrize(
+    ("setting", "path"),
+    [
+        ('AuthorizedKeysFile "/etc/my keys/%u" # ours', "etc/my keys/a"),
+        ("AuthorizedKeysFile = /etc/keys=a/%u", "etc/keys=a/a"),
+        (r"AuthorizedKeysFile /etc/my\ keys/%u", "etc/my keys/a"),
+        ("\tauthorizedkeysfile\t'/etc/k/%u'\r", "etc/k/a"),
+        ("Port 22", ".ssh/authorized_keys"),
+    ],
+)
+def test_keys_are_where_sshd_looks_for_them(setting: str, path: str) -> None:
+    """The home of the account is empty, which is the root folder for sshd."""
+    system = system_of({"etc/passwd": "a:x:1:1:::\n", "etc/ssh/sshd_config": setting, path: KEY})
+    assert [(key.account, key.path) for key in system.authorized_keys] == [("a", f"/{path}")]
+
+
+@pytest.mark.parametrize("options", [r'command="x\\" y"', r"no-pty", r'from="a\"b",no-pty', 'environment="A=#"'])
+def test_options_before_a_key_end_where_they_do_for_sshd(options: str) -> None:
+    assert parse_line(f"{options} {KEY}") is not None
+
+
 def test_a_line_that_sshd_ignores_is_no_key() -> None:
     for line in ("", "ssh-ed25519", "ssh-ed25519 !", f"ssh-rsa {BLOB}", f"# {KEY}", "no-pty"):
         assert parse_line(line) is None
@@ -108,13 +131,17 @@ def test_the_identity_that_an_image_must_not_have() -> None:
             "var/lib/dbus/machine-id": "0123456789abcdef0123456789abcdef\n",
             "etc/ssh/ssh_host_ed25519_key": "PRIVATE",
             "etc/ssh/ssh_host_ed25519_key.pub": KEY + " root@build",
-            "etc/ssh/ssh_host_rsa_key": "PRIVATE",
+            "etc/ssh/ssh_host_rsa_key": link("/opt/keys/rsa"),
+            "opt/keys/rsa": "PRIVATE",
+            "opt/keys/other": "PRIVATE",
+            "etc/ssh/sshd_config": "HostKey /opt/keys/other\nHostKey /etc/ssh/ssh_host_rsa_key\nHostKey /x\n",
         }
     )
     assert (system.machine_id, system.dbus_machine_id) == ("uninitialized", "set")
     assert [(key.path, key.key and key.key.comment) for key in system.host_keys] == [
         ("/etc/ssh/ssh_host_ed25519_key", "root@build"),
-        ("/etc/ssh/ssh_host_rsa_key", None),
+        ("/opt/keys/rsa", None),
+        ("/opt/keys/other", None),
     ]
     assert "PRIVATE" not in repr(system)
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from douane_guest.budget import Budget
 from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread
+from douane_guest.guest import Guest
+from douane_guest.source import BytesSource
+from douane_guest.unread import UnreadParts
+from douane_guest.volume import Volume
 
 
 class Object:
@@ -61,3 +66,24 @@ class MemorySystem:
 
     def place(self, node: Node) -> int:
         return 0
+
+
+def tree_of(files: dict[str, str | bytes | Object]) -> dict[str, Object]:
+    """Folders and files, from paths."""
+    children: dict[str, Object] = {}
+    below: dict[str, dict[str, str | bytes | Object]] = {}
+    for path, content in files.items():
+        name, slash, rest = path.partition("/")
+        if slash:
+            below.setdefault(name, {})[rest] = content
+        else:
+            children[name] = content if isinstance(content, Object) else text(content)
+    return children | {name: folder(tree_of(inner)) for name, inner in below.items()}
+
+
+def guest_of(*systems: MemorySystem) -> Guest:
+    budget, unread = Budget(), UnreadParts()
+    volumes = [
+        Volume(f"p{number}", BytesSource(b""), system, budget, unread) for number, system in enumerate(systems, 1)
+    ]
+    return Guest(None, volumes, budget, unread)

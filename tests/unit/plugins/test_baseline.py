@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -9,18 +10,20 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from memory_filesystem import MemorySystem, guest_of, tree_of
 
 from douane.plugins._judgement import REFUSE, WARN
 from douane.plugins.baseline import HASH, Baseline
 from douane.plugins.baseline.crypt import Crypt, open_libcrypt
-from douane.plugins.baseline.logins import users_without_password
+from douane.plugins.baseline.logins import check_sshd, check_sudo, users_without_password
 from douane.plugins.baseline.privileged import SETUID, Paths
-from douane.plugins.baseline.rules import CODE, LINUX, PROFILES, RULES, profile_of
+from douane.plugins.baseline.rules import CODE, LINUX, PROFILES, RULES, Finding, profile_of
+from douane.plugins.baseline.system import System
 from douane.plugins.baseline.windows import password_in
 from douane_plugin import Incomplete, Reject
 from douane_plugin.testing import WrongConfiguration, run
 from support.doc_pages import page, tables
-from support.planted_baseline import FAULTS, HASHES_OF_TOOR, TREES, Fault, build
+from support.planted_baseline import FAULTS, HASHES_OF_TOOR, KEY, TREES, Fault, build
 
 
 class Answer(NamedTuple):
@@ -207,9 +210,71 @@ def test_a_line_of_sudoers_says_who_becomes_root_without_a_password(line: str, u
     assert users_without_password(line) == users
 
 
+def findings_of(check: Callable[[System], Iterable[Finding]], files: dict[str, str]) -> list[str]:
+    """The rules that files in a Debian break."""
+    guest = guest_of(MemorySystem(tree_of({"etc/os-release": "ID=debian\n", **files})))
+    return [finding.rule for finding in check(System(guest, guest.root, "debian"))]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"etc/sudoers": "#1000 ALL=(ALL) NOPASSWD: ALL\n"},
+        {"etc/sudoers": "%#27 ALL=(ALL) NOPASSWD: ALL # a group\n"},
+        {"etc/sudoers": "# a comment ends with its line \\\nuser ALL=(ALL) NOPASSWD: ALL\n"},
+        {"etc/sudoers": "user ALL=(ALL) \\ \r\n NOPASSWD: ALL"},
+        {"etc/sudoers": "Defaults exempt_group = users\n"},
+        {"etc/sudoers": "@include /opt/a[1]\n", "opt/a[1]": "#includedir b\n", "opt/b/c": "u ALL=NOPASSWD: ALL\n"},
+        {"etc/sudoers": "@include sudoers\n@include local-%h\n", "etc/local-x": "u ALL=NOPASSWD: ALL\n"},
+        {"etc/doas.conf": "permit nopass user as root\n"},
+        {"etc/doas.conf": "permit keepenv nopass setenv { root A=debian } :wheel\n"},
+    ],
+)
+def test_every_way_to_root_without_a_password_is_found(files: dict[str, str]) -> None:
+    assert findings_of(lambda system: check_sudo(system, []), files) == ["sudo-nopasswd"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "etc/sudoers": "# 1000 ALL=(ALL) NOPASSWD: ALL\n@includedir /etc/more\n",
+            "etc/more/a.b": "u ALL=NOPASSWD: ALL",
+        },
+        {"etc/doas.conf": "permit nopass user as nobody\npermit nopass root\npermit user\npermit nopass a cmd ls\n"},
+    ],
+)
+def test_nobody_becomes_root_by_what_sudo_ignores(files: dict[str, str]) -> None:
+    assert findings_of(lambda system: check_sudo(system, []), files) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PermitRootLogin no\nMatch Address 0.0.0.0/0\n PermitRootLogin yes\n",
+        "PermitRootLogin no\nMatch all\nPermitRootLogin yes\n",
+        "PermitRootLogin yes # for the builder\n",
+        'PermitRootLogin "yes"\n',
+    ],
+)
+def test_sshd_config_is_read_as_sshd_does(text: str) -> None:
+    assert findings_of(check_sshd, {"etc/ssh/sshd_config": text}) == ["ssh-root-login"]
+
+
+def test_a_linux_that_says_it_is_windows_is_judged_as_a_linux(tmp_path: Path) -> None:
+    windows = {path: text for path, text in TREES["windows"].items() if "SOFTWARE" not in path}
+    files = {**windows, "etc/os-release": "ID=windows\n", "root/.ssh/authorized_keys": f"{KEY}\n"}
+    answer = inspect(build(tmp_path / "disk.img", "debian", Fault("", {**files, "etc/shadow": "root::1::::::\n"})))
+    assert {"unknown-system", "authorized-keys", "empty-password"} <= answer.words.keys()
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [
+        ("etc/sudoers", "\\\n" * 500_000),
+        ("etc/sudoers", "@include " * 100_000),
+        ("etc/ssh/sshd_config", "HostKey " + "\"'" * 450_000),
+        ("root/.ssh/authorized_keys", 'a="' + '\\"' * 450_000),
         ("etc/sudoers", "user ALL=" + "(" * 900_000 + " NOPASSWD:" + " NOPASSWD:" * 10_000),
         ("etc/sudoers", "a" + " " * 900_000 + "b=NOPASSWD: x"),
         ("etc/cloud/cloud.cfg", " default_user:\n" * 60_000),

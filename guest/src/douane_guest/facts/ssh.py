@@ -15,12 +15,18 @@ from douane_guest.volume import to_text
 from . import TEXT
 from .accounts import Account
 
-CONFIGURATION = "etc/ssh/sshd_config"
+CONFIGURATIONS = ("etc/ssh/sshd_config", "usr/etc/ssh/sshd_config")
+"""The second where the first is not there, as in openSUSE."""
 DEFAULT_FILES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 HOST_KEYS = ("etc/ssh/ssh_host_*_key", "etc/dropbear/dropbear_*_host_key")
 MAX_INCLUDES = 64
 _TYPE = re.compile(r"(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+")
-_OPTIONS = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
+_OPTIONS = re.compile(r'(?:\\"|[^ \t"]|"(?:\\"|[^"])*+")+')
+"""A quote behind a backslash is none, whatever is before that (auth-options.c, advance_past_options)."""
+
+_LINE = re.compile(r'[ \t\r]*"?([A-Za-z0-9]+)"?(?:[ \t]*=[ \t]*|[ \t]+)(.*)')
+_WORD = re.compile(r"""[ \t]*((?:\\['"\\ ]|"(?:\\['"\\]|[^"])*+"|'(?:\\['"\\]|[^'])*+'|[^ \t"'])+)""")
+_QUOTED = re.compile(r"""\\(['"\\ ])|["']""")
 
 
 class PublicKey(NamedTuple):
@@ -69,46 +75,68 @@ class Setting(NamedTuple):
     word: str
     """In small letters: sshd ignores case."""
 
-    value: str
+    values: tuple[str, ...]
     path: str
     conditional: bool
-    """It stands below ``Match``: for whom it counts depends on the connection."""
+    """It stands below ``Match``: for whom it counts depends on the connection, and for them it counts more than what
+    stands outside."""
+
+    @property
+    def value(self) -> str:
+        """All of them, with blanks between."""
+        return " ".join(self.values)
 
 
 def settings_of(tree: Tree) -> Iterator[Setting]:
     """The settings of sshd, in its order: of a word outside of ``Match``, the first counts."""
-    return _settings(tree, CONFIGURATION, [MAX_INCLUDES])
+    path = next((path for path in CONFIGURATIONS if tree.exists(path)), CONFIGURATIONS[0])
+    return _settings(tree, path, [MAX_INCLUDES])
 
 
 def key_files(tree: Tree) -> tuple[str, ...]:
     """The patterns of ``AuthorizedKeysFile``: the first that sshd finds counts. Those under ``Match`` count as well:
     whom they are for depends on the connection."""
-    values = [setting.value for setting in settings_of(tree) if setting.word == "authorizedkeysfile"]
-    files = tuple(word for value in values for word in value.split() if word != "none")
-    return files or DEFAULT_FILES
+    words = _words_of(tree, "authorizedkeysfile")
+    return tuple(word for word in words if word.lower() != "none") or DEFAULT_FILES
+
+
+def _words_of(tree: Tree, word: str) -> list[str]:
+    return [value for setting in settings_of(tree) if setting.word == word for value in setting.values]
 
 
 def _settings(tree: Tree, path: str, room: list[int], *, conditional: bool = False) -> Iterator[Setting]:
     room[0] -= 1
     data = try_read(tree, path, TEXT) if room[0] >= 0 else None
     for line in to_text(data or b"").split("\n"):
-        word, _, text = line.strip().replace("=", " ", 1).replace("\t", " ").partition(" ")
-        word, value = word.lower(), text.strip().replace('"', "")
+        match = _LINE.match(line)
+        if match is None:
+            continue
+        word, values = match[1].lower(), split_words(match[2])
         if word == "match":
-            conditional = value.lower() != "all"
+            conditional = True  # `all` as well: what stands there replaces what stands outside
         elif word == "include":
-            for pattern in value.split():
+            for pattern in values:
                 for item in tree.glob(pattern if pattern.startswith("/") else f"etc/ssh/{pattern}"):
                     yield from _settings(tree, item.path, room, conditional=conditional)
-        elif word and not word.startswith("#"):
-            yield Setting(word, value, path, conditional)
+        else:
+            yield Setting(word, values, path, conditional)
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """The words of a line as sshd splits it (misc.c, argv_split): quotes of both kinds hold blanks, and a word that
+    begins with ``#`` ends the line."""
+    words = []
+    for match in _WORD.finditer(text.rstrip(" \t\r\f")):
+        if match[1].startswith("#"):
+            break
+        words.append(_QUOTED.sub(lambda quoted: quoted[1] or "", match[1]))
+    return tuple(words)
 
 
 def _path(pattern: str, account: Account) -> str:
     name = pattern.replace("%h", account.home).replace("%u", account.name).replace("%U", account.uid).replace("%%", "%")
-    if name.startswith("/"):
-        return name
-    return f"{account.home.rstrip('/')}/{name}" if account.home.startswith("/") else ""
+    home = account.home.strip("/")  # sshd starts in /, so that a home without a slash lies there
+    return name if name.startswith("/") else f"/{home}/{name}" if home else f"/{name}"
 
 
 def parse_line(line: str) -> PublicKey | None:
@@ -134,12 +162,18 @@ def parse_line(line: str) -> PublicKey | None:
 
 
 def host_keys_of(tree: Tree) -> list[HostKey]:
-    """The private keys of the host that are in the image: each guest that starts from it would have the same."""
-    keys = []
-    for pattern in HOST_KEYS:
-        for item in tree.glob(pattern):
-            if item.node.kind != "file" or not item.node.size:
-                continue
-            line = try_read(tree, f"{item.path}.pub", TEXT)
-            keys.append(HostKey(item.path, parse_line(to_text(line)) if line is not None else None))
-    return keys
+    """The private keys of the host that are in the image, in the usual places and where sshd_config says: each guest
+    that starts from it would have the same."""
+    paths = [item.path for pattern in HOST_KEYS for item in tree.glob(pattern)]
+    paths += [path for path in _words_of(tree, "hostkey") if not path.endswith(".pub")]
+    keys: dict[tuple[str, object], HostKey] = {}
+    for path in paths:
+        try:
+            item = tree.stat(path)
+        except OSError:
+            continue
+        if item.node.kind == "file" and item.node.size and (item.volume.name, item.node.ref) not in keys:
+            line = try_read(tree, f"{path}.pub", TEXT)
+            key = HostKey(item.path, parse_line(to_text(line)) if line is not None else None)
+            keys[item.volume.name, item.node.ref] = key
+    return list(keys.values())

@@ -20,6 +20,12 @@ from .start import check_boot, check_first_boot, check_selinux
 from .system import System
 from .windows import check_windows
 
+LINUX_SIGNS = (
+    *("etc/os-release", "usr/lib/os-release", "etc/passwd", "etc/shadow", "bin/sh", "usr/bin/sh"),
+    *("sbin/init", "usr/sbin/init", "lib/systemd/systemd", "usr/lib/systemd/systemd"),
+)
+"""No Windows has one of these at its root."""
+
 Steps = Iterator[tuple[str, Iterator[Finding]]]
 
 
@@ -77,7 +83,11 @@ class Checks:
             return self._settings.profile
         os = self._guest.os_of(tree)
         profile = profile_of(os)
-        if profile is None:
+        if profile == WINDOWS and any(map(tree.exists, LINUX_SIGNS)):
+            profile = None  # whoever says so in a Linux would be judged by few rules
+            sentence = "the system says that it is Windows, and has the programs of a Linux"
+            self._weigh(Finding("unknown-system", f"{tree.volume.name}:/", sentence), LINUX)
+        elif profile is None:
             name = os.get("PRETTY_NAME") or os.get("ID") or "it does not say what it is"
             sentence = f"the system is none that this site knows: {name:.60}"
             self._weigh(Finding("unknown-system", f"{tree.volume.name}:/etc/os-release", sentence), LINUX)

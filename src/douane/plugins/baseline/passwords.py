@@ -55,7 +55,7 @@ class Passwords:
             if account.password != SET:
                 continue
             usable += 1
-            if account.uid.strip() == "0":
+            if account.is_root:
                 yield _finding(system, "root-password", account.name, "has a password")
             else:
                 yield _finding(system, "account-password", account.name, "has a password")
@@ -82,7 +82,7 @@ def check_accounts(system: System) -> Iterator[Finding]:
     """Accounts that should not be there."""
     place = system.place(PASSWD)
     for account, _ in system.accounts:
-        if account.uid.strip() == "0" and account.name != "root":
+        if account.is_root and account.name != "root":
             yield Finding("second-root", place, f"the account {account.name} has uid 0, as root; remove it")
         if account.name in BUILDERS:
             why = f"the account {account.name} is a builder's; remove it: userdel --remove {account.name}"

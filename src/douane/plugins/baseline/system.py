@@ -13,6 +13,8 @@ from douane_guest.guest import Guest
 from douane_guest.tree import Tree, try_read
 from douane_guest.volume import Item, to_text
 
+COMMENT = re.compile(r"#.*")
+
 
 class System:
     """A system, its profile, and what several checks ask for."""
@@ -40,12 +42,20 @@ class System:
         """The text of a file; empty if it is not there."""
         return to_text(try_read(self.tree, path, TEXT) or b"")
 
-    def lines(self, path: str) -> Iterator[str]:
-        """The lines of a file of settings, without comments; those that a backslash continues are one."""
-        for line in re.sub(r"\\\n", " ", self.text(path)).split("\n"):
-            words = line.partition("#")[0].strip()
-            if words:
+    def lines(self, path: str, comment: re.Pattern[str] = COMMENT) -> Iterator[str]:
+        """The lines of a file of settings, without comments; those that a backslash continues are one. A comment ends
+        with its line, whatever it ends in."""
+        parts: list[str] = []
+        for text in self.text(path).split("\n"):
+            line = comment.sub("", text.rstrip(" \t\r"))
+            parts.append(line.removesuffix("\\"))
+            if line.endswith("\\") and line == text.rstrip(" \t\r"):
+                continue
+            if words := " ".join(parts).strip():
                 yield words
+            parts.clear()
+        if words := " ".join(parts).strip():
+            yield words
 
     def items(self, *patterns: str) -> Iterator[Item]:
         """The objects whose paths match one of the patterns."""
