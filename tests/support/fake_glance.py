@@ -115,6 +115,8 @@ class Script:
     def __init__(self) -> None:
         self.error: DouaneError | None = None
         """Raised when an inspection begins."""
+        self.final_error: DouaneError | None = None
+        """Raised at the end of an image without EVIL, instead of a report."""
         self.report: dict[str, Any] = {}
         """Fields of the report of an image without EVIL."""
         self.refusal: dict[str, Any] = {"code": "evil", "message": "there is evil in it"}
@@ -148,6 +150,8 @@ class FakeInspection:
 
     def result(self) -> Report:
         is_refused = b"EVIL" in self.data or b"EARLY" in self.data
+        if self._script.final_error is not None and not is_refused:
+            raise self._script.final_error
         size = Bytes(size=len(self.data), complete=True, sha256="0" * 64)
         fields = {
             "outcome": "refused" if is_refused else "accepted",
@@ -171,7 +175,9 @@ class FakeBackend:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str, sender: Sender) -> FakeInspection:
+    def begin(
+        self, declared: DeclaredImage, size: int | None, name: str, sender: Sender, image_id: str | None = None
+    ) -> FakeInspection:
         self._script.senders.append(sender)
         if self._script.error is not None:
             raise self._script.error

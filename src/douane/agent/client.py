@@ -55,9 +55,19 @@ class Agent:
 
         return _retry(ask, patience)
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str, sender: Sender = ANYBODY) -> AgentInspection:
-        """Begin to hand over an image piece by piece. Raises DouaneError."""
-        return AgentInspection(self._connect(), declared, size, name, sender)
+    def begin(
+        self,
+        declared: DeclaredImage,
+        size: int | None,
+        name: str,
+        sender: Sender = ANYBODY,
+        image_id: str | None = None,
+    ) -> AgentInspection:
+        """Begin to hand over an image piece by piece. Raises DouaneError.
+
+        With `image_id` the report of an accepted image has its summary, if the agent's plan says so.
+        """
+        return AgentInspection(self._connect(), declared, size, name, sender, image_id)
 
     def inspect(
         self,
@@ -68,13 +78,16 @@ class Agent:
         sink: int | None = None,
         patience: float = 0.0,
         sender: Sender = ANYBODY,
+        image_id: str | None = None,
     ) -> Report:
         """Have the regular file `fd` inspected; the result is written into the file `sink`, if there is one.
+
+        `image_id` is that of `begin`.
 
         If the agent goes away meanwhile, start again from the beginning for `patience` seconds, so that a restart of
         the agent loses no import. Raises DouaneError.
         """
-        request = InspectRequest(declared, name, sender)
+        request = InspectRequest(declared, name, image_id, sender)
 
         def ask() -> Report:
             if sink is not None:
@@ -113,6 +126,7 @@ class AgentInspection:
         size: int | None,
         name: str,
         sender: Sender = ANYBODY,
+        image_id: str | None = None,
     ) -> None:
         """Raises DouaneError if the agent declines, before any byte is read from the image's sender."""
         self.plan_digest = ""
@@ -130,7 +144,7 @@ class AgentInspection:
                 with contextlib.suppress(OSError):  # a host may limit the size of pipes; a smaller one works, too
                     fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
                 with _unavailable():
-                    connection.send(InspectRequest(declared, name, sender, size), (read_end,))
+                    connection.send(InspectRequest(declared, name, image_id, sender, size), (read_end,))
             finally:
                 os.close(read_end)
             while isinstance(reply := _receive(connection), Waiting):

@@ -2,8 +2,8 @@
 
 The client's first line is a request; descriptors travel with it (SCM_RIGHTS, unix(7))::
 
-    {"version": 2, "do": "plan"}
-    {"version": 2, "do": "inspect", "name": ..., "size": ..., "declared": {...}}   + the image [+ a file for the result]
+    {"version": 3, "do": "plan"}
+    {"version": 3, "do": "inspect", "name": ..., "size": ..., "declared": {...}}   + the image [+ a file for the result]
 
 The agent replies with a line for each event: ``{"state": "waiting"}``; ``{"state": "begun", "plan": ...}`` with the
 digest of the plan that the image goes through, which may have changed while the image waited; and last ``{"state":
@@ -23,7 +23,7 @@ from douane.engine.served_plan import PlanFacts
 from douane.plan.binding import ANYBODY, Sender
 from douane.report import Report
 
-VERSION = 2
+VERSION = 3
 
 
 # ---- requests
@@ -40,6 +40,8 @@ class InspectRequest(msgspec.Struct, tag_field="do", tag="inspect"):
 
     declared: DeclaredImage
     name: str = "the image"
+    image: Annotated[str, msgspec.Meta(max_length=255)] | None = None
+    """The id that the summary of an accepted image names; None: an image that gets no summary."""
     sender: Sender = ANYBODY
     """By which the agent leaves out the plugins that are not for such images."""
     size: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None

@@ -98,6 +98,7 @@ class Session:
                 FileSink(result, "the result") if result is not None else None,
                 self._check_client,
                 request.sender,
+                request.image,
             )
             self._desk.workers.put(job)
             # Also if the client is gone: while a worker has the job, the descriptors must stay open, as another

@@ -15,6 +15,7 @@ from douane.engine import Target
 from douane.engine.plan_runner import PlanRunner
 from douane.engine.served_plan import ServedPlan
 from douane.errors import DouaneError
+from douane.evidence import sign_accepted
 from douane.plan.binding import ANYBODY, Sender
 from douane.report import Report
 from douane.stream.sink import Sink
@@ -40,13 +41,18 @@ class Job:
         sink: Sink | None,
         check_client: Callable[[], None],
         sender: Sender = ANYBODY,
+        image_id: str | None = None,
     ) -> None:
-        """`check_client` is called at times during the inspection, which ends with the error that it raises."""
+        """`check_client` is called at times during the inspection, which ends with the error that it raises.
+
+        An accepted image with an `image_id` gets a summary, if the plan says so.
+        """
         self.served = served
         self.make_source = make_source
         self.check_client = check_client
         self.declared = declared
         self.sender = sender
+        self.image_id = image_id
         self.sink = sink
         self.ended = threading.Event()
         self.report: Report | None = None
@@ -124,7 +130,7 @@ def _inspect(job: Job, runner: PlanRunner) -> None:
         job.check_client()
 
     try:
-        job.report = runner.inspect(
+        report = runner.inspect(
             job.served,
             job.make_source(),
             job.declared,
@@ -132,6 +138,8 @@ def _inspect(job: Job, runner: PlanRunner) -> None:
             progress=progress,
             targets=() if job.sink is None else (Target(job.sink),),
         )
+        sign_accepted(job.served.plan, report, job.image_id, job.declared.name)
+        job.report = report
     except BaseException as error:  # the client learns of it, and the thread goes on with the next image
         job.error = error
         if not isinstance(error, DouaneError):

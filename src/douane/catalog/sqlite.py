@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from douane.durable import sync_directory
 from douane.errors import BadValue, CatalogError
 
 BUSY_SECONDS = 30.0
@@ -46,7 +47,7 @@ class SQLite:
 
     def prepared(self) -> None:
         """Make sure that a new file survives a power cut."""
-        _sync_directory(self.path.parent)
+        sync_directory(self.path.parent)
 
     def tables(self, connection: Connection) -> set[str]:
         """The names of all tables."""
@@ -136,14 +137,6 @@ def explain(error: BaseException | None, path: Path) -> CatalogError:
         f"the catalog {path} failed ({error}); look at the disk, its free space and the kernel's log "
         "before trying again",
     )
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _engine(path: Path) -> Engine:

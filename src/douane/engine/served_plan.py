@@ -34,6 +34,8 @@ class PlanFacts(msgspec.Struct, tag_field="state", tag="done"):
     """False if the plan lets every image in, whatever its plugins say."""
     upload_transforms: dict[str, list[str]] = {}
     """The transforms that an upload may need: by name, the roles of senders who are exempt."""
+    signs: bool = False
+    """True if each accepted image gets a signed summary."""
 
 
 class ServedPlan(msgspec.Struct, frozen=True):
@@ -65,11 +67,9 @@ class ServedPlan(msgspec.Struct, frozen=True):
             names,
             can_refuse(processes),
             _upload_transforms(processes),
+            plan.evidence is not None,
         )
-        if digests:
-            check_evidence(plan)
-        elif plan.evidence is not None:
-            log.warning("[evidence] is for `douane import` and `douane serve`; no summaries are signed here")
+        check_evidence(plan)
         if not facts.can_refuse:
             log.warning('%s has no plugin with mode = "enforce": every image is let in', config)
         bound = [process.spec.name for process in processes if process.spec.stores]

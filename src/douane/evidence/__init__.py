@@ -4,7 +4,7 @@
 of in-toto with the predicate of SLSA for verification summaries, in an envelope of DSSE.
 """
 
-from .signing import check_evidence, sign_report
+from .signing import check_evidence, sign_accepted, sign_report
 from .verification import VerifiedSummary, verify_summary
 
-__all__ = ["VerifiedSummary", "check_evidence", "sign_report", "verify_summary"]
+__all__ = ["VerifiedSummary", "check_evidence", "sign_accepted", "sign_report", "verify_summary"]

@@ -42,6 +42,13 @@ def check_evidence(plan: Plan) -> None:
             raise PlanError(str(error)) from error
 
 
+def sign_accepted(plan: Plan, report: Report, image_id: str | None, name: str | None) -> None:
+    """As :func:`sign_report`, for an image service that keeps the images: do nothing unless `report` is accepted, and
+    about an image that will be kept, with an `image_id`."""
+    if image_id is not None and report.outcome == "accepted":
+        sign_report(plan, report, image_id, name)
+
+
 def sign_report(plan: Plan, report: Report, image_id: str, name: str | None) -> None:
     """Give the accepted `report` its summary, signed; do nothing if the plan has no ``[evidence]``.
 

@@ -13,11 +13,13 @@ from douane.declared import DeclaredImage
 from douane.engine import FileSource, Inspection, Report, RunOptions, Sink, inspect_image, load_plan
 from douane.engine.served_plan import emit
 from douane.errors import DouaneError, PlanError
+from douane.evidence import sign_accepted
 from douane.plan.binding import ANYBODY, Sender
 from douane.stream.digest import ALGORITHMS
 
 from . import internals
 from .settings import Settings
+from .summaries import check_summaries
 
 PATIENCE_SECONDS = 120.0
 """How long an import asks again for an agent that went away: one that is restarted is back by then."""
@@ -50,33 +52,69 @@ class LocalBackend:
         """False if the plan lets every image in, whatever its plugins say."""
         self.upload_transforms = self._served.facts.upload_transforms
         """The transforms that an upload may need: by name, the roles of senders who are exempt."""
+        self.signs = self._served.facts.signs
+        """True if each accepted image gets a signed summary."""
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str, sender: Sender = ANYBODY) -> LocalInspection:
-        """Begin to inspect an image that arrives piece by piece; `size` in bytes, if known. Raises DouaneError."""
+    def begin(
+        self,
+        declared: DeclaredImage,
+        size: int | None,
+        name: str,
+        sender: Sender = ANYBODY,
+        image_id: str | None = None,
+    ) -> LocalInspection:
+        """Begin to inspect an image that arrives piece by piece; `size` in bytes, if known. Raises DouaneError.
+
+        With `image_id` the report of an accepted image has its summary, if the plan says so.
+        """
         try:
-            return LocalInspection(self._served, declared, size, name, sender)
+            return LocalInspection(self._served, declared, size, name, sender, image_id)
         except (OSError, RuntimeError) as error:  # no descriptor, or no thread, is to be had
             raise DouaneError(f"the inspection cannot begin: {error}") from error
 
     def inspect(
-        self, fd: int, declared: DeclaredImage, name: str, result: Sink | None, sender: Sender = ANYBODY
+        self,
+        fd: int,
+        declared: DeclaredImage,
+        name: str,
+        result: Sink | None,
+        sender: Sender = ANYBODY,
+        image_id: str | None = None,
     ) -> Report:
-        """Inspect the regular file `fd`, which stays open; transforms write into `result`. Raises DouaneError."""
+        """Inspect the regular file `fd`, which stays open; transforms write into `result`. Raises DouaneError.
+
+        `image_id` is that of `begin`.
+        """
         source = FileSource(os.dup(fd), name)
-        return inspect_image(
-            self._served.plan.for_sender(sender), declared, source, result, RunOptions(tier=self.tier, emit=emit)
-        )
+        plan = self._served.plan.for_sender(sender)
+        report = inspect_image(plan, declared, source, result, RunOptions(tier=self.tier, emit=emit))
+        sign_accepted(plan, report, image_id, declared.name)
+        return report
 
 
 class LocalInspection(Inspection):
     """An inspection in this process, with the digest of its plan."""
 
     def __init__(
-        self, served: ServedPlan, declared: DeclaredImage, size: int | None, name: str, sender: Sender
+        self,
+        served: ServedPlan,
+        declared: DeclaredImage,
+        size: int | None,
+        name: str,
+        sender: Sender,
+        image_id: str | None,
     ) -> None:
         options = RunOptions(tier=served.tier, emit=emit)
         super().__init__(served.plan.for_sender(sender), declared, options, name=name, size=size)
         self.plan_digest = served.facts.digest
+        self._plan = served.plan
+        self._image_id, self._image_name = image_id, declared.name
+
+    def result(self) -> Report:
+        """See :class:`Inspection`. Raises DouaneError, too, if an accepted image cannot get its summary."""
+        report = super().result()
+        sign_accepted(self._plan, report, self._image_id, self._image_name)
+        return report
 
 
 class AgentBackend:
@@ -94,19 +132,34 @@ class AgentBackend:
     def _refresh(self) -> None:
         facts = self._agent.plan(patience=self._patience)
         self.transforms, self.digest, self.plugins = facts.transforms, facts.digest, frozenset(facts.plugins)
-        self.can_refuse, self.upload_transforms = facts.can_refuse, facts.upload_transforms
+        self.can_refuse, self.upload_transforms, self.signs = facts.can_refuse, facts.upload_transforms, facts.signs
 
-    def begin(self, declared: DeclaredImage, size: int | None, name: str, sender: Sender = ANYBODY) -> AgentInspection:
+    def begin(
+        self,
+        declared: DeclaredImage,
+        size: int | None,
+        name: str,
+        sender: Sender = ANYBODY,
+        image_id: str | None = None,
+    ) -> AgentInspection:
         """See :class:`LocalBackend`."""
         self._refresh()
-        return self._agent.begin(declared, size, name, sender)
+        return self._agent.begin(declared, size, name, sender, image_id)
 
     def inspect(
-        self, fd: int, declared: DeclaredImage, name: str, result: Sink | None, sender: Sender = ANYBODY
+        self,
+        fd: int,
+        declared: DeclaredImage,
+        name: str,
+        result: Sink | None,
+        sender: Sender = ANYBODY,
+        image_id: str | None = None,
     ) -> Report:
         """See :class:`LocalBackend`."""
         sink = result.fd if result is not None else None
-        return self._agent.inspect(fd, declared, name, sink=sink, patience=self._patience, sender=sender)
+        return self._agent.inspect(
+            fd, declared, name, sink=sink, patience=self._patience, sender=sender, image_id=image_id
+        )
 
 
 Backend = LocalBackend | AgentBackend
@@ -116,7 +169,9 @@ StreamInspection = LocalInspection | AgentInspection
 
 def open_backend(settings: Settings) -> Backend:
     """The filter's backend, used until Glance ends. Raises PlanError or DouaneError if it cannot be used."""
-    return AgentBackend(settings.agent) if settings.agent is not None else LocalBackend(settings)
+    backend = AgentBackend(settings.agent) if settings.agent is not None else LocalBackend(settings)
+    check_summaries(settings.summaries, signs=backend.signs)
+    return backend
 
 
 def _with_digest(served: ServedPlan, algorithm: str) -> ServedPlan:

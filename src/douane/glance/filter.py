@@ -54,7 +54,15 @@ def filter_factory(_global_conf: dict[str, str], **local_conf: str) -> Callable[
         Tag()  # if tags cannot be computed, Glance does not start
     guard = ImportGuard() if settings.guard_imports else None
     key = settings.read_key()
-    return lambda app: Filter(app, backend, attestations, properties=settings.properties, guard=guard, key=key)
+    return lambda app: Filter(
+        app,
+        backend,
+        attestations,
+        properties=settings.properties,
+        guard=guard,
+        key=key,
+        summaries=settings.summaries,
+    )
 
 
 class Filter:
@@ -69,15 +77,17 @@ class Filter:
         properties: bool,
         guard: ImportGuard | None = None,
         key: bytes | None = None,
+        summaries: str | None = None,
     ) -> None:
         """With `properties`, set those of the plugins on accepted images; with `key`, a proof of them. Without `guard`,
-        let every import through."""
+        let every import through. `summaries` is the folder for the signed summaries, if there are any."""
         self._app = app
         self._backend = backend
         self._attestations = attestations
         self._properties = properties
         self._guard = guard
         self._key = key
+        self._summaries = summaries
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         recover_once()  # before anybody sees the images that a killed Glance left half-way
@@ -112,7 +122,7 @@ class Filter:
         except NotReadable as error:
             return error.response  # who may not see the image may not fill it either: Glance says why
         tag = Tag() if route.action == "stage" and self._attestations is not None else None
-        upload = Upload(self._backend, route, declared, length, tag, sender_of(environ, route))
+        upload = Upload(self._backend, route, declared, length, tag, sender_of(environ, route), self._summaries)
         try:
             response = self._forward(environ, route, upload, length)
         except BaseException as error:

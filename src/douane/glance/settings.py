@@ -13,7 +13,7 @@ from douane.own_folders import register
 from .proof.key import read_key
 
 _TIERS = ("full", "strict", "off")
-NAMES = ("config", "sandbox", "agent", "state", "properties", "again", "imports", "key")
+NAMES = ("config", "sandbox", "agent", "state", "properties", "again", "imports", "key", "summaries")
 """Names of the settings; in the environment ``DOUANE_CONFIG`` and so on."""
 
 
@@ -44,6 +44,9 @@ class Settings:
 
     key: str | None = None
     """A file with the key of the proofs that Douane sets on accepted images; None: no proofs."""
+
+    summaries: str | None = None
+    """A folder for the signed summaries of accepted images, if the plan has ``[evidence]``."""
 
     def read_key(self) -> bytes | None:
         """The key of the proofs, if there is one. Raises PlanError."""
@@ -83,8 +86,14 @@ def read_settings(options: Mapping[str, str], environ: Mapping[str, str] = os.en
         raise PlanError(f"'state' names {state}, which is no directory; make it, owned by the user that runs Glance")
     if state is not None:
         register(state)
+    summaries = get("summaries")
+    if summaries is not None and not (Path(summaries).is_dir() and os.access(summaries, os.W_OK | os.X_OK)):
+        raise PlanError(
+            f"'summaries' names {summaries}, which is no folder that can be written; make it, owned by the user that "
+            "runs Glance"
+        )
     properties, again = boolean("properties", "true"), boolean("again", "false")
-    settings = Settings(config, sandbox, agent, state, properties, again, imports == "guarded", get("key"))
+    settings = Settings(config, sandbox, agent, state, properties, again, imports == "guarded", get("key"), summaries)
     settings.read_key()
     return settings
 

@@ -227,7 +227,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, plugins=plugins)
 
     def for_image_service(self, *, transforms: bool) -> Plan:
-        """This plan for a host that digests what it stores: no digests, or only SHA-256 if a transform may change the
-        image, to tell a changed image from an unchanged one (the fastest strong digest, with the processor's help)."""
-        needed = ("sha256",) if transforms else ()
+        """This plan for a host that digests what it stores: no digests, or only SHA-256 if a summary names the image by
+        it, or a transform may change the image, to tell a changed image from an unchanged one (the fastest strong
+        digest, with the processor's help)."""
+        needed = ("sha256",) if transforms or self.evidence is not None else ()
         return msgspec.structs.replace(self, digests=needed, received_digests=needed)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from douane.durable import sync_directory
 from douane.errors import StoreError
 from douane.own_folders import register
 
@@ -19,7 +20,6 @@ from .paths import (
     checked_id,
     is_name_of,
     open_existing,
-    sync_directory,
     unlink_quietly,
 )
 from .staging_file import StagingFile, link_staging, try_lock

@@ -5,6 +5,7 @@ import os
 import re
 import uuid
 
+from douane.durable import sync_directory
 from douane.errors import StoreError
 
 # RFC 9562, section 4, in the one form that is also a file name: lower case, with dashes.
@@ -53,15 +54,6 @@ def make_directory(path: str) -> None:
         if not os.path.isdir(path):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
     sync_directory(parent)
-
-
-def sync_directory(path: str) -> None:
-    """Make the names in a directory durable (fsync(2)). Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def unlink_quietly(path: str) -> None:

@@ -5,11 +5,12 @@ import stat
 import uuid
 from pathlib import Path
 
+from douane.durable import sync_directory
 from douane.errors import StoreError
 
 from .base import Store
 from .os_errors import explained
-from .paths import sync_directory, unlink_quietly
+from .paths import unlink_quietly
 from .shared_folders import check_owner, resolve
 
 

@@ -3,10 +3,11 @@
 import os
 import uuid
 
+from douane.durable import sync_directory
 from douane.errors import StoreError
 
 from .os_errors import explained
-from .paths import is_id, sync_directory, unlink_quietly
+from .paths import is_id, unlink_quietly
 
 NAME = "store-id"
 

@@ -179,7 +179,7 @@ def lingering_socket(peers: list[socket.socket]) -> socket.socket:
     return sender
 
 
-@pytest.mark.parametrize("request_line", [b'{"version": 2, "do": "plan"}\n', b"no request\n", b'{"version": 2'])
+@pytest.mark.parametrize("request_line", [b'{"version": 3, "do": "plan"}\n', b"no request\n", b'{"version": 3'])
 def test_sockets_that_wait_for_their_peer_hold_no_thread(start_agent: StartAgent, request_line: bytes) -> None:
     """There is a bound on threads: clients whose sockets held them would close the agent to all others."""
     server = start_agent(plan("Count"), "--cold", "--at-once", "1")

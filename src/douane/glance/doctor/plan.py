@@ -38,6 +38,8 @@ def examine(site: Site) -> Iterator[Point]:
         return
     yield from _backend(settings, backend)
     yield _state(settings, has_imports=bool(site.conf.enabled_import_methods))
+    if settings.summaries is not None:
+        yield _AREA.ok("summaries", f"each accepted image gets one, signed, in {settings.summaries}")
     if not settings.guard_imports:
         yield _AREA.advice(
             "imports",

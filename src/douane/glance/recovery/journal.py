@@ -1,7 +1,7 @@
 """The imports and uploads under way on this host, recorded so that those of a killed process can be found.
 
 A file for each, in a folder of its own in Glance's staging folder, locked (flock(2)) while the process lives. If a
-file is not locked, its process is gone. Only the standard library is imported.
+file is not locked, its process is gone. Only the standard library is imported, and ``durable``, which needs no more.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from douane.durable import sync_directory
 
 FOLDER = ".douane"
 _MAX_BYTES = 1 << 20
@@ -70,7 +72,7 @@ def begin(staging: Path, name: str, facts: Mapping[str, Any]) -> Entry:
         fcntl.flock(fd, fcntl.LOCK_EX)  # a process that looks for abandoned entries holds it for a moment
         os.pwrite(fd, json.dumps(dict(facts)).encode(), 0)
         os.fsync(fd)
-        _sync(folder)
+        sync_directory(folder)
     except BaseException:
         os.close(fd)
         raise
@@ -118,11 +120,3 @@ def _is_in_place(path: Path, fd: int) -> bool:
         return os.path.samestat(os.lstat(path), os.fstat(fd))
     except FileNotFoundError:
         return False
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -14,6 +14,7 @@ import re
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -47,6 +48,8 @@ class Attestation(msgspec.Struct, frozen=True, kw_only=True):
     """Unix time, seconds."""
     digests: dict[str, str] = {}
     """Digests (hex) of the bytes by algorithm, if any were taken."""
+    summary: dict[str, Any] | None = None
+    """The signed summary, if the plan has ``[evidence]``."""
 
     @classmethod
     def of(cls, report: Report, plan: str, tag: Tag) -> Attestation:
@@ -62,6 +65,7 @@ class Attestation(msgspec.Struct, frozen=True, kw_only=True):
             virtual_size=report.virtual_size,
             at=time.time(),
             digests=report.stored.digests(),
+            summary=report.summary,
         )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 
+from douane.durable import sync_directory
 from douane.errors import SinkError, SourceError
 from douane.stream.sink import FileSink
 
@@ -85,7 +86,7 @@ class StagedFile:
             status = os.fstat(result.fd)
             os.rename(result.path, self.path)
             self._status = status
-            _sync(os.path.dirname(self.path))
+            sync_directory(os.path.dirname(self.path))
         except OSError as error:
             raise SinkError(f"{self.path} cannot be replaced: {error.strerror}") from error
 
@@ -135,11 +136,3 @@ class ResultFile(FileSink):
                 os.unlink(self.path)
         os.close(self.fd)
         self.fd = -1
-
-
-def _sync(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -27,6 +27,7 @@ from douane.glance.outcome import OUTCOME_PROPERTIES, PROOF, Reason, Undo, is_no
 from douane.glance.proof.proof import Subject, make_proof
 from douane.glance.reasons import reason_of
 from douane.glance.settings import Settings, process_settings
+from douane.glance.summaries import keep_summary
 from douane.plan.binding import Sender
 from douane.report import PropertyValue
 
@@ -50,6 +51,8 @@ class Changes:
     attributes: Mapping[str, Any]
     digests: Mapping[str, str] = field(default_factory=dict)
     """Digests (hex) of the accepted bytes by algorithm, if any were taken."""
+    summary: Mapping[str, Any] | None = None
+    """The signed summary, if there is one."""
 
 
 class StagedImport:
@@ -125,6 +128,7 @@ class StagedImport:
             self._attestations.delete(self._id)
         if image.virtual_size and changes.attributes.keys() == {"virtual_size"}:
             changes = replace(changes, attributes={})
+        keep_summary(settings.summaries, self._id, changes.summary)
         self._apply(image, backend, settings, changes)
         return changes
 
@@ -134,6 +138,8 @@ class StagedImport:
             return None
         attestation = self._attestations.find(self._id)
         if attestation is None or attestation.plan != backend.digest or attestation.size != staged.size:
+            return None
+        if backend.signs and attestation.summary is None:
             return None
         if not staged.has_tag(attestation.key, attestation.tag):
             log.warning("image %s: other bytes are staged than were inspected; they are inspected now", self._id)
@@ -145,7 +151,7 @@ class StagedImport:
             if settings.properties or not has_namespace(name, backend.plugins)
         }
         attributes = {"virtual_size": attestation.virtual_size} if attestation.virtual_size else {}
-        return Changes(properties, attributes, attestation.digests)
+        return Changes(properties, attributes, attestation.digests, attestation.summary)
 
     def _inspect(self, image: Any, staged: StagedFile, backend: Backend, settings: Settings) -> Changes | Reason:
         with contextlib.ExitStack() as stack:
@@ -161,7 +167,7 @@ class StagedImport:
                 owner=image.owner,
                 roles=self._roles,
             )
-            report = backend.inspect(staged.fd, declared, f"image {self._id}", result, self._sender)
+            report = backend.inspect(staged.fd, declared, f"image {self._id}", result, self._sender, self._id)
             if report.outcome != "accepted":
                 return self._not_accepted(report)
             if not staged.is_in_place():
@@ -243,11 +249,11 @@ def _changes(report: Report, settings: Settings, transformed_size: int | None) -
     attributes: dict[str, Any]
     if transformed_size is None:
         attributes = {} if report.virtual_size is None else {"virtual_size": report.virtual_size}
-        return Changes(properties, attributes, report.stored.digests())
+        return Changes(properties, attributes, report.stored.digests(), report.summary)
     attributes = {"virtual_size": report.virtual_size, "size": transformed_size}
     formats = {"disk_format": report.disk_format, "container_format": report.container_format}
     attributes |= {name: value for name, value in formats.items() if value is not None}
-    return Changes(properties, attributes, report.stored.digests())
+    return Changes(properties, attributes, report.stored.digests(), report.summary)
 
 
 def _is_complete(image: Any, staged: StagedFile) -> bool:

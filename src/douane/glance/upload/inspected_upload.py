@@ -13,6 +13,7 @@ from douane.glance.reasons import reason_of
 from douane.glance.recovery import journal, uploads
 from douane.glance.staged.tag import Tag
 from douane.glance.store_drivers import end_unfinished_uploads
+from douane.glance.summaries import keep_summary
 from douane.plan.binding import Sender
 
 from .body import NotAccepted
@@ -40,13 +41,16 @@ class Upload:
         length: int | None,
         tag: Tag | None,
         sender: Sender,
+        summaries: str | None = None,
     ) -> None:
-        """The accepted bytes go into `tag`, by which an import recognises them."""
+        """The accepted bytes go into `tag`, by which an import recognises them. `summaries` is the folder for signed
+        summaries, if there are any."""
         self._backend = backend
         self._route = route
         self._declared = declared
         self._length = length
         self._sender = sender
+        self._summaries = summaries
         self._inspection: StreamInspection | None = None
         self._entry: journal.Entry | None = None
         self._has_begun = False  # before that, the image may belong to another request
@@ -67,7 +71,7 @@ class Upload:
         self._entry = uploads.record(self._route.image, self._route.action)
         try:
             name = f"image {self._route.image}"
-            self._inspection = self._backend.begin(self._declared, self._length, name, self._sender)
+            self._inspection = self._backend.begin(self._declared, self._length, name, self._sender, self._route.image)
         except DouaneError as error:
             self._reject(None, error)
             raise NotAccepted from error
@@ -95,6 +99,8 @@ class Upload:
         if self._route.action == "file" and self.report.is_transformed:
             self.refusal = _NEEDS_IMPORT
             raise NotAccepted
+        if self._route.action == "file":
+            self._keep_summary(self.report)  # now: Glance makes the image active as soon as it has read the end
 
     def abort(self, reason: str) -> None:
         """See :class:`PieceInspector`."""
@@ -110,6 +116,13 @@ class Upload:
             self._entry.close()
         elif self._entry is not None:
             self._entry.release()
+
+    def _keep_summary(self, report: Report) -> None:
+        try:
+            keep_summary(self._summaries, self._route.image, report.summary)
+        except DouaneError as error:
+            self._reject(None, error)
+            raise NotAccepted from error
 
     def _conclude(self, wait: Callable[[], Report]) -> None:
         try:
