@@ -24,6 +24,7 @@ def verify(ctx: click.Context, image: str, summary: str, keys: str, verifier: st
     """
     from douane.evidence.verification import MAX_SUMMARY_BYTES, digests_of, verify_summary
     from douane.plugins.attestations.keys import PublicKeys
+    from douane.stream.image_file import open_image
 
     try:
         with open(keys, encoding="utf-8") as text:
@@ -33,10 +34,13 @@ def verify(ctx: click.Context, image: str, summary: str, keys: str, verifier: st
     try:
         with open(summary, "rb") as file:
             data = file.read(MAX_SUMMARY_BYTES)
-        with open(image, "rb", buffering=0) as file:
+        with open(open_image(image), "rb", buffering=0) as file:
             digests = digests_of(file)
+    except PlanError as error:
+        raise SourceError(str(error)) from error
     except OSError as error:
-        raise SourceError(f"{error.filename} cannot be read: {error.strerror}") from error
+        place = image if error.filename is None else error.filename
+        raise SourceError(f"{place} cannot be read: {error.strerror}") from error
     try:
         verified = verify_summary(data, trusted, digests, verifier)
     except NotVerified as error:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from douane.errors import UploadError
+from douane.stream.image_file import require_end
 
 from .http import Answer, number
 from .images import VERSION, Images
@@ -42,9 +43,15 @@ class SentFile:
 
     @classmethod
     def open(cls, path: str, progress: ShowProgress) -> SentFile:
-        """Raises OSError."""
+        """Raises OSError, and PlanError for a file that has no end."""
         file = os.fdopen(os.dup(0), "rb") if path == "-" else Path(path).open("rb")  # noqa: SIM115  # closed by `close`
-        return cls(file, "the image" if path == "-" else path, progress)
+        name = "the image" if path == "-" else path
+        try:
+            require_end(file.fileno(), name)
+        except BaseException:
+            file.close()
+            raise
+        return cls(file, name, progress)
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """The pieces from `start` to `stop`, or to the end. Raises UploadError if the file cannot be read."""

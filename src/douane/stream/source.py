@@ -15,6 +15,7 @@ from typing import Protocol
 from douane.errors import PlanError, SourceError
 from douane.units import KiB, show_size
 
+from .image_file import open_image, require_end
 from .ring import Ring, RingStopped
 from .wakeups import Wakeups
 
@@ -234,38 +235,32 @@ def _read_by_splice(fd: int, view: memoryview) -> int | None:
 def open_source(path: str, *, size: int | None = None) -> FileSource | StreamSource:
     """Open `path`, or standard input for ``-``. `size` is the announced size in bytes, or None.
 
-    Raises PlanError if there is no such image, or if a file has another size.
+    Raises PlanError if there is no such image, if it has no end, or if a file has another size.
     """
     if path == "-":
-        fd, name = 0, "standard input"
-    else:
-        name = path
-        try:
-            # Without O_NONBLOCK, open(2) would wait for a FIFO's writer, and no deadline counts here (fifo(7)).
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            os.set_blocking(fd, True)
-        except OSError as error:
-            raise PlanError(f"{path} cannot be opened: {error.strerror}") from error
+        status = require_end(0, "standard input")
+        return StreamSource(0, "standard input", _size_of_device(0, status) if size is None else size)
+    fd = open_image(path)
     try:
-        try:
-            mode = os.fstat(fd).st_mode
-        except OSError as error:
-            raise PlanError(f"{name} cannot be read: {error.strerror}") from error
-        if stat.S_ISDIR(mode):
-            raise PlanError(f"{name} is a directory; name the image file inside it")
-        if stat.S_ISREG(mode) and path != "-":
-            source = FileSource(fd, name)
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode):
+            source = FileSource(fd, path)
             if size is not None and source.size != size:
                 raise PlanError(f"{path} has {source.size} bytes, not the announced {size}")
             return source
-        if stat.S_ISBLK(mode) and size is None:
-            size = os.lseek(fd, 0, os.SEEK_END)
-            os.lseek(fd, 0, os.SEEK_SET)
+        return StreamSource(fd, path, _size_of_device(fd, status) if size is None else size)
     except BaseException:
-        if path != "-":
-            os.close(fd)
+        os.close(fd)
         raise
-    return StreamSource(fd, name, size)
+
+
+def _size_of_device(fd: int, status: os.stat_result) -> int | None:
+    """The bytes of a block device; None for what has no size."""
+    if not stat.S_ISBLK(status.st_mode):
+        return None
+    size = os.lseek(fd, 0, os.SEEK_END)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return size
 
 
 def _data_extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
