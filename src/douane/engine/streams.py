@@ -74,11 +74,12 @@ class Streams:
                 self._received_by = self._stored_by
         spool = self._rings.spool_of(stage)
         if spool is not None:
-            self._start(Writer(ring, spool, self._spool_post(stage), read_again=True), counts=False)
+            self._start(Writer(ring, spool, self._spool_post(stage), cached=self._rings.is_cached(stage)), counts=False)
         for target in self._rings.targets_of(stage):
             read_again = self._rings.is_read_again(target)
             post = self._target_post(stage, target, read_again=read_again)
-            self._start(Writer(ring, target.sink, post, read_again=read_again), counts=False)
+            cached = read_again and self._rings.is_cached(stage)
+            self._start(Writer(ring, target.sink, post, cached=cached), counts=False)
 
     def _digest(self, ring: Ring, algorithm: str) -> Digest:
         digest = Digest(ring, algorithm, lambda reader: self._post(ReaderEnded(reader.error)))

@@ -12,7 +12,7 @@ from douane import sandbox
 from douane.errors import GrantReplaced, PlanError, SandboxError
 from douane.plan.bound_plugins import check_bindings
 from douane.plan.resolve import ResolvedPlan, ResolvedPlugin
-from douane.plan.source_scan import Kind
+from douane.plan.source_scan import Kind, kind_of
 from douane.stream.ring import AUDIT_SLOTS, SLOTS
 from douane.stream.rings import Rings
 from douane.stream.target import Target
@@ -145,6 +145,7 @@ class Launched:
                 targets,
                 stores_received=stores_received,
                 with_files=[reader.stage for reader in resolved.readers],
+                cached={plugin.stage for plugin in resolved.plugins if plugin.kind.reads_at_random},
                 in_place=options.in_place,
             )
         except BaseException:
@@ -163,10 +164,10 @@ class Launched:
         """Start all processes and wait. Raises PlanError for a plugin that cannot be used, unless it was described."""
         for plugin in self.processes:
             stage = plugin.plugin.stage
-            open_file = functools.partial(self.rings.open_file, stage)
+            open_file = self.rings.open_for_reader if plugin in self.readers else self.rings.open_file
             pool = self._pool if plugin.spec.reuse > 1 else None
             rings = [self.rings.files[stage]] if plugin.needs == "files" else self.rings.rings[: stage + 1]
-            plugin.start(Supplies(rings, open_file, self._log_level, pool, self.plan))
+            plugin.start(Supplies(rings, functools.partial(open_file, stage), self._log_level, pool, self.plan))
         self.loop.run(_ignore, self._are_ready if until == "ready" else self._are_described, self._tick)
         for plugin in self.processes:
             if plugin.error is not None and not (until == "described" and plugin.described):
@@ -218,10 +219,7 @@ class Launched:
 
     def kinds(self) -> dict[str, Kind]:
         """The kinds that the plugins have shown, by name."""
-        return {
-            plugin.spec.name: Kind(plugin.is_transform, plugin.needs == "file", plugin.needs == "files")
-            for plugin in self.plugins
-        }
+        return {plugin.spec.name: kind_of(plugin.is_transform, plugin.reads) for plugin in self.plugins}
 
     def are_alive(self) -> bool:
         """False if a plugin has ended, or failed, while it waited for an image, or if a granted file was replaced."""

@@ -11,7 +11,7 @@ from douane import sandbox
 from douane.errors import GrantUnavailable, PlanError
 from douane.plan.code import ExecProgram
 from douane.plan.resolve import ResolvedPlugin
-from douane.plan.source_scan import Kind
+from douane.plan.source_scan import kind_of
 from douane.report import Warned
 from douane.stream.channel_reader import ChannelReader
 from douane.stream.ring import Ring
@@ -170,7 +170,7 @@ class PythonPlugin(SandboxedPlugin):
         if (unusable := check_level(described)) is not None:
             self._cannot_be_used(unusable)
             return
-        kind = Kind(described.is_transform, described.needs == "file", described.needs == "files")
+        kind = kind_of(described.is_transform, described.reads)
         self.misjudged = kind != self.plugin.kind
         self.described, self.is_transform, self.needs = described, described.is_transform, described.needs
         self._conversation.phase = Phase.CONFIGURING

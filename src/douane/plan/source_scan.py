@@ -52,6 +52,14 @@ class Kind(msgspec.Struct, frozen=True):
     reads_guest_files: bool = False
     """It reads the files in the image, from a ring that a reader fills."""
 
+    reads_at_random: bool = False
+    """It, or a program that it starts, may read all of the image's file."""
+
+
+def kind_of(is_transform: bool, reads: str) -> Kind:
+    """The kind of a class that has described itself; `reads` is its word."""
+    return Kind(is_transform, reads in _FILE_READERS, reads == "files", reads == "random")
+
 
 class Requests(msgspec.Struct, frozen=True):
     """What a plugin requests at run time, as far as the file of its class states it."""
@@ -103,6 +111,7 @@ def _parsed_kind(source: str, attribute: str) -> Kind:
                 is_transform=any("Transform" in ast.dump(base) for base in node.bases),
                 reads_file=not constants.isdisjoint(_FILE_READERS),
                 reads_guest_files="files" in constants,
+                reads_at_random="random" in constants,
             )
     return Kind()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from douane_guest.budget import DEPTH, ENTRIES, Budget
 from douane_guest.delivery import Data, bounds_of, deliver
 from douane_guest.guest import open_guest
-from douane_guest.source import FileSource
+from douane_guest.source import open_file
 from douane_plugin import Transform
 from douane_plugin._delivery import record_of
 from douane_plugin._file_records import data_header
@@ -52,7 +52,7 @@ class GuestFiles(Transform):
 
     def transform(self, image: Image) -> Iterator[Any]:
         """Yield the records."""
-        guest = open_guest(FileSource(image.file.fileno()), Budget(entries=self.entries, depth=self.depth))
+        guest = open_guest(open_file(image.file.fileno()), Budget(entries=self.entries, depth=self.depth))
         piece = bytearray()
         for event in deliver(guest, bounds_of(guest, self.delivered), self.alive):
             if type(event) is Data and len(event.data) >= PIECE_BYTES // 4:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
+from .page_cache import bypass_cache
 from .ring import Ring
 from .sink import Sink, TempSink
 from .target import Target
@@ -26,9 +27,11 @@ class Rings:
         stores_received: bool = True,
         in_place: Sink | None = None,
         with_files: Sequence[int] = (),
+        cached: Container[int] = (),
     ) -> None:
         """`in_place` is the file of the image itself, for plugins of the first stage that read at random. `with_files`
-        are the stages whose plugins read the files in the image."""
+        are the stages whose plugins read the files in the image, `cached` those with plugins that read all of it at
+        random. What only readers of the guest look at is written and read around the page cache."""
         self.rings: list[Ring] = []
         self.files: dict[int, Ring] = {}
         """The rings with the records of files, by stage."""
@@ -38,6 +41,7 @@ class Rings:
         self._spools: dict[int, TempSink] = {}
         self._read_again: Target | None = None
         self._in_place = in_place
+        self._cached = cached
         self.add_targets(targets)
         try:
             for _ in range(stages):
@@ -72,6 +76,17 @@ class Rings:
             # also those that are stored if a transform leaves the image unchanged.
             self._spools[stage] = TempSink("for plugins that read it at random")
         return self._spools[stage].open_read()
+
+    def open_for_reader(self, stage: int) -> int:
+        """As :meth:`open_file`, for the reader of files: open with O_DIRECT if the file is written so."""
+        fd = self.open_file(stage)
+        if not self.is_cached(stage):
+            bypass_cache(fd)
+        return fd
+
+    def is_cached(self, stage: int) -> bool:
+        """True if the file for what `stage` reads is written to the page cache, or is there already."""
+        return stage in self._cached or (stage == 0 and self._in_place is not None)
 
     def _open_target(self) -> int | None:
         """A descriptor of the bytes that a target keeps, of the first that can give one.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .output import Output
+from .page_cache import bypass_cache, use_cache
 from .reader import ThreadReader
 from .ring import Chunk, Ring
 from .sink import Sink
@@ -25,10 +23,6 @@ DIRECT_BLOCK_BYTES = 4096
 """O_DIRECT needs offsets, lengths and memory in multiples of the device's logical block, which is 512 or 4096 bytes
 (open(2), "NOTES")."""
 
-_DIRECT_FILE_SYSTEMS = ("ext4", "xfs")
-"""Where O_DIRECT was measured. Others accept the flag and do something else: NFS may write each block at once, btrfs
-goes through the cache where it has checksums, overlayfs and FUSE depend on the file system below them."""
-
 _WRITE_ENDED = Chunk(0, 0, None)
 """In the queue: a write has ended."""
 
@@ -36,18 +30,16 @@ _WRITE_ENDED = Chunk(0, 0, None)
 class Writer(ThreadReader):
     """Writes a ring to a sink. Holes, and blocks that are zero, are not written: they stay holes.
 
-    Unless the file will be `read_again` soon, the writes bypass the page cache: 4 GiB through the cache took 8.5 s of a
-    processor on the machine of docs/benchmarks.md, more than any digest, and 0.4 s around it; and the cache keeps what
-    the host needs more.
+    Unless the file shall be `cached`, since plugins read it at random, the writes bypass the page cache: 4 GiB through
+    the cache took 8.5 s of a processor on the machine of docs/benchmarks.md, more than any digest, and 0.4 s around it;
+    and the cache keeps what the host needs more.
     """
 
-    def __init__(
-        self, ring: Ring, sink: Sink, ended: Callable[[ThreadReader], None], *, read_again: bool = False
-    ) -> None:
+    def __init__(self, ring: Ring, sink: Sink, ended: Callable[[ThreadReader], None], *, cached: bool = False) -> None:
         super().__init__(ring, "writer", ended)
         self._sink = sink
         self.size: int | None = None
-        self._direct = not read_again and sink.fd is not None and _bypass_cache(sink.fd)
+        self._direct = not cached and sink.fd is not None and bypass_cache(sink.fd)
         self._pending: deque[tuple[int, list[Future[None]]]] = deque()
         self._pool = None
         if self._direct:
@@ -87,7 +79,7 @@ class Writer(ThreadReader):
         if self._direct and (offset % DIRECT_BLOCK_BYTES or len(view) % DIRECT_BLOCK_BYTES):
             self._flush()
             assert self._sink.fd is not None, "only a file's cache is bypassed"
-            _use_cache(self._sink.fd)
+            use_cache(self._sink.fd)
             self._direct = False
         if self._direct and self._pool is not None:
             write = self._pool.submit(self._write, view, offset)
@@ -116,30 +108,3 @@ class Writer(ThreadReader):
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._pending.clear()
-
-
-def _bypass_cache(fd: int) -> bool:
-    """Let writes to `fd` bypass the page cache (O_DIRECT); False where that is not known to work."""
-    try:
-        if _file_system(fd) not in _DIRECT_FILE_SYSTEMS:
-            return False
-        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_DIRECT)
-    except OSError:
-        return False
-    return True
-
-
-def _use_cache(fd: int) -> None:
-    """Undo :func:`_bypass_cache`, for a piece that is no multiple of a block. Raises OSError."""
-    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_DIRECT)
-
-
-def _file_system(fd: int) -> str:
-    """The type of the file system of `fd`, by its device number (proc_pid_mountinfo(5)); "" if it is not listed."""
-    number = os.fstat(fd).st_dev
-    device = f"{os.major(number)}:{os.minor(number)}"
-    with open("/proc/self/mountinfo") as rows:
-        for row in rows:
-            if (match := re.match(r"\S+ \S+ (\S+) .* - (\S+) ", row)) and match[1] == device:
-                return match[2]
-    return ""

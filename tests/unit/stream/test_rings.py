@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
+from douane.stream.page_cache import bypass_cache
 from douane.stream.rings import Rings
 from douane.stream.sink import FileSink, TempSink
 from douane.stream.target import Target
@@ -44,3 +46,20 @@ def test_without_a_target_that_is_a_file_the_ring_is_kept_in_a_temporary_file() 
         os.close(fd)
     finally:
         rings.close()
+
+
+def test_the_reader_of_files_reads_around_the_cache_what_no_plugin_reads_at_random() -> None:
+    temp = TempSink("for the test")
+    rings = Rings(3, 1, cached={1})
+    in_place = Rings(1, 1, in_place=temp)
+    try:
+        fds = [*(rings.open_for_reader(stage) for stage in range(3)), in_place.open_for_reader(0), temp.open_read()]
+        is_direct = bypass_cache(fds[-1])
+        flags = [bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT) for fd in fds[:-1]]
+        for fd in fds:
+            os.close(fd)
+        assert flags == [is_direct, False, is_direct, False]
+    finally:
+        rings.close()
+        in_place.close()
+        temp.close()

@@ -40,10 +40,10 @@ class Target(FileSink):
             return file.read()
 
 
-def write(target: Sink, pieces: list[bytes | int], *, read_again: bool = False) -> Writer:
+def write(target: Sink, pieces: list[bytes | int], *, cached: bool = False) -> Writer:
     """Pieces: bytes, or the length of a hole."""
     ring = Ring()
-    reader = Writer(ring, target, lambda _: None, read_again=read_again)
+    reader = Writer(ring, target, lambda _: None, cached=cached)
     reader.start()
     try:
         for piece in pieces:
@@ -126,7 +126,7 @@ def test_the_file_equals_the_ring(pieces: list[bytes | int]) -> None:
 
 def test_a_file_that_is_read_again_stays_in_the_cache(folder: str) -> None:
     target = Target(folder)
-    write(target, [NOISE, 5, NOISE[:77]], read_again=True)
+    write(target, [NOISE, 5, NOISE[:77]], cached=True)
     assert not fcntl.fcntl(target.fd, fcntl.F_GETFL) & os.O_DIRECT
     assert target.content() == expected([NOISE, 5, NOISE[:77]])
 
@@ -143,8 +143,8 @@ def test_a_full_disk_is_reported_with_and_without_the_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, direct: bool
 ) -> None:
     target = Target(str(tmp_path))
-    bypass = writer._bypass_cache
-    monkeypatch.setattr(writer, "_bypass_cache", lambda fd: direct and bypass(fd))
+    bypass = writer.bypass_cache
+    monkeypatch.setattr(writer, "bypass_cache", lambda fd: direct and bypass(fd))
     real = os.pwrite
 
     def full(fd: int, data: memoryview, at: int) -> int:
