@@ -11,7 +11,9 @@ from memory_filesystem import MemorySystem, Object, folder, text
 
 from douane_guest import seen as seen_module
 from douane_guest.budget import Budget
+from douane_guest.errors import Broken
 from douane_guest.filesystems.base import FILE, FOLDER, Entry, Node
+from douane_guest.names import are_sound, check_name
 from douane_guest.seen import Seen
 from douane_guest.source import BytesSource
 from douane_guest.unread import UnreadParts
@@ -92,3 +94,61 @@ def test_a_loop_of_folders_ends() -> None:
     volume.system.root = top
     assert [place.path for place in volume.walk()] == [b"", b"first", b"first/second"]
     assert [part.where for part in unread] == ["p1:/first/second/first"]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.lists(st.integers(0, 40), max_size=4)))
+def test_several_things_are_added_at_once_or_not_at_all(groups: list[list[int]]) -> None:
+    limits = seen_module.MAX_RECENT, seen_module.MAX_ARRAYS
+    seen_module.MAX_RECENT, seen_module.MAX_ARRAYS = 3, 2
+    try:
+        seen, known = Seen(), set[int]()
+        for group in groups:
+            is_new = len(set(group)) == len(group) and known.isdisjoint(group)
+            assert seen.add_all(group) == is_new
+            known |= set(group) if is_new else set()
+    finally:
+        seen_module.MAX_RECENT, seen_module.MAX_ARRAYS = limits
+
+
+def is_refused(name: bytes) -> bool:
+    try:
+        check_name(name)
+    except Broken:
+        return True
+    return False
+
+
+@given(st.lists(st.sampled_from([b"", b".", b"..", b"...", b"a", b"/", b"a/b", b"\0", b"a\0", b" "])))
+def test_names_are_sound_together_if_each_is(names: list[bytes]) -> None:
+    assert are_sound(names) == (not any(map(is_refused, names)))
+
+
+class Damaged(Wide):
+    """Some objects cannot be read, one name is there twice, and the list ends with damage."""
+
+    def node(self, ref: int) -> Node:
+        if ref and ref % 10 == 0:
+            raise Broken(f"object {ref}")
+        return super().node(ref)
+
+    def entries(self, node: Node):
+        yield from super().entries(node)
+        yield Entry(b"%0200d" % 1, 1)
+        yield Entry(b"last", 1)
+        raise Broken("the end of the list")
+
+
+@pytest.mark.parametrize("count", [62, 63, 64, 150])
+def test_what_stands_before_and_beside_damage_is_listed(count: int) -> None:
+    volume, unread = volume_of(Damaged(FILE, count))
+    names = [place.path.lstrip(b"0") for place in volume.walk()]
+    assert names == [b"", *(b"%d" % number for number in range(1, count + 1) if number % 10), b"last"]
+    assert len(unread) == count // 10 + 2
+
+
+def test_entries_beyond_the_bound_are_too_much() -> None:
+    unread = UnreadParts()
+    volume = Volume("p1", BytesSource(b""), Wide(FILE, 1000), Budget(entries=300), unread)
+    assert 200 < sum(1 for _ in volume.walk()) <= 301
+    assert [part.code for part in unread] == ["guest-too-much"]

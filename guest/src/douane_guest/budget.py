@@ -42,9 +42,9 @@ class Budget:
         if self._steps < 0:
             raise TooMuch("the structures of the image take more steps than the bound allows")
 
-    def entry(self) -> None:
-        """Count an entry of a folder. Raises TooMuch."""
-        self._entries -= 1
+    def entry(self, count: int = 1) -> None:
+        """Count entries of a folder. Raises TooMuch."""
+        self._entries -= count
         if self._entries < 0:
             raise TooMuch("the image has more files than the bound allows")
 

@@ -102,9 +102,10 @@ class Guest:
 
     def walk_volumes(self) -> Iterator[Item]:
         """Every object of every volume once, by its path in the volume: nothing that is read is left out."""
+        make = tuple.__new__
         for volume in self.volumes:
-            for place in volume.walk():
-                yield Item(volume, "/" + place.path.decode("utf-8", "surrogateescape"), place.node)
+            for path, node in volume.walk():
+                yield make(Item, (volume, "/" + path.decode("utf-8", "surrogateescape"), node))
 
 
 def open_guest(source: Source, budget: Budget | None = None) -> Guest:

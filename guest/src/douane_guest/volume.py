@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
+from itertools import chain, islice
 from typing import Any, NamedTuple, cast
 
 from .budget import Budget
 from .errors import Broken, GuestError, TooMuch
 from .files import GuestFile
-from .filesystems.base import FOLDER, LINK, Entry, FileSystem, Node
+from .filesystems.base import FOLDER, LINK, Entry, FileSystem, Node, nodes_of
 from .filesystems.folding import Key
+from .names import are_sound, check_name
 from .seen import Seen
 from .source import Source
 from .unread import UnreadParts
 
 MAX_WAITING = 256
 """Folders of a level that a walk keeps until it lists them."""
+
+BATCH = 64
+"""Objects that are read at once: folders on the way down keep as many each."""
 
 
 class Place(NamedTuple):
@@ -168,33 +173,61 @@ class Volume:
 
     def items(self, folder: Place) -> Iterator[Place]:
         """The objects in a folder that can be read; the others are listed as unread."""
-        seen = Seen()
+        return chain.from_iterable(self._places(folder))
+
+    def _places(self, folder: Place) -> Iterator[list[Place]]:
+        """The same, some at a time."""
+        above = folder.path + b"/" if folder.path else b""
+        seen, make = Seen(), tuple.__new__
         try:
             key = None if getattr(self.system, "lists_every_case", False) else self._key(folder.node)
-            for entry in self.system.entries(folder.node):
-                self._budget.entry()
-                path = folder.path + b"/" + entry.name if folder.path else entry.name
-                try:
-                    check_name(entry.name)
-                    self._check_new(seen, entry.name, key)
-                    node = self.system.node(entry.ref)
-                except TooMuch:
-                    raise
-                except GuestError as error:
-                    self._unread.add_error(self.place(path), error)
+            for entries in _batches(self.system.entries(folder.node)):
+                self._budget.entry(len(entries))
+                names = [name for name, _ in entries]
+                nodes = self._nodes([ref for _, ref in entries])
+                if key is None and are_sound(names) and set(map(type, nodes)) == {Node} and seen.add_all(names):
+                    yield [make(Place, (above + name, node)) for name, node in zip(names, nodes, strict=True)]
                     continue
-                yield Place(path, node)
+                for name, node in zip(names, nodes, strict=True):
+                    try:
+                        check_name(name)
+                        if not seen.add(name if key is None else key(name)):
+                            raise Broken(f"the folder has the name {name!r} twice")
+                        if isinstance(node, GuestError):
+                            raise node
+                    except TooMuch:
+                        raise
+                    except GuestError as error:
+                        self._unread.add_error(self.place(above + name), error)
+                        continue
+                    yield [Place(above + name, node)]
         except GuestError as error:
             self._unread.add_error(self.place(folder.path), error)
 
-    @staticmethod
-    def _check_new(seen: Seen, name: bytes, key: Key | None) -> None:
-        if not seen.add(name if key is None else key(name)):
-            raise Broken(f"the folder has the name {name!r} twice")
+    def _nodes(self, refs: list[Any]) -> list[Node | GuestError]:
+        """The objects, or why one cannot be read."""
+        nodes = getattr(self.system, "nodes", None)
+        return nodes_of(self.system.node, refs) if nodes is None else nodes(refs)
 
     def place(self, path: bytes) -> str:
         """Where something is, for `unread`."""
         return f"{self.name}:/{to_text(path)}"
+
+
+def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    """Up to BATCH entries at once. Those before damage come before its exception."""
+    while True:
+        batch: list[Entry] = []
+        try:
+            batch.extend(islice(entries, BATCH))
+        except GuestError:
+            if batch:
+                yield batch
+            raise
+        if batch:
+            yield batch
+        if len(batch) < BATCH:
+            return
 
 
 def to_text(path: bytes) -> str:
@@ -205,9 +238,3 @@ def to_text(path: bytes) -> str:
 def to_bytes(path: str) -> bytes:
     """Text as bytes of the guest."""
     return path.encode("utf-8", "surrogateescape")
-
-
-def check_name(name: bytes) -> None:
-    """Raises Broken for a name that cannot be in a path."""
-    if not name or name in (b".", b"..") or b"/" in name or b"\0" in name:
-        raise Broken(f"a name in a folder is {name!r}")

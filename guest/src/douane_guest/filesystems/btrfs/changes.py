@@ -71,6 +71,17 @@ class ChangedTree:
         for key in keys[bisect_left(keys, first) : bisect_right(keys, last)]:
             yield key, items[key]
 
+    def values(self, first: Key, last: Key) -> Iterator[list[bytes]]:
+        """See `tree.Items`."""
+        if first[0] not in self._objects:
+            yield from self._base.values(first, last)
+        else:
+            yield [item for _, item in self.items(first, last)]
+
+    def find_all(self, keys: list[Key]) -> list[bytes | None]:
+        """See `tree.Items`."""
+        return [self.find(key) for key in keys]
+
     def floor(self, key: Key) -> Key:
         """See `tree.Items`."""
         if key[0] not in self._objects:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, Unsupported
 from douane_guest.headers.crc32c import crc32c_raw
+from douane_guest.names import are_sound
 
 from .inode import NAMED
 from .keys import DIR_INDEX, DIR_ITEM, INODE_ITEM, LAST, ROOT_ITEM
@@ -28,16 +28,18 @@ _TRANSACTION = 17
 
 _SIZES = struct.Struct("<HH")
 _SIZES_OFFSET = 25
+_PLAIN_ENTRY = struct.Struct("<QB8xHHB")
+"""An entry without the number of its transaction."""
+
+_PLAIN = 1024
+"""Names of a folder that are looked at as a whole. A walk keeps those of all folders on its way."""
+
 _IN_MEMORY = 100_000
 """Names of a folder that are compared one by one; those of larger folders are compared by a keyed sum."""
 
 
-class Name(NamedTuple):
-    """A name in a folder, and to what it leads."""
-
-    name: bytes
-    number: int
-    is_subvolume: bool
+Name = tuple[bytes, int, bool]
+"""A name in a folder, the number to which it leads, and whether that is a subvolume."""
 
 
 def name_hash(name: bytes) -> int:
@@ -47,17 +49,53 @@ def name_hash(name: bytes) -> int:
 
 def names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
     """The names of the folder `number`, in the order in which they were added. Raises Broken if the items differ."""
+    plain = plain_names(items, number, budget)
+    yield from compared_names(items, number, budget) if plain is None else plain
+
+
+def plain_names(items: Items, number: int, budget: Budget) -> list[Name] | None:
+    """The names of a folder as most are: not too large, with items that are the same under both keys, and without
+    subvolumes. None for any other, and for one that is damaged: `compared_names` says what is wrong."""
+    hashed: list[bytes] = []
+    listed: list[bytes] = []
+    for kind, datas in ((DIR_ITEM, hashed), (DIR_INDEX, listed)):
+        for part in items.values((number, kind, 0), (number, kind, LAST)):
+            datas += [item[:_TRANSACTION] + item[_TRANSACTION + 8 :] for item in part]
+            if len(datas) > _PLAIN:
+                return None
+    budget.step(len(hashed))
+    entries = set(listed)
+    if not len(hashed) == len(listed) == len(entries) or not entries.issuperset(hashed):
+        return None
+    unpack = _PLAIN_ENTRY.unpack_from
+    names: list[Name] = []
+    for item in listed:
+        target, kind, data_size, name_size, flags = unpack(item)
+        name = item[_PLAIN_ENTRY.size :]
+        if kind != INODE_ITEM or data_size or not 0 < name_size <= _MAX_NAME or name_size != len(name) or flags >= 128:
+            return None
+        names.append((name, target, False))
+    texts = [name for name, _, _ in names]
+    return names if are_sound(texts) and len(set(texts)) == len(texts) else None
+
+
+def compared_names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
+    """The same of any folder, entry by entry."""
     hashed = _Hashed()
-    for key, item in items.items((number, DIR_ITEM, 0), (number, DIR_ITEM, LAST)):
-        parts = entries_of(item)
-        budget.step(len(parts))
-        for part in parts:
-            hashed.add(key[2], part)
-    for _, item in items.items((number, DIR_INDEX, 0), (number, DIR_INDEX, LAST)):
-        if len(item) <= NAMED.size:
+    add, remove, step, unpack, size = hashed.add, hashed.remove, budget.step, NAMED.unpack_from, NAMED.size
+    for (_, listing, place), item in items.items((number, DIR_ITEM, 0), (number, DIR_INDEX, LAST)):
+        if listing == DIR_ITEM:
+            parts = entries_of(item)
+            step(len(parts))
+            for part in parts:
+                add(place, part)
+            continue
+        if listing != DIR_INDEX:
+            continue
+        if len(item) <= size:
             raise Broken("an item ends within an entry")
-        target, kind, _, _, data_size, name_size, flags = NAMED.unpack_from(item)
-        name = item[NAMED.size :]
+        target, kind, _, _, data_size, name_size, flags = unpack(item)
+        name = item[size:]
         if name_size != len(name) or data_size:
             raise Broken("an item of a folder has more than a name")
         if flags & _ENCRYPTED:
@@ -66,15 +104,17 @@ def names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
             raise Broken(f"a folder has the name {name[:300]!r}")
         if kind not in (INODE_ITEM, ROOT_ITEM):
             raise Broken(f"the name {name!r} leads to an item of type {kind}")
-        hashed.remove(item, name)
-        yield Name(name, target, kind == ROOT_ITEM)
+        remove(item, name)
+        yield name, target, kind == ROOT_ITEM
     hashed.check_empty()
 
 
 def entries_of(item: bytes) -> list[bytes]:
     """The entries of an item: more than one if names have the same hash."""
-    if len(item) > NAMED.size and sum(_SIZES.unpack_from(item, _SIZES_OFFSET)) == len(item) - NAMED.size:
-        return [item]
+    if len(item) > NAMED.size:
+        data_size, name_size = _SIZES.unpack_from(item, _SIZES_OFFSET)
+        if data_size + name_size == len(item) - NAMED.size:
+            return [item]
     parts = []
     position = 0
     while position < len(item):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from douane_guest.errors import Broken
 
@@ -13,6 +13,9 @@ from .nodes import HEADER, Node, NodeReader
 from .nodes import Item as NodeItem
 
 _END: Key = (LAST, 255, LAST)
+_BEGIN = HEADER.size
+"""From where in a leaf the offsets of its items count."""
+
 _KEPT = 2
 """Nodes; of each of 16 trees (`subvolumes.py`)."""
 
@@ -21,13 +24,8 @@ Item = tuple[Key, bytes]
 """A plain tuple: a walk makes hundreds of thousands."""
 
 
-class Branch(NamedTuple):
-    """A node on the way to a leaf, and the range of keys that are looked for in it: `high` is not in it."""
-
-    node: Node
-    level: int
-    low: Key
-    high: Key
+Branch = tuple[Node, int, Key, Key]
+"""A node on the way to a leaf, its level, and the range of keys that are looked for in it, without the last one."""
 
 
 class Items(Protocol):
@@ -38,6 +36,12 @@ class Items(Protocol):
 
     def items(self, first: Key, last: Key) -> Iterator[Item]:
         """The items from `first` to `last`, both included, ascending."""
+
+    def values(self, first: Key, last: Key) -> Iterator[list[bytes]]:
+        """The data of the same items, some at a time."""
+
+    def find_all(self, keys: list[Key]) -> list[bytes | None]:
+        """The same as `find` for each of many keys, which ascend."""
 
     def floor(self, key: Key) -> Key:
         """The last key that is not after `key`; (0, 0, 0) if there is none."""
@@ -56,18 +60,22 @@ class Tree:
     def leaf(self, key: Key) -> Node:
         """The leaf in which `key` is, if it is in the tree."""
         path = self._path
-        while path and not path[-1].low <= key < path[-1].high:
+        while path:
+            node, level, low, high = path[-1]
+            if low <= key < high:
+                break
             path.pop()
-        if not path:
+        else:
             address, level, generation = self._root
-            path.append(Branch(self._nodes.read(address, level, generation), level, (0, 0, 0), _END))
-        node, level, low, high = path[-1]
+            node, low, high = self._nodes.read(address, level, generation), (0, 0, 0), _END
+            path.append((node, level, low, high))
         while level:
-            index = max(_after(node.items, key) - 1, 0)
-            number, kind, place, child, generation = node.items[index]
+            items = node.items
+            index = max(_after(items, key) - 1, 0)
+            number, kind, place, child, generation = items[index]
             first = (number, kind, place)
-            if index + 1 < len(node.items):
-                high = node.items[index + 1][:3]
+            if index + 1 < len(items):
+                high = items[index + 1][:3]
             level -= 1
             node = self._nodes.read(child, level, generation)
             # The kernel compares the first key as well; the last one must be before the next node's, or a search
@@ -75,7 +83,7 @@ class Tree:
             if not node.items or node.items[0][:3] != first or node.items[-1] >= high:
                 raise Broken(f"the node at the logical address {node.address} has not the keys of its pointer")
             low = first if key >= first else low
-            path.append(Branch(node, level, low, high))
+            path.append((node, level, low, high))
         del path[:-_KEPT]
         return node
 
@@ -85,8 +93,8 @@ class Tree:
         index = bisect_left(node.items, key)
         if index < len(node.items):
             number, kind, place, offset, size = node.items[index]
-            if (number, kind, place) == key:
-                begin = HEADER.size + offset
+            if number == key[0] and kind == key[1] and place == key[2]:
+                begin = _BEGIN + offset
                 return node.data[begin : begin + size]
         return None
 
@@ -95,14 +103,43 @@ class Tree:
         position = first
         while True:
             node = self.leaf(position)
-            high, data = self._path[-1].high, node.data
+            high, data = self._path[-1][3], node.data
             start, stop = bisect_left(node.items, position), _after(node.items, last)
             for number, kind, place, offset, size in node.items[start:stop]:
-                begin = HEADER.size + offset
+                begin = _BEGIN + offset
                 yield (number, kind, place), data[begin : begin + size]
             if high > last or high == _END:
                 return
             position = high
+
+    def values(self, first: Key, last: Key) -> Iterator[list[bytes]]:
+        """See :class:`Items`."""
+        position = first
+        while True:
+            node = self.leaf(position)
+            high, data = self._path[-1][3], node.data
+            start, stop = bisect_left(node.items, position), _after(node.items, last)
+            yield [data[offset + _BEGIN : offset + _BEGIN + size] for _, _, _, offset, size in node.items[start:stop]]
+            if high > last or high == _END:
+                return
+            position = high
+
+    def find_all(self, keys: list[Key]) -> list[bytes | None]:
+        """See :class:`Items`."""
+        datas: list[bytes | None] = []
+        high: Key = (0, 0, 0)
+        items: list[NodeItem] = []
+        for key in keys:
+            if key >= high:
+                node = self.leaf(key)
+                items, data, high, index = node.items, node.data, self._path[-1][3], 0
+            index = bisect_left(items, key, index)
+            if index < len(items) and items[index][:3] == key:
+                begin, size = items[index][3] + _BEGIN, items[index][4]
+                datas.append(data[begin : begin + size])
+            else:
+                datas.append(None)
+        return datas
 
     def floor(self, key: Key) -> Key:
         """See :class:`Items`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from douane_guest.budget import Budget
-from douane_guest.errors import Broken, GuestError, Unsupported, only_guest_errors
-from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread
+from douane_guest.errors import DAMAGE, Broken, GuestError, Unsupported, only_guest_errors
+from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread, nodes_of
 from douane_guest.source import Source
 
 from .chunks import Chunk, ChunkMap, parse_chunk, system_chunks
@@ -72,6 +72,25 @@ class Btrfs:
     @only_guest_errors
     def node(self, ref: Ref) -> Node:
         """See `base.FileSystem`."""
+        return self._node(ref)
+
+    def nodes(self, refs: list[Ref]) -> list[Node | GuestError]:
+        """See the base."""
+        try:
+            return self._plain_nodes(refs)
+        except (GuestError, *DAMAGE):
+            return nodes_of(self._node, refs)
+
+    def _plain_nodes(self, refs: list[Ref]) -> list[Node | GuestError]:
+        """In the order of their numbers, many are in the leaf of the one before. Raises whatever is wrong with any."""
+        ordered = sorted(set(refs))
+        if len(ordered[-1]) > 2 or ordered[0][0] != ordered[-1][0]:
+            raise Broken("not all are inodes of the same tree")
+        items = self._subvolumes.tree(ordered[0][0]).find_all([(number, INODE_ITEM, 0) for _, number in ordered])
+        nodes = {ref: parse_inode(ref, item or b"") for ref, item in zip(ordered, items, strict=True)}
+        return [nodes[ref] for ref in refs]
+
+    def _node(self, ref: Ref) -> Node:
         if len(ref) > 2:
             return Node(ref, FOLDER, 0o755, 0, 0, 0, 0)
         item = self._subvolumes.tree(ref[0]).find((ref[1], INODE_ITEM, 0))
@@ -87,10 +106,10 @@ class Btrfs:
         if len(node.ref) > 2:
             return
         tree, folder = node.ref
+        make = tuple.__new__
         for name, number, is_subvolume in names(self._subvolumes.tree(tree), folder, self._budget):
-            self._budget.entry()
             if not is_subvolume:
-                yield Entry(name, (tree, number))
+                yield make(Entry, (name, (tree, number)))
             elif self._subvolumes.is_linked(tree, folder, name, number):
                 yield Entry(name, (number, FIRST_FREE))
             else:

@@ -6,7 +6,7 @@ import struct
 from math import gcd
 
 from douane_guest.errors import Broken
-from douane_guest.filesystems.base import BLOCK, CHAR, FILE, FOLDER, KINDS, Node
+from douane_guest.filesystems.base import BLOCK, CHAR, FILE, FOLDER, KINDS, Node, make_node
 
 from .blocks import Blocks
 from .superblock import (
@@ -112,18 +112,9 @@ class Inodes:
             extra = int.from_bytes(raw[MTIME_EXTRA : MTIME_EXTRA + 4], "little")
             # The two lowest bits are above the 32 of the seconds, the others are nanoseconds.
             mtime_ns += ((extra & 3) << 32) * 1_000_000_000 + (extra >> 2)
-        return Node(
-            number,
-            kind,
-            mode & 0o7777,
-            user | high_user << 16,
-            group | high_group << 16,
-            size,
-            mtime_ns,
-            links,
-            device_of(raw) if kind in (CHAR, BLOCK) else None,
-            raw,
-        )
+        device = device_of(raw) if kind in (CHAR, BLOCK) else None
+        owners = user | high_user << 16, group | high_group << 16
+        return make_node((number, kind, mode & 0o7777, *owners, size, mtime_ns, links, device, raw))
 
     def sectors(self, raw: bytes) -> int:
         """The 512 byte sectors, or blocks, that an inode counts."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from douane_guest.budget import Budget
-from douane_guest.errors import Broken, Unsupported, only_guest_errors
-from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread
+from douane_guest.errors import Broken, GuestError, Unsupported, only_guest_errors
+from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread, nodes_of
 from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source
 
@@ -44,6 +44,10 @@ class ExtSystem:
     def node(self, ref: int) -> Node:
         """What stat(2) shows of an inode."""
         return self.inodes.node(ref)
+
+    def nodes(self, refs: list[int]) -> list[Node | GuestError]:
+        """See the base."""
+        return nodes_of(self.inodes.node, refs)
 
     @only_guest_errors
     def entries(self, node: Node) -> Iterator[Entry]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from douane_guest.budget import Budget
-from douane_guest.errors import Broken, only_guest_errors
+from douane_guest.errors import Broken, GuestError, only_guest_errors
 from douane_guest.filesystems import folding
-from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread
+from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread, nodes_of
 from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source
 
@@ -36,16 +36,20 @@ class Xfs:
 
     @only_guest_errors
     def node(self, ref: int) -> Node:
+        return self._node(ref)
+
+    def _node(self, ref: int) -> Node:
         return inode.parse(self._disk.inode(ref), ref, self._superblock)
+
+    def nodes(self, refs: list[int]) -> list[Node | GuestError]:
+        """See the base."""
+        return nodes_of(self._node, refs)
 
     @only_guest_errors
     def entries(self, node: Node) -> Iterator[Entry]:
         if node.kind != FOLDER:
             raise Broken(f"inode {node.ref} is no folder")
-        entry = self._disk.budget.entry
-        for named in directory.entries(self._disk, node.detail.data_fork, node.size):
-            entry()
-            yield named
+        yield from directory.entries(self._disk, node.detail.data_fork, node.size)
 
     def key(self, node: Node) -> Key | None:
         """See the base."""

@@ -6,7 +6,7 @@ import struct
 from typing import NamedTuple
 
 from douane_guest.errors import Broken
-from douane_guest.filesystems.base import BLOCK, CHAR, FILE, FOLDER, KINDS, LINK, Node
+from douane_guest.filesystems.base import BLOCK, CHAR, FILE, FOLDER, KINDS, LINK, Node, make_node
 
 from .fork import BTREE, EXTENTS, LOCAL, Fork
 from .superblock import Superblock
@@ -85,5 +85,6 @@ def parse(raw: bytes, number: int, superblock: Superblock) -> Node:
     if kind in {CHAR, BLOCK}:
         stored = int.from_bytes(literal[:4], "big")
         device = (stored >> 18 & 0x3FFF, stored & 0x3FFFF)
-    inode = Inode(number, flags, form, count, fork_offset, attribute_format, attribute_count, literal)
-    return Node(number, kind, mode & 0o7777, uid, gid, size, mtime_ns, links, device, inode)
+    fields = number, flags, form, count, fork_offset, attribute_format, attribute_count, literal
+    inode = tuple.__new__(Inode, fields)
+    return make_node((number, kind, mode & 0o7777, uid, gid, size, mtime_ns, links, device, inode))

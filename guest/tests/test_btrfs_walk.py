@@ -1,0 +1,137 @@
+"""What a walk reads of btrfs at once is what is read item by item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+from btrfs_images import DATA
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sparse_images import load
+
+from douane_guest.budget import Budget
+from douane_guest.errors import Broken, GuestError
+from douane_guest.filesystems import btrfs
+from douane_guest.filesystems.btrfs import nodes as nodes_module
+from douane_guest.filesystems.btrfs.directory import compared_names, names, plain_names
+from douane_guest.filesystems.btrfs.keys import DIR_INDEX, DIR_ITEM, INODE_ITEM, ROOT_ITEM
+from douane_guest.filesystems.btrfs.nodes import HEADER, ITEM, parse
+
+Key = tuple[int, int, int]
+FOLDER = 256
+
+
+@dataclass
+class ListedItems:
+    """A tree that is a list, in leaves of two items."""
+
+    listed: dict[Key, bytes]
+
+    def items(self, first: Key, last: Key):
+        return ((key, self.listed[key]) for key in sorted(self.listed) if first <= key <= last)
+
+    def values(self, first: Key, last: Key):
+        datas = [data for _, data in self.items(first, last)]
+        yield from (datas[start : start + 2] for start in range(0, len(datas) + 1, 2))
+
+
+def entry(number: int, name: bytes, *, kind: int = INODE_ITEM, transaction: int = 7, flags: int = 1) -> bytes:
+    key = number.to_bytes(8, "little") + bytes([kind]) + bytes(8) + transaction.to_bytes(8, "little")
+    return key + bytes(2) + len(name).to_bytes(2, "little") + bytes([flags]) + name
+
+
+def outcome(listing):
+    """The names, or the names before the damage and its kind."""
+    result = []
+    try:
+        for name in listing:
+            result.append(name)
+    except GuestError as error:
+        return result, type(error)
+    return result, None
+
+
+NAMES = st.sampled_from([b"a", b"b", b"long" * 60, b".", b"..", b"a/b", b"\0", b"n" * 256, b"", b"x", b"y", b"z"])
+CHANGES = ("target", "no index", "no hash", "subvolume", "encrypted", "two in an item", "cut", "transaction")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(NAMES, max_size=5), st.sets(st.tuples(st.sampled_from(CHANGES), st.integers(0, 4)), max_size=2))
+def test_a_folder_that_is_looked_at_as_a_whole_has_the_same_names(texts, changes):
+    items: dict[Key, bytes] = {}
+    for place, text in enumerate(texts):
+        what = {change for change, at in changes if at == place}
+        kind = ROOT_ITEM if "subvolume" in what else INODE_ITEM
+        flags = 0x81 if "encrypted" in what else 1
+        listed = entry(300 + place, text, kind=kind, flags=flags, transaction=8 if "transaction" in what else 7)
+        hashed = entry(300 + place + ("target" in what), text, kind=kind, flags=flags)
+        if "no index" not in what:
+            items[FOLDER, DIR_INDEX, 2 + place] = listed[:-1] if "cut" in what else listed
+        if "no hash" not in what:
+            key = (FOLDER, DIR_ITEM, 500 - (place - 1 if "two in an item" in what else place))
+            items[key] = items.get(key, b"") + hashed
+    tree = ListedItems(items)
+    expected = outcome(compared_names(tree, FOLDER, Budget()))
+    assert outcome(names(tree, FOLDER, Budget())) == expected
+    plain = plain_names(tree, FOLDER, Budget())
+    assert plain is None or (plain, None) == expected
+
+
+def test_a_plain_folder_is_looked_at_as_a_whole():
+    items = {(FOLDER, DIR_ITEM, 900 - number): entry(300 + number, b"%d" % number) for number in range(9)}
+    listed = {
+        (FOLDER, DIR_INDEX, 2 + number): entry(300 + number, b"%d" % number, transaction=9) for number in range(9)
+    }
+    plain = [(b"%d" % number, 300 + number, False) for number in range(9)]
+    assert plain_names(ListedItems(items | listed), FOLDER, Budget()) == plain
+
+
+@pytest.mark.parametrize("name", ["subvolumes", "log-everything", "zstd"])
+def test_inodes_that_are_read_at_once_are_those_that_are_read_one_by_one(name):
+    system = btrfs.open(load(DATA / f"{name}.image"), Budget())
+    refs, waiting = [], [next(system.subvolumes()).ref]
+    while waiting:
+        node = system.node(waiting.pop())
+        listed = [listed.ref for listed in system.entries(node)]
+        refs += listed
+        waiting += [ref for ref in listed if system.node(ref).kind == "dir"]
+    assert len(refs) > 5
+    assert system.nodes(refs[::-1]) == [system.node(ref) for ref in refs[::-1]]
+    *whole, missing = system.nodes([refs[0], (*refs[0][:1], 1 << 40)])
+    assert whole == [system.node(refs[0])]
+    assert isinstance(missing, Broken)
+
+
+def leaf_of(items: list[tuple[Key, bytes]], swap: bool) -> bytes:
+    heads, data, end = b"", b"", 4096 - HEADER.size
+    for key, item in items:
+        end -= len(item)
+        heads += ITEM.pack(*key, end, len(item))
+        data = item + data
+    if swap and len(items) > 1:
+        heads = heads[ITEM.size : 2 * ITEM.size] + heads[: ITEM.size] + heads[2 * ITEM.size :]
+    return (bytes(HEADER.size) + heads).ljust(4096 - len(data), b"\0") + data
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.tuples(*[st.integers(0, 1)] * 3), st.binary(max_size=2)), max_size=5),
+    st.booleans(),
+)
+def test_a_leaf_whose_keys_do_not_ascend_is_refused(items, swap):
+    data = leaf_of(items, swap)
+    keys = [ITEM.unpack_from(data, HEADER.size + number * ITEM.size)[:3] for number in range(len(items))]
+    gaps = swap and len(items) > 1 and any(len(item) for _, item in items[:2])
+    if gaps or any(first >= second for first, second in pairwise(keys)):
+        with pytest.raises(Broken):
+            parse(data, len(items), 0, 4096)
+    else:
+        assert [item[:3] for item in parse(data, len(items), 0, 4096).items] == keys
+
+
+def test_the_keys_of_an_inner_node_ascend():
+    pointers = b"".join(nodes_module._POINTER.pack(number, 1, 0, 4096, 1) for number in (5, 4))
+    with pytest.raises(Broken, match="ascend"):
+        parse((bytes(HEADER.size) + pointers).ljust(4096, b"\0"), 2, 1, 4096)
