@@ -96,11 +96,11 @@ def plan(choice: PlanOptions, as_json: bool, schema: bool) -> None:
 
 def _late_verifiers(processes: list[PluginProcess]) -> Iterator[tuple[str, str]]:
     """The plugins that verify signatures after a transform, each with that transform."""
-    from douane.plan.builtin import AS_RECEIVED
+    from douane.plan.builtin import AS_RECEIVED, is_one_of
 
     transform = None
     for process in processes:
-        if transform is not None and process.spec.use in AS_RECEIVED:
+        if transform is not None and is_one_of(process.spec.use, AS_RECEIVED):
             yield process.spec.name, transform
         if process.is_transform:
             transform = process.spec.name

@@ -57,6 +57,16 @@ AS_RECEIVED = ("provenance", "signature")
 """Built-in plugins that verify what others have signed: the image as it was received, which a transform changes."""
 
 
+JUDGES_BY_DAY = ("packages",)
+"""Built-in plugins whose answer about the same image may be another one on another day: exceptions end, and support
+does."""
+
+
+def is_one_of(use: str, names: Collection[str]) -> bool:
+    """True if `use` is one of these built-in plugins, by its name or as ``module:Class``."""
+    return BUILT_IN.get(use, use) in {BUILT_IN[name] for name in names}
+
+
 class Needs(msgspec.Struct, frozen=True):
     """What a built-in plugin needs: values for keys of its ``[[plugin]]`` table that the operator leaves out."""
 

@@ -121,7 +121,7 @@ def judged_of(task: Task, entry: Entry) -> Judged | None:
         last = max((number for number, each in enumerate(verdicts) if _may_transform(each.ran)), default=-1)
         verdicts = verdicts[last + 1 :]
     records = {
-        verdict.plugin: Record(recorded_fingerprint(verdict.ran, report), verdict)
+        verdict.plugin: Record(recorded_fingerprint(verdict.ran, report, task.created_at[:10]), verdict)
         for verdict in verdicts
         if verdict.ran is not None and verdict.outcome in ("accepted", "refused", "incomplete")
     }

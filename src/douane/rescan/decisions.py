@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from douane.host.policy import weigh
-from douane.plan.builtin import AS_RECEIVED
+from douane.plan.builtin import AS_RECEIVED, is_one_of
 from douane.report import Outcome, Verdict
 
 from .fingerprints import Fingerprint, Inspector, digest_of
@@ -87,7 +87,7 @@ def with_findings(inspector: Inspector, findings: Mapping[str, object]) -> Finge
 
 def judge_received(inspector: Inspector, verdict: Verdict, *, transformed: bool | None) -> Verdict:
     """The same verdict; of an inspector of the bytes as received, a refusal says nothing where others are stored."""
-    if verdict.outcome != "refused" or transformed is False or inspector.spec.use not in _OF_RECEIVED:
+    if verdict.outcome != "refused" or transformed is False or not is_one_of(inspector.spec.use, _OF_RECEIVED):
         return verdict
     return Verdict(
         plugin=verdict.plugin,

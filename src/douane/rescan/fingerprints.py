@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from douane.host.base import PluginProcess
-from douane.plan.builtin import BUILT_IN, FILES_READER, GUEST_MODULES
+from douane.plan.builtin import BUILT_IN, FILES_READER, GUEST_MODULES, JUDGES_BY_DAY, is_one_of
 from douane.plan.model import PluginSpec
 from douane.plan.resolve import resolve_plugin
 from douane.plan.source_scan import Kind
+from douane.plugins.packages.clock import today
 from douane.report import GrantedContent, Provenance, Report
 
 _SERVICES = ("unix:", "tcp:")
@@ -26,6 +27,9 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     grants: str
     view: str = ""
     """Of the reader of files, for an inspector that looks into the guest; of the findings, for one that reads those."""
+
+    day: str = ""
+    """For an inspector that judges by the calendar, too: the day in UTC."""
 
 
 class Inspector(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +58,13 @@ def inspector_of(process: PluginProcess) -> Inspector:
     return Inspector(spec=process.spec, reads=process.reads, fingerprint=fingerprint)
 
 
-def recorded_fingerprint(ran: Provenance, report: Report) -> Fingerprint:
-    """Of a verdict in the report of an import. A view that the report does not name matches none of today."""
+def recorded_fingerprint(ran: Provenance, report: Report, day: str) -> Fingerprint:
+    """Of a verdict in the report of an import on a `day`. A view that the report does not name matches none."""
     view = ""
     if _needs_view(ran):
         readers = [reader.ran.code_sha256 for reader in report.readers if reader.ran is not None]
         view = (readers[-1] if readers else None) or "unknown"
-    return fingerprint_of(ran, view)
+    return fingerprint_of(ran, view, day)
 
 
 def digest_of(value: Any) -> str:
@@ -68,10 +72,14 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
-def fingerprint_of(ran: Provenance, view: str) -> Fingerprint:
-    """Of code that ran, with this view."""
+def fingerprint_of(ran: Provenance, view: str, day: str | None = None) -> Fingerprint:
+    """Of code that ran, with this view, on a `day`; None: today."""
     return Fingerprint(
-        code=f"{ran.code_sha256}:{ran.version}", config=ran.config_sha256 or "", grants=_grants(ran.grants), view=view
+        code=f"{ran.code_sha256}:{ran.version}",
+        config=ran.config_sha256 or "",
+        grants=_grants(ran.grants),
+        view=view,
+        day=(today() if day is None else day) if is_one_of(ran.use, JUDGES_BY_DAY) else "",
     )
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from douane.engine import Plan, RunOptions, inspect_image
 from douane.engine.run import Run
+from douane.errors import StoreError
 from douane.host.launch import launch
 from douane.host.policy import weigh
 from douane.plan.resolve import resolve_plan
-from douane.report import Report, Verdict
+from douane.report import Bytes, Report, Verdict
 from douane.stream.ring import Ring, RingStopped
 from douane.stream.source import Source
 
@@ -47,24 +48,39 @@ def plan_of(plan: Plan, inspectors: Sequence[Inspector], digests: Sequence[str] 
     return msgspec.structs.replace(plan, plugins=specs, digests=(), received_digests=tuple(digests), evidence=None)
 
 
-def read_image(plan: Plan, inspectors: Sequence[Inspector], entry: Entry, source: Source, options: RunOptions) -> Read:
-    """Run `inspectors` over the bytes of `entry`, which `source` reads; it is closed."""
+def read_image(
+    plan: Plan, inspectors: Sequence[Inspector], entry: Entry, open_bytes: Callable[[], Source], options: RunOptions
+) -> Read:
+    """Run `inspectors` over the bytes of `entry`, which `open_bytes` opens. Raises DouaneError if it cannot."""
     algorithm = next((name for name in _ALGORITHMS if name in entry.digests), None)
-    run_plan = plan_of(plan, inspectors, [] if algorithm is None else [algorithm])
-    report = inspect_image(run_plan, entry.declared, source, None, options, complete=False)
-    read = report.received
-    if read.complete and algorithm is not None and read.digests().get(algorithm) != entry.digests[algorithm]:
+    digests = [] if algorithm is None else [algorithm]
+    report = inspect_image(
+        plan_of(plan, inspectors, digests), entry.declared, open_bytes(), None, options, complete=False
+    )
+    received, bytes_read = report.received, report.received.size
+    refused = [verdict.plugin for verdict in report.verdicts if verdict.outcome == "refused"]
+    if refused and digests and not received.complete:
+        # A refusal ends the reading, and other bytes than those of the image must refuse nothing.
+        received = _read_alone(plan, digests, entry, open_bytes(), options)
+        bytes_read += received.size
+    if digests and received.complete and received.digests().get(digests[0]) != entry.digests[digests[0]]:
         failure = Failure(
             code="stored-bytes-differ",
             message=f"the stored bytes have another {algorithm} than the image: `douane fsck --digests` says more",
         )
-        return Read(verdicts=[], lasting=frozenset(), bytes_read=read.size, failure=failure)
-    lasting = frozenset(
-        verdict.plugin
-        for verdict in report.verdicts
-        if verdict.outcome == "refused" or (read.complete and verdict.outcome in FINAL)
-    )
-    return Read(verdicts=report.verdicts, lasting=lasting, bytes_read=read.size, failure=_failure(inspectors, report))
+        return Read(verdicts=[], lasting=frozenset(), bytes_read=bytes_read, failure=failure)
+    lasting = frozenset(verdict.plugin for verdict in report.verdicts if verdict.outcome in FINAL)
+    if not report.received.complete:
+        lasting = frozenset(refused)
+    return Read(verdicts=report.verdicts, lasting=lasting, bytes_read=bytes_read, failure=_failure(inspectors, report))
+
+
+def _read_alone(plan: Plan, digests: Sequence[str], entry: Entry, source: Source, options: RunOptions) -> Bytes:
+    """Read all bytes for their digest. Raises StoreError if that is not possible."""
+    report = inspect_image(plan_of(plan, [], digests), entry.declared, source, None, options, complete=False)
+    if not report.received.complete:
+        raise StoreError(report.message or "the stored bytes cannot be read to their end", code=report.code or "broken")
+    return report.received
 
 
 def _failure(inspectors: Sequence[Inspector], report: Report) -> Failure | None:

@@ -152,8 +152,8 @@ class Rescan:
 
     def _read(self, judging: _Judging, options: RunOptions) -> Read:
         try:
-            source = self._place.open(judging.entry)
-            return read_image(self._plan, judging.todo.bytes, judging.entry, source, options)
+            entry = judging.entry
+            return read_image(self._plan, judging.todo.bytes, entry, lambda: self._place.open(entry), options)
         except DouaneError as error:
             failure = Failure(code=error.code, message=str(error))
             return Read(verdicts=[], lasting=frozenset(), bytes_read=0, failure=failure)
@@ -185,7 +185,12 @@ class Rescan:
     def _end(self, judging: _Judging) -> None:
         """All bytes that had to be read are read: inspectors of findings, the decision, and what follows."""
         entry, records = judging.entry, judging.todo.records
-        standing = {name: record.verdict for name, record in records.items()}
+        # Among the records are verdicts by earlier rules, which say nothing today.
+        standing = {
+            each.name: records[each.name].verdict
+            for each in judging.inspectors
+            if each.name in records and records[each.name].fingerprint == each.fingerprint
+        }
         for inspector in judging.inspectors:
             if inspector.reads == "findings" and judging.failure is None:
                 self._judge_findings(judging, inspector)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import signal
 from pathlib import Path
@@ -14,6 +15,10 @@ from douane.catalog.query import SetField
 from douane.declared import DeclaredImage
 from douane.engine import RunOptions, load_plan, open_source
 from douane.imports import Home, import_image
+from douane.plan.model import PluginSpec
+from douane.rescan import Entry
+from douane.rescan.fingerprints import Fingerprint, Inspector
+from douane.rescan.runs import _Unread, read_image
 from support.gates import Gate
 from support.program import PLUGINS, Program
 
@@ -111,6 +116,42 @@ def test_damaged_bytes_are_undecided(site: Site) -> None:
     result = site.rescan(code=3)
     assert [(row["name"], row["code"]) for row in result["rows"]] == [("one", "stored-bytes-differ")]
     assert site.rescan(code=3)["read"] == 1, "it is read again, and no verdict on other bytes is kept"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_damaged_bytes_that_are_refused_before_their_end_are_undecided(tmp_path: Path, damaged: bool) -> None:
+    """A refusal ends the reading, and the digest is known at the end."""
+    spec = PluginSpec(name="limits", use="limits", config={"max_size": 10})
+    fingerprint = Fingerprint(code="", config="", grants="")
+    digest = hashlib.sha256(b"x" * 100).hexdigest()
+    entry = Entry(
+        image="i",
+        name=None,
+        size=100,
+        content="",
+        digests={"sha256": digest},
+        declared=DeclaredImage(disk_format="raw"),
+    )
+    (tmp_path / "stored").write_bytes(bytes(100) if damaged else b"x" * 100)
+    sources = [_Unread(100), open_source(str(tmp_path / "stored"))]
+    inspectors = [Inspector(spec=spec, reads="head:1", fingerprint=fingerprint)]
+    read = read_image(load_plan(None), inspectors, entry, lambda: sources.pop(0), RunOptions())
+    if damaged:
+        assert (read.failure and read.failure.code, read.verdicts) == ("stored-bytes-differ", [])
+    else:
+        assert ([each.outcome for each in read.verdicts], read.lasting) == (["refused"], {"limits"})
+
+
+def test_a_refusal_by_earlier_rules_deactivates_nothing(site: Site) -> None:
+    """The image cannot be read, so that nobody knows what the rules of today say of it."""
+    words, require = site.plan.read_text(), '[[plugin]]\nname = "rule"\nuse = "policy"\nconfig.require = '
+    site.plan.write_text(f"{words}{require}\"image.name != 'two'\"\n")
+    assert [row["plugin"] for row in site.rescan(code=1)["rows"]] == ["rule"]
+    site.plan.write_text(f"{words}{require}\"image.name != 'four'\"\n")
+    site.words.write_bytes(b"other\n")
+    (site.douane.home / "store").rename(site.douane.place / "away")
+    result = site.rescan("--deactivate", code=3)
+    assert (result["undecided"], result["deactivated"]) == (3, 0)
 
 
 def test_a_killed_rescan_goes_on_where_it_was(site: Site, gate: Gate) -> None:

@@ -10,7 +10,7 @@ from douane.declared import DeclaredImage
 from douane.plan.model import PluginSpec
 from douane.report import PluginOutcome, Provenance, Verdict
 from douane.rescan.decisions import decide, judge_received, sort_out
-from douane.rescan.fingerprints import Fingerprint, Inspector
+from douane.rescan.fingerprints import Fingerprint, Inspector, fingerprint_of
 from douane.rescan.places import Entry
 from douane.rescan.state import Judged, Record
 
@@ -93,5 +93,16 @@ def test_a_refusal_counts_more_than_what_is_undecided_and_no_verdict_is_no_accep
 @pytest.mark.parametrize(("transformed", "outcome"), [(False, "refused"), (True, "incomplete"), (None, "incomplete")])
 def test_a_signature_refuses_no_bytes_that_a_transform_may_have_made(transformed: bool | None, outcome: str) -> None:
     refused = verdict("s", "refused")
-    assert judge_received(inspector("s", use="signature"), refused, transformed=transformed).outcome == outcome
+    for use in ("signature", "douane.plugins.signature:Signature"):
+        assert judge_received(inspector("s", use=use), refused, transformed=transformed).outcome == outcome
     assert judge_received(inspector("r", use="yara"), refused, transformed=transformed).outcome == "refused"
+
+
+@pytest.mark.parametrize(("use", "stands"), [("packages", False), ("yara", True)])
+def test_what_judges_by_the_calendar_judges_again_on_another_day(use: str, stands: bool) -> None:
+    """An exception ends, and so does the support of a system."""
+    ran = Provenance(use=use, sandbox="full", code_sha256="c", config_sha256="s")
+    record = Record(fingerprint_of(ran, "", "2026-11-29"), verdict("a"))
+    earlier = Judged(content=ENTRY.content, declared=ENTRY.declared_digest, records={"a": record})
+    todo = sort_out([inspector("a", fingerprint_of(ran, ""), use=use)], ENTRY, earlier, from_documents=["packages"])
+    assert ([*todo.records], [each.name for each in todo.documents]) == ((["a"], []) if stands else ([], ["a"]))
