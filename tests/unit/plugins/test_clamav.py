@@ -17,7 +17,7 @@ from douane.plugins.clamav import ClamAv
 from douane.plugins.clamav.database import age_in_days
 from douane.plugins.clamav.limits import CEILING, parse_limits
 from douane_plugin.testing import Address, Result, WrongConfiguration, run
-from support.clamd_servers import BLOCKED, MARK, real_clamd, receive, streamed
+from support.clamd_servers import BLOCKED, MARK, PROBED, answer_probes, real_clamd, receive, streamed
 
 MIB = 1 << 20
 CONF = "MaxFileSize 64M\nMaxScanSize 64M\nStreamMaxLength 8M\nAlertExceedsMax yes\nAlertEncrypted yes\n"
@@ -116,6 +116,7 @@ def greet(connection: socket.socket, version: str = VERSION) -> None:
 def answering(words: str) -> Callable[[socket.socket], None]:
     def answer(connection: socket.socket) -> None:
         greet(connection)
+        answer_probes(connection)
         streamed(connection)
         connection.sendall(words.encode())
 
@@ -125,15 +126,16 @@ def answering(words: str) -> Callable[[socket.socket], None]:
 @pytest.mark.parametrize(
     ("words", "outcome", "code"),
     [
-        ("2: stream: OK\0", "accepted", None),
-        ("2: stream: Some.Virus FOUND\0", "refused", "clamav-found"),
-        ("2: stream: Heuristics.Limits.Exceeded.MaxRecursion FOUND\0", "incomplete", "clamav-limits"),
-        ("2: stream: Can't allocate memory ERROR\0", "incomplete", "clamav-error"),
-        ("2: INSTREAM: Can't write to temporary file. ERROR\0", "incomplete", "clamav-error"),
+        ("4: stream: OK\0", "accepted", None),
+        ("4: stream: Some.Virus FOUND\0", "refused", "clamav-found"),
+        ("4: stream: Heuristics.Limits.Exceeded.MaxRecursion FOUND\0", "incomplete", "clamav-limits"),
+        ("4: stream: Can't allocate memory ERROR\0", "incomplete", "clamav-error"),
+        ("4: INSTREAM: Can't write to temporary file. ERROR\0", "incomplete", "clamav-error"),
         ("9: stream: OK\0", "deferred", "deferred"),
+        ("3: stream: OK\0", "deferred", "deferred"),
         ("stream: OK\0", "deferred", "deferred"),
         ("", "deferred", "deferred"),
-        ("2: stre", "deferred", "deferred"),
+        ("4: stre", "deferred", "deferred"),
         ("x" * (1 << 17), "deferred", "deferred"),
     ],
 )
@@ -142,9 +144,24 @@ def test_every_answer_has_its_outcome(disk: Disk, words: str, outcome: str, code
     assert (result.outcome, result.code) == (outcome, code)
 
 
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_clamd_that_is_silent_about_what_it_skips_is_incomplete(disk: Disk, silent: int) -> None:
+    """The file that is granted says otherwise: clamd has another one, or has not been started again."""
+
+    def answer(connection: socket.socket) -> None:
+        greet(connection)
+        answer_probes(connection, tuple("OK" if number == silent else words for number, words in enumerate(PROBED)))
+        streamed(connection)
+        connection.sendall(b"4: stream: OK\0")
+
+    result = scan(disk(file=b"content"), answer)
+    assert (result.outcome, result.code) == ("incomplete", "clamav-silent")
+
+
 def test_a_clamd_that_ends_in_the_middle_is_tried_again_later(disk: Disk) -> None:
     def answer(connection: socket.socket) -> None:
         greet(connection)
+        answer_probes(connection)
         receive(connection, 30)
 
     assert scan(disk(file=b"x" * 5 * MIB), answer).outcome == "deferred"
@@ -153,6 +170,7 @@ def test_a_clamd_that_ends_in_the_middle_is_tried_again_later(disk: Disk) -> Non
 def test_a_clamd_that_does_not_answer_is_incomplete(disk: Disk) -> None:
     def answer(connection: socket.socket) -> None:
         greet(connection)
+        answer_probes(connection)
         streamed(connection)
         receive(connection, 1)
 
@@ -188,6 +206,7 @@ def test_the_age_of_signatures(version: str, days: float | None) -> None:
     [
         ("AlertExceedsMax no", "AlertExceedsMax yes"),
         ("AlertEncrypted", "AlertEncrypted yes"),
+        ("AlertEncrypted no\nAlertEncrypted yes", "AlertEncrypted yes"),
         ("MaxFileSize 3X", "which is no size"),
     ],
 )
@@ -203,7 +222,12 @@ def test_a_plan_without_the_limits_stops() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "size"),
-    [("", 100 * MIB), ("MaxFileSize 5M", 5 * MIB), ("MaxFileSize 0\nMaxScanSize 0\nStreamMaxLength 0", CEILING)],
+    [
+        ("", 100 * MIB),
+        ("MaxFileSize 5M", 5 * MIB),
+        ("MaxFileSize 5M\nMaxFileSize 9M", 5 * MIB),
+        ("MaxFileSize 0\nMaxScanSize 0\nStreamMaxLength 0", CEILING),
+    ],
 )
 def test_the_smallest_limit_counts(settings: str, size: int) -> None:
     assert parse_limits(f"AlertExceedsMax yes\nAlertEncrypted true\n# MaxFileSize 1\n{settings}").file_bytes == size

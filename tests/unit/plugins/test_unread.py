@@ -21,7 +21,7 @@ from douane.plugins.policy import GuestPolicyRules
 from douane.plugins.secrets import Secrets
 from douane.plugins.yara import Yara
 from douane_plugin.testing import Address, WrongConfiguration, run
-from support.clamd_servers import receive, small_server
+from support.clamd_servers import answer_probes, receive, small_server
 from support.doc_pages import page
 
 RULES = 'rule planted { strings: $a = "PLANTED" condition: $a }'
@@ -43,6 +43,7 @@ def answer_version(connection: socket.socket) -> None:
     if not receive(connection, len(b"zIDSESSION\0zVERSION\0")):
         return  # the configuration was wrong
     connection.sendall(b"1: ClamAV 1.4.3/1/Mon Dec  1 09:48:01 2025\0")
+    answer_probes(connection)
     receive(connection, len(b"zEND\0"))
 
 

@@ -1,7 +1,8 @@
 """The inspector `clamav`: the files in an image, through the virus scanner of the site.
 
-`limits` reads what clamd scans at all, `session` speaks with it, `database` knows how old its signatures are. A stream
-of the image itself is worthless: clamd says OK of more than 2 GiB without having looked.
+`limits` reads what clamd scans at all, `probes` tries whether it tells what it skips, `session` speaks with it, and
+`database` knows how old its signatures are. A stream of the image itself is worthless: clamd says OK of more than 2 GiB
+without having looked.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from douane_plugin import Defer, Incomplete, Inspector
 
 from .database import age_in_days
 from .limits import parse_limits
+from .probes import probes
 from .session import Lost, Session, TooSlow
 
 TYPE_CHECKING = False
@@ -26,6 +28,8 @@ KEPT_BYTES = 4 << 20
 RETRY_SECONDS = 60
 SKIPPED = {"Heuristics.Limits.Exceeded": "clamav-limits", "Heuristics.Encrypted": "clamav-encrypted"}
 """What clamd "finds" in what it has not scanned."""
+
+SILENT = "clamav-silent"
 
 
 class ClamAv(Inspector):
@@ -97,6 +101,9 @@ class _Scan:
         self._judgement = Judgement(plugin, "clamav", plugin.unread)
         self._session = Session(plugin.grant("clamd"), self._judge, plugin.alive, plugin.answer_timeout)
         self._places: dict[int, str] = {}
+        self._expected: dict[int, tuple[str, str]] = {}
+        """Of the probes, by number: the setting, and how the answer begins."""
+
         self._digests: set[str] = set()
         self._files = self._scanned = self._known = 0
 
@@ -104,6 +111,9 @@ class _Scan:
         """See `ClamAv.inspect`."""
         engine = self._session.version()
         self._check_age(engine)
+        for setting, (beginning, archive) in probes().items():
+            self._expected[self._session.next_number] = setting, beginning
+            self._session.scan([archive])
         for file in self._image.files():
             if file.kind == "file" and file.same_as is None and file.size:
                 self._files += 1
@@ -118,7 +128,7 @@ class _Scan:
         if not most:
             return
         age = age_in_days(engine)
-        if age is None or age > most:
+        if age is None or not -1 <= age <= most:
             state = "have no date" if age is None else f"are {age:.0f} days old"
             message = f"the signatures of the virus scanner {state}; at most {most} days are allowed"
             raise Incomplete("clamav-outdated", message)
@@ -138,25 +148,42 @@ class _Scan:
                 self._scan_once(file, place)
             else:
                 self._send(place, file)
-                self._digests.add(file.digest or "")
+                self._remember(file.digest)
         except Incomplete:
             pass  # of a file that cannot be read whole, which is in `unread`
 
     def _scan_once(self, file: ImageFile, place: str) -> None:
-        data = file.read(KEPT_BYTES + 1)
-        digest = file.digest or ""
-        if digest in self._plugin.known:
+        data = bytearray()
+        try:
+            for chunk in file:
+                data += chunk
+        except Incomplete:
+            self._send(place, [data])  # what there is of it
+            raise
+        digest = file.digest
+        if digest is not None and digest in self._plugin.known:
             self._known += 1
-        elif digest not in self._digests:
-            self._digests.add(digest)
+        elif digest is None or digest not in self._digests:
+            self._remember(digest)
             self._send(place, [data])
 
-    def _send(self, place: str, chunks: Iterable[bytes | memoryview]) -> None:
+    def _remember(self, digest: str | None) -> None:
+        """None is that of a file that could not be read whole: two of them are not the same."""
+        if digest is not None:
+            self._digests.add(digest)
+
+    def _send(self, place: str, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
         self._scanned += 1
         self._places[self._session.next_number] = place
         self._session.scan(chunks)
 
     def _judge(self, number: int, words: str) -> None:
+        if probe := self._expected.pop(number, None):
+            setting, beginning = probe
+            if not words.startswith(beginning):
+                why = f"set '{setting} yes' for it, and restart it; it says {words:.100}"
+                raise Incomplete(SILENT, f"the virus scanner calls clean what it has not scanned: {why}")
+            return
         place = self._places.pop(number)
         if words == "OK":
             return

@@ -26,26 +26,30 @@ def parse_limits(text: str) -> Limits:
     """The limits in the configuration of clamd. Raises ValueError if clamd would be silent about what it skips."""
     settings = _settings(text)
     for name in MUST_BE_ON:
-        if settings.get(name, "no").lower() not in ("yes", "true", "1"):
+        if not all(value.lower() in ("yes", "true", "1") for value in settings.get(name, ["no"])):
             raise ValueError(
                 f"clamd.conf does not have '{name} yes', without which clamd calls clean what it has not scanned; "
                 "set it, and restart clamd"
             )
-    sizes = [_size(settings, name) for name in ("MaxFileSize", "StreamMaxLength", "MaxScanSize")]
+    sizes = [size for name in ("MaxFileSize", "StreamMaxLength", "MaxScanSize") for size in _sizes(settings, name)]
     return Limits(min([size for size in sizes if size] + [CEILING]))
 
 
-def _settings(text: str) -> dict[str, str]:
+def _settings(text: str) -> dict[str, list[str]]:
+    """The values of each name: of several, the strictest counts, whichever clamd takes."""
     lines = (line.split(None, 1) for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    return {words[0]: words[1].strip() if len(words) > 1 else "" for words in lines}
+    settings: dict[str, list[str]] = {}
+    for words in lines:
+        settings.setdefault(words[0], []).append(words[1].strip() if len(words) > 1 else "")
+    return settings
 
 
-def _size(settings: dict[str, str], name: str) -> int:
+def _sizes(settings: dict[str, list[str]], name: str) -> list[int]:
     """Bytes; 0 if there is no limit but clamd's own."""
-    value = settings.get(name)
-    if value is None:
-        return DEFAULT_BYTES
-    number, unit = value.rstrip("KkMmGg"), value[len(value.rstrip("KkMmGg")) :].upper()
-    if not (number.isascii() and number.isdigit() and unit in UNITS):
-        raise ValueError(f"clamd.conf has '{name} {value:.40}', which is no size")
-    return int(number) * UNITS[unit]
+    sizes = []
+    for value in settings.get(name, [str(DEFAULT_BYTES)]):
+        number, unit = value.rstrip("KkMmGg"), value[len(value.rstrip("KkMmGg")) :].upper()
+        if not (number.isascii() and number.isdigit() and unit in UNITS):
+            raise ValueError(f"clamd.conf has '{name} {value:.40}', which is no size")
+        sizes.append(int(number) * UNITS[unit])
+    return sizes

@@ -37,8 +37,10 @@ class Session:
         self._alive = alive
         self._seconds = seconds
         self._buffer = b""
-        self._sent = self._open = 0
+        self._sent = 0
         self._first = 0
+        self._waiting: set[int] = set()
+        """The numbers of streams without an answer."""
 
     def version(self) -> str:
         """The versions of clamd and of its database. Begins the session: call it first."""
@@ -51,10 +53,10 @@ class Session:
         """The number that the next stream gets."""
         return self._sent
 
-    def scan(self, chunks: Iterable[bytes | memoryview]) -> None:
+    def scan(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
         """Send a stream. Waits for answers while too many are under way. What `chunks` raises ends the stream, and is
         raised then: clamd scans what came before."""
-        while self._open >= AT_ONCE:
+        while len(self._waiting) >= AT_ONCE:
             self._take()
         self._send(b"zINSTREAM\0")
         failure: Exception | None = None
@@ -68,22 +70,23 @@ class Session:
         except Exception as error:
             failure = error
         self._send(bytes(4))
-        self._sent, self._open = self._sent + 1, self._open + 1
+        self._waiting.add(self._first + self._sent)
+        self._sent += 1
         if failure is not None:
             raise failure
 
     def finish(self) -> None:
         """Wait for all answers, and end the session."""
-        while self._open:
+        while self._waiting:
             self._take()
         with contextlib.suppress(Lost, TooSlow):  # all answers have come
             self._send(b"zEND\0")
 
     def _take(self) -> None:
         number, words = self._answer()
-        if not self._first <= number < self._first + self._sent:
+        if number not in self._waiting:
             raise Lost(f"an answer to no question: {number}: {words:.200}")
-        self._open -= 1
+        self._waiting.remove(number)
         self._answered(number - self._first, words)
 
     def _answer(self) -> tuple[int, str]:
@@ -115,7 +118,7 @@ class Session:
             raise Lost("the connection was closed")
         self._buffer += part
 
-    def _send(self, data: bytes | memoryview) -> None:
+    def _send(self, data: bytes | bytearray | memoryview) -> None:
         self._connection.settimeout(self._seconds)
         try:
             self._connection.sendall(data)
