@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from douane.plugins import yara
 from douane.plugins._judgement import MAX_SHOWN, Judgement, shown_place
 from douane.plugins.yara import Yara, YaraStream, windows
+from douane.plugins.yara.rules import compile_rules
 from douane_plugin import Image, Incomplete, Inspector, Reject
 from douane_plugin.testing import WrongConfiguration, run
 
@@ -144,6 +145,35 @@ def test_windows_have_every_byte_and_every_short_text(gaps: list[tuple[int, byte
                 assert any(begin <= place and place + len(text) <= begin + len(window) for begin, window in views)
     finally:
         yara.OVERLAP = overlap
+
+
+def test_what_came_before_the_damage_of_a_file_is_scanned() -> None:
+    def pieces() -> Iterator[tuple[int, memoryview]]:
+        yield 5, memoryview(b"bytes")
+        raise Incomplete("guest-broken", "the rest is lost")
+
+    found = windows(pieces(), 4 << 20)
+    assert next(found) == (0, bytes(5) + b"bytes")
+    with pytest.raises(Incomplete, match="the rest is lost"):
+        next(found)
+
+
+def test_a_folder_of_rules_that_cannot_be_listed_stops_the_plan(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Otherwise its rules would be missed, and nobody told."""
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.yar").write_text(RULES)
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="closed: Permission denied"):
+        patch.setattr(os, "scandir", refuse)
+        compile_rules(tmp_path)
 
 
 def test_a_judgement_is_bounded_and_keeps_the_worst() -> None:

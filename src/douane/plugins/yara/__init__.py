@@ -153,9 +153,17 @@ class YaraStream(_YaraInspector):
 
 def windows(pieces: Iterable[tuple[int, memoryview]], size: int) -> Iterator[tuple[int, bytes]]:
     """Windows of at least `size` bytes with `OVERLAP` in common, and the offsets at which they begin. A long hole
-    between the pieces ends a window, so that it costs nothing."""
+    between the pieces ends a window, so that it costs nothing. Raises what `pieces` raises, after what came before."""
     start, window, is_new = 0, bytearray(), False
-    for offset, piece in pieces:
+    iterator, failure = iter(pieces), None
+    while True:
+        try:
+            offset, piece = next(iterator)
+        except StopIteration:
+            break
+        except Incomplete as error:
+            failure = error
+            break
         hole = offset - start - len(window)
         if hole > OVERLAP:
             if is_new:
@@ -172,3 +180,5 @@ def windows(pieces: Iterable[tuple[int, memoryview]], size: int) -> Iterator[tup
             is_new = False
     if is_new:
         yield start, bytes(window)
+    if failure is not None:
+        raise failure

@@ -58,10 +58,15 @@ def _sources(grant: Any) -> Iterator[tuple[str, bytes]]:
         yield "rules", grant.read()
         return
     folder = os.fspath(grant)
-    paths = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
+    paths = (os.path.join(place, name) for place, _, names in os.walk(folder, onerror=_unreadable) for name in names)
     for path in sorted(path for path in paths if path.endswith(ENDINGS)):
         with open(path, "rb") as file:
             yield os.path.relpath(path, folder), file.read()
+
+
+def _unreadable(error: OSError) -> None:
+    """A folder that is passed over would be rules that nobody applies."""
+    raise ValueError(f"the granted folder has one that cannot be read: {error.filename}: {error.strerror}") from error
 
 
 def _add(yara_x: Any, compiler: Any, name: str, data: bytes) -> None:
