@@ -74,6 +74,27 @@ def assert_no_secret_in(result: Result, planted: list[Planted]) -> None:
             assert secret[start : start + LENGTH] not in texts, item.rule
 
 
+@pytest.mark.parametrize("most", [9, 1])
+def test_no_secret_of_a_file_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """The place of each secret is masked for all of them, also where there are too many."""
+    monkeypatch.setattr(matching, "MAX_HITS", most)
+    tokens = [item for item in Maker(Random(2)).tokens() if item.rule in ("gitlab-token", "stripe-key")]
+    name = ",".join(item.content.decode().partition("=")[2].strip() for item in tokens)
+    result = look({f"/srv/{name}": b"\n".join(item.content for item in tokens)})
+    assert result.outcome == "refused"
+    assert_no_secret_in(result, tokens[:most])
+
+
+@pytest.mark.parametrize(
+    ("path", "end"),
+    [("/var/backups/shadow.bak", ":1::::::\n"), ("/etc/shadow.orig", "\n"), ("/var/lib/extrausers/shadow", "")],
+)
+def test_a_hash_of_a_password_is_found_in_copies_and_at_the_end_of_a_line(path: str, end: str) -> None:
+    """glibc takes lines of shadow without their last fields."""
+    result = look({path: b"root:$6$" + b"a" * 16 + b"$" + b"b" * 86 + end.encode()})
+    assert matches(result) == {("password-hash", path, "refuse")}
+
+
 def test_private_keys_are_not_told_either() -> None:
     planted = Maker(Random(1)).private_keys()
     result = look({item.path: item.content for item in planted})

@@ -130,6 +130,7 @@ def openssl(*words: str) -> bytes:
         (("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"), ""),
         (("genpkey", "-algorithm", "ED25519"), ""),
         (("genrsa", "-traditional", "1024"), ""),
+        (("genrsa", "-traditional", "-primes", "3", "1024"), ""),
         (("genrsa", "-traditional", "-aes128", "-passout", "pass:word", "1024"), ENCRYPTED),
         (("genrsa", "-aes128", "-passout", "pass:word", "1024"), ENCRYPTED),
         (("ecparam", "-genkey", "-noout", "-name", "prime256v1"), ""),

@@ -11,7 +11,7 @@ from douane.plugins._literal import Literal
 from douane_plugin import Incomplete, Inspector
 
 from .matching import Anchors, FileMatcher, TooMany
-from .meaning import Head, Meaning, shown
+from .meaning import Head, Meaning, masked, shown
 from .paths import any_of
 
 TYPE_CHECKING = False
@@ -113,13 +113,17 @@ class Secrets(Inspector):
             at_path = [rule for rule in self._at_path if rule.paths and rule.paths.fullmatch(file.path)]
         matcher = FileMatcher(self.anchors, at_path, file.path, self.rules.allowed.texts)
         head = Head(file.data())
+        is_too_much = False
         try:
             matcher.match(head)
         except TooMany:
-            judgement.gap(TOO_MANY, shown(file), "too many texts in it look like secrets; allow the file, or remove it")
+            is_too_much = True
         except Incomplete:
             pass  # it is in `unread`
+        place = masked(shown(file), matcher.hits)
+        if is_too_much:
+            judgement.gap(TOO_MANY, place, "too many texts in it look like secrets; allow the file, or remove it")
         if matcher.hits and not self.meaning.is_allowed_digest(file):
             for hit in matcher.hits:
-                self.meaning.record(judgement, file, hit, head.bytes)
+                self.meaning.record(judgement, file, place, hit, head.bytes)
         return matcher.count

@@ -58,7 +58,10 @@ def is_private_key(data: bytes) -> bool:
     if len(tags) >= 9 and set(tags[:9]) == {INTEGER}:
         numbers = [int.from_bytes(content, "big") for _, content in parts]
         first, second = numbers[RSA_PRIMES]
-        return first * second == numbers[1]
+        # Of several primes (RFC 8017, version 1) the others follow in a sequence.
+        return first * second == numbers[1] or (
+            numbers[0] == 1 and min(first, second) > 1 and numbers[1] % (first * second) == 0
+        )
     return len(tags) == 6 and set(tags) == {INTEGER}  # DSA: version, p, q, g, y, x
 
 

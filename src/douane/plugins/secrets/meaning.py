@@ -65,8 +65,8 @@ class Meaning:
         """The same, by what is in it."""
         return bool(self._allowed.files) and file.digest in self._allowed.files
 
-    def record(self, judgement: Judgement, file: ImageFile, hit: Hit, head: bytes) -> None:
-        """Record a secret, unless it is allowed."""
+    def record(self, judgement: Judgement, file: ImageFile, place: str, hit: Hit, head: bytes) -> None:
+        """Record a secret at a `place` for people, unless it is allowed."""
         name = fingerprint(hit.secret)
         severity, why = self.judge(hit, file.path, head)
         if severity == ALLOW or name in self._allowed.secrets:
@@ -80,7 +80,7 @@ class Meaning:
             facts["place_is"] = why
         what = hit.rule.what + STATES.get(hit.state, "")
         sentence = f"it holds {what} (offset {hit.offset}), remove it"
-        judgement.match(severity, CODE, _masked(shown(file), hit.secret), sentence, **facts)
+        judgement.match(severity, CODE, place, sentence, **facts)
 
     def judge(self, hit: Hit, path: str, head: bytes) -> tuple[str, str]:
         """The severity, and the place that lowers it."""
@@ -103,6 +103,8 @@ def shown(file: ImageFile) -> str:
     return f"{file.volume}:{file.path}" if file.volume else file.path
 
 
-def _masked(place: str, secret: bytes) -> str:
-    """The place without the secret, if it stands in a name."""
-    return place.replace(secret.decode("utf-8", "surrogateescape"), MASK)
+def masked(place: str, hits: Iterable[Hit]) -> str:
+    """The place without the secrets, if one of them stands in a name."""
+    for secret in sorted({hit.secret for hit in hits}, key=len, reverse=True):
+        place = place.replace(secret.decode("utf-8", "surrogateescape"), MASK)
+    return place
