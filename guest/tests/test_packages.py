@@ -148,3 +148,26 @@ def test_a_damaged_database_is_unread_and_the_others_are_read() -> None:
     guest = guest_with({"var/lib/rpm/Packages": b"x" * 4096, "lib/apk/db/installed": b"P:musl\nV:1\n"})
     assert [package.name for package in guest.packages()] == ["musl"]
     assert [part.code for part in guest.unread] == ["guest-broken"]
+
+
+APK, DEB = b"P:a\nV:1\n\nP:b\nV:1\n\nP:c\nV:1\n", b"Package: a\nVersion: 1\n\nPackage: b\n\nPackage: c\nVersion: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("var/lib/dpkg/status", DEB.replace(b"Version: 1\n\nPackage: b\n\n", b"Vers\n")),
+        ("var/lib/dpkg/status", DEB.replace(b": 1\n\nPackage: b\n\nPackage", bytes(24))),
+        ("var/lib/dpkg/status", DEB.replace(b"Package: b", b"Pack")),
+        ("lib/apk/db/installed", APK.replace(b"\n\nP:b\nV:1\n\n", b"\n")),
+        ("lib/apk/db/installed", APK.replace(b"V:1\n\nP:b\nV:1\n\nP:", bytes(20))),
+        ("lib/apk/db/installed", APK.replace(b"P:b", b"X:b")),
+        ("var/lib/pacman/local/bash-5-1/desc", b"%NAM\nbash\n"),
+        ("var/lib/pacman/local/bash-5-1/files", b""),
+    ],
+)
+def test_a_list_with_a_damaged_middle_is_not_whole(path: str, content: bytes) -> None:
+    """What damage joins looks like one package, and those between are gone."""
+    guest = guest_with({path: content})
+    assert len(guest.packages()) < 3
+    assert [part.code for part in guest.unread] == ["guest-broken"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from douane_guest.budget import Budget
+from douane_guest.errors import Broken
 from douane_guest.tree import Tree
 
 from .base import Package, paragraphs, text
@@ -13,11 +14,15 @@ PATHS = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 
 
 def read(tree: Tree, budget: Budget) -> Iterator[Package]:
-    """See :class:`~.base.Reader`."""
+    """See :class:`~.base.Reader`. Raises Broken at the end if a part names no package, or several."""
+    damaged = 0
     for path in PATHS:
         for paragraph in paragraphs(tree, path, budget):
             budget.step()
-            fields = {line[:2]: text(line[2:]) for line in reversed(paragraph.split(b"\n")) if line[1:2] == b":"}
+            rows = [line for line in paragraph.split(b"\n") if line[1:2] == b":"]
+            fields = {line[:2]: text(line[2:]) for line in reversed(rows)}
+            names = sum(line.startswith(b"P:") for line in rows)
+            damaged += bool(paragraph.strip()) and (names != 1 or b"\0" in paragraph or not fields[b"P:"])
             if fields.get(b"P:"):
                 yield Package(
                     "apk",
@@ -28,3 +33,5 @@ def read(tree: Tree, budget: Budget) -> Iterator[Package]:
                     "/" + path,
                     origin=fields.get(b"m:", ""),
                 )
+    if damaged:
+        raise Broken(f"{damaged} parts of the database describe no package, or several at once")

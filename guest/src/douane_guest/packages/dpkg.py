@@ -25,14 +25,15 @@ def read(tree: Tree, budget: Budget) -> Iterator[Package]:
 
 
 def parse(parts: Iterator[bytes], path: str, budget: Budget, *, is_status: bool) -> Iterator[Package]:
-    """The packages of a status file. Raises Broken at its end if a part of it names none."""
-    nameless = 0
+    """The packages of a status file. Raises Broken at its end if a part of it names none, or is what damage makes of
+    several: dpkg takes no field twice, and what stood between them would be missed."""
+    damaged = 0
     for paragraph in parts:
         budget.step()
-        fields = _fields(paragraph)
+        fields, is_whole = _fields(paragraph)
         name = fields.get(b"package", "")
+        damaged += not is_whole or (not name and bool(paragraph.strip()))
         if not name:
-            nameless += bool(paragraph.strip())
             continue
         if is_status and fields.get(b"status", "").rpartition(" ")[2] in _REMOVED:
             continue
@@ -47,16 +48,19 @@ def parse(parts: Iterator[bytes], path: str, budget: Budget, *, is_status: bool)
             source_version.strip("() "),
             fields.get(b"origin") or fields.get(b"maintainer", ""),
         )
-    if nameless:
-        raise Broken(f"{nameless} parts of {path} describe packages without names")
+    if damaged:
+        raise Broken(f"{damaged} parts of {path} describe no package, or several at once")
 
 
-def _fields(paragraph: bytes) -> dict[bytes, str]:
-    """dpkg takes names of fields in any case, and blanks before the colon (lib/dpkg/parse.c)."""
+def _fields(paragraph: bytes) -> tuple[dict[bytes, str], bool]:
+    """The fields; and False if one comes twice, or a zero is among the letters. dpkg takes names of fields in any case,
+    and blanks before the colon (lib/dpkg/parse.c)."""
     fields: dict[bytes, str] = {}
+    is_whole = b"\0" not in paragraph
     for line in paragraph.split(b"\n"):
         name, sign, value = line.partition(b":")
         key = name.rstrip().lower()
-        if sign and key in _FIELDS and key not in fields:
-            fields[key] = text(value.strip())
-    return fields
+        if sign and key in _FIELDS:
+            is_whole = is_whole and key not in fields
+            fields.setdefault(key, text(value.strip()))
+    return fields, is_whole
