@@ -75,9 +75,9 @@ fi
 
 if ! cmp --quiet "$requirements" "$target/made-from.txt"; then
     say "Making $target/python, with what $requirements pins."
-    "$python" -m venv --clear "$target/python"
-    "$target/python/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
-        -r "$requirements"
+    uv=$(PYTHON=$python scripts/uv.sh)
+    UV_PYTHON_DOWNLOADS=never "$uv" venv --quiet --clear --python "$python" "$target/python"
+    "$uv" pip install --quiet --python "$target/python/bin/python" --only-binary :all: --require-hashes -r "$requirements"
     cp "$requirements" "$target/made-from.txt"
 fi
 

@@ -57,13 +57,7 @@ has_mariadb() { command -v mariadbd || [ -x /usr/sbin/mariadbd ]; } >/dev/null
 
 # ---- the installer ----------------------------------------------------------------------------------------------
 
-tools=build/lock
-uv=$tools/bin/uv
-if ! [ -x "$uv" ]; then
-    "$python" -m venv "$tools"
-    "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-        --require-hashes -r requirements/lock.txt
-fi
+uv=$(PYTHON=$python scripts/uv.sh)
 
 # install_into ENVIRONMENT ARGUMENT...: what is built from source is built with the setuptools that is pinned.
 install_into() {

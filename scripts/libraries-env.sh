@@ -14,8 +14,11 @@ if cmp --quiet "$file" "$target/made-from.txt" && "$target/bin/python" -c '' 2>/
     exit
 fi
 echo "libraries-env: making $target from $file."
-"$python" -m venv --clear "$target"
-"$target/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r "$file"
+uv=$(PYTHON=$python scripts/uv.sh)
+export UV_PYTHON_DOWNLOADS=never
+"$uv" venv --quiet --clear --python "$python" "$target"
+# Plugins run where they can write no bytecode, and would compile the libraries at every start.
+"$uv" pip install --quiet --python "$target/bin/python" --compile-bytecode --only-binary :all: --require-hashes -r "$file"
 # The contract, as `pip install --editable ./sdk` would do, without what that needs to build.
 echo "$PWD/sdk/src" > "$("$target/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/douane_plugin.pth"
 cp "$file" "$target/made-from.txt"

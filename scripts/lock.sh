@@ -8,15 +8,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 python=${PYTHON:-python3}
-tools=build/lock
+uv=$(PYTHON=$python scripts/uv.sh)
 export UV_PYTHON_DOWNLOADS=never
-
-if ! [ -x "$tools/bin/uv" ]; then
-    echo "Making $tools, with uv as requirements/lock.txt pins it."
-    "$python" -m venv "$tools"
-    "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-        --require-hashes -r requirements/lock.txt
-fi
 
 # A line is a pin, a hash or a comment. Anything else (an index, a path, a link) would tie the file to one machine.
 # The markers of [tool.uv] environments stand on every pin and say nothing here: Douane runs with CPython, on Linux.
@@ -35,7 +28,7 @@ compile() {
     local file=requirements/$1.txt version=$2
     shift 2
     echo "Writing $file."
-    "$tools/bin/uv" pip compile "$@" --quiet --universal --fork-strategy fewest --python-version "$version" \
+    "$uv" pip compile "$@" --quiet --universal --fork-strategy fewest --python-version "$version" \
         --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package douane-plugin --no-emit-package douane-guest --no-emit-package douane-kit --no-annotate \
         --custom-compile-command "make lock" ${UPGRADE:+--upgrade} --output-file "$file" >/dev/null
     check_and_tidy "$file"
