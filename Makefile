@@ -13,6 +13,9 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 3
 PARALLEL := -n $(WORKERS) --dist loadgroup
 
+# Hundreds of processes would compile all that they import.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Plugins run where they can write no bytecode, and would compile the same modules at every start.
 COMPILE := $(BIN)/python -m compileall -q src sdk/src guest/src kit/src
 

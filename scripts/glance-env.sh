@@ -30,16 +30,23 @@ python=${PYTHON:-.venv/bin/python}
 export UV_PYTHON_DOWNLOADS=never
 mkdir -p "$folder"
 
+missing=()
 # need PACKAGE CHECK...: the system's package, if the check fails.
 need() {
-    local package=$1 as_root=()
+    local package=$1
     shift
-    "$@" 2>/dev/null && return
+    "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+
+# All at once: apt-get reads its lists, and settles what belongs together, for each call anew.
+install_missing() {
+    local as_root=()
+    [ "${#missing[@]}" -gt 0 ] || return 0
     [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
-    say "Installing with apt-get: $package"
+    say "Installing with apt-get: ${missing[*]}"
     { "${as_root[@]}" apt-get update -qq
-      "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$package" >/dev/null
-    } || stop "Needed, and not found: $package. Install it, then run this again: sudo apt-get install $package"
+      "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+    } || stop "Needed, and not found: ${missing[*]}. Install them, then run this again: sudo apt-get install ${missing[*]}"
 }
 
 compiles() { echo 'int main(void) { return 0; }' | cc -x c -fsyntax-only -; }
@@ -71,24 +78,23 @@ sources=(simplegeneric)
 
 # ---- uwsgi and mod_wsgi, once for all ---------------------------------------------------------------------------
 
-# build_server NAME: uv would build it anew for every environment: half a minute of two cores each time.
-build_server() {
-    local name=$1 built=$folder/$1
-    cmp --quiet "requirements/$name.txt" "$built/made-from.txt" && return
+is_built() { cmp --quiet "requirements/$1.txt" "$folder/$1/made-from.txt"; }
+
+need_compiler() {
+    is_built "$1" && return
     need gcc compiles
     need libc6-dev compiles
     need "libpython$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-dev" has_headers
+}
+
+# build_server NAME: uv would build it anew for every environment: half a minute of two cores each time.
+build_server() {
+    local name=$1 built=$folder/$1
+    is_built "$name" && return
     say "Building $name."
     "$uv" venv --quiet --clear --python "$python" "$built"
     install_into "$built" --require-hashes --no-deps -r "requirements/$name.txt"
     cp "requirements/$name.txt" "$built/made-from.txt"
-}
-
-# Debian's libapache2-mod-wsgi-py3 is of Debian's own Python alone, and cannot load what was compiled for another.
-mod_wsgi() {
-    need apache2-bin test -x /usr/sbin/apache2
-    need apache2-dev has_apxs
-    build_server mod-wsgi
 }
 
 # ---- one environment --------------------------------------------------------------------------------------------
@@ -116,11 +122,18 @@ make_environment() {
     fi
 }
 
+# ---- what the system has to give, then the environments -----------------------------------------------------------
+
 for name in "$@"; do
     case $name in
-        33|31|29) make_environment "$name" "glance-$name.txt" ;;
-        keystone|clients|tempest) make_environment "$name" "$name.txt" ;;
-        mod-wsgi) mod_wsgi ;;
+        33|31|29|keystone) need_compiler uwsgi ;;
+        clients|tempest) ;;
+        mod-wsgi)
+            # Debian's libapache2-mod-wsgi-py3 is of Debian's own Python alone, and cannot load what was compiled for another.
+            need_compiler mod-wsgi
+            need apache2-bin test -x /usr/sbin/apache2
+            need apache2-dev has_apxs
+            ;;
         postgresql) need postgresql has_postgresql ;;
         mariadb) need mariadb-server has_mariadb ;;
         pgbouncer) need pgbouncer has_pgbouncer ;;
@@ -140,5 +153,13 @@ for name in "$@"; do
             stop "\"$name\" is none of 33, 31, 29, keystone, clients, tempest, mod-wsgi, postgresql, mariadb, galera," \
                 "pgbouncer, golang, chromium, network, ceph."
             ;;
+    esac
+done
+install_missing
+for name in "$@"; do
+    case $name in
+        33|31|29) make_environment "$name" "glance-$name.txt" ;;
+        keystone|clients|tempest) make_environment "$name" "$name.txt" ;;
+        mod-wsgi) build_server mod-wsgi ;;
     esac
 done

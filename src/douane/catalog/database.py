@@ -1,6 +1,7 @@
 """Open the database: SQLite, PostgreSQL or MariaDB, made or migrated by the first process that opens it.
 
-A catalog at the newest revision is opened without Alembic, whose import alone takes longer than the rest.
+A catalog at the newest revision is opened, and a new one in SQLite is made, without Alembic, whose import alone takes
+longer than the rest.
 """
 
 import os
@@ -10,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine, exc, make_url
+from sqlalchemy import Connection, Engine, exc, inspect, make_url
 
 from douane.errors import BadValue, CatalogError
 
@@ -215,6 +216,11 @@ def server_of(path_or_url: Path | str) -> Server:
 
 
 def _package_migrations(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite" and not inspect(connection).get_table_names():
+        from .creation import create
+
+        create(connection, HEAD)
+        return
     from .migrate import upgrade
 
     upgrade(connection)

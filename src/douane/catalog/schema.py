@@ -2,6 +2,9 @@
 
 Times are RFC 3339 text and JSON is text: both mean the same in every database. MariaDB's tables are in
 ``migrations/mariadb``, with further columns for the expressions and conditions of these indexes.
+
+An index that is partial here is partial in PostgreSQL, too. To name that dialect would import it in every process: a
+third of the processor time of `douane images`.
 """
 
 from collections.abc import Sequence
@@ -87,7 +90,7 @@ NOT_DELETED = is_live(images.c.status)
 
 
 def _partial(name: str, *columns: ColumnElement[Any]) -> None:
-    Index(name, *columns, sqlite_where=NOT_DELETED, postgresql_where=NOT_DELETED)
+    Index(name, *columns, sqlite_where=NOT_DELETED)
 
 
 # What is asked of every image of a list, whatever else is asked: in the indexes that are read for it, so that the rows
@@ -226,9 +229,9 @@ Index("tasks_by_image", tasks.c.image_id, tasks.c.created_at)
 Index("tasks_by_creation", tasks.c.created_at, tasks.c.id)
 Index("tasks_by_expiry", tasks.c.expires_at)
 ENDED = tasks.c.outcome.is_not(None)
-Index("tasks_by_end", tasks.c.updated_at, tasks.c.id, sqlite_where=ENDED, postgresql_where=ENDED)
-Index("tasks_unfinished", tasks.c.created_at, tasks.c.id, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)
-Index("tasks_waiting", tasks.c.step, tasks.c.created_at, sqlite_where=WAITING, postgresql_where=WAITING)
+Index("tasks_by_end", tasks.c.updated_at, tasks.c.id, sqlite_where=ENDED)
+Index("tasks_unfinished", tasks.c.created_at, tasks.c.id, sqlite_where=UNFINISHED)
+Index("tasks_waiting", tasks.c.step, tasks.c.created_at, sqlite_where=WAITING)
 
 # The processes that run imports; `seen_at`, of the last heartbeat, is on the database's clock.
 workers = Table(

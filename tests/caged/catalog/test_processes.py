@@ -1,8 +1,10 @@
 """Concurrent processes and killed processes: one owner, no partial change, nothing lost."""
 
 import os
+import sqlite3
 from pathlib import Path
 
+import douane.catalog.migrate  # noqa: F401 Alembic is imported once, and not by each process that is killed
 from douane.catalog import Catalog
 from douane.errors import Conflict
 from support.catalog import begin, dies_at, edit, make_ready
@@ -200,3 +202,17 @@ def test_a_catalog_whose_creation_was_killed_can_be_opened(tmp_path: Path) -> No
             assert catalog.image(catalog.create_image(name="x").id).status == "queued"
         instant += 1 if ALL else 3
     assert instant > 8, "the kills hit every statement"
+
+
+def test_a_catalog_whose_upgrade_was_killed_can_be_opened(tmp_path: Path) -> None:
+    oldest = (Path(__file__).parents[2] / "unit/catalog/databases/0001.sql").read_text()
+    instant, died = 0, True
+    while died:
+        path = tmp_path / f"{instant}.sqlite"
+        with sqlite3.connect(path) as connection:
+            connection.executescript(oldest)
+        died = dies_at(instant, lambda: Catalog(path).close())  # noqa: B023 it runs at once
+        with Catalog(path) as catalog:
+            assert {image.name for image in catalog.images()} == {"waiting", "moving", "in", "asleep"}
+        instant += 1 if ALL else 16
+    assert instant > 50, "the kills hit every migration"
