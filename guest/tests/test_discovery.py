@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,14 @@ from windows_hives import windows_hive
 from douane_guest import discovery as discovery_module
 from douane_guest.__main__ import main
 from douane_guest.budget import Budget
+from douane_guest.containers import registry as container_registry
 from douane_guest.discovery import Device, Discovery
 from douane_guest.errors import Broken, GuestError, Unsupported
+from douane_guest.filesystems import registry
 from douane_guest.guest import Guest, open_guest
 from douane_guest.hive import Hive
 from douane_guest.roots import parse_fstab, volume_of
+from douane_guest.signatures import may_be
 from douane_guest.source import BytesSource, Source
 from douane_guest.unread import UnreadParts
 from douane_guest.volume import Volume
@@ -194,3 +198,19 @@ def test_an_interrupt_ends_a_command_without_a_traceback(tmp_path, capsys, monke
     monkeypatch.setattr("douane_guest.__main__.open_guest", interrupted)
     assert main([str(image), "ls"]) == 130
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("modules", [registry, container_registry])
+def test_a_module_that_says_yes_is_asked_by_the_signature_of_its_format(modules):
+    """A wrong signature would hide a format: each module takes a disk that has the bytes and no other disk."""
+    package = modules.__name__.rpartition(".")[0]
+    for name, (offset, choices) in modules.SIGNATURES.items():
+        module = import_module(f"{package}.{name}")
+        for signature in choices:
+            disk = bytearray(2 << 20)
+            disk[offset : offset + len(signature)] = signature
+            assert module.probe(BytesSource(bytes(disk)))
+            assert may_be(BytesSource(bytes(disk)), (offset, choices))
+        assert not module.probe(BytesSource(bytes(2 << 20)))
+        assert not may_be(BytesSource(bytes(2 << 20)), (offset, choices))
+        assert not may_be(BytesSource(bytes(offset + 1)), (offset, choices))

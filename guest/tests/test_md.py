@@ -10,7 +10,8 @@ from volume_pattern import DATA, Members, Patched, members_of, pattern
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, GuestError, Unsupported
 from douane_guest.source import Source
-from douane_guest.volumes.md import assemble, read_member
+from douane_guest.volumes.md import read_member
+from douane_guest.volumes.md_arrays import assemble
 
 ARRAYS = sorted(path.stem for path in DATA.glob("md-*.xz"))
 BLOCK = 64 << 10

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from guest_packages import BERKELEY, SQLITE, guest_with, headers, ndb_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 from douane_guest.budget import Budget
 from douane_guest.errors import GuestError
-from douane_guest.packages import berkeley, ndb, sqlite
+from douane_guest.packages import berkeley, dpkg, ndb, sqlite
 from douane_guest.packages.rpm import parse_header
 from douane_guest.source import BytesSource
 
@@ -171,3 +173,17 @@ def test_a_list_with_a_damaged_middle_is_not_whole(path: str, content: bytes) ->
     guest = guest_with({path: content})
     assert len(guest.packages()) < 3
     assert [part.code for part in guest.unread] == ["guest-broken"]
+
+
+@given(
+    st.lists(st.sampled_from([b"Package", b"pACKAGE ", b" Package", b"version", b"Depends", b"oRIGIN", b"Maintainer"]))
+)
+def test_fields_of_dpkg_have_names_in_any_case_and_blanks_before_the_colon(names):
+    paragraph = b"\n".join(b"%s: %d" % (name, number) for number, name in enumerate(names))
+    expected = {}
+    for number, name in enumerate(names):
+        key = name.rstrip().lower()
+        if key in (b"package", b"version", b"origin", b"maintainer"):
+            expected.setdefault(key, str(number))
+    keys = [name.rstrip().lower() for name in names if name[:1] != b" " and name != b"Depends"]
+    assert dpkg._fields(paragraph) == (expected, len(set(keys)) == len(keys))

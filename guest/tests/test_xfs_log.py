@@ -8,12 +8,14 @@ import pytest
 from guest_mutants import walk_all
 from guest_trees import listing
 from guest_xfs import DATA, changed, find, opened, records_of, ring_of, without_log
+from hypothesis import given
+from hypothesis import strategies as st
 from sparse_images import SparseSource, load, read_truth
 
 from douane_guest.budget import Budget
 from douane_guest.errors import GuestError, Unsupported
 from douane_guest.filesystems.xfs import log_items, overlay
-from douane_guest.filesystems.xfs.log_ring import Ring, find_span
+from douane_guest.filesystems.xfs.log_ring import Ring, find_span, with_first_words
 from douane_guest.headers.crc32c import crc32c
 
 
@@ -169,3 +171,15 @@ def test_mutants_of_the_log_are_replayed_or_told():
         except GuestError:
             refused += 1
     assert refused > len(places) // 8
+
+
+@given(st.integers(0, 130), st.randoms())
+def test_the_first_words_of_sectors_are_in_the_header_and_its_further_sectors(sectors, chance):
+    words = [chance.randbytes(4) for _ in range(192)]
+    head = bytes(44) + b"".join(words[:64])
+    for start in (64, 128):
+        head = head.ljust(start * 8, b"\0") + bytes(4) + b"".join(words[start : start + 64])
+    bodies = [chance.randbytes(508) for _ in range(sectors)]
+    whole = b"".join(word + body for word, body in zip(words, bodies, strict=False))
+    stored = b"".join(b"\0\0\0\7" + body for body in bodies)
+    assert with_first_words(head.ljust(1536, b"\0"), stored) == whole

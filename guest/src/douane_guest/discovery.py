@@ -16,15 +16,14 @@ from .errors import Broken, GuestError, TooMuch, Unsupported
 from .filesystems import registry
 from .filesystems.base import Opener
 from .filesystems.unread import EMPTY, LAYERS, Signature, signatures_of
+from .signatures import may_be
 from .source import Source, Window
 from .tables.find import partitions
 from .unread import UnreadParts
 from .volume import Volume
 from .volumes.encrypted import encryption_of
-from .volumes.lvm.group import read_groups
 from .volumes.lvm.label import PhysicalVolume, read_label
-from .volumes.lvm.volumes import GroupVolumes
-from .volumes.md import Member, assemble, read_member
+from .volumes.md import Member, read_member
 
 MAX_DEVICES = 4096
 MAX_LAYERS = 4
@@ -176,6 +175,10 @@ class Discovery:
 
     def _arrays(self) -> Iterator[Device]:
         members, self._members = self._members, {}
+        if not members:
+            return
+        from .volumes.md_arrays import assemble  # as for groups, below
+
         for group in members.values():
             name = f"md/{group[0].name.rpartition(':')[2]}"
             try:
@@ -187,6 +190,10 @@ class Discovery:
         physical, self._physical = self._physical, []
         if not physical:
             return
+        # Most disks have no groups, and the imports take 2 ms.
+        from .volumes.lvm.group import read_groups
+        from .volumes.lvm.volumes import GroupVolumes
+
         names = set()
         try:
             groups = read_groups(physical, self._budget)
@@ -220,7 +227,11 @@ def claims_of(source: Source, budget: Budget) -> Claims:
         encryption=encryption_of(source),
         physical=read_label(source, budget),
         signatures=signatures_of(source),
-        filesystems=[name for name in registry.OPENERS if opener(name).probe(source)],
+        filesystems=[
+            name
+            for name in registry.OPENERS
+            if may_be(source, registry.SIGNATURES.get(name)) and opener(name).probe(source)
+        ],
     )
 
 

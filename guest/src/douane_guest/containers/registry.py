@@ -7,6 +7,7 @@ from typing import cast
 
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, Unsupported
+from douane_guest.signatures import may_be
 from douane_guest.source import Source
 
 from .base import Container, Disk
@@ -15,6 +16,14 @@ from .raw import RawDisk
 CONTAINERS = ("qcow2", "vmdk", "vhd", "vhdx", "vdi", "qed")
 """Modules of this package with the functions `probe` and `open` (:class:`~.base.Container`). What none of them is, is
 raw."""
+
+SIGNATURES: dict[str, tuple[int, tuple[bytes, ...]]] = {
+    "qcow2": (0, (b"QFI\xfb",)),
+    "vhdx": (0, (b"vhdxfile",)),
+    "vdi": (64, (b"\x7f\x10\xda\xbe",)),
+    "qed": (0, (b"QED\0",)),
+}
+"""See `filesystems.registry.SIGNATURES`."""
 
 _UNREAD = (
     (0, b"QFI\xfb\0\0\0\1", "qcow, version 1"),
@@ -31,7 +40,7 @@ _UNREAD = (
 def open_disk(source: Source, budget: Budget) -> Disk:
     """The disk in the file of an image. Raises Broken if the file is two containers: programs would differ in what they
     read."""
-    names = [name for name in CONTAINERS if _module(name).probe(source)]
+    names = [name for name in CONTAINERS if may_be(source, SIGNATURES.get(name)) and _module(name).probe(source)]
     if len(names) > 1:
         raise Broken(f"the file is ambiguous: it is a {names[0]} to some programs, and a {names[1]} to others")
     if names:

@@ -12,6 +12,7 @@ from .base import MAX_TEXT, Package, paragraphs, text
 
 PATHS = ("var/lib/dpkg/status", "var/lib/dpkg/status.d/*")
 _FIELDS = (b"package", b"status", b"version", b"architecture", b"source", b"origin", b"maintainer")
+_INITIALS = frozenset(letter for field in _FIELDS for letter in (field[:1], field[:1].upper()))
 _REMOVED = ("not-installed", "config-files")
 """States of which no program is on the disk. In all others, as "unpacked" and "half-configured", some may be."""
 
@@ -58,6 +59,8 @@ def _fields(paragraph: bytes) -> tuple[dict[bytes, str], bool]:
     fields: dict[bytes, str] = {}
     is_whole = b"\0" not in paragraph
     for line in paragraph.split(b"\n"):
+        if line[:1] not in _INITIALS:  # nine of ten lines
+            continue
         name, sign, value = line.partition(b":")
         key = name.rstrip().lower()
         if sign and key in _FIELDS:

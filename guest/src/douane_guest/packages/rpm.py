@@ -13,7 +13,6 @@ from douane_guest.errors import Broken, Unsupported
 from douane_guest.source import Source
 from douane_guest.tree import Tree
 
-from . import berkeley, ndb, sqlite
 from .base import Package, text
 
 FOLDERS = ("var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm")
@@ -42,7 +41,12 @@ def read(tree: Tree, budget: Budget) -> Iterator[Package]:
                 yield parse_header(blob, item.path)
 
 
+# Each database has a module, which is imported for a system that has it.
+
+
 def _from_sqlite(tree: Tree, path: str, budget: Budget) -> Iterator[bytes]:
+    from . import sqlite
+
     log: Source | None = None
     try:
         log = tree.open(f"{path}-wal")
@@ -61,10 +65,22 @@ def _from_sqlite(tree: Tree, path: str, budget: Budget) -> Iterator[bytes]:
         yield values[1]
 
 
+def _from_ndb(tree: Tree, path: str, budget: Budget) -> Iterator[bytes]:
+    from . import ndb
+
+    yield from ndb.blobs(tree.open(path), budget)
+
+
+def _from_berkeley(tree: Tree, path: str, budget: Budget) -> Iterator[bytes]:
+    from . import berkeley
+
+    yield from berkeley.values(tree.open(path), budget)
+
+
 _BACKENDS: dict[str, Callable[[Tree, str, Budget], Iterator[bytes]]] = {
     "rpmdb.sqlite": _from_sqlite,
-    "Packages.db": lambda tree, path, budget: ndb.blobs(tree.open(path), budget),
-    "Packages": lambda tree, path, budget: berkeley.values(tree.open(path), budget),
+    "Packages.db": _from_ndb,
+    "Packages": _from_berkeley,
 }
 
 

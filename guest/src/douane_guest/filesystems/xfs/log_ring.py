@@ -107,16 +107,11 @@ class Ring:
     def body(self, record: Record, *, always_summed: bool = False) -> bytes:
         """The bytes of a record with the words that the numbers of the rounds replaced. Raises Broken for a record that
         was not written to its end, which its checksum shows; without `always_summed`, 0 means that it has none."""
-        head = self.read(record.block, record.headers)
-        stored = self.read(record.block + record.headers, record.sectors - record.headers)
+        whole = self.read(record.block, record.sectors)
+        head, stored = whole[: record.headers * SECTOR], whole[record.headers * SECTOR :]
         if (record.crc or always_summed) and not self._sum_fits(record, head, stored):
             raise Broken("the checksum of a record of the log is wrong")
-        data = bytearray(stored)
-        for number in range(len(stored) // SECTOR):
-            piece, within = divmod(number, _CYCLES)
-            at = within * 4 + (piece * SECTOR + 4 if piece else 44)
-            data[number * SECTOR : number * SECTOR + 4] = head[at : at + 4]
-        return bytes(data[: record.length])
+        return with_first_words(head, stored)[: record.length]
 
     def _sum_fits(self, record: Record, head: bytes, stored: bytes) -> bool:
         more = -(-record.length // (_CYCLES * SECTOR)) if self._v2 else 1
@@ -134,6 +129,18 @@ class Ring:
                 if data[number * SECTOR : number * SECTOR + 4] == b"\xfe\xed\xba\xbe":
                     return self.record((block - skipped - count + number) % self.sectors)
         return None
+
+
+def with_first_words(head: bytes, stored: bytes) -> bytes:
+    """The sectors of a record with their first words, which its header keeps: 64, and 64 in each further sector."""
+    words = head[44 : 44 + 4 * _CYCLES]
+    for piece in range(SECTOR, len(head), SECTOR):
+        words += head[piece + 4 : piece + 4 + 4 * _CYCLES]
+    data = bytearray(stored)
+    count = len(stored) // SECTOR
+    for byte in range(4):
+        data[byte::SECTOR] = words[byte : 4 * count : 4]
+    return bytes(data)
 
 
 def find_head(ring: Ring) -> int | None:
