@@ -156,6 +156,9 @@ FAULTS: dict[str, Fault] = {
     "cloud-init-no-target": Fault("first-boot", {next(path for path in _SYSTEMD if "cloud" in path): None}),
     "cloud-init-masked": Fault("first-boot", links={"etc/systemd/system/cloud-init.service": "/dev/null"}),
     "cloud-init-no-runlevel": Fault("first-boot", {"etc/runlevels/default/cloud-init": None}, profile="alpine"),
+    "cloud-init-logins": Fault(
+        "cloud-init-logins", {"etc/cloud/cloud.cfg.d/99_builder.cfg": "#cloud-config\nchpasswd:\n  list: root:toor\n"}
+    ),
     "cloud-init-state": Fault("cloud-init-state", {"var/lib/cloud/instances/i-1/user-data.txt": ""}),
     "kernel": Fault("kernel", {"boot/vmlinuz-6.12": None}),
     "boot-loader": Fault("boot-loader", loader=bytes(512)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from memory_filesystem import MemorySystem, guest_of, tree_of
 
 from douane.plugins._judgement import REFUSE, WARN
 from douane.plugins.baseline import HASH, Baseline
+from douane.plugins.baseline.cloud_init import check_cloud_init
 from douane.plugins.baseline.crypt import Crypt, open_libcrypt
 from douane.plugins.baseline.logins import check_sshd, check_sudo, users_without_password
 from douane.plugins.baseline.privileged import SETUID, Paths
@@ -210,7 +211,7 @@ def test_a_line_of_sudoers_says_who_becomes_root_without_a_password(line: str, u
     assert users_without_password(line) == users
 
 
-def findings_of(check: Callable[[System], Iterable[Finding]], files: dict[str, str]) -> list[str]:
+def findings_of(check: Callable[[System], Iterable[Finding]], files: Mapping[str, str | bytes]) -> list[str]:
     """The rules that files in a Debian break."""
     guest = guest_of(MemorySystem(tree_of({"etc/os-release": "ID=debian\n", **files})))
     return [finding.rule for finding in check(System(guest, guest.root, "debian"))]
@@ -259,6 +260,24 @@ def test_nobody_becomes_root_by_what_sudo_ignores(files: dict[str, str]) -> None
 )
 def test_sshd_config_is_read_as_sshd_does(text: str) -> None:
     assert findings_of(check_sshd, {"etc/ssh/sshd_config": text}) == ["ssh-root-login"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"etc/cloud/cloud.cfg": "users:\n  - name: x\n    ssh-authorized-keys:\n      - ssh-rsa x\n"},
+        {"var/lib/cloud/seed/nocloud/user-data": '{"users": [{"name": "x", "passwd": "$6$a$b"}]}'},
+        {"var/lib/cloud/seed/nocloud/meta-data": "public-keys: [ssh-rsa x]\n"},
+        {"var/lib/cloud/seed/nocloud-net/vendor-data": b"\x1f\x8b\x08\0"},
+    ],
+)
+def test_whom_cloud_init_would_let_in_is_found(files: dict[str, str | bytes]) -> None:
+    assert findings_of(check_cloud_init, files) == ["cloud-init-logins"]
+
+
+def test_the_settings_of_distributions_let_nobody_in() -> None:
+    lines = ("lock_passwd: True", "ssh_pwauth: 0", "# password: x", "chpasswd: { expire: false }", "- set-passwords")
+    assert findings_of(check_cloud_init, {"etc/cloud/cloud.cfg": "\n".join(lines)}) == []
 
 
 def test_a_linux_that_says_it_is_windows_is_judged_as_a_linux(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The inspector `baseline`: what an image for a cloud must have, and must not.
 
-`rules` has the table of rules. `passwords`, `identity`, `logins`, `start`, `leftovers`, `files` and `windows` have the
-facts: functions of a `System`, which yield findings and judge nothing. `checks` runs them, and weighs what they yield.
+`rules` has the table of rules. `passwords`, `identity`, `logins`, `cloud_init`, `start`, `leftovers`, `files` and
+`windows` have the facts: functions of a `System`, which yield findings and judge nothing. `checks` runs them, and
+weighs what they yield.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from douane_guest.errors import GuestError
 from douane_guest.guest import Guest
 from douane_guest.tree import Tree
 
+from .cloud_init import check_cloud_init
 from .files import Files
 from .identity import check_keys, check_machine
 from .leftovers import check_leftovers
@@ -102,6 +103,7 @@ class Checks:
             yield "the accounts", check_accounts(system)
             yield "the passwords", self._settings.passwords.check(system, self.not_tried)
             yield "the keys", check_keys(system)
+            yield "the settings of cloud-init", check_cloud_init(system)
             yield "the identity of the machine", check_machine(system)
             yield "sshd_config", check_sshd(system)
             yield "sudoers", check_sudo(system, self._settings.cloud_users)

@@ -67,6 +67,7 @@ RULES = {
     "ssh-empty-passwords": _on(REFUSE, "sshd lets accounts in that need no password"),
     "sudo-nopasswd": _on(REFUSE, "sudo or doas makes an account root without a password, and it is no cloud user"),
     "first-boot": _on(REFUSE, "no cloud-init, ignition, tiny-cloud or cloudbase-init, or it is off", windows=REFUSE),
+    "cloud-init-logins": _on(REFUSE, "settings or seeds of cloud-init bring a password or a key"),
     "cloud-init-state": _on(REFUSE, "cloud-init has run in the image"),
     "kernel": _on(REFUSE, "no kernel", windows=REFUSE),
     "boot-loader": _on(REFUSE, "no boot loader, neither for BIOS nor for UEFI", windows=REFUSE),
