@@ -179,6 +179,27 @@ def test_a_clamd_that_does_not_answer_is_incomplete(disk: Disk) -> None:
     assert (result.outcome, result.code) == ("incomplete", "clamav-slow")
 
 
+def test_a_clamd_that_has_hung_up_while_the_image_arrived_is_asked_again(disk: Disk) -> None:
+    connections = []
+
+    def answer(connection: socket.socket) -> None:
+        connections.append(connection)
+        if len(connections) == 1:
+            connection.sendall(b"COMMAND READ TIMED OUT\0")
+            return
+        greet(connection)
+        streamed(connection)
+        connection.sendall(b"2: stream: Some.Virus FOUND\0")
+
+    assert scan(disk(file=b"content"), answer).code == "clamav-found"
+
+
+def test_a_session_that_was_idle_is_begun_anew(clamd: Address, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("douane.plugins.clamav.session.IDLE_SECONDS", 0.0)  # before every file
+    result = scan(disk(a=b"one", b=b"two", bad=MARK, c=b"three" * MIB), clamd)
+    assert result.message == "disk:/bad: the virus scanner found Test.Mark.UNOFFICIAL"
+
+
 @pytest.mark.parametrize("version", [VERSION.replace("2025", "2020"), "ClamAV 1.4.3"])
 def test_old_signatures_are_incomplete(disk: Disk, version: str) -> None:
     grants = {"clamd": lambda connection: greet(connection, version), "conf": CONF}

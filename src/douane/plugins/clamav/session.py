@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
+    from typing import Any
 
 MAX_ANSWER = 1 << 16
 WAIT_SECONDS = 1.0
@@ -15,6 +17,15 @@ WAIT_SECONDS = 1.0
 
 AT_ONCE = 4
 """Files that clamd has and has not answered: it scans them in threads of its own (MaxThreads, by default 10)."""
+
+
+IDLE_SECONDS = 10.0
+"""clamd hangs up on a client that sends nothing for 30 seconds (CommandReadTimeout, IdleTimeout): on a plugin whose
+image arrives slowly, or that waits for another reader of the same files. After this time, a new session is begun."""
+
+OPENING = b"zIDSESSION\0zVERSION\0"
+FIRST_STREAM = 2
+"""clamd counts commands from 1, and VERSION is one."""
 
 
 class Lost(Exception):
@@ -29,24 +40,53 @@ class Session:
     """Sends streams, and hands each answer to `answered`, with the number of the stream from 0 on."""
 
     def __init__(
-        self, connection: socket.socket, answered: Callable[[int, str], None], alive: Callable[[], None], seconds: float
+        self, granted: Any, answered: Callable[[int, str], None], alive: Callable[[], None], seconds: float
     ) -> None:
-        """`alive` is called while clamd works. `seconds` is how long it may take without any answer."""
-        self._connection = connection
+        """`granted` is the socket of the grant, which makes further connections. `alive` is called while clamd works.
+        `seconds` is how long it may take without any answer."""
+        self._granted = granted
+        self._connection: socket.socket = granted
         self._answered = answered
         self._alive = alive
         self._seconds = seconds
         self._buffer = b""
+        self._last_sent = 0.0
         self._sent = 0
         self._first = 0
+        """clamd's number of the first stream, as if all had been sent in this session."""
+
         self._waiting: set[int] = set()
         """The numbers of streams without an answer."""
 
     def version(self) -> str:
         """The versions of clamd and of its database. Begins the session: call it first."""
-        self._send(b"zIDSESSION\0zVERSION\0")
-        self._first = 2  # clamd counts commands from 1, and VERSION is one
+        try:
+            return self._begin()
+        except Lost:
+            return self._begin_again()  # it has hung up while the image arrived
+
+    def _begin(self) -> str:
+        self._send(OPENING)
+        self._first = FIRST_STREAM - self._sent
         return self._answer()[1]
+
+    def _begin_again(self) -> str:
+        """Begin a session on a connection of its own. What was under way has been answered."""
+        try:
+            connection: socket.socket = self._granted.connect()
+        except OSError as error:
+            raise Lost(str(error)) from None
+        if self._connection is not self._granted:
+            self._connection.close()
+        self._connection, self._buffer = connection, b""
+        return self._begin()
+
+    def _refresh(self) -> None:
+        """Begin a new session if this one may have ended, since nothing was sent for long."""
+        if time.monotonic() - self._last_sent >= IDLE_SECONDS:
+            while self._waiting:
+                self._take()
+            self._begin_again()
 
     @property
     def next_number(self) -> int:
@@ -58,6 +98,7 @@ class Session:
         raised then: clamd scans what came before."""
         while len(self._waiting) >= AT_ONCE:
             self._take()
+        self._refresh()
         self._send(b"zINSTREAM\0")
         failure: Exception | None = None
         try:
@@ -122,6 +163,7 @@ class Session:
         self._connection.settimeout(self._seconds)
         try:
             self._connection.sendall(data)
+            self._last_sent = time.monotonic()
         except TimeoutError:
             raise TooSlow from None
         except OSError as error:
