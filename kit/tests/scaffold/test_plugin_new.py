@@ -23,6 +23,7 @@ KINDS = {
     "one-byte": ["--reads", "head:1"],
     "random": ["--reads", "random"],
     "guest": ["--reads", "guest"],
+    "guest-findings": ["--reads", "guest+findings"],
     "files": ["--reads", "files"],
     "nothing": ["--reads", "nothing"],
     "findings": ["--reads", "findings"],
@@ -61,7 +62,8 @@ def test_the_new_tests_pass_and_none_is_skipped(tmp_path: Path, kind: str) -> No
 def test_the_new_configuration_checks_an_image(tmp_path: Path, kind: str) -> None:
     folder = new_folder(tmp_path, kind)
     image = tmp_path / "image.raw"
-    disk = guest_image({"/a": ""}) if kind in ("guest", "files") else bytes(510) + b"\x55\xaa" + bytes(1 << 20)
+    looks_into_guest = kind in ("guest", "guest-findings", "files")
+    disk = guest_image({"/a": ""}) if looks_into_guest else bytes(510) + b"\x55\xaa" + bytes(1 << 20)
     image.write_bytes(disk)
     words = ("check", str(image), "--config", "douane.toml", "--property", "contact=ops", "--json")
     ended = douane(*words, cwd=folder)

@@ -58,6 +58,7 @@ class _Plugin:
     ``"random"``: a seekable file (:attr:`Image.file`) and its path, after all bytes have arrived;
     ``"guest"``: the same, and what the virtual machine will see in it (:attr:`Image.guest`): volumes, systems,
     packages, files by path. It needs ``douane-plugin[guest]``;
+    ``"guest+findings"``: the same, and :attr:`Image.findings`, when all earlier plugins of the plan have answered;
     ``"files"``: every file of every volume once, in the order of the disk (:meth:`Image.files`), after all bytes have
     arrived.
     """

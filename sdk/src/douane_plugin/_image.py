@@ -93,7 +93,8 @@ class Image:
     def findings(self) -> Mapping[str, Union[str, int, float, bool]]:
         """The properties that earlier plugins of the plan have set: a read-only mapping of ``plugin.key`` to value.
 
-        Empty unless the plugin declares ``reads = "findings"``: all other plugins run at the same time.
+        Empty unless the plugin declares ``reads = "findings"`` or ``"guest+findings"``: all other plugins run at the
+        same time.
         """
         return self._findings
 
@@ -235,11 +236,11 @@ class Image:
 
     @property
     def guest(self) -> Guest:
-        """What the virtual machine will see in the image, for ``reads = "guest"``: see :class:`Guest`.
+        """What the virtual machine will see, for ``reads = "guest"`` and ``"guest+findings"``: see :class:`Guest`.
 
         The plugin starts when all bytes have arrived. Raises ValueError for any other ``reads``.
         """
-        if self._reads != "guest":
+        if not self._reads.startswith("guest"):
             raise ValueError(f"image.guest is for plugins that declare reads = 'guest', not {self._reads!r}")
         if self._guest is None:
             from ._guest import open_guest

@@ -169,7 +169,7 @@ def describe(cls: type) -> dict[str, Any]:
     transform = issubclass(cls, Transform)
     named, takes_any = parameters(cls)
     reads = check_reads(getattr(cls, "reads", None), transform)
-    if reads == "guest":
+    if reads.startswith("guest"):
         check_guest()
     return {
         "api": api,
@@ -182,18 +182,23 @@ def describe(cls: type) -> dict[str, Any]:
     }
 
 
+INSPECTOR_READS = ("nothing", "findings", "stream", "random", "guest", "guest+findings", "files")
+"""The values of `reads` of an inspector, without ``head:N``."""
+
+
 def check_reads(reads: Any, transform: bool) -> str:
     """Return `reads` if the contract has that value. Raises LoadError."""
     text = reads if isinstance(reads, str) else ""
     head = text.startswith("head:") and text[5:].isascii() and text[5:].isdigit() and len(text) <= 23 and text[5] != "0"
     if transform and text in ("stream", "random"):
         return text
-    if not transform and (head or text in ("nothing", "findings", "stream", "random", "guest", "files")):
+    if not transform and (head or text in INSPECTOR_READS):
         return text
     expected = (
         "'stream' or 'random'"
         if transform
-        else "'nothing', 'findings', 'head:N' (N bytes, 1 or more), 'stream', 'random', 'guest' or 'files'"
+        else "'nothing', 'findings', 'head:N' (N bytes, 1 or more), 'stream', 'random', 'guest', 'guest+findings' or "
+        "'files'"
     )
     raise LoadError(f"reads = {reads!r:.60} is not one of {expected}")
 

@@ -36,7 +36,8 @@ RESERVE_BYTES = 4 << 20
 DEBUG = 10
 """As in the logging module: the operator wants to see everything."""
 
-READS_FILE = ("random", "guest")
+READS_FILE = ("random", "guest", "guest+findings")
+READS_FINDINGS = ("findings", "guest+findings")
 """Values of `reads` for which the plugin gets the file of the image."""
 
 UNCHANGED_WITHIN = 4 << 20
@@ -251,7 +252,7 @@ class Runtime:
 
         For a plugin that reads files, the engine does so: it knows the end of the list, here it would be waited for.
         """
-        if image._reads == "guest":
+        if image._reads.startswith("guest"):
             image.guest._check_unread()
         elif image._files is not None and image._files.failure is not None:
             raise image._files.failure

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 READS = {
     "stream": "the whole image, once, in order",
     "random": "the image as a file, once it is complete",
+    "guest+findings": "what the virtual machine will see, and the findings of earlier plugins, when they have answered",
     "guest": "what the virtual machine will see, once the image is complete",
     "files": "every file of the image once, in the order of the disk, once the image is complete",
     "nothing": "no bytes of the image, only what is declared",

@@ -67,7 +67,9 @@ def _kind(transform: bool, reads: str, language: str | None) -> Kind:
     if what == "head" and colon and count.isascii() and count.isdigit() and 0 < int(count) <= 1 << 30:
         return Kind("head", int(count))
     if not colon:
-        for name in ("stream", "random", "guest", "files", "nothing", "findings"):
+        for name in ("stream", "random", "guest", "guest+findings", "files", "nothing", "findings"):
             if what == name:
                 return Kind(name)
-    raise PlanError(f"--reads {reads}: write stream, random, guest, files, nothing, findings, or head:512 (bytes)")
+    raise PlanError(
+        f"--reads {reads}: write stream, random, guest, guest+findings, files, nothing, findings, or head:512 (bytes)"
+    )

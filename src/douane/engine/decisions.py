@@ -163,7 +163,7 @@ class Decisions:
         if self._files.stage_of(event.plugin) is not None:
             return []  # a run begins with readers that are ready
         plugin = self._by_name[event.plugin]
-        plugin.ready, plugin.needs = True, event.needs
+        plugin.ready, plugin.needs, plugin.reads_findings = True, event.needs, event.reads_findings
         if event.misjudged:
             message = "is of another kind than its source says"
             return [FailPlugin(plugin.name, "failed", "plugin-unusable", message)]

@@ -34,7 +34,8 @@ class Delivery:
         self._stages = stages
         self._files = files
         self._findings = findings
-        self._asking: list[PluginState] = []
+        self._asking: dict[str, tuple[PluginState, ImageFacts | None]] = {}
+        """By name, the plugins that wait for the answers of earlier ones; with a file, the facts that belong to it."""
 
     def take_formats(self, becomes: Mapping[str, str]) -> None:
         """Record the formats that a transform declares for its output."""
@@ -46,7 +47,7 @@ class Delivery:
         if plugin.needs in ("file", "files"):
             stage.waiting.append(plugin)
         elif plugin.needs == "findings":
-            self._asking.append(plugin)
+            self._asking[plugin.name] = plugin, None
         elif plugin.ready:
             return [SendImage(plugin.name, self._facts(stage.ring), stage.ring)]
         else:
@@ -56,7 +57,7 @@ class Delivery:
 
     def send_file(self, stage: Stage) -> list[Action]:
         """Send the image to plugins that read at random, once the file is complete and the format is known; and to
-        those that read the files in it, with their reader."""
+        those that read the files in it, with their reader. Those that read findings as well wait for these."""
         formats = [plugin.verdict for plugin in stage.plugins if plugin.is_format]
         if stage.ring is None or stage.file_size is None or None in formats:
             return []
@@ -68,19 +69,24 @@ class Delivery:
         actions = self._files.begin(stage, [plugin for plugin in stage.waiting if plugin.needs == "files"], facts)
         ready = [plugin for plugin in stage.waiting if plugin.ready and plugin.needs == "file"]
         stage.waiting = [plugin for plugin in stage.waiting if not plugin.ready and plugin.needs == "file"]
-        return [*actions, *(SendImage(plugin.name, facts, None) for plugin in ready if plugin.verdict is None)]
+        for plugin in ready:
+            if plugin.reads_findings:
+                self._asking[plugin.name] = plugin, facts
+            elif plugin.verdict is None:
+                actions.append(SendImage(plugin.name, facts, None))
+        return [*actions, *self.send_findings()]
 
     def send_findings(self) -> list[Action]:
         """Send the image to plugins that read findings, once all earlier plugins have answered."""
         actions: list[Action] = []
-        for plugin in list(self._asking):
+        for plugin, known in list(self._asking.values()):
             earlier = [other for other in self._plugins[: self._plugins.index(plugin)] if not other.is_auditor]
             if not plugin.ready or any(other.verdict is None for other in earlier):
                 continue
-            self._asking.remove(plugin)
+            del self._asking[plugin.name]
             ring = self._stages[plugin.stage].ring
             if plugin.verdict is None and ring is not None:
-                facts = msgspec.structs.replace(self._facts(ring), findings=self._findings_of(earlier), ring=0)
+                facts = msgspec.structs.replace(known or self._facts(ring), findings=self._findings_of(earlier), ring=0)
                 actions.append(SendImage(plugin.name, facts, None))
         return actions
 

@@ -86,7 +86,7 @@ class Run:
         """Let the image through. Returns when it is decided; what came of it is in the attributes and verdicts."""
         for process in self.launched.processes:  # events from before the image
             if process.ready:
-                self._handle(PluginReady(process.spec.name, process.needs, process.misjudged))
+                self._handle(PluginReady(process.spec.name, process.needs, process.misjudged, process.reads_findings))
             if process.verdict is not None:
                 self._handle(PluginAnswered(process.spec.name, process.verdict))
         self._handle(RunStarted(self.source.size))

@@ -29,6 +29,9 @@ class PluginState(msgspec.Struct):
     is_transform: bool = False
     is_format: bool = False
     needs: Needs = "bytes"
+    reads_findings: bool = False
+    """It gets its image when all earlier plugins have answered."""
+
     ready: bool = False
     has_pin: bool = False
     """It is an auditor for which the beginning of its ring is kept."""

@@ -62,6 +62,10 @@ class PluginProcess(Protocol):
     def reads(self) -> str:
         """The `reads` of the plugin's class; ``stream`` before it is known."""
 
+    @property
+    def reads_findings(self) -> bool:
+        """True if the plugin gets its image when all earlier plugins have answered."""
+
     misjudged: bool
     """True if the plugin is of another kind than its source shows, so that its process lacks descriptors."""
 

@@ -13,7 +13,7 @@ from douane_plugin._exceptions import check_code
 from .messages import MOST_BYTES, MOST_SECONDS, Accept, Answer, Defer, Described, Refuse, Violation, name_of
 from .policy import clean
 
-READS = re.compile(r"nothing|findings|stream|random|guest|files|head:[1-9][0-9]{0,17}", re.ASCII)
+READS = re.compile(r"nothing|findings|stream|random|guest|guest\+findings|files|head:[1-9][0-9]{0,17}", re.ASCII)
 
 M = TypeVar("M", bound=msgspec.Struct)
 

@@ -19,6 +19,8 @@ class PluginReady(Event, frozen=True):
     plugin: str
     needs: Needs
     misjudged: bool = False
+    reads_findings: bool = False
+    """It gets its image when all earlier plugins have answered."""
 
 
 class TransformDecided(Event, frozen=True):

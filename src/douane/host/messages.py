@@ -144,11 +144,17 @@ class Described(msgspec.Struct, frozen=True, rename={"cls": "class"}):
         needs: dict[str, Needs] = {
             "random": "file",
             "guest": "file",
+            "guest+findings": "file",
             "files": "files",
             "findings": "findings",
             "nothing": "nothing",
         }
         return needs.get(self.reads, "bytes")
+
+    @property
+    def reads_findings(self) -> bool:
+        """True if the plugin gets its image when all earlier plugins have answered, with their findings."""
+        return self.reads in ("findings", "guest+findings")
 
     @property
     def limit(self) -> int | None:

@@ -305,6 +305,11 @@ class SandboxedPlugin:
         """See PluginProcess."""
         return "stream"
 
+    @property
+    def reads_findings(self) -> bool:
+        """See PluginProcess."""
+        return self.described is not None and self.described.reads_findings
+
     def _position(self) -> int:
         """The number of bytes of the image that the process is done with."""
         return 0

@@ -146,7 +146,7 @@ class PythonPlugin(SandboxedPlugin):
         elif kind == wire.READY:
             self._conversation.phase = Phase.READY
             self.ready = True
-            self._loop.post(PluginReady(self.spec.name, self.needs, self.misjudged))
+            self._loop.post(PluginReady(self.spec.name, self.needs, self.misjudged, self.reads_findings))
         elif kind == wire.FAILED:
             self._on_failed(decoding.decode(kind, payload, messages.Failed))
         elif kind == wire.WARN:

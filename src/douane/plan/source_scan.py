@@ -22,7 +22,7 @@ _STARTERS = {
     "os": ("execv", "execve", "execvp", "execvpe", "posix_spawn", "posix_spawnp"),
 }
 """Functions that start a program; the first argument is its name, or a list that begins with its name."""
-_FILE_READERS = ("random", "guest")
+_FILE_READERS = ("random", "guest", "guest+findings")
 """Values of `reads` for which a plugin gets the file of the image."""
 
 _REQUESTS = {"grant": "grants", "propose": "proposes"}

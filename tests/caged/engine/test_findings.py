@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from douane.engine import PlanError
+from douane_plugin.testing import guest_image
 
 SETTING = Path(__file__).parent / "plugins" / "setting.py"
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -117,3 +118,33 @@ def test_a_refusal_by_findings_after_a_transform_ends_the_run(run) -> None:
         use("makes", "Makes", 'may_set = ["*"]'), use("finds", "Finds"), use("by", "GoesBy", 'config={finding="no.x"}')
     )
     assert run(bytes(5 << 20), toml=toml).code == "not-found"
+
+
+GUEST = """
+name = "guest"
+use = "guest-policy"
+config = { require = "findings['finds.size'] == SIZE && findings['also.rules'] == 1 && guest.os.ID == 'example'" }
+"""
+ALSO = """
+name = "also"
+use = "policy"
+config = { require = "findings['finds.size'] > 0" }
+"""
+
+
+@pytest.mark.parametrize("behind", [[], [use("makes", "Makes", 'may_set = ["hw_*"]')]])
+def test_one_plugin_sees_the_guest_and_the_findings_of_earlier_ones(run, behind) -> None:
+    image = guest_image({"/etc/os-release": "ID=example\n"})
+    guest = GUEST.replace("SIZE", str(len(image)))
+    report = run(image, toml=plan(use("finds", "Finds"), ALSO, *behind, guest))
+    assert report.outcome == "accepted", report
+    assert "guest+findings" in [verdict.ran.reads for verdict in report.verdicts]
+    wrong = run(image, toml=plan(use("finds", "Finds"), ALSO, *behind, GUEST.replace("SIZE", "1")))
+    assert (wrong.outcome, wrong.code) == ("refused", "policy")
+
+
+def test_it_does_not_see_the_findings_of_later_ones(run) -> None:
+    image = guest_image({"/etc/os-release": "ID=example\n"})
+    guest = GUEST.replace("SIZE", str(len(image)))
+    report = run(image, toml=plan(guest, use("finds", "Finds"), ALSO))
+    assert (report.verdicts[0].outcome, report.verdicts[0].code) == ("incomplete", "policy")

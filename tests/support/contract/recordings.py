@@ -294,6 +294,14 @@ RECORDINGS: dict[str, dict[str, Any]] = {
         "python": [3, 11],
         "expected": ACCEPTED,
     },
+    "guest-findings": {
+        "about": "a guest, and what others found",
+        "plugin": "guest_findings.py:GuestFindings",
+        "image": pieces(BUILT_AGAIN),
+        "before": ["packages.py:Packages"],
+        "python": [3, 11],
+        "expected": ACCEPTED,
+    },
     "files": _files("every file once, by each way of reading", GUEST, expected=ACCEPTED),
     "files-refuses": _files(
         "a refusal before the end of the files",

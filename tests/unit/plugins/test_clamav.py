@@ -181,15 +181,14 @@ def test_a_clamd_that_does_not_answer_is_incomplete(disk: Disk) -> None:
 
 def test_a_clamd_that_has_hung_up_while_the_image_arrived_is_asked_again(disk: Disk) -> None:
     connections = []
+    answer_later = answering("4: stream: Some.Virus FOUND\0")
 
     def answer(connection: socket.socket) -> None:
         connections.append(connection)
         if len(connections) == 1:
             connection.sendall(b"COMMAND READ TIMED OUT\0")
             return
-        greet(connection)
-        streamed(connection)
-        connection.sendall(b"2: stream: Some.Virus FOUND\0")
+        answer_later(connection)
 
     assert scan(disk(file=b"content"), answer).code == "clamav-found"
 

@@ -18,6 +18,7 @@ from douane.plugins.policy.evaluation import Rules
 from douane.plugins.policy.rules import UNDEFINED, check_rule, parse_policy
 from douane_plugin import Image, Incomplete, Reject
 from douane_plugin.testing import run
+from support.doc_pages import page
 
 POLICIES = Path(__file__).parents[3] / "examples" / "policies"
 RULE = '[[rule]]\ncode = "c"\nrequire = "true"\nmessage = "m"\n'
@@ -115,10 +116,13 @@ def test_a_wrong_file_is_a_sentence(text: str, words: str) -> None:
         parse_policy(text.encode())
 
 
-@pytest.mark.parametrize("name", ["site.toml", "guest.toml"])
-def test_the_tests_of_a_policy_pass(name: str) -> None:
-    ended = CliRunner().invoke(policy, ["test", str(POLICIES / name)])
+@pytest.mark.parametrize("path", sorted(POLICIES.glob("*.toml")), ids=lambda path: path.name)
+def test_the_tests_of_a_policy_pass_and_the_page_names_it(path: Path) -> None:
+    ended = CliRunner().invoke(policy, ["test", str(path)])
     assert ended.exit_code == 0, ended.output
+    assert f"(../../examples/policies/{path.name})" in page("docs/inspectors/policy.md")
+    tested = {case.expect for case in parse_policy(path.read_bytes()).cases}
+    assert tested >= {rule.code for rule in parse_policy(path.read_bytes()).rules if rule.severity == "refuse"}
 
 
 @pytest.mark.parametrize(
@@ -166,6 +170,17 @@ def test_a_policy_about_the_guest(debian: Path, tier: str) -> None:
     assert (result.outcome, result.code) == ("refused", "telnet")
     result = run(GuestPolicyRules, debian, grants={"policy": file.replace("'telnetd'", "'rshd'")}, sandbox=tier)
     assert result.outcome == "accepted", result
+
+
+@pytest.mark.parametrize("tier", ["full", "strict"])
+def test_one_expression_is_about_findings_and_the_guest(debian: Path, tier: str) -> None:
+    file = (POLICIES / "golden.toml").read_text()
+    findings = {"secrets.warnings": 0, "packages.warnings": 0}
+    result = run(GuestPolicyRules, debian, grants={"policy": file}, findings=findings, sandbox=tier)
+    assert result.outcome == "accepted", result
+    findings["packages.warnings"] = 1
+    assert run(GuestPolicyRules, debian, grants={"policy": file}, findings=findings, sandbox=tier).code == "not-golden"
+    assert run(GuestPolicyRules, debian, grants={"policy": file}, sandbox=tier).outcome == "incomplete"
 
 
 def test_a_guest_that_cannot_be_read_is_incomplete_unless_a_rule_asks_for_it(tmp_path: Path) -> None:

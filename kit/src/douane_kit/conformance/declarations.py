@@ -26,7 +26,7 @@ def declarations(usual: Facts, words: Words, reads: str) -> Iterator[Facts]:
     yield from _usual_fields(usual)
     yield from _texts(usual, words)
     yield from _properties(usual, words)
-    if reads == "findings":
+    if reads in ("findings", "guest+findings"):
         yield from _findings(usual, words)
 
 

@@ -59,12 +59,12 @@ class Subject:
     @property
     def looks_into_guest(self) -> bool:
         """True if the plugin sees the files of the guest."""
-        return self.described.reads in ("guest", "files")
+        return self.described.reads in ("guest", "guest+findings", "files")
 
     @property
     def reads_file(self) -> bool:
         """True if the plugin gets the file of the image: that ends with its image."""
-        return self.described.reads in ("random", "guest")
+        return self.described.reads in ("random", "guest", "guest+findings")
 
     @property
     def has_sockets(self) -> bool:

@@ -33,13 +33,15 @@ class BadName(ValueError):
 class Kind:
     """A kind of plugin, or a program in a language. `head` is the N of ``head:N``, in bytes."""
 
-    what: Literal["stream", "head", "random", "guest", "files", "nothing", "findings", "transform", "sh", "c"]
+    what: Literal[
+        "stream", "head", "random", "guest", "guest+findings", "files", "nothing", "findings", "transform", "sh", "c"
+    ]
     head: int = 512
 
     @property
     def folder(self) -> str:
         """The folder of the templates."""
-        return "short-head" if self.what == "head" and self.head < _SHORT_HEAD else self.what
+        return "short-head" if self.what == "head" and self.head < _SHORT_HEAD else self.what.replace("+", "-")
 
     @property
     def is_program(self) -> bool:

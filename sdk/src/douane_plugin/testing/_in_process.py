@@ -15,7 +15,7 @@ from douane_plugin._image import Image
 from douane_plugin._load import LoadError, check_level, describe, load
 from douane_plugin._local import RING_BYTES, SLOT_BYTES, LocalRuntime, Slots
 from douane_plugin._rules import BadProperties, check_documents, check_properties, check_proposed, clean
-from douane_plugin._runtime import READS_FILE
+from douane_plugin._runtime import READS_FILE, READS_FINDINGS
 from douane_plugin._settings import SettingError, arguments
 
 from ._grants import Grants
@@ -86,7 +86,7 @@ class InProcessRuntime(LocalRuntime):
     def show_image(self, transforms: bool) -> Image:
         """Return the image of the run."""
         size = os.fstat(self._image_fd).st_size if self._image_fd is not None else self.run.size
-        findings = self.run.findings if self.reads == "findings" else {}
+        findings = self.run.findings if self.reads in READS_FINDINGS else {}
         facts = {**self.run.declared._facts(), "size": size, "findings": findings, "ring": 0}
         self.image = self.make_image(facts, self.reads, transforms)
         return self.image

@@ -49,7 +49,8 @@ def run(
     `declared`
         A :class:`Declared`, or a mapping with some of its fields.
     `findings`
-        The mapping ``image.findings`` of a plugin with ``reads = "findings"``, by ``plugin.key``.
+        The mapping ``image.findings`` of a plugin with ``reads = "findings"`` or ``"guest+findings"``, by
+        ``plugin.key``.
     `scratch`
         Room for scratch files in bytes; None: there are none. In process the limit is not enforced.
     `may_set`

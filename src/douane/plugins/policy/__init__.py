@@ -108,7 +108,7 @@ class PolicyRules(_PolicyInspector):
 class GuestPolicyRules(_PolicyInspector):
     """The same with what is in the image: `guest` (system, volumes, packages) and `file_exists(path)`.
 
-    ``use = "guest-policy"``. It waits for all bytes.
+    ``use = "guest-policy"``. It waits for all bytes, and for the answers of the plugins before it.
 
     Configuration:
 
@@ -122,7 +122,7 @@ class GuestPolicyRules(_PolicyInspector):
     Grants, properties and refusals as those of ``policy``.
     """
 
-    reads = "guest"
+    reads = "guest+findings"
     sees_guest = True
 
     def __init__(
