@@ -12,7 +12,7 @@ from .rules import ALPINE, DEBIAN, FEDORA, LINUX, PROFILES, UBUNTU
 _EVERYWHERE = """
 bin/at bin/chage bin/chfn bin/chsh bin/crontab bin/expiry bin/fusermount bin/fusermount3 bin/gpasswd bin/mount
 bin/newgrp bin/newgidmap bin/newuidmap bin/passwd bin/pkexec bin/ping bin/ping6 bin/postdrop bin/postqueue bin/sg bin/su
-bin/sudo bin/sudoedit bin/umount bin/unix_chkpwd bin/wall bin/write bin/mount.nfs bin/mount.cifs
+bin/sudo bin/sudoedit bin/umount bin/unix_chkpwd bin/wall bin/write bin/write.ul bin/mount.nfs bin/mount.cifs
 lib/polkit-1/polkit-agent-helper-1
 """
 _DEBIAN = """
