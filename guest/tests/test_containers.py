@@ -285,6 +285,15 @@ def test_a_vhd_sector_with_data_that_was_never_written_by_its_bitmap_is_broken(t
     assert disk.pread(0, 4096) == b"\1" * 3584 + bytes(512)
 
 
+def test_a_vhd_whose_table_is_longer_than_the_file_is_broken(raw, tmp_path):
+    data = bytearray(convert(raw, tmp_path / "image", "vpc", "force_size=on").read_bytes())
+    header = data.index(b"cxsparse")
+    data[header + 28 : header + 40] = pack(">III", 0xFFFFFFFF, 2 << 20, 0)
+    data[header + 36 : header + 40] = pack(">I", ~sum(data[header : header + 1024]) & 0xFFFFFFFF)
+    with pytest.raises(Broken, match="more than the file"):
+        open_disk(BytesSource(bytes(data)), Budget())
+
+
 def test_a_vhdx_with_a_log_is_unclean(raw, tmp_path):
     from douane_guest.headers.crc32c import crc32c
 

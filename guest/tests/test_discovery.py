@@ -91,6 +91,23 @@ def test_two_arrays_of_the_same_name_are_two_volumes(ext4: bytes) -> None:
     assert sorted(volume.name for volume in discovery.volumes) == ["md/77", "md/77+"]
 
 
+@pytest.mark.parametrize(
+    ("pieces", "codes"),
+    [
+        ({4086: b"SWAPSPACE2"}, []),
+        ({4086: b"S1SUSPEND"}, ["guest-unclean"]),
+        ({0: bytes.fromhex("edc302e99856e50c"), 4086: b"SWAPSPACE2"}, ["guest-unclean"]),
+    ],
+    ids=["swap", "hibernated", "hibernated by TuxOnIce"],
+)
+def test_memory_that_a_hibernated_guest_would_load_is_unread(pieces: dict[int, bytes], codes: list[str]) -> None:
+    disk = bytearray(64 << 10)
+    for place, piece in pieces.items():
+        disk[place : place + len(piece)] = piece
+    _, unread = discover([BytesSource(bytes(disk))])
+    assert [part.code for part in unread] == codes
+
+
 def test_a_physical_volume_of_a_group_that_is_elsewhere_is_unread() -> None:
     label = bytearray(512)
     label[32:72] = b"u" * 32 + (8 * MIB).to_bytes(8, "little")

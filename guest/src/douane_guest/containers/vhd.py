@@ -73,6 +73,8 @@ def _open_dynamic(source: Source, budget: Budget, footer: Footer) -> DynamicVhd:
         raise Broken(f"a disk of {footer.virtual_size} bytes does not fit the {header.entries} blocks of the VHD")
     if header.table % 4:
         raise Broken(f"the block allocation table of the VHD cannot be at {header.table}")
+    if header.table + header.entries * 4 > source.size:
+        raise Broken(f"the block allocation table of the VHD has {header.entries} entries, more than the file")
     return DynamicVhd(source, budget, footer.virtual_size, header)
 
 

@@ -23,6 +23,7 @@ _K, _M = 1 << 10, 1 << 20
 _PAGES = tuple(page - 10 for page in (4 * _K, 8 * _K, 16 * _K, 64 * _K))
 _BCACHE = bytes.fromhex("c68573f64e1a45ca8265f57f48ba6d81")
 _BCACHEFS = bytes.fromhex("c68573f666ce90a9d96a60cf803df7ef")
+_TUX_ON_ICE = bytes.fromhex("edc302e99856e50c")
 EMPTY = "swap"
 """Nothing of it is unread: a swap area has no files."""
 
@@ -33,6 +34,7 @@ SIGNATURES = (
     Signature("hibernation", _PAGES, b"S2SUSPEND", "guest-unclean"),
     Signature("hibernation", _PAGES, b"ULSUSPEND", "guest-unclean"),
     Signature("hibernation", _PAGES, b"LINHIB0001", "guest-unclean"),
+    Signature("hibernation", (0,), _TUX_ON_ICE, "guest-unclean"),
     Signature("f2fs", (_K,), b"\x10\x20\xf5\xf2"),
     Signature("ReFS", (3,), b"ReFS\0\0\0\0"),
     Signature("VMFS", (_M,), b"\x0d\xd0\x01\xc0"),
@@ -92,6 +94,8 @@ def signatures_of(source: Source) -> list[Signature]:
                 matches[signature.name] = signature
     if _is_zfs(source):
         matches["zfs"] = Signature("zfs", (_ZFS_LABEL,), b"")
+    if "hibernation" in matches:
+        matches.pop(EMPTY, None)  # TuxOnIce leaves that signature where it is
     return list(matches.values())
 
 
