@@ -142,14 +142,14 @@ def pairs(
         elif name == KERNEL:
             yield name, _without_clock(recipe, truth), _without_clock(recipe, reading.listing)
         else:
-            yield name, _as_packed(recipe, truth), _as_packed(recipe, reading.listing)
+            yield name, as_packed(recipe, truth), as_packed(recipe, reading.listing)
 
 
 def _without_clock(recipe: Recipe, listing: Listing) -> Listing:
     return {path: fact._replace(mtime_ns=None) if path in recipe.by_clock else fact for path, fact in listing.items()}
 
 
-def _as_packed(recipe: Recipe, listing: Listing) -> Listing:
+def as_packed(recipe: Recipe, listing: Listing) -> Listing:
     """The listing without what the file system does not keep of the tree, and without what the tree has not."""
     result = {}
     for path, fact in comparable(listing, recipe.lacks, recipe.step_ns).items():

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from douane_guest.filesystems.base import SOCKET
+
+from .opinions import EXT4
 from .recipe import SECOND, Recipe, by_kernel, by_program
+from .second_kernel import Mount, by_second_kernel
 from .tree import Shape
 
 SIZE = 256
@@ -55,6 +59,10 @@ BY_MKE2FS = (
     *("casefold", "quota"),
 )
 """What is packed by mke2fs as well, which writes other structures than the kernel; a part of the features is enough."""
+QUOTA = frozenset({"-O quota", "-O project,quota"})
+"""What the machine's kernel may not mount; the second one does."""
+CASEFOLD = "-O casefold"
+"""What neither kernel mounts: mke2fs fills it, and the packed tree is the truth."""
 INLINE_HOLES = (b"extents", b"hole", b"hole at end")
 """mke2fs 1.47.0 ends such a file with its last data if it makes inline files; what the kernel shows is compared."""
 
@@ -67,7 +75,10 @@ def recipes() -> Iterator[Recipe]:
     variants += [("ext4", f"-O {feature}", ("-t", "ext4", "-O", feature)) for feature in FEATURES]
     variants += [("ext4", name, ("-t", "ext4", *options.split())) for name, options in OPTIONS.items()]
     for kind, name, options in variants:
-        yield _by_kernel(kind, name, options)
+        if name in QUOTA:
+            yield _by_second_kernel(kind, name, options)
+        elif name != CASEFOLD:
+            yield _by_kernel(kind, name, options)
         title = f"{kind} {name}".strip()
         if title in BY_MKE2FS or any(word in name for word in BY_MKE2FS[3:]):
             yield _by_mke2fs(kind, name, options)
@@ -80,6 +91,12 @@ def _by_kernel(kind: str, name: str, options: tuple[str, ...], mount: str = "") 
     make = ("mke2fs", "-q", "-F", "-N", "20000", *_with_block_size(options))
     build = by_kernel("ext4", mount, *make, size=_size(options))
     return Recipe(f"{kind} {name}".strip(), kind, build, _shape(options), mount=("ext4", ""), step_ns=step)
+
+
+def _by_second_kernel(kind: str, name: str, options: tuple[str, ...]) -> Recipe:
+    build = by_second_kernel(Mount("ext4"), "mke2fs", "-q", "-F", "-N", "20000", "-b", "4096", *options, size=SIZE)
+    title = f"{kind} {name}, filled by the second kernel"
+    return Recipe(title, kind, build, opinions=(EXT4,), keeps=lambda path, fact: fact.kind != SOCKET)
 
 
 def _by_mke2fs(kind: str, name: str, options: tuple[str, ...]) -> Recipe:

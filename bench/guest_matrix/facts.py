@@ -107,7 +107,7 @@ def facts_of_guest(guest: Guest, kind: str = "") -> Reading:
     A difference in the number of volumes is one in `volumes`."""
     candidates = [volume for volume in guest.volumes if kind in ("", volume.filesystem, words_of(volume))]
     volumes = [words_of(volume) for volume in candidates]
-    listing = _facts_of_volume(guest, candidates[0]) if len(candidates) == 1 else {}
+    listing = facts_of_volume(guest, candidates[0]) if len(candidates) == 1 else {}
     return Reading(listing, volumes, [f"{part.where}: {part.code}: {part.why}" for part in guest.unread])
 
 
@@ -116,7 +116,7 @@ def words_of(volume: Volume) -> str:
     return f"{volume.name} {volume.filesystem}"
 
 
-def _facts_of_volume(guest: Guest, volume: Volume) -> Listing:
+def facts_of_volume(guest: Guest, volume: Volume) -> Listing:
     listing: Listing = {}
     paths_of: dict[object, list[bytes]] = {}
     for place in volume.walk():

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from .cells import STACKED, Cell, cells
+from .cells import STACKED, Cell, cells, fixed_cells
 from .check import EQUAL, NOT_BUILT, REPORTED, SILENT, Outcome, check_cell, check_recipe, truths
 from .registry import recipes
 from .systems import System, check_system, prepare, systems
@@ -17,8 +17,6 @@ from .unclean import Case, cases, check_case
 from .workshop import NotBuilt, Workshop
 
 FILE_SYSTEMS, STACKS, UNCLEAN, SYSTEMS = PARTS = ("file systems", "stacks", "unclean", "systems")
-FIXED_CELLS = 20
-"""Of the stacks, in the part that `make test` runs: the first ones are every container with ext4."""
 
 
 class Settings(NamedTuple):
@@ -65,12 +63,9 @@ class Result(NamedTuple):
 def jobs(settings: Settings) -> list[Job]:
     """All that the settings name."""
     chosen: list[Job] = []
-    chosen += [Job(FILE_SYSTEMS, name, name) for name in recipes() if not settings.fixed or name in STACKED.values()]
-    stacks = cells()
-    if settings.fixed:
-        stacks = stacks[:: len(stacks) // FIXED_CELLS]
-    chosen += [Job(STACKS, cell.name, cell) for cell in stacks]
+    chosen += [Job(STACKS, cell.name, cell) for cell in (fixed_cells() if settings.fixed else cells())]
     if not settings.fixed:
+        chosen += [Job(FILE_SYSTEMS, name, name) for name in recipes()]
         chosen += [Job(UNCLEAN, case.name, case) for case in cases(settings.repetitions)]
         chosen += [Job(SYSTEMS, system.name, system) for system in systems()]
     return [job for job in chosen if job.part in settings.parts and settings.only in job.name]

@@ -23,8 +23,8 @@ SECONDS = 600
 TAR = ("--format=posix", "--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner")
 """This kernel sees the files of the machine without attributes and with times in seconds; an archive has them."""
 BUILT_IN = frozenset({"ext4", "xfs", "btrfs"})
-NAMES = "nls_utf8 nls_cp437"
-"""The tables of names that vfat, iso9660 and udf are mounted with."""
+NAMES = "nls_utf8 nls_cp437 quota_v2"
+"""The tables of names that vfat, iso9660 and udf are mounted with, and the quotas of ext4."""
 INIT = """#!/bin/sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc

@@ -52,6 +52,7 @@ def mounted(image: Path, kind: str, options: str = "ro") -> Iterator[Path]:
     try:
         run("mount", "-t", kind, "-o", f"loop,{options}", image, folder)
     except NotBuilt as error:
+        folder.rmdir()
         raise NotBuilt(f"the kernel of this machine does not mount it: {error}") from None
     try:
         yield folder

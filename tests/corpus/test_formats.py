@@ -21,7 +21,7 @@ from support.plugin_runs import ChunkSource
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository's own bench, which is not installed
 
-from bench.formats.corpus import Labelled, labelled
+from bench.formats.corpus import Labelled
 from bench.formats.names import outer
 
 pytestmark = [pytest.mark.corpus, pytest.mark.timeout(900), pytest.mark.xdist_group("corpus-formats")]
@@ -61,13 +61,6 @@ def verdict(path: Path, declared: str | None) -> tuple[str, str, dict[str, str |
         return "reject", refusal.code, {}
     except Incomplete as refusal:
         return "incomplete", refusal.code, {}
-
-
-@pytest.fixture(scope="module")
-def labels() -> Iterator[list[Labelled]]:
-    """All images, unpacked as long as the tests run."""
-    with labelled(Path(os.environ["DOUANE_CORPUS"])) as images:
-        yield images
 
 
 @pytest.fixture(scope="module")
