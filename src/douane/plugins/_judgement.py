@@ -8,9 +8,17 @@ from douane_plugin._json import dumps
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Protocol
 
-    from douane_plugin import Inspector
+    class Answering(Protocol):
+        """The plugin that answers."""
+
+        def attach(self, name: str, document: Any) -> None:
+            """Attach a document to the answer."""
+
+        def warn(self, code: str, message: str) -> None:
+            """Tell the tenant."""
+
 
 REFUSE, WARN, NOTE, ALLOW = "refuse", "warn", "note", "allow"
 SEVERITIES = (REFUSE, WARN, NOTE)
@@ -40,14 +48,15 @@ MAX_PLACE = 300
 class Judgement:
     """Matches and gaps, each with a code, a place and a sentence. A gap is something that was not looked at."""
 
-    def __init__(self, plugin: Inspector, document: str, unread: str = INCOMPLETE) -> None:
-        """`document` is the name under which all of it is attached to the answer. `unread` is one of `UNREAD`."""
+    def __init__(self, plugin: Answering, document: str, unread: str = INCOMPLETE, room: int = ROOM) -> None:
+        """`document` is the name under which all of it is attached to the answer, `room` the bytes of each of its
+        lists. `unread` is one of `UNREAD`."""
         self._plugin = plugin
         self._document = document
         self._warns_of_gaps = unread == WARN
         self._matches: list[tuple[str, str, str, str]] = []
         self._listed: list[dict[str, Any]] = []
-        self._room = {"matches": ROOM, "gaps": ROOM}
+        self._room = {"matches": room, "gaps": room}
         self.counts = dict.fromkeys(SEVERITIES, 0)
         self._gaps: list[tuple[str, str, str]] = []
         self._gap_count = 0
@@ -55,11 +64,19 @@ class Judgement:
     def match(self, severity: str, code: str, place: str, sentence: str, **facts: Any) -> None:
         """Record a match; `facts` are for the operator."""
         self.counts[severity] += 1
-        entry = {"severity": severity, "code": code, "place": shown_place(place), **facts}
-        if len(self._listed) < MAX_LISTED and self._fits("matches", entry):
-            self._listed.append(entry)
-        if sum(1 for match in self._matches if match[0] == severity) < MAX_WARNINGS:
+        if not self._is_full():
+            entry = {"severity": severity, "code": code, "place": shown_place(place), **facts}
+            if self._fits("matches", entry):
+                self._listed.append(entry)
+        if self.counts[severity] <= MAX_WARNINGS:
             self._matches.append((severity, code, place, sentence))
+
+    def only_counts(self, severity: str) -> bool:
+        """True if another match of this severity would only be counted."""
+        return self.counts[severity] >= MAX_WARNINGS and self._is_full()
+
+    def _is_full(self) -> bool:
+        return self._room["matches"] <= 0 or len(self._listed) >= MAX_LISTED
 
     def gap(self, code: str, place: str, why: str) -> None:
         """Record something that was not looked at, so that the image is not clean; or of which the tenant is warned."""

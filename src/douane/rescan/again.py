@@ -1,28 +1,51 @@
 """Inspectors that judge again by what their last verdict has attached, without the image.
 
-Such an inspector has a second class, with the same settings and grants, that reads a stream: one line of JSON for each
-image (`id`, `documents`, `properties`). It accepts, and attaches a document ``answers``: by id an :class:`Answer`. So
-the stored documents, which come of strangers' images, are read where images are: in a sandbox, many images at a time.
+Such an inspector has a second class, a transform with the same settings and grants: it gets a line of JSON for each
+image (:class:`Question`), and writes one (:class:`Answer`). So the stored documents, which come of strangers' images,
+are read where images are: in a sandbox, many images at a time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from douane.declared import DeclaredImage
 from douane.engine import FileSource, Plan, RunOptions, inspect_image
-from douane.report import PropertyValue, Verdict, Warned
+from douane.host.policy import clean
+from douane.report import PluginOutcome, PropertyValue, Verdict, Warned
+from douane.stream.sink import TempSink
+from douane.units import MiB
 
 from .fingerprints import Inspector
 from .runs import plan_of
 from .state import Record
 
-AGAIN: Mapping[str, str] = {}
-"""The second class of a built-in inspector, by its `use`."""
+
+class Again(NamedTuple):
+    """How an inspector judges again."""
+
+    use: str
+    """Its second class."""
+
+    document: str
+    """The document that this judges by; others are not kept."""
+
+
+AGAIN: Mapping[str, Again] = MappingProxyType(
+    {"packages": Again("douane.plugins.packages.again:PackagesAgain", "inventory")}
+)
+"""By the `use` of a built-in inspector."""
+
+
+MAX_ANSWERS = 256 * MiB
+"""Bytes of the answers to a page of questions, each with up to 100 warnings."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -35,9 +58,10 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the inspector says of an image. ``incomplete``: the documents do not tell, so the image is read."""
+    """What the inspector says of an image. ``unknown``: the documents do not tell, so the image is read."""
 
-    outcome: Literal["accepted", "refused", "incomplete"]
+    id: str
+    outcome: Literal["accepted", "refused", "incomplete", "unknown"]
     code: str | None = None
     message: str | None = None
     warnings: list[Warned] = []
@@ -46,49 +70,55 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def judge_again(
-    plan: Plan, inspector: Inspector, second_class: str, records: Mapping[str, Record], options: RunOptions
+    plan: Plan, inspector: Inspector, way: Again, records: Mapping[str, Record], options: RunOptions
 ) -> dict[str, Verdict]:
     """The verdicts by id of those images in `records` whose documents tell; the others have to be read."""
-    again = _again(inspector, second_class)
+    again = _again(inspector, way.use)
     verdicts: dict[str, Verdict] = {}
     pending = [list(records)]
     while pending:
         ids = pending.pop()
-        last = _run(plan_of(plan, [again]), inspector.name, {each: records[each] for each in ids}, options)
+        last, answers = _run(plan_of(plan, [again]), inspector.name, {each: records[each] for each in ids}, options)
         if last.outcome == "accepted":
-            answers = _answers(last)
-            told = {each: answers[each] for each in ids if each in answers and answers[each].outcome != "incomplete"}
-            verdicts |= {each: _verdict(inspector, records[each], answer, last) for each, answer in told.items()}
-        elif len(ids) > 1:  # too much at once; or one of them is at fault, and alone then
+            for answer in answers:
+                if answer.id in records and answer.outcome != "unknown":
+                    verdicts[answer.id] = _verdict(inspector, records[answer.id], answer, answer.outcome, last)
+        elif len(ids) > 1:  # one of them is at fault, and alone then
             pending += [ids[: len(ids) // 2], ids[len(ids) // 2 :]]
     return verdicts
 
 
 def _again(inspector: Inspector, second_class: str) -> Inspector:
     rules: dict[str, Any] = {"mode": "enforce", "on_error": "reject", "on_timeout": "reject", "on_incomplete": "reject"}
-    spec = msgspec.structs.replace(inspector.spec, use=second_class, **rules)
+    bounds: dict[str, Any] = {"max_output": MAX_ANSWERS, "max_ratio": math.inf, "reuse": 1}
+    spec = msgspec.structs.replace(inspector.spec, use=second_class, **rules, **bounds)
     return msgspec.structs.replace(inspector, spec=spec)
 
 
-def _run(plan: Plan, name: str, records: Mapping[str, Record], options: RunOptions) -> Verdict:
+def _run(plan: Plan, name: str, records: Mapping[str, Record], options: RunOptions) -> tuple[Verdict, list[Answer]]:
     fd = os.memfd_create("douane-documents", os.MFD_CLOEXEC)
     with open(fd, "wb", closefd=False) as file:
         for image, record in records.items():
             verdict = record.verdict
             own = {key.removeprefix(f"{name}."): value for key, value in verdict.properties.items()}
             file.write(msgspec.json.encode(Question(image, verdict.documents, own)) + b"\n")
-    report = inspect_image(plan, DeclaredImage(), FileSource(fd, "the documents"), None, options, complete=False)
-    return report.verdicts[0]
+    with contextlib.closing(TempSink("as answers about the documents")) as sink:
+        source = FileSource(fd, "the documents")
+        report = inspect_image(plan, DeclaredImage(), source, sink, options, complete=False)
+        with open(sink.open_read(), "rb") as lines:
+            return report.verdicts[0], _answers(lines)
 
 
-def _answers(verdict: Verdict) -> dict[str, Answer]:
-    try:
-        return msgspec.convert(verdict.documents.get("answers", {}), dict[str, Answer])
-    except msgspec.ValidationError:
-        return {}
+def _answers(lines: Iterable[bytes]) -> list[Answer]:
+    """The answers that are such; an image without one is read."""
+    answers = []
+    for line in lines:
+        with contextlib.suppress(msgspec.MsgspecError):
+            answers.append(msgspec.json.decode(line, type=Answer))
+    return answers
 
 
-def _verdict(inspector: Inspector, record: Record, answer: Answer, run: Verdict) -> Verdict:
+def _verdict(inspector: Inspector, record: Record, answer: Answer, outcome: PluginOutcome, run: Verdict) -> Verdict:
     """As if the inspector itself had run: its code is that of the record, and its grants are those of this run."""
     assert run.ran is not None and record.verdict.ran is not None, "both have run"
     ran = msgspec.structs.replace(
@@ -96,17 +126,17 @@ def _verdict(inspector: Inspector, record: Record, answer: Answer, run: Verdict)
     )
     return Verdict(
         plugin=inspector.name,
-        outcome=answer.outcome,
+        outcome=outcome,
         code=answer.code,
-        message=answer.message,
+        message=None if answer.message is None else clean(answer.message),
         mode=inspector.spec.mode,
-        warnings=answer.warnings,
+        warnings=[Warned(each.code, clean(each.message)) for each in answer.warnings],
         properties={f"{inspector.name}.{key}": value for key, value in answer.properties.items()},
-        documents=record.verdict.documents,
+        documents=record.verdict.documents,  # on record, and of the bytes alone
         ran=ran,
     )
 
 
-def usable(inspectors: Sequence[Inspector], table: Mapping[str, str] = AGAIN) -> dict[str, str]:
-    """The second class of each inspector that has one, by its `use`."""
+def usable(inspectors: Sequence[Inspector], table: Mapping[str, Again] = AGAIN) -> dict[str, Again]:
+    """How each inspector judges again that can, by its `use`."""
     return {each.spec.use: table[each.spec.use] for each in inspectors if each.spec.use in table}

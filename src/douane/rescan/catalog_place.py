@@ -21,7 +21,11 @@ from .fingerprints import recorded_fingerprint
 from .places import Entry
 from .state import Judged, Record
 
-PAGE = 200
+PAGE = 500
+"""Images at a time: their lists of packages are in memory, of 5 KiB each, at most 128 KiB."""
+
+TASKS = 50
+"""Images whose reports are in memory at the same time."""
 
 
 class CatalogPlace:
@@ -34,12 +38,13 @@ class CatalogPlace:
         self._catalog = catalog
         self._stores = stores
         self._images = images
+        self._page: list[str] = []
+        self._tasks: dict[str, list[Task]] = {}
 
     def pages(self) -> Iterator[list[Entry]]:
         """See Place."""
         if self._images:
-            active = [image for image in map(self._catalog.image, self._images) if image.status == "active"]
-            yield [entry for image in active for entry in entries_of(image)]
+            yield self._entries([image for image in map(self._catalog.image, self._images) if image.status == "active"])
             return
         query = ImageQuery(
             everything=True,
@@ -50,15 +55,26 @@ class CatalogPlace:
             limit=PAGE,
         )
         while images := self._catalog.find_images(query):
-            yield [entry for image in images for entry in entries_of(image)]
+            yield self._entries(images)
             query = msgspec.structs.replace(query, marker=images[-1].id)
+
+    def _entries(self, images: Sequence[Image]) -> list[Entry]:
+        self._page, self._tasks = [image.id for image in images], {}
+        return [entry for image in images for entry in entries_of(image)]
 
     def recorded(self, entry: Entry) -> Judged | None:
         """See Place: by the report of the last import that let these bytes in."""
-        for task in reversed(self._catalog.tasks(entry.image)):
-            if task.outcome == "accepted" and (judged := judged_of(task, entry)) is not None:
-                return judged
-        return None
+        judged = (judged_of(task, entry) for task in reversed(self._tasks_of(entry.image)))
+        return next((each for each in judged if each is not None), None)
+
+    def _tasks_of(self, image: str) -> list[Task]:
+        """Its imports that were let in; with those of the images that follow in the page, which are asked for next."""
+        if image not in self._tasks:
+            start = self._page.index(image)
+            following = self._page[start : start + TASKS]
+            tasks = self._catalog.accepted_tasks(following)
+            self._tasks = {each: tasks.get(each, []) for each in following}
+        return self._tasks[image]
 
     def open(self, entry: Entry) -> Source:
         """See Place: from the first store that gives them."""

@@ -14,7 +14,7 @@ from douane.errors import DouaneError, PlanError
 from douane.report import Verdict
 from douane.sandbox import Tier
 
-from .again import AGAIN, judge_again, usable
+from .again import AGAIN, Again, judge_again, usable
 from .decisions import FINAL, Decision, Todo, decide, findings_of, judge_received, sort_out, with_findings
 from .fingerprints import Inspector, fingerprint_of, inspector_of
 from .places import Entry, Place
@@ -33,7 +33,7 @@ class RescanOptions(msgspec.Struct, frozen=True, kw_only=True):
     trusts_services: bool = False
     """Inspectors that are granted a connection do not judge again only because of that."""
 
-    again: Mapping[str, str] = AGAIN
+    again: Mapping[str, Again] = AGAIN
     progress: Callable[[Summary], None] = lambda summary: None
 
 
@@ -120,8 +120,7 @@ class Rescan:
             if not asked:
                 continue
             records = {key: each.todo.records[inspector.name] for key, each in asked.items()}
-            second_class = self._again[inspector.spec.use]
-            verdicts = judge_again(self._plan, inspector, second_class, records, self._options.run)
+            verdicts = judge_again(self._plan, inspector, self._again[inspector.spec.use], records, self._options.run)
             for key, each in asked.items():
                 if key in verdicts:
                     self._keep(each, inspector, verdicts[key])
@@ -174,12 +173,14 @@ class Rescan:
         verdict = judge_received(inspector, verdict, transformed=judging.transformed)
         judging.verdicts[inspector.name] = verdict
         if lasts and verdict.ran is not None:
-            fingerprint = fingerprint_of(verdict.ran, inspector.fingerprint.view)
+            current = inspector.fingerprint
+            fingerprint = fingerprint_of(verdict.ran, current.view, current.day)
             judging.todo.records[inspector.name] = Record(fingerprint, self._kept(inspector, verdict))
 
     def _kept(self, inspector: Inspector, verdict: Verdict) -> Verdict:
-        """Documents only where they are judged by again: those of reports may be large."""
-        documents = verdict.documents if inspector.spec.use in self._again else {}
+        """Only the document that it is judged by again: those of reports may be large."""
+        way = self._again.get(inspector.spec.use)
+        documents = {name: value for name, value in verdict.documents.items() if way and name == way.document}
         return msgspec.structs.replace(verdict, documents=documents, detail=None)
 
     def _end(self, judging: _Judging) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 from douane_plugin import Incomplete
+from douane_plugin._json import loads
 
 from .clock import day_number
+from .ranges import prepared
 from .schema import APPLICATION_ID, DATE, SEVERITIES, VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .ranges import Bound
 
 MAX_STEPS = 200_000_000
 """Steps of SQLite's machine for all questions about an image, after which the database is taken for damaged. A question
@@ -27,16 +29,24 @@ REMEDY = "; make it again with `douane cve build`"
 class Advisory:
     """What an advisory says of a package."""
 
-    __slots__ = ("identifiers", "name", "ranges", "severity")
+    __slots__ = ("failure", "identifiers", "name", "ranges", "severity")
 
-    def __init__(self, name: str, cves: str, severity: int, ranges: str) -> None:
-        """Raises ValueError for a row that is damaged."""
+    def __init__(self, kind: str, name: str, cves: str, severity: int, ranges: str) -> None:
+        """`kind` is that of the package. Raises ValueError for a row that is damaged."""
         self.name = name
         self.identifiers: list[str] = cves.split() or [name]
         self.severity = severity
-        self.ranges: list[list[str]] = json.loads(ranges)
+        self.ranges: list[list[Bound]] = []
+        self.failure = ""
         if not 0 <= severity < len(SEVERITIES):
             raise ValueError("a severity is out of its range")
+        rows: list[list[str]] = loads(ranges)
+        if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+            raise ValueError("ranges are no lists")
+        try:
+            self.ranges = prepared(rows, kind)
+        except ValueError as error:
+            self.failure = str(error)
 
 
 class Database:
@@ -76,12 +86,16 @@ class Database:
                 f"{REMEDY}",
             )
 
+    def begin(self) -> None:
+        """Count the steps for another image."""
+        self._steps = 0
+
     def has(self, system: str) -> bool:
         """True if there are advisories for a system or ecosystem."""
         return system in self._systems
 
-    def advisories(self, system: str, package: str) -> list[Advisory]:
-        """All advisories about a package, whatever its version."""
+    def advisories(self, system: str, kind: str, package: str) -> list[Advisory]:
+        """All advisories about a package of this kind, whatever its version."""
         rows = self._ask(
             "SELECT advisory.name, cves, severity, ranges FROM affected JOIN advisory ON advisory.number = advisory"
             " WHERE system = ? AND package = ?",
@@ -89,8 +103,8 @@ class Database:
             package,
         )
         try:
-            return [Advisory(*row) for row in rows]
-        except (ValueError, TypeError, AttributeError) as error:
+            return [Advisory(kind, *row) for row in rows]
+        except (ValueError, TypeError, AttributeError, StopIteration) as error:
             raise self._unreadable(error) from error
 
     def _ask(self, question: str, *values: Any) -> list[Any]:

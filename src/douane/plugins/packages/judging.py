@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from douane.plugins._judgement import NOTE, REFUSE, WARN
+from douane_plugin._json import dumps
 
 from .schema import SEVERITIES
-from .vulnerabilities import UNCOVERED, components_of, vulnerabilities_of
+from .vulnerabilities import NO_VERSION, UNCOVERED, Component, Subjects, vulnerabilities_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from douane.plugins._judgement import Judgement
-    from douane_plugin import GuestRoot
 
-    from .database import Database
+    from .database import Advisory, Database
+    from .inventory import Package, System
     from .lists import Exemption
-    from .vulnerabilities import Component, Vulnerability
+    from .vulnerabilities import Subject, Vulnerability
 
 VULNERABLE = "packages-vulnerable"
 EXPIRED = "packages-exception-expired"
@@ -73,80 +74,168 @@ def _level(word: str) -> int:
     return SEVERITIES.index(word) if word in SEVERITIES else len(SEVERITIES)
 
 
-class VulnerabilityJudge:
-    """Judges one system after the other, and counts."""
+class Effect:
+    """What a component means for any image that has it."""
 
-    def __init__(self, rules: Rules, judgement: Judgement, database: Database, day: str, gaps: Gaps) -> None:
-        self._rules, self._judgement, self._database = rules, judgement, database
-        self._day = day
-        self._gaps = gaps
+    __slots__ = ("counts", "excepted", "expired", "failures", "listed", "matches")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.excepted = 0
+        self.expired: list[Exemption] = []
+        self.failures: list[str] = []
+        self.listed: list[tuple[int, str, str, str, str]] = []
+        self.matches: list[Match] = []
+
+
+NO_EFFECT = Effect()
+
+
+class Match:
+    """Vulnerabilities of a component that refuse an image, or warn of it. The sentence is made when it is needed."""
+
+    __slots__ = ("_component", "_group", "_rules", "_sentence", "severity")
+
+    def __init__(self, severity: str, component: Component, group: list[Vulnerability], rules: Rules) -> None:
+        self.severity = severity
+        self._component, self._group, self._rules = component, group, rules
+        self._sentence = ""
+
+    def sentence(self) -> str:
+        """For the tenant."""
+        if not self._sentence:
+            component, level = self._component, self._rules.level
+            group = sorted(self._group, key=level, reverse=True)
+            shown = ", ".join(
+                f"{item.id} ({SEVERITIES[level(item)]}{'' if item.fix else ', without a fix'})"
+                for item in group[:MAX_SHOWN]
+            )
+            more = f" and {len(group) - MAX_SHOWN} more" if len(group) > MAX_SHOWN else ""
+            self._sentence = f"{component.title:.200} has {shown}{more}{_remedy(component, group)}"
+        return self._sentence
+
+    def facts(self) -> dict[str, Any]:
+        """For the operator."""
+        component = self._component
+        return {
+            "package": component.name[:MAX_TEXT],
+            "version": component.version[:MAX_TEXT],
+            "count": len(self._group),
+        }
+
+
+class ComponentJudge:
+    """Asks the database about each component once, however many images have it."""
+
+    def __init__(self, rules: Rules, database: Database, day: str) -> None:
+        self.database = database
+        self.subjects = Subjects(database)
+        self._rules, self._day = rules, day
+        self._effects: dict[tuple[object, ...], Effect] = {}
+        self._advisories: dict[tuple[str, str, str], list[Advisory]] = {}
+
+    def effect(self, subject: Subject, packages: Sequence[Package]) -> Effect:
+        """Raises Incomplete if the database cannot be read."""
+        key = subject, *packages
+        effect = self._effects.get(key)
+        if effect is None:
+            advisories = self._advisories_of(subject)
+            effect = self._judge(Component(subject, packages), advisories) if advisories else NO_EFFECT
+            self._effects[key] = effect
+        return effect
+
+    def _judge(self, component: Component, advisories: list[Advisory]) -> Effect:
+        effect = Effect()
+        groups: dict[str, list[Vulnerability]] = {}
+        names = component.names()
+        vulnerabilities, effect.failures = vulnerabilities_of(component, advisories)
+        for vulnerability in vulnerabilities:
+            if self._is_excepted(vulnerability, names, effect):
+                effect.excepted += 1
+                continue
+            level = self._rules.level(vulnerability)
+            word = SEVERITIES[level]
+            effect.counts[word] = effect.counts.get(word, 0) + 1
+            effect.listed.append((-level, vulnerability.id, component.name, component.version, vulnerability.fix))
+            groups.setdefault(self._rules.severity(vulnerability), []).append(vulnerability)
+        effect.listed = sorted(effect.listed)[:MAX_LISTED]
+        effect.matches = [
+            Match(severity, component, groups[severity], self._rules)
+            for severity in (REFUSE, WARN)
+            if severity in groups
+        ]
+        return effect
+
+    def _advisories_of(self, subject: Subject) -> list[Advisory]:
+        key = subject.system, subject.kind, subject.name
+        advisories = self._advisories.get(key)
+        if advisories is None:
+            advisories = self._advisories[key] = self.database.advisories(*key)
+        return advisories
+
+    def _is_excepted(self, vulnerability: Vulnerability, names: set[str], effect: Effect) -> bool:
+        if not self._rules.exemptions:
+            return False
+        matching = [item for item in self._rules.exemptions if item.covers(vulnerability.identifiers, names)]
+        if any(item.holds(self._day) for item in matching):
+            return True
+        effect.expired += matching
+        return False
+
+
+class VulnerabilityJudge:
+    """Judges the systems of one image, one after the other, and counts."""
+
+    def __init__(self, components: ComponentJudge, judgement: Judgement, gaps: Gaps) -> None:
+        self._components, self._judgement, self._gaps = components, judgement, gaps
         self._counts = dict.fromkeys(SEVERITIES[:0:-1], 0)
         self._excepted = 0
         self._expired: dict[Exemption, None] = {}
         self.listed: list[tuple[int, str, str, str, str]] = []
 
-    def judge(self, root: GuestRoot, system: str) -> None:
+    def judge(self, system: System) -> None:
         """Record the vulnerabilities of a system."""
-        for component in components_of(root, system, self._database, self._gaps):
-            self._judge_component(component, root)
+        for subject, packages in self._components.subjects.of(system, self._gaps).items():
+            effect = self._components.effect(subject, packages)
+            if effect.listed or effect.excepted or effect.failures:
+                self._add(effect, system.volume, packages[0].path)
 
-    def _judge_component(self, component: Component, root: GuestRoot) -> None:
-        groups: dict[str, list[Vulnerability]] = {}
-        names = component.names()
-        for vulnerability in vulnerabilities_of(component, self._database, self._gaps):
-            if self._is_excepted(vulnerability, names):
-                self._excepted += 1
-                continue
-            level = self._rules.level(vulnerability)
-            self._counts[SEVERITIES[level]] += 1
-            self.listed.append((-level, vulnerability.id, component.name, component.version, vulnerability.fix))
-            groups.setdefault(self._rules.severity(vulnerability), []).append(vulnerability)
-        place = f"{root.volume.name}:{component.packages[0].path}"
-        for severity in (REFUSE, WARN):
-            if severity in groups:
-                self._record(severity, place, component, groups[severity])
-        if len(self.listed) > 2 * MAX_LISTED:
+    def _add(self, effect: Effect, volume: str, path: str) -> None:
+        for failure in effect.failures:
+            self._gaps.gap(NO_VERSION, path, failure)
+        for word, count in effect.counts.items():
+            self._counts[word] += count
+        self._excepted += effect.excepted
+        if effect.expired:
+            self._expired |= dict.fromkeys(effect.expired)
+        self.listed += effect.listed
+        if len(self.listed) > 4 * MAX_LISTED:
             self.listed = sorted(self.listed)[:MAX_LISTED]
-
-    def _is_excepted(self, vulnerability: Vulnerability, names: set[str]) -> bool:
-        matching = [item for item in self._rules.exemptions if item.covers(vulnerability.identifiers, names)]
-        if any(item.holds(self._day) for item in matching):
-            return True
-        self._expired |= dict.fromkeys(matching)
-        return False
-
-    def _record(self, severity: str, place: str, component: Component, group: list[Vulnerability]) -> None:
-        group = sorted(group, key=self._rules.level, reverse=True)
-        shown = ", ".join(
-            f"{item.id} ({SEVERITIES[self._rules.level(item)]}{'' if item.fix else ', without a fix'})"
-            for item in group[:MAX_SHOWN]
-        )
-        more = f" and {len(group) - MAX_SHOWN} more" if len(group) > MAX_SHOWN else ""
-        self._judgement.match(
-            severity,
-            VULNERABLE,
-            place,
-            f"{component.title:.200} has {shown}{more}{_remedy(component, group)}",
-            package=component.name[:MAX_TEXT],
-            version=component.version[:MAX_TEXT],
-            count=len(group),
-        )
+        for match in effect.matches:
+            if self._judgement.only_counts(match.severity):
+                self._judgement.counts[match.severity] += 1
+            else:
+                place, sentence = f"{volume}:{path}", match.sentence()
+                self._judgement.match(match.severity, VULNERABLE, place, sentence, **match.facts())
 
     def finish(self) -> dict[str, str | int]:
         """The properties, after the last system. Says which exceptions have expired."""
         for item in self._expired:
             sentence = f"the exception for {item.id} ended on {item.until}, so it counts again"
             self._judgement.match(WARN, EXPIRED, item.package, sentence)
-        return {"cve_date": self._database.date, **self._counts, "excepted": self._excepted}
+        return {"cve_date": self._components.database.date, **self._counts, "excepted": self._excepted}
 
-    def document(self) -> dict[str, Any]:
-        """The most severe vulnerabilities, as rows; the properties count them all."""
-        rows = sorted(self.listed)[:MAX_LISTED]
-        return {
-            "columns": ["severity", "id", "package", "version", "fixed"],
-            "rows": [[SEVERITIES[-level], *(text[:MAX_TEXT] for text in texts)] for level, *texts in rows],
-            "count": sum(self._counts.values()),
-        }
+    def document(self, room: int) -> dict[str, Any]:
+        """The most severe vulnerabilities, as rows, in so many bytes; the properties count them all."""
+        rows = []
+        for level, *texts in sorted(self.listed)[:MAX_LISTED]:
+            row = [SEVERITIES[-level], *(text[:MAX_TEXT] for text in texts)]
+            room -= len(dumps(row)) + 1
+            if room < 0:
+                break
+            rows.append(row)
+        columns = ["severity", "id", "package", "version", "fixed"]
+        return {"columns": columns, "rows": rows, "count": sum(self._counts.values())}
 
 
 def _remedy(component: Component, group: list[Vulnerability]) -> str:

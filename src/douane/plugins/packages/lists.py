@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from douane_plugin import GuestPackage
+    from .inventory import Package
 
 _KEYS = frozenset(("name", "version", "kind", "origin", "severity", "reason"))
 _EXCEPTION_KEYS = frozenset(("id", "package", "until", "reason"))
@@ -40,7 +40,7 @@ class Entry:
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
 
-    def matches(self, package: GuestPackage) -> bool:
+    def matches(self, package: Package) -> bool:
         """Raises ValueError if the version of the package, or that of the entry, is none of its kind."""
         if self.kind and self.kind != package.kind:
             return False

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
+    Bound = tuple[str, str, tuple[bool, Any]]
+    """The sign, the version, and its key."""
+
 SIGNS = (">=", "<=", "==", "!=", ">", "<")
 
 
@@ -18,29 +21,43 @@ def sort_key(kind: str, version: str) -> tuple[bool, Any]:
     return (False, ()) if version == "0" else (True, version_key(kind, version))
 
 
+def prepared(ranges: Iterable[Sequence[str]], kind: str) -> list[list[Bound]]:
+    """The bounds of the ranges of an advisory, with the keys of their versions. Raises ValueError if one of them is no
+    version of its kind."""
+    return [[_bound(text[:1], text[1:], kind) for text in bounds] for bounds in ranges]
+
+
+def _bound(sign: str, limit: str, kind: str) -> Bound:
+    return sign, limit, (False, ()) if sign == EXACTLY else sort_key(kind, limit)
+
+
 def affects(ranges: Iterable[Sequence[str]], kind: str, version: str) -> tuple[bool, str]:
     """True if a version is in one of the ranges of an advisory, and the first version that has the fix; empty if there
     is none. Raises ValueError if something is no version of its kind."""
-    key = sort_key(kind, version)
+    return position(prepared(ranges, kind), kind, version, sort_key(kind, version))
+
+
+def position(ranges: Iterable[list[Bound]], kind: str, version: str, key: tuple[bool, Any]) -> tuple[bool, str]:
+    """The same, of ranges that are prepared; `key` is that of the version."""
     is_affected, fixes = False, []
     for bounds in ranges:
-        is_inside, fix = _position(bounds, kind, version, key)
-        is_affected = is_affected or is_inside
+        is_inside, fix = _position(bounds, version, key)
         if is_inside:
-            fixes.append(fix)
-    return is_affected, min(filter(None, fixes), key=lambda fix: sort_key(kind, fix), default="")
+            is_affected = True
+            if fix:
+                fixes.append(fix)
+    if len(fixes) > 1:
+        return True, min(fixes, key=lambda fix: sort_key(kind, fix))
+    return is_affected, fixes[0] if fixes else ""
 
 
-def _position(bounds: Sequence[str], kind: str, version: str, key: tuple[bool, Any]) -> tuple[bool, str]:
+def _position(bounds: list[Bound], version: str, key: tuple[bool, Any]) -> tuple[bool, str]:
     """True if the version is in the range, and the first fix after it."""
     is_inside, fix = False, ""
-    for bound in bounds:
-        sign, limit = bound[:1], bound[1:]
+    for sign, limit, place in bounds:
         if sign == EXACTLY:
             is_inside = is_inside or limit == version
-            continue
-        place = sort_key(kind, limit)
-        if sign == INTRODUCED:
+        elif sign == INTRODUCED:
             is_inside = is_inside or key >= place
         elif key > place or (key == place and sign != LAST_AFFECTED):
             is_inside = False

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from .database import Database
-from .ownership import MANAGERS, is_of_distribution
-from .ranges import affects
-from .systems import LANGUAGES, name_in
+from .ranges import position, sort_key
+from .systems import LANGUAGES, name_in, system_of_guest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Sequence
     from typing import Protocol
 
-    from douane_plugin import GuestPackage, GuestRoot
+    from .database import Advisory, Database
+    from .inventory import Package, System
 
     class Gaps(Protocol):
         """Where what was not looked at is recorded."""
@@ -27,12 +26,22 @@ _BY_SOURCE = ("dpkg", "apk")
 """Kinds whose advisories name the source package; those of rpm name the packages, but for SUSE's."""
 
 
-class Component:
-    """What advisories are about: a source package, or a package, in a version; and the packages of it."""
+class Subject:
+    """What advisories are about: a source package, or a package, in a version, as the database names it."""
+
+    __slots__ = ("kind", "name", "system", "version")
 
     def __init__(self, system: str, kind: str, name: str, version: str) -> None:
         self.system, self.kind, self.name, self.version = system, kind, name, version
-        self.packages: list[GuestPackage] = []
+
+
+class Component:
+    """A subject with its packages in an image."""
+
+    def __init__(self, subject: Subject, packages: Sequence[Package]) -> None:
+        self.system, self.kind = subject.system, subject.kind
+        self.name, self.version = subject.name, subject.version
+        self.packages = packages
 
     @property
     def title(self) -> str:
@@ -63,52 +72,81 @@ class Vulnerability:
         return [self.id, *self.advisories]
 
 
-def components_of(root: GuestRoot, system: str, database: Database, gaps: Gaps) -> list[Component]:
-    """What the advisories of the database can be about. A gap for a system or a language that it does not have."""
-    components: dict[tuple[str, str, str], Component] = {}
-    uncovered: dict[str, int] = {}
-    packages = root.packages()
-    is_managed = any(package.kind in MANAGERS for package in packages)
-    for package in packages:
-        if package.kind in LANGUAGES and is_managed and is_of_distribution(package, root):
-            continue
+class Subjects:
+    """What the packages of images are to the database, asked once of each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._subjects: dict[tuple[str, str, str], Subject] = {}
+        self._by_package: dict[str, dict[Package, Subject | None]] = {}
+
+    def of(self, system: System, gaps: Gaps) -> dict[Subject, list[Package]]:
+        """The subjects of a system with their packages. A gap for a system or a language that the database does not
+        have."""
+        name = system_of_guest(system.os)
+        known = self._by_package.setdefault(name, {})
+        groups: dict[Subject, list[Package]] = {}
+        uncovered: dict[str, int] = {}
+        for package in system.packages:
+            if package in known:
+                subject = known[package]
+            else:
+                subject = known[package] = self._subject(package, name)
+            if subject is None:
+                self._count(package, name, uncovered)
+            elif subject in groups:
+                groups[subject].append(package)
+            else:
+                groups[subject] = [package]
+        for place, count in uncovered.items():
+            why = f"the database has no advisories for {place}, of which are {count} packages"
+            gaps.gap(UNCOVERED, system.volume, why)
+        return groups
+
+    def _subject(self, package: Package, system: str) -> Subject | None:
         place = LANGUAGES.get(package.kind, system)
-        if not database.has(place):
-            uncovered[place or "an unknown system"] = uncovered.get(place or "an unknown system", 0) + 1
-            continue
-        name, version = _subject(package, place)
-        component = components.setdefault(
-            (place, name, version), Component(place, package.kind, name_in(place, name), version)
-        )
-        component.packages.append(package)
-    for place, count in uncovered.items():
-        gaps.gap(
-            UNCOVERED, root.volume.name, f"the database has no advisories for {place}, of which are {count} packages"
-        )
-    return list(components.values())
+        if package.of_distribution or not self._database.has(place):
+            return None
+        name, version = _named(package, place)
+        key = place, name, version
+        subject = self._subjects.get(key)
+        if subject is None:
+            subject = self._subjects[key] = Subject(place, package.kind, name_in(place, name), version)
+        return subject
+
+    @staticmethod
+    def _count(package: Package, system: str, uncovered: dict[str, int]) -> None:
+        if not package.of_distribution:
+            place = LANGUAGES.get(package.kind, system) or "an unknown system"
+            uncovered[place] = uncovered.get(place, 0) + 1
 
 
-def _subject(package: GuestPackage, system: str) -> tuple[str, str]:
+def _named(package: Package, system: str) -> tuple[str, str]:
     """The name and the version that advisories use."""
     if package.source and (package.kind in _BY_SOURCE or system.startswith(("sles", "opensuse"))):
         return package.source, package.source_version or package.version
     return package.name, package.version
 
 
-def vulnerabilities_of(component: Component, database: Database, gaps: Gaps) -> Iterator[Vulnerability]:
-    """Those that its version has, in the order of their numbers."""
+def vulnerabilities_of(component: Component, advisories: Iterable[Advisory]) -> tuple[list[Vulnerability], list[str]]:
+    """Those that its version has, in the order of their numbers; and why it could not be compared with advisories."""
     result: dict[str, Vulnerability] = {}
-    for advisory in database.advisories(component.system, component.name):
-        try:
-            is_affected, fix = affects(advisory.ranges, component.kind, component.version)
-        except ValueError as error:
-            package = component.packages[0]
-            gaps.gap(NO_VERSION, package.path, f"{component.title} cannot be compared with {advisory.name}: {error}")
+    failures = []
+    try:
+        key, unknown = sort_key(component.kind, component.version), ""
+    except ValueError as error:
+        key, unknown = (False, ()), str(error)
+    for advisory in advisories:
+        if unknown or advisory.failure:
+            reason = unknown or advisory.failure
+            failures.append(f"{component.title} cannot be compared with {advisory.name}: {reason}")
             continue
+        is_affected, fix = position(advisory.ranges, component.kind, component.version, key)
         for identifier in advisory.identifiers if is_affected else ():
-            vulnerability = result.setdefault(identifier, Vulnerability(identifier))
+            vulnerability = result.get(identifier)
+            if vulnerability is None:
+                vulnerability = result[identifier] = Vulnerability(identifier)
             vulnerability.severity = max(vulnerability.severity, advisory.severity)
             vulnerability.fix = vulnerability.fix or fix
             vulnerability.advisories.append(advisory.name)
-    for identifier in sorted(result):
-        yield result[identifier]
+    return [result[identifier] for identifier in sorted(result)], failures
