@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from douane.advisories.building import build
 from douane.plugins._judgement import Judgement
-from douane.plugins.packages import Settings, open_database
 from douane.plugins.packages.again import _answer, _Warnings
 from douane.plugins.packages.clock import today
 from douane.plugins.packages.inventory import (
@@ -25,6 +24,7 @@ from douane.plugins.packages.inventory import (
     document_of,
     inventory_from,
 )
+from douane.plugins.packages.settings import Settings, open_database
 from douane.plugins.packages.verdicts import InventoryJudge
 from douane_plugin import Incomplete, Reject
 from support.planted_packages import MEDIUM, advisory, affected, osv_zip

@@ -9,11 +9,10 @@ from douane.plugins._judgement import Judgement
 from douane_plugin import Incomplete, Reject, Transform
 from douane_plugin.wire import MAX_MESSAGE
 
-from . import DOCUMENT as MATCHES
-from . import Settings, open_database
 from .clock import today
 from .inventory import DOCUMENT, Shelf, inventory_from
-from .verdicts import InventoryJudge
+from .settings import Settings, open_database
+from .verdicts import MATCHES, InventoryJudge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,11 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from douane.plugins._judgement import Judgement
 
-    from . import Settings
     from .database import Database
     from .inventory import Inventory, Package, System
+    from .settings import Settings
 
     Listed = list[tuple[str, str, str]]
+
+MATCHES = "packages"
+"""The document with the matches and gaps."""
 
 DENIED = "packages-denied"
 NOT_ALLOWED = "packages-not-allowed"
