@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from planted_plugins import QUICK_DOUANE
 
 PLUGIN = """
 from pathlib import Path
@@ -39,9 +39,7 @@ def plugin_test(folder: Path, modules: str) -> subprocess.CompletedProcess[str]:
     plan = folder / "plan.toml"
     plan.write_text(f'[[plugin]]\nname = "marker"\nuse = "marker.py:Marker"\n{modules}\n')
     words = ["plugin", "test", "--config", str(plan), "--name", "marker", "--json"]
-    return subprocess.run(
-        [sys.executable, "-m", "douane.cli.main", *words], capture_output=True, text=True, cwd=folder, check=False
-    )
+    return subprocess.run([*QUICK_DOUANE, *words], capture_output=True, text=True, cwd=folder, check=False)
 
 
 def test_a_constant_of_a_listed_module_is_tried_on_the_plugin(folder: Path) -> None:

@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
-from planted_plugins import PLUGINS
+from planted_plugins import PLUGINS, QUICK_DOUANE
 
 pytestmark = pytest.mark.timeout(900)  # up to a minute each, and much more on a busy machine
 
@@ -51,9 +52,9 @@ class Rules(Inspector):
 
 @pytest.fixture
 def plugin_test():
-    def run(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "douane.cli.main", "plugin", "test", *words]
-        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=PLUGINS, **more)
+    def run(*words: str, douane: Sequence[str] = QUICK_DOUANE) -> subprocess.CompletedProcess[str]:
+        command = [*douane, "plugin", "test", *words]
+        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=PLUGINS)
 
     return run
 
@@ -69,7 +70,7 @@ def test_a_finding_is_shown_with_the_smallest_image_and_the_remedy(plugin_test):
 
 
 def test_no_finding_exits_with_0_and_shows_the_checks(plugin_test):
-    ended = plugin_test("good_heads.py:Names")
+    ended = plugin_test("good_heads.py:Names", douane=[sys.executable, "-m", "douane.cli.main"])
     assert (ended.returncode, ended.stdout.splitlines()[-1].partition(",")[0]) == (0, "no findings")
     assert "images tried: " in ended.stdout
     assert "seed 0" in ended.stdout

@@ -6,12 +6,12 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted_plugins import QUICK_DOUANE
 
 from douane.engine import PlanError
 from douane_kit.conformance import Finding, declare, load, save
@@ -51,7 +51,7 @@ FAULTS = {
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command line that begins with the word douane."""
     assert words[0] == "douane"
-    command = [sys.executable, "-m", "douane.cli.main", *words[1:]]
+    command = [*QUICK_DOUANE, *words[1:]]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 

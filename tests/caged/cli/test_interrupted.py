@@ -14,6 +14,7 @@ import pytest
 from support.gates import Gate
 from support.processes import SECONDS
 from support.program import PLUGINS, Program, end
+from support.sizes import ALL
 from support.terminals import Terminal, plain
 
 
@@ -40,7 +41,7 @@ def test_a_signal_in_the_middle(
 def test_a_signal_at_any_moment(douane: Program, raw: Path, number: signal.Signals) -> None:
     """From the first instructions of the program to after its end: all or nothing, and nobody left."""
     chance = random.Random(number)
-    for _ in range(12):
+    for _ in range(12 if ALL else 5):
         running = douane.start("import", raw, "--plugin", f"{PLUGINS}/echo.py:Echo", "--json")
         time.sleep(chance.uniform(0.3, 1.0))
         running.send_signal(number)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from douane_plugin import wire
+from support.sizes import ALL
 from support.wire_programs import ACCEPT, binary, frame
 
 PLUGIN = f"{Path(__file__).parent / 'plugins' / 'scripted.py'}:Scripted"
@@ -215,7 +216,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40 if ALL else 15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS, hangs=st.booleans())
 def test_any_conversation_ends_in_order(run, nothing_left, steps, hangs):
     """The run ends, keeps no descriptor and little memory; only an ACCEPT that was sent can accept."""
