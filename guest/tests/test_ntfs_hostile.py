@@ -45,10 +45,30 @@ def test_a_file_whose_bytes_are_elsewhere_is_told(volume, tag):
     assert refusal.value.code == "guest-unknown"
 
 
-def test_a_volume_that_is_marked_as_dirty_is_told(volume):
+@pytest.mark.parametrize("flags", [0x1, 0x4000, 0x8001])
+def test_a_volume_that_is_marked_as_dirty_is_told(volume, flags):
     place = volume.attribute(3, VOLUME_INFORMATION)
-    system = volume.write(place + 24 + 10, "<H", 1).open()
+    system = volume.write(place + 24 + 10, "<H", flags).open()
     assert not system.clean
+    assert [(part.where, part.code) for part in system.unread] == [("$Volume", "guest-unclean")]
+
+
+@pytest.mark.parametrize("damage", ["torn", "no area"])
+def test_a_log_whose_restart_page_was_being_written_is_told(volume, damage):
+    system = volume.open()
+    start = system.place(system.node(ntfs.filesystem.Ref(2, 2, "")))
+    for place in (start, start + 4096):
+        volume.data[place : place + 4096] = bytes(4096)
+        volume.write(place, "<4sHHQIIH", b"RSTR", 30, 9, 0, 4096, 4096, 48)
+        volume.write(place + 48, "<QHHHH", 7, 1, 0xFFFF, 0, 2)
+    assert volume.open().clean
+    volume.write(start + 4096 + (1022 if damage == "torn" else 24), "<H", 4094)
+    assert [(part.where, part.code) for part in volume.open().unread] == [("$LogFile", "guest-unclean")]
+
+
+def test_a_volume_that_does_not_say_whether_it_is_dirty_is_told(volume):
+    place = volume.attribute(3, VOLUME_INFORMATION)
+    system = volume.write(place + 16, "<I", 8).open()  # the length of the value
     assert [(part.where, part.code) for part in system.unread] == [("$Volume", "guest-unclean")]
 
 
@@ -75,7 +95,13 @@ def test_a_log_with_changes_is_told(volume, magic, clients, flags, clean):
     assert [part.code for part in system.unread] == ([] if clean else ["guest-unclean"])
 
 
-@pytest.mark.parametrize(("content", "clean"), [(b"hibr" + bytes(5000), False), (bytes(5000), True), (b"", True)])
+@pytest.mark.parametrize(
+    ("content", "clean"),
+    [
+        *((magic + bytes(5000), False) for magic in (b"hibr", b"HIBR", b"RSTR", b"HORM")),
+        *((b"wake" + bytes(5000), True), (bytes(5000), True), (b"", True)),
+    ],
+)
 def test_a_windows_that_hibernates_is_told(tmp_path, content, clean):
     image = make(tmp_path)
     copy(image, "hiberfil.sys", content)
