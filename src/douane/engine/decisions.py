@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, Literal
+from typing import Any
 
 from douane.declared import DeclaredImage
 from douane.errors import DeadlineExceeded, DouaneError, LimitExceeded
@@ -18,20 +18,13 @@ from douane.units import show_duration
 
 from .actions import (
     Action,
-    BeginStage,
-    EndOutput,
     FailPlugin,
     FinishRing,
-    ForceDecision,
-    PassOnFile,
-    Pin,
     ReadSource,
     RefuseOutput,
     ReleaseAuditorPin,
-    ReleasePin,
     ReleasePlugin,
     StopStreams,
-    TakeOutput,
 )
 from .delivery import Delivery
 from .events import (
@@ -49,11 +42,8 @@ from .events import (
 )
 from .file_reading import FileReading
 from .stage import Output, PluginState, Stage, split
+from .stage_flow import StageFlow, Until
 from .unanswered import drop_slow_auditors, stop_unanswered
-
-Until = Literal["stored", "answered"]
-"""When a run ends: when all plugins have answered and the image is stored, or with the answer of its only plugin."""
-
 
 NO_READERS: Mapping[int, str] = {}
 
@@ -89,12 +79,10 @@ class Decisions:
         self.error: DouaneError | None = None
         """The failure of the engine, source or sink that decided the image."""
 
-        self.unchanged = False
-        """With `until` "answered": the transform left the image as it is."""
-
         self._plugins = list(plugins)
         self._files = FileReading(self.stages, readers)
         self._delivery = Delivery(self._plugins, self.stages, self._files, image, findings)
+        self._flow = StageFlow(self.stages, self._delivery, until)
         self._by_name = {plugin.name: plugin for plugin in plugins}
         self._deadline = deadline
         self._until = until
@@ -106,6 +94,11 @@ class Decisions:
     def image(self) -> DeclaredImage:
         """The declared image; its formats change with every transform."""
         return self._delivery.image
+
+    @property
+    def unchanged(self) -> bool:
+        """With `until` "answered": the transform left the image as it is."""
+        return self._flow.unchanged
 
     def handle(self, event: Event) -> list[Action]:
         """The actions that follow from `event`, in order."""
@@ -123,11 +116,14 @@ class Decisions:
         match event:
             case RunStarted(size):
                 self.state, self._delivery.size = RunState.RUNNING, size
-                return [*self._begin(self.stages[0], 0), ReadSource()]
+                return [*self._flow.begin(self.stages[0], 0), ReadSource()]
             case PluginReady():
                 return self._on_ready(event)
-            case TransformDecided():
-                return self._on_decided(event)
+            case TransformDecided(name):
+                reading = self._files.stage_of(name)
+                if reading is not None:
+                    return self._files.on_decided(reading, event)
+                return self._flow.on_decided(self._by_name[name], event)
             case AuditorOverrun(name):
                 message = "was too slow to watch, and an auditor never holds up an import"
                 return [FailPlugin(name, "incomplete", "auditor-too-slow", message)]
@@ -147,7 +143,7 @@ class Decisions:
             case ReaderEnded(error):
                 return self._fail(error) if error is not None else []
             case RingFull(stage, idle):
-                return self._on_full_ring(self.stages[stage], idle=idle)
+                return self._flow.on_full_ring(self.stages[stage], idle=idle)
             case AllRead():
                 self._all_read = True
                 return []
@@ -175,27 +171,6 @@ class Decisions:
             send = self._files.send_late if is_late else self._delivery.send
             actions += [*send(plugin, stage), ReleaseAuditorPin(plugin.name)]
         return [*actions, *self._delivery.send_file(stage), *self._delivery.send_findings()]
-
-    def _on_decided(self, event: TransformDecided) -> list[Action]:
-        """Start the next stage, on the same bytes or on the transform's output."""
-        reading = self._files.stage_of(event.plugin)
-        if reading is not None:
-            return self._files.on_decided(reading, event)
-        plugin = self._by_name[event.plugin]
-        stage = self.stages[plugin.stage]
-        actions: list[Action] = []
-        if event.unchanged and self._until == "answered":
-            self.unchanged = True
-        elif event.unchanged and plugin.needs == "file":
-            actions = [*self._begin_next(stage, stage.number + 1), PassOnFile(stage.number)]
-        elif event.unchanged:
-            assert stage.ring is not None
-            actions = self._begin_next(stage, stage.ring)
-        else:
-            stage.output = Output.FLOWING
-            self._delivery.take_formats(event.becomes)
-            actions = [*self._begin_next(stage, stage.number + 1), TakeOutput(stage.number, plugin.name)]
-        return [*actions, *self._release_pin(stage)]
 
     def _on_answer(self, event: PluginAnswered) -> list[Action]:
         """Handle an answer or a failure. The plugin releases the ring only after its answer has taken effect."""
@@ -227,7 +202,7 @@ class Decisions:
         actions: list[Action] = []
         if plugin.is_transform and verdict.outcome == "accepted":
             self._delivery.take_formats(becomes)
-            actions = self._finish_output(stage)
+            actions = self._flow.finish_output(stage)
         elif plugin.is_format:
             actions = self._delivery.send_file(stage)
         return [*actions, *self._delivery.send_findings(), *self._files.stop_unneeded(stage)]
@@ -254,37 +229,6 @@ class Decisions:
                 actions += self._settle(plugin, plugin.held, {})
         return actions
 
-    # stages
-
-    def _begin_next(self, stage: Stage, ring: int) -> list[Action]:
-        return self._begin(self.stages[stage.number + 1], ring)
-
-    def _begin(self, stage: Stage, ring: int) -> list[Action]:
-        """Let the plugins of `stage`, and the transform that ends it, read the ring number `ring`."""
-        stage.ring = ring
-        actions: list[Action] = [BeginStage(stage.number, ring)]
-        transform = stage.transform
-        if transform is not None and transform.needs != "file":  # one that reads a file passes that file on
-            stage.is_pinned = True
-            actions.append(Pin(stage.number, ring))
-        for plugin in stage.plugins:
-            if plugin.verdict is None:
-                actions += self._delivery.send(plugin, stage)
-        return [*actions, *self._delivery.send_file(stage), *self._delivery.send_findings()]
-
-    def _release_pin(self, stage: Stage) -> list[Action]:
-        pinned, stage.is_pinned = stage.is_pinned, False
-        return [ReleasePin(stage.number)] if pinned else []
-
-    def _on_full_ring(self, stage: Stage, *, idle: bool) -> list[Action]:
-        """Decide for a transform that needs more bytes than the ring keeps: later stages read its output."""
-        transform = stage.transform
-        if not stage.is_pinned or transform is None:
-            return []
-        if self._until == "answered":  # no later stage needs the beginning of the ring
-            return self._release_pin(stage)
-        return [ForceDecision(transform.name), *self._release_pin(stage)] if idle else []
-
     # ends
 
     def _on_output_end(self, stage: Stage, error: DouaneError | None) -> list[Action]:
@@ -295,19 +239,7 @@ class Decisions:
         if error is not None:
             return self._fail(error)
         stage.output = Output.ENDED
-        return self._finish_output(stage)
-
-    def _finish_output(self, stage: Stage) -> list[Action]:
-        """Finish the next ring once the transform's output has ended *and* the transform has accepted.
-
-        The answer ends the output, and not the last descriptor of the pipe: somebody else could hold that open.
-        """
-        verdict = stage.transform.verdict if stage.transform is not None else None
-        is_whole = stage.output is Output.ENDED and verdict is not None and verdict.outcome == "accepted"
-        if is_whole:
-            return [FinishRing(stage.number + 1)]
-        is_last = stage.output is Output.FLOWING and verdict is not None and verdict.outcome == "accepted"
-        return [EndOutput(stage.number)] if is_last else []
+        return self._flow.finish_output(stage)
 
     def _on_spool_failure(self, stage: Stage, error: DouaneError) -> list[Action]:
         readers = [plugin for plugin in stage.waiting if plugin.verdict is None]

@@ -41,9 +41,10 @@ from .actions import (
     TakeOutput,
     WithdrawAccept,
 )
-from .decisions import Decisions, RunState, Until
+from .decisions import Decisions, RunState
 from .events import AllRead, RingFull, RunStarted, SourceEnded, Tick
 from .stage import PluginState
+from .stage_flow import Until
 from .streams import Streams
 
 
