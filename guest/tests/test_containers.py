@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from douane_guest.budget import Budget
 from douane_guest.containers.registry import open_disk
 from douane_guest.errors import Broken, TooMuch, Unsupported
+from douane_guest.guest import open_guest
 from douane_guest.source import BytesSource
 
 FORMATS = {"vpc": "vhd"}
@@ -318,6 +319,15 @@ def test_a_file_that_is_two_containers_is_broken(raw, tmp_path):
     qcow2 += bytes(SIZE - len(qcow2))
     with pytest.raises(Broken, match="ambiguous"):
         open_disk(BytesSource(bytes(qcow2) + footer), Budget())
+
+
+def test_an_image_that_is_said_to_be_another_one_is_told(image):
+    driver, path = image
+    source = BytesSource(path.read_bytes())
+    codes = {"raw": [] if driver == "raw" else ["guest-unknown"], FORMATS.get(driver, driver): [], None: []}
+    for word in [*codes, "iso"]:
+        parts = [part.code for part in open_guest(source, disk_format=word).unread if "said to be" in part.why]
+        assert parts == codes["raw" if word == "iso" else word], word
 
 
 @pytest.mark.parametrize("driver", ["qcow", "parallels"])

@@ -8,7 +8,7 @@ from .budget import FILE_BYTES, Budget
 from .containers.base import Disk
 from .containers.registry import open_disk
 from .discovery import Discovery
-from .errors import GuestError
+from .errors import GuestError, Unsupported
 from .files import GuestFile
 from .packages.base import Package
 from .packages.registry import packages_of
@@ -20,6 +20,9 @@ from .unread import UnreadParts
 from .volume import Item, Volume
 
 Packages = list[Package]
+
+RAW_DISKS = dict.fromkeys(("iso", "luks", "ami", "aki", "ari"), "raw")
+"""Formats whose bytes are those of the disk."""
 
 
 class Guest:
@@ -108,8 +111,12 @@ class Guest:
                 yield make(Item, (volume, "/" + path.decode("utf-8", "surrogateescape"), node))
 
 
-def open_guest(source: Source, budget: Budget | None = None) -> Guest:
-    """Open the file of an image. What cannot be read is in `unread`; this raises nothing of `errors.py`."""
+def open_guest(source: Source, budget: Budget | None = None, disk_format: str | None = None) -> Guest:
+    """Open the file of an image. What cannot be read is in `unread`; this raises nothing of `errors.py`.
+
+    `disk_format` is what the image is said to be, by Glance's words. If its bytes are another one, that is in `unread`,
+    too: who starts the virtual machine goes by the word, and shows it another disk than this one.
+    """
     budget = budget or Budget()
     budget.bound_delivered(source.size)
     unread = UnreadParts()
@@ -118,6 +125,9 @@ def open_guest(source: Source, budget: Budget | None = None) -> Guest:
     except GuestError as error:
         unread.add_error("the image", error)
         return Guest(None, [], budget, unread)
+    if disk_format is not None and disk.format != RAW_DISKS.get(disk_format.lower(), disk_format.lower()):
+        difference = f"the image is said to be {disk_format:.20}, and its bytes are {disk.format}"
+        unread.add_error("the image", Unsupported(f"{difference}: the guest may see another disk"))
     discovery = Discovery(budget, unread)
     discovery.explore_disk(disk)
     return Guest(disk, discovery.volumes, budget, unread)

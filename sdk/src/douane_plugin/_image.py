@@ -245,7 +245,7 @@ class Image:
         if self._guest is None:
             from ._guest import open_guest
 
-            self._guest = open_guest(self.file.fileno())
+            self._guest = open_guest(self.file.fileno(), self.disk_format)
         return self._guest
 
     def files(self) -> Iterator[ImageFile]:

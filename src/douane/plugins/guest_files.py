@@ -52,7 +52,8 @@ class GuestFiles(Transform):
 
     def transform(self, image: Image) -> Iterator[Any]:
         """Yield the records."""
-        guest = open_guest(open_file(image.file.fileno()), Budget(entries=self.entries, depth=self.depth))
+        budget = Budget(entries=self.entries, depth=self.depth)
+        guest = open_guest(open_file(image.file.fileno()), budget, image.disk_format)
         piece = bytearray()
         for event in deliver(guest, bounds_of(guest, self.delivered), self.alive):
             if type(event) is Data and len(event.data) >= PIECE_BYTES // 4:

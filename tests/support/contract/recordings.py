@@ -98,6 +98,11 @@ def _disk(package: str) -> bytes:
 
 
 GUEST = _disk("bash")
+LABELED = guest_image(
+    {"/etc/os-release": "ID=example\n", "/usr/bin/tool": "x"},
+    links={"/bin": "usr/bin"},
+    xattrs={"/usr/bin/tool": {"security.capability": bytes(20), "security.selinux": b"system_u:object_r:bin_t:s0\0"}},
+)
 BUILT_AGAIN = _disk("bash\nSource: bash-source (5.1)\nOrigin: Example")
 WITH_TELNET = _disk("telnetd")
 ENCRYPTED = b"LUKS\xba\xbe\0\2" + bytes(8184)
@@ -299,6 +304,13 @@ RECORDINGS: dict[str, dict[str, Any]] = {
         "plugin": "guest_findings.py:GuestFindings",
         "image": pieces(BUILT_AGAIN),
         "before": ["packages.py:Packages"],
+        "python": [3, 11],
+        "expected": ACCEPTED,
+    },
+    "guest-xattrs": {
+        "about": "extended attributes of a guest",
+        "plugin": "xattrs.py:Xattrs",
+        "image": pieces(LABELED),
         "python": [3, 11],
         "expected": ACCEPTED,
     },

@@ -23,7 +23,12 @@ FILES = {
 def test_the_image_is_a_file_system_that_its_own_checker_accepts(tmp_path):
     image = tmp_path / "guest.img"
     links = {"/bin": "usr/bin", "/long": "x" * 100}
-    image.write_bytes(guest_image(FILES, links=links, modes={"/usr/bin/tool": 0o4755}))
+    attributes = {
+        "/usr/bin/tool": {"security.capability": b"\1\0\0\2" + bytes(16), "user.note": b"", "user.other": b"odd"},
+        "/empty": {"security.selinux": b"system_u:object_r:etc_t:s0\0"},
+        "/bin": {"trusted.x": b"y"},
+    }
+    image.write_bytes(guest_image(FILES, links=links, modes={"/usr/bin/tool": 0o4755}, xattrs=attributes))
     ended = subprocess.run(["e2fsck", "-fn", image], check=False, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout
     guest = open_guest(BytesSource(image.read_bytes()))
@@ -31,6 +36,9 @@ def test_the_image_is_a_file_system_that_its_own_checker_accepts(tmp_path):
     assert (guest.stat("/bin/tool").node.mode, guest.stat("/long", follow=False).link) == (0o4755, "x" * 100)
     assert guest.read(f"/many/name-{77:0200d}") == b"77"
     assert len(guest.list("/many")) == 100
+    for path, expected in attributes.items():
+        item = guest.stat(path, follow=False)
+        assert item.volume.system.xattrs(item.node) == {name.encode(): value for name, value in expected.items()}
     assert list(guest.unread) == []
 
 

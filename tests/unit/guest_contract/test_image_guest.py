@@ -33,6 +33,11 @@ class DamagedSystem(MemorySystem):
             raise Broken("an extent lies outside of the disk")
         yield from super().chunks(node, start)
 
+    def xattrs(self, node):
+        if node.ref.data == b"bad":
+            raise Broken("a block of attributes is damaged")
+        return {b"user.caf\xe9": b"\0\xff"} if node.kind == "file" else {}
+
 
 def tree(**more):
     return {
@@ -93,9 +98,21 @@ def test_entries_are_as_stat_shows_them(guest):
     assert [entry.path for entry in guest.glob("/usr/**/t*")] == ["/usr/bin/true"]
 
 
+def test_extended_attributes_are_bytes_by_whole_names(guest):
+    assert dict(guest.xattrs("/etc/link/true")) == {"user.caf\udce9": b"\0\xff"}
+    assert [dict(guest.xattrs("/etc/link", follow=follow)) for follow in (True, False)] == [{}, {}]
+    assert dict(guest.volumes[1].stat("data").xattrs) == {}
+    with pytest.raises(TypeError):
+        guest.xattrs("/etc/shadow")["user.x"] = b""
+    with pytest.raises(Incomplete, match="p0:/etc/broken: a block of attributes is damaged"):
+        guest.xattrs("/etc/broken")
+    assert [(part.place, part.code) for part in guest.unread] == [("p0:/etc/broken", "guest-broken")]
+
+
 @pytest.mark.parametrize(
     ("call", "error"),
     [
+        (lambda guest: guest.xattrs("/none"), FileNotFoundError),
         (lambda guest: guest.read("/none"), FileNotFoundError),
         (lambda guest: guest.list("/etc/shadow"), NotADirectoryError),
         (lambda guest: guest.open("/etc"), IsADirectoryError),
@@ -175,6 +192,16 @@ def test_an_accept_of_an_image_that_could_not_be_read_needs_the_question(reading
     result = run(Reading, LUKS, config={"reading": reading})
     assert (result.outcome, result.code) == (outcome, code)
     assert outcome == "accepted" or "the check did not ask for that" in result.message
+
+
+@pytest.mark.parametrize(
+    ("disk_format", "code"),
+    [("raw", None), ("iso", None), (None, None), ("qcow2", "guest-unknown"), ("vhd", "guest-unknown")],
+)
+def test_a_disk_that_is_not_what_the_image_is_said_to_be_is_not_clean(disk_format, code):
+    """A hypervisor goes by the word: it would show another disk than the one that the plugin has seen."""
+    result = run(Reading, bytes(4096), config={"reading": "nothing"}, declared={"disk_format": disk_format})
+    assert (result.outcome, result.code) == ("accepted" if code is None else "incomplete", code)
 
 
 def test_names_of_the_image_that_are_no_text_are_shown_in_messages():

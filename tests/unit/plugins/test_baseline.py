@@ -22,6 +22,7 @@ from douane.plugins.baseline.rules import CODE, LINUX, PROFILES, RULES, Finding,
 from douane.plugins.baseline.system import System
 from douane.plugins.baseline.windows import password_in
 from douane_plugin import Incomplete, Reject
+from douane_plugin._guest import open_guest
 from douane_plugin.testing import WrongConfiguration, run
 from support.doc_pages import page, tables
 from support.planted_baseline import FAULTS, HASHES_OF_TOOR, KEY, TREES, Fault, build
@@ -49,7 +50,7 @@ def inspect(image: Path, **config: Any) -> Answer:
     outcome: dict[str, Any] | Reject | Incomplete
     with image.open("rb") as file:
         try:
-            outcome = inspector.inspect(SimpleNamespace(file=file, guest=SimpleNamespace(unread=())))  # type: ignore[arg-type]
+            outcome = inspector.inspect(SimpleNamespace(guest=open_guest(file.fileno(), None)))  # type: ignore[arg-type]
         except (Reject, Incomplete) as error:
             outcome = error
     words = {match["code"].removeprefix(CODE): match["severity"] for match in documents["matches"]}

@@ -12,6 +12,7 @@ from .images import long_filler
 
 SYSTEM = {"/etc/os-release": "ID=debian\nVERSION_ID=12\n", "/etc/passwd": "root:x:0:0::/root:/bin/sh\n"}
 ENCRYPTED = b"LUKS\xba\xbe\0\2" + bytes(8184)
+LABELS = {"security.capability": bytes(20), "security.selinux": b"system_u:object_r:bin_t:s0\0", "user.odd": b"\xff"}
 STATUS = "Package: {}\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0-1\n\n"
 MAX_CONTENT = 96 << 20
 """Bytes of files in a large disk. The rest of it lies behind the file system."""
@@ -22,10 +23,12 @@ _PATH = re.compile(r"/?[\w.@+-]+(/[\w.@+-]+)+")
 
 
 def disks(tokens: Sequence[bytes], texts: Sequence[str], seed: int) -> Iterator[bytes]:
-    """Yield disks: empty ones, one that is damaged, one that is encrypted, and those with the words of a plugin."""
+    """Yield disks: empty ones, one with extended attributes, one that is damaged, one that is encrypted, and those with
+    the words of a plugin."""
     plain = guest_image({**SYSTEM, "/root/.ssh/authorized_keys": "ssh-ed25519 AAAA\n", "/odd\udcff\nname": b"\xff"})
     yield guest_image({})
     yield plain
+    yield guest_image({**SYSTEM, "/usr/bin/tool": b"\x7fELF"}, xattrs={"/usr/bin/tool": LABELS})
     yield ENCRYPTED
     yield from damaged(plain)
     packages = "".join([STATUS.format(text) for text in texts if _PACKAGE.fullmatch(text)])

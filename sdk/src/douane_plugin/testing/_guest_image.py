@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from typing import Iterable, Mapping, Optional, Union
 
+from ._guest_xattrs import EXT_ATTR, xattr_block
+
 BLOCK = 4096
 INODE = 128
 MAX_BLOCKS = 8 * BLOCK
@@ -30,13 +32,16 @@ def guest_image(
     *,
     links: Optional[Mapping[str, str]] = None,
     modes: Optional[Mapping[str, int]] = None,
+    xattrs: Optional[Mapping[str, Mapping[str, bytes]]] = None,
 ) -> bytes:
     """Return a raw disk image with an ext4 file system that holds `files`, by path.
 
     A text is written as UTF-8. Folders are made as needed. `links` maps paths to the targets of symbolic links, `modes`
-    paths to permissions; without them, files have 0o644, folders 0o755. All belong to root. A path is from the root
-    folder, with or without a slash; one that ends in a slash is an empty folder. With ``/etc/os-release`` the guest has
-    a system. Files may have 100 MiB together. Raises ValueError for paths that exclude each other, and beyond that.
+    paths to permissions; without them, files have 0o644, folders 0o755. `xattrs` maps paths to extended attributes, by
+    whole names (``security.selinux``). All belong to root. A path is from the root folder, with or without a slash; one
+    that ends in a slash is an empty folder. With ``/etc/os-release`` the guest has a system. Files may have 100 MiB
+    together, and the attributes of an object 4 KiB. Raises ValueError for paths that exclude each other, and beyond
+    that.
     """
     root = _Object(FOLDER | 0o755)
     for path, content in files.items():
@@ -50,6 +55,8 @@ def guest_image(
     for path, mode in (modes or {}).items():
         place = root.at(_names(path))
         place.mode = place.mode & 0o170000 | mode & 0o7777
+    for path, attributes in (xattrs or {}).items():
+        root.at(_names(path)).xattrs = xattr_block(attributes, BLOCK)
     return _Writer(root).image()
 
 
@@ -67,6 +74,9 @@ class _Object:
         self.mode = mode
         self.data = data
         self.children: dict[bytes, _Object] = {}
+        self.xattrs = b""
+        """A block."""
+
         self.number = 0
 
     @property
@@ -94,7 +104,7 @@ class _Object:
         place = self
         for name in names:
             if name not in place.children:
-                raise ValueError(f"there is no {b'/'.join(names)!r} to have permissions")
+                raise ValueError(f"there is no {b'/'.join(names)!r} to have permissions, or attributes")
             place = place.children[name]
         return place
 
@@ -116,6 +126,7 @@ class _Writer:
         self._inodes = bytearray(-(-self._count * INODE // BLOCK) * BLOCK)
         self._first_data = 4 + len(self._inodes) // BLOCK
         self._used = {*range(1, FIRST), *[place.number for place in objects]}
+        self._compatible = EXT_ATTR if any(place.xattrs for place in objects) else 0
         self._folders = sum(place.kind == FOLDER for place in objects)
         parents = {id(child): parent for parent in objects for child in parent.children.values()}
         for place in objects:
@@ -130,18 +141,27 @@ class _Writer:
         flags = blocks = 0
         if place.kind != LINK or len(place.data) >= 60:
             blocks = -(-len(place.data) // BLOCK)
-            start = self._first_data + len(self._data) // BLOCK
-            if start + blocks + 8 > MAX_BLOCKS:
-                raise ValueError(f"the files have more than the {MAX_BLOCKS * BLOCK >> 20} MiB that fit")
-            self._data += place.data.ljust(blocks * BLOCK, b"\0")
+            start = self._add(place.data)
             flags = _EXTENTS_FLAG
             block_map = struct.pack("<HHHHI", 0xF30A, bool(blocks), 4, 0, 0)
             if blocks:
                 block_map += struct.pack("<IHHI", 0, blocks, 0, start)
+        attributes = self._add(place.xattrs) if place.xattrs else 0
+        blocks += bool(attributes)
         times = (_TIME, _TIME, _TIME, 0)
         fields = struct.pack("<HHI4IHHIII", place.mode, 0, len(place.data), *times, 0, links, blocks * 8, flags, 0)
         at = (place.number - 1) * INODE
-        self._inodes[at : at + INODE] = (fields + block_map.ljust(60, b"\0")).ljust(INODE, b"\0")
+        inode = fields + block_map.ljust(60, b"\0") + struct.pack("<II", 0, attributes)
+        self._inodes[at : at + INODE] = inode.ljust(INODE, b"\0")
+
+    def _add(self, data: bytes) -> int:
+        """Add blocks with `data`, and return the number of the first one."""
+        start = self._first_data + len(self._data) // BLOCK
+        blocks = -(-len(data) // BLOCK)
+        if start + blocks + 8 > MAX_BLOCKS:
+            raise ValueError(f"the files have more than the {MAX_BLOCKS * BLOCK >> 20} MiB that fit")
+        self._data += data.ljust(blocks * BLOCK, b"\0")
+        return start
 
     def image(self) -> bytes:
         """Return the whole."""
@@ -152,7 +172,7 @@ class _Writer:
         struct.pack_into("<7I", superblock, 0, self._count, blocks, 0, blocks - used_blocks, free_inodes, 0, 2)
         struct.pack_into("<6I", superblock, 28, 2, MAX_BLOCKS, MAX_BLOCKS, self._count, _TIME, _TIME)
         struct.pack_into("<HHHHHHIIII", superblock, 52, 0, 0xFFFF, 0xEF53, 1, 1, 0, _TIME, 0, 0, 1)
-        struct.pack_into("<IHHIII", superblock, 84, FIRST, INODE, 0, 0, _FILETYPE | _EXTENTS, 0)
+        struct.pack_into("<IHHIII", superblock, 84, FIRST, INODE, 0, self._compatible, _FILETYPE | _EXTENTS, 0)
         superblock[104:120] = bytes(range(16))  # the UUID
         group = struct.pack("<3I4H", 2, 3, 4, blocks - used_blocks, free_inodes, self._folders, 0)
         parts: list[Union[bytes, bytearray]] = [

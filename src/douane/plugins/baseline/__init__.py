@@ -7,16 +7,13 @@ weighs what they yield.
 
 from __future__ import annotations
 
-from douane.plugins._judgement import WARN, Judgement, check_unread
+from douane.plugins._judgement import Judgement, check_unread
 from douane.plugins._literal import Literal
 from douane_plugin import Inspector
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from douane_guest.guest import Guest
     from douane_plugin import Image
-
-    from .checks import Checks
 
 DOCUMENT = "baseline"
 HASH = "baseline-hash"
@@ -72,12 +69,11 @@ class Baseline(Inspector):
 
     def inspect(self, image: Image) -> dict[str, str | int]:
         """Return the properties. Raises Reject, Incomplete."""
-        from douane_guest.guest import open_guest
-        from douane_guest.source import FileSource
+        from douane.plugins._guest_facts import guest_behind
 
         from .checks import Checks, Settings
 
-        guest = open_guest(FileSource(image.file.fileno()))
+        guest = guest_behind(image)
         judgement = Judgement(self, DOCUMENT, self.unread)
         settings = Settings(
             self.profile,
@@ -88,18 +84,10 @@ class Baseline(Inspector):
             self.passwords,
             self.unread,
         )
-        checks = Checks(guest, judgement, settings, self.alive)
+        checks = Checks(guest, image.guest.roots, judgement, settings, self.alive)
         checks.run()
-        _add_unread(guest, judgement, checks)
-        if self.unread == WARN:
-            # What was read here, and more, is in the judgement. The runtime has a guest of its own, of which it asks.
-            list(image.guest.unread)
+        for part in image.guest.unread:
+            judgement.gap(part.code, part.place or "the image", part.why)
+        for place, why in checks.not_tried:
+            judgement.gap(HASH, place, f"no password was tried: {why}")
         return judgement.answer({"profile": checks.profile, "systems": len(guest.roots), "files": checks.files})
-
-
-def _add_unread(guest: Guest, judgement: Judgement, checks: Checks) -> None:
-    """What could not be looked at."""
-    for part in guest.unread:
-        judgement.gap(part.code, part.where or "the image", part.why)
-    for place, why in checks.not_tried:
-        judgement.gap(HASH, place, f"no password was tried: {why}")

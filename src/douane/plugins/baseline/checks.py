@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from douane.plugins._judgement import ALLOW, WARN, Judgement
 from douane_guest.errors import GuestError
 from douane_guest.guest import Guest
 from douane_guest.tree import Tree
+from douane_plugin import GuestRoot, Incomplete
 
 from .cloud_init import check_cloud_init
 from .files import Files
@@ -50,8 +51,17 @@ class Settings(NamedTuple):
 class Checks:
     """All checks of an image. What cannot be read is in `guest.unread`, and the others go on."""
 
-    def __init__(self, guest: Guest, judgement: Judgement, settings: Settings, alive: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        roots: Sequence[GuestRoot],
+        judgement: Judgement,
+        settings: Settings,
+        alive: Callable[[], None],
+    ) -> None:
+        """`roots` are the systems of `guest` as the contract shows them."""
         self._guest = guest
+        self._roots = roots
         self._judgement = judgement
         self._settings = settings
         self._alive = alive
@@ -68,16 +78,18 @@ class Checks:
         """Look at all systems."""
         if not self._guest.roots and (not len(self._guest.unread) or self._settings.unread == WARN):
             self._weigh(Finding("unknown-system", "the image", "holds no system"), LINUX)
-        for tree in self._guest.roots:
+        for tree, root in zip(self._guest.roots, self._roots, strict=True):
             system = System(self._guest, tree, self._profile(tree))
             self.profile = self.profile or system.profile
-            for fact, findings in self._steps(system):
+            for fact, findings in self._steps(system, root):
                 self._alive()
                 try:
                     for finding in findings:
                         self._weigh(finding, system.profile)
                 except GuestError as error:
                     self._guest.unread.add_error(f"{tree.volume.name}: {fact}", error)
+                except Incomplete:
+                    continue  # what could not be read is in the list
 
     def _profile(self, tree: Tree) -> str:
         if self._settings.profile != "auto":
@@ -94,7 +106,7 @@ class Checks:
             self._weigh(Finding("unknown-system", f"{tree.volume.name}:/etc/os-release", sentence), LINUX)
         return profile or LINUX
 
-    def _steps(self, system: System) -> Steps:
+    def _steps(self, system: System, root: GuestRoot) -> Steps:
         yield "the kernel and the boot loader", check_boot(system)
         yield "the first start", check_first_boot(system)
         if system.profile == WINDOWS:
@@ -109,12 +121,12 @@ class Checks:
             yield "sudoers", check_sudo(system, self._settings.cloud_users)
             yield "SELinux", check_selinux(system)
         yield "what builders leave behind", check_leftovers(system)
-        yield "the files", self._walk(system)
+        yield "the files", self._walk(system, root)
 
-    def _walk(self, system: System) -> Iterator[Finding]:
+    def _walk(self, system: System, root: GuestRoot) -> Iterator[Finding]:
         active = frozenset(rule for rule in RULES if self._word(rule, system.profile) != ALLOW)
         files = Files(system, active, self._settings.setuid, self._settings.capabilities, self._alive)
-        yield from files.check()
+        yield from files.check(root)
         self.files += files.count
 
     def _word(self, rule: str, profile: str) -> str:

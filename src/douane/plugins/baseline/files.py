@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from douane_guest.errors import GuestError
-from douane_guest.volume import Item
+from douane_plugin import GuestEntry, GuestRoot, Incomplete
 
 from .leftovers import FOLDERS, folder_of
 from .privileged import CAPABLE, SETUID, Paths
 from .rules import FEDORA, WINDOWS, Finding
 from .start import AUTORELABEL, selinux_mode
-from .system import System, item_place
+from .system import System
 
 WITH_ATTRIBUTES = ("ext2", "ext3", "ext4", "xfs", "btrfs", "erofs", "squashfs")
-CAPABILITY, LABEL = b"security.capability", b"security.selinux"
+CAPABILITY, LABEL = "security.capability", "security.selinux"
 SET_ID, WRITABLE, STICKY, EXECUTABLE = 0o6000, 0o002, 0o1000, 0o111
 EMPTY_AT_START = tuple(f"/{name}" for name in ("dev/", "proc/", "sys/", "run/", "tmp/", "lost+found"))
 """Where the guest mounts something else, or fsck puts what it finds: what is there has no label."""
@@ -46,15 +45,19 @@ class Files:
         self._asks_labels = "selinux-labels" in rules and _has_labels(system)
         self._swap = _swap_files(system)
         self._groups: dict[str, tuple[str, int]] = {}
+        self._with_attributes = {
+            volume.name for volume in system.guest.volumes if volume.system.name in WITH_ATTRIBUTES
+        }
         self.count = 0
 
-    def check(self) -> Iterator[Finding]:
-        """The findings; labels, files that everybody may change, and those in a folder of leftovers are together."""
-        for item in self._system.tree.walk("/"):
+    def check(self, root: GuestRoot) -> Iterator[Finding]:
+        """The findings in the files of `root`; labels, files that everybody may change, and those in a folder of
+        leftovers are together."""
+        for item in root.walk("/"):
             self.count += 1
             if not self.count % ALIVE_EACH:
                 self._alive()
-            kind, mode = item.node.kind, item.node.mode
+            kind, mode = item.kind, item.mode
             if kind == "link":
                 continue
             if mode & WRITABLE and kind in ("file", "dir") and not (kind == "dir" and mode & STICKY):
@@ -64,7 +67,7 @@ class Files:
                     yield self._privileged("setuid", item, f"has set-id bits (mode {mode:04o})")
                 yield from self._by_name(item)
             elif kind == "dir" and item.path.endswith("/.git") and item.path.startswith(("/root/", "/home/")):
-                yield Finding("git-folders", item_place(item), "is a repository of git; remove it")
+                yield Finding("git-folders", _place(item), "is a repository of git; remove it")
             if self._asks_labels or (kind == "file" and mode & EXECUTABLE and self._asks_capabilities):
                 yield from self._attributes(item)
         for group, (place, count) in self._groups.items():
@@ -72,62 +75,65 @@ class Files:
             more = f"; and {count - 1} more" if count > 1 else ""
             yield Finding(rule, place, sentence + more)
 
-    def _privileged(self, rule: str, item: Item, what: str) -> Finding:
+    def _privileged(self, rule: str, item: GuestEntry, what: str) -> Finding:
         sentence = f"{what}, and is not on the list of such files; remove it, or its bits: chmod a-s"
-        return Finding(rule, item_place(item), sentence)
+        return Finding(rule, _place(item), sentence)
 
-    def _attributes(self, item: Item) -> Iterator[Finding]:
-        system = item.volume.system
-        if system.name not in WITH_ATTRIBUTES:
+    def _attributes(self, item: GuestEntry) -> Iterator[Finding]:
+        if item.volume not in self._with_attributes:
             return
         try:
-            attributes = system.xattrs(item.node)
-        except GuestError as error:
-            self._system.guest.unread.add_error(item_place(item), error)
-            return
+            attributes = item.xattrs
+        except Incomplete:
+            return  # that is in the list of what could not be read
         if CAPABILITY in attributes and self._asks_capabilities and item.path not in self._capable:
             sentence = "has capabilities, and is not on the list of such files; remove them: setcap -r"
-            yield Finding("capabilities", item_place(item), sentence)
+            yield Finding("capabilities", _place(item), sentence)
         if self._asks_labels and LABEL not in attributes and not item.path.startswith(EMPTY_AT_START):
             self._group("selinux-labels", item)
 
-    def _writable(self, item: Item) -> None:
+    def _writable(self, item: GuestEntry) -> None:
         if item.path.startswith(SYSTEM_FOLDERS) and not item.path.startswith(FOR_ALL):
             self._group("world-writable", item)
 
-    def _group(self, group: str, item: Item) -> None:
+    def _group(self, group: str, item: GuestEntry) -> None:
         """`group`: a rule, or a folder of `FOLDERS`."""
-        place, count = self._groups.get(group, (item_place(item), 0))
+        place, count = self._groups.get(group, (_place(item), 0))
         self._groups[group] = place, count + 1
 
-    def _by_name(self, item: Item) -> Iterator[Finding]:
-        path, size = item.path, item.node.size
+    def _by_name(self, item: GuestEntry) -> Iterator[Finding]:
+        path, size = item.path, item.size
         if not size:
             return
         name = path.rpartition("/")[2]
         if folder := folder_of(path):
             self._group(folder, item)
         if (name == "core" or (name.startswith("core.") and name[5:].isdigit())) and self._is_core(item):
-            yield Finding("core-dumps", item_place(item), "is the memory of a program that crashed; remove it")
+            yield Finding("core-dumps", _place(item), "is the memory of a program that crashed; remove it")
         if self._is_swap(item, name):
-            yield Finding("swap-files", item_place(item), "holds memory of the builder; remove it")
+            yield Finding("swap-files", _place(item), "holds memory of the builder; remove it")
 
-    def _is_swap(self, item: Item, name: str) -> bool:
+    def _is_swap(self, item: GuestEntry, name: str) -> bool:
         if self._system.profile == WINDOWS:
             return item.path.lower() in WINDOWS_SWAP
         return item.path in self._swap or ("swap" in name and self._holds(item, SWAP_AT, SWAP))
 
-    def _is_core(self, item: Item) -> bool:
+    def _is_core(self, item: GuestEntry) -> bool:
         return self._holds(item, 0, b"\x7fELF") and self._holds(item, 16, b"\4\0")
 
-    def _holds(self, item: Item, offset: int, signature: bytes) -> bool:
-        if item.node.size < offset + len(signature):
+    def _holds(self, item: GuestEntry, offset: int, signature: bytes) -> bool:
+        if item.size < offset + len(signature):
             return False
         try:
-            return item.open().pread(offset, len(signature)) == signature
-        except GuestError as error:
-            self._system.guest.unread.add_error(item_place(item), error)
+            with item.open() as file:
+                file.seek(offset)
+                return file.read(len(signature)) == signature
+        except Incomplete:
             return False
+
+
+def _place(item: GuestEntry) -> str:
+    return f"{item.volume}:{item.path}"
 
 
 _SENTENCES = {
