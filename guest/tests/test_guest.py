@@ -178,9 +178,20 @@ def test_a_device_that_is_known_and_not_read_is_told_by_its_name(signature) -> N
     disk = bytearray(4 * MIB)
     place = signature.offsets[0] % len(disk)
     disk[place : place + len(signature.magic)] = signature.magic
+    if signature.name == "swap":
+        disk[1024] = 1  # the version
     guest = open_guest(BytesSource(bytes(disk)))
     parts = [(part.where, part.code) for part in guest.unread]
     assert parts == ([] if signature.name == "swap" else [("disk", signature.code)])
+
+
+@pytest.mark.parametrize("place", [0, 510, 1024, 1040])
+def test_the_letters_of_swap_in_a_file_hide_no_file_system(place: int) -> None:
+    """What Linux mounts, and is not known here: minix, affs, bfs, hfs ..."""
+    disk = bytearray(MIB)
+    disk[65526:65536] = b"SWAPSPACE2"
+    disk[place : place + 2] = b"\x7f\x13"
+    assert [part.code for part in open_guest(BytesSource(bytes(disk))).unread] == ["guest-unknown"]
 
 
 TO_GO = b"\xeb\x58\x90MSWIN4.1".ljust(424, b"\0") + bytes.fromhex("3bd66749292ed84a8399f6a339e3d001")

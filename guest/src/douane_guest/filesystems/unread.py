@@ -27,14 +27,19 @@ _TUX_ON_ICE = bytes.fromhex("edc302e99856e50c")
 EMPTY = "swap"
 """Nothing of it is unread: a swap area has no files."""
 
+_SWAP_VERSIONS = (b"\1\0\0\0", b"\0\0\0\1")
+"""At 1024, in both orders of bytes: Linux takes no other (mm/swapfile.c)."""
+
 SIGNATURES = (
     Signature(EMPTY, _PAGES, b"SWAPSPACE2"),
-    Signature(EMPTY, _PAGES, b"SWAP-SPACE"),
+    Signature("old swap, which Linux does not take any more", _PAGES, b"SWAP-SPACE"),
     Signature("hibernation", _PAGES, b"S1SUSPEND", "guest-unclean"),
     Signature("hibernation", _PAGES, b"S2SUSPEND", "guest-unclean"),
     Signature("hibernation", _PAGES, b"ULSUSPEND", "guest-unclean"),
     Signature("hibernation", _PAGES, b"LINHIB0001", "guest-unclean"),
     Signature("hibernation", (0,), _TUX_ON_ICE, "guest-unclean"),
+    Signature("hpfs", (8 * _K,), b"\x49\xe8\x95\xf9\xc5\xe9\x53\xfa"),
+    Signature("qnx6", (8 * _K,), b"\x22\x11\x19\x68"),
     Signature("f2fs", (_K,), b"\x10\x20\xf5\xf2"),
     Signature("ReFS", (3,), b"ReFS\0\0\0\0"),
     Signature("VMFS", (_M,), b"\x0d\xd0\x01\xc0"),
@@ -92,6 +97,8 @@ def signatures_of(source: Source) -> list[Signature]:
             place = offset if offset >= 0 else source.size + offset
             if signature.name not in matches and _has(source, place, signature.magic, pages):
                 matches[signature.name] = signature
+    if EMPTY in matches and not _is_swap(source):
+        matches[EMPTY] = Signature("swap with something else before it", _PAGES, b"")
     if _is_zfs(source):
         matches["zfs"] = Signature("zfs", (_ZFS_LABEL,), b"")
     if "hibernation" in matches:
@@ -107,6 +114,13 @@ def _has(source: Source, place: int, magic: bytes, pages: dict[int, bytes]) -> b
     if page not in pages:
         pages[page] = source.pread(page, min(4096, source.size - page))
     return pages[page][place - page : place - page + len(magic)] == magic
+
+
+def _is_swap(source: Source) -> bool:
+    """True for the header of swap alone. Its ten letters may stand in the files of a file system that is not known
+    here, and Linux may know it: those begin with something in the first KiB, or where the version stands."""
+    head = source.pread(0, _K + 4)
+    return not any(head[:_K]) and head[_K:] in _SWAP_VERSIONS
 
 
 def _is_zfs(source: Source) -> bool:
