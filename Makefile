@@ -74,9 +74,10 @@ test-glance: $(VENV_DEV)  ## the tests in a real Glance with a real Keystone: in
 	$(GLANCE_PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m glance tests/glance $(ARGS)
 
 .PHONY: test-libraries
-test-libraries: $(VENV_DEV)  ## plugins with the libraries that operators use, and the catalog in PostgreSQL and MariaDB: installs all, 600 MB
+test-libraries: $(VENV_DEV)  ## plugins with the libraries that operators use, the catalog in PostgreSQL and MariaDB, and the inspectors on a real Debian: installs all, 750 MB
 	@scripts/glance-env.sh postgresql mariadb pgbouncer
 	@scripts/libraries-env.sh
+	@scripts/trees-env.sh
 	@$(COMPILE)
 	$(PYTEST) $(PARALLEL) -m libraries tests/libraries tests/unit/catalog $(ARGS)
 

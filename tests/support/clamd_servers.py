@@ -26,8 +26,8 @@ TemporaryDirectory {folder}/scanned
 Foreground yes
 User {user}
 StreamMaxLength {limit}
-MaxScanSize 64M
-MaxFileSize 64M
+MaxScanSize {most}
+MaxFileSize {most}
 MaxThreads 2
 AlertEncrypted yes
 AlertExceedsMax yes
@@ -35,8 +35,8 @@ AlertExceedsMax yes
 
 
 @contextmanager
-def real_clamd(folder: Path) -> Iterator[Path]:
-    """Run ClamAV's daemon with its own signatures; yield the path of its socket when it listens."""
+def real_clamd(folder: Path, limit: str = "") -> Iterator[Path]:
+    """Run ClamAV's daemon with its own signatures; yield the path of its socket when it listens. `limit`: of a file."""
     database = folder / "database"
     database.mkdir(parents=True)
     (folder / "scanned").mkdir()
@@ -45,7 +45,9 @@ def real_clamd(folder: Path) -> Iterator[Path]:
     # digest:length:name
     (database / "test.hdb").write_text(f"{hashlib.md5(BLOCKED).hexdigest()}:{len(BLOCKED)}:Test.Blocked\n")
     user = "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody")
-    (folder / "clamd.conf").write_text(CONFIGURATION.format(folder=folder, user=user, limit=STREAM_LIMIT))
+    (folder / "clamd.conf").write_text(
+        CONFIGURATION.format(folder=folder, user=user, limit=limit or STREAM_LIMIT, most=limit or "64M")
+    )
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     program = shutil.which("clamd", path=path)
     assert program, "there is no clamd; `scripts/setup.sh dev` installs it"

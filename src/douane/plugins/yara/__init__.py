@@ -29,7 +29,7 @@ class _YaraInspector(Inspector):
         self,
         severity: Literal["refuse", "warn", "note"] = "refuse",
         window: int | str = "32MiB",
-        file_timeout: int = 30,
+        file_timeout: int = 20,
         max_matches: int = 10_000,
         unread: Literal["incomplete", "warn"] = "incomplete",
     ) -> None:
@@ -77,7 +77,7 @@ class Yara(_YaraInspector):
         What a match means if its rule does not say so: the metadata ``severity`` of a rule has one of these words.
     ``window`` (int, or str such as ``"32MiB"``)
         Longer files are scanned in windows of this size, with 1 MiB in common.
-    ``file_timeout`` (int, seconds; 30)
+    ``file_timeout`` (int, seconds; 20)
         For a file or window. One that takes longer was not looked at.
     ``max_matches`` (int; 10000)
         Matches of a pattern in a file, which the condition of a rule may count.
@@ -126,7 +126,7 @@ class YaraStream(_YaraInspector):
         What a match means if its rule does not say so.
     ``window`` (int, or str such as ``"32MiB"``)
         The size of a window.
-    ``file_timeout`` (int, seconds; 30)
+    ``file_timeout`` (int, seconds; 20)
         For a window. One that takes longer was not looked at.
     ``max_matches`` (int; 10000)
         Matches of a pattern in a window.
