@@ -61,5 +61,6 @@ def verify(ctx: click.Context, image: str, summary: str, keys: str, verifier: st
         ("time", verified.time),
         ("plan", verified.plan_sha256 or "-"),
         ("key", verified.key_id),
+        ("let in despite", ", ".join(verified.overruled) or "-"),
     ]
     print_table(("field", "value"), rows)

@@ -17,6 +17,8 @@ from .summary import LEVEL, PASSED, PREDICATE_TYPE
 
 MAX_SUMMARY_BYTES = 8 << 20
 _PIECE_BYTES = 1 << 20
+_AGREED = ("accepted", "stopped")
+"""Outcomes of plugins; the second is of a reader of files, or an auditor, that nobody waited for."""
 
 
 class VerifiedSummary(msgspec.Struct, frozen=True):
@@ -36,6 +38,9 @@ class VerifiedSummary(msgspec.Struct, frozen=True):
 
     plan_sha256: str | None
     """The digest of the plan."""
+
+    overruled: list[str]
+    """The plugins that did not accept the image, each with its outcome and mode: the plan let it in all the same."""
 
     predicate: dict[str, Any]
     """All that it says."""
@@ -85,7 +90,15 @@ def _summary_of(statement: Statement, key_id: str) -> VerifiedSummary:
     if not all(isinstance(text, str) for text in texts):
         raise NotVerified("the summary lacks its verifier, time or image")
     site, time, image = map(str, texts)
-    return VerifiedSummary(key_id, site, time, image, digest if isinstance(digest, str) else None, predicate)
+    plan = digest if isinstance(digest, str) else None
+    return VerifiedSummary(key_id, site, time, image, plan, _overruled(predicate), predicate)
+
+
+def _overruled(predicate: Mapping[str, Any]) -> list[str]:
+    plugins = predicate.get("douane_plugins")
+    entries = [entry for entry in plugins if isinstance(entry, dict)] if isinstance(plugins, list) else []
+    others = [entry for entry in entries if entry.get("outcome") not in _AGREED]
+    return [f"{entry.get('name')!s:.100} ({entry.get('outcome')!s:.20}, {entry.get('mode')!s:.20})" for entry in others]
 
 
 def _other_bytes(predicate: Mapping[str, Any], digests: Mapping[str, str]) -> str:

@@ -111,6 +111,7 @@ def test_a_summary_says_what_the_stored_image_has_passed(private: Any, tmp_path:
     verified = verify_summary(signed, PublicKeys(public(private)), digests(STORED), SITE)
     assert (verified.verifier, verified.image) == (SITE, f"urn:uuid:{IMAGE_ID}")
     assert (verified.plan_sha256, verified.predicate["verificationResult"]) == ("d" * 64, "PASSED")
+    assert verified.overruled == []
     assert verified.predicate["douane_received"] == {"size": len(RECEIVED), "digest": digests(RECEIVED)}
     assert verified.predicate["douane_plugins"] == [
         {
@@ -125,6 +126,17 @@ def test_a_summary_says_what_the_stored_image_has_passed(private: Any, tmp_path:
     ]
     assert b"/srv/site" not in base64.b64decode(json.loads(signed)["payload"])
     assert code_of(signed) == ("summary-untrusted" if private is not PRIVATE else None)
+
+
+def test_whoever_verifies_learns_which_plugins_did_not_accept_the_image(tmp_path: Path) -> None:
+    accepted = report()
+    accepted.verdicts.append(Verdict(plugin="signature", outcome="refused", mode="warn"))
+    accepted.readers.append(Verdict(plugin="guest-files", outcome="stopped"))
+    sign_report(plan_with(key_file(tmp_path, pem(PRIVATE))), accepted, IMAGE_ID, None)
+    signed = json.dumps(accepted.summary).encode()
+    assert verify_summary(signed, PublicKeys(public(PRIVATE)), digests(STORED)).overruled == [
+        "signature (refused, warn)"
+    ]
 
 
 def test_another_implementation_verifies_it(summary: bytes) -> None:
