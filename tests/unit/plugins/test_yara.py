@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from collections.abc import Iterator
@@ -102,6 +103,12 @@ def test_folders_and_compiled_rules(tmp_path: Path, disks: dict[str, Path]) -> N
     with (tmp_path / "compiled").open("wb") as file:
         yara_x.compile('rule planted { strings: $a = "PLANTED" condition: $a }').serialize_into(file)
     assert run(Yara, disks["PLANTED"], grants={"rules": tmp_path / "compiled"}).code == "yara-match"
+
+
+def test_a_process_that_serves_several_images_compiles_the_same_rules_once() -> None:
+    compiled = compile_rules(io.BytesIO(RULES.encode()))
+    assert compile_rules(io.BytesIO(RULES.encode()), compiled) is compiled
+    assert compile_rules(io.BytesIO(RULES.encode() + b"\n"), compiled).digest != compiled.digest
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from douane_plugin import Image, ImageFile
 
+    from .rules import CompiledRules
     from .scanning import Scanner
 
 GRANT = "rules"
@@ -25,6 +26,9 @@ OVERLAP = 1 << 20
 
 
 class _YaraInspector(Inspector):
+    _compiled: CompiledRules | None = None
+    """Of the last image, for a process that serves several."""
+
     def __init__(
         self,
         severity: Literal["refuse", "warn", "note"] = "refuse",
@@ -50,7 +54,7 @@ class _YaraInspector(Inspector):
             raise ValueError(
                 'grant the rules, a file or a folder: grants = { rules = "dir:/etc/douane/yara" }'
             ) from None
-        self.rules = compile_rules(granted)
+        self.rules = _YaraInspector._compiled = compile_rules(granted, _YaraInspector._compiled)
         self.severity = severity
         self.file_timeout, self.max_matches = file_timeout, max_matches
         self._scanner_class = Scanner
@@ -58,7 +62,7 @@ class _YaraInspector(Inspector):
     def _begin(self) -> tuple[Judgement, Scanner]:
         judgement = Judgement(self, DOCUMENT, self.unread)
         scanner = self._scanner_class(
-            self.rules.rules, judgement, self.severity, timeout=self.file_timeout, max_matches=self.max_matches
+            self.rules, judgement, self.severity, timeout=self.file_timeout, max_matches=self.max_matches
         )
         return judgement, scanner
 
@@ -154,7 +158,8 @@ class YaraStream(_YaraInspector):
 def windows(pieces: Iterable[tuple[int, memoryview]], size: int) -> Iterator[tuple[int, bytes]]:
     """Windows of at least `size` bytes with `OVERLAP` in common, and the offsets at which they begin. A long hole
     between the pieces ends a window, so that it costs nothing. Raises what `pieces` raises, after what came before."""
-    start, window, is_new = 0, bytearray(), False
+    start, length, is_new = 0, 0, False
+    parts: list[bytes] = []
     iterator, failure = iter(pieces), None
     while True:
         try:
@@ -164,21 +169,26 @@ def windows(pieces: Iterable[tuple[int, memoryview]], size: int) -> Iterator[tup
         except Incomplete as error:
             failure = error
             break
-        hole = offset - start - len(window)
+        hole = offset - start - length
         if hole > OVERLAP:
             if is_new:
-                yield start, bytes(window)
-            start, window = offset, bytearray()
-        else:
-            window += bytes(hole)
-        window += piece
+                yield start, b"".join(parts)
+            start, length = offset, 0
+            parts.clear()
+        elif hole:
+            parts.append(bytes(hole))
+            length += hole
+        parts.append(bytes(piece))  # most files are one piece, which `join` does not copy again
+        length += len(piece)
         is_new = True
-        if len(window) >= size:
-            yield start, bytes(window)
-            start += len(window) - OVERLAP
-            del window[:-OVERLAP]
+        if length >= size:
+            window = b"".join(parts)
+            yield start, window
+            start += length - OVERLAP
+            parts[:], length = [window[-OVERLAP:]], OVERLAP
+            del window
             is_new = False
     if is_new:
-        yield start, bytes(window)
+        yield start, b"".join(parts)
     if failure is not None:
         raise failure

@@ -19,15 +19,16 @@ GLOBALS = {"filename": "", "filepath": "", "extension": ""}
 
 
 class CompiledRules:
-    """Rules, and the SHA-256 of their sources with their names."""
+    """Rules, and the SHA-256 of their sources with their names. `variables` are those of GLOBALS that occur in them."""
 
-    def __init__(self, rules: Any, digest: str) -> None:
+    def __init__(self, rules: Any, digest: str, variables: tuple[str, ...] = tuple(GLOBALS)) -> None:
         self.rules = rules
         self.digest = digest
+        self.variables = variables
 
 
-def compile_rules(grant: Any) -> CompiledRules:
-    """The rules in a granted file or folder. Raises ValueError with a sentence."""
+def compile_rules(grant: Any, compiled: CompiledRules | None = None) -> CompiledRules:
+    """The rules in a granted file or folder; `compiled` if those are the same. Raises ValueError with a sentence."""
     try:
         import yara_x
     except ImportError:
@@ -40,6 +41,8 @@ def compile_rules(grant: Any) -> CompiledRules:
         raise ValueError(f"the granted folder has no file that ends with {' or '.join(ENDINGS)}")
     for name, data in sources:
         digest.update(f"{len(name)} {name} {len(data)}\n".encode("utf-8", "surrogateescape") + data)
+    if compiled is not None and compiled.digest == digest.hexdigest():
+        return compiled
     if len(sources) == 1 and sources[0][1].startswith(COMPILED):
         return CompiledRules(_deserialized(yara_x, sources[0][1]), digest.hexdigest())
     compiler = yara_x.Compiler()
@@ -48,7 +51,8 @@ def compile_rules(grant: Any) -> CompiledRules:
     for name, data in sources:
         compiler.new_namespace(os.path.splitext(name)[0])
         _add(yara_x, compiler, name, data)
-    return CompiledRules(compiler.build(), digest.hexdigest())
+    variables = tuple(name for name in GLOBALS if any(name.encode() in data for _, data in sources))
+    return CompiledRules(compiler.build(), digest.hexdigest(), variables)
 
 
 def _sources(grant: Any) -> Iterator[tuple[str, bytes]]:

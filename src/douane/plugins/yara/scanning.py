@@ -6,11 +6,11 @@ import posixpath
 
 from douane.plugins._judgement import SEVERITIES, Judgement
 
-from .rules import GLOBALS
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .rules import CompiledRules
 
 CODE = "yara-match"
 TIMEOUT = "yara-timeout"
@@ -21,10 +21,12 @@ MAX_METADATA = 20
 class Scanner:
     """Scans with compiled rules, and records matches; a rule is recorded once for each file."""
 
-    def __init__(self, rules: Any, judgement: Judgement, severity: str, *, timeout: int, max_matches: int) -> None:
+    def __init__(
+        self, rules: CompiledRules, judgement: Judgement, severity: str, *, timeout: int, max_matches: int
+    ) -> None:
         import yara_x
 
-        self._scanner = yara_x.Scanner(rules)
+        self._scanner = yara_x.Scanner(rules.rules)
         self._scanner.set_timeout(timeout)
         self._scanner.max_matches_per_pattern(max_matches)
         self._scanner.fast_scan(True)
@@ -33,23 +35,22 @@ class Scanner:
         self._severity = severity
         self._place = ""
         self._matching: set[tuple[str, str]] = set()
-        self._has_globals = True
+        self._variables = rules.variables
 
     def begin_file(self, volume: str, path: str) -> None:
         """What follows is of this file."""
         self._place = f"{volume}:{path}" if volume else path
         self._matching.clear()
+        if not self._variables:
+            return
         text = path.encode("utf-8", "replace").decode()
-        values = (posixpath.basename(text), text, posixpath.splitext(text)[1])
-        for name, value in zip(GLOBALS, values, strict=True):
-            self._set(name, value)
-
-    def _set(self, name: str, value: str) -> None:
-        if self._has_globals:
+        values = {"filename": posixpath.basename(text), "filepath": text, "extension": posixpath.splitext(text)[1]}
+        for name in self._variables:
             try:
-                self._scanner.set_global(name, value)
+                self._scanner.set_global(name, values[name])
             except Exception:  # compiled rules without these variables; the library has no class for it
-                self._has_globals = False
+                self._variables = ()
+                return
 
     def scan(self, data: bytes, start: int) -> None:
         """Scan the bytes that begin at the offset `start` of the file."""
