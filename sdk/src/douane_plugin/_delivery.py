@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from douane_guest import delivery
 from douane_guest.filesystems.base import Unread
-from douane_guest.volume import to_text
+from douane_guest.volume import to_bytes
 
 from . import _file_records as records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import Any, Callable
 
 MAX_TEXT = 4096
 """Characters of the place and of the reason of an unread part that are passed on."""
@@ -21,33 +21,40 @@ FIRST_NS, LAST_NS = -(1 << 63), (1 << 63) - 1
 
 def record_of(event: delivery.Event) -> bytes:
     """Return the record of an event, of data with a copy of them."""
-    if isinstance(event, delivery.Entry):
-        return records.entry_record(_entry_of(event))
-    if isinstance(event, delivery.Data):
-        return b"".join((records.data_header(len(event.data)), event.data))
-    if isinstance(event, delivery.EndOfFile):
-        return records.end_of_file_record(event.digest)
-    if isinstance(event, delivery.Hole):
-        return records.hole_record(event.length)
-    if isinstance(event, Unread):
-        return records.unread_record(event.where[:MAX_TEXT], event.code, event.why[:MAX_TEXT])
-    if isinstance(event, delivery.VolumeSeen):
-        volume = event.volume
-        return records.volume_record(volume.name, volume.filesystem, volume.uuid, volume.label, volume.clean)
-    return records.end_record(event.entries, event.unread)
+    return _ENCODERS[type(event)](event)
 
 
-def _entry_of(event: delivery.Entry) -> records.EntryRecord:
+def _entry(event: delivery.Entry) -> bytes:
     node = event.node
-    return records.EntryRecord(
-        to_text(event.path),
-        event.volume.name,
-        *(node.kind, node.mode, node.uid, node.gid, node.size),
+    return records.pack_entry(
+        node,
         min(max(node.mtime_ns, FIRST_NS), LAST_NS),
-        _text(event.link),
-        _text(event.same_as),
+        to_bytes(event.volume.name),
+        event.path,
+        event.link or b"",
+        event.same_as or b"",
     )
 
 
-def _text(path: Optional[bytes]) -> Optional[str]:
-    return None if path is None else to_text(path)
+def _data(event: delivery.Data) -> bytes:
+    return b"".join((records.data_header(len(event.data)), event.data))
+
+
+def _unread(event: Unread) -> bytes:
+    return records.unread_record(event.where[:MAX_TEXT], event.code, event.why[:MAX_TEXT])
+
+
+def _volume(event: delivery.VolumeSeen) -> bytes:
+    volume = event.volume
+    return records.volume_record(volume.name, volume.filesystem, volume.uuid, volume.label, volume.clean)
+
+
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    delivery.Entry: _entry,
+    delivery.Data: _data,
+    delivery.EndOfFile: lambda event: records.end_of_file_record(event.digest),
+    delivery.Hole: lambda event: records.hole_record(event.length),
+    delivery.VolumeSeen: _volume,
+    delivery.End: lambda event: records.end_record(event.entries, event.unread),
+    Unread: _unread,
+}

@@ -64,15 +64,22 @@ def entry_record(entry: Any) -> bytes:
 
     Raises ValueError if it does not fit into a record.
     """
-    strings = [_to_bytes(text or "") for text in (entry.volume, entry.path, entry.link, entry.same_as)]
+    volume, path, link, same_as = [
+        _to_bytes(text or "") for text in (entry.volume, entry.path, entry.link, entry.same_as)
+    ]
+    return pack_entry(entry, entry.mtime_ns, volume, path, link, same_as)
+
+
+def pack_entry(node: Any, mtime_ns: int, volume: bytes, path: bytes, link: bytes, same_as: bytes) -> bytes:
+    """Return the record of an entry: `node` has the other numbers of :class:`EntryRecord`. Raises ValueError."""
     try:
         fixed = ENTRY.pack(
-            *(entry.size, entry.mtime_ns, entry.mode, entry.uid, entry.gid, _KIND_NUMBERS[entry.kind]),
-            *map(len, strings),
+            *(node.size, mtime_ns, node.mode, node.uid, node.gid, _KIND_NUMBERS[node.kind]),
+            *(len(volume), len(path), len(link), len(same_as)),
         )
     except Exception as error:  # struct.error, whose import would cost time
-        raise ValueError(f"the entry {entry.path!r:.200} does not fit into a record: {error}") from None
-    return _record(wire.RECORD_ENTRY, fixed + b"".join(strings))
+        raise ValueError(f"the entry {path!r:.200} does not fit into a record: {error}") from None
+    return _record(wire.RECORD_ENTRY, b"".join((fixed, volume, path, link, same_as)))
 
 
 def data_header(length: int) -> bytes:
