@@ -183,7 +183,10 @@ class Runtime:
         self._reserve = self._reserve or bytes(RESERVE_BYTES)
         stage = "configure"
         try:
-            plugin = self.instantiate(cls, arguments(cls, self.spec.get("config", {}), self.spec.get("texts", {})))
+            settings = arguments(cls, self.spec.get("config", {}), self.spec.get("texts", {}))
+            if reads == "files":
+                self._channel.send(wire.ALIVE)  # the image may come: its files wait until the constructor is done
+            plugin = self.instantiate(cls, settings)
             if before is not None:
                 before.note(self.spec)
             self._channel.send(wire.READY)

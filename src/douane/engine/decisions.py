@@ -203,7 +203,7 @@ class Decisions:
         if plugin.is_transform and verdict.outcome == "accepted":
             self._delivery.take_formats(becomes)
             actions = self._flow.finish_output(stage)
-        elif plugin.is_format:
+        elif plugin.is_format or plugin.needs == "files":  # the reader of files may have waited for it
             actions = self._delivery.send_file(stage)
         return [*actions, *self._delivery.send_findings(), *self._files.stop_unneeded(stage)]
 

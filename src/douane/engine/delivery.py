@@ -68,7 +68,12 @@ class Delivery:
                 facts = msgspec.structs.replace(facts, disk_format=str(disk_format))
         actions = self._files.begin(stage, [plugin for plugin in stage.waiting if plugin.needs == "files"], facts)
         ready = [plugin for plugin in stage.waiting if plugin.ready and plugin.needs == "file"]
-        stage.waiting = [plugin for plugin in stage.waiting if not plugin.ready and plugin.needs == "file"]
+        has_begun = stage.reader is not None and stage.reader.facts is not None
+        stage.waiting = [
+            plugin
+            for plugin in stage.waiting
+            if (not plugin.ready if plugin.needs == "file" else not has_begun and plugin.verdict is None)
+        ]
         for plugin in ready:
             if plugin.reads_findings:
                 self._asking[plugin.name] = plugin, facts

@@ -80,10 +80,13 @@ class FileReading:
         return next((stage for stage in self._stages if stage.reader is not None and stage.reader.name == name), None)
 
     def begin(self, stage: Stage, plugins: Iterable[PluginState], facts: ImageFacts) -> list[Action]:
-        """The file of a stage is complete: its reader begins, for those of `plugins` that have not answered."""
+        """The file of a stage is complete: its reader begins, for those of `plugins` that have not answered, when they
+        are ready. It does not wait for auditors."""
         reader = stage.reader
         waiting = [plugin for plugin in plugins if plugin.verdict is None]
         if reader is None or reader.verdict is not None or not waiting:
+            return []
+        if not all(plugin.ready or plugin.is_auditor for plugin in waiting):
             return []
         reader.facts = facts
         actions: list[Action] = []

@@ -49,9 +49,10 @@ def inspect_image(
     The report's outcome is "accepted" only if every byte was read and written and every plugin that has a say
     said yes. `sink` is a target that is required; each of the others says afterwards whether it holds the result,
     durably. With `complete` False no format inspector looks at the output of a transform: for a plan whose output is
-    no image. `source` is closed. Raises PlanError if a plugin cannot be used as it is configured: nothing has
-    been read then. Every other failure is an outcome, "undecided". Call it from a thread that outlives the call:
-    the kernel ends the plugin processes when the thread that started them ends.
+    no image. `source` is closed. Raises PlanError if a plugin cannot be used as it is configured: nothing has been read
+    then; or a part, if it is the constructor of a plugin that reads files which says so. Every other failure is an
+    outcome, "undecided". Call it from a thread that outlives the call: the kernel ends the plugin processes when the
+    thread that started them ends.
     """
     started = time.monotonic()
     with contextlib.closing(source), INTERRUPTS.deferred():
@@ -60,7 +61,7 @@ def inspect_image(
         if sink is not None:
             targets = (Target(sink), *targets)
         with (
-            launch(resolved, options.tier, options, targets) as launched,  # plugin processes, ready for the image
+            launch(resolved, options.tier, options, targets, until="configured") as launched,
             Run(launched, source, image, progress=options.progress, watch=options.watch) as run,
         ):
             run.go()

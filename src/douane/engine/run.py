@@ -95,6 +95,8 @@ class Run:
         self._conclude()
 
     def _handle(self, event: Event) -> None:
+        if isinstance(event, PluginAnswered):
+            self._check_usable(self._processes[event.plugin])
         if isinstance(event, SourceEnded) and event.error is None:
             self.all_received = True
         for action in self.decisions.handle(event):
@@ -102,6 +104,12 @@ class Run:
         if not self._all_read and self.streams.all_read():
             self._all_read = True
             self.launched.loop.post(AllRead())
+
+    def _check_usable(self, process: PluginProcess) -> None:
+        """The constructor of a plugin that reads files may end when the image arrives already. Raises PlanError."""
+        is_open = self.decisions.state is not RunState.DECIDED
+        if process.error is not None and process.spec.mode != "audit" and is_open:
+            raise process.error
 
     def _execute(self, action: Action) -> None:
         streams, processes = self.streams, self._processes

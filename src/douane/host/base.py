@@ -52,6 +52,9 @@ class PluginProcess(Protocol):
     ready: bool
     """True when the plugin is loaded and configured and waits for its image."""
 
+    has_settings: bool
+    """True when a plugin that reads files has taken its settings: the image may come, and its constructor goes on."""
+
     described: Described | None
     """The plugin's description of itself; None before it has come, and for programs on standard input."""
 

@@ -36,7 +36,9 @@ _ATTEMPTS = 4
 """Starts of all plugins: a kind that the source does not show takes a second one, and so does a granted file that is
 replaced meanwhile."""
 
-Until = Literal["ready", "described"]
+Until = Literal["ready", "configured", "described"]
+"""When a start is over. Plugins that read files are "configured" when they have taken their settings: their
+constructors, which may compile rules, go on while the image arrives."""
 
 _WORKING: set[sandbox.Tier] = set()
 """Tiers in which plugins of this process have started."""
@@ -51,7 +53,7 @@ def launch(
     until: Until = "ready",
     stores_received: bool = True,
 ) -> Launched:
-    """Start all plugins of `resolved` and wait until they are ready, or only until they have described themselves.
+    """Start all plugins of `resolved` and wait until they are ready, configured, or have only described themselves.
 
     A `tier` of None is the best that this host supports, not below the plan's minimum. It is not tried beforehand: if
     the expected tier fails, each layer is tried, and the plugins are started in the tier that works. A tier in which
@@ -135,6 +137,7 @@ class Launched:
         self._launched_at = time.monotonic()
         self._elapsed = 0.0
         self._others_ready = 0.0
+        self._until: Until = "ready"
         self._closed = False
         audited = any(plugin.spec.mode == "audit" for plugin in resolved.plugins)
         slots = AUDIT_SLOTS if audited else SLOTS
@@ -168,17 +171,21 @@ class Launched:
             pool = self._pool if plugin.spec.reuse > 1 else None
             rings = [self.rings.files[stage]] if plugin.needs == "files" else self.rings.rings[: stage + 1]
             plugin.start(Supplies(rings, functools.partial(open_file, stage), self._log_level, pool, self.plan))
-        self.loop.run(_ignore, self._are_ready if until == "ready" else self._are_described, self._tick)
+        self._until = until
+        self.loop.run(_ignore, self._are_described if until == "described" else self._are_ready, self._tick)
         for plugin in self.processes:
             if plugin.error is not None and not (until == "described" and plugin.described):
                 raise plugin.error
 
     def _are_ready(self) -> bool:
         """Auditors get a moment more than the others; those that are slower come later, if they still can."""
-        late = [plugin for plugin in self.processes if not plugin.ready and plugin.verdict is None]
+        late = [plugin for plugin in self.processes if not self._has_come(plugin) and plugin.verdict is None]
         if any(plugin.spec.mode != "audit" for plugin in late):
             self._others_ready = self._elapsed
         return self._is_decided() or not late or self._elapsed - self._others_ready > AUDIT_SECONDS
+
+    def _has_come(self, plugin: PluginProcess) -> bool:
+        return plugin.ready or (self._until == "configured" and plugin.has_settings)
 
     def _are_described(self) -> bool:
         return self._are_ready() or all(plugin.described or plugin.verdict for plugin in self.plugins)

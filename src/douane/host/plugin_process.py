@@ -40,7 +40,7 @@ class SandboxedPlugin:
     def __init__(self, plugin: ResolvedPlugin, sandbox_spec: sandbox.SandboxSpec, loop: Loop, emit: LogLine) -> None:
         self.plugin = plugin
         self.spec = plugin.spec
-        self.ready = False
+        self.ready = self.has_settings = False
         self.described: Described | None = None
         self.is_transform = plugin.kind.is_transform
         self.needs: Needs = "file" if plugin.kind.reads_file else "files" if plugin.kind.reads_guest_files else "bytes"

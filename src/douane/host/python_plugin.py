@@ -141,6 +141,9 @@ class PythonPlugin(SandboxedPlugin):
             self._signs_of_life += 1
         elif kind == wire.ALIVE:
             self._signs_of_life += 1
+            is_configuring = self._conversation.phase is Phase.CONFIGURING
+            # A process that serves several images may have to be replaced before it is ready.
+            self.has_settings |= is_configuring and self.needs == "files" and self.spec.reuse == 1
         elif kind == wire.DESCRIBED:
             self._on_described(decoding.decode_description(payload))
         elif kind == wire.READY:

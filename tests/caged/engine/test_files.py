@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from douane.declared import DeclaredImage
+from douane.engine import Inspection, PlanError, RunOptions, inspect_image, load_plan
 from douane.plan import resolve
 from douane.plan.builtin import FILES_READER
+from douane.stream.push_source import EARLY_BYTES
 from douane_plugin import wire
 from support.wire_programs import ACCEPT, LISTEN, begin, frame, speaker
 
@@ -59,6 +63,56 @@ def verdict(report, name):
 
 def outcomes(report) -> dict[str, str]:
     return {verdict.plugin: verdict.code or verdict.outcome for verdict in report.verdicts}
+
+
+@pytest.mark.parametrize("word", [b"y", b"n"])
+def test_a_constructor_goes_on_while_the_image_arrives(tmp_path, disk, tier, word) -> None:
+    arrived = bytearray()
+    config = tmp_path / "plan.toml"
+    config.write_text(plan("one Digests", f'late Prepares grants = {{ word = "unix:{tmp_path}/word" }}'))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/word")
+        listener.listen()
+        inspection = Inspection(load_plan(str(config)), DeclaredImage(), RunOptions(tier=tier))
+        try:
+            with listener.accept()[0] as connection:
+                with disk.open("rb") as image:
+                    while data := image.read(MIB):
+                        inspection.write(data)
+                        arrived += data
+                assert len(arrived) > 2 * EARLY_BYTES, "more than goes in without a run"
+                connection.send(word)
+                if word == b"n":
+                    with pytest.raises(PlanError, match=r"'late'.*the rules do not compile"):
+                        inspection.finish()
+                    return
+                report = inspection.finish()
+        finally:
+            inspection.abort("the test is over")
+    assert report.received.sha512 == hashlib.sha512(arrived).hexdigest()
+    assert outcomes(report) == dict.fromkeys(("format", "one", "late"), "accepted")
+
+
+class Untouched:
+    """An image of which nothing may be read."""
+
+    name, size = "the image", None
+
+    def pump(self, ring) -> None:
+        pytest.fail("a byte was read")
+
+    def file(self) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_wrong_setting_of_a_plugin_that_reads_files_is_found_before_any_byte_is_read(tmp_path, tier) -> None:
+    config = tmp_path / "plan.toml"
+    config.write_text(plan('wrong Prepares config = { places = "many" }'))
+    with pytest.raises(PlanError, match="places"):
+        inspect_image(load_plan(str(config)), DeclaredImage(), Untouched(), options=RunOptions(tier=tier))
 
 
 def test_two_plugins_read_all_files_by_one_reader(run, disk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,37 @@ def reader(outcome: str = "accepted", unread: object = 0, **fields: object) -> P
 
 def go(states: list[PluginState], *events: Event) -> tuple[Decisions, list[str]]:
     return run(states, *events, readers={0: READER})
+
+
+def begun(states: list[PluginState], *events: Event) -> list[str]:
+    """The actions after the last event, of a run of which no plugin has been ready."""
+    decisions = Decisions(states, DeclaredImage(), deadline=60.0, readers={0: READER})
+    actions: list[str] = []
+    for event in events:
+        actions = words(decisions.handle(event))
+    return actions
+
+
+def test_the_reader_waits_until_all_who_read_files_are_ready_but_for_auditors() -> None:
+    def states() -> list[PluginState]:
+        return [files(A), files(B), files("c", mode="audit")]
+
+    first, second, _ = states()
+    begin = ["SendFiles a 0", "SendFiles b 0", "PinFilesForAuditor c 0", "SendImage guest-files None"]
+    assert begun(states(), START, ready(first), WRITTEN) == []
+    assert begun(states(), START, ready(first), WRITTEN, ready(second)) == begin
+    assert begun(states(), START, ready(first), ready(second)) == []
+    assert begun(states(), START, ready(first), ready(second), WRITTEN) == begin
+
+
+def test_one_that_fails_before_it_is_ready_holds_up_nobody() -> None:
+    states = [files(A), files(B)]
+    states[1].spec = msgspec.structs.replace(states[1].spec, on_error="warn")
+    assert begun(states, START, ready(states[0]), WRITTEN, verdict(B, "failed")) == [
+        "SendFiles a 0",
+        "SendImage guest-files None",
+        "ReleasePlugin b",
+    ]
 
 
 READING = [START, WRITTEN, FLOWS]

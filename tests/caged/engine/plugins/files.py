@@ -41,6 +41,20 @@ class Careless(Inspector):
         return {"entries": sum(1 for _ in image.files())}
 
 
+class Prepares(Inspector):
+    """Its constructor waits for a word: whether its rules are right."""
+
+    reads = "files"
+
+    def __init__(self, places: int = 0) -> None:
+        if self.grant("word").recv(1) != b"y":
+            raise ValueError("the rules do not compile")
+
+    def inspect(self, image: Image) -> dict[str, int]:
+        """The number of entries."""
+        return {"entries": sum(1 for _ in image.files()), "unread": len(image.unread)}
+
+
 class First(Inspector):
     """Accepts after the first entry."""
 
