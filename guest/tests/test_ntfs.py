@@ -11,6 +11,7 @@ from guest_ntfs import copy, make, named, opened, read, refs
 from guest_stored import compact_tree, fill_compressed, fragment, lines, run, stored
 from guest_trees import Facts, listing, truth
 
+from douane_guest.filesystems import ntfs
 from douane_guest.filesystems.base import CHAR, FIFO, FILE, LINK
 
 PLAIN_ONLY = {
@@ -124,3 +125,41 @@ def test_an_attribute_in_many_records_is_read_in_full(image):
     parts = named(system, b"fragments").detail.file.parts(0x80)
     assert len(parts) > 1
     assert system.place(named(system, b"fragments")) > 0
+
+
+def folders_of(system: ntfs.Ntfs):
+    nodes = [system.node(ref) for ref in refs(system).values()]
+    return [system.node(system.root), *(node for node in nodes if node.kind == "dir")]
+
+
+def sought_in(system: ntfs.Ntfs, folder) -> list[bytes]:
+    listed = [entry.name for entry in system.entries(folder)][:40]
+    return [b"absent", *(change for name in listed for change in (name, name.upper(), name + b"x", name[:-1] or b"y"))]
+
+
+def finds(system: ntfs.Ntfs, folder, name: bytes, entries) -> set:
+    key = system.key(folder)
+    return {entry.ref for entry in entries if key(entry.name) == key(name)}
+
+
+def test_a_search_finds_what_a_list_of_the_folder_has(image):
+    system = opened(image)
+    count = 0
+    for folder in folders_of(system):
+        whole = list(system._checked(folder, with_dos=True, with_streams=False))
+        for name in sought_in(system, folder):
+            matches = finds(system, folder, name, system.names(folder, name))
+            assert matches == finds(system, folder, name, whole) or b":" in name
+            count += bool(matches)
+    assert count > 50
+
+
+def test_a_folder_that_is_in_another_order_is_read_as_a_whole(image, monkeypatch):
+    system = opened(image)
+    folder = max(folders_of(system), key=lambda node: len(list(system.entries(node))))
+    name = next(entry.name for entry in system.entries(folder) if b":" not in entry.name)
+    assert len(list(system.names(folder, name))) < 3
+    in_order = system._folded
+    monkeypatch.setattr(system, "_folded", lambda text: bytes(255 - byte for byte in in_order(text)))
+    assert len(list(system.names(folder, name))) > 3
+    assert finds(system, folder, name, system.names(folder, name))

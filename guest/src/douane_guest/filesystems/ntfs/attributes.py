@@ -46,7 +46,7 @@ def basic(file: File) -> Basic:
         raise Broken(f"record {file.record.number} of NTFS has no times")
     names = [one.value for one in file.parts(Type.FILE_NAME) if one.value]
     links = sum(len(name) > _DOS_PLACE and name[_DOS_PLACE] != _DOS for name in names)
-    return Basic((int.from_bytes(value[8:16], "little") - _EPOCH) * 100, max(1, links))
+    return tuple.__new__(Basic, ((int.from_bytes(value[8:16], "little") - _EPOCH) * 100, max(1, links)))
 
 
 def reparse(disk: Disk, file: File) -> points.Reparse | None:

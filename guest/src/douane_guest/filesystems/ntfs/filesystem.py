@@ -6,9 +6,23 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from douane_guest.budget import Budget
-from douane_guest.errors import Broken, GuestError, TooMuch, Unsupported, only_guest_errors
-from douane_guest.filesystems.base import BLOCK, CHAR, FIFO, FILE, FOLDER, KINDS, LINK, SOCKET, Entry, Node, Unread
-from douane_guest.filesystems.fat.names import from_utf16
+from douane_guest.errors import DAMAGE, Broken, GuestError, TooMuch, Unsupported, only_guest_errors
+from douane_guest.filesystems.base import (
+    BLOCK,
+    CHAR,
+    FIFO,
+    FILE,
+    FOLDER,
+    KINDS,
+    LINK,
+    SOCKET,
+    Entry,
+    Node,
+    Unread,
+    make_node,
+    nodes_of,
+)
+from douane_guest.filesystems.fat.names import from_utf16, utf8
 from douane_guest.filesystems.folding import Key
 from douane_guest.source import Source
 
@@ -35,6 +49,7 @@ _OWN_FILES = frozenset(
 _IN_EXTEND = frozenset(
     name.encode("utf-16-le") for name in ("$Quota", "$ObjId", "$Reparse", "$UsnJrnl", "$RmMetadata", "$Deleted")
 )
+_DOTS = (b".", b"..")
 _HIBERNATION = "hiberfil.sys".encode("utf-16-le")
 
 
@@ -77,6 +92,13 @@ class Ntfs:
     @only_guest_errors
     def node(self, ref: Ref) -> Node:
         """See the base."""
+        return self._node(ref)
+
+    def nodes(self, refs: list[Ref]) -> list[Node | GuestError]:
+        """See the base."""
+        return nodes_of(self._node, refs)
+
+    def _node(self, ref: Ref) -> Node:
         node = self._nodes.get(ref)
         if node is None:
             node = self._read_node(ref)
@@ -93,6 +115,13 @@ class Ntfs:
     @only_guest_errors
     def names(self, node: Node, wanted: bytes) -> Iterator[Entry]:
         """See the base: a file is found by its name for DOS, too. To list streams, each file has to be read."""
+        if b":" not in wanted and wanted not in _DOTS:
+            matches = index.search(self._disk, node.detail.file, _units(self.key(node)(wanted)), self._folded)
+            if matches is not None:
+                for name in matches:
+                    if name.number >= _FIRST_OF_USERS:
+                        yield Entry(from_utf16(name.name), Ref(name.number, name.sequence, ""))
+                return
         yield from self._checked(node, with_dos=True, with_streams=b":" in wanted)
 
     @only_guest_errors
@@ -102,6 +131,12 @@ class Ntfs:
         if self._key is None:
             self._key = capitals.read(self._disk, self._table.file(UPCASE))
         return self._key
+
+    def _folded(self, name: bytes) -> bytes:
+        """A name of the index in capitals, so that bytes have the order of the index: that of units of UTF-16."""
+        if self._key is None:
+            raise Broken("the table of capital letters of NTFS was not read")
+        return _units(self._key(utf8(name)))
 
     def _checked(self, node: Node, *, with_dos: bool, with_streams: bool) -> Iterator[Entry]:
         with_colon: set[bytes] = set()
@@ -165,7 +200,8 @@ class Ntfs:
             kind = KINDS[mode & _TYPE]
         device = linux.device if kind in (CHAR, BLOCK) else None
         size = size if kind in (FILE, LINK) else 0
-        return Node(ref, kind, mode & 0o7777, uid, gid, size, basic.mtime_ns, basic.links, device, Detail(file, point))
+        detail = tuple.__new__(Detail, (file, point))
+        return make_node((ref, kind, mode & 0o7777, uid, gid, size, basic.mtime_ns, basic.links, device, detail))
 
     def _names(self, node: Node, *, with_dos: bool, with_streams: bool) -> Iterator[Entry]:
         if with_streams and node.ref == self.root:
@@ -176,8 +212,8 @@ class Ntfs:
                 strangers |= node.ref != self.root or name.name not in _OWN_FILES
             elif with_dos or not name.for_dos:
                 text = from_utf16(name.name)
-                ref = Ref(name.number, name.sequence, "")
-                yield Entry(text, ref)
+                ref = tuple.__new__(Ref, (name.number, name.sequence, ""))
+                yield tuple.__new__(Entry, (text, ref))
                 if with_streams:
                     yield from self._streams(text, ref)
 
@@ -194,10 +230,10 @@ class Ntfs:
 
     def _streams(self, name: bytes, ref: Ref) -> Iterator[Entry]:
         try:
-            file: File = self.node(ref).detail.file
+            file: File = self._node(ref).detail.file
         except TooMuch:
             raise
-        except GuestError:
+        except (GuestError, *DAMAGE):
             return  # whoever asks for the node is told
         for stream in file.streams():
             yield Entry(
@@ -210,3 +246,11 @@ class Ntfs:
             if name.name.lower() == _HIBERNATION:
                 return self._table.file(name.number, name.sequence)
         return None
+
+
+def _units(name: bytes) -> bytes:
+    """The units of UTF-16 of a name, the higher byte first; of one that is no text, which no file has, its bytes."""
+    try:
+        return name.decode("utf-8", "surrogatepass").encode("utf-16-be", "surrogatepass")
+    except UnicodeDecodeError:
+        return name

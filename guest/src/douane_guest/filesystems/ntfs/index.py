@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from douane_guest.errors import Broken, TooMuch
@@ -38,11 +38,11 @@ class Name(NamedTuple):
     """The same file has another name."""
 
 
-class _Item(NamedTuple):
-    """An entry of a node: a name, or the block of a node that is before it."""
+_Item = tuple[Name | None, int | None]
+"""An entry of a node: a name, or the block of a node that is before it."""
 
-    name: Name | None
-    child: int | None
+
+_NO_ITEM: _Item = (None, None)
 
 
 class Blocks:
@@ -77,29 +77,62 @@ class Blocks:
         return _items(data, _BLOCK.size)
 
 
-def names(disk: Disk, folder: File) -> Iterator[Name]:
-    """All names of a folder in their order."""
+def _root(folder: File) -> tuple[bytes, int]:
+    """The root of the tree, and the size of other nodes."""
     root = folder.value(Type.INDEX_ROOT, NAME)
     if root is None:
         raise Broken("a folder of NTFS has no names, not even none")
     kind, _, size = _ROOT.unpack_from(root)
     if kind != Type.FILE_NAME:
         raise Broken("a folder of NTFS is in the order of something that is no name")
+    return root, size
+
+
+def search(disk: Disk, folder: File, sought: bytes, fold: Callable[[bytes], bytes]) -> list[Name] | None:
+    """The names of a folder that are `sought`, by the order of its tree: `fold` is what names are compared by. None if
+    a node on the way is not in that order: a search by another driver could then end elsewhere."""
+    root, size = _root(folder)
+    blocks: Blocks | None = None
+    matches = []
+    waiting: list[tuple[list[_Item], bytes | None, bytes | None]] = [(_items(root, _ROOT.size), None, None)]
+    while waiting:
+        items, low, high = waiting.pop()
+        child: int | None = None
+        for name, block in (*items, (None, None)):
+            disk.budget.step()
+            if block is not None:
+                child = block
+                continue
+            key = fold(name.name) if name is not None else high
+            if key is not None and ((low is not None and key < low) or (high is not None and key > high)):
+                return None
+            if child is not None and (low is None or low <= sought) and (key is None or sought <= key):
+                blocks = blocks or Blocks(disk, folder, size)
+                waiting.append((blocks.read(child), low, key))
+            if name is not None and key == sought:
+                matches.append(name)
+            low, child = key, None
+    return matches
+
+
+def names(disk: Disk, folder: File) -> Iterator[Name]:
+    """All names of a folder in their order."""
+    root, size = _root(folder)
     blocks: Blocks | None = None
     waiting = [iter(_items(root, _ROOT.size))]
     while waiting:
-        item = next(waiting[-1], None)
-        if item is None:
-            waiting.pop()
-        elif item.child is not None:
+        name, child = next(waiting[-1], _NO_ITEM)
+        if child is not None:
             disk.budget.step()
             if len(waiting) > _DEPTH:
                 raise Broken("a folder of NTFS is a tree that is too deep")
             blocks = blocks or Blocks(disk, folder, size)
-            waiting.append(iter(blocks.read(item.child)))
-        elif item.name is not None:
+            waiting.append(iter(blocks.read(child)))
+        elif name is not None:
             disk.budget.step()
-            yield item.name
+            yield name
+        else:
+            waiting.pop()
 
 
 def _items(data: bytes, header: int) -> list[_Item]:
@@ -115,11 +148,11 @@ def _items(data: bytes, header: int) -> list[_Item]:
         if length < _ENTRY.size + (8 if flags & _CHILD else 0) or length & 7 or after > end:
             raise Broken("an entry of a folder of NTFS is longer than its node, or too short")
         if flags & _CHILD:
-            items.append(_Item(None, int.from_bytes(data[after - 8 : after], "little")))
+            items.append((None, int.from_bytes(data[after - 8 : after], "little")))
         if flags & _LAST:
             return items
         key = data[place + _ENTRY.size : place + _ENTRY.size + key_length]
-        items.append(_Item(_name(key, reference, length - _ENTRY.size), None))
+        items.append((_name(key, reference, length - _ENTRY.size), None))
         place = after
     raise Broken("a node of a folder of NTFS has no last entry")
 
@@ -131,4 +164,5 @@ def _name(key: bytes, reference: int, most: int) -> Name:
     start = _NAME_PLACE + 2
     if space > 3 or start + 2 * length > len(key):
         raise Broken("the name in an entry of a folder of NTFS is longer than the entry")
-    return Name(reference & NUMBER, reference >> 48, key[start : start + 2 * length], space == _DOS)
+    fields = reference & NUMBER, reference >> 48, key[start : start + 2 * length], space == _DOS
+    return tuple.__new__(Name, fields)
