@@ -199,6 +199,10 @@ def test_the_operator_adds_rules_and_places(tmp_path: Path) -> None:
         ("/opt/thing/program", b"\x7fELF", "warn"),
         ("/usr/lib/thing/key.txt", b"", "refuse"),
         ("/home/me/tests/key.txt", b"", "refuse"),
+        ("/opt/app/venv/lib/python3.11/site-packages/glance/tests/var/ca.key", b"", "note"),
+        ("/opt/app/venv/lib/python3.11/site-packages/thing/settings.py", b"", "refuse"),
+        ("/srv/app/node_modules/thing/test/key.pem", b"", "note"),
+        ("/srv/app/tests/node_modules.txt", b"", "refuse"),
     ],
 )
 def test_a_secret_means_less_where_packages_have_examples(path: str, start: bytes, severity: str) -> None:
