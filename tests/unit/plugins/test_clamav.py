@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from douane.plugins.clamav import ClamAv
+from douane.plugins.clamav import ClamAv, session
 from douane.plugins.clamav.database import age_in_days
 from douane.plugins.clamav.limits import CEILING, parse_limits
 from douane_plugin.testing import Address, Result, WrongConfiguration, run
@@ -197,6 +197,16 @@ def test_a_session_that_was_idle_is_begun_anew(clamd: Address, disk: Disk, monke
     monkeypatch.setattr("douane.plugins.clamav.session.IDLE_SECONDS", 0.0)  # before every file
     result = scan(disk(a=b"one", b=b"two", bad=MARK, c=b"three" * MIB), clamd)
     assert result.message == "disk:/bad: the virus scanner found Test.Mark.UNOFFICIAL"
+
+
+def test_a_clamd_that_reads_nothing_for_a_while_does_not_stall_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(session, "IDLE_SECONDS", float("inf"))
+    signs: list[None] = []
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(session.TooSlow):
+        session.Session(ours, lambda _number, _words: None, lambda: signs.append(None), 0.03).scan([bytes(8 * MIB)])
+    assert signs
 
 
 @pytest.mark.parametrize("version", [VERSION.replace("2025", "2020"), "ClamAV 1.4.3"])

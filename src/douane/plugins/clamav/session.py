@@ -179,14 +179,21 @@ class Session:
             self._connection.settimeout(seconds)
 
     def _send(self, data: bytes | bytearray | memoryview) -> None:
-        self._set_timeout(self._seconds)
-        try:
-            self._connection.sendall(data)
-            self._last_sent = time.monotonic()
-        except TimeoutError:
-            raise TooSlow from None
-        except OSError as error:
-            raise Lost(self._last_words() or str(error)) from None
+        """A clamd that is busy reads nothing for a while, which is no reason to count as stalled."""
+        self._set_timeout(WAIT_SECONDS)
+        missing, waited = memoryview(data), 0.0
+        while missing:
+            try:
+                missing = missing[self._connection.send(missing) :]
+                waited = 0.0
+            except TimeoutError:
+                waited += WAIT_SECONDS
+                if waited >= self._seconds:
+                    raise TooSlow from None
+                self._alive()
+            except OSError as error:
+                raise Lost(self._last_words() or str(error)) from None
+        self._last_sent = time.monotonic()
 
     def _last_words(self) -> str:
         """What clamd said before it closed the connection, for example that a limit is reached."""
