@@ -158,7 +158,7 @@ formats: $(VENV_DEV)  ## Douane, oslo.utils and qemu-img on labelled images, sid
 	@$(BIN)/python -m bench.formats $(ARGS)
 
 .PHONY: guest-matrix
-guest-matrix: $(VENV_DEV)  ## what douane-guest reads of images that the real tools make, cell by cell: half an hour; ARGS=--fixed
+guest-matrix: $(VENV_DEV)  ## what douane-guest reads of images that the real tools make, cell by cell: up to an hour; ARGS=--fixed
 	@$(COMPILE)
 	@scripts/guest-matrix-env.sh
 	@$(BIN)/python -m bench.guest_matrix $(ARGS)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from . import drivers
 from .cells import STACKED, Cell, cells, fixed_cells
 from .check import EQUAL, NOT_BUILT, REPORTED, SILENT, Outcome, check_cell, check_recipe, truths
 from .registry import recipes
@@ -16,7 +17,9 @@ from .systems import System, check_system, prepare, systems
 from .unclean import Case, cases, check_case
 from .workshop import NotBuilt, Workshop
 
-FILE_SYSTEMS, STACKS, UNCLEAN, SYSTEMS = PARTS = ("file systems", "stacks", "unclean", "systems")
+FILE_SYSTEMS, STACKS, VOLUME_DRIVERS, UNCLEAN, SYSTEMS = PARTS = (
+    *("file systems", "stacks", "drivers", "unclean", "systems"),
+)
 
 
 class Settings(NamedTuple):
@@ -66,6 +69,7 @@ def jobs(settings: Settings) -> list[Job]:
     chosen += [Job(STACKS, cell.name, cell) for cell in (fixed_cells() if settings.fixed else cells())]
     if not settings.fixed:
         chosen += [Job(FILE_SYSTEMS, name, name) for name in recipes()]
+        chosen += [Job(VOLUME_DRIVERS, kind, kind) for kind in drivers.KINDS]
         chosen += [Job(UNCLEAN, case.name, case) for case in cases(settings.repetitions)]
         chosen += [Job(SYSTEMS, system.name, system) for system in systems()]
     return [job for job in chosen if job.part in settings.parts and settings.only in job.name]
@@ -123,6 +127,8 @@ def _check(workshop: Workshop, job: Job, missing: dict[str, str]) -> Result:
     if isinstance(job.key, Case):
         row = "btrfs" if job.key.kind == "btrfs" else job.key.name.split()[1].rstrip(",")
         return Result(job.part, job.name, row, (), EQUAL, check_case(workshop, job.key))
+    if job.part == VOLUME_DRIVERS and isinstance(job.key, str):
+        return Result(job.part, job.name, job.name, (), EQUAL, drivers.check_volume(workshop, job.key))
     if isinstance(job.key, System):
         return Result(job.part, job.name, job.key.kind, (), EQUAL, check_system(workshop, job.key))
     if isinstance(job.key, Cell):

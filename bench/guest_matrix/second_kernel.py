@@ -28,10 +28,12 @@ NAMES = "nls_utf8 nls_cp437 quota_v2"
 INIT = """#!/bin/sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t tmpfs run /run
 mount -t hostfs -o {room} none {room}
 exec > {room}/log 2>&1
 modprobe -d {room} -a {modules}
-mount -t {kind} -o {options} /dev/ubda {room}/mount && {command} && touch {room}/done
+{script} && touch {room}/done
 umount {room}/mount
 sync
 echo o > /proc/sysrq-trigger
@@ -49,21 +51,21 @@ class Mount(NamedTuple):
 
 def shown_by_second_kernel(image: Path, mount: Mount) -> Listing:
     """All that it shows of the file system in an image. Raises NotBuilt."""
-    with _room(image) as room:
+    with kernel_room(image) as room:
         path = os.pathsep.join(filter(None, sys.path))
         python = f"cd {_quoted(TOP)} && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={_quoted(path)} {_quoted(sys.executable)}"
         command = f"{python} -m bench.guest_matrix.second_kernel {_quoted(room)} && cd /"
-        _boot(room, f"ubd0r={image.absolute()}", Mount(mount.kind, f"ro,{mount.options}".strip(",")), command)
+        boot(room, f"ubd0r={image.absolute()}", _modules(mount), _mounted(room, mount, "ro", command))
         listing: Listing = pickle.loads((room / "listing").read_bytes())
         return listing
 
 
 def fill_by_second_kernel(tree: Path, image: Path, mount: Mount) -> None:
     """Copy a folder into the empty file system in an image. Raises NotBuilt."""
-    with _room(image) as room:
+    with kernel_room(image) as room:
         run("tar", *TAR, "-S", "-cf", room / "tree.tar", "-C", tree, ".")
         command = f"tar {' '.join(TAR)} -xpf {_quoted(room / 'tree.tar')} -C {_quoted(room / 'mount')}"
-        _boot(room, f"ubd0={image.absolute()}", Mount(mount.kind, f"rw,{mount.options}".strip(",")), command)
+        boot(room, f"ubd0={image.absolute()}", _modules(mount), _mounted(room, mount, "rw", command))
 
 
 def by_second_kernel(mount: Mount, *make: object, size: int) -> Callable[[Path, Path], None]:
@@ -77,7 +79,8 @@ def by_second_kernel(mount: Mount, *make: object, size: int) -> Callable[[Path, 
 
 
 @contextmanager
-def _room(image: Path) -> Iterator[Path]:
+def kernel_room(image: Path) -> Iterator[Path]:
+    """A folder beside an image, which the second kernel may change. Raises NotBuilt where there is no such kernel."""
     if shutil.which(PROGRAM) is None or os.geteuid():
         raise NotBuilt(f"there is no program {PROGRAM}, or no root to mount with")
     room = image.with_name(f"{image.name}.kernel").absolute()
@@ -90,12 +93,20 @@ def _room(image: Path) -> Iterator[Path]:
         shutil.rmtree(room)
 
 
-def _boot(room: Path, disk: str, mount: Mount, command: str) -> None:
-    modules = NAMES if mount.kind in BUILT_IN else f"{NAMES} {mount.kind.replace('iso9660', 'isofs')}"
+def _modules(mount: Mount) -> str:
+    return NAMES if mount.kind in BUILT_IN else f"{NAMES} {mount.kind.replace('iso9660', 'isofs')}"
+
+
+def _mounted(room: Path, mount: Mount, access: str, command: str) -> str:
+    options = f"{access},{mount.options}".strip(",")
+    return f"mount -t {mount.kind} -o {options} /dev/ubda {_quoted(room / 'mount')} && {command}"
+
+
+def boot(room: Path, disk: str, modules: str, script: str) -> None:
+    """Start the second kernel with a disk, and let it run a script. Raises NotBuilt if that fails."""
     (room / "log").touch()
     init = room / "init"
-    words = {"room": _quoted(room), "modules": modules, "kind": mount.kind, "options": mount.options}
-    init.write_text(INIT.format(**words, command=command))
+    init.write_text(INIT.format(room=_quoted(room), modules=modules, script=script))
     init.chmod(0o755)
     kernel = [PROGRAM, disk, "mem=256M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}"]
     kernel += [f"uml_dir={room}", "con=null", "quiet"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from .check import EQUAL, KERNEL, NOT_BUILT, PACKED, REPORTED, SILENT, Outcome
 from .facts import MAX_LISTED
-from .run import FILE_SYSTEMS, PARTS, STACKS, SYSTEMS, UNCLEAN, Result
+from .run import FILE_SYSTEMS, PARTS, STACKS, SYSTEMS, UNCLEAN, VOLUME_DRIVERS, Result
 
 Rows = list[tuple[str, ...]]
 HEAD = (
@@ -24,6 +24,7 @@ STATES = (EQUAL, REPORTED, SILENT, NOT_BUILT)
 TITLES = {
     FILE_SYSTEMS: "File systems in a raw image",
     STACKS: "Containers",
+    VOLUME_DRIVERS: "Volume groups and arrays, as the drivers of the second kernel assemble them",
     UNCLEAN: "Unclean images",
     SYSTEMS: "Systems and their packages",
 }
@@ -51,14 +52,24 @@ def _rows(results: Sequence[Result]) -> Iterable[tuple[str, ...]]:
             str(len(chosen)),
             *(str(states[state]) for state in STATES),
             f"{sum(result.outcome.entries for result in chosen):,}",
-            str(sum(KERNEL in truths_of(result) for result in chosen)),
-            str(sum(bool(truths_of(result) - {KERNEL, PACKED}) for result in chosen)),
+            str(sum(any(is_of_kernel(truth) for truth in truths_of(result)) for result in chosen)),
+            str(sum(any(is_of_program(truth) for truth in truths_of(result)) for result in chosen)),
         )
 
 
 def truths_of(result: Result) -> set[str]:
     """What it was compared with."""
     return set(result.outcome.truth.split(" and ")) - {""}
+
+
+def is_of_kernel(truth: str) -> bool:
+    """True for what the machine's kernel shows, at once or after its replay."""
+    return truth.startswith(KERNEL)
+
+
+def is_of_program(truth: str) -> bool:
+    """True for what another program shows."""
+    return not is_of_kernel(truth) and truth != PACKED
 
 
 def _grid(results: Sequence[Result], row_column: int, head_column: int) -> Rows:

@@ -25,7 +25,7 @@ VOLUMES: dict[str, Maker] = {
     "LVM thin": lvm_volumes.thin,
     "LVM RAID 1": lvm_volumes.raid("raid1", 2),
     "LVM RAID 5": lvm_volumes.raid("raid5", 3),
-    "LVM RAID 6": lvm_volumes.raid("raid6", 4),
+    "LVM RAID 6": lvm_volumes.raid("raid6", 5),
     "LVM RAID 10": lvm_volumes.raid("raid10", 4),
     "md 0": _array("md 0"),
     "md 1": _array("md 1"),

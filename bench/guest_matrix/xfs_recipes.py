@@ -49,7 +49,7 @@ FEATURES = {
     "2 groups": "-d agcount=2 -l size=64m",
     "log of 64 MiB": "-l size=64m,sunit=8",
     "log of version 2 with units": "-l su=32k",
-    "aligned to stripes": "-d su=64k,sw=4 -l size=64m",
+    "aligned to stripes": "-d su=64k,sw=4,agcount=2 -l size=64m",
 }
 OLD = {
     "version 4": "-m crc=0,finobt=0,reflink=0,inobtcount=0,bigtime=0 -i sparse=0,nrext64=0",

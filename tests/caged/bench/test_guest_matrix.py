@@ -11,9 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # the repository's own bench, which is not installed
 
-from bench.guest_matrix import table
+from bench.guest_matrix import run, table
 from bench.guest_matrix.cells import STACKED, can_be, cells
-from bench.guest_matrix.check import EQUAL, NOT_BUILT, REPORTED, SILENT, judge
+from bench.guest_matrix.check import EQUAL, NOT_BUILT, REPORTED, SILENT, Outcome, judge
 from bench.guest_matrix.containers import CONTAINERS
 from bench.guest_matrix.facts import Reading, facts_of_folder
 from bench.guest_matrix.lvm_volumes import linear, raid, thin
@@ -21,6 +21,7 @@ from bench.guest_matrix.md_arrays import members_of
 from bench.guest_matrix.run import Result
 from bench.guest_matrix.tables import TABLES
 from bench.guest_matrix.volumes import VOLUMES
+from bench.guest_matrix.workshop import Workshop
 
 from support.sizes import ALL
 
@@ -87,7 +88,7 @@ def test_mdadm_takes_the_members_that_are_made_without_the_driver_for_a_whole_ar
         assert f"Array State : {'A' * len(members)} " in output
 
 
-@pytest.mark.parametrize("make", [linear, raid("raid6", 4), thin], ids=["linear", "raid6", "thin"])
+@pytest.mark.parametrize("make", [linear, raid("raid6", 5), thin], ids=["linear", "raid6", "thin"])
 def test_lvm_takes_the_physical_volumes_that_are_made_without_the_device_mapper_for_its_own(tmp_path, make):
     for member in make(image_with_data(tmp_path), tmp_path, 4):
         words = ["pvck", "--dump", "headers", member]
@@ -109,3 +110,19 @@ def test_a_difference_without_a_word_is_silent_and_a_missing_entry_that_is_liste
     assert judge([("tree", truth, shorter)], Reading(shorter, ["disk"], ["disk:/file: broken"])).status == REPORTED
     assert judge([("tree", truth, changed)], Reading(changed, ["disk"], ["disk:/file: broken"])).status == SILENT
     assert judge([("tree", truth, truth)], Reading(truth, ["disk", "p1"], [])).status == SILENT
+
+
+def test_the_table_counts_who_was_asked_of_each_image():
+    truths = ("kernel and packed tree", "kernel after its replay", "second kernel and packed tree", "packed tree", "")
+    results = [
+        Result("file systems", str(number), "ext4", (), EQUAL, Outcome(EQUAL, truth))
+        for number, truth in enumerate(truths)
+    ]
+    (_, rows), *_ = table.tables(results)
+    assert rows[-1][-2:] == ("2", "1")
+
+
+def test_an_exception_in_a_cell_is_a_fault_of_that_cell(tmp_path):
+    result = run.check(Workshop(tmp_path), run.Job(run.FILE_SYSTEMS, "cell", "no such recipe"), {})
+    assert result.is_fault
+    assert any("KeyError" in line for line in result.outcome.differences)
