@@ -91,7 +91,7 @@ class DirectSource:
             self._pieces.move_to_end(first)
             return first, data
         if before or first - PIECE in self._pieces:
-            return first, self._read_run(first, min(2 * max(before, PIECE), RUN))
+            return first, self._read_run(first, min(2 * max(before, 4 * PIECE), RUN))
         if len(self._pieces) >= PIECES:
             self._pieces.popitem(last=False)
         data = self._pieces[first] = bytes(self._buffer[: self._fill(self._buffer, first)])
