@@ -94,7 +94,7 @@ def test_two_arrays_of_the_same_name_are_two_volumes(ext4: bytes) -> None:
 @pytest.mark.parametrize(
     ("pieces", "codes"),
     [
-        ({4086: b"SWAPSPACE2"}, []),
+        ({1024: b"\1\0\0\0", 4086: b"SWAPSPACE2"}, []),
         ({4086: b"S1SUSPEND"}, ["guest-unclean"]),
         ({0: bytes.fromhex("edc302e99856e50c"), 4086: b"SWAPSPACE2"}, ["guest-unclean"]),
     ],
