@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_filesystem import MemorySystem, Object, folder, link, text
 
-from douane_guest import delivery
+from douane_guest import delivery, disk_order
 from douane_guest.budget import Budget
 from douane_guest.delivery import Bounds, Data, End, EndOfFile, Entry, Hole, VolumeSeen, deliver
 from douane_guest.errors import Broken
@@ -177,12 +177,12 @@ def test_a_loop_of_folders_and_an_image_that_is_nothing_end() -> None:
 
 @given(st.lists(st.binary(max_size=40), max_size=20), st.integers(1, 6))
 def test_every_file_comes_once_whatever_the_batches(contents: list[bytes], batch: int) -> None:
-    size, delivery.BATCH_FILES = delivery.BATCH_FILES, batch
+    size, disk_order.BATCH_FILES = disk_order.BATCH_FILES, batch
     try:
         objects = {f"f{number}": placed(content, len(content)) for number, content in enumerate(contents)}
         delivered = files(guest_of(Placed(objects)))
     finally:
-        delivery.BATCH_FILES = size
+        disk_order.BATCH_FILES = size
     assert {path: content for (_, path), (_, content) in delivered.items()} == {
         b"/f%d" % number: content for number, content in enumerate(contents)
     }

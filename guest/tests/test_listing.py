@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from memory_filesystem import MemorySystem, link, text
 
-from douane_guest import listing as module
+from douane_guest import disk_order
 from douane_guest.budget import Budget
 from douane_guest.containers.base import Extent
 from douane_guest.discovery import is_empty
@@ -41,7 +41,7 @@ def guest_of(system: MemorySystem) -> Guest:
 def test_files_are_read_in_the_order_of_the_disk_and_one_that_cannot_be_read_has_no_digest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 3)
+    monkeypatch.setattr(disk_order, "BATCH_FILES", 3)
     guest = guest_of(Placed({name: text(name) for name in "abcde"}))
     lines = list(listing(guest, Request(recursive=True, digest=True)))
     assert [line.item.path for line in lines] == ["/", "/c", "/b", "/a", "/e", "/d"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tracemalloc
 
 import pytest
@@ -13,6 +14,7 @@ from douane_guest import seen as seen_module
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken
 from douane_guest.filesystems.base import FILE, FOLDER, Entry, Node
+from douane_guest.guest import open_guest
 from douane_guest.names import are_sound, check_name
 from douane_guest.seen import Seen
 from douane_guest.source import BytesSource
@@ -152,3 +154,21 @@ def test_entries_beyond_the_bound_are_too_much() -> None:
     volume = Volume("p1", BytesSource(b""), Wide(FILE, 1000), Budget(entries=300), unread)
     assert 200 < sum(1 for _ in volume.walk()) <= 301
     assert [part.code for part in unread] == ["guest-too-much"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["mksquashfs TREE IMAGE -quiet -no-progress", "mkfs.erofs -d0 IMAGE TREE", "genisoimage -quiet -R -o IMAGE TREE"],
+)
+def test_each_object_is_counted_once_by_every_reader(tmp_path, command):
+    """The bound is that of the operator: a reader that counts, too, would halve it."""
+    tree, image = tmp_path / "tree", tmp_path / "image"
+    tree.mkdir()
+    for number in range(30):
+        (tree / f"name-{number}").touch()
+    words = command.replace("TREE", str(tree)).replace("IMAGE", str(image)).split()
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    source = BytesSource(image.read_bytes())
+    guest = open_guest(source, Budget(entries=40))
+    assert len(list(guest.walk_volumes())) == 31
+    assert list(guest.unread) == []

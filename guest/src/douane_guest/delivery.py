@@ -11,22 +11,17 @@ An event is valid until the next one is asked for. Memory does not grow with the
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
+from .disk_order import Batch, Waiting
 from .errors import Broken, GuestError, TooMuch
 from .files import ZEROS
 from .filesystems.base import FILE, LINK, Node, Unread
 from .guest import Guest
 from .volume import Place, Volume
 
-BATCH_FILES = 8192
-BATCH_BYTES = 8 << 20
-"""Of paths and inodes that wait to be read in the order of the disk."""
-FILE_BYTES = 512
-"""What a file that waits takes beside its path and its inode, about."""
 LINKED_FILES = 65536
 LINKED_BYTES = 8 << 20
 """Files with several names whose first name is kept. Those beyond are delivered again: nothing is left out."""
@@ -121,16 +116,6 @@ def deliver(guest: Guest, bounds: Bounds | None = None, alive: Callable[[], None
     return Delivery(guest, bounds or bounds_of(guest), alive).events()
 
 
-class Waiting(NamedTuple):
-    """A file of a batch."""
-
-    disk_place: int
-    path: bytes
-    node: Node
-    is_whole: bool
-    """False: `node.detail` was left out to save memory."""
-
-
 class Delivery:
     """One pass over a guest."""
 
@@ -162,8 +147,7 @@ class Delivery:
 
     def _volume(self, volume: Volume) -> Iterator[Event]:
         names = Names()
-        batch: list[Waiting] = []
-        size = 0
+        batch: Batch[bytes] = Batch()
         for place in volume.walk():
             if place.node.kind != FILE:
                 yield from self._other(volume, place)
@@ -171,13 +155,9 @@ class Delivery:
             if place.node.size > MAX_SIZE:
                 self._guest.unread.add(volume.place(place.path), TooMuch.code, f"the file has {place.node.size} bytes")
                 continue
-            waiting = _waiting(volume, place)
-            batch.append(waiting)
-            size += FILE_BYTES + len(waiting.path) + sys.getsizeof(waiting.node.detail)
-            if len(batch) == BATCH_FILES or size >= BATCH_BYTES:
-                yield from self._files(volume, batch, names)
-                batch, size = [], 0
-        yield from self._files(volume, batch, names)
+            if batch.add(volume, place.node, len(place.path), place.path):
+                yield from self._files(volume, batch.take(), names)
+        yield from self._files(volume, batch.take(), names)
 
     def _other(self, volume: Volume, place: Place) -> Iterator[Event]:
         """A folder, a link, a device."""
@@ -191,23 +171,23 @@ class Delivery:
         self._entries += 1
         yield Entry(volume, b"/" + place.path, place.node, link)
 
-    def _files(self, volume: Volume, batch: list[Waiting], names: Names) -> Iterator[Event]:
-        for waiting in sorted(batch, key=lambda item: item.disk_place):
+    def _files(self, volume: Volume, files: list[Waiting[bytes]], names: Names) -> Iterator[Event]:
+        for waiting in files:
             yield from self._news()
             self._entries += 1
-            path = b"/" + waiting.path
-            first = names.first(waiting.node, path)
-            yield Entry(volume, path, waiting.node, same_as=first)
+            path = b"/" + waiting.file
+            first = names.first(waiting.light, path)
+            yield Entry(volume, path, waiting.light, same_as=first)
             if first is None:
                 yield from self._file(volume, waiting)
 
-    def _file(self, volume: Volume, waiting: Waiting) -> Iterator[Event]:
+    def _file(self, volume: Volume, waiting: Waiting[bytes]) -> Iterator[Event]:
         """The bytes of a file, and its end."""
         hasher = hashlib.sha256()
         digest = None
         try:
-            node = waiting.node if waiting.is_whole else volume.system.node(waiting.node.ref)
-            if node.size != waiting.node.size:
+            node = waiting.node()
+            if node.size != waiting.light.size:
                 raise Broken("a file has another size when it is read again")
             is_hashed = True
             position = 0
@@ -228,7 +208,7 @@ class Delivery:
                 raise TooMuch(f"the file has {node.size} bytes, with more zeros in its holes than are hashed")
             digest = hasher.digest()
         except GuestError as error:
-            self._guest.unread.add_error(volume.place(waiting.path), error)
+            self._guest.unread.add_error(volume.place(waiting.file), error)
         yield from self._news()
         yield EndOfFile(digest)
 
@@ -257,17 +237,6 @@ def _target(volume: Volume, node: Node) -> bytes:
     if len(target) > MAX_LINK:
         raise TooMuch(f"the link has a target of {len(target)} bytes")
     return target
-
-
-def _waiting(volume: Volume, place: Place) -> Waiting:
-    """A file for the batch. Only an inode that is bytes is kept: others may be of any size."""
-    try:
-        disk_place = volume.system.place(place.node)
-    except GuestError:
-        disk_place = 0  # It will fail again when it is read, and be listed then.
-    if place.node.detail is None or isinstance(place.node.detail, bytes | int):
-        return Waiting(disk_place, place.path, place.node, is_whole=True)
-    return Waiting(disk_place, place.path, place.node._replace(detail=None), is_whole=False)
 
 
 class Names:

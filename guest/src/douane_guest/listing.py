@@ -8,28 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from .disk_order import Batch, Waiting
 from .errors import GuestError
 from .filesystems.base import BLOCK, CHAR, FILE, FOLDER, KINDS, Unread
 from .guest import Guest
 from .tree import Tree
 from .volume import Item
 
-BATCH = 8192
-"""Files that are sorted by their place on the disk before they are read: as a walk brings them, each in turn would be
-a seek, and a compressed cluster would be unpacked once for each file in it."""
-BATCH_BYTES = 8 << 20
-"""Of the paths and inodes of these files, whose sizes the image decides."""
-
 MAX_LINKED = 65_536
 """Digests that are kept for other names of the same file."""
-
-LEFT_OUT = object()
-"""In place of the detail of a node that waits, which may have any size: the node is read again."""
 
 _TYPES = {kind: bits for bits, kind in KINDS.items()}
 _NANOSECONDS = 1_000_000_000
@@ -62,18 +53,31 @@ def listing(guest: Guest, request: Request, alive: Callable[[], None] = lambda: 
     called while a large file is read. Raises the errors of `os` if there is no such path or volume, before the first.
     """
     items = _items(guest, request)
-    digests = _Digests(alive)
-    for item in in_disk_order(items) if request.digest else items:
-        place = f"{item.volume.name}:{item.path}"
-        line = Line(item)
-        try:
-            if item.node.kind == FILE and request.digest:
-                line = Line(item, sha256=digests.of(item))
-            elif item.node.kind != FILE:
-                line = Line(item, link=item.link)
-        except GuestError as error:
-            guest.unread.add_error(place, error)
-        yield line
+    if request.digest:
+        yield from _digested(guest, items, alive)
+        return
+    for item in items:
+        yield Line(item) if item.node.kind == FILE else _with_link(guest, item)
+
+
+def _with_link(guest: Guest, item: Item) -> Line:
+    try:
+        return Line(item, link=item.link)
+    except GuestError as error:
+        guest.unread.add_error(f"{item.volume.name}:{item.path}", error)
+        return Line(item)
+
+
+def _digested(guest: Guest, items: Iterable[Item], alive: Callable[[], None]) -> Iterator[Line]:
+    """Files with their digests, in the order of the disk as far as a batch reaches."""
+    digests = _Digests(guest, alive)
+    batch: Batch[str] = Batch()
+    for item in items:
+        if item.node.kind != FILE:
+            yield _with_link(guest, item)
+        elif batch.add(item.volume, item.node, len(item.path), item.path):
+            yield from map(digests.line, batch.take())
+    yield from map(digests.line, batch.take())
 
 
 def tree_of(guest: Guest, volume: str | None) -> Tree:
@@ -107,46 +111,30 @@ def _items_of_volumes(guest: Guest, recursive: bool) -> Iterator[Item]:
             guest.unread.add_error(volume.name, error)
 
 
-def in_disk_order(items: Iterable[Item]) -> Iterator[Item]:
-    """The items, files among them in the order of the disk as far as :data:`BATCH` reaches."""
-    waiting: list[tuple[str, int, int, Item]] = []
-    size = 0
-    for number, item in enumerate(items):
-        if item.node.kind != FILE:
-            yield item
-            continue
-        try:
-            place = item.volume.system.place(item.node)
-        except GuestError:
-            place = 0  # its digest will say what is wrong with it
-        light = item
-        if not isinstance(item.node.detail, bytes | int | None):
-            light = item._replace(node=item.node._replace(detail=LEFT_OUT))
-        waiting.append((item.volume.name, place, number, light))
-        size += 512 + len(item.path) + sys.getsizeof(light.node.detail)
-        if len(waiting) >= BATCH or size >= BATCH_BYTES:
-            yield from (entry[3] for entry in sorted(waiting))
-            waiting.clear()
-            size = 0
-    yield from (entry[3] for entry in sorted(waiting))
-
-
 class _Digests:
     """The digests of files; one that has several names is read once."""
 
-    def __init__(self, alive: Callable[[], None]) -> None:
+    def __init__(self, guest: Guest, alive: Callable[[], None]) -> None:
+        self._guest = guest
         self._alive = alive
         self._linked: dict[object, str] = {}
 
-    def of(self, item: Item) -> str:
-        """Raises the exceptions of `errors.py`."""
-        node = item.node
-        key = (item.volume.name, node.ref) if node.links > 1 else None
+    def line(self, waiting: Waiting[str]) -> Line:
+        """A file, with its digest if it can be read."""
+        item = Item(waiting.volume, waiting.file, waiting.light)
+        try:
+            return Line(item, sha256=self._of(waiting))
+        except GuestError as error:
+            self._guest.unread.add_error(f"{item.volume.name}:{item.path}", error)
+            return Line(item)
+
+    def _of(self, waiting: Waiting[str]) -> str:
+        node = waiting.light
+        key = (waiting.volume.name, node.ref) if node.links > 1 else None
         if key is not None and key in self._linked:
             return self._linked[key]
         digest = _AliveDigest(self._alive)
-        node = item.volume.system.node(node.ref) if node.detail is LEFT_OUT else node
-        item.volume.open_node(node).add_to(digest)
+        waiting.volume.open_node(waiting.node()).add_to(digest)
         value = digest.hexdigest()
         if key is not None:
             if len(self._linked) >= MAX_LINKED:

@@ -133,7 +133,6 @@ class Erofs:
                     raise Broken(f"a folder of the erofs has the name {name!r}, or has it twice, or is not sorted")
                 previous = name
                 if name not in (b".", b".."):
-                    self._budget.entry()
                     yield Entry(name, number)
 
     def _dirents(self, block: bytes) -> Iterator[tuple[bytes, int]]:

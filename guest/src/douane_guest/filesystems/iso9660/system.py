@@ -203,7 +203,6 @@ class Iso9660:
                 continue
             record = record_of(self._record_bytes(place))
             if not continues and not record.is_dot and not record.flags & ASSOCIATED:
-                self._budget.entry()
                 yield place, record
             continues = bool(record.flags & CONTINUES)
             place += length

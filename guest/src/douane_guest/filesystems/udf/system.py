@@ -157,7 +157,6 @@ class Udf:
             if not name or b"/" in name or b"\0" in name or name in (b".", b"..") or name in names:
                 raise Broken(f"a folder of the UDF has the name {name!r}, or has it twice")
             names.add(name)
-            self._budget.entry()
             yield Entry(name, (address.partition, address.block))
         if position < len(data):
             raise Broken("a folder of the UDF ends within a name")
