@@ -85,9 +85,10 @@ fi
 service=(requirements/service.txt requirements/build.txt pyproject.toml)
 if ! cat "${service[@]}" | cmp --quiet - "$target/service/made-from.txt"; then
     say "Making $target/service, with what requirements/service.txt pins."
-    "$python" -m venv --clear "$target/service"
-    pip=("$target/service/bin/python" -m pip install --quiet --disable-pip-version-check)
-    "${pip[@]}" --only-binary :all: --require-hashes --no-deps -r requirements/service.txt -r requirements/build.txt
-    "${pip[@]}" --no-deps --no-build-isolation --editable sdk --editable guest --editable .
+    uv=$(PYTHON=$python scripts/uv.sh)
+    UV_PYTHON_DOWNLOADS=never "$uv" venv --quiet --clear --python "$python" "$target/service"
+    into=("$uv" pip install --quiet --no-deps --python "$target/service/bin/python")
+    "${into[@]}" --only-binary :all: --require-hashes -r requirements/service.txt -r requirements/build.txt
+    "${into[@]}" --no-build-isolation --editable sdk --editable guest --editable .
     cat "${service[@]}" >"$target/service/made-from.txt"
 fi
