@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -22,6 +23,12 @@ _WORDS = {
     "moderate": 2,
     "important": 3,
 }
+_SUMMARY = re.compile(r"(Low|Moderate|Important|Critical): ")
+"""AlmaLinux tells the severity there alone."""
+
+_NO_VULNERABILITIES = ("ALBA-", "ALEA-")
+"""What the numbers of AlmaLinux's advisories about bugs and enhancements begin with, which OSV has as well."""
+
 MALWARE = "MAL-"
 """What the numbers of advisories about packages begin with that do harm themselves."""
 
@@ -69,13 +76,17 @@ class Record(msgspec.Struct):
     withdrawn: str | None = None
     aliases: list[str] | None = None
     upstream: list[str] | None = None
+    related: list[str] | None = None
+    summary: str | None = None
     severity: list[_Severity] | None = None
     affected: list[_Affected] | None = None
     database_specific: dict[str, Any] | None = None
 
     def cves(self) -> list[str]:
         """The numbers of CVE that it is about."""
-        numbers = (self.id, *(self.aliases or ()), *(self.upstream or ()))
+        numbers = [self.id, *(self.aliases or ()), *(self.upstream or ())]
+        if self.id.startswith("ALSA-"):  # others list there what is merely alike
+            numbers += self.related or ()
         return sorted({number for number in numbers if number.startswith("CVE-")})
 
 
@@ -93,6 +104,8 @@ decoder = msgspec.json.Decoder(Record)
 
 def rows_of(record: Record) -> list[Row]:
     """A row for each package in each system that is kept. A package that is listed twice gets the ranges of both."""
+    if record.id.startswith(_NO_VULNERABILITIES):
+        return []
     ranges: dict[tuple[str, str], list[list[str]]] = {}
     severities: dict[tuple[str, str], int] = {}
     for affected in record.affected or ():
@@ -138,7 +151,7 @@ def _is_covered(ranges: list[list[str]], kind: str, version: str) -> bool:
 
 
 def _severity(record: Record, affected: _Affected) -> int:
-    """The word of the distribution, or else the highest score, or else the word of the database."""
+    """The word of the distribution, or else the highest score, or else the word of the database or of the summary."""
     if record.id.startswith(MALWARE):
         return CRITICAL
     specific = affected.ecosystem_specific or {}
@@ -149,9 +162,9 @@ def _severity(record: Record, affected: _Affected) -> int:
         return word
     vectors = [severity_of(item.score) for item in scores if item.type.startswith("CVSS_V3")]
     vectors = vectors or [severity_of(item.score) for item in scores if item.type == "CVSS_V2"]
-    return _highest(vectors) or _highest(
-        [(affected.database_specific or {}).get("severity"), (record.database_specific or {}).get("severity")]
-    )
+    words = [(affected.database_specific or {}).get("severity"), (record.database_specific or {}).get("severity")]
+    in_summary = _SUMMARY.match(record.summary or "")
+    return _highest(vectors) or _highest(words) or _highest([in_summary[1]] if in_summary else [])
 
 
 def _highest(words: Iterable[object]) -> int:

@@ -96,6 +96,26 @@ def test_the_word_of_the_distribution_comes_before_the_score(tmp_path: Path) -> 
     }
 
 
+def test_advisories_of_almalinux(tmp_path: Path) -> None:
+    """The severity is in the summary, the vulnerabilities are in `related`; and not all are about vulnerabilities."""
+    place = affected("AlmaLinux:8", "nginx", "fixed 1:1.24.0-2.module_el8.10.0+4143+ec3e7d32.alma.1")
+    facts: dict[str, Any] = {
+        "vector": None,
+        "related": ["CVE-2026-9"],
+        "summary": "Moderate: nginx:1.24 security update",
+    }
+    others = [advisory(name, place, **facts) for name in ("ALBA-2026:1", "ALEA-2026:1")]
+    built = rows(tmp_path, advisory("ALSA-2026:5581", place, **facts), advisory("X-1", place, **facts), *others)
+    assert {name: severity for (name, _, _), (severity, _) in built.items()} == {
+        "ALSA-2026:5581": "medium",
+        "X-1": "medium",
+    }
+    with sqlite3.connect(tmp_path / "cve.sqlite") as database:
+        cves = dict(database.execute("SELECT name, cves FROM advisory").fetchall())
+    database.close()
+    assert cves == {"ALSA-2026:5581": "CVE-2026-9", "X-1": ""}, "elsewhere `related` is what is merely alike"
+
+
 @pytest.mark.parametrize(
     ("vector", "score", "severity"),
     [  # of the National Vulnerability Database: CVE-2021-44228, 2014-0160, 2022-0847, 2019-0708, 2013-1937, 2015-8252
